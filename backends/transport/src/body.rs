@@ -1,0 +1,287 @@
+use std::{
+    error::Error,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::TransportError;
+
+/// The body of a request or a response: nothing, one block of bytes, or a stream of frames that may end in trailers.
+///
+/// It implements [`http_body::Body`], so it fits wherever the field's common vocabulary is spoken.
+#[derive(Default)]
+pub struct Body(Inner);
+
+#[derive(Default)]
+enum Inner {
+    #[default]
+    Empty,
+    Whole(Bytes),
+    Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = TransportError> + Send>>),
+}
+
+impl Body {
+    /// A body of no bytes.
+    pub const fn empty() -> Self {
+        Self(Inner::Empty)
+    }
+
+    /// A body that arrives, or is sent, frame by frame.
+    pub fn stream<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes, Error = TransportError> + Send + 'static,
+    {
+        Self(Inner::Stream(Box::pin(body)))
+    }
+
+    /// The bytes, where they are all here already.
+    ///
+    /// # Errors
+    /// Gives the body back when it is a stream.
+    pub fn try_into_bytes(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Inner::Empty => Ok(Bytes::new()),
+            Inner::Whole(bytes) => Ok(bytes),
+            Inner::Stream(_) => Err(self),
+        }
+    }
+
+    /// The next frame: data, or the trailers; `None` at the end.
+    pub async fn frame(&mut self) -> Option<Result<Frame<Bytes>, TransportError>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await
+    }
+
+    /// Reads to the end and returns all data, at most `limit` bytes; trailers are dropped.
+    ///
+    /// A body that is whole, or that arrives in one frame, is returned as it came: nothing is copied.
+    ///
+    /// # Errors
+    /// [`CollectError::TooLarge`] as soon as the announced or the received length passes the limit, and
+    /// [`CollectError::Transport`] when the body breaks off.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, CollectError> {
+        let announced = self.size_hint().lower();
+        if announced > limit as u64 {
+            return Err(CollectError::TooLarge { limit });
+        }
+        let mut first = Bytes::new();
+        let mut joined: Option<BytesMut> = None;
+        while let Some(frame) = self.frame().await {
+            let Ok(data) = frame.map_err(CollectError::Transport)?.into_data() else {
+                continue;
+            };
+            let so_far = joined.as_ref().map_or(first.len(), BytesMut::len);
+            if data.len() > limit - so_far {
+                return Err(CollectError::TooLarge { limit });
+            }
+            if let Some(joined) = &mut joined {
+                joined.extend_from_slice(&data);
+            } else if first.is_empty() {
+                first = data;
+            } else {
+                // The announced length is the server's word, and is checked against the limit above.
+                let capacity = (announced as usize).max(first.len() + data.len());
+                let mut both = BytesMut::with_capacity(capacity);
+                both.extend_from_slice(&first);
+                both.extend_from_slice(&data);
+                joined = Some(both);
+            }
+        }
+        Ok(joined.map_or(first, BytesMut::freeze))
+    }
+}
+
+/// Why [`Body::collect`] did not return the whole body.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CollectError {
+    /// The body is larger than the caller allows.
+    TooLarge {
+        /// The caller's limit in bytes.
+        limit: usize,
+    },
+    /// The body broke off.
+    Transport(TransportError),
+}
+
+impl fmt::Display for CollectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
+            Self::Transport(_) => f.write_str("the body broke off"),
+        }
+    }
+}
+
+impl Error for CollectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::TooLarge { .. } => None,
+            Self::Transport(error) => Some(error),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        match &mut self.0 {
+            Inner::Empty => Poll::Ready(None),
+            Inner::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Inner::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Inner::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Empty => true,
+            Inner::Whole(_) => false,
+            Inner::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            Self::empty()
+        } else {
+            Self(Inner::Whole(bytes))
+        }
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+/// Says how much there is, never what: a body may hold a secret.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Empty => f.write_str("Body(empty)"),
+            Inner::Whole(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Inner::Stream(_) => f.write_str("Body(stream)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use futures::executor::block_on;
+    use http::HeaderMap;
+
+    use super::*;
+
+    struct Frames(VecDeque<Result<Frame<Bytes>, TransportError>>);
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = TransportError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+            Poll::Ready(self.0.pop_front())
+        }
+    }
+
+    fn frames(data: &[&'static str]) -> VecDeque<Result<Frame<Bytes>, TransportError>> {
+        data.iter()
+            .map(|data| Ok(Frame::data(Bytes::from_static(data.as_bytes()))))
+            .collect()
+    }
+
+    #[test]
+    fn a_whole_body_is_collected_without_a_copy() {
+        let bytes = Bytes::from(vec![7; 1000]);
+        let collected = block_on(Body::from(bytes.clone()).collect(1000)).unwrap();
+        assert_eq!(collected.as_ptr(), bytes.as_ptr());
+    }
+
+    #[test]
+    fn a_body_of_one_frame_is_collected_without_a_copy() {
+        let data = Bytes::from(vec![7; 1000]);
+        let body = Body::stream(Frames([Ok(Frame::data(data.clone()))].into()));
+        assert_eq!(
+            block_on(body.collect(1000)).unwrap().as_ptr(),
+            data.as_ptr()
+        );
+    }
+
+    #[test]
+    fn frames_are_joined_and_trailers_dropped() {
+        let mut all = frames(&["ab", "", "cd", "e"]);
+        all.push_back(Ok(Frame::trailers(HeaderMap::new())));
+        let collected = block_on(Body::stream(Frames(all)).collect(5)).unwrap();
+        assert_eq!(collected, "abcde");
+    }
+
+    #[test]
+    fn the_limit_is_exact() {
+        let body = || Body::stream(Frames(frames(&["ab", "cd"])));
+        assert!(block_on(body().collect(4)).is_ok());
+        let error = block_on(body().collect(3)).unwrap_err();
+        assert_eq!(error.to_string(), "the body is larger than 3 bytes");
+        let error = block_on(Body::from("abcd").collect(3)).unwrap_err();
+        assert_eq!(error.to_string(), "the body is larger than 3 bytes");
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_an_error() {
+        let mut all = frames(&["ab"]);
+        all.push_back(Err(TransportError::interrupted("reset")));
+        let error = block_on(Body::stream(Frames(all)).collect(10)).unwrap_err();
+        assert!(matches!(error, CollectError::Transport(_)), "{error:?}");
+    }
+
+    #[test]
+    fn an_empty_body_is_at_its_end() {
+        assert!(Body::from(Bytes::new()).is_end_stream());
+        assert!(!Body::from("x").is_end_stream());
+        assert_eq!(Body::from("x").size_hint().exact(), Some(1));
+    }
+
+    #[test]
+    fn debug_says_how_much_and_not_what() {
+        assert_eq!(format!("{:?}", Body::from("secret")), "Body(6 bytes)");
+    }
+}
