@@ -1,1 +1,31 @@
-//! etcd
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod client;
+mod credentials;
+mod endpoints;
+mod error;
+mod exchange;
+mod operation;
+mod raw;
+mod redirect;
+mod retry;
+mod status;
+mod stream;
+pub mod v2;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use endpoints::Endpoint;
+pub use error::{
+    Error, EtcdError, EtcdErrorKind, HttpError, InvalidInput, Outcome, Result, TimeoutError,
+    TransportFailure, UnexpectedAnswer, Unsupported,
+};
+pub use operation::{Call, Operation, Repeat, Reply, StreamOperation};
+pub use raw::{Payload, RawRequest};
+pub use retry::RetryPolicy;
+pub use status::{Health, ServerVersion};
+
+/// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
+#[doc(inline)]
+pub use etcd_transport as transport;

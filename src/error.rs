@@ -1,0 +1,570 @@
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use etcd_transport::TransportError;
+use http::StatusCode;
+
+use crate::Endpoint;
+
+/// The result of an etcd operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation failed.
+///
+/// The variant says who said no; [`outcome`](Self::outcome) says whether a write may have been carried out all the same;
+/// the `is_…` predicates answer what programs ask most. `Display` gives the operation, the endpoint and the reason;
+/// [`source`](StdError::source) goes one layer down where there is one.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::Outcome;
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// match client.v2().create("/leader", "me").await {
+///     Ok(_) => println!("mine"),
+///     Err(error) if error.is_already_exists() => println!("somebody else's"),
+///     Err(error) if error.outcome() == Outcome::Unknown => println!("ask again who it is: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// etcd said no.
+    #[error(transparent)]
+    Etcd(EtcdError),
+    /// Something answered with a status of 400 or more, and its body is not one of etcd's errors.
+    #[error(transparent)]
+    Http(HttpError),
+    /// No endpoint answered.
+    #[error(transparent)]
+    Transport(TransportFailure),
+    /// No answer within the time allowed.
+    #[error(transparent)]
+    Timeout(TimeoutError),
+    /// Something answered that does not speak this API.
+    #[error(transparent)]
+    Unexpected(UnexpectedAnswer),
+    /// The server is an etcd that does not have this operation, or has it switched off.
+    #[error(transparent)]
+    Unsupported(Unsupported),
+    /// Refused by this client before anything was sent.
+    #[error(transparent)]
+    Invalid(InvalidInput),
+}
+
+/// What is known of a write that failed. Of a read it says nothing that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Surely not carried out: nothing of it reached a server.
+    NotSent,
+    /// Surely not carried out: a server refused it.
+    Rejected,
+    /// May have been carried out, or may be yet. Read before you write again.
+    Unknown,
+}
+
+impl Error {
+    /// Whether a failed write was *not sent*, *rejected*, or may have been carried out (*unknown*).
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Etcd(error) => error.outcome(),
+            Self::Http(error) => outcome_of_status(error.status()),
+            Self::Transport(error) if error.0.source.is_unsent() => Outcome::NotSent,
+            Self::Transport(_) | Self::Timeout(_) => Outcome::Unknown,
+            Self::Unexpected(error) => error.0.outcome,
+            Self::Unsupported(_) => Outcome::Rejected,
+            Self::Invalid(_) => Outcome::NotSent,
+        }
+    }
+
+    /// etcd's own error, where etcd said no.
+    pub fn as_etcd(&self) -> Option<&EtcdError> {
+        match self {
+            Self::Etcd(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What etcd said no to, where etcd said no.
+    pub fn etcd_kind(&self) -> Option<EtcdErrorKind> {
+        self.as_etcd().map(EtcdError::kind)
+    }
+
+    /// The key does not exist (code 100).
+    pub fn is_key_not_found(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::KeyNotFound)
+    }
+
+    /// A compare-and-swap or compare-and-delete found something else (code 101).
+    pub fn is_compare_failed(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::CompareFailed)
+    }
+
+    /// The key is a directory, and a file was wanted (code 102).
+    pub fn is_not_a_file(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::NotAFile)
+    }
+
+    /// A segment of the path is a file, and a directory was wanted (code 104).
+    pub fn is_not_a_directory(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::NotADirectory)
+    }
+
+    /// The key to be created exists already (code 105).
+    pub fn is_already_exists(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::AlreadyExists)
+    }
+
+    /// The directory to be deleted has children (code 108).
+    pub fn is_directory_not_empty(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::DirectoryNotEmpty)
+    }
+
+    /// The credentials are missing, wrong, or not enough.
+    pub fn is_unauthorized(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::Unauthorized)
+    }
+
+    /// The events a watch asked for are no longer in the server's history (code 401).
+    pub fn is_history_cleared(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::HistoryCleared)
+    }
+
+    pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid(InvalidInput(Box::new((operation, reason.into()))))
+    }
+}
+
+/// Which operation failed, where, and at which attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) operation: &'static str,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) attempts: u32,
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.operation, self.endpoint)?;
+        if self.attempts > 1 {
+            write!(f, " (attempt {})", self.attempts)?;
+        }
+        Ok(())
+    }
+}
+
+/// An error in etcd's own words.
+///
+/// Codes and messages: <https://etcd.io/docs/v2.3/errorcode/>; the status and the `cause` are as a real server sends them.
+pub struct EtcdError(Box<EtcdErrorParts>);
+
+pub(crate) struct EtcdErrorParts {
+    pub(crate) site: Site,
+    pub(crate) status: StatusCode,
+    pub(crate) code: Option<u32>,
+    pub(crate) message: String,
+    pub(crate) cause: String,
+    pub(crate) index: Option<u64>,
+}
+
+impl EtcdError {
+    pub(crate) fn new(parts: EtcdErrorParts) -> Self {
+        Self(Box::new(parts))
+    }
+
+    /// What etcd said no to.
+    pub fn kind(&self) -> EtcdErrorKind {
+        match self.0.code {
+            Some(code) => EtcdErrorKind::of_code(code),
+            None => EtcdErrorKind::of_status(self.0.status),
+        }
+    }
+
+    /// etcd's number for the error (`errorCode`). The members, auth and stats endpoints send none.
+    pub fn code(&self) -> Option<u32> {
+        self.0.code
+    }
+
+    /// etcd's words for the kind of error.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What exactly it was about: a key, a field, the two values that differ. Empty where etcd gives none.
+    pub fn cause(&self) -> &str {
+        &self.0.cause
+    }
+
+    /// The store's index when etcd said no; 0 where the request did not get as far as the store.
+    pub fn index(&self) -> Option<u64> {
+        self.0.index
+    }
+
+    /// The HTTP status that came with it.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Which endpoint said it.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.site.endpoint
+    }
+
+    pub(crate) fn into_site(self) -> Site {
+        self.0.site
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.0.code {
+            // A proposal that raft gave up waiting for may still be committed.
+            Some(300 | 301) => Outcome::Unknown,
+            Some(_) => Outcome::Rejected,
+            None => outcome_of_status(self.0.status),
+        }
+    }
+}
+
+impl fmt::Display for EtcdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &*self.0;
+        write!(f, "{}: {}", parts.site, parts.message)?;
+        if !parts.cause.is_empty() {
+            write!(f, ": {}", parts.cause)?;
+        }
+        match (parts.code, parts.index) {
+            (Some(code), Some(index)) => write!(f, " (code {code}, index {index})"),
+            (Some(code), None) => write!(f, " (code {code})"),
+            (None, _) => write!(f, " (status {})", parts.status.as_u16()),
+        }
+    }
+}
+
+impl fmt::Debug for EtcdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdError")
+            .field("kind", &self.kind())
+            .field("code", &self.0.code)
+            .field("message", &self.0.message)
+            .field("cause", &self.0.cause)
+            .field("index", &self.0.index)
+            .field("status", &self.0.status)
+            .field("site", &self.0.site)
+            .finish()
+    }
+}
+
+impl StdError for EtcdError {}
+
+/// What etcd said no to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EtcdErrorKind {
+    /// 100: the key does not exist; the cause is the first prefix of its path that does not.
+    KeyNotFound,
+    /// 101: a compare-and-swap or compare-and-delete found something else; the cause has both.
+    CompareFailed,
+    /// 102: the key is a directory.
+    NotAFile,
+    /// 104: a segment of the path is a file.
+    NotADirectory,
+    /// 105: the key exists already.
+    AlreadyExists,
+    /// 107: `/` cannot be written, created or deleted.
+    RootReadOnly,
+    /// 108: the directory has children, hidden ones included.
+    DirectoryNotEmpty,
+    /// 110, and any 401 without a code: credentials are missing, wrong, or not enough.
+    Unauthorized,
+    /// 201: a comparison with an empty value.
+    PreviousValueRequired,
+    /// 202: the TTL is not a number.
+    InvalidTtl,
+    /// 203: an index is not a number.
+    InvalidIndex,
+    /// 209: a parameter does not have one of its values.
+    InvalidField,
+    /// 210: the form cannot be parsed, or is larger than 10 MiB.
+    InvalidForm,
+    /// 211: a refresh with a value.
+    ValueOnRefresh,
+    /// 212: a refresh without a TTL.
+    TtlRequiredOnRefresh,
+    /// 300: raft failed, mostly for want of a quorum: the write may still be committed.
+    RaftInternal,
+    /// 301, and a 503 without a code: there is no leader at the moment.
+    DuringLeaderElection,
+    /// 400: the server restored a snapshot under a watch.
+    WatcherCleared,
+    /// 401: the events asked for are no longer in the server's history of 1,000.
+    HistoryCleared,
+    /// A 400 or 415 without a code: the members or auth endpoint did not understand.
+    BadRequest,
+    /// A 403 without a code: not the leader (stats), or not to be changed (auth).
+    Forbidden,
+    /// A 404 without a code: no such member, user or role.
+    NotFound,
+    /// A 409 without a code: it exists, it is switched on, it is granted, already.
+    Conflict,
+    /// A 410 without a code: the member was removed before.
+    Gone,
+    /// A code or a status that this client has no name for.
+    Other(u32),
+}
+
+impl EtcdErrorKind {
+    fn of_code(code: u32) -> Self {
+        match code {
+            100 => Self::KeyNotFound,
+            101 => Self::CompareFailed,
+            102 => Self::NotAFile,
+            104 => Self::NotADirectory,
+            105 => Self::AlreadyExists,
+            107 => Self::RootReadOnly,
+            108 => Self::DirectoryNotEmpty,
+            110 => Self::Unauthorized,
+            201 => Self::PreviousValueRequired,
+            202 => Self::InvalidTtl,
+            203 => Self::InvalidIndex,
+            209 => Self::InvalidField,
+            210 => Self::InvalidForm,
+            211 => Self::ValueOnRefresh,
+            212 => Self::TtlRequiredOnRefresh,
+            300 => Self::RaftInternal,
+            301 => Self::DuringLeaderElection,
+            400 => Self::WatcherCleared,
+            401 => Self::HistoryCleared,
+            other => Self::Other(other),
+        }
+    }
+
+    fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            400 | 415 => Self::BadRequest,
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            410 => Self::Gone,
+            503 => Self::DuringLeaderElection,
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+/// A status of 400 or more whose body is not one of etcd's errors: a proxy, mostly, or a path that etcd does not have.
+#[derive(Debug)]
+pub struct HttpError(Box<(Site, StatusCode, String)>);
+
+impl HttpError {
+    pub(crate) fn new(site: Site, status: StatusCode, body: &[u8]) -> Self {
+        Self(Box::new((site, status, excerpt(body))))
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.0.1
+    }
+
+    /// The beginning of the body, at most 256 characters.
+    pub fn excerpt(&self) -> &str {
+        &self.0.2
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (site, status, excerpt) = &*self.0;
+        write!(f, "{site}: HTTP status {status}, and no error of etcd's")?;
+        quote(f, excerpt)
+    }
+}
+
+impl StdError for HttpError {}
+
+/// No endpoint answered; the [`source`](StdError::source) is the last attempt's [`TransportError`].
+#[derive(Debug)]
+pub struct TransportFailure(Box<TransportFailureParts>);
+
+#[derive(Debug)]
+struct TransportFailureParts {
+    site: Site,
+    source: TransportError,
+}
+
+impl TransportFailure {
+    pub(crate) fn new(site: Site, source: TransportError) -> Self {
+        Self(Box::new(TransportFailureParts { site, source }))
+    }
+
+    /// How many requests were sent, or tried to be.
+    pub fn attempts(&self) -> u32 {
+        self.0.site.attempts
+    }
+
+    /// The endpoint of the last attempt.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.site.endpoint
+    }
+}
+
+impl fmt::Display for TransportFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.site, self.0.source)
+    }
+}
+
+impl StdError for TransportFailure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // The transport's own line is part of ours; what comes next is its cause.
+        self.0.source.source()
+    }
+}
+
+/// No answer within the time allowed.
+#[derive(Debug)]
+pub struct TimeoutError(Box<(Site, Duration)>);
+
+impl TimeoutError {
+    pub(crate) fn new(site: Site, limit: Duration) -> Self {
+        Self(Box::new((site, limit)))
+    }
+
+    /// How long the last attempt was given.
+    pub fn limit(&self) -> Duration {
+        self.0.1
+    }
+
+    /// How many requests were sent.
+    pub fn attempts(&self) -> u32 {
+        self.0.0.attempts
+    }
+
+    /// The endpoint of the last attempt.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.0.endpoint
+    }
+}
+
+impl fmt::Display for TimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (site, limit) = &*self.0;
+        write!(f, "{site}: no answer within {limit:?}")
+    }
+}
+
+impl StdError for TimeoutError {}
+
+/// Something answered that does not speak this API: a captive portal, another program, a truncated or oversized answer.
+#[derive(Debug)]
+pub struct UnexpectedAnswer(Box<UnexpectedParts>);
+
+#[derive(Debug)]
+struct UnexpectedParts {
+    site: Site,
+    what: String,
+    excerpt: String,
+    outcome: Outcome,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl UnexpectedAnswer {
+    pub(crate) fn new(site: Site, what: impl Into<String>, outcome: Outcome) -> Self {
+        Self(Box::new(UnexpectedParts {
+            site,
+            what: what.into(),
+            excerpt: String::new(),
+            outcome,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
+        self.0.excerpt = excerpt(body);
+        self
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The beginning of the body, at most 256 characters.
+    pub fn excerpt(&self) -> &str {
+        &self.0.excerpt
+    }
+}
+
+impl fmt::Display for UnexpectedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.site, self.0.what)?;
+        quote(f, &self.0.excerpt)
+    }
+}
+
+impl StdError for UnexpectedAnswer {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The server is an etcd that does not have this operation, or has it switched off.
+#[derive(Debug)]
+pub struct Unsupported(Box<(Site, &'static str)>);
+
+impl Unsupported {
+    pub(crate) fn new(site: Site, what: &'static str) -> Self {
+        Self(Box::new((site, what)))
+    }
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.0, self.0.1)
+    }
+}
+
+impl StdError for Unsupported {}
+
+/// Refused by this client before anything was sent: says what was wrong, and what to do.
+#[derive(Debug)]
+pub struct InvalidInput(Box<(&'static str, String)>);
+
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.0, self.0.1)
+    }
+}
+
+impl StdError for InvalidInput {}
+
+fn outcome_of_status(status: StatusCode) -> Outcome {
+    if status.is_server_error() {
+        Outcome::Unknown
+    } else {
+        Outcome::Rejected
+    }
+}
+
+fn excerpt(body: &[u8]) -> String {
+    const CHARACTERS: usize = 256;
+    // At most four bytes a character: no need to look at a long body's end.
+    let start = body.get(..4 * CHARACTERS).unwrap_or(body);
+    String::from_utf8_lossy(start)
+        .chars()
+        .take(CHARACTERS)
+        .collect()
+}
+
+fn quote(f: &mut fmt::Formatter<'_>, excerpt: &str) -> fmt::Result {
+    if excerpt.is_empty() {
+        Ok(())
+    } else {
+        write!(f, ": {excerpt:?}")
+    }
+}

@@ -1,0 +1,239 @@
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Client, Error, Outcome, Result,
+    error::{EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
+    transport::Transport,
+};
+
+/// One etcd operation as a value: its options, its wire form, its answer. [`Client::send`] carries it out.
+///
+/// Sealed for now: this crate implements it, and anybody may name it.
+pub trait Operation: sealed::Sealed + Send + Sync {
+    /// What the operation answers.
+    type Output: Send;
+
+    /// The operation's name in errors: `"v2.keys.set"`.
+    const NAME: &'static str;
+
+    /// The request to make.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where the options do not make a request that etcd could carry out.
+    fn encode(&self) -> Result<Call>;
+
+    /// The meaning of what came back.
+    ///
+    /// # Errors
+    /// What etcd said no with; or [`Error::Unexpected`](crate::Error::Unexpected) where the answer has no meaning.
+    fn decode(&self, reply: Reply) -> Result<Self::Output>;
+}
+
+/// An operation whose answers keep coming. [`Client::open`] starts it; dropping the stream ends it.
+///
+/// Sealed for now: this crate implements it, and anybody may name it.
+pub trait StreamOperation: sealed::Sealed + Send + 'static {
+    /// What arrives.
+    type Item: Send + 'static;
+
+    /// The operation's name in errors: `"v2.keys.watch"`.
+    const NAME: &'static str;
+
+    /// Makes the stream. Nothing is sent before it is first polled.
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Self::Item>>;
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// Whether a request may be sent again after an attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Repeat {
+    /// It changes nothing: again as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
+    Always,
+    /// It writes: again only when the server surely saw nothing of the attempt before.
+    IfUnsent,
+}
+
+/// A request to an etcd, without endpoint and credentials.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub(crate) operation: &'static str,
+    pub(crate) method: Method,
+    pub(crate) target: PathAndQuery,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) body: Bytes,
+    pub(crate) repeat: Repeat,
+}
+
+impl Call {
+    /// A request without a body. `target` is the path and query from etcd's root, percent-encoded.
+    pub(crate) fn new(
+        operation: &'static str,
+        method: Method,
+        target: String,
+        repeat: Repeat,
+    ) -> Result<Self> {
+        Ok(Self {
+            operation,
+            method,
+            target: parse_target(operation, target)?,
+            content_type: None,
+            body: Bytes::new(),
+            repeat,
+        })
+    }
+
+    /// With one more parameter, of unreserved characters alone.
+    pub(crate) fn and_query(mut self, name: &str, value: &str) -> Result<Self> {
+        let separator = if self.target.query().is_some() {
+            '&'
+        } else {
+            '?'
+        };
+        let target = format!("{}{separator}{name}={value}", self.target);
+        self.target = parse_target(self.operation, target)?;
+        Ok(self)
+    }
+
+    /// With this body.
+    pub(crate) fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.content_type = Some(content_type);
+        self.body = body.into();
+        self
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Path and query, percent-encoded, from etcd's root.
+    pub fn target(&self) -> &str {
+        self.target.as_str()
+    }
+
+    /// The media type of the body, where there is one.
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type
+    }
+
+    /// The body.
+    pub fn body_bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Whether it may be sent again after an attempt that failed.
+    pub fn repeat(&self) -> Repeat {
+        self.repeat
+    }
+}
+
+fn parse_target(operation: &'static str, target: String) -> Result<PathAndQuery> {
+    PathAndQuery::from_maybe_shared(Bytes::from(target))
+        .map_err(|error| Error::invalid(operation, format!("this path cannot be sent: {error}")))
+}
+
+/// A whole answer: status, headers, body, and where it came from.
+#[derive(Debug)]
+pub struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) site: Site,
+    /// Which of the client's endpoints answered.
+    pub(crate) endpoint: usize,
+}
+
+impl Reply {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Whether the body claims to be JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.starts_with("application/json"))
+    }
+
+    /// The body of a success, decoded.
+    pub(crate) fn json<D: DeserializeOwned>(self) -> Result<D> {
+        let reply = self.success()?;
+        serde_json::from_slice(&reply.body).map_err(|error| {
+            let what = "the answer is not what etcd sends";
+            Error::Unexpected(reply.unexpected(what).with_source(error))
+        })
+    }
+
+    /// This reply, if it is a success; etcd's error, or the status, otherwise.
+    pub(crate) fn success(self) -> Result<Self> {
+        if self.status.is_success() {
+            Ok(self)
+        } else {
+            Err(self.into_error())
+        }
+    }
+
+    /// The error that a reply other than a success stands for.
+    pub(crate) fn into_error(self) -> Error {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            #[serde(rename = "errorCode")]
+            code: Option<u32>,
+            message: String,
+            #[serde(default)]
+            cause: String,
+            index: Option<u64>,
+        }
+
+        if !self.status.is_client_error() && !self.status.is_server_error() {
+            let what = format!("a status that etcd does not send: {}", self.status);
+            return Error::Unexpected(self.unexpected(what));
+        }
+        match serde_json::from_slice(&self.body) {
+            Ok(Body {
+                code,
+                message,
+                cause,
+                index,
+            }) => Error::Etcd(EtcdError::new(EtcdErrorParts {
+                site: self.site,
+                status: self.status,
+                code,
+                message,
+                cause,
+                index,
+            })),
+            Err(_) => Error::Http(HttpError::new(self.site, self.status, &self.body)),
+        }
+    }
+
+    /// An answer without a meaning: what was wrong with it, and how it begins.
+    pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
+        // A redirect was not carried out; a success was, whatever its body says.
+        let outcome = if self.status.is_redirection() {
+            Outcome::Rejected
+        } else {
+            Outcome::Unknown
+        };
+        UnexpectedAnswer::new(self.site.clone(), what, outcome).with_body(&self.body)
+    }
+}

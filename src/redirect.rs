@@ -1,0 +1,225 @@
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, Uri, header::LOCATION, uri::PathAndQuery};
+
+use crate::{Call, Reply, endpoints::Endpoints, exchange::Failure};
+
+const MAX_HOPS: u32 = 3;
+
+/// Where a call is, and has been, sent.
+///
+/// etcd since 2.0 redirects only what is not a clean path, and this client sends clean paths alone. What redirects for
+/// other reasons is a proxy. It is followed only to the client's own endpoints and within the same API, so that
+/// neither a write nor a password goes where the user did not send it.
+pub(crate) struct Hops<'a> {
+    call: &'a Call,
+    target: Cow<'a, PathAndQuery>,
+    index: usize,
+    count: u32,
+}
+
+impl<'a> Hops<'a> {
+    pub(crate) fn new(call: &'a Call, index: usize) -> Self {
+        Self {
+            call,
+            target: Cow::Borrowed(&call.target),
+            index,
+            count: 0,
+        }
+    }
+
+    pub(crate) fn target(&self) -> &PathAndQuery {
+        &self.target
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Whether `reply` sends the call elsewhere; this is where, then.
+    pub(crate) fn follow(&mut self, reply: &Reply, endpoints: &Endpoints) -> Result<bool, Failure> {
+        let keeps_method = match reply.status.as_u16() {
+            301 | 302 => false,
+            307 | 308 => true,
+            _ => return Ok(false),
+        };
+        let location = location(&reply.headers);
+        let refuse = |why: &str| {
+            Err(Failure::Redirect(format!(
+                "redirected to {location:?}, {why}"
+            )))
+        };
+        // With 301 and 302 it is anybody's guess whether a write stays a write.
+        if !keeps_method && !matches!(self.call.method, Method::GET | Method::HEAD) {
+            return refuse("which is not followed for a write");
+        }
+        if self.count == MAX_HOPS {
+            return refuse("one redirect too many");
+        }
+        let Some((index, target)) = self.resolve(&location, endpoints) else {
+            return refuse("which is none of the client's endpoints");
+        };
+        if api(target.path()) != api(self.call.target.path()) || !is_clean(target.path()) {
+            return refuse("which is outside the API of the call");
+        }
+        self.count += 1;
+        self.index = index;
+        self.target = Cow::Owned(target);
+        Ok(true)
+    }
+
+    /// The endpoint and the target there that a `Location` names.
+    fn resolve(&self, location: &str, endpoints: &Endpoints) -> Option<(usize, PathAndQuery)> {
+        if location.starts_with('/') && !location.starts_with("//") {
+            let here = endpoints.get(self.index);
+            let absolute = here.uri(&location.parse().ok()?).ok()?;
+            // A relative location counts from the host, not from the endpoint's base path.
+            let at_host = Uri::builder()
+                .scheme(absolute.scheme()?.clone())
+                .authority(absolute.authority()?.clone())
+                .path_and_query(location)
+                .build()
+                .ok()?;
+            return Some((self.index, here.target_of(&at_host)?));
+        }
+        let uri: Uri = location.parse().ok()?;
+        endpoints
+            .iter()
+            .enumerate()
+            .find_map(|(index, endpoint)| Some((index, endpoint.target_of(&uri)?)))
+    }
+}
+
+fn location(headers: &HeaderMap) -> Cow<'_, str> {
+    headers.get(LOCATION).map_or(Cow::Borrowed(""), |value| {
+        String::from_utf8_lossy(value.as_bytes())
+    })
+}
+
+/// The first segment: `v2`, `v3`, `version`.
+fn api(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
+}
+
+/// No segment that an HTTP stack on the way would fold.
+fn is_clean(path: &str) -> bool {
+    let decoded = percent_encoding::percent_decode_str(path).collect::<Vec<u8>>();
+    decoded
+        .split(|&byte| byte == b'/')
+        .skip(1)
+        .all(|segment| segment != b"." && segment != b"..")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use http::StatusCode;
+
+    use super::*;
+    use crate::{Repeat, error::Site};
+
+    fn follow(method: Method, status: u16, location: &str) -> Result<(usize, String), String> {
+        let endpoints = ["http://a:1", "http://b:2/etcd"].map(|text| text.parse().unwrap());
+        let endpoints = Endpoints::new(endpoints.to_vec(), Instant::now()).unwrap();
+        let call = Call::new("test", method, "/v2/keys/k".to_owned(), Repeat::Always).unwrap();
+        let reply = Reply {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]),
+            body: bytes::Bytes::new(),
+            site: Site {
+                operation: "test",
+                endpoint: endpoints.get(0).clone(),
+                attempts: 1,
+            },
+            endpoint: 0,
+        };
+        let mut hops = Hops::new(&call, 0);
+        match hops.follow(&reply, &endpoints) {
+            Ok(_) => Ok((hops.index(), hops.target().to_string())),
+            Err(Failure::Redirect(why)) => Err(why),
+            Err(other) => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_read_follows_within_the_endpoints_and_the_api() {
+        for status in [301, 302, 307, 308] {
+            let same = follow(Method::GET, status, "/v2/keys/x?a=b").unwrap();
+            assert_eq!(same, (0, "/v2/keys/x?a=b".to_owned()));
+            let other = follow(Method::GET, status, "http://b:2/etcd/v2/keys/x").unwrap();
+            assert_eq!(other, (1, "/v2/keys/x".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_write_follows_only_where_its_method_is_kept() {
+        for status in [307, 308] {
+            assert!(follow(Method::PUT, status, "/v2/keys/x").is_ok());
+        }
+        for status in [301, 302] {
+            assert_eq!(
+                follow(Method::DELETE, status, "/v2/keys/x").unwrap_err(),
+                "redirected to \"/v2/keys/x\", which is not followed for a write"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_follows_to_another_host_scheme_port_or_base() {
+        for elsewhere in [
+            "https://a:1/v2/keys/x",
+            "http://a:2/v2/keys/x",
+            "http://c/v2/keys/x",
+            "http://b:2/v2/keys/x",
+            "http://a:1@c/v2/keys/x",
+            "//c/v2/keys/x",
+            "",
+            "v2/keys/x",
+        ] {
+            assert_eq!(
+                follow(Method::GET, 307, elsewhere).unwrap_err(),
+                format!("redirected to {elsewhere:?}, which is none of the client's endpoints")
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_its_api() {
+        for outside in [
+            "/v3/kv/range",
+            "/metrics",
+            "/v2/../v3/kv",
+            "/v2/%2e%2E/x",
+            "/",
+        ] {
+            assert_eq!(
+                follow(Method::GET, 307, outside).unwrap_err(),
+                format!("redirected to {outside:?}, which is outside the API of the call")
+            );
+        }
+    }
+
+    #[test]
+    fn the_fourth_redirect_is_one_too_many() {
+        let endpoint = "http://a:1".parse().unwrap();
+        let endpoints = Endpoints::new(vec![endpoint], Instant::now()).unwrap();
+        let call = Call::new("test", Method::GET, "/v2/keys/k".to_owned(), Repeat::Always).unwrap();
+        let reply = Reply {
+            status: StatusCode::TEMPORARY_REDIRECT,
+            headers: HeaderMap::from_iter([(LOCATION, "/v2/keys/k".parse().unwrap())]),
+            body: bytes::Bytes::new(),
+            site: Site {
+                operation: "test",
+                endpoint: endpoints.get(0).clone(),
+                attempts: 1,
+            },
+            endpoint: 0,
+        };
+        let mut hops = Hops::new(&call, 0);
+        for _ in 0..MAX_HOPS {
+            assert!(hops.follow(&reply, &endpoints).unwrap());
+        }
+        assert!(hops.follow(&reply, &endpoints).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::{
+    node::{Node, Tree},
+    wire,
+};
+use crate::{Error, Reply, Result};
+
+/// What the keys API answers, and what a watch delivers: an action, and the node before and after it.
+///
+/// <https://etcd.io/docs/v2.3/api/#response-headers>
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// What was done.
+    pub action: Action,
+    /// The node as it is now. After a delete or an expiry: its key and indexes, without a value.
+    pub node: Node,
+    /// The node as it was before, where there was one and the action changed it.
+    pub prev_node: Option<Node>,
+    /// Whether the answer's status says that a node came into being (201). Always `false` in a watch.
+    pub created: bool,
+    /// What the cluster said of itself in the answer's headers.
+    pub cluster: ClusterInfo,
+}
+
+impl Event {
+    /// The index of this event in the store's history: what a watch continues after.
+    pub fn index(&self) -> u64 {
+        self.node.modified_index
+    }
+}
+
+/// What was done to a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Action {
+    /// Nothing: it was read.
+    Get,
+    /// Created or replaced.
+    Set,
+    /// Created; also in order.
+    Create,
+    /// Changed, having existed.
+    Update,
+    /// Deleted.
+    Delete,
+    /// Changed, having been what was expected.
+    CompareAndSwap,
+    /// Deleted, having been what was expected.
+    CompareAndDelete,
+    /// Deleted by the server, its time being over.
+    Expire,
+    /// Something that this client has no name for.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// What the cluster says of itself in the headers of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterInfo {
+    /// `X-Etcd-Cluster-Id`, 16 hexadecimal digits.
+    pub cluster_id: Option<String>,
+    /// `X-Etcd-Index`: the store's index. After a write, the write's own; with an event from a watch, the one when the
+    /// watch was registered.
+    pub etcd_index: Option<u64>,
+    /// `X-Raft-Index`: how many entries raft has committed.
+    pub raft_index: Option<u64>,
+    /// `X-Raft-Term`: rises with every election.
+    pub raft_term: Option<u64>,
+}
+
+impl ClusterInfo {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let number = |name| text(name).and_then(|value| value.parse().ok());
+        Self {
+            cluster_id: text("x-etcd-cluster-id").map(str::to_owned),
+            etcd_index: number("x-etcd-index"),
+            raft_index: number("x-raft-index"),
+            raft_term: number("x-raft-term"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    action: Action,
+    node: Option<Tree>,
+    prev_node: Option<Tree>,
+}
+
+/// The event that a success of the keys API holds.
+pub(crate) fn decode(reply: Reply) -> Result<Event> {
+    let reply = wire::success(reply)?;
+    let (action, node, prev_node) = body(&reply)?;
+    let Some(node) = node else {
+        return Err(Error::Unexpected(
+            reply.unexpected("the answer has no node"),
+        ));
+    };
+    Ok(Event {
+        action,
+        node,
+        prev_node,
+        created: reply.status == StatusCode::CREATED,
+        cluster: ClusterInfo::of(&reply.headers),
+    })
+}
+
+/// The little that a write answers when it was asked to leave the nodes out.
+pub(crate) fn decode_without_value(reply: Reply) -> Result<Written> {
+    let reply = wire::success(reply)?;
+    let (action, ..) = body(&reply)?;
+    Ok(Written {
+        action,
+        created: reply.status == StatusCode::CREATED,
+        cluster: ClusterInfo::of(&reply.headers),
+    })
+}
+
+/// A write that was carried out, without the nodes before and after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// What was done.
+    pub action: Action,
+    /// Whether the key came into being.
+    pub created: bool,
+    /// What the cluster said of itself; its `etcd_index` is the write's.
+    pub cluster: ClusterInfo,
+}
+
+fn body(reply: &Reply) -> Result<(Action, Option<Node>, Option<Node>)> {
+    match serde_json::from_slice(&reply.body) {
+        Ok(Body {
+            action,
+            node,
+            prev_node,
+        }) => Ok((
+            action,
+            node.map(|Tree(node)| node),
+            prev_node.map(|Tree(node)| node),
+        )),
+        Err(error) => {
+            let what = "the answer is not what etcd's keys API sends";
+            Err(Error::Unexpected(reply.unexpected(what).with_source(error)))
+        }
+    }
+}

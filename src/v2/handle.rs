@@ -1,0 +1,230 @@
+use std::time::Duration;
+
+use etcd_transport::Transport;
+use futures::stream::BoxStream;
+
+use super::{
+    AddMember, ChangePassword, CompareAndDelete, CompareAndSwap, Condition, Create, CreateDir,
+    CreateInOrder, CreateRole, CreateUser, Delete, DeleteDir, DeleteRole, DeleteUser, DisableAuth,
+    EnableAuth, Event, Exists, Get, GetAuthStatus, GetLeader, GetLeaderStats, GetRole,
+    GetSelfStats, GetStoreStats, GetUser, GrantPermissions, GrantRoles, LeaderStats, ListMachines,
+    ListMembers, ListRoles, ListUsers, Member, Permissions, Refresh, RemoveMember,
+    RevokePermissions, RevokeRoles, Role, SelfStats, Set, SetDir, StoreStats, Update, UpdateDir,
+    UpdateMember, User, UserDetails, Watch, watch,
+};
+use crate::{Client, Result};
+
+/// The v2 API of a [`Client`]: a short form of every operation.
+///
+/// Each sends the operation that it names, with its defaults, and fails as that documents. For options, send the
+/// operation itself: `client.send(Get::new("/dir").sorted(true))`.
+#[derive(Debug)]
+pub struct V2<'a, T> {
+    client: &'a Client<T>,
+}
+
+impl<'a, T: Transport> V2<'a, T> {
+    pub(crate) fn new(client: &'a Client<T>) -> Self {
+        Self { client }
+    }
+}
+
+/// Declares methods that send an operation made of their arguments.
+macro_rules! short_forms {
+    ($(
+        $(#[$doc:meta])*
+        $method:ident($($argument:ident: $type:ty),*) -> $output:ty = $operation:expr;
+    )+) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// As the operation documents; see [`Error`](crate::Error).
+            pub async fn $method(&self, $($argument: $type),*) -> Result<$output> {
+                self.client.send($operation).await
+            }
+        )+
+    };
+}
+
+/// # Keys
+impl<T: Transport> V2<'_, T> {
+    short_forms! {
+        /// Reads a key, or lists a directory: [`Get`].
+        get(key: impl Into<String>) -> Event = Get::new(key);
+
+        /// Whether a key exists, file or directory: [`Exists`].
+        #[doc(alias = "haskey")]
+        exists(key: impl Into<String>) -> bool = Exists::new(key);
+
+        /// Creates or replaces a file: [`Set`].
+        set(key: impl Into<String>, value: impl Into<String>) -> Event = Set::new(key, value);
+
+        /// Creates a file that must not exist: [`Create`].
+        create(key: impl Into<String>, value: impl Into<String>) -> Event = Create::new(key, value);
+
+        /// Creates a file under a directory, with a key greater than all before: [`CreateInOrder`].
+        create_in_order(dir: impl Into<String>, value: impl Into<String>) -> Event =
+            CreateInOrder::new(dir, value);
+
+        /// Replaces the value of a file that must exist: [`Update`].
+        update(key: impl Into<String>, value: impl Into<String>) -> Event = Update::new(key, value);
+
+        /// Gives a file another TTL, and tells no watcher: [`Refresh`].
+        refresh(key: impl Into<String>, ttl: Duration) -> Event = Refresh::new(key, ttl);
+
+        /// Makes a directory, in the place of a file if one is there: [`SetDir`].
+        #[doc(alias = "setdir")]
+        set_dir(key: impl Into<String>) -> Event = SetDir::new(key);
+
+        /// Creates a directory that must not exist: [`CreateDir`].
+        #[doc(alias = "createdir")]
+        create_dir(key: impl Into<String>) -> Event = CreateDir::new(key);
+
+        /// Takes the TTL from a directory: [`UpdateDir`], which can give it one, too.
+        #[doc(alias = "updatedir")]
+        update_dir(key: impl Into<String>) -> Event = UpdateDir::new(key);
+
+        /// Deletes a file: [`Delete`].
+        delete(key: impl Into<String>) -> Event = Delete::new(key);
+
+        /// Deletes an empty directory: [`DeleteDir`].
+        #[doc(alias = "deletedir")]
+        delete_dir(key: impl Into<String>) -> Event = DeleteDir::new(key);
+
+        /// Deletes a directory with all that is below it: [`DeleteDir`], recursive.
+        delete_tree(key: impl Into<String>) -> Event = DeleteDir::new(key).recursive(true);
+
+        /// Replaces the value of a file that is what it is expected to be: [`CompareAndSwap`].
+        #[doc(alias = "cas")]
+        compare_and_swap(
+            key: impl Into<String>, value: impl Into<String>, condition: Condition
+        ) -> Event = CompareAndSwap::new(key, value, condition);
+
+        /// Deletes a file that is what it is expected to be: [`CompareAndDelete`].
+        #[doc(alias = "cad")]
+        compare_and_delete(key: impl Into<String>, condition: Condition) -> Event =
+            CompareAndDelete::new(key, condition);
+    }
+
+    /// Waits for the next thing that happens to a key: [`Watch`], once. Drop the future to wait no longer.
+    ///
+    /// # Errors
+    /// As the operation documents; see [`Error`](crate::Error).
+    pub async fn wait(&self, key: impl Into<String>) -> Result<Event> {
+        watch::once(self.client, Watch::new(key)).await
+    }
+
+    /// What happens to a key from now on: [`Watch`].
+    #[doc(alias = "watchloop")]
+    pub fn watch(&self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+        self.client.open(Watch::new(key))
+    }
+
+    /// What happens to a key and all that is below it from now on: [`Watch`], recursive.
+    pub fn watch_tree(&self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+        self.client.open(Watch::new(key).recursive(true))
+    }
+}
+
+/// # Members
+impl<T: Transport> V2<'_, T> {
+    short_forms! {
+        /// Lists the members: [`ListMembers`].
+        members() -> Vec<Member> = ListMembers::new();
+
+        /// Asks who leads: [`GetLeader`].
+        leader() -> Member = GetLeader::new();
+
+        /// Adds a member: [`AddMember`].
+        add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> Member =
+            AddMember::new(peer_urls);
+
+        /// Changes where the others reach a member: [`UpdateMember`].
+        update_member(
+            id: impl Into<String>, peer_urls: impl IntoIterator<Item = impl Into<String>>
+        ) -> () = UpdateMember::new(id, peer_urls);
+
+        /// Removes a member for good: [`RemoveMember`].
+        remove_member(id: impl Into<String>) -> () = RemoveMember::new(id);
+
+        /// The client URLs of all members: [`ListMachines`].
+        machines() -> Vec<String> = ListMachines::new();
+    }
+}
+
+/// # Statistics
+impl<T: Transport> V2<'_, T> {
+    short_forms! {
+        /// What a member says of itself: [`GetSelfStats`].
+        stats_self() -> SelfStats = GetSelfStats::new();
+
+        /// What a member has counted: [`GetStoreStats`].
+        stats_store() -> StoreStats = GetStoreStats::new();
+
+        /// What the leader knows of its followers: [`GetLeaderStats`].
+        stats_leader() -> LeaderStats = GetLeaderStats::new();
+    }
+}
+
+/// # Authentication
+impl<T: Transport> V2<'_, T> {
+    short_forms! {
+        /// Whether authentication is on: [`GetAuthStatus`].
+        auth_status() -> bool = GetAuthStatus::new();
+
+        /// Switches authentication on: [`EnableAuth`].
+        enable_auth() -> () = EnableAuth::new();
+
+        /// Switches authentication off: [`DisableAuth`].
+        disable_auth() -> () = DisableAuth::new();
+
+        /// Lists the users: [`ListUsers`].
+        users() -> Vec<UserDetails> = ListUsers::new();
+
+        /// Reads a user: [`GetUser`].
+        user(name: impl Into<String>) -> UserDetails = GetUser::new(name);
+
+        /// Creates a user: [`CreateUser`].
+        create_user(name: impl Into<String>, password: impl Into<String>) -> User =
+            CreateUser::new(name, password);
+
+        /// Changes a user's password: [`ChangePassword`].
+        change_password(name: impl Into<String>, password: impl Into<String>) -> User =
+            ChangePassword::new(name, password);
+
+        /// Gives a user roles: [`GrantRoles`].
+        grant_roles(
+            user: impl Into<String>, roles: impl IntoIterator<Item = impl Into<String>>
+        ) -> User = GrantRoles::new(user, roles);
+
+        /// Takes roles from a user: [`RevokeRoles`].
+        revoke_roles(
+            user: impl Into<String>, roles: impl IntoIterator<Item = impl Into<String>>
+        ) -> User = RevokeRoles::new(user, roles);
+
+        /// Deletes a user: [`DeleteUser`].
+        delete_user(name: impl Into<String>) -> () = DeleteUser::new(name);
+
+        /// Lists the roles: [`ListRoles`].
+        roles() -> Vec<Role> = ListRoles::new();
+
+        /// Reads a role: [`GetRole`].
+        role(name: impl Into<String>) -> Role = GetRole::new(name);
+
+        /// Creates a role: [`CreateRole`].
+        create_role(name: impl Into<String>, permissions: Permissions) -> Role =
+            CreateRole::new(name, permissions);
+
+        /// Gives a role permissions: [`GrantPermissions`].
+        grant_permissions(role: impl Into<String>, permissions: Permissions) -> Role =
+            GrantPermissions::new(role, permissions);
+
+        /// Takes permissions from a role: [`RevokePermissions`].
+        revoke_permissions(role: impl Into<String>, permissions: Permissions) -> Role =
+            RevokePermissions::new(role, permissions);
+
+        /// Deletes a role: [`DeleteRole`].
+        delete_role(name: impl Into<String>) -> () = DeleteRole::new(name);
+    }
+}

@@ -1,0 +1,242 @@
+use std::time::Duration;
+
+use http::Method;
+
+use crate::{
+    Call, Error, Operation, Repeat, Reply, Result,
+    operation::sealed::Sealed,
+    v2::{
+        event::{self, Event},
+        ttl::Ttl,
+        wire::{self, Query},
+    },
+};
+
+use super::put::Write;
+
+/// What a file must be for a [`CompareAndSwap`] or [`CompareAndDelete`]: have this value, this index, or both.
+///
+/// There is no condition that compares nothing.
+///
+/// ```
+/// use etcd_http::v2::Condition;
+///
+/// let _ = Condition::value_is("old");
+/// let _ = Condition::index_is(42).and_value_is("old");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a condition does nothing by itself"]
+pub struct Condition {
+    value: Option<String>,
+    index: Option<u64>,
+}
+
+impl Condition {
+    /// The file has this value. etcd cannot compare with an empty one: use the index.
+    #[doc(alias = "prevValue")]
+    pub fn value_is(value: impl Into<String>) -> Self {
+        Self {
+            value: Some(value.into()),
+            index: None,
+        }
+    }
+
+    /// The file was last changed at this index ([`Node::modified_index`](crate::v2::Node::modified_index)).
+    #[doc(alias = "prevIndex")]
+    pub fn index_is(modified_index: u64) -> Self {
+        Self {
+            value: None,
+            index: Some(modified_index),
+        }
+    }
+
+    /// And it has this value.
+    pub fn and_value_is(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// And it was last changed at this index.
+    pub fn and_index_is(mut self, modified_index: u64) -> Self {
+        self.index = Some(modified_index);
+        self
+    }
+
+    /// Value and index; an error where etcd would compare with something else, or with nothing at all.
+    fn parts(&self, operation: &'static str) -> Result<(Option<&str>, Option<String>)> {
+        if self.value.as_deref() == Some("") {
+            let reason = "etcd cannot compare with an empty value: compare with the index";
+            return Err(Error::invalid(operation, reason));
+        }
+        if self.index == Some(0) {
+            let reason = "no file has index 0, and etcd would compare with nothing";
+            return Err(Error::invalid(operation, reason));
+        }
+        let index = self.index.map(|index| index.to_string());
+        Ok((self.value.as_deref(), index))
+    }
+}
+
+/// Replaces the value of a file that is what it is expected to be: `PUT /v2/keys/KEY?prevIndex=…` with `value` and
+/// `prevValue`. Atomic. `created_index` stays; a TTL that it had is gone unless one is given.
+///
+/// # Errors
+/// [`is_compare_failed`](crate::Error::is_compare_failed), [`is_key_not_found`](crate::Error::is_key_not_found),
+/// [`is_not_a_file`](crate::Error::is_not_a_file).
+#[doc(alias = "cas")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct CompareAndSwap {
+    write: Write,
+    condition: Condition,
+}
+
+impl CompareAndSwap {
+    /// Gives `key` this value if the condition holds.
+    pub fn new(key: impl Into<String>, value: impl Into<String>, condition: Condition) -> Self {
+        Self {
+            write: Write::file(key.into(), value.into()),
+            condition,
+        }
+    }
+
+    /// As for [`Set::ttl`](super::Set::ttl).
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.write.ttl = Ttl::After(ttl);
+        self
+    }
+}
+
+impl Sealed for CompareAndSwap {}
+
+impl Operation for CompareAndSwap {
+    type Output = Event;
+    const NAME: &'static str = "v2.keys.compare_and_swap";
+
+    fn encode(&self) -> Result<Call> {
+        let (value, index) = self.condition.parts(Self::NAME)?;
+        let query = index.as_deref().map(|index| ("prevIndex", index));
+        self.write
+            .call(Self::NAME, Method::PUT, query.as_slice(), value)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Event> {
+        event::decode(reply)
+    }
+}
+
+/// Deletes a file that is what it is expected to be: `DELETE /v2/keys/KEY?prevValue=…&prevIndex=…`. Atomic.
+///
+/// etcd reads a delete's condition from the URL alone, so key and value together are limited to some 64 KiB, encoded;
+/// compare a longer value by its index.
+///
+/// # Errors
+/// As for [`CompareAndSwap`].
+#[doc(alias = "cad")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct CompareAndDelete {
+    key: String,
+    condition: Condition,
+}
+
+impl CompareAndDelete {
+    /// Deletes `key` if the condition holds.
+    pub fn new(key: impl Into<String>, condition: Condition) -> Self {
+        Self {
+            key: key.into(),
+            condition,
+        }
+    }
+}
+
+impl Sealed for CompareAndDelete {}
+
+impl Operation for CompareAndDelete {
+    type Output = Event;
+    const NAME: &'static str = "v2.keys.compare_and_delete";
+
+    fn encode(&self) -> Result<Call> {
+        let (value, index) = self.condition.parts(Self::NAME)?;
+        let mut query = Query::new();
+        if let Some(value) = value {
+            query.push("prevValue", value);
+        }
+        if let Some(index) = index {
+            query.push("prevIndex", &index);
+        }
+        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Event> {
+        event::decode(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swap_has_its_index_in_the_query_and_its_values_in_the_form() {
+        let condition = Condition::value_is("o&ne").and_index_is(7);
+        let swap = CompareAndSwap::new("/foo", "two", condition).ttl(Duration::from_secs(5));
+        let call = swap.encode().unwrap();
+        assert_eq!(
+            (call.method(), call.target()),
+            (&Method::PUT, "/v2/keys/foo?prevIndex=7")
+        );
+        assert_eq!(call.body_bytes(), b"value=two&prevValue=o%26ne&ttl=5");
+        assert_eq!(call.repeat(), Repeat::IfUnsent);
+    }
+
+    #[test]
+    fn a_delete_has_its_condition_in_the_query() {
+        let condition = Condition::index_is(8).and_value_is("two words");
+        let call = CompareAndDelete::new("/foo", condition).encode().unwrap();
+        assert_eq!(call.method(), Method::DELETE);
+        assert_eq!(
+            call.target(),
+            "/v2/keys/foo?prevValue=two%20words&prevIndex=8"
+        );
+        assert!(call.body_bytes().is_empty());
+    }
+
+    #[test]
+    fn a_condition_that_etcd_would_not_check_is_refused() {
+        for (condition, reason) in [
+            (
+                Condition::value_is(""),
+                "etcd cannot compare with an empty value: compare with the index",
+            ),
+            (
+                Condition::index_is(0),
+                "no file has index 0, and etcd would compare with nothing",
+            ),
+        ] {
+            let swap = CompareAndSwap::new("a", "b", condition.clone())
+                .encode()
+                .unwrap_err();
+            assert_eq!(
+                swap.to_string(),
+                format!("v2.keys.compare_and_swap: {reason}")
+            );
+            let delete = CompareAndDelete::new("a", condition).encode().unwrap_err();
+            assert_eq!(
+                delete.to_string(),
+                format!("v2.keys.compare_and_delete: {reason}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_condition_that_does_not_fit_a_url_is_refused() {
+        let long = Condition::value_is("x".repeat(70_000));
+        let error = CompareAndDelete::new("a", long).encode().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "v2.keys.compare_and_delete: this path cannot be sent: uri too long"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+use http::Method;
+
+use crate::{
+    Call, Operation, Repeat, Reply, Result,
+    operation::sealed::Sealed,
+    v2::{
+        event::{self, Event},
+        wire::{self, Query},
+    },
+};
+
+/// Deletes a file: `DELETE /v2/keys/KEY`.
+///
+/// # Errors
+/// [`is_key_not_found`](crate::Error::is_key_not_found); [`is_not_a_file`](crate::Error::is_not_a_file) for a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Delete {
+    key: String,
+}
+
+impl Delete {
+    /// Deletes this key.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self { key: key.into() }
+    }
+}
+
+impl Sealed for Delete {}
+
+impl Operation for Delete {
+    type Output = Event;
+    const NAME: &'static str = "v2.keys.delete";
+
+    fn encode(&self) -> Result<Call> {
+        let target = wire::key_path(Self::NAME, &self.key)?;
+        Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Event> {
+        event::decode(reply)
+    }
+}
+
+/// Deletes a directory, if empty, or with all that is below: `DELETE /v2/keys/KEY?dir=true[&recursive=true]`.
+///
+/// The whole tree goes in one step, as one event. A file goes too: etcd does not insist on a directory.
+///
+/// # Errors
+/// [`is_directory_not_empty`](crate::Error::is_directory_not_empty) unless recursive (hidden children count);
+/// [`is_key_not_found`](crate::Error::is_key_not_found).
+#[doc(alias = "rmdir")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct DeleteDir {
+    key: String,
+    recursive: bool,
+}
+
+impl DeleteDir {
+    /// Deletes this directory if it is empty.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            recursive: false,
+        }
+    }
+
+    /// Deletes all that is below, too.
+    pub fn recursive(mut self, recursive: bool) -> Self {
+        self.recursive = recursive;
+        self
+    }
+}
+
+impl Sealed for DeleteDir {}
+
+impl Operation for DeleteDir {
+    type Output = Event;
+    const NAME: &'static str = "v2.keys.delete_dir";
+
+    fn encode(&self) -> Result<Call> {
+        let mut query = Query::new();
+        query.flag("dir", true);
+        query.flag("recursive", self.recursive);
+        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Event> {
+        event::decode(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletes_are_as_documented() {
+        let call = Delete::new("/foo").encode().unwrap();
+        assert_eq!(
+            (call.method(), call.target()),
+            (&Method::DELETE, "/v2/keys/foo")
+        );
+        assert_eq!(call.repeat(), Repeat::IfUnsent);
+        let call = DeleteDir::new("/dir").encode().unwrap();
+        assert_eq!(call.target(), "/v2/keys/dir?dir=true");
+        let call = DeleteDir::new("/dir").recursive(true).encode().unwrap();
+        assert_eq!(call.target(), "/v2/keys/dir?dir=true&recursive=true");
+    }
+}

@@ -1,0 +1,154 @@
+use http::{Method, StatusCode};
+
+use crate::{
+    Call, Operation, Repeat, Reply, Result,
+    operation::sealed::Sealed,
+    v2::{
+        event::{self, Event},
+        wire::{self, Query},
+    },
+};
+
+/// Reads a key, or lists a directory: `GET /v2/keys/KEY`.
+///
+/// A plain read is answered by the member that is asked, which may lag behind; with [`quorum`](Self::quorum) it is as
+/// fresh as a write. A directory lists its children, not theirs, and no hidden ones.
+///
+/// # Errors
+/// [`is_key_not_found`](crate::Error::is_key_not_found), [`is_not_a_directory`](crate::Error::is_not_a_directory).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Get {
+    key: String,
+    recursive: bool,
+    sorted: bool,
+    quorum: bool,
+}
+
+impl Get {
+    /// Reads this key.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            recursive: false,
+            sorted: false,
+            quorum: false,
+        }
+    }
+
+    /// Lists the whole tree below a directory.
+    pub fn recursive(mut self, recursive: bool) -> Self {
+        self.recursive = recursive;
+        self
+    }
+
+    /// Sorts children by key, at every level. Otherwise they come in no order, another one each time.
+    pub fn sorted(mut self, sorted: bool) -> Self {
+        self.sorted = sorted;
+        self
+    }
+
+    /// Asks a majority of the cluster first: the answer has every write that was acknowledged before.
+    #[doc(alias = "linearizable")]
+    pub fn quorum(mut self, quorum: bool) -> Self {
+        self.quorum = quorum;
+        self
+    }
+}
+
+impl Sealed for Get {}
+
+impl Operation for Get {
+    type Output = Event;
+    const NAME: &'static str = "v2.keys.get";
+
+    fn encode(&self) -> Result<Call> {
+        let mut query = Query::new();
+        query.flag("recursive", self.recursive);
+        query.flag("sorted", self.sorted);
+        query.flag("quorum", self.quorum);
+        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        Call::new(Self::NAME, Method::GET, target, Repeat::Always)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Event> {
+        event::decode(reply)
+    }
+}
+
+/// Whether a key exists, file or directory: `HEAD /v2/keys/KEY`.
+///
+/// A path that leads through a file does not exist either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Exists {
+    key: String,
+    quorum: bool,
+}
+
+impl Exists {
+    /// Asks for this key.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            quorum: false,
+        }
+    }
+
+    /// As for [`Get::quorum`].
+    pub fn quorum(mut self, quorum: bool) -> Self {
+        self.quorum = quorum;
+        self
+    }
+}
+
+impl Sealed for Exists {}
+
+impl Operation for Exists {
+    type Output = bool;
+    const NAME: &'static str = "v2.keys.exists";
+
+    fn encode(&self) -> Result<Call> {
+        let mut query = Query::new();
+        query.flag("quorum", self.quorum);
+        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        Call::new(Self::NAME, Method::HEAD, target, Repeat::Always)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<bool> {
+        // 404 is code 100; the only 400 that a clean request without a body gets is code 104.
+        let absent = matches!(
+            reply.status,
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST
+        );
+        if absent && reply.is_json() {
+            return Ok(false);
+        }
+        wire::success(reply).map(|_| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_is_as_documented() {
+        let plain = Get::new("/message").encode().unwrap();
+        assert_eq!(
+            (plain.method(), plain.target()),
+            (&Method::GET, "/v2/keys/message")
+        );
+        assert_eq!(plain.repeat(), Repeat::Always);
+        let all = Get::new("/").recursive(true).sorted(true).quorum(true);
+        assert_eq!(
+            all.encode().unwrap().target(),
+            "/v2/keys?recursive=true&sorted=true&quorum=true"
+        );
+        let head = Exists::new("a").quorum(true).encode().unwrap();
+        assert_eq!(
+            (head.method(), head.target()),
+            (&Method::HEAD, "/v2/keys/a?quorum=true")
+        );
+    }
+}

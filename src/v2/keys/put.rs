@@ -1,0 +1,365 @@
+use std::time::Duration;
+
+use http::Method;
+
+use crate::{
+    Call, Operation, Repeat, Reply, Result,
+    operation::sealed::Sealed,
+    v2::{
+        event::{self, Event, Written},
+        ttl::Ttl,
+        wire::{self, Query},
+    },
+};
+
+use super::CompareAndSwap;
+
+/// The wire form that every write of a key shares: conditions and flags in the query, what is stored in the form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Write {
+    pub(super) key: String,
+    pub(super) value: Option<String>,
+    pub(super) ttl: Ttl,
+}
+
+impl Write {
+    pub(super) fn file(key: String, value: String) -> Self {
+        Self {
+            key,
+            value: Some(value),
+            ttl: Ttl::None,
+        }
+    }
+
+    pub(super) fn dir(key: String) -> Self {
+        Self {
+            key,
+            value: None,
+            ttl: Ttl::None,
+        }
+    }
+
+    /// The call; `previous` is what the value must have been.
+    pub(super) fn call(
+        &self,
+        operation: &'static str,
+        method: Method,
+        query: &[(&str, &str)],
+        previous: Option<&str>,
+    ) -> Result<Call> {
+        let mut parameters = Query::new();
+        for (name, value) in query {
+            parameters.push(name, value);
+        }
+        let mut form = String::new();
+        if let Some(value) = &self.value {
+            wire::push_form_pair(&mut form, "value", value);
+        }
+        if let Some(previous) = previous {
+            wire::push_form_pair(&mut form, "prevValue", previous);
+        }
+        if let Some(seconds) = self.ttl.field(operation)? {
+            wire::push_form_pair(&mut form, "ttl", &seconds);
+        }
+        let form = wire::checked_form(operation, form)?;
+        let target = parameters.append_to(wire::key_path(operation, &self.key)?);
+        // With any other content type etcd stores an empty value, and says that all is well.
+        Ok(Call::new(operation, method, target, Repeat::IfUnsent)?
+            .body("application/x-www-form-urlencoded", form))
+    }
+}
+
+/// Declares a write: its documentation, name, method and query, and its constructor's arguments.
+macro_rules! write_operation {
+    (
+        $(#[$doc:meta])*
+        $name:ident($($argument:ident),+) = $write:expr;
+        $operation:literal, $method:ident, $query:expr
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[must_use = "an operation does nothing before `Client::send`"]
+        pub struct $name(Write);
+
+        impl $name {
+            /// The operation with these arguments, and without a TTL.
+            pub fn new($($argument: impl Into<String>),+) -> Self {
+                $(let $argument = $argument.into();)+
+                Self($write)
+            }
+
+            /// The key is deleted by the server when this time is over: whole seconds, from 0 to 9.2 × 10⁹, by the
+            /// server's clock and up to half a second late. Without a TTL the key stays, and one that it had is gone.
+            pub fn ttl(mut self, ttl: Duration) -> Self {
+                self.0.ttl = Ttl::After(ttl);
+                self
+            }
+        }
+
+        impl Sealed for $name {}
+
+        impl Operation for $name {
+            type Output = Event;
+            const NAME: &'static str = $operation;
+
+            fn encode(&self) -> Result<Call> {
+                self.0.call(Self::NAME, Method::$method, $query, None)
+            }
+
+            fn decode(&self, reply: Reply) -> Result<Event> {
+                event::decode(reply)
+            }
+        }
+    };
+}
+
+write_operation! {
+    /// Creates a file, or replaces the one that is there: `PUT /v2/keys/KEY` with `value`.
+    ///
+    /// Directories on the way are made. Atomic. The key is a new one each time: `created_index` changes, a TTL it had is
+    /// gone.
+    ///
+    /// # Errors
+    /// [`is_not_a_file`](crate::Error::is_not_a_file) when the key is a directory.
+    Set(key, value) = Write::file(key, value);
+    "v2.keys.set", PUT, &[]
+}
+
+write_operation! {
+    /// Makes a directory, in the place of a file if one is there: `PUT /v2/keys/KEY?dir=true`.
+    ///
+    /// # Errors
+    /// [`is_not_a_file`](crate::Error::is_not_a_file) when it is a directory already.
+    #[doc(alias = "mkdir")]
+    SetDir(key) = Write::dir(key);
+    "v2.keys.set_dir", PUT, &[("dir", "true")]
+}
+
+write_operation! {
+    /// Creates a file that must not exist: `PUT /v2/keys/KEY?prevExist=false`. Atomic: of many, one succeeds.
+    ///
+    /// # Errors
+    /// [`is_already_exists`](crate::Error::is_already_exists), also for a directory.
+    Create(key, value) = Write::file(key, value);
+    "v2.keys.create", PUT, &[("prevExist", "false")]
+}
+
+write_operation! {
+    /// Creates a directory that must not exist: `PUT /v2/keys/KEY?dir=true&prevExist=false`.
+    ///
+    /// # Errors
+    /// [`is_already_exists`](crate::Error::is_already_exists), also for a file.
+    #[doc(alias = "mkdir")]
+    CreateDir(key) = Write::dir(key);
+    "v2.keys.create_dir", PUT, &[("dir", "true"), ("prevExist", "false")]
+}
+
+write_operation! {
+    /// Replaces the value of a file that must exist: `PUT /v2/keys/KEY?prevExist=true`.
+    ///
+    /// `created_index` stays. **A TTL that it had is gone unless one is given.**
+    ///
+    /// # Errors
+    /// [`is_key_not_found`](crate::Error::is_key_not_found), [`is_not_a_file`](crate::Error::is_not_a_file) (of an empty
+    /// value, etcd takes a directory too, as [`UpdateDir`]).
+    Update(key, value) = Write::file(key, value);
+    "v2.keys.update", PUT, &[("prevExist", "true")]
+}
+
+write_operation! {
+    /// Gives a directory a TTL, or takes it away: `PUT /v2/keys/KEY?dir=true&prevExist=true`. That is all it can do.
+    ///
+    /// Of a file, etcd empties the value.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) from etcd 3.5, which cannot
+    /// ([etcd issue 13589](https://github.com/etcd-io/etcd/issues/13589));
+    /// [`is_key_not_found`](crate::Error::is_key_not_found).
+    UpdateDir(key) = Write::dir(key);
+    "v2.keys.update_dir", PUT, &[("dir", "true"), ("prevExist", "true")]
+}
+
+write_operation! {
+    /// Creates a file under a directory, with a key that is greater than all before: `POST /v2/keys/DIR`.
+    ///
+    /// The key's name is the store's index as 20 digits. The directory is made where it is not there. Sort a listing to
+    /// read the files in the order of their creation.
+    ///
+    /// # Errors
+    /// [`is_not_a_directory`](crate::Error::is_not_a_directory).
+    #[doc(alias = "post")]
+    #[doc(alias = "queue")]
+    CreateInOrder(dir, value) = Write::file(dir, value);
+    "v2.keys.create_in_order", POST, &[]
+}
+
+write_operation! {
+    /// Creates a directory under a directory, with a key that is greater than all before: `POST /v2/keys/DIR?dir=true`.
+    ///
+    /// # Errors
+    /// [`is_not_a_directory`](crate::Error::is_not_a_directory).
+    CreateInOrderDir(dir) = Write::dir(dir);
+    "v2.keys.create_in_order_dir", POST, &[("dir", "true")]
+}
+
+/// Gives a file another TTL, and tells no watcher: `PUT /v2/keys/KEY?refresh=true&prevExist=true` with `ttl`.
+///
+/// The value stays. The store's index moves on all the same.
+///
+/// # Errors
+/// [`is_key_not_found`](crate::Error::is_key_not_found) when it has expired already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Refresh(Write);
+
+impl Refresh {
+    /// Lets this key live for `ttl` from now: whole seconds, by the server's clock.
+    pub fn new(key: impl Into<String>, ttl: Duration) -> Self {
+        Self(Write {
+            key: key.into(),
+            value: None,
+            ttl: Ttl::After(ttl),
+        })
+    }
+}
+
+impl Sealed for Refresh {}
+
+impl Operation for Refresh {
+    type Output = Event;
+    const NAME: &'static str = "v2.keys.refresh";
+
+    fn encode(&self) -> Result<Call> {
+        let query = [("refresh", "true"), ("prevExist", "true")];
+        self.0.call(Self::NAME, Method::PUT, &query, None)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Event> {
+        event::decode(reply)
+    }
+}
+
+/// A write whose answer leaves the nodes out (`noValueOnSuccess=true`): for large values that need not come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct WithoutValue<O>(O);
+
+macro_rules! without_value {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// Leaves the nodes out of the answer.
+            #[doc(alias = "noValueOnSuccess")]
+            pub fn without_value(self) -> WithoutValue<Self> {
+                WithoutValue(self)
+            }
+        }
+    )+};
+}
+
+without_value!(Set, Create, Update, CompareAndSwap);
+
+impl<O> Sealed for WithoutValue<O> {}
+
+impl<O: Operation<Output = Event>> Operation for WithoutValue<O> {
+    type Output = Written;
+    const NAME: &'static str = O::NAME;
+
+    fn encode(&self) -> Result<Call> {
+        self.0.encode()?.and_query("noValueOnSuccess", "true")
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Written> {
+        event::decode_without_value(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v2::Condition;
+
+    #[track_caller]
+    fn is(operation: impl Operation, request: &str) {
+        let call = operation.encode().unwrap();
+        let body = String::from_utf8(call.body_bytes().to_vec()).unwrap();
+        assert_eq!(
+            format!("{} {} {body}", call.method(), call.target()),
+            request
+        );
+        assert_eq!(
+            call.content_type(),
+            Some("application/x-www-form-urlencoded")
+        );
+        assert_eq!(call.repeat(), Repeat::IfUnsent);
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn files_are_written_as_documented() {
+        is(
+            Set::new("/message", "Hello world"),
+            "PUT /v2/keys/message value=Hello world",
+        );
+        is(
+            Set::new("foo", "").ttl(MINUTE),
+            "PUT /v2/keys/foo value=&ttl=60",
+        );
+        is(
+            Create::new("/foo", "Three"),
+            "PUT /v2/keys/foo?prevExist=false value=Three",
+        );
+        is(
+            Update::new("/foo", "x").ttl(Duration::ZERO),
+            "PUT /v2/keys/foo?prevExist=true value=x&ttl=0",
+        );
+        is(
+            CreateInOrder::new("/queue", "Job1"),
+            "POST /v2/keys/queue value=Job1",
+        );
+        is(
+            Refresh::new("/foo", MINUTE),
+            "PUT /v2/keys/foo?refresh=true&prevExist=true ttl=60",
+        );
+    }
+
+    #[test]
+    fn directories_are_written_as_documented() {
+        is(
+            SetDir::new("/dir").ttl(MINUTE),
+            "PUT /v2/keys/dir?dir=true ttl=60",
+        );
+        is(
+            CreateDir::new("/dir"),
+            "PUT /v2/keys/dir?dir=true&prevExist=false ",
+        );
+        is(
+            UpdateDir::new("/dir").ttl(MINUTE),
+            "PUT /v2/keys/dir?dir=true&prevExist=true ttl=60",
+        );
+        is(CreateInOrderDir::new("/dir"), "POST /v2/keys/dir?dir=true ");
+    }
+
+    #[test]
+    fn the_nodes_can_be_left_out() {
+        is(
+            Set::new("a", "b").without_value(),
+            "PUT /v2/keys/a?noValueOnSuccess=true value=b",
+        );
+        is(
+            CompareAndSwap::new("a", "b", Condition::index_is(7)).without_value(),
+            "PUT /v2/keys/a?prevIndex=7&noValueOnSuccess=true value=b",
+        );
+    }
+
+    #[test]
+    fn a_form_that_etcd_would_refuse_for_its_size_is_not_sent() {
+        let error = Set::new("a", "x".repeat(10 << 20)).encode().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "v2.keys.set: the value makes a form of 10485766 bytes, and etcd takes 10485760 at \
+             most: store less in one key"
+        );
+        assert!(Set::new("a", "x".repeat((10 << 20) - 6)).encode().is_ok());
+    }
+}

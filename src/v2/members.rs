@@ -1,0 +1,304 @@
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::wire;
+use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed};
+
+/// A member of the cluster. <https://etcd.io/docs/v2.3/members_api/>
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Member {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// Its name; empty for one that was added and has not started yet.
+    pub name: String,
+    /// Where the other members reach it.
+    #[serde(rename = "peerURLs")]
+    pub peer_urls: Vec<String>,
+    /// Where it says that clients reach it; empty for one that has not started yet.
+    #[serde(rename = "clientURLs")]
+    pub client_urls: Vec<String>,
+}
+
+/// Lists the members: `GET /v2/members`. Answered by the member that is asked, which may lag behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct ListMembers(());
+
+impl ListMembers {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Sealed for ListMembers {}
+
+impl Operation for ListMembers {
+    type Output = Vec<Member>;
+    const NAME: &'static str = "v2.members.list";
+
+    fn encode(&self) -> Result<Call> {
+        Call::new(
+            Self::NAME,
+            Method::GET,
+            "/v2/members".into(),
+            Repeat::Always,
+        )
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Vec<Member>> {
+        #[derive(Deserialize)]
+        struct Body {
+            members: Vec<Member>,
+        }
+        wire::json(reply).map(|Body { members }| members)
+    }
+}
+
+/// Asks who leads: `GET /v2/members/leader`. Any member knows.
+///
+/// # Errors
+/// [`EtcdErrorKind::DuringLeaderElection`](crate::EtcdErrorKind::DuringLeaderElection) when nobody does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct GetLeader(());
+
+impl GetLeader {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Sealed for GetLeader {}
+
+impl Operation for GetLeader {
+    type Output = Member;
+    const NAME: &'static str = "v2.members.leader";
+
+    fn encode(&self) -> Result<Call> {
+        Call::new(
+            Self::NAME,
+            Method::GET,
+            "/v2/members/leader".into(),
+            Repeat::Always,
+        )
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Member> {
+        wire::json(reply)
+    }
+}
+
+/// Adds a member, which may then be started: `POST /v2/members`.
+///
+/// # Errors
+/// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) when a member has one of the URLs,
+/// [`BadRequest`](crate::EtcdErrorKind::BadRequest) when one is not a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct AddMember {
+    peer_urls: Vec<String>,
+}
+
+impl AddMember {
+    /// A member that the others reach at these URLs.
+    pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
+        Self {
+            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl Sealed for AddMember {}
+
+impl Operation for AddMember {
+    type Output = Member;
+    const NAME: &'static str = "v2.members.add";
+
+    fn encode(&self) -> Result<Call> {
+        let path = "/v2/members".to_owned();
+        Ok(Call::new(Self::NAME, Method::POST, path, Repeat::IfUnsent)?
+            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Member> {
+        wire::json(reply)
+    }
+}
+
+/// Changes where the others reach a member: `PUT /v2/members/ID`.
+///
+/// # Errors
+/// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), [`Conflict`](crate::EtcdErrorKind::Conflict),
+/// [`BadRequest`](crate::EtcdErrorKind::BadRequest).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UpdateMember {
+    id: String,
+    peer_urls: Vec<String>,
+}
+
+impl UpdateMember {
+    /// The member with this id, at these URLs.
+    pub fn new<U: Into<String>>(
+        id: impl Into<String>,
+        peer_urls: impl IntoIterator<Item = U>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl Sealed for UpdateMember {}
+
+impl Operation for UpdateMember {
+    type Output = ();
+    const NAME: &'static str = "v2.members.update";
+
+    fn encode(&self) -> Result<Call> {
+        let path = member_path(Self::NAME, &self.id)?;
+        Ok(Call::new(Self::NAME, Method::PUT, path, Repeat::IfUnsent)?
+            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+    }
+
+    fn decode(&self, reply: Reply) -> Result<()> {
+        wire::empty(reply)
+    }
+}
+
+/// Removes a member for good: `DELETE /v2/members/ID`.
+///
+/// # Errors
+/// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) when it was removed
+/// before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct RemoveMember {
+    id: String,
+}
+
+impl RemoveMember {
+    /// The member with this id.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into() }
+    }
+}
+
+impl Sealed for RemoveMember {}
+
+impl Operation for RemoveMember {
+    type Output = ();
+    const NAME: &'static str = "v2.members.remove";
+
+    fn encode(&self) -> Result<Call> {
+        let path = member_path(Self::NAME, &self.id)?;
+        Call::new(Self::NAME, Method::DELETE, path, Repeat::IfUnsent)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<()> {
+        wire::empty(reply)
+    }
+}
+
+/// The client URLs of all members: `GET /v2/machines`. Older than the members API, and all that etcd 0.4 clients knew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct ListMachines(());
+
+impl ListMachines {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Sealed for ListMachines {}
+
+impl Operation for ListMachines {
+    type Output = Vec<String>;
+    const NAME: &'static str = "v2.machines";
+
+    fn encode(&self) -> Result<Call> {
+        Call::new(
+            Self::NAME,
+            Method::GET,
+            "/v2/machines".into(),
+            Repeat::Always,
+        )
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Vec<String>> {
+        let reply = wire::success(reply)?;
+        let urls = str::from_utf8(&reply.body).ok().map(|text| {
+            let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+            urls.map(str::to_owned).collect::<Vec<_>>()
+        });
+        match urls {
+            Some(urls) if urls.iter().all(|url| url.contains("://")) => Ok(urls),
+            _ => Err(crate::Error::Unexpected(
+                reply.unexpected("the answer is not a list of URLs"),
+            )),
+        }
+    }
+}
+
+fn member_path(operation: &'static str, id: &str) -> Result<String> {
+    Ok(format!(
+        "/v2/members/{}",
+        wire::segment(operation, "member id", id)?
+    ))
+}
+
+fn peer_urls(operation: &'static str, urls: &[String]) -> Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(rename = "peerURLs")]
+        peer_urls: &'a [String],
+    }
+    wire::to_json(operation, &Body { peer_urls: urls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_as_documented() {
+        let add = AddMember::new(["http://10.0.0.10:2380"]).encode().unwrap();
+        assert_eq!((add.method(), add.target()), (&Method::POST, "/v2/members"));
+        assert_eq!(add.content_type(), Some("application/json"));
+        assert_eq!(
+            add.body_bytes(),
+            br#"{"peerURLs":["http://10.0.0.10:2380"]}"#
+        );
+        let id = "272e204152";
+        let update = UpdateMember::new(id, ["http://10.0.0.10:2380"])
+            .encode()
+            .unwrap();
+        assert_eq!(
+            (update.method(), update.target()),
+            (&Method::PUT, "/v2/members/272e204152")
+        );
+        assert_eq!(
+            update.body_bytes(),
+            br#"{"peerURLs":["http://10.0.0.10:2380"]}"#
+        );
+        let remove = RemoveMember::new(id).encode().unwrap();
+        assert_eq!(
+            (remove.method(), remove.target()),
+            (&Method::DELETE, "/v2/members/272e204152")
+        );
+    }
+
+    #[test]
+    fn an_id_that_would_lead_elsewhere_is_refused() {
+        for id in ["", "..", "a/b"] {
+            assert!(RemoveMember::new(id).encode().is_err(), "{id:?}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// The deepest listing that is decoded, in directories. Deeper keys can be stored, and read from further down.
+const MAX_DEPTH: usize = 1000;
+
+/// How many directories are decoded by recursion before the rest is taken up from the top: serde_json allows 128 levels
+/// of JSON, a directory takes two.
+const DEPTH_AT_ONCE: usize = 48;
+
+/// A key: a file with a value, or a directory with children.
+///
+/// <https://etcd.io/docs/v2.3/api/#setting-the-value-of-a-key>
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Node {
+    /// The full path, from `/`. Bytes that were not UTF-8 are shown as U+FFFD.
+    pub key: String,
+    /// The value of a file. `None` for a directory, and for a key that was just deleted.
+    pub value: Option<String>,
+    /// Whether it is a directory.
+    pub dir: bool,
+    /// How long it has to live, rounded up to seconds, by the server's clock; zero when that is over and the server has
+    /// not come round yet. `None` for a key that stays.
+    pub ttl: Option<Duration>,
+    /// When it is to go, by the server's clock.
+    pub expiration: Option<SystemTime>,
+    /// The children of a directory that was listed, hidden ones left out. In no order, unless the listing was sorted.
+    pub nodes: Vec<Node>,
+    /// The store's index when it was last changed. 0 for `/`.
+    pub modified_index: u64,
+    /// The store's index when it was created, or set. 0 for `/`.
+    pub created_index: u64,
+}
+
+impl Node {
+    /// The last segment of the key; empty for `/`.
+    pub fn name(&self) -> &str {
+        self.key.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Whether listings leave it out: its name begins with `_`.
+    pub fn is_hidden(&self) -> bool {
+        self.name().starts_with('_')
+    }
+}
+
+/// A node with all that is below it. Decoded without a stack as deep as the tree: a store can hold any depth.
+pub(crate) struct Tree(pub(crate) Node);
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut trees = Trees::default();
+        let root = NodeSeed {
+            trees: &mut trees,
+            parent: 0,
+            depth: 0,
+        };
+        root.deserialize(deserializer)?;
+        while let Some(Deferred {
+            parent,
+            depth,
+            json,
+        }) = trees.deferred.pop()
+        {
+            let children = ChildrenSeed {
+                trees: &mut trees,
+                parent,
+                depth,
+            };
+            children
+                .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+                .map_err(D::Error::custom)?;
+        }
+        Ok(Self(trees.grow()))
+    }
+}
+
+/// Nodes in the order they came, parents before children.
+#[derive(Default)]
+struct Trees<'de> {
+    nodes: Vec<(usize, Node)>,
+    /// Children that are too deep for now.
+    deferred: Vec<Deferred<'de>>,
+}
+
+struct Deferred<'de> {
+    parent: usize,
+    depth: usize,
+    json: &'de RawValue,
+}
+
+impl Trees<'_> {
+    /// Hangs every node below its parent, the last first, and returns the root.
+    fn grow(mut self) -> Node {
+        loop {
+            let Some((parent, mut node)) = self.nodes.pop() else {
+                return Node::default();
+            };
+            node.nodes.reverse();
+            match self.nodes.get_mut(parent) {
+                Some((_, parent)) => parent.nodes.push(node),
+                None => return node,
+            }
+        }
+    }
+}
+
+struct NodeSeed<'a, 'de> {
+    trees: &'a mut Trees<'de>,
+    parent: usize,
+    depth: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Field {
+    Key,
+    Value,
+    Dir,
+    Ttl,
+    Expiration,
+    Nodes,
+    ModifiedIndex,
+    CreatedIndex,
+    #[serde(other)]
+    Unknown,
+}
+
+impl<'de> DeserializeSeed<'de> for NodeSeed<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self {
+            trees,
+            parent,
+            depth,
+        } = self;
+        // The node's place comes before its children's; what it is comes when they are read.
+        let place = trees.nodes.len();
+        trees.nodes.push((parent, Node::default()));
+        let mut node = Node::default();
+        let mut ttl = 0_i64;
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Key => node.key = map.next_value()?,
+                Field::Value => node.value = map.next_value()?,
+                Field::Dir => node.dir = map.next_value()?,
+                Field::Ttl => ttl = map.next_value()?,
+                Field::Expiration => node.expiration = Some(expiration(map.next_value()?)?),
+                Field::ModifiedIndex => node.modified_index = map.next_value()?,
+                Field::CreatedIndex => node.created_index = map.next_value()?,
+                Field::Nodes if depth + 1 >= MAX_DEPTH => {
+                    let why = format!("directories are nested more than {MAX_DEPTH} deep");
+                    return Err(A::Error::custom(why));
+                }
+                Field::Nodes if depth % DEPTH_AT_ONCE == DEPTH_AT_ONCE - 1 => {
+                    trees.deferred.push(Deferred {
+                        parent: place,
+                        depth: depth + 1,
+                        json: map.next_value()?,
+                    });
+                }
+                Field::Nodes => map.next_value_seed(ChildrenSeed {
+                    trees: &mut *trees,
+                    parent: place,
+                    depth: depth + 1,
+                })?,
+                Field::Unknown => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        if node.key.is_empty() {
+            // Only the root has no key on the wire.
+            node.key.push('/');
+        }
+        // A remainder of zero is left out, a past one is negative.
+        let left = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
+        node.ttl = node.expiration.is_some().then_some(left);
+        if let Some(slot) = trees.nodes.get_mut(place) {
+            slot.1 = node;
+        }
+        Ok(())
+    }
+}
+
+struct ChildrenSeed<'a, 'de> {
+    trees: &'a mut Trees<'de>,
+    parent: usize,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ChildrenSeed<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ChildrenSeed<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of nodes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self {
+            trees,
+            parent,
+            depth,
+        } = self;
+        loop {
+            let child = NodeSeed {
+                trees: &mut *trees,
+                parent,
+                depth,
+            };
+            if seq.next_element_seed(child)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn expiration<E: Error>(text: &str) -> Result<SystemTime, E> {
+    match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(time) => Ok(time.into()),
+        Err(_) => Err(E::custom(format!("{text:?} is not a time"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(json: &str) -> Result<Node, serde_json::Error> {
+        serde_json::from_str(json).map(|Tree(node)| node)
+    }
+
+    /// A chain of directories with a file at its end.
+    fn chain(depth: usize) -> String {
+        let mut json = String::new();
+        for level in 0..depth {
+            json += &format!(r#"{{"key":"/{level}","dir":true,"nodes":["#);
+        }
+        json += r#"{"key":"/end","value":"x"}"#;
+        json += &"]}".repeat(depth);
+        json
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let node = decode(
+            r#"{"key":"/foo","value":"bar","expiration":"2013-12-04T12:01:21.874888581-08:00",
+                "ttl":5,"modifiedIndex":7,"createdIndex":6,"new":{"in":["etcd"]}}"#,
+        )
+        .unwrap();
+        assert_eq!(node.key, "/foo");
+        assert_eq!(node.value.as_deref(), Some("bar"));
+        assert_eq!(node.ttl, Some(Duration::from_secs(5)));
+        assert_eq!((node.modified_index, node.created_index), (7, 6));
+        let since = node
+            .expiration
+            .unwrap()
+            .duration_since(SystemTime::UNIX_EPOCH);
+        assert_eq!(since.unwrap(), Duration::new(1_386_187_281, 874_888_581));
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_meaning() {
+        let root = decode(r#"{"dir":true}"#).unwrap();
+        assert_eq!((root.key.as_str(), root.name(), root.dir), ("/", "", true));
+        assert_eq!((root.value, root.ttl), (None, None));
+        let overdue = decode(r#"{"key":"/a","value":"","expiration":"2026-01-01T00:00:00Z"}"#);
+        assert_eq!(overdue.unwrap().ttl, Some(Duration::ZERO));
+        let past = decode(r#"{"key":"/a","ttl":-3,"expiration":"1737-01-01T00:00:00.5Z"}"#);
+        assert_eq!(past.unwrap().ttl, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_order_of_children_is_kept_at_every_depth() {
+        let leaves =
+            |at: &str| format!(r#"{{"key":"{at}/1"}},{{"key":"{at}/2"}},{{"key":"{at}/3"}}"#);
+        let mut json = leaves("deep");
+        for level in 0..100 {
+            json = format!(r#"{{"key":"{level}","nodes":[{json}]}},{}"#, leaves("side"));
+        }
+        let mut nodes = decode(&format!(r#"{{"nodes":[{json}]}}"#)).unwrap().nodes;
+        for level in (0..100).rev() {
+            let names: Vec<_> = nodes.iter().map(|node| node.key.as_str()).collect();
+            assert_eq!(names, [&level.to_string(), "side/1", "side/2", "side/3"]);
+            nodes = nodes.swap_remove(0).nodes;
+        }
+        let names: Vec<_> = nodes.iter().map(Node::name).collect();
+        assert_eq!(names, ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_thousand_directories_deep_is_decoded_cloned_compared_shown_and_dropped() {
+        let node = decode(&chain(MAX_DEPTH - 1)).unwrap();
+        assert_eq!(node.clone(), node);
+        assert!(format!("{node:?}").contains("/end"));
+        let mut depth = 0;
+        let mut at = &node;
+        while let Some(child) = at.nodes.first() {
+            at = child;
+            depth += 1;
+        }
+        assert_eq!((depth, at.key.as_str()), (MAX_DEPTH - 1, "/end"));
+    }
+
+    #[test]
+    fn deeper_is_an_error_and_not_a_stack_overflow() {
+        let error = decode(&chain(100_000)).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("directories are nested more than 1000 deep"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_errors() {
+        for json in [
+            r#"{"key":1}"#,
+            r#"{"key":"/a","modifiedIndex":"7"}"#,
+            r#"{"key":"/a","modifiedIndex":-1}"#,
+            r#"{"key":"/a","expiration":"soon"}"#,
+            r#"{"key":"/a","nodes":{}}"#,
+            r#"{"key":"/a","nodes":[1]}"#,
+            "[]",
+            "null",
+        ] {
+            assert!(decode(json).is_err(), "{json}");
+        }
+    }
+}

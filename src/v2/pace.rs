@@ -1,0 +1,95 @@
+use std::time::{Duration, Instant};
+
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// At rest. Bounds what a connection that died in silence can delay, too.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How many events of the store may pass between two polls: half of the history that etcd keeps.
+const EVENTS: f64 = 500.0;
+
+/// How long a watch waits on one poll before it asks anew. The store's history is short, and the busier the store, the
+/// sooner a quiet watch must move on in it.
+#[derive(Debug)]
+pub(super) struct Pace {
+    age: Duration,
+    /// The store's index, and when it was so.
+    last: Option<(u64, Instant)>,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self {
+            age: SHORTEST,
+            last: None,
+        }
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// Learns from a poll that brought nothing how fast the store moves.
+    pub(super) fn observe(&mut self, index: u64, now: Instant) {
+        let longest = match self.last {
+            Some((before, then)) if index > before => {
+                let elapsed = now.saturating_duration_since(then).as_secs_f64();
+                let events = (index - before) as f64;
+                Duration::try_from_secs_f64(elapsed * EVENTS / events).unwrap_or(LONGEST)
+            }
+            _ => LONGEST,
+        };
+        self.age = (self.age * 2).min(longest).clamp(SHORTEST, LONGEST);
+        self.last = Some((index, now));
+    }
+
+    pub(super) fn restart(&mut self) {
+        *self = Self::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ages after each of these seconds, with so many events in each.
+    fn ages(events_per_second: u64, polls: usize) -> Vec<Duration> {
+        let mut pace = Pace::new();
+        let mut now = Instant::now();
+        let mut index = 1000;
+        (0..polls)
+            .map(|_| {
+                now += pace.age();
+                index += pace.age().as_secs() * events_per_second;
+                pace.observe(index, now);
+                pace.age()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn at_rest_the_age_doubles_up_to_half_a_minute() {
+        let seconds = [2, 4, 8, 16, 30, 30].map(Duration::from_secs);
+        assert_eq!(ages(0, 6), seconds);
+    }
+
+    #[test]
+    fn on_a_busy_store_a_poll_ends_before_half_the_history_has_passed() {
+        for rate in [20, 100, 250] {
+            let longest = Duration::from_secs_f64(EVENTS / rate as f64);
+            assert!(
+                ages(rate, 20).into_iter().all(|age| age <= longest),
+                "{rate}"
+            );
+            assert!(ages(rate, 20).last() > Some(&(longest / 2)), "{rate}");
+        }
+    }
+
+    #[test]
+    fn a_second_is_the_least() {
+        assert_eq!(
+            ages(1_000_000, 3),
+            [SHORTEST.max(Duration::from_secs(2)), SHORTEST, SHORTEST]
+        );
+    }
+}

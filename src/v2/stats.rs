@@ -1,0 +1,232 @@
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde::Deserialize;
+
+use super::wire;
+use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed};
+
+/// What a member says of itself. <https://etcd.io/docs/v2.3/api/#self-statistics>
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SelfStats {
+    /// The member's name.
+    pub name: String,
+    /// The member's id, 16 hexadecimal digits.
+    pub id: String,
+    /// `StateLeader` or `StateFollower`; a leader that lost its quorum still says the former.
+    pub state: String,
+    /// When the member was started, RFC 3339.
+    pub start_time: String,
+    /// Whom it takes for the leader.
+    pub leader_info: LeaderInfo,
+    /// How many append requests it has received.
+    #[serde(rename = "recvAppendRequestCnt")]
+    pub received_appends: u64,
+    /// How many append requests it has sent.
+    #[serde(rename = "sendAppendRequestCnt")]
+    pub sent_appends: u64,
+    /// Bytes received a second; only when following.
+    #[serde(rename = "recvBandwidthRate", default)]
+    pub received_bytes_rate: f64,
+    /// Append requests received a second; only when following.
+    #[serde(rename = "recvPkgRate", default)]
+    pub received_rate: f64,
+    /// Bytes sent a second; only when leading others.
+    #[serde(rename = "sendBandwidthRate", default)]
+    pub sent_bytes_rate: f64,
+    /// Append requests sent a second; only when leading others.
+    #[serde(rename = "sendPkgRate", default)]
+    pub sent_rate: f64,
+}
+
+/// Whom a member takes for the leader.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LeaderInfo {
+    /// The leader's id, 16 hexadecimal digits.
+    pub leader: String,
+    /// For how long, in Go's notation: `10m59.3s`.
+    pub uptime: String,
+    /// Since when, RFC 3339.
+    pub start_time: String,
+}
+
+/// What a member has counted since it was started. <https://etcd.io/docs/v2.3/api/#store-statistics>
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Reads that found their key; one more for each request, once auth was configured.
+    pub gets_success: u64,
+    /// Reads that did not; one more for each request, before auth was configured.
+    pub gets_fail: u64,
+    /// Files and directories set.
+    pub sets_success: u64,
+    /// Sets that were refused.
+    pub sets_fail: u64,
+    /// Deletes; also of `/`, which was refused.
+    pub delete_success: u64,
+    /// Deletes that were refused otherwise.
+    pub delete_fail: u64,
+    /// Updates; also of `/` and of directories with a value, which were refused.
+    pub update_success: u64,
+    /// Updates of what does not exist.
+    pub update_fail: u64,
+    /// Files and directories created.
+    pub create_success: u64,
+    /// Creates that were refused.
+    pub create_fail: u64,
+    /// Compare-and-swaps; also of `/`, which were refused.
+    pub compare_and_swap_success: u64,
+    /// Compare-and-swaps that were refused otherwise.
+    pub compare_and_swap_fail: u64,
+    /// Compare-and-deletes; also those whose condition did not hold.
+    pub compare_and_delete_success: u64,
+    /// Compare-and-deletes of what does not exist.
+    pub compare_and_delete_fail: u64,
+    /// Files and directories whose time was over.
+    pub expire_count: u64,
+    /// Watches that are open now.
+    pub watchers: u64,
+}
+
+/// What the leader knows of its followers. <https://etcd.io/docs/v2.3/api/#leader-statistics>
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct LeaderStats {
+    /// The leader's id, 16 hexadecimal digits.
+    pub leader: String,
+    /// Its followers, by id.
+    pub followers: BTreeMap<String, FollowerStats>,
+}
+
+/// What the leader knows of one follower.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct FollowerStats {
+    /// How long its answers take.
+    pub latency: Latency,
+    /// How many requests to it came through.
+    pub counts: Counts,
+}
+
+/// How long a follower's answers take, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Latency {
+    /// Of the last answer.
+    pub current: f64,
+    /// Of all answers.
+    pub average: f64,
+    /// How far they stray from the average.
+    pub standard_deviation: f64,
+    /// Of the fastest answer.
+    pub minimum: f64,
+    /// Of the slowest answer.
+    pub maximum: f64,
+}
+
+/// How many requests to a follower came through.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Answered.
+    pub success: u64,
+    /// Not answered.
+    pub fail: u64,
+}
+
+macro_rules! stats_operation {
+    ($(#[$doc:meta])* $name:ident, $operation:literal, $path:literal, $output:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[must_use = "an operation does nothing before `Client::send`"]
+        pub struct $name(());
+
+        impl $name {
+            /// The operation.
+            pub fn new() -> Self {
+                Self(())
+            }
+        }
+
+        impl Sealed for $name {}
+
+        impl Operation for $name {
+            type Output = $output;
+            const NAME: &'static str = $operation;
+
+            fn encode(&self) -> Result<Call> {
+                Call::new(Self::NAME, Method::GET, $path.into(), Repeat::Always)
+            }
+
+            fn decode(&self, reply: Reply) -> Result<$output> {
+                wire::json(reply)
+            }
+        }
+    };
+}
+
+stats_operation! {
+    /// What the member that is asked says of itself: `GET /v2/stats/self`.
+    GetSelfStats, "v2.stats.self", "/v2/stats/self", SelfStats
+}
+
+stats_operation! {
+    /// What the member that is asked has counted: `GET /v2/stats/store`.
+    GetStoreStats, "v2.stats.store", "/v2/stats/store", StoreStats
+}
+
+stats_operation! {
+    /// What the leader knows of its followers: `GET /v2/stats/leader`.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::Forbidden`](crate::EtcdErrorKind::Forbidden) from any other member:
+    /// [`GetLeader`](super::GetLeader) says whom to ask.
+    GetLeaderStats, "v2.stats.leader", "/v2/stats/leader", LeaderStats
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_the_documentation_are_read() {
+        let leader: LeaderStats = serde_json::from_str(
+            r#"{"followers":{"6e3bd23ae5f1eae0":{"counts":{"fail":0,"success":745},"latency":{
+                "average":0.017039507382550306,"current":0.000138,"maximum":1.007649,"minimum":0,
+                "standardDeviation":0.05289178277920594}}},"leader":"924e2e83e93f2560"}"#,
+        )
+        .unwrap();
+        let follower = &leader.followers["6e3bd23ae5f1eae0"];
+        assert_eq!(
+            (follower.counts.success, follower.latency.maximum),
+            (745, 1.007649)
+        );
+
+        let member: SelfStats = serde_json::from_str(
+            r#"{"id":"eca0338f4ea31566","leaderInfo":{"leader":"8a69d5f6b7814500",
+                "startTime":"2014-10-24T13:15:51.186620747-07:00","uptime":"10m59.322358947s"},
+                "name":"node3","recvAppendRequestCnt":5944,"recvBandwidthRate":570.6254930219969,
+                "recvPkgRate":9.00892789741075,"sendAppendRequestCnt":0,
+                "startTime":"2014-10-24T13:15:50.072007085-07:00","state":"StateFollower"}"#,
+        )
+        .unwrap();
+        assert_eq!((member.received_appends, member.sent_rate), (5944, 0.0));
+        assert_eq!(member.leader_info.leader, "8a69d5f6b7814500");
+
+        let store: StoreStats = serde_json::from_str(
+            r#"{"compareAndSwapFail":1,"createSuccess":6,"getsFail":4,"expireCount":2,"watchers":3}"#,
+        )
+        .unwrap();
+        assert_eq!((store.compare_and_swap_fail, store.create_success), (1, 6));
+        assert_eq!(
+            (store.gets_fail, store.expire_count, store.watchers),
+            (4, 2, 3)
+        );
+    }
+}

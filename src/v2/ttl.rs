@@ -1,0 +1,66 @@
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+/// With more seconds than this, etcd's arithmetic overflows, and it stores the key without a TTL, in silence.
+const MAX_SECONDS: u64 = 9_200_000_000;
+
+/// How long a key is to live, as a form field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ttl {
+    /// Nothing is sent, and nothing expires: a write without a TTL takes away the one that was there.
+    #[default]
+    None,
+    After(Duration),
+}
+
+impl Ttl {
+    /// The value of the `ttl` field, if there is to be one.
+    pub(crate) fn field(self, operation: &'static str) -> Result<Option<String>> {
+        let Self::After(ttl) = self else {
+            return Ok(None);
+        };
+        if ttl.subsec_nanos() != 0 {
+            let reason = format!("a TTL of {ttl:?}: the v2 API counts whole seconds");
+            return Err(Error::invalid(operation, reason));
+        }
+        if ttl.as_secs() > MAX_SECONDS {
+            let reason = format!(
+                "a TTL of {} s: etcd can count to {MAX_SECONDS}; a key without a TTL stays for ever",
+                ttl.as_secs()
+            );
+            return Err(Error::invalid(operation, reason));
+        }
+        Ok(Some(ttl.as_secs().to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_seconds_from_zero_to_the_limit_are_sent() {
+        let field = |seconds| Ttl::After(Duration::from_secs(seconds)).field("t").unwrap();
+        assert_eq!(field(0).as_deref(), Some("0"));
+        assert_eq!(field(MAX_SECONDS).as_deref(), Some("9200000000"));
+        assert_eq!(Ttl::None.field("t").unwrap(), None);
+    }
+
+    #[test]
+    fn fractions_and_overflows_are_refused() {
+        for (ttl, reason) in [
+            (
+                Duration::from_millis(1500),
+                "t: a TTL of 1.5s: the v2 API counts whole seconds",
+            ),
+            (
+                Duration::from_secs(MAX_SECONDS + 1),
+                "t: a TTL of 9200000001 s: etcd can count to 9200000000; \
+                 a key without a TTL stays for ever",
+            ),
+        ] {
+            assert_eq!(Ttl::After(ttl).field("t").unwrap_err().to_string(), reason);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+use std::time::Instant;
+
+use etcd_transport::Transport;
+use http::Method;
+
+use super::{
+    event::{self, Action, ClusterInfo, Event},
+    keys::{Exists, Get},
+    node::Node,
+    pace::Pace,
+    watch::{Resync, Watch, WatchUpdate},
+    wire::{self, Query},
+};
+use crate::{
+    Call, Client, Error, EtcdErrorKind, Operation, Outcome, Repeat, Reply, Result, StreamOperation,
+    error::UnexpectedAnswer, stream::Polled,
+};
+
+/// After so many polls in a row a server whose index is behind what was seen before is not just late.
+const MAX_BEHIND: u32 = 10;
+
+/// What to do when the server's history no longer has what the watch needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnCleared {
+    Fail,
+    Resync,
+}
+
+/// One watch at work: which event comes next, and how often to ask.
+pub(super) struct Watcher<T> {
+    client: Client<T>,
+    watch: Watch,
+    /// The watched key as events name it.
+    key: String,
+    on_cleared: OnCleared,
+    /// The index that the next event will have at least.
+    next: Option<u64>,
+    pace: Pace,
+    /// The store's index as it was just before the next poll, and the endpoint that said so.
+    probe: Option<(u64, usize)>,
+    /// The last poll ended without a head: only a probe can tell whether the server lives.
+    needs_probe: bool,
+    /// Since when every attempt has failed, and how often.
+    outage: Option<(Instant, u32)>,
+    /// How many polls in a row found the server's index below what was seen before.
+    behind: u32,
+}
+
+impl<T: Transport> Watcher<T> {
+    pub(super) fn new(client: Client<T>, watch: Watch, on_cleared: OnCleared) -> Self {
+        let key = format!("/{}", watch.key.trim_matches('/'));
+        Self {
+            next: watch.from,
+            client,
+            watch,
+            key,
+            on_cleared,
+            pace: Pace::new(),
+            probe: None,
+            needs_probe: false,
+            outage: None,
+            behind: 0,
+        }
+    }
+
+    /// Waits for the next event of the key.
+    pub(super) async fn next(&mut self) -> Result<WatchUpdate> {
+        loop {
+            let next = match self.next {
+                Some(0) => {
+                    let reason = "no event has index 0: to begin now, leave the index out";
+                    return Err(Error::invalid(Watch::NAME, reason));
+                }
+                Some(next) => next,
+                // Without an index an event between two polls would be lost, the first two included.
+                None => self.probe().await? + 1,
+            };
+            self.next = Some(next);
+            if self.needs_probe {
+                if let Err(error) = self.probe().await {
+                    self.survive(error).await?;
+                    continue;
+                }
+                self.needs_probe = false;
+            }
+            let call = self.call(next)?;
+            let road = self.client.road();
+            let probe = self.probe.take();
+            let index = match probe {
+                Some((_, index)) => index,
+                None => road.endpoints.pick(&[], road.transport.now()),
+            };
+            match road.poll(&call, index, self.pace.age()).await {
+                Ok(Polled::Quiet(head)) => {
+                    let head = head.and_then(|headers| ClusterInfo::of(&headers).etcd_index);
+                    self.needs_probe = head.is_none();
+                    if head.is_some() {
+                        self.recovered(index);
+                    }
+                    if let Some(at) = head.or(probe.map(|(at, _)| at)) {
+                        self.quiet_since(next, at, index)?;
+                    }
+                }
+                Ok(Polled::Answer(reply)) => {
+                    if let Some(update) = self.answer(next, reply).await? {
+                        return Ok(update);
+                    }
+                }
+                Err(failure) => {
+                    road.note(&failure, index, road.transport.now());
+                    let is_final = failure.is_final();
+                    let error = failure.into_error(road.site(&call, index, 1));
+                    if is_final {
+                        return Err(error);
+                    }
+                    self.survive(error).await?;
+                }
+            }
+        }
+    }
+
+    /// The meaning of a whole answer: an update to deliver, or nothing that concerns this watch.
+    async fn answer(&mut self, next: u64, reply: Reply) -> Result<Option<WatchUpdate>> {
+        let endpoint = reply.endpoint;
+        if reply.status.is_success() && reply.body.trim_ascii().is_empty() {
+            // The server closed the poll without an event, as it may at any time.
+            let what = "the answer is empty";
+            let empty = Error::Unexpected(reply.unexpected(what));
+            self.survive(empty).await?;
+            return Ok(None);
+        }
+        let unavailable = reply.status.is_server_error();
+        let site = reply.site.clone();
+        match event::decode(reply) {
+            Ok(event) if event.index() >= next => {
+                self.recovered(endpoint);
+                self.next = Some(event.index() + 1);
+                Ok(self.concerns(&event).then_some(WatchUpdate::Event(event)))
+            }
+            Ok(event) => {
+                let what = format!("asked for events from {next} on, got {}", event.index());
+                let answer = UnexpectedAnswer::new(site, what, Outcome::Unknown);
+                Err(Error::Unexpected(answer))
+            }
+            Err(error) if error.is_history_cleared() => {
+                self.recovered(endpoint);
+                self.cleared(next, error).await
+            }
+            Err(error)
+                if unavailable || error.etcd_kind() == Some(EtcdErrorKind::WatcherCleared) =>
+            {
+                self.survive(error).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The history from `next` on is gone. Nothing is lost where the file shows no change since; otherwise, the caller's
+    /// choice.
+    async fn cleared(&mut self, next: u64, error: Error) -> Result<Option<WatchUpdate>> {
+        let get = Get::new(&self.watch.key).recursive(self.watch.recursive);
+        let (state, index) = match self.client.send(get).await {
+            Ok(event) => (Some(event.node), event.cluster.etcd_index),
+            Err(error) if error.is_key_not_found() || error.is_not_a_directory() => {
+                (None, error.as_etcd().and_then(|etcd| etcd.index()))
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(index) = index else {
+            return Err(error);
+        };
+        if index < next {
+            // Another member, and one that lags behind: it will catch up.
+            self.survive(error).await?;
+            return Ok(None);
+        }
+        if state
+            .as_ref()
+            .is_some_and(|node| is_unchanged_file(node, next))
+        {
+            self.next = Some(index + 1);
+            return Ok(None);
+        }
+        if self.on_cleared == OnCleared::Fail {
+            return Err(error);
+        }
+        self.next = Some(index + 1);
+        Ok(Some(WatchUpdate::Resync(Resync {
+            lost_from: next,
+            index,
+            state,
+        })))
+    }
+
+    /// A poll for `next`, registered when the store's index was `at` or later, brought nothing: so nothing up to `at`
+    /// concerns the key, and history need not reach back further.
+    fn quiet_since(&mut self, next: u64, at: u64, endpoint: usize) -> Result<()> {
+        let road = self.client.road();
+        self.pace.observe(at, road.transport.now());
+        if at + 1 >= next {
+            self.behind = 0;
+            self.next = Some(at + 1);
+            return Ok(());
+        }
+        self.behind += 1;
+        self.pace.restart();
+        if self.behind < MAX_BEHIND {
+            return Ok(());
+        }
+        let what = format!(
+            "the server's index is {at}, and this watch has seen {}: was its data restored from a backup?",
+            next - 1
+        );
+        let site = road.site(&self.call(next)?, endpoint, self.behind);
+        let answer = UnexpectedAnswer::new(site, what, Outcome::Unknown);
+        Err(Error::Unexpected(answer))
+    }
+
+    /// Asks for the store's index, without waiting.
+    async fn probe(&mut self) -> Result<u64> {
+        let call = Call {
+            operation: Watch::NAME,
+            ..Exists::new(&self.watch.key).encode()?
+        };
+        let reply = self.client.road().exchange(&call).await?;
+        // Not found is found out by the store too, and has its index; what was refused before has 0, or none.
+        match ClusterInfo::of(&reply.headers).etcd_index {
+            Some(index) if index > 0 && reply.is_json() => {
+                self.probe = Some((index, reply.endpoint));
+                Ok(index)
+            }
+            _ => {
+                // An answer to HEAD cannot say why.
+                let event = self.client.send(Get::new(&self.watch.key)).await?;
+                match event.cluster.etcd_index {
+                    Some(index) => {
+                        self.probe = Some((index, reply.endpoint));
+                        Ok(index)
+                    }
+                    None => Err(Error::Unexpected(
+                        reply.unexpected("the answer has no X-Etcd-Index header"),
+                    )),
+                }
+            }
+        }
+    }
+
+    /// An attempt failed. Waits before the next one, or gives up with this error if the outage has lasted too long.
+    async fn survive(&mut self, error: Error) -> Result<()> {
+        let road = self.client.road();
+        let now = road.transport.now();
+        let (since, failures) = self.outage.unwrap_or((now, 0));
+        if now.saturating_duration_since(since) >= self.watch.outage {
+            return Err(error);
+        }
+        self.outage = Some((since, failures + 1));
+        let pause = road.retry.pause(failures + 1, fastrand::f64());
+        road.transport.sleep(pause).await;
+        Ok(())
+    }
+
+    fn recovered(&mut self, endpoint: usize) {
+        self.client.road().endpoints.answered(endpoint);
+        self.outage = None;
+    }
+
+    fn call(&self, next: u64) -> Result<Call> {
+        let mut query = Query::new();
+        query.flag("wait", true);
+        query.flag("recursive", self.watch.recursive);
+        query.push("waitIndex", &next.to_string());
+        let target = query.append_to(wire::key_path(Watch::NAME, &self.watch.key)?);
+        Call::new(Watch::NAME, Method::GET, target, Repeat::Always)
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        concerns(&self.key, self.watch.recursive, event)
+    }
+}
+
+/// Whether an event is one that a watch on `key` is to see.
+///
+/// The server's history takes any key with the right beginning (`/ab` for `/a`), and forgets that hidden keys are hidden.
+fn concerns(key: &str, recursive: bool, event: &Event) -> bool {
+    let changed = event.node.key.as_str();
+    if changed == key {
+        return true;
+    }
+    if let Some(below) = below(key, changed) {
+        return recursive && !below.split('/').any(|segment| segment.starts_with('_'));
+    }
+    // A directory above the key went, and the key with it.
+    matches!(event.action, Action::Delete | Action::Expire) && below(changed, key).is_some()
+}
+
+/// The part of `key` that is below `dir`.
+fn below<'a>(dir: &str, key: &'a str) -> Option<&'a str> {
+    key.strip_prefix(dir.trim_end_matches('/'))?
+        .strip_prefix('/')
+        .filter(|below| !below.is_empty())
+}
+
+/// Whether this file has the value that it had before `index`. A directory can lose what is in it without a trace.
+fn is_unchanged_file(node: &Node, index: u64) -> bool {
+    !node.dir && node.modified_index < index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(action: Action, key: &str) -> Event {
+        Event {
+            action,
+            node: Node {
+                key: key.to_owned(),
+                ..Node::default()
+            },
+            prev_node: None,
+            created: false,
+            cluster: ClusterInfo::default(),
+        }
+    }
+
+    #[test]
+    fn a_watch_sees_its_key_and_what_is_below_if_recursive() {
+        let set = |key| event(Action::Set, key);
+        assert!(concerns("/a", false, &set("/a")));
+        assert!(!concerns("/a", false, &set("/a/b")));
+        assert!(concerns("/a", true, &set("/a/b/c")));
+        assert!(concerns("/", true, &set("/a")));
+        assert!(!concerns("/a", true, &set("/b")));
+        assert!(!concerns("/a", true, &set("/ab")));
+        assert!(!concerns("/a/b", true, &set("/a")));
+    }
+
+    #[test]
+    fn v2_85_and_86_hidden_keys_are_seen_only_by_those_who_name_them() {
+        let set = |key| event(Action::Set, key);
+        assert!(!concerns("/a", true, &set("/a/_b")));
+        assert!(!concerns("/", true, &set("/a/_b/c")));
+        assert!(concerns("/a/_b", true, &set("/a/_b/c")));
+        assert!(concerns("/a/_b", false, &set("/a/_b")));
+    }
+
+    #[test]
+    fn v2_87_and_88_a_directory_takes_along_what_is_below_it_and_nothing_beside_it() {
+        let delete = |key| event(Action::Delete, key);
+        assert!(concerns("/a/b/c", false, &delete("/a")));
+        assert!(concerns("/a/b/c", true, &event(Action::Expire, "/a/b")));
+        assert!(!concerns("/ab", false, &delete("/a")));
+        assert!(!concerns("/prefix/x", true, &delete("/pre")));
+    }
+
+    #[test]
+    fn only_a_file_can_prove_that_nothing_was_lost() {
+        let file = Node {
+            modified_index: 7,
+            ..Node::default()
+        };
+        let dir = Node {
+            dir: true,
+            ..file.clone()
+        };
+        assert!(is_unchanged_file(&file, 8));
+        assert!(!is_unchanged_file(&file, 7));
+        assert!(!is_unchanged_file(&dir, 8));
+    }
+}
