@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn bad_endpoints_are_refused_with_a_reason() {
         for (text, reason) in [
-            ("", "endpoint: `` is not a URL: empty string"),
+            ("", "endpoint: `` is not a URL"),
             (
                 "127.0.0.1:2379",
                 "endpoint: `127.0.0.1:2379` has no scheme: write http:// or https:// before it",
@@ -285,14 +285,8 @@ mod tests {
                 "ftp://h",
                 "endpoint: `ftp://h` is neither http:// nor https://",
             ),
-            (
-                "http://",
-                "endpoint: `http://` is not a URL: empty string",
-            ),
-            (
-                "http://h:x",
-                "endpoint: `http://h:x` is not a URL: invalid authority",
-            ),
+            ("http://", "endpoint: `http://` is not a URL"),
+            ("http://h:x", "endpoint: `http://h:x` is not a URL"),
             (
                 "http://h:99999",
                 "endpoint: `http://h:99999` has a port that is not a number from 1 to 65535",
@@ -309,20 +303,15 @@ mod tests {
                 "http://h/a/../b",
                 "endpoint: `http://h/a/../b` has an empty, `.` or `..` segment in its path",
             ),
-            (
-                "http://h //",
-                "endpoint: `http://h //` is not a URL: invalid uri character",
-            ),
+            ("http://h //", "endpoint: `http://h //` is not a URL"),
             (
                 "http://root:secret@h:1",
                 "endpoint: `h:1` holds a user name: use the client's credentials instead",
             ),
         ] {
-            assert_eq!(
-                text.parse::<Endpoint>().unwrap_err().to_string(),
-                reason,
-                "{text}"
-            );
+            // What follows «is not a URL» is the parser's own.
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.starts_with(reason), "{text}: {error}");
         }
         let none = Endpoints::new(vec![], Instant::now()).unwrap_err();
         assert_eq!(

@@ -52,7 +52,7 @@ impl<T: Transport> Road<T> {
                     self.endpoints.answered(reply.endpoint);
                     return Ok(self.signed(reply, attempt));
                 }
-                Ok(reply) => Failure::Unavailable(reply),
+                Ok(reply) => Failure::Unavailable(Box::new(reply)),
                 Err(failure) => failure,
             };
             let now = self.transport.now();
@@ -71,7 +71,7 @@ impl<T: Transport> Road<T> {
             };
             let Some(pause) = pause else {
                 return match failure {
-                    Failure::Unavailable(reply) => Ok(self.signed(reply, attempt)),
+                    Failure::Unavailable(reply) => Ok(self.signed(*reply, attempt)),
                     failure => Err(failure.into_error(self.site(call, index, attempt))),
                 };
             };
@@ -170,7 +170,8 @@ impl<T: Transport> Road<T> {
             loop {
                 let head = self.head(call, hops.target(), hops.index(), None).await?;
                 let reply = self.whole(call, hops.index(), head).await?;
-                if !hops.follow(&reply, &self.endpoints)? {
+                let elsewhere = hops.follow(&reply, &self.endpoints);
+                if !elsewhere.map_err(Failure::Redirect)? {
                     return Ok(reply);
                 }
             }
@@ -190,7 +191,7 @@ pub(crate) enum Failure {
     Transport(TransportError),
     TimedOut(Duration),
     /// The server says that it cannot serve at the moment.
-    Unavailable(Reply),
+    Unavailable(Box<Reply>),
     /// In bytes.
     TooLarge(usize),
     /// A redirect that is not followed.

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method, Uri, header::LOCATION, uri::PathAndQuery};
 
-use crate::{Call, Reply, endpoints::Endpoints, exchange::Failure};
+use crate::{Call, Reply, endpoints::Endpoints};
 
 const MAX_HOPS: u32 = 3;
 
@@ -36,19 +36,15 @@ impl<'a> Hops<'a> {
         self.index
     }
 
-    /// Whether `reply` sends the call elsewhere; this is where, then.
-    pub(crate) fn follow(&mut self, reply: &Reply, endpoints: &Endpoints) -> Result<bool, Failure> {
+    /// Whether `reply` sends the call elsewhere; this is where, then. An error says where to, and why not.
+    pub(crate) fn follow(&mut self, reply: &Reply, endpoints: &Endpoints) -> Result<bool, String> {
         let keeps_method = match reply.status.as_u16() {
             301 | 302 => false,
             307 | 308 => true,
             _ => return Ok(false),
         };
         let location = location(&reply.headers);
-        let refuse = |why: &str| {
-            Err(Failure::Redirect(format!(
-                "redirected to {location:?}, {why}"
-            )))
-        };
+        let refuse = |why: &str| Err(format!("redirected to {location:?}, {why}"));
         // With 301 and 302 it is anybody's guess whether a write stays a write.
         if !keeps_method && !matches!(self.call.method, Method::GET | Method::HEAD) {
             return refuse("which is not followed for a write");
@@ -135,11 +131,8 @@ mod tests {
             endpoint: 0,
         };
         let mut hops = Hops::new(&call, 0);
-        match hops.follow(&reply, &endpoints) {
-            Ok(_) => Ok((hops.index(), hops.target().to_string())),
-            Err(Failure::Redirect(why)) => Err(why),
-            Err(other) => Err(format!("{other:?}")),
-        }
+        hops.follow(&reply, &endpoints)?;
+        Ok((hops.index(), hops.target().to_string()))
     }
 
     #[test]

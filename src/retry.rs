@@ -73,8 +73,9 @@ impl RetryPolicy {
         if !may_repeat || failed.attempt >= attempts {
             return None;
         }
-        let pause = if failed.attempt % failed.endpoints.max(1) == 0 {
-            self.pause(failed.attempt / failed.endpoints.max(1), failed.jitter)
+        let round = failed.endpoints.max(1);
+        let pause = if failed.attempt.is_multiple_of(round) {
+            self.pause(failed.attempt / round, failed.jitter)
         } else {
             Duration::ZERO
         };

@@ -13,7 +13,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// The deepest listing that is decoded, in directories. Deeper keys can be stored, and read from further down.
 const MAX_DEPTH: usize = 1000;
 
-/// How many directories are decoded by recursion before the rest is taken up from the top: serde_json allows 128 levels
+/// How many directories are decoded by recursion before the rest is taken up from the top: `serde_json` allows 128 levels
 /// of JSON, a directory takes two.
 const DEPTH_AT_ONCE: usize = 48;
 

@@ -116,6 +116,7 @@ impl ResyncingWatch {
 
 /// What a [`ResyncingWatch`] delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every update is an event")]
 pub enum WatchUpdate {
     /// Something happened to the key.
     Event(Event),
