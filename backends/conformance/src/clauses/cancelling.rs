@@ -1,0 +1,77 @@
+//! Silence, and dropping what was asked for.
+
+use std::time::Duration;
+
+use etcd_transport::{IdleLimit, Request, Transport};
+
+use super::{MOMENT, answer, eventually, get, text, within};
+use crate::{Limits, Server};
+
+pub async fn silence_is_waited_out(transport: &dyn Transport, _: &Limits) {
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        std::thread::sleep(Duration::from_millis(2500));
+        connection.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")?;
+        std::thread::sleep(Duration::from_millis(2500));
+        connection.write("6\r\nsecond\r\n0\r\n\r\n")
+    });
+    // The request's limit is ten seconds: no timeout of the transport's own may come in between.
+    let response = answer(transport, get(server.uri("/"))).await;
+    assert_eq!(text(response).await, "firstsecond");
+}
+
+pub async fn dropping_send_frees_the_connection(transport: &dyn Transport, limits: &Limits) {
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        connection.wait_until_closed()
+    });
+    let sending = transport.send(impatient(&server));
+    let early = within(MOMENT, sending).await;
+    assert!(early.is_none(), "silence is no answer: {early:?}");
+    assert_eq!(server.received().len(), 1);
+    assert_freed(&server, limits).await;
+}
+
+pub async fn dropping_a_body_frees_the_connection(transport: &dyn Transport, limits: &Limits) {
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        connection.write("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")?;
+        // Goes on sending until the client hangs up.
+        while connection.write([7; 1000]).is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        connection.wait_until_closed()
+    });
+    let mut body = answer(transport, impatient(&server)).await.into_body();
+    assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+    drop(body);
+    assert_freed(&server, limits).await;
+}
+
+pub async fn dropping_a_silent_body_frees_the_connection(
+    transport: &dyn Transport,
+    limits: &Limits,
+) {
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        connection.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")?;
+        connection.wait_until_closed()
+    });
+    let mut body = answer(transport, impatient(&server)).await.into_body();
+    assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+    drop(body);
+    assert_freed(&server, limits).await;
+}
+
+fn impatient(server: &Server) -> Request {
+    let mut request = get(server.uri("/"));
+    let limit = IdleLimit(Duration::from_secs(1));
+    request.extensions_mut().insert(limit);
+    request
+}
+
+async fn assert_freed(server: &Server, limits: &Limits) {
+    let limit = limits.frees_dropped_within;
+    let freed = eventually(limit, || server.closed() == 1).await;
+    assert!(freed, "the connection is still there after {limit:?}");
+}

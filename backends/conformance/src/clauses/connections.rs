@@ -1,0 +1,220 @@
+//! Connections: kept and shared, and never a reason to send a request twice.
+
+use std::{pin::pin, time::Duration};
+
+use etcd_transport::{Body, Transport, TransportErrorKind, http::Method};
+use futures::future::{Either, join_all, select};
+
+use super::{MOMENT, OK, answer, eventually, fed_body, get, pause, request, text, within};
+use crate::{Limits, Server};
+
+pub async fn sequential_requests_share_a_connection(transport: &dyn Transport, limits: &Limits) {
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let mut sequence = vec![
+        (Method::PUT, "value=1"),
+        (Method::POST, "{}"),
+        (Method::DELETE, "x"),
+    ];
+    if limits.reuses_without_body {
+        sequence.extend([(Method::GET, ""), (Method::DELETE, ""), (Method::PUT, "")]);
+    }
+    for answered in [OK, chunked] {
+        let server = Server::answering(answered);
+        for (method, body) in sequence.iter().cycle().take(3 * sequence.len()) {
+            let request = request(method.clone(), server.uri("/"), *body);
+            assert_eq!(text(answer(transport, request).await).await, "ok");
+            // The client's own end of the exchange may take a moment more than the last byte.
+            pause(Duration::from_millis(20)).await;
+        }
+        assert_eq!(server.connections(), 1);
+    }
+}
+
+pub async fn a_connection_closed_while_idle_is_replaced(transport: &dyn Transport, _: &Limits) {
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        connection.write(OK)
+    });
+    for number in 1..=3 {
+        let request = request(Method::PUT, server.uri("/"), "value=1");
+        assert_eq!(text(answer(transport, request).await).await, "ok");
+        assert_eq!(server.received().len(), number);
+        pause(MOMENT).await;
+    }
+}
+
+pub async fn a_get_that_dies_with_a_reused_connection_is_not_sent_again(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
+    dies_with_a_reused_connection(transport, Method::GET, "", End::Close).await;
+    dies_with_a_reused_connection(transport, Method::HEAD, "", End::Close).await;
+}
+
+pub async fn a_put_that_dies_with_a_reused_connection_is_not_sent_again(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
+    dies_with_a_reused_connection(transport, Method::PUT, "value=1", End::Close).await;
+}
+
+pub async fn a_put_without_a_body_that_dies_with_a_reused_connection_is_not_sent_again(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
+    dies_with_a_reused_connection(transport, Method::PUT, "", End::Close).await;
+}
+
+pub async fn a_post_that_dies_with_a_reused_connection_is_not_sent_again(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
+    dies_with_a_reused_connection(transport, Method::POST, "value=1", End::Close).await;
+    dies_with_a_reused_connection(transport, Method::POST, "", End::Close).await;
+}
+
+pub async fn a_delete_that_dies_with_a_reused_connection_is_not_sent_again(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
+    dies_with_a_reused_connection(transport, Method::DELETE, "", End::Close).await;
+    dies_with_a_reused_connection(transport, Method::DELETE, "with a body", End::Close).await;
+}
+
+pub async fn a_request_reset_on_a_reused_connection_is_not_sent_again(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
+    for method in [Method::GET, Method::PUT, Method::POST, Method::DELETE] {
+        dies_with_a_reused_connection(transport, method, "", End::Reset).await;
+    }
+    dies_with_a_reused_connection(transport, Method::PUT, "value=1", End::Reset).await;
+    dies_with_a_reused_connection(transport, Method::POST, "value=1", End::Reset).await;
+}
+
+pub async fn a_streamed_body_that_dies_with_a_reused_connection_is_not_sent_again(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
+    let streamed = || {
+        let (feed, body) = fed_body();
+        feed.data("value=1");
+        body
+    };
+    dies_with_a_reused_connection(transport, Method::POST, streamed, End::Close).await;
+    dies_with_a_reused_connection(transport, Method::POST, streamed, End::Reset).await;
+}
+
+/// A body that can be had more than once.
+trait Source {
+    fn body(&self) -> Body;
+}
+
+impl Source for &'static str {
+    fn body(&self) -> Body {
+        Body::from(*self)
+    }
+}
+
+impl<F: Fn() -> Body> Source for F {
+    fn body(&self) -> Body {
+        self()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Close,
+    Reset,
+}
+
+/// The heart of «one call, one request»: the server answers, reads a second request, and dies without a word. It may
+/// have acted on what it read. To send that once more, by a new connection, is to write twice.
+async fn dies_with_a_reused_connection(
+    transport: &dyn Transport,
+    method: Method,
+    body: impl Source,
+    end: End,
+) {
+    let server = Server::start(move |connection| {
+        loop {
+            // Were a third request to come, it would be answered.
+            if connection.read_request()? != 2 {
+                connection.write(OK)?;
+            } else if end == End::Reset {
+                return connection.reset();
+            } else {
+                return Ok(());
+            }
+        }
+    });
+    // With a body, so that every transport keeps the connection.
+    let first = request(Method::PUT, server.uri("/1"), "value=1");
+    assert_eq!(text(answer(transport, first).await).await, "ok");
+    pause(MOMENT / 3).await;
+    let what = method.clone();
+    let second = request(method, server.uri("/2"), body.body());
+    let error = transport.send(second).await.err();
+    // A second sending might also come late.
+    pause(MOMENT).await;
+    let received: Vec<_> = server.received().into_iter().map(|r| r.target).collect();
+    assert_eq!(received, ["/1", "/2"], "{what} was sent again");
+    let kind = error.as_ref().map(|error| error.kind());
+    assert_eq!(
+        kind,
+        Some(TransportErrorKind::Interrupted),
+        "{what}: {error:?}"
+    );
+}
+
+pub async fn several_exchanges_do_not_wait_for_one_another(transport: &dyn Transport, _: &Limits) {
+    let server = Server::start(|connection| {
+        loop {
+            let number = connection.read_request()?;
+            if connection.target(number) == "/silent" {
+                return connection.wait_until_closed();
+            }
+            connection.write(OK)?;
+        }
+    });
+    let silent = transport.send(get(server.uri("/silent")));
+    let others = async {
+        assert!(eventually(Duration::from_secs(5), || server.received().len() == 1).await);
+        let quick = |number| {
+            let request = request(Method::PUT, server.uri(&format!("/{number}")), "value=1");
+            async { text(answer(transport, request).await).await }
+        };
+        let answers = join_all((0..20).map(quick)).await;
+        assert_eq!(answers, ["ok"; 20]);
+    };
+    let (silent, others) = (pin!(silent), pin!(others));
+    match within(Duration::from_secs(5), select(silent, others)).await {
+        Some(Either::Right(_)) => {}
+        Some(Either::Left((early, _))) => panic!("silence is no answer: {early:?}"),
+        None => panic!("the quick exchanges wait for the silent one"),
+    }
+}
+
+pub async fn a_body_that_nobody_reads_holds_up_no_other(transport: &dyn Transport, _: &Limits) {
+    let server = Server::start(|connection| {
+        loop {
+            let number = connection.read_request()?;
+            if connection.target(number) == "/big" {
+                connection.write(format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+                    8 << 20
+                ))?;
+                connection.write(vec![7; 8 << 20])?;
+            } else {
+                connection.write(OK)?;
+            }
+        }
+    });
+    let big = answer(transport, get(server.uri("/big"))).await;
+    for _ in 0..5 {
+        let quick = async { text(answer(transport, get(server.uri("/small"))).await).await };
+        let quick = within(Duration::from_secs(5), quick).await;
+        assert_eq!(quick.as_deref(), Some("ok"));
+    }
+    assert_eq!(text(big).await.len(), 8 << 20);
+}

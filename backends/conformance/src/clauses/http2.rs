@@ -1,0 +1,170 @@
+//! HTTP/2: when asked, by prior knowledge, and only then.
+
+use std::time::Duration;
+
+use etcd_transport::{
+    Body, Request, Transport, TransportErrorKind,
+    bytes::Bytes,
+    http::{HeaderMap, HeaderValue, Method, Uri, Version},
+};
+
+use super::{MOMENT, OK, answer, broken, failure, fed_body, pause, request, text, within};
+use crate::{Limits, Server, http2::Http2Server};
+
+pub async fn http2_by_prior_knowledge(transport: &dyn Transport, _: &Limits) {
+    let server = Http2Server::start();
+    let mut sent = http2(
+        Method::POST,
+        server.uri("/etcdserverpb.KV/Range?a=%2F"),
+        "body",
+    );
+    let headers = sent.headers_mut();
+    headers.insert("te", HeaderValue::from_static("trailers"));
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers.append("x-twice", HeaderValue::from_static("one"));
+    headers.append("x-twice", HeaderValue::from_static("two"));
+    let response = answer(transport, sent).await;
+    assert_eq!(response.version(), Version::HTTP_2);
+    assert_eq!(text(response).await, "ok");
+    let received = server.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].method, "POST");
+    assert_eq!(received[0].target, "/etcdserverpb.KV/Range?a=%2F");
+    assert_eq!(received[0].body, b"body");
+    assert_eq!(received[0].header("te").as_deref(), Some("trailers"));
+    assert_eq!(
+        received[0].header("content-type").as_deref(),
+        Some("application/grpc")
+    );
+    assert_eq!(received[0].all("x-twice"), [b"one", b"two"]);
+}
+
+pub async fn http2_trailers_arrive_after_the_data(transport: &dyn Transport, _: &Limits) {
+    let server = Http2Server::start();
+    let response = answer(
+        transport,
+        http2(Method::POST, server.uri("/echo"), "some data"),
+    )
+    .await;
+    let (data, trailers) = all(response.into_body()).await;
+    assert_eq!(data, b"some data");
+    assert_eq!(trailers.expect("trailers")["grpc-status"], "0");
+}
+
+pub async fn http2_trailers_arrive_without_any_data(transport: &dyn Transport, _: &Limits) {
+    let server = Http2Server::start();
+    let response = answer(
+        transport,
+        http2(Method::POST, server.uri("/trailers"), "body"),
+    )
+    .await;
+    let (data, trailers) = all(response.into_body()).await;
+    assert_eq!(data, b"");
+    assert_eq!(trailers.expect("trailers")["grpc-status"], "5");
+
+    let response = answer(transport, http2(Method::POST, server.uri("/head"), "body")).await;
+    assert_eq!(response.headers()["grpc-status"], "12");
+    let (data, trailers) = all(response.into_body()).await;
+    assert_eq!(data, b"");
+    assert!(trailers.is_none_or(|trailers| trailers.is_empty()));
+}
+
+pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, _: &Limits) {
+    let server = Http2Server::start();
+    let (feed, body) = fed_body();
+    feed.data("first");
+    let response = answer(transport, http2(Method::POST, server.uri("/echo"), body)).await;
+    let mut body = response.into_body();
+    // Each frame leaves only when the one before has come back.
+    for (echo, next) in [
+        ("first", Some("second")),
+        ("second", Some("third")),
+        ("third", None),
+    ] {
+        let frame = within(Duration::from_secs(5), body.frame()).await;
+        let frame = frame
+            .expect("an echo of what was sent")
+            .expect("not the end");
+        assert_eq!(frame.expect("no error").into_data().expect("data"), echo);
+        if let Some(next) = next {
+            feed.data(next);
+        }
+    }
+    drop(feed);
+    let (data, trailers) = all(body).await;
+    assert_eq!(data, b"");
+    assert_eq!(trailers.expect("trailers")["grpc-status"], "0");
+
+    let big = Bytes::from(vec![7; 1 << 20]);
+    let response = answer(
+        transport,
+        http2(Method::POST, server.uri("/echo"), big.clone()),
+    )
+    .await;
+    let (data, _) = all(response.into_body()).await;
+    assert!(data == big, "{} bytes", data.len());
+}
+
+pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, _: &Limits) {
+    let server = Http2Server::start();
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let response = answer(transport, http2(method, server.uri("/any"), "")).await;
+        assert_eq!(text(response).await, "ok");
+    }
+    for received in server.received() {
+        assert_eq!(received.body, b"", "{received:?}");
+        assert_eq!(received.header("transfer-encoding"), None, "{received:?}");
+    }
+}
+
+pub async fn http2_breaking_off_is_an_error(transport: &dyn Transport, _: &Limits) {
+    let server = Http2Server::start();
+    let refused = http2(Method::POST, server.uri("/refused"), "body");
+    failure(transport, refused, TransportErrorKind::Interrupted).await;
+    broken(transport, http2(Method::POST, server.uri("/reset"), "body")).await;
+    broken(transport, http2(Method::POST, server.uri("/cut"), "body")).await;
+    // On a connection that has served before, too.
+    let before = http2(Method::POST, server.uri("/any"), "body");
+    assert_eq!(text(answer(transport, before).await).await, "ok");
+    for method in [Method::POST, Method::DELETE] {
+        let refused = http2(method, server.uri("/refused"), "");
+        failure(transport, refused, TransportErrorKind::Interrupted).await;
+    }
+    pause(MOMENT).await;
+    let targets: Vec<_> = server.received().into_iter().map(|r| r.target).collect();
+    let expected = ["/refused", "/reset", "/cut", "/any", "/refused", "/refused"];
+    assert_eq!(targets, expected, "one call, one request");
+}
+
+pub async fn http2_is_not_spoken_unasked(transport: &dyn Transport, _: &Limits) {
+    let server = Server::answering(OK);
+    let http2_server = Http2Server::start();
+    let before = answer(
+        transport,
+        http2(Method::POST, http2_server.uri("/any"), "body"),
+    )
+    .await;
+    assert_eq!(text(before).await, "ok");
+    let response = answer(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
+    assert_eq!(response.version(), Version::HTTP_11);
+    assert_eq!(text(response).await, "ok");
+    assert_eq!(server.only_request().header("upgrade"), None);
+}
+
+fn http2(method: Method, uri: Uri, body: impl Into<Body>) -> Request {
+    let mut request = request(method, uri, body);
+    *request.version_mut() = Version::HTTP_2;
+    request
+}
+
+async fn all(mut body: Body) -> (Vec<u8>, Option<HeaderMap>) {
+    let mut data = Vec::new();
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        match frame.expect("no error").into_data() {
+            Ok(more) => data.extend_from_slice(&more),
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    (data, trailers)
+}

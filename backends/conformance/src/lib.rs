@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+#[doc(hidden)]
+pub mod clauses;
+mod http2;
+mod limits;
+mod runner;
+mod server;
+mod suite;
+
+pub use limits::Limits;
+#[doc(hidden)]
+pub use runner::{run, run_with_proxies_in_the_environment};
+pub use server::{Connection, Received, Server};

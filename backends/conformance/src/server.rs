@@ -1,0 +1,342 @@
+//! A scripted HTTP/1.1 server: it does what a script says, to the byte, and remembers what it was sent.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use etcd_transport::http::Uri;
+
+/// A server on `127.0.0.1` that runs a script for each connection, on a thread of its own.
+///
+/// It stops when it is dropped: open connections are cut, and all its threads have ended.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopped: AtomicBool,
+    accepted: AtomicUsize,
+    closed: AtomicUsize,
+    received: Mutex<Vec<Received>>,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+/// A request as the server read it.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// As in the request line.
+    pub method: String,
+    /// Path and query as in the request line, byte for byte.
+    pub target: String,
+    /// In their order; names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Without its chunking.
+    pub body: Vec<u8>,
+}
+
+/// One connection, in the hands of a script. When the script returns, the connection is closed.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Starts a server that runs `script` for each connection; an error ends the script and closes the connection.
+    pub fn start(
+        script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port of 127.0.0.1");
+        let address = listener.local_addr().expect("the address it is bound to");
+        let shared = Arc::new(Shared::default());
+        let acceptor = thread::spawn({
+            let shared = Arc::clone(&shared);
+            let script = Arc::new(script);
+            move || accept(&listener, &shared, &script)
+        });
+        Self {
+            address,
+            shared,
+            acceptor: Some(acceptor),
+        }
+    }
+
+    /// Starts a server that reads every request and answers each with `answer`, on connections that stay open.
+    pub fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::start(move |connection| {
+            loop {
+                connection.read_request()?;
+                connection.write(&answer)?;
+            }
+        })
+    }
+
+    /// Scheme and authority of this server's URIs.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// An absolute URI of this server.
+    pub fn uri(&self, path_and_query: &str) -> Uri {
+        let uri = format!("{}{path_and_query}", self.origin());
+        uri.parse().expect("a URI of this server")
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many scripts have seen the client close its end (see [`Connection::wait_until_closed`]).
+    pub fn closed(&self) -> usize {
+        self.shared.closed.load(Ordering::SeqCst)
+    }
+
+    /// All requests whose head was read so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received().clone()
+    }
+
+    /// The only request.
+    ///
+    /// # Panics
+    /// When there was none, or more than one.
+    pub fn only_request(&self) -> Received {
+        let mut received = self.received();
+        assert_eq!(received.len(), 1, "one request: {received:?}");
+        received.remove(0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        // Wakes the acceptor, which then sees that it is over.
+        drop(TcpStream::connect(self.address));
+        if let Some(acceptor) = self.acceptor.take() {
+            // An error means that the acceptor panicked: it has ended all the same.
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Connection {
+    /// Reads a request, head and body, and returns its number: 1 for the first that this server received.
+    ///
+    /// # Errors
+    /// When the client closes, or breaks off, the connection.
+    pub fn read_request(&mut self) -> io::Result<usize> {
+        let number = self.read_head()?;
+        self.read_body(number)?;
+        Ok(number)
+    }
+
+    /// Reads the head of a request and returns its number.
+    ///
+    /// # Errors
+    /// As [`read_request`](Self::read_request).
+    pub fn read_head(&mut self) -> io::Result<usize> {
+        let start = self.read_line()?;
+        let mut words = start.split(|byte| *byte == b' ').map(text);
+        let mut request = Received {
+            method: words.next().unwrap_or_default(),
+            target: words.next().unwrap_or_default(),
+            ..Received::default()
+        };
+        loop {
+            let line = self.read_line()?;
+            if line.is_empty() {
+                break;
+            }
+            let colon = line.iter().position(|byte| *byte == b':');
+            let (name, value) = line.split_at(colon.ok_or(io::ErrorKind::InvalidData)?);
+            let name = text(name).to_ascii_lowercase();
+            request
+                .headers
+                .push((name, value[1..].trim_ascii().to_vec()));
+        }
+        let mut received = self.shared.received();
+        received.push(request);
+        Ok(received.len())
+    }
+
+    /// Reads the body of the request of this number, whose head was read before.
+    ///
+    /// # Errors
+    /// As [`read_request`](Self::read_request).
+    pub fn read_body(&mut self, number: usize) -> io::Result<()> {
+        let request = self.shared.received()[number - 1].clone();
+        let mut body = Vec::new();
+        if let Some(length) = request.header("content-length") {
+            let length = length.parse().map_err(io::Error::other)?;
+            body.resize(length, 0);
+            self.stream.read_exact(&mut body)?;
+        } else if request.header("transfer-encoding").is_some() {
+            while self.read_chunk(&mut body)? != 0 {}
+        }
+        self.shared.received()[number - 1].body = body;
+        Ok(())
+    }
+
+    /// Reads one chunk of a chunked body (or its end, trailers included), appends it, and returns its length.
+    ///
+    /// # Errors
+    /// As [`read_request`](Self::read_request).
+    pub fn read_chunk(&mut self, body: &mut Vec<u8>) -> io::Result<usize> {
+        let line = text(&self.read_line()?);
+        let size = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+        if size == 0 {
+            while !self.read_line()?.is_empty() {}
+            return Ok(0);
+        }
+        let start = body.len();
+        body.resize(start + size, 0);
+        self.stream.read_exact(&mut body[start..])?;
+        self.read_line()?;
+        Ok(size)
+    }
+
+    /// Path and query of the request of this number.
+    pub fn target(&self, number: usize) -> String {
+        self.shared.received()[number - 1].target.clone()
+    }
+
+    /// Sends these bytes.
+    ///
+    /// # Errors
+    /// When the client has closed the connection.
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Sends one chunk of a chunked body.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_chunk(&mut self, data: &str) -> io::Result<()> {
+        self.write(format!("{:x}\r\n{data}\r\n", data.len()))
+    }
+
+    /// Waits until the first byte of a request is there, and leaves it unread.
+    ///
+    /// # Errors
+    /// As [`read_request`](Self::read_request).
+    pub fn wait_for_a_byte(&mut self) -> io::Result<()> {
+        match self.stream.fill_buf()? {
+            [] => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the client closes its end, and counts that.
+    ///
+    /// # Errors
+    /// Never; so that it can end a script.
+    pub fn wait_until_closed(&mut self) -> io::Result<()> {
+        let mut rest = [0; 4096];
+        while matches!(self.stream.read(&mut rest), Ok(1..)) {}
+        self.shared.closed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Closes the connection with a reset (RST), as a killed server or a firewall does.
+    ///
+    /// # Errors
+    /// Never in practice; so that it can end a script.
+    pub fn reset(&mut self) -> io::Result<()> {
+        socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO))?;
+        self.shared.forget(self.stream.get_ref());
+        Ok(())
+    }
+
+    fn read_line(&mut self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line)?;
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => Ok(line.to_vec()),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl Received {
+    /// The value of a header, by its name in lower case; the first one where there are several.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.all(name).first().map(|value| text(value))
+    }
+
+    /// All values of a header, by its name in lower case.
+    pub fn all(&self, name: &str) -> Vec<&[u8]> {
+        let named = self.headers.iter().filter(|header| header.0 == name);
+        named.map(|header| &*header.1).collect()
+    }
+}
+
+impl Shared {
+    fn received(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Vec<TcpStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops the second handle of this connection, so that the next close is the last.
+    fn forget(&self, stream: &TcpStream) {
+        let client = stream.peer_addr().ok();
+        self.streams()
+            .retain(|other| other.peer_addr().ok() != client);
+    }
+}
+
+fn accept<S>(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<S>)
+where
+    S: Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+{
+    let mut scripts = Vec::new();
+    while let Ok((stream, _)) = listener.accept() {
+        if shared.stopped.load(Ordering::SeqCst) {
+            break;
+        }
+        shared.accepted.fetch_add(1, Ordering::SeqCst);
+        // Slow chunks are to leave when they are written.
+        let (Ok(()), Ok(second)) = (stream.set_nodelay(true), stream.try_clone()) else {
+            continue;
+        };
+        shared.streams().push(second);
+        let (shared, script) = (Arc::clone(shared), Arc::clone(script));
+        scripts.push(thread::spawn(move || {
+            let mut connection = Connection {
+                stream: BufReader::new(stream),
+                shared,
+            };
+            // An error is the client's leaving, which the tests see in what the server counts.
+            let _ = script(&mut connection);
+            connection.shared.forget(connection.stream.get_ref());
+        }));
+    }
+    for stream in shared.streams().drain(..) {
+        // An error means that it is closed already.
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    for script in scripts {
+        // An error means that the script panicked: it has ended all the same.
+        let _ = script.join();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
