@@ -1,1 +1,4 @@
 //! etcd
+
+#[cfg(feature = "server")]
+pub mod server;
