@@ -225,8 +225,8 @@ impl ServerBuilder {
         }
         for server in &servers {
             server.spawn()?;
-        }
-        for server in &servers {
+            // One after the other: each asks those before it about the cluster, and one that has its port but does not
+            // answer there yet holds it up for a second.
             server.wait_until(deadline, Server::is_listening)?;
         }
         for server in &servers {
