@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt,
@@ -82,7 +83,7 @@ impl Scratch {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let path = parent.join(format!("etcd-http-{}-{number}", process::id()));
+            let path = parent.join(format!("{SCRATCH}{}-{number}", process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self(path)),
                 // Left behind by a process of the same id, long ago.
@@ -106,11 +107,18 @@ impl Drop for Scratch {
     }
 }
 
+/// Whether this is the name of such a directory.
+pub(super) fn is_scratch(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(SCRATCH.as_bytes())
+}
+
 /// Whether `megabytes` are free. Docker gives a container 64 MB of `/dev/shm`, which is less than one write-ahead log.
 fn has_room(path: &Path, megabytes: u64) -> bool {
     rustix::fs::statvfs(path)
         .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >> 20 >= megabytes)
 }
+
+const SCRATCH: &str = "etcd-http-";
 
 /// In megabytes. etcd allocates two segments of its write-ahead log at once, 64 MB each, and the rest grows.
 const ROOM_FOR_A_SERVER: u64 = 512;

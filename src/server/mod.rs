@@ -5,8 +5,11 @@
 //! println!("etcd {} at {}", server.version(), server.client_url());
 //! # Ok::<(), etcd_http::server::Error>(())
 //! ```
+mod archive;
 mod builder;
+mod cache;
 mod cluster;
+mod debian;
 mod directory;
 mod error;
 mod handle;
@@ -14,6 +17,7 @@ mod http;
 mod install;
 mod ports;
 mod process;
+mod tools;
 mod version;
 mod watchdog;
 

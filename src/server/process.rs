@@ -1,11 +1,12 @@
 //! A child process that never outlives us.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Write},
     path::PathBuf,
-    process::{Child, ExitStatus},
+    process::{Child, Command, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -34,10 +35,7 @@ impl Process {
     pub(super) fn spawn(launch: &Launch, log: &File, watchdog: &mut Watchdog) -> io::Result<Self> {
         let mut gate = shell(GATE, log)?;
         gate.arg(&launch.program).args(&launch.args);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_etcd_setting(name)) {
-            gate.env_remove(name);
-        }
-        gate.envs(launch.envs.iter().map(|(name, value)| (name, value)));
+        without_settings(&mut gate).envs(launch.envs.iter().map(|(name, value)| (name, value)));
         let mut process = Self {
             child: gate.spawn()?,
             status: None,
@@ -101,7 +99,14 @@ impl Drop for Process {
     }
 }
 
-/// Every `ETCD_…` variable configures etcd, and whoever runs the tests has not set theirs for this one.
+/// Keeps our `ETCD_…` variables from a program: each configures etcd, and whoever set one did not mean it for this one.
+pub(super) fn without_settings(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os().filter(|(name, _)| is_etcd_setting(name)) {
+        command.env_remove(name);
+    }
+    command
+}
+
 fn is_etcd_setting(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"ETCD_")
 }
