@@ -10,6 +10,8 @@ mod operation;
 mod raw;
 mod redirect;
 mod retry;
+#[cfg(feature = "server")]
+pub mod server;
 mod status;
 mod stream;
 pub mod v2;
@@ -29,3 +31,6 @@ pub use status::{Health, ServerVersion};
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;
+#[cfg(feature = "reqwest")]
+#[doc(inline)]
+pub use etcd_transport_reqwest as reqwest;

@@ -1,0 +1,394 @@
+//! A running etcd.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use super::{
+    builder::ServerBuilder,
+    directory::Place,
+    error::{Doing, Error, Result},
+    http,
+    ports::Ports,
+    process::{Launch, Process},
+    version::Version,
+    watchdog::Watchdog,
+};
+
+/// An etcd on this machine, ended and cleared away when dropped.
+///
+/// Every method takes `&self`, so a test can share the server with the threads that use it.
+///
+/// ```
+/// use etcd_http::server::Server;
+///
+/// let server = Server::start()?;
+/// assert!(server.client_url().starts_with("http://127.0.0.1:"));
+///
+/// server.kill()?;
+/// assert!(!server.is_running());
+/// server.restart()?;
+/// assert!(server.is_healthy());
+/// # Ok::<(), etcd_http::server::Error>(())
+/// ```
+pub struct Server {
+    // In the order in which they go: the process, its watchdog, its directory.
+    state: Arc<Mutex<State>>,
+    plan: Plan,
+    _time_limit: Option<mpsc::Sender<()>>,
+}
+
+/// What a server is to be, from its start to its end.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) name: String,
+    pub(super) version: Version,
+    pub(super) https: bool,
+    pub(super) ports: Ports,
+    pub(super) place: Place,
+    pub(super) launch: Launch,
+    pub(super) startup_timeout: Duration,
+    pub(super) time_limit: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct State {
+    process: Option<Process>,
+    watchdog: Watchdog,
+    log: File,
+    expired: bool,
+}
+
+impl Server {
+    /// Starts the etcd that [`install`](super::install()) finds, with the defaults of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ServerBuilder::start`].
+    pub fn start() -> Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Options for a server, or for the members of a cluster.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    /// The URL for clients, such as `http://127.0.0.1:12379`: no slash at the end.
+    pub fn client_url(&self) -> String {
+        self.plan.ports.client_url(self.plan.https)
+    }
+
+    /// The URL for the other members of the cluster.
+    pub fn peer_url(&self) -> String {
+        self.plan.ports.peer_url()
+    }
+
+    /// The name etcd knows this server by.
+    pub fn name(&self) -> &str {
+        &self.plan.name
+    }
+
+    /// Which etcd this is.
+    pub fn version(&self) -> Version {
+        self.plan.version
+    }
+
+    /// Where it keeps its data.
+    pub fn data_dir(&self) -> &Path {
+        self.plan.place.data_dir()
+    }
+
+    /// What it has logged since it was first started: warnings and errors, as JSON lines.
+    pub fn log(&self) -> String {
+        fs::read(self.plan.place.log())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The id of the process; `None` when it is not running.
+    pub fn pid(&self) -> Option<u32> {
+        self.state().running().map(|process| process.pid())
+    }
+
+    /// Whether the process is there. A paused one is.
+    pub fn is_running(&self) -> bool {
+        self.state().running().is_some()
+    }
+
+    /// Whether it answers, has a leader and can write.
+    pub fn is_healthy(&self) -> bool {
+        let answers = |port, path| {
+            http::get(port, path, ANSWER_TIMEOUT).is_ok_and(|answer| answer.status == 200)
+        };
+        // Clients are served once there is a leader, and by https we cannot ask. The health comes second, because etcd
+        // fills its log with the answer that it is not well.
+        let serves_clients = || self.plan.https || answers(self.plan.ports.client, "/version");
+        self.is_running() && serves_clients() && answers(self.plan.ports.status, "/health")
+    }
+
+    /// Whether it says of itself that it leads the cluster. To know who does, ask [`Cluster::leader`](super::Cluster::leader).
+    pub fn is_leader(&self) -> bool {
+        let metrics = http::get(self.plan.ports.status, "/metrics", ANSWER_TIMEOUT);
+        metrics.is_ok_and(|answer| {
+            answer
+                .body
+                .lines()
+                .any(|line| line == "etcd_server_is_leader 1")
+        })
+    }
+
+    /// Waits until [`is_healthy`](Self::is_healthy).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exited`] if the process ended, [`Error::Unhealthy`] if the time is over.
+    pub fn wait_healthy(&self, timeout: Duration) -> Result<()> {
+        self.wait_until(Instant::now() + timeout, Self::is_healthy)
+    }
+
+    /// Asks etcd to end (SIGTERM) and waits until it has. After ten seconds it is killed. Does nothing if it is not running.
+    pub fn stop(&self) -> Result<()> {
+        self.end(|process| process.stop(STOP_GRACE))
+    }
+
+    /// Ends etcd at once (SIGKILL), as a power failure would. Does nothing if it is not running.
+    pub fn kill(&self) -> Result<()> {
+        self.end(Process::kill)
+    }
+
+    /// Halts etcd (SIGSTOP): its connections stay open and nothing answers, as behind a network that lost its way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`].
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused etcd go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`].
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Stops etcd if it runs, starts it with the same ports and data, and waits until it is healthy.
+    ///
+    /// A member of a cluster whose majority is gone cannot be healthy: [`launch`](Self::launch) does not wait for that.
+    pub fn restart(&self) -> Result<()> {
+        let deadline = Instant::now() + self.plan.startup_timeout;
+        self.launch()?;
+        self.wait_until(deadline, Self::is_healthy)
+    }
+
+    /// Stops etcd if it runs, starts it with the same ports and data, and waits until it listens, but not for a leader.
+    pub fn launch(&self) -> Result<()> {
+        self.stop()?;
+        let deadline = Instant::now() + self.plan.startup_timeout;
+        loop {
+            self.spawn()?;
+            match self.wait_until(deadline, Self::is_listening) {
+                // The ports of a stopped server are free for others, who may be about to give them back.
+                Err(Error::Exited { log, .. })
+                    if is_port_taken(&log) && Instant::now() < deadline =>
+                {
+                    thread::sleep(PAUSE_FOR_A_PORT);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    pub(super) fn new(plan: Plan) -> Result<Self> {
+        let path = plan.place.log();
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path);
+        let log = log.doing(|| format!("open the log {}", path.display()))?;
+        let watchdog = Watchdog::new(plan.place.scratch(), &log)
+            .doing(|| "start the shell that watches over etcd".to_owned())?;
+        let state = Arc::new(Mutex::new(State {
+            process: None,
+            watchdog,
+            log,
+            expired: false,
+        }));
+        let time_limit = plan.time_limit.map(|limit| {
+            let (alive, ended) = mpsc::channel();
+            let state = Arc::downgrade(&state);
+            thread::spawn(move || {
+                if ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout)
+                    && let Some(state) = state.upgrade()
+                {
+                    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                    state.expired = true;
+                    // A process that cannot be killed is left to the watchdog.
+                    let _ = state.end(Process::kill);
+                }
+            });
+            alive
+        });
+        Ok(Self {
+            state,
+            plan,
+            _time_limit: time_limit,
+        })
+    }
+
+    /// Starts the process, which must not be running, and waits for nothing.
+    pub(super) fn spawn(&self) -> Result<()> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if let (true, Some(limit)) = (state.expired, self.plan.time_limit) {
+            return Err(Error::TimeLimit {
+                name: self.plan.name.clone(),
+                limit,
+            });
+        }
+        let process = Process::spawn(&self.plan.launch, &state.log, &mut state.watchdog);
+        state.process =
+            Some(process.doing(|| format!("start {}", self.plan.launch.program.display()))?);
+        Ok(())
+    }
+
+    /// Whether it answers at all, be it that it is not well.
+    pub(super) fn is_listening(&self) -> bool {
+        http::get(self.plan.ports.status, "/", ANSWER_TIMEOUT).is_ok()
+    }
+
+    pub(super) fn wait_until(
+        &self,
+        deadline: Instant,
+        reached: impl Fn(&Self) -> bool,
+    ) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            self.check_running()?;
+            if reached(self) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let (name, log) = (self.plan.name.clone(), tail(&self.log()));
+                return Err(Error::Unhealthy {
+                    name,
+                    waited: start.elapsed(),
+                    log,
+                });
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn check_running(&self) -> Result<()> {
+        let mut state = self.state();
+        let name = || self.plan.name.clone();
+        if let (true, Some(limit)) = (state.expired, self.plan.time_limit) {
+            return Err(Error::TimeLimit {
+                name: name(),
+                limit,
+            });
+        }
+        match state.process.as_mut().map(Process::ended) {
+            None => Err(Error::NotRunning { name: name() }),
+            Some(None) => Ok(()),
+            Some(Some(status)) => Err(Error::Exited {
+                name: name(),
+                status,
+                log: tail(&self.log()),
+            }),
+        }
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let sent = match self.state().process.as_mut() {
+            None => false,
+            Some(process) => process
+                .signal(signal)
+                .doing(|| format!("send a signal to etcd {}", self.plan.name))?,
+        };
+        if sent {
+            Ok(())
+        } else {
+            Err(Error::NotRunning {
+                name: self.plan.name.clone(),
+            })
+        }
+    }
+
+    fn end(&self, how: impl FnOnce(&mut Process) -> io::Result<()>) -> Result<()> {
+        self.state()
+            .end(how)
+            .doing(|| format!("end etcd {}", self.plan.name))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn running(&mut self) -> Option<&mut Process> {
+        let process = self.process.as_mut()?;
+        process.ended().is_none().then_some(process)
+    }
+
+    fn end(&mut self, how: impl FnOnce(&mut Process) -> io::Result<()>) -> io::Result<()> {
+        if let Some(process) = &mut self.process {
+            how(process)?;
+            self.process = None;
+        }
+        self.watchdog.watch(None)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // A process that cannot be killed is left to the watchdog.
+        let _ = self.end(Process::kill);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("name", &self.plan.name)
+            .field("client_url", &self.client_url())
+            .field("version", &self.plan.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether etcd ended because another process listens on one of its ports.
+pub(super) fn is_port_taken(log: &str) -> bool {
+    log.contains("address already in use")
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines
+        .split_at(lines.len().saturating_sub(TAIL))
+        .1
+        .join("\n")
+}
+
+const TAIL: usize = 20;
+const POLL: Duration = Duration::from_millis(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+const PAUSE_FOR_A_PORT: Duration = Duration::from_millis(100);
+/// etcd itself gives its clients up to seven seconds to finish.
+const STOP_GRACE: Duration = Duration::from_secs(10);
