@@ -286,7 +286,10 @@ mod tests {
                 "endpoint: `ftp://h` is neither http:// nor https://",
             ),
             ("http://", "endpoint: `http://` is not a URL"),
-            ("http://h:x", "endpoint: `http://h:x` is not a URL"),
+            (
+                "http://h:x",
+                "endpoint: `http://h:x` has a port that is not a number from 1 to 65535",
+            ),
             (
                 "http://h:99999",
                 "endpoint: `http://h:99999` has a port that is not a number from 1 to 65535",
