@@ -1,0 +1,5 @@
+//! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
+
+mod retry;
+mod script;
+mod watch;

@@ -1,0 +1,163 @@
+use std::{
+    collections::VecDeque,
+    future::pending,
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use etcd_http::transport::{
+    Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+    bytes::Bytes,
+    http::header::AUTHORIZATION,
+    http_body::{self, Frame},
+};
+
+/// A transport that plays a script: one step for each request, in order. Its clock moves when somebody sleeps, and only
+/// then, so that an hour takes no time.
+#[derive(Debug)]
+pub(crate) struct Script {
+    steps: Mutex<VecDeque<Step>>,
+    seen: Mutex<Vec<String>>,
+    epoch: Instant,
+    slept: Mutex<Vec<Duration>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// An answer: status, headers, body.
+    Answer(u16, Vec<(&'static str, String)>, Ending),
+    /// No connection.
+    Refuse,
+    /// The exchange breaks off before an answer.
+    Break,
+    /// The stack does not send such a thing.
+    Reject,
+    /// Neither an answer nor an end.
+    Silence,
+}
+
+/// What comes after a head.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Whole(String),
+    /// The beginning of a body that breaks off.
+    Cut(&'static str),
+    /// Nothing, and no end.
+    Open,
+}
+
+impl Script {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self {
+            steps: Mutex::new(steps.into_iter().collect()),
+            seen: Mutex::default(),
+            epoch: Instant::now(),
+            slept: Mutex::default(),
+        }
+    }
+
+    /// The requests so far, such as `GET a/v2/keys/x`, with ` auth` behind those that had credentials.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// How long the client has slept in all.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.slept.lock().unwrap().iter().sum()
+    }
+
+    pub(crate) fn sleeps(&self) -> Vec<Duration> {
+        self.slept.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Transport for Script {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let auth = match request.headers().get(AUTHORIZATION) {
+            Some(_) => " auth",
+            None => "",
+        };
+        let uri = request.uri();
+        let host = uri.authority().unwrap().host();
+        let target = uri.path_and_query().unwrap();
+        let line = format!("{} {host}{target}{auth}", request.method());
+        self.seen.lock().unwrap().push(line.clone());
+        let long_poll = target.as_str().contains("wait=true");
+        assert_eq!(request.extensions().get::<IdleLimit>().is_some(), long_poll);
+        let step = self.steps.lock().unwrap().pop_front();
+        match step.unwrap_or_else(|| panic!("no step left for {line}")) {
+            Step::Answer(status, headers, ending) => {
+                let mut response = Response::new(match ending {
+                    Ending::Whole(body) => body.into(),
+                    Ending::Cut(start) => Body::stream(Rest(Some(start), true)),
+                    Ending::Open => Body::stream(Rest(None, false)),
+                });
+                *response.status_mut() = status.try_into().unwrap();
+                for (name, value) in headers {
+                    response.headers_mut().append(name, value.parse().unwrap());
+                }
+                Ok(response)
+            }
+            Step::Refuse => Err(TransportError::connect("connection refused")),
+            Step::Break => Err(TransportError::interrupted("connection reset")),
+            Step::Reject => Err(TransportError::rejected("no such scheme")),
+            Step::Silence => pending().await,
+        }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.slept.lock().unwrap().push(duration);
+    }
+
+    fn now(&self) -> Instant {
+        self.epoch + self.elapsed()
+    }
+}
+
+/// Some data; then a break, or nothing at all.
+struct Rest(Option<&'static str>, bool);
+
+impl http_body::Body for Rest {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        match self.0.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(data.as_bytes()))))),
+            None if self.1 => Poll::Ready(Some(Err(TransportError::interrupted("reset")))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// An answer of the keys API, the store's index being `index`.
+pub(crate) fn keys(status: u16, index: u64, body: impl Into<String>) -> Step {
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("x-etcd-index", index.to_string()),
+    ];
+    Step::Answer(status, headers, Ending::Whole(body.into()))
+}
+
+/// A file of this key and index, as the answer to a read, or as an event.
+pub(crate) fn file(action: &str, key: &str, modified: u64) -> String {
+    format!(
+        r#"{{"action":"{action}","node":{{"key":"{key}","value":"x","modifiedIndex":{modified},"createdIndex":1}}}}"#
+    )
+}
+
+/// The head of a poll, and nothing after it.
+pub(crate) fn open(index: u64) -> Step {
+    Step::Answer(200, vec![("x-etcd-index", index.to_string())], Ending::Open)
+}
+
+pub(crate) fn etcd_error(status: u16, code: u32, index: u64) -> Step {
+    let body = format!(r#"{{"errorCode":{code},"message":"m","cause":"c","index":{index}}}"#);
+    keys(status, index, body)
+}

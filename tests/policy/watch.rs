@@ -1,0 +1,276 @@
+use std::time::Duration;
+
+use etcd_http::{
+    Client, Error, Result, StreamOperation,
+    v2::{Watch, WatchUpdate},
+};
+use futures::{StreamExt, executor::block_on};
+
+use crate::script::{Ending, Script, Step, etcd_error, file, keys, open};
+
+fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
+    Client::new(Script::new(steps), ["http://a"]).unwrap()
+}
+
+/// The first `count` items of a watch.
+fn items<W: StreamOperation>(
+    client: &Client<Script>,
+    watch: W,
+    count: usize,
+) -> Vec<Result<W::Item>> {
+    block_on(client.open(watch).take(count).collect())
+}
+
+fn indexes(client: &Client<Script>, watch: Watch, count: usize) -> Vec<u64> {
+    let events = items(client, watch, count).into_iter();
+    events.map(|event| event.unwrap().index()).collect()
+}
+
+fn failure(client: &Client<Script>, watch: Watch) -> Error {
+    items(client, watch, 1).remove(0).unwrap_err()
+}
+
+fn event(index: u64) -> Step {
+    keys(200, index, file("set", "/x", index))
+}
+
+fn head(status: u16, index: u64) -> Step {
+    keys(status, index, "")
+}
+
+const HEAD: &str = "HEAD a/v2/keys/x";
+
+fn poll(index: u64) -> String {
+    format!("GET a/v2/keys/x?wait=true&waitIndex={index}")
+}
+
+#[test]
+fn a_watch_from_now_first_asks_when_now_is() {
+    let client = client([head(404, 4), event(5), event(9)]);
+    assert_eq!(indexes(&client, Watch::new("x"), 2), [5, 9]);
+    assert_eq!(
+        client.transport().seen(),
+        [HEAD.to_owned(), poll(5), poll(6)]
+    );
+}
+
+#[test]
+fn an_empty_answer_a_cut_and_an_outage_lose_nothing() {
+    let empty = keys(200, 4, "");
+    let cut = Step::Answer(200, vec![], Ending::Cut("{\"action\":"));
+    let down = etcd_error(500, 300, 0);
+    let cleared_by_recovery = etcd_error(400, 400, 4);
+    let steps = [
+        empty,
+        cut,
+        Step::Break,
+        Step::Refuse,
+        down,
+        cleared_by_recovery,
+        event(5),
+    ];
+    let client = client(steps);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [5]);
+    assert_eq!(client.transport().seen(), vec![poll(5); 7]);
+}
+
+#[test]
+fn a_quiet_poll_moves_the_watch_on_to_the_index_it_was_registered_at() {
+    let client = client([open(100), open(300), event(301)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [301]);
+    assert_eq!(client.transport().seen(), [poll(5), poll(101), poll(301)]);
+}
+
+#[test]
+fn without_heads_the_index_of_a_probe_does_the_same() {
+    // As over isahc: a poll's head comes with its first byte.
+    let steps = [
+        Step::Silence, // proves nothing
+        head(200, 100),
+        Step::Silence, // registered after 100, and quiet
+        head(200, 200),
+        event(201),
+    ];
+    let client = client(steps);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [201]);
+    let seen = [
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        poll(101),
+    ];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn lost_history_of_an_unchanged_file_is_no_loss() {
+    let cleared = etcd_error(400, 401, 3000);
+    let unchanged = keys(200, 3000, file("get", "/x", 4));
+    let client = client([cleared, unchanged, event(3001)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
+    assert_eq!(client.transport().seen().last(), Some(&poll(3001)));
+}
+
+#[test]
+fn lost_history_is_loud() {
+    let changed = keys(200, 3000, file("get", "/x", 5));
+    let missing = etcd_error(404, 100, 3000);
+    let directory = keys(
+        200,
+        3000,
+        r#"{"action":"get","node":{"key":"/x","dir":true,"modifiedIndex":4}}"#,
+    );
+    for now in [changed, missing, directory] {
+        let client = client([etcd_error(400, 401, 3000), now]);
+        let error = failure(&client, Watch::new("x").from_index(5));
+        assert!(error.is_history_cleared(), "{error}");
+    }
+}
+
+#[test]
+fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
+    let cleared = || etcd_error(400, 401, 3000);
+    let changed = keys(200, 3000, file("get", "/x", 8));
+    let missing = etcd_error(404, 100, 9000);
+    let client = client([
+        cleared(),
+        changed,
+        event(3001),
+        cleared(),
+        missing,
+        event(9001),
+    ]);
+    let updates = items(&client, Watch::new("x").from_index(5).resyncing(), 4);
+    let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
+    match &updates[0] {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (5, 3000));
+            assert_eq!(resync.state.as_ref().unwrap().modified_index, 8);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3001));
+    match &updates[2] {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (3002, 9000));
+            assert_eq!(resync.state, None);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&updates[3], WatchUpdate::Event(event) if event.index() == 9001));
+}
+
+#[test]
+fn events_of_other_keys_are_passed_over() {
+    let other = keys(200, 5, file("delete", "/xyz", 5));
+    let client = client([other, event(6)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [6]);
+    assert_eq!(client.transport().seen(), [poll(5), poll(6)]);
+}
+
+#[test]
+fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
+    let client = client((0..1000).map(|_| Step::Break));
+    let minute = Duration::from_secs(60);
+    let error = failure(&client, Watch::new("x").from_index(5).outage_limit(minute));
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.watch at http://a: the exchange broke off"
+    );
+    let elapsed = client.transport().elapsed();
+    assert!(
+        elapsed >= minute && elapsed < minute + Duration::from_secs(10),
+        "{elapsed:?}"
+    );
+}
+
+#[test]
+fn an_outage_is_over_with_the_first_answer() {
+    let broken = || (0..6).map(|_| Step::Break);
+    let steps = broken().chain([event(5)]).chain(broken()).chain([event(6)]);
+    let client = client(steps);
+    let watch = Watch::new("x")
+        .from_index(5)
+        .outage_limit(Duration::from_secs(4));
+    assert_eq!(indexes(&client, watch, 2), [5, 6]);
+}
+
+#[test]
+fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
+    let disabled = Step::Answer(
+        404,
+        vec![("content-type", "text/plain".into())],
+        Ending::Whole("404 page not found\n".into()),
+    );
+    for step in [
+        etcd_error(401, 110, 0),
+        disabled,
+        Step::Reject,
+        keys(200, 5, "<html>"),
+    ] {
+        let client = client([step]);
+        let mut events = client.open(Watch::new("x").from_index(5));
+        assert!(block_on(events.next()).unwrap().is_err());
+        assert!(block_on(events.next()).is_none());
+        assert_eq!(client.transport().seen().len(), 1);
+    }
+}
+
+#[test]
+fn a_server_that_went_back_in_time_is_not_waited_for_in_silence() {
+    let client = client((0..10).map(|_| open(50)));
+    let error = failure(&client, Watch::new("x").from_index(1000));
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.watch at http://a (attempt 10): the server's index is 50, and this watch has seen \
+         999: was its data restored from a backup?"
+    );
+}
+
+#[test]
+fn a_server_that_lags_behind_is_waited_for() {
+    let steps = (0..9)
+        .map(|late| open(50 + late))
+        .chain([open(1000), event(1001)]);
+    let client = client(steps);
+    assert_eq!(
+        indexes(&client, Watch::new("x").from_index(1000), 1),
+        [1001]
+    );
+}
+
+#[test]
+fn an_event_from_before_what_was_asked_for_is_an_error() {
+    let client = client([event(4)]);
+    let error = failure(&client, Watch::new("x").from_index(5));
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.watch at http://a: asked for events from 5 on, got 4"
+    );
+}
+
+#[test]
+fn a_watch_from_now_fails_at_once_where_the_key_may_not_be_read() {
+    let client = client([keys(401, 0, ""), etcd_error(401, 110, 0)]);
+    let error = failure(&client, Watch::new("x"));
+    assert!(error.is_unauthorized(), "{error}");
+}
+
+#[test]
+fn index_zero_is_refused() {
+    let client = client([]);
+    assert_eq!(
+        failure(&client, Watch::new("x").from_index(0)).to_string(),
+        "v2.keys.watch: no event has index 0: to begin now, leave the index out"
+    );
+}
+
+#[test]
+fn until_ends_the_stream_after_the_event_it_waits_for() {
+    let client = client([event(5), event(6)]);
+    let watch = Watch::new("x")
+        .from_index(5)
+        .until(|event| event.index() == 6);
+    assert_eq!(items(&client, watch, 10).len(), 2);
+}
