@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use etcd_http::{
     Client, Error, Outcome, Result, RetryPolicy,
-    transport::http::Method,
+    transport::{Transport, http::Method},
     v2::{Get, Set},
 };
 use futures::executor::block_on;
@@ -128,6 +128,32 @@ fn a_write_that_the_server_surely_did_not_see_goes_to_the_next_endpoint() {
         ]
     );
     assert_eq!(client.transport().elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn every_endpoint_gets_its_turn_in_every_round() {
+    let client = client(&["a", "b"], (0..5).map(|_| Step::Refuse));
+    get(&client).unwrap_err();
+    let hosts = client.transport().seen().into_iter();
+    let hosts: String = hosts.filter_map(|line| line.chars().nth(4)).collect();
+    assert_eq!(hosts, "ababa");
+}
+
+#[test]
+fn an_endpoint_that_failed_cools_down_even_if_nothing_was_sent_again() {
+    let client = client(&["a", "b"], [Step::Break, ok()]);
+    set(&client).unwrap_err();
+    get(&client).unwrap();
+    assert_eq!(client.transport().seen()[1], "GET b/v2/keys/x auth");
+}
+
+#[test]
+fn the_endpoint_that_answered_is_kept_when_others_are_up_again() {
+    let client = client(&["a", "b"], [Step::Refuse, ok(), ok()]);
+    get(&client).unwrap();
+    block_on(client.transport().sleep(Duration::from_secs(60)));
+    get(&client).unwrap();
+    assert_eq!(client.transport().seen()[2], "GET b/v2/keys/x auth");
 }
 
 #[test]
