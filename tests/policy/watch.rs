@@ -230,9 +230,11 @@ fn a_server_that_went_back_in_time_is_not_waited_for_in_silence() {
 
 #[test]
 fn a_server_that_lags_behind_is_waited_for() {
-    let steps = (0..9)
-        .map(|late| open(50 + late))
-        .chain([open(1000), event(1001)]);
+    let late = || (0..9).map(|late| open(50 + late));
+    let steps = late()
+        .chain([open(1000)])
+        .chain(late())
+        .chain([event(1001)]);
     let client = client(steps);
     assert_eq!(
         indexes(&client, Watch::new("x").from_index(1000), 1),
