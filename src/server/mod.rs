@@ -15,6 +15,8 @@ mod error;
 mod handle;
 mod http;
 mod install;
+mod installed;
+mod life;
 mod ports;
 mod process;
 mod tools;
@@ -26,7 +28,8 @@ pub use self::{
     cluster::Cluster,
     error::{Error, Failure, Result},
     handle::Server,
-    install::{Install, Installed, Source},
+    install::{Install, Source},
+    installed::Installed,
     version::Version,
 };
 

@@ -12,7 +12,7 @@ use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::server::directory::Scratch;
+use crate::server::{directory::Scratch, installed::go_arch};
 
 const NEW: Version = Version::new(3, 5, 99);
 
@@ -359,9 +359,9 @@ impl Mirror {
         );
         // It ends with the test process.
         thread::spawn(move || {
-            listener
-                .incoming()
-                .for_each(|stream| answer(stream.unwrap(), &shared))
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &shared);
+            }
         });
         mirror
     }
