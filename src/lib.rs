@@ -1,4 +1,4 @@
 //! etcd
 
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", unix))]
 pub mod server;

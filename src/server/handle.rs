@@ -111,7 +111,7 @@ impl Server {
         self.life().running().is_some()
     }
 
-    /// Whether it answers, has a leader and can write.
+    /// Whether it answers, has a leader and has raised no alarm, such as the one for the quota of its data.
     pub fn is_healthy(&self) -> bool {
         let answers = |port, path| {
             http::get(port, path, ANSWER_TIMEOUT).is_ok_and(|answer| answer.status == 200)
@@ -172,7 +172,12 @@ impl Server {
 
     /// Stops etcd if it runs, starts it with the same ports and data, and waits until it is healthy.
     ///
-    /// A member of a cluster whose majority is gone cannot be healthy: [`launch`](Self::launch) does not wait for that.
+    /// A member of a cluster whose majority is gone cannot be healthy, nor can one that has raised an alarm:
+    /// [`launch`](Self::launch) does not wait for that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`launch`](Self::launch), and [`Error::Unhealthy`].
     pub fn restart(&self) -> Result<()> {
         let deadline = Instant::now() + self.plan.startup_timeout;
         self.launch()?;
@@ -180,6 +185,11 @@ impl Server {
     }
 
     /// Stops etcd if it runs, starts it with the same ports and data, and waits until it listens, but not for a leader.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exited`] if it did not start, [`Error::Unhealthy`] if it does not listen in time, [`Error::TimeLimit`] if
+    /// its time is over.
     pub fn launch(&self) -> Result<()> {
         self.stop()?;
         let deadline = Instant::now() + self.plan.startup_timeout;

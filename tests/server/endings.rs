@@ -73,7 +73,7 @@ fn a_killed_test_leaves_nothing_behind() {
 
 #[test]
 fn a_server_ends_when_its_time_is_over() {
-    let limit = Duration::from_secs(3);
+    let limit = Duration::from_secs(4);
     let server = Server::builder().time_limit(limit).start().unwrap();
     assert!(server.is_running());
     let left = Left::behind(&server);

@@ -212,6 +212,16 @@ fn an_archive_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
+fn an_archive_without_an_etcd_is_refused() {
+    let place = Place::new();
+    let error = place.refused(&Mirror::of(&archive(&[
+        ("etcdctl", b"x"),
+        ("elsewhere/bin/etcd", b"x"),
+    ])));
+    assert!(error.contains("the archive has no etcd"), "{error}");
+}
+
+#[test]
 fn two_installations_at_once_fetch_one_archive() {
     let place = Place::new();
     let mirror = Mirror::of(&archive(&[("etcd", &script(NEW))]));
