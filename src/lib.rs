@@ -10,7 +10,7 @@ mod operation;
 mod raw;
 mod redirect;
 mod retry;
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", unix))]
 pub mod server;
 mod status;
 mod stream;

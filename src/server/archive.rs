@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     error::{Doing, Error, Result},
-    install::go_arch,
+    installed::go_arch,
     tools::{is_installed, run, tool},
     version::Version,
 };

@@ -11,7 +11,8 @@ use super::{
     directory::Place,
     error::{Error, Result},
     handle::{Plan, Server, is_port_taken},
-    install::{self, Installed},
+    install::installed,
+    installed::{Installed, unsupported_arch},
     ports::Ports,
     process::Launch,
 };
@@ -90,7 +91,9 @@ impl ServerBuilder {
     }
 
     /// How long the others wait without a word of the leader before they elect another: one second by default, etcd's
-    /// own. It must be at least five heartbeats. Less makes for faster elections, and for needless ones on a busy machine.
+    /// own. It must be at least five heartbeats. A fifth of it makes a server start and a cluster recover several times
+    /// faster, at the price of needless elections on a busy machine; and the shortest lease, 1.5 election timeouts in
+    /// whole seconds, becomes one second in place of two.
     pub fn election_timeout(mut self, timeout: Duration) -> Self {
         self.election = timeout;
         self
@@ -175,14 +178,14 @@ impl ServerBuilder {
     fn start_members(&self, names: &[String]) -> Result<Vec<Server>> {
         let installed = match &self.binary {
             Some(path) => Installed::at(path)?,
-            None => install::installed()?,
+            None => installed()?,
         };
         let mut attempts = 1;
         loop {
             match self.attempt(&installed, names) {
                 // Somebody took a port between our look at it and etcd's: try others.
                 Err(Error::Exited { log, .. }) if attempts < ATTEMPTS && is_port_taken(&log) => {
-                    attempts += 1
+                    attempts += 1;
                 }
                 result => return result,
             }
@@ -212,16 +215,16 @@ impl ServerBuilder {
                 args: self.arguments(installed, name, &ports, &place, &cluster),
                 envs: self.environment(),
             };
-            servers.push(Server::new(Plan {
+            let plan = Plan {
                 name: name.clone(),
                 version: installed.version,
                 https: self.https.is_some(),
                 ports,
                 place,
-                launch,
                 startup_timeout: self.startup_timeout,
                 time_limit: self.time_limit,
-            })?);
+            };
+            servers.push(Server::new(plan, launch)?);
         }
         for server in &servers {
             server.spawn()?;
@@ -274,7 +277,7 @@ impl ServerBuilder {
     }
 
     fn environment(&self) -> Vec<(OsString, OsString)> {
-        let arch = install::unsupported_arch().map(|(name, value)| (name.into(), value.into()));
+        let arch = unsupported_arch().map(|(name, value)| (name.into(), value.into()));
         arch.into_iter().chain(self.envs.iter().cloned()).collect()
     }
 }

@@ -10,7 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     directory::{Scratch, is_scratch},
     error::{Doing, Error, Result, in_one_line},
-    install::{Installed, Source, describe},
+    install::Source,
+    installed::{Installed, describe},
     version::Version,
 };
 

@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// No source had an etcd.
     #[error(
-        "no etcd to be had: {}\nInstall etcd (on Debian: apt-get install etcd-server), or set ETCD_BIN to the path of an etcd binary",
+        "no etcd to be had:{}\nInstall etcd (on Debian: apt-get install etcd-server), or set ETCD_BIN to the path of an etcd binary",
         Listed(failures)
     )]
     NotInstalled {
@@ -146,7 +146,7 @@ struct Listed<'a>(&'a [Failure]);
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
-            f.write_str("no source was allowed")?;
+            f.write_str(" no source was allowed")?;
         }
         for failure in self.0 {
             write!(f, "\n- {}: {}", failure.source, failure.reason)?;

@@ -2,11 +2,8 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -16,12 +13,12 @@ use rustix::process::Signal;
 use super::{
     builder::ServerBuilder,
     directory::Place,
-    error::{Doing, Error, Result},
+    error::{Error, Result},
     http,
+    life::{Life, TimeLimit},
     ports::Ports,
     process::{Launch, Process},
     version::Version,
-    watchdog::Watchdog,
 };
 
 /// An etcd on this machine, ended and cleared away when dropped.
@@ -42,9 +39,9 @@ use super::{
 /// ```
 pub struct Server {
     // In the order in which they go: the process, its watchdog, its directory.
-    state: Arc<Mutex<State>>,
+    life: Arc<Mutex<Life>>,
     plan: Plan,
-    _time_limit: Option<mpsc::Sender<()>>,
+    _time_limit: Option<TimeLimit>,
 }
 
 /// What a server is to be, from its start to its end.
@@ -55,17 +52,8 @@ pub(super) struct Plan {
     pub(super) https: bool,
     pub(super) ports: Ports,
     pub(super) place: Place,
-    pub(super) launch: Launch,
     pub(super) startup_timeout: Duration,
     pub(super) time_limit: Option<Duration>,
-}
-
-#[derive(Debug)]
-struct State {
-    process: Option<Process>,
-    watchdog: Watchdog,
-    log: File,
-    expired: bool,
 }
 
 impl Server {
@@ -110,22 +98,20 @@ impl Server {
 
     /// What it has logged since it was first started: warnings and errors, as JSON lines.
     pub fn log(&self) -> String {
-        fs::read(self.plan.place.log())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        self.life().log_text()
     }
 
     /// The id of the process; `None` when it is not running.
     pub fn pid(&self) -> Option<u32> {
-        self.state().running().map(|process| process.pid())
+        self.life().running().map(|process| process.pid())
     }
 
     /// Whether the process is there. A paused one is.
     pub fn is_running(&self) -> bool {
-        self.state().running().is_some()
+        self.life().running().is_some()
     }
 
-    /// Whether it answers, has a leader and can write.
+    /// Whether it answers, has a leader and has raised no alarm, such as the one for the quota of its data.
     pub fn is_healthy(&self) -> bool {
         let answers = |port, path| {
             http::get(port, path, ANSWER_TIMEOUT).is_ok_and(|answer| answer.status == 200)
@@ -158,12 +144,12 @@ impl Server {
 
     /// Asks etcd to end (SIGTERM) and waits until it has. After ten seconds it is killed. Does nothing if it is not running.
     pub fn stop(&self) -> Result<()> {
-        self.end(|process| process.stop(STOP_GRACE))
+        self.life().end(|process| process.stop(STOP_GRACE))
     }
 
     /// Ends etcd at once (SIGKILL), as a power failure would. Does nothing if it is not running.
     pub fn kill(&self) -> Result<()> {
-        self.end(Process::kill)
+        self.life().end(Process::kill)
     }
 
     /// Halts etcd (SIGSTOP): its connections stay open and nothing answers, as behind a network that lost its way.
@@ -172,7 +158,7 @@ impl Server {
     ///
     /// [`Error::NotRunning`].
     pub fn pause(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.life().signal(Signal::STOP)
     }
 
     /// Lets a paused etcd go on (SIGCONT).
@@ -181,12 +167,17 @@ impl Server {
     ///
     /// [`Error::NotRunning`].
     pub fn resume(&self) -> Result<()> {
-        self.signal(Signal::CONT)
+        self.life().signal(Signal::CONT)
     }
 
     /// Stops etcd if it runs, starts it with the same ports and data, and waits until it is healthy.
     ///
-    /// A member of a cluster whose majority is gone cannot be healthy: [`launch`](Self::launch) does not wait for that.
+    /// A member of a cluster whose majority is gone cannot be healthy, nor can one that has raised an alarm:
+    /// [`launch`](Self::launch) does not wait for that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`launch`](Self::launch), and [`Error::Unhealthy`].
     pub fn restart(&self) -> Result<()> {
         let deadline = Instant::now() + self.plan.startup_timeout;
         self.launch()?;
@@ -194,6 +185,11 @@ impl Server {
     }
 
     /// Stops etcd if it runs, starts it with the same ports and data, and waits until it listens, but not for a leader.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exited`] if it did not start, [`Error::Unhealthy`] if it does not listen in time, [`Error::TimeLimit`] if
+    /// its time is over.
     pub fn launch(&self) -> Result<()> {
         self.stop()?;
         let deadline = Instant::now() + self.plan.startup_timeout;
@@ -211,39 +207,11 @@ impl Server {
         }
     }
 
-    pub(super) fn new(plan: Plan) -> Result<Self> {
-        let path = plan.place.log();
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path);
-        let log = log.doing(|| format!("open the log {}", path.display()))?;
-        let watchdog = Watchdog::new(plan.place.scratch(), &log)
-            .doing(|| "start the shell that watches over etcd".to_owned())?;
-        let state = Arc::new(Mutex::new(State {
-            process: None,
-            watchdog,
-            log,
-            expired: false,
-        }));
-        let time_limit = plan.time_limit.map(|limit| {
-            let (alive, ended) = mpsc::channel();
-            let state = Arc::downgrade(&state);
-            thread::spawn(move || {
-                if ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout)
-                    && let Some(state) = state.upgrade()
-                {
-                    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                    state.expired = true;
-                    // A process that cannot be killed is left to the watchdog.
-                    let _ = state.end(Process::kill);
-                }
-            });
-            alive
-        });
+    pub(super) fn new(plan: Plan, launch: Launch) -> Result<Self> {
+        let life = Arc::new(Mutex::new(Life::new(&plan.name, launch, &plan.place)?));
+        let time_limit = plan.time_limit.map(|limit| TimeLimit::new(limit, &life));
         Ok(Self {
-            state,
+            life,
             plan,
             _time_limit: time_limit,
         })
@@ -251,18 +219,7 @@ impl Server {
 
     /// Starts the process, which must not be running, and waits for nothing.
     pub(super) fn spawn(&self) -> Result<()> {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        if let (true, Some(limit)) = (state.expired, self.plan.time_limit) {
-            return Err(Error::TimeLimit {
-                name: self.plan.name.clone(),
-                limit,
-            });
-        }
-        let process = Process::spawn(&self.plan.launch, &state.log, &mut state.watchdog);
-        state.process =
-            Some(process.doing(|| format!("start {}", self.plan.launch.program.display()))?);
-        Ok(())
+        self.life().spawn()
     }
 
     /// Whether it answers at all, be it that it is not well.
@@ -277,12 +234,12 @@ impl Server {
     ) -> Result<()> {
         let start = Instant::now();
         loop {
-            self.check_running()?;
+            self.life().check()?;
             if reached(self) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let (name, log) = (self.plan.name.clone(), tail(&self.log()));
+                let (name, log) = (self.plan.name.clone(), self.life().log_tail());
                 return Err(Error::Unhealthy {
                     name,
                     waited: start.elapsed(),
@@ -293,72 +250,8 @@ impl Server {
         }
     }
 
-    fn check_running(&self) -> Result<()> {
-        let mut state = self.state();
-        let name = || self.plan.name.clone();
-        if let (true, Some(limit)) = (state.expired, self.plan.time_limit) {
-            return Err(Error::TimeLimit {
-                name: name(),
-                limit,
-            });
-        }
-        match state.process.as_mut().map(Process::ended) {
-            None => Err(Error::NotRunning { name: name() }),
-            Some(None) => Ok(()),
-            Some(Some(status)) => Err(Error::Exited {
-                name: name(),
-                status,
-                log: tail(&self.log()),
-            }),
-        }
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        let sent = match self.state().process.as_mut() {
-            None => false,
-            Some(process) => process
-                .signal(signal)
-                .doing(|| format!("send a signal to etcd {}", self.plan.name))?,
-        };
-        if sent {
-            Ok(())
-        } else {
-            Err(Error::NotRunning {
-                name: self.plan.name.clone(),
-            })
-        }
-    }
-
-    fn end(&self, how: impl FnOnce(&mut Process) -> io::Result<()>) -> Result<()> {
-        self.state()
-            .end(how)
-            .doing(|| format!("end etcd {}", self.plan.name))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn running(&mut self) -> Option<&mut Process> {
-        let process = self.process.as_mut()?;
-        process.ended().is_none().then_some(process)
-    }
-
-    fn end(&mut self, how: impl FnOnce(&mut Process) -> io::Result<()>) -> io::Result<()> {
-        if let Some(process) = &mut self.process {
-            how(process)?;
-            self.process = None;
-        }
-        self.watchdog.watch(None)
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        // A process that cannot be killed is left to the watchdog.
-        let _ = self.end(Process::kill);
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -377,16 +270,6 @@ pub(super) fn is_port_taken(log: &str) -> bool {
     log.contains("address already in use")
 }
 
-/// The last lines of a log.
-fn tail(log: &str) -> String {
-    let lines: Vec<_> = log.lines().collect();
-    lines
-        .split_at(lines.len().saturating_sub(TAIL))
-        .1
-        .join("\n")
-}
-
-const TAIL: usize = 20;
 const POLL: Duration = Duration::from_millis(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE_FOR_A_PORT: Duration = Duration::from_millis(100);

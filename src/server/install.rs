@@ -3,12 +3,9 @@
 use std::{
     env,
     ffi::OsString,
-    fmt, io,
-    path::{self, Path, PathBuf},
-    process::{Command, Output},
+    fmt,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    thread,
-    time::Duration,
 };
 
 use super::{
@@ -16,8 +13,8 @@ use super::{
     cache::Cache,
     debian,
     error::{Error, Failure, Result, in_one_line},
-    process::without_settings,
-    version::{self, Version},
+    installed::{Installed, describe, require},
+    version::Version,
 };
 
 /// How to find an etcd on this machine, or bring one to it, without root rights.
@@ -42,20 +39,6 @@ pub struct Install {
     cache_dir: Option<PathBuf>,
     sources: Vec<Source>,
     surroundings: Surroundings,
-}
-
-/// An etcd binary that was found or put in place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Installed {
-    /// The server.
-    pub etcd: PathBuf,
-    /// The command line client, if there is one beside the server.
-    pub etcdctl: Option<PathBuf>,
-    /// What `etcd --version` says.
-    pub version: Version,
-    /// Where it comes from.
-    pub source: Source,
 }
 
 /// A place to get etcd from.
@@ -161,8 +144,8 @@ impl Install {
                 Source::Cache => self
                     .cache()
                     .and_then(|cache| cache.find(self.version, self.sha256.as_deref())),
-                Source::Debian => self.from_debian(),
-                Source::Release => self.from_release(),
+                Source::Debian => self.bring_debian(),
+                Source::Release => self.bring_release(),
                 Source::Given => Err(Error::Invalid {
                     reason: "`Installed::at` takes the path".to_owned(),
                 }),
@@ -186,7 +169,7 @@ impl Install {
         }
     }
 
-    fn from_debian(&self) -> Result<Installed> {
+    fn bring_debian(&self) -> Result<Installed> {
         self.bring(Source::Debian, |staging| {
             debian::fetch(staging, &self.surroundings.path)?;
             let installed = self.check(&staging.join("etcd"), Source::Debian)?;
@@ -194,7 +177,7 @@ impl Install {
         })
     }
 
-    fn from_release(&self) -> Result<Installed> {
+    fn bring_release(&self) -> Result<Installed> {
         let mirror = self
             .mirror
             .as_deref()
@@ -252,17 +235,6 @@ impl Default for Install {
     }
 }
 
-impl Installed {
-    /// The etcd at `path`, and its `etcdctl`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unusable`] if there is none, or it is older than 3.4.
-    pub fn at(path: impl AsRef<Path>) -> Result<Self> {
-        describe(path.as_ref(), Source::Given)
-    }
-}
-
 impl Surroundings {
     fn of_this_process() -> Self {
         let directory = |name| {
@@ -304,85 +276,6 @@ pub(super) fn installed() -> Result<Installed> {
     }
     Ok(found.insert(Install::new().run()?).clone())
 }
-
-/// Asks the binary at `path` which etcd it is.
-pub(super) fn describe(path: &Path, source: Source) -> Result<Installed> {
-    let unusable = |reason: String| Error::Unusable {
-        path: path.to_owned(),
-        reason,
-    };
-    // Not the path behind the links: there are programs that go by the name they are called.
-    let etcd = path::absolute(path).map_err(|error| unusable(error.to_string()))?;
-    let output = ask_version(&etcd).map_err(|error| unusable(error.to_string()))?;
-    let Some(version) = version::reported(&String::from_utf8_lossy(&output.stdout)) else {
-        return Err(unusable(
-            "`--version` does not answer as etcd does".to_owned(),
-        ));
-    };
-    if version < OLDEST {
-        return Err(unusable(format!(
-            "it is etcd {version}, and {OLDEST} is the oldest that will do"
-        )));
-    }
-    let etcdctl = etcd.with_file_name("etcdctl");
-    Ok(Installed {
-        etcdctl: etcdctl.is_file().then_some(etcdctl),
-        etcd,
-        version,
-        source,
-    })
-}
-
-/// Runs `etcd --version`. A file that was written a moment ago counts as busy while another thread's new process still has
-/// it open, on its way to becoming another program.
-fn ask_version(etcd: &Path) -> io::Result<Output> {
-    let mut attempts = 1;
-    loop {
-        let mut command = Command::new(etcd);
-        match without_settings(command.arg("--version"))
-            .envs(unsupported_arch())
-            .output()
-        {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 50 => {
-                attempts += 1;
-                thread::sleep(Duration::from_millis(20));
-            }
-            result => return result,
-        }
-    }
-}
-
-fn require(installed: &Installed, version: Version) -> Result<()> {
-    if installed.version == version {
-        return Ok(());
-    }
-    let reason = format!(
-        "it is etcd {}, and {version} was asked for",
-        installed.version
-    );
-    Err(Error::Unusable {
-        path: installed.etcd.clone(),
-        reason,
-    })
-}
-
-/// etcd 3.4 runs on arm64 and others only if it is told that this is meant.
-pub(super) fn unsupported_arch() -> Option<(&'static str, &'static str)> {
-    (env::consts::ARCH != "x86_64").then(|| ("ETCD_UNSUPPORTED_ARCH", go_arch()))
-}
-
-/// This machine's architecture, as Go and the names of etcd's archives have it.
-pub(super) fn go_arch() -> &'static str {
-    match env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        other => other,
-    }
-}
-
-const OLDEST: Version = Version::new(3, 4, 0);
 
 #[cfg(test)]
 mod tests;

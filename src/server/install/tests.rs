@@ -12,7 +12,7 @@ use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::server::directory::Scratch;
+use crate::server::{directory::Scratch, installed::go_arch};
 
 const NEW: Version = Version::new(3, 5, 99);
 
@@ -212,6 +212,16 @@ fn an_archive_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
+fn an_archive_without_an_etcd_is_refused() {
+    let place = Place::new();
+    let error = place.refused(&Mirror::of(&archive(&[
+        ("etcdctl", b"x"),
+        ("elsewhere/bin/etcd", b"x"),
+    ])));
+    assert!(error.contains("the archive has no etcd"), "{error}");
+}
+
+#[test]
 fn two_installations_at_once_fetch_one_archive() {
     let place = Place::new();
     let mirror = Mirror::of(&archive(&[("etcd", &script(NEW))]));
@@ -359,9 +369,9 @@ impl Mirror {
         );
         // It ends with the test process.
         thread::spawn(move || {
-            listener
-                .incoming()
-                .for_each(|stream| answer(stream.unwrap(), &shared))
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &shared);
+            }
         });
         mirror
     }
