@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use etcd_transport::TransportError;
+use etcd_transport::{TransportError, TransportErrorKind};
 use http::StatusCode;
 
 use crate::Endpoint;
@@ -131,6 +131,19 @@ impl Error {
     /// The events a watch asked for are no longer in the server's history (code 401).
     pub fn is_history_cleared(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::HistoryCleared)
+    }
+
+    /// Asking again may bring something else: nobody answered, or somebody who cannot serve at the moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.0.source.kind() != TransportErrorKind::Rejected,
+            Self::Timeout(_) => true,
+            Self::Http(error) => error.status().is_server_error(),
+            Self::Etcd(error) => {
+                error.status().is_server_error() || error.kind() == EtcdErrorKind::WatcherCleared
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {

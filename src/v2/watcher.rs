@@ -12,7 +12,7 @@ use super::{
     wire::{self, Query},
 };
 use crate::{
-    Call, Client, Error, EtcdErrorKind, Operation, Outcome, Repeat, Reply, Result, StreamOperation,
+    Call, Client, Error, Operation, Outcome, Repeat, Reply, Result, StreamOperation,
     error::UnexpectedAnswer, stream::Polled,
 };
 
@@ -108,12 +108,8 @@ impl<T: Transport> Watcher<T> {
                 }
                 Err(failure) => {
                     road.note(&failure, index, road.transport.now());
-                    let is_final = failure.is_final();
-                    let error = failure.into_error(road.site(&call, index, 1));
-                    if is_final {
-                        return Err(error);
-                    }
-                    self.survive(error).await?;
+                    self.survive(failure.into_error(road.site(&call, index, 1)))
+                        .await?;
                 }
             }
         }
@@ -124,12 +120,10 @@ impl<T: Transport> Watcher<T> {
         let endpoint = reply.endpoint;
         if reply.status.is_success() && reply.body.trim_ascii().is_empty() {
             // The server closed the poll without an event, as it may at any time.
-            let what = "the answer is empty";
-            let empty = Error::Unexpected(reply.unexpected(what));
-            self.survive(empty).await?;
+            let empty = Error::Unexpected(reply.unexpected("the answer is empty"));
+            self.pause(empty).await?;
             return Ok(None);
         }
-        let unavailable = reply.status.is_server_error();
         let site = reply.site.clone();
         match event::decode(reply) {
             Ok(event) if event.index() >= next => {
@@ -146,13 +140,10 @@ impl<T: Transport> Watcher<T> {
                 self.recovered(endpoint);
                 self.cleared(next, error).await
             }
-            Err(error)
-                if unavailable || error.etcd_kind() == Some(EtcdErrorKind::WatcherCleared) =>
-            {
+            Err(error) => {
                 self.survive(error).await?;
                 Ok(None)
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -165,14 +156,17 @@ impl<T: Transport> Watcher<T> {
             Err(error) if error.is_key_not_found() || error.is_not_a_directory() => {
                 (None, error.as_etcd().and_then(|etcd| etcd.index()))
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.survive(error).await?;
+                return Ok(None);
+            }
         };
         let Some(index) = index else {
             return Err(error);
         };
         if index < next {
             // Another member, and one that lags behind: it will catch up.
-            self.survive(error).await?;
+            self.pause(error).await?;
             return Ok(None);
         }
         if state
@@ -246,8 +240,17 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// An attempt failed. Waits before the next one, or gives up with this error if the outage has lasted too long.
+    /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise.
     async fn survive(&mut self, error: Error) -> Result<()> {
+        if error.is_passing() {
+            self.pause(error).await
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Waits before the next attempt, or gives up with this error if the outage has lasted too long.
+    async fn pause(&mut self, error: Error) -> Result<()> {
         let road = self.client.road();
         let now = road.transport.now();
         let (since, failures) = self.outage.unwrap_or((now, 0));
