@@ -15,6 +15,7 @@ pub mod server;
 mod status;
 mod stream;
 pub mod v2;
+pub mod v3;
 
 pub use builder::ClientBuilder;
 pub use client::Client;

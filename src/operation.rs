@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Client, Error, Outcome, Result,
-    error::{EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
+    error::{Api, EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
     transport::Transport,
 };
 
@@ -217,6 +217,7 @@ impl Reply {
             }) => Error::Etcd(EtcdError::new(EtcdErrorParts {
                 site: self.site,
                 status: self.status,
+                api: Api::V2,
                 code,
                 message,
                 cause,

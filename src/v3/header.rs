@@ -1,0 +1,22 @@
+use super::wire;
+
+/// What every answer says of the cluster that gave it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Header {
+    /// The cluster's id.
+    pub cluster_id: u64,
+    /// The id of the member that answered.
+    pub member_id: u64,
+    /// The revision of the store when it answered; 0 where etcd does not say, as of members.
+    pub revision: i64,
+    /// The term of raft when it answered.
+    pub raft_term: u64,
+}
+
+wire::decode!(Header {
+    "cluster_id" => cluster_id,
+    "member_id" => member_id,
+    "revision" => revision,
+    "raft_term" => raft_term,
+});

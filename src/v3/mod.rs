@@ -1,0 +1,12 @@
+//! The v3 API: keys and values of bytes in one flat space, transactions, leases, watches, locks and elections.
+//!
+//! etcd 3.4 and later have it. Each operation is a value with its options. etcd's own documentation:
+//! <https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/>.
+
+mod header;
+mod range;
+pub(crate) mod refusal;
+pub(crate) mod wire;
+
+pub use header::Header;
+pub use range::KeyRange;
