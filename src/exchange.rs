@@ -105,6 +105,9 @@ impl<T: Transport> Road<T> {
         if let Some(content_type) = call.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
+        if call.require_leader {
+            headers.insert("grpc-metadata-hasleader", HeaderValue::from_static("true"));
+        }
         if let Some(header) = self.credentials.as_ref().and_then(|has| has.header(call)) {
             headers.insert(AUTHORIZATION, header.clone());
         }
@@ -163,8 +166,18 @@ impl<T: Transport> Road<T> {
         }
     }
 
+    /// Where the next request would go.
+    pub(crate) fn next_site(&self, operation: &'static str) -> Site {
+        let index = self.endpoints.pick(&[], self.transport.now());
+        Site {
+            operation,
+            endpoint: self.endpoints.get(index).clone(),
+            attempts: 1,
+        }
+    }
+
     /// One attempt: one request, and those that redirects lead to.
-    async fn attempt(&self, call: &Call, index: usize, limit: Duration) -> Result<Reply, Failure> {
+    pub(crate) async fn attempt(&self, call: &Call, index: usize, limit: Duration) -> Result<Reply, Failure> {
         let follow = async {
             let mut hops = redirect::Hops::new(call, index);
             loop {

@@ -96,8 +96,10 @@ impl<T: Transport> Frames<T> {
                     Err(failure) => return Err(self.error(failure)),
                 },
                 State::Open(body) => {
-                    if let Some(object) = self.splitter.next().map_err(|not| self.refuse(not))? {
-                        return Ok(Some(Frame::Object(object)));
+                    match self.splitter.next() {
+                        Ok(Some(object)) => return Ok(Some(Frame::Object(object))),
+                        Ok(None) => {}
+                        Err(not) => return Err(self.refuse(not)),
                     }
                     match body.frame().await {
                         Some(Ok(frame)) => {

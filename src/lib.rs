@@ -6,12 +6,15 @@ mod credentials;
 mod endpoints;
 mod error;
 mod exchange;
+mod frames;
 mod operation;
+mod outage;
 mod raw;
 mod redirect;
 mod retry;
 #[cfg(all(feature = "server", unix))]
 pub mod server;
+mod splitter;
 mod status;
 mod stream;
 pub mod v2;

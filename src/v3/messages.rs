@@ -8,7 +8,8 @@ use super::{
     wire::{self, Decode, FieldOf},
 };
 use crate::{
-    Call, Client, Error, Result,
+    Call, Client, Error, Reply, Result,
+    error::{Site, UnexpectedAnswer},
     frames::{Frame, Frames},
 };
 
@@ -50,25 +51,35 @@ impl<T: Transport, M: Decode> Messages<T, M> {
         Error::Unexpected(self.frames.unexpected(what, &[]))
     }
 
-    /// The error that this refusal is.
-    pub(crate) fn refused(&self, refusal: Refusal) -> Error {
-        refusal.into_error(self.frames.site(), StatusCode::OK)
+    /// Which operation this is, and where.
+    pub(crate) fn site(&self) -> Site {
+        self.frames.site()
     }
 
     fn message(&self, object: &[u8]) -> Result<M> {
-        let unexpected = |what| self.frames.unexpected(what, object);
-        match wire::parse(object) {
-            Ok(Envelope {
-                result: Some(message),
-            }) => Ok(message),
-            Ok(Envelope { result: None }) => Err(match Refusal::parse(object) {
-                Some(refusal) => self.refused(refusal),
-                None => Error::Unexpected(unexpected("neither a result nor an error")),
-            }),
-            Err(error) => {
-                let what = "the message is not what etcd sends";
-                Err(Error::Unexpected(unexpected(what).with_source(error)))
-            }
+        message(object, self.site(), |what| self.frames.unexpected(what, object))
+    }
+}
+
+/// The message in a whole answer that is one alone.
+pub(crate) fn only<M: Decode>(reply: &Reply) -> Result<M> {
+    message(&reply.body, reply.site.clone(), |what| reply.unexpected(what))
+}
+
+fn message<M: Decode>(
+    object: &[u8],
+    site: Site,
+    unexpected: impl Fn(&str) -> UnexpectedAnswer,
+) -> Result<M> {
+    let refused = || match Refusal::parse(object) {
+        Some(refusal) => refusal.into_error(site, StatusCode::OK),
+        None => Error::Unexpected(unexpected("neither a result nor an error")),
+    };
+    match wire::parse(object) {
+        Ok(Envelope { result }) => result.ok_or_else(refused),
+        Err(error) => {
+            let what = "the message is not what etcd sends";
+            Err(Error::Unexpected(unexpected(what).with_source(error)))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{Call, Error, Repeat, Reply, Result, error::Unsupported};
 use super::refusal::Refusal;
 
 pub(crate) use read::{Decode, FieldOf, FromWire, parse, read_name};
-pub(crate) use write::{Encode, Fields, ToWire};
+pub(crate) use write::{Encode, Fields, ToWire, to_json};
 
 /// The request that carries this message, once its own [`check`](Encode::check) is passed.
 pub(crate) fn call(
@@ -23,7 +23,7 @@ pub(crate) fn call(
     message: &impl Encode,
 ) -> Result<Call> {
     message.check(operation)?;
-    let body = write::to_json(message);
+    let body = to_json(message);
     Ok(Call::new(operation, Method::POST, path.to_owned(), repeat)?.body("application/json", body))
 }
 

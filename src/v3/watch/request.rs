@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{
     StreamExt,

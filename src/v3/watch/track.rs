@@ -4,10 +4,22 @@ use super::{
     event::{Changes, Event, WatchResponse},
     request::Watch,
 };
-use crate::v3::{
-    KeyRange,
-    wire::{self, Encode, Fields},
+use crate::{
+    Error, Result, StreamOperation,
+    v3::{
+        KeyRange,
+        wire::{self, Encode, Fields},
+    },
 };
+
+/// What etcd says instead of an id where there is no watch.
+pub(super) const NO_WATCH: i64 = -1;
+
+/// The id, within its request, of the watch with this number.
+pub(super) fn id(watch: usize) -> i64 {
+    // 0 asks etcd to choose. There are fewer watches than that.
+    i64::try_from(watch).unwrap_or(i64::MAX - 1) + 1
+}
 
 /// How far one watch has come.
 #[derive(Debug)]
@@ -36,8 +48,14 @@ impl Track {
         &self.watch.range
     }
 
-    pub(super) fn next(&self) -> Option<i64> {
-        self.next
+    /// Whether etcd could carry it out.
+    pub(super) fn check(&self) -> Result<()> {
+        self.watch.range.check(Watch::NAME)?;
+        if self.next.is_some_and(|next| next < 1) {
+            let reason = "there is no revision below 1: to begin now, leave it out";
+            return Err(Error::invalid(Watch::NAME, reason));
+        }
+        Ok(())
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -153,13 +171,9 @@ struct Create<'a> {
 impl Encode for Create<'_> {
     fn fields(&self, to: &mut Fields<'_>) {
         let watch = &self.track.watch;
-        let filters: Vec<Filter> = [
-            (!watch.puts).then_some(Filter::NoPut),
-            (!watch.deletes).then_some(Filter::NoDelete),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let filters = [(watch.puts, "NOPUT"), (watch.deletes, "NODELETE")];
+        let filters = filters.into_iter().filter(|(wanted, _)| !wanted);
+        let filters: Vec<String> = filters.map(|(_, filter)| filter.to_owned()).collect();
         to.put("key", watch.range.wire_key())
             .put("range_end", watch.range.wire_end())
             .put("start_revision", &self.track.next.unwrap_or_default())
@@ -170,15 +184,5 @@ impl Encode for Create<'_> {
             .put("watch_id", &self.id)
             // Without it a message has no bound.
             .put("fragment", &true);
-    }
-}
-
-wire::names! {
-    /// What a watch leaves out.
-    pub enum Filter {
-        /// What is written.
-        NoPut = "NOPUT",
-        /// What is deleted.
-        NoDelete = "NODELETE",
     }
 }

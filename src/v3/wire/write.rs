@@ -49,7 +49,8 @@ impl Fields<'_> {
     }
 }
 
-pub(super) fn to_json(message: &impl Encode) -> String {
+/// This message alone, as a stream of several wants it.
+pub(crate) fn to_json(message: &impl Encode) -> String {
     let mut json = String::with_capacity(64 + message.payload() / 3 * 4);
     message.write(&mut json);
     json
