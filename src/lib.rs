@@ -7,6 +7,7 @@ mod endpoints;
 mod error;
 mod exchange;
 mod operation;
+mod patience;
 mod raw;
 mod redirect;
 mod retry;
@@ -14,6 +15,7 @@ mod retry;
 pub mod server;
 mod status;
 mod stream;
+mod token;
 pub mod v2;
 pub mod v3;
 
