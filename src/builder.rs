@@ -4,7 +4,7 @@ use etcd_transport::Transport;
 
 use crate::{
     Client, Endpoint, Error, Result, RetryPolicy, credentials::Credentials, endpoints::Endpoints,
-    exchange::Road,
+    exchange::Road, token::Tokens,
 };
 
 /// Longer than the 7 s a server takes to find out that it has no quorum: its verdict is worth more than a time-out.
@@ -32,6 +32,7 @@ pub struct ClientBuilder<T> {
     transport: T,
     endpoints: Vec<Result<Endpoint>>,
     credentials: Option<Result<Credentials>>,
+    tokens: Option<Result<Tokens>>,
     retry: RetryPolicy,
     timeout: Duration,
     answer_limit: usize,
@@ -43,6 +44,7 @@ impl<T: Transport> ClientBuilder<T> {
             transport,
             endpoints: Vec::new(),
             credentials: None,
+            tokens: None,
             retry: RetryPolicy::default(),
             timeout: TIMEOUT,
             answer_limit: ANSWER_LIMIT,
@@ -60,6 +62,13 @@ impl<T: Transport> ClientBuilder<T> {
     /// else.
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.credentials = Some(Credentials::basic(user.as_ref(), password.as_ref()));
+        self
+    }
+
+    /// The user of the v3 API. Its token is fetched when a call first needs it, sent to `/v3` of the client's endpoints and
+    /// nowhere else, and renewed when etcd no longer takes it. Where etcd's authentication is off, calls go without.
+    pub fn v3_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.tokens = Some(Tokens::new(user.into(), password.into()));
         self
     }
 
@@ -99,6 +108,7 @@ impl<T: Transport> ClientBuilder<T> {
             endpoints: Endpoints::new(endpoints, self.transport.now())?,
             transport: self.transport,
             credentials: self.credentials.transpose()?,
+            tokens: self.tokens.transpose()?,
             retry: self.retry,
             timeout: self.timeout,
             answer_limit: self.answer_limit,

@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::{
     ClientBuilder, Endpoint, Health, Operation, RawRequest, Result, ServerVersion, StreamOperation,
-    exchange::Road, status, v2::V2,
+    exchange::Road, status, v2::V2, v3::V3,
 };
 
 /// A client of one etcd cluster, over any [`Transport`].
@@ -52,6 +52,11 @@ impl<T: Transport> Client<T> {
     /// The v2 API: keys, members, stats, auth. etcd 3.4 and 3.5 have it when started with `--enable-v2`.
     pub fn v2(&self) -> V2<'_, T> {
         V2::new(self)
+    }
+
+    /// The v3 API: keys and values, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and later have it.
+    pub fn v3(&self) -> V3<'_, T> {
+        V3::new(self)
     }
 
     /// Carries out one operation.

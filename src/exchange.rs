@@ -16,6 +16,8 @@ use crate::{
     error::{Site, TimeoutError, TransportFailure, UnexpectedAnswer},
     redirect,
     retry::Failed,
+    token::Tokens,
+    v3::refusal,
 };
 
 /// The one way from a [`Call`] to its [`Reply`]: endpoint, credentials, transport against the clock, again or not.
@@ -24,6 +26,7 @@ pub(crate) struct Road<T> {
     pub(crate) transport: T,
     pub(crate) endpoints: Endpoints,
     pub(crate) credentials: Option<Credentials>,
+    pub(crate) tokens: Option<Tokens>,
     pub(crate) retry: RetryPolicy,
     /// For one attempt, from the first byte sent to the last byte received.
     pub(crate) timeout: Duration,
@@ -34,25 +37,26 @@ pub(crate) struct Road<T> {
 impl<T: Transport> Road<T> {
     /// Sends a call, again where [`RetryPolicy`] allows, and returns the answer: any status but those of a server that
     /// cannot serve at the moment, and these too once there is no attempt left.
-    pub(crate) async fn exchange(&self, call: &Call) -> Result<Reply> {
+    pub(crate) async fn attempts(&self, call: &Call) -> Result<Reply> {
         let started = self.transport.now();
+        let retry = call.patience.retry(&self.retry);
+        let timeout = call.patience.timeout(self.timeout);
         let mut tried = Vec::new();
         let mut attempt = 0;
+        let mut in_doubt = false;
         loop {
             attempt += 1;
             let now = self.transport.now();
-            let left = self
-                .retry
+            let left = retry
                 .overall
                 .saturating_sub(now.saturating_duration_since(started));
             let index = self.endpoints.pick(&tried, now);
-            let result = self.attempt(call, index, self.timeout.min(left)).await;
-            let failure = match result {
-                Ok(reply) if !is_unavailable(reply.status) => {
+            let result = self.attempt(call, index, timeout.min(left)).await;
+            let failure = match result.and_then(|reply| judged(call, reply)) {
+                Ok(reply) => {
                     self.endpoints.answered(reply.endpoint);
-                    return Ok(self.signed(reply, attempt));
+                    return Ok(signed(reply, attempt, in_doubt));
                 }
-                Ok(reply) => Failure::Unavailable(Box::new(reply)),
                 Err(failure) => failure,
             };
             let now = self.transport.now();
@@ -60,7 +64,7 @@ impl<T: Transport> Road<T> {
             let pause = if failure.is_final() {
                 None
             } else {
-                self.retry.decide(&Failed {
+                retry.decide(&Failed {
                     attempt,
                     endpoints: u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX),
                     unsent: failure.is_unsent(),
@@ -71,10 +75,13 @@ impl<T: Transport> Road<T> {
             };
             let Some(pause) = pause else {
                 return match failure {
-                    Failure::Unavailable(reply) => Ok(self.signed(*reply, attempt)),
+                    Failure::Unavailable(reply) | Failure::Refused(reply) => {
+                        Ok(signed(*reply, attempt, in_doubt))
+                    }
                     failure => Err(failure.into_error(self.site(call, index, attempt))),
                 };
             };
+            in_doubt |= !failure.is_unsent();
             tried.push(index);
             if tried.len() == self.endpoints.len() {
                 tried.clear();
@@ -111,6 +118,12 @@ impl<T: Transport> Road<T> {
         if let Some(header) = self.credentials.as_ref().and_then(|has| has.header(call)) {
             headers.insert(AUTHORIZATION, header.clone());
         }
+        if let Some(token) = &call.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        if let Some(deadline) = call.patience.deadline() {
+            headers.insert("grpc-timeout", deadline);
+        }
         if let Some(idle) = idle {
             request.extensions_mut().insert(idle);
         }
@@ -135,6 +148,7 @@ impl<T: Transport> Road<T> {
             headers: head.headers,
             site: self.site(call, index, 1),
             endpoint: index,
+            in_doubt: false,
         })
     }
 
@@ -181,7 +195,8 @@ impl<T: Transport> Road<T> {
         let follow = async {
             let mut hops = redirect::Hops::new(call, index);
             loop {
-                let head = self.head(call, hops.target(), hops.index(), None).await?;
+                let idle = call.patience.idle_limit();
+                let head = self.head(call, hops.target(), hops.index(), idle).await?;
                 let reply = self.whole(call, hops.index(), head).await?;
                 let elsewhere = hops.follow(&reply, &self.endpoints);
                 if !elsewhere.map_err(Failure::Redirect)? {
@@ -190,11 +205,6 @@ impl<T: Transport> Road<T> {
             }
         };
         self.within(limit, follow).await
-    }
-
-    fn signed(&self, mut reply: Reply, attempts: u32) -> Reply {
-        reply.site.attempts = attempts;
-        reply
     }
 }
 
@@ -205,6 +215,8 @@ pub(crate) enum Failure {
     TimedOut(Duration),
     /// The server says that it cannot serve at the moment.
     Unavailable(Box<Reply>),
+    /// The same, and it surely did not carry the call out.
+    Refused(Box<Reply>),
     /// In bytes.
     TooLarge(usize),
     /// A redirect that is not followed.
@@ -212,16 +224,20 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The server surely saw nothing.
+    /// The server surely saw nothing, or refused.
     pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self, Self::Transport(error) if error.is_unsent())
+        match self {
+            Self::Transport(error) => error.is_unsent(),
+            Self::Refused(_) => true,
+            _ => false,
+        }
     }
 
     /// Asking again would only bring the same.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == etcd_transport::TransportErrorKind::Rejected,
-            Self::TimedOut(_) | Self::Unavailable(_) => false,
+            Self::TimedOut(_) | Self::Unavailable(_) | Self::Refused(_) => false,
             Self::TooLarge(_) | Self::Redirect(_) => true,
         }
     }
@@ -239,7 +255,7 @@ impl Failure {
         match self {
             Self::Transport(error) => Error::Transport(TransportFailure::new(site, error)),
             Self::TimedOut(limit) => Error::Timeout(TimeoutError::new(site, limit)),
-            Self::Unavailable(reply) => reply.into_error(),
+            Self::Unavailable(reply) | Self::Refused(reply) => reply.into_error(),
             Self::TooLarge(limit) => {
                 let what = format!(
                     "the answer is larger than the client's limit of {limit} bytes: \
@@ -264,7 +280,23 @@ impl From<CollectError> for Failure {
     }
 }
 
-/// The server, or a proxy before it, cannot serve at the moment.
-fn is_unavailable(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+/// A reply, if it is an answer; otherwise the server, or a proxy before it, cannot serve at the moment.
+fn judged(call: &Call, reply: Reply) -> Result<Reply, Failure> {
+    match refusal::of(call, &reply) {
+        Some(refusal) if !refusal.is_unavailable() => Ok(reply),
+        Some(refusal) if refusal.outcome() == Outcome::Rejected => {
+            Err(Failure::Refused(Box::new(reply)))
+        }
+        Some(_) => Err(Failure::Unavailable(Box::new(reply))),
+        None if matches!(reply.status.as_u16(), 500 | 502 | 503 | 504) => {
+            Err(Failure::Unavailable(Box::new(reply)))
+        }
+        None => Ok(reply),
+    }
+}
+
+fn signed(mut reply: Reply, attempts: u32, in_doubt: bool) -> Reply {
+    reply.site.attempts = attempts;
+    reply.in_doubt = in_doubt;
+    reply
 }

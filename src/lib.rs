@@ -9,6 +9,7 @@ mod exchange;
 mod frames;
 mod operation;
 mod outage;
+mod patience;
 mod raw;
 mod redirect;
 mod retry;
@@ -17,6 +18,7 @@ pub mod server;
 mod splitter;
 mod status;
 mod stream;
+mod token;
 pub mod v2;
 pub mod v3;
 

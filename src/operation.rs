@@ -1,11 +1,12 @@
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
 use serde::de::DeserializeOwned;
 
 use crate::{
     Client, Error, Outcome, Result,
     error::{Api, EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
+    patience::Patience,
     transport::Transport,
 };
 
@@ -54,9 +55,10 @@ pub(crate) mod sealed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Repeat {
-    /// It changes nothing: again as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// It changes nothing, or twice is as good as once: again as often as the [`RetryPolicy`](crate::RetryPolicy)
+    /// allows.
     Always,
-    /// It writes: again only when the server surely saw nothing of the attempt before.
+    /// It writes: again only when the server surely saw nothing of the attempt before, or refused it.
     IfUnsent,
 }
 
@@ -71,6 +73,9 @@ pub struct Call {
     pub(crate) repeat: Repeat,
     /// A member without a leader is to refuse it (v3).
     pub(crate) require_leader: bool,
+    pub(crate) patience: Patience,
+    /// The v3 API's, put here by the road.
+    pub(crate) token: Option<HeaderValue>,
 }
 
 impl Call {
@@ -89,6 +94,8 @@ impl Call {
             body: Bytes::new(),
             repeat,
             require_leader: false,
+            patience: Patience::Usual,
+            token: None,
         })
     }
 
@@ -115,6 +122,17 @@ impl Call {
     pub(crate) fn require_leader(mut self, require: bool) -> Self {
         self.require_leader = require;
         self
+    }
+
+    /// With another patience than the client's own.
+    pub(crate) fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Whether it is one of the v3 API.
+    pub(crate) fn is_v3(&self) -> bool {
+        self.target.path().starts_with("/v3/")
     }
 
     /// The method.
@@ -157,6 +175,8 @@ pub struct Reply {
     pub(crate) site: Site,
     /// Which of the client's endpoints answered.
     pub(crate) endpoint: usize,
+    /// Whether an attempt before this one may have been carried out.
+    pub(crate) in_doubt: bool,
 }
 
 impl Reply {

@@ -129,6 +129,7 @@ mod tests {
                 attempts: 1,
             },
             endpoint: 0,
+            in_doubt: false,
         };
         let mut hops = Hops::new(&call, 0);
         hops.follow(&reply, &endpoints)?;
@@ -208,6 +209,7 @@ mod tests {
                 attempts: 1,
             },
             endpoint: 0,
+            in_doubt: false,
         };
         let mut hops = Hops::new(&call, 0);
         for _ in 0..MAX_HOPS {

@@ -67,6 +67,7 @@ impl<T: Transport> Road<T> {
             body: join(first, rest),
             site: self.site(call, index, 1),
             endpoint: index,
+            in_doubt: false,
         }))
     }
 }

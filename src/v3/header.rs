@@ -20,3 +20,17 @@ wire::decode!(Header {
     "revision" => revision,
     "raft_term" => raft_term,
 });
+
+/// An answer that says nothing else.
+#[derive(Default)]
+pub(crate) struct OnlyHeader {
+    header: Header,
+}
+
+wire::decode!(OnlyHeader { "header" => header });
+
+impl From<OnlyHeader> for Header {
+    fn from(answer: OnlyHeader) -> Self {
+        answer.header
+    }
+}

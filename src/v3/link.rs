@@ -11,7 +11,9 @@ use super::{
     messages::Messages,
     wire::{self, Decode},
 };
-use crate::{Call, Client, Error, Repeat, Result, error::Site, exchange::Failure};
+use crate::{
+    Call, Client, Error, EtcdErrorKind, Repeat, Result, error::Site, exchange::Failure,
+};
 
 /// After so many silences in a row, each found to be but a silence, a link is opened anew: the server lives, but the
 /// connection may be dead.
@@ -42,14 +44,16 @@ pub(super) enum Heard<M> {
 }
 
 impl<T: Transport, M: Decode> Link<T, M> {
-    /// Will send `call` to the endpoint that is best at the moment, when it is first listened to.
-    pub(super) fn open(client: &Client<T>, call: Call, silence: Duration) -> Self {
+    /// Will send `call` to the endpoint that is best at the moment, when it is first listened to; with a token, if it needs
+    /// one, which may have to be fetched before.
+    pub(super) async fn open(client: &Client<T>, call: Call, silence: Duration) -> Result<Self> {
         let road = client.road();
+        let call = road.with_token(&call).await?.unwrap_or(call);
         let opened = road.transport.now();
         let index = road.endpoints.pick(&[], opened);
         // By then it was given up.
         let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
-        Self {
+        Ok(Self {
             messages: Messages::open(client, call.clone(), index, idle),
             client: client.clone(),
             call,
@@ -57,7 +61,12 @@ impl<T: Transport, M: Decode> Link<T, M> {
             silence,
             urgent: None,
             silences: 0,
-        }
+        })
+    }
+
+    /// etcd refused the token of this link: fetches another for the next one.
+    pub(super) async fn renew_token(self) -> Result<()> {
+        self.client.road().with_new_token(self.call).await.map(drop)
     }
 
     /// Something has to come within this time of the opening, until it is [`settled`](Self::settled).
@@ -136,6 +145,16 @@ impl<T: Transport, M: Decode> Link<T, M> {
     }
 }
 
+/// Whether etcd wants another token than the one it was shown.
+pub(super) fn is_of_the_token(error: &Error) -> bool {
+    use EtcdErrorKind as Kind;
+    let kind = error.etcd_kind();
+    matches!(
+        kind,
+        Some(Kind::InvalidAuthToken | Kind::AuthRevisionOld | Kind::UserNameEmpty)
+    )
+}
+
 /// Asks a member whether it is there, once: `POST /v3/maintenance/status`. Whatever it answers, it is; unless it says
 /// that it cannot serve.
 async fn is_alive<T: Transport>(
@@ -147,6 +166,7 @@ async fn is_alive<T: Transport>(
     let call =
         Call::new(operation, Method::POST, path, Repeat::Always)?.body("application/json", "{}");
     let road = client.road();
+    let call = road.with_token(&call).await?.unwrap_or(call);
     let reply = match road.attempt(&call, index, road.timeout).await {
         Ok(reply) => reply,
         Err(failure) => return Err(failure.into_error(road.site(&call, index, 1))),

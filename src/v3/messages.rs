@@ -5,11 +5,11 @@ use http::StatusCode;
 
 use super::{
     refusal::Refusal,
-    wire::{self, Decode, FieldOf},
+    wire::{self, Decode, StreamItem},
 };
 use crate::{
-    Call, Client, Error, Reply, Result,
-    error::{Site, UnexpectedAnswer},
+    Call, Client, Error, Result,
+    error::Site,
     frames::{Frame, Frames},
 };
 
@@ -57,52 +57,16 @@ impl<T: Transport, M: Decode> Messages<T, M> {
     }
 
     fn message(&self, object: &[u8]) -> Result<M> {
-        message(object, self.site(), |what| self.frames.unexpected(what, object))
-    }
-}
-
-/// The message in a whole answer that is one alone.
-pub(crate) fn only<M: Decode>(reply: &Reply) -> Result<M> {
-    message(&reply.body, reply.site.clone(), |what| reply.unexpected(what))
-}
-
-fn message<M: Decode>(
-    object: &[u8],
-    site: Site,
-    unexpected: impl Fn(&str) -> UnexpectedAnswer,
-) -> Result<M> {
-    let refused = || match Refusal::parse(object) {
-        Some(refusal) => refusal.into_error(site, StatusCode::OK),
-        None => Error::Unexpected(unexpected("neither a result nor an error")),
-    };
-    match wire::parse(object) {
-        Ok(Envelope { result }) => result.ok_or_else(refused),
-        Err(error) => {
-            let what = "the message is not what etcd sends";
-            Err(Error::Unexpected(unexpected(what).with_source(error)))
-        }
-    }
-}
-
-struct Envelope<M> {
-    result: Option<M>,
-}
-
-impl<M> Default for Envelope<M> {
-    fn default() -> Self {
-        Self { result: None }
-    }
-}
-
-impl<M: Decode> Decode for Envelope<M> {
-    fn take<'de, A: serde::de::MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        field: FieldOf<'_, A>,
-    ) -> Result<(), A::Error> {
-        match name {
-            "result" => field.into(&mut self.result),
-            _ => field.skip(),
+        let unexpected = |what| self.frames.unexpected(what, object);
+        match wire::parse(object) {
+            Ok(StreamItem { result }) => result.ok_or_else(|| match Refusal::parse(object) {
+                Some(refusal) => refusal.into_error(self.site(), StatusCode::OK),
+                None => Error::Unexpected(unexpected("neither a result nor an error")),
+            }),
+            Err(error) => {
+                let what = "the message is not what etcd sends";
+                Err(Error::Unexpected(unexpected(what).with_source(error)))
+            }
         }
     }
 }

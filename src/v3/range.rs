@@ -106,6 +106,11 @@ impl KeyRange {
         self.end.is_empty()
     }
 
+    /// Whether it goes on to the last key there is.
+    pub(crate) fn is_endless(&self) -> bool {
+        *self.end == *ZERO
+    }
+
     /// The `key` of a request.
     pub(crate) fn wire_key(&self) -> &Bytes {
         &self.start

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::{
-    Error, EtcdErrorKind, Outcome, Reply,
+    Call, Error, EtcdErrorKind, Outcome, Reply,
     error::{Api, EtcdError, EtcdErrorParts, Site},
 };
 
@@ -183,9 +183,9 @@ pub(crate) fn is_passing(kind: EtcdErrorKind) -> bool {
     }
 }
 
-/// The refusal that a reply of the v3 API is, if it is one.
-pub(crate) fn of_reply(reply: &Reply) -> Option<Refusal> {
-    if reply.status.is_success() {
+/// The refusal that the reply to a call is, if it is one of the v3 API.
+pub(crate) fn of(call: &Call, reply: &Reply) -> Option<Refusal> {
+    if !call.is_v3() || reply.status.is_success() {
         return None;
     }
     Refusal::parse(&reply.body)

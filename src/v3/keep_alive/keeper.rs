@@ -16,9 +16,12 @@ use futures::{
 
 use super::{
     kept::{KeptLease, Lease},
-    renew::{KeepAliveOnce, pause, renew},
+    renew::{self, pause, renew},
 };
-use crate::{Client, Error, Operation, Result, v3::{GrantLease, LeaseId}};
+use crate::{
+    Client, Error, Result,
+    v3::{Grant, LeaseId},
+};
 
 /// How many leases one request renews at most, and how many requests are under way at once.
 const BATCH: usize = 512;
@@ -72,7 +75,7 @@ impl<T: Transport> LeaseKeeper<T> {
     pub async fn grant(&self, ttl: Duration) -> Result<KeptLease<T>> {
         self.check()?;
         let sent = self.client.transport().now();
-        let granted = self.client.send(GrantLease::new(ttl)).await?;
+        let granted = self.client.send(Grant::new(ttl)).await?;
         self.add(granted.id, granted.ttl, sent)
     }
 
@@ -84,12 +87,12 @@ impl<T: Transport> LeaseKeeper<T> {
     pub async fn keep(&self, id: impl Into<LeaseId>) -> Result<KeptLease<T>> {
         self.check()?;
         let sent = self.client.transport().now();
-        let renewed = self.client.send(KeepAliveOnce::new(id)).await?;
-        self.add(renewed.id, renewed.ttl, sent)
+        let id = id.into();
+        let ttl = renew::once(&self.client, id).await?;
+        self.add(id, ttl, sent)
     }
 
-    fn add(&self, id: LeaseId, seconds: i64, sent: Instant) -> Result<KeptLease<T>> {
-        let ttl = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    fn add(&self, id: LeaseId, ttl: Duration, sent: Instant) -> Result<KeptLease<T>> {
         let lease = Arc::new(Lease::new(id, ttl, sent));
         if self.arrivals.unbounded_send(Arc::clone(&lease)).is_err() {
             self.check()?;
@@ -101,7 +104,7 @@ impl<T: Transport> LeaseKeeper<T> {
     fn check(&self) -> Result<()> {
         if self.arrivals.is_closed() {
             let reason = "the keeper's future was dropped: nobody would renew the lease";
-            return Err(Error::invalid(KeepAliveOnce::NAME, reason));
+            return Err(Error::invalid(renew::NAME, reason));
         }
         Ok(())
     }

@@ -11,7 +11,10 @@ use futures::{
     future::{Shared, select},
 };
 
-use crate::{Client, Error, Result, v3::LeaseId};
+use crate::{
+    Client, Error, Result,
+    v3::{LeaseId, Revoke},
+};
 
 /// A lease that a [`LeaseKeeper`](super::LeaseKeeper) keeps alive.
 ///
@@ -85,7 +88,7 @@ impl<T: Transport> KeptLease<T> {
     /// # Errors
     /// See [`Error`]. A lease that is gone already is no error.
     pub async fn revoke(self) -> Result<()> {
-        let revoked = self.client.send(crate::v3::RevokeLease::new(self.id())).await;
+        let revoked = self.client.send(Revoke::new(self.id())).await;
         match revoked {
             Err(error) if !error.is_lease_not_found() => Err(error),
             _ => {

@@ -6,14 +6,14 @@ use http::Method;
 
 use super::kept::Lease;
 use crate::{
-    Call, Client, Error, Operation, Repeat, Reply, Result,
+    Call, Client, Repeat, Result,
     exchange::Failure,
-    operation::sealed::Sealed,
     v3::{
-        Header, LeaseId,
-        messages::{self, Messages},
-        refusal,
-        wire::{self, Encode, Fields},
+        KeepAliveOnce, LeaseId,
+        lease::{KeptAlive, Renewal, Renewed},
+        link::is_of_the_token,
+        messages::Messages,
+        refusal, wire,
     },
 };
 
@@ -21,69 +21,15 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Renews a lease, once: `POST /v3/lease/keepalive`. Its time to live begins anew.
-///
-/// # Errors
-/// [`is_lease_not_found`](crate::Error::is_lease_not_found) when it has expired, was revoked, or never was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct KeepAliveOnce {
-    id: LeaseId,
+/// The operation's name in errors.
+pub(super) const NAME: &str = "v3.lease.keep_alive";
+
+/// Renews one lease, as any other call is made.
+pub(super) async fn once<T: Transport>(client: &Client<T>, id: LeaseId) -> Result<Duration> {
+    let renewed = client.send(KeepAliveOnce::new(id)).await?;
+    let ttl = renewed.first().and_then(|renewed| renewed.ttl);
+    ttl.ok_or_else(|| refusal::lease_not_found(client.road().next_site(NAME)))
 }
-
-impl KeepAliveOnce {
-    /// Renews this lease.
-    pub fn new(id: impl Into<LeaseId>) -> Self {
-        Self { id: id.into() }
-    }
-}
-
-impl Encode for KeepAliveOnce {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("ID", &self.id);
-    }
-}
-
-impl Sealed for KeepAliveOnce {}
-
-impl Operation for KeepAliveOnce {
-    type Output = KeepAliveResponse;
-    const NAME: &'static str = "v3.lease.keep_alive";
-
-    fn encode(&self) -> Result<Call> {
-        if self.id.is_none() {
-            return Err(Error::invalid(Self::NAME, "there is no lease 0"));
-        }
-        wire::call(Self::NAME, PATH, Repeat::Always, self)
-    }
-
-    fn decode(&self, reply: Reply) -> Result<KeepAliveResponse> {
-        let reply = wire::success(reply)?;
-        let answer: KeepAliveResponse = messages::only(&reply)?;
-        if answer.ttl == 0 {
-            return Err(refusal::lease_not_found(reply.site));
-        }
-        Ok(answer)
-    }
-}
-
-/// What a renewal did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KeepAliveResponse {
-    /// Who answered.
-    pub header: Header,
-    /// The lease.
-    pub id: LeaseId,
-    /// How long it will live from now on, in seconds.
-    pub ttl: i64,
-}
-
-wire::decode!(KeepAliveResponse {
-    "header" => header,
-    "ID" => id,
-    "TTL" => ttl,
-});
 
 /// Renews leases in one request, at one endpoint, and tells each what came of it. Returns those that got no answer.
 pub(super) async fn renew<T: Transport>(
@@ -124,15 +70,16 @@ async fn ask<T: Transport>(
     limit: Duration,
 ) -> Result<()> {
     let road = client.road();
-    let bodies = waiting.iter().map(|lease| wire::to_json(&KeepAliveOnce::new(lease.id())));
+    let bodies = waiting.iter().map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
     let path = PATH.to_owned();
-    let call = Call::new(KeepAliveOnce::NAME, Method::POST, path, Repeat::Always)?
+    let call = Call::new(NAME, Method::POST, path, Repeat::Always)?
         .body("application/json", body);
+    let call = road.with_token(&call).await?.unwrap_or(call);
     let sent = road.transport.now();
     let index = road.endpoints.pick(&[], sent);
     let idle = IdleLimit(limit);
-    let mut messages = Messages::<T, KeepAliveResponse>::open(client, call, index, idle);
+    let mut messages = Messages::<T, Renewed>::open(client, call.clone(), index, idle);
     while !waiting.is_empty() {
         let next = match select(pin!(messages.next()), road.transport.sleep(limit)).await {
             Either::Left((next, _)) => Some(next),
@@ -142,7 +89,12 @@ async fn ask<T: Transport>(
             Some(Err(Failure::TimedOut(limit).into_error(messages.site())))
         });
         let answer = match next {
-            Some(Ok((answer, _))) => answer,
+            Some(Ok((answer, _))) => KeptAlive::from(answer),
+            Some(Err(error)) if is_of_the_token(&error) => {
+                // For the next attempt.
+                road.with_new_token(call).await?;
+                return Err(error);
+            }
             Some(Err(error)) => {
                 road.endpoints.failed(index, road.transport.now());
                 return Err(error);
@@ -153,11 +105,9 @@ async fn ask<T: Transport>(
         // Answers come in the order of the request.
         if let Some(place) = waiting.iter().position(|lease| lease.id() == answer.id) {
             let lease = waiting.remove(place);
-            match u64::try_from(answer.ttl) {
-                Ok(seconds) if seconds > 0 => {
-                    lease.renewed(sent, Duration::from_secs(seconds), road.transport.now());
-                }
-                _ => lease.expired(),
+            match answer.ttl {
+                Some(ttl) => lease.renewed(sent, ttl, road.transport.now()),
+                None => lease.expired(),
             }
         }
     }

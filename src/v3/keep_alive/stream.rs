@@ -8,10 +8,10 @@ use futures::{
 
 use super::{
     kept::Lease,
-    renew::{KeepAliveOnce, pause, renew},
+    renew::{self, pause, renew},
 };
 use crate::{
-    Client, Error, Operation, Result, StreamOperation,
+    Client, Error, Result, StreamOperation,
     error::TimeoutError,
     operation::sealed::Sealed,
     v3::{LeaseId, refusal},
@@ -57,7 +57,7 @@ impl Sealed for KeepAlive {}
 
 impl StreamOperation for KeepAlive {
     type Item = Duration;
-    const NAME: &'static str = KeepAliveOnce::NAME;
+    const NAME: &'static str = renew::NAME;
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Duration>> {
         let first = Renewals {
@@ -87,8 +87,7 @@ impl<T: Transport> Renewals<T> {
         let transport = self.client.transport();
         let Some(lease) = &self.lease else {
             let sent = transport.now();
-            let renewed = self.client.send(KeepAliveOnce::new(self.id)).await?;
-            let ttl = Duration::from_secs(u64::try_from(renewed.ttl).unwrap_or_default());
+            let ttl = renew::once(&self.client, self.id).await?;
             self.lease = Some(Arc::new(Lease::new(self.id, ttl, sent)));
             return Ok(ttl);
         };
@@ -100,7 +99,7 @@ impl<T: Transport> Renewals<T> {
             let unanswered = renew(&self.client, vec![Arc::clone(lease)]).await;
             let now = transport.now();
             if let Some(loss) = lease.loss(now) {
-                let site = self.client.road().next_site(KeepAliveOnce::NAME);
+                let site = self.client.road().next_site(renew::NAME);
                 return Err(if loss.is_expired() {
                     refusal::lease_not_found(site)
                 } else {

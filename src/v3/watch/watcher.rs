@@ -15,7 +15,7 @@ use crate::{
     outage::Outage,
     v3::{
         Header, KeyRange, Range,
-        link::{Heard, Link},
+        link::{Heard, Link, is_of_the_token},
         refusal::{self, Refusal},
     },
 };
@@ -34,6 +34,8 @@ pub(super) struct Watcher<T> {
     /// What has arrived and was not asked for yet: of one message at most.
     ready: VecDeque<(usize, Result<Changes>)>,
     outage: Outage,
+    /// Another token was fetched, and no link has come about since.
+    is_renewed: bool,
     /// The highest revision that any member has shown.
     seen: i64,
     /// Which cluster this is, once one has answered.
@@ -50,6 +52,7 @@ impl<T: Transport> Watcher<T> {
             link: None,
             uncreated: VecDeque::new(),
             ready: VecDeque::new(),
+            is_renewed: false,
             seen: 0,
             cluster: None,
         };
@@ -73,7 +76,7 @@ impl<T: Transport> Watcher<T> {
             }
             let step = match (&mut self.link, self.tracks.iter().position(Track::is_unpinned)) {
                 (None, Some(unpinned)) => self.pin(unpinned).await,
-                (None, None) => self.open(),
+                (None, None) => self.open().await,
                 (Some(link), _) => match link.hear().await {
                     Heard::Message(message, size) => self.take(message, size).await,
                     Heard::Failed(error) => self.lost(error).await,
@@ -95,7 +98,7 @@ impl<T: Transport> Watcher<T> {
     }
 
     /// Asks for all that is to come.
-    fn open(&mut self) -> Result<()> {
+    async fn open(&mut self) -> Result<()> {
         let tracks = self.tracks.iter().enumerate();
         let live: VecDeque<usize> = tracks
             .filter(|(_, track)| !track.is_over())
@@ -107,10 +110,14 @@ impl<T: Transport> Watcher<T> {
         let call = Call::new(Watch::NAME, Method::POST, path, Repeat::Always)?
             .body("application/json", body)
             .require_leader(self.settings.require_leader);
-        let link = Link::open(&self.client, call, self.settings.silence);
-        self.link = Some(link.urgent(CREATED_LIMIT));
-        self.uncreated = live;
-        Ok(())
+        match Link::open(&self.client, call, self.settings.silence).await {
+            Ok(link) => {
+                self.link = Some(link.urgent(CREATED_LIMIT));
+                self.uncreated = live;
+                Ok(())
+            }
+            Err(error) => self.lost(error).await,
+        }
     }
 
     /// Finds out which revision is now, for all watches that are to begin there: what a server says when it creates a
@@ -165,6 +172,7 @@ impl<T: Transport> Watcher<T> {
             && let Some(link) = &mut self.link
         {
             link.settled();
+            self.is_renewed = false;
             self.outage.over(self.client.transport().now());
         }
         Ok(())
@@ -208,6 +216,17 @@ impl<T: Transport> Watcher<T> {
 
     /// The link is gone. Goes on with another after a while, if that may bring something else.
     async fn lost(&mut self, error: Error) -> Result<()> {
+        if is_of_the_token(&error)
+            && !self.is_renewed
+            && let Some(link) = self.link.take()
+        {
+            self.is_renewed = true;
+            self.cut();
+            return match link.renew_token().await {
+                Ok(()) => Ok(()),
+                Err(error) => self.outage.survive(self.client.road(), error).await,
+            };
+        }
         if error.is_passing() {
             self.blame();
         }

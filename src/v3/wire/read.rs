@@ -31,6 +31,12 @@ pub(crate) fn parse<M: Decode>(json: &[u8]) -> serde_json::Result<M> {
     serde_json::from_slice(json).map(|As(message)| message)
 }
 
+/// The messages that stand one after the other in this JSON.
+pub(crate) fn parse_all<M: Decode>(json: &[u8]) -> impl Iterator<Item = serde_json::Result<M>> {
+    let values = serde_json::Deserializer::from_slice(json).into_iter::<As<M>>();
+    values.map(|message| message.map(|As(message)| message))
+}
+
 /// The value of a field that is about to be read.
 pub(crate) struct FieldOf<'a, A>(&'a mut A);
 

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 
-use crate::Result;
+use crate::{Result, patience::Patience};
 
 /// A message to etcd: the fields it has.
 pub(crate) trait Encode {
@@ -14,6 +14,11 @@ pub(crate) trait Encode {
 
     /// Names every field and its value.
     fn fields(&self, to: &mut Fields<'_>);
+
+    /// How long it may take.
+    fn patience(&self) -> Patience {
+        Patience::Usual
+    }
 
     /// About how many bytes of keys and values there are, to make room for at once.
     fn payload(&self) -> usize {
@@ -49,7 +54,7 @@ impl Fields<'_> {
     }
 }
 
-/// This message alone, as a stream of several wants it.
+/// The message as JSON.
 pub(crate) fn to_json(message: &impl Encode) -> String {
     let mut json = String::with_capacity(64 + message.payload() / 3 * 4);
     message.write(&mut json);
