@@ -9,6 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Longer than any test takes: 100 hours.
+const LONGEST: Duration = Duration::from_secs(360_000);
+
 /// Time that moves on when nobody has anything else to do. Every sleeper wakes in its turn.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -77,6 +80,7 @@ impl Clock {
                 let next = state.sleepers.pop_first();
                 let ((at, _), sleeper) = next.expect("everybody waits, and nobody for the time");
                 state.now = at.max(state.now);
+                assert!(state.now < LONGEST, "what is waited for does not come");
                 sleeper
             };
             next.wake();

@@ -3,6 +3,7 @@
 mod clock;
 mod retry;
 mod script;
+mod v3_lease;
 mod v3_store;
 mod v3_watch;
 mod watch;

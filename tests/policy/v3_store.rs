@@ -201,6 +201,11 @@ impl Store {
                 state.leases.insert(id, (ttl, now + ttl));
                 whole(json!({"ID": id.to_string(), "TTL": ttl.as_secs().to_string()}))
             }
+            "/v3/lease/revoke" => {
+                let ask: Value = serde_json::from_slice(body).unwrap();
+                state.leases.remove(&ask["ID"].as_str().unwrap().parse().unwrap());
+                whole(json!({}))
+            }
             _ => {
                 let link = state.links.pop_front().unwrap_or_default();
                 let messages = match path {
@@ -223,7 +228,7 @@ impl Store {
 #[async_trait]
 impl Transport for Store {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let streams = ["/v3/watch", "/v3/lease/keepalive"];
+        let streams = ["/v3/watch", "/v3/lease/keepalive", "/v3/election/observe"];
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         if head.extensions.get::<IdleLimit>().is_some() {

@@ -98,9 +98,10 @@ impl<T: Transport> Renewals<T> {
             }
             let unanswered = renew(&self.client, vec![Arc::clone(lease)]).await;
             let now = transport.now();
-            if let Some(loss) = lease.loss(now) {
+            let is_expired = lease.loss(now).map(|loss| loss.is_expired());
+            if let Some(is_expired) = is_expired {
                 let site = self.client.road().next_site(renew::NAME);
-                return Err(if loss.is_expired() {
+                return Err(if is_expired {
                     refusal::lease_not_found(site)
                 } else {
                     let limit = lease.ttl();
