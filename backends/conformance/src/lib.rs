@@ -14,3 +14,8 @@ pub use limits::Limits;
 #[doc(hidden)]
 pub use runner::{run, run_with_proxies_in_the_environment};
 pub use server::{Connection, Received, Server};
+
+/// Compiles the examples of «Write a transport».
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct WriteATransport;

@@ -99,3 +99,18 @@ fn without_a_feature_for_tls_https_sends_nothing() {
     assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
     assert_eq!(server.received().len(), 0);
 }
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[test]
+fn a_server_that_fails_the_tls_handshake_is_a_connect_error() {
+    let server = Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write("HTTP/1.1 400 Bad Request\r\n\r\n")
+    });
+    let uri = server.uri("/").to_string().replacen("http", "https", 1);
+    for body in ["", "value=1"] {
+        let request = put(uri.parse().unwrap(), body);
+        let error = block_on(IsahcTransport::default().send(request)).unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Connect, "{error:?}");
+    }
+}

@@ -76,3 +76,18 @@ async fn without_a_feature_for_tls_https_sends_nothing() {
     assert!(error.unwrap_err().is_unsent());
     assert_eq!(server.received().len(), 0);
 }
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[tokio::test]
+async fn a_server_that_fails_the_tls_handshake_is_a_connect_error() {
+    let server = Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write("HTTP/1.1 400 Bad Request\r\n\r\n")
+    });
+    let uri = server.uri("/").to_string().replacen("http", "https", 1);
+    let error = ReqwestTransport::default()
+        .send(put(uri.parse().unwrap()))
+        .await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Connect, "{error:?}");
+}
