@@ -9,6 +9,9 @@ pub struct Limits {
     pub(crate) frees_dropped_within: Duration,
     pub(crate) reuses_without_body: bool,
     pub(crate) refuses_odd_headers: bool,
+    pub(crate) takes_a_cut_head: bool,
+    pub(crate) joins_trailers: bool,
+    pub(crate) half_duplex: bool,
 }
 
 impl Limits {
@@ -19,6 +22,9 @@ impl Limits {
             frees_dropped_within: Duration::from_secs(2),
             reuses_without_body: true,
             refuses_odd_headers: false,
+            takes_a_cut_head: false,
+            joins_trailers: false,
+            half_duplex: false,
         }
     }
 
@@ -28,10 +34,8 @@ impl Limits {
         self
     }
 
-    /// A dropped exchange frees its connection within this time once its
-    /// [`IdleLimit`](etcd_transport::IdleLimit) has passed; the suite sets that limit to one second.
-    ///
-    /// Strict: two seconds after the drop, with no regard to the limit.
+    /// A dropped exchange frees its connection within this time; the [`IdleLimit`](etcd_transport::IdleLimit) of the
+    /// requests that are dropped is one second. Strict: two seconds.
     pub const fn frees_dropped_within(mut self, time: Duration) -> Self {
         self.frees_dropped_within = time;
         self
@@ -43,10 +47,28 @@ impl Limits {
         self
     }
 
-    /// A header value that is not UTF-8 is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)),
+    /// A header value beyond visible ASCII is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)),
     /// where the strict transport sends its bytes as they are.
     pub const fn refuses_odd_headers(mut self) -> Self {
         self.refuses_odd_headers = true;
+        self
+    }
+
+    /// A head that ends with the connection, after a header that frames an empty body, passes for a whole one.
+    pub const fn takes_a_cut_head(mut self) -> Self {
+        self.takes_a_cut_head = true;
+        self
+    }
+
+    /// Trailers that follow no data at all arrive among the headers.
+    pub const fn joins_trailers(mut self) -> Self {
+        self.joins_trailers = true;
+        self
+    }
+
+    /// The body of a request must have ended when the answer begins; what comes later is not sent.
+    pub const fn half_duplex(mut self) -> Self {
+        self.half_duplex = true;
         self
     }
 }
