@@ -234,8 +234,8 @@ impl EtcdError {
         match self.0.code {
             // A proposal that raft gave up waiting for may still be committed.
             Some(300 | 301) => Outcome::Unknown,
-            Some(_) => Outcome::Rejected,
-            None => outcome_of_status(self.0.status),
+            // Whatever the code: a server that is at fault has not said no.
+            _ => outcome_of_status(self.0.status),
         }
     }
 }
