@@ -14,6 +14,7 @@ fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<S
     Client::builder(Script::new(steps))
         .endpoints(endpoints)
         .basic_auth("root", "secret")
+        .allow_insecure_auth(true)
         .build()
         .unwrap()
 }
