@@ -30,9 +30,12 @@ macro_rules! stamp {
     };
 }
 
+mod auth;
+mod bad_input;
 mod compare;
 mod directories;
 mod disabled;
+mod errors;
 mod harness;
 mod in_order;
 mod keys;
