@@ -123,9 +123,13 @@ impl Error {
         self.etcd_kind() == Some(EtcdErrorKind::DirectoryNotEmpty)
     }
 
-    /// The credentials are missing, wrong, or not enough.
+    /// The credentials are missing, wrong, or not enough: for etcd, or for a proxy before it.
     pub fn is_unauthorized(&self) -> bool {
-        self.etcd_kind() == Some(EtcdErrorKind::Unauthorized)
+        match self {
+            // An answer to HEAD has no body to hold an error of etcd's.
+            Self::Http(error) => error.status() == StatusCode::UNAUTHORIZED,
+            _ => self.etcd_kind() == Some(EtcdErrorKind::Unauthorized),
+        }
     }
 
     /// The events a watch asked for are no longer in the server's history (code 401).
