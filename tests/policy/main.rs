@@ -1,5 +1,14 @@
 //! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
 
+mod deadlines;
+mod endpoints;
+mod guard;
+mod limits;
 mod retry;
 mod script;
+mod secrets;
+mod seeing;
+#[cfg(feature = "tracing")]
+mod spans;
+mod sync;
 mod watch;
