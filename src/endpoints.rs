@@ -210,21 +210,17 @@ impl Set {
         place.clone()
     }
 
-    /// As [`pick`](Self::pick), but the leader first, if it is known and up.
-    pub(crate) fn pick_leader(&self, tried: &[Place], now: Instant) -> Place {
-        match self.leader() {
-            Some(leader) if leader.is_up(now) && !tried.iter().any(|other| other.is(leader)) => {
-                leader.clone()
-            }
-            _ => self.pick(tried, now),
-        }
+    /// The leader, if it is known, up, and not `tried` yet.
+    pub(crate) fn pick_leader(&self, tried: &[Place], now: Instant) -> Option<Place> {
+        let leader = self.leader()?;
+        let is_free = leader.is_up(now) && !tried.iter().any(|other| other.is(leader));
+        is_free.then(|| leader.clone())
     }
 
-    /// Asks this endpoint next, too. The leader is asked for being the leader, and draws no reads.
+    /// Asks this endpoint next, too.
     fn keep(&self, place: &Place) {
         let good = self.good.load(Relaxed);
-        let is = |index: usize| self.places.get(index).is_some_and(|other| other.is(place));
-        if is(good) || is(self.leader.load(Relaxed)) {
+        if self.places.get(good).is_some_and(|other| other.is(place)) {
             return;
         }
         if let Some(index) = self.places.iter().position(|other| other.is(place)) {
@@ -269,7 +265,8 @@ impl Place {
         self.0.down_until.load(Relaxed) <= self.millis(now)
     }
 
-    fn answered(&self) {
+    /// It is up.
+    pub(crate) fn answered(&self) {
         if self.0.failures.load(Relaxed) != 0 {
             self.0.failures.store(0, Relaxed);
             self.0.down_until.store(0, Relaxed);
@@ -432,20 +429,20 @@ mod tests {
     }
 
     #[test]
-    fn the_leader_comes_first_for_those_who_ask_while_it_is_known_and_up() {
+    fn the_leader_is_picked_while_it_is_known_and_up() {
         let (set, now) = endpoints(3);
-        let leader = |tried: &[Place]| number(&set.current().pick_leader(tried, now));
-        assert_eq!(leader(&[]), 0);
+        let leader = |tried: &[Place]| set.current().pick_leader(tried, now).as_ref().map(number);
+        assert_eq!(leader(&[]), None);
         set.set_leader(Some(&endpoint(2)));
-        assert_eq!(leader(&[]), 2);
-        set.answered(&place(&set, 2));
+        assert_eq!(leader(&[]), Some(2));
         assert_eq!(pick(&set, &[], now), 0, "reads stay where they are");
-        assert_eq!(leader(&[place(&set, 2)]), 0);
+        assert_eq!(leader(&[place(&set, 2)]), None);
         place(&set, 2).failed(now);
-        assert_eq!(leader(&[]), 0);
-        set.answered(&place(&set, 2));
+        assert_eq!(leader(&[]), None);
+        place(&set, 2).answered();
+        assert_eq!(leader(&[]), Some(2));
         set.set_leader(Some(&endpoint(9)));
-        assert_eq!(leader(&[]), 0, "not one of ours");
+        assert_eq!(leader(&[]), None, "not one of ours");
     }
 
     #[test]

@@ -617,7 +617,7 @@ impl fmt::Display for InvalidInput {
 
 impl StdError for InvalidInput {}
 
-pub(crate) fn outcome_of_status(status: StatusCode) -> Outcome {
+fn outcome_of_status(status: StatusCode) -> Outcome {
     if status.is_server_error() {
         Outcome::Unknown
     } else {

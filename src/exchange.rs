@@ -76,11 +76,13 @@ impl<T: Transport> Road<T> {
                 .retry
                 .overall
                 .saturating_sub(now.saturating_duration_since(started));
-            let place = if self.prefer_leader && call.repeat != Repeat::Always {
+            let leader = if self.prefer_leader && call.repeat != Repeat::Always {
                 set.pick_leader(&tried, now)
             } else {
-                set.pick(&tried, now)
+                None
             };
+            let is_leader = leader.is_some();
+            let place = leader.unwrap_or_else(|| set.pick(&tried, now));
             let result = self
                 .attempt(call, &place, &set, self.timeout.min(left))
                 .await;
@@ -92,7 +94,12 @@ impl<T: Transport> Road<T> {
                         endpoint: reply.place.endpoint().clone(),
                         ..attempted(call, &place, attempt, elapsed)
                     });
-                    self.endpoints.answered(&reply.place);
+                    if is_leader {
+                        // It was asked for being the leader, and draws no reads.
+                        reply.place.answered();
+                    } else {
+                        self.endpoints.answered(&reply.place);
+                    }
                     return Ok(self.signed(reply, attempt));
                 }
                 Ok(reply) => Failure::Unavailable(Box::new(reply)),
@@ -228,7 +235,7 @@ impl<T: Transport> Road<T> {
         set: &Set,
         limit: Duration,
     ) -> Result<Reply, Failure> {
-        let least_index = self.guard.least_index(call);
+        let seen = self.guard.seen_before(call);
         let follow = async {
             let mut hops = redirect::Hops::new(call, place);
             loop {
@@ -240,8 +247,9 @@ impl<T: Transport> Road<T> {
             }
         };
         let reply = self.within(limit, follow).await?;
-        if let Some(least) = least_index {
-            Guard::accept_index(least, reply.status, &reply.headers).map_err(Failure::Refused)?;
+        if let Some(seen) = seen {
+            let checked = self.guard.accept_index(&seen, reply.status, &reply.headers);
+            checked.map_err(Failure::Refused)?;
         }
         Ok(reply)
     }

@@ -7,8 +7,8 @@ use http::{
 };
 
 use crate::{
-    Call, Repeat,
-    error::{Site, UnexpectedAnswer, UnexpectedKind, outcome_of_status},
+    Call, Outcome, Repeat,
+    error::{Site, UnexpectedAnswer, UnexpectedKind},
 };
 
 /// The most header fields that an answer may have, and the most bytes in them. etcd sends about ten.
@@ -83,27 +83,46 @@ impl Guard {
         }
     }
 
-    /// The least index that the answer to this call must have: to be asked before the call is sent.
-    pub(crate) fn least_index(&self, call: &Call) -> Option<u64> {
+    /// What the answer to this call must not fall behind: to be asked before the call is sent.
+    pub(crate) fn seen_before(&self, call: &Call) -> Option<Seen> {
         let guarded = self.reject_stale_reads && call.repeat == Repeat::Always && is_keys(call);
-        guarded.then(|| self.index.load(Relaxed))
+        guarded.then(|| Seen {
+            cluster: self.cluster.load(Relaxed),
+            index: self.index.load(Relaxed),
+        })
     }
 
     /// Whether an answer is as new as those that the caller may have seen before it asked.
     pub(crate) fn accept_index(
-        least: u64,
+        &self,
+        seen: &Seen,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<(), Refused> {
         match number(headers, INDEX) {
             // 0: it was refused before it got to the store.
-            Some(index) if index > 0 && index < least => Err(Refused {
-                reason: Reason::Stale { least, index },
-                status,
-            }),
+            Some(index)
+                if index > 0
+                    && index < seen.index
+                    && seen.cluster == self.cluster.load(Relaxed) =>
+            {
+                Err(Refused {
+                    reason: Reason::Stale {
+                        seen: seen.index,
+                        index,
+                    },
+                    status,
+                })
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// A cluster, and an index of its store.
+pub(crate) struct Seen {
+    cluster: u64,
+    index: u64,
 }
 
 /// An answer that is not accepted, and why.
@@ -118,7 +137,7 @@ enum Reason {
     Head,
     Encoded(String),
     OtherCluster { expected: u64, found: u64 },
-    Stale { least: u64, index: u64 },
+    Stale { seen: u64, index: u64 },
 }
 
 impl Refused {
@@ -163,14 +182,19 @@ impl Refused {
                      is an endpoint wrong, or was the cluster made anew? If that is meant, `allow_cluster_change`"
                 ),
             ),
-            Reason::Stale { least, index } => (
+            Reason::Stale { seen, index } => (
                 UnexpectedKind::Stale,
                 format!(
-                    "the answer is stale: the store's index is {index} there, and was {least} already"
+                    "the answer is stale: the store's index is {index} there, and was {seen} already"
                 ),
             ),
         };
-        UnexpectedAnswer::new(site, what, outcome_of_status(self.status)).with_kind(kind)
+        let outcome = if self.status.is_client_error() || self.status.is_redirection() {
+            Outcome::Rejected
+        } else {
+            Outcome::Unknown
+        };
+        UnexpectedAnswer::new(site, what, outcome).with_kind(kind)
     }
 }
 
