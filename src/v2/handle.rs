@@ -18,6 +18,8 @@ use crate::{Client, Result};
 ///
 /// Each sends the operation that it names, with its defaults, and fails as that documents. For options, send the
 /// operation itself: `client.send(Get::new("/dir").sorted(true))`.
+///
+/// Its futures borrow the client alone, so they can be kept, joined and raced.
 #[derive(Debug)]
 pub struct V2<'a, T> {
     client: &'a Client<T>,
@@ -28,6 +30,14 @@ impl<'a, T: Transport> V2<'a, T> {
         Self { client }
     }
 }
+
+impl<T> Clone for V2<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for V2<'_, T> {}
 
 /// Declares methods that send an operation made of their arguments.
 macro_rules! short_forms {
@@ -40,7 +50,7 @@ macro_rules! short_forms {
             ///
             /// # Errors
             /// As the operation documents; see [`Error`](crate::Error).
-            pub async fn $method(&self, $($argument: $type),*) -> Result<$output> {
+            pub async fn $method(self, $($argument: $type),*) -> Result<$output> {
                 self.client.send($operation).await
             }
         )+
@@ -145,18 +155,18 @@ impl<T: Transport> V2<'_, T> {
     ///
     /// # Errors
     /// As the operation documents; see [`Error`](crate::Error).
-    pub async fn wait(&self, key: impl Into<String>) -> Result<Event> {
+    pub async fn wait(self, key: impl Into<String>) -> Result<Event> {
         watch::once(self.client, Watch::new(key)).await
     }
 
     /// What happens to a key from now on: [`Watch`].
     #[doc(alias = "watchloop")]
-    pub fn watch(&self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+    pub fn watch(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key))
     }
 
     /// What happens to a key and all that is below it from now on: [`Watch`], recursive.
-    pub fn watch_tree(&self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+    pub fn watch_tree(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key).recursive(true))
     }
 }

@@ -1,4 +1,5 @@
 use std::{
+    error::Error as _,
     fmt,
     time::{Duration, Instant},
 };
@@ -42,7 +43,8 @@ impl IsahcTransport {
     /// from the environment either. Settings that would break the contract are decided for each request and cannot be
     /// configured: redirects, decompression, `Expect: 100-continue`, the version of HTTP and the low-speed limit.
     ///
-    /// `configure` is called once for each of the two clients.
+    /// `configure` is called once for each of the two clients. It must not dial a Unix socket: a timeout there would
+    /// pass for one that came before the connection.
     ///
     /// # Errors
     /// When isahc cannot build a client. [`Default`] takes that as it is, and refuses each request with the reason.
@@ -142,6 +144,9 @@ fn send_error(error: Error) -> TransportError {
         | ErrorKind::BadServerCertificate => TransportErrorKind::Connect,
         // Once libcurl has connected it says to whom; a timeout after that may be the server's.
         ErrorKind::Timeout if error.remote_addr().is_none() => TransportErrorKind::Connect,
+        ErrorKind::ProtocolViolation if is_https_without_tls(&error) => {
+            TransportErrorKind::Rejected
+        }
         ErrorKind::BadClientCertificate
         | ErrorKind::ClientInitialization
         | ErrorKind::InvalidRequest
@@ -150,4 +155,10 @@ fn send_error(error: Error) -> TransportError {
         _ => TransportErrorKind::Interrupted,
     };
     TransportError::new(kind, error)
+}
+
+/// isahc has one kind for what libcurl was built without and for what a server did wrong.
+fn is_https_without_tls(error: &Error) -> bool {
+    let said = error.source().map(ToString::to_string);
+    error.remote_addr().is_none() && said.is_some_and(|said| said.contains("Unsupported protocol"))
 }

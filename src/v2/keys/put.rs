@@ -92,7 +92,7 @@ macro_rules! write_operation {
                 Self($write)
             }
 
-            /// The key is deleted by the server when this time is over: whole seconds, from 0 to 9.2 × 10⁹, by the
+            /// The key is deleted by the server when this time is over: whole seconds, from 0 to 6 × 10⁹, by the
             /// server's clock and up to half a second late. Without a TTL the key stays, and one that it had is gone.
             pub fn ttl(mut self, ttl: Duration) -> Self {
                 self.0.ttl = Ttl::After(ttl);
