@@ -129,6 +129,24 @@ fn lost_history_is_loud() {
 }
 
 #[test]
+fn an_outage_while_history_is_read_again_is_survived_too() {
+    let cleared = || etcd_error(400, 401, 3000);
+    let unchanged = keys(200, 3000, file("get", "/x", 4));
+    let outage = (0..5).map(|_| Step::Refuse);
+    let steps = [cleared()].into_iter().chain(outage);
+    let client = client(steps.chain([cleared(), unchanged, event(3001)]));
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
+}
+
+#[test]
+fn a_probe_that_is_refused_for_good_ends_the_watch() {
+    let steps = [Step::Silence, keys(401, 0, ""), etcd_error(401, 110, 0)];
+    let client = client(steps);
+    let error = failure(&client, Watch::new("x").from_index(5));
+    assert!(error.is_unauthorized(), "{error}");
+}
+
+#[test]
 fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
     let cleared = || etcd_error(400, 401, 3000);
     let changed = keys(200, 3000, file("get", "/x", 8));
