@@ -1,4 +1,8 @@
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use etcd_transport::{Body, CollectError, IdleLimit, Request, Transport, TransportError};
 use futures::future::{Either, select};
@@ -10,10 +14,12 @@ use http::{
 };
 
 use crate::{
-    Call, Error, Outcome, Reply, Result, RetryPolicy,
+    Attempt, AttemptOutcome, Call, Error, Outcome, Repeat, Reply, Result, RetryPolicy, SyncPolicy,
     credentials::Credentials,
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Place, Set},
     error::{Site, TimeoutError, TransportFailure, UnexpectedAnswer},
+    guard::{self, Guard, Refused},
+    observe::Observer,
     redirect,
     retry::Failed,
     token::Tokens,
@@ -21,12 +27,19 @@ use crate::{
 };
 
 /// The one way from a [`Call`] to its [`Reply`]: endpoint, credentials, transport against the clock, again or not.
+///
+/// A clone shares everything but the limits. Nothing in it is locked: what changes is atomic, or replaced whole.
 #[derive(Debug)]
 pub(crate) struct Road<T> {
-    pub(crate) transport: T,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) credentials: Option<Credentials>,
-    pub(crate) tokens: Option<Tokens>,
+    pub(crate) transport: Arc<T>,
+    pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) tokens: Option<Arc<Tokens>>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) sync: SyncPolicy,
+    pub(crate) observer: Observer,
+    /// Writes go to the leader first, where it is known.
+    pub(crate) prefer_leader: bool,
     pub(crate) retry: RetryPolicy,
     /// For one attempt, from the first byte sent to the last byte received.
     pub(crate) timeout: Duration,
@@ -34,10 +47,29 @@ pub(crate) struct Road<T> {
     pub(crate) answer_limit: usize,
 }
 
+impl<T> Clone for Road<T> {
+    fn clone(&self) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            endpoints: Arc::clone(&self.endpoints),
+            credentials: self.credentials.clone(),
+            tokens: self.tokens.clone(),
+            guard: Arc::clone(&self.guard),
+            sync: self.sync.clone(),
+            observer: self.observer.clone(),
+            prefer_leader: self.prefer_leader,
+            retry: self.retry.clone(),
+            timeout: self.timeout,
+            answer_limit: self.answer_limit,
+        }
+    }
+}
+
 impl<T: Transport> Road<T> {
     /// Sends a call, again where [`RetryPolicy`] allows, and returns the answer: any status but those of a server that
     /// cannot serve at the moment, and these too once there is no attempt left.
     pub(crate) async fn attempts(&self, call: &Call) -> Result<Reply> {
+        let set = self.endpoints.current();
         let started = self.transport.now();
         let retry = call.patience.retry(&self.retry);
         let timeout = call.patience.timeout(self.timeout);
@@ -50,23 +82,48 @@ impl<T: Transport> Road<T> {
             let left = retry
                 .overall
                 .saturating_sub(now.saturating_duration_since(started));
-            let index = self.endpoints.pick(&tried, now);
-            let result = self.attempt(call, index, timeout.min(left)).await;
+            let leader = if self.prefer_leader && call.repeat != Repeat::Always {
+                set.pick_leader(&tried, now)
+            } else {
+                None
+            };
+            let is_leader = leader.is_some();
+            let place = leader.unwrap_or_else(|| set.pick(&tried, now));
+            let result = self.attempt(call, &place, &set, timeout.min(left)).await;
+            let elapsed = self.transport.now().saturating_duration_since(now);
             let failure = match result.and_then(|reply| judged(call, reply)) {
                 Ok(reply) => {
-                    self.endpoints.answered(reply.endpoint);
+                    self.observer.tell(|| Attempt {
+                        status: Some(reply.status),
+                        endpoint: reply.place.endpoint().clone(),
+                        ..attempted(call, &place, attempt, elapsed)
+                    });
+                    if is_leader {
+                        // It was asked for being the leader, and draws no reads.
+                        reply.place.answered();
+                    } else {
+                        self.endpoints.answered(&reply.place);
+                    }
                     return Ok(signed(reply, attempt, in_doubt));
                 }
                 Err(failure) => failure,
             };
+            self.observer.tell(|| {
+                let (outcome, status) = AttemptOutcome::of_failure(&failure);
+                Attempt {
+                    status,
+                    outcome,
+                    ..attempted(call, &place, attempt, elapsed)
+                }
+            });
             let now = self.transport.now();
-            self.note(&failure, index, now);
+            self.note(&failure, &place, now);
             let pause = if failure.is_final() {
                 None
             } else {
                 retry.decide(&Failed {
                     attempt,
-                    endpoints: u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX),
+                    endpoints: u32::try_from(set.len()).unwrap_or(u32::MAX),
                     unsent: failure.is_unsent(),
                     repeat: call.repeat,
                     elapsed: now.saturating_duration_since(started),
@@ -75,15 +132,15 @@ impl<T: Transport> Road<T> {
             };
             let Some(pause) = pause else {
                 return match failure {
-                    Failure::Unavailable(reply) | Failure::Refused(reply) => {
+                    Failure::Unavailable(reply) | Failure::Denied(reply) => {
                         Ok(signed(*reply, attempt, in_doubt))
                     }
-                    failure => Err(failure.into_error(self.site(call, index, attempt))),
+                    failure => Err(failure.into_error(self.site(call, &place, attempt))),
                 };
             };
             in_doubt |= !failure.is_unsent();
-            tried.push(index);
-            if tried.len() == self.endpoints.len() {
+            tried.push(place);
+            if tried.len() == set.len() {
                 tried.clear();
             }
             if !pause.is_zero() {
@@ -97,12 +154,11 @@ impl<T: Transport> Road<T> {
         &self,
         call: &Call,
         target: &PathAndQuery,
-        index: usize,
+        place: &Place,
         idle: Option<IdleLimit>,
     ) -> Result<(Parts, Body), Failure> {
-        let uri = self
-            .endpoints
-            .get(index)
+        let uri = place
+            .endpoint()
             .uri(target)
             .map_err(|error| Failure::Transport(TransportError::rejected(error)))?;
         let mut request = Request::new(Body::from(call.body.clone()));
@@ -132,22 +188,29 @@ impl<T: Transport> Road<T> {
             .send(request)
             .await
             .map_err(Failure::Transport)?;
-        Ok(response.into_parts())
+        let (head, body) = response.into_parts();
+        self.guard.accept(call, &head).map_err(Failure::Refused)?;
+        if self.prefer_leader
+            && let Some(term) = guard::term(&head.headers)
+        {
+            self.endpoints.heard_of_term(term);
+        }
+        Ok((head, body))
     }
 
     /// The whole answer whose head came from this endpoint.
     pub(crate) async fn whole(
         &self,
         call: &Call,
-        index: usize,
+        place: &Place,
         (head, body): (Parts, Body),
     ) -> Result<Reply, Failure> {
         Ok(Reply {
             status: head.status,
             body: body.collect(self.answer_limit).await?,
             headers: head.headers,
-            site: self.site(call, index, 1),
-            endpoint: index,
+            site: self.site(call, place, 1),
+            place: place.clone(),
             in_doubt: false,
         })
     }
@@ -166,45 +229,56 @@ impl<T: Transport> Road<T> {
     }
 
     /// Keeps in mind what a failure says about an endpoint.
-    pub(crate) fn note(&self, failure: &Failure, index: usize, now: std::time::Instant) {
+    pub(crate) fn note(&self, failure: &Failure, place: &Place, now: Instant) {
         if failure.is_the_endpoints() {
-            self.endpoints.failed(index, now);
+            place.failed(now);
         }
     }
 
-    pub(crate) fn site(&self, call: &Call, index: usize, attempts: u32) -> Site {
+    pub(crate) fn site(&self, call: &Call, place: &Place, attempts: u32) -> Site {
         Site {
             operation: call.operation,
-            endpoint: self.endpoints.get(index).clone(),
+            endpoint: place.endpoint().clone(),
             attempts,
         }
     }
 
     /// Where the next request would go.
     pub(crate) fn next_site(&self, operation: &'static str) -> Site {
-        let index = self.endpoints.pick(&[], self.transport.now());
+        let place = self.endpoints.current().pick(&[], self.transport.now());
         Site {
             operation,
-            endpoint: self.endpoints.get(index).clone(),
+            endpoint: place.endpoint().clone(),
             attempts: 1,
         }
     }
 
     /// One attempt: one request, and those that redirects lead to.
-    pub(crate) async fn attempt(&self, call: &Call, index: usize, limit: Duration) -> Result<Reply, Failure> {
+    pub(crate) async fn attempt(
+        &self,
+        call: &Call,
+        place: &Place,
+        set: &Set,
+        limit: Duration,
+    ) -> Result<Reply, Failure> {
+        let seen = self.guard.seen_before(call);
         let follow = async {
-            let mut hops = redirect::Hops::new(call, index);
+            let mut hops = redirect::Hops::new(call, place);
             loop {
                 let idle = call.patience.idle_limit();
-                let head = self.head(call, hops.target(), hops.index(), idle).await?;
-                let reply = self.whole(call, hops.index(), head).await?;
-                let elsewhere = hops.follow(&reply, &self.endpoints);
-                if !elsewhere.map_err(Failure::Redirect)? {
+                let head = self.head(call, hops.target(), hops.place(), idle).await?;
+                let reply = self.whole(call, hops.place(), head).await?;
+                if !hops.follow(&reply, set).map_err(Failure::Redirect)? {
                     return Ok(reply);
                 }
             }
         };
-        self.within(limit, follow).await
+        let reply = self.within(limit, follow).await?;
+        if let Some(seen) = seen {
+            let checked = self.guard.accept_index(&seen, reply.status, &reply.headers);
+            checked.map_err(Failure::Refused)?;
+        }
+        Ok(reply)
     }
 }
 
@@ -216,19 +290,21 @@ pub(crate) enum Failure {
     /// The server says that it cannot serve at the moment.
     Unavailable(Box<Reply>),
     /// The same, and it surely did not carry the call out.
-    Refused(Box<Reply>),
+    Denied(Box<Reply>),
     /// In bytes.
     TooLarge(usize),
     /// A redirect that is not followed.
     Redirect(String),
+    /// An answer that is not accepted.
+    Refused(Refused),
 }
 
 impl Failure {
-    /// The server surely saw nothing, or refused.
+    /// The server surely saw nothing, or surely did not carry it out.
     pub(crate) fn is_unsent(&self) -> bool {
         match self {
             Self::Transport(error) => error.is_unsent(),
-            Self::Refused(_) => true,
+            Self::Denied(_) => true,
             _ => false,
         }
     }
@@ -237,8 +313,9 @@ impl Failure {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == etcd_transport::TransportErrorKind::Rejected,
-            Self::TimedOut(_) | Self::Unavailable(_) | Self::Refused(_) => false,
+            Self::TimedOut(_) | Self::Unavailable(_) | Self::Denied(_) => false,
             Self::TooLarge(_) | Self::Redirect(_) => true,
+            Self::Refused(refused) => refused.is_final(),
         }
     }
 
@@ -247,6 +324,7 @@ impl Failure {
         match self {
             // 500 is raft's: every member would say it.
             Self::Unavailable(reply) => reply.status != StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Refused(refused) => refused.is_the_endpoints(),
             other => !other.is_final(),
         }
     }
@@ -255,7 +333,7 @@ impl Failure {
         match self {
             Self::Transport(error) => Error::Transport(TransportFailure::new(site, error)),
             Self::TimedOut(limit) => Error::Timeout(TimeoutError::new(site, limit)),
-            Self::Unavailable(reply) | Self::Refused(reply) => reply.into_error(),
+            Self::Unavailable(reply) | Self::Denied(reply) => reply.into_error(),
             Self::TooLarge(limit) => {
                 let what = format!(
                     "the answer is larger than the client's limit of {limit} bytes: \
@@ -266,6 +344,7 @@ impl Failure {
             Self::Redirect(what) => {
                 Error::Unexpected(UnexpectedAnswer::new(site, what, Outcome::Rejected))
             }
+            Self::Refused(refused) => Error::Unexpected(refused.into_error(site)),
         }
     }
 }
@@ -280,12 +359,24 @@ impl From<CollectError> for Failure {
     }
 }
 
+/// An attempt that was answered, but for its status.
+fn attempted(call: &Call, place: &Place, number: u32, elapsed: Duration) -> Attempt {
+    Attempt {
+        operation: call.operation,
+        endpoint: place.endpoint().clone(),
+        number,
+        status: None,
+        elapsed,
+        outcome: AttemptOutcome::Answered,
+    }
+}
+
 /// A reply, if it is an answer; otherwise the server, or a proxy before it, cannot serve at the moment.
 fn judged(call: &Call, reply: Reply) -> Result<Reply, Failure> {
     match refusal::of(call, &reply) {
         Some(refusal) if !refusal.is_unavailable() => Ok(reply),
         Some(refusal) if refusal.outcome() == Outcome::Rejected => {
-            Err(Failure::Refused(Box::new(reply)))
+            Err(Failure::Denied(Box::new(reply)))
         }
         Some(_) => Err(Failure::Unavailable(Box::new(reply))),
         None if matches!(reply.status.as_u16(), 500 | 502 | 503 | 504) => {

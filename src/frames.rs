@@ -4,6 +4,7 @@ use futures::future::BoxFuture;
 
 use crate::{
     Call, Client, Error, Outcome, Reply, Result,
+    endpoints::Place,
     error::{Site, UnexpectedAnswer},
     exchange::Failure,
     splitter::{NotObjects, Splitter},
@@ -16,7 +17,7 @@ use crate::{
 pub(crate) struct Frames<T> {
     client: Client<T>,
     call: Call,
-    index: usize,
+    place: Place,
     state: State,
     splitter: Splitter,
 }
@@ -43,23 +44,23 @@ enum Opened {
 impl<T: Transport> Frames<T> {
     /// Will send `call` to this endpoint, once, when it is first asked for a frame. `idle` is how long the caller bears
     /// its silence.
-    pub(crate) fn open(client: &Client<T>, call: Call, index: usize, idle: IdleLimit) -> Self {
+    pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
         let opening = {
-            let (client, call) = (client.clone(), call.clone());
-            async move { open(&client, &call, index, idle).await }
+            let (client, call, place) = (client.clone(), call.clone(), place.clone());
+            async move { open(&client, &call, &place, idle).await }
         };
         Self {
             splitter: Splitter::new(client.road().answer_limit),
             client: client.clone(),
             call,
-            index,
+            place,
             state: State::Opening(Box::pin(opening)),
         }
     }
 
     /// Which endpoint it was sent to.
-    pub(crate) fn endpoint(&self) -> usize {
-        self.index
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The next frame; `None` where the answer came to its proper end. Nothing is lost when this future is dropped, and
@@ -81,7 +82,7 @@ impl<T: Transport> Frames<T> {
 
     /// Which operation this is, and where.
     pub(crate) fn site(&self) -> Site {
-        self.client.road().site(&self.call, self.index, 1)
+        self.client.road().site(&self.call, &self.place, 1)
     }
 
     async fn read(&mut self) -> Result<Option<Frame>> {
@@ -138,15 +139,15 @@ impl<T: Transport> Frames<T> {
 async fn open<T: Transport>(
     client: &Client<T>,
     call: &Call,
-    index: usize,
+    place: &Place,
     idle: IdleLimit,
 ) -> Result<Opened, Failure> {
     let road = client.road();
-    let (head, body) = road.head(call, &call.target, index, Some(idle)).await?;
+    let (head, body) = road.head(call, &call.target, place, Some(idle)).await?;
     if head.status.is_success() {
         return Ok(Opened::Body(body));
     }
-    let refusal = road.whole(call, index, (head, body));
+    let refusal = road.whole(call, place, (head, body));
     let refusal = road.within(road.timeout, refusal).await?;
     Ok(Opened::Refused(Box::new(refusal)))
 }

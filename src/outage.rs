@@ -66,7 +66,7 @@ impl Outage {
             return Err(error);
         }
         self.failures = self.failures.saturating_add(1);
-        let endpoints = u32::try_from(road.endpoints.len()).unwrap_or(u32::MAX);
+        let endpoints = u32::try_from(road.endpoints.current().len()).unwrap_or(u32::MAX);
         if self.failures.is_multiple_of(endpoints) {
             let pause = road.retry.pause(self.failures / endpoints, fastrand::f64());
             road.transport.sleep(pause).await;

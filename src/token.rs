@@ -8,8 +8,10 @@ use futures::lock::Mutex;
 use http::HeaderValue;
 
 use crate::{
-    Call, Error, EtcdErrorKind, Operation, Reply, Result,
+    Call, Error, EtcdErrorKind, Operation, Outcome, Reply, Result,
+    error::UnexpectedAnswer,
     exchange::Road,
+    secret::Secret,
     v3::{Authenticate, refusal},
 };
 
@@ -59,14 +61,16 @@ impl Tokens {
 
     async fn fetch<T: Transport>(&self, road: &Road<T>) -> Result<Granted> {
         let reply = road.attempts(&self.authenticate.encode()?).await?;
-        let site = reply.unexpected("the token does not fit a header");
+        let site = reply.site.clone();
         match self.authenticate.decode(reply) {
-            Ok(answer) => {
-                let mut token =
-                    HeaderValue::try_from(answer.token).map_err(|_| Error::Unexpected(site))?;
-                token.set_sensitive(true);
-                Ok(Some(token))
-            }
+            Ok(answer) => match Secret::new(answer.token).into_header() {
+                Ok(token) => Ok(Some(token)),
+                Err(_) => {
+                    let what = "the token does not fit a header";
+                    let error = UnexpectedAnswer::new(site, what, Outcome::Rejected);
+                    Err(Error::Unexpected(error))
+                }
+            },
             Err(error) if error.etcd_kind() == Some(EtcdErrorKind::AuthNotEnabled) => Ok(None),
             Err(error) => Err(error),
         }

@@ -227,6 +227,20 @@ impl Server {
         http::get(self.plan.ports.status, "/", ANSWER_TIMEOUT).is_ok()
     }
 
+    /// Whether the cluster knows where clients reach this member. A new member tells it once there is a leader, a moment
+    /// after it is healthy. True where we cannot ask: by https, or without the gateway.
+    pub(super) fn is_published(&self) -> bool {
+        if self.plan.https {
+            return true;
+        }
+        let port = self.plan.ports.client;
+        match http::post(port, "/v3/cluster/member/list", "{}", ANSWER_TIMEOUT) {
+            Ok(answer) if answer.status == 200 => answer.body.contains(&self.client_url()),
+            Ok(_) => true,
+            Err(_) => false,
+        }
+    }
+
     pub(super) fn wait_until(
         &self,
         deadline: Instant,

@@ -12,7 +12,8 @@ use super::{
     wire::{self, Decode},
 };
 use crate::{
-    Call, Client, Error, EtcdErrorKind, Repeat, Result, error::Site, exchange::Failure,
+    Call, Client, Error, EtcdErrorKind, Repeat, Result, endpoints::Place, error::Site,
+    exchange::Failure,
 };
 
 /// After so many silences in a row, each found to be but a silence, a link is opened anew: the server lives, but the
@@ -50,11 +51,11 @@ impl<T: Transport, M: Decode> Link<T, M> {
         let road = client.road();
         let call = road.with_token(&call).await?.unwrap_or(call);
         let opened = road.transport.now();
-        let index = road.endpoints.pick(&[], opened);
+        let place = road.endpoints.current().pick(&[], opened);
         // By then it was given up.
         let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
         Ok(Self {
-            messages: Messages::open(client, call.clone(), index, idle),
+            messages: Messages::open(client, call.clone(), place, idle),
             client: client.clone(),
             call,
             opened,
@@ -78,13 +79,12 @@ impl<T: Transport, M: Decode> Link<T, M> {
     /// What had to come has come: the endpoint is a good one.
     pub(super) fn settled(&mut self) {
         self.urgent = None;
-        self.client.road().endpoints.answered(self.endpoint());
+        self.client.road().endpoints.answered(self.messages.place());
     }
 
     /// The link is given up because of its endpoint, which is not to be the next one, if there are others.
     pub(super) fn blame(&self) {
-        let road = self.client.road();
-        road.endpoints.failed(self.endpoint(), road.transport.now());
+        self.messages.place().failed(self.client.transport().now());
     }
 
     /// Waits for the next message, and for signs of life.
@@ -103,7 +103,8 @@ impl<T: Transport, M: Decode> Link<T, M> {
                 return Heard::Stale;
             }
             self.silences += 1;
-            let alive = is_alive(&self.client, self.call.operation, self.messages.endpoint());
+            let place = self.messages.place().clone();
+            let alive = is_alive(&self.client, self.call.operation, &place);
             match select(pin!(self.messages.next()), pin!(alive)).await {
                 Either::Left((next, _)) => break next,
                 Either::Right((Ok(()), _)) => {}
@@ -139,10 +140,6 @@ impl<T: Transport, M: Decode> Link<T, M> {
     fn failed(&self, failure: Failure) -> Error {
         failure.into_error(self.site())
     }
-
-    fn endpoint(&self) -> usize {
-        self.messages.endpoint()
-    }
 }
 
 /// Whether etcd wants another token than the one it was shown.
@@ -160,16 +157,16 @@ pub(super) fn is_of_the_token(error: &Error) -> bool {
 async fn is_alive<T: Transport>(
     client: &Client<T>,
     operation: &'static str,
-    index: usize,
+    place: &Place,
 ) -> Result<()> {
     let path = "/v3/maintenance/status".to_owned();
     let call =
         Call::new(operation, Method::POST, path, Repeat::Always)?.body("application/json", "{}");
     let road = client.road();
     let call = road.with_token(&call).await?.unwrap_or(call);
-    let reply = match road.attempt(&call, index, road.timeout).await {
+    let reply = match road.attempt(&call, place, &road.endpoints.current(), road.timeout).await {
         Ok(reply) => reply,
-        Err(failure) => return Err(failure.into_error(road.site(&call, index, 1))),
+        Err(failure) => return Err(failure.into_error(road.site(&call, place, 1))),
     };
     match wire::success(reply) {
         Err(error) if error.is_passing() => Err(error),

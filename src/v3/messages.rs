@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Call, Client, Error, Result,
+    endpoints::Place,
     error::Site,
     frames::{Frame, Frames},
 };
@@ -21,16 +22,16 @@ pub(crate) struct Messages<T, M> {
 
 impl<T: Transport, M: Decode> Messages<T, M> {
     /// See [`Frames::open`].
-    pub(crate) fn open(client: &Client<T>, call: Call, index: usize, idle: IdleLimit) -> Self {
+    pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
         Self {
-            frames: Frames::open(client, call, index, idle),
+            frames: Frames::open(client, call, place, idle),
             message: PhantomData,
         }
     }
 
     /// Which endpoint it was sent to.
-    pub(crate) fn endpoint(&self) -> usize {
-        self.frames.endpoint()
+    pub(crate) fn place(&self) -> &Place {
+        self.frames.place()
     }
 
     /// The next message, with how many bytes it took; `None` at the proper end. Nothing is lost when this future is

@@ -1,9 +1,11 @@
 //! What the tests of operations have in common.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{Operation, Reply, Result, error::Site};
+use crate::{EndpointOrder, Operation, Reply, Result, endpoints::Endpoints, error::Site};
 
 /// The body that an operation sends.
 pub(crate) fn body(operation: &impl Operation) -> String {
@@ -26,16 +28,19 @@ pub(crate) fn decoded_after_doubt<O: Operation>(
 }
 
 fn reply<O: Operation>(status: u16, json: &str, in_doubt: bool) -> Reply {
+    let endpoints = vec!["http://127.0.0.1:2379".parse().unwrap()];
+    let endpoints = Endpoints::new(endpoints, EndpointOrder::Kept, Instant::now()).unwrap();
+    let place = endpoints.current().iter().next().unwrap().clone();
     Reply {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(json.as_bytes()),
         site: Site {
             operation: O::NAME,
-            endpoint: "http://127.0.0.1:2379".parse().unwrap(),
+            endpoint: place.endpoint().clone(),
             attempts: 1,
         },
-        endpoint: 0,
+        place,
         in_doubt,
     }
 }

@@ -147,6 +147,10 @@ macro_rules! operation {
             fn decode(&self, reply: $crate::Reply) -> $crate::Result<$answer> {
                 $crate::v3::wire::operation!(@decode reply, ($($message)?), ($($done)?))
             }
+
+            fn cluster_id(answer: &$answer) -> Option<u64> {
+                $crate::v3::header::Answer::cluster_id(answer)
+            }
         }
     };
     (@decode $reply:ident, (), ()) => { $crate::v3::wire::answer($reply) };

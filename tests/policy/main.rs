@@ -1,8 +1,21 @@
 //! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
 
 mod clock;
+#[cfg(feature = "tracing")]
+mod deadlines;
+mod endpoints;
+mod guard;
+mod ledger;
+mod limits;
+mod once;
+mod outcome;
 mod retry;
 mod script;
+mod secrets;
+mod seeing;
+#[cfg(feature = "tracing")]
+mod spans;
+mod sync;
 mod v3_lease;
 mod v3_store;
 mod v3_watch;

@@ -7,11 +7,15 @@ use std::time::Duration;
 pub struct Limits {
     pub(crate) head_with_first_byte: bool,
     pub(crate) frees_dropped_within: Duration,
+    pub(crate) reuses_with_body: bool,
     pub(crate) reuses_without_body: bool,
+    pub(crate) reuses_for_reads: bool,
+    pub(crate) resends_reads: bool,
     pub(crate) refuses_odd_headers: bool,
     pub(crate) takes_a_cut_head: bool,
     pub(crate) joins_trailers: bool,
     pub(crate) half_duplex: bool,
+    pub(crate) refuses_http2: bool,
 }
 
 impl Limits {
@@ -20,11 +24,15 @@ impl Limits {
         Self {
             head_with_first_byte: false,
             frees_dropped_within: Duration::from_secs(2),
+            reuses_with_body: true,
             reuses_without_body: true,
+            reuses_for_reads: true,
+            resends_reads: false,
             refuses_odd_headers: false,
             takes_a_cut_head: false,
             joins_trailers: false,
             half_duplex: false,
+            refuses_http2: false,
         }
     }
 
@@ -41,9 +49,23 @@ impl Limits {
         self
     }
 
-    /// Requests without a body travel on a connection of their own, which is closed after the answer.
-    pub const fn fresh_connections_without_body(mut self) -> Self {
+    /// Requests without a body, `GET` and `HEAD` aside, travel on a connection of their own, which is closed after the
+    /// answer.
+    pub const fn fresh_connections_for_writes_without_body(mut self) -> Self {
         self.reuses_without_body = false;
+        self
+    }
+
+    /// Every request travels on a connection of its own, which is closed after the answer.
+    pub const fn fresh_connections(mut self) -> Self {
+        self.reuses_with_body = false;
+        self.reuses_for_reads = false;
+        self.fresh_connections_for_writes_without_body()
+    }
+
+    /// A `GET` or `HEAD` that dies with a kept connection, without a byte of an answer, is sent again by the HTTP stack.
+    pub const fn resends_reads(mut self) -> Self {
+        self.resends_reads = true;
         self
     }
 
@@ -69,6 +91,13 @@ impl Limits {
     /// The body of a request must have ended when the answer begins; what comes later is not sent.
     pub const fn half_duplex(mut self) -> Self {
         self.half_duplex = true;
+        self
+    }
+
+    /// A request for HTTP/2 is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)): the contract allows it,
+    /// and whoever needs etcd's gRPC must take another transport.
+    pub const fn refuses_http2(mut self) -> Self {
+        self.refuses_http2 = true;
         self
     }
 }

@@ -1,7 +1,11 @@
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::{
-    Repeat, Result,
+    Call, Error, Operation, Outcome, Repeat, Reply, Result,
+    error::UnexpectedAnswer,
+    operation::sealed::Sealed,
     v3::{
         Header,
         header::OnlyHeader,
@@ -86,7 +90,7 @@ wire::decode!(AuthStatusResponse {
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Authenticate {
     name: String,
-    password: String,
+    password: Zeroizing<String>,
 }
 
 impl Authenticate {
@@ -96,7 +100,7 @@ impl Authenticate {
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            password: password.into(),
+            password: Zeroizing::new(password.into()),
         }
     }
 }
@@ -116,16 +120,29 @@ impl Encode for Authenticate {
     }
 
     fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name).put("password", &self.password);
+        to.put("name", &self.name).put("password", &*self.password);
     }
 }
 
-wire::operation!(
-    Authenticate => AuthenticateResponse,
-    "v3.auth.authenticate",
-    Authenticate::PATH,
-    |_| Repeat::Always
-);
+impl Sealed for Authenticate {}
+
+impl Operation for Authenticate {
+    type Output = AuthenticateResponse;
+    const NAME: &'static str = "v3.auth.authenticate";
+
+    fn encode(&self) -> Result<Call> {
+        wire::call(Self::NAME, Self::PATH, Repeat::Always, self)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<AuthenticateResponse> {
+        let reply = wire::success(reply)?;
+        // An error that quotes the answer would show the token.
+        wire::parse(&reply.body).map_err(|_| {
+            let what = "the answer is not what etcd sends";
+            Error::Unexpected(UnexpectedAnswer::new(reply.site, what, Outcome::Rejected))
+        })
+    }
+}
 
 /// What an [`Authenticate`] got.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -155,7 +172,7 @@ wire::decode!(AuthenticateResponse {
 mod tests {
     use super::*;
     use crate::{
-        EtcdErrorKind, Operation,
+        EtcdErrorKind,
         v3::testing::{body, decoded},
     };
 
@@ -218,7 +235,10 @@ mod tests {
             header: Header::default(),
             token: "secret".into(),
         };
+        let broken = r#"{"token":"secret"#;
+        let error = decoded(&Authenticate::new("a", "secret"), 200, broken).unwrap_err();
         for text in [
+            format!("{error:?} {error}"),
             format!("{:?}", Authenticate::new("a", "secret")),
             format!("{granted:?}"),
         ] {

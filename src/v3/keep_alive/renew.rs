@@ -77,9 +77,9 @@ async fn ask<T: Transport>(
         .body("application/json", body);
     let call = road.with_token(&call).await?.unwrap_or(call);
     let sent = road.transport.now();
-    let index = road.endpoints.pick(&[], sent);
+    let place = road.endpoints.current().pick(&[], sent);
     let idle = IdleLimit(limit);
-    let mut messages = Messages::<T, Renewed>::open(client, call.clone(), index, idle);
+    let mut messages = Messages::<T, Renewed>::open(client, call.clone(), place.clone(), idle);
     while !waiting.is_empty() {
         let next = match select(pin!(messages.next()), road.transport.sleep(limit)).await {
             Either::Left((next, _)) => Some(next),
@@ -96,12 +96,12 @@ async fn ask<T: Transport>(
                 return Err(error);
             }
             Some(Err(error)) => {
-                road.endpoints.failed(index, road.transport.now());
+                place.failed(road.transport.now());
                 return Err(error);
             }
             None => return Err(messages.unexpected("leases were left without an answer")),
         };
-        road.endpoints.answered(index);
+        road.endpoints.answered(&place);
         // Answers come in the order of the request.
         if let Some(place) = waiting.iter().position(|lease| lease.id() == answer.id) {
             let lease = waiting.remove(place);

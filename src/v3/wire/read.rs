@@ -284,7 +284,7 @@ mod tests {
 
     wire::names! {
         /// A colour.
-        pub enum Color {
+        enum Color {
             /// The default.
             Red = "RED",
             /// Another.
