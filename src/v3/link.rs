@@ -30,6 +30,7 @@ pub(super) struct Link<T, M> {
     /// Within this time of its opening something has to come that did not come yet.
     urgent: Option<Duration>,
     silences: u32,
+    is_proven: bool,
 }
 
 /// What came of listening to a link.
@@ -62,6 +63,7 @@ impl<T: Transport, M: Decode> Link<T, M> {
             silence,
             urgent: None,
             silences: 0,
+            is_proven: false,
         })
     }
 
@@ -87,6 +89,11 @@ impl<T: Transport, M: Decode> Link<T, M> {
         self.messages.place().failed(self.client.transport().now());
     }
 
+    /// Whether the server has shown that it is there: with a message, or when asked.
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
     /// Waits for the next message, and for signs of life.
     pub(super) async fn hear(&mut self) -> Heard<M> {
         let next = loop {
@@ -107,13 +114,14 @@ impl<T: Transport, M: Decode> Link<T, M> {
             let alive = is_alive(&self.client, self.call.operation, &place);
             match select(pin!(self.messages.next()), pin!(alive)).await {
                 Either::Left((next, _)) => break next,
-                Either::Right((Ok(()), _)) => {}
+                Either::Right((Ok(()), _)) => self.is_proven = true,
                 Either::Right((Err(error), _)) => return Heard::Failed(error),
             }
         };
         match next {
             Some(Ok((message, size))) => {
                 self.silences = 0;
+                self.is_proven = true;
                 Heard::Message(message, size)
             }
             Some(Err(error)) => Heard::Failed(error),
@@ -164,7 +172,10 @@ async fn is_alive<T: Transport>(
         Call::new(operation, Method::POST, path, Repeat::Always)?.body("application/json", "{}");
     let road = client.road();
     let call = road.with_token(&call).await?.unwrap_or(call);
-    let reply = match road.attempt(&call, place, &road.endpoints.current(), road.timeout).await {
+    let reply = match road
+        .attempt(&call, place, &road.endpoints.current(), road.timeout)
+        .await
+    {
         Ok(reply) => reply,
         Err(failure) => return Err(failure.into_error(road.site(&call, place, 1))),
     };

@@ -38,9 +38,13 @@ impl<T: Transport, M: Decode> Messages<T, M> {
     /// dropped, and asked for again.
     pub(crate) async fn next(&mut self) -> Option<Result<(M, usize)>> {
         let message = match self.frames.next().await? {
-            Ok(Frame::Object(object)) => self.message(&object).map(|message| (message, object.len())),
+            Ok(Frame::Object(object)) => {
+                self.message(&object).map(|message| (message, object.len()))
+            }
             Ok(Frame::Refused(reply)) => wire::success(*reply).and_then(|reply| {
-                Err(Error::Unexpected(reply.unexpected("a refusal that is none")))
+                Err(Error::Unexpected(
+                    reply.unexpected("a refusal that is none"),
+                ))
             }),
             Err(error) => Err(error),
         };

@@ -15,6 +15,8 @@ mod link;
 mod lock;
 mod maintenance;
 mod messages;
+mod mirror;
+mod observe;
 mod range;
 pub(crate) mod refusal;
 #[cfg(test)]
@@ -38,8 +40,8 @@ pub use header::Header;
 pub use keep_alive::{KeepAlive, KeptLease, LeaseKeeper, LeaseLoss};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
-    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, SortOrder, SortTarget,
-    Txn, TxnOp, TxnOpResponse, TxnResponse,
+    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,
+    SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 pub use lease::{
     Grant, GrantResponse, KeepAliveOnce, KeptAlive, LeaseId, LeaseStatus, ListLeases, Revoke,
@@ -48,7 +50,10 @@ pub use lease::{
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
     AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, Hash, HashKv,
-    HashKvResponse, HashResponse, RaisedAlarm, Status, StatusResponse, TransferLeadership,
+    HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
+    TransferLeadership,
 };
+pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
+pub use observe::Observe;
 pub use range::KeyRange;
 pub use watch::{Changes, Event, EventKind, Watch, WatchSet, WatchSetItem};

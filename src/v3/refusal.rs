@@ -293,7 +293,10 @@ const TEXTS: &[(&str, EtcdErrorKind)] = &[
     ("error reading from server: EOF", Kind::ServerStopped),
     ("context deadline exceeded", Kind::RequestTimedOut),
     ("watcher range is empty", Kind::EmptyWatchRange),
-    ("duplicate watch ID provided on the WatchStream", Kind::DuplicateWatchId),
+    (
+        "duplicate watch ID provided on the WatchStream",
+        Kind::DuplicateWatchId,
+    ),
     ("corrupt cluster", Kind::Corrupt),
     ("election: no leader", Kind::ElectionWithoutLeader),
     ("election: not leader", Kind::NotElectionLeader),

@@ -22,10 +22,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// Does this with a keeper at work, to the end of both.
-fn with_keeper<O>(
-    client: &Client<Store>,
-    work: impl AsyncFnOnce(LeaseKeeper<Store>) -> O,
-) -> O {
+fn with_keeper<O>(client: &Client<Store>, work: impl AsyncFnOnce(LeaseKeeper<Store>) -> O) -> O {
     let (keeper, run) = LeaseKeeper::new(client);
     let (output, ()) = client.transport().clock.run(join(work(keeper), run));
     output
@@ -64,14 +61,21 @@ fn many_leases_are_renewed_in_one_request() {
         assert!(leases.iter().all(KeptLease::is_alive));
     });
     let requests = requests(&client);
-    assert!(requests.len() < 25 && requests[5..].iter().all(|count| *count == 100), "{requests:?}");
+    assert!(
+        requests.len() < 25 && requests[5..].iter().all(|count| *count == 100),
+        "{requests:?}"
+    );
 }
 
 #[test]
 fn t_8_a_lease_is_lost_at_its_deadline_to_the_moment_when_nobody_answers() {
     for silent in [true, false] {
         let client = clients(Store::at(1));
-        let dead = Link { silent, refused: !silent, ..Link::default() };
+        let dead = Link {
+            silent,
+            refused: !silent,
+            ..Link::default()
+        };
         let (lost, at) = with_keeper(&client, async |keeper| {
             let lease = keeper.grant(TTL).await.unwrap();
             sleep(&client, seconds(4)).await;
@@ -89,13 +93,40 @@ fn t_8_a_lease_is_lost_at_its_deadline_to_the_moment_when_nobody_answers() {
 #[test]
 fn t_8_any_attempt_that_succeeds_before_the_deadline_keeps_the_lease() {
     let faults = [
-        Link { refused: true, ..Link::default() },
-        Link { silent: true, ..Link::default() },
-        Link { cut: Some(3), ..Link::default() },
-        Link { answer: Some((503, r#"{"code":14,"message":"etcdserver: no leader"}"#.into())), ..Link::default() },
-        Link { answer: Some((200, r#"{"error":{"grpc_code":14,"message":"etcdserver: request timed out"}}"#.into())), ..Link::default() },
-        Link { answer: Some((200, String::new())), ..Link::default() },
-        Link { answer: Some((200, "<html>".into())), ..Link::default() },
+        Link {
+            refused: true,
+            ..Link::default()
+        },
+        Link {
+            silent: true,
+            ..Link::default()
+        },
+        Link {
+            cut: Some(3),
+            ..Link::default()
+        },
+        Link {
+            answer: Some((
+                503,
+                r#"{"code":14,"message":"etcdserver: no leader"}"#.into(),
+            )),
+            ..Link::default()
+        },
+        Link {
+            answer: Some((
+                200,
+                r#"{"error":{"grpc_code":14,"message":"etcdserver: request timed out"}}"#.into(),
+            )),
+            ..Link::default()
+        },
+        Link {
+            answer: Some((200, String::new())),
+            ..Link::default()
+        },
+        Link {
+            answer: Some((200, "<html>".into())),
+            ..Link::default()
+        },
     ];
     for fault in faults {
         for count in 1..4 {
@@ -120,7 +151,13 @@ fn a_lease_that_etcd_no_longer_has_is_lost_and_the_others_live_on() {
         let one = keeper.grant(TTL).await.unwrap();
         let two = keeper.grant(TTL).await.unwrap();
         sleep(&client, seconds(1)).await;
-        client.transport().state.lock().unwrap().leases.remove(&one.id().get());
+        client
+            .transport()
+            .state
+            .lock()
+            .unwrap()
+            .leases
+            .remove(&one.id().get());
         let loss = one.lost().await;
         assert!(loss.is_expired(), "{loss}");
         assert_eq!(client.transport().clock.elapsed(), TTL / 3);
@@ -134,7 +171,10 @@ fn a_new_lease_is_taken_after_failures() {
     let client = clients(Store::at(1));
     with_keeper(&client, async |keeper| {
         let lease = keeper.grant(TTL).await.unwrap();
-        let refused = Link { refused: true, ..Link::default() };
+        let refused = Link {
+            refused: true,
+            ..Link::default()
+        };
         client.transport().state.lock().unwrap().links = vec![refused; 10_000].into();
         lease.lost().await;
         client.transport().state.lock().unwrap().links.clear();
@@ -186,7 +226,12 @@ fn a_keeper_that_is_not_driven_does_not_pretend() {
     assert_eq!(client.transport().clock.elapsed(), TTL);
     drop(run);
     let refused = client.transport().clock.run(keeper.grant(TTL)).unwrap_err();
-    assert!(refused.to_string().contains("the keeper's future was dropped"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("the keeper's future was dropped"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -196,7 +241,15 @@ fn r_51_a_keeper_that_slept_past_the_deadline_does_not_renew_what_is_lost() {
     let clock = &client.transport().clock;
     let lease = clock.run(keeper.grant(TTL)).unwrap();
     // etcd would still have it: its time runs slower, say.
-    client.transport().state.lock().unwrap().leases.get_mut(&lease.id().get()).unwrap().1 = seconds(1000);
+    client
+        .transport()
+        .state
+        .lock()
+        .unwrap()
+        .leases
+        .get_mut(&lease.id().get())
+        .unwrap()
+        .1 = seconds(1000);
     clock.run(sleep(&client, seconds(11)));
     let work = async {
         sleep(&client, seconds(10)).await;
@@ -248,7 +301,10 @@ fn a_stream_of_renewals_ends_at_the_deadline_when_nobody_answers() {
     let clock = &client.transport().clock;
     let mut renewals = client.open(KeepAlive::new(7));
     clock.run(renewals.next()).unwrap().unwrap();
-    let refused = Link { refused: true, ..Link::default() };
+    let refused = Link {
+        refused: true,
+        ..Link::default()
+    };
     client.transport().state.lock().unwrap().links = vec![refused; 10_000].into();
     let error = clock.run(renewals.next()).unwrap().unwrap_err();
     assert!(error.to_string().ends_with("could not connect"), "{error}");

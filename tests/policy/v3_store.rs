@@ -68,7 +68,8 @@ impl State {
     /// Writes these keys, in one revision.
     pub(crate) fn write(&mut self, keys: impl IntoIterator<Item = String>) {
         self.revision += 1;
-        self.history.insert(self.revision, keys.into_iter().collect());
+        self.history
+            .insert(self.revision, keys.into_iter().collect());
     }
 
     fn header(&self, revision: i64) -> Value {
@@ -84,7 +85,8 @@ impl State {
             .collect();
         for create in &creates {
             let header = self.header(at);
-            messages.push(json!({"header": header, "watch_id": create["watch_id"], "created": true}));
+            messages
+                .push(json!({"header": header, "watch_id": create["watch_id"], "created": true}));
         }
         for create in &creates {
             let id = &create["watch_id"];
@@ -109,10 +111,14 @@ impl State {
             }
             if link.lag.is_some() {
                 messages.push(json!({"header": self.header(at), "watch_id": id}));
-                messages.push(json!({"header": self.header(self.revision + 1000), "watch_id": "-1"}));
+                messages
+                    .push(json!({"header": self.header(self.revision + 1000), "watch_id": "-1"}));
             }
         }
-        let mut lines: Vec<String> = messages.iter().map(|message| json!({"result": message}).to_string()).collect();
+        let mut lines: Vec<String> = messages
+            .iter()
+            .map(|message| json!({"result": message}).to_string())
+            .collect();
         for (number, line) in lines.iter_mut().enumerate() {
             line.push_str(["\n", "", "\n\n"][number % 3]);
         }
@@ -151,7 +157,9 @@ fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     assert_eq!(text.len() % 3, 0, "{text}");
     let groups = text.as_bytes().chunks(3).map(|group| {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = group
+            .iter()
+            .fold(0, |bits, byte| bits << 8 | u32::from(*byte));
         (0..4).map(move |digit| char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]))
     });
     groups.flatten().collect()
@@ -183,14 +191,23 @@ impl Store {
         let mut state = self.state.lock().unwrap();
         let now = self.clock.elapsed();
         let whole = |body: Value| {
-            let link = Link { ends: true, ..Link::default() };
+            let link = Link {
+                ends: true,
+                ..Link::default()
+            };
             (link, vec![body.to_string()])
         };
         match path {
             "/v3/kv/range" => whole(json!({"header": state.header(state.revision)})),
             "/v3/maintenance/status" if state.unwell > 0 => {
                 state.unwell -= 1;
-                (Link { silent: true, ..Link::default() }, vec![])
+                (
+                    Link {
+                        silent: true,
+                        ..Link::default()
+                    },
+                    vec![],
+                )
             }
             "/v3/maintenance/status" => whole(json!({"header": state.header(state.revision)})),
             "/v3/lease/grant" => {
@@ -203,7 +220,9 @@ impl Store {
             }
             "/v3/lease/revoke" => {
                 let ask: Value = serde_json::from_slice(body).unwrap();
-                state.leases.remove(&ask["ID"].as_str().unwrap().parse().unwrap());
+                state
+                    .leases
+                    .remove(&ask["ID"].as_str().unwrap().parse().unwrap());
                 whole(json!({}))
             }
             _ => {
@@ -239,7 +258,11 @@ impl Transport for Store {
             assert_eq!(head.headers["grpc-metadata-hasleader"], "true");
         }
         let body = body.try_into_bytes().expect("a whole body");
-        let line = format!("{}{path} {}", head.uri.host().unwrap(), String::from_utf8_lossy(&body));
+        let line = format!(
+            "{}{path} {}",
+            head.uri.host().unwrap(),
+            String::from_utf8_lossy(&body)
+        );
         self.state.lock().unwrap().seen.push(line);
         let (link, messages) = self.answer(path, &body);
         if link.refused {

@@ -164,7 +164,12 @@ impl<T: Transport> Work<T> {
             let client = &self.client;
             let sleep = async {
                 match next_due {
-                    Some(due) => client.transport().sleep(due.saturating_duration_since(now)).await,
+                    Some(due) => {
+                        client
+                            .transport()
+                            .sleep(due.saturating_duration_since(now))
+                            .await
+                    }
                     None => pending().await,
                 }
             };
@@ -227,7 +232,11 @@ impl<T: Transport> Work<T> {
                 first.remove();
                 continue;
             };
-            let early = if batch.is_empty() { Duration::ZERO } else { lease.ttl() / 12 };
+            let early = if batch.is_empty() {
+                Duration::ZERO
+            } else {
+                lease.ttl() / 12
+            };
             if due > now + early {
                 break;
             }

@@ -70,11 +70,12 @@ async fn ask<T: Transport>(
     limit: Duration,
 ) -> Result<()> {
     let road = client.road();
-    let bodies = waiting.iter().map(|lease| wire::to_json(&Renewal(lease.id())));
+    let bodies = waiting
+        .iter()
+        .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
     let path = PATH.to_owned();
-    let call = Call::new(NAME, Method::POST, path, Repeat::Always)?
-        .body("application/json", body);
+    let call = Call::new(NAME, Method::POST, path, Repeat::Always)?.body("application/json", body);
     let call = road.with_token(&call).await?.unwrap_or(call);
     let sent = road.transport.now();
     let place = road.endpoints.current().pick(&[], sent);
@@ -85,9 +86,8 @@ async fn ask<T: Transport>(
             Either::Left((next, _)) => Some(next),
             Either::Right(_) => None,
         };
-        let next = next.unwrap_or_else(|| {
-            Some(Err(Failure::TimedOut(limit).into_error(messages.site())))
-        });
+        let next =
+            next.unwrap_or_else(|| Some(Err(Failure::TimedOut(limit).into_error(messages.site()))));
         let answer = match next {
             Some(Ok((answer, _))) => KeptAlive::from(answer),
             Some(Err(error)) if is_of_the_token(&error) => {

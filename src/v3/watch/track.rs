@@ -115,7 +115,9 @@ impl Track {
             return self.progress(next, message.header.revision);
         }
         // A member that lags behind may send what was delivered already.
-        let new = events.into_iter().filter(|event| event.kv.mod_revision >= next);
+        let new = events
+            .into_iter()
+            .filter(|event| event.kv.mod_revision >= next);
         let changes = by_revision(new);
         if let Some(last) = changes.last() {
             self.next = Some(last.revision.saturating_add(1));

@@ -74,7 +74,10 @@ impl<T: Transport> Watcher<T> {
                 self.cut();
                 return None;
             }
-            let step = match (&mut self.link, self.tracks.iter().position(Track::is_unpinned)) {
+            let step = match (
+                &mut self.link,
+                self.tracks.iter().position(Track::is_unpinned),
+            ) {
                 (None, Some(unpinned)) => self.pin(unpinned).await,
                 (None, None) => self.open().await,
                 (Some(link), _) => match link.hear().await {
@@ -104,7 +107,9 @@ impl<T: Transport> Watcher<T> {
             .filter(|(_, track)| !track.is_over())
             .map(|(watch, _)| watch)
             .collect();
-        let requests = live.iter().map(|&watch| self.tracks[watch].request(id(watch)));
+        let requests = live
+            .iter()
+            .map(|&watch| self.tracks[watch].request(id(watch)));
         let body: String = requests.collect();
         let path = "/v3/watch".to_owned();
         let call = Call::new(Watch::NAME, Method::POST, path, Repeat::Always)?
@@ -130,9 +135,7 @@ impl<T: Transport> Watcher<T> {
                 unpinned.for_each(|track| track.pin(header.revision));
                 Ok(())
             }
-            Err(error) if error.is_passing() => {
-                self.outage.pause(self.client.road(), error).await
-            }
+            Err(error) if error.is_passing() => self.outage.pause(self.client.road(), error).await,
             Err(error) => {
                 self.end(unpinned, error);
                 Ok(())
@@ -166,7 +169,8 @@ impl<T: Transport> Watcher<T> {
             if track.kept() > limit {
                 return Err(Failure::TooLarge(limit).into_error(self.site()));
             }
-            self.ready.extend(changes.map(|changes| (watch, Ok(changes))));
+            self.ready
+                .extend(changes.map(|changes| (watch, Ok(changes))));
         }
         if self.uncreated.is_empty()
             && let Some(link) = &mut self.link
