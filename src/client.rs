@@ -118,6 +118,31 @@ impl<T: Transport> Client<T> {
         self.send(status::GetHealth).await
     }
 
+    /// `GET /livez`: whether the server is alive, or should be started anew. «No» is an answer, not an error.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where etcd is older than this check (3.4.29, 3.5.11), or has the v2
+    /// API switched on.
+    pub async fn livez(&self) -> Result<Health> {
+        self.send(status::GetCheck::LIVE).await
+    }
+
+    /// `GET /readyz`: whether the server is ready to serve. «No» is an answer, not an error.
+    ///
+    /// # Errors
+    /// As for [`livez`](Self::livez).
+    pub async fn readyz(&self) -> Result<Health> {
+        self.send(status::GetCheck::READY).await
+    }
+
+    /// `GET /metrics`: what the server counts, in the format of Prometheus.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    pub async fn metrics(&self) -> Result<String> {
+        self.send(status::GetMetrics).await
+    }
+
     /// This client, with another time limit for one attempt. It shares everything else.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
