@@ -15,4 +15,5 @@ mod seeing;
 #[cfg(feature = "tracing")]
 mod spans;
 mod sync;
+mod v3;
 mod watch;
