@@ -11,6 +11,6 @@ mod status;
 pub use alarm::{AlarmKind, AlarmList, AlarmSet, RaisedAlarm};
 pub use defragment::Defragment;
 pub use downgrade::{Downgrade, DowngradeResponse};
-pub use hash::{Hash, HashKv, HashKvResponse, HashResponse};
+pub use hash::{HashDb, HashKv, HashKvResponse, HashResponse};
 pub use leadership::TransferLeadership;
 pub use status::{Status, StatusResponse};
