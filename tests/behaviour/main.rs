@@ -45,3 +45,4 @@ mod raw;
 mod scripted;
 mod stats;
 mod ttl;
+mod watch;
