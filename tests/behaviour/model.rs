@@ -181,12 +181,13 @@ async fn watch<T: Transport>(etcd: Etcd<T>) {
     let watch = Watch::new(etcd.key("d")).recursive(true).from_index(index);
     let event = etcd.open(watch).next().await.unwrap().unwrap();
     assert_eq!(event.index(), index);
-    let (event, _) = join(etcd.v2().wait(etcd.key("b")), async {
-        etcd.sleep(300).await;
+    let from = Watch::new(etcd.key("b")).from_index(index + 1);
+    let (event, _) = join(etcd.open(from).into_future(), async {
         etcd.v2().set(etcd.key("b"), "2").await.unwrap();
     })
     .await;
-    assert_eq!(event.unwrap().node.value.as_deref(), Some("2"));
+    let event = event.0.unwrap().unwrap();
+    assert_eq!(event.node.value.as_deref(), Some("2"));
 }
 
 /// There, until a predicate holds, or until the first error, which nobody sees. Here nothing is lost in between.
