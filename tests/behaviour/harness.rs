@@ -88,7 +88,11 @@ pub(crate) fn run<B: Backend, F: Future<Output = ()>>(
 ) {
     let host = Host::start(start);
     B::block_on(async {
-        let case = pin!(case(Etcd::new(name, host, B::transport)));
+        let etcd = Etcd::new(name, host, B::transport);
+        if !matches!(start, Start::Nothing) {
+            etcd.settle().await;
+        }
+        let case = pin!(case(etcd));
         let clock = B::transport();
         let done = select(case, clock.sleep(LIMIT)).await;
         assert!(matches!(done, Either::Left(_)), "not done within {LIMIT:?}");
@@ -114,6 +118,13 @@ impl<T: Transport> Etcd<T> {
             host: Arc::new(host),
             prefix: format!("/{name}-{}", CASES.fetch_add(1, Relaxed)),
             transport: Arc::new(transport),
+        }
+    }
+
+    /// Waits until the cluster has agreed on its version: the last that etcd writes to its store by itself.
+    async fn settle(&self) {
+        while self.client.version().await.unwrap().cluster == "not_decided" {
+            self.sleep(5).await;
         }
     }
 
