@@ -14,7 +14,7 @@ use std::{
 
 use etcd_http::{
     Client, ClientBuilder, Error, EtcdErrorKind,
-    server::{self, Cluster, Server, Version},
+    server::{self, Cluster, Server, ServerBuilder, Version},
     transport::Transport,
 };
 use futures::{
@@ -204,15 +204,22 @@ enum Host {
 }
 
 /// Ended by its watchdog when the tests are over.
-static SHARED: LazyLock<server::Result<Server>> = LazyLock::new(server::start);
+static SHARED: LazyLock<server::Result<Server>> = LazyLock::new(|| alone().start());
+
+/// A server that does not wait long for others to elect: it starts in a tenth of a second.
+fn alone() -> ServerBuilder {
+    Server::builder()
+        .heartbeat_interval(Duration::from_millis(10))
+        .election_timeout(Duration::from_millis(100))
+}
 
 impl Host {
     fn start(start: Start) -> Self {
         let started = match start {
             Start::Shared => return Self::Shared,
             Start::Nothing => return Self::Nobody,
-            Start::Alone => Server::start().map(Self::Server),
-            Start::WithoutV2 => Server::builder().v2(false).start().map(Self::Server),
+            Start::Alone => alone().start().map(Self::Server),
+            Start::WithoutV2 => alone().v2(false).start().map(Self::Server),
             // Otherwise no member can be added in the first five seconds.
             Start::Three => Server::builder()
                 .arg("--strict-reconfig-check=false")

@@ -36,12 +36,16 @@ mod compare;
 mod directories;
 mod disabled;
 mod errors;
+mod garbage;
 mod harness;
 mod in_order;
 mod keys;
 mod listing;
 mod members;
+#[expect(non_snake_case, reason = "the names are those of Etcd.jl")]
+mod model;
 mod raw;
 mod scripted;
 mod stats;
 mod ttl;
+mod watch;
