@@ -123,9 +123,13 @@ impl Error {
         self.etcd_kind() == Some(EtcdErrorKind::DirectoryNotEmpty)
     }
 
-    /// The credentials are missing, wrong, or not enough.
+    /// The credentials are missing, wrong, or not enough: for etcd, or for a proxy before it.
     pub fn is_unauthorized(&self) -> bool {
-        self.etcd_kind() == Some(EtcdErrorKind::Unauthorized)
+        match self {
+            // An answer to HEAD has no body to hold an error of etcd's.
+            Self::Http(error) => error.status() == StatusCode::UNAUTHORIZED,
+            _ => self.etcd_kind() == Some(EtcdErrorKind::Unauthorized),
+        }
     }
 
     /// The events a watch asked for are no longer in the server's history (code 401).
@@ -272,8 +276,8 @@ impl EtcdError {
         match self.0.code {
             // A proposal that raft gave up waiting for may still be committed.
             Some(300 | 301) => Outcome::Unknown,
-            Some(_) => Outcome::Rejected,
-            None => outcome_of_status(self.0.status),
+            // Whatever the code: a server that is at fault has not said no.
+            _ => outcome_of_status(self.0.status),
         }
     }
 }

@@ -42,6 +42,9 @@ pub use sync::{RefusedAddress, SyncPolicy, Synced};
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;
+#[cfg(feature = "isahc")]
+#[doc(inline)]
+pub use etcd_transport_isahc as isahc;
 #[cfg(feature = "reqwest")]
 #[doc(inline)]
 pub use etcd_transport_reqwest as reqwest;

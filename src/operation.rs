@@ -255,11 +255,11 @@ impl Reply {
 
     /// An answer without a meaning: what was wrong with it, and how it begins.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
-        // A redirect was not carried out; a success was, whatever its body says.
-        let outcome = if self.status.is_redirection() {
-            Outcome::Rejected
-        } else {
-            Outcome::Unknown
+        // These redirects were not carried out. A success was, whatever its body says; so may have been what goes on
+        // elsewhere with another method (303).
+        let outcome = match self.status.as_u16() {
+            301 | 302 | 307 | 308 => Outcome::Rejected,
+            _ => Outcome::Unknown,
         };
         UnexpectedAnswer::new(self.site.clone(), what, outcome).with_body(&self.body)
     }

@@ -7,8 +7,15 @@ use std::time::Duration;
 pub struct Limits {
     pub(crate) head_with_first_byte: bool,
     pub(crate) frees_dropped_within: Duration,
+    pub(crate) reuses_with_body: bool,
     pub(crate) reuses_without_body: bool,
+    pub(crate) reuses_for_reads: bool,
+    pub(crate) resends_reads: bool,
     pub(crate) refuses_odd_headers: bool,
+    pub(crate) takes_a_cut_head: bool,
+    pub(crate) joins_trailers: bool,
+    pub(crate) half_duplex: bool,
+    pub(crate) refuses_http2: bool,
 }
 
 impl Limits {
@@ -17,8 +24,15 @@ impl Limits {
         Self {
             head_with_first_byte: false,
             frees_dropped_within: Duration::from_secs(2),
+            reuses_with_body: true,
             reuses_without_body: true,
+            reuses_for_reads: true,
+            resends_reads: false,
             refuses_odd_headers: false,
+            takes_a_cut_head: false,
+            joins_trailers: false,
+            half_duplex: false,
+            refuses_http2: false,
         }
     }
 
@@ -28,25 +42,62 @@ impl Limits {
         self
     }
 
-    /// A dropped exchange frees its connection within this time once its
-    /// [`IdleLimit`](etcd_transport::IdleLimit) has passed; the suite sets that limit to one second.
-    ///
-    /// Strict: two seconds after the drop, with no regard to the limit.
+    /// A dropped exchange frees its connection within this time; the [`IdleLimit`](etcd_transport::IdleLimit) of the
+    /// requests that are dropped is one second. Strict: two seconds.
     pub const fn frees_dropped_within(mut self, time: Duration) -> Self {
         self.frees_dropped_within = time;
         self
     }
 
-    /// Requests without a body travel on a connection of their own, which is closed after the answer.
-    pub const fn fresh_connections_without_body(mut self) -> Self {
+    /// Requests without a body, `GET` and `HEAD` aside, travel on a connection of their own, which is closed after the
+    /// answer.
+    pub const fn fresh_connections_for_writes_without_body(mut self) -> Self {
         self.reuses_without_body = false;
         self
     }
 
-    /// A header value that is not UTF-8 is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)),
+    /// Every request travels on a connection of its own, which is closed after the answer.
+    pub const fn fresh_connections(mut self) -> Self {
+        self.reuses_with_body = false;
+        self.reuses_for_reads = false;
+        self.fresh_connections_for_writes_without_body()
+    }
+
+    /// A `GET` or `HEAD` that dies with a kept connection, without a byte of an answer, is sent again by the HTTP stack.
+    pub const fn resends_reads(mut self) -> Self {
+        self.resends_reads = true;
+        self
+    }
+
+    /// A header value beyond visible ASCII is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)),
     /// where the strict transport sends its bytes as they are.
     pub const fn refuses_odd_headers(mut self) -> Self {
         self.refuses_odd_headers = true;
+        self
+    }
+
+    /// A head that ends with the connection, after a header that frames an empty body, passes for a whole one.
+    pub const fn takes_a_cut_head(mut self) -> Self {
+        self.takes_a_cut_head = true;
+        self
+    }
+
+    /// Trailers that follow no data at all arrive among the headers.
+    pub const fn joins_trailers(mut self) -> Self {
+        self.joins_trailers = true;
+        self
+    }
+
+    /// The body of a request must have ended when the answer begins; what comes later is not sent.
+    pub const fn half_duplex(mut self) -> Self {
+        self.half_duplex = true;
+        self
+    }
+
+    /// A request for HTTP/2 is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)): the contract allows it,
+    /// and whoever needs etcd's gRPC must take another transport.
+    pub const fn refuses_http2(mut self) -> Self {
+        self.refuses_http2 = true;
         self
     }
 }

@@ -67,6 +67,7 @@ macro_rules! test_suite {
                 a_reset_before_the_request_was_read_is_an_interruption
                 a_reset_after_the_request_was_read_is_an_interruption
                 a_close_without_an_answer_is_an_interruption
+                a_head_that_is_cut_is_no_answer
                 an_answer_that_is_not_http_is_an_interruption
                 sensitive_headers_are_in_no_error
             }

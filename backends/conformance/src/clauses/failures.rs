@@ -7,7 +7,7 @@ use etcd_transport::{
     http::{HeaderValue, Method, Uri},
 };
 
-use super::{MOMENT, failure, get, pause, request};
+use super::{MOMENT, broken, failure, get, pause, request};
 use crate::{Limits, Server};
 
 pub async fn a_refused_connection_is_a_connect_error(transport: &dyn Transport, _: &Limits) {
@@ -58,12 +58,30 @@ pub async fn a_close_without_an_answer_is_an_interruption(transport: &dyn Transp
         interrupted_once(transport, method, &server).await;
         assert_eq!(server.only_request().target, "/");
     }
-    // Half an answer is none either.
-    let server = Server::start(|connection| {
-        connection.read_request()?;
-        connection.write("HTTP/1.1 200 OK\r\ncontent-le")
-    });
-    interrupted_once(transport, Method::PUT, &server).await;
+}
+
+pub async fn a_head_that_is_cut_is_no_answer(transport: &dyn Transport, limits: &Limits) {
+    let framed = [
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-etcd-ind",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-etcd-ind",
+    ];
+    let unframed = [
+        "HTTP/1.",
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-le",
+        "HTTP/1.1 200 OK\r\nx-etcd-index: 7\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-etcd-ind",
+    ];
+    let framed = framed.into_iter().filter(|_| !limits.takes_a_cut_head);
+    for head in unframed.into_iter().chain(framed) {
+        let server = Server::start(move |connection| {
+            connection.read_request()?;
+            connection.write(head)
+        });
+        broken(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
+        assert_eq!(server.received().len(), 1, "{head}");
+    }
 }
 
 pub async fn an_answer_that_is_not_http_is_an_interruption(transport: &dyn Transport, _: &Limits) {

@@ -11,7 +11,10 @@ use etcd_transport::{
 use super::{MOMENT, OK, answer, broken, failure, fed_body, pause, request, text, within};
 use crate::{Limits, Server, http2::Http2Server};
 
-pub async fn http2_by_prior_knowledge(transport: &dyn Transport, _: &Limits) {
+pub async fn http2_by_prior_knowledge(transport: &dyn Transport, limits: &Limits) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
     let server = Http2Server::start();
     let mut sent = http2(
         Method::POST,
@@ -39,7 +42,10 @@ pub async fn http2_by_prior_knowledge(transport: &dyn Transport, _: &Limits) {
     assert_eq!(received[0].all("x-twice"), [b"one", b"two"]);
 }
 
-pub async fn http2_trailers_arrive_after_the_data(transport: &dyn Transport, _: &Limits) {
+pub async fn http2_trailers_arrive_after_the_data(transport: &dyn Transport, limits: &Limits) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
     let server = Http2Server::start();
     let response = answer(
         transport,
@@ -51,16 +57,25 @@ pub async fn http2_trailers_arrive_after_the_data(transport: &dyn Transport, _: 
     assert_eq!(trailers.expect("trailers")["grpc-status"], "0");
 }
 
-pub async fn http2_trailers_arrive_without_any_data(transport: &dyn Transport, _: &Limits) {
+pub async fn http2_trailers_arrive_without_any_data(transport: &dyn Transport, limits: &Limits) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
     let server = Http2Server::start();
     let response = answer(
         transport,
         http2(Method::POST, server.uri("/trailers"), "body"),
     )
     .await;
+    let headers = response.headers().clone();
     let (data, trailers) = all(response.into_body()).await;
     assert_eq!(data, b"");
-    assert_eq!(trailers.expect("trailers")["grpc-status"], "5");
+    let trailers = if limits.joins_trailers {
+        headers
+    } else {
+        trailers.expect("trailers")
+    };
+    assert_eq!(trailers["grpc-status"], "5");
 
     let response = answer(transport, http2(Method::POST, server.uri("/head"), "body")).await;
     assert_eq!(response.headers()["grpc-status"], "12");
@@ -69,8 +84,19 @@ pub async fn http2_trailers_arrive_without_any_data(transport: &dyn Transport, _
     assert!(trailers.is_none_or(|trailers| trailers.is_empty()));
 }
 
-pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, _: &Limits) {
+pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, limits: &Limits) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
     let server = Http2Server::start();
+    if limits.half_duplex {
+        let (feed, body) = fed_body();
+        feed.data("all of it");
+        drop(feed);
+        let response = answer(transport, http2(Method::POST, server.uri("/echo"), body)).await;
+        assert_eq!(text(response).await, "all of it");
+        return;
+    }
     let (feed, body) = fed_body();
     feed.data("first");
     let response = answer(transport, http2(Method::POST, server.uri("/echo"), body)).await;
@@ -105,7 +131,10 @@ pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, _: &Limits
     assert!(data == big, "{} bytes", data.len());
 }
 
-pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, _: &Limits) {
+pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, limits: &Limits) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
     let server = Http2Server::start();
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let response = answer(transport, http2(method, server.uri("/any"), "")).await;
@@ -117,7 +146,10 @@ pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, _: &Limi
     }
 }
 
-pub async fn http2_breaking_off_is_an_error(transport: &dyn Transport, _: &Limits) {
+pub async fn http2_breaking_off_is_an_error(transport: &dyn Transport, limits: &Limits) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
     let server = Http2Server::start();
     let refused = http2(Method::POST, server.uri("/refused"), "body");
     failure(transport, refused, TransportErrorKind::Interrupted).await;
@@ -136,19 +168,30 @@ pub async fn http2_breaking_off_is_an_error(transport: &dyn Transport, _: &Limit
     assert_eq!(targets, expected, "one call, one request");
 }
 
-pub async fn http2_is_not_spoken_unasked(transport: &dyn Transport, _: &Limits) {
+pub async fn http2_is_not_spoken_unasked(transport: &dyn Transport, limits: &Limits) {
     let server = Server::answering(OK);
-    let http2_server = Http2Server::start();
-    let before = answer(
-        transport,
-        http2(Method::POST, http2_server.uri("/any"), "body"),
-    )
-    .await;
-    assert_eq!(text(before).await, "ok");
+    if limits.refuses_http2 {
+        refused(transport).await;
+    } else {
+        let http2_server = Http2Server::start();
+        let before = http2(Method::POST, http2_server.uri("/any"), "body");
+        assert_eq!(text(answer(transport, before).await).await, "ok");
+    }
     let response = answer(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
     assert_eq!(response.version(), Version::HTTP_11);
     assert_eq!(text(response).await, "ok");
     assert_eq!(server.only_request().header("upgrade"), None);
+}
+
+/// What a transport without HTTP/2 does instead: it says so, and sends nothing.
+async fn refused(transport: &dyn Transport) {
+    let server = Server::answering(OK);
+    for method in [Method::GET, Method::POST] {
+        let request = http2(method, server.uri("/"), "");
+        failure(transport, request, TransportErrorKind::Rejected).await;
+    }
+    pause(MOMENT / 3).await;
+    assert_eq!(server.connections(), 0);
 }
 
 fn http2(method: Method, uri: Uri, body: impl Into<Body>) -> Request {

@@ -1,0 +1,180 @@
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use etcd_transport::{
+    Body, Response, TransportError,
+    bytes::{Buf, Bytes, BytesMut},
+    http::{
+        self, Method, StatusCode, Version,
+        header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    },
+};
+use futures_io::AsyncRead;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use isahc::{AsyncBody, ResponseExt, Trailer};
+use sync_wrapper::SyncWrapper;
+
+/// What libcurl hands over at once, at most.
+const CHUNK: usize = 16 << 10;
+
+/// The body of a request, as a reader that cannot be rewound, whole bytes too: so libcurl cannot send it twice.
+///
+/// Where there is none it is empty for HTTP/1.1. For HTTP/2 it is a reader that ends at once, for the same reason.
+pub(crate) fn outgoing(body: Body, http2: bool) -> AsyncBody {
+    if body.is_end_stream() && !http2 {
+        return AsyncBody::empty();
+    }
+    let length = body.size_hint().exact().filter(|length| *length > 0);
+    let reader = Outgoing {
+        body: SyncWrapper::new(body),
+        rest: Bytes::new(),
+    };
+    match length {
+        Some(length) => AsyncBody::from_reader_sized(reader, length),
+        None => AsyncBody::from_reader(reader),
+    }
+}
+
+/// The response with its body as frames, and nothing of isahc's in it.
+pub(crate) fn incoming(mut response: http::Response<AsyncBody>, method: &Method) -> Response {
+    let trailer = response.trailer().clone();
+    let body = std::mem::take(response.body_mut());
+    let maybe_cut = may_be_cut(&response, method);
+    let remaining = match response.status() {
+        // Its length is that of the body it does not have.
+        StatusCode::NOT_MODIFIED => None,
+        _ => body.len(),
+    };
+    let mut answer = Response::new(Body::stream(Incoming {
+        body,
+        remaining,
+        maybe_cut,
+        trailer: Some(trailer),
+        buffer: BytesMut::new(),
+    }));
+    *answer.status_mut() = response.status();
+    *answer.version_mut() = response.version();
+    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    answer
+}
+
+/// Whether an empty body may mean that the connection was closed in the midst of the head.
+///
+/// libcurl takes a head that is cut for a whole one. A body proves that it was whole. With a header that frames an empty
+/// body there is no telling, and the empty body is far more likely.
+fn may_be_cut<B>(response: &http::Response<B>, method: &Method) -> bool {
+    let headers = response.headers();
+    let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    response.version() < Version::HTTP_2
+        && *method != Method::HEAD
+        && !bodiless.contains(&response.status())
+        && !headers.contains_key(CONTENT_LENGTH)
+        && !headers.contains_key(TRANSFER_ENCODING)
+}
+
+struct Outgoing {
+    body: SyncWrapper<Body>,
+    rest: Bytes,
+}
+
+impl AsyncRead for Outgoing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        while self.rest.is_empty() {
+            let body = Pin::new(self.body.get_mut());
+            // A panic here would end isahc's thread, and with it every exchange.
+            let frame = catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx)))
+                .map_err(|_| io::Error::other("the body of the request panicked"))?;
+            let Some(frame) = ready!(frame) else {
+                return Poll::Ready(Ok(0));
+            };
+            self.rest = frame
+                .map_err(io::Error::other)?
+                .into_data()
+                .map_err(|_| io::Error::other("isahc cannot send trailers"))?;
+        }
+        let length = buffer.len().min(self.rest.len());
+        self.rest.copy_to_slice(&mut buffer[..length]);
+        Poll::Ready(Ok(length))
+    }
+}
+
+struct Incoming {
+    body: AsyncBody,
+    /// By the length that the server announced.
+    remaining: Option<u64>,
+    /// See [`may_be_cut`]; false once there was a byte.
+    maybe_cut: bool,
+    /// `None` once the body has ended, or broken off.
+    trailer: Option<Trailer>,
+    buffer: BytesMut,
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let this = &mut *self;
+        let Some(trailer) = &this.trailer else {
+            return Poll::Ready(None);
+        };
+        if this.buffer.is_empty() {
+            // At least one byte: a read into none would look like the end.
+            let length = this
+                .remaining
+                .map_or(CHUNK as u64, |left| left.clamp(1, CHUNK as u64));
+            this.buffer = BytesMut::zeroed(length as usize);
+        }
+        match ready!(Pin::new(&mut this.body).poll_read(cx, &mut this.buffer)) {
+            Ok(0) if this.maybe_cut => {
+                this.trailer = None;
+                let error =
+                    "the connection was closed where the head of the answer may not have ended";
+                Poll::Ready(Some(Err(TransportError::interrupted(error))))
+            }
+            Ok(0) => {
+                // isahc has them before it ends the body.
+                let trailers = trailer
+                    .try_get()
+                    .filter(|trailers| !trailers.is_empty())
+                    .cloned();
+                this.trailer = None;
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Ok(length) => {
+                this.maybe_cut = false;
+                this.remaining = this
+                    .remaining
+                    .map(|left| left.saturating_sub(length as u64));
+                Poll::Ready(Some(Ok(Frame::data(this.buffer.split_to(length).freeze()))))
+            }
+            Err(error) => {
+                this.trailer = None;
+                Poll::Ready(Some(Err(TransportError::interrupted(error))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.trailer.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.trailer, self.remaining) {
+            (None, _) => SizeHint::with_exact(0),
+            (Some(_), Some(remaining)) => SizeHint::with_exact(remaining),
+            (Some(_), None) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A queue that several workers share: in-order keys are the jobs, and who deletes one has it.
+//!
+//! `cargo run --example work_queue --features reqwest,server [-- --endpoint URL]`
+
+mod common;
+
+use std::error::Error;
+
+use etcd_http::{
+    Client, Result,
+    reqwest::ReqwestTransport,
+    v2::{Condition, Get, Watch},
+};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+const QUEUE: &str = "/work-queue";
+const JOBS: usize = 20;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let etcd = common::etcd()?;
+    let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
+    // What a run that was cut short has left.
+    let _ = client.v2().delete_tree(QUEUE).await;
+    client.v2().set_dir(QUEUE).await?;
+
+    let (done, mut all_done) = mpsc::unbounded_channel();
+    let workers = ["anna", "bert", "cleo"].map(|name| {
+        let (client, done) = (client.clone(), done.clone());
+        tokio::spawn(async move {
+            loop {
+                let job = take(&client).await?;
+                if done.send((name, job)).is_err() {
+                    return Ok::<_, etcd_http::Error>(());
+                }
+            }
+        })
+    });
+
+    // The key of each is greater than all before: etcd keeps the order.
+    for number in 1..=JOBS {
+        let job = format!("job {number}");
+        client.v2().create_in_order(QUEUE, job).await?;
+    }
+
+    let mut jobs = Vec::new();
+    while jobs.len() < JOBS {
+        let (worker, job) = all_done.recv().await.ok_or("the workers are gone")?;
+        println!("{worker} did {job}");
+        jobs.push(job);
+    }
+    // Each is waiting for the next job. To drop a future is to cancel what it waits for.
+    for worker in workers {
+        worker.abort();
+    }
+    jobs.sort();
+    jobs.dedup();
+    assert_eq!(jobs.len(), JOBS, "each job once");
+    client.v2().delete_tree(QUEUE).await?;
+    Ok(())
+}
+
+/// Takes the oldest job; waits for one where there is none.
+///
+/// A job is done at most once: a worker that dies with it takes it along. Where it must be done at least once, leave it in
+/// the queue and claim it by `Create::new("/claims/…", me).ttl(…)`; delete it when it is done.
+async fn take(client: &Client<ReqwestTransport>) -> Result<String> {
+    loop {
+        let list = client.send(Get::new(QUEUE).sorted(true)).await?;
+        for job in &list.node.nodes {
+            let unchanged = Condition::index_is(job.modified_index);
+            match client.v2().compare_and_delete(&job.key, unchanged).await {
+                // Of all who try, one succeeds.
+                Ok(_) => return Ok(job.value.clone().unwrap_or_default()),
+                Err(error) if error.is_key_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // From right behind the listing on, so that a job that came since is not waited for in vain.
+        let from = list.cluster.etcd_index.unwrap_or(0) + 1;
+        let watch = Watch::new(QUEUE).recursive(true).from_index(from);
+        if let Some(event) = client.open(watch).next().await {
+            event?;
+        }
+    }
+}
