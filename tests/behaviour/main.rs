@@ -42,6 +42,7 @@ mod keys;
 mod listing;
 mod members;
 mod raw;
+mod road;
 mod scripted;
 mod stats;
 mod ttl;
