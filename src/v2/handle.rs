@@ -12,7 +12,7 @@ use super::{
     RevokePermissions, RevokeRoles, Role, SelfStats, Set, SetDir, StoreStats, Update, UpdateDir,
     UpdateMember, User, UserDetails, Watch, once, watch,
 };
-use crate::{Client, Result};
+use crate::{Client, Result, StreamOperation, observe::trace};
 
 /// The v2 API of a [`Client`]: a short form of every operation.
 ///
@@ -156,7 +156,8 @@ impl<T: Transport> V2<'_, T> {
     /// # Errors
     /// As the operation documents; see [`Error`](crate::Error).
     pub async fn wait(self, key: impl Into<String>) -> Result<Event> {
-        watch::once(self.client, Watch::new(key)).await
+        let watch = watch::once(self.client, Watch::new(key));
+        trace::future(Watch::NAME, watch).await
     }
 
     /// What happens to a key from now on: [`Watch`].

@@ -63,6 +63,23 @@ impl Backend for Reqwest {
     }
 }
 
+#[cfg(feature = "isahc")]
+pub(crate) struct Isahc;
+
+#[cfg(feature = "isahc")]
+impl Backend for Isahc {
+    type Transport = etcd_http::isahc::IsahcTransport;
+
+    fn transport() -> Self::Transport {
+        Self::Transport::default()
+    }
+
+    /// No tokio: isahc has its own thread for what it needs.
+    fn block_on<F: Future>(future: F) -> F::Output {
+        futures::executor::block_on(future)
+    }
+}
+
 /// Runs a case.
 pub(crate) fn run<B: Backend, F: Future<Output = ()>>(
     name: &str,

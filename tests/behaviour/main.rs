@@ -11,6 +11,8 @@ macro_rules! behaviour {
     ($(any { $($any:tt)* })? $(http { $($http:tt)* })?) => {
         #[cfg(feature = "reqwest")]
         stamp!(reqwest, $crate::harness::Reqwest: $($($any)*)? $($($http)*)?);
+        #[cfg(feature = "isahc")]
+        stamp!(isahc, $crate::harness::Isahc: $($($any)*)? $($($http)*)?);
     };
 }
 
@@ -28,10 +30,18 @@ macro_rules! stamp {
     };
 }
 
+mod auth;
+mod bad_input;
 mod compare;
 mod directories;
+mod disabled;
+mod errors;
 mod harness;
 mod in_order;
 mod keys;
 mod listing;
+mod members;
+mod raw;
 mod scripted;
+mod stats;
+mod ttl;
