@@ -81,14 +81,15 @@ impl Store {
     ///
     /// # Errors
     /// [`Code::EventIndexCleared`] when history does not reach back to `since`.
-    pub(crate) fn watch(&mut self, mut spec: WatchSpec) -> Result<WatcherId, StoreError> {
+    pub(crate) fn watch(&mut self, id: WatcherId, mut spec: WatchSpec) -> Result<(), StoreError> {
         if spec.since == 0 {
             spec.since = self.index + 1;
         }
         let found = self
             .history
             .scan(&spec.path, spec.recursive, spec.since, self.index)?;
-        Ok(self.hub.open(spec, found))
+        self.hub.open(id, spec, found);
+        Ok(())
     }
 
     /// Removes what has expired by `cutoff`: one event and one index for each node whose time it was.

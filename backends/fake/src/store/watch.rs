@@ -14,7 +14,7 @@ pub(crate) const STREAM_CAPACITY: usize = 100;
 
 /// A watch, for as long as its answer is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct WatcherId(u64);
+pub(crate) struct WatcherId(pub(crate) u64);
 
 /// What a watch asks for.
 #[derive(Clone, Debug)]
@@ -32,7 +32,6 @@ pub(crate) struct WatcherHub {
     by_path: BTreeMap<Text, BTreeSet<WatcherId>>,
     watchers: BTreeMap<WatcherId, Watcher>,
     live: u64,
-    next_id: u64,
     woken: Vec<Waker>,
 }
 
@@ -47,9 +46,7 @@ struct Watcher {
 
 impl WatcherHub {
     /// Opens a watch. One that history has already answered (`found`) is not fed any more, stream or not.
-    pub(crate) fn open(&mut self, spec: WatchSpec, found: Option<Arc<Event>>) -> WatcherId {
-        self.next_id += 1;
-        let id = WatcherId(self.next_id);
+    pub(crate) fn open(&mut self, id: WatcherId, spec: WatchSpec, found: Option<Arc<Event>>) {
         let live = found.is_none();
         if live {
             self.by_path
@@ -65,13 +62,12 @@ impl WatcherHub {
             waker: None,
         };
         self.watchers.insert(id, watcher);
-        id
     }
 
-    /// Closes a watch whose answer is gone.
-    pub(crate) fn close(&mut self, id: WatcherId) {
+    /// Closes a watch whose answer is gone; returns whom it would have woken.
+    pub(crate) fn close(&mut self, id: WatcherId) -> Option<Waker> {
         self.retire(id);
-        self.watchers.remove(&id);
+        self.watchers.remove(&id)?.waker
     }
 
     /// The next unread event.
@@ -79,14 +75,10 @@ impl WatcherHub {
         self.watchers.get_mut(&id)?.unread.pop_front()
     }
 
-    /// Whom to wake with the next event.
-    pub(crate) fn wake_with(&mut self, id: WatcherId, waker: &Waker) {
-        if let Some(watcher) = self.watchers.get_mut(&id) {
-            match &mut watcher.waker {
-                Some(old) if old.will_wake(waker) => {}
-                slot => *slot = Some(waker.clone()),
-            }
-        }
+    /// Whom to wake with the next event; returns whom it was.
+    pub(crate) fn wake_with(&mut self, id: WatcherId, waker: &Waker) -> Option<Waker> {
+        let watcher = self.watchers.get_mut(&id)?;
+        watcher.waker.replace(waker.clone())
     }
 
     /// Has every watch's answer looked at again.
@@ -103,6 +95,34 @@ impl WatcherHub {
 
     pub(crate) fn has_woken(&self) -> bool {
         !self.woken.is_empty()
+    }
+
+    /// All open answers.
+    pub(crate) fn ids(&self) -> Vec<WatcherId> {
+        self.watchers.keys().copied().collect()
+    }
+
+    /// Gives these watchers to another hub, which feeds them from then on.
+    pub(crate) fn hand_over(&mut self, ids: &[WatcherId], other: &mut Self) {
+        for &id in ids {
+            let live = self.watchers.get(&id).is_some_and(|watcher| watcher.live);
+            self.retire(id);
+            let Some(mut watcher) = self.watchers.remove(&id) else {
+                continue;
+            };
+            if live {
+                watcher.live = true;
+                let path = watcher.spec.path.clone();
+                other.by_path.entry(path).or_default().insert(id);
+                other.live += 1;
+            }
+            other.watchers.insert(id, watcher);
+        }
+    }
+
+    /// Takes over those that another hub meant to wake.
+    pub(crate) fn take_wakers_of(&mut self, other: &mut Self) {
+        self.woken.append(&mut other.woken);
     }
 
     /// Watches that still wait for events.
@@ -242,7 +262,9 @@ mod tests {
             stream,
             since: 1,
         };
-        hub.open(spec, None)
+        let id = WatcherId(hub.ids().len() as u64);
+        hub.open(id, spec, None);
+        id
     }
 
     #[test]
