@@ -6,7 +6,7 @@ use std::{
 
 use bytes::Bytes;
 use etcd_transport::{Body, TransportError};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 
 use crate::{
     core::{Core, Shared},

@@ -77,7 +77,11 @@ impl FakeEtcdBuilder {
     pub fn members(mut self, count: usize) -> Self {
         self.members = (0..count)
             .map(|place| {
-                let decade = if place == 0 { String::new() } else { place.to_string() };
+                let decade = if place == 0 {
+                    String::new()
+                } else {
+                    place.to_string()
+                };
                 (
                     format!("infra{place}"),
                     format!("http://127.0.0.1:{decade}2379"),
@@ -129,7 +133,9 @@ impl FakeEtcdBuilder {
         });
         let start = start.duration_since(SystemTime::UNIX_EPOCH);
         // A time before the epoch or after 2262 is no time for an etcd.
-        let start = start.ok().and_then(|start| i64::try_from(start.as_nanos()).ok());
+        let start = start
+            .ok()
+            .and_then(|start| i64::try_from(start.as_nanos()).ok());
         let start = start.unwrap_or_default();
         let endpoints = members.iter().map(|(_, url)| Endpoint::new(url.clone()));
         let endpoints = endpoints.collect();

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
+use crate::Profile;
 use crate::{
     rng::Rng,
     store::{Store, Text, Ttl, Write},
     wire::json,
 };
-use crate::Profile;
 
 /// The id that etcd gives to a cluster of one at `http://localhost:2380`, and that of its member.
 const DEFAULT_CLUSTER_ID: u64 = 0xcdf8_1819_4e3a_8c32;
@@ -51,14 +51,22 @@ impl Cluster {
             .iter()
             .enumerate()
             .map(|(place, (name, url))| Member {
-                id: if is_alone { DEFAULT_MEMBER_ID } else { ids.next() },
+                id: if is_alone {
+                    DEFAULT_MEMBER_ID
+                } else {
+                    ids.next()
+                },
                 name: name.clone(),
                 peer_urls: vec![peer_url(place, is_alone)],
                 client_urls: vec![url.clone()],
             })
             .collect();
         Self {
-            id: if is_alone { DEFAULT_CLUSTER_ID } else { ids.next() },
+            id: if is_alone {
+                DEFAULT_CLUSTER_ID
+            } else {
+                ids.next()
+            },
             leader: members.first().map(|member| member.id),
             members,
             removed: BTreeSet::new(),
@@ -123,6 +131,7 @@ impl Cluster {
         if started < members / 2 + 1 && !(started == 1 && members == 2) {
             return Err(MembershipError::NotEnoughStarted);
         }
+        self.count_validation(store);
         if self.has_peer_url(&member.peer_urls, None) {
             return Err(MembershipError::PeerUrlExists);
         }
@@ -142,6 +151,7 @@ impl Cluster {
         if self.started(Some(id)) < others / 2 + 1 {
             return Err(MembershipError::NotEnoughStarted);
         }
+        self.count_validation(store);
         if self.removed.contains(&id) {
             return Err(MembershipError::IdRemoved);
         }
@@ -179,6 +189,7 @@ impl Cluster {
         now: i64,
         profile: Profile,
     ) -> Result<(), MembershipError> {
+        self.count_validation(store);
         if self.removed.contains(&id) {
             return Err(MembershipError::IdRemoved);
         }
@@ -204,14 +215,26 @@ impl Cluster {
         Ok(())
     }
 
+    /// Before any change a server reads who belongs and who was removed; there is no such list until somebody was.
+    fn count_validation(&self, store: &mut Store) {
+        store.stats.gets.count(true);
+        store.stats.gets.count(!self.removed.is_empty());
+    }
+
     /// How many members have started, this one aside: a member has a name once it has.
     fn started(&self, aside: Option<u64>) -> usize {
-        let others = self.members.iter().filter(|member| Some(member.id) != aside);
+        let others = self
+            .members
+            .iter()
+            .filter(|member| Some(member.id) != aside);
         others.filter(|member| !member.name.is_empty()).count()
     }
 
     fn has_peer_url(&self, urls: &[String], aside: Option<u64>) -> bool {
-        let others = self.members.iter().filter(|member| Some(member.id) != aside);
+        let others = self
+            .members
+            .iter()
+            .filter(|member| Some(member.id) != aside);
         let mut taken = others.flat_map(|member| &member.peer_urls);
         taken.any(|url| urls.contains(url))
     }

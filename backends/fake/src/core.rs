@@ -138,7 +138,8 @@ impl Shared {
             waker.wake();
         }
         if let Some(due) = alarm {
-            self.alarm_thread().set(self.origin + Duration::from_nanos(due));
+            self.alarm_thread()
+                .set(self.origin + Duration::from_nanos(due));
         }
         result
     }

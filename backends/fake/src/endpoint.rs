@@ -50,7 +50,9 @@ impl EndpointHandle {
     pub fn url(&self) -> String {
         self.fake.shared.with(|core| {
             let endpoint = core.endpoints.get(self.place);
-            endpoint.map(|endpoint| endpoint.url.clone()).unwrap_or_default()
+            endpoint
+                .map(|endpoint| endpoint.url.clone())
+                .unwrap_or_default()
         })
     }
 

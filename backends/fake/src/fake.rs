@@ -9,9 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_transport::{
-    Body, CollectError, Request, Response, Transport, TransportError,
-};
+use etcd_transport::{Body, CollectError, Request, Response, Transport, TransportError};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 use crate::{
@@ -418,4 +416,3 @@ fn with_length(mut head: http::response::Parts, body: Bytes) -> Response {
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
-

@@ -68,7 +68,9 @@ impl Exchange {
 
     /// The path and the query as they were sent.
     pub fn target(&self) -> &str {
-        self.uri.path_and_query().map_or("/", |target| target.as_str())
+        self.uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str())
     }
 
     /// The parameters in the order in which etcd looks at them: the form's, then the query's.
@@ -76,7 +78,9 @@ impl Exchange {
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         let pairs = self.form().map(|form| {
             let pairs = form.pairs().iter();
-            pairs.map(|(name, value)| (text(name), text(value))).collect()
+            pairs
+                .map(|(name, value)| (text(name), text(value)))
+                .collect()
         });
         pairs.unwrap_or_default()
     }
@@ -231,7 +235,10 @@ impl FakeEtcd {
         }
         let mut message = format!("the requests differ from number {agreed} on\n");
         for (title, list) in [
-            ("expected", expected.iter().map(|l| (*l).to_owned()).collect()),
+            (
+                "expected",
+                expected.iter().map(|l| (*l).to_owned()).collect(),
+            ),
             ("made", lines),
         ] {
             let _ = writeln!(message, "{title}:");
@@ -250,7 +257,12 @@ impl FakeEtcd {
     #[track_caller]
     pub fn assert_count(&self, when: &When, expected: usize) {
         let count = self.count(when);
-        assert_eq!(count, expected, "requests that match {when:?}\n{}", self.log_text());
+        assert_eq!(
+            count,
+            expected,
+            "requests that match {when:?}\n{}",
+            self.log_text()
+        );
     }
 
     /// The log as text, a request on each line.

@@ -163,7 +163,11 @@ impl Server {
     }
 
     /// Reads by way of Raft: the endpoint catches up first.
-    pub(crate) fn quorum_get(&mut self, endpoint: usize, path: &[u8]) -> Result<NodeId, StoreError> {
+    pub(crate) fn quorum_get(
+        &mut self,
+        endpoint: usize,
+        path: &[u8],
+    ) -> Result<NodeId, StoreError> {
         self.raft_index += 1;
         self.catch_up(endpoint, usize::MAX);
         self.local(endpoint).get(path)

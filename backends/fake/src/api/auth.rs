@@ -167,7 +167,11 @@ fn list_users(auth: &mut Auth<'_>, profile: Profile) -> Result<Vec<u8>, AuthErro
         let roles: Vec<Role> = roles.collect();
         push_user(&mut body, &user, &roles, profile);
     }
-    body.extend_from_slice(if names.is_empty() { b"null}\n" } else { b"]}\n" });
+    body.extend_from_slice(if names.is_empty() {
+        b"null}\n"
+    } else {
+        b"]}\n"
+    });
     Ok(body)
 }
 
@@ -216,7 +220,9 @@ fn one_user(
 fn put_user(auth: &mut Auth<'_>, name: &str, wanted: User) -> Result<(User, bool), AuthError> {
     let has = |list: &Option<Vec<String>>| list.as_deref().is_some_and(|list| !list.is_empty());
     if wanted.user != name {
-        return Err(bad_request("User JSON name does not match the name in the URL"));
+        return Err(bad_request(
+            "User JSON name does not match the name in the URL",
+        ));
     }
     if !has(&wanted.grant) && !has(&wanted.revoke) {
         return if has(&wanted.roles) {
@@ -226,7 +232,9 @@ fn put_user(auth: &mut Auth<'_>, name: &str, wanted: User) -> Result<(User, bool
         };
     }
     if has(&wanted.roles) {
-        return Err(bad_request("User JSON contains both roles and grant/revoke"));
+        return Err(bad_request(
+            "User JSON contains both roles and grant/revoke",
+        ));
     }
     Ok((auth.update_user(&wanted)?, false))
 }
@@ -260,15 +268,23 @@ fn one_role(
 
 fn put_role(auth: &mut Auth<'_>, name: &str, wanted: Role) -> Result<(Role, bool), AuthError> {
     if wanted.role != name {
-        return Err(bad_request("Role JSON name does not match the name in the URL"));
+        return Err(bad_request(
+            "Role JSON name does not match the name in the URL",
+        ));
     }
     let changes = [&wanted.grant, &wanted.revoke];
-    if changes.into_iter().flatten().all(|change| change.is_empty()) {
+    if changes
+        .into_iter()
+        .flatten()
+        .all(|change| change.is_empty())
+    {
         auth.create_role(wanted.clone())?;
         return Ok((wanted, true));
     }
     if !wanted.permissions.is_empty() {
-        return Err(bad_request("Role JSON contains both permissions and grant/revoke"));
+        return Err(bad_request(
+            "Role JSON contains both permissions and grant/revoke",
+        ));
     }
     Ok((auth.update_role(&wanted)?, false))
 }

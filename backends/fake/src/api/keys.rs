@@ -2,11 +2,7 @@
 
 use http::{Method, header};
 
-use super::{
-    Handled, Incoming,
-    auth::may_use_key,
-    reply::Reply,
-};
+use super::{Handled, Incoming, auth::may_use_key, reply::Reply};
 use crate::{
     server::Server,
     store::{Code, Condition, KEYS, StoreError, Text, Ttl, WatchSpec, Write},
@@ -133,12 +129,7 @@ fn read(server: &mut Server, request: &Incoming<'_>, parsed: &KeyRequest, reply:
     reply
 }
 
-fn watch(
-    server: &mut Server,
-    request: &Incoming<'_>,
-    parsed: KeyRequest,
-    reply: Reply,
-) -> Handled {
+fn watch(server: &mut Server, request: &Incoming<'_>, parsed: KeyRequest, reply: Reply) -> Handled {
     let spec = WatchSpec {
         path: parsed.path.into(),
         recursive: parsed.recursive,

@@ -59,7 +59,7 @@ impl From<Reply> for Handled {
 /// Answers a request.
 pub(crate) fn answer(server: &mut Server, request: &Incoming<'_>) -> Answer {
     let Ok(path) = form::unescape(request.path, false) else {
-        return Answer::Whole(bad_request());
+        return Answer::Whole(bad_request(request.method));
     };
     // A blocked request is asked again from the start, and counts once.
     let stats = (!server.can_commit()).then(|| server.local(request.endpoint).stats.clone());
@@ -167,8 +167,14 @@ fn escape_html(text: &str) -> String {
 }
 
 /// What Go's server says to a request that it cannot read; etcd never sees it.
-fn bad_request() -> Response<Vec<u8>> {
-    let mut response = Response::new(b"400 Bad Request".to_vec());
+fn bad_request(method: &Method) -> Response<Vec<u8>> {
+    // No caller reads the body that Go sends even after a HEAD.
+    let body = if method == Method::HEAD {
+        ""
+    } else {
+        "400 Bad Request"
+    };
+    let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::BAD_REQUEST;
     let headers = response.headers_mut();
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");

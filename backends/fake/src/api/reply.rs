@@ -83,7 +83,10 @@ impl Reply {
     }
 
     pub(crate) fn event(mut self, event: &Event, brief: bool, profile: Profile) -> Self {
-        let text = |text: &Option<_>| text.as_ref().map_or(0, |text: &crate::store::Text| text.len());
+        let text = |text: &Option<_>| {
+            text.as_ref()
+                .map_or(0, |text: &crate::store::Text| text.len())
+        };
         let prev = event.prev.as_ref().map_or(0, |prev| text(&prev.value));
         self.body.reserve(256 + text(&event.node.value) + prev);
         json::push_event(&mut self.body, event, brief, profile);
@@ -133,7 +136,8 @@ impl Reply {
 
     pub(crate) fn not_allowed(mut self, allowed: Option<&'static str>) -> Self {
         if let Some(allowed) = allowed {
-            self.headers.insert(ALLOW, HeaderValue::from_static(allowed));
+            self.headers
+                .insert(ALLOW, HeaderValue::from_static(allowed));
         }
         self.text(405, "Method Not Allowed")
     }

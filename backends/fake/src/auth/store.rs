@@ -121,7 +121,10 @@ impl Auth<'_> {
         }
         if user.password.is_empty() {
             let name = &user.user;
-            return refused(400, format!("Cannot create user {name} with an empty password"));
+            return refused(
+                400,
+                format!("Cannot create user {name} with an empty password"),
+            );
         }
         user.password = self.hash(&user.password)?;
         let mut value = Vec::new();
@@ -234,12 +237,18 @@ impl Auth<'_> {
         let mut roles: BTreeSet<String> = old.roles.iter().flatten().cloned().collect();
         for role in wanted.grant.iter().flatten() {
             if !roles.insert(role.clone()) {
-                return refused(409, format!("Granting duplicate role {role} for user {name}"));
+                return refused(
+                    409,
+                    format!("Granting duplicate role {role} for user {name}"),
+                );
             }
         }
         for role in wanted.revoke.iter().flatten() {
             if !roles.remove(role) {
-                return refused(409, format!("Revoking ungranted role {role} for user {name}"));
+                return refused(
+                    409,
+                    format!("Revoking ungranted role {role} for user {name}"),
+                );
             }
         }
         Ok(User {
@@ -313,8 +322,12 @@ impl Auth<'_> {
         if self.server.auth_ready {
             return Ok(());
         }
-        for (resource, dir) in [("", true), ("/users", true), ("/roles", true), ("/enabled", false)]
-        {
+        for (resource, dir) in [
+            ("", true),
+            ("/users", true),
+            ("/roles", true),
+            ("/enabled", false),
+        ] {
             let value: &[u8] = if dir { b"" } else { b"false" };
             let create = Write::Create {
                 path: format!("{PREFIX}{resource}").into_bytes(),

@@ -139,10 +139,11 @@ impl Tree {
             children.push(id);
         }
         let (nodes, hasher) = (&self.nodes, &self.hasher);
-        self.index.insert_unique(hash(hasher, parent, name), id, |id| {
-            let node = &nodes[id.0 as usize];
-            hash(hasher, node.parent, &node.name)
-        });
+        self.index
+            .insert_unique(hash(hasher, parent, name), id, |id| {
+                let node = &nodes[id.0 as usize];
+                hash(hasher, node.parent, &node.name)
+            });
         id
     }
 
@@ -346,7 +347,11 @@ pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 pub(crate) fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut path = if dir == b"/" { Vec::new() } else { dir.to_vec() };
+    let mut path = if dir == b"/" {
+        Vec::new()
+    } else {
+        dir.to_vec()
+    };
     push_segment(&mut path, name);
     path
 }

@@ -14,10 +14,7 @@ impl Form {
     ///
     /// # Errors
     /// The text that Go gives.
-    pub(crate) fn parse(
-        query: &[u8],
-        form: Option<(&[u8], &[u8])>,
-    ) -> Result<Self, Vec<u8>> {
+    pub(crate) fn parse(query: &[u8], form: Option<(&[u8], &[u8])>) -> Result<Self, Vec<u8>> {
         let mut parsed = Self::default();
         let mut error = None;
         if let Some((content_type, body)) = form {
@@ -314,8 +311,11 @@ mod tests {
 
     #[test]
     fn numbers_have_no_sign_and_fit_64_bits() {
-        let form =
-            Form::parse(b"a=18446744073709551615&b=18446744073709551616&c=%2b1&d=", None).unwrap();
+        let form = Form::parse(
+            b"a=18446744073709551615&b=18446744073709551616&c=%2b1&d=",
+            None,
+        )
+        .unwrap();
         assert_eq!(form.number("a", Code::IndexNotANumber), Ok(u64::MAX));
         for name in ["b", "c", "d"] {
             assert!(form.number(name, Code::IndexNotANumber).is_err(), "{name}");
