@@ -119,7 +119,9 @@ impl Exchange {
     }
 
     fn form(&self) -> Option<Form> {
-        let has_form = matches!(self.method, Method::PUT | Method::POST);
+        // What is sent to auth is JSON, and holds passwords.
+        let is_secret = self.path().starts_with("/v2/auth");
+        let has_form = matches!(self.method, Method::PUT | Method::POST) && !is_secret;
         let content_type = self.content_type.as_ref();
         let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
         let query = self.uri.query().unwrap_or_default().as_bytes();
@@ -162,6 +164,10 @@ impl Log {
             capacity,
             first: 0,
         }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Notes a request; returns its number.

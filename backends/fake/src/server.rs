@@ -4,7 +4,7 @@ use crate::{
     Profile,
     cluster::{Cluster, Member},
     rng::Rng,
-    store::{Event, NodeId, Store, StoreError, WatcherId, Write},
+    store::{Event, NodeId, NodeRecord, Store, StoreError, WatcherId, Write},
 };
 
 /// A cluster of etcd servers as one state machine: what was agreed on, and how far each endpoint has got.
@@ -140,6 +140,15 @@ impl Server {
         let first = self.cluster.members.first().map(|member| member.id);
         self.cluster.leader = self.cluster.leader.or(first);
         self.settle();
+    }
+
+    /// Replaces all keys; nobody lags any more.
+    pub(crate) fn import(&mut self, index: u64, records: &[NodeRecord]) {
+        for endpoint in 0..self.laggards.len() {
+            self.catch_up(endpoint, usize::MAX);
+        }
+        self.store.import(index, records);
+        self.pending.clear();
     }
 
     /// Starts all members anew with nothing.

@@ -101,6 +101,16 @@ impl Timeline {
         }
     }
 
+    /// The same time, and nobody who waits for it.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            elapsed: self.elapsed,
+            sweeps: self.sweeps,
+            ahead: self.elapsed,
+            ..Self::new(self.clock, self.expiry, self.start)
+        }
+    }
+
     pub(crate) fn wall(&self) -> i64 {
         self.start.wrapping_add(self.elapsed as i64)
     }

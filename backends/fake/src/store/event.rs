@@ -6,7 +6,6 @@ pub(crate) type Text = Arc<[u8]>;
 /// What a write did, as the `action` of an event names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    Get,
     Create,
     Set,
     Update,
@@ -19,7 +18,6 @@ pub(crate) enum Action {
 impl Action {
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Get => "get",
             Self::Create => "create",
             Self::Set => "set",
             Self::Update => "update",

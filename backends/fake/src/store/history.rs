@@ -12,9 +12,19 @@ const CAPACITY: usize = 1000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     events: VecDeque<Arc<Event>>,
+    /// Where it begins while it is empty.
+    start: u64,
 }
 
 impl History {
+    /// No events, and none before `start` to be had.
+    pub(crate) fn from(start: u64) -> Self {
+        Self {
+            events: VecDeque::new(),
+            start,
+        }
+    }
+
     pub(crate) fn add(&mut self, event: Arc<Event>) {
         if self.events.len() == CAPACITY {
             self.events.pop_front();
@@ -39,7 +49,10 @@ impl History {
         since: u64,
         store_index: u64,
     ) -> Result<Option<Arc<Event>>, StoreError> {
-        let start = self.events.front().map_or(0, |event| event.index());
+        let start = self
+            .events
+            .front()
+            .map_or(self.start, |event| event.index());
         if since < start {
             let cause = format!("the requested history has been cleared [{start}/{since}]");
             return Err(StoreError::new(Code::EventIndexCleared, cause, store_index));

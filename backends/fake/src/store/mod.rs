@@ -3,6 +3,7 @@
 mod error;
 mod event;
 mod history;
+mod record;
 mod stats;
 mod tree;
 mod watch;
@@ -10,6 +11,7 @@ mod write;
 
 pub(crate) use error::{Code, StoreError};
 pub(crate) use event::{Action, Event, Expiry, NodeView, Text};
+pub(crate) use record::NodeRecord;
 pub(crate) use stats::Stats;
 pub(crate) use tree::{Content, NodeId, Tree, push_segment};
 pub(crate) use watch::{WatchSpec, WatcherHub, WatcherId};

@@ -235,6 +235,10 @@ impl Tree {
         self.node(id).modified
     }
 
+    pub(crate) fn set_modified(&mut self, id: NodeId, index: u64) {
+        self.node_mut(id).modified = index;
+    }
+
     pub(crate) fn expiry(&self, id: NodeId) -> Option<i64> {
         self.node(id).expiry.map(|(at, _)| at)
     }
@@ -257,6 +261,7 @@ impl Tree {
     }
 
     /// How many nodes there are below the root.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.nodes.len() - 1 - self.free.len()
     }
