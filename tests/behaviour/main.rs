@@ -46,6 +46,7 @@ mod members;
 #[expect(non_snake_case, reason = "the names are those of Etcd.jl")]
 mod model;
 mod raw;
+mod road;
 mod scripted;
 mod stats;
 mod ttl;

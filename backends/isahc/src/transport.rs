@@ -6,7 +6,8 @@ use std::{
 
 use async_io::Timer;
 use etcd_transport::{
-    Request, Response, Transport, TransportError, TransportErrorKind, async_trait, http::Version,
+    Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
+    http::{Method, Version},
 };
 use isahc::{
     HttpClient,
@@ -30,9 +31,10 @@ pub struct IsahcTransport {
 }
 
 struct Clients {
-    /// For requests with a body, which libcurl cannot send twice: it cannot read the body twice.
+    /// For requests with a body, which libcurl cannot send twice: it cannot read the body twice. And for reads, which do no
+    /// harm when they are sent twice.
     keeping: HttpClient,
-    /// For requests without one: libcurl sends those once more by itself when a connection that it kept dies.
+    /// For writes without a body: libcurl sends those once more by itself when a connection that it kept dies.
     closing: HttpClient,
 }
 
@@ -103,7 +105,8 @@ impl Transport for IsahcTransport {
             .map_err(|error| TransportError::rejected(error.clone()))?;
         let http2 = request.version() == Version::HTTP_2;
         let request = request::outgoing(request, self.idle_limit)?;
-        let client = if request.body().is_empty() {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let client = if request.body().is_empty() && !is_read {
             &clients.closing
         } else {
             &clients.keeping

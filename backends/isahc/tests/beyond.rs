@@ -89,7 +89,7 @@ fn a_configured_transport_sends_what_it_is_configured_to() {
     }
 }
 
-#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+#[cfg(not(feature = "rustls"))]
 #[test]
 fn without_a_feature_for_tls_https_sends_nothing() {
     let server = Server::answering(OK);
@@ -100,7 +100,7 @@ fn without_a_feature_for_tls_https_sends_nothing() {
     assert_eq!(server.received().len(), 0);
 }
 
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg(feature = "rustls")]
 #[test]
 fn a_server_that_fails_the_tls_handshake_is_a_connect_error() {
     let server = Server::start(|connection| {

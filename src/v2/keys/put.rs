@@ -39,6 +39,10 @@ impl Write {
         }
     }
 
+    pub(super) fn key_and_value(&self) -> (&str, &str) {
+        (&self.key, self.value.as_deref().unwrap_or_default())
+    }
+
     /// The call; `previous` is what the value must have been.
     pub(super) fn call(
         &self,
@@ -236,6 +240,20 @@ impl Operation for Refresh {
 
     fn decode(&self, reply: Reply) -> Result<Event> {
         event::decode(reply)
+    }
+}
+
+impl Create {
+    /// What [`V2::once`](crate::v2::V2::once) looks for: the key, and the value.
+    pub(in crate::v2) fn key_and_value(&self) -> (&str, &str) {
+        self.0.key_and_value()
+    }
+}
+
+impl CreateInOrder {
+    /// What [`V2::once`](crate::v2::V2::once) looks for: the directory, and the value.
+    pub(in crate::v2) fn dir_and_value(&self) -> (&str, &str) {
+        self.0.key_and_value()
     }
 }
 
