@@ -1,12 +1,17 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use etcd_transport::Transport;
 use futures::stream::BoxStream;
 use http::Method;
 
 use crate::{
-    ClientBuilder, Endpoint, Health, Operation, RawRequest, Result, ServerVersion, StreamOperation,
-    exchange::Road, status, v2::V2,
+    Call, ClientBuilder, Endpoint, Error, Health, Operation, RawRequest, Result, RetryPolicy,
+    ServerVersion, StreamOperation, curl,
+    endpoints::Place,
+    exchange::{Failure, Road},
+    observe::trace,
+    status,
+    v2::V2,
 };
 
 /// A client of one etcd cluster, over any [`Transport`].
@@ -17,7 +22,12 @@ use crate::{
 /// Operations are values ([`v2::Set`](crate::v2::Set) and its kin), carried out by [`send`](Self::send) or, where answers
 /// keep coming, by [`open`](Self::open). [`v2()`](Self::v2) has a short form for each.
 ///
-/// Dropping the future of an operation cancels it. A write that was under way then may or may not be carried out.
+/// Dropping the future of an operation cancels it. A write that was under way then may or may not be carried out; the
+/// client itself is as good as before.
+///
+/// An attempt has a [time limit](ClientBuilder::timeout), and so have all attempts of an operation
+/// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) give a
+/// client with others: for one operation, `client.with_timeout(limit).v2().get(key)`.
 pub struct Client<T> {
     road: Arc<Road<T>>,
 }
@@ -59,13 +69,25 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// See [`Error`](crate::Error); what a failed write may have done is in its [`outcome`](crate::Error::outcome).
     pub async fn send<O: Operation>(&self, operation: O) -> Result<O::Output> {
-        let call = operation.encode()?;
-        operation.decode(self.road.exchange(&call).await?)
+        trace::future(O::NAME, async {
+            let call = operation.encode()?;
+            let reply = self.road.exchange(&call).await?;
+            let (site, status) = (reply.site.clone(), reply.status);
+            let answer = operation
+                .decode(reply)
+                .map_err(|error| self.explain(&call, error))?;
+            if let Some(cluster) = O::cluster_id(&answer) {
+                let checked = self.road.guard.check_cluster(cluster, status);
+                checked.map_err(|refused| Failure::Refused(refused).into_error(site))?;
+            }
+            Ok(answer)
+        })
+        .await
     }
 
     /// Starts an operation whose answers keep coming. Nothing is sent before the stream is polled; dropping it ends it.
     pub fn open<O: StreamOperation>(&self, operation: O) -> BoxStream<'static, Result<O::Item>> {
-        operation.open(self)
+        trace::stream(O::NAME, operation.open(self))
     }
 
     /// Any request, on the same road as every other: `client.send(client.request(Method::GET, "/v2/keys/foo"))`, or
@@ -90,9 +112,47 @@ impl<T: Transport> Client<T> {
         self.send(status::GetHealth).await
     }
 
-    /// The endpoints of this client.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.road.endpoints.iter()
+    /// This client, with another time limit for one attempt. It shares everything else.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self::from_road(Road {
+            timeout,
+            ..Road::clone(&self.road)
+        })
+    }
+
+    /// This client, with another policy of attempts, pauses, and the time for all of them. It shares everything else.
+    #[must_use]
+    pub fn with_retry(&self, policy: RetryPolicy) -> Self {
+        Self::from_road(Road {
+            retry: policy,
+            ..Road::clone(&self.road)
+        })
+    }
+
+    /// The endpoints as they are now: those given, and what a [sync](Self::sync) has added.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let set = self.road.endpoints.current();
+        set.iter().map(Place::endpoint).cloned().collect()
+    }
+
+    /// The operation as a command for `sh` with curl, to be run at the endpoint that is asked first. Credentials are left
+    /// out: it takes `user:password` from the environment's `ETCDCTL_USER`, as etcdctl does.
+    ///
+    /// Keys and values are in it. Passwords that an operation of the auth API sends are not.
+    ///
+    /// # Errors
+    /// Those of the operation's [`encode`](Operation::encode).
+    pub fn to_curl<O: Operation>(&self, operation: &O) -> Result<String> {
+        let call = operation.encode()?;
+        let place = self
+            .road
+            .endpoints
+            .current()
+            .pick(&[], self.road.transport.now());
+        let credentials = self.road.credentials.as_ref();
+        let with_user = credentials.is_some_and(|has| has.header(&call).is_some());
+        Ok(curl::command(&call, place.endpoint(), with_user))
     }
 
     /// The transport below.
@@ -104,6 +164,11 @@ impl<T: Transport> Client<T> {
         Self {
             road: Arc::new(road),
         }
+    }
+
+    /// The error, with what this client knows of a refusal and etcd does not say.
+    pub(crate) fn explain(&self, call: &Call, error: Error) -> Error {
+        error.explained(call, self.road.credentials.is_some())
     }
 
     pub(crate) fn road(&self) -> &Road<T> {

@@ -2,8 +2,9 @@ use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderValue;
+use zeroize::Zeroizing;
 
-use crate::{Call, Error, Result};
+use crate::{Call, Endpoint, Error, Result, secret::Secret};
 
 /// What a client shows an etcd of itself. Never in `Debug`, never in an error.
 pub(crate) struct Credentials {
@@ -17,11 +18,20 @@ impl Credentials {
             let reason = "a user name must not be empty, nor have a colon in it";
             return Err(Error::invalid("credentials", reason));
         }
-        let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
-        let mut basic = HeaderValue::try_from(format!("Basic {encoded}"))
+        let pair = Zeroizing::new([user, ":", password].concat());
+        // With its final size from the start: a string that grows leaves copies behind.
+        let mut text = String::with_capacity("Basic ".len() + pair.len().div_ceil(3) * 4);
+        text.push_str("Basic ");
+        BASE64_STANDARD.encode_string(pair.as_bytes(), &mut text);
+        let basic = Secret::new(text)
+            .into_header()
             .map_err(|_| Error::invalid("credentials", "they do not fit a header"))?;
-        basic.set_sensitive(true);
         Ok(Self { basic })
+    }
+
+    /// Whether they may be shown there: not where anybody on the way could read them.
+    pub(crate) fn may_go_to(endpoint: &Endpoint) -> bool {
+        endpoint.is_https() || endpoint.is_loopback()
     }
 
     /// The `Authorization` header that goes with a call. The v3 API knows no basic authentication, and answers 401 to it.
@@ -36,7 +46,8 @@ impl fmt::Debug for Credentials {
     }
 }
 
-fn is_v2(path: &str) -> bool {
+/// Whether a path is one of the v2 API.
+pub(crate) fn is_v2(path: &str) -> bool {
     path == "/v2" || path.starts_with("/v2/")
 }
 
@@ -60,6 +71,28 @@ mod tests {
         );
         for elsewhere in ["/version", "/v3/kv/range", "/v2keys", "/metrics"] {
             assert_eq!(credentials.header(&call(elsewhere)), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_password_of_line_breaks_and_nul_stays_within_its_header() {
+        let credentials = Credentials::basic("root", "a\r\nX: y\0").unwrap();
+        let header = credentials.header(&call("/v2/keys")).unwrap();
+        assert_eq!(header, "Basic cm9vdDphDQpYOiB5AA==");
+    }
+
+    #[test]
+    fn credentials_may_be_shown_where_nobody_can_listen() {
+        for (endpoint, may) in [
+            ("https://etcd:2379", true),
+            ("http://127.0.0.1:2379", true),
+            ("http://[::1]:2379", true),
+            ("http://localhost", true),
+            ("http://etcd:2379", false),
+            ("http://10.0.0.1:2379", false),
+        ] {
+            let endpoint = endpoint.parse().unwrap();
+            assert_eq!(Credentials::may_go_to(&endpoint), may, "{endpoint}");
         }
     }
 

@@ -1,6 +1,5 @@
 use std::{
     fmt,
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -8,378 +7,457 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{
-    Uri,
-    uri::{Authority, PathAndQuery, Scheme},
-};
+use arc_swap::ArcSwap;
 
-use crate::{Error, Result};
-
-const OPERATION: &str = "endpoint";
+use crate::{Endpoint, Error, Result};
 
 /// How long an endpoint that failed is passed over while others are there: doubled with each failure in a row.
 const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
 const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
 
-/// Where an etcd listens: scheme, host, port, and the path before `/v2` if a proxy adds one. Parsed once; a cheap clone.
+/// No index into a set.
+const NONE: usize = usize::MAX;
+
+/// In which order a client tries its endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointOrder {
+    /// As they were given: the first is the preferred one.
+    #[default]
+    Kept,
+    /// Another one for each client, so that many clients with one configuration spread over the members.
+    Shuffled,
+    /// The one that this seed leads to: for tests, or one per host.
+    ShuffledBy(u64),
+}
+
+impl EndpointOrder {
+    fn apply<T>(self, all: &mut [T]) {
+        match self {
+            Self::Kept => {}
+            Self::Shuffled => fastrand::shuffle(all),
+            Self::ShuffledBy(seed) => fastrand::Rng::with_seed(seed).shuffle(all),
+        }
+    }
+}
+
+/// The endpoints of one client. The user's own, the seeds, are there for good; a sync may add others, and take them away.
 ///
-/// ```
-/// use etcd_http::Endpoint;
-///
-/// let endpoint: Endpoint = "http://127.0.0.1:2379".parse()?;
-/// assert_eq!(endpoint.to_string(), "http://127.0.0.1:2379");
-/// assert!("127.0.0.1:2379".parse::<Endpoint>().is_err()); // http or https? say so
-/// # Ok::<(), etcd_http::Error>(())
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Endpoint(Arc<Parts>);
-
-#[derive(PartialEq, Eq)]
-struct Parts {
-    scheme: Scheme,
-    authority: Authority,
-    base: String,
-}
-
-impl Endpoint {
-    /// The URI of `target` (a path and query from etcd's root) at this endpoint.
-    pub(crate) fn uri(&self, target: &PathAndQuery) -> Result<Uri, http::Error> {
-        let path_and_query = if self.0.base.is_empty() {
-            target.clone()
-        } else {
-            format!("{}{target}", self.0.base).parse()?
-        };
-        Uri::builder()
-            .scheme(self.0.scheme.clone())
-            .authority(self.0.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
-    }
-
-    /// The target within this endpoint that `uri` names, if it names one.
-    pub(crate) fn target_of(&self, uri: &Uri) -> Option<PathAndQuery> {
-        let same_host = uri.scheme() == Some(&self.0.scheme)
-            && uri.authority().is_some_and(|authority| {
-                authority
-                    .host()
-                    .eq_ignore_ascii_case(self.0.authority.host())
-                    && port(authority, &self.0.scheme) == port(&self.0.authority, &self.0.scheme)
-            });
-        let target = uri.path_and_query()?.as_str();
-        let within = target.strip_prefix(&self.0.base)?;
-        same_host.then(|| within.parse().ok())?
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let refuse = |why: &str| {
-            // A URL may hold a password: never quote what stands before an `@`.
-            let shown = text.rsplit('@').next().unwrap_or_default();
-            Err(Error::invalid(OPERATION, format!("`{shown}` {why}")))
-        };
-        if text.contains('@') {
-            return refuse("holds a user name: use the client's credentials instead");
-        }
-        if text.contains(['?', '#']) {
-            return refuse("has a query or a fragment: leave it out");
-        }
-        let parts = match Uri::from_str(text) {
-            Ok(uri) => uri.into_parts(),
-            Err(error) => return refuse(&format!("is not a URL: {error}")),
-        };
-        let scheme = match parts.scheme {
-            Some(scheme) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => scheme,
-            Some(_) => return refuse("is neither http:// nor https://"),
-            None => return refuse("has no scheme: write http:// or https:// before it"),
-        };
-        let authority = match parts.authority {
-            Some(authority) if !authority.host().is_empty() => authority,
-            _ => return refuse("has no host"),
-        };
-        // `http` takes `host:` for a host without a port, and any digits for one.
-        let after_host = authority.as_str().strip_prefix(authority.host());
-        if after_host.is_some_and(|rest| !rest.is_empty()) && authority.port_u16().is_none() {
-            return refuse("has a port that is not a number from 1 to 65535");
-        }
-        let path = parts.path_and_query.as_ref().map_or("", |path| path.path());
-        let base = path.trim_end_matches('/');
-        if base
-            .split('/')
-            .skip(1)
-            .any(|segment| matches!(segment, "" | "." | ".."))
-        {
-            return refuse("has an empty, `.` or `..` segment in its path");
-        }
-        Ok(Self(Arc::new(Parts {
-            scheme,
-            authority,
-            base: base.to_owned(),
-        })))
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts {
-            scheme,
-            authority,
-            base,
-        } = &*self.0;
-        write!(f, "{scheme}://{authority}{base}")
-    }
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({self})")
-    }
-}
-
-/// The endpoints of one client, and what is known of their health. The good one is kept; a failed one cools down.
+/// Every exchange reads the set, a sync replaces it whole: readers take no lock, and wait for nobody.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    all: Vec<Health>,
-    /// The endpoint that answered last.
-    good: AtomicUsize,
-    /// What `Health::down_until` counts from.
+    set: ArcSwap<Set>,
+    seeds: Vec<Place>,
+    order: EndpointOrder,
     epoch: Instant,
+    /// The raft term that the leader was seen in; 0 is not known.
+    term: AtomicU64,
 }
 
+impl Endpoints {
+    pub(crate) fn new(seeds: Vec<Endpoint>, order: EndpointOrder, now: Instant) -> Result<Self> {
+        if seeds.is_empty() {
+            let reason = "a client needs at least one, such as http://127.0.0.1:2379";
+            return Err(Error::invalid("endpoint", reason));
+        }
+        let mut places: Vec<Place> = Vec::with_capacity(seeds.len());
+        for endpoint in seeds {
+            if places.iter().all(|known| *known.endpoint() != endpoint) {
+                places.push(Place::new(endpoint, now));
+            }
+        }
+        order.apply(&mut places);
+        Ok(Self {
+            set: ArcSwap::from_pointee(Set::new(places.clone())),
+            seeds: places,
+            order,
+            epoch: now,
+            term: AtomicU64::new(0),
+        })
+    }
+
+    /// The set as it is. Whoever holds it is not disturbed by a sync.
+    pub(crate) fn current(&self) -> Arc<Set> {
+        self.set.load_full()
+    }
+
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = &Endpoint> {
+        self.seeds.iter().map(Place::endpoint)
+    }
+
+    /// The endpoint answered: it is up, and the one to ask next.
+    pub(crate) fn answered(&self, place: &Place) {
+        place.answered();
+        self.set.load().keep(place);
+    }
+
+    /// From now on the set is the seeds and these. What is known of those that stay is kept. Returns the set before, and
+    /// the set now.
+    pub(crate) fn replace(&self, others: &[Endpoint]) -> (Arc<Set>, Arc<Set>) {
+        let mut others: Vec<&Endpoint> = others
+            .iter()
+            .filter(|endpoint| self.seeds().all(|seed| seed != *endpoint))
+            .collect();
+        self.order.apply(&mut others);
+        let mut now = None;
+        let before = self.set.rcu(|before| {
+            let mut places = self.seeds.clone();
+            for &endpoint in &others {
+                if places.iter().all(|place| place.endpoint() != endpoint) {
+                    places.push(match before.find(endpoint) {
+                        Some(known) => known.clone(),
+                        None => Place::new(endpoint.clone(), self.epoch),
+                    });
+                }
+            }
+            let set = Arc::new(Set::after(before, places));
+            now = Some(Arc::clone(&set));
+            set
+        });
+        let now = now.unwrap_or_else(|| Arc::clone(&before));
+        (before, now)
+    }
+
+    /// Writes are to go here first, as long as the term lasts.
+    pub(crate) fn set_leader(&self, leader: Option<&Endpoint>) {
+        let set = self.set.load();
+        let index = leader.and_then(|leader| {
+            let mut places = set.places.iter();
+            places.position(|place| place.endpoint() == leader)
+        });
+        self.term.store(0, Relaxed);
+        set.leader.store(index.unwrap_or(NONE), Relaxed);
+    }
+
+    /// An answer came from this term: a later one than the leader's means that another may lead.
+    pub(crate) fn heard_of_term(&self, term: u64) {
+        let last = self.term.load(Relaxed);
+        if term > last {
+            self.term.store(term, Relaxed);
+            if last != 0 {
+                self.set.load().leader.store(NONE, Relaxed);
+            }
+        }
+    }
+}
+
+/// Some endpoints, one of which is the good one. The good one is kept; a failed one cools down.
 #[derive(Debug)]
+pub(crate) struct Set {
+    places: Vec<Place>,
+    /// The endpoint that answered last.
+    good: AtomicUsize,
+    /// The endpoint of the leader, if that is known.
+    leader: AtomicUsize,
+}
+
+impl Set {
+    fn new(places: Vec<Place>) -> Self {
+        Self {
+            places,
+            good: AtomicUsize::new(0),
+            leader: AtomicUsize::new(NONE),
+        }
+    }
+
+    /// A set of these, with the good one and the leader of another set.
+    fn after(before: &Self, places: Vec<Place>) -> Self {
+        let carry = |index: &AtomicUsize| {
+            let place = before.places.get(index.load(Relaxed))?;
+            places.iter().position(|other| other.is(place))
+        };
+        let good = carry(&before.good).unwrap_or(0);
+        let leader = carry(&before.leader).unwrap_or(NONE);
+        Self {
+            places,
+            good: AtomicUsize::new(good),
+            leader: AtomicUsize::new(leader),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter()
+    }
+
+    pub(crate) fn find(&self, endpoint: &Endpoint) -> Option<&Place> {
+        self.places
+            .iter()
+            .find(|place| place.endpoint() == endpoint)
+    }
+
+    /// The leader, if it is known.
+    pub(crate) fn leader(&self) -> Option<&Place> {
+        self.places.get(self.leader.load(Relaxed))
+    }
+
+    /// The endpoint to use next: of those not `tried` yet the first that is up, from the good one on; else any of them.
+    pub(crate) fn pick(&self, tried: &[Place], now: Instant) -> Place {
+        let start = self.good.load(Relaxed);
+        let untried = || {
+            let (before, from) = self.places.split_at(start.min(self.len()));
+            let all = from.iter().chain(before);
+            all.filter(|place| !tried.iter().any(|other| other.is(place)))
+        };
+        let place = untried()
+            .find(|place| place.is_up(now))
+            .or_else(|| untried().next())
+            // A set is never empty, and `good` is one of its indexes.
+            .unwrap_or(&self.places[start]);
+        place.clone()
+    }
+
+    /// The leader, if it is known, up, and not `tried` yet.
+    pub(crate) fn pick_leader(&self, tried: &[Place], now: Instant) -> Option<Place> {
+        let leader = self.leader()?;
+        let is_free = leader.is_up(now) && !tried.iter().any(|other| other.is(leader));
+        is_free.then(|| leader.clone())
+    }
+
+    /// Asks this endpoint next, too.
+    fn keep(&self, place: &Place) {
+        let good = self.good.load(Relaxed);
+        if self.places.get(good).is_some_and(|other| other.is(place)) {
+            return;
+        }
+        if let Some(index) = self.places.iter().position(|other| other.is(place)) {
+            self.good.store(index, Relaxed);
+        }
+    }
+}
+
+/// An endpoint of a client, and what is known of its health: a handle that stays good whatever becomes of the set.
+#[derive(Clone)]
+pub(crate) struct Place(Arc<Health>);
+
 struct Health {
     endpoint: Endpoint,
+    /// What `down_until` counts from.
+    epoch: Instant,
     /// Milliseconds since the epoch; 0 is up.
     down_until: AtomicU64,
     failures: AtomicU32,
 }
 
-impl Endpoints {
-    pub(crate) fn new(endpoints: Vec<Endpoint>, now: Instant) -> Result<Self> {
-        if endpoints.is_empty() {
-            let reason = "a client needs at least one, such as http://127.0.0.1:2379";
-            return Err(Error::invalid(OPERATION, reason));
-        }
-        let mut all: Vec<Health> = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            if all.iter().all(|known| known.endpoint != endpoint) {
-                all.push(Health {
-                    endpoint,
-                    down_until: AtomicU64::new(0),
-                    failures: AtomicU32::new(0),
-                });
-            }
-        }
-        Ok(Self {
-            all,
-            good: AtomicUsize::new(0),
-            epoch: now,
-        })
+impl Place {
+    pub(crate) fn new(endpoint: Endpoint, epoch: Instant) -> Self {
+        Self(Arc::new(Health {
+            endpoint,
+            epoch,
+            down_until: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+        }))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Endpoint> {
-        self.all.iter().map(|health| &health.endpoint)
+    /// Whether it is the same one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) fn get(&self, index: usize) -> &Endpoint {
-        // Indexes come from `pick` and `position` alone.
-        &self.all[index].endpoint
+    fn is_up(&self, now: Instant) -> bool {
+        self.0.down_until.load(Relaxed) <= self.millis(now)
     }
 
-    /// The endpoint to use next: of those not `tried` yet the first that is up, from the good one on; else any of them.
-    pub(crate) fn pick(&self, tried: &[usize], now: Instant) -> usize {
-        let start = self.good.load(Relaxed);
-        let millis = self.millis(now);
-        let untried = || {
-            (0..self.len())
-                .map(|step| (start + step) % self.len())
-                .filter(|index| !tried.contains(index))
-        };
-        untried()
-            .find(|&index| self.all[index].down_until.load(Relaxed) <= millis)
-            .or_else(|| untried().next())
-            .unwrap_or(start)
-    }
-
-    pub(crate) fn answered(&self, index: usize) {
-        let health = &self.all[index];
-        if health.failures.load(Relaxed) != 0 {
-            health.failures.store(0, Relaxed);
-            health.down_until.store(0, Relaxed);
-        }
-        if self.good.load(Relaxed) != index {
-            self.good.store(index, Relaxed);
+    /// It is up.
+    pub(crate) fn answered(&self) {
+        if self.0.failures.load(Relaxed) != 0 {
+            self.0.failures.store(0, Relaxed);
+            self.0.down_until.store(0, Relaxed);
         }
     }
 
-    pub(crate) fn failed(&self, index: usize, now: Instant) {
-        let health = &self.all[index];
-        let failures = health.failures.fetch_add(1, Relaxed).min(16);
+    pub(crate) fn failed(&self, now: Instant) {
+        let failures = self.0.failures.fetch_add(1, Relaxed).min(16);
         let cool_down = FIRST_COOL_DOWN
             .saturating_mul(1 << failures)
             .min(MAX_COOL_DOWN);
-        health
+        self.0
             .down_until
             .store(self.millis(now + cool_down), Relaxed);
     }
 
     fn millis(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.epoch).as_millis();
+        let since = now.saturating_duration_since(self.0.epoch).as_millis();
         u64::try_from(since).unwrap_or(u64::MAX)
     }
 }
 
-fn port(authority: &Authority, scheme: &Scheme) -> u16 {
-    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
-    authority.port_u16().unwrap_or(default)
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("endpoint", &self.0.endpoint)
+            .field("failures", &self.0.failures)
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn endpoint(text: &str) -> Endpoint {
-        text.parse().unwrap()
+    fn endpoint(n: usize) -> Endpoint {
+        format!("http://127.0.0.1:{}", 1000 + n).parse().unwrap()
     }
 
     fn endpoints(count: usize) -> (Endpoints, Instant) {
+        ordered(count, EndpointOrder::Kept)
+    }
+
+    fn ordered(count: usize, order: EndpointOrder) -> (Endpoints, Instant) {
         let now = Instant::now();
-        let all = (0..count).map(|n| endpoint(&format!("http://127.0.0.1:{}", 1000 + n)));
-        (Endpoints::new(all.collect(), now).unwrap(), now)
+        let all = (0..count).map(endpoint);
+        (Endpoints::new(all.collect(), order, now).unwrap(), now)
     }
 
-    #[test]
-    fn a_target_is_put_behind_the_endpoint_and_its_base_path() {
-        let target = "/v2/keys/a%2Fb?wait=true".parse().unwrap();
-        for (text, uri) in [
-            ("http://h:1", "http://h:1/v2/keys/a%2Fb?wait=true"),
-            ("http://h:1/", "http://h:1/v2/keys/a%2Fb?wait=true"),
-            (
-                "https://[::1]:1/etcd/",
-                "https://[::1]:1/etcd/v2/keys/a%2Fb?wait=true",
-            ),
-        ] {
-            assert_eq!(endpoint(text).uri(&target).unwrap().to_string(), uri);
-        }
+    fn place(set: &Endpoints, n: usize) -> Place {
+        set.current().find(&endpoint(n)).unwrap().clone()
     }
 
-    #[test]
-    fn bad_endpoints_are_refused_with_a_reason() {
-        for (text, reason) in [
-            ("", "endpoint: `` is not a URL"),
-            (
-                "127.0.0.1:2379",
-                "endpoint: `127.0.0.1:2379` has no scheme: write http:// or https:// before it",
-            ),
-            (
-                "localhost",
-                "endpoint: `localhost` has no scheme: write http:// or https:// before it",
-            ),
-            (
-                "ftp://h",
-                "endpoint: `ftp://h` is neither http:// nor https://",
-            ),
-            ("http://", "endpoint: `http://` is not a URL"),
-            (
-                "http://h:x",
-                "endpoint: `http://h:x` has a port that is not a number from 1 to 65535",
-            ),
-            (
-                "http://h:99999",
-                "endpoint: `http://h:99999` has a port that is not a number from 1 to 65535",
-            ),
-            (
-                "http://h:/",
-                "endpoint: `http://h:/` has a port that is not a number from 1 to 65535",
-            ),
-            (
-                "http://h/a?b",
-                "endpoint: `http://h/a?b` has a query or a fragment: leave it out",
-            ),
-            (
-                "http://h/a/../b",
-                "endpoint: `http://h/a/../b` has an empty, `.` or `..` segment in its path",
-            ),
-            ("http://h //", "endpoint: `http://h //` is not a URL"),
-            (
-                "http://root:secret@h:1",
-                "endpoint: `h:1` holds a user name: use the client's credentials instead",
-            ),
-        ] {
-            // What follows «is not a URL» is the parser's own.
-            let error = text.parse::<Endpoint>().unwrap_err().to_string();
-            assert!(error.starts_with(reason), "{text}: {error}");
-        }
-        let none = Endpoints::new(vec![], Instant::now()).unwrap_err();
-        assert_eq!(
-            none.to_string(),
-            "endpoint: a client needs at least one, such as http://127.0.0.1:2379"
-        );
+    /// The number of the endpoint that is picked.
+    fn pick(set: &Endpoints, tried: &[usize], now: Instant) -> usize {
+        let tried: Vec<_> = tried.iter().map(|&n| place(set, n)).collect();
+        number(&set.current().pick(&tried, now))
+    }
+
+    fn number(place: &Place) -> usize {
+        usize::from(place.endpoint().port()) - 1000
+    }
+
+    fn numbers(set: &Endpoints) -> Vec<usize> {
+        set.current().iter().map(number).collect()
     }
 
     #[test]
     fn the_good_endpoint_is_kept_and_a_failed_one_cools_down() {
         let (set, now) = endpoints(3);
-        assert_eq!(set.pick(&[], now), 0);
-        set.failed(0, now);
-        assert_eq!(set.pick(&[], now), 1);
-        set.answered(1);
-        assert_eq!(set.pick(&[], now + FIRST_COOL_DOWN), 1);
-        set.failed(1, now);
-        assert_eq!(set.pick(&[], now), 2);
-        assert_eq!(set.pick(&[2], now + FIRST_COOL_DOWN), 1);
+        assert_eq!(pick(&set, &[], now), 0);
+        place(&set, 0).failed(now);
+        assert_eq!(pick(&set, &[], now), 1);
+        set.answered(&place(&set, 1));
+        assert_eq!(pick(&set, &[], now + FIRST_COOL_DOWN), 1);
+        place(&set, 1).failed(now);
+        assert_eq!(pick(&set, &[], now), 2);
+        assert_eq!(pick(&set, &[2], now + FIRST_COOL_DOWN), 1);
     }
 
     #[test]
     fn cool_down_doubles_up_to_its_limit_and_ends_with_an_answer() {
         let (set, now) = endpoints(2);
         for _ in 0..20 {
-            set.failed(0, now);
+            place(&set, 0).failed(now);
         }
-        assert_eq!(
-            set.pick(&[], now + MAX_COOL_DOWN - Duration::from_millis(1)),
-            1
-        );
-        assert_eq!(set.pick(&[], now + MAX_COOL_DOWN), 0);
-        set.answered(0);
-        assert_eq!(set.pick(&[], now), 0);
+        let almost = now + MAX_COOL_DOWN - Duration::from_millis(1);
+        assert_eq!(pick(&set, &[], almost), 1);
+        assert_eq!(pick(&set, &[], now + MAX_COOL_DOWN), 0);
+        set.answered(&place(&set, 0));
+        assert_eq!(pick(&set, &[], now), 0);
     }
 
     #[test]
     fn endpoints_that_are_down_are_used_when_no_other_is_left() {
         let (set, now) = endpoints(2);
-        set.failed(0, now);
-        set.failed(1, now);
-        assert_eq!(set.pick(&[], now), 0);
-        assert_eq!(set.pick(&[0], now), 1);
+        place(&set, 0).failed(now);
+        place(&set, 1).failed(now);
+        assert_eq!(pick(&set, &[], now), 0);
+        assert_eq!(pick(&set, &[0], now), 1);
+        assert_eq!(pick(&set, &[0, 1], now), 0);
     }
 
     #[test]
-    fn an_endpoint_named_twice_is_one() {
-        let twice = vec![endpoint("http://h:1"), endpoint("http://h:1/")];
-        assert_eq!(Endpoints::new(twice, Instant::now()).unwrap().len(), 1);
+    fn no_endpoint_is_refused_and_one_named_twice_is_one() {
+        let none = Endpoints::new(vec![], EndpointOrder::Kept, Instant::now()).unwrap_err();
+        assert_eq!(
+            none.to_string(),
+            "endpoint: a client needs at least one, such as http://127.0.0.1:2379"
+        );
+        let twice = ["http://h:1", "http://h:1/"].map(|text| text.parse().unwrap());
+        let set = Endpoints::new(twice.into(), EndpointOrder::Kept, Instant::now()).unwrap();
+        assert_eq!(set.current().len(), 1);
     }
 
     #[test]
-    fn a_location_is_within_an_endpoint_only_with_its_scheme_host_port_and_base() {
-        let inside = |base: &str, uri: &str| endpoint(base).target_of(&uri.parse().unwrap());
-        assert!(inside("http://h:80", "http://H/v2/keys").is_some());
-        assert!(inside("https://h", "https://h:443/v2/keys").is_some());
-        assert_eq!(inside("http://h/e", "http://h/e/v2").unwrap(), "/v2");
-        for (base, uri) in [
-            ("http://h", "https://h/v2/keys"),
-            ("http://h", "http://h:81/v2/keys"),
-            ("http://h", "http://g/v2/keys"),
-            ("http://h", "http://u@g/v2/keys"),
-            ("http://h/e", "http://h/v2/keys"),
-        ] {
-            assert_eq!(inside(base, uri), None, "{uri}");
-        }
+    fn a_seed_decides_the_order_of_a_shuffle() {
+        let of = |order| numbers(&ordered(8, order).0);
+        assert_eq!(of(EndpointOrder::Kept), [0, 1, 2, 3, 4, 5, 6, 7]);
+        let seven = of(EndpointOrder::ShuffledBy(7));
+        assert_eq!(of(EndpointOrder::ShuffledBy(7)), seven);
+        assert_ne!(of(EndpointOrder::ShuffledBy(8)), seven);
+        let mut sorted = seven;
+        sorted.sort_unstable();
+        assert_eq!(sorted, of(EndpointOrder::Kept));
+        // 1 in 40,320 that two are the same; ten times in a row is never.
+        assert!((0..10).any(|_| of(EndpointOrder::Shuffled) != of(EndpointOrder::Shuffled)));
+    }
+
+    #[test]
+    fn seeds_stay_what_comes_by_sync_goes_by_sync() {
+        let (set, _) = endpoints(2);
+        set.replace(&[endpoint(5), endpoint(1), endpoint(5)]);
+        assert_eq!(numbers(&set), [0, 1, 5]);
+        set.replace(&[endpoint(6)]);
+        assert_eq!(numbers(&set), [0, 1, 6]);
+        let (before, now) = set.replace(&[]);
+        assert_eq!((before.len(), now.len()), (3, 2));
+        assert_eq!(numbers(&set), [0, 1]);
+    }
+
+    #[test]
+    fn what_is_known_of_an_endpoint_survives_a_sync() {
+        let (set, now) = endpoints(2);
+        set.replace(&[endpoint(5), endpoint(6)]);
+        set.answered(&place(&set, 6));
+        set.set_leader(Some(&endpoint(5)));
+        place(&set, 1).failed(now);
+        let held = place(&set, 5);
+        set.replace(&[endpoint(6)]);
+        assert_eq!(pick(&set, &[], now), 6, "the good one");
+        assert_eq!(pick(&set, &[6, 0], now), 1, "down, and the last");
+        assert!(set.current().leader().is_none(), "gone with its endpoint");
+        // A handle from before is good for whatever an exchange does with it.
+        held.failed(now);
+        set.answered(&held);
+        assert_eq!(pick(&set, &[], now), 6);
+        set.replace(&[]);
+        assert_eq!(pick(&set, &[], now), 0);
+    }
+
+    #[test]
+    fn the_leader_is_picked_while_it_is_known_and_up() {
+        let (set, now) = endpoints(3);
+        let leader = |tried: &[Place]| set.current().pick_leader(tried, now).as_ref().map(number);
+        assert_eq!(leader(&[]), None);
+        set.set_leader(Some(&endpoint(2)));
+        assert_eq!(leader(&[]), Some(2));
+        assert_eq!(pick(&set, &[], now), 0, "reads stay where they are");
+        assert_eq!(leader(&[place(&set, 2)]), None);
+        place(&set, 2).failed(now);
+        assert_eq!(leader(&[]), None);
+        place(&set, 2).answered();
+        assert_eq!(leader(&[]), Some(2));
+        set.set_leader(Some(&endpoint(9)));
+        assert_eq!(leader(&[]), None, "not one of ours");
+    }
+
+    #[test]
+    fn with_a_new_term_the_leader_is_unknown() {
+        let (set, _) = endpoints(3);
+        set.set_leader(Some(&endpoint(2)));
+        let known = || set.current().leader().is_some();
+        set.heard_of_term(5);
+        set.heard_of_term(5);
+        set.heard_of_term(4);
+        assert!(known());
+        set.heard_of_term(6);
+        assert!(!known());
+        set.set_leader(Some(&endpoint(1)));
+        set.heard_of_term(6);
+        assert!(known());
     }
 }

@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 use etcd_transport::{TransportError, TransportErrorKind};
 use http::StatusCode;
 
-use crate::Endpoint;
+use crate::{Call, Endpoint, credentials::is_v2};
 
 /// The result of an etcd operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -123,14 +123,37 @@ impl Error {
         self.etcd_kind() == Some(EtcdErrorKind::DirectoryNotEmpty)
     }
 
-    /// The credentials are missing, wrong, or not enough.
+    /// The credentials are missing, wrong, or not enough: for etcd, or for a proxy before it.
     pub fn is_unauthorized(&self) -> bool {
-        self.etcd_kind() == Some(EtcdErrorKind::Unauthorized)
+        match self {
+            // An answer to HEAD has no body to hold an error of etcd's.
+            Self::Http(error) => error.status() == StatusCode::UNAUTHORIZED,
+            _ => self.etcd_kind() == Some(EtcdErrorKind::Unauthorized),
+        }
     }
 
     /// The events a watch asked for are no longer in the server's history (code 401).
     pub fn is_history_cleared(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::HistoryCleared)
+    }
+
+    /// The answer is from another cluster than those before: an endpoint is wrong, or the cluster was made anew. See
+    /// [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
+    pub fn is_cluster_changed(&self) -> bool {
+        self.unexpected_kind() == Some(UnexpectedKind::ClusterChanged)
+    }
+
+    /// Every endpoint answered from an older state of the store than was seen before. See
+    /// [`ClientBuilder::reject_stale_reads`](crate::ClientBuilder::reject_stale_reads).
+    pub fn is_stale_read(&self) -> bool {
+        self.unexpected_kind() == Some(UnexpectedKind::Stale)
+    }
+
+    fn unexpected_kind(&self) -> Option<UnexpectedKind> {
+        match self {
+            Self::Unexpected(error) => Some(error.0.kind),
+            _ => None,
+        }
     }
 
     /// Asking again may bring something else: nobody answered, or somebody who cannot serve at the moment.
@@ -143,6 +166,25 @@ impl Error {
                 error.status().is_server_error() || error.kind() == EtcdErrorKind::WatcherCleared
             }
             _ => false,
+        }
+    }
+
+    /// With a word on why it was not authorized. etcd's v2 says «Insufficient credentials» to all.
+    pub(crate) fn explained(self, call: &Call, has_credentials: bool) -> Self {
+        match self {
+            Self::Etcd(EtcdError(parts, None))
+                if is_v2(call.target.path()) && parts.status == StatusCode::UNAUTHORIZED =>
+            {
+                Self::Etcd(EtcdError(
+                    parts,
+                    Some(if has_credentials {
+                        "the client's user or password is wrong, or its roles do not allow this"
+                    } else {
+                        "this client shows no credentials, and guests may not do this"
+                    }),
+                ))
+            }
+            error => error,
         }
     }
 
@@ -172,7 +214,7 @@ impl fmt::Display for Site {
 /// An error in etcd's own words.
 ///
 /// Codes and messages: <https://etcd.io/docs/v2.3/errorcode/>; the status and the `cause` are as a real server sends them.
-pub struct EtcdError(Box<EtcdErrorParts>);
+pub struct EtcdError(Box<EtcdErrorParts>, Option<&'static str>);
 
 pub(crate) struct EtcdErrorParts {
     pub(crate) site: Site,
@@ -185,7 +227,7 @@ pub(crate) struct EtcdErrorParts {
 
 impl EtcdError {
     pub(crate) fn new(parts: EtcdErrorParts) -> Self {
-        Self(Box::new(parts))
+        Self(Box::new(parts), None)
     }
 
     /// What etcd said no to.
@@ -234,8 +276,8 @@ impl EtcdError {
         match self.0.code {
             // A proposal that raft gave up waiting for may still be committed.
             Some(300 | 301) => Outcome::Unknown,
-            Some(_) => Outcome::Rejected,
-            None => outcome_of_status(self.0.status),
+            // Whatever the code: a server that is at fault has not said no.
+            _ => outcome_of_status(self.0.status),
         }
     }
 }
@@ -251,6 +293,10 @@ impl fmt::Display for EtcdError {
             (Some(code), Some(index)) => write!(f, " (code {code}, index {index})"),
             (Some(code), None) => write!(f, " (code {code})"),
             (None, _) => write!(f, " (status {})", parts.status.as_u16()),
+        }?;
+        match self.1 {
+            Some(hint) => write!(f, ": {hint}"),
+            None => Ok(()),
         }
     }
 }
@@ -480,7 +526,16 @@ struct UnexpectedParts {
     what: String,
     excerpt: String,
     outcome: Outcome,
+    kind: UnexpectedKind,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What programs ask of an answer that was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnexpectedKind {
+    ClusterChanged,
+    Stale,
+    Other,
 }
 
 impl UnexpectedAnswer {
@@ -490,12 +545,18 @@ impl UnexpectedAnswer {
             what: what.into(),
             excerpt: String::new(),
             outcome,
+            kind: UnexpectedKind::Other,
             source: None,
         }))
     }
 
     pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
         self.0.excerpt = excerpt(body);
+        self
+    }
+
+    pub(crate) fn with_kind(mut self, kind: UnexpectedKind) -> Self {
+        self.0.kind = kind;
         self
     }
 

@@ -1,4 +1,8 @@
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use etcd_transport::{Body, CollectError, IdleLimit, Request, Transport, TransportError};
 use futures::future::{Either, select};
@@ -10,20 +14,29 @@ use http::{
 };
 
 use crate::{
-    Call, Error, Outcome, Reply, Result, RetryPolicy,
+    Attempt, AttemptOutcome, Call, Error, Outcome, Repeat, Reply, Result, RetryPolicy, SyncPolicy,
     credentials::Credentials,
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Place, Set},
     error::{Site, TimeoutError, TransportFailure, UnexpectedAnswer},
+    guard::{self, Guard, Refused},
+    observe::Observer,
     redirect,
     retry::Failed,
 };
 
 /// The one way from a [`Call`] to its [`Reply`]: endpoint, credentials, transport against the clock, again or not.
+///
+/// A clone shares everything but the limits. Nothing in it is locked: what changes is atomic, or replaced whole.
 #[derive(Debug)]
 pub(crate) struct Road<T> {
-    pub(crate) transport: T,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) transport: Arc<T>,
+    pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) sync: SyncPolicy,
+    pub(crate) observer: Observer,
+    /// Writes go to the leader first, where it is known.
+    pub(crate) prefer_leader: bool,
     pub(crate) retry: RetryPolicy,
     /// For one attempt, from the first byte sent to the last byte received.
     pub(crate) timeout: Duration,
@@ -31,10 +44,28 @@ pub(crate) struct Road<T> {
     pub(crate) answer_limit: usize,
 }
 
+impl<T> Clone for Road<T> {
+    fn clone(&self) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            endpoints: Arc::clone(&self.endpoints),
+            credentials: self.credentials.clone(),
+            guard: Arc::clone(&self.guard),
+            sync: self.sync.clone(),
+            observer: self.observer.clone(),
+            prefer_leader: self.prefer_leader,
+            retry: self.retry.clone(),
+            timeout: self.timeout,
+            answer_limit: self.answer_limit,
+        }
+    }
+}
+
 impl<T: Transport> Road<T> {
     /// Sends a call, again where [`RetryPolicy`] allows, and returns the answer: any status but those of a server that
     /// cannot serve at the moment, and these too once there is no attempt left.
     pub(crate) async fn exchange(&self, call: &Call) -> Result<Reply> {
+        let set = self.endpoints.current();
         let started = self.transport.now();
         let mut tried = Vec::new();
         let mut attempt = 0;
@@ -45,24 +76,51 @@ impl<T: Transport> Road<T> {
                 .retry
                 .overall
                 .saturating_sub(now.saturating_duration_since(started));
-            let index = self.endpoints.pick(&tried, now);
-            let result = self.attempt(call, index, self.timeout.min(left)).await;
+            let leader = if self.prefer_leader && call.repeat != Repeat::Always {
+                set.pick_leader(&tried, now)
+            } else {
+                None
+            };
+            let is_leader = leader.is_some();
+            let place = leader.unwrap_or_else(|| set.pick(&tried, now));
+            let result = self
+                .attempt(call, &place, &set, self.timeout.min(left))
+                .await;
+            let elapsed = self.transport.now().saturating_duration_since(now);
             let failure = match result {
                 Ok(reply) if !is_unavailable(reply.status) => {
-                    self.endpoints.answered(reply.endpoint);
+                    self.observer.tell(|| Attempt {
+                        status: Some(reply.status),
+                        endpoint: reply.place.endpoint().clone(),
+                        ..attempted(call, &place, attempt, elapsed)
+                    });
+                    if is_leader {
+                        // It was asked for being the leader, and draws no reads.
+                        reply.place.answered();
+                    } else {
+                        self.endpoints.answered(&reply.place);
+                    }
                     return Ok(self.signed(reply, attempt));
                 }
                 Ok(reply) => Failure::Unavailable(Box::new(reply)),
                 Err(failure) => failure,
             };
+            self.observer.tell(|| {
+                let (outcome, status) = AttemptOutcome::of_failure(&failure);
+                Attempt {
+                    status,
+                    outcome,
+                    ..attempted(call, &place, attempt, elapsed)
+                }
+            });
             let now = self.transport.now();
-            self.note(&failure, index, now);
+            self.note(&failure, &place, now);
             let pause = if failure.is_final() {
                 None
             } else {
                 self.retry.decide(&Failed {
                     attempt,
-                    endpoints: u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX),
+                    endpoints: u32::try_from(set.len()).unwrap_or(u32::MAX),
                     unsent: failure.is_unsent(),
                     repeat: call.repeat,
                     elapsed: now.saturating_duration_since(started),
@@ -72,11 +130,11 @@ impl<T: Transport> Road<T> {
             let Some(pause) = pause else {
                 return match failure {
                     Failure::Unavailable(reply) => Ok(self.signed(*reply, attempt)),
-                    failure => Err(failure.into_error(self.site(call, index, attempt))),
+                    failure => Err(failure.into_error(self.site(call, &place, attempt))),
                 };
             };
-            tried.push(index);
-            if tried.len() == self.endpoints.len() {
+            tried.push(place);
+            if tried.len() == set.len() {
                 tried.clear();
             }
             if !pause.is_zero() {
@@ -90,12 +148,11 @@ impl<T: Transport> Road<T> {
         &self,
         call: &Call,
         target: &PathAndQuery,
-        index: usize,
+        place: &Place,
         idle: Option<IdleLimit>,
     ) -> Result<(Parts, Body), Failure> {
-        let uri = self
-            .endpoints
-            .get(index)
+        let uri = place
+            .endpoint()
             .uri(target)
             .map_err(|error| Failure::Transport(TransportError::rejected(error)))?;
         let mut request = Request::new(Body::from(call.body.clone()));
@@ -116,22 +173,29 @@ impl<T: Transport> Road<T> {
             .send(request)
             .await
             .map_err(Failure::Transport)?;
-        Ok(response.into_parts())
+        let (head, body) = response.into_parts();
+        self.guard.accept(call, &head).map_err(Failure::Refused)?;
+        if self.prefer_leader
+            && let Some(term) = guard::term(&head.headers)
+        {
+            self.endpoints.heard_of_term(term);
+        }
+        Ok((head, body))
     }
 
     /// The whole answer whose head came from this endpoint.
     pub(crate) async fn whole(
         &self,
         call: &Call,
-        index: usize,
+        place: &Place,
         (head, body): (Parts, Body),
     ) -> Result<Reply, Failure> {
         Ok(Reply {
             status: head.status,
             body: body.collect(self.answer_limit).await?,
             headers: head.headers,
-            site: self.site(call, index, 1),
-            endpoint: index,
+            site: self.site(call, place, 1),
+            place: place.clone(),
         })
     }
 
@@ -149,34 +213,45 @@ impl<T: Transport> Road<T> {
     }
 
     /// Keeps in mind what a failure says about an endpoint.
-    pub(crate) fn note(&self, failure: &Failure, index: usize, now: std::time::Instant) {
+    pub(crate) fn note(&self, failure: &Failure, place: &Place, now: Instant) {
         if failure.is_the_endpoints() {
-            self.endpoints.failed(index, now);
+            place.failed(now);
         }
     }
 
-    pub(crate) fn site(&self, call: &Call, index: usize, attempts: u32) -> Site {
+    pub(crate) fn site(&self, call: &Call, place: &Place, attempts: u32) -> Site {
         Site {
             operation: call.operation,
-            endpoint: self.endpoints.get(index).clone(),
+            endpoint: place.endpoint().clone(),
             attempts,
         }
     }
 
     /// One attempt: one request, and those that redirects lead to.
-    async fn attempt(&self, call: &Call, index: usize, limit: Duration) -> Result<Reply, Failure> {
+    async fn attempt(
+        &self,
+        call: &Call,
+        place: &Place,
+        set: &Set,
+        limit: Duration,
+    ) -> Result<Reply, Failure> {
+        let seen = self.guard.seen_before(call);
         let follow = async {
-            let mut hops = redirect::Hops::new(call, index);
+            let mut hops = redirect::Hops::new(call, place);
             loop {
-                let head = self.head(call, hops.target(), hops.index(), None).await?;
-                let reply = self.whole(call, hops.index(), head).await?;
-                let elsewhere = hops.follow(&reply, &self.endpoints);
-                if !elsewhere.map_err(Failure::Redirect)? {
+                let head = self.head(call, hops.target(), hops.place(), None).await?;
+                let reply = self.whole(call, hops.place(), head).await?;
+                if !hops.follow(&reply, set).map_err(Failure::Redirect)? {
                     return Ok(reply);
                 }
             }
         };
-        self.within(limit, follow).await
+        let reply = self.within(limit, follow).await?;
+        if let Some(seen) = seen {
+            let checked = self.guard.accept_index(&seen, reply.status, &reply.headers);
+            checked.map_err(Failure::Refused)?;
+        }
+        Ok(reply)
     }
 
     fn signed(&self, mut reply: Reply, attempts: u32) -> Reply {
@@ -196,6 +271,8 @@ pub(crate) enum Failure {
     TooLarge(usize),
     /// A redirect that is not followed.
     Redirect(String),
+    /// An answer that is not accepted.
+    Refused(Refused),
 }
 
 impl Failure {
@@ -210,6 +287,7 @@ impl Failure {
             Self::Transport(error) => error.kind() == etcd_transport::TransportErrorKind::Rejected,
             Self::TimedOut(_) | Self::Unavailable(_) => false,
             Self::TooLarge(_) | Self::Redirect(_) => true,
+            Self::Refused(refused) => refused.is_final(),
         }
     }
 
@@ -218,6 +296,7 @@ impl Failure {
         match self {
             // 500 is raft's: every member would say it.
             Self::Unavailable(reply) => reply.status != StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Refused(refused) => refused.is_the_endpoints(),
             other => !other.is_final(),
         }
     }
@@ -237,6 +316,7 @@ impl Failure {
             Self::Redirect(what) => {
                 Error::Unexpected(UnexpectedAnswer::new(site, what, Outcome::Rejected))
             }
+            Self::Refused(refused) => Error::Unexpected(refused.into_error(site)),
         }
     }
 }
@@ -248,6 +328,18 @@ impl From<CollectError> for Failure {
             CollectError::TooLarge { limit } => Self::TooLarge(limit),
             other => Self::Transport(TransportError::interrupted(other)),
         }
+    }
+}
+
+/// An attempt that was answered, but for its status.
+fn attempted(call: &Call, place: &Place, number: u32, elapsed: Duration) -> Attempt {
+    Attempt {
+        operation: call.operation,
+        endpoint: place.endpoint().clone(),
+        number,
+        status: None,
+        elapsed,
+        outcome: AttemptOutcome::Answered,
     }
 }
 

@@ -3,30 +3,41 @@
 mod builder;
 mod client;
 mod credentials;
+mod curl;
+mod discovery;
+mod endpoint;
 mod endpoints;
 mod error;
 mod exchange;
+mod guard;
+mod observe;
 mod operation;
 mod raw;
 mod redirect;
 mod retry;
+mod secret;
 #[cfg(all(feature = "server", unix))]
 pub mod server;
 mod status;
 mod stream;
+mod sync;
 pub mod v2;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
-pub use endpoints::Endpoint;
+pub use discovery::{Discovery, DiscoveryError, Resolver, SrvRecord};
+pub use endpoint::Endpoint;
+pub use endpoints::EndpointOrder;
 pub use error::{
     Error, EtcdError, EtcdErrorKind, HttpError, InvalidInput, Outcome, Result, TimeoutError,
     TransportFailure, UnexpectedAnswer, Unsupported,
 };
+pub use observe::{Attempt, AttemptOutcome};
 pub use operation::{Call, Operation, Repeat, Reply, StreamOperation};
 pub use raw::{Payload, RawRequest};
 pub use retry::RetryPolicy;
 pub use status::{Health, ServerVersion};
+pub use sync::{RefusedAddress, SyncPolicy, Synced};
 
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]

@@ -1,10 +1,13 @@
+use std::fmt;
+
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Client, Error, Outcome, Result,
+    Client, Endpoint, Error, Outcome, Result, curl,
+    endpoints::Place,
     error::{EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
     transport::Transport,
 };
@@ -30,6 +33,12 @@ pub trait Operation: sealed::Sealed + Send + Sync {
     /// # Errors
     /// What etcd said no with; or [`Error::Unexpected`](crate::Error::Unexpected) where the answer has no meaning.
     fn decode(&self, reply: Reply) -> Result<Self::Output>;
+
+    /// The cluster that the answer's own words say it is from, as those of v3 do in their `header`.
+    #[doc(hidden)]
+    fn cluster_id(_: &Self::Output) -> Option<u64> {
+        None
+    }
 }
 
 /// An operation whose answers keep coming. [`Client::open`] starts it; dropping the stream ends it.
@@ -61,7 +70,7 @@ pub enum Repeat {
 }
 
 /// A request to an etcd, without endpoint and credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     pub(crate) operation: &'static str,
     pub(crate) method: Method,
@@ -132,6 +141,24 @@ impl Call {
     pub fn repeat(&self) -> Repeat {
         self.repeat
     }
+
+    /// The request as a command for `sh` with curl, without credentials. See [`Client::to_curl`].
+    pub fn to_curl(&self, endpoint: &Endpoint) -> String {
+        curl::command(self, endpoint, false)
+    }
+}
+
+/// Says how long the body is, and not what is in it: it may hold a secret.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("operation", &self.operation)
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("repeat", &self.repeat)
+            .finish_non_exhaustive()
+    }
 }
 
 fn parse_target(operation: &'static str, target: String) -> Result<PathAndQuery> {
@@ -147,7 +174,7 @@ pub struct Reply {
     pub(crate) body: Bytes,
     pub(crate) site: Site,
     /// Which of the client's endpoints answered.
-    pub(crate) endpoint: usize,
+    pub(crate) place: Place,
 }
 
 impl Reply {
@@ -228,11 +255,11 @@ impl Reply {
 
     /// An answer without a meaning: what was wrong with it, and how it begins.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
-        // A redirect was not carried out; a success was, whatever its body says.
-        let outcome = if self.status.is_redirection() {
-            Outcome::Rejected
-        } else {
-            Outcome::Unknown
+        // These redirects were not carried out. A success was, whatever its body says; so may have been what goes on
+        // elsewhere with another method (303).
+        let outcome = match self.status.as_u16() {
+            301 | 302 | 307 | 308 => Outcome::Rejected,
+            _ => Outcome::Unknown,
         };
         UnexpectedAnswer::new(self.site.clone(), what, outcome).with_body(&self.body)
     }

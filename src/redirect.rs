@@ -2,7 +2,10 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method, Uri, header::LOCATION, uri::PathAndQuery};
 
-use crate::{Call, Reply, endpoints::Endpoints};
+use crate::{
+    Call, Reply,
+    endpoints::{Place, Set},
+};
 
 const MAX_HOPS: u32 = 3;
 
@@ -14,16 +17,16 @@ const MAX_HOPS: u32 = 3;
 pub(crate) struct Hops<'a> {
     call: &'a Call,
     target: Cow<'a, PathAndQuery>,
-    index: usize,
+    place: Place,
     count: u32,
 }
 
 impl<'a> Hops<'a> {
-    pub(crate) fn new(call: &'a Call, index: usize) -> Self {
+    pub(crate) fn new(call: &'a Call, place: &Place) -> Self {
         Self {
             call,
             target: Cow::Borrowed(&call.target),
-            index,
+            place: place.clone(),
             count: 0,
         }
     }
@@ -32,12 +35,12 @@ impl<'a> Hops<'a> {
         &self.target
     }
 
-    pub(crate) fn index(&self) -> usize {
-        self.index
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Whether `reply` sends the call elsewhere; this is where, then. An error says where to, and why not.
-    pub(crate) fn follow(&mut self, reply: &Reply, endpoints: &Endpoints) -> Result<bool, String> {
+    pub(crate) fn follow(&mut self, reply: &Reply, set: &Set) -> Result<bool, String> {
         let keeps_method = match reply.status.as_u16() {
             301 | 302 => false,
             307 | 308 => true,
@@ -52,22 +55,22 @@ impl<'a> Hops<'a> {
         if self.count == MAX_HOPS {
             return refuse("one redirect too many");
         }
-        let Some((index, target)) = self.resolve(&location, endpoints) else {
+        let Some((place, target)) = self.resolve(&location, set) else {
             return refuse("which is none of the client's endpoints");
         };
         if api(target.path()) != api(self.call.target.path()) || !is_clean(target.path()) {
             return refuse("which is outside the API of the call");
         }
         self.count += 1;
-        self.index = index;
+        self.place = place;
         self.target = Cow::Owned(target);
         Ok(true)
     }
 
     /// The endpoint and the target there that a `Location` names.
-    fn resolve(&self, location: &str, endpoints: &Endpoints) -> Option<(usize, PathAndQuery)> {
+    fn resolve(&self, location: &str, set: &Set) -> Option<(Place, PathAndQuery)> {
         if location.starts_with('/') && !location.starts_with("//") {
-            let here = endpoints.get(self.index);
+            let here = self.place.endpoint();
             let absolute = here.uri(&location.parse().ok()?).ok()?;
             // A relative location counts from the host, not from the endpoint's base path.
             let at_host = Uri::builder()
@@ -76,13 +79,11 @@ impl<'a> Hops<'a> {
                 .path_and_query(location)
                 .build()
                 .ok()?;
-            return Some((self.index, here.target_of(&at_host)?));
+            return Some((self.place.clone(), here.target_of(&at_host)?));
         }
         let uri: Uri = location.parse().ok()?;
-        endpoints
-            .iter()
-            .enumerate()
-            .find_map(|(index, endpoint)| Some((index, endpoint.target_of(&uri)?)))
+        set.iter()
+            .find_map(|place| Some((place.clone(), place.endpoint().target_of(&uri)?)))
     }
 }
 
@@ -108,40 +109,58 @@ fn is_clean(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::{sync::Arc, time::Instant};
 
     use http::StatusCode;
 
     use super::*;
-    use crate::{Repeat, error::Site};
+    use crate::{EndpointOrder, Repeat, endpoints::Endpoints, error::Site};
 
-    fn follow(method: Method, status: u16, location: &str) -> Result<(usize, String), String> {
-        let endpoints = ["http://a:1", "http://b:2/etcd"].map(|text| text.parse().unwrap());
-        let endpoints = Endpoints::new(endpoints.to_vec(), Instant::now()).unwrap();
-        let call = Call::new("test", method, "/v2/keys/k".to_owned(), Repeat::Always).unwrap();
-        let reply = Reply {
+    fn set(endpoints: &[&str]) -> Arc<Set> {
+        let endpoints = endpoints.iter().map(|text| text.parse().unwrap()).collect();
+        let endpoints = Endpoints::new(endpoints, EndpointOrder::Kept, Instant::now());
+        endpoints.unwrap().current()
+    }
+
+    fn call(method: Method) -> Call {
+        Call::new("test", method, "/v2/keys/k".to_owned(), Repeat::Always).unwrap()
+    }
+
+    /// A redirect by the first endpoint of a set.
+    fn reply(set: &Set, status: u16, location: &str) -> Reply {
+        let place = set.iter().next().unwrap().clone();
+        Reply {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]),
             body: bytes::Bytes::new(),
             site: Site {
                 operation: "test",
-                endpoint: endpoints.get(0).clone(),
+                endpoint: place.endpoint().clone(),
                 attempts: 1,
             },
-            endpoint: 0,
-        };
-        let mut hops = Hops::new(&call, 0);
-        hops.follow(&reply, &endpoints)?;
-        Ok((hops.index(), hops.target().to_string()))
+            place,
+        }
+    }
+
+    fn follow(method: Method, status: u16, location: &str) -> Result<(String, String), String> {
+        let set = set(&["http://a:1", "http://b:2/etcd"]);
+        let call = call(method);
+        let reply = reply(&set, status, location);
+        let mut hops = Hops::new(&call, &reply.place);
+        hops.follow(&reply, &set)?;
+        Ok((
+            hops.place().endpoint().to_string(),
+            hops.target().to_string(),
+        ))
     }
 
     #[test]
     fn a_read_follows_within_the_endpoints_and_the_api() {
         for status in [301, 302, 307, 308] {
             let same = follow(Method::GET, status, "/v2/keys/x?a=b").unwrap();
-            assert_eq!(same, (0, "/v2/keys/x?a=b".to_owned()));
+            assert_eq!(same, ("http://a:1".into(), "/v2/keys/x?a=b".into()));
             let other = follow(Method::GET, status, "http://b:2/etcd/v2/keys/x").unwrap();
-            assert_eq!(other, (1, "/v2/keys/x".to_owned()));
+            assert_eq!(other, ("http://b:2/etcd".into(), "/v2/keys/x".into()));
         }
     }
 
@@ -195,24 +214,13 @@ mod tests {
 
     #[test]
     fn the_fourth_redirect_is_one_too_many() {
-        let endpoint = "http://a:1".parse().unwrap();
-        let endpoints = Endpoints::new(vec![endpoint], Instant::now()).unwrap();
-        let call = Call::new("test", Method::GET, "/v2/keys/k".to_owned(), Repeat::Always).unwrap();
-        let reply = Reply {
-            status: StatusCode::TEMPORARY_REDIRECT,
-            headers: HeaderMap::from_iter([(LOCATION, "/v2/keys/k".parse().unwrap())]),
-            body: bytes::Bytes::new(),
-            site: Site {
-                operation: "test",
-                endpoint: endpoints.get(0).clone(),
-                attempts: 1,
-            },
-            endpoint: 0,
-        };
-        let mut hops = Hops::new(&call, 0);
+        let set = set(&["http://a:1"]);
+        let call = call(Method::GET);
+        let reply = reply(&set, 307, "/v2/keys/k");
+        let mut hops = Hops::new(&call, &reply.place);
         for _ in 0..MAX_HOPS {
-            assert!(hops.follow(&reply, &endpoints).unwrap());
+            assert!(hops.follow(&reply, &set).unwrap());
         }
-        assert!(hops.follow(&reply, &endpoints).is_err());
+        assert!(hops.follow(&reply, &set).is_err());
     }
 }

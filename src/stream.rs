@@ -6,7 +6,8 @@ use futures::future::{Either, select};
 use http::HeaderMap;
 
 use crate::{
-    Call, Reply,
+    Attempt, AttemptOutcome, Call, Reply,
+    endpoints::Place,
     exchange::{Failure, Road},
 };
 
@@ -30,11 +31,33 @@ impl<T: Transport> Road<T> {
     pub(crate) async fn poll(
         &self,
         call: &Call,
-        index: usize,
+        place: &Place,
         age: Duration,
     ) -> Result<Polled, Failure> {
         let started = self.transport.now();
-        let head = pin!(self.head(call, &call.target, index, Some(IdleLimit(age + SETTLED))));
+        let polled = self.poll_once(call, place, age).await;
+        self.observer.tell(|| {
+            let (outcome, status) = AttemptOutcome::of_poll(&polled);
+            Attempt {
+                operation: call.operation,
+                endpoint: place.endpoint().clone(),
+                number: 1,
+                status,
+                elapsed: self.transport.now().saturating_duration_since(started),
+                outcome,
+            }
+        });
+        polled
+    }
+
+    async fn poll_once(
+        &self,
+        call: &Call,
+        place: &Place,
+        age: Duration,
+    ) -> Result<Polled, Failure> {
+        let started = self.transport.now();
+        let head = pin!(self.head(call, &call.target, place, Some(IdleLimit(age + SETTLED))));
         let (head, mut body) = match select(head, self.transport.sleep(age)).await {
             Either::Left((head, _)) => head?,
             Either::Right(((), _)) => return Ok(Polled::Quiet(None)),
@@ -65,8 +88,8 @@ impl<T: Transport> Road<T> {
             status: head.status,
             headers: head.headers,
             body: join(first, rest),
-            site: self.site(call, index, 1),
-            endpoint: index,
+            site: self.site(call, place, 1),
+            place: place.clone(),
         }))
     }
 }

@@ -8,16 +8,18 @@ use super::{
     CreateInOrder, CreateRole, CreateUser, Delete, DeleteDir, DeleteRole, DeleteUser, DisableAuth,
     EnableAuth, Event, Exists, Get, GetAuthStatus, GetLeader, GetLeaderStats, GetRole,
     GetSelfStats, GetStoreStats, GetUser, GrantPermissions, GrantRoles, LeaderStats, ListMachines,
-    ListMembers, ListRoles, ListUsers, Member, Permissions, Refresh, RemoveMember,
+    ListMembers, ListRoles, ListUsers, Member, Once, Permissions, Refresh, RemoveMember,
     RevokePermissions, RevokeRoles, Role, SelfStats, Set, SetDir, StoreStats, Update, UpdateDir,
-    UpdateMember, User, UserDetails, Watch, watch,
+    UpdateMember, User, UserDetails, Watch, once, watch,
 };
-use crate::{Client, Result};
+use crate::{Client, Result, StreamOperation, observe::trace};
 
 /// The v2 API of a [`Client`]: a short form of every operation.
 ///
 /// Each sends the operation that it names, with its defaults, and fails as that documents. For options, send the
 /// operation itself: `client.send(Get::new("/dir").sorted(true))`.
+///
+/// Its futures borrow the client alone, so they can be kept, joined and raced.
 #[derive(Debug)]
 pub struct V2<'a, T> {
     client: &'a Client<T>,
@@ -28,6 +30,14 @@ impl<'a, T: Transport> V2<'a, T> {
         Self { client }
     }
 }
+
+impl<T> Clone for V2<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for V2<'_, T> {}
 
 /// Declares methods that send an operation made of their arguments.
 macro_rules! short_forms {
@@ -40,7 +50,7 @@ macro_rules! short_forms {
             ///
             /// # Errors
             /// As the operation documents; see [`Error`](crate::Error).
-            pub async fn $method(&self, $($argument: $type),*) -> Result<$output> {
+            pub async fn $method(self, $($argument: $type),*) -> Result<$output> {
                 self.client.send($operation).await
             }
         )+
@@ -107,22 +117,57 @@ impl<T: Transport> V2<'_, T> {
             CompareAndDelete::new(key, condition);
     }
 
+    /// Carries out a write exactly once, or says that it cannot know: where an answer is lost, it reads the store to see
+    /// whether the write is there, and sends it again where that is safe. See [`Once`] for what it must store, and
+    /// for what is promised.
+    ///
+    /// Answers the write's own event; where that was lost, the reading ([`Action::Get`](super::Action::Get)) that found
+    /// the write in the store, or the event that the history has of it.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, Outcome, transport::Transport};
+    /// use etcd_http::v2::{CompareAndSwap, Condition};
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>, unique: &str) -> Result<(), Error> {
+    /// let stock = client.v2().get("/stock").await?.node;
+    /// let swap = CompareAndSwap::new(
+    ///     "/stock",
+    ///     format!("41 {unique}"), // 41 alone could be anybody's
+    ///     Condition::index_is(stock.modified_index),
+    /// );
+    /// match client.v2().once(swap).await {
+    ///     Ok(_) => println!("taken, once"),
+    ///     Err(error) if error.outcome() == Outcome::Unknown => println!("at most once: {error}"),
+    ///     Err(error) => println!("not taken: {error}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As the operation documents; [`Error::Invalid`](crate::Error::Invalid) for what could not be recognised: an empty
+    /// value, or a swap that compares without an index.
+    pub async fn once<W: Once>(&self, write: W) -> Result<Event> {
+        once::once(self.client, &write).await
+    }
+
     /// Waits for the next thing that happens to a key: [`Watch`], once. Drop the future to wait no longer.
     ///
     /// # Errors
     /// As the operation documents; see [`Error`](crate::Error).
-    pub async fn wait(&self, key: impl Into<String>) -> Result<Event> {
-        watch::once(self.client, Watch::new(key)).await
+    pub async fn wait(self, key: impl Into<String>) -> Result<Event> {
+        let watch = watch::once(self.client, Watch::new(key));
+        trace::future(Watch::NAME, watch).await
     }
 
     /// What happens to a key from now on: [`Watch`].
     #[doc(alias = "watchloop")]
-    pub fn watch(&self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+    pub fn watch(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key))
     }
 
     /// What happens to a key and all that is below it from now on: [`Watch`], recursive.
-    pub fn watch_tree(&self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+    pub fn watch_tree(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key).recursive(true))
     }
 }

@@ -10,6 +10,7 @@ mod handle;
 mod keys;
 mod members;
 mod node;
+mod once;
 mod pace;
 mod stats;
 mod ttl;
@@ -33,6 +34,7 @@ pub use members::{
     AddMember, GetLeader, ListMachines, ListMembers, Member, RemoveMember, UpdateMember,
 };
 pub use node::Node;
+pub use once::Once;
 pub use stats::{
     Counts, FollowerStats, GetLeaderStats, GetSelfStats, GetStoreStats, Latency, LeaderInfo,
     LeaderStats, SelfStats, StoreStats,

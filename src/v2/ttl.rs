@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
-/// With more seconds than this, etcd's arithmetic overflows, and it stores the key without a TTL, in silence.
-const MAX_SECONDS: u64 = 9_200_000_000;
+/// etcd keeps the end of a key's time as nanoseconds since 1970 in 64 bits, which is until 2262. Later than that, a set
+/// stores the key without a TTL, in silence, and an update makes it expire at once. From 2072 on this is too much.
+const MAX_SECONDS: u64 = 6_000_000_000;
 
 /// How long a key is to live, as a form field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ mod tests {
     fn whole_seconds_from_zero_to_the_limit_are_sent() {
         let field = |seconds| Ttl::After(Duration::from_secs(seconds)).field("t").unwrap();
         assert_eq!(field(0).as_deref(), Some("0"));
-        assert_eq!(field(MAX_SECONDS).as_deref(), Some("9200000000"));
+        assert_eq!(field(MAX_SECONDS).as_deref(), Some("6000000000"));
         assert_eq!(Ttl::None.field("t").unwrap(), None);
     }
 
@@ -56,7 +57,7 @@ mod tests {
             ),
             (
                 Duration::from_secs(MAX_SECONDS + 1),
-                "t: a TTL of 9200000001 s: etcd can count to 9200000000; \
+                "t: a TTL of 6000000001 s: etcd can count to 6000000000; \
                  a key without a TTL stays for ever",
             ),
         ] {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Call, Client, Error, Operation, Outcome, Repeat, Reply, Result, StreamOperation,
-    error::UnexpectedAnswer, stream::Polled,
+    endpoints::Place, error::UnexpectedAnswer, stream::Polled,
 };
 
 /// After so many polls in a row a server whose index is behind what was seen before is not just late.
@@ -37,7 +37,7 @@ pub(super) struct Watcher<T> {
     next: Option<u64>,
     pace: Pace,
     /// The store's index as it was just before the next poll, and the endpoint that said so.
-    probe: Option<(u64, usize)>,
+    probe: Option<(u64, Place)>,
     /// The last poll ended without a head: only a probe can tell whether the server lives.
     needs_probe: bool,
     /// Since when every attempt has failed, and how often.
@@ -85,20 +85,22 @@ impl<T: Transport> Watcher<T> {
             }
             let call = self.call(next)?;
             let road = self.client.road();
-            let probe = self.probe.take();
-            let index = match probe {
-                Some((_, index)) => index,
-                None => road.endpoints.pick(&[], road.transport.now()),
+            let (at, place) = match self.probe.take() {
+                Some((at, place)) => (Some(at), place),
+                None => {
+                    let set = road.endpoints.current();
+                    (None, set.pick(&[], road.transport.now()))
+                }
             };
-            match road.poll(&call, index, self.pace.age()).await {
+            match road.poll(&call, &place, self.pace.age()).await {
                 Ok(Polled::Quiet(head)) => {
                     let head = head.and_then(|headers| ClusterInfo::of(&headers).etcd_index);
                     self.needs_probe = head.is_none();
                     if head.is_some() {
-                        self.recovered(index);
+                        self.recovered(&place);
                     }
-                    if let Some(at) = head.or(probe.map(|(at, _)| at)) {
-                        self.quiet_since(next, at, index)?;
+                    if let Some(at) = head.or(at) {
+                        self.quiet_since(next, at, &place)?;
                     }
                 }
                 Ok(Polled::Answer(reply)) => {
@@ -107,8 +109,8 @@ impl<T: Transport> Watcher<T> {
                     }
                 }
                 Err(failure) => {
-                    road.note(&failure, index, road.transport.now());
-                    self.survive(failure.into_error(road.site(&call, index, 1)))
+                    road.note(&failure, &place, road.transport.now());
+                    self.survive(failure.into_error(road.site(&call, &place, 1)))
                         .await?;
                 }
             }
@@ -117,7 +119,7 @@ impl<T: Transport> Watcher<T> {
 
     /// The meaning of a whole answer: an update to deliver, or nothing that concerns this watch.
     async fn answer(&mut self, next: u64, reply: Reply) -> Result<Option<WatchUpdate>> {
-        let endpoint = reply.endpoint;
+        let place = reply.place.clone();
         if reply.status.is_success() && reply.body.trim_ascii().is_empty() {
             // The server closed the poll without an event, as it may at any time.
             let empty = Error::Unexpected(reply.unexpected("the answer is empty"));
@@ -127,7 +129,7 @@ impl<T: Transport> Watcher<T> {
         let site = reply.site.clone();
         match event::decode(reply) {
             Ok(event) if event.index() >= next => {
-                self.recovered(endpoint);
+                self.recovered(&place);
                 self.next = Some(event.index() + 1);
                 Ok(self.concerns(&event).then_some(WatchUpdate::Event(event)))
             }
@@ -137,10 +139,11 @@ impl<T: Transport> Watcher<T> {
                 Err(Error::Unexpected(answer))
             }
             Err(error) if error.is_history_cleared() => {
-                self.recovered(endpoint);
+                self.recovered(&place);
                 self.cleared(next, error).await
             }
             Err(error) => {
+                let error = self.client.explain(&self.call(next)?, error);
                 self.survive(error).await?;
                 Ok(None)
             }
@@ -189,7 +192,7 @@ impl<T: Transport> Watcher<T> {
 
     /// A poll for `next`, registered when the store's index was `at` or later, brought nothing: so nothing up to `at`
     /// concerns the key, and history need not reach back further.
-    fn quiet_since(&mut self, next: u64, at: u64, endpoint: usize) -> Result<()> {
+    fn quiet_since(&mut self, next: u64, at: u64, place: &Place) -> Result<()> {
         let road = self.client.road();
         self.pace.observe(at, road.transport.now());
         if at + 1 >= next {
@@ -206,7 +209,7 @@ impl<T: Transport> Watcher<T> {
             "the server's index is {at}, and this watch has seen {}: was its data restored from a backup?",
             next - 1
         );
-        let site = road.site(&self.call(next)?, endpoint, self.behind);
+        let site = road.site(&self.call(next)?, place, self.behind);
         let answer = UnexpectedAnswer::new(site, what, Outcome::Unknown);
         Err(Error::Unexpected(answer))
     }
@@ -221,7 +224,7 @@ impl<T: Transport> Watcher<T> {
         // Not found is found out by the store too, and has its index; what was refused before has 0, or none.
         match ClusterInfo::of(&reply.headers).etcd_index {
             Some(index) if index > 0 && reply.is_json() => {
-                self.probe = Some((index, reply.endpoint));
+                self.probe = Some((index, reply.place.clone()));
                 Ok(index)
             }
             _ => {
@@ -229,7 +232,7 @@ impl<T: Transport> Watcher<T> {
                 let event = self.client.send(Get::new(&self.watch.key)).await?;
                 match event.cluster.etcd_index {
                     Some(index) => {
-                        self.probe = Some((index, reply.endpoint));
+                        self.probe = Some((index, reply.place.clone()));
                         Ok(index)
                     }
                     None => Err(Error::Unexpected(
@@ -263,8 +266,8 @@ impl<T: Transport> Watcher<T> {
         Ok(())
     }
 
-    fn recovered(&mut self, endpoint: usize) {
-        self.client.road().endpoints.answered(endpoint);
+    fn recovered(&mut self, place: &Place) {
+        self.client.road().endpoints.answered(place);
         self.outage = None;
     }
 

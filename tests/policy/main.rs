@@ -1,5 +1,18 @@
 //! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
 
+#[cfg(feature = "tracing")]
+mod deadlines;
+mod endpoints;
+mod guard;
+mod ledger;
+mod limits;
+mod once;
+mod outcome;
 mod retry;
 mod script;
+mod secrets;
+mod seeing;
+#[cfg(feature = "tracing")]
+mod spans;
+mod sync;
 mod watch;

@@ -2,7 +2,10 @@ use std::{
     collections::VecDeque,
     future::pending,
     pin::Pin,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -22,6 +25,7 @@ pub(crate) struct Script {
     seen: Mutex<Vec<String>>,
     epoch: Instant,
     slept: Mutex<Vec<Duration>>,
+    halted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) enum Step {
     Reject,
     /// Neither an answer nor an end.
     Silence,
+    /// As silence, and time stands still until the next request.
+    Halt,
 }
 
 /// What comes after a head.
@@ -55,6 +61,7 @@ impl Script {
             seen: Mutex::default(),
             epoch: Instant::now(),
             slept: Mutex::default(),
+            halted: AtomicBool::new(false),
         }
     }
 
@@ -88,6 +95,7 @@ impl Transport for Script {
         let long_poll = target.as_str().contains("wait=true");
         assert_eq!(request.extensions().get::<IdleLimit>().is_some(), long_poll);
         let step = self.steps.lock().unwrap().pop_front();
+        self.halted.store(matches!(step, Some(Step::Halt)), Relaxed);
         match step.unwrap_or_else(|| panic!("no step left for {line}")) {
             Step::Answer(status, headers, ending) => {
                 let mut response = Response::new(match ending {
@@ -104,11 +112,14 @@ impl Transport for Script {
             Step::Refuse => Err(TransportError::connect("connection refused")),
             Step::Break => Err(TransportError::interrupted("connection reset")),
             Step::Reject => Err(TransportError::rejected("no such scheme")),
-            Step::Silence => pending().await,
+            Step::Silence | Step::Halt => pending().await,
         }
     }
 
     async fn sleep(&self, duration: Duration) {
+        if self.halted.load(Relaxed) {
+            pending::<()>().await;
+        }
         self.slept.lock().unwrap().push(duration);
     }
 
@@ -160,4 +171,30 @@ pub(crate) fn open(index: u64) -> Step {
 pub(crate) fn etcd_error(status: u16, code: u32, index: u64) -> Step {
     let body = format!(r#"{{"errorCode":{code},"message":"m","cause":"c","index":{index}}}"#);
     keys(status, index, body)
+}
+
+/// An answer of the keys API with these headers, too.
+pub(crate) fn with_headers(step: Step, more: &[(&'static str, &str)]) -> Step {
+    match step {
+        Step::Answer(status, mut headers, ending) => {
+            headers.extend(
+                more.iter()
+                    .map(|(name, value)| (*name, (*value).to_owned())),
+            );
+            Step::Answer(status, headers, ending)
+        }
+        other => panic!("{other:?} has no headers"),
+    }
+}
+
+/// A list of members, each with these client URLs.
+pub(crate) fn members(urls: &[&[&str]]) -> Step {
+    let members = urls.iter().enumerate();
+    let members: Vec<_> = members.map(|(id, urls)| member(id, urls)).collect();
+    keys(200, 0, format!(r#"{{"members":[{}]}}"#, members.join(",")))
+}
+
+/// One member, as it is listed, and as the answer to who leads.
+pub(crate) fn member(id: usize, urls: &[&str]) -> String {
+    format!(r#"{{"id":"{id}","name":"m{id}","peerURLs":[],"clientURLs":{urls:?}}}"#)
 }

@@ -9,6 +9,8 @@ pub struct Limits {
     pub(crate) frees_dropped_within: Duration,
     pub(crate) reuses_with_body: bool,
     pub(crate) reuses_without_body: bool,
+    pub(crate) reuses_for_reads: bool,
+    pub(crate) resends_reads: bool,
     pub(crate) refuses_odd_headers: bool,
     pub(crate) takes_a_cut_head: bool,
     pub(crate) joins_trailers: bool,
@@ -24,6 +26,8 @@ impl Limits {
             frees_dropped_within: Duration::from_secs(2),
             reuses_with_body: true,
             reuses_without_body: true,
+            reuses_for_reads: true,
+            resends_reads: false,
             refuses_odd_headers: false,
             takes_a_cut_head: false,
             joins_trailers: false,
@@ -45,8 +49,9 @@ impl Limits {
         self
     }
 
-    /// Requests without a body travel on a connection of their own, which is closed after the answer.
-    pub const fn fresh_connections_without_body(mut self) -> Self {
+    /// Requests without a body, `GET` and `HEAD` aside, travel on a connection of their own, which is closed after the
+    /// answer.
+    pub const fn fresh_connections_for_writes_without_body(mut self) -> Self {
         self.reuses_without_body = false;
         self
     }
@@ -54,7 +59,14 @@ impl Limits {
     /// Every request travels on a connection of its own, which is closed after the answer.
     pub const fn fresh_connections(mut self) -> Self {
         self.reuses_with_body = false;
-        self.fresh_connections_without_body()
+        self.reuses_for_reads = false;
+        self.fresh_connections_for_writes_without_body()
+    }
+
+    /// A `GET` or `HEAD` that dies with a kept connection, without a byte of an answer, is sent again by the HTTP stack.
+    pub const fn resends_reads(mut self) -> Self {
+        self.resends_reads = true;
+        self
     }
 
     /// A header value beyond visible ASCII is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)),

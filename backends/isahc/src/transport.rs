@@ -1,11 +1,13 @@
 use std::{
+    error::Error as _,
     fmt,
     time::{Duration, Instant},
 };
 
 use async_io::Timer;
 use etcd_transport::{
-    Request, Response, Transport, TransportError, TransportErrorKind, async_trait, http::Version,
+    Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
+    http::{Method, Version},
 };
 use isahc::{
     HttpClient,
@@ -29,9 +31,10 @@ pub struct IsahcTransport {
 }
 
 struct Clients {
-    /// For requests with a body, which libcurl cannot send twice: it cannot read the body twice.
+    /// For requests with a body, which libcurl cannot send twice: it cannot read the body twice. And for reads, which do no
+    /// harm when they are sent twice.
     keeping: HttpClient,
-    /// For requests without one: libcurl sends those once more by itself when a connection that it kept dies.
+    /// For writes without a body: libcurl sends those once more by itself when a connection that it kept dies.
     closing: HttpClient,
 }
 
@@ -42,7 +45,8 @@ impl IsahcTransport {
     /// from the environment either. Settings that would break the contract are decided for each request and cannot be
     /// configured: redirects, decompression, `Expect: 100-continue`, the version of HTTP and the low-speed limit.
     ///
-    /// `configure` is called once for each of the two clients.
+    /// `configure` is called once for each of the two clients. It must not dial a Unix socket: a timeout there would
+    /// pass for one that came before the connection.
     ///
     /// # Errors
     /// When isahc cannot build a client. [`Default`] takes that as it is, and refuses each request with the reason.
@@ -101,7 +105,8 @@ impl Transport for IsahcTransport {
             .map_err(|error| TransportError::rejected(error.clone()))?;
         let http2 = request.version() == Version::HTTP_2;
         let request = request::outgoing(request, self.idle_limit)?;
-        let client = if request.body().is_empty() {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let client = if request.body().is_empty() && !is_read {
             &clients.closing
         } else {
             &clients.keeping
@@ -142,6 +147,9 @@ fn send_error(error: Error) -> TransportError {
         | ErrorKind::BadServerCertificate => TransportErrorKind::Connect,
         // Once libcurl has connected it says to whom; a timeout after that may be the server's.
         ErrorKind::Timeout if error.remote_addr().is_none() => TransportErrorKind::Connect,
+        ErrorKind::ProtocolViolation if is_https_without_tls(&error) => {
+            TransportErrorKind::Rejected
+        }
         ErrorKind::BadClientCertificate
         | ErrorKind::ClientInitialization
         | ErrorKind::InvalidRequest
@@ -150,4 +158,10 @@ fn send_error(error: Error) -> TransportError {
         _ => TransportErrorKind::Interrupted,
     };
     TransportError::new(kind, error)
+}
+
+/// isahc has one kind for what libcurl was built without and for what a server did wrong.
+fn is_https_without_tls(error: &Error) -> bool {
+    let said = error.source().map(ToString::to_string);
+    error.remote_addr().is_none() && said.is_some_and(|said| said.contains("Unsupported protocol"))
 }

@@ -20,7 +20,8 @@ pub type Response = http::Response<Body>;
 ///
 /// - **A status is an answer.** Every status, 404 and 503 alike, is `Ok`. `Err` means that there is no response.
 /// - **One call, one request.** No retry, not even of a request that died with a reused connection; no redirect is
-///   followed, nothing is cached, decompressed or added to the body. Policy lives in the client, once.
+///   followed, nothing is cached, decompressed or added to the body. Policy lives in the client, once. A backend whose HTTP
+///   stack sends a `GET` or `HEAD` again in that one case, and cannot be told not to, says so in its documentation.
 /// - **The head does not wait for the body.** `send` resolves when the head has arrived. A backend whose HTTP stack
 ///   cannot do this may resolve with the first byte of the body (or its end), and says so in its documentation.
 /// - **The body is a stream** of data frames that may end in trailers, in both directions. A body that ends before its

@@ -105,6 +105,16 @@ impl CompareAndSwap {
         self.write.ttl = Ttl::After(ttl);
         self
     }
+
+    /// What [`V2::once`](crate::v2::V2::once) looks for: the key, and the value.
+    pub(in crate::v2) fn key_and_value(&self) -> (&str, &str) {
+        self.write.key_and_value()
+    }
+
+    /// The index that the file is to have, where one was given.
+    pub(in crate::v2) fn index(&self) -> Option<u64> {
+        self.condition.index
+    }
 }
 
 impl Sealed for CompareAndSwap {}

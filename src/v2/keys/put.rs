@@ -39,6 +39,10 @@ impl Write {
         }
     }
 
+    pub(super) fn key_and_value(&self) -> (&str, &str) {
+        (&self.key, self.value.as_deref().unwrap_or_default())
+    }
+
     /// The call; `previous` is what the value must have been.
     pub(super) fn call(
         &self,
@@ -88,7 +92,7 @@ macro_rules! write_operation {
                 Self($write)
             }
 
-            /// The key is deleted by the server when this time is over: whole seconds, from 0 to 9.2 × 10⁹, by the
+            /// The key is deleted by the server when this time is over: whole seconds, from 0 to 6 × 10⁹, by the
             /// server's clock and up to half a second late. Without a TTL the key stays, and one that it had is gone.
             pub fn ttl(mut self, ttl: Duration) -> Self {
                 self.0.ttl = Ttl::After(ttl);
@@ -236,6 +240,20 @@ impl Operation for Refresh {
 
     fn decode(&self, reply: Reply) -> Result<Event> {
         event::decode(reply)
+    }
+}
+
+impl Create {
+    /// What [`V2::once`](crate::v2::V2::once) looks for: the key, and the value.
+    pub(in crate::v2) fn key_and_value(&self) -> (&str, &str) {
+        self.0.key_and_value()
+    }
+}
+
+impl CreateInOrder {
+    /// What [`V2::once`](crate::v2::V2::once) looks for: the directory, and the value.
+    pub(in crate::v2) fn dir_and_value(&self) -> (&str, &str) {
+        self.0.key_and_value()
     }
 }
 

@@ -1,0 +1,116 @@
+//! What the contract leaves open, and this transport settles.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use etcd_transport::{
+    Body, IdleLimit, Request, Transport, TransportError, TransportErrorKind,
+    bytes::Bytes,
+    http::{Method, Uri},
+    http_body::{self, Frame},
+};
+use etcd_transport_conformance::{Deaf, Server};
+use etcd_transport_isahc::IsahcTransport;
+use futures::executor::block_on;
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+fn put(uri: Uri, body: impl Into<Body>) -> Request {
+    let mut request = Request::new(body.into());
+    *request.uri_mut() = uri;
+    *request.method_mut() = Method::PUT;
+    request
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_in_time_is_a_connect_error() {
+    let deaf = Deaf::start();
+    let start = Instant::now();
+    let sent = block_on(IsahcTransport::default().send(put(deaf.uri(), "value=1")));
+    let error = sent.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Connect, "{error:?}");
+    assert!(start.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn a_silent_exchange_ends_as_an_interruption_after_its_idle_limit() {
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        connection.wait_until_closed()
+    });
+    let mut request = put(server.uri("/"), "value=1");
+    let limit = IdleLimit(Duration::from_secs(1));
+    request.extensions_mut().insert(limit);
+    let start = Instant::now();
+    let error = block_on(IsahcTransport::default().send(request)).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
+    assert!(start.elapsed() >= limit.0);
+}
+
+#[test]
+fn a_panic_in_a_streamed_body_fails_that_request_alone() {
+    struct Panics;
+
+    impl http_body::Body for Panics {
+        type Data = Bytes;
+        type Error = TransportError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+            panic!("a bug in the source of the body");
+        }
+    }
+
+    let server = Server::answering(OK);
+    let transport = IsahcTransport::default();
+    let request = put(server.uri("/"), Body::stream(Panics));
+    let error = block_on(transport.send(request)).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
+    let response = block_on(transport.send(put(server.uri("/"), "value=1"))).unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn a_configured_transport_sends_what_it_is_configured_to() {
+    let server = Server::answering(OK);
+    let configured =
+        IsahcTransport::configured(|client| client.default_header("x-team", "storage"));
+    let transport = configured.unwrap();
+    for body in ["", "value=1"] {
+        block_on(transport.send(put(server.uri("/"), body))).unwrap();
+    }
+    for received in server.received() {
+        assert_eq!(received.header("x-team").as_deref(), Some("storage"));
+    }
+}
+
+#[cfg(not(feature = "rustls"))]
+#[test]
+fn without_a_feature_for_tls_https_sends_nothing() {
+    let server = Server::answering(OK);
+    let uri = server.uri("/").to_string().replacen("http", "https", 1);
+    let error = block_on(IsahcTransport::default().send(put(uri.parse().unwrap(), "value=1")));
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
+    assert_eq!(server.received().len(), 0);
+}
+
+#[cfg(feature = "rustls")]
+#[test]
+fn a_server_that_fails_the_tls_handshake_is_a_connect_error() {
+    let server = Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write("HTTP/1.1 400 Bad Request\r\n\r\n")
+    });
+    let uri = server.uri("/").to_string().replacen("http", "https", 1);
+    for body in ["", "value=1"] {
+        let request = put(uri.parse().unwrap(), body);
+        let error = block_on(IsahcTransport::default().send(request)).unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Connect, "{error:?}");
+    }
+}

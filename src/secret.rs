@@ -1,0 +1,65 @@
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderValue, header::InvalidHeaderValue};
+use zeroize::Zeroizing;
+
+/// A text that is nobody's business: it is not shown, and its memory is zeroed when it is dropped.
+#[derive(Clone)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text over; no copy of it is left behind.
+    pub(crate) fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// A header with this value, marked sensitive. The bytes are shared by all its clones, and zeroed with the last. What
+    /// an HTTP stack copies for sending is beyond our reach.
+    pub(crate) fn into_header(mut self) -> Result<HeaderValue, InvalidHeaderValue> {
+        let bytes = Zeroizing::new(std::mem::take(&mut *self.0).into_bytes());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_the_secret_nor_its_header_is_shown() {
+        let secret = Secret::new("s3cret".to_owned());
+        assert_eq!(format!("{secret:?}"), "***");
+        let header = secret.into_header().unwrap();
+        assert_eq!(format!("{header:?}"), "Sensitive");
+        assert_eq!(header, "s3cret");
+    }
+
+    #[test]
+    fn clones_of_a_header_share_its_bytes() {
+        let header = Secret::new("s3cret".to_owned()).into_header().unwrap();
+        assert_eq!(
+            header.clone().as_bytes().as_ptr(),
+            header.as_bytes().as_ptr()
+        );
+        assert!(header.clone().is_sensitive());
+    }
+
+    #[test]
+    fn what_would_end_a_header_is_no_header() {
+        for text in ["a\r\nb: c", "a\nb", "a\0b", "a\x7fb"] {
+            assert!(
+                Secret::new(text.to_owned()).into_header().is_err(),
+                "{text:?}"
+            );
+        }
+    }
+}

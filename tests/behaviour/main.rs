@@ -1,0 +1,52 @@
+//! How a real etcd behaves, asked through every backend: one suite, one named test for each case and backend.
+//!
+//! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. It knows neither the backend nor the runtime; time and sleep are
+//! the transport's. `v2_44_…` names the rule of etcd's behaviour that the case shows.
+//!
+//! `ETCD_BIN` chooses another etcd than the one that [`etcd_http::server::install`] finds.
+
+/// Stamps the cases of a family for every backend: `any` are asked of every etcd; `http` need a server over HTTP.
+/// Within these they stand by what they start: see [`Start`](harness::Start).
+macro_rules! behaviour {
+    ($(any { $($any:tt)* })? $(http { $($http:tt)* })?) => {
+        #[cfg(feature = "reqwest")]
+        stamp!(reqwest, $crate::harness::Reqwest: $($($any)*)? $($($http)*)?);
+        #[cfg(feature = "isahc")]
+        stamp!(isahc, $crate::harness::Isahc: $($($any)*)? $($($http)*)?);
+    };
+}
+
+macro_rules! stamp {
+    ($module:ident, $backend:ty: $($start:ident { $($case:ident),+ $(,)? })+) => {
+        mod $module {
+            $($(
+                #[test]
+                fn $case() {
+                    let start = $crate::harness::Start::$start;
+                    $crate::harness::run::<$backend, _>(stringify!($case), start, super::$case);
+                }
+            )+)+
+        }
+    };
+}
+
+mod auth;
+mod bad_input;
+mod compare;
+mod directories;
+mod disabled;
+mod errors;
+mod garbage;
+mod harness;
+mod in_order;
+mod keys;
+mod listing;
+mod members;
+#[expect(non_snake_case, reason = "the names are those of Etcd.jl")]
+mod model;
+mod raw;
+mod road;
+mod scripted;
+mod stats;
+mod ttl;
+mod watch;
