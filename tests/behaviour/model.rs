@@ -38,7 +38,7 @@ async fn connect<T: Transport>(etcd: Etcd<T>) {
     assert!(client.v2().get("/").await.unwrap().node.dir);
     let several = [url.as_str(), "http://127.0.0.1:1"];
     let client = Client::new(etcd.transport(), several).unwrap();
-    assert_eq!(client.endpoints().count(), 2);
+    assert_eq!(client.endpoints().len(), 2);
     assert!(Client::new(etcd.transport(), ["localhost"]).is_err());
 }
 
