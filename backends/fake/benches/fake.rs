@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use etcd_fake::FakeEtcd;
 use etcd_transport::{Body, Transport, http};
 use futures::FutureExt;
@@ -80,5 +80,9 @@ fn start(c: &mut Criterion) {
     c.bench_function("FakeEtcd::new", |b| b.iter(|| black_box(FakeEtcd::new())));
 }
 
-criterion_group!(benches, start, requests);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    start(&mut criterion);
+    requests(&mut criterion);
+    criterion.final_summary();
+}

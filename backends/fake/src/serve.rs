@@ -25,8 +25,7 @@ use crate::FakeEtcd;
 ///
 /// ```
 /// # use etcd_fake::{Clock, FakeEtcd, serve};
-/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-/// # runtime.block_on(async {
+/// # async fn example() -> std::io::Result<()> {
 /// let etcd = FakeEtcd::builder().clock(Clock::Real).build();
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// println!("http://{}", listener.local_addr()?);
@@ -34,8 +33,9 @@ use crate::FakeEtcd;
 /// // … a client in any language …
 /// server.abort();
 /// # Ok(())
-/// # })
-/// # .and(Ok::<(), std::io::Error>(()))
+/// # }
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+/// # runtime.block_on(example()).unwrap();
 /// ```
 ///
 /// # Errors
