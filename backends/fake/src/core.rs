@@ -83,10 +83,10 @@ impl Core {
     /// The `Date` header of this moment.
     pub(crate) fn date(&mut self) -> HeaderValue {
         let second = self.server.now.div_euclid(1_000_000_000);
-        if self.date.0 != second {
-            if let Ok(value) = HeaderValue::try_from(http_date(second)) {
-                self.date = (second, value);
-            }
+        if self.date.0 != second
+            && let Ok(value) = HeaderValue::try_from(http_date(second))
+        {
+            self.date = (second, value);
         }
         self.date.1.clone()
     }

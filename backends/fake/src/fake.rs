@@ -291,15 +291,15 @@ impl Core {
             self.rules.strike(&exchange)
         };
         let number = self.log.add(exchange);
-        if fault.is_none() {
-            if let Some(response) = self.ask(shared, call, false) {
-                let answered = Ok(response);
-                self.log.conclude(number, outcome(&answered));
-                if self.time.sleeping() == 0 {
-                    self.pass_the_baton();
-                }
-                return First::Answered(answered);
+        if fault.is_none()
+            && let Some(response) = self.ask(shared, call, false)
+        {
+            let answered = Ok(response);
+            self.log.conclude(number, outcome(&answered));
+            if self.time.sleeping() == 0 {
+                self.pass_the_baton();
             }
+            return First::Answered(answered);
         }
         self.waiting += 1;
         First::Waits(number, fault)

@@ -12,6 +12,8 @@ mod faults;
 mod log;
 mod profile;
 mod rng;
+#[cfg(feature = "serve")]
+mod serve;
 mod server;
 mod snapshot;
 mod store;
@@ -25,5 +27,7 @@ pub use fake::FakeEtcd;
 pub use faults::{Fault, When};
 pub use log::{Exchange, Outcome};
 pub use profile::Profile;
+#[cfg(feature = "serve")]
+pub use serve::serve;
 pub use snapshot::LoadError;
 pub use time::{Clock, Expiry};

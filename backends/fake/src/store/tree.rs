@@ -39,6 +39,9 @@ struct Node {
     content: Content,
 }
 
+/// Told the path of each node that is removed.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// What a node holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
@@ -164,7 +167,7 @@ impl Tree {
     }
 
     /// Takes a node and all below it out of the tree. `visit` is told every path, descendants before the node itself.
-    pub(crate) fn remove(&mut self, id: NodeId, mut visit: Option<&mut dyn FnMut(&[u8])>) {
+    pub(crate) fn remove(&mut self, id: NodeId, mut visit: Option<Visit<'_>>) {
         let mut path = if visit.is_some() {
             self.path(id)
         } else {
