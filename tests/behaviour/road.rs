@@ -129,7 +129,8 @@ async fn a_sync_finds_the_other_members_and_outlives_the_first<T: Transport>(etc
     etcd.cluster().member(0).kill().unwrap();
     // The others may have to elect a leader first.
     let patient = client.with_retry(RetryPolicy::default().attempts(20));
-    patient.v2().get(etcd.key("x")).await.unwrap();
+    let quorum = Get::new(etcd.key("x")).quorum(true);
+    patient.send(quorum).await.unwrap();
     let again = client.sync().await.unwrap();
     assert!(
         texts(&again.endpoints).contains(&seed),
