@@ -12,6 +12,7 @@ mod exchange;
 mod guard;
 mod observe;
 mod operation;
+mod patience;
 mod raw;
 mod redirect;
 mod retry;
@@ -21,7 +22,9 @@ pub mod server;
 mod status;
 mod stream;
 mod sync;
+mod token;
 pub mod v2;
+pub mod v3;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
