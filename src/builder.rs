@@ -5,7 +5,7 @@ use etcd_transport::Transport;
 use crate::{
     Attempt, Client, Endpoint, EndpointOrder, Error, Result, RetryPolicy, SyncPolicy,
     credentials::Credentials, endpoints::Endpoints, exchange::Road, guard::Guard,
-    observe::Observer,
+    observe::Observer, token::Tokens,
 };
 
 /// Longer than the 7 s a server takes to find out that it has no quorum: its verdict is worth more than a time-out.
@@ -36,6 +36,7 @@ pub struct ClientBuilder<T> {
     prefer_leader: bool,
     sync: SyncPolicy,
     credentials: Option<Result<Credentials>>,
+    tokens: Option<Result<Tokens>>,
     allow_insecure_auth: bool,
     guard: Guard,
     observer: Observer,
@@ -53,6 +54,7 @@ impl<T: Transport> ClientBuilder<T> {
             prefer_leader: false,
             sync: SyncPolicy::new(),
             credentials: None,
+            tokens: None,
             allow_insecure_auth: false,
             guard: Guard::default(),
             observer: Observer::default(),
@@ -98,6 +100,13 @@ impl<T: Transport> ClientBuilder<T> {
     /// The copy kept here is zeroed when the last client is gone; those that the HTTP stack makes are its own.
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.credentials = Some(Credentials::basic(user.as_ref(), password.as_ref()));
+        self
+    }
+
+    /// The user of the v3 API. Its token is fetched when a call first needs it, sent to `/v3` of the client's endpoints and
+    /// nowhere else, and renewed when etcd no longer takes it. Where etcd's authentication is off, calls go without.
+    pub fn v3_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.tokens = Some(Tokens::new(user.into(), password.into()));
         self
     }
 
@@ -179,7 +188,9 @@ impl<T: Transport> ClientBuilder<T> {
         }
         let endpoints = self.endpoints.into_iter().collect::<Result<Vec<_>>>()?;
         let credentials = self.credentials.transpose()?;
-        let only_secure = credentials.is_some() && !self.allow_insecure_auth;
+        let tokens = self.tokens.transpose()?;
+        let has_credentials = credentials.is_some() || tokens.is_some();
+        let only_secure = has_credentials && !self.allow_insecure_auth;
         if only_secure && let Some(open) = endpoints.iter().find(|it| !Credentials::may_go_to(it)) {
             let reason = format!(
                 "the credentials could be read by anybody on the way to {open}: \
@@ -191,6 +202,7 @@ impl<T: Transport> ClientBuilder<T> {
             endpoints: Arc::new(Endpoints::new(endpoints, self.order, self.transport.now())?),
             transport: Arc::new(self.transport),
             credentials: credentials.map(Arc::new),
+            tokens: tokens.map(Arc::new),
             guard: Arc::new(self.guard),
             sync: self.sync.only_secure(only_secure),
             observer: self.observer,

@@ -12,6 +12,7 @@ use crate::{
     observe::trace,
     status,
     v2::V2,
+    v3::V3,
 };
 
 /// A client of one etcd cluster, over any [`Transport`].
@@ -64,6 +65,11 @@ impl<T: Transport> Client<T> {
         V2::new(self)
     }
 
+    /// The v3 API: keys and values, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and later have it.
+    pub fn v3(&self) -> V3<'_, T> {
+        V3::new(self)
+    }
+
     /// Carries out one operation.
     ///
     /// # Errors
@@ -110,6 +116,31 @@ impl<T: Transport> Client<T> {
     /// See [`Error`](crate::Error).
     pub async fn health(&self) -> Result<Health> {
         self.send(status::GetHealth).await
+    }
+
+    /// `GET /livez`: whether the server is alive, or should be started anew. «No» is an answer, not an error.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where etcd is older than this check (3.4.29, 3.5.11), or has the v2
+    /// API switched on.
+    pub async fn livez(&self) -> Result<Health> {
+        self.send(status::GetCheck::LIVE).await
+    }
+
+    /// `GET /readyz`: whether the server is ready to serve. «No» is an answer, not an error.
+    ///
+    /// # Errors
+    /// As for [`livez`](Self::livez).
+    pub async fn readyz(&self) -> Result<Health> {
+        self.send(status::GetCheck::READY).await
+    }
+
+    /// `GET /metrics`: what the server counts, in the format of Prometheus.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    pub async fn metrics(&self) -> Result<String> {
+        self.send(status::GetMetrics).await
     }
 
     /// This client, with another time limit for one attempt. It shares everything else.

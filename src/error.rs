@@ -93,7 +93,7 @@ impl Error {
         self.as_etcd().map(EtcdError::kind)
     }
 
-    /// The key does not exist (code 100).
+    /// The key does not exist (code 100; in v3, only a put that was to keep what is there says so).
     pub fn is_key_not_found(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::KeyNotFound)
     }
@@ -125,11 +125,47 @@ impl Error {
 
     /// The credentials are missing, wrong, or not enough: for etcd, or for a proxy before it.
     pub fn is_unauthorized(&self) -> bool {
+        use EtcdErrorKind as Kind;
         match self {
             // An answer to HEAD has no body to hold an error of etcd's.
             Self::Http(error) => error.status() == StatusCode::UNAUTHORIZED,
-            _ => self.etcd_kind() == Some(EtcdErrorKind::Unauthorized),
+            _ => matches!(
+                self.etcd_kind(),
+                Some(
+                    Kind::Unauthorized
+                        | Kind::PermissionDenied
+                        | Kind::AuthenticationFailed
+                        | Kind::InvalidAuthToken
+                        | Kind::AuthRevisionOld
+                        | Kind::UserNameEmpty
+                )
+            ),
         }
+    }
+
+    /// The revision asked for was compacted away (v3).
+    pub fn is_compacted(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::Compacted)
+    }
+
+    /// The lease does not exist: it expired, was revoked, or never was (v3).
+    pub fn is_lease_not_found(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::LeaseNotFound)
+    }
+
+    /// The user may not do this (v3).
+    pub fn is_permission_denied(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::PermissionDenied)
+    }
+
+    /// There is no leader at the moment, or none that a majority follows (v3).
+    pub fn is_no_leader(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::NoLeader)
+    }
+
+    /// The database has reached its quota; reads and deletes still work (v3).
+    pub fn is_no_space(&self) -> bool {
+        self.etcd_kind() == Some(EtcdErrorKind::NoSpace)
     }
 
     /// The events a watch asked for are no longer in the server's history (code 401).
@@ -219,10 +255,22 @@ pub struct EtcdError(Box<EtcdErrorParts>, Option<&'static str>);
 pub(crate) struct EtcdErrorParts {
     pub(crate) site: Site,
     pub(crate) status: StatusCode,
+    pub(crate) api: Api,
     pub(crate) code: Option<u32>,
     pub(crate) message: String,
     pub(crate) cause: String,
     pub(crate) index: Option<u64>,
+}
+
+/// Which API an error comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Api {
+    V2,
+    /// With what its words mean.
+    V3 {
+        kind: EtcdErrorKind,
+        outcome: Outcome,
+    },
 }
 
 impl EtcdError {
@@ -232,13 +280,15 @@ impl EtcdError {
 
     /// What etcd said no to.
     pub fn kind(&self) -> EtcdErrorKind {
-        match self.0.code {
-            Some(code) => EtcdErrorKind::of_code(code),
-            None => EtcdErrorKind::of_status(self.0.status),
+        match (self.0.api, self.0.code) {
+            (Api::V3 { kind, .. }, _) => kind,
+            (Api::V2, Some(code)) => EtcdErrorKind::of_code(code),
+            (Api::V2, None) => EtcdErrorKind::of_status(self.0.status),
         }
     }
 
-    /// etcd's number for the error (`errorCode`). The members, auth and stats endpoints send none.
+    /// etcd's number for the error. In the v2 API its `errorCode`, from 100 on; its members, auth and stats endpoints
+    /// send none. In the v3 API the code of gRPC, up to 16; it says less than [`kind`](Self::kind).
     pub fn code(&self) -> Option<u32> {
         self.0.code
     }
@@ -273,11 +323,12 @@ impl EtcdError {
     }
 
     fn outcome(&self) -> Outcome {
-        match self.0.code {
+        match (self.0.api, self.0.code) {
+            (Api::V3 { outcome, .. }, _) => outcome,
             // A proposal that raft gave up waiting for may still be committed.
-            Some(300 | 301) => Outcome::Unknown,
+            (Api::V2, Some(300 | 301)) => Outcome::Unknown,
             // Whatever the code: a server that is at fault has not said no.
-            _ => outcome_of_status(self.0.status),
+            (Api::V2, _) => outcome_of_status(self.0.status),
         }
     }
 }
@@ -321,7 +372,8 @@ impl StdError for EtcdError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EtcdErrorKind {
-    /// 100: the key does not exist; the cause is the first prefix of its path that does not.
+    /// 100: the key does not exist; the cause is the first prefix of its path that does not. In v3, a put that was to
+    /// keep the value or the lease of a key that does not exist.
     KeyNotFound,
     /// 101: a compare-and-swap or compare-and-delete found something else; the cause has both.
     CompareFailed,
@@ -359,16 +411,113 @@ pub enum EtcdErrorKind {
     WatcherCleared,
     /// 401: the events asked for are no longer in the server's history of 1,000.
     HistoryCleared,
-    /// A 400 or 415 without a code: the members or auth endpoint did not understand.
+    /// A 400 or 415 without a code: the members or auth endpoint did not understand. In v3, an argument that etcd refuses
+    /// for a reason without a kind of its own.
     BadRequest,
     /// A 403 without a code: not the leader (stats), or not to be changed (auth).
     Forbidden,
-    /// A 404 without a code: no such member, user or role.
+    /// A 404 without a code: no such member, user or role. In v3, gRPC's code 5 for a reason without a kind of its own.
     NotFound,
     /// A 409 without a code: it exists, it is switched on, it is granted, already.
     Conflict,
     /// A 410 without a code: the member was removed before.
     Gone,
+    /// v3: the revision asked for was compacted away: what was then is no longer known.
+    Compacted,
+    /// v3: the revision asked for is not there yet.
+    FutureRevision,
+    /// v3: more than 128 comparisons or operations in a transaction, unless the server is set otherwise.
+    TooManyOperations,
+    /// v3: a transaction would write a key twice.
+    DuplicateKey,
+    /// v3: the request is larger than the server takes: 1.5 MiB, unless it is set otherwise.
+    RequestTooLarge,
+    /// v3: the answer is larger than an old server's gateway can pass on. What it answers was carried out.
+    AnswerTooLarge,
+    /// v3: the database has reached its quota; reads and deletes still work.
+    NoSpace,
+    /// v3: the server cannot keep up.
+    TooManyRequests,
+    /// v3: the lease does not exist: it expired, was revoked, or never was.
+    LeaseNotFound,
+    /// v3: there is a lease with this id.
+    LeaseExists,
+    /// v3: a time to live of more than 9,000,000,000 seconds.
+    LeaseTtlTooLarge,
+    /// v3: the user may not do this.
+    PermissionDenied,
+    /// v3: the user does not exist, or has another password, or none.
+    AuthenticationFailed,
+    /// v3: the token is not, or no longer, good.
+    InvalidAuthToken,
+    /// v3: users or roles were changed since the token was given.
+    AuthRevisionOld,
+    /// v3: no token was sent, and one is needed; or a user's name is empty.
+    UserNameEmpty,
+    /// v3: authentication is off.
+    AuthNotEnabled,
+    /// v3: a change of users or roles that would lock everybody out, or makes no sense.
+    InvalidAuthManagement,
+    /// v3: authentication needs a user `root` that has the role `root`.
+    RootUserMissing,
+    /// v3: there is a user of this name.
+    UserExists,
+    /// v3: there is no user of this name.
+    UserNotFound,
+    /// v3: there is a role of this name.
+    RoleExists,
+    /// v3: there is no role of this name.
+    RoleNotFound,
+    /// v3: the user does not have this role.
+    RoleNotGranted,
+    /// v3: the role does not have this permission.
+    PermissionNotGranted,
+    /// v3: there is no member of this id.
+    MemberNotFound,
+    /// v3: there is a member of this id, or with one of these URLs.
+    MemberExists,
+    /// v3: only a learner can be promoted.
+    MemberNotALearner,
+    /// v3: the learner has not caught up with the leader yet.
+    LearnerNotReady,
+    /// v3: the cluster has as many learners as it may: one, unless it is set otherwise.
+    TooManyLearners,
+    /// v3: a learner does not do this.
+    NotSupportedByLearner,
+    /// v3: too few members are up for a change of the membership.
+    NotEnoughStartedMembers,
+    /// v3: not all members are connected, so that the membership is not changed.
+    UnhealthyCluster,
+    /// v3: the request is for another cluster.
+    ClusterIdMismatch,
+    /// v3: a member of the cluster is too old for this.
+    NotCapable,
+    /// v3: there is no leader at the moment.
+    NoLeader,
+    /// v3: the leader changed meanwhile: a write may have been carried out.
+    LeaderChanged,
+    /// v3: only the leader does this, and the member that was asked is not.
+    NotLeader,
+    /// v3: the member cannot become the leader.
+    BadLeaderTransferee,
+    /// v3: the server ended meanwhile: a write may have been carried out.
+    ServerStopped,
+    /// v3: the server, or the cluster, did not manage in time: a write may still be carried out.
+    RequestTimedOut,
+    /// v3: the request was cancelled on its way.
+    Canceled,
+    /// v3: the alarm `CORRUPT` is on: the members' data differ.
+    Corrupt,
+    /// v3: nobody leads this election.
+    ElectionWithoutLeader,
+    /// v3: somebody else leads this election, or nobody.
+    NotElectionLeader,
+    /// v3: the cluster is being downgraded.
+    DowngradeInProgress,
+    /// v3: the cluster is not being downgraded.
+    NoDowngradeInProgress,
+    /// v3: the cluster cannot be downgraded to this version.
+    InvalidDowngradeTarget,
     /// A code or a status that this client has no name for.
     Other(u32),
 }

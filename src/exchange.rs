@@ -22,6 +22,8 @@ use crate::{
     observe::Observer,
     redirect,
     retry::Failed,
+    token::Tokens,
+    v3::refusal,
 };
 
 /// The one way from a [`Call`] to its [`Reply`]: endpoint, credentials, transport against the clock, again or not.
@@ -32,6 +34,7 @@ pub(crate) struct Road<T> {
     pub(crate) transport: Arc<T>,
     pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) tokens: Option<Arc<Tokens>>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) sync: SyncPolicy,
     pub(crate) observer: Observer,
@@ -50,6 +53,7 @@ impl<T> Clone for Road<T> {
             transport: Arc::clone(&self.transport),
             endpoints: Arc::clone(&self.endpoints),
             credentials: self.credentials.clone(),
+            tokens: self.tokens.clone(),
             guard: Arc::clone(&self.guard),
             sync: self.sync.clone(),
             observer: self.observer.clone(),
@@ -64,16 +68,18 @@ impl<T> Clone for Road<T> {
 impl<T: Transport> Road<T> {
     /// Sends a call, again where [`RetryPolicy`] allows, and returns the answer: any status but those of a server that
     /// cannot serve at the moment, and these too once there is no attempt left.
-    pub(crate) async fn exchange(&self, call: &Call) -> Result<Reply> {
+    pub(crate) async fn attempts(&self, call: &Call) -> Result<Reply> {
         let set = self.endpoints.current();
         let started = self.transport.now();
+        let retry = call.patience.retry(&self.retry);
+        let timeout = call.patience.timeout(self.timeout);
         let mut tried = Vec::new();
         let mut attempt = 0;
+        let mut in_doubt = false;
         loop {
             attempt += 1;
             let now = self.transport.now();
-            let left = self
-                .retry
+            let left = retry
                 .overall
                 .saturating_sub(now.saturating_duration_since(started));
             let leader = if self.prefer_leader && call.repeat != Repeat::Always {
@@ -83,12 +89,10 @@ impl<T: Transport> Road<T> {
             };
             let is_leader = leader.is_some();
             let place = leader.unwrap_or_else(|| set.pick(&tried, now));
-            let result = self
-                .attempt(call, &place, &set, self.timeout.min(left))
-                .await;
+            let result = self.attempt(call, &place, &set, timeout.min(left)).await;
             let elapsed = self.transport.now().saturating_duration_since(now);
-            let failure = match result {
-                Ok(reply) if !is_unavailable(reply.status) => {
+            let failure = match result.and_then(|reply| judged(call, reply)) {
+                Ok(reply) => {
                     self.observer.tell(|| Attempt {
                         status: Some(reply.status),
                         endpoint: reply.place.endpoint().clone(),
@@ -100,9 +104,8 @@ impl<T: Transport> Road<T> {
                     } else {
                         self.endpoints.answered(&reply.place);
                     }
-                    return Ok(self.signed(reply, attempt));
+                    return Ok(signed(reply, attempt, in_doubt));
                 }
-                Ok(reply) => Failure::Unavailable(Box::new(reply)),
                 Err(failure) => failure,
             };
             self.observer.tell(|| {
@@ -118,7 +121,7 @@ impl<T: Transport> Road<T> {
             let pause = if failure.is_final() {
                 None
             } else {
-                self.retry.decide(&Failed {
+                retry.decide(&Failed {
                     attempt,
                     endpoints: u32::try_from(set.len()).unwrap_or(u32::MAX),
                     unsent: failure.is_unsent(),
@@ -129,10 +132,13 @@ impl<T: Transport> Road<T> {
             };
             let Some(pause) = pause else {
                 return match failure {
-                    Failure::Unavailable(reply) => Ok(self.signed(*reply, attempt)),
+                    Failure::Unavailable(reply) | Failure::Denied(reply) => {
+                        Ok(signed(*reply, attempt, in_doubt))
+                    }
                     failure => Err(failure.into_error(self.site(call, &place, attempt))),
                 };
             };
+            in_doubt |= !failure.is_unsent();
             tried.push(place);
             if tried.len() == set.len() {
                 tried.clear();
@@ -165,6 +171,12 @@ impl<T: Transport> Road<T> {
         if let Some(header) = self.credentials.as_ref().and_then(|has| has.header(call)) {
             headers.insert(AUTHORIZATION, header.clone());
         }
+        if let Some(token) = &call.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        if let Some(deadline) = call.patience.deadline() {
+            headers.insert("grpc-timeout", deadline);
+        }
         if let Some(idle) = idle {
             request.extensions_mut().insert(idle);
         }
@@ -196,6 +208,7 @@ impl<T: Transport> Road<T> {
             headers: head.headers,
             site: self.site(call, place, 1),
             place: place.clone(),
+            in_doubt: false,
         })
     }
 
@@ -239,7 +252,8 @@ impl<T: Transport> Road<T> {
         let follow = async {
             let mut hops = redirect::Hops::new(call, place);
             loop {
-                let head = self.head(call, hops.target(), hops.place(), None).await?;
+                let idle = call.patience.idle_limit();
+                let head = self.head(call, hops.target(), hops.place(), idle).await?;
                 let reply = self.whole(call, hops.place(), head).await?;
                 if !hops.follow(&reply, set).map_err(Failure::Redirect)? {
                     return Ok(reply);
@@ -253,11 +267,6 @@ impl<T: Transport> Road<T> {
         }
         Ok(reply)
     }
-
-    fn signed(&self, mut reply: Reply, attempts: u32) -> Reply {
-        reply.site.attempts = attempts;
-        reply
-    }
 }
 
 /// Why an attempt brought no answer that counts.
@@ -267,6 +276,8 @@ pub(crate) enum Failure {
     TimedOut(Duration),
     /// The server says that it cannot serve at the moment.
     Unavailable(Box<Reply>),
+    /// The same, and it surely did not carry the call out.
+    Denied(Box<Reply>),
     /// In bytes.
     TooLarge(usize),
     /// A redirect that is not followed.
@@ -276,16 +287,20 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The server surely saw nothing.
+    /// The server surely saw nothing, or surely did not carry it out.
     pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self, Self::Transport(error) if error.is_unsent())
+        match self {
+            Self::Transport(error) => error.is_unsent(),
+            Self::Denied(_) => true,
+            _ => false,
+        }
     }
 
     /// Asking again would only bring the same.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == etcd_transport::TransportErrorKind::Rejected,
-            Self::TimedOut(_) | Self::Unavailable(_) => false,
+            Self::TimedOut(_) | Self::Unavailable(_) | Self::Denied(_) => false,
             Self::TooLarge(_) | Self::Redirect(_) => true,
             Self::Refused(refused) => refused.is_final(),
         }
@@ -305,7 +320,7 @@ impl Failure {
         match self {
             Self::Transport(error) => Error::Transport(TransportFailure::new(site, error)),
             Self::TimedOut(limit) => Error::Timeout(TimeoutError::new(site, limit)),
-            Self::Unavailable(reply) => reply.into_error(),
+            Self::Unavailable(reply) | Self::Denied(reply) => reply.into_error(),
             Self::TooLarge(limit) => {
                 let what = format!(
                     "the answer is larger than the client's limit of {limit} bytes: \
@@ -343,7 +358,23 @@ fn attempted(call: &Call, place: &Place, number: u32, elapsed: Duration) -> Atte
     }
 }
 
-/// The server, or a proxy before it, cannot serve at the moment.
-fn is_unavailable(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+/// A reply, if it is an answer; otherwise the server, or a proxy before it, cannot serve at the moment.
+fn judged(call: &Call, reply: Reply) -> Result<Reply, Failure> {
+    match refusal::of(call, &reply) {
+        Some(refusal) if !refusal.is_unavailable() => Ok(reply),
+        Some(refusal) if refusal.outcome() == Outcome::Rejected => {
+            Err(Failure::Denied(Box::new(reply)))
+        }
+        Some(_) => Err(Failure::Unavailable(Box::new(reply))),
+        None if matches!(reply.status.as_u16(), 500 | 502 | 503 | 504) => {
+            Err(Failure::Unavailable(Box::new(reply)))
+        }
+        None => Ok(reply),
+    }
+}
+
+fn signed(mut reply: Reply, attempts: u32, in_doubt: bool) -> Reply {
+    reply.site.attempts = attempts;
+    reply.in_doubt = in_doubt;
+    reply
 }

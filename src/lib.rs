@@ -12,6 +12,7 @@ mod exchange;
 mod guard;
 mod observe;
 mod operation;
+mod patience;
 mod raw;
 mod redirect;
 mod retry;
@@ -21,7 +22,9 @@ pub mod server;
 mod status;
 mod stream;
 mod sync;
+mod token;
 pub mod v2;
+pub mod v3;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
@@ -39,6 +42,9 @@ pub use retry::RetryPolicy;
 pub use status::{Health, ServerVersion};
 pub use sync::{RefusedAddress, SyncPolicy, Synced};
 
+#[cfg(feature = "fake")]
+#[doc(inline)]
+pub use etcd_fake as fake;
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;

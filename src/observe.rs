@@ -33,7 +33,7 @@ pub enum AttemptOutcome {
     Answered,
     /// A poll that was held, and nothing happened.
     Quiet,
-    /// A status of 500, 502, 503 or 504.
+    /// A status of 500, 502, 503 or 504; of the v3 API, words that mean the same.
     Unavailable,
     /// An answer that the client does not accept: too large, encoded, stale, from another cluster, a redirect elsewhere.
     Refused,
@@ -102,7 +102,9 @@ impl AttemptOutcome {
             Failure::Transport(error) if error.is_unsent() => (Self::NotSent, None),
             Failure::Transport(_) => (Self::Interrupted, None),
             Failure::TimedOut(_) => (Self::TimedOut, None),
-            Failure::Unavailable(reply) => (Self::Unavailable, Some(reply.status)),
+            Failure::Unavailable(reply) | Failure::Denied(reply) => {
+                (Self::Unavailable, Some(reply.status))
+            }
             Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
             Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
         }

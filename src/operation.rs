@@ -2,13 +2,14 @@ use std::fmt;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri::PathAndQuery};
 use serde::de::DeserializeOwned;
 
 use crate::{
     Client, Endpoint, Error, Outcome, Result, curl,
     endpoints::Place,
-    error::{EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
+    error::{Api, EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
+    patience::Patience,
     transport::Transport,
 };
 
@@ -63,9 +64,10 @@ pub(crate) mod sealed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Repeat {
-    /// It changes nothing: again as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// It changes nothing, or twice is as good as once: again as often as the [`RetryPolicy`](crate::RetryPolicy)
+    /// allows.
     Always,
-    /// It writes: again only when the server surely saw nothing of the attempt before.
+    /// It writes: again only when the server surely saw nothing of the attempt before, or refused it.
     IfUnsent,
 }
 
@@ -78,6 +80,9 @@ pub struct Call {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: Bytes,
     pub(crate) repeat: Repeat,
+    pub(crate) patience: Patience,
+    /// The v3 API's, put here by the road.
+    pub(crate) token: Option<HeaderValue>,
 }
 
 impl Call {
@@ -95,6 +100,8 @@ impl Call {
             content_type: None,
             body: Bytes::new(),
             repeat,
+            patience: Patience::Usual,
+            token: None,
         })
     }
 
@@ -115,6 +122,17 @@ impl Call {
         self.content_type = Some(content_type);
         self.body = body.into();
         self
+    }
+
+    /// With another patience than the client's own.
+    pub(crate) fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Whether it is one of the v3 API.
+    pub(crate) fn is_v3(&self) -> bool {
+        self.target.path().starts_with("/v3/")
     }
 
     /// The method.
@@ -175,6 +193,8 @@ pub struct Reply {
     pub(crate) site: Site,
     /// Which of the client's endpoints answered.
     pub(crate) place: Place,
+    /// Whether an attempt before this one may have been carried out.
+    pub(crate) in_doubt: bool,
 }
 
 impl Reply {
@@ -244,6 +264,7 @@ impl Reply {
             }) => Error::Etcd(EtcdError::new(EtcdErrorParts {
                 site: self.site,
                 status: self.status,
+                api: Api::V2,
                 code,
                 message,
                 cause,

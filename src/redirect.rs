@@ -139,6 +139,7 @@ mod tests {
                 attempts: 1,
             },
             place,
+            in_doubt: false,
         }
     }
 

@@ -90,6 +90,7 @@ impl<T: Transport> Road<T> {
             body: join(first, rest),
             site: self.site(call, place, 1),
             place: place.clone(),
+            in_doubt: false,
         }))
     }
 }

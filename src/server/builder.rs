@@ -234,6 +234,7 @@ impl ServerBuilder {
         }
         for server in &servers {
             server.wait_until(deadline, Server::is_healthy)?;
+            server.wait_until(deadline, Server::is_published)?;
         }
         Ok(servers)
     }

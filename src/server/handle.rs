@@ -158,7 +158,7 @@ impl Server {
     ///
     /// [`Error::NotRunning`].
     pub fn pause(&self) -> Result<()> {
-        self.life().signal(Signal::STOP)
+        self.life().signal(Process::pause)
     }
 
     /// Lets a paused etcd go on (SIGCONT).
@@ -167,7 +167,7 @@ impl Server {
     ///
     /// [`Error::NotRunning`].
     pub fn resume(&self) -> Result<()> {
-        self.life().signal(Signal::CONT)
+        self.life().signal(|process| process.signal(Signal::CONT))
     }
 
     /// Stops etcd if it runs, starts it with the same ports and data, and waits until it is healthy.
@@ -225,6 +225,20 @@ impl Server {
     /// Whether it answers at all, be it that it is not well.
     pub(super) fn is_listening(&self) -> bool {
         http::get(self.plan.ports.status, "/", ANSWER_TIMEOUT).is_ok()
+    }
+
+    /// Whether the cluster knows where clients reach this member. A new member tells it once there is a leader, a moment
+    /// after it is healthy. True where we cannot ask: by https, or without the gateway.
+    pub(super) fn is_published(&self) -> bool {
+        if self.plan.https {
+            return true;
+        }
+        let port = self.plan.ports.client;
+        match http::post(port, "/v3/cluster/member/list", "{}", ANSWER_TIMEOUT) {
+            Ok(answer) if answer.status == 200 => answer.body.contains(&self.client_url()),
+            Ok(_) => true,
+            Err(_) => false,
+        }
     }
 
     pub(super) fn wait_until(

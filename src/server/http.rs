@@ -13,15 +13,24 @@ pub(super) struct Answer {
 }
 
 /// GETs `path` from `port` of 127.0.0.1.
-///
+pub(super) fn get(port: u16, path: &str, timeout: Duration) -> io::Result<Answer> {
+    exchange(port, &format!("GET {path} HTTP/1.0\r\n\r\n"), timeout)
+}
+
+/// POSTs `json` to `path` at `port` of 127.0.0.1.
+pub(super) fn post(port: u16, path: &str, json: &str, timeout: Duration) -> io::Result<Answer> {
+    let length = json.len();
+    let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n");
+    exchange(port, &(head + json), timeout)
+}
+
 /// It speaks HTTP/1.0, in which the body is plain and ends with the connection. It need not be more: for anything but
 /// loopback and a question about health, use a real client.
-pub(super) fn get(port: u16, path: &str, timeout: Duration) -> io::Result<Answer> {
+fn exchange(port: u16, request: &str, timeout: Duration) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    stream
-        .write_all(format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n").as_bytes())?;
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.take(LIMIT).read_to_end(&mut bytes)?;
     parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| io::Error::other("the answer is no HTTP"))

@@ -1,6 +1,5 @@
 //! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
 
-#[cfg(feature = "tracing")]
 mod deadlines;
 mod endpoints;
 mod guard;

@@ -1,0 +1,100 @@
+use std::{borrow::Cow, time::Duration};
+
+use etcd_transport::IdleLimit;
+use http::HeaderValue;
+
+use crate::RetryPolicy;
+
+/// How much later than the server we give up: its verdict is worth more than our own.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Longer than anybody waits, and no clock overflows.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long a call is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As long as the client's settings say.
+    Usual,
+    /// It waits for something at the server: this long, which the server is told.
+    AtMost(Duration),
+    /// It waits for something at the server, until that happens or the caller drops it.
+    Unlimited,
+}
+
+impl Patience {
+    /// For one attempt.
+    pub(crate) fn timeout(self, usual: Duration) -> Duration {
+        match self {
+            Self::Usual => usual,
+            Self::AtMost(limit) => limit.saturating_add(MARGIN).min(FOREVER),
+            Self::Unlimited => FOREVER,
+        }
+    }
+
+    /// For all attempts.
+    pub(crate) fn retry(self, usual: &RetryPolicy) -> Cow<'_, RetryPolicy> {
+        match self {
+            Self::Usual => Cow::Borrowed(usual),
+            Self::AtMost(_) | Self::Unlimited => {
+                let overall = self.timeout(usual.overall);
+                Cow::Owned(usual.clone().overall(overall))
+            }
+        }
+    }
+
+    /// What a transport that cannot notice a dropped exchange is told.
+    pub(crate) fn idle_limit(self) -> Option<IdleLimit> {
+        match self {
+            Self::Usual => None,
+            Self::AtMost(_) | Self::Unlimited => Some(IdleLimit(self.timeout(FOREVER))),
+        }
+    }
+
+    /// The deadline for the server, as `Grpc-Timeout` has it: eight digits at most, and a unit.
+    pub(crate) fn deadline(self) -> Option<HeaderValue> {
+        const MAX: u128 = 99_999_999;
+        let Self::AtMost(limit) = self else {
+            return None;
+        };
+        let millis = limit.as_millis().max(1);
+        let text = if millis <= MAX {
+            format!("{millis}m")
+        } else {
+            format!("{}S", u128::from(limit.as_secs()).min(MAX))
+        };
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_told_a_deadline_that_it_can_read() {
+        for (limit, text) in [
+            (Duration::ZERO, "1m"),
+            (Duration::from_millis(700), "700m"),
+            (Duration::from_secs(99_999), "99999000m"),
+            (Duration::from_secs(100_000), "100000S"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            assert_eq!(Patience::AtMost(limit).deadline().unwrap(), text);
+        }
+        assert_eq!(Patience::Usual.deadline(), None);
+        assert_eq!(Patience::Unlimited.deadline(), None);
+    }
+
+    #[test]
+    fn we_wait_longer_than_the_server() {
+        let usual = RetryPolicy::default();
+        let patience = Patience::AtMost(Duration::from_secs(100));
+        let longer = Duration::from_secs(102);
+        assert_eq!(patience.timeout(Duration::from_secs(10)), longer);
+        assert_eq!(patience.retry(&usual).overall, longer);
+        assert_eq!(patience.idle_limit(), Some(IdleLimit(longer)));
+        assert_eq!(*Patience::Usual.retry(&usual), usual);
+        assert_eq!(Patience::AtMost(Duration::MAX).timeout(MARGIN), FOREVER);
+    }
+}

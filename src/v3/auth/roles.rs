@@ -1,0 +1,279 @@
+use crate::{
+    Repeat, Result,
+    v3::{
+        Header, KeyRange,
+        header::OnlyHeader,
+        wire::{self, Encode, Fields},
+    },
+};
+
+use super::{
+    check_name,
+    permission::{Listed, Permission},
+};
+
+/// Creates a role that may do nothing yet: `POST /v3/auth/role/add`. Answers the header.
+///
+/// # Errors
+/// [`RoleExists`](crate::EtcdErrorKind::RoleExists).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct RoleAdd {
+    name: String,
+}
+
+/// Lists what a role may do, in the order of keys: `POST /v3/auth/role/get`. The role `root` may do everything, and lists
+/// nothing.
+///
+/// # Errors
+/// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct RoleGet {
+    name: String,
+}
+
+/// Deletes a role, and takes it from all users: `POST /v3/auth/role/delete`. Answers the header.
+///
+/// # Errors
+/// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound);
+/// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct RoleDelete {
+    name: String,
+}
+
+macro_rules! of_role {
+    ($($operation:ident as $field:literal),+) => {$(
+        impl $operation {
+            /// The role with this name.
+            pub fn new(name: impl Into<String>) -> Self {
+                Self { name: name.into() }
+            }
+        }
+
+        impl Encode for $operation {
+            fn check(&self, operation: &'static str) -> Result<()> {
+                check_name(operation, "role", &self.name)
+            }
+
+            fn fields(&self, to: &mut Fields<'_>) {
+                to.put($field, &self.name);
+            }
+        }
+    )+};
+}
+
+of_role!(RoleAdd as "name", RoleGet as "role", RoleDelete as "role");
+
+wire::operation!(
+    RoleAdd => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
+);
+wire::operation!(
+    RoleGet => Vec<Permission>, in Permissions,
+    "v3.auth.role.get",
+    "/v3/auth/role/get",
+    |_| Repeat::Always
+);
+wire::operation!(
+    RoleDelete => Header, in OnlyHeader,
+    "v3.auth.role.delete",
+    "/v3/auth/role/delete",
+    |_| Repeat::IfUnsent
+);
+
+#[derive(Default)]
+struct Permissions {
+    perm: Vec<Listed>,
+}
+
+wire::decode!(Permissions { "perm" => perm });
+
+impl From<Permissions> for Vec<Permission> {
+    fn from(answer: Permissions) -> Self {
+        answer.perm.into_iter().map(Into::into).collect()
+    }
+}
+
+/// Lists the names of all roles: `POST /v3/auth/role/list`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct RoleList(());
+
+impl RoleList {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Encode for RoleList {
+    fn fields(&self, _to: &mut Fields<'_>) {}
+}
+
+wire::operation!(
+    RoleList => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
+);
+
+#[derive(Default)]
+struct Roles {
+    roles: Vec<String>,
+}
+
+wire::decode!(Roles { "roles" => roles });
+
+impl From<Roles> for Vec<String> {
+    fn from(answer: Roles) -> Self {
+        answer.roles
+    }
+}
+
+/// Lets a role do something: `POST /v3/auth/role/grant`. What it may do with exactly these keys is replaced. Answers the
+/// header.
+///
+/// # Errors
+/// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct RoleGrantPermission {
+    name: String,
+    permission: Permission,
+}
+
+impl RoleGrantPermission {
+    /// The role with this name, and what it may do.
+    pub fn new(name: impl Into<String>, permission: Permission) -> Self {
+        Self {
+            name: name.into(),
+            permission,
+        }
+    }
+}
+
+impl Encode for RoleGrantPermission {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        check_name(operation, "role", &self.name)?;
+        self.permission.check(operation)
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("name", &self.name).put("perm", &self.permission);
+    }
+}
+
+wire::operation!(
+    RoleGrantPermission => Header, in OnlyHeader,
+    "v3.auth.role.grant_permission",
+    "/v3/auth/role/grant",
+    |_| Repeat::IfUnsent
+);
+
+/// Takes from a role what it may do with exactly these keys: `POST /v3/auth/role/revoke`. Answers the header.
+///
+/// # Errors
+/// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound),
+/// [`PermissionNotGranted`](crate::EtcdErrorKind::PermissionNotGranted).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct RoleRevokePermission {
+    name: String,
+    range: KeyRange,
+}
+
+impl RoleRevokePermission {
+    /// The role with this name, and the keys.
+    pub fn new(name: impl Into<String>, range: impl Into<KeyRange>) -> Self {
+        Self {
+            name: name.into(),
+            range: range.into(),
+        }
+    }
+}
+
+impl Encode for RoleRevokePermission {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        check_name(operation, "role", &self.name)?;
+        self.range.check(operation)
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("role", &self.name)
+            .put("key", self.range.wire_key())
+            .put("range_end", self.range.wire_end());
+    }
+}
+
+wire::operation!(
+    RoleRevokePermission => Header, in OnlyHeader,
+    "v3.auth.role.revoke_permission",
+    "/v3/auth/role/revoke",
+    |_| Repeat::IfUnsent
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Operation,
+        v3::testing::{body, decoded},
+    };
+
+    #[test]
+    fn the_requests_are_as_documented() {
+        fn sent(operation: &impl Operation, path: &str, json: &str) {
+            assert_eq!(operation.encode().unwrap().target(), path);
+            assert_eq!(body(operation), json);
+        }
+        sent(&RoleAdd::new("r"), "/v3/auth/role/add", r#"{"name":"r"}"#);
+        sent(&RoleGet::new("r"), "/v3/auth/role/get", r#"{"role":"r"}"#);
+        sent(
+            &RoleDelete::new("r"),
+            "/v3/auth/role/delete",
+            r#"{"role":"r"}"#,
+        );
+        sent(&RoleList::new(), "/v3/auth/role/list", "{}");
+        for (permission, json) in [
+            (Permission::read("a"), r#"{"key":"YQ=="}"#),
+            (
+                Permission::write(KeyRange::prefix("a")),
+                r#"{"permType":"WRITE","key":"YQ==","range_end":"Yg=="}"#,
+            ),
+            (
+                Permission::read_write(KeyRange::all()),
+                r#"{"permType":"READWRITE","key":"AA==","range_end":"AA=="}"#,
+            ),
+        ] {
+            sent(
+                &RoleGrantPermission::new("r", permission),
+                "/v3/auth/role/grant",
+                &format!(r#"{{"name":"r","perm":{json}}}"#),
+            );
+        }
+        sent(
+            &RoleRevokePermission::new("r", KeyRange::prefix("a")),
+            "/v3/auth/role/revoke",
+            r#"{"role":"r","key":"YQ==","range_end":"Yg=="}"#,
+        );
+        assert!(RoleAdd::new("").encode().is_err());
+        assert!(
+            RoleGrantPermission::new("r", Permission::read(""))
+                .encode()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn answers_are_read() {
+        let json = r#"{"header":{"revision":"2"},"perm":[{"key":"YQ=="},{"permType":"READWRITE","key":"Yg==","range_end":"AA=="}]}"#;
+        assert_eq!(
+            decoded(&RoleGet::new("r"), 200, json).unwrap(),
+            [
+                Permission::read("a"),
+                Permission::read_write(KeyRange::starting_at("b"))
+            ]
+        );
+        let json = r#"{"header":{"revision":"2"},"roles":["r","root"]}"#;
+        assert_eq!(decoded(&RoleList::new(), 200, json).unwrap(), ["r", "root"]);
+    }
+}

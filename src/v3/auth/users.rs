@@ -1,0 +1,402 @@
+use std::fmt;
+
+use crate::{
+    Error, Repeat, Result,
+    v3::{
+        Header,
+        header::OnlyHeader,
+        wire::{self, Encode, Fields},
+    },
+};
+
+use super::check_name;
+
+/// Creates a user without roles: `POST /v3/auth/user/add`. Answers the header.
+///
+/// etcd's `hashedPassword` is not offered: 3.5 ignores it and makes a user with an empty password.
+///
+/// # Errors
+/// [`UserExists`](crate::EtcdErrorKind::UserExists).
+#[derive(Clone, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UserAdd {
+    name: String,
+    password: Option<String>,
+}
+
+impl UserAdd {
+    /// A user with this password.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            password: Some(password.into()),
+        }
+    }
+
+    /// A user that no password opens: for client certificates.
+    pub fn without_password(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            password: None,
+        }
+    }
+}
+
+impl fmt::Debug for UserAdd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserAdd")
+            .field("name", &self.name)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .finish()
+    }
+}
+
+struct Options {
+    no_password: bool,
+}
+
+impl Encode for Options {
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("no_password", &self.no_password);
+    }
+}
+
+impl Encode for UserAdd {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        check_name(operation, "user", &self.name)?;
+        check_password(operation, self.password.as_deref())
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        let options = self
+            .password
+            .is_none()
+            .then_some(Options { no_password: true });
+        to.put("name", &self.name)
+            .put("password", &self.password)
+            .put("options", &options);
+    }
+}
+
+wire::operation!(
+    UserAdd => Header, in OnlyHeader, "v3.auth.user.add", "/v3/auth/user/add", |_| Repeat::IfUnsent
+);
+
+/// Changes a user's password: `POST /v3/auth/user/changepw`. Its tokens are no longer good. Answers the header.
+///
+/// # Errors
+/// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
+#[derive(Clone, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UserChangePassword {
+    name: String,
+    password: String,
+}
+
+impl UserChangePassword {
+    /// The user with this name is to have this password.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            password: password.into(),
+        }
+    }
+}
+
+impl fmt::Debug for UserChangePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserChangePassword")
+            .field("name", &self.name)
+            .field("password", &"***")
+            .finish()
+    }
+}
+
+impl Encode for UserChangePassword {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        check_name(operation, "user", &self.name)?;
+        check_password(operation, Some(&self.password))
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("name", &self.name).put("password", &self.password);
+    }
+}
+
+wire::operation!(
+    UserChangePassword => Header, in OnlyHeader,
+    "v3.auth.user.change_password",
+    "/v3/auth/user/changepw",
+    |_| Repeat::IfUnsent
+);
+
+/// Lists the names of all users: `POST /v3/auth/user/list`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UserList(());
+
+impl UserList {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Encode for UserList {
+    fn fields(&self, _to: &mut Fields<'_>) {}
+}
+
+wire::operation!(
+    UserList => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
+);
+
+#[derive(Default)]
+struct Users {
+    users: Vec<String>,
+}
+
+wire::decode!(Users { "users" => users });
+
+impl From<Users> for Vec<String> {
+    fn from(answer: Users) -> Self {
+        answer.users
+    }
+}
+
+/// Names a user's roles: `POST /v3/auth/user/get`.
+///
+/// # Errors
+/// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UserGet {
+    name: String,
+}
+
+/// Deletes a user: `POST /v3/auth/user/delete`. Its tokens are no longer good. Answers the header.
+///
+/// # Errors
+/// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound);
+/// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UserDelete {
+    name: String,
+}
+
+macro_rules! of_user {
+    ($($operation:ident),+) => {$(
+        impl $operation {
+            /// The user with this name.
+            pub fn new(name: impl Into<String>) -> Self {
+                Self { name: name.into() }
+            }
+        }
+
+        impl Encode for $operation {
+            fn check(&self, operation: &'static str) -> Result<()> {
+                check_name(operation, "user", &self.name)
+            }
+
+            fn fields(&self, to: &mut Fields<'_>) {
+                to.put("name", &self.name);
+            }
+        }
+    )+};
+}
+
+of_user!(UserGet, UserDelete);
+
+wire::operation!(
+    UserGet => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
+);
+wire::operation!(
+    UserDelete => Header, in OnlyHeader,
+    "v3.auth.user.delete",
+    "/v3/auth/user/delete",
+    |_| Repeat::IfUnsent
+);
+
+#[derive(Default)]
+struct Roles {
+    roles: Vec<String>,
+}
+
+wire::decode!(Roles { "roles" => roles });
+
+impl From<Roles> for Vec<String> {
+    fn from(answer: Roles) -> Self {
+        answer.roles
+    }
+}
+
+/// Gives a user a role: `POST /v3/auth/user/grant`. A role it has it may be given again. Answers the header.
+///
+/// # Errors
+/// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UserGrantRole {
+    name: String,
+    role: String,
+}
+
+impl UserGrantRole {
+    /// The user with this name, and the role.
+    pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            role: role.into(),
+        }
+    }
+}
+
+impl Encode for UserGrantRole {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        check_name(operation, "user", &self.name)?;
+        check_name(operation, "role", &self.role)
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("user", &self.name).put("role", &self.role);
+    }
+}
+
+wire::operation!(
+    UserGrantRole => Header, in OnlyHeader,
+    "v3.auth.user.grant_role",
+    "/v3/auth/user/grant",
+    |_| Repeat::IfUnsent
+);
+
+/// Takes a role from a user: `POST /v3/auth/user/revoke`. Answers the header.
+///
+/// # Errors
+/// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotGranted`](crate::EtcdErrorKind::RoleNotGranted).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct UserRevokeRole {
+    name: String,
+    role: String,
+}
+
+impl UserRevokeRole {
+    /// The user with this name, and the role.
+    pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            role: role.into(),
+        }
+    }
+}
+
+impl Encode for UserRevokeRole {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        check_name(operation, "user", &self.name)?;
+        check_name(operation, "role", &self.role)
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("name", &self.name).put("role", &self.role);
+    }
+}
+
+wire::operation!(
+    UserRevokeRole => Header, in OnlyHeader,
+    "v3.auth.user.revoke_role",
+    "/v3/auth/user/revoke",
+    |_| Repeat::IfUnsent
+);
+
+/// etcd takes an empty password, and then anybody who knows the name may come in.
+fn check_password(operation: &'static str, password: Option<&str>) -> Result<()> {
+    if password == Some("") {
+        let reason = "the password is empty: for a user that no password opens, use `UserAdd::without_password`";
+        return Err(Error::invalid(operation, reason));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Operation,
+        v3::testing::{body, decoded},
+    };
+
+    #[test]
+    fn the_requests_are_as_documented() {
+        fn sent(operation: &impl Operation, path: &str, json: &str) {
+            assert_eq!(operation.encode().unwrap().target(), path);
+            assert_eq!(body(operation), json);
+        }
+        let path = "/v3/auth/user/add";
+        sent(
+            &UserAdd::new("a", "p"),
+            path,
+            r#"{"name":"a","password":"p"}"#,
+        );
+        let certificate = UserAdd::without_password("a");
+        sent(
+            &certificate,
+            path,
+            r#"{"name":"a","options":{"no_password":true}}"#,
+        );
+        sent(
+            &UserChangePassword::new("a", "p"),
+            "/v3/auth/user/changepw",
+            r#"{"name":"a","password":"p"}"#,
+        );
+        sent(&UserList::new(), "/v3/auth/user/list", "{}");
+        sent(&UserGet::new("a"), "/v3/auth/user/get", r#"{"name":"a"}"#);
+        sent(
+            &UserDelete::new("a"),
+            "/v3/auth/user/delete",
+            r#"{"name":"a"}"#,
+        );
+        // etcd has two names for the same thing.
+        let grant = UserGrantRole::new("a", "r");
+        sent(&grant, "/v3/auth/user/grant", r#"{"user":"a","role":"r"}"#);
+        let revoke = UserRevokeRole::new("a", "r");
+        sent(
+            &revoke,
+            "/v3/auth/user/revoke",
+            r#"{"name":"a","role":"r"}"#,
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert!(UserGet::new("").encode().is_err());
+        assert!(UserGrantRole::new("a", "").encode().is_err());
+        assert_eq!(
+            UserAdd::new("a", "").encode().unwrap_err().to_string(),
+            "v3.auth.user.add: the password is empty: for a user that no password opens, use \
+             `UserAdd::without_password`"
+        );
+    }
+
+    #[test]
+    fn answers_are_read() {
+        let json = r#"{"header":{"revision":"2"}, "users":["h", "root"]}"#;
+        assert_eq!(decoded(&UserList::new(), 200, json).unwrap(), ["h", "root"]);
+        let json = r#"{"header":{"revision":"2"},"roles":["root"]}"#;
+        assert_eq!(decoded(&UserGet::new("a"), 200, json).unwrap(), ["root"]);
+        assert!(
+            decoded(&UserGet::new("a"), 200, r#"{"header":{}}"#)
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        for text in [
+            format!("{:?}", UserAdd::new("a", "secret")),
+            format!("{:?}", UserChangePassword::new("a", "secret")),
+        ] {
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+}

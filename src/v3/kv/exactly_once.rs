@@ -1,0 +1,200 @@
+use bytes::Bytes;
+
+use crate::{
+    Call, Error, Operation, Repeat, Reply, Result,
+    operation::sealed::Sealed,
+    v3::{LeaseId, range::check_key, wire},
+};
+
+use super::{Compare, KeyValue, Put, Range, Txn, TxnOpResponse, TxnResponse};
+
+/// What the marker says of the transaction that left it.
+const SUCCEEDED: &[u8] = b"succeeded";
+const NOT_SUCCEEDED: &[u8] = b"not succeeded";
+
+/// A transaction that is carried out once, however often it is sent: `POST /v3/kv/txn`.
+///
+/// The transaction leaves a marker, a key of its own, and does nothing where the marker is. So it is repeated after any
+/// failure, as a read is; and where all attempts failed, the same value can be sent again, until it is known to be in.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use std::time::Duration;
+/// use etcd_http::v3::{ExactlyOnce, Put, Txn};
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// let lease = client.v3().lease().grant(Duration::from_secs(600)).await?;
+/// let order = Txn::new().then(Put::new("orders/17", "three of them"));
+/// let done = client.send(ExactlyOnce::new("done/orders/17", order).lease(lease.id)).await?;
+/// println!("in since revision {}, by an earlier attempt: {}", done.revision, done.is_earlier());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of [`Txn`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct ExactlyOnce {
+    marker: Bytes,
+    txn: Txn,
+    lease: LeaseId,
+}
+
+impl ExactlyOnce {
+    /// Carries out `txn` unless the key `marker` exists. The marker names this one write, and nothing else: a random or
+    /// a natural id of what is written.
+    pub fn new(marker: impl Into<Vec<u8>>, txn: Txn) -> Self {
+        Self {
+            marker: marker.into().into(),
+            txn,
+            lease: LeaseId::NONE,
+        }
+    }
+
+    /// The marker ends with this lease, which must outlive every attempt: with the marker goes the memory. Without a
+    /// lease it stays until somebody deletes it.
+    pub fn lease(mut self, lease: impl Into<LeaseId>) -> Self {
+        self.lease = lease.into();
+        self
+    }
+
+    fn guarded(&self) -> Txn {
+        let mark = |word: &[u8]| Put::new(self.marker.clone(), word).lease(self.lease);
+        let inner = self.txn.clone();
+        let limit = inner.max_operations;
+        Txn::new()
+            .max_operations(limit)
+            .when(Compare::missing(self.marker.clone()))
+            .then(inner.then(mark(SUCCEEDED)).otherwise(mark(NOT_SUCCEEDED)))
+            .otherwise(Range::new(self.marker.clone()))
+    }
+}
+
+impl Sealed for ExactlyOnce {}
+
+impl Operation for ExactlyOnce {
+    type Output = ExactlyOnceResponse;
+    const NAME: &'static str = "v3.kv.exactly_once";
+
+    fn encode(&self) -> Result<Call> {
+        check_key(Self::NAME, &self.marker)?;
+        wire::call(Self::NAME, "/v3/kv/txn", Repeat::Always, &self.guarded())
+    }
+
+    fn decode(&self, reply: Reply) -> Result<ExactlyOnceResponse> {
+        let reply = wire::success(reply)?;
+        let answer: TxnResponse = wire::message(&reply)?;
+        ExactlyOnceResponse::of(answer).ok_or_else(|| {
+            Error::Unexpected(reply.unexpected("the answer does not say what was done"))
+        })
+    }
+}
+
+/// What an [`ExactlyOnce`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExactlyOnceResponse {
+    /// The revision at which the transaction was carried out.
+    pub revision: i64,
+    /// Whether its comparisons held.
+    pub succeeded: bool,
+    /// What its operations did. `None` when an earlier attempt did them, whose answer is lost.
+    pub responses: Option<Vec<TxnOpResponse>>,
+}
+
+impl ExactlyOnceResponse {
+    /// Whether an earlier attempt, of this call or of another, carried it out.
+    pub fn is_earlier(&self) -> bool {
+        self.responses.is_none()
+    }
+
+    fn of(answer: TxnResponse) -> Option<Self> {
+        let revision = answer.header.revision;
+        match (answer.succeeded, answer.responses.into_iter().next()?) {
+            (true, TxnOpResponse::Txn(mut inner)) => {
+                // The last one is the marker's.
+                inner.responses.pop()?;
+                Some(Self {
+                    revision,
+                    succeeded: inner.succeeded,
+                    responses: Some(inner.responses),
+                })
+            }
+            (false, TxnOpResponse::Range(found)) => {
+                let KeyValue {
+                    create_revision,
+                    value,
+                    ..
+                } = found.into_first()?;
+                Some(Self {
+                    revision: create_revision,
+                    succeeded: value == SUCCEEDED,
+                    responses: None,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v3::testing::{body, decoded};
+
+    fn write() -> ExactlyOnce {
+        let txn = Txn::new()
+            .when(Compare::exists("a"))
+            .then(Put::new("b", "c"));
+        ExactlyOnce::new("m", txn).lease(7)
+    }
+
+    #[test]
+    fn r_6_the_transaction_is_guarded_by_its_marker() {
+        assert_eq!(write().encode().unwrap().repeat(), Repeat::Always);
+        assert_eq!(
+            body(&write()),
+            r#"{"compare":[{"key":"bQ=="}],"success":[{"request_txn":{"compare":[{"result":"GREATER","key":"YQ=="}],"success":[{"request_put":{"key":"Yg==","value":"Yw=="}},{"request_put":{"key":"bQ==","value":"c3VjY2VlZGVk","lease":"7"}}],"failure":[{"request_put":{"key":"bQ==","value":"bm90IHN1Y2NlZWRlZA==","lease":"7"}}]}}],"failure":[{"request_range":{"key":"bQ=="}}]}"#
+        );
+    }
+
+    #[test]
+    fn what_was_done_now_has_its_answers() {
+        let json = r#"{"header":{"revision":"9"},"succeeded":true,"responses":[{"response_txn":{"header":{},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"9"}}},{"response_put":{"header":{"revision":"9"}}}]}}]}"#;
+        let done = decoded(&write(), 200, json).unwrap();
+        assert_eq!(
+            (done.revision, done.succeeded, done.is_earlier()),
+            (9, true, false)
+        );
+        assert_eq!(done.responses.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_an_earlier_attempt_did_is_told_from_its_marker() {
+        for (value, succeeded) in [("c3VjY2VlZGVk", true), ("bm90IHN1Y2NlZWRlZA==", false)] {
+            let json = format!(
+                r#"{{"header":{{"revision":"12"}},"responses":[{{"response_range":{{"header":{{"revision":"12"}},"kvs":[{{"key":"bQ==","create_revision":"9","mod_revision":"9","version":"1","value":"{value}"}}],"count":"1"}}}}]}}"#
+            );
+            let done = decoded(&write(), 200, &json).unwrap();
+            assert_eq!((done.revision, done.succeeded), (9, succeeded));
+            assert!(done.is_earlier());
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_say_is_an_error() {
+        for json in [
+            "{}",
+            r#"{"succeeded":true,"responses":[{"response_put":{}}]}"#,
+        ] {
+            assert!(decoded(&write(), 200, json).is_err());
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_writes_its_own_marker_is_refused() {
+        let txn = Txn::new().then(Put::new("m", ""));
+        assert!(ExactlyOnce::new("m", txn).encode().is_err());
+    }
+}

@@ -1,0 +1,50 @@
+use std::str::Utf8Error;
+
+use bytes::Bytes;
+
+use crate::v3::{LeaseId, wire};
+
+/// A key, its value, and what etcd keeps beside them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct KeyValue {
+    /// The key.
+    pub key: Bytes,
+    /// The value. Empty where only keys were asked for, and in the event of a delete.
+    pub value: Bytes,
+    /// The revision that created the key, for the last time.
+    pub create_revision: i64,
+    /// The revision that last changed it.
+    pub mod_revision: i64,
+    /// How often it was put since it was created: 1 at first.
+    pub version: i64,
+    /// The lease it ends with, or [`LeaseId::NONE`].
+    pub lease: LeaseId,
+}
+
+impl KeyValue {
+    /// The key as text.
+    ///
+    /// # Errors
+    /// When it is not UTF-8.
+    pub fn key_str(&self) -> Result<&str, Utf8Error> {
+        str::from_utf8(&self.key)
+    }
+
+    /// The value as text.
+    ///
+    /// # Errors
+    /// When it is not UTF-8.
+    pub fn value_str(&self) -> Result<&str, Utf8Error> {
+        str::from_utf8(&self.value)
+    }
+}
+
+wire::decode!(KeyValue {
+    "key" => key,
+    "create_revision" => create_revision,
+    "mod_revision" => mod_revision,
+    "version" => version,
+    "value" => value,
+    "lease" => lease,
+});

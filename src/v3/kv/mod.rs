@@ -1,0 +1,17 @@
+//! Keys and values: reading, writing, deleting, transactions, compaction.
+
+mod compact;
+mod delete;
+mod exactly_once;
+mod key_value;
+mod put;
+mod range;
+mod txn;
+
+pub use compact::Compact;
+pub use delete::{DeleteRange, DeleteRangeResponse};
+pub use exactly_once::{ExactlyOnce, ExactlyOnceResponse};
+pub use key_value::KeyValue;
+pub use put::{Put, PutResponse};
+pub use range::{Range, RangeResponse, SortOrder, SortTarget};
+pub use txn::{Compare, CompareTarget, Txn, TxnOp, TxnOpResponse, TxnResponse};

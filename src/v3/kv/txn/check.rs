@@ -1,0 +1,210 @@
+//! What etcd would refuse a transaction for, found before it is sent.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use crate::{
+    Error, Result,
+    v3::{KeyRange, wire::Encode},
+};
+
+use super::{Txn, TxnOp};
+
+/// Deeper ones come to nobody's mind, and no JSON parser on the way has to stand them.
+const MAX_DEPTH: usize = 16;
+
+pub(super) fn check(operation: &'static str, txn: &Txn) -> Result<()> {
+    check_each(operation, txn, txn.max_operations, MAX_DEPTH)?;
+    for branch in [&txn.success, &txn.failure] {
+        writes(operation, branch)?;
+    }
+    Ok(())
+}
+
+/// Checks sizes, comparisons and operations.
+fn check_each(operation: &'static str, txn: &Txn, budget: usize, depth: usize) -> Result<()> {
+    let lengths = [txn.compare.len(), txn.success.len(), txn.failure.len()];
+    let largest = lengths.into_iter().max().unwrap_or_default();
+    let Some(left) = budget.checked_sub(largest) else {
+        let reason = format!(
+            "{largest} comparisons, or operations of a branch, are more than the {budget} that etcd takes here: \
+             if yours takes more, say so with `max_operations`"
+        );
+        return Err(Error::invalid(operation, reason));
+    };
+    if depth == 0 {
+        let reason = format!("transactions in transactions, more than {MAX_DEPTH} deep");
+        return Err(Error::invalid(operation, reason));
+    }
+    for compare in &txn.compare {
+        compare.check(operation)?;
+    }
+    for inner in txn.success.iter().chain(&txn.failure) {
+        match inner {
+            TxnOp::Range(range) => range.check(operation)?,
+            TxnOp::Put(put) => put.check(operation)?,
+            TxnOp::DeleteRange(delete) => delete.check(operation)?,
+            TxnOp::Txn(txn) => check_each(operation, txn, left, depth - 1)?,
+        }
+    }
+    Ok(())
+}
+
+/// What a branch writes.
+#[derive(Default)]
+struct Writes<'a> {
+    puts: HashSet<&'a Bytes>,
+    deletes: Vec<&'a KeyRange>,
+}
+
+impl<'a> Writes<'a> {
+    fn put(&mut self, operation: &'static str, key: &'a Bytes) -> Result<()> {
+        if self.puts.contains(key) {
+            return Err(duplicate(operation, key, "put twice"));
+        }
+        self.put_in_either(operation, key)
+    }
+
+    /// A put of a key that may be in the other branch of the same transaction, too.
+    fn put_in_either(&mut self, operation: &'static str, key: &'a Bytes) -> Result<()> {
+        // Here, etcd takes a range without an end for the literal zero byte, and finds no conflict.
+        let has_end = |range: &&KeyRange| !range.is_endless();
+        let mut deletes = self.deletes.iter().copied().filter(has_end);
+        if deletes.any(|range| range.contains(key)) {
+            return Err(duplicate(operation, key, "both put and deleted"));
+        }
+        self.puts.insert(key);
+        Ok(())
+    }
+}
+
+/// The keys that a branch writes, unless it writes one twice. As etcd finds them: its own deletes first, then what inner
+/// transactions do, its own puts last.
+fn writes<'a>(operation: &'static str, branch: &'a [TxnOp]) -> Result<Writes<'a>> {
+    let mut all = Writes::default();
+    all.deletes
+        .extend(branch.iter().filter_map(|inner| match inner {
+            TxnOp::DeleteRange(delete) => Some(&delete.range),
+            _ => None,
+        }));
+    for inner in branch {
+        let TxnOp::Txn(txn) = inner else { continue };
+        let success = writes(operation, &txn.success)?;
+        let failure = writes(operation, &txn.failure)?;
+        for key in &success.puts {
+            all.put(operation, key)?;
+        }
+        for key in &failure.puts {
+            if success.puts.contains(key) {
+                all.put_in_either(operation, key)?;
+            } else {
+                all.put(operation, key)?;
+            }
+        }
+        all.deletes.extend(success.deletes);
+        all.deletes.extend(failure.deletes);
+    }
+    for inner in branch {
+        if let TxnOp::Put(put) = inner {
+            all.put(operation, &put.key)?;
+        }
+    }
+    Ok(all)
+}
+
+fn duplicate(operation: &'static str, key: &Bytes, how: &str) -> Error {
+    let key = String::from_utf8_lossy(key);
+    Error::invalid(operation, format!("the key {key:?} is {how} in one branch"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Operation,
+        v3::{Compare, DeleteRange, Put, Range},
+    };
+
+    fn refused(txn: &Txn) -> Option<String> {
+        txn.encode().err().map(|error| error.to_string())
+    }
+
+    fn repeated(count: usize) -> Txn {
+        (0..count).fold(Txn::new(), |txn, _| txn.then(Range::new("a")))
+    }
+
+    #[test]
+    fn v3_54_there_is_room_for_128_at_the_top_and_for_the_rest_inside() {
+        assert_eq!(refused(&repeated(128)), None);
+        assert_eq!(
+            refused(&repeated(129)).unwrap(),
+            "v3.kv.txn: 129 comparisons, or operations of a branch, are more than the 128 that etcd takes here: \
+             if yours takes more, say so with `max_operations`"
+        );
+        assert_eq!(refused(&repeated(129).max_operations(200)), None);
+        let inner = repeated(28);
+        assert_eq!(refused(&repeated(99).then(inner.clone())), None);
+        assert!(refused(&repeated(100).then(inner)).is_some());
+    }
+
+    #[test]
+    fn v3_55_what_is_inside_is_checked_too() {
+        for txn in [
+            Txn::new().when(Compare::exists("")),
+            Txn::new().then(Put::new("", "x")),
+            Txn::new().otherwise(Range::new("")),
+            Txn::new().then(Txn::new().otherwise(DeleteRange::new(""))),
+        ] {
+            assert_eq!(
+                refused(&txn).unwrap(),
+                "v3.kv.txn: the key is empty: for all keys, use `KeyRange::all`"
+            );
+        }
+    }
+
+    #[test]
+    fn v3_56_a_key_is_written_once_in_a_branch() {
+        let put = || Put::new("a", "");
+        let nested = || Txn::new().then(put());
+        for txn in [
+            Txn::new().then(put()).then(put()),
+            Txn::new().otherwise(put()).otherwise(nested()),
+            Txn::new().then(nested()).then(nested()),
+            Txn::new().then(put()).then(DeleteRange::new("a")),
+            Txn::new()
+                .then(DeleteRange::new(KeyRange::prefix("a")))
+                .then(nested()),
+            Txn::new()
+                .then(Txn::new().otherwise(DeleteRange::new("a")))
+                .then(put()),
+        ] {
+            assert!(refused(&txn).is_some(), "{txn:?}");
+        }
+        for txn in [
+            Txn::new().then(put()).otherwise(put()),
+            Txn::new().then(nested().otherwise(put())),
+            Txn::new()
+                .then(DeleteRange::new("a"))
+                .then(DeleteRange::new("a")),
+            Txn::new().then(put()).then(DeleteRange::new("b")),
+        ] {
+            assert_eq!(refused(&txn), None);
+        }
+    }
+
+    #[test]
+    fn v3_57_a_delete_without_an_end_conflicts_with_nothing() {
+        let txn = Txn::new()
+            .then(DeleteRange::new(KeyRange::all()))
+            .then(Put::new("a", ""));
+        assert_eq!(refused(&txn), None);
+    }
+
+    #[test]
+    fn depth_has_a_limit() {
+        let nested = |depth| (0..depth).fold(Txn::new(), |inner, _| Txn::new().then(inner));
+        assert_eq!(refused(&nested(15)), None);
+        assert!(refused(&nested(16)).is_some());
+    }
+}

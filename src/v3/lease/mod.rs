@@ -1,0 +1,15 @@
+//! Leases: times to live that keys can be attached to.
+
+mod grant;
+mod id;
+mod keep_alive_once;
+mod list;
+mod revoke;
+mod time_to_live;
+
+pub use grant::{Grant, GrantResponse};
+pub use id::LeaseId;
+pub use keep_alive_once::{KeepAliveOnce, KeptAlive};
+pub use list::ListLeases;
+pub use revoke::Revoke;
+pub use time_to_live::{LeaseStatus, TimeToLive};

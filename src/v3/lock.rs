@@ -1,0 +1,167 @@
+//! Locks that the server queues.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    Error, Repeat, Result,
+    patience::Patience,
+    v3::{
+        Header, LeaseId,
+        header::OnlyHeader,
+        range::check_key,
+        wire::{self, Encode, Fields},
+    },
+};
+
+/// Waits for a lock, and holds it as long as the lease lives: `POST /v3/lock/lock`.
+///
+/// Waits for ever unless [`time_limit`](Self::time_limit) is set. Dropping the future gives the place in the queue up.
+/// The same lease may ask again and gets the same lock at once. So the request is repeated when an exchange breaks off,
+/// and keeps its place in the queue.
+///
+/// A lock is only as good as its lease: it may expire while its holder believes to hold it. Guard what the lock protects
+/// by a transaction that compares the lock's key: `Compare::exists(key)`.
+///
+/// # Errors
+/// [`is_lease_not_found`](crate::Error::is_lease_not_found), also for a lease that expires meanwhile;
+/// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Lock {
+    name: Bytes,
+    lease: LeaseId,
+    patience: Patience,
+}
+
+impl Lock {
+    /// The lock of this name, held with this lease.
+    ///
+    /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive. Such a request is not repeated.
+    pub fn new(name: impl Into<Vec<u8>>, lease: impl Into<LeaseId>) -> Self {
+        Self {
+            name: name.into().into(),
+            lease: lease.into(),
+            patience: Patience::Unlimited,
+        }
+    }
+
+    /// Waits no longer than this.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.patience = Patience::AtMost(limit);
+        self
+    }
+}
+
+impl Encode for Lock {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        if self.name.is_empty() {
+            return Err(Error::invalid(operation, "a lock needs a name"));
+        }
+        Ok(())
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("name", &self.name).put("lease", &self.lease);
+    }
+
+    fn patience(&self) -> Patience {
+        self.patience
+    }
+}
+
+wire::operation!(Lock => LockResponse, "v3.lock.lock", "/v3/lock/lock", |lock| {
+    if lock.lease.is_none() { Repeat::IfUnsent } else { Repeat::Always }
+});
+
+/// A lock that is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockResponse {
+    /// Who answered.
+    pub header: Header,
+    /// The key that stands for holding the lock: the name, `/`, and the lease in hexadecimal. It exists as long as the lock
+    /// is held, and unlocks it when deleted.
+    pub key: Bytes,
+}
+
+wire::decode!(LockResponse {
+    "header" => header,
+    "key" => key,
+});
+
+/// Gives a lock, or a place in its queue, up: `POST /v3/lock/unlock`. Answers the header.
+///
+/// etcd deletes the key that is given, whatever it is, and does not mind if there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Unlock {
+    key: Bytes,
+}
+
+impl Unlock {
+    /// Gives up the lock of this key: [`LockResponse::key`].
+    pub fn new(key: impl Into<Vec<u8>>) -> Self {
+        Self {
+            key: key.into().into(),
+        }
+    }
+}
+
+impl Encode for Unlock {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        check_key(operation, &self.key)
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("key", &self.key);
+    }
+}
+
+wire::operation!(
+    Unlock => Header, in OnlyHeader,
+    "v3.lock.unlock",
+    "/v3/lock/unlock",
+    |_| Repeat::Always
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Operation,
+        v3::testing::{body, decoded},
+    };
+
+    #[test]
+    fn the_requests_are_as_documented() {
+        let call = Lock::new("l", 7).encode().unwrap();
+        assert_eq!(
+            (call.target(), call.repeat()),
+            ("/v3/lock/lock", Repeat::Always)
+        );
+        assert_eq!(call.patience, Patience::Unlimited);
+        assert_eq!(body(&Lock::new("l", 7)), r#"{"name":"bA==","lease":"7"}"#);
+        let call = Lock::new("l", LeaseId::NONE).encode().unwrap();
+        assert_eq!(call.repeat(), Repeat::IfUnsent);
+        assert!(Lock::new("", 7).encode().is_err());
+        let call = Unlock::new("l/7").encode().unwrap();
+        assert_eq!(
+            (call.target(), call.repeat()),
+            ("/v3/lock/unlock", Repeat::Always)
+        );
+        assert_eq!(body(&Unlock::new("l/7")), r#"{"key":"bC83"}"#);
+        assert!(Unlock::new("").encode().is_err());
+    }
+
+    #[test]
+    fn v3_101_answers_are_read_whatever_their_code() {
+        let json = r#"{"header":{"revision":"3"}, "key":"bC83"}"#;
+        let lock = decoded(&Lock::new("l", 7), 200, json).unwrap();
+        assert_eq!((lock.key, lock.header.revision), (Bytes::from("l/7"), 3));
+        let no_lease = r#"{"code":2, "message":"etcdserver: requested lease not found"}"#;
+        let error = decoded(&Lock::new("l", 8), 500, no_lease).unwrap_err();
+        assert!(error.is_lease_not_found(), "{error}");
+    }
+}

@@ -1,0 +1,166 @@
+use crate::{
+    Repeat,
+    v3::wire::{self, Encode, Fields},
+};
+
+wire::names! {
+    /// What is wrong.
+    pub enum AlarmKind {
+        /// Nothing; and where alarms are lifted, each of them.
+        None = "NONE",
+        /// The database has reached its quota: nothing can be put.
+        NoSpace = "NOSPACE",
+        /// The members' data differ: nothing can be read or written.
+        Corrupt = "CORRUPT",
+    }
+}
+
+wire::names! {
+    enum Action {
+        Get = "GET",
+        Activate = "ACTIVATE",
+        Deactivate = "DEACTIVATE",
+    }
+}
+
+/// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct AlarmList(());
+
+impl AlarmList {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Encode for AlarmList {
+    fn fields(&self, _to: &mut Fields<'_>) {}
+}
+
+/// Raises or lifts an alarm: `POST /v3/maintenance/alarm`. Answers the alarms that were raised or lifted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct AlarmSet {
+    action: Action,
+    kind: AlarmKind,
+    member: u64,
+}
+
+impl AlarmSet {
+    /// Raises this alarm.
+    pub fn raise(kind: AlarmKind) -> Self {
+        Self {
+            action: Action::Activate,
+            kind,
+            member: 0,
+        }
+    }
+
+    /// Lifts this alarm.
+    #[doc(alias = "disarm")]
+    pub fn lift(kind: AlarmKind) -> Self {
+        Self {
+            action: Action::Deactivate,
+            kind,
+            member: 0,
+        }
+    }
+
+    /// Of this member.
+    pub fn member(mut self, id: u64) -> Self {
+        self.member = id;
+        self
+    }
+}
+
+impl Encode for AlarmSet {
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("action", &self.action)
+            .put("memberID", &self.member)
+            .put("alarm", &self.kind);
+    }
+}
+
+wire::operation!(
+    AlarmList => Vec<RaisedAlarm>, in Alarms,
+    "v3.maintenance.alarm_list",
+    "/v3/maintenance/alarm",
+    |_| Repeat::Always
+);
+wire::operation!(
+    AlarmSet => Vec<RaisedAlarm>, in Alarms,
+    "v3.maintenance.alarm_set",
+    "/v3/maintenance/alarm",
+    |_| Repeat::Always
+);
+
+/// An alarm of a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RaisedAlarm {
+    /// Whose; 0 where it was raised for no certain one.
+    pub member_id: u64,
+    /// What is wrong.
+    pub kind: AlarmKind,
+}
+
+wire::decode!(RaisedAlarm {
+    "memberID" => member_id,
+    "alarm" => kind,
+});
+
+#[derive(Default)]
+struct Alarms {
+    alarms: Vec<RaisedAlarm>,
+}
+
+wire::decode!(Alarms { "alarms" => alarms });
+
+impl From<Alarms> for Vec<RaisedAlarm> {
+    fn from(answer: Alarms) -> Self {
+        answer.alarms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Operation,
+        v3::testing::{body, decoded},
+    };
+
+    #[test]
+    fn the_requests_are_as_documented() {
+        let call = AlarmList::new().encode().unwrap();
+        assert_eq!(
+            (call.target(), call.body_bytes()),
+            ("/v3/maintenance/alarm", &b"{}"[..])
+        );
+        assert_eq!(
+            body(&AlarmSet::raise(AlarmKind::NoSpace).member(7)),
+            r#"{"action":"ACTIVATE","memberID":"7","alarm":"NOSPACE"}"#
+        );
+        assert_eq!(
+            body(&AlarmSet::lift(AlarmKind::Corrupt)),
+            r#"{"action":"DEACTIVATE","alarm":"CORRUPT"}"#
+        );
+    }
+
+    #[test]
+    fn v3_19_answers_are_read_with_and_without_a_header() {
+        for json in [
+            r#"{"alarms":[{"memberID":"7","alarm":"NOSPACE"}]}"#,
+            r#"{"header":{"revision":"7"}, "alarms":[{"memberID":"7", "alarm":"NOSPACE"}]}"#,
+        ] {
+            let alarms = decoded(&AlarmList::new(), 200, json).unwrap();
+            assert_eq!(
+                (alarms[0].member_id, alarms[0].kind),
+                (7, AlarmKind::NoSpace)
+            );
+        }
+        assert!(decoded(&AlarmList::new(), 200, "{}").unwrap().is_empty());
+    }
+}

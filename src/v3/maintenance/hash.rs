@@ -1,0 +1,141 @@
+use crate::{
+    Error, Repeat, Result,
+    v3::{
+        Header,
+        wire::{self, Encode, Fields},
+    },
+};
+
+/// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
+/// differ while they are written to: [`HashKv`] says at which revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Hash(());
+
+impl Hash {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Encode for Hash {
+    fn fields(&self, _to: &mut Fields<'_>) {}
+}
+
+wire::operation!(
+    Hash => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
+);
+
+/// What a [`Hash`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HashResponse {
+    /// Who answered.
+    pub header: Header,
+    /// The checksum.
+    pub hash: u32,
+}
+
+wire::decode!(HashResponse {
+    "header" => header,
+    "hash" => hash,
+});
+
+/// A checksum of a member's keys up to a revision: `POST /v3/maintenance/hashkv`. From etcd 3.5 on.
+///
+/// # Errors
+/// [`is_compacted`](crate::Error::is_compacted), [`FutureRevision`](crate::EtcdErrorKind::FutureRevision).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct HashKv {
+    revision: i64,
+}
+
+impl HashKv {
+    /// Of all that there is now.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of what there was at this revision; 0 is now.
+    pub fn revision(mut self, revision: i64) -> Self {
+        self.revision = revision;
+        self
+    }
+}
+
+impl Encode for HashKv {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        if self.revision < 0 {
+            let reason = format!("the revision is negative: {}", self.revision);
+            return Err(Error::invalid(operation, reason));
+        }
+        Ok(())
+    }
+
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("revision", &self.revision);
+    }
+}
+
+wire::operation!(
+    HashKv => HashKvResponse, "v3.maintenance.hash_kv", "/v3/maintenance/hashkv", |_| Repeat::Always
+);
+
+/// What a [`HashKv`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HashKvResponse {
+    /// Who answered.
+    pub header: Header,
+    /// The checksum.
+    pub hash: u32,
+    /// Up to which revision the store is compacted; -1 when it never was.
+    pub compact_revision: i64,
+    /// The revision of the checksum. From etcd 3.6 on; 0 before.
+    pub hash_revision: i64,
+}
+
+wire::decode!(HashKvResponse {
+    "header" => header,
+    "hash" => hash,
+    "compact_revision" => compact_revision,
+    "hash_revision" => hash_revision,
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Operation,
+        v3::testing::{body, decoded},
+    };
+
+    #[test]
+    fn the_requests_are_as_documented() {
+        assert_eq!(
+            Hash::new().encode().unwrap().target(),
+            "/v3/maintenance/hash"
+        );
+        assert_eq!(body(&Hash::new()), "{}");
+        assert_eq!(
+            HashKv::new().encode().unwrap().target(),
+            "/v3/maintenance/hashkv"
+        );
+        assert_eq!(body(&HashKv::new().revision(3)), r#"{"revision":"3"}"#);
+        assert!(HashKv::new().revision(-1).encode().is_err());
+    }
+
+    #[test]
+    fn answers_are_read() {
+        let json = r#"{"header":{"revision":"2"},"hash":4255912565}"#;
+        assert_eq!(
+            decoded(&Hash::new(), 200, json).unwrap().hash,
+            4_255_912_565
+        );
+        let json = r#"{"header":{"revision":"2"}, "hash":3407656708, "compact_revision":"-1"}"#;
+        let found = decoded(&HashKv::new(), 200, json).unwrap();
+        assert_eq!((found.hash, found.compact_revision), (3_407_656_708, -1));
+    }
+}

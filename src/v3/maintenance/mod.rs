@@ -1,0 +1,16 @@
+//! Looking after a member, and the cluster. What is said of «the member» is the one that the client happens to ask: to
+//! ask a certain one, use a client with its endpoint alone.
+
+mod alarm;
+mod defragment;
+mod downgrade;
+mod hash;
+mod leadership;
+mod status;
+
+pub use alarm::{AlarmKind, AlarmList, AlarmSet, RaisedAlarm};
+pub use defragment::Defragment;
+pub use downgrade::{Downgrade, DowngradeResponse};
+pub use hash::{Hash, HashKv, HashKvResponse, HashResponse};
+pub use leadership::TransferLeadership;
+pub use status::{Status, StatusResponse};

@@ -1,0 +1,97 @@
+use crate::{
+    Repeat,
+    v3::{
+        Header,
+        wire::{self, Encode, Fields},
+    },
+};
+
+/// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct Status(());
+
+impl Status {
+    /// The operation.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Encode for Status {
+    fn fields(&self, _to: &mut Fields<'_>) {}
+}
+
+wire::operation!(
+    Status => StatusResponse, "v3.maintenance.status", "/v3/maintenance/status", |_| Repeat::Always
+);
+
+/// How a member is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatusResponse {
+    /// Who answered.
+    pub header: Header,
+    /// Its version: `3.5.16`.
+    pub version: String,
+    /// How large its database is, in bytes.
+    pub db_size: i64,
+    /// How much of that is used, in bytes. [`Defragment`](super::Defragment) gives the rest back.
+    pub db_size_in_use: i64,
+    /// The quota of the database, in bytes. From etcd 3.6 on; 0 before.
+    pub db_size_quota: i64,
+    /// The id of the member that it takes for the leader; 0 when it knows none.
+    pub leader: u64,
+    /// The index of the last entry in its log.
+    pub raft_index: u64,
+    /// The term it is in.
+    pub raft_term: u64,
+    /// The index of the last entry that it applied.
+    pub raft_applied_index: u64,
+    /// What is wrong, in etcd's words: `etcdserver: no leader`, `memberID:7 alarm:NOSPACE `.
+    pub errors: Vec<String>,
+    /// Whether it has no vote yet, and only learns.
+    pub is_learner: bool,
+    /// The version of the database's format. From etcd 3.6 on; empty before.
+    pub storage_version: String,
+}
+
+wire::decode!(StatusResponse {
+    "header" => header,
+    "version" => version,
+    "dbSize" => db_size,
+    "dbSizeInUse" => db_size_in_use,
+    "dbSizeQuota" => db_size_quota,
+    "leader" => leader,
+    "raftIndex" => raft_index,
+    "raftTerm" => raft_term,
+    "raftAppliedIndex" => raft_applied_index,
+    "errors" => errors,
+    "isLearner" => is_learner,
+    "storageVersion" => storage_version,
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Operation,
+        v3::testing::{body, decoded},
+    };
+
+    #[test]
+    fn the_request_and_its_answers_are_as_documented() {
+        assert_eq!(
+            Status::new().encode().unwrap().target(),
+            "/v3/maintenance/status"
+        );
+        assert_eq!(body(&Status::new()), "{}");
+        let json = r#"{"header":{"cluster_id":"11420056713333806591", "member_id":"7445599390133392379", "revision":"7", "raft_term":"2"}, "version":"3.5.16", "dbSize":"24576", "leader":"7445599390133392379", "raftIndex":"36", "raftTerm":"2", "raftAppliedIndex":"35", "errors":["alarm:NOSPACE "], "dbSizeInUse":"20480"}"#;
+        let status = decoded(&Status::new(), 200, json).unwrap();
+        assert_eq!(status.leader, status.header.member_id);
+        assert_eq!((status.db_size, status.db_size_in_use), (24576, 20480));
+        assert_eq!((status.raft_index, status.raft_applied_index), (36, 35));
+        assert_eq!((status.version.as_str(), status.raft_term), ("3.5.16", 2));
+        assert_eq!(status.errors, ["alarm:NOSPACE "]);
+    }
+}
