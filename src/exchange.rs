@@ -167,6 +167,9 @@ impl<T: Transport> Road<T> {
         if let Some(content_type) = call.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
+        if call.require_leader {
+            headers.insert("grpc-metadata-hasleader", HeaderValue::from_static("true"));
+        }
         if let Some(header) = self.credentials.as_ref().and_then(|has| has.header(call)) {
             headers.insert(AUTHORIZATION, header.clone());
         }
@@ -239,8 +242,18 @@ impl<T: Transport> Road<T> {
         }
     }
 
+    /// Where the next request would go.
+    pub(crate) fn next_site(&self, operation: &'static str) -> Site {
+        let place = self.endpoints.current().pick(&[], self.transport.now());
+        Site {
+            operation,
+            endpoint: place.endpoint().clone(),
+            attempts: 1,
+        }
+    }
+
     /// One attempt: one request, and those that redirects lead to.
-    async fn attempt(
+    pub(crate) async fn attempt(
         &self,
         call: &Call,
         place: &Place,

@@ -9,9 +9,11 @@ mod endpoint;
 mod endpoints;
 mod error;
 mod exchange;
+mod frames;
 mod guard;
 mod observe;
 mod operation;
+mod outage;
 mod patience;
 mod raw;
 mod redirect;
@@ -19,6 +21,7 @@ mod retry;
 mod secret;
 #[cfg(all(feature = "server", unix))]
 pub mod server;
+mod splitter;
 mod status;
 mod stream;
 mod sync;
@@ -42,6 +45,9 @@ pub use retry::RetryPolicy;
 pub use status::{Health, ServerVersion};
 pub use sync::{RefusedAddress, SyncPolicy, Synced};
 
+#[cfg(feature = "fake")]
+#[doc(inline)]
+pub use etcd_fake as fake;
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;

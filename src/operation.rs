@@ -80,6 +80,8 @@ pub struct Call {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: Bytes,
     pub(crate) repeat: Repeat,
+    /// A member without a leader is to refuse it (v3).
+    pub(crate) require_leader: bool,
     pub(crate) patience: Patience,
     /// The v3 API's, put here by the road.
     pub(crate) token: Option<HeaderValue>,
@@ -100,6 +102,7 @@ impl Call {
             content_type: None,
             body: Bytes::new(),
             repeat,
+            require_leader: false,
             patience: Patience::Usual,
             token: None,
         })
@@ -121,6 +124,12 @@ impl Call {
     pub(crate) fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         self.content_type = Some(content_type);
         self.body = body.into();
+        self
+    }
+
+    /// With the demand that a member without a leader refuses it.
+    pub(crate) fn require_leader(mut self, require: bool) -> Self {
+        self.require_leader = require;
         self
     }
 
@@ -269,6 +278,7 @@ impl Reply {
                 message,
                 cause,
                 index,
+                compact_revision: None,
             })),
             Err(_) => Error::Http(HttpError::new(self.site, self.status, &self.body)),
         }

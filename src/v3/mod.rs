@@ -68,14 +68,20 @@ mod coverage;
 mod election;
 mod handle;
 mod header;
+mod keep_alive;
 mod kv;
 mod lease;
+mod link;
 mod lock;
 mod maintenance;
+mod messages;
+mod mirror;
+mod observe;
 mod range;
 pub(crate) mod refusal;
 #[cfg(test)]
 pub(crate) mod testing;
+mod watch;
 pub(crate) mod wire;
 
 pub use auth::{
@@ -91,10 +97,11 @@ pub use cluster::{
 pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Proclaim, Resign};
 pub use handle::{Auth, Cluster, Elections, Kv, Leases, Locks, Maintenance, V3};
 pub use header::Header;
+pub use keep_alive::{KeepAlive, KeptLease, LeaseKeeper, LeaseLoss};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
-    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, SortOrder, SortTarget,
-    Txn, TxnOp, TxnOpResponse, TxnResponse,
+    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,
+    SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 pub use lease::{
     Grant, GrantResponse, KeepAliveOnce, KeptAlive, LeaseId, LeaseStatus, ListLeases, Revoke,
@@ -103,6 +110,10 @@ pub use lease::{
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
     AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, HashDb, HashKv,
-    HashKvResponse, HashResponse, RaisedAlarm, Status, StatusResponse, TransferLeadership,
+    HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
+    TransferLeadership,
 };
+pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
+pub use observe::Observe;
 pub use range::KeyRange;
+pub use watch::{Changes, Event, EventKind, Watch, WatchSet, WatchSetItem};

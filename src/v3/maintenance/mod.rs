@@ -6,6 +6,7 @@ mod defragment;
 mod downgrade;
 mod hash;
 mod leadership;
+mod snapshot;
 mod status;
 
 pub use alarm::{AlarmKind, AlarmList, AlarmSet, RaisedAlarm};
@@ -13,4 +14,5 @@ pub use defragment::Defragment;
 pub use downgrade::{Downgrade, DowngradeResponse};
 pub use hash::{HashDb, HashKv, HashKvResponse, HashResponse};
 pub use leadership::TransferLeadership;
+pub use snapshot::Snapshot;
 pub use status::{Status, StatusResponse};
