@@ -118,6 +118,31 @@ impl<T: Transport> Client<T> {
         self.send(status::GetHealth).await
     }
 
+    /// `GET /livez`: whether the server is alive, or should be started anew. «No» is an answer, not an error.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where etcd is older than this check (3.4.29, 3.5.11), or has the v2
+    /// API switched on.
+    pub async fn livez(&self) -> Result<Health> {
+        self.send(status::GetCheck::LIVE).await
+    }
+
+    /// `GET /readyz`: whether the server is ready to serve. «No» is an answer, not an error.
+    ///
+    /// # Errors
+    /// As for [`livez`](Self::livez).
+    pub async fn readyz(&self) -> Result<Health> {
+        self.send(status::GetCheck::READY).await
+    }
+
+    /// `GET /metrics`: what the server counts, in the format of Prometheus.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    pub async fn metrics(&self) -> Result<String> {
+        self.send(status::GetMetrics).await
+    }
+
     /// This client, with another time limit for one attempt. It shares everything else.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
@@ -193,5 +218,84 @@ impl<T> Clone for Client<T> {
 impl<T: fmt::Debug> fmt::Debug for Client<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("road", &self.road).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering::Relaxed},
+        time::Instant,
+    };
+
+    use etcd_transport::{Request, Response, TransportError, async_trait};
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::{Outcome, Repeat, Reply, operation::sealed::Sealed};
+
+    /// Answers every request with the next number.
+    #[derive(Debug, Default)]
+    struct Numbers(AtomicU64);
+
+    #[async_trait]
+    impl Transport for Numbers {
+        async fn send(&self, _: Request) -> Result<Response, TransportError> {
+            let next = self.0.fetch_add(1, Relaxed) + 1;
+            Ok(Response::new(next.to_string().into()))
+        }
+
+        async fn sleep(&self, _: Duration) {
+            std::future::pending().await
+        }
+
+        fn now(&self) -> Instant {
+            Instant::now()
+        }
+    }
+
+    /// An operation whose answer's own words say which cluster it is from, as v3's do.
+    struct ClusterInTheBody;
+
+    impl Sealed for ClusterInTheBody {}
+
+    impl Operation for ClusterInTheBody {
+        type Output = u64;
+        const NAME: &'static str = "test";
+
+        fn encode(&self) -> Result<Call> {
+            Call::new(
+                Self::NAME,
+                Method::POST,
+                "/v3/test".into(),
+                Repeat::IfUnsent,
+            )
+        }
+
+        fn decode(&self, reply: Reply) -> Result<u64> {
+            reply.json()
+        }
+
+        fn cluster_id(cluster: &u64) -> Option<u64> {
+            Some(*cluster)
+        }
+    }
+
+    #[test]
+    fn an_answer_that_says_itself_that_it_is_from_another_cluster_is_an_error() {
+        let client = |allow| {
+            let builder = Client::builder(Numbers::default()).endpoints(["http://a"]);
+            builder.allow_cluster_change(allow).build().unwrap()
+        };
+        let strict = client(false);
+        assert_eq!(block_on(strict.send(ClusterInTheBody)).unwrap(), 1);
+        let error = block_on(strict.send(ClusterInTheBody)).unwrap_err();
+        assert!(error.is_cluster_changed(), "{error}");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+
+        let tolerant = client(true);
+        for cluster in 1..4 {
+            assert_eq!(block_on(tolerant.send(ClusterInTheBody)).unwrap(), cluster);
+        }
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 /// Looks up DNS records of the type SRV. This crate has no DNS library: bring one.
 ///
-/// With [hickory-resolver](https://docs.rs/hickory-resolver) `srv` is, in essence,
+/// With [hickory-resolver](https://docs.rs/hickory-resolver) 0.25, for a `struct Dns(TokioResolver)`, `srv` is
 ///
 /// ```text
 /// match self.0.srv_lookup(name).await {

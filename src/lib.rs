@@ -45,6 +45,9 @@ pub use retry::RetryPolicy;
 pub use status::{Health, ServerVersion};
 pub use sync::{RefusedAddress, SyncPolicy, Synced};
 
+#[cfg(feature = "fake")]
+#[doc(inline)]
+pub use etcd_fake as fake;
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;

@@ -1,7 +1,9 @@
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed};
+use crate::{
+    Call, Error, Operation, Repeat, Reply, Result, error::Unsupported, operation::sealed::Sealed,
+};
 
 /// The versions a server tells of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -72,5 +74,85 @@ impl Operation for GetHealth {
             healthy: health == "true",
             reason,
         })
+    }
+}
+
+/// A check of etcd's that answers in text: `ok`, or what is wrong.
+pub(crate) struct GetCheck {
+    pub(crate) path: &'static str,
+}
+
+impl GetCheck {
+    pub(crate) const LIVE: Self = Self { path: "/livez" };
+    pub(crate) const READY: Self = Self { path: "/readyz" };
+}
+
+impl Sealed for GetCheck {}
+
+impl Operation for GetCheck {
+    type Output = Health;
+    const NAME: &'static str = "check";
+
+    fn encode(&self) -> Result<Call> {
+        Call::new(Self::NAME, Method::GET, self.path.into(), Repeat::Always)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<Health> {
+        let healthy = match reply.status {
+            StatusCode::OK => true,
+            StatusCode::SERVICE_UNAVAILABLE => false,
+            StatusCode::NOT_FOUND => {
+                let what = "this server does not have this check: its etcd is too old for it, or has the v2 API \
+                     switched on";
+                return Err(Error::Unsupported(Unsupported::new(reply.site, what)));
+            }
+            _ => return Err(reply.into_error()),
+        };
+        let text = String::from_utf8_lossy(&reply.body);
+        Ok(Health {
+            healthy,
+            reason: if healthy {
+                String::new()
+            } else {
+                text.trim().to_owned()
+            },
+        })
+    }
+}
+
+pub(crate) struct GetMetrics;
+
+impl Sealed for GetMetrics {}
+
+impl Operation for GetMetrics {
+    type Output = String;
+    const NAME: &'static str = "metrics";
+
+    fn encode(&self) -> Result<Call> {
+        Call::new(Self::NAME, Method::GET, "/metrics".into(), Repeat::Always)
+    }
+
+    fn decode(&self, reply: Reply) -> Result<String> {
+        let reply = reply.success()?;
+        Ok(String::from_utf8_lossy(&reply.body).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v3::testing::decoded;
+
+    #[test]
+    fn a_check_answers_well_or_what_is_wrong() {
+        let well = decoded(&GetCheck::LIVE, 200, "ok\n").unwrap();
+        assert_eq!((well.healthy, well.reason.as_str()), (true, ""));
+        let ill = decoded(&GetCheck::READY, 503, "[-]data_corruption failed: x\n").unwrap();
+        assert_eq!(
+            (ill.healthy, ill.reason.as_str()),
+            (false, "[-]data_corruption failed: x")
+        );
+        let none = decoded(&GetCheck::READY, 404, "404 page not found\n").unwrap_err();
+        assert!(matches!(none, Error::Unsupported(_)), "{none}");
     }
 }

@@ -158,7 +158,7 @@ impl Server {
     ///
     /// [`Error::NotRunning`].
     pub fn pause(&self) -> Result<()> {
-        self.life().signal(Signal::STOP)
+        self.life().signal(Process::pause)
     }
 
     /// Lets a paused etcd go on (SIGCONT).
@@ -167,7 +167,7 @@ impl Server {
     ///
     /// [`Error::NotRunning`].
     pub fn resume(&self) -> Result<()> {
-        self.life().signal(Signal::CONT)
+        self.life().signal(|process| process.signal(Signal::CONT))
     }
 
     /// Stops etcd if it runs, starts it with the same ports and data, and waits until it is healthy.

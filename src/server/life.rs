@@ -11,8 +11,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::Signal;
-
 use super::{
     directory::Place,
     error::{Doing, Error, Result},
@@ -91,12 +89,16 @@ impl Life {
         }
     }
 
-    pub(super) fn signal(&mut self, signal: Signal) -> Result<()> {
+    /// Halts the process, or lets it go on; `how` answers whether there was one.
+    pub(super) fn signal(
+        &mut self,
+        how: impl FnOnce(&mut Process) -> io::Result<bool>,
+    ) -> Result<()> {
         let doing = format!("send a signal to etcd {}", self.name);
         match self
             .process
             .as_mut()
-            .map_or(Ok(false), |process| process.signal(signal))
+            .map_or(Ok(false), how)
             .doing(|| doing)?
         {
             true => Ok(()),

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::watchdog::{Watchdog, shell};
 
@@ -65,10 +65,29 @@ impl Process {
         if self.ended().is_some() {
             return Ok(false);
         }
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("the process has no id"))?;
-        kill_process(pid, signal)?;
+        kill_process(self.id()?, signal)?;
         Ok(true)
+    }
+
+    /// Halts the program; answers whether there was one to halt. On a busy machine its threads run on for a moment after
+    /// the signal: returns when they have stopped.
+    pub(super) fn pause(&mut self) -> io::Result<bool> {
+        if !self.signal(Signal::STOP)? {
+            return Ok(false);
+        }
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while waitid(WaitId::Pid(self.id()?), stopped)?.is_none() {
+            if self.ended().is_some() {
+                return Ok(false);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(true)
+    }
+
+    fn id(&self) -> io::Result<Pid> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        id.ok_or_else(|| io::Error::other("the process has no id"))
     }
 
     /// Asks the program to end, and ends it if it has not done so after `grace`.

@@ -147,7 +147,7 @@ impl<T: Transport> V2<'_, T> {
     /// # Errors
     /// As the operation documents; [`Error::Invalid`](crate::Error::Invalid) for what could not be recognised: an empty
     /// value, or a swap that compares without an index.
-    pub async fn once<W: Once>(&self, write: W) -> Result<Event> {
+    pub async fn once<W: Once>(self, write: W) -> Result<Event> {
         once::once(self.client, &write).await
     }
 

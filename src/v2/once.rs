@@ -33,7 +33,7 @@ use crate::{Client, Error, Operation, Outcome, Result, exchange::Road, retry::Fa
 ///   the time of the call may see it come back.
 /// - Nothing in the v2 API keeps a lost [`CreateInOrder`] from being carried out later, so a second one is never sent.
 ///   Where readers can tell a double by its value, call again.
-pub trait Once: evidence::Evidence + Operation<Output = Event> {}
+pub trait Once: evidence::Evidence + Operation<Output = Event> + Clone {}
 
 impl Once for Create {}
 impl Once for CompareAndSwap {}
@@ -42,14 +42,12 @@ impl Once for CreateInOrder {}
 /// Sends the write; where its answer was lost, finds out what came of it.
 pub(super) async fn once<T: Transport, W: Once>(client: &Client<T>, write: &W) -> Result<Event> {
     write.check()?;
-    let call = write.encode()?;
     let road = client.road();
     let mut tries = Tries::new(road);
     // The first attempt that may have been carried out.
     let mut lost: Option<Error> = None;
     loop {
-        let answer = road.exchange(&call).await;
-        let error = match (answer.and_then(|reply| write.decode(reply)), lost.take()) {
+        let error = match (client.send(write.clone()).await, lost.take()) {
             (Ok(event), _) => return Ok(event),
             // A refusal may be on account of the attempt before, which was carried out.
             (Err(_), Some(first)) => first,

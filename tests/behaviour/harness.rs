@@ -14,7 +14,7 @@ use std::{
 
 use etcd_http::{
     Client, ClientBuilder, Error, EtcdErrorKind,
-    server::{self, Cluster, Server, Version},
+    server::{self, Cluster, Server, ServerBuilder, Version},
     transport::Transport,
 };
 use futures::{
@@ -88,7 +88,11 @@ pub(crate) fn run<B: Backend, F: Future<Output = ()>>(
 ) {
     let host = Host::start(start);
     B::block_on(async {
-        let case = pin!(case(Etcd::new(name, host, B::transport)));
+        let etcd = Etcd::new(name, host, B::transport);
+        if !matches!(start, Start::Nothing) {
+            etcd.settle().await;
+        }
+        let case = pin!(case(etcd));
         let clock = B::transport();
         let done = select(case, clock.sleep(LIMIT)).await;
         assert!(matches!(done, Either::Left(_)), "not done within {LIMIT:?}");
@@ -117,6 +121,13 @@ impl<T: Transport> Etcd<T> {
         }
     }
 
+    /// Waits until the cluster has agreed on its version: the last that etcd writes to its store by itself.
+    async fn settle(&self) {
+        while self.client.version().await.unwrap().cluster == "not_decided" {
+            self.sleep(5).await;
+        }
+    }
+
     /// A key that no other case uses: `/CASE/NAME`.
     pub(crate) fn key(&self, name: impl AsRef<str>) -> String {
         format!("{}/{}", self.prefix, name.as_ref())
@@ -125,6 +136,11 @@ impl<T: Transport> Etcd<T> {
     /// The directory of all keys of this case.
     pub(crate) fn root(&self) -> &str {
         &self.prefix
+    }
+
+    /// Where this etcd listens; the first member, where there are several.
+    pub(crate) fn url(&self) -> String {
+        self.host.urls().swap_remove(0)
     }
 
     /// Another client of the same etcd, over another transport of the same kind.
@@ -204,15 +220,22 @@ enum Host {
 }
 
 /// Ended by its watchdog when the tests are over.
-static SHARED: LazyLock<server::Result<Server>> = LazyLock::new(server::start);
+static SHARED: LazyLock<server::Result<Server>> = LazyLock::new(|| alone().start());
+
+/// A server that does not wait long for others to elect: it starts in a tenth of a second.
+fn alone() -> ServerBuilder {
+    Server::builder()
+        .heartbeat_interval(Duration::from_millis(10))
+        .election_timeout(Duration::from_millis(100))
+}
 
 impl Host {
     fn start(start: Start) -> Self {
         let started = match start {
             Start::Shared => return Self::Shared,
             Start::Nothing => return Self::Nobody,
-            Start::Alone => Server::start().map(Self::Server),
-            Start::WithoutV2 => Server::builder().v2(false).start().map(Self::Server),
+            Start::Alone => alone().start().map(Self::Server),
+            Start::WithoutV2 => alone().v2(false).start().map(Self::Server),
             // Otherwise no member can be added in the first five seconds.
             Start::Three => Server::builder()
                 .arg("--strict-reconfig-check=false")

@@ -1,7 +1,6 @@
 //! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
 
 mod clock;
-#[cfg(feature = "tracing")]
 mod deadlines;
 mod endpoints;
 mod guard;
@@ -16,6 +15,7 @@ mod seeing;
 #[cfg(feature = "tracing")]
 mod spans;
 mod sync;
+mod v3_calls;
 mod v3_lease;
 mod v3_store;
 mod v3_watch;

@@ -1,0 +1,137 @@
+//! `/v2/stats`: the store's counters, the member itself, the leader's followers.
+
+use http::Method;
+
+use super::{Incoming, reply::Reply};
+use crate::{
+    server::Server,
+    wire::{date::push_rfc3339, json},
+};
+
+pub(crate) fn store(server: &mut Server, request: &Incoming<'_>, reply: Reply) -> Reply {
+    if request.method != Method::GET {
+        return reply.not_allowed(Some("GET"));
+    }
+    let mut reply = reply.json();
+    let store = server.local(request.endpoint);
+    let mut comma = b'{';
+    for (name, count) in store.stats.fields(store.hub.live()) {
+        reply.body.push(comma);
+        comma = b',';
+        reply
+            .body
+            .extend_from_slice(format!("\"{name}\":").as_bytes());
+        json::push_u64(&mut reply.body, count);
+    }
+    reply.body.push(b'}');
+    reply
+}
+
+pub(crate) fn this_member(server: &Server, request: &Incoming<'_>, reply: Reply) -> Reply {
+    if request.method != Method::GET {
+        return reply.not_allowed(Some("GET"));
+    }
+    let mut reply = reply.json();
+    let Some(member) = server.member(request.endpoint) else {
+        return reply.not_found();
+    };
+    let leader = server.cluster.leader;
+    let state = if leader == Some(member.id) {
+        "StateLeader"
+    } else {
+        "StateFollower"
+    };
+    let leader = leader.map_or(String::new(), |id| format!("{id:x}"));
+    let body = &mut reply.body;
+    body.extend_from_slice(b"{\"name\":");
+    json::push_string(body, member.name.as_bytes(), server.profile);
+    let id = member.id;
+    body.extend_from_slice(format!(",\"id\":\"{id:x}\",\"state\":\"{state}\",").as_bytes());
+    body.extend_from_slice(b"\"startTime\":\"");
+    push_rfc3339(body, server.started);
+    let uptime = go_duration(server.now - server.started);
+    let info = format!("\",\"leaderInfo\":{{\"leader\":\"{leader}\",\"uptime\":\"{uptime}\",");
+    body.extend_from_slice(info.as_bytes());
+    body.extend_from_slice(b"\"startTime\":\"");
+    push_rfc3339(body, server.started);
+    body.extend_from_slice(b"\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}");
+    reply
+}
+
+pub(crate) fn leader(server: &Server, request: &Incoming<'_>, reply: Reply) -> Reply {
+    if request.method != Method::GET {
+        return reply.not_allowed(Some("GET"));
+    }
+    let member = server.member(request.endpoint);
+    let own = member.map(|member| member.id);
+    // A leader that lost its quorum does not call itself one here.
+    if own.is_none() || own != server.cluster.leader || !server.cluster.quorum {
+        return reply.message(403, "not current leader", server.profile);
+    }
+    let mut reply = reply.json();
+    let mut followers: Vec<u64> = server.cluster.members.iter().map(|m| m.id).collect();
+    followers.retain(|&id| Some(id) != own);
+    let mut names: Vec<String> = followers.iter().map(|id| format!("{id:x}")).collect();
+    names.sort_unstable();
+    let body = &mut reply.body;
+    let leader = own.unwrap_or_default();
+    body.extend_from_slice(format!("{{\"leader\":\"{leader:x}\",\"followers\":{{").as_bytes());
+    for (place, name) in names.iter().enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        let success = server.raft_index;
+        let follower = format!(
+            "{comma}\"{name}\":{{\"latency\":{{\"current\":0.5,\"average\":0.5,\"standardDeviation\":0,\
+             \"minimum\":0.5,\"maximum\":0.5}},\"counts\":{{\"fail\":0,\"success\":{success}}}}}"
+        );
+        body.extend_from_slice(follower.as_bytes());
+    }
+    body.extend_from_slice(b"}}");
+    reply
+}
+
+/// A duration as Go prints it.
+fn go_duration(nanos: i64) -> String {
+    const UNITS: [(i64, &str); 3] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
+    if nanos <= 0 {
+        return "0s".to_owned();
+    }
+    let Some(&(unit, name)) = UNITS.iter().find(|&&(unit, _)| nanos >= unit) else {
+        return format!("{nanos}ns");
+    };
+    let (mut prefix, mut rest) = (String::new(), nanos);
+    if unit == 1_000_000_000 {
+        let minutes = nanos / (60 * unit);
+        if minutes >= 60 {
+            prefix = format!("{}h", minutes / 60);
+        }
+        if minutes > 0 {
+            prefix.push_str(&format!("{}m", minutes % 60));
+        }
+        rest = nanos % (60 * unit);
+    }
+    let width = unit.ilog10() as usize;
+    let fraction = format!("{:0width$}", rest % unit);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{prefix}{}{point}{fraction}{name}", rest / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_printed_as_go_does() {
+        for (nanos, expected) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (2_000_000, "2ms"),
+            (2_006_387_331, "2.006387331s"),
+            (60_000_000_000, "1m0s"),
+            (3_661_500_000_000, "1h1m1.5s"),
+        ] {
+            assert_eq!(go_duration(nanos), expected);
+        }
+    }
+}

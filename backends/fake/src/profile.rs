@@ -1,0 +1,31 @@
+/// The version of etcd that a fake answers as.
+///
+/// The v2 API of the two differs in a few bytes: whether a directory can be updated, how backspace and form feed are
+/// escaped, and what `/version` and `/health` say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// etcd 3.4.23.
+    V3_4,
+    /// etcd 3.5.16.
+    #[default]
+    V3_5,
+}
+
+impl Profile {
+    /// The server's version, as `/version` has it.
+    pub const fn server_version(self) -> &'static str {
+        match self {
+            Self::V3_4 => "3.4.23",
+            Self::V3_5 => "3.5.16",
+        }
+    }
+
+    /// The cluster's version, as `/version` has it.
+    pub const fn cluster_version(self) -> &'static str {
+        match self {
+            Self::V3_4 => "3.4.0",
+            Self::V3_5 => "3.5.0",
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Every rule of the v2 API, by its number, asked of the fake (as 3.4 and as 3.5) and of real servers.
+//!
+//! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. What takes a cluster of several, or a fault,
+//! is asked of the fake alone, in `faults.rs`: V2-41 (stale reads) and V2-91 (no quorum). The fake has no host whitelist
+//! (V2-14), and its watches break off at a restart rather than end or tell of a recovery (V2-147, V2-148).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auth;
+mod expiry;
+mod parameters;
+mod paths;
+mod reads;
+mod server;
+mod watches;
+mod writes;
+
+use etcd_fake::{FakeEtcd, Profile};
+
+use support::{
+    Ask, Fake, Subject, Told,
+    real::{Real, binaries},
+};
+
+/// Makes a test for each subject of each rule.
+macro_rules! rules {
+    ($($(#[$attribute:meta])* fn $name:ident($subject:ident) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)] // Not every rule needs all of its file's helpers.
+            use super::*;
+
+            $(#[$attribute])*
+            fn rule($subject: &mut dyn crate::support::Subject) $body
+
+            #[test]
+            fn fake_3_4() {
+                rule(&mut crate::fake(etcd_fake::Profile::V3_4));
+            }
+
+            #[test]
+            fn fake_3_5() {
+                rule(&mut crate::fake(etcd_fake::Profile::V3_5));
+            }
+
+            #[test]
+            fn real() {
+                crate::each_real(&["--enable-v2"], rule);
+            }
+        }
+    )*};
+}
+pub(crate) use rules;
+
+fn fake(profile: Profile) -> Fake {
+    Fake(FakeEtcd::builder().profile(profile).build())
+}
+
+fn each_real(flags: &[&str], rule: impl Fn(&mut dyn Subject)) {
+    for binary in binaries() {
+        rule(&mut Real::start_with(&binary, flags));
+    }
+}
+
+/// Asks for a key.
+fn get(s: &mut dyn Subject, target: &str) -> Told {
+    s.ask(&Ask::new("GET", &format!("/v2/keys{target}")))
+}
+
+/// Sends a form to a key.
+fn put(s: &mut dyn Subject, target: &str, form: &str) -> Told {
+    s.ask(&Ask::new("PUT", &format!("/v2/keys{target}")).form(form))
+}
+
+fn post(s: &mut dyn Subject, target: &str, form: &str) -> Told {
+    s.ask(&Ask::new("POST", &format!("/v2/keys{target}")).form(form))
+}
+
+fn delete(s: &mut dyn Subject, target: &str) -> Told {
+    s.ask(&Ask::new("DELETE", &format!("/v2/keys{target}")))
+}
+
+/// A counter of `/v2/stats/store`.
+fn stat(s: &mut dyn Subject, name: &str) -> u64 {
+    let told = s.ask(&Ask::new("GET", "/v2/stats/store"));
+    told.json()[name].as_u64().unwrap()
+}
+
+#[track_caller]
+fn assert_body(told: &Told, status: u16, body: &str) {
+    assert_eq!((told.status, told.text().as_str()), (status, body));
+}
+
+/// Asserts an error of the keys endpoint: status, code, cause, and the index.
+#[track_caller]
+fn assert_error(told: &Told, status: u16, code: u64, cause: Option<&str>, index: u64) {
+    let json = told.json();
+    let seen = (
+        told.status,
+        json["errorCode"].as_u64(),
+        json["cause"].as_str(),
+        told.index(),
+    );
+    assert_eq!(seen, (status, Some(code), cause, index), "{}", told.text());
+    assert_eq!(json["index"], index);
+    assert!(told.text().ends_with("}\n"));
+}

@@ -1,0 +1,218 @@
+//! Asking the fake and real servers the same things, byte for byte.
+
+// Each test file is a program of its own and uses its own part of this module.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod raw;
+pub mod real;
+
+use std::{
+    fmt::{self, Write as _},
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use etcd_fake::FakeEtcd;
+use etcd_transport::{Body, Transport, http};
+use futures::executor::block_on;
+
+/// A request as it travels.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ask {
+    pub method: String,
+    /// Path and query, encoded.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Ask {
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn form(mut self, form: &str) -> Self {
+        self.body = form.as_bytes().to_vec();
+        self.header("Content-Type", "application/x-www-form-urlencoded")
+    }
+
+    pub fn json(mut self, json: &str) -> Self {
+        self.body = json.as_bytes().to_vec();
+        self.header("Content-Type", "application/json")
+    }
+
+    pub fn basic(self, user: &str, password: &str) -> Self {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let credentials = STANDARD.encode(format!("{user}:{password}"));
+        self.header("Authorization", &format!("Basic {credentials}"))
+    }
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.target)?;
+        for (name, value) in &self.headers {
+            write!(f, " | {name}: {value}")?;
+        }
+        if !self.body.is_empty() {
+            write!(f, " | {}", self.body.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// An answer: header names in lower case, sorted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Told {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Told {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn index(&self) -> u64 {
+        self.header("x-etcd-index").unwrap().parse().unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = format!("{}", self.status);
+        for (name, value) in &self.headers {
+            if !name.starts_with("access-control") {
+                let _ = write!(text, " | {name}: {value}");
+            }
+        }
+        write!(
+            f,
+            "{text} | {}",
+            String::from_utf8_lossy(&self.body).trim_end()
+        )
+    }
+}
+
+/// A watch whose head has arrived.
+pub trait Watching {
+    /// The next line, waiting for it as long as a real server may need; `None` at the clean end of the body.
+    fn line(&mut self) -> Option<String>;
+    /// Whether nothing is there to be read, after a moment.
+    fn is_silent(&mut self) -> bool;
+}
+
+/// The fake or a real server.
+pub trait Subject {
+    fn ask(&mut self, ask: &Ask) -> Told;
+    fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>);
+    /// Lets time pass, real or not.
+    fn pass(&mut self, duration: Duration);
+    /// What the server is, for messages.
+    fn name(&self) -> String;
+    fn is_3_4(&self) -> bool;
+}
+
+/// The fake as a subject.
+pub struct Fake(pub FakeEtcd);
+
+pub struct FakeWatch {
+    body: Body,
+    /// What was read ahead: a line, or the end.
+    next: Option<Option<String>>,
+}
+
+impl Fake {
+    fn send(&self, ask: &Ask) -> http::Response<Body> {
+        let uri = format!("http://localhost:2379{}", ask.target);
+        let mut request = http::Request::builder().method(&*ask.method).uri(uri);
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(ask.body.clone().into()).unwrap();
+        block_on(self.0.send(request)).unwrap()
+    }
+}
+
+fn told(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Told {
+    let headers = headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    });
+    let mut headers: Vec<_> = headers.collect();
+    headers.sort();
+    Told {
+        status,
+        headers,
+        body,
+    }
+}
+
+impl Subject for Fake {
+    fn ask(&mut self, ask: &Ask) -> Told {
+        let (head, body) = self.send(ask).into_parts();
+        let body = block_on(body.collect(1 << 30)).unwrap();
+        told(head.status.as_u16(), &head.headers, body.to_vec())
+    }
+
+    fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>) {
+        let (head, body) = self.send(ask).into_parts();
+        let told = told(head.status.as_u16(), &head.headers, Vec::new());
+        (told, Box::new(FakeWatch { body, next: None }))
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        self.0.advance(duration);
+    }
+
+    fn name(&self) -> String {
+        format!("{:?}", self.0)
+    }
+
+    fn is_3_4(&self) -> bool {
+        format!("{:?}", self.0).contains("V3_4")
+    }
+}
+
+impl Watching for FakeWatch {
+    fn line(&mut self) -> Option<String> {
+        assert!(!self.is_silent(), "the watch is silent");
+        self.next.take().flatten()
+    }
+
+    fn is_silent(&mut self) -> bool {
+        if self.next.is_some() {
+            return false;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let mut frame = std::pin::pin!(self.body.frame());
+        let Poll::Ready(frame) = Pin::new(&mut frame).poll(&mut context) else {
+            return true;
+        };
+        let line = frame.map(|frame| frame.unwrap().into_data().unwrap());
+        self.next = Some(line.map(|line| String::from_utf8(line.to_vec()).unwrap()));
+        false
+    }
+}

@@ -1,0 +1,182 @@
+//! HTTP/1.1 by hand: what a library would hide is compared too.
+
+use std::{
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use super::{Ask, Told, Watching};
+
+/// How long a real server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection that is kept alive, and made anew when the server closes it.
+pub struct Connection {
+    address: String,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+impl Connection {
+    pub fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            stream: None,
+        }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn ask(&mut self, ask: &Ask) -> Told {
+        self.try_ask(ask)
+            .unwrap_or_else(|error| panic!("{ask:?}: {error}"))
+    }
+
+    pub fn try_ask(&mut self, ask: &Ask) -> io::Result<Told> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => connect(&self.address)?,
+        };
+        write_request(&mut stream, &self.address, ask)?;
+        let mut told = read_head(&mut stream)?;
+        let has_body = ask.method != "HEAD" && told.status != 204;
+        let mut keep = true;
+        if has_body {
+            if told.header("transfer-encoding") == Some("chunked") {
+                while let Some(chunk) = read_chunk(&mut stream)? {
+                    told.body.extend(chunk);
+                }
+            } else if let Some(length) = told.header("content-length") {
+                told.body = vec![0; length.parse().map_err(io::Error::other)?];
+                stream.read_exact(&mut told.body)?;
+            } else {
+                stream.read_to_end(&mut told.body)?;
+                keep = false;
+            }
+        }
+        if keep && told.header("connection") != Some("close") {
+            self.stream = Some(stream);
+        }
+        Ok(told)
+    }
+}
+
+/// A watch on a connection of its own.
+pub struct RawWatch {
+    stream: BufReader<TcpStream>,
+    is_over: bool,
+}
+
+impl RawWatch {
+    pub fn open(address: &str, ask: &Ask) -> (Told, Self) {
+        let mut stream = connect(address).unwrap();
+        write_request(&mut stream, address, ask).unwrap();
+        let mut told = read_head(&mut stream).unwrap();
+        let is_over = told.header("transfer-encoding") != Some("chunked");
+        if let Some(length) = told.header("content-length") {
+            told.body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut told.body).unwrap();
+        }
+        (told, Self { stream, is_over })
+    }
+}
+
+impl Watching for RawWatch {
+    fn line(&mut self) -> Option<String> {
+        if self.is_over {
+            return None;
+        }
+        match read_chunk(&mut self.stream).expect("the watch is silent") {
+            Some(chunk) => Some(String::from_utf8(chunk).unwrap()),
+            None => {
+                self.is_over = true;
+                None
+            }
+        }
+    }
+
+    fn is_silent(&mut self) -> bool {
+        let patience = Duration::from_millis(3);
+        self.stream
+            .get_ref()
+            .set_read_timeout(Some(patience))
+            .unwrap();
+        let silent = match self.stream.fill_buf() {
+            Ok(_) => false,
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        };
+        self.stream
+            .get_ref()
+            .set_read_timeout(Some(PATIENCE))
+            .unwrap();
+        silent
+    }
+}
+
+fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(BufReader::new(stream))
+}
+
+fn write_request(stream: &mut BufReader<TcpStream>, host: &str, ask: &Ask) -> io::Result<()> {
+    let mut bytes = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", ask.method, ask.target);
+    for (name, value) in &ask.headers {
+        bytes.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !ask.body.is_empty() || matches!(&*ask.method, "PUT" | "POST") {
+        bytes.push_str(&format!("Content-Length: {}\r\n", ask.body.len()));
+    }
+    bytes.push_str("\r\n");
+    let mut bytes = bytes.into_bytes();
+    bytes.extend_from_slice(&ask.body);
+    stream.get_mut().write_all(&bytes)
+}
+
+fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Told> {
+    let status = read_line(stream)?;
+    let status = status
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other("no status line"))?;
+    let mut headers = Vec::new();
+    loop {
+        let line = read_line(stream)?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    headers.sort();
+    Ok(Told {
+        status,
+        headers,
+        body: Vec::new(),
+    })
+}
+
+fn read_chunk(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
+    let size = read_line(stream)?;
+    let size = usize::from_str_radix(&size, 16).map_err(io::Error::other)?;
+    let mut chunk = vec![0; size];
+    stream.read_exact(&mut chunk)?;
+    read_line(stream)?;
+    Ok((size > 0).then_some(chunk))
+}
+
+fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+    let mut line = Vec::new();
+    stream.read_until(b'\n', &mut line)?;
+    if line.pop() != Some(b'\n') {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}

@@ -1,0 +1,295 @@
+//! The clock: standing still, moved by hand, jumping, and real.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use etcd_fake::{Clock, Expiry, FakeEtcd};
+use etcd_transport::{Body, Request, Transport, http};
+use futures::{
+    FutureExt,
+    executor::{ThreadPool, block_on},
+    future::{join, join_all},
+    task::SpawnExt,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn request(method: &str, target: &str) -> Request {
+    let uri = format!("http://localhost:2379{target}");
+    let request = http::Request::builder().method(method).uri(uri);
+    request.body(Body::empty()).unwrap()
+}
+
+async fn text(etcd: &FakeEtcd, method: &str, target: &str) -> String {
+    let response = etcd.send(request(method, target)).await.unwrap();
+    let body = response.into_body().collect(1 << 20).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+fn auto() -> FakeEtcd {
+    FakeEtcd::builder().clock(Clock::auto()).build()
+}
+
+#[test]
+fn the_clock_stands_still_until_it_is_moved() {
+    let etcd = FakeEtcd::new();
+    let before = etcd.now();
+    let mut sleep = Box::pin(etcd.sleep(SECOND));
+    assert!(sleep.as_mut().now_or_never().is_none());
+    etcd.advance(SECOND - Duration::from_nanos(1));
+    assert!(sleep.as_mut().now_or_never().is_none());
+    etcd.advance(Duration::from_nanos(1));
+    assert!(sleep.as_mut().now_or_never().is_some());
+    assert_eq!(etcd.now() - before, SECOND);
+}
+
+#[test]
+fn a_sleep_of_nothing_is_over_at_once() {
+    assert!(
+        FakeEtcd::new()
+            .sleep(Duration::ZERO)
+            .now_or_never()
+            .is_some()
+    );
+}
+
+#[test]
+fn a_dropped_sleep_is_forgotten() {
+    let etcd = FakeEtcd::new();
+    let mut sleep = Box::pin(etcd.sleep(SECOND));
+    assert!(sleep.as_mut().now_or_never().is_none());
+    assert_eq!(etcd.sleeping(), 1);
+    drop(sleep);
+    assert_eq!(etcd.sleeping(), 0);
+    assert_eq!(etcd.advance_to_next(), None);
+}
+
+#[test]
+fn a_key_expires_at_the_leaders_next_look() {
+    let etcd = FakeEtcd::new();
+    etcd.advance(Duration::from_millis(1_200));
+    block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=1"));
+    etcd.advance(Duration::from_millis(1_299));
+    assert!(
+        etcd.value("a").is_some(),
+        "2.499 s: it has expired, and nobody has looked"
+    );
+    etcd.advance(Duration::from_millis(1));
+    assert!(etcd.value("a").is_none(), "2.5 s");
+}
+
+#[test]
+fn a_key_can_expire_at_the_very_nanosecond() {
+    let etcd = FakeEtcd::builder().expiry(Expiry::Exact).build();
+    etcd.advance(Duration::from_millis(1_200));
+    block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=1"));
+    etcd.advance(SECOND - Duration::from_nanos(1));
+    assert!(etcd.value("a").is_some());
+    etcd.advance(Duration::from_nanos(1));
+    assert!(etcd.value("a").is_none());
+}
+
+#[test]
+fn keys_expire_in_the_order_of_their_times_while_the_clock_is_moved_far() {
+    let etcd = FakeEtcd::new();
+    for (key, ttl) in [("c", 30), ("a", 10), ("b", 20)] {
+        block_on(text(&etcd, "PUT", &format!("/v2/keys/{key}?ttl={ttl}")));
+    }
+    etcd.advance(HOUR);
+    for (index, key) in [(7, "a"), (8, "b"), (9, "c")] {
+        let target = format!("/v2/keys?wait=true&recursive=true&waitIndex={index}");
+        let event = block_on(text(&etcd, "GET", &target));
+        assert!(event.starts_with("{\"action\":\"expire\""), "{event}");
+        assert!(
+            event.contains(&format!("\"key\":\"/{key}\",\"modifiedIndex\":{index},")),
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn the_clock_jumps_when_everything_waits() {
+    let etcd = auto();
+    let began = Instant::now();
+    block_on(etcd.sleep(HOUR));
+    assert_eq!(etcd.elapsed(), HOUR);
+    assert!(began.elapsed() < SECOND);
+}
+
+#[test]
+fn sleepers_are_woken_in_the_order_of_their_times() {
+    let etcd = auto();
+    let order = std::sync::Mutex::new(Vec::new());
+    let sleeper = |seconds: u64| {
+        let (etcd, order) = (&etcd, &order);
+        async move {
+            etcd.sleep(Duration::from_secs(seconds)).await;
+            order
+                .lock()
+                .unwrap()
+                .push((seconds, etcd.elapsed().as_secs()));
+        }
+    };
+    block_on(join_all([5, 1, 3, 4, 2].map(sleeper)));
+    assert_eq!(
+        *order.lock().unwrap(),
+        [1, 2, 3, 4, 5].map(|second| (second, second))
+    );
+}
+
+#[test]
+fn a_jump_stops_where_a_key_expires_under_a_watch() {
+    let etcd = auto();
+    block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=5"));
+    let watch = async {
+        let event = text(&etcd, "GET", "/v2/keys/a?wait=true").await;
+        (event.contains("expire"), etcd.elapsed())
+    };
+    let (seen, ()) = block_on(join(watch, etcd.sleep(HOUR)));
+    assert_eq!(seen, (true, 5 * SECOND));
+}
+
+#[test]
+fn a_watch_alone_is_enough_to_wait_for() {
+    let etcd = auto();
+    block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=5"));
+    let event = block_on(text(&etcd, "GET", "/v2/keys/a?wait=true"));
+    assert!(event.contains("expire"), "{event}");
+}
+
+#[test]
+fn a_task_that_has_not_run_yet_runs_before_the_clock_jumps() {
+    let etcd = auto();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let other = etcd.clone();
+        let task = tokio::spawn(async move {
+            // As many turns as a chain of tasks may need.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            other.sleep(SECOND).await;
+            other.elapsed()
+        });
+        etcd.sleep(HOUR).await;
+        assert_eq!(task.await.unwrap(), SECOND);
+    });
+}
+
+/// Ten tasks that sleep, write and watch; the log they leave behind.
+async fn tracked_tasks(
+    etcd: FakeEtcd,
+    spawn: impl Fn(futures::future::BoxFuture<'static, ()>),
+) -> String {
+    let done = Arc::new(AtomicU32::new(0));
+    let begun: Vec<_> = (1..=10u64)
+        .map(|number| {
+            let (etcd, done) = (etcd.clone(), Arc::clone(&done));
+            let its = etcd.clone();
+            let task = async move {
+                for round in 1..=20u64 {
+                    its.sleep(Duration::from_millis(number * 1_000 + round))
+                        .await;
+                    text(
+                        &its,
+                        "PUT",
+                        &format!("/v2/keys/k{number}?value={round}&ttl=1"),
+                    )
+                    .await;
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            };
+            etcd.track(task)
+        })
+        .collect();
+    for task in begun {
+        spawn(task.boxed());
+    }
+    while done.load(Ordering::Relaxed) < 10 {
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
+    etcd.log_text()
+}
+
+#[test]
+fn tracked_tasks_do_the_same_on_every_executor() {
+    let on_one = {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(tracked_tasks(auto(), |task| drop(tokio::spawn(task))))
+    };
+    assert!(
+        on_one.contains("PUT /v2/keys/k10 ttl=1 value=20"),
+        "{on_one}"
+    );
+    for _ in 0..5 {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .build();
+        let on_many =
+            (runtime.unwrap()).block_on(tracked_tasks(auto(), |task| drop(tokio::spawn(task))));
+        assert_eq!(on_many, on_one);
+    }
+    let pool = ThreadPool::builder().pool_size(3).create().unwrap();
+    let on_pool = block_on(tracked_tasks(auto(), |task| pool.spawn(task).unwrap()));
+    assert_eq!(on_pool, on_one);
+}
+
+#[test]
+fn a_clock_that_follows_real_time_wakes_what_sleeps() {
+    let etcd = FakeEtcd::builder().clock(Clock::Real).build();
+    let began = Instant::now();
+    block_on(etcd.sleep(Duration::from_millis(30)));
+    assert!(began.elapsed() >= Duration::from_millis(30));
+    // Moved by hand, it goes on from there.
+    etcd.advance(HOUR);
+    assert!(etcd.elapsed() >= HOUR);
+    let began = Instant::now();
+    block_on(etcd.sleep(Duration::from_millis(20)));
+    assert!(began.elapsed() >= Duration::from_millis(20));
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_watch_hears_of_an_expiry_in_real_time() {
+    let etcd = FakeEtcd::builder().clock(Clock::Real).build();
+    block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=0"));
+    let event = block_on(text(&etcd, "GET", "/v2/keys/a?wait=true"));
+    assert!(event.contains("expire"), "{event}");
+}
+
+#[test]
+fn the_date_header_follows_the_clock() {
+    let etcd = FakeEtcd::new();
+    etcd.advance(HOUR);
+    let response = block_on(etcd.send(request("GET", "/version"))).unwrap();
+    assert_eq!(response.headers()["date"], "Wed, 01 Jan 2020 01:00:00 GMT");
+}
+
+#[test]
+fn an_idle_hour_is_quick_however_many_watches_there_are() {
+    let etcd = FakeEtcd::new();
+    let watches: Vec<_> = (0..10_000)
+        .map(|number| {
+            let target = format!("/v2/keys/w{number}?wait=true");
+            block_on(etcd.send(request("GET", &target))).unwrap()
+        })
+        .collect();
+    assert_eq!(etcd.open_watches(), 10_000);
+    block_on(text(&etcd, "PUT", "/v2/keys/other?ttl=1800"));
+    let began = Instant::now();
+    etcd.advance(HOUR);
+    assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+    drop(watches);
+    assert_eq!(etcd.open_exchanges(), 0);
+}

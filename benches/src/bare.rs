@@ -1,0 +1,130 @@
+//! The HTTP stacks without us.
+
+use std::time::Duration;
+
+use etcd_transport_reqwest::ReqwestTransport;
+use isahc::{
+    AsyncReadResponseExt, HttpClient, Request,
+    config::{Configurable, RedirectPolicy, VersionNegotiation},
+};
+use serde::Deserialize;
+
+use crate::{Contender, KEY, VALUE};
+
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "decoded as a user would, all of it")]
+struct Answer {
+    action: String,
+    node: Node,
+    prev_node: Option<Node>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "decoded as a user would, all of it")]
+struct Node {
+    key: String,
+    value: Option<String>,
+    #[serde(default)]
+    dir: bool,
+    #[serde(default)]
+    nodes: Vec<Node>,
+    modified_index: u64,
+    created_index: u64,
+}
+
+fn check(status: u16, body: &[u8]) {
+    assert!(status < 300, "status {status}");
+    let answer: Answer = serde_json::from_slice(body).expect("etcd's JSON");
+    assert_eq!(answer.node.value.as_deref(), Some(VALUE));
+}
+
+/// reqwest, with the settings of our transport.
+pub struct BareReqwest {
+    client: reqwest::Client,
+    endpoint: String,
+}
+
+impl BareReqwest {
+    /// For this etcd.
+    pub fn new(endpoint: &str) -> Self {
+        Self {
+            client: ReqwestTransport::client_builder()
+                .build()
+                .expect("a client"),
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) {
+        let response = request.timeout(TIME_LIMIT).send().await.expect("a head");
+        let status = response.status().as_u16();
+        check(status, &response.bytes().await.expect("a body"));
+    }
+}
+
+impl Contender for BareReqwest {
+    async fn get(&self) {
+        let url = format!("{}/v2/keys{KEY}", self.endpoint);
+        self.send(self.client.get(url)).await;
+    }
+
+    async fn set(&self) {
+        let url = format!("{}/v2/keys{KEY}", self.endpoint);
+        let put = self.client.put(url).header("content-type", FORM);
+        self.send(put.body(format!("value={VALUE}"))).await;
+    }
+}
+
+/// isahc, with the settings of our transport.
+pub struct BareIsahc {
+    keeping: HttpClient,
+    /// See etcd-transport-isahc's README: libcurl sends a request without a body twice if it keeps connections.
+    closing: HttpClient,
+    endpoint: String,
+}
+
+impl BareIsahc {
+    /// For this etcd.
+    pub fn new(endpoint: &str) -> Self {
+        let builder = || HttpClient::builder().tcp_nodelay().proxy(None);
+        Self {
+            keeping: builder().build().expect("a client"),
+            closing: builder()
+                .connection_cache_size(0)
+                .build()
+                .expect("a client"),
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
+    fn request(&self, method: &str) -> isahc::http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(format!("{}/v2/keys{KEY}", self.endpoint))
+            .redirect_policy(RedirectPolicy::None)
+            .version_negotiation(VersionNegotiation::http11())
+            .timeout(TIME_LIMIT)
+    }
+}
+
+impl Contender for BareIsahc {
+    async fn get(&self) {
+        let request = self.request("GET").body(()).expect("a request");
+        let mut response = self.closing.send_async(request).await.expect("a head");
+        let body = response.bytes().await.expect("a body");
+        check(response.status().as_u16(), &body);
+    }
+
+    async fn set(&self) {
+        let request = self.request("PUT").header("content-type", FORM);
+        let request = request.body(format!("value={VALUE}")).expect("a request");
+        let mut response = self.keeping.send_async(request).await.expect("a head");
+        let body = response.bytes().await.expect("a body");
+        check(response.status().as_u16(), &body);
+    }
+}

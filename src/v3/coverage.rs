@@ -1,0 +1,188 @@
+//! Keeps the table in this module's documentation true.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::*;
+use crate::Operation;
+
+/// Every path of the gateway in etcd 3.5 and later, and whether its answers keep coming. From the gateway's own description,
+/// `rpc.swagger.json`, `v3lock.swagger.json` and `v3election.swagger.json`.
+const PATHS: [(&str, bool); 51] = [
+    ("/v3/kv/range", false),
+    ("/v3/kv/put", false),
+    ("/v3/kv/deleterange", false),
+    ("/v3/kv/txn", false),
+    ("/v3/kv/compaction", false),
+    ("/v3/watch", true),
+    ("/v3/lease/grant", false),
+    ("/v3/lease/revoke", false),
+    ("/v3/lease/keepalive", true),
+    ("/v3/lease/timetolive", false),
+    ("/v3/lease/leases", false),
+    ("/v3/kv/lease/revoke", false),
+    ("/v3/kv/lease/timetolive", false),
+    ("/v3/kv/lease/leases", false),
+    ("/v3/lock/lock", false),
+    ("/v3/lock/unlock", false),
+    ("/v3/election/campaign", false),
+    ("/v3/election/proclaim", false),
+    ("/v3/election/leader", false),
+    ("/v3/election/observe", true),
+    ("/v3/election/resign", false),
+    ("/v3/cluster/member/add", false),
+    ("/v3/cluster/member/remove", false),
+    ("/v3/cluster/member/update", false),
+    ("/v3/cluster/member/list", false),
+    ("/v3/cluster/member/promote", false),
+    ("/v3/maintenance/alarm", false),
+    ("/v3/maintenance/status", false),
+    ("/v3/maintenance/defragment", false),
+    ("/v3/maintenance/hash", false),
+    ("/v3/maintenance/hashkv", false),
+    ("/v3/maintenance/snapshot", true),
+    ("/v3/maintenance/transfer-leadership", false),
+    ("/v3/maintenance/downgrade", false),
+    ("/v3/auth/enable", false),
+    ("/v3/auth/disable", false),
+    ("/v3/auth/status", false),
+    ("/v3/auth/authenticate", false),
+    ("/v3/auth/user/add", false),
+    ("/v3/auth/user/get", false),
+    ("/v3/auth/user/list", false),
+    ("/v3/auth/user/delete", false),
+    ("/v3/auth/user/changepw", false),
+    ("/v3/auth/user/grant", false),
+    ("/v3/auth/user/revoke", false),
+    ("/v3/auth/role/add", false),
+    ("/v3/auth/role/get", false),
+    ("/v3/auth/role/list", false),
+    ("/v3/auth/role/delete", false),
+    ("/v3/auth/role/grant", false),
+    ("/v3/auth/role/revoke", false),
+];
+
+/// What etcd 3.4 does not have.
+const SINCE_3_5: [&str; 3] = [
+    "/v3/auth/status",
+    "/v3/maintenance/downgrade",
+    "/v3/maintenance/hashkv",
+];
+
+/// The table's rows: path, what is here, whether it streams, since when.
+fn table() -> Vec<[&'static str; 4]> {
+    let documentation = include_str!("mod.rs").lines();
+    let rows = documentation.filter_map(|line| line.strip_prefix("//! | `/v3/"));
+    rows.map(|row| {
+        let mut cells = row.split('|').map(str::trim);
+        let mut next = || cells.next().unwrap();
+        let path = next().trim_end_matches('`');
+        [path, next(), next(), next()]
+    })
+    .collect()
+}
+
+/// Every operation that has one answer, by its path.
+fn operations() -> Vec<(String, &'static str)> {
+    fn path<O: Operation>(operation: &O) -> (String, &'static str) {
+        let name = std::any::type_name::<O>().rsplit("::").next().unwrap();
+        (operation.encode().unwrap().target().to_owned(), name)
+    }
+    let leader = LeaderKey {
+        key: "k".into(),
+        ..LeaderKey::default()
+    };
+    let permission = Permission::read("k");
+    let urls = ["http://h:1"];
+    vec![
+        path(&Range::new("k")),
+        path(&Put::new("k", "")),
+        path(&DeleteRange::new("k")),
+        path(&Txn::new()),
+        path(&ExactlyOnce::new("k", Txn::new())),
+        path(&Compact::new(1)),
+        path(&Grant::new(Duration::from_secs(1))),
+        path(&Revoke::new(1)),
+        path(&KeepAliveOnce::new(1)),
+        path(&TimeToLive::new(1)),
+        path(&ListLeases::new()),
+        path(&Lock::new("l", 1)),
+        path(&Unlock::new("l/1")),
+        path(&Campaign::new("e", 1, "")),
+        path(&Proclaim::new(leader.clone(), "")),
+        path(&GetLeader::new("e")),
+        path(&Resign::new(leader)),
+        path(&MemberAdd::new(urls)),
+        path(&MemberRemove::new(1)),
+        path(&MemberUpdate::new(1, urls)),
+        path(&MemberList::new()),
+        path(&MemberPromote::new(1)),
+        path(&AlarmList::new()),
+        path(&AlarmSet::lift(AlarmKind::None)),
+        path(&Status::new()),
+        path(&Defragment::new()),
+        path(&HashDb::new()),
+        path(&HashKv::new()),
+        path(&TransferLeadership::new(1)),
+        path(&Downgrade::cancel()),
+        path(&AuthEnable::new()),
+        path(&AuthDisable::new()),
+        path(&AuthStatus::new()),
+        path(&Authenticate::new("u", "p")),
+        path(&UserAdd::new("u", "p")),
+        path(&UserGet::new("u")),
+        path(&UserList::new()),
+        path(&UserDelete::new("u")),
+        path(&UserChangePassword::new("u", "p")),
+        path(&UserGrantRole::new("u", "r")),
+        path(&UserRevokeRole::new("u", "r")),
+        path(&RoleAdd::new("r")),
+        path(&RoleGet::new("r")),
+        path(&RoleList::new()),
+        path(&RoleDelete::new("r")),
+        path(&RoleGrantPermission::new("r", permission)),
+        path(&RoleRevokePermission::new("r", "k")),
+    ]
+}
+
+#[test]
+fn the_table_has_every_path_once() {
+    let rows = table();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|[path, _, streams, _]| (format!("/v3/{path}"), *streams == "yes"))
+        .collect();
+    let expected = PATHS.map(|(path, streams)| (path.to_owned(), streams));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_table_says_since_when() {
+    for [path, _, _, since] in table() {
+        let is_new = SINCE_3_5.contains(&format!("/v3/{path}").as_str());
+        assert_eq!(since, if is_new { "3.5" } else { "3.4" }, "{path}");
+    }
+}
+
+#[test]
+fn every_path_without_a_stream_has_its_operations_and_these_are_named() {
+    let mut by_path: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (path, name) in operations() {
+        by_path.entry(path).or_default().push(name);
+    }
+    for [path, here, streams, _] in table() {
+        let path = format!(
+            "/v3/{}",
+            path.strip_prefix("kv/lease/")
+                .map_or(path.to_owned(), |it| format!("lease/{it}"))
+        );
+        let names = by_path.get(&path).cloned().unwrap_or_default();
+        assert!(streams == "yes" || !names.is_empty(), "{path}");
+        assert!(here.starts_with("[`"), "{path}: nothing is named");
+        for name in names {
+            assert!(here.contains(&format!("[`{name}`]")), "{path}: {name}");
+        }
+    }
+    for path in by_path.keys() {
+        assert!(PATHS.iter().any(|(known, _)| known == path), "{path}");
+    }
+}
