@@ -1,6 +1,6 @@
 //! Watches: which events come, in which order, from where on, and what they survive.
 
-use std::{cell::Cell, future::Future, io::Write, pin::pin, time::Duration};
+use std::{cell::Cell, future::Future, io::Write, pin::pin, thread, time::Duration};
 
 use etcd_http::{
     Error, Result,
@@ -64,6 +64,7 @@ behaviour! {
         Nothing {
             v2_147_a_watch_survives_empty_answers,
             a_watch_survives_answers_that_are_cut,
+            a_server_slower_than_a_poll_loses_no_event,
             an_outage_beyond_the_limit_ends_a_watch,
         }
     }
@@ -675,6 +676,22 @@ async fn a_watch_survives_answers_that_are_cut<T: Transport>(etcd: Etcd<T>) {
         asked.len() >= 5 && asked.iter().all(|line| *line == poll(5)),
         "{asked:?}"
     );
+}
+
+/// A poll that the server has not come round to yet says nothing of what happened before it.
+async fn a_server_slower_than_a_poll_loses_no_event<T: Transport>(etcd: Etcd<T>) {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Index: 7\r\n\
+                Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let server = Scripted::start(move |n, stream| {
+        thread::sleep(Duration::from_millis(1200));
+        // The first poll, a probe, and the second poll.
+        stream.write_all(&if n == 1 { head.into() } else { event(5) })
+    });
+    let client = etcd.client_of(server.url());
+    let mut events = client.open(Watch::new("/a").from_index(5));
+    assert_eq!(take(&mut events, 1).await[0].index(), 5);
+    let asked = server.asked();
+    assert_eq!(asked[..3], [poll(5), "HEAD /v2/keys/a".to_owned(), poll(5)]);
 }
 
 async fn an_outage_beyond_the_limit_ends_a_watch<T: Transport>(etcd: Etcd<T>) {
