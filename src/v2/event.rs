@@ -183,3 +183,26 @@ fn body(reply: &Reply) -> Result<(Action, Option<Node>, Option<Node>)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_by_name_and_unknown_ones_kept() {
+        for (json, action) in [
+            (r#""get""#, Action::Get),
+            (r#""set""#, Action::Set),
+            (r#""create""#, Action::Create),
+            (r#""update""#, Action::Update),
+            (r#""delete""#, Action::Delete),
+            (r#""compareAndSwap""#, Action::CompareAndSwap),
+            (r#""compareAndDelete""#, Action::CompareAndDelete),
+            (r#""expire""#, Action::Expire),
+            (r#""com\u0070act""#, Action::Other("compact".to_owned())),
+        ] {
+            assert_eq!(serde_json::from_str::<Action>(json).unwrap(), action);
+        }
+        assert!(serde_json::from_str::<Action>("7").is_err());
+    }
+}
