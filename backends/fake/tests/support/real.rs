@@ -40,7 +40,7 @@ pub fn binaries() -> Vec<PathBuf> {
 /// Runs a program for as long as its own standard input is open, and removes a directory (`$0`) then: a test that is
 /// killed leaves nothing behind.
 pub const GUARDED: &str =
-    r#""$@" </dev/null & pid=$!; cat >/dev/null; kill -9 $pid; wait $pid; rm -rf "$0""#;
+    r#""$@" </dev/null & pid=$!; cat >/dev/null; kill -9 $pid; wait $pid 2>/dev/null; rm -rf "$0""#;
 
 /// One running server of one member.
 pub struct Real {
