@@ -79,9 +79,8 @@ impl<T: Transport> Road<T> {
         loop {
             attempt += 1;
             let now = self.transport.now();
-            let left = retry
-                .overall
-                .saturating_sub(now.saturating_duration_since(started));
+            let overall = call.patience.timeout(retry.overall);
+            let left = overall.saturating_sub(now.saturating_duration_since(started));
             let leader = if self.prefer_leader && call.repeat != Repeat::Always {
                 set.pick_leader(&tried, now)
             } else {

@@ -38,7 +38,7 @@
 //! | `/v3/maintenance/alarm` | [`AlarmList`], [`AlarmSet`] |  | 3.4 |
 //! | `/v3/maintenance/status` | [`Status`] |  | 3.4 |
 //! | `/v3/maintenance/defragment` | [`Defragment`] |  | 3.4 |
-//! | `/v3/maintenance/hash` | [`Hash`] |  | 3.4 |
+//! | `/v3/maintenance/hash` | [`HashDb`] |  | 3.4 |
 //! | `/v3/maintenance/hashkv` | [`HashKv`] |  | 3.5 |
 //! | `/v3/maintenance/snapshot` |  | yes | 3.4 |
 //! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] |  | 3.4 |
@@ -109,7 +109,7 @@ pub use lease::{
 };
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
-    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, Hash, HashKv,
+    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, HashDb, HashKv,
     HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
     TransferLeadership,
 };

@@ -47,8 +47,10 @@ impl Refusal {
         };
         let code = refusal.get("grpc_code").or_else(|| refusal.get("code"))?;
         let message = refusal.get("message").or_else(|| refusal.get("error"))?;
+        // What a proxy may number its own errors by is no code of gRPC's.
+        let code = code.as_u64().filter(|code| (1..=16).contains(code))?;
         Some(Self {
-            code: code.as_u64()?.try_into().ok()?,
+            code: code.try_into().ok()?,
             message: message.as_str()?.to_owned(),
         })
     }
@@ -354,6 +356,7 @@ mod tests {
             "<html>",
             r#"{"message":"x"}"#,
             r#"{"code":"x"}"#,
+            r#"{"code":502,"message":"bad gateway"}"#,
         ] {
             assert_eq!(Refusal::parse(body.as_bytes()), None, "{body}");
         }

@@ -12,7 +12,7 @@ mod status;
 pub use alarm::{AlarmKind, AlarmList, AlarmSet, RaisedAlarm};
 pub use defragment::Defragment;
 pub use downgrade::{Downgrade, DowngradeResponse};
-pub use hash::{Hash, HashKv, HashKvResponse, HashResponse};
+pub use hash::{HashDb, HashKv, HashKvResponse, HashResponse};
 pub use leadership::TransferLeadership;
 pub use snapshot::Snapshot;
 pub use status::{Status, StatusResponse};
