@@ -94,9 +94,9 @@ async fn v2_90_every_code_of_the_store_has_its_kind_status_and_text<T: Transport
         let said = error.as_etcd().unwrap();
         assert_eq!((said.kind(), said.code()), (kind, Some(code)));
         assert_eq!(said.status().as_u16(), status);
-        assert_eq!(said.endpoint().to_string(), etcd.server().client_url());
+        assert_eq!(said.endpoint().to_string(), etcd.url());
         let index = said.index().unwrap();
-        let text = text.replace("URL", &etcd.server().client_url());
+        let text = text.replace("URL", &etcd.url());
         let text = format!("{text} (code {code}, index {index})");
         assert_eq!(error.to_string(), text);
         assert_eq!(error.outcome(), Outcome::Rejected);
@@ -189,7 +189,7 @@ async fn v2_91_without_a_quorum_a_write_may_yet_be_carried_out<T: Transport>(etc
     for index in [1, 2] {
         etcd.cluster().member(index).kill().unwrap();
     }
-    let url = etcd.server().client_url();
+    let url = etcd.url();
     let once = etcd.builder_of(&url).retry(RetryPolicy::never());
     let client = once.build().unwrap();
     let (written, read) = futures::join!(
@@ -261,7 +261,7 @@ async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     while client.v2().get("/a").await.is_ok() {}
     let (read, written) = futures::join!(client.v2().get("/a"), client.v2().set("/a", "2"));
     etcd.server().resume().unwrap();
-    let url = etcd.server().client_url();
+    let url = etcd.url();
     let (read, written) = (read.unwrap_err(), written.unwrap_err());
     assert_eq!(
         read.to_string(),

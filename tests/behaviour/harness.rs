@@ -138,6 +138,11 @@ impl<T: Transport> Etcd<T> {
         &self.prefix
     }
 
+    /// Where this etcd listens; the first member, where there are several.
+    pub(crate) fn url(&self) -> String {
+        self.host.urls().swap_remove(0)
+    }
+
     /// Another client of the same etcd, over another transport of the same kind.
     pub(crate) fn client(
         &self,

@@ -59,7 +59,7 @@ async fn v2_110_every_member_knows_all_members_and_the_leader<T: Transport>(etcd
 
 async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd: Etcd<T>) {
     // One member, so that it has heard of each change before the next.
-    let client = etcd.client_of(etcd.server().client_url());
+    let client = etcd.client_of(etcd.url());
     let v2 = client.v2();
     let added = v2.add_member(["http://127.0.0.1:9"]).await.unwrap();
     assert_eq!(added.peer_urls, ["http://127.0.0.1:9"]);
@@ -89,7 +89,7 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
 }
 
 async fn v2_111_what_cannot_be_a_member_is_refused<T: Transport>(etcd: Etcd<T>) {
-    let client = etcd.client_of(etcd.server().client_url());
+    let client = etcd.client_of(etcd.url());
     let v2 = client.v2();
     let of_another = etcd.cluster().member(1).peer_url();
     let taken = refusal(v2.add_member([&of_another]).await);

@@ -33,7 +33,7 @@ behaviour! {
 
 /// There: host, port and version. Here: URLs, several of them, http or https; and a bad one is an error.
 async fn connect<T: Transport>(etcd: Etcd<T>) {
-    let url = etcd.server().client_url();
+    let url = etcd.url();
     let client = Client::new(etcd.transport(), [&url]).unwrap();
     assert!(client.v2().get("/").await.unwrap().node.dir);
     let several = [url.as_str(), "http://127.0.0.1:1"];
@@ -212,13 +212,13 @@ async fn watchloop<T: Transport>(etcd: Etcd<T>) {
 
 async fn machines<T: Transport>(etcd: Etcd<T>) {
     let machines = etcd.v2().machines().await.unwrap();
-    assert_eq!(machines, [etcd.server().client_url()]);
+    assert_eq!(machines, [etcd.url()]);
 }
 
 async fn members<T: Transport>(etcd: Etcd<T>) {
     let members = etcd.v2().members().await.unwrap();
     assert_eq!(members.len(), 1);
-    assert_eq!(members[0].client_urls, [etcd.server().client_url()]);
+    assert_eq!(members[0].client_urls, [etcd.url()]);
 }
 
 /// There, it fails on any member but the leader. Here it works on all.

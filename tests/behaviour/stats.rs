@@ -198,7 +198,7 @@ async fn a_member_without_a_leader_is_not_healthy<T: Transport>(etcd: Etcd<T>) {
     for index in [1, 2] {
         etcd.cluster().member(index).kill().unwrap();
     }
-    let client = etcd.client_of(etcd.server().client_url());
+    let client = etcd.client_of(etcd.url());
     loop {
         let health = client.health().await.unwrap();
         if !health.healthy {

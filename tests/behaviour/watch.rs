@@ -434,7 +434,7 @@ async fn v2_81_lost_history_is_loud<T: Transport>(etcd: Etcd<T>) {
     let mut events = etcd.open(Watch::new("/a").from_index(set.index()));
     let error = events.next().await.unwrap().unwrap_err();
     assert!(error.is_history_cleared());
-    let url = etcd.server().client_url();
+    let url = etcd.url();
     let index = set.index() + 1101;
     let oldest = index - 999;
     assert_eq!(
