@@ -123,6 +123,8 @@ fn addresses_that_no_member_can_have_are_refused() {
         "http://0xa9.0xfe.0xa9.0xfe",
         "http://10.0.0.07",
         "http://h%2ec",
+        "http://[fe80::1%25eth0]:2379",
+        "http://[x]:2379",
     ] {
         let reason = refusal(builder([]), url);
         assert!(
