@@ -93,7 +93,7 @@ impl<T: Transport> Watcher<T> {
                 }
                 Some(next) => next,
                 // Without an index an event between two polls would be lost, the first two included.
-                None => self.probe().await? + 1,
+                None => after(self.probe().await?),
             };
             self.next = Some(next);
             if self.needs_probe {
@@ -161,9 +161,10 @@ impl<T: Transport> Watcher<T> {
         }
         let site = reply.site.clone();
         match event::decode(reply) {
-            Ok(event) if event.index() >= next => {
+            // After the last of all numbers nothing could come.
+            Ok(event) if event.index() >= next && event.index() < u64::MAX => {
                 self.recovered(&place);
-                self.next = Some(event.index() + 1);
+                self.next = Some(after(event.index()));
                 Ok(self.concerns(&event).then_some(WatchUpdate::Event(event)))
             }
             Ok(event) => {
@@ -209,13 +210,13 @@ impl<T: Transport> Watcher<T> {
             .as_ref()
             .is_some_and(|node| is_unchanged_file(node, next))
         {
-            self.next = Some(index + 1);
+            self.next = Some(after(index));
             return Ok(None);
         }
         if self.on_cleared == OnCleared::Fail {
             return Err(error);
         }
-        self.next = Some(index + 1);
+        self.next = Some(after(index));
         Ok(Some(WatchUpdate::Resync(Resync {
             lost_from: next,
             index,
@@ -228,9 +229,9 @@ impl<T: Transport> Watcher<T> {
     fn quiet_since(&mut self, next: u64, at: u64, place: &Place) -> Result<()> {
         let road = self.client.road();
         self.pace.observe(at, road.transport.now());
-        if at + 1 >= next {
+        if after(at) >= next {
             self.behind = 0;
-            self.next = Some(at + 1);
+            self.next = Some(after(at));
             return Ok(());
         }
         self.behind += 1;
@@ -332,6 +333,11 @@ impl<T: Transport> Watcher<T> {
     fn concerns(&self, event: &Event) -> bool {
         concerns(&self.key, self.watch.recursive, event)
     }
+}
+
+/// The index that comes after this one, which is the server's word: any number.
+fn after(index: u64) -> u64 {
+    index.saturating_add(1)
 }
 
 /// Whether an event is one that a watch on `key` is to see.
