@@ -3,9 +3,10 @@
 
 use std::{env, time::Duration};
 
+#[cfg(feature = "server")]
+use etcd_http::server::{self, Installed, Server};
 use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome, Payload,
-    server::{self, Installed, Server},
     transport::{Transport, http::Method},
     v2::{Action, Condition, CreateInOrder, Delete, Get, Set, SetDir, UpdateDir, Watch},
 };
@@ -20,11 +21,11 @@ behaviour! {
             deletedir, cas, cad, watch, watchloop, machines, members, stats, request, HTTPError,
             EtcdError,
         }
-    }
-    http {
         Three {
             leader,
         }
+    }
+    http {
         Nothing {
             install, start,
         }
@@ -33,7 +34,7 @@ behaviour! {
 
 /// There: host, port and version. Here: URLs, several of them, http or https; and a bad one is an error.
 async fn connect<T: Transport>(etcd: Etcd<T>) {
-    let url = etcd.server().client_url();
+    let url = etcd.url();
     let client = Client::new(etcd.transport(), [&url]).unwrap();
     assert!(client.v2().get("/").await.unwrap().node.dir);
     let several = [url.as_str(), "http://127.0.0.1:1"];
@@ -212,23 +213,22 @@ async fn watchloop<T: Transport>(etcd: Etcd<T>) {
 
 async fn machines<T: Transport>(etcd: Etcd<T>) {
     let machines = etcd.v2().machines().await.unwrap();
-    assert_eq!(machines, [etcd.server().client_url()]);
+    assert_eq!(machines, [etcd.url()]);
 }
 
 async fn members<T: Transport>(etcd: Etcd<T>) {
     let members = etcd.v2().members().await.unwrap();
     assert_eq!(members.len(), 1);
-    assert_eq!(members[0].client_urls, [etcd.server().client_url()]);
+    assert_eq!(members[0].client_urls, [etcd.url()]);
 }
 
 /// There, it fails on any member but the leader. Here it works on all.
 async fn leader<T: Transport>(etcd: Etcd<T>) {
-    let leader = etcd.cluster().leader().unwrap();
-    let leader = etcd.cluster().member(leader);
-    for url in etcd.cluster().client_urls() {
+    let leader = etcd.host().leader();
+    for url in etcd.urls() {
         let said = etcd.client_of(url).v2().leader().await.unwrap();
-        assert_eq!(said.name, leader.name());
-        assert_eq!(said.client_urls, [leader.client_url()]);
+        assert_eq!(said.name, etcd.host().name(leader));
+        assert_eq!(said.client_urls, [etcd.urls()[leader].clone()]);
     }
 }
 
@@ -276,6 +276,7 @@ async fn EtcdError<T: Transport>(etcd: Etcd<T>) {
     assert!(error.index().is_some());
 }
 
+#[cfg(feature = "server")]
 /// There, a download without a checksum. Here what is there already is found first.
 async fn install<T: Transport>(_: Etcd<T>) {
     let installed: Installed = server::install().unwrap();
@@ -286,6 +287,7 @@ async fn install<T: Transport>(_: Etcd<T>) {
     }
 }
 
+#[cfg(feature = "server")]
 /// There, a process on the standard port that nobody waits for. Here, a healthy server on a port of its own, ended when
 /// dropped.
 async fn start<T: Transport>(etcd: Etcd<T>) {

@@ -120,7 +120,7 @@ async fn v2_1_a_path_that_etcd_does_not_have_is_an_http_error<T: Transport>(etcd
         };
         assert_eq!(error.status(), StatusCode::NOT_FOUND);
         assert_eq!(error.excerpt(), "404 page not found\n");
-        let url = etcd.server().client_url();
+        let url = etcd.url();
         assert_eq!(
             error.to_string(),
             format!(
