@@ -255,11 +255,7 @@ async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     // Its threads halt one after the other.
     while client.v2().get("/a").await.is_ok() {}
     let (read, written) = futures::join!(client.v2().get("/a"), client.v2().set("/a", "2"));
-<<<<<<< HEAD
-    etcd.server().resume().unwrap();
-=======
     etcd.host().resume();
->>>>>>> refs/heads/fakeclient
     let url = etcd.url();
     let (read, written) = (read.unwrap_err(), written.unwrap_err());
     assert_eq!(

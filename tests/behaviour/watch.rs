@@ -64,11 +64,7 @@ behaviour! {
         Nothing {
             v2_147_a_watch_survives_empty_answers,
             a_watch_survives_answers_that_are_cut,
-<<<<<<< HEAD
             a_server_slower_than_a_poll_loses_no_event,
-            an_outage_beyond_the_limit_ends_a_watch,
-=======
->>>>>>> refs/heads/fakeclient
         }
     }
 }
