@@ -15,7 +15,7 @@ mod seeing;
 #[cfg(feature = "tracing")]
 mod spans;
 mod sync;
-mod v3;
+mod v3_calls;
 mod v3_lease;
 mod v3_store;
 mod v3_watch;
