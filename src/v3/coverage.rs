@@ -120,7 +120,7 @@ fn operations() -> Vec<(String, &'static str)> {
         path(&AlarmSet::lift(AlarmKind::None)),
         path(&Status::new()),
         path(&Defragment::new()),
-        path(&Hash::new()),
+        path(&HashDb::new()),
         path(&HashKv::new()),
         path(&TransferLeadership::new(1)),
         path(&Downgrade::cancel()),

@@ -6,7 +6,7 @@ use super::{
     AlarmKind, AlarmList, AlarmSet, AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse,
     Authenticate, AuthenticateResponse, Campaign, CampaignResponse, Compact, Defragment,
     DeleteRange, DeleteRangeResponse, Downgrade, DowngradeResponse, ExactlyOnce,
-    ExactlyOnceResponse, GetLeader, Grant, GrantResponse, Hash, HashKv, HashKvResponse,
+    ExactlyOnceResponse, GetLeader, Grant, GrantResponse, HashDb, HashKv, HashKvResponse,
     HashResponse, Header, KeepAliveOnce, KeptAlive, KeyRange, KeyValue, LeaderKey, LeaseId,
     LeaseStatus, ListLeases, Lock, LockResponse, MemberAdd, MemberAddResponse, MemberList,
     MemberPromote, MemberRemove, MemberUpdate, Members, Permission, Proclaim, Put, PutResponse,
@@ -298,8 +298,8 @@ short_forms! {
     /// Gives free room in a member's database back to its disk: [`Defragment`].
     defragment() -> Header = Defragment::new();
 
-    /// A checksum of a member's database: [`Hash`].
-    hash() -> HashResponse = Hash::new();
+    /// A checksum of a member's database: [`HashDb`].
+    hash() -> HashResponse = HashDb::new();
 
     /// A checksum of a member's keys: [`HashKv`].
     hash_kv() -> HashKvResponse = HashKv::new();

@@ -38,7 +38,7 @@
 //! | `/v3/maintenance/alarm` | [`AlarmList`], [`AlarmSet`] |  | 3.4 |
 //! | `/v3/maintenance/status` | [`Status`] |  | 3.4 |
 //! | `/v3/maintenance/defragment` | [`Defragment`] |  | 3.4 |
-//! | `/v3/maintenance/hash` | [`Hash`] |  | 3.4 |
+//! | `/v3/maintenance/hash` | [`HashDb`] |  | 3.4 |
 //! | `/v3/maintenance/hashkv` | [`HashKv`] |  | 3.5 |
 //! | `/v3/maintenance/snapshot` |  | yes | 3.4 |
 //! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] |  | 3.4 |
@@ -68,14 +68,20 @@ mod coverage;
 mod election;
 mod handle;
 mod header;
+mod keep_alive;
 mod kv;
 mod lease;
+mod link;
 mod lock;
 mod maintenance;
+mod messages;
+mod mirror;
+mod observe;
 mod range;
 pub(crate) mod refusal;
 #[cfg(test)]
 pub(crate) mod testing;
+mod watch;
 pub(crate) mod wire;
 
 pub use auth::{
@@ -91,10 +97,11 @@ pub use cluster::{
 pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Proclaim, Resign};
 pub use handle::{Auth, Cluster, Elections, Kv, Leases, Locks, Maintenance, V3};
 pub use header::Header;
+pub use keep_alive::{KeepAlive, KeptLease, LeaseKeeper, LeaseLoss};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
-    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, SortOrder, SortTarget,
-    Txn, TxnOp, TxnOpResponse, TxnResponse,
+    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,
+    SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 pub use lease::{
     Grant, GrantResponse, KeepAliveOnce, KeptAlive, LeaseId, LeaseStatus, ListLeases, Revoke,
@@ -102,7 +109,11 @@ pub use lease::{
 };
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
-    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, Hash, HashKv,
-    HashKvResponse, HashResponse, RaisedAlarm, Status, StatusResponse, TransferLeadership,
+    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, HashDb, HashKv,
+    HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
+    TransferLeadership,
 };
+pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
+pub use observe::Observe;
 pub use range::KeyRange;
+pub use watch::{Changes, Event, EventKind, Watch, WatchSet, WatchSetItem};

@@ -1,5 +1,6 @@
 //! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
 
+mod clock;
 mod deadlines;
 mod endpoints;
 mod guard;
@@ -14,4 +15,8 @@ mod seeing;
 #[cfg(feature = "tracing")]
 mod spans;
 mod sync;
+mod v3;
+mod v3_lease;
+mod v3_store;
+mod v3_watch;
 mod watch;
