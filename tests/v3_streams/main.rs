@@ -27,13 +27,16 @@ macro_rules! stamp {
     };
 }
 
-#[path = "../behaviour/harness.rs"]
-#[allow(dead_code)] // What only the suite of v2 needs.
+#[path = "../behaviour/harness/mod.rs"]
+#[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
 mod history;
 mod leases;
 mod mirrors;
 mod nine;
 mod observers;
+#[path = "../behaviour/scripted.rs"]
+#[allow(dead_code)] // The harness needs it.
+mod scripted;
 mod snapshots;
 mod watches;
