@@ -168,7 +168,7 @@ impl<T: Transport> Work<T> {
                         client
                             .transport()
                             .sleep(due.saturating_duration_since(now))
-                            .await
+                            .await;
                     }
                     None => pending().await,
                 }
