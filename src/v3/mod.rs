@@ -14,10 +14,10 @@
 //! | `/v3/kv/deleterange` | [`DeleteRange`] |  | 3.4 |
 //! | `/v3/kv/txn` | [`Txn`], [`ExactlyOnce`] |  | 3.4 |
 //! | `/v3/kv/compaction` | [`Compact`] |  | 3.4 |
-//! | `/v3/watch` |  | yes | 3.4 |
+//! | `/v3/watch` | [`Watch`], [`WatchSet`] | yes | 3.4 |
 //! | `/v3/lease/grant` | [`Grant`] |  | 3.4 |
 //! | `/v3/lease/revoke` | [`Revoke`] |  | 3.4 |
-//! | `/v3/lease/keepalive` | [`KeepAliveOnce`] | yes | 3.4 |
+//! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | yes | 3.4 |
 //! | `/v3/lease/timetolive` | [`TimeToLive`] |  | 3.4 |
 //! | `/v3/lease/leases` | [`ListLeases`] |  | 3.4 |
 //! | `/v3/kv/lease/revoke` | [`Revoke`], by `/v3/lease/revoke`, the same |  | 3.4 |
@@ -28,7 +28,7 @@
 //! | `/v3/election/campaign` | [`Campaign`] |  | 3.4 |
 //! | `/v3/election/proclaim` | [`Proclaim`] |  | 3.4 |
 //! | `/v3/election/leader` | [`GetLeader`] |  | 3.4 |
-//! | `/v3/election/observe` |  | yes | 3.4 |
+//! | `/v3/election/observe` | [`Observe`] | yes | 3.4 |
 //! | `/v3/election/resign` | [`Resign`] |  | 3.4 |
 //! | `/v3/cluster/member/add` | [`MemberAdd`] |  | 3.4 |
 //! | `/v3/cluster/member/remove` | [`MemberRemove`] |  | 3.4 |
@@ -40,7 +40,7 @@
 //! | `/v3/maintenance/defragment` | [`Defragment`] |  | 3.4 |
 //! | `/v3/maintenance/hash` | [`HashDb`] |  | 3.4 |
 //! | `/v3/maintenance/hashkv` | [`HashKv`] |  | 3.5 |
-//! | `/v3/maintenance/snapshot` |  | yes | 3.4 |
+//! | `/v3/maintenance/snapshot` | [`Snapshot`] | yes | 3.4 |
 //! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] |  | 3.4 |
 //! | `/v3/maintenance/downgrade` | [`Downgrade`] |  | 3.5 |
 //! | `/v3/auth/enable` | [`AuthEnable`] |  | 3.4 |
