@@ -163,14 +163,8 @@ mod tests {
     #[test]
     fn an_object_over_the_limit_is_refused_before_it_is_whole() {
         let fits = format!(r#"{{"a":"{}"}}"#, "x".repeat(92));
-        assert_eq!(
-            split([fits.as_bytes()]).unwrap(),
-            std::slice::from_ref(&fits)
-        );
-        assert_eq!(
-            split(fits.as_bytes().chunks(7)).unwrap(),
-            std::slice::from_ref(&fits)
-        );
+        assert_eq!(split([fits.as_bytes()]).unwrap(), [&*fits]);
+        assert_eq!(split(fits.as_bytes().chunks(7)).unwrap(), [&*fits]);
         let mut endless = Splitter::new(100);
         let mut kept = 0;
         let error = loop {
