@@ -1,7 +1,5 @@
 //! Watches.
 
-use std::time::Duration;
-
 use etcd_http::{
     Error, EtcdErrorKind,
     transport::Transport,
