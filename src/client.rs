@@ -6,7 +6,8 @@ use http::Method;
 
 use crate::{
     Call, ClientBuilder, Endpoint, Error, Health, Operation, RawRequest, Result, RetryPolicy,
-    ServerVersion, StreamOperation, curl,
+    ServerVersion, StreamOperation,
+    curl::{self, Login},
     endpoints::Place,
     exchange::{Failure, Road},
     observe::trace,
@@ -168,7 +169,8 @@ impl<T: Transport> Client<T> {
     }
 
     /// The operation as a command for `sh` with curl, to be run at the endpoint that is asked first. Credentials are left
-    /// out: it takes `user:password` from the environment's `ETCDCTL_USER`, as etcdctl does.
+    /// out: for v2 it takes `user:password` from the environment's `ETCDCTL_USER`, as etcdctl does; for v3, a token from
+    /// `ETCD_TOKEN`.
     ///
     /// Keys and values are in it. Passwords that an operation of the auth API sends are not.
     ///
@@ -182,8 +184,14 @@ impl<T: Transport> Client<T> {
             .current()
             .pick(&[], self.road.transport.now());
         let credentials = self.road.credentials.as_ref();
-        let with_user = credentials.is_some_and(|has| has.header(&call).is_some());
-        Ok(curl::command(&call, place.endpoint(), with_user))
+        let login = if credentials.is_some_and(|has| has.header(&call).is_some()) {
+            Login::User
+        } else if self.road.needs_token(&call) {
+            Login::Token
+        } else {
+            Login::Nothing
+        };
+        Ok(curl::command(&call, place.endpoint(), login))
     }
 
     /// The transport below.
@@ -246,7 +254,7 @@ mod tests {
         }
 
         async fn sleep(&self, _: Duration) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
 
         fn now(&self) -> Instant {

@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Client, Endpoint, Error, Outcome, Result, curl,
+    Client, Endpoint, Error, Outcome, Result,
+    curl::{self, Login},
     endpoints::Place,
     error::{Api, EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
     patience::Patience,
@@ -171,7 +172,7 @@ impl Call {
 
     /// The request as a command for `sh` with curl, without credentials. See [`Client::to_curl`].
     pub fn to_curl(&self, endpoint: &Endpoint) -> String {
-        curl::command(self, endpoint, false)
+        curl::command(self, endpoint, Login::Nothing)
     }
 }
 

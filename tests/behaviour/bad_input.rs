@@ -12,14 +12,11 @@ use etcd_http::{
 };
 use futures::StreamExt;
 
-use crate::{
-    harness::Etcd,
-    scripted::{Scripted, json},
-};
+use crate::harness::Etcd;
 
 behaviour! {
-    http {
-        Nothing {
+    any {
+        Counting {
             keys_with_empty_or_dotted_segments_are_refused,
             a_ttl_that_etcd_cannot_count_is_refused,
             a_condition_that_compares_nothing_is_refused,
@@ -34,13 +31,6 @@ behaviour! {
     }
 }
 
-/// Whoever is asked something answers well.
-fn counting() -> Scripted {
-    Scripted::always(json(
-        r#"{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":4,"createdIndex":4}}"#,
-    ))
-}
-
 #[track_caller]
 fn assert_refused<O: std::fmt::Debug>(result: Result<O, Error>, text: &str) {
     let error = result.unwrap_err();
@@ -50,8 +40,7 @@ fn assert_refused<O: std::fmt::Debug>(result: Result<O, Error>, text: &str) {
 }
 
 async fn keys_with_empty_or_dotted_segments_are_refused<T: Transport>(etcd: Etcd<T>) {
-    let server = counting();
-    let client = etcd.client_of(server.url());
+    let client = etcd.client_of(etcd.url());
     async fn refused<T: Transport, O: Operation>(client: &Client<T>, operation: O, key: &str)
     where
         O::Output: std::fmt::Debug,
@@ -74,12 +63,11 @@ async fn keys_with_empty_or_dotted_segments_are_refused<T: Transport>(etcd: Etcd
         let watch = client.open(Watch::new(key).from_index(1)).next().await;
         assert!(matches!(watch, Some(Err(Error::Invalid(_)))));
     }
-    assert!(server.asked().is_empty());
+    assert!(etcd.host().asked().is_empty());
 }
 
 async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
-    let server = counting();
-    let client = etcd.client_of(server.url());
+    let client = etcd.client_of(etcd.url());
     for (ttl, why) in [
         (
             Duration::from_nanos(1),
@@ -104,12 +92,11 @@ async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
         let refresh = client.v2().refresh("/a", ttl).await;
         assert_refused(refresh, &format!("v2.keys.refresh: {why}"));
     }
-    assert!(server.asked().is_empty());
+    assert!(etcd.host().asked().is_empty());
 }
 
 async fn a_condition_that_compares_nothing_is_refused<T: Transport>(etcd: Etcd<T>) {
-    let server = counting();
-    let client = etcd.client_of(server.url());
+    let client = etcd.client_of(etcd.url());
     let empty = "etcd cannot compare with an empty value: compare with the index";
     let zero = "no file has index 0, and etcd would compare with nothing";
     for (condition, why) in [
@@ -125,12 +112,11 @@ async fn a_condition_that_compares_nothing_is_refused<T: Transport>(etcd: Etcd<T
         let text = format!("v2.keys.compare_and_delete: {why}");
         assert_refused(client.send(delete).await, &text);
     }
-    assert!(server.asked().is_empty());
+    assert!(etcd.host().asked().is_empty());
 }
 
 async fn a_name_that_is_no_path_segment_is_refused<T: Transport>(etcd: Etcd<T>) {
-    let server = counting();
-    let client = etcd.client_of(server.url());
+    let client = etcd.client_of(etcd.url());
     let v2 = client.v2();
     for name in ["", ".", "..", "a/b"] {
         let text = |operation: &str, what: &str| {
@@ -147,30 +133,27 @@ async fn a_name_that_is_no_path_segment_is_refused<T: Transport>(etcd: Etcd<T>) 
         let removed = v2.remove_member(name).await;
         assert_refused(removed, &text("v2.members.remove", "member id"));
     }
-    assert!(server.asked().is_empty());
+    assert!(etcd.host().asked().is_empty());
 }
 
 async fn a_key_that_makes_too_long_a_url_is_refused<T: Transport>(etcd: Etcd<T>) {
-    let server = counting();
-    let client = etcd.client_of(server.url());
+    let client = etcd.client_of(etcd.url());
     let long = client.v2().get("k".repeat(70_000)).await;
     assert_refused(long, "v2.keys.get: this path cannot be sent: uri too long");
-    assert!(server.asked().is_empty());
+    assert!(etcd.host().asked().is_empty());
 }
 
 async fn a_watch_from_index_0_is_refused<T: Transport>(etcd: Etcd<T>) {
-    let server = counting();
-    let client = etcd.client_of(server.url());
+    let client = etcd.client_of(etcd.url());
     let mut events = client.open(Watch::new("/a").from_index(0));
     let text = "v2.keys.watch: no event has index 0: to begin now, leave the index out";
     assert_refused(events.next().await.unwrap(), text);
     assert!(events.next().await.is_none());
-    assert!(server.asked().is_empty());
+    assert!(etcd.host().asked().is_empty());
 }
 
 async fn a_raw_request_with_a_bad_path_is_refused<T: Transport>(etcd: Etcd<T>) {
-    let server = counting();
-    let client = etcd.client_of(server.url());
+    let client = etcd.client_of(etcd.url());
     for (path, text) in [
         (
             "v2/keys",
@@ -190,7 +173,7 @@ async fn a_raw_request_with_a_bad_path_is_refused<T: Transport>(etcd: Etcd<T>) {
         let answer = client.send(client.request(Method::GET, path)).await;
         assert_refused(answer, text);
     }
-    assert!(server.asked().is_empty());
+    assert!(etcd.host().asked().is_empty());
 }
 
 async fn bad_endpoints_are_refused<T: Transport>(etcd: Etcd<T>) {

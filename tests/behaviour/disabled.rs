@@ -12,7 +12,7 @@ use futures::StreamExt;
 use crate::harness::Etcd;
 
 behaviour! {
-    http {
+    any {
         WithoutV2 {
             v2_15_keys_are_unsupported,
             v2_15_watches_are_unsupported,

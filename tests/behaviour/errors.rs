@@ -17,14 +17,12 @@ behaviour! {
             v2_19_every_code_of_the_parser_has_its_kind_and_cause,
             v2_10_an_error_tells_the_stores_index,
         }
-    }
-    http {
         Three {
             v2_91_without_a_quorum_a_write_may_yet_be_carried_out,
+            of_several_servers_one_that_is_there_is_enough,
         }
         Nothing {
             a_server_that_is_not_there_saw_nothing,
-            of_several_servers_one_that_is_there_is_enough,
         }
         Alone {
             a_server_that_halts_is_a_timeout,
@@ -187,7 +185,7 @@ async fn v2_10_an_error_tells_the_stores_index<T: Transport>(etcd: Etcd<T>) {
 async fn v2_91_without_a_quorum_a_write_may_yet_be_carried_out<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set("/a", "1").await.unwrap();
     for index in [1, 2] {
-        etcd.cluster().member(index).kill().unwrap();
+        etcd.host().kill(index);
     }
     let url = etcd.url();
     let once = etcd.builder_of(&url).retry(RetryPolicy::never());
@@ -235,17 +233,14 @@ async fn a_server_that_is_not_there_saw_nothing<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn of_several_servers_one_that_is_there_is_enough<T: Transport>(etcd: Etcd<T>) {
-    let there = crate::scripted::Scripted::always(crate::scripted::json(
-        r#"{"action":"set","node":{"key":"/a","value":"1","modifiedIndex":4,"createdIndex":4}}"#,
-    ));
     let client = etcd
         .builder_of("http://127.0.0.1:1")
-        .endpoints(["http://127.0.0.1:2".to_owned(), there.url()])
+        .endpoints(["http://127.0.0.1:2".to_owned(), etcd.url()])
         .build()
         .unwrap();
-    client.v2().set("/a", "1").await.unwrap();
-    client.v2().set("/a", "1").await.unwrap();
-    assert_eq!(there.asked(), ["PUT /v2/keys/a", "PUT /v2/keys/a"]);
+    let first = client.v2().set("/a", "1").await.unwrap();
+    let second = client.v2().set("/a", "1").await.unwrap();
+    assert_eq!(second.prev_node, Some(first.node));
 }
 
 async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
@@ -256,11 +251,11 @@ async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
             .timeout(limit)
             .retry(RetryPolicy::default().attempts(2))
     });
-    etcd.server().pause().unwrap();
+    etcd.host().pause();
     // Its threads halt one after the other.
     while client.v2().get("/a").await.is_ok() {}
     let (read, written) = futures::join!(client.v2().get("/a"), client.v2().set("/a", "2"));
-    etcd.server().resume().unwrap();
+    etcd.host().resume();
     let url = etcd.url();
     let (read, written) = (read.unwrap_err(), written.unwrap_err());
     assert_eq!(
@@ -280,13 +275,13 @@ async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
 
 async fn a_server_that_is_killed_is_tried_again_until_it_is_back<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set("/a", "1").await.unwrap();
-    etcd.server().kill().unwrap();
+    etcd.host().kill(0);
     let patient = RetryPolicy::default()
         .attempts(1000)
         .max_pause(Duration::from_millis(100));
     let client = etcd.client(|client| client.retry(patient));
     let write = client.send(Set::new("/b", "1"));
-    let back = etcd.meanwhile(|server| server.restart().unwrap());
+    let back = etcd.meanwhile(|host| host.restart());
     let (read, written, ()) = futures::join!(client.v2().get("/a"), write, back);
     assert_eq!(read.unwrap().node.value.as_deref(), Some("1"));
     assert_eq!(written.unwrap().node.value.as_deref(), Some("1"));

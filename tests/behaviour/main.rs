@@ -5,20 +5,36 @@
 //!
 //! Most cases wait more than they work: with `RUST_TEST_THREADS=16` the suite takes half the time.
 //! `ETCD_BIN` chooses another etcd than the one that [`etcd_http::server::install`] finds.
+//!
+//! Each feature among `fake`, `reqwest` and `isahc` adds its backends; the latter two need `server`.
 
-/// Stamps the cases of a family for every backend: `any` are asked of every etcd; `http` need a server over HTTP.
-/// Within these they stand by what they start: see [`Start`](harness::Start).
+#![cfg(any(feature = "fake", feature = "server"))]
+#![cfg_attr(
+    not(any(feature = "reqwest", feature = "isahc")),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "some cases need a server over HTTP"
+    )
+)]
+
+/// Stamps the cases of a family for every backend: `any` are asked of every etcd, the fake included; `http` need a server
+/// over HTTP. Within these they stand by what they start: see [`Start`](harness::Start).
 macro_rules! behaviour {
     ($(any { $($any:tt)* })? $(http { $($http:tt)* })?) => {
-        #[cfg(feature = "reqwest")]
+        #[cfg(feature = "fake")]
+        stamp!(fake_3_4, $crate::harness::Fake34: $($($any)*)?);
+        #[cfg(feature = "fake")]
+        stamp!(fake_3_5, $crate::harness::Fake35: $($($any)*)?);
+        #[cfg(all(feature = "reqwest", feature = "server"))]
         stamp!(reqwest, $crate::harness::Reqwest: $($($any)*)? $($($http)*)?);
-        #[cfg(feature = "isahc")]
+        #[cfg(all(feature = "isahc", feature = "server"))]
         stamp!(isahc, $crate::harness::Isahc: $($($any)*)? $($($http)*)?);
     };
 }
 
 macro_rules! stamp {
-    ($module:ident, $backend:ty: $($start:ident { $($case:ident),+ $(,)? })+) => {
+    ($module:ident, $backend:ty: $($start:ident { $($case:ident),+ $(,)? })*) => {
         mod $module {
             $($(
                 #[test]
@@ -26,7 +42,7 @@ macro_rules! stamp {
                     let start = $crate::harness::Start::$start;
                     $crate::harness::run::<$backend, _>(stringify!($case), start, super::$case);
                 }
-            )+)+
+            )+)*
         }
     };
 }
@@ -37,6 +53,7 @@ mod compare;
 mod directories;
 mod disabled;
 mod errors;
+#[cfg(feature = "server")]
 mod garbage;
 mod harness;
 mod in_order;
@@ -47,6 +64,7 @@ mod members;
 mod model;
 mod raw;
 mod road;
+#[cfg(feature = "server")]
 mod scripted;
 mod stats;
 mod ttl;

@@ -10,8 +10,6 @@ behaviour! {
             v2_110_a_single_member_is_listed_and_leads,
             v2_112_machines_are_the_client_urls,
         }
-    }
-    http {
         Three {
             v2_110_every_member_knows_all_members_and_the_leader,
             v2_111_a_member_is_added_moved_and_removed_for_good,
@@ -40,9 +38,9 @@ async fn v2_112_machines_are_the_client_urls<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn v2_110_every_member_knows_all_members_and_the_leader<T: Transport>(etcd: Etcd<T>) {
-    let leader = etcd.cluster().leader().unwrap();
-    let leader = etcd.cluster().member(leader).name();
-    for url in etcd.cluster().client_urls() {
+    let leader = etcd.host().leader();
+    let leader = etcd.host().name(leader);
+    for url in etcd.urls() {
         let client = etcd.client_of(&url);
         let mut names: Vec<_> = client.v2().members().await.unwrap();
         names.sort_by(|a, b| a.name.cmp(&b.name));
@@ -51,7 +49,7 @@ async fn v2_110_every_member_knows_all_members_and_the_leader<T: Transport>(etcd
         assert_eq!(client.v2().leader().await.unwrap().name, leader);
         let mut machines = client.v2().machines().await.unwrap();
         machines.sort_unstable();
-        let mut urls = etcd.cluster().client_urls();
+        let mut urls = etcd.urls();
         urls.sort_unstable();
         assert_eq!(machines, urls);
     }
@@ -91,12 +89,12 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
 async fn v2_111_what_cannot_be_a_member_is_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
     let v2 = client.v2();
-    let of_another = etcd.cluster().member(1).peer_url();
-    let taken = refusal(v2.add_member([&of_another]).await);
-    assert_eq!(taken.0, EtcdErrorKind::Conflict);
     let ids = v2.members().await.unwrap();
-    let own = ids.iter().find(|member| member.name == "etcd-0").unwrap();
-    let taken = refusal(v2.update_member(&own.id, [&of_another]).await);
+    let named = |name| ids.iter().find(|member| member.name == name).unwrap();
+    let (own, of_another) = (named("etcd-0"), &named("etcd-1").peer_urls[0]);
+    let taken = refusal(v2.add_member([of_another]).await);
+    assert_eq!(taken.0, EtcdErrorKind::Conflict);
+    let taken = refusal(v2.update_member(&own.id, [of_another]).await);
     assert_eq!(taken.0, EtcdErrorKind::Conflict);
 
     for bad in ["", "127.0.0.1:9", "ftp://127.0.0.1:9", "http://127.0.0.1"] {
@@ -121,9 +119,9 @@ async fn v2_111_what_cannot_be_a_member_is_refused<T: Transport>(etcd: Etcd<T>) 
 async fn a_leader_that_died_has_a_successor<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set(etcd.key("a"), "1").await.unwrap();
     let before = etcd.v2().leader().await.unwrap();
-    let leader = etcd.cluster().leader().unwrap();
-    etcd.cluster().member(leader).kill().unwrap();
-    etcd.cluster().leader().unwrap();
+    let leader = etcd.host().leader();
+    etcd.host().kill(leader);
+    etcd.host().leader();
     let after = etcd.v2().leader().await.unwrap();
     assert_ne!(after, before);
     etcd.v2().set(etcd.key("a"), "2").await.unwrap();

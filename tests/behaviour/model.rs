@@ -3,9 +3,10 @@
 
 use std::{env, time::Duration};
 
+#[cfg(feature = "server")]
+use etcd_http::server::{self, Installed, Server};
 use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome, Payload,
-    server::{self, Installed, Server},
     transport::{Transport, http::Method},
     v2::{Action, Condition, CreateInOrder, Delete, Get, Set, SetDir, UpdateDir, Watch},
 };
@@ -16,15 +17,18 @@ use crate::harness::Etcd;
 behaviour! {
     any {
         Shared {
-            connect, get, set, create, update, setdir, createdir, updatedir, exists, haskey, delete,
+            connect, get, set, create, update, setdir, createdir, updatedir, haskey, delete,
             deletedir, cas, cad, watch, watchloop, machines, members, stats, request, HTTPError,
             EtcdError,
         }
-    }
-    http {
+        Alone {
+            exists,
+        }
         Three {
             leader,
         }
+    }
+    http {
         Nothing {
             install, start,
         }
@@ -124,8 +128,8 @@ async fn exists<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set(etcd.key("a"), "1").await.unwrap();
     assert!(etcd.v2().exists(etcd.key("a")).await.unwrap());
     assert!(!etcd.v2().exists(etcd.key("a/b")).await.unwrap());
-    let nobody = etcd.client_of("http://127.0.0.1:1");
-    let error = nobody.v2().exists(etcd.key("a")).await.unwrap_err();
+    etcd.host().kill(0);
+    let error = etcd.v2().exists(etcd.key("a")).await.unwrap_err();
     assert!(matches!(error, Error::Transport(_)));
 }
 
@@ -223,12 +227,11 @@ async fn members<T: Transport>(etcd: Etcd<T>) {
 
 /// There, it fails on any member but the leader. Here it works on all.
 async fn leader<T: Transport>(etcd: Etcd<T>) {
-    let leader = etcd.cluster().leader().unwrap();
-    let leader = etcd.cluster().member(leader);
-    for url in etcd.cluster().client_urls() {
+    let leader = etcd.host().leader();
+    for url in etcd.urls() {
         let said = etcd.client_of(url).v2().leader().await.unwrap();
-        assert_eq!(said.name, leader.name());
-        assert_eq!(said.client_urls, [leader.client_url()]);
+        assert_eq!(said.name, etcd.host().name(leader));
+        assert_eq!(said.client_urls, [etcd.urls()[leader].clone()]);
     }
 }
 
@@ -276,6 +279,7 @@ async fn EtcdError<T: Transport>(etcd: Etcd<T>) {
     assert!(error.index().is_some());
 }
 
+#[cfg(feature = "server")]
 /// There, a download without a checksum. Here what is there already is found first.
 async fn install<T: Transport>(_: Etcd<T>) {
     let installed: Installed = server::install().unwrap();
@@ -286,6 +290,7 @@ async fn install<T: Transport>(_: Etcd<T>) {
     }
 }
 
+#[cfg(feature = "server")]
 /// There, a process on the standard port that nobody waits for. Here, a healthy server on a port of its own, ended when
 /// dropped.
 async fn start<T: Transport>(etcd: Etcd<T>) {

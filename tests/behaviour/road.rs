@@ -10,7 +10,6 @@ use std::{
 
 use etcd_http::{
     Client, Endpoint, RetryPolicy,
-    server::Server,
     transport::Transport,
     v2::{CompareAndSwap, Condition, CreateInOrder, CreateUser, Delete, Exists, Get, Set},
 };
@@ -20,22 +19,20 @@ use crate::harness::Etcd;
 
 behaviour! {
     any {
-        Shared {
-            a_curl_command_does_what_the_operation_does,
-        }
-        Alone {
-            a_curl_command_takes_its_user_from_the_environment,
-        }
-    }
-    http {
-        Alone {
-            another_cluster_is_noticed,
-        }
         Three {
             a_sync_finds_the_other_members_and_outlives_the_first,
             writes_go_to_the_leader_that_a_sync_found,
             an_automatic_sync_follows_the_leader,
             operations_side_by_side_do_not_mind_syncs,
+        }
+    }
+    http {
+        Shared {
+            a_curl_command_does_what_the_operation_does,
+        }
+        Alone {
+            a_curl_command_takes_its_user_from_the_environment,
+            another_cluster_is_noticed,
         }
     }
 }
@@ -95,8 +92,9 @@ async fn a_curl_command_takes_its_user_from_the_environment<T: Transport>(etcd: 
     assert!(!user.contains("ss $w"), "{user}");
 }
 
+#[cfg(feature = "server")]
 async fn another_cluster_is_noticed<T: Transport>(etcd: Etcd<T>) {
-    let other = Server::start().unwrap();
+    let other = etcd_http::server::start().unwrap();
     let clients = [false, true].map(|allow| {
         etcd.client(|builder| {
             let builder = builder.endpoints([other.client_url()]);
@@ -106,7 +104,7 @@ async fn another_cluster_is_noticed<T: Transport>(etcd: Etcd<T>) {
     for client in &clients {
         client.v2().set("/x", "y").await.unwrap();
     }
-    etcd.server().kill().unwrap();
+    etcd.host().kill(0);
     let [strict, tolerant] = &clients;
     let error = strict.v2().get("/x").await.unwrap_err();
     assert!(error.is_cluster_changed(), "{error}");
@@ -115,18 +113,15 @@ async fn another_cluster_is_noticed<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn a_sync_finds_the_other_members_and_outlives_the_first<T: Transport>(etcd: Etcd<T>) {
-    let seed = etcd.cluster().member(0).client_url();
+    let seed = etcd.urls()[0].clone();
     let client = etcd.client_of(&seed);
     let sync = client.sync().await.unwrap();
     assert_eq!((sync.added.len(), sync.removed.len()), (2, 0));
-    assert_eq!(
-        texts(&sync.endpoints),
-        etcd.cluster().client_urls().into_iter().collect()
-    );
+    assert_eq!(texts(&sync.endpoints), etcd.urls().into_iter().collect());
     assert!(sync.refused.is_empty(), "{:?}", sync.refused);
 
     client.v2().set(etcd.key("x"), "y").await.unwrap();
-    etcd.cluster().member(0).kill().unwrap();
+    etcd.host().kill(0);
     // The others may have to elect a leader first.
     let patient = client.with_retry(RetryPolicy::default().attempts(20));
     let quorum = Get::new(etcd.key("x")).quorum(true);
@@ -151,9 +146,9 @@ async fn writes_go_to_the_leader_that_a_sync_found<T: Transport>(etcd: Etcd<T>) 
                 .push((is_write, attempt.endpoint.to_string()));
         })
     });
-    let leader = etcd.cluster().leader().unwrap();
+    let leader = etcd.host().leader();
     let sync = client.sync().await.unwrap();
-    let url = etcd.cluster().member(leader).client_url();
+    let url = etcd.urls()[leader].clone();
     assert_eq!(sync.leader.unwrap().to_string(), url);
     asked.lock().unwrap().clear();
     for n in 0..10 {
@@ -185,12 +180,12 @@ async fn an_automatic_sync_follows_the_leader<T: Transport>(etcd: Etcd<T>) {
             }
         })
     });
-    let leader = |index| etcd.cluster().member(index).client_url();
+    let leader = |index: usize| etcd.urls()[index].clone();
     let follow = async {
-        let old = etcd.cluster().leader().unwrap();
+        let old = etcd.host().leader();
         until_writes_go_to(&etcd, &client, &asked, &leader(old)).await;
-        etcd.cluster().member(old).kill().unwrap();
-        let new = etcd.cluster().leader().unwrap();
+        etcd.host().kill(old);
+        let new = etcd.host().leader();
         assert_ne!(old, new);
         until_writes_go_to(&etcd, &client, &asked, &leader(new)).await;
     };
@@ -217,8 +212,8 @@ async fn until_writes_go_to<T: Transport>(
 }
 
 async fn operations_side_by_side_do_not_mind_syncs<T: Transport>(etcd: Etcd<T>) {
-    let client = etcd.client_of(etcd.cluster().member(0).client_url());
-    let others = &etcd.cluster().client_urls()[1..];
+    let client = etcd.client_of(etcd.urls()[0].clone());
+    let others = &etcd.urls()[1..];
     client.v2().set(etcd.key("x"), "y").await.unwrap();
     let reads = stream::iter(0..2000).map(|n| {
         let (client, key) = (&client, etcd.key("x"));

@@ -20,8 +20,6 @@ behaviour! {
             v2_102_the_store_counts_some_refusals_as_successes,
             v2_103_a_create_through_a_file_counts_twice,
         }
-    }
-    http {
         Three {
             v2_112_only_the_leader_knows_of_its_followers,
             v2_112_each_member_says_who_leads,
@@ -44,7 +42,7 @@ async fn v2_112_a_single_member_says_of_itself_that_it_leads<T: Transport>(etcd:
 
 async fn v2_112_the_version_is_that_of_the_server<T: Transport>(etcd: Etcd<T>) {
     let version = etcd.version().await.unwrap();
-    assert_eq!(version.server, etcd.server().version().to_string());
+    assert_eq!(version.server, etcd.host().version());
     let minor = version.server.rsplit_once('.').unwrap().0;
     assert_eq!(version.cluster, format!("{minor}.0"));
 }
@@ -196,7 +194,7 @@ async fn v2_112_each_member_says_who_leads<T: Transport>(etcd: Etcd<T>) {
 
 async fn a_member_without_a_leader_is_not_healthy<T: Transport>(etcd: Etcd<T>) {
     for index in [1, 2] {
-        etcd.cluster().member(index).kill().unwrap();
+        etcd.host().kill(index);
     }
     let client = etcd.client_of(etcd.url());
     loop {

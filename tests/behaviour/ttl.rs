@@ -61,7 +61,7 @@ async fn gone<T: Transport>(etcd: &Etcd<T>, key: &str) {
 }
 
 async fn v2_71_a_ttl_is_shown_with_the_time_of_its_end<T: Transport>(etcd: Etcd<T>) {
-    let since = SystemTime::now();
+    let since = etcd.host().time();
     let set = Set::new(etcd.key("a"), "1").ttl(HUNDRED);
     let set = etcd.send(set).await.unwrap();
     assert_expires_in(&set.node, 100, since);
@@ -81,7 +81,7 @@ async fn v2_72_a_ttl_runs_down<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn every_write_takes_a_ttl<T: Transport>(etcd: Etcd<T>) {
-    let since = SystemTime::now();
+    let since = etcd.host().time();
     let file = etcd.key("file");
     let set = etcd.send(Set::new(&file, "1").ttl(HUNDRED)).await.unwrap();
     let update = etcd
@@ -194,7 +194,7 @@ async fn v2_77_a_child_expires_without_its_directory<T: Transport>(etcd: Etcd<T>
 }
 
 async fn v2_60_a_refresh_keeps_the_value_and_the_created_index<T: Transport>(etcd: Etcd<T>) {
-    let since = SystemTime::now();
+    let since = etcd.host().time();
     let set = etcd.v2().set(etcd.key("a"), "kept").await.unwrap();
     let refreshed = etcd.v2().refresh(etcd.key("a"), HUNDRED).await.unwrap();
     assert_eq!(refreshed.action, Action::Update);
@@ -259,7 +259,7 @@ async fn v2_74_the_longest_ttl_is_kept<T: Transport>(etcd: Etcd<T>) {
     let update = Update::new(etcd.key("a"), "1").ttl(longest);
     let updated = etcd.send(update).await.unwrap().node;
     assert_eq!(updated.ttl, Some(longest));
-    assert!(updated.expiration > Some(SystemTime::now()));
+    assert!(updated.expiration > Some(etcd.host().time()));
 }
 
 async fn v2_74_a_ttl_that_would_overflow_is_refused_before_it_is_sent<T: Transport>(etcd: Etcd<T>) {

@@ -24,7 +24,7 @@ async fn v3_122_members_are_listed<T: Transport>(etcd: Etcd<T>) {
     for list in [MemberList::new(), MemberList::new().linearizable(true)] {
         let found = etcd.send(list).await.unwrap();
         assert_eq!(found.members.len(), 3);
-        let urls = etcd.cluster().client_urls();
+        let urls = etcd.host().urls();
         for member in found.members {
             assert!(
                 member.client_urls.iter().all(|url| urls.contains(url)),
@@ -122,7 +122,7 @@ async fn v3_125_another_member_becomes_the_leader<T: Transport>(etcd: Etcd<T>) {
 
 async fn v3_123_every_member_knows_how_it_is<T: Transport>(etcd: Etcd<T>) {
     let mut leaders = Vec::new();
-    for url in etcd.cluster().client_urls() {
+    for url in etcd.host().urls() {
         let status = etcd
             .client_of(url)
             .v3()

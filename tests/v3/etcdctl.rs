@@ -39,7 +39,7 @@ fn command<T: Transport>(etcd: &Etcd<T>, arguments: &[&str]) -> Command {
     let mut command = Command::new(etcdctl);
     command
         .env("ETCDCTL_API", "3")
-        .args(["--endpoints", &etcd.server().client_url()])
+        .args(["--endpoints", &etcd.url()])
         .args(arguments);
     command
 }

@@ -13,7 +13,7 @@ use crate::{harness::Etcd, refused};
 cases! {
     Shared {
         v3_92_a_lease_is_granted_with_an_id_of_ours_or_the_servers,
-        v3_92_a_lease_lives_two_seconds_at_least,
+        v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least,
         v3_92_an_id_is_given_once,
         v3_94_several_leases_are_kept_alive_in_one_request,
         v3_96_a_lease_tells_what_is_left_and_its_keys,
@@ -47,14 +47,18 @@ async fn v3_92_a_lease_is_granted_with_an_id_of_ours_or_the_servers<T: Transport
     }
 }
 
-async fn v3_92_a_lease_lives_two_seconds_at_least<T: Transport>(etcd: Etcd<T>) {
+async fn v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least<T: Transport>(
+    etcd: Etcd<T>,
+) {
     let lease = etcd
         .v3()
         .lease()
         .grant(Duration::from_millis(1))
         .await
         .unwrap();
-    assert_eq!(lease.ttl, Duration::from_secs(2));
+    // Two seconds by default; these servers may elect sooner.
+    let [one, two] = [1, 2].map(Duration::from_secs);
+    assert!(lease.ttl == one || lease.ttl == two, "{lease:?}");
 }
 
 async fn v3_92_an_id_is_given_once<T: Transport>(etcd: Etcd<T>) {

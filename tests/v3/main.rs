@@ -31,13 +31,16 @@ mod auth;
 mod cluster;
 mod election;
 mod etcdctl;
-#[path = "../behaviour/harness.rs"]
-#[allow(dead_code)] // What only the suite of v2 needs.
+#[path = "../behaviour/harness/mod.rs"]
+#[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
 mod kv;
 mod lease;
 mod lock;
 mod maintenance;
+#[path = "../behaviour/scripted.rs"]
+#[allow(dead_code)] // The harness needs it.
+mod scripted;
 mod token;
 mod txn;
 mod unsupported;

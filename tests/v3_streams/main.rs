@@ -27,8 +27,8 @@ macro_rules! stamp {
     };
 }
 
-#[path = "../behaviour/harness.rs"]
-#[allow(dead_code)] // What only the suite of v2 needs.
+#[path = "../behaviour/harness/mod.rs"]
+#[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
 mod history;
 mod leases;
@@ -36,5 +36,8 @@ mod mirrors;
 mod namespaces;
 mod nine;
 mod observers;
+#[path = "../behaviour/scripted.rs"]
+#[allow(dead_code)] // The harness needs it.
+mod scripted;
 mod snapshots;
 mod watches;

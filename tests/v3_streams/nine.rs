@@ -83,7 +83,7 @@ fn disturb(cluster: &Cluster, duration: Duration) {
 }
 
 async fn watch<B: Backend>(cluster: &Cluster, is_over: &AtomicBool, acknowledged: &AtomicI64) {
-    let client = Client::builder(B::transport())
+    let client = Client::builder((B::start(crate::harness::Start::Nothing).transport)())
         .endpoints(cluster.client_urls())
         .timeout(Duration::from_secs(2))
         .build()

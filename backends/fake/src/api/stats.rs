@@ -36,10 +36,12 @@ pub(crate) fn this_member(server: &Server, request: &Incoming<'_>, reply: Reply)
         return reply.not_found();
     };
     let leader = server.cluster.leader;
-    let state = if leader == Some(member.id) {
-        "StateLeader"
+    let others = server.cluster.members.len().saturating_sub(1) as u64;
+    // An entry of the log is an append to each of the others.
+    let (state, received, sent) = if leader == Some(member.id) {
+        ("StateLeader", 0, server.raft_index * others)
     } else {
-        "StateFollower"
+        ("StateFollower", server.raft_index, 0)
     };
     let leader = leader.map_or(String::new(), |id| format!("{id:x}"));
     let body = &mut reply.body;
@@ -54,7 +56,9 @@ pub(crate) fn this_member(server: &Server, request: &Incoming<'_>, reply: Reply)
     body.extend_from_slice(info.as_bytes());
     body.extend_from_slice(b"\"startTime\":\"");
     push_rfc3339(body, server.started);
-    body.extend_from_slice(b"\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}");
+    let counts =
+        format!("\"}},\"recvAppendRequestCnt\":{received},\"sendAppendRequestCnt\":{sent}}}");
+    body.extend_from_slice(counts.as_bytes());
     reply
 }
 
