@@ -18,5 +18,6 @@ mod sync;
 mod v3_calls;
 mod v3_lease;
 mod v3_store;
+mod v3_streams;
 mod v3_watch;
 mod watch;
