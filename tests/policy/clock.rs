@@ -78,12 +78,14 @@ impl Clock {
             let next = {
                 let mut state = self.state.lock().unwrap();
                 let next = state.sleepers.pop_first();
-                let ((at, _), sleeper) = next.expect("everybody waits, and nobody for the time");
-                state.now = at.max(state.now);
-                assert!(state.now < LONGEST, "what is waited for does not come");
-                sleeper
+                if let Some(((at, _), _)) = &next {
+                    state.now = state.now.max(*at);
+                }
+                next
             };
-            next.wake();
+            let (_, sleeper) = next.expect("everybody waits, and nobody for the time");
+            assert!(self.elapsed() < LONGEST, "what is waited for does not come");
+            sleeper.wake();
         }
     }
 }

@@ -283,3 +283,40 @@ impl State {
         self.alive = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_renewal_counts_from_when_it_was_sent() {
+        let start = Instant::now();
+        let lease = Lease::new(LeaseId::from(1), TTL, start);
+        assert_eq!(lease.due(), start + TTL / 3);
+        lease.renewed(start + TTL / 2, TTL * 2, start + TTL * 9 / 10);
+        let end = start + TTL / 2 + TTL * 2;
+        assert!(lease.is_alive(end - Duration::from_nanos(1)));
+        assert!(!lease.is_alive(end));
+    }
+
+    #[test]
+    fn r_51_what_comes_after_the_deadline_is_too_late() {
+        let start = Instant::now();
+        let lease = Lease::new(LeaseId::from(1), TTL, start);
+        lease.renewed(start + TTL / 2, TTL, start + TTL);
+        assert!(lease.loss(start + TTL).unwrap().is_deadline());
+        assert!(lease.lost.peek().is_none(), "nobody has polled it yet");
+        assert!(lease.lost.clone().now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_first_reason_for_a_loss_stays() {
+        let start = Instant::now();
+        let lease = Lease::new(LeaseId::from(1), TTL, start);
+        lease.expired();
+        lease.renewed(start, TTL * 5, start);
+        assert!(lease.loss(start + TTL * 2).unwrap().is_expired());
+    }
+}
