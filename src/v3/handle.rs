@@ -9,8 +9,8 @@ use super::{
     ExactlyOnceResponse, GetLeader, Grant, GrantResponse, HashDb, HashKv, HashKvResponse,
     HashResponse, Header, KeepAliveOnce, KeptAlive, KeyRange, KeyValue, LeaderKey, LeaseId,
     LeaseStatus, ListLeases, Lock, LockResponse, MemberAdd, MemberAddResponse, MemberList,
-    MemberPromote, MemberRemove, MemberUpdate, Members, Permission, Proclaim, Put, PutResponse,
-    RaisedAlarm, Range, RangeResponse, Resign, Revoke, RoleAdd, RoleDelete, RoleGet,
+    MemberPromote, MemberRemove, MemberUpdate, Members, Namespace, Permission, Proclaim, Put,
+    PutResponse, RaisedAlarm, Range, RangeResponse, Resign, Revoke, RoleAdd, RoleDelete, RoleGet,
     RoleGrantPermission, RoleList, RoleRevokePermission, Status, StatusResponse, TimeToLive,
     TransferLeadership, Txn, TxnResponse, Unlock, UserAdd, UserChangePassword, UserDelete, UserGet,
     UserGrantRole, UserList, UserRevokeRole,
@@ -32,6 +32,11 @@ macro_rules! families {
         impl<'a, T: Transport> V3<'a, T> {
             pub(crate) fn new(client: &'a Client<T>) -> Self {
                 Self { client }
+            }
+
+            /// The keys with this prefix, as if there were no others.
+            pub fn namespace(&self, prefix: impl Into<Vec<u8>>) -> Namespace<T> {
+                Namespace::new(self.client, prefix)
             }
 
             $(

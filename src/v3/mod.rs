@@ -76,6 +76,7 @@ mod lock;
 mod maintenance;
 mod messages;
 mod mirror;
+mod namespace;
 mod observe;
 mod range;
 pub(crate) mod refusal;
@@ -114,6 +115,7 @@ pub use maintenance::{
     TransferLeadership,
 };
 pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
+pub use namespace::{Namespace, Namespaced, NamespacedStream};
 pub use observe::Observe;
 pub use range::KeyRange;
 pub use watch::{Changes, Event, EventKind, Watch, WatchSet, WatchSetItem};

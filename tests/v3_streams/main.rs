@@ -33,6 +33,7 @@ mod harness;
 mod history;
 mod leases;
 mod mirrors;
+mod namespaces;
 mod nine;
 mod observers;
 #[path = "../behaviour/scripted.rs"]

@@ -34,7 +34,7 @@ const PAGE: i64 = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct RangeStream {
-    range: KeyRange,
+    pub(in crate::v3) range: KeyRange,
     page: i64,
     revision: i64,
     keys_only: bool,

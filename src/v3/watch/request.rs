@@ -45,7 +45,7 @@ use crate::{Client, Result, StreamOperation, operation::sealed::Sealed, v3::KeyR
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct Watch {
-    pub(super) range: KeyRange,
+    pub(in crate::v3) range: KeyRange,
     pub(super) from: Option<i64>,
     pub(super) prev_kv: bool,
     pub(super) puts: bool,
@@ -164,7 +164,7 @@ impl Watch {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct WatchSet {
-    watches: Vec<Watch>,
+    pub(in crate::v3) watches: Vec<Watch>,
     settings: Settings,
 }
 
