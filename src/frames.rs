@@ -3,7 +3,7 @@ use etcd_transport::{Body, IdleLimit, Transport, TransportError};
 use futures::future::BoxFuture;
 
 use crate::{
-    Call, Client, Error, Outcome, Reply, Result,
+    Attempt, AttemptOutcome, Call, Client, Error, Outcome, Reply, Result,
     endpoints::Place,
     error::{Site, UnexpectedAnswer},
     exchange::Failure,
@@ -143,7 +143,23 @@ async fn open<T: Transport>(
     idle: IdleLimit,
 ) -> Result<Opened, Failure> {
     let road = client.road();
-    let (head, body) = road.head(call, &call.target, place, Some(idle)).await?;
+    let sent = road.transport.now();
+    let head = road.head(call, &call.target, place, Some(idle)).await;
+    road.observer.tell(|| {
+        let (outcome, status) = match &head {
+            Ok((head, _)) => (AttemptOutcome::Answered, Some(head.status)),
+            Err(failure) => AttemptOutcome::of_failure(failure),
+        };
+        Attempt {
+            operation: call.operation,
+            endpoint: place.endpoint().clone(),
+            number: 1,
+            status,
+            elapsed: road.transport.now().saturating_duration_since(sent),
+            outcome,
+        }
+    });
+    let (head, body) = head?;
     if head.status.is_success() {
         return Ok(Opened::Body(body));
     }

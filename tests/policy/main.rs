@@ -19,5 +19,6 @@ mod sync;
 mod v3_calls;
 mod v3_lease;
 mod v3_store;
+mod v3_streams;
 mod v3_watch;
 mod watch;

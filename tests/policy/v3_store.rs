@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::transport::{
     Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
@@ -37,6 +38,10 @@ pub(crate) struct State {
     pub(crate) seen: Vec<String>,
     /// The granted TTL, and when it is over.
     pub(crate) leases: BTreeMap<i64, (Duration, Duration)>,
+    /// The keys, by when they were last written.
+    pub(crate) keys: BTreeMap<String, i64>,
+    /// The messages of a stream that is not a watch.
+    pub(crate) messages: Vec<Value>,
     /// How many requests renewed leases, and how many leases each.
     pub(crate) renewals: Vec<usize>,
 }
@@ -74,6 +79,23 @@ impl State {
 
     fn header(&self, revision: i64) -> Value {
         json!({"cluster_id": self.cluster.to_string(), "member_id": "1", "revision": revision.to_string()})
+    }
+
+    /// The first keys from the one asked for on.
+    fn range(&self, body: &[u8]) -> Value {
+        let ask: Value = serde_json::from_slice(body).unwrap();
+        let limit = ask["limit"]
+            .as_str()
+            .map_or(1, |limit| limit.parse().unwrap());
+        let from = BASE64_STANDARD
+            .decode(ask["key"].as_str().unwrap())
+            .unwrap();
+        let rest = self.keys.iter().filter(|(key, _)| key.as_bytes() >= &*from);
+        let found = rest.clone().take(limit);
+        let found: Vec<_> = found
+            .map(|(key, revision)| event(key, *revision)["kv"].clone())
+            .collect();
+        json!({"header": self.header(self.revision), "kvs": found, "more": rest.count() > limit})
     }
 
     fn watch(&self, body: &[u8], link: &Link) -> Vec<String> {
@@ -152,17 +174,8 @@ fn event(key: &str, revision: i64) -> Value {
     json!({"kv": {"key": base64(key), "create_revision": revision, "mod_revision": revision, "version": "1", "value": "fX17Ig=="}})
 }
 
-/// For short texts, of which every third byte is the last.
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    assert_eq!(text.len() % 3, 0, "{text}");
-    let groups = text.as_bytes().chunks(3).map(|group| {
-        let bits = group
-            .iter()
-            .fold(0, |bits, byte| bits << 8 | u32::from(*byte));
-        (0..4).map(move |digit| char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]))
-    });
-    groups.flatten().collect()
+pub(crate) fn base64(text: &str) -> String {
+    BASE64_STANDARD.encode(text)
 }
 
 impl Store {
@@ -198,7 +211,7 @@ impl Store {
             (link, vec![body.to_string()])
         };
         match path {
-            "/v3/kv/range" => whole(json!({"header": state.header(state.revision)})),
+            "/v3/kv/range" => whole(state.range(body)),
             "/v3/maintenance/status" if state.unwell > 0 => {
                 state.unwell -= 1;
                 (
@@ -218,6 +231,9 @@ impl Store {
                 state.leases.insert(id, (ttl, now + ttl));
                 whole(json!({"ID": id.to_string(), "TTL": ttl.as_secs().to_string()}))
             }
+            "/v3/auth/authenticate" => {
+                whole(json!({"token": format!("token.{}", state.seen.len())}))
+            }
             "/v3/lease/revoke" => {
                 let ask: Value = serde_json::from_slice(body).unwrap();
                 state
@@ -231,6 +247,12 @@ impl Store {
                     _ if link.silent || link.refused || link.answer.is_some() => vec![],
                     "/v3/watch" => state.watch(body, &link),
                     "/v3/lease/keepalive" => state.keep_alive(body, now),
+                    "/v3/election/observe" | "/v3/maintenance/snapshot" => {
+                        let messages = state.messages.iter();
+                        messages
+                            .map(|message| json!({"result": message}).to_string())
+                            .collect()
+                    }
                     other => panic!("no answer to {other}"),
                 };
                 let ends = link.ends || path == "/v3/lease/keepalive" && link.cut.is_none();
@@ -247,7 +269,12 @@ impl Store {
 #[async_trait]
 impl Transport for Store {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let streams = ["/v3/watch", "/v3/lease/keepalive", "/v3/election/observe"];
+        let streams = [
+            "/v3/watch",
+            "/v3/lease/keepalive",
+            "/v3/election/observe",
+            "/v3/maintenance/snapshot",
+        ];
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         if head.extensions.get::<IdleLimit>().is_some() {
