@@ -166,7 +166,8 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// The largest answer in bytes: 64 MiB unless set.
+    /// The largest answer in bytes: 64 MiB unless set. A listing takes a few times its bytes when it is decoded; the worst
+    /// that somebody could make up, up to fifty times, and a raw request's JSON a hundred.
     pub fn answer_limit(mut self, bytes: usize) -> Self {
         self.answer_limit = bytes;
         self

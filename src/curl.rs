@@ -11,10 +11,18 @@ const REDACTED: &str = "***";
 /// The fields of the auth API's bodies that are secret, v2's and v3's.
 const SECRET_FIELDS: [&str; 3] = ["password", "hashedPassword", "token"];
 
+/// What the command takes from its environment, in the place of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    Nothing,
+    /// `user:password` from `ETCDCTL_USER`, as etcdctl does.
+    User,
+    /// A token of the v3 API from `ETCD_TOKEN`.
+    Token,
+}
+
 /// A call at an endpoint as a command for `sh` with curl.
-///
-/// `with_user` is for `user:password` from the environment's `ETCDCTL_USER`.
-pub(crate) fn command(call: &Call, endpoint: &Endpoint, with_user: bool) -> String {
+pub(crate) fn command(call: &Call, endpoint: &Endpoint, login: Login) -> String {
     let body = shown_body(call);
     let mut command = String::new();
     // An argument can hold any byte but NUL; bytes that are no text are better not copied from a screen.
@@ -39,9 +47,11 @@ pub(crate) fn command(call: &Call, endpoint: &Endpoint, with_user: bool) -> Stri
             let _ = write!(command, " --request {}", quote(method.as_str()));
         }
     }
-    if with_user {
-        command.push_str(" --user \"$ETCDCTL_USER\"");
-    }
+    command.push_str(match login {
+        Login::Nothing => "",
+        Login::User => " --user \"$ETCDCTL_USER\"",
+        Login::Token => " --header \"Authorization: $ETCD_TOKEN\"",
+    });
     if let Some(content_type) = call.content_type() {
         let header = format!("Content-Type: {content_type}");
         let _ = write!(command, " --header {}", quote(&header));

@@ -213,9 +213,9 @@ mod tests {
             (
                 "_etcd-client._tcp.plain.example",
                 vec![
-                    record(20, 0, "last."),
-                    record(0, 5, "first"),
-                    record(10, 5, "second."),
+                    record(20, 65_535, "last."),
+                    record(0, 0, "first"),
+                    record(10, 500, "second."),
                     record(0, 0, "."),
                 ],
             ),

@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 use etcd_transport::{TransportError, TransportErrorKind};
 use http::StatusCode;
 
-use crate::{Call, Endpoint, credentials::is_v2};
+use crate::{Call, Endpoint, credentials::is_v2, v3::refusal};
 
 /// The result of an etcd operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -198,9 +198,13 @@ impl Error {
             Self::Transport(error) => error.0.source.kind() != TransportErrorKind::Rejected,
             Self::Timeout(_) => true,
             Self::Http(error) => error.status().is_server_error(),
-            Self::Etcd(error) => {
-                error.status().is_server_error() || error.kind() == EtcdErrorKind::WatcherCleared
-            }
+            Self::Etcd(error) => match error.0.api {
+                Api::V2 => {
+                    let is_passing = error.kind() == EtcdErrorKind::WatcherCleared;
+                    is_passing || error.status().is_server_error()
+                }
+                Api::V3 { kind, .. } => refusal::is_passing(kind),
+            },
             _ => false,
         }
     }
@@ -260,6 +264,7 @@ pub(crate) struct EtcdErrorParts {
     pub(crate) message: String,
     pub(crate) cause: String,
     pub(crate) index: Option<u64>,
+    pub(crate) compact_revision: Option<i64>,
 }
 
 /// Which API an error comes from.
@@ -306,6 +311,11 @@ impl EtcdError {
     /// The store's index when etcd said no; 0 where the request did not get as far as the store.
     pub fn index(&self) -> Option<u64> {
         self.0.index
+    }
+
+    /// The first revision that a compacted history still has, where a watch was told so (v3).
+    pub fn compact_revision(&self) -> Option<i64> {
+        self.0.compact_revision
     }
 
     /// The HTTP status that came with it.
@@ -448,6 +458,10 @@ pub enum EtcdErrorKind {
     PermissionDenied,
     /// v3: the user does not exist, or has another password, or none.
     AuthenticationFailed,
+    /// v3: a watch of a range that no key is in.
+    EmptyWatchRange,
+    /// v3: two watches of one request have the same id.
+    DuplicateWatchId,
     /// v3: the token is not, or no longer, good.
     InvalidAuthToken,
     /// v3: users or roles were changed since the token was given.

@@ -79,9 +79,8 @@ impl<T: Transport> Road<T> {
         loop {
             attempt += 1;
             let now = self.transport.now();
-            let left = retry
-                .overall
-                .saturating_sub(now.saturating_duration_since(started));
+            let overall = call.patience.timeout(retry.overall);
+            let left = overall.saturating_sub(now.saturating_duration_since(started));
             let leader = if self.prefer_leader && call.repeat != Repeat::Always {
                 set.pick_leader(&tried, now)
             } else {
@@ -168,6 +167,9 @@ impl<T: Transport> Road<T> {
         if let Some(content_type) = call.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
+        if call.require_leader {
+            headers.insert("grpc-metadata-hasleader", HeaderValue::from_static("true"));
+        }
         if let Some(header) = self.credentials.as_ref().and_then(|has| has.header(call)) {
             headers.insert(AUTHORIZATION, header.clone());
         }
@@ -240,8 +242,18 @@ impl<T: Transport> Road<T> {
         }
     }
 
+    /// Where the next request would go.
+    pub(crate) fn next_site(&self, operation: &'static str) -> Site {
+        let place = self.endpoints.current().pick(&[], self.transport.now());
+        Site {
+            operation,
+            endpoint: place.endpoint().clone(),
+            attempts: 1,
+        }
+    }
+
     /// One attempt: one request, and those that redirects lead to.
-    async fn attempt(
+    pub(crate) async fn attempt(
         &self,
         call: &Call,
         place: &Place,

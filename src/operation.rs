@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Client, Endpoint, Error, Outcome, Result, curl,
+    Client, Endpoint, Error, Outcome, Result,
+    curl::{self, Login},
     endpoints::Place,
     error::{Api, EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
     patience::Patience,
@@ -80,6 +81,8 @@ pub struct Call {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: Bytes,
     pub(crate) repeat: Repeat,
+    /// A member without a leader is to refuse it (v3).
+    pub(crate) require_leader: bool,
     pub(crate) patience: Patience,
     /// The v3 API's, put here by the road.
     pub(crate) token: Option<HeaderValue>,
@@ -100,6 +103,7 @@ impl Call {
             content_type: None,
             body: Bytes::new(),
             repeat,
+            require_leader: false,
             patience: Patience::Usual,
             token: None,
         })
@@ -121,6 +125,12 @@ impl Call {
     pub(crate) fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         self.content_type = Some(content_type);
         self.body = body.into();
+        self
+    }
+
+    /// With the demand that a member without a leader refuses it.
+    pub(crate) fn require_leader(mut self, require: bool) -> Self {
+        self.require_leader = require;
         self
     }
 
@@ -162,7 +172,7 @@ impl Call {
 
     /// The request as a command for `sh` with curl, without credentials. See [`Client::to_curl`].
     pub fn to_curl(&self, endpoint: &Endpoint) -> String {
-        curl::command(self, endpoint, false)
+        curl::command(self, endpoint, Login::Nothing)
     }
 }
 
@@ -269,6 +279,7 @@ impl Reply {
                 message,
                 cause,
                 index,
+                compact_revision: None,
             })),
             Err(_) => Error::Http(HttpError::new(self.site, self.status, &self.body)),
         }

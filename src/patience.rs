@@ -32,14 +32,12 @@ impl Patience {
         }
     }
 
-    /// For all attempts.
+    /// How often it is sent again. Once the server has let the time pass, it is not.
     pub(crate) fn retry(self, usual: &RetryPolicy) -> Cow<'_, RetryPolicy> {
         match self {
             Self::Usual => Cow::Borrowed(usual),
-            Self::AtMost(_) | Self::Unlimited => {
-                let overall = self.timeout(usual.overall);
-                Cow::Owned(usual.clone().overall(overall))
-            }
+            Self::AtMost(limit) => Cow::Owned(usual.clone().overall(limit)),
+            Self::Unlimited => Cow::Owned(usual.clone().overall(FOREVER)),
         }
     }
 
@@ -57,7 +55,7 @@ impl Patience {
         let Self::AtMost(limit) = self else {
             return None;
         };
-        let millis = limit.as_millis().max(1);
+        let millis = limit.as_micros().div_ceil(1000).max(1);
         let text = if millis <= MAX {
             format!("{millis}m")
         } else {
@@ -75,7 +73,7 @@ mod tests {
     fn the_server_is_told_a_deadline_that_it_can_read() {
         for (limit, text) in [
             (Duration::ZERO, "1m"),
-            (Duration::from_millis(700), "700m"),
+            (Duration::from_micros(699_001), "700m"),
             (Duration::from_secs(99_999), "99999000m"),
             (Duration::from_secs(100_000), "100000S"),
             (Duration::MAX, "99999999S"),
@@ -92,7 +90,7 @@ mod tests {
         let patience = Patience::AtMost(Duration::from_secs(100));
         let longer = Duration::from_secs(102);
         assert_eq!(patience.timeout(Duration::from_secs(10)), longer);
-        assert_eq!(patience.retry(&usual).overall, longer);
+        assert_eq!(patience.retry(&usual).overall, Duration::from_secs(100));
         assert_eq!(patience.idle_limit(), Some(IdleLimit(longer)));
         assert_eq!(*Patience::Usual.retry(&usual), usual);
         assert_eq!(Patience::AtMost(Duration::MAX).timeout(MARGIN), FOREVER);

@@ -3,10 +3,10 @@ use std::{convert::Infallible, fmt, net::IpAddr, sync::Arc, time::Duration};
 use etcd_transport::Transport;
 
 use crate::{
-    Client, Endpoint, Result,
+    Client, Endpoint, Error, Result,
     credentials::Credentials,
     endpoints::{Place, Set},
-    v2::{GetLeader, ListMembers},
+    v2, v3,
 };
 
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -146,28 +146,40 @@ pub struct RefusedAddress {
 
 /// # Keeping up with the cluster's members
 impl<T: Transport> Client<T> {
-    /// Asks the cluster for its members (v2: `GET /v2/members`), and uses those of their addresses that the
+    /// Asks the cluster for its members (`GET /v2/members`; v3's list, where v2 is switched off), and uses those of their addresses that the
     /// [policy](crate::ClientBuilder::sync_policy) allows beside the endpoints given to the client, which stay for good.
     /// Addresses of an earlier sync that are no longer told of go. Requests under way are not disturbed.
     ///
     /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) the leader is asked for, too.
     ///
     /// # Errors
-    /// Those of [`ListMembers`]; nothing has changed, then.
+    /// Those of [`v2::ListMembers`] and [`v3::MemberList`]; nothing has changed, then.
     pub async fn sync(&self) -> Result<Synced> {
-        let members = self.send(ListMembers::new()).await?;
-        let urls = members.into_iter().flat_map(|member| member.client_urls);
+        let prefer_leader = self.road().prefer_leader;
+        let (urls, leader) = match self.send(v2::ListMembers::new()).await {
+            Err(Error::Unsupported(_)) => self.ask_v3(prefer_leader).await?,
+            members => {
+                let urls = members?.into_iter().flat_map(|member| member.client_urls);
+                let leader = if prefer_leader {
+                    self.send(v2::GetLeader::new()).await.ok()
+                } else {
+                    None
+                };
+                let leader = leader.map(|leader| leader.client_urls);
+                (urls.collect(), leader.unwrap_or_default())
+            }
+        };
         let mut synced = self.merge_endpoints(urls);
-        if self.road().prefer_leader {
-            synced.leader = self.find_leader().await;
+        if prefer_leader {
+            synced.leader = self.known(&leader);
             self.road().endpoints.set_leader(synced.leader.as_ref());
         }
         Ok(synced)
     }
 
     /// Uses those of these addresses that the [policy](crate::ClientBuilder::sync_policy) allows beside the endpoints given
-    /// to the client, instead of those of an earlier sync. For addresses from elsewhere: a list of v3's members, a
-    /// new look at [DNS](crate::Discovery). If none is allowed, nothing changes.
+    /// to the client, instead of those of an earlier sync. For addresses from elsewhere, such as a new look at
+    /// [DNS](crate::Discovery). If none is allowed, nothing changes.
     pub fn merge_endpoints<U: AsRef<str>>(&self, urls: impl IntoIterator<Item = U>) -> Synced {
         let road = self.road();
         let seeds: Vec<Endpoint> = road.endpoints.seeds().cloned().collect();
@@ -233,14 +245,29 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// The endpoint of the member that leads, if it is known and one of ours.
-    async fn find_leader(&self) -> Option<Endpoint> {
-        let leader = self.send(GetLeader::new()).await.ok()?;
+    /// The client URLs of all members and, if wanted and known, those of the leader.
+    async fn ask_v3(&self, and_leader: bool) -> Result<(Vec<String>, Vec<String>)> {
+        let members = self.send(v3::MemberList::new()).await?.members;
+        let leader = if and_leader {
+            self.send(v3::Status::new()).await.ok()
+        } else {
+            None
+        };
+        let leader = leader.and_then(|status| {
+            let mut members = members.iter();
+            members.find(|member| member.id == status.leader)
+        });
+        let leader = leader.map(|leader| leader.client_urls.clone());
+        let urls = members.into_iter().flat_map(|member| member.client_urls);
+        Ok((urls.collect(), leader.unwrap_or_default()))
+    }
+
+    /// The first endpoint of ours that one of these URLs stands for.
+    fn known(&self, urls: &[String]) -> Option<Endpoint> {
         let road = self.road();
         let seeds: Vec<Endpoint> = road.endpoints.seeds().cloned().collect();
         let set = road.endpoints.current();
-        let mut urls = leader.client_urls.iter();
-        urls.find_map(|url| {
+        urls.iter().find_map(|url| {
             let endpoint = road.sync.judge(url, &seeds).ok()?;
             set.find(&endpoint).map(|place| place.endpoint().clone())
         })

@@ -113,12 +113,17 @@ impl<T: Transport> Road<T> {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };
-        if !call.is_v3() || call.target.path() == Authenticate::PATH {
+        if !self.needs_token(call) {
             return Ok(None);
         }
         let mut call = call.clone();
         call.token = tokens.get(self, None).await?;
         Ok(Some(call))
+    }
+
+    /// Whether a call is sent with a token, if etcd's authentication is on.
+    pub(crate) fn needs_token(&self, call: &Call) -> bool {
+        self.tokens.is_some() && call.is_v3() && call.target.path() != Authenticate::PATH
     }
 
     /// The call with another token than the one it has, which etcd refused.

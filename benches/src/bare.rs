@@ -82,22 +82,16 @@ impl Contender for BareReqwest {
 
 /// isahc, with the settings of our transport.
 pub struct BareIsahc {
-    keeping: HttpClient,
-    /// See etcd-transport-isahc's README: libcurl sends a request without a body twice if it keeps connections.
-    closing: HttpClient,
+    client: HttpClient,
     endpoint: String,
 }
 
 impl BareIsahc {
     /// For this etcd.
     pub fn new(endpoint: &str) -> Self {
-        let builder = || HttpClient::builder().tcp_nodelay().proxy(None);
+        let builder = HttpClient::builder().tcp_nodelay().proxy(None);
         Self {
-            keeping: builder().build().expect("a client"),
-            closing: builder()
-                .connection_cache_size(0)
-                .build()
-                .expect("a client"),
+            client: builder.build().expect("a client"),
             endpoint: endpoint.to_owned(),
         }
     }
@@ -115,7 +109,7 @@ impl BareIsahc {
 impl Contender for BareIsahc {
     async fn get(&self) {
         let request = self.request("GET").body(()).expect("a request");
-        let mut response = self.closing.send_async(request).await.expect("a head");
+        let mut response = self.client.send_async(request).await.expect("a head");
         let body = response.bytes().await.expect("a body");
         check(response.status().as_u16(), &body);
     }
@@ -123,7 +117,7 @@ impl Contender for BareIsahc {
     async fn set(&self) {
         let request = self.request("PUT").header("content-type", FORM);
         let request = request.body(format!("value={VALUE}")).expect("a request");
-        let mut response = self.keeping.send_async(request).await.expect("a head");
+        let mut response = self.client.send_async(request).await.expect("a head");
         let body = response.bytes().await.expect("a body");
         check(response.status().as_u16(), &body);
     }

@@ -1,5 +1,7 @@
+use std::fmt;
+
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Visitor};
 
 use super::{
     node::{Node, Tree},
@@ -33,8 +35,7 @@ impl Event {
 }
 
 /// What was done to a key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
     /// Nothing: it was read.
@@ -54,8 +55,38 @@ pub enum Action {
     /// Deleted by the server, its time being over.
     Expire,
     /// Something that this client has no name for.
-    #[serde(untagged)]
     Other(String),
+}
+
+/// By hand: what serde derives for `Other` copies every name first, and tries each variant with the copy.
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Action;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an action")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Action, E> {
+                Ok(match name {
+                    "get" => Action::Get,
+                    "set" => Action::Set,
+                    "create" => Action::Create,
+                    "update" => Action::Update,
+                    "delete" => Action::Delete,
+                    "compareAndSwap" => Action::CompareAndSwap,
+                    "compareAndDelete" => Action::CompareAndDelete,
+                    "expire" => Action::Expire,
+                    other => Action::Other(other.to_owned()),
+                })
+            }
+        }
+
+        deserializer.deserialize_str(Name)
+    }
 }
 
 /// What the cluster says of itself in the headers of an answer.
@@ -150,5 +181,28 @@ fn body(reply: &Reply) -> Result<(Action, Option<Node>, Option<Node>)> {
             let what = "the answer is not what etcd's keys API sends";
             Err(Error::Unexpected(reply.unexpected(what).with_source(error)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_by_name_and_unknown_ones_kept() {
+        for (json, action) in [
+            (r#""get""#, Action::Get),
+            (r#""set""#, Action::Set),
+            (r#""create""#, Action::Create),
+            (r#""update""#, Action::Update),
+            (r#""delete""#, Action::Delete),
+            (r#""compareAndSwap""#, Action::CompareAndSwap),
+            (r#""compareAndDelete""#, Action::CompareAndDelete),
+            (r#""expire""#, Action::Expire),
+            (r#""com\u0070act""#, Action::Other("compact".to_owned())),
+        ] {
+            assert_eq!(serde_json::from_str::<Action>(json).unwrap(), action);
+        }
+        assert!(serde_json::from_str::<Action>("7").is_err());
     }
 }

@@ -46,6 +46,11 @@ impl Pace {
         self.last = Some((index, now));
     }
 
+    /// The server did not answer in time: the next poll has more of it.
+    pub(super) fn give_more(&mut self) {
+        self.age = (self.age * 2).min(LONGEST);
+    }
+
     pub(super) fn restart(&mut self) {
         *self = Self::new();
     }

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use etcd_transport::Transport;
 use http::Method;
@@ -22,11 +22,22 @@ const MAX_BEHIND: u32 = 10;
 /// How many events a quiet watch lets pass before it moves on: as many as may pass between two polls.
 const MAX_LAG: u64 = super::pace::EVENTS;
 
+/// A poll is taken for heard when it has lasted so many times as long as the probes before and after it took.
+const FAR_SLOWER: u32 = 8;
+
 /// What to do when the server's history no longer has what the watch needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnCleared {
     Fail,
     Resync,
+}
+
+/// A poll that brought nothing at all, not even a head.
+struct Silence {
+    /// The store's index just before it.
+    at: u64,
+    age: Duration,
+    place: Place,
 }
 
 /// One watch at work: which event comes next, and how often to ask.
@@ -43,8 +54,14 @@ pub(super) struct Watcher<T> {
     pace: Pace,
     /// The store's index as it was just before the next poll, and the endpoint that said so.
     probe: Option<(u64, Place)>,
+    /// How long the last two probes took.
+    latencies: (Duration, Duration),
     /// The last poll ended without a head: only a probe can tell whether the server lives.
     needs_probe: bool,
+    /// What that poll was, if it may mean that nothing happened.
+    silence: Option<Silence>,
+    /// The transport tells the head of a poll before its event: one that did not come means a slow server.
+    has_heads: bool,
     /// Since when every attempt has failed, and how often.
     outage: Option<(Instant, u32)>,
     /// How many polls in a row found the server's index below what was seen before.
@@ -63,7 +80,10 @@ impl<T: Transport> Watcher<T> {
             on_cleared,
             pace: Pace::new(),
             probe: None,
+            latencies: (Duration::ZERO, Duration::ZERO),
             needs_probe: false,
+            silence: None,
+            has_heads: false,
             outage: None,
             behind: 0,
         }
@@ -79,7 +99,7 @@ impl<T: Transport> Watcher<T> {
                 }
                 Some(next) => next,
                 // Without an index an event between two polls would be lost, the first two included.
-                None => self.probe().await? + 1,
+                None => after(self.probe().await?),
             };
             self.next = Some(next);
             if self.needs_probe {
@@ -88,6 +108,10 @@ impl<T: Transport> Watcher<T> {
                     continue;
                 }
                 self.needs_probe = false;
+                if let Some(silence) = self.silence.take() {
+                    self.silent_since(next, silence)?;
+                    continue;
+                }
             }
             let call = self.call(next)?;
             let road = self.client.road();
@@ -98,15 +122,24 @@ impl<T: Transport> Watcher<T> {
                     (None, set.pick(&[], road.transport.now()))
                 }
             };
-            match road.poll(&call, &place, self.pace.age()).await {
+            let age = self.pace.age();
+            match road.poll(&call, &place, age).await {
                 Ok(Polled::Quiet(head)) => {
-                    let head = head.and_then(|headers| ClusterInfo::of(&headers).etcd_index);
-                    self.needs_probe = head.is_none();
-                    if head.is_some() {
-                        self.recovered(&place);
-                    }
-                    if let Some(at) = head.or(at) {
-                        self.quiet_since(next, at, &place)?;
+                    match head.and_then(|headers| ClusterInfo::of(&headers).etcd_index) {
+                        Some(at) => {
+                            self.has_heads = true;
+                            self.recovered(&place);
+                            self.quiet_since(next, at, &place)?;
+                        }
+                        None => {
+                            self.needs_probe = true;
+                            match at {
+                                Some(at) if !self.has_heads => {
+                                    self.silence = Some(Silence { at, age, place });
+                                }
+                                _ => self.pace.give_more(),
+                            }
+                        }
                     }
                 }
                 Ok(Polled::Answer(reply)) => {
@@ -134,9 +167,10 @@ impl<T: Transport> Watcher<T> {
         }
         let site = reply.site.clone();
         match event::decode(reply) {
-            Ok(event) if event.index() >= next => {
+            // After the last of all numbers nothing could come.
+            Ok(event) if event.index() >= next && event.index() < u64::MAX => {
                 self.recovered(&place);
-                self.go_on_from(event.index() + 1);
+                self.go_on_from(after(event.index()));
                 Ok(self.concerns(&event).then_some(WatchUpdate::Event(event)))
             }
             Ok(event) => {
@@ -182,13 +216,13 @@ impl<T: Transport> Watcher<T> {
             .as_ref()
             .is_some_and(|node| is_unchanged_file(node, next))
         {
-            self.go_on_from(index + 1);
+            self.go_on_from(after(index));
             return Ok(None);
         }
         if self.on_cleared == OnCleared::Fail {
             return Err(error);
         }
-        self.go_on_from(index + 1);
+        self.go_on_from(after(index));
         Ok(Some(WatchUpdate::Resync(Resync {
             lost_from: next,
             index,
@@ -208,12 +242,12 @@ impl<T: Transport> Watcher<T> {
     fn quiet_since(&mut self, next: u64, at: u64, place: &Place) -> Result<()> {
         let road = self.client.road();
         self.pace.observe(at, road.transport.now());
-        if at + 1 >= next {
+        if after(at) >= next {
             self.behind = 0;
             if let Some(before) = self.quiet.replace(at)
                 && at - next.min(at) >= MAX_LAG
             {
-                self.next = Some(next.max(before.min(at) + 1));
+                self.next = Some(next.max(after(before.min(at))));
             }
             return Ok(());
         }
@@ -231,13 +265,29 @@ impl<T: Transport> Watcher<T> {
         Err(Error::Unexpected(answer))
     }
 
+    /// A poll brought nothing at all, and a probe has been answered since. The transport may not tell heads; or the
+    /// server is slow, and has not even heard of the poll: then what it is about to answer must not be passed over.
+    fn silent_since(&mut self, next: u64, silence: Silence) -> Result<()> {
+        let slowest = self.latencies.0.max(self.latencies.1);
+        if silence.age >= slowest * FAR_SLOWER {
+            self.quiet_since(next, silence.at, &silence.place)
+        } else {
+            self.pace.give_more();
+            Ok(())
+        }
+    }
+
     /// Asks for the store's index, without waiting.
     async fn probe(&mut self) -> Result<u64> {
         let call = Call {
             operation: Watch::NAME,
             ..Exists::new(&self.watch.key).encode()?
         };
+        let clock = &self.client.road().transport;
+        let asked = clock.now();
         let reply = self.client.road().exchange(&call).await?;
+        let latency = clock.now().saturating_duration_since(asked);
+        self.latencies = (self.latencies.1, latency);
         // Not found is found out by the store too, and has its index; what was refused before has 0, or none.
         match ClusterInfo::of(&reply.headers).etcd_index {
             Some(index) if index > 0 && reply.is_json() => {
@@ -300,6 +350,11 @@ impl<T: Transport> Watcher<T> {
     fn concerns(&self, event: &Event) -> bool {
         concerns(&self.key, self.watch.recursive, event)
     }
+}
+
+/// The index that comes after this one, which is the server's word: any number.
+fn after(index: u64) -> u64 {
+    index.saturating_add(1)
 }
 
 /// Whether an event is one that a watch on `key` is to see.

@@ -120,7 +120,7 @@ fn operations() -> Vec<(String, &'static str)> {
         path(&AlarmSet::lift(AlarmKind::None)),
         path(&Status::new()),
         path(&Defragment::new()),
-        path(&Hash::new()),
+        path(&HashDb::new()),
         path(&HashKv::new()),
         path(&TransferLeadership::new(1)),
         path(&Downgrade::cancel()),
@@ -177,6 +177,7 @@ fn every_path_without_a_stream_has_its_operations_and_these_are_named() {
         );
         let names = by_path.get(&path).cloned().unwrap_or_default();
         assert!(streams == "yes" || !names.is_empty(), "{path}");
+        assert!(here.starts_with("[`"), "{path}: nothing is named");
         for name in names {
             assert!(here.contains(&format!("[`{name}`]")), "{path}: {name}");
         }

@@ -263,7 +263,7 @@ wire::operation!(
     |_| Repeat::Always
 );
 
-fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
+pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
     if name.is_empty() {
         return Err(Error::invalid(operation, "an election needs a name"));
     }

@@ -6,11 +6,11 @@ use super::{
     AlarmKind, AlarmList, AlarmSet, AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse,
     Authenticate, AuthenticateResponse, Campaign, CampaignResponse, Compact, Defragment,
     DeleteRange, DeleteRangeResponse, Downgrade, DowngradeResponse, ExactlyOnce,
-    ExactlyOnceResponse, GetLeader, Grant, GrantResponse, Hash, HashKv, HashKvResponse,
+    ExactlyOnceResponse, GetLeader, Grant, GrantResponse, HashDb, HashKv, HashKvResponse,
     HashResponse, Header, KeepAliveOnce, KeptAlive, KeyRange, KeyValue, LeaderKey, LeaseId,
     LeaseStatus, ListLeases, Lock, LockResponse, MemberAdd, MemberAddResponse, MemberList,
-    MemberPromote, MemberRemove, MemberUpdate, Members, Permission, Proclaim, Put, PutResponse,
-    RaisedAlarm, Range, RangeResponse, Resign, Revoke, RoleAdd, RoleDelete, RoleGet,
+    MemberPromote, MemberRemove, MemberUpdate, Members, Namespace, Permission, Proclaim, Put,
+    PutResponse, RaisedAlarm, Range, RangeResponse, Resign, Revoke, RoleAdd, RoleDelete, RoleGet,
     RoleGrantPermission, RoleList, RoleRevokePermission, Status, StatusResponse, TimeToLive,
     TransferLeadership, Txn, TxnResponse, Unlock, UserAdd, UserChangePassword, UserDelete, UserGet,
     UserGrantRole, UserList, UserRevokeRole,
@@ -32,6 +32,11 @@ macro_rules! families {
         impl<'a, T: Transport> V3<'a, T> {
             pub(crate) fn new(client: &'a Client<T>) -> Self {
                 Self { client }
+            }
+
+            /// The keys with this prefix, as if there were no others.
+            pub fn namespace(&self, prefix: impl Into<Vec<u8>>) -> Namespace<T> {
+                Namespace::new(self.client, prefix)
             }
 
             $(
@@ -298,8 +303,8 @@ short_forms! {
     /// Gives free room in a member's database back to its disk: [`Defragment`].
     defragment() -> Header = Defragment::new();
 
-    /// A checksum of a member's database: [`Hash`].
-    hash() -> HashResponse = Hash::new();
+    /// A checksum of a member's database: [`HashDb`].
+    hash() -> HashResponse = HashDb::new();
 
     /// A checksum of a member's keys: [`HashKv`].
     hash_kv() -> HashKvResponse = HashKv::new();

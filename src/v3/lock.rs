@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Lock {
-    name: Bytes,
+    pub(super) name: Bytes,
     lease: LeaseId,
     patience: Patience,
 }
@@ -97,7 +97,7 @@ wire::decode!(LockResponse {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Unlock {
-    key: Bytes,
+    pub(super) key: Bytes,
 }
 
 impl Unlock {

@@ -14,10 +14,10 @@
 //! | `/v3/kv/deleterange` | [`DeleteRange`] |  | 3.4 |
 //! | `/v3/kv/txn` | [`Txn`], [`ExactlyOnce`] |  | 3.4 |
 //! | `/v3/kv/compaction` | [`Compact`] |  | 3.4 |
-//! | `/v3/watch` |  | yes | 3.4 |
+//! | `/v3/watch` | [`Watch`], [`WatchSet`] | yes | 3.4 |
 //! | `/v3/lease/grant` | [`Grant`] |  | 3.4 |
 //! | `/v3/lease/revoke` | [`Revoke`] |  | 3.4 |
-//! | `/v3/lease/keepalive` | [`KeepAliveOnce`] | yes | 3.4 |
+//! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | yes | 3.4 |
 //! | `/v3/lease/timetolive` | [`TimeToLive`] |  | 3.4 |
 //! | `/v3/lease/leases` | [`ListLeases`] |  | 3.4 |
 //! | `/v3/kv/lease/revoke` | [`Revoke`], by `/v3/lease/revoke`, the same |  | 3.4 |
@@ -28,7 +28,7 @@
 //! | `/v3/election/campaign` | [`Campaign`] |  | 3.4 |
 //! | `/v3/election/proclaim` | [`Proclaim`] |  | 3.4 |
 //! | `/v3/election/leader` | [`GetLeader`] |  | 3.4 |
-//! | `/v3/election/observe` |  | yes | 3.4 |
+//! | `/v3/election/observe` | [`Observe`] | yes | 3.4 |
 //! | `/v3/election/resign` | [`Resign`] |  | 3.4 |
 //! | `/v3/cluster/member/add` | [`MemberAdd`] |  | 3.4 |
 //! | `/v3/cluster/member/remove` | [`MemberRemove`] |  | 3.4 |
@@ -38,9 +38,9 @@
 //! | `/v3/maintenance/alarm` | [`AlarmList`], [`AlarmSet`] |  | 3.4 |
 //! | `/v3/maintenance/status` | [`Status`] |  | 3.4 |
 //! | `/v3/maintenance/defragment` | [`Defragment`] |  | 3.4 |
-//! | `/v3/maintenance/hash` | [`Hash`] |  | 3.4 |
+//! | `/v3/maintenance/hash` | [`HashDb`] |  | 3.4 |
 //! | `/v3/maintenance/hashkv` | [`HashKv`] |  | 3.5 |
-//! | `/v3/maintenance/snapshot` |  | yes | 3.4 |
+//! | `/v3/maintenance/snapshot` | [`Snapshot`] | yes | 3.4 |
 //! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] |  | 3.4 |
 //! | `/v3/maintenance/downgrade` | [`Downgrade`] |  | 3.5 |
 //! | `/v3/auth/enable` | [`AuthEnable`] |  | 3.4 |
@@ -68,14 +68,21 @@ mod coverage;
 mod election;
 mod handle;
 mod header;
+mod keep_alive;
 mod kv;
 mod lease;
+mod link;
 mod lock;
 mod maintenance;
+mod messages;
+mod mirror;
+mod namespace;
+mod observe;
 mod range;
 pub(crate) mod refusal;
 #[cfg(test)]
 pub(crate) mod testing;
+mod watch;
 pub(crate) mod wire;
 
 pub use auth::{
@@ -91,10 +98,11 @@ pub use cluster::{
 pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Proclaim, Resign};
 pub use handle::{Auth, Cluster, Elections, Kv, Leases, Locks, Maintenance, V3};
 pub use header::Header;
+pub use keep_alive::{KeepAlive, KeptLease, LeaseKeeper, LeaseLoss};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
-    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, SortOrder, SortTarget,
-    Txn, TxnOp, TxnOpResponse, TxnResponse,
+    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,
+    SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 pub use lease::{
     Grant, GrantResponse, KeepAliveOnce, KeptAlive, LeaseId, LeaseStatus, ListLeases, Revoke,
@@ -102,7 +110,12 @@ pub use lease::{
 };
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
-    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, Hash, HashKv,
-    HashKvResponse, HashResponse, RaisedAlarm, Status, StatusResponse, TransferLeadership,
+    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, HashDb, HashKv,
+    HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
+    TransferLeadership,
 };
+pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
+pub use namespace::{Namespace, Namespaced, NamespacedStream};
+pub use observe::Observe;
 pub use range::KeyRange;
+pub use watch::{Changes, Event, EventKind, Watch, WatchSet, WatchSetItem};

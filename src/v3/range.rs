@@ -145,7 +145,7 @@ pub(crate) fn check_key(operation: &'static str, key: &[u8]) -> Result<()> {
 }
 
 /// The first key after all keys with this prefix.
-fn after_prefix(prefix: &[u8]) -> Bytes {
+pub(super) fn after_prefix(prefix: &[u8]) -> Bytes {
     // 0xff has no successor: what comes after `a\xff…` is what comes after `a`.
     match prefix.iter().rposition(|&byte| byte != 0xff) {
         Some(last) => {

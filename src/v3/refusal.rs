@@ -19,6 +19,7 @@ mod code {
     pub(super) const DEADLINE_EXCEEDED: u32 = 4;
     pub(super) const NOT_FOUND: u32 = 5;
     pub(super) const PERMISSION_DENIED: u32 = 7;
+    pub(super) const OUT_OF_RANGE: u32 = 11;
     pub(super) const UNIMPLEMENTED: u32 = 12;
     pub(super) const INTERNAL: u32 = 13;
     pub(super) const UNAVAILABLE: u32 = 14;
@@ -46,8 +47,10 @@ impl Refusal {
         };
         let code = refusal.get("grpc_code").or_else(|| refusal.get("code"))?;
         let message = refusal.get("message").or_else(|| refusal.get("error"))?;
+        // What a proxy may number its own errors by is no code of gRPC's.
+        let code = code.as_u64().filter(|code| (1..=16).contains(code))?;
         Some(Self {
-            code: code.as_u64()?.try_into().ok()?,
+            code: code.try_into().ok()?,
             message: message.as_str()?.to_owned(),
         })
     }
@@ -134,7 +137,51 @@ impl Refusal {
             message: self.message,
             cause: String::new(),
             index: None,
+            compact_revision: None,
         }))
+    }
+}
+
+/// The history that a watch needs is gone; what is left of it begins with `compact_revision`.
+pub(crate) fn compacted(site: Site, compact_revision: i64) -> Error {
+    Error::Etcd(EtcdError::new(EtcdErrorParts {
+        site,
+        status: StatusCode::OK,
+        api: Api::V3 {
+            kind: Kind::Compacted,
+            outcome: Outcome::Rejected,
+        },
+        code: Some(code::OUT_OF_RANGE),
+        message: "etcdserver: mvcc: required revision has been compacted".to_owned(),
+        cause: format!("history begins with revision {compact_revision}"),
+        index: None,
+        compact_revision: Some(compact_revision),
+    }))
+}
+
+/// A renewal found no such lease.
+pub(crate) fn lease_not_found(site: Site) -> Error {
+    let refusal = Refusal {
+        code: code::NOT_FOUND,
+        message: "etcdserver: requested lease not found".to_owned(),
+    };
+    refusal.into_error(site, StatusCode::OK)
+}
+
+/// Asking again may bring something else, if asking again does no harm.
+pub(crate) fn is_passing(kind: EtcdErrorKind) -> bool {
+    match kind {
+        Kind::NoLeader
+        | Kind::LeaderChanged
+        | Kind::RequestTimedOut
+        | Kind::ServerStopped
+        | Kind::UnhealthyCluster
+        | Kind::TooManyRequests
+        | Kind::Canceled => true,
+        Kind::Other(code) => {
+            matches!(code, code::UNKNOWN | code::INTERNAL | code::UNAVAILABLE)
+        }
+        _ => false,
     }
 }
 
@@ -247,6 +294,11 @@ const TEXTS: &[(&str, EtcdErrorKind)] = &[
     ("server stopped", Kind::ServerStopped),
     ("error reading from server: EOF", Kind::ServerStopped),
     ("context deadline exceeded", Kind::RequestTimedOut),
+    ("watcher range is empty", Kind::EmptyWatchRange),
+    (
+        "duplicate watch ID provided on the WatchStream",
+        Kind::DuplicateWatchId,
+    ),
     ("corrupt cluster", Kind::Corrupt),
     ("election: no leader", Kind::ElectionWithoutLeader),
     ("election: not leader", Kind::NotElectionLeader),
@@ -304,6 +356,7 @@ mod tests {
             "<html>",
             r#"{"message":"x"}"#,
             r#"{"code":"x"}"#,
+            r#"{"code":502,"message":"bad gateway"}"#,
         ] {
             assert_eq!(Refusal::parse(body.as_bytes()), None, "{body}");
         }

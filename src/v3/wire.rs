@@ -24,7 +24,7 @@ pub(crate) fn call(
     message: &impl Encode,
 ) -> Result<Call> {
     message.check(operation)?;
-    let body = write::to_json(message);
+    let body = to_json(message);
     Ok(Call::new(operation, Method::POST, path.to_owned(), repeat)?
         .body("application/json", body)
         .patience(message.patience()))

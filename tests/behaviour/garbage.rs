@@ -231,7 +231,7 @@ async fn json_with_an_unknown_code_is_still_etcds_error<T: Transport>(etcd: Etcd
 async fn a_status_that_etcd_does_not_send_is_unexpected<T: Transport>(etcd: Etcd<T>) {
     let server = Scripted::always(answer("304 Not Modified", "text/plain", ""));
     let (error, text) = failed_write(&etcd, &server).await;
-    assert_eq!(error.outcome(), Outcome::Rejected);
+    assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(
         text,
         "v2.keys.set at URL: a status that etcd does not send: 304 Not Modified"

@@ -1,5 +1,6 @@
 //! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
 
+mod clock;
 mod deadlines;
 mod endpoints;
 mod guard;
@@ -11,7 +12,12 @@ mod retry;
 mod script;
 mod secrets;
 mod seeing;
+mod shapes;
 #[cfg(feature = "tracing")]
 mod spans;
 mod sync;
+mod v3_calls;
+mod v3_lease;
+mod v3_store;
+mod v3_watch;
 mod watch;

@@ -149,6 +149,16 @@ fn the_directory_update_that_3_5_cannot_do_is_rejected() {
 }
 
 #[test]
+fn t_25_a_page_that_is_not_there_is_no_key_that_is_not_there() {
+    let page = page(404, "404 page not found\n");
+    let client = Client::new(Script::new([page]), ["http://a"]).unwrap();
+    let error = block_on(client.v2().set("x", "y")).unwrap_err();
+    assert!(matches!(error, Error::Unsupported(_)), "{error}");
+    assert!(!error.is_key_not_found());
+    assert_eq!(error.outcome(), Outcome::Rejected);
+}
+
+#[test]
 fn what_the_http_layer_refused_is_rejected() {
     for status in [400, 401, 403, 404, 405, 408, 413, 414, 421, 429, 431] {
         let step = page(status, "<h1>No</h1>");

@@ -11,6 +11,7 @@ use etcd_http::{
     v2::{
         ChangePassword, CompareAndSwap, Condition, Create, CreateUser, Get, ListMembers, Set, Watch,
     },
+    v3,
 };
 use futures::{StreamExt, executor::block_on};
 
@@ -18,8 +19,11 @@ use crate::script::{Ending, Script, Step, etcd_error, file, keys, members, open,
 
 const PASSWORD: &str = "hunter2-s3cret";
 
-/// The password as it is, as base64 of `root:password` and of itself, and percent-encoded as a form would have it.
-const TRACES: [&str; 4] = [
+const TOKEN: &str = "EKEmhCuzMoqbbNdd.9";
+
+/// The token; the password as it is, as base64 of `root:password` and of itself, and percent-encoded as a form would have it.
+const TRACES: [&str; 5] = [
+    TOKEN,
     PASSWORD,
     "cm9vdDpodW50ZXIyLXMzY3JldA",
     "aHVudGVyMi1zM2NyZXQ",
@@ -156,6 +160,18 @@ fn everything(paper: &Paper) {
         match block_on(syncing.sync()) {
             Ok(sync) => paper.print_debug(&sync),
             Err(error) => paper.print_error(&error),
+        }
+        // The token is as good as the password.
+        for v3 in [true, false] {
+            let grant = keys(200, 0, format!(r#"{{"token":"{TOKEN}"}}"#));
+            let granted = v3.then_some(grant).into_iter();
+            let client = builder(granted.chain((0..24).map(|_| ending())))
+                .v3_auth("root", PASSWORD)
+                .build()
+                .unwrap();
+            tell(paper, &client, v3::Put::new("x", "y"));
+            tell(paper, &client, v3::Authenticate::new("root", PASSWORD));
+            tell(paper, &client, v3::UserAdd::new("a", PASSWORD));
         }
         let watching = client();
         let watch = Watch::new("x")

@@ -3,7 +3,7 @@ use std::time::Duration;
 use etcd_http::{Client, ClientBuilder, Endpoint, SyncPolicy, Synced};
 use futures::{FutureExt, executor::block_on};
 
-use crate::script::{Script, Step, keys, members};
+use crate::script::{Ending, Script, Step, keys, members};
 
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<Script> {
     Client::builder(Script::new(steps)).endpoints(["http://10.0.0.1:2379"])
@@ -51,6 +51,26 @@ fn members_come_and_go_and_the_given_endpoints_stay() {
         ]
     );
     assert_eq!(second.endpoints, client.endpoints());
+}
+
+#[test]
+fn where_v2_is_switched_off_v3_tells_the_members_and_the_leader() {
+    let off = Step::Answer(
+        404,
+        vec![("content-type", "text/plain".into())],
+        Ending::Whole("404 page not found\n".into()),
+    );
+    let list = r#"{"header":{"cluster_id":"7"},"members":[
+        {"ID":"1","name":"a","clientURLs":["http://10.0.0.1:2379"]},
+        {"ID":"2","name":"b","clientURLs":["http://10.0.0.2:2379"]}]}"#;
+    let status = r#"{"header":{"cluster_id":"7"},"version":"3.5.16","leader":"2","raftTerm":"3"}"#;
+    let client = builder([off, keys(200, 0, list), keys(200, 0, status)])
+        .prefer_leader(true)
+        .build()
+        .unwrap();
+    let sync = block_on(client.sync()).unwrap();
+    assert_eq!(texts(&sync.added), ["http://10.0.0.2:2379"]);
+    assert_eq!(texts(&sync.leader), ["http://10.0.0.2:2379"]);
 }
 
 #[test]
@@ -103,6 +123,8 @@ fn addresses_that_no_member_can_have_are_refused() {
         "http://0xa9.0xfe.0xa9.0xfe",
         "http://10.0.0.07",
         "http://h%2ec",
+        "http://[fe80::1%25eth0]:2379",
+        "http://[x]:2379",
     ] {
         let reason = refusal(builder([]), url);
         assert!(

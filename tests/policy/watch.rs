@@ -284,6 +284,28 @@ fn a_watch_from_now_fails_at_once_where_the_key_may_not_be_read() {
     assert!(error.is_unauthorized(), "{error}");
 }
 
+/// Found by the fuzz test: the watch panicked at the addition of one.
+#[test]
+fn the_largest_of_all_indexes_is_no_reason_to_panic() {
+    let most = u64::MAX;
+    let event_at_the_end = client([event(most)]);
+    assert_eq!(
+        failure(&event_at_the_end, Watch::new("x").from_index(5)).to_string(),
+        format!("v2.keys.watch at http://a: asked for events from 5 on, got {most}")
+    );
+    let quiet = client([open(most), open(most), event(6)]);
+    let from_now = client([head(200, most), event(6)]);
+    for error in [
+        failure(&quiet, Watch::new("x").from_index(5)),
+        failure(&from_now, Watch::new("x")),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            format!("v2.keys.watch at http://a: asked for events from {most} on, got 6")
+        );
+    }
+}
+
 #[test]
 fn index_zero_is_refused() {
     let client = client([]);

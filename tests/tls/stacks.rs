@@ -4,11 +4,17 @@ use std::{
     path::PathBuf,
 };
 
-use etcd_http::{isahc::IsahcTransport, reqwest::ReqwestTransport, transport::Transport};
-use isahc::{
-    config::Configurable,
-    net::dns::ResolveMap,
-    tls::{Identity, PrivateKey, TlsConfig, TrustStore},
+use etcd_http::{
+    isahc::{
+        IsahcTransport,
+        isahc::{
+            config::Configurable,
+            net::dns::ResolveMap,
+            tls::{Identity, PrivateKey, TlsConfig, TrustStore},
+        },
+    },
+    reqwest::{ReqwestTransport, reqwest},
+    transport::Transport,
 };
 
 use crate::certificates::Pair;

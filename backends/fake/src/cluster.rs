@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use http::HeaderValue;
+
 use crate::Profile;
 use crate::{
     rng::Rng,
@@ -14,7 +16,8 @@ const DEFAULT_MEMBER_ID: u64 = 0x8e9e_05c5_2164_694d;
 /// Who belongs to the cluster, and how it fares.
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
-    pub(crate) id: u64,
+    /// 16 hexadecimal digits at most, as the header has it.
+    pub(crate) id: HeaderValue,
     pub(crate) members: Vec<Member>,
     pub(crate) removed: BTreeSet<u64>,
     /// The member that leads; none during an election.
@@ -61,12 +64,15 @@ impl Cluster {
                 client_urls: vec![url.clone()],
             })
             .collect();
+        let id = if is_alone {
+            DEFAULT_CLUSTER_ID
+        } else {
+            ids.next()
+        };
+        // Digits are no trouble to a header.
+        let id = HeaderValue::try_from(format!("{id:x}"));
         Self {
-            id: if is_alone {
-                DEFAULT_CLUSTER_ID
-            } else {
-                ids.next()
-            },
+            id: id.unwrap_or(HeaderValue::from_static("0")),
             leader: members.first().map(|member| member.id),
             members,
             removed: BTreeSet::new(),

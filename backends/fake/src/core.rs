@@ -105,6 +105,16 @@ impl Core {
     }
 }
 
+/// What is left to do when the lock is free.
+struct After {
+    wakers: Vec<Waker>,
+    spent: Vec<Waker>,
+    /// When the real clock has to be looked at.
+    alarm: Option<u64>,
+    /// Whether tracked tasks may be about to be woken: until they are, they do not count as running.
+    is_waking: bool,
+}
+
 impl Shared {
     pub(crate) fn new(core: Core) -> Arc<Self> {
         Arc::new(Self {
@@ -117,31 +127,46 @@ impl Shared {
 
     /// Does something with the core, and wakes those concerned once the lock is free.
     pub(crate) fn with<R>(self: &Arc<Self>, f: impl FnOnce(&mut Core) -> R) -> R {
-        let (result, wakers, spent, alarm) = {
-            let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.clock == Clock::Real {
-                let elapsed = self.real_elapsed().saturating_add(core.time.ahead);
-                core.advance_to(elapsed);
+        let (result, mut after) = self.locked(f);
+        loop {
+            drop(after.spent);
+            for waker in after.wakers {
+                waker.wake();
             }
-            let result = f(&mut core);
-            core.expire_at_once();
-            core.collect_wakers();
-            let alarm = (self.clock == Clock::Real).then(|| core.next_alarm());
-            let (wakers, spent) = (
-                std::mem::take(&mut core.wakers),
-                std::mem::take(&mut core.spent),
-            );
-            (result, wakers, spent, alarm.flatten())
+            if let Some(due) = after.alarm {
+                self.alarm_thread()
+                    .set(self.origin + Duration::from_nanos(due));
+            }
+            if !after.is_waking {
+                return result;
+            }
+            // Those who were woken count as running by now, and the clock may be looked at again.
+            ((), after) = self.locked(|core| {
+                core.time.waking -= 1;
+                core.jump_if_all_wait();
+            });
+        }
+    }
+
+    fn locked<R>(&self, f: impl FnOnce(&mut Core) -> R) -> (R, After) {
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_real = self.clock == Clock::Real;
+        if is_real {
+            let elapsed = self.real_elapsed().saturating_add(core.time.ahead);
+            core.advance_to(elapsed);
+        }
+        let result = f(&mut core);
+        core.expire_at_once();
+        core.collect_wakers();
+        let is_waking = core.time.tracked > 0 && !core.wakers.is_empty();
+        core.time.waking += usize::from(is_waking);
+        let after = After {
+            wakers: std::mem::take(&mut core.wakers),
+            spent: std::mem::take(&mut core.spent),
+            alarm: is_real.then(|| core.next_alarm()).flatten(),
+            is_waking,
         };
-        drop(spent);
-        for waker in wakers {
-            waker.wake();
-        }
-        if let Some(due) = alarm {
-            self.alarm_thread()
-                .set(self.origin + Duration::from_nanos(due));
-        }
-        result
+        (result, after)
     }
 
     fn real_elapsed(&self) -> u64 {

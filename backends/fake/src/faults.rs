@@ -216,7 +216,7 @@ impl When {
         self
     }
 
-    /// Only those of which this holds.
+    /// Only those of which this holds. It is asked while the fake is at work, and must not use the fake itself.
     pub fn matching(mut self, holds: impl Fn(&Exchange) -> bool + Send + Sync + 'static) -> Self {
         self.predicate = Some(Arc::new(holds));
         self

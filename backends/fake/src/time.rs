@@ -81,6 +81,8 @@ pub(crate) struct Timeline {
     /// Tasks under [`FakeEtcd::track`](crate::FakeEtcd::track): how many there are, and how many can run.
     pub(crate) tracked: usize,
     pub(crate) runnable: usize,
+    /// How many threads are about to wake somebody: nothing is known to wait meanwhile.
+    pub(crate) waking: usize,
 }
 
 impl Timeline {
@@ -98,6 +100,7 @@ impl Timeline {
             quiet_since: None,
             tracked: 0,
             runnable: 0,
+            waking: 0,
         }
     }
 
@@ -252,7 +255,8 @@ impl Core {
 
     /// Jumps if no tracked task runs.
     pub(crate) fn jump_if_all_wait(&mut self) {
-        if self.time.is_jumping() && self.time.tracked > 0 && self.time.runnable == 0 {
+        let all_wait = self.time.runnable == 0 && self.time.waking == 0;
+        if self.time.is_jumping() && self.time.tracked > 0 && all_wait {
             self.collect_wakers();
             self.jump();
         }

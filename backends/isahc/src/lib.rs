@@ -4,4 +4,6 @@ mod body;
 mod request;
 mod transport;
 
+/// isahc itself, of the version that [`IsahcTransport::configured`] takes settings of.
+pub use isahc;
 pub use transport::IsahcTransport;

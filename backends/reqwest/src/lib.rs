@@ -5,4 +5,6 @@ mod client;
 mod target;
 mod transport;
 
+/// reqwest itself, of the version that [`ReqwestTransport::new`] takes a client of.
+pub use reqwest;
 pub use transport::ReqwestTransport;

@@ -15,7 +15,7 @@ use super::KeyValue;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct DeleteRange {
-    pub(super) range: KeyRange,
+    pub(in crate::v3) range: KeyRange,
     prev_kv: bool,
 }
 

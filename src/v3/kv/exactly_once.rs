@@ -36,8 +36,8 @@ const NOT_SUCCEEDED: &[u8] = b"not succeeded";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ExactlyOnce {
-    marker: Bytes,
-    txn: Txn,
+    pub(in crate::v3) marker: Bytes,
+    pub(in crate::v3) txn: Txn,
     lease: LeaseId,
 }
 

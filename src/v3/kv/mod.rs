@@ -6,6 +6,7 @@ mod exactly_once;
 mod key_value;
 mod put;
 mod range;
+mod range_stream;
 mod txn;
 
 pub use compact::Compact;
@@ -14,4 +15,6 @@ pub use exactly_once::{ExactlyOnce, ExactlyOnceResponse};
 pub use key_value::KeyValue;
 pub use put::{Put, PutResponse};
 pub use range::{Range, RangeResponse, SortOrder, SortTarget};
+pub(crate) use range_stream::Pager;
+pub use range_stream::RangeStream;
 pub use txn::{Compare, CompareTarget, Txn, TxnOp, TxnOpResponse, TxnResponse};

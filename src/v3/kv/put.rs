@@ -20,7 +20,7 @@ use super::KeyValue;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Put {
-    pub(super) key: Bytes,
+    pub(in crate::v3) key: Bytes,
     value: Bytes,
     lease: LeaseId,
     prev_kv: bool,

@@ -57,7 +57,7 @@ wire::names! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Range {
-    range: KeyRange,
+    pub(in crate::v3) range: KeyRange,
     limit: i64,
     revision: i64,
     sort_order: SortOrder,

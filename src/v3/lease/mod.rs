@@ -10,6 +10,7 @@ mod time_to_live;
 pub use grant::{Grant, GrantResponse};
 pub use id::LeaseId;
 pub use keep_alive_once::{KeepAliveOnce, KeptAlive};
+pub(crate) use keep_alive_once::{Renewal, Renewed};
 pub use list::ListLeases;
 pub use revoke::Revoke;
 pub use time_to_live::{LeaseStatus, TimeToLive};

@@ -16,6 +16,8 @@ wire::names! {
 
 /// Prepares a cluster for an older version of etcd: `POST /v3/maintenance/downgrade`. From etcd 3.5 on.
 ///
+/// etcd 3.5 carries out what it is asked for, and then mostly answers `request timed out`: an outcome that is not known.
+///
 /// # Errors
 /// [`InvalidDowngradeTarget`](crate::EtcdErrorKind::InvalidDowngradeTarget): only one minor version down;
 /// [`DowngradeInProgress`](crate::EtcdErrorKind::DowngradeInProgress);

@@ -10,24 +10,24 @@ use crate::{
 /// differ while they are written to: [`HashKv`] says at which revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct Hash(());
+pub struct HashDb(());
 
-impl Hash {
+impl HashDb {
     /// The operation.
     pub fn new() -> Self {
         Self(())
     }
 }
 
-impl Encode for Hash {
+impl Encode for HashDb {
     fn fields(&self, _to: &mut Fields<'_>) {}
 }
 
 wire::operation!(
-    Hash => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
+    HashDb => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
 );
 
-/// What a [`Hash`] found.
+/// What a [`HashDb`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashResponse {
@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn the_requests_are_as_documented() {
         assert_eq!(
-            Hash::new().encode().unwrap().target(),
+            HashDb::new().encode().unwrap().target(),
             "/v3/maintenance/hash"
         );
-        assert_eq!(body(&Hash::new()), "{}");
+        assert_eq!(body(&HashDb::new()), "{}");
         assert_eq!(
             HashKv::new().encode().unwrap().target(),
             "/v3/maintenance/hashkv"
@@ -131,7 +131,7 @@ mod tests {
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"},"hash":4255912565}"#;
         assert_eq!(
-            decoded(&Hash::new(), 200, json).unwrap().hash,
+            decoded(&HashDb::new(), 200, json).unwrap().hash,
             4_255_912_565
         );
         let json = r#"{"header":{"revision":"2"}, "hash":3407656708, "compact_revision":"-1"}"#;

@@ -6,11 +6,13 @@ mod defragment;
 mod downgrade;
 mod hash;
 mod leadership;
+mod snapshot;
 mod status;
 
 pub use alarm::{AlarmKind, AlarmList, AlarmSet, RaisedAlarm};
 pub use defragment::Defragment;
 pub use downgrade::{Downgrade, DowngradeResponse};
-pub use hash::{Hash, HashKv, HashKvResponse, HashResponse};
+pub use hash::{HashDb, HashKv, HashKvResponse, HashResponse};
 pub use leadership::TransferLeadership;
+pub use snapshot::Snapshot;
 pub use status::{Status, StatusResponse};

@@ -67,10 +67,7 @@ impl Reply {
 
     /// The id of the cluster, which most answers carry.
     pub(crate) fn cluster(mut self, server: &Server) -> Self {
-        let id = format!("{:x}", server.cluster.id);
-        if let Ok(id) = HeaderValue::try_from(id) {
-            self.headers.insert(CLUSTER_ID, id);
-        }
+        self.headers.insert(CLUSTER_ID, server.cluster.id.clone());
         self
     }
 

@@ -39,8 +39,14 @@ pub(crate) struct Auth<'a> {
 
 impl Auth<'_> {
     pub(crate) fn is_enabled(&mut self) -> bool {
-        self.read("/enabled", false)
-            .is_ok_and(|value| &*value == b"true")
+        let store = self.server.local(self.endpoint);
+        let found = store.probe(b"/2/enabled");
+        found.is_some_and(|id| {
+            store
+                .tree
+                .value(id)
+                .is_some_and(|value| **value == *b"true")
+        })
     }
 
     pub(crate) fn enable(&mut self) -> Result<(), AuthError> {

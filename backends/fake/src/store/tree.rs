@@ -93,6 +93,11 @@ impl Tree {
         Ok(current)
     }
 
+    /// The node at a clean, absolute path, if there is one.
+    pub(crate) fn probe(&self, path: &[u8]) -> Option<NodeId> {
+        segments(path).try_fold(Self::ROOT, |current, name| self.child(current, name))
+    }
+
     /// The directory at a path; it and its parents are made with this index where they are missing.
     pub(crate) fn make_dirs(&mut self, path: &[u8], index: u64) -> Result<NodeId, Obstacle> {
         let mut current = Self::ROOT;

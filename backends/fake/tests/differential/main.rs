@@ -31,6 +31,9 @@ use self::{
 /// Requests in one history; the data are removed after each.
 const EPISODE: usize = 400;
 
+/// After how many requests a long run says how far it has got.
+const PROGRESS: u64 = 50_000;
+
 /// How much time the search for a shorter history may take.
 const SHRINK_TIME: Duration = Duration::from_secs(120);
 
@@ -55,7 +58,12 @@ fn compare_with(binary: &Path, requests: u64, first_seed: u64) {
     let mut pair = Pair::start(binary);
     let mut asked = 0;
     let mut seed = first_seed;
+    let mut told = 0;
     while asked < requests {
+        if asked >= told + PROGRESS {
+            told = asked;
+            println!("{}: {asked} requests so far, at seed {seed}", pair.name());
+        }
         let steps = Generator::new(seed).episode(EPISODE);
         if let Err((at, divergence)) = pair.run(&steps) {
             report(binary, &mut pair, seed, &steps[..=at], &divergence);

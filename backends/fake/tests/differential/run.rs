@@ -77,7 +77,7 @@ impl Pair {
     }
 
     /// Takes the steps, until the two differ.
-    pub(crate) fn run(&mut self, steps: &[Step]) -> Result<(), (usize, Divergence)> {
+    pub(crate) fn run(&mut self, steps: &[Step]) -> Result<(), (usize, Box<Divergence>)> {
         for (at, step) in steps.iter().enumerate() {
             self.step(step).map_err(|divergence| (at, divergence))?;
         }
@@ -85,7 +85,7 @@ impl Pair {
     }
 
     /// Ends all watches, switches auth off and removes all keys; says how many requests it took.
-    pub(crate) fn clean_up(&mut self) -> Result<u64, Divergence> {
+    pub(crate) fn clean_up(&mut self) -> Result<u64, Box<Divergence>> {
         for place in (0..self.watches.len()).rev() {
             self.close(place)?;
         }
@@ -116,7 +116,7 @@ impl Pair {
         Ok(asks.len() as u64)
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), Divergence> {
+    fn step(&mut self, step: &Step) -> Result<(), Box<Divergence>> {
         match step {
             Step::Ask(ask) => {
                 self.ask(ask)?;
@@ -148,7 +148,7 @@ impl Pair {
     }
 
     /// The request with the indexes of a moment ago, so that it finds something.
-    fn with_index(&mut self, ask: &Ask) -> Result<Ask, Divergence> {
+    fn with_index(&mut self, ask: &Ask) -> Result<Ask, Box<Divergence>> {
         let mut ask = ask.clone();
         let indexes = [("LATEST", 0), ("RECENT", 40), ("DISTANT", 990)];
         if indexes.iter().any(|(name, _)| ask.target.contains(name)) {
@@ -161,21 +161,21 @@ impl Pair {
         Ok(ask)
     }
 
-    fn ask(&mut self, ask: &Ask) -> Result<Told, Divergence> {
+    fn ask(&mut self, ask: &Ask) -> Result<Told, Box<Divergence>> {
         self.synchronise();
         let fake = self.fake.ask(ask);
         let real = self.real.ask(ask);
         if same_told(ask, &real, &fake, &self.translation) {
             return Ok(fake);
         }
-        Err(Divergence {
+        Err(Box::new(Divergence {
             ask: ask.clone(),
             real: format!("{real:?}"),
             fake: format!("{fake:?}"),
-        })
+        }))
     }
 
-    fn open(&mut self, ask: &Ask) -> Result<(), Divergence> {
+    fn open(&mut self, ask: &Ask) -> Result<(), Box<Divergence>> {
         if ask.target.contains("quorum=true") {
             // A quorum read does not wait.
             return self.ask(ask).map(drop);
@@ -192,11 +192,11 @@ impl Pair {
             real_told.body.clear();
         }
         if !same_told(ask, &real_told, &fake_told, &self.translation) {
-            return Err(Divergence {
+            return Err(Box::new(Divergence {
                 ask: ask.clone(),
                 real: format!("{real_told:?}"),
                 fake: format!("{fake_told:?}"),
-            });
+            }));
         }
         if !is_watch {
             return self.ask(ask).map(drop);
@@ -210,7 +210,7 @@ impl Pair {
     }
 
     /// Reads from the real server what the fake has to tell its watchers.
-    fn deliver(&mut self) -> Result<(), Divergence> {
+    fn deliver(&mut self) -> Result<(), Box<Divergence>> {
         let mut place = 0;
         while place < self.watches.len() {
             let watch = &mut self.watches[place];
@@ -225,11 +225,11 @@ impl Pair {
                 (fake, real) => fake.is_none() && real.is_none(),
             };
             if !same {
-                return Err(Divergence {
+                return Err(Box::new(Divergence {
                     ask: watch.ask.clone(),
                     real: format!("{real:?}"),
                     fake: format!("{fake:?}"),
-                });
+                }));
             }
             if fake.is_none() {
                 self.watches.remove(place);
@@ -239,16 +239,16 @@ impl Pair {
     }
 
     /// Ends a watch, which must have nothing to tell.
-    fn close(&mut self, place: usize) -> Result<(), Divergence> {
+    fn close(&mut self, place: usize) -> Result<(), Box<Divergence>> {
         let mut watch = self.watches.remove(place);
         if watch.real.is_silent() {
             return Ok(());
         }
-        Err(Divergence {
+        Err(Box::new(Divergence {
             ask: watch.ask,
             real: format!("{:?}", watch.real.line()),
             fake: "silence".to_owned(),
-        })
+        }))
     }
 
     /// Lets the fake's clock show what the real one does.

@@ -93,6 +93,8 @@ fn etcdctl_prints_the_same() {
             let [expected, seen] = sides.each_ref().map(|(url, names)| {
                 let mut command = Command::new(&program);
                 command.env("ETCDCTL_API", "2").args(["--endpoints", url]);
+                // A busy machine may need long for a password.
+                command.args(["--timeout", "30s", "--total-timeout", "60s"]);
                 command.args(arguments.split(' '));
                 outcome(command, input, names)
             });

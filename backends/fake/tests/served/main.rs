@@ -13,6 +13,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use support::real::GUARDED;
+
 /// A running `etcd-fake`, ended when dropped.
 struct Served {
     process: Child,
@@ -21,9 +23,11 @@ struct Served {
 
 impl Served {
     fn start(flags: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_etcd-fake"))
+        let mut process = Command::new("sh")
+            .args(["-c", GUARDED, "", env!("CARGO_BIN_EXE_etcd-fake")])
             .args(["--listen-client-urls", "http://127.0.0.1:0"])
             .args(flags)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -41,7 +45,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 }

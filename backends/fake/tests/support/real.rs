@@ -37,10 +37,15 @@ pub fn binaries() -> Vec<PathBuf> {
     found
 }
 
+/// Runs a program for as long as its own standard input is open, and removes a directory (`$0`) then: a test that is
+/// killed leaves nothing behind.
+pub const GUARDED: &str =
+    r#""$@" </dev/null & pid=$!; cat >/dev/null; kill -9 $pid; wait $pid 2>/dev/null; rm -rf "$0""#;
+
 /// One running server of one member.
 pub struct Real {
+    /// The guard, not the server itself.
     process: Child,
-    dir: PathBuf,
     pub client_url: String,
     pub peer_url: String,
     pub version: String,
@@ -64,7 +69,10 @@ impl Real {
         let dir = base.join(format!("etcd-fake-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         let (client_url, peer_url) = (free_url(), free_url());
-        let process = Command::new(binary)
+        let process = Command::new("sh")
+            .args(["-c", GUARDED])
+            .arg(&dir)
+            .arg(binary)
             .args(["--name", "default"])
             // A lonely member need not wait long for its own vote.
             .args(["--heartbeat-interval", "20", "--election-timeout", "200"])
@@ -77,6 +85,7 @@ impl Real {
             .args(["--initial-advertise-peer-urls", &peer_url])
             .args(["--initial-cluster", &format!("default={peer_url}")])
             .args(flags)
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -84,7 +93,6 @@ impl Real {
         let connection = Connection::new(client_url.trim_start_matches("http://"));
         let mut real = Self {
             process,
-            dir,
             client_url,
             peer_url,
             version: String::new(),
@@ -109,9 +117,6 @@ impl Real {
                     return;
                 }
             }
-            if let Ok(Some(status)) = self.process.try_wait() {
-                panic!("etcd ended with {status}");
-            }
             assert!(Instant::now() < deadline, "etcd does not start");
             thread::sleep(Duration::from_millis(20));
         }
@@ -120,9 +125,9 @@ impl Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // The guard ends the server and removes its data.
+        drop(self.process.stdin.take());
         let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a comparison does nothing by itself"]
 pub struct Compare {
-    range: KeyRange,
+    pub(in crate::v3) range: KeyRange,
     target: Target,
     relation: Relation,
     operand: Operand,

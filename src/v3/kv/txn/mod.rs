@@ -39,9 +39,9 @@ const MAX_OPERATIONS: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Txn {
-    compare: Vec<Compare>,
-    success: Vec<TxnOp>,
-    failure: Vec<TxnOp>,
+    pub(in crate::v3) compare: Vec<Compare>,
+    pub(in crate::v3) success: Vec<TxnOp>,
+    pub(in crate::v3) failure: Vec<TxnOp>,
     pub(super) max_operations: usize,
 }
 

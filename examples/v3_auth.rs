@@ -1,0 +1,79 @@
+//! Users and roles: root makes a user that may read one part of the keys and write another.
+//!
+//! Switches authentication on, and off again at the end: use it with a server that nobody needs.
+//!
+//! ```text
+//! cargo run --example v3_auth --features reqwest,server
+//! ```
+
+mod common;
+
+use std::error::Error;
+
+use etcd_http::{
+    Client,
+    reqwest::ReqwestTransport,
+    v3::{KeyRange, Permission},
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let etcd = common::etcd()?;
+    let client = |user: &str, password: &str| {
+        Client::builder(ReqwestTransport::default())
+            .endpoints([&etcd.url])
+            .v3_auth(user, password)
+            .build()
+    };
+
+    // While authentication is off, a client with a user works as one without.
+    let root = client("root", "root's password")?;
+    let auth = root.v3();
+    let auth = auth.auth();
+    auth.user_add("root", "root's password").await?;
+    auth.role_add("root").await?;
+    auth.user_grant_role("root", "root").await?;
+    auth.enable().await?;
+
+    auth.role_add("worker").await?;
+    let reads = Permission::read(KeyRange::prefix("config/"));
+    auth.role_grant_permission("worker", reads).await?;
+    let writes = Permission::read_write(KeyRange::prefix("results/"));
+    auth.role_grant_permission("worker", writes).await?;
+    auth.user_add("ada", "ada's password").await?;
+    auth.user_grant_role("ada", "worker").await?;
+    root.v3().kv().put("config/color", "red").await?;
+
+    // Its token is fetched with the first call, and renewed when etcd no longer takes it.
+    let ada = client("ada", "ada's password")?;
+    let color = ada
+        .v3()
+        .kv()
+        .get("config/color")
+        .await?
+        .ok_or("there is one")?;
+    println!("ada reads {}", color.value_str()?);
+    ada.v3().kv().put("results/1", "42").await?;
+    println!("ada writes her results");
+    match ada.v3().kv().put("config/color", "blue").await {
+        Err(error) if error.is_permission_denied() => println!("ada may not: {error}"),
+        other => return Err(format!("this cannot be: {other:?}").into()),
+    }
+    match client("ada", "a guess")?
+        .v3()
+        .kv()
+        .get("config/color")
+        .await
+    {
+        Err(error) if error.is_unauthorized() => println!("nor may this: {error}"),
+        other => return Err(format!("this cannot be: {other:?}").into()),
+    }
+
+    auth.disable().await?;
+    auth.user_delete("ada").await?;
+    auth.user_delete("root").await?;
+    for role in auth.role_list().await? {
+        auth.role_delete(role).await?;
+    }
+    Ok(())
+}

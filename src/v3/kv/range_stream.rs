@@ -1,0 +1,140 @@
+use bytes::{BufMut, Bytes, BytesMut};
+use etcd_transport::Transport;
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+
+use super::{KeyValue, Range, RangeResponse};
+use crate::{Client, Operation, Result, StreamOperation, operation::sealed::Sealed, v3::KeyRange};
+
+const PAGE: i64 = 500;
+
+/// Reads a range of any size, page by page, all at one revision: `POST /v3/kv/range`, as often as needed.
+///
+/// Keys come in their order. The revision is that of the first page, unless it is [set](Self::revision). No more than a
+/// page is kept. The next page is asked for when this one is used up.
+///
+/// The stream ends after an error: [`is_compacted`](crate::Error::is_compacted) when the revision was compacted while it was
+/// being read.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::v3::{KeyRange, RangeStream};
+/// use futures::TryStreamExt;
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// let mut jobs = client.open(RangeStream::new(KeyRange::prefix("jobs/")));
+/// while let Some(job) = jobs.try_next().await? {
+///     println!("{:?}", job.key);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::open`"]
+pub struct RangeStream {
+    pub(in crate::v3) range: KeyRange,
+    page: i64,
+    revision: i64,
+    keys_only: bool,
+}
+
+impl RangeStream {
+    /// Reads these keys.
+    pub fn new(range: impl Into<KeyRange>) -> Self {
+        Self {
+            range: range.into(),
+            page: PAGE,
+            revision: 0,
+            keys_only: false,
+        }
+    }
+
+    /// How many keys a page has: 500 unless set, and at least one. A page must fit the client's `answer_limit`.
+    pub fn page(mut self, keys: u32) -> Self {
+        self.page = i64::from(keys.max(1));
+        self
+    }
+
+    /// As it was at this revision; 0 is now.
+    pub fn revision(mut self, revision: i64) -> Self {
+        self.revision = revision;
+        self
+    }
+
+    /// Leaves the values out.
+    pub fn keys_only(mut self, keys_only: bool) -> Self {
+        self.keys_only = keys_only;
+        self
+    }
+}
+
+impl Sealed for RangeStream {}
+
+impl StreamOperation for RangeStream {
+    type Item = KeyValue;
+    const NAME: &'static str = Range::NAME;
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<KeyValue>> {
+        let pager = Pager::new(client.clone(), self);
+        let next = |mut pager: Pager<T>| async move {
+            let page = pager.next().await?;
+            Ok(page.map(|page| (stream::iter(page.kvs).map(Ok), pager)))
+        };
+        stream::try_unfold(pager, next).try_flatten().boxed()
+    }
+}
+
+/// Reads a range page by page.
+pub(crate) struct Pager<T> {
+    client: Client<T>,
+    read: RangeStream,
+    is_over: bool,
+}
+
+impl<T: Transport> Pager<T> {
+    pub(crate) fn new(client: Client<T>, read: RangeStream) -> Self {
+        Self {
+            client,
+            read,
+            is_over: false,
+        }
+    }
+
+    /// The next page. When this future is dropped, or fails, the page can be asked for again.
+    pub(crate) async fn next(&mut self) -> Result<Option<RangeResponse>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let read = Range::new(&self.read.range)
+            .limit(self.read.page)
+            .revision(self.read.revision)
+            .keys_only(self.read.keys_only);
+        let page = self.client.send(read).await?;
+        if self.read.revision == 0 {
+            self.read.revision = page.header.revision;
+        }
+        match page.kvs.last() {
+            Some(last) if page.more => {
+                let end = self.read.range.wire_end().clone();
+                self.read.range = KeyRange::from_wire(after(&last.key), end);
+            }
+            _ => self.is_over = true,
+        }
+        Ok(Some(page))
+    }
+
+    /// The revision that all pages are of; 0 before the first.
+    pub(crate) fn revision(&self) -> i64 {
+        self.read.revision
+    }
+}
+
+/// The key that comes next after this one.
+fn after(key: &Bytes) -> Bytes {
+    let mut next = BytesMut::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.put_u8(0);
+    next.freeze()
+}

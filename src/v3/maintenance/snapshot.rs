@@ -1,0 +1,160 @@
+use std::{io, pin::pin, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use etcd_transport::{IdleLimit, Transport};
+use futures::{
+    AsyncWrite, AsyncWriteExt, StreamExt,
+    future::{Either, select},
+    stream::{self, BoxStream},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Client, Repeat, Result, StreamOperation,
+    exchange::Failure,
+    operation::sealed::Sealed,
+    v3::{
+        messages::Messages,
+        wire::{self, Encode, Fields},
+    },
+};
+
+/// How many bytes of SHA-256 there are, at the end of a snapshot.
+const DIGEST: usize = 32;
+
+/// Delivers the whole database of one member, piece by piece: `POST /v3/maintenance/snapshot`.
+///
+/// The pieces together are the file that `etcdctl snapshot save` writes, and that `etcdctl snapshot restore` reads: the
+/// database, and a SHA-256 of it at the end. It is verified on the way: the last piece comes only when the digest is right,
+/// and an error instead when it is not, or when something is missing. **A snapshot is whole when the stream has ended
+/// without an error**; until then what has come of it may be anything. Who writes it to a file gives the file its name
+/// when that is known. A snapshot that breaks off is not resumed: begin another.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::v3::Snapshot;
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> std::io::Result<()> {
+/// let mut file = Vec::new(); // or anything else that is `futures::AsyncWrite`
+/// let size = Snapshot::new().write_to(client, &mut file).await?;
+/// println!("{size} bytes, verified");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::open`"]
+#[non_exhaustive]
+pub struct Snapshot {}
+
+impl Snapshot {
+    /// Takes a snapshot of the member that is asked.
+    pub fn new() -> Self {
+        Self {}
+    }
+
+    /// Writes it all, flushes, and returns how many bytes it is. Only after `Ok` is what was written a snapshot.
+    ///
+    /// # Errors
+    /// The writer's; an [`Error`](crate::Error) of the client's is in one with [`io::ErrorKind::Other`], as its source.
+    pub async fn write_to<T: Transport>(
+        self,
+        client: &Client<T>,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<u64> {
+        let mut pieces = client.open(self);
+        let mut size = 0;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(io::Error::other)?;
+            writer.write_all(&piece).await?;
+            size += piece.len() as u64;
+        }
+        writer.flush().await?;
+        Ok(size)
+    }
+}
+
+impl Encode for Snapshot {
+    fn fields(&self, _: &mut Fields<'_>) {}
+}
+
+impl Sealed for Snapshot {}
+
+impl StreamOperation for Snapshot {
+    type Item = Bytes;
+    const NAME: &'static str = "v3.maintenance.snapshot";
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Bytes>> {
+        let first = Pieces {
+            client: client.clone(),
+            messages: None,
+            hasher: Sha256::new(),
+            last: BytesMut::new(),
+        };
+        let next = |pieces: Option<Pieces<T>>| async move {
+            let mut pieces = pieces?;
+            match pieces.next().await {
+                Ok((piece, is_last)) => Some((Ok(piece), (!is_last).then_some(pieces))),
+                Err(error) => Some((Err(error), None)),
+            }
+        };
+        stream::unfold(Some(first), next).boxed()
+    }
+}
+
+#[derive(Default)]
+struct SnapshotResponse {
+    blob: Bytes,
+}
+
+wire::decode!(SnapshotResponse { "blob" => blob });
+
+struct Pieces<T> {
+    client: Client<T>,
+    messages: Option<Messages<T, SnapshotResponse>>,
+    hasher: Sha256,
+    /// The last bytes that came: the digest, if no others follow.
+    last: BytesMut,
+}
+
+impl<T: Transport> Pieces<T> {
+    /// The next piece, and whether it is the last.
+    async fn next(&mut self) -> Result<(Bytes, bool)> {
+        let road = self.client.road();
+        let limit = road.timeout;
+        let messages = match &mut self.messages {
+            Some(messages) => messages,
+            None => {
+                let path = "/v3/maintenance/snapshot";
+                let call = wire::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
+                let call = road.with_token(&call).await?.unwrap_or(call);
+                let place = road.endpoints.current().pick(&[], road.transport.now());
+                let idle = IdleLimit(limit + Duration::from_secs(1));
+                let messages = Messages::open(&self.client, call, place, idle);
+                self.messages.insert(messages)
+            }
+        };
+        loop {
+            let next = match select(pin!(messages.next()), road.transport.sleep(limit)).await {
+                Either::Left((next, _)) => Some(next),
+                Either::Right(_) => None,
+            };
+            let timed_out = || Some(Err(Failure::TimedOut(limit).into_error(messages.site())));
+            let Some(message) = next.unwrap_or_else(timed_out) else {
+                let digest = self.hasher.finalize_reset();
+                if *self.last != *digest {
+                    return Err(messages.unexpected(
+                        "the snapshot is not whole: its SHA-256 is not the one at its end",
+                    ));
+                }
+                return Ok((self.last.split().freeze(), true));
+            };
+            self.last.extend_from_slice(&message?.0.blob);
+            let certain = self.last.len().saturating_sub(DIGEST);
+            if certain > 0 {
+                let piece = self.last.split_to(certain).freeze();
+                self.hasher.update(&piece);
+                return Ok((piece, false));
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use std::marker::PhantomData;
+
+use etcd_transport::{IdleLimit, Transport};
+use http::StatusCode;
+
+use super::{
+    refusal::Refusal,
+    wire::{self, Decode, StreamItem},
+};
+use crate::{
+    Call, Client, Error, Result,
+    endpoints::Place,
+    error::Site,
+    frames::{Frame, Frames},
+};
+
+/// The messages of a streaming call, one by one: `{"result":{…}}` each, and `{"error":{…}}` where etcd broke off.
+pub(crate) struct Messages<T, M> {
+    frames: Frames<T>,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<T: Transport, M: Decode> Messages<T, M> {
+    /// See [`Frames::open`].
+    pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
+        Self {
+            frames: Frames::open(client, call, place, idle),
+            message: PhantomData,
+        }
+    }
+
+    /// Which endpoint it was sent to.
+    pub(crate) fn place(&self) -> &Place {
+        self.frames.place()
+    }
+
+    /// The next message, with how many bytes it took; `None` at the proper end. Nothing is lost when this future is
+    /// dropped, and asked for again.
+    pub(crate) async fn next(&mut self) -> Option<Result<(M, usize)>> {
+        let message = match self.frames.next().await? {
+            Ok(Frame::Object(object)) => {
+                self.message(&object).map(|message| (message, object.len()))
+            }
+            Ok(Frame::Refused(reply)) => wire::success(*reply).and_then(|reply| {
+                Err(Error::Unexpected(
+                    reply.unexpected("a refusal that is none"),
+                ))
+            }),
+            Err(error) => Err(error),
+        };
+        Some(message)
+    }
+
+    /// An answer that has no meaning.
+    pub(crate) fn unexpected(&self, what: impl Into<String>) -> Error {
+        Error::Unexpected(self.frames.unexpected(what, &[]))
+    }
+
+    /// Which operation this is, and where.
+    pub(crate) fn site(&self) -> Site {
+        self.frames.site()
+    }
+
+    fn message(&self, object: &[u8]) -> Result<M> {
+        let unexpected = |what| self.frames.unexpected(what, object);
+        match wire::parse(object) {
+            Ok(StreamItem { result }) => result.ok_or_else(|| match Refusal::parse(object) {
+                Some(refusal) => refusal.into_error(self.site(), StatusCode::OK),
+                None => Error::Unexpected(unexpected("neither a result nor an error")),
+            }),
+            Err(error) => {
+                let what = "the message is not what etcd sends";
+                Err(Error::Unexpected(unexpected(what).with_source(error)))
+            }
+        }
+    }
+}

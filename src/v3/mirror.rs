@@ -1,0 +1,230 @@
+use std::{collections::BTreeMap, fmt, mem, time::Duration};
+
+use bytes::Bytes;
+use etcd_transport::Transport;
+use futures::{StreamExt, stream::BoxStream};
+
+use super::{Changes, Event, KeyRange, KeyValue, RangeStream, Watch, kv::Pager};
+use crate::{Client, Result, outage::Outage};
+
+/// How long a mirror goes on trying while no endpoint answers.
+const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
+
+/// A copy of a range in memory that stays equal to it, and says what changes.
+///
+/// It lists the keys, page by page at one revision, and watches them from the next one on. Where the watch has lost its
+/// place, because history was compacted while it was cut off, the mirror lists again, and tells the difference. So the
+/// copy is at any time what the range was at [`revision`](Self::revision); only what came and went during such a gap is
+/// never seen.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::v3::{KeyRange, Mirror, MirrorChange};
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// let mut config = Mirror::new(client, KeyRange::prefix("config/"));
+/// loop {
+///     for change in config.next().await?.changes {
+///         match change {
+///             MirrorChange::Added(new) => println!("{:?} is new", new.key),
+///             MirrorChange::Changed { old, new } => println!("{:?} was {:?}", new.key, old.value),
+///             MirrorChange::Removed(old) => println!("{:?} is gone", old.key),
+///         }
+///     }
+///     println!("{} keys at revision {}", config.len(), config.revision());
+/// }
+/// # }
+/// ```
+pub struct Mirror<T> {
+    client: Client<T>,
+    range: KeyRange,
+    entries: BTreeMap<Bytes, KeyValue>,
+    revision: i64,
+    work: Work<T>,
+    outage: Outage,
+}
+
+enum Work<T> {
+    List(Pager<T>, BTreeMap<Bytes, KeyValue>),
+    Watch(BoxStream<'static, Result<Changes>>),
+}
+
+/// What changed in a [`Mirror`] from one revision to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MirrorUpdate {
+    /// The revision that the copy is of now.
+    pub revision: i64,
+    /// Whether these are the differences to a new listing, the first one included, instead of what one revision did.
+    pub is_listing: bool,
+    /// What changed: the keys of a listing in their order, those of a revision in the order of effect. Empty where a
+    /// listing found no difference.
+    pub changes: Vec<MirrorChange>,
+}
+
+/// What happened to a key of a [`Mirror`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorChange {
+    /// It was not there before.
+    Added(KeyValue),
+    /// It was written again.
+    #[allow(missing_docs, reason = "what it was, and what it is")]
+    Changed { old: KeyValue, new: KeyValue },
+    /// It is there no longer; this is what it was.
+    Removed(KeyValue),
+}
+
+impl<T: Transport> Mirror<T> {
+    /// A mirror of these keys, empty until the first [`next`](Self::next). Nothing is sent yet.
+    pub fn new(client: &Client<T>, range: impl Into<KeyRange>) -> Self {
+        let range = range.into();
+        Self {
+            work: list(client, &range),
+            client: client.clone(),
+            range,
+            entries: BTreeMap::new(),
+            revision: 0,
+            outage: Outage::new(OUTAGE_LIMIT),
+        }
+    }
+
+    /// Waits for the next change, and applies it. The first update is the first listing, be it empty. Nothing is lost when
+    /// this future is dropped, and asked for again.
+    ///
+    /// # Errors
+    /// What asking again does not mend, and an outage of more than 5 minutes. The copy stays as it is; the next call lists
+    /// again.
+    pub async fn next(&mut self) -> Result<MirrorUpdate> {
+        loop {
+            let result = match &mut self.work {
+                Work::List(pager, found) => match pager.next().await {
+                    Ok(Some(page)) => {
+                        self.outage.over(self.client.transport().now());
+                        found.extend(page.kvs.into_iter().map(|kv| (kv.key.clone(), kv)));
+                        continue;
+                    }
+                    Ok(None) => {
+                        let (revision, found) = (pager.revision(), mem::take(found));
+                        return Ok(self.listed(revision, found));
+                    }
+                    Err(error) if error.is_passing() => self
+                        .outage
+                        .pause(self.client.road(), error)
+                        .await
+                        .map(|()| None),
+                    Err(error) => Err(error),
+                },
+                Work::Watch(watch) => watch.next().await.transpose(),
+            };
+            match result {
+                Ok(Some(changes)) => return Ok(self.watched(changes)),
+                Ok(None) => {}
+                Err(error) => {
+                    let is_gap = error.is_compacted();
+                    self.work = list(&self.client, &self.range);
+                    if !is_gap {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The revision that the copy is of; 0 before the first listing.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// A key of the copy.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&KeyValue> {
+        self.entries.get(key.as_ref())
+    }
+
+    /// All keys of the copy, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &KeyValue> {
+        self.entries.values()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn listed(&mut self, revision: i64, found: BTreeMap<Bytes, KeyValue>) -> MirrorUpdate {
+        let watch = Watch::new(&self.range).from_revision(revision.saturating_add(1));
+        self.work = Work::Watch(self.client.open(watch.outage_limit(OUTAGE_LIMIT)));
+        let before = mem::replace(&mut self.entries, found);
+        self.revision = revision;
+        MirrorUpdate {
+            revision,
+            is_listing: true,
+            changes: differences(before, &self.entries),
+        }
+    }
+
+    fn watched(&mut self, changes: Changes) -> MirrorUpdate {
+        self.revision = changes.revision;
+        let applied = changes.events.into_iter();
+        MirrorUpdate {
+            revision: changes.revision,
+            is_listing: false,
+            changes: applied.filter_map(|event| self.apply(event)).collect(),
+        }
+    }
+
+    fn apply(&mut self, event: Event) -> Option<MirrorChange> {
+        if event.is_delete() {
+            return self.entries.remove(event.key()).map(MirrorChange::Removed);
+        }
+        let new = event.kv;
+        Some(match self.entries.insert(new.key.clone(), new.clone()) {
+            Some(old) => MirrorChange::Changed { old, new },
+            None => MirrorChange::Added(new),
+        })
+    }
+}
+
+impl<T> fmt::Debug for Mirror<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mirror")
+            .field("range", &self.range)
+            .field("revision", &self.revision)
+            .field("keys", &self.entries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn list<T: Transport>(client: &Client<T>, range: &KeyRange) -> Work<T> {
+    let pager = Pager::new(client.clone(), RangeStream::new(range));
+    Work::List(pager, BTreeMap::new())
+}
+
+/// What has to happen to `before` for it to become `now`, in the order of keys.
+fn differences(
+    mut before: BTreeMap<Bytes, KeyValue>,
+    now: &BTreeMap<Bytes, KeyValue>,
+) -> Vec<MirrorChange> {
+    let mut changes = BTreeMap::new();
+    for (key, new) in now {
+        let change = match before.remove(key) {
+            // A key with the same last change is the same key.
+            Some(old) if old.mod_revision == new.mod_revision => continue,
+            Some(old) => MirrorChange::Changed {
+                old,
+                new: new.clone(),
+            },
+            None => MirrorChange::Added(new.clone()),
+        };
+        changes.insert(key.clone(), change);
+    }
+    let removed = before
+        .into_iter()
+        .map(|(key, old)| (key, MirrorChange::Removed(old)));
+    changes.extend(removed);
+    changes.into_values().collect()
+}

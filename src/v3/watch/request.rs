@@ -1,0 +1,254 @@
+use std::time::Duration;
+
+use etcd_transport::Transport;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+
+use super::{event::Changes, watcher::Watcher};
+use crate::{Client, Result, StreamOperation, operation::sealed::Sealed, v3::KeyRange};
+
+/// Delivers what happens to keys, for ever: `POST /v3/watch`.
+///
+/// An item is a revision with [all that it did](Changes) to the keys; revisions come in order, each once, none is split,
+/// none is dropped in silence. A watch «from now» first asks for the store's revision, and begins with the next one.
+/// After a cut connection, a restart or a change of endpoint it goes on after the last revision that it had whole, for as
+/// long as an [outage](Self::outage_limit) may last.
+///
+/// The stream ends after an error. [`is_compacted`](crate::Error::is_compacted) is the one to be ready for: the revisions from where
+/// the watch was on are no longer in the store's history, because it was compacted while the watch was cut off, or
+/// before it began. What happened in between cannot be had; read the keys again and watch from there, or let a
+/// [`Mirror`](crate::v3::Mirror) do it.
+///
+/// Who is slow to take the next item makes the server wait, and loses nothing. Dropping the stream ends the watch. Over
+/// HTTP/1.1 one request is one fixed set of watches: to watch more, open another; for many at once, see [`WatchSet`].
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::v3::{KeyRange, Watch};
+/// use futures::StreamExt;
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// let mut changes = client.open(Watch::new(KeyRange::prefix("config/")).prev_kv(true));
+/// while let Some(changes) = changes.next().await {
+///     let changes = changes?;
+///     for event in &changes.events {
+///         println!("{} {:?} {:?}", changes.revision, event.kind, event.key());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// etcd's documentation: <https://etcd.io/docs/v3.5/learning/api/#watch-api>.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::open`"]
+pub struct Watch {
+    pub(in crate::v3) range: KeyRange,
+    pub(super) from: Option<i64>,
+    pub(super) prev_kv: bool,
+    pub(super) puts: bool,
+    pub(super) deletes: bool,
+    pub(super) progress: bool,
+    pub(super) settings: Settings,
+}
+
+/// What holds for a request, with however many watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) outage: Duration,
+    pub(super) silence: Duration,
+    pub(super) require_leader: bool,
+}
+
+impl Watch {
+    /// Watches this key, or these, from when the stream is first polled.
+    pub fn new(range: impl Into<KeyRange>) -> Self {
+        Self {
+            range: range.into(),
+            from: None,
+            prev_kv: false,
+            puts: true,
+            deletes: true,
+            progress: false,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Begins with this revision, in the past or in the future: for all that came after an answer, its
+    /// `header.revision + 1`; after [`Changes`], their `revision + 1`. Less than 1 is refused.
+    #[doc(alias = "start_revision")]
+    pub fn from_revision(mut self, revision: i64) -> Self {
+        self.from = Some(revision);
+        self
+    }
+
+    /// With each event the key as it was before, unless that has been compacted.
+    pub fn prev_kv(mut self, prev_kv: bool) -> Self {
+        self.prev_kv = prev_kv;
+        self
+    }
+
+    /// Leaves out what is written.
+    #[doc(alias = "NOPUT")]
+    pub fn without_puts(mut self) -> Self {
+        self.puts = false;
+        self
+    }
+
+    /// Leaves out what is deleted.
+    #[doc(alias = "NODELETE")]
+    pub fn without_deletes(mut self) -> Self {
+        self.deletes = false;
+        self
+    }
+
+    /// Delivers [`Changes`] without events, too, when etcd says how far it has come while nothing happened: every ten
+    /// minutes, unless the server is set otherwise. (The watch makes use of it in any case.)
+    #[doc(alias = "progress_notify")]
+    pub fn progress(mut self, progress: bool) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// How long it goes on trying while no endpoint answers: 5 minutes unless set. Nothing is lost by an outage shorter
+    /// than this, and then the stream ends in the last attempt's error.
+    pub fn outage_limit(mut self, limit: Duration) -> Self {
+        self.settings.outage = limit;
+        self
+    }
+
+    /// After how much silence the server is asked whether it is still there: 30 seconds unless set. If it is not, the watch
+    /// goes on with another.
+    pub fn silence_limit(mut self, limit: Duration) -> Self {
+        self.settings.silence = limit;
+        self
+    }
+
+    /// Whether a member without a leader is to refuse, or to end, the watch, so that it goes on with another: yes, unless
+    /// set. A member that is cut off from the others is silent otherwise.
+    pub fn require_leader(mut self, require: bool) -> Self {
+        self.settings.require_leader = require;
+        self
+    }
+}
+
+/// Many watches over one request. Each item says which of them it is from.
+///
+/// A set of a thousand watches is one connection. A watch that etcd refuses or cancels ends with its error, and the
+/// others go on; the stream ends when none is left, or with an error of all of them. Between the watches of a set no
+/// order is promised.
+///
+/// The request has the set's own [`outage_limit`](Self::outage_limit), [`silence_limit`](Self::silence_limit) and
+/// [`require_leader`](Self::require_leader); those of the single watches do not count.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::v3::{KeyRange, Watch, WatchSet};
+/// use futures::StreamExt;
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// let set = WatchSet::new([Watch::new("leader"), Watch::new(KeyRange::prefix("jobs/"))]);
+/// let mut items = client.open(set);
+/// while let Some(item) = items.next().await {
+///     let item = item?;
+///     match (item.watch, item.changes?) {
+///         (0, _) => println!("another leader"),
+///         (_, jobs) => println!("{} jobs changed", jobs.events.len()),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::open`"]
+pub struct WatchSet {
+    pub(in crate::v3) watches: Vec<Watch>,
+    settings: Settings,
+}
+
+/// What a [`WatchSet`] delivers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct WatchSetItem {
+    /// The number of the watch in its set, from 0.
+    pub watch: usize,
+    /// What happened; or why this watch, and this one alone, is over.
+    pub changes: Result<Changes>,
+}
+
+impl WatchSet {
+    /// These watches, numbered from 0.
+    pub fn new(watches: impl IntoIterator<Item = Watch>) -> Self {
+        Self {
+            watches: watches.into_iter().collect(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// See [`Watch::outage_limit`].
+    pub fn outage_limit(mut self, limit: Duration) -> Self {
+        self.settings.outage = limit;
+        self
+    }
+
+    /// See [`Watch::silence_limit`].
+    pub fn silence_limit(mut self, limit: Duration) -> Self {
+        self.settings.silence = limit;
+        self
+    }
+
+    /// See [`Watch::require_leader`].
+    pub fn require_leader(mut self, require: bool) -> Self {
+        self.settings.require_leader = require;
+        self
+    }
+}
+
+impl Sealed for Watch {}
+
+impl StreamOperation for Watch {
+    type Item = Changes;
+    const NAME: &'static str = "v3.watch";
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Changes>> {
+        let settings = self.settings;
+        let watcher = Watcher::new(client.clone(), vec![self], settings);
+        let next = |watcher: Option<Watcher<T>>| async move {
+            let mut watcher = watcher?;
+            let changes = watcher.next().await?.and_then(|item| item.changes);
+            let more = changes.is_ok().then_some(watcher);
+            Some((changes, more))
+        };
+        stream::unfold(Some(watcher), next).boxed()
+    }
+}
+
+impl Sealed for WatchSet {}
+
+impl StreamOperation for WatchSet {
+    type Item = WatchSetItem;
+    const NAME: &'static str = Watch::NAME;
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<WatchSetItem>> {
+        let watcher = Watcher::new(client.clone(), self.watches, self.settings);
+        let next = |watcher: Option<Watcher<T>>| async move {
+            let mut watcher = watcher?;
+            let item = watcher.next().await?;
+            let more = item.is_ok().then_some(watcher);
+            Some((item, more))
+        };
+        stream::unfold(Some(watcher), next).boxed()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            outage: Duration::from_secs(300),
+            silence: Duration::from_secs(30),
+            require_leader: true,
+        }
+    }
+}

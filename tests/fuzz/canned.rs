@@ -1,0 +1,154 @@
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use etcd_http::transport::{
+    Body, Request, Response, Transport, TransportError, async_trait,
+    bytes::Bytes,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    http_body::{self, Frame},
+};
+
+/// After so many requests the stack refuses them: a watch that goes on for ever is no hang.
+const MOST_REQUESTS: usize = 40;
+
+/// A server that answers anything, over a transport that cuts it anywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Vec<u8>,
+    /// The lengths of its frames; the rest is one more.
+    pub(crate) frames: Vec<usize>,
+    pub(crate) ending: Ending,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    Clean,
+    Trailers,
+    Break,
+    Open,
+}
+
+/// Answers the same few answers over and over.
+#[derive(Debug)]
+pub(crate) struct Canned {
+    answers: Vec<Answer>,
+    requests: AtomicUsize,
+    /// The most bytes that were taken of one body.
+    most: Arc<AtomicUsize>,
+    epoch: Instant,
+    elapsed: Mutex<Duration>,
+}
+
+impl Canned {
+    pub(crate) fn new(answers: Vec<Answer>) -> Self {
+        Self {
+            answers,
+            requests: AtomicUsize::new(0),
+            most: Arc::default(),
+            epoch: Instant::now(),
+            elapsed: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn most_taken(&self) -> usize {
+        self.most.load(Relaxed)
+    }
+}
+
+#[async_trait]
+impl Transport for Canned {
+    async fn send(&self, _: Request) -> Result<Response, TransportError> {
+        let number = self.requests.fetch_add(1, Relaxed);
+        if number >= MOST_REQUESTS {
+            return Err(TransportError::rejected("enough"));
+        }
+        let answer = &self.answers[number % self.answers.len()];
+        let mut response = Response::new(Body::stream(Frames::new(answer, &self.most)));
+        *response.status_mut() = answer.status.try_into().unwrap();
+        for (name, value) in &answer.headers {
+            response.headers_mut().append(name, value.clone());
+        }
+        Ok(response)
+    }
+
+    /// Time passes by being waited for.
+    async fn sleep(&self, duration: Duration) {
+        let until = self.now() + duration;
+        poll_fn(|cx| {
+            if self.now() >= until {
+                return Poll::Ready(());
+            }
+            *self.elapsed.lock().unwrap() += Duration::from_secs(1);
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn now(&self) -> Instant {
+        self.epoch + *self.elapsed.lock().unwrap()
+    }
+}
+
+struct Frames {
+    frames: VecDeque<Bytes>,
+    ending: Option<Ending>,
+    taken: usize,
+    most: Arc<AtomicUsize>,
+}
+
+impl Frames {
+    fn new(answer: &Answer, most: &Arc<AtomicUsize>) -> Self {
+        let mut rest = Bytes::copy_from_slice(&answer.body);
+        let mut frames = VecDeque::new();
+        for length in &answer.frames {
+            frames.push_back(rest.split_to((*length).min(rest.len())));
+        }
+        frames.push_back(rest);
+        Self {
+            frames,
+            ending: Some(answer.ending),
+            taken: 0,
+            most: Arc::clone(most),
+        }
+    }
+}
+
+impl http_body::Body for Frames {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        if let Some(frame) = self.frames.pop_front() {
+            self.taken += frame.len();
+            self.most.fetch_max(self.taken, Relaxed);
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+        match self.ending {
+            None | Some(Ending::Clean) => Poll::Ready(None),
+            Some(Ending::Open) => Poll::Pending,
+            Some(Ending::Trailers) => {
+                self.ending = None;
+                Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::new()))))
+            }
+            Some(Ending::Break) => {
+                self.ending = None;
+                Poll::Ready(Some(Err(TransportError::interrupted("reset"))))
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::pending,
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use etcd_http::transport::{
+    Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+    bytes::Bytes,
+    http_body::{self, Frame},
+};
+use serde_json::{Deserializer, Value, json};
+
+use crate::clock::Clock;
+
+/// A small etcd with a history to watch, and leases to keep; and what goes wrong on the way to it.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) clock: Clock,
+    pub(crate) state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) cluster: u64,
+    pub(crate) revision: i64,
+    pub(crate) compacted: i64,
+    /// The keys that each revision wrote.
+    pub(crate) history: BTreeMap<i64, Vec<String>>,
+    /// How the next links behave; those after them behave well.
+    pub(crate) links: VecDeque<Link>,
+    /// What the next status calls get; those after them are well.
+    pub(crate) unwell: u32,
+    pub(crate) seen: Vec<String>,
+    /// The granted TTL, and when it is over.
+    pub(crate) leases: BTreeMap<i64, (Duration, Duration)>,
+    /// How many requests renewed leases, and how many leases each.
+    pub(crate) renewals: Vec<usize>,
+}
+
+/// How a link behaves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Link {
+    /// It breaks after so many bytes.
+    pub(crate) cut: Option<usize>,
+    /// It ends properly, and so does the connection.
+    pub(crate) ends: bool,
+    /// Messages come in fragments of so many events.
+    pub(crate) fragment: Option<usize>,
+    /// Bytes come in chunks of so many.
+    pub(crate) chunk: Option<usize>,
+    /// The member has come up to this revision only, and sends all that it has, asked for or not.
+    pub(crate) lag: Option<i64>,
+    /// Nothing is answered.
+    pub(crate) silent: bool,
+    /// Nobody listens.
+    pub(crate) refused: bool,
+    /// This instead of an answer.
+    pub(crate) answer: Option<(u16, String)>,
+    /// What is written, and compacted, once the link is gone.
+    pub(crate) then: Option<fn(&mut State)>,
+}
+
+impl State {
+    /// Writes these keys, in one revision.
+    pub(crate) fn write(&mut self, keys: impl IntoIterator<Item = String>) {
+        self.revision += 1;
+        self.history
+            .insert(self.revision, keys.into_iter().collect());
+    }
+
+    fn header(&self, revision: i64) -> Value {
+        json!({"cluster_id": self.cluster.to_string(), "member_id": "1", "revision": revision.to_string()})
+    }
+
+    fn watch(&self, body: &[u8], link: &Link) -> Vec<String> {
+        let mut messages = Vec::new();
+        let at = link.lag.unwrap_or(self.revision);
+        let creates: Vec<Value> = Deserializer::from_slice(body)
+            .into_iter()
+            .map(|create: Result<Value, _>| create.unwrap()["create_request"].clone())
+            .collect();
+        for create in &creates {
+            let header = self.header(at);
+            messages
+                .push(json!({"header": header, "watch_id": create["watch_id"], "created": true}));
+        }
+        for create in &creates {
+            let id = &create["watch_id"];
+            let start: i64 = create["start_revision"].as_str().unwrap().parse().unwrap();
+            if start < self.compacted {
+                let compact = self.compacted.to_string();
+                messages.push(json!({"header": {"cluster_id": self.cluster.to_string()}, "watch_id": id, "canceled": true, "compact_revision": compact}));
+                continue;
+            }
+            let start = if link.lag.is_some() { 0 } else { start };
+            let events: Vec<Value> = self
+                .history
+                .range(start..)
+                .filter(|(revision, _)| **revision <= at)
+                .flat_map(|(revision, keys)| keys.iter().map(|key| event(key, *revision)))
+                .collect();
+            let size = link.fragment.unwrap_or(usize::MAX).min(events.len()).max(1);
+            let count = events.len().div_ceil(size);
+            for (number, events) in events.chunks(size).enumerate() {
+                let more = number + 1 < count;
+                messages.push(json!({"header": self.header(at), "watch_id": id, "fragment": more, "events": events}));
+            }
+            if link.lag.is_some() {
+                messages.push(json!({"header": self.header(at), "watch_id": id}));
+                messages
+                    .push(json!({"header": self.header(self.revision + 1000), "watch_id": "-1"}));
+            }
+        }
+        let mut lines: Vec<String> = messages
+            .iter()
+            .map(|message| json!({"result": message}).to_string())
+            .collect();
+        for (number, line) in lines.iter_mut().enumerate() {
+            line.push_str(["\n", "", "\n\n"][number % 3]);
+        }
+        lines
+    }
+
+    fn keep_alive(&mut self, body: &[u8], now: Duration) -> Vec<String> {
+        let ids: Vec<i64> = Deserializer::from_slice(body)
+            .into_iter()
+            .map(|ask: Result<Value, _>| ask.unwrap()["ID"].as_str().unwrap().parse().unwrap())
+            .collect();
+        self.renewals.push(ids.len());
+        let renew = |id: i64| {
+            let lease = self.leases.get_mut(&id).filter(|(_, end)| *end > now);
+            let ttl = lease.map(|(ttl, end)| {
+                *end = now + *ttl;
+                ttl.as_secs().to_string()
+            });
+            let mut answer = json!({"result": {"ID": id.to_string()}});
+            if let Some(ttl) = ttl {
+                answer["result"]["TTL"] = ttl.into();
+            }
+            format!("{answer}\n")
+        };
+        ids.into_iter().map(renew).collect()
+    }
+}
+
+fn event(key: &str, revision: i64) -> Value {
+    let revision = revision.to_string();
+    json!({"kv": {"key": base64(key), "create_revision": revision, "mod_revision": revision, "version": "1", "value": "fX17Ig=="}})
+}
+
+/// For short texts, of which every third byte is the last.
+fn base64(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    assert_eq!(text.len() % 3, 0, "{text}");
+    let groups = text.as_bytes().chunks(3).map(|group| {
+        let bits = group
+            .iter()
+            .fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+        (0..4).map(move |digit| char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]))
+    });
+    groups.flatten().collect()
+}
+
+impl Store {
+    /// At this revision, with nothing in its history.
+    pub(crate) fn at(revision: i64) -> Self {
+        Self {
+            clock: Clock::new(),
+            state: Mutex::new(State {
+                cluster: 7,
+                revision,
+                ..State::default()
+            }),
+        }
+    }
+
+    pub(crate) fn with(self, change: impl FnOnce(&mut State)) -> Self {
+        change(&mut self.state.lock().unwrap());
+        self
+    }
+
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.state.lock().unwrap().seen.clone()
+    }
+
+    fn answer(&self, path: &str, body: &[u8]) -> (Link, Vec<String>) {
+        let mut state = self.state.lock().unwrap();
+        let now = self.clock.elapsed();
+        let whole = |body: Value| {
+            let link = Link {
+                ends: true,
+                ..Link::default()
+            };
+            (link, vec![body.to_string()])
+        };
+        match path {
+            "/v3/kv/range" => whole(json!({"header": state.header(state.revision)})),
+            "/v3/maintenance/status" if state.unwell > 0 => {
+                state.unwell -= 1;
+                (
+                    Link {
+                        silent: true,
+                        ..Link::default()
+                    },
+                    vec![],
+                )
+            }
+            "/v3/maintenance/status" => whole(json!({"header": state.header(state.revision)})),
+            "/v3/lease/grant" => {
+                let ask: Value = serde_json::from_slice(body).unwrap();
+                let id: i64 = ask["ID"].as_str().map_or(1, |id| id.parse().unwrap());
+                let ttl: u64 = ask["TTL"].as_str().unwrap().parse().unwrap();
+                let ttl = Duration::from_secs(ttl);
+                state.leases.insert(id, (ttl, now + ttl));
+                whole(json!({"ID": id.to_string(), "TTL": ttl.as_secs().to_string()}))
+            }
+            "/v3/lease/revoke" => {
+                let ask: Value = serde_json::from_slice(body).unwrap();
+                state
+                    .leases
+                    .remove(&ask["ID"].as_str().unwrap().parse().unwrap());
+                whole(json!({}))
+            }
+            _ => {
+                let link = state.links.pop_front().unwrap_or_default();
+                let messages = match path {
+                    _ if link.silent || link.refused || link.answer.is_some() => vec![],
+                    "/v3/watch" => state.watch(body, &link),
+                    "/v3/lease/keepalive" => state.keep_alive(body, now),
+                    other => panic!("no answer to {other}"),
+                };
+                let ends = link.ends || path == "/v3/lease/keepalive" && link.cut.is_none();
+                let link = Link { ends, ..link };
+                if let Some(then) = link.then {
+                    then(&mut state);
+                }
+                (link, messages)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Store {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let streams = ["/v3/watch", "/v3/lease/keepalive", "/v3/election/observe"];
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        if head.extensions.get::<IdleLimit>().is_some() {
+            assert!(streams.contains(&path), "{path} is no stream");
+        }
+        if path == "/v3/watch" {
+            assert!(head.extensions.get::<IdleLimit>().is_some());
+            assert_eq!(head.headers["grpc-metadata-hasleader"], "true");
+        }
+        let body = body.try_into_bytes().expect("a whole body");
+        let line = format!(
+            "{}{path} {}",
+            head.uri.host().unwrap(),
+            String::from_utf8_lossy(&body)
+        );
+        self.state.lock().unwrap().seen.push(line);
+        let (link, messages) = self.answer(path, &body);
+        if link.refused {
+            return Err(TransportError::connect("connection refused"));
+        }
+        if link.silent {
+            pending::<()>().await;
+        }
+        let (status, bytes) = match link.answer {
+            Some((status, body)) => (status, body.into_bytes()),
+            None => (200, messages.concat().into_bytes()),
+        };
+        let end = link.cut.unwrap_or(bytes.len()).min(bytes.len());
+        let chunk = link.chunk.unwrap_or(usize::MAX).min(end.max(1));
+        let chunks = bytes[..end].chunks(chunk).map(Bytes::copy_from_slice);
+        let mut response = Response::new(Body::stream(Chunks {
+            chunks: chunks.collect(),
+            cut: link.cut.is_some(),
+            ends: link.ends || status != 200,
+        }));
+        *response.status_mut() = status.try_into().unwrap();
+        Ok(response)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+struct Chunks {
+    chunks: VecDeque<Bytes>,
+    cut: bool,
+    ends: bool,
+}
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        match self.chunks.pop_front() {
+            Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            None if self.cut => Poll::Ready(Some(Err(TransportError::interrupted("reset")))),
+            None if self.ends => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}

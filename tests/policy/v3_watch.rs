@@ -1,0 +1,609 @@
+use std::time::Duration;
+
+use etcd_http::{
+    Client, Error, Result, StreamOperation,
+    v3::{Changes, KeyRange, Watch, WatchSet},
+};
+use futures::StreamExt;
+
+use crate::v3_store::{Link, State, Store};
+
+fn client(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a"]).unwrap()
+}
+
+fn clients(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a", "http://b"]).unwrap()
+}
+
+/// The first `count` items of a stream.
+fn items<O: StreamOperation>(
+    client: &Client<Store>,
+    operation: O,
+    count: usize,
+) -> Vec<Result<O::Item>> {
+    let items = client.open(operation).take(count).collect::<Vec<_>>();
+    client.transport().clock.run(items)
+}
+
+fn changes(client: &Client<Store>, watch: Watch, count: usize) -> Vec<Changes> {
+    items(client, watch, count)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
+}
+
+fn failure(client: &Client<Store>, watch: Watch) -> Error {
+    let mut items = items(client, watch, 2);
+    assert_eq!(items.len(), 1, "it ends with its error");
+    items.remove(0).unwrap_err()
+}
+
+fn all() -> Watch {
+    Watch::new(KeyRange::all())
+}
+
+/// What was delivered: revisions with their keys.
+fn keys(changes: &[Changes]) -> Vec<(i64, Vec<String>)> {
+    let keys = |changes: &Changes| {
+        let keys = changes.events.iter();
+        keys.map(|event| event.kv.key_str().unwrap().to_owned())
+            .collect()
+    };
+    changes
+        .iter()
+        .map(|changes| (changes.revision, keys(changes)))
+        .collect()
+}
+
+/// Revisions 5 to 8; 6 is a transaction of ten.
+fn write_four(state: &mut State) {
+    state.write(["one".to_owned()]);
+    state.write((0..10).map(|number| format!("k{number:02}")));
+    state.write(["two".to_owned()]);
+    state.write(["end".to_owned()]);
+}
+
+fn four(state: &State) -> Vec<(i64, Vec<String>)> {
+    state
+        .history
+        .range(5..)
+        .map(|(revision, keys)| (*revision, keys.clone()))
+        .collect()
+}
+
+#[test]
+fn t_1_and_t_2_a_stream_cut_at_any_byte_loses_and_doubles_nothing() {
+    for fragment in [None, Some(1), Some(3)] {
+        for chunk in [None, Some(1), Some(7)] {
+            let link = Link {
+                fragment,
+                chunk,
+                ..Link::default()
+            };
+            let mut cut = 0;
+            loop {
+                let first = Link {
+                    cut: Some(cut),
+                    ..link.clone()
+                };
+                // The second is cut as well: to resume after a resumption is another thing.
+                let second = Link {
+                    cut: Some(cut / 2 + 90),
+                    ..link.clone()
+                };
+                let store = Store::at(4).with(write_four).with(|state| {
+                    state.links = [first, second, link.clone()].into();
+                });
+                let expected = four(&store.state.lock().unwrap());
+                let client = client(store);
+                let delivered = changes(&client, all().from_revision(5), 4);
+                assert_eq!(keys(&delivered), expected, "cut at {cut}, {link:?}");
+                let uncut = client.transport().state.lock().unwrap().links.len() == 2;
+                if uncut {
+                    assert!(cut > 1000, "no link was cut");
+                    break;
+                }
+                cut += if chunk.is_none() && fragment.is_none() {
+                    1
+                } else {
+                    43
+                };
+            }
+        }
+    }
+}
+
+#[test]
+fn t_3_a_watch_from_now_that_is_cut_before_its_first_event_begins_where_it_began() {
+    for cut in (0..130).step_by(10) {
+        let store = Store::at(4).with(|state| {
+            state.links = [Link {
+                cut: Some(cut),
+                then: Some(write_four),
+                ..Link::default()
+            }]
+            .into();
+        });
+        let client = client(store);
+        let delivered = changes(&client, all(), 4);
+        let expected = four(&client.transport().state.lock().unwrap());
+        assert_eq!(keys(&delivered), expected);
+    }
+}
+
+#[test]
+fn t_5_stale_events_and_progress_of_a_member_that_lags_are_not_delivered() {
+    let store = Store::at(4).with(write_four).with(|state| {
+        let lag = |revision| Link {
+            lag: Some(revision),
+            cut: Some(100_000),
+            ..Link::default()
+        };
+        let cut = Link {
+            cut: Some(1_000_000),
+            ..Link::default()
+        };
+        state.links = [
+            cut,
+            lag(5),
+            lag(7),
+            Link {
+                then: Some(|state| state.write(["new".into()])),
+                ..lag(8)
+            },
+        ]
+        .into();
+    });
+    let client = client(store);
+    let delivered = changes(&client, all().from_revision(5).progress(true), 6);
+    let delivered = keys(&delivered);
+    assert_eq!(
+        delivered
+            .iter()
+            .map(|(revision, _)| *revision)
+            .collect::<Vec<_>>(),
+        [5, 6, 7, 8, 8, 9]
+    );
+    assert_eq!(delivered[4].1, [""; 0], "progress, as far as it was");
+    let starts: Vec<_> = client
+        .transport()
+        .seen()
+        .into_iter()
+        .filter_map(|line| {
+            Some(
+                line.split_once("start_revision\":\"")?
+                    .1
+                    .split_once('"')?
+                    .0
+                    .to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(starts, ["5", "9", "9", "9", "9"]);
+}
+
+#[test]
+fn t_4_a_store_that_went_back_is_not_waited_for() {
+    let store = Store::at(4).with(write_four).with(|state| {
+        let back: fn(&mut State) = |state| {
+            state.revision = 3;
+            state.history.clear();
+        };
+        state.links = [Link {
+            cut: Some(1_000_000),
+            then: Some(back),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = client(store);
+    let mut delivered = items(&client, all().from_revision(5), 6);
+    assert_eq!(delivered.len(), 5);
+    assert_eq!(
+        delivered.pop().unwrap().unwrap_err().to_string(),
+        "v3.watch at http://a: the store's revision is 3, and this watch has seen 8: was its data restored from a backup?"
+    );
+}
+
+#[test]
+fn a_member_of_another_cluster_is_found_out() {
+    let store = Store::at(4).with(write_four).with(|state| {
+        let other: fn(&mut State) = |state| state.cluster = 8;
+        state.links = [Link {
+            cut: Some(1_000_000),
+            then: Some(other),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = client(store);
+    let error = items(&client, all().from_revision(5), 5)
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("cluster 8, and the watch began in cluster 7"),
+        "{error}"
+    );
+}
+
+#[test]
+fn t_6_compaction_while_cut_off_is_said_once_and_ends_the_watch() {
+    let compact: fn(&mut State) = |state| {
+        for _ in 0..5 {
+            state.write(["new".into()]);
+        }
+        state.compacted = 12;
+    };
+    for cut in (0..1_600).step_by(50) {
+        let store = Store::at(4).with(write_four).with(|state| {
+            state.links = [Link {
+                cut: Some(cut),
+                then: Some(compact),
+                fragment: Some(2),
+                ..Link::default()
+            }]
+            .into();
+        });
+        let client = client(store);
+        let mut delivered = items(&client, all().from_revision(5), 20);
+        let error = delivered.pop().unwrap().unwrap_err();
+        assert!(error.is_compacted(), "{error}");
+        assert_eq!(error.as_etcd().unwrap().compact_revision(), Some(12));
+        assert!([0, 4].contains(&delivered.len()), "{}", delivered.len());
+    }
+}
+
+#[test]
+fn what_the_watch_was_at_when_compacted_is_no_loss() {
+    let compact: fn(&mut State) = |state| {
+        state.write(["new".into()]);
+        state.compacted = 9;
+    };
+    let store = Store::at(4).with(write_four).with(|state| {
+        state.links = [Link {
+            cut: Some(1_000_000),
+            then: Some(compact),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let delivered = changes(&client(store), all().from_revision(5), 5);
+    assert_eq!(delivered.last().unwrap().revision, 9);
+}
+
+#[test]
+fn v3_87_a_server_that_does_not_answer_is_left_after_five_seconds() {
+    let store = Store::at(4).with(write_four).with(|state| {
+        state.links = [Link {
+            silent: true,
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = clients(store);
+    let delivered = changes(&client, all().from_revision(5), 4);
+    assert_eq!(delivered.len(), 4);
+    assert_eq!(client.transport().clock.elapsed(), Duration::from_secs(5));
+    let hosts: Vec<_> = client
+        .transport()
+        .seen()
+        .iter()
+        .map(|line| line[..1].to_owned())
+        .collect();
+    assert_eq!(hosts, ["a", "b"]);
+}
+
+#[test]
+fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
+    let store = Store::at(8).with(|state| {
+        // The second status call gets no answer.
+        state.links = [Link {
+            then: Some(|state| state.unwell = 0),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = clients(store);
+    let watch = client.open(all().from_revision(9));
+    let store = client.transport();
+    let event = async {
+        let mut watch = watch;
+        futures::select_biased! {
+            _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
+            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(35))) => {}
+        }
+        store.state.lock().unwrap().unwell = 1;
+        futures::select_biased! {
+            _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
+            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(34))) => {}
+        }
+        store.state.lock().unwrap().write(["new".to_owned()]);
+        watch.next().await.unwrap().unwrap()
+    };
+    assert_eq!(store.clock.run(event).revision, 9);
+    // Thirty seconds of silence, and ten for an answer to the status.
+    assert_eq!(store.clock.elapsed(), Duration::from_secs(70));
+    let calls: Vec<_> = store
+        .seen()
+        .iter()
+        .map(|line| line.split_once(' ').unwrap().0.to_owned())
+        .collect();
+    let status = "a/v3/maintenance/status";
+    assert_eq!(calls, ["a/v3/watch", status, status, "b/v3/watch"]);
+}
+
+#[test]
+fn a_connection_that_stays_silent_is_opened_anew_though_the_server_lives() {
+    let client = clients(Store::at(8));
+    let store = client.transport();
+    let minutes = store.clock.sleep(Duration::from_secs(160));
+    let mut watch = client.open(all().from_revision(9));
+    store
+        .clock
+        .run(futures::future::select(watch.next(), Box::pin(minutes)));
+    let calls: Vec<_> = store
+        .seen()
+        .iter()
+        .map(|line| line.split_once(' ').unwrap().0.to_owned())
+        .collect();
+    let status = "a/v3/maintenance/status";
+    assert_eq!(
+        calls,
+        ["a/v3/watch", status, status, status, status, "a/v3/watch"]
+    );
+    drop(watch);
+    assert_eq!(store.clock.sleepers(), 0);
+}
+
+#[test]
+fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
+    let refused = Link {
+        refused: true,
+        ..Link::default()
+    };
+    let store = Store::at(4).with(|state| state.links = vec![refused; 10_000].into());
+    let client = clients(store);
+    let minute = Duration::from_secs(60);
+    let error = failure(&client, all().from_revision(5).outage_limit(minute));
+    assert!(error.to_string().ends_with("could not connect"), "{error}");
+    let elapsed = client.transport().clock.elapsed();
+    assert!(
+        elapsed >= minute && elapsed < minute + Duration::from_secs(11),
+        "{elapsed:?}"
+    );
+}
+
+#[test]
+fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
+    let ends = Link {
+        ends: true,
+        ..Link::default()
+    };
+    let store = Store::at(4).with(|state| state.links = vec![ends; 100_000].into());
+    let client = clients(store);
+    let store = client.transport();
+    let hour = store.clock.sleep(Duration::from_secs(3600));
+    let mut watch = client.open(all().from_revision(5));
+    store
+        .clock
+        .run(futures::future::select(watch.next(), Box::pin(hour)));
+    let requests = store.seen().len();
+    assert!((100..2_000).contains(&requests), "{requests}");
+}
+
+#[test]
+fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
+    let denied = r#"{"error":{"code":7,"message":"etcdserver: permission denied"}}"#;
+    let html = "<html>login</html>";
+    for (status, body) in [
+        (403, denied),
+        (200, denied),
+        (200, html),
+        (404, "Not Found\n"),
+    ] {
+        let link = Link {
+            answer: Some((status, body.to_owned())),
+            ..Link::default()
+        };
+        let store = Store::at(4).with(|state| state.links = [link].into());
+        let client = client(store);
+        let error = failure(&client, all().from_revision(5));
+        assert_eq!(error.is_permission_denied(), body == denied, "{error}");
+        assert_eq!(client.transport().seen().len(), 1);
+    }
+}
+
+#[test]
+fn errors_that_pass_are_waited_out() {
+    for message in [
+        r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
+        r#"{"error":{"code":14,"message":"error reading from server: EOF"}}"#,
+        r#"{"error":{"code":14,"message":"transport is closing"}}"#,
+    ] {
+        for status in [200, 503] {
+            let link = Link {
+                answer: Some((status, message.to_owned())),
+                ..Link::default()
+            };
+            let store = Store::at(4)
+                .with(write_four)
+                .with(|state| state.links = [link].into());
+            let delivered = changes(&client(store), all().from_revision(5), 4);
+            assert_eq!(delivered.len(), 4);
+        }
+    }
+}
+
+#[test]
+fn v3_89_v3_72_and_v3_73_a_watch_that_is_refused_says_why() {
+    for (reason, kind) in [
+        (
+            "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+            "PermissionDenied",
+        ),
+        ("mvcc: watcher range is empty", "EmptyWatchRange"),
+        (
+            "mvcc: duplicate watch ID provided on the WatchStream",
+            "DuplicateWatchId",
+        ),
+    ] {
+        let message = format!(
+            r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
+        );
+        let link = Link {
+            answer: Some((200, message)),
+            ..Link::default()
+        };
+        let store = Store::at(4).with(|state| state.links = [link].into());
+        let client = client(store);
+        let error = failure(&client, all().from_revision(5));
+        assert_eq!(format!("{:?}", error.etcd_kind().unwrap()), kind);
+        assert_eq!(client.transport().seen().len(), 1);
+    }
+}
+
+#[test]
+fn a_set_tells_its_watches_apart_and_survives_the_loss_of_one() {
+    let store = Store::at(4).with(write_four).with(|state| {
+        state.compacted = 6;
+        state.links = [Link {
+            cut: Some(1_000_000),
+            ..Link::default()
+        }]
+        .into();
+        state.links[0].then = Some(|state| state.write(["new".into()]));
+    });
+    let client = client(store);
+    let set = WatchSet::new([
+        all().from_revision(8),
+        all().from_revision(5),
+        all().from_revision(0),
+        all().from_revision(7),
+    ]);
+    let items = items(&client, set, 7);
+    let seen: Vec<_> = items
+        .into_iter()
+        .map(Result::unwrap)
+        .map(|item| {
+            (
+                item.watch,
+                item.changes
+                    .map(|changes| changes.revision)
+                    .map_err(|error| error.is_compacted()),
+            )
+        })
+        .collect();
+    assert_eq!(seen[0], (2, Err(false)), "refused before anything is sent");
+    let of = |watch| {
+        seen.iter()
+            .filter(|(number, _)| *number == watch)
+            .map(|(_, what)| *what)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(0), [Ok(8), Ok(9)]);
+    assert_eq!(of(1), [Err(true)]);
+    assert_eq!(of(3), [Ok(7), Ok(8), Ok(9)]);
+    let second = client.transport().seen().pop().unwrap();
+    assert_eq!(second.matches("create_request").count(), 2, "{second}");
+}
+
+#[test]
+fn a_set_of_watches_from_now_asks_once_when_now_is() {
+    let client = client(Store::at(4).with(|state| {
+        state.links = [Link {
+            then: Some(write_four),
+            cut: Some(300),
+            ..Link::default()
+        }]
+        .into();
+    }));
+    let items = items(&client, WatchSet::new([all(), all()]), 8);
+    assert!(items.iter().all(Result::is_ok));
+    let ranges = client
+        .transport()
+        .seen()
+        .iter()
+        .filter(|line| line.contains("/v3/kv/range"))
+        .count();
+    assert_eq!(ranges, 1);
+}
+
+#[test]
+fn an_empty_set_ends_at_once() {
+    assert_eq!(
+        items(&client(Store::at(4)), WatchSet::default(), 1).len(),
+        0
+    );
+}
+
+#[test]
+fn revisions_below_one_are_refused() {
+    for revision in [0, -1, i64::MIN] {
+        let client = client(Store::at(4));
+        assert_eq!(
+            failure(&client, all().from_revision(revision)).to_string(),
+            "v3.watch: there is no revision below 1: to begin now, leave it out"
+        );
+        assert_eq!(client.transport().seen().len(), 0);
+    }
+}
+
+#[test]
+fn an_object_over_the_answer_limit_ends_the_watch() {
+    let store =
+        Store::at(4).with(|state| state.write((0..100).map(|number| format!("k{number:02}"))));
+    let client = Client::builder(store)
+        .endpoints(["http://a"])
+        .answer_limit(1_000)
+        .build()
+        .unwrap();
+    let error = failure(&client, all().from_revision(5));
+    assert!(
+        error
+            .to_string()
+            .contains("larger than the client's limit of 1000 bytes"),
+        "{error}"
+    );
+    // And so do fragments that are too much together.
+    let store = Store::at(4).with(|state| {
+        state.write((0..100).map(|number| format!("k{number:02}")));
+        state.links = [Link {
+            fragment: Some(1),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = Client::builder(store)
+        .endpoints(["http://a"])
+        .answer_limit(1_000)
+        .build()
+        .unwrap();
+    let error = failure(&client, all().from_revision(5));
+    assert!(
+        error
+            .to_string()
+            .contains("larger than the client's limit of 1000 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_request_has_what_was_asked_for() {
+    let client = client(Store::at(4).with(write_four));
+    let watch = Watch::new(KeyRange::prefix("abc"))
+        .from_revision(5)
+        .prev_kv(true)
+        .without_puts()
+        .without_deletes();
+    changes(&client, watch, 1);
+    assert_eq!(
+        client.transport().seen(),
+        [
+            r#"a/v3/watch {"create_request":{"key":"YWJj","range_end":"YWJk","start_revision":"5","progress_notify":true,"filters":["NOPUT","NODELETE"],"prev_kv":true,"watch_id":"1","fragment":true}}"#
+        ]
+    );
+}

@@ -1,0 +1,142 @@
+//! Leases that are kept alive.
+
+use std::time::Duration;
+
+use etcd_http::{
+    transport::Transport,
+    v3::{KeepAlive, LeaseKeeper, Put, TimeToLive},
+};
+use futures::{StreamExt, future::join};
+
+use crate::harness::Etcd;
+
+const TTL: Duration = Duration::from_secs(2);
+
+cases! {
+    Shared {
+        a_lease_lives_longer_than_its_time_as_long_as_it_is_kept,
+        a_lease_that_somebody_revokes_is_lost,
+        v3_94_a_stream_of_renewals_ends_with_the_lease,
+        a_dropped_lease_expires,
+        many_leases_live,
+    }
+    Alone {
+        a_lease_is_lost_in_time_when_its_server_is_paused,
+        a_lease_survives_the_restart_of_its_server,
+    }
+}
+
+async fn a_lease_lives_longer_than_its_time_as_long_as_it_is_kept<T: Transport>(etcd: Etcd<T>) {
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let lease = keeper.grant(TTL).await.unwrap();
+        etcd.send(Put::new(etcd.key("a"), "x").lease(lease.id()))
+            .await
+            .unwrap();
+        etcd.sleep(5_000).await;
+        assert!(lease.is_alive());
+        assert!(etcd.v3().kv().get(etcd.key("a")).await.unwrap().is_some());
+        lease.revoke().await.unwrap();
+        assert!(etcd.v3().kv().get(etcd.key("a")).await.unwrap().is_none());
+    };
+    join(work, run).await;
+}
+
+async fn a_lease_that_somebody_revokes_is_lost<T: Transport>(etcd: Etcd<T>) {
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let lease = keeper.grant(TTL).await.unwrap();
+        etcd.v3().lease().revoke(lease.id()).await.unwrap();
+        let loss = lease.lost().await;
+        assert!(loss.is_expired(), "{loss}");
+        assert!(
+            keeper
+                .keep(lease.id())
+                .await
+                .unwrap_err()
+                .is_lease_not_found()
+        );
+    };
+    join(work, run).await;
+}
+
+async fn v3_94_a_stream_of_renewals_ends_with_the_lease<T: Transport>(etcd: Etcd<T>) {
+    let lease = etcd.v3().lease().grant(TTL).await.unwrap();
+    let mut renewals = etcd.open(KeepAlive::new(lease.id));
+    for _ in 0..4 {
+        assert_eq!(renewals.next().await.unwrap().unwrap(), lease.ttl);
+    }
+    etcd.v3().lease().revoke(lease.id).await.unwrap();
+    let error = renewals.next().await.unwrap().unwrap_err();
+    assert!(error.is_lease_not_found(), "{error}");
+    assert!(renewals.next().await.is_none());
+}
+
+async fn a_dropped_lease_expires<T: Transport>(etcd: Etcd<T>) {
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let id = keeper.grant(TTL).await.unwrap().id();
+        etcd.sleep(4_500).await;
+        let left = etcd.send(TimeToLive::new(id)).await.unwrap();
+        assert!(left.is_none(), "{left:?}");
+    };
+    join(work, run).await;
+}
+
+async fn many_leases_live<T: Transport>(etcd: Etcd<T>) {
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let grants = futures::stream::iter(0..1_200).map(|_| keeper.grant(Duration::from_secs(4)));
+        let leases: Vec<_> = grants.buffer_unordered(8).collect().await;
+        etcd.sleep(8_000).await;
+        for lease in leases {
+            assert!(
+                lease.as_ref().unwrap().is_alive(),
+                "{}",
+                lease.unwrap().lost().await
+            );
+        }
+    };
+    join(work, run).await;
+}
+
+async fn a_lease_is_lost_in_time_when_its_server_is_paused<T: Transport>(etcd: Etcd<T>) {
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let lease = keeper.grant(TTL).await.unwrap();
+        etcd.host().pause();
+        let began = etcd.transport().now();
+        let loss = lease.lost().await;
+        let took = etcd.transport().now() - began;
+        etcd.host().resume();
+        assert!(
+            loss.is_deadline() && took <= TTL + Duration::from_millis(200),
+            "{loss} {took:?}"
+        );
+        // A new one is kept as if nothing had happened.
+        let lease = keeper.grant(TTL).await.unwrap();
+        etcd.sleep(4_000).await;
+        assert!(lease.is_alive());
+    };
+    join(work, run).await;
+}
+
+async fn a_lease_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>) {
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let lease = keeper.grant(Duration::from_secs(20)).await.unwrap();
+        etcd.sleep(4_000).await;
+        etcd.meanwhile(|server| {
+            server.kill(0);
+            server.restart();
+        })
+        .await;
+        etcd.sleep(12_000).await;
+        assert!(
+            lease.is_alive() && lease.remaining() > Duration::from_secs(8),
+            "{:?}",
+            lease.remaining()
+        );
+    };
+    join(work, run).await;
+}

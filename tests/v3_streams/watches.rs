@@ -1,0 +1,374 @@
+//! Watches.
+
+use etcd_http::{
+    Error, EtcdErrorKind,
+    transport::Transport,
+    v3::{
+        Changes, Compact, DeleteRange, EventKind, KeyRange, Permission, PermissionType, Put, Txn,
+        Watch, WatchSet,
+    },
+};
+use futures::{StreamExt, stream::BoxStream};
+
+use crate::harness::Etcd;
+
+cases! {
+    Shared {
+        a_watch_from_now_sees_what_comes_after,
+        v3_77_puts_and_deletes_are_told_with_what_was_before,
+        v3_78_a_transaction_arrives_whole_and_in_order,
+        v3_79_history_arrives_revision_by_revision,
+        v3_81_what_is_filtered_is_not_told,
+        v3_82_a_revision_of_many_megabytes_arrives_whole,
+        v3_74_a_watch_of_the_future_waits,
+        a_set_tells_its_watches_apart,
+        v3_73_a_watch_of_nothing_is_refused,
+        a_slow_reader_loses_nothing,
+        a_hundred_watches_in_one_request,
+    }
+    Alone {
+        v3_75_a_compacted_history_is_said,
+        v3_89_who_may_not_read_may_not_watch,
+        a_watch_survives_the_restart_of_its_server,
+        r_60_a_watch_survives_the_loss_of_its_token,
+    }
+}
+
+type Stream = BoxStream<'static, Result<Changes, Error>>;
+
+async fn put<T: Transport>(etcd: &Etcd<T>, name: &str, value: &str) -> i64 {
+    etcd.send(Put::new(etcd.key(name), value))
+        .await
+        .unwrap()
+        .header
+        .revision
+}
+
+async fn next(stream: &mut Stream) -> Changes {
+    stream.next().await.unwrap().unwrap()
+}
+
+/// All keys of this case.
+fn all<T: Transport>(etcd: &Etcd<T>) -> Watch {
+    Watch::new(KeyRange::prefix(etcd.key("")))
+}
+
+async fn a_watch_from_now_sees_what_comes_after<T: Transport>(etcd: Etcd<T>) {
+    put(&etcd, "a", "before").await;
+    let mut stream = etcd.open(all(&etcd));
+    let (changes, revision) = futures::join!(next(&mut stream), async {
+        etcd.sleep(300).await;
+        put(&etcd, "a", "after").await
+    });
+    assert_eq!(changes.revision, revision);
+    assert_eq!(changes.events[0].kv.value, "after");
+    assert!(changes.events[0].is_modify());
+}
+
+async fn v3_77_puts_and_deletes_are_told_with_what_was_before<T: Transport>(etcd: Etcd<T>) {
+    let first = put(&etcd, "a", "1").await;
+    put(&etcd, "a", "2").await;
+    etcd.send(DeleteRange::new(etcd.key("a"))).await.unwrap();
+    put(&etcd, "a", "3").await;
+    let stream = etcd.open(all(&etcd).from_revision(first).prev_kv(true));
+    let events: Vec<_> = stream
+        .take(4)
+        .map(|changes| changes.unwrap().events.remove(0))
+        .collect()
+        .await;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            EventKind::Put,
+            EventKind::Put,
+            EventKind::Delete,
+            EventKind::Put
+        ]
+    );
+    let creates: Vec<_> = events.iter().map(|event| event.is_create()).collect();
+    assert_eq!(creates, [true, false, false, true]);
+    let before: Vec<_> = events
+        .iter()
+        .map(|event| event.prev_kv.as_ref().map(|kv| kv.value.clone()))
+        .collect();
+    assert_eq!(before, [None, Some("1".into()), Some("2".into()), None]);
+    assert_eq!(events[2].kv.value, "");
+    assert_eq!(events[2].kv.mod_revision, first + 2);
+}
+
+async fn v3_78_a_transaction_arrives_whole_and_in_order<T: Transport>(etcd: Etcd<T>) {
+    let first = put(&etcd, "k0", "x").await;
+    let puts = (1..50)
+        .rev()
+        .map(|number| Put::new(etcd.key(format!("k{number}")), "x"));
+    let ops = puts.fold(Txn::new(), |txn, put| txn.then(put));
+    etcd.send(ops.then(DeleteRange::new(etcd.key("k0"))))
+        .await
+        .unwrap();
+    let mut stream = etcd.open(all(&etcd).from_revision(first + 1));
+    let changes = next(&mut stream).await;
+    assert_eq!(changes.events.len(), 50);
+    assert_eq!(*changes.events[0].key(), etcd.key("k49"));
+    assert!(changes.events[49].is_delete());
+}
+
+async fn v3_79_history_arrives_revision_by_revision<T: Transport>(etcd: Etcd<T>) {
+    let first = put(&etcd, "a", "0").await;
+    for number in 1..20 {
+        put(&etcd, "a", &number.to_string()).await;
+    }
+    let stream = etcd.open(all(&etcd).from_revision(first));
+    let values: Vec<_> = stream
+        .take(20)
+        .map(|changes| {
+            let changes = changes.unwrap();
+            assert_eq!(changes.events.len(), 1);
+            changes.events[0]
+                .kv
+                .value_str()
+                .unwrap()
+                .parse::<i32>()
+                .unwrap()
+        })
+        .collect()
+        .await;
+    assert!(values.into_iter().eq(0..20));
+}
+
+async fn v3_81_what_is_filtered_is_not_told<T: Transport>(etcd: Etcd<T>) {
+    let first = put(&etcd, "a", "1").await;
+    etcd.send(DeleteRange::new(etcd.key("a"))).await.unwrap();
+    put(&etcd, "a", "2").await;
+    etcd.send(DeleteRange::new(etcd.key("a"))).await.unwrap();
+    let deletes = etcd.open(all(&etcd).from_revision(first).without_puts());
+    let deletes: Vec<_> = deletes
+        .take(2)
+        .map(|changes| changes.unwrap().events[0].is_delete())
+        .collect()
+        .await;
+    assert_eq!(deletes, [true, true]);
+    let puts = etcd.open(all(&etcd).from_revision(first).without_deletes());
+    let puts: Vec<_> = puts
+        .take(2)
+        .map(|changes| changes.unwrap().events[0].is_create())
+        .collect()
+        .await;
+    assert_eq!(puts, [true, true]);
+}
+
+async fn v3_82_a_revision_of_many_megabytes_arrives_whole<T: Transport>(etcd: Etcd<T>) {
+    let value = "x".repeat(1_200_000);
+    let mut first = 0;
+    for number in 0..8 {
+        first = put(&etcd, &format!("k{number}"), &value).await;
+    }
+    // One revision with 8 × 1.2 MB in what was before.
+    etcd.send(DeleteRange::new(KeyRange::prefix(etcd.key("k"))))
+        .await
+        .unwrap();
+    put(&etcd, "end", "").await;
+    let mut stream = etcd.open(all(&etcd).from_revision(first + 1).prev_kv(true));
+    let changes = next(&mut stream).await;
+    assert_eq!(changes.events.len(), 8);
+    assert!(
+        changes
+            .events
+            .iter()
+            .all(|event| event.prev_kv.as_ref().unwrap().value == value)
+    );
+    assert_eq!(next(&mut stream).await.revision, changes.revision + 1);
+}
+
+async fn v3_74_a_watch_of_the_future_waits<T: Transport>(etcd: Etcd<T>) {
+    let now = put(&etcd, "a", "0").await;
+    let mut stream = etcd.open(all(&etcd).from_revision(now + 1_000_000));
+    let (early, ()) = futures::join!(
+        async {
+            etcd.sleep(800).await;
+            futures::future::poll_immediate(stream.next())
+                .await
+                .is_some()
+        },
+        async {
+            put(&etcd, "a", "1").await;
+        }
+    );
+    assert!(!early);
+}
+
+async fn a_set_tells_its_watches_apart<T: Transport>(etcd: Etcd<T>) {
+    let first = put(&etcd, "a", "1").await;
+    put(&etcd, "b", "2").await;
+    let set = WatchSet::new([
+        Watch::new(etcd.key("b")).from_revision(first),
+        Watch::new(etcd.key("a")).from_revision(first),
+        Watch::new(KeyRange::between("b", "a")).from_revision(first),
+    ]);
+    let mut seen = Vec::new();
+    let mut stream = etcd.open(set);
+    while seen.len() < 3 {
+        let item = stream.next().await.unwrap().unwrap();
+        seen.push((
+            item.watch,
+            item.changes
+                .map(|changes| changes.events[0].kv.value.clone())
+                .ok(),
+        ));
+    }
+    seen.sort();
+    assert_eq!(
+        seen,
+        [(0, Some("2".into())), (1, Some("1".into())), (2, None)]
+    );
+}
+
+async fn v3_73_a_watch_of_nothing_is_refused<T: Transport>(etcd: Etcd<T>) {
+    let mut stream = etcd.open(Watch::new(KeyRange::between("b", "a")));
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(
+        error.etcd_kind(),
+        Some(EtcdErrorKind::EmptyWatchRange),
+        "{error}"
+    );
+    assert!(stream.next().await.is_none());
+}
+
+async fn a_slow_reader_loses_nothing<T: Transport>(etcd: Etcd<T>) {
+    let value = "x".repeat(100_000);
+    let first = put(&etcd, "a", &value).await;
+    let mut stream = etcd.open(all(&etcd).from_revision(first));
+    next(&mut stream).await;
+    for _ in 0..100 {
+        put(&etcd, "a", &value).await;
+    }
+    let mut last = 0;
+    for number in 0..100 {
+        let changes = next(&mut stream).await;
+        assert!(changes.revision > last);
+        last = changes.revision;
+        if number % 10 == 0 {
+            etcd.sleep(50).await;
+        }
+    }
+}
+
+async fn a_hundred_watches_in_one_request<T: Transport>(etcd: Etcd<T>) {
+    let watches = (0..100).map(|number| Watch::new(etcd.key(format!("k{number}"))));
+    let mut stream = etcd.open(WatchSet::new(watches));
+    let write = async {
+        etcd.sleep(500).await;
+        for number in 0..100 {
+            put(&etcd, &format!("k{number}"), &number.to_string()).await;
+        }
+    };
+    let read = async {
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.len() < 100 {
+            let item = stream.next().await.unwrap().unwrap();
+            let changes = item.changes.unwrap();
+            assert_eq!(changes.events[0].kv.value, item.watch.to_string());
+            seen.insert(item.watch);
+        }
+    };
+    futures::join!(write, read);
+}
+
+async fn v3_75_a_compacted_history_is_said<T: Transport>(etcd: Etcd<T>) {
+    let first = put(&etcd, "a", "1").await;
+    let last = put(&etcd, "a", "2").await;
+    etcd.send(Compact::new(last)).await.unwrap();
+    let mut stream = etcd.open(all(&etcd).from_revision(first));
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert!(error.is_compacted(), "{error}");
+    assert_eq!(error.as_etcd().unwrap().compact_revision(), Some(last));
+    let mut stream = etcd.open(all(&etcd).from_revision(last));
+    assert_eq!(next(&mut stream).await.revision, last);
+}
+
+/// Makes `root` with the password `r`, and `reader`, who may read `/open`, and switches authentication on.
+async fn enable_auth<T: Transport>(etcd: &Etcd<T>) {
+    let auth = etcd.v3().auth();
+    auth.user_add("root", "r").await.unwrap();
+    auth.role_add("root").await.unwrap();
+    auth.user_grant_role("root", "root").await.unwrap();
+    auth.user_add("reader", "r").await.unwrap();
+    auth.role_add("reading").await.unwrap();
+    let read = Permission::new(PermissionType::Read, KeyRange::prefix("/open"));
+    auth.role_grant_permission("reading", read).await.unwrap();
+    auth.user_grant_role("reader", "reading").await.unwrap();
+    auth.enable().await.unwrap();
+}
+
+async fn v3_89_who_may_not_read_may_not_watch<T: Transport>(etcd: Etcd<T>) {
+    enable_auth(&etcd).await;
+    let reader = etcd.client(|builder| builder.v3_auth("reader", "r"));
+    for watch in [
+        Watch::new("/closed"),
+        Watch::new("/closed").from_revision(2),
+    ] {
+        let error = reader.open(watch).next().await.unwrap().unwrap_err();
+        assert!(error.is_permission_denied(), "{error}");
+    }
+    let error = etcd
+        .open(Watch::new("/open"))
+        .next()
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(error.is_unauthorized(), "{error}");
+    let root = etcd.client(|builder| builder.v3_auth("root", "r"));
+    let revision = root
+        .send(Put::new("/open/a", "1"))
+        .await
+        .unwrap()
+        .header
+        .revision;
+    let open = Watch::new(KeyRange::prefix("/open")).from_revision(revision);
+    assert_eq!(next(&mut reader.open(open)).await.revision, revision);
+}
+
+async fn r_60_a_watch_survives_the_loss_of_its_token<T: Transport>(etcd: Etcd<T>) {
+    enable_auth(&etcd).await;
+    let root = etcd.client(|builder| builder.v3_auth("root", "r"));
+    let reader = etcd.client(|builder| builder.v3_auth("reader", "r"));
+    let revision = root
+        .send(Put::new("/open/a", "1"))
+        .await
+        .unwrap()
+        .header
+        .revision;
+    let open = Watch::new(KeyRange::prefix("/open")).from_revision(revision);
+    let mut stream = reader.open(open);
+    assert_eq!(next(&mut stream).await.revision, revision);
+    // Simple tokens are in the server's memory.
+    etcd.meanwhile(|server| server.restart()).await;
+    let again = root
+        .send(Put::new("/open/a", "2"))
+        .await
+        .unwrap()
+        .header
+        .revision;
+    assert_eq!(next(&mut stream).await.revision, again);
+}
+
+async fn a_watch_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>) {
+    let first = put(&etcd, "a", "1").await;
+    let mut stream = etcd.open(all(&etcd));
+    let (changes, ()) = futures::join!(next(&mut stream), async {
+        etcd.sleep(300).await;
+        put(&etcd, "a", "2").await;
+    });
+    assert_eq!(changes.revision, first + 1);
+    for kill in [true, false] {
+        let restart = move |server: &dyn crate::harness::Host| {
+            if kill {
+                server.kill(0);
+            }
+            server.restart();
+        };
+        etcd.meanwhile(restart).await;
+        let revision = put(&etcd, "a", "3").await;
+        assert_eq!(next(&mut stream).await.revision, revision);
+    }
+}
