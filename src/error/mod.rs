@@ -24,7 +24,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// The variant says who said no; [`outcome`](Self::outcome) says whether a write may have been carried out all the same;
 /// the `is_…` predicates answer what programs ask most. `Display` gives the operation, the endpoint and the reason;
-/// [`source`](StdError::source) goes one layer down where there is one.
+/// [`source`](std::error::Error::source) goes one layer down where there is one.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
