@@ -5,8 +5,9 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// At rest. Bounds what a connection that died in silence can delay, too.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How many events of the store may pass between two polls: half of the history that etcd keeps.
-const EVENTS: f64 = 500.0;
+/// How many events of the store may pass between two polls. A poll may ask for what the one before the last has not
+/// brought: it needs twice this of the 1,000 events that etcd keeps, and some to spare.
+pub(super) const EVENTS: u64 = 300;
 
 /// How long a watch waits on one poll before it asks anew. The store's history is short, and the busier the store, the
 /// sooner a quiet watch must move on in it.
@@ -35,9 +36,11 @@ impl Pace {
             Some((before, then)) if index > before => {
                 let elapsed = now.saturating_duration_since(then).as_secs_f64();
                 let events = (index - before) as f64;
-                Duration::try_from_secs_f64(elapsed * EVENTS / events).unwrap_or(LONGEST)
+                Duration::try_from_secs_f64(elapsed * EVENTS as f64 / events).unwrap_or(LONGEST)
             }
-            _ => LONGEST,
+            Some(_) => LONGEST,
+            // Once is no measure.
+            None => self.age,
         };
         self.age = (self.age * 2).min(longest).clamp(SHORTEST, LONGEST);
         self.last = Some((index, now));
@@ -74,14 +77,14 @@ mod tests {
 
     #[test]
     fn at_rest_the_age_doubles_up_to_half_a_minute() {
-        let seconds = [2, 4, 8, 16, 30, 30].map(Duration::from_secs);
-        assert_eq!(ages(0, 6), seconds);
+        let seconds = [1, 2, 4, 8, 16, 30, 30].map(Duration::from_secs);
+        assert_eq!(ages(0, 7), seconds);
     }
 
     #[test]
-    fn on_a_busy_store_a_poll_ends_before_half_the_history_has_passed() {
-        for rate in [20, 100, 250] {
-            let longest = Duration::from_secs_f64(EVENTS / rate as f64);
+    fn on_a_busy_store_two_polls_end_before_the_history_has_passed() {
+        for rate in [20, 100, 150] {
+            let longest = Duration::from_secs_f64(EVENTS as f64 / rate as f64);
             assert!(
                 ages(rate, 20).into_iter().all(|age| age <= longest),
                 "{rate}"
@@ -92,9 +95,6 @@ mod tests {
 
     #[test]
     fn a_second_is_the_least() {
-        assert_eq!(
-            ages(1_000_000, 3),
-            [SHORTEST.max(Duration::from_secs(2)), SHORTEST, SHORTEST]
-        );
+        assert_eq!(ages(1_000_000, 3), [SHORTEST; 3]);
     }
 }

@@ -18,7 +18,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Delivers what happens to a key, for ever: `GET /v2/keys/KEY?wait=true&waitIndex=…`, again and again.
 ///
-/// Every event comes once, in order; none is dropped in silence. The watch begins at the store's index when the stream
+/// Every event comes once, in order; none is dropped in silence, even if the connection stalls that brings it. The watch begins at the store's index when the stream
 /// is first polled, or [`from_index`](Self::from_index) on. It continues after the last event's index over empty answers, cut
 /// connections, restarts and changes of endpoint, for as long as an [outage](Self::outage_limit) may last. While nothing
 /// happens to the key it keeps up with the rest of the store, of whose history etcd keeps 1,000 events. Where that is

@@ -19,6 +19,9 @@ use crate::{
 /// After so many polls in a row a server whose index is behind what was seen before is not just late.
 const MAX_BEHIND: u32 = 10;
 
+/// How many events a quiet watch lets pass before it moves on: as many as may pass between two polls.
+const MAX_LAG: u64 = super::pace::EVENTS;
+
 /// A poll is taken for heard when it has lasted so many times as long as the probes before and after it took.
 const FAR_SLOWER: u32 = 8;
 
@@ -46,6 +49,8 @@ pub(super) struct Watcher<T> {
     on_cleared: OnCleared,
     /// The index that the next event will have at least.
     next: Option<u64>,
+    /// The index at which the last quiet poll for `next` was registered.
+    quiet: Option<u64>,
     pace: Pace,
     /// The store's index as it was just before the next poll, and the endpoint that said so.
     probe: Option<(u64, Place)>,
@@ -68,6 +73,7 @@ impl<T: Transport> Watcher<T> {
         let key = format!("/{}", watch.key.trim_matches('/'));
         Self {
             next: watch.from,
+            quiet: None,
             client,
             watch,
             key,
@@ -164,7 +170,7 @@ impl<T: Transport> Watcher<T> {
             // After the last of all numbers nothing could come.
             Ok(event) if event.index() >= next && event.index() < u64::MAX => {
                 self.recovered(&place);
-                self.next = Some(after(event.index()));
+                self.go_on_from(after(event.index()));
                 Ok(self.concerns(&event).then_some(WatchUpdate::Event(event)))
             }
             Ok(event) => {
@@ -210,13 +216,13 @@ impl<T: Transport> Watcher<T> {
             .as_ref()
             .is_some_and(|node| is_unchanged_file(node, next))
         {
-            self.next = Some(after(index));
+            self.go_on_from(after(index));
             return Ok(None);
         }
         if self.on_cleared == OnCleared::Fail {
             return Err(error);
         }
-        self.next = Some(after(index));
+        self.go_on_from(after(index));
         Ok(Some(WatchUpdate::Resync(Resync {
             lost_from: next,
             index,
@@ -224,14 +230,25 @@ impl<T: Transport> Watcher<T> {
         })))
     }
 
+    fn go_on_from(&mut self, next: u64) {
+        self.next = Some(next);
+        self.quiet = None;
+    }
+
     /// A poll for `next`, registered when the store's index was `at` or later, brought nothing: so nothing up to `at`
-    /// concerns the key, and history need not reach back further.
+    /// concerns the key, and history need not reach back further. Unless its connection stalled with an event on the way:
+    /// so the watch stays where it is for as long as history allows, and what one poll has not brought counts as nothing
+    /// only when the next has not, either.
     fn quiet_since(&mut self, next: u64, at: u64, place: &Place) -> Result<()> {
         let road = self.client.road();
         self.pace.observe(at, road.transport.now());
         if after(at) >= next {
             self.behind = 0;
-            self.next = Some(after(at));
+            if let Some(before) = self.quiet.replace(at)
+                && at - next.min(at) >= MAX_LAG
+            {
+                self.next = Some(next.max(after(before.min(at))));
+            }
             return Ok(());
         }
         self.behind += 1;

@@ -52,6 +52,7 @@ mod bad_input;
 mod compare;
 mod directories;
 mod disabled;
+mod endurance;
 mod errors;
 #[cfg(feature = "server")]
 mod garbage;

@@ -12,6 +12,7 @@ mod retry;
 mod script;
 mod secrets;
 mod seeing;
+mod shapes;
 #[cfg(feature = "tracing")]
 mod spans;
 mod sync;

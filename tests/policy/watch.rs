@@ -75,10 +75,13 @@ fn an_empty_answer_a_cut_and_an_outage_lose_nothing() {
 }
 
 #[test]
-fn a_quiet_poll_moves_the_watch_on_to_the_index_it_was_registered_at() {
-    let client = client([open(100), open(300), event(301)]);
-    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [301]);
-    assert_eq!(client.transport().seen(), [poll(5), poll(101), poll(301)]);
+fn two_quiet_polls_move_the_watch_on_to_the_index_that_the_first_was_registered_at() {
+    let client = client([open(100), open(400), open(500), event(501)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [501]);
+    // What one poll has not brought the next asks for again, for the first may have stalled; and nobody moves on in
+    // haste.
+    let seen = [poll(5), poll(5), poll(101), poll(401)];
+    assert_eq!(client.transport().seen(), seen);
 }
 
 #[test]
@@ -88,12 +91,16 @@ fn without_heads_the_index_of_a_probe_does_the_same() {
         Step::Silence, // proves nothing
         head(200, 100),
         Step::Silence, // registered after 100, and quiet
-        head(200, 200),
-        event(201),
+        head(200, 400),
+        Step::Silence, // registered after 400, and quiet
+        head(200, 500),
+        event(501),
     ];
     let client = client(steps);
-    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [201]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [501]);
     let seen = [
+        poll(5),
+        HEAD.to_owned(),
         poll(5),
         HEAD.to_owned(),
         poll(5),
@@ -286,7 +293,7 @@ fn the_largest_of_all_indexes_is_no_reason_to_panic() {
         failure(&event_at_the_end, Watch::new("x").from_index(5)).to_string(),
         format!("v2.keys.watch at http://a: asked for events from 5 on, got {most}")
     );
-    let quiet = client([open(most), event(6)]);
+    let quiet = client([open(most), open(most), event(6)]);
     let from_now = client([head(200, most), event(6)]);
     for error in [
         failure(&quiet, Watch::new("x").from_index(5)),

@@ -2,6 +2,7 @@
 
 mod body;
 mod request;
+mod timer;
 mod transport;
 
 /// isahc itself, of the version that [`IsahcTransport::configured`] takes settings of.

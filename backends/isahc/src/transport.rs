@@ -4,7 +4,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_io::Timer;
 use etcd_transport::{
     Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
     http::{Method, Version},
@@ -15,7 +14,7 @@ use isahc::{
     error::{Error, ErrorKind},
 };
 
-use crate::{body, request};
+use crate::{body, request, timer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -123,7 +122,7 @@ impl Transport for IsahcTransport {
     }
 
     async fn sleep(&self, duration: Duration) {
-        Timer::after(duration).await;
+        timer::sleep(duration).await;
     }
 
     fn now(&self) -> Instant {

@@ -9,7 +9,11 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 pub(crate) fn builder() -> ClientBuilder {
     #[cfg(feature = "rustls")]
     provide_ring();
-    Client::builder()
+    let client = Client::builder();
+    // Where another crate of the build has switched native-tls on, reqwest would prefer it.
+    #[cfg(feature = "rustls")]
+    let client = client.tls_backend_rustls();
+    client
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .no_proxy()

@@ -1,0 +1,334 @@
+use std::{error::Error as StdError, fmt};
+
+use http::StatusCode;
+
+use super::{Outcome, Site, outcome_of_status};
+use crate::Endpoint;
+
+/// An error in etcd's own words.
+///
+/// Codes and messages: <https://etcd.io/docs/v2.3/errorcode/>; the status and the `cause` are as a real server sends them.
+pub struct EtcdError(
+    pub(super) Box<EtcdErrorParts>,
+    pub(super) Option<&'static str>,
+);
+
+pub(crate) struct EtcdErrorParts {
+    pub(crate) site: Site,
+    pub(crate) status: StatusCode,
+    pub(crate) api: Api,
+    pub(crate) code: Option<u32>,
+    pub(crate) message: String,
+    pub(crate) cause: String,
+    pub(crate) index: Option<u64>,
+    pub(crate) compact_revision: Option<i64>,
+}
+
+/// Which API an error comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Api {
+    V2,
+    /// With what its words mean.
+    V3 {
+        kind: EtcdErrorKind,
+        outcome: Outcome,
+    },
+}
+
+impl EtcdError {
+    pub(crate) fn new(parts: EtcdErrorParts) -> Self {
+        Self(Box::new(parts), None)
+    }
+
+    /// What etcd said no to.
+    pub fn kind(&self) -> EtcdErrorKind {
+        match (self.0.api, self.0.code) {
+            (Api::V3 { kind, .. }, _) => kind,
+            (Api::V2, Some(code)) => EtcdErrorKind::of_code(code),
+            (Api::V2, None) => EtcdErrorKind::of_status(self.0.status),
+        }
+    }
+
+    /// etcd's number for the error. In the v2 API its `errorCode`, from 100 on; its members, auth and stats endpoints
+    /// send none. In the v3 API the code of gRPC, up to 16; it says less than [`kind`](Self::kind).
+    pub fn code(&self) -> Option<u32> {
+        self.0.code
+    }
+
+    /// etcd's words for the kind of error.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What exactly it was about: a key, a field, the two values that differ. Empty where etcd gives none.
+    pub fn cause(&self) -> &str {
+        &self.0.cause
+    }
+
+    /// The store's index when etcd said no; 0 where the request did not get as far as the store.
+    pub fn index(&self) -> Option<u64> {
+        self.0.index
+    }
+
+    /// The first revision that a compacted history still has, where a watch was told so (v3).
+    pub fn compact_revision(&self) -> Option<i64> {
+        self.0.compact_revision
+    }
+
+    /// The HTTP status that came with it.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Which endpoint said it.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.site.endpoint
+    }
+
+    pub(crate) fn into_site(self) -> Site {
+        self.0.site
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        match (self.0.api, self.0.code) {
+            (Api::V3 { outcome, .. }, _) => outcome,
+            // A proposal that raft gave up waiting for may still be committed.
+            (Api::V2, Some(300 | 301)) => Outcome::Unknown,
+            // Whatever the code: a server that is at fault has not said no.
+            (Api::V2, _) => outcome_of_status(self.0.status),
+        }
+    }
+}
+
+impl fmt::Display for EtcdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &*self.0;
+        write!(f, "{}: {}", parts.site, parts.message)?;
+        if !parts.cause.is_empty() {
+            write!(f, ": {}", parts.cause)?;
+        }
+        match (parts.code, parts.index) {
+            (Some(code), Some(index)) => write!(f, " (code {code}, index {index})"),
+            (Some(code), None) => write!(f, " (code {code})"),
+            (None, _) => write!(f, " (status {})", parts.status.as_u16()),
+        }?;
+        match self.1 {
+            Some(hint) => write!(f, ": {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for EtcdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdError")
+            .field("kind", &self.kind())
+            .field("code", &self.0.code)
+            .field("message", &self.0.message)
+            .field("cause", &self.0.cause)
+            .field("index", &self.0.index)
+            .field("status", &self.0.status)
+            .field("site", &self.0.site)
+            .finish()
+    }
+}
+
+impl StdError for EtcdError {}
+
+/// What etcd said no to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EtcdErrorKind {
+    /// 100: the key does not exist; the cause is the first prefix of its path that does not. In v3, a put that was to
+    /// keep the value or the lease of a key that does not exist.
+    KeyNotFound,
+    /// 101: a compare-and-swap or compare-and-delete found something else; the cause has both.
+    CompareFailed,
+    /// 102: the key is a directory.
+    NotAFile,
+    /// 104: a segment of the path is a file.
+    NotADirectory,
+    /// 105: the key exists already.
+    AlreadyExists,
+    /// 107: `/` cannot be written, created or deleted.
+    RootReadOnly,
+    /// 108: the directory has children, hidden ones included.
+    DirectoryNotEmpty,
+    /// 110, and any 401 without a code: credentials are missing, wrong, or not enough.
+    Unauthorized,
+    /// 201: a comparison with an empty value.
+    PreviousValueRequired,
+    /// 202: the TTL is not a number.
+    InvalidTtl,
+    /// 203: an index is not a number.
+    InvalidIndex,
+    /// 209: a parameter does not have one of its values.
+    InvalidField,
+    /// 210: the form cannot be parsed, or is larger than 10 MiB.
+    InvalidForm,
+    /// 211: a refresh with a value.
+    ValueOnRefresh,
+    /// 212: a refresh without a TTL.
+    TtlRequiredOnRefresh,
+    /// 300: raft failed, mostly for want of a quorum: the write may still be committed.
+    RaftInternal,
+    /// 301, and a 503 without a code: there is no leader at the moment.
+    DuringLeaderElection,
+    /// 400: the server restored a snapshot under a watch.
+    WatcherCleared,
+    /// 401: the events asked for are no longer in the server's history of 1,000.
+    HistoryCleared,
+    /// A 400 or 415 without a code: the members or auth endpoint did not understand. In v3, an argument that etcd refuses
+    /// for a reason without a kind of its own.
+    BadRequest,
+    /// A 403 without a code: not the leader (stats), or not to be changed (auth).
+    Forbidden,
+    /// A 404 without a code: no such member, user or role. In v3, gRPC's code 5 for a reason without a kind of its own.
+    NotFound,
+    /// A 409 without a code: it exists, it is switched on, it is granted, already.
+    Conflict,
+    /// A 410 without a code: the member was removed before.
+    Gone,
+    /// v3: the revision asked for was compacted away: what was then is no longer known.
+    Compacted,
+    /// v3: the revision asked for is not there yet.
+    FutureRevision,
+    /// v3: more than 128 comparisons or operations in a transaction, unless the server is set otherwise.
+    TooManyOperations,
+    /// v3: a transaction would write a key twice.
+    DuplicateKey,
+    /// v3: the request is larger than the server takes: 1.5 MiB, unless it is set otherwise.
+    RequestTooLarge,
+    /// v3: the answer is larger than an old server's gateway can pass on. What it answers was carried out.
+    AnswerTooLarge,
+    /// v3: the database has reached its quota; reads and deletes still work.
+    NoSpace,
+    /// v3: the server cannot keep up.
+    TooManyRequests,
+    /// v3: the lease does not exist: it expired, was revoked, or never was.
+    LeaseNotFound,
+    /// v3: there is a lease with this id.
+    LeaseExists,
+    /// v3: a time to live of more than 9,000,000,000 seconds.
+    LeaseTtlTooLarge,
+    /// v3: the user may not do this.
+    PermissionDenied,
+    /// v3: the user does not exist, or has another password, or none.
+    AuthenticationFailed,
+    /// v3: a watch of a range that no key is in.
+    EmptyWatchRange,
+    /// v3: two watches of one request have the same id.
+    DuplicateWatchId,
+    /// v3: the token is not, or no longer, good.
+    InvalidAuthToken,
+    /// v3: users or roles were changed since the token was given.
+    AuthRevisionOld,
+    /// v3: no token was sent, and one is needed; or a user's name is empty.
+    UserNameEmpty,
+    /// v3: authentication is off.
+    AuthNotEnabled,
+    /// v3: a change of users or roles that would lock everybody out, or makes no sense.
+    InvalidAuthManagement,
+    /// v3: authentication needs a user `root` that has the role `root`.
+    RootUserMissing,
+    /// v3: there is a user of this name.
+    UserExists,
+    /// v3: there is no user of this name.
+    UserNotFound,
+    /// v3: there is a role of this name.
+    RoleExists,
+    /// v3: there is no role of this name.
+    RoleNotFound,
+    /// v3: the user does not have this role.
+    RoleNotGranted,
+    /// v3: the role does not have this permission.
+    PermissionNotGranted,
+    /// v3: there is no member of this id.
+    MemberNotFound,
+    /// v3: there is a member of this id, or with one of these URLs.
+    MemberExists,
+    /// v3: only a learner can be promoted.
+    MemberNotALearner,
+    /// v3: the learner has not caught up with the leader yet.
+    LearnerNotReady,
+    /// v3: the cluster has as many learners as it may: one, unless it is set otherwise.
+    TooManyLearners,
+    /// v3: a learner does not do this.
+    NotSupportedByLearner,
+    /// v3: too few members are up for a change of the membership.
+    NotEnoughStartedMembers,
+    /// v3: not all members are connected, so that the membership is not changed.
+    UnhealthyCluster,
+    /// v3: the request is for another cluster.
+    ClusterIdMismatch,
+    /// v3: a member of the cluster is too old for this.
+    NotCapable,
+    /// v3: there is no leader at the moment.
+    NoLeader,
+    /// v3: the leader changed meanwhile: a write may have been carried out.
+    LeaderChanged,
+    /// v3: only the leader does this, and the member that was asked is not.
+    NotLeader,
+    /// v3: the member cannot become the leader.
+    BadLeaderTransferee,
+    /// v3: the server ended meanwhile: a write may have been carried out.
+    ServerStopped,
+    /// v3: the server, or the cluster, did not manage in time: a write may still be carried out.
+    RequestTimedOut,
+    /// v3: the request was cancelled on its way.
+    Canceled,
+    /// v3: the alarm `CORRUPT` is on: the members' data differ.
+    Corrupt,
+    /// v3: nobody leads this election.
+    ElectionWithoutLeader,
+    /// v3: somebody else leads this election, or nobody.
+    NotElectionLeader,
+    /// v3: the cluster is being downgraded.
+    DowngradeInProgress,
+    /// v3: the cluster is not being downgraded.
+    NoDowngradeInProgress,
+    /// v3: the cluster cannot be downgraded to this version.
+    InvalidDowngradeTarget,
+    /// A code or a status that this client has no name for.
+    Other(u32),
+}
+
+impl EtcdErrorKind {
+    fn of_code(code: u32) -> Self {
+        match code {
+            100 => Self::KeyNotFound,
+            101 => Self::CompareFailed,
+            102 => Self::NotAFile,
+            104 => Self::NotADirectory,
+            105 => Self::AlreadyExists,
+            107 => Self::RootReadOnly,
+            108 => Self::DirectoryNotEmpty,
+            110 => Self::Unauthorized,
+            201 => Self::PreviousValueRequired,
+            202 => Self::InvalidTtl,
+            203 => Self::InvalidIndex,
+            209 => Self::InvalidField,
+            210 => Self::InvalidForm,
+            211 => Self::ValueOnRefresh,
+            212 => Self::TtlRequiredOnRefresh,
+            300 => Self::RaftInternal,
+            301 => Self::DuringLeaderElection,
+            400 => Self::WatcherCleared,
+            401 => Self::HistoryCleared,
+            other => Self::Other(other),
+        }
+    }
+
+    fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            400 | 415 => Self::BadRequest,
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            410 => Self::Gone,
+            503 => Self::DuringLeaderElection,
+            other => Self::Other(other.into()),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use etcd_transport::TransportError;
+use http::StatusCode;
+
+use super::{Outcome, Site};
+use crate::Endpoint;
+
+/// A status of 400 or more whose body is not one of etcd's errors: a proxy, mostly, or a path that etcd does not have.
+#[derive(Debug)]
+pub struct HttpError(Box<(Site, StatusCode, String)>);
+
+impl HttpError {
+    pub(crate) fn new(site: Site, status: StatusCode, body: &[u8]) -> Self {
+        Self(Box::new((site, status, excerpt(body))))
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.0.1
+    }
+
+    /// The beginning of the body, at most 256 characters.
+    pub fn excerpt(&self) -> &str {
+        &self.0.2
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (site, status, excerpt) = &*self.0;
+        write!(f, "{site}: HTTP status {status}, and no error of etcd's")?;
+        quote(f, excerpt)
+    }
+}
+
+impl StdError for HttpError {}
+
+/// No endpoint answered; the [`source`](StdError::source) is the last attempt's [`TransportError`].
+#[derive(Debug)]
+pub struct TransportFailure(pub(super) Box<TransportFailureParts>);
+
+#[derive(Debug)]
+pub(super) struct TransportFailureParts {
+    site: Site,
+    pub(super) source: TransportError,
+}
+
+impl TransportFailure {
+    pub(crate) fn new(site: Site, source: TransportError) -> Self {
+        Self(Box::new(TransportFailureParts { site, source }))
+    }
+
+    /// How many requests were sent, or tried to be.
+    pub fn attempts(&self) -> u32 {
+        self.0.site.attempts
+    }
+
+    /// The endpoint of the last attempt.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.site.endpoint
+    }
+}
+
+impl fmt::Display for TransportFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.site, self.0.source)
+    }
+}
+
+impl StdError for TransportFailure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // The transport's own line is part of ours; what comes next is its cause.
+        self.0.source.source()
+    }
+}
+
+/// No answer within the time allowed.
+#[derive(Debug)]
+pub struct TimeoutError(Box<(Site, Duration)>);
+
+impl TimeoutError {
+    pub(crate) fn new(site: Site, limit: Duration) -> Self {
+        Self(Box::new((site, limit)))
+    }
+
+    /// How long the last attempt was given.
+    pub fn limit(&self) -> Duration {
+        self.0.1
+    }
+
+    /// How many requests were sent.
+    pub fn attempts(&self) -> u32 {
+        self.0.0.attempts
+    }
+
+    /// The endpoint of the last attempt.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.0.endpoint
+    }
+}
+
+impl fmt::Display for TimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (site, limit) = &*self.0;
+        write!(f, "{site}: no answer within {limit:?}")
+    }
+}
+
+impl StdError for TimeoutError {}
+
+/// Something answered that does not speak this API: a captive portal, another program, a truncated or oversized answer.
+#[derive(Debug)]
+pub struct UnexpectedAnswer(pub(super) Box<UnexpectedParts>);
+
+#[derive(Debug)]
+pub(super) struct UnexpectedParts {
+    site: Site,
+    what: String,
+    excerpt: String,
+    pub(super) outcome: Outcome,
+    pub(super) kind: UnexpectedKind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What programs ask of an answer that was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnexpectedKind {
+    ClusterChanged,
+    Stale,
+    Other,
+}
+
+impl UnexpectedAnswer {
+    pub(crate) fn new(site: Site, what: impl Into<String>, outcome: Outcome) -> Self {
+        Self(Box::new(UnexpectedParts {
+            site,
+            what: what.into(),
+            excerpt: String::new(),
+            outcome,
+            kind: UnexpectedKind::Other,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
+        self.0.excerpt = excerpt(body);
+        self
+    }
+
+    pub(crate) fn with_kind(mut self, kind: UnexpectedKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The beginning of the body, at most 256 characters.
+    pub fn excerpt(&self) -> &str {
+        &self.0.excerpt
+    }
+}
+
+impl fmt::Display for UnexpectedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.site, self.0.what)?;
+        quote(f, &self.0.excerpt)
+    }
+}
+
+impl StdError for UnexpectedAnswer {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The server is an etcd that does not have this operation, or has it switched off.
+#[derive(Debug)]
+pub struct Unsupported(Box<(Site, &'static str)>);
+
+impl Unsupported {
+    pub(crate) fn new(site: Site, what: &'static str) -> Self {
+        Self(Box::new((site, what)))
+    }
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.0, self.0.1)
+    }
+}
+
+impl StdError for Unsupported {}
+
+/// Refused by this client before anything was sent: says what was wrong, and what to do.
+#[derive(Debug)]
+pub struct InvalidInput(pub(super) Box<(&'static str, String)>);
+
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.0, self.0.1)
+    }
+}
+
+impl StdError for InvalidInput {}
+
+fn excerpt(body: &[u8]) -> String {
+    const CHARACTERS: usize = 256;
+    // At most four bytes a character: no need to look at a long body's end.
+    let start = body.get(..4 * CHARACTERS).unwrap_or(body);
+    String::from_utf8_lossy(start)
+        .chars()
+        .take(CHARACTERS)
+        .collect()
+}
+
+fn quote(f: &mut fmt::Formatter<'_>, excerpt: &str) -> fmt::Result {
+    if excerpt.is_empty() {
+        Ok(())
+    } else {
+        write!(f, ": {excerpt:?}")
+    }
+}
