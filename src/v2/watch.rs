@@ -31,11 +31,15 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// Dropping the stream ends the request.
 ///
 /// ```
-/// # use etcd_http::{Client, Error, transport::Transport};
+/// # use etcd_http::{Client, Error};
 /// use etcd_http::v2::{Get, Watch};
 /// use futures::StreamExt;
 ///
-/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// # #[cfg(feature = "fake")]
+/// # futures::executor::block_on(async {
+/// # let etcd = etcd_http::fake::FakeEtcd::new();
+/// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+/// # client.v2().set("/config/a", "1").await?;
 /// // Read first, then watch from there: nothing falls in between.
 /// let config = client.send(Get::new("/config").recursive(true)).await?;
 /// let mut events = client.open(
@@ -43,12 +47,14 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 ///         .recursive(true)
 ///         .from_index(config.cluster.etcd_index.unwrap_or(0) + 1),
 /// );
+/// # client.v2().set("/config/a", "2").await?;
 /// while let Some(event) = events.next().await {
 ///     let event = event?;
 ///     println!("{:?} {} = {:?}", event.action, event.node.key, event.node.value);
+/// #   break;
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
