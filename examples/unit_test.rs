@@ -107,7 +107,7 @@ fn main() -> Result<()> {
     let look_on = async {
         b.client.v2().set(LOG_LEVEL, "info").await?;
         let follow = b.follow("debug", |level| {
-            println!("{:>4?}  log level: {level}", etcd.elapsed())
+            println!("{:>4?}  log level: {level}", etcd.elapsed());
         });
         let operate = async {
             for second in 0..30 {
