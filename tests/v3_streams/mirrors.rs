@@ -79,7 +79,10 @@ async fn a_mirror_is_equal_again_after_a_gap<T: Transport>(etcd: Etcd<T>) {
     writer.send(Put::new(etcd.key("a"), "x")).await.unwrap();
     writer.send(DeleteRange::new(etcd.key("b"))).await.unwrap();
     let put = writer.send(Put::new(etcd.key("d"), "x")).await.unwrap();
-    writer.send(Compact::new(put.header.revision)).await.unwrap();
+    writer
+        .send(Compact::new(put.header.revision))
+        .await
+        .unwrap();
     let update = mirror.next().await.unwrap();
     assert!(update.is_listing);
     assert_eq!(names(&update.changes), ["~a", "-b", "+d"]);
