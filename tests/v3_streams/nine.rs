@@ -5,7 +5,8 @@
 use std::{
     collections::BTreeMap,
     env,
-    sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
@@ -16,10 +17,13 @@ use etcd_http::{
     transport::Transport,
     v3::{Changes, DeleteRange, KeyRange, LeaseKeeper, Put, Txn, Watch, WatchSet},
 };
-use futures::{StreamExt, future::join};
+use futures::{
+    StreamExt,
+    future::{Either, join, select},
+};
 
 use crate::{
-    harness::Backend,
+    harness::{Backend, Start},
     history::{Asked, History},
 };
 
@@ -47,13 +51,22 @@ fn run<B: Backend>() {
         builder = builder.arg("--experimental-watch-progress-notify-interval=500ms");
     }
     let cluster = builder.start_cluster(3).unwrap();
-    let (is_over, acknowledged) = (AtomicBool::new(false), AtomicI64::new(0));
+    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             disturb(&cluster, Duration::from_secs(seconds));
             is_over.store(true, SeqCst);
         });
-        B::block_on(watch::<B>(&cluster, &is_over, &acknowledged));
+        B::block_on(async {
+            let clock = (B::start(Start::Nothing).transport)();
+            let limit = clock.sleep(Duration::from_secs(seconds + 120));
+            let watches = pin!(watch::<B>(&cluster, &is_over));
+            let done = select(watches, limit).await;
+            assert!(
+                matches!(done, Either::Left(_)),
+                "a watch waits for what does not come"
+            );
+        });
     });
 }
 
@@ -82,8 +95,8 @@ fn disturb(cluster: &Cluster, duration: Duration) {
     println!("{turn} times was a member disturbed");
 }
 
-async fn watch<B: Backend>(cluster: &Cluster, is_over: &AtomicBool, acknowledged: &AtomicI64) {
-    let client = Client::builder((B::start(crate::harness::Start::Nothing).transport)())
+async fn watch<B: Backend>(cluster: &Cluster, is_over: &AtomicBool) {
+    let client = Client::builder((B::start(Start::Nothing).transport)())
         .endpoints(cluster.client_urls())
         .timeout(Duration::from_secs(2))
         .build()
@@ -122,7 +135,7 @@ async fn watch<B: Backend>(cluster: &Cluster, is_over: &AtomicBool, acknowledged
     let write = async {
         let lease = keeper.grant(Duration::from_secs(30)).await.unwrap();
         drop(keeper);
-        let written = write(&client, is_over, acknowledged).await;
+        let written = write(&client, is_over).await;
         assert!(lease.is_alive(), "{}", lease.lost().await);
         written
     };
@@ -212,11 +225,7 @@ async fn resumable<T: Transport>(client: &Client<T>, history: &History, all: &Wa
 }
 
 /// Writes until it is over. Returns the revisions that were acknowledged, and how many keys each wrote.
-async fn write<T: Transport>(
-    client: &Client<T>,
-    is_over: &AtomicBool,
-    acknowledged: &AtomicI64,
-) -> Vec<(i64, usize)> {
+async fn write<T: Transport>(client: &Client<T>, is_over: &AtomicBool) -> Vec<(i64, usize)> {
     let mut written = Vec::new();
     for number in 0_u32.. {
         if is_over.load(SeqCst) {
@@ -246,10 +255,7 @@ async fn write<T: Transport>(
         };
         match answer {
             Ok((_, 0)) => {}
-            Ok(acknowledgement) => {
-                written.push(acknowledgement);
-                acknowledged.store(acknowledgement.0, SeqCst);
-            }
+            Ok(acknowledgement) => written.push(acknowledgement),
             // It may be in history, or not: history knows.
             Err(_) => client.transport().sleep(Duration::from_millis(100)).await,
         }
