@@ -1,18 +1,23 @@
-//! Keys in and out of a real etcd, in a minute.
+//! Keys in and out of an etcd, in a minute.
 //!
 //! ```text
-//! cargo run --example quickstart --features reqwest,server
-//! cargo run --example quickstart --features reqwest,server -- --endpoint http://127.0.0.1:2379
-//! cargo run --example quickstart --features reqwest,isahc,server -- --isahc
+//! cargo run --example quickstart --features fake
+//! cargo run --example quickstart --features fake,reqwest -- --endpoint http://127.0.0.1:2379
+//! cargo run --example quickstart --features fake,isahc -- --isahc --endpoint http://127.0.0.1:2379
+//! cargo run --example quickstart --features fake,reqwest,server -- --server
 //! ```
-
-mod common;
 
 use std::{env, error::Error, time::Duration};
 
+#[cfg(feature = "isahc")]
+use etcd_http::isahc::IsahcTransport;
+#[cfg(feature = "reqwest")]
+use etcd_http::reqwest::ReqwestTransport;
+#[cfg(feature = "server")]
+use etcd_http::server;
 use etcd_http::{
     Client,
-    reqwest::ReqwestTransport,
+    fake::FakeEtcd,
     transport::Transport,
     v2::{Condition, Get, Set, Watch},
 };
@@ -20,18 +25,32 @@ use futures::StreamExt;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let etcd = common::etcd()?;
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     // The HTTP stack is a type parameter, and all that follows is the same for each.
-    if env::args().any(|argument| argument == "--isahc") {
+    match arguments[..] {
+        [] => {
+            // An etcd in memory. It answers as a real one does, and is there in microseconds.
+            let etcd = FakeEtcd::new();
+            tour(Client::new(etcd.clone(), etcd.endpoints())?).await
+        }
+        #[cfg(feature = "reqwest")]
+        ["--endpoint", url] => tour(Client::<ReqwestTransport>::connect([url])?).await,
         #[cfg(feature = "isahc")]
-        return tour(Client::<etcd_http::isahc::IsahcTransport>::connect([
-            &etcd.url,
-        ])?)
-        .await;
-        #[cfg(not(feature = "isahc"))]
-        return Err("isahc is not built in: add it to --features".into());
+        ["--isahc", "--endpoint", url] => tour(Client::<IsahcTransport>::connect([url])?).await,
+        #[cfg(all(feature = "reqwest", feature = "server"))]
+        ["--server"] => {
+            // A real one of our own, fetched first if there is none here; ended when dropped.
+            let etcd = server::start()?;
+            tour(Client::<ReqwestTransport>::connect([etcd.client_url()])?).await
+        }
+        #[cfg(all(feature = "isahc", feature = "server"))]
+        ["--isahc", "--server"] => {
+            let etcd = server::start()?;
+            tour(Client::<IsahcTransport>::connect([etcd.client_url()])?).await
+        }
+        _ => Err("nothing, or --endpoint URL or --server, and perhaps --isahc before it: each with its feature".into()),
     }
-    tour(Client::<ReqwestTransport>::connect([&etcd.url])?).await
 }
 
 async fn tour<T: Transport>(client: Client<T>) -> Result<(), Box<dyn Error>> {

@@ -16,16 +16,20 @@ use crate::{
 /// again after a failure; any other only when the server surely saw nothing.
 ///
 /// ```
-/// # use etcd_http::{Client, Error, Payload, transport::Transport};
+/// # use etcd_http::{Client, Error, Payload};
 /// # use etcd_http::transport::http::Method;
-/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// # #[cfg(feature = "fake")]
+/// # futures::executor::block_on(async {
+/// # let etcd = etcd_http::fake::FakeEtcd::new();
+/// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+/// # client.v2().set("/app/a", "1").await?;
 /// let request = client.request(Method::GET, "/v2/keys/app").query("recursive", "true");
 /// match client.send(request).await? {
 ///     Payload::Json(value) => println!("{}", value["node"]["nodes"]),
 ///     Payload::Text(text) => println!("{text}"),
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
 /// ```
 #[derive(Clone)]
 #[must_use = "a request does nothing before `Client::send`"]

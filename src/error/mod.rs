@@ -27,18 +27,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`source`](std::error::Error::source) goes one layer down where there is one.
 ///
 /// ```
-/// # use etcd_http::{Client, Error, transport::Transport};
+/// # use etcd_http::{Client, Error};
 /// use etcd_http::Outcome;
 ///
-/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// # #[cfg(feature = "fake")]
+/// # futures::executor::block_on(async {
+/// # let etcd = etcd_http::fake::FakeEtcd::new();
+/// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
 /// match client.v2().create("/leader", "me").await {
 ///     Ok(_) => println!("mine"),
 ///     Err(error) if error.is_already_exists() => println!("somebody else's"),
 ///     Err(error) if error.outcome() == Outcome::Unknown => println!("ask again who it is: {error}"),
 ///     Err(error) => return Err(error),
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -125,10 +125,15 @@ impl<T: Transport> V2<'_, T> {
     /// the write in the store, or the event that the history has of it.
     ///
     /// ```
-    /// # use etcd_http::{Client, Error, Outcome, transport::Transport};
+    /// # use etcd_http::{Client, Error, Outcome};
     /// use etcd_http::v2::{CompareAndSwap, Condition};
     ///
-    /// # async fn example<T: Transport>(client: &Client<T>, unique: &str) -> Result<(), Error> {
+    /// # #[cfg(feature = "fake")]
+    /// # futures::executor::block_on(async {
+    /// # let etcd = etcd_http::fake::FakeEtcd::new();
+    /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+    /// # client.v2().set("/stock", "42").await?;
+    /// # let unique = "host-7 1";
     /// let stock = client.v2().get("/stock").await?.node;
     /// let swap = CompareAndSwap::new(
     ///     "/stock",
@@ -140,8 +145,8 @@ impl<T: Transport> V2<'_, T> {
     ///     Err(error) if error.outcome() == Outcome::Unknown => println!("at most once: {error}"),
     ///     Err(error) => println!("not taken: {error}"),
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
     /// ```
     ///
     /// # Errors

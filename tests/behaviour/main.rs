@@ -8,7 +8,10 @@
 //!
 //! Each feature among `fake`, `reqwest` and `isahc` adds its backends; the latter two need `server`.
 
-#![cfg(any(feature = "fake", feature = "server"))]
+#![cfg(any(
+    feature = "fake",
+    all(feature = "server", any(feature = "reqwest", feature = "isahc"))
+))]
 #![cfg_attr(
     not(any(feature = "reqwest", feature = "isahc")),
     allow(

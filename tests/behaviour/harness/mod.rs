@@ -193,6 +193,9 @@ impl<T: Transport> Etcd<T> {
     }
 
     /// Does something slow to the servers while the case goes on.
+    ///
+    /// Then it waits a moment: libcurl looks whether a connection that it kept is still there once a second, and a write on
+    /// one that is not ends as interrupted, which is honest and no matter of these cases.
     pub(crate) async fn meanwhile<O: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Host) -> O + Send + 'static,
@@ -206,7 +209,9 @@ impl<T: Transport> Etcd<T> {
             // Nobody waits any more when the case has failed.
             let _ = done.send(work(&*host));
         });
-        result.await.expect("the work panicked")
+        let result = result.await.expect("the work panicked");
+        self.sleep(1_200).await;
+        result
     }
 }
 

@@ -1,0 +1,237 @@
+//! A small service of your own, and its unit tests: no server, no port, no waiting.
+//!
+//! The service runs in several processes. One of them leads, for as long as it renews its lease; all follow the
+//! configuration. `main` shows a leader die; the tests at the end are what you would write.
+//!
+//! ```text
+//! cargo run --example unit_test --features fake
+//! cargo test --example unit_test --features fake
+//! ```
+
+use std::{cell::Cell, time::Duration};
+
+use etcd_http::{
+    Client, Result, RetryPolicy,
+    fake::{Clock, FakeEtcd},
+    transport::Transport,
+    v2::{CompareAndSwap, Condition, Create, Watch},
+};
+use futures::{
+    StreamExt,
+    executor::block_on,
+    future::{join3, try_join},
+};
+
+const LEADER: &str = "/service/leader";
+const LOG_LEVEL: &str = "/service/log-level";
+
+/// A leader that dies is followed by another after this time, and half a second at most.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// Often enough that two renewals in a row may be lost.
+const RENEW: Duration = Duration::from_secs(3);
+
+/// Over any transport: reqwest in production, the fake in tests.
+struct Service<T> {
+    name: &'static str,
+    client: Client<T>,
+}
+
+impl<T: Transport> Service<T> {
+    fn new(name: &'static str, client: Client<T>) -> Self {
+        // A renewal that takes longer is none: it is tried twice again before the lease is over.
+        let client = client
+            .with_timeout(Duration::from_secs(1))
+            .with_retry(RetryPolicy::never());
+        Self { name, client }
+    }
+
+    /// Renews the lease if it is ours, takes it if it is nobody's; says whether it is ours now.
+    async fn campaign(&self) -> Result<bool> {
+        let is_ours = Condition::value_is(self.name);
+        let renewal = CompareAndSwap::new(LEADER, self.name, is_ours).ttl(LEASE);
+        match self.client.send(renewal).await {
+            Err(error) if error.is_key_not_found() => {}
+            Err(error) if error.is_compare_failed() => return Ok(false),
+            renewed => return renewed.map(|_| true),
+        }
+        match self
+            .client
+            .send(Create::new(LEADER, self.name).ttl(LEASE))
+            .await
+        {
+            Err(error) if error.is_already_exists() => Ok(false),
+            taken => taken.map(|_| true),
+        }
+    }
+
+    /// Leads whenever it can, for `rounds` rounds. Time is the transport's: a test's clock moves this loop.
+    async fn run(&self, rounds: usize, leads: &Cell<bool>) {
+        for _ in 0..rounds {
+            // Who cannot tell does not lead; the next round will tell.
+            leads.set(self.campaign().await.unwrap_or(false));
+            self.client.transport().sleep(RENEW).await;
+        }
+        leads.set(false);
+    }
+
+    /// Calls `set` with the log level as it is, and as it becomes, up to and with `last`.
+    async fn follow(&self, last: &str, mut set: impl FnMut(&str)) -> Result<()> {
+        let now = self.client.v2().get(LOG_LEVEL).await?;
+        set(now.node.value.as_deref().unwrap_or_default());
+        let mut events = self
+            .client
+            .open(Watch::new(LOG_LEVEL).from_index(now.node.modified_index + 1));
+        while let Some(event) = events.next().await {
+            let event = event?;
+            let level = event.node.value.as_deref().unwrap_or_default();
+            set(level);
+            if level == last {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn service(name: &'static str, etcd: &FakeEtcd) -> Service<FakeEtcd> {
+    let client = Client::new(etcd.clone(), etcd.endpoints()).expect("the fake's own URLs");
+    Service::new(name, client)
+}
+
+fn main() -> Result<()> {
+    // A clock that jumps ahead whenever everything waits: half a minute passes in no time.
+    let etcd = FakeEtcd::builder().clock(Clock::auto()).build();
+    let (a, b) = (service("a", &etcd), service("b", &etcd));
+    let (a_leads, b_leads) = (Cell::new(false), Cell::new(false));
+    let look_on = async {
+        b.client.v2().set(LOG_LEVEL, "info").await?;
+        let follow = b.follow("debug", |level| {
+            println!("{:>4?}  log level: {level}", etcd.elapsed());
+        });
+        let operate = async {
+            for second in 0..30 {
+                etcd.sleep(Duration::from_secs(1)).await;
+                if second == 10 {
+                    a.client.v2().set(LOG_LEVEL, "debug").await?;
+                }
+                if second % 3 == 0 {
+                    let (a, b) = (a_leads.get(), b_leads.get());
+                    println!("{:>4?}  a leads: {a:5}  b leads: {b:5}", etcd.elapsed());
+                }
+            }
+            Ok(())
+        };
+        try_join(follow, operate).await
+    };
+    // After three rounds a dies without a word.
+    let (_, _, looked) = block_on(join3(a.run(3, &a_leads), b.run(10, &b_leads), look_on));
+    looked?;
+    println!("\nwhat etcd was asked:\n{}", etcd.log_text());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_http::{
+        Outcome,
+        fake::{Fault, When},
+    };
+    use futures::future::join;
+
+    use super::*;
+
+    #[test]
+    fn of_two_one_leads() -> Result<()> {
+        let etcd = FakeEtcd::new();
+        assert!(block_on(service("a", &etcd).campaign())?);
+        assert!(!block_on(service("b", &etcd).campaign())?);
+        assert!(block_on(service("a", &etcd).campaign())?);
+        // And nothing was asked that need not be.
+        etcd.assert_lines(&[
+            "PUT /v2/keys/service/leader prevValue=a ttl=10 value=a",
+            "PUT /v2/keys/service/leader prevExist=false ttl=10 value=a",
+            "PUT /v2/keys/service/leader prevValue=b ttl=10 value=b",
+            "PUT /v2/keys/service/leader prevValue=a ttl=10 value=a",
+        ]);
+        Ok(())
+    }
+
+    /// The clock in hand.
+    #[test]
+    fn a_leader_that_dies_is_followed_when_its_lease_is_over() -> Result<()> {
+        let etcd = FakeEtcd::new();
+        let (a, b) = (service("a", &etcd), service("b", &etcd));
+        assert!(block_on(a.campaign())?);
+        etcd.advance(LEASE - Duration::from_secs(1));
+        assert!(!block_on(b.campaign())?);
+        // etcd looks for expired keys every half second.
+        etcd.advance(Duration::from_millis(1500));
+        assert!(block_on(b.campaign())?);
+        Ok(())
+    }
+
+    /// A fault: etcd grants the lease, and the answer is lost.
+    #[test]
+    fn a_lost_answer_makes_no_two_leaders_and_no_empty_chair() -> Result<()> {
+        let etcd = FakeEtcd::new();
+        let (a, b) = (service("a", &etcd), service("b", &etcd));
+        etcd.inject(When::method("PUT").nth(2), Fault::break_after());
+        let error = block_on(a.campaign()).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert!(!block_on(b.campaign())?);
+        assert!(
+            block_on(a.campaign())?,
+            "the next round finds that it has it"
+        );
+        Ok(())
+    }
+
+    /// An hour over a bad network: every fifth answer is lost, and every seventh request.
+    #[test]
+    fn there_are_never_two_leaders() {
+        let etcd = FakeEtcd::builder().clock(Clock::auto()).build();
+        etcd.inject(When::any().every(5), Fault::break_after());
+        etcd.inject(When::any().every(7), Fault::silence());
+        let (a, b) = (service("a", &etcd), service("b", &etcd));
+        let (a_leads, b_leads) = (Cell::new(false), Cell::new(false));
+        let mut led = 0;
+        let look_on = async {
+            for _ in 0..3600 {
+                etcd.sleep(Duration::from_secs(1)).await;
+                assert!(!(a_leads.get() && b_leads.get()), "{}", etcd.log_text());
+                led += usize::from(a_leads.get() || b_leads.get());
+            }
+        };
+        block_on(join3(a.run(1200, &a_leads), b.run(1200, &b_leads), look_on));
+        assert!(
+            led > 1800,
+            "somebody leads most of the time: {led} of 3600 seconds"
+        );
+    }
+
+    #[test]
+    fn the_configuration_is_followed_over_a_broken_watch() -> Result<()> {
+        let etcd = FakeEtcd::builder().clock(Clock::auto()).build();
+        let (a, operator) = (service("a", &etcd), service("operator", &etcd));
+        block_on(operator.client.v2().set(LOG_LEVEL, "info"))?;
+        // The first event never arrives: the connection breaks in the middle of it.
+        let poll = When::method("GET").matching(|request| request.parameter("wait").is_some());
+        etcd.inject(poll.once(), Fault::break_body(20));
+        let mut levels = Vec::new();
+        let change = async {
+            for level in ["debug", "trace", "warn"] {
+                etcd.sleep(Duration::from_secs(60)).await;
+                operator.client.v2().set(LOG_LEVEL, level).await?;
+            }
+            Ok(())
+        };
+        let (followed, changed): (_, Result<()>) = block_on(join(
+            a.follow("warn", |level| levels.push(level.to_owned())),
+            change,
+        ));
+        followed.and(changed)?;
+        assert_eq!(levels, ["info", "debug", "trace", "warn"]);
+        Ok(())
+    }
+}
