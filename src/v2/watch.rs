@@ -22,8 +22,8 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// begins at the store's index when the stream is first polled, or [`from_index`](Self::from_index) on. It continues after
 /// the last event's index over empty answers, cut connections, restarts and changes of endpoint, for as long as an
 /// [outage](Self::outage_limit) may last. While nothing happens to the key it keeps up with the rest of the store, of
-/// whose history etcd keeps 1,000 events: with any number of them for a file that stays as it is; for a directory with some
-/// 500 a second, half as many over isahc. Where that is not enough, the stream ends in
+/// whose history etcd keeps 1,000 events: with any number of them for a file that stays as it is; for a directory with a
+/// few hundred a second, fewer over isahc. Where that is not enough, the stream ends in
 /// [`is_history_cleared`](crate::Error::is_history_cleared); a [`resyncing`](Self::resyncing) watch reads the key again
 /// instead, and says so.
 ///
