@@ -1,4 +1,10 @@
-use etcd_transport::{TransportError, http::Uri};
+use etcd_transport::{
+    TransportError,
+    http::{
+        Uri,
+        uri::{Authority, PathAndQuery},
+    },
+};
 use reqwest::Url;
 
 /// The URL of a request, if what reqwest would send for it is what was asked for.
@@ -6,21 +12,25 @@ use reqwest::Url;
 /// reqwest works on [`Url`], which follows browsers: it resolves `.` and `..`, their escaped forms included, and escapes
 /// some bytes that a [`Uri`] may hold. What would name another key on the server is refused.
 pub(crate) fn url(uri: &Uri) -> Result<Url, TransportError> {
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+    let Some(scheme @ ("http" | "https")) = uri.scheme_str() else {
         return Err(TransportError::rejected(
             "the URI's scheme is neither http nor https",
         ));
-    }
-    if uri
+    };
+    let Some(authority) = uri
         .authority()
-        .is_none_or(|authority| authority.as_str().contains('@'))
-    {
+        .map(Authority::as_str)
+        .filter(|authority| !authority.contains('@'))
+    else {
         return Err(TransportError::rejected(
             "the URI has no authority, or one with credentials",
         ));
-    }
+    };
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    // Once for each request: by hand this takes half the time of `Uri`'s `Display`.
+    let text = [scheme, "://", authority, target].concat();
     // Not the parser's error as it is: it may quote the URI.
-    let url = Url::parse(&uri.to_string()).map_err(|error| {
+    let url = Url::parse(&text).map_err(|error| {
         TransportError::rejected(format!("reqwest cannot use the URI: {error}"))
     })?;
     if url.path() == uri.path() && url.query() == uri.query() {
