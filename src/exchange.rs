@@ -156,6 +156,18 @@ impl<T: Transport> Road<T> {
         place: &Place,
         idle: Option<IdleLimit>,
     ) -> Result<(Parts, Body), Failure> {
+        let request = self.request(call, target, place, idle)?;
+        self.answer(call, request).await
+    }
+
+    /// The request that a call is to this endpoint.
+    pub(crate) fn request(
+        &self,
+        call: &Call,
+        target: &PathAndQuery,
+        place: &Place,
+        idle: Option<IdleLimit>,
+    ) -> Result<Request, Failure> {
         let uri = place
             .endpoint()
             .uri(target)
@@ -182,6 +194,15 @@ impl<T: Transport> Road<T> {
         if let Some(idle) = idle {
             request.extensions_mut().insert(idle);
         }
+        Ok(request)
+    }
+
+    /// Sends the request of a call, and waits for the head of its answer.
+    pub(crate) async fn answer(
+        &self,
+        call: &Call,
+        request: Request,
+    ) -> Result<(Parts, Body), Failure> {
         let response = self
             .transport
             .send(request)
@@ -227,7 +248,7 @@ impl<T: Transport> Road<T> {
         }
     }
 
-    fn since(&self, instant: Instant) -> Duration {
+    pub(crate) fn since(&self, instant: Instant) -> Duration {
         self.transport.now().saturating_duration_since(instant)
     }
 

@@ -1,12 +1,14 @@
 use bytes::Bytes;
-use etcd_transport::{Body, IdleLimit, Transport, TransportError};
+use etcd_transport::{Body, Duplex, IdleLimit, Request, Transport, TransportError};
 use futures::future::BoxFuture;
+use http::Version;
 
 use crate::{
     Attempt, AttemptOutcome, Call, Client, Error, Outcome, Reply, Result,
     endpoints::Place,
     error::{Site, UnexpectedAnswer},
     exchange::Failure,
+    feed::Feed,
     splitter::{NotObjects, Splitter},
 };
 
@@ -45,9 +47,36 @@ impl<T: Transport> Frames<T> {
     /// Will send `call` to this endpoint, once, when it is first asked for a frame. `idle` is how long the caller bears
     /// its silence.
     pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
+        let request = request(client, &call, &place, idle);
+        Self::begin(client, call, place, request)
+    }
+
+    /// The same, with a body that goes on: by HTTP/2, or not at all.
+    pub(crate) fn open_duplex(
+        client: &Client<T>,
+        call: Call,
+        place: Place,
+        idle: IdleLimit,
+    ) -> (Self, Feed) {
+        let (feed, body) = Feed::new(call.body.clone());
+        let request = request(client, &call, &place, idle).map(|mut request| {
+            *request.version_mut() = Version::HTTP_2;
+            request.extensions_mut().insert(Duplex);
+            *request.body_mut() = body;
+            request
+        });
+        (Self::begin(client, call, place, request), feed)
+    }
+
+    fn begin(
+        client: &Client<T>,
+        call: Call,
+        place: Place,
+        request: Result<Request, Failure>,
+    ) -> Self {
         let opening = {
             let (client, call, place) = (client.clone(), call.clone(), place.clone());
-            async move { open(&client, &call, &place, idle).await }
+            async move { open(&client, &call, &place, request).await }
         };
         Self {
             splitter: Splitter::new(client.road().answer_limit),
@@ -136,15 +165,27 @@ impl<T: Transport> Frames<T> {
     }
 }
 
-async fn open<T: Transport>(
+fn request<T: Transport>(
     client: &Client<T>,
     call: &Call,
     place: &Place,
     idle: IdleLimit,
+) -> Result<Request, Failure> {
+    client.road().request(call, &call.target, place, Some(idle))
+}
+
+async fn open<T: Transport>(
+    client: &Client<T>,
+    call: &Call,
+    place: &Place,
+    request: Result<Request, Failure>,
 ) -> Result<Opened, Failure> {
     let road = client.road();
     let sent = road.transport.now();
-    let head = road.head(call, &call.target, place, Some(idle)).await;
+    let head = match request {
+        Ok(request) => road.answer(call, request).await,
+        Err(failure) => Err(failure),
+    };
     road.observer.tell(|| {
         let (outcome, status) = match &head {
             Ok((head, _)) => (AttemptOutcome::Answered, Some(head.status)),

@@ -11,6 +11,7 @@ use crate::{
     Call, Client, Error, Result,
     endpoints::Place,
     error::Site,
+    feed::Feed,
     frames::{Frame, Frames},
 };
 
@@ -27,6 +28,18 @@ impl<T: Transport, M: Decode> Messages<T, M> {
             frames: Frames::open(client, call, place, idle),
             message: PhantomData,
         }
+    }
+
+    /// See [`Frames::open_duplex`].
+    pub(crate) fn open_duplex(
+        client: &Client<T>,
+        call: Call,
+        place: Place,
+        idle: IdleLimit,
+    ) -> (Self, Feed) {
+        let (frames, feed) = Frames::open_duplex(client, call, place, idle);
+        let message = PhantomData;
+        (Self { frames, message }, feed)
     }
 
     /// Which endpoint it was sent to.

@@ -118,4 +118,6 @@ pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
 pub use namespace::{Namespace, Namespaced, NamespacedStream};
 pub use observe::Observe;
 pub use range::KeyRange;
-pub use watch::{Changes, Event, EventKind, Watch, WatchSet, WatchSetItem};
+pub use watch::{
+    Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchSet, WatchSetItem,
+};
