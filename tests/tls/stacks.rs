@@ -31,10 +31,15 @@ pub(crate) struct Tls {
 
 /// An HTTP stack, configured by its own means, as its README says.
 pub(crate) trait Stack: Transport + Default {
+    /// Whether a request can go on while it is answered.
+    const IS_DUPLEX: bool;
+
     fn with(tls: &Tls) -> Self;
 }
 
 impl Stack for ReqwestTransport {
+    const IS_DUPLEX: bool = true;
+
     fn with(tls: &Tls) -> Self {
         let mut client = Self::client_builder();
         if let Some(path) = &tls.authority {
@@ -54,6 +59,8 @@ impl Stack for ReqwestTransport {
 }
 
 impl Stack for IsahcTransport {
+    const IS_DUPLEX: bool = false;
+
     fn with(tls: &Tls) -> Self {
         Self::configured(|mut client| {
             let mut config = TlsConfig::builder();

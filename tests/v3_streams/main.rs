@@ -27,6 +27,7 @@ macro_rules! stamp {
     };
 }
 
+mod churn;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
@@ -39,5 +40,6 @@ mod observers;
 #[path = "../behaviour/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;
+mod sets;
 mod snapshots;
 mod watches;

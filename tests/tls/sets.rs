@@ -1,0 +1,112 @@
+//! Sets of watches that change while they are open: on one stream, where the stack can.
+
+use std::sync::{Arc, Mutex};
+
+use etcd_http::{
+    AttemptOutcome, Client,
+    server::Server,
+    v3::{Put, Watch, WatchSet},
+};
+use futures::StreamExt;
+
+use crate::{
+    certificates::{Authority, server},
+    churn::churn,
+    stacks::{Stack, Tls},
+};
+
+/// A server, a client of it, and how its requests for watches ended.
+struct Watched<S> {
+    /// Its files are read with each connection.
+    _authority: Authority,
+    server: Server,
+    client: Client<S>,
+    requests: Arc<Mutex<Vec<AttemptOutcome>>>,
+}
+
+impl<S: Stack> Watched<S> {
+    fn new() -> Self {
+        let mut authority = Authority::new();
+        let server = server(&authority.issue("127.0.0.1"));
+        let tls = Tls {
+            authority: Some(authority.certificate()),
+            ..Tls::default()
+        };
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&requests);
+        let client = Client::builder(S::with(&tls))
+            .endpoints([server.client_url()])
+            .observe(move |attempt| {
+                if attempt.operation == "v3.watch" {
+                    all.lock().unwrap().push(attempt.outcome);
+                }
+            })
+            .build()
+            .unwrap();
+        Self {
+            _authority: authority,
+            server,
+            client,
+            requests,
+        }
+    }
+
+    fn requests(&self) -> Vec<AttemptOutcome> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+pub(crate) async fn a_set_that_changes_loses_and_doubles_nothing<S: Stack>() {
+    let watched = Watched::<S>::new();
+    churn(&watched.client, "churn", 100).await;
+    let requests = watched.requests();
+    if S::IS_DUPLEX {
+        assert_eq!(requests, [AttemptOutcome::Answered], "one stream");
+    } else {
+        // Refused once, and not asked again.
+        let refused = requests
+            .iter()
+            .filter(|&&outcome| outcome == AttemptOutcome::NotSent);
+        assert_eq!(refused.count(), 1);
+        assert!(requests.len() > 2, "{requests:?}");
+    }
+}
+
+pub(crate) async fn a_set_survives_its_server<S: Stack>() {
+    let watched = Watched::<S>::new();
+    let put = async |key: &str| {
+        // A connection that died with the server is no good for a write.
+        let put = loop {
+            match watched.client.send(Put::new(key, "")).await {
+                Ok(put) => break put,
+                Err(error) => println!("{error}"),
+            }
+        };
+        put.header.revision
+    };
+    let first = put("a").await;
+    let (set, control) = WatchSet::new([Watch::new("a").from_revision(first)]).controlled();
+    let mut items = watched.client.open(set);
+    let mut next = async || {
+        let item = items.next().await.unwrap().unwrap();
+        (item.watch, item.changes.unwrap().revision)
+    };
+    assert_eq!(next().await, (0, first));
+    control.add(Watch::new("b").from_revision(first)).unwrap();
+    control.add(Watch::new("c").from_revision(first)).unwrap();
+    let second = put("b").await;
+    assert_eq!(next().await, (1, second));
+    control.cancel(2);
+    for kill in [true, false] {
+        if kill {
+            watched.server.kill().unwrap();
+        }
+        watched.server.restart().unwrap();
+        control.add(Watch::new("d")).unwrap();
+        for (watch, key) in [(0, "a"), (1, "b")] {
+            put("c").await;
+            let revision = put(key).await;
+            assert_eq!(next().await, (watch, revision));
+        }
+    }
+}
