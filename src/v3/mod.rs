@@ -14,7 +14,7 @@
 //! | `/v3/kv/deleterange` | [`DeleteRange`] |  | 3.4 |
 //! | `/v3/kv/txn` | [`Txn`], [`ExactlyOnce`] |  | 3.4 |
 //! | `/v3/kv/compaction` | [`Compact`] |  | 3.4 |
-//! | `/v3/watch` | [`Watch`], [`WatchSet`] | yes | 3.4 |
+//! | `/v3/watch` | [`Watch`], [`WatchSet`], [`ControlledWatchSet`] | yes | 3.4 |
 //! | `/v3/lease/grant` | [`Grant`] |  | 3.4 |
 //! | `/v3/lease/revoke` | [`Revoke`] |  | 3.4 |
 //! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | yes | 3.4 |

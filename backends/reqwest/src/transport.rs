@@ -58,7 +58,8 @@ impl ReqwestTransport {
     ///
     /// No redirects, no retries, no proxy (not from the environment either), no decompression, no `Referer`, and no
     /// timeout but two seconds for connecting: the client above decides on all of these.
-    /// `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone.
+    /// `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone. By HTTP/2 a
+    /// stream that nobody reads holds up no other.
     ///
     /// With the feature `rustls` this makes *ring* the process's default provider, where there is none yet.
     pub fn client_builder() -> ClientBuilder {

@@ -69,3 +69,98 @@ impl Duplex {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etcd_transport::TransportError;
+    use http::StatusCode;
+
+    use super::*;
+    use crate::{
+        error::{HttpError, Site, TransportFailure},
+        v3::refusal::Refusal,
+    };
+
+    fn endpoint(text: &str) -> Endpoint {
+        text.parse().unwrap()
+    }
+
+    fn site() -> Site {
+        Site {
+            operation: "test",
+            endpoint: endpoint("https://a"),
+            attempts: 1,
+        }
+    }
+
+    fn of_transport(error: TransportError) -> Error {
+        Error::Transport(TransportFailure::new(site(), error))
+    }
+
+    /// What is learned from these failures of requests that go on to one endpoint.
+    fn after(errors: &[Error]) -> (Duplex, Endpoint) {
+        let (mut duplex, endpoint) = (Duplex::default(), endpoint("https://a"));
+        for error in errors {
+            assert!(duplex.is_for(&endpoint));
+            duplex.failed(&endpoint, true, error);
+        }
+        (duplex, endpoint)
+    }
+
+    #[test]
+    fn it_is_for_https_alone() {
+        let duplex = Duplex::default();
+        assert!(duplex.is_for(&endpoint("https://a")));
+        assert!(!duplex.is_for(&endpoint("http://a")));
+    }
+
+    #[test]
+    fn what_the_transport_rejects_is_not_tried_again_there() {
+        let (mut duplex, here) = after(&[of_transport(TransportError::rejected("no"))]);
+        assert!(!duplex.is_for(&here));
+        assert!(duplex.is_for(&endpoint("https://b")));
+        // A whole one that fails changes nothing.
+        duplex.failed(&here, false, &of_transport(TransportError::interrupted("")));
+        assert!(!duplex.is_for(&here));
+    }
+
+    #[test]
+    fn two_failures_and_a_whole_request_that_works_are_proof() {
+        let broken = || of_transport(TransportError::interrupted("reset"));
+        let refused = || Error::Http(HttpError::new(site(), StatusCode::BAD_GATEWAY, b"<html>"));
+        for error in [broken, refused] {
+            let (mut duplex, here) = after(&[error(), error()]);
+            assert!(!duplex.is_for(&here), "a whole one is tried");
+            duplex.worked(&here, false);
+            assert!(!duplex.is_for(&here));
+            assert!(!duplex.failed(&here, false, &error()));
+            assert!(!duplex.is_for(&here));
+
+            let (mut duplex, here) = after(&[error(), error()]);
+            duplex.failed(&here, false, &error());
+            assert!(duplex.is_for(&here), "the whole one failed as well");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_way_is_no_failure() {
+        let etcd = || Refusal::of_text("etcdserver: no leader").into_error(site(), StatusCode::OK);
+        let nobody = || of_transport(TransportError::connect("refused"));
+        for error in [etcd, nobody] {
+            let errors = [error(), error(), error(), error()];
+            let (duplex, here) = after(&errors);
+            assert!(duplex.is_for(&here));
+        }
+    }
+
+    #[test]
+    fn where_it_worked_failures_are_but_failures() {
+        let broken = || of_transport(TransportError::interrupted("reset"));
+        let (mut duplex, here) = after(&[broken()]);
+        duplex.worked(&here, true);
+        for _ in 0..4 {
+            assert!(!duplex.failed(&here, true, &broken()));
+            assert!(duplex.is_for(&here));
+        }
+    }
+}

@@ -23,7 +23,8 @@ use crate::{Client, Error, Result, StreamOperation, operation::sealed::Sealed, v
 /// [`Mirror`](crate::v3::Mirror) do it.
 ///
 /// Who is slow to take the next item makes the server wait, and loses nothing. Dropping the stream ends the watch. Over
-/// HTTP/1.1 one request is one fixed set of watches: to watch more, open another; for many at once, see [`WatchSet`].
+/// HTTP/1.1 one request is one fixed set of watches: to watch more, open another. For many at once, and for a set that
+/// changes, see [`WatchSet`].
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};

@@ -183,6 +183,32 @@ pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, limits: 
     }
 }
 
+pub async fn http2_bodies_that_nobody_reads_hold_up_no_other(
+    transport: &dyn Transport,
+    limits: &Limits,
+) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
+    let server = Http2Server::start();
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let flood = http2(Method::POST, server.uri("/flood"), "body");
+        unread.push(answer(transport, flood).await);
+        // What was sent has arrived.
+        pause(MOMENT / 3).await;
+        let quick = async {
+            let small = http2(Method::POST, server.uri("/any"), "body");
+            text(answer(transport, small).await).await
+        };
+        let quick = within(Duration::from_secs(5), quick).await;
+        assert_eq!(quick.as_deref(), Some("ok"), "{} are unread", unread.len());
+    }
+    for response in unread {
+        assert_eq!(text(response).await.len(), 8 << 20);
+    }
+}
+
 pub async fn http2_breaking_off_is_an_error(transport: &dyn Transport, limits: &Limits) {
     if limits.refuses_http2 {
         return refused(transport).await;
