@@ -16,7 +16,10 @@ use futures::StreamExt;
 
 use crate::{
     certificates::{Authority, server, strict_server},
-    sets::{a_set_survives_its_server, a_set_that_changes_loses_and_doubles_nothing},
+    sets::{
+        a_set_survives_its_server, a_set_that_changes_loses_and_doubles_nothing,
+        changes_and_a_slow_reader_do_not_wait_for_one_another,
+    },
     stacks::{Stack, Tls},
 };
 
@@ -47,6 +50,7 @@ over_both! {
     http_to_a_server_with_tls_is_unknown;
     a_set_that_changes_loses_and_doubles_nothing;
     a_set_survives_its_server;
+    changes_and_a_slow_reader_do_not_wait_for_one_another;
 }
 
 async fn the_own_authority_is_trusted<S: Stack>() {

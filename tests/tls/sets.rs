@@ -72,6 +72,38 @@ pub(crate) async fn a_set_that_changes_loses_and_doubles_nothing<S: Stack>() {
     }
 }
 
+/// The server waits with what is not read; what is asked for meanwhile waits with it, and holds up nobody.
+pub(crate) async fn changes_and_a_slow_reader_do_not_wait_for_one_another<S: Stack>() {
+    let watched = Watched::<S>::new();
+    let value = "x".repeat(1_000_000);
+    let first = watched.client.send(Put::new("big", value.as_str())).await;
+    let first = first.unwrap().header.revision;
+    let (set, control) = WatchSet::new([Watch::new("big").from_revision(first)]).controlled();
+    let mut items = watched.client.open(set);
+    let mut next = async || {
+        let item = items.next().await.unwrap().unwrap();
+        (item.watch, item.changes.unwrap().revision)
+    };
+    assert_eq!(next().await, (0, first));
+    // More than all windows and buffers between here and there.
+    for _ in 0..30 {
+        let put = Put::new("big", value.as_str());
+        watched.client.send(put).await.unwrap();
+    }
+    for number in 0..500 {
+        let watch = control.add(Watch::new(format!("small/{number}")));
+        if number % 2 == 0 {
+            control.cancel(watch.unwrap());
+        }
+    }
+    for revision in first + 1..=first + 30 {
+        assert_eq!(next().await, (0, revision));
+    }
+    let small = control.add(Watch::new("small").from_revision(first + 31));
+    watched.client.send(Put::new("small", "")).await.unwrap();
+    assert_eq!(next().await, (small.unwrap(), first + 31));
+}
+
 pub(crate) async fn a_set_survives_its_server<S: Stack>() {
     let watched = Watched::<S>::new();
     let put = async |key: &str| {
