@@ -8,7 +8,7 @@ use etcd_transport::{Body, CollectError, IdleLimit, Request, Transport, Transpor
 use futures::future::{Either, select};
 use http::{
     HeaderValue, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE},
     response::Parts,
     uri::PathAndQuery,
 };
@@ -190,6 +190,11 @@ impl<T: Transport> Road<T> {
         }
         if let Some(deadline) = call.patience.deadline() {
             headers.insert("grpc-timeout", deadline);
+        }
+        if call.is_sequence {
+            // By HTTP/1.1, once an answer begins, etcd's server throws away what was not read of the request, so that the
+            // connection can be used again: in the midst of a sequence, unless the connection is to be closed.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(idle) = idle {
             request.extensions_mut().insert(idle);

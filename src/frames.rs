@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use etcd_transport::{Body, Duplex, IdleLimit, Request, Transport, TransportError};
 use futures::future::BoxFuture;
-use http::Version;
+use http::{Version, header::CONNECTION};
 
 use crate::{
     Attempt, AttemptOutcome, Call, Client, Error, Outcome, Reply, Result,
@@ -62,6 +62,7 @@ impl<T: Transport> Frames<T> {
         let request = request(client, &call, &place, idle).map(|mut request| {
             *request.version_mut() = Version::HTTP_2;
             request.extensions_mut().insert(Duplex);
+            request.headers_mut().remove(CONNECTION);
             *request.body_mut() = body;
             request
         });

@@ -83,6 +83,8 @@ pub struct Call {
     pub(crate) repeat: Repeat,
     /// A member without a leader is to refuse it (v3).
     pub(crate) require_leader: bool,
+    /// Its body is one message after the other, and the answer may begin before the last of them was read (v3).
+    pub(crate) is_sequence: bool,
     pub(crate) patience: Patience,
     /// The v3 API's, put here by the road.
     pub(crate) token: Option<HeaderValue>,
@@ -104,6 +106,7 @@ impl Call {
             body: Bytes::new(),
             repeat,
             require_leader: false,
+            is_sequence: false,
             patience: Patience::Usual,
             token: None,
         })
@@ -131,6 +134,12 @@ impl Call {
     /// With the demand that a member without a leader refuses it.
     pub(crate) fn require_leader(mut self, require: bool) -> Self {
         self.require_leader = require;
+        self
+    }
+
+    /// With a body that is one message after the other.
+    pub(crate) fn sequence(mut self, is_sequence: bool) -> Self {
+        self.is_sequence = is_sequence;
         self
     }
 

@@ -31,7 +31,7 @@ pub type Response = http::Response<Body>;
 ///   once, or, where the HTTP stack cannot notice, when the request's [`IdleLimit`] has passed.
 /// - **HTTP/2 when asked.** A request whose `version()` is `HTTP_2` travels by HTTP/2 (on `http://` by prior knowledge)
 ///   or is [`Rejected`](crate::TransportErrorKind::Rejected). Any other request travels by whatever version both ends
-///   agree on. One that is [`Duplex`], too, is answered while its body goes on, or `Rejected`.
+///   agree on; by HTTP/2 its header `Connection` is left out. One that is [`Duplex`], too, is answered while its body goes on, or `Rejected`.
 /// - **Kinds are promises.** [`Connect`](crate::TransportErrorKind::Connect) promises that the server saw nothing of the
 ///   request. When in doubt, [`Interrupted`](crate::TransportErrorKind::Interrupted).
 /// - **Time belongs to the transport.** `sleep` and `now` follow one clock, so that a test transport can move it by hand.

@@ -75,7 +75,9 @@ async fn ask<T: Transport>(
         .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
     let path = PATH.to_owned();
-    let call = Call::new(NAME, Method::POST, path, Repeat::Always)?.body("application/json", body);
+    let call = Call::new(NAME, Method::POST, path, Repeat::Always)?
+        .body("application/json", body)
+        .sequence(waiting.len() > 1);
     let call = road.with_token(&call).await?.unwrap_or(call);
     let sent = road.transport.now();
     let place = road.endpoints.current().pick(&[], sent);

@@ -256,6 +256,7 @@ impl<T: Transport> Watcher<T> {
         let path = "/v3/watch".to_owned();
         let call = Call::new(Watch::NAME, Method::POST, path, Repeat::Always)?
             .body("application/json", body)
+            .sequence(self.tracks.len() > 1)
             .require_leader(self.settings.require_leader);
         let may_change = self.commands.is_some();
         let is_duplex = |endpoint: &_| may_change && self.duplex.is_for(endpoint);
