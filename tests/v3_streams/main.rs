@@ -32,10 +32,15 @@ macro_rules! stamp {
 mod harness;
 mod history;
 mod leases;
+mod lines;
 mod mirrors;
 mod namespaces;
 mod nine;
 mod observers;
+#[path = "../v3/raw.rs"]
+#[allow(dead_code)] // What only the suite of calls needs.
+mod raw;
+mod requests;
 #[path = "../behaviour/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;
