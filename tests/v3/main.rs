@@ -46,6 +46,7 @@ mod rules;
 #[allow(dead_code)] // The harness needs it.
 mod scripted;
 mod token;
+mod trouble;
 mod txn;
 mod unsupported;
 
