@@ -31,6 +31,7 @@ macro_rules! stamp {
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
 mod history;
+mod leaderless;
 mod leases;
 mod lines;
 mod mirrors;
