@@ -3,7 +3,7 @@
 mod etcd;
 mod failures;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use etcd_transport::TransportErrorKind;
 use http::StatusCode;
@@ -24,7 +24,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// The variant says who said no; [`outcome`](Self::outcome) says whether a write may have been carried out all the same;
 /// the `is_…` predicates answer what programs ask most. `Display` gives the operation, the endpoint and the reason;
-/// [`source`](std::error::Error::source) goes one layer down where there is one.
+/// [`source`](std::error::Error::source) goes one layer down where there is one. A clone is cheap: what one request failed with
+/// may be told to all that waited for it.
 ///
 /// ```
 /// # use etcd_http::{Client, Error};
@@ -43,7 +44,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// etcd said no.
@@ -244,7 +245,7 @@ impl Error {
     }
 
     pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid(InvalidInput(Box::new((operation, reason.into()))))
+        Self::Invalid(InvalidInput(Arc::new((operation, reason.into()))))
     }
 }
 

@@ -46,12 +46,10 @@ pub(super) async fn renew<T: Transport>(
     };
     // So that another endpoint can be asked, and one more, before the first of them is lost.
     let limit = (remaining / 3).clamp(SHORTEST, LONGEST).min(road.timeout);
-    let error = match ask(client, &mut waiting, limit).await {
-        Ok(()) => return waiting,
-        Err(error) => Arc::new(error),
-    };
-    for lease in &waiting {
-        lease.failed(&error);
+    if let Err(error) = ask(client, &mut waiting, limit).await {
+        for lease in &waiting {
+            lease.failed(&error);
+        }
     }
     waiting
 }
