@@ -20,5 +20,6 @@ mod v3_calls;
 mod v3_lease;
 mod v3_store;
 mod v3_streams;
+mod v3_tokens;
 mod v3_watch;
 mod watch;
