@@ -187,11 +187,18 @@ impl StdError for UnexpectedAnswer {
 
 /// The server is an etcd that does not have this operation, or has it switched off.
 #[derive(Clone, Debug)]
-pub struct Unsupported(Arc<(Site, &'static str)>);
+pub struct Unsupported(pub(super) Arc<(Site, &'static str, Outcome)>);
 
 impl Unsupported {
     pub(crate) fn new(site: Site, what: &'static str) -> Self {
-        Self(Arc::new((site, what)))
+        Self(Arc::new((site, what, Outcome::Rejected)))
+    }
+
+    /// Every endpoint has said so before, and is not asked again so soon.
+    pub(crate) fn known(site: Site) -> Self {
+        let what =
+            "no endpoint has this call, as each has said within the last minute: nothing was sent";
+        Self(Arc::new((site, what, Outcome::NotSent)))
     }
 }
 

@@ -91,7 +91,7 @@ impl Error {
             Self::Transport(error) if error.0.source.is_unsent() => Outcome::NotSent,
             Self::Transport(_) | Self::Timeout(_) => Outcome::Unknown,
             Self::Unexpected(error) => error.0.outcome,
-            Self::Unsupported(_) => Outcome::Rejected,
+            Self::Unsupported(error) => error.0.2,
             Self::Invalid(_) => Outcome::NotSent,
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     exchange::Failure,
     operation::sealed::Sealed,
     v3::{
+        link::is_alive,
         messages::Messages,
         wire::{self, Encode, Fields},
     },
@@ -87,6 +88,7 @@ impl StreamOperation for Snapshot {
         let first = Pieces {
             client: client.clone(),
             messages: None,
+            is_checked: false,
             hasher: Sha256::new(),
             last: BytesMut::new(),
         };
@@ -111,6 +113,8 @@ wire::decode!(SnapshotResponse { "blob" => blob });
 struct Pieces<T> {
     client: Client<T>,
     messages: Option<Messages<T, SnapshotResponse>>,
+    /// Whether the member was asked which cluster it is of: a snapshot does not say.
+    is_checked: bool,
     hasher: Sha256,
     /// The last bytes that came: the digest, if no others follow.
     last: BytesMut,
@@ -127,9 +131,8 @@ impl<T: Transport> Pieces<T> {
                 let path = "/v3/maintenance/snapshot";
                 let call = wire::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
                 let call = road.with_token(&call).await?.unwrap_or(call);
-                let place = road.endpoints.current().pick(&[], road.transport.now());
                 let idle = IdleLimit(limit + Duration::from_secs(1));
-                let messages = Messages::open(&self.client, call, place, idle);
+                let messages = Messages::open(&self.client, call, idle)?;
                 self.messages.insert(messages)
             }
         };
@@ -148,7 +151,18 @@ impl<T: Transport> Pieces<T> {
                 }
                 return Ok((self.last.split().freeze(), true));
             };
-            self.last.extend_from_slice(&message?.0.blob);
+            let (message, _) = message?;
+            if !self.is_checked {
+                let asked = is_alive(&self.client, Snapshot::NAME, messages.place()).await;
+                // Nothing else matters: who saves what is left of a cluster takes it from a member that is not well, too.
+                if let Err(error) = asked
+                    && error.is_cluster_changed()
+                {
+                    return Err(error);
+                }
+                self.is_checked = true;
+            }
+            self.last.extend_from_slice(&message.blob);
             let certain = self.last.len().saturating_sub(DIGEST);
             if certain > 0 {
                 let piece = self.last.split_to(certain).freeze();
