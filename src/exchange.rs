@@ -77,6 +77,7 @@ impl<T: Transport> Road<T> {
         if tried.len() == set.len() {
             return Err(self.unsupported(call));
         }
+        let mut is_passed_on = !tried.is_empty();
         let mut attempt = 0;
         let mut in_doubt = false;
         loop {
@@ -100,8 +101,8 @@ impl<T: Transport> Road<T> {
                         endpoint: reply.place.endpoint().clone(),
                         ..attempted(call, &place, attempt, elapsed)
                     });
-                    if is_leader {
-                        // It was asked for being the leader, and draws no reads.
+                    if is_leader || is_passed_on {
+                        // It was asked for being the leader, or for what others lack, and draws no other calls.
                         reply.place.answered();
                     } else {
                         self.endpoints.answered(&reply.place);
@@ -122,6 +123,7 @@ impl<T: Transport> Road<T> {
             self.note(&failure, &place, now);
             if let Failure::Missing(reply) = &failure {
                 self.endpoints.lacks(&reply.place, call, now);
+                is_passed_on = true;
             }
             let lacking = self.endpoints.lacking(&set, call, now);
             let pause = if failure.is_final() || lacking.len() == set.len() {

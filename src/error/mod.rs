@@ -62,7 +62,8 @@ pub enum Error {
     /// Something answered that does not speak this API.
     #[error(transparent)]
     Unexpected(UnexpectedAnswer),
-    /// The server is an etcd that does not have this operation, or has it switched off.
+    /// The server is an etcd that does not have this operation, or has it switched off. In v3 it is all servers, see
+    /// [there](crate::v3#what-a-server-does-not-have).
     #[error(transparent)]
     Unsupported(Unsupported),
     /// Refused by this client before anything was sent.

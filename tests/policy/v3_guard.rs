@@ -141,6 +141,18 @@ fn r_22_a_watch_that_another_cluster_would_feed_is_an_error_and_the_next_is_open
 }
 
 #[test]
+fn r_22_a_silent_watch_notices_another_cluster_when_it_asks_who_is_there() {
+    let client = client(Store::at(4));
+    let clock = &client.transport().clock;
+    let mut watch = client.open(Watch::new("k").from_revision(5));
+    let minute = Box::pin(clock.sleep(Duration::from_secs(60)));
+    clock.run(select(watch.next(), minute));
+    client.transport().state.lock().unwrap().cluster = 8;
+    let error = clock.run(watch.next()).unwrap().unwrap_err();
+    assert!(error.is_cluster_changed(), "{error}");
+}
+
+#[test]
 fn r_22_an_observer_does_not_tell_of_another_clusters_leader() {
     let leader = |cluster: &str| {
         let kv = json!({"key": base64("one"), "mod_revision": "5"});
@@ -216,8 +228,15 @@ fn r_22_a_snapshot_says_no_cluster_so_its_member_is_asked_before_the_first_piece
         } else {
             assert!(first.unwrap_err().is_cluster_changed());
             assert!(clock.run(pieces.next()).is_none());
+            assert!(
+                clock
+                    .run(client.open(Snapshot::new()).next())
+                    .unwrap()
+                    .is_err()
+            );
         }
-        assert_eq!(hosts(&client, "/v3/maintenance/status"), ["a"]);
+        let asked = if whole { &["a"][..] } else { &["a", "b"] };
+        assert_eq!(hosts(&client, "/v3/maintenance/status"), asked);
     }
 }
 

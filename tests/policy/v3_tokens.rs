@@ -186,6 +186,25 @@ fn who_began_to_ask_and_left_strands_nobody() {
 }
 
 #[test]
+fn who_comes_after_a_failure_asks_anew_though_others_have_not_heard_of_it_yet() {
+    let client = client([Login::Wrong, Login::Token("one")]);
+    let (slow, later) = client.transport().clock.run(async {
+        let mut first = Box::pin(put(&client));
+        assert!(poll_immediate(&mut first).await.is_none());
+        let mut slow = Box::pin(put(&client));
+        assert!(poll_immediate(&mut slow).await.is_none());
+        first.await.unwrap_err();
+        let later = put(&client).await;
+        (slow.await, later)
+    });
+    later.unwrap();
+    let error = slow.unwrap_err();
+    let kind = error.etcd_kind();
+    assert_eq!(kind, Some(EtcdErrorKind::AuthenticationFailed));
+    assert_eq!(client.transport().count(), (2, 1));
+}
+
+#[test]
 fn what_nobody_waits_for_any_more_is_not_waited_for_later() {
     let client = client([Login::Silence, Login::Token("one")]);
     let clock = &client.transport().clock;

@@ -31,6 +31,9 @@ const DIGEST: usize = 32;
 /// without an error**; until then what has come of it may be anything. Who writes it to a file gives the file its name
 /// when that is known. A snapshot that breaks off is not resumed: begin another.
 ///
+/// Its pieces do not say which cluster they are from. So the member is asked before the first is delivered
+/// (`POST /v3/maintenance/status`), and another cluster's is an error ([`is_cluster_changed`](crate::Error::is_cluster_changed)).
+///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
 /// use etcd_http::v3::Snapshot;
