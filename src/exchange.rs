@@ -71,6 +71,7 @@ impl<T: Transport> Road<T> {
     pub(crate) async fn attempts(&self, call: &Call) -> Result<Reply> {
         let set = self.endpoints.current();
         let started = self.transport.now();
+        let mut now = started;
         let retry = call.patience.retry(&self.retry);
         let timeout = call.patience.timeout(self.timeout);
         let mut tried = self.endpoints.lacking(&set, call, started);
@@ -82,7 +83,6 @@ impl<T: Transport> Road<T> {
         let mut in_doubt = false;
         loop {
             attempt += 1;
-            let now = self.transport.now();
             let overall = call.patience.timeout(retry.overall);
             let left = overall.saturating_sub(now.saturating_duration_since(started));
             let leader = if self.prefer_leader && call.repeat != Repeat::Always {
@@ -93,13 +93,12 @@ impl<T: Transport> Road<T> {
             let is_leader = leader.is_some();
             let place = leader.unwrap_or_else(|| set.pick(&tried, now));
             let result = self.attempt(call, &place, &set, timeout.min(left)).await;
-            let elapsed = self.transport.now().saturating_duration_since(now);
             let failure = match result.and_then(|reply| judged(call, reply)) {
                 Ok(reply) => {
                     self.observer.tell(|| Attempt {
                         status: Some(reply.status),
                         endpoint: reply.place.endpoint().clone(),
-                        ..attempted(call, &place, attempt, elapsed)
+                        ..attempted(call, &place, attempt, self.since(now))
                     });
                     if is_leader || is_passed_on {
                         // It was asked for being the leader, or for what others lack, and draws no other calls.
@@ -111,15 +110,15 @@ impl<T: Transport> Road<T> {
                 }
                 Err(failure) => failure,
             };
+            let began = std::mem::replace(&mut now, self.transport.now());
             self.observer.tell(|| {
                 let (outcome, status) = AttemptOutcome::of_failure(&failure);
                 Attempt {
                     status,
                     outcome,
-                    ..attempted(call, &place, attempt, elapsed)
+                    ..attempted(call, &place, attempt, now.saturating_duration_since(began))
                 }
             });
-            let now = self.transport.now();
             self.note(&failure, &place, now);
             if let Failure::Missing(reply) = &failure {
                 self.endpoints.lacks(&reply.place, call, now);
@@ -153,6 +152,7 @@ impl<T: Transport> Road<T> {
             }
             if !pause.is_zero() {
                 self.transport.sleep(pause).await;
+                now = self.transport.now();
             }
         }
     }
@@ -271,6 +271,10 @@ impl<T: Transport> Road<T> {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => Err(Failure::TimedOut(limit)),
         }
+    }
+
+    fn since(&self, instant: Instant) -> Duration {
+        self.transport.now().saturating_duration_since(instant)
     }
 
     /// Keeps in mind what a failure says about an endpoint.
