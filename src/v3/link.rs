@@ -65,6 +65,11 @@ impl<T: Transport, M: Decode> Link<T, M> {
         })
     }
 
+    /// Whether etcd may have ended this link for its token, of which it does not say a word where it answers nothing.
+    pub(super) fn may_lack_token(&self) -> bool {
+        !self.is_proven && self.client.road().needs_token(&self.call)
+    }
+
     /// etcd refused the token of this link: fetches another for the next one.
     pub(super) async fn renew_token(self) -> Result<()> {
         self.client.road().with_new_token(self.call).await.map(drop)

@@ -13,7 +13,7 @@ use etcd_http::{
     Attempt, Client,
     server::Server,
     transport::Transport,
-    v3::{KeyRange, LeaseKeeper, Put, Watch},
+    v3::{KeyRange, LeaseKeeper, Observe, Put, Snapshot, Watch},
 };
 use futures::{
     StreamExt,
@@ -28,6 +28,7 @@ cases! {
         v3_136_a_jwt_that_expires_is_renewed_and_no_caller_hears_of_it,
         v3_137_a_watch_outlives_the_token_that_it_was_opened_with,
         a_watch_is_resumed_when_its_token_has_expired_meanwhile,
+        v3_139_an_observer_and_a_snapshot_get_another_token_when_theirs_has_expired,
         v3_138_a_jwt_outlives_the_restart_of_its_server,
         v3_114_a_change_of_users_ends_every_jwt_and_no_caller_hears_of_it,
         a_lease_is_kept_for_longer_than_a_token_is_good,
@@ -179,6 +180,29 @@ async fn a_watch_is_resumed_when_its_token_has_expired_meanwhile<T: Transport>(e
     let second = put(&jwt.root(&etcd).0, "2").await;
     assert_eq!(watch.next().await.unwrap().unwrap().revision, second);
     assert_eq!(attempts.tokens(), 2);
+}
+
+async fn v3_139_an_observer_and_a_snapshot_get_another_token_when_theirs_has_expired<
+    T: Transport,
+>(
+    etcd: Etcd<T>,
+) {
+    let jwt = Jwt::start(&etcd, SHORT).await;
+    let (leader, _) = jwt.root(&etcd);
+    let election = leader.v3().election();
+    let lease = leader.v3().lease();
+    let lease = lease.grant(Duration::from_secs(60)).await.unwrap().id;
+    election.campaign("e", lease, "one").await.unwrap();
+    let (client, attempts) = jwt.root(&etcd);
+    client.v3().kv().get("k").await.unwrap();
+    client.transport().sleep(EXPIRED).await;
+    let mut leaders = client.open(Observe::new("e"));
+    assert_eq!(leaders.next().await.unwrap().unwrap().value, "one");
+    assert_eq!(attempts.tokens(), 2);
+    client.transport().sleep(EXPIRED).await;
+    let snapshot = client.open(Snapshot::new()).collect::<Vec<_>>().await;
+    assert!(snapshot.iter().all(Result::is_ok), "{snapshot:?}");
+    assert_eq!(attempts.tokens(), 3);
 }
 
 async fn v3_138_a_jwt_outlives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>) {
