@@ -383,6 +383,17 @@ fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_on
     let tokens = paths.iter().filter(|path| *path == authenticate).count();
     assert_eq!((tokens, paths.len()), (2, 8));
 
+    // One that has told a leader had a good token.
+    let then: fn(&mut State) = |state| state.messages = vec![leader("two", 6)];
+    let told = Link {
+        ends: true,
+        then: Some(then),
+        ..Link::default()
+    };
+    let told = with_user(store(vec![told]));
+    assert!(items(&told, Observe::new("e"), 2).iter().all(Result::is_ok));
+    assert_eq!(self::paths(&told), [authenticate, observe, observe]);
+
     let without_user = client(store(vec![silent; 2]));
     items(&without_user, Observe::new("e"), 1)
         .pop()
