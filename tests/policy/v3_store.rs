@@ -63,6 +63,8 @@ pub(crate) struct Link {
     pub(crate) silent: bool,
     /// Nobody listens.
     pub(crate) refused: bool,
+    /// The member is of this cluster, and has no lease of ours.
+    pub(crate) cluster: Option<u64>,
     /// This instead of an answer.
     pub(crate) answer: Option<(u16, String)>,
     /// What is written, and compacted, once the link is gone.
@@ -153,13 +155,14 @@ impl State {
             .map(|ask: Result<Value, _>| ask.unwrap()["ID"].as_str().unwrap().parse().unwrap())
             .collect();
         self.renewals.push(ids.len());
+        let header = self.header(self.revision);
         let renew = |id: i64| {
             let lease = self.leases.get_mut(&id).filter(|(_, end)| *end > now);
             let ttl = lease.map(|(ttl, end)| {
                 *end = now + *ttl;
                 ttl.as_secs().to_string()
             });
-            let mut answer = json!({"result": {"ID": id.to_string()}});
+            let mut answer = json!({"result": {"header": header, "ID": id.to_string()}});
             if let Some(ttl) = ttl {
                 answer["result"]["TTL"] = ttl.into();
             }
@@ -243,6 +246,10 @@ impl Store {
             }
             _ => {
                 let link = state.links.pop_front().unwrap_or_default();
+                let ours = link.cluster.map(|other| {
+                    let leases = std::mem::take(&mut state.leases);
+                    (std::mem::replace(&mut state.cluster, other), leases)
+                });
                 let messages = match path {
                     _ if link.silent || link.refused || link.answer.is_some() => vec![],
                     "/v3/watch" => state.watch(body, &link),
@@ -255,6 +262,9 @@ impl Store {
                     }
                     other => panic!("no answer to {other}"),
                 };
+                if let Some((cluster, leases)) = ours {
+                    (state.cluster, state.leases) = (cluster, leases);
+                }
                 let ends = link.ends || path == "/v3/lease/keepalive" && link.cut.is_none();
                 let link = Link { ends, ..link };
                 if let Some(then) = link.then {

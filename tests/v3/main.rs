@@ -34,6 +34,7 @@ mod etcdctl;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
+mod jwt;
 mod kv;
 mod lease;
 mod lock;

@@ -27,6 +27,7 @@ macro_rules! stamp {
     };
 }
 
+mod guard;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;

@@ -122,7 +122,7 @@ impl<T> fmt::Debug for KeptLease<T> {
 #[derive(Clone, Debug)]
 pub struct LeaseLoss {
     reason: LossReason,
-    last_error: Option<Arc<Error>>,
+    last_error: Option<Error>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl LeaseLoss {
 
     /// Why the last renewal failed, if the last one did.
     pub fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_deref()
+        self.last_error.as_ref()
     }
 }
 
@@ -181,7 +181,7 @@ struct State {
     /// When the last renewal that succeeded was sent.
     sent: Instant,
     loss: Option<LossReason>,
-    last_error: Option<Arc<Error>>,
+    last_error: Option<Error>,
     /// Dropped with the loss.
     alive: Option<oneshot::Sender<()>>,
 }
@@ -247,13 +247,13 @@ impl Lease {
     }
 
     /// A renewal has failed.
-    pub(super) fn failed(&self, error: &Arc<Error>) {
-        self.state().last_error = Some(Arc::clone(error));
+    pub(super) fn failed(&self, error: &Error) {
+        self.state().last_error = Some(error.clone());
     }
 
     /// Why the last renewal failed, if it did.
     pub(super) fn take_error(&self) -> Option<Error> {
-        self.state().last_error.take().and_then(Arc::into_inner)
+        self.state().last_error.take()
     }
 
     /// etcd no longer has it.

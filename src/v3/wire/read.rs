@@ -53,7 +53,7 @@ impl<'de, A: MapAccess<'de>> FieldOf<'_, A> {
 }
 
 /// Lends serde our way of reading.
-struct As<V>(V);
+pub(super) struct As<V>(pub(super) V);
 
 impl<'de, V: FromWire> Deserialize<'de> for As<V> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
@@ -234,7 +234,7 @@ pub(crate) fn read_name<'de, D: Deserializer<'de>, V: Copy + 'static>(
 }
 
 /// The name of a field: borrowed, unless it has escapes in it.
-struct FieldName<'de>(Cow<'de, str>);
+pub(super) struct FieldName<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for FieldName<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
