@@ -209,3 +209,132 @@ impl NamespacedStream for RangeStream {
         prefix.strip(&mut found.key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::v3::{
+        Compare, KeyRange,
+        testing::{body, decoded},
+        wire::to_json,
+    };
+
+    /// `n/`, whose base64 is `bi8`.
+    fn prefix() -> Prefix {
+        Prefix(Bytes::from_static(b"n/"))
+    }
+
+    /// The body of a request that goes into the namespace, and what comes out of it of this answer.
+    fn within<O: Namespaced>(mut operation: O, json: &str) -> (String, Result<O::Output, Outside>) {
+        operation.enter(&prefix());
+        let mut output = decoded(&operation, 200, json).unwrap();
+        let left = O::leave(&mut output, &prefix());
+        (body(&operation), left.map(|()| output))
+    }
+
+    fn leader() -> LeaderKey {
+        LeaderKey {
+            name: "e".into(),
+            key: "e/7".into(),
+            rev: 4,
+            lease: 7.into(),
+        }
+    }
+
+    #[test]
+    fn an_election_goes_out_with_the_prefix_and_comes_back_without() {
+        let (sent, won) = within(
+            Campaign::new("e", 7, "v"),
+            r#"{"header":{"revision":"4"},"leader":{"name":"bi9l","key":"bi9lLzc=","rev":"4","lease":"7"}}"#,
+        );
+        assert_eq!(sent, r#"{"name":"bi9l","lease":"7","value":"dg=="}"#);
+        assert_eq!(won.unwrap().leader, leader());
+
+        let (sent, _) = within(Proclaim::new(leader(), "w"), "{}");
+        assert_eq!(
+            sent,
+            r#"{"leader":{"name":"bi9l","key":"bi9lLzc=","rev":"4","lease":"7"},"value":"dw=="}"#
+        );
+        let (sent, _) = within(Resign::new(leader()), "{}");
+        assert_eq!(
+            sent,
+            r#"{"leader":{"name":"bi9l","key":"bi9lLzc=","rev":"4","lease":"7"}}"#
+        );
+        let (sent, found) = within(
+            GetLeader::new("e"),
+            r#"{"kv":{"key":"bi9lLzc=","value":"dg=="}}"#,
+        );
+        assert_eq!(sent, r#"{"name":"bi9l"}"#);
+        assert_eq!(found.unwrap().unwrap().key, "e/7");
+
+        let mut observe = Observe::new("e");
+        observe.enter(&prefix());
+        assert_eq!(to_json(&observe), r#"{"name":"bi9l"}"#);
+        let mut told = KeyValue::default();
+        told.key = "n/e/7".into();
+        Observe::leave(&mut told, &prefix()).unwrap();
+        assert_eq!(told.key, "e/7");
+    }
+
+    #[test]
+    fn a_lock_goes_out_with_the_prefix_and_comes_back_without() {
+        let (sent, held) = within(Lock::new("l", 7), r#"{"key":"bi9sLzc="}"#);
+        assert_eq!(sent, r#"{"name":"bi9s","lease":"7"}"#);
+        assert_eq!(held.unwrap().key, "l/7");
+        let (sent, _) = within(Unlock::new("l/7"), "{}");
+        assert_eq!(sent, r#"{"key":"bi9sLzc="}"#);
+    }
+
+    #[test]
+    fn a_transaction_goes_out_with_the_prefix_and_comes_back_without() {
+        let inner = Txn::new().then(Range::new(KeyRange::all()));
+        let txn = Txn::new()
+            .when(Compare::exists("a"))
+            .then(Put::new("a", "").prev_kv(true))
+            .then(inner)
+            .otherwise(DeleteRange::new(KeyRange::prefix("a")));
+        let (sent, done) = within(
+            txn,
+            r#"{"succeeded":true,"responses":[{"response_put":{"prev_kv":{"key":"bi9h"}}},{"response_txn":{"responses":[{"response_range":{"kvs":[{"key":"bi9i"}]}}]}}]}"#,
+        );
+        assert_eq!(
+            sent,
+            concat!(
+                r#"{"compare":[{"result":"GREATER","key":"bi9h"}],"#,
+                r#""success":[{"request_put":{"key":"bi9h","prev_kv":true}},"#,
+                r#"{"request_txn":{"success":[{"request_range":{"key":"bi8A","range_end":"bjA="}}]}}],"#,
+                r#""failure":[{"request_delete_range":{"key":"bi9h","range_end":"bi9i"}}]}"#
+            )
+        );
+        let done = done.unwrap();
+        let [TxnOpResponse::Put(put), TxnOpResponse::Txn(inner)] = &done.responses[..] else {
+            panic!("{done:?}")
+        };
+        assert_eq!(put.prev_kv.as_ref().unwrap().key, "a");
+        assert_eq!(inner.range(0).unwrap().kvs[0].key, "b");
+    }
+
+    #[test]
+    fn of_a_leases_keys_only_those_of_the_namespace_are_told() {
+        let (_, lease) = within(
+            TimeToLive::new(7).keys(true),
+            r#"{"ID":"7","TTL":"5","grantedTTL":"9","keys":["bi9h","bS9h","bg==","bi9i"]}"#,
+        );
+        assert_eq!(lease.unwrap().unwrap().keys, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_answer_with_a_key_outside_is_not_told() {
+        let outside = r#"{"kvs":[{"key":"bi9h"},{"key":"bS9h"}]}"#;
+        assert!(within(Range::new("a"), outside).1.is_err());
+        let outside = r#"{"leader":{"name":"bi9l","key":"ZS83"}}"#;
+        assert!(within(Campaign::new("e", 7, ""), outside).1.is_err());
+        let outside = r#"{"kv":{"key":"ZS83"}}"#;
+        assert!(within(GetLeader::new("e"), outside).1.is_err());
+        assert!(within(Lock::new("l", 7), "{}").1.is_err());
+        let outside = r#"{"responses":[{"response_txn":{"responses":[{"response_delete_range":{"prev_kvs":[{"key":"bg=="}]}}]}}]}"#;
+        assert!(within(Txn::new(), outside).1.is_err());
+    }
+}
