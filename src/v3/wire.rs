@@ -163,9 +163,9 @@ macro_rules! operation {
 }
 
 /// Declares what an answer is made of: the fields' names on the wire, and where they go. Fields that are not there stay
-/// at their default, those that are not named here are passed over.
+/// at their default, those that are not named here are passed over. Where what it `needs` is empty, it is no message.
 macro_rules! decode {
-    ($message:ty { $($name:literal => $field:ident),+ $(,)? }) => {
+    ($message:ty { $($name:literal => $field:ident),+ $(,)? } $(needs $($needed:ident).+)?) => {
         impl $crate::v3::wire::Decode for $message {
             fn take<'de, A: serde::de::MapAccess<'de>>(
                 &mut self,
@@ -177,6 +177,12 @@ macro_rules! decode {
                     _ => field.skip(),
                 }
             }
+            $(
+                fn lacks(&self) -> Option<&'static str> {
+                    let is_lacking = self.$($needed).+.is_empty();
+                    is_lacking.then_some(stringify!($($needed).+))
+                }
+            )?
         }
     };
 }

@@ -63,7 +63,7 @@ wire::decode!(Event {
     "type" => kind,
     "kv" => kv,
     "prev_kv" => prev_kv,
-});
+} needs kv.key);
 
 /// A message of etcd's about one watch.
 #[derive(Debug, Default)]
@@ -110,6 +110,17 @@ mod tests {
         assert_eq!(put.prev_kv, None);
         assert_eq!(again.prev_kv.unwrap().mod_revision, 3);
         assert_eq!((&delete.key()[..], delete.kv.mod_revision), (&b"a"[..], 5));
+    }
+
+    #[test]
+    fn an_event_without_a_key_is_none() {
+        for json in [r#"{"events":[{}]}"#, r#"{"events":[{"type":"DELETE"}]}"#] {
+            let error = wire::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().starts_with("missing field `kv.key`"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

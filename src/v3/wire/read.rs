@@ -19,6 +19,11 @@ pub(crate) trait Decode: Default {
         name: &str,
         field: FieldOf<'_, A>,
     ) -> Result<(), A::Error>;
+
+    /// A field that is missing, and without which this is no message of etcd's.
+    fn lacks(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What a field can be.
@@ -77,7 +82,10 @@ impl<M: Decode> FromWire for M {
                 while let Some(FieldName(name)) = map.next_key()? {
                     message.take(&name, FieldOf(&mut map))?;
                 }
-                Ok(message)
+                match message.lacks() {
+                    Some(field) => Err(de::Error::missing_field(field)),
+                    None => Ok(message),
+                }
             }
         }
 
