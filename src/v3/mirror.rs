@@ -4,7 +4,9 @@ use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{StreamExt, stream::BoxStream};
 
-use super::{Changes, Event, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager};
+use super::{
+    Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
+};
 use crate::{Client, Result, outage::Outage};
 
 /// How long a mirror goes on trying while no endpoint answers.
@@ -121,6 +123,10 @@ impl<T: Transport> Mirror<T> {
                 Work::Watch(watch) => watch.next().await.transpose(),
             };
             match result {
+                // What is not known cannot be applied; a listing has its effect.
+                Ok(Some(changes)) if changes.events.iter().any(is_unknown) => {
+                    self.work = list(&self.keys, &self.range);
+                }
                 Ok(Some(changes)) => return Ok(self.watched(changes)),
                 Ok(None) => {}
                 Err(error) => {
@@ -206,6 +212,10 @@ impl<T> fmt::Debug for Mirror<T> {
 fn list<T: Transport>(keys: &Namespace<T>, range: &KeyRange) -> Work<T> {
     let pager = Pager::new(keys.clone(), RangeStream::new(range));
     Work::List(pager, BTreeMap::new())
+}
+
+fn is_unknown(event: &Event) -> bool {
+    event.kind == EventKind::Unknown
 }
 
 /// What has to happen to `before` for it to become `now`, in the order of keys.

@@ -111,8 +111,8 @@ pub use lease::{
 };
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
-    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, HashDb, HashKv,
-    HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
+    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeInfo, DowngradeResponse,
+    HashDb, HashKv, HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
     TransferLeadership,
 };
 pub use mirror::{Mirror, MirrorChange, MirrorUpdate};

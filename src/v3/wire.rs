@@ -187,7 +187,8 @@ macro_rules! decode {
     };
 }
 
-/// Declares an enumeration by etcd's names for its values. The first is the default, which etcd leaves out.
+/// Declares an enumeration by etcd's names for its values. The first is the default, which etcd leaves out. Where there is
+/// an `else`, that is what any other value is read as: a later etcd may have one.
 macro_rules! names {
     (
         $(#[$doc:meta])*
@@ -195,6 +196,7 @@ macro_rules! names {
             $(#[$first_doc:meta])* $first:ident = $first_name:literal,
             $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)*
         }
+        $(else { $(#[$other_doc:meta])* $other:ident })?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -204,6 +206,7 @@ macro_rules! names {
             #[default]
             $first,
             $($(#[$variant_doc])* $variant,)*
+            $($(#[$other_doc])* $other,)?
         }
 
         impl $enumeration {
@@ -215,6 +218,7 @@ macro_rules! names {
                 match self {
                     Self::$first => $first_name,
                     $(Self::$variant => $name,)*
+                    $(Self::$other => "UNKNOWN",)?
                 }
             }
         }
@@ -239,7 +243,8 @@ macro_rules! names {
 
         impl $crate::v3::wire::FromWire for $enumeration {
             fn read<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-                $crate::v3::wire::read_name(json, Self::ALL)
+                let other: &[Self] = &[$(Self::$other)?];
+                $crate::v3::wire::read_name(json, Self::ALL, other.first().copied())
             }
         }
     };

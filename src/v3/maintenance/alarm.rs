@@ -1,5 +1,5 @@
 use crate::{
-    Repeat,
+    Error, Repeat, Result,
     v3::wire::{self, Encode, Fields},
 };
 
@@ -12,6 +12,10 @@ wire::names! {
         NoSpace = "NOSPACE",
         /// The members' data differ: nothing can be read or written.
         Corrupt = "CORRUPT",
+    }
+    else {
+        /// Something that only a later etcd knows. It can be neither raised nor lifted.
+        Unknown
     }
 }
 
@@ -76,6 +80,14 @@ impl AlarmSet {
 }
 
 impl Encode for AlarmSet {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        if self.kind == AlarmKind::Unknown {
+            let reason = "an alarm that is not known can be neither raised nor lifted";
+            return Err(Error::invalid(operation, reason));
+        }
+        Ok(())
+    }
+
     fn fields(&self, to: &mut Fields<'_>) {
         to.put("action", &self.action)
             .put("memberID", &self.member)
@@ -162,5 +174,18 @@ mod tests {
             );
         }
         assert!(decoded(&AlarmList::new(), 200, "{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_alarm_that_only_a_later_etcd_knows_is_listed_and_not_touched() {
+        let json = r#"{"alarms":[{"memberID":"7","alarm":"QUORUM"},{"memberID":"8","alarm":3}]}"#;
+        let alarms = decoded(&AlarmList::new(), 200, json).unwrap();
+        assert!(alarms.iter().all(|alarm| alarm.kind == AlarmKind::Unknown));
+        for set in [
+            AlarmSet::raise(AlarmKind::Unknown),
+            AlarmSet::lift(AlarmKind::Unknown),
+        ] {
+            assert!(set.encode().is_err());
+        }
     }
 }

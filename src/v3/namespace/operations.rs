@@ -212,6 +212,8 @@ impl NamespacedStream for RangeStream {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+
     use bytes::Bytes;
 
     use super::*;
@@ -227,7 +229,10 @@ mod tests {
     }
 
     /// The body of a request that goes into the namespace, and what comes out of it of this answer.
-    fn within<O: Namespaced>(mut operation: O, json: &str) -> (String, Result<O::Output, Outside>) {
+    fn within<O: Namespaced<Output: Debug>>(
+        mut operation: O,
+        json: &str,
+    ) -> (String, Result<O::Output, Outside>) {
         operation.enter(&prefix());
         let mut output = decoded(&operation, 200, json).unwrap();
         let left = O::leave(&mut output, &prefix());
