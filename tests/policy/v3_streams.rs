@@ -245,6 +245,37 @@ fn t_6_a_mirror_lists_again_after_a_compaction_and_tells_the_difference() {
 }
 
 #[test]
+fn a_mirror_lists_again_where_something_happened_that_only_a_later_etcd_knows() {
+    let header = r#""header":{"cluster_id":"7","revision":"6"},"watch_id":"1""#;
+    let kv = format!(r#"{{"key":"{}","mod_revision":"6"}}"#, base64("aaa"));
+    let moved = format!(
+        r#"{{"result":{{{header},"created":true}}}}{{"result":{{{header},"events":[{{"type":"MOVE","kv":{kv}}}]}}}}"#
+    );
+    let store = Store::at(5).with(|state| {
+        keys(state, &[("aaa", 5)]);
+        state.links = [Link {
+            answer: Some((200, moved)),
+            then: Some(|state| {
+                state.revision = 6;
+                keys(state, &[("bbb", 6)]);
+            }),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = client(store);
+    let mut mirror = client.v3().mirror(KeyRange::all());
+    let clock = &client.transport().clock;
+    clock.run(mirror.next()).unwrap();
+    let update = clock.run(mirror.next()).unwrap();
+    assert!(update.is_listing);
+    assert!(
+        matches!(&update.changes[..], [MirrorChange::Removed(a), MirrorChange::Added(b)] if a.key == "aaa" && b.key == "bbb"),
+        "{update:?}"
+    );
+}
+
+#[test]
 fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
     // This server answers with whatever comes after the key that it is asked for.
     let store = Store::at(7).with(|state| {

@@ -215,6 +215,15 @@ mod tests {
     }
 
     #[test]
+    fn answers_that_say_nothing_else_have_their_header() {
+        let json =
+            r#"{"header":{"cluster_id":"5", "member_id":"7", "revision":"9", "raft_term":"2"}}"#;
+        let on = decoded(&AuthEnable::new(), 200, json).unwrap();
+        let off = decoded(&AuthDisable::new(), 200, json).unwrap();
+        assert_eq!((on.revision, on.cluster_id, on), (9, 5, off));
+    }
+
+    #[test]
     fn what_a_version_lacks_is_unsupported() {
         for (status, body) in [
             (404, "Not Found\n"),
