@@ -130,11 +130,12 @@ macro_rules! bare_operation {
 
         impl $name {
             /// The operation with these arguments.
-            #[allow(clippy::new_without_default)] // Those without arguments are made as the others are.
             pub fn new($($field: impl Into<String>)?) -> Self {
                 Self { $($field: $field.into(),)? }
             }
         }
+
+        bare_operation!(@default $name $($field)?);
 
         impl Sealed for $name {}
 
@@ -154,6 +155,15 @@ macro_rules! bare_operation {
             }
         }
     };
+    (@default $name:ident) => {
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    };
+    // There is no default name.
+    (@default $name:ident $field:ident) => {};
 }
 
 bare_operation! {
