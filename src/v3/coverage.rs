@@ -1,11 +1,11 @@
 //! Keeps the table in this module's documentation true.
 
+mod short_forms;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::Operation;
-
-mod short_forms;
 
 /// Every path of the gateway in etcd 3.5 and later, and whether its answers keep coming. From the gateway's own description,
 /// `rpc.swagger.json`, `v3lock.swagger.json` and `v3election.swagger.json`.

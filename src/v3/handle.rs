@@ -1,11 +1,11 @@
+mod keys;
+mod operators;
+
 use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
 use super::{Changes, KeyRange, Mirror, Namespace, Watch, WatchSet, WatchSetItem, namespace::Keys};
 use crate::{Client, Result};
-
-mod keys;
-mod operators;
 
 /// The v3 API of a [`Client`]: a short form of every operation, by family.
 ///

@@ -1,3 +1,5 @@
+mod operations;
+
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -6,8 +8,6 @@ use futures::{StreamExt, future, stream::BoxStream};
 
 use super::{KeyRange, KeyValue, range::after_prefix};
 use crate::{Client, Error, Operation, Outcome, Result, StreamOperation, error::UnexpectedAnswer};
-
-mod operations;
 
 /// The keys with one prefix, as if there were no others: of [`V3::namespace`](super::V3::namespace).
 ///

@@ -53,7 +53,7 @@ where
         let read = decode(status, &form);
         match (&as_given, read) {
             (Ok(output), Ok(read)) => {
-                assert_eq!(format!("{read:?}"), format!("{output:?}"), "{form}")
+                assert_eq!(format!("{read:?}"), format!("{output:?}"), "{form}");
             }
             (Err(error), Err(read)) => {
                 let seen = (read.etcd_kind(), read.outcome());

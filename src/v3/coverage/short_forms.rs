@@ -52,18 +52,18 @@ fn short_forms() -> Vec<ShortForm> {
         ("kv().count", |v3| ask(v3.kv().count("k"))),
         ("kv().range", |v3| ask(v3.kv().range("k"))),
         ("kv().range_stream", |v3| {
-            ask(v3.kv().range_stream("k").next())
+            ask(v3.kv().range_stream("k").next());
         }),
         ("kv().put", |v3| ask(v3.kv().put("k", ""))),
         ("kv().delete", |v3| ask(v3.kv().delete("k"))),
         ("kv().txn", |v3| ask(v3.kv().txn(Txn::new()))),
         ("kv().exactly_once", |v3| {
-            ask(v3.kv().exactly_once("k", Txn::new()))
+            ask(v3.kv().exactly_once("k", Txn::new()));
         }),
         ("kv().compact", |v3| ask(v3.kv().compact(1))),
         ("watch", |v3| ask(v3.watch("k").next())),
         ("watch_set", |v3| {
-            ask(v3.watch_set([Watch::new("k")]).next())
+            ask(v3.watch_set([Watch::new("k")]).next());
         }),
         ("mirror", |v3| {
             ask(async {
@@ -76,13 +76,13 @@ fn short_forms() -> Vec<ShortForm> {
         ("lease().grant", |v3| ask(v3.lease().grant(SECOND))),
         ("lease().revoke", |v3| ask(v3.lease().revoke(1))),
         ("lease().keep_alive_once", |v3| {
-            ask(v3.lease().keep_alive_once(1))
+            ask(v3.lease().keep_alive_once(1));
         }),
         ("lease().keep_all_alive_once", |v3| {
-            ask(v3.lease().keep_all_alive_once([LeaseId::from(1)]))
+            ask(v3.lease().keep_all_alive_once([LeaseId::from(1)]));
         }),
         ("lease().keep_alive", |v3| {
-            ask(v3.lease().keep_alive(1).next())
+            ask(v3.lease().keep_alive(1).next());
         }),
         ("lease().keeper", |v3| {
             let (keeper, _run) = v3.lease().keeper();
@@ -93,86 +93,86 @@ fn short_forms() -> Vec<ShortForm> {
         ("lock().lock", |v3| ask(v3.lock().lock("l", 1))),
         ("lock().unlock", |v3| ask(v3.lock().unlock("l/1"))),
         ("election().campaign", |v3| {
-            ask(v3.election().campaign("e", 1, ""))
+            ask(v3.election().campaign("e", 1, ""));
         }),
         ("election().proclaim", |v3| {
-            ask(v3.election().proclaim(leader(), ""))
+            ask(v3.election().proclaim(leader(), ""));
         }),
         ("election().leader", |v3| ask(v3.election().leader("e"))),
         ("election().observe", |v3| {
-            ask(v3.election().observe("e").next())
+            ask(v3.election().observe("e").next());
         }),
         ("election().resign", |v3| {
-            ask(v3.election().resign(leader()))
+            ask(v3.election().resign(leader()));
         }),
         ("cluster().add_member", |v3| {
-            ask(v3.cluster().add_member([URL]))
+            ask(v3.cluster().add_member([URL]));
         }),
         ("cluster().add_learner", |v3| {
-            ask(v3.cluster().add_learner([URL]))
+            ask(v3.cluster().add_learner([URL]));
         }),
         ("cluster().remove_member", |v3| {
-            ask(v3.cluster().remove_member(1))
+            ask(v3.cluster().remove_member(1));
         }),
         ("cluster().update_member", |v3| {
-            ask(v3.cluster().update_member(1, [URL]))
+            ask(v3.cluster().update_member(1, [URL]));
         }),
         ("cluster().members", |v3| ask(v3.cluster().members())),
         ("cluster().promote_member", |v3| {
-            ask(v3.cluster().promote_member(1))
+            ask(v3.cluster().promote_member(1));
         }),
         ("maintenance().alarms", |v3| ask(v3.maintenance().alarms())),
         ("maintenance().raise_alarm", |v3| {
-            ask(v3.maintenance().raise_alarm(AlarmKind::NoSpace))
+            ask(v3.maintenance().raise_alarm(AlarmKind::NoSpace));
         }),
         ("maintenance().lift_alarm", |v3| {
-            ask(v3.maintenance().lift_alarm(AlarmKind::NoSpace))
+            ask(v3.maintenance().lift_alarm(AlarmKind::NoSpace));
         }),
         ("maintenance().status", |v3| ask(v3.maintenance().status())),
         ("maintenance().defragment", |v3| {
-            ask(v3.maintenance().defragment())
+            ask(v3.maintenance().defragment());
         }),
         ("maintenance().hash", |v3| ask(v3.maintenance().hash())),
         ("maintenance().hash_kv", |v3| {
-            ask(v3.maintenance().hash_kv())
+            ask(v3.maintenance().hash_kv());
         }),
         ("maintenance().snapshot", |v3| {
-            ask(v3.maintenance().snapshot().next())
+            ask(v3.maintenance().snapshot().next());
         }),
         ("maintenance().transfer_leadership", |v3| {
-            ask(v3.maintenance().transfer_leadership(1))
+            ask(v3.maintenance().transfer_leadership(1));
         }),
         ("maintenance().downgrade", |v3| {
-            ask(v3.maintenance().downgrade(Downgrade::cancel()))
+            ask(v3.maintenance().downgrade(Downgrade::cancel()));
         }),
         ("auth().enable", |v3| ask(v3.auth().enable())),
         ("auth().disable", |v3| ask(v3.auth().disable())),
         ("auth().status", |v3| ask(v3.auth().status())),
         ("auth().authenticate", |v3| {
-            ask(v3.auth().authenticate("u", "p"))
+            ask(v3.auth().authenticate("u", "p"));
         }),
         ("auth().user_add", |v3| ask(v3.auth().user_add("u", "p"))),
         ("auth().user_get", |v3| ask(v3.auth().user_get("u"))),
         ("auth().user_list", |v3| ask(v3.auth().user_list())),
         ("auth().user_delete", |v3| ask(v3.auth().user_delete("u"))),
         ("auth().user_change_password", |v3| {
-            ask(v3.auth().user_change_password("u", "p"))
+            ask(v3.auth().user_change_password("u", "p"));
         }),
         ("auth().user_grant_role", |v3| {
-            ask(v3.auth().user_grant_role("u", "r"))
+            ask(v3.auth().user_grant_role("u", "r"));
         }),
         ("auth().user_revoke_role", |v3| {
-            ask(v3.auth().user_revoke_role("u", "r"))
+            ask(v3.auth().user_revoke_role("u", "r"));
         }),
         ("auth().role_add", |v3| ask(v3.auth().role_add("r"))),
         ("auth().role_get", |v3| ask(v3.auth().role_get("r"))),
         ("auth().role_list", |v3| ask(v3.auth().role_list())),
         ("auth().role_delete", |v3| ask(v3.auth().role_delete("r"))),
         ("auth().role_grant_permission", |v3| {
-            ask(v3.auth().role_grant_permission("r", Permission::read("k")))
+            ask(v3.auth().role_grant_permission("r", Permission::read("k")));
         }),
         ("auth().role_revoke_permission", |v3| {
-            ask(v3.auth().role_revoke_permission("r", "k"))
+            ask(v3.auth().role_revoke_permission("r", "k"));
         }),
     ]
 }

@@ -277,8 +277,10 @@ mod tests {
         let mut observe = Observe::new("e");
         observe.enter(&prefix());
         assert_eq!(to_json(&observe), r#"{"name":"bi9l"}"#);
-        let mut told = KeyValue::default();
-        told.key = "n/e/7".into();
+        let mut told = KeyValue {
+            key: "n/e/7".into(),
+            ..KeyValue::default()
+        };
         Observe::leave(&mut told, &prefix()).unwrap();
         assert_eq!(told.key, "e/7");
     }
