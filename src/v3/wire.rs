@@ -162,6 +162,45 @@ macro_rules! operation {
     };
 }
 
+/// Declares a request that says nothing.
+macro_rules! empty {
+    ($($(#[$doc:meta])* $request:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[must_use = "an operation does nothing before `Client::send`"]
+        pub struct $request(());
+
+        impl $request {
+            /// The operation.
+            pub fn new() -> Self {
+                Self(())
+            }
+        }
+
+        impl $crate::v3::wire::Encode for $request {
+            fn fields(&self, _: &mut $crate::v3::wire::Fields<'_>) {}
+        }
+    )+};
+}
+
+/// Declares an answer that is a list, and the name of the one field that has it.
+macro_rules! list {
+    ($message:ident { $name:literal => $elements:ty }) => {
+        #[derive(Default)]
+        pub(super) struct $message {
+            list: $elements,
+        }
+
+        $crate::v3::wire::decode!($message { $name => list });
+
+        impl From<$message> for $elements {
+            fn from(answer: $message) -> Self {
+                answer.list
+            }
+        }
+    };
+}
+
 /// Declares what an answer is made of: the fields' names on the wire, and where they go. Fields that are not there stay
 /// at their default, those that are not named here are passed over. Where what it `needs` is empty, it is no message.
 macro_rules! decode {
@@ -250,4 +289,4 @@ macro_rules! names {
     };
 }
 
-pub(crate) use {decode, names, operation};
+pub(crate) use {decode, empty, list, names, operation};

@@ -27,20 +27,9 @@ wire::names! {
     }
 }
 
-/// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct AlarmList(());
-
-impl AlarmList {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for AlarmList {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
+    AlarmList;
 }
 
 /// Raises or lifts an alarm: `POST /v3/maintenance/alarm`. Answers the alarms that were raised or lifted.
@@ -123,18 +112,7 @@ wire::decode!(RaisedAlarm {
     "alarm" => kind,
 });
 
-#[derive(Default)]
-struct Alarms {
-    alarms: Vec<RaisedAlarm>,
-}
-
-wire::decode!(Alarms { "alarms" => alarms });
-
-impl From<Alarms> for Vec<RaisedAlarm> {
-    fn from(answer: Alarms) -> Self {
-        answer.alarms
-    }
-}
+wire::list!(Alarms { "alarms" => Vec<RaisedAlarm> });
 
 #[cfg(test)]
 mod tests {

@@ -6,21 +6,10 @@ use crate::{
     },
 };
 
-/// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
-/// differ while they are written to: [`HashKv`] says at which revision.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct HashDb(());
-
-impl HashDb {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for HashDb {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
+    /// differ while they are written to: [`HashKv`] says at which revision.
+    HashDb;
 }
 
 wire::operation!(

@@ -1,25 +1,11 @@
 use crate::{
     Repeat,
-    v3::{
-        Header,
-        wire::{self, Encode, Fields},
-    },
+    v3::{Header, wire},
 };
 
-/// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct Status(());
-
-impl Status {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for Status {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
+    Status;
 }
 
 wire::operation!(
