@@ -21,4 +21,5 @@ mod v3_lease;
 mod v3_store;
 mod v3_streams;
 mod v3_watch;
+mod v3_watch_outages;
 mod watch;

@@ -3,27 +3,14 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Error, Outcome, Result, StreamOperation,
+    Client, Error, Outcome,
     v3::{KeyRange, Mirror, MirrorChange, Observe, Range, RangeStream, Snapshot, Watch},
 };
 use futures::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::v3_store::{Link, State, Store, base64};
-
-fn client(store: Store) -> Client<Store> {
-    Client::new(store, ["http://a", "http://b"]).unwrap()
-}
-
-fn items<O: StreamOperation>(
-    client: &Client<Store>,
-    operation: O,
-    count: usize,
-) -> Vec<Result<O::Item>> {
-    let items = client.open(operation).take(count).collect::<Vec<_>>();
-    client.transport().clock.run(items)
-}
+use crate::v3_store::{Link, State, Store, base64, clients as client, items};
 
 fn leader(key: &str, revision: i64) -> Value {
     json!({"kv": {"key": base64(key), "mod_revision": revision.to_string()}})
