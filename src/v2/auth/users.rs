@@ -62,7 +62,7 @@ struct Users {
     users: Vec<UserDetails>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct UserBody<'a> {
     user: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,8 +137,7 @@ impl Operation for CreateUser {
                 user: &self.name,
                 password: Some(&self.password),
                 roles: &self.roles,
-                grant: &[],
-                revoke: &[],
+                ..UserBody::default()
             },
         )
     }
@@ -187,9 +186,7 @@ impl Operation for ChangePassword {
             &UserBody {
                 user: &self.name,
                 password: Some(&self.password),
-                roles: &[],
-                grant: &[],
-                revoke: &[],
+                ..UserBody::default()
             },
         )
     }
@@ -231,10 +228,7 @@ macro_rules! user_roles_operation {
             fn encode(&self) -> Result<Call> {
                 let mut body = UserBody {
                     user: &self.name,
-                    password: None,
-                    roles: &[],
-                    grant: &[],
-                    revoke: &[],
+                    ..UserBody::default()
                 };
                 body.$field = &self.roles;
                 put_user(Self::NAME, &body)
