@@ -22,7 +22,7 @@ use crate::{
 /// operation takes `&self`; thousands of tasks may use one client at once.
 ///
 /// Operations are values ([`v2::Set`](crate::v2::Set) and its kin), carried out by [`send`](Self::send) or, where answers
-/// keep coming, by [`open`](Self::open). [`v2()`](Self::v2) has a short form for each.
+/// keep coming, by [`open`](Self::open). [`v2()`](Self::v2) and [`v3()`](Self::v3) have a short form for each.
 ///
 /// Dropping the future of an operation cancels it. A write that was under way then may or may not be carried out; the
 /// client itself is as good as before.
@@ -66,7 +66,7 @@ impl<T: Transport> Client<T> {
         V2::new(self)
     }
 
-    /// The v3 API: keys and values, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and later have it.
+    /// The v3 API: keys and values, watches, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and later have it.
     pub fn v3(&self) -> V3<'_, T> {
         V3::new(self)
     }

@@ -42,7 +42,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct Observe {
-    name: Bytes,
+    pub(super) name: Bytes,
     outage: Duration,
     silence: Duration,
 }

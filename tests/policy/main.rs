@@ -24,4 +24,5 @@ mod v3_store;
 mod v3_streams;
 mod v3_tokens;
 mod v3_watch;
+mod v3_watch_outages;
 mod watch;

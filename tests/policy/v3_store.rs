@@ -8,11 +8,15 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use etcd_http::transport::{
-    Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
-    bytes::Bytes,
-    http_body::{self, Frame},
+use etcd_http::{
+    Client, Error, StreamOperation,
+    transport::{
+        Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+        bytes::Bytes,
+        http_body::{self, Frame},
+    },
 };
+use futures::StreamExt;
 use serde_json::{Deserializer, Value, json};
 
 use crate::clock::Clock;
@@ -175,6 +179,26 @@ impl State {
 fn event(key: &str, revision: i64) -> Value {
     let revision = revision.to_string();
     json!({"kv": {"key": base64(key), "create_revision": revision, "mod_revision": revision, "version": "1", "value": "fX17Ig=="}})
+}
+
+/// A client of it, by one endpoint.
+pub(crate) fn client(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a"]).unwrap()
+}
+
+/// By two.
+pub(crate) fn clients(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a", "http://b"]).unwrap()
+}
+
+/// The first `count` items of a stream.
+pub(crate) fn items<O: StreamOperation>(
+    client: &Client<Store>,
+    operation: O,
+    count: usize,
+) -> Vec<Result<O::Item, Error>> {
+    let items = client.open(operation).take(count).collect::<Vec<_>>();
+    client.transport().clock.run(items)
 }
 
 pub(crate) fn base64(text: &str) -> String {

@@ -3,27 +3,14 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Result, StreamOperation,
-    v3::{KeyRange, Mirror, MirrorChange, Observe, RangeStream, Snapshot, Watch},
+    Client, Error, Outcome,
+    v3::{KeyRange, Mirror, MirrorChange, Observe, Range, RangeStream, Snapshot, Watch},
 };
 use futures::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::v3_store::{Link, State, Store, base64};
-
-fn client(store: Store) -> Client<Store> {
-    Client::new(store, ["http://a", "http://b"]).unwrap()
-}
-
-fn items<O: StreamOperation>(
-    client: &Client<Store>,
-    operation: O,
-    count: usize,
-) -> Vec<Result<O::Item>> {
-    let items = client.open(operation).take(count).collect::<Vec<_>>();
-    client.transport().clock.run(items)
-}
+use crate::v3_store::{Link, State, Store, base64, clients as client, items};
 
 fn leader(key: &str, revision: i64) -> Value {
     json!({"kv": {"key": base64(key), "mod_revision": revision.to_string()}})
@@ -242,6 +229,77 @@ fn t_6_a_mirror_lists_again_after_a_compaction_and_tells_the_difference() {
         .collect();
     assert_eq!(kinds, ["-bbb", "~ccc", "+ddd"]);
     assert_eq!((mirror.revision(), mirror.len()), (12, 3));
+}
+
+#[test]
+fn a_mirror_lists_again_where_something_happened_that_only_a_later_etcd_knows() {
+    let header = r#""header":{"cluster_id":"7","revision":"6"},"watch_id":"1""#;
+    let kv = format!(r#"{{"key":"{}","mod_revision":"6"}}"#, base64("aaa"));
+    let moved = format!(
+        r#"{{"result":{{{header},"created":true}}}}{{"result":{{{header},"events":[{{"type":"MOVE","kv":{kv}}}]}}}}"#
+    );
+    let store = Store::at(5).with(|state| {
+        keys(state, &[("aaa", 5)]);
+        state.links = [Link {
+            answer: Some((200, moved)),
+            then: Some(|state| {
+                state.revision = 6;
+                keys(state, &[("bbb", 6)]);
+            }),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = client(store);
+    let mut mirror = client.v3().mirror(KeyRange::all());
+    let clock = &client.transport().clock;
+    clock.run(mirror.next()).unwrap();
+    let update = clock.run(mirror.next()).unwrap();
+    assert!(update.is_listing);
+    assert!(
+        matches!(&update.changes[..], [MirrorChange::Removed(a), MirrorChange::Added(b)] if a.key == "aaa" && b.key == "bbb"),
+        "{update:?}"
+    );
+}
+
+#[test]
+fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
+    // This server answers with whatever comes after the key that it is asked for.
+    let store = Store::at(7).with(|state| {
+        keys(state, &[("n/a", 5), ("n/b", 6), ("o", 7)]);
+        for name in ["n/a", "n/b", "o", "n/c"] {
+            state.write([name.to_owned()]);
+        }
+        state.messages = vec![leader("n/e/1", 5), leader("o/e/1", 6), leader("n/e/1", 7)];
+    });
+    let client = client(store);
+    let inside = client.v3().namespace("n/");
+    let clock = &client.transport().clock;
+    let is_outside = |error: &Error| matches!(error, Error::Unexpected(_));
+
+    let all = Range::new(KeyRange::all()).limit(3);
+    let error = clock.run(inside.send(all)).unwrap_err();
+    assert!(is_outside(&error), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    let error = clock.run(inside.mirror(KeyRange::all()).next());
+    assert!(is_outside(&error.unwrap_err()));
+
+    // A stream ends where it would have told of one.
+    let watch = Watch::new(KeyRange::all()).from_revision(8);
+    let changes: Vec<_> = clock.run(inside.open(watch).collect());
+    let [Ok(a), Ok(b), Err(error)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(
+        (&a.events[0].key()[..], &b.events[0].key()[..]),
+        (&b"a"[..], &b"b"[..])
+    );
+    assert!(is_outside(error));
+    let leaders: Vec<_> = clock.run(inside.election().observe("e").collect());
+    assert!(
+        matches!(&leaders[..], [Ok(told), Err(error)] if told.key == "e/1" && is_outside(error)),
+        "{leaders:?}"
+    );
 }
 
 #[test]

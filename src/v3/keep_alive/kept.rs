@@ -13,7 +13,7 @@ use futures::{
 
 use crate::{
     Client, Error, Result,
-    v3::{LeaseId, Revoke},
+    v3::{LeaseId, Revoke, lease::MAX_TTL},
 };
 
 /// A lease that a [`LeaseKeeper`](super::LeaseKeeper) keeps alive.
@@ -186,6 +186,9 @@ struct State {
     alive: Option<oneshot::Sender<()>>,
 }
 
+/// etcd grants no more, and no clock overflows.
+const LONGEST: Duration = Duration::from_secs(MAX_TTL);
+
 impl Lease {
     /// Granted or renewed by a request that was sent at `sent`.
     pub(super) fn new(id: LeaseId, ttl: Duration, sent: Instant) -> Self {
@@ -193,7 +196,7 @@ impl Lease {
         Self {
             id,
             state: Mutex::new(State {
-                ttl,
+                ttl: ttl.min(LONGEST),
                 sent,
                 loss: None,
                 last_error: None,
@@ -241,7 +244,7 @@ impl Lease {
         let mut state = self.state();
         if state.check(now).is_none() {
             state.sent = sent;
-            state.ttl = ttl;
+            state.ttl = ttl.min(LONGEST);
             state.last_error = None;
         }
     }
@@ -309,6 +312,16 @@ mod tests {
         assert!(lease.loss(start + TTL).unwrap().is_deadline());
         assert!(lease.lost.peek().is_none(), "nobody has polled it yet");
         assert!(lease.lost.clone().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_time_to_live_that_no_clock_can_hold_is_borne() {
+        let start = Instant::now();
+        let forever = Duration::from_secs(i64::MAX.unsigned_abs());
+        let lease = Lease::new(LeaseId::from(1), forever, start);
+        assert!(lease.is_alive(start) && lease.due() > start);
+        lease.renewed(start, Duration::MAX, start);
+        assert_eq!(lease.remaining(start), LONGEST);
     }
 
     #[test]

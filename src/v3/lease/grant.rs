@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What etcd allows, in seconds.
-const MAX_TTL: u64 = 9_000_000_000;
+pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 
 /// Makes a lease: `POST /v3/lease/grant`. Keys put with it go when its time is over, unless it is kept alive.
 ///
