@@ -1,14 +1,11 @@
 //! The contract of `etcd-transport`, kept over isahc, with no tokio in sight, and with the limits that isahc has.
 
-use std::time::Duration;
-
 use etcd_transport_conformance::Limits;
 use etcd_transport_isahc::IsahcTransport;
 
 /// The README of the crate says why.
 const LIMITS: Limits = Limits::strict()
     .head_with_first_byte()
-    .frees_dropped_within(Duration::from_secs(10))
     .fresh_connections_for_writes_without_body()
     .resends_reads()
     .refuses_odd_headers()
