@@ -14,7 +14,7 @@ use std::{
 use etcd_transport::http::{Method, Request};
 use isahc::{AsyncBody, HttpClient, HttpClientBuilder, error::Error};
 
-/// So many exchanges have a client for themselves at once, at most: each takes a thread, and about five files.
+/// So many exchanges have a client for themselves at once, at most: each takes a thread, and eight files with its connection.
 const MOST: usize = 64;
 
 /// So many of these clients are kept for the next exchange, with their connections.
