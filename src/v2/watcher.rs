@@ -83,8 +83,10 @@ enum Heard {
     Answer(Answer),
     /// Nothing, for so long that it means something: the newer poll was registered at this index, or later.
     Silence(Probe),
-    /// Nothing, and it means nothing.
-    Nothing,
+    /// Nothing, and nobody knows what the store's index was before.
+    Undated,
+    /// Nothing, but the server is slow.
+    Slow,
 }
 
 impl<T: Transport> Watcher<T> {
@@ -137,7 +139,8 @@ impl<T: Transport> Watcher<T> {
                     }
                 }
                 Ok(Heard::Silence(since)) => self.quiet_since(since, polls)?,
-                Ok(Heard::Nothing) => self.pace.give_more(),
+                Ok(Heard::Undated) => self.older = Some(polls.newer),
+                Ok(Heard::Slow) => self.pace.give_more(),
                 Err(error) => self.survive(error).await?,
             }
         }
@@ -193,13 +196,18 @@ impl<T: Transport> Watcher<T> {
         match (since, probe) {
             (Some(since), _) => {
                 self.has_heads = true;
+                self.pace.observe(since.index, since.at);
                 self.recovered(&since.place);
                 Ok(Heard::Silence(since))
             }
             (None, Some(before)) if !self.has_heads => self.make_sure(polls, before).await,
             (None, _) => {
                 self.needs_probe = true;
-                Ok(Heard::Nothing)
+                Ok(if self.has_heads {
+                    Heard::Slow
+                } else {
+                    Heard::Undated
+                })
             }
         }
     }
@@ -214,9 +222,13 @@ impl<T: Transport> Watcher<T> {
             Either::Right((probed, _)) => probed?,
         };
         self.needs_probe = false;
+        self.pace.observe(before.index, before.at);
+        if !self.is_outrun(self.probe.as_ref()) {
+            polls.older = None;
+        }
         let needed = self.far_slower();
         if needed > pace::LONGEST {
-            return Ok(Heard::Nothing);
+            return Ok(Heard::Slow);
         }
         let missing = needed.saturating_sub(polls.newer.age());
         if !missing.is_zero() {
@@ -236,7 +248,6 @@ impl<T: Transport> Watcher<T> {
     fn quiet_since(&mut self, since: Probe, polls: Polls<T>) -> Result<()> {
         let next = polls.newer.from;
         let index = since.index;
-        self.pace.observe(index, since.at);
         if after(index) >= next {
             self.behind = 0;
             let before = self.quiet.replace(index);
