@@ -16,6 +16,8 @@ pub(super) struct Pace {
     age: Duration,
     /// The store's index, and when it was so.
     last: Option<(u64, Instant)>,
+    /// The store moves too fast for polls one after the other.
+    is_outrun: bool,
 }
 
 impl Pace {
@@ -23,6 +25,7 @@ impl Pace {
         Self {
             age: SHORTEST,
             last: None,
+            is_outrun: false,
         }
     }
 
@@ -41,10 +44,21 @@ impl Pace {
         self.last = Some((index, then));
     }
 
-    /// Whether the store, at this index now, moves too fast for polls one after the other.
-    pub(super) fn is_outrun(&self, index: u64, now: Instant) -> bool {
-        self.longest(index, now)
-            .is_some_and(|longest| longest < SHORTEST)
+    /// Finds out whether the store, at this index now, moves too fast for polls one after the other. Once it does, it does so
+    /// until it is half as fast.
+    pub(super) fn gauge(&mut self, index: u64, now: Instant) {
+        let least = if self.is_outrun {
+            SHORTEST * 2
+        } else {
+            SHORTEST
+        };
+        let longest = self.longest(index, now);
+        self.is_outrun = longest.is_some_and(|longest| longest < least);
+    }
+
+    /// What was found out last.
+    pub(super) fn is_outrun(&self) -> bool {
+        self.is_outrun
     }
 
     /// In what time so many events pass as may pass between two polls; `None` where none has passed, or once is no measure.
@@ -108,15 +122,24 @@ mod tests {
     }
 
     #[test]
-    fn a_store_outruns_polls_of_a_second_with_more_than_300_events() {
+    fn more_than_300_events_a_second_outrun_polls_until_they_are_fewer_than_150() {
         let mut pace = Pace::new();
         let now = Instant::now();
-        let later = now + SHORTEST;
-        assert!(!pace.is_outrun(1000, later), "once is no measure");
+        let mut outruns = |index| {
+            pace.gauge(index, now + SHORTEST);
+            pace.is_outrun()
+        };
+        assert!(!outruns(9999), "once is no measure");
         pace.observe(1000, now);
-        assert!(!pace.is_outrun(1000 + EVENTS, later));
-        assert!(pace.is_outrun(1001 + EVENTS, later));
-        assert!(!pace.is_outrun(1001 + EVENTS, later + SHORTEST));
-        assert!(!pace.is_outrun(900, later), "another member, behind");
+        let mut outruns = |events: u64| {
+            pace.gauge(1000 + events, now + SHORTEST);
+            pace.is_outrun()
+        };
+        assert!(!outruns(EVENTS));
+        assert!(outruns(EVENTS + 1));
+        assert!(outruns(EVENTS / 2 + 1), "still");
+        assert!(!outruns(EVENTS / 2));
+        assert!(!outruns(EVENTS / 2 + 1));
+        assert!(!outruns(0));
     }
 }

@@ -188,7 +188,10 @@ impl<T: Transport> Watcher<T> {
                 place: polls.newer.place().clone(),
                 at: clock.now(),
             });
-            if !self.is_outrun(since.as_ref()) {
+            if let Some(since) = &since {
+                self.pace.gauge(since.index, since.at);
+            }
+            if !self.pace.is_outrun() {
                 polls.older = None;
             }
         }
@@ -223,7 +226,10 @@ impl<T: Transport> Watcher<T> {
         };
         self.needs_probe = false;
         self.pace.observe(before.index, before.at);
-        if !self.is_outrun(self.probe.as_ref()) {
+        if let Some(now) = &self.probe {
+            self.pace.gauge(now.index, now.at);
+        }
+        if !self.pace.is_outrun() {
             polls.older = None;
         }
         let needed = self.far_slower();
@@ -262,7 +268,7 @@ impl<T: Transport> Watcher<T> {
                 self.next = Some(next.max(after(before.min(index))));
             }
             // With heads, the next one will tell whether it is needed.
-            if self.has_heads || self.is_outrun(self.probe.as_ref()) {
+            if self.has_heads || self.pace.is_outrun() {
                 self.older = Some(polls.newer);
             }
             return Ok(());
@@ -398,10 +404,6 @@ impl<T: Transport> Watcher<T> {
     /// How long a poll has to last, at least, to be far slower than the last two probes were.
     fn far_slower(&self) -> Duration {
         self.latencies.0.max(self.latencies.1) * FAR_SLOWER
-    }
-
-    fn is_outrun(&self, now: Option<&Probe>) -> bool {
-        now.is_some_and(|now| self.pace.is_outrun(now.index, now.at))
     }
 
     /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise.

@@ -175,7 +175,6 @@ async fn watchers<T: Transport>(etcd: &Etcd<T>) -> u64 {
     etcd.v2().stats_store().await.unwrap().watchers
 }
 
-/// At once, or when the transport notices: see `etcd_transport::IdleLimit`.
 async fn a_watch_that_is_dropped_leaves_the_server<T: Transport>(etcd: Etcd<T>) {
     let mut streams: Vec<_> = (0..5).map(|_| etcd.v2().watch_tree("/d")).collect();
     while watchers(&etcd).await < 5 {
@@ -185,8 +184,11 @@ async fn a_watch_that_is_dropped_leaves_the_server<T: Transport>(etcd: Etcd<T>) 
     let wait = etcd.v2().wait("/e");
     assert!(wait.now_or_never().is_none());
     drop(streams);
+    let dropped = etcd.transport().now();
     while watchers(&etcd).await > 0 {
         etcd.sleep(20).await;
+        let elapsed = etcd.transport().now() - dropped;
+        assert!(elapsed < Duration::from_secs(2), "it is still there");
     }
 }
 
