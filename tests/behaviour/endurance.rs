@@ -1,6 +1,10 @@
 //! What a watch survives: the loss of history, a busy store, restarts, broken answers, a slow server.
 
-use std::{io::Write, thread, time::Duration};
+use std::{
+    io::{self, Write},
+    thread,
+    time::Duration,
+};
 
 use etcd_http::{
     Error, Result,
@@ -314,21 +318,35 @@ async fn a_watch_survives_answers_that_are_cut<T: Transport>(etcd: Etcd<T>) {
     );
 }
 
-#[cfg(feature = "server")]
 /// A poll that the server has not come round to yet says nothing of what happened before it.
+#[cfg(feature = "server")]
 async fn a_server_slower_than_a_poll_loses_no_event<T: Transport>(etcd: Etcd<T>) {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Index: 7\r\n\
-                Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let server = Scripted::start(move |n, stream| {
-        thread::sleep(Duration::from_millis(1200));
-        // The first poll, a probe, and the second poll.
-        stream.write_all(&if n == 1 { head.into() } else { event(5) })
+    let index = |index: usize| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Index: {index}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+    };
+    let server = Scripted::start(move |n, stream| match n {
+        // The first poll is never heard of again.
+        0 => io::copy(stream, &mut io::sink()).map(drop),
+        // The second.
+        2 => {
+            thread::sleep(Duration::from_millis(3000));
+            stream.write_all(&event(5))
+        }
+        // A probe, of a store that hurries.
+        _ => {
+            thread::sleep(Duration::from_millis(1200));
+            stream.write_all(index(1000 * n).as_bytes())
+        }
     });
     let client = etcd.client_of(server.url());
     let mut events = client.open(Watch::new("/a").from_index(5));
     assert_eq!(take(&mut events, 1).await[0].index(), 5);
-    let asked = server.asked();
-    assert_eq!(asked[..3], [poll(5), "HEAD /v2/keys/a".to_owned(), poll(5)]);
+    let probe = || "HEAD /v2/keys/a".to_owned();
+    // The second probe came back before the event did, and the watch has not moved on.
+    assert_eq!(server.asked(), [poll(5), probe(), poll(5), probe()]);
 }
 
 async fn an_outage_beyond_the_limit_ends_a_watch<T: Transport>(etcd: Etcd<T>) {
