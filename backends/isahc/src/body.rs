@@ -1,5 +1,5 @@
 use std::{
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -48,7 +48,7 @@ pub(crate) fn incoming(
     client: Lent,
 ) -> Response {
     let trailer = response.trailer().clone();
-    let body = std::mem::take(response.body_mut());
+    let body = mem::take(response.body_mut());
     let maybe_cut = may_be_cut(&response, method);
     let remaining = match response.status() {
         // Its length is that of the body it does not have.
@@ -65,7 +65,7 @@ pub(crate) fn incoming(
     }));
     *answer.status_mut() = response.status();
     *answer.version_mut() = response.version();
-    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    *answer.headers_mut() = mem::take(response.headers_mut());
     answer
 }
 
@@ -122,16 +122,25 @@ struct Incoming {
     /// `None` once the body has ended, or broken off.
     trailer: Option<Trailer>,
     buffer: BytesMut,
-    /// The client at work on it, until it has ended. After `body`, which holds on to it, too: this is to be the last.
+    /// The client at work on it, until it has ended.
     client: Option<Lent>,
 }
 
 impl Incoming {
     fn ended(&mut self) {
         self.trailer = None;
+        // It holds on to the client.
         self.body = AsyncBody::empty();
         if let Some(client) = self.client.take() {
             client.give_back();
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            client.leave(mem::take(&mut self.body));
         }
     }
 }

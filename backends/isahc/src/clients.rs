@@ -7,11 +7,15 @@
 use std::{
     mem,
     ops::Deref,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     thread,
+    time::Duration,
 };
 
 use etcd_transport::http::{Method, Request};
+use futures_io::AsyncRead;
 use isahc::{AsyncBody, HttpClient, HttpClientBuilder, error::Error};
 
 /// So many exchanges have a client for themselves at once, at most: each takes a thread, and eight files with its connection.
@@ -19,6 +23,9 @@ const MOST: usize = 64;
 
 /// So many of these clients are kept for the next exchange, with their connections.
 const MOST_IDLE: usize = 4;
+
+/// So soon after a message that was the last the end of the answer is here, too.
+const GRACE: Duration = Duration::from_millis(20);
 
 /// The clients of one transport.
 pub(crate) struct Clients {
@@ -38,11 +45,7 @@ impl Clients {
         let keeping = configure().build()?;
         Ok(Self {
             closing: configure().connection_cache_size(0).build()?,
-            pool: Arc::new(Pool {
-                configure: Box::new(configure),
-                nobodys: keeping.clone(),
-                state: Mutex::default(),
-            }),
+            pool: Arc::new(Pool::new(configure, keeping.clone())),
             keeping,
         })
     }
@@ -68,16 +71,37 @@ impl Clients {
 pub(crate) struct Lent {
     client: HttpClient,
     /// Where it comes from, if nobody else has it.
-    pool: Option<Arc<Pool>>,
+    pool: Option<(Arc<Pool>, Ticket)>,
 }
 
 impl Lent {
     /// The exchange is over: there is nothing to end.
     pub(crate) fn give_back(mut self) {
-        if let Some(pool) = self.pool.take() {
-            let client = mem::replace(&mut self.client, pool.nobodys.clone());
-            pool.take_back(client);
+        if let Some((pool, own)) = self.take() {
+            pool.take_back(own);
         }
+    }
+
+    /// Nobody waits for the rest of the answer any more, which may be no more than its end.
+    pub(crate) fn leave(mut self, rest: AsyncBody) {
+        if let Some((pool, own)) = self.take() {
+            let mut rest = rest;
+            aside(move || {
+                thread::sleep(GRACE);
+                let is_over = has_ended(&mut rest);
+                // It holds on to the client.
+                drop(rest);
+                if is_over {
+                    pool.take_back(own);
+                }
+            });
+        }
+    }
+
+    fn take(&mut self) -> Option<(Arc<Pool>, Own)> {
+        let (pool, ticket) = self.pool.take()?;
+        let client = mem::replace(&mut self.client, pool.nobodys.clone());
+        Some((pool, Own { client, ticket }))
     }
 }
 
@@ -91,9 +115,8 @@ impl Deref for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(pool) = self.pool.take() {
-            let client = mem::replace(&mut self.client, pool.nobodys.clone());
-            pool.end(client);
+        if let Some((_, own)) = self.take() {
+            aside(move || drop(own));
         }
     }
 }
@@ -102,70 +125,80 @@ struct Pool {
     configure: Box<dyn Fn() -> HttpClientBuilder + Send + Sync>,
     /// What is left to an exchange whose own client has gone.
     nobodys: HttpClient,
-    state: Mutex<State>,
+    idle: Mutex<Vec<Own>>,
+    /// One more than there are clients, the idle ones included.
+    tickets: Ticket,
 }
 
-#[derive(Default)]
-struct State {
-    idle: Vec<HttpClient>,
-    /// How many there are, the idle ones included.
-    count: usize,
+/// Counted, and given up with the client.
+type Ticket = Arc<()>;
+
+struct Own {
+    client: HttpClient,
+    ticket: Ticket,
 }
 
 impl Pool {
-    /// None when there are too many, or when the system has no thread or no file for another.
-    fn lend(self: &Arc<Self>) -> Option<Lent> {
-        let client = {
-            let mut state = self.lock();
-            let idle = state.idle.pop();
-            if idle.is_none() {
-                if state.count == MOST {
-                    return None;
-                }
-                state.count += 1;
-            }
-            idle
-        };
-        let client = match client {
-            Some(client) => client,
-            None => match (self.configure)().build() {
-                Ok(client) => client,
-                Err(_) => {
-                    self.lock().count -= 1;
-                    return None;
-                }
-            },
-        };
-        Some(Lent {
-            client,
-            pool: Some(Arc::clone(self)),
-        })
-    }
-
-    fn take_back(self: Arc<Self>, client: HttpClient) {
-        let mut state = self.lock();
-        if state.idle.len() < MOST_IDLE {
-            state.idle.push(client);
-        } else {
-            drop(state);
-            self.end(client);
+    fn new(
+        configure: impl Fn() -> HttpClientBuilder + Send + Sync + 'static,
+        nobodys: HttpClient,
+    ) -> Self {
+        Self {
+            configure: Box::new(configure),
+            nobodys,
+            idle: Mutex::default(),
+            tickets: Arc::default(),
         }
     }
 
-    /// Ends a client and its exchange. The client waits for its thread, which may be busy looking up a name: nobody else is
-    /// to wait for that.
-    fn end(self: Arc<Self>, client: HttpClient) {
-        let end = move || {
-            drop(client);
-            self.lock().count -= 1;
+    /// None when there are too many, or when the system has no thread or no file for another.
+    fn lend(self: &Arc<Self>) -> Option<Lent> {
+        let Own { client, ticket } = match self.idle_ones().pop() {
+            Some(own) => own,
+            None => self.another()?,
         };
-        // Without a thread it is dropped here.
-        let _ = thread::Builder::new()
-            .name("etcd-isahc-end".to_owned())
-            .spawn(end);
+        Some(Lent {
+            client,
+            pool: Some((Arc::clone(self), ticket)),
+        })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn another(&self) -> Option<Own> {
+        let ticket = Arc::clone(&self.tickets);
+        if Arc::strong_count(&self.tickets) > MOST + 1 {
+            return None;
+        }
+        let client = (self.configure)().build().ok()?;
+        Some(Own { client, ticket })
     }
+
+    fn take_back(&self, own: Own) {
+        let mut idle = self.idle_ones();
+        if idle.len() < MOST_IDLE {
+            idle.push(own);
+        } else {
+            drop(idle);
+            aside(move || drop(own));
+        }
+    }
+
+    fn idle_ones(&self) -> MutexGuard<'_, Vec<Own>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does what may take a while: a client that is dropped waits for its thread, which may be looking up a name. Where the
+/// system has no thread for it, whatever the work holds is dropped here.
+fn aside(work: impl FnOnce() + Send + 'static) {
+    let thread = thread::Builder::new().name("etcd-isahc-end".to_owned());
+    let _ = thread.spawn(work);
+}
+
+/// Whether nothing more comes of a body.
+fn has_ended(body: &mut AsyncBody) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    matches!(
+        Pin::new(body).poll_read(&mut cx, &mut [0]),
+        Poll::Ready(Ok(0))
+    )
 }

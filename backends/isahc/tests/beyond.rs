@@ -140,6 +140,28 @@ fn a_client_of_its_own_serves_the_next_exchange_by_the_same_connection() {
     assert_eq!(server.connections(), 1);
 }
 
+/// As a lease is renewed: what was asked for is here, and only the end of the answer is missing.
+#[test]
+fn a_body_that_is_dropped_just_before_its_end_leaves_its_connection_to_the_next() {
+    let server = Server::start(|connection| {
+        loop {
+            connection.read_request()?;
+            connection.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n")?;
+            thread::sleep(Duration::from_millis(1));
+            connection.write("0\r\n\r\n")?;
+        }
+    });
+    let transport = IsahcTransport::default();
+    for _ in 0..10 {
+        let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
+        let mut body = response.into_body();
+        assert!(block_on(body.frame()).is_some_and(|frame| frame.is_ok()));
+        drop(body);
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(server.connections(), 1);
+}
+
 #[test]
 fn a_panic_in_a_streamed_body_fails_that_request_alone() {
     struct Panics;
