@@ -26,7 +26,6 @@ cases! {
     }
     Alone {
         v3_76_a_watch_from_below_the_first_revision_has_its_history_compacted,
-        v3_86_a_dropped_watch_ends_at_the_server,
         v3_91_a_server_that_stops_or_dies_breaks_the_stream_off,
     }
 }
@@ -194,33 +193,6 @@ async fn v3_76_a_watch_from_below_the_first_revision_has_its_history_compacted<T
     let all = Watch::new(KeyRange::all()).from_revision(-1);
     let error = etcd.open(all).next().await.unwrap().unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
-}
-
-/// How many watches a server has.
-async fn watchers<T: Transport>(etcd: &Etcd<T>) -> u64 {
-    let metrics = etcd.metrics().await.unwrap();
-    let mut counts = metrics
-        .lines()
-        .filter_map(|line| line.strip_prefix("etcd_debugging_mvcc_watcher_total "));
-    counts.next().unwrap().parse().unwrap()
-}
-
-async fn v3_86_a_dropped_watch_ends_at_the_server<T: Transport>(etcd: Etcd<T>) {
-    let mut changes = etcd.open(Watch::new(etcd.key("a")).from_revision(1));
-    let put = Put::new(etcd.key("a"), "1");
-    etcd.send(put.clone()).await.unwrap();
-    changes.next().await.unwrap().unwrap();
-    assert_eq!(watchers(&etcd).await, 1);
-    drop(changes);
-    // A transport that does not notice by itself does when the next byte comes.
-    etcd.send(put).await.unwrap();
-    for _ in 0..50 {
-        if watchers(&etcd).await == 0 {
-            return;
-        }
-        etcd.sleep(100).await;
-    }
-    panic!("still watched after five seconds");
 }
 
 async fn v3_91_a_server_that_stops_or_dies_breaks_the_stream_off<T: Transport>(etcd: Etcd<T>) {
