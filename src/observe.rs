@@ -106,6 +106,7 @@ impl AttemptOutcome {
             Failure::Unavailable(reply) | Failure::Denied(reply) => {
                 (Self::Unavailable, Some(reply.status))
             }
+            Failure::Missing(reply) => (Self::Answered, Some(reply.status)),
             Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
             Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
         }
