@@ -227,7 +227,7 @@ fn a_raw_request_says_nothing_of_a_call() {
     let raw = || client.request(Method::POST, "/v3/auth/status");
     for _ in 0..2 {
         let error = send(&client, raw()).unwrap_err();
-        assert!(matches!(error, Error::Http(_)), "{error:?}");
+        assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
     }
     send(&client, AuthStatus::new()).unwrap();
 }

@@ -13,6 +13,7 @@ use etcd_http::{
     transport::{
         Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
         bytes::Bytes,
+        http::Method,
         http_body::{self, Frame},
     },
 };
@@ -48,6 +49,8 @@ pub(crate) struct State {
     pub(crate) messages: Vec<Value>,
     /// How many requests renewed leases, and how many leases each.
     pub(crate) renewals: Vec<usize>,
+    /// What is written once keys were read.
+    pub(crate) after_read: Option<fn(&mut State)>,
 }
 
 /// How a link behaves.
@@ -238,7 +241,13 @@ impl Store {
             (link, vec![body.to_string()])
         };
         match path {
-            "/v3/kv/range" => whole(state.range(body)),
+            "/v3/kv/range" => {
+                let found = state.range(body);
+                if let Some(after_read) = state.after_read.take() {
+                    after_read(&mut state);
+                }
+                whole(found)
+            }
             "/v3/maintenance/status" if state.unwell > 0 => {
                 state.unwell -= 1;
                 (
@@ -311,6 +320,7 @@ impl Transport for Store {
         ];
         let (head, body) = request.into_parts();
         let path = head.uri.path();
+        assert_eq!(head.method, Method::POST);
         if head.extensions.get::<IdleLimit>().is_some() {
             assert!(streams.contains(&path), "{path} is no stream");
         }
