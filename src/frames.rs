@@ -1,15 +1,16 @@
 use bytes::Bytes;
 use etcd_transport::{Body, Duplex, IdleLimit, Request, Transport, TransportError};
 use futures::future::BoxFuture;
-use http::{Version, header::CONNECTION};
+use http::{StatusCode, Version, header::CONNECTION};
 
 use crate::{
-    Attempt, AttemptOutcome, Call, Client, Error, Outcome, Reply, Result,
+    Attempt, AttemptOutcome, Call, Client, Endpoint, Error, Outcome, Reply, Result,
     endpoints::Place,
     error::{Site, UnexpectedAnswer},
     exchange::Failure,
     feed::Feed,
     splitter::{NotObjects, Splitter},
+    v3::refusal,
 };
 
 /// One exchange whose answer keeps coming, one JSON object after the other.
@@ -20,6 +21,9 @@ pub(crate) struct Frames<T> {
     client: Client<T>,
     call: Call,
     place: Place,
+    idle: IdleLimit,
+    /// What follows on the call's body is elsewhere.
+    is_duplex: bool,
     state: State,
     splitter: Splitter,
 }
@@ -38,57 +42,68 @@ enum State {
     Closed,
 }
 
+impl State {
+    fn opening<T: Transport>(
+        client: &Client<T>,
+        call: &Call,
+        place: &Place,
+        idle: IdleLimit,
+        duplex: Option<Body>,
+    ) -> Self {
+        let (client, call, place) = (client.clone(), call.clone(), place.clone());
+        Self::Opening(Box::pin(async move {
+            open(&client, &call, &place, idle, duplex).await
+        }))
+    }
+}
+
 enum Opened {
     Body(Body),
     Refused(Box<Reply>),
 }
 
 impl<T: Transport> Frames<T> {
-    /// Will send `call` to this endpoint, once, when it is first asked for a frame. `idle` is how long the caller bears
-    /// its silence.
-    pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
-        let request = request(client, &call, &place, idle);
-        Self::begin(client, call, place, request)
+    /// Will send `call` when it is first asked for a frame: to the endpoint that is the one to ask now, and to another only
+    /// when this one does not have the call. `idle` is how long the caller bears its silence.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where no endpoint has the call, as far as is known.
+    pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
+        let (frames, _) = Self::open_as(client, call, idle, |_| false)?;
+        Ok(frames)
     }
 
-    /// The same, with a body that goes on: by HTTP/2, or not at all.
-    pub(crate) fn open_duplex(
+    /// The same. Where `is_duplex` says so of the endpoint, the call's body is but the beginning, and here is what feeds the
+    /// rest: by HTTP/2, or not at all, and to this endpoint alone.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn open_as(
         client: &Client<T>,
         call: Call,
-        place: Place,
         idle: IdleLimit,
-    ) -> (Self, Feed) {
-        let (feed, body) = Feed::new(call.body.clone());
-        let request = request(client, &call, &place, idle).map(|mut request| {
-            *request.version_mut() = Version::HTTP_2;
-            request.extensions_mut().insert(Duplex);
-            request.headers_mut().remove(CONNECTION);
-            *request.body_mut() = body;
-            request
-        });
-        (Self::begin(client, call, place, request), feed)
-    }
-
-    fn begin(
-        client: &Client<T>,
-        call: Call,
-        place: Place,
-        request: Result<Request, Failure>,
-    ) -> Self {
-        let opening = {
-            let (client, call, place) = (client.clone(), call.clone(), place.clone());
-            async move { open(&client, &call, &place, request).await }
+        is_duplex: impl FnOnce(&Endpoint) -> bool,
+    ) -> Result<(Self, Option<Feed>)> {
+        let place = client.road().place_for(&call)?;
+        let (feed, body) = if is_duplex(place.endpoint()) {
+            let (feed, body) = Feed::new(call.body.clone());
+            (Some(feed), Some(body))
+        } else {
+            (None, None)
         };
-        Self {
+        let frames = Self {
             splitter: Splitter::new(client.road().answer_limit),
+            is_duplex: feed.is_some(),
+            state: State::opening(client, &call, &place, idle, body),
             client: client.clone(),
             call,
             place,
-            state: State::Opening(Box::pin(opening)),
-        }
+            idle,
+        };
+        Ok((frames, feed))
     }
 
-    /// Which endpoint it was sent to.
+    /// Which endpoint it was sent to last.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
@@ -110,6 +125,16 @@ impl<T: Transport> Frames<T> {
         UnexpectedAnswer::new(self.site(), what, Outcome::Unknown).with_body(body)
     }
 
+    /// Refuses what is from another cluster: its endpoint is not to be the next one, if there are others.
+    pub(crate) fn guard(&self, object: &[u8]) -> Result<()> {
+        let road = self.client.road();
+        let checked = road.guard_message(&self.call, StatusCode::OK, object);
+        checked.map_err(|failure| {
+            road.note(&failure, &self.place, road.transport.now());
+            self.error(failure)
+        })
+    }
+
     /// Which operation this is, and where.
     pub(crate) fn site(&self) -> Site {
         self.client.road().site(&self.call, &self.place, 1)
@@ -121,8 +146,13 @@ impl<T: Transport> Frames<T> {
                 State::Opening(opening) => match opening.await {
                     Ok(Opened::Body(body)) => self.state = State::Open(body),
                     Ok(Opened::Refused(reply)) => {
-                        self.state = State::Closed;
-                        return Ok(Some(Frame::Refused(reply)));
+                        let Some(place) = self.another(&reply) else {
+                            self.state = State::Closed;
+                            return Ok(Some(Frame::Refused(reply)));
+                        };
+                        self.place = place;
+                        let (client, call) = (&self.client, &self.call);
+                        self.state = State::opening(client, call, &self.place, self.idle, None);
                     }
                     Err(failure) => return Err(self.error(failure)),
                 },
@@ -151,6 +181,22 @@ impl<T: Transport> Frames<T> {
         }
     }
 
+    /// The endpoint to ask instead of one that does not have the call, if that is what it says, and there is one.
+    fn another(&self, reply: &Reply) -> Option<Place> {
+        let refusal = refusal::of(&self.call, reply)?;
+        if !refusal.is_missing(&self.call) {
+            return None;
+        }
+        let road = self.client.road();
+        let now = road.transport.now();
+        road.endpoints.lacks(&self.place, &self.call, now);
+        if self.is_duplex {
+            // What was fed is gone with the body: the caller begins again.
+            return None;
+        }
+        road.place_for(&self.call).ok()
+    }
+
     fn error(&self, failure: Failure) -> Error {
         failure.into_error(self.site())
     }
@@ -166,25 +212,17 @@ impl<T: Transport> Frames<T> {
     }
 }
 
-fn request<T: Transport>(
-    client: &Client<T>,
-    call: &Call,
-    place: &Place,
-    idle: IdleLimit,
-) -> Result<Request, Failure> {
-    client.road().request(call, &call.target, place, Some(idle))
-}
-
 async fn open<T: Transport>(
     client: &Client<T>,
     call: &Call,
     place: &Place,
-    request: Result<Request, Failure>,
+    idle: IdleLimit,
+    duplex: Option<Body>,
 ) -> Result<Opened, Failure> {
     let road = client.road();
     let sent = road.transport.now();
-    let head = match request {
-        Ok(request) => road.answer(call, request).await,
+    let head = match road.request(call, &call.target, place, Some(idle)) {
+        Ok(request) => road.answer(call, with_body(request, duplex)).await,
         Err(failure) => Err(failure),
     };
     road.observer.tell(|| {
@@ -208,4 +246,15 @@ async fn open<T: Transport>(
     let refusal = road.whole(call, place, (head, body));
     let refusal = road.within(road.timeout, refusal).await?;
     Ok(Opened::Refused(Box::new(refusal)))
+}
+
+/// The request with a body that goes on, if there is one.
+fn with_body(mut request: Request, duplex: Option<Body>) -> Request {
+    if let Some(body) = duplex {
+        *request.version_mut() = Version::HTTP_2;
+        *request.body_mut() = body;
+        request.headers_mut().remove(CONNECTION);
+        request.extensions_mut().insert(Duplex);
+    }
+    request
 }

@@ -12,6 +12,7 @@ mod exchange;
 mod feed;
 mod frames;
 mod guard;
+mod missing;
 mod observe;
 mod operation;
 mod outage;

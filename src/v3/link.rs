@@ -5,7 +5,6 @@ use std::{
 
 use etcd_transport::{IdleLimit, Transport};
 use futures::future::{BoxFuture, Either, select};
-use http::Method;
 
 use super::{
     messages::Messages,
@@ -72,16 +71,9 @@ impl<T: Transport, M: Decode> Link<T, M> {
     ) -> Result<Self> {
         let road = client.road();
         let call = road.with_token(&call).await?.unwrap_or(call);
-        let now = road.transport.now();
-        let place = road.endpoints.current().pick(&[], now);
         // By then it was given up.
         let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
-        let (messages, feed) = if is_duplex(place.endpoint()) {
-            let (messages, feed) = Messages::open_duplex(client, call.clone(), place, idle);
-            (messages, Some(feed))
-        } else {
-            (Messages::open(client, call.clone(), place, idle), None)
-        };
+        let (messages, feed) = Messages::open_as(client, call.clone(), idle, is_duplex)?;
         Ok(Self {
             messages,
             feed,
@@ -106,6 +98,11 @@ impl<T: Transport, M: Decode> Link<T, M> {
         if let Some(feed) = &self.feed {
             feed.send(body);
         }
+    }
+
+    /// Whether etcd may have ended this link for its token, of which it does not say a word where it answers nothing.
+    pub(super) fn may_lack_token(&self) -> bool {
+        !self.is_proven && self.client.road().needs_token(&self.call)
     }
 
     /// etcd refused the token of this link: fetches another for the next one.
@@ -222,15 +219,14 @@ pub(super) fn is_of_the_token(error: &Error) -> bool {
 }
 
 /// Asks a member whether it is there, once: `POST /v3/maintenance/status`. Whatever it answers, it is; unless it says
-/// that it cannot serve.
-async fn is_alive<T: Transport>(
+/// that it cannot serve, or is of another cluster.
+pub(super) async fn is_alive<T: Transport>(
     client: &Client<T>,
     operation: &'static str,
     place: &Place,
 ) -> Result<()> {
-    let path = "/v3/maintenance/status".to_owned();
-    let call =
-        Call::new(operation, Method::POST, path, Repeat::Always)?.body("application/json", "{}");
+    let path = "/v3/maintenance/status";
+    let call = wire::post(operation, path, Repeat::Always, "{}".to_owned())?;
     let road = client.road();
     let call = road.with_token(&call).await?.unwrap_or(call);
     let reply = match road
@@ -238,7 +234,13 @@ async fn is_alive<T: Transport>(
         .await
     {
         Ok(reply) => reply,
-        Err(failure) => return Err(failure.into_error(road.site(&call, place, 1))),
+        Err(failure) => {
+            // What else can go wrong is for the caller to act on.
+            if let Failure::Refused(_) = failure {
+                road.note(&failure, place, road.transport.now());
+            }
+            return Err(failure.into_error(road.site(&call, place, 1)));
+        }
     };
     match wire::success(reply) {
         Err(error) if error.is_passing() => Err(error),

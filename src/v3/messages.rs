@@ -8,7 +8,7 @@ use super::{
     wire::{self, Decode, StreamItem},
 };
 use crate::{
-    Call, Client, Error, Result,
+    Call, Client, Endpoint, Error, Result,
     endpoints::Place,
     error::Site,
     feed::Feed,
@@ -23,26 +23,26 @@ pub(crate) struct Messages<T, M> {
 
 impl<T: Transport, M: Decode> Messages<T, M> {
     /// See [`Frames::open`].
-    pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
-        Self {
-            frames: Frames::open(client, call, place, idle),
+    pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
+        Ok(Self {
+            frames: Frames::open(client, call, idle)?,
             message: PhantomData,
-        }
+        })
     }
 
-    /// See [`Frames::open_duplex`].
-    pub(crate) fn open_duplex(
+    /// See [`Frames::open_as`].
+    pub(crate) fn open_as(
         client: &Client<T>,
         call: Call,
-        place: Place,
         idle: IdleLimit,
-    ) -> (Self, Feed) {
-        let (frames, feed) = Frames::open_duplex(client, call, place, idle);
+        is_duplex: impl FnOnce(&Endpoint) -> bool,
+    ) -> Result<(Self, Option<Feed>)> {
+        let (frames, feed) = Frames::open_as(client, call, idle, is_duplex)?;
         let message = PhantomData;
-        (Self { frames, message }, feed)
+        Ok((Self { frames, message }, feed))
     }
 
-    /// Which endpoint it was sent to.
+    /// Which endpoint it was sent to last.
     pub(crate) fn place(&self) -> &Place {
         self.frames.place()
     }
@@ -75,6 +75,7 @@ impl<T: Transport, M: Decode> Messages<T, M> {
     }
 
     fn message(&self, object: &[u8]) -> Result<M> {
+        self.frames.guard(object)?;
         let unexpected = |what| self.frames.unexpected(what, object);
         match wire::parse(object) {
             Ok(StreamItem { result }) => result.ok_or_else(|| match Refusal::parse(object) {

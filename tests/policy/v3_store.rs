@@ -8,11 +8,16 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use etcd_http::transport::{
-    Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
-    bytes::Bytes,
-    http_body::{self, Frame},
+use etcd_http::{
+    Client, Error, StreamOperation,
+    transport::{
+        Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+        bytes::Bytes,
+        http::Method,
+        http_body::{self, Frame},
+    },
 };
+use futures::StreamExt;
 use serde_json::{Deserializer, Value, json};
 
 use crate::clock::Clock;
@@ -44,6 +49,8 @@ pub(crate) struct State {
     pub(crate) messages: Vec<Value>,
     /// How many requests renewed leases, and how many leases each.
     pub(crate) renewals: Vec<usize>,
+    /// What is written once keys were read.
+    pub(crate) after_read: Option<fn(&mut State)>,
 }
 
 /// How a link behaves.
@@ -63,6 +70,8 @@ pub(crate) struct Link {
     pub(crate) silent: bool,
     /// Nobody listens.
     pub(crate) refused: bool,
+    /// The member is of this cluster, and has no lease of ours.
+    pub(crate) cluster: Option<u64>,
     /// This instead of an answer.
     pub(crate) answer: Option<(u16, String)>,
     /// What is written, and compacted, once the link is gone.
@@ -153,13 +162,14 @@ impl State {
             .map(|ask: Result<Value, _>| ask.unwrap()["ID"].as_str().unwrap().parse().unwrap())
             .collect();
         self.renewals.push(ids.len());
+        let header = self.header(self.revision);
         let renew = |id: i64| {
             let lease = self.leases.get_mut(&id).filter(|(_, end)| *end > now);
             let ttl = lease.map(|(ttl, end)| {
                 *end = now + *ttl;
                 ttl.as_secs().to_string()
             });
-            let mut answer = json!({"result": {"ID": id.to_string()}});
+            let mut answer = json!({"result": {"header": header, "ID": id.to_string()}});
             if let Some(ttl) = ttl {
                 answer["result"]["TTL"] = ttl.into();
             }
@@ -172,6 +182,26 @@ impl State {
 fn event(key: &str, revision: i64) -> Value {
     let revision = revision.to_string();
     json!({"kv": {"key": base64(key), "create_revision": revision, "mod_revision": revision, "version": "1", "value": "fX17Ig=="}})
+}
+
+/// A client of it, by one endpoint.
+pub(crate) fn client(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a"]).unwrap()
+}
+
+/// By two.
+pub(crate) fn clients(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a", "http://b"]).unwrap()
+}
+
+/// The first `count` items of a stream.
+pub(crate) fn items<O: StreamOperation>(
+    client: &Client<Store>,
+    operation: O,
+    count: usize,
+) -> Vec<Result<O::Item, Error>> {
+    let items = client.open(operation).take(count).collect::<Vec<_>>();
+    client.transport().clock.run(items)
 }
 
 pub(crate) fn base64(text: &str) -> String {
@@ -211,7 +241,13 @@ impl Store {
             (link, vec![body.to_string()])
         };
         match path {
-            "/v3/kv/range" => whole(state.range(body)),
+            "/v3/kv/range" => {
+                let found = state.range(body);
+                if let Some(after_read) = state.after_read.take() {
+                    after_read(&mut state);
+                }
+                whole(found)
+            }
             "/v3/maintenance/status" if state.unwell > 0 => {
                 state.unwell -= 1;
                 (
@@ -243,6 +279,10 @@ impl Store {
             }
             _ => {
                 let link = state.links.pop_front().unwrap_or_default();
+                let ours = link.cluster.map(|other| {
+                    let leases = std::mem::take(&mut state.leases);
+                    (std::mem::replace(&mut state.cluster, other), leases)
+                });
                 let messages = match path {
                     _ if link.silent || link.refused || link.answer.is_some() => vec![],
                     "/v3/watch" => state.watch(body, &link),
@@ -255,6 +295,9 @@ impl Store {
                     }
                     other => panic!("no answer to {other}"),
                 };
+                if let Some((cluster, leases)) = ours {
+                    (state.cluster, state.leases) = (cluster, leases);
+                }
                 let ends = link.ends || path == "/v3/lease/keepalive" && link.cut.is_none();
                 let link = Link { ends, ..link };
                 if let Some(then) = link.then {
@@ -277,6 +320,7 @@ impl Transport for Store {
         ];
         let (head, body) = request.into_parts();
         let path = head.uri.path();
+        assert_eq!(head.method, Method::POST);
         if head.extensions.get::<IdleLimit>().is_some() {
             assert!(streams.contains(&path), "{path} is no stream");
         }

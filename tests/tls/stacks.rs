@@ -62,7 +62,8 @@ impl Stack for IsahcTransport {
     const IS_DUPLEX: bool = false;
 
     fn with(tls: &Tls) -> Self {
-        Self::configured(|mut client| {
+        let tls = tls.clone();
+        Self::configured(move |mut client| {
             let mut config = TlsConfig::builder();
             if let Some(path) = &tls.authority {
                 config = config.trust_store(TrustStore::from_file(path));

@@ -25,6 +25,9 @@ cases! {
         a_lease_is_lost_in_time_when_its_server_is_paused,
         a_lease_survives_the_restart_of_its_server,
     }
+    Three {
+        v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it,
+    }
 }
 
 async fn a_lease_lives_longer_than_its_time_as_long_as_it_is_kept<T: Transport>(etcd: Etcd<T>) {
@@ -138,6 +141,50 @@ async fn a_lease_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>)
             "{:?}",
             lease.remaining()
         );
+    };
+    join(work, run).await;
+}
+
+async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    let granted = Duration::from_secs(20);
+    let lease = etcd.v3().lease().grant(granted).await.unwrap().id;
+    let leader = etcd.host().leader();
+    for url in etcd.urls() {
+        etcd.sleep(1_500).await;
+        let client = etcd.client_of(url);
+        let renewed = client.v3().lease().keep_alive_once(lease).await.unwrap();
+        assert_eq!(renewed, Some(granted));
+        let left = client.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        // In whole seconds, of which the first has begun.
+        assert!(left.ttl >= granted - Duration::from_secs(2), "{left:?}");
+    }
+
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let kept = keeper.keep(lease).await.unwrap();
+        etcd.sleep(5_000).await;
+        let left = etcd.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        assert!(left.ttl < granted - Duration::from_secs(3), "{left:?}");
+        let members = etcd.v3().cluster().members().await.unwrap().members;
+        let [old, new] = [leader, (leader + 1) % 3].map(|place| etcd.host().name(place));
+        let named = |name: &str| members.iter().find(|it| it.name == name).unwrap();
+        let leading = etcd.client_of(&named(&old).client_urls[0]);
+        let (leading, new) = (leading.v3(), named(&new).id);
+        let moved = leading.maintenance().transfer_leadership(new).await;
+        moved.unwrap();
+        // It begins anew, and the client does not count on it.
+        let left = etcd.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        assert!(left.ttl >= granted - Duration::from_secs(2), "{left:?}");
+        assert!(kept.is_alive());
+        assert!(
+            kept.remaining() <= left.ttl + Duration::from_secs(1),
+            "{:?}",
+            kept.remaining()
+        );
+        kept.revoke().await.unwrap();
+        assert!(etcd.send(TimeToLive::new(lease)).await.unwrap().is_none());
     };
     join(work, run).await;
 }

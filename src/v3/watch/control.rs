@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Client, Error, Result, StreamOperation,
     operation::sealed::Sealed,
-    v3::namespace::{NamespacedStream, Prefix},
+    v3::namespace::{NamespacedStream, Outside, Prefix},
 };
 
 /// A [`WatchSet`] that changes while it is open, by its [`WatchControl`]. See [`WatchSet::controlled`].
@@ -133,7 +133,7 @@ impl NamespacedStream for ControlledWatchSet {
         self.commands.prefix = Some(prefix.clone());
     }
 
-    fn leave(item: &mut WatchSetItem, prefix: &Prefix) {
-        WatchSet::leave(item, prefix);
+    fn leave(item: &mut WatchSetItem, prefix: &Prefix) -> Result<(), Outside> {
+        WatchSet::leave(item, prefix)
     }
 }

@@ -12,7 +12,7 @@ use futures::{
     future::{Either, select},
     stream::{self, BoxStream},
 };
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::{
     control::{Command, Commands},
@@ -23,14 +23,15 @@ use super::{
     track::{self, Track, id},
 };
 use crate::{
-    Call, Client, Error, Outcome, Repeat, Result, StreamOperation,
-    error::{Site, UnexpectedAnswer},
+    Client, Error, Outcome, Repeat, Result, StreamOperation,
+    error::{Site, UnexpectedAnswer, UnexpectedKind},
     exchange::Failure,
     outage::Outage,
     v3::{
         Header, KeyRange, Range,
         link::{Heard, is_of_the_token},
         refusal::{self, Refusal},
+        wire,
     },
 };
 
@@ -253,9 +254,7 @@ impl<T: Transport> Watcher<T> {
         let body: String = requests
             .map(|(&number, track)| track.request(id(number)))
             .collect();
-        let path = "/v3/watch".to_owned();
-        let call = Call::new(Watch::NAME, Method::POST, path, Repeat::Always)?
-            .body("application/json", body)
+        let call = wire::post(Watch::NAME, "/v3/watch", Repeat::Always, body)?
             .sequence(self.tracks.len() > 1)
             .require_leader(self.settings.require_leader);
         let may_change = self.commands.is_some();
@@ -445,9 +444,14 @@ impl<T: Transport> Watcher<T> {
         let cluster = *self.cluster.get_or_insert(header.cluster_id);
         if cluster != header.cluster_id {
             let other = header.cluster_id;
-            return Err(self.unexpected(format!(
-                "this is a member of cluster {other:x}, and the watch began in cluster {cluster:x}"
-            )));
+            let what = format!(
+                "this is a member of cluster {other:016x}, and the watch began in cluster {cluster:016x}: it cannot go \
+                 on from the revision that it has come to"
+            );
+            let error = UnexpectedAnswer::new(self.site(), what, Outcome::Unknown);
+            return Err(Error::Unexpected(
+                error.with_kind(UnexpectedKind::ClusterChanged),
+            ));
         }
         self.seen = self.seen.max(header.revision);
         Ok(())

@@ -47,7 +47,6 @@ pub struct Txn {
 
 impl Txn {
     /// A transaction that does nothing yet, and succeeds.
-    #[allow(clippy::new_without_default)] // As every operation is made.
     pub fn new() -> Self {
         Self {
             compare: Vec::new(),
@@ -91,6 +90,12 @@ impl Txn {
             TxnOp::Put(_) | TxnOp::DeleteRange(_) => false,
             TxnOp::Txn(inner) => inner.is_read_only(),
         })
+    }
+}
+
+impl Default for Txn {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -169,7 +174,7 @@ mod tests {
     };
 
     #[test]
-    fn the_request_is_as_documented() {
+    fn v3_50_the_request_is_as_documented() {
         let txn = Txn::new()
             .when(Compare::create_revision("foo").equal(2))
             .then(Put::new("foo", "bar"))
@@ -219,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_transactions_and_deletes_are_written() {
+    fn v3_50_nested_transactions_and_deletes_are_written() {
         let inner = Txn::new().then(DeleteRange::new("b"));
         assert_eq!(
             body(&Txn::new().then(inner)),
