@@ -1,12 +1,15 @@
 //! Sets of watches that change while they are open: over plain HTTP, by one request after the other.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use etcd_http::{
-    Error,
+    Client, Error,
     transport::Transport,
     v3::{Permission, PermissionType, Put, Watch, WatchSet},
 };
@@ -18,13 +21,15 @@ cases! {
     Shared {
         a_set_that_changes_loses_and_doubles_nothing,
         a_set_begins_with_nothing_and_ends_with_nothing,
+        v3_86_hundreds_of_watches_are_created_by_one_request,
     }
     Alone {
         v3_89_what_is_added_and_not_permitted_ends_alone,
     }
 }
 
-async fn a_set_that_changes_loses_and_doubles_nothing<T: Transport>(etcd: Etcd<T>) {
+/// A client, and how many requests for watches it has sent.
+fn counting<T: Transport>(etcd: &Etcd<T>) -> (Client<T>, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
     let client = etcd.client(|builder| {
@@ -32,10 +37,32 @@ async fn a_set_that_changes_loses_and_doubles_nothing<T: Transport>(etcd: Etcd<T
             count.fetch_add(usize::from(attempt.operation == "v3.watch"), Relaxed);
         })
     });
+    (client, requests)
+}
+
+async fn a_set_that_changes_loses_and_doubles_nothing<T: Transport>(etcd: Etcd<T>) {
+    let (client, requests) = counting(&etcd);
     churn(&client, &etcd.key("churn"), 60).await;
     let requests = requests.load(Relaxed);
     // Each change takes another request, and those that come together take one.
     assert!(requests > 1 && requests < 60, "{requests} requests");
+}
+
+/// etcd's server throws away what it has not read of a request when it begins to answer, unless the connection closes.
+async fn v3_86_hundreds_of_watches_are_created_by_one_request<T: Transport>(etcd: Etcd<T>) {
+    let (client, requests) = counting(&etcd);
+    let put = client.send(Put::new(etcd.key("a"), "")).await.unwrap();
+    for round in 1..=10 {
+        let watch = Watch::new(etcd.key("a")).from_revision(put.header.revision);
+        let mut items = client.open(WatchSet::new(vec![watch; 300]));
+        let mut seen = BTreeSet::new();
+        while seen.len() < 300 {
+            let item = items.next().await.unwrap().unwrap();
+            assert!(item.changes.is_ok());
+            seen.insert(item.watch);
+        }
+        assert_eq!(requests.load(Relaxed), round);
+    }
 }
 
 async fn a_set_begins_with_nothing_and_ends_with_nothing<T: Transport>(etcd: Etcd<T>) {
