@@ -17,7 +17,8 @@ use futures::StreamExt;
 use crate::{
     certificates::{Authority, server, strict_server},
     sets::{
-        a_set_survives_its_server, a_set_that_changes_loses_and_doubles_nothing,
+        a_set_changes_where_both_ends_do_not_agree_on_http_2, a_set_survives_its_server,
+        a_set_that_changes_loses_and_doubles_nothing,
         changes_and_a_slow_reader_do_not_wait_for_one_another,
     },
     stacks::{Stack, Tls},
@@ -51,6 +52,7 @@ over_both! {
     http_to_a_server_with_tls_is_unknown;
     a_set_that_changes_loses_and_doubles_nothing;
     a_set_survives_its_server;
+    a_set_changes_where_both_ends_do_not_agree_on_http_2;
     changes_and_a_slow_reader_do_not_wait_for_one_another;
 }
 

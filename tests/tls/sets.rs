@@ -26,11 +26,15 @@ struct Watched<S> {
 
 impl<S: Stack> Watched<S> {
     fn new() -> Self {
+        Self::with(Tls::default())
+    }
+
+    fn with(tls: Tls) -> Self {
         let mut authority = Authority::new();
         let server = server(&authority.issue("127.0.0.1"));
         let tls = Tls {
             authority: Some(authority.certificate()),
-            ..Tls::default()
+            ..tls
         };
         let requests = Arc::new(Mutex::new(Vec::new()));
         let all = Arc::clone(&requests);
@@ -54,22 +58,37 @@ impl<S: Stack> Watched<S> {
     fn requests(&self) -> Vec<AttemptOutcome> {
         self.requests.lock().unwrap().clone()
     }
+
+    /// A request that goes on was refused, and not tried again; the others were whole.
+    fn was_refused_once(&self) {
+        let requests = self.requests();
+        let refused = requests
+            .iter()
+            .filter(|&&outcome| outcome == AttemptOutcome::NotSent);
+        assert_eq!(refused.count(), 1, "{requests:?}");
+        assert!(requests.len() > 2, "{requests:?}");
+    }
 }
 
 pub(crate) async fn a_set_that_changes_loses_and_doubles_nothing<S: Stack>() {
     let watched = Watched::<S>::new();
     churn(&watched.client, "churn", 100).await;
-    let requests = watched.requests();
     if S::IS_DUPLEX {
+        let requests = watched.requests();
         assert_eq!(requests, [AttemptOutcome::Answered], "one stream");
     } else {
-        // Refused once, and not asked again.
-        let refused = requests
-            .iter()
-            .filter(|&&outcome| outcome == AttemptOutcome::NotSent);
-        assert_eq!(refused.count(), 1);
-        assert!(requests.len() > 2, "{requests:?}");
+        watched.was_refused_once();
     }
+}
+
+/// With TLS it is agreed upon which HTTP is spoken, and the transport says so before anything is sent.
+pub(crate) async fn a_set_changes_where_both_ends_do_not_agree_on_http_2<S: Stack>() {
+    let watched = Watched::<S>::with(Tls {
+        is_http1: true,
+        ..Tls::default()
+    });
+    churn(&watched.client, "churn", 20).await;
+    watched.was_refused_once();
 }
 
 /// The server waits with what is not read; what is asked for meanwhile waits with it, and holds up nobody.

@@ -27,6 +27,8 @@ pub(crate) struct Tls {
     pub(crate) identity: Option<Pair>,
     /// A name of 127.0.0.1, with this port.
     pub(crate) name: Option<(&'static str, u16)>,
+    /// No HTTP/2.
+    pub(crate) is_http1: bool,
 }
 
 /// An HTTP stack, configured by its own means, as its README says.
@@ -53,6 +55,9 @@ impl Stack for ReqwestTransport {
         }
         if let Some((name, port)) = tls.name {
             client = client.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
+        if tls.is_http1 {
+            client = client.http1_only();
         }
         Self::new(client.build().unwrap())
     }
