@@ -6,9 +6,11 @@ use etcd_http::{
     Client, EtcdErrorKind, Operation, Outcome, Result,
     v3::{Compact, Compare, ExactlyOnce, Grant, Put, Range, Revoke, Txn},
 };
-use futures::executor::block_on;
 
-use crate::script::{Ending, Script, Step};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step},
+};
 
 fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<Script> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
