@@ -14,7 +14,12 @@ pub(crate) struct Faults {
     stopped: usize,
     paused: usize,
     of_leaders: usize,
+    /// When members that led were halted, and went on: those that were halted for long enough to be replaced.
+    leaders_halted: Vec<(Instant, Instant)>,
 }
+
+/// For so long the others wait without a word of their leader, at least.
+const ELECTION: Duration = Duration::from_secs(1);
 
 impl Faults {
     /// Does something to one member after the other, as the seed says. In between, all are well.
@@ -48,14 +53,24 @@ impl Faults {
                 }
                 _ => {
                     member.pause().unwrap();
+                    let halted = Instant::now();
                     thread::sleep(pause);
                     member.resume().unwrap();
                     faults.paused += 1;
+                    if index == leader && pause >= ELECTION {
+                        faults.leaders_halted.push((halted, Instant::now()));
+                    }
                 }
             }
             cluster.wait_healthy(Duration::from_secs(30)).unwrap();
         }
         faults
+    }
+
+    /// Whether a leader that the others had replaced woke between these moments.
+    pub(crate) fn woke_a_former_leader(&self, from: Instant, to: Instant) -> bool {
+        let mut wakings = self.leaders_halted.iter().map(|(_, until)| *until);
+        wakings.any(|at| (from..to).contains(&at))
     }
 
     /// How often a member began anew.
@@ -71,6 +86,7 @@ impl fmt::Display for Faults {
             stopped,
             paused,
             of_leaders,
+            ..
         } = self;
         let all = killed + stopped + paused;
         writeln!(

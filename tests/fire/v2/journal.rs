@@ -1,16 +1,15 @@
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
 };
 
-use etcd_http::{Error, Outcome, Result, v2::Event};
+use etcd_http::{Outcome, Result, v2::Event};
 
-use crate::linear::{Op, What};
+use super::linear::{Op, What};
+use crate::tally::Tally;
 
 /// What the callers have done, and what they were told.
 pub(crate) struct Journal {
@@ -21,12 +20,7 @@ pub(crate) struct Journal {
 struct Inner {
     writes: Vec<Entry>,
     registers: BTreeMap<String, Vec<Op>>,
-    /// By operation: how often, and how often it succeeded.
-    operations: BTreeMap<&'static str, (usize, usize)>,
-    /// By outcome, operation and kind.
-    failures: BTreeMap<(&'static str, &'static str, String), usize>,
-    last_success: Instant,
-    longest_gap: Duration,
+    tally: Tally,
 }
 
 /// A write, and what its caller knows of it.
@@ -56,10 +50,7 @@ impl Journal {
             inner: Mutex::new(Inner {
                 writes: Vec::new(),
                 registers: BTreeMap::new(),
-                operations: BTreeMap::new(),
-                failures: BTreeMap::new(),
-                last_success: Instant::now(),
-                longest_gap: Duration::ZERO,
+                tally: Tally::new(),
             }),
             clock: AtomicU64::new(0),
         }
@@ -95,28 +86,7 @@ impl Journal {
 
     /// Any operation came back.
     pub(crate) fn count<O>(&self, operation: &'static str, result: &Result<O>) {
-        let mut inner = self.inner();
-        let counts = inner.operations.entry(operation).or_default();
-        counts.0 += 1;
-        match result {
-            Ok(_) => {
-                counts.1 += 1;
-                let gap = inner.last_success.elapsed();
-                inner.longest_gap = inner.longest_gap.max(gap);
-                inner.last_success = Instant::now();
-            }
-            Err(error) => {
-                let outcome = match error.outcome() {
-                    Outcome::NotSent => "not sent",
-                    Outcome::Rejected => "rejected",
-                    _ => "unknown",
-                };
-                *inner
-                    .failures
-                    .entry((outcome, operation, kind(error)))
-                    .or_default() += 1;
-            }
-        }
+        self.inner().tally.count(operation, result);
     }
 
     /// An operation on a register that was called then came back now, or its outcome is unknown.
@@ -142,51 +112,12 @@ impl Journal {
         self.inner().registers.clone()
     }
 
-    /// Operations, failures by outcome and kind, the longest time without a success.
+    /// How often what was called, and how it went.
     pub(crate) fn figures(&self) -> String {
-        let inner = self.inner();
-        let mut text = String::new();
-        let all: usize = inner.operations.values().map(|counts| counts.0).sum();
-        let done: usize = inner.operations.values().map(|counts| counts.1).sum();
-        let gap = inner.longest_gap;
-        let _ = writeln!(
-            text,
-            "  {all} operations, {done} succeeded; longest time without a success {gap:.1?}"
-        );
-        for (operation, (all, done)) in &inner.operations {
-            let _ = writeln!(text, "    {operation}: {done} of {all}");
-        }
-        for ((outcome, operation, kind), count) in &inner.failures {
-            let _ = writeln!(text, "    {outcome}: {count} x {operation}: {kind}");
-        }
-        text
+        self.inner().tally.to_string()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap()
-    }
-}
-
-/// What kind of failure it was, without what differs from one to the next.
-fn kind(error: &Error) -> String {
-    match error {
-        Error::Etcd(error) => {
-            let cause = if error.code() == Some(300) {
-                error.cause()
-            } else {
-                ""
-            };
-            format!(
-                "code {}, {} {cause}",
-                error.code().unwrap_or(0),
-                error.message()
-            )
-        }
-        Error::Timeout(_) => "no answer within the time".to_owned(),
-        Error::Transport(_) => {
-            let text = error.to_string();
-            text.rsplit(": ").next().unwrap_or_default().to_owned()
-        }
-        other => other.to_string(),
     }
 }

@@ -1,0 +1,180 @@
+//! The v3 API under fire: leases, locks and elections keep their promises. What is promised is said, and judged, in
+//! [`leases`], [`locks`] and [`elections`]; [`history`] is what etcd did, by one watch of all of it in the end.
+
+mod elections;
+mod history;
+mod journal;
+mod leases;
+mod locks;
+mod tenure;
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use etcd_http::{
+    Client,
+    server::Version,
+    transport::Transport,
+    v3::{KeptLease, KeyRange, LeaseKeeper, Put, Range},
+};
+use futures::future::{Either, select};
+use tokio::task::JoinHandle;
+
+use self::{history::History, journal::Journal};
+use crate::{Fire, Verdict, is_over, machine::Machine};
+
+/// For the leases of those who have gone: the longest TTL, what elections add to it, and etcd's own pace.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// From here on nobody but the leader renews and ends leases.
+const LEASES_OF_THE_LEADER: Version = Version::new(3, 5, 11);
+
+/// The last key that is written.
+const END: &str = "fire/end";
+
+/// One task under fire: whose client, with a keeper for its leases, for how long, and what it has made unique so far.
+struct Task<T> {
+    client: Client<T>,
+    keeper: LeaseKeeper<T>,
+    journal: Arc<Journal>,
+    name: String,
+    made: usize,
+    random: fastrand::Rng,
+    until: (Instant, Duration),
+}
+
+pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
+    let clients = fire.clients::<T>();
+    let journal = Arc::new(Journal::new());
+    let machine = Machine::watch();
+    let start = clients[0].v3().kv().put("fire/start", "").await.unwrap();
+    let start = start.header.revision + 1;
+    let observers = elections::observe(&clients);
+    let witness = tokio::spawn(journal::witness(
+        clients[0].clone(),
+        Arc::clone(&journal),
+        start,
+    ));
+    let keepers = keepers(&clients);
+    let mut load = Vec::new();
+    for (number, (client, (keeper, _))) in clients.iter().zip(&keepers).enumerate() {
+        let task = |name: &str| Task {
+            client: client.clone(),
+            keeper: keeper.clone(),
+            journal: Arc::clone(&journal),
+            name: format!("{name}{number}"),
+            made: 0,
+            random: fastrand::Rng::with_seed(fire.seed * 100 + number as u64),
+            until: (Instant::now(), fire.duration),
+        };
+        load.extend(leases::start(&task));
+        load.extend(locks::start(&task));
+        load.extend(elections::start(&task));
+    }
+
+    let faults = fire.rage();
+    for task in load {
+        task.await.unwrap();
+    }
+    for (keeper, keeping) in keepers {
+        drop(keeper);
+        keeping.await.unwrap();
+    }
+    tokio::time::sleep(SETTLE).await;
+
+    let mut problems = left_behind(&clients[0]).await;
+    elections::end(&clients[0]).await;
+    clients[0].send(Put::new(END, "")).await.unwrap();
+    let observed = elections::finish(observers).await;
+    witness.await.unwrap();
+    let history = History::read(&clients[0], start).await;
+    let times = journal.times();
+    problems.extend(journal.account(&history));
+    let version = fire.cluster.member(0).version();
+    let (of_leases, more) = leases::judge(
+        &journal.kept(),
+        &history,
+        &times,
+        |from, to| machine.stalled(from, to),
+        |from, to| version < LEASES_OF_THE_LEADER && faults.woke_a_former_leader(from, to),
+    );
+    problems.extend(more);
+    let (of_locks, more) = locks::judge(&journal, &history, fire.duration);
+    problems.extend(more);
+    let (of_elections, more) = elections::judge(&journal, &observed, &history, fire.duration);
+    problems.extend(more);
+    let stall = machine.longest_stall();
+    Verdict {
+        figures: format!(
+            "{faults}{}{of_leases}{of_locks}{of_elections}  the machine's longest stall {stall:.1?}\n",
+            journal.figures()
+        ),
+        problems,
+    }
+}
+
+/// A keeper for each client, at work.
+fn keepers<T: Transport>(clients: &[Client<T>]) -> Vec<(LeaseKeeper<T>, JoinHandle<()>)> {
+    let keep = |client| {
+        let (keeper, run) = LeaseKeeper::new(client);
+        (keeper, tokio::spawn(run))
+    };
+    clients.iter().map(keep).collect()
+}
+
+/// When everybody has gone for long enough, no lease is left, and no key that had one.
+async fn left_behind<T: Transport>(client: &Client<T>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let leases = client.v3().lease().list().await.unwrap();
+    if !leases.is_empty() {
+        problems.push(format!("leases are kept for ever: {leases:?}"));
+    }
+    let found = client.send(Range::new(KeyRange::prefix("fire/"))).await;
+    for kv in found.unwrap().kvs {
+        if !kv.lease.is_none() {
+            problems.push(format!("{:?} is left behind", kv.key));
+        }
+    }
+    problems
+}
+
+impl<T: Transport> Task<T> {
+    fn unique(&mut self) -> String {
+        self.made += 1;
+        format!("{}.{}", self.name, self.made)
+    }
+
+    /// A time between these, in milliseconds.
+    fn between(&mut self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(self.random.u64(least..most))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.client.transport().sleep(duration).await;
+    }
+
+    /// Waits for its turn, unless patience or the lease ends before.
+    async fn patiently<O>(
+        &self,
+        patience: Duration,
+        lease: &KeptLease<T>,
+        turn: impl Future<Output = O>,
+    ) -> Option<O> {
+        let (turn, patience) = (pin!(turn), pin!(self.sleep(patience)));
+        match select(turn, select(patience, pin!(lease.lost()))).await {
+            Either::Left((turn, _)) => Some(turn),
+            Either::Right(_) => None,
+        }
+    }
+
+    /// Takes a breath; `false` when the time is over.
+    async fn goes_on(&mut self) -> bool {
+        let breath = self.between(50, 250);
+        self.sleep(breath).await;
+        let (started, duration) = self.until;
+        !is_over(started, duration)
+    }
+}
