@@ -71,6 +71,7 @@ impl<T: Transport> Road<T> {
     pub(crate) async fn attempts(&self, call: &Call) -> Result<Reply> {
         let set = self.endpoints.current();
         let started = self.transport.now();
+        let mut now = started;
         let retry = call.patience.retry(&self.retry);
         let timeout = call.patience.timeout(self.timeout);
         let mut tried = Vec::new();
@@ -78,7 +79,6 @@ impl<T: Transport> Road<T> {
         let mut in_doubt = false;
         loop {
             attempt += 1;
-            let now = self.transport.now();
             let overall = call.patience.timeout(retry.overall);
             let left = overall.saturating_sub(now.saturating_duration_since(started));
             let leader = if self.prefer_leader && call.repeat != Repeat::Always {
@@ -89,13 +89,12 @@ impl<T: Transport> Road<T> {
             let is_leader = leader.is_some();
             let place = leader.unwrap_or_else(|| set.pick(&tried, now));
             let result = self.attempt(call, &place, &set, timeout.min(left)).await;
-            let elapsed = self.transport.now().saturating_duration_since(now);
             let failure = match result.and_then(|reply| judged(call, reply)) {
                 Ok(reply) => {
                     self.observer.tell(|| Attempt {
                         status: Some(reply.status),
                         endpoint: reply.place.endpoint().clone(),
-                        ..attempted(call, &place, attempt, elapsed)
+                        ..attempted(call, &place, attempt, self.since(now))
                     });
                     if is_leader {
                         // It was asked for being the leader, and draws no reads.
@@ -107,15 +106,15 @@ impl<T: Transport> Road<T> {
                 }
                 Err(failure) => failure,
             };
+            let began = std::mem::replace(&mut now, self.transport.now());
             self.observer.tell(|| {
                 let (outcome, status) = AttemptOutcome::of_failure(&failure);
                 Attempt {
                     status,
                     outcome,
-                    ..attempted(call, &place, attempt, elapsed)
+                    ..attempted(call, &place, attempt, now.saturating_duration_since(began))
                 }
             });
-            let now = self.transport.now();
             self.note(&failure, &place, now);
             let pause = if failure.is_final() {
                 None
@@ -144,6 +143,7 @@ impl<T: Transport> Road<T> {
             }
             if !pause.is_zero() {
                 self.transport.sleep(pause).await;
+                now = self.transport.now();
             }
         }
     }
@@ -225,6 +225,10 @@ impl<T: Transport> Road<T> {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => Err(Failure::TimedOut(limit)),
         }
+    }
+
+    fn since(&self, instant: Instant) -> Duration {
+        self.transport.now().saturating_duration_since(instant)
     }
 
     /// Keeps in mind what a failure says about an endpoint.

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::{
-    HeaderMap, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     header::{CONTENT_ENCODING, HeaderName},
     response::Parts,
 };
@@ -39,21 +39,31 @@ impl Guard {
                 status: head.status,
             })
         };
-        let names_and_values = head.headers.iter();
-        let size = names_and_values.fold(0, |sum, (name, value)| {
-            sum + name.as_str().len() + value.len()
-        });
-        if head.headers.len() > MAX_HEADERS || size > MAX_HEAD {
+        if head.headers.len() > MAX_HEADERS {
+            return refuse(Reason::Head);
+        }
+        let mut size = 0;
+        let mut cluster = None;
+        let mut encoding = None;
+        for (name, value) in &head.headers {
+            size += name.as_str().len() + value.len();
+            if name == CLUSTER_ID {
+                cluster = hexadecimal(value);
+            } else if name == CONTENT_ENCODING {
+                encoding = Some(value.as_bytes());
+            }
+        }
+        if size > MAX_HEAD {
             return refuse(Reason::Head);
         }
         // This client asks for none, and unpacks none: what cannot be unpacked cannot fill the memory.
-        if let Some(encoding) = head.headers.get(CONTENT_ENCODING)
-            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+        if let Some(encoding) = encoding
+            && !encoding.eq_ignore_ascii_case(b"identity")
         {
-            let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+            let encoding = String::from_utf8_lossy(encoding).into_owned();
             return refuse(Reason::Encoded(encoding));
         }
-        if let Some(found) = cluster_id(&head.headers) {
+        if let Some(found) = cluster {
             self.check_cluster(found, head.status)?;
         }
         if self.reject_stale_reads && is_keys(call) {
@@ -203,9 +213,8 @@ pub(crate) fn term(headers: &HeaderMap) -> Option<u64> {
     number(headers, TERM)
 }
 
-fn cluster_id(headers: &HeaderMap) -> Option<u64> {
-    let text = headers.get(CLUSTER_ID)?.to_str().ok()?;
-    u64::from_str_radix(text, 16).ok()
+fn hexadecimal(value: &HeaderValue) -> Option<u64> {
+    u64::from_str_radix(value.to_str().ok()?, 16).ok()
 }
 
 fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {

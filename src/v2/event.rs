@@ -106,14 +106,19 @@ pub struct ClusterInfo {
 
 impl ClusterInfo {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let number = |name| text(name).and_then(|value| value.parse().ok());
-        Self {
-            cluster_id: text("x-etcd-cluster-id").map(str::to_owned),
-            etcd_index: number("x-etcd-index"),
-            raft_index: number("x-raft-index"),
-            raft_term: number("x-raft-term"),
+        let mut info = Self::default();
+        // One pass: a look-up by name parses and hashes it, and there are few headers.
+        for (name, value) in headers {
+            let Ok(text) = value.to_str() else { continue };
+            match name.as_str() {
+                "x-etcd-cluster-id" => info.cluster_id = Some(text.to_owned()),
+                "x-etcd-index" => info.etcd_index = text.parse().ok(),
+                "x-raft-index" => info.raft_index = text.parse().ok(),
+                "x-raft-term" => info.raft_term = text.parse().ok(),
+                _ => {}
+            }
         }
+        info
     }
 }
 

@@ -102,6 +102,9 @@ struct Deferred<'de> {
 impl Trees<'_> {
     /// Hangs every node below its parent, the last first, and returns the root.
     fn grow(mut self) -> Node {
+        if let [_] = self.nodes[..] {
+            return self.nodes.pop().map(|(_, node)| node).unwrap_or_default();
+        }
         // Exact places for the children: growing step by step takes up to three times as many.
         let mut children = vec![0; self.nodes.len()];
         // A parent comes before its children, so its place is one of these.

@@ -96,12 +96,12 @@ impl Query {
 /// Only what a form parser reads as its own is escaped. The server's limit counts the encoded bytes: with every space and
 /// every letter beyond ASCII escaped, a text of 4 MiB could be too large for it.
 pub(crate) fn push_form_pair(form: &mut String, name: &str, value: &str) {
+    form.reserve(name.len() + value.len() + "&=".len());
     if !form.is_empty() {
         form.push('&');
     }
     form.extend(utf8_percent_encode(name, RESERVED));
     form.push('=');
-    form.reserve(value.len());
     let mut rest = value;
     while let Some(at) = rest.find(['%', '&', '+', ';']) {
         let (plain, escaped) = rest.split_at(at);

@@ -73,11 +73,14 @@ fn check(head: &Parts, content: &Body) -> Result<(), &'static str> {
 }
 
 fn has_dot_segment(uri: &Uri) -> bool {
-    uri.path().split('/').any(|segment| {
-        // Escaped dots count as dots.
-        let dots = segment.replace("%2e", ".").replace("%2E", ".");
-        dots == "." || dots == ".."
-    })
+    let mut after_dots = uri.path().split('/').filter_map(after_dot);
+    after_dots.any(|rest| rest.is_empty() || after_dot(rest) == Some(""))
+}
+
+/// What follows the dot that a segment begins with; an escaped one counts.
+fn after_dot(segment: &str) -> Option<&str> {
+    let dots = [".", "%2e", "%2E"];
+    dots.iter().find_map(|dot| segment.strip_prefix(dot))
 }
 
 /// One second more than the limit, whole: libcurl counts in seconds, and the caller's own timeout is to come first.

@@ -1,35 +1,84 @@
-use etcd_transport::{TransportError, http::Uri};
+use arc_swap::ArcSwap;
+use etcd_transport::{
+    TransportError,
+    http::{
+        Uri,
+        uri::{Authority, Scheme},
+    },
+};
 use reqwest::Url;
 
-/// The URL of a request, if what reqwest would send for it is what was asked for.
-///
-/// reqwest works on [`Url`], which follows browsers: it resolves `.` and `..`, their escaped forms included, and escapes
-/// some bytes that a [`Uri`] may hold. What would name another key on the server is refused.
-pub(crate) fn url(uri: &Uri) -> Result<Url, TransportError> {
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+/// So many schemes and authorities are remembered, far more than a cluster has members.
+const MAX_ORIGINS: usize = 100;
+
+/// Makes the URLs of requests. Each scheme and authority is parsed once: that is most of the work, and a cluster has but a
+/// few of them.
+#[derive(Default)]
+pub(crate) struct Targets(ArcSwap<Vec<Origin>>);
+
+#[derive(Clone)]
+struct Origin {
+    scheme: Scheme,
+    authority: Authority,
+    url: Url,
+}
+
+impl Targets {
+    /// The URL of a request, if what reqwest would send for it is what was asked for.
+    ///
+    /// reqwest works on [`Url`], which follows browsers: it resolves `.` and `..`, their escaped forms included, and
+    /// escapes some bytes that a [`Uri`] may hold. What would name another key on the server is refused.
+    pub(crate) fn url(&self, uri: &Uri) -> Result<Url, TransportError> {
+        let mut url = self.origin(uri)?;
+        url.set_path(uri.path());
+        url.set_query(uri.query());
+        if url.path() == uri.path() && url.query() == uri.query() {
+            Ok(url)
+        } else {
+            Err(TransportError::rejected(
+                "reqwest would send another path or query than the URI has",
+            ))
+        }
+    }
+
+    /// The URL without path and query.
+    fn origin(&self, uri: &Uri) -> Result<Url, TransportError> {
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(TransportError::rejected("the URI has no authority"));
+        };
+        let known = self.0.load();
+        let is_it = |origin: &&Origin| origin.scheme == *scheme && origin.authority == *authority;
+        if let Some(origin) = known.iter().find(is_it) {
+            return Ok(origin.url.clone());
+        }
+        let url = parse(scheme, authority)?;
+        self.0.rcu(|known| {
+            let mut known = Vec::clone(known);
+            if known.len() < MAX_ORIGINS {
+                known.push(Origin {
+                    scheme: scheme.clone(),
+                    authority: authority.clone(),
+                    url: url.clone(),
+                });
+            }
+            known
+        });
+        Ok(url)
+    }
+}
+
+fn parse(scheme: &Scheme, authority: &Authority) -> Result<Url, TransportError> {
+    if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
         return Err(TransportError::rejected(
             "the URI's scheme is neither http nor https",
         ));
     }
-    if uri
-        .authority()
-        .is_none_or(|authority| authority.as_str().contains('@'))
-    {
-        return Err(TransportError::rejected(
-            "the URI has no authority, or one with credentials",
-        ));
+    if authority.as_str().contains('@') {
+        return Err(TransportError::rejected("the URI has credentials"));
     }
     // Not the parser's error as it is: it may quote the URI.
-    let url = Url::parse(&uri.to_string()).map_err(|error| {
-        TransportError::rejected(format!("reqwest cannot use the URI: {error}"))
-    })?;
-    if url.path() == uri.path() && url.query() == uri.query() {
-        Ok(url)
-    } else {
-        Err(TransportError::rejected(
-            "reqwest would send another path or query than the URI has",
-        ))
-    }
+    Url::parse(&format!("{scheme}://{authority}"))
+        .map_err(|error| TransportError::rejected(format!("reqwest cannot use the URI: {error}")))
 }
 
 #[cfg(test)]
@@ -42,7 +91,7 @@ mod tests {
     fn what_reqwest_would_change_is_refused() {
         for path in ["/a/../b", "/a/./b", "/a/%2e%2E/b", "/a?b='c'"] {
             let uri = format!("http://etcd:2379{path}").parse().unwrap();
-            let error = url(&uri).unwrap_err();
+            let error = Targets::default().url(&uri).unwrap_err();
             assert_eq!(error.kind(), TransportErrorKind::Rejected, "{path}");
         }
     }
@@ -54,14 +103,40 @@ mod tests {
             "https://[::1]:2379/v3/kv/range",
             "http://ETCD",
         ] {
-            assert!(url(&uri.parse().unwrap()).is_ok(), "{uri}");
+            let uri = uri.parse().unwrap();
+            let expected: Url = Uri::to_string(&uri).parse().unwrap();
+            let targets = Targets::default();
+            for _ in 0..2 {
+                assert_eq!(targets.url(&uri).unwrap(), expected);
+            }
         }
+    }
+
+    #[test]
+    fn each_scheme_host_and_port_is_parsed_once_and_mistaken_for_no_other() {
+        let targets = Targets::default();
+        for _ in 0..2 {
+            for uri in [
+                "http://etcd:2379/a?b",
+                "https://etcd:2379/a",
+                "http://etcd:2380/c",
+                "http://etcd2:2379/a?d",
+            ] {
+                assert_eq!(targets.url(&uri.parse().unwrap()).unwrap().as_str(), uri);
+            }
+        }
+        assert_eq!(targets.0.load().len(), 4);
+        for port in 0..2 * MAX_ORIGINS {
+            let uri = format!("http://etcd:{port}/").parse().unwrap();
+            assert!(targets.url(&uri).is_ok());
+        }
+        assert_eq!(targets.0.load().len(), MAX_ORIGINS);
     }
 
     #[test]
     fn credentials_in_a_uri_are_refused_and_not_shown() {
         let uri = "http://root:secret@etcd:2379/".parse().unwrap();
-        let error = url(&uri).unwrap_err();
+        let error = Targets::default().url(&uri).unwrap_err();
         assert!(!format!("{error:?}").contains("secret"));
     }
 }

@@ -10,7 +10,7 @@ use etcd_transport::{
 };
 use reqwest::{Client, ClientBuilder};
 
-use crate::{body, client, target};
+use crate::{body, client, target::Targets};
 
 /// Carries requests by [reqwest](https://docs.rs/reqwest).
 ///
@@ -19,6 +19,7 @@ use crate::{body, client, target};
 pub struct ReqwestTransport {
     client: BuiltClient,
     http2: OnceLock<BuiltClient>,
+    targets: Targets,
 }
 
 /// A client, or why there is none: asked for again with each request, and then the reason for its refusal.
@@ -36,6 +37,7 @@ impl ReqwestTransport {
         Self {
             client: Ok(client),
             http2: OnceLock::from(Err(none.into())),
+            targets: Targets::default(),
         }
     }
 
@@ -79,6 +81,7 @@ impl Default for ReqwestTransport {
         Self {
             client: build(client::builder()),
             http2: OnceLock::new(),
+            targets: Targets::default(),
         }
     }
 }
@@ -88,7 +91,7 @@ impl Transport for ReqwestTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let (head, content) = request.into_parts();
         let client = self.client(head.version)?;
-        let url = target::url(&head.uri)?;
+        let url = self.targets.url(&head.uri)?;
         let mut request = reqwest::Request::new(head.method, url);
         *request.headers_mut() = head.headers;
         *request.body_mut() = body::outgoing(content);

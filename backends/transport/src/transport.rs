@@ -1,5 +1,6 @@
 use std::{
     fmt::Debug,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -64,16 +65,29 @@ pub trait Transport: Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdleLimit(pub Duration);
 
+/// What `#[async_trait]` makes of a method: written out below, for a future that is handed on is not boxed again.
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 macro_rules! forward {
     ($pointer:ident) => {
-        #[async_trait]
         impl<T: Transport + ?Sized> Transport for $pointer<T> {
-            async fn send(&self, request: Request) -> Result<Response, TransportError> {
-                (**self).send(request).await
+            fn send<'a, 'f>(
+                &'a self,
+                request: Request,
+            ) -> BoxFuture<'f, Result<Response, TransportError>>
+            where
+                'a: 'f,
+                Self: 'f,
+            {
+                (**self).send(request)
             }
 
-            async fn sleep(&self, duration: Duration) {
-                (**self).sleep(duration).await;
+            fn sleep<'a, 'f>(&'a self, duration: Duration) -> BoxFuture<'f, ()>
+            where
+                'a: 'f,
+                Self: 'f,
+            {
+                (**self).sleep(duration)
             }
 
             fn now(&self) -> Instant {
