@@ -7,7 +7,7 @@ use http::Method;
 use super::kept::Lease;
 use crate::{
     Call, Client, Repeat, Result,
-    exchange::Failure,
+    exchange::{Failure, Road},
     v3::{
         KeepAliveOnce, LeaseId,
         lease::{KeptAlive, Renewal, Renewed},
@@ -69,14 +69,20 @@ async fn ask<T: Transport>(
     waiting: &mut Vec<Arc<Lease>>,
     limit: Duration,
 ) -> Result<()> {
-    let road = client.road();
+    // So that, where a token has to be fetched, two endpoints can be asked for it.
+    let road = Road {
+        timeout: limit / 2,
+        ..client.road().clone()
+    };
     let bodies = waiting
         .iter()
         .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
     let path = PATH.to_owned();
     let call = Call::new(NAME, Method::POST, path, Repeat::Always)?.body("application/json", body);
-    let call = road.with_token(&call).await?.unwrap_or(call);
+    let call = within(&road, limit, road.with_token(&call))
+        .await?
+        .unwrap_or(call);
     let sent = road.transport.now();
     let place = road.endpoints.current().pick(&[], sent);
     let idle = IdleLimit(limit);
@@ -92,7 +98,7 @@ async fn ask<T: Transport>(
             Some(Ok((answer, _))) => KeptAlive::from(answer),
             Some(Err(error)) if is_of_the_token(&error) => {
                 // For the next attempt.
-                road.with_new_token(call).await?;
+                within(&road, limit, road.with_new_token(call)).await?;
                 return Err(error);
             }
             Some(Err(error)) => {
@@ -112,6 +118,18 @@ async fn ask<T: Transport>(
         }
     }
     Ok(())
+}
+
+/// What is needed on the way, unless it takes longer than this. Others may be fetching the token, and have more time.
+async fn within<T: Transport, O>(
+    road: &Road<T>,
+    limit: Duration,
+    work: impl Future<Output = Result<O>>,
+) -> Result<O> {
+    match select(pin!(work), road.transport.sleep(limit)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Failure::TimedOut(limit).into_error(road.next_site(NAME))),
+    }
 }
 
 const PATH: &str = "/v3/lease/keepalive";
