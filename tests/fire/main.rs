@@ -45,6 +45,8 @@ struct Fire {
 /// What was found out.
 struct Verdict {
     figures: String,
+    /// What was done to the members.
+    faults: Faults,
     problems: Vec<String>,
 }
 
@@ -62,20 +64,25 @@ fn under_fire(name: &str, burn: impl AsyncFnOnce(&Fire) -> Verdict) {
         .enable_all()
         .build()
         .unwrap();
-    let Verdict { figures, problems } = runtime.block_on(burn(&fire));
+    let Verdict {
+        figures,
+        faults,
+        problems,
+    } = runtime.block_on(burn(&fire));
     let Fire { duration, seed, .. } = fire;
     let version = fire.cluster.member(0).version();
     println!(
-        "{name}, etcd {version}, {} s, seed {seed}\n{figures}  {} problems",
+        "{name}, etcd {version}, {} s, seed {seed}\n{faults}{figures}  {} problems",
         duration.as_secs(),
         problems.len()
     );
     let shown = problems.iter().take(20).cloned().collect::<Vec<_>>();
     assert!(
         problems.is_empty(),
-        "{name}, seed {seed}, {} problems:\n{}",
+        "{name}, seed {seed}, {} problems:\n{}\n{}",
         problems.len(),
-        shown.join("\n")
+        shown.join("\n"),
+        faults.log()
     );
 }
 

@@ -32,6 +32,9 @@ macro_rules! stamp {
 mod harness;
 mod history;
 mod leases;
+#[path = "../fire/machine.rs"]
+#[allow(dead_code)] // What only the fire needs.
+mod machine;
 mod mirrors;
 mod namespaces;
 mod nine;

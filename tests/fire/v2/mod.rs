@@ -41,7 +41,8 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
         faults.restarts(),
     );
     Verdict {
-        figures: format!("{faults}{}{report}", journal.figures()),
+        figures: format!("{}{report}", journal.figures()),
+        faults,
         problems: report.problems,
     }
 }

@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 
 use super::{
     Task,
-    history::{History, Reign},
+    history::{History, Reign, Times},
     journal::{Journal, Shown, Told, Write},
-    tenure::{Tenure, Turns, overlaps, unheard_of},
+    tenure::{Tenure, Turns, exclusive, unheard_of},
 };
 
 const NAME: &str = "fire/election";
@@ -204,6 +204,8 @@ pub(crate) async fn finish(observers: Vec<JoinHandle<Vec<Shown>>>) -> Vec<Vec<Sh
 pub(crate) struct Figures {
     turns: Turns,
     reigns: usize,
+    /// How often etcd ended a lease too early, for a reason that is known.
+    cut_short: usize,
     observed: usize,
     answered: usize,
 }
@@ -212,14 +214,17 @@ pub(crate) fn judge(
     journal: &Journal,
     observed: &[Vec<Shown>],
     history: &History,
+    times: &Times,
     duration: Duration,
+    explains: impl Fn(Instant, Instant) -> bool,
 ) -> (Figures, Vec<String>) {
     let tenures = journal.elections();
     let answered = journal.all_answers();
     let reigns = history.reigns(&format!("{NAME}/"));
-    let figures = Figures {
+    let mut figures = Figures {
         turns: Turns::of(&tenures),
         reigns: reigns.len(),
+        cut_short: 0,
         observed: observed.iter().map(Vec::len).sum(),
         answered: answered.iter().map(Vec::len).sum(),
     };
@@ -234,7 +239,9 @@ pub(crate) fn judge(
     }
     problems.extend(unheard_of(&tenures, &reigns));
     problems.extend(figures.turns.problems(3, duration));
-    problems.extend(overlaps(tenures));
+    let (cut_short, more) = exclusive(tenures, TTL, history, times, explains);
+    figures.cut_short = cut_short;
+    problems.extend(more);
     (figures, problems)
 }
 
@@ -284,12 +291,14 @@ impl fmt::Display for Figures {
         let Self {
             turns,
             reigns,
+            cut_short,
             observed,
             answered,
         } = self;
         writeln!(
             f,
-            "  leaders: {turns}; {reigns} reigns; {observed} leaders observed, {answered} told to those who asked"
+            "  leaders: {turns}; {reigns} reigns, {cut_short} cut short as a former leader awoke; {observed} leaders \
+             observed, {answered} told to those who asked"
         )
     }
 }

@@ -30,6 +30,7 @@ struct Inner {
     elections: Vec<Tenure>,
     answers: Vec<Vec<Shown>>,
     oddities: Vec<String>,
+    ended_early: Vec<(Instant, String)>,
 }
 
 /// A write of a unique value, and what its caller knows of it.
@@ -82,6 +83,7 @@ impl Journal {
             elections: Vec::new(),
             answers: Vec::new(),
             oddities: Vec::new(),
+            ended_early: Vec::new(),
         }))
     }
 
@@ -125,6 +127,15 @@ impl Journal {
     /// What is wrong by itself.
     pub(crate) fn oddity(&self, what: String) {
         self.inner().oddities.push(what);
+    }
+
+    /// Etcd no longer has a lease that was said to live.
+    pub(crate) fn ended_early(&self, what: String) {
+        self.inner().ended_early.push((Instant::now(), what));
+    }
+
+    pub(crate) fn all_ended_early(&self) -> Vec<(Instant, String)> {
+        self.inner().ended_early.clone()
     }
 
     pub(crate) fn kept(&self) -> Vec<Kept> {

@@ -39,9 +39,6 @@ const LOOK: Duration = Duration::from_millis(20);
 /// the last of which takes 100 ms.
 const SLACK: Duration = Duration::from_millis(200);
 
-/// How long it may take until a member's waking shows.
-const LATENCY: Duration = Duration::from_millis(500);
-
 /// A lease, and what its holder knew of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
@@ -205,14 +202,14 @@ pub(crate) struct Figures {
     of_former_leaders: usize,
 }
 
-/// `stalled` tells for how long the machine had no time for anybody between two moments, `woke` whether a former leader
-/// awoke, of an etcd that lets it act.
+/// `stalled` tells for how long the machine had no time for anybody between two moments; `explains`, whether there was a
+/// reason for etcd to end leases too early.
 pub(crate) fn judge(
     kept: &[Kept],
     history: &History,
     times: &Times,
     stalled: impl Fn(Instant, Instant) -> Duration,
-    woke: impl Fn(Instant, Instant) -> bool,
+    explains: impl Fn(Instant, Instant) -> bool,
 ) -> (Figures, Vec<String>) {
     let deletions = history.deletions();
     let mut figures = Figures {
@@ -249,7 +246,7 @@ pub(crate) fn judge(
         };
         figures.gone += 1;
         let renewed = lease.promised - lease.ttl;
-        if gone < promised && woke(renewed - LATENCY, gone + LATENCY) {
+        if gone < promised && explains(renewed, gone) {
             figures.of_former_leaders += 1;
         } else if gone < promised {
             let early = promised - gone;

@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 
 use super::{
     Task,
-    history::{History, Reign},
+    history::{History, Reign, Times},
     journal::{Journal, Told, Write},
-    tenure::{Tenure, Turns, overlaps, unheard_of},
+    tenure::{Tenure, Turns, exclusive, unheard_of},
 };
 
 const NAME: &str = "fire/lock";
@@ -76,11 +76,8 @@ impl<T: Transport> Task<T> {
         self.journal.count("read", &found);
         let token = match found {
             Ok(Some(kv)) => kv.create_revision,
-            Ok(None) if lease.is_alive() => {
-                let what = format!("{key} is told to hold the lock, and is not there");
-                return self.journal.oddity(what);
-            }
-            _ => return,
+            Ok(None) => return self.explain(lease, &key).await,
+            Err(_) => return,
         };
         let mut tenure = Tenure {
             who: self.name.clone(),
@@ -92,10 +89,8 @@ impl<T: Transport> Task<T> {
         let enough = from + self.between(100, 2_000);
         while tenure.is_known(lease) && Instant::now() < enough {
             let written = self.write_guarded(&tenure).await;
-            // A guard that does not hold, though the lease lives.
-            if written == Some(false) && tenure.is_known(lease) {
-                let what = format!("{tenure:?} lost its lock while its lease lives");
-                self.journal.oddity(what);
+            if written == Some(false) {
+                self.explain(lease, &tenure.key).await;
                 break;
             }
             let pause = self.between(5, 50);
@@ -106,6 +101,25 @@ impl<T: Transport> Task<T> {
         if self.random.u8(0..4) > 0 {
             let unlocked = self.client.send(Unlock::new(tenure.key)).await;
             self.journal.count("unlock", &unlocked);
+        }
+    }
+
+    /// The lock's key is not there: no wonder, if the lease is lost.
+    async fn explain(&self, lease: &KeptLease<T>, key: &str) {
+        let found = self.client.v3().lease().time_to_live(lease.id()).await;
+        self.journal.count("time to live", &found);
+        if !lease.is_alive() {
+            return;
+        }
+        match found {
+            Ok(None) => self
+                .journal
+                .ended_early(format!("{key} is gone with its lease")),
+            Ok(Some(found)) => {
+                let what = format!("{key} holds the lock, and is not there: {found:?}");
+                self.journal.oddity(what);
+            }
+            Err(_) => {}
         }
     }
 
@@ -141,24 +155,38 @@ pub(crate) struct Figures {
     turns: Turns,
     reigns: usize,
     writes: usize,
+    /// How often etcd ended a lease too early, for a reason that is known.
+    cut_short: usize,
 }
 
 pub(crate) fn judge(
     journal: &Journal,
     history: &History,
+    times: &Times,
     duration: Duration,
+    explains: impl Fn(Instant, Instant) -> bool,
 ) -> (Figures, Vec<String>) {
     let tenures = journal.locks();
     let reigns = history.reigns(&format!("{NAME}/"));
     let (writes, mut problems) = fenced(history, &reigns);
-    let figures = Figures {
+    let mut figures = Figures {
         turns: Turns::of(&tenures),
         reigns: reigns.len(),
         writes,
+        cut_short: 0,
     };
     problems.extend(unheard_of(&tenures, &reigns));
     problems.extend(figures.turns.problems(6, duration));
-    problems.extend(overlaps(tenures));
+    for (at, what) in journal.all_ended_early() {
+        if explains(at - TTL, at) {
+            figures.cut_short += 1;
+        } else {
+            problems.push(what);
+        }
+    }
+    let (cut_short, more) = exclusive(tenures, TTL, history, times, explains);
+    figures.cut_short += cut_short;
+    problems.extend(more);
     (figures, problems)
 }
 
@@ -195,10 +223,12 @@ impl fmt::Display for Figures {
             turns,
             reigns,
             writes,
+            cut_short,
         } = self;
         writeln!(
             f,
-            "  holders of the lock: {turns}; {reigns} reigns; {writes} guarded writes"
+            "  holders of the lock: {turns}; {reigns} reigns, {cut_short} cut short as a former leader awoke; {writes} \
+             guarded writes"
         )
     }
 }

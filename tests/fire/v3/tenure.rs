@@ -6,7 +6,7 @@ use std::{
 
 use etcd_http::{transport::Transport, v3::KeptLease};
 
-use super::history::Reign;
+use super::history::{History, Reign, Times};
 
 /// For so long nobody may come to power, though many want it. Who has gone without a word is in the way as long as the
 /// lease lives, and each change of the cluster's leader gives all leases their whole time anew.
@@ -88,8 +88,41 @@ impl fmt::Display for Turns {
     }
 }
 
-/// Tenures that were known to two at once.
-pub(crate) fn overlaps(mut tenures: Vec<Tenure>) -> Vec<String> {
+/// Tenures that outlived their key, and those that were known to two at once. Where `explains` knows of something between
+/// two moments for which etcd ended a lease of this TTL too early, the tenure is but counted.
+pub(crate) fn exclusive(
+    tenures: Vec<Tenure>,
+    ttl: Duration,
+    history: &History,
+    times: &Times,
+    explains: impl Fn(Instant, Instant) -> bool,
+) -> (usize, Vec<String>) {
+    let deletions = history.deletions();
+    let mut problems = Vec::new();
+    let mut sound = Vec::new();
+    let mut explained = 0;
+    for tenure in tenures {
+        let deleted = deletions.get(tenure.key.as_str()).into_iter().flatten();
+        let gone = deleted.copied().find(|revision| *revision > tenure.token);
+        match gone.and_then(|revision| times.by(revision)) {
+            Some(gone) if gone < tenure.until => {
+                if explains(tenure.until - ttl, tenure.until) {
+                    explained += 1;
+                    continue;
+                }
+                let late = tenure.until - gone;
+                problems.push(format!("{late:?} too long in power: {tenure:?}"));
+            }
+            _ => {}
+        }
+        sound.push(tenure);
+    }
+    problems.extend(overlaps(sound));
+    (explained, problems)
+}
+
+/// Two tenures at once.
+fn overlaps(mut tenures: Vec<Tenure>) -> Vec<String> {
     tenures.sort_by_key(|tenure| tenure.from);
     let mut problems = Vec::new();
     let mut last: Option<&Tenure> = None;
@@ -119,6 +152,7 @@ pub(super) fn unheard_of(tenures: &[Tenure], reigns: &[Reign]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v3::history::Event;
 
     #[test]
     fn tenures_that_overlap_are_found_and_those_that_follow_are_not() {
@@ -176,5 +210,39 @@ mod tests {
         assert_eq!(Turns::of(&[]).problems(2, A_TURN / 2).len(), 1);
         let late = [tenure("a", 1), tenure("b", 62)];
         assert_eq!(Turns::of(&late).problems(2, A_TURN).len(), 1);
+    }
+
+    #[test]
+    fn a_tenure_that_outlives_its_key_is_found_unless_it_is_explained() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let event = |(revision, put)| Event {
+            revision,
+            key: "q/a".to_owned(),
+            put,
+        };
+        let events = [(2, Some((String::new(), 2))), (3, None)].map(event);
+        let history = History {
+            events: events.into(),
+        };
+        let times = Times::new([(3, at(8))]);
+        let judged = |until, is_explained| {
+            let tenure = Tenure {
+                who: "a".to_owned(),
+                key: "q/a".to_owned(),
+                token: 2,
+                from: at(5),
+                until: at(until),
+            };
+            let ttl = Duration::from_secs(3);
+            let explains = |from, to| {
+                assert_eq!((from, to), (at(until - 3), at(until)));
+                is_explained
+            };
+            let (count, problems) = exclusive(vec![tenure], ttl, &history, &times, explains);
+            (count, problems.len())
+        };
+        assert_eq!([judged(8, false), judged(9, false)], [(0, 0), (0, 1)]);
+        assert_eq!(judged(9, true), (1, 0));
     }
 }
