@@ -21,7 +21,7 @@ pub(crate) struct Faults {
 }
 
 /// For so long the others wait without a word of their leader, at least.
-const ELECTION: Duration = Duration::from_secs(1);
+pub(crate) const ELECTION: Duration = Duration::from_secs(1);
 
 impl Faults {
     /// Does something to one member after the other, as the seed says. In between, all are well.

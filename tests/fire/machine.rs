@@ -1,4 +1,5 @@
 use std::{
+    num::NonZero,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,79 +14,93 @@ const TICK: Duration = Duration::from_millis(2);
 /// What counts as a stall.
 const NOTABLE: Duration = Duration::from_millis(10);
 
-/// Sees when this machine has no time for anybody. A thread that does nothing but sleep is woken late then, and so is
-/// everybody else: what they do late is no fault of theirs.
+/// Sees when this machine has no time for anybody. Threads that do nothing but sleep, one for each processor, are woken
+/// late then, and so is everybody else: what they do late is no fault of theirs.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    seen: Arc<Mutex<Seen>>,
+    looks: Vec<Arc<Mutex<Looks>>>,
     is_over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
+/// What one of them saw.
 #[derive(Debug)]
-struct Seen {
-    /// When each ended, and how long it was.
-    stalls: Vec<(Instant, Duration)>,
-    last_look: Instant,
+struct Looks {
+    /// From when on it was not woken, and when it was.
+    stalls: Vec<(Instant, Instant)>,
+    last: Instant,
 }
 
 impl Machine {
     pub(crate) fn watch() -> Self {
-        let seen = Arc::new(Mutex::new(Seen {
-            stalls: Vec::new(),
-            last_look: Instant::now(),
-        }));
-        let is_over = Arc::new(AtomicBool::new(false));
-        let thread = thread::spawn({
-            let (seen, is_over) = (Arc::clone(&seen), Arc::clone(&is_over));
-            move || {
+        let mut machine = Self {
+            looks: Vec::new(),
+            is_over: Arc::default(),
+            threads: Vec::new(),
+        };
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            let looks = Arc::new(Mutex::new(Looks {
+                stalls: Vec::new(),
+                last: Instant::now(),
+            }));
+            let is_over = Arc::clone(&machine.is_over);
+            machine.looks.push(Arc::clone(&looks));
+            machine.threads.push(thread::spawn(move || {
                 while !is_over.load(Relaxed) {
-                    let began = Instant::now();
+                    let due = Instant::now() + TICK;
                     thread::sleep(TICK);
                     let now = Instant::now();
-                    let late = (now - began).saturating_sub(TICK);
-                    let mut seen = seen.lock().unwrap();
-                    seen.last_look = now;
-                    if late >= NOTABLE {
-                        seen.stalls.push((now, late));
+                    let mut looks = looks.lock().unwrap();
+                    looks.last = now;
+                    if now.saturating_duration_since(due) >= NOTABLE {
+                        looks.stalls.push((due, now));
                     }
                 }
-            }
-        });
-        Self {
-            seen,
-            is_over,
-            thread: Some(thread),
+            }));
         }
+        machine
     }
 
     /// For how long in all it stalled between these moments.
     pub(crate) fn stalled(&self, from: Instant, to: Instant) -> Duration {
-        // A stall is known when it is over.
-        while self.seen.lock().unwrap().last_look < to {
-            thread::sleep(TICK);
+        let mut stalls = Vec::new();
+        for looks in &self.looks {
+            // A stall is known when it is over.
+            while looks.lock().unwrap().last < to {
+                thread::sleep(TICK);
+            }
+            let looks = looks.lock().unwrap();
+            let within = looks
+                .stalls
+                .iter()
+                .filter(|stall| stall.0 < to && stall.1 > from);
+            stalls.extend(within.map(|stall| (stall.0.max(from), stall.1.min(to))));
         }
-        let seen = self.seen.lock().unwrap();
-        let stalls = seen.stalls.iter();
-        let within = stalls.map(|(end, late)| {
-            let start = (*end - *late).max(from);
-            (*end).min(to).saturating_duration_since(start)
-        });
-        within.sum()
+        stalls.sort();
+        let mut seen_to = from;
+        let mut whole = Duration::ZERO;
+        for (start, end) in stalls {
+            whole += end.saturating_duration_since(start.max(seen_to));
+            seen_to = seen_to.max(end);
+        }
+        whole
     }
 
     /// The longest stall so far.
     pub(crate) fn longest_stall(&self) -> Duration {
-        let seen = self.seen.lock().unwrap();
-        let stalls = seen.stalls.iter().map(|(_, late)| *late);
-        stalls.max().unwrap_or_default()
+        let longest = self.looks.iter().map(|looks| {
+            let looks = looks.lock().unwrap();
+            let stalls = looks.stalls.iter().map(|(start, end)| *end - *start);
+            stalls.max().unwrap_or_default()
+        });
+        longest.max().unwrap_or_default()
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         self.is_over.store(true, Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // It does not panic, and a test that does says so itself.
             let _ = thread.join();
         }

@@ -10,7 +10,13 @@ use futures::{StreamExt, future::join};
 
 use crate::{harness::Etcd, machine::Machine};
 
-const TTL: Duration = Duration::from_secs(2);
+/// What must live here lives for longer than a machine is likely to stand still. Twenty busy threads for each processor do
+/// no harm, and a loss was 10 ms late at most; but on a virtual machine whose host took its processors away (`steal` in
+/// `/proc/stat`), threads that only slept were woken 1.1 s late, and leases of two seconds were lost, rightly.
+const TTL: Duration = Duration::from_secs(4);
+
+/// The shortest that etcd grants.
+const SHORT: Duration = Duration::from_secs(2);
 
 cases! {
     Shared {
@@ -33,7 +39,7 @@ async fn a_lease_lives_longer_than_its_time_as_long_as_it_is_kept<T: Transport>(
         etcd.send(Put::new(etcd.key("a"), "x").lease(lease.id()))
             .await
             .unwrap();
-        etcd.sleep(5_000).await;
+        etcd.sleep(9_000).await;
         assert!(lease.is_alive());
         assert!(etcd.v3().kv().get(etcd.key("a")).await.unwrap().is_some());
         lease.revoke().await.unwrap();
@@ -76,7 +82,7 @@ async fn a_dropped_lease_expires<T: Transport>(etcd: Etcd<T>) {
     let (keeper, run) = LeaseKeeper::new(&etcd);
     let work = async move {
         let id = keeper.grant(TTL).await.unwrap().id();
-        etcd.sleep(4_500).await;
+        etcd.sleep(7_000).await;
         let left = etcd.send(TimeToLive::new(id)).await.unwrap();
         assert!(left.is_none(), "{left:?}");
     };
@@ -86,9 +92,9 @@ async fn a_dropped_lease_expires<T: Transport>(etcd: Etcd<T>) {
 async fn many_leases_live<T: Transport>(etcd: Etcd<T>) {
     let (keeper, run) = LeaseKeeper::new(&etcd);
     let work = async move {
-        let grants = futures::stream::iter(0..1_200).map(|_| keeper.grant(Duration::from_secs(4)));
+        let grants = futures::stream::iter(0..1_200).map(|_| keeper.grant(Duration::from_secs(6)));
         let leases: Vec<_> = grants.buffer_unordered(8).collect().await;
-        etcd.sleep(8_000).await;
+        etcd.sleep(12_000).await;
         for lease in leases {
             assert!(
                 lease.as_ref().unwrap().is_alive(),
@@ -104,25 +110,21 @@ async fn a_lease_is_lost_in_time_when_its_server_is_paused<T: Transport>(etcd: E
     let (keeper, run) = LeaseKeeper::new(&etcd);
     let machine = Machine::watch();
     let work = async move {
-        let lease = keeper.grant(TTL).await.unwrap();
+        let lease = keeper.grant(SHORT).await.unwrap();
         etcd.host().pause();
-        let (began, deadline) = (Instant::now(), Instant::now() + lease.remaining());
+        let deadline = Instant::now() + lease.remaining();
         let loss = lease.lost().await;
         let now = Instant::now();
         etcd.host().resume();
         let late = now.saturating_duration_since(deadline);
         let stalled = machine.stalled(deadline, now);
-        println!(
-            "LATE {late:?} STALLED {stalled:?} LONGEST {:?}",
-            machine.longest_stall()
-        );
         assert!(
-            loss.is_deadline() && now - began <= TTL + Duration::from_millis(200) + stalled,
-            "{loss}, {late:?} late, of which the machine stalled for {stalled:?}"
+            loss.is_deadline() && late <= Duration::from_millis(200) + stalled,
+            "{loss}, {late:?} late, while the machine stalled for {stalled:?}"
         );
         // A new one is kept as if nothing had happened.
         let lease = keeper.grant(TTL).await.unwrap();
-        etcd.sleep(4_000).await;
+        etcd.sleep(8_000).await;
         assert!(lease.is_alive());
     };
     join(work, run).await;

@@ -1,8 +1,7 @@
 //! What is promised of leases:
 //!
-//! - *alive*: no key of a lease goes before the moment up to which its holder was told that the lease lives. Before 3.5.11
-//!   etcd itself breaks that: a leader that was halted, and replaced, still renews and ends leases when it wakes
-//!   (<https://github.com/etcd-io/etcd/issues/15247>). That is counted apart, and only there;
+//! - *alive*: no key of a lease goes before the moment up to which its holder was told that the lease lives, but for what
+//!   etcd itself does wrong, which is counted apart;
 //! - *in time*: a loss is told no later than at the lease's deadline, whatever the servers do meanwhile;
 //! - *kept*: a lease that lives longer than any outage of a majority is not lost;
 //! - *ended*: after a revocation that succeeded its keys are gone; after a drop they go, and no lease stays for ever.
