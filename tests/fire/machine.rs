@@ -63,6 +63,26 @@ impl Machine {
 
     /// For how long in all it stalled between these moments.
     pub(crate) fn stalled(&self, from: Instant, to: Instant) -> Duration {
+        let mut seen_to = from;
+        let mut whole = Duration::ZERO;
+        for (start, end) in self.stalls(from, to) {
+            whole += end.saturating_duration_since(start.max(seen_to));
+            seen_to = seen_to.max(end);
+        }
+        whole
+    }
+
+    /// The longest stall between these moments.
+    pub(crate) fn longest_stall(&self, from: Instant, to: Instant) -> Duration {
+        let stalls = self.stalls(from, to).into_iter();
+        stalls
+            .map(|(start, end)| end - start)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// All of them, by when they began.
+    fn stalls(&self, from: Instant, to: Instant) -> Vec<(Instant, Instant)> {
         let mut stalls = Vec::new();
         for looks in &self.looks {
             // A stall is known when it is over.
@@ -77,23 +97,7 @@ impl Machine {
             stalls.extend(within.map(|stall| (stall.0.max(from), stall.1.min(to))));
         }
         stalls.sort();
-        let mut seen_to = from;
-        let mut whole = Duration::ZERO;
-        for (start, end) in stalls {
-            whole += end.saturating_duration_since(start.max(seen_to));
-            seen_to = seen_to.max(end);
-        }
-        whole
-    }
-
-    /// The longest stall so far.
-    pub(crate) fn longest_stall(&self) -> Duration {
-        let longest = self.looks.iter().map(|looks| {
-            let looks = looks.lock().unwrap();
-            let stalls = looks.stalls.iter().map(|(start, end)| *end - *start);
-            stalls.max().unwrap_or_default()
-        });
-        longest.max().unwrap_or_default()
+        stalls
     }
 }
 

@@ -97,7 +97,8 @@ impl Transport for Script {
         let target = uri.path_and_query().unwrap();
         let line = format!("{} {host}{target}{auth}", request.method());
         self.seen.lock().unwrap().push(line.clone());
-        let long_poll = target.as_str().contains("wait=true");
+        let waits = ["wait=true", "/v3/lock/lock", "/v3/election/campaign"];
+        let long_poll = waits.iter().any(|part| target.as_str().contains(part));
         assert_eq!(request.extensions().get::<IdleLimit>().is_some(), long_poll);
         let step = self.steps.lock().unwrap().pop_front();
         self.halted.store(matches!(step, Some(Step::Halt)), Relaxed);

@@ -52,6 +52,7 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
     let clients = fire.clients::<T>();
     let journal = Arc::new(Journal::new());
     let machine = Machine::watch();
+    let began = Instant::now();
     let start = clients[0].v3().kv().put("fire/start", "").await.unwrap();
     let start = start.header.revision + 1;
     let observers = elections::observe(&clients);
@@ -101,7 +102,8 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
     // and no problem.
     let explains = |from: Instant, to: Instant| {
         let from = from.min(to - PROPOSAL) - LATENCY;
-        faults.woke_a_former_leader(from, to + LATENCY) || stalled(from, to) >= ELECTION
+        faults.woke_a_former_leader(from, to + LATENCY)
+            || machine.longest_stall(from, to) >= ELECTION
     };
     let kept = journal.kept();
     let (of_leases, more) = leases::judge(&kept, &history, &times, stalled, explains);
@@ -117,7 +119,7 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
         explains,
     );
     problems.extend(more);
-    let stall = machine.longest_stall();
+    let stall = machine.longest_stall(began, Instant::now());
     Verdict {
         figures: format!(
             "{}{of_leases}{of_locks}{of_elections}  the machine's longest stall {stall:.1?}\n",
