@@ -14,6 +14,7 @@ use super::{
     END,
     history::{History, Times},
     leases::Kept,
+    observers::Shown,
     tenure::Tenure,
 };
 use crate::tally::Tally;
@@ -61,15 +62,6 @@ impl Told {
             Err(_) => Self::NotDone,
         }
     }
-}
-
-/// A leader that was shown to somebody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) key: String,
-    pub(crate) token: i64,
-    pub(crate) revision: i64,
-    pub(crate) value: String,
 }
 
 impl Journal {

@@ -6,6 +6,7 @@ mod history;
 mod journal;
 mod leases;
 mod locks;
+mod observers;
 mod tenure;
 
 use std::{
@@ -55,7 +56,7 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
     let began = Instant::now();
     let start = clients[0].v3().kv().put("fire/start", "").await.unwrap();
     let start = start.header.revision + 1;
-    let observers = elections::observe(&clients);
+    let observers = observers::observe(&clients);
     let witness = tokio::spawn(journal::witness(
         clients[0].clone(),
         Arc::clone(&journal),
@@ -88,9 +89,9 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
     }
 
     let mut problems = left_behind(&clients[0]).await;
-    elections::end(&clients[0]).await;
+    observers::end(&clients[0]).await;
     clients[0].send(Put::new(END, "")).await.unwrap();
-    let observed = elections::finish(observers).await;
+    let observed = observers::finish(observers).await;
     witness.await.unwrap();
     let history = History::read(&clients[0], start).await;
     let times = journal.times();
