@@ -88,10 +88,9 @@ impl<T: Transport> Task<T> {
         };
         let enough = from + self.between(100, 2_000);
         while tenure.is_known(lease) && Instant::now() < enough {
-            let written = self.write_guarded(&tenure).await;
-            if written == Some(false) {
+            if self.write_guarded(&tenure).await == Some(false) {
                 self.explain(lease, &tenure.key).await;
-                break;
+                return self.journal.lock(tenure);
             }
             let pause = self.between(5, 50);
             self.sleep(pause).await;
