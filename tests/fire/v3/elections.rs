@@ -22,7 +22,7 @@ use super::{
     history::{History, Reign, Times},
     journal::{Journal, Told, Write},
     observers::Shown,
-    tenure::{Tenure, Turns, exclusive, unheard_of},
+    tenure::{Tenure, Turns, exclusive},
 };
 
 pub(super) const NAME: &str = "fire/election";
@@ -177,9 +177,8 @@ pub(crate) fn judge(
         let twice = shown.windows(2).filter(|two| two[0] == two[1]);
         problems.extend(twice.map(|two| format!("observed twice: {:?}", two[0])));
     }
-    problems.extend(unheard_of(&tenures, &reigns));
     problems.extend(figures.turns.problems(3, duration));
-    let (cut_short, more) = exclusive(tenures, TTL, history, times, explains);
+    let (cut_short, more) = exclusive(tenures, TTL, history, &reigns, times, explains);
     figures.cut_short = cut_short;
     problems.extend(more);
     (figures, problems)

@@ -22,7 +22,7 @@ use super::{
     Task,
     history::{History, Reign, Times},
     journal::{Journal, Told, Write},
-    tenure::{Tenure, Turns, exclusive, unheard_of},
+    tenure::{Tenure, Turns, exclusive},
 };
 
 const NAME: &str = "fire/lock";
@@ -174,7 +174,6 @@ pub(crate) fn judge(
         writes,
         cut_short: 0,
     };
-    problems.extend(unheard_of(&tenures, &reigns));
     problems.extend(figures.turns.problems(6, duration));
     for (at, what) in journal.all_ended_early() {
         if explains(at - TTL, at) {
@@ -183,7 +182,7 @@ pub(crate) fn judge(
             problems.push(what);
         }
     }
-    let (cut_short, more) = exclusive(tenures, TTL, history, times, explains);
+    let (cut_short, more) = exclusive(tenures, TTL, history, &reigns, times, explains);
     figures.cut_short += cut_short;
     problems.extend(more);
     (figures, problems)

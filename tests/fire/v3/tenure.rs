@@ -88,12 +88,13 @@ impl fmt::Display for Turns {
     }
 }
 
-/// Tenures that outlived their key, and those that were known to two at once. Where `explains` knows of something between
-/// two moments for which etcd ended a lease of this TTL too early, the tenure is but counted.
+/// Tenures that outlived their key, that were known to two at once, or of which history knows nothing. Where `explains`
+/// knows of something between two moments for which etcd ended a lease of this TTL too early, the tenure is but counted.
 pub(crate) fn exclusive(
     tenures: Vec<Tenure>,
     ttl: Duration,
     history: &History,
+    reigns: &[Reign],
     times: &Times,
     explains: impl Fn(Instant, Instant) -> bool,
 ) -> (usize, Vec<String>) {
@@ -117,6 +118,7 @@ pub(crate) fn exclusive(
         }
         sound.push(tenure);
     }
+    problems.extend(unheard_of(&sound, reigns));
     problems.extend(overlaps(sound));
     (explained, problems)
 }
@@ -139,7 +141,7 @@ fn overlaps(mut tenures: Vec<Tenure>) -> Vec<String> {
 }
 
 /// Tenures of which history knows nothing: who was told that it was its turn, though it never was.
-pub(super) fn unheard_of(tenures: &[Tenure], reigns: &[Reign]) -> Vec<String> {
+fn unheard_of(tenures: &[Tenure], reigns: &[Reign]) -> Vec<String> {
     let unheard_of = tenures.iter().filter(|tenure| {
         let mut of_token = reigns.iter().filter(|reign| reign.token == tenure.token);
         !of_token.any(|reign| reign.key == tenure.key)
@@ -239,7 +241,9 @@ mod tests {
                 assert_eq!((from, to), (at(until - 3), at(until)));
                 is_explained
             };
-            let (count, problems) = exclusive(vec![tenure], ttl, &history, &times, explains);
+            let reigns = history.reigns("q/");
+            let (count, problems) =
+                exclusive(vec![tenure], ttl, &history, &reigns, &times, explains);
             (count, problems.len())
         };
         assert_eq!([judged(8, false), judged(9, false)], [(0, 0), (0, 1)]);
