@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use etcd_http::{
     Client,
     reqwest::ReqwestTransport,
-    v3::{KeptLease, LeaseKeeper, Put},
+    v3::{KeptLease, Put},
 };
 
 #[tokio::main]
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
 
     // One keeper for all leases of the program; its future ends when the last of them is dropped.
-    let (keeper, run) = LeaseKeeper::new(&client);
+    let (keeper, run) = client.v3().lease().keeper();
     let keeping = tokio::spawn(run);
 
     let lease = keeper.grant(Duration::from_secs(5)).await?;

@@ -9,7 +9,7 @@ use std::error::Error;
 use etcd_http::{
     Client,
     reqwest::ReqwestTransport,
-    v3::{KeyRange, Mirror, MirrorChange},
+    v3::{KeyRange, MirrorChange},
 };
 
 #[tokio::main]
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     kv.put("mirror/db", "10.0.0.1:5432").await?;
     kv.put("mirror/cache", "10.0.0.2:6379").await?;
 
-    let mut services = Mirror::new(&client, KeyRange::prefix("mirror/"));
+    let mut services = client.v3().mirror(KeyRange::prefix("mirror/"));
     let first = services.next().await?;
     println!("{} services at revision {}", services.len(), first.revision);
 

@@ -9,7 +9,7 @@ use std::error::Error;
 use etcd_http::{
     Client,
     reqwest::ReqwestTransport,
-    v3::{DeleteRange, KeyRange, Put, Txn, Watch, WatchSet},
+    v3::{DeleteRange, KeyRange, Put, Txn, Watch},
 };
 use futures::StreamExt;
 
@@ -32,10 +32,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.send(DeleteRange::new("v3-watch/jobs/1")).await?;
     client.v3().kv().put("v3-watch/switch", "off").await?;
 
-    let mut items = client.open(WatchSet::new([
+    let mut items = client.v3().watch_set([
         Watch::new("v3-watch/switch").from_revision(next),
         Watch::new(jobs).from_revision(next).prev_kv(true),
-    ]));
+    ]);
     let (mut is_off, mut jobs) = (false, read.count);
     while let Some(item) = items.next().await {
         let item = item?;

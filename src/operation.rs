@@ -35,12 +35,6 @@ pub trait Operation: sealed::Sealed + Send + Sync {
     /// # Errors
     /// What etcd said no with; or [`Error::Unexpected`](crate::Error::Unexpected) where the answer has no meaning.
     fn decode(&self, reply: Reply) -> Result<Self::Output>;
-
-    /// The cluster that the answer's own words say it is from, as those of v3 do in their `header`.
-    #[doc(hidden)]
-    fn cluster_id(_: &Self::Output) -> Option<u64> {
-        None
-    }
 }
 
 /// An operation whose answers keep coming. [`Client::open`] starts it; dropping the stream ends it.
@@ -84,6 +78,9 @@ pub struct Call {
     /// A member without a leader is to refuse it (v3).
     pub(crate) require_leader: bool,
     pub(crate) patience: Patience,
+    /// The path of the v3 API by which it is kept in mind that a server does not have this call. `None` for what every
+    /// server has, and for requests to any path.
+    pub(crate) capability: Option<&'static str>,
     /// The v3 API's, put here by the road.
     pub(crate) token: Option<HeaderValue>,
 }
@@ -105,6 +102,7 @@ impl Call {
             repeat,
             require_leader: false,
             patience: Patience::Usual,
+            capability: None,
             token: None,
         })
     }
@@ -131,6 +129,12 @@ impl Call {
     /// With the demand that a member without a leader refuses it.
     pub(crate) fn require_leader(mut self, require: bool) -> Self {
         self.require_leader = require;
+        self
+    }
+
+    /// As a call of the v3 API that a server may not have.
+    pub(crate) fn capability(mut self, path: &'static str) -> Self {
+        self.capability = Some(path);
         self
     }
 

@@ -15,6 +15,9 @@ pub struct ServerVersion {
     /// The one its cluster has agreed on: `3.5.0`.
     #[serde(rename = "etcdcluster")]
     pub cluster: String,
+    /// That of the format of its database: `3.6.0`. From etcd 3.6 on; empty before.
+    #[serde(default)]
+    pub storage: String,
 }
 
 /// What a server says of its own health.
@@ -142,6 +145,27 @@ impl Operation for GetMetrics {
 mod tests {
     use super::*;
     use crate::v3::testing::decoded;
+
+    #[test]
+    fn versions_and_health_are_read_in_the_forms_of_each_release() {
+        for (json, storage) in [
+            (r#"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#, ""),
+            (
+                r#"{"etcdserver":"3.6.0","etcdcluster":"3.6.0","storage":"3.6.0"}"#,
+                "3.6.0",
+            ),
+        ] {
+            let version = decoded(&GetVersion, 200, json).unwrap();
+            assert_eq!(version.storage, storage);
+        }
+        for json in [r#"{"health":"true"}"#, r#"{"health":"true","reason":""}"#] {
+            let health = decoded(&GetHealth, 200, json).unwrap();
+            assert!(health.healthy && health.reason.is_empty());
+        }
+        let ill = r#"{"health":"false","reason":"ALARM NOSPACE"}"#;
+        let ill = decoded(&GetHealth, 503, ill).unwrap();
+        assert_eq!((ill.healthy, ill.reason.as_str()), (false, "ALARM NOSPACE"));
+    }
 
     #[test]
     fn a_check_answers_well_or_what_is_wrong() {

@@ -10,14 +10,14 @@ use super::{
     GetSelfStats, GetStoreStats, GetUser, GrantPermissions, GrantRoles, LeaderStats, ListMachines,
     ListMembers, ListRoles, ListUsers, Member, Once, Permissions, Refresh, RemoveMember,
     RevokePermissions, RevokeRoles, Role, SelfStats, Set, SetDir, StoreStats, Update, UpdateDir,
-    UpdateMember, User, UserDetails, Watch, once, watch,
+    UpdateMember, User, UserDetails, Watch, WatchUpdate, once, watch,
 };
 use crate::{Client, Result, StreamOperation, observe::trace};
 
 /// The v2 API of a [`Client`]: a short form of every operation.
 ///
-/// Each sends the operation that it names, with its defaults, and fails as that documents. For options, send the
-/// operation itself: `client.send(Get::new("/dir").sorted(true))`.
+/// Each sends or opens the operation that it names, with its defaults, and fails as that documents. For options, send the
+/// operation itself: `client.send(Get::new("/dir").sorted(true))`, `client.open(Watch::new("/dir").from_index(7))`.
 ///
 /// Its futures borrow the client alone, so they can be kept, joined and raced.
 #[derive(Debug)]
@@ -174,6 +174,38 @@ impl<T: Transport> V2<'_, T> {
     /// What happens to a key and all that is below it from now on: [`Watch`], recursive.
     pub fn watch_tree(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key).recursive(true))
+    }
+
+    /// What happens to a key from now on; where history was lost, what the key is now: [`Watch::resyncing`].
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error};
+    /// use etcd_http::v2::WatchUpdate;
+    /// use futures::TryStreamExt;
+    ///
+    /// # #[cfg(feature = "fake")]
+    /// # futures::executor::block_on(async {
+    /// # let etcd = etcd_http::fake::FakeEtcd::new();
+    /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+    /// # client.v2().set("/level", "info").await?;
+    /// let mut updates = client.v2().watch_resyncing("/level");
+    /// # futures::future::join(updates.try_next(), client.v2().set("/level", "debug")).await.0?;
+    /// # client.v2().set("/level", "warn").await?;
+    /// while let Some(update) = updates.try_next().await? {
+    ///     match update {
+    ///         WatchUpdate::Event(event) => println!("{:?}", event.node.value),
+    ///         WatchUpdate::Resync(resync) => println!("lost some; now {:?}", resync.state),
+    ///     }
+    /// #   break;
+    /// }
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn watch_resyncing(
+        self,
+        key: impl Into<String>,
+    ) -> BoxStream<'static, Result<WatchUpdate>> {
+        self.client.open(Watch::new(key).resyncing())
     }
 }
 

@@ -12,6 +12,7 @@ mod members;
 mod node;
 mod once;
 mod pace;
+mod polls;
 mod stats;
 mod ttl;
 mod watch;

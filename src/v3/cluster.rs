@@ -246,7 +246,7 @@ fn check_urls(operation: &'static str, urls: &[String]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        EtcdErrorKind, Operation,
         v3::testing::{body, decoded},
     };
 
@@ -293,5 +293,16 @@ mod tests {
         assert_eq!(members[0].id, header.member_id);
         assert_eq!(members[0].client_urls, ["http://127.0.0.1:24890"]);
         assert!(members[1].is_learner && members[1].name.is_empty());
+
+        let json = r#"{"header":{"cluster_id":"5","member_id":"7","raft_term":"2"},"member":{"ID":"9","peerURLs":["http://h:1"],"isLearner":true},"members":[{"ID":"7","name":"m","peerURLs":["http://h:2"],"clientURLs":["http://h:3"]},{"ID":"9","peerURLs":["http://h:1"],"isLearner":true}]}"#;
+        let added = decoded(&MemberAdd::new([URL]).learner(true), 200, json).unwrap();
+        assert_eq!((added.member.id, added.members.len()), (9, 2));
+        let left = decoded(&MemberRemove::new(9), 200, json).unwrap();
+        assert_eq!(left.members, added.members);
+        assert!(decoded(&MemberUpdate::new(9, [URL]), 200, json).is_ok());
+        assert!(decoded(&MemberPromote::new(9), 200, json).is_ok());
+        let gone = r#"{"code":5, "message":"etcdserver: member not found"}"#;
+        let error = decoded(&MemberRemove::new(9), 404, gone).unwrap_err();
+        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::MemberNotFound));
     }
 }

@@ -1,5 +1,7 @@
 //! Keeps the table in this module's documentation true.
 
+mod short_forms;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
@@ -68,17 +70,25 @@ const SINCE_3_5: [&str; 3] = [
     "/v3/maintenance/hashkv",
 ];
 
-/// The table's rows: path, what is here, whether it streams, since when.
-fn table() -> Vec<[&'static str; 4]> {
+/// The table's rows: path, what is here, its short forms, whether it streams, since when.
+fn table() -> Vec<[&'static str; 5]> {
     let documentation = include_str!("mod.rs").lines();
     let rows = documentation.filter_map(|line| line.strip_prefix("//! | `/v3/"));
     rows.map(|row| {
         let mut cells = row.split('|').map(str::trim);
         let mut next = || cells.next().unwrap();
         let path = next().trim_end_matches('`');
-        [path, next(), next(), next()]
+        [path, next(), next(), next(), next()]
     })
     .collect()
+}
+
+/// What the client asks instead of this path of the table: of two that are the same, one.
+fn asked(path: &str) -> String {
+    match path.strip_prefix("kv/lease/") {
+        Some(call) => format!("/v3/lease/{call}"),
+        None => format!("/v3/{path}"),
+    }
 }
 
 /// Every operation that has one answer, by its path.
@@ -149,7 +159,7 @@ fn the_table_has_every_path_once() {
     let rows = table();
     let found: Vec<_> = rows
         .iter()
-        .map(|[path, _, streams, _]| (format!("/v3/{path}"), *streams == "yes"))
+        .map(|[path, _, _, streams, _]| (format!("/v3/{path}"), *streams == "yes"))
         .collect();
     let expected = PATHS.map(|(path, streams)| (path.to_owned(), streams));
     assert_eq!(found, expected);
@@ -157,7 +167,7 @@ fn the_table_has_every_path_once() {
 
 #[test]
 fn the_table_says_since_when() {
-    for [path, _, _, since] in table() {
+    for [path, _, _, _, since] in table() {
         let is_new = SINCE_3_5.contains(&format!("/v3/{path}").as_str());
         assert_eq!(since, if is_new { "3.5" } else { "3.4" }, "{path}");
     }
@@ -169,12 +179,8 @@ fn every_path_without_a_stream_has_its_operations_and_these_are_named() {
     for (path, name) in operations() {
         by_path.entry(path).or_default().push(name);
     }
-    for [path, here, streams, _] in table() {
-        let path = format!(
-            "/v3/{}",
-            path.strip_prefix("kv/lease/")
-                .map_or(path.to_owned(), |it| format!("lease/{it}"))
-        );
+    for [path, here, _, streams, _] in table() {
+        let path = asked(path);
         let names = by_path.get(&path).cloned().unwrap_or_default();
         assert!(streams == "yes" || !names.is_empty(), "{path}");
         assert!(here.starts_with("[`"), "{path}: nothing is named");

@@ -60,7 +60,7 @@ impl Encode for LeaderKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Campaign {
-    name: Bytes,
+    pub(super) name: Bytes,
     lease: LeaseId,
     value: Bytes,
     patience: Patience,
@@ -139,7 +139,7 @@ wire::decode!(CampaignResponse {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Proclaim {
-    leader: LeaderKey,
+    pub(super) leader: LeaderKey,
     value: Bytes,
 }
 
@@ -180,7 +180,7 @@ wire::operation!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GetLeader {
-    name: Bytes,
+    pub(super) name: Bytes,
 }
 
 impl GetLeader {
@@ -237,7 +237,7 @@ wire::decode!(Leader { "kv" => kv });
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Resign {
-    leader: LeaderKey,
+    pub(super) leader: LeaderKey,
 }
 
 impl Resign {

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{StreamExt, stream::BoxStream};
 
-use super::{Changes, Event, KeyRange, KeyValue, RangeStream, Watch, kv::Pager};
+use super::{
+    Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
+};
 use crate::{Client, Result, outage::Outage};
 
 /// How long a mirror goes on trying while no endpoint answers.
@@ -19,10 +21,10 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
-/// use etcd_http::v3::{KeyRange, Mirror, MirrorChange};
+/// use etcd_http::v3::{KeyRange, MirrorChange};
 ///
 /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
-/// let mut config = Mirror::new(client, KeyRange::prefix("config/"));
+/// let mut config = client.v3().mirror(KeyRange::prefix("config/"));
 /// loop {
 ///     for change in config.next().await?.changes {
 ///         match change {
@@ -36,7 +38,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// # }
 /// ```
 pub struct Mirror<T> {
-    client: Client<T>,
+    keys: Namespace<T>,
     range: KeyRange,
     entries: BTreeMap<Bytes, KeyValue>,
     revision: i64,
@@ -77,10 +79,14 @@ pub enum MirrorChange {
 impl<T: Transport> Mirror<T> {
     /// A mirror of these keys, empty until the first [`next`](Self::next). Nothing is sent yet.
     pub fn new(client: &Client<T>, range: impl Into<KeyRange>) -> Self {
-        let range = range.into();
+        Self::within(Namespace::all(client), range.into())
+    }
+
+    /// A mirror of a range of these keys.
+    pub(super) fn within(keys: Namespace<T>, range: KeyRange) -> Self {
         Self {
-            work: list(client, &range),
-            client: client.clone(),
+            work: list(&keys, &range),
+            keys,
             range,
             entries: BTreeMap::new(),
             revision: 0,
@@ -99,7 +105,7 @@ impl<T: Transport> Mirror<T> {
             let result = match &mut self.work {
                 Work::List(pager, found) => match pager.next().await {
                     Ok(Some(page)) => {
-                        self.outage.over(self.client.transport().now());
+                        self.outage.over(self.keys.client().transport().now());
                         found.extend(page.kvs.into_iter().map(|kv| (kv.key.clone(), kv)));
                         continue;
                     }
@@ -109,7 +115,7 @@ impl<T: Transport> Mirror<T> {
                     }
                     Err(error) if error.is_passing() => self
                         .outage
-                        .pause(self.client.road(), error)
+                        .pause(self.keys.client().road(), error)
                         .await
                         .map(|()| None),
                     Err(error) => Err(error),
@@ -117,11 +123,15 @@ impl<T: Transport> Mirror<T> {
                 Work::Watch(watch) => watch.next().await.transpose(),
             };
             match result {
+                // What is not known cannot be applied; a listing has its effect.
+                Ok(Some(changes)) if changes.events.iter().any(is_unknown) => {
+                    self.work = list(&self.keys, &self.range);
+                }
                 Ok(Some(changes)) => return Ok(self.watched(changes)),
                 Ok(None) => {}
                 Err(error) => {
                     let is_gap = error.is_compacted();
-                    self.work = list(&self.client, &self.range);
+                    self.work = list(&self.keys, &self.range);
                     if !is_gap {
                         return Err(error);
                     }
@@ -157,7 +167,7 @@ impl<T: Transport> Mirror<T> {
 
     fn listed(&mut self, revision: i64, found: BTreeMap<Bytes, KeyValue>) -> MirrorUpdate {
         let watch = Watch::new(&self.range).from_revision(revision.saturating_add(1));
-        self.work = Work::Watch(self.client.open(watch.outage_limit(OUTAGE_LIMIT)));
+        self.work = Work::Watch(self.keys.open(watch.outage_limit(OUTAGE_LIMIT)));
         let before = mem::replace(&mut self.entries, found);
         self.revision = revision;
         MirrorUpdate {
@@ -199,9 +209,13 @@ impl<T> fmt::Debug for Mirror<T> {
     }
 }
 
-fn list<T: Transport>(client: &Client<T>, range: &KeyRange) -> Work<T> {
-    let pager = Pager::new(client.clone(), RangeStream::new(range));
+fn list<T: Transport>(keys: &Namespace<T>, range: &KeyRange) -> Work<T> {
+    let pager = Pager::new(keys.clone(), RangeStream::new(range));
     Work::List(pager, BTreeMap::new())
+}
+
+fn is_unknown(event: &Event) -> bool {
+    event.kind == EventKind::Unknown
 }
 
 /// What has to happen to `before` for it to become `now`, in the order of keys.

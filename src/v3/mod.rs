@@ -3,63 +3,71 @@
 //! etcd 3.4 and later have it. Each operation is a value with its options. etcd's own documentation:
 //! <https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/>.
 //!
+//! # What a server does not have
+//!
+//! In a cluster that is being upgraded a call goes to an endpoint that has it. Only when none has it is it an error,
+//! [`Error::Unsupported`](crate::Error::Unsupported). What an endpoint has said it lacks is kept in mind: it is not asked
+//! for that again until a minute has passed, or a request to it has failed, as they do when a server is started anew. When
+//! all endpoints are known to lack a call, nothing is sent, and the error comes at once. Streams take part in this.
+//!
 //! # What of etcd's gateway is here
 //!
-//! All of it. Every path is a `POST`; «streams» are answers that keep coming.
+//! All of it. Every path is a `POST`; «streams» are answers that keep coming. The short forms are methods of
+//! [`client.v3()`](V3); in a [`Namespace`] there are those of keys, locks and elections.
 //!
-//! | path | here | streams | since etcd |
-//! |---|---|---|---|
-//! | `/v3/kv/range` | [`Range`] |  | 3.4 |
-//! | `/v3/kv/put` | [`Put`] |  | 3.4 |
-//! | `/v3/kv/deleterange` | [`DeleteRange`] |  | 3.4 |
-//! | `/v3/kv/txn` | [`Txn`], [`ExactlyOnce`] |  | 3.4 |
-//! | `/v3/kv/compaction` | [`Compact`] |  | 3.4 |
-//! | `/v3/watch` | [`Watch`], [`WatchSet`] | yes | 3.4 |
-//! | `/v3/lease/grant` | [`Grant`] |  | 3.4 |
-//! | `/v3/lease/revoke` | [`Revoke`] |  | 3.4 |
-//! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | yes | 3.4 |
-//! | `/v3/lease/timetolive` | [`TimeToLive`] |  | 3.4 |
-//! | `/v3/lease/leases` | [`ListLeases`] |  | 3.4 |
-//! | `/v3/kv/lease/revoke` | [`Revoke`], by `/v3/lease/revoke`, the same |  | 3.4 |
-//! | `/v3/kv/lease/timetolive` | [`TimeToLive`], by `/v3/lease/timetolive`, the same |  | 3.4 |
-//! | `/v3/kv/lease/leases` | [`ListLeases`], by `/v3/lease/leases`, the same |  | 3.4 |
-//! | `/v3/lock/lock` | [`Lock`] |  | 3.4 |
-//! | `/v3/lock/unlock` | [`Unlock`] |  | 3.4 |
-//! | `/v3/election/campaign` | [`Campaign`] |  | 3.4 |
-//! | `/v3/election/proclaim` | [`Proclaim`] |  | 3.4 |
-//! | `/v3/election/leader` | [`GetLeader`] |  | 3.4 |
-//! | `/v3/election/observe` | [`Observe`] | yes | 3.4 |
-//! | `/v3/election/resign` | [`Resign`] |  | 3.4 |
-//! | `/v3/cluster/member/add` | [`MemberAdd`] |  | 3.4 |
-//! | `/v3/cluster/member/remove` | [`MemberRemove`] |  | 3.4 |
-//! | `/v3/cluster/member/update` | [`MemberUpdate`] |  | 3.4 |
-//! | `/v3/cluster/member/list` | [`MemberList`] |  | 3.4 |
-//! | `/v3/cluster/member/promote` | [`MemberPromote`] |  | 3.4 |
-//! | `/v3/maintenance/alarm` | [`AlarmList`], [`AlarmSet`] |  | 3.4 |
-//! | `/v3/maintenance/status` | [`Status`] |  | 3.4 |
-//! | `/v3/maintenance/defragment` | [`Defragment`] |  | 3.4 |
-//! | `/v3/maintenance/hash` | [`HashDb`] |  | 3.4 |
-//! | `/v3/maintenance/hashkv` | [`HashKv`] |  | 3.5 |
-//! | `/v3/maintenance/snapshot` | [`Snapshot`] | yes | 3.4 |
-//! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] |  | 3.4 |
-//! | `/v3/maintenance/downgrade` | [`Downgrade`] |  | 3.5 |
-//! | `/v3/auth/enable` | [`AuthEnable`] |  | 3.4 |
-//! | `/v3/auth/disable` | [`AuthDisable`] |  | 3.4 |
-//! | `/v3/auth/status` | [`AuthStatus`] |  | 3.5 |
-//! | `/v3/auth/authenticate` | [`Authenticate`] |  | 3.4 |
-//! | `/v3/auth/user/add` | [`UserAdd`] |  | 3.4 |
-//! | `/v3/auth/user/get` | [`UserGet`] |  | 3.4 |
-//! | `/v3/auth/user/list` | [`UserList`] |  | 3.4 |
-//! | `/v3/auth/user/delete` | [`UserDelete`] |  | 3.4 |
-//! | `/v3/auth/user/changepw` | [`UserChangePassword`] |  | 3.4 |
-//! | `/v3/auth/user/grant` | [`UserGrantRole`] |  | 3.4 |
-//! | `/v3/auth/user/revoke` | [`UserRevokeRole`] |  | 3.4 |
-//! | `/v3/auth/role/add` | [`RoleAdd`] |  | 3.4 |
-//! | `/v3/auth/role/get` | [`RoleGet`] |  | 3.4 |
-//! | `/v3/auth/role/list` | [`RoleList`] |  | 3.4 |
-//! | `/v3/auth/role/delete` | [`RoleDelete`] |  | 3.4 |
-//! | `/v3/auth/role/grant` | [`RoleGrantPermission`] |  | 3.4 |
-//! | `/v3/auth/role/revoke` | [`RoleRevokePermission`] |  | 3.4 |
+//! | path | here | short form | streams | since etcd |
+//! |---|---|---|---|---|
+//! | `/v3/kv/range` | [`Range`], [`RangeStream`] | [`kv().get`](Kv::get), [`kv().count`](Kv::count), [`kv().range`](Kv::range), [`kv().range_stream`](Kv::range_stream) |  | 3.4 |
+//! | `/v3/kv/put` | [`Put`] | [`kv().put`](Kv::put) |  | 3.4 |
+//! | `/v3/kv/deleterange` | [`DeleteRange`] | [`kv().delete`](Kv::delete) |  | 3.4 |
+//! | `/v3/kv/txn` | [`Txn`], [`ExactlyOnce`] | [`kv().txn`](Kv::txn), [`kv().exactly_once`](Kv::exactly_once) |  | 3.4 |
+//! | `/v3/kv/compaction` | [`Compact`] | [`kv().compact`](Kv::compact) |  | 3.4 |
+//! | `/v3/watch` | [`Watch`], [`WatchSet`], [`Mirror`] | [`watch`](V3::watch), [`watch_set`](V3::watch_set), [`mirror`](V3::mirror) | yes | 3.4 |
+//! | `/v3/lease/grant` | [`Grant`] | [`lease().grant`](Leases::grant) |  | 3.4 |
+//! | `/v3/lease/revoke` | [`Revoke`] | [`lease().revoke`](Leases::revoke) |  | 3.4 |
+//! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | [`lease().keep_alive_once`](Leases::keep_alive_once), [`lease().keep_all_alive_once`](Leases::keep_all_alive_once), [`lease().keep_alive`](Leases::keep_alive), [`lease().keeper`](Leases::keeper) | yes | 3.4 |
+//! | `/v3/lease/timetolive` | [`TimeToLive`] | [`lease().time_to_live`](Leases::time_to_live) |  | 3.4 |
+//! | `/v3/lease/leases` | [`ListLeases`] | [`lease().list`](Leases::list) |  | 3.4 |
+//! | `/v3/kv/lease/revoke` | [`Revoke`], by `/v3/lease/revoke`, the same | [`lease().revoke`](Leases::revoke) |  | 3.4 |
+//! | `/v3/kv/lease/timetolive` | [`TimeToLive`], by `/v3/lease/timetolive`, the same | [`lease().time_to_live`](Leases::time_to_live) |  | 3.4 |
+//! | `/v3/kv/lease/leases` | [`ListLeases`], by `/v3/lease/leases`, the same | [`lease().list`](Leases::list) |  | 3.4 |
+//! | `/v3/lock/lock` | [`Lock`] | [`lock().lock`](Locks::lock) |  | 3.4 |
+//! | `/v3/lock/unlock` | [`Unlock`] | [`lock().unlock`](Locks::unlock) |  | 3.4 |
+//! | `/v3/election/campaign` | [`Campaign`] | [`election().campaign`](Elections::campaign) |  | 3.4 |
+//! | `/v3/election/proclaim` | [`Proclaim`] | [`election().proclaim`](Elections::proclaim) |  | 3.4 |
+//! | `/v3/election/leader` | [`GetLeader`] | [`election().leader`](Elections::leader) |  | 3.4 |
+//! | `/v3/election/observe` | [`Observe`] | [`election().observe`](Elections::observe) | yes | 3.4 |
+//! | `/v3/election/resign` | [`Resign`] | [`election().resign`](Elections::resign) |  | 3.4 |
+//! | `/v3/cluster/member/add` | [`MemberAdd`] | [`cluster().add_member`](Cluster::add_member), [`cluster().add_learner`](Cluster::add_learner) |  | 3.4 |
+//! | `/v3/cluster/member/remove` | [`MemberRemove`] | [`cluster().remove_member`](Cluster::remove_member) |  | 3.4 |
+//! | `/v3/cluster/member/update` | [`MemberUpdate`] | [`cluster().update_member`](Cluster::update_member) |  | 3.4 |
+//! | `/v3/cluster/member/list` | [`MemberList`] | [`cluster().members`](Cluster::members) |  | 3.4 |
+//! | `/v3/cluster/member/promote` | [`MemberPromote`] | [`cluster().promote_member`](Cluster::promote_member) |  | 3.4 |
+//! | `/v3/maintenance/alarm` | [`AlarmList`], [`AlarmSet`] | [`maintenance().alarms`](Maintenance::alarms), [`maintenance().raise_alarm`](Maintenance::raise_alarm), [`maintenance().lift_alarm`](Maintenance::lift_alarm) |  | 3.4 |
+//! | `/v3/maintenance/status` | [`Status`] | [`maintenance().status`](Maintenance::status) |  | 3.4 |
+//! | `/v3/maintenance/defragment` | [`Defragment`] | [`maintenance().defragment`](Maintenance::defragment) |  | 3.4 |
+//! | `/v3/maintenance/hash` | [`HashDb`] | [`maintenance().hash`](Maintenance::hash) |  | 3.4 |
+//! | `/v3/maintenance/hashkv` | [`HashKv`] | [`maintenance().hash_kv`](Maintenance::hash_kv) |  | 3.5 |
+//! | `/v3/maintenance/snapshot` | [`Snapshot`] | [`maintenance().snapshot`](Maintenance::snapshot) | yes | 3.4 |
+//! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] | [`maintenance().transfer_leadership`](Maintenance::transfer_leadership) |  | 3.4 |
+//! | `/v3/maintenance/downgrade` | [`Downgrade`] | [`maintenance().downgrade`](Maintenance::downgrade) |  | 3.5 |
+//! | `/v3/auth/enable` | [`AuthEnable`] | [`auth().enable`](Auth::enable) |  | 3.4 |
+//! | `/v3/auth/disable` | [`AuthDisable`] | [`auth().disable`](Auth::disable) |  | 3.4 |
+//! | `/v3/auth/status` | [`AuthStatus`] | [`auth().status`](Auth::status) |  | 3.5 |
+//! | `/v3/auth/authenticate` | [`Authenticate`] | [`auth().authenticate`](Auth::authenticate) |  | 3.4 |
+//! | `/v3/auth/user/add` | [`UserAdd`] | [`auth().user_add`](Auth::user_add) |  | 3.4 |
+//! | `/v3/auth/user/get` | [`UserGet`] | [`auth().user_get`](Auth::user_get) |  | 3.4 |
+//! | `/v3/auth/user/list` | [`UserList`] | [`auth().user_list`](Auth::user_list) |  | 3.4 |
+//! | `/v3/auth/user/delete` | [`UserDelete`] | [`auth().user_delete`](Auth::user_delete) |  | 3.4 |
+//! | `/v3/auth/user/changepw` | [`UserChangePassword`] | [`auth().user_change_password`](Auth::user_change_password) |  | 3.4 |
+//! | `/v3/auth/user/grant` | [`UserGrantRole`] | [`auth().user_grant_role`](Auth::user_grant_role) |  | 3.4 |
+//! | `/v3/auth/user/revoke` | [`UserRevokeRole`] | [`auth().user_revoke_role`](Auth::user_revoke_role) |  | 3.4 |
+//! | `/v3/auth/role/add` | [`RoleAdd`] | [`auth().role_add`](Auth::role_add) |  | 3.4 |
+//! | `/v3/auth/role/get` | [`RoleGet`] | [`auth().role_get`](Auth::role_get) |  | 3.4 |
+//! | `/v3/auth/role/list` | [`RoleList`] | [`auth().role_list`](Auth::role_list) |  | 3.4 |
+//! | `/v3/auth/role/delete` | [`RoleDelete`] | [`auth().role_delete`](Auth::role_delete) |  | 3.4 |
+//! | `/v3/auth/role/grant` | [`RoleGrantPermission`] | [`auth().role_grant_permission`](Auth::role_grant_permission) |  | 3.4 |
+//! | `/v3/auth/role/revoke` | [`RoleRevokePermission`] | [`auth().role_revoke_permission`](Auth::role_revoke_permission) |  | 3.4 |
 
 mod auth;
 mod cluster;
@@ -110,8 +118,8 @@ pub use lease::{
 };
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
-    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeResponse, HashDb, HashKv,
-    HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
+    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeInfo, DowngradeResponse,
+    HashDb, HashKv, HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
     TransferLeadership,
 };
 pub use mirror::{Mirror, MirrorChange, MirrorUpdate};

@@ -1,33 +1,30 @@
+mod operations;
+
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use etcd_transport::Transport;
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, future, stream::BoxStream};
 
-use super::{
-    Changes, DeleteRange, DeleteRangeResponse, ExactlyOnce, ExactlyOnceResponse, KeyRange,
-    KeyValue, LeaseStatus, Lock, LockResponse, Put, PutResponse, Range, RangeResponse, RangeStream,
-    TimeToLive, Txn, TxnOp, TxnOpResponse, TxnResponse, Unlock, Watch, WatchSet, WatchSetItem,
-    range::after_prefix,
-};
-use crate::{Client, Operation, Result, StreamOperation};
+use super::{KeyRange, KeyValue, range::after_prefix};
+use crate::{Client, Error, Operation, Outcome, Result, StreamOperation, error::UnexpectedAnswer};
 
 /// The keys with one prefix, as if there were no others: of [`V3::namespace`](super::V3::namespace).
 ///
-/// It carries out the same operations as the client. Keys get the prefix on their way to etcd, in ranges, comparisons and
-/// nested transactions too, and lose it on their way back; «all keys» are all that have it. What has no keys, such as a
-/// grant, is the client's to do.
+/// It carries out the same operations as the client, and has the same [short forms](#short-forms). Keys get the prefix on
+/// their way to etcd, in ranges, comparisons and nested transactions too, and so do the names of locks and elections; on
+/// their way back they lose it. «All keys» are all that have it. What has no keys, such as a grant, is the client's to do.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
-/// use etcd_http::v3::{KeyRange, Put, Range, Watch};
+/// use etcd_http::v3::{KeyRange, Put};
 ///
 /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
 /// let tenant = client.v3().namespace("tenants/7/");
-/// tenant.send(Put::new("color", "blue")).await?; // tenants/7/color
-/// let all = tenant.send(Range::new(KeyRange::all())).await?;
+/// tenant.send(Put::new("color", "blue").prev_kv(true)).await?; // tenants/7/color
+/// let all = tenant.kv().range(KeyRange::all()).await?;
 /// assert_eq!(all.kvs[0].key, "color");
-/// let changes = tenant.open(Watch::new("color"));
+/// let changes = tenant.watch("color");
 /// # drop(changes);
 /// # Ok(())
 /// # }
@@ -45,6 +42,14 @@ impl<T: Transport> Namespace<T> {
         }
     }
 
+    /// All keys there are.
+    pub(super) fn all(client: &Client<T>) -> Self {
+        Self {
+            client: client.clone(),
+            prefix: Prefix::none(),
+        }
+    }
+
     /// What all its keys begin with.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix.0
@@ -54,39 +59,32 @@ impl<T: Transport> Namespace<T> {
     pub fn namespace(&self, prefix: impl Into<Vec<u8>>) -> Self {
         Self {
             client: self.client.clone(),
-            prefix: Prefix(self.prefix.key(&prefix.into().into())),
+            prefix: Prefix(self.prefix.join(&prefix.into().into())),
         }
     }
 
     /// Carries out one operation within it.
     ///
     /// # Errors
-    /// As for [`Client::send`].
-    pub async fn send<O: Namespaced>(&self, mut operation: O) -> Result<O::Output> {
-        // An empty key is refused, and must not become the prefix.
-        operation.encode()?;
-        operation.enter(&self.prefix);
-        let mut output = self.client.send(operation).await?;
-        O::leave(&mut output, &self.prefix);
-        Ok(output)
+    /// As for [`Client::send`]; [`Error::Unexpected`] where an answer has a key that is not in the namespace.
+    pub async fn send<O: Namespaced>(&self, operation: O) -> Result<O::Output> {
+        self.keys().send(operation).await
     }
 
     /// Starts an operation whose answers keep coming within it.
-    pub fn open<O: NamespacedStream>(
-        &self,
-        mut operation: O,
-    ) -> BoxStream<'static, Result<O::Item>> {
-        operation.enter(&self.prefix);
-        let prefix = self.prefix.clone();
-        let items = self.client.open(operation);
-        items
-            .map(move |item| {
-                item.map(|mut item| {
-                    O::leave(&mut item, &prefix);
-                    item
-                })
-            })
-            .boxed()
+    pub fn open<O: NamespacedStream>(&self, operation: O) -> BoxStream<'static, Result<O::Item>> {
+        self.keys().open(operation)
+    }
+
+    pub(super) fn client(&self) -> &Client<T> {
+        &self.client
+    }
+
+    pub(super) fn keys(&self) -> Keys<'_, T> {
+        Keys {
+            client: &self.client,
+            prefix: &self.prefix,
+        }
     }
 }
 
@@ -105,6 +103,76 @@ impl<T> fmt::Debug for Namespace<T> {
     }
 }
 
+/// A namespace, borrowed: what carries out the short forms, for all keys and for some.
+#[derive(Debug)]
+pub(super) struct Keys<'a, T> {
+    client: &'a Client<T>,
+    prefix: &'a Prefix,
+}
+
+/// All keys.
+impl<'a, T> From<&'a Client<T>> for Keys<'a, T> {
+    fn from(client: &'a Client<T>) -> Self {
+        static ALL: Prefix = Prefix::none();
+        Self {
+            client,
+            prefix: &ALL,
+        }
+    }
+}
+
+impl<'a, T: Transport> Keys<'a, T> {
+    pub(super) fn client(self) -> &'a Client<T> {
+        self.client
+    }
+
+    pub(super) async fn send<O: Namespaced>(self, mut operation: O) -> Result<O::Output> {
+        if self.prefix.is_none() {
+            return self.client.send(operation).await;
+        }
+        // What is refused is refused as it was given.
+        operation.encode()?;
+        operation.enter(self.prefix);
+        let mut output = self.client.send(operation).await?;
+        let left = O::leave(&mut output, self.prefix);
+        left.map_err(|outside| outside.into_error(self.client, O::NAME))?;
+        Ok(output)
+    }
+
+    pub(super) fn open<O: NamespacedStream>(
+        self,
+        mut operation: O,
+    ) -> BoxStream<'static, Result<O::Item>> {
+        if self.prefix.is_none() {
+            return self.client.open(operation);
+        }
+        operation.enter(self.prefix);
+        let (client, prefix) = (self.client.clone(), self.prefix.clone());
+        let items = self.client.open(operation);
+        // The stream ends after an error.
+        items
+            .scan(false, move |is_over, item| {
+                let item = (!*is_over).then(|| {
+                    item.and_then(|mut item| match O::leave(&mut item, &prefix) {
+                        Ok(()) => Ok(item),
+                        Err(outside) => Err(outside.into_error(&client, O::NAME)),
+                    })
+                });
+                *is_over = !matches!(item, Some(Ok(_)));
+                future::ready(item)
+            })
+            .boxed()
+    }
+}
+
+impl<T> Clone for Keys<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Keys<'_, T> {}
+
 /// An operation that has keys in it, and can be carried out within a [`Namespace`].
 pub trait Namespaced: Operation {
     /// Puts its keys into the namespace.
@@ -113,7 +181,7 @@ pub trait Namespaced: Operation {
 
     /// Takes the keys of its answer out of it.
     #[doc(hidden)]
-    fn leave(output: &mut Self::Output, prefix: &Prefix);
+    fn leave(output: &mut Self::Output, prefix: &Prefix) -> Result<(), Outside>;
 }
 
 /// An operation that has keys in it, whose answers keep coming, and that can be carried out within a [`Namespace`].
@@ -124,7 +192,20 @@ pub trait NamespacedStream: StreamOperation {
 
     /// Takes the keys of an answer out of it.
     #[doc(hidden)]
-    fn leave(item: &mut Self::Item, prefix: &Prefix);
+    fn leave(item: &mut Self::Item, prefix: &Prefix) -> Result<(), Outside>;
+}
+
+/// An answer has a key that is not in the namespace: nobody in it may see that.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Outside;
+
+impl Outside {
+    fn into_error<T: Transport>(self, client: &Client<T>, operation: &'static str) -> Error {
+        let site = client.road().next_site(operation);
+        let what = "the answer has a key that is not in the namespace";
+        Error::Unexpected(UnexpectedAnswer::new(site, what, Outcome::Unknown))
+    }
 }
 
 /// What the keys of a namespace begin with.
@@ -133,19 +214,32 @@ pub trait NamespacedStream: StreamOperation {
 pub struct Prefix(Bytes);
 
 impl Prefix {
+    const fn none() -> Self {
+        Self(Bytes::new())
+    }
+
+    fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A key of the namespace, as etcd knows it. An empty one, which etcd refuses, stays empty.
     fn key(&self, key: &Bytes) -> Bytes {
-        let mut whole = BytesMut::with_capacity(self.0.len() + key.len());
+        if key.is_empty() {
+            return Bytes::new();
+        }
+        self.join(key)
+    }
+
+    fn join(&self, rest: &Bytes) -> Bytes {
+        let mut whole = BytesMut::with_capacity(self.0.len() + rest.len());
         whole.extend_from_slice(&self.0);
-        whole.extend_from_slice(key);
+        whole.extend_from_slice(rest);
         whole.freeze()
     }
 
     fn range(&self, range: &KeyRange) -> KeyRange {
         let start = self.key(range.wire_key());
-        let end = if range.is_key() {
-            Bytes::new()
-        } else if range.is_endless() {
+        let end = if range.is_endless() {
             after_prefix(&self.0)
         } else {
             self.key(range.wire_end())
@@ -153,165 +247,24 @@ impl Prefix {
         KeyRange::from_wire(start, end)
     }
 
+    fn has(&self, key: &Bytes) -> bool {
+        key.starts_with(&self.0)
+    }
+
     /// A key of etcd's, as the namespace knows it.
-    fn strip(&self, key: &mut Bytes) {
-        if key.starts_with(&self.0) {
-            *key = key.slice(self.0.len()..);
+    fn strip(&self, key: &mut Bytes) -> Result<(), Outside> {
+        if !self.has(key) {
+            return Err(Outside);
         }
+        *key = key.slice(self.0.len()..);
+        Ok(())
     }
 
-    fn strip_all<'a>(&self, kvs: impl IntoIterator<Item = &'a mut KeyValue>) {
-        kvs.into_iter().for_each(|kv| self.strip(&mut kv.key));
-    }
-
-    fn enter_txn(&self, txn: &mut Txn) {
-        for compare in &mut txn.compare {
-            compare.range = self.range(&compare.range);
-        }
-        for operation in txn.success.iter_mut().chain(&mut txn.failure) {
-            match operation {
-                TxnOp::Range(range) => range.enter(self),
-                TxnOp::Put(put) => put.enter(self),
-                TxnOp::DeleteRange(delete) => delete.enter(self),
-                TxnOp::Txn(inner) => self.enter_txn(inner),
-            }
-        }
-    }
-
-    fn leave_responses(&self, responses: &mut [TxnOpResponse]) {
-        for response in responses {
-            match response {
-                TxnOpResponse::Range(found) => Range::leave(found, self),
-                TxnOpResponse::Put(put) => Put::leave(put, self),
-                TxnOpResponse::DeleteRange(deleted) => DeleteRange::leave(deleted, self),
-                TxnOpResponse::Txn(inner) => self.leave_responses(&mut inner.responses),
-            }
-        }
-    }
-}
-
-impl Namespaced for Range {
-    fn enter(&mut self, prefix: &Prefix) {
-        self.range = prefix.range(&self.range);
-    }
-
-    fn leave(found: &mut RangeResponse, prefix: &Prefix) {
-        prefix.strip_all(&mut found.kvs);
-    }
-}
-
-impl Namespaced for Put {
-    fn enter(&mut self, prefix: &Prefix) {
-        self.key = prefix.key(&self.key);
-    }
-
-    fn leave(put: &mut PutResponse, prefix: &Prefix) {
-        prefix.strip_all(&mut put.prev_kv);
-    }
-}
-
-impl Namespaced for DeleteRange {
-    fn enter(&mut self, prefix: &Prefix) {
-        self.range = prefix.range(&self.range);
-    }
-
-    fn leave(deleted: &mut DeleteRangeResponse, prefix: &Prefix) {
-        prefix.strip_all(&mut deleted.prev_kvs);
-    }
-}
-
-impl Namespaced for Txn {
-    fn enter(&mut self, prefix: &Prefix) {
-        prefix.enter_txn(self);
-    }
-
-    fn leave(done: &mut TxnResponse, prefix: &Prefix) {
-        prefix.leave_responses(&mut done.responses);
-    }
-}
-
-impl Namespaced for ExactlyOnce {
-    fn enter(&mut self, prefix: &Prefix) {
-        self.marker = prefix.key(&self.marker);
-        prefix.enter_txn(&mut self.txn);
-    }
-
-    fn leave(done: &mut ExactlyOnceResponse, prefix: &Prefix) {
-        if let Some(responses) = &mut done.responses {
-            prefix.leave_responses(responses);
-        }
-    }
-}
-
-impl Namespaced for Lock {
-    fn enter(&mut self, prefix: &Prefix) {
-        self.name = prefix.key(&self.name);
-    }
-
-    fn leave(held: &mut LockResponse, prefix: &Prefix) {
-        prefix.strip(&mut held.key);
-    }
-}
-
-impl Namespaced for Unlock {
-    fn enter(&mut self, prefix: &Prefix) {
-        self.key = prefix.key(&self.key);
-    }
-
-    fn leave(_: &mut Self::Output, _: &Prefix) {}
-}
-
-/// Of a lease's keys, those in the namespace.
-impl Namespaced for TimeToLive {
-    fn enter(&mut self, _: &Prefix) {}
-
-    fn leave(lease: &mut Option<LeaseStatus>, prefix: &Prefix) {
-        if let Some(lease) = lease {
-            lease.keys.retain(|key| key.starts_with(&prefix.0));
-            lease.keys.iter_mut().for_each(|key| prefix.strip(key));
-        }
-    }
-}
-
-impl NamespacedStream for Watch {
-    fn enter(&mut self, prefix: &Prefix) {
-        // An empty key is refused when the watch begins, and must not become the prefix.
-        if !self.range.wire_key().is_empty() {
-            self.range = prefix.range(&self.range);
-        }
-    }
-
-    fn leave(changes: &mut Changes, prefix: &Prefix) {
-        for event in &mut changes.events {
-            prefix.strip(&mut event.kv.key);
-            prefix.strip_all(&mut event.prev_kv);
-        }
-    }
-}
-
-impl NamespacedStream for WatchSet {
-    fn enter(&mut self, prefix: &Prefix) {
-        self.watches
-            .iter_mut()
-            .for_each(|watch| watch.enter(prefix));
-    }
-
-    fn leave(item: &mut WatchSetItem, prefix: &Prefix) {
-        if let Ok(changes) = &mut item.changes {
-            Watch::leave(changes, prefix);
-        }
-    }
-}
-
-impl NamespacedStream for RangeStream {
-    fn enter(&mut self, prefix: &Prefix) {
-        if !self.range.wire_key().is_empty() {
-            self.range = prefix.range(&self.range);
-        }
-    }
-
-    fn leave(found: &mut KeyValue, prefix: &Prefix) {
-        prefix.strip(&mut found.key);
+    fn strip_all<'a>(
+        &self,
+        kvs: impl IntoIterator<Item = &'a mut KeyValue>,
+    ) -> Result<(), Outside> {
+        kvs.into_iter().try_for_each(|kv| self.strip(&mut kv.key))
     }
 }
 
@@ -345,10 +298,21 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_has_lost_the_prefix() {
+    fn what_comes_back_has_lost_the_prefix_and_nothing_else_comes_back() {
         let prefix = Prefix(Bytes::from_static(b"n/"));
         let mut key = Bytes::from_static(b"n/n/a");
-        prefix.strip(&mut key);
+        prefix.strip(&mut key).unwrap();
         assert_eq!(key, "n/a");
+        for outside in ["n", "m/a", "nn/a", ""] {
+            assert!(prefix.strip(&mut outside.into()).is_err(), "{outside}");
+        }
+    }
+
+    #[test]
+    fn an_empty_key_does_not_become_the_prefix() {
+        let prefix = Prefix(Bytes::from_static(b"n/"));
+        assert_eq!(prefix.key(&Bytes::new()), "");
+        let range = prefix.range(&KeyRange::from(""));
+        assert!(range.check("test").is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! What etcd means when the v3 API says no: decided by its words first, then by its gRPC code, never by the HTTP status,
 //! which differs between versions for the same refusal.
 
+mod texts;
+
 use http::StatusCode;
 use serde_json::Value;
 
@@ -10,6 +12,7 @@ use crate::{
 };
 
 use EtcdErrorKind as Kind;
+use texts::TEXTS;
 
 /// gRPC codes, as far as they decide something here.
 mod code {
@@ -121,10 +124,16 @@ impl Refusal {
     /// There is no such call.
     pub(crate) fn is_unimplemented(&self) -> bool {
         match self.code {
-            // The newer gateway's words for a path that it does not know; etcd's own say what was not found.
-            code::NOT_FOUND => self.message == "Not Found",
+            // The gateway's words for a path that it does not know; etcd's own say what was not found.
+            code::NOT_FOUND => self.message == UNKNOWN_PATH,
             code => code == code::UNIMPLEMENTED,
         }
+    }
+
+    /// The server does not have this call, and is taken at its word for a while: these words are the gateway's own. A proxy
+    /// that has lost its servers for a moment has others.
+    pub(crate) fn is_missing(&self, call: &Call) -> bool {
+        call.capability.is_some() && self.is_unimplemented()
     }
 
     pub(crate) fn into_error(self, site: Site, status: StatusCode) -> Error {
@@ -190,7 +199,18 @@ pub(crate) fn of(call: &Call, reply: &Reply) -> Option<Refusal> {
     if !call.is_v3() || reply.status.is_success() {
         return None;
     }
-    Refusal::parse(&reply.body)
+    Refusal::parse(&reply.body).or_else(|| unknown_path(reply))
+}
+
+/// The gateway's words for a path that it does not know: in 3.4 they are all that it says, later they are in a refusal.
+const UNKNOWN_PATH: &str = "Not Found";
+
+fn unknown_path(reply: &Reply) -> Option<Refusal> {
+    let is_text = reply.body.trim_ascii_end() == UNKNOWN_PATH.as_bytes();
+    (reply.status == StatusCode::NOT_FOUND && is_text).then(|| Refusal {
+        code: code::NOT_FOUND,
+        message: UNKNOWN_PATH.to_owned(),
+    })
 }
 
 /// The limit of an old gateway for answers, in bytes. What the answer is to was carried out.
@@ -223,102 +243,6 @@ fn of_code(code: u32) -> EtcdErrorKind {
         other => Kind::Other(other),
     }
 }
-
-/// etcd's words, bare, and what they mean.
-const TEXTS: &[(&str, EtcdErrorKind)] = &[
-    ("key is not provided", Kind::BadRequest),
-    ("key not found", Kind::KeyNotFound),
-    ("value is provided", Kind::BadRequest),
-    ("lease is provided", Kind::BadRequest),
-    (
-        "too many operations in txn request",
-        Kind::TooManyOperations,
-    ),
-    ("duplicate key given in txn request", Kind::DuplicateKey),
-    ("request is too large", Kind::RequestTooLarge),
-    ("required revision has been compacted", Kind::Compacted),
-    (
-        "required revision is a future revision",
-        Kind::FutureRevision,
-    ),
-    ("database space exceeded", Kind::NoSpace),
-    ("too many requests", Kind::TooManyRequests),
-    ("requested lease not found", Kind::LeaseNotFound),
-    ("lease already exists", Kind::LeaseExists),
-    ("too large lease TTL", Kind::LeaseTtlTooLarge),
-    ("permission denied", Kind::PermissionDenied),
-    ("user name is empty", Kind::UserNameEmpty),
-    ("role name is empty", Kind::BadRequest),
-    ("permission not given", Kind::BadRequest),
-    (
-        "authentication failed, invalid user ID or password",
-        Kind::AuthenticationFailed,
-    ),
-    (
-        "authentication failed, password was given for no password user",
-        Kind::AuthenticationFailed,
-    ),
-    ("invalid auth token", Kind::InvalidAuthToken),
-    ("revision of auth store is old", Kind::AuthRevisionOld),
-    ("authentication is not enabled", Kind::AuthNotEnabled),
-    ("invalid auth management", Kind::InvalidAuthManagement),
-    ("root user does not exist", Kind::RootUserMissing),
-    ("root user does not have root role", Kind::RootUserMissing),
-    ("user name already exists", Kind::UserExists),
-    ("user name not found", Kind::UserNotFound),
-    ("role name already exists", Kind::RoleExists),
-    ("role name not found", Kind::RoleNotFound),
-    ("role is not granted to the user", Kind::RoleNotGranted),
-    (
-        "permission is not granted to the role",
-        Kind::PermissionNotGranted,
-    ),
-    ("member not found", Kind::MemberNotFound),
-    ("member ID already exist", Kind::MemberExists),
-    ("Peer URLs already exists", Kind::MemberExists),
-    ("given member URLs are invalid", Kind::BadRequest),
-    ("can only promote a learner member", Kind::MemberNotALearner),
-    (
-        "can only promote a learner member which is in sync with leader",
-        Kind::LearnerNotReady,
-    ),
-    ("too many learner members in cluster", Kind::TooManyLearners),
-    ("rpc not supported for learner", Kind::NotSupportedByLearner),
-    ("cluster ID mismatch", Kind::ClusterIdMismatch),
-    ("unhealthy cluster", Kind::UnhealthyCluster),
-    ("not capable", Kind::NotCapable),
-    ("no leader", Kind::NoLeader),
-    ("leader changed", Kind::LeaderChanged),
-    ("not leader", Kind::NotLeader),
-    ("bad leader transferee", Kind::BadLeaderTransferee),
-    ("server stopped", Kind::ServerStopped),
-    ("error reading from server: EOF", Kind::ServerStopped),
-    ("context deadline exceeded", Kind::RequestTimedOut),
-    ("watcher range is empty", Kind::EmptyWatchRange),
-    (
-        "duplicate watch ID provided on the WatchStream",
-        Kind::DuplicateWatchId,
-    ),
-    ("corrupt cluster", Kind::Corrupt),
-    ("election: no leader", Kind::ElectionWithoutLeader),
-    ("election: not leader", Kind::NotElectionLeader),
-    ("election: session expired", Kind::LeaseNotFound),
-    ("mutex: session is expired", Kind::LeaseNotFound),
-    ("\"leader\" field must be provided", Kind::BadRequest),
-    (
-        "cluster has a downgrade job in progress",
-        Kind::DowngradeInProgress,
-    ),
-    ("no inflight downgrade job", Kind::NoDowngradeInProgress),
-    (
-        "invalid downgrade target version",
-        Kind::InvalidDowngradeTarget,
-    ),
-    (
-        "wrong downgrade target version format",
-        Kind::InvalidDowngradeTarget,
-    ),
-];
 
 #[cfg(test)]
 mod tests {
@@ -502,15 +426,5 @@ mod tests {
         assert!(refusal(5, "Not Found").is_unimplemented());
         assert!(refusal(12, "Method Not Allowed").is_unimplemented());
         assert!(!refusal(5, "etcdserver: requested lease not found").is_unimplemented());
-    }
-
-    #[test]
-    fn no_text_is_listed_twice() {
-        for (index, (text, _)) in TEXTS.iter().enumerate() {
-            assert!(
-                TEXTS[..index].iter().all(|(before, _)| before != text),
-                "{text}"
-            );
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! A message says which fields it has ([`Encode`], [`decode!`]); only this module and its children know how they are
 //! written.
 
+mod origin;
 mod read;
 mod write;
 
@@ -13,6 +14,7 @@ use crate::{Call, Error, Repeat, Reply, Result, error::Unsupported};
 
 use super::refusal::Refusal;
 
+pub(crate) use origin::cluster_id;
 pub(crate) use read::{Decode, FieldOf, FromWire, parse, parse_all, read_name};
 pub(crate) use write::{Encode, Fields, ToWire, to_json};
 
@@ -24,10 +26,20 @@ pub(crate) fn call(
     message: &impl Encode,
 ) -> Result<Call> {
     message.check(operation)?;
-    let body = to_json(message);
+    let call = post(operation, path, repeat, to_json(message))?;
+    Ok(call.patience(message.patience()))
+}
+
+/// The request that carries these messages, one after the other.
+pub(crate) fn post(
+    operation: &'static str,
+    path: &'static str,
+    repeat: Repeat,
+    json: String,
+) -> Result<Call> {
     Ok(Call::new(operation, Method::POST, path.to_owned(), repeat)?
-        .body("application/json", body)
-        .patience(message.patience()))
+        .body("application/json", json)
+        .capability(path))
 }
 
 /// The message in a success; the error that it is, otherwise.
@@ -147,10 +159,6 @@ macro_rules! operation {
             fn decode(&self, reply: $crate::Reply) -> $crate::Result<$answer> {
                 $crate::v3::wire::operation!(@decode reply, ($($message)?), ($($done)?))
             }
-
-            fn cluster_id(answer: &$answer) -> Option<u64> {
-                $crate::v3::header::Answer::cluster_id(answer)
-            }
         }
     };
     (@decode $reply:ident, (), ()) => { $crate::v3::wire::answer($reply) };
@@ -162,10 +170,49 @@ macro_rules! operation {
     };
 }
 
+/// Declares a request that says nothing.
+macro_rules! empty {
+    ($($(#[$doc:meta])* $request:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[must_use = "an operation does nothing before `Client::send`"]
+        pub struct $request(());
+
+        impl $request {
+            /// The operation.
+            pub fn new() -> Self {
+                Self(())
+            }
+        }
+
+        impl $crate::v3::wire::Encode for $request {
+            fn fields(&self, _: &mut $crate::v3::wire::Fields<'_>) {}
+        }
+    )+};
+}
+
+/// Declares an answer that is a list, and the name of the one field that has it.
+macro_rules! list {
+    ($message:ident { $name:literal => $elements:ty }) => {
+        #[derive(Default)]
+        pub(super) struct $message {
+            list: $elements,
+        }
+
+        $crate::v3::wire::decode!($message { $name => list });
+
+        impl From<$message> for $elements {
+            fn from(answer: $message) -> Self {
+                answer.list
+            }
+        }
+    };
+}
+
 /// Declares what an answer is made of: the fields' names on the wire, and where they go. Fields that are not there stay
-/// at their default, those that are not named here are passed over.
+/// at their default, those that are not named here are passed over. Where what it `needs` is empty, it is no message.
 macro_rules! decode {
-    ($message:ty { $($name:literal => $field:ident),+ $(,)? }) => {
+    ($message:ty { $($name:literal => $field:ident),+ $(,)? } $(needs $($needed:ident).+)?) => {
         impl $crate::v3::wire::Decode for $message {
             fn take<'de, A: serde::de::MapAccess<'de>>(
                 &mut self,
@@ -177,11 +224,18 @@ macro_rules! decode {
                     _ => field.skip(),
                 }
             }
+            $(
+                fn lacks(&self) -> Option<&'static str> {
+                    let is_lacking = self.$($needed).+.is_empty();
+                    is_lacking.then_some(stringify!($($needed).+))
+                }
+            )?
         }
     };
 }
 
-/// Declares an enumeration by etcd's names for its values. The first is the default, which etcd leaves out.
+/// Declares an enumeration by etcd's names for its values. The first is the default, which etcd leaves out. Where there is
+/// an `else`, that is what any other value is read as: a later etcd may have one.
 macro_rules! names {
     (
         $(#[$doc:meta])*
@@ -189,6 +243,7 @@ macro_rules! names {
             $(#[$first_doc:meta])* $first:ident = $first_name:literal,
             $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)*
         }
+        $(else { $(#[$other_doc:meta])* $other:ident })?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -198,6 +253,7 @@ macro_rules! names {
             #[default]
             $first,
             $($(#[$variant_doc])* $variant,)*
+            $($(#[$other_doc])* $other,)?
         }
 
         impl $enumeration {
@@ -209,6 +265,7 @@ macro_rules! names {
                 match self {
                     Self::$first => $first_name,
                     $(Self::$variant => $name,)*
+                    $(Self::$other => "UNKNOWN",)?
                 }
             }
         }
@@ -233,10 +290,11 @@ macro_rules! names {
 
         impl $crate::v3::wire::FromWire for $enumeration {
             fn read<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-                $crate::v3::wire::read_name(json, Self::ALL)
+                let other: &[Self] = &[$(Self::$other)?];
+                $crate::v3::wire::read_name(json, Self::ALL, other.first().copied())
             }
         }
     };
 }
 
-pub(crate) use {decode, names, operation};
+pub(crate) use {decode, empty, list, names, operation};

@@ -8,92 +8,10 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-use crate::canned::{Answer, Ending};
-
-/// What real servers send, one of each kind.
-const SAMPLES: &[&str] = &[
-    r#"{"action":"get","node":{"key":"/foo","value":"bar","modifiedIndex":7,"createdIndex":7}}"#,
-    r#"{"action":"set","node":{"key":"/x","value":"two","expiration":"2013-12-04T12:01:21.874888581-08:00","ttl":5,"modifiedIndex":9,"createdIndex":9},"prevNode":{"key":"/x","value":"one","modifiedIndex":8,"createdIndex":8}}"#,
-    r#"{"action":"get","node":{"key":"/","dir":true,"nodes":[{"key":"/a","dir":true,"nodes":[{"key":"/a/b","value":"","modifiedIndex":3,"createdIndex":3}],"modifiedIndex":3,"createdIndex":3}]}}"#,
-    r#"{"action":"expire","node":{"key":"/x","modifiedIndex":13,"createdIndex":12},"prevNode":{"key":"/x","value":"v","expiration":"2026-01-01T00:00:00Z","modifiedIndex":12,"createdIndex":12}}"#,
-    r#"{"action":"compareAndSwap"}"#,
-    r#"{"errorCode":105,"message":"Key already exists","cause":"/x","index":9}"#,
-    r#"{"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"the requested history has been cleared [1007/5]","index":2006}"#,
-    r#"{"errorCode":300,"message":"Raft Internal Error","cause":"nodePath /1/x : Not a file ()","index":0}"#,
-    r#"{"message":"Insufficient credentials"}"#,
-    r#"{"members":[{"id":"8e9e05c52164694d","name":"etcd-0","peerURLs":["http://127.0.0.1:2380"],"clientURLs":["http://127.0.0.1:2379"]}]}"#,
-    r#"{"id":"8e9e05c52164694d","name":"","peerURLs":["http://127.0.0.1:2380"],"clientURLs":[]}"#,
-    "http://127.0.0.1:2379, http://127.0.0.1:22379",
-    r#"{"name":"etcd","id":"8e9e05c52164694d","state":"StateLeader","startTime":"2026-01-01T00:00:00.5Z","leaderInfo":{"leader":"8e9e05c52164694d","uptime":"1h2m3.5s","startTime":"2026-01-01T00:00:00Z"},"recvAppendRequestCnt":0,"recvPkgRate":0.5,"sendAppendRequestCnt":3}"#,
-    r#"{"getsSuccess":1,"getsFail":2,"setsSuccess":3,"setsFail":4,"deleteSuccess":5,"deleteFail":6,"updateSuccess":7,"updateFail":8,"createSuccess":9,"createFail":10,"compareAndSwapSuccess":11,"compareAndSwapFail":12,"compareAndDeleteSuccess":13,"compareAndDeleteFail":14,"expireCount":15,"watchers":16}"#,
-    r#"{"leader":"8e9e05c52164694d","followers":{"6e3bd23ae5f1eae0":{"latency":{"current":0.001,"average":0.002,"standardDeviation":0.003,"minimum":0.0001,"maximum":0.1},"counts":{"fail":1,"success":745}}}}"#,
-    r#"{"enabled":true}"#,
-    r#"{"users":[{"user":"bob","roles":[{"role":"guest","permissions":{"kv":{"read":["/*"],"write":["/*"]}}}]}]}"#,
-    r#"{"user":"bob","roles":["guest"]}"#,
-    r#"{"users":null}"#,
-    r#"{"role":"r","permissions":{"kv":{"read":["/*"],"write":null}}}"#,
-    r#"{"roles":[{"role":"r","permissions":{"kv":{"read":null,"write":[]}}}]}"#,
-    r#"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#,
-    r#"{"health":"true","reason":""}"#,
-    "404 page not found\n",
-    "",
-    "\n",
-];
-
-const WORDS: &[&str] = &[
-    "action",
-    "node",
-    "prevNode",
-    "key",
-    "value",
-    "dir",
-    "ttl",
-    "expiration",
-    "nodes",
-    "modifiedIndex",
-    "createdIndex",
-    "errorCode",
-    "message",
-    "cause",
-    "index",
-    "members",
-    "id",
-    "name",
-    "peerURLs",
-    "clientURLs",
-    "users",
-    "user",
-    "roles",
-    "role",
-    "permissions",
-    "kv",
-    "read",
-    "write",
-    "enabled",
-    "leader",
-    "followers",
-    "latency",
-    "counts",
-    "health",
-    "reason",
-    "etcdserver",
-    "etcdcluster",
-    "leaderInfo",
-    "uptime",
-    "startTime",
-    "state",
-    "watchers",
-    "/x",
-    "/",
-    "get",
-    "set",
-    "expire",
-    "compareAndSwap",
-    "2026-01-01T00:00:00Z",
-    "9999-99-99T99:99:99Z",
-    "0001-01-01T00:00:00Z",
-    "true",
-];
+use crate::{
+    api::Api,
+    canned::{Answer, Ending},
+};
 
 const LOCATIONS: &[&str] = &[
     "/v2/keys/x",
@@ -119,11 +37,11 @@ const LOCATIONS: &[&str] = &[
 ];
 
 /// A few answers, as one server would give them one after the other.
-pub(crate) fn answers() -> impl Strategy<Value = Vec<Answer>> {
-    vec(answer(), 1..4)
+pub(crate) fn answers(api: &Api) -> impl Strategy<Value = Vec<Answer>> + use<> {
+    vec(answer(api), 1..4)
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+fn answer(api: &Api) -> impl Strategy<Value = Answer> + use<> {
     let frames = vec(prop_oneof![3 => 0..8_usize, 1 => 0..70_000_usize], 0..6);
     let ending = prop_oneof![
         6 => Just(Ending::Clean),
@@ -131,7 +49,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         1 => Just(Ending::Break),
         1 => Just(Ending::Open),
     ];
-    (status(), headers(), body(), frames, ending).prop_map(
+    (status(), headers(), body(api), frames, ending).prop_map(
         |(status, headers, body, frames, ending)| Answer {
             status,
             headers,
@@ -190,30 +108,34 @@ fn headers() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
     })
 }
 
-fn body() -> impl Strategy<Value = Vec<u8>> {
+fn body(api: &Api) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let words = api.words;
+    let sample = || select(api.samples.clone());
+    let mutated =
+        |text: String, mutations: Vec<Mutation>| mutations.iter().fold(text.into_bytes(), mutate);
     prop_oneof![
         2 => vec(any::<u8>(), 0..200),
-        4 => value().prop_map(|value| value.to_string().into_bytes()),
-        6 => (select(SAMPLES), vec(mutation(), 0..4)).prop_map(|(sample, mutations)| {
-            mutations.iter().fold(sample.as_bytes().to_vec(), mutate)
-        }),
-        1 => nested(),
+        4 => value(words).prop_map(|value| value.to_string().into_bytes()),
+        6 => (sample(), vec(mutation(), 0..4)).prop_map(move |(text, by)| mutated(text, by)),
+        2 => (vec(sample(), 2..5), vec(mutation(), 0..4))
+            .prop_map(move |(texts, by)| mutated(texts.concat(), by)),
+        1 => nested(api),
     ]
 }
 
 /// JSON of etcd's words.
-fn value() -> impl Strategy<Value = Value> {
+fn value(words: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        select(WORDS).prop_map(Value::from),
+        select(words).prop_map(Value::from),
         ".{0,8}".prop_map(Value::from),
     ];
-    leaf.prop_recursive(6, 60, 6, |inner| {
-        let object = vec((select(WORDS), inner.clone()), 0..6).prop_map(|fields| {
+    leaf.prop_recursive(6, 60, 6, move |inner| {
+        let object = vec((select(words), inner.clone()), 0..6).prop_map(|fields| {
             fields
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
@@ -222,22 +144,53 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
             3 => object,
             1 => vec(inner.clone(), 0..4).prop_map(Value::from),
-            1 => inner.prop_map(|node| json!({"action": "get", "node": node})),
+            1 => (select(words), inner).prop_map(|(name, value)| json!({name: value})),
         ]
     })
 }
 
 /// Deeper than any store, whole or cut off.
-fn nested() -> impl Strategy<Value = Vec<u8>> {
-    let opening = select(vec![
-        "[",
-        "{\"a\":",
-        "{\"node\":",
-        "{\"nodes\":[",
-        "{\"action\":\"get\",\"node\":{\"nodes\":[",
-    ]);
-    (opening, 0..4000_usize).prop_map(|(opening, depth)| opening.repeat(depth).into_bytes())
+fn nested(api: &Api) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let openings = [&["[", r#"{"a":"#], api.openings].concat();
+    (select(openings), 0..4000_usize)
+        .prop_map(|(opening, depth)| opening.repeat(depth).into_bytes())
 }
+
+/// Whether a value of this JSON begins here: roughly, behind a colon or a bracket.
+pub(crate) fn begins_value(json: &[u8], at: usize) -> bool {
+    json[..at].ends_with(b":") || json[..at].ends_with(b"[")
+}
+
+/// With another value in the place of the one that begins here.
+pub(crate) fn with_value(json: &[u8], start: usize, value: &str) -> Vec<u8> {
+    let rest = json[start..].iter();
+    let end = start + rest.take_while(|byte| !b",}]".contains(byte)).count();
+    [&json[..start], value.as_bytes(), &json[end..]].concat()
+}
+
+/// Of the wrong type, beyond every bound, and base64 that is none.
+pub(crate) const VALUES: &[&str] = &[
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1.5",
+    "\"\"",
+    "\"-1\"",
+    "\"9223372036854775807\"",
+    "\"9223372036854775808\"",
+    "\"18446744073709551616\"",
+    "\"YQ\"",
+    "\"Y===\"",
+    "\"Y\\u0000Q\"",
+    "\"\\ud800\"",
+    "\"*\"",
+    "\"NEITHER\"",
+    "{}",
+    "[]",
+    "[{}]",
+    "{\"a\":{\"b\":[]}}",
+];
 
 #[derive(Clone, Debug)]
 enum Mutation {
@@ -249,6 +202,8 @@ enum Mutation {
     Remove(Index, Index),
     /// Every number becomes this one.
     Numbers(&'static str),
+    /// What stands in this place becomes something else that JSON has, or almost has.
+    Value(Index, &'static str),
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
@@ -271,6 +226,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         (index(), index(), index()).prop_map(|(from, to, at)| Mutation::Copy(from, to, at)),
         (index(), index()).prop_map(|(from, to)| Mutation::Remove(from, to)),
         numbers.prop_map(Mutation::Numbers),
+        (index(), select(VALUES)).prop_map(|(at, value)| Mutation::Value(at, value)),
     ]
 }
 
@@ -310,6 +266,13 @@ fn mutate(mut bytes: Vec<u8>, mutation: &Mutation) -> Vec<u8> {
                 within = byte.is_ascii_digit();
             }
             bytes = out;
+        }
+        Mutation::Value(at, value) => {
+            let begins = |at: &usize| begins_value(&bytes, *at);
+            let begins: Vec<usize> = (1..bytes.len()).filter(begins).collect();
+            if !begins.is_empty() {
+                bytes = with_value(&bytes, begins[at.index(begins.len())], value);
+            }
         }
     }
     bytes

@@ -8,11 +8,15 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use etcd_http::transport::{
-    Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
-    bytes::Bytes,
-    http_body::{self, Frame},
+use etcd_http::{
+    Client, Error, StreamOperation,
+    transport::{
+        Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+        bytes::Bytes,
+        http_body::{self, Frame},
+    },
 };
+use futures::StreamExt;
 use serde_json::{Deserializer, Value, json};
 
 use crate::clock::Clock;
@@ -65,6 +69,8 @@ pub(crate) struct Link {
     pub(crate) silent: bool,
     /// Nobody listens.
     pub(crate) refused: bool,
+    /// The member is of this cluster, and has no lease of ours.
+    pub(crate) cluster: Option<u64>,
     /// This instead of an answer.
     pub(crate) answer: Option<(u16, String)>,
     /// What is written, and compacted, once the link is gone.
@@ -155,13 +161,14 @@ impl State {
             .map(|ask: Result<Value, _>| ask.unwrap()["ID"].as_str().unwrap().parse().unwrap())
             .collect();
         self.renewals.push(ids.len());
+        let header = self.header(self.revision);
         let renew = |id: i64| {
             let lease = self.leases.get_mut(&id).filter(|(_, end)| *end > now);
             let ttl = lease.map(|(ttl, end)| {
                 *end = now + *ttl;
                 ttl.as_secs().to_string()
             });
-            let mut answer = json!({"result": {"ID": id.to_string()}});
+            let mut answer = json!({"result": {"header": header, "ID": id.to_string()}});
             if let Some(ttl) = ttl {
                 answer["result"]["TTL"] = ttl.into();
             }
@@ -174,6 +181,26 @@ impl State {
 fn event(key: &str, revision: i64) -> Value {
     let revision = revision.to_string();
     json!({"kv": {"key": base64(key), "create_revision": revision, "mod_revision": revision, "version": "1", "value": "fX17Ig=="}})
+}
+
+/// A client of it, by one endpoint.
+pub(crate) fn client(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a"]).unwrap()
+}
+
+/// By two.
+pub(crate) fn clients(store: Store) -> Client<Store> {
+    Client::new(store, ["http://a", "http://b"]).unwrap()
+}
+
+/// The first `count` items of a stream.
+pub(crate) fn items<O: StreamOperation>(
+    client: &Client<Store>,
+    operation: O,
+    count: usize,
+) -> Vec<Result<O::Item, Error>> {
+    let items = client.open(operation).take(count).collect::<Vec<_>>();
+    client.transport().clock.run(items)
 }
 
 pub(crate) fn base64(text: &str) -> String {
@@ -253,6 +280,10 @@ impl Store {
             }
             _ => {
                 let link = state.links.pop_front().unwrap_or_default();
+                let ours = link.cluster.map(|other| {
+                    let leases = std::mem::take(&mut state.leases);
+                    (std::mem::replace(&mut state.cluster, other), leases)
+                });
                 let messages = match path {
                     _ if link.silent || link.refused || link.answer.is_some() => vec![],
                     "/v3/watch" => state.watch(body, &link),
@@ -265,6 +296,9 @@ impl Store {
                     }
                     other => panic!("no answer to {other}"),
                 };
+                if let Some((cluster, leases)) = ours {
+                    (state.cluster, state.leases) = (cluster, leases);
+                }
                 let ends = link.ends || path == "/v3/lease/keepalive" && link.cut.is_none();
                 let link = Link { ends, ..link };
                 if let Some(then) = link.then {

@@ -3,27 +3,14 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Result, StreamOperation,
-    v3::{KeyRange, Mirror, MirrorChange, Observe, RangeStream, Snapshot, Watch},
+    Client, Error, Outcome,
+    v3::{KeyRange, Mirror, MirrorChange, Observe, Range, RangeStream, Snapshot, Watch},
 };
 use futures::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::v3_store::{Link, State, Store, base64};
-
-fn client(store: Store) -> Client<Store> {
-    Client::new(store, ["http://a", "http://b"]).unwrap()
-}
-
-fn items<O: StreamOperation>(
-    client: &Client<Store>,
-    operation: O,
-    count: usize,
-) -> Vec<Result<O::Item>> {
-    let items = client.open(operation).take(count).collect::<Vec<_>>();
-    client.transport().clock.run(items)
-}
+use crate::v3_store::{Link, State, Store, base64, clients as client, items};
 
 fn leader(key: &str, revision: i64) -> Value {
     json!({"kv": {"key": base64(key), "mod_revision": revision.to_string()}})
@@ -245,6 +232,77 @@ fn t_6_a_mirror_lists_again_after_a_compaction_and_tells_the_difference() {
 }
 
 #[test]
+fn a_mirror_lists_again_where_something_happened_that_only_a_later_etcd_knows() {
+    let header = r#""header":{"cluster_id":"7","revision":"6"},"watch_id":"1""#;
+    let kv = format!(r#"{{"key":"{}","mod_revision":"6"}}"#, base64("aaa"));
+    let moved = format!(
+        r#"{{"result":{{{header},"created":true}}}}{{"result":{{{header},"events":[{{"type":"MOVE","kv":{kv}}}]}}}}"#
+    );
+    let store = Store::at(5).with(|state| {
+        keys(state, &[("aaa", 5)]);
+        state.links = [Link {
+            answer: Some((200, moved)),
+            then: Some(|state| {
+                state.revision = 6;
+                keys(state, &[("bbb", 6)]);
+            }),
+            ..Link::default()
+        }]
+        .into();
+    });
+    let client = client(store);
+    let mut mirror = client.v3().mirror(KeyRange::all());
+    let clock = &client.transport().clock;
+    clock.run(mirror.next()).unwrap();
+    let update = clock.run(mirror.next()).unwrap();
+    assert!(update.is_listing);
+    assert!(
+        matches!(&update.changes[..], [MirrorChange::Removed(a), MirrorChange::Added(b)] if a.key == "aaa" && b.key == "bbb"),
+        "{update:?}"
+    );
+}
+
+#[test]
+fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
+    // This server answers with whatever comes after the key that it is asked for.
+    let store = Store::at(7).with(|state| {
+        keys(state, &[("n/a", 5), ("n/b", 6), ("o", 7)]);
+        for name in ["n/a", "n/b", "o", "n/c"] {
+            state.write([name.to_owned()]);
+        }
+        state.messages = vec![leader("n/e/1", 5), leader("o/e/1", 6), leader("n/e/1", 7)];
+    });
+    let client = client(store);
+    let inside = client.v3().namespace("n/");
+    let clock = &client.transport().clock;
+    let is_outside = |error: &Error| matches!(error, Error::Unexpected(_));
+
+    let all = Range::new(KeyRange::all()).limit(3);
+    let error = clock.run(inside.send(all)).unwrap_err();
+    assert!(is_outside(&error), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    let error = clock.run(inside.mirror(KeyRange::all()).next());
+    assert!(is_outside(&error.unwrap_err()));
+
+    // A stream ends where it would have told of one.
+    let watch = Watch::new(KeyRange::all()).from_revision(8);
+    let changes: Vec<_> = clock.run(inside.open(watch).collect());
+    let [Ok(a), Ok(b), Err(error)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(
+        (&a.events[0].key()[..], &b.events[0].key()[..]),
+        (&b"a"[..], &b"b"[..])
+    );
+    assert!(is_outside(error));
+    let leaders: Vec<_> = clock.run(inside.election().observe("e").collect());
+    assert!(
+        matches!(&leaders[..], [Ok(told), Err(error)] if told.key == "e/1" && is_outside(error)),
+        "{leaders:?}"
+    );
+}
+
+#[test]
 fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
     let in_a_refusal = Link {
         answer: Some((
@@ -302,4 +360,130 @@ fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
         assert!(error.is_unauthorized(), "{error}");
         assert_eq!(client.transport().seen().len(), 4);
     }
+}
+
+fn with_user(store: Store) -> Client<Store> {
+    let client = Client::builder(store).endpoints(["http://a"]);
+    let client = client.v3_auth("u", "p").allow_insecure_auth(true);
+    client.build().unwrap()
+}
+
+fn paths(client: &Client<Store>) -> Vec<String> {
+    let seen = client.transport().seen();
+    let paths = seen.iter().filter_map(|line| line.split_once(' '));
+    paths.map(|(path, _)| path.to_owned()).collect()
+}
+
+#[test]
+fn t_12_a_snapshot_whose_token_is_refused_is_begun_anew_with_another_once() {
+    let refused = Link {
+        answer: Some((
+            500,
+            r#"{"error":{"grpc_code":2,"http_code":500,"message":"auth: invalid auth token"}}"#
+                .into(),
+        )),
+        ..Link::default()
+    };
+    let ends = Link {
+        ends: true,
+        ..Link::default()
+    };
+    let store = |links: Vec<Link>| {
+        Store::at(4).with(|state| {
+            state.messages = snapshot(b"database", 10);
+            state.links = links.into();
+        })
+    };
+    let client = with_user(store(vec![refused.clone(), ends]));
+    let mut file = Vec::new();
+    let clock = &client.transport().clock;
+    let size = clock.run(Snapshot::new().write_to(&client, &mut file));
+    assert_eq!(size.unwrap(), 40);
+    let (authenticate, snapshot) = ("a/v3/auth/authenticate", "a/v3/maintenance/snapshot");
+    let status = "a/v3/maintenance/status";
+    assert_eq!(
+        paths(&client),
+        [authenticate, snapshot, authenticate, snapshot, status]
+    );
+
+    let client = with_user(store(vec![refused; 100]));
+    let error = items(&client, Snapshot::new(), 2)
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    assert!(error.is_unauthorized(), "{error}");
+    assert_eq!(paths(&client).len(), 4);
+}
+
+#[test]
+fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_once() {
+    let silent = Link {
+        answer: Some((200, String::new())),
+        ends: true,
+        ..Link::default()
+    };
+    let store = |links: Vec<Link>| {
+        Store::at(4).with(|state| {
+            state.messages = vec![leader("one", 5)];
+            state.links = links.into();
+        })
+    };
+    let (authenticate, observe) = ("a/v3/auth/authenticate", "a/v3/election/observe");
+    let once = with_user(store(vec![silent.clone()]));
+    items(&once, Observe::new("e"), 1).pop().unwrap().unwrap();
+    assert_eq!(paths(&once), [authenticate, observe, authenticate, observe]);
+    assert_eq!(once.transport().clock.elapsed(), Duration::ZERO);
+
+    // What ends again and again ends for another reason.
+    let often = with_user(store(vec![silent.clone(); 5]));
+    items(&often, Observe::new("e"), 1).pop().unwrap().unwrap();
+    let paths = paths(&often);
+    let tokens = paths.iter().filter(|path| *path == authenticate).count();
+    assert_eq!((tokens, paths.len()), (2, 8));
+
+    // One that has told a leader had a good token.
+    let then: fn(&mut State) = |state| state.messages = vec![leader("two", 6)];
+    let told = Link {
+        ends: true,
+        then: Some(then),
+        ..Link::default()
+    };
+    let told = with_user(store(vec![told]));
+    assert!(items(&told, Observe::new("e"), 2).iter().all(Result::is_ok));
+    assert_eq!(self::paths(&told), [authenticate, observe, observe]);
+
+    let without_user = client(store(vec![silent; 2]));
+    items(&without_user, Observe::new("e"), 1)
+        .pop()
+        .unwrap()
+        .unwrap();
+    assert_eq!(without_user.transport().seen().len(), 3);
+}
+
+#[test]
+fn a_snapshot_is_not_asked_of_a_member_again_that_is_not_there() {
+    let refused = Link {
+        refused: true,
+        ..Link::default()
+    };
+    let ends = Link {
+        ends: true,
+        ..Link::default()
+    };
+    let store = Store::at(4).with(|state| {
+        state.messages = snapshot(b"database", 10);
+        state.links = [refused, ends].into();
+    });
+    let client = client(store);
+    items(&client, Snapshot::new(), 1)
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    let pieces = items(&client, Snapshot::new(), 100);
+    assert!(pieces.iter().all(Result::is_ok));
+    let seen = paths(&client);
+    assert_eq!(
+        seen[..2],
+        ["a/v3/maintenance/snapshot", "b/v3/maintenance/snapshot"]
+    );
 }

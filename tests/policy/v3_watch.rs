@@ -1,45 +1,24 @@
-use std::time::Duration;
-
 use etcd_http::{
-    Client, Error, Result, StreamOperation,
+    Client, Error, Result,
     v3::{Changes, KeyRange, Watch, WatchSet},
 };
-use futures::StreamExt;
 
-use crate::v3_store::{Link, State, Store};
+use crate::v3_store::{Link, State, Store, client, items};
 
-fn client(store: Store) -> Client<Store> {
-    Client::new(store, ["http://a"]).unwrap()
-}
-
-fn clients(store: Store) -> Client<Store> {
-    Client::new(store, ["http://a", "http://b"]).unwrap()
-}
-
-/// The first `count` items of a stream.
-fn items<O: StreamOperation>(
-    client: &Client<Store>,
-    operation: O,
-    count: usize,
-) -> Vec<Result<O::Item>> {
-    let items = client.open(operation).take(count).collect::<Vec<_>>();
-    client.transport().clock.run(items)
-}
-
-fn changes(client: &Client<Store>, watch: Watch, count: usize) -> Vec<Changes> {
+pub(crate) fn changes(client: &Client<Store>, watch: Watch, count: usize) -> Vec<Changes> {
     items(client, watch, count)
         .into_iter()
         .map(Result::unwrap)
         .collect()
 }
 
-fn failure(client: &Client<Store>, watch: Watch) -> Error {
+pub(crate) fn failure(client: &Client<Store>, watch: Watch) -> Error {
     let mut items = items(client, watch, 2);
     assert_eq!(items.len(), 1, "it ends with its error");
     items.remove(0).unwrap_err()
 }
 
-fn all() -> Watch {
+pub(crate) fn all() -> Watch {
     Watch::new(KeyRange::all())
 }
 
@@ -57,7 +36,7 @@ fn keys(changes: &[Changes]) -> Vec<(i64, Vec<String>)> {
 }
 
 /// Revisions 5 to 8; 6 is a transaction of ten.
-fn write_four(state: &mut State) {
+pub(crate) fn write_four(state: &mut State) {
     state.write(["one".to_owned()]);
     state.write((0..10).map(|number| format!("k{number:02}")));
     state.write(["two".to_owned()]);
@@ -207,27 +186,36 @@ fn t_4_a_store_that_went_back_is_not_waited_for() {
 }
 
 #[test]
-fn a_member_of_another_cluster_is_found_out() {
-    let store = Store::at(4).with(write_four).with(|state| {
-        let other: fn(&mut State) = |state| state.cluster = 8;
-        state.links = [Link {
-            cut: Some(1_000_000),
-            then: Some(other),
-            ..Link::default()
-        }]
-        .into();
-    });
-    let client = client(store);
-    let error = items(&client, all().from_revision(5), 5)
-        .pop()
-        .unwrap()
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("cluster 8, and the watch began in cluster 7"),
-        "{error}"
-    );
+fn r_22_a_watch_does_not_go_on_in_another_cluster_even_where_that_is_allowed() {
+    for (allowed, words) in [
+        (
+            false,
+            "the answer is from the cluster 0000000000000008, and those before were from 0000000000000007",
+        ),
+        (
+            true,
+            "this is a member of cluster 0000000000000008, and the watch began in cluster 0000000000000007",
+        ),
+    ] {
+        let store = Store::at(4).with(write_four).with(|state| {
+            let cut = Link {
+                cut: Some(1_000_000),
+                ..Link::default()
+            };
+            let other = Link {
+                cluster: Some(8),
+                ..Link::default()
+            };
+            state.links = [cut, other].into();
+        });
+        let client = Client::builder(store).endpoints(["http://a", "http://b"]);
+        let client = client.allow_cluster_change(allowed).build().unwrap();
+        let mut delivered = items(&client, all().from_revision(5), 9);
+        assert_eq!(delivered.len(), 5);
+        let error = delivered.pop().unwrap().unwrap_err();
+        assert!(error.is_cluster_changed(), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -276,126 +264,6 @@ fn what_the_watch_was_at_when_compacted_is_no_loss() {
 }
 
 #[test]
-fn v3_87_a_server_that_does_not_answer_is_left_after_five_seconds() {
-    let store = Store::at(4).with(write_four).with(|state| {
-        state.links = [Link {
-            silent: true,
-            ..Link::default()
-        }]
-        .into();
-    });
-    let client = clients(store);
-    let delivered = changes(&client, all().from_revision(5), 4);
-    assert_eq!(delivered.len(), 4);
-    assert_eq!(client.transport().clock.elapsed(), Duration::from_secs(5));
-    let hosts: Vec<_> = client
-        .transport()
-        .seen()
-        .iter()
-        .map(|line| line[..1].to_owned())
-        .collect();
-    assert_eq!(hosts, ["a", "b"]);
-}
-
-#[test]
-fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
-    let store = Store::at(8).with(|state| {
-        // The second status call gets no answer.
-        state.links = [Link {
-            then: Some(|state| state.unwell = 0),
-            ..Link::default()
-        }]
-        .into();
-    });
-    let client = clients(store);
-    let watch = client.open(all().from_revision(9));
-    let store = client.transport();
-    let event = async {
-        let mut watch = watch;
-        futures::select_biased! {
-            _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
-            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(35))) => {}
-        }
-        store.state.lock().unwrap().unwell = 1;
-        futures::select_biased! {
-            _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
-            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(34))) => {}
-        }
-        store.state.lock().unwrap().write(["new".to_owned()]);
-        watch.next().await.unwrap().unwrap()
-    };
-    assert_eq!(store.clock.run(event).revision, 9);
-    // Thirty seconds of silence, and ten for an answer to the status.
-    assert_eq!(store.clock.elapsed(), Duration::from_secs(70));
-    let calls: Vec<_> = store
-        .seen()
-        .iter()
-        .map(|line| line.split_once(' ').unwrap().0.to_owned())
-        .collect();
-    let status = "a/v3/maintenance/status";
-    assert_eq!(calls, ["a/v3/watch", status, status, "b/v3/watch"]);
-}
-
-#[test]
-fn a_connection_that_stays_silent_is_opened_anew_though_the_server_lives() {
-    let client = clients(Store::at(8));
-    let store = client.transport();
-    let minutes = store.clock.sleep(Duration::from_secs(160));
-    let mut watch = client.open(all().from_revision(9));
-    store
-        .clock
-        .run(futures::future::select(watch.next(), Box::pin(minutes)));
-    let calls: Vec<_> = store
-        .seen()
-        .iter()
-        .map(|line| line.split_once(' ').unwrap().0.to_owned())
-        .collect();
-    let status = "a/v3/maintenance/status";
-    assert_eq!(
-        calls,
-        ["a/v3/watch", status, status, status, status, "a/v3/watch"]
-    );
-    drop(watch);
-    assert_eq!(store.clock.sleepers(), 0);
-}
-
-#[test]
-fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
-    let refused = Link {
-        refused: true,
-        ..Link::default()
-    };
-    let store = Store::at(4).with(|state| state.links = vec![refused; 10_000].into());
-    let client = clients(store);
-    let minute = Duration::from_secs(60);
-    let error = failure(&client, all().from_revision(5).outage_limit(minute));
-    assert!(error.to_string().ends_with("could not connect"), "{error}");
-    let elapsed = client.transport().clock.elapsed();
-    assert!(
-        elapsed >= minute && elapsed < minute + Duration::from_secs(11),
-        "{elapsed:?}"
-    );
-}
-
-#[test]
-fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
-    let ends = Link {
-        ends: true,
-        ..Link::default()
-    };
-    let store = Store::at(4).with(|state| state.links = vec![ends; 100_000].into());
-    let client = clients(store);
-    let store = client.transport();
-    let hour = store.clock.sleep(Duration::from_secs(3600));
-    let mut watch = client.open(all().from_revision(5));
-    store
-        .clock
-        .run(futures::future::select(watch.next(), Box::pin(hour)));
-    let requests = store.seen().len();
-    assert!((100..2_000).contains(&requests), "{requests}");
-}
-
-#[test]
 fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
     let denied = r#"{"error":{"code":7,"message":"etcdserver: permission denied"}}"#;
     let html = "<html>login</html>";
@@ -414,27 +282,6 @@ fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
         let error = failure(&client, all().from_revision(5));
         assert_eq!(error.is_permission_denied(), body == denied, "{error}");
         assert_eq!(client.transport().seen().len(), 1);
-    }
-}
-
-#[test]
-fn errors_that_pass_are_waited_out() {
-    for message in [
-        r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
-        r#"{"error":{"code":14,"message":"error reading from server: EOF"}}"#,
-        r#"{"error":{"code":14,"message":"transport is closing"}}"#,
-    ] {
-        for status in [200, 503] {
-            let link = Link {
-                answer: Some((status, message.to_owned())),
-                ..Link::default()
-            };
-            let store = Store::at(4)
-                .with(write_four)
-                .with(|state| state.links = [link].into());
-            let delivered = changes(&client(store), all().from_revision(5), 4);
-            assert_eq!(delivered.len(), 4);
-        }
     }
 }
 

@@ -3,29 +3,9 @@
 //! As in the suite `behaviour`, a case is `async fn name<T: Transport>(etcd: Etcd<T>)`, and `v3_44_…` names the rule of
 //! etcd's behaviour that it shows. `ETCD_BIN` chooses another etcd; `etcdctl` beside it is the third party that must agree.
 
-/// Stamps the cases of a family for every backend. They stand by what they start: see [`Start`](harness::Start).
-macro_rules! cases {
-    ($($cases:tt)*) => {
-        #[cfg(feature = "reqwest")]
-        stamp!(reqwest, $crate::harness::Reqwest: $($cases)*);
-        #[cfg(feature = "isahc")]
-        stamp!(isahc, $crate::harness::Isahc: $($cases)*);
-    };
-}
-
-macro_rules! stamp {
-    ($module:ident, $backend:ty: $($start:ident { $($case:ident),+ $(,)? })+) => {
-        mod $module {
-            $($(
-                #[test]
-                fn $case() {
-                    let start = $crate::harness::Start::$start;
-                    $crate::harness::run::<$backend, _>(stringify!($case), start, super::$case);
-                }
-            )+)+
-        }
-    };
-}
+#[macro_use]
+#[path = "../behaviour/stamp.rs"]
+mod stamp;
 
 mod auth;
 mod cluster;
@@ -34,6 +14,7 @@ mod etcdctl;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
+mod jwt;
 mod kv;
 mod lease;
 mod lock;

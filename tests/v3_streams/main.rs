@@ -3,30 +3,11 @@
 //! As in the suite `behaviour`, a case is `async fn name<T: Transport>(etcd: Etcd<T>)`, and `v3_77_…` names the rule of
 //! etcd's behaviour that it shows. `ETCD_BIN` chooses another etcd.
 
-/// Stamps the cases of a family for every backend. They stand by what they start: see [`Start`](harness::Start).
-macro_rules! cases {
-    ($($cases:tt)*) => {
-        #[cfg(feature = "reqwest")]
-        stamp!(reqwest, $crate::harness::Reqwest: $($cases)*);
-        #[cfg(feature = "isahc")]
-        stamp!(isahc, $crate::harness::Isahc: $($cases)*);
-    };
-}
+#[macro_use]
+#[path = "../behaviour/stamp.rs"]
+mod stamp;
 
-macro_rules! stamp {
-    ($module:ident, $backend:ty: $($start:ident { $($case:ident),+ $(,)? })+) => {
-        mod $module {
-            $($(
-                #[test]
-                fn $case() {
-                    let start = $crate::harness::Start::$start;
-                    $crate::harness::run::<$backend, _>(stringify!($case), start, super::$case);
-                }
-            )+)+
-        }
-    };
-}
-
+mod guard;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use etcd_http::{
     transport::Transport,
     v3::{
-        Compare, DeleteRange, ExactlyOnce, KeyRange, Lock, Put, Range, RangeStream, TimeToLive,
-        Txn, TxnOpResponse, Unlock, Watch,
+        Compare, DeleteRange, ExactlyOnce, KeyRange, Lock, MirrorChange, Put, Range, RangeStream,
+        TimeToLive, Txn, TxnOpResponse, Unlock, Watch,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -18,6 +18,8 @@ cases! {
         keys_get_the_prefix_on_their_way_and_lose_it_on_their_way_back,
         transactions_stay_within_the_namespace,
         a_watch_and_a_lock_stay_within_the_namespace,
+        an_election_stays_within_the_namespace,
+        a_mirror_stays_within_the_namespace,
     }
 }
 
@@ -28,8 +30,8 @@ async fn keys_get_the_prefix_on_their_way_and_lose_it_on_their_way_back<T: Trans
         etcd.v3().namespace(etcd.key("1/")),
         etcd.v3().namespace(etcd.key("2/")),
     );
-    one.send(Put::new("a", "x")).await.unwrap();
-    two.send(Put::new("a", "y")).await.unwrap();
+    one.kv().put("a", "x").await.unwrap();
+    two.kv().put("a", "y").await.unwrap();
     one.namespace("deep/")
         .send(Put::new("b", "z"))
         .await
@@ -144,4 +146,82 @@ async fn a_watch_and_a_lock_stay_within_the_namespace<T: Transport>(etcd: Etcd<T
         (&held.key, &held.key)
     );
     assert!(events[2].is_delete());
+}
+
+async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
+    let (one, two) = (
+        etcd.v3().namespace(etcd.key("1/")),
+        etcd.v3().namespace(etcd.key("2/")),
+    );
+    let lease = etcd.v3().lease().grant(Duration::from_secs(60)).await;
+    let lease = lease.unwrap().id;
+    let won = one.election().campaign("e", lease, "first").await.unwrap();
+    assert_eq!(won.leader.name, "e");
+    assert_eq!(won.leader.key, format!("e/{lease}"));
+    let mut leaders = one.election().observe("e");
+    let told = leaders.next().await.unwrap().unwrap();
+    assert_eq!(
+        (&told.key, &told.value[..]),
+        (&won.leader.key, &b"first"[..])
+    );
+
+    // An election of the same name elsewhere is another.
+    assert_eq!(two.election().leader("e").await.unwrap(), None);
+    let other = two.election().campaign("e", lease, "other").await.unwrap();
+    assert_eq!(other.leader.key, won.leader.key);
+
+    one.election()
+        .proclaim(won.leader.clone(), "second")
+        .await
+        .unwrap();
+    let told = leaders.next().await.unwrap().unwrap();
+    assert_eq!(
+        (&told.key, &told.value[..]),
+        (&won.leader.key, &b"second"[..])
+    );
+    assert_eq!(one.election().leader("e").await.unwrap(), Some(told));
+    let whole = etcd.v3().election().leader(etcd.key("1/e")).await.unwrap();
+    assert_eq!(whole.unwrap().key, etcd.key(format!("1/e/{lease}")));
+
+    // What stands for leading guards the leader's writes, within the namespace.
+    let guarded = Txn::new()
+        .when(Compare::create_revision(&won.leader.key).equal(won.leader.rev))
+        .then(Put::new("written", "by the leader"));
+    assert!(one.kv().txn(guarded.clone()).await.unwrap().succeeded);
+    one.election().resign(won.leader).await.unwrap();
+    assert!(!one.kv().txn(guarded).await.unwrap().succeeded);
+    assert_eq!(one.election().leader("e").await.unwrap(), None);
+    let still = two.election().leader("e").await.unwrap().unwrap();
+    assert_eq!(still.value, "other");
+
+    assert!(one.election().campaign("", lease, "").await.is_err());
+    assert!(one.election().observe("").next().await.unwrap().is_err());
+}
+
+async fn a_mirror_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
+    let inside = etcd.v3().namespace(etcd.key("n/"));
+    let outside = etcd.v3().kv();
+    inside.kv().put("a", "1").await.unwrap();
+    outside.put(etcd.key("n"), "outside").await.unwrap();
+    outside.put(etcd.key("n0"), "outside").await.unwrap();
+    let mut mirror = inside.mirror(KeyRange::all());
+    let first = mirror.next().await.unwrap();
+    let [MirrorChange::Added(a)] = &first.changes[..] else {
+        panic!("{first:?}")
+    };
+    assert_eq!((&a.key[..], &a.value[..]), (&b"a"[..], &b"1"[..]));
+
+    outside.put(etcd.key("n"), "again").await.unwrap();
+    inside.kv().put("b/c", "2").await.unwrap();
+    let added = mirror.next().await.unwrap();
+    assert!(
+        matches!(&added.changes[..], [MirrorChange::Added(new)] if new.key == "b/c"),
+        "{added:?}"
+    );
+    inside.kv().delete("a").await.unwrap();
+    let removed = mirror.next().await.unwrap();
+    assert_eq!(removed.changes, [MirrorChange::Removed(a.clone())]);
+    assert_eq!(mirror.get("b/c").unwrap().value, "2");
+    let now = inside.kv().range(KeyRange::all()).await.unwrap();
+    assert!(mirror.iter().eq(&now.kvs), "{mirror:?}");
 }

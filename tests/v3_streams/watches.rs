@@ -1,5 +1,7 @@
 //! Watches.
 
+use std::{pin::pin, time::Duration};
+
 use etcd_http::{
     Error, EtcdErrorKind,
     transport::Transport,
@@ -8,7 +10,11 @@ use etcd_http::{
         Watch, WatchSet,
     },
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    future::{Either, join_all, select},
+    stream::BoxStream,
+};
 
 use crate::harness::Etcd;
 
@@ -29,6 +35,7 @@ cases! {
     Alone {
         v3_75_a_compacted_history_is_said,
         v3_89_who_may_not_read_may_not_watch,
+        fifty_quiet_watches_that_are_dropped_leave_the_server,
         a_watch_survives_the_restart_of_its_server,
         r_60_a_watch_survives_the_loss_of_its_token,
     }
@@ -351,6 +358,36 @@ async fn r_60_a_watch_survives_the_loss_of_its_token<T: Transport>(etcd: Etcd<T>
         .header
         .revision;
     assert_eq!(next(&mut stream).await.revision, again);
+}
+
+/// How many watches the server has.
+async fn watchers<T: Transport>(etcd: &Etcd<T>) -> usize {
+    let metrics = etcd.metrics().await.unwrap();
+    let name = "etcd_debugging_mvcc_watcher_total ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().parse().unwrap()
+}
+
+/// Each in a request of its own, and so with a connection of its own.
+async fn fifty_quiet_watches_that_are_dropped_leave_the_server<T: Transport>(etcd: Etcd<T>) {
+    let mut streams: Vec<Stream> = (0..50).map(|_| etcd.open(all(&etcd))).collect();
+    let all = join_all(streams.iter_mut().map(StreamExt::next));
+    let opened = async {
+        while watchers(&etcd).await < 50 {
+            etcd.sleep(20).await;
+        }
+    };
+    match select(all, pin!(opened)).await {
+        Either::Left((events, _)) => panic!("nothing has happened: {events:?}"),
+        Either::Right(_) => {}
+    }
+    drop(streams);
+    let dropped = etcd.transport().now();
+    while watchers(&etcd).await > 0 {
+        let elapsed = etcd.transport().now() - dropped;
+        assert!(elapsed < Duration::from_secs(2), "they are still there");
+        etcd.sleep(20).await;
+    }
 }
 
 async fn a_watch_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>) {

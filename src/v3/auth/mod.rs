@@ -18,6 +18,30 @@ pub use users::{
     UserAdd, UserChangePassword, UserDelete, UserGet, UserGrantRole, UserList, UserRevokeRole,
 };
 
+/// Declares what operations have in common that say no more than a name, and how the request calls it.
+macro_rules! named {
+    ($what:literal: $($operation:ident as $field:literal),+) => {$(
+        impl $operation {
+            #[doc = concat!("The ", $what, " with this name.")]
+            pub fn new(name: impl Into<String>) -> Self {
+                Self { name: name.into() }
+            }
+        }
+
+        impl Encode for $operation {
+            fn check(&self, operation: &'static str) -> Result<()> {
+                check_name(operation, $what, &self.name)
+            }
+
+            fn fields(&self, to: &mut Fields<'_>) {
+                to.put($field, &self.name);
+            }
+        }
+    )+};
+}
+
+use named;
+
 /// Refuses an empty name. Of a user, etcd would take it for a missing token.
 fn check_name(operation: &'static str, what: &str, name: &str) -> Result<()> {
     if name.is_empty() {

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use crate::{
-    Result,
+    Error, Result,
     v3::{
         KeyRange,
         wire::{self, Encode, Fields},
@@ -17,6 +17,10 @@ wire::names! {
         Write = "WRITE",
         /// Both.
         ReadWrite = "READWRITE",
+    }
+    else {
+        /// Something that only a later etcd knows. It cannot be granted.
+        Unknown
     }
 }
 
@@ -72,6 +76,10 @@ impl Permission {
 
 impl Encode for Permission {
     fn check(&self, operation: &'static str) -> Result<()> {
+        if self.permission == PermissionType::Unknown {
+            let reason = "a permission that is not known cannot be granted";
+            return Err(Error::invalid(operation, reason));
+        }
         self.range.check(operation)
     }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    check_name,
+    check_name, named,
     permission::{Listed, Permission},
 };
 
@@ -44,28 +44,7 @@ pub struct RoleDelete {
     name: String,
 }
 
-macro_rules! of_role {
-    ($($operation:ident as $field:literal),+) => {$(
-        impl $operation {
-            /// The role with this name.
-            pub fn new(name: impl Into<String>) -> Self {
-                Self { name: name.into() }
-            }
-        }
-
-        impl Encode for $operation {
-            fn check(&self, operation: &'static str) -> Result<()> {
-                check_name(operation, "role", &self.name)
-            }
-
-            fn fields(&self, to: &mut Fields<'_>) {
-                to.put($field, &self.name);
-            }
-        }
-    )+};
-}
-
-of_role!(RoleAdd as "name", RoleGet as "role", RoleDelete as "role");
+named!("role": RoleAdd as "name", RoleGet as "role", RoleDelete as "role");
 
 wire::operation!(
     RoleAdd => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
@@ -96,38 +75,16 @@ impl From<Permissions> for Vec<Permission> {
     }
 }
 
-/// Lists the names of all roles: `POST /v3/auth/role/list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleList(());
-
-impl RoleList {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for RoleList {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// Lists the names of all roles: `POST /v3/auth/role/list`.
+    RoleList;
 }
 
 wire::operation!(
     RoleList => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
 );
 
-#[derive(Default)]
-struct Roles {
-    roles: Vec<String>,
-}
-
-wire::decode!(Roles { "roles" => roles });
-
-impl From<Roles> for Vec<String> {
-    fn from(answer: Roles) -> Self {
-        answer.roles
-    }
-}
+wire::list!(Roles { "roles" => Vec<String> });
 
 /// Lets a role do something: `POST /v3/auth/role/grant`. What it may do with exactly these keys is replaced. Answers the
 /// header.

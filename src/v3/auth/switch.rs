@@ -15,40 +15,19 @@ use crate::{
 
 use super::check_name;
 
-/// Switches authentication on: `POST /v3/auth/enable`. Answers the header.
-///
-/// # Errors
-/// [`RootUserMissing`](crate::EtcdErrorKind::RootUserMissing) unless there is a user `root` with the role `root`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct AuthEnable(());
+wire::empty! {
+    /// Switches authentication on: `POST /v3/auth/enable`. Answers the header.
+    ///
+    /// # Errors
+    /// [`RootUserMissing`](crate::EtcdErrorKind::RootUserMissing) unless there is a user `root` with the role `root`.
+    AuthEnable;
 
-/// Switches authentication off: `POST /v3/auth/disable`. Answers the header.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct AuthDisable(());
+    /// Switches authentication off: `POST /v3/auth/disable`. Answers the header.
+    AuthDisable;
 
-/// Asks whether authentication is on: `POST /v3/auth/status`. From etcd 3.5 on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct AuthStatus(());
-
-macro_rules! without_fields {
-    ($($operation:ident),+) => {$(
-        impl $operation {
-            /// The operation.
-            pub fn new() -> Self {
-                Self(())
-            }
-        }
-
-        impl Encode for $operation {
-            fn fields(&self, _to: &mut Fields<'_>) {}
-        }
-    )+};
+    /// Asks whether authentication is on: `POST /v3/auth/status`. From etcd 3.5 on.
+    AuthStatus;
 }
-
-without_fields!(AuthEnable, AuthDisable, AuthStatus);
 
 // On twice is on; off twice is off.
 wire::operation!(
@@ -212,6 +191,15 @@ mod tests {
         let json = r#"{"code":3, "message":"etcdserver: authentication failed, invalid user ID or password"}"#;
         let error = decoded(&Authenticate::new("root", "x"), 400, json).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::AuthenticationFailed));
+    }
+
+    #[test]
+    fn answers_that_say_nothing_else_have_their_header() {
+        let json =
+            r#"{"header":{"cluster_id":"5", "member_id":"7", "revision":"9", "raft_term":"2"}}"#;
+        let on = decoded(&AuthEnable::new(), 200, json).unwrap();
+        let off = decoded(&AuthDisable::new(), 200, json).unwrap();
+        assert_eq!((on.revision, on.cluster_id, on), (9, 5, off));
     }
 
     #[test]

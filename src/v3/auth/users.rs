@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-use super::check_name;
+use super::{check_name, named, roles::Roles};
 
 /// Creates a user without roles: `POST /v3/auth/user/add`. Answers the header.
 ///
@@ -130,38 +130,16 @@ wire::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// Lists the names of all users: `POST /v3/auth/user/list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserList(());
-
-impl UserList {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for UserList {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// Lists the names of all users: `POST /v3/auth/user/list`.
+    UserList;
 }
 
 wire::operation!(
     UserList => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
 );
 
-#[derive(Default)]
-struct Users {
-    users: Vec<String>,
-}
-
-wire::decode!(Users { "users" => users });
-
-impl From<Users> for Vec<String> {
-    fn from(answer: Users) -> Self {
-        answer.users
-    }
-}
+wire::list!(Users { "users" => Vec<String> });
 
 /// Names a user's roles: `POST /v3/auth/user/get`.
 ///
@@ -184,28 +162,7 @@ pub struct UserDelete {
     name: String,
 }
 
-macro_rules! of_user {
-    ($($operation:ident),+) => {$(
-        impl $operation {
-            /// The user with this name.
-            pub fn new(name: impl Into<String>) -> Self {
-                Self { name: name.into() }
-            }
-        }
-
-        impl Encode for $operation {
-            fn check(&self, operation: &'static str) -> Result<()> {
-                check_name(operation, "user", &self.name)
-            }
-
-            fn fields(&self, to: &mut Fields<'_>) {
-                to.put("name", &self.name);
-            }
-        }
-    )+};
-}
-
-of_user!(UserGet, UserDelete);
+named!("user": UserGet as "name", UserDelete as "name");
 
 wire::operation!(
     UserGet => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
@@ -217,19 +174,6 @@ wire::operation!(
     |_| Repeat::IfUnsent
 );
 
-#[derive(Default)]
-struct Roles {
-    roles: Vec<String>,
-}
-
-wire::decode!(Roles { "roles" => roles });
-
-impl From<Roles> for Vec<String> {
-    fn from(answer: Roles) -> Self {
-        answer.roles
-    }
-}
-
 /// Gives a user a role: `POST /v3/auth/user/grant`. A role it has it may be given again. Answers the header.
 ///
 /// # Errors
@@ -239,27 +183,6 @@ impl From<Roles> for Vec<String> {
 pub struct UserGrantRole {
     name: String,
     role: String,
-}
-
-impl UserGrantRole {
-    /// The user with this name, and the role.
-    pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            role: role.into(),
-        }
-    }
-}
-
-impl Encode for UserGrantRole {
-    fn check(&self, operation: &'static str) -> Result<()> {
-        check_name(operation, "user", &self.name)?;
-        check_name(operation, "role", &self.role)
-    }
-
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("user", &self.name).put("role", &self.role);
-    }
 }
 
 wire::operation!(
@@ -280,26 +203,32 @@ pub struct UserRevokeRole {
     role: String,
 }
 
-impl UserRevokeRole {
-    /// The user with this name, and the role.
-    pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            role: role.into(),
+macro_rules! of_user_and_role {
+    ($($operation:ident as $user:literal),+) => {$(
+        impl $operation {
+            /// The user with this name, and the role.
+            pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
+                Self {
+                    name: name.into(),
+                    role: role.into(),
+                }
+            }
         }
-    }
+
+        impl Encode for $operation {
+            fn check(&self, operation: &'static str) -> Result<()> {
+                check_name(operation, "user", &self.name)?;
+                check_name(operation, "role", &self.role)
+            }
+
+            fn fields(&self, to: &mut Fields<'_>) {
+                to.put($user, &self.name).put("role", &self.role);
+            }
+        }
+    )+};
 }
 
-impl Encode for UserRevokeRole {
-    fn check(&self, operation: &'static str) -> Result<()> {
-        check_name(operation, "user", &self.name)?;
-        check_name(operation, "role", &self.role)
-    }
-
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name).put("role", &self.role);
-    }
-}
+of_user_and_role!(UserGrantRole as "user", UserRevokeRole as "name");
 
 wire::operation!(
     UserRevokeRole => Header, in OnlyHeader,

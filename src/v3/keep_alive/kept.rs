@@ -13,7 +13,7 @@ use futures::{
 
 use crate::{
     Client, Error, Result,
-    v3::{LeaseId, Revoke},
+    v3::{LeaseId, Revoke, lease::MAX_TTL},
 };
 
 /// A lease that a [`LeaseKeeper`](super::LeaseKeeper) keeps alive.
@@ -127,7 +127,7 @@ impl<T> fmt::Debug for KeptLease<T> {
 #[derive(Clone, Debug)]
 pub struct LeaseLoss {
     reason: LossReason,
-    last_error: Option<Arc<Error>>,
+    last_error: Option<Error>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl LeaseLoss {
 
     /// Why the last renewal failed, if the last one did.
     pub fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_deref()
+        self.last_error.as_ref()
     }
 }
 
@@ -186,10 +186,13 @@ struct State {
     /// When the last renewal that succeeded was sent.
     sent: Instant,
     loss: Option<LossReason>,
-    last_error: Option<Arc<Error>>,
+    last_error: Option<Error>,
     /// Dropped with the loss.
     alive: Option<oneshot::Sender<()>>,
 }
+
+/// etcd grants no more, and no clock overflows.
+const LONGEST: Duration = Duration::from_secs(MAX_TTL);
 
 impl Lease {
     /// Granted or renewed by a request that was sent at `sent`.
@@ -198,7 +201,7 @@ impl Lease {
         Self {
             id,
             state: Mutex::new(State {
-                ttl,
+                ttl: ttl.min(LONGEST),
                 sent,
                 loss: None,
                 last_error: None,
@@ -246,19 +249,19 @@ impl Lease {
         let mut state = self.state();
         if state.check(now).is_none() {
             state.sent = sent;
-            state.ttl = ttl;
+            state.ttl = ttl.min(LONGEST);
             state.last_error = None;
         }
     }
 
     /// A renewal has failed.
-    pub(super) fn failed(&self, error: &Arc<Error>) {
-        self.state().last_error = Some(Arc::clone(error));
+    pub(super) fn failed(&self, error: &Error) {
+        self.state().last_error = Some(error.clone());
     }
 
     /// Why the last renewal failed, if it did.
     pub(super) fn take_error(&self) -> Option<Error> {
-        self.state().last_error.take().and_then(Arc::into_inner)
+        self.state().last_error.take()
     }
 
     /// etcd no longer has it.
@@ -314,6 +317,16 @@ mod tests {
         assert!(lease.loss(start + TTL).unwrap().is_deadline());
         assert!(lease.lost.peek().is_none(), "nobody has polled it yet");
         assert!(lease.lost.clone().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_time_to_live_that_no_clock_can_hold_is_borne() {
+        let start = Instant::now();
+        let forever = Duration::from_secs(i64::MAX.unsigned_abs());
+        let lease = Lease::new(LeaseId::from(1), forever, start);
+        assert!(lease.is_alive(start) && lease.due() > start);
+        lease.renewed(start, Duration::MAX, start);
+        assert_eq!(lease.remaining(start), LONGEST);
     }
 
     #[test]

@@ -2,11 +2,10 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use etcd_transport::{IdleLimit, Transport};
 use futures::future::{Either, select};
-use http::Method;
 
 use super::kept::Lease;
 use crate::{
-    Call, Client, Repeat, Result,
+    Client, Repeat, Result,
     exchange::{Failure, Road},
     v3::{
         KeepAliveOnce, LeaseId,
@@ -46,12 +45,10 @@ pub(super) async fn renew<T: Transport>(
     };
     // So that another endpoint can be asked, and one more, before the first of them is lost.
     let limit = (remaining / 3).clamp(SHORTEST, LONGEST).min(road.timeout);
-    let error = match ask(client, &mut waiting, limit).await {
-        Ok(()) => return waiting,
-        Err(error) => Arc::new(error),
-    };
-    for lease in &waiting {
-        lease.failed(&error);
+    if let Err(error) = ask(client, &mut waiting, limit).await {
+        for lease in &waiting {
+            lease.failed(&error);
+        }
     }
     waiting
 }
@@ -78,15 +75,13 @@ async fn ask<T: Transport>(
         .iter()
         .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
-    let path = PATH.to_owned();
-    let call = Call::new(NAME, Method::POST, path, Repeat::Always)?.body("application/json", body);
+    let call = wire::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
     let call = within(&road, limit, road.with_token(&call))
         .await?
         .unwrap_or(call);
     let sent = road.transport.now();
-    let place = road.endpoints.current().pick(&[], sent);
     let idle = IdleLimit(limit);
-    let mut messages = Messages::<T, Renewed>::open(client, call.clone(), place.clone(), idle);
+    let mut messages = Messages::<T, Renewed>::open(client, call.clone(), idle)?;
     while !waiting.is_empty() {
         let next = match select(pin!(messages.next()), road.transport.sleep(limit)).await {
             Either::Left((next, _)) => Some(next),
@@ -102,12 +97,12 @@ async fn ask<T: Transport>(
                 return Err(error);
             }
             Some(Err(error)) => {
-                place.failed(road.transport.now());
+                messages.place().failed(road.transport.now());
                 return Err(error);
             }
             None => return Err(messages.unexpected("leases were left without an answer")),
         };
-        road.endpoints.answered(&place);
+        road.endpoints.answered(messages.place());
         // Answers come in the order of the request.
         if let Some(place) = waiting.iter().position(|lease| lease.id() == answer.id) {
             let lease = waiting.remove(place);
@@ -131,5 +126,3 @@ async fn within<T: Transport, O>(
         Either::Right(_) => Err(Failure::TimedOut(limit).into_error(road.next_site(NAME))),
     }
 }
-
-const PATH: &str = "/v3/lease/keepalive";

@@ -47,4 +47,19 @@ wire::decode!(KeyValue {
     "version" => version,
     "value" => value,
     "lease" => lease,
-});
+} needs key);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_value_without_its_key_is_none() {
+        let read = |json: &str| wire::parse::<KeyValue>(json.as_bytes());
+        assert_eq!(read(r#"{"key":"YQ=="}"#).unwrap().key, "a");
+        for json in ["{}", r#"{"key":""}"#, r#"{"value":"YQ==","version":"1"}"#] {
+            let error = read(json).unwrap_err().to_string();
+            assert!(error.starts_with("missing field `key`"), "{error}");
+        }
+    }
+}

@@ -6,7 +6,11 @@ use futures::{
 };
 
 use super::{KeyValue, Range, RangeResponse};
-use crate::{Client, Operation, Result, StreamOperation, operation::sealed::Sealed, v3::KeyRange};
+use crate::{
+    Client, Operation, Result, StreamOperation,
+    operation::sealed::Sealed,
+    v3::{KeyRange, Namespace},
+};
 
 const PAGE: i64 = 500;
 
@@ -77,7 +81,7 @@ impl StreamOperation for RangeStream {
     const NAME: &'static str = Range::NAME;
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<KeyValue>> {
-        let pager = Pager::new(client.clone(), self);
+        let pager = Pager::new(Namespace::all(client), self);
         let next = |mut pager: Pager<T>| async move {
             let page = pager.next().await?;
             Ok(page.map(|page| (stream::iter(page.kvs).map(Ok), pager)))
@@ -88,15 +92,16 @@ impl StreamOperation for RangeStream {
 
 /// Reads a range page by page.
 pub(crate) struct Pager<T> {
-    client: Client<T>,
+    keys: Namespace<T>,
     read: RangeStream,
     is_over: bool,
 }
 
 impl<T: Transport> Pager<T> {
-    pub(crate) fn new(client: Client<T>, read: RangeStream) -> Self {
+    /// Reads a range of these keys.
+    pub(crate) fn new(keys: Namespace<T>, read: RangeStream) -> Self {
         Self {
-            client,
+            keys,
             read,
             is_over: false,
         }
@@ -111,7 +116,7 @@ impl<T: Transport> Pager<T> {
             .limit(self.read.page)
             .revision(self.read.revision)
             .keys_only(self.read.keys_only);
-        let page = self.client.send(read).await?;
+        let page = self.keys.send(read).await?;
         if self.read.revision == 0 {
             self.read.revision = page.header.revision;
         }

@@ -4,13 +4,13 @@ use crate::{
     Call, Error, EtcdErrorKind, Operation, Repeat, Reply, Result,
     operation::sealed::Sealed,
     v3::{
-        Header, LeaseId, header,
+        Header, LeaseId,
         wire::{self, Encode, Fields},
     },
 };
 
 /// What etcd allows, in seconds.
-const MAX_TTL: u64 = 9_000_000_000;
+pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 
 /// Makes a lease: `POST /v3/lease/grant`. Keys put with it go when its time is over, unless it is kept alive.
 ///
@@ -96,10 +96,6 @@ impl Operation for Grant {
             Repeat::Always
         };
         wire::call(Self::NAME, "/v3/lease/grant", repeat, self)
-    }
-
-    fn cluster_id(answer: &GrantResponse) -> Option<u64> {
-        header::Answer::cluster_id(answer)
     }
 
     fn decode(&self, reply: Reply) -> Result<GrantResponse> {

@@ -1,25 +1,11 @@
 use crate::{
     Repeat,
-    v3::{
-        LeaseId,
-        wire::{self, Encode, Fields},
-    },
+    v3::{LeaseId, wire},
 };
 
-/// Lists all leases: `POST /v3/lease/leases`. The first to end is the first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct ListLeases(());
-
-impl ListLeases {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for ListLeases {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// Lists all leases: `POST /v3/lease/leases`. The first to end is the first.
+    ListLeases;
 }
 
 wire::operation!(

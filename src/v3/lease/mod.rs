@@ -7,6 +7,7 @@ mod list;
 mod revoke;
 mod time_to_live;
 
+pub(crate) use grant::MAX_TTL;
 pub use grant::{Grant, GrantResponse};
 pub use id::LeaseId;
 pub use keep_alive_once::{KeepAliveOnce, KeptAlive};

@@ -1,5 +1,5 @@
 use crate::{
-    Repeat,
+    Error, Repeat, Result,
     v3::wire::{self, Encode, Fields},
 };
 
@@ -13,6 +13,10 @@ wire::names! {
         /// The members' data differ: nothing can be read or written.
         Corrupt = "CORRUPT",
     }
+    else {
+        /// Something that only a later etcd knows. It can be neither raised nor lifted.
+        Unknown
+    }
 }
 
 wire::names! {
@@ -23,20 +27,9 @@ wire::names! {
     }
 }
 
-/// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct AlarmList(());
-
-impl AlarmList {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for AlarmList {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
+    AlarmList;
 }
 
 /// Raises or lifts an alarm: `POST /v3/maintenance/alarm`. Answers the alarms that were raised or lifted.
@@ -76,6 +69,14 @@ impl AlarmSet {
 }
 
 impl Encode for AlarmSet {
+    fn check(&self, operation: &'static str) -> Result<()> {
+        if self.kind == AlarmKind::Unknown {
+            let reason = "an alarm that is not known can be neither raised nor lifted";
+            return Err(Error::invalid(operation, reason));
+        }
+        Ok(())
+    }
+
     fn fields(&self, to: &mut Fields<'_>) {
         to.put("action", &self.action)
             .put("memberID", &self.member)
@@ -111,18 +112,7 @@ wire::decode!(RaisedAlarm {
     "alarm" => kind,
 });
 
-#[derive(Default)]
-struct Alarms {
-    alarms: Vec<RaisedAlarm>,
-}
-
-wire::decode!(Alarms { "alarms" => alarms });
-
-impl From<Alarms> for Vec<RaisedAlarm> {
-    fn from(answer: Alarms) -> Self {
-        answer.alarms
-    }
-}
+wire::list!(Alarms { "alarms" => Vec<RaisedAlarm> });
 
 #[cfg(test)]
 mod tests {
@@ -162,5 +152,18 @@ mod tests {
             );
         }
         assert!(decoded(&AlarmList::new(), 200, "{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_alarm_that_only_a_later_etcd_knows_is_listed_and_not_touched() {
+        let json = r#"{"alarms":[{"memberID":"7","alarm":"QUORUM"},{"memberID":"8","alarm":3}]}"#;
+        let alarms = decoded(&AlarmList::new(), 200, json).unwrap();
+        assert!(alarms.iter().all(|alarm| alarm.kind == AlarmKind::Unknown));
+        for set in [
+            AlarmSet::raise(AlarmKind::Unknown),
+            AlarmSet::lift(AlarmKind::Unknown),
+        ] {
+            assert!(set.encode().is_err());
+        }
     }
 }

@@ -23,7 +23,6 @@ pub struct Defragment {
 
 impl Defragment {
     /// The operation; it is given ten minutes.
-    #[allow(clippy::new_without_default)] // As every operation is made.
     pub fn new() -> Self {
         Self {
             time_limit: TIME_LIMIT,
@@ -34,6 +33,12 @@ impl Defragment {
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
+    }
+}
+
+impl Default for Defragment {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

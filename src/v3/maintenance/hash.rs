@@ -6,21 +6,10 @@ use crate::{
     },
 };
 
-/// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
-/// differ while they are written to: [`HashKv`] says at which revision.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct HashDb(());
-
-impl HashDb {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for HashDb {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
+    /// differ while they are written to: [`HashKv`] says at which revision.
+    HashDb;
 }
 
 wire::operation!(
@@ -137,5 +126,9 @@ mod tests {
         let json = r#"{"header":{"revision":"2"}, "hash":3407656708, "compact_revision":"-1"}"#;
         let found = decoded(&HashKv::new(), 200, json).unwrap();
         assert_eq!((found.hash, found.compact_revision), (3_407_656_708, -1));
+        assert_eq!(found.hash_revision, 0);
+        let etcd_3_6 = r#"{"header":{"revision":"9"}, "hash":777946187, "compact_revision":"4", "hash_revision":"8"}"#;
+        let found = decoded(&HashKv::new(), 200, etcd_3_6).unwrap();
+        assert_eq!((found.compact_revision, found.hash_revision), (4, 8));
     }
 }

@@ -15,4 +15,4 @@ pub use downgrade::{Downgrade, DowngradeResponse};
 pub use hash::{HashDb, HashKv, HashKvResponse, HashResponse};
 pub use leadership::TransferLeadership;
 pub use snapshot::Snapshot;
-pub use status::{Status, StatusResponse};
+pub use status::{DowngradeInfo, Status, StatusResponse};

@@ -1,25 +1,11 @@
 use crate::{
     Repeat,
-    v3::{
-        Header,
-        wire::{self, Encode, Fields},
-    },
+    v3::{Header, wire},
 };
 
-/// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct Status(());
-
-impl Status {
-    /// The operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Encode for Status {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+wire::empty! {
+    /// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
+    Status;
 }
 
 wire::operation!(
@@ -54,7 +40,24 @@ pub struct StatusResponse {
     pub is_learner: bool,
     /// The version of the database's format. From etcd 3.6 on; empty before.
     pub storage_version: String,
+    /// Whether the cluster is on its way to an older version. From etcd 3.6 on; `None` before, or when it does not say.
+    pub downgrade_info: Option<DowngradeInfo>,
 }
+
+/// A cluster on its way to an older version of etcd, or not: see [`Downgrade`](super::Downgrade).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DowngradeInfo {
+    /// Whether it is.
+    pub enabled: bool,
+    /// Which version that is; empty when it is not.
+    pub target_version: String,
+}
+
+wire::decode!(DowngradeInfo {
+    "enabled" => enabled,
+    "targetVersion" => target_version,
+});
 
 wire::decode!(StatusResponse {
     "header" => header,
@@ -69,6 +72,7 @@ wire::decode!(StatusResponse {
     "errors" => errors,
     "isLearner" => is_learner,
     "storageVersion" => storage_version,
+    "downgradeInfo" => downgrade_info,
 });
 
 #[cfg(test)]
@@ -93,5 +97,28 @@ mod tests {
         assert_eq!((status.raft_index, status.raft_applied_index), (36, 35));
         assert_eq!((status.version.as_str(), status.raft_term), ("3.5.16", 2));
         assert_eq!(status.errors, ["alarm:NOSPACE "]);
+        assert_eq!((status.db_size_quota, status.downgrade_info), (0, None));
+    }
+
+    #[test]
+    fn what_etcd_3_6_says_besides_is_read() {
+        let json = r#"{"header":{"cluster_id":"14841639068965178418", "member_id":"10276657743932975437", "revision":"1", "raft_term":"2"}, "version":"3.6.0", "dbSize":"20480", "leader":"10276657743932975437", "raftIndex":"4", "raftTerm":"2", "raftAppliedIndex":"4", "dbSizeInUse":"16384", "storageVersion":"3.6.0", "dbSizeQuota":"2147483648", "downgradeInfo":{}}"#;
+        let status = decoded(&Status::new(), 200, json).unwrap();
+        assert_eq!(
+            (status.storage_version.as_str(), status.db_size_quota),
+            ("3.6.0", 2_147_483_648)
+        );
+        assert_eq!(status.downgrade_info, Some(DowngradeInfo::default()));
+
+        let json = json.replace(
+            r#""downgradeInfo":{}"#,
+            r#""downgradeInfo":{"enabled":true, "targetVersion":"3.5.0"}"#,
+        );
+        let info = decoded(&Status::new(), 200, &json).unwrap().downgrade_info;
+        let info = info.unwrap();
+        assert_eq!(
+            (info.enabled, info.target_version.as_str()),
+            (true, "3.5.0")
+        );
     }
 }

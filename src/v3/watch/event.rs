@@ -35,6 +35,10 @@ wire::names! {
         /// It was deleted, or its lease has expired.
         Delete = "DELETE",
     }
+    else {
+        /// Something that only a later etcd knows.
+        Unknown
+    }
 }
 
 impl Event {
@@ -63,7 +67,7 @@ wire::decode!(Event {
     "type" => kind,
     "kv" => kv,
     "prev_kv" => prev_kv,
-});
+} needs kv.key);
 
 /// A message of etcd's about one watch.
 #[derive(Debug, Default)]
@@ -113,10 +117,32 @@ mod tests {
     }
 
     #[test]
+    fn an_event_without_a_key_is_none() {
+        for json in [r#"{"events":[{}]}"#, r#"{"events":[{"type":"DELETE"}]}"#] {
+            let error = wire::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().starts_with("missing field `kv.key`"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_cancellation_is_read() {
         let message: WatchResponse = wire::parse(COMPACTED.as_bytes()).unwrap();
         assert!(message.canceled && !message.created);
         assert_eq!((message.watch_id, message.compact_revision), (4, 3));
+    }
+
+    #[test]
+    fn an_event_that_only_a_later_etcd_knows_is_neither_a_put_nor_a_delete() {
+        for kind in ["\"MOVE\"", "2"] {
+            let json = format!(r#"{{"events":[{{"type":{kind},"kv":{{"key":"YQ=="}}}}]}}"#);
+            let message: WatchResponse = wire::parse(json.as_bytes()).unwrap();
+            let event = &message.events[0];
+            assert_eq!(event.kind, EventKind::Unknown);
+            assert!(!event.is_create() && !event.is_modify() && !event.is_delete());
+        }
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub(crate) trait Decode: Default {
         name: &str,
         field: FieldOf<'_, A>,
     ) -> Result<(), A::Error>;
+
+    /// A field that is missing, and without which this is no message of etcd's.
+    fn lacks(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What a field can be.
@@ -53,7 +58,7 @@ impl<'de, A: MapAccess<'de>> FieldOf<'_, A> {
 }
 
 /// Lends serde our way of reading.
-struct As<V>(V);
+pub(super) struct As<V>(pub(super) V);
 
 impl<'de, V: FromWire> Deserialize<'de> for As<V> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
@@ -77,7 +82,10 @@ impl<M: Decode> FromWire for M {
                 while let Some(FieldName(name)) = map.next_key()? {
                     message.take(&name, FieldOf(&mut map))?;
                 }
-                Ok(message)
+                match message.lacks() {
+                    Some(field) => Err(de::Error::missing_field(field)),
+                    None => Ok(message),
+                }
             }
         }
 
@@ -198,12 +206,16 @@ fn from_base64(text: &str) -> Option<Bytes> {
         .map(Bytes::from)
 }
 
-/// Reads one of an enumeration's values, by its name or its place.
+/// Reads one of an enumeration's values, by its name or its place; `other` instead of any that is not listed.
 pub(crate) fn read_name<'de, D: Deserializer<'de>, V: Copy + 'static>(
     json: D,
     all: &'static [(&'static str, V)],
+    other: Option<V>,
 ) -> Result<V, D::Error> {
-    struct Names<V: 'static>(&'static [(&'static str, V)]);
+    struct Names<V: 'static> {
+        all: &'static [(&'static str, V)],
+        other: Option<V>,
+    }
 
     impl<V: Copy> Visitor<'_> for Names<V> {
         type Value = V;
@@ -211,30 +223,37 @@ pub(crate) fn read_name<'de, D: Deserializer<'de>, V: Copy + 'static>(
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("one of ")?;
             f.debug_list()
-                .entries(self.0.iter().map(|(name, _)| name))
+                .entries(self.all.iter().map(|(name, _)| name))
                 .finish()
         }
 
         fn visit_str<E: de::Error>(self, given: &str) -> Result<V, E> {
-            let found = self.0.iter().find(|(name, _)| *name == given);
+            let found = self.all.iter().find(|(name, _)| *name == given);
             found
                 .map(|(_, value)| *value)
+                .or(self.other)
                 .ok_or_else(|| E::invalid_value(Unexpected::Str(given), &self))
         }
 
         fn visit_u64<E: de::Error>(self, place: u64) -> Result<V, E> {
-            let found = usize::try_from(place).ok().and_then(|at| self.0.get(at));
+            let found = usize::try_from(place).ok().and_then(|at| self.all.get(at));
             found
                 .map(|(_, value)| *value)
+                .or(self.other)
                 .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(place), &self))
+        }
+
+        fn visit_i64<E: de::Error>(self, negative: i64) -> Result<V, E> {
+            self.other
+                .ok_or_else(|| E::invalid_value(Unexpected::Signed(negative), &self))
         }
     }
 
-    json.deserialize_any(Names(all))
+    json.deserialize_any(Names { all, other })
 }
 
 /// The name of a field: borrowed, unless it has escapes in it.
-struct FieldName<'de>(Cow<'de, str>);
+pub(super) struct FieldName<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for FieldName<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
@@ -363,6 +382,36 @@ mod tests {
         let error = color(r#"{"color":"GREEN"}"#).unwrap_err().to_string();
         let expected = r#"invalid value: string "GREEN", expected one of ["RED", "BLUE"]"#;
         assert!(error.starts_with(expected), "{error}");
-        assert!(color(r#"{"color":2}"#).is_err());
+        for wrong in [r#"{"color":2}"#, r#"{"color":-1}"#, r#"{"color":true}"#] {
+            assert!(color(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_only_a_later_etcd_has_is_read_where_there_is_a_place_for_it() {
+        wire::names! {
+            /// A size.
+            enum Size {
+                /// The default.
+                Small = "SMALL",
+            }
+            else {
+                /// Another.
+                Other
+            }
+        }
+        let size = |json: &str| {
+            let mut json = serde_json::Deserializer::from_str(json);
+            Size::read(&mut json)
+        };
+        assert_eq!(size("\"SMALL\"").unwrap(), Size::Small);
+        assert_eq!(size("0").unwrap(), Size::Small);
+        for other in ["\"HUGE\"", "\"\"", "7", "-1"] {
+            assert_eq!(size(other).unwrap(), Size::Other, "{other}");
+        }
+        for wrong in ["true", "{}", "1.5"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Size::Other.name(), "UNKNOWN");
     }
 }

@@ -47,7 +47,6 @@ pub struct Txn {
 
 impl Txn {
     /// A transaction that does nothing yet, and succeeds.
-    #[allow(clippy::new_without_default)] // As every operation is made.
     pub fn new() -> Self {
         Self {
             compare: Vec::new(),
@@ -91,6 +90,12 @@ impl Txn {
             TxnOp::Put(_) | TxnOp::DeleteRange(_) => false,
             TxnOp::Txn(inner) => inner.is_read_only(),
         })
+    }
+}
+
+impl Default for Txn {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,0 +1,38 @@
+use serde::{Deserialize, Serialize};
+
+use super::null_is_empty;
+
+/// What a role may read and write: exact keys, or prefixes that end in `*`. <https://etcd.io/docs/v2.3/auth_api/>
+///
+/// A recursive read or watch needs a `*` pattern that matches the path as it is written: with `/app/*`, list `/app/`,
+/// with the slash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Permissions {
+    /// Patterns that may be read.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub read: Vec<String>,
+    /// Patterns that may be written.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub write: Vec<String>,
+}
+
+impl Permissions {
+    /// No permission at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// And this pattern may be read.
+    pub fn and_read(mut self, pattern: impl Into<String>) -> Self {
+        self.read.push(pattern.into());
+        self
+    }
+
+    /// And this pattern may be written.
+    pub fn and_write(mut self, pattern: impl Into<String>) -> Self {
+        self.write.push(pattern.into());
+        self
+    }
+}

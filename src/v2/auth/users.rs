@@ -1,0 +1,260 @@
+use std::fmt;
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{Role, bare_operation, null_is_empty};
+use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed, v2::wire};
+
+/// A user, and the names of its roles.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[non_exhaustive]
+pub struct User {
+    /// Its name.
+    #[serde(rename = "user")]
+    pub name: String,
+    /// The names of its roles.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub roles: Vec<String>,
+}
+
+/// A user, and its roles with what they may do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[non_exhaustive]
+pub struct UserDetails {
+    /// Its name.
+    #[serde(rename = "user")]
+    pub name: String,
+    /// Its roles.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub roles: Vec<Role>,
+}
+
+bare_operation! {
+    /// Lists the users: `GET /v2/auth/users`.
+    ListUsers {} -> Vec<UserDetails>;
+    "v2.auth.users.list", GET "/v2/auth/users", Always,
+    |reply| wire::json(reply).map(|Users { users }| users)
+}
+
+bare_operation! {
+    /// Reads a user: `GET /v2/auth/users/NAME`.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), also when one of its roles does not exist.
+    GetUser { name: "user" } -> UserDetails;
+    "v2.auth.users.get", GET "/v2/auth/users/", Always, wire::json
+}
+
+bare_operation! {
+    /// Deletes a user: `DELETE /v2/auth/users/NAME`.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Forbidden`](crate::EtcdErrorKind::Forbidden) for
+    /// `root` while authentication is on.
+    DeleteUser { name: "user" } -> ();
+    "v2.auth.users.delete", DELETE "/v2/auth/users/", IfUnsent, wire::empty
+}
+
+#[derive(Deserialize)]
+struct Users {
+    #[serde(deserialize_with = "null_is_empty")]
+    users: Vec<UserDetails>,
+}
+
+#[derive(Default, Serialize)]
+struct UserBody<'a> {
+    user: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    roles: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    grant: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    revoke: &'a [String],
+}
+
+fn put_user(operation: &'static str, body: &UserBody<'_>) -> Result<Call> {
+    let path = format!(
+        "/v2/auth/users/{}",
+        wire::segment(operation, "user", body.user)?
+    );
+    Ok(Call::new(operation, Method::PUT, path, Repeat::IfUnsent)?
+        .body("application/json", wire::to_json(operation, body)?))
+}
+
+/// Creates a user: `PUT /v2/auth/users/NAME`. Of a user that exists, etcd changes the password, unless roles are given.
+///
+/// # Errors
+/// [`EtcdErrorKind::BadRequest`](crate::EtcdErrorKind::BadRequest) for an empty password;
+/// [`Conflict`](crate::EtcdErrorKind::Conflict) for a user that exists, when roles are given.
+#[derive(Clone, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct CreateUser {
+    name: String,
+    password: String,
+    roles: Vec<String>,
+}
+
+impl CreateUser {
+    /// A user with this password, and no role.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            password: password.into(),
+            roles: Vec::new(),
+        }
+    }
+
+    /// And with this role. etcd takes any name, and cannot show the user before that role exists.
+    pub fn and_role(mut self, role: impl Into<String>) -> Self {
+        self.roles.push(role.into());
+        self
+    }
+}
+
+impl fmt::Debug for CreateUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateUser")
+            .field("name", &self.name)
+            .field("password", &"***")
+            .field("roles", &self.roles)
+            .finish()
+    }
+}
+
+impl Sealed for CreateUser {}
+
+impl Operation for CreateUser {
+    type Output = User;
+    const NAME: &'static str = "v2.auth.users.create";
+
+    fn encode(&self) -> Result<Call> {
+        put_user(
+            Self::NAME,
+            &UserBody {
+                user: &self.name,
+                password: Some(&self.password),
+                roles: &self.roles,
+                ..UserBody::default()
+            },
+        )
+    }
+
+    fn decode(&self, reply: Reply) -> Result<User> {
+        wire::json(reply)
+    }
+}
+
+/// Changes a user's password: `PUT /v2/auth/users/NAME`. Of a user that does not exist, etcd makes one.
+#[derive(Clone, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::send`"]
+pub struct ChangePassword {
+    name: String,
+    password: String,
+}
+
+impl ChangePassword {
+    /// The user with this name is to have this password.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            password: password.into(),
+        }
+    }
+}
+
+impl fmt::Debug for ChangePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangePassword")
+            .field("name", &self.name)
+            .field("password", &"***")
+            .finish()
+    }
+}
+
+impl Sealed for ChangePassword {}
+
+impl Operation for ChangePassword {
+    type Output = User;
+    const NAME: &'static str = "v2.auth.users.change_password";
+
+    fn encode(&self) -> Result<Call> {
+        put_user(
+            Self::NAME,
+            &UserBody {
+                user: &self.name,
+                password: Some(&self.password),
+                ..UserBody::default()
+            },
+        )
+    }
+
+    fn decode(&self, reply: Reply) -> Result<User> {
+        wire::json(reply)
+    }
+}
+
+macro_rules! user_roles_operation {
+    ($(#[$doc:meta])* $name:ident, $operation:literal, $field:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[must_use = "an operation does nothing before `Client::send`"]
+        pub struct $name {
+            name: String,
+            roles: Vec<String>,
+        }
+
+        impl $name {
+            /// The user with this name, and these roles.
+            pub fn new<R: Into<String>>(
+                name: impl Into<String>,
+                roles: impl IntoIterator<Item = R>,
+            ) -> Self {
+                Self {
+                    name: name.into(),
+                    roles: roles.into_iter().map(Into::into).collect(),
+                }
+            }
+        }
+
+        impl Sealed for $name {}
+
+        impl Operation for $name {
+            type Output = User;
+            const NAME: &'static str = $operation;
+
+            fn encode(&self) -> Result<Call> {
+                let mut body = UserBody {
+                    user: &self.name,
+                    ..UserBody::default()
+                };
+                body.$field = &self.roles;
+                put_user(Self::NAME, &body)
+            }
+
+            fn decode(&self, reply: Reply) -> Result<User> {
+                wire::json(reply)
+            }
+        }
+    };
+}
+
+user_roles_operation! {
+    /// Gives a user roles: `PUT /v2/auth/users/NAME` with `grant`.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) when the
+    /// user has one of them.
+    GrantRoles, "v2.auth.users.grant", grant
+}
+
+user_roles_operation! {
+    /// Takes roles from a user: `PUT /v2/auth/users/NAME` with `revoke`.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) when the
+    /// user does not have one of them.
+    RevokeRoles, "v2.auth.users.revoke", revoke
+}

@@ -1,0 +1,254 @@
+//! Keeps the table's column of short forms true.
+
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use etcd_transport::{Request, Response, Transport, TransportError, async_trait};
+use futures::{FutureExt, StreamExt};
+
+use super::{asked, table};
+use crate::{Client, v3::*};
+
+const SECOND: Duration = Duration::from_secs(1);
+const URL: &str = "http://h:1";
+
+/// Notes what is asked. Answers at once that all is zero; streams stay silent.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Transport for Notes {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let path = request.uri().path().to_owned();
+        let streams = table()
+            .into_iter()
+            .any(|[row, _, _, streams, _]| asked(row) == path && streams == "yes");
+        self.0.lock().unwrap().push(path);
+        if streams {
+            pending::<()>().await;
+        }
+        Ok(Response::new("{}".to_owned().into()))
+    }
+
+    async fn sleep(&self, _: Duration) {
+        pending::<()>().await;
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+type ShortForm = (&'static str, fn(V3<'_, Notes>));
+
+/// Every short form, as the table calls it.
+fn short_forms() -> Vec<ShortForm> {
+    vec![
+        ("kv().get", |v3| ask(v3.kv().get("k"))),
+        ("kv().count", |v3| ask(v3.kv().count("k"))),
+        ("kv().range", |v3| ask(v3.kv().range("k"))),
+        ("kv().range_stream", |v3| {
+            ask(v3.kv().range_stream("k").next());
+        }),
+        ("kv().put", |v3| ask(v3.kv().put("k", ""))),
+        ("kv().delete", |v3| ask(v3.kv().delete("k"))),
+        ("kv().txn", |v3| ask(v3.kv().txn(Txn::new()))),
+        ("kv().exactly_once", |v3| {
+            ask(v3.kv().exactly_once("k", Txn::new()));
+        }),
+        ("kv().compact", |v3| ask(v3.kv().compact(1))),
+        ("watch", |v3| ask(v3.watch("k").next())),
+        ("watch_set", |v3| {
+            ask(v3.watch_set([Watch::new("k")]).next());
+        }),
+        ("mirror", |v3| {
+            ask(async {
+                let mut mirror = v3.mirror("k");
+                // First the listing, then the watch.
+                mirror.next().await.unwrap();
+                mirror.next().await
+            });
+        }),
+        ("lease().grant", |v3| ask(v3.lease().grant(SECOND))),
+        ("lease().revoke", |v3| ask(v3.lease().revoke(1))),
+        ("lease().keep_alive_once", |v3| {
+            ask(v3.lease().keep_alive_once(1));
+        }),
+        ("lease().keep_all_alive_once", |v3| {
+            ask(v3.lease().keep_all_alive_once([LeaseId::from(1)]));
+        }),
+        ("lease().keep_alive", |v3| {
+            ask(v3.lease().keep_alive(1).next());
+        }),
+        ("lease().keeper", |v3| {
+            let (keeper, _run) = v3.lease().keeper();
+            ask(keeper.keep(1));
+        }),
+        ("lease().time_to_live", |v3| ask(v3.lease().time_to_live(1))),
+        ("lease().list", |v3| ask(v3.lease().list())),
+        ("lock().lock", |v3| ask(v3.lock().lock("l", 1))),
+        ("lock().unlock", |v3| ask(v3.lock().unlock("l/1"))),
+        ("election().campaign", |v3| {
+            ask(v3.election().campaign("e", 1, ""));
+        }),
+        ("election().proclaim", |v3| {
+            ask(v3.election().proclaim(leader(), ""));
+        }),
+        ("election().leader", |v3| ask(v3.election().leader("e"))),
+        ("election().observe", |v3| {
+            ask(v3.election().observe("e").next());
+        }),
+        ("election().resign", |v3| {
+            ask(v3.election().resign(leader()));
+        }),
+        ("cluster().add_member", |v3| {
+            ask(v3.cluster().add_member([URL]));
+        }),
+        ("cluster().add_learner", |v3| {
+            ask(v3.cluster().add_learner([URL]));
+        }),
+        ("cluster().remove_member", |v3| {
+            ask(v3.cluster().remove_member(1));
+        }),
+        ("cluster().update_member", |v3| {
+            ask(v3.cluster().update_member(1, [URL]));
+        }),
+        ("cluster().members", |v3| ask(v3.cluster().members())),
+        ("cluster().promote_member", |v3| {
+            ask(v3.cluster().promote_member(1));
+        }),
+        ("maintenance().alarms", |v3| ask(v3.maintenance().alarms())),
+        ("maintenance().raise_alarm", |v3| {
+            ask(v3.maintenance().raise_alarm(AlarmKind::NoSpace));
+        }),
+        ("maintenance().lift_alarm", |v3| {
+            ask(v3.maintenance().lift_alarm(AlarmKind::NoSpace));
+        }),
+        ("maintenance().status", |v3| ask(v3.maintenance().status())),
+        ("maintenance().defragment", |v3| {
+            ask(v3.maintenance().defragment());
+        }),
+        ("maintenance().hash", |v3| ask(v3.maintenance().hash())),
+        ("maintenance().hash_kv", |v3| {
+            ask(v3.maintenance().hash_kv());
+        }),
+        ("maintenance().snapshot", |v3| {
+            ask(v3.maintenance().snapshot().next());
+        }),
+        ("maintenance().transfer_leadership", |v3| {
+            ask(v3.maintenance().transfer_leadership(1));
+        }),
+        ("maintenance().downgrade", |v3| {
+            ask(v3.maintenance().downgrade(Downgrade::cancel()));
+        }),
+        ("auth().enable", |v3| ask(v3.auth().enable())),
+        ("auth().disable", |v3| ask(v3.auth().disable())),
+        ("auth().status", |v3| ask(v3.auth().status())),
+        ("auth().authenticate", |v3| {
+            ask(v3.auth().authenticate("u", "p"));
+        }),
+        ("auth().user_add", |v3| ask(v3.auth().user_add("u", "p"))),
+        ("auth().user_get", |v3| ask(v3.auth().user_get("u"))),
+        ("auth().user_list", |v3| ask(v3.auth().user_list())),
+        ("auth().user_delete", |v3| ask(v3.auth().user_delete("u"))),
+        ("auth().user_change_password", |v3| {
+            ask(v3.auth().user_change_password("u", "p"));
+        }),
+        ("auth().user_grant_role", |v3| {
+            ask(v3.auth().user_grant_role("u", "r"));
+        }),
+        ("auth().user_revoke_role", |v3| {
+            ask(v3.auth().user_revoke_role("u", "r"));
+        }),
+        ("auth().role_add", |v3| ask(v3.auth().role_add("r"))),
+        ("auth().role_get", |v3| ask(v3.auth().role_get("r"))),
+        ("auth().role_list", |v3| ask(v3.auth().role_list())),
+        ("auth().role_delete", |v3| ask(v3.auth().role_delete("r"))),
+        ("auth().role_grant_permission", |v3| {
+            ask(v3.auth().role_grant_permission("r", Permission::read("k")));
+        }),
+        ("auth().role_revoke_permission", |v3| {
+            ask(v3.auth().role_revoke_permission("r", "k"));
+        }),
+    ]
+}
+
+/// Goes as far as this goes without waiting.
+fn ask<F: Future>(work: F) {
+    let _ = work.now_or_never();
+}
+
+fn leader() -> LeaderKey {
+    LeaderKey {
+        key: "k".into(),
+        ..LeaderKey::default()
+    }
+}
+
+/// The short forms that the table has for the paths that the client asks.
+fn told() -> BTreeSet<(String, &'static str)> {
+    let mut told = BTreeSet::new();
+    for [path, _, short_forms, _, _] in table() {
+        for short_form in short_forms.split(", ") {
+            let name = short_form
+                .strip_prefix("[`")
+                .unwrap()
+                .split('`')
+                .next()
+                .unwrap();
+            told.insert((asked(path), name));
+        }
+    }
+    told
+}
+
+#[test]
+fn every_short_form_asks_the_path_that_the_table_has_it_for() {
+    let mut found = BTreeSet::new();
+    for (name, call) in short_forms() {
+        let client = Client::new(Notes::default(), ["http://a"]).unwrap();
+        call(client.v3());
+        // Before a watch begins, the store is asked for its revision.
+        let last = client.transport().0.lock().unwrap().pop().unwrap();
+        found.insert((last, name));
+    }
+    assert_eq!(told(), found);
+}
+
+#[test]
+fn no_short_form_is_left_out_of_the_table() {
+    let sources = [
+        include_str!("../handle.rs"),
+        include_str!("../handle/keys.rs"),
+        include_str!("../handle/operators.rs"),
+    ];
+    let told = told();
+    let told: BTreeSet<_> = told
+        .iter()
+        .map(|(_, name)| name.rsplit('.').next().unwrap())
+        .collect();
+    let found: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|source| source.lines())
+        .filter_map(short_form)
+        .collect();
+    assert_eq!(told, found);
+}
+
+/// The short form that begins in this line of a handle's source: a method, or a line of its macro.
+fn short_form(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("    ")?;
+    let method = line
+        .strip_prefix("pub async fn ")
+        .or_else(|| line.strip_prefix("pub fn "));
+    let (name, rest) = method.unwrap_or(line).split_once('(')?;
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let takes_self = rest.is_empty() || rest.starts_with("self");
+    let is_short_form = takes_self || method.is_none() && !line.starts_with("pub");
+    let is_named = !name.is_empty() && name.bytes().all(is_name) && name != "namespace";
+    (is_short_form && is_named).then_some(name)
+}

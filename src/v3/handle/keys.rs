@@ -1,0 +1,208 @@
+//! The short forms of what programs do.
+
+use std::time::Duration;
+
+use etcd_transport::Transport;
+use futures::stream::BoxStream;
+
+use super::{Elections, Kv, Leases, Locks, short_forms};
+use crate::{
+    Result,
+    v3::{
+        Campaign, CampaignResponse, Compact, DeleteRange, DeleteRangeResponse, ExactlyOnce,
+        ExactlyOnceResponse, GetLeader, Grant, GrantResponse, Header, KeepAlive, KeepAliveOnce,
+        KeptAlive, KeyRange, KeyValue, LeaderKey, LeaseId, LeaseKeeper, LeaseStatus, ListLeases,
+        Lock, LockResponse, Observe, Proclaim, Put, PutResponse, Range, RangeResponse, RangeStream,
+        Resign, Revoke, TimeToLive, Txn, TxnResponse, Unlock,
+    },
+};
+
+impl<T: Transport> Kv<'_, T> {
+    /// Reads one key: [`Range`]. `None` when there is none.
+    ///
+    /// # Errors
+    /// As the operation documents; see [`Error`](crate::Error).
+    pub async fn get(self, key: impl Into<Vec<u8>>) -> Result<Option<KeyValue>> {
+        let range = KeyRange::key(key);
+        let found = self.by.send(Range::new(range)).await?;
+        Ok(found.into_first())
+    }
+
+    /// Counts the keys of a range: [`Range`], only counting.
+    ///
+    /// # Errors
+    /// As the operation documents; see [`Error`](crate::Error).
+    pub async fn count(self, range: impl Into<KeyRange>) -> Result<i64> {
+        let found = self.by.send(Range::new(range).count_only(true)).await?;
+        Ok(found.count)
+    }
+
+    /// Forgets what was before a revision, of the whole store, in a namespace too: [`Compact`].
+    ///
+    /// # Errors
+    /// As the operation documents; see [`Error`](crate::Error).
+    pub async fn compact(self, revision: i64) -> Result<Header> {
+        self.by.client().send(Compact::new(revision)).await
+    }
+
+    /// Reads a range of any size, page by page, all at one revision: [`RangeStream`].
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// use etcd_http::v3::KeyRange;
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+    /// let mut jobs = client.v3().kv().range_stream(KeyRange::prefix("jobs/"));
+    /// while let Some(job) = jobs.try_next().await? {
+    ///     println!("{:?}", job.key);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn range_stream(self, range: impl Into<KeyRange>) -> BoxStream<'static, Result<KeyValue>> {
+        self.by.open(RangeStream::new(range))
+    }
+}
+
+short_forms! {
+    Kv:
+
+    /// Reads the keys of a range: [`Range`].
+    range(range: impl Into<KeyRange>) -> RangeResponse = Range::new(range);
+
+    /// Writes one key: [`Put`].
+    put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> PutResponse = Put::new(key, value);
+
+    /// Deletes one key, or the keys of a range: [`DeleteRange`].
+    delete(range: impl Into<KeyRange>) -> DeleteRangeResponse = DeleteRange::new(range);
+
+    /// Carries out a transaction: [`Txn`].
+    txn(txn: Txn) -> TxnResponse = txn;
+
+    /// Carries out a transaction once, however often it is sent: [`ExactlyOnce`].
+    exactly_once(marker: impl Into<Vec<u8>>, txn: Txn) -> ExactlyOnceResponse =
+        ExactlyOnce::new(marker, txn);
+}
+
+short_forms! {
+    Leases:
+
+    /// Makes a lease with a random id: [`Grant`].
+    grant(ttl: Duration) -> GrantResponse = Grant::new(ttl);
+
+    /// Ends a lease, and deletes its keys: [`Revoke`].
+    revoke(id: impl Into<LeaseId>) -> Header = Revoke::new(id);
+
+    /// How long a lease has still to live, and its keys: [`TimeToLive`].
+    time_to_live(id: impl Into<LeaseId>) -> Option<LeaseStatus> = TimeToLive::new(id).keys(true);
+
+    /// Lists all leases: [`ListLeases`].
+    list() -> Vec<LeaseId> = ListLeases::new();
+
+    /// Renews several leases, once: [`KeepAliveOnce`].
+    keep_all_alive_once(ids: impl IntoIterator<Item = LeaseId>) -> Vec<KeptAlive> =
+        KeepAliveOnce::all(ids);
+}
+
+impl<T: Transport> Leases<'_, T> {
+    /// Renews a lease, once: [`KeepAliveOnce`]. Answers how long it lives now; `None` when it is gone.
+    ///
+    /// # Errors
+    /// As the operation documents; see [`Error`](crate::Error).
+    pub async fn keep_alive_once(self, id: impl Into<LeaseId>) -> Result<Option<Duration>> {
+        let answers = self.by.send(KeepAliveOnce::new(id)).await?;
+        Ok(answers.first().and_then(|kept| kept.ttl))
+    }
+
+    /// Keeps a lease alive as long as it is polled, and delivers its time to live: [`KeepAlive`].
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// # use std::time::Duration;
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+    /// let leases = client.v3().lease();
+    /// let lease = leases.grant(Duration::from_secs(30)).await?;
+    /// let mut renewals = leases.keep_alive(lease.id);
+    /// while let Some(ttl) = renewals.try_next().await? {
+    ///     println!("alive for {ttl:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keep_alive(self, id: impl Into<LeaseId>) -> BoxStream<'static, Result<Duration>> {
+        self.by.open(KeepAlive::new(id))
+    }
+
+    /// A keeper of however many leases, and the future that does its work: [`LeaseKeeper`].
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// # use std::time::Duration;
+    /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+    /// let (keeper, run) = client.v3().lease().keeper();
+    /// let work = async {
+    ///     let lease = keeper.grant(Duration::from_secs(10)).await?;
+    ///     println!("{} is lost: {}", lease.id(), lease.lost().await);
+    ///     Ok(())
+    /// };
+    /// // With tokio, `tokio::spawn(run)` does as well.
+    /// let (result, ()) = futures::join!(work, run);
+    /// result
+    /// # }
+    /// ```
+    pub fn keeper(self) -> (LeaseKeeper<T>, impl Future<Output = ()> + Send + 'static) {
+        LeaseKeeper::new(self.by)
+    }
+}
+
+short_forms! {
+    Locks:
+
+    /// Waits for a lock, and holds it as long as the lease lives: [`Lock`].
+    lock(name: impl Into<Vec<u8>>, lease: impl Into<LeaseId>) -> LockResponse =
+        Lock::new(name, lease);
+
+    /// Gives a lock up: [`Unlock`].
+    unlock(key: impl Into<Vec<u8>>) -> Header = Unlock::new(key);
+}
+
+short_forms! {
+    Elections:
+
+    /// Waits to be elected, and leads as long as the lease lives: [`Campaign`].
+    campaign(
+        name: impl Into<Vec<u8>>, lease: impl Into<LeaseId>, value: impl Into<Vec<u8>>
+    ) -> CampaignResponse = Campaign::new(name, lease, value);
+
+    /// Changes the value that a leader proclaims: [`Proclaim`].
+    proclaim(leader: LeaderKey, value: impl Into<Vec<u8>>) -> Header = Proclaim::new(leader, value);
+
+    /// Asks who leads: [`GetLeader`].
+    leader(name: impl Into<Vec<u8>>) -> Option<KeyValue> = GetLeader::new(name);
+
+    /// Gives the leadership up: [`Resign`].
+    resign(leader: LeaderKey) -> Header = Resign::new(leader);
+}
+
+impl<T: Transport> Elections<'_, T> {
+    /// The leader of an election, and each one after it: [`Observe`].
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+    /// let mut leaders = client.v3().election().observe("scheduler");
+    /// while let Some(leader) = leaders.try_next().await? {
+    ///     println!("{:?} leads", leader.value);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn observe(self, name: impl Into<Vec<u8>>) -> BoxStream<'static, Result<KeyValue>> {
+        self.by.open(Observe::new(name))
+    }
+}

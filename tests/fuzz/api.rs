@@ -1,0 +1,91 @@
+use std::{
+    fmt::{self, Debug, Write},
+    hash::{DefaultHasher, Hasher},
+};
+
+use etcd_http::{Client, Error, Operation, Result, StreamOperation};
+use futures::{StreamExt, executor::block_on};
+
+use crate::{LIMIT, canned::Canned};
+
+/// What is tried of one of etcd's APIs, and with what.
+pub(crate) struct Api {
+    /// What real servers send.
+    pub(crate) samples: Vec<String>,
+    /// The names and values in it.
+    pub(crate) words: &'static [&'static str],
+    /// How it nests.
+    pub(crate) openings: &'static [&'static str],
+    /// Of operations that read one answer, whole.
+    pub(crate) whole: Vec<Decoder>,
+    /// Of those whose answers may have any length, message by message.
+    pub(crate) streams: Vec<Decoder>,
+}
+
+/// Decodes by one operation.
+pub(crate) type Decoder = fn(&Client<Canned>) -> Told;
+
+/// The results, in text.
+pub(crate) type Told = Vec<Result<String, String>>;
+
+/// The result of an operation with one answer.
+pub(crate) fn send<O: Operation>(client: &Client<Canned>, operation: O) -> Told
+where
+    O::Output: Debug,
+{
+    told(block_on(client.send(operation)))
+}
+
+/// One result.
+pub(crate) fn told<O: Debug>(result: Result<O>) -> Told {
+    vec![one(result)]
+}
+
+/// The first items of an operation whose answers keep coming.
+pub(crate) fn items<O: StreamOperation>(client: &Client<Canned>, operation: O) -> Told
+where
+    O::Item: Debug,
+{
+    block_on(client.open(operation).take(5).map(one).collect())
+}
+
+/// Everything that can be asked of a result is.
+pub(crate) fn one<O: Debug>(result: Result<O>) -> Result<String, String> {
+    match result {
+        Ok(output) => Ok(brief(&output)),
+        Err(error) => Err(ask(&error)),
+    }
+}
+
+/// The beginning of its text, and a digest of the rest: the text of much data would take more memory than the data.
+fn brief(output: &impl Debug) -> String {
+    struct Brief(String, DefaultHasher);
+
+    impl fmt::Write for Brief {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            if self.0.len() < 2_000 {
+                self.0.push_str(text);
+            }
+            self.1.write(text.as_bytes());
+            Ok(())
+        }
+    }
+
+    let mut brief = Brief(String::new(), DefaultHasher::new());
+    write!(brief, "{output:?}").unwrap();
+    let Brief(text, digest) = brief;
+    format!("{text} {:x}", digest.finish())
+}
+
+fn ask(error: &Error) -> String {
+    let text = format!("{error} {error:?}");
+    // An excerpt of the answer, not the answer.
+    assert!(text.len() < 3 * LIMIT, "{} bytes", text.len());
+    let _ = (error.outcome(), error.etcd_kind(), error.is_unauthorized());
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let _ = error.to_string();
+        source = error.source();
+    }
+    text
+}
