@@ -66,9 +66,9 @@ async fn ask<T: Transport>(
     waiting: &mut Vec<Arc<Lease>>,
     limit: Duration,
 ) -> Result<()> {
-    // So that, where a token has to be fetched, two endpoints can be asked for it.
+    // Where a token has to be fetched an endpoint that is silent is not to cost the lease.
     let road = Road {
-        timeout: limit / 2,
+        timeout: limit,
         ..client.road().clone()
     };
     let bodies = waiting
@@ -76,7 +76,7 @@ async fn ask<T: Transport>(
         .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
     let call = wire::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
-    let call = within(&road, limit, road.with_token(&call))
+    let call = within(&road, limit * 2, road.with_token(&call))
         .await?
         .unwrap_or(call);
     let sent = road.transport.now();
@@ -93,7 +93,7 @@ async fn ask<T: Transport>(
             Some(Ok((answer, _))) => KeptAlive::from(answer),
             Some(Err(error)) if is_of_the_token(&error) => {
                 // For the next attempt.
-                within(&road, limit, road.with_new_token(call)).await?;
+                within(&road, limit * 2, road.with_new_token(call)).await?;
                 return Err(error);
             }
             Some(Err(error)) => {
