@@ -87,7 +87,10 @@ impl<T: Transport> Task<T> {
                 let mut lost = pin!(lease.lost());
                 while end.is_none() && Instant::now() < until {
                     let now = Instant::now();
-                    promised = promised.max(now + lease.remaining());
+                    let remaining = lease.remaining();
+                    if !remaining.is_zero() {
+                        promised = promised.max(now + remaining);
+                    }
                     if let Either::Left((loss, _)) = select(&mut lost, pin!(self.sleep(LOOK))).await
                     {
                         end = Some((End::Lost(loss.to_string()), Instant::now()));
