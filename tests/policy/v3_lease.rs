@@ -144,6 +144,27 @@ fn t_8_any_attempt_that_succeeds_before_the_deadline_keeps_the_lease() {
     }
 }
 
+#[test]
+fn a_lease_that_took_long_to_be_granted_or_found_has_its_whole_time() {
+    for path in ["/v3/lease/grant", "/v3/lease/keepalive"] {
+        let client = clients(Store::at(1).with(|state| {
+            state.leases.insert(7, (TTL, seconds(1000)));
+            state.mute.insert(path, 1);
+        }));
+        with_keeper(&client, async |keeper| {
+            let lease = match path {
+                "/v3/lease/grant" => keeper.grant(TTL).await.unwrap(),
+                _ => keeper.keep(7).await.unwrap(),
+            };
+            // The first endpoint was silent for as long as the client waits.
+            assert_eq!(client.transport().clock.elapsed(), TTL, "{path}");
+            assert_eq!(lease.remaining(), TTL, "{path}");
+            sleep(&client, TTL).await;
+            assert!(lease.is_alive(), "{path}");
+        });
+    }
+}
+
 /// The next renewals are refused for their token; then so many members are asked for another one in vain.
 fn refuse(client: &Client<Store>, renewals: usize, mute: u32) {
     let refusal = r#"{"code":16,"message":"etcdserver: invalid auth token"}"#;
@@ -153,7 +174,7 @@ fn refuse(client: &Client<Store>, renewals: usize, mute: u32) {
     };
     let mut state = client.transport().state.lock().unwrap();
     state.links = vec![refused; renewals].into();
-    state.mute = mute;
+    state.mute.insert("/v3/auth/authenticate", mute);
 }
 
 fn with_token(store: Store) -> Client<Store> {

@@ -39,8 +39,8 @@ pub(crate) struct State {
     pub(crate) links: VecDeque<Link>,
     /// What the next status calls get; those after them are well.
     pub(crate) unwell: u32,
-    /// How many of the next authentications get no answer.
-    pub(crate) mute: u32,
+    /// How many of the next calls of a path get no answer.
+    pub(crate) mute: BTreeMap<&'static str, u32>,
     pub(crate) seen: Vec<String>,
     /// The granted TTL, and when it is over.
     pub(crate) leases: BTreeMap<i64, (Duration, Duration)>,
@@ -239,6 +239,14 @@ impl Store {
             };
             (link, vec![body.to_string()])
         };
+        if let Some(mute) = state.mute.get_mut(path).filter(|mute| **mute > 0) {
+            *mute -= 1;
+            let silent = Link {
+                silent: true,
+                ..Link::default()
+            };
+            return (silent, vec![]);
+        }
         match path {
             "/v3/kv/range" => whole(state.range(body)),
             "/v3/maintenance/status" if state.unwell > 0 => {
@@ -259,14 +267,6 @@ impl Store {
                 let ttl = Duration::from_secs(ttl);
                 state.leases.insert(id, (ttl, now + ttl));
                 whole(json!({"ID": id.to_string(), "TTL": ttl.as_secs().to_string()}))
-            }
-            "/v3/auth/authenticate" if state.mute > 0 => {
-                state.mute -= 1;
-                let silent = Link {
-                    silent: true,
-                    ..Link::default()
-                };
-                (silent, vec![])
             }
             "/v3/auth/authenticate" => {
                 whole(json!({"token": format!("token.{}", state.seen.len())}))
