@@ -106,6 +106,9 @@ impl<T: Transport> ClientBuilder<T> {
     /// The user of the v3 API. Its token is fetched when a call first needs it, sent to `/v3` of the client's endpoints and
     /// nowhere else, and renewed when etcd no longer takes it. All who need it at that time wait for one request, and are told
     /// the same, be it a token or an error. Where etcd's authentication is off, calls go without.
+    ///
+    /// Where it is on, and a certificate of the client's is shown, this must be one without a common name: etcd's gateway
+    /// refuses every call with another, whatever the token.
     pub fn v3_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.tokens = Some(Tokens::new(user.into(), password.into()));
         self

@@ -146,7 +146,7 @@ impl Call {
 
     /// Whether it is one of the v3 API.
     pub(crate) fn is_v3(&self) -> bool {
-        self.target.path().starts_with("/v3/")
+        is_v3(self.target.path())
     }
 
     /// The method.
@@ -191,6 +191,11 @@ impl fmt::Debug for Call {
             .field("repeat", &self.repeat)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a path is one of the v3 API.
+pub(crate) fn is_v3(path: &str) -> bool {
+    path.starts_with("/v3/")
 }
 
 fn parse_target(operation: &'static str, target: String) -> Result<PathAndQuery> {

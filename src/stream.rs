@@ -77,8 +77,8 @@ impl<T: Transport> LongPoll<T> {
         }
     }
 
-    /// It has been listened to for long enough, in vain.
-    pub(crate) fn is_quiet(&mut self) {
+    /// It has been listened to for long enough, in vain, whatever comes of it yet.
+    pub(crate) fn fall_silent(&mut self) {
         self.is_quiet = true;
         self.tell(AttemptOutcome::Quiet, None);
     }

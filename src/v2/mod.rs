@@ -5,6 +5,7 @@
 //! <https://etcd.io/docs/v2.3/api/>.
 
 mod auth;
+mod concern;
 mod event;
 mod handle;
 mod keys;

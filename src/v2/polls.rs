@@ -88,8 +88,8 @@ impl<T: Transport> Poll<T> {
         self.poll.age()
     }
 
-    pub(super) fn is_quiet(&mut self) {
-        self.poll.is_quiet();
+    pub(super) fn fall_silent(&mut self) {
+        self.poll.fall_silent();
     }
 
     async fn hear(&mut self) -> Result<Option<Answer>> {

@@ -6,11 +6,13 @@ use crate::{
     canned::Answer,
     client,
     inputs::{VALUES, begins_value, with_value},
+    turn,
     v3::{Case, STREAMS, WHOLE, spaced},
 };
 
 /// Calls it with each case and each of its samples, as the old gateway writes it and as newer ones do.
 fn each_sample<'a>(cases: impl IntoIterator<Item = &'a Case>, check: impl Fn(&Case, &str)) {
+    let _turn = turn();
     for case in cases {
         for sample in case.samples {
             check(case, sample);
@@ -25,6 +27,7 @@ fn decode(case: &Case, answer: Answer) -> Told {
 
 #[test]
 fn answers_are_read_whatever_their_spacing() {
+    let _turn = turn();
     for case in WHOLE.iter().chain(STREAMS) {
         for sample in case.samples {
             let compact = decode(case, Answer::ok(*sample));

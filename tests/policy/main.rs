@@ -17,6 +17,7 @@ mod shapes;
 mod spans;
 mod sync;
 mod v3_calls;
+mod v3_gateway;
 mod v3_guard;
 mod v3_lease;
 mod v3_missing;

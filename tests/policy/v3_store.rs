@@ -13,6 +13,7 @@ use etcd_http::{
     transport::{
         Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
         bytes::Bytes,
+        http::Method,
         http_body::{self, Frame},
     },
 };
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) links: VecDeque<Link>,
     /// What the next status calls get; those after them are well.
     pub(crate) unwell: u32,
+    /// How many of the next calls of a path get no answer.
+    pub(crate) mute: BTreeMap<&'static str, u32>,
     pub(crate) seen: Vec<String>,
     /// The granted TTL, and when it is over.
     pub(crate) leases: BTreeMap<i64, (Duration, Duration)>,
@@ -48,6 +51,8 @@ pub(crate) struct State {
     pub(crate) messages: Vec<Value>,
     /// How many requests renewed leases, and how many leases each.
     pub(crate) renewals: Vec<usize>,
+    /// What is written once keys were read.
+    pub(crate) after_read: Option<fn(&mut State)>,
 }
 
 /// How a link behaves.
@@ -237,8 +242,22 @@ impl Store {
             };
             (link, vec![body.to_string()])
         };
+        if let Some(mute) = state.mute.get_mut(path).filter(|mute| **mute > 0) {
+            *mute -= 1;
+            let silent = Link {
+                silent: true,
+                ..Link::default()
+            };
+            return (silent, vec![]);
+        }
         match path {
-            "/v3/kv/range" => whole(state.range(body)),
+            "/v3/kv/range" => {
+                let found = state.range(body);
+                if let Some(after_read) = state.after_read.take() {
+                    after_read(&mut state);
+                }
+                whole(found)
+            }
             "/v3/maintenance/status" if state.unwell > 0 => {
                 state.unwell -= 1;
                 (
@@ -311,6 +330,7 @@ impl Transport for Store {
         ];
         let (head, body) = request.into_parts();
         let path = head.uri.path();
+        assert_eq!(head.method, Method::POST);
         if head.extensions.get::<IdleLimit>().is_some() {
             assert!(streams.contains(&path), "{path} is no stream");
         }
