@@ -104,7 +104,11 @@ impl<T: Transport> ClientBuilder<T> {
     }
 
     /// The user of the v3 API. Its token is fetched when a call first needs it, sent to `/v3` of the client's endpoints and
-    /// nowhere else, and renewed when etcd no longer takes it. Where etcd's authentication is off, calls go without.
+    /// nowhere else, and renewed when etcd no longer takes it. All who need it at that time wait for one request, and are told
+    /// the same, be it a token or an error. Where etcd's authentication is off, calls go without.
+    ///
+    /// Where it is on, and a certificate of the client's is shown, this must be one without a common name: etcd's gateway
+    /// refuses every call with another, whatever the token.
     pub fn v3_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.tokens = Some(Tokens::new(user.into(), password.into()));
         self
@@ -118,7 +122,8 @@ impl<T: Transport> ClientBuilder<T> {
     }
 
     /// Whether another cluster may take the place of the one that answered first: no, unless set. Its answers are errors
-    /// then ([`Error::is_cluster_changed`]). A cluster that was restored from a backup is another one.
+    /// then ([`Error::is_cluster_changed`]), each message of a stream too; no renewal of a lease counts that it gives, or
+    /// refuses. A cluster that was restored from a backup is another one.
     pub fn allow_cluster_change(mut self, allow: bool) -> Self {
         self.guard.allow_cluster_change = allow;
         self

@@ -9,7 +9,7 @@ use crate::{
     ServerVersion, StreamOperation,
     curl::{self, Login},
     endpoints::Place,
-    exchange::{Failure, Road},
+    exchange::Road,
     observe::trace,
     status,
     v2::V2,
@@ -79,15 +79,9 @@ impl<T: Transport> Client<T> {
         trace::future(O::NAME, async {
             let call = operation.encode()?;
             let reply = self.road.exchange(&call).await?;
-            let (site, status) = (reply.site.clone(), reply.status);
-            let answer = operation
+            operation
                 .decode(reply)
-                .map_err(|error| self.explain(&call, error))?;
-            if let Some(cluster) = O::cluster_id(&answer) {
-                let checked = self.road.guard.check_cluster(cluster, status);
-                checked.map_err(|refused| Failure::Refused(refused).into_error(site))?;
-            }
-            Ok(answer)
+                .map_err(|error| self.explain(&call, error))
         })
         .await
     }
@@ -226,84 +220,5 @@ impl<T> Clone for Client<T> {
 impl<T: fmt::Debug> fmt::Debug for Client<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("road", &self.road).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        sync::atomic::{AtomicU64, Ordering::Relaxed},
-        time::Instant,
-    };
-
-    use etcd_transport::{Request, Response, TransportError, async_trait};
-    use futures::executor::block_on;
-
-    use super::*;
-    use crate::{Outcome, Repeat, Reply, operation::sealed::Sealed};
-
-    /// Answers every request with the next number.
-    #[derive(Debug, Default)]
-    struct Numbers(AtomicU64);
-
-    #[async_trait]
-    impl Transport for Numbers {
-        async fn send(&self, _: Request) -> Result<Response, TransportError> {
-            let next = self.0.fetch_add(1, Relaxed) + 1;
-            Ok(Response::new(next.to_string().into()))
-        }
-
-        async fn sleep(&self, _: Duration) {
-            std::future::pending::<()>().await;
-        }
-
-        fn now(&self) -> Instant {
-            Instant::now()
-        }
-    }
-
-    /// An operation whose answer's own words say which cluster it is from, as v3's do.
-    struct ClusterInTheBody;
-
-    impl Sealed for ClusterInTheBody {}
-
-    impl Operation for ClusterInTheBody {
-        type Output = u64;
-        const NAME: &'static str = "test";
-
-        fn encode(&self) -> Result<Call> {
-            Call::new(
-                Self::NAME,
-                Method::POST,
-                "/v3/test".into(),
-                Repeat::IfUnsent,
-            )
-        }
-
-        fn decode(&self, reply: Reply) -> Result<u64> {
-            reply.json()
-        }
-
-        fn cluster_id(cluster: &u64) -> Option<u64> {
-            Some(*cluster)
-        }
-    }
-
-    #[test]
-    fn an_answer_that_says_itself_that_it_is_from_another_cluster_is_an_error() {
-        let client = |allow| {
-            let builder = Client::builder(Numbers::default()).endpoints(["http://a"]);
-            builder.allow_cluster_change(allow).build().unwrap()
-        };
-        let strict = client(false);
-        assert_eq!(block_on(strict.send(ClusterInTheBody)).unwrap(), 1);
-        let error = block_on(strict.send(ClusterInTheBody)).unwrap_err();
-        assert!(error.is_cluster_changed(), "{error}");
-        assert_eq!(error.outcome(), Outcome::Unknown);
-
-        let tolerant = client(true);
-        for cluster in 1..4 {
-            assert_eq!(block_on(tolerant.send(ClusterInTheBody)).unwrap(), cluster);
-        }
     }
 }

@@ -2,14 +2,14 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 
-use crate::{Endpoint, Error, Result};
+use crate::{Call, Endpoint, Error, Result, missing::Missing};
 
 /// How long an endpoint that failed is passed over while others are there: doubled with each failure in a row.
 const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
@@ -52,6 +52,8 @@ pub(crate) struct Endpoints {
     epoch: Instant,
     /// The raft term that the leader was seen in; 0 is not known.
     term: AtomicU64,
+    /// Whether any endpoint ever lacked a call. As long as none did, nobody looks which.
+    lacking: AtomicBool,
 }
 
 impl Endpoints {
@@ -73,6 +75,7 @@ impl Endpoints {
             order,
             epoch: now,
             term: AtomicU64::new(0),
+            lacking: AtomicBool::new(false),
         })
     }
 
@@ -89,6 +92,25 @@ impl Endpoints {
     pub(crate) fn answered(&self, place: &Place) {
         place.answered();
         self.set.load().keep(place);
+    }
+
+    /// The endpoint said that it does not have this call.
+    pub(crate) fn lacks(&self, place: &Place, call: &Call, now: Instant) {
+        if let Some(path) = call.capability {
+            place.0.missing.add(path, now);
+            self.lacking.store(true, Relaxed);
+        }
+    }
+
+    /// Those of a set that do not have this call, as far as is known: not to be asked for it.
+    pub(crate) fn lacking(&self, set: &Set, call: &Call, now: Instant) -> Vec<Place> {
+        match call.capability {
+            Some(path) if self.lacking.load(Relaxed) => {
+                let lacking = set.iter().filter(|it| it.0.missing.contains(path, now));
+                lacking.cloned().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// From now on the set is the seeds and these. What is known of those that stay is kept. Returns the set before, and
@@ -229,26 +251,28 @@ impl Set {
     }
 }
 
-/// An endpoint of a client, and what is known of its health: a handle that stays good whatever becomes of the set.
+/// An endpoint of a client, and what is known of it: a handle that stays good whatever becomes of the set.
 #[derive(Clone)]
-pub(crate) struct Place(Arc<Health>);
+pub(crate) struct Place(Arc<Known>);
 
-struct Health {
+struct Known {
     endpoint: Endpoint,
     /// What `down_until` counts from.
     epoch: Instant,
     /// Milliseconds since the epoch; 0 is up.
     down_until: AtomicU64,
     failures: AtomicU32,
+    missing: Missing,
 }
 
 impl Place {
     pub(crate) fn new(endpoint: Endpoint, epoch: Instant) -> Self {
-        Self(Arc::new(Health {
+        Self(Arc::new(Known {
             endpoint,
             epoch,
             down_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            missing: Missing::default(),
         }))
     }
 
@@ -273,7 +297,9 @@ impl Place {
         }
     }
 
+    /// It is down; and what comes up again may be a newer etcd.
     pub(crate) fn failed(&self, now: Instant) {
+        self.0.missing.forget();
         let failures = self.0.failures.fetch_add(1, Relaxed).min(16);
         let cool_down = FIRST_COOL_DOWN
             .saturating_mul(1 << failures)

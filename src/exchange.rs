@@ -17,13 +17,13 @@ use crate::{
     Attempt, AttemptOutcome, Call, Error, Outcome, Repeat, Reply, Result, RetryPolicy, SyncPolicy,
     credentials::Credentials,
     endpoints::{Endpoints, Place, Set},
-    error::{Site, TimeoutError, TransportFailure, UnexpectedAnswer},
+    error::{Site, TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported},
     guard::{self, Guard, Refused},
     observe::Observer,
     redirect,
     retry::Failed,
     token::Tokens,
-    v3::refusal,
+    v3::{refusal, wire},
 };
 
 /// The one way from a [`Call`] to its [`Reply`]: endpoint, credentials, transport against the clock, again or not.
@@ -74,7 +74,11 @@ impl<T: Transport> Road<T> {
         let mut now = started;
         let retry = call.patience.retry(&self.retry);
         let timeout = call.patience.timeout(self.timeout);
-        let mut tried = Vec::new();
+        let mut tried = self.endpoints.lacking(&set, call, started);
+        if tried.len() == set.len() {
+            return Err(self.unsupported(call));
+        }
+        let mut is_passed_on = !tried.is_empty();
         let mut attempt = 0;
         let mut in_doubt = false;
         loop {
@@ -96,8 +100,8 @@ impl<T: Transport> Road<T> {
                         endpoint: reply.place.endpoint().clone(),
                         ..attempted(call, &place, attempt, self.since(now))
                     });
-                    if is_leader {
-                        // It was asked for being the leader, and draws no reads.
+                    if is_leader || is_passed_on {
+                        // It was asked for being the leader, or for what others lack, and draws no other calls.
                         reply.place.answered();
                     } else {
                         self.endpoints.answered(&reply.place);
@@ -116,7 +120,12 @@ impl<T: Transport> Road<T> {
                 }
             });
             self.note(&failure, &place, now);
-            let pause = if failure.is_final() {
+            if let Failure::Missing(reply) = &failure {
+                self.endpoints.lacks(&reply.place, call, now);
+                is_passed_on = true;
+            }
+            let lacking = self.endpoints.lacking(&set, call, now);
+            let pause = if failure.is_final() || lacking.len() == set.len() {
                 None
             } else {
                 retry.decide(&Failed {
@@ -130,22 +139,41 @@ impl<T: Transport> Road<T> {
             };
             let Some(pause) = pause else {
                 return match failure {
-                    Failure::Unavailable(reply) | Failure::Denied(reply) => {
-                        Ok(signed(*reply, attempt, in_doubt))
-                    }
+                    Failure::Unavailable(reply)
+                    | Failure::Denied(reply)
+                    | Failure::Missing(reply) => Ok(signed(*reply, attempt, in_doubt)),
                     failure => Err(failure.into_error(self.site(call, &place, attempt))),
                 };
             };
             in_doubt |= !failure.is_unsent();
             tried.push(place);
             if tried.len() == set.len() {
-                tried.clear();
+                tried = lacking;
             }
             if !pause.is_zero() {
                 self.transport.sleep(pause).await;
                 now = self.transport.now();
             }
         }
+    }
+
+    /// Where to send a call that does not go on to another endpoint by itself.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where no endpoint has it, as far as is known.
+    pub(crate) fn place_for(&self, call: &Call) -> Result<Place> {
+        let now = self.transport.now();
+        let set = self.endpoints.current();
+        let lacking = self.endpoints.lacking(&set, call, now);
+        if lacking.len() == set.len() {
+            return Err(self.unsupported(call));
+        }
+        Ok(set.pick(&lacking, now))
+    }
+
+    /// The error for a call that is not sent: every endpoint has said that it does not have it.
+    fn unsupported(&self, call: &Call) -> Error {
+        Error::Unsupported(Unsupported::known(self.next_site(call.operation)))
     }
 
     /// Sends a call to one endpoint, once, and waits for the head of its answer.
@@ -214,6 +242,24 @@ impl<T: Transport> Road<T> {
         })
     }
 
+    /// Whether an answer, or a message of one that streams, is from the right cluster, by its own words. Those of v3 say it
+    /// in their header, where they have one.
+    pub(crate) fn guard_message(
+        &self,
+        call: &Call,
+        status: StatusCode,
+        json: &[u8],
+    ) -> Result<(), Failure> {
+        if call.is_v3()
+            && status.is_success()
+            && let Some(cluster) = wire::cluster_id(json)
+        {
+            let checked = self.guard.check_cluster(cluster, status);
+            checked.map_err(Failure::Refused)?;
+        }
+        Ok(())
+    }
+
     /// The work, unless the time is up before.
     pub(crate) async fn within<O>(
         &self,
@@ -271,6 +317,7 @@ impl<T: Transport> Road<T> {
                 let idle = call.patience.idle_limit();
                 let head = self.head(call, hops.target(), hops.place(), idle).await?;
                 let reply = self.whole(call, hops.place(), head).await?;
+                self.guard_message(call, reply.status, &reply.body)?;
                 if !hops.follow(&reply, set).map_err(Failure::Redirect)? {
                     return Ok(reply);
                 }
@@ -294,6 +341,8 @@ pub(crate) enum Failure {
     Unavailable(Box<Reply>),
     /// The same, and it surely did not carry the call out.
     Denied(Box<Reply>),
+    /// It does not have this call.
+    Missing(Box<Reply>),
     /// In bytes.
     TooLarge(usize),
     /// A redirect that is not followed.
@@ -307,7 +356,7 @@ impl Failure {
     pub(crate) fn is_unsent(&self) -> bool {
         match self {
             Self::Transport(error) => error.is_unsent(),
-            Self::Denied(_) => true,
+            Self::Denied(_) | Self::Missing(_) => true,
             _ => false,
         }
     }
@@ -316,7 +365,7 @@ impl Failure {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == etcd_transport::TransportErrorKind::Rejected,
-            Self::TimedOut(_) | Self::Unavailable(_) | Self::Denied(_) => false,
+            Self::TimedOut(_) | Self::Unavailable(_) | Self::Denied(_) | Self::Missing(_) => false,
             Self::TooLarge(_) | Self::Redirect(_) => true,
             Self::Refused(refused) => refused.is_final(),
         }
@@ -328,6 +377,8 @@ impl Failure {
             // 500 is raft's: every member would say it.
             Self::Unavailable(reply) => reply.status != StatusCode::INTERNAL_SERVER_ERROR,
             Self::Refused(refused) => refused.is_the_endpoints(),
+            // It is well, but for this.
+            Self::Missing(_) => false,
             other => !other.is_final(),
         }
     }
@@ -336,7 +387,9 @@ impl Failure {
         match self {
             Self::Transport(error) => Error::Transport(TransportFailure::new(site, error)),
             Self::TimedOut(limit) => Error::Timeout(TimeoutError::new(site, limit)),
-            Self::Unavailable(reply) | Self::Denied(reply) => reply.into_error(),
+            Self::Unavailable(reply) | Self::Denied(reply) | Self::Missing(reply) => {
+                reply.into_error()
+            }
             Self::TooLarge(limit) => {
                 let what = format!(
                     "the answer is larger than the client's limit of {limit} bytes: \
@@ -377,6 +430,7 @@ fn attempted(call: &Call, place: &Place, number: u32, elapsed: Duration) -> Atte
 /// A reply, if it is an answer; otherwise the server, or a proxy before it, cannot serve at the moment.
 fn judged(call: &Call, reply: Reply) -> Result<Reply, Failure> {
     match refusal::of(call, &reply) {
+        Some(refusal) if refusal.is_missing(call) => Err(Failure::Missing(Box::new(reply))),
         Some(refusal) if !refusal.is_unavailable() => Ok(reply),
         Some(refusal) if refusal.outcome() == Outcome::Rejected => {
             Err(Failure::Denied(Box::new(reply)))

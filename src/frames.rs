@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use etcd_transport::{Body, IdleLimit, Transport, TransportError};
 use futures::future::BoxFuture;
+use http::StatusCode;
 
 use crate::{
     Attempt, AttemptOutcome, Call, Client, Error, Outcome, Reply, Result,
@@ -8,6 +9,7 @@ use crate::{
     error::{Site, UnexpectedAnswer},
     exchange::Failure,
     splitter::{NotObjects, Splitter},
+    v3::refusal,
 };
 
 /// One exchange whose answer keeps coming, one JSON object after the other.
@@ -18,6 +20,7 @@ pub(crate) struct Frames<T> {
     client: Client<T>,
     call: Call,
     place: Place,
+    idle: IdleLimit,
     state: State,
     splitter: Splitter,
 }
@@ -36,29 +39,44 @@ enum State {
     Closed,
 }
 
+impl State {
+    fn opening<T: Transport>(
+        client: &Client<T>,
+        call: &Call,
+        place: &Place,
+        idle: IdleLimit,
+    ) -> Self {
+        let (client, call, place) = (client.clone(), call.clone(), place.clone());
+        Self::Opening(Box::pin(
+            async move { open(&client, &call, &place, idle).await },
+        ))
+    }
+}
+
 enum Opened {
     Body(Body),
     Refused(Box<Reply>),
 }
 
 impl<T: Transport> Frames<T> {
-    /// Will send `call` to this endpoint, once, when it is first asked for a frame. `idle` is how long the caller bears
-    /// its silence.
-    pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
-        let opening = {
-            let (client, call, place) = (client.clone(), call.clone(), place.clone());
-            async move { open(&client, &call, &place, idle).await }
-        };
-        Self {
+    /// Will send `call` when it is first asked for a frame: to the endpoint that is the one to ask now, and to another only
+    /// when this one does not have the call. `idle` is how long the caller bears its silence.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where no endpoint has the call, as far as is known.
+    pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
+        let place = client.road().place_for(&call)?;
+        Ok(Self {
             splitter: Splitter::new(client.road().answer_limit),
+            state: State::opening(client, &call, &place, idle),
             client: client.clone(),
             call,
             place,
-            state: State::Opening(Box::pin(opening)),
-        }
+            idle,
+        })
     }
 
-    /// Which endpoint it was sent to.
+    /// Which endpoint it was sent to last.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
@@ -80,6 +98,16 @@ impl<T: Transport> Frames<T> {
         UnexpectedAnswer::new(self.site(), what, Outcome::Unknown).with_body(body)
     }
 
+    /// Refuses what is from another cluster: its endpoint is not to be the next one, if there are others.
+    pub(crate) fn guard(&self, object: &[u8]) -> Result<()> {
+        let road = self.client.road();
+        let checked = road.guard_message(&self.call, StatusCode::OK, object);
+        checked.map_err(|failure| {
+            road.note(&failure, &self.place, road.transport.now());
+            self.error(failure)
+        })
+    }
+
     /// Which operation this is, and where.
     pub(crate) fn site(&self) -> Site {
         self.client.road().site(&self.call, &self.place, 1)
@@ -91,8 +119,13 @@ impl<T: Transport> Frames<T> {
                 State::Opening(opening) => match opening.await {
                     Ok(Opened::Body(body)) => self.state = State::Open(body),
                     Ok(Opened::Refused(reply)) => {
-                        self.state = State::Closed;
-                        return Ok(Some(Frame::Refused(reply)));
+                        let Some(place) = self.another(&reply) else {
+                            self.state = State::Closed;
+                            return Ok(Some(Frame::Refused(reply)));
+                        };
+                        self.place = place;
+                        let (client, call) = (&self.client, &self.call);
+                        self.state = State::opening(client, call, &self.place, self.idle);
                     }
                     Err(failure) => return Err(self.error(failure)),
                 },
@@ -119,6 +152,18 @@ impl<T: Transport> Frames<T> {
                 State::Closed => return Ok(None),
             }
         }
+    }
+
+    /// The endpoint to ask instead of one that does not have the call, if that is what it says, and there is one.
+    fn another(&self, reply: &Reply) -> Option<Place> {
+        let refusal = refusal::of(&self.call, reply)?;
+        if !refusal.is_missing(&self.call) {
+            return None;
+        }
+        let road = self.client.road();
+        let now = road.transport.now();
+        road.endpoints.lacks(&self.place, &self.call, now);
+        road.place_for(&self.call).ok()
     }
 
     fn error(&self, failure: Failure) -> Error {

@@ -11,6 +11,7 @@ mod error;
 mod exchange;
 mod frames;
 mod guard;
+mod missing;
 mod observe;
 mod operation;
 mod outage;

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use crate::{Endpoint, exchange::Failure, stream::Polled};
+use crate::{Endpoint, exchange::Failure};
 
 /// What became of one attempt: one request to one endpoint. No key, no value and no credentials are in it.
 ///
@@ -31,7 +31,8 @@ pub struct Attempt {
 pub enum AttemptOutcome {
     /// An answer, be it a no.
     Answered,
-    /// A poll that was held, and nothing happened.
+    /// A poll that was held, and nothing happened. On a busy store it is held on while the next one is sent, and told of
+    /// once more if it brings something.
     Quiet,
     /// A status of 500, 502, 503 or 504; of the v3 API, words that mean the same.
     Unavailable,
@@ -105,16 +106,9 @@ impl AttemptOutcome {
             Failure::Unavailable(reply) | Failure::Denied(reply) => {
                 (Self::Unavailable, Some(reply.status))
             }
+            Failure::Missing(reply) => (Self::Answered, Some(reply.status)),
             Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
             Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
-        }
-    }
-
-    pub(crate) fn of_poll(result: &Result<Polled, Failure>) -> (Self, Option<StatusCode>) {
-        match result {
-            Ok(Polled::Answer(reply)) => (Self::Answered, Some(reply.status)),
-            Ok(Polled::Quiet(_)) => (Self::Quiet, None),
-            Err(failure) => Self::of_failure(failure),
         }
     }
 }

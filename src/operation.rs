@@ -35,12 +35,6 @@ pub trait Operation: sealed::Sealed + Send + Sync {
     /// # Errors
     /// What etcd said no with; or [`Error::Unexpected`](crate::Error::Unexpected) where the answer has no meaning.
     fn decode(&self, reply: Reply) -> Result<Self::Output>;
-
-    /// The cluster that the answer's own words say it is from, as those of v3 do in their `header`.
-    #[doc(hidden)]
-    fn cluster_id(_: &Self::Output) -> Option<u64> {
-        None
-    }
 }
 
 /// An operation whose answers keep coming. [`Client::open`] starts it; dropping the stream ends it.
@@ -84,6 +78,9 @@ pub struct Call {
     /// A member without a leader is to refuse it (v3).
     pub(crate) require_leader: bool,
     pub(crate) patience: Patience,
+    /// The path of the v3 API by which it is kept in mind that a server does not have this call. `None` for what every
+    /// server has, and for requests to any path.
+    pub(crate) capability: Option<&'static str>,
     /// The v3 API's, put here by the road.
     pub(crate) token: Option<HeaderValue>,
 }
@@ -105,6 +102,7 @@ impl Call {
             repeat,
             require_leader: false,
             patience: Patience::Usual,
+            capability: None,
             token: None,
         })
     }
@@ -134,6 +132,12 @@ impl Call {
         self
     }
 
+    /// As a call of the v3 API that a server may not have.
+    pub(crate) fn capability(mut self, path: &'static str) -> Self {
+        self.capability = Some(path);
+        self
+    }
+
     /// With another patience than the client's own.
     pub(crate) fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
@@ -142,7 +146,7 @@ impl Call {
 
     /// Whether it is one of the v3 API.
     pub(crate) fn is_v3(&self) -> bool {
-        self.target.path().starts_with("/v3/")
+        is_v3(self.target.path())
     }
 
     /// The method.
@@ -187,6 +191,11 @@ impl fmt::Debug for Call {
             .field("repeat", &self.repeat)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a path is one of the v3 API.
+pub(crate) fn is_v3(path: &str) -> bool {
+    path.starts_with("/v3/")
 }
 
 fn parse_target(operation: &'static str, target: String) -> Result<PathAndQuery> {

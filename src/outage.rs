@@ -13,7 +13,7 @@ pub(crate) struct Outage {
     limit: Duration,
     /// Since when every attempt has failed.
     since: Option<Instant>,
-    /// Attempts since the last link that lasted.
+    /// Attempts since the last answer that was whole, or the last link that lasted.
     failures: u32,
     /// When the last good answer began a link.
     up: Option<Instant>,
@@ -30,7 +30,14 @@ impl Outage {
         }
     }
 
-    /// An answer came: the outage, if there was one, is over.
+    /// An answer came, and is whole: the outage, if there was one, is over.
+    pub(crate) fn answered(&mut self) {
+        self.since = None;
+        self.failures = 0;
+        self.up = None;
+    }
+
+    /// An answer began: the outage, if there was one, is over. Whether the link is a good one its end will show.
     pub(crate) fn over(&mut self, now: Instant) {
         self.since = None;
         self.up.get_or_insert(now);

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::{
     Call, Error, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    operation::{is_v3, sealed::Sealed},
     v2::wire::{Query, push_form_pair},
+    v3::wire,
 };
 
 /// Any request to etcd, for what this crate has no operation for: debug paths, metrics, what a later etcd brings.
@@ -111,7 +112,12 @@ impl Operation for RawRequest {
     }
 
     fn decode(&self, reply: Reply) -> Result<Payload> {
-        let reply = reply.success()?;
+        // Each API says no in words of its own.
+        let reply = if is_v3(&self.path) {
+            wire::success(reply)?
+        } else {
+            reply.success()?
+        };
         Ok(match serde_json::from_slice(&reply.body) {
             Ok(value) => Payload::Json(value),
             Err(_) => Payload::Text(String::from_utf8_lossy(&reply.body).into_owned()),
@@ -134,6 +140,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::{EtcdErrorKind, Outcome, v3::testing::decoded};
 
     #[test]
     fn query_form_and_json_are_encoded() {
@@ -178,6 +185,31 @@ mod tests {
             let error = RawRequest::new(Method::GET, path).encode().unwrap_err();
             assert_eq!(error.to_string(), reason);
         }
+    }
+
+    #[test]
+    fn v3_16_what_v3_says_no_with_is_read_as_v3s() {
+        let put = RawRequest::new(Method::POST, "/v3/kv/put");
+        let gone = r#"{"error":"etcdserver: requested lease not found","code":2,"message":"etcdserver: requested lease not found"}"#;
+        let error = decoded(&put, 500, gone).unwrap_err();
+        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::LeaseNotFound));
+        assert_eq!(error.as_etcd().unwrap().code(), Some(2));
+        assert_eq!(error.outcome(), Outcome::Rejected);
+
+        let late = r#"{"code":14,"message":"etcdserver: request timed out"}"#;
+        let error = decoded(&put, 503, late).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown);
+
+        let nothing = RawRequest::new(Method::POST, "/v3/nothing");
+        for text in ["Not Found\n", r#"{"code":5,"message":"Not Found"}"#] {
+            let error = decoded(&nothing, 404, text).unwrap_err();
+            assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        }
+
+        let v2 = RawRequest::new(Method::PUT, "/v2/keys/a");
+        let exists = r#"{"errorCode":105,"message":"Key already exists","cause":"/a","index":7}"#;
+        let error = decoded(&v2, 412, exists).unwrap_err();
+        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::AlreadyExists));
     }
 
     #[test]

@@ -1,97 +1,185 @@
-use std::{pin::pin, time::Duration};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
-use etcd_transport::{IdleLimit, Transport};
-use futures::future::{Either, select};
-use http::HeaderMap;
+use etcd_transport::{Body, IdleLimit, Transport};
+use futures::future::{BoxFuture, pending};
+use http::{HeaderMap, StatusCode, response::Parts};
 
 use crate::{
-    Attempt, AttemptOutcome, Call, Reply,
+    Attempt, AttemptOutcome, Call, Client, Error, Reply, Result,
     endpoints::Place,
     exchange::{Failure, Road},
 };
 
-/// How long a poll is silent after its head before its silence means something: an event that was on its way then has
-/// arrived, even if a packet had to be sent again.
-const SETTLED: Duration = Duration::from_secs(1);
-
-/// What came of a long poll.
-pub(crate) enum Polled {
-    /// An answer, whole.
-    Answer(Reply),
-    /// Nothing within the time; the head's headers, if at least the head came.
-    Quiet(Option<HeaderMap>),
+/// A request that is answered when something happens, sent to one endpoint, once.
+///
+/// No time limit applies before the first byte of the body; then the rest is to come within the usual one. Some transports
+/// cannot tell the head before that byte: a missing head proves nothing.
+pub(crate) struct LongPoll<T> {
+    client: Client<T>,
+    call: Call,
+    place: Place,
+    sent: Instant,
+    state: State,
+    /// It has been told of already.
+    is_quiet: bool,
 }
 
-impl<T: Transport> Road<T> {
-    /// Sends a call to one endpoint, once, and lets the server take its time, `age` at most. No time limit but this one
-    /// applies before the first byte of the body; then the rest is to come within the usual one.
-    ///
-    /// Some transports cannot tell the head before the body's first byte; a missing head proves nothing.
-    pub(crate) async fn poll(
-        &self,
-        call: &Call,
-        place: &Place,
-        age: Duration,
-    ) -> Result<Polled, Failure> {
-        let started = self.transport.now();
-        let polled = self.poll_once(call, place, age).await;
-        self.observer.tell(|| {
-            let (outcome, status) = AttemptOutcome::of_poll(&polled);
-            Attempt {
-                operation: call.operation,
-                endpoint: place.endpoint().clone(),
-                number: 1,
-                status,
-                elapsed: self.transport.now().saturating_duration_since(started),
-                outcome,
+enum State {
+    Sent(BoxFuture<'static, Result<(Parts, Body), Failure>>),
+    Open(Parts, Body),
+    /// The answer has begun.
+    Arriving(BoxFuture<'static, Result<Reply, Failure>>),
+    Over,
+}
+
+/// What a long poll brings, in this order.
+pub(crate) enum Polled {
+    /// The head: the server has dealt with the request, and begins to wait, or to answer.
+    Head,
+    /// The answer, whole.
+    Answer(Reply),
+}
+
+impl<T: Transport> LongPoll<T> {
+    /// Will send `call` to this endpoint when it is first listened to. `idle` is how long it may be listened to in vain.
+    pub(crate) fn new(client: &Client<T>, call: Call, place: Place, idle: Duration) -> Self {
+        let head = {
+            let (client, call, place) = (client.clone(), call.clone(), place.clone());
+            async move {
+                let idle = Some(IdleLimit(idle));
+                client.road().head(&call, &call.target, &place, idle).await
             }
-        });
-        polled
+        };
+        Self {
+            sent: client.transport().now(),
+            client: client.clone(),
+            call,
+            place,
+            state: State::Sent(Box::pin(head)),
+            is_quiet: false,
+        }
     }
 
-    async fn poll_once(
-        &self,
-        call: &Call,
-        place: &Place,
-        age: Duration,
-    ) -> Result<Polled, Failure> {
-        let started = self.transport.now();
-        let head = pin!(self.head(call, &call.target, place, Some(IdleLimit(age + SETTLED))));
-        let (head, mut body) = match select(head, self.transport.sleep(age)).await {
-            Either::Left((head, _)) => head?,
-            Either::Right(((), _)) => return Ok(Polled::Quiet(None)),
-        };
-        let left = age.saturating_sub(self.transport.now().saturating_duration_since(started));
-        let first = {
-            let first = pin!(body.frame());
-            match select(first, self.transport.sleep(left.max(SETTLED))).await {
-                Either::Left((first, _)) => first.transpose().map_err(Failure::Transport)?,
-                Either::Right(((), _)) => return Ok(Polled::Quiet(Some(head.headers))),
+    /// Waits for what comes next; after the answer, for ever. Nothing is lost when this future is dropped, and asked for
+    /// again.
+    pub(crate) async fn hear(&mut self) -> Result<Polled> {
+        match self.advance().await {
+            Ok(Polled::Head) => Ok(Polled::Head),
+            Ok(Polled::Answer(reply)) => {
+                self.tell(AttemptOutcome::Answered, Some(reply.status));
+                Ok(Polled::Answer(reply))
             }
+            Err(failure) => Err(self.failed(failure)),
+        }
+    }
+
+    /// It has been listened to for long enough, in vain, whatever comes of it yet.
+    pub(crate) fn fall_silent(&mut self) {
+        self.is_quiet = true;
+        self.tell(AttemptOutcome::Quiet, None);
+    }
+
+    /// Where it was sent.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// How long ago it was sent.
+    pub(crate) fn age(&self) -> Duration {
+        let now = self.client.transport().now();
+        now.saturating_duration_since(self.sent)
+    }
+
+    /// The headers of the head, once it is there and until the answer is.
+    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
+        match &self.state {
+            State::Open(head, _) => Some(&head.headers),
+            _ => None,
+        }
+    }
+
+    async fn advance(&mut self) -> Result<Polled, Failure> {
+        loop {
+            match &mut self.state {
+                State::Sent(head) => {
+                    let (head, body) = head.await?;
+                    self.state = State::Open(head, body);
+                    return Ok(Polled::Head);
+                }
+                State::Open(_, body) => {
+                    let first = body.frame().await.transpose();
+                    let first = first.map_err(Failure::Transport)?;
+                    let first = first.and_then(|frame| frame.into_data().ok());
+                    self.begin(first.unwrap_or_default());
+                }
+                State::Arriving(reply) => {
+                    let reply = reply.await?;
+                    self.state = State::Over;
+                    return Ok(Polled::Answer(reply));
+                }
+                State::Over => return pending().await,
+            }
+        }
+    }
+
+    /// The first bytes of the answer are here, and the rest is to follow.
+    fn begin(&mut self, first: Bytes) {
+        let State::Open(head, body) = mem::replace(&mut self.state, State::Over) else {
+            return;
         };
-        let first = first
-            .and_then(|frame| frame.into_data().ok())
-            .unwrap_or_default();
-        let Some(room) = self.answer_limit.checked_sub(first.len()) else {
-            return Err(Failure::TooLarge(self.answer_limit));
+        let (client, call, place) = (self.client.clone(), self.call.clone(), self.place.clone());
+        let reply = async move {
+            let road = client.road();
+            Ok(Reply {
+                status: head.status,
+                headers: head.headers,
+                body: rest(road, first, body).await?,
+                site: road.site(&call, &place, 1),
+                place,
+                in_doubt: false,
+            })
         };
-        let rest = async { Ok(body.collect(room).await?) };
-        let rest = self
-            .within(self.timeout, rest)
-            .await
-            .map_err(|failure| match failure {
-                Failure::TooLarge(_) => Failure::TooLarge(self.answer_limit),
-                other => other,
-            })?;
-        Ok(Polled::Answer(Reply {
-            status: head.status,
-            headers: head.headers,
-            body: join(first, rest),
-            site: self.site(call, place, 1),
-            place: place.clone(),
-            in_doubt: false,
-        }))
+        self.state = State::Arriving(Box::pin(reply));
+    }
+
+    fn failed(&mut self, failure: Failure) -> Error {
+        self.state = State::Over;
+        if !self.is_quiet {
+            let (outcome, status) = AttemptOutcome::of_failure(&failure);
+            self.tell(outcome, status);
+        }
+        let road = self.client.road();
+        road.note(&failure, &self.place, road.transport.now());
+        failure.into_error(road.site(&self.call, &self.place, 1))
+    }
+
+    fn tell(&self, outcome: AttemptOutcome, status: Option<StatusCode>) {
+        self.client.road().observer.tell(|| Attempt {
+            operation: self.call.operation,
+            endpoint: self.place.endpoint().clone(),
+            number: 1,
+            status,
+            elapsed: self.age(),
+            outcome,
+        });
+    }
+}
+
+/// A whole body, of which these are the first bytes.
+async fn rest<T: Transport>(road: &Road<T>, first: Bytes, body: Body) -> Result<Bytes, Failure> {
+    let limit = road.answer_limit;
+    let Some(room) = limit.checked_sub(first.len()) else {
+        return Err(Failure::TooLarge(limit));
+    };
+    let rest = async { Ok(body.collect(room).await?) };
+    match road.within(road.timeout, rest).await {
+        Ok(rest) => Ok(join(first, rest)),
+        Err(Failure::TooLarge(_)) => Err(Failure::TooLarge(limit)),
+        Err(failure) => Err(failure),
     }
 }
 

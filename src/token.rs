@@ -1,32 +1,42 @@
 use std::{
     fmt,
-    sync::{PoisonError, RwLock},
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
 };
 
+use arc_swap::ArcSwapOption;
 use etcd_transport::Transport;
-use futures::lock::Mutex;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either, WeakShared, select},
+};
 use http::HeaderValue;
 
 use crate::{
     Call, Error, EtcdErrorKind, Operation, Outcome, Reply, Result,
-    error::UnexpectedAnswer,
+    error::{TimeoutError, UnexpectedAnswer},
     exchange::Road,
     secret::Secret,
     v3::{Authenticate, refusal},
 };
 
-/// The tokens of the v3 API: fetched when one is first needed, by one call for all that wait; then kept, until etcd no
-/// longer takes it.
+/// The tokens of the v3 API: fetched when one is first needed, then kept, until etcd no longer takes it.
+///
+/// All who need one while it is being fetched wait for the same request, and are told the same: the token, or why there is
+/// none. Who comes after a failure asks anew.
 pub(crate) struct Tokens {
     authenticate: Authenticate,
     /// `None` before the first one.
-    current: RwLock<Option<Granted>>,
-    /// Held while one is fetched.
-    fetching: Mutex<()>,
+    current: ArcSwapOption<Granted>,
+    /// The fetch that is under way.
+    fetch: Mutex<Option<WeakShared<Fetch>>>,
 }
 
 /// A token; or `None`, when etcd said that it needs none.
 type Granted = Option<HeaderValue>;
+
+/// It goes on as long as anybody waits for it, whoever began it.
+type Fetch = BoxFuture<'static, Result<Granted>>;
 
 impl Tokens {
     pub(crate) fn new(user: String, password: String) -> Result<Self> {
@@ -34,32 +44,73 @@ impl Tokens {
         authenticate.encode()?;
         Ok(Self {
             authenticate,
-            current: RwLock::new(None),
-            fetching: Mutex::new(()),
+            current: ArcSwapOption::empty(),
+            fetch: Mutex::new(None),
         })
     }
 
     /// The current token; a new one, where there is none, or only the one that was refused.
     async fn get<T: Transport>(
-        &self,
+        self: &Arc<Self>,
         road: &Road<T>,
         refused: Option<&Granted>,
     ) -> Result<Granted> {
-        let usable = || self.current().filter(|current| Some(current) != refused);
-        if let Some(current) = usable() {
-            return Ok(current);
+        match self.usable(refused) {
+            Some(current) => Ok(current),
+            None => self.wait(road, refused).await,
         }
-        let _alone = self.fetching.lock().await;
-        // Somebody else may have fetched it while we waited.
-        if let Some(current) = usable() {
-            return Ok(current);
-        }
-        let granted = self.fetch(road).await?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(granted.clone());
-        Ok(granted)
     }
 
-    async fn fetch<T: Transport>(&self, road: &Road<T>) -> Result<Granted> {
+    fn usable(&self, refused: Option<&Granted>) -> Option<Granted> {
+        let current = self.current.load();
+        let current = current.as_deref().filter(|it| Some(*it) != refused);
+        current.cloned()
+    }
+
+    /// Waits for the fetch that is under way, or for one that begins now.
+    async fn wait<T: Transport>(
+        self: &Arc<Self>,
+        road: &Road<T>,
+        refused: Option<&Granted>,
+    ) -> Result<Granted> {
+        let fetch = {
+            let mut fetch = self.fetch.lock().unwrap_or_else(PoisonError::into_inner);
+            // It may have ended while we came here.
+            if let Some(current) = self.usable(refused) {
+                return Ok(current);
+            }
+            match fetch.as_ref().and_then(WeakShared::upgrade) {
+                Some(under_way) => under_way,
+                None => {
+                    let new = Arc::clone(self).fetch(road.clone()).boxed().shared();
+                    *fetch = new.downgrade();
+                    new
+                }
+            }
+        };
+        // Whoever began it may allow itself more time than this caller.
+        let limit = road.retry.overall;
+        match select(fetch, pin!(road.transport.sleep(limit))).await {
+            Either::Left((granted, _)) => granted,
+            Either::Right(((), _)) => {
+                let site = road.next_site(Authenticate::NAME);
+                Err(Error::Timeout(TimeoutError::new(site, limit)))
+            }
+        }
+    }
+
+    /// Asks for a token, and keeps it.
+    async fn fetch<T: Transport>(self: Arc<Self>, road: Road<T>) -> Result<Granted> {
+        let granted = self.ask(&road).await;
+        if let Ok(granted) = &granted {
+            self.current.store(Some(Arc::new(granted.clone())));
+        }
+        // Nobody joins a fetch that is over.
+        *self.fetch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        granted
+    }
+
+    async fn ask<T: Transport>(&self, road: &Road<T>) -> Result<Granted> {
         let reply = road.attempts(&self.authenticate.encode()?).await?;
         let site = reply.site.clone();
         match self.authenticate.decode(reply) {
@@ -74,13 +125,6 @@ impl Tokens {
             Err(error) if error.etcd_kind() == Some(EtcdErrorKind::AuthNotEnabled) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    fn current(&self) -> Option<Granted> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use http::StatusCode;
 
@@ -8,8 +8,9 @@ use crate::Endpoint;
 /// An error in etcd's own words.
 ///
 /// Codes and messages: <https://etcd.io/docs/v2.3/errorcode/>; the status and the `cause` are as a real server sends them.
+#[derive(Clone)]
 pub struct EtcdError(
-    pub(super) Box<EtcdErrorParts>,
+    pub(super) Arc<EtcdErrorParts>,
     pub(super) Option<&'static str>,
 );
 
@@ -37,7 +38,7 @@ pub(crate) enum Api {
 
 impl EtcdError {
     pub(crate) fn new(parts: EtcdErrorParts) -> Self {
-        Self(Box::new(parts), None)
+        Self(Arc::new(parts), None)
     }
 
     /// What etcd said no to.
@@ -85,8 +86,8 @@ impl EtcdError {
         &self.0.site.endpoint
     }
 
-    pub(crate) fn into_site(self) -> Site {
-        self.0.site
+    pub(crate) fn site(&self) -> Site {
+        self.0.site.clone()
     }
 
     pub(super) fn outcome(&self) -> Outcome {

@@ -1,4 +1,4 @@
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use etcd_transport::TransportError;
 use http::StatusCode;
@@ -7,12 +7,12 @@ use super::{Outcome, Site};
 use crate::Endpoint;
 
 /// A status of 400 or more whose body is not one of etcd's errors: a proxy, mostly, or a path that etcd does not have.
-#[derive(Debug)]
-pub struct HttpError(Box<(Site, StatusCode, String)>);
+#[derive(Clone, Debug)]
+pub struct HttpError(Arc<(Site, StatusCode, String)>);
 
 impl HttpError {
     pub(crate) fn new(site: Site, status: StatusCode, body: &[u8]) -> Self {
-        Self(Box::new((site, status, excerpt(body))))
+        Self(Arc::new((site, status, excerpt(body))))
     }
 
     /// The status.
@@ -37,8 +37,8 @@ impl fmt::Display for HttpError {
 impl StdError for HttpError {}
 
 /// No endpoint answered; the [`source`](StdError::source) is the last attempt's [`TransportError`].
-#[derive(Debug)]
-pub struct TransportFailure(pub(super) Box<TransportFailureParts>);
+#[derive(Clone, Debug)]
+pub struct TransportFailure(pub(super) Arc<TransportFailureParts>);
 
 #[derive(Debug)]
 pub(super) struct TransportFailureParts {
@@ -48,7 +48,7 @@ pub(super) struct TransportFailureParts {
 
 impl TransportFailure {
     pub(crate) fn new(site: Site, source: TransportError) -> Self {
-        Self(Box::new(TransportFailureParts { site, source }))
+        Self(Arc::new(TransportFailureParts { site, source }))
     }
 
     /// How many requests were sent, or tried to be.
@@ -76,12 +76,12 @@ impl StdError for TransportFailure {
 }
 
 /// No answer within the time allowed.
-#[derive(Debug)]
-pub struct TimeoutError(Box<(Site, Duration)>);
+#[derive(Clone, Debug)]
+pub struct TimeoutError(Arc<(Site, Duration)>);
 
 impl TimeoutError {
     pub(crate) fn new(site: Site, limit: Duration) -> Self {
-        Self(Box::new((site, limit)))
+        Self(Arc::new((site, limit)))
     }
 
     /// How long the last attempt was given.
@@ -110,17 +110,17 @@ impl fmt::Display for TimeoutError {
 impl StdError for TimeoutError {}
 
 /// Something answered that does not speak this API: a captive portal, another program, a truncated or oversized answer.
-#[derive(Debug)]
-pub struct UnexpectedAnswer(pub(super) Box<UnexpectedParts>);
+#[derive(Clone, Debug)]
+pub struct UnexpectedAnswer(pub(super) Arc<UnexpectedParts>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct UnexpectedParts {
     site: Site,
     what: String,
     excerpt: String,
     pub(super) outcome: Outcome,
     pub(super) kind: UnexpectedKind,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What programs ask of an answer that was not accepted.
@@ -133,7 +133,7 @@ pub(crate) enum UnexpectedKind {
 
 impl UnexpectedAnswer {
     pub(crate) fn new(site: Site, what: impl Into<String>, outcome: Outcome) -> Self {
-        Self(Box::new(UnexpectedParts {
+        Self(Arc::new(UnexpectedParts {
             site,
             what: what.into(),
             excerpt: String::new(),
@@ -144,12 +144,12 @@ impl UnexpectedAnswer {
     }
 
     pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
-        self.0.excerpt = excerpt(body);
+        self.parts().excerpt = excerpt(body);
         self
     }
 
     pub(crate) fn with_kind(mut self, kind: UnexpectedKind) -> Self {
-        self.0.kind = kind;
+        self.parts().kind = kind;
         self
     }
 
@@ -157,8 +157,13 @@ impl UnexpectedAnswer {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        self.parts().source = Some(source.into().into());
         self
+    }
+
+    /// Its own, as long as there is no clone.
+    fn parts(&mut self) -> &mut UnexpectedParts {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The beginning of the body, at most 256 characters.
@@ -181,12 +186,19 @@ impl StdError for UnexpectedAnswer {
 }
 
 /// The server is an etcd that does not have this operation, or has it switched off.
-#[derive(Debug)]
-pub struct Unsupported(Box<(Site, &'static str)>);
+#[derive(Clone, Debug)]
+pub struct Unsupported(pub(super) Arc<(Site, &'static str, Outcome)>);
 
 impl Unsupported {
     pub(crate) fn new(site: Site, what: &'static str) -> Self {
-        Self(Box::new((site, what)))
+        Self(Arc::new((site, what, Outcome::Rejected)))
+    }
+
+    /// Every endpoint has said so before, and is not asked again so soon.
+    pub(crate) fn known(site: Site) -> Self {
+        let what =
+            "no endpoint has this call, as each has said within the last minute: nothing was sent";
+        Self(Arc::new((site, what, Outcome::NotSent)))
     }
 }
 
@@ -199,8 +211,8 @@ impl fmt::Display for Unsupported {
 impl StdError for Unsupported {}
 
 /// Refused by this client before anything was sent: says what was wrong, and what to do.
-#[derive(Debug)]
-pub struct InvalidInput(pub(super) Box<(&'static str, String)>);
+#[derive(Clone, Debug)]
+pub struct InvalidInput(pub(super) Arc<(&'static str, String)>);
 
 impl fmt::Display for InvalidInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

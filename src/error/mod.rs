@@ -3,7 +3,7 @@
 mod etcd;
 mod failures;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use etcd_transport::TransportErrorKind;
 use http::StatusCode;
@@ -24,7 +24,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// The variant says who said no; [`outcome`](Self::outcome) says whether a write may have been carried out all the same;
 /// the `is_…` predicates answer what programs ask most. `Display` gives the operation, the endpoint and the reason;
-/// [`source`](std::error::Error::source) goes one layer down where there is one.
+/// [`source`](std::error::Error::source) goes one layer down where there is one. A clone is cheap: what one request failed with
+/// may be told to all that waited for it.
 ///
 /// ```
 /// # use etcd_http::{Client, Error};
@@ -43,7 +44,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// etcd said no.
@@ -61,7 +62,8 @@ pub enum Error {
     /// Something answered that does not speak this API.
     #[error(transparent)]
     Unexpected(UnexpectedAnswer),
-    /// The server is an etcd that does not have this operation, or has it switched off.
+    /// The server is an etcd that does not have this operation, or has it switched off. In v3 it is all servers, see
+    /// [there](crate::v3#what-a-server-does-not-have).
     #[error(transparent)]
     Unsupported(Unsupported),
     /// Refused by this client before anything was sent.
@@ -90,7 +92,7 @@ impl Error {
             Self::Transport(error) if error.0.source.is_unsent() => Outcome::NotSent,
             Self::Transport(_) | Self::Timeout(_) => Outcome::Unknown,
             Self::Unexpected(error) => error.0.outcome,
-            Self::Unsupported(_) => Outcome::Rejected,
+            Self::Unsupported(error) => error.0.2,
             Self::Invalid(_) => Outcome::NotSent,
         }
     }
@@ -244,7 +246,7 @@ impl Error {
     }
 
     pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid(InvalidInput(Box::new((operation, reason.into()))))
+        Self::Invalid(InvalidInput(Arc::new((operation, reason.into()))))
     }
 }
 

@@ -5,6 +5,7 @@
 //! <https://etcd.io/docs/v2.3/api/>.
 
 mod auth;
+mod concern;
 mod event;
 mod handle;
 mod keys;
@@ -12,6 +13,7 @@ mod members;
 mod node;
 mod once;
 mod pace;
+mod polls;
 mod stats;
 mod ttl;
 mod watch;

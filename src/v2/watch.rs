@@ -21,9 +21,12 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// Every event comes once, in order; none is dropped in silence, even if the connection stalls that brings it. The watch
 /// begins at the store's index when the stream is first polled, or [`from_index`](Self::from_index) on. It continues after
 /// the last event's index over empty answers, cut connections, restarts and changes of endpoint, for as long as an
-/// [outage](Self::outage_limit) may last. While nothing happens to the key it keeps up with the rest of the store, of
-/// whose history etcd keeps 1,000 events: with any number of them for a file that stays as it is; for a directory with a
-/// few hundred a second, fewer over isahc. Where that is not enough, the stream ends in
+/// [outage](Self::outage_limit) may last.
+///
+/// While nothing happens to the key the watch keeps up with the rest of the store, of whose history etcd keeps 1,000 events.
+/// For a file that stays as it is there may be any number of them; for a directory 400 a second, which is tested over every
+/// backend, if they do not come all of a sudden: the watch of a store at rest looks every 30 seconds how far it has come, and
+/// 1,000 events in between may be too many. Where history is lost the stream ends in
 /// [`is_history_cleared`](crate::Error::is_history_cleared); a [`resyncing`](Self::resyncing) watch reads the key again
 /// instead, and says so.
 ///

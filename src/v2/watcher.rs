@@ -1,26 +1,31 @@
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use etcd_transport::Transport;
+use futures::future::{Either, select};
 use http::Method;
 
 use super::{
-    event::{self, Action, ClusterInfo, Event},
+    concern::{concerns, is_unchanged_file},
+    event::{self, ClusterInfo},
     keys::{Exists, Get},
-    node::Node,
-    pace::Pace,
+    pace::{self, Pace},
+    polls::{Answer, Poll, Polls, SETTLED},
     watch::{Resync, Watch, WatchUpdate},
     wire::{self, Query},
 };
 use crate::{
-    Call, Client, Error, Operation, Outcome, Repeat, Reply, Result, StreamOperation,
-    endpoints::Place, error::UnexpectedAnswer, stream::Polled,
+    Call, Client, Error, Operation, Outcome, Repeat, Result, StreamOperation, endpoints::Place,
+    error::UnexpectedAnswer, outage::Outage,
 };
 
 /// After so many polls in a row a server whose index is behind what was seen before is not just late.
 const MAX_BEHIND: u32 = 10;
 
 /// How many events a quiet watch lets pass before it moves on: as many as may pass between two polls.
-const MAX_LAG: u64 = super::pace::EVENTS;
+const MAX_LAG: u64 = pace::EVENTS;
 
 /// A poll is taken for heard when it has lasted so many times as long as the probes before and after it took.
 const FAR_SLOWER: u32 = 8;
@@ -32,15 +37,13 @@ pub(super) enum OnCleared {
     Resync,
 }
 
-/// A poll that brought nothing at all, not even a head.
-struct Silence {
-    /// The store's index just before it.
-    at: u64,
-    age: Duration,
-    place: Place,
-}
-
 /// One watch at work: which event comes next, and how often to ask.
+///
+/// A quiet watch must move on in the store's history, which is short, and must not pass over an event that is still on its
+/// way: a connection may stall with it, and the server may be slow. So it moves on to an index only when two polls, by two
+/// connections, were to bring all that came before it, and were silent for long enough. As a rule the second poll follows the
+/// first, and the index is the one that the first was registered at. Where the store is too fast for that, the first is held
+/// while the second is silent, too, and the index is the second's: so it is as old as one poll is long, and not as two.
 pub(super) struct Watcher<T> {
     client: Client<T>,
     watch: Watch,
@@ -49,23 +52,40 @@ pub(super) struct Watcher<T> {
     on_cleared: OnCleared,
     /// The index that the next event will have at least.
     next: Option<u64>,
-    /// The index at which the last quiet poll for `next` was registered.
+    /// The index at which the last quiet poll was registered.
     quiet: Option<u64>,
+    /// That poll, if it is held.
+    older: Option<Poll<T>>,
     pace: Pace,
-    /// The store's index as it was just before the next poll, and the endpoint that said so.
-    probe: Option<(u64, Place)>,
+    /// The store's index as it was just before the next poll.
+    probe: Option<Probe>,
     /// How long the last two probes took.
     latencies: (Duration, Duration),
-    /// The last poll ended without a head: only a probe can tell whether the server lives.
+    /// What is known of the server, and of its index, is too old for the next poll.
     needs_probe: bool,
-    /// What that poll was, if it may mean that nothing happened.
-    silence: Option<Silence>,
     /// The transport tells the head of a poll before its event: one that did not come means a slow server.
     has_heads: bool,
-    /// Since when every attempt has failed, and how often.
-    outage: Option<(Instant, u32)>,
+    outage: Outage,
     /// How many polls in a row found the server's index below what was seen before.
     behind: u32,
+}
+
+/// The store's index, who said so, and when.
+struct Probe {
+    index: u64,
+    place: Place,
+    at: Instant,
+}
+
+/// What came of listening to polls.
+enum Heard {
+    Answer(Answer),
+    /// Nothing, for so long that it means something: the newer poll was registered at this index, or later.
+    Silence(Probe),
+    /// Nothing, and nobody knows what the store's index was before.
+    Undated,
+    /// Nothing, but the server is slow.
+    Slow,
 }
 
 impl<T: Transport> Watcher<T> {
@@ -74,7 +94,9 @@ impl<T: Transport> Watcher<T> {
         Self {
             next: watch.from,
             quiet: None,
+            older: None,
             client,
+            outage: Outage::new(watch.outage),
             watch,
             key,
             on_cleared,
@@ -82,9 +104,7 @@ impl<T: Transport> Watcher<T> {
             probe: None,
             latencies: (Duration::ZERO, Duration::ZERO),
             needs_probe: false,
-            silence: None,
             has_heads: false,
-            outage: None,
             behind: 0,
         }
     }
@@ -108,56 +128,168 @@ impl<T: Transport> Watcher<T> {
                     continue;
                 }
                 self.needs_probe = false;
-                if let Some(silence) = self.silence.take() {
-                    self.silent_since(next, silence)?;
-                    continue;
-                }
             }
-            let call = self.call(next)?;
-            let road = self.client.road();
-            let (at, place) = match self.probe.take() {
-                Some((at, place)) => (Some(at), place),
-                None => {
-                    let set = road.endpoints.current();
-                    (None, set.pick(&[], road.transport.now()))
-                }
-            };
-            let age = self.pace.age();
-            match road.poll(&call, &place, age).await {
-                Ok(Polled::Quiet(head)) => {
-                    match head.and_then(|headers| ClusterInfo::of(&headers).etcd_index) {
-                        Some(at) => {
-                            self.has_heads = true;
-                            self.recovered(&place);
-                            self.quiet_since(next, at, &place)?;
-                        }
-                        None => {
-                            self.needs_probe = true;
-                            match at {
-                                Some(at) if !self.has_heads => {
-                                    self.silence = Some(Silence { at, age, place });
-                                }
-                                _ => self.pace.give_more(),
-                            }
-                        }
-                    }
-                }
-                Ok(Polled::Answer(reply)) => {
-                    if let Some(update) = self.answer(next, reply).await? {
+            let probe = self.probe.take();
+            let mut polls = self.polls(next, probe.as_ref())?;
+            match self.listen(&mut polls, probe).await {
+                Ok(Heard::Answer(answer)) => {
+                    if let Some(update) = self.answer(answer).await? {
                         return Ok(update);
                     }
                 }
-                Err(failure) => {
-                    road.note(&failure, &place, road.transport.now());
-                    self.survive(failure.into_error(road.site(&call, &place, 1)))
-                        .await?;
-                }
+                Ok(Heard::Silence(since)) => self.quiet_since(since, polls)?,
+                Ok(Heard::Undated) => self.older = Some(polls.newer),
+                Ok(Heard::Slow) => self.pace.give_more(),
+                Err(error) => self.survive(error).await?,
             }
         }
     }
 
+    /// A new poll for what comes from `next` on, and the one before it, if that is held.
+    fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
+        let road = self.client.road();
+        let place = match probe {
+            Some(probe) => probe.place.clone(),
+            None => {
+                let set = road.endpoints.current();
+                set.pick(&[], road.transport.now())
+            }
+        };
+        // It may be held as long again as it is listened to.
+        let longest = self.pace.age().max(self.far_slower()).min(pace::LONGEST);
+        let idle = longest * 2 + SETTLED;
+        Ok(Polls {
+            newer: Poll::new(&self.client, self.call(next)?, place, idle, next),
+            older: self.older.take(),
+        })
+    }
+
+    /// Listens to polls until the newer one has been silent for its time.
+    async fn listen(&mut self, polls: &mut Polls<T>, probe: Option<Probe>) -> Result<Heard> {
+        let client = self.client.clone();
+        let clock = client.transport();
+        let age = self.pace.age();
+        let mut end = clock.sleep(age);
+        let mut since = None;
+        loop {
+            match select(pin!(polls.hear()), &mut end).await {
+                Either::Left((heard, _)) => {
+                    if let Some(answer) = heard? {
+                        return Ok(Heard::Answer(answer));
+                    }
+                }
+                Either::Right(_) => break,
+            }
+            // Its head.
+            end = clock.sleep(age.saturating_sub(polls.newer.age()).max(SETTLED));
+            since = polls.newer.index().map(|index| Probe {
+                index,
+                place: polls.newer.place().clone(),
+                at: clock.now(),
+            });
+            if let Some(since) = &since {
+                self.pace.gauge(since.index, since.at);
+            }
+            if !self.pace.is_outrun() {
+                polls.older = None;
+            }
+        }
+        polls.newer.fall_silent();
+        match (since, probe) {
+            (Some(since), _) => {
+                self.has_heads = true;
+                self.pace.observe(since.index, since.at);
+                self.recovered(&since.place);
+                Ok(Heard::Silence(since))
+            }
+            (None, Some(before)) if !self.has_heads => self.make_sure(polls, before).await,
+            (None, _) => {
+                self.needs_probe = true;
+                Ok(if self.has_heads {
+                    Heard::Slow
+                } else {
+                    Heard::Undated
+                })
+            }
+        }
+    }
+
+    /// A poll has brought nothing at all, not even a head. The transport may not tell heads; or the server is slow, and has
+    /// not even heard of the poll: then what it is about to answer must not be passed over. How slow it is a probe tells,
+    /// and then the poll is listened to until it has lasted far longer.
+    async fn make_sure(&mut self, polls: &mut Polls<T>, before: Probe) -> Result<Heard> {
+        self.needs_probe = true;
+        match select(pin!(polls.answer()), pin!(self.probe())).await {
+            Either::Left((answer, _)) => return Ok(Heard::Answer(answer?)),
+            Either::Right((probed, _)) => probed?,
+        };
+        self.needs_probe = false;
+        self.pace.observe(before.index, before.at);
+        if let Some(now) = &self.probe {
+            self.pace.gauge(now.index, now.at);
+        }
+        if !self.pace.is_outrun() {
+            polls.older = None;
+        }
+        let needed = self.far_slower();
+        if needed > pace::LONGEST {
+            return Ok(Heard::Slow);
+        }
+        let missing = needed.saturating_sub(polls.newer.age());
+        if !missing.is_zero() {
+            self.needs_probe = true;
+            let end = self.client.transport().sleep(missing);
+            if let Either::Left((answer, _)) = select(pin!(polls.answer()), end).await {
+                return Ok(Heard::Answer(answer?));
+            }
+        }
+        Ok(Heard::Silence(before))
+    }
+
+    /// Polls brought nothing, and the newer one was registered at `since` or later: so nothing up to there concerns the key,
+    /// and history need not reach back further. Unless its connection stalled with an event on the way: so the watch stays
+    /// where it is for as long as history allows, and what one poll has not brought counts as nothing only when another has
+    /// not, either: the older one, if it was held, or else the one before.
+    fn quiet_since(&mut self, since: Probe, polls: Polls<T>) -> Result<()> {
+        let next = polls.newer.from;
+        let index = since.index;
+        if after(index) >= next {
+            self.behind = 0;
+            let before = self.quiet.replace(index);
+            let is_held = polls
+                .older
+                .is_some_and(|older| older.place().is(&since.place));
+            if is_held {
+                self.next = Some(after(index));
+            } else if let Some(before) = before
+                && index - next.min(index) >= MAX_LAG
+            {
+                self.next = Some(next.max(after(before.min(index))));
+            }
+            // With heads, the next one will tell whether it is needed.
+            if self.has_heads || self.pace.is_outrun() {
+                self.older = Some(polls.newer);
+            }
+            return Ok(());
+        }
+        self.behind += 1;
+        self.pace.restart();
+        if self.behind < MAX_BEHIND {
+            return Ok(());
+        }
+        let what = format!(
+            "the server's index is {index}, and this watch has seen {}: was its data restored from a backup?",
+            next - 1
+        );
+        let road = self.client.road();
+        let site = road.site(&self.call(next)?, &since.place, self.behind);
+        let answer = UnexpectedAnswer::new(site, what, Outcome::Unknown);
+        Err(Error::Unexpected(answer))
+    }
+
     /// The meaning of a whole answer: an update to deliver, or nothing that concerns this watch.
-    async fn answer(&mut self, next: u64, reply: Reply) -> Result<Option<WatchUpdate>> {
+    async fn answer(&mut self, answer: Answer) -> Result<Option<WatchUpdate>> {
+        let Answer { from, reply } = answer;
         let place = reply.place.clone();
         if reply.status.is_success() && reply.body.trim_ascii().is_empty() {
             // The server closed the poll without an event, as it may at any time.
@@ -168,22 +300,23 @@ impl<T: Transport> Watcher<T> {
         let site = reply.site.clone();
         match event::decode(reply) {
             // After the last of all numbers nothing could come.
-            Ok(event) if event.index() >= next && event.index() < u64::MAX => {
+            Ok(event) if event.index() >= from && event.index() < u64::MAX => {
                 self.recovered(&place);
                 self.go_on_from(after(event.index()));
-                Ok(self.concerns(&event).then_some(WatchUpdate::Event(event)))
+                let concerns = concerns(&self.key, self.watch.recursive, &event);
+                Ok(concerns.then_some(WatchUpdate::Event(event)))
             }
             Ok(event) => {
-                let what = format!("asked for events from {next} on, got {}", event.index());
+                let what = format!("asked for events from {from} on, got {}", event.index());
                 let answer = UnexpectedAnswer::new(site, what, Outcome::Unknown);
                 Err(Error::Unexpected(answer))
             }
             Err(error) if error.is_history_cleared() => {
                 self.recovered(&place);
-                self.cleared(next, error).await
+                self.cleared(from, error).await
             }
             Err(error) => {
-                let error = self.client.explain(&self.call(next)?, error);
+                let error = self.client.explain(&self.call(from)?, error);
                 self.survive(error).await?;
                 Ok(None)
             }
@@ -233,48 +366,7 @@ impl<T: Transport> Watcher<T> {
     fn go_on_from(&mut self, next: u64) {
         self.next = Some(next);
         self.quiet = None;
-    }
-
-    /// A poll for `next`, registered when the store's index was `at` or later, brought nothing: so nothing up to `at`
-    /// concerns the key, and history need not reach back further. Unless its connection stalled with an event on the way:
-    /// so the watch stays where it is for as long as history allows, and what one poll has not brought counts as nothing
-    /// only when the next has not, either.
-    fn quiet_since(&mut self, next: u64, at: u64, place: &Place) -> Result<()> {
-        let road = self.client.road();
-        self.pace.observe(at, road.transport.now());
-        if after(at) >= next {
-            self.behind = 0;
-            if let Some(before) = self.quiet.replace(at)
-                && at - next.min(at) >= MAX_LAG
-            {
-                self.next = Some(next.max(after(before.min(at))));
-            }
-            return Ok(());
-        }
-        self.behind += 1;
-        self.pace.restart();
-        if self.behind < MAX_BEHIND {
-            return Ok(());
-        }
-        let what = format!(
-            "the server's index is {at}, and this watch has seen {}: was its data restored from a backup?",
-            next - 1
-        );
-        let site = road.site(&self.call(next)?, place, self.behind);
-        let answer = UnexpectedAnswer::new(site, what, Outcome::Unknown);
-        Err(Error::Unexpected(answer))
-    }
-
-    /// A poll brought nothing at all, and a probe has been answered since. The transport may not tell heads; or the
-    /// server is slow, and has not even heard of the poll: then what it is about to answer must not be passed over.
-    fn silent_since(&mut self, next: u64, silence: Silence) -> Result<()> {
-        let slowest = self.latencies.0.max(self.latencies.1);
-        if silence.age >= slowest * FAR_SLOWER {
-            self.quiet_since(next, silence.at, &silence.place)
-        } else {
-            self.pace.give_more();
-            Ok(())
-        }
+        self.older = None;
     }
 
     /// Asks for the store's index, without waiting.
@@ -286,56 +378,47 @@ impl<T: Transport> Watcher<T> {
         let clock = &self.client.road().transport;
         let asked = clock.now();
         let reply = self.client.road().exchange(&call).await?;
-        let latency = clock.now().saturating_duration_since(asked);
+        let at = clock.now();
+        let latency = at.saturating_duration_since(asked);
         self.latencies = (self.latencies.1, latency);
         // Not found is found out by the store too, and has its index; what was refused before has 0, or none.
-        match ClusterInfo::of(&reply.headers).etcd_index {
-            Some(index) if index > 0 && reply.is_json() => {
-                self.probe = Some((index, reply.place.clone()));
-                Ok(index)
-            }
-            _ => {
+        let told = ClusterInfo::of(&reply.headers).etcd_index;
+        let index = match told.filter(|index| *index > 0 && reply.is_json()) {
+            Some(index) => index,
+            None => {
                 // An answer to HEAD cannot say why.
                 let event = self.client.send(Get::new(&self.watch.key)).await?;
-                match event.cluster.etcd_index {
-                    Some(index) => {
-                        self.probe = Some((index, reply.place.clone()));
-                        Ok(index)
-                    }
-                    None => Err(Error::Unexpected(
-                        reply.unexpected("the answer has no X-Etcd-Index header"),
-                    )),
-                }
+                event.cluster.etcd_index.ok_or_else(|| {
+                    Error::Unexpected(reply.unexpected("the answer has no X-Etcd-Index header"))
+                })?
             }
-        }
+        };
+        self.probe = Some(Probe {
+            index,
+            place: reply.place,
+            at,
+        });
+        Ok(index)
+    }
+
+    /// How long a poll has to last, at least, to be far slower than the last two probes were.
+    fn far_slower(&self) -> Duration {
+        self.latencies.0.max(self.latencies.1) * FAR_SLOWER
     }
 
     /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise.
     async fn survive(&mut self, error: Error) -> Result<()> {
-        if error.is_passing() {
-            self.pause(error).await
-        } else {
-            Err(error)
-        }
+        self.outage.survive(self.client.road(), error).await
     }
 
     /// Waits before the next attempt, or gives up with this error if the outage has lasted too long.
     async fn pause(&mut self, error: Error) -> Result<()> {
-        let road = self.client.road();
-        let now = road.transport.now();
-        let (since, failures) = self.outage.unwrap_or((now, 0));
-        if now.saturating_duration_since(since) >= self.watch.outage {
-            return Err(error);
-        }
-        self.outage = Some((since, failures + 1));
-        let pause = road.retry.pause(failures + 1, fastrand::f64());
-        road.transport.sleep(pause).await;
-        Ok(())
+        self.outage.pause(self.client.road(), error).await
     }
 
     fn recovered(&mut self, place: &Place) {
         self.client.road().endpoints.answered(place);
-        self.outage = None;
+        self.outage.answered();
     }
 
     fn call(&self, next: u64) -> Result<Call> {
@@ -346,103 +429,9 @@ impl<T: Transport> Watcher<T> {
         let target = query.append_to(wire::key_path(Watch::NAME, &self.watch.key)?);
         Call::new(Watch::NAME, Method::GET, target, Repeat::Always)
     }
-
-    fn concerns(&self, event: &Event) -> bool {
-        concerns(&self.key, self.watch.recursive, event)
-    }
 }
 
 /// The index that comes after this one, which is the server's word: any number.
 fn after(index: u64) -> u64 {
     index.saturating_add(1)
-}
-
-/// Whether an event is one that a watch on `key` is to see.
-///
-/// The server's history takes any key with the right beginning (`/ab` for `/a`), and forgets that hidden keys are hidden.
-fn concerns(key: &str, recursive: bool, event: &Event) -> bool {
-    let changed = event.node.key.as_str();
-    if changed == key {
-        return true;
-    }
-    if let Some(below) = below(key, changed) {
-        return recursive && !below.split('/').any(|segment| segment.starts_with('_'));
-    }
-    // A directory above the key went, and the key with it.
-    matches!(event.action, Action::Delete | Action::Expire) && below(changed, key).is_some()
-}
-
-/// The part of `key` that is below `dir`.
-fn below<'a>(dir: &str, key: &'a str) -> Option<&'a str> {
-    key.strip_prefix(dir.trim_end_matches('/'))?
-        .strip_prefix('/')
-        .filter(|below| !below.is_empty())
-}
-
-/// Whether this file has the value that it had before `index`. A directory can lose what is in it without a trace.
-fn is_unchanged_file(node: &Node, index: u64) -> bool {
-    !node.dir && node.modified_index < index
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(action: Action, key: &str) -> Event {
-        Event {
-            action,
-            node: Node {
-                key: key.to_owned(),
-                ..Node::default()
-            },
-            prev_node: None,
-            created: false,
-            cluster: ClusterInfo::default(),
-        }
-    }
-
-    #[test]
-    fn a_watch_sees_its_key_and_what_is_below_if_recursive() {
-        let set = |key| event(Action::Set, key);
-        assert!(concerns("/a", false, &set("/a")));
-        assert!(!concerns("/a", false, &set("/a/b")));
-        assert!(concerns("/a", true, &set("/a/b/c")));
-        assert!(concerns("/", true, &set("/a")));
-        assert!(!concerns("/a", true, &set("/b")));
-        assert!(!concerns("/a", true, &set("/ab")));
-        assert!(!concerns("/a/b", true, &set("/a")));
-    }
-
-    #[test]
-    fn v2_85_and_86_hidden_keys_are_seen_only_by_those_who_name_them() {
-        let set = |key| event(Action::Set, key);
-        assert!(!concerns("/a", true, &set("/a/_b")));
-        assert!(!concerns("/", true, &set("/a/_b/c")));
-        assert!(concerns("/a/_b", true, &set("/a/_b/c")));
-        assert!(concerns("/a/_b", false, &set("/a/_b")));
-    }
-
-    #[test]
-    fn v2_87_and_88_a_directory_takes_along_what_is_below_it_and_nothing_beside_it() {
-        let delete = |key| event(Action::Delete, key);
-        assert!(concerns("/a/b/c", false, &delete("/a")));
-        assert!(concerns("/a/b/c", true, &event(Action::Expire, "/a/b")));
-        assert!(!concerns("/ab", false, &delete("/a")));
-        assert!(!concerns("/prefix/x", true, &delete("/pre")));
-    }
-
-    #[test]
-    fn only_a_file_can_prove_that_nothing_was_lost() {
-        let file = Node {
-            modified_index: 7,
-            ..Node::default()
-        };
-        let dir = Node {
-            dir: true,
-            ..file.clone()
-        };
-        assert!(is_unchanged_file(&file, 8));
-        assert!(!is_unchanged_file(&file, 7));
-        assert!(!is_unchanged_file(&dir, 8));
-    }
 }

@@ -147,7 +147,7 @@ pub(crate) fn success(reply: Reply) -> Result<Reply> {
         // https://github.com/etcd-io/etcd/issues/13589: says «internal error», and nothing has changed.
         Error::Etcd(etcd) if etcd.code() == Some(300) && etcd.cause().contains("Not a file (") => {
             Err(Error::Unsupported(Unsupported::new(
-                etcd.into_site(),
+                etcd.site(),
                 "this server (etcd 3.5) cannot update a directory, nor refresh its TTL: \
                  see etcd issue 13589",
             )))

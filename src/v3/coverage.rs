@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 use super::*;
 use crate::Operation;
 
+mod requests;
+
 /// Every path of the gateway in etcd 3.5 and later, and whether its answers keep coming. From the gateway's own description,
 /// `rpc.swagger.json`, `v3lock.swagger.json` and `v3election.swagger.json`.
 const PATHS: [(&str, bool); 51] = [

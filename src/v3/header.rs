@@ -1,8 +1,4 @@
-use super::{
-    AuthStatusResponse, CampaignResponse, DeleteRangeResponse, DowngradeResponse, GrantResponse,
-    HashKvResponse, HashResponse, LeaseId, LeaseStatus, LockResponse, MemberAddResponse, Members,
-    Permission, PutResponse, RaisedAlarm, RangeResponse, StatusResponse, TxnResponse, wire,
-};
+use super::wire;
 
 /// What every answer says of the cluster that gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,60 +34,3 @@ impl From<OnlyHeader> for Header {
         answer.header
     }
 }
-
-/// An answer, which may say which cluster it comes from.
-pub(crate) trait Answer {
-    fn cluster_id(&self) -> Option<u64>;
-}
-
-impl Answer for Header {
-    fn cluster_id(&self) -> Option<u64> {
-        (self.cluster_id != 0).then_some(self.cluster_id)
-    }
-}
-
-macro_rules! with_header {
-    ($($answer:ty),+ $(,)?) => {$(
-        impl Answer for $answer {
-            fn cluster_id(&self) -> Option<u64> {
-                self.header.cluster_id()
-            }
-        }
-    )+};
-}
-
-with_header!(
-    AuthStatusResponse,
-    CampaignResponse,
-    DeleteRangeResponse,
-    DowngradeResponse,
-    GrantResponse,
-    HashKvResponse,
-    HashResponse,
-    LeaseStatus,
-    LockResponse,
-    MemberAddResponse,
-    Members,
-    PutResponse,
-    RangeResponse,
-    StatusResponse,
-    TxnResponse,
-);
-
-impl<A: Answer> Answer for Option<A> {
-    fn cluster_id(&self) -> Option<u64> {
-        self.as_ref()?.cluster_id()
-    }
-}
-
-macro_rules! without_header {
-    ($($answer:ty),+) => {$(
-        impl Answer for Vec<$answer> {
-            fn cluster_id(&self) -> Option<u64> {
-                None
-            }
-        }
-    )+};
-}
-
-without_header!(LeaseId, Permission, RaisedAlarm, String);

@@ -5,7 +5,6 @@ use std::{
 
 use etcd_transport::{IdleLimit, Transport};
 use futures::future::{Either, select};
-use http::Method;
 
 use super::{
     messages::Messages,
@@ -52,11 +51,10 @@ impl<T: Transport, M: Decode> Link<T, M> {
         let road = client.road();
         let call = road.with_token(&call).await?.unwrap_or(call);
         let opened = road.transport.now();
-        let place = road.endpoints.current().pick(&[], opened);
         // By then it was given up.
         let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
         Ok(Self {
-            messages: Messages::open(client, call.clone(), place, idle),
+            messages: Messages::open(client, call.clone(), idle)?,
             client: client.clone(),
             call,
             opened,
@@ -65,6 +63,11 @@ impl<T: Transport, M: Decode> Link<T, M> {
             silences: 0,
             is_proven: false,
         })
+    }
+
+    /// Whether etcd may have ended this link for its token, of which it does not say a word where it answers nothing.
+    pub(super) fn may_lack_token(&self) -> bool {
+        !self.is_proven && self.client.road().needs_token(&self.call)
     }
 
     /// etcd refused the token of this link: fetches another for the next one.
@@ -161,15 +164,14 @@ pub(super) fn is_of_the_token(error: &Error) -> bool {
 }
 
 /// Asks a member whether it is there, once: `POST /v3/maintenance/status`. Whatever it answers, it is; unless it says
-/// that it cannot serve.
-async fn is_alive<T: Transport>(
+/// that it cannot serve, or is of another cluster.
+pub(super) async fn is_alive<T: Transport>(
     client: &Client<T>,
     operation: &'static str,
     place: &Place,
 ) -> Result<()> {
-    let path = "/v3/maintenance/status".to_owned();
-    let call =
-        Call::new(operation, Method::POST, path, Repeat::Always)?.body("application/json", "{}");
+    let path = "/v3/maintenance/status";
+    let call = wire::post(operation, path, Repeat::Always, "{}".to_owned())?;
     let road = client.road();
     let call = road.with_token(&call).await?.unwrap_or(call);
     let reply = match road
@@ -177,7 +179,13 @@ async fn is_alive<T: Transport>(
         .await
     {
         Ok(reply) => reply,
-        Err(failure) => return Err(failure.into_error(road.site(&call, place, 1))),
+        Err(failure) => {
+            // What else can go wrong is for the caller to act on.
+            if let Failure::Refused(_) = failure {
+                road.note(&failure, place, road.transport.now());
+            }
+            return Err(failure.into_error(road.site(&call, place, 1)));
+        }
     };
     match wire::success(reply) {
         Err(error) if error.is_passing() => Err(error),

@@ -22,14 +22,14 @@ pub(crate) struct Messages<T, M> {
 
 impl<T: Transport, M: Decode> Messages<T, M> {
     /// See [`Frames::open`].
-    pub(crate) fn open(client: &Client<T>, call: Call, place: Place, idle: IdleLimit) -> Self {
-        Self {
-            frames: Frames::open(client, call, place, idle),
+    pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
+        Ok(Self {
+            frames: Frames::open(client, call, idle)?,
             message: PhantomData,
-        }
+        })
     }
 
-    /// Which endpoint it was sent to.
+    /// Which endpoint it was sent to last.
     pub(crate) fn place(&self) -> &Place {
         self.frames.place()
     }
@@ -62,6 +62,7 @@ impl<T: Transport, M: Decode> Messages<T, M> {
     }
 
     fn message(&self, object: &[u8]) -> Result<M> {
+        self.frames.guard(object)?;
         let unexpected = |what| self.frames.unexpected(what, object);
         match wire::parse(object) {
             Ok(StreamItem { result }) => result.ok_or_else(|| match Refusal::parse(object) {

@@ -3,6 +3,13 @@
 //! etcd 3.4 and later have it. Each operation is a value with its options. etcd's own documentation:
 //! <https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/>.
 //!
+//! # What a server does not have
+//!
+//! In a cluster that is being upgraded a call goes to an endpoint that has it. Only when none has it is it an error,
+//! [`Error::Unsupported`](crate::Error::Unsupported). What an endpoint has said it lacks is kept in mind: it is not asked
+//! for that again until a minute has passed, or a request to it has failed, as they do when a server is started anew. When
+//! all endpoints are known to lack a call, nothing is sent, and the error comes at once. Streams take part in this.
+//!
 //! # What of etcd's gateway is here
 //!
 //! All of it. Every path is a `POST`; «streams» are answers that keep coming. The short forms are methods of

@@ -145,11 +145,7 @@ impl<T: Transport> Observer<T> {
                 }
                 Heard::Message(Leader { kv: None }, _) => {}
                 Heard::Failed(error) => self.lost(error).await?,
-                Heard::Ended(error) => {
-                    link.blame();
-                    self.link = None;
-                    self.outage.pause(self.client.road(), error).await?;
-                }
+                Heard::Ended(error) => self.ended(error).await?,
                 Heard::Stale => self.link = None,
             }
         }
@@ -160,15 +156,32 @@ impl<T: Transport> Observer<T> {
             return Err(error);
         };
         if is_of_the_token(&error) && !self.is_renewed {
-            self.is_renewed = true;
-            return match link.renew_token().await {
-                Ok(()) => Ok(()),
-                Err(error) => self.outage.survive(self.client.road(), error).await,
-            };
+            return self.renew_token(link).await;
         }
         if error.is_passing() {
             link.blame();
         }
         self.outage.survive(self.client.road(), error).await
+    }
+
+    /// The server had no more to say.
+    async fn ended(&mut self, error: Error) -> Result<()> {
+        let Some(link) = self.link.take() else {
+            return Err(error);
+        };
+        // It answers so, with success and without a word, to a token that is not good (V3-139).
+        if link.may_lack_token() && !self.is_renewed {
+            return self.renew_token(link).await;
+        }
+        link.blame();
+        self.outage.pause(self.client.road(), error).await
+    }
+
+    async fn renew_token(&mut self, link: Link<T, Leader>) -> Result<()> {
+        self.is_renewed = true;
+        match link.renew_token().await {
+            Ok(()) => Ok(()),
+            Err(error) => self.outage.survive(self.client.road(), error).await,
+        }
     }
 }

@@ -124,10 +124,16 @@ impl Refusal {
     /// There is no such call.
     pub(crate) fn is_unimplemented(&self) -> bool {
         match self.code {
-            // The newer gateway's words for a path that it does not know; etcd's own say what was not found.
-            code::NOT_FOUND => self.message == "Not Found",
+            // The gateway's words for a path that it does not know; etcd's own say what was not found.
+            code::NOT_FOUND => self.message == UNKNOWN_PATH,
             code => code == code::UNIMPLEMENTED,
         }
+    }
+
+    /// The server does not have this call, and is taken at its word for a while: these words are the gateway's own. A proxy
+    /// that has lost its servers for a moment has others.
+    pub(crate) fn is_missing(&self, call: &Call) -> bool {
+        call.capability.is_some() && self.is_unimplemented()
     }
 
     pub(crate) fn into_error(self, site: Site, status: StatusCode) -> Error {
@@ -193,7 +199,18 @@ pub(crate) fn of(call: &Call, reply: &Reply) -> Option<Refusal> {
     if !call.is_v3() || reply.status.is_success() {
         return None;
     }
-    Refusal::parse(&reply.body)
+    Refusal::parse(&reply.body).or_else(|| unknown_path(reply))
+}
+
+/// The gateway's words for a path that it does not know: in 3.4 they are all that it says, later they are in a refusal.
+const UNKNOWN_PATH: &str = "Not Found";
+
+fn unknown_path(reply: &Reply) -> Option<Refusal> {
+    let is_text = reply.body.trim_ascii_end() == UNKNOWN_PATH.as_bytes();
+    (reply.status == StatusCode::NOT_FOUND && is_text).then(|| Refusal {
+        code: code::NOT_FOUND,
+        message: UNKNOWN_PATH.to_owned(),
+    })
 }
 
 /// The limit of an old gateway for answers, in bytes. What the answer is to was carried out.

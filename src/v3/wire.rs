@@ -3,6 +3,7 @@
 //! A message says which fields it has ([`Encode`], [`decode!`]); only this module and its children know how they are
 //! written.
 
+mod origin;
 mod read;
 mod write;
 
@@ -13,6 +14,7 @@ use crate::{Call, Error, Repeat, Reply, Result, error::Unsupported};
 
 use super::refusal::Refusal;
 
+pub(crate) use origin::cluster_id;
 pub(crate) use read::{Decode, FieldOf, FromWire, parse, parse_all, read_name};
 pub(crate) use write::{Encode, Fields, ToWire, to_json};
 
@@ -24,10 +26,20 @@ pub(crate) fn call(
     message: &impl Encode,
 ) -> Result<Call> {
     message.check(operation)?;
-    let body = to_json(message);
+    let call = post(operation, path, repeat, to_json(message))?;
+    Ok(call.patience(message.patience()))
+}
+
+/// The request that carries these messages, one after the other.
+pub(crate) fn post(
+    operation: &'static str,
+    path: &'static str,
+    repeat: Repeat,
+    json: String,
+) -> Result<Call> {
     Ok(Call::new(operation, Method::POST, path.to_owned(), repeat)?
-        .body("application/json", body)
-        .patience(message.patience()))
+        .body("application/json", json)
+        .capability(path))
 }
 
 /// The message in a success; the error that it is, otherwise.
@@ -146,10 +158,6 @@ macro_rules! operation {
 
             fn decode(&self, reply: $crate::Reply) -> $crate::Result<$answer> {
                 $crate::v3::wire::operation!(@decode reply, ($($message)?), ($($done)?))
-            }
-
-            fn cluster_id(answer: &$answer) -> Option<u64> {
-                $crate::v3::header::Answer::cluster_id(answer)
             }
         }
     };

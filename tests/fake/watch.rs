@@ -1,11 +1,19 @@
 //! Watches over faults at every point: all events once and in order, or an error, never a gap.
 
-use std::pin::pin;
+use std::{
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
 
 use etcd_http::{
-    Result,
+    Client, Result,
     fake::{FakeEtcd, Fault, When},
-    transport::Transport,
+    transport::{
+        Body, Request, Response, Transport, TransportError, async_trait,
+        bytes::Bytes,
+        http_body::{self, Frame},
+    },
     v2::{Event, Node, Watch, WatchUpdate},
 };
 use futures::{
@@ -13,7 +21,7 @@ use futures::{
     future::{Either, join, select},
 };
 
-use crate::support::{block_on, client, jumping, misfortunes, seconds};
+use crate::support::{block_on, client, jumping, millis, misfortunes, seconds};
 
 const WRITES: usize = 5;
 
@@ -67,6 +75,116 @@ fn a_watch_loses_nothing_whichever_request_fails_and_however() {
             if etcd.pending_faults() > 0 {
                 assert!(n as usize > WRITES, "every event takes a request");
                 break;
+            }
+        }
+    }
+}
+
+/// The head of what it waits for comes with the first byte of the body, as over isahc.
+#[derive(Debug)]
+struct Headless(FakeEtcd);
+
+#[async_trait]
+impl Transport for Headless {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let is_poll = request.uri().query().is_some();
+        let response = self.0.send(request).await?;
+        if !is_poll {
+            return Ok(response);
+        }
+        let (head, mut body) = response.into_parts();
+        let first = body.frame().await;
+        Ok(Response::from_parts(
+            head,
+            Body::stream(Begun { first, body }),
+        ))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+}
+
+type Data = Result<Frame<Bytes>, TransportError>;
+
+struct Begun {
+    first: Option<Data>,
+    body: Body,
+}
+
+impl http_body::Body for Begun {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Data>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        }
+    }
+}
+
+/// Watches a directory to which something happens now and then, in a store to which 400 events a second happen.
+fn watch_a_fast_store<T: Transport>(
+    etcd: &FakeEtcd,
+    transport: T,
+) -> (Vec<Node>, Vec<Result<Event>>) {
+    const WRITES: [usize; 4] = [110, 215, 215, 340];
+    let (writer, watcher) = (
+        client(etcd),
+        Client::new(transport, etcd.endpoints()).unwrap(),
+    );
+    let writes = async {
+        let mut made = Vec::new();
+        // Each is 10 ms.
+        for n in 0..=WRITES[3] {
+            for _ in 0..4 {
+                writer.v2().set("/elsewhere", "x").await.unwrap();
+            }
+            for _ in WRITES.iter().filter(|write| **write == n) {
+                let event = writer.v2().set(format!("/d/{}", n % 2), n.to_string());
+                made.push(event.await.unwrap().node);
+            }
+            etcd.sleep(millis(10)).await;
+        }
+        made
+    };
+    let watch = Watch::new("/d")
+        .recursive(true)
+        .from_index(etcd.index() + 1);
+    let events = watcher.open(watch).take(WRITES.len()).collect::<Vec<_>>();
+    block_on(async {
+        let limit = etcd.sleep(seconds(60));
+        match select(pin!(join(writes, events)), limit).await {
+            Either::Left((both, _)) => both,
+            Either::Right(_) => panic!("no event for a minute"),
+        }
+    })
+}
+
+/// An event is passed over by none of the polls that are open at once, whichever of them stalls.
+#[test]
+fn a_watch_of_a_fast_store_loses_nothing_whichever_poll_stalls() {
+    for misfortune in misfortunes() {
+        if !misfortune.name.starts_with("silent") {
+            continue;
+        }
+        for n in 1..=6 {
+            for headless in [false, true] {
+                let etcd = jumping().build();
+                etcd.inject(of_the_watch().nth(n), misfortune.fault.clone());
+                let (made, events) = if headless {
+                    watch_a_fast_store(&etcd, Headless(etcd.clone()))
+                } else {
+                    watch_a_fast_store(&etcd, etcd.clone())
+                };
+                let what = format!("number {n} {}, headless: {headless}", misfortune.name);
+                assert_all_seen(&made, events, &what);
+                assert_eq!(etcd.pending_faults(), 0, "{what}");
             }
         }
     }

@@ -13,6 +13,7 @@ use etcd_http::{
     transport::{
         Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
         bytes::Bytes,
+        http::Method,
         http_body::{self, Frame},
     },
 };
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) links: VecDeque<Link>,
     /// What the next status calls get; those after them are well.
     pub(crate) unwell: u32,
+    /// How many of the next calls of a path get no answer.
+    pub(crate) mute: BTreeMap<&'static str, u32>,
     pub(crate) seen: Vec<String>,
     /// The granted TTL, and when it is over.
     pub(crate) leases: BTreeMap<i64, (Duration, Duration)>,
@@ -48,6 +51,8 @@ pub(crate) struct State {
     pub(crate) messages: Vec<Value>,
     /// How many requests renewed leases, and how many leases each.
     pub(crate) renewals: Vec<usize>,
+    /// What is written once keys were read.
+    pub(crate) after_read: Option<fn(&mut State)>,
 }
 
 /// How a link behaves.
@@ -67,6 +72,8 @@ pub(crate) struct Link {
     pub(crate) silent: bool,
     /// Nobody listens.
     pub(crate) refused: bool,
+    /// The member is of this cluster, and has no lease of ours.
+    pub(crate) cluster: Option<u64>,
     /// This instead of an answer.
     pub(crate) answer: Option<(u16, String)>,
     /// What is written, and compacted, once the link is gone.
@@ -157,13 +164,14 @@ impl State {
             .map(|ask: Result<Value, _>| ask.unwrap()["ID"].as_str().unwrap().parse().unwrap())
             .collect();
         self.renewals.push(ids.len());
+        let header = self.header(self.revision);
         let renew = |id: i64| {
             let lease = self.leases.get_mut(&id).filter(|(_, end)| *end > now);
             let ttl = lease.map(|(ttl, end)| {
                 *end = now + *ttl;
                 ttl.as_secs().to_string()
             });
-            let mut answer = json!({"result": {"ID": id.to_string()}});
+            let mut answer = json!({"result": {"header": header, "ID": id.to_string()}});
             if let Some(ttl) = ttl {
                 answer["result"]["TTL"] = ttl.into();
             }
@@ -234,8 +242,22 @@ impl Store {
             };
             (link, vec![body.to_string()])
         };
+        if let Some(mute) = state.mute.get_mut(path).filter(|mute| **mute > 0) {
+            *mute -= 1;
+            let silent = Link {
+                silent: true,
+                ..Link::default()
+            };
+            return (silent, vec![]);
+        }
         match path {
-            "/v3/kv/range" => whole(state.range(body)),
+            "/v3/kv/range" => {
+                let found = state.range(body);
+                if let Some(after_read) = state.after_read.take() {
+                    after_read(&mut state);
+                }
+                whole(found)
+            }
             "/v3/maintenance/status" if state.unwell > 0 => {
                 state.unwell -= 1;
                 (
@@ -267,6 +289,10 @@ impl Store {
             }
             _ => {
                 let link = state.links.pop_front().unwrap_or_default();
+                let ours = link.cluster.map(|other| {
+                    let leases = std::mem::take(&mut state.leases);
+                    (std::mem::replace(&mut state.cluster, other), leases)
+                });
                 let messages = match path {
                     _ if link.silent || link.refused || link.answer.is_some() => vec![],
                     "/v3/watch" => state.watch(body, &link),
@@ -279,6 +305,9 @@ impl Store {
                     }
                     other => panic!("no answer to {other}"),
                 };
+                if let Some((cluster, leases)) = ours {
+                    (state.cluster, state.leases) = (cluster, leases);
+                }
                 let ends = link.ends || path == "/v3/lease/keepalive" && link.cut.is_none();
                 let link = Link { ends, ..link };
                 if let Some(then) = link.then {
@@ -301,6 +330,7 @@ impl Transport for Store {
         ];
         let (head, body) = request.into_parts();
         let path = head.uri.path();
+        assert_eq!(head.method, Method::POST);
         if head.extensions.get::<IdleLimit>().is_some() {
             assert!(streams.contains(&path), "{path} is no stream");
         }

@@ -361,3 +361,129 @@ fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
         assert_eq!(client.transport().seen().len(), 4);
     }
 }
+
+fn with_user(store: Store) -> Client<Store> {
+    let client = Client::builder(store).endpoints(["http://a"]);
+    let client = client.v3_auth("u", "p").allow_insecure_auth(true);
+    client.build().unwrap()
+}
+
+fn paths(client: &Client<Store>) -> Vec<String> {
+    let seen = client.transport().seen();
+    let paths = seen.iter().filter_map(|line| line.split_once(' '));
+    paths.map(|(path, _)| path.to_owned()).collect()
+}
+
+#[test]
+fn t_12_a_snapshot_whose_token_is_refused_is_begun_anew_with_another_once() {
+    let refused = Link {
+        answer: Some((
+            500,
+            r#"{"error":{"grpc_code":2,"http_code":500,"message":"auth: invalid auth token"}}"#
+                .into(),
+        )),
+        ..Link::default()
+    };
+    let ends = Link {
+        ends: true,
+        ..Link::default()
+    };
+    let store = |links: Vec<Link>| {
+        Store::at(4).with(|state| {
+            state.messages = snapshot(b"database", 10);
+            state.links = links.into();
+        })
+    };
+    let client = with_user(store(vec![refused.clone(), ends]));
+    let mut file = Vec::new();
+    let clock = &client.transport().clock;
+    let size = clock.run(Snapshot::new().write_to(&client, &mut file));
+    assert_eq!(size.unwrap(), 40);
+    let (authenticate, snapshot) = ("a/v3/auth/authenticate", "a/v3/maintenance/snapshot");
+    let status = "a/v3/maintenance/status";
+    assert_eq!(
+        paths(&client),
+        [authenticate, snapshot, authenticate, snapshot, status]
+    );
+
+    let client = with_user(store(vec![refused; 100]));
+    let error = items(&client, Snapshot::new(), 2)
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    assert!(error.is_unauthorized(), "{error}");
+    assert_eq!(paths(&client).len(), 4);
+}
+
+#[test]
+fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_once() {
+    let silent = Link {
+        answer: Some((200, String::new())),
+        ends: true,
+        ..Link::default()
+    };
+    let store = |links: Vec<Link>| {
+        Store::at(4).with(|state| {
+            state.messages = vec![leader("one", 5)];
+            state.links = links.into();
+        })
+    };
+    let (authenticate, observe) = ("a/v3/auth/authenticate", "a/v3/election/observe");
+    let once = with_user(store(vec![silent.clone()]));
+    items(&once, Observe::new("e"), 1).pop().unwrap().unwrap();
+    assert_eq!(paths(&once), [authenticate, observe, authenticate, observe]);
+    assert_eq!(once.transport().clock.elapsed(), Duration::ZERO);
+
+    // What ends again and again ends for another reason.
+    let often = with_user(store(vec![silent.clone(); 5]));
+    items(&often, Observe::new("e"), 1).pop().unwrap().unwrap();
+    let paths = paths(&often);
+    let tokens = paths.iter().filter(|path| *path == authenticate).count();
+    assert_eq!((tokens, paths.len()), (2, 8));
+
+    // One that has told a leader had a good token.
+    let then: fn(&mut State) = |state| state.messages = vec![leader("two", 6)];
+    let told = Link {
+        ends: true,
+        then: Some(then),
+        ..Link::default()
+    };
+    let told = with_user(store(vec![told]));
+    assert!(items(&told, Observe::new("e"), 2).iter().all(Result::is_ok));
+    assert_eq!(self::paths(&told), [authenticate, observe, observe]);
+
+    let without_user = client(store(vec![silent; 2]));
+    items(&without_user, Observe::new("e"), 1)
+        .pop()
+        .unwrap()
+        .unwrap();
+    assert_eq!(without_user.transport().seen().len(), 3);
+}
+
+#[test]
+fn a_snapshot_is_not_asked_of_a_member_again_that_is_not_there() {
+    let refused = Link {
+        refused: true,
+        ..Link::default()
+    };
+    let ends = Link {
+        ends: true,
+        ..Link::default()
+    };
+    let store = Store::at(4).with(|state| {
+        state.messages = snapshot(b"database", 10);
+        state.links = [refused, ends].into();
+    });
+    let client = client(store);
+    items(&client, Snapshot::new(), 1)
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    let pieces = items(&client, Snapshot::new(), 100);
+    assert!(pieces.iter().all(Result::is_ok));
+    let seen = paths(&client);
+    assert_eq!(
+        seen[..2],
+        ["a/v3/maintenance/snapshot", "b/v3/maintenance/snapshot"]
+    );
+}

@@ -186,27 +186,36 @@ fn t_4_a_store_that_went_back_is_not_waited_for() {
 }
 
 #[test]
-fn a_member_of_another_cluster_is_found_out() {
-    let store = Store::at(4).with(write_four).with(|state| {
-        let other: fn(&mut State) = |state| state.cluster = 8;
-        state.links = [Link {
-            cut: Some(1_000_000),
-            then: Some(other),
-            ..Link::default()
-        }]
-        .into();
-    });
-    let client = client(store);
-    let error = items(&client, all().from_revision(5), 5)
-        .pop()
-        .unwrap()
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("cluster 8, and the watch began in cluster 7"),
-        "{error}"
-    );
+fn r_22_a_watch_does_not_go_on_in_another_cluster_even_where_that_is_allowed() {
+    for (allowed, words) in [
+        (
+            false,
+            "the answer is from the cluster 0000000000000008, and those before were from 0000000000000007",
+        ),
+        (
+            true,
+            "this is a member of cluster 0000000000000008, and the watch began in cluster 0000000000000007",
+        ),
+    ] {
+        let store = Store::at(4).with(write_four).with(|state| {
+            let cut = Link {
+                cut: Some(1_000_000),
+                ..Link::default()
+            };
+            let other = Link {
+                cluster: Some(8),
+                ..Link::default()
+            };
+            state.links = [cut, other].into();
+        });
+        let client = Client::builder(store).endpoints(["http://a", "http://b"]);
+        let client = client.allow_cluster_change(allowed).build().unwrap();
+        let mut delivered = items(&client, all().from_revision(5), 9);
+        assert_eq!(delivered.len(), 5);
+        let error = delivered.pop().unwrap().unwrap_err();
+        assert!(error.is_cluster_changed(), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]

@@ -4,9 +4,12 @@ use etcd_http::{
     Client, Error, Result, StreamOperation,
     v2::{Watch, WatchUpdate},
 };
-use futures::{StreamExt, executor::block_on};
+use futures::StreamExt;
 
-use crate::script::{Ending, Script, Step, etcd_error, file, keys, open};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, etcd_error, file, keys, open},
+};
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
     Client::new(Script::new(steps), ["http://a"]).unwrap()
@@ -111,6 +114,72 @@ fn without_heads_the_index_of_a_probe_does_the_same() {
 }
 
 #[test]
+fn on_a_faster_store_two_polls_at_once_move_the_watch_on_to_the_index_of_the_second() {
+    let client = client([open(100), open(500), open(900), open(1300), event(1301)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [1301]);
+    let seen = [poll(5), poll(5), poll(501), poll(901), poll(1301)];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn without_heads_two_polls_at_once_do_the_same() {
+    let steps = [
+        Step::Silence, // asked nobody knows when
+        head(200, 100),
+        Step::Silence, // registered after 100
+        head(200, 500),
+        Step::Silence, // registered after 500
+        head(200, 900),
+        event(901),
+    ];
+    let client = client(steps);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [901]);
+    let seen = [
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        poll(101),
+        HEAD.to_owned(),
+        poll(501),
+    ];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn two_polls_of_different_members_do_not_count_as_two_at_once() {
+    // What one member has come to the other may hear of later.
+    let steps = [
+        Step::Silence,
+        head(200, 100),
+        Step::Silence, // registered after 100
+        Step::Refuse,
+        head(200, 500), // of another member
+        Step::Silence,  // registered there after 500
+        head(200, 900),
+        Step::Silence, // registered there after 900
+        head(200, 1300),
+        event(1301),
+    ];
+    let client = Client::new(Script::new(steps), ["http://a", "http://b"]).unwrap();
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [1301]);
+    let other = |line: &str| line.replacen(" a/", " b/", 1);
+    let seen = [
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        other(HEAD),
+        other(&poll(101)),
+        other(HEAD),
+        other(&poll(101)),
+        other(HEAD),
+        other(&poll(901)),
+    ];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
 fn lost_history_of_an_unchanged_file_is_no_loss() {
     let cleared = etcd_error(400, 401, 3000);
     let unchanged = keys(200, 3000, file("get", "/x", 4));
@@ -208,6 +277,21 @@ fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
         elapsed >= minute && elapsed < minute + Duration::from_secs(10),
         "{elapsed:?}"
     );
+}
+
+#[test]
+fn every_endpoint_is_tried_before_the_first_wait() {
+    let steps = [Step::Break, Step::Refuse, Step::Break, event(5)];
+    let client = Client::new(Script::new(steps), ["http://a", "http://b", "http://c"]).unwrap();
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [5]);
+    let script = client.transport();
+    let hosts: Vec<_> = script
+        .seen()
+        .iter()
+        .map(|line| line[4..5].to_owned())
+        .collect();
+    assert_eq!(hosts[..3], ["a", "b", "c"]);
+    assert_eq!(script.sleeps().len(), 1);
 }
 
 #[test]

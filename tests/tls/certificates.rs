@@ -5,8 +5,8 @@ use std::{
 
 use etcd_http::server::Server;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
 
 /// A certificate authority of one test.
@@ -55,6 +55,13 @@ impl Authority {
         self.sign(name, |params| {
             params.not_before = date_time_ymd(2019, 1, 1);
             params.not_after = date_time_ymd(2020, 12, 31);
+        })
+    }
+
+    /// A certificate that names whom it is for among its alternative names alone.
+    pub(crate) fn issue_without_a_common_name(&mut self, name: &str) -> Pair {
+        self.sign(name, |params| {
+            params.distinguished_name = DistinguishedName::new();
         })
     }
 

@@ -38,6 +38,7 @@ over_both! {
     another_name_means_not_sent_and_the_right_one_can_be_given;
     an_expired_certificate_means_not_sent;
     a_clients_certificate_is_shown;
+    v3_17_a_clients_certificate_is_nobodys_name;
     without_a_good_certificate_of_the_client_nothing_is_carried_out;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
@@ -110,6 +111,42 @@ async fn a_clients_certificate_is_shown<S: Stack>() {
         ..Tls::default()
     };
     works(&client::<S>(&tls, &server.client_url())).await;
+}
+
+/// Nor is it nobody's: once authentication is on, the gateway takes no certificate that has a common name, token or not.
+async fn v3_17_a_clients_certificate_is_nobodys_name<S: Stack>() {
+    let mut authority = Authority::new();
+    let pair = authority.issue("127.0.0.1");
+    let server = strict_server(&pair, &authority.certificate());
+    let identities = [
+        authority.issue("root"),
+        authority.issue_without_a_common_name("root"),
+    ];
+    let tls = |identity| Tls {
+        authority: Some(authority.certificate()),
+        identity: Some(identity),
+        ..Tls::default()
+    };
+    let [named, nameless] = identities.map(tls);
+    let client = client::<S>(&named, &server.client_url());
+    let auth = client.v3().auth();
+    auth.user_add("root", "r").await.unwrap();
+    auth.role_add("root").await.unwrap();
+    auth.user_grant_role("root", "root").await.unwrap();
+    auth.enable().await.unwrap();
+    let user = |tls: &Tls| {
+        let user = Client::builder(S::with(tls)).endpoints([server.client_url()]);
+        user.v3_auth("root", "r").build().unwrap()
+    };
+    for client in [client, user(&named)] {
+        let error = client.v3().kv().put("a", "1").await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("CommonName of client sending"), "{text}");
+        assert!(matches!(error, Error::Http(_)), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::Rejected);
+    }
+    let user = user(&nameless);
+    assert_eq!(user.v3().kv().get("a").await.unwrap(), None);
 }
 
 /// With TLS 1.3 a client has connected, and may have sent its request, before it hears that its certificate was not taken.

@@ -55,7 +55,8 @@ impl Stack for ReqwestTransport {
 
 impl Stack for IsahcTransport {
     fn with(tls: &Tls) -> Self {
-        Self::configured(|mut client| {
+        let tls = tls.clone();
+        Self::configured(move |mut client| {
             let mut config = TlsConfig::builder();
             if let Some(path) = &tls.authority {
                 config = config.trust_store(TrustStore::from_file(path));

@@ -22,12 +22,17 @@ cases! {
 /// Makes a user `root` of password `r`, and switches authentication on; a client that is root.
 pub(crate) async fn enable<T: Transport>(etcd: &Etcd<T>) -> Client<T> {
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
+    enable_for(&root).await;
+    root
+}
+
+/// The same, for a client of another server that is to be root there.
+pub(crate) async fn enable_for<T: Transport>(root: &Client<T>) {
     let auth = root.v3().auth();
     auth.user_add("root", "r").await.unwrap();
     auth.role_add("root").await.unwrap();
     auth.user_grant_role("root", "root").await.unwrap();
     auth.enable().await.unwrap();
-    root
 }
 
 async fn v3_110_a_token_is_given_for_the_right_password_alone<T: Transport>(etcd: Etcd<T>) {

@@ -19,6 +19,7 @@ cases! {
         v3_34_35_a_limit_cuts_keys_off_and_the_count_stays,
         v3_36_bounds_of_revisions_leave_keys_out,
         v3_37_keys_come_in_the_order_that_is_asked_for,
+        v3_38_keys_come_in_their_own_order_where_no_other_is_asked_for,
         v3_39_keys_only_has_no_values_and_count_only_no_keys,
         v3_39_a_serializable_read_answers,
         v3_41_what_is_not_there_cannot_be_kept,
@@ -230,6 +231,20 @@ async fn v3_37_keys_come_in_the_order_that_is_asked_for<T: Transport>(etcd: Etcd
         .sort(SortTarget::Mod, SortOrder::Unsorted)
         .limit(1);
     assert_eq!(values(&etcd, cut).await, ["b"]);
+}
+
+async fn v3_38_keys_come_in_their_own_order_where_no_other_is_asked_for<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    put_all(&etcd, &["c", "a", "d", "b"]).await;
+    assert_eq!(values(&etcd, under(&etcd)).await, ["a", "b", "c", "d"]);
+    let by_key = under(&etcd).sort(SortTarget::Key, SortOrder::Unsorted);
+    assert_eq!(values(&etcd, by_key).await, ["a", "b", "c", "d"]);
+    // All are of version 1: any order will do, and none is left out.
+    let equal = under(&etcd).sort(SortTarget::Version, SortOrder::Descend);
+    let mut values = values(&etcd, equal).await;
+    values.sort();
+    assert_eq!(values, ["a", "b", "c", "d"]);
 }
 
 async fn v3_39_keys_only_has_no_values_and_count_only_no_keys<T: Transport>(etcd: Etcd<T>) {

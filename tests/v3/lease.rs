@@ -7,6 +7,7 @@ use etcd_http::{
     transport::Transport,
     v3::{Grant, KeepAliveOnce, LeaseId, Put, TimeToLive},
 };
+use futures::future::join_all;
 
 use crate::{harness::Etcd, refused};
 
@@ -19,6 +20,7 @@ cases! {
         v3_96_a_lease_tells_what_is_left_and_its_keys,
         v3_97_a_lease_takes_its_keys_with_it,
         v3_97_a_lease_that_expires_takes_its_keys_with_it,
+        v3_99_a_lease_whose_time_is_over_is_not_renewed,
     }
     Alone {
         v3_93_leases_without_keys_change_no_revision,
@@ -139,6 +141,28 @@ async fn v3_97_a_lease_that_expires_takes_its_keys_with_it<T: Transport>(etcd: E
         etcd.sleep(100).await;
     }
     panic!("still there after ten seconds");
+}
+
+async fn v3_99_a_lease_whose_time_is_over_is_not_renewed<T: Transport>(etcd: Etcd<T>) {
+    let etcd = &etcd;
+    // The server looks for what is over every half a second: until then it is still there.
+    let renew = |number: u64| async move {
+        etcd.sleep(70 * number).await;
+        let (v3, key) = (etcd.v3(), etcd.key(number.to_string()));
+        let lease = v3.lease().grant(Duration::from_secs(1)).await.unwrap();
+        let put = Put::new(&*key, "").lease(lease.id);
+        etcd.send(put).await.unwrap();
+        // Over for the server before it is for us.
+        etcd.transport().sleep(lease.ttl).await;
+        let was_there = v3.kv().get(&*key).await.unwrap().is_some();
+        let renewed = v3.lease().keep_alive_once(lease.id).await.unwrap();
+        assert_eq!(renewed, None);
+        // The answer waited until it was gone, keys and all.
+        assert_eq!(v3.kv().get(&*key).await.unwrap(), None);
+        assert_eq!(v3.lease().time_to_live(lease.id).await.unwrap(), None);
+        was_there
+    };
+    while !join_all((0..8).map(renew)).await.contains(&true) {}
 }
 
 async fn v3_100_leases_are_listed<T: Transport>(etcd: Etcd<T>) {

@@ -8,20 +8,26 @@
 mod stamp;
 
 mod auth;
+mod authorization;
 mod cluster;
 mod election;
 mod etcdctl;
+mod gateway;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
+mod jwt;
 mod kv;
 mod lease;
 mod lock;
 mod maintenance;
+mod raw;
+mod rules;
 #[path = "../behaviour/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;
 mod token;
+mod trouble;
 mod txn;
 mod unsupported;
 

@@ -17,6 +17,7 @@ cases! {
         v3_113_a_token_that_a_new_password_ended_is_renewed,
         v3_115_a_client_with_a_user_works_where_authentication_is_off,
         t_13_a_wrong_password_is_final,
+        t_13_a_wrong_password_is_found_out_once_for_all_who_wait,
         a_client_with_two_users_shows_each_api_its_own,
     }
 }
@@ -96,6 +97,18 @@ async fn t_13_a_wrong_password_is_final<T: Transport>(etcd: Etcd<T>) {
     let error = client.v3().kv().put("a", "1").await;
     assert_eq!(refused(error), EtcdErrorKind::AuthenticationFailed);
     assert_eq!(tokens.load(Relaxed), 1);
+}
+
+async fn t_13_a_wrong_password_is_found_out_once_for_all_who_wait<T: Transport>(etcd: Etcd<T>) {
+    enable(&etcd).await;
+    let (client, tokens) = counting(&etcd, "wrong");
+    let kv = client.v3().kv();
+    for round in 1..3 {
+        for answer in join_all((0..100).map(|n| kv.put(format!("{n}"), "x"))).await {
+            assert_eq!(refused(answer), EtcdErrorKind::AuthenticationFailed);
+        }
+        assert_eq!(tokens.load(Relaxed), round);
+    }
 }
 
 async fn a_client_with_two_users_shows_each_api_its_own<T: Transport>(etcd: Etcd<T>) {

@@ -1,6 +1,6 @@
 //! Leases that are kept alive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_http::{
     transport::Transport,
@@ -8,10 +8,15 @@ use etcd_http::{
 };
 use futures::{StreamExt, future::join};
 
-use crate::harness::Etcd;
+use crate::{harness::Etcd, machine::Machine};
 
-/// Long enough for a machine that is busy with other tests.
+/// What must live here lives for longer than a machine is likely to stand still. Twenty busy threads for each processor do
+/// no harm, and a loss was 10 ms late at most; but on a virtual machine whose host took its processors away (`steal` in
+/// `/proc/stat`), threads that only slept were woken 1.1 s late, and leases of two seconds were lost, rightly.
 const TTL: Duration = Duration::from_secs(4);
+
+/// The shortest that etcd grants.
+const SHORT: Duration = Duration::from_secs(2);
 
 cases! {
     Shared {
@@ -24,6 +29,9 @@ cases! {
     Alone {
         a_lease_is_lost_in_time_when_its_server_is_paused,
         a_lease_survives_the_restart_of_its_server,
+    }
+    Three {
+        v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it,
     }
 }
 
@@ -103,16 +111,19 @@ async fn many_leases_live<T: Transport>(etcd: Etcd<T>) {
 
 async fn a_lease_is_lost_in_time_when_its_server_is_paused<T: Transport>(etcd: Etcd<T>) {
     let (keeper, run) = LeaseKeeper::new(&etcd);
+    let machine = Machine::watch();
     let work = async move {
-        let lease = keeper.grant(TTL).await.unwrap();
+        let lease = keeper.grant(SHORT).await.unwrap();
         etcd.host().pause();
-        let began = etcd.transport().now();
+        let deadline = Instant::now() + lease.remaining();
         let loss = lease.lost().await;
-        let took = etcd.transport().now() - began;
+        let now = Instant::now();
         etcd.host().resume();
+        let late = now.saturating_duration_since(deadline);
+        let stalled = machine.stalled(deadline, now);
         assert!(
-            loss.is_deadline() && took <= TTL + Duration::from_secs(1),
-            "{loss} {took:?}"
+            loss.is_deadline() && late <= Duration::from_millis(200) + stalled,
+            "{loss}, {late:?} late, while the machine stalled for {stalled:?}"
         );
         // A new one is kept as if nothing had happened.
         let lease = keeper.grant(TTL).await.unwrap();
@@ -138,6 +149,50 @@ async fn a_lease_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>)
             "{:?}",
             lease.remaining()
         );
+    };
+    join(work, run).await;
+}
+
+async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    let granted = Duration::from_secs(20);
+    let lease = etcd.v3().lease().grant(granted).await.unwrap().id;
+    let leader = etcd.host().leader();
+    for url in etcd.urls() {
+        etcd.sleep(1_500).await;
+        let client = etcd.client_of(url);
+        let renewed = client.v3().lease().keep_alive_once(lease).await.unwrap();
+        assert_eq!(renewed, Some(granted));
+        let left = client.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        // In whole seconds, of which the first has begun.
+        assert!(left.ttl >= granted - Duration::from_secs(2), "{left:?}");
+    }
+
+    let (keeper, run) = LeaseKeeper::new(&etcd);
+    let work = async move {
+        let kept = keeper.keep(lease).await.unwrap();
+        etcd.sleep(5_000).await;
+        let left = etcd.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        assert!(left.ttl < granted - Duration::from_secs(3), "{left:?}");
+        let members = etcd.v3().cluster().members().await.unwrap().members;
+        let [old, new] = [leader, (leader + 1) % 3].map(|place| etcd.host().name(place));
+        let named = |name: &str| members.iter().find(|it| it.name == name).unwrap();
+        let leading = etcd.client_of(&named(&old).client_urls[0]);
+        let (leading, new) = (leading.v3(), named(&new).id);
+        let moved = leading.maintenance().transfer_leadership(new).await;
+        moved.unwrap();
+        // It begins anew, and the client does not count on it.
+        let left = etcd.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        assert!(left.ttl >= granted - Duration::from_secs(2), "{left:?}");
+        assert!(kept.is_alive());
+        assert!(
+            kept.remaining() <= left.ttl + Duration::from_secs(1),
+            "{:?}",
+            kept.remaining()
+        );
+        kept.revoke().await.unwrap();
+        assert!(etcd.send(TimeToLive::new(lease)).await.unwrap().is_none());
     };
     join(work, run).await;
 }

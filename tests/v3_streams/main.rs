@@ -7,15 +7,25 @@
 #[path = "../behaviour/stamp.rs"]
 mod stamp;
 
+mod guard;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
 mod history;
+mod leaderless;
 mod leases;
+mod lines;
+#[path = "../fire/machine.rs"]
+#[allow(dead_code)] // What only the fire needs.
+mod machine;
 mod mirrors;
 mod namespaces;
 mod nine;
 mod observers;
+#[path = "../v3/raw.rs"]
+#[allow(dead_code)] // What only the suite of calls needs.
+mod raw;
+mod requests;
 #[path = "../behaviour/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;

@@ -1,14 +1,21 @@
 //! Watches.
 
+use std::{pin::pin, time::Duration};
+
 use etcd_http::{
     Error, EtcdErrorKind,
+    server::{Server, Version, install},
     transport::Transport,
     v3::{
-        Changes, Compact, DeleteRange, EventKind, KeyRange, Permission, PermissionType, Put, Txn,
-        Watch, WatchSet,
+        Changes, Compact, DeleteRange, EventKind, KeyRange, Permission, PermissionType, Put, Range,
+        Txn, Watch, WatchSet,
     },
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    future::{Either, join_all, select},
+    stream::BoxStream,
+};
 
 use crate::harness::Etcd;
 
@@ -24,13 +31,19 @@ cases! {
         a_set_tells_its_watches_apart,
         v3_73_a_watch_of_nothing_is_refused,
         a_slow_reader_loses_nothing,
-        a_hundred_watches_in_one_request,
+        v3_70_71_a_hundred_watches_in_one_request,
     }
     Alone {
         v3_75_a_compacted_history_is_said,
+        v3_80_what_was_before_is_told_unless_it_is_compacted,
         v3_89_who_may_not_read_may_not_watch,
-        a_watch_survives_the_restart_of_its_server,
+        v3_86_fifty_quiet_watches_that_are_dropped_leave_the_server,
+        v3_91_a_watch_survives_the_restart_of_its_server,
         r_60_a_watch_survives_the_loss_of_its_token,
+    }
+    Nothing {
+        v3_65_a_server_compacts_its_history_by_itself,
+        v3_85_progress_is_told_where_nothing_happens,
     }
 }
 
@@ -134,6 +147,23 @@ async fn v3_79_history_arrives_revision_by_revision<T: Transport>(etcd: Etcd<T>)
         .collect()
         .await;
     assert!(values.into_iter().eq(0..20));
+}
+
+async fn v3_80_what_was_before_is_told_unless_it_is_compacted<T: Transport>(etcd: Etcd<T>) {
+    let created = put(&etcd, "a", "1").await;
+    let changed = put(&etcd, "a", "2").await;
+    let before = |changes: Changes| {
+        let before = changes.events[0].prev_kv.as_ref();
+        before.map(|kv| (kv.value.clone(), kv.mod_revision))
+    };
+    let mut stream = etcd.open(all(&etcd).from_revision(created).prev_kv(true));
+    assert_eq!(before(next(&mut stream).await), None);
+    assert_eq!(before(next(&mut stream).await), Some(("1".into(), created)));
+    etcd.send(Compact::new(changed)).await.unwrap();
+    let mut stream = etcd.open(all(&etcd).from_revision(changed).prev_kv(true));
+    let changes = next(&mut stream).await;
+    assert_eq!(changes.events[0].kv.value, "2");
+    assert_eq!(before(changes), None);
 }
 
 async fn v3_81_what_is_filtered_is_not_told<T: Transport>(etcd: Etcd<T>) {
@@ -253,7 +283,7 @@ async fn a_slow_reader_loses_nothing<T: Transport>(etcd: Etcd<T>) {
     }
 }
 
-async fn a_hundred_watches_in_one_request<T: Transport>(etcd: Etcd<T>) {
+async fn v3_70_71_a_hundred_watches_in_one_request<T: Transport>(etcd: Etcd<T>) {
     let watches = (0..100).map(|number| Watch::new(etcd.key(format!("k{number}"))));
     let mut stream = etcd.open(WatchSet::new(watches));
     let write = async {
@@ -353,7 +383,37 @@ async fn r_60_a_watch_survives_the_loss_of_its_token<T: Transport>(etcd: Etcd<T>
     assert_eq!(next(&mut stream).await.revision, again);
 }
 
-async fn a_watch_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>) {
+/// How many watches the server has.
+async fn watchers<T: Transport>(etcd: &Etcd<T>) -> usize {
+    let metrics = etcd.metrics().await.unwrap();
+    let name = "etcd_debugging_mvcc_watcher_total ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().parse().unwrap()
+}
+
+/// Each in a request of its own, and so with a connection of its own.
+async fn v3_86_fifty_quiet_watches_that_are_dropped_leave_the_server<T: Transport>(etcd: Etcd<T>) {
+    let mut streams: Vec<Stream> = (0..50).map(|_| etcd.open(all(&etcd))).collect();
+    let all = join_all(streams.iter_mut().map(StreamExt::next));
+    let opened = async {
+        while watchers(&etcd).await < 50 {
+            etcd.sleep(20).await;
+        }
+    };
+    match select(all, pin!(opened)).await {
+        Either::Left((events, _)) => panic!("nothing has happened: {events:?}"),
+        Either::Right(_) => {}
+    }
+    drop(streams);
+    let dropped = etcd.transport().now();
+    while watchers(&etcd).await > 0 {
+        let elapsed = etcd.transport().now() - dropped;
+        assert!(elapsed < Duration::from_secs(2), "they are still there");
+        etcd.sleep(20).await;
+    }
+}
+
+async fn v3_91_a_watch_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>) {
     let first = put(&etcd, "a", "1").await;
     let mut stream = etcd.open(all(&etcd));
     let (changes, ()) = futures::join!(next(&mut stream), async {
@@ -375,4 +435,57 @@ async fn a_watch_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>)
         let revision = put.header.revision;
         assert_eq!(next(&mut stream).await.revision, revision);
     }
+}
+
+async fn v3_65_a_server_compacts_its_history_by_itself<T: Transport>(etcd: Etcd<T>) {
+    let builder = Server::builder().arg("--auto-compaction-mode=periodic");
+    let server = builder
+        .arg("--auto-compaction-retention=1s")
+        .start()
+        .unwrap();
+    let client = etcd.client_of(server.client_url());
+    let kv = client.v3().kv();
+    let first = kv.put("a", "1").await.unwrap().header.revision;
+    kv.put("a", "2").await.unwrap();
+    // It keeps what is of the last second.
+    let refused = loop {
+        match client.send(Range::new("a").revision(first)).await {
+            Ok(found) => assert_eq!(found.first().unwrap().value, "1"),
+            Err(refused) => break refused,
+        }
+        etcd.sleep(200).await;
+        kv.put("b", "").await.unwrap();
+    };
+    assert_eq!(refused.etcd_kind(), Some(EtcdErrorKind::Compacted));
+    let mut stream = client.open(Watch::new("a").from_revision(first));
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert!(error.is_compacted(), "{error}");
+    let begins = error.as_etcd().unwrap().compact_revision().unwrap();
+    let mut stream = client.open(Watch::new("b").from_revision(begins));
+    next(&mut stream).await;
+}
+
+async fn v3_85_progress_is_told_where_nothing_happens<T: Transport>(etcd: Etcd<T>) {
+    let is_3_5 = install().unwrap().version >= Version::new(3, 5, 0);
+    let mut builder = Server::builder();
+    if is_3_5 {
+        builder = builder.arg("--experimental-watch-progress-notify-interval=300ms");
+    }
+    let server = builder.start().unwrap();
+    let client = etcd.client_of(server.client_url());
+    let put = client.v3().kv().put("elsewhere", "").await.unwrap();
+    let quiet = Watch::new("a").from_revision(2);
+    let mut told = client.open(quiet.clone().progress(true));
+    let mut untold = client.open(quiet);
+    if is_3_5 {
+        let progress = next(&mut told).await;
+        assert_eq!(
+            (progress.revision, progress.events.len()),
+            (put.header.revision, 0)
+        );
+    }
+    // 3.4 does so every ten minutes only; and whoever did not ask is not told.
+    let stream = if is_3_5 { &mut untold } else { &mut told };
+    let (next, silence) = (stream.next(), pin!(etcd.sleep(1_500)));
+    assert!(matches!(select(next, silence).await, Either::Right(_)));
 }

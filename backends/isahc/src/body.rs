@@ -1,5 +1,5 @@
 use std::{
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -17,6 +17,8 @@ use futures_io::AsyncRead;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use isahc::{AsyncBody, ResponseExt, Trailer};
 use sync_wrapper::SyncWrapper;
+
+use crate::clients::Lent;
 
 /// What libcurl hands over at once, at most.
 const CHUNK: usize = 16 << 10;
@@ -40,9 +42,13 @@ pub(crate) fn outgoing(body: Body, http2: bool) -> AsyncBody {
 }
 
 /// The response with its body as frames, and nothing of isahc's in it.
-pub(crate) fn incoming(mut response: http::Response<AsyncBody>, method: &Method) -> Response {
+pub(crate) fn incoming(
+    mut response: http::Response<AsyncBody>,
+    method: &Method,
+    client: Lent,
+) -> Response {
     let trailer = response.trailer().clone();
-    let body = std::mem::take(response.body_mut());
+    let body = mem::take(response.body_mut());
     let maybe_cut = may_be_cut(&response, method);
     let remaining = match response.status() {
         // Its length is that of the body it does not have.
@@ -55,10 +61,11 @@ pub(crate) fn incoming(mut response: http::Response<AsyncBody>, method: &Method)
         maybe_cut,
         trailer: Some(trailer),
         buffer: BytesMut::new(),
+        client: Some(client),
     }));
     *answer.status_mut() = response.status();
     *answer.version_mut() = response.version();
-    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    *answer.headers_mut() = mem::take(response.headers_mut());
     answer
 }
 
@@ -115,6 +122,27 @@ struct Incoming {
     /// `None` once the body has ended, or broken off.
     trailer: Option<Trailer>,
     buffer: BytesMut,
+    /// The client at work on it, until it has ended.
+    client: Option<Lent>,
+}
+
+impl Incoming {
+    fn ended(&mut self) {
+        self.trailer = None;
+        // It holds on to the client.
+        self.body = AsyncBody::empty();
+        if let Some(client) = self.client.take() {
+            client.give_back();
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            client.leave(mem::take(&mut self.body));
+        }
+    }
 }
 
 impl HttpBody for Incoming {
@@ -138,7 +166,7 @@ impl HttpBody for Incoming {
         }
         match ready!(Pin::new(&mut this.body).poll_read(cx, &mut this.buffer)) {
             Ok(0) if this.maybe_cut => {
-                this.trailer = None;
+                this.ended();
                 let error =
                     "the connection was closed where the head of the answer may not have ended";
                 Poll::Ready(Some(Err(TransportError::interrupted(error))))
@@ -149,7 +177,7 @@ impl HttpBody for Incoming {
                     .try_get()
                     .filter(|trailers| !trailers.is_empty())
                     .cloned();
-                this.trailer = None;
+                this.ended();
                 Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
             }
             Ok(length) => {
@@ -160,7 +188,7 @@ impl HttpBody for Incoming {
                 Poll::Ready(Some(Ok(Frame::data(this.buffer.split_to(length).freeze()))))
             }
             Err(error) => {
-                this.trailer = None;
+                this.ended();
                 Poll::Ready(Some(Err(TransportError::interrupted(error))))
             }
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod body;
+mod clients;
 mod request;
 mod timer;
 mod transport;

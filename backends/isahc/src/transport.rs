@@ -5,16 +5,16 @@ use std::{
 };
 
 use etcd_transport::{
-    Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
-    http::{Method, Version},
+    IdleLimit, Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
+    http::Version,
 };
 use isahc::{
-    HttpClient,
+    HttpClient, HttpClientBuilder,
     config::Configurable,
     error::{Error, ErrorKind},
 };
 
-use crate::{body, request, timer};
+use crate::{body, clients::Clients, request, timer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -22,19 +22,11 @@ const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Carries requests by [isahc](https://docs.rs/isahc), on any executor.
 ///
-/// It holds two clients, each with a thread of its own; see [the crate's documentation](crate) for the reason, and for the
-/// limits of this transport.
+/// It holds two clients, each with a thread of its own, and more for watches; see [the crate's documentation](crate) for the
+/// reason, and for the limits of this transport.
 pub struct IsahcTransport {
     clients: Result<Clients, Error>,
     idle_limit: Duration,
-}
-
-struct Clients {
-    /// For requests with a body, which libcurl cannot send twice: it cannot read the body twice. And for reads, which do no
-    /// harm when they are sent twice.
-    keeping: HttpClient,
-    /// For writes without a body: libcurl sends those once more by itself when a connection that it kept dies.
-    closing: HttpClient,
 }
 
 impl IsahcTransport {
@@ -44,17 +36,17 @@ impl IsahcTransport {
     /// from the environment either. Settings that would break the contract are decided for each request and cannot be
     /// configured: redirects, decompression, `Expect: 100-continue`, the version of HTTP and the low-speed limit.
     ///
-    /// `configure` is called once for each of the two clients. It must not dial a Unix socket: a timeout there would
-    /// pass for one that came before the connection.
+    /// `configure` is called for each of the clients, whenever another one is needed. It must not dial a Unix socket: a
+    /// timeout there would pass for one that came before the connection.
     ///
     /// # Errors
     /// When isahc cannot build a client. [`Default`] takes that as it is, and refuses each request with the reason.
     pub fn configured(
-        mut configure: impl FnMut(isahc::HttpClientBuilder) -> isahc::HttpClientBuilder,
+        configure: impl Fn(HttpClientBuilder) -> HttpClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
-        let clients = Clients::new(&mut configure).map_err(TransportError::rejected)?;
+        let clients = Clients::new(move || configure(recommended()));
         Ok(Self {
-            clients: Ok(clients),
+            clients: Ok(clients.map_err(TransportError::rejected)?),
             idle_limit: IDLE_LIMIT,
         })
     }
@@ -66,30 +58,10 @@ impl IsahcTransport {
     }
 }
 
-impl Clients {
-    fn new(
-        configure: &mut impl FnMut(isahc::HttpClientBuilder) -> isahc::HttpClientBuilder,
-    ) -> Result<Self, Error> {
-        let mut builder = || {
-            configure(
-                HttpClient::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .tcp_nodelay()
-                    .tcp_keepalive(KEEPALIVE)
-                    .proxy(None),
-            )
-        };
-        Ok(Self {
-            keeping: builder().build()?,
-            closing: builder().connection_cache_size(0).build()?,
-        })
-    }
-}
-
 impl Default for IsahcTransport {
     fn default() -> Self {
         Self {
-            clients: Clients::new(&mut |builder| builder),
+            clients: Clients::new(recommended),
             idle_limit: IDLE_LIMIT,
         }
     }
@@ -103,22 +75,25 @@ impl Transport for IsahcTransport {
             .as_ref()
             .map_err(|error| TransportError::rejected(error.clone()))?;
         let http2 = request.version() == Version::HTTP_2;
+        let may_be_dropped = request.extensions().get::<IdleLimit>().is_some();
         let request = request::outgoing(request, self.idle_limit)?;
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let client = if request.body().is_empty() && !is_read {
-            &clients.closing
-        } else {
-            &clients.keeping
-        };
+        let client = clients.choose(&request, may_be_dropped);
         let method = request.method().clone();
-        let response = client.send_async(request).await.map_err(send_error)?;
+        let sent = client.send_async(request).await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                client.give_back();
+                return Err(send_error(error));
+            }
+        };
         if http2 && response.version() != Version::HTTP_2 {
             // By TLS, a server may decline: the request was sent all the same.
             return Err(TransportError::interrupted(
                 "the server does not speak HTTP/2",
             ));
         }
-        Ok(body::incoming(response, &method))
+        Ok(body::incoming(response, &method, client))
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -137,6 +112,15 @@ impl fmt::Debug for IsahcTransport {
             .field("idle_limit", &self.idle_limit)
             .finish_non_exhaustive()
     }
+}
+
+/// A client as etcd-http leans on it.
+fn recommended() -> HttpClientBuilder {
+    HttpClient::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay()
+        .tcp_keepalive(KEEPALIVE)
+        .proxy(None)
 }
 
 fn send_error(error: Error) -> TransportError {

@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,10 @@ use etcd_transport::{
 };
 use etcd_transport_conformance::{Deaf, Server};
 use etcd_transport_isahc::IsahcTransport;
-use futures::executor::block_on;
+use futures::{
+    executor::block_on,
+    future::{Either, select},
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -48,6 +52,114 @@ fn a_silent_exchange_ends_as_an_interruption_after_its_idle_limit() {
     let error = block_on(IsahcTransport::default().send(request)).unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
     assert!(start.elapsed() >= limit.0);
+}
+
+/// A server that answers each request with a head and a first byte, and no more, and goes when its client goes.
+fn quiet_server() -> Server {
+    Server::start(|connection| {
+        connection.read_request()?;
+        connection.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n")?;
+        connection.wait_until_closed()
+    })
+}
+
+/// As of a watch: nobody waits for the limit to pass.
+fn patient(uri: Uri) -> Request {
+    let mut request = put(uri, "value=1");
+    let limit = IdleLimit(Duration::from_secs(3600));
+    request.extensions_mut().insert(limit);
+    request
+}
+
+/// How many connections are open at the server, once they are no more than `most` or two seconds have passed.
+fn open_within_two_seconds(server: &Server, most: usize) -> usize {
+    let began = Instant::now();
+    loop {
+        let open = server.connections() - server.closed();
+        if open <= most || began.elapsed() > Duration::from_secs(2) {
+            return open;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn fifty_quiet_bodies_that_are_dropped_free_their_connections_soon() {
+    let server = quiet_server();
+    let transport = IsahcTransport::default();
+    let responses: Vec<_> = (0..50)
+        .map(|_| block_on(transport.send(patient(server.uri("/")))).unwrap())
+        .collect();
+    assert_eq!(server.connections() - server.closed(), 50);
+    drop(responses);
+    assert_eq!(open_within_two_seconds(&server, 0), 0);
+}
+
+#[test]
+fn what_waits_for_its_head_and_is_dropped_frees_its_connection_soon() {
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        connection.wait_until_closed()
+    });
+    let transport = IsahcTransport::default();
+    let early = block_on(select(
+        transport.send(patient(server.uri("/"))),
+        transport.sleep(Duration::from_millis(300)),
+    ));
+    assert!(matches!(early, Either::Right(_)));
+    drop(early);
+    assert_eq!(server.connections(), 1);
+    assert_eq!(open_within_two_seconds(&server, 0), 0);
+}
+
+#[test]
+fn more_quiet_exchanges_than_have_clients_of_their_own_are_served_all_the_same() {
+    let server = quiet_server();
+    let transport = IsahcTransport::default();
+    let responses: Vec<_> = (0..80)
+        .map(|_| block_on(transport.send(patient(server.uri("/")))).unwrap())
+        .collect();
+    assert_eq!(server.connections(), 80);
+    drop(responses);
+    // 64 have one; the others share one, and are noticed when they speak, or after their limit.
+    assert_eq!(open_within_two_seconds(&server, 16), 16);
+    let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
+    drop(response);
+    assert_eq!(open_within_two_seconds(&server, 16), 16);
+}
+
+#[test]
+fn a_client_of_its_own_serves_the_next_exchange_by_the_same_connection() {
+    let server = Server::answering(OK);
+    let transport = IsahcTransport::default();
+    for _ in 0..10 {
+        let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
+        let body = block_on(response.into_body().collect(10)).unwrap();
+        assert_eq!(body, "ok");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+/// As a lease is renewed: what was asked for is here, and only the end of the answer is missing.
+#[test]
+fn a_body_that_is_dropped_just_before_its_end_leaves_its_connection_to_the_next() {
+    let server = Server::start(|connection| {
+        loop {
+            connection.read_request()?;
+            connection.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n")?;
+            thread::sleep(Duration::from_millis(1));
+            connection.write("0\r\n\r\n")?;
+        }
+    });
+    let transport = IsahcTransport::default();
+    for _ in 0..10 {
+        let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
+        let mut body = response.into_body();
+        assert!(block_on(body.frame()).is_some_and(|frame| frame.is_ok()));
+        drop(body);
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(server.connections(), 1);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! The contract of `etcd-transport`, kept over isahc, with no tokio in sight, and with the limits that isahc has.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use etcd_transport::{IdleLimit, Request, Response, Transport, TransportError, async_trait};
 use etcd_transport_conformance::Limits;
 use etcd_transport_isahc::IsahcTransport;
 
 /// The README of the crate says why.
 const LIMITS: Limits = Limits::strict()
     .head_with_first_byte()
-    .frees_dropped_within(Duration::from_secs(10))
     .fresh_connections_for_writes_without_body()
     .resends_reads()
     .refuses_odd_headers()
@@ -21,3 +21,39 @@ etcd_transport_conformance::test_suite!(
     futures::executor::block_on,
     LIMITS,
 );
+
+/// Without limits, requests share a client: as usual calls do, and watches where there are too many.
+mod shared {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Shared(IsahcTransport);
+
+    impl Default for Shared {
+        fn default() -> Self {
+            Self(IsahcTransport::default().with_idle_limit(Duration::from_secs(3)))
+        }
+    }
+
+    #[async_trait]
+    impl Transport for Shared {
+        async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
+            request.extensions_mut().remove::<IdleLimit>();
+            self.0.send(request).await
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            self.0.sleep(duration).await;
+        }
+
+        fn now(&self) -> Instant {
+            self.0.now()
+        }
+    }
+
+    etcd_transport_conformance::test_suite!(
+        Shared::default(),
+        futures::executor::block_on,
+        LIMITS.frees_dropped_within(Duration::from_secs(12)),
+    );
+}

@@ -60,8 +60,9 @@ pub trait Transport: Debug + Send + Sync + 'static {
 
 /// How long the caller lets an exchange be silent before it drops it: an extension of a [`Request`], and a hint.
 ///
-/// A transport that notices a dropped exchange at once ignores it. One that cannot (isahc) gives up by itself once no
-/// byte has arrived for this long, so that a dropped exchange holds its connection no longer.
+/// A transport that notices a dropped exchange at once ignores it. One that cannot notice takes care that the exchange can
+/// be ended all the same, or gives up by itself once no byte has arrived for this long: a dropped exchange holds its
+/// connection no longer. isahc does the one for as many exchanges as it can, and the other for the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdleLimit(pub Duration);
 

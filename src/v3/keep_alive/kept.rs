@@ -23,6 +23,11 @@ use crate::{
 /// renewal that succeeded was *sent*: then etcd may drop it at any moment, whether it can tell us or not. The clock is the
 /// transport's; it need not go on while the machine sleeps.
 ///
+/// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and has been
+/// replaced, may end leases when it wakes that had expired by its own clock alone
+/// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). What must not go wrong even then is
+/// guarded by a transaction that compares a key of the lease.
+///
 /// A clone is the same lease. When the last clone is dropped the lease is no longer renewed, and ends when its time is up;
 /// to end it at once, [`revoke`](Self::revoke) it.
 pub struct KeptLease<T> {
@@ -122,7 +127,7 @@ impl<T> fmt::Debug for KeptLease<T> {
 #[derive(Clone, Debug)]
 pub struct LeaseLoss {
     reason: LossReason,
-    last_error: Option<Arc<Error>>,
+    last_error: Option<Error>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +155,7 @@ impl LeaseLoss {
 
     /// Why the last renewal failed, if the last one did.
     pub fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_deref()
+        self.last_error.as_ref()
     }
 }
 
@@ -181,7 +186,7 @@ struct State {
     /// When the last renewal that succeeded was sent.
     sent: Instant,
     loss: Option<LossReason>,
-    last_error: Option<Arc<Error>>,
+    last_error: Option<Error>,
     /// Dropped with the loss.
     alive: Option<oneshot::Sender<()>>,
 }
@@ -250,13 +255,13 @@ impl Lease {
     }
 
     /// A renewal has failed.
-    pub(super) fn failed(&self, error: &Arc<Error>) {
-        self.state().last_error = Some(Arc::clone(error));
+    pub(super) fn failed(&self, error: &Error) {
+        self.state().last_error = Some(error.clone());
     }
 
     /// Why the last renewal failed, if it did.
     pub(super) fn take_error(&self) -> Option<Error> {
-        self.state().last_error.take().and_then(Arc::into_inner)
+        self.state().last_error.take()
     }
 
     /// etcd no longer has it.

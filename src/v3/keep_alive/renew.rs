@@ -2,12 +2,11 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use etcd_transport::{IdleLimit, Transport};
 use futures::future::{Either, select};
-use http::Method;
 
 use super::kept::Lease;
 use crate::{
-    Call, Client, Repeat, Result,
-    exchange::Failure,
+    Client, Repeat, Result,
+    exchange::{Failure, Road},
     v3::{
         KeepAliveOnce, LeaseId,
         lease::{KeptAlive, Renewal, Renewed},
@@ -46,12 +45,10 @@ pub(super) async fn renew<T: Transport>(
     };
     // So that another endpoint can be asked, and one more, before the first of them is lost.
     let limit = (remaining / 3).clamp(SHORTEST, LONGEST).min(road.timeout);
-    let error = match ask(client, &mut waiting, limit).await {
-        Ok(()) => return waiting,
-        Err(error) => Arc::new(error),
-    };
-    for lease in &waiting {
-        lease.failed(&error);
+    if let Err(error) = ask(client, &mut waiting, limit).await {
+        for lease in &waiting {
+            lease.failed(&error);
+        }
     }
     waiting
 }
@@ -69,18 +66,22 @@ async fn ask<T: Transport>(
     waiting: &mut Vec<Arc<Lease>>,
     limit: Duration,
 ) -> Result<()> {
-    let road = client.road();
+    // Where a token has to be fetched an endpoint that is silent is not to cost the lease.
+    let road = Road {
+        timeout: limit,
+        ..client.road().clone()
+    };
     let bodies = waiting
         .iter()
         .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
-    let path = PATH.to_owned();
-    let call = Call::new(NAME, Method::POST, path, Repeat::Always)?.body("application/json", body);
-    let call = road.with_token(&call).await?.unwrap_or(call);
+    let call = wire::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
+    let call = within(&road, limit * 2, road.with_token(&call))
+        .await?
+        .unwrap_or(call);
     let sent = road.transport.now();
-    let place = road.endpoints.current().pick(&[], sent);
     let idle = IdleLimit(limit);
-    let mut messages = Messages::<T, Renewed>::open(client, call.clone(), place.clone(), idle);
+    let mut messages = Messages::<T, Renewed>::open(client, call.clone(), idle)?;
     while !waiting.is_empty() {
         let next = match select(pin!(messages.next()), road.transport.sleep(limit)).await {
             Either::Left((next, _)) => Some(next),
@@ -92,16 +93,16 @@ async fn ask<T: Transport>(
             Some(Ok((answer, _))) => KeptAlive::from(answer),
             Some(Err(error)) if is_of_the_token(&error) => {
                 // For the next attempt.
-                road.with_new_token(call).await?;
+                within(&road, limit * 2, road.with_new_token(call)).await?;
                 return Err(error);
             }
             Some(Err(error)) => {
-                place.failed(road.transport.now());
+                messages.place().failed(road.transport.now());
                 return Err(error);
             }
             None => return Err(messages.unexpected("leases were left without an answer")),
         };
-        road.endpoints.answered(&place);
+        road.endpoints.answered(messages.place());
         // Answers come in the order of the request.
         if let Some(place) = waiting.iter().position(|lease| lease.id() == answer.id) {
             let lease = waiting.remove(place);
@@ -114,4 +115,14 @@ async fn ask<T: Transport>(
     Ok(())
 }
 
-const PATH: &str = "/v3/lease/keepalive";
+/// What is needed on the way, unless it takes longer than this. Others may be fetching the token, and have more time.
+async fn within<T: Transport, O>(
+    road: &Road<T>,
+    limit: Duration,
+    work: impl Future<Output = Result<O>>,
+) -> Result<O> {
+    match select(pin!(work), road.transport.sleep(limit)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Failure::TimedOut(limit).into_error(road.next_site(NAME))),
+    }
+}

@@ -54,6 +54,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn v3_40_the_fields_are_read_in_etcds_order_and_in_any_other() {
+        let in_order = [
+            r#""key":"YQ==""#,
+            r#""create_revision":"2""#,
+            r#""mod_revision":"5""#,
+            r#""version":"3""#,
+            r#""value":"Yg==""#,
+            r#""lease":"-7""#,
+        ];
+        let expected = KeyValue {
+            key: "a".into(),
+            value: "b".into(),
+            create_revision: 2,
+            mod_revision: 5,
+            version: 3,
+            lease: (-7).into(),
+        };
+        for first in 0..in_order.len() {
+            let mut fields = in_order;
+            fields.rotate_left(first);
+            let json = format!("{{{}}}", fields.join(","));
+            let found: KeyValue = wire::parse(json.as_bytes()).unwrap();
+            assert_eq!(found, expected, "{json}");
+        }
+    }
+
+    #[test]
     fn a_key_value_without_its_key_is_none() {
         let read = |json: &str| wire::parse::<KeyValue>(json.as_bytes());
         assert_eq!(read(r#"{"key":"YQ=="}"#).unwrap().key, "a");

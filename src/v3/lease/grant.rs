@@ -4,7 +4,7 @@ use crate::{
     Call, Error, EtcdErrorKind, Operation, Repeat, Reply, Result,
     operation::sealed::Sealed,
     v3::{
-        Header, LeaseId, header,
+        Header, LeaseId,
         wire::{self, Encode, Fields},
     },
 };
@@ -96,10 +96,6 @@ impl Operation for Grant {
             Repeat::Always
         };
         wire::call(Self::NAME, "/v3/lease/grant", repeat, self)
-    }
-
-    fn cluster_id(answer: &GrantResponse) -> Option<u64> {
-        header::Answer::cluster_id(answer)
     }
 
     fn decode(&self, reply: Reply) -> Result<GrantResponse> {

@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use http::Method;
-
 use crate::{
     Call, Error, Operation, Repeat, Reply, Result,
     operation::sealed::Sealed,
@@ -99,9 +97,7 @@ impl Operation for KeepAliveOnce {
             .iter()
             .map(|id| wire::to_json(&Renewal(*id)))
             .collect();
-        let path = "/v3/lease/keepalive".to_owned();
-        Ok(Call::new(Self::NAME, Method::POST, path, Repeat::Always)?
-            .body("application/json", body))
+        wire::post(Self::NAME, "/v3/lease/keepalive", Repeat::Always, body)
     }
 
     fn decode(&self, reply: Reply) -> Result<Vec<KeptAlive>> {

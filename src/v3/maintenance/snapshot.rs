@@ -3,17 +3,18 @@ use std::{io, pin::pin, time::Duration};
 use bytes::{Bytes, BytesMut};
 use etcd_transport::{IdleLimit, Transport};
 use futures::{
-    AsyncWrite, AsyncWriteExt, StreamExt,
+    AsyncWrite, AsyncWriteExt, Stream, StreamExt, TryFutureExt,
     future::{Either, select},
     stream::{self, BoxStream},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Client, Repeat, Result, StreamOperation,
+    Call, Client, Repeat, Result, StreamOperation,
     exchange::Failure,
     operation::sealed::Sealed,
     v3::{
+        link::{is_alive, is_of_the_token},
         messages::Messages,
         wire::{self, Encode, Fields},
     },
@@ -29,6 +30,9 @@ const DIGEST: usize = 32;
 /// and an error instead when it is not, or when something is missing. **A snapshot is whole when the stream has ended
 /// without an error**; until then what has come of it may be anything. Who writes it to a file gives the file its name
 /// when that is known. A snapshot that breaks off is not resumed: begin another.
+///
+/// Its pieces do not say which cluster they are from. So the member is asked before the first is delivered
+/// (`POST /v3/maintenance/status`), and another cluster's is an error ([`is_cluster_changed`](crate::Error::is_cluster_changed)).
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -84,20 +88,11 @@ impl StreamOperation for Snapshot {
     const NAME: &'static str = "v3.maintenance.snapshot";
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Bytes>> {
-        let first = Pieces {
-            client: client.clone(),
-            messages: None,
-            hasher: Sha256::new(),
-            last: BytesMut::new(),
-        };
-        let next = |pieces: Option<Pieces<T>>| async move {
-            let mut pieces = pieces?;
-            match pieces.next().await {
-                Ok((piece, is_last)) => Some((Ok(piece), (!is_last).then_some(pieces))),
-                Err(error) => Some((Err(error), None)),
-            }
-        };
-        stream::unfold(Some(first), next).boxed()
+        let pieces = Pieces::begin(client.clone());
+        pieces
+            .map_ok(Pieces::into_stream)
+            .try_flatten_stream()
+            .boxed()
     }
 }
 
@@ -110,51 +105,103 @@ wire::decode!(SnapshotResponse { "blob" => blob });
 
 struct Pieces<T> {
     client: Client<T>,
-    messages: Option<Messages<T, SnapshotResponse>>,
+    messages: Messages<T, SnapshotResponse>,
     hasher: Sha256,
     /// The last bytes that came: the digest, if no others follow.
     last: BytesMut,
 }
 
 impl<T: Transport> Pieces<T> {
+    /// Sends the request, once more with another token if etcd refuses the one it has, and waits for the first message.
+    async fn begin(client: Client<T>) -> Result<Self> {
+        let path = "/v3/maintenance/snapshot";
+        let call = wire::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
+        let road = client.road();
+        let call = road.with_token(&call).await?.unwrap_or(call);
+        let begun = match Self::send(&client, call.clone()).await {
+            Err(error) if is_of_the_token(&error) => {
+                let call = road.with_new_token(call).await?;
+                Self::send(&client, call).await
+            }
+            begun => begun,
+        }?;
+        // The pieces do not say which cluster they are from; their member does. Whatever else it says: who saves what is
+        // left of a cluster takes it from a member that is not well, too.
+        match is_alive(&client, Snapshot::NAME, begun.messages.place()).await {
+            Err(error) if error.is_cluster_changed() => Err(error),
+            _ => Ok(begun),
+        }
+    }
+
+    async fn send(client: &Client<T>, call: Call) -> Result<Self> {
+        let idle = IdleLimit(client.road().timeout + Duration::from_secs(1));
+        let mut pieces = Self {
+            messages: Messages::open(client, call, idle)?,
+            client: client.clone(),
+            hasher: Sha256::new(),
+            last: BytesMut::new(),
+        };
+        pieces.read().await?;
+        Ok(pieces)
+    }
+
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes>> {
+        stream::unfold(Some(self), async |pieces| {
+            let mut pieces = pieces?;
+            match pieces.next().await {
+                Ok((piece, is_last)) => Some((Ok(piece), (!is_last).then_some(pieces))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
     /// The next piece, and whether it is the last.
     async fn next(&mut self) -> Result<(Bytes, bool)> {
-        let road = self.client.road();
-        let limit = road.timeout;
-        let messages = match &mut self.messages {
-            Some(messages) => messages,
-            None => {
-                let path = "/v3/maintenance/snapshot";
-                let call = wire::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
-                let call = road.with_token(&call).await?.unwrap_or(call);
-                let place = road.endpoints.current().pick(&[], road.transport.now());
-                let idle = IdleLimit(limit + Duration::from_secs(1));
-                let messages = Messages::open(&self.client, call, place, idle);
-                self.messages.insert(messages)
-            }
-        };
         loop {
-            let next = match select(pin!(messages.next()), road.transport.sleep(limit)).await {
-                Either::Left((next, _)) => Some(next),
-                Either::Right(_) => None,
-            };
-            let timed_out = || Some(Err(Failure::TimedOut(limit).into_error(messages.site())));
-            let Some(message) = next.unwrap_or_else(timed_out) else {
-                let digest = self.hasher.finalize_reset();
-                if *self.last != *digest {
-                    return Err(messages.unexpected(
-                        "the snapshot is not whole: its SHA-256 is not the one at its end",
-                    ));
-                }
-                return Ok((self.last.split().freeze(), true));
-            };
-            self.last.extend_from_slice(&message?.0.blob);
             let certain = self.last.len().saturating_sub(DIGEST);
             if certain > 0 {
                 let piece = self.last.split_to(certain).freeze();
                 self.hasher.update(&piece);
                 return Ok((piece, false));
             }
+            if !self.read().await? {
+                let digest = self.hasher.finalize_reset();
+                if *self.last != *digest {
+                    return Err(self.messages.unexpected(
+                        "the snapshot is not whole: its SHA-256 is not the one at its end",
+                    ));
+                }
+                return Ok((self.last.split().freeze(), true));
+            }
+        }
+    }
+
+    /// Takes in the next message, unless there is none.
+    async fn read(&mut self) -> Result<bool> {
+        let road = self.client.road();
+        let limit = road.timeout;
+        let next = match select(pin!(self.messages.next()), road.transport.sleep(limit)).await {
+            Either::Left((next, _)) => Some(next),
+            Either::Right(_) => None,
+        };
+        let timed_out = || {
+            Some(Err(
+                Failure::TimedOut(limit).into_error(self.messages.site())
+            ))
+        };
+        match next.unwrap_or_else(timed_out) {
+            Some(Ok((message, _))) => {
+                self.last.extend_from_slice(&message.blob);
+                Ok(true)
+            }
+            Some(Err(error)) => {
+                if error.is_passing() {
+                    // So that the next snapshot is another member's, if there are others.
+                    self.messages.place().failed(road.transport.now());
+                }
+                Err(error)
+            }
+            None => Ok(false),
         }
     }
 }

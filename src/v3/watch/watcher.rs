@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use etcd_transport::Transport;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::{
     event::{Changes, WatchResponse},
@@ -9,14 +9,15 @@ use super::{
     track::{NO_WATCH, Track, id},
 };
 use crate::{
-    Call, Client, Error, Outcome, Repeat, Result, StreamOperation,
-    error::{Site, UnexpectedAnswer},
+    Client, Error, Outcome, Repeat, Result, StreamOperation,
+    error::{Site, UnexpectedAnswer, UnexpectedKind},
     exchange::Failure,
     outage::Outage,
     v3::{
         Header, KeyRange, Range,
         link::{Heard, Link, is_of_the_token},
         refusal::{self, Refusal},
+        wire,
     },
 };
 
@@ -111,9 +112,7 @@ impl<T: Transport> Watcher<T> {
             .iter()
             .map(|&watch| self.tracks[watch].request(id(watch)));
         let body: String = requests.collect();
-        let path = "/v3/watch".to_owned();
-        let call = Call::new(Watch::NAME, Method::POST, path, Repeat::Always)?
-            .body("application/json", body)
+        let call = wire::post(Watch::NAME, "/v3/watch", Repeat::Always, body)?
             .require_leader(self.settings.require_leader);
         match Link::open(&self.client, call, self.settings.silence).await {
             Ok(link) => {
@@ -243,9 +242,14 @@ impl<T: Transport> Watcher<T> {
         let cluster = *self.cluster.get_or_insert(header.cluster_id);
         if cluster != header.cluster_id {
             let other = header.cluster_id;
-            return Err(self.unexpected(format!(
-                "this is a member of cluster {other:x}, and the watch began in cluster {cluster:x}"
-            )));
+            let what = format!(
+                "this is a member of cluster {other:016x}, and the watch began in cluster {cluster:016x}: it cannot go \
+                 on from the revision that it has come to"
+            );
+            let error = UnexpectedAnswer::new(self.site(), what, Outcome::Unknown);
+            return Err(Error::Unexpected(
+                error.with_kind(UnexpectedKind::ClusterChanged),
+            ));
         }
         self.seen = self.seen.max(header.revision);
         Ok(())

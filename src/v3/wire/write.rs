@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_padded_base64_and_numbers_are_strings() {
+    fn v3_5_6_bytes_are_padded_base64_and_numbers_are_strings() {
         let sample = Sample {
             key: Bytes::from_static(b"\xff\xfe\0a"),
             name: "a\"\\\n".into(),

@@ -174,7 +174,7 @@ mod tests {
     };
 
     #[test]
-    fn the_request_is_as_documented() {
+    fn v3_50_the_request_is_as_documented() {
         let txn = Txn::new()
             .when(Compare::create_revision("foo").equal(2))
             .then(Put::new("foo", "bar"))
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_transactions_and_deletes_are_written() {
+    fn v3_50_nested_transactions_and_deletes_are_written() {
         let inner = Txn::new().then(DeleteRange::new("b"));
         assert_eq!(
             body(&Txn::new().then(inner)),

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_of_every_kind_are_read() {
+    fn v3_50_answers_of_every_kind_are_read() {
         let json = r#"{"header":{"revision":"9"},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"9"}}},{"response_range":{"header":{"revision":"9"},"kvs":[{"key":"YQ=="}],"count":"1"}},{"response_delete_range":{"header":{"revision":"9"},"deleted":"2"}},{"response_txn":{"header":{}}}]}"#;
         let answer = decoded(&Txn::new(), 200, json).unwrap();
         assert!(answer.succeeded);
