@@ -48,8 +48,11 @@ impl Encode for LeaderKey {
 
 /// Waits to be elected, and leads as long as the lease lives: `POST /v3/election/campaign`.
 ///
-/// Waits for ever unless [`time_limit`](Self::time_limit) is set. Dropping the future gives the candidacy up. The same
-/// lease may campaign again, and proclaims its value then. So the request is repeated when an exchange breaks off.
+/// Waits for ever unless [`time_limit`](Self::time_limit) is set. Dropping the future gives the candidacy up. Who leads may
+/// campaign again with the same lease, and proclaims its value then. But who has given up, or whose exchange broke off,
+/// campaigns with **another lease**, and revokes the first: the server that was asked first deletes the key when it notices,
+/// which may be after another has said who leads. For the same reason the request is repeated only when the server surely
+/// saw nothing of it.
 ///
 /// # Errors
 /// [`is_lease_not_found`](crate::Error::is_lease_not_found), also for a lease that expires meanwhile;
@@ -66,7 +69,7 @@ pub struct Campaign {
 impl Campaign {
     /// A candidate for this election, who holds it with this lease and proclaims this value.
     ///
-    /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive. Such a request is not repeated.
+    /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive.
     pub fn new(
         name: impl Into<Vec<u8>>,
         lease: impl Into<LeaseId>,
@@ -111,9 +114,7 @@ wire::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
     "/v3/election/campaign",
-    |campaign| {
-        if campaign.lease.is_none() { Repeat::IfUnsent } else { Repeat::Always }
-    }
+    |_| Repeat::IfUnsent
 );
 
 /// An election that is won.
@@ -290,7 +291,7 @@ mod tests {
         let call = campaign.encode().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
-            ("/v3/election/campaign", Repeat::Always)
+            ("/v3/election/campaign", Repeat::IfUnsent)
         );
         assert_eq!(call.patience, Patience::Unlimited);
         assert_eq!(

@@ -18,8 +18,10 @@ use crate::{
 /// Waits for a lock, and holds it as long as the lease lives: `POST /v3/lock/lock`.
 ///
 /// Waits for ever unless [`time_limit`](Self::time_limit) is set. Dropping the future gives the place in the queue up.
-/// The same lease may ask again and gets the same lock at once. So the request is repeated when an exchange breaks off,
-/// and keeps its place in the queue.
+/// The same lease gets the same lock again, and at once if it holds it. But who has given up, or whose exchange broke off,
+/// asks again with **another lease**, and revokes the first: the server that was asked first deletes the key when it notices,
+/// which may be after another has said that the lock is held. For the same reason the request is repeated only when the
+/// server surely saw nothing of it.
 ///
 /// A lock is only as good as its lease: it may expire while its holder believes to hold it. Guard what the lock protects
 /// by a transaction that compares the lock's key: `Compare::exists(key)`.
@@ -38,7 +40,7 @@ pub struct Lock {
 impl Lock {
     /// The lock of this name, held with this lease.
     ///
-    /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive. Such a request is not repeated.
+    /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive.
     pub fn new(name: impl Into<Vec<u8>>, lease: impl Into<LeaseId>) -> Self {
         Self {
             name: name.into().into(),
@@ -71,9 +73,12 @@ impl Encode for Lock {
     }
 }
 
-wire::operation!(Lock => LockResponse, "v3.lock.lock", "/v3/lock/lock", |lock| {
-    if lock.lease.is_none() { Repeat::IfUnsent } else { Repeat::Always }
-});
+wire::operation!(
+    Lock => LockResponse,
+    "v3.lock.lock",
+    "/v3/lock/lock",
+    |_| Repeat::IfUnsent
+);
 
 /// A lock that is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,12 +144,10 @@ mod tests {
         let call = Lock::new("l", 7).encode().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
-            ("/v3/lock/lock", Repeat::Always)
+            ("/v3/lock/lock", Repeat::IfUnsent)
         );
         assert_eq!(call.patience, Patience::Unlimited);
         assert_eq!(body(&Lock::new("l", 7)), r#"{"name":"bA==","lease":"7"}"#);
-        let call = Lock::new("l", LeaseId::NONE).encode().unwrap();
-        assert_eq!(call.repeat(), Repeat::IfUnsent);
         assert!(Lock::new("", 7).encode().is_err());
         let call = Unlock::new("l/7").encode().unwrap();
         assert_eq!(

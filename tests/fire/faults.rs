@@ -14,7 +14,14 @@ pub(crate) struct Faults {
     stopped: usize,
     paused: usize,
     of_leaders: usize,
+    /// When former leaders awoke: they were halted for long enough to be replaced.
+    wakings: Vec<Instant>,
+    /// One line for each, with when it began and ended.
+    log: Vec<String>,
 }
+
+/// For so long the others wait without a word of their leader, at least.
+pub(crate) const ELECTION: Duration = Duration::from_secs(1);
 
 impl Faults {
     /// Does something to one member after the other, as the seed says. In between, all are well.
@@ -33,29 +40,50 @@ impl Faults {
             faults.of_leaders += usize::from(index == leader);
             let member = cluster.member(index);
             let pause = Duration::from_millis(random.u64(100..4000));
-            match random.u8(0..5) {
+            let began = Instant::now();
+            let what = match random.u8(0..5) {
                 0 | 1 => {
                     member.kill().unwrap();
                     thread::sleep(pause);
                     member.restart().unwrap();
                     faults.killed += 1;
+                    "killed"
                 }
                 2 => {
                     member.stop().unwrap();
                     thread::sleep(pause);
                     member.restart().unwrap();
                     faults.stopped += 1;
+                    "stopped"
                 }
                 _ => {
                     member.pause().unwrap();
                     thread::sleep(pause);
                     member.resume().unwrap();
                     faults.paused += 1;
+                    if index == leader && pause >= ELECTION {
+                        faults.wakings.push(Instant::now());
+                    }
+                    "halted"
                 }
-            }
+            };
+            let ended = Instant::now();
+            faults.log.push(format!(
+                "{what} {index} for {pause:?}, {leader} leading, {began:?} to {ended:?}"
+            ));
             cluster.wait_healthy(Duration::from_secs(30)).unwrap();
         }
         faults
+    }
+
+    /// Whether a leader that the others had replaced woke between these moments.
+    pub(crate) fn woke_a_former_leader(&self, from: Instant, to: Instant) -> bool {
+        self.wakings.iter().any(|at| (from..to).contains(at))
+    }
+
+    /// What was done when, to hold against what went wrong.
+    pub(crate) fn log(&self) -> String {
+        self.log.join("\n")
     }
 
     /// How often a member began anew.
@@ -71,6 +99,7 @@ impl fmt::Display for Faults {
             stopped,
             paused,
             of_leaders,
+            ..
         } = self;
         let all = killed + stopped + paused;
         writeln!(

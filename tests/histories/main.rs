@@ -2,7 +2,7 @@
 //!
 //! `ETCD_HTTP_HISTORIES` says how many there are: 150 unless set, each of four callers with forty operations.
 
-#[path = "../fire/linear.rs"]
+#[path = "../fire/v2/linear.rs"]
 mod linear;
 
 use std::{

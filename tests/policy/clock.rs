@@ -9,10 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than any test takes: 100 hours.
-const LONGEST: Duration = Duration::from_secs(360_000);
+/// Longer than any test takes.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 3600);
+
+/// Fifty times what any test needs: how often a future is polled, and how often somebody sleeps before the time moves.
+const POLLS: usize = 1_000_000;
+const SLEEPS_AT_ONCE: usize = 100_000;
 
 /// Time that moves on when nobody has anything else to do. Every sleeper wakes in its turn.
+///
+/// What never ends fails, and does not hang: a wait that no time ends, one that goes on for longer than any test, and one
+/// that goes on for ever while the time stands still.
 #[derive(Debug)]
 pub(crate) struct Clock {
     epoch: Instant,
@@ -23,6 +30,8 @@ pub(crate) struct Clock {
 struct State {
     now: Duration,
     counter: u64,
+    /// How often somebody has slept since the time has moved.
+    at_once: usize,
     sleepers: BTreeMap<(Duration, u64), Waker>,
 }
 
@@ -44,10 +53,19 @@ impl Clock {
     }
 
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
-        let mut state = self.state.lock().unwrap();
-        state.counter += 1;
+        let (key, at_once) = {
+            let mut state = self.state.lock().unwrap();
+            state.counter += 1;
+            state.at_once += 1;
+            ((state.now + duration, state.counter), state.at_once)
+        };
+        assert!(
+            at_once < SLEEPS_AT_ONCE,
+            "somebody sleeps for {duration:?}, over and over, until {:?}",
+            key.0
+        );
         Sleep {
-            key: (state.now + duration, state.counter),
+            key,
             state: Arc::clone(&self.state),
         }
     }
@@ -68,7 +86,7 @@ impl Clock {
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&flag));
         let mut future = pin!(future);
-        loop {
+        for _ in 0..POLLS {
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return output;
             }
@@ -78,16 +96,30 @@ impl Clock {
             let next = {
                 let mut state = self.state.lock().unwrap();
                 let next = state.sleepers.pop_first();
-                if let Some(((at, _), _)) = &next {
-                    state.now = state.now.max(*at);
+                if let Some(((at, _), _)) = &next
+                    && *at > state.now
+                {
+                    state.now = *at;
+                    state.at_once = 0;
                 }
                 next
             };
             let (_, sleeper) = next.expect("everybody waits, and nobody for the time");
-            assert!(self.elapsed() < LONGEST, "what is waited for does not come");
+            let now = self.elapsed();
+            assert!(
+                now < LONGEST,
+                "what is waited for has not come after {now:?}"
+            );
             sleeper.wake();
         }
+        let now = self.elapsed();
+        panic!("what is waited for has not come after {POLLS} polls, at {now:?}");
     }
+}
+
+/// Runs a future that waits for nothing but its transport; one that waits for what does not come fails.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    Clock::new().run(future)
 }
 
 pub(crate) struct Sleep {

@@ -4,9 +4,12 @@ use etcd_http::{
     Client, Error, RetryPolicy,
     v2::{Get, Watch},
 };
-use futures::{FutureExt, StreamExt, executor::block_on};
+use futures::{FutureExt, StreamExt};
 
-use crate::script::{Script, Step, file, keys, open};
+use crate::{
+    clock::block_on,
+    script::{Script, Step, file, keys, open},
+};
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
     Client::new(Script::new(steps), ["http://a", "http://b"]).unwrap()

@@ -4,9 +4,11 @@ use etcd_http::{
     Client, ClientBuilder, EndpointOrder, Result,
     v2::{Get, Set},
 };
-use futures::executor::block_on;
 
-use crate::script::{Script, Step, file, keys, member, members, with_headers};
+use crate::{
+    clock::block_on,
+    script::{Script, Step, file, keys, member, members, with_headers},
+};
 
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<Script> {
     Client::builder(Script::new(steps)).endpoints(["http://a", "http://b", "http://c"])

@@ -2,9 +2,12 @@ use etcd_http::{
     Client, ClientBuilder, Outcome, Result,
     v2::{Get, Set, Watch},
 };
-use futures::{StreamExt, executor::block_on};
+use futures::StreamExt;
 
-use crate::script::{Script, Step, etcd_error, file, keys, open, with_headers};
+use crate::{
+    clock::block_on,
+    script::{Script, Step, etcd_error, file, keys, open, with_headers},
+};
 
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<Script> {
     Client::builder(Script::new(steps)).endpoints(["http://a", "http://b"])

@@ -3,9 +3,11 @@ use etcd_http::{
     transport::http::Method,
     v2::{Get, Set},
 };
-use futures::executor::block_on;
 
-use crate::script::{Ending, Script, Step, file, keys, with_headers};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, file, keys, with_headers},
+};
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
     Client::new(Script::new(steps), ["http://a"]).unwrap()

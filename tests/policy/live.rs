@@ -156,7 +156,7 @@ impl Transport for Live {
                 Http2::Rejected => return Err(TransportError::rejected("no HTTP/2")),
                 Http2::KeptBack => {
                     self.change(|state| state.log.push("kept".to_owned()));
-                    pending().await
+                    pending::<()>().await;
                 }
                 Http2::Answered(status) => {
                     self.change(|state| state.log.push(status.to_string()));

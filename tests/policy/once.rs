@@ -4,9 +4,9 @@ use etcd_http::{
     Client, Error, Outcome, Result, RetryPolicy,
     v2::{Action, CompareAndSwap, Condition, Create, CreateInOrder, Event},
 };
-use futures::executor::block_on;
 
 use crate::{
+    clock::block_on,
     ledger::{Fate, Ledger, Rival},
     script::{Script, Step, etcd_error, keys},
 };

@@ -5,9 +5,11 @@ use etcd_http::{
     transport::http::Method,
     v2::{CompareAndSwap, Condition, Create, CreateInOrder, Delete, Set},
 };
-use futures::executor::block_on;
 
-use crate::script::{Ending, Script, Step, etcd_error, keys};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, etcd_error, keys},
+};
 
 const ACCEPTED: &str =
     r#"{"action":"set","node":{"key":"/x","value":"y","modifiedIndex":7,"createdIndex":7}}"#;

@@ -5,9 +5,11 @@ use etcd_http::{
     transport::{Transport, http::Method},
     v2::{Get, Set},
 };
-use futures::executor::block_on;
 
-use crate::script::{Ending, Script, Step, etcd_error, file, keys};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, etcd_error, file, keys},
+};
 
 fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<Script> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));

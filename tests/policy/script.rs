@@ -17,8 +17,10 @@ use etcd_http::transport::{
     http_body::{self, Frame},
 };
 
+use crate::clock::LONGEST;
+
 /// A transport that plays a script: one step for each request, in order. Its clock moves when somebody sleeps, and only
-/// then, so that an hour takes no time.
+/// then, so that an hour takes no time. Who sleeps without end fails, and does not hang.
 #[derive(Debug)]
 pub(crate) struct Script {
     steps: Mutex<VecDeque<Step>>,
@@ -43,6 +45,9 @@ pub(crate) enum Step {
     /// As silence, and time stands still until the next request.
     Halt,
 }
+
+/// More sleeps than any script asks for.
+const SLEEPS: usize = 10_000;
 
 /// What comes after a head.
 #[derive(Debug)]
@@ -92,7 +97,8 @@ impl Transport for Script {
         let target = uri.path_and_query().unwrap();
         let line = format!("{} {host}{target}{auth}", request.method());
         self.seen.lock().unwrap().push(line.clone());
-        let long_poll = target.as_str().contains("wait=true");
+        let waits = ["wait=true", "/v3/lock/lock", "/v3/election/campaign"];
+        let long_poll = waits.iter().any(|part| target.as_str().contains(part));
         assert_eq!(request.extensions().get::<IdleLimit>().is_some(), long_poll);
         let step = self.steps.lock().unwrap().pop_front();
         self.halted.store(matches!(step, Some(Step::Halt)), Relaxed);
@@ -120,7 +126,16 @@ impl Transport for Script {
         if self.halted.load(Relaxed) {
             pending::<()>().await;
         }
-        self.slept.lock().unwrap().push(duration);
+        let times = {
+            let mut slept = self.slept.lock().unwrap();
+            slept.push(duration);
+            slept.len()
+        };
+        let whole = self.elapsed();
+        assert!(
+            times < SLEEPS && whole < LONGEST,
+            "somebody sleeps for {duration:?} again, after {times} times and {whole:?}"
+        );
     }
 
     fn now(&self) -> Instant {

@@ -13,9 +13,12 @@ use etcd_http::{
     },
     v3,
 };
-use futures::{StreamExt, executor::block_on};
+use futures::StreamExt;
 
-use crate::script::{Ending, Script, Step, etcd_error, file, keys, members, open, with_headers};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, etcd_error, file, keys, members, open, with_headers},
+};
 
 const PASSWORD: &str = "hunter2-s3cret";
 

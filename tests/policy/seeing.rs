@@ -7,9 +7,12 @@ use etcd_http::{
     Attempt, Client, ClientBuilder,
     v2::{Get, Set, Watch},
 };
-use futures::{StreamExt, executor::block_on};
+use futures::StreamExt;
 
-use crate::script::{Ending, Script, Step, etcd_error, file, keys, open, with_headers};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, etcd_error, file, keys, open, with_headers},
+};
 
 /// A client, and the lines of what its observer is told.
 fn client(steps: impl IntoIterator<Item = Step>) -> (Client<Script>, Arc<Mutex<Vec<String>>>) {

@@ -7,9 +7,11 @@ use etcd_http::{
     transport::Transport,
     v2::{Get, Watch},
 };
-use futures::executor::block_on;
 
-use crate::script::{Script, file, keys};
+use crate::{
+    clock::block_on,
+    script::{Script, file, keys},
+};
 
 fn is_shared<T: Clone + Send + Sync + 'static>(_: &T) {}
 

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
 use etcd_http::{Client, ClientBuilder, Endpoint, SyncPolicy, Synced};
-use futures::{FutureExt, executor::block_on};
+use futures::FutureExt;
 
-use crate::script::{Ending, Script, Step, keys, members};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, keys, members},
+};
 
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<Script> {
     Client::builder(Script::new(steps)).endpoints(["http://10.0.0.1:2379"])

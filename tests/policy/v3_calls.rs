@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use etcd_http::{
     Client, EtcdErrorKind, Operation, Outcome, Result,
-    v3::{Compact, Compare, ExactlyOnce, Grant, Put, Range, Revoke, Txn},
+    v3::{Campaign, Compact, Compare, ExactlyOnce, Grant, Lock, Put, Range, Revoke, Txn},
 };
-use futures::executor::block_on;
 
-use crate::script::{Ending, Script, Step};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step},
+};
 
 fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<Script> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
@@ -184,6 +186,26 @@ fn r_6_what_is_done_exactly_once_is_sent_until_it_is_known() {
     let done = send(&client, ExactlyOnce::new("m", Txn::new().then(put()))).unwrap();
     assert_eq!((done.revision, done.is_earlier()), (8, true));
     assert_eq!(client.transport().seen(), ["POST a/v3/kv/txn"; 3]);
+}
+
+/// The server that was asked first gives the place in the queue up when it notices, which may be after another has told
+/// that the lock is held.
+#[test]
+fn v3_103_a_wait_for_a_lock_or_to_be_elected_that_broke_off_is_not_asked_for_again() {
+    let lost = || [Step::Break, refusal(500, 2, "something new")];
+    let refused = || [Step::Refuse, ok()];
+    for step in lost() {
+        let client = client(&["a", "b"], [step]);
+        let error = send(&client, Lock::new("l", 7)).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    }
+    for step in lost() {
+        let client = client(&["a", "b"], [step]);
+        let error = send(&client, Campaign::new("e", 7, "v")).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    }
+    send(&client(&["a", "b"], refused()), Lock::new("l", 7)).unwrap();
+    send(&client(&["a", "b"], refused()), Campaign::new("e", 7, "v")).unwrap();
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) links: VecDeque<Link>,
     /// What the next status calls get; those after them are well.
     pub(crate) unwell: u32,
+    /// How many of the next calls of a path get no answer.
+    pub(crate) mute: BTreeMap<&'static str, u32>,
     pub(crate) seen: Vec<String>,
     /// The granted TTL, and when it is over.
     pub(crate) leases: BTreeMap<i64, (Duration, Duration)>,
@@ -240,6 +242,14 @@ impl Store {
             };
             (link, vec![body.to_string()])
         };
+        if let Some(mute) = state.mute.get_mut(path).filter(|mute| **mute > 0) {
+            *mute -= 1;
+            let silent = Link {
+                silent: true,
+                ..Link::default()
+            };
+            return (silent, vec![]);
+        }
         match path {
             "/v3/kv/range" => {
                 let found = state.range(body);

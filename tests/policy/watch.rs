@@ -4,9 +4,12 @@ use etcd_http::{
     Client, Error, Result, StreamOperation,
     v2::{Watch, WatchUpdate},
 };
-use futures::{StreamExt, executor::block_on};
+use futures::StreamExt;
 
-use crate::script::{Ending, Script, Step, etcd_error, file, keys, open};
+use crate::{
+    clock::block_on,
+    script::{Ending, Script, Step, etcd_error, file, keys, open},
+};
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
     Client::new(Script::new(steps), ["http://a"]).unwrap()

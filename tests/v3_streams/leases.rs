@@ -1,6 +1,6 @@
 //! Leases that are kept alive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_http::{
     transport::Transport,
@@ -8,10 +8,15 @@ use etcd_http::{
 };
 use futures::{StreamExt, future::join};
 
-use crate::harness::Etcd;
+use crate::{harness::Etcd, machine::Machine};
 
-/// Long enough for a machine that is busy with other tests.
+/// What must live here lives for longer than a machine is likely to stand still. Twenty busy threads for each processor do
+/// no harm, and a loss was 10 ms late at most; but on a virtual machine whose host took its processors away (`steal` in
+/// `/proc/stat`), threads that only slept were woken 1.1 s late, and leases of two seconds were lost, rightly.
 const TTL: Duration = Duration::from_secs(4);
+
+/// The shortest that etcd grants.
+const SHORT: Duration = Duration::from_secs(2);
 
 cases! {
     Shared {
@@ -106,16 +111,19 @@ async fn many_leases_live<T: Transport>(etcd: Etcd<T>) {
 
 async fn a_lease_is_lost_in_time_when_its_server_is_paused<T: Transport>(etcd: Etcd<T>) {
     let (keeper, run) = LeaseKeeper::new(&etcd);
+    let machine = Machine::watch();
     let work = async move {
-        let lease = keeper.grant(TTL).await.unwrap();
+        let lease = keeper.grant(SHORT).await.unwrap();
         etcd.host().pause();
-        let began = etcd.transport().now();
+        let deadline = Instant::now() + lease.remaining();
         let loss = lease.lost().await;
-        let took = etcd.transport().now() - began;
+        let now = Instant::now();
         etcd.host().resume();
+        let late = now.saturating_duration_since(deadline);
+        let stalled = machine.stalled(deadline, now);
         assert!(
-            loss.is_deadline() && took <= TTL + Duration::from_secs(1),
-            "{loss} {took:?}"
+            loss.is_deadline() && late <= Duration::from_millis(200) + stalled,
+            "{loss}, {late:?} late, while the machine stalled for {stalled:?}"
         );
         // A new one is kept as if nothing had happened.
         let lease = keeper.grant(TTL).await.unwrap();

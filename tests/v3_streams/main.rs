@@ -16,6 +16,9 @@ mod history;
 mod leaderless;
 mod leases;
 mod lines;
+#[path = "../fire/machine.rs"]
+#[allow(dead_code)] // What only the fire needs.
+mod machine;
 mod mirrors;
 mod namespaces;
 mod nine;

@@ -76,7 +76,7 @@ impl<T: Transport> LeaseKeeper<T> {
         self.check()?;
         let sent = self.client.transport().now();
         let granted = self.client.send(Grant::new(ttl)).await?;
-        self.add(granted.id, granted.ttl, sent)
+        self.add(granted.id, granted.ttl, sent).await
     }
 
     /// Renews a lease that is there already, and keeps it alive from now on.
@@ -89,10 +89,17 @@ impl<T: Transport> LeaseKeeper<T> {
         let sent = self.client.transport().now();
         let id = id.into();
         let ttl = renew::once(&self.client, id).await?;
-        self.add(id, ttl, sent)
+        self.add(id, ttl, sent).await
     }
 
-    fn add(&self, id: LeaseId, ttl: Duration, sent: Instant) -> Result<KeptLease<T>> {
+    /// Keeps a lease that has lived since `sent`, at most. Of one that took long, as it does when the first endpoint is
+    /// silent, little may be left: it is renewed first.
+    async fn add(&self, id: LeaseId, mut ttl: Duration, mut sent: Instant) -> Result<KeptLease<T>> {
+        let now = self.client.transport().now();
+        if now.saturating_duration_since(sent) >= ttl / 3 {
+            sent = now;
+            ttl = renew::once(&self.client, id).await?;
+        }
         let lease = Arc::new(Lease::new(id, ttl, sent));
         if self.arrivals.unbounded_send(Arc::clone(&lease)).is_err() {
             self.check()?;

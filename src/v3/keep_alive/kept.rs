@@ -23,6 +23,11 @@ use crate::{
 /// renewal that succeeded was *sent*: then etcd may drop it at any moment, whether it can tell us or not. The clock is the
 /// transport's; it need not go on while the machine sleeps.
 ///
+/// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and has been
+/// replaced, may end leases when it wakes that had expired by its own clock alone
+/// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). What must not go wrong even then is
+/// guarded by a transaction that compares a key of the lease.
+///
 /// A clone is the same lease. When the last clone is dropped the lease is no longer renewed, and ends when its time is up;
 /// to end it at once, [`revoke`](Self::revoke) it.
 pub struct KeptLease<T> {

@@ -6,7 +6,7 @@ use futures::future::{Either, select};
 use super::kept::Lease;
 use crate::{
     Client, Repeat, Result,
-    exchange::Failure,
+    exchange::{Failure, Road},
     v3::{
         KeepAliveOnce, LeaseId,
         lease::{KeptAlive, Renewal, Renewed},
@@ -66,14 +66,20 @@ async fn ask<T: Transport>(
     waiting: &mut Vec<Arc<Lease>>,
     limit: Duration,
 ) -> Result<()> {
-    let road = client.road();
+    // Where a token has to be fetched an endpoint that is silent is not to cost the lease.
+    let road = Road {
+        timeout: limit,
+        ..client.road().clone()
+    };
     let bodies = waiting
         .iter()
         .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
     let call =
         wire::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?.sequence(waiting.len() > 1);
-    let call = road.with_token(&call).await?.unwrap_or(call);
+    let call = within(&road, limit * 2, road.with_token(&call))
+        .await?
+        .unwrap_or(call);
     let sent = road.transport.now();
     let idle = IdleLimit(limit);
     let mut messages = Messages::<T, Renewed>::open(client, call.clone(), idle)?;
@@ -88,7 +94,7 @@ async fn ask<T: Transport>(
             Some(Ok((answer, _))) => KeptAlive::from(answer),
             Some(Err(error)) if is_of_the_token(&error) => {
                 // For the next attempt.
-                road.with_new_token(call).await?;
+                within(&road, limit * 2, road.with_new_token(call)).await?;
                 return Err(error);
             }
             Some(Err(error)) => {
@@ -108,4 +114,16 @@ async fn ask<T: Transport>(
         }
     }
     Ok(())
+}
+
+/// What is needed on the way, unless it takes longer than this. Others may be fetching the token, and have more time.
+async fn within<T: Transport, O>(
+    road: &Road<T>,
+    limit: Duration,
+    work: impl Future<Output = Result<O>>,
+) -> Result<O> {
+    match select(pin!(work), road.transport.sleep(limit)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Failure::TimedOut(limit).into_error(road.next_site(NAME))),
+    }
 }

@@ -1,8 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use etcd_transport::Transport;
 use futures::{
     StreamExt,
+    future::{Either, select},
     stream::{self, BoxStream},
 };
 
@@ -96,7 +97,13 @@ impl<T: Transport> Renewals<T> {
             if !wait.is_zero() {
                 transport.sleep(wait).await;
             }
-            let unanswered = renew(&self.client, vec![Arc::clone(lease)]).await;
+            // The end of its time is told in time, whatever a request under way is waiting for.
+            let renewal = renew(&self.client, vec![Arc::clone(lease)]);
+            let deadline = transport.sleep(lease.remaining(transport.now()));
+            let is_answered = match select(pin!(renewal), deadline).await {
+                Either::Left((unanswered, _)) => unanswered.is_empty(),
+                Either::Right(_) => false,
+            };
             let now = transport.now();
             let is_expired = lease.loss(now).map(|loss| loss.is_expired());
             if let Some(is_expired) = is_expired {
@@ -109,10 +116,11 @@ impl<T: Transport> Renewals<T> {
                     last.unwrap_or_else(|| Error::Timeout(TimeoutError::new(site, limit)))
                 });
             }
-            if unanswered.is_empty() {
+            if is_answered {
                 return Ok(lease.ttl());
             }
-            wait = pause(lease.remaining(now));
+            let remaining = lease.remaining(now);
+            wait = pause(remaining).min(remaining);
         }
     }
 }

@@ -8,7 +8,7 @@ use etcd_http::{
 use futures::StreamExt;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::load::COUNTERS;
+use super::load::COUNTERS;
 
 /// How long a watcher may take to its last event, once it is there.
 const PATIENCE: Duration = Duration::from_secs(60);

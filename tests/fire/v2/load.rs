@@ -11,11 +11,11 @@ use etcd_http::{
 use futures::future::join_all;
 use tokio::task::JoinHandle;
 
-use crate::{
-    is_over,
+use super::{
     journal::Journal,
     linear::{Swapped, What},
 };
+use crate::is_over;
 
 pub(crate) const COUNTERS: [&str; 2] = ["/fire/counter/a", "/fire/counter/b"];
 
