@@ -9,7 +9,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use crate::{Call, Endpoint, Error, Result, missing::Missing};
+use crate::{
+    Call, Endpoint, Error, Result,
+    missing::{Missing, is_by_all_members},
+};
 
 /// How long an endpoint that failed is passed over while others are there: doubled with each failure in a row.
 const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
@@ -102,12 +105,16 @@ impl Endpoints {
         }
     }
 
-    /// Those of a set that do not have this call, as far as is known: not to be asked for it.
+    /// Those of a set that are not to be asked for this call, as they do not have it, as far as is known. All of them, where
+    /// one that has it must not be asked either.
     pub(crate) fn lacking(&self, set: &Set, call: &Call, now: Instant) -> Vec<Place> {
         match call.capability {
             Some(path) if self.lacking.load(Relaxed) => {
-                let lacking = set.iter().filter(|it| it.0.missing.contains(path, now));
-                lacking.cloned().collect()
+                let is_missing = |place: &&Place| place.0.missing.contains(path, now);
+                if is_by_all_members(path) && set.iter().any(|place| is_missing(&place)) {
+                    return set.places.clone();
+                }
+                set.iter().filter(is_missing).cloned().collect()
             }
             _ => Vec::new(),
         }

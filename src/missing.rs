@@ -8,6 +8,15 @@ use arc_swap::ArcSwapOption;
 /// How long a server's word is taken for what it does not have.
 const BELIEVED: Duration = Duration::from_secs(60);
 
+/// Calls that every member carries out, whichever is asked. One of 3.4 ends with a panic when one of 3.5 makes it: in a
+/// cluster that is being upgraded, whoever has them is the last to be asked.
+const BY_ALL_MEMBERS: [&str; 2] = ["/v3/auth/status", "/v3/maintenance/downgrade"];
+
+/// Whether a call is not to be made as long as any member lacks it.
+pub(crate) fn is_by_all_members(path: &str) -> bool {
+    BY_ALL_MEMBERS.contains(&path)
+}
+
 /// The calls that a server has said it does not have, by their paths.
 ///
 /// It is not for ever, as servers are upgraded: it is forgotten after a minute; and at once when a request to the server

@@ -196,8 +196,7 @@ impl Unsupported {
 
     /// Every endpoint has said so before, and is not asked again so soon.
     pub(crate) fn known(site: Site) -> Self {
-        let what =
-            "no endpoint has this call, as each has said within the last minute: nothing was sent";
+        let what = "this cluster does not have this call, as its endpoints have said within the last minute: nothing was sent";
         Self(Arc::new((site, what, Outcome::NotSent)))
     }
 }

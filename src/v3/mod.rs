@@ -10,6 +10,9 @@
 //! for that again until a minute has passed, or a request to it has failed, as they do when a server is started anew. When
 //! all endpoints are known to lack a call, nothing is sent, and the error comes at once. Streams take part in this.
 //!
+//! Two calls are different, [`AuthStatus`] and [`Downgrade`]: every member carries them out, whichever is asked, and those of
+//! etcd 3.4 end with a panic when one of 3.5 makes them. So they are an error as soon as one endpoint lacks them.
+//!
 //! # What of etcd's gateway is here
 //!
 //! All of it. Every path is a `POST`; «streams» are answers that keep coming. The short forms are methods of

@@ -20,6 +20,9 @@ use etcd_http::transport::{
 /// After so many requests the stack refuses them: a watch that goes on for ever is no hang.
 const MOST_REQUESTS: usize = 40;
 
+/// And then time flies: nor is a lease that is renewed, in vain, for as long as it could live.
+const AGES: Duration = Duration::from_secs(10_000_000_000);
+
 /// A server that answers anything, over a transport that cuts it anywhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -92,6 +95,7 @@ impl Transport for Canned {
     async fn send(&self, _: Request) -> Result<Response, TransportError> {
         let number = self.requests.fetch_add(1, Relaxed);
         if number >= MOST_REQUESTS {
+            *self.elapsed.lock().unwrap() += AGES;
             return Err(TransportError::rejected("enough"));
         }
         let answer = &self.answers[number % self.answers.len()];

@@ -37,16 +37,17 @@ const NO_HANG: Duration = Duration::from_secs(10);
 
 #[test]
 fn v2_no_decoder_panics_hangs_or_reads_beyond_the_limit() {
+    let _turn = turn();
     fuzz(&v2::api());
 }
 
 #[test]
 fn v3_no_decoder_panics_hangs_or_reads_beyond_the_limit() {
+    let _turn = turn();
     fuzz(&v3::api());
 }
 
 fn fuzz(api: &Api) {
-    let _turn = turn();
     let config = Config {
         cases: number("ETCD_HTTP_FUZZ_CASES", 1_500) as u32,
         rng_seed: RngSeed::Fixed(number("ETCD_HTTP_FUZZ_SEED", 4)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Error, EtcdErrorKind, Outcome, Payload,
+    Client, Error, EtcdErrorKind, Outcome, Payload,
     transport::{Transport, http::Method},
     v3::{Put, Range},
 };
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::Etcd,
-    raw::{Answer, post},
+    raw::{Answer, base64, post},
     refused,
 };
 
@@ -38,12 +38,7 @@ async fn ask<T: Transport>(etcd: &Etcd<T>, path: &str, body: Value) -> Result<Va
 /// The same for a body that may be anything.
 async fn answer<T: Transport>(etcd: &Etcd<T>, path: &str, body: &str) -> Answer {
     let request = post(&etcd.url(), path, body.to_owned());
-    Answer::to(&etcd.transport(), request).await
-}
-
-fn base64(text: impl AsRef<[u8]>) -> String {
-    use base64::{Engine, prelude::BASE64_STANDARD};
-    BASE64_STANDARD.encode(text)
+    Answer::to(Client::transport(etcd), request).await
 }
 
 /// Whether the gateway is of the second generation, which came with some builds of 3.5: only its errors have no `error`.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::transport::{
     Body, IdleLimit, Request, Transport,
     http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
@@ -25,6 +26,11 @@ pub(crate) fn post(url: &str, path: &str, body: impl Into<Body>) -> Request {
 pub(crate) fn with(mut request: Request, name: &'static str, value: &str) -> Request {
     request.headers_mut().insert(name, value.parse().unwrap());
     request
+}
+
+/// Bytes as they are in JSON.
+pub(crate) fn base64(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_STANDARD.encode(bytes)
 }
 
 /// An answer that is whole.

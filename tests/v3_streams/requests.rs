@@ -15,7 +15,11 @@ use futures::{
 use http_body_util::StreamBody;
 use serde_json::{Value, json};
 
-use crate::{harness::Etcd, lines::Lines, raw::post};
+use crate::{
+    harness::Etcd,
+    lines::Lines,
+    raw::{base64, post},
+};
 
 cases! {
     Shared {
@@ -28,11 +32,6 @@ cases! {
         v3_76_a_watch_from_below_the_first_revision_has_its_history_compacted,
         v3_91_a_server_that_stops_or_dies_breaks_the_stream_off,
     }
-}
-
-fn base64(text: impl AsRef<[u8]>) -> String {
-    use base64::{Engine, prelude::BASE64_STANDARD};
-    BASE64_STANDARD.encode(text)
 }
 
 /// A request to watch the case's keys, with these fields, too.

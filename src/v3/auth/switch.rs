@@ -26,6 +26,10 @@ wire::empty! {
     AuthDisable;
 
     /// Asks whether authentication is on: `POST /v3/auth/status`. From etcd 3.5 on.
+///
+/// **Not while a cluster is being upgraded from 3.4**: a member of 3.5 that is asked makes those of 3.4 end with a panic
+/// (seen with 3.5.16 and 3.4.23). This client does not send it once an endpoint has said that it lacks it; whether all have it,
+/// the `cluster` version of [`Client::version`](crate::Client::version) tells: 3.5.0 or later.
     AuthStatus;
 }
 

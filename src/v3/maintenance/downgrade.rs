@@ -18,6 +18,9 @@ wire::names! {
 ///
 /// etcd 3.5 carries out what it is asked for, and then mostly answers `request timed out`: an outcome that is not known.
 ///
+/// **Not while a cluster is being upgraded from 3.4**: as for [`AuthStatus`](crate::v3::AuthStatus), those of 3.4 end with a
+/// panic.
+///
 /// # Errors
 /// [`InvalidDowngradeTarget`](crate::EtcdErrorKind::InvalidDowngradeTarget): only one minor version down;
 /// [`DowngradeInProgress`](crate::EtcdErrorKind::DowngradeInProgress);
