@@ -10,9 +10,9 @@ use futures::{StreamExt, future::join};
 
 use crate::{harness::Etcd, machine::Machine};
 
-/// What must live here lives for longer than a machine is likely to stand still. Twenty busy threads for each processor do
-/// no harm, and a loss was 10 ms late at most; but on a virtual machine whose host took its processors away (`steal` in
-/// `/proc/stat`), threads that only slept were woken 1.1 s late, and leases of two seconds were lost, rightly.
+/// What must live here lives for longer than a machine is likely to stand still. Beside 24 busy threads on its processor a
+/// loss was told 10 ms late at most, but leases of two seconds were lost now and then, rightly: nobody had the time to renew
+/// them. On a busy virtual machine threads that only slept were woken up to 1.4 s late.
 const TTL: Duration = Duration::from_secs(4);
 
 /// The shortest that etcd grants.

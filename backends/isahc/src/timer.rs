@@ -60,7 +60,9 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(place) = &self.place {
-            CLOCK.lock().sleepers.remove(place);
+            let waker = CLOCK.lock().sleepers.remove(place);
+            // Not while the clock is locked: it may be somebody's own, and drop another `Sleep`.
+            drop(waker);
         }
     }
 }
@@ -98,15 +100,12 @@ impl Clock {
     fn wake_at(&'static self, place: Place, waker: &Waker) {
         static THREAD: OnceLock<()> = OnceLock::new();
 
+        let waker = waker.clone();
         let mut state = self.lock();
-        match state.sleepers.get_mut(&place) {
-            Some(known) => known.clone_from(waker),
-            None => {
-                state.sleepers.insert(place, waker.clone());
-            }
-        }
+        let before = state.sleepers.insert(place, waker);
         let is_sooner = state.next_look.is_none_or(|look| place.0 < look);
         drop(state);
+        drop(before);
         THREAD.get_or_init(|| {
             let thread = thread::Builder::new().name("etcd-isahc-timer".to_owned());
             // Without a thread nothing of isahc works either: it has failed before.

@@ -83,12 +83,13 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
     for task in load {
         task.await.unwrap();
     }
+
+    // The keepers are still at work: they have no reason to keep anything.
+    let mut problems = left_behind(&clients[0]).await;
     for (keeper, keeping) in keepers {
         drop(keeper);
         keeping.await.unwrap();
     }
-
-    let mut problems = left_behind(&clients[0]).await;
     observers::end(&clients[0]).await;
     clients[0].send(Put::new(END, "")).await.unwrap();
     let observed = observers::finish(observers).await;
