@@ -34,7 +34,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let changes = item.changes?;
         for event in &changes.events {
             if item.watch != 0 {
-                println!("{}: {:?}", names[&item.watch], event.kv.value_str()?);
+                if !event.is_delete() {
+                    println!("{}: {:?}", names[&item.watch], event.kv.value_str()?);
+                }
                 continue;
             }
             let name = event.kv.key_str()?.trim_start_matches(INSTANCES).to_owned();
