@@ -8,7 +8,7 @@ use etcd_transport::{Body, CollectError, IdleLimit, Request, Transport, Transpor
 use futures::future::{Either, select};
 use http::{
     HeaderValue, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE},
     response::Parts,
     uri::PathAndQuery,
 };
@@ -184,6 +184,18 @@ impl<T: Transport> Road<T> {
         place: &Place,
         idle: Option<IdleLimit>,
     ) -> Result<(Parts, Body), Failure> {
+        let request = self.request(call, target, place, idle)?;
+        self.answer(call, request).await
+    }
+
+    /// The request that a call is to this endpoint.
+    pub(crate) fn request(
+        &self,
+        call: &Call,
+        target: &PathAndQuery,
+        place: &Place,
+        idle: Option<IdleLimit>,
+    ) -> Result<Request, Failure> {
         let uri = place
             .endpoint()
             .uri(target)
@@ -207,9 +219,23 @@ impl<T: Transport> Road<T> {
         if let Some(deadline) = call.patience.deadline() {
             headers.insert("grpc-timeout", deadline);
         }
+        if call.is_sequence {
+            // By HTTP/1.1, once an answer begins, etcd's server throws away what was not read of the request, so that the
+            // connection can be used again: in the midst of a sequence, unless the connection is to be closed.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(idle) = idle {
             request.extensions_mut().insert(idle);
         }
+        Ok(request)
+    }
+
+    /// Sends the request of a call, and waits for the head of its answer.
+    pub(crate) async fn answer(
+        &self,
+        call: &Call,
+        request: Request,
+    ) -> Result<(Parts, Body), Failure> {
         let response = self
             .transport
             .send(request)
@@ -273,7 +299,7 @@ impl<T: Transport> Road<T> {
         }
     }
 
-    fn since(&self, instant: Instant) -> Duration {
+    pub(crate) fn since(&self, instant: Instant) -> Duration {
         self.transport.now().saturating_duration_since(instant)
     }
 

@@ -1,13 +1,14 @@
 use bytes::Bytes;
-use etcd_transport::{Body, IdleLimit, Transport, TransportError};
+use etcd_transport::{Body, Duplex, IdleLimit, Request, Transport, TransportError};
 use futures::future::BoxFuture;
-use http::StatusCode;
+use http::{StatusCode, Version, header::CONNECTION};
 
 use crate::{
-    Attempt, AttemptOutcome, Call, Client, Error, Outcome, Reply, Result,
+    Attempt, AttemptOutcome, Call, Client, Endpoint, Error, Outcome, Reply, Result,
     endpoints::Place,
     error::{Site, UnexpectedAnswer},
     exchange::Failure,
+    feed::Feed,
     splitter::{NotObjects, Splitter},
     v3::refusal,
 };
@@ -21,6 +22,8 @@ pub(crate) struct Frames<T> {
     call: Call,
     place: Place,
     idle: IdleLimit,
+    /// What follows on the call's body is elsewhere.
+    is_duplex: bool,
     state: State,
     splitter: Splitter,
 }
@@ -45,11 +48,12 @@ impl State {
         call: &Call,
         place: &Place,
         idle: IdleLimit,
+        duplex: Option<Body>,
     ) -> Self {
         let (client, call, place) = (client.clone(), call.clone(), place.clone());
-        Self::Opening(Box::pin(
-            async move { open(&client, &call, &place, idle).await },
-        ))
+        Self::Opening(Box::pin(async move {
+            open(&client, &call, &place, idle, duplex).await
+        }))
     }
 }
 
@@ -65,15 +69,38 @@ impl<T: Transport> Frames<T> {
     /// # Errors
     /// [`Error::Unsupported`] where no endpoint has the call, as far as is known.
     pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
+        let (frames, _) = Self::open_as(client, call, idle, |_| false)?;
+        Ok(frames)
+    }
+
+    /// The same. Where `is_duplex` says so of the endpoint, the call's body is but the beginning, and here is what feeds the
+    /// rest: by HTTP/2, or not at all, and to this endpoint alone.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn open_as(
+        client: &Client<T>,
+        call: Call,
+        idle: IdleLimit,
+        is_duplex: impl FnOnce(&Endpoint) -> bool,
+    ) -> Result<(Self, Option<Feed>)> {
         let place = client.road().place_for(&call)?;
-        Ok(Self {
+        let (feed, body) = if is_duplex(place.endpoint()) {
+            let (feed, body) = Feed::new(call.body.clone());
+            (Some(feed), Some(body))
+        } else {
+            (None, None)
+        };
+        let frames = Self {
             splitter: Splitter::new(client.road().answer_limit),
-            state: State::opening(client, &call, &place, idle),
+            is_duplex: feed.is_some(),
+            state: State::opening(client, &call, &place, idle, body),
             client: client.clone(),
             call,
             place,
             idle,
-        })
+        };
+        Ok((frames, feed))
     }
 
     /// Which endpoint it was sent to last.
@@ -125,7 +152,7 @@ impl<T: Transport> Frames<T> {
                         };
                         self.place = place;
                         let (client, call) = (&self.client, &self.call);
-                        self.state = State::opening(client, call, &self.place, self.idle);
+                        self.state = State::opening(client, call, &self.place, self.idle, None);
                     }
                     Err(failure) => return Err(self.error(failure)),
                 },
@@ -163,6 +190,10 @@ impl<T: Transport> Frames<T> {
         let road = self.client.road();
         let now = road.transport.now();
         road.endpoints.lacks(&self.place, &self.call, now);
+        if self.is_duplex {
+            // What was fed is gone with the body: the caller begins again.
+            return None;
+        }
         road.place_for(&self.call).ok()
     }
 
@@ -186,10 +217,14 @@ async fn open<T: Transport>(
     call: &Call,
     place: &Place,
     idle: IdleLimit,
+    duplex: Option<Body>,
 ) -> Result<Opened, Failure> {
     let road = client.road();
     let sent = road.transport.now();
-    let head = road.head(call, &call.target, place, Some(idle)).await;
+    let head = match road.request(call, &call.target, place, Some(idle)) {
+        Ok(request) => road.answer(call, with_body(request, duplex)).await,
+        Err(failure) => Err(failure),
+    };
     road.observer.tell(|| {
         let (outcome, status) = match &head {
             Ok((head, _)) => (AttemptOutcome::Answered, Some(head.status)),
@@ -211,4 +246,15 @@ async fn open<T: Transport>(
     let refusal = road.whole(call, place, (head, body));
     let refusal = road.within(road.timeout, refusal).await?;
     Ok(Opened::Refused(Box::new(refusal)))
+}
+
+/// The request with a body that goes on, if there is one.
+fn with_body(mut request: Request, duplex: Option<Body>) -> Request {
+    if let Some(body) = duplex {
+        *request.version_mut() = Version::HTTP_2;
+        *request.body_mut() = body;
+        request.headers_mut().remove(CONNECTION);
+        request.extensions_mut().insert(Duplex);
+    }
+    request
 }

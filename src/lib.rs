@@ -9,6 +9,7 @@ mod endpoint;
 mod endpoints;
 mod error;
 mod exchange;
+mod feed;
 mod frames;
 mod guard;
 mod missing;

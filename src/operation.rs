@@ -77,6 +77,8 @@ pub struct Call {
     pub(crate) repeat: Repeat,
     /// A member without a leader is to refuse it (v3).
     pub(crate) require_leader: bool,
+    /// Its body is one message after the other, and the answer may begin before the last of them was read (v3).
+    pub(crate) is_sequence: bool,
     pub(crate) patience: Patience,
     /// The path of the v3 API by which it is kept in mind that a server does not have this call. `None` for what every
     /// server has, and for requests to any path.
@@ -101,6 +103,7 @@ impl Call {
             body: Bytes::new(),
             repeat,
             require_leader: false,
+            is_sequence: false,
             patience: Patience::Usual,
             capability: None,
             token: None,
@@ -129,6 +132,12 @@ impl Call {
     /// With the demand that a member without a leader refuses it.
     pub(crate) fn require_leader(mut self, require: bool) -> Self {
         self.require_leader = require;
+        self
+    }
+
+    /// With a body that is one message after the other.
+    pub(crate) fn sequence(mut self, is_sequence: bool) -> Self {
+        self.is_sequence = is_sequence;
         self
     }
 

@@ -212,7 +212,7 @@ impl Error {
     /// Asking again may bring something else: nobody answered, or somebody who cannot serve at the moment.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Transport(error) => error.0.source.kind() != TransportErrorKind::Rejected,
+            Self::Transport(_) => !self.is_rejected(),
             Self::Timeout(_) => true,
             Self::Http(error) => error.status().is_server_error(),
             Self::Etcd(error) => match error.0.api {
@@ -224,6 +224,14 @@ impl Error {
             },
             _ => false,
         }
+    }
+
+    /// The transport refused the request: it does not send such a thing.
+    pub(crate) fn is_rejected(&self) -> bool {
+        let Self::Transport(error) = self else {
+            return false;
+        };
+        error.0.source.kind() == TransportErrorKind::Rejected
     }
 
     /// With a word on why it was not authorized. etcd's v2 says «Insufficient credentials» to all.

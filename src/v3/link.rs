@@ -4,15 +4,15 @@ use std::{
 };
 
 use etcd_transport::{IdleLimit, Transport};
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, select};
 
 use super::{
     messages::Messages,
     wire::{self, Decode},
 };
 use crate::{
-    Call, Client, Error, EtcdErrorKind, Repeat, Result, endpoints::Place, error::Site,
-    exchange::Failure,
+    Call, Client, Endpoint, Error, EtcdErrorKind, Repeat, Result, endpoints::Place, error::Site,
+    exchange::Failure, feed::Feed,
 };
 
 /// After so many silences in a row, each found to be but a silence, a link is opened anew: the server lives, but the
@@ -24,12 +24,23 @@ pub(super) struct Link<T, M> {
     client: Client<T>,
     call: Call,
     messages: Messages<T, M>,
-    opened: Instant,
+    /// Where the request goes on while it is answered.
+    feed: Option<Feed>,
     silence: Duration,
-    /// Within this time of its opening something has to come that did not come yet.
-    urgent: Option<Duration>,
+    urgent: Option<Urgent>,
+    /// Since when it has been listened to in vain. The time in which nobody listens does not count.
+    since: Option<Instant>,
+    /// The server is being asked whether it is there.
+    asking: Option<BoxFuture<'static, Result<()>>>,
     silences: u32,
     is_proven: bool,
+}
+
+/// Something has to come that did not come yet.
+struct Urgent {
+    limit: Duration,
+    /// How long it was listened to already, before the last message.
+    waited: Duration,
 }
 
 /// What came of listening to a link.
@@ -48,21 +59,45 @@ impl<T: Transport, M: Decode> Link<T, M> {
     /// Will send `call` to the endpoint that is best at the moment, when it is first listened to; with a token, if it needs
     /// one, which may have to be fetched before.
     pub(super) async fn open(client: &Client<T>, call: Call, silence: Duration) -> Result<Self> {
+        Self::open_as(client, call, silence, |_| false).await
+    }
+
+    /// The same. Where `is_duplex` says so of the endpoint, the request goes on: see [`send`](Self::send).
+    pub(super) async fn open_as(
+        client: &Client<T>,
+        call: Call,
+        silence: Duration,
+        is_duplex: impl FnOnce(&Endpoint) -> bool,
+    ) -> Result<Self> {
         let road = client.road();
         let call = road.with_token(&call).await?.unwrap_or(call);
-        let opened = road.transport.now();
         // By then it was given up.
         let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
+        let (messages, feed) = Messages::open_as(client, call.clone(), idle, is_duplex)?;
         Ok(Self {
-            messages: Messages::open(client, call.clone(), idle)?,
+            messages,
+            feed,
             client: client.clone(),
             call,
-            opened,
             silence,
             urgent: None,
+            since: None,
+            asking: None,
             silences: 0,
             is_proven: false,
         })
+    }
+
+    /// Whether the request goes on while it is answered.
+    pub(super) fn is_duplex(&self) -> bool {
+        self.feed.is_some()
+    }
+
+    /// Adds this to the request, if it is one that goes on.
+    pub(super) fn send(&self, body: String) {
+        if let Some(feed) = &self.feed {
+            feed.send(body);
+        }
     }
 
     /// Whether etcd may have ended this link for its token, of which it does not say a word where it answers nothing.
@@ -75,21 +110,22 @@ impl<T: Transport, M: Decode> Link<T, M> {
         self.client.road().with_new_token(self.call).await.map(drop)
     }
 
-    /// Something has to come within this time of the opening, until it is [`settled`](Self::settled).
-    pub(super) fn urgent(mut self, limit: Duration) -> Self {
-        self.urgent = Some(limit);
-        self
+    /// From now on something has to come within this time of listening, until it is [`settled`](Self::settled).
+    pub(super) fn expect(&mut self, limit: Duration) {
+        let waited = Duration::ZERO;
+        self.urgent = Some(Urgent { limit, waited });
+        self.since = None;
     }
 
     /// What had to come has come: the endpoint is a good one.
     pub(super) fn settled(&mut self) {
         self.urgent = None;
-        self.client.road().endpoints.answered(self.messages.place());
+        self.client.road().endpoints.answered(self.place());
     }
 
     /// The link is given up because of its endpoint, which is not to be the next one, if there are others.
     pub(super) fn blame(&self) {
-        self.messages.place().failed(self.client.transport().now());
+        self.place().failed(self.client.transport().now());
     }
 
     /// Whether the server has shown that it is there: with a message, or when asked.
@@ -97,32 +133,46 @@ impl<T: Transport, M: Decode> Link<T, M> {
         self.is_proven
     }
 
-    /// Waits for the next message, and for signs of life.
+    /// Waits for the next message, and for signs of life. Nothing is lost, and no time begins anew, when this future is
+    /// dropped, and asked for again.
     pub(super) async fn hear(&mut self) -> Heard<M> {
         let next = loop {
+            if let Some(asking) = &mut self.asking {
+                match select(pin!(self.messages.next()), asking).await {
+                    Either::Left((next, _)) => break next,
+                    Either::Right((Err(error), _)) => return Heard::Failed(error),
+                    Either::Right((Ok(()), _)) => {}
+                }
+                self.asking = None;
+                self.since = None;
+                self.silences += 1;
+                self.is_proven = true;
+                continue;
+            }
             let patience = self.patience();
             let sleep = self.client.transport().sleep(patience);
             match select(pin!(self.messages.next()), sleep).await {
                 Either::Left((next, _)) => break next,
                 Either::Right(_) => {}
             }
-            if let Some(limit) = self.urgent {
+            if let Some(Urgent { limit, .. }) = self.urgent {
                 return Heard::Failed(self.failed(Failure::TimedOut(limit)));
             }
             if self.silences >= MAX_SILENCES {
                 return Heard::Stale;
             }
-            self.silences += 1;
-            let place = self.messages.place().clone();
-            let alive = is_alive(&self.client, self.call.operation, &place);
-            match select(pin!(self.messages.next()), pin!(alive)).await {
-                Either::Left((next, _)) => break next,
-                Either::Right((Ok(()), _)) => self.is_proven = true,
-                Either::Right((Err(error), _)) => return Heard::Failed(error),
-            }
+            let (client, place) = (self.client.clone(), self.place().clone());
+            let operation = self.call.operation;
+            let asking = async move { is_alive(&client, operation, &place).await };
+            self.asking = Some(Box::pin(asking));
         };
+        let since = self.since.take();
+        self.asking = None;
         match next {
             Some(Ok((message, size))) => {
+                if let (Some(urgent), Some(since)) = (&mut self.urgent, since) {
+                    urgent.waited += self.client.road().since(since);
+                }
                 self.silences = 0;
                 self.is_proven = true;
                 Heard::Message(message, size)
@@ -132,15 +182,20 @@ impl<T: Transport, M: Decode> Link<T, M> {
         }
     }
 
-    /// For how long silence means nothing.
-    fn patience(&self) -> Duration {
-        match self.urgent {
-            Some(limit) => {
-                let now = self.client.transport().now();
-                limit.saturating_sub(now.saturating_duration_since(self.opened))
-            }
+    /// For how long silence still means nothing.
+    fn patience(&mut self) -> Duration {
+        let limit = match &self.urgent {
+            Some(urgent) => urgent.limit.saturating_sub(urgent.waited),
             None => self.silence,
-        }
+        };
+        let now = self.client.transport().now();
+        let since = *self.since.get_or_insert(now);
+        limit.saturating_sub(now.saturating_duration_since(since))
+    }
+
+    /// The endpoint.
+    pub(super) fn place(&self) -> &Place {
+        self.messages.place()
     }
 
     /// Which operation this is, and where.

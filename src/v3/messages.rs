@@ -8,9 +8,10 @@ use super::{
     wire::{self, Decode, StreamItem},
 };
 use crate::{
-    Call, Client, Error, Result,
+    Call, Client, Endpoint, Error, Result,
     endpoints::Place,
     error::Site,
+    feed::Feed,
     frames::{Frame, Frames},
 };
 
@@ -27,6 +28,18 @@ impl<T: Transport, M: Decode> Messages<T, M> {
             frames: Frames::open(client, call, idle)?,
             message: PhantomData,
         })
+    }
+
+    /// See [`Frames::open_as`].
+    pub(crate) fn open_as(
+        client: &Client<T>,
+        call: Call,
+        idle: IdleLimit,
+        is_duplex: impl FnOnce(&Endpoint) -> bool,
+    ) -> Result<(Self, Option<Feed>)> {
+        let (frames, feed) = Frames::open_as(client, call, idle, is_duplex)?;
+        let message = PhantomData;
+        Ok((Self { frames, message }, feed))
     }
 
     /// Which endpoint it was sent to last.

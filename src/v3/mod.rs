@@ -25,7 +25,7 @@
 //! | `/v3/kv/deleterange` | [`DeleteRange`] | [`kv().delete`](Kv::delete) |  | 3.4 |
 //! | `/v3/kv/txn` | [`Txn`], [`ExactlyOnce`] | [`kv().txn`](Kv::txn), [`kv().exactly_once`](Kv::exactly_once) |  | 3.4 |
 //! | `/v3/kv/compaction` | [`Compact`] | [`kv().compact`](Kv::compact) |  | 3.4 |
-//! | `/v3/watch` | [`Watch`], [`WatchSet`], [`Mirror`] | [`watch`](V3::watch), [`watch_set`](V3::watch_set), [`mirror`](V3::mirror) | yes | 3.4 |
+//! | `/v3/watch` | [`Watch`], [`WatchSet`], [`ControlledWatchSet`], [`Mirror`] | [`watch`](V3::watch), [`watch_set`](V3::watch_set), [`mirror`](V3::mirror) | yes | 3.4 |
 //! | `/v3/lease/grant` | [`Grant`] | [`lease().grant`](Leases::grant) |  | 3.4 |
 //! | `/v3/lease/revoke` | [`Revoke`] | [`lease().revoke`](Leases::revoke) |  | 3.4 |
 //! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | [`lease().keep_alive_once`](Leases::keep_alive_once), [`lease().keep_all_alive_once`](Leases::keep_all_alive_once), [`lease().keep_alive`](Leases::keep_alive), [`lease().keeper`](Leases::keeper) | yes | 3.4 |
@@ -129,4 +129,6 @@ pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
 pub use namespace::{Namespace, Namespaced, NamespacedStream};
 pub use observe::Observe;
 pub use range::KeyRange;
-pub use watch::{Changes, Event, EventKind, Watch, WatchSet, WatchSetItem};
+pub use watch::{
+    Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchSet, WatchSetItem,
+};

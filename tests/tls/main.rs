@@ -1,6 +1,9 @@
 //! A real etcd by https, and what can be wrong with certificates.
 
 mod certificates;
+#[path = "../v3_streams/churn.rs"]
+mod churn;
+mod sets;
 mod stacks;
 
 use std::{error::Error as _, time::Duration};
@@ -13,6 +16,11 @@ use futures::StreamExt;
 
 use crate::{
     certificates::{Authority, server, strict_server},
+    sets::{
+        a_set_changes_where_both_ends_do_not_agree_on_http_2, a_set_survives_its_server,
+        a_set_that_changes_loses_and_doubles_nothing,
+        changes_and_a_slow_reader_do_not_wait_for_one_another,
+    },
     stacks::{Stack, Tls},
 };
 
@@ -42,6 +50,10 @@ over_both! {
     without_a_good_certificate_of_the_client_nothing_is_carried_out;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
+    a_set_that_changes_loses_and_doubles_nothing;
+    a_set_survives_its_server;
+    a_set_changes_where_both_ends_do_not_agree_on_http_2;
+    changes_and_a_slow_reader_do_not_wait_for_one_another;
 }
 
 async fn the_own_authority_is_trusted<S: Stack>() {

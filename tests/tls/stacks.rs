@@ -27,14 +27,21 @@ pub(crate) struct Tls {
     pub(crate) identity: Option<Pair>,
     /// A name of 127.0.0.1, with this port.
     pub(crate) name: Option<(&'static str, u16)>,
+    /// No HTTP/2.
+    pub(crate) is_http1: bool,
 }
 
 /// An HTTP stack, configured by its own means, as its README says.
 pub(crate) trait Stack: Transport + Default {
+    /// Whether a request can go on while it is answered.
+    const IS_DUPLEX: bool;
+
     fn with(tls: &Tls) -> Self;
 }
 
 impl Stack for ReqwestTransport {
+    const IS_DUPLEX: bool = true;
+
     fn with(tls: &Tls) -> Self {
         let mut client = Self::client_builder();
         if let Some(path) = &tls.authority {
@@ -49,11 +56,16 @@ impl Stack for ReqwestTransport {
         if let Some((name, port)) = tls.name {
             client = client.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         }
+        if tls.is_http1 {
+            client = client.http1_only();
+        }
         Self::new(client.build().unwrap())
     }
 }
 
 impl Stack for IsahcTransport {
+    const IS_DUPLEX: bool = false;
+
     fn with(tls: &Tls) -> Self {
         let tls = tls.clone();
         Self::configured(move |mut client| {

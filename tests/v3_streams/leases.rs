@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use etcd_http::{
     transport::Transport,
-    v3::{KeepAlive, LeaseKeeper, Put, TimeToLive},
+    v3::{Grant, KeepAlive, KeepAliveOnce, LeaseKeeper, Put, TimeToLive},
 };
 use futures::{StreamExt, future::join};
 
@@ -25,6 +25,7 @@ cases! {
         v3_94_a_stream_of_renewals_ends_with_the_lease,
         a_dropped_lease_expires,
         many_leases_live,
+        v3_94_hundreds_of_leases_are_renewed_by_one_request,
     }
     Alone {
         a_lease_is_lost_in_time_when_its_server_is_paused,
@@ -195,4 +196,22 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
         assert!(etcd.send(TimeToLive::new(lease)).await.unwrap().is_none());
     };
     join(work, run).await;
+}
+
+/// etcd's server throws away what it has not read of a request when it begins to answer, unless the connection closes.
+async fn v3_94_hundreds_of_leases_are_renewed_by_one_request<T: Transport>(etcd: Etcd<T>) {
+    let mut ids = Vec::new();
+    for _ in 0..300 {
+        ids.push(
+            etcd.send(Grant::new(Duration::from_secs(60)))
+                .await
+                .unwrap()
+                .id,
+        );
+    }
+    for _ in 0..10 {
+        let renewed = etcd.send(KeepAliveOnce::all(ids.clone())).await.unwrap();
+        assert_eq!(renewed.len(), 300);
+        assert!(renewed.iter().all(|kept| kept.ttl.is_some()));
+    }
 }

@@ -7,6 +7,7 @@
 #[path = "../behaviour/stamp.rs"]
 mod stamp;
 
+mod churn;
 mod guard;
 #[path = "../behaviour/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
@@ -29,5 +30,6 @@ mod requests;
 #[path = "../behaviour/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;
+mod sets;
 mod snapshots;
 mod watches;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::Etcd,
     lines::Lines,
-    raw::{base64, post},
+    raw::{base64, post, with},
 };
 
 cases! {
@@ -48,6 +48,8 @@ fn create<T: Transport>(etcd: &Etcd<T>, fields: Value) -> Value {
 async fn watch<T: Transport>(etcd: &Etcd<T>, requests: &[Value]) -> Lines {
     let body: String = requests.iter().map(Value::to_string).collect();
     let request = post(&etcd.url(), "/v3/watch", body);
+    // Otherwise etcd's server may throw away what it has not read when it begins to answer (V3-86).
+    let request = with(request, "connection", "close");
     Lines::of(&etcd.transport(), request).await.unwrap()
 }
 

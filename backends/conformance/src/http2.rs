@@ -1,6 +1,7 @@
 //! An HTTP/2 server without TLS, for clients that know beforehand; it answers by path.
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -24,6 +25,7 @@ use crate::Received;
 ///
 /// - `/echo`: 200, each frame of data as it comes, and the trailers `grpc-status: 0`.
 /// - `/trailers`: reads all, then 200 and the trailers `grpc-status: 5`, with no data in between.
+/// - `/flood`: 200 and eight mebibytes, as fast as they are read.
 /// - `/head`: reads all, then 200 and `grpc-status: 12` in a head that ends the answer.
 /// - `/refused`: the stream is reset with `REFUSED_STREAM`.
 /// - `/reset`: 200 and some data, and the stream is reset with `INTERNAL_ERROR`.
@@ -134,6 +136,19 @@ async fn answer(
                 sending.send_data(data, false)?;
             }
             sending.send_trailers(trailers("0"))?;
+            return Ok(());
+        }
+        "/flood" => {
+            let mut sending = respond.send_response(Response::new(()), false)?;
+            let mut rest = Bytes::from(vec![7; 8 << 20]);
+            while !rest.is_empty() {
+                sending.reserve_capacity(rest.len());
+                let Some(room) = poll_fn(|cx| sending.poll_capacity(cx)).await else {
+                    return Ok(());
+                };
+                let now = rest.split_to(room?.min(rest.len()));
+                sending.send_data(now, rest.is_empty())?;
+            }
             return Ok(());
         }
         "/refused" => {

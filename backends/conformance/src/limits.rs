@@ -88,7 +88,8 @@ impl Limits {
         self
     }
 
-    /// The body of a request must have ended when the answer begins; what comes later is not sent.
+    /// The body of a request must have ended when the answer begins; what comes later is not sent. A
+    /// [`Duplex`](etcd_transport::Duplex) request is refused ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)).
     pub const fn half_duplex(mut self) -> Self {
         self.half_duplex = true;
         self

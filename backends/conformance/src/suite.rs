@@ -88,7 +88,9 @@ macro_rules! test_suite {
                 http2_trailers_arrive_after_the_data
                 http2_trailers_arrive_without_any_data
                 http2_bodies_stream_both_ways
+                http2_duplex_is_kept_up_or_refused
                 http2_without_a_body_sends_none
+                http2_bodies_that_nobody_reads_hold_up_no_other
                 http2_breaking_off_is_an_error
                 http2_is_not_spoken_unasked
             }

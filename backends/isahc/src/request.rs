@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use etcd_transport::{
-    Body, IdleLimit, Request, TransportError,
+    Body, Duplex, IdleLimit, Request, TransportError,
     http::{self, Method, Uri, Version, request::Parts},
     http_body::Body as _,
 };
@@ -64,6 +64,9 @@ fn check(head: &Parts, content: &Body) -> Result<(), &'static str> {
     }
     if head.headers.values().any(|value| value.to_str().is_err()) {
         return Err("isahc cannot send a header value beyond visible ASCII");
+    }
+    if head.extensions.get::<Duplex>().is_some() {
+        return Err("isahc ends the body of a request when the answer begins");
     }
     if head.method == Method::HEAD && (head.version == Version::HTTP_2 || !content.is_end_stream())
     {

@@ -5,6 +5,9 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// The largest that HTTP/2 allows. What a connection keeps for those that do not read is bounded by each stream's own.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
 /// See [`ReqwestTransport::client_builder`](crate::ReqwestTransport::client_builder).
 pub(crate) fn builder() -> ClientBuilder {
     #[cfg(feature = "rustls")]
@@ -27,6 +30,8 @@ pub(crate) fn builder() -> ClientBuilder {
         .tcp_nodelay(true)
         .tcp_keepalive(KEEPALIVE)
         .tcp_keepalive_interval(KEEPALIVE)
+        // Streams that nobody reads at the moment, watches say, would use up the connection's window, and stop all others.
+        .http2_initial_connection_window_size(MAX_WINDOW)
 }
 
 /// reqwest panics when it builds a client for rustls and the process has no provider.

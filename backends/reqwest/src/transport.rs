@@ -1,4 +1,5 @@
 use std::{
+    error::Error as _,
     fmt,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -6,7 +7,7 @@ use std::{
 
 use etcd_transport::{
     Request, Response, Transport, TransportError, async_trait,
-    http::{self, Version},
+    http::{self, Uri, Version, uri::Scheme},
 };
 use reqwest::{Client, ClientBuilder};
 
@@ -30,7 +31,8 @@ impl ReqwestTransport {
     ///
     /// What [`client_builder`](Self::client_builder) switches off is yours to switch off: redirects, reqwest's retries,
     /// proxies, decompression and overall timeouts each break a promise that etcd-http leans on.
-    /// A request for HTTP/2 is refused unless [`with_http2`](Self::with_http2) has given a client for it.
+    /// By `https://` it sends requests for HTTP/2, too; by `http://` these are refused unless
+    /// [`with_http2`](Self::with_http2) has given a client for them.
     pub fn new(client: Client) -> Self {
         let none = "no client for HTTP/2 was given: see ReqwestTransport::with_http2";
         let none: Box<dyn std::error::Error + Send + Sync> = none.into();
@@ -41,7 +43,7 @@ impl ReqwestTransport {
         }
     }
 
-    /// Sends requests for HTTP/2 by this client, which is to be built with
+    /// Sends requests for HTTP/2 by `http://` by this client, which is to be built with
     /// [`http2_prior_knowledge`](ClientBuilder::http2_prior_knowledge).
     ///
     /// The default transport needs none: it builds one when the first such request comes.
@@ -56,15 +58,18 @@ impl ReqwestTransport {
     ///
     /// No redirects, no retries, no proxy (not from the environment either), no decompression, no `Referer`, and no
     /// timeout but two seconds for connecting: the client above decides on all of these.
-    /// `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone.
+    /// `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone. By HTTP/2 a
+    /// stream that nobody reads holds up no other.
     ///
     /// With the feature `rustls` this makes *ring* the process's default provider, where there is none yet.
     pub fn client_builder() -> ClientBuilder {
         client::builder()
     }
 
-    fn client(&self, version: Version) -> Result<&Client, TransportError> {
-        let client = if version == Version::HTTP_2 {
+    fn client(&self, version: Version, uri: &Uri) -> Result<&Client, TransportError> {
+        // With TLS both ends agree on HTTP/2 or they do not: hyper sends nothing then, see `is_of_the_version`.
+        let is_by_tls = uri.scheme() == Some(&Scheme::HTTPS);
+        let client = if version == Version::HTTP_2 && !is_by_tls {
             self.http2
                 .get_or_init(|| build(client::builder().http2_prior_knowledge()))
         } else {
@@ -90,7 +95,7 @@ impl Default for ReqwestTransport {
 impl Transport for ReqwestTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let (head, content) = request.into_parts();
-        let client = self.client(head.version)?;
+        let client = self.client(head.version, &head.uri)?;
         let url = self.targets.url(&head.uri)?;
         let mut request = reqwest::Request::new(head.method, url);
         *request.headers_mut() = head.headers;
@@ -129,9 +134,15 @@ fn send_error(error: reqwest::Error) -> TransportError {
     let error = error.without_url();
     if error.is_connect() {
         TransportError::connect(error)
-    } else if error.is_builder() {
+    } else if error.is_builder() || is_of_the_version(&error) {
         TransportError::rejected(error)
     } else {
         TransportError::interrupted(error)
     }
+}
+
+/// The request was for HTTP/2, and the connection is not. hyper has no predicate for it.
+fn is_of_the_version(error: &reqwest::Error) -> bool {
+    let said = error.source().map(ToString::to_string);
+    said.is_some_and(|said| said.contains("UserUnsupportedVersion"))
 }

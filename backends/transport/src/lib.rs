@@ -10,7 +10,7 @@ mod transport;
 
 pub use body::{Body, CollectError};
 pub use error::{TransportError, TransportErrorKind};
-pub use transport::{IdleLimit, Request, Response, Transport};
+pub use transport::{Duplex, IdleLimit, Request, Response, Transport};
 
 pub use async_trait::async_trait;
 pub use {bytes, http, http_body};

@@ -31,7 +31,7 @@ pub type Response = http::Response<Body>;
 ///   once, or, where the HTTP stack cannot notice, when the request's [`IdleLimit`] has passed.
 /// - **HTTP/2 when asked.** A request whose `version()` is `HTTP_2` travels by HTTP/2 (on `http://` by prior knowledge)
 ///   or is [`Rejected`](crate::TransportErrorKind::Rejected). Any other request travels by whatever version both ends
-///   agree on.
+///   agree on; by HTTP/2 its header `Connection` is left out. One that is [`Duplex`], too, is answered while its body goes on, or `Rejected`.
 /// - **Kinds are promises.** [`Connect`](crate::TransportErrorKind::Connect) promises that the server saw nothing of the
 ///   request. When in doubt, [`Interrupted`](crate::TransportErrorKind::Interrupted).
 /// - **Time belongs to the transport.** `sleep` and `now` follow one clock, so that a test transport can move it by hand.
@@ -65,6 +65,15 @@ pub trait Transport: Debug + Send + Sync + 'static {
 /// connection no longer. isahc does the one for as many exchanges as it can, and the other for the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdleLimit(pub Duration);
+
+/// The body of this request goes on after its answer has begun: an extension of a [`Request`] for HTTP/2.
+///
+/// The answer's head and its frames arrive while the request's body is still open, and what the body brings later is sent
+/// as it comes. A transport whose stack cannot do this refuses the request
+/// ([`Rejected`](crate::TransportErrorKind::Rejected)) and sends nothing of it. To end the exchange, the caller ends or
+/// drops what feeds the body, and drops the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duplex;
 
 /// What `#[async_trait]` makes of a method: written out below, for a future that is handed on is not boxed again.
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

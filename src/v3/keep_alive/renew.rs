@@ -75,7 +75,8 @@ async fn ask<T: Transport>(
         .iter()
         .map(|lease| wire::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
-    let call = wire::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
+    let call =
+        wire::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?.sequence(waiting.len() > 1);
     let call = within(&road, limit * 2, road.with_token(&call))
         .await?
         .unwrap_or(call);

@@ -97,7 +97,8 @@ impl Operation for KeepAliveOnce {
             .iter()
             .map(|id| wire::to_json(&Renewal(*id)))
             .collect();
-        wire::post(Self::NAME, "/v3/lease/keepalive", Repeat::Always, body)
+        let call = wire::post(Self::NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
+        Ok(call.sequence(self.ids.len() > 1))
     }
 
     fn decode(&self, reply: Reply) -> Result<Vec<KeptAlive>> {

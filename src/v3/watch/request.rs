@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use etcd_transport::Transport;
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures::{StreamExt, stream::BoxStream};
 
-use super::{event::Changes, watcher::Watcher};
-use crate::{Client, Result, StreamOperation, operation::sealed::Sealed, v3::KeyRange};
+use super::{
+    control::{ControlledWatchSet, WatchControl},
+    event::Changes,
+    watcher::Watcher,
+};
+use crate::{Client, Error, Result, StreamOperation, operation::sealed::Sealed, v3::KeyRange};
 
 /// Delivers what happens to keys, for ever: `POST /v3/watch`.
 ///
@@ -22,7 +23,8 @@ use crate::{Client, Result, StreamOperation, operation::sealed::Sealed, v3::KeyR
 /// [`Mirror`](crate::v3::Mirror) do it.
 ///
 /// Who is slow to take the next item makes the server wait, and loses nothing. Dropping the stream ends the watch. Over
-/// HTTP/1.1 one request is one fixed set of watches: to watch more, open another; for many at once, see [`WatchSet`].
+/// HTTP/1.1 one request is one fixed set of watches: to watch more, open another. For many at once, and for a set that
+/// changes, see [`WatchSet`].
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -132,9 +134,20 @@ impl Watch {
         self.settings.require_leader = require;
         self
     }
+
+    /// Whether etcd could carry it out.
+    pub(super) fn check(&self) -> Result<()> {
+        self.range.check(Self::NAME)?;
+        if self.from.is_some_and(|revision| revision < 1) {
+            let reason = "there is no revision below 1: to begin now, leave it out";
+            return Err(Error::invalid(Self::NAME, reason));
+        }
+        Ok(())
+    }
 }
 
-/// Many watches over one request. Each item says which of them it is from.
+/// Many watches over one request. Each item says which of them it is from. To add others later, and to cancel some, see
+/// [`controlled`](Self::controlled).
 ///
 /// A set of a thousand watches is one connection. A watch that etcd refuses or cancels ends with its error, and the
 /// others go on; the stream ends when none is left, or with an error of all of them. Between the watches of a set no
@@ -165,7 +178,7 @@ impl Watch {
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct WatchSet {
     pub(in crate::v3) watches: Vec<Watch>,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 /// What a [`WatchSet`] delivers.
@@ -204,6 +217,43 @@ impl WatchSet {
         self.settings.require_leader = require;
         self
     }
+
+    /// This set, to be opened, and what adds watches to it and cancels them while it is open.
+    ///
+    /// However the set changes, every watch delivers all that is its own, each revision once. The stream ends when no watch
+    /// is left and every [`WatchControl`] is dropped; until then a set without watches waits for the next one.
+    ///
+    /// How a change travels depends on the endpoint. etcd takes it **on the same stream** where that is HTTP/2: by
+    /// `https://`, over a transport that can send and receive at once ([`Duplex`](etcd_transport::Duplex); reqwest's can). One
+    /// stream lasts as long as the set then, and a change costs one small message. **Otherwise** one request is one fixed
+    /// set: 50 milliseconds after a change, and with all others that came by then, another request takes its place, in
+    /// which each watch goes on after the last revision that it had whole. That costs as much as to open the set, so for
+    /// many changes of a large set, use TLS. An endpoint by `https://` where the first fails (the transport refuses; or a
+    /// proxy does not let it through, which is found out by two such failures before a request of the other kind comes
+    /// about) is asked in the second way from then on, as long as the set is open.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// use etcd_http::v3::{KeyRange, Watch, WatchSet};
+    /// use futures::StreamExt;
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+    /// let (set, control) = WatchSet::new([Watch::new(KeyRange::prefix("services/"))]).controlled();
+    /// let mut items = client.open(set);
+    /// let details = control.add(Watch::new(KeyRange::prefix("details/web/")))?;
+    /// while let Some(item) = items.next().await {
+    ///     let item = item?;
+    ///     let changes = item.changes?;
+    ///     if item.watch == details && changes.events.iter().any(|event| event.is_delete()) {
+    ///         control.cancel(details);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn controlled(self) -> (ControlledWatchSet, WatchControl) {
+        ControlledWatchSet::new(self)
+    }
 }
 
 impl Sealed for Watch {}
@@ -214,14 +264,11 @@ impl StreamOperation for Watch {
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Changes>> {
         let settings = self.settings;
-        let watcher = Watcher::new(client.clone(), vec![self], settings);
-        let next = |watcher: Option<Watcher<T>>| async move {
-            let mut watcher = watcher?;
-            let changes = watcher.next().await?.and_then(|item| item.changes);
-            let more = changes.is_ok().then_some(watcher);
-            Some((changes, more))
-        };
-        stream::unfold(Some(watcher), next).boxed()
+        // The only watch is over with its error, and so is the stream.
+        Watcher::new(client.clone(), vec![self], settings)
+            .into_stream()
+            .map(|item| item.and_then(|item| item.changes))
+            .boxed()
     }
 }
 
@@ -232,14 +279,7 @@ impl StreamOperation for WatchSet {
     const NAME: &'static str = Watch::NAME;
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<WatchSetItem>> {
-        let watcher = Watcher::new(client.clone(), self.watches, self.settings);
-        let next = |watcher: Option<Watcher<T>>| async move {
-            let mut watcher = watcher?;
-            let item = watcher.next().await?;
-            let more = item.is_ok().then_some(watcher);
-            Some((item, more))
-        };
-        stream::unfold(Some(watcher), next).boxed()
+        Watcher::new(client.clone(), self.watches, self.settings).into_stream()
     }
 }
 

@@ -4,12 +4,9 @@ use super::{
     event::{Changes, Event, WatchResponse},
     request::Watch,
 };
-use crate::{
-    Error, Result, StreamOperation,
-    v3::{
-        KeyRange,
-        wire::{self, Encode, Fields},
-    },
+use crate::v3::{
+    KeyRange,
+    wire::{self, Encode, Fields},
 };
 
 /// What etcd says instead of an id where there is no watch.
@@ -21,13 +18,22 @@ pub(super) fn id(watch: usize) -> i64 {
     i64::try_from(watch).unwrap_or(i64::MAX - 1) + 1
 }
 
+/// The number of the watch with this id.
+pub(super) fn number(id: i64) -> Option<usize> {
+    usize::try_from(id.checked_sub(1)?).ok()
+}
+
+/// The request for no more of a watch.
+pub(super) fn cancel(id: i64) -> String {
+    wire::to_json(&CancelRequest { id })
+}
+
 /// How far one watch has come.
 #[derive(Debug)]
 pub(super) struct Track {
     watch: Watch,
     /// The lowest revision of what is to come; `None` until it is known which one is now.
     next: Option<i64>,
-    is_over: bool,
     /// The events of a message that comes in fragments, as far as they came, and how many bytes they took.
     fragments: Vec<Event>,
     fragments_size: usize,
@@ -38,7 +44,6 @@ impl Track {
         Self {
             next: watch.from,
             watch,
-            is_over: false,
             fragments: Vec::new(),
             fragments_size: 0,
         }
@@ -48,33 +53,14 @@ impl Track {
         &self.watch.range
     }
 
-    /// Whether etcd could carry it out.
-    pub(super) fn check(&self) -> Result<()> {
-        self.watch.range.check(Watch::NAME)?;
-        if self.next.is_some_and(|next| next < 1) {
-            let reason = "there is no revision below 1: to begin now, leave it out";
-            return Err(Error::invalid(Watch::NAME, reason));
-        }
-        Ok(())
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over
-    }
-
     /// Whether it is to begin now, and nobody has asked yet when that is.
     pub(super) fn is_unpinned(&self) -> bool {
-        !self.is_over && self.next.is_none()
+        self.next.is_none()
     }
 
     /// This is the revision before the first that it is to see.
     pub(super) fn pin(&mut self, revision: i64) {
         self.next = Some(revision.saturating_add(1));
-    }
-
-    pub(super) fn end(&mut self) {
-        self.is_over = true;
-        self.cut();
     }
 
     /// The link is gone; with it goes what was not whole.
@@ -153,6 +139,26 @@ fn by_revision(events: impl Iterator<Item = Event>) -> Vec<Changes> {
         }
     }
     all
+}
+
+struct CancelRequest {
+    id: i64,
+}
+
+impl Encode for CancelRequest {
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("cancel_request", &Cancel { id: self.id });
+    }
+}
+
+struct Cancel {
+    id: i64,
+}
+
+impl Encode for Cancel {
+    fn fields(&self, to: &mut Fields<'_>) {
+        to.put("watch_id", &self.id);
+    }
 }
 
 struct Request<'a> {

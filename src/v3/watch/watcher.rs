@@ -1,12 +1,26 @@
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    future::pending,
+    mem,
+    pin::pin,
+    time::Duration,
+};
 
 use etcd_transport::Transport;
+use futures::{
+    FutureExt, StreamExt,
+    future::{Either, select},
+    stream::{self, BoxStream},
+};
 use http::StatusCode;
 
 use super::{
+    control::{Command, Commands},
+    duplex::Duplex,
     event::{Changes, WatchResponse},
+    line::Line,
     request::{Settings, Watch, WatchSetItem},
-    track::{NO_WATCH, Track, id},
+    track::{self, Track, id},
 };
 use crate::{
     Client, Error, Outcome, Repeat, Result, StreamOperation,
@@ -15,32 +29,45 @@ use crate::{
     outage::Outage,
     v3::{
         Header, KeyRange, Range,
-        link::{Heard, Link, is_of_the_token},
+        link::{Heard, is_of_the_token},
         refusal::{self, Refusal},
         wire,
     },
 };
 
-/// For the server to say that it has created the watches. What it cannot read it never answers.
-const CREATED_LIMIT: Duration = Duration::from_secs(5);
+/// For so long the changes of a set are gathered, where each takes another request.
+const GATHERED: Duration = Duration::from_millis(50);
 
-/// The watches of one request at work: how far each has come, and the link that they share.
+/// The watches of a set at work: how far each has come, and the line that they share.
 pub(super) struct Watcher<T> {
     client: Client<T>,
     settings: Settings,
-    tracks: Vec<Track>,
-    link: Option<Link<T, WatchResponse>>,
-    /// The watches that the server has not said to have created on this link: it does so in the order of the request.
-    uncreated: VecDeque<usize>,
+    /// The watches that are not over, by their numbers.
+    tracks: BTreeMap<usize, Track>,
+    /// Those of them that are to begin now, and nobody has asked yet when that is.
+    unpinned: BTreeSet<usize>,
+    /// Where the set changes; `None` once it cannot.
+    commands: Option<Commands>,
+    line: Option<Line<T>>,
+    duplex: Duplex,
     /// What has arrived and was not asked for yet: of one message at most.
     ready: VecDeque<(usize, Result<Changes>)>,
     outage: Outage,
-    /// Another token was fetched, and no link has come about since.
+    /// Another token was fetched, and no line has come about since.
     is_renewed: bool,
     /// The highest revision that any member has shown.
     seen: i64,
     /// Which cluster this is, once one has answered.
     cluster: Option<u64>,
+}
+
+/// What a watcher waits for.
+enum Turn {
+    Heard(Heard<WatchResponse>),
+    /// `None`: no other will come.
+    Command(Option<Command>),
+    /// The line is not what the set is, and has been kept for long enough.
+    Replace,
 }
 
 impl<T: Transport> Watcher<T> {
@@ -49,75 +76,193 @@ impl<T: Transport> Watcher<T> {
             client,
             outage: Outage::new(settings.outage),
             settings,
-            tracks: watches.into_iter().map(Track::new).collect(),
-            link: None,
-            uncreated: VecDeque::new(),
+            tracks: BTreeMap::new(),
+            unpinned: BTreeSet::new(),
+            commands: None,
+            line: None,
+            duplex: Duplex::default(),
             ready: VecDeque::new(),
             is_renewed: false,
             seen: 0,
             cluster: None,
         };
-        for watch in 0..watcher.tracks.len() {
-            if let Err(error) = watcher.tracks[watch].check() {
-                watcher.end(watch, error);
+        for (number, watch) in watches.into_iter().enumerate() {
+            match watch.check() {
+                Ok(()) => watcher.add(number, watch),
+                Err(error) => watcher.ready.push_back((number, Err(error))),
             }
         }
         watcher
     }
 
+    /// The same, changing by these.
+    pub(super) fn controlled(mut self, commands: Commands) -> Self {
+        self.commands = Some(commands);
+        self
+    }
+
+    /// What arrives, up to the first error of all watches.
+    pub(super) fn into_stream(self) -> BoxStream<'static, Result<WatchSetItem>> {
+        let next = |watcher: Option<Self>| async move {
+            let mut watcher = watcher?;
+            let item = watcher.next().await?;
+            let more = item.is_ok().then_some(watcher);
+            Some((item, more))
+        };
+        stream::unfold(Some(self), next).boxed()
+    }
+
     /// Waits for the next revision of any watch. An error is the last item, and so is the end of the last watch.
-    pub(super) async fn next(&mut self) -> Option<Result<WatchSetItem>> {
+    async fn next(&mut self) -> Option<Result<WatchSetItem>> {
         loop {
+            self.obey_all();
             if let Some((watch, changes)) = self.ready.pop_front() {
                 return Some(Ok(WatchSetItem { watch, changes }));
             }
-            if self.tracks.iter().all(Track::is_over) {
+            if self.tracks.is_empty() && self.commands.is_none() {
                 self.cut();
                 return None;
             }
-            let step = match (
-                &mut self.link,
-                self.tracks.iter().position(Track::is_unpinned),
-            ) {
-                (None, Some(unpinned)) => self.pin(unpinned).await,
-                (None, None) => self.open().await,
-                (Some(link), _) => match link.hear().await {
-                    Heard::Message(message, size) => self.take(message, size).await,
-                    Heard::Failed(error) => self.lost(error).await,
-                    Heard::Ended(error) => {
-                        self.blame();
-                        self.outage.pause(self.client.road(), error).await
-                    }
-                    Heard::Stale => {
-                        self.cut();
-                        Ok(())
-                    }
-                },
-            };
-            if let Err(error) = step {
+            if let Err(error) = self.step().await {
                 self.cut();
                 return Some(Err(error));
             }
         }
     }
 
+    async fn step(&mut self) -> Result<()> {
+        if let Some(&unpinned) = self.unpinned.first() {
+            return self.pin(unpinned).await;
+        }
+        if self.line.is_none() {
+            if !self.tracks.is_empty() {
+                return self.open().await;
+            }
+            // While nothing is watched, nothing is out.
+            self.outage = Outage::new(self.settings.outage);
+        }
+        match self.turn().await {
+            Turn::Heard(Heard::Message(message, size)) => self.take(message, size).await,
+            Turn::Heard(Heard::Failed(error)) => self.lost(error).await,
+            Turn::Heard(Heard::Ended(error)) => self.ended(error).await,
+            Turn::Heard(Heard::Stale) | Turn::Replace => {
+                self.cut();
+                Ok(())
+            }
+            Turn::Command(command) => {
+                self.obey(command);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for whatever comes first.
+    async fn turn(&mut self) -> Turn {
+        let kept_for = self.kept_for();
+        if kept_for == Some(Duration::ZERO) {
+            return Turn::Replace;
+        }
+        let replace = async {
+            match kept_for {
+                Some(time) => self.client.transport().sleep(time).await,
+                None => pending().await,
+            }
+        };
+        let command = async {
+            match &mut self.commands {
+                Some(commands) => commands.next().await,
+                None => pending().await,
+            }
+        };
+        let hear = async {
+            match &mut self.line {
+                Some(line) => line.hear().await,
+                None => pending().await,
+            }
+        };
+        let (hear, command, replace) = (pin!(hear), pin!(command), pin!(replace));
+        match select(hear, select(command, replace)).await {
+            Either::Left((heard, _)) => Turn::Heard(heard),
+            Either::Right((Either::Left((command, _)), _)) => Turn::Command(command),
+            Either::Right((Either::Right(((), _)), _)) => Turn::Replace,
+        }
+    }
+
+    /// For how long a line that is not what the set is goes on, before another takes its place.
+    fn kept_for(&self) -> Option<Duration> {
+        let changed = self.line.as_ref()?.changed()?;
+        // A revision of which a part is here is waited for: it may be too large to arrive between two changes.
+        let is_between = self.tracks.values().all(|track| track.kept() == 0);
+        is_between.then(|| GATHERED.saturating_sub(self.client.road().since(changed)))
+    }
+
+    /// Carries out what the controls have asked for so far.
+    fn obey_all(&mut self) {
+        while let Some(commands) = &mut self.commands
+            && let Some(command) = commands.next().now_or_never()
+        {
+            self.obey(command);
+        }
+    }
+
+    fn obey(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Add(number, watch)) => self.add(number, *watch),
+            Some(Command::Cancel(number)) => self.cancel(number),
+            None => self.commands = None,
+        }
+    }
+
+    fn add(&mut self, number: usize, watch: Watch) {
+        let track = Track::new(watch);
+        let is_unpinned = track.is_unpinned();
+        self.tracks.insert(number, track);
+        if is_unpinned {
+            self.unpinned.insert(number);
+        } else {
+            self.ask(number);
+        }
+    }
+
+    /// Asks for a watch on the line that is there. Where there is none yet, it will be asked for with all others.
+    fn ask(&mut self, number: usize) {
+        if let (Some(line), Some(track)) = (&mut self.line, self.tracks.get(&number)) {
+            line.add(
+                number,
+                track.request(id(number)),
+                self.client.transport().now(),
+            );
+        }
+    }
+
+    fn cancel(&mut self, number: usize) {
+        self.ready.retain(|(watch, _)| *watch != number);
+        let is_asked = self.tracks.remove(&number).is_some() && !self.unpinned.remove(&number);
+        let is_empty = self.tracks.is_empty();
+        if is_asked && let Some(line) = &mut self.line {
+            line.cancel(number, self.client.transport().now());
+            if is_empty && !line.is_duplex() {
+                self.cut();
+            }
+        }
+    }
+
     /// Asks for all that is to come.
     async fn open(&mut self) -> Result<()> {
-        let tracks = self.tracks.iter().enumerate();
-        let live: VecDeque<usize> = tracks
-            .filter(|(_, track)| !track.is_over())
-            .map(|(watch, _)| watch)
+        let watches = self.tracks.keys().copied().collect();
+        let requests = self.tracks.iter();
+        let body: String = requests
+            .map(|(&number, track)| track.request(id(number)))
             .collect();
-        let requests = live
-            .iter()
-            .map(|&watch| self.tracks[watch].request(id(watch)));
-        let body: String = requests.collect();
         let call = wire::post(Watch::NAME, "/v3/watch", Repeat::Always, body)?
+            .sequence(self.tracks.len() > 1)
             .require_leader(self.settings.require_leader);
-        match Link::open(&self.client, call, self.settings.silence).await {
-            Ok(link) => {
-                self.link = Some(link.urgent(CREATED_LIMIT));
-                self.uncreated = live;
+        let may_change = self.commands.is_some();
+        let is_duplex = |endpoint: &_| may_change && self.duplex.is_for(endpoint);
+        let silence = self.settings.silence;
+        match Line::open(&self.client, call, silence, watches, is_duplex).await {
+            Ok(line) => {
+                self.line = Some(line);
                 Ok(())
             }
             Err(error) => self.lost(error).await,
@@ -127,11 +272,19 @@ impl<T: Transport> Watcher<T> {
     /// Finds out which revision is now, for all watches that are to begin there: what a server says when it creates a
     /// watch may be later than what it then delivers.
     async fn pin(&mut self, unpinned: usize) -> Result<()> {
-        match now(&self.client, self.tracks[unpinned].range()).await {
+        let Some(track) = self.tracks.get(&unpinned) else {
+            self.unpinned.remove(&unpinned);
+            return Ok(());
+        };
+        match now(&self.client, track.range()).await {
             Ok(header) => {
                 self.look_at(&header)?;
-                let unpinned = self.tracks.iter_mut().filter(|track| track.is_unpinned());
-                unpinned.for_each(|track| track.pin(header.revision));
+                for number in mem::take(&mut self.unpinned) {
+                    if let Some(track) = self.tracks.get_mut(&number) {
+                        track.pin(header.revision);
+                    }
+                    self.ask(number);
+                }
                 Ok(())
             }
             Err(error) if error.is_passing() => self.outage.pause(self.client.road(), error).await,
@@ -143,49 +296,68 @@ impl<T: Transport> Watcher<T> {
     }
 
     async fn take(&mut self, message: WatchResponse, size: usize) -> Result<()> {
-        let watch = if message.created {
-            match self.uncreated.pop_front() {
-                Some(watch) if [NO_WATCH, id(watch)].contains(&message.watch_id) => watch,
+        let number = if message.created {
+            match self
+                .line
+                .as_mut()
+                .map(|line| line.created(message.watch_id))
+            {
+                Some(Some(number)) => Some(number),
                 _ => return Err(self.unexpected("another watch was created than was asked for")),
             }
         } else {
-            let known = (0..self.tracks.len()).find(|&watch| id(watch) == message.watch_id);
-            match known.filter(|&watch| !self.tracks[watch].is_over()) {
-                Some(watch) => watch,
-                // How far the server has come with none of these watches in particular: no promise to any.
-                None => return Ok(()),
-            }
+            // Without a number: how far the server has come with none of these watches in particular. No promise to any.
+            track::number(message.watch_id)
         };
-        if message.canceled {
-            self.canceled(watch, &message).await?;
-        } else if message.created {
-            self.created(watch, &message.header).await?;
-        } else {
-            self.look_at(&message.header)?;
-            let limit = self.client.road().answer_limit;
-            let track = &mut self.tracks[watch];
-            let changes = track.take(message, size).into_iter();
-            if track.kept() > limit {
-                return Err(Failure::TooLarge(limit).into_error(self.site()));
+        // What was cancelled may be told of for a while.
+        if let Some(number) = number.filter(|number| self.tracks.contains_key(number)) {
+            if message.canceled {
+                self.canceled(number, &message).await?;
+            } else if message.created {
+                self.created(number, &message.header).await?;
+            } else {
+                self.changed(number, message, size)?;
             }
-            self.ready
-                .extend(changes.map(|changes| (watch, Ok(changes))));
         }
-        if self.uncreated.is_empty()
-            && let Some(link) = &mut self.link
-        {
-            link.settled();
+        if let Some(line) = &mut self.line {
+            let is_new = !line.is_settled();
+            if !line.settle(|| self.client.transport().now()) {
+                return Ok(());
+            }
+            if is_new {
+                self.duplex.worked(line.endpoint(), line.is_duplex());
+            }
             self.is_renewed = false;
             self.outage.over(self.client.transport().now());
         }
         Ok(())
     }
 
+    /// Something has happened, or nothing has up to here.
+    fn changed(&mut self, number: usize, message: WatchResponse, size: usize) -> Result<()> {
+        self.look_at(&message.header)?;
+        let limit = self.client.road().answer_limit;
+        if let Some(track) = self.tracks.get_mut(&number) {
+            let changes = track.take(message, size).into_iter();
+            if track.kept() > limit {
+                return Err(Failure::TooLarge(limit).into_error(self.site()));
+            }
+            self.ready
+                .extend(changes.map(|changes| (number, Ok(changes))));
+        }
+        Ok(())
+    }
+
     /// A watch is there.
-    async fn created(&mut self, watch: usize, header: &Header) -> Result<()> {
-        if header.revision < self.seen {
+    async fn created(&mut self, number: usize, header: &Header) -> Result<()> {
+        // Once a line is settled, its member was found to be good: it is but behind what another has told since.
+        let is_settled = self.line.as_ref().is_some_and(Line::is_settled);
+        if header.revision < self.seen
+            && !is_settled
+            && let Some(track) = self.tracks.get(&number)
+        {
             // Either this member lags behind, and will catch up; or the store has gone back, and a majority says so.
-            match now(&self.client, self.tracks[watch].range()).await {
+            match now(&self.client, track.range()).await {
                 Ok(agreed) if agreed.revision < self.seen => {
                     let (now, seen) = (agreed.revision, self.seen);
                     return Err(self.unexpected(format!(
@@ -201,10 +373,10 @@ impl<T: Transport> Watcher<T> {
     }
 
     /// A watch is over, or did not come about.
-    async fn canceled(&mut self, watch: usize, message: &WatchResponse) -> Result<()> {
+    async fn canceled(&mut self, number: usize, message: &WatchResponse) -> Result<()> {
         if message.compact_revision > 0 {
             let error = refusal::compacted(self.site(), message.compact_revision);
-            self.end(watch, error);
+            self.end(number, error);
             return Ok(());
         }
         let refusal = Refusal::of_text(&message.cancel_reason);
@@ -213,19 +385,35 @@ impl<T: Transport> Watcher<T> {
         if is_passing {
             return self.lost(error).await;
         }
-        self.end(watch, error);
+        self.end(number, error);
         Ok(())
     }
 
-    /// The link is gone. Goes on with another after a while, if that may bring something else.
+    /// The server ended the answer as if there was no more to say.
+    async fn ended(&mut self, error: Error) -> Result<()> {
+        if self.tracks.is_empty() {
+            self.cut();
+            return Ok(());
+        }
+        self.learn_from(&error);
+        self.blame();
+        self.outage.pause(self.client.road(), error).await
+    }
+
+    /// The line is gone. Goes on with another after a while, if that may bring something else.
     async fn lost(&mut self, error: Error) -> Result<()> {
+        if self.tracks.is_empty() {
+            self.cut();
+            return Ok(());
+        }
+        let is_of_the_way = self.learn_from(&error);
         if is_of_the_token(&error)
             && !self.is_renewed
-            && let Some(link) = self.link.take()
+            && let Some(line) = self.line.take()
         {
             self.is_renewed = true;
             self.cut();
-            return match link.renew_token().await {
+            return match line.renew_token().await {
                 Ok(()) => Ok(()),
                 Err(error) => self.outage.survive(self.client.road(), error).await,
             };
@@ -234,7 +422,21 @@ impl<T: Transport> Watcher<T> {
             self.blame();
         }
         self.cut();
+        if error.is_rejected() && is_of_the_way {
+            // Nothing was sent; the next one will be of the other kind.
+            return Ok(());
+        }
+        if is_of_the_way {
+            return self.outage.pause(self.client.road(), error).await;
+        }
         self.outage.survive(self.client.road(), error).await
+    }
+
+    /// A line came to nothing. Returns whether that may be because its request was one that goes on.
+    fn learn_from(&mut self, error: &Error) -> bool {
+        self.line
+            .as_ref()
+            .is_some_and(|line| self.duplex.failed(line.endpoint(), line.is_duplex(), error))
     }
 
     /// What a member says of itself and its cluster.
@@ -261,28 +463,28 @@ impl<T: Transport> Watcher<T> {
 
     /// Where the watches are at the moment, or will be next.
     fn site(&self) -> Site {
-        match &self.link {
-            Some(link) => link.site(),
+        match &self.line {
+            Some(line) => line.site(),
             None => self.client.road().next_site(Watch::NAME),
         }
     }
 
-    fn end(&mut self, watch: usize, error: Error) {
-        self.tracks[watch].end();
-        self.ready.push_back((watch, Err(error)));
+    fn end(&mut self, number: usize, error: Error) {
+        self.tracks.remove(&number);
+        self.unpinned.remove(&number);
+        self.ready.push_back((number, Err(error)));
     }
 
     fn blame(&mut self) {
-        if let Some(link) = &self.link {
-            link.blame();
+        if let Some(line) = &self.line {
+            line.blame();
         }
         self.cut();
     }
 
     fn cut(&mut self) {
-        self.link = None;
-        self.uncreated.clear();
-        self.tracks.iter_mut().for_each(Track::cut);
+        self.line = None;
+        self.tracks.values_mut().for_each(Track::cut);
     }
 }
 

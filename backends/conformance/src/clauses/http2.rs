@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_transport::{
-    Body, Request, Transport, TransportErrorKind,
+    Body, Duplex, Request, Transport, TransportErrorKind,
     bytes::Bytes,
     http::{HeaderMap, HeaderValue, Method, Uri, Version},
 };
@@ -131,6 +131,43 @@ pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, limits: &L
     assert!(data == big, "{} bytes", data.len());
 }
 
+pub async fn http2_duplex_is_kept_up_or_refused(transport: &dyn Transport, limits: &Limits) {
+    let server = Http2Server::start();
+    let (feed, body) = fed_body();
+    let mut sent = http2(Method::POST, server.uri("/echo"), body);
+    sent.extensions_mut().insert(Duplex);
+    if limits.refuses_http2 || limits.half_duplex {
+        failure(transport, sent, TransportErrorKind::Rejected).await;
+        pause(MOMENT / 3).await;
+        assert_eq!(server.received().len(), 0, "it was sent");
+        return;
+    }
+    // The head does not wait for the body either.
+    let response = within(Duration::from_secs(5), transport.send(sent)).await;
+    let response = response.expect("the head waits for the body");
+    let mut body = response.expect("an answer").into_body();
+    for round in 0..20_u8 {
+        // A silence is not the end of either body.
+        if round == 10 {
+            pause(MOMENT).await;
+        }
+        feed.data(vec![round; 1000]);
+        let mut echoed = Vec::new();
+        while echoed.len() < 1000 {
+            let frame = within(Duration::from_secs(5), body.frame()).await;
+            let frame = frame.expect("an echo of what was sent");
+            let frame = frame.expect("not the end").expect("no error");
+            echoed.extend_from_slice(&frame.into_data().expect("data"));
+        }
+        assert_eq!(echoed, [round; 1000]);
+    }
+    drop(feed);
+    let (data, trailers) = all(body).await;
+    assert_eq!(data, b"");
+    assert_eq!(trailers.expect("trailers")["grpc-status"], "0");
+    assert_eq!(server.received().len(), 1);
+}
+
 pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, limits: &Limits) {
     if limits.refuses_http2 {
         return refused(transport).await;
@@ -143,6 +180,32 @@ pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, limits: 
     for received in server.received() {
         assert_eq!(received.body, b"", "{received:?}");
         assert_eq!(received.header("transfer-encoding"), None, "{received:?}");
+    }
+}
+
+pub async fn http2_bodies_that_nobody_reads_hold_up_no_other(
+    transport: &dyn Transport,
+    limits: &Limits,
+) {
+    if limits.refuses_http2 {
+        return refused(transport).await;
+    }
+    let server = Http2Server::start();
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let flood = http2(Method::POST, server.uri("/flood"), "body");
+        unread.push(answer(transport, flood).await);
+        // What was sent has arrived.
+        pause(MOMENT / 3).await;
+        let quick = async {
+            let small = http2(Method::POST, server.uri("/any"), "body");
+            text(answer(transport, small).await).await
+        };
+        let quick = within(Duration::from_secs(5), quick).await;
+        assert_eq!(quick.as_deref(), Some("ok"), "{} are unread", unread.len());
+    }
+    for response in unread {
+        assert_eq!(text(response).await.len(), 8 << 20);
     }
 }
 
