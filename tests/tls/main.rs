@@ -18,8 +18,8 @@ use crate::{
     certificates::{Authority, server, strict_server},
     sets::{
         a_set_changes_where_both_ends_do_not_agree_on_http_2, a_set_survives_its_server,
-        a_set_that_changes_loses_and_doubles_nothing,
         changes_and_a_slow_reader_do_not_wait_for_one_another,
+        v3_134_a_set_that_changes_goes_on_in_one_stream,
     },
     stacks::{Stack, Tls},
 };
@@ -50,7 +50,7 @@ over_both! {
     without_a_good_certificate_of_the_client_nothing_is_carried_out;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
-    a_set_that_changes_loses_and_doubles_nothing;
+    v3_134_a_set_that_changes_goes_on_in_one_stream;
     a_set_survives_its_server;
     a_set_changes_where_both_ends_do_not_agree_on_http_2;
     changes_and_a_slow_reader_do_not_wait_for_one_another;

@@ -70,7 +70,7 @@ impl<S: Stack> Watched<S> {
     }
 }
 
-pub(crate) async fn a_set_that_changes_loses_and_doubles_nothing<S: Stack>() {
+pub(crate) async fn v3_134_a_set_that_changes_goes_on_in_one_stream<S: Stack>() {
     let watched = Watched::<S>::new();
     churn(&watched.client, "churn", 100).await;
     if S::IS_DUPLEX {

@@ -31,7 +31,6 @@ const WITHOUT: &[(u32, &str)] = &[
         "how a WebSocket behaves: the client opens none, for a transport carries HTTP requests",
     ),
     (133, "what a WebSocket cannot do: the client opens none"),
-    (134, "see tests/tls"),
     (
         135,
         "a call of etcd 3.7 that its gateway does not have: over HTTP nothing of it is to be seen",
