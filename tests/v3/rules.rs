@@ -96,6 +96,7 @@ fn named() -> BTreeMap<u32, Vec<String>> {
 /// The name of the private function that begins in this line, as that of a test does.
 fn name(line: &str) -> Option<&str> {
     let line = line.trim_start();
+    let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
     let line = line.strip_prefix("async ").unwrap_or(line);
     let end = |letter: char| !letter.is_ascii_alphanumeric() && letter != '_';
     line.strip_prefix("fn ")?.split(end).next()

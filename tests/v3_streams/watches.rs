@@ -37,7 +37,7 @@ cases! {
         v3_75_a_compacted_history_is_said,
         v3_80_what_was_before_is_told_unless_it_is_compacted,
         v3_89_who_may_not_read_may_not_watch,
-        v3_86_fifty_quiet_watches_that_are_dropped_leave_the_server,
+        v3_86_thirty_quiet_watches_that_are_dropped_leave_the_server,
         v3_91_a_watch_survives_the_restart_of_its_server,
         r_60_a_watch_survives_the_loss_of_its_token,
     }
@@ -392,11 +392,11 @@ async fn watchers<T: Transport>(etcd: &Etcd<T>) -> usize {
 }
 
 /// Each in a request of its own, and so with a connection of its own.
-async fn v3_86_fifty_quiet_watches_that_are_dropped_leave_the_server<T: Transport>(etcd: Etcd<T>) {
-    let mut streams: Vec<Stream> = (0..50).map(|_| etcd.open(all(&etcd))).collect();
+async fn v3_86_thirty_quiet_watches_that_are_dropped_leave_the_server<T: Transport>(etcd: Etcd<T>) {
+    let mut streams: Vec<Stream> = (0..30).map(|_| etcd.open(all(&etcd))).collect();
     let all = join_all(streams.iter_mut().map(StreamExt::next));
     let opened = async {
-        while watchers(&etcd).await < 50 {
+        while watchers(&etcd).await < 30 {
             etcd.sleep(20).await;
         }
     };

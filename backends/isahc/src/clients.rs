@@ -18,8 +18,9 @@ use etcd_transport::http::{Method, Request};
 use futures_io::AsyncRead;
 use isahc::{AsyncBody, HttpClient, HttpClientBuilder, error::Error};
 
-/// So many exchanges have a client for themselves at once, at most: each takes a thread, and eight files with its connection.
-const MOST: usize = 64;
+/// So many exchanges have a client for themselves at once, at most: each takes a thread, and eight files with its connection,
+/// and libcurl connects with none above 1,023. A quarter of these may go into it.
+const MOST: usize = 32;
 
 /// So many of these clients are kept for the next exchange, with their connections.
 const MOST_IDLE: usize = 4;
