@@ -1,20 +1,20 @@
 use std::{
     fmt,
-    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use etcd_transport::Transport;
 use futures::{
     FutureExt,
-    future::{BoxFuture, Either, WeakShared, select},
+    future::{BoxFuture, WeakShared},
 };
 use http::HeaderValue;
 
 use crate::{
-    Call, Error, EtcdErrorKind, Operation, Outcome, Reply, Result,
-    error::{TimeoutError, UnexpectedAnswer},
+    Call, Error, EtcdErrorKind, Operation, Outcome, Reply, Result, RetryPolicy,
+    error::UnexpectedAnswer,
     exchange::Road,
     secret::Secret,
     v3::{Authenticate, refusal},
@@ -23,13 +23,20 @@ use crate::{
 /// The tokens of the v3 API: fetched when one is first needed, then kept, until etcd no longer takes it.
 ///
 /// All who need one while it is being fetched wait for the same request, and are told the same: the token, or why there is
-/// none. Who comes after a failure asks anew.
+/// none. Who comes after a failure asks anew; and who has other time limits, or another policy of attempts, asks by these.
 pub(crate) struct Tokens {
     authenticate: Authenticate,
     /// `None` before the first one.
     current: ArcSwapOption<Granted>,
-    /// The fetch that is under way.
-    fetch: Mutex<Option<WeakShared<Fetch>>>,
+    /// What is under way.
+    fetches: Mutex<Vec<UnderWay>>,
+}
+
+/// A fetch, and the limits of whoever began it, by which it succeeds or fails.
+struct UnderWay {
+    timeout: Duration,
+    retry: RetryPolicy,
+    fetch: WeakShared<Fetch>,
 }
 
 /// A token; or `None`, when etcd said that it needs none.
@@ -45,7 +52,7 @@ impl Tokens {
         Ok(Self {
             authenticate,
             current: ArcSwapOption::empty(),
-            fetch: Mutex::new(None),
+            fetches: Mutex::default(),
         })
     }
 
@@ -74,29 +81,30 @@ impl Tokens {
         refused: Option<&Granted>,
     ) -> Result<Granted> {
         let fetch = {
-            let mut fetch = self.fetch.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut fetches = self.fetches.lock().unwrap_or_else(PoisonError::into_inner);
             // It may have ended while we came here.
             if let Some(current) = self.usable(refused) {
                 return Ok(current);
             }
-            match fetch.as_ref().and_then(WeakShared::upgrade) {
+            // Nobody joins a fetch that is over, and nobody may wait any more for one that is not.
+            fetches.retain(|known| known.fetch.upgrade().is_some_and(|it| it.peek().is_none()));
+            let mut fits = fetches
+                .iter()
+                .filter(|known| known.timeout == road.timeout && known.retry == road.retry);
+            match fits.find_map(|known| known.fetch.upgrade()) {
                 Some(under_way) => under_way,
                 None => {
                     let new = Arc::clone(self).fetch(road.clone()).boxed().shared();
-                    *fetch = new.downgrade();
+                    fetches.extend(new.downgrade().map(|fetch| UnderWay {
+                        timeout: road.timeout,
+                        retry: road.retry.clone(),
+                        fetch,
+                    }));
                     new
                 }
             }
         };
-        // Whoever began it may allow itself more time than this caller.
-        let limit = road.retry.overall;
-        match select(fetch, pin!(road.transport.sleep(limit))).await {
-            Either::Left((granted, _)) => granted,
-            Either::Right(((), _)) => {
-                let site = road.next_site(Authenticate::NAME);
-                Err(Error::Timeout(TimeoutError::new(site, limit)))
-            }
-        }
+        fetch.await
     }
 
     /// Asks for a token, and keeps it.
@@ -105,8 +113,6 @@ impl Tokens {
         if let Ok(granted) = &granted {
             self.current.store(Some(Arc::new(granted.clone())));
         }
-        // Nobody joins a fetch that is over.
-        *self.fetch.lock().unwrap_or_else(PoisonError::into_inner) = None;
         granted
     }
 

@@ -132,6 +132,30 @@ fn r_60_all_who_wait_share_one_token() {
 }
 
 #[test]
+fn who_is_patient_does_not_share_the_failure_of_who_is_not() {
+    let hurried = client([Login::Refused, Login::Refused, Login::Token("one")]);
+    let patient = hurried.with_retry(RetryPolicy::default());
+    let puts = join_all([put(&hurried), put(&patient)]);
+    let puts = hurried.transport().clock.run(puts);
+    assert_eq!(
+        puts.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [false, true]
+    );
+    assert_eq!(hurried.transport().count(), (3, 1));
+}
+
+#[test]
+fn who_is_in_a_hurry_does_not_wait_as_long_as_who_is_patient() {
+    let patient = client([Login::Silence, Login::Token("one")]).with_timeout(60 * SECOND);
+    let hurried = patient.with_timeout(3 * SECOND);
+    let clock = &patient.transport().clock;
+    let mut waiting = Box::pin(put(&patient));
+    assert!(clock.run(poll_immediate(&mut waiting)).is_none());
+    assert!(clock.run(put(&hurried)).is_ok());
+    assert!(clock.elapsed() <= 3 * SECOND);
+}
+
+#[test]
 fn t_13_all_who_wait_share_one_failure_and_who_comes_later_asks_anew() {
     let client = client([Login::Wrong, Login::Token("one")]);
     let errors: Vec<_> = hundred(&client)
@@ -222,7 +246,7 @@ fn what_nobody_waits_for_any_more_is_not_waited_for_later() {
 
 #[test]
 fn nobody_waits_for_the_request_of_another_longer_than_its_own_time_allows() {
-    let client = client([Login::Silence]);
+    let client = client([Login::Silence, Login::Silence]);
     let hurried = client.with_retry(RetryPolicy::never().overall(3 * SECOND));
     let clock = &client.transport().clock;
     let (patient, hurried) = clock.run(async {
@@ -240,5 +264,5 @@ fn nobody_waits_for_the_request_of_another_longer_than_its_own_time_allows() {
     );
     assert!(matches!(patient, Error::Timeout(_)), "{patient}");
     assert_eq!(clock.elapsed(), 10 * SECOND);
-    assert_eq!(client.transport().count(), (1, 0));
+    assert_eq!(client.transport().count(), (2, 0));
 }
