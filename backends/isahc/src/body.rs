@@ -188,6 +188,8 @@ impl HttpBody for Incoming {
                 Poll::Ready(Some(Ok(Frame::data(this.buffer.split_to(length).freeze()))))
             }
             Err(error) => {
+                // It may be the client that broke.
+                this.client = None;
                 this.ended();
                 Poll::Ready(Some(Err(TransportError::interrupted(error))))
             }

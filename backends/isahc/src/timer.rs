@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
@@ -123,9 +124,11 @@ impl Clock {
             let later = state.sleepers.split_off(&(now, u64::MAX));
             let over = std::mem::replace(&mut state.sleepers, later);
             if !over.is_empty() {
-                // A waker may do anything, such as dropping a `Sleep`.
+                // A waker may do anything, such as dropping a `Sleep`; or panic, which is to stop no other sleeper.
                 drop(state);
-                over.into_values().for_each(Waker::wake);
+                for waker in over.into_values() {
+                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                }
                 state = self.lock();
                 continue;
             }

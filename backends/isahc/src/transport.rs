@@ -83,8 +83,12 @@ impl Transport for IsahcTransport {
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
-                client.give_back();
-                return Err(send_error(error));
+                let error = send_error(error);
+                // Where nobody knows what went wrong, it may be the client.
+                if error.is_unsent() {
+                    client.give_back();
+                }
+                return Err(error);
             }
         };
         if http2 && response.version() != Version::HTTP_2 {

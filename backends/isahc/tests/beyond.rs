@@ -1,7 +1,7 @@
 //! What the contract leaves open, and this transport settles.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     thread,
     time::{Duration, Instant},
@@ -71,12 +71,13 @@ fn patient(uri: Uri) -> Request {
     request
 }
 
-/// How many connections are open at the server, once they are no more than `most` or two seconds have passed.
-fn open_within_two_seconds(server: &Server, most: usize) -> usize {
+/// How many connections are open at the server, once they are no more than `most` or ten seconds have passed: far less than
+/// the limit of the exchanges, which is an hour.
+fn open_in_the_end(server: &Server, most: usize) -> usize {
     let began = Instant::now();
     loop {
         let open = server.connections() - server.closed();
-        if open <= most || began.elapsed() > Duration::from_secs(2) {
+        if open <= most || began.elapsed() > Duration::from_secs(10) {
             return open;
         }
         thread::sleep(Duration::from_millis(10));
@@ -92,7 +93,7 @@ fn thirty_quiet_bodies_that_are_dropped_free_their_connections_soon() {
         .collect();
     assert_eq!(server.connections() - server.closed(), 30);
     drop(responses);
-    assert_eq!(open_within_two_seconds(&server, 0), 0);
+    assert_eq!(open_in_the_end(&server, 0), 0);
 }
 
 #[test]
@@ -102,14 +103,19 @@ fn what_waits_for_its_head_and_is_dropped_frees_its_connection_soon() {
         connection.wait_until_closed()
     });
     let transport = IsahcTransport::default();
-    let early = block_on(select(
-        transport.send(patient(server.uri("/"))),
-        transport.sleep(Duration::from_millis(300)),
-    ));
+    let connected = async {
+        while server.connections() == 0 {
+            transport.sleep(Duration::from_millis(10)).await;
+        }
+        transport.sleep(Duration::from_millis(100)).await;
+    };
+    let sent = transport.send(patient(server.uri("/")));
+    let mut connected = pin!(connected);
+    let early = block_on(select(sent, connected.as_mut()));
     assert!(matches!(early, Either::Right(_)));
     drop(early);
     assert_eq!(server.connections(), 1);
-    assert_eq!(open_within_two_seconds(&server, 0), 0);
+    assert_eq!(open_in_the_end(&server, 0), 0);
 }
 
 #[test]
@@ -122,10 +128,10 @@ fn more_quiet_exchanges_than_have_clients_of_their_own_are_served_all_the_same()
     assert_eq!(server.connections(), 48);
     drop(responses);
     // 32 have one; the others share one, and are noticed when they speak, or after their limit.
-    assert_eq!(open_within_two_seconds(&server, 16), 16);
+    assert_eq!(open_in_the_end(&server, 16), 16);
     let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
     drop(response);
-    assert_eq!(open_within_two_seconds(&server, 16), 16);
+    assert_eq!(open_in_the_end(&server, 16), 16);
 }
 
 #[test]
@@ -159,7 +165,8 @@ fn a_body_that_is_dropped_just_before_its_end_leaves_its_connection_to_the_next(
         drop(body);
         thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(server.connections(), 1);
+    // One, unless the machine took longer than the time that the end is waited for; without that wait it would be ten.
+    assert!(server.connections() < 5, "{}", server.connections());
 }
 
 #[test]
