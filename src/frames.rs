@@ -135,6 +135,11 @@ impl<T: Transport> Frames<T> {
         })
     }
 
+    /// No object has begun to arrive whose end has not.
+    pub(crate) fn is_between(&self) -> bool {
+        self.splitter.is_between()
+    }
+
     /// Which operation this is, and where.
     pub(crate) fn site(&self) -> Site {
         self.client.road().site(&self.call, &self.place, 1)

@@ -80,8 +80,8 @@ pub struct Call {
     /// Its body is one message after the other, and the answer may begin before the last of them was read (v3).
     pub(crate) is_sequence: bool,
     pub(crate) patience: Patience,
-    /// The path of the v3 API by which it is kept in mind that a server does not have this call. `None` for what every
-    /// server has, and for requests to any path.
+    /// The path of the v3 API by which it is kept in mind that a server does not have this call. `None` for
+    /// those of v2, and for requests to any path.
     pub(crate) capability: Option<&'static str>,
     /// The v3 API's, put here by the road.
     pub(crate) token: Option<HeaderValue>,

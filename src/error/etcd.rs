@@ -295,6 +295,16 @@ pub enum EtcdErrorKind {
 }
 
 impl EtcdErrorKind {
+    /// The token is missing, no longer good, or older than the last change of users and roles.
+    pub(crate) fn is_of_the_token(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidAuthToken | Self::AuthRevisionOld | Self::UserNameEmpty
+        )
+    }
+}
+
+impl EtcdErrorKind {
     fn of_code(code: u32) -> Self {
         match code {
             100 => Self::KeyNotFound,

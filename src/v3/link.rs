@@ -133,6 +133,11 @@ impl<T: Transport, M: Decode> Link<T, M> {
         self.is_proven
     }
 
+    /// No message has begun to arrive whose end has not.
+    pub(super) fn is_between(&self) -> bool {
+        self.messages.is_between()
+    }
+
     /// Waits for the next message, and for signs of life. Nothing is lost, and no time begins anew, when this future is
     /// dropped, and asked for again.
     pub(super) async fn hear(&mut self) -> Heard<M> {
@@ -140,10 +145,13 @@ impl<T: Transport, M: Decode> Link<T, M> {
             if let Some(asking) = &mut self.asking {
                 match select(pin!(self.messages.next()), asking).await {
                     Either::Left((next, _)) => break next,
-                    Either::Right((Err(error), _)) => return Heard::Failed(error),
-                    Either::Right((Ok(()), _)) => {}
+                    Either::Right((alive, _)) => {
+                        self.asking = None;
+                        if let Err(error) = alive {
+                            return Heard::Failed(error);
+                        }
+                    }
                 }
-                self.asking = None;
                 self.since = None;
                 self.silences += 1;
                 self.is_proven = true;
@@ -210,12 +218,9 @@ impl<T: Transport, M: Decode> Link<T, M> {
 
 /// Whether etcd wants another token than the one it was shown.
 pub(super) fn is_of_the_token(error: &Error) -> bool {
-    use EtcdErrorKind as Kind;
-    let kind = error.etcd_kind();
-    matches!(
-        kind,
-        Some(Kind::InvalidAuthToken | Kind::AuthRevisionOld | Kind::UserNameEmpty)
-    )
+    error
+        .etcd_kind()
+        .is_some_and(EtcdErrorKind::is_of_the_token)
 }
 
 /// Asks a member whether it is there, once: `POST /v3/maintenance/status`. Whatever it answers, it is; unless it says

@@ -64,6 +64,11 @@ impl<T: Transport, M: Decode> Messages<T, M> {
         Some(message)
     }
 
+    /// No message has begun to arrive whose end has not.
+    pub(crate) fn is_between(&self) -> bool {
+        self.frames.is_between()
+    }
+
     /// An answer that has no meaning.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> Error {
         Error::Unexpected(self.frames.unexpected(what, &[]))

@@ -11,7 +11,9 @@
 //! all endpoints are known to lack a call, nothing is sent, and the error comes at once. Streams take part in this.
 //!
 //! Two calls are different, [`AuthStatus`] and [`Downgrade`]: every member carries them out, whichever is asked, and those of
-//! etcd 3.4 end with a panic when one of 3.5 makes them. So they are an error as soon as one endpoint lacks them.
+//! etcd 3.4 end with a panic when one of 3.5 makes them. So they are an error once one endpoint has said that it lacks them; but a
+//! member of 3.5 that is asked before any such word will carry them out. Do not make them while a cluster is being upgraded.
+//! An endpoint is a URL: behind one that stands for many members, one old member's word counts for all of them.
 //!
 //! # What of etcd's gateway is here
 //!

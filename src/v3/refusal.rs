@@ -115,10 +115,7 @@ impl Refusal {
 
     /// The token is missing, no longer good, or older than the last change of users and roles: a new one will do.
     pub(crate) fn is_of_the_token(&self) -> bool {
-        matches!(
-            self.kind(),
-            Kind::InvalidAuthToken | Kind::AuthRevisionOld | Kind::UserNameEmpty
-        )
+        self.kind().is_of_the_token()
     }
 
     /// There is no such call.

@@ -134,7 +134,8 @@ impl<T: Transport> Pieces<T> {
     }
 
     async fn send(client: &Client<T>, call: Call) -> Result<Self> {
-        let idle = IdleLimit(client.road().timeout + Duration::from_secs(1));
+        let limit = client.road().timeout;
+        let idle = IdleLimit(limit.saturating_add(Duration::from_secs(1)));
         let mut pieces = Self {
             messages: Messages::open(client, call, idle)?,
             client: client.clone(),

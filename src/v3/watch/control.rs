@@ -71,7 +71,7 @@ impl ControlledWatchSet {
 
 impl WatchControl {
     /// Adds a watch, and returns its number in the set: the next one, no number is used twice. One «from now» begins when
-    /// the stream takes it up. Its limits of time do not count, those of the set do.
+    /// the stream takes it up: the store's revision is asked for, and the other watches of the set wait for the answer. Its limits of time do not count, those of the set do.
     ///
     /// # Errors
     /// [`Error::Invalid`] where etcd could not carry it out, and where the stream of the set has ended or was dropped.

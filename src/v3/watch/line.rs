@@ -77,6 +77,11 @@ impl<T: Transport> Line<T> {
         Some(self.changed?.max(self.settled?))
     }
 
+    /// No message has begun to arrive whose end has not.
+    pub(super) fn is_between(&self) -> bool {
+        self.link.is_between()
+    }
+
     /// Waits for the next message, see [`Link::hear`].
     pub(super) async fn hear(&mut self) -> Heard<WatchResponse> {
         self.link.hear().await

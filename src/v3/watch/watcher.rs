@@ -190,9 +190,10 @@ impl<T: Transport> Watcher<T> {
 
     /// For how long a line that is not what the set is goes on, before another takes its place.
     fn kept_for(&self) -> Option<Duration> {
-        let changed = self.line.as_ref()?.changed()?;
+        let line = self.line.as_ref()?;
+        let changed = line.changed()?;
         // A revision of which a part is here is waited for: it may be too large to arrive between two changes.
-        let is_between = self.tracks.values().all(|track| track.kept() == 0);
+        let is_between = line.is_between() && self.tracks.values().all(|track| track.kept() == 0);
         is_between.then(|| GATHERED.saturating_sub(self.client.road().since(changed)))
     }
 
