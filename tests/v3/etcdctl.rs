@@ -1,6 +1,7 @@
 //! A third party agrees: `etcdctl` speaks gRPC, and what either writes the other reads.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -10,7 +11,7 @@ use std::{
 use etcd_http::{
     EtcdErrorKind, server,
     transport::Transport,
-    v3::{Compare, KeyRange, Lock, Permission, PermissionType, Put, Txn},
+    v3::{Compare, KeyRange, Lock, Permission, PermissionType, Put, Snapshot, Txn},
 };
 
 use crate::{harness::Etcd, refused};
@@ -24,6 +25,7 @@ cases! {
         etcdctl_and_we_see_the_same_leader,
     }
     Alone {
+        etcdctl_knows_our_snapshot,
         etcdctl_sees_our_roles_and_we_see_its,
         etcdctl_logs_in_as_the_user_that_we_made,
     }
@@ -54,33 +56,47 @@ fn etcdctl<T: Transport>(etcd: &Etcd<T>, arguments: &[&str]) -> String {
 
 /// An `etcdctl` that holds something until it is interrupted.
 struct Holder {
-    child: Child,
+    _process: Running,
     /// The first line that it printed.
     line: String,
 }
 
 impl Holder {
     fn start<T: Transport>(etcd: &Etcd<T>, arguments: &[&str]) -> Self {
-        let mut child = command(etcd, arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = command(etcd, arguments);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = Running(command.spawn().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
+        BufReader::new(process.0.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
         Self {
-            child,
+            _process: process,
             line: line.trim().to_owned(),
         }
     }
 }
 
-impl Drop for Holder {
+/// A process that is ended with the test.
+struct Running(Child);
+
+impl Running {
+    /// Whether it has ended well, within ten seconds.
+    async fn has_succeeded<T: Transport>(&mut self, etcd: &Etcd<T>) -> bool {
+        for _ in 0..100 {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.success();
+            }
+            etcd.sleep(100).await;
+        }
+        false
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -159,6 +175,27 @@ async fn etcdctl_sees_our_leases_and_we_see_its<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(v3.lease().time_to_live(its).await.unwrap(), None);
 }
 
+/// `etcdctl` counts the keys in the file that we wrote, and finds the revision of the last one.
+async fn etcdctl_knows_our_snapshot<T: Transport>(etcd: Etcd<T>) {
+    let mut revision = 0;
+    for number in 0..7 {
+        let put = Put::new(etcd.key(number.to_string()), "x".repeat(10_000));
+        revision = etcd.send(put).await.unwrap().header.revision;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot.db");
+    let mut file = Vec::new();
+    let size = Snapshot::new().write_to(&etcd, &mut file).await.unwrap();
+    fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap();
+    let said = etcdctl(&etcd, &["snapshot", "status", path, "-w", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["revision"], revision, "{said}");
+    assert!(said["totalKey"].as_i64() >= Some(7), "{said}");
+    // In memory the file is without the digest at its end.
+    assert_eq!(said["totalSize"], size - 32, "{said}");
+}
+
 async fn etcdctl_and_we_exclude_each_other<T: Transport>(etcd: Etcd<T>) {
     let (v3, name) = (etcd.v3(), etcd.key("lock"));
     let lease = v3.lease().grant(MINUTE).await.unwrap().id;
@@ -171,14 +208,14 @@ async fn etcdctl_and_we_exclude_each_other<T: Transport>(etcd: Etcd<T>) {
     let held = v3.lock().lock(&*name, lease).await.unwrap();
     drop(holder);
     // Ours now: `etcdctl` waits until it is killed.
-    let mut waiting = command(&etcd, &["lock", &name, "true"]).spawn().unwrap();
+    let mut waiting = Running(command(&etcd, &["lock", &name, "true"]).spawn().unwrap());
     etcd.sleep(700).await;
     assert!(
-        waiting.try_wait().unwrap().is_none(),
+        waiting.0.try_wait().unwrap().is_none(),
         "etcdctl got the lock that we hold"
     );
     v3.lock().unlock(held.key).await.unwrap();
-    assert!(waiting.wait().unwrap().success());
+    assert!(waiting.has_succeeded(&etcd).await);
 }
 
 async fn etcdctl_and_we_see_the_same_leader<T: Transport>(etcd: Etcd<T>) {
