@@ -35,6 +35,9 @@ under_fire! {
     v3_leases_locks_and_elections_hold_over_isahc: v3::burn::<etcd_http::isahc::IsahcTransport>;
 }
 
+/// How long it may take, once the members are left alone, until all have ended and history is read.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A cluster, for how long, and by which schedule.
 struct Fire {
     cluster: Cluster,
@@ -68,7 +71,10 @@ fn under_fire(name: &str, burn: impl AsyncFnOnce(&Fire) -> Verdict) {
         figures,
         faults,
         problems,
-    } = runtime.block_on(burn(&fire));
+    } = runtime.block_on(async {
+        let done = tokio::time::timeout(fire.duration + PATIENCE, burn(&fire)).await;
+        done.expect("something waits for what does not come")
+    });
     let Fire { duration, seed, .. } = fire;
     let version = fire.cluster.member(0).version();
     println!(

@@ -408,7 +408,7 @@ async fn v3_86_thirty_quiet_watches_that_are_dropped_leave_the_server<T: Transpo
     let dropped = etcd.transport().now();
     while watchers(&etcd).await > 0 {
         let elapsed = etcd.transport().now() - dropped;
-        assert!(elapsed < Duration::from_secs(2), "they are still there");
+        assert!(elapsed < Duration::from_secs(10), "they are still there");
         etcd.sleep(20).await;
     }
 }

@@ -26,7 +26,9 @@ use tokio::task::JoinHandle;
 use super::{
     Task,
     history::{History, Times},
+    tenure::few_of,
 };
+
 /// The shortest that etcd grants: may be lost while members elect. And one that may not.
 const SHORT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(10);
@@ -154,6 +156,9 @@ impl<T: Transport> Task<T> {
             let ended = Instant::now();
             drop(renewals);
             let Some((asked, answered)) = renewed else {
+                if let (End::Lost(why), true) = (&end, ttl >= LONG) {
+                    self.journal.oddity(format!("{key}: never renewed: {why}"));
+                }
                 continue;
             };
             self.journal.lease(Kept {
@@ -260,6 +265,16 @@ pub(crate) fn judge(
                 .map_or(margin, |least| least.min(margin));
             figures.least_margin = Some(least);
         }
+    }
+    let Figures {
+        gone,
+        of_former_leaders: excused,
+        ..
+    } = figures;
+    if excused > few_of(gone) {
+        problems.push(format!(
+            "{excused} of {gone} keys went too early: no excuse"
+        ));
     }
     (figures, problems)
 }

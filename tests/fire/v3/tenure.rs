@@ -88,6 +88,11 @@ impl fmt::Display for Turns {
     }
 }
 
+/// So many of all can be etcd's own fault; more are somebody else's.
+pub(crate) fn few_of(all: usize) -> usize {
+    3 + all / 4
+}
+
 /// Tenures that outlived their key, that were known to two at once, or of which history knows nothing. Where `explains`
 /// knows of something between two moments for which etcd ended a lease of this TTL too early, the tenure is but counted.
 pub(crate) fn exclusive(
@@ -102,6 +107,7 @@ pub(crate) fn exclusive(
     let mut problems = Vec::new();
     let mut sound = Vec::new();
     let mut explained = 0;
+    let all = tenures.len();
     for tenure in tenures {
         let deleted = deletions.get(tenure.key.as_str()).into_iter().flatten();
         let gone = deleted.copied().find(|revision| *revision > tenure.token);
@@ -117,6 +123,11 @@ pub(crate) fn exclusive(
             _ => {}
         }
         sound.push(tenure);
+    }
+    if explained > few_of(all) {
+        problems.push(format!(
+            "{explained} of {all} tenures were cut short: no excuse"
+        ));
     }
     problems.extend(unheard_of(&sound, reigns));
     problems.extend(overlaps(sound));
