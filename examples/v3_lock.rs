@@ -19,7 +19,7 @@ use futures::future::try_join_all;
 async fn main() -> Result<(), Box<dyn Error>> {
     let etcd = common::etcd()?;
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
-    try_join_all(["Ada", "Brian", "Claude"].map(|name| work(&client, name))).await?;
+    try_join_all(["Ada", "Brian", "Carol"].map(|name| work(&client, name))).await?;
     let last = client
         .v3()
         .kv()
