@@ -20,7 +20,7 @@ const SLEEPS_AT_ONCE: usize = 100_000;
 ///
 /// What never ends fails, and does not hang: a wait that no time ends, one that goes on for longer than any test, and one
 /// that goes on for ever while the time stands still.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     epoch: Instant,
     state: Arc<Mutex<State>>,

@@ -3,7 +3,7 @@ use std::{
     future::pending,
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use etcd_http::transport::{
 };
 use serde_json::{Value, json};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Sleep};
 
 /// A small etcd whose watches are alive: they see what is written while they are open, and, by HTTP/2, are created and
 /// cancelled while they are.
@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) http2: Http2,
     /// How long it takes until a stream is open.
     pub(crate) latency: Duration,
+    /// How long the second half of a message with events takes after the first; none at all: it comes whole.
+    pub(crate) halved: Duration,
     /// Streams take so many requests, and read no further.
     pub(crate) deaf_after: usize,
     /// Nothing is answered any more, on the streams that are there and on those to come, to anybody.
@@ -75,6 +77,7 @@ impl Live {
                 history: BTreeMap::new(),
                 http2: Http2::Works,
                 latency: Duration::ZERO,
+                halved: Duration::ZERO,
                 deaf_after: usize::MAX,
                 is_frozen: false,
                 is_down: false,
@@ -187,6 +190,8 @@ impl Transport for Live {
             watches: BTreeMap::new(),
             ids: BTreeSet::new(),
             messages: VecDeque::new(),
+            clock: self.clock.clone(),
+            rest: None,
             cuts,
         })))
     }
@@ -209,6 +214,9 @@ struct Stream {
     watches: BTreeMap<i64, Watching>,
     ids: BTreeSet<i64>,
     messages: VecDeque<Value>,
+    clock: Clock,
+    /// The second half of a message, and the time until it comes.
+    rest: Option<(Sleep, Bytes)>,
     cuts: usize,
 }
 
@@ -329,12 +337,21 @@ impl http_body::Body for Stream {
         if this.cuts != state.cuts {
             return Poll::Ready(Some(Err(TransportError::interrupted("reset"))));
         }
+        if let Some((time, _)) = &mut this.rest {
+            ready!(Pin::new(time).poll(cx));
+            let rest = this.rest.take().map(|(_, rest)| Ok(Frame::data(rest)));
+            return Poll::Ready(rest);
+        }
         if !state.is_frozen {
             this.read(&mut state, cx);
             this.tell(&state);
             if let Some(message) = this.messages.pop_front() {
-                let line = json!({"result": message}).to_string();
-                return Poll::Ready(Some(Ok(Frame::data(line.into()))));
+                let mut line = Bytes::from(json!({"result": message}).to_string());
+                if !state.halved.is_zero() && message.get("events").is_some() {
+                    let time = this.clock.sleep(state.halved);
+                    this.rest = Some((time, line.split_off(line.len() / 2)));
+                }
+                return Poll::Ready(Some(Ok(Frame::data(line))));
             }
         }
         state.wakers.push(cx.waker().clone());

@@ -364,6 +364,29 @@ fn changes_that_come_faster_than_requests_starve_nobody() {
 }
 
 #[test]
+fn a_message_under_way_is_waited_for_whatever_changes_meanwhile() {
+    let millis = Duration::from_millis;
+    let client = http(Live::at(4).with(|state| state.halved = millis(300)));
+    let (mut items, control) = open(&client, WatchSet::new([prefix("a").from_revision(5)]));
+    let store = client.transport();
+    store.write("a");
+    let change = async {
+        for number in 0..100 {
+            let watch = Watch::new(format!("b{number}")).from_revision(5);
+            control.add(watch).unwrap();
+            store.clock.sleep(millis(60)).await;
+        }
+    };
+    let read = async {
+        let item = items.next().await.unwrap().unwrap();
+        assert_eq!((item.watch, item.changes.unwrap().revision), (0, 5));
+        store.clock.elapsed()
+    };
+    let (seen, ()) = store.clock.run(futures::future::join(read, change));
+    assert!(seen < millis(1000), "{seen:?}");
+}
+
+#[test]
 fn while_nothing_is_watched_nothing_is_out() {
     let client = https(Live::at(4).with(|state| state.is_down = true));
     let set =
