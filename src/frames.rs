@@ -69,7 +69,7 @@ impl<T: Transport> Frames<T> {
     /// # Errors
     /// [`Error::Unsupported`] where no endpoint has the call, as far as is known.
     pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
-        let (frames, _) = Self::open_as(client, call, idle, |_| false)?;
+        let (frames, _) = Self::open_duplex_if(client, call, idle, |_| false)?;
         Ok(frames)
     }
 
@@ -78,7 +78,7 @@ impl<T: Transport> Frames<T> {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub(crate) fn open_as(
+    pub(crate) fn open_duplex_if(
         client: &Client<T>,
         call: Call,
         idle: IdleLimit,
@@ -101,6 +101,11 @@ impl<T: Transport> Frames<T> {
             idle,
         };
         Ok((frames, feed))
+    }
+
+    /// The client that it is for.
+    pub(crate) fn client(&self) -> &Client<T> {
+        &self.client
     }
 
     /// Which endpoint it was sent to last.

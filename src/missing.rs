@@ -22,10 +22,10 @@ pub(crate) fn is_by_all_members(path: &str) -> bool {
 /// It is not for ever, as servers are upgraded: it is forgotten after a minute; and at once when a request to the server
 /// has failed, as they do when it is started anew.
 #[derive(Debug, Default)]
-pub(crate) struct Missing(ArcSwapOption<Vec<Call>>);
+pub(crate) struct Missing(ArcSwapOption<Vec<Lacked>>);
 
 #[derive(Clone, Copy, Debug)]
-struct Call {
+struct Lacked {
     path: &'static str,
     until: Instant,
 }
@@ -37,7 +37,7 @@ impl Missing {
         self.0.rcu(|calls| {
             let known = calls.iter().flat_map(|calls| calls.iter());
             let others = known.filter(|call| call.path != path && call.until > now);
-            let calls = others.copied().chain([Call { path, until }]);
+            let calls = others.copied().chain([Lacked { path, until }]);
             Some(Arc::new(calls.collect()))
         });
     }

@@ -59,11 +59,11 @@ impl<T: Transport, M: Decode> Link<T, M> {
     /// Will send `call` to the endpoint that is best at the moment, when it is first listened to; with a token, if it needs
     /// one, which may have to be fetched before.
     pub(super) async fn open(client: &Client<T>, call: Call, silence: Duration) -> Result<Self> {
-        Self::open_as(client, call, silence, |_| false).await
+        Self::open_duplex_if(client, call, silence, |_| false).await
     }
 
     /// The same. Where `is_duplex` says so of the endpoint, the request goes on: see [`send`](Self::send).
-    pub(super) async fn open_as(
+    pub(super) async fn open_duplex_if(
         client: &Client<T>,
         call: Call,
         silence: Duration,
@@ -73,7 +73,7 @@ impl<T: Transport, M: Decode> Link<T, M> {
         let call = road.with_token(&call).await?.unwrap_or(call);
         // By then it was given up.
         let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
-        let (messages, feed) = Messages::open_as(client, call.clone(), idle, is_duplex)?;
+        let (messages, feed) = Messages::open_duplex_if(client, call.clone(), idle, is_duplex)?;
         Ok(Self {
             messages,
             feed,

@@ -1,6 +1,7 @@
-use std::marker::PhantomData;
+use std::{marker::PhantomData, pin::pin, time::Duration};
 
 use etcd_transport::{IdleLimit, Transport};
+use futures::future::{Either, select};
 use http::StatusCode;
 
 use super::{
@@ -11,6 +12,7 @@ use crate::{
     Call, Client, Endpoint, Error, Result,
     endpoints::Place,
     error::Site,
+    exchange::Failure,
     feed::Feed,
     frames::{Frame, Frames},
 };
@@ -30,14 +32,14 @@ impl<T: Transport, M: Decode> Messages<T, M> {
         })
     }
 
-    /// See [`Frames::open_as`].
-    pub(crate) fn open_as(
+    /// See [`Frames::open_duplex_if`].
+    pub(crate) fn open_duplex_if(
         client: &Client<T>,
         call: Call,
         idle: IdleLimit,
         is_duplex: impl FnOnce(&Endpoint) -> bool,
     ) -> Result<(Self, Option<Feed>)> {
-        let (frames, feed) = Frames::open_as(client, call, idle, is_duplex)?;
+        let (frames, feed) = Frames::open_duplex_if(client, call, idle, is_duplex)?;
         let message = PhantomData;
         Ok((Self { frames, message }, feed))
     }
@@ -62,6 +64,17 @@ impl<T: Transport, M: Decode> Messages<T, M> {
             Err(error) => Err(error),
         };
         Some(message)
+    }
+
+    /// The next message; an error where none has come within this time.
+    pub(crate) async fn next_within(&mut self, limit: Duration) -> Option<Result<(M, usize)>> {
+        let client = self.frames.client().clone();
+        let next = match select(pin!(self.next()), client.transport().sleep(limit)).await {
+            Either::Left((next, _)) => Some(next),
+            Either::Right(_) => None,
+        };
+        let timed_out = || Some(Err(Failure::TimedOut(limit).into_error(self.site())));
+        next.unwrap_or_else(timed_out)
     }
 
     /// No message has begun to arrive whose end has not.

@@ -84,13 +84,7 @@ async fn ask<T: Transport>(
     let idle = IdleLimit(limit);
     let mut messages = Messages::<T, Renewed>::open(client, call.clone(), idle)?;
     while !waiting.is_empty() {
-        let next = match select(pin!(messages.next()), road.transport.sleep(limit)).await {
-            Either::Left((next, _)) => Some(next),
-            Either::Right(_) => None,
-        };
-        let next =
-            next.unwrap_or_else(|| Some(Err(Failure::TimedOut(limit).into_error(messages.site()))));
-        let answer = match next {
+        let answer = match messages.next_within(limit).await {
             Some(Ok((answer, _))) => KeptAlive::from(answer),
             Some(Err(error)) if is_of_the_token(&error) => {
                 // For the next attempt.

@@ -1,17 +1,15 @@
-use std::{io, pin::pin, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use etcd_transport::{IdleLimit, Transport};
 use futures::{
     AsyncWrite, AsyncWriteExt, Stream, StreamExt, TryFutureExt,
-    future::{Either, select},
     stream::{self, BoxStream},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
     Call, Client, Repeat, Result, StreamOperation,
-    exchange::Failure,
     operation::sealed::Sealed,
     v3::{
         link::{is_alive, is_of_the_token},
@@ -180,17 +178,7 @@ impl<T: Transport> Pieces<T> {
     /// Takes in the next message, unless there is none.
     async fn read(&mut self) -> Result<bool> {
         let road = self.client.road();
-        let limit = road.timeout;
-        let next = match select(pin!(self.messages.next()), road.transport.sleep(limit)).await {
-            Either::Left((next, _)) => Some(next),
-            Either::Right(_) => None,
-        };
-        let timed_out = || {
-            Some(Err(
-                Failure::TimedOut(limit).into_error(self.messages.site())
-            ))
-        };
-        match next.unwrap_or_else(timed_out) {
+        match self.messages.next_within(road.timeout).await {
             Some(Ok((message, _))) => {
                 self.last.extend_from_slice(&message.blob);
                 Ok(true)

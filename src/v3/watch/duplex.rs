@@ -10,7 +10,7 @@ const TRIES: u32 = 2;
 /// no HTTP/2; that is final. A proxy may keep the request back until its end, or refuse it: an endpoint where such
 /// requests failed more than once, and a whole one then came about, is asked by whole ones from then on.
 #[derive(Debug, Default)]
-pub(super) struct Duplex(Vec<(Endpoint, Known)>);
+pub(super) struct DuplexEndpoints(Vec<(Endpoint, Known)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
@@ -21,7 +21,7 @@ enum Known {
     Never,
 }
 
-impl Duplex {
+impl DuplexEndpoints {
     /// Whether a request to this endpoint is to be one that goes on.
     pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
         endpoint.is_https()
@@ -98,8 +98,8 @@ mod tests {
     }
 
     /// What is learned from these failures of requests that go on to one endpoint.
-    fn after(errors: &[Error]) -> (Duplex, Endpoint) {
-        let (mut duplex, endpoint) = (Duplex::default(), endpoint("https://a"));
+    fn after(errors: &[Error]) -> (DuplexEndpoints, Endpoint) {
+        let (mut duplex, endpoint) = (DuplexEndpoints::default(), endpoint("https://a"));
         for error in errors {
             assert!(duplex.is_for(&endpoint));
             duplex.failed(&endpoint, true, error);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn it_is_for_https_alone() {
-        let duplex = Duplex::default();
+        let duplex = DuplexEndpoints::default();
         assert!(duplex.is_for(&endpoint("https://a")));
         assert!(!duplex.is_for(&endpoint("http://a")));
     }

@@ -39,7 +39,7 @@ impl<T: Transport> Line<T> {
         watches: VecDeque<usize>,
         is_duplex: impl FnOnce(&Endpoint) -> bool,
     ) -> Result<Self> {
-        let mut link = Link::open_as(client, call, silence, is_duplex).await?;
+        let mut link = Link::open_duplex_if(client, call, silence, is_duplex).await?;
         link.expect(CREATED_LIMIT);
         Ok(Self {
             link,

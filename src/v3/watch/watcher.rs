@@ -16,7 +16,7 @@ use http::StatusCode;
 
 use super::{
     control::{Command, Commands},
-    duplex::Duplex,
+    duplex::DuplexEndpoints,
     event::{Changes, WatchResponse},
     line::Line,
     request::{Settings, Watch, WatchSetItem},
@@ -49,7 +49,7 @@ pub(super) struct Watcher<T> {
     /// Where the set changes; `None` once it cannot.
     commands: Option<Commands>,
     line: Option<Line<T>>,
-    duplex: Duplex,
+    duplex: DuplexEndpoints,
     /// What has arrived and was not asked for yet: of one message at most.
     ready: VecDeque<(usize, Result<Changes>)>,
     outage: Outage,
@@ -80,7 +80,7 @@ impl<T: Transport> Watcher<T> {
             unpinned: BTreeSet::new(),
             commands: None,
             line: None,
-            duplex: Duplex::default(),
+            duplex: DuplexEndpoints::default(),
             ready: VecDeque::new(),
             is_renewed: false,
             seen: 0,
