@@ -19,6 +19,7 @@ mod spans;
 mod sync;
 mod v3_calls;
 mod v3_control;
+mod v3_control_churn;
 mod v3_gateway;
 mod v3_guard;
 mod v3_lease;
