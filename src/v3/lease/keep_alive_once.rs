@@ -6,6 +6,7 @@ use crate::{
     v3::{
         Header, LeaseId,
         protocol::gateway::{self, Encode, Fields},
+        stream::message_stream::StreamMessage,
     },
 };
 
@@ -67,6 +68,12 @@ gateway::decode!(Renewed {
     "ID" => id,
     "TTL" => ttl,
 });
+
+impl StreamMessage for Renewed {
+    fn cluster_id(&self) -> u64 {
+        self.header.cluster_id
+    }
+}
 
 impl From<Renewed> for KeepAliveResponse {
     fn from(answer: Renewed) -> Self {
