@@ -2,9 +2,6 @@
 //!
 //! `ETCD_HTTP_HISTORIES` says how many there are: 150 unless set, each of four callers with forty operations.
 
-#[path = "../fire/v2/linear.rs"]
-mod linear;
-
 use std::{
     cell::{Cell, RefCell},
     env,
@@ -19,7 +16,7 @@ use etcd_http::{
 };
 use futures::{executor::block_on, future::join_all};
 
-use crate::linear::{Op, Swapped, What, is_linearizable};
+use crate::linear::{self, Op, Swapped, What, is_linearizable};
 
 const CALLERS: usize = 4;
 const OPERATIONS: usize = 40;

@@ -4,19 +4,19 @@
 //! etcd's behaviour that it shows. `ETCD_BIN` chooses another etcd.
 
 #[macro_use]
-#[path = "../behaviour/stamp.rs"]
+#[path = "../v2/stamp.rs"]
 mod stamp;
 
 mod churn;
 mod guard;
-#[path = "../behaviour/harness/mod.rs"]
+#[path = "../v2/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
 mod history;
 mod leaderless;
 mod leases;
 mod lines;
-#[path = "../fire/machine.rs"]
+#[path = "../../chaos/machine.rs"]
 #[allow(dead_code)] // What only the fire needs.
 mod machine;
 mod mirrors;
@@ -27,7 +27,7 @@ mod observers;
 #[allow(dead_code)] // What only the suite of calls needs.
 mod raw;
 mod requests;
-#[path = "../behaviour/scripted.rs"]
+#[path = "../v2/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;
 mod sets;

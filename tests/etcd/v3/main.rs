@@ -4,7 +4,7 @@
 //! etcd's behaviour that it shows. `ETCD_BIN` chooses another etcd; `etcdctl` beside it is the third party that must agree.
 
 #[macro_use]
-#[path = "../behaviour/stamp.rs"]
+#[path = "../v2/stamp.rs"]
 mod stamp;
 
 mod auth;
@@ -13,7 +13,7 @@ mod cluster;
 mod election;
 mod etcdctl;
 mod gateway;
-#[path = "../behaviour/harness/mod.rs"]
+#[path = "../v2/harness/mod.rs"]
 #[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
 mod harness;
 mod jwt;
@@ -23,7 +23,7 @@ mod lock;
 mod maintenance;
 mod raw;
 mod rules;
-#[path = "../behaviour/scripted.rs"]
+#[path = "../v2/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;
 mod token;

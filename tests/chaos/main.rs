@@ -1,7 +1,7 @@
 //! A cluster of three under load, whose members are killed, halted and restarted one at a time. In the end every promise
 //! was kept: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
 //!
-//! `ETCD_HTTP_FIRE_SECONDS` says how long (20 for each test unless set), `ETCD_HTTP_FIRE_SEED` which schedule.
+//! `ETCD_HTTP_CHAOS_SECONDS` says how long (20 for each test unless set), `ETCD_HTTP_CHAOS_SEED` which schedule.
 
 mod faults;
 mod machine;
@@ -59,8 +59,8 @@ fn under_fire(name: &str, burn: impl AsyncFnOnce(&Fire) -> Verdict) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let fire = Fire {
         cluster: Cluster::start(3).unwrap(),
-        duration: Duration::from_secs(number("ETCD_HTTP_FIRE_SECONDS", 20)),
-        seed: number("ETCD_HTTP_FIRE_SEED", 4),
+        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 20)),
+        seed: number("ETCD_HTTP_CHAOS_SEED", 4),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

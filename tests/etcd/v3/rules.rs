@@ -1,7 +1,7 @@
 //! The rules of how etcd's v3 API behaves, and which test shows which.
 //!
 //! A test whose name begins with `v3_44_`, or with `v3_60_61_62_`, shows these rules: bytes, beside the operation in `src/`;
-//! what the client makes of them, step by step, in `tests/policy`; what real servers do, here and in `tests/v3_streams`.
+//! what the client makes of them, step by step, in `tests/scripted`; what real servers do, here and in `tests/etcd/v3_streams`.
 //! What no test can show is in [`WITHOUT`], with the reason.
 
 use std::{collections::BTreeMap, fs, path::Path};
