@@ -4,7 +4,6 @@
 //! `ETCD_HTTP_CHAOS_SECONDS` says how long (20 for each test unless set), `ETCD_HTTP_CHAOS_SEED` which schedule.
 
 mod faults;
-mod machine;
 mod tally;
 mod v2;
 mod v3;

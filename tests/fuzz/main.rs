@@ -6,11 +6,11 @@
 
 mod api;
 mod canned;
+mod every_byte;
 mod inputs;
 mod memory;
 mod v2;
 mod v3;
-mod whole;
 
 use std::{
     env,

@@ -15,8 +15,7 @@ use etcd_http::{
     v2::{CompareAndSwap, Condition, Create, Delete, Event, Get, Set},
 };
 use futures::{executor::block_on, future::join_all};
-
-use crate::linear::{self, Op, Swapped, What, is_linearizable};
+use harness::linearizability::{self, Op, Swapped, What, is_linearizable};
 
 const CALLERS: usize = 4;
 const OPERATIONS: usize = 40;
@@ -29,7 +28,7 @@ fn histories_over_a_road_full_of_faults_are_linearizable() {
         let ops = history(seed, false);
         operations += ops.len();
         unknown += ops.iter().filter(|op| op.returned.is_none()).count();
-        if let Err(error) = linear::check(&[("/r".to_owned(), ops)].into()) {
+        if let Err(error) = linearizability::check(&[("/r".to_owned(), ops)].into()) {
             panic!("seed {seed}: {error}");
         }
     }

@@ -5,8 +5,6 @@
 
 mod cluster;
 mod histories;
-#[path = "../chaos/v2/linear.rs"]
-mod linear;
 mod once;
 mod support;
 mod time;

@@ -5,14 +5,13 @@ use etcd_http::{
     v2::{Get, Watch},
 };
 use futures::{FutureExt, StreamExt};
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Script, Step, file, keys, open},
+    scripted_transport::{ScriptedTransport, Step, file, keys, open},
 };
 
-fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
-    Client::new(Script::new(steps), ["http://a", "http://b"]).unwrap()
+fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap()
 }
 
 fn ok() -> Step {
@@ -70,7 +69,7 @@ fn no_time_at_all_is_a_timeout() {
 #[test]
 fn a_client_is_as_good_as_before_after_an_operation_was_dropped_anywhere() {
     // While it waits for the head; while it waits for the body; between two attempts.
-    let body = || Step::Answer(200, vec![], crate::script::Ending::Open);
+    let body = || Step::Answer(200, vec![], harness::scripted_transport::Ending::Open);
     for (steps, dropped_after) in [
         (vec![Step::Halt], 1),
         (vec![Step::Refuse, Step::Halt], 2),

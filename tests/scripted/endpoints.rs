@@ -4,21 +4,20 @@ use etcd_http::{
     Client, ClientBuilder, EndpointOrder, Result,
     v2::{Get, Set},
 };
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Script, Step, file, keys, member, members, with_headers},
+    scripted_transport::{ScriptedTransport, Step, file, keys, member, members, with_headers},
 };
 
-fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<Script> {
-    Client::builder(Script::new(steps)).endpoints(["http://a", "http://b", "http://c"])
+fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
+    Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a", "http://b", "http://c"])
 }
 
-fn get(client: &Client<Script>) -> Result<u64> {
+fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
     block_on(client.send(Get::new("x"))).map(|event| event.index())
 }
 
-fn set(client: &Client<Script>) -> Result<u64> {
+fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
     block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
 }
 
@@ -37,7 +36,7 @@ fn synced(leader: &str) -> [Step; 2] {
 }
 
 /// The hosts of the requests after a sync, one letter each.
-fn hosts_after_sync(client: &Client<Script>) -> String {
+fn hosts_after_sync(client: &Client<ScriptedTransport>) -> String {
     let seen = client.transport().seen().into_iter();
     let keys = seen.filter(|line| line.contains("/v2/keys/"));
     keys.filter_map(|line| line.chars().nth(4)).collect()
@@ -101,7 +100,13 @@ fn the_leader_is_nothing_special_unless_asked_for() {
 #[test]
 fn a_leader_that_nobody_knows_is_no_error() {
     let [list, _] = synced("http://c");
-    let nobody = || Step::Answer(503, vec![], crate::script::Ending::Whole("{}".into()));
+    let nobody = || {
+        Step::Answer(
+            503,
+            vec![],
+            harness::scripted_transport::Ending::Whole("{}".into()),
+        )
+    };
     let steps = [list]
         .into_iter()
         .chain((0..5).map(|_| nobody()))
@@ -132,7 +137,7 @@ fn a_shuffled_client_starts_where_its_seed_says() {
 #[test]
 fn an_exchange_is_not_disturbed_by_a_sync_in_its_midst() {
     // While the first attempt fails, a sync takes away the endpoints that came by an earlier one.
-    let own: Arc<OnceLock<Client<Script>>> = Arc::default();
+    let own: Arc<OnceLock<Client<ScriptedTransport>>> = Arc::default();
     let within = Arc::clone(&own);
     let client = builder([Step::Refuse, Step::Refuse, Step::Refuse, ok(), ok()])
         .observe(move |attempt| {

@@ -1,32 +1,32 @@
-//! What the client does when things go wrong, step by step: a scripted transport, a clock that moves by itself, no waiting.
+//! The client on a scripted transport, with a clock that moves by itself: retries, endpoints, outcomes, watches, streams.
+//!
+//! No test waits, and none needs a server.
 
-mod clock;
+mod cluster_identity;
 mod deadlines;
 mod endpoints;
-mod guard;
-mod ledger;
-mod limits;
-mod live;
+mod observe;
 mod once;
 mod outcome;
+mod response_limits;
 mod retry;
-mod script;
 mod secrets;
-mod seeing;
-mod shapes;
 #[cfg(feature = "tracing")]
 mod spans;
 mod sync;
+mod types;
+mod v2_store;
 mod v3_calls;
-mod v3_control;
-mod v3_control_churn;
+mod v3_cluster_identity;
 mod v3_gateway;
-mod v3_guard;
 mod v3_lease;
-mod v3_missing;
 mod v3_store;
 mod v3_streams;
 mod v3_tokens;
+mod v3_unsupported;
 mod v3_watch;
 mod v3_watch_outages;
+mod v3_watch_server;
+mod v3_watch_set;
+mod v3_watch_set_churn;
 mod watch;

@@ -4,12 +4,12 @@ use etcd_http::{
     Client, Error, Outcome, Result, RetryPolicy,
     v2::{Action, CompareAndSwap, Condition, Create, CreateInOrder, Event},
 };
-
-use crate::{
+use harness::{
     clock::block_on,
-    ledger::{Fate, Ledger, Rival},
-    script::{Script, Step, etcd_error, keys},
+    scripted_transport::{ScriptedTransport, Step, etcd_error, keys},
 };
+
+use crate::v2_store::{Fate, Rival, V2Store};
 
 const MINE: &str = "mine";
 
@@ -50,14 +50,14 @@ struct Tally {
     unknown: usize,
 }
 
-fn play(rivals: &[Rival], file: bool, write: impl Fn(&Client<Ledger>) -> Result<Event>) -> Tally {
+fn play(rivals: &[Rival], file: bool, write: impl Fn(&Client<V2Store>) -> Result<Event>) -> Tally {
     let (mut runs, mut done, mut refused, mut unknown) = (0, 0, 0, 0);
     let rivals = rivals
         .iter()
         .flat_map(|&rival| (0..5).map(move |at| Some((at, rival))));
     for rival in rivals.chain([None]) {
         for plan in plans(4) {
-            let ledger = Ledger::new(&plan, rival, file);
+            let ledger = V2Store::new(&plan, rival, file);
             let client = Client::builder(ledger)
                 .endpoints(["http://a", "http://b"])
                 .retry(RetryPolicy::default().attempts(3))
@@ -121,8 +121,8 @@ fn t_7_an_in_order_create_is_carried_out_once_or_unknown_whatever_is_lost_or_lat
     assert_eq!(tally.refused, 6 * 6);
 }
 
-fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
-    Client::builder(Script::new(steps))
+fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    Client::builder(ScriptedTransport::new(steps))
         .endpoints(["http://a"])
         .retry(RetryPolicy::default().attempts(3))
         .build()
@@ -214,7 +214,7 @@ fn a_create_is_sent_no_more_often_than_the_policy_has_attempts() {
 #[test]
 fn no_attempt_begins_after_the_overall_limit() {
     let steps = [Step::Silence, absent()];
-    let client = Client::builder(Script::new(steps))
+    let client = Client::builder(ScriptedTransport::new(steps))
         .endpoints(["http://a"])
         .retry(RetryPolicy::default().overall(std::time::Duration::from_secs(9)))
         .build()

@@ -5,10 +5,9 @@ use etcd_http::{
     transport::http::Method,
     v2::{CompareAndSwap, Condition, Create, CreateInOrder, Delete, Set},
 };
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Ending, Script, Step, etcd_error, keys},
+    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, keys},
 };
 
 const ACCEPTED: &str =
@@ -16,7 +15,7 @@ const ACCEPTED: &str =
 
 /// The outcome, and how many requests it took, of a write that meets `step` at the first of two endpoints.
 fn outcome(step: Step) -> (Outcome, usize) {
-    let client = Client::new(Script::new([step]), ["http://a", "http://b"]).unwrap();
+    let client = Client::new(ScriptedTransport::new([step]), ["http://a", "http://b"]).unwrap();
     let error = block_on(client.v2().set("x", "y")).unwrap_err();
     (error.outcome(), client.transport().seen().len())
 }
@@ -32,7 +31,7 @@ fn json(status: u16, body: &str) -> Step {
 
 #[test]
 fn a_bad_argument_is_not_sent() {
-    let client = Client::new(Script::new([]), ["http://a"]).unwrap();
+    let client = Client::new(ScriptedTransport::new([]), ["http://a"]).unwrap();
     let v2 = client.v2();
     let too_large = "x".repeat(11 << 20);
     let errors: [Error; 4] = [
@@ -51,7 +50,7 @@ fn a_bad_argument_is_not_sent() {
 #[test]
 fn without_a_connection_nothing_is_sent_and_every_endpoint_is_tried() {
     let refusals = (0..5).map(|_| Step::Refuse);
-    let client = Client::new(Script::new(refusals), ["http://a", "http://b"]).unwrap();
+    let client = Client::new(ScriptedTransport::new(refusals), ["http://a", "http://b"]).unwrap();
     let error = block_on(client.v2().set("x", "y")).unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
     assert_eq!(client.transport().seen().len(), 5);
@@ -60,7 +59,7 @@ fn without_a_connection_nothing_is_sent_and_every_endpoint_is_tried() {
 #[test]
 fn a_write_that_was_lost_after_attempts_that_were_not_sent_is_unknown() {
     let steps = [Step::Refuse, Step::Break];
-    let client = Client::new(Script::new(steps), ["http://a", "http://b"]).unwrap();
+    let client = Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap();
     let error = block_on(client.v2().set("x", "y")).unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
 }
@@ -153,7 +152,7 @@ fn the_directory_update_that_3_5_cannot_do_is_rejected() {
 #[test]
 fn t_25_a_page_that_is_not_there_is_no_key_that_is_not_there() {
     let page = page(404, "404 page not found\n");
-    let client = Client::new(Script::new([page]), ["http://a"]).unwrap();
+    let client = Client::new(ScriptedTransport::new([page]), ["http://a"]).unwrap();
     let error = block_on(client.v2().set("x", "y")).unwrap_err();
     assert!(matches!(error, Error::Unsupported(_)), "{error}");
     assert!(!error.is_key_not_found());
@@ -216,7 +215,11 @@ fn a_followed_redirect_counts_by_how_it_ends() {
         (etcd_error(412, 105, 9), Outcome::Rejected),
         (Step::Reject, Outcome::NotSent),
     ] {
-        let client = Client::new(Script::new([there(), end]), ["http://a", "http://b"]).unwrap();
+        let client = Client::new(
+            ScriptedTransport::new([there(), end]),
+            ["http://a", "http://b"],
+        )
+        .unwrap();
         let error = block_on(client.v2().set("x", "y")).unwrap_err();
         assert_eq!(error.outcome(), expected);
     }
@@ -224,7 +227,7 @@ fn a_followed_redirect_counts_by_how_it_ends() {
 
 #[test]
 fn an_answer_over_the_limit_is_unknown() {
-    let client = Client::builder(Script::new([keys(200, 7, ACCEPTED)]))
+    let client = Client::builder(ScriptedTransport::new([keys(200, 7, ACCEPTED)]))
         .endpoints(["http://a"])
         .answer_limit(10)
         .build()
@@ -243,9 +246,10 @@ fn no_write_of_any_kind_is_sent_again_when_its_answer_is_lost() {
         || page(503, ""),
         || page(504, ""),
     ] {
-        let client = || Client::new(Script::new([lost()]), ["http://a", "http://b"]).unwrap();
+        let client =
+            || Client::new(ScriptedTransport::new([lost()]), ["http://a", "http://b"]).unwrap();
         let condition = || Condition::index_is(5);
-        let once = |result: Result<(), Error>, client: &Client<Script>| {
+        let once = |result: Result<(), Error>, client: &Client<ScriptedTransport>| {
             assert_eq!(result.unwrap_err().outcome(), Outcome::Unknown);
             assert_eq!(client.transport().seen().len(), 1);
         };

@@ -5,15 +5,14 @@ use etcd_http::{
     transport::{Transport, http::Method},
     v2::{Get, Set},
 };
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Ending, Script, Step, etcd_error, file, keys},
+    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, file, keys},
 };
 
-fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<Script> {
+fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
-    Client::builder(Script::new(steps))
+    Client::builder(ScriptedTransport::new(steps))
         .endpoints(endpoints)
         .basic_auth("root", "secret")
         .allow_insecure_auth(true)
@@ -21,11 +20,11 @@ fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<S
         .unwrap()
 }
 
-fn get(client: &Client<Script>) -> Result<u64> {
+fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
     block_on(client.send(Get::new("x"))).map(|event| event.index())
 }
 
-fn set(client: &Client<Script>) -> Result<u64> {
+fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
     block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
 }
 
@@ -215,11 +214,15 @@ fn what_the_http_stack_refuses_is_not_tried_again() {
 
 #[test]
 fn all_attempts_share_one_limit() {
-    let client = Client::builder(Script::new([Step::Silence, Step::Silence, Step::Silence]))
-        .endpoints(["http://a"])
-        .retry(RetryPolicy::default().overall(Duration::from_secs(25)))
-        .build()
-        .unwrap();
+    let client = Client::builder(ScriptedTransport::new([
+        Step::Silence,
+        Step::Silence,
+        Step::Silence,
+    ]))
+    .endpoints(["http://a"])
+    .retry(RetryPolicy::default().overall(Duration::from_secs(25)))
+    .build()
+    .unwrap();
     let error = get(&client).unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error}");
     assert!(client.transport().elapsed() <= Duration::from_secs(25));
@@ -265,7 +268,7 @@ fn credentials_go_to_v2_alone() {
 
 #[test]
 fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
-    let client = Client::builder(Script::new([keys(200, 1, "x".repeat(101))]))
+    let client = Client::builder(ScriptedTransport::new([keys(200, 1, "x".repeat(101))]))
         .endpoints(["http://a"])
         .answer_limit(100)
         .build()
@@ -279,7 +282,7 @@ fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
-    let builder = || Client::builder(Script::new([])).endpoints(["http://a"]);
+    let builder = || Client::builder(ScriptedTransport::new([])).endpoints(["http://a"]);
     for (builder, text) in [
         (
             builder().timeout(Duration::ZERO),

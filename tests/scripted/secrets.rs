@@ -14,10 +14,11 @@ use etcd_http::{
     v3,
 };
 use futures::StreamExt;
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Ending, Script, Step, etcd_error, file, keys, members, open, with_headers},
+    scripted_transport::{
+        Ending, ScriptedTransport, Step, etcd_error, file, keys, members, open, with_headers,
+    },
 };
 
 const PASSWORD: &str = "hunter2-s3cret";
@@ -74,8 +75,8 @@ impl Paper {
     }
 }
 
-fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<Script> {
-    Client::builder(Script::new(steps))
+fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
+    Client::builder(ScriptedTransport::new(steps))
         .endpoints(["http://a", "http://b"])
         .basic_auth("root", PASSWORD)
         .allow_insecure_auth(true)
@@ -111,7 +112,7 @@ fn endings() -> Vec<fn() -> Step> {
     ]
 }
 
-fn tell<O>(paper: &Paper, client: &Client<Script>, operation: O)
+fn tell<O>(paper: &Paper, client: &Client<ScriptedTransport>, operation: O)
 where
     O: Operation + Debug,
     O::Output: Debug,

@@ -2,14 +2,13 @@ use std::time::Duration;
 
 use etcd_http::{Client, ClientBuilder, Endpoint, SyncPolicy, Synced};
 use futures::FutureExt;
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Ending, Script, Step, keys, members},
+    scripted_transport::{Ending, ScriptedTransport, Step, keys, members},
 };
 
-fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<Script> {
-    Client::builder(Script::new(steps)).endpoints(["http://10.0.0.1:2379"])
+fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
+    Client::builder(ScriptedTransport::new(steps)).endpoints(["http://10.0.0.1:2379"])
 }
 
 fn texts<'a>(endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Vec<String> {
@@ -17,7 +16,7 @@ fn texts<'a>(endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Vec<String> {
 }
 
 /// Why an address is not used by a client of these endpoints.
-fn refusal(builder: ClientBuilder<Script>, url: &str) -> String {
+fn refusal(builder: ClientBuilder<ScriptedTransport>, url: &str) -> String {
     let client = builder.build().unwrap();
     let mut sync = client.merge_endpoints([url]);
     assert_eq!(sync.endpoints, client.endpoints());
@@ -158,7 +157,7 @@ fn this_machine_is_refused_unless_the_client_was_given_it() {
 
 #[test]
 fn the_scheme_is_never_changed() {
-    let secure = || Client::builder(Script::new([])).endpoints(["https://a"]);
+    let secure = || Client::builder(ScriptedTransport::new([])).endpoints(["https://a"]);
     let not_http = "not https://, as the client's own endpoints are";
     assert_eq!(refusal(secure(), "http://b"), not_http);
     assert_eq!(
@@ -186,7 +185,7 @@ fn the_scheme_is_never_changed() {
 #[test]
 fn with_credentials_plain_http_to_other_machines_is_refused() {
     let local = || {
-        let builder = Client::builder(Script::new([])).endpoints(["http://127.0.0.1:1"]);
+        let builder = Client::builder(ScriptedTransport::new([])).endpoints(["http://127.0.0.1:1"]);
         builder.basic_auth("root", "secret")
     };
     assert_eq!(

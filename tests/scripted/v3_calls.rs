@@ -6,24 +6,23 @@ use etcd_http::{
     Client, EtcdErrorKind, Operation, Outcome, Result,
     v3::{Campaign, Compact, Compare, ExactlyOnce, Grant, Lock, Put, Range, Revoke, Txn},
 };
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Ending, Script, Step},
+    scripted_transport::{Ending, ScriptedTransport, Step},
 };
 
-fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<Script> {
+fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
-    Client::new(Script::new(steps), endpoints).unwrap()
+    Client::new(ScriptedTransport::new(steps), endpoints).unwrap()
 }
 
-fn with_user(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
-    let client = Client::builder(Script::new(steps)).endpoints(["http://a"]);
+fn with_user(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    let client = Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a"]);
     let client = client.v3_auth("root", "s3cret").allow_insecure_auth(true);
     client.build().unwrap()
 }
 
-fn send<O: Operation>(client: &Client<Script>, operation: O) -> Result<O::Output> {
+fn send<O: Operation>(client: &Client<ScriptedTransport>, operation: O) -> Result<O::Output> {
     block_on(client.send(operation))
 }
 
@@ -308,7 +307,7 @@ fn a_token_and_its_password_are_not_shown() {
 
 #[test]
 fn s_15_a_password_is_not_sent_where_anybody_could_read_it() {
-    let client = Client::builder(Script::new([])).endpoints(["http://10.0.0.1:2379"]);
+    let client = Client::builder(ScriptedTransport::new([])).endpoints(["http://10.0.0.1:2379"]);
     let error = client.v3_auth("root", "s3cret").build().unwrap_err();
     assert!(error.to_string().contains("allow_insecure_auth"), "{error}");
 }

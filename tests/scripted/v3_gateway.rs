@@ -5,14 +5,12 @@ use etcd_http::{
     v3::{KeyRange, Put, Range, Watch},
 };
 use futures::{StreamExt, executor::block_on};
+use harness::scripted_transport::{Ending, ScriptedTransport, Step};
 
-use crate::{
-    script::{Ending, Script, Step},
-    v3_store::{Link, State, Store, client},
-};
+use crate::v3_store::{Link, State, Store, client};
 
 /// A client of two endpoints, of which the first refuses what it is asked.
-fn refused(status: u16, code: u32) -> Client<Script> {
+fn refused(status: u16, code: u32) -> Client<ScriptedTransport> {
     let json = |status, body: String| {
         let headers = vec![("content-type", "application/json".to_owned())];
         Step::Answer(status, headers, Ending::Whole(body))
@@ -22,11 +20,15 @@ fn refused(status: u16, code: u32) -> Client<Script> {
         format!(r#"{{"code":{code}, "message":"something new"}}"#),
     );
     let done = json(200, r#"{"header":{"revision":"7"}}"#.to_owned());
-    Client::new(Script::new([refusal, done]), ["http://a", "http://b"]).unwrap()
+    Client::new(
+        ScriptedTransport::new([refusal, done]),
+        ["http://a", "http://b"],
+    )
+    .unwrap()
 }
 
 /// How often an operation is sent, and what comes of it.
-fn send<O: Operation>(client: &Client<Script>, operation: O) -> (usize, Result<()>) {
+fn send<O: Operation>(client: &Client<ScriptedTransport>, operation: O) -> (usize, Result<()>) {
     let result = block_on(client.send(operation)).map(drop);
     (client.transport().seen().len(), result)
 }

@@ -18,14 +18,13 @@ use etcd_http::{
     },
 };
 use futures::StreamExt;
+use harness::clock::VirtualClock;
 use serde_json::{Deserializer, Value, json};
-
-use crate::clock::Clock;
 
 /// A small etcd with a history to watch, and leases to keep; and what goes wrong on the way to it.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(crate) clock: Clock,
+    pub(crate) clock: VirtualClock,
     pub(crate) state: Mutex<State>,
 }
 
@@ -214,7 +213,7 @@ impl Store {
     /// At this revision, with nothing in its history.
     pub(crate) fn at(revision: i64) -> Self {
         Self {
-            clock: Clock::new(),
+            clock: VirtualClock::new(),
             state: Mutex::new(State {
                 cluster: 7,
                 revision,

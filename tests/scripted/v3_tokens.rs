@@ -16,13 +16,12 @@ use etcd_http::{
     v3::{Put, PutResponse},
 };
 use futures::future::{join_all, poll_immediate};
-
-use crate::clock::Clock;
+use harness::clock::VirtualClock;
 
 /// A server that takes a second to answer who asks for a token.
 #[derive(Debug)]
 struct Gate {
-    clock: Clock,
+    clock: VirtualClock,
     state: Mutex<State>,
 }
 
@@ -93,7 +92,7 @@ fn json(status: u16, body: impl Into<String>) -> Response {
 
 fn client(logins: impl IntoIterator<Item = Login>) -> Client<Gate> {
     let gate = Gate {
-        clock: Clock::new(),
+        clock: VirtualClock::new(),
         state: Mutex::new(State {
             logins: logins.into_iter().collect(),
             asked: 0,

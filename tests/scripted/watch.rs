@@ -5,31 +5,30 @@ use etcd_http::{
     v2::{Watch, WatchUpdate},
 };
 use futures::StreamExt;
-
-use crate::{
+use harness::{
     clock::block_on,
-    script::{Ending, Script, Step, etcd_error, file, keys, open},
+    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, file, keys, open},
 };
 
-fn client(steps: impl IntoIterator<Item = Step>) -> Client<Script> {
-    Client::new(Script::new(steps), ["http://a"]).unwrap()
+fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap()
 }
 
 /// The first `count` items of a watch.
 fn items<W: StreamOperation>(
-    client: &Client<Script>,
+    client: &Client<ScriptedTransport>,
     watch: W,
     count: usize,
 ) -> Vec<Result<W::Item>> {
     block_on(client.open(watch).take(count).collect())
 }
 
-fn indexes(client: &Client<Script>, watch: Watch, count: usize) -> Vec<u64> {
+fn indexes(client: &Client<ScriptedTransport>, watch: Watch, count: usize) -> Vec<u64> {
     let events = items(client, watch, count).into_iter();
     events.map(|event| event.unwrap().index()).collect()
 }
 
-fn failure(client: &Client<Script>, watch: Watch) -> Error {
+fn failure(client: &Client<ScriptedTransport>, watch: Watch) -> Error {
     items(client, watch, 1).remove(0).unwrap_err()
 }
 
@@ -161,7 +160,7 @@ fn two_polls_of_different_members_do_not_count_as_two_at_once() {
         head(200, 1300),
         event(1301),
     ];
-    let client = Client::new(Script::new(steps), ["http://a", "http://b"]).unwrap();
+    let client = Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap();
     assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [1301]);
     let other = |line: &str| line.replacen(" a/", " b/", 1);
     let seen = [
@@ -282,7 +281,11 @@ fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
 #[test]
 fn every_endpoint_is_tried_before_the_first_wait() {
     let steps = [Step::Break, Step::Refuse, Step::Break, event(5)];
-    let client = Client::new(Script::new(steps), ["http://a", "http://b", "http://c"]).unwrap();
+    let client = Client::new(
+        ScriptedTransport::new(steps),
+        ["http://a", "http://b", "http://c"],
+    )
+    .unwrap();
     assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [5]);
     let script = client.transport();
     let hosts: Vec<_> = script

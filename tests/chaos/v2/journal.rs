@@ -7,8 +7,8 @@ use std::{
 };
 
 use etcd_http::{Outcome, Result, v2::Event};
+use harness::linearizability::{Op, What};
 
-use super::linear::{Op, What};
 use crate::tally::Tally;
 
 /// What the callers have done, and what they were told.

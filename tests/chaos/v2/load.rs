@@ -9,12 +9,10 @@ use etcd_http::{
     v2::{CompareAndSwap, Condition, Create, CreateInOrder, Delete, Event, Get, Set},
 };
 use futures::future::join_all;
+use harness::linearizability::{Swapped, What};
 use tokio::task::JoinHandle;
 
-use super::{
-    journal::Journal,
-    linear::{Swapped, What},
-};
+use super::journal::Journal;
 use crate::is_over;
 
 pub(crate) const COUNTERS: [&str; 2] = ["/fire/counter/a", "/fire/counter/b"];

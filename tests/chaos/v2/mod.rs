@@ -2,7 +2,6 @@
 //! everything once, and registers were linearizable.
 
 mod journal;
-mod linear;
 mod load;
 mod verdict;
 mod watchers;

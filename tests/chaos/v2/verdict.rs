@@ -5,10 +5,10 @@ use std::{
 };
 
 use etcd_http::v2::{Action, Event, Node};
+use harness::linearizability;
 
 use super::{
     journal::{Entry, Journal, Told},
-    linear,
     load::{COUNTERS, count_of},
     watchers::Watched,
 };
@@ -57,7 +57,7 @@ pub(crate) fn judge(
     let registers = journal.registers();
     report.registers = registers.len();
     report.register_operations = registers.values().map(Vec::len).sum();
-    if let Err(error) = linear::check(&registers) {
+    if let Err(error) = linearizability::check(&registers) {
         report.problems.push(error.to_string());
     }
     report

@@ -21,10 +21,11 @@ use etcd_http::{
     v3::{KeptLease, KeyRange, LeaseKeeper, Put, Range},
 };
 use futures::future::{Either, select};
+use harness::stall_monitor::StallMonitor;
 use tokio::task::JoinHandle;
 
 use self::{history::History, journal::Journal};
-use crate::{Fire, Verdict, faults::ELECTION, is_over, machine::Machine};
+use crate::{Fire, Verdict, faults::ELECTION, is_over};
 
 /// For the leases of those who have gone, at most: the longest TTL, what elections add to it, and etcd's own pace.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -52,7 +53,7 @@ struct Task<T> {
 pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
     let clients = fire.clients::<T>();
     let journal = Arc::new(Journal::new());
-    let machine = Machine::watch();
+    let machine = StallMonitor::start();
     let began = Instant::now();
     let start = clients[0].v3().kv().put("fire/start", "").await.unwrap();
     let start = start.header.revision + 1;

@@ -1,10 +1,8 @@
 //! A real etcd by https, and what can be wrong with certificates.
 
 mod certificates;
-#[path = "../v3_streams/churn.rs"]
-mod churn;
-mod sets;
 mod stacks;
+mod watch_sets;
 
 use std::{error::Error as _, time::Duration};
 
@@ -16,12 +14,12 @@ use futures::StreamExt;
 
 use crate::{
     certificates::{Authority, server, strict_server},
-    sets::{
+    stacks::{Stack, Tls},
+    watch_sets::{
         a_set_changes_where_both_ends_do_not_agree_on_http_2, a_set_survives_its_server,
         changes_and_a_slow_reader_do_not_wait_for_one_another,
         v3_134_a_set_that_changes_goes_on_in_one_stream,
     },
-    stacks::{Stack, Tls},
 };
 
 /// No test may wait longer than this for an answer, or for its failure.

@@ -6,10 +6,12 @@ use etcd_http::{
     v2::{CreateUser, Event, Get, Permissions, Watch},
 };
 use futures::StreamExt;
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Alone {
             v2_163_users_are_created_read_listed_and_deleted,

@@ -11,10 +11,9 @@ use etcd_http::{
     },
 };
 use futures::StreamExt;
+use harness::{case::Etcd, cases};
 
-use crate::harness::Etcd;
-
-behaviour! {
+cases! {
     any {
         Counting {
             keys_with_empty_or_dotted_segments_are_refused,
@@ -63,7 +62,7 @@ async fn keys_with_empty_or_dotted_segments_are_refused<T: Transport>(etcd: Etcd
         let watch = client.open(Watch::new(key).from_index(1)).next().await;
         assert!(matches!(watch, Some(Err(Error::Invalid(_)))));
     }
-    assert!(etcd.host().asked().is_empty());
+    assert!(etcd.host().requests().is_empty());
 }
 
 async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
@@ -92,7 +91,7 @@ async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
         let refresh = client.v2().refresh("/a", ttl).await;
         assert_refused(refresh, &format!("v2.keys.refresh: {why}"));
     }
-    assert!(etcd.host().asked().is_empty());
+    assert!(etcd.host().requests().is_empty());
 }
 
 async fn a_condition_that_compares_nothing_is_refused<T: Transport>(etcd: Etcd<T>) {
@@ -112,7 +111,7 @@ async fn a_condition_that_compares_nothing_is_refused<T: Transport>(etcd: Etcd<T
         let text = format!("v2.keys.compare_and_delete: {why}");
         assert_refused(client.send(delete).await, &text);
     }
-    assert!(etcd.host().asked().is_empty());
+    assert!(etcd.host().requests().is_empty());
 }
 
 async fn a_name_that_is_no_path_segment_is_refused<T: Transport>(etcd: Etcd<T>) {
@@ -133,14 +132,14 @@ async fn a_name_that_is_no_path_segment_is_refused<T: Transport>(etcd: Etcd<T>) 
         let removed = v2.remove_member(name).await;
         assert_refused(removed, &text("v2.members.remove", "member id"));
     }
-    assert!(etcd.host().asked().is_empty());
+    assert!(etcd.host().requests().is_empty());
 }
 
 async fn a_key_that_makes_too_long_a_url_is_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
     let long = client.v2().get("k".repeat(70_000)).await;
     assert_refused(long, "v2.keys.get: this path cannot be sent: uri too long");
-    assert!(etcd.host().asked().is_empty());
+    assert!(etcd.host().requests().is_empty());
 }
 
 async fn a_watch_from_index_0_is_refused<T: Transport>(etcd: Etcd<T>) {
@@ -149,7 +148,7 @@ async fn a_watch_from_index_0_is_refused<T: Transport>(etcd: Etcd<T>) {
     let text = "v2.keys.watch: no event has index 0: to begin now, leave the index out";
     assert_refused(events.next().await.unwrap(), text);
     assert!(events.next().await.is_none());
-    assert!(etcd.host().asked().is_empty());
+    assert!(etcd.host().requests().is_empty());
 }
 
 async fn a_raw_request_with_a_bad_path_is_refused<T: Transport>(etcd: Etcd<T>) {
@@ -173,7 +172,7 @@ async fn a_raw_request_with_a_bad_path_is_refused<T: Transport>(etcd: Etcd<T>) {
         let answer = client.send(client.request(Method::GET, path)).await;
         assert_refused(answer, text);
     }
-    assert!(etcd.host().asked().is_empty());
+    assert!(etcd.host().requests().is_empty());
 }
 
 async fn bad_endpoints_are_refused<T: Transport>(etcd: Etcd<T>) {

@@ -6,10 +6,12 @@ use etcd_http::{
     v2::{Action, Condition},
 };
 use futures::future::join_all;
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_51_a_swap_by_value_keeps_the_created_index,

@@ -7,10 +7,12 @@ use etcd_http::{
     transport::Transport,
     v2::{Action, DeleteDir, Get, Node, SetDir, UpdateDir},
 };
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_44_a_set_dir_makes_a_directory_and_those_on_the_way,

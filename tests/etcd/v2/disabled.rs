@@ -8,10 +8,9 @@ use etcd_http::{
     v2::{Condition, CreateInOrderDir, Permissions, ResyncingWatch, Set, Watch},
 };
 use futures::StreamExt;
+use harness::{case::Etcd, cases};
 
-use crate::harness::Etcd;
-
-behaviour! {
+cases! {
     any {
         WithoutV2 {
             v2_15_keys_are_unsupported,

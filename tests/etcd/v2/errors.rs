@@ -7,10 +7,9 @@ use etcd_http::{
     transport::{Transport, http::Method},
     v2::{Get, Set},
 };
+use harness::{case::Etcd, cases};
 
-use crate::harness::Etcd;
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_90_every_code_of_the_store_has_its_kind_status_and_text,

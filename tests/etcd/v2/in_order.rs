@@ -8,10 +8,12 @@ use etcd_http::{
     v2::{Action, CreateInOrder, CreateInOrderDir, Get},
 };
 use futures::future::try_join_all;
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_48_a_key_in_order_is_its_index_in_20_digits,

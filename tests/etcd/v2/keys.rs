@@ -5,10 +5,12 @@ use etcd_http::{
     transport::{Transport, http::Method},
     v2::{Action, CompareAndSwap, Condition, Create, Get, Set, Update},
 };
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_44_a_set_makes_or_replaces_a_file,

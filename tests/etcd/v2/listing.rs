@@ -4,10 +4,12 @@ use etcd_http::{
     transport::Transport,
     v2::{Action, Event, Exists, Get, Node},
 };
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_38_a_listing_shows_children_and_not_theirs,

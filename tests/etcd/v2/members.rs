@@ -1,10 +1,12 @@
 //! The members of a cluster, its leader, its machines.
 
 use etcd_http::{EtcdErrorKind, Outcome, transport::Transport};
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_110_a_single_member_is_listed_and_leads,

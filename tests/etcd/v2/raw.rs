@@ -7,11 +7,13 @@ use etcd_http::{
         http::{Method, StatusCode},
     },
 };
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 use serde_json::{Value, json};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             json_is_answered_as_json,

@@ -5,10 +5,9 @@ use etcd_http::{
     transport::Transport,
     v2::{Condition, StoreStats},
 };
+use harness::{case::Etcd, cases};
 
-use crate::harness::Etcd;
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_112_a_single_member_says_of_itself_that_it_leads,

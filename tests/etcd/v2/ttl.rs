@@ -11,10 +11,12 @@ use etcd_http::{
     },
 };
 use futures::{StreamExt, TryStreamExt};
+use harness::{
+    case::{Etcd, refusal},
+    cases,
+};
 
-use crate::harness::{Etcd, refusal};
-
-behaviour! {
+cases! {
     any {
         Shared {
             v2_71_a_ttl_is_shown_with_the_time_of_its_end,

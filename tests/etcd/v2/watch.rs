@@ -12,10 +12,9 @@ use futures::{
     future::{Either, join, join_all, select},
     stream::BoxStream,
 };
+use harness::{case::Etcd, cases};
 
-use crate::harness::Etcd;
-
-behaviour! {
+cases! {
     any {
         Shared {
             a_wait_brings_the_next_event,

@@ -5,8 +5,9 @@ use etcd_http::{
     transport::Transport,
     v3::{Compare, DeleteRange, KeyRange, Permission, PermissionType, Put, Range, Txn, UserAdd},
 };
+use harness::{case::Etcd, cases};
 
-use crate::{harness::Etcd, refused};
+use crate::refused;
 
 cases! {
     Alone {

@@ -16,14 +16,14 @@ use etcd_http::{
     v3::{KeyRange, Permission, Put, Snapshot},
 };
 use futures::StreamExt;
+use harness::{
+    case::Etcd,
+    cases,
+    raw_http::{Answer, post, with},
+};
 use serde_json::json;
 
-use crate::{
-    auth::enable,
-    harness::Etcd,
-    raw::{Answer, post, with},
-    refused,
-};
+use crate::{auth::enable, refused};
 
 cases! {
     Alone {

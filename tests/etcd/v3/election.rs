@@ -8,8 +8,9 @@ use etcd_http::{
     v3::{Campaign, LeaseId},
 };
 use futures::future::join;
+use harness::{case::Etcd, cases};
 
-use crate::{harness::Etcd, refused};
+use crate::refused;
 
 cases! {
     Shared {

@@ -13,8 +13,9 @@ use etcd_http::{
     transport::Transport,
     v3::{Compare, KeyRange, Lock, Permission, PermissionType, Put, Snapshot, Txn},
 };
+use harness::{case::Etcd, cases};
 
-use crate::{harness::Etcd, refused};
+use crate::refused;
 
 cases! {
     Shared {

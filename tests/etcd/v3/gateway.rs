@@ -7,13 +7,14 @@ use etcd_http::{
     transport::{Transport, http::Method},
     v3::{Put, Range},
 };
+use harness::{
+    case::Etcd,
+    cases,
+    raw_http::{Answer, base64, post},
+};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::Etcd,
-    raw::{Answer, base64, post},
-    refused,
-};
+use crate::refused;
 
 cases! {
     Shared {

@@ -19,9 +19,10 @@ use futures::{
     StreamExt,
     future::{join, join_all},
 };
+use harness::{case::Etcd, cases};
 use rcgen::KeyPair;
 
-use crate::{auth::enable_for, harness::Etcd};
+use crate::auth::enable_for;
 
 cases! {
     Nothing {

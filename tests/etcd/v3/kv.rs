@@ -5,8 +5,9 @@ use etcd_http::{
     transport::Transport,
     v3::{Compact, DeleteRange, KeyRange, Put, Range, SortOrder, SortTarget},
 };
+use harness::{case::Etcd, cases};
 
-use crate::{harness::Etcd, refused};
+use crate::refused;
 
 cases! {
     Shared {

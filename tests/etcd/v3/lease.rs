@@ -8,8 +8,9 @@ use etcd_http::{
     v3::{Grant, KeepAliveOnce, LeaseId, Put, TimeToLive},
 };
 use futures::future::join_all;
+use harness::{case::Etcd, cases};
 
-use crate::{harness::Etcd, refused};
+use crate::refused;
 
 cases! {
     Shared {

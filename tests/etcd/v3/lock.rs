@@ -8,8 +8,9 @@ use etcd_http::{
     v3::{Compare, KeyRange, LeaseId, Lock, Put, Txn},
 };
 use futures::future::{Either, join, select};
+use harness::{case::Etcd, cases};
 
-use crate::{harness::Etcd, refused};
+use crate::refused;
 
 cases! {
     Shared {

@@ -1,11 +1,7 @@
-//! The v3 API, asked of a real etcd through every backend: one named test for each case and backend.
+//! The v3 API of real servers: one test for each case and backend.
 //!
-//! As in the suite `behaviour`, a case is `async fn name<T: Transport>(etcd: Etcd<T>)`, and `v3_44_…` names the rule of
-//! etcd's behaviour that it shows. `ETCD_BIN` chooses another etcd; `etcdctl` beside it is the third party that must agree.
-
-#[macro_use]
-#[path = "../v2/stamp.rs"]
-mod stamp;
+//! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. The number in `v3_44_…` is that of the rule that the case shows.
+//! `ETCD_BIN` chooses another etcd. The `etcdctl` beside it must agree with the client.
 
 mod auth;
 mod authorization;
@@ -13,25 +9,18 @@ mod cluster;
 mod election;
 mod etcdctl;
 mod gateway;
-#[path = "../v2/harness/mod.rs"]
-#[allow(dead_code, unused_imports)] // What only the suite of v2 needs.
-mod harness;
 mod jwt;
 mod kv;
 mod lease;
 mod lock;
 mod maintenance;
-mod raw;
+mod member_failures;
 mod rules;
-#[path = "../v2/scripted.rs"]
-#[allow(dead_code)] // The harness needs it.
-mod scripted;
 mod token;
-mod trouble;
 mod txn;
 mod unsupported;
 
-/// The kind of a refusal of etcd's.
+/// The kind of the error that etcd responded with.
 #[track_caller]
 fn refused<O: std::fmt::Debug>(result: etcd_http::Result<O>) -> etcd_http::EtcdErrorKind {
     let error = result.unwrap_err();

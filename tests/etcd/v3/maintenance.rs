@@ -7,8 +7,9 @@ use etcd_http::{
     transport::Transport,
     v3::{AlarmKind, Downgrade, HashKv},
 };
+use harness::{case::Etcd, cases};
 
-use crate::{harness::Etcd, refused};
+use crate::refused;
 
 cases! {
     Alone {

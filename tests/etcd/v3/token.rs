@@ -7,8 +7,9 @@ use std::sync::{
 
 use etcd_http::{Client, EtcdErrorKind, transport::Transport};
 use futures::future::join_all;
+use harness::{case::Etcd, cases};
 
-use crate::{auth::enable, harness::Etcd, refused};
+use crate::{auth::enable, refused};
 
 cases! {
     Alone {

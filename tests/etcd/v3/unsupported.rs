@@ -11,10 +11,10 @@ use etcd_http::{
     v3::{Downgrade, Put, Watch},
 };
 use futures::StreamExt;
-
-use crate::{
-    harness::Etcd,
-    scripted::{Scripted, answer},
+use harness::{
+    case::Etcd,
+    cases,
+    scripted_server::{ScriptedServer, answer},
 };
 
 cases! {
@@ -41,8 +41,8 @@ fn assert_lacking<O: std::fmt::Debug>(result: Result<O, Error>, outcome: Outcome
 }
 
 /// What says to every call that it does not have it, as etcd 3.4 does.
-fn lacking() -> Scripted {
-    Scripted::always(answer(
+fn lacking() -> ScriptedServer {
+    ScriptedServer::always(answer(
         "404 Not Found",
         "text/plain; charset=utf-8",
         "Not Found\n",
@@ -90,7 +90,7 @@ async fn v3_2_what_a_server_lacks_is_asked_of_it_once<T: Transport>(etcd: Etcd<T
 }
 
 /// A client that asks an endpoint first that has nothing, and then etcd.
-fn beside<T: Transport>(etcd: &Etcd<T>, lacking: &Scripted) -> Client<T> {
+fn beside<T: Transport>(etcd: &Etcd<T>, lacking: &ScriptedServer) -> Client<T> {
     let builder = etcd.builder_of(lacking.url());
     builder.endpoints(etcd.urls()).build().unwrap()
 }
@@ -114,7 +114,7 @@ async fn an_endpoint_that_lacks_a_call_is_passed_over<T: Transport>(etcd: Etcd<T
     }
     let asked = ["kv/put", "kv/range", "maintenance/hashkv"];
     assert_eq!(
-        lacking.asked(),
+        lacking.requests(),
         asked.map(|call| format!("POST /v3/{call}"))
     );
 }
@@ -129,7 +129,7 @@ async fn a_stream_passes_over_an_endpoint_that_lacks_it<T: Transport>(etcd: Etcd
         let mut watch = client.open(Watch::new(&*key).from_revision(revision));
         assert_eq!(watch.next().await.unwrap().unwrap().revision, revision);
     }
-    assert_eq!(lacking.asked(), ["POST /v3/watch"]);
+    assert_eq!(lacking.requests(), ["POST /v3/watch"]);
 }
 
 async fn livez_and_readyz_are_unsupported_where_v2_is_on<T: Transport>(etcd: Etcd<T>) {

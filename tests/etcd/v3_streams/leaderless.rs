@@ -15,11 +15,11 @@ use futures::{
     StreamExt,
     future::{Either, join, select},
 };
-
-use crate::{
-    harness::Etcd,
-    lines::Lines,
-    raw::{post, with},
+use harness::{
+    case::Etcd,
+    cases,
+    json_lines::JsonLines,
+    raw_http::{post, with},
 };
 
 cases! {
@@ -42,8 +42,8 @@ async fn v3_90_a_watch_that_needs_a_leader_is_ended_and_goes_on_and_another_is_s
         post(&left.client_url(), "/v3/watch", create)
     };
     let needing = || with(request(), "grpc-metadata-hasleader", "true");
-    let mut ended = Lines::of(&transport, needing()).await.unwrap();
-    let mut silent = Lines::of(&transport, request()).await.unwrap();
+    let mut ended = JsonLines::of(&transport, needing()).await.unwrap();
+    let mut silent = JsonLines::of(&transport, request()).await.unwrap();
     let mut survivor = client.open(Watch::new("a"));
     let mut careless = client.open(Watch::new("a").require_leader(false));
     for lines in [&mut ended, &mut silent] {
@@ -73,7 +73,7 @@ async fn v3_90_a_watch_that_needs_a_leader_is_ended_and_goes_on_and_another_is_s
     let said = began.elapsed();
     assert!(said > Duration::from_secs(2), "{said:?}");
     // And no other is begun.
-    let refused = Lines::of(&transport, needing()).await.unwrap();
+    let refused = JsonLines::of(&transport, needing()).await.unwrap();
     assert_eq!(refused.status, 503);
     let short = Duration::from_secs(1);
     let mut given_up = client.open(Watch::new("a").from_revision(1).outage_limit(short));

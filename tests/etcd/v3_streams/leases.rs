@@ -7,8 +7,7 @@ use etcd_http::{
     v3::{Grant, KeepAlive, KeepAliveOnce, LeaseKeeper, Put, TimeToLive},
 };
 use futures::{StreamExt, future::join};
-
-use crate::{harness::Etcd, machine::Machine};
+use harness::{case::Etcd, cases, stall_monitor::StallMonitor};
 
 /// What must live here lives for longer than a machine is likely to stand still. Beside 24 busy threads on its processor a
 /// loss was told 10 ms late at most, but leases of two seconds were lost now and then, rightly: nobody had the time to renew
@@ -112,7 +111,7 @@ async fn many_leases_live<T: Transport>(etcd: Etcd<T>) {
 
 async fn a_lease_is_lost_in_time_when_its_server_is_paused<T: Transport>(etcd: Etcd<T>) {
     let (keeper, run) = LeaseKeeper::new(&etcd);
-    let machine = Machine::watch();
+    let machine = StallMonitor::start();
     let work = async move {
         let lease = keeper.grant(SHORT).await.unwrap();
         etcd.host().pause();

@@ -4,8 +4,7 @@ use etcd_http::{
     transport::Transport,
     v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, Txn},
 };
-
-use crate::harness::Etcd;
+use harness::{case::Etcd, cases};
 
 cases! {
     Shared {

@@ -10,8 +10,7 @@ use etcd_http::{
     },
 };
 use futures::{StreamExt, TryStreamExt};
-
-use crate::harness::Etcd;
+use harness::{case::Etcd, cases};
 
 cases! {
     Shared {

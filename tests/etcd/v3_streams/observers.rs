@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use etcd_http::{transport::Transport, v3::Observe};
 use futures::StreamExt;
-
-use crate::harness::Etcd;
+use harness::{case::Etcd, cases};
 
 cases! {
     Shared {

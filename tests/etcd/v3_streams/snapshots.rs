@@ -5,8 +5,7 @@ use etcd_http::{
     v3::{KeyRange, Put, RangeStream, Snapshot},
 };
 use futures::{StreamExt, TryStreamExt};
-
-use crate::harness::Etcd;
+use harness::{case::Etcd, cases};
 
 cases! {
     Shared {

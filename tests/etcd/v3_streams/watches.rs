@@ -16,8 +16,7 @@ use futures::{
     future::{Either, join_all, select},
     stream::BoxStream,
 };
-
-use crate::harness::Etcd;
+use harness::{case::Etcd, cases};
 
 cases! {
     Shared {
@@ -422,7 +421,7 @@ async fn v3_91_a_watch_survives_the_restart_of_its_server<T: Transport>(etcd: Et
     });
     assert_eq!(changes.revision, first + 1);
     for kill in [true, false] {
-        let restart = move |server: &dyn crate::harness::Host| {
+        let restart = move |server: &dyn harness::backend::Host| {
             if kill {
                 server.kill(0);
             }
