@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use etcd_http::{
     Client,
     reqwest::ReqwestTransport,
-    v3::{KeptLease, Put},
+    v3::{HeldLease, Put},
 };
 
 #[tokio::main]
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn work(lease: &KeptLease<ReqwestTransport>) {
+async fn work(lease: &HeldLease<ReqwestTransport>) {
     // Asked before each step that only a holder may do.
     while lease.is_alive() {
         println!("at work, for at least {:.1?} more", lease.remaining());

@@ -1,10 +1,11 @@
 //! The members of the cluster.
 
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -24,7 +25,7 @@ pub struct Member {
     pub is_learner: bool,
 }
 
-wire::decode!(Member {
+gateway::decode!(Member {
     "ID" => id,
     "name" => name,
     "peerURLs" => peer_urls,
@@ -58,7 +59,7 @@ impl Encode for MemberList {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     MemberList => Members, "v3.cluster.member_list", "/v3/cluster/member/list", |_| Repeat::Always
 );
 
@@ -72,7 +73,7 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
-wire::decode!(Members {
+gateway::decode!(Members {
     "header" => header,
     "members" => members,
 });
@@ -116,7 +117,7 @@ impl Encode for MemberAdd {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     MemberAdd => MemberAddResponse,
     "v3.cluster.member_add",
     "/v3/cluster/member/add",
@@ -135,7 +136,7 @@ pub struct MemberAddResponse {
     pub members: Vec<Member>,
 }
 
-wire::decode!(MemberAddResponse {
+gateway::decode!(MemberAddResponse {
     "header" => header,
     "member" => member,
     "members" => members,
@@ -183,13 +184,13 @@ macro_rules! of_member {
 
 of_member!(MemberRemove, MemberPromote);
 
-wire::operation!(
+gateway::operation!(
     MemberRemove => Members,
     "v3.cluster.member_remove",
     "/v3/cluster/member/remove",
     |_| Repeat::IfUnsent
 );
-wire::operation!(
+gateway::operation!(
     MemberPromote => Members,
     "v3.cluster.member_promote",
     "/v3/cluster/member/promote",
@@ -227,7 +228,7 @@ impl Encode for MemberUpdate {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     MemberUpdate => Members,
     "v3.cluster.member_update",
     "/v3/cluster/member/update",
@@ -246,7 +247,8 @@ fn check_urls(operation: &'static str, urls: &[String]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        EtcdErrorKind, Operation,
+        error::EtcdErrorKind,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

@@ -5,7 +5,7 @@ mod short_forms;
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::Operation;
+use crate::operation::Operation;
 
 mod requests;
 

@@ -1,11 +1,13 @@
+mod admin;
 mod keys;
-mod operators;
 
 use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
-use super::{Changes, KeyRange, Mirror, Namespace, Watch, WatchSet, WatchSetItem, namespace::Keys};
-use crate::{Client, Result};
+use crate::v3::{
+    Changes, KeyRange, Mirror, Namespace, Watch, WatchSet, WatchSetItem, namespace::Keys,
+};
+use crate::{client::Client, error::Result};
 
 /// The v3 API of a [`Client`]: a short form of every operation, by family.
 ///

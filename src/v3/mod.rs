@@ -81,22 +81,18 @@ mod coverage;
 mod election;
 mod handle;
 mod header;
-mod keep_alive;
 mod kv;
 mod lease;
-mod link;
 mod lock;
 mod maintenance;
-mod messages;
 mod mirror;
 mod namespace;
-mod observe;
+pub(crate) mod protocol;
 mod range;
-pub(crate) mod refusal;
+pub(crate) mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 mod watch;
-pub(crate) mod wire;
 
 pub use auth::{
     AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse, Authenticate, AuthenticateResponse,
@@ -108,18 +104,17 @@ pub use cluster::{
     Member, MemberAdd, MemberAddResponse, MemberList, MemberPromote, MemberRemove, MemberUpdate,
     Members,
 };
-pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Proclaim, Resign};
+pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Observe, Proclaim, Resign};
 pub use handle::{Auth, Cluster, Elections, Kv, Leases, Locks, Maintenance, V3};
 pub use header::Header;
-pub use keep_alive::{KeepAlive, KeptLease, LeaseKeeper, LeaseLoss};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
     ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,
     SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 pub use lease::{
-    Grant, GrantResponse, KeepAliveOnce, KeptAlive, LeaseId, LeaseStatus, ListLeases, Revoke,
-    TimeToLive,
+    Grant, GrantResponse, HeldLease, KeepAlive, KeepAliveOnce, KeepAliveResponse, LeaseId,
+    LeaseKeeper, LeaseLoss, LeaseStatus, ListLeases, Revoke, TimeToLive,
 };
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
@@ -129,7 +124,6 @@ pub use maintenance::{
 };
 pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
 pub use namespace::{Namespace, Namespaced, NamespacedStream};
-pub use observe::Observe;
 pub use range::KeyRange;
 pub use watch::{
     Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchSet, WatchSetItem,

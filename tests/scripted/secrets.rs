@@ -137,7 +137,7 @@ fn everything(paper: &Paper) {
             );
             let observer = paper.clone();
             let builder = builder([ours].into_iter().chain((0..12).map(|_| ending())))
-                .answer_limit(1000)
+                .max_response_size(1000)
                 .reject_stale_reads(true)
                 .observe(move |attempt| observer.print_debug(attempt));
             paper.print_debug(&builder);

@@ -1,18 +1,18 @@
 //! Authentication: users, roles, and what roles may do.
 
+mod enable;
 mod permission;
 mod roles;
-mod switch;
 mod users;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
+pub use enable::{
+    AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse, Authenticate, AuthenticateResponse,
+};
 pub use permission::{Permission, PermissionType};
 pub use roles::{
     RoleAdd, RoleDelete, RoleGet, RoleGrantPermission, RoleList, RoleRevokePermission,
-};
-pub use switch::{
-    AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse, Authenticate, AuthenticateResponse,
 };
 pub use users::{
     UserAdd, UserChangePassword, UserDelete, UserGet, UserGrantRole, UserList, UserRevokeRole,

@@ -1,13 +1,14 @@
 use crate::{
-    Repeat, Result,
+    error::Result,
+    operation::Repeat,
     v3::{
         Header, KeyRange,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-use super::{
+use crate::v3::auth::{
     check_name, named,
     permission::{Listed, Permission},
 };
@@ -46,16 +47,16 @@ pub struct RoleDelete {
 
 named!("role": RoleAdd as "name", RoleGet as "role", RoleDelete as "role");
 
-wire::operation!(
+gateway::operation!(
     RoleAdd => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
 );
-wire::operation!(
+gateway::operation!(
     RoleGet => Vec<Permission>, in Permissions,
     "v3.auth.role.get",
     "/v3/auth/role/get",
     |_| Repeat::Always
 );
-wire::operation!(
+gateway::operation!(
     RoleDelete => Header, in OnlyHeader,
     "v3.auth.role.delete",
     "/v3/auth/role/delete",
@@ -67,7 +68,7 @@ struct Permissions {
     perm: Vec<Listed>,
 }
 
-wire::decode!(Permissions { "perm" => perm });
+gateway::decode!(Permissions { "perm" => perm });
 
 impl From<Permissions> for Vec<Permission> {
     fn from(answer: Permissions) -> Self {
@@ -75,16 +76,16 @@ impl From<Permissions> for Vec<Permission> {
     }
 }
 
-wire::empty! {
+gateway::empty! {
     /// Lists the names of all roles: `POST /v3/auth/role/list`.
     RoleList;
 }
 
-wire::operation!(
+gateway::operation!(
     RoleList => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
 );
 
-wire::list!(Roles { "roles" => Vec<String> });
+gateway::list!(Roles { "roles" => Vec<String> });
 
 /// Lets a role do something: `POST /v3/auth/role/grant`. What it may do with exactly these keys is replaced. Answers the
 /// header.
@@ -119,7 +120,7 @@ impl Encode for RoleGrantPermission {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     RoleGrantPermission => Header, in OnlyHeader,
     "v3.auth.role.grant_permission",
     "/v3/auth/role/grant",
@@ -161,7 +162,7 @@ impl Encode for RoleRevokePermission {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     RoleRevokePermission => Header, in OnlyHeader,
     "v3.auth.role.revoke_permission",
     "/v3/auth/role/revoke",
@@ -172,7 +173,7 @@ wire::operation!(
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

@@ -1,15 +1,16 @@
 use std::fmt;
 
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-use super::{check_name, named, roles::Roles};
+use crate::v3::auth::{check_name, named, roles::Roles};
 
 /// Creates a user without roles: `POST /v3/auth/user/add`. Answers the header.
 ///
@@ -78,7 +79,7 @@ impl Encode for UserAdd {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     UserAdd => Header, in OnlyHeader, "v3.auth.user.add", "/v3/auth/user/add", |_| Repeat::IfUnsent
 );
 
@@ -123,23 +124,23 @@ impl Encode for UserChangePassword {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     UserChangePassword => Header, in OnlyHeader,
     "v3.auth.user.change_password",
     "/v3/auth/user/changepw",
     |_| Repeat::IfUnsent
 );
 
-wire::empty! {
+gateway::empty! {
     /// Lists the names of all users: `POST /v3/auth/user/list`.
     UserList;
 }
 
-wire::operation!(
+gateway::operation!(
     UserList => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
 );
 
-wire::list!(Users { "users" => Vec<String> });
+gateway::list!(Users { "users" => Vec<String> });
 
 /// Names a user's roles: `POST /v3/auth/user/get`.
 ///
@@ -164,10 +165,10 @@ pub struct UserDelete {
 
 named!("user": UserGet as "name", UserDelete as "name");
 
-wire::operation!(
+gateway::operation!(
     UserGet => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
 );
-wire::operation!(
+gateway::operation!(
     UserDelete => Header, in OnlyHeader,
     "v3.auth.user.delete",
     "/v3/auth/user/delete",
@@ -185,7 +186,7 @@ pub struct UserGrantRole {
     role: String,
 }
 
-wire::operation!(
+gateway::operation!(
     UserGrantRole => Header, in OnlyHeader,
     "v3.auth.user.grant_role",
     "/v3/auth/user/grant",
@@ -230,7 +231,7 @@ macro_rules! of_user_and_role {
 
 of_user_and_role!(UserGrantRole as "user", UserRevokeRole as "name");
 
-wire::operation!(
+gateway::operation!(
     UserRevokeRole => Header, in OnlyHeader,
     "v3.auth.user.revoke_role",
     "/v3/auth/user/revoke",
@@ -250,7 +251,7 @@ fn check_password(operation: &'static str, password: Option<&str>) -> Result<()>
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

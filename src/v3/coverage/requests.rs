@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::Call;
+use crate::operation::Call;
 
 /// Every operation that has one answer, with all its options.
 fn calls() -> Vec<Call> {

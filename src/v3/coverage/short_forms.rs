@@ -10,8 +10,8 @@ use std::{
 use etcd_transport::{Request, Response, Transport, TransportError, async_trait};
 use futures::{FutureExt, StreamExt};
 
-use super::{asked, table};
-use crate::{Client, v3::*};
+use crate::v3::coverage::{asked, table};
+use crate::{client::Client, v3::*};
 
 const SECOND: Duration = Duration::from_secs(1);
 const URL: &str = "http://h:1";
@@ -224,7 +224,7 @@ fn no_short_form_is_left_out_of_the_table() {
     let sources = [
         include_str!("../handle.rs"),
         include_str!("../handle/keys.rs"),
-        include_str!("../handle/operators.rs"),
+        include_str!("../handle/admin.rs"),
     ];
     let told = told();
     let told: BTreeSet<_> = told

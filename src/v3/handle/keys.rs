@@ -5,15 +5,15 @@ use std::time::Duration;
 use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
-use super::{Elections, Kv, Leases, Locks, short_forms};
+use crate::v3::handle::{Elections, Kv, Leases, Locks, short_forms};
 use crate::{
-    Result,
+    error::Result,
     v3::{
         Campaign, CampaignResponse, Compact, DeleteRange, DeleteRangeResponse, ExactlyOnce,
         ExactlyOnceResponse, GetLeader, Grant, GrantResponse, Header, KeepAlive, KeepAliveOnce,
-        KeptAlive, KeyRange, KeyValue, LeaderKey, LeaseId, LeaseKeeper, LeaseStatus, ListLeases,
-        Lock, LockResponse, Observe, Proclaim, Put, PutResponse, Range, RangeResponse, RangeStream,
-        Resign, Revoke, TimeToLive, Txn, TxnResponse, Unlock,
+        KeepAliveResponse, KeyRange, KeyValue, LeaderKey, LeaseId, LeaseKeeper, LeaseStatus,
+        ListLeases, Lock, LockResponse, Observe, Proclaim, Put, PutResponse, Range, RangeResponse,
+        RangeStream, Resign, Revoke, TimeToLive, Txn, TxnResponse, Unlock,
     },
 };
 
@@ -101,7 +101,7 @@ short_forms! {
     list() -> Vec<LeaseId> = ListLeases::new();
 
     /// Renews several leases, once: [`KeepAliveOnce`].
-    keep_all_alive_once(ids: impl IntoIterator<Item = LeaseId>) -> Vec<KeptAlive> =
+    keep_all_alive_once(ids: impl IntoIterator<Item = LeaseId>) -> Vec<KeepAliveResponse> =
         KeepAliveOnce::all(ids);
 }
 

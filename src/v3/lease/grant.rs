@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use crate::{
-    Call, Error, EtcdErrorKind, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    error::{Error, EtcdErrorKind, Result},
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v3::{
         Header, LeaseId,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -95,12 +95,12 @@ impl Operation for Grant {
         } else {
             Repeat::Always
         };
-        wire::call(Self::NAME, "/v3/lease/grant", repeat, self)
+        gateway::call(Self::NAME, "/v3/lease/grant", repeat, self)
     }
 
     fn decode(&self, reply: Reply) -> Result<GrantResponse> {
         let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
-        let Answer { header, id, ttl } = wire::answer_or_done(reply, exists)?;
+        let Answer { header, id, ttl } = gateway::answer_or_done(reply, exists)?;
         Ok(if id.is_none() {
             // Made by an attempt whose answer was lost.
             GrantResponse {
@@ -137,7 +137,7 @@ struct Answer {
     ttl: u64,
 }
 
-wire::decode!(Answer {
+gateway::decode!(Answer {
     "header" => header,
     "ID" => id,
     "TTL" => ttl,

@@ -2,6 +2,7 @@
 
 mod grant;
 mod id;
+mod keep_alive;
 mod keep_alive_once;
 mod list;
 mod revoke;
@@ -10,7 +11,8 @@ mod time_to_live;
 pub(crate) use grant::MAX_TTL;
 pub use grant::{Grant, GrantResponse};
 pub use id::LeaseId;
-pub use keep_alive_once::{KeepAliveOnce, KeptAlive};
+pub use keep_alive::{HeldLease, KeepAlive, LeaseKeeper, LeaseLoss};
+pub use keep_alive_once::{KeepAliveOnce, KeepAliveResponse};
 pub(crate) use keep_alive_once::{Renewal, Renewed};
 pub use list::ListLeases;
 pub use revoke::Revoke;

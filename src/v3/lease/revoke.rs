@@ -1,9 +1,10 @@
 use crate::{
-    Error, Repeat,
+    error::Error,
+    operation::Repeat,
     v3::{
         Header, LeaseId,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -30,7 +31,7 @@ impl Encode for Revoke {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     Revoke => Header, in OnlyHeader,
     "v3.lease.revoke",
     "/v3/lease/revoke",
@@ -42,7 +43,7 @@ wire::operation!(
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded, decoded_after_doubt},
     };
 

@@ -3,10 +3,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Repeat,
+    operation::Repeat,
     v3::{
         Header, LeaseId,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -41,7 +41,7 @@ impl Encode for TimeToLive {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     TimeToLive => Option<LeaseStatus>, in Answer,
     "v3.lease.time_to_live",
     "/v3/lease/timetolive",
@@ -73,7 +73,7 @@ struct Answer {
     keys: Vec<Bytes>,
 }
 
-wire::decode!(Answer {
+gateway::decode!(Answer {
     "header" => header,
     "ID" => id,
     "TTL" => ttl,
@@ -98,7 +98,7 @@ impl From<Answer> for Option<LeaseStatus> {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

@@ -1,9 +1,10 @@
 use crate::{
-    Error, Repeat, Result,
-    v3::wire::{self, Encode, Fields},
+    error::{Error, Result},
+    operation::Repeat,
+    v3::protocol::gateway::{self, Encode, Fields},
 };
 
-wire::names! {
+gateway::names! {
     /// What is wrong.
     pub enum AlarmKind {
         /// Nothing; and where alarms are lifted, each of them.
@@ -19,7 +20,7 @@ wire::names! {
     }
 }
 
-wire::names! {
+gateway::names! {
     enum Action {
         Get = "GET",
         Activate = "ACTIVATE",
@@ -27,7 +28,7 @@ wire::names! {
     }
 }
 
-wire::empty! {
+gateway::empty! {
     /// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
     AlarmList;
 }
@@ -84,13 +85,13 @@ impl Encode for AlarmSet {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     AlarmList => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_list",
     "/v3/maintenance/alarm",
     |_| Repeat::Always
 );
-wire::operation!(
+gateway::operation!(
     AlarmSet => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_set",
     "/v3/maintenance/alarm",
@@ -107,18 +108,18 @@ pub struct RaisedAlarm {
     pub kind: AlarmKind,
 }
 
-wire::decode!(RaisedAlarm {
+gateway::decode!(RaisedAlarm {
     "memberID" => member_id,
     "alarm" => kind,
 });
 
-wire::list!(Alarms { "alarms" => Vec<RaisedAlarm> });
+gateway::list!(Alarms { "alarms" => Vec<RaisedAlarm> });
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

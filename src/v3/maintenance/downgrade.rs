@@ -1,12 +1,13 @@
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-wire::names! {
+gateway::names! {
     enum Action {
         Validate = "VALIDATE",
         Enable = "ENABLE",
@@ -71,7 +72,7 @@ impl Encode for Downgrade {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     Downgrade => DowngradeResponse,
     "v3.maintenance.downgrade",
     "/v3/maintenance/downgrade",
@@ -90,7 +91,7 @@ pub struct DowngradeResponse {
     pub version: String,
 }
 
-wire::decode!(DowngradeResponse {
+gateway::decode!(DowngradeResponse {
     "header" => header,
     "version" => version,
 });
@@ -99,7 +100,7 @@ wire::decode!(DowngradeResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

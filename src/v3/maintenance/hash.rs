@@ -1,18 +1,19 @@
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-wire::empty! {
+gateway::empty! {
     /// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
     /// differ while they are written to: [`HashKv`] says at which revision.
     HashDb;
 }
 
-wire::operation!(
+gateway::operation!(
     HashDb => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
 );
 
@@ -26,7 +27,7 @@ pub struct HashResponse {
     pub hash: u32,
 }
 
-wire::decode!(HashResponse {
+gateway::decode!(HashResponse {
     "header" => header,
     "hash" => hash,
 });
@@ -68,7 +69,7 @@ impl Encode for HashKv {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     HashKv => HashKvResponse, "v3.maintenance.hash_kv", "/v3/maintenance/hashkv", |_| Repeat::Always
 );
 
@@ -86,7 +87,7 @@ pub struct HashKvResponse {
     pub hash_revision: i64,
 }
 
-wire::decode!(HashKvResponse {
+gateway::decode!(HashKvResponse {
     "header" => header,
     "hash" => hash,
     "compact_revision" => compact_revision,
@@ -97,7 +98,7 @@ wire::decode!(HashKvResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

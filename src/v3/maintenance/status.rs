@@ -1,14 +1,14 @@
 use crate::{
-    Repeat,
-    v3::{Header, wire},
+    operation::Repeat,
+    v3::{Header, protocol::gateway},
 };
 
-wire::empty! {
+gateway::empty! {
     /// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
     Status;
 }
 
-wire::operation!(
+gateway::operation!(
     Status => StatusResponse, "v3.maintenance.status", "/v3/maintenance/status", |_| Repeat::Always
 );
 
@@ -54,12 +54,12 @@ pub struct DowngradeInfo {
     pub target_version: String,
 }
 
-wire::decode!(DowngradeInfo {
+gateway::decode!(DowngradeInfo {
     "enabled" => enabled,
     "targetVersion" => target_version,
 });
 
-wire::decode!(StatusResponse {
+gateway::decode!(StatusResponse {
     "header" => header,
     "version" => version,
     "dbSize" => db_size,
@@ -79,7 +79,7 @@ wire::decode!(StatusResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

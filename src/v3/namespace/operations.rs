@@ -1,6 +1,6 @@
 //! How each operation gets into a namespace, and what it answers out of it.
 
-use super::{Namespaced, NamespacedStream, Outside, Prefix};
+use crate::v3::namespace::{Namespaced, NamespacedStream, Outside, Prefix};
 use crate::v3::{
     Campaign, CampaignResponse, Changes, DeleteRange, DeleteRangeResponse, ExactlyOnce,
     ExactlyOnceResponse, GetLeader, Header, KeyValue, LeaderKey, LeaseStatus, Lock, LockResponse,
@@ -219,8 +219,8 @@ mod tests {
     use super::*;
     use crate::v3::{
         Compare, KeyRange,
+        protocol::gateway::to_json,
         testing::{body, decoded},
-        wire::to_json,
     };
 
     /// `n/`, whose base64 is `bi8`.

@@ -18,7 +18,7 @@ use std::{
 use etcd_http::{
     Client,
     transport::Transport,
-    v3::{KeptLease, KeyRange, LeaseKeeper, Put, Range},
+    v3::{HeldLease, KeyRange, LeaseKeeper, Put, Range},
 };
 use futures::future::{Either, select};
 use harness::stall_monitor::StallMonitor;
@@ -185,7 +185,7 @@ impl<T: Transport> Task<T> {
     async fn patiently<O>(
         &self,
         patience: Duration,
-        lease: &KeptLease<T>,
+        lease: &HeldLease<T>,
         turn: impl Future<Output = O>,
     ) -> Option<O> {
         let (turn, patience) = (pin!(turn), pin!(self.sleep(patience)));
