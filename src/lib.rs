@@ -21,8 +21,6 @@ mod raw;
 mod redirect;
 mod retry;
 mod secret;
-#[cfg(all(feature = "server", unix))]
-pub mod server;
 mod splitter;
 mod status;
 mod stream;
@@ -50,6 +48,9 @@ pub use sync::{RefusedAddress, SyncPolicy, Synced};
 #[cfg(feature = "fake")]
 #[doc(inline)]
 pub use etcd_fake as fake;
+#[cfg(all(feature = "server", unix))]
+#[doc(inline)]
+pub use etcd_server as server;
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;
