@@ -11,7 +11,7 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 
-use super::{NEW, prints};
+use super::{NEW, fixture::prints};
 use crate::{environment::go_arch, install::version::Version};
 
 /// An HTTP server with an archive and its digest. It runs until the test process exits.
