@@ -21,19 +21,19 @@ impl TempDir {
     pub(crate) fn new(megabytes: u64) -> Result<Self> {
         let memory = Path::new("/dev/shm");
         if has_room(memory, megabytes)
-            && let Ok(directory) = Self::within(memory)
+            && let Ok(directory) = Self::within(memory, PREFIX)
         {
             return Ok(directory);
         }
-        Self::within(&env::temp_dir())
+        Self::within(&env::temp_dir(), PREFIX)
     }
 
-    /// Makes a new directory in `parent` that only its owner can read.
-    pub(crate) fn within(parent: &Path) -> Result<Self> {
+    /// Makes a new directory in `parent` that only its owner can read, with a name that begins with `prefix`.
+    pub(crate) fn within(parent: &Path, prefix: &str) -> Result<Self> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let path = parent.join(format!("{PREFIX}{}-{number}", process::id()));
+            let path = parent.join(format!("{prefix}{}-{number}", process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self(path)),
                 // An earlier process with the same id left it behind.
@@ -58,11 +58,6 @@ impl Drop for TempDir {
     }
 }
 
-/// Whether this is the name of a [`TempDir`].
-pub(crate) fn is_temp_dir(name: &std::ffi::OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
-}
-
 /// Whether `megabytes` are free. Docker gives a container 64 MB of `/dev/shm`, less than one segment of etcd's
 /// write-ahead log.
 fn has_room(path: &Path, megabytes: u64) -> bool {
@@ -70,7 +65,7 @@ fn has_room(path: &Path, megabytes: u64) -> bool {
         .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >> 20 >= megabytes)
 }
 
-const PREFIX: &str = "etcd-http-";
+const PREFIX: &str = "etcd-server-";
 
 #[cfg(test)]
 mod tests {

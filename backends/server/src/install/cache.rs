@@ -9,12 +9,12 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{
     installed::{Installed, inspect},
+    staging::{Staging, remove_stale},
     version::Version,
 };
 use crate::{
     error::{Context, Result, in_one_line, invalid},
     source::Source,
-    temp_dir::{TempDir, is_temp_dir},
 };
 
 /// A directory with one entry for each etcd: `debian-3.4.23`, or `release-3.5.21-` and the digest of the archive. Entries
@@ -79,30 +79,16 @@ impl LockedCache<'_> {
         source: Source,
         fetch: impl FnOnce(&Path) -> Result<String>,
     ) -> Result<Installed> {
-        self.sweep();
-        let staging = TempDir::within(&self.cache.0)?;
+        remove_stale(&self.cache.0);
+        let staging = Staging::new(&self.cache.0)?;
         let name = fetch(staging.path())?;
         let entry = self.cache.0.join(name);
         // Another process may be running the existing one.
         if let Ok(installed) = inspect(&entry.join("etcd"), source) {
             return Ok(installed);
         }
-        if entry.exists() {
-            fs::remove_dir_all(&entry).context(|| format!("remove {}", entry.display()))?;
-        }
-        fs::rename(staging.path(), &entry)
-            .context(|| format!("move the binaries to {}", entry.display()))?;
+        staging.publish(&entry)?;
         inspect(&entry.join("etcd"), source)
-    }
-
-    /// Removes what killed installations left behind.
-    fn sweep(&self) {
-        for entry in fs::read_dir(&self.cache.0).into_iter().flatten().flatten() {
-            if is_temp_dir(&entry.file_name()) {
-                // Remains that cannot be removed do no harm.
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
     }
 }
 

@@ -4,6 +4,7 @@ mod archive;
 mod cache;
 mod debian;
 pub(crate) mod installed;
+mod staging;
 mod tools;
 pub(crate) mod version;
 

@@ -1,10 +1,11 @@
-use std::fs;
+use std::{fs, mem};
 
 use self::{
     fixture::{Fixture, prints},
     mirror::{Mirror, archive, script},
 };
-use super::*;
+use super::{staging::Staging, *};
+use crate::temp_dir::TempDir;
 
 mod fixture;
 mod mirror;
@@ -100,19 +101,64 @@ fn the_error_says_why_each_source_failed() {
 #[test]
 fn the_remains_of_a_killed_installation_are_removed() {
     let fixture = Fixture::new();
-    fs::create_dir_all(fixture.path("cache/etcd-http-1-0")).unwrap();
-    fs::create_dir_all(fixture.path(&format!("cache/release-{NEW}-{}", "0".repeat(64)))).unwrap();
+    let cache = fixture.path("cache");
+    fs::create_dir(&cache).unwrap();
+    let staging = Staging::new(&cache).unwrap();
+    let remains = staging.path().to_owned();
+    mem::forget(staging);
+    fs::create_dir(cache.join(format!("release-{NEW}-{}", "0".repeat(64)))).unwrap();
     let mirror = Mirror::of(&archive(&[("etcd", &script(NEW))]));
-    let install = fixture.with_network().mirror(&mirror.url).version(NEW);
-    assert_eq!(
-        install
-            .sources([Source::Cache, Source::Release])
-            .run()
-            .unwrap()
-            .source,
-        Source::Release
-    );
-    assert!(!fixture.path("cache/etcd-http-1-0").exists());
+    let installed = fixture.release(&mirror).run().unwrap();
+    assert_eq!(installed.source, Source::Release);
+    assert!(!remains.exists());
+}
+
+#[test]
+fn an_installation_removes_nothing_but_the_remains_of_others() {
+    let fixture = Fixture::new();
+    let cache = fixture.path("cache");
+    fs::create_dir(&cache).unwrap();
+    // The directory of a running server, and others with names like those of this crate.
+    let server = TempDir::within(&cache, "etcd-server-").unwrap();
+    let others = [
+        "etcd-http-1-0",
+        "etcd-server-1-0",
+        "etcd-server-staging-1-0",
+    ];
+    let directories = others.map(|name| cache.join(name));
+    for directory in &directories {
+        fs::create_dir(directory).unwrap();
+        fs::write(directory.join("data"), "data").unwrap();
+    }
+    fs::write(server.path().join("data"), "data").unwrap();
+    let mirror = Mirror::of(&archive(&[("etcd", &script(NEW))]));
+    fixture.release(&mirror).run().unwrap();
+    for directory in directories
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([server.path()])
+    {
+        assert!(directory.join("data").is_file(), "{}", directory.display());
+    }
+}
+
+#[test]
+fn a_damaged_entry_is_replaced_and_a_foreign_one_is_kept() {
+    let fixture = Fixture::new();
+    let mirror = Mirror::of(&archive(&[("etcd", &script(NEW))]));
+    let install = fixture.release(&mirror);
+    let etcd = install.run().unwrap().etcd;
+    fs::write(&etcd, "damaged").unwrap();
+    assert_eq!(install.run().unwrap().source, Source::Release);
+    assert_eq!(install.run().unwrap().source, Source::Cache);
+
+    let entry = etcd.parent().unwrap();
+    fs::remove_dir_all(entry).unwrap();
+    fs::create_dir(entry).unwrap();
+    fs::write(entry.join("data"), "data").unwrap();
+    let error = install.run().unwrap_err().to_string();
+    assert!(error.contains("was not created by etcd-server"), "{error}");
+    assert!(entry.join("data").is_file());
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) struct Fixture(TempDir);
 
 impl Fixture {
     pub(super) fn new() -> Self {
-        let directory = TempDir::within(&env::temp_dir()).unwrap();
+        let directory = TempDir::within(&env::temp_dir(), "etcd-server-test-").unwrap();
         fs::create_dir(directory.path().join("path")).unwrap();
         Self(directory)
     }
@@ -46,13 +46,15 @@ impl Fixture {
         install
     }
 
+    /// An installation of the mirror's release, from the cache or the mirror.
+    pub(super) fn release(&self, mirror: &Mirror) -> Install {
+        let install = self.with_network().mirror(&mirror.url).version(NEW);
+        install.sources([Source::Cache, Source::Release])
+    }
+
     /// The error for this mirror's archive. Nothing of it may be left in the cache.
     pub(super) fn rejected(&self, mirror: &Mirror) -> String {
-        let install = self.with_network().mirror(&mirror.url).version(NEW);
-        let error = install
-            .sources([Source::Cache, Source::Release])
-            .run()
-            .unwrap_err();
+        let error = self.release(mirror).run().unwrap_err();
         let left: Vec<_> = fs::read_dir(self.path("cache"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name())

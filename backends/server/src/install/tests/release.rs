@@ -4,7 +4,7 @@ use std::{fs, thread};
 
 use super::{
     NEW,
-    fixture::{Fixture, prints},
+    fixture::Fixture,
     mirror::{Mirror, archive, archive_name, digest, script},
 };
 use crate::source::Source;
