@@ -6,10 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use etcd_http::{
-    server::{self, Cluster, Server, ServerBuilder},
-    transport::Transport,
-};
+use etcd_http::transport::Transport;
+use etcd_server::{Cluster, Server, ServerBuilder};
 
 use crate::{
     backend::{Backend, Host, Start, World},
@@ -76,7 +74,7 @@ enum Servers {
 }
 
 /// Its watchdog ends it when the tests are over.
-static SHARED: LazyLock<server::Result<Server>> = LazyLock::new(|| alone().start());
+static SHARED: LazyLock<etcd_server::Result<Server>> = LazyLock::new(|| alone().start());
 
 /// Settings for a server with a short election timeout: it starts in a tenth of a second.
 fn alone() -> ServerBuilder {
