@@ -24,7 +24,7 @@ use crate::{
 /// which may be after another has said that the lock is held. For the same reason the request is repeated only when the
 /// server surely saw nothing of it.
 ///
-/// A lock is only as good as its lease: it may expire while its holder believes to hold it. ResponseCheck what the lock protects
+/// A lock is only as good as its lease: it may expire while its holder believes to hold it. Guard what the lock protects
 /// by a transaction that compares the lock's key: `Compare::exists(key)`.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 use std::{env, time::Duration};
 
+#[cfg(feature = "server")]
 use etcd_http::server::{self, Installed, Server};
 use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome, Payload,
@@ -10,7 +11,6 @@ use etcd_http::{
     v2::{Action, Condition, CreateInOrder, Delete, Get, Set, SetDir, UpdateDir, Watch},
 };
 use futures::{StreamExt, TryStreamExt, future::join};
-#[cfg(feature = "server")]
 use harness::{case::Etcd, cases};
 
 cases! {
