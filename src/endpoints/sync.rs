@@ -157,7 +157,7 @@ impl<T: Transport> Client<T> {
     /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) the leader is asked for, too.
     ///
     /// # Errors
-    /// Those of [`v2::ListMembers`] and [`v3::MemberList`]; nothing has changed, then.
+    /// Those of [`v2::ListMembers`] and [`v3::ListMembers`]; nothing has changed, then.
     pub async fn sync(&self) -> Result<Synced> {
         let prefer_leader = self.pipeline().prefer_leader;
         let (urls, leader) = match self.send(v2::ListMembers::new()).await {
@@ -251,9 +251,9 @@ impl<T: Transport> Client<T> {
 
     /// The client URLs of all members and, if wanted and known, those of the leader.
     async fn ask_v3(&self, and_leader: bool) -> Result<(Vec<String>, Vec<String>)> {
-        let members = self.send(v3::MemberList::new()).await?.members;
+        let members = self.send(v3::ListMembers::new()).await?.members;
         let leader = if and_leader {
-            self.send(v3::Status::new()).await.ok()
+            self.send(v3::GetStatus::new()).await.ok()
         } else {
             None
         };

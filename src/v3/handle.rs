@@ -34,6 +34,10 @@ impl<'a, T: Transport> V3<'a, T> {
         Self { client }
     }
 
+    fn client(self) -> &'a Client<T> {
+        self.client
+    }
+
     /// What happens to keys from now on, revision by revision: [`Watch`].
     ///
     /// ```
@@ -108,13 +112,8 @@ impl<T: Transport> Namespace<T> {
         Kv { by: self.keys() }
     }
 
-    /// Its locks.
-    pub fn lock(&self) -> Locks<'_, T> {
-        Locks { by: self.keys() }
-    }
-
     /// Its elections.
-    pub fn election(&self) -> Elections<'_, T> {
+    pub fn elections(&self) -> Elections<'_, T> {
         Elections { by: self.keys() }
     }
 
@@ -183,17 +182,15 @@ families! {
 
     /// Keys and values.
     kv -> Kv;
-    /// Locks.
-    lock -> Locks;
     /// Elections.
-    election -> Elections;
+    elections -> Elections;
 }
 
 families! {
     Whole:
 
     /// Leases.
-    lease -> Leases;
+    leases -> Leases;
     /// Users, roles, and whether they count.
     auth -> Auth;
     /// The members of the cluster.

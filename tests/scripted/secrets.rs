@@ -175,7 +175,7 @@ fn everything(paper: &Paper) {
                 .unwrap();
             tell(paper, &client, v3::Put::new("x", "y"));
             tell(paper, &client, v3::Authenticate::new("root", PASSWORD));
-            tell(paper, &client, v3::UserAdd::new("a", PASSWORD));
+            tell(paper, &client, v3::AddUser::new("a", PASSWORD));
         }
         let watching = client();
         let watch = Watch::new("x")

@@ -19,31 +19,31 @@ gateway::empty! {
     ///
     /// # Errors
     /// [`RootUserMissing`](crate::EtcdErrorKind::RootUserMissing) unless there is a user `root` with the role `root`.
-    AuthEnable;
+    EnableAuth;
 
     /// Switches authentication off: `POST /v3/auth/disable`. Answers the header.
-    AuthDisable;
+    DisableAuth;
 
     /// Asks whether authentication is on: `POST /v3/auth/status`. From etcd 3.5 on.
 ///
 /// **Not while a cluster is being upgraded from 3.4**: a member of 3.5 that is asked makes those of 3.4 end with a panic
 /// (seen with 3.5.16 and 3.4.23). This client does not send it once an endpoint has said that it lacks it; whether all have it,
 /// the `cluster` version of [`Client::version`](crate::Client::version) tells: 3.5.0 or later.
-    AuthStatus;
+    GetAuthStatus;
 }
 
 // On twice is on; off twice is off.
 gateway::operation!(
-    AuthEnable => Header, in OnlyHeader, "v3.auth.enable", "/v3/auth/enable", |_| Repeat::IfUnsent
+    EnableAuth => Header, in OnlyHeader, "v3.auth.enable", "/v3/auth/enable", |_| Repeat::IfUnsent
 );
 gateway::operation!(
-    AuthDisable => Header, in OnlyHeader, "v3.auth.disable", "/v3/auth/disable", |_| Repeat::IfUnsent
+    DisableAuth => Header, in OnlyHeader, "v3.auth.disable", "/v3/auth/disable", |_| Repeat::IfUnsent
 );
 gateway::operation!(
-    AuthStatus => AuthStatusResponse, "v3.auth.status", "/v3/auth/status", |_| Repeat::Always
+    GetAuthStatus => AuthStatusResponse, "v3.auth.status", "/v3/auth/status", |_| Repeat::Always
 );
 
-/// What an [`AuthStatus`] found.
+/// What an [`GetAuthStatus`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthStatusResponse {
@@ -164,18 +164,18 @@ mod tests {
 
     #[test]
     fn the_requests_are_as_documented() {
-        let enable = AuthEnable::new().encode().unwrap();
+        let enable = EnableAuth::new().encode().unwrap();
         assert_eq!(
             (enable.target(), enable.body_bytes()),
             ("/v3/auth/enable", &b"{}"[..])
         );
-        let disable = AuthDisable::new().encode().unwrap();
+        let disable = DisableAuth::new().encode().unwrap();
         assert_eq!(
             (disable.target(), disable.body_bytes()),
             ("/v3/auth/disable", &b"{}"[..])
         );
         assert_eq!(
-            AuthStatus::new().encode().unwrap().target(),
+            GetAuthStatus::new().encode().unwrap().target(),
             "/v3/auth/status"
         );
         let root = Authenticate::new("root", "pä\"ss");
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"}, "enabled":true, "authRevision":"6"}"#;
-        let status = decoded(&AuthStatus::new(), 200, json).unwrap();
+        let status = decoded(&GetAuthStatus::new(), 200, json).unwrap();
         assert_eq!((status.enabled, status.auth_revision), (true, 6));
         let json = r#"{"header":{"revision":"2"}, "token":"IrpeFtValWUKbabG.13"}"#;
         let granted = decoded(&Authenticate::new("root", "x"), 200, json).unwrap();
@@ -204,8 +204,8 @@ mod tests {
     fn answers_that_say_nothing_else_have_their_header() {
         let json =
             r#"{"header":{"cluster_id":"5", "member_id":"7", "revision":"9", "raft_term":"2"}}"#;
-        let on = decoded(&AuthEnable::new(), 200, json).unwrap();
-        let off = decoded(&AuthDisable::new(), 200, json).unwrap();
+        let on = decoded(&EnableAuth::new(), 200, json).unwrap();
+        let off = decoded(&DisableAuth::new(), 200, json).unwrap();
         assert_eq!((on.revision, on.cluster_id, on), (9, 5, off));
     }
 
@@ -219,7 +219,7 @@ mod tests {
                 r#"{"code":12, "message":"Method Not Allowed", "details":[]}"#,
             ),
         ] {
-            let error = decoded(&AuthStatus::new(), status, body).unwrap_err();
+            let error = decoded(&GetAuthStatus::new(), status, body).unwrap_err();
             assert!(matches!(error, crate::Error::Unsupported(_)), "{error}");
         }
     }

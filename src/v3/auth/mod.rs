@@ -8,15 +8,11 @@ mod users;
 use crate::error::{Error, Result};
 
 pub use enable::{
-    AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse, Authenticate, AuthenticateResponse,
+    AuthStatusResponse, Authenticate, AuthenticateResponse, DisableAuth, EnableAuth, GetAuthStatus,
 };
 pub use permission::{Permission, PermissionType};
-pub use roles::{
-    RoleAdd, RoleDelete, RoleGet, RoleGrantPermission, RoleList, RoleRevokePermission,
-};
-pub use users::{
-    UserAdd, UserChangePassword, UserDelete, UserGet, UserGrantRole, UserList, UserRevokeRole,
-};
+pub use roles::{AddRole, DeleteRole, GetRole, GrantPermission, ListRoles, RevokePermission};
+pub use users::{AddUser, ChangePassword, DeleteUser, GetUser, GrantRole, ListUsers, RevokeRole};
 
 /// Declares what operations have in common that say no more than a name, and how the request calls it.
 macro_rules! named {

@@ -19,7 +19,7 @@ use crate::v3::auth::{
 /// [`RoleExists`](crate::EtcdErrorKind::RoleExists).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleAdd {
+pub struct AddRole {
     name: String,
 }
 
@@ -30,7 +30,7 @@ pub struct RoleAdd {
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleGet {
+pub struct GetRole {
     name: String,
 }
 
@@ -41,23 +41,23 @@ pub struct RoleGet {
 /// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleDelete {
+pub struct DeleteRole {
     name: String,
 }
 
-named!("role": RoleAdd as "name", RoleGet as "role", RoleDelete as "role");
+named!("role": AddRole as "name", GetRole as "role", DeleteRole as "role");
 
 gateway::operation!(
-    RoleAdd => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
+    AddRole => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
 );
 gateway::operation!(
-    RoleGet => Vec<Permission>, in Permissions,
+    GetRole => Vec<Permission>, in Permissions,
     "v3.auth.role.get",
     "/v3/auth/role/get",
     |_| Repeat::Always
 );
 gateway::operation!(
-    RoleDelete => Header, in OnlyHeader,
+    DeleteRole => Header, in OnlyHeader,
     "v3.auth.role.delete",
     "/v3/auth/role/delete",
     |_| Repeat::IfUnsent
@@ -78,11 +78,11 @@ impl From<Permissions> for Vec<Permission> {
 
 gateway::empty! {
     /// Lists the names of all roles: `POST /v3/auth/role/list`.
-    RoleList;
+    ListRoles;
 }
 
 gateway::operation!(
-    RoleList => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
+    ListRoles => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
 );
 
 gateway::list!(Roles { "roles" => Vec<String> });
@@ -94,12 +94,12 @@ gateway::list!(Roles { "roles" => Vec<String> });
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleGrantPermission {
+pub struct GrantPermission {
     name: String,
     permission: Permission,
 }
 
-impl RoleGrantPermission {
+impl GrantPermission {
     /// The role with this name, and what it may do.
     pub fn new(name: impl Into<String>, permission: Permission) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl RoleGrantPermission {
     }
 }
 
-impl Encode for RoleGrantPermission {
+impl Encode for GrantPermission {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "role", &self.name)?;
         self.permission.check(operation)
@@ -121,7 +121,7 @@ impl Encode for RoleGrantPermission {
 }
 
 gateway::operation!(
-    RoleGrantPermission => Header, in OnlyHeader,
+    GrantPermission => Header, in OnlyHeader,
     "v3.auth.role.grant_permission",
     "/v3/auth/role/grant",
     |_| Repeat::IfUnsent
@@ -134,12 +134,12 @@ gateway::operation!(
 /// [`PermissionNotGranted`](crate::EtcdErrorKind::PermissionNotGranted).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleRevokePermission {
+pub struct RevokePermission {
     name: String,
     range: KeyRange,
 }
 
-impl RoleRevokePermission {
+impl RevokePermission {
     /// The role with this name, and the keys.
     pub fn new(name: impl Into<String>, range: impl Into<KeyRange>) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl RoleRevokePermission {
     }
 }
 
-impl Encode for RoleRevokePermission {
+impl Encode for RevokePermission {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "role", &self.name)?;
         self.range.check(operation)
@@ -163,7 +163,7 @@ impl Encode for RoleRevokePermission {
 }
 
 gateway::operation!(
-    RoleRevokePermission => Header, in OnlyHeader,
+    RevokePermission => Header, in OnlyHeader,
     "v3.auth.role.revoke_permission",
     "/v3/auth/role/revoke",
     |_| Repeat::IfUnsent
@@ -183,14 +183,14 @@ mod tests {
             assert_eq!(operation.encode().unwrap().target(), path);
             assert_eq!(body(operation), json);
         }
-        sent(&RoleAdd::new("r"), "/v3/auth/role/add", r#"{"name":"r"}"#);
-        sent(&RoleGet::new("r"), "/v3/auth/role/get", r#"{"role":"r"}"#);
+        sent(&AddRole::new("r"), "/v3/auth/role/add", r#"{"name":"r"}"#);
+        sent(&GetRole::new("r"), "/v3/auth/role/get", r#"{"role":"r"}"#);
         sent(
-            &RoleDelete::new("r"),
+            &DeleteRole::new("r"),
             "/v3/auth/role/delete",
             r#"{"role":"r"}"#,
         );
-        sent(&RoleList::new(), "/v3/auth/role/list", "{}");
+        sent(&ListRoles::new(), "/v3/auth/role/list", "{}");
         for (permission, json) in [
             (Permission::read("a"), r#"{"key":"YQ=="}"#),
             (
@@ -203,19 +203,19 @@ mod tests {
             ),
         ] {
             sent(
-                &RoleGrantPermission::new("r", permission),
+                &GrantPermission::new("r", permission),
                 "/v3/auth/role/grant",
                 &format!(r#"{{"name":"r","perm":{json}}}"#),
             );
         }
         sent(
-            &RoleRevokePermission::new("r", KeyRange::prefix("a")),
+            &RevokePermission::new("r", KeyRange::prefix("a")),
             "/v3/auth/role/revoke",
             r#"{"role":"r","key":"YQ==","range_end":"Yg=="}"#,
         );
-        assert!(RoleAdd::new("").encode().is_err());
+        assert!(AddRole::new("").encode().is_err());
         assert!(
-            RoleGrantPermission::new("r", Permission::read(""))
+            GrantPermission::new("r", Permission::read(""))
                 .encode()
                 .is_err()
         );
@@ -225,13 +225,16 @@ mod tests {
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"},"perm":[{"key":"YQ=="},{"permType":"READWRITE","key":"Yg==","range_end":"AA=="}]}"#;
         assert_eq!(
-            decoded(&RoleGet::new("r"), 200, json).unwrap(),
+            decoded(&GetRole::new("r"), 200, json).unwrap(),
             [
                 Permission::read("a"),
                 Permission::read_write(KeyRange::starting_at("b"))
             ]
         );
         let json = r#"{"header":{"revision":"2"},"roles":["r","root"]}"#;
-        assert_eq!(decoded(&RoleList::new(), 200, json).unwrap(), ["r", "root"]);
+        assert_eq!(
+            decoded(&ListRoles::new(), 200, json).unwrap(),
+            ["r", "root"]
+        );
     }
 }

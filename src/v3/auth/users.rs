@@ -20,12 +20,12 @@ use crate::v3::auth::{check_name, named, roles::Roles};
 /// [`UserExists`](crate::EtcdErrorKind::UserExists).
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserAdd {
+pub struct AddUser {
     name: String,
     password: Option<String>,
 }
 
-impl UserAdd {
+impl AddUser {
     /// A user with this password.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -43,9 +43,9 @@ impl UserAdd {
     }
 }
 
-impl fmt::Debug for UserAdd {
+impl fmt::Debug for AddUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserAdd")
+        f.debug_struct("AddUser")
             .field("name", &self.name)
             .field("password", &self.password.as_ref().map(|_| "***"))
             .finish()
@@ -62,7 +62,7 @@ impl Encode for Options {
     }
 }
 
-impl Encode for UserAdd {
+impl Encode for AddUser {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "user", &self.name)?;
         check_password(operation, self.password.as_deref())
@@ -80,7 +80,7 @@ impl Encode for UserAdd {
 }
 
 gateway::operation!(
-    UserAdd => Header, in OnlyHeader, "v3.auth.user.add", "/v3/auth/user/add", |_| Repeat::IfUnsent
+    AddUser => Header, in OnlyHeader, "v3.auth.user.add", "/v3/auth/user/add", |_| Repeat::IfUnsent
 );
 
 /// Changes a user's password: `POST /v3/auth/user/changepw`. Its tokens are no longer good. Answers the header.
@@ -89,12 +89,12 @@ gateway::operation!(
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserChangePassword {
+pub struct ChangePassword {
     name: String,
     password: String,
 }
 
-impl UserChangePassword {
+impl ChangePassword {
     /// The user with this name is to have this password.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -104,16 +104,16 @@ impl UserChangePassword {
     }
 }
 
-impl fmt::Debug for UserChangePassword {
+impl fmt::Debug for ChangePassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserChangePassword")
+        f.debug_struct("ChangePassword")
             .field("name", &self.name)
             .field("password", &"***")
             .finish()
     }
 }
 
-impl Encode for UserChangePassword {
+impl Encode for ChangePassword {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "user", &self.name)?;
         check_password(operation, Some(&self.password))
@@ -125,7 +125,7 @@ impl Encode for UserChangePassword {
 }
 
 gateway::operation!(
-    UserChangePassword => Header, in OnlyHeader,
+    ChangePassword => Header, in OnlyHeader,
     "v3.auth.user.change_password",
     "/v3/auth/user/changepw",
     |_| Repeat::IfUnsent
@@ -133,11 +133,11 @@ gateway::operation!(
 
 gateway::empty! {
     /// Lists the names of all users: `POST /v3/auth/user/list`.
-    UserList;
+    ListUsers;
 }
 
 gateway::operation!(
-    UserList => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
+    ListUsers => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
 );
 
 gateway::list!(Users { "users" => Vec<String> });
@@ -148,7 +148,7 @@ gateway::list!(Users { "users" => Vec<String> });
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserGet {
+pub struct GetUser {
     name: String,
 }
 
@@ -159,17 +159,17 @@ pub struct UserGet {
 /// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserDelete {
+pub struct DeleteUser {
     name: String,
 }
 
-named!("user": UserGet as "name", UserDelete as "name");
+named!("user": GetUser as "name", DeleteUser as "name");
 
 gateway::operation!(
-    UserGet => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
+    GetUser => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
 );
 gateway::operation!(
-    UserDelete => Header, in OnlyHeader,
+    DeleteUser => Header, in OnlyHeader,
     "v3.auth.user.delete",
     "/v3/auth/user/delete",
     |_| Repeat::IfUnsent
@@ -181,13 +181,13 @@ gateway::operation!(
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserGrantRole {
+pub struct GrantRole {
     name: String,
     role: String,
 }
 
 gateway::operation!(
-    UserGrantRole => Header, in OnlyHeader,
+    GrantRole => Header, in OnlyHeader,
     "v3.auth.user.grant_role",
     "/v3/auth/user/grant",
     |_| Repeat::IfUnsent
@@ -199,7 +199,7 @@ gateway::operation!(
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotGranted`](crate::EtcdErrorKind::RoleNotGranted).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserRevokeRole {
+pub struct RevokeRole {
     name: String,
     role: String,
 }
@@ -229,10 +229,10 @@ macro_rules! of_user_and_role {
     )+};
 }
 
-of_user_and_role!(UserGrantRole as "user", UserRevokeRole as "name");
+of_user_and_role!(GrantRole as "user", RevokeRole as "name");
 
 gateway::operation!(
-    UserRevokeRole => Header, in OnlyHeader,
+    RevokeRole => Header, in OnlyHeader,
     "v3.auth.user.revoke_role",
     "/v3/auth/user/revoke",
     |_| Repeat::IfUnsent
@@ -241,7 +241,7 @@ gateway::operation!(
 /// etcd takes an empty password, and then anybody who knows the name may come in.
 fn check_password(operation: &'static str, password: Option<&str>) -> Result<()> {
     if password == Some("") {
-        let reason = "the password is empty: for a user that no password opens, use `UserAdd::without_password`";
+        let reason = "the password is empty: for a user that no password opens, use `AddUser::without_password`";
         return Err(Error::invalid(operation, reason));
     }
     Ok(())
@@ -263,32 +263,32 @@ mod tests {
         }
         let path = "/v3/auth/user/add";
         sent(
-            &UserAdd::new("a", "p"),
+            &AddUser::new("a", "p"),
             path,
             r#"{"name":"a","password":"p"}"#,
         );
-        let certificate = UserAdd::without_password("a");
+        let certificate = AddUser::without_password("a");
         sent(
             &certificate,
             path,
             r#"{"name":"a","options":{"no_password":true}}"#,
         );
         sent(
-            &UserChangePassword::new("a", "p"),
+            &ChangePassword::new("a", "p"),
             "/v3/auth/user/changepw",
             r#"{"name":"a","password":"p"}"#,
         );
-        sent(&UserList::new(), "/v3/auth/user/list", "{}");
-        sent(&UserGet::new("a"), "/v3/auth/user/get", r#"{"name":"a"}"#);
+        sent(&ListUsers::new(), "/v3/auth/user/list", "{}");
+        sent(&GetUser::new("a"), "/v3/auth/user/get", r#"{"name":"a"}"#);
         sent(
-            &UserDelete::new("a"),
+            &DeleteUser::new("a"),
             "/v3/auth/user/delete",
             r#"{"name":"a"}"#,
         );
         // etcd has two names for the same thing.
-        let grant = UserGrantRole::new("a", "r");
+        let grant = GrantRole::new("a", "r");
         sent(&grant, "/v3/auth/user/grant", r#"{"user":"a","role":"r"}"#);
-        let revoke = UserRevokeRole::new("a", "r");
+        let revoke = RevokeRole::new("a", "r");
         sent(
             &revoke,
             "/v3/auth/user/revoke",
@@ -298,23 +298,26 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        assert!(UserGet::new("").encode().is_err());
-        assert!(UserGrantRole::new("a", "").encode().is_err());
+        assert!(GetUser::new("").encode().is_err());
+        assert!(GrantRole::new("a", "").encode().is_err());
         assert_eq!(
-            UserAdd::new("a", "").encode().unwrap_err().to_string(),
+            AddUser::new("a", "").encode().unwrap_err().to_string(),
             "v3.auth.user.add: the password is empty: for a user that no password opens, use \
-             `UserAdd::without_password`"
+             `AddUser::without_password`"
         );
     }
 
     #[test]
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"}, "users":["h", "root"]}"#;
-        assert_eq!(decoded(&UserList::new(), 200, json).unwrap(), ["h", "root"]);
+        assert_eq!(
+            decoded(&ListUsers::new(), 200, json).unwrap(),
+            ["h", "root"]
+        );
         let json = r#"{"header":{"revision":"2"},"roles":["root"]}"#;
-        assert_eq!(decoded(&UserGet::new("a"), 200, json).unwrap(), ["root"]);
+        assert_eq!(decoded(&GetUser::new("a"), 200, json).unwrap(), ["root"]);
         assert!(
-            decoded(&UserGet::new("a"), 200, r#"{"header":{}}"#)
+            decoded(&GetUser::new("a"), 200, r#"{"header":{}}"#)
                 .unwrap()
                 .is_empty()
         );
@@ -323,8 +326,8 @@ mod tests {
     #[test]
     fn debug_shows_no_password() {
         for text in [
-            format!("{:?}", UserAdd::new("a", "secret")),
-            format!("{:?}", UserChangePassword::new("a", "secret")),
+            format!("{:?}", AddUser::new("a", "secret")),
+            format!("{:?}", ChangePassword::new("a", "secret")),
         ] {
             assert!(!text.contains("secret"), "{text}");
         }

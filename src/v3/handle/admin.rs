@@ -8,126 +8,126 @@ use crate::v3::handle::{Auth, Cluster, Maintenance, short_forms};
 use crate::{
     error::Result,
     v3::{
-        AlarmKind, AlarmList, AlarmSet, AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse,
-        Authenticate, AuthenticateResponse, Defragment, Downgrade, DowngradeResponse, HashDb,
-        HashKv, HashKvResponse, HashResponse, Header, KeyRange, MemberAdd, MemberAddResponse,
-        MemberList, MemberPromote, MemberRemove, MemberUpdate, Members, Permission, RaisedAlarm,
-        RoleAdd, RoleDelete, RoleGet, RoleGrantPermission, RoleList, RoleRevokePermission,
-        Snapshot, Status, StatusResponse, TransferLeadership, UserAdd, UserChangePassword,
-        UserDelete, UserGet, UserGrantRole, UserList, UserRevokeRole,
+        AddMember, AddMemberResponse, AddRole, AddUser, AlarmKind, AuthStatusResponse,
+        Authenticate, AuthenticateResponse, ChangePassword, Defragment, DeleteRole, DeleteUser,
+        DisableAuth, Downgrade, DowngradeResponse, EnableAuth, GetAuthStatus, GetHash, GetHashKv,
+        GetRole, GetStatus, GetUser, GrantPermission, GrantRole, HashKvResponse, HashResponse,
+        Header, KeyRange, ListAlarms, ListMembers, ListRoles, ListUsers, Members, Permission,
+        PromoteMember, RaisedAlarm, RemoveMember, RevokePermission, RevokeRole, SetAlarm, Snapshot,
+        StatusResponse, TransferLeadership, UpdateMember,
     },
 };
 
 short_forms! {
     Auth:
 
-    /// Switches authentication on: [`AuthEnable`].
-    enable() -> Header = AuthEnable::new();
+    /// Switches authentication on: [`EnableAuth`].
+    enable() -> Header = EnableAuth::new();
 
-    /// Switches authentication off: [`AuthDisable`].
-    disable() -> Header = AuthDisable::new();
+    /// Switches authentication off: [`DisableAuth`].
+    disable() -> Header = DisableAuth::new();
 
-    /// Asks whether authentication is on: [`AuthStatus`].
-    status() -> AuthStatusResponse = AuthStatus::new();
+    /// Asks whether authentication is on: [`GetAuthStatus`].
+    status() -> AuthStatusResponse = GetAuthStatus::new();
 
     /// Gets a token: [`Authenticate`].
     authenticate(name: impl Into<String>, password: impl Into<String>) -> AuthenticateResponse =
         Authenticate::new(name, password);
 
-    /// Creates a user: [`UserAdd`].
-    user_add(name: impl Into<String>, password: impl Into<String>) -> Header =
-        UserAdd::new(name, password);
+    /// Creates a user: [`AddUser`].
+    add_user(name: impl Into<String>, password: impl Into<String>) -> Header =
+        AddUser::new(name, password);
 
-    /// Names a user's roles: [`UserGet`].
-    user_get(name: impl Into<String>) -> Vec<String> = UserGet::new(name);
+    /// Names a user's roles: [`GetUser`].
+    get_user(name: impl Into<String>) -> Vec<String> = GetUser::new(name);
 
-    /// Lists the names of all users: [`UserList`].
-    user_list() -> Vec<String> = UserList::new();
+    /// Lists the names of all users: [`ListUsers`].
+    list_users() -> Vec<String> = ListUsers::new();
 
-    /// Deletes a user: [`UserDelete`].
-    user_delete(name: impl Into<String>) -> Header = UserDelete::new(name);
+    /// Deletes a user: [`DeleteUser`].
+    delete_user(name: impl Into<String>) -> Header = DeleteUser::new(name);
 
-    /// Changes a user's password: [`UserChangePassword`].
-    user_change_password(name: impl Into<String>, password: impl Into<String>) -> Header =
-        UserChangePassword::new(name, password);
+    /// Changes a user's password: [`ChangePassword`].
+    change_password(name: impl Into<String>, password: impl Into<String>) -> Header =
+        ChangePassword::new(name, password);
 
-    /// Gives a user a role: [`UserGrantRole`].
-    user_grant_role(name: impl Into<String>, role: impl Into<String>) -> Header =
-        UserGrantRole::new(name, role);
+    /// Gives a user a role: [`GrantRole`].
+    grant_role(name: impl Into<String>, role: impl Into<String>) -> Header =
+        GrantRole::new(name, role);
 
-    /// Takes a role from a user: [`UserRevokeRole`].
-    user_revoke_role(name: impl Into<String>, role: impl Into<String>) -> Header =
-        UserRevokeRole::new(name, role);
+    /// Takes a role from a user: [`RevokeRole`].
+    revoke_role(name: impl Into<String>, role: impl Into<String>) -> Header =
+        RevokeRole::new(name, role);
 
-    /// Creates a role: [`RoleAdd`].
-    role_add(name: impl Into<String>) -> Header = RoleAdd::new(name);
+    /// Creates a role: [`AddRole`].
+    add_role(name: impl Into<String>) -> Header = AddRole::new(name);
 
-    /// Lists what a role may do: [`RoleGet`].
-    role_get(name: impl Into<String>) -> Vec<Permission> = RoleGet::new(name);
+    /// Lists what a role may do: [`GetRole`].
+    get_role(name: impl Into<String>) -> Vec<Permission> = GetRole::new(name);
 
-    /// Lists the names of all roles: [`RoleList`].
-    role_list() -> Vec<String> = RoleList::new();
+    /// Lists the names of all roles: [`ListRoles`].
+    list_roles() -> Vec<String> = ListRoles::new();
 
-    /// Deletes a role: [`RoleDelete`].
-    role_delete(name: impl Into<String>) -> Header = RoleDelete::new(name);
+    /// Deletes a role: [`DeleteRole`].
+    delete_role(name: impl Into<String>) -> Header = DeleteRole::new(name);
 
-    /// Lets a role do something: [`RoleGrantPermission`].
-    role_grant_permission(name: impl Into<String>, permission: Permission) -> Header =
-        RoleGrantPermission::new(name, permission);
+    /// Lets a role do something: [`GrantPermission`].
+    grant_permission(name: impl Into<String>, permission: Permission) -> Header =
+        GrantPermission::new(name, permission);
 
-    /// Takes from a role what it may do with these keys: [`RoleRevokePermission`].
-    role_revoke_permission(name: impl Into<String>, range: impl Into<KeyRange>) -> Header =
-        RoleRevokePermission::new(name, range);
+    /// Takes from a role what it may do with these keys: [`RevokePermission`].
+    revoke_permission(name: impl Into<String>, range: impl Into<KeyRange>) -> Header =
+        RevokePermission::new(name, range);
 }
 
 short_forms! {
     Cluster:
 
-    /// Lists the members: [`MemberList`].
-    members() -> Members = MemberList::new();
+    /// Lists the members: [`ListMembers`].
+    members() -> Members = ListMembers::new();
 
-    /// Adds a member: [`MemberAdd`].
-    add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> MemberAddResponse =
-        MemberAdd::new(peer_urls);
+    /// Adds a member: [`AddMember`].
+    add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
+        AddMember::new(peer_urls);
 
-    /// Adds a member without a vote: [`MemberAdd`].
-    add_learner(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> MemberAddResponse =
-        MemberAdd::new(peer_urls).learner(true);
+    /// Adds a member without a vote: [`AddMember`].
+    add_learner(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
+        AddMember::new(peer_urls).learner(true);
 
-    /// Gives a learner its vote: [`MemberPromote`].
-    promote_member(id: u64) -> Members = MemberPromote::new(id);
+    /// Gives a learner its vote: [`PromoteMember`].
+    promote_member(id: u64) -> Members = PromoteMember::new(id);
 
-    /// Changes where the others reach a member: [`MemberUpdate`].
+    /// Changes where the others reach a member: [`UpdateMember`].
     update_member(id: u64, peer_urls: impl IntoIterator<Item = impl Into<String>>) -> Members =
-        MemberUpdate::new(id, peer_urls);
+        UpdateMember::new(id, peer_urls);
 
-    /// Removes a member: [`MemberRemove`].
-    remove_member(id: u64) -> Members = MemberRemove::new(id);
+    /// Removes a member: [`RemoveMember`].
+    remove_member(id: u64) -> Members = RemoveMember::new(id);
 }
 
 short_forms! {
     Maintenance:
 
-    /// Asks a member how it is: [`Status`].
-    status() -> StatusResponse = Status::new();
+    /// Asks a member how it is: [`GetStatus`].
+    status() -> StatusResponse = GetStatus::new();
 
-    /// Lists the alarms of all members: [`AlarmList`].
-    alarms() -> Vec<RaisedAlarm> = AlarmList::new();
+    /// Lists the alarms of all members: [`ListAlarms`].
+    alarms() -> Vec<RaisedAlarm> = ListAlarms::new();
 
-    /// Raises an alarm: [`AlarmSet`].
-    raise_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = AlarmSet::raise(kind);
+    /// Raises an alarm: [`SetAlarm`].
+    raise_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::raise(kind);
 
-    /// Lifts an alarm: [`AlarmSet`].
-    lift_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = AlarmSet::lift(kind);
+    /// Lifts an alarm: [`SetAlarm`].
+    lift_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::lift(kind);
 
     /// Gives free room in a member's database back to its disk: [`Defragment`].
     defragment() -> Header = Defragment::new();
 
-    /// A checksum of a member's database: [`HashDb`].
-    hash() -> HashResponse = HashDb::new();
+    /// A checksum of a member's database: [`GetHash`].
+    hash() -> HashResponse = GetHash::new();
 
-    /// A checksum of a member's keys: [`HashKv`].
-    hash_kv() -> HashKvResponse = HashKv::new();
+    /// A checksum of a member's keys: [`GetHashKv`].
+    hash_kv() -> HashKvResponse = GetHashKv::new();
 
     /// Makes another member the leader: [`TransferLeadership`].
     transfer_leadership(member_id: u64) -> Header = TransferLeadership::new(member_id);

@@ -23,7 +23,7 @@ const NOT_SUCCEEDED: &[u8] = b"not succeeded";
 /// use etcd_http::v3::{ExactlyOnce, Put, Txn};
 ///
 /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
-/// let lease = client.v3().lease().grant(Duration::from_secs(600)).await?;
+/// let lease = client.v3().leases().grant(Duration::from_secs(600)).await?;
 /// let order = Txn::new().then(Put::new("orders/17", "three of them"));
 /// let done = client.send(ExactlyOnce::new("done/orders/17", order).lease(lease.id)).await?;
 /// println!("in since revision {}, by an earlier attempt: {}", done.revision, done.is_earlier());

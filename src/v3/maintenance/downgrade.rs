@@ -19,7 +19,7 @@ gateway::names! {
 ///
 /// etcd 3.5 carries out what it is asked for, and then mostly answers `request timed out`: an outcome that is not known.
 ///
-/// **Not while a cluster is being upgraded from 3.4**: as for [`AuthStatus`](crate::v3::AuthStatus), those of 3.4 end with a
+/// **Not while a cluster is being upgraded from 3.4**: as for [`GetAuthStatus`](crate::v3::GetAuthStatus), those of 3.4 end with a
 /// panic.
 ///
 /// # Errors

@@ -9,15 +9,15 @@ use crate::{
 
 gateway::empty! {
     /// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
-    /// differ while they are written to: [`HashKv`] says at which revision.
-    HashDb;
+    /// differ while they are written to: [`GetHashKv`] says at which revision.
+    GetHash;
 }
 
 gateway::operation!(
-    HashDb => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
+    GetHash => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
 );
 
-/// What a [`HashDb`] found.
+/// What a [`GetHash`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashResponse {
@@ -38,11 +38,11 @@ gateway::decode!(HashResponse {
 /// [`is_compacted`](crate::Error::is_compacted), [`FutureRevision`](crate::EtcdErrorKind::FutureRevision).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct HashKv {
+pub struct GetHashKv {
     revision: i64,
 }
 
-impl HashKv {
+impl GetHashKv {
     /// Of all that there is now.
     pub fn new() -> Self {
         Self::default()
@@ -55,7 +55,7 @@ impl HashKv {
     }
 }
 
-impl Encode for HashKv {
+impl Encode for GetHashKv {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.revision < 0 {
             let reason = format!("the revision is negative: {}", self.revision);
@@ -70,10 +70,10 @@ impl Encode for HashKv {
 }
 
 gateway::operation!(
-    HashKv => HashKvResponse, "v3.maintenance.hash_kv", "/v3/maintenance/hashkv", |_| Repeat::Always
+    GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", "/v3/maintenance/hashkv", |_| Repeat::Always
 );
 
-/// What a [`HashKv`] found.
+/// What a [`GetHashKv`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashKvResponse {
@@ -105,31 +105,31 @@ mod tests {
     #[test]
     fn the_requests_are_as_documented() {
         assert_eq!(
-            HashDb::new().encode().unwrap().target(),
+            GetHash::new().encode().unwrap().target(),
             "/v3/maintenance/hash"
         );
-        assert_eq!(body(&HashDb::new()), "{}");
+        assert_eq!(body(&GetHash::new()), "{}");
         assert_eq!(
-            HashKv::new().encode().unwrap().target(),
+            GetHashKv::new().encode().unwrap().target(),
             "/v3/maintenance/hashkv"
         );
-        assert_eq!(body(&HashKv::new().revision(3)), r#"{"revision":"3"}"#);
-        assert!(HashKv::new().revision(-1).encode().is_err());
+        assert_eq!(body(&GetHashKv::new().revision(3)), r#"{"revision":"3"}"#);
+        assert!(GetHashKv::new().revision(-1).encode().is_err());
     }
 
     #[test]
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"},"hash":4255912565}"#;
         assert_eq!(
-            decoded(&HashDb::new(), 200, json).unwrap().hash,
+            decoded(&GetHash::new(), 200, json).unwrap().hash,
             4_255_912_565
         );
         let json = r#"{"header":{"revision":"2"}, "hash":3407656708, "compact_revision":"-1"}"#;
-        let found = decoded(&HashKv::new(), 200, json).unwrap();
+        let found = decoded(&GetHashKv::new(), 200, json).unwrap();
         assert_eq!((found.hash, found.compact_revision), (3_407_656_708, -1));
         assert_eq!(found.hash_revision, 0);
         let etcd_3_6 = r#"{"header":{"revision":"9"}, "hash":777946187, "compact_revision":"4", "hash_revision":"8"}"#;
-        let found = decoded(&HashKv::new(), 200, etcd_3_6).unwrap();
+        let found = decoded(&GetHashKv::new(), 200, etcd_3_6).unwrap();
         assert_eq!((found.compact_revision, found.hash_revision), (4, 8));
     }
 }

@@ -147,7 +147,7 @@ async fn left_behind<T: Transport>(client: &Client<T>) -> Vec<String> {
     let mut problems = Vec::new();
     let began = Instant::now();
     loop {
-        let leases = client.v3().lease().list().await.unwrap();
+        let leases = client.v3().leases().list().await.unwrap();
         if leases.is_empty() {
             break;
         }

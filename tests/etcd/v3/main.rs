@@ -15,7 +15,6 @@ mod lease;
 mod lock;
 mod maintenance;
 mod member_failures;
-mod rules;
 mod token;
 mod txn;
 mod unsupported;

@@ -14,7 +14,7 @@ use futures::{
 use crate::{
     client::Client,
     error::{Error, Result},
-    v3::{LeaseId, Revoke, lease::MAX_TTL},
+    v3::{LeaseId, RevokeLease, lease::MAX_TTL},
 };
 
 /// A lease that a [`LeaseKeeper`](super::LeaseKeeper) keeps alive.
@@ -94,7 +94,7 @@ impl<T: Transport> HeldLease<T> {
     /// # Errors
     /// See [`Error`]. A lease that is gone already is no error.
     pub async fn revoke(self) -> Result<()> {
-        let revoked = self.client.send(Revoke::new(self.id())).await;
+        let revoked = self.client.send(RevokeLease::new(self.id())).await;
         match revoked {
             Err(error) if !error.is_lease_not_found() => Err(error),
             _ => {

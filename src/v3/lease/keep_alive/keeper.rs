@@ -21,7 +21,7 @@ use crate::v3::lease::keep_alive::{
 use crate::{
     client::Client,
     error::{Error, Result},
-    v3::{Grant, LeaseId},
+    v3::{GrantLease, LeaseId},
 };
 
 /// How many leases one request renews at most, and how many requests are under way at once.
@@ -76,7 +76,7 @@ impl<T: Transport> LeaseKeeper<T> {
     pub async fn grant(&self, ttl: Duration) -> Result<HeldLease<T>> {
         self.check()?;
         let sent = self.client.transport().now();
-        let granted = self.client.send(Grant::new(ttl)).await?;
+        let granted = self.client.send(GrantLease::new(ttl)).await?;
         self.add(granted.id, granted.ttl, sent).await
     }
 
