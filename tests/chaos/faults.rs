@@ -86,7 +86,7 @@ impl Faults {
         self.log.join("\n")
     }
 
-    /// How often a member began anew.
+    /// How often a member began again.
     pub(crate) fn restarts(&self) -> usize {
         self.killed + self.stopped
     }

@@ -1,7 +1,7 @@
-//! A cluster of three under load, whose members are killed, halted and restarted one at a time. In the end every promise
-//! was kept: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
+//! A cluster of three under load, whose members are killed, paused and restarted one at a time. At the end, every guarantee
+//! is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
 //!
-//! `ETCD_HTTP_CHAOS_SECONDS` says how long (20 for each test unless set), `ETCD_HTTP_CHAOS_SEED` which schedule.
+//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 20 s; `ETCD_HTTP_CHAOS_SEED` selects the schedule.
 
 mod faults;
 mod tally;
@@ -18,45 +18,45 @@ use etcd_http::{Client, server::Cluster, transport::Transport};
 
 use crate::faults::Faults;
 
-macro_rules! under_fire {
-    ($($name:ident: $fire:path;)+) => {$(
+macro_rules! scenarios {
+    ($($name:ident: $run:path;)+) => {$(
         #[test]
         fn $name() {
-            under_fire(stringify!($name), async |fire| $fire(fire).await);
+            run_scenario(stringify!($name), async |scenario| $run(scenario).await);
         }
     )+};
 }
 
-under_fire! {
-    nothing_is_lost_doubled_or_invented_over_reqwest: v2::burn::<etcd_http::reqwest::ReqwestTransport>;
-    nothing_is_lost_doubled_or_invented_over_isahc: v2::burn::<etcd_http::isahc::IsahcTransport>;
-    v3_leases_locks_and_elections_hold_over_reqwest: v3::burn::<etcd_http::reqwest::ReqwestTransport>;
-    v3_leases_locks_and_elections_hold_over_isahc: v3::burn::<etcd_http::isahc::IsahcTransport>;
+scenarios! {
+    nothing_is_lost_doubled_or_invented_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
+    nothing_is_lost_doubled_or_invented_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
+    v3_leases_locks_and_elections_hold_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
+    v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
 }
 
-/// How long it may take, once the members are left alone, until all have ended and history is read.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long the tasks and the checks may take once the faults are over.
+const AFTER_FAULTS: Duration = Duration::from_secs(180);
 
-/// A cluster, for how long, and by which schedule.
-struct Fire {
+/// A cluster, how long it has faults, and the seed of the schedule.
+struct Scenario {
     cluster: Cluster,
     duration: Duration,
     seed: u64,
 }
 
-/// What was found out.
+/// The result of a scenario.
 struct Verdict {
     figures: String,
-    /// What was done to the members.
+    /// The faults of members.
     faults: Faults,
     problems: Vec<String>,
 }
 
-fn under_fire(name: &str, burn: impl AsyncFnOnce(&Fire) -> Verdict) {
-    // Two clusters at once would keep each other from their heartbeats.
+fn run_scenario(name: &str, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
+    // Two clusters at once would delay each other's heartbeats.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let fire = Fire {
+    let scenario = Scenario {
         cluster: Cluster::start(3).unwrap(),
         duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 20)),
         seed: number("ETCD_HTTP_CHAOS_SEED", 4),
@@ -71,11 +71,11 @@ fn under_fire(name: &str, burn: impl AsyncFnOnce(&Fire) -> Verdict) {
         faults,
         problems,
     } = runtime.block_on(async {
-        let done = tokio::time::timeout(fire.duration + PATIENCE, burn(&fire)).await;
-        done.expect("something waits for what does not come")
+        let done = tokio::time::timeout(scenario.duration + AFTER_FAULTS, run(&scenario)).await;
+        done.expect("a task is still pending")
     });
-    let Fire { duration, seed, .. } = fire;
-    let version = fire.cluster.member(0).version();
+    let Scenario { duration, seed, .. } = scenario;
+    let version = scenario.cluster.member(0).version();
     println!(
         "{name}, etcd {version}, {} s, seed {seed}\n{faults}{figures}  {} problems",
         duration.as_secs(),
@@ -91,16 +91,16 @@ fn under_fire(name: &str, burn: impl AsyncFnOnce(&Fire) -> Verdict) {
     );
 }
 
-impl Fire {
-    /// Does something to one member after the other, to the end. Blocks the thread, which does nothing else.
-    fn rage(&self) -> Faults {
+impl Scenario {
+    /// Injects faults into one member after the other, until the duration is over. Blocks the thread.
+    fn inject_faults(&self) -> Faults {
         let faults = Faults::run(&self.cluster, self.duration, self.seed);
         self.cluster.wait_healthy(Duration::from_secs(30)).unwrap();
         faults
     }
 
-    /// Clients with long and short time limits: who waits hears the server's verdict, who does not hears none. Each begins
-    /// with another member.
+    /// Clients with long and short time limits: the outcomes of the latter are more often unknown. Each begins with another
+    /// member.
     fn clients<T: Transport + Default>(&self) -> Vec<Client<T>> {
         let client = |(place, seconds)| {
             let mut urls = self.cluster.client_urls();
@@ -119,7 +119,7 @@ fn number(variable: &str, default: u64) -> u64 {
     env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Whether it is time to stop.
+/// Whether the duration has passed.
 fn is_over(started: Instant, duration: Duration) -> bool {
     started.elapsed() >= duration
 }

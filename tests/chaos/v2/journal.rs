@@ -11,7 +11,7 @@ use harness::linearizability::{Op, What};
 
 use crate::tally::Tally;
 
-/// What the callers have done, and what they were told.
+/// What the callers have done, and the responses they had.
 pub(crate) struct Journal {
     inner: Mutex<Inner>,
     clock: AtomicU64,
@@ -34,7 +34,7 @@ pub(crate) struct Entry {
     pub(crate) told: Told,
 }
 
-/// What the caller was told.
+/// What the caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// Carried out, at this index.

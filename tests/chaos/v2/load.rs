@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::journal::Journal;
 use crate::is_over;
 
-pub(crate) const COUNTERS: [&str; 2] = ["/fire/counter/a", "/fire/counter/b"];
+pub(crate) const COUNTERS: [&str; 2] = ["/chaos/counter/a", "/chaos/counter/b"];
 
 /// How many operations a register sees before the next one is taken.
 const EPOCH: usize = 40;
@@ -72,7 +72,7 @@ impl<T: Transport> Task<T> {
     async fn create(mut self) {
         let mut number = 0;
         while self.goes_on().await {
-            let (key, value) = (format!("/fire/create/{number:05}"), self.unique());
+            let (key, value) = (format!("/chaos/create/{number:05}"), self.unique());
             number += 1;
             let create = Create::new(&key, &value);
             let (name, result) = if number % 2 == 0 {
@@ -120,14 +120,14 @@ impl<T: Transport> Task<T> {
     async fn enqueue(mut self) {
         while self.goes_on().await {
             let value = self.unique();
-            let create = CreateInOrder::new("/fire/queue", &value);
+            let create = CreateInOrder::new("/chaos/queue", &value);
             let (name, result) = if self.random.bool() {
                 ("in order", self.client.send(create).await)
             } else {
                 ("in order, once", self.client.v2().once(create).await)
             };
             self.journal
-                .write(name, "/fire/queue", Some(&value), &result);
+                .write(name, "/chaos/queue", Some(&value), &result);
         }
     }
 
@@ -136,7 +136,7 @@ impl<T: Transport> Task<T> {
         let mut seen: Option<String> = None;
         let mut done = 0;
         while self.goes_on().await {
-            let key = format!("/fire/register/{:04}", done / EPOCH);
+            let key = format!("/chaos/register/{:04}", done / EPOCH);
             if done % EPOCH == 0 {
                 seen = None;
             }

@@ -13,7 +13,7 @@ use super::{
     watchers::Watched,
 };
 
-/// How many indexes a member takes for itself when it begins anew: it publishes its name and URLs.
+/// How many indexes a member takes for itself when it begins again: it publishes its name and URLs.
 const OF_A_RESTART: usize = 2;
 
 /// What was found out.
@@ -231,7 +231,7 @@ impl Report {
         }
         let mut stored = BTreeMap::new();
         files(tree, &mut stored);
-        stored.remove("/fire/start");
+        stored.remove("/chaos/start");
         stored.retain(|_, (value, _)| *value != "end");
         replayed.retain(|key, _| !COUNTERS.contains(key));
         if stored != replayed {

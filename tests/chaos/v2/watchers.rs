@@ -40,7 +40,7 @@ impl Watchers {
             for key in keys.chain([None]) {
                 let watch = match &key {
                     Some(key) => Watch::new(key),
-                    None => Watch::new("/fire").recursive(true),
+                    None => Watch::new("/chaos").recursive(true),
                 };
                 let name = format!(
                     "watcher {number} of {}",
@@ -67,7 +67,7 @@ impl Watchers {
 
 /// Writes to every watched key; the index of the first of these writes.
 pub(crate) async fn mark_the_end<T: Transport>(client: &Client<T>) -> u64 {
-    let first = client.v2().set("/fire/end", "end").await.unwrap().index();
+    let first = client.v2().set("/chaos/end", "end").await.unwrap().index();
     for key in COUNTERS {
         client.v2().set(key, "end").await.unwrap();
     }

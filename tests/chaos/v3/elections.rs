@@ -19,13 +19,13 @@ use tokio::task::JoinHandle;
 
 use super::{
     Task,
-    history::{History, Reign, Times},
+    history::{History, Ownership, Times},
+    holding::{Holding, Turns, exclusive},
     journal::{Journal, Told, Write},
     observers::Shown,
-    tenure::{Tenure, Turns, exclusive},
 };
 
-pub(super) const NAME: &str = "fire/election";
+pub(super) const NAME: &str = "chaos/election";
 
 const TTL: Duration = Duration::from_secs(3);
 
@@ -43,21 +43,21 @@ impl<T: Transport> Task<T> {
             let granted = self.keeper.grant(TTL).await;
             self.journal.count("grant and keep", &granted);
             let Ok(lease) = granted else { continue };
-            let patience = self.between(2_000, 20_000);
+            let limit = self.between(2_000, 20_000);
             let campaign = Campaign::new(NAME, lease.id(), self.unique());
             let campaign = match self.random.bool() {
-                true => campaign.time_limit(patience),
+                true => campaign.time_limit(limit),
                 false => campaign,
             };
             let waiting = self.client.send(campaign);
-            let Some(elected) = self.patiently(patience, &lease, waiting).await else {
+            let Some(elected) = self.within(limit, &lease, waiting).await else {
                 continue;
             };
             self.journal.count("campaign", &elected);
             if let Ok(elected) = elected {
                 let now = Instant::now();
                 let leader = elected.leader;
-                let mut tenure = Tenure {
+                let mut holding = Holding {
                     who: self.name.clone(),
                     key: String::from_utf8(leader.key.to_vec()).unwrap(),
                     token: leader.rev,
@@ -65,13 +65,13 @@ impl<T: Transport> Task<T> {
                     until: now,
                 };
                 let enough = now + self.between(100, 2_000);
-                while tenure.is_known(&lease) && Instant::now() < enough {
+                while holding.is_known(&lease) && Instant::now() < enough {
                     self.proclaim(&leader).await;
                     let pause = self.between(10, 200);
                     self.sleep(pause).await;
                 }
-                tenure.is_known(&lease);
-                self.journal.election(tenure);
+                holding.is_known(&lease);
+                self.journal.election(holding);
                 if self.random.u8(0..4) > 0 {
                     let resigned = self.client.send(Resign::new(leader.clone())).await;
                     self.journal.count("resign", &resigned);
@@ -143,7 +143,7 @@ impl<T: Transport> Task<T> {
 #[derive(Debug)]
 pub(crate) struct Figures {
     turns: Turns,
-    reigns: usize,
+    ownerships: usize,
     /// How often etcd ended a lease too early, for a reason that is known.
     cut_short: usize,
     observed: usize,
@@ -158,19 +158,19 @@ pub(crate) fn judge(
     duration: Duration,
     explains: impl Fn(Instant, Instant) -> bool,
 ) -> (Figures, Vec<String>) {
-    let tenures = journal.elections();
+    let holdings = journal.elections();
     let answered = journal.all_answers();
-    let reigns = history.reigns(&format!("{NAME}/"));
+    let ownerships = history.ownerships(&format!("{NAME}/"));
     let mut figures = Figures {
-        turns: Turns::of(&tenures),
-        reigns: reigns.len(),
+        turns: Turns::of(&holdings),
+        ownerships: ownerships.len(),
         cut_short: 0,
         observed: observed.iter().map(Vec::len).sum(),
         answered: answered.iter().map(Vec::len).sum(),
     };
-    let mut problems = proclaimed(&journal.writes(), &reigns);
+    let mut problems = proclaimed(&journal.writes(), &ownerships);
     for shown in observed.iter().chain(&answered) {
-        problems.extend(leaders_only(shown, history, &reigns));
+        problems.extend(leaders_only(shown, history, &ownerships));
         problems.extend(never_back(shown));
     }
     for shown in observed {
@@ -178,18 +178,20 @@ pub(crate) fn judge(
         problems.extend(twice.map(|two| format!("observed twice: {:?}", two[0])));
     }
     problems.extend(figures.turns.problems(3, duration));
-    let (cut_short, more) = exclusive(tenures, TTL, history, &reigns, times, explains);
+    let (cut_short, more) = exclusive(holdings, TTL, history, &ownerships, times, explains);
     figures.cut_short = cut_short;
     problems.extend(more);
     (figures, problems)
 }
 
 /// Proclamations that were acknowledged, but not to one who led.
-fn proclaimed(writes: &[Write], reigns: &[Reign]) -> Vec<String> {
+fn proclaimed(writes: &[Write], ownerships: &[Ownership]) -> Vec<String> {
     let unfounded = writes.iter().filter(|write| match write.told {
         Told::Done(at) if write.operation == "proclaim" => {
-            let mut of_key = reigns.iter().filter(|reign| reign.key == write.key);
-            !of_key.any(|reign| (reign.from..reign.until).contains(&at))
+            let mut of_key = ownerships
+                .iter()
+                .filter(|ownership| ownership.key == write.key);
+            !of_key.any(|ownership| (ownership.from..ownership.until).contains(&at))
         }
         _ => false,
     });
@@ -199,7 +201,7 @@ fn proclaimed(writes: &[Write], reigns: &[Reign]) -> Vec<String> {
 }
 
 /// What was shown, and never was what a leader proclaimed while it led.
-fn leaders_only(shown: &[Shown], history: &History, reigns: &[Reign]) -> Vec<String> {
+fn leaders_only(shown: &[Shown], history: &History, ownerships: &[Ownership]) -> Vec<String> {
     let is_true = |shown: &Shown| {
         let mut of_key = history.events.iter().filter(|event| event.key == shown.key);
         let put = Some((shown.value.clone(), shown.token));
@@ -207,8 +209,11 @@ fn leaders_only(shown: &[Shown], history: &History, reigns: &[Reign]) -> Vec<Str
             return false;
         }
         let replaced = of_key.next().map_or(i64::MAX, |event| event.revision);
-        let mut of_leader = reigns.iter().filter(|reign| reign.token == shown.token);
-        of_leader.any(|reign| reign.from.max(shown.revision) < reign.until.min(replaced))
+        let mut of_leader = ownerships
+            .iter()
+            .filter(|ownership| ownership.token == shown.token);
+        of_leader
+            .any(|ownership| ownership.from.max(shown.revision) < ownership.until.min(replaced))
     };
     let untrue = shown.iter().filter(|shown| !is_true(shown));
     untrue
@@ -229,14 +234,14 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             turns,
-            reigns,
+            ownerships,
             cut_short,
             observed,
             answered,
         } = self;
         writeln!(
             f,
-            "  leaders: {turns}; {reigns} reigns, {cut_short} cut short as a former leader awoke; {observed} leaders \
+            "  leaders: {turns}; {ownerships} ownerships, {cut_short} cut short as a former leader awoke; {observed} leaders \
              observed, {answered} told to those who asked"
         )
     }
@@ -247,9 +252,9 @@ mod tests {
     use super::*;
     use crate::v3::history::Event;
 
-    fn reign(token: i64, from: i64, until: i64) -> Reign {
+    fn ownership(token: i64, from: i64, until: i64) -> Ownership {
         let key = format!("{NAME}/{token}");
-        Reign {
+        Ownership {
             key,
             token,
             from,
@@ -267,7 +272,7 @@ mod tests {
     }
 
     /// One leads from 2 to 6, and proclaims at 4; the next one has come at 3, and leads from 6 on.
-    fn history() -> (History, [Reign; 2]) {
+    fn history() -> (History, [Ownership; 2]) {
         let puts = [(2, 2, "a"), (3, 3, "b"), (4, 2, "c"), (5, 3, "d")];
         let event = |(revision, token, value): (i64, i64, &str)| Event {
             revision,
@@ -275,13 +280,16 @@ mod tests {
             put: Some((value.to_owned(), token)),
         };
         let events = puts.into_iter().map(event).collect();
-        (History { events }, [reign(2, 2, 6), reign(3, 6, 20)])
+        (
+            History { events },
+            [ownership(2, 2, 6), ownership(3, 6, 20)],
+        )
     }
 
     #[test]
     fn leaders_with_what_they_proclaim_may_be_shown_and_nothing_else() {
-        let (history, reigns) = history();
-        let problems = |one: Shown| leaders_only(&[one], &history, &reigns).len();
+        let (history, ownerships) = history();
+        let problems = |one: Shown| leaders_only(&[one], &history, &ownerships).len();
         for one in [shown(2, 2, "a"), shown(2, 4, "c"), shown(3, 5, "d")] {
             assert_eq!(problems(one), 0);
         }

@@ -27,13 +27,13 @@ pub(crate) struct Event {
     pub(crate) put: Option<(String, i64)>,
 }
 
-/// While a key was the oldest of its queue: who has it holds the lock, or leads.
+/// The revisions in which a key was the oldest of its queue: its owner holds the lock, or leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reign {
+pub(crate) struct Ownership {
     pub(crate) key: String,
     /// The revision that created the key: the fencing token.
     pub(crate) token: i64,
-    /// The first revision of the reign, and the first after it.
+    /// The first revision of the ownership, and the first after it.
     pub(crate) from: i64,
     pub(crate) until: i64,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Reign {
 impl History {
     /// Reads it all, from this revision to the end.
     pub(crate) async fn read<T: Transport>(client: &Client<T>, from: i64) -> Self {
-        let watch = Watch::new(KeyRange::prefix("fire/")).from_revision(from);
+        let watch = Watch::new(KeyRange::prefix("chaos/")).from_revision(from);
         let mut changes = client.open(watch);
         let mut history = Self::default();
         while let Some(next) = changes.next().await {
@@ -87,9 +87,9 @@ impl History {
     }
 
     /// Who reigned, one after the other, in the queue of the keys with this prefix.
-    pub(crate) fn reigns(&self, prefix: &str) -> Vec<Reign> {
+    pub(crate) fn ownerships(&self, prefix: &str) -> Vec<Ownership> {
         let mut queue: BTreeMap<i64, &str> = BTreeMap::new();
-        let mut reigns: Vec<Reign> = Vec::new();
+        let mut ownerships: Vec<Ownership> = Vec::new();
         let of_queue = self
             .events
             .iter()
@@ -107,15 +107,18 @@ impl History {
                 }
             }
             let oldest = queue.first_key_value();
-            let reigning = reigns.last_mut().filter(|reign| reign.until == i64::MAX);
-            if reigning.as_ref().map(|reign| reign.token) == oldest.map(|(token, _)| *token) {
+            let current = ownerships
+                .last_mut()
+                .filter(|ownership| ownership.until == i64::MAX);
+            if current.as_ref().map(|ownership| ownership.token) == oldest.map(|(token, _)| *token)
+            {
                 continue;
             }
-            if let Some(reign) = reigning {
-                reign.until = revision;
+            if let Some(ownership) = current {
+                ownership.until = revision;
             }
             if let Some((token, key)) = oldest {
-                reigns.push(Reign {
+                ownerships.push(Ownership {
                     key: (*key).to_owned(),
                     token: *token,
                     from: revision,
@@ -123,23 +126,23 @@ impl History {
                 });
             }
         }
-        reigns
+        ownerships
     }
 }
 
-/// By when revisions were surely there: somebody had heard of them, or of later ones.
+/// The latest time at which each revision was applied: when it, or a later one, was observed.
 #[derive(Debug, Default)]
 pub(crate) struct Times(BTreeMap<i64, Instant>);
 
 impl Times {
-    /// Of revisions, and when each was heard of.
-    pub(crate) fn new(heard: impl IntoIterator<Item = (i64, Instant)>) -> Self {
+    /// From revisions, and the times at which each was observed.
+    pub(crate) fn new(observed: impl IntoIterator<Item = (i64, Instant)>) -> Self {
         let mut times: BTreeMap<i64, Instant> = BTreeMap::new();
-        for (revision, at) in heard {
+        for (revision, at) in observed {
             let known = times.entry(revision).or_insert(at);
             *known = at.min(*known);
         }
-        // Whoever heard of a revision knows that all before it were there.
+        // A revision is applied after all before it.
         let mut earliest = None;
         for at in times.values_mut().rev() {
             *at = earliest.map_or(*at, |earliest: Instant| earliest.min(*at));
@@ -148,7 +151,7 @@ impl Times {
         Self(times)
     }
 
-    /// No later than that was this revision there; `None` if nobody heard of it.
+    /// The latest time at which this revision was applied; `None` if it was not observed.
     pub(crate) fn by(&self, revision: i64) -> Option<Instant> {
         self.0.range(revision..).next().map(|(_, at)| *at)
     }
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_key_of_a_queue_reigns() {
+    fn the_oldest_key_of_a_queue_owns_it() {
         let steps = [
             ("a", true),
             ("b", true),
@@ -191,14 +194,14 @@ mod tests {
             ("c", false),
             ("a", true),
         ];
-        let reigns = history(&steps).reigns("q/");
-        let found = reigns.iter().map(|reign| {
-            let Reign {
+        let ownerships = history(&steps).ownerships("q/");
+        let found = ownerships.iter().map(|ownership| {
+            let Ownership {
                 key,
                 token,
                 from,
                 until,
-            } = reign;
+            } = ownership;
             (key.as_str(), *token, *from, *until)
         });
         let expected = [("q/a", 2, 2, 7), ("q/c", 5, 7, 8), ("q/a", 9, 9, i64::MAX)];
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_was_there_when_a_later_one_was_heard_of() {
+    fn a_revision_is_applied_when_a_later_one_is_observed() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let times = Times::new([(2, at(9)), (4, at(3)), (6, at(5)), (2, at(8))]);

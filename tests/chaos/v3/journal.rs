@@ -13,22 +13,22 @@ use futures::StreamExt;
 use super::{
     END,
     history::{History, Times},
+    holding::Holding,
     leases::Kept,
     observers::Shown,
-    tenure::Tenure,
 };
 use crate::tally::Tally;
 
-/// What the callers have done, and what they were told.
+/// What the callers have done, and the responses they had.
 pub(crate) struct Journal(Mutex<Inner>);
 
 struct Inner {
     tally: Tally,
     writes: Vec<Write>,
-    heard: Vec<(i64, Instant)>,
+    observed: Vec<(i64, Instant)>,
     kept: Vec<Kept>,
-    locks: Vec<Tenure>,
-    elections: Vec<Tenure>,
+    locks: Vec<Holding>,
+    elections: Vec<Holding>,
     answers: Vec<Vec<Shown>>,
     oddities: Vec<String>,
     ended_early: Vec<(Instant, String)>,
@@ -43,7 +43,7 @@ pub(crate) struct Write {
     pub(crate) told: Told,
 }
 
-/// What the caller was told.
+/// What the caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// Carried out, at this revision.
@@ -69,7 +69,7 @@ impl Journal {
         Self(Mutex::new(Inner {
             tally: Tally::new(),
             writes: Vec::new(),
-            heard: Vec::new(),
+            observed: Vec::new(),
             kept: Vec::new(),
             locks: Vec::new(),
             elections: Vec::new(),
@@ -89,26 +89,26 @@ impl Journal {
         self.count(write.operation, result);
         let mut inner = self.inner();
         if let Ok(Some(revision)) = result {
-            inner.heard.push((*revision, Instant::now()));
+            inner.observed.push((*revision, Instant::now()));
         }
         inner.writes.push(write);
     }
 
-    /// Somebody has heard of this revision.
-    pub(crate) fn heard(&self, revision: i64) {
-        self.inner().heard.push((revision, Instant::now()));
+    /// A caller has observed this revision.
+    pub(crate) fn observed(&self, revision: i64) {
+        self.inner().observed.push((revision, Instant::now()));
     }
 
     pub(crate) fn lease(&self, kept: Kept) {
         self.inner().kept.push(kept);
     }
 
-    pub(crate) fn lock(&self, tenure: Tenure) {
-        self.inner().locks.push(tenure);
+    pub(crate) fn lock(&self, holding: Holding) {
+        self.inner().locks.push(holding);
     }
 
-    pub(crate) fn election(&self, tenure: Tenure) {
-        self.inner().elections.push(tenure);
+    pub(crate) fn election(&self, holding: Holding) {
+        self.inner().elections.push(holding);
     }
 
     /// What one caller was answered, in order.
@@ -134,11 +134,11 @@ impl Journal {
         self.inner().kept.clone()
     }
 
-    pub(crate) fn locks(&self) -> Vec<Tenure> {
+    pub(crate) fn locks(&self) -> Vec<Holding> {
         self.inner().locks.clone()
     }
 
-    pub(crate) fn elections(&self) -> Vec<Tenure> {
+    pub(crate) fn elections(&self) -> Vec<Holding> {
         self.inner().elections.clone()
     }
 
@@ -151,10 +151,10 @@ impl Journal {
     }
 
     pub(crate) fn times(&self) -> Times {
-        Times::new(self.inner().heard.iter().copied())
+        Times::new(self.inner().observed.iter().copied())
     }
 
-    /// Every write is in history as often as its caller was told, and nobody found anything odd.
+    /// Checks that each write is in the history as often as its caller knows, and that no caller found anything odd.
     pub(crate) fn account(&self, history: &History) -> Vec<String> {
         let found = history.writes();
         let inner = self.inner();
@@ -190,14 +190,14 @@ impl Journal {
     }
 }
 
-/// Notes when it hears of each revision, up to the end.
+/// Records when each revision is observed, up to the end.
 pub(crate) async fn witness<T: Transport>(client: Client<T>, journal: Arc<Journal>, from: i64) {
-    let watch = Watch::new(KeyRange::prefix("fire/")).from_revision(from);
+    let watch = Watch::new(KeyRange::prefix("chaos/")).from_revision(from);
     let mut changes = client.open(watch);
     while let Some(changes) = changes.next().await {
         let changes = changes.unwrap();
         for event in &changes.events {
-            journal.heard(event.kv.mod_revision);
+            journal.observed(event.kv.mod_revision);
         }
         if changes.events.iter().any(|event| event.key() == END) {
             return;

@@ -4,7 +4,7 @@
 //!   etcd itself does wrong, which is counted apart;
 //! - *in time*: a loss is told no later than at the lease's deadline, whatever the servers do meanwhile;
 //! - *kept*: a lease that lives longer than any outage of a majority is not lost;
-//! - *ended*: after a revocation that succeeded its keys are gone; after a drop they go, and no lease stays for ever.
+//! - *ended*: after a revocation that succeeded its keys are gone; after a drop they go, and no lease stays forever.
 
 use std::{
     fmt,
@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use super::{
     Task,
     history::{History, Times},
-    tenure::few_of,
+    holding::few_of,
 };
 
 /// The shortest that etcd grants: may be lost while members elect. And one that may not.
@@ -174,12 +174,12 @@ impl<T: Transport> Task<T> {
 
     /// Writes a key that ends with this lease.
     async fn attach(&mut self, lease: i64) -> String {
-        let key = format!("fire/lease/{}", self.unique());
+        let key = format!("chaos/lease/{}", self.unique());
         let put = Put::new(&*key, "here").lease(lease);
         let result = self.client.send(put).await;
         self.journal.count("attach", &result);
         if let Ok(put) = result {
-            self.journal.heard(put.header.revision);
+            self.journal.observed(put.header.revision);
         }
         key
     }
@@ -273,7 +273,7 @@ pub(crate) fn judge(
     } = figures;
     if excused > few_of(gone) {
         problems.push(format!(
-            "{excused} of {gone} keys went too early: no excuse"
+            "{excused} of {gone} keys went too early: too many to be explained"
         ));
     }
     (figures, problems)

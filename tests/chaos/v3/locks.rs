@@ -20,15 +20,15 @@ use tokio::task::JoinHandle;
 
 use super::{
     Task,
-    history::{History, Reign, Times},
+    history::{History, Ownership, Times},
+    holding::{Holding, Turns, exclusive},
     journal::{Journal, Told, Write},
-    tenure::{Tenure, Turns, exclusive},
 };
 
-const NAME: &str = "fire/lock";
+const NAME: &str = "chaos/lock";
 
 /// The key that the lock protects.
-const GUARDED: &str = "fire/guarded";
+const GUARDED: &str = "chaos/guarded";
 
 const TTL: Duration = Duration::from_secs(3);
 
@@ -46,15 +46,15 @@ impl<T: Transport> Task<T> {
             let granted = self.keeper.grant(TTL).await;
             self.journal.count("grant and keep", &granted);
             let Ok(lease) = granted else { continue };
-            let patience = self.between(1_000, 20_000);
+            let limit = self.between(1_000, 20_000);
             let lock = Lock::new(NAME, lease.id());
             // Either the server gives up, or we do.
             let lock = match self.random.bool() {
-                true => lock.time_limit(patience),
+                true => lock.time_limit(limit),
                 false => lock,
             };
             let waiting = self.client.send(lock);
-            let Some(locked) = self.patiently(patience, &lease, waiting).await else {
+            let Some(locked) = self.within(limit, &lease, waiting).await else {
                 continue;
             };
             self.journal.count("lock", &locked);
@@ -79,7 +79,7 @@ impl<T: Transport> Task<T> {
             Ok(None) => return self.explain(lease, &key).await,
             Err(_) => return,
         };
-        let mut tenure = Tenure {
+        let mut holding = Holding {
             who: self.name.clone(),
             key,
             token,
@@ -87,18 +87,18 @@ impl<T: Transport> Task<T> {
             until: from,
         };
         let enough = from + self.between(100, 2_000);
-        while tenure.is_known(lease) && Instant::now() < enough {
-            if self.write_guarded(&tenure).await == Some(false) {
-                self.explain(lease, &tenure.key).await;
-                return self.journal.lock(tenure);
+        while holding.is_known(lease) && Instant::now() < enough {
+            if self.write_guarded(&holding).await == Some(false) {
+                self.explain(lease, &holding.key).await;
+                return self.journal.lock(holding);
             }
             let pause = self.between(5, 50);
             self.sleep(pause).await;
         }
-        tenure.is_known(lease);
-        self.journal.lock(tenure.clone());
+        holding.is_known(lease);
+        self.journal.lock(holding.clone());
         if self.random.u8(0..4) > 0 {
-            let unlocked = self.client.send(Unlock::new(tenure.key)).await;
+            let unlocked = self.client.send(Unlock::new(holding.key)).await;
             self.journal.count("unlock", &unlocked);
         }
     }
@@ -123,16 +123,16 @@ impl<T: Transport> Task<T> {
     }
 
     /// Writes something unique, if the lock is held; whether it was, if that is known.
-    async fn write_guarded(&mut self, tenure: &Tenure) -> Option<bool> {
-        let value = format!("{} {}", tenure.token, self.unique());
-        let held = Compare::create_revision(&*tenure.key).equal(tenure.token);
+    async fn write_guarded(&mut self, holding: &Holding) -> Option<bool> {
+        let value = format!("{} {}", holding.token, self.unique());
+        let held = Compare::create_revision(&*holding.key).equal(holding.token);
         let txn = Txn::new().when(held).then(Put::new(GUARDED, &*value));
         let (operation, result): (_, Result<Option<i64>>) = if self.random.bool() {
             let result = self.client.send(txn).await;
             let revision = result.map(|done| done.succeeded.then_some(done.header.revision));
             ("guarded write", revision)
         } else {
-            let marker = format!("fire/once/{value}");
+            let marker = format!("chaos/once/{value}");
             let result = self.client.send(ExactlyOnce::new(marker, txn)).await;
             let revision = result.map(|done| done.succeeded.then_some(done.revision));
             ("guarded write, once", revision)
@@ -152,7 +152,7 @@ impl<T: Transport> Task<T> {
 #[derive(Debug)]
 pub(crate) struct Figures {
     turns: Turns,
-    reigns: usize,
+    ownerships: usize,
     writes: usize,
     /// How often etcd ended a lease too early, for a reason that is known.
     cut_short: usize,
@@ -165,12 +165,12 @@ pub(crate) fn judge(
     duration: Duration,
     explains: impl Fn(Instant, Instant) -> bool,
 ) -> (Figures, Vec<String>) {
-    let tenures = journal.locks();
-    let reigns = history.reigns(&format!("{NAME}/"));
-    let (writes, mut problems) = fenced(history, &reigns);
+    let holdings = journal.locks();
+    let ownerships = history.ownerships(&format!("{NAME}/"));
+    let (writes, mut problems) = fenced(history, &ownerships);
     let mut figures = Figures {
-        turns: Turns::of(&tenures),
-        reigns: reigns.len(),
+        turns: Turns::of(&holdings),
+        ownerships: ownerships.len(),
         writes,
         cut_short: 0,
     };
@@ -182,14 +182,14 @@ pub(crate) fn judge(
             problems.push(what);
         }
     }
-    let (cut_short, more) = exclusive(tenures, TTL, history, &reigns, times, explains);
+    let (cut_short, more) = exclusive(holdings, TTL, history, &ownerships, times, explains);
     figures.cut_short += cut_short;
     problems.extend(more);
     (figures, problems)
 }
 
 /// The guarded writes: each is the work of who reigned, and none is of one who reigned before another wrote.
-fn fenced(history: &History, reigns: &[Reign]) -> (usize, Vec<String>) {
+fn fenced(history: &History, ownerships: &[Ownership]) -> (usize, Vec<String>) {
     let mut problems = Vec::new();
     let mut last = 0;
     let mut count = 0;
@@ -201,8 +201,8 @@ fn fenced(history: &History, reigns: &[Reign]) -> (usize, Vec<String>) {
         let token = value.split(' ').next().unwrap_or_default();
         let token: i64 = token.parse().unwrap_or_default();
         let at = event.revision;
-        let reigned = reigns.iter().find(|reign| reign.token == token);
-        if !reigned.is_some_and(|reign| (reign.from..reign.until).contains(&at)) {
+        let reigned = ownerships.iter().find(|ownership| ownership.token == token);
+        if !reigned.is_some_and(|ownership| (ownership.from..ownership.until).contains(&at)) {
             problems.push(format!(
                 "{value} was written at {at}, by one who did not hold the lock"
             ));
@@ -219,13 +219,13 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             turns,
-            reigns,
+            ownerships,
             writes,
             cut_short,
         } = self;
         writeln!(
             f,
-            "  holders of the lock: {turns}; {reigns} reigns, {cut_short} cut short as a former leader awoke; {writes} \
+            "  holders of the lock: {turns}; {ownerships} ownerships, {cut_short} cut short as a former leader awoke; {writes} \
              guarded writes"
         )
     }
@@ -243,7 +243,7 @@ mod tests {
             key: GUARDED.to_owned(),
             put: Some((format!("{token} x"), 3)),
         };
-        let reign = |token, from, until| Reign {
+        let ownership = |token, from, until| Ownership {
             key: format!("{NAME}/{token}"),
             token,
             from,
@@ -252,7 +252,9 @@ mod tests {
         let history = History {
             events: writes.iter().map(event).collect(),
         };
-        fenced(&history, &[reign(2, 2, 6), reign(4, 6, 20)]).1.len()
+        fenced(&history, &[ownership(2, 2, 6), ownership(4, 6, 20)])
+            .1
+            .len()
     }
 
     #[test]

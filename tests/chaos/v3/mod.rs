@@ -1,13 +1,13 @@
-//! The v3 API under fire: leases, locks and elections keep their promises. What is promised is said, and judged, in
-//! [`leases`], [`locks`] and [`elections`]; [`history`] is what etcd did, by one watch of all of it in the end.
+//! The v3 API under faults: leases, locks and elections. Their guarantees are listed and checked in [`leases`], [`locks`] and
+//! [`elections`]; [`history`] is what etcd did, read by one watch at the end.
 
 mod elections;
 mod history;
+mod holding;
 mod journal;
 mod leases;
 mod locks;
 mod observers;
-mod tenure;
 
 use std::{
     pin::pin,
@@ -25,7 +25,7 @@ use harness::stall_monitor::StallMonitor;
 use tokio::task::JoinHandle;
 
 use self::{history::History, journal::Journal};
-use crate::{Fire, Verdict, faults::ELECTION, is_over};
+use crate::{Scenario, Verdict, faults::ELECTION, is_over};
 
 /// For the leases of those who have gone, at most: the longest TTL, what elections add to it, and etcd's own pace.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -33,13 +33,13 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// How long it may take until the waking of a member shows.
 const LATENCY: Duration = Duration::from_millis(500);
 
-/// How long etcd takes for a proposal that nobody answers.
+/// How long etcd waits for a proposal without a quorum.
 const PROPOSAL: Duration = Duration::from_secs(7);
 
 /// The last key that is written.
-const END: &str = "fire/end";
+const END: &str = "chaos/end";
 
-/// One task under fire: whose client, with a keeper for its leases, for how long, and what it has made unique so far.
+/// A task of the load: its client, the keeper of its leases, its duration, and how many unique values it has made.
 struct Task<T> {
     client: Client<T>,
     keeper: LeaseKeeper<T>,
@@ -50,12 +50,12 @@ struct Task<T> {
     until: (Instant, Duration),
 }
 
-pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
-    let clients = fire.clients::<T>();
+pub(crate) async fn run<T: Transport + Default>(scenario: &Scenario) -> Verdict {
+    let clients = scenario.clients::<T>();
     let journal = Arc::new(Journal::new());
     let machine = StallMonitor::start();
     let began = Instant::now();
-    let start = clients[0].v3().kv().put("fire/start", "").await.unwrap();
+    let start = clients[0].v3().kv().put("chaos/start", "").await.unwrap();
     let start = start.header.revision + 1;
     let observers = observers::observe(&clients);
     let witness = tokio::spawn(journal::witness(
@@ -72,20 +72,20 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
             journal: Arc::clone(&journal),
             name: format!("{name}{number}"),
             made: 0,
-            random: fastrand::Rng::with_seed(fire.seed * 100 + number as u64),
-            until: (Instant::now(), fire.duration),
+            random: fastrand::Rng::with_seed(scenario.seed * 100 + number as u64),
+            until: (Instant::now(), scenario.duration),
         };
         load.extend(leases::start(&task));
         load.extend(locks::start(&task));
         load.extend(elections::start(&task));
     }
 
-    let faults = fire.rage();
+    let faults = scenario.inject_faults();
     for task in load {
         task.await.unwrap();
     }
 
-    // The keepers are still at work: they have no reason to keep anything.
+    // The keepers still run, with nothing to keep.
     let mut problems = left_behind(&clients[0]).await;
     for (keeper, keeping) in keepers {
         drop(keeper);
@@ -111,14 +111,14 @@ pub(crate) async fn burn<T: Transport + Default>(fire: &Fire) -> Verdict {
     let kept = journal.kept();
     let (of_leases, more) = leases::judge(&kept, &history, &times, stalled, explains);
     problems.extend(more);
-    let (of_locks, more) = locks::judge(&journal, &history, &times, fire.duration, explains);
+    let (of_locks, more) = locks::judge(&journal, &history, &times, scenario.duration, explains);
     problems.extend(more);
     let (of_elections, more) = elections::judge(
         &journal,
         &observed,
         &history,
         &times,
-        fire.duration,
+        scenario.duration,
         explains,
     );
     problems.extend(more);
@@ -142,7 +142,7 @@ fn keepers<T: Transport>(clients: &[Client<T>]) -> Vec<(LeaseKeeper<T>, JoinHand
     clients.iter().map(keep).collect()
 }
 
-/// When everybody has gone for long enough, no lease is left, and no key that had one.
+/// Leases, and keys with a lease, that are left when no task runs any more.
 async fn left_behind<T: Transport>(client: &Client<T>) -> Vec<String> {
     let mut problems = Vec::new();
     let began = Instant::now();
@@ -152,12 +152,12 @@ async fn left_behind<T: Transport>(client: &Client<T>) -> Vec<String> {
             break;
         }
         if is_over(began, SETTLE) {
-            problems.push(format!("leases are kept for ever: {leases:?}"));
+            problems.push(format!("leases are kept forever: {leases:?}"));
             break;
         }
         tokio::time::sleep(LATENCY).await;
     }
-    let found = client.send(Range::new(KeyRange::prefix("fire/"))).await;
+    let found = client.send(Range::new(KeyRange::prefix("chaos/"))).await;
     for kv in found.unwrap().kvs {
         if !kv.lease.is_none() {
             problems.push(format!("{:?} is left behind", kv.key));
@@ -181,21 +181,21 @@ impl<T: Transport> Task<T> {
         self.client.transport().sleep(duration).await;
     }
 
-    /// Waits for its turn, unless patience or the lease ends before.
-    async fn patiently<O>(
+    /// Waits for its turn, unless the limit or the lease ends first.
+    async fn within<O>(
         &self,
-        patience: Duration,
+        limit: Duration,
         lease: &HeldLease<T>,
         turn: impl Future<Output = O>,
     ) -> Option<O> {
-        let (turn, patience) = (pin!(turn), pin!(self.sleep(patience)));
-        match select(turn, select(patience, pin!(lease.lost()))).await {
+        let (turn, limit) = (pin!(turn), pin!(self.sleep(limit)));
+        match select(turn, select(limit, pin!(lease.lost()))).await {
             Either::Left((turn, _)) => Some(turn),
             Either::Right(_) => None,
         }
     }
 
-    /// Takes a breath; `false` when the time is over.
+    /// Pauses; `false` when the duration has passed.
     async fn goes_on(&mut self) -> bool {
         let breath = self.between(50, 250);
         self.sleep(breath).await;

@@ -6,18 +6,18 @@ use std::{
 
 use etcd_http::{transport::Transport, v3::HeldLease};
 
-use super::history::{History, Reign, Times};
+use super::history::{History, Ownership, Times};
 
-/// For so long nobody may come to power, though many want it. Who has gone without a word is in the way as long as the
-/// lease lives, and each change of the cluster's leader gives all leases their whole time anew.
+/// The longest allowed time between two acquisitions. A holder that stopped without a release blocks the others as long as the
+/// lease lives, and each change of the cluster's leader gives all leases their whole time again.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 
-/// In so much time everybody has had a turn.
+/// In this time each contender acquires it at least once.
 const A_TURN: Duration = Duration::from_secs(120);
 
-/// While somebody held a lock, or led, and knew it: told so, with a lease that was alive.
+/// A time in which a caller knew that it held a lock, or led: it had the response, and its lease was alive.
 #[derive(Clone, Debug)]
-pub(crate) struct Tenure {
+pub(crate) struct Holding {
     pub(crate) who: String,
     pub(crate) key: String,
     /// The revision that created the key.
@@ -27,8 +27,8 @@ pub(crate) struct Tenure {
     pub(crate) until: Instant,
 }
 
-impl Tenure {
-    /// Whether the lease is alive: then the tenure has lasted up to now.
+impl Holding {
+    /// Whether the lease is alive: then the holding has lasted up to now.
     pub(super) fn is_known<T: Transport>(&mut self, lease: &HeldLease<T>) -> bool {
         let now = Instant::now();
         let is_alive = lease.is_alive();
@@ -39,7 +39,7 @@ impl Tenure {
     }
 }
 
-/// How often everybody came to power.
+/// How often each contender acquired it.
 #[derive(Debug)]
 pub(crate) struct Turns {
     of: BTreeMap<String, usize>,
@@ -47,12 +47,12 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    pub(crate) fn of(tenures: &[Tenure]) -> Self {
+    pub(crate) fn of(holdings: &[Holding]) -> Self {
         let mut of: BTreeMap<String, usize> = BTreeMap::new();
-        for tenure in tenures {
-            *of.entry(tenure.who.clone()).or_default() += 1;
+        for holding in holdings {
+            *of.entry(holding.who.clone()).or_default() += 1;
         }
-        let mut starts: Vec<Instant> = tenures.iter().map(|tenure| tenure.from).collect();
+        let mut starts: Vec<Instant> = holdings.iter().map(|holding| holding.from).collect();
         starts.sort();
         let gaps = starts.windows(2).map(|two| two[1] - two[0]);
         Self {
@@ -69,7 +69,10 @@ impl Turns {
             problems.push(format!("only {had} of {all} had a turn"));
         }
         if self.longest_gap > LONGEST_GAP {
-            problems.push(format!("for {:?} nobody came to power", self.longest_gap));
+            problems.push(format!(
+                "for {:?} there was no acquisition",
+                self.longest_gap
+            ));
         }
         problems
     }
@@ -88,18 +91,18 @@ impl fmt::Display for Turns {
     }
 }
 
-/// So many of all can be etcd's own fault; more are somebody else's.
+/// How many of all may be due to etcd itself. More are a problem.
 pub(crate) fn few_of(all: usize) -> usize {
     3 + all / 4
 }
 
-/// Tenures that outlived their key, that were known to two at once, or of which history knows nothing. Where `explains`
-/// knows of something between two moments for which etcd ended a lease of this TTL too early, the tenure is but counted.
+/// Finds holdings that outlived their key, that overlap, or that are not in the history. Where `explains` has a reason for
+/// which etcd ended a lease of this TTL too early between two moments, the holding is only counted.
 pub(crate) fn exclusive(
-    tenures: Vec<Tenure>,
+    holdings: Vec<Holding>,
     ttl: Duration,
     history: &History,
-    reigns: &[Reign],
+    ownerships: &[Ownership],
     times: &Times,
     explains: impl Fn(Instant, Instant) -> bool,
 ) -> (usize, Vec<String>) {
@@ -107,58 +110,60 @@ pub(crate) fn exclusive(
     let mut problems = Vec::new();
     let mut sound = Vec::new();
     let mut explained = 0;
-    let all = tenures.len();
-    for tenure in tenures {
-        let deleted = deletions.get(tenure.key.as_str()).into_iter().flatten();
-        let gone = deleted.copied().find(|revision| *revision > tenure.token);
+    let all = holdings.len();
+    for holding in holdings {
+        let deleted = deletions.get(holding.key.as_str()).into_iter().flatten();
+        let gone = deleted.copied().find(|revision| *revision > holding.token);
         match gone.and_then(|revision| times.by(revision)) {
-            Some(gone) if gone < tenure.until => {
-                if explains(tenure.until - ttl, tenure.until) {
+            Some(gone) if gone < holding.until => {
+                if explains(holding.until - ttl, holding.until) {
                     explained += 1;
                     continue;
                 }
-                let late = tenure.until - gone;
-                problems.push(format!("{late:?} too long in power: {tenure:?}"));
+                let late = holding.until - gone;
+                problems.push(format!("{late:?} held too long: {holding:?}"));
             }
             _ => {}
         }
-        sound.push(tenure);
+        sound.push(holding);
     }
     if explained > few_of(all) {
         problems.push(format!(
-            "{explained} of {all} tenures were cut short: no excuse"
+            "{explained} of {all} holdings were cut short, too many to be explained"
         ));
     }
-    problems.extend(unheard_of(&sound, reigns));
+    problems.extend(not_in_history(&sound, ownerships));
     problems.extend(overlaps(sound));
     (explained, problems)
 }
 
-/// Two tenures at once.
-fn overlaps(mut tenures: Vec<Tenure>) -> Vec<String> {
-    tenures.sort_by_key(|tenure| tenure.from);
+/// Holdings that overlap.
+fn overlaps(mut holdings: Vec<Holding>) -> Vec<String> {
+    holdings.sort_by_key(|holding| holding.from);
     let mut problems = Vec::new();
-    let mut last: Option<&Tenure> = None;
-    for tenure in &tenures {
-        if let Some(before) = last.filter(|before| before.until > tenure.from) {
-            let both = before.until.min(tenure.until) - tenure.from;
-            problems.push(format!("{before:?} and {tenure:?} overlap by {both:?}"));
+    let mut last: Option<&Holding> = None;
+    for holding in &holdings {
+        if let Some(before) = last.filter(|before| before.until > holding.from) {
+            let both = before.until.min(holding.until) - holding.from;
+            problems.push(format!("{before:?} and {holding:?} overlap by {both:?}"));
         }
-        if last.is_none_or(|before| before.until < tenure.until) {
-            last = Some(tenure);
+        if last.is_none_or(|before| before.until < holding.until) {
+            last = Some(holding);
         }
     }
     problems
 }
 
-/// Tenures of which history knows nothing: who was told that it was its turn, though it never was.
-fn unheard_of(tenures: &[Tenure], reigns: &[Reign]) -> Vec<String> {
-    let unheard_of = tenures.iter().filter(|tenure| {
-        let mut of_token = reigns.iter().filter(|reign| reign.token == tenure.token);
-        !of_token.any(|reign| reign.key == tenure.key)
+/// Holdings that are not in the history: the caller had a success, and its key never was the oldest.
+fn not_in_history(holdings: &[Holding], ownerships: &[Ownership]) -> Vec<String> {
+    let not_in_history = holdings.iter().filter(|holding| {
+        let mut of_token = ownerships
+            .iter()
+            .filter(|ownership| ownership.token == holding.token);
+        !of_token.any(|ownership| ownership.key == holding.key)
     });
-    unheard_of
-        .map(|tenure| format!("never in power: {tenure:?}"))
+    not_in_history
+        .map(|holding| format!("never the owner: {holding:?}"))
         .collect()
 }
 
@@ -168,65 +173,65 @@ mod tests {
     use crate::v3::history::Event;
 
     #[test]
-    fn tenures_that_overlap_are_found_and_those_that_follow_are_not() {
+    fn holdings_that_overlap_are_found_and_those_that_follow_are_not() {
         let start = Instant::now();
-        let tenure = |from, until| Tenure {
+        let holding = |from, until| Holding {
             who: format!("of {from}"),
             key: String::new(),
             token: 0,
             from: start + Duration::from_millis(from),
             until: start + Duration::from_millis(until),
         };
-        let follow = vec![tenure(9, 12), tenure(0, 5), tenure(5, 5), tenure(6, 9)];
+        let follow = vec![holding(9, 12), holding(0, 5), holding(5, 5), holding(6, 9)];
         assert!(overlaps(follow).is_empty());
-        assert_eq!(overlaps(vec![tenure(0, 5), tenure(4, 9)]).len(), 1);
+        assert_eq!(overlaps(vec![holding(0, 5), holding(4, 9)]).len(), 1);
         // One that began before two others, and ends after both.
-        let long = vec![tenure(0, 9), tenure(1, 2), tenure(5, 6)];
+        let long = vec![holding(0, 9), holding(1, 2), holding(5, 6)];
         assert_eq!(overlaps(long).len(), 2);
     }
 
     #[test]
-    fn a_holder_who_was_never_in_power_is_found() {
-        let tenure = Tenure {
+    fn a_holder_that_never_was_the_owner_is_found() {
+        let holding = Holding {
             who: "a".to_owned(),
             key: "q/a".to_owned(),
             token: 2,
             from: Instant::now(),
             until: Instant::now(),
         };
-        let reign = |key: &str, token| Reign {
+        let ownership = |key: &str, token| Ownership {
             key: key.to_owned(),
             token,
             from: 2,
             until: 4,
         };
-        let tenures = [tenure];
-        assert!(unheard_of(&tenures, &[reign("q/a", 2)]).is_empty());
-        assert_eq!(unheard_of(&tenures, &[reign("q/b", 2)]).len(), 1);
-        assert_eq!(unheard_of(&tenures, &[reign("q/a", 3)]).len(), 1);
+        let holdings = [holding];
+        assert!(not_in_history(&holdings, &[ownership("q/a", 2)]).is_empty());
+        assert_eq!(not_in_history(&holdings, &[ownership("q/b", 2)]).len(), 1);
+        assert_eq!(not_in_history(&holdings, &[ownership("q/a", 3)]).len(), 1);
     }
 
     #[test]
     fn who_never_has_a_turn_and_a_gap_that_is_too_long_are_found() {
         let start = Instant::now();
-        let tenure = |who: &str, from| Tenure {
+        let holding = |who: &str, from| Holding {
             who: who.to_owned(),
             key: String::new(),
             token: 0,
             from: start + Duration::from_secs(from),
             until: start + Duration::from_secs(from),
         };
-        let both = [tenure("a", 1), tenure("b", 30)];
+        let both = [holding("a", 1), holding("b", 30)];
         assert!(Turns::of(&both).problems(2, A_TURN).is_empty());
         assert_eq!(Turns::of(&both).problems(3, A_TURN).len(), 1);
         assert!(Turns::of(&both).problems(3, A_TURN / 2).is_empty());
         assert_eq!(Turns::of(&[]).problems(2, A_TURN / 2).len(), 1);
-        let late = [tenure("a", 1), tenure("b", 62)];
+        let late = [holding("a", 1), holding("b", 62)];
         assert_eq!(Turns::of(&late).problems(2, A_TURN).len(), 1);
     }
 
     #[test]
-    fn a_tenure_that_outlives_its_key_is_found_unless_it_is_explained() {
+    fn a_holding_that_outlives_its_key_is_found_unless_it_is_explained() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let event = |(revision, put)| Event {
@@ -240,7 +245,7 @@ mod tests {
         };
         let times = Times::new([(3, at(8))]);
         let judged = |until, is_explained| {
-            let tenure = Tenure {
+            let holding = Holding {
                 who: "a".to_owned(),
                 key: "q/a".to_owned(),
                 token: 2,
@@ -252,9 +257,9 @@ mod tests {
                 assert_eq!((from, to), (at(until - 3), at(until)));
                 is_explained
             };
-            let reigns = history.reigns("q/");
+            let ownerships = history.ownerships("q/");
             let (count, problems) =
-                exclusive(vec![tenure], ttl, &history, &reigns, &times, explains);
+                exclusive(vec![holding], ttl, &history, &ownerships, &times, explains);
             (count, problems.len())
         };
         assert_eq!([judged(8, false), judged(9, false)], [(0, 0), (0, 1)]);
