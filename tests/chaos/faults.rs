@@ -1,3 +1,5 @@
+//! Faults of members: killed, stopped, paused.
+
 use std::{
     fmt, thread,
     time::{Duration, Instant},

@@ -1,3 +1,5 @@
+//! Counts of calls and of failures.
+
 use std::{
     collections::BTreeMap,
     fmt,

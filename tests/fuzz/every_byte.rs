@@ -92,7 +92,7 @@ fn an_answer_may_come_in_any_pieces() {
 }
 
 #[test]
-fn a_bit_that_flips_anywhere_is_borne() {
+fn a_bit_that_flips_anywhere_does_no_harm() {
     let _turn = turn();
     each_sample(WHOLE.iter().chain(STREAMS), |case, sample| {
         for at in 0..sample.len() {

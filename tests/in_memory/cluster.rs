@@ -185,7 +185,7 @@ fn a_sync_brings_members_and_leader_and_outlives_the_first() {
 }
 
 #[test]
-fn a_store_that_lost_its_data_does_not_keep_a_watch_waiting_in_silence() {
+fn a_store_that_lost_its_data_does_not_keep_a_watch_waiting_silently() {
     let etcd = jumping().build();
     let client = client(&etcd);
     for n in 0..20 {

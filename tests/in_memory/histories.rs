@@ -1,6 +1,6 @@
 //! Registers of the fake under random faults: every history is linearizable, in virtual time.
 //!
-//! `ETCD_HTTP_HISTORIES` says how many there are: 150 unless set, each of four callers with forty operations.
+//! `ETCD_HTTP_HISTORIES` is the number of histories and defaults to 150. Each has four callers with forty operations.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,7 +21,7 @@ const CALLERS: usize = 4;
 const OPERATIONS: usize = 40;
 
 #[test]
-fn histories_over_a_road_full_of_faults_are_linearizable() {
+fn histories_under_faults_are_linearizable() {
     let count = env::var("ETCD_HTTP_HISTORIES").map_or(150, |text| text.parse().unwrap());
     let (mut operations, mut unknown) = (0, 0);
     for seed in 0..count {
@@ -37,7 +37,7 @@ fn histories_over_a_road_full_of_faults_are_linearizable() {
 }
 
 #[test]
-fn a_caller_who_sends_lost_writes_again_is_found_out() {
+fn a_caller_that_sends_lost_writes_again_is_detected() {
     let found = (0..60).filter(|&seed| !is_linearizable(&history(seed, true)));
     assert!(found.count() > 5);
 }

@@ -1,7 +1,6 @@
-//! The client against an etcd in memory that does everything an etcd does, at the times it does it, and fails where it is
-//! told to. Nothing waits, and everything is exact: hours of traffic, and every request failed in every way.
+//! The client on the fake, with faults: every request fails in every way, and hours pass without waiting.
 //!
-//! What the client does step by step is told in `tests/scripted`; here it is what comes of it.
+//! What the client does step by step is tested in `tests/scripted`; here it is the result.
 
 mod cluster;
 mod histories;

@@ -1,3 +1,5 @@
+//! The fake with a clock that jumps, and everything that can happen to a request.
+
 use std::{future::Future, time::Duration};
 
 use etcd_http::{

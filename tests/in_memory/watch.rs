@@ -221,7 +221,7 @@ fn a_watch_loses_nothing_when_any_request_may_fail() {
 
 /// What no etcd sends may hide an event: it ends the watch, with those before it seen.
 #[test]
-fn what_is_no_event_ends_a_watch_loudly() {
+fn a_response_that_is_no_event_ends_a_watch_with_an_error() {
     for (name, fault) in [
         ("cut short", Fault::truncate(30)),
         ("followed by more", Fault::append("{")),

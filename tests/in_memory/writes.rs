@@ -101,7 +101,7 @@ fn what_is_said_of_a_write_is_true_and_none_is_sent_twice() {
 }
 
 #[test]
-fn a_write_that_finds_nobody_at_all_is_not_sent() {
+fn a_write_that_reaches_no_endpoint_is_not_sent() {
     for kind in KINDS {
         let (etcd, written, moved) = attempt(kind, |etcd| etcd.endpoint(0).stop());
         assert_eq!(written.unwrap_err().outcome(), Outcome::NotSent);
@@ -135,7 +135,7 @@ fn a_refused_write_is_rejected_and_changes_nothing() {
     });
 }
 
-/// However the requests of one process fail, its queue has each task once at most, and those it was told of in order.
+/// However the requests of one process fail, its queue has each task at most once, and the acknowledged ones in order.
 #[test]
 fn a_queue_filled_over_faults_has_no_doubles() {
     for seed in 0..100 {

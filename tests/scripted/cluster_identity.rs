@@ -1,3 +1,5 @@
+//! Responses of the v2 API from another cluster, and from a member that has lost its data, are errors.
+
 use etcd_http::{
     Client, ClientBuilder, Outcome, Result,
     v2::{Get, Set, Watch},

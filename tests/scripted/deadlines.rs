@@ -1,3 +1,5 @@
+//! Time limits of attempts and of operations, and operations that are dropped.
+
 use std::time::Duration;
 
 use etcd_http::{

@@ -1,3 +1,5 @@
+//! Which endpoint a request goes to.
+
 use std::sync::{Arc, OnceLock};
 
 use etcd_http::{
@@ -98,7 +100,7 @@ fn the_leader_is_nothing_special_unless_asked_for() {
 }
 
 #[test]
-fn a_leader_that_nobody_knows_is_no_error() {
+fn an_unknown_leader_is_no_error() {
     let [list, _] = synced("http://c");
     let nobody = || {
         Step::Answer(

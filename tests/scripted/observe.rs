@@ -1,3 +1,5 @@
+//! Observers of attempts, and curl commands.
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

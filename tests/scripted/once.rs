@@ -185,7 +185,7 @@ fn a_create_that_was_carried_out_late_is_found_behind_the_refusal_of_the_next() 
 }
 
 #[test]
-fn a_lost_create_whose_key_is_somebody_elses_stays_unknown() {
+fn a_lost_create_whose_key_another_client_wrote_stays_unknown() {
     let client = client([Step::Break, file("get", "theirs", 7)]);
     let error = block_on(client.v2().once(create())).unwrap_err();
     assert_eq!(
@@ -264,7 +264,7 @@ fn a_lost_swap_whose_file_was_deleted_is_found_in_the_history() {
 }
 
 #[test]
-fn a_swap_that_somebody_was_faster_than_is_rejected_in_etcds_own_words() {
+fn a_swap_that_lost_a_race_is_rejected_in_etcds_own_words() {
     // An equal value is no proof either: it is the index before that tells.
     for theirs in [file("set", "theirs", 7), file("set", MINE, 7)] {
         let client = client([

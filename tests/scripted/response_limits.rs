@@ -1,3 +1,5 @@
+//! Responses that are encoded, or too large.
+
 use etcd_http::{
     Client, Outcome, Payload, Result,
     transport::http::Method,
@@ -37,7 +39,7 @@ fn an_encoded_answer_is_an_error() {
 }
 
 #[test]
-fn an_encoded_page_of_a_proxy_that_has_nobody_behind_it_is_asked_for_again() {
+fn an_encoded_page_of_a_proxy_without_a_server_behind_it_is_requested_again() {
     let page = encoded(Step::Answer(502, vec![], Ending::Whole("\x1f".into())));
     assert_eq!(get(&client([page, ok()])).unwrap(), 7);
 }

@@ -1,3 +1,5 @@
+//! Which attempts are repeated, and when.
+
 use std::time::Duration;
 
 use etcd_http::{

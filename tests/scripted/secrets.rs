@@ -1,3 +1,5 @@
+//! Passwords and tokens are never printed.
+
 use std::{
     error::Error as StdError,
     fmt::Debug,

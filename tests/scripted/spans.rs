@@ -1,3 +1,5 @@
+//! Spans and events of the feature `tracing`.
+
 use std::{
     fmt::{Debug, Write},
     sync::{Arc, Mutex},

@@ -1,3 +1,5 @@
+//! Endpoints from the list of members.
+
 use std::time::Duration;
 
 use etcd_http::{Client, ClientBuilder, Endpoint, SyncPolicy, Synced};

@@ -1,3 +1,5 @@
+//! A store of the v2 API that loses requests and responses, and has rivals that write between them.
+
 use std::{
     collections::BTreeMap,
     future::poll_fn,

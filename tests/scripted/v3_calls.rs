@@ -1,4 +1,4 @@
-//! The v3 API on the road: what is sent again, where to, and with which token.
+//! Calls of the v3 API: what is sent again, to which endpoint, and with which token.
 
 use std::time::Duration;
 

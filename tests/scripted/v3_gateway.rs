@@ -1,4 +1,5 @@
-//! What the client makes of what gateways differ in: the status of a refusal, an error in a stream, the revision of «now».
+//! The differences between gateways that the client handles: the status of an error, an error in a stream, the revision of
+//! "now".
 
 use etcd_http::{
     Client, Operation, Outcome, Result,
@@ -154,7 +155,7 @@ fn v3_10_an_error_of_a_stream_is_read_before_and_after_its_first_message() {
 
 #[test]
 fn v3_88_a_watch_from_now_sees_what_is_written_before_it_is_created() {
-    // «Created» says revision 6, and yet 5 and 6 are still to come.
+    // `created` has revision 6, and yet 5 and 6 are still to come.
     let store = Store::at(4).with(|state| state.after_read = Some(write_two));
     let (client, found) = watch(store, Watch::new(KeyRange::all()), 2);
     let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();

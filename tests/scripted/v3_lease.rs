@@ -1,3 +1,5 @@
+//! Leases that are kept alive, and lost.
+
 use std::time::Duration;
 
 use etcd_http::{
@@ -37,7 +39,7 @@ fn requests(client: &Client<Store>) -> Vec<usize> {
 }
 
 #[test]
-fn t_10_a_lease_nobody_asks_about_is_renewed_three_times_in_its_time_and_no_more() {
+fn t_10_a_lease_without_callers_is_renewed_three_times_in_its_ttl_and_no_more() {
     let client = clients(Store::at(1));
     with_keeper(&client, async |keeper| {
         let lease = keeper.grant(TTL).await.unwrap();
@@ -68,7 +70,7 @@ fn many_leases_are_renewed_in_one_request() {
 }
 
 #[test]
-fn t_8_a_lease_is_lost_at_its_deadline_to_the_moment_when_nobody_answers() {
+fn t_8_a_lease_is_lost_exactly_at_its_deadline_when_no_server_responds() {
     for silent in [true, false] {
         let client = clients(Store::at(1));
         let dead = Link {
@@ -360,7 +362,7 @@ fn a_stream_of_renewals_ends_with_the_lease() {
 }
 
 #[test]
-fn a_stream_of_renewals_ends_at_the_deadline_when_nobody_answers() {
+fn a_stream_of_renewals_ends_at_the_deadline_when_no_server_responds() {
     let client = clients(Store::at(1).with(|state| {
         state.leases.insert(7, (TTL, TTL));
     }));

@@ -1,3 +1,5 @@
+//! A store of the v3 API with scripted streams.
+
 use std::{
     collections::{BTreeMap, VecDeque},
     future::pending,

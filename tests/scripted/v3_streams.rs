@@ -345,7 +345,7 @@ fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
             [authenticate, "a/v3/watch", authenticate, "a/v3/watch"]
         );
 
-        // T-13: a token that is refused twice in a row is not asked for for ever.
+        // T-13: a token that is refused twice in a row is not requested forever.
         let store = Store::at(4).with(|state| state.links = vec![link; 100].into());
         let client = Client::builder(store)
             .endpoints(["http://a"])
@@ -375,7 +375,7 @@ fn paths(client: &Client<Store>) -> Vec<String> {
 }
 
 #[test]
-fn t_12_a_snapshot_whose_token_is_refused_is_begun_anew_with_another_once() {
+fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
     let refused = Link {
         answer: Some((
             500,

@@ -155,7 +155,7 @@ fn who_is_in_a_hurry_does_not_wait_as_long_as_who_is_patient() {
 }
 
 #[test]
-fn t_13_all_who_wait_share_one_failure_and_who_comes_later_asks_anew() {
+fn t_13_all_waiting_callers_share_one_failure_and_a_later_one_asks_again() {
     let client = client([Login::Wrong, Login::Token("one")]);
     let errors: Vec<_> = hundred(&client)
         .into_iter()
@@ -193,7 +193,7 @@ fn a_token_that_is_refused_to_many_at_once_is_renewed_once() {
 }
 
 #[test]
-fn who_began_to_ask_and_left_strands_nobody() {
+fn a_caller_that_is_dropped_while_it_asks_does_not_block_the_others() {
     let client = client([Login::Token("one")]);
     let second = async {
         let mut first = Box::pin(put(&client));
@@ -209,7 +209,7 @@ fn who_began_to_ask_and_left_strands_nobody() {
 }
 
 #[test]
-fn who_comes_after_a_failure_asks_anew_though_others_have_not_heard_of_it_yet() {
+fn a_caller_that_comes_after_a_failure_asks_again_before_others_have_seen_it() {
     let client = client([Login::Wrong, Login::Token("one")]);
     let (slow, later) = client.transport().clock.run(async {
         let mut first = Box::pin(put(&client));
@@ -228,7 +228,7 @@ fn who_comes_after_a_failure_asks_anew_though_others_have_not_heard_of_it_yet() 
 }
 
 #[test]
-fn what_nobody_waits_for_any_more_is_not_waited_for_later() {
+fn a_request_that_no_caller_waits_for_is_not_awaited_later() {
     let client = client([Login::Silence, Login::Token("one")]);
     let clock = &client.transport().clock;
     let later = async {
@@ -244,7 +244,7 @@ fn what_nobody_waits_for_any_more_is_not_waited_for_later() {
 }
 
 #[test]
-fn nobody_waits_for_the_request_of_another_longer_than_its_own_time_allows() {
+fn no_caller_waits_for_the_request_of_another_beyond_its_own_time_limit() {
     let client = client([Login::Silence, Login::Silence]);
     let hurried = client.with_retry(RetryPolicy::never().overall(3 * SECOND));
     let clock = &client.transport().clock;

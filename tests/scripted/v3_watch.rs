@@ -1,3 +1,5 @@
+//! Watches of the v3 API.
+
 use etcd_http::{
     Client, Error, Result,
     v3::{Changes, KeyRange, Watch, WatchSet},

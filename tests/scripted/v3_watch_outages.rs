@@ -71,7 +71,7 @@ fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
 }
 
 #[test]
-fn a_connection_that_stays_silent_is_opened_anew_though_the_server_lives() {
+fn a_connection_that_stays_silent_is_opened_again_though_the_server_lives() {
     let client = clients(Store::at(8));
     let store = client.transport();
     let minutes = store.clock.sleep(Duration::from_secs(160));

@@ -1,3 +1,5 @@
+//! A store of the v3 API with watches that stay open while keys are written.
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     future::pending,

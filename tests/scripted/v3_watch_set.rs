@@ -291,7 +291,7 @@ fn a_plain_set_is_a_whole_request() {
 }
 
 #[test]
-fn a_watch_that_is_not_created_in_time_is_asked_for_anew() {
+fn a_watch_that_is_not_created_in_time_is_requested_again() {
     let client = https(WatchServer::at(4).with(|state| state.deaf_after = 1));
     let watch = prefix("").from_revision(5);
     let (mut items, control) = open(&client, WatchSet::new([watch]));
@@ -337,7 +337,7 @@ fn changes_do_not_put_off_the_question_whether_the_server_lives() {
 }
 
 #[test]
-fn changes_that_come_faster_than_requests_starve_nobody() {
+fn changes_that_come_faster_than_requests_starve_no_watch() {
     let latency = Duration::from_millis(100);
     let client = http(WatchServer::at(4).with(|state| state.latency = latency));
     let watch = prefix("a").from_revision(5);

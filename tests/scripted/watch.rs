@@ -1,3 +1,5 @@
+//! Watches of the v2 API.
+
 use std::time::Duration;
 
 use etcd_http::{
@@ -188,7 +190,7 @@ fn lost_history_of_an_unchanged_file_is_no_loss() {
 }
 
 #[test]
-fn lost_history_is_loud() {
+fn lost_history_is_an_error() {
     let changed = keys(200, 3000, file("get", "/x", 5));
     let missing = etcd_error(404, 100, 3000);
     let directory = keys(
@@ -330,7 +332,7 @@ fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
 }
 
 #[test]
-fn a_server_that_went_back_in_time_is_not_waited_for_in_silence() {
+fn a_server_that_went_back_in_time_is_not_awaited_silently() {
     let client = client((0..10).map(|_| open(50)));
     let error = failure(&client, Watch::new("x").from_index(1000));
     assert_eq!(

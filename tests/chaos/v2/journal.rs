@@ -1,3 +1,5 @@
+//! What the callers have done, and the responses they had.
+
 use std::{
     collections::BTreeMap,
     sync::{

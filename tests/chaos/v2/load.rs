@@ -1,3 +1,5 @@
+//! The load: queues, counters and registers.
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -1,3 +1,5 @@
+//! Compares what callers know with what watchers received and with the store.
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,

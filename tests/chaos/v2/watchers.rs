@@ -1,3 +1,5 @@
+//! Watchers of everything, up to a last write.
+
 use std::time::{Duration, Instant};
 
 use etcd_http::{

@@ -76,7 +76,7 @@ impl<T: Transport> Task<T> {
                     let resigned = self.client.send(Resign::new(leader.clone())).await;
                     self.journal.count("resign", &resigned);
                     if resigned.is_ok() {
-                        self.proclaim_in_vain(leader).await;
+                        self.proclaim_after_resignation(leader).await;
                     }
                 }
             }
@@ -102,7 +102,7 @@ impl<T: Transport> Task<T> {
     }
 
     /// After a resignation, which is to be refused.
-    async fn proclaim_in_vain(&mut self, leader: LeaderKey) {
+    async fn proclaim_after_resignation(&mut self, leader: LeaderKey) {
         let value = self.unique();
         let key = String::from_utf8(leader.key.to_vec()).unwrap();
         let result = self.client.send(Proclaim::new(leader, &*value)).await;

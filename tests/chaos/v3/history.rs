@@ -1,3 +1,5 @@
+//! What happened to the keys, as one watch of all of them tells.
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::Instant,

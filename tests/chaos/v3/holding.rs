@@ -1,3 +1,5 @@
+//! The times in which callers held a lock, or led, against the history.
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -8,8 +10,8 @@ use etcd_http::{transport::Transport, v3::HeldLease};
 
 use super::history::{History, Ownership, Times};
 
-/// The longest allowed time between two acquisitions. A holder that stopped without a release blocks the others as long as the
-/// lease lives, and each change of the cluster's leader gives all leases their whole time again.
+/// The longest allowed time between two acquisitions. A holder that stopped without a release blocks the others as long as
+/// its lease lives, and each change of the cluster's leader gives all leases their full TTL again.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 
 /// In this time each contender acquires it at least once.

@@ -1,3 +1,5 @@
+//! What the tasks have done, and the responses they had.
+
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Instant,

@@ -1,3 +1,5 @@
+//! Observers of the election, up to a last leader.
+
 use std::time::Duration;
 
 use etcd_http::{

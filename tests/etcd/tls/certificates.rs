@@ -1,3 +1,5 @@
+//! Certificate authorities, certificates, and servers with them.
+
 use std::{
     fs,
     path::{Path, PathBuf},

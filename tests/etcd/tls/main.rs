@@ -44,7 +44,7 @@ over_both! {
     another_name_means_not_sent_and_the_right_one_can_be_given;
     an_expired_certificate_means_not_sent;
     a_clients_certificate_is_shown;
-    v3_17_a_clients_certificate_is_nobodys_name;
+    v3_17_a_clients_certificate_names_no_user;
     without_a_good_certificate_of_the_client_nothing_is_carried_out;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
@@ -124,7 +124,7 @@ async fn a_clients_certificate_is_shown<S: Stack>() {
 }
 
 /// Nor is it nobody's: once authentication is on, the gateway takes no certificate that has a common name, token or not.
-async fn v3_17_a_clients_certificate_is_nobodys_name<S: Stack>() {
+async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     let mut authority = Authority::new();
     let pair = authority.issue("127.0.0.1");
     let server = strict_server(&pair, &authority.certificate());

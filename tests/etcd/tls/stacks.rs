@@ -1,3 +1,5 @@
+//! The HTTP transports with TLS settings.
+
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},

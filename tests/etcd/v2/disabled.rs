@@ -1,4 +1,4 @@
-//! A server without the v2 API: every operation says so, and none says «key not found».
+//! A server without the v2 API: every operation fails with `Unsupported`, and none with "key not found".
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Each function of Etcd.jl, the Julia client whose reach ours is to have, by its name there: what it does here, and does
-//! better.
+//! Each function of Etcd.jl, the Julia client whose features the v2 API began with, under its name there.
 
 use std::{env, time::Duration};
 
@@ -121,7 +120,7 @@ async fn updatedir<T: Transport>(etcd: Etcd<T>) {
     }
 }
 
-/// There, any failure but «not found» is an unrelated error. Here it is the failure.
+/// There, any failure but "not found" is an unrelated error. Here it is the failure.
 async fn exists<T: Transport>(etcd: Etcd<T>) {
     assert!(!etcd.v2().exists(etcd.key("a")).await.unwrap());
     etcd.v2().set(etcd.key("a"), "1").await.unwrap();
@@ -242,7 +241,7 @@ async fn stats<T: Transport>(etcd: Etcd<T>) {
     assert!(etcd.v2().stats_store().await.unwrap().gets_fail > 0);
 }
 
-/// There, a retry that never happens. Here it does: see the tests of policy.
+/// There, a retry that never happens. Here it does: see `tests/scripted/retry.rs`.
 async fn request<T: Transport>(etcd: Etcd<T>) {
     let put = etcd
         .request(Method::PUT, format!("/v2/keys{}", etcd.key("a")))

@@ -186,7 +186,7 @@ async fn v2_3_a_redirect_of_a_write_is_not_followed<T: Transport>(etcd: Etcd<T>)
 }
 
 async fn a_json_body_is_sent_to_the_v3_gateway<T: Transport>(etcd: Etcd<T>) {
-    // «key» and «value», in base64.
+    // "key" and "value", in base64.
     let put = etcd
         .request(Method::POST, "/v3/kv/put")
         .json(&json!({"key": "a2V5", "value": "dmFsdWU="}));

@@ -278,7 +278,7 @@ async fn v2_74_a_ttl_that_would_overflow_is_refused_before_it_is_sent<T: Transpo
         );
     }
     assert!(!etcd.v2().exists(etcd.key("a")).await.unwrap());
-    // etcd itself takes one that ends after 2262 in silence, and forgets it.
+    // etcd itself silently ignores one that ends after 2262.
     let put = etcd
         .request(Method::PUT, format!("/v2/keys{}", etcd.key("b")))
         .form("value", "1")

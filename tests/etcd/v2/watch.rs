@@ -19,7 +19,7 @@ cases! {
         Shared {
             a_wait_brings_the_next_event,
             a_wait_on_a_key_that_is_not_there_brings_its_creation,
-            a_watch_goes_on_for_ever,
+            a_watch_goes_on_forever,
             a_watch_ends_after_the_event_it_waits_for,
             every_write_of_a_file_is_an_event,
             v2_12_an_event_comes_with_the_index_when_the_watch_was_registered,
@@ -107,7 +107,7 @@ async fn a_wait_on_a_key_that_is_not_there_brings_its_creation<T: Transport>(etc
     assert_eq!((event.action, event.node), (Action::Create, made.node));
 }
 
-async fn a_watch_goes_on_for_ever<T: Transport>(etcd: Etcd<T>) {
+async fn a_watch_goes_on_forever<T: Transport>(etcd: Etcd<T>) {
     let key = etcd.key("d/a");
     for (mut events, on) in [
         (etcd.v2().watch(&key), &key),

@@ -27,7 +27,7 @@ use crate::watch::{live, take, wait_a_little};
 cases! {
     any {
         Alone {
-            v2_81_lost_history_is_loud,
+            v2_81_lost_history_is_an_error,
             v2_81_a_resyncing_watch_says_once_what_is_now_and_goes_on,
             v2_81_a_resyncing_watch_says_that_a_key_is_gone,
             a_quiet_file_survives_a_burst_of_other_writes,
@@ -63,7 +63,7 @@ async fn write_elsewhere<T: Transport>(etcd: &Etcd<T>, count: usize) {
         .unwrap();
 }
 
-async fn v2_81_lost_history_is_loud<T: Transport>(etcd: Etcd<T>) {
+async fn v2_81_lost_history_is_an_error<T: Transport>(etcd: Etcd<T>) {
     let set = etcd.v2().set("/a", "1").await.unwrap();
     etcd.v2().set("/a", "2").await.unwrap();
     write_elsewhere(&etcd, 1100).await;

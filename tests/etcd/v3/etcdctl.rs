@@ -162,7 +162,7 @@ async fn etcdctl_sees_our_leases_and_we_see_its<T: Transport>(etcd: Etcd<T>) {
         said.contains("granted with TTL(60s)") && said.contains(&key),
         "{said}"
     );
-    // «lease 694d… granted with TTL(60s)»
+    // "lease 694d… granted with TTL(60s)"
     let granted = etcdctl(&etcd, &["lease", "grant", "60"]);
     let id = granted.split_whitespace().nth(1).unwrap();
     let its = i64::from_str_radix(id, 16).unwrap();

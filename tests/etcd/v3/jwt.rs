@@ -63,7 +63,7 @@ impl Keys {
         Self(directory)
     }
 
-    /// What etcd is told of them, and of how long a token is good.
+    /// The arguments for etcd: the keys, and how long a token is valid.
     fn argument(&self, ttl: &str) -> String {
         let directory = self.0.display();
         format!(

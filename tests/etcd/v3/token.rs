@@ -80,7 +80,7 @@ async fn v3_115_a_client_with_a_user_works_where_authentication_is_off<T: Transp
     let (client, tokens) = counting(&etcd, "r");
     client.v3().kv().put("a", "1").await.unwrap();
     client.v3().kv().put("a", "2").await.unwrap();
-    assert_eq!(tokens.load(Relaxed), 1, "«not enabled» is kept, too");
+    assert_eq!(tokens.load(Relaxed), 1, "\"not enabled\" is cached, too");
     let root = enable(&etcd).await;
     client.v3().kv().put("a", "3").await.unwrap();
     root.v3().auth().disable().await.unwrap();

@@ -177,10 +177,10 @@ async fn v3_56_a_key_written_twice_is_refused_here_and_there<T: Transport>(etcd:
 async fn v3_57_all_keys_from_one_on_may_be_deleted_before_one_is_put<T: Transport>(etcd: Etcd<T>) {
     let last = |name: &str| format!("\u{10ffff}{}", etcd.key(name));
     etcd.v3().kv().put(last("a"), "").await.unwrap();
-    let anew = Txn::new()
+    let again = Txn::new()
         .then(DeleteRange::new(KeyRange::starting_at(last("a"))))
         .then(Put::new(last("b"), ""));
-    let done = etcd.send(anew).await.unwrap();
+    let done = etcd.send(again).await.unwrap();
     assert!(matches!(&done.responses[0], TxnOpResponse::DeleteRange(it) if it.deleted >= 1));
     assert!(etcd.v3().kv().get(last("a")).await.unwrap().is_none());
     assert!(etcd.v3().kv().get(last("b")).await.unwrap().is_some());

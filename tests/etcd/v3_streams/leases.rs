@@ -20,7 +20,7 @@ const SHORT: Duration = Duration::from_secs(2);
 cases! {
     Shared {
         a_lease_lives_longer_than_its_time_as_long_as_it_is_kept,
-        a_lease_that_somebody_revokes_is_lost,
+        a_lease_that_another_client_revokes_is_lost,
         v3_94_a_stream_of_renewals_ends_with_the_lease,
         a_dropped_lease_expires,
         many_leases_live,
@@ -51,7 +51,7 @@ async fn a_lease_lives_longer_than_its_time_as_long_as_it_is_kept<T: Transport>(
     join(work, run).await;
 }
 
-async fn a_lease_that_somebody_revokes_is_lost<T: Transport>(etcd: Etcd<T>) {
+async fn a_lease_that_another_client_revokes_is_lost<T: Transport>(etcd: Etcd<T>) {
     let (keeper, run) = LeaseKeeper::new(&etcd);
     let work = async move {
         let lease = keeper.grant(TTL).await.unwrap();
@@ -186,7 +186,7 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
         let (leading, new) = (leading.v3(), named(&new).id);
         let moved = leading.maintenance().transfer_leadership(new).await;
         moved.unwrap();
-        // It begins anew, and the client does not count on it.
+        // Its TTL begins again, and the client does not rely on it.
         let left = etcd.send(GetTimeToLive::new(lease)).await.unwrap().unwrap();
         assert!(left.ttl >= granted - Duration::from_secs(2), "{left:?}");
         assert!(kept.is_alive());

@@ -1,6 +1,6 @@
-//! Watches of a cluster whose members are killed, paused and restarted, against the nine validators.
+//! Watches of a cluster whose members are killed, paused and restarted, checked by the [validators](crate::watch_validators).
 //!
-//! `ETCD_HTTP_WATCH_SECONDS` says for how long the members are disturbed: 20 s unless set.
+//! `ETCD_HTTP_WATCH_SECONDS` is how long the members have faults, and defaults to 20 s.
 
 use std::{
     collections::BTreeMap,
@@ -30,13 +30,13 @@ use crate::watch_validators::{Asked, History};
 
 #[cfg(feature = "reqwest")]
 #[test]
-fn watches_over_reqwest_hold_all_nine_promises_while_members_fail() {
+fn watches_over_reqwest_pass_all_validators_while_members_fail() {
     run::<Real<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>>();
 }
 
 #[cfg(feature = "isahc")]
 #[test]
-fn watches_over_isahc_hold_all_nine_promises_while_members_fail() {
+fn watches_over_isahc_pass_all_validators_while_members_fail() {
     run::<Real<etcd_http::isahc::IsahcTransport, harness::real::NoRuntime>>();
 }
 

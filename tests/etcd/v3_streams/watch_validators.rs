@@ -1,4 +1,4 @@
-//! What watches must be like, whatever happens to the cluster: the nine validators of etcd's own robustness tests.
+//! What watches must deliver, whatever happens to the cluster: the nine watch validators of etcd's own robustness tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
