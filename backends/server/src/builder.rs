@@ -20,7 +20,7 @@ use crate::server::Server;
 /// # Ok::<(), etcd_server::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "does nothing until `start` or `start_cluster` is called"]
+#[must_use = "does nothing until `start`, `launch` or `start_cluster` is called"]
 pub struct ServerBuilder {
     pub(crate) binary: Option<PathBuf>,
     pub(crate) name: String,
