@@ -20,14 +20,13 @@ const KNOW_THEM: &[&str] = &[
     "src/client.rs: v3",
     "src/curl.rs: v2",
     "src/error/mod.rs: v3",
-    "src/exchange.rs: v3",
-    "src/frames.rs: v3",
+    "src/pipeline/execute.rs: v3",
     "src/raw.rs: v2",
     "src/raw.rs: v3",
     "src/status.rs: v3",
-    "src/sync.rs: v2",
-    "src/sync.rs: v3",
-    "src/token.rs: v3",
+    "src/endpoints/sync.rs: v2",
+    "src/endpoints/sync.rs: v3",
+    "src/auth/token.rs: v3",
 ];
 
 #[test]

@@ -10,6 +10,7 @@ mod install;
 mod process;
 mod server;
 mod source;
+mod start;
 mod temp_dir;
 
 pub use builder::ServerBuilder;

@@ -243,13 +243,14 @@ fn no_short_form_is_left_out_of_the_table() {
 
 /// The short form that begins in this line of a handle's source: a method, or a line of its macro.
 fn short_form(line: &str) -> Option<&str> {
-    let line = line.strip_prefix("    ")?;
+    let line = line.trim_start_matches("    ");
     let method = line
         .strip_prefix("pub async fn ")
         .or_else(|| line.strip_prefix("pub fn "));
     let (name, rest) = method.unwrap_or(line).split_once('(')?;
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    let takes_self = rest.is_empty() || rest.starts_with("self");
+    let borrows_self = line.starts_with("pub async fn ") && rest.starts_with("&self");
+    let takes_self = rest.is_empty() || rest.starts_with("self") || borrows_self;
     let is_short_form = takes_self || method.is_none() && !line.starts_with("pub");
     let is_named = !name.is_empty() && name.bytes().all(is_name) && name != "namespace";
     (is_short_form && is_named).then_some(name)

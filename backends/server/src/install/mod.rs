@@ -86,6 +86,9 @@ impl Install {
 
     /// The SHA-256 digest, in hex, that the release archive must have, whether downloaded now or cached. Defaults to the one
     /// built into this crate (3.5.21 for amd64 and arm64), else to the one in the mirror's `SHA256SUMS`.
+    ///
+    /// If it is set, only [`Source::Cache`] and [`Source::Release`] can succeed. Binaries from other sources cannot be verified;
+    /// setting `ETCD_BIN`, too, is an error.
     pub fn sha256(mut self, digest: impl Into<String>) -> Self {
         self.sha256 = Some(digest.into().to_ascii_lowercase());
         self
@@ -117,8 +120,8 @@ impl Install {
     ///
     /// # Errors
     ///
-    /// [`Error::Unusable`] if `ETCD_BIN` does not name an etcd of the required version; [`Error::NotInstalled`] if no source
-    /// had one.
+    /// [`Error::Unusable`] if `ETCD_BIN` is set and does not name an etcd of the required version, or a digest is required;
+    /// [`Error::NotInstalled`] if no source had one.
     pub fn run(&self) -> Result<Installed> {
         let mut failures = Vec::new();
         for &source in &self.sources {
@@ -153,6 +156,9 @@ impl Install {
     }
 
     fn fetch_debian(&self) -> Result<Installed> {
+        if self.sha256.is_some() {
+            return Err(invalid(UNVERIFIABLE));
+        }
         self.fetch_into_cache(Source::Debian, |staging| {
             debian::fetch(staging, &self.environment.path)?;
             let installed = self.check(&staging.join("etcd"), Source::Debian)?;
@@ -191,7 +197,14 @@ impl Install {
         locked.put(source, fetch)
     }
 
+    /// Inspects a binary that no digest was verified for.
     fn check(&self, path: &Path, source: Source) -> Result<Installed> {
+        if self.sha256.is_some() {
+            return Err(Error::Unusable {
+                path: path.to_owned(),
+                reason: UNVERIFIABLE.to_owned(),
+            });
+        }
         let installed = inspect(path, source)?;
         if let Some(version) = self.version {
             require(&installed, version)?;
@@ -246,6 +259,8 @@ pub(crate) fn find_installed() -> Result<Installed> {
     }
     Ok(found.insert(Install::new().run()?).clone())
 }
+
+const UNVERIFIABLE: &str = "it cannot be verified: `sha256` is the digest of a release archive, which only a download or the cache can match";
 
 #[cfg(test)]
 mod tests;

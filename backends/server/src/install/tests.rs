@@ -2,7 +2,7 @@ use std::{fs, mem};
 
 use self::{
     fixture::{Fixture, prints},
-    mirror::{Mirror, archive, script},
+    mirror::{Mirror, archive, digest, script},
 };
 use super::{staging::Staging, *};
 use crate::temp_dir::TempDir;
@@ -66,6 +66,38 @@ fn an_etcd_of_another_version_is_rejected() {
             .contains("the oldest supported version is 3.4.0"),
         "{error}"
     );
+}
+
+#[test]
+fn an_etcd_that_cannot_be_verified_does_not_satisfy_a_digest() {
+    let fixture = Fixture::new();
+    for program in ["path/etcd", "path/apt-get", "named"] {
+        fixture.program(program, &prints(NEW));
+    }
+    let error = fixture.install().sha256("00").run().unwrap_err();
+    let Error::NotInstalled { failures } = &error else {
+        panic!("{error}")
+    };
+    for failure in failures {
+        let is_unverifiable = failure.reason.contains("cannot be verified");
+        let has_no_digest = matches!(failure.source, Source::Path | Source::Debian);
+        assert_eq!(is_unverifiable, has_no_digest, "{failure:?}");
+    }
+
+    let mut install = fixture.install().sha256("00");
+    install.environment.etcd_bin = Some(fixture.path("named").into());
+    let error = install.run().unwrap_err();
+    assert!(matches!(error, Error::Unusable { .. }), "{error}");
+
+    let bytes = archive(&[("etcd", &script(NEW))]);
+    let mirror = Mirror::of(&bytes);
+    let mut install = fixture.release(&mirror).sha256(digest(&bytes));
+    let directories = env::split_paths(&install.environment.path).collect::<Vec<_>>();
+    let directories = [fixture.path("path")].into_iter().chain(directories);
+    install.environment.path = env::join_paths(directories).unwrap();
+    let sources = [Source::Path, Source::Debian, Source::Cache, Source::Release];
+    let installed = install.sources(sources).run().unwrap();
+    assert_eq!(installed.source, Source::Release);
 }
 
 #[test]

@@ -26,6 +26,16 @@ fn a_server_responds_as_soon_as_it_is_started() {
 }
 
 #[test]
+fn a_launched_server_has_not_been_read_from() {
+    let server = Server::builder().launch().unwrap();
+    if server.version().has_v2() {
+        let statistics = get(&server.client_url(), "/v2/stats/store").unwrap();
+        assert!(statistics.contains(r#""getsSuccess":0,"#), "{statistics}");
+    }
+    server.wait_healthy(Duration::from_secs(20)).unwrap();
+}
+
+#[test]
 fn the_v2_api_is_served_unless_disabled() {
     let (with, without) = (
         Server::start().unwrap(),
