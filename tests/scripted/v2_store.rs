@@ -16,27 +16,27 @@ use etcd_http::transport::{
     http_body::{self, Frame},
 };
 
-/// A store just large enough for writes that are to happen once: files, indexes, a history. What becomes of each request
-/// is planned, and somebody else may write in between.
+/// A store with what writes that happen once need: files, indexes, a history. The fate of each request is planned, and another
+/// client may write in between.
 #[derive(Debug)]
 pub(crate) struct V2Store(Mutex<State>);
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is carried out and answered.
+    /// It is carried out, and the response arrives.
     Answered,
-    /// It is carried out, and the answer is lost.
+    /// It is carried out, and the response is lost.
     AnswerLost,
     /// It is lost on its way; the client cannot tell.
     Lost,
-    /// It is carried out after this many more requests, or at the very end; the client waits for an answer in vain.
+    /// It is carried out after this many more requests, or at the very end; there is no response.
     Late(usize),
     /// No connection.
     Refused,
 }
 
-/// What somebody else does.
+/// What another client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rival {
     Sets,

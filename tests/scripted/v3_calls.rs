@@ -161,7 +161,7 @@ fn r_4_a_repeat_that_finds_it_done_is_done_only_after_doubt() {
         assert_eq!(granted.unwrap().id.get(), 7);
         assert!(send(&client(&["a"], [doubt(), compacted()]), Compact::new(7)).is_ok());
     }
-    // It was not sent, or refused: somebody else did it.
+    // It was not sent, or rejected: another client did it.
     for first in [
         || Step::Refuse,
         || refusal(503, 14, "etcdserver: no leader"),

@@ -19,7 +19,7 @@ use harness::scripted_transport::{Ending, ScriptedTransport, Step};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::v3_store::{Link, Store, base64};
+use crate::v3_store::{Connection, Store, base64};
 
 /// An answer of this cluster that every operation can read.
 fn of(cluster: u32) -> Step {
@@ -110,10 +110,10 @@ fn client(store: Store) -> Client<Store> {
     client
 }
 
-fn another() -> Link {
-    Link {
+fn another() -> Connection {
+    Connection {
         cluster: Some(8),
-        ..Link::default()
+        ..Connection::default()
     }
 }
 
@@ -128,7 +128,7 @@ fn hosts(client: &Client<Store>, path: &str) -> Vec<String> {
 fn r_22_a_watch_that_another_cluster_would_feed_is_an_error_and_the_next_is_opened_elsewhere() {
     let store = Store::at(4).with(|state| {
         state.write(["k".to_owned()]);
-        state.links = [another()].into();
+        state.connections = [another()].into();
     });
     let client = client(store);
     let clock = &client.transport().clock;
@@ -179,7 +179,7 @@ fn r_22_a_lease_is_not_lost_because_another_cluster_does_not_have_it() {
         let mut renewals = client.open(KeepAlive::new(lease.id()));
         renewals.next().await.unwrap().unwrap();
         for _ in 0..3 {
-            client.transport().state.lock().unwrap().links = [another(), another()].into();
+            client.transport().state.lock().unwrap().connections = [another(), another()].into();
             assert_eq!(renewals.next().await.unwrap().unwrap(), TTL);
             assert!(lease.is_alive());
         }
@@ -196,7 +196,7 @@ fn a_lease_is_told_why_it_could_not_be_renewed() {
         let lease = keeper.grant(TTL).await.unwrap();
         lease.lost().await
     };
-    client.transport().state.lock().unwrap().links = vec![another(); 10_000].into();
+    client.transport().state.lock().unwrap().connections = vec![another(); 10_000].into();
     let (loss, ()) = client.transport().clock.run(join(work, run));
     assert!(loss.is_deadline(), "{loss}");
     assert!(loss.last_error().unwrap().is_cluster_changed(), "{loss}");
@@ -213,9 +213,9 @@ fn r_22_a_snapshot_says_no_cluster_so_its_member_is_asked_before_the_first_piece
                 json!({"blob": BASE64_STANDARD.encode(blob)})
             });
             state.messages = blobs.into();
-            state.links = [Link {
+            state.connections = [Connection {
                 ends: true,
-                ..Link::default()
+                ..Connection::default()
             }]
             .into();
         });
@@ -244,13 +244,13 @@ fn r_22_a_snapshot_says_no_cluster_so_its_member_is_asked_before_the_first_piece
 #[test]
 fn a_snapshot_is_taken_from_a_member_that_is_not_well() {
     let store = Store::at(4).with(|state| {
-        state.unwell = 1;
+        state.failing_status = 1;
         let file = [&[0; 8][..], &Sha256::digest([0; 8])].concat();
         use base64::{Engine, prelude::BASE64_STANDARD};
         state.messages = vec![json!({"blob": BASE64_STANDARD.encode(file)})];
-        state.links = [Link {
+        state.connections = [Connection {
             ends: true,
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     });

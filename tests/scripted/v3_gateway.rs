@@ -8,7 +8,7 @@ use etcd_http::{
 use futures::{StreamExt, executor::block_on};
 use harness::scripted_transport::{Ending, ScriptedTransport, Step};
 
-use crate::v3_store::{Link, State, Store, client};
+use crate::v3_store::{Connection, State, Store, client};
 
 /// A client of two endpoints, of which the first refuses what it is asked.
 fn refused(status: u16, code: u32) -> Client<ScriptedTransport> {
@@ -128,9 +128,9 @@ fn v3_10_an_error_of_a_stream_is_read_before_and_after_its_first_message() {
         ] {
             let store = Store::at(4).with(write_two).with(|state| {
                 let answer = Some((status, body.clone()));
-                state.links = [Link {
+                state.connections = [Connection {
                     answer,
-                    ..Link::default()
+                    ..Connection::default()
                 }]
                 .into();
             });

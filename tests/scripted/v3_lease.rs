@@ -11,7 +11,7 @@ use futures::{
     future::{join, select},
 };
 
-use crate::v3_store::{Link, Store};
+use crate::v3_store::{Connection, Store};
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -73,16 +73,16 @@ fn many_leases_are_renewed_in_one_request() {
 fn t_8_a_lease_is_lost_exactly_at_its_deadline_when_no_server_responds() {
     for silent in [true, false] {
         let client = clients(Store::at(1));
-        let dead = Link {
+        let dead = Connection {
             silent,
             refused: !silent,
-            ..Link::default()
+            ..Connection::default()
         };
         let (lost, at) = with_keeper(&client, async |keeper| {
             let lease = keeper.grant(TTL).await.unwrap();
             sleep(&client, seconds(4)).await;
             // The renewal that succeeded was sent after a third of the time to live.
-            client.transport().state.lock().unwrap().links = vec![dead; 10_000].into();
+            client.transport().state.lock().unwrap().connections = vec![dead; 10_000].into();
             let loss = lease.lost().await;
             assert!(!lease.is_alive() && lease.remaining().is_zero());
             (loss, client.transport().clock.elapsed())
@@ -95,39 +95,39 @@ fn t_8_a_lease_is_lost_exactly_at_its_deadline_when_no_server_responds() {
 #[test]
 fn t_8_any_attempt_that_succeeds_before_the_deadline_keeps_the_lease() {
     let faults = [
-        Link {
+        Connection {
             refused: true,
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             silent: true,
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             cut: Some(3),
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             answer: Some((
                 503,
                 r#"{"code":14,"message":"etcdserver: no leader"}"#.into(),
             )),
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             answer: Some((
                 200,
                 r#"{"error":{"grpc_code":14,"message":"etcdserver: request timed out"}}"#.into(),
             )),
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             answer: Some((200, String::new())),
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             answer: Some((200, "<html>".into())),
-            ..Link::default()
+            ..Connection::default()
         },
     ];
     for fault in faults {
@@ -137,7 +137,7 @@ fn t_8_any_attempt_that_succeeds_before_the_deadline_keeps_the_lease() {
                 let lease = keeper.grant(seconds(6)).await.unwrap();
                 for _ in 0..20 {
                     let faults = vec![fault.clone(); count];
-                    client.transport().state.lock().unwrap().links = faults.into();
+                    client.transport().state.lock().unwrap().connections = faults.into();
                     sleep(&client, seconds(2)).await;
                     assert!(lease.is_alive(), "{count} of {fault:?}");
                 }
@@ -170,12 +170,12 @@ fn a_lease_that_took_long_to_be_granted_or_found_has_its_whole_time() {
 /// The next renewals are refused for their token; then so many members are asked for another one in vain.
 fn refuse(client: &Client<Store>, renewals: usize, mute: u32) {
     let refusal = r#"{"code":16,"message":"etcdserver: invalid auth token"}"#;
-    let refused = Link {
+    let refused = Connection {
         answer: Some((401, refusal.to_owned())),
-        ..Link::default()
+        ..Connection::default()
     };
     let mut state = client.transport().state.lock().unwrap();
-    state.links = vec![refused; renewals].into();
+    state.connections = vec![refused; renewals].into();
     state.mute.insert("/v3/auth/authenticate", mute);
 }
 
@@ -239,13 +239,13 @@ fn a_new_lease_is_taken_after_failures() {
     let client = clients(Store::at(1));
     with_keeper(&client, async |keeper| {
         let lease = keeper.grant(TTL).await.unwrap();
-        let refused = Link {
+        let refused = Connection {
             refused: true,
-            ..Link::default()
+            ..Connection::default()
         };
-        client.transport().state.lock().unwrap().links = vec![refused; 10_000].into();
+        client.transport().state.lock().unwrap().connections = vec![refused; 10_000].into();
         lease.lost().await;
-        client.transport().state.lock().unwrap().links.clear();
+        client.transport().state.lock().unwrap().connections.clear();
         let lease = keeper.grant(TTL).await.unwrap();
         sleep(&client, seconds(100)).await;
         assert!(lease.is_alive());
@@ -369,11 +369,11 @@ fn a_stream_of_renewals_ends_at_the_deadline_when_no_server_responds() {
     let clock = &client.transport().clock;
     let mut renewals = client.open(KeepAlive::new(7));
     clock.run(renewals.next()).unwrap().unwrap();
-    let refused = Link {
+    let refused = Connection {
         refused: true,
-        ..Link::default()
+        ..Connection::default()
     };
-    client.transport().state.lock().unwrap().links = vec![refused; 10_000].into();
+    client.transport().state.lock().unwrap().connections = vec![refused; 10_000].into();
     let error = clock.run(renewals.next()).unwrap().unwrap_err();
     assert!(error.to_string().ends_with("could not connect"), "{error}");
     assert_eq!(clock.elapsed(), TTL);

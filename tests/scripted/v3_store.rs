@@ -23,7 +23,7 @@ use futures::StreamExt;
 use harness::clock::VirtualClock;
 use serde_json::{Deserializer, Value, json};
 
-/// A small etcd with a history to watch, and leases to keep; and what goes wrong on the way to it.
+/// A small etcd with a history to watch, leases to keep alive, and faults of connections.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) clock: VirtualClock,
@@ -37,11 +37,11 @@ pub(crate) struct State {
     pub(crate) compacted: i64,
     /// The keys that each revision wrote.
     pub(crate) history: BTreeMap<i64, Vec<String>>,
-    /// How the next links behave; those after them behave well.
-    pub(crate) links: VecDeque<Link>,
-    /// What the next status calls get; those after them are well.
-    pub(crate) unwell: u32,
-    /// How many of the next calls of a path get no answer.
+    /// The behavior of the next connections; later ones have no fault.
+    pub(crate) connections: VecDeque<Connection>,
+    /// How many of the next status calls fail.
+    pub(crate) failing_status: u32,
+    /// How many of the next calls of a path get no response.
     pub(crate) mute: BTreeMap<&'static str, u32>,
     pub(crate) seen: Vec<String>,
     /// The granted TTL, and when it is over.
@@ -56,9 +56,9 @@ pub(crate) struct State {
     pub(crate) after_read: Option<fn(&mut State)>,
 }
 
-/// How a link behaves.
+/// The behavior of a connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Link {
+pub(crate) struct Connection {
     /// It breaks after so many bytes.
     pub(crate) cut: Option<usize>,
     /// It ends properly, and so does the connection.
@@ -71,13 +71,13 @@ pub(crate) struct Link {
     pub(crate) lag: Option<i64>,
     /// Nothing is answered.
     pub(crate) silent: bool,
-    /// Nobody listens.
+    /// Connections are refused.
     pub(crate) refused: bool,
     /// The member is of this cluster, and has no lease of ours.
     pub(crate) cluster: Option<u64>,
     /// This instead of an answer.
     pub(crate) answer: Option<(u16, String)>,
-    /// What is written, and compacted, once the link is gone.
+    /// What is written, and compacted, once the connection is gone.
     pub(crate) then: Option<fn(&mut State)>,
 }
 
@@ -110,9 +110,9 @@ impl State {
         json!({"header": self.header(self.revision), "kvs": found, "more": rest.count() > limit})
     }
 
-    fn watch(&self, body: &[u8], link: &Link) -> Vec<String> {
+    fn watch(&self, body: &[u8], connection: &Connection) -> Vec<String> {
         let mut messages = Vec::new();
-        let at = link.lag.unwrap_or(self.revision);
+        let at = connection.lag.unwrap_or(self.revision);
         let creates: Vec<Value> = Deserializer::from_slice(body)
             .into_iter()
             .map(|create: Result<Value, _>| create.unwrap()["create_request"].clone())
@@ -130,20 +130,24 @@ impl State {
                 messages.push(json!({"header": {"cluster_id": self.cluster.to_string()}, "watch_id": id, "canceled": true, "compact_revision": compact}));
                 continue;
             }
-            let start = if link.lag.is_some() { 0 } else { start };
+            let start = if connection.lag.is_some() { 0 } else { start };
             let events: Vec<Value> = self
                 .history
                 .range(start..)
                 .filter(|(revision, _)| **revision <= at)
                 .flat_map(|(revision, keys)| keys.iter().map(|key| event(key, *revision)))
                 .collect();
-            let size = link.fragment.unwrap_or(usize::MAX).min(events.len()).max(1);
+            let size = connection
+                .fragment
+                .unwrap_or(usize::MAX)
+                .min(events.len())
+                .max(1);
             let count = events.len().div_ceil(size);
             for (number, events) in events.chunks(size).enumerate() {
                 let more = number + 1 < count;
                 messages.push(json!({"header": self.header(at), "watch_id": id, "fragment": more, "events": events}));
             }
-            if link.lag.is_some() {
+            if connection.lag.is_some() {
                 messages.push(json!({"header": self.header(at), "watch_id": id}));
                 messages
                     .push(json!({"header": self.header(self.revision + 1000), "watch_id": "-1"}));
@@ -233,21 +237,21 @@ impl Store {
         self.state.lock().unwrap().seen.clone()
     }
 
-    fn answer(&self, path: &str, body: &[u8]) -> (Link, Vec<String>) {
+    fn answer(&self, path: &str, body: &[u8]) -> (Connection, Vec<String>) {
         let mut state = self.state.lock().unwrap();
         let now = self.clock.elapsed();
         let whole = |body: Value| {
-            let link = Link {
+            let connection = Connection {
                 ends: true,
-                ..Link::default()
+                ..Connection::default()
             };
-            (link, vec![body.to_string()])
+            (connection, vec![body.to_string()])
         };
         if let Some(mute) = state.mute.get_mut(path).filter(|mute| **mute > 0) {
             *mute -= 1;
-            let silent = Link {
+            let silent = Connection {
                 silent: true,
-                ..Link::default()
+                ..Connection::default()
             };
             return (silent, vec![]);
         }
@@ -259,12 +263,12 @@ impl Store {
                 }
                 whole(found)
             }
-            "/v3/maintenance/status" if state.unwell > 0 => {
-                state.unwell -= 1;
+            "/v3/maintenance/status" if state.failing_status > 0 => {
+                state.failing_status -= 1;
                 (
-                    Link {
+                    Connection {
                         silent: true,
-                        ..Link::default()
+                        ..Connection::default()
                     },
                     vec![],
                 )
@@ -289,14 +293,16 @@ impl Store {
                 whole(json!({}))
             }
             _ => {
-                let link = state.links.pop_front().unwrap_or_default();
-                let ours = link.cluster.map(|other| {
+                let connection = state.connections.pop_front().unwrap_or_default();
+                let ours = connection.cluster.map(|other| {
                     let leases = std::mem::take(&mut state.leases);
                     (std::mem::replace(&mut state.cluster, other), leases)
                 });
                 let messages = match path {
-                    _ if link.silent || link.refused || link.answer.is_some() => vec![],
-                    "/v3/watch" => state.watch(body, &link),
+                    _ if connection.silent || connection.refused || connection.answer.is_some() => {
+                        vec![]
+                    }
+                    "/v3/watch" => state.watch(body, &connection),
                     "/v3/lease/keepalive" => state.keep_alive(body, now),
                     "/v3/election/observe" | "/v3/maintenance/snapshot" => {
                         let messages = state.messages.iter();
@@ -309,12 +315,13 @@ impl Store {
                 if let Some((cluster, leases)) = ours {
                     (state.cluster, state.leases) = (cluster, leases);
                 }
-                let ends = link.ends || path == "/v3/lease/keepalive" && link.cut.is_none();
-                let link = Link { ends, ..link };
-                if let Some(then) = link.then {
+                let ends =
+                    connection.ends || path == "/v3/lease/keepalive" && connection.cut.is_none();
+                let connection = Connection { ends, ..connection };
+                if let Some(then) = connection.then {
                     then(&mut state);
                 }
-                (link, messages)
+                (connection, messages)
             }
         }
     }
@@ -346,24 +353,24 @@ impl Transport for Store {
             String::from_utf8_lossy(&body)
         );
         self.state.lock().unwrap().seen.push(line);
-        let (link, messages) = self.answer(path, &body);
-        if link.refused {
+        let (connection, messages) = self.answer(path, &body);
+        if connection.refused {
             return Err(TransportError::connect("connection refused"));
         }
-        if link.silent {
+        if connection.silent {
             pending::<()>().await;
         }
-        let (status, bytes) = match link.answer {
+        let (status, bytes) = match connection.answer {
             Some((status, body)) => (status, body.into_bytes()),
             None => (200, messages.concat().into_bytes()),
         };
-        let end = link.cut.unwrap_or(bytes.len()).min(bytes.len());
-        let chunk = link.chunk.unwrap_or(usize::MAX).min(end.max(1));
+        let end = connection.cut.unwrap_or(bytes.len()).min(bytes.len());
+        let chunk = connection.chunk.unwrap_or(usize::MAX).min(end.max(1));
         let chunks = bytes[..end].chunks(chunk).map(Bytes::copy_from_slice);
         let mut response = Response::new(Body::stream(Chunks {
             chunks: chunks.collect(),
-            cut: link.cut.is_some(),
-            ends: link.ends || status != 200,
+            cut: connection.cut.is_some(),
+            ends: connection.ends || status != 200,
         }));
         *response.status_mut() = status.try_into().unwrap();
         Ok(response)

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::v3_store::{Link, State, Store, base64, clients as client, items};
+use crate::v3_store::{Connection, State, Store, base64, clients as client, items};
 
 fn leader(key: &str, revision: i64) -> Value {
     json!({"kv": {"key": base64(key), "mod_revision": revision.to_string()}})
@@ -22,10 +22,10 @@ fn an_observer_goes_on_after_a_cut_and_tells_no_leader_twice() {
     for cut in (0..140).step_by(7) {
         let store = Store::at(4).with(|state| {
             state.messages = vec![leader("one", 5), leader("two", 7)];
-            state.links = [Link {
+            state.connections = [Connection {
                 cut: Some(cut),
                 then: Some(then),
-                ..Link::default()
+                ..Connection::default()
             }]
             .into();
         });
@@ -50,14 +50,14 @@ fn an_observer_waits_for_a_first_leader_as_long_as_the_server_lives() {
     let hour = Box::pin(clock.sleep(Duration::from_secs(3600)));
     clock.run(futures::future::select(leaders.next(), hour));
     // Half an hour later the server is gone: the outage begins now.
-    let refused = Link {
+    let refused = Connection {
         refused: true,
-        ..Link::default()
+        ..Connection::default()
     };
     {
         let mut state = client.transport().state.lock().unwrap();
-        state.links = vec![refused; 10_000].into();
-        state.unwell = 10_000;
+        state.connections = vec![refused; 10_000].into();
+        state.failing_status = 10_000;
     }
     let began = clock.elapsed();
     assert!(clock.run(leaders.next()).unwrap().is_err());
@@ -87,10 +87,10 @@ fn v3_126_a_snapshot_is_verified_however_it_is_cut_into_pieces() {
     for size in [1, 7, 31, 32, 33, 100, 1000] {
         let store = Store::at(4).with(|state| {
             state.messages = snapshot(&database, size);
-            state.links = [Link {
+            state.connections = [Connection {
                 ends: true,
                 chunk: Some(5),
-                ..Link::default()
+                ..Connection::default()
             }]
             .into();
         });
@@ -116,9 +116,9 @@ fn a_snapshot_that_is_not_whole_is_no_snapshot() {
     for messages in [missing_end, missing_middle, wrong, vec![]] {
         let store = Store::at(4).with(|state| {
             state.messages = messages;
-            state.links = [Link {
+            state.connections = [Connection {
                 ends: true,
-                ..Link::default()
+                ..Connection::default()
             }]
             .into();
         });
@@ -130,26 +130,26 @@ fn a_snapshot_that_is_not_whole_is_no_snapshot() {
         let error = error.unwrap_err().to_string();
         assert!(error.contains("SHA-256"), "{error}");
     }
-    for link in [
-        Link {
+    for connection in [
+        Connection {
             cut: Some(50),
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             silent: true,
-            ..Link::default()
+            ..Connection::default()
         },
-        Link {
+        Connection {
             answer: Some((
                 500,
                 r#"{"code":2,"message":"auth: permission denied"}"#.into(),
             )),
-            ..Link::default()
+            ..Connection::default()
         },
     ] {
         let store = Store::at(4).with(|state| {
             state.messages = snapshot(&[7; 100], 10);
-            state.links = [link].into();
+            state.connections = [connection].into();
         });
         assert!(
             items(&client(store), Snapshot::new(), 1000)
@@ -201,10 +201,10 @@ fn t_6_a_mirror_lists_again_after_a_compaction_and_tells_the_difference() {
     };
     let store = Store::at(7).with(|state| {
         keys(state, &[("aaa", 5), ("bbb", 6), ("ccc", 7)]);
-        state.links = [Link {
+        state.connections = [Connection {
             cut: Some(80),
             then: Some(gap),
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     });
@@ -240,13 +240,13 @@ fn a_mirror_lists_again_where_something_happened_that_only_a_later_etcd_knows() 
     );
     let store = Store::at(5).with(|state| {
         keys(state, &[("aaa", 5)]);
-        state.links = [Link {
+        state.connections = [Connection {
             answer: Some((200, moved)),
             then: Some(|state| {
                 state.revision = 6;
                 keys(state, &[("bbb", 6)]);
             }),
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     });
@@ -304,27 +304,27 @@ fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
 
 #[test]
 fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
-    let in_a_refusal = Link {
+    let in_a_refusal = Connection {
         answer: Some((
             401,
             r#"{"code":16,"message":"etcdserver: invalid auth token"}"#.into(),
         )),
-        ..Link::default()
+        ..Connection::default()
     };
     let reason = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
-    let in_a_message = Link {
+    let in_a_message = Connection {
         answer: Some((
             200,
             format!(
                 r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
             ),
         )),
-        ..Link::default()
+        ..Connection::default()
     };
-    for link in [in_a_refusal, in_a_message] {
+    for connection in [in_a_refusal, in_a_message] {
         let store = Store::at(4).with(|state| {
             state.write(["new".to_owned()]);
-            state.links = [link.clone()].into();
+            state.connections = [connection.clone()].into();
         });
         let client = Client::builder(store)
             .endpoints(["http://a"])
@@ -346,7 +346,7 @@ fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
         );
 
         // T-13: a token that is refused twice in a row is not requested forever.
-        let store = Store::at(4).with(|state| state.links = vec![link; 100].into());
+        let store = Store::at(4).with(|state| state.connections = vec![connection; 100].into());
         let client = Client::builder(store)
             .endpoints(["http://a"])
             .v3_auth("u", "p")
@@ -376,22 +376,22 @@ fn paths(client: &Client<Store>) -> Vec<String> {
 
 #[test]
 fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
-    let refused = Link {
+    let refused = Connection {
         answer: Some((
             500,
             r#"{"error":{"grpc_code":2,"http_code":500,"message":"auth: invalid auth token"}}"#
                 .into(),
         )),
-        ..Link::default()
+        ..Connection::default()
     };
-    let ends = Link {
+    let ends = Connection {
         ends: true,
-        ..Link::default()
+        ..Connection::default()
     };
-    let store = |links: Vec<Link>| {
+    let store = |connections: Vec<Connection>| {
         Store::at(4).with(|state| {
             state.messages = snapshot(b"database", 10);
-            state.links = links.into();
+            state.connections = connections.into();
         })
     };
     let client = with_user(store(vec![refused.clone(), ends]));
@@ -417,15 +417,15 @@ fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
 
 #[test]
 fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_once() {
-    let silent = Link {
+    let silent = Connection {
         answer: Some((200, String::new())),
         ends: true,
-        ..Link::default()
+        ..Connection::default()
     };
-    let store = |links: Vec<Link>| {
+    let store = |connections: Vec<Connection>| {
         Store::at(4).with(|state| {
             state.messages = vec![leader("one", 5)];
-            state.links = links.into();
+            state.connections = connections.into();
         })
     };
     let (authenticate, observe) = ("a/v3/auth/authenticate", "a/v3/election/observe");
@@ -443,10 +443,10 @@ fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_on
 
     // One that has told a leader had a good token.
     let then: fn(&mut State) = |state| state.messages = vec![leader("two", 6)];
-    let told = Link {
+    let told = Connection {
         ends: true,
         then: Some(then),
-        ..Link::default()
+        ..Connection::default()
     };
     let told = with_user(store(vec![told]));
     assert!(items(&told, Observe::new("e"), 2).iter().all(Result::is_ok));
@@ -462,17 +462,17 @@ fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_on
 
 #[test]
 fn a_snapshot_is_not_asked_of_a_member_again_that_is_not_there() {
-    let refused = Link {
+    let refused = Connection {
         refused: true,
-        ..Link::default()
+        ..Connection::default()
     };
-    let ends = Link {
+    let ends = Connection {
         ends: true,
-        ..Link::default()
+        ..Connection::default()
     };
     let store = Store::at(4).with(|state| {
         state.messages = snapshot(b"database", 10);
-        state.links = [refused, ends].into();
+        state.connections = [refused, ends].into();
     });
     let client = client(store);
     items(&client, Snapshot::new(), 1)

@@ -12,7 +12,7 @@ use etcd_http::{
 use futures::{StreamExt, executor::block_on};
 use harness::scripted_transport::{Ending, ScriptedTransport, Step};
 
-use crate::v3_store::{Link, Store};
+use crate::v3_store::{Connection, Store};
 
 fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
@@ -269,10 +269,10 @@ fn who_observes_is_told_of_an_answer() {
     assert_eq!(*told.lock().unwrap(), expected);
 }
 
-fn lacks() -> Link {
-    Link {
+fn lacks() -> Connection {
+    Connection {
         answer: Some((404, "Not Found\n".into())),
-        ..Link::default()
+        ..Connection::default()
     }
 }
 
@@ -284,7 +284,7 @@ fn store(lacking: usize) -> Client<Store> {
         state
             .leases
             .insert(7, (Duration::from_secs(10), Duration::from_secs(10)));
-        state.links = vec![lacks(); lacking].into();
+        state.connections = vec![lacks(); lacking].into();
     });
     Client::new(store, ["http://a", "http://b"]).unwrap()
 }
@@ -351,7 +351,7 @@ fn a_lease_is_kept_by_who_can() {
     let (keeper, run) = LeaseKeeper::new(&client);
     let work = async {
         let lease = keeper.grant(Duration::from_secs(10)).await.unwrap();
-        client.transport().state.lock().unwrap().links = [lacks()].into();
+        client.transport().state.lock().unwrap().connections = [lacks()].into();
         client
             .transport()
             .clock

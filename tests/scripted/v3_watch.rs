@@ -5,7 +5,7 @@ use etcd_http::{
     v3::{Changes, KeyRange, Watch, WatchSet},
 };
 
-use crate::v3_store::{Link, State, Store, client, items};
+use crate::v3_store::{Connection, State, Store, client, items};
 
 pub(crate) fn changes(client: &Client<Store>, watch: Watch, count: usize) -> Vec<Changes> {
     items(client, watch, count)
@@ -57,32 +57,32 @@ fn four(state: &State) -> Vec<(i64, Vec<String>)> {
 fn t_1_and_t_2_a_stream_cut_at_any_byte_loses_and_doubles_nothing() {
     for fragment in [None, Some(1), Some(3)] {
         for chunk in [None, Some(1), Some(7)] {
-            let link = Link {
+            let connection = Connection {
                 fragment,
                 chunk,
-                ..Link::default()
+                ..Connection::default()
             };
             let mut cut = 0;
             loop {
-                let first = Link {
+                let first = Connection {
                     cut: Some(cut),
-                    ..link.clone()
+                    ..connection.clone()
                 };
                 // The second is cut as well: to resume after a resumption is another thing.
-                let second = Link {
+                let second = Connection {
                     cut: Some(cut / 2 + 90),
-                    ..link.clone()
+                    ..connection.clone()
                 };
                 let store = Store::at(4).with(write_four).with(|state| {
-                    state.links = [first, second, link.clone()].into();
+                    state.connections = [first, second, connection.clone()].into();
                 });
                 let expected = four(&store.state.lock().unwrap());
                 let client = client(store);
                 let delivered = changes(&client, all().from_revision(5), 4);
-                assert_eq!(keys(&delivered), expected, "cut at {cut}, {link:?}");
-                let uncut = client.transport().state.lock().unwrap().links.len() == 2;
+                assert_eq!(keys(&delivered), expected, "cut at {cut}, {connection:?}");
+                let uncut = client.transport().state.lock().unwrap().connections.len() == 2;
                 if uncut {
-                    assert!(cut > 1000, "no link was cut");
+                    assert!(cut > 1000, "no connection was cut");
                     break;
                 }
                 cut += if chunk.is_none() && fragment.is_none() {
@@ -99,10 +99,10 @@ fn t_1_and_t_2_a_stream_cut_at_any_byte_loses_and_doubles_nothing() {
 fn t_3_a_watch_from_now_that_is_cut_before_its_first_event_begins_where_it_began() {
     for cut in (0..130).step_by(10) {
         let store = Store::at(4).with(|state| {
-            state.links = [Link {
+            state.connections = [Connection {
                 cut: Some(cut),
                 then: Some(write_four),
-                ..Link::default()
+                ..Connection::default()
             }]
             .into();
         });
@@ -116,20 +116,20 @@ fn t_3_a_watch_from_now_that_is_cut_before_its_first_event_begins_where_it_began
 #[test]
 fn t_5_stale_events_and_progress_of_a_member_that_lags_are_not_delivered() {
     let store = Store::at(4).with(write_four).with(|state| {
-        let lag = |revision| Link {
+        let lag = |revision| Connection {
             lag: Some(revision),
             cut: Some(100_000),
-            ..Link::default()
+            ..Connection::default()
         };
-        let cut = Link {
+        let cut = Connection {
             cut: Some(1_000_000),
-            ..Link::default()
+            ..Connection::default()
         };
-        state.links = [
+        state.connections = [
             cut,
             lag(5),
             lag(7),
-            Link {
+            Connection {
                 then: Some(|state| state.write(["new".into()])),
                 ..lag(8)
             },
@@ -171,10 +171,10 @@ fn t_4_a_store_that_went_back_is_not_waited_for() {
             state.revision = 3;
             state.history.clear();
         };
-        state.links = [Link {
+        state.connections = [Connection {
             cut: Some(1_000_000),
             then: Some(back),
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     });
@@ -200,15 +200,15 @@ fn r_22_a_watch_does_not_go_on_in_another_cluster_even_where_that_is_allowed() {
         ),
     ] {
         let store = Store::at(4).with(write_four).with(|state| {
-            let cut = Link {
+            let cut = Connection {
                 cut: Some(1_000_000),
-                ..Link::default()
+                ..Connection::default()
             };
-            let other = Link {
+            let other = Connection {
                 cluster: Some(8),
-                ..Link::default()
+                ..Connection::default()
             };
-            state.links = [cut, other].into();
+            state.connections = [cut, other].into();
         });
         let client = Client::builder(store).endpoints(["http://a", "http://b"]);
         let client = client.allow_cluster_change(allowed).build().unwrap();
@@ -230,11 +230,11 @@ fn t_6_compaction_while_cut_off_is_said_once_and_ends_the_watch() {
     };
     for cut in (0..1_600).step_by(50) {
         let store = Store::at(4).with(write_four).with(|state| {
-            state.links = [Link {
+            state.connections = [Connection {
                 cut: Some(cut),
                 then: Some(compact),
                 fragment: Some(2),
-                ..Link::default()
+                ..Connection::default()
             }]
             .into();
         });
@@ -254,10 +254,10 @@ fn what_the_watch_was_at_when_compacted_is_no_loss() {
         state.compacted = 9;
     };
     let store = Store::at(4).with(write_four).with(|state| {
-        state.links = [Link {
+        state.connections = [Connection {
             cut: Some(1_000_000),
             then: Some(compact),
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     });
@@ -275,11 +275,11 @@ fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
         (200, html),
         (404, "Not Found\n"),
     ] {
-        let link = Link {
+        let connection = Connection {
             answer: Some((status, body.to_owned())),
-            ..Link::default()
+            ..Connection::default()
         };
-        let store = Store::at(4).with(|state| state.links = [link].into());
+        let store = Store::at(4).with(|state| state.connections = [connection].into());
         let client = client(store);
         let error = failure(&client, all().from_revision(5));
         assert_eq!(error.is_permission_denied(), body == denied, "{error}");
@@ -303,11 +303,11 @@ fn v3_89_v3_72_and_v3_73_a_watch_that_is_refused_says_why() {
         let message = format!(
             r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
         );
-        let link = Link {
+        let connection = Connection {
             answer: Some((200, message)),
-            ..Link::default()
+            ..Connection::default()
         };
-        let store = Store::at(4).with(|state| state.links = [link].into());
+        let store = Store::at(4).with(|state| state.connections = [connection].into());
         let client = client(store);
         let error = failure(&client, all().from_revision(5));
         assert_eq!(format!("{:?}", error.etcd_kind().unwrap()), kind);
@@ -319,12 +319,12 @@ fn v3_89_v3_72_and_v3_73_a_watch_that_is_refused_says_why() {
 fn a_set_tells_its_watches_apart_and_survives_the_loss_of_one() {
     let store = Store::at(4).with(write_four).with(|state| {
         state.compacted = 6;
-        state.links = [Link {
+        state.connections = [Connection {
             cut: Some(1_000_000),
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
-        state.links[0].then = Some(|state| state.write(["new".into()]));
+        state.connections[0].then = Some(|state| state.write(["new".into()]));
     });
     let client = client(store);
     let set = WatchSet::new([
@@ -363,10 +363,10 @@ fn a_set_tells_its_watches_apart_and_survives_the_loss_of_one() {
 #[test]
 fn a_set_of_watches_from_now_asks_once_when_now_is() {
     let client = client(Store::at(4).with(|state| {
-        state.links = [Link {
+        state.connections = [Connection {
             then: Some(write_four),
             cut: Some(300),
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     }));
@@ -420,9 +420,9 @@ fn an_object_over_the_answer_limit_ends_the_watch() {
     // And so do fragments that are too much together.
     let store = Store::at(4).with(|state| {
         state.write((0..100).map(|number| format!("k{number:02}")));
-        state.links = [Link {
+        state.connections = [Connection {
             fragment: Some(1),
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     });

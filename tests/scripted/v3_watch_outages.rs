@@ -5,16 +5,16 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use crate::{
-    v3_store::{Link, Store, client, clients},
+    v3_store::{Connection, Store, client, clients},
     v3_watch::{all, changes, failure, write_four},
 };
 
 #[test]
 fn v3_87_a_server_that_does_not_answer_is_left_after_five_seconds() {
     let store = Store::at(4).with(write_four).with(|state| {
-        state.links = [Link {
+        state.connections = [Connection {
             silent: true,
-            ..Link::default()
+            ..Connection::default()
         }]
         .into();
     });
@@ -35,9 +35,9 @@ fn v3_87_a_server_that_does_not_answer_is_left_after_five_seconds() {
 fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
     let store = Store::at(8).with(|state| {
         // The second status call gets no answer.
-        state.links = [Link {
-            then: Some(|state| state.unwell = 0),
-            ..Link::default()
+        state.connections = [Connection {
+            then: Some(|state| state.failing_status = 0),
+            ..Connection::default()
         }]
         .into();
     });
@@ -50,7 +50,7 @@ fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
             _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
             () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(35))) => {}
         }
-        store.state.lock().unwrap().unwell = 1;
+        store.state.lock().unwrap().failing_status = 1;
         futures::select_biased! {
             _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
             () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(34))) => {}
@@ -95,11 +95,11 @@ fn a_connection_that_stays_silent_is_opened_again_though_the_server_lives() {
 
 #[test]
 fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
-    let refused = Link {
+    let refused = Connection {
         refused: true,
-        ..Link::default()
+        ..Connection::default()
     };
-    let store = Store::at(4).with(|state| state.links = vec![refused; 10_000].into());
+    let store = Store::at(4).with(|state| state.connections = vec![refused; 10_000].into());
     let client = clients(store);
     let minute = Duration::from_secs(60);
     let error = failure(&client, all().from_revision(5).outage_limit(minute));
@@ -113,11 +113,11 @@ fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
 
 #[test]
 fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
-    let ends = Link {
+    let ends = Connection {
         ends: true,
-        ..Link::default()
+        ..Connection::default()
     };
-    let store = Store::at(4).with(|state| state.links = vec![ends; 100_000].into());
+    let store = Store::at(4).with(|state| state.connections = vec![ends; 100_000].into());
     let client = clients(store);
     let store = client.transport();
     let hour = store.clock.sleep(Duration::from_secs(3600));
@@ -137,13 +137,13 @@ fn errors_that_pass_are_waited_out() {
         r#"{"error":{"code":14,"message":"transport is closing"}}"#,
     ] {
         for status in [200, 503] {
-            let link = Link {
+            let connection = Connection {
                 answer: Some((status, message.to_owned())),
-                ..Link::default()
+                ..Connection::default()
             };
             let store = Store::at(4)
                 .with(write_four)
-                .with(|state| state.links = [link].into());
+                .with(|state| state.connections = [connection].into());
             let delivered = changes(&client(store), all().from_revision(5), 4);
             assert_eq!(delivered.len(), 4);
         }

@@ -19,8 +19,8 @@ use etcd_http::transport::{
 use harness::clock::{Sleep, VirtualClock};
 use serde_json::{Value, json};
 
-/// A small etcd whose watches are alive: they see what is written while they are open, and, by HTTP/2, are created and
-/// cancelled while they are.
+/// A small etcd whose watches receive what is written while they are open, and, over HTTP/2, are created and cancelled while
+/// the stream is open.
 #[derive(Debug)]
 pub(crate) struct WatchServer {
     pub(crate) clock: VirtualClock,
@@ -38,13 +38,13 @@ pub(crate) struct State {
     pub(crate) latency: Duration,
     /// How long the second half of a message with events takes after the first; none at all: it comes whole.
     pub(crate) halved: Duration,
-    /// Streams take so many requests, and read no further.
-    pub(crate) deaf_after: usize,
-    /// Nothing is answered any more, on the streams that are there and on those to come, to anybody.
+    /// Streams take this many requests, and read no further.
+    pub(crate) stalls_after: usize,
+    /// No response and no message is sent, on open streams and on new ones.
     pub(crate) is_frozen: bool,
-    /// Nobody listens.
+    /// Connections are refused.
     pub(crate) is_down: bool,
-    /// Who watches this key is refused.
+    /// A watch of this key is denied.
     pub(crate) denied: &'static str,
     /// What was asked for: `h1` and `h2` for each stream, `+1@5` for a watch and its first revision, `-1` for a cancel.
     pub(crate) log: Vec<String>,
@@ -79,7 +79,7 @@ impl WatchServer {
                 http2: Http2::Works,
                 latency: Duration::ZERO,
                 halved: Duration::ZERO,
-                deaf_after: usize::MAX,
+                stalls_after: usize::MAX,
                 is_frozen: false,
                 is_down: false,
                 denied: "denied",
@@ -248,7 +248,7 @@ impl Stream {
         }
         let mut requests = serde_json::Deserializer::from_slice(&self.input).into_iter::<Value>();
         let mut all = Vec::new();
-        while self.requests + all.len() < state.deaf_after
+        while self.requests + all.len() < state.stalls_after
             && let Some(Ok(request)) = requests.next()
         {
             all.push(request);

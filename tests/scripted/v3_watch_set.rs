@@ -148,7 +148,7 @@ fn after_a_cut_each_watch_that_is_left_goes_on_from_its_own_revision() {
     control.add(Watch::new("d").from_revision(3)).unwrap();
     settle(&client, &mut items);
     store.cut();
-    // While nobody listens.
+    // While the server refuses connections.
     store.write("d");
     control.add(Watch::new("e").from_revision(7)).unwrap();
     control.cancel(2);
@@ -292,7 +292,7 @@ fn a_plain_set_is_a_whole_request() {
 
 #[test]
 fn a_watch_that_is_not_created_in_time_is_requested_again() {
-    let client = https(WatchServer::at(4).with(|state| state.deaf_after = 1));
+    let client = https(WatchServer::at(4).with(|state| state.stalls_after = 1));
     let watch = prefix("").from_revision(5);
     let (mut items, control) = open(&client, WatchSet::new([watch]));
     settle(&client, &mut items);
@@ -312,7 +312,7 @@ fn a_watch_that_is_not_created_in_time_is_requested_again() {
         waited >= Duration::from_secs(5) && waited < Duration::from_secs(6),
         "{waited:?}"
     );
-    store.change(|state| state.deaf_after = usize::MAX);
+    store.change(|state| state.stalls_after = usize::MAX);
     store.write("b");
     let both = [next(&client, &mut items), next(&client, &mut items)];
     assert_eq!(both, [(0, Ok(12)), (1, Ok(12))]);
@@ -333,7 +333,11 @@ fn changes_do_not_put_off_the_question_whether_the_server_lives() {
     }
     assert_eq!(store.change(|state| state.open), 1);
     soon(&client, &mut items, Duration::from_secs(4));
-    assert_eq!(store.change(|state| state.open), 0, "the link is given up");
+    assert_eq!(
+        store.change(|state| state.open),
+        0,
+        "the connection is given up"
+    );
 }
 
 #[test]

@@ -293,7 +293,7 @@ mod tests {
         for one in [shown(2, 2, "a"), shown(2, 4, "c"), shown(3, 5, "d")] {
             assert_eq!(problems(one), 0);
         }
-        // Replaced before it led; another value; another revision; nobody.
+        // Replaced before it led; another value; another revision; no leader.
         for one in [
             shown(3, 3, "b"),
             shown(2, 4, "a"),

@@ -18,7 +18,7 @@ const LAST: &str = "the last";
 /// How long an observer may take to the last leader, once it leads.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A leader that was shown to somebody.
+/// A leader, as a response or an observer showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) key: String,

@@ -123,7 +123,7 @@ async fn a_clients_certificate_is_shown<S: Stack>() {
     works(&client::<S>(&tls, &server.client_url())).await;
 }
 
-/// Nor is it nobody's: once authentication is on, the gateway takes no certificate that has a common name, token or not.
+/// With authentication on, the gateway rejects a certificate that has a common name, with a token or without.
 async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     let mut authority = Authority::new();
     let pair = authority.issue("127.0.0.1");
@@ -192,7 +192,7 @@ async fn https_to_a_plain_server_means_not_sent<S: Stack>() {
     assert_eq!(error.outcome(), Outcome::NotSent, "{}", chain(&error));
 }
 
-/// It was sent, and nobody can know what something that is no HTTP server has made of it.
+/// The request was sent, and what received it may not be an HTTP server: its outcome is unknown.
 async fn http_to_a_server_with_tls_is_unknown<S: Stack>() {
     let mut authority = Authority::new();
     let server = server(&authority.issue("127.0.0.1"));

@@ -91,7 +91,7 @@ pub(crate) async fn a_set_changes_where_both_ends_do_not_agree_on_http_2<S: Stac
     watched.was_refused_once();
 }
 
-/// The server waits with what is not read; what is asked for meanwhile waits with it, and holds up nobody.
+/// The server holds back what is not read. Requests made meanwhile wait too, and block nothing.
 pub(crate) async fn changes_and_a_slow_reader_do_not_wait_for_one_another<S: Stack>() {
     let watched = Watched::<S>::new();
     let value = "x".repeat(1_000_000);

@@ -53,7 +53,7 @@ cases! {
     }
 }
 
-/// Writes to keys that nobody watches, 50 at a time.
+/// Writes to keys that no watch is for, 50 at a time.
 async fn write_elsewhere<T: Transport>(etcd: &Etcd<T>, count: usize) {
     stream::iter(0..count)
         .map(|n| etcd.v2().set("/elsewhere", n.to_string()))

@@ -50,7 +50,7 @@ fn others(cluster: &Cluster, member: usize) -> impl Iterator<Item = &Server> {
         .map(|(_, member)| member)
 }
 
-/// Checks that etcd gave up waiting for the others after so many seconds, and that nobody knows what becomes of it.
+/// Checks that etcd timed out after this many seconds, and that the outcome is unknown.
 #[track_caller]
 fn timed_out<O: std::fmt::Debug>((result, took): (Result<O, Error>, Duration), seconds: u64) {
     let error = result.unwrap_err();

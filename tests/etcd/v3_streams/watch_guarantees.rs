@@ -270,7 +270,7 @@ async fn write<T: Transport>(client: &Client<T>, is_over: &AtomicBool) -> Vec<(i
             txn.then(Put::new(*key, ""))
         });
     let end = puts.then(DeleteRange::new(DELETED_LAST));
-    // If it is written twice, nobody looks beyond the first.
+    // If it is written twice, only the first counts.
     while client.send(end.clone()).await.is_err() {}
     written
 }

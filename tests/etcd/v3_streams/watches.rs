@@ -483,7 +483,7 @@ async fn v3_85_progress_is_told_where_nothing_happens<T: Transport>(etcd: Etcd<T
             (put.header.revision, 0)
         );
     }
-    // 3.4 does so every ten minutes only; and whoever did not ask is not told.
+    // 3.4 does so only every ten minutes, and only for watches that ask for it.
     let stream = if is_3_5 { &mut untold } else { &mut told };
     let (next, silence) = (stream.next(), pin!(etcd.sleep(1_500)));
     assert!(matches!(select(next, silence).await, Either::Right(_)));

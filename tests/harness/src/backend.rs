@@ -29,7 +29,7 @@ pub enum Start {
     WithoutV2,
     /// A server that answers every request with success, and counts requests.
     Counting,
-    /// Nothing: nobody listens, or the case brings its own server, such as a scripted one.
+    /// Nothing: the port refuses connections, or the case brings its own server, such as a scripted one.
     Nothing,
 }
 
