@@ -2,13 +2,16 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::v3::protocol::gateway::read::{As, FieldName};
+use crate::v3::protocol::{
+    json::read::{As, FieldName},
+    message,
+};
 
-/// The cluster that this JSON says it is from: an answer, or a message of a stream, `{"result":{…}}`. Nothing that comes
-/// after it is read.
+/// The id of the cluster that this JSON comes from: a response, or a message of a stream, `{"result":{…}}`. Nothing after
+/// it is read.
 pub(crate) fn cluster_id(json: &[u8]) -> Option<u64> {
     let mut cluster = 0;
-    // Whether the rest is as it should be is for others to find out: where it is not read it counts as an error here.
+    // The visitor stops at the header, which serde reports as an error. Whether the rest is valid is checked elsewhere.
     let _ = Seek(&mut cluster).deserialize(&mut serde_json::Deserializer::from_slice(json));
     (cluster != 0).then_some(cluster)
 }
@@ -47,13 +50,13 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 }
 
-/// What of a header matters here.
+/// The part of a header that matters here.
 #[derive(Default)]
 struct Origin {
     cluster_id: u64,
 }
 
-super::decode!(Origin { "cluster_id" => cluster_id });
+message::decode!(Origin { 1 "cluster_id" => cluster_id });
 
 #[cfg(test)]
 mod tests {
@@ -66,9 +69,9 @@ mod tests {
             r#"{"header":{"cluster_id":"7"}, "more": true}"#,
             r#"{"result":{"header":{"cluster_id":"7"},"created":true}}"#,
             r#"{"result":{"header":{"cluster_id":"7"},"ID":"5"}}{"result":{"header":{"cluster_id":"8"}}}"#,
-            // As somebody between us and etcd may have written it anew.
+            // As an intermediary may have rewritten it.
             r#"{"kvs":[{"header":{"cluster_id":"8"}}],"header":{"revision":"9","cluster_id":7}}"#,
-            // What comes after it is not looked at.
+            // What comes after it is not read.
             r#"{"header":{"cluster_id":"7"},"kvs":[{"#,
         ] {
             assert_eq!(cluster_id(json.as_bytes()), Some(7), "{json}");
