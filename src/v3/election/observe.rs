@@ -14,7 +14,10 @@ use crate::{
     v3::{
         Header, KeyValue,
         election::check_name,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            message::{self, Encode, Fields},
+            method,
+        },
         stream::{
             connection::{Connection, ConnectionOptions, Received},
             message_stream::StreamMessage,
@@ -82,8 +85,8 @@ impl Encode for Observe {
         check_name(operation, &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name);
     }
 }
 
@@ -97,7 +100,7 @@ impl StreamOperation for Observe {
         let options = ConnectionOptions {
             call: StreamCall {
                 operation: Self::NAME,
-                path: "/v3/election/observe",
+                method: method::OBSERVE,
                 require_leader: true,
             },
             outage_limit: self.outage,
@@ -128,7 +131,10 @@ struct LeaderResponse {
     kv: Option<KeyValue>,
 }
 
-gateway::decode!(LeaderResponse { "header" => header, "kv" => kv });
+message::decode!(LeaderResponse {
+    1 "header" => header,
+    2 "kv" => kv,
+});
 
 impl StreamMessage for LeaderResponse {
     fn cluster_id(&self) -> u64 {

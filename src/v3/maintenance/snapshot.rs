@@ -13,7 +13,10 @@ use crate::{
     error::Result,
     operation::{StreamOperation, sealed::Sealed},
     v3::{
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            message::{self, Encode, Fields},
+            method,
+        },
         stream::{
             connection::{Connection, ConnectionOptions, Loss, Received},
             message_stream::StreamMessage,
@@ -83,7 +86,7 @@ impl Snapshot {
 }
 
 impl Encode for Snapshot {
-    fn fields(&self, _: &mut Fields<'_>) {}
+    fn fields<F: Fields>(&self, _: &mut F) {}
 }
 
 impl Sealed for Snapshot {}
@@ -106,7 +109,7 @@ struct SnapshotResponse {
     blob: Bytes,
 }
 
-gateway::decode!(SnapshotResponse { "blob" => blob });
+message::decode!(SnapshotResponse { 3 "blob" => blob });
 
 impl StreamMessage for SnapshotResponse {
     fn cluster_id(&self) -> u64 {
@@ -128,7 +131,7 @@ impl<T: Transport> Pieces<T> {
         let options = ConnectionOptions {
             call: StreamCall {
                 operation: Snapshot::NAME,
-                path: "/v3/maintenance/snapshot",
+                method: method::SNAPSHOT,
                 require_leader: false,
             },
             // A snapshot is not resumed.

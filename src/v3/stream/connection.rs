@@ -13,7 +13,7 @@ use crate::{
     operation::Call,
     pipeline::{execute::Failure, reconnect::Reconnect},
     v3::{
-        protocol::gateway::Encode,
+        protocol::message::Encode,
         stream::{
             body_sender::BodySender,
             duplex::DuplexEndpoints,

@@ -13,7 +13,9 @@ use crate::{
     pipeline::execute::Failure,
     v3::{
         protocol::{
-            gateway::{self, Decode, StreamItem},
+            gateway::{self, StreamItem},
+            json,
+            message::Decode,
             status::GrpcStatus,
         },
         stream::{
@@ -168,7 +170,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
 
     fn decode(&self, message: &[u8]) -> Result<M> {
         let unexpected = |what| self.unexpected(what, message);
-        match gateway::parse(message) {
+        match json::parse(message) {
             Ok(StreamItem { result: Some(item) }) => self.check_cluster(item),
             Ok(StreamItem { result: None }) => Err(match GrpcStatus::parse(message) {
                 Some(refusal) => refusal.into_error(self.context(), StatusCode::OK),

@@ -12,10 +12,7 @@ use crate::{
         execute::Failure,
         observe::{Attempt, AttemptOutcome},
     },
-    v3::protocol::{
-        gateway::{self, Encode},
-        status,
-    },
+    v3::protocol::{gateway, json, message::Encode, method::Method, status},
 };
 
 /// Which call a stream makes.
@@ -23,8 +20,8 @@ use crate::{
 pub(in crate::v3) struct StreamCall {
     /// The operation's name in errors.
     pub(in crate::v3) operation: &'static str,
-    /// The path of the JSON gateway.
-    pub(in crate::v3) path: &'static str,
+    /// The call.
+    pub(in crate::v3) method: Method,
     /// Whether a member without a leader refuses it.
     pub(in crate::v3) require_leader: bool,
 }
@@ -32,7 +29,7 @@ pub(in crate::v3) struct StreamCall {
 impl StreamCall {
     /// The call without messages and without a token.
     fn call(self) -> Result<Call> {
-        let call = gateway::post(self.operation, self.path, Repeat::Always, String::new())?;
+        let call = gateway::post(self.operation, self.method, Repeat::Always, String::new())?;
         Ok(call.require_leader(self.require_leader))
     }
 
@@ -46,7 +43,7 @@ impl StreamCall {
 
 /// The bytes of these messages, one after the other.
 pub(super) fn encode<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>) -> Bytes {
-    let json: String = messages.into_iter().map(gateway::to_json).collect();
+    let json: String = messages.into_iter().map(json::to_json).collect();
     json.into()
 }
 

@@ -1,8 +1,12 @@
 use etcd_transport::Transport;
 
 use crate::{
-    client::Client, endpoints::set::EndpointState, error::Result, operation::Repeat,
-    pipeline::execute::Failure, v3::protocol::gateway,
+    client::Client,
+    endpoints::set::EndpointState,
+    error::Result,
+    operation::Repeat,
+    pipeline::execute::Failure,
+    v3::protocol::{gateway, method},
 };
 
 /// Asks a member once whether it is alive: `POST /v3/maintenance/status`. Any response shows that it is, except that the
@@ -12,8 +16,7 @@ pub(in crate::v3) async fn probe<T: Transport>(
     operation: &'static str,
     endpoint: &EndpointState,
 ) -> Result<()> {
-    let path = "/v3/maintenance/status";
-    let call = gateway::post(operation, path, Repeat::Always, "{}".to_owned())?;
+    let call = gateway::post(operation, method::STATUS, Repeat::Always, "{}".to_owned())?;
     let pipeline = client.pipeline();
     let call = pipeline.with_token(&call).await?.unwrap_or(call);
     let current = pipeline.endpoints.current();

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::v3::{KeyValue, protocol::gateway};
+use crate::v3::{KeyValue, protocol::message};
 
 /// All that one revision did to the watched keys.
 ///
@@ -27,13 +27,13 @@ pub struct Event {
     pub prev_kv: Option<KeyValue>,
 }
 
-gateway::names! {
+message::names! {
     /// What can happen to a key.
     pub enum EventKind {
         /// It was written.
-        Put = "PUT",
+        Put = 0 "PUT",
         /// It was deleted, or its lease has expired.
-        Delete = "DELETE",
+        Delete = 1 "DELETE",
     }
     else {
         /// Something that only a later etcd knows.
@@ -63,15 +63,62 @@ impl Event {
     }
 }
 
-gateway::decode!(Event {
-    "type" => kind,
-    "kv" => kv,
-    "prev_kv" => prev_kv,
+message::decode!(Event {
+    1 "type" => kind,
+    2 "kv" => kv,
+    3 "prev_kv" => prev_kv,
 } needs kv.key);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v3::{protocol::json, watch::message::WatchResponse};
+
+    /// As etcd 3.4.23 sends it; 3.5.16 does the same.
+    const CAUGHT_UP: &str = r#"{"header":{"cluster_id":"2594020175833874546","member_id":"4342255385247127749","revision":"6","raft_term":"2"},"watch_id":"1","events":[{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg=="}},{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"4","version":"3","value":"Yg=="},"prev_kv":{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg=="}},{"type":"DELETE","kv":{"key":"YQ==","mod_revision":"5"}}]}"#;
+
+    const COMPACTED: &str = r#"{"header":{"cluster_id":"2594020175833874546","member_id":"4342255385247127749","raft_term":"2"},"watch_id":"4","canceled":true,"compact_revision":"3"}"#;
+
+    #[test]
+    fn a_message_with_events_is_read() {
+        let message: WatchResponse = json::parse(CAUGHT_UP.as_bytes()).unwrap();
+        assert_eq!((message.watch_id, message.header.revision), (1, 6));
+        assert!(!message.created && !message.canceled && !message.fragment);
+        let [put, again, delete] = message.events.try_into().unwrap();
+        assert!(put.is_modify() && again.is_modify() && delete.is_delete());
+        assert_eq!(put.prev_kv, None);
+        assert_eq!(again.prev_kv.unwrap().mod_revision, 3);
+        assert_eq!((&delete.key()[..], delete.kv.mod_revision), (&b"a"[..], 5));
+    }
+
+    #[test]
+    fn an_event_without_a_key_is_none() {
+        for json in [r#"{"events":[{}]}"#, r#"{"events":[{"type":"DELETE"}]}"#] {
+            let error = json::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().starts_with("missing field `kv.key`"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cancellation_is_read() {
+        let message: WatchResponse = json::parse(COMPACTED.as_bytes()).unwrap();
+        assert!(message.canceled && !message.created);
+        assert_eq!((message.watch_id, message.compact_revision), (4, 3));
+    }
+
+    #[test]
+    fn an_event_that_only_a_later_etcd_knows_is_neither_a_put_nor_a_delete() {
+        for kind in ["\"MOVE\"", "2"] {
+            let json = format!(r#"{{"events":[{{"type":{kind},"kv":{{"key":"YQ=="}}}}]}}"#);
+            let message: WatchResponse = json::parse(json.as_bytes()).unwrap();
+            let event = &message.events[0];
+            assert_eq!(event.kind, EventKind::Unknown);
+            assert!(!event.is_create() && !event.is_modify() && !event.is_delete());
+        }
+    }
 
     #[test]
     fn a_key_is_created_by_the_revision_that_it_says() {

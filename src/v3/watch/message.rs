@@ -1,8 +1,8 @@
-use bytes::Bytes;
+//! The messages of a watch.
 
 use crate::v3::{
-    Header,
-    protocol::gateway::{self, Encode, Fields},
+    Header, KeyRange,
+    protocol::message::{self, Encode, Fields},
     stream::message_stream::StreamMessage,
     watch::event::Event,
 };
@@ -11,136 +11,96 @@ use crate::v3::{
 pub(super) const NO_WATCH: i64 = -1;
 
 /// A message to etcd about one watch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WatchRequest {
-    Create(CreateWatch),
-    /// Cancels the watch with this id.
-    Cancel(i64),
-}
-
-/// Asks for a watch.
-#[derive(Clone, Debug)]
-pub(super) struct CreateWatch {
-    pub(super) key: Bytes,
-    pub(super) range_end: Bytes,
-    pub(super) start_revision: i64,
-    pub(super) filters: Vec<String>,
-    pub(super) prev_kv: bool,
-    pub(super) watch_id: i64,
+    Create(CreateRequest),
+    Cancel(CancelRequest),
 }
 
 impl Encode for WatchRequest {
-    fn fields(&self, to: &mut Fields<'_>) {
+    fn fields<F: Fields>(&self, to: &mut F) {
         match self {
-            Self::Create(create) => to.put("create_request", create),
-            Self::Cancel(id) => to.put("cancel_request", &CancelWatch(*id)),
+            Self::Create(create) => to.put(1, "create_request", create),
+            Self::Cancel(cancel) => to.put(2, "cancel_request", cancel),
         };
     }
 }
 
-impl Encode for CreateWatch {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("key", &self.key)
-            .put("range_end", &self.range_end)
-            .put("start_revision", &self.start_revision)
-            // Otherwise a quiet watch falls behind a compaction.
-            .put("progress_notify", &true)
-            .put("filters", &self.filters)
-            .put("prev_kv", &self.prev_kv)
-            .put("watch_id", &self.watch_id)
-            // Otherwise a message has no bound.
-            .put("fragment", &true);
+/// Creates a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CreateRequest {
+    pub(super) range: KeyRange,
+    pub(super) start_revision: i64,
+    pub(super) prev_kv: bool,
+    pub(super) filters: Vec<Filter>,
+    pub(super) id: i64,
+}
+
+impl Encode for CreateRequest {
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "key", self.range.wire_key())
+            .put(2, "range_end", self.range.wire_end())
+            .put(3, "start_revision", &self.start_revision)
+            // Without it a quiet watch falls behind a compaction.
+            .put(4, "progress_notify", &true)
+            .put(5, "filters", &self.filters)
+            .put(6, "prev_kv", &self.prev_kv)
+            .put(7, "watch_id", &self.id)
+            // Without it the size of a message has no limit.
+            .put(8, "fragment", &true);
     }
 }
 
-struct CancelWatch(i64);
+/// Cancels a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CancelRequest {
+    pub(super) id: i64,
+}
 
-impl Encode for CancelWatch {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("watch_id", &self.0);
+impl Encode for CancelRequest {
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "watch_id", &self.id);
+    }
+}
+
+message::names! {
+    /// The events that a watch leaves out.
+    pub(super) enum Filter {
+        /// Puts.
+        NoPut = 0 "NOPUT",
+        /// Deletes.
+        NoDelete = 1 "NODELETE",
     }
 }
 
 /// A message from etcd about one watch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct WatchResponse {
     pub(super) header: Header,
-    /// −1 where it is about none, or about one that was not created.
+    /// −1 if the message is about no watch, or about one that was not created.
     pub(super) watch_id: i64,
     pub(super) created: bool,
     pub(super) canceled: bool,
     pub(super) compact_revision: i64,
     pub(super) cancel_reason: String,
-    /// More of this message follows.
+    /// Whether this message continues in the next one.
     pub(super) fragment: bool,
     pub(super) events: Vec<Event>,
 }
 
-gateway::decode!(WatchResponse {
-    "header" => header,
-    "watch_id" => watch_id,
-    "created" => created,
-    "canceled" => canceled,
-    "compact_revision" => compact_revision,
-    "cancel_reason" => cancel_reason,
-    "fragment" => fragment,
-    "events" => events,
+message::decode!(WatchResponse {
+    1 "header" => header,
+    2 "watch_id" => watch_id,
+    3 "created" => created,
+    4 "canceled" => canceled,
+    5 "compact_revision" => compact_revision,
+    6 "cancel_reason" => cancel_reason,
+    7 "fragment" => fragment,
+    11 "events" => events,
 });
 
 impl StreamMessage for WatchResponse {
     fn cluster_id(&self) -> u64 {
         self.header.cluster_id
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::v3::watch::event::EventKind;
-
-    /// As etcd 3.4.23 sends it; 3.5.16 does the same.
-    const CAUGHT_UP: &str = r#"{"header":{"cluster_id":"2594020175833874546","member_id":"4342255385247127749","revision":"6","raft_term":"2"},"watch_id":"1","events":[{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg=="}},{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"4","version":"3","value":"Yg=="},"prev_kv":{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg=="}},{"type":"DELETE","kv":{"key":"YQ==","mod_revision":"5"}}]}"#;
-
-    const COMPACTED: &str = r#"{"header":{"cluster_id":"2594020175833874546","member_id":"4342255385247127749","raft_term":"2"},"watch_id":"4","canceled":true,"compact_revision":"3"}"#;
-
-    #[test]
-    fn a_message_with_events_is_read() {
-        let message: WatchResponse = gateway::parse(CAUGHT_UP.as_bytes()).unwrap();
-        assert_eq!((message.watch_id, message.header.revision), (1, 6));
-        assert!(!message.created && !message.canceled && !message.fragment);
-        let [put, again, delete] = message.events.try_into().unwrap();
-        assert!(put.is_modify() && again.is_modify() && delete.is_delete());
-        assert_eq!(put.prev_kv, None);
-        assert_eq!(again.prev_kv.unwrap().mod_revision, 3);
-        assert_eq!((&delete.key()[..], delete.kv.mod_revision), (&b"a"[..], 5));
-    }
-
-    #[test]
-    fn an_event_without_a_key_is_none() {
-        for json in [r#"{"events":[{}]}"#, r#"{"events":[{"type":"DELETE"}]}"#] {
-            let error = gateway::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
-            assert!(
-                error.to_string().starts_with("missing field `kv.key`"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_cancellation_is_read() {
-        let message: WatchResponse = gateway::parse(COMPACTED.as_bytes()).unwrap();
-        assert!(message.canceled && !message.created);
-        assert_eq!((message.watch_id, message.compact_revision), (4, 3));
-    }
-
-    #[test]
-    fn an_event_that_only_a_later_etcd_knows_is_neither_a_put_nor_a_delete() {
-        for kind in ["\"MOVE\"", "2"] {
-            let json = format!(r#"{{"events":[{{"type":{kind},"kv":{{"key":"YQ=="}}}}]}}"#);
-            let message: WatchResponse = gateway::parse(json.as_bytes()).unwrap();
-            let event = &message.events[0];
-            assert_eq!(event.kind, EventKind::Unknown);
-            assert!(!event.is_create() && !event.is_modify() && !event.is_delete());
-        }
     }
 }

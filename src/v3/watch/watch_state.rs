@@ -4,7 +4,7 @@ use crate::v3::{
     KeyRange,
     watch::{
         event::{Changes, Event},
-        message::{CreateWatch, WatchRequest, WatchResponse},
+        message::{CreateRequest, Filter, WatchRequest, WatchResponse},
         request::Watch,
         requested::id,
     },
@@ -53,16 +53,12 @@ impl WatchState {
 
     /// The request for what is to come, as the watch with this number.
     pub(super) fn request(&self, number: usize) -> WatchRequest {
-        let watch = &self.watch;
-        let filters = [(watch.puts, "NOPUT"), (watch.deletes, "NODELETE")];
-        let filters = filters.into_iter().filter(|(wanted, _)| !wanted);
-        WatchRequest::Create(CreateWatch {
-            key: watch.range.wire_key().clone(),
-            range_end: watch.range.wire_end().clone(),
+        WatchRequest::Create(CreateRequest {
+            range: self.watch.range.clone(),
             start_revision: self.next.unwrap_or_default(),
-            filters: filters.map(|(_, filter)| filter.to_owned()).collect(),
-            prev_kv: watch.prev_kv,
-            watch_id: id(number),
+            prev_kv: self.watch.prev_kv,
+            filters: filters(&self.watch),
+            id: id(number),
         })
     }
 
@@ -129,4 +125,14 @@ fn by_revision(events: impl Iterator<Item = Event>) -> Vec<Changes> {
         }
     }
     all
+}
+
+/// What etcd leaves out.
+fn filters(watch: &Watch) -> Vec<Filter> {
+    let filters = [
+        (watch.puts, Filter::NoPut),
+        (watch.deletes, Filter::NoDelete),
+    ];
+    let unwanted = filters.into_iter().filter(|(wanted, _)| !wanted);
+    unwanted.map(|(_, filter)| filter).collect()
 }

@@ -21,7 +21,10 @@ use crate::{
     pipeline::execute::Failure,
     v3::{
         Header,
-        protocol::status::{self, GrpcStatus},
+        protocol::{
+            method,
+            status::{self, GrpcStatus},
+        },
         stream::{
             connection::{Connection, ConnectionOptions, Loss, Received},
             open::StreamCall,
@@ -30,7 +33,7 @@ use crate::{
         watch::{
             control::{Command, Commands},
             event::Changes,
-            message::{WatchRequest, WatchResponse},
+            message::{CancelRequest, WatchRequest, WatchResponse},
             request::{Settings, Watch, WatchSetItem},
             requested::{CREATE_LIMIT, RequestedWatches, id, number},
             store::{SeenStore, agreed},
@@ -76,7 +79,7 @@ impl<T: Transport> Watcher<T> {
         let options = ConnectionOptions {
             call: StreamCall {
                 operation: Watch::NAME,
-                path: "/v3/watch",
+                method: method::WATCH,
                 require_leader: settings.require_leader,
             },
             outage_limit: settings.outage,
@@ -256,7 +259,10 @@ impl<T: Transport> Watcher<T> {
         if !is_requested || !self.connection.is_open() {
             return;
         }
-        if !self.connection.send(&WatchRequest::Cancel(id(number))) {
+        if !self
+            .connection
+            .send(&WatchRequest::Cancel(CancelRequest { id: id(number) }))
+        {
             self.requested.outdated(self.client.transport().now());
             if self.watches.is_empty() {
                 self.close();

@@ -8,7 +8,7 @@ use crate::{
     v3::{
         KeepAliveOnce, LeaseId,
         lease::{KeepAliveResponse, Renewal, Renewed, keep_alive::held_lease::Lease},
-        protocol::status,
+        protocol::{method, status},
         stream::{
             connection::{Connection, ConnectionOptions, Loss, Received},
             open::StreamCall,
@@ -74,7 +74,7 @@ async fn ask<T: Transport>(
     let options = ConnectionOptions {
         call: StreamCall {
             operation: NAME,
-            path: "/v3/lease/keepalive",
+            method: method::LEASE_KEEP_ALIVE,
             require_leader: false,
         },
         // The next attempt is a new request, for what is left.
