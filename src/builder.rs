@@ -9,6 +9,7 @@ use crate::{
         endpoint::Endpoint,
         set::{EndpointOrder, Endpoints},
         sync::SyncPolicy,
+        wire::Wire,
     },
     error::{Error, Result},
     pipeline::{
@@ -54,6 +55,7 @@ pub struct ClientBuilder<T> {
     retry: RetryPolicy,
     timeout: Duration,
     max_response_size: usize,
+    wire: Wire,
 }
 
 impl<T: Transport> ClientBuilder<T> {
@@ -72,6 +74,7 @@ impl<T: Transport> ClientBuilder<T> {
             retry: RetryPolicy::default(),
             timeout: TIMEOUT,
             max_response_size: ANSWER_LIMIT,
+            wire: Wire::default(),
         }
     }
 
@@ -122,6 +125,13 @@ impl<T: Transport> ClientBuilder<T> {
     /// refuses every call with another, whatever the token.
     pub fn v3_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.tokens = Some(Tokens::new(user.into(), password.into()));
+        self
+    }
+
+    /// Carries calls that gRPC has by gRPC. For the tests of this crate until the choice is public.
+    #[doc(hidden)]
+    pub fn grpc(mut self) -> Self {
+        self.wire = Wire::Grpc;
         self
     }
 
@@ -226,6 +236,7 @@ impl<T: Transport> ClientBuilder<T> {
             retry: self.retry,
             timeout: self.timeout,
             max_response_size: self.max_response_size,
+            wire: self.wire,
         }))
     }
 }

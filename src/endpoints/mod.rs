@@ -5,3 +5,4 @@ pub(crate) mod endpoint;
 pub(crate) mod set;
 pub(crate) mod sync;
 pub(crate) mod unsupported;
+pub(crate) mod wire;

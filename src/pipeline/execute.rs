@@ -18,6 +18,7 @@ use crate::{
     endpoints::{
         set::{EndpointSet, EndpointState, Endpoints},
         sync::SyncPolicy,
+        wire::Wire,
     },
     error::{
         Error, ErrorContext, Outcome, Result, TimeoutError, TransportFailure, UnexpectedAnswer,
@@ -52,6 +53,8 @@ pub(crate) struct Pipeline<T> {
     pub(crate) timeout: Duration,
     /// In bytes.
     pub(crate) max_response_size: usize,
+    /// How streams of the v3 API travel.
+    pub(crate) wire: Wire,
 }
 
 impl<T> Clone for Pipeline<T> {
@@ -68,6 +71,7 @@ impl<T> Clone for Pipeline<T> {
             retry: self.retry.clone(),
             timeout: self.timeout,
             max_response_size: self.max_response_size,
+            wire: self.wire,
         }
     }
 }

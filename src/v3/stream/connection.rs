@@ -18,9 +18,10 @@ use crate::{
             body_sender::BodySender,
             duplex::DuplexEndpoints,
             message_stream::{MessageStream, StreamMessage},
-            open::{self, StreamCall},
+            open::{StreamCall, StreamRequest},
             probe::probe,
             silence::{Silence, SilenceLimit, TimeUp},
+            wire,
         },
     },
 };
@@ -187,11 +188,13 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Sends one more message on the open request. Returns `false` where the request cannot go on.
     pub(in crate::v3) fn send(&self, message: &Q) -> bool {
-        let sender = self.stream().and_then(|stream| stream.sender.as_ref());
-        if let Some(sender) = sender {
-            sender.send(open::encode([message]));
+        let Some(stream) = self.stream() else {
+            return false;
+        };
+        if let Some(sender) = &stream.sender {
+            sender.send(wire::encode(stream.messages.wire(), [message]));
         }
-        sender.is_some()
+        stream.sender.is_some()
     }
 
     /// The caller has to [settle](Self::settled) within this time of waiting from now on.
@@ -349,20 +352,27 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Sends these messages to the endpoint that is best at the moment.
     fn open(&mut self, mut call: Call, messages: Vec<Q>) -> Result<()> {
-        call.body = open::encode(&messages);
-        call.is_sequence = messages.len() > 1;
         let endpoint = self.client.pipeline().place_for(&call)?;
-        let is_duplex = self.options.is_duplex && self.duplex.is_for(endpoint.endpoint());
+        let wire = self.client.pipeline().wire;
+        call.body = wire::encode(wire, &messages);
+        call.is_sequence = messages.len() > 1;
+        let is_duplex = self.options.is_duplex && self.duplex.is_for(endpoint.endpoint(), wire);
         let (sender, body) = is_duplex
             .then(|| BodySender::new(call.body.clone()))
             .unzip();
-        let idle = self.options.silence.idle_limit();
+        let request = StreamRequest {
+            call,
+            method: self.options.call.method,
+            wire,
+            idle: self.options.silence.idle_limit(),
+            is_long_lived: matches!(self.options.silence, SilenceLimit::Probe(_)),
+        };
         let mut silence = Silence::new(self.options.silence);
         if let Some(limit) = self.options.expect_within {
             silence.expect(limit);
         }
         self.state = State::Open(Box::new(OpenStream {
-            messages: MessageStream::new(&self.client, call, endpoint, idle, body),
+            messages: MessageStream::new(&self.client, request, endpoint, body),
             sender,
             silence,
             is_proven: false,

@@ -1,18 +1,28 @@
-use bytes::Bytes;
-use etcd_transport::{Body, Duplex, IdleLimit, Request, Transport};
+use etcd_transport::{Body, Duplex, IdleLimit, LongLived, Request, Transport};
 use futures::future::BoxFuture;
-use http::{Version, header::CONNECTION};
+use http::{
+    HeaderMap, HeaderValue, Version,
+    header::{CONNECTION, CONTENT_TYPE, TE},
+    uri::PathAndQuery,
+};
 
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
+    endpoints::{set::EndpointState, wire::Wire},
     error::{ErrorContext, Result},
     operation::{Call, Repeat, Reply},
     pipeline::{
         execute::Failure,
         observe::{Attempt, AttemptOutcome},
     },
-    v3::protocol::{gateway, json, message::Encode, method::Method, status},
+    v3::{
+        protocol::{
+            gateway,
+            method::Method,
+            status::{self, GrpcStatus},
+        },
+        stream::wire,
+    },
 };
 
 /// Which call a stream makes.
@@ -41,37 +51,48 @@ impl StreamCall {
     }
 }
 
-/// The bytes of these messages, one after the other.
-pub(super) fn encode<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>) -> Bytes {
-    let json: String = messages.into_iter().map(json::to_json).collect();
-    json.into()
-}
-
 /// The response to a request that was sent.
 pub(super) enum Opened {
     /// A success: messages follow.
     Body(Body),
-    /// Any other status.
+    /// A gRPC status, and no messages.
+    Status(GrpcStatus),
+    /// An HTTP status other than success.
     Refused(Box<Reply>),
 }
 
-/// Sends a call to one endpoint, once, and waits for the head of the response. `body` takes the place of the call's own
-/// where the request goes on while it is answered.
+/// A request as it is sent.
+#[derive(Clone)]
+pub(super) struct StreamRequest {
+    pub(super) call: Call,
+    pub(super) method: Method,
+    pub(super) wire: Wire,
+    pub(super) idle: IdleLimit,
+    /// It has connections of its own.
+    pub(super) is_long_lived: bool,
+}
+
+/// Sends a request to one endpoint, once, and waits for the head of the response. `body` takes the place of the request's
+/// own where the request goes on while it is answered.
 pub(super) fn open<T: Transport>(
     client: &Client<T>,
-    call: &Call,
+    request: &StreamRequest,
     endpoint: &EndpointState,
-    idle: IdleLimit,
     body: Option<Body>,
 ) -> BoxFuture<'static, Result<Opened, Failure>> {
-    let (client, call, endpoint) = (client.clone(), call.clone(), endpoint.clone());
+    let (client, stream, endpoint) = (client.clone(), request.clone(), endpoint.clone());
     Box::pin(async move {
+        let call = &stream.call;
         let pipeline = client.pipeline();
         let sent = pipeline.transport.now();
-        let head = match pipeline.request(&call, &call.target, &endpoint, Some(idle)) {
+        let target = match stream.wire {
+            Wire::Http => call.target.clone(),
+            Wire::Grpc => PathAndQuery::from_static(stream.method.grpc),
+        };
+        let head = match pipeline.request(call, &target, &endpoint, Some(stream.idle)) {
             Ok(request) => {
-                let request = with_body(request, body);
-                pipeline.send_request(&call, request).await
+                let request = stream.complete(request, body);
+                pipeline.send_request(call, request).await
             }
             Err(failure) => Err(failure),
         };
@@ -91,22 +112,27 @@ pub(super) fn open<T: Transport>(
         });
         let (head, body) = head?;
         if head.status.is_success() {
-            return Ok(Opened::Body(body));
+            return Ok(match stream.wire {
+                Wire::Grpc => {
+                    wire::grpc_status(&head.headers).map_or(Opened::Body(body), Opened::Status)
+                }
+                Wire::Http => Opened::Body(body),
+            });
         }
-        let refusal = pipeline.collect(&call, &endpoint, (head, body));
+        let refusal = pipeline.collect(call, &endpoint, (head, body));
         let refusal = pipeline.within(pipeline.timeout, refusal).await?;
         Ok(Opened::Refused(Box::new(refusal)))
     })
 }
 
-/// The endpoint to ask next, where this response says that the server does not have the call.
+/// The endpoint to ask next, where a server does not have the call, as this refusal says.
 pub(super) fn endpoint_after<T: Transport>(
     client: &Client<T>,
     call: &Call,
     endpoint: &EndpointState,
-    reply: &Reply,
+    refusal: Option<&GrpcStatus>,
 ) -> Option<EndpointState> {
-    let refusal = status::of(call, reply)?;
+    let refusal = refusal?;
     if !refusal.is_missing(call) {
         return None;
     }
@@ -125,13 +151,40 @@ pub(super) fn context<T: Transport>(
     client.pipeline().context(call, endpoint, 1)
 }
 
-/// The request with a body that goes on, where there is one.
-fn with_body(mut request: Request, body: Option<Body>) -> Request {
-    if let Some(body) = body {
-        *request.version_mut() = Version::HTTP_2;
-        *request.body_mut() = body;
-        request.headers_mut().remove(CONNECTION);
-        request.extensions_mut().insert(Duplex);
+/// What the gateway refuses a call with, in this response.
+pub(super) fn refusal(call: &Call, reply: &Reply) -> Option<GrpcStatus> {
+    status::of(call, reply)
+}
+
+impl StreamRequest {
+    /// Completes a request with what this wire, and a long-lived or duplex exchange, need.
+    fn complete(&self, mut request: Request, body: Option<Body>) -> Request {
+        if self.is_long_lived {
+            request.extensions_mut().insert(LongLived);
+        }
+        if self.wire == Wire::Grpc {
+            *request.version_mut() = Version::HTTP_2;
+            grpc_headers(&self.call, request.headers_mut());
+        }
+        if let Some(body) = body {
+            *request.version_mut() = Version::HTTP_2;
+            *request.body_mut() = body;
+            request.headers_mut().remove(CONNECTION);
+            request.extensions_mut().insert(Duplex);
+        }
+        request
     }
-    request
+}
+
+/// Spells the headers of the gateway as gRPC does.
+fn grpc_headers(call: &Call, headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.remove(CONNECTION);
+    if headers.remove("grpc-metadata-hasleader").is_some() {
+        headers.insert("hasleader", HeaderValue::from_static("true"));
+    }
+    if let Some(token) = &call.token {
+        headers.insert("token", token.clone());
+    }
 }
