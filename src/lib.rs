@@ -49,7 +49,7 @@ pub use sync::{RefusedAddress, SyncPolicy, Synced};
 
 #[cfg(feature = "fake")]
 #[doc(inline)]
-pub use etcd_fake as fake;
+pub use etcd_http_fake as fake;
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;

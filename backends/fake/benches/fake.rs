@@ -3,7 +3,7 @@
 use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, Throughput};
-use etcd_fake::FakeEtcd;
+use etcd_http_fake::FakeEtcd;
 use etcd_transport::{Body, Transport, http};
 use futures::FutureExt;
 

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use etcd_fake::{FakeEtcd, Fault, Outcome, When};
+use etcd_http_fake::{FakeEtcd, Fault, Outcome, When};
 use etcd_transport::{
     Body, Request, Response, Transport, TransportError, TransportErrorKind, http,
 };

@@ -1,6 +1,6 @@
 //! The log, the dump, the copy.
 
-use etcd_fake::{FakeEtcd, Outcome, When};
+use etcd_http_fake::{FakeEtcd, Outcome, When};
 use etcd_transport::{Body, Transport, http};
 use futures::{FutureExt, executor::block_on};
 
@@ -128,7 +128,7 @@ fn what_is_no_dump_changes_nothing() {
         ("{}", "line 1 of the dump: the first line has no index"),
         (
             "{\"index\":9}\n{\"key\":\"a\"}",
-            "line 2 of the dump: this is no key",
+            "line 2 of the dump: not a key",
         ),
     ] {
         assert_eq!(etcd.load(text).unwrap_err().to_string(), error);

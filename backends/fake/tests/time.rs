@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_fake::{Clock, Expiry, FakeEtcd};
+use etcd_http_fake::{Clock, Expiry, FakeEtcd};
 use etcd_transport::{Body, Request, Transport, http};
 use futures::{
     FutureExt,

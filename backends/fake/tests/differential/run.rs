@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use etcd_fake::{FakeEtcd, Profile};
+use etcd_http_fake::{FakeEtcd, Profile};
 
 use crate::{
     compare::{Translation, same_line, same_told},

@@ -16,7 +16,7 @@ mod server;
 mod watches;
 mod writes;
 
-use etcd_fake::{FakeEtcd, Profile};
+use etcd_http_fake::{FakeEtcd, Profile};
 
 use support::{
     Ask, Fake, Subject, Told,
@@ -35,12 +35,12 @@ macro_rules! rules {
 
             #[test]
             fn fake_3_4() {
-                rule(&mut crate::fake(etcd_fake::Profile::V3_4));
+                rule(&mut crate::fake(etcd_http_fake::Profile::V3_4));
             }
 
             #[test]
             fn fake_3_5() {
-                rule(&mut crate::fake(etcd_fake::Profile::V3_5));
+                rule(&mut crate::fake(etcd_http_fake::Profile::V3_5));
             }
 
             #[test]
