@@ -1,10 +1,15 @@
 //! The clock: standing still, moved by hand, jumping, and real.
 
 use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
+    task::Poll,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -13,7 +18,7 @@ use etcd_transport::{Body, Request, Transport, http};
 use futures::{
     FutureExt,
     executor::{ThreadPool, block_on},
-    future::{join, join_all},
+    future::{join, join_all, poll_fn},
     task::SpawnExt,
 };
 
@@ -243,6 +248,51 @@ fn tracked_tasks_do_the_same_on_every_executor() {
     let pool = ThreadPool::builder().pool_size(3).create().unwrap();
     let on_pool = block_on(tracked_tasks(auto(), |task| pool.spawn(task).unwrap()));
     assert_eq!(on_pool, on_one);
+}
+
+/// Whether a future ends in real time: a clock that no longer jumps must not hang the test.
+fn ends(future: impl Future<Output = ()> + Send + 'static) -> bool {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        block_on(future);
+        sender.send(())
+    });
+    receiver.recv_timeout(Duration::from_secs(10)).is_ok()
+}
+
+#[test]
+fn a_tracked_task_that_panics_does_not_stop_the_clock_for_others() {
+    let etcd = auto();
+    let mut caught = etcd.track(async { panic!("as intended") }).boxed();
+    let panicked = block_on(AssertUnwindSafe(&mut caught).catch_unwind());
+    assert!(panicked.is_err());
+    let (its, hour) = (etcd.clone(), etcd.clone());
+    assert!(
+        ends(etcd.track(async move { hour.sleep(HOUR).await })),
+        "the future that panicked still exists"
+    );
+    drop(caught);
+    assert!(
+        ends(etcd.track(async move { its.sleep(HOUR).await })),
+        "the future that panicked is gone"
+    );
+    assert_eq!(etcd.elapsed(), 2 * HOUR);
+}
+
+#[test]
+fn a_finished_task_that_is_woken_does_not_stop_the_clock_for_others() {
+    let etcd = auto();
+    let (sender, wakers) = mpsc::channel();
+    let mut finished = Box::pin(etcd.track(poll_fn(move |cx| {
+        sender.send(cx.waker().clone()).unwrap();
+        Poll::Ready(())
+    })));
+    block_on(&mut finished);
+    // Its owner may keep a finished future, but never polls it.
+    wakers.recv().unwrap().wake();
+    let its = etcd.clone();
+    assert!(ends(etcd.track(async move { its.sleep(HOUR).await })));
+    drop(finished);
 }
 
 #[test]
