@@ -10,7 +10,7 @@ use std::{
     },
     task::Poll,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use etcd_http_fake::{Clock, Expiry, FakeEtcd};
@@ -18,7 +18,7 @@ use etcd_transport::{Body, Request, Transport, http};
 use futures::{
     FutureExt,
     executor::{ThreadPool, block_on},
-    future::{join, join_all, poll_fn},
+    future::{Either, join, join_all, poll_fn},
     task::SpawnExt,
 };
 
@@ -293,6 +293,44 @@ fn a_finished_task_that_is_woken_does_not_stop_the_clock_for_others() {
     let its = etcd.clone();
     assert!(ends(etcd.track(async move { its.sleep(HOUR).await })));
     drop(finished);
+}
+
+#[test]
+fn a_sleep_without_end_never_ends() {
+    let grace = Duration::ZERO;
+    for clock in [Clock::Manual, Clock::Auto { grace }, Clock::Real] {
+        let etcd = FakeEtcd::builder().clock(clock).build();
+        let mut sleep = Box::pin(etcd.sleep(Duration::MAX));
+        for _ in 0..100 {
+            assert!(sleep.as_mut().now_or_never().is_none(), "{clock:?}");
+        }
+        let mut tracked = Box::pin(etcd.track(etcd.sleep(Duration::MAX)));
+        assert!(tracked.as_mut().now_or_never().is_none(), "{clock:?}");
+        assert!(etcd.elapsed() < HOUR, "{clock:?}");
+        assert_eq!(etcd.advance_to_next(), None, "{clock:?}");
+    }
+}
+
+#[test]
+fn the_clock_jumps_beside_a_sleep_without_end() {
+    let etcd = auto();
+    let never = etcd.sleep(Duration::MAX);
+    let hour = etcd.sleep(HOUR);
+    let ended = block_on(futures::future::select(never, hour));
+    assert!(matches!(ended, Either::Right(_)));
+    assert_eq!(etcd.elapsed(), HOUR);
+}
+
+#[test]
+fn the_clock_cannot_be_moved_beyond_the_times_that_etcd_knows() {
+    let etcd = FakeEtcd::new();
+    block_on(text(&etcd, "PUT", "/v2/keys/a?ttl=5"));
+    etcd.advance(Duration::MAX);
+    assert!(etcd.value("a").is_none());
+    let year_2262 = Duration::from_nanos(i64::MAX.unsigned_abs());
+    assert_eq!(etcd.system_time(), SystemTime::UNIX_EPOCH + year_2262);
+    etcd.advance(SECOND);
+    assert_eq!(etcd.system_time(), SystemTime::UNIX_EPOCH + year_2262);
 }
 
 #[test]

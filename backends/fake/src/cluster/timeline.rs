@@ -80,8 +80,19 @@ impl Timeline {
         self.sleepers.len()
     }
 
-    pub(crate) fn next_sleeper_due(&self) -> Option<u64> {
-        self.sleepers.keys().next().map(|&(due, _)| due)
+    /// The last time that the clock can show: etcd counts nanoseconds since 1970 in 64 bits, which end in 2262.
+    fn end(&self) -> u64 {
+        i64::MAX.abs_diff(self.start)
+    }
+
+    /// The sleeper that is due first. One that is due beyond the end of time is never woken.
+    fn first_sleeper(&self) -> Option<(&SleepKey, &Waker)> {
+        let first = self.sleepers.first_key_value();
+        first.filter(|((due, _), _)| *due <= self.end())
+    }
+
+    fn next_sleeper_due(&self) -> Option<u64> {
+        self.first_sleeper().map(|(&(due, _), _)| due)
     }
 
     fn is_jumping(&self) -> bool {
@@ -91,7 +102,8 @@ impl Timeline {
 
 impl<S: State> Core<S> {
     /// Moves the clock to `target`, stopping on the way wherever a sleeper is due or a key expires.
-    pub(crate) fn advance_to(&mut self, target: u64) {
+    pub(super) fn advance_to(&mut self, target: u64) {
+        let target = target.min(self.time.end());
         while let Some(stop) = self.next_stop().filter(|&stop| stop <= target) {
             self.stop_at(stop);
         }
@@ -112,10 +124,11 @@ impl<S: State> Core<S> {
         }
         let expiry = self.cluster.state.next_expiry()?;
         let expiry = u64::try_from(expiry.saturating_sub(self.time.start)).unwrap_or(0);
-        Some(match self.time.expiry {
+        let sweep = match self.time.expiry {
             Expiry::Sweep => expiry.div_ceil(SWEEP).max(self.time.sweeps + 1) * SWEEP,
             Expiry::Exact => expiry.max(self.time.elapsed),
-        })
+        };
+        Some(sweep).filter(|&sweep| sweep <= self.time.end())
     }
 
     /// Lets the clock reach `stop` and does what is due there.
@@ -168,7 +181,7 @@ impl<S: State> Core<S> {
         if self.time.tracked > 0 {
             return false;
         }
-        let first = self.time.sleepers.keys().next();
+        let first = self.time.first_sleeper().map(|(key, _)| key);
         let is_candidate = match first {
             Some(first) => Some(first) == sleeper.as_ref(),
             None => sleeper.is_none() && self.next_sweep().is_some(),
@@ -241,7 +254,7 @@ impl<S: State> Core<S> {
         if !self.time.is_jumping() || self.time.tracked > 0 {
             return;
         }
-        if let Some(waker) = self.time.sleepers.values().next() {
+        if let Some((_, waker)) = self.time.first_sleeper() {
             self.wakers.push(waker.clone());
         } else if self.next_sweep().is_some() {
             self.wake_exchanges();

@@ -13,6 +13,7 @@ impl FakeEtcd {
     /// Moves the clock forward. Keys expire and sleepers are woken in the order of their times.
     ///
     /// Woken tasks run when their executor polls them, and find the clock at the end of the move.
+    /// It stops in 2262, where the times of etcd end. A sleep that is due later, as one of [`Duration::MAX`], never ends.
     pub fn advance(&self, duration: Duration) {
         self.shared.with(|core| {
             core.time.note_activity();
