@@ -76,14 +76,14 @@ fn a_dropped_sleep_is_forgotten() {
 }
 
 #[test]
-fn a_key_expires_at_the_leaders_next_look() {
+fn a_key_expires_at_the_leaders_next_check() {
     let etcd = FakeEtcd::new();
     etcd.advance(Duration::from_millis(1_200));
     block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=1"));
     etcd.advance(Duration::from_millis(1_299));
     assert!(
         etcd.value("a").is_some(),
-        "2.499 s: it has expired, and nobody has looked"
+        "2.499 s: its time has come, and the leader has not checked"
     );
     etcd.advance(Duration::from_millis(1));
     assert!(etcd.value("a").is_none(), "2.5 s");
@@ -189,7 +189,7 @@ fn a_task_that_has_not_run_yet_runs_before_the_clock_jumps() {
     });
 }
 
-/// Ten tasks that sleep, write and watch; the log they leave behind.
+/// Runs ten tasks that sleep, write and watch; returns the log.
 async fn tracked_tasks(
     etcd: FakeEtcd,
     spawn: impl Fn(futures::future::BoxFuture<'static, ()>),
@@ -349,7 +349,7 @@ fn a_clock_that_follows_real_time_wakes_what_sleeps() {
 }
 
 #[test]
-fn a_watch_hears_of_an_expiry_in_real_time() {
+fn a_watch_receives_an_expiry_in_real_time() {
     let etcd = FakeEtcd::builder().clock(Clock::Real).build();
     block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=0"));
     let event = block_on(text(&etcd, "GET", "/v2/keys/a?wait=true"));

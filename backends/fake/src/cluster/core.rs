@@ -146,8 +146,10 @@ impl<S: State> Core<S> {
         }
     }
 
-    /// Takes a request in: finds its endpoint, logs it, and chooses the fault that befalls it. `None` when the connection is
-    /// refused.
+    /// Takes a request in: finds its endpoint, logs it, and chooses a fault for it.
+    ///
+    /// # Errors
+    /// With its number in the log when the connection is refused.
     pub(crate) fn receive(&mut self, mut exchange: Exchange) -> Result<Arrived, u64> {
         self.time.note_activity();
         let found = self.find(&exchange.uri);

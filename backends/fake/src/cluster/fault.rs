@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 
-/// A failure that befalls a request.
+/// A failure to inject into a request.
 ///
 /// ```
 /// # use etcd_http_fake::{FakeEtcd, Fault, When};

@@ -17,7 +17,7 @@ pub(crate) trait State: fmt::Debug + Send + Sized + 'static {
     /// Does what the end of a server's process does: open exchanges and counters in memory are lost, data stay.
     fn restart(&mut self);
 
-    /// Applies a command whose result nobody waits for.
+    /// Applies a command and ignores the result.
     fn replay(&mut self, command: Self::Command, at: Moment);
 
     /// Writes what a change of the members leaves in the stores.

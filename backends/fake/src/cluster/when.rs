@@ -6,7 +6,7 @@ use super::{
 };
 use crate::rng::Rng;
 
-/// Which requests a fault befalls. All conditions must hold.
+/// Which requests a fault affects. All conditions must hold.
 #[derive(Clone)]
 pub struct When {
     method: Option<String>,
@@ -161,7 +161,7 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    /// The fault that befalls this request: that of the first rule whose turn it is.
+    /// The fault for this request: that of the first rule whose turn it is.
     pub(crate) fn next_fault(&mut self, exchange: &Exchange) -> Option<Kind> {
         let mut chosen = None;
         for rule in &mut self.rules {

@@ -90,7 +90,7 @@ impl EndpointHandle {
     }
 }
 
-/// What befalls the cluster as a whole.
+/// Failures of the cluster as a whole.
 impl FakeEtcd {
     /// How long etcd waits for a quorum before it gives up on a request.
     pub const QUORUM_TIMEOUT: Duration = Duration::from_secs(7);

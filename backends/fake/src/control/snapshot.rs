@@ -16,7 +16,7 @@ use crate::{
 
 /// Reading, saving, restoring and copying the data.
 impl FakeEtcd {
-    /// The store's index, as `X-Etcd-Index` has it.
+    /// The store's index, as the header `X-Etcd-Index` has it.
     pub fn index(&self) -> u64 {
         self.shared.with(|core| core.cluster.state.v2.index())
     }

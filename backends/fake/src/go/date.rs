@@ -1,4 +1,4 @@
-//! Points of time as etcd writes them: RFC 3339 in JSON, IMF-fixdate in the `Date` header.
+//! Times as Go writes them: RFC 3339 in JSON, IMF-fixdate in the `Date` header.
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400;

@@ -1,6 +1,6 @@
 //! Paths as Go's `path` and `net/url` treat them.
 
-/// The shortest path that means the same: no `.`, no `..`, no empty segment. Absolute in, absolute out.
+/// The shortest equivalent of an absolute path: no `.`, no `..`, no empty segment.
 pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     for segment in path.split(|&byte| byte == b'/') {
@@ -22,7 +22,7 @@ pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The same, but a trailing slash stays: where a request for an unclean path is sent.
+/// The same, but a trailing slash stays. A request for another path is redirected to this one.
 pub(crate) fn clean_keeping_slash(path: &[u8]) -> Vec<u8> {
     let mut out = clean(path);
     if path.ends_with(b"/") && out.len() > 1 {

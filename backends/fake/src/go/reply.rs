@@ -81,7 +81,7 @@ impl Reply {
         self.text(405, "Method Not Allowed")
     }
 
-    /// Frames the body, as Go's cluster does for a handler that has returned.
+    /// Frames the body, as Go's server does for a handler that has returned.
     pub(crate) fn finish(mut self, method: &Method) -> Response<Vec<u8>> {
         let is_head = method == Method::HEAD;
         let length = self.body.len();
@@ -104,7 +104,7 @@ impl Reply {
         response
     }
 
-    /// The head of an answer whose body has no end yet.
+    /// The head of an answer whose body is sent piece by piece.
     pub(crate) fn begin(mut self) -> Response<()> {
         let chunked = HeaderValue::from_static("chunked");
         self.headers.insert(TRANSFER_ENCODING, chunked);

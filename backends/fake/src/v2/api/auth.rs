@@ -342,7 +342,7 @@ fn has_credentials(headers: &HeaderMap) -> bool {
     value.is_some_and(|value| !value.is_empty())
 }
 
-/// The user whose name and password the request carries.
+/// The user whose name and password the request has.
 fn authenticate(auth: &mut Auth<'_>, headers: &HeaderMap) -> Option<User> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, credentials) = value.split_at_checked(6)?;

@@ -77,7 +77,7 @@ fn read(cluster: &EtcdCluster, what: &[u8], reply: Reply) -> Reply {
     }
 }
 
-/// How a change of the members ends.
+/// The outcome of a change of the members.
 enum Outcome {
     Added(Member),
     Done,

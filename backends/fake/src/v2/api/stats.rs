@@ -41,7 +41,7 @@ pub(crate) fn this_member(cluster: &EtcdCluster, request: &Incoming<'_>, reply: 
     };
     let leader = cluster.leader;
     let others = cluster.membership.members.len().saturating_sub(1) as u64;
-    // An entry of the log is an append to each of the others.
+    // The leader sends each entry of the log to each follower.
     let (state, received, sent) = if leader == Some(member.id) {
         ("StateLeader", 0, cluster.raft_index * others)
     } else {
@@ -72,7 +72,7 @@ pub(crate) fn leader(cluster: &EtcdCluster, request: &Incoming<'_>, reply: Reply
     }
     let member = cluster.member(request.endpoint);
     let own = member.map(|member| member.id);
-    // A leader that lost its quorum does not call itself one here.
+    // A leader without a quorum says that it is not the leader.
     if own.is_none() || own != cluster.leader || !cluster.has_quorum {
         return reply.message(403, "not current leader", cluster.profile);
     }

@@ -1,4 +1,4 @@
-//! Users and roles as JSON, read and written as Go does. A list that is absent is not a list that is empty.
+//! Users and roles as JSON, read and written as Go does. An absent list is not an empty one.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     profile::Profile,
 };
 
-/// A user, or what a request wants one to be.
+/// A user, or the user that a request describes.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) user: String,
@@ -20,7 +20,7 @@ pub(crate) struct User {
     pub(crate) revoke: Option<Vec<String>>,
 }
 
-/// A role, or what a request wants one to be.
+/// A role, or the role that a request describes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Role {
     pub(crate) role: String,
@@ -37,7 +37,7 @@ pub(crate) struct Permissions {
 }
 
 impl User {
-    /// Reads the first JSON value of a body; `None` when it is no user.
+    /// Reads the first JSON value of a body; `None` when it is not a user.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let Some(fields) = object(&first_value(body)?)? else {
             return Some(Self::default());
@@ -84,7 +84,7 @@ impl fmt::Debug for User {
 }
 
 impl Role {
-    /// Reads the first JSON value of a body; `None` when it is no role.
+    /// Reads the first JSON value of a body; `None` when it is not a role.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let Some(fields) = object(&first_value(body)?)? else {
             return Some(Self::default());
@@ -130,7 +130,7 @@ impl Permissions {
     }
 }
 
-/// The first JSON value of a body; what follows it is not looked at.
+/// The first JSON value of a body. The rest is ignored.
 fn first_value(body: &[u8]) -> Option<Value> {
     let mut text = String::with_capacity(body.len());
     for chunk in body.utf8_chunks() {

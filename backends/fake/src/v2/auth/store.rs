@@ -24,9 +24,9 @@ const PREFIX: &str = "/2";
 /// Why an auth endpoint refuses a request.
 #[derive(Debug)]
 pub(crate) enum AuthError {
-    /// A status and what etcd says, without its `auth: `.
+    /// A status and etcd's message, without its `auth: `.
     Refused(u16, String),
-    /// A 400 of the endpoint, in its own words.
+    /// A 400 of the endpoint, with its message.
     BadRequest(String),
     /// An error of the store, which etcd passes on.
     Store(StoreError),
@@ -83,7 +83,7 @@ impl Auth<'_> {
         self.names("/users")
     }
 
-    /// The names of all roles, sorted; root is always one.
+    /// The names of all roles, sorted. Root is always one of them.
     pub(crate) fn role_names(&mut self) -> Vec<String> {
         let mut names = self.names("/roles");
         names.push(ROOT.to_owned());

@@ -15,7 +15,7 @@ impl StoreError {
         }
     }
 
-    /// An error found before the store was asked; its index is 0.
+    /// An error found before the store was used. Its index is 0.
     pub(crate) fn request(code: Code, cause: impl Into<Vec<u8>>) -> Self {
         Self::new(code, cause, 0)
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-/// Bytes that many may hold: values and keys. etcd stores whatever arrived, valid UTF-8 or not.
+/// Shared bytes: values and keys. etcd does not require UTF-8.
 pub(crate) type Text = Arc<[u8]>;
 
 /// What a write did, as the `action` of an event names it.
@@ -34,7 +34,7 @@ impl Action {
 pub(crate) struct NodeView {
     /// The full path in the store, namespace included: `/1/a` is the key `/a`.
     pub(crate) path: Text,
-    /// Absent for directories and for nodes that are gone.
+    /// Absent for directories and removed nodes.
     pub(crate) value: Option<Text>,
     pub(crate) dir: bool,
     pub(crate) expiry: Option<Expiry>,
@@ -42,12 +42,12 @@ pub(crate) struct NodeView {
     pub(crate) created: u64,
 }
 
-/// When a node expires, and how long that was away when it was looked at.
+/// When a node expires, and how much time was left when the event happened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expiry {
     /// Nanoseconds since the Unix epoch.
     pub(crate) at: i64,
-    /// Remaining seconds, rounded up; zero and less when past.
+    /// Remaining seconds, rounded up. Not positive when the time has passed.
     pub(crate) ttl: i64,
 }
 
@@ -60,13 +60,13 @@ impl Expiry {
     }
 }
 
-/// One change of the store, as history keeps it and watchers receive it.
+/// One change of the store, as history stores it and watchers receive it.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) action: Action,
     pub(crate) node: NodeView,
     pub(crate) prev: Option<NodeView>,
-    /// A refresh takes its place in history and is shown to nobody.
+    /// A refresh is in history, but no watcher receives it.
     pub(crate) refresh: bool,
 }
 

@@ -8,16 +8,16 @@ use super::{
 /// How many events etcd keeps.
 const CAPACITY: usize = 1000;
 
-/// The last thousand events, their indexes without a gap.
+/// The last thousand events. Their indexes have no gaps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     events: VecDeque<Arc<Event>>,
-    /// Where it begins while it is empty.
+    /// The index at which an empty history begins.
     start: u64,
 }
 
 impl History {
-    /// No events, and none before `start` to be had.
+    /// An empty history that begins at `start`.
     pub(crate) fn from(start: u64) -> Self {
         Self {
             events: VecDeque::new(),
@@ -40,8 +40,8 @@ impl History {
 
     /// The first event from `since` on that a watch of `path` receives.
     ///
-    /// Two oddities are etcd's own: hidden keys are not left out, and the removal of a directory matches whatever path
-    /// begins with the same characters.
+    /// As in etcd, hidden keys are included, and the removal of a directory matches every path that begins with the same
+    /// characters.
     pub(crate) fn scan(
         &self,
         path: &[u8],
@@ -60,7 +60,7 @@ impl History {
         let skip = usize::try_from(since - start).unwrap_or(usize::MAX);
         let event = self.events.iter().skip(skip).find(|event| {
             !event.refresh
-                && (is_at_or_below(&event.node.path, path, recursive) || takes_away(event, path))
+                && (is_at_or_below(&event.node.path, path, recursive) || removes(event, path))
         });
         Ok(event.cloned())
     }
@@ -74,7 +74,7 @@ fn is_at_or_below(event: &[u8], watched: &[u8], recursive: bool) -> bool {
     }
 }
 
-fn takes_away(event: &Event, watched: &[u8]) -> bool {
+fn removes(event: &Event, watched: &[u8]) -> bool {
     matches!(event.action, Action::Delete | Action::Expire)
         && event
             .prev

@@ -5,7 +5,7 @@ use super::{
     tree::{Content, Tree, split},
 };
 
-/// A node by itself: what is kept of it outside a store.
+/// A node outside a store.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeRecord {
     /// The full path in the store.
@@ -22,7 +22,7 @@ impl NodeRecord {
         self.path.strip_prefix(KEYS).unwrap_or(&self.path)
     }
 
-    /// The key as text; a directory's ends in a slash.
+    /// The key as text. That of a directory ends in a slash.
     pub(crate) fn shown_key(&self) -> String {
         let slash = if self.value.is_none() { "/" } else { "" };
         format!("{}{slash}", String::from_utf8_lossy(self.key()))
@@ -77,7 +77,7 @@ fn insert(tree: &mut Tree, record: &NodeRecord) {
         Some(value) => Content::File(value.clone()),
         None => Content::Dir(Vec::new()),
     };
-    // A dump names parents first and each key once; what does not fit in is left out.
+    // A dump lists parents first and each key once. Nodes that do not fit are skipped.
     let Ok(dir) = tree.make_dirs(dir, record.created) else {
         return;
     };

@@ -1,4 +1,4 @@
-/// The counters of `/v2/stats/store`, odd ones included.
+/// The counters of `/v2/stats/store`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) gets: Tally,

@@ -7,10 +7,10 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::event::{Expiry, NodeView, Text};
 
-/// The tree of keys: nodes in one block, found by (parent, name).
+/// The tree of keys: nodes in one vector, found by (parent, name).
 ///
-/// A node knows its name, not its path, so that a path of 10,000 segments costs no more than its bytes. Nothing here
-/// recurses, dropping included.
+/// A node has its name, not its path, so that a path of 10,000 segments takes no more than its bytes. Nothing here
+/// recurses, not even dropping.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
@@ -22,7 +22,7 @@ pub(crate) struct Tree {
     expiries_set: u64,
 }
 
-/// A place in the tree. It is reused once the node is gone.
+/// A node's index in the vector. It is reused after the node was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(u32);
 
@@ -30,26 +30,26 @@ pub(crate) struct NodeId(u32);
 struct Node {
     name: Box<[u8]>,
     parent: NodeId,
-    /// Where the parent's list of children has this node.
+    /// The position of this node in its parent's list of children.
     slot: u32,
     created: u64,
     modified: u64,
-    /// When it expires, and its place among those that expire at the same time.
+    /// When it expires, and its order among nodes that expire at the same time.
     expiry: Option<(i64, u64)>,
     content: Content,
 }
 
-/// Told the path of each node that is removed.
+/// Receives the path of each node that is removed.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8]);
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     File(Text),
     Dir(Vec<NodeId>),
 }
 
-/// Why a path leads nowhere; the bytes are the path up to the obstacle.
+/// Why there is no node at a path. The bytes are the path up to the obstacle.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
     Missing(Vec<u8>),
@@ -98,7 +98,7 @@ impl Tree {
         segments(path).try_fold(Self::ROOT, |current, name| self.child(current, name))
     }
 
-    /// The directory at a path; it and its parents are made with this index where they are missing.
+    /// The directory at a path. It and its parents are created with this index where they are missing.
     pub(crate) fn make_dirs(&mut self, path: &[u8], index: u64) -> Result<NodeId, Obstacle> {
         let mut current = Self::ROOT;
         for segment in segments(path) {
@@ -155,7 +155,7 @@ impl Tree {
         id
     }
 
-    /// Puts another content in the place of this node, as if it were a new one.
+    /// Replaces the content of a node, as if it were a new node.
     pub(crate) fn replace(&mut self, id: NodeId, content: Content, index: u64) {
         self.set_expiry(id, None);
         let node = self.node_mut(id);
@@ -164,14 +164,14 @@ impl Tree {
         node.modified = index;
     }
 
-    /// Changes the value of a file and leaves the index of its creation.
+    /// Replaces the value of a file. The index of its creation stays.
     pub(crate) fn write(&mut self, id: NodeId, value: Text, index: u64) {
         let node = self.node_mut(id);
         node.content = Content::File(value);
         node.modified = index;
     }
 
-    /// Takes a node and all below it out of the tree. `visit` is told every path, descendants before the node itself.
+    /// Removes a node and all below it. `visit` receives every path, descendants before the node itself.
     pub(crate) fn remove(&mut self, id: NodeId, mut visit: Option<Visit<'_>>) {
         let mut path = if visit.is_some() {
             self.path(id)
@@ -294,7 +294,7 @@ impl Tree {
         path
     }
 
-    /// The node as an event shows it. `path` is its own.
+    /// The node as an event shows it. `path` is the path of the node.
     pub(crate) fn view(&self, id: NodeId, path: Text, now: i64) -> NodeView {
         NodeView {
             path,
@@ -306,7 +306,7 @@ impl Tree {
         }
     }
 
-    /// Takes a node out of its parent's list.
+    /// Removes a node from its parent's list.
     fn detach(&mut self, id: NodeId) {
         let (parent, slot) = (self.node(id).parent, self.node(id).slot);
         let Content::Dir(children) = &mut self.node_mut(parent).content else {
@@ -330,7 +330,7 @@ impl Tree {
         hash(&self.hasher, parent, name)
     }
 
-    // Ids come from this tree alone, so they are in range.
+    // Ids come only from this tree, so they are in range.
     fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_inserted_is_found_and_knows_its_path() {
+    fn an_inserted_node_is_found_and_has_its_path() {
         let mut tree = Tree::new();
         let id = put(&mut tree, "/a/b/c");
         assert_eq!(tree.lookup(b"/a/b/c").unwrap(), id);
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_subtree_tells_every_path_and_leaves_nothing() {
+    fn removing_a_subtree_visits_every_path_and_leaves_nothing() {
         let mut tree = Tree::new();
         for path in ["/a/b/c", "/a/b/d", "/a/e", "/f"] {
             put(&mut tree, path);
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_levels_are_no_trouble() {
+    fn ten_thousand_levels_do_not_overflow_the_stack() {
         let mut tree = Tree::new();
         let path = "/d".repeat(10_000);
         let id = put(&mut tree, &path);

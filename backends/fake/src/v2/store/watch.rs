@@ -18,11 +18,11 @@ pub(crate) struct WatchSpec {
     pub(crate) path: Text,
     pub(crate) recursive: bool,
     pub(crate) stream: bool,
-    /// The first index of interest.
+    /// The first index to receive.
     pub(crate) since: u64,
 }
 
-/// All open watches, found by the path they watch.
+/// All open watches, by path.
 #[derive(Debug, Default)]
 pub(crate) struct WatcherHub {
     by_path: BTreeMap<Text, BTreeSet<ExchangeId>>,
@@ -103,7 +103,7 @@ impl WatcherHub {
         }
     }
 
-    /// Watches that still wait for events.
+    /// How many watches still receive events.
     pub(crate) fn live(&self) -> u64 {
         self.live
     }
@@ -195,7 +195,7 @@ fn is_ancestor_or_self(watched: &[u8], path: &[u8]) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// Whether the event's key is hidden from one who watches `watched`: a segment below it begins with `_`.
+/// Whether the event's key is hidden from watches of `watched`: a segment below it begins with `_`.
 fn is_hidden(watched: &[u8], path: &[u8]) -> bool {
     let Some(below) = path.get(watched.len()..) else {
         return false;

@@ -300,7 +300,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a node where none is, and its parents.
+    /// Creates a node and its missing parents.
     fn insert(&mut self, path: &[u8], content: Content, index: u64) -> Result<NodeId, StoreError> {
         let (dir, name) = split(path);
         match self.tree.make_dirs(dir, index) {

@@ -33,7 +33,7 @@ pub(crate) fn push_error(out: &mut Vec<u8>, error: &StoreError, profile: Profile
     out.extend_from_slice(b"}\n");
 }
 
-/// Writes an event; `brief` leaves out its nodes.
+/// Writes an event. `brief` omits its nodes.
 pub(crate) fn push_event(out: &mut Vec<u8>, event: &Event, brief: bool, profile: Profile) {
     out.extend_from_slice(b"{\"action\":\"");
     out.extend_from_slice(event.action.name().as_bytes());
@@ -95,7 +95,7 @@ pub(crate) fn push_get(out: &mut Vec<u8>, tree: &Tree, id: NodeId, mut listing: 
 /// A node whose children are being written.
 struct OpenDir {
     id: NodeId,
-    /// The children that are still to come, last first.
+    /// The children that are not written yet, in reverse order.
     rest: Vec<NodeId>,
     begun: bool,
 }

@@ -35,7 +35,7 @@ impl Parameters {
             })
     }
 
-    /// A truth value that may be absent. etcd quotes its name in no error.
+    /// A truth value that may be absent. etcd's error does not quote its name.
     pub(crate) fn optional_flag(&self, name: &str) -> Result<Option<bool>, StoreError> {
         let Some(value) = self.get(name) else {
             return Ok(None);

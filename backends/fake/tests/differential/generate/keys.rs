@@ -104,7 +104,7 @@ impl Generator {
         self.maybe_credentials(ask)
     }
 
-    /// Long times to live, and times so long that they mean something else: those only where they mean "forever".
+    /// Long times to live, and times that overflow, the latter only where they mean "forever".
     fn push_ttl(&mut self, parameters: &mut Vec<String>) {
         match self.below(24) {
             0..3 => parameters.push(format!("ttl={}", [5_000, 10_000, 86_400][self.below(3)])),

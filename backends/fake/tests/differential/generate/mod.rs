@@ -56,7 +56,7 @@ impl Generator {
             let step = self.step();
             steps.push(step);
         }
-        // Waiting is dear: once in a while.
+        // Waiting takes time, so it is rare.
         if self.chance(8) {
             let at = self.below(steps.len());
             let asks = (0..2 + self.below(6)).map(|_| self.short_lived()).collect();

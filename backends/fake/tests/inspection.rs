@@ -1,4 +1,4 @@
-//! The log, the dump, the copy.
+//! The log of requests, dumps, and copies.
 
 use etcd_http_fake::{FakeEtcd, Outcome, When};
 use etcd_transport::{Body, Transport, http};
@@ -88,7 +88,7 @@ fn the_log_keeps_the_latest() {
 }
 
 #[test]
-fn keys_and_values_can_be_looked_at() {
+fn keys_and_values_can_be_read() {
     let etcd = filled();
     assert_eq!(
         etcd.keys(),
@@ -120,7 +120,7 @@ fn a_dump_can_be_loaded() {
 }
 
 #[test]
-fn what_is_no_dump_changes_nothing() {
+fn an_invalid_dump_changes_nothing() {
     let etcd = filled();
     let before = etcd.dump();
     for (text, error) in [
@@ -137,7 +137,7 @@ fn what_is_no_dump_changes_nothing() {
 }
 
 #[test]
-fn a_fork_goes_its_own_way() {
+fn a_fork_is_independent() {
     let etcd = filled();
     etcd.advance(std::time::Duration::from_secs(50));
     let fork = etcd.fork();
