@@ -40,7 +40,7 @@ pub(super) trait Call {
 
 type Answered = Result<Response, TransportError>;
 
-/// Logs a request and answers it, with the fault that befalls it.
+/// Logs a request and answers it, or fails as an injected fault says.
 pub(super) async fn answer<C: Call + Send>(
     shared: &Arc<EtcdShared>,
     exchange: Exchange,
@@ -252,3 +252,6 @@ fn with_length(mut head: response::Parts, body: Bytes) -> Response {
     head.headers.insert(header::CONTENT_LENGTH, length);
     Response::from_parts(head, body.into())
 }
+
+#[cfg(test)]
+mod tests;
