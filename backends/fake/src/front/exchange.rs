@@ -38,27 +38,40 @@ pub(super) trait Call {
     ) -> Option<Response>;
 }
 
-type Answered = Result<Response, TransportError>;
+pub(super) type Answered = Result<Response, TransportError>;
 
-/// Logs a request and answers it, or fails as an injected fault says.
-pub(super) async fn answer<C: Call + Send>(
-    shared: &Arc<EtcdShared>,
-    exchange: Exchange,
-    mut call: C,
-) -> Answered {
-    let progress = shared.with(|core| receive(shared, core, exchange, &mut call));
-    match progress {
-        Progress::Answered(answered) => answered,
-        Progress::Waiting(mut waiting, fault) => {
-            let answered = waiting.answer_with(call, fault).await;
-            waiting.outcome = outcome(&answered);
-            answered
+/// How far a request got at once.
+pub(super) enum Progress {
+    Answered(Answered),
+    /// It has to wait. The future is boxed, so that the others do not pay for its size.
+    Waiting(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
+impl Progress {
+    pub(super) async fn finish(self) -> Answered {
+        match self {
+            Self::Answered(answered) => answered,
+            Self::Waiting(future) => future.await,
         }
     }
 }
 
-/// How far a request got at once.
-enum Progress {
+/// Logs a request and answers it, or fails as an injected fault says.
+pub(super) fn answer<C: Call + Send + 'static>(
+    shared: &Arc<EtcdShared>,
+    exchange: Exchange,
+    mut call: C,
+) -> Progress {
+    // The call stays outside the lock: what it owns may use the fake when it is dropped.
+    match shared.with(|core| receive(shared, core, exchange, &mut call)) {
+        Received::Answered(answered) => Progress::Answered(answered),
+        Received::Waiting(waiting, fault) => {
+            Progress::Waiting(Box::pin(waiting.finish(call, fault)))
+        }
+    }
+}
+
+enum Received {
     Answered(Answered),
     Waiting(Waiting, Option<Kind>),
 }
@@ -69,13 +82,13 @@ fn receive<C: Call>(
     core: &mut EtcdCore,
     exchange: Exchange,
     call: &mut C,
-) -> Progress {
+) -> Received {
     let arrived = match core.receive(exchange) {
         Ok(arrived) => arrived,
         Err(number) => {
             let refused = Err(TransportError::connect("connection refused"));
             core.log.set_outcome(number, outcome(&refused));
-            return Progress::Answered(refused);
+            return Received::Answered(refused);
         }
     };
     let (endpoint, number) = (arrived.endpoint, arrived.number);
@@ -87,7 +100,7 @@ fn receive<C: Call>(
         if core.time.sleeping() == 0 {
             core.wake_next_candidate();
         }
-        return Progress::Answered(answered);
+        return Received::Answered(answered);
     }
     let id = core.exchanges.next_id();
     core.exchanges.open(id, endpoint);
@@ -98,7 +111,7 @@ fn receive<C: Call>(
         number,
         outcome: Outcome::Dropped,
     };
-    Progress::Waiting(waiting, arrived.fault)
+    Received::Waiting(waiting, arrived.fault)
 }
 
 /// An exchange that could not be answered at once. It is open until this is dropped, and its outcome is logged then.
@@ -112,6 +125,12 @@ struct Waiting {
 }
 
 impl Waiting {
+    async fn finish<C: Call>(mut self, call: C, fault: Option<Kind>) -> Answered {
+        let answered = self.answer_with(call, fault).await;
+        self.outcome = outcome(&answered);
+        answered
+    }
+
     async fn answer_with<C: Call>(&self, call: C, fault: Option<Kind>) -> Answered {
         let broken = |what: &str| Err(TransportError::interrupted(what.to_owned()));
         match fault {

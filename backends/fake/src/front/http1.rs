@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use etcd_transport::{Body, CollectError, Response, TransportError};
-use http::{HeaderMap, Method, Uri, header, request};
+use etcd_transport::{Body, CollectError, Request, Response, TransportError};
+use http::{header, request};
 
 use super::{
-    exchange::{self, Call},
+    exchange::{self, Call, Progress},
     mux::{self, Answer},
 };
 use crate::{
@@ -20,36 +20,33 @@ const MAX_BODY: usize = 64 << 20;
 /// Answers a request over HTTP/1.1, whose body is read to its end first.
 pub(super) async fn send(
     shared: &Arc<EtcdShared>,
-    head: request::Parts,
-    body: Body,
+    request: Request,
 ) -> Result<Response, TransportError> {
+    let (head, body) = request.into_parts();
     let body = match body.try_into_bytes() {
         Ok(bytes) => bytes,
-        Err(body) => body.collect(MAX_BODY).await.map_err(|error| match error {
-            CollectError::Transport(error) => error,
-            error => TransportError::rejected(error),
-        })?,
+        Err(body) => Box::pin(collect(body)).await?,
     };
-    let exchange = Exchange::new(
-        head.method.clone(),
-        head.uri.clone(),
-        &head.headers,
-        body.clone(),
-    );
-    let call = Http1Call {
-        method: head.method,
-        uri: head.uri,
-        headers: head.headers,
-        body,
-    };
-    exchange::answer(shared, exchange, call).await
+    answer(shared, head, body).finish().await
+}
+
+fn answer(shared: &Arc<EtcdShared>, head: request::Parts, body: Bytes) -> Progress {
+    let (method, uri) = (head.method.clone(), head.uri.clone());
+    let exchange = Exchange::new(method, uri, &head.headers, body.clone());
+    exchange::answer(shared, exchange, Http1Call { head, body })
+}
+
+async fn collect(body: Body) -> Result<Bytes, TransportError> {
+    let collected = body.collect(MAX_BODY).await;
+    collected.map_err(|error| match error {
+        CollectError::Transport(error) => error,
+        error => TransportError::rejected(error),
+    })
 }
 
 /// A request that was read completely.
 struct Http1Call {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    head: request::Parts,
     body: Bytes,
 }
 
@@ -63,10 +60,10 @@ impl Call for Http1Call {
     ) -> Option<Response> {
         let watch_id = core.exchanges.next_id();
         let incoming = Incoming {
-            method: &self.method,
-            path: self.uri.path().as_bytes(),
-            query: self.uri.query().unwrap_or_default().as_bytes(),
-            headers: &self.headers,
+            method: &self.head.method,
+            path: self.head.uri.path().as_bytes(),
+            query: self.head.uri.query().unwrap_or_default().as_bytes(),
+            headers: &self.head.headers,
             body: &self.body,
             endpoint,
             watch_id,

@@ -104,7 +104,7 @@ fn send(etcd: &FakeEtcd, request: Body) -> Answered {
     let uri = Uri::from_static("http://localhost:2379/stream");
     let exchange = Exchange::new(Method::POST, uri, &HeaderMap::new(), Bytes::new());
     let call = Echo(Some(request));
-    let answered = answer(&etcd.shared, exchange, call).now_or_never();
+    let answered = answer(&etcd.shared, exchange, call).finish().now_or_never();
     answered.expect("the request waits")
 }
 
