@@ -27,6 +27,9 @@ use crate::{
 
 /// A request of one of the fronts.
 pub(super) trait Call {
+    /// The request as the log has it.
+    fn exchange(&self) -> Exchange;
+
     /// Answers the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long as etcd
     /// does, and must be answered.
     fn answer(
@@ -38,52 +41,26 @@ pub(super) trait Call {
     ) -> Option<Response>;
 }
 
-pub(super) type Answered = Result<Response, TransportError>;
-
-/// How far a request got at once.
-pub(super) enum Progress {
-    Answered(Answered),
-    /// It has to wait. The future is boxed, so that the others do not pay for its size.
-    Waiting(Pin<Box<dyn Future<Output = Answered> + Send>>),
-}
-
-impl Progress {
-    pub(super) async fn finish(self) -> Answered {
-        match self {
-            Self::Answered(answered) => answered,
-            Self::Waiting(future) => future.await,
-        }
-    }
-}
+type Answered = Result<Response, TransportError>;
 
 /// Logs a request and answers it, or fails as an injected fault says.
-pub(super) fn answer<C: Call + Send + 'static>(
-    shared: &Arc<EtcdShared>,
-    exchange: Exchange,
-    mut call: C,
-) -> Progress {
-    // The call stays outside the lock: what it owns may use the fake when it is dropped.
-    match shared.with(|core| receive(shared, core, exchange, &mut call)) {
-        Received::Answered(answered) => Progress::Answered(answered),
-        Received::Waiting(waiting, fault) => {
-            Progress::Waiting(Box::pin(waiting.finish(call, fault)))
-        }
+pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
+    match shared.with(|core| receive(shared, core, call)) {
+        Received::Answered(answered) => answered,
+        // Boxed, so that a request that is answered at once does not pay for the larger future.
+        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)).await,
     }
 }
 
+/// How far a request got at once.
 enum Received {
     Answered(Answered),
     Waiting(Waiting, Option<Kind>),
 }
 
 /// Takes a request in, and answers it if nothing is in the way.
-fn receive<C: Call>(
-    shared: &Arc<EtcdShared>,
-    core: &mut EtcdCore,
-    exchange: Exchange,
-    call: &mut C,
-) -> Received {
-    let arrived = match core.receive(exchange) {
+fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C) -> Received {
+    let arrived = match core.receive(call.exchange()) {
         Ok(arrived) => arrived,
         Err(number) => {
             let refused = Err(TransportError::connect("connection refused"));
@@ -125,13 +102,13 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn finish<C: Call>(mut self, call: C, fault: Option<Kind>) -> Answered {
+    async fn finish<C: Call>(mut self, call: &mut C, fault: Option<Kind>) -> Answered {
         let answered = self.answer_with(call, fault).await;
         self.outcome = outcome(&answered);
         answered
     }
 
-    async fn answer_with<C: Call>(&self, call: C, fault: Option<Kind>) -> Answered {
+    async fn answer_with<C: Call>(&self, call: &mut C, fault: Option<Kind>) -> Answered {
         let broken = |what: &str| Err(TransportError::interrupted(what.to_owned()));
         match fault {
             None => self.ask(call).await,
@@ -189,7 +166,7 @@ impl Waiting {
     }
 
     /// Asks the server, and waits for a quorum where it takes one.
-    async fn ask<C: Call>(&self, mut call: C) -> Answered {
+    async fn ask<C: Call>(&self, call: &mut C) -> Answered {
         let shared = &self.shared;
         let (server_run, deadline) = shared.with(|core| {
             let timeout = nanos(FakeEtcd::QUORUM_TIMEOUT);

@@ -5,7 +5,7 @@ use etcd_transport::{Body, CollectError, Request, Response, TransportError};
 use http::{header, request};
 
 use super::{
-    exchange::{self, Call, Progress},
+    exchange::{self, Call},
     mux::{self, Answer},
 };
 use crate::{
@@ -27,13 +27,7 @@ pub(super) async fn send(
         Ok(bytes) => bytes,
         Err(body) => Box::pin(collect(body)).await?,
     };
-    answer(shared, head, body).finish().await
-}
-
-fn answer(shared: &Arc<EtcdShared>, head: request::Parts, body: Bytes) -> Progress {
-    let (method, uri) = (head.method.clone(), head.uri.clone());
-    let exchange = Exchange::new(method, uri, &head.headers, body.clone());
-    exchange::answer(shared, exchange, Http1Call { head, body })
+    exchange::answer(shared, &mut Http1Call { head, body }).await
 }
 
 async fn collect(body: Body) -> Result<Bytes, TransportError> {
@@ -51,6 +45,11 @@ struct Http1Call {
 }
 
 impl Call for Http1Call {
+    fn exchange(&self) -> Exchange {
+        let (method, uri) = (self.head.method.clone(), self.head.uri.clone());
+        Exchange::new(method, uri, &self.head.headers, self.body.clone())
+    }
+
     fn answer(
         &mut self,
         shared: &Arc<EtcdShared>,
