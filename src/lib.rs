@@ -35,7 +35,7 @@ pub use status::{Health, ServerVersion};
 
 #[cfg(feature = "fake")]
 #[doc(inline)]
-pub use etcd_fake as fake;
+pub use etcd_http_fake as fake;
 #[cfg(all(feature = "server", unix))]
 #[doc(inline)]
 pub use etcd_server as server;
