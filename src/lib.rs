@@ -55,8 +55,6 @@ mod error;
 mod operation;
 mod pipeline;
 mod raw;
-#[cfg(all(feature = "server", unix))]
-pub mod server;
 mod status;
 pub mod v2;
 pub mod v3;
@@ -84,6 +82,9 @@ pub use status::{Health, ServerVersion};
 #[cfg(feature = "fake")]
 #[doc(inline)]
 pub use etcd_fake as fake;
+#[cfg(all(feature = "server", unix))]
+#[doc(inline)]
+pub use etcd_server as server;
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;

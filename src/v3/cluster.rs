@@ -5,7 +5,11 @@ use crate::{
     operation::Repeat,
     v3::{
         Header,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -25,12 +29,12 @@ pub struct Member {
     pub is_learner: bool,
 }
 
-gateway::decode!(Member {
-    "ID" => id,
-    "name" => name,
-    "peerURLs" => peer_urls,
-    "clientURLs" => client_urls,
-    "isLearner" => is_learner,
+message::decode!(Member {
+    1 "ID" => id,
+    2 "name" => name,
+    3 "peerURLs" => peer_urls,
+    4 "clientURLs" => client_urls,
+    5 "isLearner" => is_learner,
 });
 
 /// Lists the members: `POST /v3/cluster/member/list`.
@@ -54,13 +58,13 @@ impl ListMembers {
 }
 
 impl Encode for ListMembers {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("linearizable", &self.linearizable);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "linearizable", &self.linearizable);
     }
 }
 
 gateway::operation!(
-    ListMembers => Members, "v3.cluster.member.list", "/v3/cluster/member/list", |_| Repeat::Always
+    ListMembers => Members, "v3.cluster.member.list", method::MEMBER_LIST, |_| Repeat::Always
 );
 
 /// The members, and who says so: what every operation but [`AddMember`] answers.
@@ -73,9 +77,9 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
-gateway::decode!(Members {
-    "header" => header,
-    "members" => members,
+message::decode!(Members {
+    1 "header" => header,
+    2 "members" => members,
 });
 
 /// Adds a member, which may then be started: `POST /v3/cluster/member/add`.
@@ -111,16 +115,16 @@ impl Encode for AddMember {
         check_urls(operation, &self.peer_urls)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("peerURLs", &self.peer_urls)
-            .put("isLearner", &self.is_learner);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "peerURLs", &self.peer_urls)
+            .put(2, "isLearner", &self.is_learner);
     }
 }
 
 gateway::operation!(
     AddMember => AddMemberResponse,
     "v3.cluster.member.add",
-    "/v3/cluster/member/add",
+    method::MEMBER_ADD,
     |_| Repeat::IfUnsent
 );
 
@@ -136,10 +140,10 @@ pub struct AddMemberResponse {
     pub members: Vec<Member>,
 }
 
-gateway::decode!(AddMemberResponse {
-    "header" => header,
-    "member" => member,
-    "members" => members,
+message::decode!(AddMemberResponse {
+    1 "header" => header,
+    2 "member" => member,
+    3 "members" => members,
 });
 
 /// Removes a member for good: `POST /v3/cluster/member/remove`.
@@ -175,8 +179,8 @@ macro_rules! of_member {
         }
 
         impl Encode for $operation {
-            fn fields(&self, to: &mut Fields<'_>) {
-                to.put("ID", &self.id);
+            fn fields<F: Fields>(&self, to: &mut F) {
+                to.put(1, "ID", &self.id);
             }
         }
     )+};
@@ -187,13 +191,13 @@ of_member!(RemoveMember, PromoteMember);
 gateway::operation!(
     RemoveMember => Members,
     "v3.cluster.member.remove",
-    "/v3/cluster/member/remove",
+    method::MEMBER_REMOVE,
     |_| Repeat::IfUnsent
 );
 gateway::operation!(
     PromoteMember => Members,
     "v3.cluster.member.promote",
-    "/v3/cluster/member/promote",
+    method::MEMBER_PROMOTE,
     |_| Repeat::IfUnsent
 );
 
@@ -223,15 +227,16 @@ impl Encode for UpdateMember {
         check_urls(operation, &self.peer_urls)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("ID", &self.id).put("peerURLs", &self.peer_urls);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "ID", &self.id)
+            .put(2, "peerURLs", &self.peer_urls);
     }
 }
 
 gateway::operation!(
     UpdateMember => Members,
     "v3.cluster.member.update",
-    "/v3/cluster/member/update",
+    method::MEMBER_UPDATE,
     |_| Repeat::IfUnsent
 );
 

@@ -8,13 +8,17 @@ use crate::{
     v3::{
         Header,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway, json,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
 use crate::v3::auth::check_name;
 
-gateway::empty! {
+message::empty! {
     /// Switches authentication on: `POST /v3/auth/enable`. Answers the header.
     ///
     /// # Errors
@@ -34,13 +38,13 @@ gateway::empty! {
 
 // On twice is on; off twice is off.
 gateway::operation!(
-    EnableAuth => Header, in OnlyHeader, "v3.auth.enable", "/v3/auth/enable", |_| Repeat::IfUnsent
+    EnableAuth => Header, in OnlyHeader, "v3.auth.enable", method::AUTH_ENABLE, |_| Repeat::IfUnsent
 );
 gateway::operation!(
-    DisableAuth => Header, in OnlyHeader, "v3.auth.disable", "/v3/auth/disable", |_| Repeat::IfUnsent
+    DisableAuth => Header, in OnlyHeader, "v3.auth.disable", method::AUTH_DISABLE, |_| Repeat::IfUnsent
 );
 gateway::operation!(
-    GetAuthStatus => AuthStatusResponse, "v3.auth.status", "/v3/auth/status", |_| Repeat::Always
+    GetAuthStatus => AuthStatusResponse, "v3.auth.status", method::AUTH_STATUS, |_| Repeat::Always
 );
 
 /// What an [`GetAuthStatus`] found.
@@ -55,10 +59,10 @@ pub struct AuthStatusResponse {
     pub auth_revision: u64,
 }
 
-gateway::decode!(AuthStatusResponse {
-    "header" => header,
-    "enabled" => enabled,
-    "authRevision" => auth_revision,
+message::decode!(AuthStatusResponse {
+    1 "header" => header,
+    2 "enabled" => enabled,
+    3 "authRevision" => auth_revision,
 });
 
 /// Gets a token: `POST /v3/auth/authenticate`.
@@ -76,7 +80,7 @@ pub struct Authenticate {
 }
 
 impl Authenticate {
-    pub(crate) const PATH: &'static str = "/v3/auth/authenticate";
+    pub(crate) const PATH: &'static str = method::AUTHENTICATE.gateway;
 
     /// A token for this user.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
@@ -101,8 +105,9 @@ impl Encode for Authenticate {
         check_name(operation, "user", &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name).put("password", &*self.password);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name)
+            .put(2, "password", &*self.password);
     }
 }
 
@@ -113,13 +118,13 @@ impl Operation for Authenticate {
     const NAME: &'static str = "v3.auth.authenticate";
 
     fn encode(&self) -> Result<Call> {
-        gateway::call(Self::NAME, Self::PATH, Repeat::Always, self)
+        gateway::call(Self::NAME, method::AUTHENTICATE, Repeat::Always, self)
     }
 
     fn decode(&self, reply: Reply) -> Result<AuthenticateResponse> {
         let reply = gateway::success(reply)?;
         // An error that quotes the answer would show the token.
-        gateway::parse(&reply.body).map_err(|_| {
+        json::parse(&reply.body).map_err(|_| {
             let what = "the answer is not what etcd sends";
             Error::Unexpected(UnexpectedAnswer::new(
                 reply.context,
@@ -149,9 +154,9 @@ impl fmt::Debug for AuthenticateResponse {
     }
 }
 
-gateway::decode!(AuthenticateResponse {
-    "header" => header,
-    "token" => token,
+message::decode!(AuthenticateResponse {
+    1 "header" => header,
+    2 "token" => token,
 });
 
 #[cfg(test)]

@@ -13,7 +13,11 @@ use crate::{
     v3::{
         Header, KeyValue, LeaseId,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -34,21 +38,12 @@ pub struct LeaderKey {
     pub lease: LeaseId,
 }
 
-gateway::decode!(LeaderKey {
-    "name" => name,
-    "key" => key,
-    "rev" => rev,
-    "lease" => lease,
+message::message!(LeaderKey {
+    1 "name" => name,
+    2 "key" => key,
+    3 "rev" => rev,
+    4 "lease" => lease,
 });
-
-impl Encode for LeaderKey {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name)
-            .put("key", &self.key)
-            .put("rev", &self.rev)
-            .put("lease", &self.lease);
-    }
-}
 
 /// Waits to be elected, and leads as long as the lease lives: `POST /v3/election/campaign`.
 ///
@@ -99,14 +94,10 @@ impl Encode for Campaign {
         check_name(operation, &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name)
-            .put("lease", &self.lease)
-            .put("value", &self.value);
-    }
-
-    fn payload(&self) -> usize {
-        self.name.len() + self.value.len()
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name)
+            .put(2, "lease", &self.lease)
+            .put(3, "value", &self.value);
     }
 
     fn deadline(&self) -> Deadline {
@@ -117,7 +108,7 @@ impl Encode for Campaign {
 gateway::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
-    "/v3/election/campaign",
+    method::CAMPAIGN,
     |_| Repeat::IfUnsent
 );
 
@@ -131,9 +122,9 @@ pub struct CampaignResponse {
     pub leader: LeaderKey,
 }
 
-gateway::decode!(CampaignResponse {
-    "header" => header,
-    "leader" => leader,
+message::decode!(CampaignResponse {
+    1 "header" => header,
+    2 "leader" => leader,
 });
 
 /// Changes the value that a leader proclaims: `POST /v3/election/proclaim`. Answers the header.
@@ -162,19 +153,16 @@ impl Encode for Proclaim {
         check_name(operation, &self.leader.key)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("leader", &self.leader).put("value", &self.value);
-    }
-
-    fn payload(&self) -> usize {
-        self.value.len()
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "leader", &self.leader)
+            .put(2, "value", &self.value);
     }
 }
 
 gateway::operation!(
     Proclaim => Header, in OnlyHeader,
     "v3.election.proclaim",
-    "/v3/election/proclaim",
+    method::PROCLAIM,
     |_| Repeat::IfUnsent
 );
 
@@ -201,8 +189,8 @@ impl Encode for GetLeader {
         check_name(operation, &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name);
     }
 }
 
@@ -213,7 +201,7 @@ impl Operation for GetLeader {
     const NAME: &'static str = "v3.election.leader";
 
     fn encode(&self) -> Result<Call> {
-        gateway::call(Self::NAME, "/v3/election/leader", Repeat::Always, self)
+        gateway::call(Self::NAME, method::LEADER, Repeat::Always, self)
     }
 
     fn decode(&self, reply: Reply) -> Result<Option<KeyValue>> {
@@ -233,7 +221,7 @@ pub(crate) struct Leader {
     pub(crate) kv: Option<KeyValue>,
 }
 
-gateway::decode!(Leader { "kv" => kv });
+message::decode!(Leader { 2 "kv" => kv });
 
 /// Gives the leadership, or a candidacy, up: `POST /v3/election/resign`. Answers the header.
 ///
@@ -256,15 +244,15 @@ impl Encode for Resign {
         check_name(operation, &self.leader.key)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("leader", &self.leader);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "leader", &self.leader);
     }
 }
 
 gateway::operation!(
     Resign => Header, in OnlyHeader,
     "v3.election.resign",
-    "/v3/election/resign",
+    method::RESIGN,
     |_| Repeat::Always
 );
 

@@ -10,7 +10,11 @@ use futures::{
 use crate::v3::{
     KeyValue,
     election::{Leader, check_name},
-    protocol::gateway::{self, Encode, Fields},
+    protocol::{
+        gateway,
+        message::{Encode, Fields},
+        method,
+    },
     stream::connection::{Connection, Received, is_token_error},
 };
 use crate::{
@@ -78,8 +82,8 @@ impl Encode for Observe {
         check_name(operation, &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name);
     }
 }
 
@@ -123,9 +127,13 @@ impl<T: Transport> Observer<T> {
     async fn next(&mut self) -> Result<KeyValue> {
         loop {
             let Some(link) = &mut self.link else {
-                let path = "/v3/election/observe";
-                let call = gateway::call(Observe::NAME, path, Repeat::Always, &self.observe)?
-                    .require_leader(true);
+                let call = gateway::call(
+                    Observe::NAME,
+                    method::OBSERVE,
+                    Repeat::Always,
+                    &self.observe,
+                )?
+                .require_leader(true);
                 match Connection::open(&self.client, call, self.observe.silence).await {
                     Ok(link) => self.link = Some(link),
                     Err(error) => self.outage.survive(self.client.pipeline(), error).await?,

@@ -3,7 +3,11 @@ use bytes::Bytes;
 use crate::{
     error::{Error, Result},
     operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
-    v3::{LeaseId, protocol::gateway, range::check_key},
+    v3::{
+        LeaseId,
+        protocol::{gateway, method},
+        range::check_key,
+    },
 };
 
 use crate::v3::kv::{Compare, KeyValue, Put, Range, Txn, TxnOpResponse, TxnResponse};
@@ -79,7 +83,7 @@ impl Operation for ExactlyOnce {
 
     fn encode(&self) -> Result<Call> {
         check_key(Self::NAME, &self.marker)?;
-        gateway::call(Self::NAME, "/v3/kv/txn", Repeat::Always, &self.guarded())
+        gateway::call(Self::NAME, method::TXN, Repeat::Always, &self.guarded())
     }
 
     fn decode(&self, reply: Reply) -> Result<ExactlyOnceResponse> {

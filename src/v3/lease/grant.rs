@@ -5,7 +5,11 @@ use crate::{
     operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v3::{
         Header, LeaseId,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -78,8 +82,8 @@ impl Encode for GrantLease {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("TTL", &self.seconds()).put("ID", &self.id);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "TTL", &self.seconds()).put(2, "ID", &self.id);
     }
 }
 
@@ -95,7 +99,7 @@ impl Operation for GrantLease {
         } else {
             Repeat::Always
         };
-        gateway::call(Self::NAME, "/v3/lease/grant", repeat, self)
+        gateway::call(Self::NAME, method::LEASE_GRANT, repeat, self)
     }
 
     fn decode(&self, reply: Reply) -> Result<GrantLeaseResponse> {
@@ -137,10 +141,10 @@ struct Answer {
     ttl: u64,
 }
 
-gateway::decode!(Answer {
-    "header" => header,
-    "ID" => id,
-    "TTL" => ttl,
+message::decode!(Answer {
+    1 "header" => header,
+    2 "ID" => id,
+    3 "TTL" => ttl,
 });
 
 /// 63 bits that nobody can guess; none, if the operating system has none to give.

@@ -5,7 +5,11 @@ use crate::{
     operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v3::{
         Header, LeaseId,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway, json,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -49,8 +53,8 @@ pub struct KeepAliveResponse {
 pub(crate) struct Renewal(pub(crate) LeaseId);
 
 impl Encode for Renewal {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("ID", &self.0);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "ID", &self.0);
     }
 }
 
@@ -62,10 +66,10 @@ pub(crate) struct Renewed {
     ttl: i64,
 }
 
-gateway::decode!(Renewed {
-    "header" => header,
-    "ID" => id,
-    "TTL" => ttl,
+message::decode!(Renewed {
+    1 "header" => header,
+    2 "ID" => id,
+    3 "TTL" => ttl,
 });
 
 impl From<Renewed> for KeepAliveResponse {
@@ -95,9 +99,9 @@ impl Operation for KeepAliveOnce {
         let body: String = self
             .ids
             .iter()
-            .map(|id| gateway::to_json(&Renewal(*id)))
+            .map(|id| json::to_json(&Renewal(*id)))
             .collect();
-        let call = gateway::post(Self::NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
+        let call = gateway::post(Self::NAME, method::LEASE_KEEP_ALIVE, Repeat::Always, body)?;
         Ok(call.sequence(self.ids.len() > 1))
     }
 

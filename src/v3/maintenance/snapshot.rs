@@ -13,7 +13,11 @@ use crate::{
     error::Result,
     operation::{Call, Repeat, StreamOperation, sealed::Sealed},
     v3::{
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
         stream::{
             connection::{is_alive, is_token_error},
             message_stream::MessageStream,
@@ -79,7 +83,7 @@ impl Snapshot {
 }
 
 impl Encode for Snapshot {
-    fn fields(&self, _: &mut Fields<'_>) {}
+    fn fields<F: Fields>(&self, _: &mut F) {}
 }
 
 impl Sealed for Snapshot {}
@@ -102,7 +106,7 @@ struct SnapshotResponse {
     blob: Bytes,
 }
 
-gateway::decode!(SnapshotResponse { "blob" => blob });
+message::decode!(SnapshotResponse { 3 "blob" => blob });
 
 struct Pieces<T> {
     client: Client<T>,
@@ -115,8 +119,12 @@ struct Pieces<T> {
 impl<T: Transport> Pieces<T> {
     /// Sends the request, once more with another token if etcd refuses the one it has, and waits for the first message.
     async fn begin(client: Client<T>) -> Result<Self> {
-        let path = "/v3/maintenance/snapshot";
-        let call = gateway::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
+        let call = gateway::call(
+            Snapshot::NAME,
+            method::SNAPSHOT,
+            Repeat::Always,
+            &Snapshot::new(),
+        )?;
         let pipeline = client.pipeline();
         let call = pipeline.with_token(&call).await?.unwrap_or(call);
         let begun = match Self::send(&client, call.clone()).await {

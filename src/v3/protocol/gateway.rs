@@ -3,46 +3,50 @@
 //! A message says which fields it has ([`Encode`], [`decode!`]); only this module and its children know how they are
 //! written.
 
-mod origin;
-mod read;
-mod write;
-
-use http::Method;
-use serde::de::MapAccess;
+use http::Method as HttpMethod;
 
 use crate::{
     error::{Error, Result, Unsupported},
     operation::{Call, Repeat, Reply},
 };
 
-use crate::v3::protocol::status::GrpcStatus;
+use crate::v3::protocol::{
+    json::parse_all,
+    message::{Field, Key},
+    method::Method,
+    status::GrpcStatus,
+};
 
-pub(crate) use origin::cluster_id;
-pub(crate) use read::{Decode, FieldOf, FromWire, parse, parse_all, read_name};
-pub(crate) use write::{Encode, Fields, ToWire, to_json};
+pub(crate) use crate::v3::protocol::{
+    json::{cluster_id, parse, to_json},
+    message::{Decode, Encode},
+};
 
 /// The request that carries this message, once its own [`check`](Encode::check) is passed.
 pub(crate) fn call(
     operation: &'static str,
-    path: &'static str,
+    method: Method,
     repeat: Repeat,
     message: &impl Encode,
 ) -> Result<Call> {
     message.check(operation)?;
-    let call = post(operation, path, repeat, to_json(message))?;
+    let call = post(operation, method, repeat, to_json(message))?;
     Ok(call.deadline(message.deadline()))
 }
 
 /// The request that carries these messages, one after the other.
 pub(crate) fn post(
     operation: &'static str,
-    path: &'static str,
+    method: Method,
     repeat: Repeat,
     json: String,
 ) -> Result<Call> {
-    Ok(Call::new(operation, Method::POST, path.to_owned(), repeat)?
-        .body("application/json", json)
-        .capability(path))
+    let path = method.gateway;
+    Ok(
+        Call::new(operation, HttpMethod::POST, path.to_owned(), repeat)?
+            .body("application/json", json)
+            .capability(path),
+    )
 }
 
 /// The message in a success; the error that it is, otherwise.
@@ -108,13 +112,10 @@ impl<M> Default for StreamItem<M> {
 }
 
 impl<M: Decode> Decode for StreamItem<M> {
-    fn take<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        field: FieldOf<'_, A>,
-    ) -> Result<(), A::Error> {
-        match name {
-            "result" => field.into(&mut self.result),
+    fn take<F: Field>(&mut self, key: Key<'_>, field: F) -> Result<(), F::Error> {
+        match key {
+            // The gateway's envelope: protobuf has none.
+            Key::Name("result") => field.read_into(&mut self.result),
             _ => field.skip(),
         }
     }
@@ -139,14 +140,14 @@ pub(crate) fn success(reply: Reply) -> Result<Reply> {
 const NO_CALL: &str = "this server does not have this call: its etcd is too old for it, or has its JSON gateway \
      switched off, or is no etcd";
 
-/// Declares an operation of the v3 API: request, answer, name, path, whether it may be repeated.
+/// Declares an operation of the v3 API: request, response, name, method, whether it may be repeated.
 ///
-/// The request says what it is by [`Encode`], the answer by [`decode!`]; `in` names the message that the answer comes in,
+/// The request says what it is by [`Encode`], the response by [`decode!`](super::message::decode); `in` names the message that the answer comes in,
 /// where that is another. `done if` names the refusal that a repeated request gets when an attempt before was carried out.
 macro_rules! operation {
     (
         $request:ty => $answer:ty $(, in $message:ty)?,
-        $name:literal, $path:expr, $repeat:expr $(, done if $done:expr)? $(,)?
+        $name:literal, $method:expr, $repeat:expr $(, done if $done:expr)? $(,)?
     ) => {
         impl $crate::operation::sealed::Sealed for $request {}
 
@@ -156,7 +157,7 @@ macro_rules! operation {
 
             fn encode(&self) -> $crate::error::Result<$crate::operation::Call> {
                 let repeat: fn(&Self) -> $crate::operation::Repeat = $repeat;
-                $crate::v3::protocol::gateway::call(Self::NAME, $path, repeat(self), self)
+                $crate::v3::protocol::gateway::call(Self::NAME, $method, repeat(self), self)
             }
 
             fn decode(&self, reply: $crate::operation::Reply) -> $crate::error::Result<$answer> {
@@ -173,131 +174,4 @@ macro_rules! operation {
     };
 }
 
-/// Declares a request that says nothing.
-macro_rules! empty {
-    ($($(#[$doc:meta])* $request:ident;)+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        #[must_use = "an operation does nothing before `Client::send`"]
-        pub struct $request(());
-
-        impl $request {
-            /// The operation.
-            pub fn new() -> Self {
-                Self(())
-            }
-        }
-
-        impl $crate::v3::protocol::gateway::Encode for $request {
-            fn fields(&self, _: &mut $crate::v3::protocol::gateway::Fields<'_>) {}
-        }
-    )+};
-}
-
-/// Declares an answer that is a list, and the name of the one field that has it.
-macro_rules! list {
-    ($message:ident { $name:literal => $elements:ty }) => {
-        #[derive(Default)]
-        pub(super) struct $message {
-            list: $elements,
-        }
-
-        $crate::v3::protocol::gateway::decode!($message { $name => list });
-
-        impl From<$message> for $elements {
-            fn from(answer: $message) -> Self {
-                answer.list
-            }
-        }
-    };
-}
-
-/// Declares what an answer is made of: the fields' names on the wire, and where they go. Fields that are not there stay
-/// at their default, those that are not named here are passed over. Where what it `needs` is empty, it is no message.
-macro_rules! decode {
-    ($message:ty { $($name:literal => $field:ident),+ $(,)? } $(needs $($needed:ident).+)?) => {
-        impl $crate::v3::protocol::gateway::Decode for $message {
-            fn take<'de, A: serde::de::MapAccess<'de>>(
-                &mut self,
-                name: &str,
-                field: $crate::v3::protocol::gateway::FieldOf<'_, A>,
-            ) -> Result<(), A::Error> {
-                match name {
-                    $($name => field.into(&mut self.$field),)+
-                    _ => field.skip(),
-                }
-            }
-            $(
-                fn lacks(&self) -> Option<&'static str> {
-                    let is_lacking = self.$($needed).+.is_empty();
-                    is_lacking.then_some(stringify!($($needed).+))
-                }
-            )?
-        }
-    };
-}
-
-/// Declares an enumeration by etcd's names for its values. The first is the default, which etcd leaves out. Where there is
-/// an `else`, that is what any other value is read as: a later etcd may have one.
-macro_rules! names {
-    (
-        $(#[$doc:meta])*
-        $visibility:vis enum $enumeration:ident {
-            $(#[$first_doc:meta])* $first:ident = $first_name:literal,
-            $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)*
-        }
-        $(else { $(#[$other_doc:meta])* $other:ident })?
-    ) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        $visibility enum $enumeration {
-            $(#[$first_doc])*
-            #[default]
-            $first,
-            $($(#[$variant_doc])* $variant,)*
-            $($(#[$other_doc])* $other,)?
-        }
-
-        impl $enumeration {
-            const ALL: &'static [(&'static str, Self)] =
-                &[($first_name, Self::$first), $(($name, Self::$variant),)*];
-
-            /// etcd's name for it.
-            $visibility fn name(self) -> &'static str {
-                match self {
-                    Self::$first => $first_name,
-                    $(Self::$variant => $name,)*
-                    $(Self::$other => "UNKNOWN",)?
-                }
-            }
-        }
-
-        impl std::fmt::Display for $enumeration {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-
-        impl $crate::v3::protocol::gateway::ToWire for $enumeration {
-            fn is_default(&self) -> bool {
-                *self == Self::$first
-            }
-
-            fn write(&self, json: &mut String) {
-                json.push('"');
-                json.push_str(self.name());
-                json.push('"');
-            }
-        }
-
-        impl $crate::v3::protocol::gateway::FromWire for $enumeration {
-            fn read<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-                let other: &[Self] = &[$(Self::$other)?];
-                $crate::v3::protocol::gateway::read_name(json, Self::ALL, other.first().copied())
-            }
-        }
-    };
-}
-
-pub(crate) use {decode, empty, list, names, operation};
+pub(crate) use operation;

@@ -7,7 +7,10 @@ use etcd_transport::{IdleLimit, Transport};
 use futures::future::{BoxFuture, Either, select};
 
 use crate::v3::{
-    protocol::gateway::{self, Decode},
+    protocol::{
+        gateway::{self, Decode},
+        method,
+    },
     stream::message_stream::MessageStream,
 };
 use crate::{
@@ -241,8 +244,7 @@ pub(in crate::v3) async fn is_alive<T: Transport>(
     operation: &'static str,
     place: &EndpointState,
 ) -> Result<()> {
-    let path = "/v3/maintenance/status";
-    let call = gateway::post(operation, path, Repeat::Always, "{}".to_owned())?;
+    let call = gateway::post(operation, method::STATUS, Repeat::Always, "{}".to_owned())?;
     let pipeline = client.pipeline();
     let call = pipeline.with_token(&call).await?.unwrap_or(call);
     let reply = match pipeline

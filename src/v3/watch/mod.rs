@@ -3,6 +3,7 @@
 mod control;
 mod duplex;
 mod event;
+mod message;
 mod request;
 mod watch_connection;
 mod watch_state;

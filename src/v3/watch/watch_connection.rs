@@ -6,7 +6,7 @@ use std::{
 use etcd_transport::Transport;
 
 use crate::v3::watch::{
-    event::WatchResponse,
+    message::WatchResponse,
     watch_state::{self, NO_WATCH, id},
 };
 use crate::{

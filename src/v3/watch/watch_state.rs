@@ -1,13 +1,11 @@
 use std::mem;
 
 use crate::v3::watch::{
-    event::{Changes, Event, WatchResponse},
+    event::{Changes, Event},
+    message::{CancelRequest, CreateRequest, Filter, WatchRequest, WatchResponse},
     request::Watch,
 };
-use crate::v3::{
-    KeyRange,
-    protocol::gateway::{self, Encode, Fields},
-};
+use crate::v3::{KeyRange, protocol::json};
 
 /// What etcd says instead of an id where there is no watch.
 pub(super) const NO_WATCH: i64 = -1;
@@ -25,7 +23,7 @@ pub(super) fn number(id: i64) -> Option<usize> {
 
 /// The request for no more of a watch.
 pub(super) fn cancel(id: i64) -> String {
-    gateway::to_json(&CancelRequest { id })
+    json::to_json(&WatchRequest::Cancel(CancelRequest { id }))
 }
 
 /// How far one watch has come.
@@ -71,9 +69,13 @@ impl WatchState {
 
     /// The request for what is to come.
     pub(super) fn request(&self, id: i64) -> String {
-        gateway::to_json(&Request {
-            create_request: Create { track: self, id },
-        })
+        json::to_json(&WatchRequest::Create(CreateRequest {
+            range: self.watch.range.clone(),
+            start_revision: self.next.unwrap_or_default(),
+            prev_kv: self.watch.prev_kv,
+            filters: filters(&self.watch),
+            id,
+        }))
     }
 
     /// How many bytes of fragments it keeps.
@@ -141,56 +143,12 @@ fn by_revision(events: impl Iterator<Item = Event>) -> Vec<Changes> {
     all
 }
 
-struct CancelRequest {
-    id: i64,
-}
-
-impl Encode for CancelRequest {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("cancel_request", &Cancel { id: self.id });
-    }
-}
-
-struct Cancel {
-    id: i64,
-}
-
-impl Encode for Cancel {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("watch_id", &self.id);
-    }
-}
-
-struct Request<'a> {
-    create_request: Create<'a>,
-}
-
-impl Encode for Request<'_> {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("create_request", &self.create_request);
-    }
-}
-
-struct Create<'a> {
-    track: &'a WatchState,
-    id: i64,
-}
-
-impl Encode for Create<'_> {
-    fn fields(&self, to: &mut Fields<'_>) {
-        let watch = &self.track.watch;
-        let filters = [(watch.puts, "NOPUT"), (watch.deletes, "NODELETE")];
-        let filters = filters.into_iter().filter(|(wanted, _)| !wanted);
-        let filters: Vec<String> = filters.map(|(_, filter)| filter.to_owned()).collect();
-        to.put("key", watch.range.wire_key())
-            .put("range_end", watch.range.wire_end())
-            .put("start_revision", &self.track.next.unwrap_or_default())
-            // Without it a quiet watch falls behind a compaction.
-            .put("progress_notify", &true)
-            .put("filters", &filters)
-            .put("prev_kv", &watch.prev_kv)
-            .put("watch_id", &self.id)
-            // Without it a message has no bound.
-            .put("fragment", &true);
-    }
+/// What etcd is to leave out.
+fn filters(watch: &Watch) -> Vec<Filter> {
+    let filters = [
+        (watch.puts, Filter::NoPut),
+        (watch.deletes, Filter::NoDelete),
+    ];
+    let unwanted = filters.into_iter().filter(|(wanted, _)| !wanted);
+    unwanted.map(|(_, filter)| filter).collect()
 }

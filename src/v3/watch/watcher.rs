@@ -17,7 +17,8 @@ use http::StatusCode;
 use crate::v3::watch::{
     control::{Command, Commands},
     duplex::DuplexEndpoints,
-    event::{Changes, WatchResponse},
+    event::Changes,
+    message::WatchResponse,
     request::{Settings, Watch, WatchSetItem},
     watch_connection::WatchConnection,
     watch_state::{self, WatchState, id},
@@ -30,7 +31,7 @@ use crate::{
     v3::{
         Header, KeyRange, Range,
         protocol::{
-            gateway,
+            gateway, method,
             status::{self, GrpcStatus},
         },
         stream::connection::{Received, is_token_error},
@@ -257,7 +258,7 @@ impl<T: Transport> Watcher<T> {
         let body: String = requests
             .map(|(&number, track)| track.request(id(number)))
             .collect();
-        let call = gateway::post(Watch::NAME, "/v3/watch", Repeat::Always, body)?
+        let call = gateway::post(Watch::NAME, method::WATCH, Repeat::Always, body)?
             .sequence(self.tracks.len() > 1)
             .require_leader(self.settings.require_leader);
         let may_change = self.commands.is_some();

@@ -12,7 +12,7 @@ use crate::{
     v3::{
         KeepAliveOnce, LeaseId,
         lease::{KeepAliveResponse, Renewal, Renewed},
-        protocol::{gateway, status},
+        protocol::{gateway, method, status},
         stream::{connection::is_token_error, message_stream::MessageStream},
     },
 };
@@ -78,7 +78,7 @@ async fn ask<T: Transport>(
         .iter()
         .map(|lease| gateway::to_json(&Renewal(lease.id())));
     let body: String = bodies.collect();
-    let call = gateway::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?
+    let call = gateway::post(NAME, method::LEASE_KEEP_ALIVE, Repeat::Always, body)?
         .sequence(waiting.len() > 1);
     let call = within(&pipeline, limit * 2, pipeline.with_token(&call))
         .await?
