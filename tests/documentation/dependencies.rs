@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::sources::{assert_only, with_extension};
+use crate::sources::{Source, assert_only, names, with_extension};
 
 /// The licences that a dependency may have. Each permits use in a program under any licence.
 const LICENCES: &[&str] = &[
@@ -64,6 +64,13 @@ fn no_dependency_is_built_in_two_versions() {
     assert_only("is built in several versions", &found, DUPLICATES);
 }
 
+/// What the tests of the fake and of its program share.
+const SUPPORT: &str = "backends/fake/tests/support/";
+
+fn shares_support(source: &Source) -> bool {
+    source.text.contains("fake/tests/support/mod.rs\"]")
+}
+
 #[test]
 fn every_dependency_is_used() {
     let metadata = metadata();
@@ -77,12 +84,17 @@ fn every_dependency_is_used() {
             .unwrap()
             .trim_start_matches('/');
         // The workspace's root has the other members below it.
-        let is_own = |path: &str| match directory {
-            "" => ["src/", "tests/", "examples/"]
-                .iter()
-                .any(|it| path.starts_with(it)),
-            directory => path.starts_with(directory),
+        let mut own: Vec<_> = match directory {
+            "" => vec!["src/", "tests/", "examples/"],
+            directory => vec![directory],
         };
+        if sources
+            .iter()
+            .any(|it| it.path.starts_with(own[0]) && shares_support(it))
+        {
+            own.push(SUPPORT);
+        }
+        let is_own = |source: &&Source| own.iter().any(|it| source.path.starts_with(it));
         for dependency in member["dependencies"].as_array().unwrap() {
             let package = dependency["name"].as_str().unwrap();
             let library = members(&metadata)
@@ -90,23 +102,13 @@ fn every_dependency_is_used() {
                 .and_then(library);
             let name = dependency["rename"].as_str().or(library).unwrap_or(package);
             let name = name.replace('-', "_");
-            let mut own = sources.iter().filter(|source| is_own(&source.path));
+            let mut own = sources.iter().filter(is_own);
             if !own.any(|source| names(&source.text, &name)) {
                 unused.insert(format!("{directory}Cargo.toml: {name}"));
             }
         }
     }
     assert_only("is not used", &unused, &[]);
-}
-
-/// Whether a source names this crate: in a path, in a macro, or as a whole.
-fn names(text: &str, name: &str) -> bool {
-    text.match_indices(name).any(|(at, _)| {
-        let is_word =
-            |byte: Option<&u8>| byte.is_some_and(|it| it.is_ascii_alphanumeric() || *it == b'_');
-        let before = at.checked_sub(1).and_then(|at| text.as_bytes().get(at));
-        !is_word(before) && !is_word(text.as_bytes().get(at + name.len()))
-    })
 }
 
 /// Whether a licence expression can be met by the licences that are allowed.
