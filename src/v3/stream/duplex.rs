@@ -3,29 +3,30 @@ use crate::{
     error::{Error, Outcome},
 };
 
-/// How often a request that goes on is tried in vain before a whole one is tried in its place.
+/// After this many failures of duplex requests a complete request is tried instead.
 const TRIES: u32 = 2;
 
-/// Which endpoints take a request that goes on while it is answered. What is learned holds as long as the set is open.
+/// Which endpoints take a duplex request: one that goes on while it is answered. What is learned holds as long as the
+/// stream is open.
 ///
-/// etcd does, by HTTP/2, and so by `https://` alone: what it speaks in the clear is HTTP/2 for gRPC and HTTP/1.1 for the
-/// gateway. A transport may refuse ([`Rejected`](etcd_transport::TransportErrorKind::Rejected)): it cannot, or the server has
-/// no HTTP/2; that is final. A proxy may keep the request back until its end, or refuse it: an endpoint where such
-/// requests failed more than once, and a whole one then came about, is asked by whole ones from then on.
+/// etcd does over HTTP/2, and so only over `https://`: in the clear it speaks HTTP/2 for gRPC and HTTP/1.1 for the gateway.
+/// A transport may [reject](etcd_transport::TransportErrorKind::Rejected) the request because it cannot send it, or because
+/// the server has no HTTP/2: that is final. A proxy may withhold the request until its end, or refuse it: an endpoint where
+/// duplex requests failed more than once, and a complete one then worked, gets complete ones from then on.
 #[derive(Debug, Default)]
 pub(super) struct DuplexEndpoints(Vec<(Endpoint, Known)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Works,
-    /// It failed so often, and never did anything else.
+    /// It has failed this many times, and never worked.
     Failed(u32),
     /// It does not work.
     Never,
 }
 
 impl DuplexEndpoints {
-    /// Whether a request to this endpoint is to be one that goes on.
+    /// Whether to send this endpoint a duplex request.
     pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
         endpoint.is_https()
             && match self.known(endpoint) {
@@ -35,7 +36,7 @@ impl DuplexEndpoints {
             }
     }
 
-    /// A request came about; one that goes on, if `is_duplex`.
+    /// A request worked.
     pub(super) fn worked(&mut self, endpoint: &Endpoint, is_duplex: bool) {
         match self.known(endpoint) {
             _ if is_duplex => self.learn(endpoint, Known::Works),
@@ -44,15 +45,15 @@ impl DuplexEndpoints {
         }
     }
 
-    /// A request came to nothing. Returns whether that may be because it is one that goes on.
+    /// A request failed. Returns whether the reason may be that it is duplex.
     pub(super) fn failed(&mut self, endpoint: &Endpoint, is_duplex: bool, error: &Error) -> bool {
-        // Its own words show that etcd has read the request; and where nobody listens, any request fails.
-        let is_of_others = error.as_etcd().is_none() && error.outcome() != Outcome::NotSent;
-        let is_suspect = is_duplex && is_of_others;
+        // An error of etcd's own shows that it has read the request. Without a connection any request fails.
+        let is_etcd = error.as_etcd().is_some();
+        let is_suspect = is_duplex && !is_etcd && error.outcome() != Outcome::NotSent;
         match self.known(endpoint) {
             _ if is_duplex && error.is_rejected() => self.learn(endpoint, Known::Never),
             Known::Failed(times) if is_suspect => self.learn(endpoint, Known::Failed(times + 1)),
-            // A whole one fails as well: it was not that.
+            // A complete one fails as well: duplex is not the reason.
             Known::Failed(TRIES..) => self.learn(endpoint, Known::Failed(0)),
             _ => return false,
         }
@@ -100,7 +101,7 @@ mod tests {
         Error::Transport(TransportFailure::new(context(), error))
     }
 
-    /// What is learned from these failures of requests that go on to one endpoint.
+    /// What is learned from these failures of duplex requests to one endpoint.
     fn after(errors: &[Error]) -> (DuplexEndpoints, Endpoint) {
         let (mut duplex, endpoint) = (DuplexEndpoints::default(), endpoint("https://a"));
         for error in errors {
@@ -122,13 +123,13 @@ mod tests {
         let (mut duplex, here) = after(&[of_transport(TransportError::rejected("no"))]);
         assert!(!duplex.is_for(&here));
         assert!(duplex.is_for(&endpoint("https://b")));
-        // A whole one that fails changes nothing.
+        // The failure of a complete request changes nothing.
         duplex.failed(&here, false, &of_transport(TransportError::interrupted("")));
         assert!(!duplex.is_for(&here));
     }
 
     #[test]
-    fn two_failures_and_a_whole_request_that_works_are_proof() {
+    fn two_failures_and_a_complete_request_that_works_are_proof() {
         let broken = || of_transport(TransportError::interrupted("reset"));
         let refused = || {
             Error::Http(HttpError::new(
@@ -139,7 +140,7 @@ mod tests {
         };
         for error in [broken, refused] {
             let (mut duplex, here) = after(&[error(), error()]);
-            assert!(!duplex.is_for(&here), "a whole one is tried");
+            assert!(!duplex.is_for(&here), "a complete one is tried");
             duplex.worked(&here, false);
             assert!(!duplex.is_for(&here));
             assert!(!duplex.failed(&here, false, &error()));
@@ -147,12 +148,12 @@ mod tests {
 
             let (mut duplex, here) = after(&[error(), error()]);
             duplex.failed(&here, false, &error());
-            assert!(duplex.is_for(&here), "the whole one failed as well");
+            assert!(duplex.is_for(&here), "the complete one failed as well");
         }
     }
 
     #[test]
-    fn what_says_nothing_of_the_way_is_no_failure() {
+    fn an_error_of_etcd_or_of_connecting_says_nothing_about_duplex() {
         let etcd =
             || GrpcStatus::of_text("etcdserver: no leader").into_error(context(), StatusCode::OK);
         let nobody = || of_transport(TransportError::connect("refused"));
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_worked_failures_are_but_failures() {
+    fn where_it_worked_later_failures_do_not_count() {
         let broken = || of_transport(TransportError::interrupted("reset"));
         let (mut duplex, here) = after(&[broken()]);
         duplex.worked(&here, true);
