@@ -3,22 +3,22 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use etcd_transport::http::Uri;
 use socket2::{Domain, Socket, Type};
 
-/// An address of `127.0.0.1` where connections do not come about: neither accepted nor refused, as behind a firewall.
+/// An address of `127.0.0.1` where connections are neither accepted nor refused, as behind a firewall that drops packets.
 ///
-/// For a transport's own tests of its connect timeout, of which the contract says nothing: such a timeout is to be a
-/// [`Connect`](etcd_transport::TransportErrorKind::Connect) error. Works on Linux.
+/// For a transport's own tests of its connect timeout, which the contract leaves open: after it, the error is to be
+/// [`Connect`](etcd_transport::TransportErrorKind::Connect). Works on Linux.
 #[derive(Debug)]
-pub struct Deaf {
+pub struct BlackHole {
     address: SocketAddr,
     _listener: Socket,
     _waiting: Vec<Socket>,
 }
 
-impl Deaf {
-    /// Starts to listen, and fills the queue of connections that nobody accepts.
+impl BlackHole {
+    /// Starts to listen, and fills the queue of connections that are not accepted.
     ///
     /// # Panics
-    /// When the system grants no socket.
+    /// If the system provides no socket.
     pub fn start() -> Self {
         let listener = stream_socket();
         let any = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
@@ -28,7 +28,7 @@ impl Deaf {
         let fill = |_| {
             let waiting = stream_socket();
             waiting.set_nonblocking(true).expect("a socket option");
-            // An error means that it is in progress: it is to stay so.
+            // An error means that the connection is in progress, which is the purpose.
             let _ = waiting.connect(&address);
             waiting
         };
@@ -39,7 +39,7 @@ impl Deaf {
         }
     }
 
-    /// A URI of this address.
+    /// Returns a URI of this address.
     pub fn uri(&self) -> Uri {
         let uri = format!("http://{}/", self.address);
         uri.parse().expect("a URI of this address")

@@ -1,4 +1,4 @@
-//! Heads: what `send` resolves with, and when.
+//! Heads of responses: what `send` resolves with, and when.
 
 use std::{
     thread,
@@ -10,7 +10,7 @@ use etcd_transport::{
     http::{Method, StatusCode},
 };
 
-use super::{MOMENT, answer, gate, get, request, text, within};
+use super::{MOMENT, gate, get, request, send, text, within};
 use crate::{Limits, Server};
 
 pub async fn every_status_is_an_answer(transport: &dyn Transport, _: &Limits) {
@@ -24,7 +24,7 @@ pub async fn every_status_is_an_answer(transport: &dyn Transport, _: &Limits) {
         let server = Server::answering(format!(
             "HTTP/1.1 {status} As It Is\r\ncontent-length: {length}\r\n\r\n{body}"
         ));
-        let response = answer(transport, get(server.uri("/"))).await;
+        let response = send(transport, get(server.uri("/"))).await;
         assert_eq!(response.status().as_u16(), status);
         assert_eq!(text(response).await, body, "{status}");
         assert_eq!(server.received().len(), 1, "{status}");
@@ -40,7 +40,7 @@ pub async fn a_late_head_is_waited_for(transport: &dyn Transport, _: &Limits) {
         connection.write("content-length: 4\r\n\r\nlate")
     });
     let start = Instant::now();
-    let response = answer(transport, get(server.uri("/"))).await;
+    let response = send(transport, get(server.uri("/"))).await;
     assert!(start.elapsed() >= 3 * MOMENT);
     assert_eq!(text(response).await, "late");
 }
@@ -56,33 +56,30 @@ pub async fn the_head_does_not_wait_for_the_body(transport: &dyn Transport, limi
         gate.wait();
         connection.write(&"123"[first.len()..])
     });
-    let sending = answer(transport, get(server.uri("/")));
+    let sending = send(transport, get(server.uri("/")));
     let response = within(Duration::from_secs(5), sending).await;
     let response = response.expect("a head without the rest of its body");
     opener.open();
     assert_eq!(text(response).await, "123");
 }
 
-pub async fn interim_answers_are_skipped(transport: &dyn Transport, _: &Limits) {
+pub async fn interim_responses_are_skipped(transport: &dyn Transport, _: &Limits) {
     let server = Server::answering(
         "HTTP/1.1 100 Continue\r\n\r\n\
          HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n\
          HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfinal",
     );
-    let response = answer(transport, get(server.uri("/"))).await;
+    let response = send(transport, get(server.uri("/"))).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(!response.headers().contains_key("link"), "{response:?}");
     assert_eq!(text(response).await, "final");
 }
 
-pub async fn an_answer_of_401_is_passed_on_and_not_acted_upon(
-    transport: &dyn Transport,
-    _: &Limits,
-) {
+pub async fn a_401_is_passed_on_and_not_acted_upon(transport: &dyn Transport, _: &Limits) {
     let server = Server::answering(
         "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"etcd\"\r\ncontent-length: 2\r\n\r\nno",
     );
-    let response = answer(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
+    let response = send(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(
         response.headers()["www-authenticate"],
@@ -98,7 +95,7 @@ pub async fn redirects_are_not_followed(transport: &dyn Transport, _: &Limits) {
             "HTTP/1.1 {status} Elsewhere\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"
         ));
         for method in [Method::GET, Method::PUT] {
-            let response = answer(transport, request(method, server.uri("/"), "")).await;
+            let response = send(transport, request(method, server.uri("/"), "")).await;
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(response.headers()["location"], "/elsewhere");
             assert_eq!(text(response).await, "");
@@ -107,15 +104,12 @@ pub async fn redirects_are_not_followed(transport: &dyn Transport, _: &Limits) {
     }
 }
 
-pub async fn the_headers_of_an_answer_arrive_as_they_were_sent(
-    transport: &dyn Transport,
-    _: &Limits,
-) {
+pub async fn response_headers_arrive_as_they_were_sent(transport: &dyn Transport, _: &Limits) {
     let server = Server::answering(
         "HTTP/1.1 200 OK\r\nX-Etcd-Index: 7\r\nx-twice: one\r\nx-twice: two, three\r\n\
          x-odd: \"a:b\"; c=d\r\nx-empty:\r\ncontent-length: 0\r\n\r\n",
     );
-    let response = answer(transport, get(server.uri("/"))).await;
+    let response = send(transport, get(server.uri("/"))).await;
     let headers = response.headers();
     assert_eq!(headers["x-etcd-index"], "7");
     let twice: Vec<_> = headers.get_all("x-twice").iter().collect();
@@ -124,10 +118,10 @@ pub async fn the_headers_of_an_answer_arrive_as_they_were_sent(
     assert_eq!(headers["x-empty"], "");
 }
 
-pub async fn an_answer_to_head_has_a_length_and_no_body(transport: &dyn Transport, _: &Limits) {
+pub async fn a_response_to_head_has_a_length_and_no_body(transport: &dyn Transport, _: &Limits) {
     let server = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
     for _ in 0..2 {
-        let response = answer(transport, request(Method::HEAD, server.uri("/"), "")).await;
+        let response = send(transport, request(Method::HEAD, server.uri("/"), "")).await;
         assert_eq!(response.headers()["content-length"], "1000");
         assert_eq!(text(response).await, "");
     }

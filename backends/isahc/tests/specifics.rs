@@ -1,4 +1,4 @@
-//! What the contract leaves open, and this transport settles.
+//! What the contract leaves open, and this transport decides.
 
 use std::{
     pin::{Pin, pin},
@@ -7,13 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(not(feature = "rustls"))]
+use etcd_transport::http::Version;
 use etcd_transport::{
-    Body, IdleLimit, Request, Transport, TransportError, TransportErrorKind,
+    Body, IdleLimit, LongLived, Request, Transport, TransportError, TransportErrorKind,
     bytes::Bytes,
     http::{Method, Uri},
     http_body::{self, Frame},
 };
-use etcd_transport_conformance::{Deaf, Server};
+use etcd_transport_conformance::{BlackHole, Server};
 use etcd_transport_isahc::IsahcTransport;
 use futures::{
     executor::block_on,
@@ -30,10 +32,10 @@ fn put(uri: Uri, body: impl Into<Body>) -> Request {
 }
 
 #[test]
-fn a_connection_that_does_not_come_about_in_time_is_a_connect_error() {
-    let deaf = Deaf::start();
+fn a_connect_timeout_is_a_connect_error() {
+    let black_hole = BlackHole::start();
     let start = Instant::now();
-    let sent = block_on(IsahcTransport::default().send(put(deaf.uri(), "value=1")));
+    let sent = block_on(IsahcTransport::default().send(put(black_hole.uri(), "value=1")));
     let error = sent.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Connect, "{error:?}");
     assert!(start.elapsed() >= Duration::from_secs(2));
@@ -54,7 +56,7 @@ fn a_silent_exchange_ends_as_an_interruption_after_its_idle_limit() {
     assert!(start.elapsed() >= limit.0);
 }
 
-/// A server that answers each request with a head and a first byte, and no more, and goes when its client goes.
+/// A server that sends a head and a first byte for each request, and no more until the client closes the connection.
 fn quiet_server() -> Server {
     Server::start(|connection| {
         connection.read_request()?;
@@ -63,7 +65,7 @@ fn quiet_server() -> Server {
     })
 }
 
-/// As of a watch: nobody waits for the limit to pass.
+/// A request like that of a watch, whose idle limit is longer than any test.
 fn patient(uri: Uri) -> Request {
     let mut request = put(uri, "value=1");
     let limit = IdleLimit(Duration::from_secs(3600));
@@ -71,9 +73,9 @@ fn patient(uri: Uri) -> Request {
     request
 }
 
-/// How many connections are open at the server, once they are no more than `most` or ten seconds have passed: far less than
-/// the limit of the exchanges, which is an hour.
-fn open_in_the_end(server: &Server, most: usize) -> usize {
+/// Returns how many connections are open at the server when they are no more than `most`, or after ten seconds: far less than
+/// the idle limit of the exchanges.
+fn open_eventually(server: &Server, most: usize) -> usize {
     let began = Instant::now();
     loop {
         let open = server.connections() - server.closed();
@@ -93,11 +95,22 @@ fn thirty_quiet_bodies_that_are_dropped_free_their_connections_soon() {
         .collect();
     assert_eq!(server.connections() - server.closed(), 30);
     drop(responses);
-    assert_eq!(open_in_the_end(&server, 0), 0);
+    assert_eq!(open_eventually(&server, 0), 0);
 }
 
 #[test]
-fn what_waits_for_its_head_and_is_dropped_frees_its_connection_soon() {
+fn a_long_lived_body_that_is_dropped_frees_its_connection_soon() {
+    let server = quiet_server();
+    // The default idle limit is a minute.
+    let transport = IsahcTransport::default();
+    let mut request = put(server.uri("/"), "value=1");
+    request.extensions_mut().insert(LongLived);
+    drop(block_on(transport.send(request)).unwrap());
+    assert_eq!(open_eventually(&server, 0), 0);
+}
+
+#[test]
+fn a_request_that_is_dropped_before_its_head_frees_its_connection_soon() {
     let server = Server::start(|connection| {
         connection.read_request()?;
         connection.wait_until_closed()
@@ -115,11 +128,11 @@ fn what_waits_for_its_head_and_is_dropped_frees_its_connection_soon() {
     assert!(matches!(early, Either::Right(_)));
     drop(early);
     assert_eq!(server.connections(), 1);
-    assert_eq!(open_in_the_end(&server, 0), 0);
+    assert_eq!(open_eventually(&server, 0), 0);
 }
 
 #[test]
-fn more_quiet_exchanges_than_have_clients_of_their_own_are_served_all_the_same() {
+fn more_quiet_exchanges_than_clients_of_their_own_are_served() {
     let server = quiet_server();
     let transport = IsahcTransport::default();
     let responses: Vec<_> = (0..48)
@@ -127,15 +140,15 @@ fn more_quiet_exchanges_than_have_clients_of_their_own_are_served_all_the_same()
         .collect();
     assert_eq!(server.connections(), 48);
     drop(responses);
-    // 32 have one; the others share one, and are noticed when they speak, or after their limit.
-    assert_eq!(open_in_the_end(&server, 16), 16);
+    // 32 have one. The others share one, which notices that they were dropped when bytes arrive, or after the idle limit.
+    assert_eq!(open_eventually(&server, 16), 16);
     let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
     drop(response);
-    assert_eq!(open_in_the_end(&server, 16), 16);
+    assert_eq!(open_eventually(&server, 16), 16);
 }
 
 #[test]
-fn a_client_of_its_own_serves_the_next_exchange_by_the_same_connection() {
+fn a_returned_client_serves_the_next_exchange_on_the_same_connection() {
     let server = Server::answering(OK);
     let transport = IsahcTransport::default();
     for _ in 0..10 {
@@ -146,7 +159,7 @@ fn a_client_of_its_own_serves_the_next_exchange_by_the_same_connection() {
     assert_eq!(server.connections(), 1);
 }
 
-/// As a lease is renewed: what was asked for is here, and only the end of the answer is missing.
+/// As when a lease is renewed: the message has arrived, and only the end of the response is missing.
 #[test]
 fn a_body_that_is_dropped_just_before_its_end_leaves_its_connection_to_the_next() {
     let server = Server::start(|connection| {
@@ -165,7 +178,7 @@ fn a_body_that_is_dropped_just_before_its_end_leaves_its_connection_to_the_next(
         drop(body);
         thread::sleep(Duration::from_millis(200));
     }
-    // One, unless the machine took longer than the time that the end is waited for; without that wait it would be ten.
+    // One, unless the machine is slower than the grace period; without that it would be ten.
     assert!(server.connections() < 5, "{}", server.connections());
 }
 
@@ -195,7 +208,7 @@ fn a_panic_in_a_streamed_body_fails_that_request_alone() {
 }
 
 #[test]
-fn a_configured_transport_sends_what_it_is_configured_to() {
+fn a_configured_transport_sends_all_requests_as_configured() {
     let server = Server::answering(OK);
     let configured =
         IsahcTransport::configured(|client| client.default_header("x-team", "storage"));
@@ -210,18 +223,27 @@ fn a_configured_transport_sends_what_it_is_configured_to() {
 
 #[cfg(not(feature = "rustls"))]
 #[test]
-fn without_a_feature_for_tls_https_sends_nothing() {
+fn https_is_rejected_without_a_feature_for_tls() {
     let server = Server::answering(OK);
     let uri = server.uri("/").to_string().replacen("http", "https", 1);
-    let error = block_on(IsahcTransport::default().send(put(uri.parse().unwrap(), "value=1")));
-    let error = error.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
-    assert_eq!(server.received().len(), 0);
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let mut request = put(uri.parse().unwrap(), "value=1");
+        *request.version_mut() = version;
+        let error = block_on(IsahcTransport::default().send(request)).unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        let expected = "built without TLS: enable the feature isahc-rustls";
+        assert!(
+            why.is_some_and(|why| why.starts_with(expected)),
+            "{error:?}"
+        );
+    }
+    assert_eq!(server.connections(), 0);
 }
 
 #[cfg(feature = "rustls")]
 #[test]
-fn a_server_that_fails_the_tls_handshake_is_a_connect_error() {
+fn a_failed_tls_handshake_is_a_connect_error() {
     let server = Server::start(|connection| {
         connection.wait_for_a_byte()?;
         connection.write("HTTP/1.1 400 Bad Request\r\n\r\n")
