@@ -4,26 +4,26 @@ use etcd_transport::Transport;
 
 use crate::{
     error::{Error, Result},
-    pipeline::execute::Pipeline,
+    pipeline::Pipeline,
 };
 
-/// A link that has lasted this long was a good one; one that breaks sooner, again and again, is not to be hurried.
+/// A connection that has lasted this long is a good one. If they break sooner, one after the other, the pauses grow.
 const STABLE: Duration = Duration::from_secs(1);
 
-/// How long something that is to go on for ever has been without an answer, and what to do about it.
+/// How long a stream has been without an answer, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct Reconnect {
     limit: Duration,
     /// Since when every attempt has failed.
     since: Option<Instant>,
-    /// Attempts since the last answer that was whole, or the last link that lasted.
+    /// Attempts since the last whole answer, or the last connection that lasted.
     failures: u32,
-    /// When the last good answer began a link.
+    /// When the last answer began that has not ended yet.
     up: Option<Instant>,
 }
 
 impl Reconnect {
-    /// None so far; one of `limit` will be too long.
+    /// No outage so far. One that lasts for `limit` is too long.
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
@@ -33,20 +33,20 @@ impl Reconnect {
         }
     }
 
-    /// An answer came, and is whole: the outage, if there was one, is over.
+    /// A whole answer came: the outage, if there was one, is over.
     pub(crate) fn answered(&mut self) {
         self.since = None;
         self.failures = 0;
         self.up = None;
     }
 
-    /// An answer began: the outage, if there was one, is over. Whether the link is a good one its end will show.
+    /// An answer began: the outage, if there was one, is over. Whether the connection lasts is not known yet.
     pub(crate) fn over(&mut self, now: Instant) {
         self.since = None;
         self.up.get_or_insert(now);
     }
 
-    /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise, and when the
+    /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise, and if the
     /// outage has lasted too long.
     pub(crate) async fn survive<T: Transport>(
         &mut self,
@@ -61,7 +61,7 @@ impl Reconnect {
     }
 
     /// Waits before the next attempt, or gives up with this error if the outage has lasted too long. Every endpoint is
-    /// tried before the first wait.
+    /// tried before the first pause.
     pub(crate) async fn pause<T: Transport>(
         &mut self,
         pipeline: &Pipeline<T>,

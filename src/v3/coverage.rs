@@ -5,7 +5,7 @@ mod short_forms;
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::operation::Operation;
+use crate::{operation::Operation, testing::AsRequest};
 
 mod requests;
 
@@ -97,7 +97,7 @@ fn asked(path: &str) -> String {
 fn operations() -> Vec<(String, &'static str)> {
     fn path<O: Operation>(operation: &O) -> (String, &'static str) {
         let name = std::any::type_name::<O>().rsplit("::").next().unwrap();
-        (operation.encode().unwrap().target().to_owned(), name)
+        (operation.request().unwrap().target().to_owned(), name)
     }
     let leader = LeaderKey {
         key: "k".into(),

@@ -16,7 +16,8 @@ use crate::v3::{
 use crate::{
     client::Client,
     error::{Error, Result},
-    operation::{Repeat, StreamOperation, sealed::Sealed},
+    operation::{StreamOperation, sealed::Sealed},
+    pipeline::call::Repeat,
     pipeline::reconnect::Reconnect,
 };
 

@@ -1,11 +1,20 @@
 use std::time::Duration;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, Result},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v3::{
         Header, LeaseId,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            self,
+            gateway::{self, Encode, Fields},
+        },
     },
 };
 
@@ -79,42 +88,49 @@ impl From<Renewed> for KeepAliveResponse {
     }
 }
 
-impl Sealed for KeepAliveOnce {}
-
 impl Operation for KeepAliveOnce {
     type Output = Vec<KeepAliveResponse>;
     const NAME: &'static str = "v3.lease.keep_alive_once";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for KeepAliveOnce {
+    fn call(&self) -> Call {
+        protocol::call(Self::NAME, PATH, Repeat::Always)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         if self.ids.is_empty() {
             return Err(Error::invalid(
                 Self::NAME,
                 "there is no lease to keep alive",
             ));
         }
-        let body: String = self
-            .ids
-            .iter()
-            .map(|id| gateway::to_json(&Renewal(*id)))
-            .collect();
-        let call = gateway::post(Self::NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
-        Ok(call.sequence(self.ids.len() > 1))
+        let bodies = self.ids.iter().map(|id| gateway::to_json(&Renewal(*id)));
+        let prepared = gateway::post(Self::NAME, PATH, Repeat::Always, bodies.collect())?;
+        Ok(prepared.sequence(self.ids.len() > 1).encoded)
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<Vec<KeepAliveResponse>> {
-        let answers = gateway::results::<Renewed>(reply, self.ids.len())?;
+impl TypedExchange for KeepAliveOnce {
+    type Decoded = Vec<KeepAliveResponse>;
+
+    fn decode(&self, answer: Answer) -> Result<Vec<KeepAliveResponse>> {
+        let answers = gateway::results::<Renewed>(answer, self.ids.len())?;
         Ok(answers.into_iter().map(Into::into).collect())
     }
 }
 
+const PATH: &str = "/v3/lease/keepalive";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::AsRequest;
     use crate::v3::testing::{body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = KeepAliveOnce::new(7).encode().unwrap();
+        let call = KeepAliveOnce::new(7).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/keepalive", Repeat::Always)
@@ -124,7 +140,7 @@ mod tests {
             body(&KeepAliveOnce::all([7, -8])),
             r#"{"ID":"7"}{"ID":"-8"}"#
         );
-        let none = KeepAliveOnce::all([] as [i64; 0]).encode().unwrap_err();
+        let none = KeepAliveOnce::all([] as [i64; 0]).request().unwrap_err();
         assert_eq!(
             none.to_string(),
             "v3.lease.keep_alive_once: there is no lease to keep alive"

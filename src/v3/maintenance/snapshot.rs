@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     client::Client,
     error::Result,
-    operation::{Call, Repeat, StreamOperation, sealed::Sealed},
+    operation::{StreamOperation, sealed::Sealed},
+    pipeline::{call::Repeat, exchange::Prepared},
     v3::{
         protocol::gateway::{self, Encode, Fields},
         stream::{
@@ -118,7 +119,7 @@ impl<T: Transport> Pieces<T> {
         let path = "/v3/maintenance/snapshot";
         let call = gateway::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
         let pipeline = client.pipeline();
-        let call = pipeline.with_token(&call).await?.unwrap_or(call);
+        let call = pipeline.with_token(call).await?;
         let begun = match Self::send(&client, call.clone()).await {
             Err(error) if is_token_error(&error) => {
                 let call = pipeline.with_new_token(call).await?;
@@ -134,7 +135,7 @@ impl<T: Transport> Pieces<T> {
         }
     }
 
-    async fn send(client: &Client<T>, call: Call) -> Result<Self> {
+    async fn send(client: &Client<T>, call: Prepared) -> Result<Self> {
         let limit = client.pipeline().timeout;
         let idle = IdleLimit(limit.saturating_add(Duration::from_secs(1)));
         let mut pieces = Self {

@@ -7,61 +7,109 @@ mod origin;
 mod read;
 mod write;
 
-use http::Method;
+use bytes::Bytes;
+use http::{Method, StatusCode, uri::PathAndQuery};
 use serde::de::MapAccess;
 
 use crate::{
-    error::{Error, Result, Unsupported},
-    operation::{Call, Repeat, Reply},
+    endpoints::wire::Wire,
+    error::{Error, Result},
+    pipeline::{
+        answer::{Answer, Reply, Verdict},
+        call::Repeat,
+        exchange::{Encoded, Prepared},
+    },
+    v3::protocol::{
+        self,
+        status::{self, GrpcStatus},
+    },
 };
-
-use crate::v3::protocol::status::GrpcStatus;
 
 pub(crate) use origin::cluster_id;
 pub(crate) use read::{Decode, FieldOf, FromWire, parse, parse_all, read_name};
 pub(crate) use write::{Encode, Fields, ToWire, to_json};
 
-/// The request that carries this message, once its own [`check`](Encode::check) is passed.
+/// Encodes one message as a request, once its own [`check`](Encode::check) is passed.
 pub(crate) fn call(
     operation: &'static str,
     path: &'static str,
     repeat: Repeat,
     message: &impl Encode,
-) -> Result<Call> {
+) -> Result<Prepared> {
     message.check(operation)?;
-    let call = post(operation, path, repeat, to_json(message))?;
-    Ok(call.deadline(message.deadline()))
+    let prepared = post(operation, path, repeat, to_json(message))?;
+    Ok(prepared.deadline(message.deadline()))
 }
 
-/// The request that carries these messages, one after the other.
+/// Makes a request of messages, one after the other.
 pub(crate) fn post(
     operation: &'static str,
     path: &'static str,
     repeat: Repeat,
     json: String,
-) -> Result<Call> {
-    Ok(Call::new(operation, Method::POST, path.to_owned(), repeat)?
-        .body("application/json", json)
-        .capability(path))
-}
-
-/// The message in a success; the error that it is, otherwise.
-pub(crate) fn answer<M: Decode>(reply: Reply) -> Result<M> {
-    message(&success(reply)?)
-}
-
-/// The message in a success.
-pub(crate) fn message<M: Decode>(reply: &Reply) -> Result<M> {
-    parse(&reply.body).map_err(|error| {
-        let what = "the answer is not what etcd sends";
-        Error::Unexpected(reply.unexpected(what).with_source(error))
+) -> Result<Prepared> {
+    Ok(Prepared {
+        call: protocol::call(operation, path, repeat),
+        wire: Wire::Http,
+        encoded: encode(path, json),
+        token: None,
     })
 }
 
-/// As [`answer`], where an attempt before may have been carried out. A refusal that says so then is a success, about which
+/// The request with this body.
+pub(crate) fn encode(path: &'static str, json: String) -> Encoded {
+    let target = PathAndQuery::from_static(path);
+    Encoded::to(Method::POST, target).body("application/json", json)
+}
+
+/// What an answer of the gateway means.
+pub(crate) fn classify(reply: &Reply) -> Verdict {
+    let unsupported = |is_etcd| Verdict::Unsupported {
+        reason: NO_CALL,
+        is_etcd,
+    };
+    if reply.status.is_success() {
+        return Verdict::Success {
+            cluster: cluster_id(&reply.body),
+        };
+    }
+    match GrpcStatus::parse(&reply.body) {
+        Some(status) if status.is_unimplemented() => unsupported(true),
+        Some(status) => Verdict::Refused(Box::new(status.into_refusal(Some(reply.status)))),
+        None if reply.status == StatusCode::NOT_FOUND && is_unknown_path(&reply.body) => {
+            unsupported(true)
+        }
+        None if reply.status == StatusCode::NOT_FOUND && !reply.is_json() => unsupported(false),
+        None => Verdict::Foreign,
+    }
+}
+
+/// Whether these are the words of the gateway of 3.4 for a path that it does not know. A proxy that has lost its servers for
+/// a moment has others.
+fn is_unknown_path(body: &Bytes) -> bool {
+    body.trim_ascii_end() == status::UNKNOWN_PATH.as_bytes()
+}
+
+const NO_CALL: &str = "this server does not have this call: its etcd is too old for it, or has its JSON gateway \
+     switched off, or is no etcd";
+
+/// Decodes the message in a success; the error that the answer stands for, otherwise.
+pub(crate) fn answer<M: Decode>(answer: Answer) -> Result<M> {
+    message(&answer.success()?)
+}
+
+/// Decodes the message in a success.
+pub(crate) fn message<M: Decode>(answer: &Answer) -> Result<M> {
+    parse(&answer.reply.body).map_err(|error| {
+        let what = "the response is not what etcd sends";
+        Error::Unexpected(answer.unexpected(what).with_source(error))
+    })
+}
+
+/// As [`answer`], where an attempt before may have been carried out. A refusal that says so is a success then, about which
 /// nothing more is known.
-pub(crate) fn answer_or_done<M: Decode>(reply: Reply, is_done: fn(&Error) -> bool) -> Result<M> {
-    let in_doubt = reply.in_doubt;
+pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bool) -> Result<M> {
+    let in_doubt = reply.is_in_doubt();
     match answer(reply) {
         Err(refused) if in_doubt && is_done(&refused) => Ok(M::default()),
         result => result,
@@ -69,8 +117,9 @@ pub(crate) fn answer_or_done<M: Decode>(reply: Reply, is_done: fn(&Error) -> boo
 }
 
 /// The messages in the answer of a call that streams, all of them: so many.
-pub(crate) fn results<M: Decode>(reply: Reply, count: usize) -> Result<Vec<M>> {
-    let reply = success(reply)?;
+pub(crate) fn results<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>> {
+    let answer = answer.success()?;
+    let Answer { reply, context, .. } = &answer;
     let mut messages = Vec::with_capacity(count);
     for line in parse_all::<StreamItem<M>>(&reply.body) {
         match line {
@@ -90,10 +139,10 @@ pub(crate) fn results<M: Decode>(reply: Reply, count: usize) -> Result<Vec<M>> {
         .rsplit(|&byte| byte == b'\n')
         .next();
     if let Some(refusal) = last.and_then(GrpcStatus::parse) {
-        return Err(refusal.into_error(reply.context, reply.status));
+        return Err(refusal.into_error(context.clone(), reply.status));
     }
     let what = format!("{} answers to {count} requests", messages.len());
-    Err(Error::Unexpected(reply.unexpected(what)))
+    Err(Error::Unexpected(answer.unexpected(what)))
 }
 
 /// One message of a stream.
@@ -120,25 +169,6 @@ impl<M: Decode> Decode for StreamItem<M> {
     }
 }
 
-/// This reply, if it is a success of the v3 API; the error that it stands for, otherwise.
-pub(crate) fn success(reply: Reply) -> Result<Reply> {
-    if reply.status.is_success() {
-        return Ok(reply);
-    }
-    let lacks = |reply: Reply, what| Err(Error::Unsupported(Unsupported::new(reply.context, what)));
-    match GrpcStatus::parse(&reply.body) {
-        Some(refusal) if refusal.is_unimplemented() => lacks(reply, NO_CALL),
-        Some(refusal) => Err(refusal.into_error(reply.context, reply.status)),
-        None if reply.status == http::StatusCode::NOT_FOUND && !reply.is_json() => {
-            lacks(reply, NO_CALL)
-        }
-        None => reply.success(),
-    }
-}
-
-const NO_CALL: &str = "this server does not have this call: its etcd is too old for it, or has its JSON gateway \
-     switched off, or is no etcd";
-
 /// Declares an operation of the v3 API: request, answer, name, path, whether it may be repeated.
 ///
 /// The request says what it is by [`Encode`], the answer by [`decode!`]; `in` names the message that the answer comes in,
@@ -148,18 +178,33 @@ macro_rules! operation {
         $request:ty => $answer:ty $(, in $message:ty)?,
         $name:literal, $path:expr, $repeat:expr $(, done if $done:expr)? $(,)?
     ) => {
-        impl $crate::operation::sealed::Sealed for $request {}
-
         impl $crate::operation::Operation for $request {
             type Output = $answer;
             const NAME: &'static str = $name;
+        }
 
-            fn encode(&self) -> $crate::error::Result<$crate::operation::Call> {
-                let repeat: fn(&Self) -> $crate::operation::Repeat = $repeat;
-                $crate::v3::protocol::gateway::call(Self::NAME, $path, repeat(self), self)
+        impl $crate::pipeline::exchange::Exchange for $request {
+            fn call(&self) -> $crate::pipeline::call::Call {
+                use $crate::v3::protocol::{self, gateway::Encode};
+                let repeat: fn(&Self) -> $crate::pipeline::call::Repeat = $repeat;
+                protocol::call($name, $path, repeat(self)).deadline(Encode::deadline(self))
             }
 
-            fn decode(&self, reply: $crate::operation::Reply) -> $crate::error::Result<$answer> {
+            fn encode(
+                &self,
+                wire: $crate::endpoints::wire::Wire,
+            ) -> $crate::error::Result<$crate::pipeline::exchange::Encoded> {
+                $crate::v3::protocol::encode($name, $path, wire, self)
+            }
+        }
+
+        impl $crate::pipeline::exchange::TypedExchange for $request {
+            type Decoded = $answer;
+
+            fn decode(
+                &self,
+                reply: $crate::pipeline::answer::Answer,
+            ) -> $crate::error::Result<$answer> {
                 $crate::v3::protocol::gateway::operation!(@decode reply, ($($message)?), ($($done)?))
             }
         }

@@ -12,10 +12,10 @@ use crate::v3::{
 };
 use crate::{
     client::Client,
-    endpoints::{endpoint::Endpoint, set::EndpointState},
+    endpoints::{endpoint::Endpoint, state::EndpointState},
     error::{Error, ErrorContext, EtcdErrorKind, Result},
-    operation::{Call, Repeat},
-    pipeline::execute::Failure,
+    pipeline::failure::Failure,
+    pipeline::{call::Repeat, exchange::Prepared},
     v3::stream::body_sender::BodySender,
 };
 
@@ -26,7 +26,7 @@ const MAX_SILENCES: u32 = 4;
 /// One streaming call under way, and whether the server at its other end is still there.
 pub(in crate::v3) struct Connection<T, M> {
     client: Client<T>,
-    call: Call,
+    call: Prepared,
     messages: MessageStream<T, M>,
     /// Where the request goes on while it is answered.
     feed: Option<BodySender>,
@@ -64,7 +64,7 @@ impl<T: Transport, M: Decode> Connection<T, M> {
     /// one, which may have to be fetched before.
     pub(in crate::v3) async fn open(
         client: &Client<T>,
-        call: Call,
+        call: Prepared,
         silence: Duration,
     ) -> Result<Self> {
         Self::open_duplex_if(client, call, silence, |_| false).await
@@ -73,12 +73,12 @@ impl<T: Transport, M: Decode> Connection<T, M> {
     /// The same. Where `is_duplex` says so of the endpoint, the request goes on: see [`send`](Self::send).
     pub(in crate::v3) async fn open_duplex_if(
         client: &Client<T>,
-        call: Call,
+        call: Prepared,
         silence: Duration,
         is_duplex: impl FnOnce(&Endpoint) -> bool,
     ) -> Result<Self> {
         let pipeline = client.pipeline();
-        let call = pipeline.with_token(&call).await?.unwrap_or(call);
+        let call = pipeline.with_token(call).await?;
         // By then it was given up.
         let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
         let (messages, feed) =
@@ -111,7 +111,7 @@ impl<T: Transport, M: Decode> Connection<T, M> {
 
     /// Whether etcd may have ended this link for its token, of which it does not say a word where it answers nothing.
     pub(in crate::v3) fn may_lack_token(&self) -> bool {
-        !self.is_proven && self.client.pipeline().needs_token(&self.call)
+        !self.is_proven && self.client.pipeline().needs_token(&self.call.call)
     }
 
     /// etcd refused the token of this link: fetches another for the next one.
@@ -183,7 +183,7 @@ impl<T: Transport, M: Decode> Connection<T, M> {
                 return Received::Stale;
             }
             let (client, place) = (self.client.clone(), self.place().clone());
-            let operation = self.call.operation;
+            let operation = self.call.call.operation;
             let asking = async move { is_alive(&client, operation, &place).await };
             self.asking = Some(Box::pin(asking));
         };
@@ -244,9 +244,9 @@ pub(in crate::v3) async fn is_alive<T: Transport>(
     let path = "/v3/maintenance/status";
     let call = gateway::post(operation, path, Repeat::Always, "{}".to_owned())?;
     let pipeline = client.pipeline();
-    let call = pipeline.with_token(&call).await?.unwrap_or(call);
+    let call = pipeline.with_token(call).await?;
     let reply = match pipeline
-        .send_once(
+        .attempt(
             &call,
             place,
             &pipeline.endpoints.current(),
@@ -260,10 +260,10 @@ pub(in crate::v3) async fn is_alive<T: Transport>(
             if let Failure::Refused(_) = failure {
                 pipeline.note(&failure, place, pipeline.transport.now());
             }
-            return Err(failure.into_error(pipeline.context(&call, place, 1)));
+            return Err(failure.into_error(pipeline.context(&call.call, place)));
         }
     };
-    match gateway::success(reply) {
+    match reply.success() {
         Err(error) if error.is_retryable() => Err(error),
         _ => Ok(()),
     }

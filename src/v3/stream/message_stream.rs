@@ -10,10 +10,10 @@ use crate::v3::protocol::{
 };
 use crate::{
     client::Client,
-    endpoints::{endpoint::Endpoint, set::EndpointState},
+    endpoints::{endpoint::Endpoint, state::EndpointState},
     error::{Error, ErrorContext, Result},
-    operation::Call,
-    pipeline::execute::Failure,
+    pipeline::exchange::Prepared,
+    pipeline::failure::Failure,
     v3::stream::{
         body_sender::BodySender,
         object_stream::{Frame, ObjectStream},
@@ -28,7 +28,7 @@ pub(crate) struct MessageStream<T, M> {
 
 impl<T: Transport, M: Decode> MessageStream<T, M> {
     /// See [`ObjectStream::open`].
-    pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
+    pub(crate) fn open(client: &Client<T>, call: Prepared, idle: IdleLimit) -> Result<Self> {
         Ok(Self {
             frames: ObjectStream::open(client, call, idle)?,
             message: PhantomData,
@@ -38,7 +38,7 @@ impl<T: Transport, M: Decode> MessageStream<T, M> {
     /// See [`ObjectStream::open_duplex_if`].
     pub(crate) fn open_duplex_if(
         client: &Client<T>,
-        call: Call,
+        call: Prepared,
         idle: IdleLimit,
         is_duplex: impl FnOnce(&Endpoint) -> bool,
     ) -> Result<(Self, Option<BodySender>)> {
@@ -59,7 +59,7 @@ impl<T: Transport, M: Decode> MessageStream<T, M> {
             Ok(Frame::Object(object)) => {
                 self.message(&object).map(|message| (message, object.len()))
             }
-            Ok(Frame::Refused(reply)) => gateway::success(*reply).and_then(|reply| {
+            Ok(Frame::Refused(reply)) => reply.success().and_then(|reply| {
                 Err(Error::Unexpected(
                     reply.unexpected("a refusal that is none"),
                 ))

@@ -5,15 +5,16 @@ use http::{StatusCode, Version, header::CONNECTION};
 
 use crate::{
     client::Client,
-    endpoints::{endpoint::Endpoint, set::EndpointState},
+    endpoints::{endpoint::Endpoint, state::EndpointState},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
-    operation::{Call, Reply},
     pipeline::{
-        execute::Failure,
+        answer::Answer,
+        exchange::Prepared,
+        failure::Failure,
         observe::{Attempt, AttemptOutcome},
     },
     v3::{
-        protocol::status,
+        protocol::gateway,
         stream::{
             body_sender::BodySender,
             json_splitter::{JsonSplitter, NotObjects},
@@ -27,7 +28,7 @@ use crate::{
 /// one chunk are kept. No time limit applies but the caller's; dropping it ends the exchange.
 pub(crate) struct ObjectStream<T> {
     client: Client<T>,
-    call: Call,
+    call: Prepared,
     place: EndpointState,
     idle: IdleLimit,
     /// What follows on the call's body is elsewhere.
@@ -41,7 +42,7 @@ pub(crate) enum Frame {
     /// One JSON object.
     Object(Bytes),
     /// A status other than success, instead of any object.
-    Refused(Box<Reply>),
+    Refused(Box<Answer>),
 }
 
 enum State {
@@ -53,7 +54,7 @@ enum State {
 impl State {
     fn opening<T: Transport>(
         client: &Client<T>,
-        call: &Call,
+        call: &Prepared,
         place: &EndpointState,
         idle: IdleLimit,
         duplex: Option<Body>,
@@ -67,7 +68,7 @@ impl State {
 
 enum Opened {
     Body(Body),
-    Refused(Box<Reply>),
+    Refused(Box<Answer>),
 }
 
 impl<T: Transport> ObjectStream<T> {
@@ -76,7 +77,7 @@ impl<T: Transport> ObjectStream<T> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where no endpoint has the call, as far as is known.
-    pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
+    pub(crate) fn open(client: &Client<T>, call: Prepared, idle: IdleLimit) -> Result<Self> {
         let (frames, _) = Self::open_duplex_if(client, call, idle, |_| false)?;
         Ok(frames)
     }
@@ -88,13 +89,13 @@ impl<T: Transport> ObjectStream<T> {
     /// As for [`open`](Self::open).
     pub(crate) fn open_duplex_if(
         client: &Client<T>,
-        call: Call,
+        call: Prepared,
         idle: IdleLimit,
         is_duplex: impl FnOnce(&Endpoint) -> bool,
     ) -> Result<(Self, Option<BodySender>)> {
-        let place = client.pipeline().place_for(&call)?;
+        let place = client.pipeline().place_for(&call.call)?;
         let (feed, body) = if is_duplex(place.endpoint()) {
-            let (feed, body) = BodySender::new(call.body.clone());
+            let (feed, body) = BodySender::new(call.encoded.body.clone());
             (Some(feed), Some(body))
         } else {
             (None, None)
@@ -141,8 +142,11 @@ impl<T: Transport> ObjectStream<T> {
     /// Refuses what is from another cluster: its endpoint is not to be the next one, if there are others.
     pub(crate) fn guard(&self, object: &[u8]) -> Result<()> {
         let pipeline = self.client.pipeline();
-        let checked = pipeline.guard_message(&self.call, StatusCode::OK, object);
-        checked.map_err(|failure| {
+        let cluster = gateway::cluster_id(object).unwrap_or(0);
+        let checked = pipeline
+            .response_check
+            .check_cluster(cluster, StatusCode::OK);
+        checked.map_err(Failure::Refused).map_err(|failure| {
             pipeline.note(&failure, &self.place, pipeline.transport.now());
             self.error(failure)
         })
@@ -155,7 +159,7 @@ impl<T: Transport> ObjectStream<T> {
 
     /// Which operation this is, and where.
     pub(crate) fn context(&self) -> ErrorContext {
-        self.client.pipeline().context(&self.call, &self.place, 1)
+        self.client.pipeline().context(&self.call.call, &self.place)
     }
 
     async fn read(&mut self) -> Result<Option<Frame>> {
@@ -200,19 +204,20 @@ impl<T: Transport> ObjectStream<T> {
     }
 
     /// The endpoint to ask instead of one that does not have the call, if that is what it says, and there is one.
-    fn another(&self, reply: &Reply) -> Option<EndpointState> {
-        let refusal = status::of(&self.call, reply)?;
-        if !refusal.is_missing(&self.call) {
+    fn another(&self, answer: &Answer) -> Option<EndpointState> {
+        if !answer.is_unsupported(&self.call.call) {
             return None;
         }
         let pipeline = self.client.pipeline();
         let now = pipeline.transport.now();
-        pipeline.endpoints.lacks(&self.place, &self.call, now);
+        pipeline
+            .endpoints
+            .lacks(&self.place, self.call.call.feature, now);
         if self.is_duplex {
             // What was fed is gone with the body: the caller begins again.
             return None;
         }
-        pipeline.place_for(&self.call).ok()
+        pipeline.place_for(&self.call.call).ok()
     }
 
     fn error(&self, failure: Failure) -> Error {
@@ -234,17 +239,17 @@ impl<T: Transport> ObjectStream<T> {
 
 async fn open<T: Transport>(
     client: &Client<T>,
-    call: &Call,
+    call: &Prepared,
     place: &EndpointState,
     idle: IdleLimit,
     duplex: Option<Body>,
 ) -> Result<Opened, Failure> {
     let pipeline = client.pipeline();
     let sent = pipeline.transport.now();
-    let head = match pipeline.request(call, &call.target, place, Some(idle)) {
+    let head = match pipeline.request(call, &call.encoded.target, place, Some(idle)) {
         Ok(request) => {
             pipeline
-                .send_request(call, with_body(request, duplex))
+                .send_request(&call.call, with_body(request, duplex))
                 .await
         }
         Err(failure) => Err(failure),
@@ -255,7 +260,7 @@ async fn open<T: Transport>(
             Err(failure) => AttemptOutcome::of_failure(failure),
         };
         Attempt {
-            operation: call.operation,
+            operation: call.call.operation,
             endpoint: place.endpoint().clone(),
             number: 1,
             status,

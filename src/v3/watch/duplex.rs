@@ -89,11 +89,7 @@ mod tests {
     }
 
     fn context() -> ErrorContext {
-        ErrorContext {
-            operation: "test",
-            endpoint: endpoint("https://a"),
-            attempts: 1,
-        }
+        ErrorContext::new("test", endpoint("https://a"))
     }
 
     fn of_transport(error: TransportError) -> Error {

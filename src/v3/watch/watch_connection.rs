@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     endpoints::endpoint::Endpoint,
     error::{Error, ErrorContext, Result},
-    operation::Call,
+    pipeline::exchange::Prepared,
     v3::stream::connection::{Connection, Received},
 };
 
@@ -36,7 +36,7 @@ impl<T: Transport> WatchConnection<T> {
     /// Asks for these watches by `call`; in such a way that others can be asked for later, where `is_duplex` says so.
     pub(super) async fn open(
         client: &Client<T>,
-        call: Call,
+        call: Prepared,
         silence: Duration,
         watches: VecDeque<usize>,
         is_duplex: impl FnOnce(&Endpoint) -> bool,

@@ -25,8 +25,9 @@ use crate::v3::watch::{
 use crate::{
     client::Client,
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
-    operation::{Repeat, StreamOperation},
-    pipeline::{execute::Failure, reconnect::Reconnect},
+    operation::StreamOperation,
+    pipeline::call::Repeat,
+    pipeline::{failure::Failure, reconnect::Reconnect},
     v3::{
         Header, KeyRange, Range,
         protocol::{

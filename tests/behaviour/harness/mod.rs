@@ -232,5 +232,9 @@ pub(crate) fn refusal<O: std::fmt::Debug>(
     let Some(etcd) = error.as_etcd() else {
         panic!("not etcd's own error: {error:?}");
     };
-    (etcd.kind(), etcd.code(), etcd.cause().to_owned())
+    (
+        etcd.kind(),
+        etcd.code().map(|code| code.number()),
+        etcd.cause().to_owned(),
+    )
 }

@@ -122,12 +122,12 @@ fn duplicate(operation: &'static str, key: &Bytes, how: &str) -> Error {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::{Compare, DeleteRange, Put, Range},
     };
 
     fn refused(txn: &Txn) -> Option<String> {
-        txn.encode().err().map(|error| error.to_string())
+        txn.request().err().map(|error| error.to_string())
     }
 
     fn repeated(count: usize) -> Txn {

@@ -7,8 +7,8 @@ use crate::v3::lease::keep_alive::held_lease::Lease;
 use crate::{
     client::Client,
     error::Result,
-    operation::Repeat,
-    pipeline::execute::{Failure, Pipeline},
+    pipeline::call::Repeat,
+    pipeline::{Pipeline, failure::Failure},
     v3::{
         KeepAliveOnce, LeaseId,
         lease::{KeepAliveResponse, Renewal, Renewed},
@@ -80,9 +80,7 @@ async fn ask<T: Transport>(
     let body: String = bodies.collect();
     let call = gateway::post(NAME, "/v3/lease/keepalive", Repeat::Always, body)?
         .sequence(waiting.len() > 1);
-    let call = within(&pipeline, limit * 2, pipeline.with_token(&call))
-        .await?
-        .unwrap_or(call);
+    let call = within(&pipeline, limit * 2, pipeline.with_token(call)).await?;
     let sent = pipeline.transport.now();
     let idle = IdleLimit(limit);
     let mut messages = MessageStream::<T, Renewed>::open(client, call.clone(), idle)?;
