@@ -17,7 +17,7 @@ use crate::{
     pipeline::{
         Pipeline,
         call::{Call, Login},
-        exchange::{Prepared, TypedExchange},
+        exchange::TypedExchange,
         failure::Failure,
         retry::RetryPolicy,
     },
@@ -148,24 +148,5 @@ impl<T: Transport> Pipeline<T> {
                 Err(Failure::TimedOut(limit).into_error(context))
             }
         }
-    }
-
-    /// Adds the current token to a call that is sent with one.
-    pub(crate) async fn with_token(&self, mut prepared: Prepared) -> Result<Prepared> {
-        if self.needs_token(&prepared.call) {
-            let limit = prepared.call.deadline.overall(&self.retry);
-            prepared.token = self.token(&prepared.call, None, limit).await?;
-        }
-        Ok(prepared)
-    }
-
-    /// Replaces the token of a call, which etcd refused.
-    pub(crate) async fn with_new_token(&self, mut prepared: Prepared) -> Result<Prepared> {
-        if self.needs_token(&prepared.call) {
-            let limit = prepared.call.deadline.overall(&self.retry);
-            let refused = Some(&prepared.token);
-            prepared.token = self.token(&prepared.call, refused, limit).await?;
-        }
-        Ok(prepared)
     }
 }

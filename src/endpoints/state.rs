@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::endpoints::{endpoint::Endpoint, unsupported::UnsupportedFeatures, wire::Wire};
+use crate::{
+    endpoints::{endpoint::Endpoint, unsupported::UnsupportedFeatures, wire::Wire},
+    pipeline::call::Call,
+};
 
 /// How long an endpoint that failed is avoided while others are there: doubled with each failure in a row.
 pub(super) const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
@@ -44,9 +47,18 @@ impl EndpointState {
         &self.0.endpoint
     }
 
-    /// How requests to it are carried.
+    /// How requests to it are carried, if the call has a choice.
     pub(crate) fn wire(&self) -> Wire {
         self.0.wire
+    }
+
+    /// How this call to it is carried.
+    pub(crate) fn wire_of(&self, call: &Call) -> Wire {
+        if call.has_grpc {
+            self.wire()
+        } else {
+            Wire::Http
+        }
     }
 
     /// What it does not support, by its own words.

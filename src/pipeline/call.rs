@@ -45,13 +45,6 @@ impl Call {
     pub(crate) fn login(self, login: Login) -> Self {
         Self { login, ..self }
     }
-
-    pub(crate) fn feature(self, feature: Feature) -> Self {
-        Self {
-            feature: Some(feature),
-            ..self
-        }
-    }
 }
 
 /// Whether a request may be sent again after an attempt that failed.

@@ -7,7 +7,7 @@ use crate::{
     endpoints::wire::Wire,
     error::{Error, Result},
     operation::Operation,
-    pipeline::{answer::Answer, call::Call, deadline::Deadline},
+    pipeline::{answer::Answer, call::Call},
 };
 
 /// What the pipeline carries out. How it is encoded depends on the wire, which depends on the endpoint.
@@ -141,27 +141,6 @@ impl Prepared {
             encoded: exchange.encode(wire)?,
             token: None,
         })
-    }
-
-    /// With another deadline than the client's own.
-    pub(crate) fn deadline(mut self, deadline: Deadline) -> Self {
-        self.call.deadline = deadline;
-        self
-    }
-
-    /// With the demand that a member without a leader refuses it.
-    pub(crate) fn require_leader(mut self, require: bool) -> Self {
-        self.call.require_leader = require;
-        self
-    }
-
-    /// With a body that is one message after the other.
-    ///
-    /// By HTTP/1.1, once an answer begins, etcd's server throws away what was not read of the request, so that the
-    /// connection can be used again: in the middle of a sequence, unless the connection is to be closed.
-    pub(crate) fn sequence(mut self, is_sequence: bool) -> Self {
-        self.encoded.closes = is_sequence;
-        self
     }
 }
 

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::{
     auth::token::Granted,
-    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
+    endpoints::{set::EndpointSet, state::EndpointState},
     error::{Error, ErrorContext, Result, Unsupported},
     pipeline::{
         Pipeline,
@@ -57,6 +57,21 @@ impl<T: Transport> Pipeline<T> {
                 None => return run.give_up(failure, &endpoint),
             }
         }
+    }
+
+    /// Prepares an exchange for one attempt at this endpoint.
+    pub(crate) async fn prepare(
+        &self,
+        exchange: &dyn Exchange,
+        endpoint: &EndpointState,
+    ) -> Result<Prepared> {
+        let call = exchange.call();
+        let mut prepared = Prepared::new(exchange, call, endpoint.wire_of(&call))?;
+        if self.needs_token(&call) {
+            let limit = call.deadline.overall(&self.retry);
+            prepared.token = self.token(&call, None, limit).await?;
+        }
+        Ok(prepared)
     }
 
     /// Chooses where to send a call that does not go on to another endpoint by itself.
@@ -145,11 +160,7 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Encodes the request for the endpoint's wire, and gets the token that it needs.
     async fn prepare(&mut self, endpoint: &EndpointState) -> Result<Prepared> {
-        let wire = if self.call.has_grpc {
-            endpoint.wire()
-        } else {
-            Wire::Http
-        };
+        let wire = endpoint.wire_of(&self.call);
         let mut prepared = match self.prepared.take().filter(|it| it.wire == wire) {
             Some(prepared) => prepared,
             None => Prepared::new(self.exchange, self.call, wire)?,

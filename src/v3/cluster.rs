@@ -6,7 +6,11 @@ use crate::{
     pipeline::{call::Repeat, exchange::Mapped},
     v3::{
         GetStatus, Header,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -26,12 +30,12 @@ pub struct Member {
     pub is_learner: bool,
 }
 
-gateway::decode!(Member {
-    "ID" => id,
-    "name" => name,
-    "peerURLs" => peer_urls,
-    "clientURLs" => client_urls,
-    "isLearner" => is_learner,
+message::decode!(Member {
+    1 "ID" => id,
+    2 "name" => name,
+    3 "peerURLs" => peer_urls,
+    4 "clientURLs" => client_urls,
+    5 "isLearner" => is_learner,
 });
 
 /// Lists the members: `POST /v3/cluster/member/list`.
@@ -55,13 +59,13 @@ impl ListMembers {
 }
 
 impl Encode for ListMembers {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("linearizable", &self.linearizable);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "linearizable", &self.linearizable);
     }
 }
 
 gateway::operation!(
-    ListMembers => Members, "v3.cluster.member.list", "/v3/cluster/member/list", |_| Repeat::Always
+    ListMembers => Members, "v3.cluster.member.list", method::MEMBER_LIST, |_| Repeat::Always
 );
 
 /// The members, and who says so: what every operation but [`AddMember`] answers.
@@ -74,9 +78,9 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
-gateway::decode!(Members {
-    "header" => header,
-    "members" => members,
+message::decode!(Members {
+    1 "header" => header,
+    2 "members" => members,
 });
 
 /// Adds a member, which may then be started: `POST /v3/cluster/member/add`.
@@ -112,16 +116,16 @@ impl Encode for AddMember {
         check_urls(operation, &self.peer_urls)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("peerURLs", &self.peer_urls)
-            .put("isLearner", &self.is_learner);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "peerURLs", &self.peer_urls)
+            .put(2, "isLearner", &self.is_learner);
     }
 }
 
 gateway::operation!(
     AddMember => AddMemberResponse,
     "v3.cluster.member.add",
-    "/v3/cluster/member/add",
+    method::MEMBER_ADD,
     |_| Repeat::IfUnsent
 );
 
@@ -137,10 +141,10 @@ pub struct AddMemberResponse {
     pub members: Vec<Member>,
 }
 
-gateway::decode!(AddMemberResponse {
-    "header" => header,
-    "member" => member,
-    "members" => members,
+message::decode!(AddMemberResponse {
+    1 "header" => header,
+    2 "member" => member,
+    3 "members" => members,
 });
 
 /// Removes a member for good: `POST /v3/cluster/member/remove`.
@@ -176,8 +180,8 @@ macro_rules! of_member {
         }
 
         impl Encode for $operation {
-            fn fields(&self, to: &mut Fields<'_>) {
-                to.put("ID", &self.id);
+            fn fields<F: Fields>(&self, to: &mut F) {
+                to.put(1, "ID", &self.id);
             }
         }
     )+};
@@ -188,13 +192,13 @@ of_member!(RemoveMember, PromoteMember);
 gateway::operation!(
     RemoveMember => Members,
     "v3.cluster.member.remove",
-    "/v3/cluster/member/remove",
+    method::MEMBER_REMOVE,
     |_| Repeat::IfUnsent
 );
 gateway::operation!(
     PromoteMember => Members,
     "v3.cluster.member.promote",
-    "/v3/cluster/member/promote",
+    method::MEMBER_PROMOTE,
     |_| Repeat::IfUnsent
 );
 
@@ -224,15 +228,16 @@ impl Encode for UpdateMember {
         check_urls(operation, &self.peer_urls)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("ID", &self.id).put("peerURLs", &self.peer_urls);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "ID", &self.id)
+            .put(2, "peerURLs", &self.peer_urls);
     }
 }
 
 gateway::operation!(
     UpdateMember => Members,
     "v3.cluster.member.update",
-    "/v3/cluster/member/update",
+    method::MEMBER_UPDATE,
     |_| Repeat::IfUnsent
 );
 

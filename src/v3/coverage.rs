@@ -157,6 +157,18 @@ fn operations() -> Vec<(String, &'static str)> {
 }
 
 #[test]
+fn every_method_is_one_of_the_gateways_and_has_its_own_path_in_grpc() {
+    let mut seen = std::collections::BTreeSet::new();
+    for method in protocol::method::ALL {
+        let is_known = PATHS.iter().any(|(path, _)| *path == method.gateway);
+        assert!(is_known, "{}", method.gateway);
+        assert!(seen.insert(method.grpc), "{}", method.grpc);
+    }
+    // Leases have two paths each for three methods.
+    assert_eq!(seen.len(), PATHS.len() - 3);
+}
+
+#[test]
 fn the_table_has_every_path_once() {
     let rows = table();
     let found: Vec<_> = rows

@@ -1,4 +1,4 @@
-use crate::v3::protocol::gateway;
+use crate::v3::protocol::message;
 
 /// What every answer says of the cluster that gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,11 +14,11 @@ pub struct Header {
     pub raft_term: u64,
 }
 
-gateway::decode!(Header {
-    "cluster_id" => cluster_id,
-    "member_id" => member_id,
-    "revision" => revision,
-    "raft_term" => raft_term,
+message::decode!(Header {
+    1 "cluster_id" => cluster_id,
+    2 "member_id" => member_id,
+    3 "revision" => revision,
+    4 "raft_term" => raft_term,
 });
 
 /// An answer that says nothing else.
@@ -27,7 +27,7 @@ pub(crate) struct OnlyHeader {
     header: Header,
 }
 
-gateway::decode!(OnlyHeader { "header" => header });
+message::decode!(OnlyHeader { 1 "header" => header });
 
 impl From<OnlyHeader> for Header {
     fn from(answer: OnlyHeader) -> Self {

@@ -11,7 +11,11 @@ use crate::{
     v3::{
         Header, LeaseId,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
         range::check_key,
     },
 };
@@ -24,7 +28,7 @@ use crate::{
 /// which may be after another has said that the lock is held. For the same reason the request is repeated only when the
 /// server surely saw nothing of it.
 ///
-/// A lock is only as good as its lease: it may expire while its holder believes to hold it. ResponseCheck what the lock protects
+/// A lock is only as good as its lease: it may expire while its holder believes to hold it. Guard what the lock protects
 /// by a transaction that compares the lock's key: `Compare::exists(key)`.
 ///
 /// # Errors
@@ -65,8 +69,8 @@ impl Encode for Lock {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name).put("lease", &self.lease);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name).put(2, "lease", &self.lease);
     }
 
     fn deadline(&self) -> Deadline {
@@ -77,7 +81,7 @@ impl Encode for Lock {
 gateway::operation!(
     Lock => LockResponse,
     "v3.lock.lock",
-    "/v3/lock/lock",
+    method::LOCK,
     |_| Repeat::IfUnsent
 );
 
@@ -92,9 +96,9 @@ pub struct LockResponse {
     pub key: Bytes,
 }
 
-gateway::decode!(LockResponse {
-    "header" => header,
-    "key" => key,
+message::decode!(LockResponse {
+    1 "header" => header,
+    2 "key" => key,
 });
 
 /// Gives a lock, or a place in its queue, up: `POST /v3/lock/unlock`. Answers the header.
@@ -120,15 +124,15 @@ impl Encode for Unlock {
         check_key(operation, &self.key)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("key", &self.key);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "key", &self.key);
     }
 }
 
 gateway::operation!(
     Unlock => Header, in OnlyHeader,
     "v3.lock.unlock",
-    "/v3/lock/unlock",
+    method::UNLOCK,
     |_| Repeat::Always
 );
 

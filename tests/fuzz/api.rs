@@ -1,3 +1,5 @@
+//! The operations of an API as decoders of responses.
+
 use std::{
     fmt::{self, Debug, Write},
     hash::{DefaultHasher, Hasher},

@@ -1,3 +1,5 @@
+//! A transport with prepared responses.
+
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -17,7 +19,7 @@ use etcd_http::transport::{
     http_body::{self, Frame},
 };
 
-/// After so many requests the stack refuses them: a watch that goes on for ever is no hang.
+/// After this many requests the transport rejects them, so that a watch that goes on forever ends.
 const MOST_REQUESTS: usize = 40;
 
 /// And then time flies: nor is a lease that is renewed, in vain, for as long as it could live.

@@ -1,16 +1,16 @@
 //! Every decoder meets noise, mutated answers, wrong heads, cuts at any place: nothing panics, hangs, or reads on beyond
 //! the limit.
 //!
-//! `ETCD_HTTP_FUZZ_CASES` says how many cases of each API there are (1,500 unless set), `ETCD_HTTP_FUZZ_SEED` which. Each
+//! `ETCD_HTTP_FUZZ_CASES` is the number of cases of each API and defaults to 1,500; `ETCD_HTTP_FUZZ_SEED` selects them. Each
 //! case is decoded by every operation of the API.
 
 mod api;
 mod canned;
+mod every_byte;
 mod inputs;
 mod memory;
 mod v2;
 mod v3;
-mod whole;
 
 use std::{
     env,

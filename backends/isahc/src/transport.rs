@@ -19,7 +19,7 @@ use crate::{body, clients::Clients, request, timer};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// Shorter than the time after which usual proxies close an idle connection (60 s for HAProxy and AWS's load balancers, 75 s
+/// Shorter than the time after which usual proxies close an idle connection (60 s for haproxy and AWS's load balancers, 75 s
 /// for nginx). libcurl's default is 118 s.
 const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 

@@ -7,7 +7,7 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// Shorter than the time after which usual proxies close an idle connection (60 s for HAProxy and AWS's load balancers, 75 s
+/// Shorter than the time after which usual proxies close an idle connection (60 s for haproxy and AWS's load balancers, 75 s
 /// for nginx), so that no request is sent on a connection that the proxy is about to close. reqwest's default is 90 s.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 

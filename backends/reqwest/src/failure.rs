@@ -55,6 +55,8 @@ fn says(error: &reqwest::Error, text: &str) -> bool {
     sources(error).any(|source| source.to_string().contains(text))
 }
 
+/// The errors below reqwest's, but not those of the request's own body: these say nothing about the server.
 fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    successors(error.source(), |error| (**error).source())
+    let sources = successors(error.source(), |error| (**error).source());
+    sources.take_while(|error| !error.is::<TransportError>())
 }

@@ -15,7 +15,7 @@ use std::{
 use etcd_transport::TransportError;
 use reqwest::Client;
 
-/// Below 100, the least limit that RFC 9113 recommends to servers. Usual limits are 100 (HAProxy), 128 (nginx, AWS's load
+/// Below 100, the least limit that RFC 9113 recommends to servers. Usual limits are 100 (haproxy), 128 (nginx, AWS's load
 /// balancers), 250 (Go's HTTP server) and none (etcd's gRPC server).
 const STREAMS_PER_CONNECTION: usize = 64;
 

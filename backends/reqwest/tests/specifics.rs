@@ -92,6 +92,17 @@ async fn http2_is_rejected_if_a_given_client_has_no_counterpart_for_it() {
     assert_eq!(server.connections(), 0);
 }
 
+/// The error of the body is not taken for one of the HTTP stack.
+#[tokio::test]
+async fn a_request_body_that_fails_interrupts_the_exchange_whatever_its_error_says() {
+    let server = Server::answering(OK);
+    let mut request = put(server.uri("/"));
+    let failure = TransportError::interrupted("UserUnsupportedVersion: scheme is not http");
+    *request.body_mut() = Body::from_frames([Err(failure)]);
+    let error = ReqwestTransport::default().send(request).await.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
+}
+
 #[tokio::test]
 async fn idle_connections_are_closed_before_usual_proxies_close_them() {
     let server = Server::answering(OK);

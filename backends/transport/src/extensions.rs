@@ -26,5 +26,7 @@ pub struct Duplex;
 ///
 /// It is a hint. A transport that notices immediately that an exchange was dropped ignores it. One that does not notice
 /// must make sure that the connection is freed all the same: when no byte has arrived for this long, at the latest.
+///
+/// It has this one field, and will have no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdleLimit(pub Duration);

@@ -15,15 +15,16 @@ use crate::{
         Header,
         header::OnlyHeader,
         protocol::{
-            self,
-            gateway::{self, Encode, Fields},
+            self, gateway,
+            message::{self, Encode, Fields},
+            method,
         },
     },
 };
 
 use crate::v3::auth::check_name;
 
-gateway::empty! {
+message::empty! {
     /// Switches authentication on: `POST /v3/auth/enable`. Answers the header.
     ///
     /// # Errors
@@ -43,13 +44,13 @@ gateway::empty! {
 
 // On twice is on; off twice is off.
 gateway::operation!(
-    EnableAuth => Header, in OnlyHeader, "v3.auth.enable", "/v3/auth/enable", |_| Repeat::IfUnsent
+    EnableAuth => Header, in OnlyHeader, "v3.auth.enable", method::AUTH_ENABLE, |_| Repeat::IfUnsent
 );
 gateway::operation!(
-    DisableAuth => Header, in OnlyHeader, "v3.auth.disable", "/v3/auth/disable", |_| Repeat::IfUnsent
+    DisableAuth => Header, in OnlyHeader, "v3.auth.disable", method::AUTH_DISABLE, |_| Repeat::IfUnsent
 );
 gateway::operation!(
-    GetAuthStatus => AuthStatusResponse, "v3.auth.status", "/v3/auth/status", |_| Repeat::Always
+    GetAuthStatus => AuthStatusResponse, "v3.auth.status", method::AUTH_STATUS, |_| Repeat::Always
 );
 
 /// What an [`GetAuthStatus`] found.
@@ -64,10 +65,10 @@ pub struct AuthStatusResponse {
     pub auth_revision: u64,
 }
 
-gateway::decode!(AuthStatusResponse {
-    "header" => header,
-    "enabled" => enabled,
-    "authRevision" => auth_revision,
+message::decode!(AuthStatusResponse {
+    1 "header" => header,
+    2 "enabled" => enabled,
+    3 "authRevision" => auth_revision,
 });
 
 /// Gets a token: `POST /v3/auth/authenticate`.
@@ -85,8 +86,6 @@ pub struct Authenticate {
 }
 
 impl Authenticate {
-    pub(crate) const PATH: &'static str = "/v3/auth/authenticate";
-
     /// A token for this user.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -110,8 +109,9 @@ impl Encode for Authenticate {
         check_name(operation, "user", &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name).put("password", &*self.password);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name)
+            .put(2, "password", &*self.password);
     }
 }
 
@@ -122,11 +122,11 @@ impl Operation for Authenticate {
 
 impl Exchange for Authenticate {
     fn call(&self) -> Call {
-        protocol::call(Self::NAME, Self::PATH, Repeat::Always)
+        protocol::call(Self::NAME, method::AUTHENTICATE, Repeat::Always)
     }
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
-        protocol::encode(Self::NAME, Self::PATH, wire, self)
+        protocol::encode(Self::NAME, method::AUTHENTICATE, wire, self)
     }
 }
 
@@ -136,7 +136,7 @@ impl TypedExchange for Authenticate {
     fn decode(&self, answer: Answer) -> Result<AuthenticateResponse> {
         let answer = answer.success()?;
         // An error that quotes the answer would show the token.
-        gateway::parse(&answer.reply.body).map_err(|_| {
+        protocol::decode_quietly(&answer).map_err(|_| {
             let what = "the answer is not what etcd sends";
             Error::Unexpected(UnexpectedAnswer::new(
                 answer.context,
@@ -166,9 +166,9 @@ impl fmt::Debug for AuthenticateResponse {
     }
 }
 
-gateway::decode!(AuthenticateResponse {
-    "header" => header,
-    "token" => token,
+message::decode!(AuthenticateResponse {
+    1 "header" => header,
+    2 "token" => token,
 });
 
 #[cfg(test)]

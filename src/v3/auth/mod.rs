@@ -30,8 +30,8 @@ macro_rules! named {
                 check_name(operation, $what, &self.name)
             }
 
-            fn fields(&self, to: &mut Fields<'_>) {
-                to.put($field, &self.name);
+            fn fields<F: Fields>(&self, to: &mut F) {
+                to.put(1, $field, &self.name);
             }
         }
     )+};

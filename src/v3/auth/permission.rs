@@ -2,21 +2,18 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Result},
-    v3::{
-        KeyRange,
-        protocol::gateway::{self, Encode, Fields},
-    },
+    v3::{KeyRange, protocol::message},
 };
 
-gateway::names! {
+message::names! {
     /// What may be done with keys.
     pub enum PermissionType {
         /// Reading and watching.
-        Read = "READ",
+        Read = 0 "READ",
         /// Writing and deleting.
-        Write = "WRITE",
+        Write = 1 "WRITE",
         /// Both.
-        ReadWrite = "READWRITE",
+        ReadWrite = 2 "READWRITE",
     }
     else {
         /// Something that only a later etcd knows. It cannot be granted.
@@ -74,41 +71,46 @@ impl Permission {
     }
 }
 
-impl Encode for Permission {
-    fn check(&self, operation: &'static str) -> Result<()> {
+impl Permission {
+    /// Checks whether etcd could grant it.
+    pub(super) fn check(&self, operation: &'static str) -> Result<()> {
         if self.permission == PermissionType::Unknown {
             let reason = "a permission that is not known cannot be granted";
             return Err(Error::invalid(operation, reason));
         }
         self.range.check(operation)
     }
-
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("permType", &self.permission)
-            .put("key", self.range.wire_key())
-            .put("range_end", self.range.wire_end());
-    }
 }
 
-/// A permission as etcd lists it.
+/// A permission as it is written and read.
 #[derive(Default)]
-pub(super) struct Listed {
+pub(super) struct WirePermission {
     permission: PermissionType,
     key: Bytes,
     range_end: Bytes,
 }
 
-gateway::decode!(Listed {
-    "permType" => permission,
-    "key" => key,
-    "range_end" => range_end,
+message::message!(WirePermission {
+    1 "permType" => permission,
+    2 "key" => key,
+    3 "range_end" => range_end,
 });
 
-impl From<Listed> for Permission {
-    fn from(listed: Listed) -> Self {
+impl From<WirePermission> for Permission {
+    fn from(wire: WirePermission) -> Self {
         Self {
-            permission: listed.permission,
-            range: KeyRange::from_wire(listed.key, listed.range_end),
+            permission: wire.permission,
+            range: KeyRange::from_wire(wire.key, wire.range_end),
+        }
+    }
+}
+
+impl From<&Permission> for WirePermission {
+    fn from(permission: &Permission) -> Self {
+        Self {
+            permission: permission.permission,
+            key: permission.range.wire_key().clone(),
+            range_end: permission.range.wire_end().clone(),
         }
     }
 }

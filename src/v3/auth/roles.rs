@@ -4,13 +4,17 @@ use crate::{
     v3::{
         Header, KeyRange,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
 use crate::v3::auth::{
     check_name, named,
-    permission::{Listed, Permission},
+    permission::{Permission, WirePermission},
 };
 
 /// Creates a role that may do nothing yet: `POST /v3/auth/role/add`. Answers the header.
@@ -48,27 +52,27 @@ pub struct DeleteRole {
 named!("role": AddRole as "name", GetRole as "role", DeleteRole as "role");
 
 gateway::operation!(
-    AddRole => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
+    AddRole => Header, in OnlyHeader, "v3.auth.role.add", method::ROLE_ADD, |_| Repeat::IfUnsent
 );
 gateway::operation!(
     GetRole => Vec<Permission>, in Permissions,
     "v3.auth.role.get",
-    "/v3/auth/role/get",
+    method::ROLE_GET,
     |_| Repeat::Always
 );
 gateway::operation!(
     DeleteRole => Header, in OnlyHeader,
     "v3.auth.role.delete",
-    "/v3/auth/role/delete",
+    method::ROLE_DELETE,
     |_| Repeat::IfUnsent
 );
 
 #[derive(Default)]
 struct Permissions {
-    perm: Vec<Listed>,
+    perm: Vec<WirePermission>,
 }
 
-gateway::decode!(Permissions { "perm" => perm });
+message::decode!(Permissions { 2 "perm" => perm });
 
 impl From<Permissions> for Vec<Permission> {
     fn from(answer: Permissions) -> Self {
@@ -76,16 +80,16 @@ impl From<Permissions> for Vec<Permission> {
     }
 }
 
-gateway::empty! {
+message::empty! {
     /// Lists the names of all roles: `POST /v3/auth/role/list`.
     ListRoles;
 }
 
 gateway::operation!(
-    ListRoles => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
+    ListRoles => Vec<String>, in Roles, "v3.auth.role.list", method::ROLE_LIST, |_| Repeat::Always
 );
 
-gateway::list!(Roles { "roles" => Vec<String> });
+message::list!(Roles { 2 "roles" => Vec<String> });
 
 /// Lets a role do something: `POST /v3/auth/role/grant`. What it may do with exactly these keys is replaced. Answers the
 /// header.
@@ -115,15 +119,16 @@ impl Encode for GrantPermission {
         self.permission.check(operation)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name).put("perm", &self.permission);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name)
+            .put(2, "perm", &WirePermission::from(&self.permission));
     }
 }
 
 gateway::operation!(
     GrantPermission => Header, in OnlyHeader,
     "v3.auth.role.grant_permission",
-    "/v3/auth/role/grant",
+    method::ROLE_GRANT_PERMISSION,
     |_| Repeat::IfUnsent
 );
 
@@ -155,17 +160,17 @@ impl Encode for RevokePermission {
         self.range.check(operation)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("role", &self.name)
-            .put("key", self.range.wire_key())
-            .put("range_end", self.range.wire_end());
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "role", &self.name)
+            .put(2, "key", self.range.wire_key())
+            .put(3, "range_end", self.range.wire_end());
     }
 }
 
 gateway::operation!(
     RevokePermission => Header, in OnlyHeader,
     "v3.auth.role.revoke_permission",
-    "/v3/auth/role/revoke",
+    method::ROLE_REVOKE_PERMISSION,
     |_| Repeat::IfUnsent
 );
 

@@ -6,7 +6,11 @@ use crate::{
     v3::{
         Header,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -57,8 +61,8 @@ struct Options {
 }
 
 impl Encode for Options {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("no_password", &self.no_password);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "no_password", &self.no_password);
     }
 }
 
@@ -68,19 +72,19 @@ impl Encode for AddUser {
         check_password(operation, self.password.as_deref())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
+    fn fields<F: Fields>(&self, to: &mut F) {
         let options = self
             .password
             .is_none()
             .then_some(Options { no_password: true });
-        to.put("name", &self.name)
-            .put("password", &self.password)
-            .put("options", &options);
+        to.put(1, "name", &self.name)
+            .put(2, "password", &self.password)
+            .put(3, "options", &options);
     }
 }
 
 gateway::operation!(
-    AddUser => Header, in OnlyHeader, "v3.auth.user.add", "/v3/auth/user/add", |_| Repeat::IfUnsent
+    AddUser => Header, in OnlyHeader, "v3.auth.user.add", method::USER_ADD, |_| Repeat::IfUnsent
 );
 
 /// Changes a user's password: `POST /v3/auth/user/changepw`. Its tokens are no longer good. Answers the header.
@@ -119,28 +123,29 @@ impl Encode for ChangePassword {
         check_password(operation, Some(&self.password))
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name).put("password", &self.password);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name)
+            .put(2, "password", &self.password);
     }
 }
 
 gateway::operation!(
     ChangePassword => Header, in OnlyHeader,
     "v3.auth.user.change_password",
-    "/v3/auth/user/changepw",
+    method::USER_CHANGE_PASSWORD,
     |_| Repeat::IfUnsent
 );
 
-gateway::empty! {
+message::empty! {
     /// Lists the names of all users: `POST /v3/auth/user/list`.
     ListUsers;
 }
 
 gateway::operation!(
-    ListUsers => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
+    ListUsers => Vec<String>, in Users, "v3.auth.user.list", method::USER_LIST, |_| Repeat::Always
 );
 
-gateway::list!(Users { "users" => Vec<String> });
+message::list!(Users { 2 "users" => Vec<String> });
 
 /// Names a user's roles: `POST /v3/auth/user/get`.
 ///
@@ -166,12 +171,12 @@ pub struct DeleteUser {
 named!("user": GetUser as "name", DeleteUser as "name");
 
 gateway::operation!(
-    GetUser => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
+    GetUser => Vec<String>, in Roles, "v3.auth.user.get", method::USER_GET, |_| Repeat::Always
 );
 gateway::operation!(
     DeleteUser => Header, in OnlyHeader,
     "v3.auth.user.delete",
-    "/v3/auth/user/delete",
+    method::USER_DELETE,
     |_| Repeat::IfUnsent
 );
 
@@ -189,7 +194,7 @@ pub struct GrantRole {
 gateway::operation!(
     GrantRole => Header, in OnlyHeader,
     "v3.auth.user.grant_role",
-    "/v3/auth/user/grant",
+    method::USER_GRANT_ROLE,
     |_| Repeat::IfUnsent
 );
 
@@ -222,8 +227,8 @@ macro_rules! of_user_and_role {
                 check_name(operation, "role", &self.role)
             }
 
-            fn fields(&self, to: &mut Fields<'_>) {
-                to.put($user, &self.name).put("role", &self.role);
+            fn fields<F: Fields>(&self, to: &mut F) {
+                to.put(1, $user, &self.name).put(2, "role", &self.role);
             }
         }
     )+};
@@ -234,7 +239,7 @@ of_user_and_role!(GrantRole as "user", RevokeRole as "name");
 gateway::operation!(
     RevokeRole => Header, in OnlyHeader,
     "v3.auth.user.revoke_role",
-    "/v3/auth/user/revoke",
+    method::USER_REVOKE_ROLE,
     |_| Repeat::IfUnsent
 );
 

@@ -89,7 +89,7 @@ fn short_forms() -> Vec<ShortForm> {
             ask(keeper.keep(1));
         }),
         ("leases().time_to_live", |v3| {
-            ask(v3.leases().time_to_live(1))
+            ask(v3.leases().time_to_live(1));
         }),
         ("leases().list", |v3| ask(v3.leases().list())),
         ("lock", |v3| ask(v3.lock("l", 1))),

@@ -20,8 +20,9 @@ use crate::{
         Header, KeyValue, LeaseId,
         header::OnlyHeader,
         protocol::{
-            self,
-            gateway::{self, Encode, Fields},
+            self, gateway,
+            message::{self, Encode, Fields},
+            method,
         },
     },
 };
@@ -43,21 +44,12 @@ pub struct LeaderKey {
     pub lease: LeaseId,
 }
 
-gateway::decode!(LeaderKey {
-    "name" => name,
-    "key" => key,
-    "rev" => rev,
-    "lease" => lease,
+message::message!(LeaderKey {
+    1 "name" => name,
+    2 "key" => key,
+    3 "rev" => rev,
+    4 "lease" => lease,
 });
-
-impl Encode for LeaderKey {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name)
-            .put("key", &self.key)
-            .put("rev", &self.rev)
-            .put("lease", &self.lease);
-    }
-}
 
 /// Waits to be elected, and leads as long as the lease lives: `POST /v3/election/campaign`.
 ///
@@ -108,14 +100,10 @@ impl Encode for Campaign {
         check_name(operation, &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name)
-            .put("lease", &self.lease)
-            .put("value", &self.value);
-    }
-
-    fn payload(&self) -> usize {
-        self.name.len() + self.value.len()
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name)
+            .put(2, "lease", &self.lease)
+            .put(3, "value", &self.value);
     }
 
     fn deadline(&self) -> Deadline {
@@ -126,7 +114,7 @@ impl Encode for Campaign {
 gateway::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
-    "/v3/election/campaign",
+    method::CAMPAIGN,
     |_| Repeat::IfUnsent
 );
 
@@ -140,9 +128,9 @@ pub struct CampaignResponse {
     pub leader: LeaderKey,
 }
 
-gateway::decode!(CampaignResponse {
-    "header" => header,
-    "leader" => leader,
+message::decode!(CampaignResponse {
+    1 "header" => header,
+    2 "leader" => leader,
 });
 
 /// Changes the value that a leader proclaims: `POST /v3/election/proclaim`. Answers the header.
@@ -171,19 +159,16 @@ impl Encode for Proclaim {
         check_name(operation, &self.leader.key)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("leader", &self.leader).put("value", &self.value);
-    }
-
-    fn payload(&self) -> usize {
-        self.value.len()
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "leader", &self.leader)
+            .put(2, "value", &self.value);
     }
 }
 
 gateway::operation!(
     Proclaim => Header, in OnlyHeader,
     "v3.election.proclaim",
-    "/v3/election/proclaim",
+    method::PROCLAIM,
     |_| Repeat::IfUnsent
 );
 
@@ -210,8 +195,8 @@ impl Encode for GetLeader {
         check_name(operation, &self.name)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("name", &self.name);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "name", &self.name);
     }
 }
 
@@ -222,11 +207,11 @@ impl Operation for GetLeader {
 
 impl Exchange for GetLeader {
     fn call(&self) -> Call {
-        protocol::call(Self::NAME, "/v3/election/leader", Repeat::Always)
+        protocol::call(Self::NAME, method::LEADER, Repeat::Always)
     }
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
-        protocol::encode(Self::NAME, "/v3/election/leader", wire, self)
+        protocol::encode(Self::NAME, method::LEADER, wire, self)
     }
 }
 
@@ -234,7 +219,7 @@ impl TypedExchange for GetLeader {
     type Decoded = Option<KeyValue>;
 
     fn decode(&self, answer: Answer) -> Result<Option<KeyValue>> {
-        match gateway::answer::<Leader>(answer) {
+        match protocol::answer::<Leader>(answer) {
             Ok(Leader { kv }) => Ok(kv),
             Err(error) if error.etcd_kind() == Some(EtcdErrorKind::ElectionWithoutLeader) => {
                 Ok(None)
@@ -250,7 +235,7 @@ pub(crate) struct Leader {
     pub(crate) kv: Option<KeyValue>,
 }
 
-gateway::decode!(Leader { "kv" => kv });
+message::decode!(Leader { 2 "kv" => kv });
 
 /// Gives the leadership, or a candidacy, up: `POST /v3/election/resign`. Answers the header.
 ///
@@ -273,15 +258,15 @@ impl Encode for Resign {
         check_name(operation, &self.leader.key)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("leader", &self.leader);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "leader", &self.leader);
     }
 }
 
 gateway::operation!(
     Resign => Header, in OnlyHeader,
     "v3.election.resign",
-    "/v3/election/resign",
+    method::RESIGN,
     |_| Repeat::Always
 );
 

@@ -4,7 +4,11 @@ use crate::{
     v3::{
         Header,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -48,16 +52,16 @@ impl Encode for Compact {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("revision", &self.revision)
-            .put("physical", &self.physical);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "revision", &self.revision)
+            .put(2, "physical", &self.physical);
     }
 }
 
 gateway::operation!(
     Compact => Header, in OnlyHeader,
     "v3.kv.compact",
-    "/v3/kv/compaction",
+    method::COMPACT,
     |_| Repeat::Always,
     done if Error::is_compacted
 );

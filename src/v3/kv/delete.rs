@@ -3,7 +3,11 @@ use crate::{
     pipeline::call::Repeat,
     v3::{
         Header, KeyRange,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -41,17 +45,17 @@ impl Encode for DeleteRange {
         self.range.check(operation)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("key", self.range.wire_key())
-            .put("range_end", self.range.wire_end())
-            .put("prev_kv", &self.prev_kv);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "key", self.range.wire_key())
+            .put(2, "range_end", self.range.wire_end())
+            .put(3, "prev_kv", &self.prev_kv);
     }
 }
 
 gateway::operation!(
     DeleteRange => DeleteRangeResponse,
     "v3.kv.delete_range",
-    "/v3/kv/deleterange",
+    method::DELETE_RANGE,
     |_| Repeat::IfUnsent
 );
 
@@ -67,10 +71,10 @@ pub struct DeleteRangeResponse {
     pub prev_kvs: Vec<KeyValue>,
 }
 
-gateway::decode!(DeleteRangeResponse {
-    "header" => header,
-    "deleted" => deleted,
-    "prev_kvs" => prev_kvs,
+message::decode!(DeleteRangeResponse {
+    1 "header" => header,
+    2 "deleted" => deleted,
+    3 "prev_kvs" => prev_kvs,
 });
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     },
     v3::{
         LeaseId,
-        protocol::{self, gateway},
+        protocol::{self, method},
         range::check_key,
     },
 };
@@ -88,12 +88,12 @@ impl Operation for ExactlyOnce {
 
 impl Exchange for ExactlyOnce {
     fn call(&self) -> Call {
-        protocol::call(Self::NAME, "/v3/kv/txn", Repeat::Always)
+        protocol::call(Self::NAME, method::TXN, Repeat::Always)
     }
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
         check_key(Self::NAME, &self.marker)?;
-        protocol::encode(Self::NAME, "/v3/kv/txn", wire, &self.guarded())
+        protocol::encode(Self::NAME, method::TXN, wire, &self.guarded())
     }
 }
 
@@ -102,7 +102,7 @@ impl TypedExchange for ExactlyOnce {
 
     fn decode(&self, answer: Answer) -> Result<ExactlyOnceResponse> {
         let answer = answer.success()?;
-        let txn: TxnResponse = gateway::message(&answer)?;
+        let txn: TxnResponse = protocol::decode(&answer)?;
         ExactlyOnceResponse::of(txn).ok_or_else(|| {
             Error::Unexpected(answer.unexpected("the answer does not say what was done"))
         })

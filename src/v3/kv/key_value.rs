@@ -2,7 +2,7 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::v3::{LeaseId, protocol::gateway};
+use crate::v3::{LeaseId, protocol::message};
 
 /// A key, its value, and what etcd keeps beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,18 +40,19 @@ impl KeyValue {
     }
 }
 
-gateway::decode!(KeyValue {
-    "key" => key,
-    "create_revision" => create_revision,
-    "mod_revision" => mod_revision,
-    "version" => version,
-    "value" => value,
-    "lease" => lease,
+message::decode!(KeyValue {
+    1 "key" => key,
+    2 "create_revision" => create_revision,
+    3 "mod_revision" => mod_revision,
+    4 "version" => version,
+    5 "value" => value,
+    6 "lease" => lease,
 } needs key);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v3::protocol::json;
 
     #[test]
     fn v3_40_the_fields_are_read_in_etcds_order_and_in_any_other() {
@@ -75,14 +76,14 @@ mod tests {
             let mut fields = in_order;
             fields.rotate_left(first);
             let json = format!("{{{}}}", fields.join(","));
-            let found: KeyValue = gateway::parse(json.as_bytes()).unwrap();
+            let found: KeyValue = json::parse(json.as_bytes()).unwrap();
             assert_eq!(found, expected, "{json}");
         }
     }
 
     #[test]
     fn a_key_value_without_its_key_is_none() {
-        let read = |json: &str| gateway::parse::<KeyValue>(json.as_bytes());
+        let read = |json: &str| json::parse::<KeyValue>(json.as_bytes());
         assert_eq!(read(r#"{"key":"YQ=="}"#).unwrap().key, "a");
         for json in ["{}", r#"{"key":""}"#, r#"{"value":"YQ==","version":"1"}"#] {
             let error = read(json).unwrap_err().to_string();

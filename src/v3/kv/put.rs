@@ -5,7 +5,11 @@ use crate::{
     pipeline::call::Repeat,
     v3::{
         Header, LeaseId,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
         range::check_key,
     },
 };
@@ -81,21 +85,17 @@ impl Encode for Put {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("key", &self.key)
-            .put("value", &self.value)
-            .put("lease", &self.lease)
-            .put("prev_kv", &self.prev_kv)
-            .put("ignore_value", &self.ignore_value)
-            .put("ignore_lease", &self.ignore_lease);
-    }
-
-    fn payload(&self) -> usize {
-        self.key.len() + self.value.len()
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "key", &self.key)
+            .put(2, "value", &self.value)
+            .put(3, "lease", &self.lease)
+            .put(4, "prev_kv", &self.prev_kv)
+            .put(5, "ignore_value", &self.ignore_value)
+            .put(6, "ignore_lease", &self.ignore_lease);
     }
 }
 
-gateway::operation!(Put => PutResponse, "v3.kv.put", "/v3/kv/put", |_| Repeat::IfUnsent);
+gateway::operation!(Put => PutResponse, "v3.kv.put", method::PUT, |_| Repeat::IfUnsent);
 
 /// What a [`Put`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,9 +107,9 @@ pub struct PutResponse {
     pub prev_kv: Option<KeyValue>,
 }
 
-gateway::decode!(PutResponse {
-    "header" => header,
-    "prev_kv" => prev_kv,
+message::decode!(PutResponse {
+    1 "header" => header,
+    2 "prev_kv" => prev_kv,
 });
 
 #[cfg(test)]

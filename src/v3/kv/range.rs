@@ -3,37 +3,41 @@ use crate::{
     pipeline::call::Repeat,
     v3::{
         Header, KeyRange,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
 use crate::v3::kv::KeyValue;
 
-gateway::names! {
+message::names! {
     /// In which order keys come.
     pub enum SortOrder {
         /// As they come: by key, or as [`SortTarget`] says, but then only within what the limit let through.
-        Unsorted = "NONE",
+        Unsorted = 0 "NONE",
         /// The lowest first.
-        Ascend = "ASCEND",
+        Ascend = 1 "ASCEND",
         /// The highest first.
-        Descend = "DESCEND",
+        Descend = 2 "DESCEND",
     }
 }
 
-gateway::names! {
+message::names! {
     /// What keys are sorted by.
     pub enum SortTarget {
         /// The key, in the order of bytes.
-        Key = "KEY",
+        Key = 0 "KEY",
         /// How often it was put.
-        Version = "VERSION",
+        Version = 1 "VERSION",
         /// When it was created.
-        Create = "CREATE",
+        Create = 2 "CREATE",
         /// When it was last changed.
-        Mod = "MOD",
+        Mod = 3 "MOD",
         /// The value, in the order of bytes.
-        Value = "VALUE",
+        Value = 4 "VALUE",
     }
 }
 
@@ -173,24 +177,24 @@ impl Encode for Range {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("key", self.range.wire_key())
-            .put("range_end", self.range.wire_end())
-            .put("limit", &self.limit)
-            .put("revision", &self.revision)
-            .put("sort_order", &self.sort_order)
-            .put("sort_target", &self.sort_target)
-            .put("serializable", &self.serializable)
-            .put("keys_only", &self.keys_only)
-            .put("count_only", &self.count_only)
-            .put("min_mod_revision", &self.min_mod_revision)
-            .put("max_mod_revision", &self.max_mod_revision)
-            .put("min_create_revision", &self.min_create_revision)
-            .put("max_create_revision", &self.max_create_revision);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "key", self.range.wire_key())
+            .put(2, "range_end", self.range.wire_end())
+            .put(3, "limit", &self.limit)
+            .put(4, "revision", &self.revision)
+            .put(5, "sort_order", &self.sort_order)
+            .put(6, "sort_target", &self.sort_target)
+            .put(7, "serializable", &self.serializable)
+            .put(8, "keys_only", &self.keys_only)
+            .put(9, "count_only", &self.count_only)
+            .put(10, "min_mod_revision", &self.min_mod_revision)
+            .put(11, "max_mod_revision", &self.max_mod_revision)
+            .put(12, "min_create_revision", &self.min_create_revision)
+            .put(13, "max_create_revision", &self.max_create_revision);
     }
 }
 
-gateway::operation!(Range => RangeResponse, "v3.kv.range", "/v3/kv/range", |_| Repeat::Always);
+gateway::operation!(Range => RangeResponse, "v3.kv.range", method::RANGE, |_| Repeat::Always);
 
 /// What a [`Range`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -218,11 +222,11 @@ impl RangeResponse {
     }
 }
 
-gateway::decode!(RangeResponse {
-    "header" => header,
-    "kvs" => kvs,
-    "more" => more,
-    "count" => count,
+message::decode!(RangeResponse {
+    1 "header" => header,
+    2 "kvs" => kvs,
+    3 "more" => more,
+    4 "count" => count,
 });
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use crate::{
         Header, LeaseId,
         protocol::{
             self,
-            gateway::{self, Encode, Fields},
+            message::{self, Encode, Fields},
+            method,
         },
     },
 };
@@ -87,8 +88,8 @@ impl Encode for GrantLease {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("TTL", &self.seconds()).put("ID", &self.id);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "TTL", &self.seconds()).put(2, "ID", &self.id);
     }
 }
 
@@ -104,11 +105,11 @@ impl Exchange for GrantLease {
         } else {
             Repeat::Always
         };
-        protocol::call(Self::NAME, "/v3/lease/grant", repeat)
+        protocol::call(Self::NAME, method::LEASE_GRANT, repeat)
     }
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
-        protocol::encode(Self::NAME, "/v3/lease/grant", wire, self)
+        protocol::encode(Self::NAME, method::LEASE_GRANT, wire, self)
     }
 }
 
@@ -117,7 +118,7 @@ impl TypedExchange for GrantLease {
 
     fn decode(&self, answer: Answer) -> Result<GrantLeaseResponse> {
         let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
-        let Granted { header, id, ttl } = gateway::answer_or_done(answer, exists)?;
+        let Granted { header, id, ttl } = protocol::answer_or_done(answer, exists)?;
         Ok(if id.is_none() {
             // Made by an attempt whose answer was lost.
             GrantLeaseResponse {
@@ -154,10 +155,10 @@ struct Granted {
     ttl: u64,
 }
 
-gateway::decode!(Granted {
-    "header" => header,
-    "ID" => id,
-    "TTL" => ttl,
+message::decode!(Granted {
+    1 "header" => header,
+    2 "ID" => id,
+    3 "TTL" => ttl,
 });
 
 /// 63 bits that nobody can guess; none, if the operating system has none to give.

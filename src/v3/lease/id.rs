@@ -1,8 +1,6 @@
 use std::fmt;
 
-use serde::Deserializer;
-
-use crate::v3::protocol::gateway;
+use crate::v3::protocol::message::{FromWire, ReadValue, ToWire, WriteValue};
 
 /// The id of a lease. Shown as etcdctl shows it, in hexadecimal.
 ///
@@ -41,18 +39,22 @@ impl fmt::Display for LeaseId {
     }
 }
 
-impl gateway::ToWire for LeaseId {
+impl ToWire for LeaseId {
+    const IS_PACKED: bool = true;
+
     fn is_default(&self) -> bool {
         self.is_none()
     }
 
-    fn write(&self, json: &mut String) {
-        self.0.write(json);
+    fn write<W: WriteValue>(&self, to: W) {
+        to.int64(self.0);
     }
 }
 
-impl gateway::FromWire for LeaseId {
-    fn read<'de, D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        i64::read(json).map(Self)
+impl FromWire for LeaseId {
+    const IS_PACKED: bool = true;
+
+    fn read<R: ReadValue>(from: R) -> Result<Self, R::Error> {
+        from.int64().map(Self)
     }
 }

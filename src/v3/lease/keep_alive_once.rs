@@ -13,8 +13,10 @@ use crate::{
         Header, LeaseId,
         protocol::{
             self,
-            gateway::{self, Encode, Fields},
+            message::{self, Encode, Fields},
+            method,
         },
+        stream::message_stream::StreamMessage,
     },
 };
 
@@ -58,8 +60,8 @@ pub struct KeepAliveResponse {
 pub(crate) struct Renewal(pub(crate) LeaseId);
 
 impl Encode for Renewal {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("ID", &self.0);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "ID", &self.0);
     }
 }
 
@@ -71,11 +73,17 @@ pub(crate) struct Renewed {
     ttl: i64,
 }
 
-gateway::decode!(Renewed {
-    "header" => header,
-    "ID" => id,
-    "TTL" => ttl,
+message::decode!(Renewed {
+    1 "header" => header,
+    2 "ID" => id,
+    3 "TTL" => ttl,
 });
+
+impl StreamMessage for Renewed {
+    fn cluster_id(&self) -> u64 {
+        self.header.cluster_id
+    }
+}
 
 impl From<Renewed> for KeepAliveResponse {
     fn from(answer: Renewed) -> Self {
@@ -95,19 +103,22 @@ impl Operation for KeepAliveOnce {
 
 impl Exchange for KeepAliveOnce {
     fn call(&self) -> Call {
-        protocol::call(Self::NAME, PATH, Repeat::Always)
+        protocol::call(Self::NAME, method::LEASE_KEEP_ALIVE, Repeat::Always)
     }
 
-    fn encode(&self, _: Wire) -> Result<Encoded> {
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
         if self.ids.is_empty() {
             return Err(Error::invalid(
                 Self::NAME,
                 "there is no lease to keep alive",
             ));
         }
-        let bodies = self.ids.iter().map(|id| gateway::to_json(&Renewal(*id)));
-        let prepared = gateway::post(Self::NAME, PATH, Repeat::Always, bodies.collect())?;
-        Ok(prepared.sequence(self.ids.len() > 1).encoded)
+        let renewals: Vec<_> = self.ids.iter().copied().map(Renewal).collect();
+        Ok(protocol::encode_all(
+            method::LEASE_KEEP_ALIVE,
+            wire,
+            &renewals,
+        ))
     }
 }
 
@@ -115,12 +126,10 @@ impl TypedExchange for KeepAliveOnce {
     type Decoded = Vec<KeepAliveResponse>;
 
     fn decode(&self, answer: Answer) -> Result<Vec<KeepAliveResponse>> {
-        let answers = gateway::results::<Renewed>(answer, self.ids.len())?;
+        let answers = protocol::answers::<Renewed>(answer, self.ids.len())?;
         Ok(answers.into_iter().map(Into::into).collect())
     }
 }
-
-const PATH: &str = "/v3/lease/keepalive";
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,12 @@
 use crate::{
     pipeline::call::Repeat,
-    v3::{LeaseId, protocol::gateway},
+    v3::{
+        LeaseId,
+        protocol::{gateway, message, method},
+    },
 };
 
-gateway::empty! {
+message::empty! {
     /// Lists all leases: `POST /v3/lease/leases`. The first to end is the first.
     ListLeases;
 }
@@ -11,7 +14,7 @@ gateway::empty! {
 gateway::operation!(
     ListLeases => Vec<LeaseId>, in Answer,
     "v3.lease.list",
-    "/v3/lease/leases",
+    method::LEASE_LEASES,
     |_| Repeat::Always
 );
 
@@ -25,8 +28,8 @@ struct Lease {
     id: LeaseId,
 }
 
-gateway::decode!(Answer { "leases" => leases });
-gateway::decode!(Lease { "ID" => id });
+message::decode!(Answer { 2 "leases" => leases });
+message::decode!(Lease { 1 "ID" => id });
 
 impl From<Answer> for Vec<LeaseId> {
     fn from(answer: Answer) -> Self {

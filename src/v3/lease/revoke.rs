@@ -4,7 +4,11 @@ use crate::{
     v3::{
         Header, LeaseId,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -26,15 +30,15 @@ impl RevokeLease {
 }
 
 impl Encode for RevokeLease {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("ID", &self.id);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "ID", &self.id);
     }
 }
 
 gateway::operation!(
     RevokeLease => Header, in OnlyHeader,
     "v3.lease.revoke",
-    "/v3/lease/revoke",
+    method::LEASE_REVOKE,
     |_| Repeat::Always,
     done if Error::is_lease_not_found
 );

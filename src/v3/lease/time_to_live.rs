@@ -6,7 +6,11 @@ use crate::{
     pipeline::call::Repeat,
     v3::{
         Header, LeaseId,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -36,15 +40,15 @@ impl GetTimeToLive {
 }
 
 impl Encode for GetTimeToLive {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("ID", &self.id).put("keys", &self.keys);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "ID", &self.id).put(2, "keys", &self.keys);
     }
 }
 
 gateway::operation!(
     GetTimeToLive => Option<LeaseStatus>, in Answer,
     "v3.lease.time_to_live",
-    "/v3/lease/timetolive",
+    method::LEASE_TIME_TO_LIVE,
     |_| Repeat::Always
 );
 
@@ -73,12 +77,12 @@ struct Answer {
     keys: Vec<Bytes>,
 }
 
-gateway::decode!(Answer {
-    "header" => header,
-    "ID" => id,
-    "TTL" => ttl,
-    "grantedTTL" => granted_ttl,
-    "keys" => keys,
+message::decode!(Answer {
+    1 "header" => header,
+    2 "ID" => id,
+    3 "TTL" => ttl,
+    4 "grantedTTL" => granted_ttl,
+    5 "keys" => keys,
 });
 
 impl From<Answer> for Option<LeaseStatus> {

@@ -1,18 +1,22 @@
 use crate::{
     error::{Error, Result},
     pipeline::call::Repeat,
-    v3::protocol::gateway::{self, Encode, Fields},
+    v3::protocol::{
+        gateway,
+        message::{self, Encode, Fields},
+        method,
+    },
 };
 
-gateway::names! {
+message::names! {
     /// What is wrong.
     pub enum AlarmKind {
         /// Nothing; and where alarms are lifted, each of them.
-        None = "NONE",
+        None = 0 "NONE",
         /// The database has reached its quota: nothing can be put.
-        NoSpace = "NOSPACE",
+        NoSpace = 1 "NOSPACE",
         /// The members' data differ: nothing can be read or written.
-        Corrupt = "CORRUPT",
+        Corrupt = 2 "CORRUPT",
     }
     else {
         /// Something that only a later etcd knows. It can be neither raised nor lifted.
@@ -20,15 +24,15 @@ gateway::names! {
     }
 }
 
-gateway::names! {
+message::names! {
     enum Action {
-        Get = "GET",
-        Activate = "ACTIVATE",
-        Deactivate = "DEACTIVATE",
+        Get = 0 "GET",
+        Activate = 1 "ACTIVATE",
+        Deactivate = 2 "DEACTIVATE",
     }
 }
 
-gateway::empty! {
+message::empty! {
     /// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
     ListAlarms;
 }
@@ -78,23 +82,23 @@ impl Encode for SetAlarm {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("action", &self.action)
-            .put("memberID", &self.member)
-            .put("alarm", &self.kind);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "action", &self.action)
+            .put(2, "memberID", &self.member)
+            .put(3, "alarm", &self.kind);
     }
 }
 
 gateway::operation!(
     ListAlarms => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_list",
-    "/v3/maintenance/alarm",
+    method::ALARM,
     |_| Repeat::Always
 );
 gateway::operation!(
     SetAlarm => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_set",
-    "/v3/maintenance/alarm",
+    method::ALARM,
     |_| Repeat::Always
 );
 
@@ -108,12 +112,12 @@ pub struct RaisedAlarm {
     pub kind: AlarmKind,
 }
 
-gateway::decode!(RaisedAlarm {
-    "memberID" => member_id,
-    "alarm" => kind,
+message::decode!(RaisedAlarm {
+    1 "memberID" => member_id,
+    2 "alarm" => kind,
 });
 
-gateway::list!(Alarms { "alarms" => Vec<RaisedAlarm> });
+message::list!(Alarms { 2 "alarms" => Vec<RaisedAlarm> });
 
 #[cfg(test)]
 mod tests {

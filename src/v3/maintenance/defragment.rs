@@ -6,7 +6,11 @@ use crate::{
     v3::{
         Header,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -43,7 +47,7 @@ impl Default for Defragment {
 }
 
 impl Encode for Defragment {
-    fn fields(&self, _to: &mut Fields<'_>) {}
+    fn fields<F: Fields>(&self, _: &mut F) {}
 
     fn deadline(&self) -> Deadline {
         Deadline::AtMost(self.time_limit)
@@ -53,7 +57,7 @@ impl Encode for Defragment {
 gateway::operation!(
     Defragment => Header, in OnlyHeader,
     "v3.maintenance.defragment",
-    "/v3/maintenance/defragment",
+    method::DEFRAGMENT,
     |_| Repeat::IfUnsent
 );
 

@@ -3,15 +3,19 @@ use crate::{
     pipeline::call::Repeat,
     v3::{
         Header,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
-gateway::names! {
+message::names! {
     enum Action {
-        Validate = "VALIDATE",
-        Enable = "ENABLE",
-        Cancel = "CANCEL",
+        Validate = 0 "VALIDATE",
+        Enable = 1 "ENABLE",
+        Cancel = 2 "CANCEL",
     }
 }
 
@@ -67,15 +71,16 @@ impl Encode for Downgrade {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("action", &self.action).put("version", &self.version);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "action", &self.action)
+            .put(2, "version", &self.version);
     }
 }
 
 gateway::operation!(
     Downgrade => DowngradeResponse,
     "v3.maintenance.downgrade",
-    "/v3/maintenance/downgrade",
+    method::DOWNGRADE,
     |downgrade| {
         if downgrade.action == Action::Validate { Repeat::Always } else { Repeat::IfUnsent }
     }
@@ -91,9 +96,9 @@ pub struct DowngradeResponse {
     pub version: String,
 }
 
-gateway::decode!(DowngradeResponse {
-    "header" => header,
-    "version" => version,
+message::decode!(DowngradeResponse {
+    1 "header" => header,
+    2 "version" => version,
 });
 
 #[cfg(test)]

@@ -3,18 +3,22 @@ use crate::{
     pipeline::call::Repeat,
     v3::{
         Header,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{self, Encode, Fields},
+            method,
+        },
     },
 };
 
-gateway::empty! {
+message::empty! {
     /// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
     /// differ while they are written to: [`GetHashKv`] says at which revision.
     GetHash;
 }
 
 gateway::operation!(
-    GetHash => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
+    GetHash => HashResponse, "v3.maintenance.hash", method::HASH, |_| Repeat::Always
 );
 
 /// What a [`GetHash`] found.
@@ -27,9 +31,9 @@ pub struct HashResponse {
     pub hash: u32,
 }
 
-gateway::decode!(HashResponse {
-    "header" => header,
-    "hash" => hash,
+message::decode!(HashResponse {
+    1 "header" => header,
+    2 "hash" => hash,
 });
 
 /// A checksum of a member's keys up to a revision: `POST /v3/maintenance/hashkv`. From etcd 3.5 on.
@@ -64,13 +68,13 @@ impl Encode for GetHashKv {
         Ok(())
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("revision", &self.revision);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "revision", &self.revision);
     }
 }
 
 gateway::operation!(
-    GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", "/v3/maintenance/hashkv", |_| Repeat::Always
+    GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", method::HASH_KV, |_| Repeat::Always
 );
 
 /// What a [`GetHashKv`] found.
@@ -87,11 +91,11 @@ pub struct HashKvResponse {
     pub hash_revision: i64,
 }
 
-gateway::decode!(HashKvResponse {
-    "header" => header,
-    "hash" => hash,
-    "compact_revision" => compact_revision,
-    "hash_revision" => hash_revision,
+message::decode!(HashKvResponse {
+    1 "header" => header,
+    2 "hash" => hash,
+    3 "compact_revision" => compact_revision,
+    4 "hash_revision" => hash_revision,
 });
 
 #[cfg(test)]

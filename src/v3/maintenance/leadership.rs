@@ -3,7 +3,11 @@ use crate::{
     v3::{
         Header,
         header::OnlyHeader,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::{
+            gateway,
+            message::{Encode, Fields},
+            method,
+        },
     },
 };
 
@@ -27,15 +31,15 @@ impl TransferLeadership {
 }
 
 impl Encode for TransferLeadership {
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("targetID", &self.target);
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "targetID", &self.target);
     }
 }
 
 gateway::operation!(
     TransferLeadership => Header, in OnlyHeader,
     "v3.maintenance.transfer_leadership",
-    "/v3/maintenance/transfer-leadership",
+    method::MOVE_LEADER,
     |_| Repeat::Always
 );
 

@@ -1,15 +1,18 @@
 use crate::{
     pipeline::call::Repeat,
-    v3::{Header, protocol::gateway},
+    v3::{
+        Header,
+        protocol::{gateway, message, method},
+    },
 };
 
-gateway::empty! {
+message::empty! {
     /// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
     GetStatus;
 }
 
 gateway::operation!(
-    GetStatus => StatusResponse, "v3.maintenance.status", "/v3/maintenance/status", |_| Repeat::Always
+    GetStatus => StatusResponse, "v3.maintenance.status", method::STATUS, |_| Repeat::Always
 );
 
 /// How a member is.
@@ -54,25 +57,25 @@ pub struct DowngradeInfo {
     pub target_version: String,
 }
 
-gateway::decode!(DowngradeInfo {
-    "enabled" => enabled,
-    "targetVersion" => target_version,
+message::decode!(DowngradeInfo {
+    1 "enabled" => enabled,
+    2 "targetVersion" => target_version,
 });
 
-gateway::decode!(StatusResponse {
-    "header" => header,
-    "version" => version,
-    "dbSize" => db_size,
-    "dbSizeInUse" => db_size_in_use,
-    "dbSizeQuota" => db_size_quota,
-    "leader" => leader,
-    "raftIndex" => raft_index,
-    "raftTerm" => raft_term,
-    "raftAppliedIndex" => raft_applied_index,
-    "errors" => errors,
-    "isLearner" => is_learner,
-    "storageVersion" => storage_version,
-    "downgradeInfo" => downgrade_info,
+message::decode!(StatusResponse {
+    1 "header" => header,
+    2 "version" => version,
+    3 "dbSize" => db_size,
+    9 "dbSizeInUse" => db_size_in_use,
+    12 "dbSizeQuota" => db_size_quota,
+    4 "leader" => leader,
+    5 "raftIndex" => raft_index,
+    6 "raftTerm" => raft_term,
+    7 "raftAppliedIndex" => raft_applied_index,
+    8 "errors" => errors,
+    10 "isLearner" => is_learner,
+    11 "storageVersion" => storage_version,
+    13 "downgradeInfo" => downgrade_info,
 });
 
 #[cfg(test)]

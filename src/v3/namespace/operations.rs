@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use crate::v3::{
         Compare, KeyRange,
-        protocol::gateway::to_json,
+        protocol::json::to_json,
         testing::{body, decoded},
     };
 

@@ -1,31 +1,39 @@
 //! How the v3 API's messages become requests, and answers messages: by etcd's JSON gateway, or by gRPC.
 
+pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod grpc;
+pub(crate) mod json;
+pub(crate) mod message;
+pub(crate) mod method;
+pub(crate) mod protobuf;
 pub(crate) mod status;
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{AUTHORIZATION, HeaderName},
+    header::{AUTHORIZATION, HeaderName, TE},
 };
 
 use crate::{
     endpoints::wire::Wire,
-    error::Result,
+    error::{Error, Result},
     pipeline::{
-        answer::{Reply, Verdict},
+        answer::{Answer, Reply, Verdict},
         call::{Call, Feature, Login, Repeat},
         deadline::Deadline,
         exchange::Encoded,
         protocol::{Protocol, Shown},
     },
-    v3::{Authenticate, protocol::gateway::Encode},
+    v3::protocol::{
+        message::{Decode, Encode},
+        method::Method,
+    },
 };
 
 /// Calls that every member carries out, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
 /// that is being upgraded, those that have them must not be asked.
-const BY_ALL_MEMBERS: [&str; 2] = ["/v3/auth/status", "/v3/maintenance/downgrade"];
+const BY_ALL_MEMBERS: [Method; 2] = [method::AUTH_STATUS, method::DOWNGRADE];
 
-const GATEWAY_REQUIRE_LEADER: HeaderName = HeaderName::from_static("grpc-metadata-hasleader");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The v3 API's protocol, on each wire.
@@ -33,29 +41,49 @@ const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 struct V3;
 
 impl Protocol for V3 {
-    fn headers(&self, call: &Call, _: Wire, shown: Shown<'_>, headers: &mut HeaderMap) {
-        if let Some(token) = shown.token {
-            headers.insert(AUTHORIZATION, token.clone());
+    fn headers(&self, call: &Call, wire: Wire, shown: Shown<'_>, headers: &mut HeaderMap) {
+        let (token, require_leader) = match wire {
+            Wire::Http => (
+                AUTHORIZATION,
+                HeaderName::from_static("grpc-metadata-hasleader"),
+            ),
+            Wire::Grpc => {
+                headers.insert(TE, HeaderValue::from_static("trailers"));
+                (
+                    HeaderName::from_static("token"),
+                    HeaderName::from_static("hasleader"),
+                )
+            }
+        };
+        if let Some(value) = shown.token {
+            headers.insert(token, value.clone());
         }
         if call.require_leader {
-            headers.insert(GATEWAY_REQUIRE_LEADER, HeaderValue::from_static("true"));
+            headers.insert(require_leader, HeaderValue::from_static("true"));
         }
         if let Some(timeout) = timeout(call.deadline) {
             headers.insert(TIMEOUT, timeout);
         }
     }
 
-    fn classify(&self, _: &Call, _: Wire, reply: &Reply) -> Verdict {
-        gateway::classify(reply)
+    fn classify(&self, _: &Call, wire: Wire, reply: &Reply) -> Verdict {
+        match wire {
+            Wire::Http => gateway::classify(reply),
+            Wire::Grpc => grpc::classify(reply),
+        }
     }
 }
 
-/// A call of the v3 API that a server may lack, by its path in the gateway.
-pub(crate) fn call(operation: &'static str, path: &'static str, repeat: Repeat) -> Call {
-    base(operation, path, repeat).feature(Feature {
-        name: path,
-        by_all_members: BY_ALL_MEMBERS.contains(&path),
-    })
+/// A call of the v3 API, which a server may lack.
+pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> Call {
+    Call {
+        feature: Some(Feature {
+            name: method.gateway,
+            by_all_members: BY_ALL_MEMBERS.contains(&method),
+        }),
+        has_grpc: true,
+        ..base(operation, method.gateway, repeat)
+    }
 }
 
 /// The call that a request to this path is, if the path is one of the v3 API.
@@ -65,7 +93,7 @@ pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Op
 }
 
 fn base(operation: &'static str, path: &str, repeat: Repeat) -> Call {
-    let login = if path == Authenticate::PATH {
+    let login = if path == method::AUTHENTICATE.gateway {
         Login::None
     } else {
         Login::Token
@@ -76,12 +104,71 @@ fn base(operation: &'static str, path: &str, repeat: Repeat) -> Call {
 /// Encodes a message for a wire, once its own [`check`](Encode::check) is passed.
 pub(crate) fn encode(
     operation: &'static str,
-    path: &'static str,
-    _wire: Wire,
+    method: Method,
+    wire: Wire,
     message: &impl Encode,
 ) -> Result<Encoded> {
     message.check(operation)?;
-    Ok(gateway::encode(path, gateway::to_json(message)))
+    Ok(encode_all(method, wire, std::slice::from_ref(message)))
+}
+
+/// Encodes messages for a wire, one after the other.
+pub(crate) fn encode_all<M: Encode>(method: Method, wire: Wire, messages: &[M]) -> Encoded {
+    match wire {
+        Wire::Http => gateway::encode(method, messages),
+        Wire::Grpc => grpc::encode(method, messages),
+    }
+}
+
+/// Decodes the message in a success; the error that the answer stands for, otherwise.
+pub(crate) fn answer<M: Decode>(answer: Answer) -> Result<M> {
+    decode(&answer.success()?)
+}
+
+/// As [`answer`], where an attempt before may have been carried out. A refusal that says so is a success then, about which
+/// nothing more is known.
+pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bool) -> Result<M> {
+    let in_doubt = reply.is_in_doubt();
+    match answer(reply) {
+        Err(refused) if in_doubt && is_done(&refused) => Ok(M::default()),
+        result => result,
+    }
+}
+
+/// Decodes the message in a success.
+pub(crate) fn decode<M: Decode>(answer: &Answer) -> Result<M> {
+    decode_quietly(answer).map_err(|error| {
+        let what = "the response is not what etcd sends";
+        Error::Unexpected(answer.unexpected(what).with_source(error))
+    })
+}
+
+/// As [`decode`], with an error that does not quote the answer.
+pub(crate) fn decode_quietly<M: Decode>(
+    answer: &Answer,
+) -> Result<M, Box<dyn std::error::Error + Send + Sync>> {
+    let body = &answer.reply.body;
+    Ok(match answer.wire {
+        Wire::Http => json::parse(body)?,
+        Wire::Grpc => protobuf::parse(&frames::only(body)?)?,
+    })
+}
+
+/// Decodes the messages in the answer of a call that streams, which has as many as there were requests.
+pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>> {
+    let answer = answer.success()?;
+    let (messages, refusal) = match answer.wire {
+        Wire::Http => gateway::messages(&answer.reply.body),
+        Wire::Grpc => (grpc::messages(&answer.reply.body), None),
+    };
+    if messages.len() == count {
+        return Ok(messages);
+    }
+    if let Some(status) = refusal {
+        return Err(status.into_error(answer.context));
+    }
+    let what = format!("{} answers to {count} requests", messages.len());
+    Err(Error::Unexpected(answer.unexpected(what)))
 }
 
 /// The deadline for the server: eight digits at most, and a unit.
@@ -125,6 +212,32 @@ mod tests {
         }
         assert_eq!(timeout(Deadline::Usual), None);
         assert_eq!(timeout(Deadline::Unlimited), None);
+    }
+
+    #[test]
+    fn each_wire_spells_the_headers_in_its_own_way() {
+        let call = Call {
+            require_leader: true,
+            ..call("test", method::RANGE, Repeat::Always)
+        };
+        let token = HeaderValue::from_static("t");
+        let shown = Shown {
+            basic: None,
+            token: Some(&token),
+        };
+        let names = |wire| {
+            let mut headers = HeaderMap::new();
+            V3.headers(&call, wire, shown, &mut headers);
+            let names = headers.keys().map(HeaderName::as_str);
+            let mut names: Vec<_> = names.map(str::to_owned).collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(
+            names(Wire::Http),
+            ["authorization", "grpc-metadata-hasleader"]
+        );
+        assert_eq!(names(Wire::Grpc), ["hasleader", "te", "token"]);
     }
 
     #[test]

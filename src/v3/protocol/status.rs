@@ -131,8 +131,9 @@ impl GrpcStatus {
         }
     }
 
-    pub(crate) fn into_error(self, context: ErrorContext, status: StatusCode) -> Error {
-        Error::Etcd(EtcdError::new(context, self.into_refusal(Some(status))))
+    /// The error of a stream, or of one message.
+    pub(crate) fn into_error(self, context: ErrorContext) -> Error {
+        Error::Etcd(EtcdError::new(context, self.into_refusal(None)))
     }
 }
 
@@ -145,7 +146,7 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
     let refusal = Refusal {
         cause: format!("history begins with revision {compact_revision}"),
         compact_revision: Some(compact_revision),
-        ..status.into_refusal(Some(StatusCode::OK))
+        ..status.into_refusal(None)
     };
     Error::Etcd(EtcdError::new(context, refusal))
 }
@@ -156,7 +157,7 @@ pub(crate) fn lease_not_found(context: ErrorContext) -> Error {
         code: code::NOT_FOUND,
         message: "etcdserver: requested lease not found".to_owned(),
     };
-    refusal.into_error(context, StatusCode::OK)
+    refusal.into_error(context)
 }
 
 fn outcome(kind: Kind) -> Outcome {

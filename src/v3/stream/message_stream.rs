@@ -1,112 +1,248 @@
-use std::{marker::PhantomData, pin::pin, time::Duration};
+use std::marker::PhantomData;
 
-use etcd_transport::{IdleLimit, Transport};
-use futures::future::{Either, select};
+use bytes::Bytes;
+use etcd_transport::{Body, Transport, TransportError};
+use futures::future::BoxFuture;
 use http::StatusCode;
 
-use crate::v3::protocol::{
-    gateway::{self, Decode, StreamItem},
-    status::GrpcStatus,
-};
 use crate::{
     client::Client,
-    endpoints::{endpoint::Endpoint, state::EndpointState},
-    error::{Error, ErrorContext, Result},
-    pipeline::exchange::Prepared,
-    pipeline::failure::Failure,
-    v3::stream::{
-        body_sender::BodySender,
-        object_stream::{Frame, ObjectStream},
+    endpoints::{state::EndpointState, wire::Wire},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
+    pipeline::{answer::Answer, exchange::Prepared, failure::Failure},
+    v3::{
+        protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
+        stream::{
+            open::{self, Opened, StreamRequest},
+            splitter::Splitter,
+            wire::{self, Item},
+        },
     },
 };
 
-/// The messages of a streaming call, one by one: `{"result":{…}}` each, and `{"error":{…}}` where etcd broke off.
-pub(crate) struct MessageStream<T, M> {
-    frames: ObjectStream<T>,
+/// One request, and the messages of its response: `{"result":{…}}` each, and `{"error":{…}}` where etcd ends the stream.
+///
+/// It reads only when it is asked for a message, so that a slow consumer applies backpressure. It keeps at most one
+/// message and one chunk of the body. It has no time limit of its own. Dropping it ends the exchange.
+pub(in crate::v3) struct MessageStream<T, M> {
+    client: Client<T>,
+    request: StreamRequest,
+    endpoint: EndpointState,
+    /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
+    is_duplex: bool,
+    response: Response,
+    splitter: Splitter,
     message: PhantomData<fn() -> M>,
 }
 
-impl<T: Transport, M: Decode> MessageStream<T, M> {
-    /// See [`ObjectStream::open`].
-    pub(crate) fn open(client: &Client<T>, call: Prepared, idle: IdleLimit) -> Result<Self> {
-        Ok(Self {
-            frames: ObjectStream::open(client, call, idle)?,
-            message: PhantomData,
-        })
-    }
+/// A message of a stream.
+pub(in crate::v3) trait StreamMessage: Decode {
+    /// The cluster that the message says it is from; 0 where it does not say.
+    fn cluster_id(&self) -> u64;
+}
 
-    /// See [`ObjectStream::open_duplex_if`].
-    pub(crate) fn open_duplex_if(
+/// How far the response is.
+enum Response {
+    /// The head has not arrived.
+    Opening(BoxFuture<'static, Result<Opened, Failure>>),
+    /// The body is being read.
+    Open(Body),
+    /// There is no more to read.
+    Ended,
+}
+
+impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
+    /// Sends `request` to this endpoint when it is first asked for a message, and to another only where the endpoint does
+    /// not have the call. `body` takes the place of the request's own.
+    pub(super) fn new(
         client: &Client<T>,
-        call: Prepared,
-        idle: IdleLimit,
-        is_duplex: impl FnOnce(&Endpoint) -> bool,
-    ) -> Result<(Self, Option<BodySender>)> {
-        let (frames, feed) = ObjectStream::open_duplex_if(client, call, idle, is_duplex)?;
-        let message = PhantomData;
-        Ok((Self { frames, message }, feed))
+        request: StreamRequest,
+        endpoint: EndpointState,
+        body: Option<Body>,
+    ) -> Self {
+        Self {
+            is_duplex: body.is_some(),
+            response: Response::Opening(open::open(client, &request, &endpoint, body)),
+            splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
+            client: client.clone(),
+            request,
+            endpoint,
+            message: PhantomData,
+        }
     }
 
-    /// Which endpoint it was sent to last.
-    pub(crate) fn place(&self) -> &EndpointState {
-        self.frames.place()
-    }
-
-    /// The next message, with how many bytes it took; `None` at the proper end. Nothing is lost when this future is
-    /// dropped, and asked for again.
-    pub(crate) async fn next(&mut self) -> Option<Result<(M, usize)>> {
-        let message = match self.frames.next().await? {
-            Ok(Frame::Object(object)) => {
-                self.message(&object).map(|message| (message, object.len()))
+    /// The next message with its size in bytes; `None` at the proper end of the response. An error is the last item.
+    ///
+    /// Nothing is lost when this future is dropped before it is ready.
+    pub(super) async fn next(&mut self) -> Option<Result<(M, usize)>> {
+        match self.read().await {
+            Ok(Some(message)) => {
+                let size = message.len();
+                Some(self.decode(&message).map(|message| (message, size)))
             }
-            Ok(Frame::Refused(reply)) => reply.success().and_then(|reply| {
-                Err(Error::Unexpected(
-                    reply.unexpected("a refusal that is none"),
-                ))
-            }),
-            Err(error) => Err(error),
-        };
-        Some(message)
+            Ok(None) => None,
+            Err(error) => {
+                self.response = Response::Ended;
+                Some(Err(error))
+            }
+        }
     }
 
-    /// The next message; an error where none has come within this time.
-    pub(crate) async fn next_within(&mut self, limit: Duration) -> Option<Result<(M, usize)>> {
-        let client = self.frames.client().clone();
-        let next = match select(pin!(self.next()), client.transport().sleep(limit)).await {
-            Either::Left((next, _)) => Some(next),
-            Either::Right(_) => None,
-        };
-        let timed_out = || Some(Err(Failure::TimedOut(limit).into_error(self.context())));
-        next.unwrap_or_else(timed_out)
+    /// The request as it was sent, with its token.
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.request.prepared
     }
 
-    /// No message has begun to arrive whose end has not.
-    pub(crate) fn is_between(&self) -> bool {
-        self.frames.is_between()
+    /// How the request travels.
+    pub(super) fn wire(&self) -> Wire {
+        self.request.prepared.wire
     }
 
-    /// An answer that has no meaning.
-    pub(crate) fn unexpected(&self, what: impl Into<String>) -> Error {
-        Error::Unexpected(self.frames.unexpected(what, &[]))
+    /// The endpoint that it was last sent to.
+    pub(super) fn endpoint(&self) -> &EndpointState {
+        &self.endpoint
+    }
+
+    /// Whether a part of a message has arrived.
+    pub(super) fn is_partial(&self) -> bool {
+        self.splitter.is_partial()
     }
 
     /// Which operation this is, and where.
-    pub(crate) fn context(&self) -> ErrorContext {
-        self.frames.context()
+    pub(super) fn context(&self) -> ErrorContext {
+        open::context(&self.client, &self.request.prepared.call, &self.endpoint)
     }
 
-    fn message(&self, object: &[u8]) -> Result<M> {
-        self.frames.guard(object)?;
-        let unexpected = |what| self.frames.unexpected(what, object);
-        match gateway::parse(object) {
-            Ok(StreamItem { result }) => result.ok_or_else(|| match GrpcStatus::parse(object) {
-                Some(refusal) => refusal.into_error(self.context(), StatusCode::OK),
-                None => Error::Unexpected(unexpected("neither a result nor an error")),
-            }),
+    /// The bytes of the next message.
+    async fn read(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match &mut self.response {
+                Response::Opening(opening) => match opening.await {
+                    Ok(Opened::Body(body)) => self.response = Response::Open(body),
+                    Ok(Opened::Refused(answer)) => self.refused(*answer)?,
+                    Ok(Opened::Status(status)) => {
+                        if !(status.is_unimplemented() && self.asks_another()) {
+                            return self.ended(Some(status));
+                        }
+                    }
+                    Err(failure) => return Err(self.error(failure)),
+                },
+                Response::Open(body) => {
+                    match self.splitter.next() {
+                        Ok(Some(message)) => return Ok(Some(message)),
+                        Ok(None) => {}
+                        Err(error) => return Err(self.malformed(error)),
+                    }
+                    match body.frame().await {
+                        Some(Ok(frame)) => match frame.into_data() {
+                            Ok(data) => self.splitter.push(data),
+                            Err(frame) if self.wire() == Wire::Grpc => {
+                                let trailers = frame.into_trailers().unwrap_or_default();
+                                return self.ended(grpc::status(&trailers));
+                            }
+                            Err(_) => {}
+                        },
+                        Some(Err(error)) => return Err(self.error(Failure::Transport(error))),
+                        None if self.splitter.is_partial() => return Err(self.truncated()),
+                        None if self.wire() == Wire::Grpc => return self.ended(None),
+                        None => self.response = Response::Ended,
+                    }
+                }
+                Response::Ended => return Ok(None),
+            }
+        }
+    }
+
+    /// Tries another endpoint where this one does not have the call.
+    fn refused(&mut self, answer: Answer) -> Result<()> {
+        if answer.is_unsupported(&self.request.prepared.call) && self.asks_another() {
+            return Ok(());
+        }
+        Err(answer.into_error())
+    }
+
+    /// Sends the request to another endpoint, as this one does not have the call.
+    fn asks_another(&mut self) -> bool {
+        let (client, call) = (&self.client, &self.request.prepared.call);
+        let next = open::endpoint_after(client, call, &self.endpoint);
+        let Some(endpoint) = next.filter(|_| !self.is_duplex) else {
+            return false;
+        };
+        let opening = open::open(client, &self.request, &endpoint, None);
+        self.response = Response::Opening(opening);
+        self.endpoint = endpoint;
+        true
+    }
+
+    /// The end of a gRPC response.
+    fn ended(&mut self, status: Option<GrpcStatus>) -> Result<Option<Bytes>> {
+        self.response = Response::Ended;
+        match status {
+            Some(GrpcStatus { code: 0, .. }) if !self.splitter.is_partial() => Ok(None),
+            Some(GrpcStatus { code: 0, .. }) => Err(self.truncated()),
+            Some(status) => Err(status.into_error(self.context())),
+            None => {
+                let cut = TransportError::interrupted("the response ended without a gRPC status");
+                Err(self.error(Failure::Transport(cut)))
+            }
+        }
+    }
+
+    fn decode(&self, message: &Bytes) -> Result<M> {
+        let unexpected = |what| self.unexpected(what, message);
+        match wire::decode(self.wire(), message) {
+            Ok(Item::Message(message)) => self.check_cluster(message),
+            Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
+            Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
+                "neither a result nor an error",
+            ))),
             Err(error) => {
                 let what = "the message is not what etcd sends";
                 Err(Error::Unexpected(unexpected(what).with_source(error)))
             }
         }
+    }
+
+    /// Rejects a message of another cluster. Its endpoint is not chosen next where there are others.
+    fn check_cluster(&self, message: M) -> Result<M> {
+        let pipeline = self.client.pipeline();
+        let check = &pipeline.response_check;
+        match check.check_cluster(message.cluster_id(), StatusCode::OK) {
+            Ok(()) => Ok(message),
+            Err(refused) => {
+                let failure = Failure::Refused(refused);
+                pipeline.note(&failure, &self.endpoint, pipeline.transport.now());
+                Err(self.error(failure))
+            }
+        }
+    }
+
+    fn truncated(&self) -> Error {
+        let cut = TransportError::interrupted("the answer ended in a message");
+        self.error(Failure::Transport(cut))
+    }
+
+    fn malformed(&self, error: SplitError) -> Error {
+        match error {
+            SplitError::TooLarge => {
+                self.error(Failure::TooLarge(self.client.pipeline().max_response_size))
+            }
+            SplitError::Compressed => {
+                let what = "a message is compressed, which this client never asks for";
+                Error::Unexpected(self.unexpected(what, self.splitter.rest()))
+            }
+            SplitError::Malformed => {
+                let what = "the answer is not what etcd sends";
+                Error::Unexpected(self.unexpected(what, self.splitter.rest()))
+            }
+        }
+    }
+
+    fn unexpected(&self, what: impl Into<String>, body: &[u8]) -> UnexpectedAnswer {
+        UnexpectedAnswer::new(self.context(), what, Outcome::Unknown).with_body(body)
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        failure.into_error(self.context())
     }
 }

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::v3::{Header, KeyValue, protocol::gateway};
+use crate::v3::{KeyValue, protocol::message};
 
 /// All that one revision did to the watched keys.
 ///
@@ -27,13 +27,13 @@ pub struct Event {
     pub prev_kv: Option<KeyValue>,
 }
 
-gateway::names! {
+message::names! {
     /// What can happen to a key.
     pub enum EventKind {
         /// It was written.
-        Put = "PUT",
+        Put = 0 "PUT",
         /// It was deleted, or its lease has expired.
-        Delete = "DELETE",
+        Delete = 1 "DELETE",
     }
     else {
         /// Something that only a later etcd knows.
@@ -63,41 +63,16 @@ impl Event {
     }
 }
 
-gateway::decode!(Event {
-    "type" => kind,
-    "kv" => kv,
-    "prev_kv" => prev_kv,
+message::decode!(Event {
+    1 "type" => kind,
+    2 "kv" => kv,
+    3 "prev_kv" => prev_kv,
 } needs kv.key);
-
-/// A message of etcd's about one watch.
-#[derive(Debug, Default)]
-pub(super) struct WatchResponse {
-    pub(super) header: Header,
-    /// −1 where it is about none, or one that did not come about.
-    pub(super) watch_id: i64,
-    pub(super) created: bool,
-    pub(super) canceled: bool,
-    pub(super) compact_revision: i64,
-    pub(super) cancel_reason: String,
-    /// There is more of this message to come.
-    pub(super) fragment: bool,
-    pub(super) events: Vec<Event>,
-}
-
-gateway::decode!(WatchResponse {
-    "header" => header,
-    "watch_id" => watch_id,
-    "created" => created,
-    "canceled" => canceled,
-    "compact_revision" => compact_revision,
-    "cancel_reason" => cancel_reason,
-    "fragment" => fragment,
-    "events" => events,
-});
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v3::{protocol::json, watch::message::WatchResponse};
 
     /// As etcd 3.4.23 sends it; 3.5.16 does the same.
     const CAUGHT_UP: &str = r#"{"header":{"cluster_id":"2594020175833874546","member_id":"4342255385247127749","revision":"6","raft_term":"2"},"watch_id":"1","events":[{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg=="}},{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"4","version":"3","value":"Yg=="},"prev_kv":{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yg=="}},{"type":"DELETE","kv":{"key":"YQ==","mod_revision":"5"}}]}"#;
@@ -106,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_message_with_events_is_read() {
-        let message: WatchResponse = gateway::parse(CAUGHT_UP.as_bytes()).unwrap();
+        let message: WatchResponse = json::parse(CAUGHT_UP.as_bytes()).unwrap();
         assert_eq!((message.watch_id, message.header.revision), (1, 6));
         assert!(!message.created && !message.canceled && !message.fragment);
         let [put, again, delete] = message.events.try_into().unwrap();
@@ -119,7 +94,7 @@ mod tests {
     #[test]
     fn an_event_without_a_key_is_none() {
         for json in [r#"{"events":[{}]}"#, r#"{"events":[{"type":"DELETE"}]}"#] {
-            let error = gateway::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
+            let error = json::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
             assert!(
                 error.to_string().starts_with("missing field `kv.key`"),
                 "{error}"
@@ -129,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_cancellation_is_read() {
-        let message: WatchResponse = gateway::parse(COMPACTED.as_bytes()).unwrap();
+        let message: WatchResponse = json::parse(COMPACTED.as_bytes()).unwrap();
         assert!(message.canceled && !message.created);
         assert_eq!((message.watch_id, message.compact_revision), (4, 3));
     }
@@ -138,7 +113,7 @@ mod tests {
     fn an_event_that_only_a_later_etcd_knows_is_neither_a_put_nor_a_delete() {
         for kind in ["\"MOVE\"", "2"] {
             let json = format!(r#"{{"events":[{{"type":{kind},"kv":{{"key":"YQ=="}}}}]}}"#);
-            let message: WatchResponse = gateway::parse(json.as_bytes()).unwrap();
+            let message: WatchResponse = json::parse(json.as_bytes()).unwrap();
             let event = &message.events[0];
             assert_eq!(event.kind, EventKind::Unknown);
             assert!(!event.is_create() && !event.is_modify() && !event.is_delete());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Result},
-    v3::{KeyRange, protocol::gateway::Encode},
+    v3::{KeyRange, protocol::message::Encode},
 };
 
 use crate::v3::kv::txn::{Txn, TxnOp};

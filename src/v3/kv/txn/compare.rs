@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     v3::{
         KeyRange, LeaseId,
-        protocol::gateway::{self, Encode, Fields},
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -120,18 +120,18 @@ impl Encode for Compare {
         self.range.check(operation)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("result", &self.relation)
-            .put("target", &self.target)
-            .put("key", self.range.wire_key());
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "result", &self.relation)
+            .put(2, "target", &self.target)
+            .put(3, "key", self.range.wire_key());
         match (&self.target, &self.operand) {
-            (Target::Create, Operand::Number(number)) => to.put("create_revision", number),
-            (Target::Mod, Operand::Number(number)) => to.put("mod_revision", number),
-            (_, Operand::Number(number)) => to.put("version", number),
-            (_, Operand::Value(value)) => to.put("value", value),
-            (_, Operand::Lease(lease)) => to.put("lease", lease),
+            (Target::Create, Operand::Number(number)) => to.put(5, "create_revision", number),
+            (Target::Mod, Operand::Number(number)) => to.put(6, "mod_revision", number),
+            (_, Operand::Number(number)) => to.put(4, "version", number),
+            (_, Operand::Value(value)) => to.put(7, "value", value),
+            (_, Operand::Lease(lease)) => to.put(8, "lease", lease),
         }
-        .put("range_end", self.range.wire_end());
+        .put(64, "range_end", self.range.wire_end());
     }
 }
 
@@ -142,21 +142,21 @@ enum Operand {
     Lease(LeaseId),
 }
 
-gateway::names! {
+message::names! {
     enum Target {
-        Version = "VERSION",
-        Create = "CREATE",
-        Mod = "MOD",
-        Value = "VALUE",
-        Lease = "LEASE",
+        Version = 0 "VERSION",
+        Create = 1 "CREATE",
+        Mod = 2 "MOD",
+        Value = 3 "VALUE",
+        Lease = 4 "LEASE",
     }
 }
 
-gateway::names! {
+message::names! {
     enum Relation {
-        Equal = "EQUAL",
-        Greater = "GREATER",
-        Less = "LESS",
-        NotEqual = "NOT_EQUAL",
+        Equal = 0 "EQUAL",
+        Greater = 1 "GREATER",
+        Less = 2 "LESS",
+        NotEqual = 3 "NOT_EQUAL",
     }
 }

@@ -5,7 +5,11 @@ mod response;
 use crate::{
     error::Result,
     pipeline::call::Repeat,
-    v3::protocol::gateway::{self, Encode, Fields},
+    v3::protocol::{
+        gateway,
+        message::{Encode, Fields},
+        method,
+    },
 };
 
 use crate::v3::kv::{DeleteRange, Put, Range};
@@ -105,19 +109,14 @@ impl Encode for Txn {
         check::check(operation, self)
     }
 
-    fn fields(&self, to: &mut Fields<'_>) {
-        to.put("compare", &self.compare)
-            .put("success", &self.success)
-            .put("failure", &self.failure);
-    }
-
-    fn payload(&self) -> usize {
-        let operations = self.success.iter().chain(&self.failure);
-        64 * self.compare.len() + operations.map(Encode::payload).sum::<usize>()
+    fn fields<F: Fields>(&self, to: &mut F) {
+        to.put(1, "compare", &self.compare)
+            .put(2, "success", &self.success)
+            .put(3, "failure", &self.failure);
     }
 }
 
-gateway::operation!(Txn => TxnResponse, "v3.kv.txn", "/v3/kv/txn", |txn| {
+gateway::operation!(Txn => TxnResponse, "v3.kv.txn", method::TXN, |txn| {
     if txn.is_read_only() { Repeat::Always } else { Repeat::IfUnsent }
 });
 
@@ -136,21 +135,13 @@ pub enum TxnOp {
 }
 
 impl Encode for TxnOp {
-    fn fields(&self, to: &mut Fields<'_>) {
+    fn fields<F: Fields>(&self, to: &mut F) {
         match self {
-            Self::Range(range) => to.put("request_range", range),
-            Self::Put(put) => to.put("request_put", put),
-            Self::DeleteRange(delete) => to.put("request_delete_range", delete),
-            Self::Txn(txn) => to.put("request_txn", txn),
+            Self::Range(range) => to.put(1, "request_range", range),
+            Self::Put(put) => to.put(2, "request_put", put),
+            Self::DeleteRange(delete) => to.put(3, "request_delete_range", delete),
+            Self::Txn(txn) => to.put(4, "request_txn", txn),
         };
-    }
-
-    fn payload(&self) -> usize {
-        64 + match self {
-            Self::Put(put) => put.payload(),
-            Self::Txn(txn) => txn.payload(),
-            Self::Range(_) | Self::DeleteRange(_) => 0,
-        }
     }
 }
 

@@ -1,9 +1,4 @@
-use serde::{Deserializer, de};
-
-use crate::v3::{
-    DeleteRangeResponse, Header, PutResponse, RangeResponse,
-    protocol::gateway::{self, FromWire},
-};
+use crate::v3::{DeleteRangeResponse, Header, PutResponse, RangeResponse, protocol::message};
 
 /// What a [`Txn`](super::Txn) did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,10 +22,10 @@ impl TxnResponse {
     }
 }
 
-gateway::decode!(TxnResponse {
-    "header" => header,
-    "succeeded" => succeeded,
-    "responses" => responses,
+message::decode!(TxnResponse {
+    1 "header" => header,
+    2 "succeeded" => succeeded,
+    3 "responses" => responses,
 });
 
 /// What one operation of a transaction did. Its header has only the revision.
@@ -47,30 +42,11 @@ pub enum TxnOpResponse {
     Txn(TxnResponse),
 }
 
-impl FromWire for TxnOpResponse {
-    fn read<'de, D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let answer = OneOf::read(json)?;
-        None.or(answer.range.map(Self::Range))
-            .or(answer.put.map(Self::Put))
-            .or(answer.delete_range.map(Self::DeleteRange))
-            .or(answer.txn.map(Self::Txn))
-            .ok_or_else(|| de::Error::custom("the answer to an operation is of no known kind"))
-    }
-}
-
-#[derive(Default)]
-struct OneOf {
-    range: Option<RangeResponse>,
-    put: Option<PutResponse>,
-    delete_range: Option<DeleteRangeResponse>,
-    txn: Option<TxnResponse>,
-}
-
-gateway::decode!(OneOf {
-    "response_range" => range,
-    "response_put" => put,
-    "response_delete_range" => delete_range,
-    "response_txn" => txn,
+message::oneof!(TxnOpResponse, "the response of an operation is of no known kind" {
+    1 "response_range" => Range,
+    2 "response_put" => Put,
+    3 "response_delete_range" => DeleteRange,
+    4 "response_txn" => Txn,
 });
 
 #[cfg(test)]

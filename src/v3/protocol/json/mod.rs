@@ -1,0 +1,9 @@
+//! Messages as protobuf's JSON, as etcd's gateway writes and reads it.
+
+mod origin;
+mod read;
+mod write;
+
+pub(crate) use origin::cluster_id;
+pub(crate) use read::{parse, parse_all};
+pub(crate) use write::to_json;

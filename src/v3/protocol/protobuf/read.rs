@@ -1,0 +1,234 @@
+use bytes::Bytes;
+
+use crate::v3::protocol::{
+    message::{Decode, Field, FromWire, Key, Named, ReadValue, decode},
+    protobuf::{FIXED_32, FIXED_64, LENGTH_DELIMITED, MAX_DEPTH, ProtobufError, VARINT},
+};
+
+/// The message in these bytes. Fields of type `Bytes` share them.
+pub(crate) fn parse<M: Decode>(bytes: &Bytes) -> Result<M, ProtobufError> {
+    let mut message = M::default();
+    Input::new(bytes).message(&mut message)?;
+    Ok(message)
+}
+
+/// The id of the cluster that this response, or message of a stream, comes from. Every one has its header in field 1.
+pub(crate) fn cluster_id(bytes: &Bytes) -> Option<u64> {
+    #[derive(Default)]
+    struct Response {
+        header: Origin,
+    }
+
+    #[derive(Default)]
+    struct Origin {
+        cluster_id: u64,
+    }
+
+    decode!(Response { 1 "header" => header });
+    decode!(Origin { 1 "cluster_id" => cluster_id });
+
+    let mut input = Input::new(bytes);
+    let mut response = Response::default();
+    // Nothing after the header is read: whether the rest is valid is checked elsewhere.
+    while response.header.cluster_id == 0 && !input.rest.is_empty() {
+        input.field(&mut response).ok()?;
+    }
+    (response.header.cluster_id != 0).then_some(response.header.cluster_id)
+}
+
+/// The part of a message that is not read yet.
+struct Input<'a> {
+    whole: &'a Bytes,
+    rest: &'a [u8],
+    /// How many more messages may be nested in this one.
+    depth: u32,
+}
+
+impl<'a> Input<'a> {
+    fn new(bytes: &'a Bytes) -> Self {
+        Self {
+            whole: bytes,
+            rest: bytes,
+            depth: MAX_DEPTH,
+        }
+    }
+
+    /// Reads all fields of a message.
+    fn message(&mut self, message: &mut impl Decode) -> Result<(), ProtobufError> {
+        while !self.rest.is_empty() {
+            self.field(message)?;
+        }
+        match message.missing() {
+            Some(field) => Err(ProtobufError::Missing(field)),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads one field of a message.
+    fn field(&mut self, message: &mut impl Decode) -> Result<(), ProtobufError> {
+        let key = self.varint()?;
+        let narrow = u32::try_from(key).map_err(|_| ProtobufError::Key(key))?;
+        let (tag, wire_type) = (narrow >> 3, narrow & 7);
+        if tag == 0 {
+            return Err(ProtobufError::Key(key));
+        }
+        message.take(
+            Key::Tag(tag),
+            Value {
+                wire_type,
+                input: self,
+            },
+        )
+    }
+
+    fn varint(&mut self) -> Result<u64, ProtobufError> {
+        let mut value = 0;
+        for (index, &byte) in self.rest.iter().enumerate() {
+            // Of the tenth byte, one bit is left.
+            if index == 9 && byte > 1 {
+                return Err(ProtobufError::Varint);
+            }
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                self.take(index + 1)?;
+                return Ok(value);
+            }
+        }
+        Err(ProtobufError::Truncated)
+    }
+
+    /// The next bytes, after their number.
+    fn part(&mut self) -> Result<&'a [u8], ProtobufError> {
+        let length = self.varint()?;
+        self.take(usize::try_from(length).map_err(|_| ProtobufError::Truncated)?)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], ProtobufError> {
+        let split = self.rest.split_at_checked(length);
+        let (part, rest) = split.ok_or(ProtobufError::Truncated)?;
+        self.rest = rest;
+        Ok(part)
+    }
+
+    /// The input of a nested message or a packed list.
+    fn nested(&mut self) -> Result<Self, ProtobufError> {
+        Ok(Self {
+            whole: self.whole,
+            rest: self.part()?,
+            depth: self.depth.checked_sub(1).ok_or(ProtobufError::TooDeep)?,
+        })
+    }
+}
+
+/// A value that is about to be read.
+struct Value<'a, 'b> {
+    wire_type: u32,
+    input: &'b mut Input<'a>,
+}
+
+impl<'a, 'b> Value<'a, 'b> {
+    fn expect(self, expected: u32) -> Result<&'b mut Input<'a>, ProtobufError> {
+        if self.wire_type == expected {
+            Ok(self.input)
+        } else {
+            let found = self.wire_type;
+            Err(ProtobufError::WireType { found, expected })
+        }
+    }
+}
+
+impl Field for Value<'_, '_> {
+    type Error = ProtobufError;
+
+    fn read_into(self, place: &mut impl FromWire) -> Result<(), ProtobufError> {
+        place.merge(self)
+    }
+
+    fn skip(self) -> Result<(), ProtobufError> {
+        match self.wire_type {
+            VARINT => self.input.varint().map(drop),
+            FIXED_64 => self.input.take(8).map(drop),
+            LENGTH_DELIMITED => self.input.part().map(drop),
+            FIXED_32 => self.input.take(4).map(drop),
+            other => Err(ProtobufError::UnsupportedWireType(other)),
+        }
+    }
+}
+
+impl ReadValue for Value<'_, '_> {
+    type Error = ProtobufError;
+
+    fn bytes(self) -> Result<Bytes, ProtobufError> {
+        let input = self.expect(LENGTH_DELIMITED)?;
+        let part = input.part()?;
+        Ok(input.whole.slice_ref(part))
+    }
+
+    fn string(self) -> Result<String, ProtobufError> {
+        let part = self.expect(LENGTH_DELIMITED)?.part()?;
+        let text = str::from_utf8(part).map_err(|_| ProtobufError::Utf8)?;
+        Ok(text.to_owned())
+    }
+
+    fn bool(self) -> Result<bool, ProtobufError> {
+        Ok(self.uint64()? != 0)
+    }
+
+    fn int64(self) -> Result<i64, ProtobufError> {
+        Ok(self.uint64()? as i64)
+    }
+
+    fn uint64(self) -> Result<u64, ProtobufError> {
+        self.expect(VARINT)?.varint()
+    }
+
+    /// As protobuf wants it, the upper half of a longer integer is ignored.
+    fn uint32(self) -> Result<u32, ProtobufError> {
+        Ok(self.uint64()? as u32)
+    }
+
+    fn enumeration<V: Copy + 'static>(
+        self,
+        all: &'static [Named<V>],
+        other: Option<V>,
+    ) -> Result<V, ProtobufError> {
+        let number = self.uint64()? as i32;
+        let found = all.iter().find(|(known, ..)| *known == number);
+        found
+            .map(|(_, _, value)| *value)
+            .or(other)
+            .ok_or(ProtobufError::Enumeration(number))
+    }
+
+    fn message(self, place: &mut impl Decode) -> Result<(), ProtobufError> {
+        self.expect(LENGTH_DELIMITED)?.nested()?.message(place)
+    }
+
+    fn list<V: FromWire>(self, list: &mut Vec<V>) -> Result<(), ProtobufError> {
+        // A sender may pack a list of numbers or not, whatever its declaration says.
+        if !V::IS_PACKED || self.wire_type != LENGTH_DELIMITED {
+            list.push(V::read(self)?);
+            return Ok(());
+        }
+        let mut input = self.input.nested()?;
+        while !input.rest.is_empty() {
+            list.push(V::read(Value {
+                wire_type: VARINT,
+                input: &mut input,
+            })?);
+        }
+        Ok(())
+    }
+
+    fn option<V: FromWire>(self, place: &mut Option<V>) -> Result<(), ProtobufError> {
+        match place {
+            Some(value) => value.merge(self)?,
+            None => *place = Some(V::read(self)?),
+        }
+        Ok(())
+    }
+
+    fn invalid(what: &'static str) -> ProtobufError {
+        ProtobufError::Invalid(what)
+    }
+}

@@ -1,0 +1,144 @@
+use etcd_transport::{Body, Duplex, IdleLimit, LongLived, Request, Transport};
+use futures::future::BoxFuture;
+use http::{Version, header::CONNECTION};
+
+use crate::{
+    client::Client,
+    endpoints::{state::EndpointState, wire::Wire},
+    error::ErrorContext,
+    pipeline::{
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::Prepared,
+        failure::Failure,
+        observe::{Attempt, AttemptOutcome},
+    },
+    v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
+};
+
+/// Which call a stream makes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::v3) struct StreamCall {
+    /// The operation's name in errors.
+    pub(in crate::v3) operation: &'static str,
+    /// The call.
+    pub(in crate::v3) method: Method,
+    /// Whether a member without a leader refuses it.
+    pub(in crate::v3) require_leader: bool,
+}
+
+impl StreamCall {
+    /// What the pipeline knows of the call.
+    pub(super) fn call(self) -> Call {
+        Call {
+            require_leader: self.require_leader,
+            ..protocol::call(self.operation, self.method, Repeat::Always)
+        }
+    }
+}
+
+/// The response to a request that was sent.
+pub(super) enum Opened {
+    /// A success: messages follow.
+    Body(Body),
+    /// A gRPC status, and no messages.
+    Status(GrpcStatus),
+    /// An HTTP status other than success.
+    Refused(Box<Answer>),
+}
+
+/// A request as it is sent.
+#[derive(Clone)]
+pub(super) struct StreamRequest {
+    pub(super) prepared: Prepared,
+    pub(super) idle: IdleLimit,
+    /// It has connections of its own.
+    pub(super) is_long_lived: bool,
+}
+
+/// Sends a request to one endpoint, once, and waits for the head of the response. `body` takes the place of the request's
+/// own where the request goes on while it is answered.
+pub(super) fn open<T: Transport>(
+    client: &Client<T>,
+    request: &StreamRequest,
+    endpoint: &EndpointState,
+    body: Option<Body>,
+) -> BoxFuture<'static, Result<Opened, Failure>> {
+    let (client, stream, endpoint) = (client.clone(), request.clone(), endpoint.clone());
+    Box::pin(async move {
+        let prepared = &stream.prepared;
+        let pipeline = client.pipeline();
+        let sent = pipeline.transport.now();
+        let target = &prepared.encoded.target;
+        let head = match pipeline.request(prepared, target, &endpoint, Some(stream.idle)) {
+            Ok(request) => {
+                let request = stream.complete(request, body);
+                pipeline.send_request(&prepared.call, request).await
+            }
+            Err(failure) => Err(failure),
+        };
+        pipeline.observer.tell(|| {
+            let (outcome, status) = match &head {
+                Ok((head, _)) => (AttemptOutcome::Answered, Some(head.status)),
+                Err(failure) => AttemptOutcome::of_failure(failure),
+            };
+            Attempt {
+                operation: prepared.call.operation,
+                endpoint: endpoint.endpoint().clone(),
+                number: 1,
+                status,
+                elapsed: pipeline.since(sent),
+                outcome,
+            }
+        });
+        let (head, body) = head?;
+        if head.status.is_success() {
+            return Ok(match prepared.wire {
+                Wire::Grpc => {
+                    grpc::status(&head.headers).map_or(Opened::Body(body), Opened::Status)
+                }
+                Wire::Http => Opened::Body(body),
+            });
+        }
+        let refusal = pipeline.collect(prepared, &endpoint, (head, body));
+        let refusal = pipeline.within(pipeline.timeout, refusal).await?;
+        Ok(Opened::Refused(Box::new(refusal)))
+    })
+}
+
+/// The endpoint to ask next, where this one does not have the call.
+pub(super) fn endpoint_after<T: Transport>(
+    client: &Client<T>,
+    call: &Call,
+    endpoint: &EndpointState,
+) -> Option<EndpointState> {
+    let pipeline = client.pipeline();
+    let now = pipeline.transport.now();
+    pipeline.endpoints.lacks(endpoint, call.feature, now);
+    pipeline.place_for(call).ok()
+}
+
+/// Which operation this is, and where.
+pub(super) fn context<T: Transport>(
+    client: &Client<T>,
+    call: &Call,
+    endpoint: &EndpointState,
+) -> ErrorContext {
+    client.pipeline().context(call, endpoint)
+}
+
+impl StreamRequest {
+    /// Completes a request with what a long-lived or duplex exchange needs.
+    fn complete(&self, mut request: Request, body: Option<Body>) -> Request {
+        if self.is_long_lived {
+            request.extensions_mut().insert(LongLived);
+        }
+        if let Some(body) = body {
+            *request.version_mut() = Version::HTTP_2;
+            *request.body_mut() = body;
+            request.headers_mut().remove(CONNECTION);
+            request.extensions_mut().insert(Duplex);
+        }
+        request
+    }
+}

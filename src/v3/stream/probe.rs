@@ -1,0 +1,57 @@
+use etcd_transport::Transport;
+
+use crate::{
+    client::Client,
+    endpoints::{state::EndpointState, wire::Wire},
+    error::Result,
+    pipeline::{
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange},
+        failure::Failure,
+    },
+    v3::{
+        GetStatus,
+        protocol::{self, method},
+    },
+};
+
+/// Asks a member once whether it is alive: `POST /v3/maintenance/status`. Any response shows that it is, except that the
+/// member cannot serve, or belongs to another cluster.
+pub(in crate::v3) async fn probe<T: Transport>(
+    client: &Client<T>,
+    operation: &'static str,
+    endpoint: &EndpointState,
+) -> Result<()> {
+    let pipeline = client.pipeline();
+    let prepared = pipeline.prepare(&Probe { operation }, endpoint).await?;
+    let current = pipeline.endpoints.current();
+    let answer = pipeline
+        .attempt(&prepared, endpoint, &current, pipeline.timeout)
+        .await;
+    match answer.map(|answer| answer.success()) {
+        Ok(Err(error)) if error.is_retryable() => Err(error),
+        Ok(_) => Ok(()),
+        Err(failure) => {
+            // The caller acts on any other failure.
+            if let Failure::Refused(_) = failure {
+                pipeline.note(&failure, endpoint, pipeline.transport.now());
+            }
+            Err(failure.into_error(pipeline.context(&prepared.call, endpoint)))
+        }
+    }
+}
+
+/// A status, asked for in the name of an operation.
+struct Probe {
+    operation: &'static str,
+}
+
+impl Exchange for Probe {
+    fn call(&self) -> Call {
+        protocol::call(self.operation, method::STATUS, Repeat::Always)
+    }
+
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        protocol::encode(self.operation, method::STATUS, wire, &GetStatus::new())
+    }
+}

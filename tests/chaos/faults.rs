@@ -1,0 +1,112 @@
+//! Faults of members: killed, stopped, paused.
+
+use std::{
+    fmt, thread,
+    time::{Duration, Instant},
+};
+
+use etcd_http::server::Cluster;
+
+use crate::is_over;
+
+/// What was done to the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    killed: usize,
+    stopped: usize,
+    paused: usize,
+    of_leaders: usize,
+    /// When former leaders awoke: they were halted for long enough to be replaced.
+    wakings: Vec<Instant>,
+    /// One line for each, with when it began and ended.
+    log: Vec<String>,
+}
+
+/// For so long the others wait without a word of their leader, at least.
+pub(crate) const ELECTION: Duration = Duration::from_secs(1);
+
+impl Faults {
+    /// Does something to one member after the other, as the seed says. In between, all are well.
+    pub(crate) fn run(cluster: &Cluster, duration: Duration, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut faults = Self::default();
+        let started = Instant::now();
+        while !is_over(started, duration) {
+            thread::sleep(Duration::from_millis(random.u64(300..1500)));
+            let leader = cluster.leader().unwrap();
+            let index = if random.bool() {
+                leader
+            } else {
+                random.usize(0..3)
+            };
+            faults.of_leaders += usize::from(index == leader);
+            let member = cluster.member(index);
+            let pause = Duration::from_millis(random.u64(100..4000));
+            let began = Instant::now();
+            let what = match random.u8(0..5) {
+                0 | 1 => {
+                    member.kill().unwrap();
+                    thread::sleep(pause);
+                    member.restart().unwrap();
+                    faults.killed += 1;
+                    "killed"
+                }
+                2 => {
+                    member.stop().unwrap();
+                    thread::sleep(pause);
+                    member.restart().unwrap();
+                    faults.stopped += 1;
+                    "stopped"
+                }
+                _ => {
+                    member.pause().unwrap();
+                    thread::sleep(pause);
+                    member.resume().unwrap();
+                    faults.paused += 1;
+                    if index == leader && pause >= ELECTION {
+                        faults.wakings.push(Instant::now());
+                    }
+                    "halted"
+                }
+            };
+            let ended = Instant::now();
+            faults.log.push(format!(
+                "{what} {index} for {pause:?}, {leader} leading, {began:?} to {ended:?}"
+            ));
+            cluster.wait_healthy(Duration::from_secs(30)).unwrap();
+        }
+        faults
+    }
+
+    /// Whether a leader that the others had replaced woke between these moments.
+    pub(crate) fn woke_a_former_leader(&self, from: Instant, to: Instant) -> bool {
+        self.wakings.iter().any(|at| (from..to).contains(at))
+    }
+
+    /// What was done when, to hold against what went wrong.
+    pub(crate) fn log(&self) -> String {
+        self.log.join("\n")
+    }
+
+    /// How often a member began again.
+    pub(crate) fn restarts(&self) -> usize {
+        self.killed + self.stopped
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            killed,
+            stopped,
+            paused,
+            of_leaders,
+            ..
+        } = self;
+        let all = killed + stopped + paused;
+        writeln!(
+            f,
+            "  {all} faults: {killed} kill -9, {stopped} stop, {paused} pause; {of_leaders} of them to the leader"
+        )
+    }
+}

@@ -1,0 +1,125 @@
+//! A cluster of three under load, whose members are killed, paused and restarted one at a time. At the end, every guarantee
+//! is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
+//!
+//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 20 s; `ETCD_HTTP_CHAOS_SEED` selects the schedule.
+
+mod faults;
+mod tally;
+mod v2;
+mod v3;
+
+use std::{
+    env,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use etcd_http::{Client, server::Cluster, transport::Transport};
+
+use crate::faults::Faults;
+
+macro_rules! scenarios {
+    ($($name:ident: $run:path;)+) => {$(
+        #[test]
+        fn $name() {
+            run_scenario(stringify!($name), async |scenario| $run(scenario).await);
+        }
+    )+};
+}
+
+scenarios! {
+    nothing_is_lost_doubled_or_invented_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
+    nothing_is_lost_doubled_or_invented_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
+    v3_leases_locks_and_elections_hold_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
+    v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
+}
+
+/// How long the tasks and the checks may take once the faults are over.
+const AFTER_FAULTS: Duration = Duration::from_secs(180);
+
+/// A cluster, how long it has faults, and the seed of the schedule.
+struct Scenario {
+    cluster: Cluster,
+    duration: Duration,
+    seed: u64,
+}
+
+/// The result of a scenario.
+struct Verdict {
+    figures: String,
+    /// The faults of members.
+    faults: Faults,
+    problems: Vec<String>,
+}
+
+fn run_scenario(name: &str, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
+    // Two clusters at once would delay each other's heartbeats.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let scenario = Scenario {
+        cluster: Cluster::start(3).unwrap(),
+        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 20)),
+        seed: number("ETCD_HTTP_CHAOS_SEED", 4),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let Verdict {
+        figures,
+        faults,
+        problems,
+    } = runtime.block_on(async {
+        let done = tokio::time::timeout(scenario.duration + AFTER_FAULTS, run(&scenario)).await;
+        done.expect("a task is still pending")
+    });
+    let Scenario { duration, seed, .. } = scenario;
+    let version = scenario.cluster.member(0).version();
+    println!(
+        "{name}, etcd {version}, {} s, seed {seed}\n{faults}{figures}  {} problems",
+        duration.as_secs(),
+        problems.len()
+    );
+    let shown = problems.iter().take(20).cloned().collect::<Vec<_>>();
+    assert!(
+        problems.is_empty(),
+        "{name}, seed {seed}, {} problems:\n{}\n{}",
+        problems.len(),
+        shown.join("\n"),
+        faults.log()
+    );
+}
+
+impl Scenario {
+    /// Injects faults into one member after the other, until the duration is over. Blocks the thread.
+    fn inject_faults(&self) -> Faults {
+        let faults = Faults::run(&self.cluster, self.duration, self.seed);
+        self.cluster.wait_healthy(Duration::from_secs(30)).unwrap();
+        faults
+    }
+
+    /// Clients with long and short time limits: the outcomes of the latter are more often unknown. Each begins with another
+    /// member.
+    fn clients<T: Transport + Default>(&self) -> Vec<Client<T>> {
+        let client = |(place, seconds)| {
+            let mut urls = self.cluster.client_urls();
+            urls.rotate_left(place);
+            Client::builder(T::default())
+                .endpoints(urls)
+                .timeout(Duration::from_secs(seconds))
+                .build()
+                .unwrap()
+        };
+        [(1, 10), (0, 3), (2, 1)].map(client).into()
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Whether the duration has passed.
+fn is_over(started: Instant, duration: Duration) -> bool {
+    started.elapsed() >= duration
+}

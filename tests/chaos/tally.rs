@@ -1,0 +1,97 @@
+//! Counts of calls and of failures.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use etcd_http::{Error, Outcome, Result};
+
+/// How often what was called, and how it went.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// By operation: how often, and how often it succeeded.
+    operations: BTreeMap<&'static str, (usize, usize)>,
+    /// By outcome, operation and kind.
+    failures: BTreeMap<(&'static str, &'static str, String), usize>,
+    last_success: Instant,
+    longest_gap: Duration,
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Self {
+            operations: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            last_success: Instant::now(),
+            longest_gap: Duration::ZERO,
+        }
+    }
+
+    /// An operation came back.
+    pub(crate) fn count<O>(&mut self, operation: &'static str, result: &Result<O>) {
+        let counts = self.operations.entry(operation).or_default();
+        counts.0 += 1;
+        match result {
+            Ok(_) => {
+                counts.1 += 1;
+                self.longest_gap = self.longest_gap.max(self.last_success.elapsed());
+                self.last_success = Instant::now();
+            }
+            Err(error) => {
+                let outcome = match error.outcome() {
+                    Outcome::NotSent => "not sent",
+                    Outcome::Rejected => "rejected",
+                    _ => "unknown",
+                };
+                let failure = (outcome, operation, kind(error));
+                *self.failures.entry(failure).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// Operations, failures by outcome and kind, the longest time without a success.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: usize = self.operations.values().map(|counts| counts.0).sum();
+        let done: usize = self.operations.values().map(|counts| counts.1).sum();
+        let gap = self.longest_gap;
+        writeln!(
+            f,
+            "  {all} operations, {done} succeeded; longest time without a success {gap:.1?}"
+        )?;
+        for (operation, (all, done)) in &self.operations {
+            writeln!(f, "    {operation}: {done} of {all}")?;
+        }
+        for ((outcome, operation, kind), count) in &self.failures {
+            writeln!(f, "    {outcome}: {count} x {operation}: {kind}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What kind of failure it was, without what differs from one to the next.
+fn kind(error: &Error) -> String {
+    match error {
+        Error::Etcd(error) => {
+            let cause = if error.code().map(|code| code.number()) == Some(300) {
+                error.cause()
+            } else {
+                ""
+            };
+            format!(
+                "code {}, {} {cause}",
+                error.code().map(|code| code.number()).unwrap_or(0),
+                error.message()
+            )
+        }
+        Error::Timeout(_) => "no answer within the time".to_owned(),
+        Error::Transport(_) => {
+            let text = error.to_string();
+            text.rsplit(": ").next().unwrap_or_default().to_owned()
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,246 @@
+//! What the tasks have done, and the responses they had.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
+};
+
+use etcd_http::{
+    Client, Outcome, Result,
+    transport::Transport,
+    v3::{KeyRange, Watch},
+};
+use futures::StreamExt;
+
+use super::{
+    END,
+    history::{History, Times},
+    holding::Holding,
+    leases::Kept,
+    observers::Shown,
+};
+use crate::tally::Tally;
+
+/// What the callers have done, and the responses they had.
+pub(crate) struct Journal(Mutex<Inner>);
+
+struct Inner {
+    tally: Tally,
+    writes: Vec<Write>,
+    observed: Vec<(i64, Instant)>,
+    kept: Vec<Kept>,
+    locks: Vec<Holding>,
+    elections: Vec<Holding>,
+    answers: Vec<Vec<Shown>>,
+    oddities: Vec<String>,
+    ended_early: Vec<(Instant, String)>,
+}
+
+/// A write of a unique value, and what its caller knows of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub(crate) operation: &'static str,
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) told: Told,
+}
+
+/// What the caller knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Carried out, at this revision.
+    Done(i64),
+    NotDone,
+    Unknown,
+}
+
+impl Told {
+    /// By the revision at which something was done, or was found not to be due.
+    pub(crate) fn by(result: &Result<Option<i64>>) -> Self {
+        match result {
+            Ok(Some(revision)) => Self::Done(*revision),
+            Ok(None) => Self::NotDone,
+            Err(error) if error.outcome() == Outcome::Unknown => Self::Unknown,
+            Err(_) => Self::NotDone,
+        }
+    }
+}
+
+impl Journal {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Inner {
+            tally: Tally::new(),
+            writes: Vec::new(),
+            observed: Vec::new(),
+            kept: Vec::new(),
+            locks: Vec::new(),
+            elections: Vec::new(),
+            answers: Vec::new(),
+            oddities: Vec::new(),
+            ended_early: Vec::new(),
+        }))
+    }
+
+    /// Any operation came back.
+    pub(crate) fn count<O>(&self, operation: &'static str, result: &Result<O>) {
+        self.inner().tally.count(operation, result);
+    }
+
+    /// A write of a unique value came back: with its revision, or with the word that it was not due.
+    pub(crate) fn write(&self, write: Write, result: &Result<Option<i64>>) {
+        self.count(write.operation, result);
+        let mut inner = self.inner();
+        if let Ok(Some(revision)) = result {
+            inner.observed.push((*revision, Instant::now()));
+        }
+        inner.writes.push(write);
+    }
+
+    /// A caller has observed this revision.
+    pub(crate) fn observed(&self, revision: i64) {
+        self.inner().observed.push((revision, Instant::now()));
+    }
+
+    pub(crate) fn lease(&self, kept: Kept) {
+        self.inner().kept.push(kept);
+    }
+
+    pub(crate) fn lock(&self, holding: Holding) {
+        self.inner().locks.push(holding);
+    }
+
+    pub(crate) fn election(&self, holding: Holding) {
+        self.inner().elections.push(holding);
+    }
+
+    /// What one caller was answered, in order.
+    pub(crate) fn answers(&self, answers: Vec<Shown>) {
+        self.inner().answers.push(answers);
+    }
+
+    /// What is wrong by itself.
+    pub(crate) fn oddity(&self, what: String) {
+        self.inner().oddities.push(what);
+    }
+
+    /// Etcd no longer has a lease that was said to live.
+    pub(crate) fn ended_early(&self, what: String) {
+        self.inner().ended_early.push((Instant::now(), what));
+    }
+
+    pub(crate) fn all_ended_early(&self) -> Vec<(Instant, String)> {
+        self.inner().ended_early.clone()
+    }
+
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        self.inner().kept.clone()
+    }
+
+    pub(crate) fn locks(&self) -> Vec<Holding> {
+        self.inner().locks.clone()
+    }
+
+    pub(crate) fn elections(&self) -> Vec<Holding> {
+        self.inner().elections.clone()
+    }
+
+    pub(crate) fn all_answers(&self) -> Vec<Vec<Shown>> {
+        self.inner().answers.clone()
+    }
+
+    pub(crate) fn writes(&self) -> Vec<Write> {
+        self.inner().writes.clone()
+    }
+
+    pub(crate) fn times(&self) -> Times {
+        Times::new(self.inner().observed.iter().copied())
+    }
+
+    /// Checks that each write is in the history as often as its caller knows, and that no caller found anything odd.
+    pub(crate) fn account(&self, history: &History) -> Vec<String> {
+        let found = history.writes();
+        let inner = self.inner();
+        let dishonest = inner.writes.iter().filter_map(|write| {
+            let key = (write.key.as_str(), write.value.as_str());
+            let revisions = found.get(&key).map_or(&[][..], Vec::as_slice);
+            let is_honest = match write.told {
+                Told::Done(revision) => revisions == [revision],
+                Told::NotDone => revisions.is_empty(),
+                Told::Unknown => revisions.len() <= 1,
+            };
+            (!is_honest).then(|| format!("{write:?}, found at {revisions:?}"))
+        });
+        dishonest.chain(inner.oddities.iter().cloned()).collect()
+    }
+
+    pub(crate) fn figures(&self) -> String {
+        let inner = self.inner();
+        let told = |wanted: fn(&Told) -> bool| {
+            let writes = inner.writes.iter();
+            writes.filter(|write| wanted(&write.told)).count()
+        };
+        let done = told(|told| matches!(told, Told::Done(_)));
+        let unknown = told(|told| *told == Told::Unknown);
+        format!(
+            "{}  {done} guarded writes and proclamations acknowledged, {unknown} unknown\n",
+            inner.tally
+        )
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// Records when each revision is observed, up to the end.
+pub(crate) async fn witness<T: Transport>(client: Client<T>, journal: Arc<Journal>, from: i64) {
+    let watch = Watch::new(KeyRange::prefix("chaos/")).from_revision(from);
+    let mut changes = client.open(watch);
+    while let Some(changes) = changes.next().await {
+        let changes = changes.unwrap();
+        for event in &changes.events {
+            journal.observed(event.kv.mod_revision);
+        }
+        if changes.events.iter().any(|event| event.key() == END) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v3::history::Event;
+
+    #[test]
+    fn writes_that_are_lost_doubled_or_invented_are_found() {
+        let event = |revision, value: &str| Event {
+            revision,
+            key: "k".to_owned(),
+            put: Some((value.to_owned(), 2)),
+        };
+        let events = vec![event(2, "a"), event(3, "b"), event(4, "b"), event(5, "c")];
+        let history = History { events };
+        let problems = |value: &str, told| {
+            let journal = Journal::new();
+            let write = Write {
+                operation: "put",
+                key: "k".to_owned(),
+                value: value.to_owned(),
+                told,
+            };
+            journal.write(write, &Ok(None));
+            journal.account(&history).len()
+        };
+        assert_eq!(problems("a", Told::Done(2)), 0);
+        assert_eq!(problems("c", Told::Unknown), 0);
+        assert_eq!(problems("d", Told::Unknown), 0);
+        assert_eq!(problems("d", Told::NotDone), 0);
+        // Elsewhere, twice, never, against the word.
+        assert_eq!(problems("a", Told::Done(3)), 1);
+        assert_eq!(problems("b", Told::Done(3)), 1);
+        assert_eq!(problems("b", Told::Unknown), 1);
+        assert_eq!(problems("d", Told::Done(6)), 1);
+        assert_eq!(problems("c", Told::NotDone), 1);
+    }
+}

@@ -1,0 +1,281 @@
+//! A real etcd by https, and what can be wrong with certificates.
+
+mod certificates;
+mod stacks;
+mod watch_sets;
+
+use std::{error::Error as _, time::Duration};
+
+use etcd_http::{
+    Client, Error, Outcome, RetryPolicy,
+    v2::{Condition, Watch},
+};
+use futures::StreamExt;
+
+use crate::{
+    certificates::{Authority, server, strict_server},
+    stacks::{Stack, Tls},
+    watch_sets::{
+        a_set_changes_where_both_ends_do_not_agree_on_http_2, a_set_survives_its_server,
+        changes_and_a_slow_reader_do_not_wait_for_one_another,
+        v3_134_a_set_that_changes_goes_on_in_one_stream,
+    },
+};
+
+/// No test may wait longer than this for an answer, or for its failure.
+const NO_HANG: Duration = Duration::from_secs(20);
+
+/// Makes one test of each case for each stack.
+macro_rules! over_both {
+    ($($case:ident;)+) => {
+        mod over_reqwest {
+            $(#[test] fn $case() { super::run(super::$case::<etcd_http::reqwest::ReqwestTransport>()); })+
+        }
+
+        mod over_isahc {
+            $(#[test] fn $case() { super::run(super::$case::<etcd_http::isahc::IsahcTransport>()); })+
+        }
+    };
+}
+
+over_both! {
+    the_own_authority_is_trusted;
+    an_authority_that_is_not_trusted_means_not_sent;
+    another_name_means_not_sent_and_the_right_one_can_be_given;
+    an_expired_certificate_means_not_sent;
+    a_clients_certificate_is_shown;
+    v3_17_a_clients_certificate_names_no_user;
+    without_a_good_certificate_of_the_client_nothing_is_carried_out;
+    https_to_a_plain_server_means_not_sent;
+    http_to_a_server_with_tls_is_unknown;
+    v3_134_a_set_that_changes_goes_on_in_one_stream;
+    a_set_survives_its_server;
+    a_set_changes_where_both_ends_do_not_agree_on_http_2;
+    changes_and_a_slow_reader_do_not_wait_for_one_another;
+}
+
+async fn the_own_authority_is_trusted<S: Stack>() {
+    let mut authority = Authority::new();
+    let server = server(&authority.issue("127.0.0.1"));
+    let tls = Tls {
+        authority: Some(authority.certificate()),
+        ..Tls::default()
+    };
+    works(&client::<S>(&tls, &server.client_url())).await;
+}
+
+async fn an_authority_that_is_not_trusted_means_not_sent<S: Stack>() {
+    let mut authority = Authority::new();
+    let server = server(&authority.issue("127.0.0.1"));
+    let stranger = Authority::new();
+    let other = Tls {
+        authority: Some(stranger.certificate()),
+        ..Tls::default()
+    };
+    // And the system's, which the default trusts, does not know the test's either.
+    for tls in [other, Tls::default()] {
+        let error = refused::<S>(&tls, &server.client_url()).await;
+        not_sent(&error, "UnknownIssuer");
+    }
+}
+
+async fn another_name_means_not_sent_and_the_right_one_can_be_given<S: Stack>() {
+    let mut authority = Authority::new();
+    let server = server(&authority.issue("etcd.test"));
+    let mut tls = Tls {
+        authority: Some(authority.certificate()),
+        ..Tls::default()
+    };
+    let error = refused::<S>(&tls, &server.client_url()).await;
+    not_sent(&error, "not valid for name");
+
+    let port = server
+        .client_url()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    tls.name = Some(("etcd.test", port));
+    works(&client::<S>(&tls, &format!("https://etcd.test:{port}"))).await;
+}
+
+async fn an_expired_certificate_means_not_sent<S: Stack>() {
+    let mut authority = Authority::new();
+    let server = server(&authority.issue_expired("127.0.0.1"));
+    let tls = Tls {
+        authority: Some(authority.certificate()),
+        ..Tls::default()
+    };
+    let error = refused::<S>(&tls, &server.client_url()).await;
+    not_sent(&error, "expired");
+}
+
+async fn a_clients_certificate_is_shown<S: Stack>() {
+    let mut authority = Authority::new();
+    let pair = authority.issue("127.0.0.1");
+    let server = strict_server(&pair, &authority.certificate());
+    let tls = Tls {
+        authority: Some(authority.certificate()),
+        identity: Some(authority.issue("client.test")),
+        ..Tls::default()
+    };
+    works(&client::<S>(&tls, &server.client_url())).await;
+}
+
+/// With authentication on, the gateway rejects a certificate that has a common name, with a token or without.
+async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
+    let mut authority = Authority::new();
+    let pair = authority.issue("127.0.0.1");
+    let server = strict_server(&pair, &authority.certificate());
+    let identities = [
+        authority.issue("root"),
+        authority.issue_without_a_common_name("root"),
+    ];
+    let tls = |identity| Tls {
+        authority: Some(authority.certificate()),
+        identity: Some(identity),
+        ..Tls::default()
+    };
+    let [named, nameless] = identities.map(tls);
+    let client = client::<S>(&named, &server.client_url());
+    let auth = client.v3().auth();
+    auth.add_user("root", "r").await.unwrap();
+    auth.add_role("root").await.unwrap();
+    auth.grant_role("root", "root").await.unwrap();
+    auth.enable().await.unwrap();
+    let user = |tls: &Tls| {
+        let user = Client::builder(S::with(tls)).endpoints([server.client_url()]);
+        user.v3_auth("root", "r").build().unwrap()
+    };
+    for client in [client, user(&named)] {
+        let error = client.v3().kv().put("a", "1").await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("CommonName of client sending"), "{text}");
+        assert!(matches!(error, Error::Http(_)), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::Rejected);
+    }
+    let user = user(&nameless);
+    assert_eq!(user.v3().kv().get("a").await.unwrap(), None);
+}
+
+/// With TLS 1.3 a client has connected, and may have sent its request, before it hears that its certificate was not taken.
+/// What the stacks report then is a connection that was closed, and that is *unknown*.
+async fn without_a_good_certificate_of_the_client_nothing_is_carried_out<S: Stack>() {
+    let mut authority = Authority::new();
+    let pair = authority.issue("127.0.0.1");
+    let server = strict_server(&pair, &authority.certificate());
+    let mut tls = Tls {
+        authority: Some(authority.certificate()),
+        identity: Some(authority.issue("client.test")),
+        ..Tls::default()
+    };
+    let good = client::<S>(&tls, &server.client_url());
+    good.v2().set("/here", "1").await.unwrap();
+    let mut elsewhere = Authority::new();
+    let stranger = elsewhere.issue("client.test");
+    let expired = authority.issue_expired("client.test");
+    for identity in [None, Some(stranger), Some(expired)] {
+        tls.identity = identity;
+        let error = refused::<S>(&tls, &server.client_url()).await;
+        assert!(matches!(error, Error::Transport(_)), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
+    }
+    // And yet:
+    assert!(!good.v2().exists("/tls").await.unwrap());
+}
+
+async fn https_to_a_plain_server_means_not_sent<S: Stack>() {
+    let server = etcd_http::server::Server::start().unwrap();
+    let url = server.client_url().replace("http:", "https:");
+    let error = refused::<S>(&Tls::default(), &url).await;
+    assert_eq!(error.outcome(), Outcome::NotSent, "{}", chain(&error));
+}
+
+/// The request was sent, and what received it may not be an HTTP server: its outcome is unknown.
+async fn http_to_a_server_with_tls_is_unknown<S: Stack>() {
+    let mut authority = Authority::new();
+    let server = server(&authority.issue("127.0.0.1"));
+    let url = server.client_url().replace("https:", "http:");
+    let error = refused::<S>(&Tls::default(), &url).await;
+    assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
+}
+
+fn client<S: Stack>(tls: &Tls, url: &str) -> Client<S> {
+    Client::builder(S::with(tls))
+        .endpoints([url])
+        .retry(RetryPolicy::default().attempts(2))
+        .build()
+        .unwrap()
+}
+
+/// All kinds of operations, and a watch.
+async fn works<S: Stack>(client: &Client<S>) {
+    assert!(client.health().await.unwrap().healthy);
+    let v2 = client.v2();
+    let set = v2.set("/tls", "1").await.unwrap();
+    let mut events = client.open(Watch::new("/tls").from_index(set.index() + 1));
+    let swap = v2.compare_and_swap("/tls", "2", Condition::index_is(set.index()));
+    let swapped = swap.await.unwrap();
+    assert_eq!(events.next().await.unwrap().unwrap().node, swapped.node);
+    v2.create_in_order("/queue", "job").await.unwrap();
+    assert!(
+        v2.create("/tls", "3")
+            .await
+            .unwrap_err()
+            .is_already_exists()
+    );
+    assert_eq!(
+        v2.get("/tls").await.unwrap().node.value.as_deref(),
+        Some("2")
+    );
+    let waiting = async { events.next().await.unwrap().unwrap().index() };
+    let (seen, deleted) = futures::join!(waiting, v2.delete("/tls"));
+    assert_eq!(seen, deleted.unwrap().index());
+    assert_eq!(v2.members().await.unwrap().len(), 1);
+}
+
+/// The error of a write; reads and watches fail, too.
+async fn refused<S: Stack>(tls: &Tls, url: &str) -> Error {
+    let client = client::<S>(tls, url);
+    client.v2().get("/tls").await.unwrap_err();
+    let watch = Watch::new("/tls")
+        .from_index(1)
+        .outage_limit(Duration::from_millis(100));
+    let mut watch = client.open(watch);
+    watch.next().await.unwrap().unwrap_err();
+    client.v2().set("/tls", "1").await.unwrap_err()
+}
+
+/// libcurl's rustls tells isahc that the certificate is no good, and not why.
+const ISAHC: &str = "the server certificate could not be validated";
+
+#[track_caller]
+fn not_sent(error: &Error, reason: &str) {
+    let text = chain(error);
+    assert_eq!(error.outcome(), Outcome::NotSent, "{text}");
+    assert!(text.contains("could not connect"), "{text}");
+    assert!(text.contains(reason) || text.contains(ISAHC), "{text}");
+}
+
+/// An error with all its sources.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
+}
+
+fn run(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let over = tokio::time::timeout(NO_HANG, case).await;
+        over.expect("it takes too long");
+    });
+}

@@ -1,0 +1,90 @@
+//! The HTTP transports with TLS settings.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use etcd_http::{
+    isahc::{
+        IsahcTransport,
+        isahc::{
+            config::Configurable,
+            net::dns::ResolveMap,
+            tls::{Identity, PrivateKey, TlsConfig, TrustStore},
+        },
+    },
+    reqwest::{ReqwestTransport, reqwest},
+    transport::Transport,
+};
+
+use crate::certificates::Pair;
+
+/// What a client is to trust, and to show of itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tls {
+    /// An authority to trust in place of the system's.
+    pub(crate) authority: Option<PathBuf>,
+    pub(crate) identity: Option<Pair>,
+    /// A name of 127.0.0.1, with this port.
+    pub(crate) name: Option<(&'static str, u16)>,
+    /// No HTTP/2.
+    pub(crate) is_http1: bool,
+}
+
+/// An HTTP stack, configured by its own means, as its README says.
+pub(crate) trait Stack: Transport + Default {
+    /// Whether a request can go on while it is answered.
+    const IS_DUPLEX: bool;
+
+    fn with(tls: &Tls) -> Self;
+}
+
+impl Stack for ReqwestTransport {
+    const IS_DUPLEX: bool = true;
+
+    fn with(tls: &Tls) -> Self {
+        let mut client = Self::client_builder();
+        if let Some(path) = &tls.authority {
+            let authority = reqwest::Certificate::from_pem(&fs::read(path).unwrap()).unwrap();
+            client = client.tls_certs_only([authority]);
+        }
+        if let Some(Pair { certificate, key }) = &tls.identity {
+            let mut pem = fs::read(certificate).unwrap();
+            pem.extend(fs::read(key).unwrap());
+            client = client.identity(reqwest::Identity::from_pem(&pem).unwrap());
+        }
+        if let Some((name, port)) = tls.name {
+            client = client.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
+        if tls.is_http1 {
+            client = client.http1_only();
+        }
+        Self::new(client.build().unwrap())
+    }
+}
+
+impl Stack for IsahcTransport {
+    const IS_DUPLEX: bool = false;
+
+    fn with(tls: &Tls) -> Self {
+        let tls = tls.clone();
+        Self::configured(move |mut client| {
+            let mut config = TlsConfig::builder();
+            if let Some(path) = &tls.authority {
+                config = config.trust_store(TrustStore::from_file(path));
+            }
+            if let Some(Pair { certificate, key }) = &tls.identity {
+                let key = PrivateKey::from_pem_file(key, None);
+                config = config.identity(Identity::from_pem_file(certificate, Some(key)));
+            }
+            if let Some((name, port)) = tls.name {
+                let here = Ipv4Addr::LOCALHOST;
+                client = client.dns_resolve(ResolveMap::new().add(name, port, here));
+            }
+            client.tls_config(config.build())
+        })
+        .unwrap()
+    }
+}

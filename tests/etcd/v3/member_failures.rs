@@ -1,0 +1,227 @@
+//! A cluster whose members are lost or paused: what the client makes of what is left.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use etcd_http::{
+    Client, Error, EtcdErrorKind, Outcome, RetryPolicy,
+    server::{Cluster, Server},
+    transport::Transport,
+    v3::{ListMembers, Range},
+};
+use futures::join;
+use harness::{case::Etcd, cases};
+
+cases! {
+    Nothing {
+        v3_127_without_a_majority_nothing_is_agreed_upon,
+        v3_128_without_its_leader_a_follower_refuses_until_there_is_another,
+        v3_129_a_paused_member_never_answers,
+        v3_130_a_write_that_timed_out_is_carried_out_later,
+    }
+}
+
+/// A client of one member, which asks once, and gives etcd all the time that it takes.
+fn once<T: Transport>(etcd: &Etcd<T>, member: &Server) -> Client<T> {
+    let builder = etcd.builder_of(member.client_url());
+    let builder = builder.timeout(Duration::from_secs(30));
+    builder.retry(RetryPolicy::never()).build().unwrap()
+}
+
+/// Pauses all members but this one.
+fn isolate(cluster: &Cluster, member: usize) {
+    for other in others(cluster, member) {
+        other.pause().unwrap();
+    }
+}
+
+fn rejoin(cluster: &Cluster, member: usize) {
+    for other in others(cluster, member) {
+        other.resume().unwrap();
+    }
+}
+
+fn others(cluster: &Cluster, member: usize) -> impl Iterator<Item = &Server> {
+    let members = cluster.members().iter().enumerate();
+    members
+        .filter(move |(number, _)| *number != member)
+        .map(|(_, member)| member)
+}
+
+/// Checks that etcd timed out after this many seconds, and that the outcome is unknown.
+#[track_caller]
+fn timed_out<O: std::fmt::Debug>((result, took): (Result<O, Error>, Duration), seconds: u64) {
+    let error = result.unwrap_err();
+    let kind = error.etcd_kind();
+    assert_eq!(kind, Some(EtcdErrorKind::RequestTimedOut), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    let expected = Duration::from_secs(seconds);
+    let margin = Duration::from_secs(1)..Duration::from_secs(4);
+    assert!(
+        took + margin.start >= expected && took < expected + margin.end,
+        "{error} after {took:?}"
+    );
+}
+
+async fn timed<O>(work: impl Future<Output = O>) -> (O, Duration) {
+    let began = Instant::now();
+    let result = work.await;
+    (result, began.elapsed())
+}
+
+async fn v3_127_without_a_majority_nothing_is_agreed_upon<T: Transport>(etcd: Etcd<T>) {
+    let cluster = Cluster::start(3).unwrap();
+    let is_3_5 = !cluster.member(0).version().to_string().starts_with("3.4.");
+    let leader = cluster.leader().unwrap();
+    let client = once(&etcd, cluster.member(leader));
+    let (v3, impatient) = (client.v3(), client.with_timeout(Duration::from_secs(8)));
+    let (kv, maintenance) = (v3.kv(), v3.maintenance());
+    kv.put("a", "1").await.unwrap();
+    isolate(&cluster, leader);
+    let own = async {
+        // What a member knows by itself it tells.
+        let stale = client.send(Range::new("a").serializable(true)).await;
+        assert_eq!(stale.unwrap().first().unwrap().value, "1");
+        let status = maintenance.status().await.unwrap();
+        assert!(status.db_size > 0);
+        client.send(ListMembers::new()).await.unwrap();
+    };
+    let late = async {
+        // By then it no longer takes itself for the leader.
+        etcd.sleep(2_500).await;
+        timed(kv.put("a", "3")).await
+    };
+    // After the read, which would have to wait for it otherwise.
+    let members = async {
+        etcd.sleep(500).await;
+        let members = ListMembers::new().linearizable(true);
+        impatient.send(members).await
+    };
+    let (put, get, members, late, ()) = join!(
+        timed(kv.put("a", "2")),
+        timed(kv.get("a")),
+        members,
+        late,
+        own
+    );
+    timed_out(put, 7);
+    timed_out(get, 7);
+    if is_3_5 {
+        // Two rounds of seven seconds: the client has lost its patience by then.
+        let error = members.unwrap_err();
+        assert!(matches!(error, Error::Timeout(_)), "{error}");
+    } else {
+        assert_eq!(members.unwrap().members.len(), 3);
+    }
+    let said = late.0.as_ref().unwrap_err().as_etcd().unwrap();
+    let said = (
+        said.http_status().unwrap().as_u16(),
+        said.code().map(|code| code.number()),
+        said.message(),
+    );
+    let expected = if is_3_5 {
+        (504, Some(4))
+    } else {
+        (500, Some(2))
+    };
+    let expected = (expected.0, expected.1, "context deadline exceeded");
+    assert_eq!(said, expected);
+    timed_out(late, 7);
+    rejoin(&cluster, leader);
+}
+
+async fn v3_128_without_its_leader_a_follower_refuses_until_there_is_another<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    let cluster = Cluster::start(3).unwrap();
+    let leader = cluster.leader().unwrap();
+    let [first, second] = [1, 2].map(|more| cluster.member((leader + more) % 3));
+    let client = once(&etcd, first);
+    let v3 = client.v3();
+    let kv = v3.kv();
+    kv.put("a", "1").await.unwrap();
+    let statuses = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&statuses);
+    let patient = etcd.builder_of(second.client_url());
+    let patient = patient.observe(move |attempt| seen.lock().unwrap().push(attempt.status));
+    let patient = patient.build().unwrap();
+    cluster.member(leader).pause().unwrap();
+    let (put, (get, took), again) = join!(
+        timed(kv.put("a", "2")),
+        timed(kv.get("a")),
+        patient.send(Range::new("a")),
+    );
+    timed_out(put, 7);
+    let error = get.unwrap_err();
+    let kind = error.etcd_kind();
+    assert_eq!(kind, Some(EtcdErrorKind::LeaderChanged), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    // A read does no harm, and is sent again.
+    assert_eq!(again.unwrap().first().unwrap().create_revision, 2);
+    let statuses = statuses.lock().unwrap().clone();
+    let statuses: Vec<_> = statuses.iter().map(|it| it.unwrap().as_u16()).collect();
+    let (last, before) = statuses.split_last().unwrap();
+    assert_eq!(*last, 200);
+    assert!(!before.is_empty() && before.iter().all(|it| *it == 503));
+    cluster.member(leader).resume().unwrap();
+    // A write is not, and was carried out once at most.
+    let found = kv.get("a").await.unwrap().unwrap();
+    assert!(found.version <= 2, "{found:?}");
+}
+
+async fn v3_129_a_paused_member_never_answers<T: Transport>(etcd: Etcd<T>) {
+    let cluster = Cluster::start(3).unwrap();
+    let leader = cluster.leader().unwrap();
+    let (first, paused) = (cluster.member(leader), cluster.member((leader + 1) % 3));
+    let second = Duration::from_secs(1);
+    let alone = once(&etcd, paused).with_timeout(second);
+    alone.v3().kv().put("a", "1").await.unwrap();
+    paused.pause().unwrap();
+    for result in [
+        alone.v3().kv().get("a").await.map(drop),
+        alone.v3().kv().put("a", "2").await.map(drop),
+    ] {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+    }
+    // Where there is another member, it answers.
+    let both = etcd.builder_of(paused.client_url());
+    let both = both.endpoints([first.client_url()]).timeout(second);
+    let both = both.build().unwrap();
+    let (found, took) = timed(async { both.v3().kv().get("a").await }).await;
+    assert!(found.unwrap().is_some());
+    assert!(took < 3 * second, "{took:?}");
+    // And is asked first from now on.
+    both.v3().kv().put("b", "1").await.unwrap();
+    paused.resume().unwrap();
+}
+
+async fn v3_130_a_write_that_timed_out_is_carried_out_later<T: Transport>(etcd: Etcd<T>) {
+    // Nobody stands for election in the moment that the others are away.
+    let builder = Server::builder().election_timeout(Duration::from_secs(3));
+    let cluster = builder.start_cluster(3).unwrap();
+    let leader = cluster.leader().unwrap();
+    let client = etcd.builder_of(cluster.member(leader).client_url());
+    let client = client.timeout(Duration::from_millis(300)).build().unwrap();
+    let (v3, key) = (client.v3(), "a");
+    v3.kv().put(key, "1").await.unwrap();
+    isolate(&cluster, leader);
+    let error = v3.kv().put(key, "2").await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    rejoin(&cluster, leader);
+    for _ in 0..100 {
+        let found = v3.kv().get(key).await.ok().flatten();
+        if let Some(found) = found.filter(|found| found.value == "2") {
+            // Once: the client has not sent it again.
+            assert_eq!(found.version, 2);
+            return;
+        }
+        etcd.sleep(100).await;
+    }
+    panic!("the write is not there after ten seconds");
+}

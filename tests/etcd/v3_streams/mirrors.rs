@@ -1,0 +1,89 @@
+//! Mirrors of a range.
+
+use etcd_http::{
+    transport::Transport,
+    v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, Txn},
+};
+use harness::{case::Etcd, cases};
+
+cases! {
+    Shared {
+        a_mirror_says_what_is_added_changed_and_removed,
+    }
+    Alone {
+        a_mirror_is_equal_again_after_a_gap,
+    }
+}
+
+fn names(changes: &[MirrorChange]) -> Vec<String> {
+    let name = |change: &MirrorChange| match change {
+        MirrorChange::Added(new) => format!("+{}", last(&new.key)),
+        MirrorChange::Changed { old, new } => {
+            assert!(old.mod_revision < new.mod_revision);
+            format!("~{}", last(&new.key))
+        }
+        MirrorChange::Removed(old) => format!("-{}", last(&old.key)),
+    };
+    changes.iter().map(name).collect()
+}
+
+fn last(key: &[u8]) -> String {
+    char::from(*key.last().unwrap()).to_string()
+}
+
+async fn put<T: Transport>(etcd: &Etcd<T>, name: &str) {
+    etcd.send(Put::new(etcd.key(name), "x")).await.unwrap();
+}
+
+async fn assert_equal<T: Transport>(etcd: &Etcd<T>, mirror: &Mirror<T>) {
+    let now = etcd
+        .v3()
+        .kv()
+        .range(KeyRange::prefix(etcd.key("")))
+        .await
+        .unwrap();
+    assert!(mirror.iter().eq(&now.kvs), "{mirror:?}");
+}
+
+async fn a_mirror_says_what_is_added_changed_and_removed<T: Transport>(etcd: Etcd<T>) {
+    put(&etcd, "b").await;
+    put(&etcd, "a").await;
+    let mut mirror = Mirror::new(&etcd, KeyRange::prefix(etcd.key("")));
+    assert!(mirror.is_empty() && mirror.revision() == 0);
+    let update = mirror.next().await.unwrap();
+    assert!(update.is_listing && mirror.revision() == update.revision);
+    assert_eq!(names(&update.changes), ["+a", "+b"]);
+    let txn = Txn::new()
+        .then(Put::new(etcd.key("c"), "x"))
+        .then(Put::new(etcd.key("a"), "y"))
+        .then(DeleteRange::new(etcd.key("b")));
+    etcd.send(txn).await.unwrap();
+    let update = mirror.next().await.unwrap();
+    assert!(!update.is_listing);
+    assert_eq!(names(&update.changes), ["+c", "~a", "-b"]);
+    assert_eq!(mirror.get(etcd.key("a")).unwrap().value, "y");
+    assert_equal(&etcd, &mirror).await;
+}
+
+async fn a_mirror_is_equal_again_after_a_gap<T: Transport>(etcd: Etcd<T>) {
+    for name in ["a", "b", "c"] {
+        put(&etcd, name).await;
+    }
+    let mut mirror = Mirror::new(&etcd, KeyRange::prefix(etcd.key("")));
+    mirror.next().await.unwrap();
+    // The link is cut with the server, and history is gone when it is back.
+    etcd.meanwhile(|server| server.restart()).await;
+    // A write is not repeated when the connection that it takes turns out to be dead: a new client has none.
+    let writer = etcd.client(|builder| builder);
+    writer.send(Put::new(etcd.key("a"), "x")).await.unwrap();
+    writer.send(DeleteRange::new(etcd.key("b"))).await.unwrap();
+    let put = writer.send(Put::new(etcd.key("d"), "x")).await.unwrap();
+    writer
+        .send(Compact::new(put.header.revision))
+        .await
+        .unwrap();
+    let update = mirror.next().await.unwrap();
+    assert!(update.is_listing);
+    assert_eq!(names(&update.changes), ["~a", "-b", "+d"]);
+    assert_equal(&etcd, &mirror).await;
+}

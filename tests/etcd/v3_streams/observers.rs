@@ -1,0 +1,75 @@
+//! Observers of elections.
+
+use std::time::Duration;
+
+use etcd_http::{transport::Transport, v3::Observe};
+use futures::StreamExt;
+use harness::{case::Etcd, cases};
+
+cases! {
+    Shared {
+        v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamation,
+    }
+    Alone {
+        an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twice,
+    }
+}
+
+async fn v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamation<
+    T: Transport,
+>(
+    etcd: Etcd<T>,
+) {
+    let minute = Duration::from_secs(60);
+    let name = etcd.key("election");
+    let observe = Observe::new(&*name).silence_limit(Duration::from_millis(200));
+    let mut leaders = etcd.open(observe);
+    let elect = async {
+        etcd.sleep(1_000).await;
+        let v3 = etcd.v3();
+        let lease = v3.leases().grant(minute).await.unwrap().id;
+        let won = v3.elections().campaign(&*name, lease, "one").await.unwrap();
+        etcd.sleep(300).await;
+        v3.elections()
+            .proclaim(won.leader.clone(), "two")
+            .await
+            .unwrap();
+        etcd.sleep(300).await;
+        v3.elections().resign(won.leader).await.unwrap();
+        let lease = v3.leases().grant(minute).await.unwrap().id;
+        v3.elections()
+            .campaign(&*name, lease, "three")
+            .await
+            .unwrap();
+    };
+    let observe = async {
+        for value in ["one", "two", "three"] {
+            assert_eq!(leaders.next().await.unwrap().unwrap().value, value);
+        }
+    };
+    futures::join!(elect, observe);
+}
+
+async fn an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twice<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    let v3 = etcd.v3();
+    let lease = v3.leases().grant(Duration::from_secs(60)).await.unwrap().id;
+    let won = v3.elections().campaign("e", lease, "one").await.unwrap();
+    let mut leaders = etcd.open(Observe::new("e"));
+    assert_eq!(leaders.next().await.unwrap().unwrap().value, "one");
+    etcd.meanwhile(|server| {
+        server.kill(0);
+        server.restart();
+    })
+    .await;
+    let (leader, ()) = futures::join!(leaders.next(), async {
+        etcd.sleep(1_500).await;
+        etcd.v3()
+            .elections()
+            .proclaim(won.leader, "two")
+            .await
+            .unwrap();
+    });
+    assert_eq!(leader.unwrap().unwrap().value, "two");
+}

@@ -1,0 +1,79 @@
+//! What cases run on: servers, a transport that reaches them, and an executor.
+
+use std::{sync::Arc, time::SystemTime};
+
+use etcd_http::transport::Transport;
+
+/// A transport, an etcd that it reaches, and an executor for it.
+pub trait Backend: 'static {
+    /// How requests travel.
+    type Transport: Transport;
+
+    /// Starts what a case asks for.
+    fn start(start: Start) -> World<Self::Transport>;
+
+    /// Runs a future to its end.
+    fn block_on<F: Future>(future: F) -> F::Output;
+}
+
+/// What a case starts, or does not.
+#[derive(Clone, Copy, Debug)]
+pub enum Start {
+    /// The server that all such cases share, each with keys of its own.
+    Shared,
+    /// A server of its own: for cases that change more than keys, count indexes, or write a lot.
+    Alone,
+    /// Three members of its own.
+    Three,
+    /// A server of its own with the v2 API switched off.
+    WithoutV2,
+    /// A server that answers every request with success, and counts requests.
+    Counting,
+    /// Nothing: the port refuses connections, or the case brings its own server, such as a scripted one.
+    Nothing,
+}
+
+/// The servers of a case, and what makes transports to them.
+#[expect(missing_debug_implementations, reason = "it has a closure")]
+pub struct World<T> {
+    /// The servers.
+    pub host: Arc<dyn Host>,
+    /// Makes a transport to them.
+    pub transport: Arc<dyn Fn() -> T + Send + Sync>,
+}
+
+/// The servers of a case, numbered from 0: processes, or a fake.
+pub trait Host: Send + Sync + 'static {
+    /// Such as `3.5.16`.
+    fn version(&self) -> String;
+
+    /// Where clients reach the members.
+    fn urls(&self) -> Vec<String>;
+
+    /// The time of day there.
+    fn time(&self) -> SystemTime;
+
+    /// The requests that a [counting](Start::Counting) server received.
+    fn requests(&self) -> Vec<String>;
+
+    /// The name of a member of three.
+    fn name(&self, member: usize) -> String;
+
+    /// The leader of three members; waits until there is one.
+    fn leader(&self) -> usize;
+
+    /// Ends a member with no chance to do anything.
+    fn kill(&self, member: usize);
+
+    /// Restarts the only member with its data. If it runs, it is stopped properly first.
+    fn restart(&self);
+
+    /// The only member takes requests, and answers none.
+    fn pause(&self);
+
+    /// Answers again.
+    fn resume(&self);
+
+    /// Whether the calls above take time that passes for the clients, too.
+    fn is_slow(&self) -> bool;
+}

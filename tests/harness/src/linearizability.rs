@@ -1,0 +1,449 @@
+//! Whether a history of registers is linearizable: Wing and Gong's search, with Lowe's cache of visited states.
+//!
+//! Registers are independent, so each is checked by itself. An operation of unknown outcome may take effect at any time
+//! after its call, or never.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
+
+/// One operation on one register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// When it was called, by a clock that never gives the same time twice.
+    pub called: u64,
+    /// When it returned; `None` if its outcome is unknown.
+    pub returned: Option<u64>,
+    /// The call, and its response.
+    pub what: What,
+}
+
+/// A call and its response. If the outcome is unknown, the response is ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Read this value.
+    Read(Option<String>),
+    /// Set to the first value; the second is the previous one.
+    Set(String, Option<String>),
+    /// Created with this value; `false` if the register was not empty.
+    Create(String, bool),
+    /// Swapped from the first value to the second, or why not.
+    Swap(String, String, Swapped),
+    /// Deleted; `None` if it was empty.
+    Delete(Option<String>),
+}
+
+/// The result of a swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swapped {
+    /// The value was swapped.
+    Done,
+    /// The register had another value.
+    SomethingElse,
+    /// The register was empty.
+    Nothing,
+}
+
+/// The operations of a register that is not linearizable.
+#[derive(Debug)]
+pub struct NotLinearizable {
+    /// Its name.
+    pub register: String,
+    /// Its operations.
+    pub ops: Vec<Op>,
+}
+
+/// Checks the histories of registers, by their names.
+///
+/// # Errors
+/// With the first register that is not linearizable.
+pub fn check(registers: &BTreeMap<String, Vec<Op>>) -> Result<(), NotLinearizable> {
+    for (register, ops) in registers {
+        if !is_linearizable(ops) {
+            return Err(NotLinearizable {
+                register: register.clone(),
+                ops: ops.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether some order of these operations on one register, empty at first, explains all responses.
+pub fn is_linearizable(ops: &[Op]) -> bool {
+    let mut ops: Vec<&Op> = ops.iter().collect();
+    ops.sort_by_key(|op| op.called);
+    Search {
+        done: vec![false; ops.len()],
+        ops,
+        searched: HashSet::new(),
+    }
+    .explains(None)
+}
+
+type State<'a> = Option<&'a str>;
+
+struct Search<'a> {
+    ops: Vec<&'a Op>,
+    done: Vec<bool>,
+    searched: HashSet<(Vec<bool>, State<'a>)>,
+}
+
+impl<'a> Search<'a> {
+    /// Whether the operations that are not done yet can follow on this state.
+    fn explains(&mut self, state: State<'a>) -> bool {
+        let left = || self.ops.iter().zip(&self.done).filter(|(_, done)| !**done);
+        // The next one was called before the first of the others returned.
+        let Some(horizon) = left().filter_map(|(op, _)| op.returned).min() else {
+            return true;
+        };
+        if !self.searched.insert((self.done.clone(), state)) {
+            return false;
+        }
+        for index in 0..self.ops.len() {
+            let op = self.ops[index];
+            if op.called > horizon {
+                break;
+            }
+            if self.done[index] {
+                continue;
+            }
+            if let Some(next) = op.apply(state) {
+                self.done[index] = true;
+                if self.explains(next) {
+                    return true;
+                }
+                self.done[index] = false;
+            }
+        }
+        false
+    }
+}
+
+impl Op {
+    /// The state after this operation, if it can take effect in `state` with this response.
+    fn apply<'a>(&'a self, state: State<'a>) -> Option<State<'a>> {
+        let known = self.returned.is_some();
+        match &self.what {
+            What::Read(value) => (!known || state == value.as_deref()).then_some(state),
+            What::Set(value, before) => {
+                (!known || state == before.as_deref()).then_some(Some(value))
+            }
+            What::Create(value, created) => match state {
+                None => (!known || *created).then_some(Some(value)),
+                Some(_) => (!known || !*created).then_some(state),
+            },
+            What::Swap(from, to, answer) => {
+                let (then, next) = match state {
+                    None => (Swapped::Nothing, state),
+                    Some(value) if value == from => (Swapped::Done, Some(to.as_str())),
+                    Some(_) => (Swapped::SomethingElse, state),
+                };
+                (!known || *answer == then).then_some(next)
+            }
+            What::Delete(before) => (!known || state == before.as_deref()).then_some(None),
+        }
+    }
+}
+
+impl fmt::Display for NotLinearizable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "no order explains what {} answered:", self.register)?;
+        for Op {
+            called,
+            returned,
+            what,
+        } in &self.ops
+        {
+            match returned {
+                Some(returned) => writeln!(f, "  {called:>6} to {returned:>6}: {what:?}")?,
+                None => writeln!(f, "  {called:>6} to      ?: {what:?}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn op(called: u64, returned: impl Into<Option<u64>>, what: What) -> Op {
+        Op {
+            called,
+            returned: returned.into(),
+            what,
+        }
+    }
+
+    fn set(value: &str, before: Option<&str>) -> What {
+        What::Set(value.into(), before.map(Into::into))
+    }
+
+    fn read(value: Option<&str>) -> What {
+        What::Read(value.map(Into::into))
+    }
+
+    fn swap(from: &str, to: &str, answer: Swapped) -> What {
+        What::Swap(from.into(), to.into(), answer)
+    }
+
+    fn lost(called: u64, what: What) -> Op {
+        op(called, None, what)
+    }
+
+    #[test]
+    fn histories_that_an_order_explains_are_accepted() {
+        let good: [&[Op]; 11] = [
+            &[],
+            &[
+                op(0, 1, read(None)),
+                op(2, 3, set("a", None)),
+                op(4, 5, read(Some("a"))),
+            ],
+            // Reads beside a write may see it or not.
+            &[
+                op(0, 9, set("a", None)),
+                op(1, 2, read(None)),
+                op(3, 4, read(Some("a"))),
+            ],
+            // Two writes at once, in either order.
+            &[
+                op(0, 9, set("a", Some("b"))),
+                op(1, 8, set("b", None)),
+                op(10, 11, read(Some("a"))),
+            ],
+            // Lost: carried out, never, or late.
+            &[lost(0, set("a", None)), op(2, 3, read(Some("a")))],
+            &[lost(0, set("a", None)), op(2, 3, read(None))],
+            &[
+                lost(0, set("a", None)),
+                op(2, 3, read(None)),
+                op(4, 5, set("b", None)),
+                op(6, 7, read(Some("a"))),
+            ],
+            &[
+                op(0, 1, What::Create("a".into(), true)),
+                op(2, 3, What::Create("b".into(), false)),
+                op(4, 5, swap("a", "c", Swapped::Done)),
+                op(6, 7, swap("a", "d", Swapped::SomethingElse)),
+                op(8, 9, What::Delete(Some("c".into()))),
+                op(10, 11, swap("c", "d", Swapped::Nothing)),
+                op(12, 13, What::Delete(None)),
+            ],
+            // A lost delete explains an empty register.
+            &[
+                op(0, 1, set("a", None)),
+                lost(2, What::Delete(None)),
+                op(4, 5, read(None)),
+            ],
+            // A lost swap that found something else.
+            &[
+                op(0, 1, set("a", None)),
+                lost(2, swap("x", "y", Swapped::Done)),
+                op(4, 5, read(Some("a"))),
+            ],
+            // A lost create behind a lost delete.
+            &[
+                op(0, 1, set("a", None)),
+                lost(2, What::Create("b".into(), true)),
+                lost(3, What::Delete(None)),
+                op(4, 5, read(Some("b"))),
+            ],
+        ];
+        for ops in good {
+            assert!(is_linearizable(ops), "{ops:#?}");
+        }
+    }
+
+    #[test]
+    fn histories_that_no_order_explains_are_found() {
+        let bad: [(&str, &[Op]); 11] = [
+            (
+                "a stale read",
+                &[
+                    op(0, 1, set("a", None)),
+                    op(2, 3, set("b", Some("a"))),
+                    op(4, 5, read(Some("a"))),
+                ],
+            ),
+            (
+                "an acknowledged write is missing",
+                &[op(0, 1, set("a", None)), op(2, 3, read(None))],
+            ),
+            (
+                "a write was carried out twice",
+                &[
+                    op(0, 1, set("a", None)),
+                    op(2, 3, set("b", Some("a"))),
+                    op(4, 5, read(Some("b"))),
+                    op(6, 7, read(Some("a"))),
+                ],
+            ),
+            (
+                "a lost write was carried out twice",
+                &[
+                    lost(0, set("a", None)),
+                    op(2, 3, read(Some("a"))),
+                    op(4, 5, set("b", Some("a"))),
+                    op(6, 7, read(Some("b"))),
+                    op(8, 9, read(Some("a"))),
+                ],
+            ),
+            (
+                "a write took effect before its call",
+                &[op(0, 1, read(Some("a"))), op(2, 3, set("a", None))],
+            ),
+            (
+                "a lost write did, too",
+                &[op(0, 1, read(Some("a"))), lost(2, set("a", None))],
+            ),
+            (
+                "two swaps from one value",
+                &[
+                    op(0, 1, set("a", None)),
+                    op(2, 9, swap("a", "b", Swapped::Done)),
+                    op(3, 8, swap("a", "c", Swapped::Done)),
+                ],
+            ),
+            (
+                "two creates",
+                &[
+                    op(0, 9, What::Create("a".into(), true)),
+                    op(1, 8, What::Create("b".into(), true)),
+                ],
+            ),
+            (
+                "nobody wrote that",
+                &[op(0, 9, set("a", None)), op(1, 2, read(Some("z")))],
+            ),
+            (
+                "a swap failed without a reason",
+                &[
+                    op(0, 1, set("a", None)),
+                    op(2, 3, swap("a", "b", Swapped::SomethingElse)),
+                ],
+            ),
+            (
+                "a rejected write was read",
+                &[
+                    op(0, 1, What::Create("a".into(), true)),
+                    op(2, 3, What::Create("b".into(), false)),
+                    op(4, 5, read(Some("b"))),
+                ],
+            ),
+        ];
+        for (why, ops) in bad {
+            assert!(!is_linearizable(ops), "{why}");
+        }
+    }
+
+    /// All orders, one after the other: slow, and too simple to be wrong.
+    fn by_brute_force(ops: &[Op], left: &mut Vec<usize>, state: State<'_>) -> bool {
+        if left.iter().all(|&index| ops[index].returned.is_none()) {
+            return true;
+        }
+        for place in 0..left.len() {
+            let index = left[place];
+            let too_late = left.iter().any(|&other| {
+                ops[other]
+                    .returned
+                    .is_some_and(|end| end < ops[index].called)
+            });
+            if too_late {
+                continue;
+            }
+            let Some(next) = ops[index].apply(state) else {
+                continue;
+            };
+            // Owned, so that the lifetimes of two levels do not mix.
+            let next = next.map(str::to_owned);
+            left.remove(place);
+            let explained = by_brute_force(ops, left, next.as_deref());
+            left.insert(place, index);
+            if explained {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn thirty_thousand_small_histories_are_judged_as_by_trying_every_order() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut verdicts = [0, 0];
+        for _ in 0..30_000 {
+            let values = ["a", "b", "c"];
+            let mut times: Vec<u64> = (0..12).collect();
+            random.shuffle(&mut times);
+            let ops: Vec<Op> = (0..random.usize(1..=6))
+                .map(|n| {
+                    let (one, other) = (times[2 * n], times[2 * n + 1]);
+                    let value = || values[n % 3].to_owned();
+                    let mut any = || random.option(&values);
+                    let (before, from) = (any(), any().unwrap_or_else(|| "a".to_owned()));
+                    let what = match random.u8(0..6) {
+                        0 | 1 => What::Read(before),
+                        2 => What::Set(value(), before),
+                        3 => What::Create(value(), random.bool()),
+                        4 => {
+                            let answers = [Swapped::Done, Swapped::SomethingElse, Swapped::Nothing];
+                            What::Swap(from, value(), answers[random.usize(0..3)])
+                        }
+                        _ => What::Delete(before),
+                    };
+                    let returned = (random.u8(0..4) > 0).then_some(one.max(other));
+                    op(one.min(other), returned, what)
+                })
+                .collect();
+            let expected = by_brute_force(&ops, &mut (0..ops.len()).collect(), None);
+            assert_eq!(is_linearizable(&ops), expected, "{ops:#?}");
+            verdicts[usize::from(expected)] += 1;
+        }
+        // Enough of both kinds.
+        assert!(verdicts.iter().all(|&count| count > 3_000), "{verdicts:?}");
+    }
+
+    trait RandomOption {
+        fn option(&mut self, values: &[&str]) -> Option<String>;
+    }
+
+    impl RandomOption for fastrand::Rng {
+        fn option(&mut self, values: &[&str]) -> Option<String> {
+            values
+                .get(self.usize(0..=values.len()))
+                .map(|value| (*value).to_owned())
+        }
+    }
+
+    #[test]
+    fn long_histories_of_many_tasks_are_judged_in_no_time() {
+        // A true register, looked at by four tasks with overlapping calls; then one answer is forged.
+        let mut random = fastrand::Rng::with_seed(11);
+        for run in 0..20 {
+            let mut ops = Vec::new();
+            let mut state: Option<String> = None;
+            for moment in 0..400_u64 {
+                let what = if random.bool() {
+                    let value = moment.to_string();
+                    let before = state.replace(value.clone());
+                    What::Set(value, before)
+                } else {
+                    What::Read(state.clone())
+                };
+                // Called up to four moments before it took effect, and returned up to four after.
+                let at = moment * 100;
+                let called = at.saturating_sub(random.u64(0..400)) + moment % 7;
+                ops.push(op(called, at + 50 + random.u64(0..400), what));
+            }
+            assert!(is_linearizable(&ops), "{run}");
+            let forged = ops
+                .iter()
+                .rposition(|op| matches!(op.what, What::Read(Some(_))))
+                .unwrap();
+            ops[forged].what = read(Some("3000"));
+            assert!(!is_linearizable(&ops), "{run}");
+        }
+    }
+}

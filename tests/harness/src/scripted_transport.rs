@@ -1,0 +1,224 @@
+//! A transport that plays a script, and responses for it.
+
+use std::{
+    collections::VecDeque,
+    future::pending,
+    pin::Pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use etcd_http::transport::{
+    Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+    bytes::Bytes,
+    http::header::AUTHORIZATION,
+    http_body::{self, Frame},
+};
+
+use crate::clock::LONGEST;
+
+/// A transport that plays a script: one step for each request, in order.
+///
+/// Its clock moves when something sleeps, and only then: a sleep of an hour takes no time. A test that sleeps forever
+/// panics.
+#[derive(Debug)]
+pub struct ScriptedTransport {
+    steps: Mutex<VecDeque<Step>>,
+    seen: Mutex<Vec<String>>,
+    epoch: Instant,
+    slept: Mutex<Vec<Duration>>,
+    halted: AtomicBool,
+}
+
+/// What becomes of one request.
+#[derive(Debug)]
+pub enum Step {
+    /// A response: status, headers, body.
+    Answer(u16, Vec<(&'static str, String)>, Ending),
+    /// No connection.
+    Refuse,
+    /// The connection is reset before a response.
+    Break,
+    /// The transport rejects the request.
+    Reject,
+    /// No response, and no error.
+    Silence,
+    /// As [`Silence`](Self::Silence), and time stands still until the next request.
+    Halt,
+}
+
+/// More sleeps than any script needs.
+const SLEEPS: usize = 10_000;
+
+/// The body of a response.
+#[derive(Debug)]
+pub enum Ending {
+    /// A complete body.
+    Whole(String),
+    /// The beginning of a body; then the connection is reset.
+    Cut(&'static str),
+    /// No data, and no end.
+    Open,
+}
+
+impl ScriptedTransport {
+    /// A transport that plays these steps.
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self {
+            steps: Mutex::new(steps.into_iter().collect()),
+            seen: Mutex::default(),
+            epoch: Instant::now(),
+            slept: Mutex::default(),
+            halted: AtomicBool::new(false),
+        }
+    }
+
+    /// The requests so far, such as `GET a/v2/keys/x`, with ` auth` behind those that had credentials.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// How long the client has slept in total.
+    pub fn elapsed(&self) -> Duration {
+        self.slept.lock().unwrap().iter().sum()
+    }
+
+    /// Each sleep.
+    pub fn sleeps(&self) -> Vec<Duration> {
+        self.slept.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Transport for ScriptedTransport {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let auth = match request.headers().get(AUTHORIZATION) {
+            Some(_) => " auth",
+            None => "",
+        };
+        let uri = request.uri();
+        let host = uri.authority().unwrap().host();
+        let target = uri.path_and_query().unwrap();
+        let line = format!("{} {host}{target}{auth}", request.method());
+        self.seen.lock().unwrap().push(line.clone());
+        let waits = ["wait=true", "/v3/lock/lock", "/v3/election/campaign"];
+        let long_poll = waits.iter().any(|part| target.as_str().contains(part));
+        assert_eq!(request.extensions().get::<IdleLimit>().is_some(), long_poll);
+        let step = self.steps.lock().unwrap().pop_front();
+        self.halted.store(matches!(step, Some(Step::Halt)), Relaxed);
+        match step.unwrap_or_else(|| panic!("no step left for {line}")) {
+            Step::Answer(status, headers, ending) => {
+                let mut response = Response::new(match ending {
+                    Ending::Whole(body) => body.into(),
+                    Ending::Cut(start) => Body::stream(Rest(Some(start), true)),
+                    Ending::Open => Body::stream(Rest(None, false)),
+                });
+                *response.status_mut() = status.try_into().unwrap();
+                for (name, value) in headers {
+                    response.headers_mut().append(name, value.parse().unwrap());
+                }
+                Ok(response)
+            }
+            Step::Refuse => Err(TransportError::connect("connection refused")),
+            Step::Break => Err(TransportError::interrupted("connection reset")),
+            Step::Reject => Err(TransportError::rejected("no such scheme")),
+            Step::Silence | Step::Halt => pending().await,
+        }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        if self.halted.load(Relaxed) {
+            pending::<()>().await;
+        }
+        let times = {
+            let mut slept = self.slept.lock().unwrap();
+            slept.push(duration);
+            slept.len()
+        };
+        let whole = self.elapsed();
+        assert!(
+            times < SLEEPS && whole < LONGEST,
+            "something sleeps for {duration:?} again, after {times} times and {whole:?}"
+        );
+    }
+
+    fn now(&self) -> Instant {
+        self.epoch + self.elapsed()
+    }
+}
+
+/// Some data; then an error, or nothing.
+struct Rest(Option<&'static str>, bool);
+
+impl http_body::Body for Rest {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        match self.0.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(data.as_bytes()))))),
+            None if self.1 => Poll::Ready(Some(Err(TransportError::interrupted("reset")))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// A response of the keys API with this `X-Etcd-Index`.
+pub fn keys(status: u16, index: u64, body: impl Into<String>) -> Step {
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("x-etcd-index", index.to_string()),
+    ];
+    Step::Answer(status, headers, Ending::Whole(body.into()))
+}
+
+/// A file with this key and index: the body of a response to a read, or of an event.
+pub fn file(action: &str, key: &str, modified: u64) -> String {
+    format!(
+        r#"{{"action":"{action}","node":{{"key":"{key}","value":"x","modifiedIndex":{modified},"createdIndex":1}}}}"#
+    )
+}
+
+/// The head of a response to a poll, and no body.
+pub fn open(index: u64) -> Step {
+    Step::Answer(200, vec![("x-etcd-index", index.to_string())], Ending::Open)
+}
+
+/// An error response of the v2 API.
+pub fn etcd_error(status: u16, code: u32, index: u64) -> Step {
+    let body = format!(r#"{{"errorCode":{code},"message":"m","cause":"c","index":{index}}}"#);
+    keys(status, index, body)
+}
+
+/// The same response with more headers.
+pub fn with_headers(step: Step, more: &[(&'static str, &str)]) -> Step {
+    match step {
+        Step::Answer(status, mut headers, ending) => {
+            headers.extend(
+                more.iter()
+                    .map(|(name, value)| (*name, (*value).to_owned())),
+            );
+            Step::Answer(status, headers, ending)
+        }
+        other => panic!("{other:?} has no headers"),
+    }
+}
+
+/// A list of members, each with these client URLs.
+pub fn members(urls: &[&[&str]]) -> Step {
+    let members = urls.iter().enumerate();
+    let members: Vec<_> = members.map(|(id, urls)| member(id, urls)).collect();
+    keys(200, 0, format!(r#"{{"members":[{}]}}"#, members.join(",")))
+}
+
+/// One member, as in the list of members, and as the response to the request for the leader.
+pub fn member(id: usize, urls: &[&str]) -> String {
+    format!(r#"{{"id":"{id}","name":"m{id}","peerURLs":[],"clientURLs":{urls:?}}}"#)
+}

@@ -1,0 +1,202 @@
+//! Several endpoints: one down, one behind, none with a quorum, an election.
+
+use etcd_http::{
+    Client, EtcdErrorKind, Outcome,
+    fake::{FakeEtcd, When},
+    transport::Transport,
+    v2::{Get, Watch},
+};
+use futures::{
+    FutureExt, StreamExt,
+    future::{join, join_all},
+};
+
+use crate::support::{block_on, client, jumping, millis, seconds};
+
+fn three() -> FakeEtcd {
+    jumping().members(3).build()
+}
+
+fn asked(etcd: &FakeEtcd) -> Vec<usize> {
+    etcd.log()
+        .iter()
+        .map(|exchange| exchange.endpoint())
+        .collect()
+}
+
+#[test]
+fn an_endpoint_that_is_down_is_passed_over_at_once_and_tried_again_later() {
+    let etcd = three();
+    etcd.endpoint(0).stop();
+    let client = client(&etcd);
+    block_on(client.v2().set("/a", "1")).unwrap();
+    block_on(client.v2().set("/a", "2")).unwrap();
+    assert_eq!(asked(&etcd), [0, 1, 1]);
+    assert_eq!(etcd.elapsed(), seconds(0));
+
+    // It stays with the one that answers, for as long as it does.
+    etcd.endpoint(0).start();
+    etcd.advance(seconds(60));
+    block_on(client.v2().get("/a")).unwrap();
+    etcd.endpoint(1).stop();
+    etcd.clear_log();
+    block_on(client.v2().get("/a")).unwrap();
+    assert_eq!(asked(&etcd)[0], 1);
+    assert_eq!(asked(&etcd).len(), 2);
+}
+
+#[test]
+fn an_endpoint_that_comes_and_goes_costs_no_operation() {
+    let etcd = three();
+    let client = client(&etcd);
+    block_on(async {
+        client.v2().set("/n", "0").await.unwrap();
+        for n in 1..=90 {
+            etcd.endpoint(n % 3).stop();
+            etcd.endpoint((n + 2) % 3).start();
+            let before = client.v2().get("/n").await.unwrap().node.value;
+            assert_eq!(before, Some((n - 1).to_string()));
+            client.v2().set("/n", n.to_string()).await.unwrap();
+            etcd.sleep(millis(300)).await;
+        }
+    });
+    // The 90 and the first, and no write twice.
+    assert_eq!(etcd.value("/n"), Some(b"90".to_vec()));
+}
+
+#[test]
+fn a_member_that_lags_answers_from_the_past_unless_it_must_not() {
+    let etcd = three();
+    let writer = Client::new(etcd.clone(), [etcd.endpoint(1).url()]).unwrap();
+    let first_lags = || {
+        block_on(writer.v2().set("/a", "old")).unwrap();
+        etcd.endpoint(0).lag();
+        block_on(writer.v2().set("/a", "new")).unwrap();
+    };
+    let value = |client: &Client<FakeEtcd>, quorum| {
+        let get = Get::new("/a").quorum(quorum);
+        block_on(client.send(get)).unwrap().node.value.unwrap()
+    };
+    first_lags();
+    let plain = client(&etcd);
+    assert_eq!(value(&plain, false), "old");
+    // A quorum read makes it catch up.
+    assert_eq!(value(&plain, true), "new");
+    assert_eq!(value(&plain, false), "new");
+
+    let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    let monotonic = builder.reject_stale_reads(true).build().unwrap();
+    first_lags();
+    assert_eq!(
+        value(&monotonic, false),
+        "old",
+        "it knows of nothing newer yet"
+    );
+    etcd.endpoint(0).stop();
+    assert_eq!(value(&monotonic, false), "new");
+    etcd.endpoint(0).start();
+    for behind in [1, 2] {
+        etcd.endpoint(behind).stop();
+    }
+    // Only the one that lags is left: no answer is better than one from the past.
+    assert!(block_on(monotonic.v2().get("/a")).is_err());
+    etcd.endpoint(0).catch_up();
+    assert_eq!(value(&monotonic, false), "new");
+}
+
+#[test]
+fn a_watch_at_a_member_that_lags_is_late_and_complete() {
+    let etcd = three();
+    let writer = Client::new(etcd.clone(), [etcd.endpoint(1).url()]).unwrap();
+    let mut events = client(&etcd).open(Watch::new("/a").from_index(etcd.index() + 1));
+    etcd.endpoint(0).lag();
+    block_on(async {
+        for value in ["1", "2", "3"] {
+            writer.v2().set("/a", value).await.unwrap();
+        }
+        assert!(events.next().now_or_never().is_none());
+        let catch_up = async {
+            etcd.sleep(seconds(5)).await;
+            etcd.endpoint(0).catch_up_by(2);
+            etcd.sleep(seconds(5)).await;
+            etcd.endpoint(0).catch_up();
+        };
+        let (seen, ()) = join(events.take(3).collect::<Vec<_>>(), catch_up).await;
+        let values = seen
+            .into_iter()
+            .map(|event| event.unwrap().node.value.unwrap());
+        assert!(values.eq(["1", "2", "3"]));
+        assert_eq!(etcd.elapsed(), seconds(10));
+    });
+}
+
+#[test]
+fn without_a_quorum_a_write_is_unknown_after_the_servers_seven_seconds_and_may_yet_be_done() {
+    let etcd = three();
+    let client = client(&etcd);
+    block_on(client.v2().set("/a", "old")).unwrap();
+    etcd.lose_quorum();
+    let error = block_on(client.v2().set("/a", "new")).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::RaftInternal));
+    assert_eq!(etcd.elapsed(), FakeEtcd::QUORUM_TIMEOUT);
+    assert_eq!(etcd.value("/a"), Some(b"old".to_vec()));
+    etcd.regain_quorum();
+    assert_eq!(etcd.value("/a"), Some(b"new".to_vec()));
+}
+
+#[test]
+fn an_election_delays_writes_and_loses_none() {
+    let etcd = three();
+    let client = client(&etcd);
+    block_on(async {
+        etcd.begin_election();
+        let leader = client.v2().leader();
+        let writes = join_all((0..10).map(|n| client.v2().set(format!("/{n}"), "1")));
+        let elected = async {
+            etcd.sleep(seconds(1)).await;
+            etcd.endpoint(2).lead();
+        };
+        let ((writes, ()), leader) = join(join(writes, elected), leader).await;
+        assert!(writes.iter().all(Result::is_ok));
+        if let Ok(leader) = leader {
+            assert_eq!(leader.name, "infra2");
+        }
+    });
+    etcd.assert_count(&When::method("PUT"), 10);
+    assert_eq!(etcd.keys().len(), 10);
+}
+
+#[test]
+fn a_sync_brings_members_and_leader_and_outlives_the_first() {
+    let etcd = three();
+    let builder = Client::builder(etcd.clone()).endpoints([etcd.endpoint(0).url()]);
+    let client = builder.prefer_leader(true).build().unwrap();
+    etcd.endpoint(2).lead();
+    let sync = block_on(client.sync()).unwrap();
+    assert_eq!(sync.endpoints.len(), 3);
+    assert_eq!(sync.leader.unwrap().to_string(), etcd.endpoint(2).url());
+    etcd.clear_log();
+    block_on(client.v2().set("/a", "1")).unwrap();
+    block_on(client.v2().get("/a")).unwrap();
+    assert_eq!(asked(&etcd)[0], 2, "a write goes to the leader");
+    etcd.endpoint(0).stop();
+    block_on(client.v2().get("/a")).unwrap();
+}
+
+#[test]
+fn a_store_that_lost_its_data_does_not_keep_a_watch_waiting_silently() {
+    let etcd = jumping().build();
+    let client = client(&etcd);
+    for n in 0..20 {
+        block_on(client.v2().set("/a", n.to_string())).unwrap();
+    }
+    let mut events = client.open(Watch::new("/a").from_index(etcd.index() + 1));
+    etcd.wipe();
+    let error = block_on(events.next()).unwrap().unwrap_err();
+    assert!(
+        error.to_string().contains("restored from a backup"),
+        "{error}"
+    );
+    assert!(etcd.elapsed() < seconds(60));
+}

@@ -1,0 +1,88 @@
+//! The fake with a clock that jumps, and everything that can happen to a request.
+
+use std::{future::Future, time::Duration};
+
+use etcd_http::{
+    Client,
+    fake::{Clock, FakeEtcd, FakeEtcdBuilder, Fault},
+};
+
+/// A fake whose clock jumps as soon as everything waits: for tasks that all run on one thread.
+pub(crate) fn jumping() -> FakeEtcdBuilder {
+    FakeEtcd::builder().clock(Clock::Auto {
+        grace: Duration::ZERO,
+    })
+}
+
+/// A client of all endpoints.
+pub(crate) fn client(etcd: &FakeEtcd) -> Client<FakeEtcd> {
+    Client::new(etcd.clone(), etcd.endpoints()).unwrap()
+}
+
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    futures::executor::block_on(future)
+}
+
+pub(crate) const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// What can befall a request: its name, the fault, and what the server makes of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Misfortune {
+    pub(crate) name: &'static str,
+    pub(crate) fault: Fault,
+    pub(crate) server: Server,
+}
+
+/// What the server sees of a request that a fault befalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// Nothing, and the client knows.
+    SurelyNotAsked,
+    /// Nothing.
+    NotAsked,
+    /// All of it.
+    Asked,
+}
+
+/// Every way in which an answer can fail to come, or come late. What answers instead is in a state that may pass.
+pub(crate) fn misfortunes() -> Vec<Misfortune> {
+    use Server::{Asked, NotAsked, SurelyNotAsked};
+    [
+        ("refused", Fault::refuse(), SurelyNotAsked),
+        ("broken before", Fault::break_before(), NotAsked),
+        ("broken after", Fault::break_after(), Asked),
+        ("broken before the body", Fault::break_body(0), Asked),
+        ("broken in the body", Fault::break_body(30), Asked),
+        ("silent", Fault::silence(), NotAsked),
+        ("silent after", Fault::silence_after(), Asked),
+        ("silent before the body", Fault::silence_body(0), Asked),
+        ("silent in the body", Fault::silence_body(30), Asked),
+        ("late", Fault::delay(seconds(3)), Asked),
+        ("answered late", Fault::delay_answer(seconds(3)), Asked),
+        ("answered too late", Fault::delay_answer(seconds(60)), Asked),
+        ("500", Fault::status(500), NotAsked),
+        ("502", Fault::html(502), NotAsked),
+        ("503", Fault::html(503), NotAsked),
+        ("504", Fault::status(504), NotAsked),
+        ("504 after", answer_after(504), Asked),
+    ]
+    .map(|(name, fault, server)| Misfortune {
+        name,
+        fault,
+        server,
+    })
+    .into()
+}
+
+/// A proxy that gave up on a server that did not.
+fn answer_after(status: u16) -> Fault {
+    let mut response = etcd_http::transport::http::Response::new(Vec::new());
+    *response.status_mut() = status.try_into().unwrap();
+    Fault::answer_after(response)
+}

@@ -1,0 +1,172 @@
+//! Responses of the v2 API from another cluster, and from a member that has lost its data, are errors.
+
+use etcd_http::{
+    Client, ClientBuilder, Outcome, Result,
+    v2::{Get, Set, Watch},
+};
+use futures::StreamExt;
+use harness::{
+    clock::block_on,
+    scripted_transport::{ScriptedTransport, Step, etcd_error, file, keys, open, with_headers},
+};
+
+fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
+    Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a", "http://b"])
+}
+
+fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
+    block_on(client.send(Get::new("x"))).map(|event| event.index())
+}
+
+fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
+    block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
+}
+
+/// An answer, the store's index being this.
+fn at(index: u64) -> Step {
+    keys(200, index, file("get", "/x", 3))
+}
+
+fn of(cluster: &str, step: Step) -> Step {
+    with_headers(step, &[("x-etcd-cluster-id", cluster)])
+}
+
+const OURS: &str = "cdf818194e3a8c32";
+const OTHER: &str = "000000000000beef";
+
+#[test]
+fn an_answer_from_another_cluster_is_an_error_and_is_not_asked_for_again() {
+    let client = builder([of(OURS, at(7)), of(OTHER, at(8)), of(OURS, at(9))])
+        .build()
+        .unwrap();
+    get(&client).unwrap();
+    let error = get(&client).unwrap_err();
+    assert!(error.is_cluster_changed() && !error.is_stale_read());
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.get at http://a: the answer is from the cluster 000000000000beef, and those before were from \
+         cdf818194e3a8c32: is an endpoint wrong, or was the cluster made anew? If that is meant, \
+         `allow_cluster_change`"
+    );
+    // The endpoint is avoided from then on.
+    get(&client).unwrap();
+    let seen = client.transport().seen();
+    assert_eq!(
+        seen,
+        ["GET a/v2/keys/x", "GET a/v2/keys/x", "GET b/v2/keys/x"]
+    );
+}
+
+#[test]
+fn a_write_to_another_cluster_may_have_been_carried_out_there() {
+    for (step, outcome) in [
+        (at(8), Outcome::Unknown),
+        (etcd_error(412, 101, 8), Outcome::Rejected),
+    ] {
+        let client = builder([of(OURS, at(7)), of(OTHER, step)]).build().unwrap();
+        get(&client).unwrap();
+        let error = set(&client).unwrap_err();
+        assert!(error.is_cluster_changed(), "{error}");
+        assert_eq!(error.outcome(), outcome);
+    }
+}
+
+#[test]
+fn a_watch_notices_another_cluster_too() {
+    let client = builder([of(OURS, at(7)), of(OTHER, open(7))])
+        .build()
+        .unwrap();
+    get(&client).unwrap();
+    let watch = client.open(Watch::new("x").from_index(8));
+    let error = block_on(watch.take(1).collect::<Vec<_>>())
+        .remove(0)
+        .unwrap_err();
+    assert!(error.is_cluster_changed(), "{error}");
+}
+
+#[test]
+fn another_cluster_is_accepted_where_that_is_meant() {
+    let other = [8, 9, 7].map(|index| of(OTHER, at(index)));
+    let client = builder([of(OURS, at(700))].into_iter().chain(other))
+        .allow_cluster_change(true)
+        .reject_stale_reads(true)
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        get(&client).unwrap();
+    }
+    // Its indexes count from its own beginning; and from there on, forward.
+    let once = client.with_retry(etcd_http::RetryPolicy::never());
+    assert!(get(&once).unwrap_err().is_stale_read());
+}
+
+#[test]
+fn answers_that_do_not_tell_their_cluster_are_accepted() {
+    let client = builder([of(OURS, at(7)), at(8), of("none", at(9)), of(OURS, at(10))])
+        .build()
+        .unwrap();
+    for _ in 0..4 {
+        get(&client).unwrap();
+    }
+}
+
+#[test]
+fn a_stale_read_is_asked_of_the_next_endpoint() {
+    let client = builder([at(7), at(6), at(7), at(8)])
+        .reject_stale_reads(true)
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        get(&client).unwrap();
+    }
+    let seen = client.transport().seen();
+    let hosts: String = seen.iter().filter_map(|line| line.chars().nth(4)).collect();
+    assert_eq!(hosts, "aabb");
+}
+
+#[test]
+fn a_read_that_is_stale_everywhere_is_an_error() {
+    let late = (0..5).map(|_| at(6));
+    let client = builder([at(7)].into_iter().chain(late))
+        .reject_stale_reads(true)
+        .build()
+        .unwrap();
+    get(&client).unwrap();
+    let error = get(&client).unwrap_err();
+    assert!(error.is_stale_read() && !error.is_cluster_changed());
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.get at http://a (attempt 5): the answer is stale: the store's index is 6 there, and was 7 already"
+    );
+}
+
+#[test]
+fn what_a_write_or_an_error_told_counts_for_reads() {
+    for seen in [keys(201, 9, file("set", "/x", 9)), etcd_error(412, 101, 9)] {
+        let client = builder([seen, at(8), at(9)])
+            .reject_stale_reads(true)
+            .build()
+            .unwrap();
+        let _ = set(&client);
+        get(&client).unwrap();
+        assert_eq!(client.transport().seen().len(), 3);
+    }
+}
+
+#[test]
+fn a_write_is_never_stale_nor_a_read_that_did_not_get_to_the_store() {
+    let client = builder([at(9), at(8), etcd_error(401, 110, 0)])
+        .reject_stale_reads(true)
+        .build()
+        .unwrap();
+    get(&client).unwrap();
+    set(&client).unwrap();
+    assert!(get(&client).unwrap_err().is_unauthorized());
+}
+
+#[test]
+fn stale_reads_are_answers_unless_refused() {
+    let client = builder([at(7), at(6)]).build().unwrap();
+    get(&client).unwrap();
+    get(&client).unwrap();
+}

@@ -1,0 +1,99 @@
+//! Time limits of attempts and of operations, and operations that are dropped.
+
+use std::time::Duration;
+
+use etcd_http::{
+    Client, Error, RetryPolicy,
+    v2::{Get, Watch},
+};
+use futures::{FutureExt, StreamExt};
+use harness::{
+    clock::block_on,
+    scripted_transport::{ScriptedTransport, Step, file, keys, open},
+};
+
+fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap()
+}
+
+fn ok() -> Step {
+    keys(200, 7, file("get", "/x", 7))
+}
+
+#[test]
+fn an_operation_can_have_a_time_limit_of_its_own() {
+    let client = client((0..4).map(|_| Step::Silence));
+    let hasty = client
+        .with_timeout(Duration::from_secs(1))
+        .with_retry(RetryPolicy::never());
+    let error = block_on(hasty.v2().get("x")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.get at http://a: no answer within 1s"
+    );
+    // The client it came from has its own limits still, and what the other learnt of the endpoint.
+    let once = client.with_retry(RetryPolicy::never());
+    let error = block_on(once.v2().get("x")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.get at http://b: no answer within 10s"
+    );
+    assert_eq!(
+        client.transport().sleeps(),
+        [1, 10].map(Duration::from_secs)
+    );
+}
+
+#[test]
+fn all_attempts_of_an_operation_can_have_a_limit_of_their_own() {
+    let client = client((0..9).map(|_| Step::Silence));
+    let patient = client.with_retry(RetryPolicy::default().overall(Duration::from_secs(15)));
+    let error = block_on(patient.v2().get("x")).unwrap_err();
+    match error {
+        Error::Timeout(error) => assert_eq!((error.attempts(), error.limit().as_secs()), (2, 5)),
+        other => panic!("{other}"),
+    }
+    assert_eq!(client.transport().elapsed(), Duration::from_secs(15));
+}
+
+#[test]
+fn no_time_at_all_is_a_timeout() {
+    let client = client([Step::Silence]);
+    let none = client
+        .with_timeout(Duration::ZERO)
+        .with_retry(RetryPolicy::never());
+    assert!(matches!(
+        block_on(none.v2().get("x")),
+        Err(Error::Timeout(_))
+    ));
+}
+
+#[test]
+fn a_client_is_as_good_as_before_after_an_operation_was_dropped_anywhere() {
+    // While it waits for the head; while it waits for the body; between two attempts.
+    let body = || Step::Answer(200, vec![], harness::scripted_transport::Ending::Open);
+    for (steps, dropped_after) in [
+        (vec![Step::Halt], 1),
+        (vec![Step::Refuse, Step::Halt], 2),
+        (vec![body(), Step::Halt], 2),
+    ] {
+        let client = client(
+            steps
+                .into_iter()
+                .chain([ok(), keys(200, 7, ""), open(7), ok()]),
+        );
+        assert!(client.send(Get::new("x")).now_or_never().is_none());
+        assert_eq!(client.transport().seen().len(), dropped_after);
+        block_on(client.send(Get::new("x"))).unwrap();
+    }
+}
+
+#[test]
+fn a_client_is_as_good_as_before_after_a_watch_was_dropped() {
+    let client = client([keys(200, 7, ""), Step::Halt, ok()]);
+    let mut watch = client.open(Watch::new("x"));
+    assert!(watch.next().now_or_never().is_none());
+    assert_eq!(client.transport().seen().len(), 2);
+    drop(watch);
+    block_on(client.send(Get::new("x"))).unwrap();
+}

@@ -1,0 +1,32 @@
+//! The client on a scripted transport, with a clock that moves by itself: retries, endpoints, outcomes, watches, streams.
+//!
+//! No test waits, and none needs a server.
+
+mod cluster_identity;
+mod deadlines;
+mod endpoints;
+mod observe;
+mod once;
+mod outcome;
+mod response_limits;
+mod retry;
+mod secrets;
+#[cfg(feature = "tracing")]
+mod spans;
+mod sync;
+mod types;
+mod v2_store;
+mod v3_calls;
+mod v3_cluster_identity;
+mod v3_gateway;
+mod v3_lease;
+mod v3_store;
+mod v3_streams;
+mod v3_tokens;
+mod v3_unsupported;
+mod v3_watch;
+mod v3_watch_outages;
+mod v3_watch_server;
+mod v3_watch_set;
+mod v3_watch_set_churn;
+mod watch;

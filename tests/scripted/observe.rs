@@ -1,0 +1,191 @@
+//! Observers of attempts, and curl commands.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use etcd_http::{
+    Attempt, Client, ClientBuilder,
+    v2::{Get, Set, Watch},
+};
+use futures::StreamExt;
+use harness::{
+    clock::block_on,
+    scripted_transport::{
+        Ending, ScriptedTransport, Step, etcd_error, file, keys, open, with_headers,
+    },
+};
+
+/// A client, and the lines of what its observer is told.
+fn client(
+    steps: impl IntoIterator<Item = Step>,
+) -> (Client<ScriptedTransport>, Arc<Mutex<Vec<String>>>) {
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let client = builder(steps).observe({
+        let lines = Arc::clone(&lines);
+        move |attempt| lines.lock().unwrap().push(line(attempt))
+    });
+    (client.build().unwrap(), lines)
+}
+
+fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
+    Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a", "http://b"])
+}
+
+fn line(attempt: &Attempt) -> String {
+    format!(
+        "{} {} {} {} {} {:?}",
+        attempt.operation,
+        attempt.endpoint,
+        attempt.number,
+        attempt.status.map_or(0, |status| status.as_u16()),
+        attempt.outcome,
+        attempt.elapsed
+    )
+}
+
+fn ok() -> Step {
+    keys(200, 7, file("get", "/x", 7))
+}
+
+#[test]
+fn every_attempt_is_told_of() {
+    let moved = Step::Answer(
+        307,
+        vec![("location", "http://a/v2/keys/x".into())],
+        Ending::Whole(String::new()),
+    );
+    let (client, lines) = client([
+        Step::Refuse,
+        Step::Break,
+        Step::Silence,
+        etcd_error(500, 300, 0),
+        ok(),
+        etcd_error(412, 101, 7),
+        with_headers(ok(), &[("content-encoding", "br")]),
+        moved,
+        ok(),
+    ]);
+    block_on(client.send(Get::new("x"))).unwrap();
+    for _ in 0..2 {
+        block_on(client.send(Set::new("x", "y"))).unwrap_err();
+    }
+    block_on(client.send(Set::new("x", "y"))).unwrap();
+    let expected = [
+        "v2.keys.get http://a 1 0 not_sent 0ns",
+        "v2.keys.get http://b 2 0 interrupted 0ns",
+        "v2.keys.get http://a 3 0 timed_out 10s",
+        "v2.keys.get http://b 4 500 unavailable 0ns",
+        "v2.keys.get http://b 5 200 answered 0ns",
+        "v2.keys.set http://b 1 412 answered 0ns",
+        "v2.keys.set http://b 1 200 refused 0ns",
+        "v2.keys.set http://a 1 200 answered 0ns",
+    ];
+    assert_eq!(*lines.lock().unwrap(), expected);
+}
+
+#[test]
+fn every_poll_of_a_watch_is_told_of() {
+    let (client, lines) = client([open(5), Step::Break, keys(200, 6, file("set", "/x", 6))]);
+    let watch = client.open(Watch::new("x").from_index(6));
+    block_on(watch.take(1).collect::<Vec<_>>())
+        .remove(0)
+        .unwrap();
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0], "v2.keys.watch http://a 1 0 quiet 1s");
+    assert_eq!(lines[1], "v2.keys.watch http://a 1 0 interrupted 0ns");
+    assert_eq!(lines[2], "v2.keys.watch http://b 1 200 answered 0ns");
+}
+
+#[test]
+fn a_view_of_a_client_is_observed_as_the_client_is() {
+    let (client, lines) = client([ok()]);
+    let view = client.with_timeout(Duration::from_secs(1));
+    block_on(view.v2().get("x")).unwrap();
+    assert_eq!(lines.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_curl_command_is_for_the_endpoint_that_would_be_asked_and_takes_the_user_from_outside() {
+    let client = builder([Step::Refuse, ok()])
+        .basic_auth("root", "s3cret")
+        .allow_insecure_auth(true)
+        .build()
+        .unwrap();
+    block_on(client.v2().get("x")).unwrap();
+    assert_eq!(
+        client.to_curl(&Get::new("x")).unwrap(),
+        "curl --disable --globoff --path-as-is --silent --show-error --user \"$ETCDCTL_USER\" \
+         'http://b/v2/keys/x'"
+    );
+    assert!(client.to_curl(&Get::new("a//b")).is_err());
+}
+
+#[test]
+fn a_refusal_for_want_of_credentials_says_what_the_client_knows() {
+    let refused = || etcd_error(401, 110, 0);
+    let text =
+        |client: Client<ScriptedTransport>| block_on(client.v2().get("x")).unwrap_err().to_string();
+    let without = "v2.keys.get at http://a: m: c (code 110, index 0): \
+                   this client shows no credentials, and guests may not do this";
+    assert_eq!(text(builder([refused()]).build().unwrap()), without);
+    let with = builder([refused()])
+        .basic_auth("root", "x")
+        .allow_insecure_auth(true);
+    let wrong = "v2.keys.get at http://a: m: c (code 110, index 0): \
+                 the client's user or password is wrong, or its roles do not allow this";
+    assert_eq!(text(with.build().unwrap()), wrong);
+    let client = builder([refused()]).build().unwrap();
+    let watch = client.open(Watch::new("x").from_index(6));
+    let error = block_on(watch.take(1).collect::<Vec<_>>())
+        .remove(0)
+        .unwrap_err();
+    assert_eq!(error.to_string(), without.replace("get", "watch"));
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
+    use crate::spans::Spans;
+
+    let spans = Spans::default();
+    let (client, _) = client([
+        Step::Refuse,
+        ok(),
+        open(7),
+        keys(200, 8, file("set", "/x", 8)),
+    ]);
+    tracing::subscriber::with_default(spans.clone(), || {
+        block_on(client.send(Set::new("x", "value"))).unwrap();
+        let watch = client.open(Watch::new("x").from_index(8));
+        block_on(watch.take(1).collect::<Vec<_>>());
+    });
+    let attempt = |operation: &str, host: &str, number: u32, rest: &str| {
+        format!(
+            "etcd{{operation=\"{operation}\"}}: operation=\"{operation}\" endpoint=http://{host} \
+             attempt={number} {rest}"
+        )
+    };
+    assert_eq!(
+        spans.lines(),
+        [
+            attempt("v2.keys.set", "a", 1, "elapsed=0.0 outcome=\"not_sent\""),
+            attempt(
+                "v2.keys.set",
+                "b",
+                2,
+                "status=200 elapsed=0.0 outcome=\"answered\""
+            ),
+            attempt("v2.keys.watch", "b", 1, "elapsed=1.0 outcome=\"quiet\""),
+            attempt(
+                "v2.keys.watch",
+                "b",
+                1,
+                "status=200 elapsed=0.0 outcome=\"answered\""
+            ),
+        ]
+    );
+    assert_eq!(spans.opened(), 2);
+}

@@ -1,0 +1,312 @@
+//! Which attempts are repeated, and when.
+
+use std::time::Duration;
+
+use etcd_http::{
+    Client, Error, Outcome, Result, RetryPolicy,
+    transport::{Transport, http::Method},
+    v2::{Get, Set},
+};
+use harness::{
+    clock::block_on,
+    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, file, keys},
+};
+
+fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
+    Client::builder(ScriptedTransport::new(steps))
+        .endpoints(endpoints)
+        .basic_auth("root", "secret")
+        .allow_insecure_auth(true)
+        .build()
+        .unwrap()
+}
+
+fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
+    block_on(client.send(Get::new("x"))).map(|event| event.index())
+}
+
+fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
+    block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
+}
+
+fn ok() -> Step {
+    keys(200, 7, file("set", "/x", 7))
+}
+
+#[test]
+fn a_read_is_sent_five_times_and_the_error_says_so() {
+    let client = client(
+        &["a"],
+        [
+            Step::Break,
+            Step::Refuse,
+            Step::Break,
+            Step::Silence,
+            Step::Break,
+        ],
+    );
+    let error = get(&client).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.get at http://a (attempt 5): the exchange broke off: connection reset"
+    );
+    assert_eq!(
+        std::error::Error::source(&error).unwrap().to_string(),
+        "connection reset"
+    );
+    assert_eq!(client.transport().seen().len(), 5);
+    // The pauses lose half to jitter at most; the silence is cut off by the time limit of an attempt.
+    let limits = [50, 100, 200, 10_000, 400].map(Duration::from_millis);
+    let sleeps = client.transport().sleeps();
+    // Every attempt but the silent one ends before its time limit is looked at.
+    assert_eq!(sleeps.len(), limits.len());
+    for (slept, limit) in sleeps.into_iter().zip(limits) {
+        assert!(
+            slept <= limit && slept >= limit / 2,
+            "{slept:?} of {limit:?}"
+        );
+    }
+}
+
+#[test]
+fn a_read_succeeds_at_the_first_attempt_that_does() {
+    let client = client(&["a"], [Step::Break, Step::Silence, ok()]);
+    assert_eq!(get(&client).unwrap(), 7);
+}
+
+#[test]
+fn a_write_is_never_sent_again_once_the_server_may_have_seen_it() {
+    for (step, text) in [
+        (
+            Step::Break,
+            "v2.keys.set at http://a: the exchange broke off: connection reset",
+        ),
+        (
+            Step::Silence,
+            "v2.keys.set at http://a: no answer within 10s",
+        ),
+        (
+            Step::Answer(200, vec![], Ending::Cut("{\"action\":\"set\"")),
+            "v2.keys.set at http://a: the exchange broke off: reset",
+        ),
+        (
+            Step::Answer(502, vec![], Ending::Whole("<h1>Bad gateway</h1>".into())),
+            "v2.keys.set at http://a: HTTP status 502 Bad Gateway, not an etcd error response: \
+             \"<h1>Bad gateway</h1>\"",
+        ),
+        (
+            etcd_error(500, 300, 0),
+            "v2.keys.set at http://a: m: c (code 300, index 0)",
+        ),
+        (
+            etcd_error(500, 301, 0),
+            "v2.keys.set at http://a: m: c (code 301, index 0)",
+        ),
+        (
+            keys(200, 7, "<html>"),
+            "v2.keys.set at http://a: the answer is not what etcd's keys API sends: \"<html>\"",
+        ),
+    ] {
+        let client = client(&["a", "b"], [step]);
+        let error = set(&client).unwrap_err();
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.outcome(), Outcome::Unknown, "{text}");
+        assert_eq!(client.transport().seen(), ["PUT a/v2/keys/x auth"]);
+    }
+}
+
+#[test]
+fn a_write_that_the_server_surely_did_not_see_goes_to_the_next_endpoint() {
+    let client = client(&["a", "b"], [Step::Refuse, ok(), ok()]);
+    assert_eq!(set(&client).unwrap(), 7);
+    assert_eq!(set(&client).unwrap(), 7);
+    let seen = client.transport().seen();
+    // And the endpoint that answered is kept.
+    assert_eq!(
+        seen,
+        [
+            "PUT a/v2/keys/x auth",
+            "PUT b/v2/keys/x auth",
+            "PUT b/v2/keys/x auth"
+        ]
+    );
+    assert_eq!(client.transport().elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn every_endpoint_gets_its_turn_in_every_round() {
+    let client = client(&["a", "b"], (0..5).map(|_| Step::Refuse));
+    get(&client).unwrap_err();
+    let hosts = client.transport().seen().into_iter();
+    let hosts: String = hosts.filter_map(|line| line.chars().nth(4)).collect();
+    assert_eq!(hosts, "ababa");
+}
+
+#[test]
+fn an_endpoint_that_failed_cools_down_even_if_nothing_was_sent_again() {
+    let client = client(&["a", "b"], [Step::Break, ok()]);
+    set(&client).unwrap_err();
+    get(&client).unwrap();
+    assert_eq!(client.transport().seen()[1], "GET b/v2/keys/x auth");
+}
+
+#[test]
+fn the_endpoint_that_answered_is_kept_when_others_are_up_again() {
+    let client = client(&["a", "b"], [Step::Refuse, ok(), ok()]);
+    get(&client).unwrap();
+    block_on(client.transport().sleep(Duration::from_secs(60)));
+    get(&client).unwrap();
+    assert_eq!(client.transport().seen()[2], "GET b/v2/keys/x auth");
+}
+
+#[test]
+fn a_write_that_was_never_sent_says_so() {
+    let client = client(&["a"], (0..5).map(|_| Step::Refuse));
+    let error = set(&client).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.set at http://a (attempt 5): could not connect: connection refused"
+    );
+    assert_eq!(error.outcome(), Outcome::NotSent);
+}
+
+#[test]
+fn an_answer_is_an_answer_and_one_request_is_enough_for_it() {
+    for (status, code) in [
+        (404, 100),
+        (412, 101),
+        (403, 102),
+        (400, 104),
+        (412, 105),
+        (401, 110),
+    ] {
+        let client = client(&["a", "b"], [etcd_error(status, code, 9)]);
+        let error = get(&client).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Rejected);
+        let etcd = error.as_etcd().unwrap();
+        assert_eq!(
+            (etcd.code().map(|code| code.number()), etcd.index()),
+            (Some(code), Some(9))
+        );
+        assert_eq!(client.transport().seen().len(), 1);
+    }
+}
+
+#[test]
+fn a_read_goes_on_while_servers_cannot_serve_and_ends_in_their_words() {
+    let down = || etcd_error(500, 300, 0);
+    let recovers = client(&["a", "b"], [down(), down(), ok()]);
+    assert_eq!(get(&recovers).unwrap(), 7);
+    let never = client(&["a"], (0..5).map(|_| down()));
+    let error = get(&never).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.get at http://a (attempt 5): m: c (code 300, index 0)"
+    );
+}
+
+#[test]
+fn what_the_http_stack_refuses_is_not_tried_again() {
+    let client = client(&["a", "b"], [Step::Reject]);
+    let error = get(&client).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.get at http://a: the HTTP stack refused the request: no such scheme"
+    );
+    assert_eq!(error.outcome(), Outcome::NotSent);
+}
+
+#[test]
+fn all_attempts_share_one_limit() {
+    let client = Client::builder(ScriptedTransport::new([
+        Step::Silence,
+        Step::Silence,
+        Step::Silence,
+    ]))
+    .endpoints(["http://a"])
+    .retry(RetryPolicy::default().overall(Duration::from_secs(25)))
+    .build()
+    .unwrap();
+    let error = get(&client).unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    assert!(client.transport().elapsed() <= Duration::from_secs(25));
+    assert_eq!(client.transport().seen().len(), 3);
+}
+
+#[test]
+fn a_redirect_within_the_endpoints_is_followed_with_credentials_and_any_other_is_not() {
+    let to = |location: &str| {
+        let headers = vec![("location", location.to_owned())];
+        Step::Answer(307, headers, Ending::Whole(String::new()))
+    };
+    let inside = client(&["a", "b"], [to("http://b/v2/keys/x"), ok()]);
+    assert_eq!(set(&inside).unwrap(), 7);
+    assert_eq!(
+        inside.transport().seen(),
+        ["PUT a/v2/keys/x auth", "PUT b/v2/keys/x auth"]
+    );
+
+    let outside = client(&["a", "b"], [to("http://evil/v2/keys/x")]);
+    let error = set(&outside).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.set at http://a: redirected to \"http://evil/v2/keys/x\", \
+         which is none of the client's endpoints"
+    );
+    assert_eq!(error.outcome(), Outcome::Rejected);
+    assert_eq!(outside.transport().seen(), ["PUT a/v2/keys/x auth"]);
+}
+
+#[test]
+fn credentials_go_to_v2_alone() {
+    let version = r#"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#;
+    let client = client(&["a"], [keys(200, 0, version), keys(200, 0, "{}")]);
+    assert_eq!(block_on(client.version()).unwrap().server, "3.4.23");
+    let range = client.request(Method::POST, "/v3/kv/range");
+    block_on(client.send(range)).unwrap();
+    assert_eq!(
+        client.transport().seen(),
+        ["GET a/version", "POST a/v3/kv/range"]
+    );
+}
+
+#[test]
+fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
+    let client = Client::builder(ScriptedTransport::new([keys(200, 1, "x".repeat(101))]))
+        .endpoints(["http://a"])
+        .max_response_size(100)
+        .build()
+        .unwrap();
+    assert_eq!(
+        get(&client).unwrap_err().to_string(),
+        "v2.keys.get at http://a: the answer is larger than the client's limit of 100 bytes: \
+         raise `max_response_size`, or ask for less"
+    );
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let builder = || Client::builder(ScriptedTransport::new([])).endpoints(["http://a"]);
+    for (builder, text) in [
+        (
+            builder().timeout(Duration::ZERO),
+            "client: a time limit of zero leaves no time for an answer",
+        ),
+        (
+            builder().retry(RetryPolicy::default().attempts(0)),
+            "client: at least one attempt is needed",
+        ),
+        (
+            builder().basic_auth("root", "secret"),
+            "client: the credentials could be read by anybody on the way to http://a: \
+             use https://, or accept it with `allow_insecure_auth`",
+        ),
+        (
+            builder().endpoints(["nonsense"]),
+            "endpoint: `nonsense` has no scheme: write http:// or https:// before it",
+        ),
+    ] {
+        assert_eq!(builder.build().unwrap_err().to_string(), text);
+    }
+}

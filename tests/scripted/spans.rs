@@ -1,0 +1,88 @@
+//! Spans and events of the feature `tracing`.
+
+use std::{
+    fmt::{Debug, Write},
+    sync::{Arc, Mutex},
+};
+
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+
+/// Keeps every event as a line of text: the spans around it, then its fields.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spans(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// `name{fields}` of every span.
+    spans: Vec<String>,
+    entered: Vec<usize>,
+    lines: Vec<String>,
+}
+
+impl Spans {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().lines.clone()
+    }
+
+    /// How many spans there were.
+    pub(crate) fn opened(&self) -> usize {
+        self.0.lock().unwrap().spans.len()
+    }
+}
+
+impl Subscriber for Spans {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut fields = Fields::default();
+        span.record(&mut fields);
+        let mut kept = self.0.lock().unwrap();
+        kept.spans
+            .push(format!("{}{{{}}}", span.metadata().name(), fields.0));
+        Id::from_u64(kept.spans.len() as u64)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut kept = self.0.lock().unwrap();
+        let around = kept
+            .entered
+            .iter()
+            .map(|&id| kept.spans[id - 1].clone() + ": ");
+        let line = around.collect::<String>() + &fields.0;
+        kept.lines.push(line);
+    }
+
+    fn enter(&self, span: &Id) {
+        self.0
+            .lock()
+            .unwrap()
+            .entered
+            .push(span.into_u64() as usize);
+    }
+
+    fn exit(&self, _: &Id) {
+        self.0.lock().unwrap().entered.pop();
+    }
+}
+
+#[derive(Default)]
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let gap = if self.0.is_empty() { "" } else { " " };
+        let _ = write!(self.0, "{gap}{field}={value:?}");
+    }
+}

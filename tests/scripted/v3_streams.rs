@@ -1,0 +1,489 @@
+//! Observers, snapshots, paged reads, mirrors; and tokens on the way.
+
+use std::time::Duration;
+
+use etcd_http::{
+    Client, Error, Outcome,
+    v3::{KeyRange, Mirror, MirrorChange, Observe, Range, RangeStream, Snapshot, Watch},
+};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::v3_store::{Connection, State, Store, base64, clients as client, items};
+
+fn leader(key: &str, revision: i64) -> Value {
+    json!({"kv": {"key": base64(key), "mod_revision": revision.to_string()}})
+}
+
+#[test]
+fn an_observer_goes_on_after_a_cut_and_tells_no_leader_twice() {
+    let then: fn(&mut State) = |state| state.messages = vec![leader("two", 7), leader("one", 6)];
+    for cut in (0..140).step_by(7) {
+        let store = Store::at(4).with(|state| {
+            state.messages = vec![leader("one", 5), leader("two", 7)];
+            state.connections = [Connection {
+                cut: Some(cut),
+                then: Some(then),
+                ..Connection::default()
+            }]
+            .into();
+        });
+        let client = client(store);
+        let mut told = Vec::new();
+        let mut leaders = client.open(Observe::new("e"));
+        while told.last() != Some(&6) {
+            let leader = client.transport().clock.run(leaders.next());
+            told.push(leader.unwrap().unwrap().mod_revision);
+        }
+        // The first may have been cut off, and is past then. (Who leads next may have stood for longer.)
+        let expected: &[i64] = if told[0] == 5 { &[5, 7, 6] } else { &[7, 6] };
+        assert_eq!(told, expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_observer_waits_for_a_first_leader_as_long_as_the_server_lives() {
+    let client = client(Store::at(4));
+    let clock = &client.transport().clock;
+    let mut leaders = client.open(Observe::new("e").outage_limit(Duration::from_secs(60)));
+    let hour = Box::pin(clock.sleep(Duration::from_secs(3600)));
+    clock.run(futures::future::select(leaders.next(), hour));
+    // Half an hour later the server is gone: the outage begins now.
+    let refused = Connection {
+        refused: true,
+        ..Connection::default()
+    };
+    {
+        let mut state = client.transport().state.lock().unwrap();
+        state.connections = vec![refused; 10_000].into();
+        state.failing_status = 10_000;
+    }
+    let began = clock.elapsed();
+    assert!(clock.run(leaders.next()).unwrap().is_err());
+    let outage = clock.elapsed() - began;
+    assert!(
+        outage > Duration::from_secs(60) && outage < Duration::from_secs(130),
+        "{outage:?}"
+    );
+}
+
+/// A snapshot of this in messages of so many bytes.
+fn snapshot(database: &[u8], size: usize) -> Vec<Value> {
+    let mut file = database.to_vec();
+    file.extend(Sha256::digest(database));
+    let blobs = file.chunks(size).map(|blob| json!({"blob": blob_of(blob)}));
+    blobs.collect()
+}
+
+fn blob_of(bytes: &[u8]) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    BASE64_STANDARD.encode(bytes)
+}
+
+#[test]
+fn v3_126_a_snapshot_is_verified_however_it_is_cut_into_pieces() {
+    let database = [b"database".as_slice(), &[0xff; 100]].concat();
+    for size in [1, 7, 31, 32, 33, 100, 1000] {
+        let store = Store::at(4).with(|state| {
+            state.messages = snapshot(&database, size);
+            state.connections = [Connection {
+                ends: true,
+                chunk: Some(5),
+                ..Connection::default()
+            }]
+            .into();
+        });
+        let client = client(store);
+        let mut file = Vec::new();
+        let written = client
+            .transport()
+            .clock
+            .run(Snapshot::new().write_to(&client, &mut file));
+        assert_eq!(written.unwrap(), 140);
+        assert_eq!(file[..108], database);
+        assert_eq!(file[108..], *Sha256::digest(&database));
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_not_whole_is_no_snapshot() {
+    let whole = snapshot(&[7; 100], 10);
+    let missing_end = whole[..whole.len() - 1].to_vec();
+    let missing_middle = [&whole[..3], &whole[4..]].concat();
+    let mut wrong = whole.clone();
+    wrong[2]["blob"] = "AAAAAAAAAAAAAA==".into();
+    for messages in [missing_end, missing_middle, wrong, vec![]] {
+        let store = Store::at(4).with(|state| {
+            state.messages = messages;
+            state.connections = [Connection {
+                ends: true,
+                ..Connection::default()
+            }]
+            .into();
+        });
+        let client = client(store);
+        let error = client
+            .transport()
+            .clock
+            .run(Snapshot::new().write_to(&client, &mut Vec::new()));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("SHA-256"), "{error}");
+    }
+    for connection in [
+        Connection {
+            cut: Some(50),
+            ..Connection::default()
+        },
+        Connection {
+            silent: true,
+            ..Connection::default()
+        },
+        Connection {
+            answer: Some((
+                500,
+                r#"{"code":2,"message":"auth: permission denied"}"#.into(),
+            )),
+            ..Connection::default()
+        },
+    ] {
+        let store = Store::at(4).with(|state| {
+            state.messages = snapshot(&[7; 100], 10);
+            state.connections = [connection].into();
+        });
+        assert!(
+            items(&client(store), Snapshot::new(), 1000)
+                .pop()
+                .unwrap()
+                .is_err()
+        );
+    }
+}
+
+fn keys(state: &mut State, names: &[(&str, i64)]) {
+    state.keys = names
+        .iter()
+        .map(|(name, revision)| ((*name).to_owned(), *revision))
+        .collect();
+}
+
+#[test]
+fn r_70_pages_are_all_of_the_first_ones_revision() {
+    let store = Store::at(9).with(|state| {
+        keys(
+            state,
+            &[("aaa", 5), ("bbb", 6), ("ccc", 7), ("ddd", 8), ("eee", 9)],
+        );
+    });
+    let client = client(store);
+    let found = items(&client, RangeStream::new(KeyRange::all()).page(2), 10);
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|kv| kv.unwrap().mod_revision)
+        .collect();
+    assert_eq!(found, [5, 6, 7, 8, 9]);
+    assert_eq!(
+        client.transport().seen(),
+        [
+            r#"a/v3/kv/range {"key":"AA==","range_end":"AA==","limit":"2"}"#,
+            r#"a/v3/kv/range {"key":"YmJiAA==","range_end":"AA==","limit":"2","revision":"9"}"#,
+            r#"a/v3/kv/range {"key":"ZGRkAA==","range_end":"AA==","limit":"2","revision":"9"}"#,
+        ]
+    );
+}
+
+#[test]
+fn t_6_a_mirror_lists_again_after_a_compaction_and_tells_the_difference() {
+    let gap: fn(&mut State) = |state| {
+        keys(state, &[("aaa", 5), ("ccc", 11), ("ddd", 12)]);
+        state.revision = 12;
+        state.compacted = 12;
+    };
+    let store = Store::at(7).with(|state| {
+        keys(state, &[("aaa", 5), ("bbb", 6), ("ccc", 7)]);
+        state.connections = [Connection {
+            cut: Some(80),
+            then: Some(gap),
+            ..Connection::default()
+        }]
+        .into();
+    });
+    let client = client(store);
+    let mut mirror = Mirror::new(&client, KeyRange::all());
+    let clock = &client.transport().clock;
+    let first = clock.run(mirror.next()).unwrap();
+    assert_eq!(
+        (first.changes.len(), first.revision, first.is_listing),
+        (3, 7, true)
+    );
+    let second = clock.run(mirror.next()).unwrap();
+    assert!(second.is_listing);
+    let kinds: Vec<_> = second
+        .changes
+        .iter()
+        .map(|change| match change {
+            MirrorChange::Added(new) => format!("+{}", new.key_str().unwrap()),
+            MirrorChange::Changed { new, .. } => format!("~{}", new.key_str().unwrap()),
+            MirrorChange::Removed(old) => format!("-{}", old.key_str().unwrap()),
+        })
+        .collect();
+    assert_eq!(kinds, ["-bbb", "~ccc", "+ddd"]);
+    assert_eq!((mirror.revision(), mirror.len()), (12, 3));
+}
+
+#[test]
+fn a_mirror_lists_again_where_something_happened_that_only_a_later_etcd_knows() {
+    let header = r#""header":{"cluster_id":"7","revision":"6"},"watch_id":"1""#;
+    let kv = format!(r#"{{"key":"{}","mod_revision":"6"}}"#, base64("aaa"));
+    let moved = format!(
+        r#"{{"result":{{{header},"created":true}}}}{{"result":{{{header},"events":[{{"type":"MOVE","kv":{kv}}}]}}}}"#
+    );
+    let store = Store::at(5).with(|state| {
+        keys(state, &[("aaa", 5)]);
+        state.connections = [Connection {
+            answer: Some((200, moved)),
+            then: Some(|state| {
+                state.revision = 6;
+                keys(state, &[("bbb", 6)]);
+            }),
+            ..Connection::default()
+        }]
+        .into();
+    });
+    let client = client(store);
+    let mut mirror = client.v3().mirror(KeyRange::all());
+    let clock = &client.transport().clock;
+    clock.run(mirror.next()).unwrap();
+    let update = clock.run(mirror.next()).unwrap();
+    assert!(update.is_listing);
+    assert!(
+        matches!(&update.changes[..], [MirrorChange::Removed(a), MirrorChange::Added(b)] if a.key == "aaa" && b.key == "bbb"),
+        "{update:?}"
+    );
+}
+
+#[test]
+fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
+    // This server answers with whatever comes after the key that it is asked for.
+    let store = Store::at(7).with(|state| {
+        keys(state, &[("n/a", 5), ("n/b", 6), ("o", 7)]);
+        for name in ["n/a", "n/b", "o", "n/c"] {
+            state.write([name.to_owned()]);
+        }
+        state.messages = vec![leader("n/e/1", 5), leader("o/e/1", 6), leader("n/e/1", 7)];
+    });
+    let client = client(store);
+    let inside = client.v3().namespace("n/");
+    let clock = &client.transport().clock;
+    let is_outside = |error: &Error| matches!(error, Error::Unexpected(_));
+
+    let all = Range::new(KeyRange::all()).limit(3);
+    let error = clock.run(inside.send(all)).unwrap_err();
+    assert!(is_outside(&error), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    let error = clock.run(inside.mirror(KeyRange::all()).next());
+    assert!(is_outside(&error.unwrap_err()));
+
+    // A stream ends where it would have told of one.
+    let watch = Watch::new(KeyRange::all()).from_revision(8);
+    let changes: Vec<_> = clock.run(inside.open(watch).collect());
+    let [Ok(a), Ok(b), Err(error)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(
+        (&a.events[0].key()[..], &b.events[0].key()[..]),
+        (&b"a"[..], &b"b"[..])
+    );
+    assert!(is_outside(error));
+    let leaders: Vec<_> = clock.run(inside.elections().observe("e").collect());
+    assert!(
+        matches!(&leaders[..], [Ok(told), Err(error)] if told.key == "e/1" && is_outside(error)),
+        "{leaders:?}"
+    );
+}
+
+#[test]
+fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
+    let in_a_refusal = Connection {
+        answer: Some((
+            401,
+            r#"{"code":16,"message":"etcdserver: invalid auth token"}"#.into(),
+        )),
+        ..Connection::default()
+    };
+    let reason = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
+    let in_a_message = Connection {
+        answer: Some((
+            200,
+            format!(
+                r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
+            ),
+        )),
+        ..Connection::default()
+    };
+    for connection in [in_a_refusal, in_a_message] {
+        let store = Store::at(4).with(|state| {
+            state.write(["new".to_owned()]);
+            state.connections = [connection.clone()].into();
+        });
+        let client = Client::builder(store)
+            .endpoints(["http://a"])
+            .v3_auth("u", "p")
+            .allow_insecure_auth(true)
+            .build()
+            .unwrap();
+        let changes = items(&client, Watch::new("new").from_revision(5), 1);
+        assert_eq!(changes[0].as_ref().unwrap().revision, 5);
+        let seen = client.transport().seen();
+        let paths: Vec<_> = seen
+            .iter()
+            .map(|line| line.split_once(' ').unwrap().0)
+            .collect();
+        let authenticate = "a/v3/auth/authenticate";
+        assert_eq!(
+            paths,
+            [authenticate, "a/v3/watch", authenticate, "a/v3/watch"]
+        );
+
+        // T-13: a token that is refused twice in a row is not requested forever.
+        let store = Store::at(4).with(|state| state.connections = vec![connection; 100].into());
+        let client = Client::builder(store)
+            .endpoints(["http://a"])
+            .v3_auth("u", "p")
+            .allow_insecure_auth(true)
+            .build()
+            .unwrap();
+        let error = items(&client, Watch::new("new").from_revision(5), 2)
+            .pop()
+            .unwrap()
+            .unwrap_err();
+        assert!(error.is_unauthorized(), "{error}");
+        assert_eq!(client.transport().seen().len(), 4);
+    }
+}
+
+fn with_user(store: Store) -> Client<Store> {
+    let client = Client::builder(store).endpoints(["http://a"]);
+    let client = client.v3_auth("u", "p").allow_insecure_auth(true);
+    client.build().unwrap()
+}
+
+fn paths(client: &Client<Store>) -> Vec<String> {
+    let seen = client.transport().seen();
+    let paths = seen.iter().filter_map(|line| line.split_once(' '));
+    paths.map(|(path, _)| path.to_owned()).collect()
+}
+
+#[test]
+fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
+    let refused = Connection {
+        answer: Some((
+            500,
+            r#"{"error":{"grpc_code":2,"http_code":500,"message":"auth: invalid auth token"}}"#
+                .into(),
+        )),
+        ..Connection::default()
+    };
+    let ends = Connection {
+        ends: true,
+        ..Connection::default()
+    };
+    let store = |connections: Vec<Connection>| {
+        Store::at(4).with(|state| {
+            state.messages = snapshot(b"database", 10);
+            state.connections = connections.into();
+        })
+    };
+    let client = with_user(store(vec![refused.clone(), ends]));
+    let mut file = Vec::new();
+    let clock = &client.transport().clock;
+    let size = clock.run(Snapshot::new().write_to(&client, &mut file));
+    assert_eq!(size.unwrap(), 40);
+    let (authenticate, snapshot) = ("a/v3/auth/authenticate", "a/v3/maintenance/snapshot");
+    let status = "a/v3/maintenance/status";
+    assert_eq!(
+        paths(&client),
+        [authenticate, snapshot, authenticate, snapshot, status]
+    );
+
+    let client = with_user(store(vec![refused; 100]));
+    let error = items(&client, Snapshot::new(), 2)
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    assert!(error.is_unauthorized(), "{error}");
+    assert_eq!(paths(&client).len(), 4);
+}
+
+#[test]
+fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_once() {
+    let silent = Connection {
+        answer: Some((200, String::new())),
+        ends: true,
+        ..Connection::default()
+    };
+    let store = |connections: Vec<Connection>| {
+        Store::at(4).with(|state| {
+            state.messages = vec![leader("one", 5)];
+            state.connections = connections.into();
+        })
+    };
+    let (authenticate, observe) = ("a/v3/auth/authenticate", "a/v3/election/observe");
+    let once = with_user(store(vec![silent.clone()]));
+    items(&once, Observe::new("e"), 1).pop().unwrap().unwrap();
+    assert_eq!(paths(&once), [authenticate, observe, authenticate, observe]);
+    assert_eq!(once.transport().clock.elapsed(), Duration::ZERO);
+
+    // What ends again and again ends for another reason.
+    let often = with_user(store(vec![silent.clone(); 5]));
+    items(&often, Observe::new("e"), 1).pop().unwrap().unwrap();
+    let paths = paths(&often);
+    let tokens = paths.iter().filter(|path| *path == authenticate).count();
+    assert_eq!((tokens, paths.len()), (2, 8));
+
+    // One that has told a leader had a good token.
+    let then: fn(&mut State) = |state| state.messages = vec![leader("two", 6)];
+    let told = Connection {
+        ends: true,
+        then: Some(then),
+        ..Connection::default()
+    };
+    let told = with_user(store(vec![told]));
+    assert!(items(&told, Observe::new("e"), 2).iter().all(Result::is_ok));
+    assert_eq!(self::paths(&told), [authenticate, observe, observe]);
+
+    let without_user = client(store(vec![silent; 2]));
+    items(&without_user, Observe::new("e"), 1)
+        .pop()
+        .unwrap()
+        .unwrap();
+    assert_eq!(without_user.transport().seen().len(), 3);
+}
+
+#[test]
+fn a_snapshot_is_not_asked_of_a_member_again_that_is_not_there() {
+    let refused = Connection {
+        refused: true,
+        ..Connection::default()
+    };
+    let ends = Connection {
+        ends: true,
+        ..Connection::default()
+    };
+    let store = Store::at(4).with(|state| {
+        state.messages = snapshot(b"database", 10);
+        state.connections = [refused, ends].into();
+    });
+    let client = client(store);
+    items(&client, Snapshot::new(), 1)
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    let pieces = items(&client, Snapshot::new(), 100);
+    assert!(pieces.iter().all(Result::is_ok));
+    let seen = paths(&client);
+    assert_eq!(
+        seen[..2],
+        ["a/v3/maintenance/snapshot", "b/v3/maintenance/snapshot"]
+    );
+}

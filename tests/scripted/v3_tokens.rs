@@ -1,0 +1,267 @@
+//! One request for a token serves all who wait for it, whatever becomes of it, and of them.
+
+use std::{
+    collections::VecDeque,
+    error::Error as _,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use etcd_http::{
+    Client, Error, EtcdErrorKind, Result, RetryPolicy,
+    transport::{
+        Request, Response, Transport, TransportError, async_trait,
+        http::{HeaderValue, header::AUTHORIZATION},
+    },
+    v3::{Put, PutResponse},
+};
+use futures::future::{join_all, poll_immediate};
+use harness::clock::VirtualClock;
+
+/// A server that takes a second to answer who asks for a token.
+#[derive(Debug)]
+struct Gate {
+    clock: VirtualClock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What those who ask for a token get, one after the other.
+    logins: VecDeque<Login>,
+    asked: usize,
+    /// The one that it takes.
+    token: &'static str,
+    puts: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Login {
+    Token(&'static str),
+    Wrong,
+    Refused,
+    Silence,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl Transport for Gate {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.uri().path() == "/v3/auth/authenticate" {
+            let login = {
+                let mut state = self.state.lock().unwrap();
+                state.asked += 1;
+                state.logins.pop_front().expect("one login too many")
+            };
+            self.clock.sleep(SECOND).await;
+            return match login {
+                Login::Token(token) => Ok(json(200, format!(r#"{{"token":"{token}"}}"#))),
+                Login::Wrong => Ok(json(
+                    400,
+                    r#"{"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"}"#,
+                )),
+                Login::Refused => Err(TransportError::connect("connection refused")),
+                Login::Silence => std::future::pending().await,
+            };
+        }
+        let shown = request.headers().get(AUTHORIZATION);
+        let mut state = self.state.lock().unwrap();
+        if shown.map(HeaderValue::as_bytes) != Some(state.token.as_bytes()) {
+            let body = r#"{"code":16,"message":"etcdserver: invalid auth token"}"#;
+            return Ok(json(401, body));
+        }
+        state.puts += 1;
+        Ok(json(200, r#"{"header":{"revision":"7"}}"#))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+fn json(status: u16, body: impl Into<String>) -> Response {
+    let mut response = Response::new(body.into().into());
+    *response.status_mut() = status.try_into().unwrap();
+    response
+}
+
+fn client(logins: impl IntoIterator<Item = Login>) -> Client<Gate> {
+    let gate = Gate {
+        clock: VirtualClock::new(),
+        state: Mutex::new(State {
+            logins: logins.into_iter().collect(),
+            asked: 0,
+            token: "one",
+            puts: 0,
+        }),
+    };
+    let client = Client::builder(gate).endpoints(["http://127.0.0.1"]);
+    let client = client.retry(RetryPolicy::never());
+    client.v3_auth("root", "s3cret").build().unwrap()
+}
+
+impl Gate {
+    /// How often a token was asked for, and how many puts were carried out.
+    fn count(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap();
+        (state.asked, state.puts)
+    }
+}
+
+async fn put(client: &Client<Gate>) -> Result<PutResponse> {
+    client.send(Put::new("k", "v")).await
+}
+
+fn hundred(client: &Client<Gate>) -> Vec<Result<PutResponse>> {
+    let puts = join_all((0..100).map(|_| put(client)));
+    client.transport().clock.run(puts)
+}
+
+#[test]
+fn r_60_all_who_wait_share_one_token() {
+    let client = client([Login::Token("one")]);
+    assert!(hundred(&client).iter().all(Result::is_ok));
+    assert_eq!(client.transport().count(), (1, 100));
+    assert_eq!(client.transport().clock.elapsed(), SECOND);
+}
+
+#[test]
+fn who_is_patient_does_not_share_the_failure_of_who_is_not() {
+    let hurried = client([Login::Refused, Login::Refused, Login::Token("one")]);
+    let patient = hurried.with_retry(RetryPolicy::default());
+    let puts = join_all([put(&hurried), put(&patient)]);
+    let puts = hurried.transport().clock.run(puts);
+    assert_eq!(
+        puts.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [false, true]
+    );
+    assert_eq!(hurried.transport().count(), (3, 1));
+}
+
+#[test]
+fn who_is_in_a_hurry_does_not_wait_as_long_as_who_is_patient() {
+    let patient = client([Login::Silence, Login::Token("one")]).with_timeout(60 * SECOND);
+    let hurried = patient.with_timeout(3 * SECOND);
+    let clock = &patient.transport().clock;
+    let mut waiting = Box::pin(put(&patient));
+    assert!(clock.run(poll_immediate(&mut waiting)).is_none());
+    assert!(clock.run(put(&hurried)).is_ok());
+    assert!(clock.elapsed() <= 3 * SECOND);
+}
+
+#[test]
+fn t_13_all_waiting_callers_share_one_failure_and_a_later_one_asks_again() {
+    let client = client([Login::Wrong, Login::Token("one")]);
+    let errors: Vec<_> = hundred(&client)
+        .into_iter()
+        .map(Result::unwrap_err)
+        .collect();
+    assert_eq!(client.transport().count(), (1, 0));
+    assert_eq!(client.transport().clock.elapsed(), SECOND);
+    for error in &errors {
+        let kind = error.etcd_kind();
+        assert_eq!(kind, Some(EtcdErrorKind::AuthenticationFailed));
+        assert_eq!(error.to_string(), errors[0].to_string());
+    }
+    assert!(hundred(&client).iter().all(Result::is_ok));
+    assert_eq!(client.transport().count(), (2, 100));
+}
+
+#[test]
+fn a_shared_failure_of_the_transport_keeps_its_cause() {
+    let client = client([Login::Refused]);
+    for answer in hundred(&client) {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, Error::Transport(_)), "{error}");
+        assert_eq!(error.source().unwrap().to_string(), "connection refused");
+    }
+    assert_eq!(client.transport().count(), (1, 0));
+}
+
+#[test]
+fn a_token_that_is_refused_to_many_at_once_is_renewed_once() {
+    let client = client([Login::Token("one"), Login::Token("two")]);
+    client.transport().clock.run(put(&client)).unwrap();
+    client.transport().state.lock().unwrap().token = "two";
+    assert!(hundred(&client).iter().all(Result::is_ok));
+    assert_eq!(client.transport().count(), (2, 101));
+}
+
+#[test]
+fn a_caller_that_is_dropped_while_it_asks_does_not_block_the_others() {
+    let client = client([Login::Token("one")]);
+    let second = async {
+        let mut first = Box::pin(put(&client));
+        assert!(poll_immediate(&mut first).await.is_none());
+        let mut second = Box::pin(put(&client));
+        assert!(poll_immediate(&mut second).await.is_none());
+        drop(first);
+        second.await
+    };
+    client.transport().clock.run(second).unwrap();
+    assert_eq!(client.transport().count(), (1, 1));
+    assert_eq!(client.transport().clock.elapsed(), SECOND);
+}
+
+#[test]
+fn a_caller_that_comes_after_a_failure_asks_again_before_others_have_seen_it() {
+    let client = client([Login::Wrong, Login::Token("one")]);
+    let (slow, later) = client.transport().clock.run(async {
+        let mut first = Box::pin(put(&client));
+        assert!(poll_immediate(&mut first).await.is_none());
+        let mut slow = Box::pin(put(&client));
+        assert!(poll_immediate(&mut slow).await.is_none());
+        first.await.unwrap_err();
+        let later = put(&client).await;
+        (slow.await, later)
+    });
+    later.unwrap();
+    let error = slow.unwrap_err();
+    let kind = error.etcd_kind();
+    assert_eq!(kind, Some(EtcdErrorKind::AuthenticationFailed));
+    assert_eq!(client.transport().count(), (2, 1));
+}
+
+#[test]
+fn a_request_that_no_caller_waits_for_is_not_awaited_later() {
+    let client = client([Login::Silence, Login::Token("one")]);
+    let clock = &client.transport().clock;
+    let later = async {
+        let mut first = Box::pin(put(&client));
+        assert!(poll_immediate(&mut first).await.is_none());
+        drop(first);
+        clock.sleep(SECOND).await;
+        put(&client).await
+    };
+    clock.run(later).unwrap();
+    assert_eq!(client.transport().count(), (2, 1));
+    assert_eq!(clock.elapsed(), 2 * SECOND);
+}
+
+#[test]
+fn no_caller_waits_for_the_request_of_another_beyond_its_own_time_limit() {
+    let client = client([Login::Silence, Login::Silence]);
+    let hurried = client.with_retry(RetryPolicy::never().overall(3 * SECOND));
+    let clock = &client.transport().clock;
+    let (patient, hurried) = clock.run(async {
+        let mut patient = Box::pin(put(&client));
+        assert!(poll_immediate(&mut patient).await.is_none());
+        let error = put(&hurried).await.unwrap_err();
+        let after = clock.elapsed();
+        (patient.await.unwrap_err(), (error, after))
+    });
+    let (error, after) = hurried;
+    assert_eq!(after, 3 * SECOND);
+    assert_eq!(
+        error.to_string(),
+        "v3.auth.authenticate at http://127.0.0.1: no answer within 3s"
+    );
+    assert!(matches!(patient, Error::Timeout(_)), "{patient}");
+    assert_eq!(clock.elapsed(), 10 * SECOND);
+    assert_eq!(client.transport().count(), (2, 0));
+}

@@ -1,0 +1,366 @@
+//! What a server does not have: said by each endpoint once, and kept in mind for a while.
+
+use std::time::Duration;
+
+use etcd_http::{
+    Attempt, AttemptOutcome, Client, Error, Operation, Outcome, Result, RetryPolicy,
+    transport::{Transport, http::Method},
+    v3::{
+        Downgrade, GetAuthStatus, GetHashKv, KeepAlive, LeaseKeeper, Observe, Put, Snapshot, Watch,
+    },
+};
+use futures::{StreamExt, executor::block_on};
+use harness::scripted_transport::{Ending, ScriptedTransport, Step};
+
+use crate::v3_store::{Connection, Store};
+
+fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
+    Client::new(ScriptedTransport::new(steps), endpoints).unwrap()
+}
+
+/// As etcd 3.4 says it.
+fn missing() -> Step {
+    Step::Answer(404, vec![], Ending::Whole("Not Found\n".into()))
+}
+
+fn ok() -> Step {
+    Step::Answer(
+        200,
+        vec![],
+        Ending::Whole(r#"{"header":{"revision":"7"}}"#.into()),
+    )
+}
+
+fn send<O: Operation>(client: &Client<ScriptedTransport>, operation: O) -> Result<O::Output> {
+    block_on(client.send(operation))
+}
+
+#[track_caller]
+fn assert_missing<O: std::fmt::Debug>(result: Result<O>, outcome: Outcome) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
+    assert_eq!(error.outcome(), outcome, "{error}");
+}
+
+/// The hosts that were asked.
+fn hosts(client: &Client<ScriptedTransport>) -> String {
+    let seen = client.transport().seen();
+    seen.iter().filter_map(|line| line.chars().nth(5)).collect()
+}
+
+fn pass(client: &Client<ScriptedTransport>, seconds: u64) {
+    block_on(client.transport().sleep(Duration::from_secs(seconds)));
+}
+
+#[test]
+fn v3_2_what_every_endpoint_lacks_is_asked_of_each_once_and_then_not_sent() {
+    for say in [
+        missing,
+        || {
+            Step::Answer(
+                404,
+                vec![],
+                Ending::Whole(r#"{"code":5,"message":"Not Found"}"#.into()),
+            )
+        },
+        || {
+            Step::Answer(
+                501,
+                vec![],
+                Ending::Whole(r#"{"code":12,"message":"no such method"}"#.into()),
+            )
+        },
+    ] {
+        let client = client(&["a", "b", "c"], [say(), say(), say(), ok()]);
+        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+        assert_eq!(hosts(&client), "abc");
+        for _ in 0..3 {
+            assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+        }
+        assert_eq!(client.transport().elapsed(), Duration::ZERO, "no pause");
+        // It has the others.
+        send(&client, Put::new("k", "v")).unwrap();
+        assert_eq!(hosts(&client).len(), 4);
+    }
+}
+
+#[test]
+fn what_is_known_to_be_missing_is_said_in_words() {
+    let client = client(&["a"], [missing()]);
+    let said = send(&client, GetHashKv::new()).unwrap_err();
+    assert_eq!(
+        said.to_string(),
+        "v3.maintenance.hash_kv at http://a: this server does not have this call: its etcd is too old for it, or has its JSON \
+         gateway switched off, or is no etcd"
+    );
+    let known = send(&client, GetHashKv::new()).unwrap_err();
+    assert_eq!(
+        known.to_string(),
+        "v3.maintenance.hash_kv at http://a: this cluster does not have this call, as its endpoints have said within the last minute: nothing was sent"
+    );
+}
+
+#[test]
+fn in_a_cluster_that_is_being_upgraded_a_call_goes_to_who_has_it() {
+    let client = client(&["a", "b", "c"], [missing(), missing(), ok(), ok(), ok()]);
+    send(&client, GetHashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
+    assert_eq!(hosts(&client), "abcc");
+    // It draws no other calls.
+    send(&client, Put::new("k", "v")).unwrap();
+    assert_eq!(hosts(&client), "abcca");
+}
+
+#[test]
+fn what_every_member_carries_out_is_asked_of_none_while_any_lacks_it() {
+    // One of 3.5 that is asked makes those of 3.4 end with a panic.
+    let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
+    for outcome in [Outcome::Rejected, Outcome::NotSent] {
+        assert_missing(send(&client, GetAuthStatus::new()), outcome);
+    }
+    for outcome in [Outcome::Rejected, Outcome::NotSent] {
+        assert_missing(send(&client, Downgrade::validate("3.4.0")), outcome);
+    }
+    assert_eq!(hosts(&client), "aa");
+    pass(&client, 60);
+    send(&client, GetAuthStatus::new()).unwrap();
+}
+
+#[test]
+fn who_lacks_a_call_is_well_for_all_others() {
+    let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    send(&client, Put::new("k", "v")).unwrap();
+    send(&client, Put::new("k", "v")).unwrap();
+    assert_eq!(hosts(&client), "abaa");
+    let client = self::client(&["a", "b"], [missing(), ok(), ok()]);
+    send(&client, GetHashKv::new()).unwrap();
+    send(&client, Put::new("k", "v")).unwrap();
+    assert_eq!(hosts(&client), "aba");
+}
+
+#[test]
+fn a_server_that_is_upgraded_is_asked_again_after_a_minute() {
+    let client = client(&["a", "b"], [missing(), missing(), ok()]);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    pass(&client, 59);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+    pass(&client, 1);
+    send(&client, GetHashKv::new()).unwrap();
+    assert_eq!(hosts(&client), "aba");
+}
+
+#[test]
+fn a_server_that_was_away_is_asked_again_at_once() {
+    for away in [Step::Refuse, Step::Break] {
+        let client = client(&["a"], [missing(), away, ok()]);
+        let client = client.with_retry(RetryPolicy::never());
+        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+        assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+        send(&client, Put::new("k", "v")).unwrap_err();
+        send(&client, GetHashKv::new()).unwrap();
+    }
+}
+
+#[test]
+fn who_does_not_answer_may_have_what_others_lack() {
+    let client = client(&["a", "b"], [missing(), Step::Refuse, Step::Refuse, ok()]);
+    send(&client, GetHashKv::new()).unwrap();
+    assert_eq!(hosts(&client), "abbb");
+}
+
+#[test]
+fn a_call_that_is_sent_once_is_sent_to_the_next_endpoint_the_next_time() {
+    let client = client(&["a", "b"], [missing(), ok()]);
+    let once = client.with_retry(RetryPolicy::never());
+    assert_missing(send(&once, GetHashKv::new()), Outcome::Rejected);
+    send(&once, GetHashKv::new()).unwrap();
+    assert_eq!(hosts(&client), "ab");
+}
+
+#[test]
+fn what_is_known_of_an_endpoint_survives_a_sync_and_a_new_one_is_asked() {
+    let client = client(&["a"], [missing(), missing(), missing(), ok()]);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    client.merge_endpoints(["http://b"]);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    client.merge_endpoints(["http://b", "http://c"]);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    assert_eq!(hosts(&client), "abc");
+    // One that went and comes back is a new one.
+    client.merge_endpoints(["http://c"]);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+    client.merge_endpoints(["http://b", "http://c"]);
+    send(&client, GetHashKv::new()).unwrap();
+    assert_eq!(hosts(&client), "abcb");
+}
+
+#[test]
+fn the_leader_is_not_asked_for_what_it_lacks() {
+    let leader = harness::scripted_transport::members(&[&["http://a"], &["http://b"]]);
+    let is = harness::scripted_transport::keys(
+        200,
+        0,
+        harness::scripted_transport::member(0, &["http://b"]),
+    );
+    let script = ScriptedTransport::new([leader, is, missing(), ok(), ok(), ok()]);
+    let client = Client::builder(script).endpoints(["http://a", "http://b"]);
+    let client = client.prefer_leader(true).build().unwrap();
+    block_on(client.sync()).unwrap();
+    // What changes something, so that it would be the leader's.
+    let enable = etcd_http::v3::EnableAuth::new;
+    send(&client, enable()).unwrap();
+    send(&client, enable()).unwrap();
+    send(&client, Put::new("k", "v")).unwrap();
+    let seen = client.transport().seen();
+    assert_eq!(
+        seen[2..],
+        [
+            "POST b/v3/auth/enable",
+            "POST a/v3/auth/enable",
+            "POST a/v3/auth/enable",
+            "POST b/v3/kv/put"
+        ]
+    );
+}
+
+#[test]
+fn a_proxys_page_is_no_word_of_etcds_and_is_not_kept_in_mind() {
+    for page in [
+        "404 page not found\n",
+        "default backend - 404",
+        "<h1>Not Found</h1>",
+    ] {
+        let page = Step::Answer(404, vec![], Ending::Whole(page.into()));
+        let client = client(&["a", "b"], [page, ok()]);
+        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+        send(&client, GetHashKv::new()).unwrap();
+        assert_eq!(hosts(&client), "aa");
+    }
+}
+
+#[test]
+fn a_raw_request_says_nothing_of_a_call() {
+    let client = client(&["a"], [missing(), missing(), ok()]);
+    let raw = || client.request(Method::POST, "/v3/maintenance/hashkv");
+    for _ in 0..2 {
+        let error = send(&client, raw()).unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
+    }
+    send(&client, GetHashKv::new()).unwrap();
+}
+
+#[test]
+fn who_observes_is_told_of_an_answer() {
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tell = std::sync::Arc::clone(&told);
+    let client = Client::builder(ScriptedTransport::new([missing(), ok()]))
+        .endpoints(["http://a", "http://b"]);
+    let client = client.observe(move |attempt: &Attempt| {
+        let status = attempt.status.map(|status| status.as_u16());
+        tell.lock()
+            .unwrap()
+            .push((attempt.number, attempt.outcome, status));
+    });
+    send(&client.build().unwrap(), GetHashKv::new()).unwrap();
+    let answered = AttemptOutcome::Answered;
+    let expected = [(1, answered, Some(404)), (2, answered, Some(200))];
+    assert_eq!(*told.lock().unwrap(), expected);
+}
+
+fn lacks() -> Connection {
+    Connection {
+        answer: Some((404, "Not Found\n".into())),
+        ..Connection::default()
+    }
+}
+
+/// A client of two endpoints, of which the first so many that are asked for a stream do not have it.
+fn store(lacking: usize) -> Client<Store> {
+    let store = Store::at(4).with(|state| {
+        state.write(["k".to_owned()]);
+        state.messages = vec![serde_json::json!({"kv": {"key": "aw==", "mod_revision": "5"}})];
+        state
+            .leases
+            .insert(7, (Duration::from_secs(10), Duration::from_secs(10)));
+        state.connections = vec![lacks(); lacking].into();
+    });
+    Client::new(store, ["http://a", "http://b"]).unwrap()
+}
+
+/// The hosts that were asked for this path.
+fn asked(client: &Client<Store>, path: &str) -> String {
+    let seen = client.transport().seen();
+    let hosts = seen.iter().filter_map(|line| line.split_once(path));
+    hosts.map(|(host, _)| host).collect()
+}
+
+/// The first items of two streams, opened one after the other, or the errors that they are.
+fn two<O: etcd_http::StreamOperation>(
+    client: &Client<Store>,
+    open: impl Fn() -> O,
+) -> [Result<()>; 2] {
+    [(), ()].map(|()| {
+        let mut stream = client.open(open());
+        let first = client.transport().clock.run(stream.next());
+        first.unwrap().map(drop)
+    })
+}
+
+#[test]
+fn a_stream_is_opened_where_it_can_be() {
+    let watch = || Watch::new("k").from_revision(5);
+    let client = store(1);
+    assert!(two(&client, watch).iter().all(Result::is_ok));
+    assert_eq!(asked(&client, "/v3/watch"), "abb");
+    let client = store(1);
+    assert!(two(&client, || Observe::new("e")).iter().all(Result::is_ok));
+    assert_eq!(asked(&client, "/v3/election/observe"), "abb");
+}
+
+#[test]
+fn a_stream_that_no_endpoint_has_is_an_error_and_then_is_not_asked_for() {
+    fn check<O: etcd_http::StreamOperation>(path: &str, open: impl Fn() -> O) {
+        let client = store(2);
+        let [first, second] = two(&client, open);
+        assert_missing(first, Outcome::Rejected);
+        assert_missing(second, Outcome::NotSent);
+        assert_eq!(asked(&client, path), "ab");
+    }
+    check("/v3/watch", || Watch::new("k").from_revision(5));
+    check("/v3/election/observe", || Observe::new("e"));
+    check("/v3/maintenance/snapshot", Snapshot::new);
+    check("/v3/lease/keepalive", || KeepAlive::new(7));
+}
+
+#[test]
+fn what_a_stream_has_learned_a_call_knows_and_the_other_way_round() {
+    let client = store(2);
+    let clock = &client.transport().clock;
+    let renew = || etcd_http::v3::KeepAliveOnce::new(7);
+    assert_missing(clock.run(client.send(renew())), Outcome::Rejected);
+    let mut renewals = client.open(KeepAlive::new(7));
+    assert_missing(clock.run(renewals.next()).unwrap(), Outcome::NotSent);
+    assert_eq!(asked(&client, "/v3/lease/keepalive"), "ab");
+}
+
+#[test]
+fn a_lease_is_kept_by_who_can() {
+    let client = store(0);
+    let (keeper, run) = LeaseKeeper::new(&client);
+    let work = async {
+        let lease = keeper.grant(Duration::from_secs(10)).await.unwrap();
+        client.transport().state.lock().unwrap().connections = [lacks()].into();
+        client
+            .transport()
+            .clock
+            .sleep(Duration::from_secs(25))
+            .await;
+        assert!(lease.is_alive());
+    };
+    let clock = &client.transport().clock;
+    clock.run(futures::future::select(Box::pin(work), Box::pin(run)));
+    let asked = asked(&client, "/v3/lease/keepalive");
+    assert!(asked.starts_with("abbb"), "{asked}");
+}

@@ -1,0 +1,156 @@
+//! Watches of servers that are silent, or gone, or have nothing better to say.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use crate::{
+    v3_store::{Connection, Store, client, clients},
+    v3_watch::{all, changes, failure, write_four},
+};
+
+#[test]
+fn v3_87_a_server_that_does_not_answer_is_left_after_five_seconds() {
+    let store = Store::at(4).with(write_four).with(|state| {
+        state.connections = [Connection {
+            silent: true,
+            ..Connection::default()
+        }]
+        .into();
+    });
+    let client = clients(store);
+    let delivered = changes(&client, all().from_revision(5), 4);
+    assert_eq!(delivered.len(), 4);
+    assert_eq!(client.transport().clock.elapsed(), Duration::from_secs(5));
+    let hosts: Vec<_> = client
+        .transport()
+        .seen()
+        .iter()
+        .map(|line| line[..1].to_owned())
+        .collect();
+    assert_eq!(hosts, ["a", "b"]);
+}
+
+#[test]
+fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
+    let store = Store::at(8).with(|state| {
+        // The second status call gets no answer.
+        state.connections = [Connection {
+            then: Some(|state| state.failing_status = 0),
+            ..Connection::default()
+        }]
+        .into();
+    });
+    let client = clients(store);
+    let watch = client.open(all().from_revision(9));
+    let store = client.transport();
+    let event = async {
+        let mut watch = watch;
+        futures::select_biased! {
+            _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
+            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(35))) => {}
+        }
+        store.state.lock().unwrap().failing_status = 1;
+        futures::select_biased! {
+            _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
+            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(34))) => {}
+        }
+        store.state.lock().unwrap().write(["new".to_owned()]);
+        watch.next().await.unwrap().unwrap()
+    };
+    assert_eq!(store.clock.run(event).revision, 9);
+    // Thirty seconds of silence, and ten for an answer to the status.
+    assert_eq!(store.clock.elapsed(), Duration::from_secs(70));
+    let calls: Vec<_> = store
+        .seen()
+        .iter()
+        .map(|line| line.split_once(' ').unwrap().0.to_owned())
+        .collect();
+    let status = "a/v3/maintenance/status";
+    assert_eq!(calls, ["a/v3/watch", status, status, "b/v3/watch"]);
+}
+
+#[test]
+fn a_connection_that_stays_silent_is_opened_again_though_the_server_lives() {
+    let client = clients(Store::at(8));
+    let store = client.transport();
+    let minutes = store.clock.sleep(Duration::from_secs(160));
+    let mut watch = client.open(all().from_revision(9));
+    store
+        .clock
+        .run(futures::future::select(watch.next(), Box::pin(minutes)));
+    let calls: Vec<_> = store
+        .seen()
+        .iter()
+        .map(|line| line.split_once(' ').unwrap().0.to_owned())
+        .collect();
+    let status = "a/v3/maintenance/status";
+    assert_eq!(
+        calls,
+        ["a/v3/watch", status, status, status, status, "a/v3/watch"]
+    );
+    drop(watch);
+    assert_eq!(store.clock.sleepers(), 0);
+}
+
+#[test]
+fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
+    let refused = Connection {
+        refused: true,
+        ..Connection::default()
+    };
+    let store = Store::at(4).with(|state| state.connections = vec![refused; 10_000].into());
+    let client = clients(store);
+    let minute = Duration::from_secs(60);
+    let error = failure(&client, all().from_revision(5).outage_limit(minute));
+    assert!(
+        error
+            .to_string()
+            .ends_with("could not connect: connection refused"),
+        "{error}"
+    );
+    let elapsed = client.transport().clock.elapsed();
+    assert!(
+        elapsed >= minute && elapsed < minute + Duration::from_secs(11),
+        "{elapsed:?}"
+    );
+}
+
+#[test]
+fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
+    let ends = Connection {
+        ends: true,
+        ..Connection::default()
+    };
+    let store = Store::at(4).with(|state| state.connections = vec![ends; 100_000].into());
+    let client = clients(store);
+    let store = client.transport();
+    let hour = store.clock.sleep(Duration::from_secs(3600));
+    let mut watch = client.open(all().from_revision(5));
+    store
+        .clock
+        .run(futures::future::select(watch.next(), Box::pin(hour)));
+    let requests = store.seen().len();
+    assert!((100..2_000).contains(&requests), "{requests}");
+}
+
+#[test]
+fn errors_that_pass_are_waited_out() {
+    for message in [
+        r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
+        r#"{"error":{"code":14,"message":"error reading from server: EOF"}}"#,
+        r#"{"error":{"code":14,"message":"transport is closing"}}"#,
+    ] {
+        for status in [200, 503] {
+            let connection = Connection {
+                answer: Some((status, message.to_owned())),
+                ..Connection::default()
+            };
+            let store = Store::at(4)
+                .with(write_four)
+                .with(|state| state.connections = [connection].into());
+            let delivered = changes(&client(store), all().from_revision(5), 4);
+            assert_eq!(delivered.len(), 4);
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Watches of the v2 API.
+
+use std::time::Duration;
+
+use etcd_http::{
+    Client, Error, Result, StreamOperation,
+    v2::{Watch, WatchUpdate},
+};
+use futures::StreamExt;
+use harness::{
+    clock::block_on,
+    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, file, keys, open},
+};
+
+fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap()
+}
+
+/// The first `count` items of a watch.
+fn items<W: StreamOperation>(
+    client: &Client<ScriptedTransport>,
+    watch: W,
+    count: usize,
+) -> Vec<Result<W::Item>> {
+    block_on(client.open(watch).take(count).collect())
+}
+
+fn indexes(client: &Client<ScriptedTransport>, watch: Watch, count: usize) -> Vec<u64> {
+    let events = items(client, watch, count).into_iter();
+    events.map(|event| event.unwrap().index()).collect()
+}
+
+fn failure(client: &Client<ScriptedTransport>, watch: Watch) -> Error {
+    items(client, watch, 1).remove(0).unwrap_err()
+}
+
+fn event(index: u64) -> Step {
+    keys(200, index, file("set", "/x", index))
+}
+
+fn head(status: u16, index: u64) -> Step {
+    keys(status, index, "")
+}
+
+const HEAD: &str = "HEAD a/v2/keys/x";
+
+fn poll(index: u64) -> String {
+    format!("GET a/v2/keys/x?wait=true&waitIndex={index}")
+}
+
+#[test]
+fn a_watch_from_now_first_asks_when_now_is() {
+    let client = client([head(404, 4), event(5), event(9)]);
+    assert_eq!(indexes(&client, Watch::new("x"), 2), [5, 9]);
+    assert_eq!(
+        client.transport().seen(),
+        [HEAD.to_owned(), poll(5), poll(6)]
+    );
+}
+
+#[test]
+fn an_empty_answer_a_cut_and_an_outage_lose_nothing() {
+    let empty = keys(200, 4, "");
+    let cut = Step::Answer(200, vec![], Ending::Cut("{\"action\":"));
+    let down = etcd_error(500, 300, 0);
+    let cleared_by_recovery = etcd_error(400, 400, 4);
+    let steps = [
+        empty,
+        cut,
+        Step::Break,
+        Step::Refuse,
+        down,
+        cleared_by_recovery,
+        event(5),
+    ];
+    let client = client(steps);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [5]);
+    assert_eq!(client.transport().seen(), vec![poll(5); 7]);
+}
+
+#[test]
+fn two_quiet_polls_move_the_watch_on_to_the_index_that_the_first_was_registered_at() {
+    let client = client([open(100), open(400), open(500), event(501)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [501]);
+    // What one poll has not brought the next asks for again, for the first may have stalled; and nobody moves on in
+    // haste.
+    let seen = [poll(5), poll(5), poll(101), poll(401)];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn without_heads_the_index_of_a_probe_does_the_same() {
+    // As over isahc: a poll's head comes with its first byte.
+    let steps = [
+        Step::Silence, // proves nothing
+        head(200, 100),
+        Step::Silence, // registered after 100, and quiet
+        head(200, 400),
+        Step::Silence, // registered after 400, and quiet
+        head(200, 500),
+        event(501),
+    ];
+    let client = client(steps);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [501]);
+    let seen = [
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        poll(101),
+    ];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn on_a_faster_store_two_polls_at_once_move_the_watch_on_to_the_index_of_the_second() {
+    let client = client([open(100), open(500), open(900), open(1300), event(1301)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [1301]);
+    let seen = [poll(5), poll(5), poll(501), poll(901), poll(1301)];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn without_heads_two_polls_at_once_do_the_same() {
+    let steps = [
+        Step::Silence, // asked nobody knows when
+        head(200, 100),
+        Step::Silence, // registered after 100
+        head(200, 500),
+        Step::Silence, // registered after 500
+        head(200, 900),
+        event(901),
+    ];
+    let client = client(steps);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [901]);
+    let seen = [
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        poll(101),
+        HEAD.to_owned(),
+        poll(501),
+    ];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn two_polls_of_different_members_do_not_count_as_two_at_once() {
+    // What one member has come to the other may hear of later.
+    let steps = [
+        Step::Silence,
+        head(200, 100),
+        Step::Silence, // registered after 100
+        Step::Refuse,
+        head(200, 500), // of another member
+        Step::Silence,  // registered there after 500
+        head(200, 900),
+        Step::Silence, // registered there after 900
+        head(200, 1300),
+        event(1301),
+    ];
+    let client = Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap();
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [1301]);
+    let other = |line: &str| line.replacen(" a/", " b/", 1);
+    let seen = [
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        other(HEAD),
+        other(&poll(101)),
+        other(HEAD),
+        other(&poll(101)),
+        other(HEAD),
+        other(&poll(901)),
+    ];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn lost_history_of_an_unchanged_file_is_no_loss() {
+    let cleared = etcd_error(400, 401, 3000);
+    let unchanged = keys(200, 3000, file("get", "/x", 4));
+    let client = client([cleared, unchanged, event(3001)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
+    assert_eq!(client.transport().seen().last(), Some(&poll(3001)));
+}
+
+#[test]
+fn lost_history_is_an_error() {
+    let changed = keys(200, 3000, file("get", "/x", 5));
+    let missing = etcd_error(404, 100, 3000);
+    let directory = keys(
+        200,
+        3000,
+        r#"{"action":"get","node":{"key":"/x","dir":true,"modifiedIndex":4}}"#,
+    );
+    for now in [changed, missing, directory] {
+        let client = client([etcd_error(400, 401, 3000), now]);
+        let error = failure(&client, Watch::new("x").from_index(5));
+        assert!(error.is_history_cleared(), "{error}");
+    }
+}
+
+#[test]
+fn an_outage_while_history_is_read_again_is_survived_too() {
+    let cleared = || etcd_error(400, 401, 3000);
+    let unchanged = keys(200, 3000, file("get", "/x", 4));
+    let outage = (0..5).map(|_| Step::Refuse);
+    let steps = [cleared()].into_iter().chain(outage);
+    let client = client(steps.chain([cleared(), unchanged, event(3001)]));
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
+}
+
+#[test]
+fn a_probe_that_is_refused_for_good_ends_the_watch() {
+    let steps = [Step::Silence, keys(401, 0, ""), etcd_error(401, 110, 0)];
+    let client = client(steps);
+    let error = failure(&client, Watch::new("x").from_index(5));
+    assert!(error.is_unauthorized(), "{error}");
+}
+
+#[test]
+fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
+    let cleared = || etcd_error(400, 401, 3000);
+    let changed = keys(200, 3000, file("get", "/x", 8));
+    let missing = etcd_error(404, 100, 9000);
+    let client = client([
+        cleared(),
+        changed,
+        event(3001),
+        cleared(),
+        missing,
+        event(9001),
+    ]);
+    let updates = items(&client, Watch::new("x").from_index(5).resyncing(), 4);
+    let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
+    match &updates[0] {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (5, 3000));
+            assert_eq!(resync.state.as_ref().unwrap().modified_index, 8);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3001));
+    match &updates[2] {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (3002, 9000));
+            assert_eq!(resync.state, None);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&updates[3], WatchUpdate::Event(event) if event.index() == 9001));
+}
+
+#[test]
+fn events_of_other_keys_are_passed_over() {
+    let other = keys(200, 5, file("delete", "/xyz", 5));
+    let client = client([other, event(6)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [6]);
+    assert_eq!(client.transport().seen(), [poll(5), poll(6)]);
+}
+
+#[test]
+fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
+    let client = client((0..1000).map(|_| Step::Break));
+    let minute = Duration::from_secs(60);
+    let error = failure(&client, Watch::new("x").from_index(5).outage_limit(minute));
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.watch at http://a: the exchange broke off: connection reset"
+    );
+    let elapsed = client.transport().elapsed();
+    assert!(
+        elapsed >= minute && elapsed < minute + Duration::from_secs(10),
+        "{elapsed:?}"
+    );
+}
+
+#[test]
+fn every_endpoint_is_tried_before_the_first_wait() {
+    let steps = [Step::Break, Step::Refuse, Step::Break, event(5)];
+    let client = Client::new(
+        ScriptedTransport::new(steps),
+        ["http://a", "http://b", "http://c"],
+    )
+    .unwrap();
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [5]);
+    let script = client.transport();
+    let hosts: Vec<_> = script
+        .seen()
+        .iter()
+        .map(|line| line[4..5].to_owned())
+        .collect();
+    assert_eq!(hosts[..3], ["a", "b", "c"]);
+    assert_eq!(script.sleeps().len(), 1);
+}
+
+#[test]
+fn an_outage_is_over_with_the_first_answer() {
+    let broken = || (0..6).map(|_| Step::Break);
+    let steps = broken().chain([event(5)]).chain(broken()).chain([event(6)]);
+    let client = client(steps);
+    let watch = Watch::new("x")
+        .from_index(5)
+        .outage_limit(Duration::from_secs(4));
+    assert_eq!(indexes(&client, watch, 2), [5, 6]);
+}
+
+#[test]
+fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
+    let disabled = Step::Answer(
+        404,
+        vec![("content-type", "text/plain".into())],
+        Ending::Whole("404 page not found\n".into()),
+    );
+    for step in [
+        etcd_error(401, 110, 0),
+        disabled,
+        Step::Reject,
+        keys(200, 5, "<html>"),
+    ] {
+        let client = client([step]);
+        let mut events = client.open(Watch::new("x").from_index(5));
+        assert!(block_on(events.next()).unwrap().is_err());
+        assert!(block_on(events.next()).is_none());
+        assert_eq!(client.transport().seen().len(), 1);
+    }
+}
+
+#[test]
+fn a_server_that_went_back_in_time_is_not_awaited_silently() {
+    let client = client((0..10).map(|_| open(50)));
+    let error = failure(&client, Watch::new("x").from_index(1000));
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.watch at http://a (attempt 10): the server's index is 50, and this watch has seen \
+         999: was its data restored from a backup?"
+    );
+}
+
+#[test]
+fn a_server_that_lags_behind_is_waited_for() {
+    let late = || (0..9).map(|late| open(50 + late));
+    let steps = late()
+        .chain([open(1000)])
+        .chain(late())
+        .chain([event(1001)]);
+    let client = client(steps);
+    assert_eq!(
+        indexes(&client, Watch::new("x").from_index(1000), 1),
+        [1001]
+    );
+}
+
+#[test]
+fn an_event_from_before_what_was_asked_for_is_an_error() {
+    let client = client([event(4)]);
+    let error = failure(&client, Watch::new("x").from_index(5));
+    assert_eq!(
+        error.to_string(),
+        "v2.keys.watch at http://a: asked for events from 5 on, got 4"
+    );
+}
+
+#[test]
+fn a_watch_from_now_fails_at_once_where_the_key_may_not_be_read() {
+    let client = client([keys(401, 0, ""), etcd_error(401, 110, 0)]);
+    let error = failure(&client, Watch::new("x"));
+    assert!(error.is_unauthorized(), "{error}");
+}
+
+/// Found by the fuzz test: the watch panicked at the addition of one.
+#[test]
+fn the_largest_of_all_indexes_is_no_reason_to_panic() {
+    let most = u64::MAX;
+    let event_at_the_end = client([event(most)]);
+    assert_eq!(
+        failure(&event_at_the_end, Watch::new("x").from_index(5)).to_string(),
+        format!("v2.keys.watch at http://a: asked for events from 5 on, got {most}")
+    );
+    let quiet = client([open(most), open(most), event(6)]);
+    let from_now = client([head(200, most), event(6)]);
+    for error in [
+        failure(&quiet, Watch::new("x").from_index(5)),
+        failure(&from_now, Watch::new("x")),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            format!("v2.keys.watch at http://a: asked for events from {most} on, got 6")
+        );
+    }
+}
+
+#[test]
+fn index_zero_is_refused() {
+    let client = client([]);
+    assert_eq!(
+        failure(&client, Watch::new("x").from_index(0)).to_string(),
+        "v2.keys.watch: no event has index 0: to begin now, leave the index out"
+    );
+}
+
+#[test]
+fn until_ends_the_stream_after_the_event_it_waits_for() {
+    let client = client([event(5), event(6)]);
+    let watch = Watch::new("x")
+        .from_index(5)
+        .until(|event| event.index() == 6);
+    assert_eq!(items(&client, watch, 10).len(), 2);
+}
