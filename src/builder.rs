@@ -3,7 +3,10 @@ use std::{sync::Arc, time::Duration};
 use etcd_transport::Transport;
 
 use crate::{
-    auth::{basic::Credentials, token::Tokens},
+    auth::{
+        basic::Credentials,
+        token::{Authenticate, Tokens},
+    },
     client::Client,
     endpoints::{
         endpoint::Endpoint,
@@ -13,17 +16,17 @@ use crate::{
     },
     error::{Error, Result},
     pipeline::{
-        execute::Pipeline,
+        Pipeline,
         observe::{Attempt, Observer},
         response_check::ResponseCheck,
         retry::RetryPolicy,
     },
 };
 
-/// Longer than the 7 s a server takes to find out that it has no quorum: its verdict is worth more than a time-out.
+/// Longer than the 7 s that a server takes to find out that it has no quorum: its verdict says more than a time-out.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-const ANSWER_LIMIT: usize = 64 << 20;
+const MAX_RESPONSE_SIZE: usize = 64 << 20;
 
 /// Makes a [`Client`] with settings.
 ///
@@ -45,6 +48,7 @@ pub struct ClientBuilder<T> {
     transport: T,
     endpoints: Vec<Result<Endpoint>>,
     order: EndpointOrder,
+    wire: Wire,
     prefer_leader: bool,
     sync: SyncPolicy,
     credentials: Option<Result<Credentials>>,
@@ -55,7 +59,6 @@ pub struct ClientBuilder<T> {
     retry: RetryPolicy,
     timeout: Duration,
     max_response_size: usize,
-    wire: Wire,
 }
 
 impl<T: Transport> ClientBuilder<T> {
@@ -64,6 +67,7 @@ impl<T: Transport> ClientBuilder<T> {
             transport,
             endpoints: Vec::new(),
             order: EndpointOrder::default(),
+            wire: Wire::default(),
             prefer_leader: false,
             sync: SyncPolicy::new(),
             credentials: None,
@@ -73,8 +77,7 @@ impl<T: Transport> ClientBuilder<T> {
             observer: Observer::default(),
             retry: RetryPolicy::default(),
             timeout: TIMEOUT,
-            max_response_size: ANSWER_LIMIT,
-            wire: Wire::default(),
+            max_response_size: MAX_RESPONSE_SIZE,
         }
     }
 
@@ -117,14 +120,9 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// The user of the v3 API. Its token is fetched when a call first needs it, sent to `/v3` of the client's endpoints and
-    /// nowhere else, and renewed when etcd no longer takes it. All who need it at that time wait for one request, and are told
-    /// the same, be it a token or an error. Where etcd's authentication is off, calls go without.
-    ///
-    /// Where it is on, and a certificate of the client's is shown, this must be one without a common name: etcd's gateway
-    /// refuses every call with another, whatever the token.
-    pub fn v3_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.tokens = Some(Tokens::new(user.into(), password.into()));
+    /// Fetches tokens by this.
+    pub(crate) fn tokens(mut self, authenticate: Result<Authenticate>) -> Self {
+        self.tokens = Some(authenticate.map(Tokens::new));
         self
     }
 
@@ -224,8 +222,13 @@ impl<T: Transport> ClientBuilder<T> {
             );
             return Err(Error::invalid("client", reason));
         }
-        Ok(Client::from_road(Pipeline {
-            endpoints: Arc::new(Endpoints::new(endpoints, self.order, self.transport.now())?),
+        Ok(Client::over(Pipeline {
+            endpoints: Arc::new(Endpoints::new(
+                endpoints,
+                self.order,
+                self.wire,
+                self.transport.now(),
+            )?),
             transport: Arc::new(self.transport),
             credentials: credentials.map(Arc::new),
             tokens: tokens.map(Arc::new),
@@ -236,7 +239,6 @@ impl<T: Transport> ClientBuilder<T> {
             retry: self.retry,
             timeout: self.timeout,
             max_response_size: self.max_response_size,
-            wire: self.wire,
         }))
     }
 }

@@ -1,6 +1,6 @@
 /// How requests to an endpoint are carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub enum Wire {
     /// etcd's HTTP API: the v2 API, v3's JSON gateway, and plain paths such as `/version`.
     #[default]
     Http,

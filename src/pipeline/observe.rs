@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use crate::{endpoints::endpoint::Endpoint, pipeline::execute::Failure};
+use crate::{endpoints::endpoint::Endpoint, pipeline::failure::Failure};
 
 /// What became of one attempt: one request to one endpoint. No key, no value and no credentials are in it.
 ///
@@ -103,10 +103,14 @@ impl AttemptOutcome {
             Failure::Transport(error) if error.is_unsent() => (Self::NotSent, None),
             Failure::Transport(_) => (Self::Interrupted, None),
             Failure::TimedOut(_) => (Self::TimedOut, None),
-            Failure::Unavailable(reply) | Failure::Denied(reply) => {
-                (Self::Unavailable, Some(reply.status))
+            Failure::Answer(answer) => {
+                let outcome = if answer.is_unavailable() {
+                    Self::Unavailable
+                } else {
+                    Self::Answered
+                };
+                (outcome, Some(answer.reply.status))
             }
-            Failure::Unsupported(reply) => (Self::Answered, Some(reply.status)),
             Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
             Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
         }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::operation::Repeat;
+use crate::pipeline::call::Repeat;
 
 /// How often, and how soon, a request is sent again. Data only; the decision is a pure function of it.
 ///

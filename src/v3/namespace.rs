@@ -9,6 +9,7 @@ use futures::{StreamExt, future, stream::BoxStream};
 use crate::v3::{KeyRange, KeyValue, range::after_prefix};
 use crate::{
     client::Client,
+    endpoints::wire::Wire,
     error::{Error, Outcome, Result, UnexpectedAnswer},
     operation::{Operation, StreamOperation},
 };
@@ -135,7 +136,7 @@ impl<'a, T: Transport> Keys<'a, T> {
             return self.client.send(operation).await;
         }
         // What is refused is refused as it was given.
-        operation.encode()?;
+        operation.encode(Wire::Http)?;
         operation.enter(self.prefix);
         let mut output = self.client.send(operation).await?;
         let left = O::leave(&mut output, self.prefix);

@@ -90,11 +90,7 @@ mod tests {
     }
 
     fn context() -> ErrorContext {
-        ErrorContext {
-            operation: "test",
-            endpoint: endpoint("https://a"),
-            attempts: 1,
-        }
+        ErrorContext::new("test", endpoint("https://a"))
     }
 
     fn of_transport(error: TransportError) -> Error {
@@ -161,8 +157,7 @@ mod tests {
 
     #[test]
     fn an_error_of_etcd_or_of_connecting_says_nothing_about_duplex() {
-        let etcd =
-            || GrpcStatus::of_text("etcdserver: no leader").into_error(context(), StatusCode::OK);
+        let etcd = || GrpcStatus::of_text("etcdserver: no leader").into_error(context());
         let nobody = || of_transport(TransportError::connect("refused"));
         for error in [etcd, nobody] {
             let errors = [error(), error(), error(), error()];

@@ -7,15 +7,14 @@ use http::StatusCode;
 
 use crate::{
     client::Client,
-    endpoints::{set::EndpointState, wire::Wire},
+    endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
-    operation::{Call, Reply},
-    pipeline::execute::Failure,
+    pipeline::{answer::Answer, exchange::Prepared, failure::Failure},
     v3::{
-        protocol::{gateway, message::Decode, status::GrpcStatus},
+        protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
         stream::{
             open::{self, Opened, StreamRequest},
-            splitter::{SplitError, Splitter},
+            splitter::Splitter,
             wire::{self, Item},
         },
     },
@@ -64,7 +63,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         Self {
             is_duplex: body.is_some(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
-            splitter: wire::splitter(request.wire, client.pipeline().max_response_size),
+            splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
             client: client.clone(),
             request,
             endpoint,
@@ -89,14 +88,14 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// The call as it was sent, with its token.
-    pub(super) fn call(&self) -> &Call {
-        &self.request.call
+    /// The request as it was sent, with its token.
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.request.prepared
     }
 
     /// How the request travels.
     pub(super) fn wire(&self) -> Wire {
-        self.request.wire
+        self.request.prepared.wire
     }
 
     /// The endpoint that it was last sent to.
@@ -111,7 +110,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
 
     /// Which operation this is, and where.
     pub(super) fn context(&self) -> ErrorContext {
-        open::context(&self.client, &self.request.call, &self.endpoint)
+        open::context(&self.client, &self.request.prepared.call, &self.endpoint)
     }
 
     /// The bytes of the next message.
@@ -120,9 +119,9 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
             match &mut self.response {
                 Response::Opening(opening) => match opening.await {
                     Ok(Opened::Body(body)) => self.response = Response::Open(body),
-                    Ok(Opened::Refused(reply)) => self.refused(*reply)?,
+                    Ok(Opened::Refused(answer)) => self.refused(*answer)?,
                     Ok(Opened::Status(status)) => {
-                        if !self.asks_another(Some(&status)) {
+                        if !(status.is_unimplemented() && self.asks_another()) {
                             return self.ended(Some(status));
                         }
                     }
@@ -137,15 +136,15 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                     match body.frame().await {
                         Some(Ok(frame)) => match frame.into_data() {
                             Ok(data) => self.splitter.push(data),
-                            Err(frame) if self.request.wire == Wire::Grpc => {
+                            Err(frame) if self.wire() == Wire::Grpc => {
                                 let trailers = frame.into_trailers().unwrap_or_default();
-                                return self.ended(wire::grpc_status(&trailers));
+                                return self.ended(grpc::status(&trailers));
                             }
                             Err(_) => {}
                         },
                         Some(Err(error)) => return Err(self.error(Failure::Transport(error))),
                         None if self.splitter.is_partial() => return Err(self.truncated()),
-                        None if self.request.wire == Wire::Grpc => return self.ended(None),
+                        None if self.wire() == Wire::Grpc => return self.ended(None),
                         None => self.response = Response::Ended,
                     }
                 }
@@ -155,21 +154,17 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     /// Tries another endpoint where this one does not have the call.
-    fn refused(&mut self, reply: Reply) -> Result<()> {
-        let refusal = open::refusal(&self.request.call, &reply);
-        if self.asks_another(refusal.as_ref()) {
+    fn refused(&mut self, answer: Answer) -> Result<()> {
+        if answer.is_unsupported(&self.request.prepared.call) && self.asks_another() {
             return Ok(());
         }
-        gateway::success(reply).and_then(|reply| {
-            let what = "a refusal that is none";
-            Err(Error::Unexpected(reply.unexpected(what)))
-        })
+        Err(answer.into_error())
     }
 
-    /// Sends the request to another endpoint, where this one refuses it for not having the call.
-    fn asks_another(&mut self, refusal: Option<&GrpcStatus>) -> bool {
-        let (client, call) = (&self.client, &self.request.call);
-        let next = open::endpoint_after(client, call, &self.endpoint, refusal);
+    /// Sends the request to another endpoint, as this one does not have the call.
+    fn asks_another(&mut self) -> bool {
+        let (client, call) = (&self.client, &self.request.prepared.call);
+        let next = open::endpoint_after(client, call, &self.endpoint);
         let Some(endpoint) = next.filter(|_| !self.is_duplex) else {
             return false;
         };
@@ -185,7 +180,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         match status {
             Some(GrpcStatus { code: 0, .. }) if !self.splitter.is_partial() => Ok(None),
             Some(GrpcStatus { code: 0, .. }) => Err(self.truncated()),
-            Some(status) => Err(status.into_error(self.context(), StatusCode::OK)),
+            Some(status) => Err(status.into_error(self.context())),
             None => {
                 let cut = TransportError::interrupted("the response ended without a gRPC status");
                 Err(self.error(Failure::Transport(cut)))
@@ -195,9 +190,9 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
 
     fn decode(&self, message: &Bytes) -> Result<M> {
         let unexpected = |what| self.unexpected(what, message);
-        match wire::decode(self.request.wire, message) {
+        match wire::decode(self.wire(), message) {
             Ok(Item::Message(message)) => self.check_cluster(message),
-            Ok(Item::Refused(status)) => Err(status.into_error(self.context(), StatusCode::OK)),
+            Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
             Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
                 "neither a result nor an error",
             ))),

@@ -1,28 +1,19 @@
 use etcd_transport::{Body, Duplex, IdleLimit, LongLived, Request, Transport};
 use futures::future::BoxFuture;
-use http::{
-    HeaderMap, HeaderValue, Version,
-    header::{CONNECTION, CONTENT_TYPE, TE},
-    uri::PathAndQuery,
-};
+use http::{Version, header::CONNECTION};
 
 use crate::{
     client::Client,
-    endpoints::{set::EndpointState, wire::Wire},
-    error::{ErrorContext, Result},
-    operation::{Call, Repeat, Reply},
+    endpoints::{state::EndpointState, wire::Wire},
+    error::ErrorContext,
     pipeline::{
-        execute::Failure,
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::Prepared,
+        failure::Failure,
         observe::{Attempt, AttemptOutcome},
     },
-    v3::{
-        protocol::{
-            gateway,
-            method::Method,
-            status::{self, GrpcStatus},
-        },
-        stream::wire,
-    },
+    v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
 };
 
 /// Which call a stream makes.
@@ -37,17 +28,12 @@ pub(in crate::v3) struct StreamCall {
 }
 
 impl StreamCall {
-    /// The call without messages and without a token.
-    fn call(self) -> Result<Call> {
-        let call = gateway::post(self.operation, self.method, Repeat::Always, String::new())?;
-        Ok(call.require_leader(self.require_leader))
-    }
-
-    /// The call with the current token, which is fetched where there is none.
-    pub(super) async fn with_token<T: Transport>(self, client: &Client<T>) -> Result<Call> {
-        let call = self.call()?;
-        let with_token = client.pipeline().with_token(&call).await?;
-        Ok(with_token.unwrap_or(call))
+    /// What the pipeline knows of the call.
+    pub(super) fn call(self) -> Call {
+        Call {
+            require_leader: self.require_leader,
+            ..protocol::call(self.operation, self.method, Repeat::Always)
+        }
     }
 }
 
@@ -58,15 +44,13 @@ pub(super) enum Opened {
     /// A gRPC status, and no messages.
     Status(GrpcStatus),
     /// An HTTP status other than success.
-    Refused(Box<Reply>),
+    Refused(Box<Answer>),
 }
 
 /// A request as it is sent.
 #[derive(Clone)]
 pub(super) struct StreamRequest {
-    pub(super) call: Call,
-    pub(super) method: Method,
-    pub(super) wire: Wire,
+    pub(super) prepared: Prepared,
     pub(super) idle: IdleLimit,
     /// It has connections of its own.
     pub(super) is_long_lived: bool,
@@ -82,17 +66,14 @@ pub(super) fn open<T: Transport>(
 ) -> BoxFuture<'static, Result<Opened, Failure>> {
     let (client, stream, endpoint) = (client.clone(), request.clone(), endpoint.clone());
     Box::pin(async move {
-        let call = &stream.call;
+        let prepared = &stream.prepared;
         let pipeline = client.pipeline();
         let sent = pipeline.transport.now();
-        let target = match stream.wire {
-            Wire::Http => call.target.clone(),
-            Wire::Grpc => PathAndQuery::from_static(stream.method.grpc),
-        };
-        let head = match pipeline.request(call, &target, &endpoint, Some(stream.idle)) {
+        let target = &prepared.encoded.target;
+        let head = match pipeline.request(prepared, target, &endpoint, Some(stream.idle)) {
             Ok(request) => {
                 let request = stream.complete(request, body);
-                pipeline.send_request(call, request).await
+                pipeline.send_request(&prepared.call, request).await
             }
             Err(failure) => Err(failure),
         };
@@ -102,7 +83,7 @@ pub(super) fn open<T: Transport>(
                 Err(failure) => AttemptOutcome::of_failure(failure),
             };
             Attempt {
-                operation: call.operation,
+                operation: prepared.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: 1,
                 status,
@@ -112,33 +93,28 @@ pub(super) fn open<T: Transport>(
         });
         let (head, body) = head?;
         if head.status.is_success() {
-            return Ok(match stream.wire {
+            return Ok(match prepared.wire {
                 Wire::Grpc => {
-                    wire::grpc_status(&head.headers).map_or(Opened::Body(body), Opened::Status)
+                    grpc::status(&head.headers).map_or(Opened::Body(body), Opened::Status)
                 }
                 Wire::Http => Opened::Body(body),
             });
         }
-        let refusal = pipeline.collect(call, &endpoint, (head, body));
+        let refusal = pipeline.collect(prepared, &endpoint, (head, body));
         let refusal = pipeline.within(pipeline.timeout, refusal).await?;
         Ok(Opened::Refused(Box::new(refusal)))
     })
 }
 
-/// The endpoint to ask next, where a server does not have the call, as this refusal says.
+/// The endpoint to ask next, where this one does not have the call.
 pub(super) fn endpoint_after<T: Transport>(
     client: &Client<T>,
     call: &Call,
     endpoint: &EndpointState,
-    refusal: Option<&GrpcStatus>,
 ) -> Option<EndpointState> {
-    let refusal = refusal?;
-    if !refusal.is_missing(call) {
-        return None;
-    }
     let pipeline = client.pipeline();
     let now = pipeline.transport.now();
-    pipeline.endpoints.lacks(endpoint, call, now);
+    pipeline.endpoints.lacks(endpoint, call.feature, now);
     pipeline.place_for(call).ok()
 }
 
@@ -148,23 +124,14 @@ pub(super) fn context<T: Transport>(
     call: &Call,
     endpoint: &EndpointState,
 ) -> ErrorContext {
-    client.pipeline().context(call, endpoint, 1)
-}
-
-/// What the gateway refuses a call with, in this response.
-pub(super) fn refusal(call: &Call, reply: &Reply) -> Option<GrpcStatus> {
-    status::of(call, reply)
+    client.pipeline().context(call, endpoint)
 }
 
 impl StreamRequest {
-    /// Completes a request with what this wire, and a long-lived or duplex exchange, need.
+    /// Completes a request with what a long-lived or duplex exchange needs.
     fn complete(&self, mut request: Request, body: Option<Body>) -> Request {
         if self.is_long_lived {
             request.extensions_mut().insert(LongLived);
-        }
-        if self.wire == Wire::Grpc {
-            *request.version_mut() = Version::HTTP_2;
-            grpc_headers(&self.call, request.headers_mut());
         }
         if let Some(body) = body {
             *request.version_mut() = Version::HTTP_2;
@@ -173,18 +140,5 @@ impl StreamRequest {
             request.extensions_mut().insert(Duplex);
         }
         request
-    }
-}
-
-/// Spells the headers of the gateway as gRPC does.
-fn grpc_headers(call: &Call, headers: &mut HeaderMap) {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(TE, HeaderValue::from_static("trailers"));
-    headers.remove(CONNECTION);
-    if headers.remove("grpc-metadata-hasleader").is_some() {
-        headers.insert("hasleader", HeaderValue::from_static("true"));
-    }
-    if let Some(token) = &call.token {
-        headers.insert("token", token.clone());
     }
 }

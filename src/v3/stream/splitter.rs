@@ -1,6 +1,9 @@
 use bytes::Bytes;
 
-use crate::v3::stream::{frame_splitter::FrameSplitter, json_splitter::JsonSplitter};
+use crate::v3::{
+    protocol::frames::{FrameSplitter, SplitError},
+    stream::json_splitter::JsonSplitter,
+};
 
 /// Splits the body of a response into messages, as its wire separates them.
 #[derive(Debug)]
@@ -9,17 +12,6 @@ pub(crate) enum Splitter {
     Json(JsonSplitter),
     /// Messages with a prefix of five bytes: gRPC.
     Frames(FrameSplitter),
-}
-
-/// Why a body cannot be split into messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SplitError {
-    /// What begins here is not a message.
-    Malformed,
-    /// The message is compressed, which no request asks for.
-    Compressed,
-    /// A message is larger than the limit.
-    TooLarge,
 }
 
 impl Splitter {

@@ -1,17 +1,17 @@
-use bytes::{BufMut, Bytes};
-use http::HeaderMap;
+use bytes::Bytes;
 
 use crate::{
     endpoints::wire::Wire,
     v3::{
         protocol::{
-            gateway::StreamItem,
-            json,
+            frames::FrameSplitter,
+            gateway::{self, StreamItem},
+            grpc, json,
             message::{Decode, Encode},
-            protobuf::{self, Measured},
+            protobuf,
             status::GrpcStatus,
         },
-        stream::{frame_splitter::FrameSplitter, json_splitter::JsonSplitter, splitter::Splitter},
+        stream::{json_splitter::JsonSplitter, splitter::Splitter},
     },
 };
 
@@ -30,21 +30,8 @@ pub(super) fn encode<'a, M: Encode + 'a>(
     messages: impl IntoIterator<Item = &'a M>,
 ) -> Bytes {
     match wire {
-        Wire::Http => {
-            let json: String = messages.into_iter().map(json::to_json).collect();
-            json.into()
-        }
-        Wire::Grpc => {
-            let mut frames = Vec::new();
-            for message in messages {
-                let message = Measured::new(message);
-                // Not compressed. No request is as large as its length could say.
-                frames.put_u8(0);
-                frames.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-                message.write(&mut frames);
-            }
-            frames.into()
-        }
+        Wire::Http => gateway::body(messages),
+        Wire::Grpc => grpc::body(messages),
     }
 }
 
@@ -74,23 +61,8 @@ pub(super) fn decode<M: Decode>(
     }
 }
 
-/// The status that ends a gRPC response, in its trailers, or in its headers where it has no body.
-pub(super) fn grpc_status(headers: &HeaderMap) -> Option<GrpcStatus> {
-    let text = |name| headers.get(name).map(http::HeaderValue::as_bytes);
-    let code = str::from_utf8(text("grpc-status")?).ok()?;
-    let message = text("grpc-message").unwrap_or_default();
-    Some(GrpcStatus {
-        code: code.parse().ok()?,
-        message: percent_encoding::percent_decode(message)
-            .decode_utf8_lossy()
-            .into_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
     use crate::v3::{LeaseId, lease::Renewal};
 
@@ -105,17 +77,5 @@ mod tests {
         assert_eq!(splitter.next().unwrap().unwrap(), &b"\x08\x07"[..]);
         assert_eq!(splitter.next().unwrap().unwrap(), &b"\x08\xac\x02"[..]);
         assert!(splitter.next().unwrap().is_none() && !splitter.is_partial());
-    }
-
-    #[test]
-    fn a_status_is_read_from_trailers() {
-        let mut trailers = HeaderMap::new();
-        assert_eq!(grpc_status(&trailers), None);
-        trailers.insert("grpc-status", HeaderValue::from_static("14"));
-        trailers.insert("grpc-message", HeaderValue::from_static("a%20%C3%A9"));
-        let status = grpc_status(&trailers).unwrap();
-        assert_eq!((status.code, &*status.message), (14, "a é"));
-        trailers.insert("grpc-status", HeaderValue::from_static("-1"));
-        assert_eq!(grpc_status(&trailers), None);
     }
 }

@@ -12,13 +12,12 @@ use futures::{
     future::{Either, select},
     stream::{self, BoxStream},
 };
-use http::StatusCode;
 
 use crate::{
     client::Client,
     error::{Error, Result},
     operation::StreamOperation,
-    pipeline::execute::Failure,
+    pipeline::failure::Failure,
     v3::{
         Header,
         protocol::{
@@ -374,7 +373,7 @@ impl<T: Transport> Watcher<T> {
         }
         let refusal = GrpcStatus::of_text(&message.cancel_reason);
         let is_of_connection = refusal.is_token_error() || refusal.is_unavailable();
-        let error = refusal.into_error(context, StatusCode::OK);
+        let error = refusal.into_error(context);
         if is_of_connection {
             return self.lost(Loss::Failed(error));
         }

@@ -250,7 +250,11 @@ async fn v3_10_121_who_may_not_look_after_a_server_is_told_so_in_words_of_their_
         let error = denied.unwrap_err();
         let etcd = error.as_etcd().unwrap();
         // The code of nothing in particular, and a status as if the server were at fault.
-        let said = (etcd.status().as_u16(), etcd.code(), etcd.message());
+        let said = (
+            etcd.http_status().unwrap().as_u16(),
+            etcd.code().map(|code| code.number()),
+            etcd.message(),
+        );
         assert_eq!(said, (500, Some(2), "auth: permission denied"), "{call}");
         assert_eq!(etcd.kind(), EtcdErrorKind::PermissionDenied);
         assert_eq!(error.outcome(), Outcome::Rejected);

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_http::{Client, ClientBuilder, Error, EtcdErrorKind, transport::Transport};
+use etcd_http::{Client, ClientBuilder, Error, EtcdCode, EtcdErrorKind, transport::Transport};
 use futures::{
     channel::oneshot,
     future::{Either, select},
@@ -165,5 +165,9 @@ pub fn refusal<O: std::fmt::Debug>(
     let Some(etcd) = error.as_etcd() else {
         panic!("not etcd's own error: {error:?}");
     };
-    (etcd.kind(), etcd.code(), etcd.cause().to_owned())
+    (
+        etcd.kind(),
+        etcd.code().map(EtcdCode::number),
+        etcd.cause().to_owned(),
+    )
 }

@@ -6,7 +6,7 @@ mod write;
 
 pub(crate) use error::ProtobufError;
 pub(crate) use read::{cluster_id, parse};
-pub(crate) use write::{Measured, to_protobuf};
+pub(crate) use write::Measured;
 
 /// The types of values on the wire that etcd uses; the two others, groups, are obsolete.
 const VARINT: u32 = 0;

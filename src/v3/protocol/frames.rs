@@ -1,9 +1,33 @@
+//! The messages in a gRPC body.
+
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::v3::stream::splitter::SplitError;
-
 /// The size of the prefix of a gRPC message: a flag, and the length of the message as four bytes, highest first.
-const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
+
+/// Why a body cannot be split into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SplitError {
+    /// What begins here is not a message.
+    #[error("not a sequence of messages")]
+    Malformed,
+    /// The message is compressed, which no request asks for.
+    #[error("a message is compressed, which this client never asks for")]
+    Compressed,
+    /// A message is larger than the limit.
+    #[error("a message is larger than the limit")]
+    TooLarge,
+}
+
+/// Returns the one message of a whole body.
+pub(crate) fn only(body: &Bytes) -> Result<Bytes, SplitError> {
+    let mut splitter = FrameSplitter::new(body.len());
+    splitter.push(body.clone());
+    match splitter.next()? {
+        Some(message) if splitter.rest().is_empty() => Ok(message),
+        _ => Err(SplitError::Malformed),
+    }
+}
 
 /// Splits a body that is a sequence of gRPC messages, each with its prefix, whatever the boundaries of its chunks.
 ///
