@@ -140,7 +140,12 @@ fn builder<T: Transport>(
     world: &World<T>,
     urls: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> ClientBuilder<T> {
-    Client::builder((world.transport)()).endpoints(urls)
+    let builder = Client::builder((world.transport)()).endpoints(urls);
+    if world.is_grpc {
+        builder.grpc()
+    } else {
+        builder
+    }
 }
 
 impl<T> Deref for Etcd<T> {
