@@ -172,4 +172,17 @@ mod tests {
         let error = decoded(&Lock::new("l", 8), 500, no_lease).unwrap_err();
         assert!(error.is_lease_not_found(), "{error}");
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("v3lockpb.LockRequest")
+            .send(&Lock::new("l", 7))
+            .all_fields_but(&[]);
+        Requests::of("v3lockpb.UnlockRequest")
+            .send(&Unlock::new("l/7"))
+            .all_fields_but(&[]);
+        response::<LockResponse>("v3lockpb.LockResponse", &[]);
+    }
 }

@@ -334,4 +334,32 @@ mod tests {
         let error = decoded(&Proclaim::new(leader(), "w"), 500, lost).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::NotElectionLeader));
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        let leader = LeaderKey {
+            name: "e".into(),
+            key: "e/7".into(),
+            rev: 4,
+            lease: 7.into(),
+        };
+        Requests::of("v3electionpb.CampaignRequest")
+            .send(&Campaign::new("e", 7, "v"))
+            .all_fields_but(&[]);
+        Requests::of("v3electionpb.ProclaimRequest")
+            .send(&Proclaim::new(leader.clone(), "v"))
+            .all_fields_but(&[]);
+        Requests::of("v3electionpb.LeaderRequest")
+            .send(&GetLeader::new("e"))
+            .send(&Observe::new("e"))
+            .all_fields_but(&[]);
+        Requests::of("v3electionpb.ResignRequest")
+            .send(&Resign::new(leader))
+            .all_fields_but(&[]);
+        response::<LeaderKey>("v3electionpb.LeaderKey", &[]);
+        response::<CampaignResponse>("v3electionpb.CampaignResponse", &[]);
+        response::<Leader>("v3electionpb.LeaderResponse", &["header"]);
+    }
 }

@@ -168,4 +168,15 @@ mod tests {
             "v3.kv.put: a lease is given, and the present one is to be kept: which one?"
         );
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.PutRequest")
+            .send(&Put::new("a", "b").lease(7).prev_kv(true))
+            .send(&Put::keep_value("a").keep_lease(true))
+            .all_fields_but(&[]);
+        response::<PutResponse>("etcdserverpb.PutResponse", &[]);
+    }
 }

@@ -116,7 +116,7 @@ impl Operation for GrantLease {
             GrantLeaseResponse {
                 header,
                 id,
-                ttl: Duration::from_secs(ttl),
+                ttl: Duration::from_secs(ttl.try_into().unwrap_or_default()),
             }
         })
     }
@@ -138,7 +138,7 @@ pub struct GrantLeaseResponse {
 struct Answer {
     header: Header,
     id: LeaseId,
-    ttl: u64,
+    ttl: i64,
 }
 
 message::decode!(Answer {
@@ -228,5 +228,15 @@ mod tests {
                 .encode()
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.LeaseGrantRequest")
+            .send(&GrantLease::new(Duration::from_secs(10)))
+            .all_fields_but(&[]);
+        response::<Answer>("etcdserverpb.LeaseGrantResponse", &["error"]);
     }
 }
