@@ -1,4 +1,50 @@
-#![doc = include_str!("../README.md")]
+//! Every etcd operation, written once, over any HTTP stack.
+//!
+//! ```
+//! # #[cfg(feature = "reqwest")]
+//! # async fn example() -> Result<(), etcd_http::Error> {
+//! use etcd_http::{Client, reqwest::ReqwestTransport, v3::KeyRange};
+//!
+//! let client = Client::<ReqwestTransport>::connect(["http://127.0.0.1:2379"])?;
+//! let kv = client.v3().kv();
+//! kv.put("config/color", "green").await?;
+//! for pair in kv.range(KeyRange::prefix("config/")).await?.kvs {
+//!     println!("{:?} = {:?}", pair.key, pair.value);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Client`] is generic over its [`Transport`](transport::Transport). A cargo feature adds one: `reqwest`, `isahc`, or
+//! `fake`, an etcd in memory for unit tests; or [bring your own](transport). None is enabled by default.
+//!
+//! # Where things are
+//!
+//! - [`v3`]: keys and values, transactions, watches, leases, locks, elections, auth, cluster, maintenance;
+//!   [`client.v3()`](Client::v3) has a short form of each operation.
+//! - [`v2`]: keys in a tree of directories, for etcd up to 3.5; [`client.v2()`](Client::v2).
+//! - [`Client::send`] executes an operation with options, [`Client::open`] one whose responses keep coming.
+//! - [`Error`], and the [`Outcome`] of a failed write: not sent, rejected, or unknown.
+//! - [`ClientBuilder`], [`RetryPolicy`], [`SyncPolicy`]: endpoints, credentials, time limits, retries.
+//!
+//! # What is promised
+//!
+//! - A write is sent again only when no server can have seen it. What a failed write may have done is in its
+//!   [`outcome`](Error::outcome).
+//! - A watch delivers every event once, in order, over reconnects, restarts and changes of endpoint. A gap in history is an
+//!   error, never silent.
+//! - Every wait has a limit, or a caller who can drop it. Dropping a future or a stream ends its request.
+//! - Credentials are never in `Debug` output, errors or logs, and are sent to the client's own endpoints only.
+//!
+//! # Features
+//!
+//! | Feature | What it adds |
+//! |---|---|
+//! | `reqwest`, `reqwest-rustls`, `reqwest-native-tls` | `ReqwestTransport`, on tokio; without and with TLS |
+//! | `isahc`, `isahc-rustls` | `IsahcTransport`, on any executor; without and with TLS |
+//! | `fake` | `fake::FakeEtcd`, an etcd in memory |
+//! | `server` | `server::start()`, a local etcd for tests and demos (Linux) |
+//! | `tracing` | a span for each operation, an event for each attempt |
 
 mod auth;
 mod builder;
@@ -35,7 +81,7 @@ pub use status::{Health, ServerVersion};
 
 #[cfg(feature = "fake")]
 #[doc(inline)]
-pub use etcd_fake as fake;
+pub use etcd_http_fake as fake;
 #[cfg(all(feature = "server", unix))]
 #[doc(inline)]
 pub use etcd_server as server;

@@ -7,23 +7,23 @@ use crate::{
     pipeline::execute::Pipeline,
 };
 
-/// A link that has lasted this long was a good one; one that breaks sooner, again and again, is not to be hurried.
+/// A connection that has lasted this long was a good one. After those that break sooner, the pauses grow.
 const STABLE: Duration = Duration::from_secs(1);
 
-/// How long something that is to go on for ever has been without an answer, and what to do about it.
+/// How long a stream has been without a response, and how long to pause before the next attempt.
 #[derive(Debug)]
 pub(crate) struct Reconnect {
     limit: Duration,
     /// Since when every attempt has failed.
     since: Option<Instant>,
-    /// Attempts since the last answer that was whole, or the last link that lasted.
+    /// Attempts since the last complete response, or the last connection that lasted.
     failures: u32,
-    /// When the last good answer began a link.
+    /// When the present connection first brought a good response.
     up: Option<Instant>,
 }
 
 impl Reconnect {
-    /// None so far; one of `limit` will be too long.
+    /// No outage so far. One that lasts `limit` ends the stream.
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
@@ -33,21 +33,21 @@ impl Reconnect {
         }
     }
 
-    /// An answer came, and is whole: the outage, if there was one, is over.
+    /// A complete response arrived: the outage, if there was one, is over.
     pub(crate) fn answered(&mut self) {
         self.since = None;
         self.failures = 0;
         self.up = None;
     }
 
-    /// An answer began: the outage, if there was one, is over. Whether the link is a good one its end will show.
+    /// A response began: the outage, if there was one, is over. How long the connection lasts shows whether it is good.
     pub(crate) fn over(&mut self, now: Instant) {
         self.since = None;
         self.up.get_or_insert(now);
     }
 
-    /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise, and when the
-    /// outage has lasted too long.
+    /// Waits before the next attempt where one may help. Returns the error otherwise, and when the outage has lasted too
+    /// long.
     pub(crate) async fn survive<T: Transport>(
         &mut self,
         pipeline: &Pipeline<T>,
@@ -60,13 +60,26 @@ impl Reconnect {
         }
     }
 
-    /// Waits before the next attempt, or gives up with this error if the outage has lasted too long. Every endpoint is
-    /// tried before the first wait.
+    /// Waits before the next attempt, or returns this error when the outage has lasted too long.
     pub(crate) async fn pause<T: Transport>(
         &mut self,
         pipeline: &Pipeline<T>,
         error: Error,
     ) -> Result<()> {
+        let pause = self.next_pause(pipeline, error)?;
+        if !pause.is_zero() {
+            pipeline.transport.sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// How long to wait before the next attempt, or this error when the outage has lasted too long. Every endpoint is tried
+    /// before the first wait.
+    pub(crate) fn next_pause<T: Transport>(
+        &mut self,
+        pipeline: &Pipeline<T>,
+        error: Error,
+    ) -> Result<Duration> {
         let now = pipeline.transport.now();
         if self
             .up
@@ -81,12 +94,12 @@ impl Reconnect {
         }
         self.failures = self.failures.saturating_add(1);
         let endpoints = u32::try_from(pipeline.endpoints.current().len()).unwrap_or(u32::MAX);
-        if self.failures.is_multiple_of(endpoints) {
-            let pause = pipeline
+        Ok(if self.failures.is_multiple_of(endpoints) {
+            pipeline
                 .retry
-                .pause(self.failures / endpoints, fastrand::f64());
-            pipeline.transport.sleep(pause).await;
-        }
-        Ok(())
+                .pause(self.failures / endpoints, fastrand::f64())
+        } else {
+            Duration::ZERO
+        })
     }
 }

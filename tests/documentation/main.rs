@@ -3,6 +3,7 @@
 //! They read the sources and need no server and no feature: `cargo test --test documentation`.
 
 mod code;
+mod dependencies;
 mod layering;
 mod prose;
 mod rules;

@@ -40,6 +40,16 @@ pub(crate) fn assert_only(what: &str, found: &BTreeSet<String>, allowed: &[&str]
     );
 }
 
+/// Whether a source has this name as a word of its own.
+pub(crate) fn names(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let is_word =
+            |byte: Option<&u8>| byte.is_some_and(|it| it.is_ascii_alphanumeric() || *it == b'_');
+        let before = at.checked_sub(1).and_then(|at| text.as_bytes().get(at));
+        !is_word(before) && !is_word(text.as_bytes().get(at + name.len()))
+    })
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

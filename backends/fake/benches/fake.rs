@@ -1,9 +1,9 @@
-//! How quick the fake is by itself: bytes in, bytes out, no client.
+//! How fast the fake is by itself: bytes in, bytes out, no client.
 
 use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, Throughput};
-use etcd_fake::FakeEtcd;
+use etcd_http_fake::FakeEtcd;
 use etcd_transport::{Body, Transport, http};
 use futures::FutureExt;
 
@@ -60,7 +60,7 @@ fn requests(c: &mut Criterion) {
             })
             .collect();
         let mut next = (0..uris.len())
-            .map(|place| place * 7919 % uris.len())
+            .map(|position| position * 7919 % uris.len())
             .cycle();
         group.bench_function(format!("get, {name}"), |b| {
             b.iter(|| send(&etcd, http::Method::GET, &uris[next.next().unwrap()], ""));

@@ -1,33 +1,25 @@
 #![doc = include_str!("../README.md")]
 
-mod api;
-mod auth;
-mod body;
-mod builder;
 mod cluster;
-mod core;
-mod endpoint;
+mod control;
 mod fake;
-mod faults;
-mod log;
+mod front;
+mod go;
 mod profile;
 mod rng;
-#[cfg(feature = "serve")]
-mod serve;
-mod server;
-mod snapshot;
-mod store;
-mod time;
-mod track;
-mod wire;
+mod state;
+mod v2;
 
-pub use builder::FakeEtcdBuilder;
-pub use endpoint::EndpointHandle;
-pub use fake::FakeEtcd;
-pub use faults::{Fault, When};
-pub use log::{Exchange, Outcome};
-pub use profile::Profile;
 #[cfg(feature = "serve")]
-pub use serve::serve;
-pub use snapshot::LoadError;
-pub use time::{Clock, Expiry};
+pub use front::serve::serve;
+pub use {
+    cluster::{
+        clock::{Clock, Expiry},
+        fault::Fault,
+        request_log::{Exchange, Outcome},
+        when::When,
+    },
+    control::{builder::FakeEtcdBuilder, endpoint::EndpointHandle, snapshot::LoadError},
+    fake::FakeEtcd,
+    profile::Profile,
+};

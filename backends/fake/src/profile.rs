@@ -1,7 +1,7 @@
 /// The version of etcd that a fake answers as.
 ///
-/// The v2 API of the two differs in a few bytes: whether a directory can be updated, how backspace and form feed are
-/// escaped, and what `/version` and `/health` say.
+/// The two v2 APIs differ only in whether a directory can be updated, how backspace and form feed are escaped, and the
+/// answers of `/version` and `/health`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
@@ -13,7 +13,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The server's version, as `/version` has it.
+    /// The server's version, as `/version` reports it.
     pub const fn server_version(self) -> &'static str {
         match self {
             Self::V3_4 => "3.4.23",
@@ -21,7 +21,7 @@ impl Profile {
         }
     }
 
-    /// The cluster's version, as `/version` has it.
+    /// The cluster's version, as `/version` reports it.
     pub const fn cluster_version(self) -> &'static str {
         match self {
             Self::V3_4 => "3.4.0",

@@ -1,4 +1,4 @@
-/// A small generator of numbers that follow from a seed (`SplitMix64`). It chooses where etcd promises nothing.
+/// A small pseudorandom generator (`SplitMix64`). It chooses where etcd promises nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 

@@ -1,8 +1,8 @@
-//! What goes wrong, as a caller of the transport sees it, and what the server has done meanwhile.
+//! Faults, as a caller of the transport sees them, and what the server has done.
 
 use std::{pin::pin, time::Duration};
 
-use etcd_fake::{FakeEtcd, Fault, Outcome, When};
+use etcd_http_fake::{FakeEtcd, Fault, Outcome, When};
 use etcd_transport::{
     Body, Request, Response, Transport, TransportError, TransportErrorKind, http,
 };
@@ -104,7 +104,7 @@ fn a_stream_breaks_between_two_events() {
 }
 
 #[test]
-fn silence_is_for_ever_and_ends_with_the_drop() {
+fn silence_lasts_until_the_drop() {
     let etcd = FakeEtcd::new();
     for (fault, value) in [
         (Fault::silence(), None),
@@ -198,7 +198,7 @@ fn json_is_cut_short_or_goes_on_and_the_length_agrees() {
 }
 
 #[test]
-fn a_fault_strikes_whom_it_is_meant_for() {
+fn a_fault_affects_only_matching_requests() {
     let etcd = FakeEtcd::builder().members(2).build();
     let urls = etcd.endpoints();
     let ask = |method: &str, path: &str, endpoint: usize| {
@@ -263,7 +263,7 @@ fn an_endpoint_that_is_down_refuses_and_breaks_what_is_open() {
 }
 
 #[test]
-fn v2_41_a_lagging_endpoint_reads_old_data_and_its_watches_hear_late() {
+fn v2_41_a_lagging_endpoint_reads_old_data_and_its_watches_are_late() {
     let etcd = FakeEtcd::builder().members(3).build();
     let urls = etcd.endpoints();
     let ask = |method: &str, endpoint: usize, target: &str| {
@@ -301,7 +301,31 @@ fn v2_41_a_lagging_endpoint_reads_old_data_and_its_watches_hear_late() {
 }
 
 #[test]
-fn a_watch_on_an_endpoint_that_has_caught_up_is_fed_on() {
+fn a_lagging_endpoint_applies_changes_of_the_members_in_their_order() {
+    let etcd = FakeEtcd::builder().members(3).build();
+    let urls = etcd.endpoints();
+    let index = |endpoint: usize| {
+        let answer = send(&etcd, "GET", &format!("{}/v2/keys", urls[endpoint])).unwrap();
+        let index = answer.headers()["x-etcd-index"].to_str().unwrap();
+        index.parse::<u64>().unwrap()
+    };
+    etcd.endpoint(2).lag();
+    let before = index(2);
+    let mut add = request("POST", &format!("{}/v2/members", urls[0]));
+    let json = http::HeaderValue::from_static("application/json");
+    add.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    *add.body_mut() = Body::from(r#"{"peerURLs":["http://127.0.0.1:9380"]}"#);
+    let added = etcd.send(add).now_or_never().unwrap().unwrap();
+    assert_eq!(added.status(), 201);
+    send(&etcd, "PUT", &format!("{}/v2/keys/a?value=1", urls[0])).unwrap();
+    assert_eq!((index(0), index(2)), (before + 2, before));
+    assert_eq!(etcd.endpoint(2).missed(), 2);
+    etcd.endpoint(2).catch_up_by(1);
+    assert_eq!(index(2), before + 1);
+}
+
+#[test]
+fn a_watch_on_an_endpoint_that_has_caught_up_goes_on() {
     let etcd = FakeEtcd::builder().members(3).build();
     let urls = etcd.endpoints();
     etcd.endpoint(1).lag();
@@ -313,7 +337,7 @@ fn a_watch_on_an_endpoint_that_has_caught_up_is_fed_on() {
 }
 
 #[test]
-fn without_a_quorum_writes_wait_seven_seconds_and_may_be_done_later() {
+fn without_a_quorum_writes_wait_seven_seconds_and_may_be_applied_later() {
     let etcd = FakeEtcd::new();
     etcd.lose_quorum();
     assert_eq!(
@@ -406,7 +430,7 @@ fn a_restart_keeps_the_data_and_breaks_what_is_open() {
 }
 
 #[test]
-fn a_wipe_begins_anew() {
+fn a_wipe_starts_from_an_empty_store() {
     let etcd = FakeEtcd::new();
     send(&etcd, "PUT", "/v2/keys/a?value=x").unwrap();
     etcd.wipe();

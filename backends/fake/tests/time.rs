@@ -1,19 +1,24 @@
 //! The clock: standing still, moved by hand, jumping, and real.
 
 use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
-    time::{Duration, Instant},
+    task::Poll,
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
-use etcd_fake::{Clock, Expiry, FakeEtcd};
+use etcd_http_fake::{Clock, Expiry, FakeEtcd};
 use etcd_transport::{Body, Request, Transport, http};
 use futures::{
     FutureExt,
     executor::{ThreadPool, block_on},
-    future::{join, join_all},
+    future::{Either, join, join_all, poll_fn},
     task::SpawnExt,
 };
 
@@ -71,14 +76,14 @@ fn a_dropped_sleep_is_forgotten() {
 }
 
 #[test]
-fn a_key_expires_at_the_leaders_next_look() {
+fn a_key_expires_at_the_leaders_next_check() {
     let etcd = FakeEtcd::new();
     etcd.advance(Duration::from_millis(1_200));
     block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=1"));
     etcd.advance(Duration::from_millis(1_299));
     assert!(
         etcd.value("a").is_some(),
-        "2.499 s: it has expired, and nobody has looked"
+        "2.499 s: its time has come, and the leader has not checked"
     );
     etcd.advance(Duration::from_millis(1));
     assert!(etcd.value("a").is_none(), "2.5 s");
@@ -184,7 +189,7 @@ fn a_task_that_has_not_run_yet_runs_before_the_clock_jumps() {
     });
 }
 
-/// Ten tasks that sleep, write and watch; the log they leave behind.
+/// Runs ten tasks that sleep, write and watch; returns the log.
 async fn tracked_tasks(
     etcd: FakeEtcd,
     spawn: impl Fn(futures::future::BoxFuture<'static, ()>),
@@ -245,6 +250,89 @@ fn tracked_tasks_do_the_same_on_every_executor() {
     assert_eq!(on_pool, on_one);
 }
 
+/// Whether a future ends in real time: a clock that no longer jumps must not hang the test.
+fn ends(future: impl Future<Output = ()> + Send + 'static) -> bool {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        block_on(future);
+        sender.send(())
+    });
+    receiver.recv_timeout(Duration::from_secs(10)).is_ok()
+}
+
+#[test]
+fn a_tracked_task_that_panics_does_not_stop_the_clock_for_others() {
+    let etcd = auto();
+    let mut caught = etcd.track(async { panic!("as intended") }).boxed();
+    let panicked = block_on(AssertUnwindSafe(&mut caught).catch_unwind());
+    assert!(panicked.is_err());
+    let (its, hour) = (etcd.clone(), etcd.clone());
+    assert!(
+        ends(etcd.track(async move { hour.sleep(HOUR).await })),
+        "the future that panicked still exists"
+    );
+    drop(caught);
+    assert!(
+        ends(etcd.track(async move { its.sleep(HOUR).await })),
+        "the future that panicked is gone"
+    );
+    assert_eq!(etcd.elapsed(), 2 * HOUR);
+}
+
+#[test]
+fn a_finished_task_that_is_woken_does_not_stop_the_clock_for_others() {
+    let etcd = auto();
+    let (sender, wakers) = mpsc::channel();
+    let mut finished = Box::pin(etcd.track(poll_fn(move |cx| {
+        sender.send(cx.waker().clone()).unwrap();
+        Poll::Ready(())
+    })));
+    block_on(&mut finished);
+    // Its owner may keep a finished future, but never polls it.
+    wakers.recv().unwrap().wake();
+    let its = etcd.clone();
+    assert!(ends(etcd.track(async move { its.sleep(HOUR).await })));
+    drop(finished);
+}
+
+#[test]
+fn a_sleep_without_end_never_ends() {
+    let grace = Duration::ZERO;
+    for clock in [Clock::Manual, Clock::Auto { grace }, Clock::Real] {
+        let etcd = FakeEtcd::builder().clock(clock).build();
+        let mut sleep = Box::pin(etcd.sleep(Duration::MAX));
+        for _ in 0..100 {
+            assert!(sleep.as_mut().now_or_never().is_none(), "{clock:?}");
+        }
+        let mut tracked = Box::pin(etcd.track(etcd.sleep(Duration::MAX)));
+        assert!(tracked.as_mut().now_or_never().is_none(), "{clock:?}");
+        assert!(etcd.elapsed() < HOUR, "{clock:?}");
+        assert_eq!(etcd.advance_to_next(), None, "{clock:?}");
+    }
+}
+
+#[test]
+fn the_clock_jumps_beside_a_sleep_without_end() {
+    let etcd = auto();
+    let never = etcd.sleep(Duration::MAX);
+    let hour = etcd.sleep(HOUR);
+    let ended = block_on(futures::future::select(never, hour));
+    assert!(matches!(ended, Either::Right(_)));
+    assert_eq!(etcd.elapsed(), HOUR);
+}
+
+#[test]
+fn the_clock_cannot_be_moved_beyond_the_times_that_etcd_knows() {
+    let etcd = FakeEtcd::new();
+    block_on(text(&etcd, "PUT", "/v2/keys/a?ttl=5"));
+    etcd.advance(Duration::MAX);
+    assert!(etcd.value("a").is_none());
+    let year_2262 = Duration::from_nanos(i64::MAX.unsigned_abs());
+    assert_eq!(etcd.system_time(), SystemTime::UNIX_EPOCH + year_2262);
+    etcd.advance(SECOND);
+    assert_eq!(etcd.system_time(), SystemTime::UNIX_EPOCH + year_2262);
+}
+
 #[test]
 fn a_clock_that_follows_real_time_wakes_what_sleeps() {
     let etcd = FakeEtcd::builder().clock(Clock::Real).build();
@@ -261,7 +349,7 @@ fn a_clock_that_follows_real_time_wakes_what_sleeps() {
 }
 
 #[test]
-fn a_watch_hears_of_an_expiry_in_real_time() {
+fn a_watch_receives_an_expiry_in_real_time() {
     let etcd = FakeEtcd::builder().clock(Clock::Real).build();
     block_on(text(&etcd, "PUT", "/v2/keys/a?value=x&ttl=0"));
     let event = block_on(text(&etcd, "GET", "/v2/keys/a?wait=true"));

@@ -7,29 +7,32 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use crate::v3::{
-    KeyValue,
-    election::{Leader, check_name},
-    protocol::{
-        gateway,
-        message::{Encode, Fields},
-        method,
-    },
-    stream::connection::{Connection, Received, is_token_error},
-};
 use crate::{
     client::Client,
-    error::{Error, Result},
-    operation::{Repeat, StreamOperation, sealed::Sealed},
-    pipeline::reconnect::Reconnect,
+    error::Result,
+    operation::{StreamOperation, sealed::Sealed},
+    v3::{
+        Header, KeyValue,
+        election::check_name,
+        protocol::{
+            message::{self, Encode, Fields},
+            method,
+        },
+        stream::{
+            connection::{Connection, ConnectionOptions, Received},
+            message_stream::StreamMessage,
+            open::StreamCall,
+            silence::SilenceLimit,
+        },
+    },
 };
 
-/// Delivers the leader of an election, and each one after it, for ever: `POST /v3/election/observe`.
+/// Delivers the leader of an election, and each one after it: `POST /v3/election/observe`.
 ///
-/// An item is the key that the leader holds; its value is what was proclaimed. The first comes when there is a leader; then
-/// one for each change of the leader or of its value. The stream goes on over cut connections, restarts and changes of
-/// endpoint: the present leader is told anew then, unless it was told already, and one that came and went in between is
-/// not. That there is no leader any more is not told by etcd: the item is who led last.
+/// An item is the key that the leader holds; its value is what was proclaimed. The first item arrives when there is a leader,
+/// and one more for each change of the leader or of its value. The stream goes on over cut connections, restarts and changes
+/// of endpoint: it then delivers the present leader, unless it has delivered it before. A leader that came and went in
+/// between is skipped. etcd does not report that there is no leader any more: the last item is who led last.
 ///
 /// The stream ends after an error. Dropping it ends the request.
 ///
@@ -94,13 +97,22 @@ impl StreamOperation for Observe {
     const NAME: &'static str = "v3.election.observe";
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<KeyValue>> {
+        let options = ConnectionOptions {
+            call: StreamCall {
+                operation: Self::NAME,
+                method: method::OBSERVE,
+                require_leader: true,
+            },
+            outage_limit: self.outage,
+            silence: SilenceLimit::Probe(self.silence),
+            expect_within: None,
+            token_limit: None,
+            is_duplex: false,
+        };
         let observer = Observer {
-            client: client.clone(),
-            outage: Reconnect::new(self.outage),
+            connection: Connection::new(client, options),
             observe: self,
-            link: None,
             last: None,
-            is_renewed: false,
         };
         let next = |observer: Option<Observer<T>>| async move {
             let mut observer = observer?;
@@ -112,87 +124,51 @@ impl StreamOperation for Observe {
     }
 }
 
+/// The leader of an election.
+#[derive(Default)]
+struct LeaderResponse {
+    header: Header,
+    kv: Option<KeyValue>,
+}
+
+message::decode!(LeaderResponse {
+    1 "header" => header,
+    2 "kv" => kv,
+});
+
+impl StreamMessage for LeaderResponse {
+    fn cluster_id(&self) -> u64 {
+        self.header.cluster_id
+    }
+}
+
 struct Observer<T> {
-    client: Client<T>,
+    connection: Connection<T, Observe, LeaderResponse>,
     observe: Observe,
-    link: Option<Connection<T, Leader>>,
-    outage: Reconnect,
-    /// The key and the revision of the leader that was told last.
+    /// The key and the revision of the leader that was delivered last.
     last: Option<(Bytes, i64)>,
-    /// Another token was fetched, and no leader has been told since.
-    is_renewed: bool,
 }
 
 impl<T: Transport> Observer<T> {
     async fn next(&mut self) -> Result<KeyValue> {
+        self.observe.check(Observe::NAME)?;
         loop {
-            let Some(link) = &mut self.link else {
-                let call = gateway::call(
-                    Observe::NAME,
-                    method::OBSERVE,
-                    Repeat::Always,
-                    &self.observe,
-                )?
-                .require_leader(true);
-                match Connection::open(&self.client, call, self.observe.silence).await {
-                    Ok(link) => self.link = Some(link),
-                    Err(error) => self.outage.survive(self.client.pipeline(), error).await?,
+            let request = || vec![self.observe.clone()];
+            let leader = match self.connection.recv(request).await {
+                Received::Message(LeaderResponse { kv, .. }, _) => kv,
+                Received::Lost(loss) => {
+                    self.connection.recover(loss)?;
+                    continue;
                 }
-                continue;
             };
-            let heard = link.recv().await;
-            if link.is_proven() {
-                self.outage.over(self.client.transport().now());
-            }
-            match heard {
-                Received::Message(Leader { kv: Some(leader) }, _) => {
-                    link.settled();
-                    self.is_renewed = false;
-                    let told = (leader.key.clone(), leader.mod_revision);
-                    if self.last.as_ref() != Some(&told) {
-                        self.last = Some(told);
-                        return Ok(leader);
-                    }
+            self.connection.settled();
+            if let Some(leader) = leader {
+                let this = (leader.key.clone(), leader.mod_revision);
+                if self.last.as_ref() != Some(&this) {
+                    self.last = Some(this);
+                    return Ok(leader);
                 }
-                Received::Message(Leader { kv: None }, _) => {}
-                Received::Failed(error) => self.lost(error).await?,
-                Received::Ended(error) => self.ended(error).await?,
-                Received::Stale => self.link = None,
             }
-        }
-    }
-
-    async fn lost(&mut self, error: Error) -> Result<()> {
-        let Some(link) = self.link.take() else {
-            return Err(error);
-        };
-        if is_token_error(&error) && !self.is_renewed {
-            return self.renew_token(link).await;
-        }
-        if error.is_retryable() {
-            link.blame();
-        }
-        self.outage.survive(self.client.pipeline(), error).await
-    }
-
-    /// The server had no more to say.
-    async fn ended(&mut self, error: Error) -> Result<()> {
-        let Some(link) = self.link.take() else {
-            return Err(error);
-        };
-        // It answers so, with success and without a word, to a token that is not good (V3-139).
-        if link.may_lack_token() && !self.is_renewed {
-            return self.renew_token(link).await;
-        }
-        link.blame();
-        self.outage.pause(self.client.pipeline(), error).await
-    }
-
-    async fn renew_token(&mut self, link: Connection<T, Leader>) -> Result<()> {
-        self.is_renewed = true;
-        match link.renew_token().await {
-            Ok(()) => Ok(()),
-            Err(error) => self.outage.survive(self.client.pipeline(), error).await,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
             message::{self, Encode, Fields},
             method,
         },
+        stream::message_stream::StreamMessage,
     },
 };
 
@@ -71,6 +72,12 @@ message::decode!(Renewed {
     2 "ID" => id,
     3 "TTL" => ttl,
 });
+
+impl StreamMessage for Renewed {
+    fn cluster_id(&self) -> u64 {
+        self.header.cluster_id
+    }
+}
 
 impl From<Renewed> for KeepAliveResponse {
     fn from(answer: Renewed) -> Self {

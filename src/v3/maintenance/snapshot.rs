@@ -1,7 +1,7 @@
 use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use etcd_transport::{IdleLimit, Transport};
+use etcd_transport::Transport;
 use futures::{
     AsyncWrite, AsyncWriteExt, Stream, StreamExt, TryFutureExt,
     stream::{self, BoxStream},
@@ -11,33 +11,36 @@ use sha2::{Digest, Sha256};
 use crate::{
     client::Client,
     error::Result,
-    operation::{Call, Repeat, StreamOperation, sealed::Sealed},
+    operation::{StreamOperation, sealed::Sealed},
     v3::{
         protocol::{
-            gateway,
             message::{self, Encode, Fields},
             method,
         },
         stream::{
-            connection::{is_alive, is_token_error},
-            message_stream::MessageStream,
+            connection::{Connection, ConnectionOptions, Loss, Received},
+            message_stream::StreamMessage,
+            open::StreamCall,
+            probe::probe,
+            silence::SilenceLimit,
         },
     },
 };
 
-/// How many bytes of SHA-256 there are, at the end of a snapshot.
+/// The size of the SHA-256 at the end of a snapshot, in bytes.
 const DIGEST: usize = 32;
 
-/// Delivers the whole database of one member, piece by piece: `POST /v3/maintenance/snapshot`.
+/// Delivers the complete database of one member, piece by piece: `POST /v3/maintenance/snapshot`.
 ///
 /// The pieces together are the file that `etcdctl snapshot save` writes, and that `etcdctl snapshot restore` reads: the
-/// database, and a SHA-256 of it at the end. It is verified on the way: the last piece comes only when the digest is right,
-/// and an error instead when it is not, or when something is missing. **A snapshot is whole when the stream has ended
-/// without an error**; until then what has come of it may be anything. Who writes it to a file gives the file its name
-/// when that is known. A snapshot that breaks off is not resumed: begin another.
+/// database, and a SHA-256 of it at the end. The stream verifies it: the last piece arrives only if the digest is right;
+/// otherwise, and where a piece is missing, the stream ends in an error. **A snapshot is complete when the stream has ended
+/// without an error.** Until then its pieces may be anything: write them to a temporary file, and rename it at the end. A
+/// snapshot that fails is not resumed: begin another.
 ///
-/// Its pieces do not say which cluster they are from. So the member is asked before the first is delivered
-/// (`POST /v3/maintenance/status`), and another cluster's is an error ([`is_cluster_changed`](crate::Error::is_cluster_changed)).
+/// A piece does not say which cluster it is from. So the stream asks the member before it delivers the first piece
+/// (`POST /v3/maintenance/status`). A member of another cluster is an error
+/// ([`is_cluster_changed`](crate::Error::is_cluster_changed)).
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -56,15 +59,15 @@ const DIGEST: usize = 32;
 pub struct Snapshot {}
 
 impl Snapshot {
-    /// Takes a snapshot of the member that is asked.
+    /// A snapshot of the member that receives the request.
     pub fn new() -> Self {
         Self {}
     }
 
-    /// Writes it all, flushes, and returns how many bytes it is. Only after `Ok` is what was written a snapshot.
+    /// Writes the snapshot, flushes the writer, and returns the size in bytes. Only after `Ok` is the output a snapshot.
     ///
     /// # Errors
-    /// The writer's; an [`Error`](crate::Error) of the client's is in one with [`io::ErrorKind::Other`], as its source.
+    /// Those of the writer. An [`Error`](crate::Error) of the client is the source of one with [`io::ErrorKind::Other`].
     pub async fn write_to<T: Transport>(
         self,
         client: &Client<T>,
@@ -108,50 +111,59 @@ struct SnapshotResponse {
 
 message::decode!(SnapshotResponse { 3 "blob" => blob });
 
+impl StreamMessage for SnapshotResponse {
+    fn cluster_id(&self) -> u64 {
+        // etcd sends no header with a piece.
+        0
+    }
+}
+
 struct Pieces<T> {
-    client: Client<T>,
-    messages: MessageStream<T, SnapshotResponse>,
+    connection: Connection<T, Snapshot, SnapshotResponse>,
     hasher: Sha256,
-    /// The last bytes that came: the digest, if no others follow.
+    /// The last bytes that arrived: the digest, if no others follow.
     last: BytesMut,
 }
 
 impl<T: Transport> Pieces<T> {
-    /// Sends the request, once more with another token if etcd refuses the one it has, and waits for the first message.
+    /// Waits for the first message, and asks the member which cluster it belongs to.
     async fn begin(client: Client<T>) -> Result<Self> {
-        let call = gateway::call(
-            Snapshot::NAME,
-            method::SNAPSHOT,
-            Repeat::Always,
-            &Snapshot::new(),
-        )?;
-        let pipeline = client.pipeline();
-        let call = pipeline.with_token(&call).await?.unwrap_or(call);
-        let begun = match Self::send(&client, call.clone()).await {
-            Err(error) if is_token_error(&error) => {
-                let call = pipeline.with_new_token(call).await?;
-                Self::send(&client, call).await
-            }
-            begun => begun,
-        }?;
-        // The pieces do not say which cluster they are from; their member does. Whatever else it says: who saves what is
-        // left of a cluster takes it from a member that is not well, too.
-        match is_alive(&client, Snapshot::NAME, begun.messages.place()).await {
-            Err(error) if error.is_cluster_changed() => Err(error),
-            _ => Ok(begun),
-        }
-    }
-
-    async fn send(client: &Client<T>, call: Call) -> Result<Self> {
-        let limit = client.pipeline().timeout;
-        let idle = IdleLimit(limit.saturating_add(Duration::from_secs(1)));
+        let options = ConnectionOptions {
+            call: StreamCall {
+                operation: Snapshot::NAME,
+                method: method::SNAPSHOT,
+                require_leader: false,
+            },
+            // A snapshot is not resumed.
+            outage_limit: Duration::ZERO,
+            silence: SilenceLimit::Fail(client.pipeline().timeout),
+            expect_within: None,
+            token_limit: None,
+            is_duplex: false,
+        };
         let mut pieces = Self {
-            messages: MessageStream::open(client, call, idle)?,
-            client: client.clone(),
+            connection: Connection::new(&client, options),
             hasher: Sha256::new(),
             last: BytesMut::new(),
         };
-        pieces.read().await?;
+        loop {
+            match pieces.recv().await {
+                Received::Message(message, _) => {
+                    pieces.last.extend_from_slice(&message.blob);
+                    break;
+                }
+                Received::Lost(Loss::Ended(_)) => break,
+                // Once more with another token, where etcd refuses the first.
+                Received::Lost(loss) => pieces.connection.recover(loss)?,
+            }
+        }
+        // Any other failure is ignored: a snapshot of the last member of a cluster is taken from one that is not well.
+        if let Some(endpoint) = pieces.connection.endpoint()
+            && let Err(error) = probe(&client, Snapshot::NAME, endpoint).await
+            && error.is_cluster_changed()
+        {
+            return Err(error);
+        }
         Ok(pieces)
     }
 
@@ -174,35 +186,26 @@ impl<T: Transport> Pieces<T> {
                 self.hasher.update(&piece);
                 return Ok((piece, false));
             }
-            if !self.read().await? {
-                let digest = self.hasher.finalize_reset();
-                if *self.last != *digest {
-                    return Err(self.messages.unexpected(
-                        "the snapshot is not whole: its SHA-256 is not the one at its end",
-                    ));
-                }
-                return Ok((self.last.split().freeze(), true));
+            match self.recv().await {
+                Received::Message(message, _) => self.last.extend_from_slice(&message.blob),
+                Received::Lost(Loss::Ended(_)) => return self.end(),
+                Received::Lost(loss) => return Err(self.connection.give_up(loss)),
             }
         }
     }
 
-    /// Takes in the next message, unless there is none.
-    async fn read(&mut self) -> Result<bool> {
-        let pipeline = self.client.pipeline();
-        match self.messages.next_within(pipeline.timeout).await {
-            Some(Ok((message, _))) => {
-                self.last.extend_from_slice(&message.blob);
-                Ok(true)
-            }
-            Some(Err(error)) => {
-                if error.is_retryable() {
-                    // So that the next snapshot is another member's, if there are others.
-                    self.messages.place().failed(pipeline.transport.now());
-                }
-                Err(error)
-            }
-            None => Ok(false),
+    async fn recv(&mut self) -> Received<SnapshotResponse> {
+        self.connection.recv(|| vec![Snapshot::new()]).await
+    }
+
+    /// The digest, if it is the right one.
+    fn end(&mut self) -> Result<(Bytes, bool)> {
+        let digest = self.hasher.finalize_reset();
+        if *self.last == *digest {
+            return Ok((self.last.split().freeze(), true));
         }
+        let what = "the snapshot is not whole: its SHA-256 is not the one at its end";
+        Err(self.connection.unexpected(what))
     }
 }
 

@@ -13,31 +13,31 @@ use futures::{
     channel::mpsc::{self, UnboundedReceiver, UnboundedSender},
 };
 
-/// What feeds the body of a request that goes on while it is answered. Dropping it ends the body.
+/// Sends the rest of a request's body while the request is answered. Dropping it ends the body.
 ///
-/// It takes whatever it is given, at once: a server that does not read must not hold up whoever reads what it sends. What
-/// waits is no more than was asked for.
+/// It buffers without a limit, because a server that does not read must not block the reader of its messages. What it
+/// buffers are the caller's own requests.
 pub(crate) struct BodySender(UnboundedSender<Bytes>);
 
 impl BodySender {
-    /// A body that begins with these bytes, and what feeds the rest of it.
+    /// A body that begins with these bytes, and the sender of the rest.
     pub(crate) fn new(first: Bytes) -> (Self, Body) {
-        let (feed, rest) = mpsc::unbounded();
-        let feed = Self(feed);
-        feed.send(first);
-        (feed, Body::stream(Fed(rest)))
+        let (sender, rest) = mpsc::unbounded();
+        let sender = Self(sender);
+        sender.send(first);
+        (sender, Body::stream(SentBody(rest)))
     }
 
     /// Sends these bytes as soon as the server takes them.
     pub(crate) fn send(&self, bytes: impl Into<Bytes>) {
-        // An error means that the transport has given the exchange up: so the answer says, too.
+        // An error means that the transport has dropped the exchange. The response shows it, too.
         let _ = self.0.unbounded_send(bytes.into());
     }
 }
 
-struct Fed(UnboundedReceiver<Bytes>);
+struct SentBody(UnboundedReceiver<Bytes>);
 
-impl http_body::Body for Fed {
+impl http_body::Body for SentBody {
     type Data = Bytes;
     type Error = TransportError;
 
@@ -57,16 +57,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_what_its_feed_was_given_and_ends_with_it() {
-        let (feed, mut body) = BodySender::new(Bytes::from_static(b"first"));
-        feed.send("second");
+    fn a_body_is_what_its_sender_was_given_and_ends_with_it() {
+        let (sender, mut body) = BodySender::new(Bytes::from_static(b"first"));
+        sender.send("second");
         let mut frame = || body.frame().now_or_never();
         for expected in ["first", "second"] {
             let frame = frame().unwrap().unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap(), expected);
         }
         assert!(frame().is_none(), "it goes on");
-        drop(feed);
+        drop(sender);
         assert!(block_on(body.frame()).is_none());
     }
 }

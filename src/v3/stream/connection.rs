@@ -1,272 +1,450 @@
-use std::{
-    pin::pin,
-    time::{Duration, Instant},
+use std::{marker::PhantomData, mem, pin::pin, time::Duration};
+
+use etcd_transport::Transport;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either, select},
 };
 
-use etcd_transport::{IdleLimit, Transport};
-use futures::future::{BoxFuture, Either, select};
-
-use crate::v3::{
-    protocol::{
-        gateway::{self, Decode},
-        method,
-    },
-    stream::message_stream::MessageStream,
-};
 use crate::{
     client::Client,
-    endpoints::{endpoint::Endpoint, set::EndpointState},
-    error::{Error, ErrorContext, EtcdErrorKind, Result},
-    operation::{Call, Repeat},
-    pipeline::execute::Failure,
-    v3::stream::body_sender::BodySender,
+    endpoints::set::EndpointState,
+    error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
+    operation::Call,
+    pipeline::{execute::Failure, reconnect::Reconnect},
+    v3::{
+        protocol::message::Encode,
+        stream::{
+            body_sender::BodySender,
+            duplex::DuplexEndpoints,
+            message_stream::{MessageStream, StreamMessage},
+            open::{self, StreamCall},
+            probe::probe,
+            silence::{Silence, SilenceLimit, TimeUp},
+        },
+    },
 };
 
-/// After so many silences in a row, each found to be but a silence, a link is opened anew: the server lives, but the
-/// connection may be dead.
-const MAX_SILENCES: u32 = 4;
-
-/// One streaming call under way, and whether the server at its other end is still there.
-pub(in crate::v3) struct Connection<T, M> {
+/// A streaming call that goes on over cut connections, restarts and changes of endpoint: requests of type `Q`, responses of
+/// type `M`.
+///
+/// It is a state machine (see [`State`]) that advances only in [`recv`](Self::recv). It chooses the endpoint, renews the
+/// token, detects a silent server and pauses between attempts. Its caller supplies the messages that open each request,
+/// knows what a message means, and decides about each loss: [`recover`](Self::recover), or stop.
+pub(in crate::v3) struct Connection<T, Q, M> {
     client: Client<T>,
-    call: Call,
+    options: ConnectionOptions,
+    reconnect: Reconnect,
+    duplex: DuplexEndpoints,
+    /// A token was renewed, and nothing has settled since: a second refusal is final.
+    is_renewed: bool,
+    state: State<T, M>,
+    request: PhantomData<fn(Q)>,
+}
+
+/// How a connection behaves.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::v3) struct ConnectionOptions {
+    pub(in crate::v3) call: StreamCall,
+    /// How long attempts may fail before the last error is final. Zero: no second attempt, except with a new token.
+    pub(in crate::v3) outage_limit: Duration,
+    pub(in crate::v3) silence: SilenceLimit,
+    /// How soon after each opening the caller must have [settled](Connection::settled).
+    pub(in crate::v3) expect_within: Option<Duration>,
+    /// How long fetching a token may take, where the client's own limits are too long.
+    pub(in crate::v3) token_limit: Option<Duration>,
+    /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
+    pub(in crate::v3) is_duplex: bool,
+}
+
+/// What a connection waits for.
+///
+/// ```text
+///            recv              a token             silence
+/// Closed ───────────▶ Opening ─────────▶ Open ◀───────────────▶ Probing
+///   ▲                  ▲    │             │    alive, a message     │
+///   │   recover: the   │    │ no token    │ broken, refused,        │ not alive
+///   │ token is refused │    ▼             ▼ ended, stale           ▼
+///   │                  └── recv returns `Lost`, and `recover` decides
+///   │ time                               │
+///   └────────────────── Waiting ◀────────┘
+/// ```
+enum State<T, M> {
+    /// Nothing: the next [`recv`](Connection::recv) opens it.
+    Closed,
+    /// A token, if the call needs one. Then the best endpoint is chosen, and the request is sent.
+    Opening(BoxFuture<'static, Result<Call>>),
+    /// The next message.
+    Open(Box<OpenStream<T, M>>),
+    /// The next message, or the response of a silent server to a probe.
+    Probing(Box<OpenStream<T, M>>, BoxFuture<'static, Result<()>>),
+    /// The pause before the next attempt.
+    Waiting(BoxFuture<'static, ()>),
+}
+
+/// A request under way.
+struct OpenStream<T, M> {
     messages: MessageStream<T, M>,
-    /// Where the request goes on while it is answered.
-    feed: Option<BodySender>,
-    silence: Duration,
-    urgent: Option<Urgent>,
-    /// Since when it has been listened to in vain. The time in which nobody listens does not count.
-    since: Option<Instant>,
-    /// The server is being asked whether it is there.
-    asking: Option<BoxFuture<'static, Result<()>>>,
-    silences: u32,
+    /// The rest of the request, where it goes on while it is answered.
+    sender: Option<BodySender>,
+    silence: Silence,
+    /// The server has sent a message, or answered a probe.
     is_proven: bool,
+    is_settled: bool,
 }
 
-/// Something has to come that did not come yet.
-struct Urgent {
-    limit: Duration,
-    /// How long it was listened to already, before the last message.
-    waited: Duration,
-}
-
-/// What came of listening to a link.
+/// What came of waiting for a message.
 pub(in crate::v3) enum Received<M> {
-    /// A message, and how many bytes it took.
+    /// A message, and its size in bytes.
     Message(M, usize),
-    /// The server ended the answer as if there was no more to say; the error is for those who see this too often.
-    Ended(Error),
-    /// The link broke, or the server refused, or is not there.
+    /// The request is over. The next step is the caller's: [`Connection::recover`], or nothing more.
+    Lost(Loss),
+}
+
+/// Why a request is over.
+pub(in crate::v3) enum Loss {
+    /// It broke, was refused, or the server does not respond.
     Failed(Error),
-    /// It was silent for too long to be trusted, though the server is there.
+    /// The server ended the response without a word; the error is for a caller that stops here.
+    Ended(Error),
+    /// It was silent for too long to be trusted, though the server is alive.
     Stale,
 }
 
-impl<T: Transport, M: Decode> Connection<T, M> {
-    /// Will send `call` to the endpoint that is best at the moment, when it is first listened to; with a token, if it needs
-    /// one, which may have to be fetched before.
-    pub(in crate::v3) async fn open(
-        client: &Client<T>,
-        call: Call,
-        silence: Duration,
-    ) -> Result<Self> {
-        Self::open_duplex_if(client, call, silence, |_| false).await
-    }
-
-    /// The same. Where `is_duplex` says so of the endpoint, the request goes on: see [`send`](Self::send).
-    pub(in crate::v3) async fn open_duplex_if(
-        client: &Client<T>,
-        call: Call,
-        silence: Duration,
-        is_duplex: impl FnOnce(&Endpoint) -> bool,
-    ) -> Result<Self> {
-        let pipeline = client.pipeline();
-        let call = pipeline.with_token(&call).await?.unwrap_or(call);
-        // By then it was given up.
-        let idle = IdleLimit(silence.saturating_mul(MAX_SILENCES + 2));
-        let (messages, feed) =
-            MessageStream::open_duplex_if(client, call.clone(), idle, is_duplex)?;
-        Ok(Self {
-            messages,
-            feed,
+impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
+    /// A connection that sends nothing before the first [`recv`](Self::recv).
+    pub(in crate::v3) fn new(client: &Client<T>, options: ConnectionOptions) -> Self {
+        Self {
             client: client.clone(),
-            call,
-            silence,
-            urgent: None,
-            since: None,
-            asking: None,
-            silences: 0,
-            is_proven: false,
-        })
-    }
-
-    /// Whether the request goes on while it is answered.
-    pub(in crate::v3) fn is_duplex(&self) -> bool {
-        self.feed.is_some()
-    }
-
-    /// Adds this to the request, if it is one that goes on.
-    pub(in crate::v3) fn send(&self, body: String) {
-        if let Some(feed) = &self.feed {
-            feed.send(body);
+            options,
+            reconnect: Reconnect::new(options.outage_limit),
+            duplex: DuplexEndpoints::default(),
+            is_renewed: false,
+            state: State::Closed,
+            request: PhantomData,
         }
     }
 
-    /// Whether etcd may have ended this link for its token, of which it does not say a word where it answers nothing.
-    pub(in crate::v3) fn may_lack_token(&self) -> bool {
-        !self.is_proven && self.client.pipeline().needs_token(&self.call)
-    }
-
-    /// etcd refused the token of this link: fetches another for the next one.
-    pub(in crate::v3) async fn renew_token(self) -> Result<()> {
-        self.client
-            .pipeline()
-            .with_new_token(self.call)
-            .await
-            .map(drop)
-    }
-
-    /// From now on something has to come within this time of listening, until it is [`settled`](Self::settled).
-    pub(in crate::v3) fn expect(&mut self, limit: Duration) {
-        let waited = Duration::ZERO;
-        self.urgent = Some(Urgent { limit, waited });
-        self.since = None;
-    }
-
-    /// What had to come has come: the endpoint is a good one.
-    pub(in crate::v3) fn settled(&mut self) {
-        self.urgent = None;
-        self.client.pipeline().endpoints.answered(self.place());
-    }
-
-    /// The link is given up because of its endpoint, which is not to be the next one, if there are others.
-    pub(in crate::v3) fn blame(&self) {
-        self.place().failed(self.client.transport().now());
-    }
-
-    /// Whether the server has shown that it is there: with a message, or when asked.
-    pub(in crate::v3) fn is_proven(&self) -> bool {
-        self.is_proven
-    }
-
-    /// No message has begun to arrive whose end has not.
-    pub(in crate::v3) fn is_between(&self) -> bool {
-        self.messages.is_between()
-    }
-
-    /// Waits for the next message, and for signs of life. Nothing is lost, and no time begins anew, when this future is
-    /// dropped, and asked for again.
-    pub(in crate::v3) async fn recv(&mut self) -> Received<M> {
-        let next = loop {
-            if let Some(asking) = &mut self.asking {
-                match select(pin!(self.messages.next()), asking).await {
-                    Either::Left((next, _)) => break next,
-                    Either::Right((alive, _)) => {
-                        self.asking = None;
-                        if let Err(error) = alive {
-                            return Received::Failed(error);
+    /// Waits for the next message; opens the connection where it is not open. `request` returns the messages of a new
+    /// request: it is called once for each, at the moment of sending.
+    ///
+    /// Nothing is lost, and no time limit starts again, when this future is dropped before it is ready.
+    pub(in crate::v3) async fn recv(&mut self, mut request: impl FnMut() -> Vec<Q>) -> Received<M> {
+        loop {
+            match &mut self.state {
+                State::Closed => {
+                    let (client, call) = (self.client.clone(), self.options.call);
+                    self.opening(async move { call.with_token(&client).await });
+                }
+                State::Waiting(pause) => {
+                    pause.await;
+                    self.state = State::Closed;
+                }
+                State::Opening(token) => {
+                    let opened = token.await.and_then(|call| self.open(call, request()));
+                    if let Err(error) = opened {
+                        self.state = State::Closed;
+                        return Received::Lost(Loss::Failed(error));
+                    }
+                }
+                State::Open(stream) => {
+                    let left = stream.silence.left(self.client.transport().now());
+                    let sleep = self.client.transport().sleep(left);
+                    let next = match select(pin!(stream.messages.next()), sleep).await {
+                        Either::Left((next, _)) => Some(next),
+                        Either::Right(_) => None,
+                    };
+                    if let Some(next) = next {
+                        return self.received(next);
+                    }
+                    match stream.silence.time_up() {
+                        TimeUp::Probe => self.probe(),
+                        TimeUp::Stale => return Received::Lost(Loss::Stale),
+                        TimeUp::Failed(limit) => {
+                            let error = Failure::TimedOut(limit).into_error(self.context());
+                            return Received::Lost(Loss::Failed(error));
                         }
                     }
                 }
-                self.since = None;
-                self.silences += 1;
-                self.is_proven = true;
-                continue;
-            }
-            let deadline = self.deadline();
-            let sleep = self.client.transport().sleep(deadline);
-            match select(pin!(self.messages.next()), sleep).await {
-                Either::Left((next, _)) => break next,
-                Either::Right(_) => {}
-            }
-            if let Some(Urgent { limit, .. }) = self.urgent {
-                return Received::Failed(self.failed(Failure::TimedOut(limit)));
-            }
-            if self.silences >= MAX_SILENCES {
-                return Received::Stale;
-            }
-            let (client, place) = (self.client.clone(), self.place().clone());
-            let operation = self.call.operation;
-            let asking = async move { is_alive(&client, operation, &place).await };
-            self.asking = Some(Box::pin(asking));
-        };
-        let since = self.since.take();
-        self.asking = None;
-        match next {
-            Some(Ok((message, size))) => {
-                if let (Some(urgent), Some(since)) = (&mut self.urgent, since) {
-                    urgent.waited += self.client.pipeline().since(since);
+                State::Probing(stream, probe) => {
+                    let first = match select(pin!(stream.messages.next()), probe).await {
+                        Either::Left((next, _)) => Either::Left(next),
+                        Either::Right((alive, _)) => Either::Right(alive),
+                    };
+                    match first {
+                        Either::Left(next) => return self.received(next),
+                        Either::Right(Err(error)) => return Received::Lost(Loss::Failed(error)),
+                        Either::Right(Ok(())) => {}
+                    }
+                    stream.silence.alive();
+                    stream.is_proven = true;
+                    self.reconnect.over(self.client.transport().now());
+                    self.probed();
                 }
-                self.silences = 0;
-                self.is_proven = true;
+            }
+        }
+    }
+
+    /// Sends one more message on the open request. Returns `false` where the request cannot go on.
+    pub(in crate::v3) fn send(&self, message: &Q) -> bool {
+        let sender = self.stream().and_then(|stream| stream.sender.as_ref());
+        if let Some(sender) = sender {
+            sender.send(open::encode([message]));
+        }
+        sender.is_some()
+    }
+
+    /// The caller has to [settle](Self::settled) within this time of waiting from now on.
+    pub(in crate::v3) fn expect(&mut self, limit: Duration) {
+        if let Some(stream) = self.stream_mut() {
+            stream.silence.expect(limit);
+        }
+    }
+
+    /// The caller has what it opened the connection for: the endpoint is good, and an outage is over.
+    pub(in crate::v3) fn settled(&mut self) {
+        let (State::Open(stream) | State::Probing(stream, _)) = &mut self.state else {
+            return;
+        };
+        stream.silence.settled();
+        let endpoint = stream.messages.endpoint();
+        if !mem::replace(&mut stream.is_settled, true) {
+            self.duplex
+                .worked(endpoint.endpoint(), stream.sender.is_some());
+        }
+        self.client.pipeline().endpoints.answered(endpoint);
+        self.is_renewed = false;
+        self.reconnect.over(self.client.transport().now());
+    }
+
+    /// Goes on after a loss: at once, after a pause, or with another token. A request that is still open is dropped.
+    ///
+    /// # Errors
+    /// The error of the loss where another attempt would not help, and where the outage has lasted too long.
+    pub(in crate::v3) fn recover(&mut self, loss: Loss) -> Result<()> {
+        let stream = self.take_stream();
+        let (error, is_end) = match loss {
+            Loss::Failed(error) => (error, false),
+            Loss::Ended(error) => (error, true),
+            Loss::Stale => return Ok(()),
+        };
+        let Some(stream) = stream else {
+            return self.retry(error);
+        };
+        let endpoint = stream.messages.endpoint();
+        let is_duplex = stream.sender.is_some();
+        let is_of_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);
+        let is_of_token = if is_end {
+            // To a token that is not good etcd may respond with success, and no message (V3-139).
+            !stream.is_proven && self.client.pipeline().needs_token(stream.messages.call())
+        } else {
+            error.etcd_kind().is_some_and(EtcdErrorKind::is_token_error)
+        };
+        if is_of_token && !self.is_renewed {
+            self.is_renewed = true;
+            let (client, call) = (self.client.clone(), stream.messages.call().clone());
+            self.opening(async move { client.pipeline().with_new_token(call).await });
+            return Ok(());
+        }
+        if is_end || error.is_retryable() {
+            endpoint.failed(self.client.transport().now());
+        }
+        if is_of_duplex && error.is_rejected() {
+            // Nothing was sent, and the next request will not go on while it is answered.
+            return Ok(());
+        }
+        if is_end || is_of_duplex {
+            return self.wait(error);
+        }
+        self.retry(error)
+    }
+
+    /// The error of a loss that the caller does not recover from. The endpoint is not chosen next, where another may do
+    /// better.
+    pub(in crate::v3) fn give_up(&mut self, loss: Loss) -> Error {
+        let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
+            return self.unexpected("the server has been silent for too long");
+        };
+        if error.is_retryable()
+            && let Some(endpoint) = self.endpoint()
+        {
+            endpoint.failed(self.client.transport().now());
+        }
+        self.close();
+        error
+    }
+
+    /// Drops the request, and any attempt to open one.
+    pub(in crate::v3) fn close(&mut self) {
+        self.state = State::Closed;
+    }
+
+    /// Drops any attempt to open a request, and forgets the outage: nothing is wanted from the server.
+    pub(in crate::v3) fn rest(&mut self) {
+        if !self.is_open() {
+            self.state = State::Closed;
+            self.reconnect = Reconnect::new(self.options.outage_limit);
+        }
+    }
+
+    /// Pauses after a failure of another call that the stream depends on. The open request, if any, stays open.
+    ///
+    /// # Errors
+    /// This error, where the outage has lasted too long.
+    pub(in crate::v3) async fn pause(&mut self, error: Error) -> Result<()> {
+        self.reconnect.pause(self.client.pipeline(), error).await
+    }
+
+    /// Whether a request is under way.
+    pub(in crate::v3) fn is_open(&self) -> bool {
+        self.stream().is_some()
+    }
+
+    /// Whether a part of a message has arrived.
+    pub(in crate::v3) fn is_partial(&self) -> bool {
+        self.stream()
+            .is_some_and(|stream| stream.messages.is_partial())
+    }
+
+    /// The endpoint of the open request.
+    pub(in crate::v3) fn endpoint(&self) -> Option<&EndpointState> {
+        self.stream().map(|stream| stream.messages.endpoint())
+    }
+
+    /// Which operation this is, and where: at the endpoint of the open request, or at the next one.
+    pub(in crate::v3) fn context(&self) -> ErrorContext {
+        match self.stream() {
+            Some(stream) => stream.messages.context(),
+            None => {
+                let pipeline = self.client.pipeline();
+                pipeline.next_context(self.options.call.operation)
+            }
+        }
+    }
+
+    /// The error for a response that is not etcd's.
+    pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
+        let unexpected = UnexpectedAnswer::new(self.context(), what, Outcome::Unknown);
+        Error::Unexpected(unexpected)
+    }
+
+    /// Begins to fetch the token of the next request.
+    fn opening(&mut self, token: impl Future<Output = Result<Call>> + Send + 'static) {
+        let operation = self.options.call.operation;
+        let client = self.client.clone();
+        self.state = State::Opening(match self.options.token_limit {
+            None => token.boxed(),
+            Some(limit) => Box::pin(async move {
+                let pipeline = client.pipeline();
+                match select(pin!(token), pipeline.transport.sleep(limit)).await {
+                    Either::Left((call, _)) => call,
+                    Either::Right(_) => {
+                        let context = pipeline.next_context(operation);
+                        Err(Failure::TimedOut(limit).into_error(context))
+                    }
+                }
+            }),
+        });
+    }
+
+    /// Sends these messages to the endpoint that is best at the moment.
+    fn open(&mut self, mut call: Call, messages: Vec<Q>) -> Result<()> {
+        call.body = open::encode(&messages);
+        call.is_sequence = messages.len() > 1;
+        let endpoint = self.client.pipeline().place_for(&call)?;
+        let is_duplex = self.options.is_duplex && self.duplex.is_for(endpoint.endpoint());
+        let (sender, body) = is_duplex
+            .then(|| BodySender::new(call.body.clone()))
+            .unzip();
+        let idle = self.options.silence.idle_limit();
+        let mut silence = Silence::new(self.options.silence);
+        if let Some(limit) = self.options.expect_within {
+            silence.expect(limit);
+        }
+        self.state = State::Open(Box::new(OpenStream {
+            messages: MessageStream::new(&self.client, call, endpoint, idle, body),
+            sender,
+            silence,
+            is_proven: false,
+            is_settled: false,
+        }));
+        Ok(())
+    }
+
+    /// Open → Probing.
+    fn probe(&mut self) {
+        if let Some(stream) = self.take_stream() {
+            let (client, endpoint) = (self.client.clone(), stream.messages.endpoint().clone());
+            let operation = self.options.call.operation;
+            let probe = async move { probe(&client, operation, &endpoint).await };
+            self.state = State::Probing(stream, probe.boxed());
+        }
+    }
+
+    /// Probing → Open.
+    fn probed(&mut self) {
+        if let Some(stream) = self.take_stream() {
+            self.state = State::Open(stream);
+        }
+    }
+
+    fn received(&mut self, next: Option<Result<(M, usize)>>) -> Received<M> {
+        self.probed();
+        let now = self.client.transport().now();
+        match (next, self.stream_mut()) {
+            (Some(Ok((message, size))), Some(stream)) => {
+                stream.silence.message(now);
+                stream.is_proven = true;
                 Received::Message(message, size)
             }
-            Some(Err(error)) => Received::Failed(error),
-            None => Received::Ended(self.messages.unexpected("the server ended the stream")),
-        }
-    }
-
-    /// For how long silence still means nothing.
-    fn deadline(&mut self) -> Duration {
-        let limit = match &self.urgent {
-            Some(urgent) => urgent.limit.saturating_sub(urgent.waited),
-            None => self.silence,
-        };
-        let now = self.client.transport().now();
-        let since = *self.since.get_or_insert(now);
-        limit.saturating_sub(now.saturating_duration_since(since))
-    }
-
-    /// The endpoint.
-    pub(in crate::v3) fn place(&self) -> &EndpointState {
-        self.messages.place()
-    }
-
-    /// Which operation this is, and where.
-    pub(in crate::v3) fn context(&self) -> ErrorContext {
-        self.messages.context()
-    }
-
-    fn failed(&self, failure: Failure) -> Error {
-        failure.into_error(self.context())
-    }
-}
-
-/// Whether etcd wants another token than the one it was shown.
-pub(in crate::v3) fn is_token_error(error: &Error) -> bool {
-    error.etcd_kind().is_some_and(EtcdErrorKind::is_token_error)
-}
-
-/// Asks a member whether it is there, once: `POST /v3/maintenance/status`. Whatever it answers, it is; unless it says
-/// that it cannot serve, or is of another cluster.
-pub(in crate::v3) async fn is_alive<T: Transport>(
-    client: &Client<T>,
-    operation: &'static str,
-    place: &EndpointState,
-) -> Result<()> {
-    let call = gateway::post(operation, method::STATUS, Repeat::Always, "{}".to_owned())?;
-    let pipeline = client.pipeline();
-    let call = pipeline.with_token(&call).await?.unwrap_or(call);
-    let reply = match pipeline
-        .send_once(
-            &call,
-            place,
-            &pipeline.endpoints.current(),
-            pipeline.timeout,
-        )
-        .await
-    {
-        Ok(reply) => reply,
-        Err(failure) => {
-            // What else can go wrong is for the caller to act on.
-            if let Failure::Refused(_) = failure {
-                pipeline.note(&failure, place, pipeline.transport.now());
+            (Some(Ok((message, size))), None) => Received::Message(message, size),
+            (Some(Err(error)), _) => Received::Lost(Loss::Failed(error)),
+            (None, _) => {
+                Received::Lost(Loss::Ended(self.unexpected("the server ended the stream")))
             }
-            return Err(failure.into_error(pipeline.context(&call, place, 1)));
         }
-    };
-    match gateway::success(reply) {
-        Err(error) if error.is_retryable() => Err(error),
-        _ => Ok(()),
+    }
+
+    /// Waits before the next attempt where one may help.
+    fn retry(&mut self, error: Error) -> Result<()> {
+        if error.is_retryable() {
+            self.wait(error)
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Waits before the next attempt, unless the outage has lasted too long.
+    fn wait(&mut self, error: Error) -> Result<()> {
+        let pause = self.reconnect.next_pause(self.client.pipeline(), error)?;
+        if !pause.is_zero() {
+            let client = self.client.clone();
+            self.state = State::Waiting(Box::pin(
+                async move { client.transport().sleep(pause).await },
+            ));
+        }
+        Ok(())
+    }
+
+    fn stream(&self) -> Option<&OpenStream<T, M>> {
+        match &self.state {
+            State::Open(stream) | State::Probing(stream, _) => Some(stream),
+            State::Closed | State::Opening(_) | State::Waiting(_) => None,
+        }
+    }
+
+    fn stream_mut(&mut self) -> Option<&mut OpenStream<T, M>> {
+        match &mut self.state {
+            State::Open(stream) | State::Probing(stream, _) => Some(stream),
+            State::Closed | State::Opening(_) | State::Waiting(_) => None,
+        }
+    }
+
+    /// The request under way; the state is Closed afterwards.
+    fn take_stream(&mut self) -> Option<Box<OpenStream<T, M>>> {
+        match mem::replace(&mut self.state, State::Closed) {
+            State::Open(stream) | State::Probing(stream, _) => Some(stream),
+            State::Closed | State::Opening(_) | State::Waiting(_) => None,
+        }
     }
 }

@@ -1,25 +1,25 @@
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Cuts a body that is one JSON object after the other into these objects, however it was cut on its way.
+/// Splits a body that is a sequence of JSON objects, whatever the boundaries of its chunks.
 ///
-/// etcd ends a message with one newline, two or none, and a chunk ends anywhere: only the braces tell where an object
-/// ends. Each byte is looked at once; what is kept is one object at most, and the chunk that came last.
+/// etcd ends a message with one newline, two or none, and a chunk ends anywhere: only the braces show where an object
+/// ends. Each byte is examined once. At most one object and the last chunk are kept.
 #[derive(Debug)]
 pub(crate) struct JsonSplitter {
     limit: usize,
-    /// What came last, from where it was not looked at yet.
+    /// The part of the last chunk that was not examined.
     chunk: Bytes,
-    /// The beginning of an object whose end has not come.
+    /// The beginning of an object whose end has not arrived.
     partial: BytesMut,
-    place: EndpointState,
+    position: Position,
 }
 
-/// Why a body cannot be cut into objects.
+/// Why a body cannot be split into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotObjects {
-    /// Something else than an object begins here.
-    Garbage,
-    /// An object is larger than the limit.
+pub(crate) enum SplitError {
+    /// What begins here is not a message.
+    Malformed,
+    /// A message is larger than the limit.
     TooLarge,
 }
 
@@ -30,34 +30,34 @@ impl JsonSplitter {
             limit,
             chunk: Bytes::new(),
             partial: BytesMut::new(),
-            place: EndpointState::default(),
+            position: Position::default(),
         }
     }
 
-    /// Takes the next piece of the body. To be called when [`next`](Self::next) has nothing more.
+    /// Takes the next chunk of the body, once [`next`](Self::next) has returned `None`.
     pub(crate) fn push(&mut self, chunk: Bytes) {
-        debug_assert!(self.chunk.is_empty(), "the last chunk was not used up");
+        debug_assert!(self.chunk.is_empty(), "the last chunk has bytes left");
         self.chunk = chunk;
     }
 
-    /// The next object, if all of it is here.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, NotObjects> {
-        if self.is_between() {
+    /// The next object, if all of it has arrived.
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+        if !self.is_partial() {
             let spaces = self.chunk.iter().take_while(|byte| is_space(**byte));
             self.chunk.advance(spaces.count());
             match self.chunk.first() {
                 None => return Ok(None),
                 Some(b'{') => {}
-                Some(_) => return Err(NotObjects::Garbage),
+                Some(_) => return Err(SplitError::Malformed),
             }
         }
-        let end = self.place.end_of_object(&self.chunk);
+        let end = self.position.end_of_object(&self.chunk);
         let piece = match end {
             Some(end) => self.chunk.split_to(end),
             None => std::mem::take(&mut self.chunk),
         };
         if piece.len() > self.limit - self.partial.len() {
-            return Err(NotObjects::TooLarge);
+            return Err(SplitError::TooLarge);
         }
         if end.is_some() && self.partial.is_empty() {
             return Ok(Some(piece));
@@ -66,27 +66,27 @@ impl JsonSplitter {
         Ok(end.map(|_| std::mem::take(&mut self.partial).freeze()))
     }
 
-    /// No object has begun whose end has not come.
-    pub(crate) fn is_between(&self) -> bool {
-        self.partial.is_empty()
+    /// Whether a part of an object has arrived.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
     }
 
-    /// How what was not cut yet begins.
+    /// What follows the last object.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.chunk
     }
 }
 
-/// Where in an object we are.
+/// The position within an object.
 #[derive(Debug, Default)]
-struct EndpointState {
+struct Position {
     depth: usize,
     in_string: bool,
     escaped: bool,
 }
 
-impl EndpointState {
-    /// Where the object that is under way ends in these bytes, if it does.
+impl Position {
+    /// Where the present object ends in these bytes, if it does.
     fn end_of_object(&mut self, bytes: &[u8]) -> Option<usize> {
         for (index, byte) in bytes.iter().enumerate() {
             match byte {
@@ -125,7 +125,7 @@ mod tests {
     ];
 
     /// All objects of a body that comes in these pieces.
-    fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, NotObjects> {
+    fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, SplitError> {
         let mut splitter = JsonSplitter::new(100);
         let mut objects = Vec::new();
         for piece in pieces {
@@ -156,7 +156,7 @@ mod tests {
     fn what_is_no_object_is_garbage_at_its_first_byte() {
         for body in ["<html>", "{}null", "{}\n[{}]", "\u{feff}{}", "\0"] {
             let error = split([body.as_bytes()]).unwrap_err();
-            assert_eq!(error, NotObjects::Garbage, "{body}");
+            assert_eq!(error, SplitError::Malformed, "{body}");
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
             }
             kept += 16;
         };
-        assert_eq!((error, kept), (NotObjects::TooLarge, 96));
+        assert_eq!((error, kept), (SplitError::TooLarge, 96));
     }
 
     #[test]
@@ -193,9 +193,9 @@ mod tests {
         splitter.push(Bytes::from_static(b"{}\n"));
         assert!(splitter.next().unwrap().is_some());
         assert_eq!(splitter.next(), Ok(None));
-        assert!(splitter.is_between());
+        assert!(!splitter.is_partial());
         splitter.push(Bytes::from_static(b"{\"a"));
         assert_eq!(splitter.next(), Ok(None));
-        assert!(!splitter.is_between());
+        assert!(splitter.is_partial());
     }
 }

@@ -1,105 +1,178 @@
-use std::{marker::PhantomData, pin::pin, time::Duration};
+use std::marker::PhantomData;
 
-use etcd_transport::{IdleLimit, Transport};
-use futures::future::{Either, select};
+use bytes::Bytes;
+use etcd_transport::{Body, IdleLimit, Transport, TransportError};
+use futures::future::BoxFuture;
 use http::StatusCode;
 
-use crate::v3::protocol::{
-    gateway::{self, Decode, StreamItem},
-    status::GrpcStatus,
-};
 use crate::{
     client::Client,
-    endpoints::{endpoint::Endpoint, set::EndpointState},
-    error::{Error, ErrorContext, Result},
-    operation::Call,
+    endpoints::set::EndpointState,
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
+    operation::{Call, Reply},
     pipeline::execute::Failure,
-    v3::stream::{
-        body_sender::BodySender,
-        object_stream::{Frame, ObjectStream},
+    v3::{
+        protocol::{
+            gateway::{self, StreamItem},
+            json,
+            message::Decode,
+            status::GrpcStatus,
+        },
+        stream::{
+            json_splitter::{JsonSplitter, SplitError},
+            open::{self, Opened},
+        },
     },
 };
 
-/// The messages of a streaming call, one by one: `{"result":{…}}` each, and `{"error":{…}}` where etcd broke off.
-pub(crate) struct MessageStream<T, M> {
-    frames: ObjectStream<T>,
+/// One request, and the messages of its response: `{"result":{…}}` each, and `{"error":{…}}` where etcd ends the stream.
+///
+/// It reads only when it is asked for a message, so that a slow consumer applies backpressure. It keeps at most one
+/// message and one chunk of the body. It has no time limit of its own. Dropping it ends the exchange.
+pub(in crate::v3) struct MessageStream<T, M> {
+    client: Client<T>,
+    call: Call,
+    endpoint: EndpointState,
+    idle: IdleLimit,
+    /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
+    is_duplex: bool,
+    response: Response,
+    splitter: JsonSplitter,
     message: PhantomData<fn() -> M>,
 }
 
-impl<T: Transport, M: Decode> MessageStream<T, M> {
-    /// See [`ObjectStream::open`].
-    pub(crate) fn open(client: &Client<T>, call: Call, idle: IdleLimit) -> Result<Self> {
-        Ok(Self {
-            frames: ObjectStream::open(client, call, idle)?,
-            message: PhantomData,
-        })
-    }
+/// A message of a stream.
+pub(in crate::v3) trait StreamMessage: Decode {
+    /// The cluster that the message says it is from; 0 where it does not say.
+    fn cluster_id(&self) -> u64;
+}
 
-    /// See [`ObjectStream::open_duplex_if`].
-    pub(crate) fn open_duplex_if(
+/// How far the response is.
+enum Response {
+    /// The head has not arrived.
+    Opening(BoxFuture<'static, Result<Opened, Failure>>),
+    /// The body is being read.
+    Open(Body),
+    /// There is no more to read.
+    Ended,
+}
+
+impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
+    /// Sends `call` to this endpoint when it is first asked for a message, and to another only where the endpoint does not
+    /// have the call. `idle` is the longest silence that the caller accepts; `body` takes the place of the call's own.
+    pub(super) fn new(
         client: &Client<T>,
         call: Call,
+        endpoint: EndpointState,
         idle: IdleLimit,
-        is_duplex: impl FnOnce(&Endpoint) -> bool,
-    ) -> Result<(Self, Option<BodySender>)> {
-        let (frames, feed) = ObjectStream::open_duplex_if(client, call, idle, is_duplex)?;
-        let message = PhantomData;
-        Ok((Self { frames, message }, feed))
+        body: Option<Body>,
+    ) -> Self {
+        Self {
+            is_duplex: body.is_some(),
+            response: Response::Opening(open::open(client, &call, &endpoint, idle, body)),
+            splitter: JsonSplitter::new(client.pipeline().max_response_size),
+            client: client.clone(),
+            call,
+            endpoint,
+            idle,
+            message: PhantomData,
+        }
     }
 
-    /// Which endpoint it was sent to last.
-    pub(crate) fn place(&self) -> &EndpointState {
-        self.frames.place()
-    }
-
-    /// The next message, with how many bytes it took; `None` at the proper end. Nothing is lost when this future is
-    /// dropped, and asked for again.
-    pub(crate) async fn next(&mut self) -> Option<Result<(M, usize)>> {
-        let message = match self.frames.next().await? {
-            Ok(Frame::Object(object)) => {
-                self.message(&object).map(|message| (message, object.len()))
+    /// The next message with its size in bytes; `None` at the proper end of the response. An error is the last item.
+    ///
+    /// Nothing is lost when this future is dropped before it is ready.
+    pub(super) async fn next(&mut self) -> Option<Result<(M, usize)>> {
+        match self.read().await {
+            Ok(Some(message)) => {
+                let size = message.len();
+                Some(self.decode(&message).map(|message| (message, size)))
             }
-            Ok(Frame::Refused(reply)) => gateway::success(*reply).and_then(|reply| {
+            Ok(None) => None,
+            Err(error) => {
+                self.response = Response::Ended;
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// The call as it was sent, with its token.
+    pub(super) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The endpoint that it was last sent to.
+    pub(super) fn endpoint(&self) -> &EndpointState {
+        &self.endpoint
+    }
+
+    /// Whether a part of a message has arrived.
+    pub(super) fn is_partial(&self) -> bool {
+        self.splitter.is_partial()
+    }
+
+    /// Which operation this is, and where.
+    pub(super) fn context(&self) -> ErrorContext {
+        open::context(&self.client, &self.call, &self.endpoint)
+    }
+
+    /// The bytes of the next message.
+    async fn read(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match &mut self.response {
+                Response::Opening(opening) => match opening.await {
+                    Ok(Opened::Body(body)) => self.response = Response::Open(body),
+                    Ok(Opened::Refused(reply)) => self.refused(*reply)?,
+                    Err(failure) => return Err(self.error(failure)),
+                },
+                Response::Open(body) => {
+                    match self.splitter.next() {
+                        Ok(Some(message)) => return Ok(Some(message)),
+                        Ok(None) => {}
+                        Err(error) => return Err(self.malformed(error)),
+                    }
+                    match body.frame().await {
+                        Some(Ok(frame)) => {
+                            if let Ok(data) = frame.into_data() {
+                                self.splitter.push(data);
+                            }
+                        }
+                        Some(Err(error)) => return Err(self.error(Failure::Transport(error))),
+                        None if self.splitter.is_partial() => {
+                            let cut = TransportError::interrupted("the answer ended in a message");
+                            return Err(self.error(Failure::Transport(cut)));
+                        }
+                        None => self.response = Response::Ended,
+                    }
+                }
+                Response::Ended => return Ok(None),
+            }
+        }
+    }
+
+    /// Tries another endpoint where this one does not have the call.
+    fn refused(&mut self, reply: Reply) -> Result<()> {
+        let next = open::endpoint_after(&self.client, &self.call, &self.endpoint, &reply);
+        match next.filter(|_| !self.is_duplex) {
+            Some(endpoint) => {
+                let (client, call, idle) = (&self.client, &self.call, self.idle);
+                self.response = Response::Opening(open::open(client, call, &endpoint, idle, None));
+                self.endpoint = endpoint;
+                Ok(())
+            }
+            None => gateway::success(reply).and_then(|reply| {
                 Err(Error::Unexpected(
                     reply.unexpected("a refusal that is none"),
                 ))
             }),
-            Err(error) => Err(error),
-        };
-        Some(message)
+        }
     }
 
-    /// The next message; an error where none has come within this time.
-    pub(crate) async fn next_within(&mut self, limit: Duration) -> Option<Result<(M, usize)>> {
-        let client = self.frames.client().clone();
-        let next = match select(pin!(self.next()), client.transport().sleep(limit)).await {
-            Either::Left((next, _)) => Some(next),
-            Either::Right(_) => None,
-        };
-        let timed_out = || Some(Err(Failure::TimedOut(limit).into_error(self.context())));
-        next.unwrap_or_else(timed_out)
-    }
-
-    /// No message has begun to arrive whose end has not.
-    pub(crate) fn is_between(&self) -> bool {
-        self.frames.is_between()
-    }
-
-    /// An answer that has no meaning.
-    pub(crate) fn unexpected(&self, what: impl Into<String>) -> Error {
-        Error::Unexpected(self.frames.unexpected(what, &[]))
-    }
-
-    /// Which operation this is, and where.
-    pub(crate) fn context(&self) -> ErrorContext {
-        self.frames.context()
-    }
-
-    fn message(&self, object: &[u8]) -> Result<M> {
-        self.frames.guard(object)?;
-        let unexpected = |what| self.frames.unexpected(what, object);
-        match gateway::parse(object) {
-            Ok(StreamItem { result }) => result.ok_or_else(|| match GrpcStatus::parse(object) {
+    fn decode(&self, message: &[u8]) -> Result<M> {
+        let unexpected = |what| self.unexpected(what, message);
+        match json::parse(message) {
+            Ok(StreamItem { result: Some(item) }) => self.check_cluster(item),
+            Ok(StreamItem { result: None }) => Err(match GrpcStatus::parse(message) {
                 Some(refusal) => refusal.into_error(self.context(), StatusCode::OK),
                 None => Error::Unexpected(unexpected("neither a result nor an error")),
             }),
@@ -108,5 +181,39 @@ impl<T: Transport, M: Decode> MessageStream<T, M> {
                 Err(Error::Unexpected(unexpected(what).with_source(error)))
             }
         }
+    }
+
+    /// Rejects a message of another cluster. Its endpoint is not chosen next where there are others.
+    fn check_cluster(&self, message: M) -> Result<M> {
+        let pipeline = self.client.pipeline();
+        let check = &pipeline.response_check;
+        match check.check_cluster(message.cluster_id(), StatusCode::OK) {
+            Ok(()) => Ok(message),
+            Err(refused) => {
+                let failure = Failure::Refused(refused);
+                pipeline.note(&failure, &self.endpoint, pipeline.transport.now());
+                Err(self.error(failure))
+            }
+        }
+    }
+
+    fn malformed(&self, error: SplitError) -> Error {
+        match error {
+            SplitError::TooLarge => {
+                self.error(Failure::TooLarge(self.client.pipeline().max_response_size))
+            }
+            SplitError::Malformed => {
+                let what = "the answer is not what etcd sends";
+                Error::Unexpected(self.unexpected(what, self.splitter.rest()))
+            }
+        }
+    }
+
+    fn unexpected(&self, what: impl Into<String>, body: &[u8]) -> UnexpectedAnswer {
+        UnexpectedAnswer::new(self.context(), what, Outcome::Unknown).with_body(body)
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        failure.into_error(self.context())
     }
 }

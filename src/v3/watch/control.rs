@@ -122,9 +122,7 @@ impl StreamOperation for ControlledWatchSet {
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<WatchSetItem>> {
         let WatchSet { watches, settings } = self.set;
-        Watcher::new(client.clone(), watches, settings)
-            .controlled(self.commands)
-            .into_stream()
+        Watcher::new(client.clone(), watches, settings, Some(self.commands)).into_stream()
     }
 }
 

@@ -3,8 +3,12 @@
 use crate::v3::{
     Header, KeyRange,
     protocol::message::{self, Encode, Fields},
+    stream::message_stream::StreamMessage,
     watch::event::Event,
 };
+
+/// What etcd sends instead of an id where there is no watch.
+pub(super) const NO_WATCH: i64 = -1;
 
 /// A message to etcd about one watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +98,12 @@ message::decode!(WatchResponse {
     7 "fragment" => fragment,
     11 "events" => events,
 });
+
+impl StreamMessage for WatchResponse {
+    fn cluster_id(&self) -> u64 {
+        self.header.cluster_id
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,11 @@
 //! Watches: what happens to keys, revision by revision.
 
 mod control;
-mod duplex;
 mod event;
 mod message;
 mod request;
-mod watch_connection;
+mod requested;
+mod store;
 mod watch_state;
 mod watcher;
 

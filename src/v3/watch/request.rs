@@ -270,7 +270,7 @@ impl StreamOperation for Watch {
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Changes>> {
         let settings = self.settings;
         // The only watch is over with its error, and so is the stream.
-        Watcher::new(client.clone(), vec![self], settings)
+        Watcher::new(client.clone(), vec![self], settings, None)
             .into_stream()
             .map(|item| item.and_then(|item| item.changes))
             .boxed()
@@ -284,7 +284,7 @@ impl StreamOperation for WatchSet {
     const NAME: &'static str = Watch::NAME;
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<WatchSetItem>> {
-        Watcher::new(client.clone(), self.watches, self.settings).into_stream()
+        Watcher::new(client.clone(), self.watches, self.settings, None).into_stream()
     }
 }
 

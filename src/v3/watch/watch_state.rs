@@ -1,38 +1,22 @@
 use std::mem;
 
-use crate::v3::watch::{
-    event::{Changes, Event},
-    message::{CancelRequest, CreateRequest, Filter, WatchRequest, WatchResponse},
-    request::Watch,
+use crate::v3::{
+    KeyRange,
+    watch::{
+        event::{Changes, Event},
+        message::{CreateRequest, Filter, WatchRequest, WatchResponse},
+        request::Watch,
+        requested::id,
+    },
 };
-use crate::v3::{KeyRange, protocol::json};
 
-/// What etcd says instead of an id where there is no watch.
-pub(super) const NO_WATCH: i64 = -1;
-
-/// The id, within its request, of the watch with this number.
-pub(super) fn id(watch: usize) -> i64 {
-    // 0 asks etcd to choose. There are fewer watches than that.
-    i64::try_from(watch).unwrap_or(i64::MAX - 1) + 1
-}
-
-/// The number of the watch with this id.
-pub(super) fn number(id: i64) -> Option<usize> {
-    usize::try_from(id.checked_sub(1)?).ok()
-}
-
-/// The request for no more of a watch.
-pub(super) fn cancel(id: i64) -> String {
-    json::to_json(&WatchRequest::Cancel(CancelRequest { id }))
-}
-
-/// How far one watch has come.
+/// The progress of one watch.
 #[derive(Debug)]
 pub(super) struct WatchState {
     watch: Watch,
-    /// The lowest revision of what is to come; `None` until it is known which one is now.
+    /// The lowest revision that is to come; `None` until the store's revision is known.
     next: Option<i64>,
-    /// The events of a message that comes in fragments, as far as they came, and how many bytes they took.
+    /// The fragments of a message that have arrived, and their size in bytes.
     fragments: Vec<Event>,
     fragments_size: usize,
 }
@@ -51,39 +35,39 @@ impl WatchState {
         &self.watch.range
     }
 
-    /// Whether it is to begin now, and nobody has asked yet when that is.
+    /// Whether it begins with the store's revision, which is not known yet.
     pub(super) fn is_unpinned(&self) -> bool {
         self.next.is_none()
     }
 
-    /// This is the revision before the first that it is to see.
+    /// The first revision that it delivers comes after this one.
     pub(super) fn pin(&mut self, revision: i64) {
         self.next = Some(revision.saturating_add(1));
     }
 
-    /// The link is gone; with it goes what was not whole.
+    /// The connection is closed: drops an incomplete message.
     pub(super) fn cut(&mut self) {
         self.fragments = Vec::new();
         self.fragments_size = 0;
     }
 
-    /// The request for what is to come.
-    pub(super) fn request(&self, id: i64) -> String {
-        json::to_json(&WatchRequest::Create(CreateRequest {
+    /// The request for what is to come, as the watch with this number.
+    pub(super) fn request(&self, number: usize) -> WatchRequest {
+        WatchRequest::Create(CreateRequest {
             range: self.watch.range.clone(),
             start_revision: self.next.unwrap_or_default(),
             prev_kv: self.watch.prev_kv,
             filters: filters(&self.watch),
-            id,
-        }))
+            id: id(number),
+        })
     }
 
-    /// How many bytes of fragments it keeps.
+    /// The size of the fragments that it keeps, in bytes.
     pub(super) fn kept(&self) -> usize {
         self.fragments_size
     }
 
-    /// The whole revisions that this message completes.
+    /// The complete revisions that this message brings.
     pub(super) fn take(&mut self, message: WatchResponse, size: usize) -> Vec<Changes> {
         let next = self.next.unwrap_or_default();
         if message.fragment {
@@ -102,7 +86,7 @@ impl WatchState {
         if events.is_empty() {
             return self.progress(next, message.header.revision);
         }
-        // A member that lags behind may send what was delivered already.
+        // A member that lags behind may send again what was delivered.
         let new = events
             .into_iter()
             .filter(|event| event.kv.mod_revision >= next);
@@ -113,7 +97,7 @@ impl WatchState {
         changes
     }
 
-    /// Nothing more has happened up to `revision`, says a member; unless it lags behind.
+    /// A member reports that nothing else has happened up to `revision`; or it lags behind.
     fn progress(&mut self, next: i64, revision: i64) -> Vec<Changes> {
         let after = revision.saturating_add(1);
         if after < next {
@@ -143,7 +127,7 @@ fn by_revision(events: impl Iterator<Item = Event>) -> Vec<Changes> {
     all
 }
 
-/// What etcd is to leave out.
+/// What etcd leaves out.
 fn filters(watch: &Watch) -> Vec<Filter> {
     let filters = [
         (watch.puts, Filter::NoPut),

@@ -14,80 +14,89 @@ use futures::{
 };
 use http::StatusCode;
 
-use crate::v3::watch::{
-    control::{Command, Commands},
-    duplex::DuplexEndpoints,
-    event::Changes,
-    message::WatchResponse,
-    request::{Settings, Watch, WatchSetItem},
-    watch_connection::WatchConnection,
-    watch_state::{self, WatchState, id},
-};
 use crate::{
     client::Client,
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
-    operation::{Repeat, StreamOperation},
-    pipeline::{execute::Failure, reconnect::Reconnect},
+    error::{Error, Result},
+    operation::StreamOperation,
+    pipeline::execute::Failure,
     v3::{
-        Header, KeyRange, Range,
+        Header,
         protocol::{
-            gateway, method,
+            method,
             status::{self, GrpcStatus},
         },
-        stream::connection::{Received, is_token_error},
+        stream::{
+            connection::{Connection, ConnectionOptions, Loss, Received},
+            open::StreamCall,
+            silence::SilenceLimit,
+        },
+        watch::{
+            control::{Command, Commands},
+            event::Changes,
+            message::{CancelRequest, WatchRequest, WatchResponse},
+            request::{Settings, Watch, WatchSetItem},
+            requested::{CREATE_LIMIT, RequestedWatches, id, number},
+            store::{SeenStore, agreed},
+            watch_state::WatchState,
+        },
     },
 };
 
-/// For so long the changes of a set are gathered, where each takes another request.
-const GATHERED: Duration = Duration::from_millis(50);
-
-/// The watches of a set at work: how far each has come, and the line that they share.
+/// The watches of a set, with their progress, and the connection that they share.
 pub(super) struct Watcher<T> {
     client: Client<T>,
-    settings: Settings,
-    /// The watches that are not over, by their numbers.
-    tracks: BTreeMap<usize, WatchState>,
-    /// Those of them that are to begin now, and nobody has asked yet when that is.
+    /// The watches that have not ended, by number.
+    watches: BTreeMap<usize, WatchState>,
+    /// Those of them that begin with the store's revision, which is not known yet.
     unpinned: BTreeSet<usize>,
-    /// Where the set changes; `None` once it cannot.
+    /// Changes of the set; `None` once it cannot change.
     commands: Option<Commands>,
-    line: Option<WatchConnection<T>>,
-    duplex: DuplexEndpoints,
-    /// What has arrived and was not asked for yet: of one message at most.
+    connection: Connection<T, WatchRequest, WatchResponse>,
+    /// What the connection's request has asked for.
+    requested: RequestedWatches,
+    /// What has arrived and was not polled for: the content of one message at most.
     ready: VecDeque<(usize, Result<Changes>)>,
-    outage: Reconnect,
-    /// Another token was fetched, and no line has come about since.
-    is_renewed: bool,
-    /// The highest revision that any member has shown.
-    seen: i64,
-    /// Which cluster this is, once one has answered.
-    cluster: Option<u64>,
+    store: SeenStore,
 }
 
 /// What a watcher waits for.
-enum Turn {
+enum Event {
     Received(Received<WatchResponse>),
-    /// `None`: no other will come.
+    /// `None`: there will be no other.
     Command(Option<Command>),
-    /// The line is not what the set is, and has been kept for long enough.
+    /// The request is outdated, and was kept for long enough.
     Replace,
 }
 
 impl<T: Transport> Watcher<T> {
-    pub(super) fn new(client: Client<T>, watches: Vec<Watch>, settings: Settings) -> Self {
+    /// The watches of a set; one that changes, where there are commands.
+    pub(super) fn new(
+        client: Client<T>,
+        watches: Vec<Watch>,
+        settings: Settings,
+        commands: Option<Commands>,
+    ) -> Self {
+        let options = ConnectionOptions {
+            call: StreamCall {
+                operation: Watch::NAME,
+                method: method::WATCH,
+                require_leader: settings.require_leader,
+            },
+            outage_limit: settings.outage,
+            silence: SilenceLimit::Probe(settings.silence),
+            expect_within: Some(CREATE_LIMIT),
+            token_limit: None,
+            is_duplex: commands.is_some(),
+        };
         let mut watcher = Self {
+            connection: Connection::new(&client, options),
             client,
-            outage: Reconnect::new(settings.outage),
-            settings,
-            tracks: BTreeMap::new(),
+            watches: BTreeMap::new(),
             unpinned: BTreeSet::new(),
-            commands: None,
-            line: None,
-            duplex: DuplexEndpoints::default(),
+            commands,
+            requested: RequestedWatches::default(),
             ready: VecDeque::new(),
-            is_renewed: false,
-            seen: 0,
-            cluster: None,
+            store: SeenStore::default(),
         };
         for (number, watch) in watches.into_iter().enumerate() {
             match watch.check() {
@@ -96,12 +105,6 @@ impl<T: Transport> Watcher<T> {
             }
         }
         watcher
-    }
-
-    /// The same, changing by these.
-    pub(super) fn controlled(mut self, commands: Commands) -> Self {
-        self.commands = Some(commands);
-        self
     }
 
     /// What arrives, up to the first error of all watches.
@@ -115,19 +118,17 @@ impl<T: Transport> Watcher<T> {
         stream::unfold(Some(self), next).boxed()
     }
 
-    /// Waits for the next revision of any watch. An error is the last item, and so is the end of the last watch.
+    /// The next revision of any watch. The last item is an error, or the end of the last watch.
     async fn next(&mut self) -> Option<Result<WatchSetItem>> {
         loop {
             self.obey_all();
             if let Some((watch, changes)) = self.ready.pop_front() {
                 return Some(Ok(WatchSetItem { watch, changes }));
             }
-            if self.tracks.is_empty() && self.commands.is_none() {
-                self.cut();
+            if self.watches.is_empty() && self.commands.is_none() {
                 return None;
             }
             if let Err(error) = self.step().await {
-                self.cut();
                 return Some(Err(error));
             }
         }
@@ -137,36 +138,31 @@ impl<T: Transport> Watcher<T> {
         if let Some(&unpinned) = self.unpinned.first() {
             return self.pin(unpinned).await;
         }
-        if self.line.is_none() {
-            if !self.tracks.is_empty() {
-                return self.open().await;
-            }
-            // While nothing is watched, nothing is out.
-            self.outage = Reconnect::new(self.settings.outage);
+        if self.watches.is_empty() {
+            self.connection.rest();
         }
-        match self.turn().await {
-            Turn::Received(Received::Message(message, size)) => self.take(message, size).await,
-            Turn::Received(Received::Failed(error)) => self.lost(error).await,
-            Turn::Received(Received::Ended(error)) => self.ended(error).await,
-            Turn::Received(Received::Stale) | Turn::Replace => {
-                self.cut();
+        match self.event().await {
+            Event::Received(Received::Message(message, size)) => self.take(message, size).await,
+            Event::Received(Received::Lost(loss)) => self.lost(loss),
+            Event::Command(command) => {
+                self.obey(command);
                 Ok(())
             }
-            Turn::Command(command) => {
-                self.obey(command);
+            Event::Replace => {
+                self.close();
                 Ok(())
             }
         }
     }
 
-    /// Waits for whatever comes first.
-    async fn turn(&mut self) -> Turn {
-        let kept_for = self.kept_for();
-        if kept_for == Some(Duration::ZERO) {
-            return Turn::Replace;
+    /// Waits for whatever happens first.
+    async fn event(&mut self) -> Event {
+        let replace_in = self.replace_in();
+        if replace_in == Some(Duration::ZERO) {
+            return Event::Replace;
         }
         let replace = async {
-            match kept_for {
+            match replace_in {
                 Some(time) => self.client.transport().sleep(time).await,
                 None => pending().await,
             }
@@ -177,30 +173,41 @@ impl<T: Transport> Watcher<T> {
                 None => pending().await,
             }
         };
+        let (watches, requested) = (&self.watches, &mut self.requested);
+        let request = || {
+            *requested = RequestedWatches::new(watches.keys().copied());
+            let requests = watches.iter();
+            requests
+                .map(|(&number, watch)| watch.request(number))
+                .collect()
+        };
+        let connection = &mut self.connection;
         let recv = async {
-            match &mut self.line {
-                Some(line) => line.recv().await,
-                None => pending().await,
+            if watches.is_empty() && !connection.is_open() {
+                return pending().await;
             }
+            connection.recv(request).await
         };
         let (recv, command, replace) = (pin!(recv), pin!(command), pin!(replace));
         match select(recv, select(command, replace)).await {
-            Either::Left((heard, _)) => Turn::Received(heard),
-            Either::Right((Either::Left((command, _)), _)) => Turn::Command(command),
-            Either::Right((Either::Right(((), _)), _)) => Turn::Replace,
+            Either::Left((received, _)) => Event::Received(received),
+            Either::Right((Either::Left((command, _)), _)) => Event::Command(command),
+            Either::Right((Either::Right(((), _)), _)) => Event::Replace,
         }
     }
 
-    /// For how long a line that is not what the set is goes on, before another takes its place.
-    fn kept_for(&self) -> Option<Duration> {
-        let line = self.line.as_ref()?;
-        let changed = line.changed()?;
-        // A revision of which a part is here is waited for: it may be too large to arrive between two changes.
-        let is_between = line.is_between() && self.tracks.values().all(|track| track.kept() == 0);
-        is_between.then(|| GATHERED.saturating_sub(self.client.pipeline().since(changed)))
+    /// How long an outdated request stays in use. A revision that has arrived in part is waited for: it may be too large to
+    /// arrive between two changes.
+    fn replace_in(&self) -> Option<Duration> {
+        let is_partial =
+            self.connection.is_partial() || self.watches.values().any(|watch| watch.kept() > 0);
+        if is_partial || !self.connection.is_open() {
+            return None;
+        }
+        self.requested.replace_in(self.client.transport().now())
     }
 
-    /// Carries out what the controls have asked for so far.
+    /// Carries out the commands that have arrived.
     fn obey_all(&mut self) {
         while let Some(commands) = &mut self.commands
             && let Some(command) = commands.next().now_or_never()
@@ -218,82 +225,70 @@ impl<T: Transport> Watcher<T> {
     }
 
     fn add(&mut self, number: usize, watch: Watch) {
-        let track = WatchState::new(watch);
-        let is_unpinned = track.is_unpinned();
-        self.tracks.insert(number, track);
+        let watch = WatchState::new(watch);
+        let is_unpinned = watch.is_unpinned();
+        self.watches.insert(number, watch);
         if is_unpinned {
             self.unpinned.insert(number);
         } else {
-            self.ask(number);
+            self.request(number);
         }
     }
 
-    /// Asks for a watch on the line that is there. Where there is none yet, it will be asked for with all others.
-    fn ask(&mut self, number: usize) {
-        if let (Some(line), Some(track)) = (&mut self.line, self.tracks.get(&number)) {
-            line.add(
-                number,
-                track.request(id(number)),
-                self.client.transport().now(),
-            );
+    /// Requests a watch on the open connection. Otherwise it is requested with all others when the connection opens.
+    fn request(&mut self, number: usize) {
+        let Some(watch) = self.watches.get(&number) else {
+            return;
+        };
+        if !self.connection.is_open() {
+            return;
         }
+        if !self.connection.send(&watch.request(number)) {
+            self.requested.outdated(self.client.transport().now());
+            return;
+        }
+        if self.requested.is_complete() {
+            self.connection.expect(CREATE_LIMIT);
+        }
+        self.requested.add(number);
     }
 
     fn cancel(&mut self, number: usize) {
         self.ready.retain(|(watch, _)| *watch != number);
-        let is_asked = self.tracks.remove(&number).is_some() && !self.unpinned.remove(&number);
-        let is_empty = self.tracks.is_empty();
-        if is_asked && let Some(line) = &mut self.line {
-            line.cancel(number, self.client.transport().now());
-            if is_empty && !line.is_duplex() {
-                self.cut();
+        let is_requested = self.watches.remove(&number).is_some() && !self.unpinned.remove(&number);
+        if !is_requested || !self.connection.is_open() {
+            return;
+        }
+        if !self
+            .connection
+            .send(&WatchRequest::Cancel(CancelRequest { id: id(number) }))
+        {
+            self.requested.outdated(self.client.transport().now());
+            if self.watches.is_empty() {
+                self.close();
             }
         }
     }
 
-    /// Asks for all that is to come.
-    async fn open(&mut self) -> Result<()> {
-        let watches = self.tracks.keys().copied().collect();
-        let requests = self.tracks.iter();
-        let body: String = requests
-            .map(|(&number, track)| track.request(id(number)))
-            .collect();
-        let call = gateway::post(Watch::NAME, method::WATCH, Repeat::Always, body)?
-            .sequence(self.tracks.len() > 1)
-            .require_leader(self.settings.require_leader);
-        let may_change = self.commands.is_some();
-        let is_duplex = |endpoint: &_| may_change && self.duplex.is_for(endpoint);
-        let silence = self.settings.silence;
-        match WatchConnection::open(&self.client, call, silence, watches, is_duplex).await {
-            Ok(line) => {
-                self.line = Some(line);
-                Ok(())
-            }
-            Err(error) => self.lost(error).await,
-        }
-    }
-
-    /// Finds out which revision is now, for all watches that are to begin there: what a server says when it creates a
-    /// watch may be later than what it then delivers.
+    /// Finds out the store's revision for all watches that begin with it: the revision that a server reports when it creates
+    /// a watch may be later than the first that it delivers.
     async fn pin(&mut self, unpinned: usize) -> Result<()> {
-        let Some(track) = self.tracks.get(&unpinned) else {
+        let Some(watch) = self.watches.get(&unpinned) else {
             self.unpinned.remove(&unpinned);
             return Ok(());
         };
-        match now(&self.client, track.range()).await {
+        match agreed(&self.client, watch.range()).await {
             Ok(header) => {
-                self.look_at(&header)?;
+                self.report(&header)?;
                 for number in mem::take(&mut self.unpinned) {
-                    if let Some(track) = self.tracks.get_mut(&number) {
-                        track.pin(header.revision);
+                    if let Some(watch) = self.watches.get_mut(&number) {
+                        watch.pin(header.revision);
                     }
-                    self.ask(number);
+                    self.request(number);
                 }
                 Ok(())
             }
-            Err(error) if error.is_retryable() => {
-                self.outage.pause(self.client.pipeline(), error).await
-            }
+            Err(error) if error.is_retryable() => self.connection.pause(error).await,
             Err(error) => {
                 self.end(unpinned, error);
                 Ok(())
@@ -303,50 +298,44 @@ impl<T: Transport> Watcher<T> {
 
     async fn take(&mut self, message: WatchResponse, size: usize) -> Result<()> {
         let number = if message.created {
-            match self
-                .line
-                .as_mut()
-                .map(|line| line.created(message.watch_id))
-            {
-                Some(Some(number)) => Some(number),
-                _ => return Err(self.unexpected("another watch was created than was asked for")),
+            let Some(number) = self.requested.created(message.watch_id) else {
+                let what = "another watch was created than was asked for";
+                return Err(self.connection.unexpected(what));
+            };
+            if !self.requested.is_complete() {
+                self.connection.expect(CREATE_LIMIT);
             }
+            Some(number)
         } else {
-            // Without a number: how far the server has come with none of these watches in particular. No promise to any.
-            watch_state::number(message.watch_id)
+            // Without a number it is about the progress of the server, and promises nothing for any of these watches.
+            number(message.watch_id)
         };
-        // What was cancelled may be told of for a while.
-        if let Some(number) = number.filter(|number| self.tracks.contains_key(number)) {
+        // Messages about a cancelled watch may arrive for a while.
+        if let Some(number) = number.filter(|number| self.watches.contains_key(number)) {
             if message.canceled {
-                self.canceled(number, &message).await?;
+                self.canceled(number, &message)?;
             } else if message.created {
                 self.created(number, &message.header).await?;
             } else {
                 self.changed(number, message, size)?;
             }
         }
-        if let Some(line) = &mut self.line {
-            let is_new = !line.is_settled();
-            if !line.settle(|| self.client.transport().now()) {
-                return Ok(());
-            }
-            if is_new {
-                self.duplex.worked(line.endpoint(), line.is_duplex());
-            }
-            self.is_renewed = false;
-            self.outage.over(self.client.transport().now());
+        if self.connection.is_open() && self.requested.is_complete() {
+            self.connection.settled();
+            self.requested.settled(self.client.transport().now());
         }
         Ok(())
     }
 
-    /// Something has happened, or nothing has up to here.
+    /// Something has happened to the keys of a watch, or nothing has up to here.
     fn changed(&mut self, number: usize, message: WatchResponse, size: usize) -> Result<()> {
-        self.look_at(&message.header)?;
+        self.report(&message.header)?;
         let limit = self.client.pipeline().max_response_size;
-        if let Some(track) = self.tracks.get_mut(&number) {
-            let changes = track.take(message, size).into_iter();
-            if track.kept() > limit {
-                return Err(Failure::TooLarge(limit).into_error(self.context()));
+        if let Some(watch) = self.watches.get_mut(&number) {
+            let changes = watch.take(message, size).into_iter();
+            if watch.kept() > limit {
+                let failure = Failure::TooLarge(limit);
+                return Err(failure.into_error(self.connection.context()));
             }
             self.ready
                 .extend(changes.map(|changes| (number, Ok(changes))));
@@ -354,153 +343,74 @@ impl<T: Transport> Watcher<T> {
         Ok(())
     }
 
-    /// A watch is there.
+    /// A watch was created.
     async fn created(&mut self, number: usize, header: &Header) -> Result<()> {
-        // Once a line is settled, its member was found to be good: it is but behind what another has told since.
-        let is_settled = self.line.as_ref().is_some_and(WatchConnection::is_settled);
-        if header.revision < self.seen
-            && !is_settled
-            && let Some(track) = self.tracks.get(&number)
+        // Once the request has settled, its member is known to be good: it only lags behind what another has reported since.
+        if let Some(seen) = self.store.is_behind(header.revision)
+            && !self.requested.is_settled()
+            && let Some(watch) = self.watches.get(&number)
         {
-            // Either this member lags behind, and will catch up; or the store has gone back, and a majority says so.
-            match now(&self.client, track.range()).await {
-                Ok(agreed) if agreed.revision < self.seen => {
-                    let (now, seen) = (agreed.revision, self.seen);
-                    return Err(self.unexpected(format!(
+            // Either this member lags behind, and will catch up, or the store was set back, which the majority would say.
+            match agreed(&self.client, watch.range()).await {
+                Ok(Header { revision: now, .. }) if now < seen => {
+                    return Err(self.connection.unexpected(format!(
                         "the store's revision is {now}, and this watch has seen {seen}: was its data restored from a \
                          backup?"
                     )));
                 }
                 Ok(_) => {}
-                Err(error) => return self.lost(error).await,
+                Err(error) => return self.lost(Loss::Failed(error)),
             }
         }
-        self.look_at(header)
+        self.report(header)
     }
 
-    /// A watch is over, or did not come about.
-    async fn canceled(&mut self, number: usize, message: &WatchResponse) -> Result<()> {
+    /// A watch has ended, or was not created.
+    fn canceled(&mut self, number: usize, message: &WatchResponse) -> Result<()> {
+        let context = self.connection.context();
         if message.compact_revision > 0 {
-            let error = status::compacted(self.context(), message.compact_revision);
-            self.end(number, error);
+            self.end(number, status::compacted(context, message.compact_revision));
             return Ok(());
         }
         let refusal = GrpcStatus::of_text(&message.cancel_reason);
-        let is_retryable = refusal.is_token_error() || refusal.is_unavailable();
-        let error = refusal.into_error(self.context(), StatusCode::OK);
-        if is_retryable {
-            return self.lost(error).await;
+        let is_of_connection = refusal.is_token_error() || refusal.is_unavailable();
+        let error = refusal.into_error(context, StatusCode::OK);
+        if is_of_connection {
+            return self.lost(Loss::Failed(error));
         }
         self.end(number, error);
         Ok(())
     }
 
-    /// The server ended the answer as if there was no more to say.
-    async fn ended(&mut self, error: Error) -> Result<()> {
-        if self.tracks.is_empty() {
-            self.cut();
-            return Ok(());
-        }
-        self.learn_from(&error);
-        self.blame();
-        self.outage.pause(self.client.pipeline(), error).await
-    }
-
-    /// The line is gone. Goes on with another after a while, if that may bring something else.
-    async fn lost(&mut self, error: Error) -> Result<()> {
-        if self.tracks.is_empty() {
-            self.cut();
-            return Ok(());
-        }
-        let is_of_the_way = self.learn_from(&error);
-        if is_token_error(&error)
-            && !self.is_renewed
-            && let Some(line) = self.line.take()
-        {
-            self.is_renewed = true;
-            self.cut();
-            return match line.renew_token().await {
-                Ok(()) => Ok(()),
-                Err(error) => self.outage.survive(self.client.pipeline(), error).await,
-            };
-        }
-        if error.is_retryable() {
-            self.blame();
-        }
+    /// The request is over. Goes on with another where that may help.
+    fn lost(&mut self, loss: Loss) -> Result<()> {
         self.cut();
-        if error.is_rejected() && is_of_the_way {
-            // Nothing was sent; the next one will be of the other kind.
+        if self.watches.is_empty() {
+            self.connection.close();
             return Ok(());
         }
-        if is_of_the_way {
-            return self.outage.pause(self.client.pipeline(), error).await;
-        }
-        self.outage.survive(self.client.pipeline(), error).await
+        self.connection.recover(loss)
     }
 
-    /// A line came to nothing. Returns whether that may be because its request was one that goes on.
-    fn learn_from(&mut self, error: &Error) -> bool {
-        self.line
-            .as_ref()
-            .is_some_and(|line| self.duplex.failed(line.endpoint(), line.is_duplex(), error))
-    }
-
-    /// What a member says of itself and its cluster.
-    fn look_at(&mut self, header: &Header) -> Result<()> {
-        let cluster = *self.cluster.get_or_insert(header.cluster_id);
-        if cluster != header.cluster_id {
-            let other = header.cluster_id;
-            let what = format!(
-                "this is a member of cluster {other:016x}, and the watch began in cluster {cluster:016x}: it cannot go \
-                 on from the revision that it has come to"
-            );
-            let error = UnexpectedAnswer::new(self.context(), what, Outcome::Unknown);
-            return Err(Error::Unexpected(
-                error.with_kind(UnexpectedKind::ClusterChanged),
-            ));
-        }
-        self.seen = self.seen.max(header.revision);
-        Ok(())
-    }
-
-    fn unexpected(&self, what: impl Into<String>) -> Error {
-        Error::Unexpected(UnexpectedAnswer::new(
-            self.context(),
-            what,
-            Outcome::Unknown,
-        ))
-    }
-
-    /// Where the watches are at the moment, or will be next.
-    fn context(&self) -> ErrorContext {
-        match &self.line {
-            Some(line) => line.context(),
-            None => self.client.pipeline().next_context(Watch::NAME),
-        }
+    /// What a member reports about itself and its cluster.
+    fn report(&mut self, header: &Header) -> Result<()> {
+        let connection = &self.connection;
+        self.store.report(header, || connection.context())
     }
 
     fn end(&mut self, number: usize, error: Error) {
-        self.tracks.remove(&number);
+        self.watches.remove(&number);
         self.unpinned.remove(&number);
         self.ready.push_back((number, Err(error)));
     }
 
-    fn blame(&mut self) {
-        if let Some(line) = &self.line {
-            line.blame();
-        }
+    fn close(&mut self) {
+        self.connection.close();
         self.cut();
     }
 
+    /// Drops what is incomplete.
     fn cut(&mut self) {
-        self.line = None;
-        self.tracks.values_mut().for_each(WatchState::cut);
+        self.watches.values_mut().for_each(WatchState::cut);
     }
-}
-
-/// The store's revision, by agreement of the majority.
-async fn now<T: Transport>(client: &Client<T>, range: &KeyRange) -> Result<Header> {
-    // Who may watch a range may read its first key.
-    let read = Range::new(range.start()).keys_only(true);
-    Ok(client.send(read).await?.header)
 }

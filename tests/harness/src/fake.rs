@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use etcd_fake::{Clock, FakeEtcd, Fault, Profile, When};
+use etcd_http_fake::{Clock, FakeEtcd, Fault, Profile, When};
 use futures::executor::block_on;
 
 use crate::backend::{Backend, Host, Start, World};

@@ -1,11 +1,11 @@
-//! Random requests, asked of the fake and of real servers: the answers must be the same, byte for byte.
+//! Random requests to the fake and to real servers: the answers must be the same, byte for byte.
 //!
-//! What cannot be the same is translated first: the points of time (held against each other with a second's play), the
+//! What cannot be the same is translated first: the points of time (compared with a tolerance of one second), the
 //! ids, the Raft index, and the order of what etcd does not sort.
 //!
 //! - `ETCD_BIN_3_4`, `ETCD_BIN_3_5`, `ETCD_BIN`: the servers.
-//! - `ETCD_FAKE_REQUESTS`: how many requests for each of them; 20,000 unless set.
-//! - `ETCD_FAKE_SEED`: where to begin; 1 unless set.
+//! - `ETCD_FAKE_REQUESTS`: how many requests for each of them; Defaults to 20,000.
+//! - `ETCD_FAKE_SEED`: where to begin; Defaults to 1.
 //!
 //! A divergence is reported with its seed and with the shortest history that still shows it.
 
@@ -31,7 +31,7 @@ use self::{
 /// Requests in one history; the data are removed after each.
 const EPISODE: usize = 400;
 
-/// After how many requests a long run says how far it has got.
+/// After how many requests a long run reports its progress.
 const PROGRESS: u64 = 50_000;
 
 /// How much time the search for a shorter history may take.
@@ -47,7 +47,7 @@ fn random_requests_are_answered_as_the_real_servers_do() {
     };
     let requests = number("ETCD_FAKE_REQUESTS", 20_000);
     let seed = number("ETCD_FAKE_SEED", 1);
-    // One server after the other: a machine that does both at once upsets the short times to live.
+    // One server after the other: both at once would disturb the short times to live.
     for binary in binaries() {
         compare_with(&binary, requests, seed);
     }

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use etcd_fake::{FakeEtcd, Profile};
+use etcd_http_fake::{FakeEtcd, Profile};
 
 use crate::{
     compare::{Translation, same_line, same_told},
@@ -12,7 +12,7 @@ use crate::{
     support::{Ask, Fake, Subject, Told, Watching, real::Real},
 };
 
-/// A real server and a fake that have lived through the same.
+/// A real server and a fake with the same history.
 pub(crate) struct Pair {
     real: Real,
     fake: Fake,
@@ -84,7 +84,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Ends all watches, switches auth off and removes all keys; says how many requests it took.
+    /// Ends all watches, disables auth and removes all keys; returns how many requests that took.
     pub(crate) fn clean_up(&mut self) -> Result<u64, Box<Divergence>> {
         for place in (0..self.watches.len()).rev() {
             self.close(place)?;
@@ -238,7 +238,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Ends a watch, which must have nothing to tell.
+    /// Ends a watch, which must have no unread event.
     fn close(&mut self, place: usize) -> Result<(), Box<Divergence>> {
         let mut watch = self.watches.remove(place);
         if watch.real.is_silent() {

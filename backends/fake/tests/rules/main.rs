@@ -1,7 +1,7 @@
-//! Every rule of the v2 API, by its number, asked of the fake (as 3.4 and as 3.5) and of real servers.
+//! Every rule of the v2 API, by its number, run on the fake (as 3.4 and as 3.5) and on real servers.
 //!
 //! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. What takes a cluster of several, or a fault,
-//! is asked of the fake alone, in `faults.rs`: V2-41 (stale reads) and V2-91 (no quorum). The fake has no host whitelist
+//! runs on the fake alone, in `faults.rs`: V2-41 (stale reads) and V2-91 (no quorum). The fake has no host whitelist
 //! (V2-14), and its watches break off at a restart rather than end or tell of a recovery (V2-147, V2-148).
 
 #[path = "../support/mod.rs"]
@@ -16,7 +16,7 @@ mod server;
 mod watches;
 mod writes;
 
-use etcd_fake::{FakeEtcd, Profile};
+use etcd_http_fake::{FakeEtcd, Profile};
 
 use support::{
     Ask, Fake, Subject, Told,
@@ -35,12 +35,12 @@ macro_rules! rules {
 
             #[test]
             fn fake_3_4() {
-                rule(&mut crate::fake(etcd_fake::Profile::V3_4));
+                rule(&mut crate::fake(etcd_http_fake::Profile::V3_4));
             }
 
             #[test]
             fn fake_3_5() {
-                rule(&mut crate::fake(etcd_fake::Profile::V3_5));
+                rule(&mut crate::fake(etcd_http_fake::Profile::V3_5));
             }
 
             #[test]

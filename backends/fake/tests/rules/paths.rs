@@ -1,7 +1,7 @@
 //! Routing, paths, methods: V2-1 to V2-15.
 
 use crate::{Ask, Fake, assert_body, assert_error, delete, each_real, get, put, rules};
-use etcd_fake::FakeEtcd;
+use etcd_http_fake::FakeEtcd;
 
 const NOT_FOUND: &str = "404 page not found\n";
 

@@ -201,7 +201,7 @@ rules! {
         assert!(told.contains("\"key\":\"/b\",\"value\":\"\""), "{told}");
     }
 
-    fn v2_62_nobody_hears_of_a_refresh(s) {
+    fn v2_62_no_watch_receives_a_refresh(s) {
         put(s, "/a", "value=x");
         let (_, mut live) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
         put(s, "/a", "refresh=true&ttl=100");

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_fake::FakeEtcd;
+use etcd_http_fake::FakeEtcd;
 use etcd_transport::{Body, Transport, http};
 use futures::executor::block_on;
 

@@ -1,37 +1,37 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use etcd_transport::{IdleLimit, Transport};
-use futures::future::{Either, select};
+use etcd_transport::Transport;
 
-use crate::v3::lease::keep_alive::held_lease::Lease;
 use crate::{
     client::Client,
     error::Result,
-    operation::Repeat,
-    pipeline::execute::{Failure, Pipeline},
     v3::{
         KeepAliveOnce, LeaseId,
-        lease::{KeepAliveResponse, Renewal, Renewed},
-        protocol::{gateway, method, status},
-        stream::{connection::is_token_error, message_stream::MessageStream},
+        lease::{KeepAliveResponse, Renewal, Renewed, keep_alive::held_lease::Lease},
+        protocol::{method, status},
+        stream::{
+            connection::{Connection, ConnectionOptions, Loss, Received},
+            open::StreamCall,
+            silence::SilenceLimit,
+        },
     },
 };
 
-/// For one answer, whatever the lease's TTL is: a server that is there answers in less.
+/// The limits for one response, whatever the lease's TTL is: a server that is alive responds sooner.
 const LONGEST: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The operation's name in errors.
 pub(super) const NAME: &str = "v3.lease.keep_alive";
 
-/// Renews one lease, as any other call is made.
+/// Renews one lease by a call of its own.
 pub(super) async fn once<T: Transport>(client: &Client<T>, id: LeaseId) -> Result<Duration> {
     let renewed = client.send(KeepAliveOnce::new(id)).await?;
     let ttl = renewed.first().and_then(|renewed| renewed.ttl);
     ttl.ok_or_else(|| status::lease_not_found(client.pipeline().next_context(NAME)))
 }
 
-/// Renews leases in one request, at one endpoint, and tells each what came of it. Returns those that got no answer.
+/// Renews leases in one request to one endpoint, and records the result in each. Returns those without a response.
 pub(super) async fn renew<T: Transport>(
     client: &Client<T>,
     leases: Vec<Arc<Lease>>,
@@ -44,7 +44,7 @@ pub(super) async fn renew<T: Transport>(
     let Some(remaining) = waiting.iter().map(|lease| lease.remaining(sent)).min() else {
         return waiting;
     };
-    // So that another endpoint can be asked, and one more, before the first of them is lost.
+    // Leaves time for two more endpoints before the first of the leases is lost.
     let limit = (remaining / 3)
         .clamp(SHORTEST, LONGEST)
         .min(pipeline.timeout);
@@ -56,71 +56,67 @@ pub(super) async fn renew<T: Transport>(
     waiting
 }
 
-/// How long to wait after a renewal that failed, when a lease has so long to live.
+/// How long to wait after a failed renewal, when a lease has this long to live.
 pub(super) fn pause(remaining: Duration) -> Duration {
     const LONGEST: Duration = Duration::from_millis(500);
     const SHORTEST: Duration = Duration::from_millis(20);
     (remaining / 4).clamp(SHORTEST, LONGEST)
 }
 
-/// The request that renews these leases, and its answers, each of which takes a lease off the list.
+/// Sends the request that renews these leases. Each response takes a lease off the list.
 async fn ask<T: Transport>(
     client: &Client<T>,
     waiting: &mut Vec<Arc<Lease>>,
     limit: Duration,
 ) -> Result<()> {
-    // Where a token has to be fetched an endpoint that is silent is not to cost the lease.
-    let pipeline = Pipeline {
-        timeout: limit,
-        ..client.pipeline().clone()
+    // An endpoint that is silent when a token is fetched must not cost the lease.
+    let client = client.with_timeout(limit);
+    let options = ConnectionOptions {
+        call: StreamCall {
+            operation: NAME,
+            method: method::LEASE_KEEP_ALIVE,
+            require_leader: false,
+        },
+        // The next attempt is a new request, for what is left.
+        outage_limit: Duration::ZERO,
+        silence: SilenceLimit::Fail(limit),
+        expect_within: None,
+        token_limit: Some(limit * 2),
+        is_duplex: false,
     };
-    let bodies = waiting
-        .iter()
-        .map(|lease| gateway::to_json(&Renewal(lease.id())));
-    let body: String = bodies.collect();
-    let call = gateway::post(NAME, method::LEASE_KEEP_ALIVE, Repeat::Always, body)?
-        .sequence(waiting.len() > 1);
-    let call = within(&pipeline, limit * 2, pipeline.with_token(&call))
-        .await?
-        .unwrap_or(call);
-    let sent = pipeline.transport.now();
-    let idle = IdleLimit(limit);
-    let mut messages = MessageStream::<T, Renewed>::open(client, call.clone(), idle)?;
+    let mut connection = Connection::<T, Renewal, Renewed>::new(&client, options);
+    let mut sent = client.transport().now();
     while !waiting.is_empty() {
-        let answer = match messages.next_within(limit).await {
-            Some(Ok((answer, _))) => KeepAliveResponse::from(answer),
-            Some(Err(error)) if is_token_error(&error) => {
-                // For the next attempt.
-                within(&pipeline, limit * 2, pipeline.with_new_token(call)).await?;
-                return Err(error);
-            }
-            Some(Err(error)) => {
-                messages.place().failed(pipeline.transport.now());
-                return Err(error);
-            }
-            None => return Err(messages.unexpected("leases were left without an answer")),
+        let request = || {
+            sent = client.transport().now();
+            waiting.iter().map(|lease| Renewal(lease.id())).collect()
         };
-        pipeline.endpoints.answered(messages.place());
-        // Answers come in the order of the request.
-        if let Some(place) = waiting.iter().position(|lease| lease.id() == answer.id) {
-            let lease = waiting.remove(place);
-            match answer.ttl {
-                Some(ttl) => lease.renewed(sent, ttl, pipeline.transport.now()),
+        let response = match connection.recv(request).await {
+            Received::Message(response, _) => KeepAliveResponse::from(response),
+            Received::Lost(Loss::Ended(_)) => {
+                return Err(connection.unexpected("leases were left without an answer"));
+            }
+            Received::Lost(loss) => {
+                let endpoint = connection.endpoint().cloned();
+                let Err(error) = connection.recover(loss) else {
+                    continue;
+                };
+                // Whatever the reason, another endpoint may do better.
+                if let Some(endpoint) = endpoint.filter(|_| !error.is_retryable()) {
+                    endpoint.failed(client.transport().now());
+                }
+                return Err(error);
+            }
+        };
+        connection.settled();
+        // Responses arrive in the order of the request.
+        if let Some(position) = waiting.iter().position(|lease| lease.id() == response.id) {
+            let lease = waiting.remove(position);
+            match response.ttl {
+                Some(ttl) => lease.renewed(sent, ttl, client.transport().now()),
                 None => lease.expired(),
             }
         }
     }
     Ok(())
-}
-
-/// What is needed on the way, unless it takes longer than this. Others may be fetching the token, and have more time.
-async fn within<T: Transport, O>(
-    pipeline: &Pipeline<T>,
-    limit: Duration,
-    work: impl Future<Output = Result<O>>,
-) -> Result<O> {
-    match select(pin!(work), pipeline.transport.sleep(limit)).await {
-        Either::Left((result, _)) => result,
-        Either::Right(_) => Err(Failure::TimedOut(limit).into_error(pipeline.next_context(NAME))),
-    }
 }

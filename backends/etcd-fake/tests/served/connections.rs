@@ -1,0 +1,182 @@
+//! Connections as they should not be, and many of them.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Served,
+    support::{
+        Ask, Watching,
+        raw::{Connection, RawWatch},
+    },
+};
+
+fn stats(connection: &mut Connection) -> serde_json::Value {
+    connection.ask(&Ask::new("GET", "/v2/stats/store")).json()
+}
+
+/// Waits until so many watches are open.
+fn wait_for_watchers(connection: &mut Connection, count: u64) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while stats(connection)["watchers"] != count {
+        assert!(Instant::now() < deadline, "{}", stats(connection));
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn health_is_up_at_once() {
+    let served = Served::start(&[]);
+    let told = Connection::new(served.address()).ask(&Ask::new("GET", "/health"));
+    assert_eq!(told.text(), "{\"health\":\"true\",\"reason\":\"\"}");
+}
+
+#[test]
+fn etcds_own_flags_are_taken() {
+    let served = Served::start(&[
+        "-name=infra7",
+        "--advertise-client-urls",
+        "http://example:2379",
+        "--enable-v2",
+        "--data-dir",
+        "/nowhere",
+        "--initial-cluster=infra7=http://x:2380",
+        "--unsafe-no-fsync",
+    ]);
+    let told = Connection::new(served.address()).ask(&Ask::new("GET", "/v2/members"));
+    let member = &told.json()["members"][0];
+    assert_eq!(
+        (&member["name"], &member["clientURLs"][0]),
+        (&"infra7".into(), &"http://example:2379".into())
+    );
+    let served = Served::start(&["--enable-v2=false"]);
+    assert_eq!(
+        Connection::new(served.address())
+            .ask(&Ask::new("GET", "/v2/keys"))
+            .status,
+        404
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_etcd-fake"))
+        .arg("--nonsense=1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--nonsense is not a flag"));
+}
+
+#[test]
+fn keys_expire_in_real_time() {
+    let served = Served::start(&[]);
+    let mut connection = Connection::new(served.address());
+    connection.ask(&Ask::new("PUT", "/v2/keys/a?value=x&ttl=1"));
+    let (_, mut watch) = RawWatch::open(served.address(), &Ask::new("GET", "/v2/keys/a?wait=true"));
+    let line = watch.line().unwrap();
+    assert!(line.starts_with("{\"action\":\"expire\""), "{line}");
+    assert_eq!(watch.line(), None);
+}
+
+#[test]
+fn requests_in_a_row_are_answered_in_a_row() {
+    let served = Served::start(&[]);
+    let mut stream = TcpStream::connect(served.address()).unwrap();
+    let mut requests = String::new();
+    for number in 0..50 {
+        requests.push_str(&format!(
+            "PUT /v2/keys/k{number}?value={number} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        ));
+    }
+    requests.push_str("GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(requests.as_bytes()).unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    let places: Vec<usize> = (0..50)
+        .map(|number| {
+            answers
+                .find(&format!("\"key\":\"/k{number}\",\"value\":\"{number}\""))
+                .unwrap()
+        })
+        .collect();
+    assert!(places.is_sorted());
+    assert!(answers.contains("etcdserver"));
+}
+
+#[test]
+fn a_watch_ends_with_its_client() {
+    let served = Served::start(&[]);
+    let mut connection = Connection::new(served.address());
+    let mut stream = TcpStream::connect(served.address()).unwrap();
+    stream
+        .write_all(b"GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    wait_for_watchers(&mut connection, 1);
+    stream.shutdown(Shutdown::Both).unwrap();
+    drop(stream);
+    wait_for_watchers(&mut connection, 0);
+}
+
+#[test]
+fn slow_and_broken_clients_harm_nobody() {
+    let served = Served::start(&[]);
+    let mut open = Vec::new();
+    for bytes in [
+        &b""[..],
+        b"GET /v2/keys/a HT",
+        b"PUT /v2/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nvalue=",
+        b"\x16\x03\x01\x02\x00nonsense\r\n\r\n",
+        b"GET /v2/keys/a HTTP/1.1\r\nTransfer-Encoding: nonsense\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        stream.write_all(bytes).unwrap();
+        open.push(stream);
+    }
+    let mut connection = Connection::new(served.address());
+    let told = connection.ask(&Ask::new("GET", "/v2/keys/a"));
+    assert_eq!(
+        (told.status, told.index()),
+        (404, 3),
+        "half a request is none"
+    );
+    // A byte at a time is a request too.
+    let mut slow = TcpStream::connect(served.address()).unwrap();
+    for byte in b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" {
+        slow.write_all(&[*byte]).unwrap();
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[test]
+fn thousands_of_idle_watches_are_no_trouble() {
+    // As many as a process may open files, and room for the rest.
+    let limit = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let limit = limit
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let limit = limit
+        .and_then(|line| line.split_whitespace().nth(3)?.parse().ok())
+        .unwrap_or(1024);
+    let count = 3_000.min(limit / 2);
+    let served = Served::start(&[]);
+    let mut connection = Connection::new(served.address());
+    let mut watches: Vec<RawWatch> = (0..count)
+        .map(|number| {
+            let ask = Ask::new("GET", &format!("/v2/keys/w{number}?wait=true"));
+            RawWatch::open(served.address(), &ask).1
+        })
+        .collect();
+    wait_for_watchers(&mut connection, count);
+    for number in [0, count / 2, count - 1] {
+        connection.ask(&Ask::new("PUT", &format!("/v2/keys/w{number}?value=x")));
+        let line = watches[usize::try_from(number).unwrap()].line().unwrap();
+        assert!(line.contains(&format!("/w{number}\"")), "{line}");
+    }
+    drop(watches);
+    wait_for_watchers(&mut connection, 0);
+}

@@ -1,0 +1,59 @@
+//! The program `etcd-fake`: other people's clients find it no different from the real server.
+//!
+//! `etcdctl` is looked for beside each of the servers named by `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`.
+
+#[path = "../../../fake/tests/support/mod.rs"]
+mod support;
+
+mod clients;
+mod connections;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use support::real::GUARDED;
+
+/// A running `etcd-fake`, ended when dropped.
+struct Served {
+    process: Child,
+    url: String,
+}
+
+impl Served {
+    fn start(flags: &[&str]) -> Self {
+        let mut process = Command::new("sh")
+            .args(["-c", GUARDED, "", env!("CARGO_BIN_EXE_etcd-fake")])
+            .args(["--listen-client-urls", "http://127.0.0.1:0"])
+            .args(flags)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut lines = lines.map(Result::unwrap);
+        let url = lines.find_map(|line| Some(line.split_once("serving ")?.1.to_owned()));
+        let url = url.expect("the program ended");
+        Self { process, url }
+    }
+
+    fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+fn profile(version: &str) -> &'static str {
+    if version.starts_with("3.4") {
+        "3.4"
+    } else {
+        "3.5"
+    }
+}

@@ -1,0 +1,169 @@
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+/// A failure to inject into a request.
+///
+/// ```
+/// # use etcd_http_fake::{FakeEtcd, Fault, When};
+/// let etcd = FakeEtcd::new();
+/// // The next write is applied, and its answer is lost.
+/// etcd.inject(When::method("PUT").once(), Fault::break_after());
+/// // Every third request from now on is refused.
+/// etcd.inject(When::any().every(3), Fault::refuse());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fault(pub(crate) Kind);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Refuse,
+    BreakBefore,
+    BreakAfter,
+    SilenceBefore,
+    SilenceAfter,
+    DelayBefore(Duration),
+    DelayAfter(Duration),
+    Cut(Cut, Ending),
+    /// `Content-Length` agrees with the shorter body.
+    Truncate(usize),
+    Append(Vec<u8>),
+    /// Answered without asking the server.
+    Instead(Response<Vec<u8>>),
+    /// The server acts, and its answer is replaced.
+    InsteadAfter(Response<Vec<u8>>),
+}
+
+impl Fault {
+    /// No connection: the server sees nothing ([`Connect`](etcd_transport::TransportErrorKind::Connect)).
+    pub fn refuse() -> Self {
+        Self(Kind::Refuse)
+    }
+
+    /// The connection breaks before the server acts
+    /// ([`Interrupted`](etcd_transport::TransportErrorKind::Interrupted)).
+    pub fn break_before() -> Self {
+        Self(Kind::BreakBefore)
+    }
+
+    /// The server acts, and the connection breaks before the head of the answer is complete
+    /// ([`Interrupted`](etcd_transport::TransportErrorKind::Interrupted)).
+    ///
+    /// A [`Transport`](etcd_transport::Transport) returns a head as a whole, so both cases look the same.
+    pub fn break_after() -> Self {
+        Self(Kind::BreakAfter)
+    }
+
+    /// The server acts, and the connection breaks after `bytes` of the answer's body.
+    pub fn break_body(bytes: usize) -> Self {
+        Self(Kind::Cut(Cut::Bytes(bytes), Ending::Error))
+    }
+
+    /// The connection of a watch breaks after this many events.
+    pub fn break_after_events(events: usize) -> Self {
+        Self(Kind::Cut(Cut::Frames(events), Ending::Error))
+    }
+
+    /// The server never sees the request, and no answer ever comes.
+    pub fn silence() -> Self {
+        Self(Kind::SilenceBefore)
+    }
+
+    /// The server acts, and no answer ever comes.
+    pub fn silence_after() -> Self {
+        Self(Kind::SilenceAfter)
+    }
+
+    /// The server acts and begins to answer. After `bytes` of the body, nothing more comes.
+    pub fn silence_body(bytes: usize) -> Self {
+        Self(Kind::Cut(Cut::Bytes(bytes), Ending::Silence))
+    }
+
+    /// Nothing more comes after this many events of a watch.
+    pub fn silence_after_events(events: usize) -> Self {
+        Self(Kind::Cut(Cut::Frames(events), Ending::Silence))
+    }
+
+    /// The request takes this long to arrive, by the fake's clock.
+    pub fn delay(duration: Duration) -> Self {
+        Self(Kind::DelayBefore(duration))
+    }
+
+    /// The server acts at once, and the answer takes this long to arrive, by the fake's clock.
+    pub fn delay_answer(duration: Duration) -> Self {
+        Self(Kind::DelayAfter(duration))
+    }
+
+    /// The body is only the first `bytes` of what it should be, and `Content-Length` agrees with it.
+    pub fn truncate(bytes: usize) -> Self {
+        Self(Kind::Truncate(bytes))
+    }
+
+    /// The body has these bytes after its end.
+    pub fn append(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Kind::Append(bytes.into()))
+    }
+
+    /// Something else answers, such as a proxy, and the server sees nothing.
+    pub fn answer(response: Response<Vec<u8>>) -> Self {
+        Self(Kind::Instead(response))
+    }
+
+    /// The server acts, and something else answers.
+    pub fn answer_after(response: Response<Vec<u8>>) -> Self {
+        Self(Kind::InsteadAfter(response))
+    }
+
+    /// A plain-text answer with this status, and the server sees nothing. An invalid status becomes 500.
+    pub fn status(status: u16) -> Self {
+        let text = canonical(status).canonical_reason().unwrap_or_default();
+        Self::answer(page(status, "text/plain; charset=utf-8", text.to_owned()))
+    }
+
+    /// An HTML page with this status, as proxies and captive portals send it, and the server sees nothing.
+    pub fn html(status: u16) -> Self {
+        let reason = canonical(status).canonical_reason().unwrap_or_default();
+        let text = format!("<html><head><title>{status} {reason}</title></head></html>\n");
+        Self::answer(page(status, "text/html", text))
+    }
+
+    /// A redirect to `location`, and the server sees nothing.
+    pub fn redirect(status: u16, location: &str) -> Self {
+        let mut response = page(status, "text/html; charset=utf-8", String::new());
+        if let Ok(location) = location.try_into() {
+            response
+                .headers_mut()
+                .insert(http::header::LOCATION, location);
+        }
+        Self::answer(response)
+    }
+}
+
+/// Where a body ends before its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cut {
+    Bytes(usize),
+    Frames(usize),
+}
+
+/// What follows a cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    Error,
+    Silence,
+}
+
+fn canonical(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn page(status: u16, kind: &'static str, text: String) -> Response<Vec<u8>> {
+    let length = text.len();
+    let mut response = Response::new(text.into_bytes());
+    *response.status_mut() = canonical(status);
+    let headers = response.headers_mut();
+    let kind = http::HeaderValue::from_static(kind);
+    headers.insert(http::header::CONTENT_TYPE, kind);
+    headers.insert(http::header::CONTENT_LENGTH, length.into());
+    response
+}

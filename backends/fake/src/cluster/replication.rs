@@ -1,0 +1,348 @@
+use super::{
+    exchanges::ExchangeId,
+    membership::{Member, Membership, MembershipError, MembershipRecord},
+    state::{Apply, Moment, State},
+};
+use crate::{profile::Profile, rng::Rng};
+
+/// What the members have agreed on, and how much of it each endpoint has applied.
+#[derive(Debug)]
+pub(crate) struct Cluster<S: State> {
+    pub(crate) profile: Profile,
+    pub(crate) membership: Membership,
+    /// The member that leads; none during an election.
+    pub(crate) leader: Option<u64>,
+    /// Whether a majority can be reached. Nothing is written without one.
+    pub(crate) has_quorum: bool,
+    pub(crate) rng: Rng,
+    pub(crate) raft_index: u64,
+    pub(crate) raft_term: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) now: i64,
+    /// When the servers were started.
+    pub(crate) started: i64,
+    /// The state of all members that are up to date.
+    pub(crate) state: S,
+    /// The id of the member behind each endpoint.
+    member_ids: Vec<u64>,
+    /// The endpoints that lag.
+    laggards: Vec<Option<Laggard<S>>>,
+    /// What was agreed on since the first laggard began to lag.
+    log: Vec<Entry<S::Command>>,
+    /// Commands that the leader took and could not commit. They are applied when there is a quorum again.
+    pending: Vec<S::Command>,
+}
+
+/// A member that lags: its own state, and how much of the log it has applied.
+#[derive(Debug)]
+struct Laggard<S> {
+    state: S,
+    applied: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Entry<C> {
+    Command {
+        command: C,
+        at: Moment,
+    },
+    Membership {
+        record: MembershipRecord,
+        at: Moment,
+    },
+    Expire {
+        cutoff: i64,
+        at: Moment,
+    },
+}
+
+impl<S: State> Cluster<S> {
+    /// A new cluster with as many endpoints as members. The first member leads.
+    pub(crate) fn new(
+        profile: Profile,
+        membership: Membership,
+        state: S,
+        now: i64,
+        seed: u64,
+    ) -> Self {
+        let members = membership.members.clone();
+        let mut cluster = Self {
+            profile,
+            leader: membership.first_id(),
+            has_quorum: true,
+            rng: Rng::new(seed),
+            // A configuration change and the attributes of each member, an election, the version.
+            raft_index: 2 * members.len() as u64 + 2,
+            raft_term: 2,
+            now,
+            started: now,
+            state,
+            member_ids: members.iter().map(|member| member.id).collect(),
+            laggards: members.iter().map(|_| None).collect(),
+            log: Vec::new(),
+            pending: Vec::new(),
+            membership,
+        };
+        cluster.record(MembershipRecord::Founded(members));
+        cluster
+    }
+
+    /// Another cluster with the same data. Nothing lags in it, and no exchange is open.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            profile: self.profile,
+            membership: self.membership.clone(),
+            leader: self.leader,
+            has_quorum: self.has_quorum,
+            rng: self.rng.clone(),
+            raft_index: self.raft_index,
+            raft_term: self.raft_term,
+            now: self.now,
+            started: self.started,
+            state: self.state.fork(),
+            member_ids: self.member_ids.clone(),
+            laggards: self.laggards.iter().map(|_| None).collect(),
+            log: Vec::new(),
+            pending: self.pending.clone(),
+        }
+    }
+
+    /// The member behind an endpoint, unless it was removed.
+    pub(crate) fn member(&self, endpoint: usize) -> Option<&Member> {
+        self.membership.get(*self.member_ids.get(endpoint)?)
+    }
+
+    /// Whether a command would be committed now.
+    pub(crate) fn can_commit(&self) -> bool {
+        self.has_quorum && self.leader.is_some()
+    }
+
+    /// Commits and applies a command. The endpoint that it came through is up to date afterwards.
+    pub(crate) fn propose<C: Apply<S>>(&mut self, endpoint: usize, command: C) -> C::Output {
+        self.raft_index += 1;
+        let at = self.moment();
+        self.append(|| Entry::Command {
+            command: command.clone().into(),
+            at,
+        });
+        let output = command.apply(&mut self.state, at);
+        self.catch_up(endpoint, usize::MAX);
+        output
+    }
+
+    /// Takes a command that cannot be committed now. It may be applied later: the caller cannot know.
+    pub(crate) fn postpone(&mut self, command: impl Into<S::Command>) {
+        // During an election there is no leader whose log could keep it.
+        if self.leader.is_some() {
+            self.pending.push(command.into());
+        }
+    }
+
+    /// Applies the commands that waited for a quorum.
+    pub(crate) fn apply_pending(&mut self) {
+        for command in std::mem::take(&mut self.pending) {
+            self.raft_index += 1;
+            let at = self.moment();
+            self.append(|| Entry::Command {
+                command: command.clone(),
+                at,
+            });
+            self.state.replay(command, at);
+        }
+    }
+
+    /// Reads through Raft: the endpoint is up to date when this returns.
+    pub(crate) fn confirm_read(&mut self, endpoint: usize) {
+        self.raft_index += 1;
+        self.catch_up(endpoint, usize::MAX);
+    }
+
+    pub(crate) fn add_member(&mut self, member: Member) -> Result<(), MembershipError> {
+        self.raft_index += 1;
+        if !self.membership.can_grow() {
+            return Err(MembershipError::NotEnoughStarted);
+        }
+        self.record_check();
+        self.membership.add(member.clone())?;
+        self.record(MembershipRecord::Added(member));
+        Ok(())
+    }
+
+    pub(crate) fn remove_member(&mut self, id: u64) -> Result<(), MembershipError> {
+        self.raft_index += 1;
+        if !self.membership.can_lose(id) {
+            return Err(MembershipError::NotEnoughStarted);
+        }
+        self.record_check();
+        self.membership.remove(id)?;
+        if self.leader == Some(id) {
+            self.leader = self.membership.first_id();
+        }
+        self.record(MembershipRecord::Removed(id));
+        Ok(())
+    }
+
+    pub(crate) fn update_member(
+        &mut self,
+        id: u64,
+        peer_urls: Vec<String>,
+    ) -> Result<(), MembershipError> {
+        self.raft_index += 1;
+        self.record_check();
+        self.membership.update(id, &peer_urls)?;
+        self.record(MembershipRecord::Updated { id, peer_urls });
+        Ok(())
+    }
+
+    /// Makes the member behind an endpoint the leader, in a new term.
+    pub(crate) fn elect(&mut self, endpoint: usize) {
+        let id = self.member(endpoint).map(|member| member.id);
+        if id.is_some() && self.leader != id {
+            self.leader = id;
+            self.raft_term += 1;
+            self.raft_index += 1;
+        }
+    }
+
+    /// Restarts all members with their data.
+    pub(crate) fn restart(&mut self) {
+        self.catch_up_all();
+        self.state.restart();
+        self.raft_term += 1;
+        self.started = self.now;
+        self.has_quorum = true;
+        for member in self.membership.members.clone() {
+            self.raft_index += 2;
+            self.record(MembershipRecord::Published(member));
+        }
+        self.leader = self.leader.or(self.membership.first_id());
+        self.apply_pending();
+    }
+
+    /// Restarts all members without their data.
+    pub(crate) fn wipe(&mut self) {
+        let seed = self.rng.next();
+        let member_ids = std::mem::take(&mut self.member_ids);
+        let (membership, state) = (self.membership.clone(), self.state.blank());
+        *self = Self::new(self.profile, membership, state, self.now, seed);
+        self.laggards = member_ids.iter().map(|_| None).collect();
+        self.member_ids = member_ids;
+    }
+
+    /// Changes the state outside the log, as restoring a snapshot does. Nothing lags or is pending afterwards.
+    pub(crate) fn restore(&mut self, change: impl FnOnce(&mut S)) {
+        self.catch_up_all();
+        change(&mut self.state);
+        self.pending.clear();
+    }
+
+    /// What the member behind this endpoint has applied.
+    pub(crate) fn local(&mut self, endpoint: usize) -> &mut S {
+        self.local_and_rng(endpoint).0
+    }
+
+    /// The same, and the generator that chooses where etcd promises nothing.
+    pub(crate) fn local_and_rng(&mut self, endpoint: usize) -> (&mut S, &mut Rng) {
+        match self.laggards.get_mut(endpoint) {
+            Some(Some(laggard)) => (&mut laggard.state, &mut self.rng),
+            _ => (&mut self.state, &mut self.rng),
+        }
+    }
+
+    /// Every copy of the state.
+    pub(crate) fn states(&mut self) -> impl Iterator<Item = &mut S> {
+        let laggards = self.laggards.iter_mut().flatten();
+        std::iter::once(&mut self.state).chain(laggards.map(|laggard| &mut laggard.state))
+    }
+
+    /// Removes what has expired by `cutoff`. The leader has proposed it `proposals` times since the last call.
+    pub(crate) fn expire(&mut self, cutoff: i64, proposals: u64) {
+        self.raft_index += proposals;
+        let at = self.moment();
+        self.append(|| Entry::Expire { cutoff, at });
+        self.state.expire(cutoff, at);
+    }
+
+    /// Has the member behind this endpoint apply nothing more. It keeps the exchanges that are `served` by it.
+    pub(crate) fn lag(&mut self, endpoint: usize, served: &dyn Fn(ExchangeId) -> bool) {
+        let applied = self.log.len();
+        if let Some(slot @ None) = self.laggards.get_mut(endpoint) {
+            let mut state = self.state.fork();
+            self.state.hand_over(&mut state, served);
+            *slot = Some(Laggard { state, applied });
+        }
+    }
+
+    /// Has a lagging member apply the next `entries` that it missed. It lags until it has applied all.
+    pub(crate) fn catch_up(&mut self, endpoint: usize, entries: usize) {
+        let Some(slot @ Some(_)) = self.laggards.get_mut(endpoint) else {
+            return;
+        };
+        let Some(mut laggard) = slot.take() else {
+            return;
+        };
+        let missed = self.log.get(laggard.applied..).unwrap_or_default();
+        for entry in missed.iter().take(entries) {
+            laggard.applied += 1;
+            match entry.clone() {
+                Entry::Command { command, at } => laggard.state.replay(command, at),
+                Entry::Membership { record, at } => laggard.state.record(&record, at),
+                Entry::Expire { cutoff, at } => laggard.state.expire(cutoff, at),
+            }
+        }
+        if laggard.applied < self.log.len() {
+            *slot = Some(laggard);
+            return;
+        }
+        laggard.state.hand_over(&mut self.state, &|_| true);
+        if !self.has_laggards() {
+            self.log.clear();
+        }
+    }
+
+    /// How many entries of the log this endpoint has not applied.
+    pub(crate) fn lag_of(&self, endpoint: usize) -> usize {
+        match self.laggards.get(endpoint) {
+            Some(Some(laggard)) => self.log.len() - laggard.applied,
+            _ => 0,
+        }
+    }
+
+    fn catch_up_all(&mut self) {
+        for endpoint in 0..self.laggards.len() {
+            self.catch_up(endpoint, usize::MAX);
+        }
+    }
+
+    /// Adds an entry to the log if a member will need it.
+    fn append(&mut self, entry: impl FnOnce() -> Entry<S::Command>) {
+        if self.has_laggards() {
+            self.log.push(entry());
+        }
+    }
+
+    fn has_laggards(&self) -> bool {
+        self.laggards.iter().any(Option::is_some)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.now,
+            profile: self.profile,
+        }
+    }
+
+    /// Before it changes the members, a server reads who belongs and who was removed.
+    fn record_check(&mut self) {
+        let any_removed = self.membership.any_removed();
+        let at = self.moment();
+        self.state
+            .record(&MembershipRecord::Checked { any_removed }, at);
+    }
+
+    fn record(&mut self, record: MembershipRecord) {
+        let at = self.moment();
+        self.state.record(&record, at);
+        self.append(|| Entry::Membership { record, at });
+    }
+}

@@ -1,0 +1,216 @@
+use std::{
+    collections::VecDeque,
+    fmt::{self, Write as _},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use etcd_transport::TransportErrorKind;
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+
+use crate::go::form::{self, Form};
+
+/// A request to the fake, decoded, and its outcome.
+///
+/// `Debug` and `Display` write one line: method, path, parameters, outcome. They show neither credentials nor what is sent
+/// to `/v2/auth`.
+#[derive(Clone)]
+pub struct Exchange {
+    pub(crate) at: u64,
+    pub(crate) endpoint: usize,
+    method: Method,
+    pub(crate) uri: Uri,
+    content_type: Option<HeaderValue>,
+    has_credentials: bool,
+    body: Bytes,
+    outcome: Outcome,
+}
+
+/// The outcome of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// No answer yet.
+    Waiting,
+    /// An answer with this status. The body of a watch may still be open.
+    Answered(u16),
+    /// No answer; the caller got this error.
+    Failed(TransportErrorKind),
+    /// The caller gave up before the answer came.
+    Dropped,
+}
+
+impl Exchange {
+    /// A request that has just arrived.
+    pub(crate) fn new(method: Method, uri: Uri, headers: &HeaderMap, body: Bytes) -> Self {
+        Self {
+            at: 0,
+            endpoint: 0,
+            method,
+            uri,
+            content_type: headers.get(header::CONTENT_TYPE).cloned(),
+            has_credentials: headers.contains_key(header::AUTHORIZATION),
+            body,
+            outcome: Outcome::Waiting,
+        }
+    }
+
+    /// When the request was made, by the fake's clock, counted from the start of the fake.
+    pub fn at(&self) -> Duration {
+        Duration::from_nanos(self.at)
+    }
+
+    /// The endpoint that it was sent to.
+    pub fn endpoint(&self) -> usize {
+        self.endpoint
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    /// The path, percent-decoded. A path with an invalid escape is returned as sent.
+    pub fn path(&self) -> String {
+        let path = self.uri.path().as_bytes();
+        let decoded = form::unescape(path, false).unwrap_or_else(|_| path.to_vec());
+        String::from_utf8_lossy(&decoded).into_owned()
+    }
+
+    /// The path and the query as they were sent.
+    pub fn target(&self) -> &str {
+        self.uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str())
+    }
+
+    /// The parameters in the order in which etcd reads them: those of the form, then those of the query.
+    pub fn parameters(&self) -> Vec<(String, String)> {
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let pairs = self.form().map(|form| {
+            let pairs = form.pairs().iter();
+            pairs
+                .map(|(name, value)| (text(name), text(value)))
+                .collect()
+        });
+        pairs.unwrap_or_default()
+    }
+
+    /// The first value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let mut parameters = self.parameters().into_iter();
+        let found = parameters.find(|(other, _)| other == name);
+        found.map(|(_, value)| value)
+    }
+
+    /// Whether it has an `Authorization` header.
+    pub fn has_credentials(&self) -> bool {
+        self.has_credentials
+    }
+
+    /// The body as it was sent.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The outcome.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The request on one line: `PUT /v2/keys/a ttl=5 value=x`, parameters sorted by name.
+    pub fn line(&self) -> String {
+        let mut line = format!("{} {}", self.method, self.path());
+        let mut parameters = self.parameters();
+        parameters.sort();
+        for (name, value) in parameters {
+            let _ = write!(line, " {name}={value}");
+        }
+        line
+    }
+
+    fn form(&self) -> Option<Form> {
+        // Bodies sent to auth are JSON with passwords.
+        let is_secret = self.path().starts_with("/v2/auth");
+        let has_form = matches!(self.method, Method::PUT | Method::POST) && !is_secret;
+        let content_type = self.content_type.as_ref();
+        let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
+        let query = self.uri.query().unwrap_or_default().as_bytes();
+        let body = has_form.then_some((content_type, &self.body[..]));
+        Form::parse(query, body).ok()
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>12?} #{} {}", self.at(), self.endpoint, self.line())?;
+        match self.outcome {
+            Outcome::Waiting => f.write_str(" … no answer yet"),
+            Outcome::Answered(status) => write!(f, " → {status}"),
+            Outcome::Failed(kind) => write!(f, " → no answer: {kind:?}"),
+            Outcome::Dropped => f.write_str(" → dropped by the caller"),
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The latest requests.
+#[derive(Debug)]
+pub(crate) struct RequestLog {
+    exchanges: VecDeque<Exchange>,
+    capacity: usize,
+    /// The number of the first request in the log.
+    first: u64,
+}
+
+impl RequestLog {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            exchanges: VecDeque::new(),
+            capacity,
+            first: 0,
+        }
+    }
+
+    pub(crate) fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.exchanges.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.first += self.exchanges.len() as u64;
+        self.exchanges.clear();
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Adds a request; returns its number.
+    pub(crate) fn add(&mut self, exchange: Exchange) -> u64 {
+        let number = self.first + self.exchanges.len() as u64;
+        if self.capacity == 0 {
+            self.first += 1;
+            return number;
+        }
+        if self.exchanges.len() == self.capacity {
+            self.exchanges.pop_front();
+            self.first += 1;
+        }
+        self.exchanges.push_back(exchange);
+        number
+    }
+
+    /// Sets the outcome of a request.
+    pub(crate) fn set_outcome(&mut self, number: u64, outcome: Outcome) {
+        let position = number.checked_sub(self.first);
+        let position = position.and_then(|position| usize::try_from(position).ok());
+        if let Some(exchange) = position.and_then(|position| self.exchanges.get_mut(position)) {
+            exchange.outcome = outcome;
+        }
+    }
+}

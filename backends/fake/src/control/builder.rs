@@ -1,0 +1,176 @@
+use std::time::{Duration, SystemTime};
+
+use crate::{
+    cluster::{
+        clock::{Clock, Expiry},
+        core::{Core, Shared},
+        endpoint::Endpoint,
+        membership::Membership,
+        replication::Cluster,
+        request_log::RequestLog,
+        timeline::Timeline,
+    },
+    fake::FakeEtcd,
+    profile::Profile,
+    state::Stores,
+};
+
+/// 2020-01-01T00:00:00Z: the default start of a clock that does not follow real time.
+const DEFAULT_START: u64 = 1_577_836_800;
+
+/// Configures a fake.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use etcd_http_fake::{Clock, FakeEtcd, Profile};
+/// let etcd = FakeEtcd::builder()
+///     .profile(Profile::V3_4)
+///     .members(3)
+///     .clock(Clock::auto())
+///     .seed(42)
+///     .build();
+/// assert_eq!(etcd.endpoints().len(), 3);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct FakeEtcdBuilder {
+    profile: Profile,
+    v2: bool,
+    seed: u64,
+    members: Vec<(String, String)>,
+    clock: Clock,
+    expiry: Expiry,
+    start: Option<SystemTime>,
+    log_capacity: usize,
+}
+
+impl Default for FakeEtcdBuilder {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            v2: true,
+            seed: 0,
+            members: Vec::new(),
+            clock: Clock::default(),
+            expiry: Expiry::default(),
+            start: None,
+            log_capacity: 10_000,
+        }
+    }
+}
+
+impl FakeEtcdBuilder {
+    /// The version to answer as. Defaults to 3.5.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Whether the v2 API is on (`--enable-v2`). Defaults to true.
+    pub fn v2(mut self, on: bool) -> Self {
+        self.v2 = on;
+        self
+    }
+
+    /// Seeds the choices where etcd promises nothing: the order of unsorted listings, ids, faults by chance. Defaults to 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Replaces the members by `count` new ones: `infra0` at `http://127.0.0.1:2379`, `infra1` at `http://127.0.0.1:12379`, and
+    /// so on.
+    pub fn members(mut self, count: usize) -> Self {
+        self.members = (0..count)
+            .map(|position| {
+                let decade = if position == 0 {
+                    String::new()
+                } else {
+                    position.to_string()
+                };
+                (
+                    format!("infra{position}"),
+                    format!("http://127.0.0.1:{decade}2379"),
+                )
+            })
+            .collect();
+        self
+    }
+
+    /// Adds a member with this name and client URL.
+    pub fn member(mut self, name: &str, url: &str) -> Self {
+        self.members.push((name.to_owned(), url.to_owned()));
+        self
+    }
+
+    /// What moves the clock. Defaults to [`Clock::Manual`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// When keys expire. Defaults to [`Expiry::Sweep`].
+    pub fn expiry(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    /// The time of day at which the fake starts. Defaults to 2020-01-01, or with [`Clock::Real`] to the present.
+    pub fn start_time(mut self, start: SystemTime) -> Self {
+        self.start = Some(start);
+        self
+    }
+
+    /// How many requests the log keeps. Defaults to 10,000.
+    pub fn log_capacity(mut self, requests: usize) -> Self {
+        self.log_capacity = requests;
+        self
+    }
+
+    /// Builds the fake.
+    pub fn build(self) -> FakeEtcd {
+        let mut members = self.members;
+        if members.is_empty() {
+            members.push(("default".to_owned(), "http://localhost:2379".to_owned()));
+        }
+        let start = self.start.unwrap_or_else(|| match self.clock {
+            Clock::Real => SystemTime::now(),
+            _ => SystemTime::UNIX_EPOCH + Duration::from_secs(DEFAULT_START),
+        });
+        let start = start.duration_since(SystemTime::UNIX_EPOCH);
+        // A time before the epoch or after 2262 does not fit, and becomes the epoch.
+        let start = start
+            .ok()
+            .and_then(|start| i64::try_from(start.as_nanos()).ok());
+        let start = start.unwrap_or_default();
+        let endpoints = members.iter().map(|(_, url)| Endpoint::new(url.clone()));
+        let endpoints = endpoints.collect();
+        let membership = Membership::new(&members, self.seed);
+        let stores = Stores::new(self.v2);
+        let cluster = Cluster::new(self.profile, membership, stores, start, self.seed);
+        let time = Timeline::new(self.clock, self.expiry, start);
+        let log = RequestLog::new(self.log_capacity);
+        let core = Core::new(cluster, time, endpoints, log);
+        FakeEtcd {
+            shared: Shared::new(core),
+        }
+    }
+}
+
+impl FakeEtcd {
+    /// A new cluster of one: etcd 3.5, the v2 API on, a clock that stands still.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Configures a fake.
+    pub fn builder() -> FakeEtcdBuilder {
+        FakeEtcdBuilder::default()
+    }
+}
+
+impl Default for FakeEtcd {
+    fn default() -> Self {
+        Self::new()
+    }
+}

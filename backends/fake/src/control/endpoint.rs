@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use crate::fake::FakeEtcd;
+
+/// One of a fake's endpoints, to be stopped, held back or made leader.
+///
+/// ```
+/// # use etcd_http_fake::FakeEtcd;
+/// let etcd = FakeEtcd::builder().members(3).build();
+/// etcd.endpoint(1).stop();
+/// etcd.endpoint(2).lag();
+/// assert_eq!(etcd.endpoint(2).missed(), 0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct EndpointHandle {
+    fake: FakeEtcd,
+    number: usize,
+}
+
+impl EndpointHandle {
+    /// Its URL.
+    pub fn url(&self) -> String {
+        self.fake.shared.with(|core| {
+            let endpoint = core.endpoints.get(self.number);
+            endpoint
+                .map(|endpoint| endpoint.url.clone())
+                .unwrap_or_default()
+        })
+    }
+
+    /// Refuses connections from now on, and breaks open ones.
+    pub fn stop(&self) {
+        let number = self.number;
+        self.fake.shared.with(|core| core.set_up(number, false));
+    }
+
+    /// Accepts connections again.
+    pub fn start(&self) {
+        let number = self.number;
+        self.fake.shared.with(|core| core.set_up(number, true));
+    }
+
+    /// Stops applying what the cluster commits: its reads are stale and its watches silent.
+    ///
+    /// A write or a quorum read through this endpoint makes it catch up, as a real member has to before it can answer.
+    pub fn lag(&self) {
+        let number = self.number;
+        self.fake.shared.with(|core| {
+            let exchanges = &core.exchanges;
+            let served = |id| exchanges.is_served_by(id, number);
+            core.cluster.lag(number, &served);
+        });
+    }
+
+    /// Applies everything that it missed.
+    pub fn catch_up(&self) {
+        self.catch_up_by(usize::MAX);
+    }
+
+    /// Applies the next `entries` that it missed: writes, changes of the members, and sweeps of expired keys.
+    pub fn catch_up_by(&self, entries: usize) {
+        let number = self.number;
+        self.fake
+            .shared
+            .with(|core| core.cluster.catch_up(number, entries));
+    }
+
+    /// How many entries it has missed.
+    pub fn missed(&self) -> usize {
+        self.fake
+            .shared
+            .with(|core| core.cluster.lag_of(self.number))
+    }
+
+    /// Becomes the leader of a new term. An election under way is over.
+    pub fn lead(&self) {
+        let number = self.number;
+        self.fake.shared.with(|core| {
+            core.cluster.elect(number);
+            core.settle();
+        });
+    }
+
+    /// Whether it is the leader.
+    pub fn is_leader(&self) -> bool {
+        self.fake.shared.with(|core| {
+            let id = core.cluster.member(self.number).map(|member| member.id);
+            id.is_some() && id == core.cluster.leader
+        })
+    }
+}
+
+/// Failures of the cluster as a whole.
+impl FakeEtcd {
+    /// How long etcd waits for a quorum before it gives up on a request.
+    pub const QUORUM_TIMEOUT: Duration = Duration::from_secs(7);
+
+    /// The endpoint with this number, counted from 0 in the builder's order.
+    ///
+    /// An endpoint that does not exist ignores everything.
+    pub fn endpoint(&self, number: usize) -> EndpointHandle {
+        let fake = self.clone();
+        EndpointHandle { fake, number }
+    }
+
+    /// The URLs of all endpoints.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.shared
+            .with(|core| core.endpoints.iter().map(|e| e.url.clone()).collect())
+    }
+
+    /// Loses the majority: writes and quorum reads wait, and are answered with a 500 after 7 s.
+    ///
+    /// A write that timed out is applied after all when the quorum is back, as by a leader that kept it in its log.
+    pub fn lose_quorum(&self) {
+        self.shared.with(|core| core.cluster.has_quorum = false);
+    }
+
+    /// Has a majority again, and applies what the leader's log has kept.
+    pub fn regain_quorum(&self) {
+        self.shared.with(|core| {
+            core.cluster.has_quorum = true;
+            core.settle();
+        });
+    }
+
+    /// Loses the leader: `/v2/members/leader` answers 503, and writes wait as without a quorum.
+    /// [`EndpointHandle::lead`] ends the election.
+    pub fn begin_election(&self) {
+        self.shared.with(|core| core.cluster.leader = None);
+    }
+
+    /// Forgets all events but the last: a watch that asks for an earlier one gets error 401.
+    pub fn clear_history(&self) {
+        self.shared.with(|core| {
+            for stores in core.cluster.states() {
+                stores.v2.forget_history();
+            }
+        });
+    }
+
+    /// Restarts all servers with their data. Open answers break off, the term goes up, and each member writes its
+    /// attributes, which takes an index.
+    pub fn restart(&self) {
+        self.shared.with(|core| {
+            core.stop_servers();
+            core.cluster.restart();
+        });
+    }
+
+    /// Restarts all servers without their data. The index starts from the beginning.
+    pub fn wipe(&self) {
+        self.shared.with(|core| {
+            core.stop_servers();
+            core.cluster.wipe();
+        });
+    }
+}

@@ -1,0 +1,253 @@
+//! One request and its answer: the log, faults, and waiting for a quorum. It is the same for every front.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use etcd_transport::{Body, Response, TransportError};
+use http::{HeaderValue, header, response};
+
+use super::body::CutBody;
+use crate::{
+    cluster::{
+        clock::nanos,
+        core::ServerRun,
+        exchanges::ExchangeId,
+        fault::{Cut, Ending, Kind},
+        request_log::{Exchange, Outcome},
+        sleep::Sleep,
+    },
+    fake::FakeEtcd,
+    state::{EtcdCore, EtcdShared, Stores},
+};
+
+/// A request of one of the fronts.
+pub(super) trait Call {
+    /// The request as the log has it.
+    fn exchange(&self) -> Exchange;
+
+    /// Answers the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long as etcd
+    /// does, and must be answered.
+    fn answer(
+        &mut self,
+        shared: &Arc<EtcdShared>,
+        core: &mut EtcdCore,
+        endpoint: usize,
+        timed_out: bool,
+    ) -> Option<Response>;
+}
+
+type Answered = Result<Response, TransportError>;
+
+/// Logs a request and answers it, or fails as an injected fault says.
+pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
+    match shared.with(|core| receive(shared, core, call)) {
+        Received::Answered(answered) => answered,
+        // Boxed, so that a request that is answered at once does not pay for the larger future.
+        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)).await,
+    }
+}
+
+/// How far a request got at once.
+enum Received {
+    Answered(Answered),
+    Waiting(Waiting, Option<Kind>),
+}
+
+/// Takes a request in, and answers it if nothing is in the way.
+fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C) -> Received {
+    let arrived = match core.receive(call.exchange()) {
+        Ok(arrived) => arrived,
+        Err(number) => {
+            let refused = Err(TransportError::connect("connection refused"));
+            core.log.set_outcome(number, outcome(&refused));
+            return Received::Answered(refused);
+        }
+    };
+    let (endpoint, number) = (arrived.endpoint, arrived.number);
+    if arrived.fault.is_none()
+        && let Some(response) = call.answer(shared, core, endpoint, false)
+    {
+        let answered = Ok(response);
+        core.log.set_outcome(number, outcome(&answered));
+        if core.time.sleeping() == 0 {
+            core.wake_next_candidate();
+        }
+        return Received::Answered(answered);
+    }
+    let id = core.exchanges.next_id();
+    core.exchanges.open(id, endpoint);
+    let waiting = Waiting {
+        shared: Arc::clone(shared),
+        id,
+        endpoint,
+        number,
+        outcome: Outcome::Dropped,
+    };
+    Received::Waiting(waiting, arrived.fault)
+}
+
+/// An exchange that could not be answered at once. It is open until this is dropped, and its outcome is logged then.
+struct Waiting {
+    shared: Arc<EtcdShared>,
+    id: ExchangeId,
+    endpoint: usize,
+    /// Its number in the log.
+    number: u64,
+    outcome: Outcome,
+}
+
+impl Waiting {
+    async fn finish<C: Call>(mut self, call: &mut C, fault: Option<Kind>) -> Answered {
+        let answered = self.answer_with(call, fault).await;
+        self.outcome = outcome(&answered);
+        answered
+    }
+
+    async fn answer_with<C: Call>(&self, call: &mut C, fault: Option<Kind>) -> Answered {
+        let broken = |what: &str| Err(TransportError::interrupted(what.to_owned()));
+        match fault {
+            None => self.ask(call).await,
+            Some(Kind::Refuse) => Err(TransportError::connect("connection refused")),
+            Some(Kind::BreakBefore) => broken("the connection broke before the server acted"),
+            Some(Kind::BreakAfter) => {
+                self.ask(call).await?;
+                broken("the connection broke before the answer")
+            }
+            Some(Kind::SilenceBefore) => std::future::pending().await,
+            Some(Kind::SilenceAfter) => {
+                self.ask(call).await?;
+                std::future::pending().await
+            }
+            Some(Kind::DelayBefore(duration)) => {
+                self.sleep(nanos(duration)).await;
+                self.ask(call).await
+            }
+            Some(Kind::DelayAfter(duration)) => {
+                let answer = self.ask(call).await;
+                self.sleep(nanos(duration)).await;
+                answer
+            }
+            Some(Kind::Instead(response)) => Ok(response.map(Body::from)),
+            Some(Kind::InsteadAfter(response)) => {
+                self.ask(call).await?;
+                Ok(response.map(Body::from))
+            }
+            Some(Kind::Cut(left, ending)) => {
+                let response = self.ask(call).await?;
+                Ok(response.map(|body| Body::stream(CutBody::new(body, left, ending))))
+            }
+            Some(Kind::Truncate(length)) => {
+                let (head, body) = self.ask(call).await?.into_parts();
+                Ok(match body.try_into_bytes() {
+                    Ok(mut bytes) => {
+                        bytes.truncate(length);
+                        with_length(head, bytes)
+                    }
+                    // An open answer has no length that could agree.
+                    Err(body) => {
+                        let cut = CutBody::new(body, Cut::Bytes(length), Ending::Error);
+                        Response::from_parts(head, Body::stream(cut))
+                    }
+                })
+            }
+            Some(Kind::Append(more)) => {
+                let (head, body) = self.ask(call).await?.into_parts();
+                Ok(match body.try_into_bytes() {
+                    Ok(bytes) => with_length(head, [&bytes[..], &more].concat().into()),
+                    Err(body) => Response::from_parts(head, body),
+                })
+            }
+        }
+    }
+
+    /// Asks the server, and waits for a quorum where it takes one.
+    async fn ask<C: Call>(&self, call: &mut C) -> Answered {
+        let shared = &self.shared;
+        let (server_run, deadline) = shared.with(|core| {
+            let timeout = nanos(FakeEtcd::QUORUM_TIMEOUT);
+            (
+                core.server_run(self.endpoint),
+                core.time.elapsed.saturating_add(timeout),
+            )
+        });
+        let mut timed_out = false;
+        loop {
+            let answer = shared.with(|core| {
+                if core.server_run(self.endpoint) != server_run {
+                    return Err(TransportError::interrupted("the server stopped"));
+                }
+                Ok(call.answer(shared, core, self.endpoint, timed_out))
+            });
+            if let Some(response) = answer? {
+                return Ok(response);
+            }
+            let change = ClusterChange {
+                waiting: self,
+                server_run,
+                timeout: Sleep::until(Arc::clone(shared), deadline),
+            };
+            timed_out = change.await;
+        }
+    }
+
+    async fn sleep(&self, nanos: u64) {
+        let now = self.shared.with(|core| core.time.elapsed);
+        Sleep::until(Arc::clone(&self.shared), now.saturating_add(nanos)).await;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.with(|core| {
+            core.close_exchange(self.id);
+            core.log.set_outcome(self.number, self.outcome);
+        });
+    }
+}
+
+/// Resolves to false when the cluster has a quorum or the server has stopped, and to true after the timeout.
+struct ClusterChange<'a> {
+    waiting: &'a Waiting,
+    server_run: ServerRun,
+    timeout: Sleep<Stores>,
+}
+
+impl Future for ClusterChange<'_> {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        let this = &mut *self;
+        let waiting = this.waiting;
+        let has_changed = waiting.shared.with(|core| {
+            core.wait_for_event(waiting.id, cx.waker());
+            core.cluster.can_commit() || core.server_run(waiting.endpoint) != this.server_run
+        });
+        if has_changed {
+            return Poll::Ready(false);
+        }
+        Pin::new(&mut this.timeout).poll(cx).map(|()| true)
+    }
+}
+
+fn outcome(answered: &Answered) -> Outcome {
+    match answered {
+        Ok(response) => Outcome::Answered(response.status().as_u16()),
+        Err(error) => Outcome::Failed(error.kind()),
+    }
+}
+
+/// The same answer with another body, and the length of that.
+fn with_length(mut head: response::Parts, body: Bytes) -> Response {
+    head.headers.remove(header::TRANSFER_ENCODING);
+    let length = HeaderValue::from(body.len());
+    head.headers.insert(header::CONTENT_LENGTH, length);
+    Response::from_parts(head, body.into())
+}
+
+#[cfg(test)]
+mod tests;

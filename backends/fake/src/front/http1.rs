@@ -1,0 +1,87 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use etcd_transport::{Body, CollectError, Request, Response, TransportError};
+use http::{header, request};
+
+use super::{
+    exchange::{self, Call},
+    mux::{self, Answer},
+};
+use crate::{
+    cluster::request_log::Exchange,
+    state::{EtcdCore, EtcdShared},
+    v2::{api::Incoming, watch_body::WatchBody},
+};
+
+/// The largest request body that is read. etcd itself looks at 10 MiB of it.
+const MAX_BODY: usize = 64 << 20;
+
+/// Answers a request over HTTP/1.1, whose body is read to its end first.
+pub(super) async fn send(
+    shared: &Arc<EtcdShared>,
+    request: Request,
+) -> Result<Response, TransportError> {
+    let (head, body) = request.into_parts();
+    let body = match body.try_into_bytes() {
+        Ok(bytes) => bytes,
+        Err(body) => Box::pin(collect(body)).await?,
+    };
+    exchange::answer(shared, &mut Http1Call { head, body }).await
+}
+
+async fn collect(body: Body) -> Result<Bytes, TransportError> {
+    let collected = body.collect(MAX_BODY).await;
+    collected.map_err(|error| match error {
+        CollectError::Transport(error) => error,
+        error => TransportError::rejected(error),
+    })
+}
+
+/// A request that was read completely.
+struct Http1Call {
+    head: request::Parts,
+    body: Bytes,
+}
+
+impl Call for Http1Call {
+    fn exchange(&self) -> Exchange {
+        let (method, uri) = (self.head.method.clone(), self.head.uri.clone());
+        Exchange::new(method, uri, &self.head.headers, self.body.clone())
+    }
+
+    fn answer(
+        &mut self,
+        shared: &Arc<EtcdShared>,
+        core: &mut EtcdCore,
+        endpoint: usize,
+        timed_out: bool,
+    ) -> Option<Response> {
+        let watch_id = core.exchanges.next_id();
+        let incoming = Incoming {
+            method: &self.head.method,
+            path: self.head.uri.path().as_bytes(),
+            query: self.head.uri.query().unwrap_or_default().as_bytes(),
+            headers: &self.head.headers,
+            body: &self.body,
+            endpoint,
+            watch_id,
+            timed_out,
+        };
+        let mut response = match mux::answer(&mut core.cluster, &incoming) {
+            Answer::Blocked => return None,
+            Answer::Whole(response) => response.map(Body::from),
+            Answer::Watch(head, is_stream) => {
+                let body = WatchBody::open(shared, core, watch_id, endpoint, is_stream);
+                head.map(|()| Body::stream(body))
+            }
+        };
+        let date = core.date();
+        let headers = response.headers_mut();
+        // What Go's server answers before etcd sees a request has no date.
+        if !headers.contains_key(header::CONNECTION) {
+            headers.insert(header::DATE, date);
+        }
+        Some(response)
+    }
+}

@@ -1,0 +1,72 @@
+//! `/version`, `/health`, and the paths of the v3 API, which the fake does not serve.
+
+use http::Method;
+
+use crate::{
+    go::reply::Reply,
+    profile::Profile,
+    state::EtcdCluster,
+    v2::api::{Handled, Incoming},
+};
+
+pub(crate) fn version(cluster: &EtcdCluster, request: &Incoming<'_>, reply: Reply) -> Reply {
+    if request.method != Method::GET {
+        return reply.not_allowed(Some("GET"));
+    }
+    let mut reply = reply.json();
+    let (server_version, cluster_version) = (
+        cluster.profile.server_version(),
+        cluster.profile.cluster_version(),
+    );
+    let body =
+        format!("{{\"etcdserver\":\"{server_version}\",\"etcdcluster\":\"{cluster_version}\"}}");
+    reply.body = body.into_bytes();
+    reply
+}
+
+/// A member is healthy if it knows a leader and can read the root with a quorum.
+pub(crate) fn health(cluster: &mut EtcdCluster, request: &Incoming<'_>, reply: Reply) -> Handled {
+    if request.method != Method::GET {
+        return reply.not_allowed(Some("GET")).into();
+    }
+    if cluster.leader.is_none() {
+        return unhealthy(cluster, "RAFT NO LEADER", reply).into();
+    }
+    if !cluster.can_commit() {
+        if !request.timed_out {
+            return Handled::Blocked;
+        }
+        let reason = "QGET ERROR:etcdserver: request timed out";
+        return unhealthy(cluster, reason, reply).into();
+    }
+    if cluster.state.is_v2_enabled {
+        cluster.confirm_read(request.endpoint);
+        // The root always exists. The read is counted.
+        let _ = cluster.local(request.endpoint).v2.get(b"/");
+    }
+    let mut reply = reply.plain();
+    reply.body = body(cluster.profile, "true", "").into_bytes();
+    reply.into()
+}
+
+/// Answers for the v3 API as a gateway that does not know the path.
+pub(crate) fn gateway(cluster: &EtcdCluster, reply: Reply) -> Reply {
+    if cluster.profile == Profile::V3_4 {
+        return reply.text(404, "Not Found");
+    }
+    let mut reply = reply.json().status(404);
+    reply.body = b"{\"code\":5, \"message\":\"Not Found\"}".to_vec();
+    reply
+}
+
+fn unhealthy(cluster: &EtcdCluster, reason: &str, reply: Reply) -> Reply {
+    reply.text(503, &body(cluster.profile, "false", reason))
+}
+
+fn body(profile: Profile, health: &str, reason: &str) -> String {
+    if profile == Profile::V3_4 {
+        format!("{{\"health\":\"{health}\"}}")
+    } else {
+        format!("{{\"health\":\"{health}\",\"reason\":\"{reason}\"}}")
+    }
+}

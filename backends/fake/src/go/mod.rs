@@ -1,0 +1,8 @@
+//! Bytes as Go's standard library reads and writes them: forms, paths, dates, JSON strings, answers. Nothing here knows a
+//! store.
+
+pub(crate) mod date;
+pub(crate) mod form;
+pub(crate) mod json;
+pub(crate) mod path;
+pub(crate) mod reply;

@@ -1,0 +1,102 @@
+//! The state that a cluster of etcd servers replicates: the stores of its APIs, side by side.
+
+use crate::{
+    cluster::{
+        core::{Core, Shared},
+        exchanges::ExchangeId,
+        membership::MembershipRecord,
+        replication::Cluster,
+        state::{Apply, Moment, State},
+    },
+    v2::store::{Store, error::StoreError, event::Event, write::Write},
+};
+use std::sync::Arc;
+
+pub(crate) type EtcdShared = Shared<Stores>;
+pub(crate) type EtcdCore = Core<Stores>;
+pub(crate) type EtcdCluster = Cluster<Stores>;
+
+/// What a member stores.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    pub(crate) v2: Store,
+    /// Whether the v2 API is served (`--enable-v2`). Its store is there in any case: etcd keeps the members in it.
+    pub(crate) is_v2_enabled: bool,
+}
+
+/// An entry of the Raft log.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    V2(Write),
+}
+
+impl Stores {
+    pub(crate) fn new(is_v2_enabled: bool) -> Self {
+        let v2 = Store::new();
+        Self { v2, is_v2_enabled }
+    }
+}
+
+impl State for Stores {
+    type Command = Command;
+
+    fn blank(&self) -> Self {
+        Self::new(self.is_v2_enabled)
+    }
+
+    fn fork(&self) -> Self {
+        Self {
+            v2: self.v2.fork(),
+            is_v2_enabled: self.is_v2_enabled,
+        }
+    }
+
+    fn restart(&mut self) {
+        self.v2.restart();
+    }
+
+    fn replay(&mut self, command: Command, at: Moment) {
+        match command {
+            // The result went to the caller when the command was committed, or the caller is gone.
+            Command::V2(write) => drop(self.v2.apply(write, at.now, at.profile)),
+        }
+    }
+
+    fn record(&mut self, record: &MembershipRecord, at: Moment) {
+        self.v2.record(record, at);
+    }
+
+    fn next_expiry(&self) -> Option<i64> {
+        self.v2.tree.first_to_expire().map(|(at, _)| at)
+    }
+
+    fn expire(&mut self, cutoff: i64, at: Moment) {
+        self.v2.expire(cutoff, at.now);
+    }
+
+    fn is_watched(&self) -> bool {
+        !self.v2.hub.is_empty()
+    }
+
+    fn take_ready(&mut self) -> Vec<ExchangeId> {
+        self.v2.hub.take_ready()
+    }
+
+    fn hand_over(&mut self, to: &mut Self, chosen: &dyn Fn(ExchangeId) -> bool) {
+        self.v2.hub.hand_over(&mut to.v2.hub, chosen);
+    }
+}
+
+impl From<Write> for Command {
+    fn from(write: Write) -> Self {
+        Self::V2(write)
+    }
+}
+
+impl Apply<Stores> for Write {
+    type Output = Result<Arc<Event>, StoreError>;
+
+    fn apply(self, stores: &mut Stores, at: Moment) -> Self::Output {
+        stores.v2.apply(self, at.now, at.profile)
+    }
+}

@@ -1,0 +1,163 @@
+//! Random histories of requests.
+
+mod admin;
+mod keys;
+mod malformed;
+
+use crate::support::Ask;
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Ask(Ask),
+    /// The same, with `LATEST` and the like replaced by indexes.
+    AskAtLatest(Ask),
+    /// As above.
+    Watch(Ask),
+    Close(usize),
+    /// Keys with a second to live, and the time it takes for them to go.
+    Expire(Vec<Ask>),
+}
+
+impl Step {
+    pub(crate) fn requests(&self) -> u64 {
+        match self {
+            Self::Ask(_) | Self::Watch(_) => 1,
+            // One to learn the index.
+            Self::AskAtLatest(_) => 2,
+            Self::Close(_) => 0,
+            Self::Expire(asks) => asks.len() as u64,
+        }
+    }
+}
+
+/// Makes histories from a seed.
+pub(crate) struct Generator {
+    state: u64,
+    auth: bool,
+}
+
+impl Generator {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6469_6666,
+            // A password costs a real server a twentieth of a second.
+            auth: seed.is_multiple_of(25),
+        }
+    }
+
+    pub(crate) fn episode(&mut self, length: usize) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(length);
+        let length = if self.auth { length / 4 } else { length };
+        if self.auth {
+            steps.extend(self.enable_auth().into_iter().map(Step::Ask));
+        }
+        while steps.len() < length {
+            let step = self.step();
+            steps.push(step);
+        }
+        // Waiting takes time, so it is rare.
+        if self.chance(8) {
+            let at = self.below(steps.len());
+            let asks = (0..2 + self.below(6)).map(|_| self.short_lived()).collect();
+            steps.insert(at, Step::Expire(asks));
+        }
+        steps
+    }
+
+    fn step(&mut self) -> Step {
+        match self.below(100) {
+            0..22 => Step::Ask(self.read()),
+            22..70 => {
+                let write = self.write();
+                self.maybe_indexed(write)
+            }
+            70..78 => Step::Watch(self.watch()),
+            78..82 => Step::Close(self.below(8)),
+            82..88 => Step::Ask(self.malformed()),
+            88..92 => Step::Ask(self.strange_path()),
+            92..95 => Step::Ask(self.other()),
+            _ if self.auth || self.chance(8) => Step::Ask(self.auth_request()),
+            _ => Step::Ask(self.read()),
+        }
+    }
+
+    fn maybe_indexed(&mut self, ask: Ask) -> Step {
+        if ask.target.contains("LATEST") || ask.target.contains("RECENT") {
+            Step::AskAtLatest(ask)
+        } else {
+            Step::Ask(ask)
+        }
+    }
+
+    fn maybe_credentials(&mut self, ask: Ask) -> Ask {
+        if !self.auth {
+            return ask;
+        }
+        match self.below(12) {
+            0..5 => ask.basic("root", "pw"),
+            5..8 => ask.basic("u1", "pw"),
+            8 => ask.basic("u1", "wrong"),
+            9 => ask.header("Authorization", "Bearer x"),
+            _ => ask,
+        }
+    }
+
+    /// Without its namespace, encoded. Few segments, so that keys meet.
+    fn path(&mut self) -> String {
+        const SEGMENTS: [&str; 8] = ["a", "b", "c", "a", "_h", "%c3%a9", "d%20e", "%3c%26%22%5c"];
+        let depth = 1 + self.below(4).min(self.below(4));
+        let mut path = String::new();
+        for _ in 0..depth {
+            path.push('/');
+            let choice = if self.chance(3) { 8 } else { 3 };
+            path.push_str(SEGMENTS[self.below(choice)]);
+        }
+        if self.chance(25) {
+            path.push('/');
+        }
+        path
+    }
+
+    fn value(&mut self) -> String {
+        const VALUES: [&str; 10] = [
+            "",
+            "v1",
+            "v1",
+            "v2",
+            "%3Ca+href%3D%22x%22%3E%26",
+            "%e2%80%a8%08%0c%0a%09%00%7f",
+            "%ff%c3%28",
+            "%f0%9f%98%80",
+            "%5c%22%2f",
+            "1",
+        ];
+        if self.chance(60) {
+            return "x".repeat(1500 + self.below(1200));
+        }
+        VALUES[self.below(10)].to_owned()
+    }
+
+    fn truth(&mut self) -> &'static str {
+        [
+            "true", "true", "true", "1", "t", "T", "TRUE", "True", "false", "0", "F",
+        ][self.below(11)]
+    }
+
+    fn chance(&mut self, one_in: usize) -> bool {
+        self.below(one_in) == 0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
+    }
+}
+
+fn with_query(path: &str, query: &[String]) -> String {
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("/v2/keys{path}{mark}{}", query.join("&"))
+}

@@ -1,0 +1,163 @@
+//! The README's programs, compiled and run: each is a file of `snippets/`, to the letter.
+
+use std::{fs, path::Path, time::Duration};
+
+use futures::future::join;
+
+/// What a snippet is run against.
+struct Etcd {
+    client: etcd_http::Client,
+    _server: etcd_http::server::Server,
+}
+
+fn etcd() -> Etcd {
+    let server = etcd_http::server::start().unwrap();
+    let transport = etcd_http::reqwest::ReqwestTransport::default();
+    let client = etcd_http::Client::new(transport, [server.client_url()]).unwrap();
+    Etcd {
+        client: client.into_dyn(),
+        _server: server,
+    }
+}
+
+mod first_program {
+    include!("snippets/first_program.rs");
+
+    #[test]
+    fn its_only_endpoint_is_the_usual_one() {
+        // Nothing is to listen on a fixed port here: that it compiles is what is tested.
+        let _: fn() -> Result<(), etcd_http::Error> = main;
+    }
+}
+
+mod transaction {
+    include!("snippets/transaction.rs");
+
+    #[tokio::test]
+    async fn a_job_is_claimed_once() {
+        let etcd = super::etcd();
+        assert!(claim(&etcd.client, "jobs/1").await.unwrap());
+        assert!(!claim(&etcd.client, "jobs/1").await.unwrap());
+    }
+}
+
+mod watch {
+    include!("snippets/watch.rs");
+
+    #[tokio::test]
+    async fn it_ends_with_the_first_job_that_is_deleted() {
+        let etcd = super::etcd();
+        let kv = etcd.client.v3().kv();
+        let work = async {
+            // Until the watch has seen one, a delete may come before it begins.
+            for job in 0.. {
+                let key = format!("jobs/{job}");
+                kv.put(&*key, "").await.unwrap();
+                kv.delete(&*key).await.unwrap();
+                tokio::time::sleep(super::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            followed = follow(&etcd.client) => followed.unwrap(),
+            () = work => {}
+        }
+    }
+}
+
+mod leases_and_locks {
+    include!("snippets/leases_and_locks.rs");
+
+    #[tokio::test]
+    async fn two_take_turns() {
+        let etcd = super::etcd();
+        let (first, second) = super::join(guarded(&etcd.client), guarded(&etcd.client)).await;
+        first.and(second).unwrap();
+    }
+}
+
+mod errors {
+    include!("snippets/errors.rs");
+
+    #[tokio::test]
+    async fn a_report_is_saved() {
+        let etcd = super::etcd();
+        save(&etcd.client, "done").await.unwrap();
+        let saved = etcd.client.v3().kv().get("report").await.unwrap();
+        assert_eq!(saved.unwrap().value, "done");
+    }
+}
+
+mod fake {
+    include!("snippets/fake.rs");
+
+    #[tokio::test]
+    async fn it_runs() {
+        sessions_expire().await.unwrap();
+    }
+}
+
+mod cluster {
+    include!("snippets/cluster.rs");
+
+    #[test]
+    fn it_runs() {
+        survives_its_leader().unwrap();
+    }
+}
+
+mod v2 {
+    include!("snippets/v2.rs");
+
+    #[tokio::test]
+    async fn it_runs() {
+        colors(&super::etcd().client).await.unwrap();
+    }
+}
+
+mod settings {
+    include!("snippets/settings.rs");
+
+    #[test]
+    fn they_make_a_client() {
+        let etcd = etcd_http::fake::FakeEtcd::new();
+        assert_eq!(connect(etcd).unwrap().endpoints().len(), 2);
+    }
+}
+
+mod transport {
+    include!("snippets/transport.rs");
+
+    #[tokio::test]
+    async fn requests_are_counted() {
+        let etcd = etcd_http::fake::FakeEtcd::new();
+        let counted = Counted {
+            requests: AtomicU64::new(0),
+            inner: etcd.clone(),
+        };
+        let client = etcd_http::Client::new(counted, etcd.endpoints()).unwrap();
+        client.v2().set("/a", "1").await.unwrap();
+        let counted = client.transport();
+        assert_eq!(counted.requests.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn every_program_of_the_readme_is_a_snippet_that_is_compiled() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let mut snippets: Vec<_> = fs::read_dir(root.join("tests/readme/snippets"))
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let mut programs: Vec<_> = readme
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect();
+    snippets.sort();
+    programs.sort();
+    assert_eq!(programs, snippets);
+    for line in programs.iter().flat_map(|program| program.lines()) {
+        assert!(line.len() <= 76, "needs a scroll bar: {line}");
+    }
+}

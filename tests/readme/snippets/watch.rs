@@ -1,0 +1,25 @@
+use etcd_http::{
+    Client, Result,
+    v3::{EventKind, KeyRange, Range, Watch},
+};
+use futures::TryStreamExt;
+
+async fn follow(client: &Client) -> Result<()> {
+    // Read, then watch from the next revision: nothing falls in between.
+    let jobs = KeyRange::prefix("jobs/");
+    let now = client.send(Range::new(jobs.clone())).await?;
+    println!("{} jobs", now.kvs.len());
+
+    let next = now.header.revision + 1;
+    let watch = Watch::new(jobs).from_revision(next);
+    let mut changes = client.open(watch);
+    while let Some(changes) = changes.try_next().await? {
+        for event in &changes.events {
+            println!("{:?} {:?}", event.kind, event.key());
+            if event.kind == EventKind::Delete {
+                return Ok(()); // Dropping the stream ends the request.
+            }
+        }
+    }
+    Ok(())
+}
