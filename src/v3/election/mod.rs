@@ -11,7 +11,7 @@ use crate::{
     operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     pipeline::deadline::Deadline,
     v3::{
-        Header, KeyValue, LeaseId,
+        Header, Key, KeyValue, LeaseId, Value,
         header::OnlyHeader,
         protocol::{
             gateway,
@@ -69,15 +69,11 @@ impl Campaign {
     /// A candidate for this election, who holds it with this lease and proclaims this value.
     ///
     /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive.
-    pub fn new(
-        name: impl Into<Vec<u8>>,
-        lease: impl Into<LeaseId>,
-        value: impl Into<Vec<u8>>,
-    ) -> Self {
+    pub fn new(name: impl Into<Key>, lease: impl Into<LeaseId>, value: impl Into<Value>) -> Self {
         Self {
-            name: name.into().into(),
+            name: name.into().into_bytes(),
             lease: lease.into(),
-            value: value.into().into(),
+            value: value.into().into_bytes(),
             deadline: Deadline::Unlimited,
         }
     }
@@ -140,10 +136,10 @@ pub struct Proclaim {
 
 impl Proclaim {
     /// The leader, and its new value.
-    pub fn new(leader: LeaderKey, value: impl Into<Vec<u8>>) -> Self {
+    pub fn new(leader: LeaderKey, value: impl Into<Value>) -> Self {
         Self {
             leader,
-            value: value.into().into(),
+            value: value.into().into_bytes(),
         }
     }
 }
@@ -177,9 +173,9 @@ pub struct GetLeader {
 
 impl GetLeader {
     /// Asks for the leader of this election.
-    pub fn new(name: impl Into<Vec<u8>>) -> Self {
+    pub fn new(name: impl Into<Key>) -> Self {
         Self {
-            name: name.into().into(),
+            name: name.into().into_bytes(),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v3::{
-        LeaseId,
+        Key, LeaseId,
         protocol::{gateway, method},
         range::check_key,
     },
@@ -48,9 +48,9 @@ pub struct ExactlyOnce {
 impl ExactlyOnce {
     /// Carries out `txn` unless the key `marker` exists. The marker names this one write, and nothing else: a random or
     /// a natural id of what is written.
-    pub fn new(marker: impl Into<Vec<u8>>, txn: Txn) -> Self {
+    pub fn new(marker: impl Into<Key>, txn: Txn) -> Self {
         Self {
-            marker: marker.into().into(),
+            marker: marker.into().into_bytes(),
             txn,
             lease: LeaseId::NONE,
         }

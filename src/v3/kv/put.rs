@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     operation::Repeat,
     v3::{
-        Header, LeaseId,
+        Header, Key, LeaseId, Value,
         protocol::{
             gateway,
             message::{self, Encode, Fields},
@@ -35,10 +35,10 @@ pub struct Put {
 
 impl Put {
     /// Gives `key` this value, and no lease.
-    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+    pub fn new(key: impl Into<Key>, value: impl Into<Value>) -> Self {
         Self {
-            key: key.into().into(),
-            value: value.into().into(),
+            key: key.into().into_bytes(),
+            value: value.into().into_bytes(),
             lease: LeaseId::NONE,
             prev_kv: false,
             ignore_value: false,
@@ -48,7 +48,7 @@ impl Put {
 
     /// Keeps the value that `key` has, and changes the rest.
     #[doc(alias = "ignore_value")]
-    pub fn keep_value(key: impl Into<Vec<u8>>) -> Self {
+    pub fn keep_value(key: impl Into<Key>) -> Self {
         Self {
             ignore_value: true,
             ..Self::new(key, "")
