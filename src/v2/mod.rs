@@ -1,6 +1,27 @@
-//! The v2 API: keys in a tree of directories, with TTLs, compare-and-swap and watches.
+//! The v2 API: keys in a tree of directories, with times to live, compare-and-swap and watches.
 //!
-//! etcd 3.4 and 3.5 have it when started with `--enable-v2`; etcd 3.6 has none. Each operation is a value with its
+//! ```
+//! # #[cfg(feature = "fake")]
+//! # futures::executor::block_on(async {
+//! use etcd_http::{
+//!     Client,
+//!     v2::{Condition, Get},
+//! };
+//!
+//! # let etcd = etcd_http::fake::FakeEtcd::new();
+//! # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+//! let v2 = client.v2();
+//! v2.set("/app/color", "red").await?;
+//! v2.compare_and_swap("/app/color", "green", Condition::value_is("red")).await?;
+//!
+//! // Options make an operation a value of its own, and `Client::send` executes it.
+//! let app = client.send(Get::new("/app").sorted(true).quorum(true)).await?;
+//! assert_eq!(app.node.nodes[0].value.as_deref(), Some("green"));
+//! # Ok::<(), etcd_http::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! etcd 3.4 and 3.5 have this API when started with `--enable-v2`; etcd 3.6 has none. Each operation is a value with its
 //! options, and [`V2`] has a short form for the plain case of each. etcd's own documentation:
 //! <https://etcd.io/docs/v2.3/api/>.
 

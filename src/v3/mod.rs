@@ -1,24 +1,36 @@
 //! The v3 API: keys and values of bytes in one flat space, transactions, leases, watches, locks and elections.
 //!
-//! etcd 3.4 and later have it. Each operation is a value with its options. etcd's own documentation:
-//! <https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/>.
+//! ```
+//! use etcd_http::{
+//!     Client, Result,
+//!     transport::Transport,
+//!     v3::{Compare, KeyRange, Put, Txn},
+//! };
 //!
-//! # What a server does not have
+//! # async fn example<T: Transport>(client: &Client<T>) -> Result<()> {
+//! let kv = client.v3().kv();
+//! kv.put("config/color", "green").await?;
+//! let config = kv.range(KeyRange::prefix("config/")).await?;
+//! println!("{} keys at revision {}", config.kvs.len(), config.header.revision);
 //!
-//! In a cluster that is being upgraded a call goes to an endpoint that has it. Only when none has it is it an error,
-//! [`Error::Unsupported`](crate::Error::Unsupported). What an endpoint has said it lacks is kept in mind: it is not asked
-//! for that again until a minute has passed, or a request to it has failed, as they do when a server is started anew. When
-//! all endpoints are known to lack a call, nothing is sent, and the error comes at once. Streams take part in this.
+//! // Options make an operation a value of its own, and `Client::send` executes it.
+//! let claim = Txn::new()
+//!     .when(Compare::missing("jobs/1"))
+//!     .then(Put::new("jobs/1", "worker-7"));
+//! if client.send(claim).await?.succeeded {
+//!     println!("the job is ours");
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
-//! Two calls are different, [`GetAuthStatus`] and [`Downgrade`]: every member carries them out, whichever is asked, and those of
-//! etcd 3.4 end with a panic when one of 3.5 makes them. So they are an error once one endpoint has said that it lacks them; but a
-//! member of 3.5 that is asked before any such word will carry them out. Do not make them while a cluster is being upgraded.
-//! An endpoint is a URL: behind one that stands for many members, one old member's word counts for all of them.
+//! etcd 3.4 and later have this API. Each operation is a value with its options, and [`V3`] has a short form for the plain
+//! case of each. etcd's own documentation: <https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/>.
 //!
-//! # What of etcd's gateway is here
+//! # Operations by path
 //!
-//! All of it. Every path is a `POST`; «streams» are answers that keep coming. The short forms are methods of
-//! [`client.v3()`](V3); in a [`Namespace`] there are those of keys, locks and elections.
+//! Every path of etcd's JSON gateway is here. Each is a `POST`; the responses of a stream keep coming. The short forms are
+//! methods of [`client.v3()`](V3); a [`Namespace`] has those of keys, locks and elections.
 //!
 //! | path | here | short form | streams | since etcd |
 //! |---|---|---|---|---|
@@ -73,6 +85,18 @@
 //! | `/v3/auth/role/delete` | [`DeleteRole`] | [`auth().delete_role`](Auth::delete_role) |  | 3.4 |
 //! | `/v3/auth/role/grant` | [`GrantPermission`] | [`auth().grant_permission`](Auth::grant_permission) |  | 3.4 |
 //! | `/v3/auth/role/revoke` | [`RevokePermission`] | [`auth().revoke_permission`](Auth::revoke_permission) |  | 3.4 |
+//!
+//! # What a server does not have
+//!
+//! In a cluster that is being upgraded, a call goes to an endpoint that has it. It is an error,
+//! [`Error::Unsupported`](crate::Error::Unsupported), only if no endpoint has it. That an endpoint lacks a call is remembered
+//! for a minute, or until a request to it fails, as requests do when a server restarts. While all endpoints are known to lack
+//! a call, nothing is sent and the error is immediate. This holds for streams, too.
+//!
+//! [`GetAuthStatus`] and [`Downgrade`] are different: every member applies them, whichever is asked, and members of etcd 3.4
+//! panic when one of 3.5 does so. These calls fail once any endpoint has said that it lacks them, but a member of 3.5 that is
+//! asked before carries them out. Do not make them while a cluster is being upgraded. Behind a URL that stands for several
+//! members, one old member's response counts for all of them.
 
 mod auth;
 mod cluster;

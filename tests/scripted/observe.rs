@@ -150,6 +150,9 @@ fn a_refusal_for_want_of_credentials_says_what_the_client_knows() {
 fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
     use crate::spans::Spans;
 
+    // With one dispatcher alone, tracing asks the thread that first comes to an event whether anybody listens, and keeps its
+    // answer for all: a test on another thread would say no.
+    let _another = tracing::Dispatch::new(Spans::default());
     let spans = Spans::default();
     let (client, _) = client([
         Step::Refuse,
