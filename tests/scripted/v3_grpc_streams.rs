@@ -47,7 +47,7 @@ impl Transport for Member {
     }
 
     async fn sleep(&self, _: Duration) {
-        pending().await;
+        pending::<()>().await;
     }
 
     fn now(&self) -> Instant {
