@@ -332,4 +332,30 @@ mod tests {
         let error = decoded(&RemoveMember::new(9), 404, gone).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::MemberNotFound));
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.MemberListRequest")
+            .send(&ListMembers::new().linearizable(true))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.MemberAddRequest")
+            .send(&AddMember::new(["http://a", "http://b"]).learner(true))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.MemberRemoveRequest")
+            .send(&RemoveMember::new(u64::MAX))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.MemberPromoteRequest")
+            .send(&PromoteMember::new(7))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.MemberUpdateRequest")
+            .send(&UpdateMember::new(7, ["http://a"]))
+            .all_fields_but(&[]);
+        response::<Members>("etcdserverpb.MemberListResponse", &[]);
+        response::<Members>("etcdserverpb.MemberRemoveResponse", &[]);
+        response::<Members>("etcdserverpb.MemberPromoteResponse", &[]);
+        response::<Members>("etcdserverpb.MemberUpdateResponse", &[]);
+        response::<AddMemberResponse>("etcdserverpb.MemberAddResponse", &[]);
+    }
 }

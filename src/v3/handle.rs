@@ -5,7 +5,7 @@ use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
 use crate::v3::{
-    Changes, KeyRange, Mirror, Namespace, Watch, WatchSet, WatchSetItem, namespace::Keys,
+    Changes, Key, KeyRange, Mirror, Namespace, Watch, WatchSet, WatchSetItem, namespace::Keys,
 };
 use crate::{client::Client, error::Result};
 
@@ -103,7 +103,7 @@ impl<'a, T: Transport> V3<'a, T> {
     }
 
     /// The keys with this prefix, as if there were no others.
-    pub fn namespace(self, prefix: impl Into<Vec<u8>>) -> Namespace<T> {
+    pub fn namespace(self, prefix: impl Into<Key>) -> Namespace<T> {
         Namespace::new(self.client, prefix)
     }
 }

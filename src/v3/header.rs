@@ -34,3 +34,36 @@ impl From<OnlyHeader> for Header {
         answer.header
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::response;
+
+        for name in [
+            "etcdserverpb.CompactionResponse",
+            "etcdserverpb.LeaseRevokeResponse",
+            "etcdserverpb.MoveLeaderResponse",
+            "etcdserverpb.DefragmentResponse",
+            "etcdserverpb.AuthEnableResponse",
+            "etcdserverpb.AuthDisableResponse",
+            "etcdserverpb.AuthUserAddResponse",
+            "etcdserverpb.AuthUserDeleteResponse",
+            "etcdserverpb.AuthUserChangePasswordResponse",
+            "etcdserverpb.AuthUserGrantRoleResponse",
+            "etcdserverpb.AuthUserRevokeRoleResponse",
+            "etcdserverpb.AuthRoleAddResponse",
+            "etcdserverpb.AuthRoleDeleteResponse",
+            "etcdserverpb.AuthRoleGrantPermissionResponse",
+            "etcdserverpb.AuthRoleRevokePermissionResponse",
+            "v3lockpb.UnlockResponse",
+            "v3electionpb.ProclaimResponse",
+            "v3electionpb.ResignResponse",
+        ] {
+            response::<OnlyHeader>(name, &[]);
+        }
+    }
+}

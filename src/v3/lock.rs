@@ -9,7 +9,7 @@ use crate::{
     pipeline::call::Repeat,
     pipeline::deadline::Deadline,
     v3::{
-        Header, LeaseId,
+        Header, Key, LeaseId,
         header::OnlyHeader,
         protocol::{
             gateway,
@@ -46,9 +46,9 @@ impl Lock {
     /// The lock of this name, held with this lease.
     ///
     /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive.
-    pub fn new(name: impl Into<Vec<u8>>, lease: impl Into<LeaseId>) -> Self {
+    pub fn new(name: impl Into<Key>, lease: impl Into<LeaseId>) -> Self {
         Self {
-            name: name.into().into(),
+            name: name.into().into_bytes(),
             lease: lease.into(),
             deadline: Deadline::Unlimited,
         }
@@ -112,9 +112,9 @@ pub struct Unlock {
 
 impl Unlock {
     /// Gives up the lock of this key: [`LockResponse::key`].
-    pub fn new(key: impl Into<Vec<u8>>) -> Self {
+    pub fn new(key: impl Into<Key>) -> Self {
         Self {
-            key: key.into().into(),
+            key: key.into().into_bytes(),
         }
     }
 }
@@ -171,5 +171,18 @@ mod tests {
         let no_lease = r#"{"code":2, "message":"etcdserver: requested lease not found"}"#;
         let error = decoded(&Lock::new("l", 8), 500, no_lease).unwrap_err();
         assert!(error.is_lease_not_found(), "{error}");
+    }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("v3lockpb.LockRequest")
+            .send(&Lock::new("l", 7))
+            .all_fields_but(&[]);
+        Requests::of("v3lockpb.UnlockRequest")
+            .send(&Unlock::new("l/7"))
+            .all_fields_but(&[]);
+        response::<LockResponse>("v3lockpb.LockResponse", &[]);
     }
 }

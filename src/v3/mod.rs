@@ -105,6 +105,7 @@ mod coverage;
 mod election;
 mod handle;
 mod header;
+mod key;
 mod kv;
 mod lease;
 mod lock;
@@ -131,6 +132,7 @@ pub use cluster::{
 pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Observe, Proclaim, Resign};
 pub use handle::{Auth, Cluster, Elections, Kv, Leases, Maintenance, V3};
 pub use header::Header;
+pub use key::{Key, Value};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
     ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use etcd_transport::Transport;
 use futures::{StreamExt, future, stream::BoxStream};
 
-use crate::v3::{KeyRange, KeyValue, range::after_prefix};
+use crate::v3::{Key, KeyRange, KeyValue, range::after_prefix};
 use crate::{
     client::Client,
     endpoints::wire::Wire,
@@ -40,10 +40,10 @@ pub struct Namespace<T> {
 }
 
 impl<T: Transport> Namespace<T> {
-    pub(super) fn new(client: &Client<T>, prefix: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn new(client: &Client<T>, prefix: impl Into<Key>) -> Self {
         Self {
             client: client.clone(),
-            prefix: Prefix(prefix.into().into()),
+            prefix: Prefix(prefix.into().into_bytes()),
         }
     }
 
@@ -61,10 +61,10 @@ impl<T: Transport> Namespace<T> {
     }
 
     /// The keys in it with this prefix, as if there were no others.
-    pub fn namespace(&self, prefix: impl Into<Vec<u8>>) -> Self {
+    pub fn namespace(&self, prefix: impl Into<Key>) -> Self {
         Self {
             client: self.client.clone(),
-            prefix: Prefix(self.prefix.join(&prefix.into().into())),
+            prefix: Prefix(self.prefix.join(&prefix.into().into_bytes())),
         }
     }
 

@@ -1,8 +1,11 @@
-use std::ops::Bound;
+use std::{borrow::Cow, ops::Bound};
 
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    v3::key::Key,
+};
 
 /// What etcd takes for «no end» in a range's end, and for the first of all keys in its start.
 const ZERO: &[u8] = b"\0";
@@ -31,16 +34,16 @@ pub struct KeyRange {
 
 impl KeyRange {
     /// This key alone.
-    pub fn key(key: impl Into<Vec<u8>>) -> Self {
+    pub fn key(key: impl Into<Key>) -> Self {
         Self {
-            start: key.into().into(),
+            start: key.into().into_bytes(),
             end: Bytes::new(),
         }
     }
 
     /// All keys that begin with `prefix`; with an empty one, all keys.
-    pub fn prefix(prefix: impl Into<Vec<u8>>) -> Self {
-        let prefix = prefix.into();
+    pub fn prefix(prefix: impl Into<Key>) -> Self {
+        let prefix = prefix.into().into_bytes();
         Self {
             end: after_prefix(&prefix),
             start: or_first(prefix),
@@ -49,16 +52,16 @@ impl KeyRange {
 
     /// This key and all after it.
     #[doc(alias = "from_key")]
-    pub fn starting_at(key: impl Into<Vec<u8>>) -> Self {
+    pub fn starting_at(key: impl Into<Key>) -> Self {
         Self {
-            start: or_first(key.into()),
+            start: or_first(key.into().into_bytes()),
             end: Bytes::from_static(ZERO),
         }
     }
 
     /// All keys from `start` on that come before `end`.
-    pub fn between(start: impl Into<Vec<u8>>, end: impl Into<Vec<u8>>) -> Self {
-        let end: Vec<u8> = end.into();
+    pub fn between(start: impl Into<Key>, end: impl Into<Key>) -> Self {
+        let end = end.into().into_bytes();
         if end.is_empty() || end == ZERO {
             // No key but the empty one, which cannot be, comes before these; and to etcd they mean something else.
             return Self {
@@ -67,8 +70,8 @@ impl KeyRange {
             };
         }
         Self {
-            start: or_first(start.into()),
-            end: end.into(),
+            start: or_first(start.into().into_bytes()),
+            end,
         }
     }
 
@@ -158,11 +161,11 @@ pub(super) fn after_prefix(prefix: &[u8]) -> Bytes {
 }
 
 /// There is no empty key, and to etcd an empty start is an error: `\0` is the first key there can be.
-fn or_first(start: Vec<u8>) -> Bytes {
+fn or_first(start: Bytes) -> Bytes {
     if start.is_empty() {
         Bytes::from_static(ZERO)
     } else {
-        start.into()
+        start
     }
 }
 
@@ -176,19 +179,18 @@ macro_rules! from_key {
     )+};
 }
 
-from_key!(&str, String, &[u8], Vec<u8>, Bytes);
-
-impl From<&String> for KeyRange {
-    fn from(key: &String) -> Self {
-        Self::key(key.as_str())
-    }
-}
-
-impl From<&Bytes> for KeyRange {
-    fn from(key: &Bytes) -> Self {
-        Self::key(&**key)
-    }
-}
+// As for `Key`. Not for any `K: Into<Key>`: a range is made from a range, too.
+from_key!(
+    Key,
+    &Key,
+    Bytes,
+    &Bytes,
+    String,
+    &String,
+    &str,
+    Cow<'_, str>
+);
+from_key!(Vec<u8>, &Vec<u8>, &[u8], Box<[u8]>, Cow<'_, [u8]>);
 
 impl<const N: usize> From<&[u8; N]> for KeyRange {
     fn from(key: &[u8; N]) -> Self {

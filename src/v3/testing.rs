@@ -1,6 +1,7 @@
 //! What the tests of operations have in common.
 
 mod forms;
+pub(crate) mod schema;
 
 use std::fmt::Debug;
 

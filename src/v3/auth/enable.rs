@@ -261,4 +261,24 @@ mod tests {
             assert!(!text.contains("secret"), "{text}");
         }
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.AuthEnableRequest")
+            .send(&EnableAuth::new())
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthDisableRequest")
+            .send(&DisableAuth::new())
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthStatusRequest")
+            .send(&GetAuthStatus::new())
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthenticateRequest")
+            .send(&Authenticate::new("a", "b"))
+            .all_fields_but(&[]);
+        response::<AuthStatusResponse>("etcdserverpb.AuthStatusResponse", &[]);
+        response::<AuthenticateResponse>("etcdserverpb.AuthenticateResponse", &[]);
+    }
 }

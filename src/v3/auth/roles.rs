@@ -242,4 +242,37 @@ mod tests {
             ["r", "root"]
         );
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        for permission in [
+            Permission::read("a"),
+            Permission::write("a"),
+            Permission::read_write(KeyRange::prefix("a")),
+        ] {
+            Requests::of("etcdserverpb.AuthRoleGrantPermissionRequest")
+                .send(&GrantPermission::new("r", permission.clone()))
+                .all_fields_but(&[]);
+            let _ = Requests::of("authpb.Permission").send(&WirePermission::from(&permission));
+        }
+        Requests::of("etcdserverpb.AuthRoleAddRequest")
+            .send(&AddRole::new("r"))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthRoleGetRequest")
+            .send(&GetRole::new("r"))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthRoleListRequest")
+            .send(&ListRoles::new())
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthRoleDeleteRequest")
+            .send(&DeleteRole::new("r"))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthRoleRevokePermissionRequest")
+            .send(&RevokePermission::new("r", KeyRange::prefix("a")))
+            .all_fields_but(&[]);
+        response::<Permissions>("etcdserverpb.AuthRoleGetResponse", &["header"]);
+        response::<Roles>("etcdserverpb.AuthRoleListResponse", &["header"]);
+    }
 }

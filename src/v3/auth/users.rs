@@ -337,4 +337,34 @@ mod tests {
             assert!(!text.contains("secret"), "{text}");
         }
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.AuthUserAddRequest")
+            .send(&AddUser::new("a", "b"))
+            .send(&AddUser::without_password("a"))
+            .all_fields_but(&["hashedPassword"]);
+        Requests::of("etcdserverpb.AuthUserChangePasswordRequest")
+            .send(&ChangePassword::new("a", "b"))
+            .all_fields_but(&["hashedPassword"]);
+        Requests::of("etcdserverpb.AuthUserListRequest")
+            .send(&ListUsers::new())
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthUserGetRequest")
+            .send(&GetUser::new("a"))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthUserDeleteRequest")
+            .send(&DeleteUser::new("a"))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthUserGrantRoleRequest")
+            .send(&GrantRole::new("a", "r"))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.AuthUserRevokeRoleRequest")
+            .send(&RevokeRole::new("a", "r"))
+            .all_fields_but(&[]);
+        response::<Users>("etcdserverpb.AuthUserListResponse", &["header"]);
+        response::<Roles>("etcdserverpb.AuthUserGetResponse", &["header"]);
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
         exchange::{Encoded, Exchange, TypedExchange},
     },
     v3::{
-        Header, KeyValue, LeaseId,
+        Header, Key, KeyValue, LeaseId, Value,
         header::OnlyHeader,
         protocol::{
             self, gateway,
@@ -75,15 +75,11 @@ impl Campaign {
     /// A candidate for this election, who holds it with this lease and proclaims this value.
     ///
     /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive.
-    pub fn new(
-        name: impl Into<Vec<u8>>,
-        lease: impl Into<LeaseId>,
-        value: impl Into<Vec<u8>>,
-    ) -> Self {
+    pub fn new(name: impl Into<Key>, lease: impl Into<LeaseId>, value: impl Into<Value>) -> Self {
         Self {
-            name: name.into().into(),
+            name: name.into().into_bytes(),
             lease: lease.into(),
-            value: value.into().into(),
+            value: value.into().into_bytes(),
             deadline: Deadline::Unlimited,
         }
     }
@@ -146,10 +142,10 @@ pub struct Proclaim {
 
 impl Proclaim {
     /// The leader, and its new value.
-    pub fn new(leader: LeaderKey, value: impl Into<Vec<u8>>) -> Self {
+    pub fn new(leader: LeaderKey, value: impl Into<Value>) -> Self {
         Self {
             leader,
-            value: value.into().into(),
+            value: value.into().into_bytes(),
         }
     }
 }
@@ -183,9 +179,9 @@ pub struct GetLeader {
 
 impl GetLeader {
     /// Asks for the leader of this election.
-    pub fn new(name: impl Into<Vec<u8>>) -> Self {
+    pub fn new(name: impl Into<Key>) -> Self {
         Self {
-            name: name.into().into(),
+            name: name.into().into_bytes(),
         }
     }
 }
@@ -348,5 +344,33 @@ mod tests {
         let lost = r#"{"code":2, "message":"election: not leader"}"#;
         let error = decoded(&Proclaim::new(leader(), "w"), 500, lost).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::NotElectionLeader));
+    }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        let leader = LeaderKey {
+            name: "e".into(),
+            key: "e/7".into(),
+            rev: 4,
+            lease: 7.into(),
+        };
+        Requests::of("v3electionpb.CampaignRequest")
+            .send(&Campaign::new("e", 7, "v"))
+            .all_fields_but(&[]);
+        Requests::of("v3electionpb.ProclaimRequest")
+            .send(&Proclaim::new(leader.clone(), "v"))
+            .all_fields_but(&[]);
+        Requests::of("v3electionpb.LeaderRequest")
+            .send(&GetLeader::new("e"))
+            .send(&Observe::new("e"))
+            .all_fields_but(&[]);
+        Requests::of("v3electionpb.ResignRequest")
+            .send(&Resign::new(leader))
+            .all_fields_but(&[]);
+        response::<LeaderKey>("v3electionpb.LeaderKey", &[]);
+        response::<CampaignResponse>("v3electionpb.CampaignResponse", &[]);
+        response::<Leader>("v3electionpb.LeaderResponse", &["header"]);
     }
 }

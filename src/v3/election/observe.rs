@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     operation::{StreamOperation, sealed::Sealed},
     v3::{
-        Header, KeyValue,
+        Header, Key, KeyValue,
         election::check_name,
         protocol::{
             message::{self, Encode, Fields},
@@ -59,9 +59,9 @@ pub struct Observe {
 
 impl Observe {
     /// Observes this election.
-    pub fn new(name: impl Into<Vec<u8>>) -> Self {
+    pub fn new(name: impl Into<Key>) -> Self {
         Self {
-            name: name.into().into(),
+            name: name.into().into_bytes(),
             outage: Duration::from_secs(300),
             silence: Duration::from_secs(30),
         }

@@ -12,10 +12,10 @@ use crate::{
     v3::{
         Campaign, CampaignResponse, Compact, DeleteRange, DeleteRangeResponse, ExactlyOnce,
         ExactlyOnceResponse, GetLeader, GetTimeToLive, GrantLease, GrantLeaseResponse, Header,
-        KeepAlive, KeepAliveOnce, KeepAliveResponse, KeyRange, KeyValue, LeaderKey, LeaseId,
+        KeepAlive, KeepAliveOnce, KeepAliveResponse, Key, KeyRange, KeyValue, LeaderKey, LeaseId,
         LeaseKeeper, LeaseStatus, ListLeases, Lock, LockResponse, Observe, Proclaim, Put,
         PutResponse, Range, RangeResponse, RangeStream, Resign, RevokeLease, Txn, TxnResponse,
-        Unlock,
+        Unlock, Value,
     },
 };
 
@@ -24,7 +24,7 @@ impl<T: Transport> Kv<'_, T> {
     ///
     /// # Errors
     /// As the operation documents; see [`Error`](crate::Error).
-    pub async fn get(self, key: impl Into<Vec<u8>>) -> Result<Option<KeyValue>> {
+    pub async fn get(self, key: impl Into<Key>) -> Result<Option<KeyValue>> {
         let range = KeyRange::key(key);
         let found = self.by.send(Range::new(range)).await?;
         Ok(found.into_first())
@@ -74,7 +74,7 @@ short_forms! {
     range(range: impl Into<KeyRange>) -> RangeResponse = Range::new(range);
 
     /// Writes one key: [`Put`].
-    put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> PutResponse = Put::new(key, value);
+    put(key: impl Into<Key>, value: impl Into<Value>) -> PutResponse = Put::new(key, value);
 
     /// Deletes one key, or the keys of a range: [`DeleteRange`].
     delete(range: impl Into<KeyRange>) -> DeleteRangeResponse = DeleteRange::new(range);
@@ -83,7 +83,7 @@ short_forms! {
     txn(txn: Txn) -> TxnResponse = txn;
 
     /// Carries out a transaction once, however often it is sent: [`ExactlyOnce`].
-    exactly_once(marker: impl Into<Vec<u8>>, txn: Txn) -> ExactlyOnceResponse =
+    exactly_once(marker: impl Into<Key>, txn: Txn) -> ExactlyOnceResponse =
         ExactlyOnce::new(marker, txn);
 }
 
@@ -170,7 +170,7 @@ macro_rules! lock_forms {
             /// As the operation documents; see [`Error`](crate::Error).
             pub async fn lock(
                 &self,
-                name: impl Into<Vec<u8>>,
+                name: impl Into<Key>,
                 lease: impl Into<LeaseId>,
             ) -> Result<LockResponse> {
                 self.$by().send(Lock::new(name, lease)).await
@@ -180,7 +180,7 @@ macro_rules! lock_forms {
             ///
             /// # Errors
             /// As the operation documents; see [`Error`](crate::Error).
-            pub async fn unlock(&self, key: impl Into<Vec<u8>>) -> Result<Header> {
+            pub async fn unlock(&self, key: impl Into<Key>) -> Result<Header> {
                 self.$by().send(Unlock::new(key)).await
             }
         }
@@ -197,14 +197,14 @@ short_forms! {
 
     /// Waits to be elected, and leads as long as the lease lives: [`Campaign`].
     campaign(
-        name: impl Into<Vec<u8>>, lease: impl Into<LeaseId>, value: impl Into<Vec<u8>>
+        name: impl Into<Key>, lease: impl Into<LeaseId>, value: impl Into<Value>
     ) -> CampaignResponse = Campaign::new(name, lease, value);
 
     /// Changes the value that a leader proclaims: [`Proclaim`].
-    proclaim(leader: LeaderKey, value: impl Into<Vec<u8>>) -> Header = Proclaim::new(leader, value);
+    proclaim(leader: LeaderKey, value: impl Into<Value>) -> Header = Proclaim::new(leader, value);
 
     /// Asks who leads: [`GetLeader`].
-    leader(name: impl Into<Vec<u8>>) -> Option<KeyValue> = GetLeader::new(name);
+    leader(name: impl Into<Key>) -> Option<KeyValue> = GetLeader::new(name);
 
     /// Gives the leadership up: [`Resign`].
     resign(leader: LeaderKey) -> Header = Resign::new(leader);
@@ -225,7 +225,7 @@ impl<T: Transport> Elections<'_, T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn observe(self, name: impl Into<Vec<u8>>) -> BoxStream<'static, Result<KeyValue>> {
+    pub fn observe(self, name: impl Into<Key>) -> BoxStream<'static, Result<KeyValue>> {
         self.by.open(Observe::new(name))
     }
 }

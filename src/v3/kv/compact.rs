@@ -108,4 +108,13 @@ mod tests {
         let header = decoded_after_doubt(&Compact::new(5), 400, COMPACTED).unwrap();
         assert_eq!(header, Header::default());
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::Requests;
+
+        Requests::of("etcdserverpb.CompactionRequest")
+            .send(&Compact::new(5).physical(true))
+            .all_fields_but(&[]);
+    }
 }

@@ -111,4 +111,14 @@ mod tests {
         let nothing = decoded(&DeleteRange::new("a"), 200, r#"{"header":{}}"#).unwrap();
         assert_eq!((nothing.deleted, nothing.prev_kvs.len()), (0, 0));
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.DeleteRangeRequest")
+            .send(&DeleteRange::new(KeyRange::prefix("a")).prev_kv(true))
+            .all_fields_but(&[]);
+        response::<DeleteRangeResponse>("etcdserverpb.DeleteRangeResponse", &[]);
+    }
 }

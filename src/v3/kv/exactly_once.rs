@@ -10,7 +10,7 @@ use crate::{
         exchange::{Encoded, Exchange, TypedExchange},
     },
     v3::{
-        LeaseId,
+        Key, LeaseId,
         protocol::{self, method},
         range::check_key,
     },
@@ -54,9 +54,9 @@ pub struct ExactlyOnce {
 impl ExactlyOnce {
     /// Carries out `txn` unless the key `marker` exists. The marker names this one write, and nothing else: a random or
     /// a natural id of what is written.
-    pub fn new(marker: impl Into<Vec<u8>>, txn: Txn) -> Self {
+    pub fn new(marker: impl Into<Key>, txn: Txn) -> Self {
         Self {
-            marker: marker.into().into(),
+            marker: marker.into().into_bytes(),
             txn,
             lease: LeaseId::NONE,
         }

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     pipeline::call::Repeat,
     v3::{
-        Header, LeaseId,
+        Header, Key, LeaseId, Value,
         protocol::{
             gateway,
             message::{self, Encode, Fields},
@@ -35,10 +35,10 @@ pub struct Put {
 
 impl Put {
     /// Gives `key` this value, and no lease.
-    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+    pub fn new(key: impl Into<Key>, value: impl Into<Value>) -> Self {
         Self {
-            key: key.into().into(),
-            value: value.into().into(),
+            key: key.into().into_bytes(),
+            value: value.into().into_bytes(),
             lease: LeaseId::NONE,
             prev_kv: false,
             ignore_value: false,
@@ -48,7 +48,7 @@ impl Put {
 
     /// Keeps the value that `key` has, and changes the rest.
     #[doc(alias = "ignore_value")]
-    pub fn keep_value(key: impl Into<Vec<u8>>) -> Self {
+    pub fn keep_value(key: impl Into<Key>) -> Self {
         Self {
             ignore_value: true,
             ..Self::new(key, "")
@@ -167,5 +167,16 @@ mod tests {
             two.to_string(),
             "v3.kv.put: a lease is given, and the present one is to be kept: which one?"
         );
+    }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.PutRequest")
+            .send(&Put::new("a", "b").lease(7).prev_kv(true))
+            .send(&Put::keep_value("a").keep_lease(true))
+            .all_fields_but(&[]);
+        response::<PutResponse>("etcdserverpb.PutResponse", &[]);
     }
 }

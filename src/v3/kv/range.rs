@@ -301,4 +301,36 @@ mod tests {
             assert_eq!(error.to_string(), format!("v3.kv.range: {reason}"));
         }
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.RangeRequest")
+            .send(
+                &Range::new(KeyRange::prefix("a"))
+                    .limit(1)
+                    .revision(2)
+                    .sort(SortTarget::Mod, SortOrder::Descend)
+                    .serializable(true)
+                    .keys_only(true)
+                    .count_only(true)
+                    .min_mod_revision(3)
+                    .max_mod_revision(4)
+                    .min_create_revision(5)
+                    .max_create_revision(i64::MAX),
+            )
+            .all_fields_but(&[]);
+        for (order, _, sort_order) in SortOrder::ALL {
+            for (target, _, sort_target) in SortTarget::ALL {
+                let sorted = Range::new("a").sort(*sort_target, *sort_order);
+                assert_eq!(
+                    (sort_order.number(), sort_target.number()),
+                    (*order, *target)
+                );
+                let _ = Requests::of("etcdserverpb.RangeRequest").send(&sorted);
+            }
+        }
+        response::<RangeResponse>("etcdserverpb.RangeResponse", &[]);
+    }
 }

@@ -130,7 +130,7 @@ impl TypedExchange for GrantLease {
             GrantLeaseResponse {
                 header,
                 id,
-                ttl: Duration::from_secs(ttl),
+                ttl: Duration::from_secs(ttl.try_into().unwrap_or_default()),
             }
         })
     }
@@ -152,7 +152,7 @@ pub struct GrantLeaseResponse {
 struct Granted {
     header: Header,
     id: LeaseId,
-    ttl: u64,
+    ttl: i64,
 }
 
 message::decode!(Granted {
@@ -243,5 +243,15 @@ mod tests {
                 .request()
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.LeaseGrantRequest")
+            .send(&GrantLease::new(Duration::from_secs(10)))
+            .all_fields_but(&[]);
+        response::<Granted>("etcdserverpb.LeaseGrantResponse", &["error"]);
     }
 }

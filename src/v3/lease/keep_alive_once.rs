@@ -189,4 +189,14 @@ mod tests {
         let error = decoded(&KeepAliveOnce::all([7, 8]), 200, &lost).unwrap_err();
         assert!(error.is_no_leader(), "{error}");
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.LeaseKeepAliveRequest")
+            .send(&Renewal(7.into()))
+            .all_fields_but(&[]);
+        response::<Renewed>("etcdserverpb.LeaseKeepAliveResponse", &[]);
+    }
 }

@@ -58,4 +58,14 @@ mod tests {
         assert_eq!(leases, [LeaseId::from(7), LeaseId::from(-8)]);
         assert!(decoded(&ListLeases::new(), 200, "{}").unwrap().is_empty());
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.LeaseLeasesRequest")
+            .send(&ListLeases::new())
+            .all_fields_but(&[]);
+        response::<Answer>("etcdserverpb.LeaseLeasesResponse", &["header"]);
+    }
 }

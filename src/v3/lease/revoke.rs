@@ -75,4 +75,13 @@ mod tests {
     fn r_4_a_lease_that_an_attempt_of_ours_ended_has_ended() {
         assert!(decoded_after_doubt(&RevokeLease::new(7), 404, NOT_FOUND).is_ok());
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::Requests;
+
+        Requests::of("etcdserverpb.LeaseRevokeRequest")
+            .send(&RevokeLease::new(-7))
+            .all_fields_but(&[]);
+    }
 }

@@ -140,4 +140,14 @@ mod tests {
         let json = r#"{"header":{"revision":"2"},"ID":"8","TTL":"-1"}"#;
         assert_eq!(decoded(&GetTimeToLive::new(8), 200, json).unwrap(), None);
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.LeaseTimeToLiveRequest")
+            .send(&GetTimeToLive::new(7).keys(true))
+            .all_fields_but(&[]);
+        response::<Answer>("etcdserverpb.LeaseTimeToLiveResponse", &[]);
+    }
 }

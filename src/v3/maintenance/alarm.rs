@@ -171,4 +171,18 @@ mod tests {
             assert!(set.request().is_err());
         }
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        for alarm in [AlarmKind::NoSpace, AlarmKind::Corrupt] {
+            Requests::of("etcdserverpb.AlarmRequest")
+                .send(&SetAlarm::raise(alarm).member(7))
+                .send(&SetAlarm::lift(alarm))
+                .send(&ListAlarms::new())
+                .all_fields_but(&[]);
+        }
+        response::<Alarms>("etcdserverpb.AlarmResponse", &["header"]);
+    }
 }

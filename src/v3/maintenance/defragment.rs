@@ -80,4 +80,13 @@ mod tests {
             Header::default()
         );
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::Requests;
+
+        Requests::of("etcdserverpb.DefragmentRequest")
+            .send(&Defragment::new())
+            .all_fields_but(&[]);
+    }
 }

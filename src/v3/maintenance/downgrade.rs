@@ -131,4 +131,16 @@ mod tests {
         let answer = decoded(&Downgrade::validate("3.4.0"), 200, json).unwrap();
         assert_eq!(answer.version, "3.5.0");
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.DowngradeRequest")
+            .send(&Downgrade::validate("3.4.0"))
+            .send(&Downgrade::enable("3.4.0"))
+            .send(&Downgrade::cancel())
+            .all_fields_but(&[]);
+        response::<DowngradeResponse>("etcdserverpb.DowngradeResponse", &[]);
+    }
 }

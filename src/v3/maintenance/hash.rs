@@ -136,4 +136,18 @@ mod tests {
         let found = decoded(&GetHashKv::new(), 200, etcd_3_6).unwrap();
         assert_eq!((found.compact_revision, found.hash_revision), (4, 8));
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.HashRequest")
+            .send(&GetHash::new())
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.HashKVRequest")
+            .send(&GetHashKv::new().revision(7))
+            .all_fields_but(&[]);
+        response::<HashResponse>("etcdserverpb.HashResponse", &[]);
+        response::<HashKvResponse>("etcdserverpb.HashKVResponse", &[]);
+    }
 }

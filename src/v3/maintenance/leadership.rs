@@ -63,4 +63,13 @@ mod tests {
         let error = decoded(&transfer, 400, bad).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::BadLeaderTransferee));
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::Requests;
+
+        Requests::of("etcdserverpb.MoveLeaderRequest")
+            .send(&TransferLeadership::new(7))
+            .all_fields_but(&[]);
+    }
 }

@@ -208,3 +208,21 @@ impl<T: Transport> Pieces<T> {
         Err(self.connection.unexpected(what))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.SnapshotRequest")
+            .send(&Snapshot::new())
+            .all_fields_but(&[]);
+        response::<SnapshotResponse>(
+            "etcdserverpb.SnapshotResponse",
+            &["header", "remaining_bytes", "version"],
+        );
+    }
+}

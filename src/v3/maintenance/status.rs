@@ -126,4 +126,14 @@ mod tests {
             (true, "3.5.0")
         );
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        Requests::of("etcdserverpb.StatusRequest")
+            .send(&GetStatus::new())
+            .all_fields_but(&[]);
+        response::<StatusResponse>("etcdserverpb.StatusResponse", &[]);
+    }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{error::Result, pipeline::deadline::Deadline};
 
-pub(crate) use macros::{decode, empty, list, message, names, oneof};
+pub(crate) use macros::{decode, empty, fields_in, fields_out, list, message, names, oneof};
 
 /// A message to etcd.
 pub(crate) trait Encode {

@@ -3,7 +3,7 @@ use std::{marker::PhantomData, mem, pin::pin, time::Duration};
 use etcd_transport::Transport;
 use futures::{
     FutureExt,
-    future::{BoxFuture, Either, select},
+    future::{Either, select},
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
             open::{StreamCall, StreamRequest},
             probe::probe,
             silence::{Silence, SilenceLimit, TimeUp},
+            state::{OpenStream, State},
             wire,
         },
     },
@@ -56,42 +57,6 @@ pub(in crate::v3) struct ConnectionOptions {
     pub(in crate::v3) token_limit: Option<Duration>,
     /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
     pub(in crate::v3) is_duplex: bool,
-}
-
-/// What a connection waits for.
-///
-/// ```text
-///            recv              a token             silence
-/// Closed ───────────▶ Opening ─────────▶ Open ◀───────────────▶ Probing
-///   ▲                  ▲    │             │    alive, a message     │
-///   │   recover: the   │    │ no token    │ broken, refused,        │ not alive
-///   │ token is refused │    ▼             ▼ ended, stale           ▼
-///   │                  └── recv returns `Lost`, and `recover` decides
-///   │ time                               │
-///   └────────────────── Waiting ◀────────┘
-/// ```
-enum State<T, M> {
-    /// Nothing: the next [`recv`](Connection::recv) opens it.
-    Closed,
-    /// A token, if the call needs one. Then the best endpoint is chosen, and the request is sent.
-    Opening(BoxFuture<'static, Result<Granted>>),
-    /// The next message.
-    Open(Box<OpenStream<T, M>>),
-    /// The next message, or the response of a silent server to a probe.
-    Probing(Box<OpenStream<T, M>>, BoxFuture<'static, Result<()>>),
-    /// The pause before the next attempt.
-    Waiting(BoxFuture<'static, ()>),
-}
-
-/// A request under way.
-struct OpenStream<T, M> {
-    messages: MessageStream<T, M>,
-    /// The rest of the request, where it goes on while it is answered.
-    sender: Option<BodySender>,
-    silence: Silence,
-    /// The server has sent a message, or answered a probe.
-    is_proven: bool,
-    is_settled: bool,
 }
 
 /// What came of waiting for a message.
@@ -185,7 +150,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Sends one more message on the open request. Returns `false` where the request cannot go on.
     pub(in crate::v3) fn send(&self, message: &Q) -> bool {
-        let Some(stream) = self.stream() else {
+        let Some(stream) = self.state.stream() else {
             return false;
         };
         if let Some(sender) = &stream.sender {
@@ -196,14 +161,14 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// The caller has to [settle](Self::settled) within this time of waiting from now on.
     pub(in crate::v3) fn expect(&mut self, limit: Duration) {
-        if let Some(stream) = self.stream_mut() {
+        if let Some(stream) = self.state.stream_mut() {
             stream.silence.expect(limit);
         }
     }
 
     /// The caller has what it opened the connection for: the endpoint is good, and an outage is over.
     pub(in crate::v3) fn settled(&mut self) {
-        let (State::Open(stream) | State::Probing(stream, _)) = &mut self.state else {
+        let Some(stream) = self.state.stream_mut() else {
             return;
         };
         stream.silence.settled();
@@ -222,7 +187,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// # Errors
     /// The error of the loss where another attempt would not help, and where the outage has lasted too long.
     pub(in crate::v3) fn recover(&mut self, loss: Loss) -> Result<()> {
-        let stream = self.take_stream();
+        let stream = self.state.take();
         let (error, is_end) = match loss {
             Loss::Failed(error) => (error, false),
             Loss::Ended(error) => (error, true),
@@ -300,23 +265,24 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Whether a request is under way.
     pub(in crate::v3) fn is_open(&self) -> bool {
-        self.stream().is_some()
+        self.state.stream().is_some()
     }
 
     /// Whether a part of a message has arrived.
     pub(in crate::v3) fn is_partial(&self) -> bool {
-        self.stream()
+        self.state
+            .stream()
             .is_some_and(|stream| stream.messages.is_partial())
     }
 
     /// The endpoint of the open request.
     pub(in crate::v3) fn endpoint(&self) -> Option<&EndpointState> {
-        self.stream().map(|stream| stream.messages.endpoint())
+        self.state.stream().map(|stream| stream.messages.endpoint())
     }
 
     /// Which operation this is, and where: at the endpoint of the open request, or at the next one.
     pub(in crate::v3) fn context(&self) -> ErrorContext {
-        match self.stream() {
+        match self.state.stream() {
             Some(stream) => stream.messages.context(),
             None => {
                 let pipeline = self.client.pipeline();
@@ -381,7 +347,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Open → Probing.
     fn probe(&mut self) {
-        if let Some(stream) = self.take_stream() {
+        if let Some(stream) = self.state.take() {
             let (client, endpoint) = (self.client.clone(), stream.messages.endpoint().clone());
             let operation = self.options.call.operation;
             let probe = async move { probe(&client, operation, &endpoint).await };
@@ -391,7 +357,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Probing → Open.
     fn probed(&mut self) {
-        if let Some(stream) = self.take_stream() {
+        if let Some(stream) = self.state.take() {
             self.state = State::Open(stream);
         }
     }
@@ -399,7 +365,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     fn received(&mut self, next: Option<Result<(M, usize)>>) -> Received<M> {
         self.probed();
         let now = self.client.transport().now();
-        match (next, self.stream_mut()) {
+        match (next, self.state.stream_mut()) {
             (Some(Ok((message, size))), Some(stream)) => {
                 stream.silence.message(now);
                 stream.is_proven = true;
@@ -432,27 +398,5 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             ));
         }
         Ok(())
-    }
-
-    fn stream(&self) -> Option<&OpenStream<T, M>> {
-        match &self.state {
-            State::Open(stream) | State::Probing(stream, _) => Some(stream),
-            State::Closed | State::Opening(_) | State::Waiting(_) => None,
-        }
-    }
-
-    fn stream_mut(&mut self) -> Option<&mut OpenStream<T, M>> {
-        match &mut self.state {
-            State::Open(stream) | State::Probing(stream, _) => Some(stream),
-            State::Closed | State::Opening(_) | State::Waiting(_) => None,
-        }
-    }
-
-    /// The request under way; the state is Closed afterwards.
-    fn take_stream(&mut self) -> Option<Box<OpenStream<T, M>>> {
-        match mem::replace(&mut self.state, State::Closed) {
-            State::Open(stream) | State::Probing(stream, _) => Some(stream),
-            State::Closed | State::Opening(_) | State::Waiting(_) => None,
-        }
     }
 }

@@ -13,4 +13,5 @@ pub(crate) mod open;
 pub(crate) mod probe;
 pub(crate) mod silence;
 mod splitter;
+mod state;
 mod wire;

@@ -104,3 +104,34 @@ impl StreamMessage for WatchResponse {
         self.header.cluster_id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        let create = CreateRequest {
+            range: KeyRange::prefix("a"),
+            start_revision: 7,
+            prev_kv: true,
+            filters: vec![Filter::NoPut, Filter::NoDelete],
+            id: 3,
+        };
+        let cancel = CancelRequest { id: 3 };
+        Requests::of("etcdserverpb.WatchCreateRequest")
+            .send(&create)
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.WatchCancelRequest")
+            .send(&cancel)
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.WatchRequest")
+            .send(&WatchRequest::Create(create))
+            .send(&WatchRequest::Cancel(cancel))
+            .all_fields_but(&["progress_request"]);
+        response::<Event>("mvccpb.Event", &[]);
+        response::<WatchResponse>("etcdserverpb.WatchResponse", &[]);
+    }
+}

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use crate::{
     error::Result,
     v3::{
-        KeyRange, LeaseId,
+        KeyRange, LeaseId, Value,
         protocol::message::{self, Encode, Fields},
     },
 };
@@ -47,8 +47,10 @@ impl Compare {
     }
 
     /// Its value, in the order of bytes.
-    pub fn value(range: impl Into<KeyRange>) -> CompareTarget<Vec<u8>> {
-        CompareTarget::new(range, Target::Value, |value| Operand::Value(value.into()))
+    pub fn value(range: impl Into<KeyRange>) -> CompareTarget<Value> {
+        CompareTarget::new(range, Target::Value, |value| {
+            Operand::Value(value.into_bytes())
+        })
     }
 
     /// Its lease.

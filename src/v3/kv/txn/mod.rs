@@ -238,4 +238,34 @@ mod tests {
             assert_eq!(write.request().unwrap().repeat(), Repeat::IfUnsent);
         }
     }
+
+    #[test]
+    fn the_messages_are_those_of_etcd() {
+        use crate::v3::testing::schema::{Requests, response};
+
+        let txn = Txn::new()
+            .when(Compare::value("a").not_equal("b"))
+            .then(Put::new("a", "c"))
+            .then(Txn::new().then(DeleteRange::new("d")))
+            .otherwise(Range::new("a"));
+        Requests::of("etcdserverpb.TxnRequest")
+            .send(&txn)
+            .send(&Txn::new())
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.RequestOp")
+            .send(&TxnOp::from(Range::new("a")))
+            .send(&TxnOp::from(Put::new("a", "b")))
+            .send(&TxnOp::from(DeleteRange::new("a")))
+            .send(&TxnOp::from(txn))
+            .all_fields_but(&[]);
+        Requests::of("etcdserverpb.Compare")
+            .send(&Compare::version("a").equal(1))
+            .send(&Compare::create_revision("a").greater(2))
+            .send(&Compare::mod_revision("a").less(3))
+            .send(&Compare::value(KeyRange::prefix("a")).not_equal("b"))
+            .send(&Compare::lease("a").equal(-7))
+            .send(&Compare::missing("a"))
+            .all_fields_but(&[]);
+        response::<TxnResponse>("etcdserverpb.TxnResponse", &[]);
+    }
 }

@@ -3,6 +3,24 @@
 /// Declares the fields of a response: tag, JSON name, and where the value goes. A field that is missing keeps its default
 /// value; a field that is not declared is skipped. A message in which the field that it `needs` is empty is an error.
 macro_rules! decode {
+    ($message:ty { $($fields:tt)+ } $(needs $($needed:ident).+)?) => {
+        $crate::v3::protocol::message::fields_in!($message { $($fields)+ } $(needs $($needed).+)?);
+
+        // Tests write what was read, to compare it.
+        #[cfg(test)]
+        $crate::v3::protocol::message::fields_out!($message { $($fields)+ });
+    };
+}
+
+/// Declares the fields of a message that is both sent and received.
+macro_rules! message {
+    ($message:ty { $($fields:tt)+ }) => {
+        $crate::v3::protocol::message::fields_in!($message { $($fields)+ });
+        $crate::v3::protocol::message::fields_out!($message { $($fields)+ });
+    };
+}
+
+macro_rules! fields_in {
     (
         $message:ty { $($tag:literal $name:literal => $field:ident),+ $(,)? }
         $(needs $($needed:ident).+)?
@@ -29,11 +47,8 @@ macro_rules! decode {
     };
 }
 
-/// Declares the fields of a message that is both sent and received.
-macro_rules! message {
+macro_rules! fields_out {
     ($message:ty { $($tag:literal $name:literal => $field:ident),+ $(,)? }) => {
-        $crate::v3::protocol::message::decode!($message { $($tag $name => $field),+ });
-
         impl $crate::v3::protocol::message::Encode for $message {
             fn fields<F: $crate::v3::protocol::message::Fields>(&self, to: &mut F) {
                 $(to.put($tag, $name, &self.$field);)+
@@ -76,6 +91,15 @@ macro_rules! oneof {
                 let mut read = OneOf::default();
                 from.message(&mut read)?;
                 read.0.ok_or_else(|| R::invalid($what))
+            }
+        }
+
+        #[cfg(test)]
+        impl $crate::v3::protocol::message::Encode for $enumeration {
+            fn fields<F: $crate::v3::protocol::message::Fields>(&self, to: &mut F) {
+                match self {
+                    $(Self::$variant(value) => to.put($tag, $name, value),)+
+                };
             }
         }
     };
@@ -196,4 +220,4 @@ macro_rules! names {
     };
 }
 
-pub(crate) use {decode, empty, list, message, names, oneof};
+pub(crate) use {decode, empty, fields_in, fields_out, list, message, names, oneof};

@@ -45,6 +45,19 @@ impl FromWire for u32 {
     }
 }
 
+#[cfg(test)]
+impl ToWire for u32 {
+    const IS_PACKED: bool = true;
+
+    fn is_default(&self) -> bool {
+        *self == 0
+    }
+
+    fn write<W: WriteValue>(&self, to: W) {
+        to.uint64((*self).into());
+    }
+}
+
 /// An empty message is not the same as no message.
 impl<M: Encode> ToWire for M {
     fn is_default(&self) -> bool {

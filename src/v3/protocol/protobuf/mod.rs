@@ -19,3 +19,12 @@ const MAX_DEPTH: u32 = 100;
 
 #[cfg(test)]
 mod tests;
+
+/// The message in protobuf's format.
+#[cfg(test)]
+pub(crate) fn to_protobuf(message: &impl crate::v3::protocol::message::Encode) -> Vec<u8> {
+    let measured = Measured::new(message);
+    let mut buffer = Vec::with_capacity(measured.len());
+    measured.write(&mut buffer);
+    buffer
+}

@@ -274,11 +274,3 @@ fn r_22_the_cluster_is_found_without_reading_the_rest() {
         );
     }
 }
-
-/// The message in protobuf's format.
-fn to_protobuf(message: &impl Encode) -> Vec<u8> {
-    let measured = Measured::new(message);
-    let mut buffer = Vec::with_capacity(measured.len());
-    measured.write(&mut buffer);
-    buffer
-}
