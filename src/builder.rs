@@ -82,22 +82,22 @@ impl<T: Transport> ClientBuilder<T> {
     }
 
     /// Where the cluster's members listen, in the [order](Self::endpoint_order) of preference. At least one is needed.
-    /// These stay the client's for good, whatever a [sync](Client::sync) brings.
+    /// These are always kept, whatever a [sync](Client::sync) brings.
     pub fn endpoints<E: AsRef<str>>(mut self, endpoints: impl IntoIterator<Item = E>) -> Self {
         let parsed = endpoints.into_iter().map(|text| text.as_ref().parse());
         self.endpoints.extend(parsed);
         self
     }
 
-    /// In which order endpoints are tried: [as given](EndpointOrder::AsGiven) unless set. The one that answered last is kept
-    /// in any case, for as long as it answers.
+    /// The order in which endpoints are tried. Defaults to [as given](EndpointOrder::AsGiven). In any order, the one that
+    /// answered last is kept for as long as it answers.
     pub fn endpoint_order(mut self, order: EndpointOrder) -> Self {
         self.order = order;
         self
     }
 
-    /// Whether writes go to the leader first, where it is known: no, unless set. Any member takes a write, and passes it
-    /// on to the leader; this saves that hop. The leader is known from a [sync](Client::sync) until an answer
+    /// Whether writes go to the leader first, where it is known. Defaults to no. Any member takes a write, and passes it on
+    /// to the leader; this saves that hop. The leader is known from a [sync](Client::sync) until an answer
     /// tells of a later raft term. Reads go to any member all the same.
     pub fn prefer_leader(mut self, prefer: bool) -> Self {
         self.prefer_leader = prefer;
@@ -133,22 +133,21 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// Whether credentials may go over plain `http://` to other machines, where anybody on the way can read them: no,
-    /// unless set. To this machine they always may.
+    /// Whether credentials may go over plain `http://` to other machines, where anybody on the way can read them. Defaults
+    /// to no. To this machine they always may.
     pub fn allow_insecure_auth(mut self, allow: bool) -> Self {
         self.allow_insecure_auth = allow;
         self
     }
 
-    /// Whether another cluster may take the place of the one that answered first: no, unless set. Its answers are errors
-    /// then ([`Error::is_cluster_changed`]), each message of a stream too; no renewal of a lease counts that it gives, or
+    /// Whether another cluster may take the place of the one that answered first. Defaults to no: its answers are errors ([`Error::is_cluster_changed`]), each message of a stream too; no renewal of a lease counts that it gives, or
     /// refuses. A cluster that was restored from a backup is another one.
     pub fn allow_cluster_change(mut self, allow: bool) -> Self {
         self.response_check.allow_cluster_change = allow;
         self
     }
 
-    /// Whether a read through the v2 keys API may not go back in time: it may, unless set. A member that lags behind
+    /// Whether a read through the v2 keys API must not go back in time. Defaults to no. A member that lags behind
     /// answers from an older state than one that was asked before. With this, such an answer counts for nothing and
     /// the next endpoint is asked; if all lag, the read ends in [`Error::is_stale_read`].
     ///
@@ -159,8 +158,8 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// Calls this function at the end of every attempt, for metrics. It runs on the task that made the attempt: let it be
-    /// quick, and let it not panic. One function only; the last one counts.
+    /// Calls this function at the end of every attempt, for metrics. It runs on the task that made the attempt: it must be
+    /// quick, and must not panic. There is one function; the last one counts.
     ///
     /// ```
     /// # use etcd_http::{Client, transport::Transport};
@@ -181,7 +180,7 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// The time for one attempt, from the first byte sent to the last byte received: 10 s unless set. For all attempts
+    /// The time for one attempt, from the first byte sent to the last byte received. Defaults to 10 s. For all attempts
     /// together, see [`RetryPolicy::overall`]; for single operations, [`Client::with_timeout`]. A watch's polls have no
     /// limit but their own, and connecting has the transport's. A shorter one than
     /// 7 s turns the verdicts of a server without quorum into time-outs.
@@ -190,8 +189,8 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// The largest answer in bytes: 64 MiB unless set. A listing takes a few times its bytes when it is decoded; the worst
-    /// that somebody could make up, up to fifty times, and a raw request's JSON a hundred.
+    /// The largest response in bytes. Defaults to 64 MiB. A listing takes a few times its bytes when it is decoded; the worst
+    /// that could be made up, up to fifty times.
     pub fn max_response_size(mut self, bytes: usize) -> Self {
         self.max_response_size = bytes;
         self

@@ -71,7 +71,7 @@ pub enum Error {
     Invalid(InvalidInput),
 }
 
-/// What is known of a write that failed. Of a read it says nothing that matters.
+/// What is known about a write that failed. It does not matter for a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -228,7 +228,7 @@ impl Error {
         self.etcd_kind() == Some(EtcdErrorKind::HistoryCleared)
     }
 
-    /// The answer is from another cluster than those before: an endpoint is wrong, or the cluster was made anew. See
+    /// The answer is from another cluster than those before: an endpoint is wrong, or the cluster was replaced. See
     /// [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
     pub fn is_cluster_changed(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::ClusterChanged)

@@ -24,7 +24,7 @@ use crate::{
 /// The one place that decides where a call goes, whether it goes again, how long it may take, and whether it is in doubt.
 impl<T: Transport> Pipeline<T> {
     /// Carries an exchange out: chooses an endpoint and its wire, sends the request, waits, classifies the answer, and
-    /// tries again as [`RetryPolicy`](crate::RetryPolicy) allows. A token that etcd no longer takes is renewed once.
+    /// tries again as [`RetryPolicy`](crate::RetryPolicy) allows. A token that etcd no longer accepts is renewed once.
     ///
     /// Returns any answer but that of a server that cannot serve, and this too if no attempt is left. The deadline is
     /// one for all attempts, tokens and pauses together. Once an attempt may have been carried out, the call is in

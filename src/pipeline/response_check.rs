@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// The most header fields that an answer may have, and the most bytes in them. etcd sends about ten.
+/// The maximum number of header fields of a response, and of bytes in them. etcd sends about ten fields.
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 64 << 10;
 
@@ -184,7 +184,7 @@ impl Refused {
                 UnexpectedKind::ClusterChanged,
                 format!(
                     "the answer is from the cluster {found:016x}, and those before were from {expected:016x}: \
-                     is an endpoint wrong, or was the cluster made anew? If that is meant, `allow_cluster_change`"
+                     is an endpoint wrong, or was the cluster replaced? If so, set `allow_cluster_change`"
                 ),
             ),
             Reason::Stale { seen, index } => (

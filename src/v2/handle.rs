@@ -228,7 +228,7 @@ impl<T: Transport> V2<'_, T> {
             id: impl Into<String>, peer_urls: impl IntoIterator<Item = impl Into<String>>
         ) -> () = UpdateMember::new(id, peer_urls);
 
-        /// Removes a member for good: [`RemoveMember`].
+        /// Removes a member permanently: [`RemoveMember`].
         remove_member(id: impl Into<String>) -> () = RemoveMember::new(id);
 
         /// The client URLs of all members: [`ListMachines`].

@@ -122,7 +122,7 @@ pub struct AddMember {
 }
 
 impl AddMember {
-    /// A member that the others reach at these URLs.
+    /// A member with these peer URLs.
     pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
             peer_urls: peer_urls.into_iter().map(Into::into).collect(),
@@ -205,7 +205,7 @@ impl TypedExchange for UpdateMember {
     }
 }
 
-/// Removes a member for good: `DELETE /v2/members/ID`.
+/// Removes a member permanently: `DELETE /v2/members/ID`.
 ///
 /// # Errors
 /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) when it was removed

@@ -4,6 +4,7 @@
 
 mod cluster_identity;
 mod deadlines;
+mod doubt;
 mod endpoints;
 mod observe;
 mod once;

@@ -165,7 +165,7 @@ impl<T: Transport> Watcher<T> {
                 set.pick(&[], pipeline.transport.now())
             }
         };
-        // It may be held as long again as it is listened to.
+        // It may be held for twice the time that it is waited for.
         let longest = self
             .interval
             .age()
@@ -236,7 +236,7 @@ impl<T: Transport> Watcher<T> {
 
     /// A poll has brought nothing at all, not even a head. The transport may not tell heads; or the server is slow, and has
     /// not even heard of the poll: then what it is about to answer must not be passed over. How slow it is a probe tells,
-    /// and then the poll is listened to until it has lasted far longer.
+    /// and then the poll is waited for until it has lasted far longer.
     async fn make_sure(&mut self, polls: &mut Polls<T>, before: Probe) -> Result<Received> {
         self.needs_probe = true;
         match select(pin!(polls.answer()), pin!(self.probe())).await {

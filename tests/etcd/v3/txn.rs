@@ -7,11 +7,11 @@ use etcd_http::{
     transport::Transport,
     v3::{Compare, DeleteRange, ExactlyOnce, KeyRange, Put, Range, Txn, TxnOpResponse},
 };
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Shared {
         a_transaction_takes_the_branch_that_its_comparisons_say,
         v3_51_every_comparison_compares,
