@@ -1,27 +1,23 @@
+mod transitions;
+
 use std::{marker::PhantomData, mem, pin::pin, time::Duration};
 
 use etcd_transport::Transport;
-use futures::{
-    FutureExt,
-    future::{Either, select},
-};
+use futures::future::{Either, select};
 
 use crate::{
-    auth::token::Granted,
     client::Client,
     endpoints::state::EndpointState,
     error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
-    pipeline::{exchange::Prepared, failure::Failure, reconnect::Reconnect},
+    pipeline::{failure::Failure, reconnect::Reconnect},
     v3::{
-        protocol::{self, message::Encode},
+        protocol::message::Encode,
         stream::{
-            body_sender::BodySender,
             duplex::DuplexEndpoints,
-            message_stream::{MessageStream, StreamMessage},
-            open::{StreamCall, StreamRequest},
-            probe::probe,
-            silence::{Silence, SilenceLimit, TimeUp},
-            state::{OpenStream, State},
+            message_stream::StreamMessage,
+            open::StreamCall,
+            silence::{SilenceLimit, TimeUp},
+            state::State,
             wire,
         },
     },
@@ -295,108 +291,5 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
         let unexpected = UnexpectedAnswer::new(self.context(), what, Outcome::Unknown);
         Error::Unexpected(unexpected)
-    }
-
-    /// Begins to fetch the token of the next request, another one than was refused.
-    fn opening(&mut self, refused: Option<Granted>) {
-        let (client, options) = (self.client.clone(), self.options);
-        self.state = State::Opening(Box::pin(async move {
-            let (pipeline, call) = (client.pipeline(), options.call.call());
-            if !pipeline.needs_token(&call) {
-                return Ok(None);
-            }
-            let limit = call.deadline.overall(&pipeline.retry);
-            let limit = options.token_limit.unwrap_or(limit);
-            pipeline.token(&call, refused.as_ref(), limit).await
-        }));
-    }
-
-    /// Sends these messages to the endpoint that is best at the moment.
-    fn open(&mut self, token: Granted, messages: Vec<Q>) -> Result<()> {
-        let call = self.options.call.call();
-        let endpoint = self.client.pipeline().place_for(&call)?;
-        let wire = endpoint.wire();
-        let prepared = Prepared {
-            call,
-            wire,
-            encoded: protocol::encode_all(self.options.call.method, wire, &messages),
-            token,
-        };
-        let is_duplex = self.options.is_duplex && self.duplex.is_for(endpoint.endpoint(), wire);
-        let (sender, body) = is_duplex
-            .then(|| BodySender::new(prepared.encoded.body.clone()))
-            .unzip();
-        let request = StreamRequest {
-            prepared,
-            idle: self.options.silence.idle_limit(),
-            is_long_lived: matches!(self.options.silence, SilenceLimit::Probe(_)),
-        };
-        let mut silence = Silence::new(self.options.silence);
-        if let Some(limit) = self.options.expect_within {
-            silence.expect(limit);
-        }
-        self.state = State::Open(Box::new(OpenStream {
-            messages: MessageStream::new(&self.client, request, endpoint, body),
-            sender,
-            silence,
-            is_proven: false,
-            is_settled: false,
-        }));
-        Ok(())
-    }
-
-    /// Open → Probing.
-    fn probe(&mut self) {
-        if let Some(stream) = self.state.take() {
-            let (client, endpoint) = (self.client.clone(), stream.messages.endpoint().clone());
-            let operation = self.options.call.operation;
-            let probe = async move { probe(&client, operation, &endpoint).await };
-            self.state = State::Probing(stream, probe.boxed());
-        }
-    }
-
-    /// Probing → Open.
-    fn probed(&mut self) {
-        if let Some(stream) = self.state.take() {
-            self.state = State::Open(stream);
-        }
-    }
-
-    fn received(&mut self, next: Option<Result<(M, usize)>>) -> Received<M> {
-        self.probed();
-        let now = self.client.transport().now();
-        match (next, self.state.stream_mut()) {
-            (Some(Ok((message, size))), Some(stream)) => {
-                stream.silence.message(now);
-                stream.is_proven = true;
-                Received::Message(message, size)
-            }
-            (Some(Ok((message, size))), None) => Received::Message(message, size),
-            (Some(Err(error)), _) => Received::Lost(Loss::Failed(error)),
-            (None, _) => {
-                Received::Lost(Loss::Ended(self.unexpected("the server ended the stream")))
-            }
-        }
-    }
-
-    /// Waits before the next attempt where one may help.
-    fn retry(&mut self, error: Error) -> Result<()> {
-        if error.is_retryable() {
-            self.wait(error)
-        } else {
-            Err(error)
-        }
-    }
-
-    /// Waits before the next attempt, unless the outage has lasted too long.
-    fn wait(&mut self, error: Error) -> Result<()> {
-        let pause = self.reconnect.next_pause(self.client.pipeline(), error)?;
-        if !pause.is_zero() {
-            let client = self.client.clone();
-            self.state = State::Waiting(Box::pin(
-                async move { client.transport().sleep(pause).await },
-            ));
-        }
-        Ok(())
     }
 }
