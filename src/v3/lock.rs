@@ -96,6 +96,16 @@ pub struct LockResponse {
     pub key: Bytes,
 }
 
+impl LockResponse {
+    /// A lock that is held by this key: for tests of code that gets a response.
+    pub fn new(key: impl Into<Key>) -> Self {
+        Self {
+            header: Header::default(),
+            key: key.into().into_bytes(),
+        }
+    }
+}
+
 message::decode!(LockResponse {
     1 "header" => header,
     2 "key" => key,

@@ -64,6 +64,17 @@ pub struct MirrorUpdate {
     pub changes: Vec<MirrorChange>,
 }
 
+impl MirrorUpdate {
+    /// What changed by this revision, not by a listing: for tests of code that gets it.
+    pub fn new(revision: i64, changes: impl IntoIterator<Item = MirrorChange>) -> Self {
+        Self {
+            revision,
+            is_listing: false,
+            changes: changes.into_iter().collect(),
+        }
+    }
+}
+
 /// What happened to a key of a [`Mirror`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorChange {

@@ -134,8 +134,8 @@ impl<'a, T: Transport> Keys<'a, T> {
         if self.prefix.is_none() {
             return self.client.send(operation).await;
         }
-        // What is refused is refused as it was given.
-        operation.encode()?;
+        // An error shows the keys as they were given.
+        operation.check()?;
         operation.enter(self.prefix);
         let mut output = self.client.send(operation).await?;
         let left = O::leave(&mut output, self.prefix);
@@ -179,6 +179,10 @@ impl<T> Copy for Keys<'_, T> {}
 
 /// An operation that has keys in it, and can be carried out within a [`Namespace`].
 pub trait Namespaced: Operation {
+    /// Checks whether etcd could carry it out.
+    #[doc(hidden)]
+    fn check(&self) -> Result<()>;
+
     /// Puts its keys into the namespace.
     #[doc(hidden)]
     fn enter(&mut self, prefix: &Prefix);

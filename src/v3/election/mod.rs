@@ -38,6 +38,23 @@ pub struct LeaderKey {
     pub lease: LeaseId,
 }
 
+impl LeaderKey {
+    /// The leader of an election, from what was kept of an earlier one.
+    pub fn new(
+        name: impl Into<Key>,
+        key: impl Into<Key>,
+        rev: i64,
+        lease: impl Into<LeaseId>,
+    ) -> Self {
+        Self {
+            name: name.into().into_bytes(),
+            key: key.into().into_bytes(),
+            rev,
+            lease: lease.into(),
+        }
+    }
+}
+
 message::message!(LeaderKey {
     1 "name" => name,
     2 "key" => key,
@@ -116,6 +133,16 @@ pub struct CampaignResponse {
     pub header: Header,
     /// What stands for leading.
     pub leader: LeaderKey,
+}
+
+impl CampaignResponse {
+    /// An election that this leader has won: for tests of code that gets a response.
+    pub fn new(leader: LeaderKey) -> Self {
+        Self {
+            header: Header::default(),
+            leader,
+        }
+    }
 }
 
 message::decode!(CampaignResponse {

@@ -5,7 +5,7 @@ use crate::{
     operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v3::{
         Key, LeaseId,
-        protocol::{gateway, method},
+        protocol::{gateway, message::Encode, method},
         range::check_key,
     },
 };
@@ -63,6 +63,12 @@ impl ExactlyOnce {
         self
     }
 
+    /// Checks whether etcd could carry it out.
+    pub(in crate::v3) fn check(&self) -> Result<()> {
+        check_key(Self::NAME, &self.marker)?;
+        self.guarded().check(Self::NAME)
+    }
+
     fn guarded(&self) -> Txn {
         let mark = |word: &[u8]| Put::new(self.marker.clone(), word).lease(self.lease);
         let inner = self.txn.clone();
@@ -108,6 +114,15 @@ pub struct ExactlyOnceResponse {
 }
 
 impl ExactlyOnceResponse {
+    /// What was done at this revision: for tests of code that gets a response.
+    pub fn new(revision: i64, succeeded: bool, responses: Option<Vec<TxnOpResponse>>) -> Self {
+        Self {
+            revision,
+            succeeded,
+            responses,
+        }
+    }
+
     /// Whether an earlier attempt, of this call or of another, carried it out.
     pub fn is_earlier(&self) -> bool {
         self.responses.is_none()

@@ -2,7 +2,7 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::v3::{LeaseId, protocol::message};
+use crate::v3::{Key, LeaseId, Value, protocol::message};
 
 /// A key, its value, and what etcd keeps beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,6 +23,26 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
+    /// A key with a value, as a put at revision 1 would have created it: for tests of code that gets one.
+    ///
+    /// ```
+    /// use etcd_http::v3::KeyValue;
+    ///
+    /// let mut kv = KeyValue::new("config", "on");
+    /// kv.mod_revision = 7;
+    /// assert_eq!(kv.value_str(), Ok("on"));
+    /// ```
+    pub fn new(key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        Self {
+            key: key.into().into_bytes(),
+            value: value.into().into_bytes(),
+            create_revision: 1,
+            mod_revision: 1,
+            version: 1,
+            lease: LeaseId::NONE,
+        }
+    }
+
     /// The key as text.
     ///
     /// # Errors

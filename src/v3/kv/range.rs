@@ -211,6 +211,17 @@ pub struct RangeResponse {
 }
 
 impl RangeResponse {
+    /// These keys, and no others: for tests of code that gets a response.
+    pub fn new(kvs: impl IntoIterator<Item = KeyValue>) -> Self {
+        let kvs: Vec<_> = kvs.into_iter().collect();
+        Self {
+            header: Header::default(),
+            count: i64::try_from(kvs.len()).unwrap_or(i64::MAX),
+            more: false,
+            kvs,
+        }
+    }
+
     /// The first key: the only one, where one was asked for.
     pub fn first(&self) -> Option<&KeyValue> {
         self.kvs.first()

@@ -134,6 +134,17 @@ pub struct GrantLeaseResponse {
     pub ttl: Duration,
 }
 
+impl GrantLeaseResponse {
+    /// A lease with this time to live: for tests of code that gets a response.
+    pub fn new(id: impl Into<LeaseId>, ttl: Duration) -> Self {
+        Self {
+            header: Header::default(),
+            id: id.into(),
+            ttl,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Answer {
     header: Header,

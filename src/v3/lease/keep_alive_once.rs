@@ -50,6 +50,17 @@ pub struct KeepAliveResponse {
     pub ttl: Option<Duration>,
 }
 
+impl KeepAliveResponse {
+    /// A lease that lives this long, or is gone: for tests of code that gets a response.
+    pub fn new(id: impl Into<LeaseId>, ttl: Option<Duration>) -> Self {
+        Self {
+            header: Header::default(),
+            id: id.into(),
+            ttl,
+        }
+    }
+}
+
 /// One renewal, as it is written.
 pub(crate) struct Renewal(pub(crate) LeaseId);
 

@@ -68,6 +68,19 @@ pub struct LeaseStatus {
     pub keys: Vec<Bytes>,
 }
 
+impl LeaseStatus {
+    /// A lease without keys: for tests of code that gets a response.
+    pub fn new(id: impl Into<LeaseId>, ttl: Duration, granted_ttl: Duration) -> Self {
+        Self {
+            header: Header::default(),
+            id: id.into(),
+            ttl,
+            granted_ttl,
+            keys: Vec::new(),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Answer {
     header: Header,

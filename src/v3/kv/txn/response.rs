@@ -13,6 +13,15 @@ pub struct TxnResponse {
 }
 
 impl TxnResponse {
+    /// What a transaction did: for tests of code that gets a response.
+    pub fn new(succeeded: bool, responses: impl IntoIterator<Item = TxnOpResponse>) -> Self {
+        Self {
+            header: Header::default(),
+            succeeded,
+            responses: responses.into_iter().collect(),
+        }
+    }
+
     /// What the operation at this place of the branch found, if it was a read.
     pub fn range(&self, place: usize) -> Option<&RangeResponse> {
         match self.responses.get(place)? {
