@@ -65,7 +65,7 @@ pub struct MirrorUpdate {
 }
 
 impl MirrorUpdate {
-    /// What changed by this revision, not by a listing: for tests of code that gets it.
+    /// The changes of one revision, not of a listing. For your own tests.
     pub fn new(revision: i64, changes: impl IntoIterator<Item = MirrorChange>) -> Self {
         Self {
             revision,

@@ -42,7 +42,7 @@ message::names! {
 }
 
 impl Changes {
-    /// What one revision did: for tests of code that gets it.
+    /// The changes of one revision. For your own tests.
     ///
     /// ```
     /// use etcd_http::v3::{Changes, Event, KeyValue};
@@ -60,7 +60,7 @@ impl Changes {
 }
 
 impl Event {
-    /// A key was written: for tests of code that gets an event.
+    /// The event of a put. For your own tests.
     pub fn put(kv: KeyValue) -> Self {
         Self {
             kind: EventKind::Put,
@@ -69,7 +69,7 @@ impl Event {
         }
     }
 
-    /// A key was deleted by this revision: for tests of code that gets an event.
+    /// The event of a delete at this revision. For your own tests.
     pub fn delete(key: impl Into<Key>, revision: i64) -> Self {
         Self {
             kind: EventKind::Delete,

@@ -197,7 +197,7 @@ pub struct WatchSetItem {
 }
 
 impl WatchSetItem {
-    /// An item of the watch with this number: for tests of code that gets one.
+    /// An item of the watch with this number. For your own tests.
     pub fn new(watch: usize, changes: Result<Changes>) -> Self {
         Self { watch, changes }
     }
