@@ -18,15 +18,15 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Member {
-    /// The number that [`Header::member_id`] has, too. etcdctl and the v2 API show it in hexadecimal.
+    /// The id, as in [`Header::member_id`]. etcdctl and the v2 API show it in hexadecimal.
     pub id: u64,
-    /// Its name; empty for one that was added and has not started yet.
+    /// The name. Empty until the member has started.
     pub name: String,
-    /// Where the other members reach it.
+    /// The URLs where other members reach it.
     pub peer_urls: Vec<String>,
-    /// Where it says that clients reach it; empty for one that has not started yet.
+    /// The URLs that it advertises to clients. Empty until the member has started.
     pub client_urls: Vec<String>,
-    /// Whether it has no vote yet, and only learns.
+    /// Whether it is a learner: a member without a vote.
     pub is_learner: bool,
 }
 
@@ -46,12 +46,12 @@ pub struct ListMembers {
 }
 
 impl ListMembers {
-    /// As the member that is asked knows them.
+    /// The members as the contacted member knows them.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// As a majority of the cluster knows them. From etcd 3.5 on; 3.4 ignores it.
+    /// Lists the members as a majority knows them. Since etcd 3.5; ignored by 3.4.
     pub fn linearizable(mut self, linearizable: bool) -> Self {
         self.linearizable = linearizable;
         self
@@ -68,11 +68,11 @@ gateway::operation!(
     ListMembers => Members, "v3.cluster.member.list", method::MEMBER_LIST, |_| Repeat::Always
 );
 
-/// The members, and who says so: what every operation but [`AddMember`] answers.
+/// The members of the cluster: the response to every operation except [`AddMember`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Members {
-    /// Who answered. It has no revision.
+    /// The header. It has no revision.
     pub header: Header,
     /// The members of the cluster, after the operation.
     pub members: Vec<Member>,
@@ -83,7 +83,7 @@ message::decode!(Members {
     2 "members" => members,
 });
 
-/// Adds a member, which may then be started: `POST /v3/cluster/member/add`.
+/// Adds a member, which can then be started: `POST /v3/cluster/member/add`.
 ///
 /// # Errors
 /// [`MemberExists`](crate::EtcdErrorKind::MemberExists), [`UnhealthyCluster`](crate::EtcdErrorKind::UnhealthyCluster),
@@ -96,7 +96,7 @@ pub struct AddMember {
 }
 
 impl AddMember {
-    /// A member that the others reach at these URLs.
+    /// A member with these peer URLs.
     pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
             peer_urls: peer_urls.into_iter().map(Into::into).collect(),
@@ -104,7 +104,7 @@ impl AddMember {
         }
     }
 
-    /// Without a vote, until it is promoted.
+    /// Adds it as a learner: without a vote until it is promoted.
     pub fn learner(mut self, is_learner: bool) -> Self {
         self.is_learner = is_learner;
         self
@@ -129,11 +129,11 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// What a [`AddMember`] did.
+/// The response to an [`AddMember`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddMemberResponse {
-    /// Who answered. It has no revision.
+    /// The header. It has no revision.
     pub header: Header,
     /// The new member.
     pub member: Member,
@@ -147,7 +147,7 @@ message::decode!(AddMemberResponse {
     3 "members" => members,
 });
 
-/// Removes a member for good: `POST /v3/cluster/member/remove`.
+/// Removes a member permanently: `POST /v3/cluster/member/remove`.
 ///
 /// # Errors
 /// [`MemberNotFound`](crate::EtcdErrorKind::MemberNotFound),
@@ -158,7 +158,7 @@ pub struct RemoveMember {
     id: u64,
 }
 
-/// Gives a learner its vote: `POST /v3/cluster/member/promote`.
+/// Promotes a learner to a voting member: `POST /v3/cluster/member/promote`.
 ///
 /// # Errors
 /// [`MemberNotFound`](crate::EtcdErrorKind::MemberNotFound),
@@ -202,7 +202,7 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// Changes where the others reach a member: `POST /v3/cluster/member/update`.
+/// Changes the peer URLs of a member: `POST /v3/cluster/member/update`.
 ///
 /// # Errors
 /// [`MemberNotFound`](crate::EtcdErrorKind::MemberNotFound), [`MemberExists`](crate::EtcdErrorKind::MemberExists).
@@ -214,7 +214,7 @@ pub struct UpdateMember {
 }
 
 impl UpdateMember {
-    /// The member with this id, at these URLs.
+    /// Sets the peer URLs of the member with this id.
     pub fn new<U: Into<String>>(id: u64, peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
             id,
@@ -243,7 +243,7 @@ gateway::operation!(
 
 fn check_urls(operation: &'static str, urls: &[String]) -> Result<()> {
     if urls.is_empty() {
-        let reason = "a member that the others reach nowhere: it needs a peer URL";
+        let reason = "at least one peer URL is required";
         return Err(Error::invalid(operation, reason));
     }
     Ok(())

@@ -1,16 +1,17 @@
 use crate::v3::protocol::message;
 
-/// What every answer says of the cluster that gave it.
+/// The header of a response: the cluster and the member that answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Header {
     /// The cluster's id.
     pub cluster_id: u64,
-    /// The id of the member that answered.
+    /// The member's id.
     pub member_id: u64,
-    /// The revision of the store when it answered; 0 where etcd does not say, as of members.
+    /// The revision of the store at the time of the response. 0 if etcd does not report it, as in responses about
+    /// members.
     pub revision: i64,
-    /// The term of raft when it answered.
+    /// The raft term at the time of the response.
     pub raft_term: u64,
 }
 
@@ -21,7 +22,7 @@ message::decode!(Header {
     4 "raft_term" => raft_term,
 });
 
-/// An answer that says nothing else.
+/// A response without other fields.
 #[derive(Default)]
 pub(crate) struct OnlyHeader {
     header: Header,

@@ -1,4 +1,4 @@
-//! Locks that the server queues.
+//! Locks, held and queued by the server.
 
 use std::time::Duration;
 
@@ -20,19 +20,18 @@ use crate::{
     },
 };
 
-/// Waits for a lock, and holds it as long as the lease lives: `POST /v3/lock/lock`.
+/// Waits for a lock and holds it for as long as the lease lives: `POST /v3/lock/lock`.
 ///
-/// Waits for ever unless [`time_limit`](Self::time_limit) is set. Dropping the future gives the place in the queue up.
-/// The same lease gets the same lock again, and at once if it holds it. But who has given up, or whose exchange broke off,
-/// asks again with **another lease**, and revokes the first: the server that was asked first deletes the key when it notices,
-/// which may be after another has said that the lock is held. For the same reason the request is repeated only when the
-/// server surely saw nothing of it.
+/// Waits forever without a [`time_limit`](Self::time_limit). Dropping the future leaves the queue. A lease that holds
+/// the lock gets it again at once. After a dropped future or a lost connection, use **another lease** and revoke the
+/// first one: the first server deletes the key as soon as it notices, possibly after another server has reported the
+/// lock as held. For the same reason the request is retried only if it definitely did not reach the server.
 ///
-/// A lock is only as good as its lease: it may expire while its holder believes to hold it. Guard what the lock protects
-/// by a transaction that compares the lock's key: `Compare::exists(key)`.
+/// A lock is only as good as its lease, which may expire without its holder noticing. Write what the lock protects in a
+/// transaction that compares the lock's key: `Compare::exists(key)`.
 ///
 /// # Errors
-/// [`is_lease_not_found`](crate::Error::is_lease_not_found), also for a lease that expires meanwhile;
+/// [`is_lease_not_found`](crate::Error::is_lease_not_found), also if the lease expires while waiting;
 /// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -43,9 +42,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// The lock of this name, held with this lease.
+    /// The lock with this name, to be held with this lease.
     ///
-    /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive.
+    /// With [`LeaseId::NONE`], the server grants a lease of 60 s that nobody keeps alive.
     pub fn new(name: impl Into<Key>, lease: impl Into<LeaseId>) -> Self {
         Self {
             name: name.into().into_bytes(),
@@ -54,7 +53,7 @@ impl Lock {
         }
     }
 
-    /// Waits no longer than this.
+    /// Sets how long to wait. Defaults to forever.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.deadline = Deadline::AtMost(limit);
         self
@@ -89,11 +88,21 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
-    /// The key that stands for holding the lock: the name, `/`, and the lease in hexadecimal. It exists as long as the lock
-    /// is held, and unlocks it when deleted.
+    /// The key of the lock's holder: the name, `/`, and the lease in hexadecimal. It exists while the lock is held;
+    /// deleting it unlocks.
     pub key: Bytes,
+}
+
+impl LockResponse {
+    /// A lock that is held with this key. For your own tests.
+    pub fn new(key: impl Into<Key>) -> Self {
+        Self {
+            header: Header::default(),
+            key: key.into().into_bytes(),
+        }
+    }
 }
 
 message::decode!(LockResponse {
@@ -101,9 +110,9 @@ message::decode!(LockResponse {
     2 "key" => key,
 });
 
-/// Gives a lock, or a place in its queue, up: `POST /v3/lock/unlock`. Answers the header.
+/// Releases a lock or leaves its queue: `POST /v3/lock/unlock`. Returns the header.
 ///
-/// etcd deletes the key that is given, whatever it is, and does not mind if there is none.
+/// etcd deletes the given key, whatever it is. A key that does not exist is not an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Unlock {
@@ -111,7 +120,7 @@ pub struct Unlock {
 }
 
 impl Unlock {
-    /// Gives up the lock of this key: [`LockResponse::key`].
+    /// Releases the lock that is held with this key: [`LockResponse::key`].
     pub fn new(key: impl Into<Key>) -> Self {
         Self {
             key: key.into().into_bytes(),

@@ -64,6 +64,17 @@ pub struct MirrorUpdate {
     pub changes: Vec<MirrorChange>,
 }
 
+impl MirrorUpdate {
+    /// The changes of one revision, not of a listing. For your own tests.
+    pub fn new(revision: i64, changes: impl IntoIterator<Item = MirrorChange>) -> Self {
+        Self {
+            revision,
+            is_listing: false,
+            changes: changes.into_iter().collect(),
+        }
+    }
+}
+
 /// What happened to a key of a [`Mirror`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorChange {

@@ -9,16 +9,16 @@ use futures::{StreamExt, future, stream::BoxStream};
 use crate::v3::{Key, KeyRange, KeyValue, range::after_prefix};
 use crate::{
     client::Client,
-    endpoints::wire::Wire,
     error::{Error, Outcome, Result, UnexpectedAnswer},
     operation::{Operation, StreamOperation},
 };
 
-/// The keys with one prefix, as if there were no others: of [`V3::namespace`](super::V3::namespace).
+/// The keys with one prefix, as if there were no others. See [`V3::namespace`](super::V3::namespace).
 ///
-/// It carries out the same operations as the client, and has the same [short forms](#short-forms). Keys get the prefix on
-/// their way to etcd, in ranges, comparisons and nested transactions too, and so do the names of locks and elections; on
-/// their way back they lose it. «All keys» are all that have it. What has no keys, such as a grant, is the client's to do.
+/// A namespace sends the same operations as the client and has the same [short forms](#short-forms). Keys get the
+/// prefix in requests, including ranges, comparisons and nested transactions, and so do the names of locks and
+/// elections. In responses the prefix is removed. "All keys" means all keys with the prefix. Operations without keys,
+/// such as granting a lease, are sent by the client.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -55,12 +55,12 @@ impl<T: Transport> Namespace<T> {
         }
     }
 
-    /// What all its keys begin with.
+    /// Returns the prefix.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix.0
     }
 
-    /// The keys in it with this prefix, as if there were no others.
+    /// Returns the namespace of the keys in this one with this prefix.
     pub fn namespace(&self, prefix: impl Into<Key>) -> Self {
         Self {
             client: self.client.clone(),
@@ -68,15 +68,15 @@ impl<T: Transport> Namespace<T> {
         }
     }
 
-    /// Carries out one operation within it.
+    /// Sends an operation in this namespace.
     ///
     /// # Errors
-    /// As for [`Client::send`]; [`Error::Unexpected`] where an answer has a key that is not in the namespace.
+    /// As for [`Client::send`]; [`Error::Unexpected`] if a response has a key outside the namespace.
     pub async fn send<O: Namespaced>(&self, operation: O) -> Result<O::Output> {
         self.keys().send(operation).await
     }
 
-    /// Starts an operation whose answers keep coming within it.
+    /// Opens a stream in this namespace.
     pub fn open<O: NamespacedStream>(&self, operation: O) -> BoxStream<'static, Result<O::Item>> {
         self.keys().open(operation)
     }
@@ -108,7 +108,7 @@ impl<T> fmt::Debug for Namespace<T> {
     }
 }
 
-/// A namespace, borrowed: what carries out the short forms, for all keys and for some.
+/// A borrowed namespace, possibly of all keys: it sends the short forms.
 #[derive(Debug)]
 pub(super) struct Keys<'a, T> {
     client: &'a Client<T>,
@@ -135,8 +135,8 @@ impl<'a, T: Transport> Keys<'a, T> {
         if self.prefix.is_none() {
             return self.client.send(operation).await;
         }
-        // What is refused is refused as it was given.
-        operation.encode(Wire::Http)?;
+        // An error shows the keys as they were given.
+        operation.check()?;
         operation.enter(self.prefix);
         let mut output = self.client.send(operation).await?;
         let left = O::leave(&mut output, self.prefix);
@@ -178,29 +178,33 @@ impl<T> Clone for Keys<'_, T> {
 
 impl<T> Copy for Keys<'_, T> {}
 
-/// An operation that has keys in it, and can be carried out within a [`Namespace`].
+/// An operation with keys, which can be sent in a [`Namespace`].
 pub trait Namespaced: Operation {
-    /// Puts its keys into the namespace.
+    /// Checks whether etcd could carry it out.
+    #[doc(hidden)]
+    fn check(&self) -> Result<()>;
+
+    /// Adds the prefix to the keys of the operation.
     #[doc(hidden)]
     fn enter(&mut self, prefix: &Prefix);
 
-    /// Takes the keys of its answer out of it.
+    /// Removes the prefix from the keys of the response.
     #[doc(hidden)]
     fn leave(output: &mut Self::Output, prefix: &Prefix) -> Result<(), Outside>;
 }
 
-/// An operation that has keys in it, whose answers keep coming, and that can be carried out within a [`Namespace`].
+/// A stream operation with keys, which can be opened in a [`Namespace`].
 pub trait NamespacedStream: StreamOperation {
-    /// Puts its keys into the namespace.
+    /// Adds the prefix to the keys of the operation.
     #[doc(hidden)]
     fn enter(&mut self, prefix: &Prefix);
 
-    /// Takes the keys of an answer out of it.
+    /// Removes the prefix from the keys of an item.
     #[doc(hidden)]
     fn leave(item: &mut Self::Item, prefix: &Prefix) -> Result<(), Outside>;
 }
 
-/// An answer has a key that is not in the namespace: nobody in it may see that.
+/// A response has a key outside the namespace, which must not be shown.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Outside;
@@ -208,12 +212,12 @@ pub struct Outside;
 impl Outside {
     fn into_error<T: Transport>(self, client: &Client<T>, operation: &'static str) -> Error {
         let context = client.pipeline().next_context(operation);
-        let what = "the answer has a key that is not in the namespace";
+        let what = "the response has a key outside the namespace";
         Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Unknown))
     }
 }
 
-/// What the keys of a namespace begin with.
+/// The prefix of a namespace.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Prefix(Bytes);
@@ -227,7 +231,7 @@ impl Prefix {
         self.0.is_empty()
     }
 
-    /// A key of the namespace, as etcd knows it. An empty one, which etcd refuses, stays empty.
+    /// Returns a key with the prefix. An empty key, which etcd rejects, stays empty.
     fn key(&self, key: &Bytes) -> Bytes {
         if key.is_empty() {
             return Bytes::new();
@@ -256,7 +260,7 @@ impl Prefix {
         key.starts_with(&self.0)
     }
 
-    /// A key of etcd's, as the namespace knows it.
+    /// Removes the prefix from a key.
     fn strip(&self, key: &mut Bytes) -> Result<(), Outside> {
         if !self.has(key) {
             return Err(Outside);

@@ -7,13 +7,13 @@ use crate::{
     v3::key::Key,
 };
 
-/// What etcd takes for «no end» in a range's end, and for the first of all keys in its start.
+/// A single zero byte: as the end of a range "no end", as its start the first possible key.
 const ZERO: &[u8] = b"\0";
 
-/// Some keys: one, those with a prefix, those from one on, those between two, or all. Anything that is a key can be
-/// turned into one.
+/// A range of keys: a single key, a prefix, all from a key on, all between two keys, or all. Anything that is a [`Key`]
+/// can be turned into one.
 ///
-/// Keys are bytes, in the order of bytes.
+/// Keys are compared byte by byte.
 ///
 /// ```
 /// use etcd_http::v3::KeyRange;
@@ -28,12 +28,12 @@ const ZERO: &[u8] = b"\0";
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyRange {
     start: Bytes,
-    /// Empty for one key, `ZERO` for no end; otherwise the first key that is not in it.
+    /// Empty for a single key, `ZERO` for no end, otherwise the first key after the range.
     end: Bytes,
 }
 
 impl KeyRange {
-    /// This key alone.
+    /// A single key.
     pub fn key(key: impl Into<Key>) -> Self {
         Self {
             start: key.into().into_bytes(),
@@ -41,7 +41,7 @@ impl KeyRange {
         }
     }
 
-    /// All keys that begin with `prefix`; with an empty one, all keys.
+    /// All keys with this prefix. An empty prefix means all keys.
     pub fn prefix(prefix: impl Into<Key>) -> Self {
         let prefix = prefix.into().into_bytes();
         Self {
@@ -50,7 +50,7 @@ impl KeyRange {
         }
     }
 
-    /// This key and all after it.
+    /// This key and all keys after it.
     #[doc(alias = "from_key")]
     pub fn starting_at(key: impl Into<Key>) -> Self {
         Self {
@@ -59,11 +59,11 @@ impl KeyRange {
         }
     }
 
-    /// All keys from `start` on that come before `end`.
+    /// All keys from `start` up to, but not including, `end`.
     pub fn between(start: impl Into<Key>, end: impl Into<Key>) -> Self {
         let end = end.into().into_bytes();
         if end.is_empty() || end == ZERO {
-            // No key but the empty one, which cannot be, comes before these; and to etcd they mean something else.
+            // No valid key is less than these, and as an end they mean something else to etcd.
             return Self {
                 start: Bytes::from_static(b"\0\0"),
                 end: Bytes::from_static(b"\0\0"),
@@ -80,7 +80,7 @@ impl KeyRange {
         Self::starting_at("")
     }
 
-    /// Whether this key is one of them.
+    /// Whether the range contains this key.
     pub fn contains(&self, key: impl AsRef<[u8]>) -> bool {
         let key = key.as_ref();
         match self.end_bound() {
@@ -90,12 +90,12 @@ impl KeyRange {
         }
     }
 
-    /// The first key that could be in it.
+    /// Returns the first key that could be in the range.
     pub fn start(&self) -> &[u8] {
         &self.start
     }
 
-    /// Where it ends: with one key, before a key, or not at all.
+    /// Returns where the range ends: with a key, before a key, or not at all.
     pub fn end_bound(&self) -> Bound<&[u8]> {
         match &*self.end {
             b"" => Bound::Included(&self.start),
@@ -104,12 +104,12 @@ impl KeyRange {
         }
     }
 
-    /// Whether it is one key, by construction.
+    /// Whether the range is a single key.
     pub fn is_key(&self) -> bool {
         self.end.is_empty()
     }
 
-    /// Whether it goes on to the last key there is.
+    /// Whether the range has no end.
     pub(crate) fn is_endless(&self) -> bool {
         *self.end == *ZERO
     }
@@ -124,7 +124,7 @@ impl KeyRange {
         &self.end
     }
 
-    /// The range that a `key` and a `range_end` of etcd's stand for.
+    /// The range of a `key` and a `range_end` as etcd has them.
     pub(crate) fn from_wire(key: Bytes, range_end: Bytes) -> Self {
         Self {
             start: key,
@@ -132,13 +132,13 @@ impl KeyRange {
         }
     }
 
-    /// Refuses the one range that cannot be: of an empty key.
+    /// Rejects a range that starts with an empty key, which etcd does not have.
     pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
         check_key(operation, &self.start)
     }
 }
 
-/// Refuses an empty key, which etcd does not have.
+/// Rejects an empty key, which etcd does not have.
 pub(crate) fn check_key(operation: &'static str, key: &[u8]) -> Result<()> {
     if key.is_empty() {
         let reason = "the key is empty: for all keys, use `KeyRange::all`";
@@ -147,9 +147,9 @@ pub(crate) fn check_key(operation: &'static str, key: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The first key after all keys with this prefix.
+/// Returns the first key after all keys with this prefix.
 pub(super) fn after_prefix(prefix: &[u8]) -> Bytes {
-    // 0xff has no successor: what comes after `a\xff…` is what comes after `a`.
+    // 0xff has no successor: the first key after `a\xff…` is the one after `a…`.
     match prefix.iter().rposition(|&byte| byte != 0xff) {
         Some(last) => {
             let mut end = prefix[..=last].to_vec();
@@ -160,7 +160,7 @@ pub(super) fn after_prefix(prefix: &[u8]) -> Bytes {
     }
 }
 
-/// There is no empty key, and to etcd an empty start is an error: `\0` is the first key there can be.
+/// Replaces an empty start, an error to etcd, with the first possible key.
 fn or_first(start: Bytes) -> Bytes {
     if start.is_empty() {
         Bytes::from_static(ZERO)

@@ -25,24 +25,24 @@ use crate::{
 use crate::v3::auth::check_name;
 
 message::empty! {
-    /// Switches authentication on: `POST /v3/auth/enable`. Answers the header.
+    /// Enables authentication: `POST /v3/auth/enable`. Returns the header.
     ///
     /// # Errors
-    /// [`RootUserMissing`](crate::EtcdErrorKind::RootUserMissing) unless there is a user `root` with the role `root`.
+    /// [`RootUserMissing`](crate::EtcdErrorKind::RootUserMissing) unless a user `root` with the role `root` exists.
     EnableAuth;
 
-    /// Switches authentication off: `POST /v3/auth/disable`. Answers the header.
+    /// Disables authentication: `POST /v3/auth/disable`. Returns the header.
     DisableAuth;
 
-    /// Asks whether authentication is on: `POST /v3/auth/status`. From etcd 3.5 on.
+    /// Returns whether authentication is enabled: `POST /v3/auth/status`. Since etcd 3.5.
 ///
-/// **Not while a cluster is being upgraded from 3.4**: a member of 3.5 that is asked makes those of 3.4 end with a panic
-/// (seen with 3.5.16 and 3.4.23). This client does not send it once an endpoint has said that it lacks it; whether all have it,
-/// the `cluster` version of [`Client::version`](crate::Client::version) tells: 3.5.0 or later.
+/// **Do not send it while a cluster is upgraded from 3.4**: a member of 3.5 that receives it makes members of 3.4 panic
+/// (seen with 3.5.16 and 3.4.23). The client does not send it once an endpoint has reported that it does not support
+/// it. All members do if the `cluster` version in [`Client::version`](crate::Client::version) is 3.5.0 or later.
     GetAuthStatus;
 }
 
-// On twice is on; off twice is off.
+// Enabling twice has the effect of enabling once, and so has disabling.
 gateway::operation!(
     EnableAuth => Header, in OnlyHeader, "v3.auth.enable", method::AUTH_ENABLE, |_| Repeat::IfUnsent
 );
@@ -53,15 +53,15 @@ gateway::operation!(
     GetAuthStatus => AuthStatusResponse, "v3.auth.status", method::AUTH_STATUS, |_| Repeat::Always
 );
 
-/// What an [`GetAuthStatus`] found.
+/// The response to a [`GetAuthStatus`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthStatusResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
-    /// Whether authentication is on.
+    /// Whether authentication is enabled.
     pub enabled: bool,
-    /// Grows with each change of users and roles.
+    /// The revision of users and roles, which grows with each change.
     pub auth_revision: u64,
 }
 
@@ -71,9 +71,9 @@ message::decode!(AuthStatusResponse {
     3 "authRevision" => auth_revision,
 });
 
-/// Gets a token: `POST /v3/auth/authenticate`.
+/// Requests a token: `POST /v3/auth/authenticate`.
 ///
-/// A client with [`v3_auth`](crate::ClientBuilder::v3_auth) does this by itself.
+/// A client with [`v3_auth`](crate::ClientBuilder::v3_auth) does this on its own.
 ///
 /// # Errors
 /// [`AuthenticationFailed`](crate::EtcdErrorKind::AuthenticationFailed),
@@ -86,7 +86,7 @@ pub struct Authenticate {
 }
 
 impl Authenticate {
-    /// A token for this user.
+    /// Requests a token for this user.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -135,7 +135,7 @@ impl TypedExchange for Authenticate {
 
     fn decode(&self, answer: Answer) -> Result<AuthenticateResponse> {
         let answer = answer.success()?;
-        // An error that quotes the answer would show the token.
+        // An error that quotes the response would show the token.
         protocol::decode_quietly(&answer).map_err(|_| {
             let what = "the answer is not what etcd sends";
             Error::Unexpected(UnexpectedAnswer::new(
@@ -147,13 +147,14 @@ impl TypedExchange for Authenticate {
     }
 }
 
-/// What an [`Authenticate`] got.
+/// The response to an [`Authenticate`].
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthenticateResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
-    /// The token: the value of `Authorization`, bare. As good as the password, as long as it lives.
+    /// The token: the value of the header `Authorization`, without a scheme. Until it expires, it is as secret as the
+    /// password.
     pub token: String,
 }
 

@@ -15,7 +15,7 @@ pub use permission::{Permission, PermissionType};
 pub use roles::{AddRole, DeleteRole, GetRole, GrantPermission, ListRoles, RevokePermission};
 pub use users::{AddUser, ChangePassword, DeleteUser, GetUser, GrantRole, ListUsers, RevokeRole};
 
-/// Declares what operations have in common that say no more than a name, and how the request calls it.
+/// Declares constructor and message of operations whose only field is a name, with the JSON name of that field.
 macro_rules! named {
     ($what:literal: $($operation:ident as $field:literal),+) => {$(
         impl $operation {
@@ -39,7 +39,7 @@ macro_rules! named {
 
 use named;
 
-/// Refuses an empty name. Of a user, etcd would take it for a missing token.
+/// Rejects an empty name. etcd would take an empty user name for a missing token.
 fn check_name(operation: &'static str, what: &str, name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::invalid(operation, format!("a {what} needs a name")));

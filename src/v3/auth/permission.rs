@@ -6,22 +6,22 @@ use crate::{
 };
 
 message::names! {
-    /// What may be done with keys.
+    /// The kind of access to keys.
     pub enum PermissionType {
-        /// Reading and watching.
+        /// Reads and watches.
         Read = 0 "READ",
-        /// Writing and deleting.
+        /// Puts and deletes.
         Write = 1 "WRITE",
         /// Both.
         ReadWrite = 2 "READWRITE",
     }
     else {
-        /// Something that only a later etcd knows. It cannot be granted.
+        /// A kind that a later etcd has. It cannot be granted.
         Unknown
     }
 }
 
-/// Some keys, and what may be done with them.
+/// A permission: a range of keys and the kind of access to it.
 ///
 /// ```
 /// use etcd_http::v3::{KeyRange, Permission};
@@ -37,12 +37,12 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// These keys may be read and watched.
+    /// Permission to read and watch these keys.
     pub fn read(range: impl Into<KeyRange>) -> Self {
         Self::new(PermissionType::Read, range)
     }
 
-    /// These keys may be written and deleted.
+    /// Permission to put and delete these keys.
     pub fn write(range: impl Into<KeyRange>) -> Self {
         Self::new(PermissionType::Write, range)
     }
@@ -52,7 +52,7 @@ impl Permission {
         Self::new(PermissionType::ReadWrite, range)
     }
 
-    /// This may be done with these keys.
+    /// Permission for this kind of access to these keys.
     pub fn new(permission: PermissionType, range: impl Into<KeyRange>) -> Self {
         Self {
             permission,
@@ -60,12 +60,12 @@ impl Permission {
         }
     }
 
-    /// What may be done.
+    /// Returns the kind of access.
     pub fn permission_type(&self) -> PermissionType {
         self.permission
     }
 
-    /// With which keys.
+    /// Returns the range of keys.
     pub fn range(&self) -> &KeyRange {
         &self.range
     }
@@ -75,7 +75,7 @@ impl Permission {
     /// Checks whether etcd could grant it.
     pub(super) fn check(&self, operation: &'static str) -> Result<()> {
         if self.permission == PermissionType::Unknown {
-            let reason = "a permission that is not known cannot be granted";
+            let reason = "an unknown permission cannot be granted";
             return Err(Error::invalid(operation, reason));
         }
         self.range.check(operation)

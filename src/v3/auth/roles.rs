@@ -17,7 +17,7 @@ use crate::v3::auth::{
     permission::{Permission, WirePermission},
 };
 
-/// Creates a role that may do nothing yet: `POST /v3/auth/role/add`. Answers the header.
+/// Creates a role without permissions: `POST /v3/auth/role/add`. Returns the header.
 ///
 /// # Errors
 /// [`RoleExists`](crate::EtcdErrorKind::RoleExists).
@@ -27,8 +27,8 @@ pub struct AddRole {
     name: String,
 }
 
-/// Lists what a role may do, in the order of keys: `POST /v3/auth/role/get`. The role `root` may do everything, and lists
-/// nothing.
+/// Lists the permissions of a role in the order of keys: `POST /v3/auth/role/get`. The list of the role `root`, which
+/// has every permission, is empty.
 ///
 /// # Errors
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
@@ -38,11 +38,11 @@ pub struct GetRole {
     name: String,
 }
 
-/// Deletes a role, and takes it from all users: `POST /v3/auth/role/delete`. Answers the header.
+/// Deletes a role and revokes it from all users: `POST /v3/auth/role/delete`. Returns the header.
 ///
 /// # Errors
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound);
-/// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
+/// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is enabled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct DeleteRole {
@@ -91,8 +91,8 @@ gateway::operation!(
 
 message::list!(Roles { 2 "roles" => Vec<String> });
 
-/// Lets a role do something: `POST /v3/auth/role/grant`. What it may do with exactly these keys is replaced. Answers the
-/// header.
+/// Grants a permission to a role: `POST /v3/auth/role/grant`. It replaces the role's permission for exactly this range.
+/// Returns the header.
 ///
 /// # Errors
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
@@ -104,7 +104,7 @@ pub struct GrantPermission {
 }
 
 impl GrantPermission {
-    /// The role with this name, and what it may do.
+    /// Grants the permission to the role with this name.
     pub fn new(name: impl Into<String>, permission: Permission) -> Self {
         Self {
             name: name.into(),
@@ -132,7 +132,7 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// Takes from a role what it may do with exactly these keys: `POST /v3/auth/role/revoke`. Answers the header.
+/// Revokes the permission of a role for exactly this range: `POST /v3/auth/role/revoke`. Returns the header.
 ///
 /// # Errors
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound),
@@ -145,7 +145,7 @@ pub struct RevokePermission {
 }
 
 impl RevokePermission {
-    /// The role with this name, and the keys.
+    /// Revokes the permission for this range from the role with this name.
     pub fn new(name: impl Into<String>, range: impl Into<KeyRange>) -> Self {
         Self {
             name: name.into(),

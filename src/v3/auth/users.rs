@@ -16,7 +16,7 @@ use crate::{
 
 use crate::v3::auth::{check_name, named, roles::Roles};
 
-/// Creates a user without roles: `POST /v3/auth/user/add`. Answers the header.
+/// Creates a user without roles: `POST /v3/auth/user/add`. Returns the header.
 ///
 /// etcd's `hashedPassword` is not offered: 3.5 ignores it and makes a user with an empty password.
 ///
@@ -38,7 +38,7 @@ impl AddUser {
         }
     }
 
-    /// A user that no password opens: for client certificates.
+    /// A user without a password, who authenticates with a client certificate.
     pub fn without_password(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -87,7 +87,7 @@ gateway::operation!(
     AddUser => Header, in OnlyHeader, "v3.auth.user.add", method::USER_ADD, |_| Repeat::IfUnsent
 );
 
-/// Changes a user's password: `POST /v3/auth/user/changepw`. Its tokens are no longer good. Answers the header.
+/// Changes the password of a user: `POST /v3/auth/user/changepw`. The user's tokens become invalid. Returns the header.
 ///
 /// # Errors
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
@@ -99,7 +99,7 @@ pub struct ChangePassword {
 }
 
 impl ChangePassword {
-    /// The user with this name is to have this password.
+    /// Sets the password of the user with this name.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -147,7 +147,7 @@ gateway::operation!(
 
 message::list!(Users { 2 "users" => Vec<String> });
 
-/// Names a user's roles: `POST /v3/auth/user/get`.
+/// Lists the roles of a user: `POST /v3/auth/user/get`.
 ///
 /// # Errors
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
@@ -157,11 +157,11 @@ pub struct GetUser {
     name: String,
 }
 
-/// Deletes a user: `POST /v3/auth/user/delete`. Its tokens are no longer good. Answers the header.
+/// Deletes a user: `POST /v3/auth/user/delete`. The user's tokens become invalid. Returns the header.
 ///
 /// # Errors
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound);
-/// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
+/// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is enabled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct DeleteUser {
@@ -180,7 +180,7 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// Gives a user a role: `POST /v3/auth/user/grant`. A role it has it may be given again. Answers the header.
+/// Grants a role to a user: `POST /v3/auth/user/grant`. Granting it again is not an error. Returns the header.
 ///
 /// # Errors
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
@@ -198,7 +198,7 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// Takes a role from a user: `POST /v3/auth/user/revoke`. Answers the header.
+/// Revokes a role from a user: `POST /v3/auth/user/revoke`. Returns the header.
 ///
 /// # Errors
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotGranted`](crate::EtcdErrorKind::RoleNotGranted).
@@ -212,7 +212,7 @@ pub struct RevokeRole {
 macro_rules! of_user_and_role {
     ($($operation:ident as $user:literal),+) => {$(
         impl $operation {
-            /// The user with this name, and the role.
+            /// The user with this name and the role.
             pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
                 Self {
                     name: name.into(),
@@ -243,10 +243,11 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// etcd takes an empty password, and then anybody who knows the name may come in.
+/// Rejects an empty password. etcd accepts it, and then anybody who knows the name can authenticate.
 fn check_password(operation: &'static str, password: Option<&str>) -> Result<()> {
     if password == Some("") {
-        let reason = "the password is empty: for a user that no password opens, use `AddUser::without_password`";
+        let reason =
+            "the password is empty: for a user without a password, use `AddUser::without_password`";
         return Err(Error::invalid(operation, reason));
     }
     Ok(())
@@ -307,7 +308,7 @@ mod tests {
         assert!(GrantRole::new("a", "").request().is_err());
         assert_eq!(
             AddUser::new("a", "").request().unwrap_err().to_string(),
-            "v3.auth.user.add: the password is empty: for a user that no password opens, use \
+            "v3.auth.user.add: the password is empty: for a user without a password, use \
              `AddUser::without_password`"
         );
     }

@@ -1,4 +1,4 @@
-//! Elections that the server holds.
+//! Elections, held by the server.
 
 mod observe;
 
@@ -29,19 +29,36 @@ use crate::{
 
 pub use observe::Observe;
 
-/// Who leads an election, and since when: what [`Proclaim`] and [`Resign`] want to know.
+/// The leader of an election, as [`Proclaim`] and [`Resign`] need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct LeaderKey {
-    /// The election.
+    /// The name of the election.
     pub name: Bytes,
-    /// The key that stands for leading it: the name, `/`, and the lease in hexadecimal. Compare its creation with
-    /// [`rev`](Self::rev) in the transactions of a leader.
+    /// The leader's key: the name, `/`, and the lease in hexadecimal. In a leader's transactions, compare its create
+    /// revision with [`rev`](Self::rev).
     pub key: Bytes,
     /// The revision that created the key.
     pub rev: i64,
-    /// The lease it is held with.
+    /// The leader's lease.
     pub lease: LeaseId,
+}
+
+impl LeaderKey {
+    /// The leader of an election, from stored parts.
+    pub fn new(
+        name: impl Into<Key>,
+        key: impl Into<Key>,
+        rev: i64,
+        lease: impl Into<LeaseId>,
+    ) -> Self {
+        Self {
+            name: name.into().into_bytes(),
+            key: key.into().into_bytes(),
+            rev,
+            lease: lease.into(),
+        }
+    }
 }
 
 message::message!(LeaderKey {
@@ -51,16 +68,16 @@ message::message!(LeaderKey {
     4 "lease" => lease,
 });
 
-/// Waits to be elected, and leads as long as the lease lives: `POST /v3/election/campaign`.
+/// Waits to be elected and leads for as long as the lease lives: `POST /v3/election/campaign`.
 ///
-/// Waits for ever unless [`time_limit`](Self::time_limit) is set. Dropping the future gives the candidacy up. Who leads may
-/// campaign again with the same lease, and proclaims its value then. But who has given up, or whose exchange broke off,
-/// campaigns with **another lease**, and revokes the first: the server that was asked first deletes the key when it notices,
-/// which may be after another has said who leads. For the same reason the request is repeated only when the server surely
-/// saw nothing of it.
+/// Waits forever without a [`time_limit`](Self::time_limit). Dropping the future withdraws the candidacy. A leader that
+/// campaigns again with the same lease proclaims its value. After a dropped future or a lost connection, use **another
+/// lease** and revoke the first one: the first server deletes the key as soon as it notices, possibly after another
+/// server has reported the leader. For the same reason the request is retried only if it definitely did not reach the
+/// server.
 ///
 /// # Errors
-/// [`is_lease_not_found`](crate::Error::is_lease_not_found), also for a lease that expires meanwhile;
+/// [`is_lease_not_found`](crate::Error::is_lease_not_found), also if the lease expires while waiting;
 /// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -72,9 +89,9 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// A candidate for this election, who holds it with this lease and proclaims this value.
+    /// A candidate for this election, with its lease and the value to proclaim.
     ///
-    /// With [`LeaseId::NONE`] the server makes a lease of 60 s that nobody keeps alive.
+    /// With [`LeaseId::NONE`], the server grants a lease of 60 s that nobody keeps alive.
     pub fn new(name: impl Into<Key>, lease: impl Into<LeaseId>, value: impl Into<Value>) -> Self {
         Self {
             name: name.into().into_bytes(),
@@ -84,7 +101,7 @@ impl Campaign {
         }
     }
 
-    /// Waits no longer than this.
+    /// Sets how long to wait. Defaults to forever.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.deadline = Deadline::AtMost(limit);
         self
@@ -114,14 +131,24 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// An election that is won.
+/// The response to a [`Campaign`]: the election is won.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CampaignResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
-    /// What stands for leading.
+    /// The leader.
     pub leader: LeaderKey,
+}
+
+impl CampaignResponse {
+    /// An election that this leader has won. For your own tests.
+    pub fn new(leader: LeaderKey) -> Self {
+        Self {
+            header: Header::default(),
+            leader,
+        }
+    }
 }
 
 message::decode!(CampaignResponse {
@@ -129,10 +156,10 @@ message::decode!(CampaignResponse {
     2 "leader" => leader,
 });
 
-/// Changes the value that a leader proclaims: `POST /v3/election/proclaim`. Answers the header.
+/// Changes the value that a leader proclaims: `POST /v3/election/proclaim`. Returns the header.
 ///
 /// # Errors
-/// [`NotElectionLeader`](crate::EtcdErrorKind::NotElectionLeader) when somebody else leads by now, or nobody.
+/// [`NotElectionLeader`](crate::EtcdErrorKind::NotElectionLeader) if leadership was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Proclaim {
@@ -141,7 +168,7 @@ pub struct Proclaim {
 }
 
 impl Proclaim {
-    /// The leader, and its new value.
+    /// The leader and its new value.
     pub fn new(leader: LeaderKey, value: impl Into<Value>) -> Self {
         Self {
             leader,
@@ -168,9 +195,9 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// Asks who leads an election: `POST /v3/election/leader`. `None` when nobody does.
+/// Returns the leader of an election, or `None`: `POST /v3/election/leader`.
 ///
-/// The key of the answer stands for leading, its value is what the leader proclaims.
+/// The result is the leader's key, whose value is what the leader proclaims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GetLeader {
@@ -225,7 +252,7 @@ impl TypedExchange for GetLeader {
     }
 }
 
-/// Who leads, as etcd answers and, in a stream, tells.
+/// The leader: a response, or a message of a stream.
 #[derive(Default)]
 pub(crate) struct Leader {
     pub(crate) kv: Option<KeyValue>,
@@ -233,9 +260,9 @@ pub(crate) struct Leader {
 
 message::decode!(Leader { 2 "kv" => kv });
 
-/// Gives the leadership, or a candidacy, up: `POST /v3/election/resign`. Answers the header.
+/// Gives up leadership or withdraws a candidacy: `POST /v3/election/resign`. Returns the header.
 ///
-/// Does nothing where it is lost already.
+/// Does nothing if it was lost already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Resign {

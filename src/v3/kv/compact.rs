@@ -12,14 +12,14 @@ use crate::{
     },
 };
 
-/// Forgets what was before a revision: `POST /v3/kv/compaction`.
+/// Discards the history before a revision: `POST /v3/kv/compaction`.
 ///
-/// Every key keeps the value it had at that revision; keys deleted by then are gone. Reads and watches of earlier
-/// revisions fail afterwards. Answers the header.
+/// Every key keeps the value that it has at that revision. Reads and watches of earlier revisions fail from then on.
+/// Returns the header.
 ///
 /// # Errors
-/// [`is_compacted`](crate::Error::is_compacted) when that was done before, unless by an attempt of this call;
-/// [`FutureRevision`](crate::EtcdErrorKind::FutureRevision).
+/// [`is_compacted`](crate::Error::is_compacted) if the revision was compacted before, unless possibly by an earlier
+/// attempt of this call; [`FutureRevision`](crate::EtcdErrorKind::FutureRevision).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Compact {
@@ -28,7 +28,7 @@ pub struct Compact {
 }
 
 impl Compact {
-    /// Forgets what was before this revision.
+    /// Discards the history before this revision.
     pub fn new(revision: i64) -> Self {
         Self {
             revision,
@@ -36,7 +36,7 @@ impl Compact {
         }
     }
 
-    /// Answers only when it is done on the disk of the member that is asked.
+    /// Responds only when the compaction is applied to the member's database.
     pub fn physical(mut self, physical: bool) -> Self {
         self.physical = physical;
         self
@@ -46,7 +46,7 @@ impl Compact {
 impl Encode for Compact {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.revision <= 0 {
-            let reason = format!("there is no revision {} to keep", self.revision);
+            let reason = format!("the revision must be at least 1, not {}", self.revision);
             return Err(Error::invalid(operation, reason));
         }
         Ok(())
@@ -91,7 +91,7 @@ mod tests {
         );
         assert_eq!(
             Compact::new(0).request().unwrap_err().to_string(),
-            "v3.kv.compact: there is no revision 0 to keep"
+            "v3.kv.compact: the revision must be at least 1, not 0"
         );
     }
 

@@ -13,9 +13,9 @@ use crate::{
 
 use crate::v3::kv::KeyValue;
 
-/// Deletes one key, or all keys of a range, in one step: `POST /v3/kv/deleterange`.
+/// Deletes one key or all keys in a range, atomically: `POST /v3/kv/deleterange`.
 ///
-/// Where there is nothing to delete nothing happens, and the revision stays.
+/// If there is nothing to delete, the revision of the store does not change.
 #[doc(alias = "delete")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -25,7 +25,7 @@ pub struct DeleteRange {
 }
 
 impl DeleteRange {
-    /// Deletes this key, or these keys.
+    /// Deletes this key or range.
     pub fn new(range: impl Into<KeyRange>) -> Self {
         Self {
             range: range.into(),
@@ -33,7 +33,7 @@ impl DeleteRange {
         }
     }
 
-    /// Answers what was there, too.
+    /// Also returns the deleted keys.
     pub fn prev_kv(mut self, prev_kv: bool) -> Self {
         self.prev_kv = prev_kv;
         self
@@ -59,15 +59,15 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// What a [`DeleteRange`] did.
+/// The response to a [`DeleteRange`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeleteRangeResponse {
-    /// Who answered. Its revision is the one that the keys were deleted at, if there were any.
+    /// The header. Its revision is the one of the delete, if anything was deleted.
     pub header: Header,
-    /// How many keys were deleted.
+    /// The number of deleted keys.
     pub deleted: i64,
-    /// What they were, where it was asked for, in the order of keys.
+    /// The deleted keys in order, if they were requested.
     pub prev_kvs: Vec<KeyValue>,
 }
 

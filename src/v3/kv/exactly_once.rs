@@ -11,21 +11,21 @@ use crate::{
     },
     v3::{
         Key, LeaseId,
-        protocol::{self, method},
+        protocol::{self, message::Encode, method},
         range::check_key,
     },
 };
 
 use crate::v3::kv::{Compare, KeyValue, Put, Range, Txn, TxnOpResponse, TxnResponse};
 
-/// What the marker says of the transaction that left it.
+/// The values of a marker: whether the comparisons of its transaction held.
 const SUCCEEDED: &[u8] = b"succeeded";
 const NOT_SUCCEEDED: &[u8] = b"not succeeded";
 
-/// A transaction that is carried out once, however often it is sent: `POST /v3/kv/txn`.
+/// A transaction that is applied once, however often it is sent: `POST /v3/kv/txn`.
 ///
-/// The transaction leaves a marker, a key of its own, and does nothing where the marker is. So it is repeated after any
-/// failure, as a read is; and where all attempts failed, the same value can be sent again, until it is known to be in.
+/// The transaction writes a marker, a key of its own, and does nothing if the marker exists. So it is retried after any
+/// failure, like a read. If all attempts failed, the same value can be sent again until its outcome is known.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -42,7 +42,7 @@ const NOT_SUCCEEDED: &[u8] = b"not succeeded";
 /// ```
 ///
 /// # Errors
-/// Those of [`Txn`].
+/// The same as for [`Txn`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ExactlyOnce {
@@ -52,8 +52,8 @@ pub struct ExactlyOnce {
 }
 
 impl ExactlyOnce {
-    /// Carries out `txn` unless the key `marker` exists. The marker names this one write, and nothing else: a random or
-    /// a natural id of what is written.
+    /// Applies `txn` unless the key `marker` exists. The marker must be unique to this write: a random id, or a natural
+    /// one of what is written.
     pub fn new(marker: impl Into<Key>, txn: Txn) -> Self {
         Self {
             marker: marker.into().into_bytes(),
@@ -62,11 +62,17 @@ impl ExactlyOnce {
         }
     }
 
-    /// The marker ends with this lease, which must outlive every attempt: with the marker goes the memory. Without a
-    /// lease it stays until somebody deletes it.
+    /// Attaches the marker to a lease, which must outlive every attempt: without the marker, the transaction is applied
+    /// again. Without a lease, the marker stays until it is deleted.
     pub fn lease(mut self, lease: impl Into<LeaseId>) -> Self {
         self.lease = lease.into();
         self
+    }
+
+    /// Checks whether etcd could carry it out.
+    pub(in crate::v3) fn check(&self) -> Result<()> {
+        check_key(Self::NAME, &self.marker)?;
+        self.guarded().check(Self::NAME)
     }
 
     fn guarded(&self) -> Txn {
@@ -104,25 +110,34 @@ impl TypedExchange for ExactlyOnce {
         let answer = answer.success()?;
         let txn: TxnResponse = protocol::decode(&answer)?;
         ExactlyOnceResponse::of(txn).ok_or_else(|| {
-            Error::Unexpected(answer.unexpected("the answer does not say what was done"))
+            Error::Unexpected(answer.unexpected("the response does not tell what was done"))
         })
     }
 }
 
-/// What an [`ExactlyOnce`] did.
+/// The response to an [`ExactlyOnce`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExactlyOnceResponse {
-    /// The revision at which the transaction was carried out.
+    /// The revision at which the transaction was applied.
     pub revision: i64,
-    /// Whether its comparisons held.
+    /// Whether all comparisons held.
     pub succeeded: bool,
-    /// What its operations did. `None` when an earlier attempt did them, whose answer is lost.
+    /// The responses of its operations. `None` if an earlier attempt applied it, since those responses are lost.
     pub responses: Option<Vec<TxnOpResponse>>,
 }
 
 impl ExactlyOnceResponse {
-    /// Whether an earlier attempt, of this call or of another, carried it out.
+    /// A response of a transaction at this revision. For your own tests.
+    pub fn new(revision: i64, succeeded: bool, responses: Option<Vec<TxnOpResponse>>) -> Self {
+        Self {
+            revision,
+            succeeded,
+            responses,
+        }
+    }
+
+    /// Whether an earlier attempt, of this call or another, applied the transaction.
     pub fn is_earlier(&self) -> bool {
         self.responses.is_none()
     }
@@ -131,7 +146,7 @@ impl ExactlyOnceResponse {
         let revision = answer.header.revision;
         match (answer.succeeded, answer.responses.into_iter().next()?) {
             (true, TxnOpResponse::Txn(mut inner)) => {
-                // The last one is the marker's.
+                // The last response is the marker's.
                 inner.responses.pop()?;
                 Some(Self {
                     revision,

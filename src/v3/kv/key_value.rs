@@ -2,39 +2,59 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::v3::{LeaseId, protocol::message};
+use crate::v3::{Key, LeaseId, Value, protocol::message};
 
-/// A key, its value, and what etcd keeps beside them.
+/// A key with its value and its metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct KeyValue {
     /// The key.
     pub key: Bytes,
-    /// The value. Empty where only keys were asked for, and in the event of a delete.
+    /// The value. Empty in a listing of keys only, and in the event of a delete.
     pub value: Bytes,
-    /// The revision that created the key, for the last time.
+    /// The revision that created the key; after a delete, the one that created it again.
     pub create_revision: i64,
-    /// The revision that last changed it.
+    /// The revision that last changed the key.
     pub mod_revision: i64,
-    /// How often it was put since it was created: 1 at first.
+    /// How many times the key was put since it was created: 1 at first.
     pub version: i64,
-    /// The lease it ends with, or [`LeaseId::NONE`].
+    /// The lease that the key is attached to, or [`LeaseId::NONE`].
     pub lease: LeaseId,
 }
 
 impl KeyValue {
-    /// The key as text.
+    /// A key with a value, as if created at revision 1. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::v3::KeyValue;
+    ///
+    /// let mut kv = KeyValue::new("config", "on");
+    /// kv.mod_revision = 7;
+    /// assert_eq!(kv.value_str(), Ok("on"));
+    /// ```
+    pub fn new(key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        Self {
+            key: key.into().into_bytes(),
+            value: value.into().into_bytes(),
+            create_revision: 1,
+            mod_revision: 1,
+            version: 1,
+            lease: LeaseId::NONE,
+        }
+    }
+
+    /// Returns the key as text.
     ///
     /// # Errors
-    /// When it is not UTF-8.
+    /// If it is not UTF-8.
     pub fn key_str(&self) -> Result<&str, Utf8Error> {
         str::from_utf8(&self.key)
     }
 
-    /// The value as text.
+    /// Returns the value as text.
     ///
     /// # Errors
-    /// When it is not UTF-8.
+    /// If it is not UTF-8.
     pub fn value_str(&self) -> Result<&str, Utf8Error> {
         str::from_utf8(&self.value)
     }

@@ -16,11 +16,11 @@ use crate::{
 
 use crate::v3::kv::KeyValue;
 
-/// Writes one key: `POST /v3/kv/put`. What was there is replaced, its lease included.
+/// Writes one key: `POST /v3/kv/put`. Replaces its value and its lease.
 ///
 /// # Errors
-/// [`is_lease_not_found`](crate::Error::is_lease_not_found); [`is_key_not_found`](crate::Error::is_key_not_found) where
-/// the value or the lease is to be kept and there is no key; [`is_no_space`](crate::Error::is_no_space).
+/// [`is_lease_not_found`](crate::Error::is_lease_not_found); [`is_key_not_found`](crate::Error::is_key_not_found) if
+/// the value or the lease should be kept and the key does not exist; [`is_no_space`](crate::Error::is_no_space).
 #[doc(alias = "set")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -34,7 +34,7 @@ pub struct Put {
 }
 
 impl Put {
-    /// Gives `key` this value, and no lease.
+    /// Puts this value, without a lease.
     pub fn new(key: impl Into<Key>, value: impl Into<Value>) -> Self {
         Self {
             key: key.into().into_bytes(),
@@ -46,7 +46,7 @@ impl Put {
         }
     }
 
-    /// Keeps the value that `key` has, and changes the rest.
+    /// Keeps the current value of `key` and changes only its lease.
     #[doc(alias = "ignore_value")]
     pub fn keep_value(key: impl Into<Key>) -> Self {
         Self {
@@ -55,20 +55,21 @@ impl Put {
         }
     }
 
-    /// The key ends with this lease.
+    /// Attaches the key to this lease: it is deleted when the lease ends.
     pub fn lease(mut self, lease: impl Into<LeaseId>) -> Self {
         self.lease = lease.into();
         self
     }
 
-    /// Keeps the lease that the key has. Without this, and without [`lease`](Self::lease), it has none afterwards.
+    /// Keeps the current lease of the key. Without this or [`lease`](Self::lease), a put detaches the key from its
+    /// lease.
     #[doc(alias = "ignore_lease")]
     pub fn keep_lease(mut self, keep: bool) -> Self {
         self.ignore_lease = keep;
         self
     }
 
-    /// Answers what was there before, too.
+    /// Also returns the previous key.
     pub fn prev_kv(mut self, prev_kv: bool) -> Self {
         self.prev_kv = prev_kv;
         self
@@ -79,7 +80,7 @@ impl Encode for Put {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_key(operation, &self.key)?;
         if self.ignore_lease && !self.lease.is_none() {
-            let reason = "a lease is given, and the present one is to be kept: which one?";
+            let reason = "`lease` and `keep_lease` are mutually exclusive";
             return Err(Error::invalid(operation, reason));
         }
         Ok(())
@@ -97,13 +98,13 @@ impl Encode for Put {
 
 gateway::operation!(Put => PutResponse, "v3.kv.put", method::PUT, |_| Repeat::IfUnsent);
 
-/// What a [`Put`] did.
+/// The response to a [`Put`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PutResponse {
-    /// Who answered. Its revision is the one that the key was written at.
+    /// The header. Its revision is the one of the write.
     pub header: Header,
-    /// What was there before: where it was asked for, and there was something.
+    /// The previous key, if it was requested and existed.
     pub prev_kv: Option<KeyValue>,
 }
 
@@ -165,7 +166,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             two.to_string(),
-            "v3.kv.put: a lease is given, and the present one is to be kept: which one?"
+            "v3.kv.put: `lease` and `keep_lease` are mutually exclusive"
         );
     }
 

@@ -14,37 +14,36 @@ use crate::{
 use crate::v3::kv::KeyValue;
 
 message::names! {
-    /// In which order keys come.
+    /// The order of the keys in a response.
     pub enum SortOrder {
-        /// As they come: by key, or as [`SortTarget`] says, but then only within what the limit let through.
+        /// Unsorted, which in etcd means by key; with another [`SortTarget`], sorted after the limit was applied.
         Unsorted = 0 "NONE",
-        /// The lowest first.
+        /// Ascending.
         Ascend = 1 "ASCEND",
-        /// The highest first.
+        /// Descending.
         Descend = 2 "DESCEND",
     }
 }
 
 message::names! {
-    /// What keys are sorted by.
+    /// The property that keys are sorted by.
     pub enum SortTarget {
-        /// The key, in the order of bytes.
+        /// The key, byte by byte.
         Key = 0 "KEY",
-        /// How often it was put.
+        /// The version: how many times the key was put.
         Version = 1 "VERSION",
-        /// When it was created.
+        /// The revision that created the key.
         Create = 2 "CREATE",
-        /// When it was last changed.
+        /// The revision that last changed the key.
         Mod = 3 "MOD",
-        /// The value, in the order of bytes.
+        /// The value, byte by byte.
         Value = 4 "VALUE",
     }
 }
 
-/// Reads one key, or all keys of a range: `POST /v3/kv/range`.
+/// Reads one key or all keys in a range: `POST /v3/kv/range`.
 ///
-/// The answer has every write that was acknowledged before, unless it is [`serializable`](Self::serializable).
-/// Nothing found is an answer, not an error.
+/// Reads are linearizable, unless they are [`serializable`](Self::serializable). An empty result is not an error.
 ///
 /// ```
 /// use etcd_http::v3::{KeyRange, Range, SortOrder, SortTarget};
@@ -56,8 +55,8 @@ message::names! {
 /// ```
 ///
 /// # Errors
-/// [`is_compacted`](crate::Error::is_compacted) for a revision that is gone,
-/// [`FutureRevision`](crate::EtcdErrorKind::FutureRevision) for one that is not there yet.
+/// [`is_compacted`](crate::Error::is_compacted) if the revision was compacted,
+/// [`FutureRevision`](crate::EtcdErrorKind::FutureRevision) if it does not exist yet.
 #[doc(alias = "get")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -77,7 +76,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Reads this key, or these keys.
+    /// Reads this key or range.
     pub fn new(range: impl Into<KeyRange>) -> Self {
         Self {
             range: range.into(),
@@ -95,62 +94,64 @@ impl Range {
         }
     }
 
-    /// At most this many keys; 0 is no limit. [`more`](RangeResponse::more) tells whether there were others.
+    /// Returns at most this many keys. Defaults to 0: no limit. [`more`](RangeResponse::more) tells whether there are
+    /// others.
     pub fn limit(mut self, keys: i64) -> Self {
         self.limit = keys;
         self
     }
 
-    /// As it was at this revision; 0 is now.
+    /// Reads the store at this revision. Defaults to 0: the current one.
     pub fn revision(mut self, revision: i64) -> Self {
         self.revision = revision;
         self
     }
 
-    /// In this order. With [`SortOrder::Unsorted`] and a limit, etcd sorts only what the limit let through.
+    /// Sorts the keys. With [`SortOrder::Unsorted`] and a limit, etcd sorts after it applied the limit.
     pub fn sort(mut self, target: SortTarget, order: SortOrder) -> Self {
         self.sort_target = target;
         self.sort_order = order;
         self
     }
 
-    /// Lets the member that is asked answer by itself: quicker, even without a quorum, and perhaps stale.
+    /// Lets the member answer from its own data: faster, possible without a quorum, and possibly stale.
     pub fn serializable(mut self, serializable: bool) -> Self {
         self.serializable = serializable;
         self
     }
 
-    /// Leaves the values out.
+    /// Returns keys without values.
     pub fn keys_only(mut self, keys_only: bool) -> Self {
         self.keys_only = keys_only;
         self
     }
 
-    /// Only counts.
+    /// Returns only the number of keys.
     pub fn count_only(mut self, count_only: bool) -> Self {
         self.count_only = count_only;
         self
     }
 
-    /// Only keys last changed at this revision or later; 0 is no bound. [`count`](RangeResponse::count) does not heed it.
+    /// Returns only keys that were last changed at this revision or later. Defaults to 0: no bound.
+    /// [`count`](RangeResponse::count) ignores it.
     pub fn min_mod_revision(mut self, revision: i64) -> Self {
         self.min_mod_revision = revision;
         self
     }
 
-    /// Only keys last changed at this revision or earlier; 0 is no bound.
+    /// Returns only keys that were last changed at this revision or earlier. Defaults to 0: no bound.
     pub fn max_mod_revision(mut self, revision: i64) -> Self {
         self.max_mod_revision = revision;
         self
     }
 
-    /// Only keys created at this revision or later; 0 is no bound.
+    /// Returns only keys that were created at this revision or later. Defaults to 0: no bound.
     pub fn min_create_revision(mut self, revision: i64) -> Self {
         self.min_create_revision = revision;
         self
     }
 
-    /// Only keys created at this revision or earlier; 0 is no bound.
+    /// Returns only keys that were created at this revision or earlier. Defaults to 0: no bound.
     pub fn max_create_revision(mut self, revision: i64) -> Self {
         self.max_create_revision = revision;
         self
@@ -169,7 +170,7 @@ impl Encode for Range {
             ("max_create_revision", self.max_create_revision),
         ] {
             if number < 0 {
-                // etcd would take it for none.
+                // etcd would ignore it.
                 let reason = format!("the {name} is negative: {number}");
                 return Err(Error::invalid(operation, reason));
             }
@@ -196,27 +197,38 @@ impl Encode for Range {
 
 gateway::operation!(Range => RangeResponse, "v3.kv.range", method::RANGE, |_| Repeat::Always);
 
-/// What a [`Range`] found.
+/// The response to a [`Range`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RangeResponse {
-    /// Who answered. Its revision is that of now, also for a read of the past.
+    /// The header. Its revision is the current one, even for a read at an earlier revision.
     pub header: Header,
-    /// The keys, and their values.
+    /// The keys with their values.
     pub kvs: Vec<KeyValue>,
-    /// Whether the limit cut keys off.
+    /// Whether there are more keys than the limit allowed.
     pub more: bool,
-    /// How many keys the range has, whatever limit and bounds of revisions left out.
+    /// The number of keys in the range, regardless of the limit and of bounds on revisions.
     pub count: i64,
 }
 
 impl RangeResponse {
-    /// The first key: the only one, where one was asked for.
+    /// A response with these keys and no others. For your own tests.
+    pub fn new(kvs: impl IntoIterator<Item = KeyValue>) -> Self {
+        let kvs: Vec<_> = kvs.into_iter().collect();
+        Self {
+            header: Header::default(),
+            count: i64::try_from(kvs.len()).unwrap_or(i64::MAX),
+            more: false,
+            kvs,
+        }
+    }
+
+    /// Returns the first key: the only one if a single key was requested.
     pub fn first(&self) -> Option<&KeyValue> {
         self.kvs.first()
     }
 
-    /// The first key, and nothing else.
+    /// Returns the first key and drops the rest.
     pub fn into_first(self) -> Option<KeyValue> {
         self.kvs.into_iter().next()
     }

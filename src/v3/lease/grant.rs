@@ -19,16 +19,16 @@ use crate::{
     },
 };
 
-/// What etcd allows, in seconds.
+/// The longest time to live that etcd allows, in seconds.
 pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 
-/// Makes a lease: `POST /v3/lease/grant`. Keys put with it go when its time is over, unless it is kept alive.
+/// Grants a lease: `POST /v3/lease/grant`. Keys attached to it are deleted when it expires.
 ///
-/// Its id is a random one, chosen when this value is made, so that the request can be repeated safely: a lease that an
-/// earlier attempt made is recognised.
+/// The id is random and chosen when this value is created, so that the request can be retried: a lease that an earlier
+/// attempt granted is recognized.
 ///
 /// # Errors
-/// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) for an id that is taken.
+/// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) if the id is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GrantLease {
@@ -38,8 +38,8 @@ pub struct GrantLease {
 }
 
 impl GrantLease {
-    /// A lease of this time to live. etcd counts in whole seconds, so that a part of one is rounded up, and makes it no
-    /// shorter than one and a half election time-outs: 2 s, mostly.
+    /// A lease with this time to live. It is rounded up to whole seconds. etcd's minimum is one and a half election
+    /// timeouts, usually 2 s.
     pub fn new(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -48,15 +48,15 @@ impl GrantLease {
         }
     }
 
-    /// With this id.
+    /// Sets the id. Defaults to a random one.
     pub fn id(mut self, id: impl Into<LeaseId>) -> Self {
         self.id = id.into();
         self.is_random = false;
         self
     }
 
-    /// With an id that the server chooses. A request whose answer is lost is not repeated, then, and leaves a lease behind
-    /// that nobody knows.
+    /// Lets the server choose the id. A request whose response is lost is not retried then, and may leave an unknown
+    /// lease behind.
     pub fn id_of_the_server(mut self) -> Self {
         self.id = LeaseId::NONE;
         self.is_random = false;
@@ -72,17 +72,14 @@ impl GrantLease {
 impl Encode for GrantLease {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.ttl.is_zero() {
-            return Err(Error::invalid(
-                operation,
-                "a lease of no time would not live",
-            ));
+            return Err(Error::invalid(operation, "the time to live is zero"));
         }
         if self.seconds() > MAX_TTL {
             let reason = format!("the time to live is more than etcd's limit of {MAX_TTL} s");
             return Err(Error::invalid(operation, reason));
         }
         if self.is_random && self.id.is_none() {
-            let reason = "the operating system gives no random numbers: choose the id yourself";
+            let reason = "the operating system provides no random numbers: set the id with `id`";
             return Err(Error::invalid(operation, reason));
         }
         Ok(())
@@ -120,7 +117,7 @@ impl TypedExchange for GrantLease {
         let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
         let Granted { header, id, ttl } = protocol::answer_or_done(answer, exists)?;
         Ok(if id.is_none() {
-            // Made by an attempt whose answer was lost.
+            // An attempt whose response was lost granted it.
             GrantLeaseResponse {
                 header,
                 id: self.id,
@@ -136,16 +133,27 @@ impl TypedExchange for GrantLease {
     }
 }
 
-/// The lease that a [`GrantLease`] made.
+/// The response to a [`GrantLease`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantLeaseResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
     /// The lease.
     pub id: LeaseId,
-    /// How long it lives without being kept alive.
+    /// The time to live.
     pub ttl: Duration,
+}
+
+impl GrantLeaseResponse {
+    /// A lease with this time to live. For your own tests.
+    pub fn new(id: impl Into<LeaseId>, ttl: Duration) -> Self {
+        Self {
+            header: Header::default(),
+            id: id.into(),
+            ttl,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -161,7 +169,7 @@ message::decode!(Granted {
     3 "TTL" => ttl,
 });
 
-/// 63 bits that nobody can guess; none, if the operating system has none to give.
+/// A random id of 63 bits that nobody can guess, or none if the operating system provides no random numbers.
 fn random_id() -> LeaseId {
     let mut bytes = [0; 8];
     let random = getrandom::fill(&mut bytes).map(|()| i64::from_le_bytes(bytes) & i64::MAX);
@@ -224,7 +232,7 @@ mod tests {
     #[test]
     fn v3_92_a_time_that_etcd_would_refuse_is_refused() {
         for (ttl, reason) in [
-            (Duration::ZERO, "a lease of no time would not live"),
+            (Duration::ZERO, "the time to live is zero"),
             (
                 Duration::from_millis(9_000_000_000_001),
                 "the time to live is more than etcd's limit of 9000000000 s",

@@ -2,14 +2,15 @@ use std::fmt;
 
 use crate::v3::protocol::message::{FromWire, ReadValue, ToWire, WriteValue};
 
-/// The id of a lease. Shown as etcdctl shows it, in hexadecimal.
+/// The id of a lease. `Display` and `Debug` show it as etcdctl does, in hexadecimal.
 ///
 /// ```
 /// use etcd_http::v3::LeaseId;
 ///
-/// assert_eq!(LeaseId::from(0x694d_81bf).to_string(), "694d81bf");
+/// let id = LeaseId::from(0x694d_81bf);
+/// assert_eq!((format!("{id}"), format!("{id:?}")), ("694d81bf".into(), "694d81bf".into()));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(i64);
 
 impl LeaseId {
@@ -36,6 +37,12 @@ impl From<i64> for LeaseId {
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)
+    }
+}
+
+impl fmt::Debug for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// Renews one lease, or several in one request: `POST /v3/lease/keepalive`.
+/// Renews one or several leases in one request: `POST /v3/lease/keepalive`.
 ///
-/// Answers one [`KeepAliveResponse`] for each, in their order: a lease that is gone is an answer, not an error. A lease lives for
-/// its time to live from a moment between the sending of this request and its answer: count from the sending.
+/// Returns a [`KeepAliveResponse`] for each, in order. A lease that does not exist is not an error. The server restarts
+/// the time to live between the request and the response: count from the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct KeepAliveOnce {
@@ -44,19 +44,30 @@ impl KeepAliveOnce {
     }
 }
 
-/// What became of a lease that was to be kept alive.
+/// The response to the renewal of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeepAliveResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
     /// The lease.
     pub id: LeaseId,
-    /// How long it lives now; `None` when it is gone: it expired, was revoked, or never was.
+    /// The time to live; `None` if the lease expired, was revoked, or never existed.
     pub ttl: Option<Duration>,
 }
 
-/// One renewal, as it is written.
+impl KeepAliveResponse {
+    /// A lease with this time to live; `None` if it is gone. For your own tests.
+    pub fn new(id: impl Into<LeaseId>, ttl: Option<Duration>) -> Self {
+        Self {
+            header: Header::default(),
+            id: id.into(),
+            ttl,
+        }
+    }
+}
+
+/// The request for one renewal.
 pub(crate) struct Renewal(pub(crate) LeaseId);
 
 impl Encode for Renewal {
@@ -65,7 +76,7 @@ impl Encode for Renewal {
     }
 }
 
-/// The answer to one renewal, as it is read.
+/// The response to one renewal.
 #[derive(Default)]
 pub(crate) struct Renewed {
     header: Header,
@@ -108,10 +119,7 @@ impl Exchange for KeepAliveOnce {
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
         if self.ids.is_empty() {
-            return Err(Error::invalid(
-                Self::NAME,
-                "there is no lease to keep alive",
-            ));
+            return Err(Error::invalid(Self::NAME, "at least one lease is required"));
         }
         let renewals: Vec<_> = self.ids.iter().copied().map(Renewal).collect();
         Ok(protocol::encode_all(
@@ -152,7 +160,7 @@ mod tests {
         let none = KeepAliveOnce::all([] as [i64; 0]).request().unwrap_err();
         assert_eq!(
             none.to_string(),
-            "v3.lease.keep_alive_once: there is no lease to keep alive"
+            "v3.lease.keep_alive_once: at least one lease is required"
         );
     }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 message::empty! {
-    /// Lists all leases: `POST /v3/lease/leases`. The first to end is the first.
+    /// Lists all leases, in the order in which they expire: `POST /v3/lease/leases`.
     ListLeases;
 }
 

@@ -1,4 +1,4 @@
-//! Leases: times to live that keys can be attached to.
+//! Leases: times to live for keys.
 
 mod grant;
 mod id;

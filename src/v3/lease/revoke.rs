@@ -12,10 +12,11 @@ use crate::{
     },
 };
 
-/// Ends a lease, and deletes its keys in one step: `POST /v3/lease/revoke`. Answers the header.
+/// Revokes a lease and deletes its keys, atomically: `POST /v3/lease/revoke`. Returns the header.
 ///
 /// # Errors
-/// [`is_lease_not_found`](crate::Error::is_lease_not_found), unless an attempt of this call may have ended it.
+/// [`is_lease_not_found`](crate::Error::is_lease_not_found), unless an earlier attempt of this call may have revoked
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct RevokeLease {
@@ -23,7 +24,7 @@ pub struct RevokeLease {
 }
 
 impl RevokeLease {
-    /// Ends this lease.
+    /// Revokes this lease.
     pub fn new(id: impl Into<LeaseId>) -> Self {
         Self { id: id.into() }
     }

@@ -14,8 +14,7 @@ use crate::{
     },
 };
 
-/// How long a lease has still to live, and which keys it has: `POST /v3/lease/timetolive`. `None` when there is no such
-/// lease.
+/// Returns the remaining time of a lease and its keys, or `None` if it does not exist: `POST /v3/lease/timetolive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GetTimeToLive {
@@ -24,7 +23,7 @@ pub struct GetTimeToLive {
 }
 
 impl GetTimeToLive {
-    /// Asks for this lease.
+    /// Asks about this lease.
     pub fn new(id: impl Into<LeaseId>) -> Self {
         Self {
             id: id.into(),
@@ -32,7 +31,7 @@ impl GetTimeToLive {
         }
     }
 
-    /// And for its keys.
+    /// Also returns the keys of the lease.
     pub fn keys(mut self, keys: bool) -> Self {
         self.keys = keys;
         self
@@ -52,20 +51,33 @@ gateway::operation!(
     |_| Repeat::Always
 );
 
-/// What a [`GetTimeToLive`] found.
+/// The response to a [`GetTimeToLive`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseStatus {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
     /// The lease.
     pub id: LeaseId,
-    /// What is left of it, in whole seconds, rounded down.
+    /// The remaining time, rounded down to whole seconds.
     pub ttl: Duration,
-    /// What each keeping alive sets it to.
+    /// The time to live that each renewal restores.
     pub granted_ttl: Duration,
-    /// Its keys, in no order, where they were asked for.
+    /// The keys, in no particular order, if they were requested.
     pub keys: Vec<Bytes>,
+}
+
+impl LeaseStatus {
+    /// A lease without keys. For your own tests.
+    pub fn new(id: impl Into<LeaseId>, ttl: Duration, granted_ttl: Duration) -> Self {
+        Self {
+            header: Header::default(),
+            id: id.into(),
+            ttl,
+            granted_ttl,
+            keys: Vec::new(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -87,7 +99,7 @@ message::decode!(Answer {
 
 impl From<Answer> for Option<LeaseStatus> {
     fn from(answer: Answer) -> Self {
-        // A lease that is not there has a time to live of -1.
+        // A lease that does not exist has a time to live of -1.
         Some(LeaseStatus {
             header: answer.header,
             id: answer.id,

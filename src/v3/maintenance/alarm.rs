@@ -9,17 +9,17 @@ use crate::{
 };
 
 message::names! {
-    /// What is wrong.
+    /// The kind of alarm.
     pub enum AlarmKind {
-        /// Nothing; and where alarms are lifted, each of them.
+        /// No alarm; in a request that lifts alarms, all of them.
         None = 0 "NONE",
-        /// The database has reached its quota: nothing can be put.
+        /// The database has reached its quota: puts are rejected.
         NoSpace = 1 "NOSPACE",
-        /// The members' data differ: nothing can be read or written.
+        /// The members' data differ: reads and writes are rejected.
         Corrupt = 2 "CORRUPT",
     }
     else {
-        /// Something that only a later etcd knows. It can be neither raised nor lifted.
+        /// An alarm that a later etcd has. It can be neither raised nor lifted.
         Unknown
     }
 }
@@ -37,7 +37,7 @@ message::empty! {
     ListAlarms;
 }
 
-/// Raises or lifts an alarm: `POST /v3/maintenance/alarm`. Answers the alarms that were raised or lifted.
+/// Raises or lifts an alarm: `POST /v3/maintenance/alarm`. Returns the alarms that were raised or lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct SetAlarm {
@@ -66,7 +66,7 @@ impl SetAlarm {
         }
     }
 
-    /// Of this member.
+    /// Sets the member. Defaults to all members.
     pub fn member(mut self, id: u64) -> Self {
         self.member = id;
         self
@@ -76,7 +76,7 @@ impl SetAlarm {
 impl Encode for SetAlarm {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.kind == AlarmKind::Unknown {
-            let reason = "an alarm that is not known can be neither raised nor lifted";
+            let reason = "an unknown alarm can be neither raised nor lifted";
             return Err(Error::invalid(operation, reason));
         }
         Ok(())
@@ -106,9 +106,9 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RaisedAlarm {
-    /// Whose; 0 where it was raised for no certain one.
+    /// The member's id; 0 if the alarm is not about a particular one.
     pub member_id: u64,
-    /// What is wrong.
+    /// The kind of alarm.
     pub kind: AlarmKind,
 }
 

@@ -14,11 +14,11 @@ use crate::{
     },
 };
 
-/// Large databases take their time.
+/// Large databases take long.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
-/// Gives the room that deletes and compaction left free in a member's database back to its disk:
-/// `POST /v3/maintenance/defragment`. The member does nothing else meanwhile. Answers a header without content.
+/// Frees the disk space that deletes and compaction left unused in a member's database: `POST
+/// /v3/maintenance/defragment`. It blocks the member until it is done. Returns an empty header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Defragment {
@@ -26,14 +26,14 @@ pub struct Defragment {
 }
 
 impl Defragment {
-    /// The operation; it is given ten minutes.
+    /// Defragments the member that is contacted.
     pub fn new() -> Self {
         Self {
             time_limit: TIME_LIMIT,
         }
     }
 
-    /// Is given this long.
+    /// Sets the time limit. Defaults to 10 minutes.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self

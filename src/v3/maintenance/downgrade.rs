@@ -19,12 +19,12 @@ message::names! {
     }
 }
 
-/// Prepares a cluster for an older version of etcd: `POST /v3/maintenance/downgrade`. From etcd 3.5 on.
+/// Prepares a cluster for an older version of etcd: `POST /v3/maintenance/downgrade`. Since etcd 3.5.
 ///
-/// etcd 3.5 carries out what it is asked for, and then mostly answers `request timed out`: an outcome that is not known.
+/// etcd 3.5 applies the request and then usually responds `request timed out`, so that the outcome is unknown.
 ///
-/// **Not while a cluster is being upgraded from 3.4**: as for [`GetAuthStatus`](crate::v3::GetAuthStatus), those of 3.4 end with a
-/// panic.
+/// **Do not send it while a cluster is upgraded from 3.4**: as with [`GetAuthStatus`](crate::v3::GetAuthStatus),
+/// members of 3.4 panic.
 ///
 /// # Errors
 /// [`InvalidDowngradeTarget`](crate::EtcdErrorKind::InvalidDowngradeTarget): only one minor version down;
@@ -38,7 +38,7 @@ pub struct Downgrade {
 }
 
 impl Downgrade {
-    /// Asks whether the cluster could be downgraded to this version, such as `3.4.0`.
+    /// Checks whether the cluster could be downgraded to this version, such as `3.4.0`.
     pub fn validate(version: impl Into<String>) -> Self {
         Self {
             action: Action::Validate,
@@ -46,7 +46,7 @@ impl Downgrade {
         }
     }
 
-    /// Lets the cluster be downgraded to this version: its members may be replaced one after the other.
+    /// Starts a downgrade to this version: the members can then be replaced one after the other.
     pub fn enable(version: impl Into<String>) -> Self {
         Self {
             action: Action::Enable,
@@ -54,7 +54,7 @@ impl Downgrade {
         }
     }
 
-    /// Ends it, and takes the version that the cluster has now.
+    /// Cancels a downgrade.
     pub fn cancel() -> Self {
         Self {
             action: Action::Cancel,
@@ -66,7 +66,10 @@ impl Downgrade {
 impl Encode for Downgrade {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.version.is_empty() && self.action != Action::Cancel {
-            return Err(Error::invalid(operation, "which version to? Such as 3.4.0"));
+            return Err(Error::invalid(
+                operation,
+                "a version is required, such as 3.4.0",
+            ));
         }
         Ok(())
     }
@@ -86,13 +89,13 @@ gateway::operation!(
     }
 );
 
-/// What a [`Downgrade`] did.
+/// The response to a [`Downgrade`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DowngradeResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
-    /// The cluster's version before.
+    /// The version of the cluster before the downgrade.
     pub version: String,
 }
 

@@ -12,8 +12,8 @@ use crate::{
 };
 
 message::empty! {
-    /// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
-    /// differ while they are written to: [`GetHashKv`] says at which revision.
+    /// Returns a checksum of a member's whole database: `POST /v3/maintenance/hash`. During writes it may differ
+    /// between healthy members; [`GetHashKv`] compares them at a revision.
     GetHash;
 }
 
@@ -21,11 +21,11 @@ gateway::operation!(
     GetHash => HashResponse, "v3.maintenance.hash", method::HASH, |_| Repeat::Always
 );
 
-/// What a [`GetHash`] found.
+/// The response to a [`GetHash`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
     /// The checksum.
     pub hash: u32,
@@ -36,7 +36,7 @@ message::decode!(HashResponse {
     2 "hash" => hash,
 });
 
-/// A checksum of a member's keys up to a revision: `POST /v3/maintenance/hashkv`. From etcd 3.5 on.
+/// Returns a checksum of a member's keys up to a revision: `POST /v3/maintenance/hashkv`. Since etcd 3.5.
 ///
 /// # Errors
 /// [`is_compacted`](crate::Error::is_compacted), [`FutureRevision`](crate::EtcdErrorKind::FutureRevision).
@@ -47,12 +47,12 @@ pub struct GetHashKv {
 }
 
 impl GetHashKv {
-    /// Of all that there is now.
+    /// The checksum at the current revision.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of what there was at this revision; 0 is now.
+    /// Sets the revision. Defaults to 0: the current one.
     pub fn revision(mut self, revision: i64) -> Self {
         self.revision = revision;
         self
@@ -77,17 +77,17 @@ gateway::operation!(
     GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", method::HASH_KV, |_| Repeat::Always
 );
 
-/// What a [`GetHashKv`] found.
+/// The response to a [`GetHashKv`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashKvResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
     /// The checksum.
     pub hash: u32,
-    /// Up to which revision the store is compacted; -1 when it never was.
+    /// The revision of the last compaction; -1 if there was none.
     pub compact_revision: i64,
-    /// The revision of the checksum. From etcd 3.6 on; 0 before.
+    /// The revision of the checksum. Since etcd 3.6; 0 before.
     pub hash_revision: i64,
 }
 

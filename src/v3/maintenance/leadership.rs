@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Makes another member the leader of the cluster: `POST /v3/maintenance/transfer-leadership`. Only the leader itself does
-/// this, so use a client with its endpoint alone. Answers a header without content.
+/// Makes another member the leader: `POST /v3/maintenance/transfer-leadership`. Only the leader accepts this: use a
+/// client whose only endpoint is the leader's. Returns an empty header.
 ///
 /// # Errors
 /// [`BadLeaderTransferee`](crate::EtcdErrorKind::BadLeaderTransferee), [`NotLeader`](crate::EtcdErrorKind::NotLeader).

@@ -1,5 +1,5 @@
-//! Looking after a member, and the cluster. What is said of «the member» is the one that the client happens to ask: to
-//! ask a certain one, use a client with its endpoint alone.
+//! Maintenance of members and of the cluster. "The member" is the one whose endpoint the client chooses. To choose it
+//! yourself, use a client with that endpoint only.
 
 mod alarm;
 mod defragment;

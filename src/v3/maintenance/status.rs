@@ -7,7 +7,7 @@ use crate::{
 };
 
 message::empty! {
-    /// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
+    /// Returns the status of a member: `POST /v3/maintenance/status`. The member answers even without a quorum.
     GetStatus;
 }
 
@@ -15,45 +15,45 @@ gateway::operation!(
     GetStatus => StatusResponse, "v3.maintenance.status", method::STATUS, |_| Repeat::Always
 );
 
-/// How a member is.
+/// The status of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatusResponse {
-    /// Who answered.
+    /// The header: who answered.
     pub header: Header,
-    /// Its version: `3.5.16`.
+    /// Its etcd version, such as `3.5.16`.
     pub version: String,
-    /// How large its database is, in bytes.
+    /// The size of its database, in bytes.
     pub db_size: i64,
-    /// How much of that is used, in bytes. [`Defragment`](super::Defragment) gives the rest back.
+    /// The used part of the database, in bytes. [`Defragment`](super::Defragment) frees the rest.
     pub db_size_in_use: i64,
-    /// The quota of the database, in bytes. From etcd 3.6 on; 0 before.
+    /// The quota of the database, in bytes. Since etcd 3.6; 0 before.
     pub db_size_quota: i64,
-    /// The id of the member that it takes for the leader; 0 when it knows none.
+    /// The id of the leader as the member knows it; 0 if it knows none.
     pub leader: u64,
     /// The index of the last entry in its log.
     pub raft_index: u64,
-    /// The term it is in.
+    /// The member's raft term.
     pub raft_term: u64,
-    /// The index of the last entry that it applied.
+    /// The index of the last applied entry.
     pub raft_applied_index: u64,
-    /// What is wrong, in etcd's words: `etcdserver: no leader`, `memberID:7 alarm:NOSPACE `.
+    /// Problems in etcd's words, such as `etcdserver: no leader` or `memberID:7 alarm:NOSPACE `.
     pub errors: Vec<String>,
-    /// Whether it has no vote yet, and only learns.
+    /// Whether it is a learner: a member without a vote.
     pub is_learner: bool,
-    /// The version of the database's format. From etcd 3.6 on; empty before.
+    /// The version of the database's format. Since etcd 3.6; empty before.
     pub storage_version: String,
-    /// Whether the cluster is on its way to an older version. From etcd 3.6 on; `None` before, or when it does not say.
+    /// The state of a downgrade. Since etcd 3.6; `None` before, or if the member does not report it.
     pub downgrade_info: Option<DowngradeInfo>,
 }
 
-/// A cluster on its way to an older version of etcd, or not: see [`Downgrade`](super::Downgrade).
+/// The state of a downgrade of the cluster. See [`Downgrade`](super::Downgrade).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DowngradeInfo {
-    /// Whether it is.
+    /// Whether a downgrade is in progress.
     pub enabled: bool,
-    /// Which version that is; empty when it is not.
+    /// The target version; empty if no downgrade is in progress.
     pub target_version: String,
 }
 

@@ -1,4 +1,6 @@
-//! How each operation gets into a namespace, and what it answers out of it.
+//! How the keys of each operation enter a namespace, and how those of its response leave it.
+
+use crate::{error::Result, operation::Operation, v3::protocol::message::Encode};
 
 use crate::v3::namespace::{Namespaced, NamespacedStream, Outside, Prefix};
 use crate::v3::{
@@ -8,7 +10,18 @@ use crate::v3::{
     Txn, TxnOp, TxnOpResponse, TxnResponse, Unlock, Watch, WatchSet, WatchSetItem,
 };
 
+/// An operation that is a message is checked as a message.
+macro_rules! check_message {
+    () => {
+        fn check(&self) -> Result<()> {
+            Encode::check(self, Self::NAME)
+        }
+    };
+}
+
 impl Namespaced for Range {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.range = prefix.range(&self.range);
     }
@@ -19,6 +32,8 @@ impl Namespaced for Range {
 }
 
 impl Namespaced for Put {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.key = prefix.key(&self.key);
     }
@@ -29,6 +44,8 @@ impl Namespaced for Put {
 }
 
 impl Namespaced for DeleteRange {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.range = prefix.range(&self.range);
     }
@@ -39,6 +56,8 @@ impl Namespaced for DeleteRange {
 }
 
 impl Namespaced for Txn {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         for compare in &mut self.compare {
             compare.range = prefix.range(&compare.range);
@@ -70,6 +89,10 @@ fn leave_responses(responses: &mut [TxnOpResponse], prefix: &Prefix) -> Result<(
 }
 
 impl Namespaced for ExactlyOnce {
+    fn check(&self) -> Result<()> {
+        self.check()
+    }
+
     fn enter(&mut self, prefix: &Prefix) {
         self.marker = prefix.key(&self.marker);
         self.txn.enter(prefix);
@@ -85,6 +108,8 @@ impl Namespaced for ExactlyOnce {
 
 /// Of a lease's keys, those in the namespace.
 impl Namespaced for GetTimeToLive {
+    check_message!();
+
     fn enter(&mut self, _: &Prefix) {}
 
     fn leave(lease: &mut Option<LeaseStatus>, prefix: &Prefix) -> Result<(), Outside> {
@@ -95,6 +120,8 @@ impl Namespaced for GetTimeToLive {
 }
 
 impl Namespaced for Lock {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.name = prefix.key(&self.name);
     }
@@ -105,6 +132,8 @@ impl Namespaced for Lock {
 }
 
 impl Namespaced for Unlock {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.key = prefix.key(&self.key);
     }
@@ -122,6 +151,8 @@ impl LeaderKey {
 }
 
 impl Namespaced for Campaign {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.name = prefix.key(&self.name);
     }
@@ -133,6 +164,8 @@ impl Namespaced for Campaign {
 }
 
 impl Namespaced for Proclaim {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.leader.enter(prefix);
     }
@@ -143,6 +176,8 @@ impl Namespaced for Proclaim {
 }
 
 impl Namespaced for GetLeader {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.name = prefix.key(&self.name);
     }
@@ -153,6 +188,8 @@ impl Namespaced for GetLeader {
 }
 
 impl Namespaced for Resign {
+    check_message!();
+
     fn enter(&mut self, prefix: &Prefix) {
         self.leader.enter(prefix);
     }

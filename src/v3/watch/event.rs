@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::v3::{KeyValue, protocol::message};
+use crate::v3::{Key, KeyValue, protocol::message};
 
 /// All changes of one revision to the watched keys.
 ///
@@ -41,7 +41,47 @@ message::names! {
     }
 }
 
+impl Changes {
+    /// The changes of one revision. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::v3::{Changes, Event, KeyValue};
+    ///
+    /// let put = Event::put(KeyValue::new("a", "1"));
+    /// let changes = Changes::new(7, [put, Event::delete("b", 7)]);
+    /// assert_eq!(changes.events.len(), 2);
+    /// ```
+    pub fn new(revision: i64, events: impl IntoIterator<Item = Event>) -> Self {
+        Self {
+            revision,
+            events: events.into_iter().collect(),
+        }
+    }
+}
+
 impl Event {
+    /// The event of a put. For your own tests.
+    pub fn put(kv: KeyValue) -> Self {
+        Self {
+            kind: EventKind::Put,
+            kv,
+            prev_kv: None,
+        }
+    }
+
+    /// The event of a delete at this revision. For your own tests.
+    pub fn delete(key: impl Into<Key>, revision: i64) -> Self {
+        Self {
+            kind: EventKind::Delete,
+            kv: KeyValue {
+                key: key.into().into_bytes(),
+                mod_revision: revision,
+                ..KeyValue::default()
+            },
+            prev_kv: None,
+        }
+    }
+
     /// The key.
     pub fn key(&self) -> &Bytes {
         &self.kv.key

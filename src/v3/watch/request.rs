@@ -194,6 +194,13 @@ pub struct WatchSetItem {
     pub changes: Result<Changes>,
 }
 
+impl WatchSetItem {
+    /// An item of the watch with this number. For your own tests.
+    pub fn new(watch: usize, changes: Result<Changes>) -> Self {
+        Self { watch, changes }
+    }
+}
+
 impl WatchSet {
     /// These watches, numbered from 0.
     pub fn new(watches: impl IntoIterator<Item = Watch>) -> Self {

@@ -1,4 +1,4 @@
-//! What etcd would refuse a transaction for, found before it is sent.
+//! Finds what etcd would reject a transaction for, before it is sent.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::{
 
 use crate::v3::kv::txn::{Txn, TxnOp};
 
-/// Deeper ones come to nobody's mind, and no JSON parser on the way has to stand them.
+/// Deeper nesting is rejected: JSON parsers have limits.
 const MAX_DEPTH: usize = 16;
 
 pub(super) fn check(operation: &'static str, txn: &Txn) -> Result<()> {
@@ -28,13 +28,13 @@ fn check_each(operation: &'static str, txn: &Txn, budget: usize, depth: usize) -
     let largest = lengths.into_iter().max().unwrap_or_default();
     let Some(left) = budget.checked_sub(largest) else {
         let reason = format!(
-            "{largest} comparisons, or operations of a branch, are more than the {budget} that etcd takes here: \
-             if yours takes more, say so with `max_operations`"
+            "{largest} comparisons, or operations in one branch, exceed etcd's limit of {budget}: \
+             if your server allows more, set `max_operations`"
         );
         return Err(Error::invalid(operation, reason));
     };
     if depth == 0 {
-        let reason = format!("transactions in transactions, more than {MAX_DEPTH} deep");
+        let reason = format!("transactions are nested more than {MAX_DEPTH} deep");
         return Err(Error::invalid(operation, reason));
     }
     for compare in &txn.compare {
@@ -51,7 +51,7 @@ fn check_each(operation: &'static str, txn: &Txn, budget: usize, depth: usize) -
     Ok(())
 }
 
-/// What a branch writes.
+/// The keys that a branch writes.
 #[derive(Default)]
 struct Writes<'a> {
     puts: HashSet<&'a Bytes>,
@@ -66,9 +66,9 @@ impl<'a> Writes<'a> {
         self.put_in_either(operation, key)
     }
 
-    /// A put of a key that may be in the other branch of the same transaction, too.
+    /// Adds a put of a key that both branches of a nested transaction may write.
     fn put_in_either(&mut self, operation: &'static str, key: &'a Bytes) -> Result<()> {
-        // Here, etcd takes a range without an end for the literal zero byte, and finds no conflict.
+        // In this check, etcd takes an open end for a key of one zero byte, and finds no conflict.
         let has_end = |range: &&KeyRange| !range.is_endless();
         let mut deletes = self.deletes.iter().copied().filter(has_end);
         if deletes.any(|range| range.contains(key)) {
@@ -79,8 +79,8 @@ impl<'a> Writes<'a> {
     }
 }
 
-/// The keys that a branch writes, unless it writes one twice. As etcd finds them: its own deletes first, then what inner
-/// transactions do, its own puts last.
+/// Collects the keys that a branch writes, unless it writes one twice. In etcd's order: the branch's deletes, nested
+/// transactions, the branch's puts.
 fn writes<'a>(operation: &'static str, branch: &'a [TxnOp]) -> Result<Writes<'a>> {
     let mut all = Writes::default();
     all.deletes
@@ -139,8 +139,8 @@ mod tests {
         assert_eq!(refused(&repeated(128)), None);
         assert_eq!(
             refused(&repeated(129)).unwrap(),
-            "v3.kv.txn: 129 comparisons, or operations of a branch, are more than the 128 that etcd takes here: \
-             if yours takes more, say so with `max_operations`"
+            "v3.kv.txn: 129 comparisons, or operations in one branch, exceed etcd's limit of 128: \
+             if your server allows more, set `max_operations`"
         );
         assert_eq!(refused(&repeated(129).max_operations(200)), None);
         let inner = repeated(28);

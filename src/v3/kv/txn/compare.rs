@@ -8,10 +8,10 @@ use crate::{
     },
 };
 
-/// What must be true of a key for a [`Txn`](super::Txn) to succeed. Of a range, it must be true of every key in it.
+/// A comparison that must hold for a [`Txn`](super::Txn) to succeed. For a range, it must hold for every key in it.
 ///
-/// A key that does not exist has version, revisions and lease 0. It has no value: every comparison of its value is
-/// false, `not_equal` too. A range without keys is like a key that does not exist.
+/// The version, revisions and lease of a key that does not exist are 0. It has no value: every comparison of its value
+/// is false, even `not_equal`. A range without keys compares like a key that does not exist.
 ///
 /// ```
 /// use etcd_http::v3::Compare;
@@ -31,45 +31,45 @@ pub struct Compare {
 }
 
 impl Compare {
-    /// How often the key was put since it was created.
+    /// Compares the version: how many times the key was put since it was created.
     pub fn version(range: impl Into<KeyRange>) -> CompareTarget<i64> {
         CompareTarget::new(range, Target::Version, Operand::Number)
     }
 
-    /// The revision that created it.
+    /// Compares the revision that created the key.
     pub fn create_revision(range: impl Into<KeyRange>) -> CompareTarget<i64> {
         CompareTarget::new(range, Target::Create, Operand::Number)
     }
 
-    /// The revision that last changed it.
+    /// The revision that last changed the key.
     pub fn mod_revision(range: impl Into<KeyRange>) -> CompareTarget<i64> {
         CompareTarget::new(range, Target::Mod, Operand::Number)
     }
 
-    /// Its value, in the order of bytes.
+    /// Compares the value, byte by byte.
     pub fn value(range: impl Into<KeyRange>) -> CompareTarget<Value> {
         CompareTarget::new(range, Target::Value, |value| {
             Operand::Value(value.into_bytes())
         })
     }
 
-    /// Its lease.
+    /// Compares the lease that the key is attached to.
     pub fn lease(range: impl Into<KeyRange>) -> CompareTarget<LeaseId> {
         CompareTarget::new(range, Target::Lease, Operand::Lease)
     }
 
-    /// The key exists.
+    /// Holds if the key exists.
     pub fn exists(key: impl Into<KeyRange>) -> Self {
         Self::version(key).greater(0)
     }
 
-    /// The key does not exist.
+    /// Holds if the key does not exist.
     pub fn missing(key: impl Into<KeyRange>) -> Self {
         Self::version(key).equal(0)
     }
 }
 
-/// A property of a key that is about to be compared: with what?
+/// A property of a key, to be compared with a value.
 #[derive(Clone, Debug)]
 #[must_use = "a comparison does nothing by itself"]
 pub struct CompareTarget<V> {
@@ -79,22 +79,22 @@ pub struct CompareTarget<V> {
 }
 
 impl<V> CompareTarget<V> {
-    /// It is this.
+    /// Holds if the property is equal to this.
     pub fn equal(self, value: impl Into<V>) -> Compare {
         self.compared(Relation::Equal, value)
     }
 
-    /// It is not this.
+    /// Holds if the property is not equal to this.
     pub fn not_equal(self, value: impl Into<V>) -> Compare {
         self.compared(Relation::NotEqual, value)
     }
 
-    /// It is greater than this.
+    /// Holds if the property is greater than this.
     pub fn greater(self, value: impl Into<V>) -> Compare {
         self.compared(Relation::Greater, value)
     }
 
-    /// It is less than this.
+    /// Holds if the property is less than this.
     pub fn less(self, value: impl Into<V>) -> Compare {
         self.compared(Relation::Less, value)
     }

@@ -17,13 +17,13 @@ use crate::v3::kv::{DeleteRange, Put, Range};
 pub use compare::{Compare, CompareTarget};
 pub use response::{TxnOpResponse, TxnResponse};
 
-/// What a server takes, unless it was started with `--max-txn-ops`.
+/// etcd's default for `--max-txn-ops`.
 const MAX_OPERATIONS: usize = 128;
 
-/// A transaction: comparisons, and what to do if all of them hold, or if not: `POST /v3/kv/txn`.
+/// A transaction: comparisons, operations for when all of them hold, and others for when not: `POST /v3/kv/txn`.
 ///
-/// Everything happens in one step and, if anything changes, in one revision. The operations take effect in their order,
-/// and reads see what was written before them. A transaction without comparisons succeeds.
+/// A transaction is atomic: all its changes have the same revision. Operations take effect in order, and a read sees
+/// the writes before it. A transaction without comparisons succeeds.
 ///
 /// ```
 /// use etcd_http::v3::{Compare, Put, Range, Txn};
@@ -35,12 +35,14 @@ const MAX_OPERATIONS: usize = 128;
 /// # let _ = swap;
 /// ```
 ///
-/// A transaction that only reads is repeated like any read; one that may write, only when the server surely saw nothing
-/// of the attempt before. [`ExactlyOnce`](super::ExactlyOnce) makes it safe to repeat.
+/// A transaction that only reads is retried like any read; one that may write, only if the previous attempt definitely
+/// did not reach the server. [`ExactlyOnce`](super::ExactlyOnce) makes any transaction safe to retry.
 ///
 /// # Errors
-/// Those of its operations: one that fails fails all. [`DuplicateKey`](crate::EtcdErrorKind::DuplicateKey) and
-/// [`TooManyOperations`](crate::EtcdErrorKind::TooManyOperations) are refused before anything is sent.
+/// Those of its operations: if one fails, nothing is applied. What etcd would reject as
+/// [`DuplicateKey`](crate::EtcdErrorKind::DuplicateKey) or
+/// [`TooManyOperations`](crate::EtcdErrorKind::TooManyOperations) is an [`Error::Invalid`](crate::Error::Invalid), and
+/// nothing is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Txn {
@@ -51,7 +53,7 @@ pub struct Txn {
 }
 
 impl Txn {
-    /// A transaction that does nothing yet, and succeeds.
+    /// An empty transaction, which succeeds.
     pub fn new() -> Self {
         Self {
             compare: Vec::new(),
@@ -61,28 +63,28 @@ impl Txn {
         }
     }
 
-    /// Succeeds only if this holds, too.
+    /// Adds a comparison: the transaction succeeds only if all of them hold.
     #[doc(alias = "if")]
     pub fn when(mut self, compare: Compare) -> Self {
         self.compare.push(compare);
         self
     }
 
-    /// And does this, if it succeeds.
+    /// Adds an operation for when the transaction succeeds.
     pub fn then(mut self, operation: impl Into<TxnOp>) -> Self {
         self.success.push(operation.into());
         self
     }
 
-    /// And does this, if it does not succeed.
+    /// Adds an operation for when the transaction does not succeed.
     #[doc(alias = "else")]
     pub fn otherwise(mut self, operation: impl Into<TxnOp>) -> Self {
         self.failure.push(operation.into());
         self
     }
 
-    /// How many comparisons, or operations of a branch, the server takes: 128 unless it was started with
-    /// `--max-txn-ops`. A nested transaction has what the one around it leaves.
+    /// Sets how many comparisons, or operations in one branch, the server allows. Defaults to 128, as etcd's
+    /// `--max-txn-ops`. A nested transaction may use what the outer one leaves.
     pub fn max_operations(mut self, operations: usize) -> Self {
         self.max_operations = operations;
         self
@@ -120,17 +122,17 @@ gateway::operation!(Txn => TxnResponse, "v3.kv.txn", method::TXN, |txn| {
     if txn.is_read_only() { Repeat::Always } else { Repeat::IfUnsent }
 });
 
-/// One operation of a [`Txn`].
+/// An operation in a [`Txn`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TxnOp {
-    /// Reads.
+    /// A read.
     Range(Range),
-    /// Writes a key.
+    /// A put.
     Put(Put),
-    /// Deletes.
+    /// A delete.
     DeleteRange(DeleteRange),
-    /// A transaction of its own. All comparisons are made before anything is done.
+    /// A nested transaction. All comparisons are evaluated before anything is applied.
     Txn(Txn),
 }
 

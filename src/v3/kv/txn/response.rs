@@ -1,19 +1,28 @@
 use crate::v3::{DeleteRangeResponse, Header, PutResponse, RangeResponse, protocol::message};
 
-/// What a [`Txn`](super::Txn) did.
+/// The response to a [`Txn`](super::Txn).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TxnResponse {
-    /// Who answered. Its revision is the one of what was written. Empty within another transaction.
+    /// The header. Its revision is the one of the writes. Empty in a nested transaction.
     pub header: Header,
     /// Whether all comparisons held.
     pub succeeded: bool,
-    /// What the operations of that branch did, in their order.
+    /// The responses of the operations of that branch, in order.
     pub responses: Vec<TxnOpResponse>,
 }
 
 impl TxnResponse {
-    /// What the operation at this place of the branch found, if it was a read.
+    /// A response with these responses of operations. For your own tests.
+    pub fn new(succeeded: bool, responses: impl IntoIterator<Item = TxnOpResponse>) -> Self {
+        Self {
+            header: Header::default(),
+            succeeded,
+            responses: responses.into_iter().collect(),
+        }
+    }
+
+    /// Returns the response of the operation at this index, if it was a read.
     pub fn range(&self, place: usize) -> Option<&RangeResponse> {
         match self.responses.get(place)? {
             TxnOpResponse::Range(found) => Some(found),
@@ -28,17 +37,17 @@ message::decode!(TxnResponse {
     3 "responses" => responses,
 });
 
-/// What one operation of a transaction did. Its header has only the revision.
+/// The response of one operation in a transaction. Its header has only the revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TxnOpResponse {
-    /// What a [`Range`](super::Range) found.
+    /// The response of a [`Range`](super::Range).
     Range(RangeResponse),
-    /// What a [`Put`](super::Put) did.
+    /// The response of a [`Put`](super::Put).
     Put(PutResponse),
-    /// What a [`DeleteRange`](super::DeleteRange) did.
+    /// The response of a [`DeleteRange`](super::DeleteRange).
     DeleteRange(DeleteRangeResponse),
-    /// What an inner transaction did.
+    /// The response of a nested transaction.
     Txn(TxnResponse),
 }
 
