@@ -6,15 +6,15 @@ use http::Method;
 
 use crate::{
     builder::ClientBuilder,
-    curl::{self, Login},
-    endpoints::{endpoint::Endpoint, set::EndpointState},
-    error::{Error, Result},
-    operation::{Call, Operation, StreamOperation},
-    pipeline::{execute::Pipeline, observe::trace, retry::RetryPolicy},
+    curl,
+    endpoints::{endpoint::Endpoint, state::EndpointState, wire::Wire},
+    error::Result,
+    operation::{Operation, StreamOperation},
+    pipeline::{
+        Pipeline, call::Login, exchange::TypedExchange, observe::trace, retry::RetryPolicy,
+    },
     raw::RawRequest,
     status::{self, Health, ServerVersion},
-    v2::V2,
-    v3::V3,
 };
 
 /// A client of one etcd cluster, over any [`Transport`].
@@ -23,7 +23,7 @@ use crate::{
 /// operation takes `&self`; thousands of tasks may use one client at once.
 ///
 /// Operations are values ([`v2::Set`](crate::v2::Set) and its kin), carried out by [`send`](Self::send) or, where answers
-/// keep coming, by [`open`](Self::open). [`v2()`](Self::v2) and [`v3()`](Self::v3) have a short form for each.
+/// keep coming, by [`open`](Self::open). [`v2()`](Client::v2) and [`v3()`](Client::v3) have a short form for each.
 ///
 /// Dropping the future of an operation cancels it. A write that was under way then may or may not be carried out; the
 /// client itself is as good as before.
@@ -31,7 +31,10 @@ use crate::{
 /// An attempt has a [time limit](ClientBuilder::timeout), and so have all attempts of an operation
 /// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) give a
 /// client with others: for one operation, `client.with_timeout(limit).v2().get(key)`.
-pub struct Client<T> {
+///
+/// A client that has no type parameter to carry along is made by [`into_dyn`](Self::into_dyn): `Client` alone is
+/// `Client<Arc<dyn Transport>>`.
+pub struct Client<T = Arc<dyn Transport>> {
     pipeline: Arc<Pipeline<T>>,
 }
 
@@ -62,27 +65,71 @@ impl<T: Transport> Client<T> {
         ClientBuilder::new(transport)
     }
 
-    /// The v2 API: keys, members, stats, auth. etcd 3.4 and 3.5 have it when started with `--enable-v2`.
-    pub fn v2(&self) -> V2<'_, T> {
-        V2::new(self)
-    }
-
-    /// The v3 API: keys and values, watches, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and later have it.
-    pub fn v3(&self) -> V3<'_, T> {
-        V3::new(self)
+    /// This client without its type parameter: `Client`, over a transport behind a pointer. It shares everything.
+    ///
+    /// ```
+    /// # #[cfg(feature = "fake")]
+    /// # futures::executor::block_on(async {
+    /// use etcd_http::Client;
+    ///
+    /// struct Config {
+    ///     etcd: Client,
+    /// }
+    ///
+    /// # let etcd = etcd_http::fake::FakeEtcd::new();
+    /// # let transport = etcd.clone();
+    /// let config = Config {
+    ///     etcd: Client::new(transport, ["http://127.0.0.1:2379"])?.into_dyn(),
+    /// };
+    /// config.etcd.v2().set("/color", "blue").await?;
+    /// # Ok::<(), etcd_http::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn into_dyn(self) -> Client {
+        let Pipeline {
+            transport,
+            endpoints,
+            credentials,
+            tokens,
+            response_check,
+            sync,
+            observer,
+            prefer_leader,
+            retry,
+            timeout,
+            max_response_size,
+        } = Pipeline::clone(&self.pipeline);
+        Client::over(Pipeline {
+            transport: Arc::new(transport as Arc<dyn Transport>),
+            endpoints,
+            credentials,
+            tokens,
+            response_check,
+            sync,
+            observer,
+            prefer_leader,
+            retry,
+            timeout,
+            max_response_size,
+        })
     }
 
     /// Carries out one operation.
     ///
     /// # Errors
-    /// See [`Error`](crate::Error); what a failed write may have done is in its [`outcome`](crate::Error::outcome).
+    /// See [`Error`](crate::Error); what a failed write may have done is its [`outcome`](crate::Error::outcome).
     pub async fn send<O: Operation>(&self, operation: O) -> Result<O::Output> {
-        trace::future(O::NAME, async {
-            let call = operation.encode()?;
-            let reply = self.pipeline.execute(&call).await?;
-            operation
-                .decode(reply)
-                .map_err(|error| self.explain(&call, error))
+        self.perform(&operation).await
+    }
+
+    /// Carries out an exchange, and decodes the answer.
+    pub(crate) async fn perform<D: Send>(
+        &self,
+        exchange: &(dyn TypedExchange<Decoded = D> + '_),
+    ) -> Result<D> {
+        trace::future(exchange.call().operation, async {
+            let answer = self.pipeline.execute(exchange).await?;
+            exchange.decode(answer)
         })
         .await
     }
@@ -106,7 +153,7 @@ impl<T: Transport> Client<T> {
         self.send(status::GetVersion).await
     }
 
-    /// `GET /health`: whether the server can serve. «Not healthy» is an answer, not an error.
+    /// `GET /health`: whether the server can serve. "Not healthy" is an output, not an error.
     ///
     /// # Errors
     /// See [`Error`](crate::Error).
@@ -114,7 +161,7 @@ impl<T: Transport> Client<T> {
         self.send(status::GetHealth).await
     }
 
-    /// `GET /livez`: whether the server is alive, or should be started anew. «No» is an answer, not an error.
+    /// `GET /livez`: whether the server is alive, or should be restarted. "No" is an output, not an error.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) where etcd is older than this check (3.4.29, 3.5.11), or has the v2
@@ -123,7 +170,7 @@ impl<T: Transport> Client<T> {
         self.send(status::GetCheck::LIVE).await
     }
 
-    /// `GET /readyz`: whether the server is ready to serve. «No» is an answer, not an error.
+    /// `GET /readyz`: whether the server is ready to serve. "No" is an output, not an error.
     ///
     /// # Errors
     /// As for [`livez`](Self::livez).
@@ -142,7 +189,7 @@ impl<T: Transport> Client<T> {
     /// This client, with another time limit for one attempt. It shares everything else.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self::from_road(Pipeline {
+        Self::over(Pipeline {
             timeout,
             ..Pipeline::clone(&self.pipeline)
         })
@@ -151,7 +198,7 @@ impl<T: Transport> Client<T> {
     /// This client, with another policy of attempts, pauses, and the time for all of them. It shares everything else.
     #[must_use]
     pub fn with_retry(&self, policy: RetryPolicy) -> Self {
-        Self::from_road(Pipeline {
+        Self::over(Pipeline {
             retry: policy,
             ..Pipeline::clone(&self.pipeline)
         })
@@ -170,23 +217,18 @@ impl<T: Transport> Client<T> {
     /// Keys and values are in it. Passwords that an operation of the auth API sends are not.
     ///
     /// # Errors
-    /// Those of the operation's [`encode`](Operation::encode).
+    /// [`Error::Invalid`](crate::Error::Invalid) if the options do not make a request that etcd could carry out.
     pub fn to_curl<O: Operation>(&self, operation: &O) -> Result<String> {
-        let call = operation.encode()?;
-        let place = self
-            .pipeline
-            .endpoints
-            .current()
-            .pick(&[], self.pipeline.transport.now());
-        let credentials = self.pipeline.credentials.as_ref();
-        let login = if credentials.is_some_and(|has| has.header(&call).is_some()) {
-            Login::User
-        } else if self.pipeline.needs_token(&call) {
-            Login::Token
-        } else {
-            Login::Nothing
+        let call = operation.call();
+        let set = self.pipeline.endpoints.current();
+        let first = set.pick(&[], self.pipeline.transport.now());
+        let login = match call.login {
+            Login::Basic if self.pipeline.credentials.is_none() => Login::None,
+            Login::Token if self.pipeline.tokens.is_none() => Login::None,
+            login => login,
         };
-        Ok(curl::command(&call, place.endpoint(), login))
+        let encoded = operation.encode(Wire::Http)?;
+        Ok(curl::command(&encoded, first.endpoint(), login))
     }
 
     /// The transport below.
@@ -194,15 +236,10 @@ impl<T: Transport> Client<T> {
         &self.pipeline.transport
     }
 
-    pub(crate) fn from_road(pipeline: Pipeline<T>) -> Self {
+    pub(crate) fn over(pipeline: Pipeline<T>) -> Self {
         Self {
             pipeline: Arc::new(pipeline),
         }
-    }
-
-    /// The error, with what this client knows of a refusal and etcd does not say.
-    pub(crate) fn explain(&self, call: &Call, error: Error) -> Error {
-        error.explained(call, self.pipeline.credentials.is_some())
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline<T> {

@@ -3,7 +3,10 @@ use std::fmt::Write;
 use http::Method;
 use serde_json::Value;
 
-use crate::{endpoints::endpoint::Endpoint, operation::Call};
+use crate::{
+    endpoints::endpoint::Endpoint,
+    pipeline::{call::Login, exchange::Encoded},
+};
 
 /// What stands for a secret.
 const REDACTED: &str = "***";
@@ -11,19 +14,10 @@ const REDACTED: &str = "***";
 /// The fields of the auth API's bodies that are secret, v2's and v3's.
 const SECRET_FIELDS: [&str; 3] = ["password", "hashedPassword", "token"];
 
-/// What the command takes from its environment, in the place of credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Login {
-    Nothing,
-    /// `user:password` from `ETCDCTL_USER`, as etcdctl does.
-    User,
-    /// A token of the v3 API from `ETCD_TOKEN`.
-    Token,
-}
-
-/// A call at an endpoint as a command for `sh` with curl.
-pub(crate) fn command(call: &Call, endpoint: &Endpoint, login: Login) -> String {
-    let body = shown_body(call);
+/// A request to an endpoint as a command for `sh` with curl. Credentials come from the environment: `user:password` from
+/// `ETCDCTL_USER`, as etcdctl does, or a token from `ETCD_TOKEN`.
+pub(crate) fn command(request: &Encoded, endpoint: &Endpoint, login: Login) -> String {
+    let body = shown_body(request);
     let mut command = String::new();
     // An argument can hold any byte but NUL; bytes that are no text are better not copied from a screen.
     let text = body.as_deref().map(|body| {
@@ -38,9 +32,9 @@ pub(crate) fn command(call: &Call, endpoint: &Endpoint, login: Login) -> String 
         }
         command.push_str("' | ");
     }
-    // Neither `[1-3]` in a URL nor `..` in a path has a meaning, and ~/.curlrc has no say.
+    // Neither `[1-3]` in a URL nor `..` in a path has a meaning, and ~/.curlrc is not read.
     command.push_str("curl --disable --globoff --path-as-is --silent --show-error");
-    match *call.method() {
+    match request.method {
         Method::GET if body.is_none() => {}
         Method::HEAD => command.push_str(" --head"),
         ref method => {
@@ -48,11 +42,11 @@ pub(crate) fn command(call: &Call, endpoint: &Endpoint, login: Login) -> String 
         }
     }
     command.push_str(match login {
-        Login::Nothing => "",
-        Login::User => " --user \"$ETCDCTL_USER\"",
+        Login::None => "",
+        Login::Basic => " --user \"$ETCDCTL_USER\"",
         Login::Token => " --header \"Authorization: $ETCD_TOKEN\"",
     });
-    if let Some(content_type) = call.content_type() {
+    if let Some(content_type) = request.content_type {
         let header = format!("Content-Type: {content_type}");
         let _ = write!(command, " --header {}", quote(&header));
     }
@@ -64,19 +58,19 @@ pub(crate) fn command(call: &Call, endpoint: &Endpoint, login: Login) -> String 
         None => {}
     }
     // An endpoint and a target are made of what a URL may hold.
-    let url = format!("{endpoint}{}", call.target());
+    let url = format!("{endpoint}{}", request.target);
     let _ = write!(command, " {}", quote(&url));
     command
 }
 
 /// The body, without the passwords that the auth API's bodies hold.
-fn shown_body(call: &Call) -> Option<Vec<u8>> {
-    let body = call.body_bytes();
+fn shown_body(request: &Encoded) -> Option<Vec<u8>> {
+    let body = &request.body;
     if body.is_empty() {
         return None;
     }
     // `/v2/auth/…`, `/v3/auth/…`, `/v3beta/auth/…`
-    if call.target.path().split('/').nth(2) != Some("auth") {
+    if request.target.path().split('/').nth(2) != Some("auth") {
         return Some(body.to_vec());
     }
     let shown = match serde_json::from_slice::<Value>(body) {
@@ -113,15 +107,20 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        operation::Operation,
-        raw::RawRequest,
-        v2::{ChangePassword, CreateUser, Exists, Get, Set},
-    };
+    use crate::{endpoints::wire::Wire, pipeline::exchange::Exchange, raw::RawRequest};
 
-    fn curl(operation: &impl Operation) -> String {
+    fn curl(request: &RawRequest) -> String {
         let endpoint = "http://127.0.0.1:2379".parse().unwrap();
-        operation.encode().unwrap().to_curl(&endpoint)
+        let encoded = request.encode(Wire::Http).unwrap();
+        command(&encoded, &endpoint, Login::None)
+    }
+
+    fn raw(method: Method, path: &str) -> RawRequest {
+        RawRequest::new(method, path)
+    }
+
+    fn set(key: &str, value: &str) -> RawRequest {
+        raw(Method::PUT, &format!("/v2/keys{key}")).form("value", value)
     }
 
     const START: &str = "curl --disable --globoff --path-as-is --silent --show-error";
@@ -129,15 +128,15 @@ mod tests {
     #[test]
     fn a_read_a_head_and_a_write() {
         assert_eq!(
-            curl(&Get::new("/a b").recursive(true)),
+            curl(&raw(Method::GET, "/v2/keys/a%20b").query("recursive", "true")),
             format!("{START} 'http://127.0.0.1:2379/v2/keys/a%20b?recursive=true'")
         );
         assert_eq!(
-            curl(&Exists::new("/a")),
+            curl(&raw(Method::HEAD, "/v2/keys/a")),
             format!("{START} --head 'http://127.0.0.1:2379/v2/keys/a'")
         );
         assert_eq!(
-            curl(&Set::new("/a", "it's $HOME `x` \\ \"!\n@")),
+            curl(&set("/a", "it's $HOME `x` \\ \"!\n@")),
             format!(
                 "{START} --request 'PUT' --header 'Content-Type: application/x-www-form-urlencoded' \
                  --data-raw 'value=it'\\''s $HOME `x` \\ \"!\n@' 'http://127.0.0.1:2379/v2/keys/a'"
@@ -147,7 +146,7 @@ mod tests {
 
     #[test]
     fn bytes_that_no_argument_can_hold_come_by_standard_input() {
-        let command = curl(&Set::new("/a", "\0"));
+        let command = curl(&set("/a", "\0"));
         assert!(
             command.starts_with("printf '\\166\\141\\154\\165\\145\\075\\000' | curl "),
             "{command}"
@@ -158,17 +157,16 @@ mod tests {
     #[test]
     fn passwords_are_left_out() {
         let json = serde_json::json!({"name": "a", "deep": [{"password": "s3cret"}]});
-        let raw = |path: &str| RawRequest::new(Method::POST, path);
+        let user = serde_json::json!({"user": "a", "password": "s3cret"});
         for command in [
-            curl(&CreateUser::new("a", "s3cret")),
-            curl(&ChangePassword::new("a", "s3cret")),
-            curl(&raw("/v3/auth/authenticate").json(&json)),
-            curl(&raw("/v3beta/auth/user/add").form("password", "s3cret")),
+            curl(&raw(Method::PUT, "/v2/auth/users/a").json(&user)),
+            curl(&raw(Method::POST, "/v3/auth/authenticate").json(&json)),
+            curl(&raw(Method::POST, "/v3beta/auth/user/add").form("password", "s3cret")),
         ] {
             assert!(!command.contains("s3cret"), "{command}");
             assert!(command.contains(REDACTED), "{command}");
         }
-        let key_of_that_name = curl(&Set::new("/auth/password", "shown"));
+        let key_of_that_name = curl(&set("/auth/password", "shown"));
         assert!(key_of_that_name.contains("shown"), "{key_of_that_name}");
     }
 }

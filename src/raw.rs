@@ -1,23 +1,30 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::Method;
-use serde_json::Value;
+use http::{HeaderMap, Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    error::{Error, Result},
-    operation::{Call, Operation, Repeat, Reply, is_v3, sealed::Sealed},
-    v2::protocol::{Query, push_form_pair},
-    v3::protocol::gateway,
+    call_to,
+    endpoints::{endpoint::Endpoint, wire::Wire},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
+    form::{Query, push_form_pair},
+    operation::Operation,
+    pipeline::{
+        answer::{Answer, Verdict},
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
 };
 
-/// Any request to etcd, for what this crate has no operation for: debug paths, metrics, what a later etcd brings.
+/// Any request to etcd, for what this crate has no operation for: debug paths, and what a later etcd adds.
 ///
-/// It travels the same pipeline as every other: endpoints, credentials (on `/v2`), limits, retries. A `GET` or `HEAD` is sent
-/// again after a failure; any other only when the server surely saw nothing.
+/// It passes through the same pipeline as every other: endpoints, credentials (of the API that the path belongs to), limits,
+/// retries. A `GET` or `HEAD` is sent again after a failure; any other only if the server definitely did nothing, unless it
+/// is [`repeatable`](Self::repeatable).
 ///
 /// ```
-/// # use etcd_http::{Client, Error, Payload};
+/// # use etcd_http::{Client, Error};
 /// # use etcd_http::transport::http::Method;
 /// # #[cfg(feature = "fake")]
 /// # futures::executor::block_on(async {
@@ -25,10 +32,10 @@ use crate::{
 /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
 /// # client.v2().set("/app/a", "1").await?;
 /// let request = client.request(Method::GET, "/v2/keys/app").query("recursive", "true");
-/// match client.send(request).await? {
-///     Payload::Json(value) => println!("{}", value["node"]["nodes"]),
-///     Payload::Text(text) => println!("{text}"),
-/// }
+/// let response = client.send(request).await?;
+/// println!("{} {}", response.status, response.text());
+/// let listing: serde_json::Value = response.json()?;
+/// println!("{}", listing["node"]["nodes"]);
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
@@ -39,7 +46,8 @@ pub struct RawRequest {
     path: String,
     query: Query,
     form: Option<String>,
-    body: Option<(&'static str, Bytes)>,
+    json: Option<Result<Bytes, String>>,
+    repeatable: Option<bool>,
 }
 
 impl RawRequest {
@@ -50,7 +58,8 @@ impl RawRequest {
             path: path.into(),
             query: Query::new(),
             form: None,
-            body: None,
+            json: None,
+            repeatable: None,
         }
     }
 
@@ -60,35 +69,94 @@ impl RawRequest {
         self
     }
 
-    /// With this form field; the body is `application/x-www-form-urlencoded`, then.
+    /// With this form field; the body is `application/x-www-form-urlencoded`.
     pub fn form(mut self, name: &str, value: impl AsRef<str>) -> Self {
         push_form_pair(self.form.get_or_insert_default(), name, value.as_ref());
         self
     }
 
-    /// With this JSON body, instead of any form.
-    pub fn json(mut self, value: &Value) -> Self {
-        self.body = Some(("application/json", value.to_string().into()));
+    /// With this JSON body, instead of any form. What cannot be written as JSON is an error when the request is sent.
+    pub fn json<B: Serialize + ?Sized>(mut self, body: &B) -> Self {
+        let json = serde_json::to_vec(body).map_err(|error| error.to_string());
+        self.json = Some(json.map(Bytes::from));
+        self
+    }
+
+    /// Whether it may be sent again after an attempt that may have been carried out. Defaults to whether it is a `GET` or
+    /// `HEAD`.
+    pub fn repeatable(mut self, repeatable: bool) -> Self {
+        self.repeatable = Some(repeatable);
         self
     }
 }
 
-/// What a raw request answers.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Payload {
-    /// The body is JSON, whatever its content type says.
-    Json(Value),
-    /// The body is anything else, empty included; bytes that are not UTF-8 are replaced.
-    Text(String),
+/// The response to a [`RawRequest`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RawResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    context: ErrorContext,
 }
 
-impl Sealed for RawRequest {}
+impl RawResponse {
+    /// Decodes the body as JSON, whatever its content type is.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if it is not JSON, or not of this type.
+    pub fn json<D: DeserializeOwned>(&self) -> Result<D> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let what = "the body is not the JSON that was expected";
+            // A success was carried out, whatever its body says.
+            let unexpected = UnexpectedAnswer::new(self.context.clone(), what, Outcome::Unknown);
+            Error::Unexpected(unexpected.with_body(&self.body).with_source(error))
+        })
+    }
+
+    /// The body as text; bytes that are not UTF-8 are replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The endpoint that answered.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.context.endpoint
+    }
+}
+
+/// Shows how long the body is, not what is in it: it may hold a secret.
+impl fmt::Debug for RawResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawResponse")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
 
 impl Operation for RawRequest {
-    type Output = Payload;
+    type Output = RawResponse;
     const NAME: &'static str = "request";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for RawRequest {
+    fn call(&self) -> Call {
+        let is_read = matches!(self.method, Method::GET | Method::HEAD);
+        let repeat = if self.repeatable.unwrap_or(is_read) {
+            Repeat::Always
+        } else {
+            Repeat::IfUnsent
+        };
+        let path = self.path.split('?').next().unwrap_or_default();
+        call_to(path, Self::NAME, repeat)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         if !self.path.starts_with('/') {
             let reason = format!("the path `{}` does not begin with `/`", self.path);
             return Err(Error::invalid(Self::NAME, reason));
@@ -97,35 +165,43 @@ impl Operation for RawRequest {
             let reason = format!("the path `{}` has a `#`: write %23", self.path);
             return Err(Error::invalid(Self::NAME, reason));
         }
-        let repeat = if matches!(self.method, Method::GET | Method::HEAD) {
-            Repeat::Always
-        } else {
-            Repeat::IfUnsent
-        };
         let target = self.query.append_to(self.path.clone());
-        let call = Call::new(Self::NAME, self.method.clone(), target, repeat)?;
-        Ok(match (&self.body, &self.form) {
-            (Some((content_type, body)), _) => call.body(content_type, body.clone()),
-            (None, Some(form)) => call.body("application/x-www-form-urlencoded", form.clone()),
-            (None, None) => call,
-        })
-    }
-
-    fn decode(&self, reply: Reply) -> Result<Payload> {
-        // Each API says no in words of its own.
-        let reply = if is_v3(&self.path) {
-            gateway::success(reply)?
-        } else {
-            reply.success()?
-        };
-        Ok(match serde_json::from_slice(&reply.body) {
-            Ok(value) => Payload::Json(value),
-            Err(_) => Payload::Text(String::from_utf8_lossy(&reply.body).into_owned()),
+        let encoded = Encoded::new(Self::NAME, self.method.clone(), target)?;
+        Ok(match (&self.json, &self.form) {
+            (Some(Ok(json)), _) => encoded.body("application/json", json.clone()),
+            (Some(Err(error)), _) => {
+                let reason = format!("the body cannot be written as JSON: {error}");
+                return Err(Error::invalid(Self::NAME, reason));
+            }
+            (None, Some(form)) => encoded.body("application/x-www-form-urlencoded", form.clone()),
+            (None, None) => encoded,
         })
     }
 }
 
-/// Says what is sent where, but no values: they may be secrets.
+impl TypedExchange for RawRequest {
+    type Decoded = RawResponse;
+
+    fn decode(&self, answer: Answer) -> Result<RawResponse> {
+        // Which paths a server has is the caller's to know.
+        let answer = match answer.verdict {
+            Verdict::Unsupported { is_etcd: false, .. } => Answer {
+                verdict: Verdict::Foreign,
+                ..answer
+            },
+            _ => answer,
+        };
+        let Answer { reply, context, .. } = answer.success()?;
+        Ok(RawResponse {
+            status: reply.status,
+            headers: reply.headers,
+            body: reply.body,
+            context,
+        })
+    }
+}
+
+/// Shows what is sent where, but no values: they may be secrets.
 impl fmt::Debug for RawRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawRequest")
@@ -140,10 +216,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        error::{EtcdErrorKind, Outcome},
-        v3::testing::decoded,
-    };
+    use crate::testing::decoded;
 
     #[test]
     fn query_form_and_json_are_encoded() {
@@ -151,22 +224,20 @@ mod tests {
             .query("prev Value", "a&b")
             .form("value", "50% + more;")
             .form("ttl", "5");
-        let call = put.encode().unwrap();
-        assert_eq!(call.target(), "/v2/keys/a?prev%20Value=a%26b");
-        assert_eq!(call.body_bytes(), b"value=50%25 %2B more%3B&ttl=5");
-        assert_eq!(
-            call.content_type(),
-            Some("application/x-www-form-urlencoded")
-        );
-        assert_eq!(call.repeat(), Repeat::IfUnsent);
+        let call = put.encode(Wire::Http).unwrap();
+        assert_eq!(call.target, "/v2/keys/a?prev%20Value=a%26b");
+        assert_eq!(&call.body[..], b"value=50%25 %2B more%3B&ttl=5");
+        assert_eq!(call.content_type, Some("application/x-www-form-urlencoded"));
+        assert_eq!(put.call().repeat, Repeat::IfUnsent);
+        assert_eq!(put.repeatable(true).call().repeat, Repeat::Always);
 
         let post = RawRequest::new(Method::POST, "/v3/kv/range?x=1")
             .query("y", "2")
             .json(&json!({"key": "YQ=="}));
-        let call = post.encode().unwrap();
-        assert_eq!(call.target(), "/v3/kv/range?x=1&y=2");
-        assert_eq!(call.body_bytes(), br#"{"key":"YQ=="}"#);
-        assert_eq!(call.content_type(), Some("application/json"));
+        let call = post.encode(Wire::Http).unwrap();
+        assert_eq!(call.target, "/v3/kv/range?x=1&y=2");
+        assert_eq!(&call.body[..], br#"{"key":"YQ=="}"#);
+        assert_eq!(call.content_type, Some("application/json"));
     }
 
     #[test]
@@ -185,34 +256,21 @@ mod tests {
                 "request: this path cannot be sent: invalid uri character",
             ),
         ] {
-            let error = RawRequest::new(Method::GET, path).encode().unwrap_err();
+            let error = RawRequest::new(Method::GET, path)
+                .encode(Wire::Http)
+                .unwrap_err();
             assert_eq!(error.to_string(), reason);
         }
     }
 
     #[test]
-    fn v3_16_what_v3_says_no_with_is_read_as_v3s() {
-        let put = RawRequest::new(Method::POST, "/v3/kv/put");
-        let gone = r#"{"error":"etcdserver: requested lease not found","code":2,"message":"etcdserver: requested lease not found"}"#;
-        let error = decoded(&put, 500, gone).unwrap_err();
-        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::LeaseNotFound));
-        assert_eq!(error.as_etcd().unwrap().code(), Some(2));
-        assert_eq!(error.outcome(), Outcome::Rejected);
-
-        let late = r#"{"code":14,"message":"etcdserver: request timed out"}"#;
-        let error = decoded(&put, 503, late).unwrap_err();
-        assert_eq!(error.outcome(), Outcome::Unknown);
-
-        let nothing = RawRequest::new(Method::POST, "/v3/nothing");
-        for text in ["Not Found\n", r#"{"code":5,"message":"Not Found"}"#] {
-            let error = decoded(&nothing, 404, text).unwrap_err();
-            assert!(matches!(error, Error::Unsupported(_)), "{error}");
-        }
-
-        let v2 = RawRequest::new(Method::PUT, "/v2/keys/a");
-        let exists = r#"{"errorCode":105,"message":"Key already exists","cause":"/a","index":7}"#;
-        let error = decoded(&v2, 412, exists).unwrap_err();
-        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::AlreadyExists));
+    fn what_no_api_answers_is_read_by_its_status() {
+        let metrics = RawRequest::new(Method::GET, "/metrics");
+        assert_eq!(decoded(&metrics, 200, "a 1\n").unwrap().text(), "a 1\n");
+        let error = decoded(&metrics, 404, r#"{"message":"no route"}"#).unwrap_err();
+        assert!(matches!(error, Error::Http(_)), "{error}");
+        let error = decoded(&metrics, 200, "a 1\n").unwrap().json::<u8>();
+        assert!(matches!(error, Err(Error::Unexpected(_))), "{error:?}");
     }
 
     #[test]

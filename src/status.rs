@@ -1,9 +1,16 @@
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, uri::PathAndQuery};
 use serde::Deserialize;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, Result, Unsupported},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::{Answer, Verdict},
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+        protocol::Plain,
+    },
 };
 
 /// The versions a server tells of.
@@ -21,7 +28,7 @@ pub struct ServerVersion {
     pub storage: String,
 }
 
-/// What a server says of its own health.
+/// What a server reports of its own health.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Health {
@@ -33,34 +40,50 @@ pub struct Health {
 
 pub(crate) struct GetVersion;
 
-impl Sealed for GetVersion {}
-
 impl Operation for GetVersion {
     type Output = ServerVersion;
     const NAME: &'static str = "version";
+}
 
-    fn encode(&self) -> Result<Call> {
-        Call::new(Self::NAME, Method::GET, "/version".into(), Repeat::Always)
+impl Exchange for GetVersion {
+    fn call(&self) -> Call {
+        plain(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<ServerVersion> {
-        reply.json()
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        Ok(get("/version"))
+    }
+}
+
+impl TypedExchange for GetVersion {
+    type Decoded = ServerVersion;
+
+    fn decode(&self, answer: Answer) -> Result<ServerVersion> {
+        answer.json()
     }
 }
 
 pub(crate) struct GetHealth;
 
-impl Sealed for GetHealth {}
-
 impl Operation for GetHealth {
     type Output = Health;
     const NAME: &'static str = "health";
+}
 
-    fn encode(&self) -> Result<Call> {
-        Call::new(Self::NAME, Method::GET, "/health".into(), Repeat::Always)
+impl Exchange for GetHealth {
+    fn call(&self) -> Call {
+        plain(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Health> {
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        Ok(get("/health"))
+    }
+}
+
+impl TypedExchange for GetHealth {
+    type Decoded = Health;
+
+    fn decode(&self, answer: Answer) -> Result<Health> {
         /// etcd sends text, not a JSON boolean.
         #[derive(Deserialize)]
         struct Body {
@@ -69,12 +92,12 @@ impl Operation for GetHealth {
             reason: String,
         }
 
-        let mut reply = reply;
+        let mut answer = answer;
         // The body says the same as this status, and more.
-        if reply.status == StatusCode::SERVICE_UNAVAILABLE {
-            reply.status = StatusCode::OK;
+        if answer.reply.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.verdict = Verdict::Success { cluster: None };
         }
-        reply.json().map(|Body { health, reason }| Health {
+        answer.json().map(|Body { health, reason }| Health {
             healthy: health == "true",
             reason,
         })
@@ -91,28 +114,36 @@ impl GetCheck {
     pub(crate) const READY: Self = Self { path: "/readyz" };
 }
 
-impl Sealed for GetCheck {}
-
 impl Operation for GetCheck {
     type Output = Health;
     const NAME: &'static str = "check";
+}
 
-    fn encode(&self) -> Result<Call> {
-        Call::new(Self::NAME, Method::GET, self.path.into(), Repeat::Always)
+impl Exchange for GetCheck {
+    fn call(&self) -> Call {
+        plain(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Health> {
-        let healthy = match reply.status {
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        Ok(get(self.path))
+    }
+}
+
+impl TypedExchange for GetCheck {
+    type Decoded = Health;
+
+    fn decode(&self, answer: Answer) -> Result<Health> {
+        let healthy = match answer.reply.status {
             StatusCode::OK => true,
             StatusCode::SERVICE_UNAVAILABLE => false,
             StatusCode::NOT_FOUND => {
                 let what = "this server does not have this check: its etcd is too old for it, or has the v2 API \
                      switched on";
-                return Err(Error::Unsupported(Unsupported::new(reply.context, what)));
+                return Err(Error::Unsupported(Unsupported::new(answer.context, what)));
             }
-            _ => return Err(reply.into_error()),
+            _ => return Err(answer.into_error()),
         };
-        let text = String::from_utf8_lossy(&reply.body);
+        let text = String::from_utf8_lossy(&answer.reply.body);
         Ok(Health {
             healthy,
             reason: if healthy {
@@ -126,26 +157,42 @@ impl Operation for GetCheck {
 
 pub(crate) struct GetMetrics;
 
-impl Sealed for GetMetrics {}
-
 impl Operation for GetMetrics {
     type Output = String;
     const NAME: &'static str = "metrics";
+}
 
-    fn encode(&self) -> Result<Call> {
-        Call::new(Self::NAME, Method::GET, "/metrics".into(), Repeat::Always)
+impl Exchange for GetMetrics {
+    fn call(&self) -> Call {
+        plain(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<String> {
-        let reply = reply.success()?;
-        Ok(String::from_utf8_lossy(&reply.body).into_owned())
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        Ok(get("/metrics"))
     }
+}
+
+impl TypedExchange for GetMetrics {
+    type Decoded = String;
+
+    fn decode(&self, answer: Answer) -> Result<String> {
+        let answer = answer.success()?;
+        Ok(String::from_utf8_lossy(&answer.reply.body).into_owned())
+    }
+}
+
+fn plain(operation: &'static str) -> Call {
+    Call::new(operation, &Plain, Repeat::Always)
+}
+
+fn get(path: &'static str) -> Encoded {
+    Encoded::to(Method::GET, PathAndQuery::from_static(path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v3::testing::decoded;
+    use crate::testing::decoded;
 
     #[test]
     fn versions_and_health_are_read_in_the_forms_of_each_release() {

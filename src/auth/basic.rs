@@ -8,23 +8,22 @@ use crate::{
     auth::secret::Secret,
     endpoints::endpoint::Endpoint,
     error::{Error, Result},
-    operation::Call,
 };
 
-/// What a client shows an etcd of itself. Never in `Debug`, never in an error.
+/// User and password in each request. Never in `Debug`, never in an error.
 pub(crate) struct Credentials {
     basic: HeaderValue,
 }
 
 impl Credentials {
-    /// HTTP basic authentication, as the v2 API wants it.
+    /// HTTP basic authentication, as the v2 API requires it.
     pub(crate) fn basic(user: &str, password: &str) -> Result<Self> {
         if user.is_empty() || user.contains(':') {
             let reason = "a user name must not be empty, nor have a colon in it";
             return Err(Error::invalid("credentials", reason));
         }
         let pair = Zeroizing::new([user, ":", password].concat());
-        // With its final size from the start: a string that grows leaves copies behind.
+        // Its final size from the start: a string that grows leaves copies behind.
         let mut text = String::with_capacity("Basic ".len() + pair.len().div_ceil(3) * 4);
         text.push_str("Basic ");
         BASE64_STANDARD.encode_string(pair.as_bytes(), &mut text);
@@ -39,9 +38,9 @@ impl Credentials {
         endpoint.is_https() || endpoint.is_loopback()
     }
 
-    /// The `Authorization` header that goes with a call. The v3 API knows no basic authentication, and answers 401 to it.
-    pub(crate) fn header(&self, call: &Call) -> Option<&HeaderValue> {
-        is_v2(call.target.path()).then_some(&self.basic)
+    /// The `Authorization` header.
+    pub(crate) fn header(&self) -> &HeaderValue {
+        &self.basic
     }
 }
 
@@ -51,38 +50,20 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Whether a path is one of the v2 API.
-pub(crate) fn is_v2(path: &str) -> bool {
-    path == "/v2" || path.starts_with("/v2/")
-}
-
 #[cfg(test)]
 mod tests {
-    use http::Method;
-
     use super::*;
-    use crate::operation::Repeat;
-
-    fn call(target: &str) -> Call {
-        Call::new("test", Method::GET, target.to_owned(), Repeat::Always).unwrap()
-    }
 
     #[test]
-    fn basic_goes_to_v2_and_nowhere_else() {
+    fn user_and_password_are_encoded() {
         let credentials = Credentials::basic("root", "pä:ss").unwrap();
-        assert_eq!(
-            credentials.header(&call("/v2/keys/a")).unwrap(),
-            "Basic cm9vdDpww6Q6c3M="
-        );
-        for elsewhere in ["/version", "/v3/kv/range", "/v2keys", "/metrics"] {
-            assert_eq!(credentials.header(&call(elsewhere)), None, "{elsewhere}");
-        }
+        assert_eq!(credentials.header(), "Basic cm9vdDpww6Q6c3M=");
     }
 
     #[test]
     fn a_password_of_line_breaks_and_nul_stays_within_its_header() {
         let credentials = Credentials::basic("root", "a\r\nX: y\0").unwrap();
-        let header = credentials.header(&call("/v2/keys")).unwrap();
+        let header = credentials.header();
         assert_eq!(header, "Basic cm9vdDphDQpYOiB5AA==");
     }
 
@@ -116,7 +97,7 @@ mod tests {
     fn debug_shows_nothing() {
         let credentials = Credentials::basic("root", "secret").unwrap();
         assert_eq!(format!("{credentials:?}"), "Credentials(***)");
-        let header = credentials.header(&call("/v2/keys")).unwrap();
+        let header = credentials.header();
         assert_eq!(format!("{header:?}"), "Sensitive");
     }
 }

@@ -13,24 +13,33 @@ use futures::{
 use http::HeaderValue;
 
 use crate::{
-    auth::secret::Secret,
-    error::{Error, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
-    operation::{Call, Operation, Reply},
-    pipeline::{execute::Pipeline, retry::RetryPolicy},
-    v3::{Authenticate, protocol::status},
+    error::Result,
+    pipeline::{
+        Pipeline,
+        call::{Call, Login},
+        exchange::TypedExchange,
+        failure::Failure,
+        retry::RetryPolicy,
+    },
 };
 
-/// The tokens of the v3 API: fetched when one is first needed, then kept, until etcd no longer takes it.
+/// The tokens that stand for a user and a password: fetched when one is first needed, then kept until etcd no longer accepts
+/// it.
 ///
-/// All who need one while it is being fetched wait for the same request, and are told the same: the token, or why there is
-/// none. Who comes after a failure asks anew; and who has other time limits, or another policy of attempts, asks by these.
+/// All who need one while it is being fetched wait for the same request, and get the same result. Who comes after a
+/// failure asks again. Who has other time limits, or another retry policy, asks by these.
 pub(crate) struct Tokens {
     authenticate: Authenticate,
     /// `None` before the first one.
     current: ArcSwapOption<Granted>,
-    /// What is under way.
-    fetches: Mutex<Vec<UnderWay>>,
+    under_way: Mutex<Vec<UnderWay>>,
 }
+
+/// Asks etcd for a token.
+pub(crate) type Authenticate = Box<dyn TypedExchange<Decoded = Granted>>;
+
+/// A token; `None` if etcd says that it needs none.
+pub(crate) type Granted = Option<HeaderValue>;
 
 /// A fetch, and the limits of whoever began it, by which it succeeds or fails.
 struct UnderWay {
@@ -39,35 +48,19 @@ struct UnderWay {
     fetch: WeakShared<Fetch>,
 }
 
-/// A token; or `None`, when etcd said that it needs none.
-type Granted = Option<HeaderValue>;
-
 /// It goes on as long as anybody waits for it, whoever began it.
 type Fetch = BoxFuture<'static, Result<Granted>>;
 
 impl Tokens {
-    pub(crate) fn new(user: String, password: String) -> Result<Self> {
-        let authenticate = Authenticate::new(user, password);
-        authenticate.encode()?;
-        Ok(Self {
+    pub(crate) fn new(authenticate: Authenticate) -> Self {
+        Self {
             authenticate,
             current: ArcSwapOption::empty(),
-            fetches: Mutex::default(),
-        })
-    }
-
-    /// The current token; a new one, where there is none, or only the one that was refused.
-    async fn get<T: Transport>(
-        self: &Arc<Self>,
-        pipeline: &Pipeline<T>,
-        refused: Option<&Granted>,
-    ) -> Result<Granted> {
-        match self.usable(refused) {
-            Some(current) => Ok(current),
-            None => self.wait(pipeline, refused).await,
+            under_way: Mutex::default(),
         }
     }
 
+    /// The current token, unless it is the one that was refused.
     fn usable(&self, refused: Option<&Granted>) -> Option<Granted> {
         let current = self.current.load();
         let current = current.as_deref().filter(|it| Some(*it) != refused);
@@ -81,21 +74,24 @@ impl Tokens {
         refused: Option<&Granted>,
     ) -> Result<Granted> {
         let fetch = {
-            let mut fetches = self.fetches.lock().unwrap_or_else(PoisonError::into_inner);
-            // It may have ended while we came here.
+            let mut under_way = self
+                .under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // It may have ended before the lock was taken.
             if let Some(current) = self.usable(refused) {
                 return Ok(current);
             }
-            // Nobody joins a fetch that is over, and nobody may wait any more for one that is not.
-            fetches.retain(|known| known.fetch.upgrade().is_some_and(|it| it.peek().is_none()));
-            let mut fits = fetches
+            // Nobody joins a fetch that is over, or that nobody waits for any more.
+            under_way.retain(|known| known.fetch.upgrade().is_some_and(|it| it.peek().is_none()));
+            let mut fits = under_way
                 .iter()
                 .filter(|known| known.timeout == pipeline.timeout && known.retry == pipeline.retry);
             match fits.find_map(|known| known.fetch.upgrade()) {
-                Some(under_way) => under_way,
+                Some(fetch) => fetch,
                 None => {
-                    let new = Arc::clone(self).fetch(pipeline.clone()).boxed().shared();
-                    fetches.extend(new.downgrade().map(|fetch| UnderWay {
+                    let new = Arc::clone(self).fetch(pipeline.clone()).shared();
+                    under_way.extend(new.downgrade().map(|fetch| UnderWay {
                         timeout: pipeline.timeout,
                         retry: pipeline.retry.clone(),
                         fetch,
@@ -108,35 +104,17 @@ impl Tokens {
     }
 
     /// Asks for a token, and keeps it.
-    async fn fetch<T: Transport>(self: Arc<Self>, pipeline: Pipeline<T>) -> Result<Granted> {
-        let granted = self.ask(&pipeline).await;
-        if let Ok(granted) = &granted {
+    fn fetch<T: Transport>(self: Arc<Self>, pipeline: Pipeline<T>) -> Fetch {
+        Box::pin(async move {
+            let answer = pipeline.execute(&*self.authenticate).await?;
+            let granted = self.authenticate.decode(answer)?;
             self.current.store(Some(Arc::new(granted.clone())));
-        }
-        granted
-    }
-
-    async fn ask<T: Transport>(&self, pipeline: &Pipeline<T>) -> Result<Granted> {
-        let reply = pipeline
-            .execute_with_retry(&self.authenticate.encode()?)
-            .await?;
-        let context = reply.context.clone();
-        match self.authenticate.decode(reply) {
-            Ok(answer) => match Secret::new(answer.token).into_header() {
-                Ok(token) => Ok(Some(token)),
-                Err(_) => {
-                    let what = "the token does not fit a header";
-                    let error = UnexpectedAnswer::new(context, what, Outcome::Rejected);
-                    Err(Error::Unexpected(error))
-                }
-            },
-            Err(error) if error.etcd_kind() == Some(EtcdErrorKind::AuthNotEnabled) => Ok(None),
-            Err(error) => Err(error),
-        }
+            Ok(granted)
+        })
     }
 }
 
-/// Says nothing of what it keeps.
+/// Shows nothing of what it keeps.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tokens(***)")
@@ -144,45 +122,31 @@ impl fmt::Debug for Tokens {
 }
 
 impl<T: Transport> Pipeline<T> {
-    /// Sends a call, with a token where it needs one: once more with a new one, when etcd refuses it for its token. What
-    /// was refused was not carried out, so that this is safe for writes.
-    pub(crate) async fn execute(&self, call: &Call) -> Result<Reply> {
-        let Some(call) = self.with_token(call).await? else {
-            return self.execute_with_retry(call).await;
-        };
-        let reply = self.execute_with_retry(&call).await?;
-        if !status::of(&call, &reply).is_some_and(|refusal| refusal.is_token_error()) {
-            return Ok(reply);
-        }
-        let call = self.with_new_token(call).await?;
-        let mut again = self.execute_with_retry(&call).await?;
-        again.in_doubt |= reply.in_doubt;
-        Ok(again)
+    /// Whether a call is sent with a token, if etcd's authentication is on.
+    pub(crate) fn needs_token(&self, call: &Call) -> bool {
+        self.tokens.is_some() && call.login == Login::Token
     }
 
-    /// The call with the current token; `None` for a call that goes without.
-    pub(crate) async fn with_token(&self, call: &Call) -> Result<Option<Call>> {
+    /// Returns the token to send, and another one than the one that was refused, within this time.
+    pub(crate) async fn token(
+        &self,
+        call: &Call,
+        refused: Option<&Granted>,
+        limit: Duration,
+    ) -> Result<Granted> {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };
-        if !self.needs_token(call) {
-            return Ok(None);
+        if let Some(current) = tokens.usable(refused) {
+            return Ok(current);
         }
-        let mut call = call.clone();
-        call.token = tokens.get(self, None).await?;
-        Ok(Some(call))
-    }
-
-    /// Whether a call is sent with a token, if etcd's authentication is on.
-    pub(crate) fn needs_token(&self, call: &Call) -> bool {
-        self.tokens.is_some() && call.is_v3() && call.target.path() != Authenticate::PATH
-    }
-
-    /// The call with another token than the one it has, which etcd refused.
-    pub(crate) async fn with_new_token(&self, mut call: Call) -> Result<Call> {
-        if let Some(tokens) = &self.tokens {
-            call.token = tokens.get(self, Some(&call.token)).await?;
+        let wait = async { Ok(tokens.wait(self, refused).await) };
+        match self.within(limit, wait).await {
+            Ok(result) => result,
+            Err(_) => {
+                let context = self.next_context(call.operation);
+                Err(Failure::TimedOut(limit).into_error(context))
+            }
         }
-        Ok(call)
     }
 }

@@ -36,7 +36,7 @@ pub struct SrvRecord {
     pub weight: u16,
     /// Where etcd listens.
     pub port: u16,
-    /// The name of the host, with or without the dot at its end; `.` alone is «not here».
+    /// The name of the host, with or without the dot at its end; `.` alone means "not here".
     pub target: String,
 }
 

@@ -238,7 +238,7 @@ mod tests {
                 "endpoint: `h:1` holds a user name: use the client's credentials instead",
             ),
         ] {
-            // What follows «is not a URL» is the parser's own.
+            // What follows "is not a URL" is the parser's own.
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");
         }

@@ -3,5 +3,7 @@
 pub(crate) mod discovery;
 pub(crate) mod endpoint;
 pub(crate) mod set;
+pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod unsupported;
+pub(crate) mod wire;

@@ -1,26 +1,18 @@
 use std::{
-    fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use arc_swap::ArcSwap;
 
 use crate::{
-    endpoints::{
-        endpoint::Endpoint,
-        unsupported::{UnsupportedCalls, is_by_all_members},
-    },
+    endpoints::{endpoint::Endpoint, state::EndpointState, wire::Wire},
     error::{Error, Result},
-    operation::Call,
+    pipeline::call::Feature,
 };
-
-/// How long an endpoint that failed is passed over while others are there: doubled with each failure in a row.
-const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
-const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
 
 /// No index into a set.
 const NONE: usize = usize::MAX;
@@ -48,41 +40,48 @@ impl EndpointOrder {
     }
 }
 
-/// The endpoints of one client. The user's own, the seeds, are there for good; a sync may add others, and take them away.
+/// The endpoints of one client. The user's own, the seeds, stay; a sync may add others, and remove them.
 ///
-/// Every exchange reads the set, a sync replaces it whole: readers take no lock, and wait for nobody.
+/// Every exchange reads the set, a sync restates it whole: readers take no lock, and wait for nobody.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     set: ArcSwap<EndpointSet>,
     seeds: Vec<EndpointState>,
     order: EndpointOrder,
+    wire: Wire,
     epoch: Instant,
-    /// The raft term that the leader was seen in; 0 is not known.
+    /// The raft term in which the leader was seen; 0 if it is not known.
     term: AtomicU64,
-    /// Whether any endpoint ever lacked a call. As long as none did, nobody looks which.
-    unsupporting: AtomicBool,
+    /// Whether any endpoint ever lacked a feature. Until then nobody searches for those that do.
+    any_unsupporting: AtomicBool,
 }
 
 impl Endpoints {
-    pub(crate) fn new(seeds: Vec<Endpoint>, order: EndpointOrder, now: Instant) -> Result<Self> {
+    pub(crate) fn new(
+        seeds: Vec<Endpoint>,
+        order: EndpointOrder,
+        wire: Wire,
+        now: Instant,
+    ) -> Result<Self> {
         if seeds.is_empty() {
             let reason = "a client needs at least one, such as http://127.0.0.1:2379";
             return Err(Error::invalid("endpoint", reason));
         }
-        let mut places: Vec<EndpointState> = Vec::with_capacity(seeds.len());
+        let mut states: Vec<EndpointState> = Vec::with_capacity(seeds.len());
         for endpoint in seeds {
-            if places.iter().all(|known| *known.endpoint() != endpoint) {
-                places.push(EndpointState::new(endpoint, now));
+            if states.iter().all(|known| *known.endpoint() != endpoint) {
+                states.push(EndpointState::new(endpoint, wire, now));
             }
         }
-        order.apply(&mut places);
+        order.apply(&mut states);
         Ok(Self {
-            set: ArcSwap::from_pointee(EndpointSet::new(places.clone())),
-            seeds: places,
+            set: ArcSwap::from_pointee(EndpointSet::new(states.clone())),
+            seeds: states,
             order,
+            wire,
             epoch: now,
             term: AtomicU64::new(0),
-            unsupporting: AtomicBool::new(false),
+            any_unsupporting: AtomicBool::new(false),
         })
     }
 
@@ -96,41 +95,41 @@ impl Endpoints {
     }
 
     /// The endpoint answered: it is up, and the one to ask next.
-    pub(crate) fn answered(&self, place: &EndpointState) {
-        place.answered();
-        self.set.load().keep(place);
+    pub(crate) fn answered(&self, endpoint: &EndpointState) {
+        endpoint.answered();
+        self.set.load().keep(endpoint);
     }
 
-    /// The endpoint said that it does not have this call.
-    pub(crate) fn lacks(&self, place: &EndpointState, call: &Call, now: Instant) {
-        if let Some(path) = call.capability {
-            place.0.missing.add(path, now);
-            self.unsupporting.store(true, Relaxed);
+    /// The endpoint said that it lacks a feature.
+    pub(crate) fn lacks(&self, endpoint: &EndpointState, feature: Option<Feature>, now: Instant) {
+        if let Some(feature) = feature {
+            endpoint.unsupported().add(feature.name, now);
+            self.any_unsupporting.store(true, Relaxed);
         }
     }
 
-    /// Those of a set that are not to be asked for this call, as they do not have it, as far as is known. All of them, where
-    /// one that has it must not be asked either.
+    /// Returns those of a set that are not to be asked for a feature, since they lack it as far as is known. All of them,
+    /// if one that has it must not be asked either.
     pub(crate) fn unsupporting(
         &self,
         set: &EndpointSet,
-        call: &Call,
+        feature: Option<Feature>,
         now: Instant,
     ) -> Vec<EndpointState> {
-        match call.capability {
-            Some(path) if self.unsupporting.load(Relaxed) => {
-                let is_missing = |place: &&EndpointState| place.0.missing.contains(path, now);
-                if is_by_all_members(path) && set.iter().any(|place| is_missing(&place)) {
-                    return set.places.clone();
+        match feature {
+            Some(feature) if self.any_unsupporting.load(Relaxed) => {
+                let lacks =
+                    |state: &&EndpointState| state.unsupported().contains(feature.name, now);
+                if feature.by_all_members && set.iter().any(|state| lacks(&state)) {
+                    return set.states.clone();
                 }
-                set.iter().filter(is_missing).cloned().collect()
+                set.iter().filter(lacks).cloned().collect()
             }
             _ => Vec::new(),
         }
     }
 
-    /// From now on the set is the seeds and these. What is known of those that stay is kept. Returns the set before, and
-    /// the set now.
+    /// Makes the set the seeds and these. What is known of those that stay is kept. Returns the set before, and the set now.
     pub(crate) fn replace(&self, others: &[Endpoint]) -> (Arc<EndpointSet>, Arc<EndpointSet>) {
         let mut others: Vec<&Endpoint> = others
             .iter()
@@ -139,16 +138,16 @@ impl Endpoints {
         self.order.apply(&mut others);
         let mut now = None;
         let before = self.set.rcu(|before| {
-            let mut places = self.seeds.clone();
+            let mut states = self.seeds.clone();
             for &endpoint in &others {
-                if places.iter().all(|place| place.endpoint() != endpoint) {
-                    places.push(match before.find(endpoint) {
+                if states.iter().all(|state| state.endpoint() != endpoint) {
+                    states.push(match before.find(endpoint) {
                         Some(known) => known.clone(),
-                        None => EndpointState::new(endpoint.clone(), self.epoch),
+                        None => EndpointState::new(endpoint.clone(), self.wire, self.epoch),
                     });
                 }
             }
-            let set = Arc::new(EndpointSet::after(before, places));
+            let set = Arc::new(EndpointSet::after(before, states));
             now = Some(Arc::clone(&set));
             set
         });
@@ -160,8 +159,8 @@ impl Endpoints {
     pub(crate) fn set_leader(&self, leader: Option<&Endpoint>) {
         let set = self.set.load();
         let index = leader.and_then(|leader| {
-            let mut places = set.places.iter();
-            places.position(|place| place.endpoint() == leader)
+            let mut states = set.states.iter();
+            states.position(|state| state.endpoint() == leader)
         });
         self.term.store(0, Relaxed);
         set.leader.store(index.unwrap_or(NONE), Relaxed);
@@ -179,10 +178,10 @@ impl Endpoints {
     }
 }
 
-/// Some endpoints, one of which is the good one. The good one is kept; a failed one cools down.
+/// Some endpoints, one of which answered last. That one is asked again; one that failed cools down.
 #[derive(Debug)]
 pub(crate) struct EndpointSet {
-    places: Vec<EndpointState>,
+    states: Vec<EndpointState>,
     /// The endpoint that answered last.
     good: AtomicUsize,
     /// The endpoint of the leader, if that is known.
@@ -190,62 +189,62 @@ pub(crate) struct EndpointSet {
 }
 
 impl EndpointSet {
-    fn new(places: Vec<EndpointState>) -> Self {
+    fn new(states: Vec<EndpointState>) -> Self {
         Self {
-            places,
+            states,
             good: AtomicUsize::new(0),
             leader: AtomicUsize::new(NONE),
         }
     }
 
     /// A set of these, with the good one and the leader of another set.
-    fn after(before: &Self, places: Vec<EndpointState>) -> Self {
+    fn after(before: &Self, states: Vec<EndpointState>) -> Self {
         let carry = |index: &AtomicUsize| {
-            let place = before.places.get(index.load(Relaxed))?;
-            places.iter().position(|other| other.is(place))
+            let state = before.states.get(index.load(Relaxed))?;
+            states.iter().position(|other| other.is(state))
         };
         let good = carry(&before.good).unwrap_or(0);
         let leader = carry(&before.leader).unwrap_or(NONE);
         Self {
-            places,
+            states,
             good: AtomicUsize::new(good),
             leader: AtomicUsize::new(leader),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.states.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &EndpointState> {
-        self.places.iter()
+        self.states.iter()
     }
 
     pub(crate) fn find(&self, endpoint: &Endpoint) -> Option<&EndpointState> {
-        self.places
+        self.states
             .iter()
-            .find(|place| place.endpoint() == endpoint)
+            .find(|state| state.endpoint() == endpoint)
     }
 
     /// The leader, if it is known.
     pub(crate) fn leader(&self) -> Option<&EndpointState> {
-        self.places.get(self.leader.load(Relaxed))
+        self.states.get(self.leader.load(Relaxed))
     }
 
     /// The endpoint to use next: of those not `tried` yet the first that is up, from the good one on; else any of them.
     pub(crate) fn pick(&self, tried: &[EndpointState], now: Instant) -> EndpointState {
         let start = self.good.load(Relaxed);
         let untried = || {
-            let (before, from) = self.places.split_at(start.min(self.len()));
+            let (before, from) = self.states.split_at(start.min(self.len()));
             let all = from.iter().chain(before);
-            all.filter(|place| !tried.iter().any(|other| other.is(place)))
+            all.filter(|state| !tried.iter().any(|other| other.is(state)))
         };
-        let place = untried()
-            .find(|place| place.is_up(now))
+        let state = untried()
+            .find(|state| state.is_up(now))
             .or_else(|| untried().next())
             // A set is never empty, and `good` is one of its indexes.
-            .unwrap_or(&self.places[start]);
-        place.clone()
+            .unwrap_or(&self.states[start]);
+        state.clone()
     }
 
     /// The leader, if it is known, up, and not `tried` yet.
@@ -260,93 +259,23 @@ impl EndpointSet {
     }
 
     /// Asks this endpoint next, too.
-    fn keep(&self, place: &EndpointState) {
+    fn keep(&self, state: &EndpointState) {
         let good = self.good.load(Relaxed);
-        if self.places.get(good).is_some_and(|other| other.is(place)) {
+        if self.states.get(good).is_some_and(|other| other.is(state)) {
             return;
         }
-        if let Some(index) = self.places.iter().position(|other| other.is(place)) {
+        if let Some(index) = self.states.iter().position(|other| other.is(state)) {
             self.good.store(index, Relaxed);
         }
     }
 }
 
-/// An endpoint of a client, and what is known of it: a handle that stays good whatever becomes of the set.
-#[derive(Clone)]
-pub(crate) struct EndpointState(Arc<Known>);
-
-struct Known {
-    endpoint: Endpoint,
-    /// What `down_until` counts from.
-    epoch: Instant,
-    /// Milliseconds since the epoch; 0 is up.
-    down_until: AtomicU64,
-    failures: AtomicU32,
-    missing: UnsupportedCalls,
-}
-
-impl EndpointState {
-    pub(crate) fn new(endpoint: Endpoint, epoch: Instant) -> Self {
-        Self(Arc::new(Known {
-            endpoint,
-            epoch,
-            down_until: AtomicU64::new(0),
-            failures: AtomicU32::new(0),
-            missing: UnsupportedCalls::default(),
-        }))
-    }
-
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.0.endpoint
-    }
-
-    /// Whether it is the same one.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    fn is_up(&self, now: Instant) -> bool {
-        self.0.down_until.load(Relaxed) <= self.millis(now)
-    }
-
-    /// It is up.
-    pub(crate) fn answered(&self) {
-        if self.0.failures.load(Relaxed) != 0 {
-            self.0.failures.store(0, Relaxed);
-            self.0.down_until.store(0, Relaxed);
-        }
-    }
-
-    /// It is down; and what comes up again may be a newer etcd.
-    pub(crate) fn failed(&self, now: Instant) {
-        self.0.missing.forget();
-        let failures = self.0.failures.fetch_add(1, Relaxed).min(16);
-        let cool_down = FIRST_COOL_DOWN
-            .saturating_mul(1 << failures)
-            .min(MAX_COOL_DOWN);
-        self.0
-            .down_until
-            .store(self.millis(now + cool_down), Relaxed);
-    }
-
-    fn millis(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.0.epoch).as_millis();
-        u64::try_from(since).unwrap_or(u64::MAX)
-    }
-}
-
-impl fmt::Debug for EndpointState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndpointState")
-            .field("endpoint", &self.0.endpoint)
-            .field("failures", &self.0.failures)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::endpoints::state::{FIRST_COOL_DOWN, MAX_COOL_DOWN};
 
     fn endpoint(n: usize) -> Endpoint {
         format!("http://127.0.0.1:{}", 1000 + n).parse().unwrap()
@@ -359,7 +288,10 @@ mod tests {
     fn ordered(count: usize, order: EndpointOrder) -> (Endpoints, Instant) {
         let now = Instant::now();
         let all = (0..count).map(endpoint);
-        (Endpoints::new(all.collect(), order, now).unwrap(), now)
+        (
+            Endpoints::new(all.collect(), order, Wire::Http, now).unwrap(),
+            now,
+        )
     }
 
     fn place(set: &Endpoints, n: usize) -> EndpointState {
@@ -418,13 +350,20 @@ mod tests {
 
     #[test]
     fn no_endpoint_is_refused_and_one_named_twice_is_one() {
-        let none = Endpoints::new(vec![], EndpointOrder::AsGiven, Instant::now()).unwrap_err();
+        let none =
+            Endpoints::new(vec![], EndpointOrder::AsGiven, Wire::Http, Instant::now()).unwrap_err();
         assert_eq!(
             none.to_string(),
             "endpoint: a client needs at least one, such as http://127.0.0.1:2379"
         );
         let twice = ["http://h:1", "http://h:1/"].map(|text| text.parse().unwrap());
-        let set = Endpoints::new(twice.into(), EndpointOrder::AsGiven, Instant::now()).unwrap();
+        let set = Endpoints::new(
+            twice.into(),
+            EndpointOrder::AsGiven,
+            Wire::Http,
+            Instant::now(),
+        )
+        .unwrap();
         assert_eq!(set.current().len(), 1);
     }
 

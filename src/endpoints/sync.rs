@@ -5,12 +5,10 @@ use etcd_transport::Transport;
 use crate::{
     auth::basic::Credentials,
     client::Client,
-    endpoints::{
-        endpoint::Endpoint,
-        set::{EndpointSet, EndpointState},
-    },
+    endpoints::{endpoint::Endpoint, set::EndpointSet, state::EndpointState},
     error::{Error, Result},
-    v2, v3,
+    member_sources,
+    pipeline::exchange::TypedExchange,
 };
 
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -148,34 +146,46 @@ pub struct RefusedAddress {
     pub reason: String,
 }
 
+/// How one API tells of the members of its cluster.
+pub(crate) struct MemberSource {
+    pub(crate) members: Box<dyn TypedExchange<Decoded = Vec<Advertised>>>,
+    /// Asks for the leader, whose addresses may be left out.
+    pub(crate) leader: Box<dyn TypedExchange<Decoded = Advertised>>,
+}
+
+/// A member, and where it says that clients reach it.
+pub(crate) struct Advertised {
+    pub(crate) id: String,
+    pub(crate) client_urls: Vec<String>,
+}
+
 /// # Keeping up with the cluster's members
 impl<T: Transport> Client<T> {
-    /// Asks the cluster for its members (`GET /v2/members`; v3's list, where v2 is switched off), and uses those of their addresses that the
-    /// [policy](crate::ClientBuilder::sync_policy) allows beside the endpoints given to the client, which stay for good.
-    /// Addresses of an earlier sync that are no longer told of go. Requests under way are not disturbed.
+    /// Asks the cluster for its members (`GET /v2/members`; v3's list if v2 is switched off), and uses those of their
+    /// addresses that the [policy](crate::ClientBuilder::sync_policy) allows, beside the endpoints given to the client,
+    /// which always stay. Addresses of an earlier sync that are no longer listed are removed. Requests under way are not
+    /// disturbed.
     ///
-    /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) the leader is asked for, too.
+    /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) it asks for the leader, too.
     ///
     /// # Errors
-    /// Those of [`v2::ListMembers`] and [`v3::ListMembers`]; nothing has changed, then.
+    /// Those of [`v2::ListMembers`](crate::v2::ListMembers) and [`v3::ListMembers`](crate::v3::ListMembers); nothing has
+    /// changed, then.
     pub async fn sync(&self) -> Result<Synced> {
-        let prefer_leader = self.pipeline().prefer_leader;
-        let (urls, leader) = match self.send(v2::ListMembers::new()).await {
-            Err(Error::Unsupported(_)) => self.ask_v3(prefer_leader).await?,
-            members => {
-                let urls = members?.into_iter().flat_map(|member| member.client_urls);
-                let leader = if prefer_leader {
-                    self.send(v2::GetLeader::new()).await.ok()
-                } else {
-                    None
-                };
-                let leader = leader.map(|leader| leader.client_urls);
-                (urls.collect(), leader.unwrap_or_default())
-            }
+        let (source, members) = self.members().await?;
+        let leader = if self.pipeline().prefer_leader {
+            self.perform(&*source.leader).await.ok()
+        } else {
+            None
         };
-        let mut synced = self.merge_endpoints(urls);
-        if prefer_leader {
-            synced.leader = self.known(&leader);
+        let mut synced =
+            self.merge_endpoints(members.iter().flat_map(|member| &member.client_urls));
+        if self.pipeline().prefer_leader {
+            synced.leader = leader.and_then(|leader| {
+                let listed = members.iter().find(|it| it.id == leader.id);
+                let urls = Some(&leader.client_urls).filter(|urls| !urls.is_empty());
+                self.known(urls.or(listed.map(|it| &it.client_urls))?)
+            });
             self.pipeline().endpoints.set_leader(synced.leader.as_ref());
         }
         Ok(synced)
@@ -219,9 +229,9 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Syncs at once, and then again and again, after a second at the soonest, for as long as the future is polled: spawn it, and abort the task to
-    /// end it. An error ends nothing; the next time may go better. Each pause is cut by a tenth at most, so that many
-    /// clients do not come all at once.
+    /// Syncs at once, and then repeatedly, after a second at the soonest, for as long as the future is polled: spawn it, and
+    /// abort the task to end it. An error does not end it; the next sync may succeed. Each pause is shortened by a tenth at
+    /// most, so that many clients do not sync at the same time.
     ///
     /// ```
     /// # use etcd_http::{Client, transport::Transport};
@@ -239,7 +249,7 @@ impl<T: Transport> Client<T> {
         let client = self.clone();
         async move {
             loop {
-                // Who is to know of a failure is told by the observer, and by events.
+                // A failure is reported to the observer, and as an event.
                 let _ = client.sync().await;
                 let pause = interval
                     .max(SHORTEST_INTERVAL)
@@ -249,21 +259,16 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// The client URLs of all members and, if wanted and known, those of the leader.
-    async fn ask_v3(&self, and_leader: bool) -> Result<(Vec<String>, Vec<String>)> {
-        let members = self.send(v3::ListMembers::new()).await?.members;
-        let leader = if and_leader {
-            self.send(v3::GetStatus::new()).await.ok()
-        } else {
-            None
-        };
-        let leader = leader.and_then(|status| {
-            let mut members = members.iter();
-            members.find(|member| member.id == status.leader)
-        });
-        let leader = leader.map(|leader| leader.client_urls.clone());
-        let urls = members.into_iter().flat_map(|member| member.client_urls);
-        Ok((urls.collect(), leader.unwrap_or_default()))
+    /// Asks each API for the members, until one is supported.
+    async fn members(&self) -> Result<(MemberSource, Vec<Advertised>)> {
+        let [first, second] = member_sources();
+        match self.perform(&*first.members).await {
+            Err(Error::Unsupported(_)) => {
+                let members = self.perform(&*second.members).await?;
+                Ok((second, members))
+            }
+            members => Ok((first, members?)),
+        }
     }
 
     /// The first endpoint of ours that one of these URLs stands for.
@@ -273,7 +278,7 @@ impl<T: Transport> Client<T> {
         let set = pipeline.endpoints.current();
         urls.iter().find_map(|url| {
             let endpoint = pipeline.sync.judge(url, &seeds).ok()?;
-            set.find(&endpoint).map(|place| place.endpoint().clone())
+            set.find(&endpoint).map(|state| state.endpoint().clone())
         })
     }
 }

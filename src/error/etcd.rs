@@ -3,117 +3,143 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 use http::StatusCode;
 
 use crate::endpoints::endpoint::Endpoint;
-use crate::error::{ErrorContext, Outcome, outcome_of_status};
+use crate::error::{ErrorContext, Outcome};
 
 /// An error in etcd's own words.
 ///
-/// Codes and messages: <https://etcd.io/docs/v2.3/errorcode/>; the status and the `cause` are as a real server sends them.
+/// Kind and message are the same whatever carried the request. The codes and messages of the v2 API:
+/// <https://etcd.io/docs/v2.3/errorcode/>.
 #[derive(Clone)]
-pub struct EtcdError(
-    pub(super) Arc<EtcdErrorParts>,
-    pub(super) Option<&'static str>,
-);
+pub struct EtcdError {
+    pub(super) context: ErrorContext,
+    pub(super) refusal: Arc<Refusal>,
+}
 
-pub(crate) struct EtcdErrorParts {
-    pub(crate) context: ErrorContext,
-    pub(crate) status: StatusCode,
+/// What etcd refused a request with, and what it means. Each protocol makes it of its own answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
     pub(crate) api: Api,
-    pub(crate) code: Option<u32>,
+    pub(crate) kind: EtcdErrorKind,
+    pub(crate) code: Option<EtcdCode>,
     pub(crate) message: String,
+    /// What exactly it was about; empty where etcd does not say.
     pub(crate) cause: String,
     pub(crate) index: Option<u64>,
     pub(crate) compact_revision: Option<i64>,
+    pub(crate) http_status: Option<StatusCode>,
+    pub(crate) outcome: Outcome,
+    /// Asking again may bring something else, if asking again does no harm.
+    pub(crate) is_retryable: bool,
+    /// The server cannot serve at the moment: another one, or this one later, may do better.
+    pub(crate) is_unavailable: bool,
+    /// Another endpoint might do better.
+    pub(crate) is_endpoint_fault: bool,
+    /// What to do about it.
+    pub(crate) hint: Option<&'static str>,
 }
 
-/// Which API an error comes from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Api {
+/// One of etcd's APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Api {
+    /// Keys in a tree of directories: `/v2`.
     V2,
-    /// With what its words mean.
-    V3 {
-        kind: EtcdErrorKind,
-        outcome: Outcome,
-    },
+    /// Keys and values with revisions, leases, transactions: `/v3`, and gRPC.
+    V3,
+}
+
+/// etcd's number for an error. It says less than [`EtcdErrorKind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EtcdCode {
+    /// The v2 API's `errorCode`, from 100 on.
+    V2(u32),
+    /// gRPC's status code, from 1 to 16: the v3 API's, on any wire.
+    Grpc(u8),
+}
+
+impl EtcdCode {
+    /// Returns the bare number.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::V2(code) => code,
+            Self::Grpc(code) => code.into(),
+        }
+    }
+}
+
+impl fmt::Display for EtcdCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
 }
 
 impl EtcdError {
-    pub(crate) fn new(parts: EtcdErrorParts) -> Self {
-        Self(Arc::new(parts), None)
+    pub(crate) fn new(context: ErrorContext, refusal: Refusal) -> Self {
+        let refusal = Arc::new(refusal);
+        Self { context, refusal }
     }
 
-    /// What etcd said no to.
+    /// The API that refused the request.
+    pub fn api(&self) -> Api {
+        self.refusal.api
+    }
+
+    /// The kind of error.
     pub fn kind(&self) -> EtcdErrorKind {
-        match (self.0.api, self.0.code) {
-            (Api::V3 { kind, .. }, _) => kind,
-            (Api::V2, Some(code)) => EtcdErrorKind::of_code(code),
-            (Api::V2, None) => EtcdErrorKind::of_status(self.0.status),
-        }
+        self.refusal.kind
     }
 
-    /// etcd's number for the error. In the v2 API its `errorCode`, from 100 on; its members, auth and stats endpoints
-    /// send none. In the v3 API the code of gRPC, up to 16; it says less than [`kind`](Self::kind).
-    pub fn code(&self) -> Option<u32> {
-        self.0.code
+    /// etcd's number for the error. v2's members, auth and stats endpoints send none.
+    pub fn code(&self) -> Option<EtcdCode> {
+        self.refusal.code
     }
 
     /// etcd's words for the kind of error.
     pub fn message(&self) -> &str {
-        &self.0.message
+        &self.refusal.message
     }
 
-    /// What exactly it was about: a key, a field, the two values that differ. Empty where etcd gives none.
+    /// What exactly it was about: a key, a field, the two values that differ. Empty where etcd does not say.
     pub fn cause(&self) -> &str {
-        &self.0.cause
+        &self.refusal.cause
     }
 
-    /// The store's index when etcd said no; 0 where the request did not get as far as the store.
+    /// The store's index when etcd refused the request (v2); 0 if the request did not reach the store.
     pub fn index(&self) -> Option<u64> {
-        self.0.index
+        self.refusal.index
     }
 
     /// The first revision that a compacted history still has, where a watch was told so (v3).
     pub fn compact_revision(&self) -> Option<i64> {
-        self.0.compact_revision
+        self.refusal.compact_revision
     }
 
-    /// The HTTP status that came with it.
-    pub fn status(&self) -> StatusCode {
-        self.0.status
+    /// The HTTP status that came with it; `None` if it came by gRPC.
+    pub fn http_status(&self) -> Option<StatusCode> {
+        self.refusal.http_status
     }
 
-    /// Which endpoint said it.
+    /// The endpoint that refused the request.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.context.endpoint
-    }
-
-    pub(crate) fn context(&self) -> ErrorContext {
-        self.0.context.clone()
-    }
-
-    pub(super) fn outcome(&self) -> Outcome {
-        match (self.0.api, self.0.code) {
-            (Api::V3 { outcome, .. }, _) => outcome,
-            // A proposal that raft gave up waiting for may still be committed.
-            (Api::V2, Some(300 | 301)) => Outcome::Unknown,
-            // Whatever the code: a server that is at fault has not said no.
-            (Api::V2, _) => outcome_of_status(self.0.status),
-        }
+        &self.context.endpoint
     }
 }
 
 impl fmt::Display for EtcdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = &*self.0;
-        write!(f, "{}: {}", parts.context, parts.message)?;
-        if !parts.cause.is_empty() {
-            write!(f, ": {}", parts.cause)?;
+        let refusal = &*self.refusal;
+        write!(f, "{}: {}", self.context, refusal.message)?;
+        if !refusal.cause.is_empty() {
+            write!(f, ": {}", refusal.cause)?;
         }
-        match (parts.code, parts.index) {
-            (Some(code), Some(index)) => write!(f, " (code {code}, index {index})"),
-            (Some(code), None) => write!(f, " (code {code})"),
-            (None, _) => write!(f, " (status {})", parts.status.as_u16()),
+        match (refusal.code, refusal.index, refusal.http_status) {
+            (Some(code), Some(index), _) => write!(f, " (code {code}, index {index})"),
+            (Some(code), None, _) => write!(f, " (code {code})"),
+            (None, _, Some(status)) => write!(f, " (status {})", status.as_u16()),
+            (None, _, None) => Ok(()),
         }?;
-        match self.1 {
+        match refusal.hint {
             Some(hint) => write!(f, ": {hint}"),
             None => Ok(()),
         }
@@ -123,20 +149,20 @@ impl fmt::Display for EtcdError {
 impl fmt::Debug for EtcdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EtcdError")
-            .field("kind", &self.kind())
-            .field("code", &self.0.code)
-            .field("message", &self.0.message)
-            .field("cause", &self.0.cause)
-            .field("index", &self.0.index)
-            .field("status", &self.0.status)
-            .field("context", &self.0.context)
+            .field("kind", &self.refusal.kind)
+            .field("code", &self.refusal.code)
+            .field("message", &self.refusal.message)
+            .field("cause", &self.refusal.cause)
+            .field("index", &self.refusal.index)
+            .field("http_status", &self.refusal.http_status)
+            .field("context", &self.context)
             .finish()
     }
 }
 
 impl StdError for EtcdError {}
 
-/// What etcd said no to.
+/// The kind of error that etcd refused a request with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EtcdErrorKind {
@@ -301,45 +327,5 @@ impl EtcdErrorKind {
             self,
             Self::InvalidAuthToken | Self::AuthRevisionOld | Self::UserNameEmpty
         )
-    }
-}
-
-impl EtcdErrorKind {
-    fn of_code(code: u32) -> Self {
-        match code {
-            100 => Self::KeyNotFound,
-            101 => Self::CompareFailed,
-            102 => Self::NotAFile,
-            104 => Self::NotADirectory,
-            105 => Self::AlreadyExists,
-            107 => Self::RootReadOnly,
-            108 => Self::DirectoryNotEmpty,
-            110 => Self::Unauthorized,
-            201 => Self::PreviousValueRequired,
-            202 => Self::InvalidTtl,
-            203 => Self::InvalidIndex,
-            209 => Self::InvalidField,
-            210 => Self::InvalidForm,
-            211 => Self::ValueOnRefresh,
-            212 => Self::TtlRequiredOnRefresh,
-            300 => Self::RaftInternal,
-            301 => Self::DuringLeaderElection,
-            400 => Self::WatcherCleared,
-            401 => Self::HistoryCleared,
-            other => Self::Other(other),
-        }
-    }
-
-    fn of_status(status: StatusCode) -> Self {
-        match status.as_u16() {
-            400 | 415 => Self::BadRequest,
-            401 => Self::Unauthorized,
-            403 => Self::Forbidden,
-            404 => Self::NotFound,
-            409 => Self::Conflict,
-            410 => Self::Gone,
-            503 => Self::DuringLeaderElection,
-            other => Self::Other(other.into()),
-        }
     }
 }

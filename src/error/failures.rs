@@ -6,104 +6,128 @@ use http::StatusCode;
 use crate::endpoints::endpoint::Endpoint;
 use crate::error::{ErrorContext, Outcome};
 
-/// A status of 400 or more whose body is not one of etcd's errors: a proxy, mostly, or a path that etcd does not have.
+/// A status of 400 or more whose body is not an etcd error: a proxy, usually, or a path that etcd does not have.
 #[derive(Clone, Debug)]
-pub struct HttpError(Arc<(ErrorContext, StatusCode, String)>);
+pub struct HttpError {
+    pub(super) context: ErrorContext,
+    status: StatusCode,
+    excerpt: Arc<str>,
+}
 
 impl HttpError {
     pub(crate) fn new(context: ErrorContext, status: StatusCode, body: &[u8]) -> Self {
-        Self(Arc::new((context, status, excerpt(body))))
+        Self {
+            context,
+            status,
+            excerpt: excerpt(body).into(),
+        }
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.0.1
+        self.status
     }
 
     /// The beginning of the body, at most 256 characters.
     pub fn excerpt(&self) -> &str {
-        &self.0.2
+        &self.excerpt
     }
 }
 
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (context, status, excerpt) = &*self.0;
-        write!(f, "{context}: HTTP status {status}, and no error of etcd's")?;
+        let Self {
+            context,
+            status,
+            excerpt,
+        } = self;
+        write!(
+            f,
+            "{context}: HTTP status {status}, not an etcd error response"
+        )?;
         quote(f, excerpt)
     }
 }
 
 impl StdError for HttpError {}
 
-/// No endpoint answered; the [`source`](StdError::source) is the last attempt's [`TransportError`].
+/// No endpoint answered; the [`source`](StdError::source) is what the last attempt's [`TransportError`] came from.
 #[derive(Clone, Debug)]
-pub struct TransportFailure(pub(super) Arc<TransportFailureParts>);
-
-#[derive(Debug)]
-pub(super) struct TransportFailureParts {
-    context: ErrorContext,
-    pub(super) source: TransportError,
+pub struct TransportFailure {
+    pub(super) context: ErrorContext,
+    pub(super) error: Arc<TransportError>,
 }
 
 impl TransportFailure {
-    pub(crate) fn new(context: ErrorContext, source: TransportError) -> Self {
-        Self(Arc::new(TransportFailureParts { context, source }))
+    pub(crate) fn new(context: ErrorContext, error: TransportError) -> Self {
+        let error = Arc::new(error);
+        Self { context, error }
     }
 
     /// How many requests were sent, or tried to be.
     pub fn attempts(&self) -> u32 {
-        self.0.context.attempts
+        self.context.attempts
     }
 
     /// The endpoint of the last attempt.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.context.endpoint
+        &self.context.endpoint
     }
 }
 
 impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.context, self.0.source)
+        write!(f, "{}: {}", self.context, self.error)?;
+        // The innermost cause is what a reader can act on: "connection refused".
+        let mut cause = self.error.source();
+        while let Some(inner) = cause.and_then(StdError::source) {
+            cause = Some(inner);
+        }
+        match cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl StdError for TransportFailure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // The transport's own line is part of ours; what comes next is its cause.
-        self.0.source.source()
+        // The transport's own line is part of this one; what comes next is its cause.
+        self.error.source()
     }
 }
 
 /// No answer within the time allowed.
 #[derive(Clone, Debug)]
-pub struct TimeoutError(Arc<(ErrorContext, Duration)>);
+pub struct TimeoutError {
+    pub(super) context: ErrorContext,
+    limit: Duration,
+}
 
 impl TimeoutError {
     pub(crate) fn new(context: ErrorContext, limit: Duration) -> Self {
-        Self(Arc::new((context, limit)))
+        Self { context, limit }
     }
 
     /// How long the last attempt was given.
     pub fn limit(&self) -> Duration {
-        self.0.1
+        self.limit
     }
 
     /// How many requests were sent.
     pub fn attempts(&self) -> u32 {
-        self.0.0.attempts
+        self.context.attempts
     }
 
     /// The endpoint of the last attempt.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.0.endpoint
+        &self.context.endpoint
     }
 }
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (context, limit) = &*self.0;
-        write!(f, "{context}: no answer within {limit:?}")
+        write!(f, "{}: no answer within {:?}", self.context, self.limit)
     }
 }
 
@@ -111,11 +135,13 @@ impl StdError for TimeoutError {}
 
 /// Something answered that does not speak this API: a captive portal, another program, a truncated or oversized answer.
 #[derive(Clone, Debug)]
-pub struct UnexpectedAnswer(pub(super) Arc<UnexpectedParts>);
+pub struct UnexpectedAnswer {
+    pub(super) context: ErrorContext,
+    pub(super) parts: Arc<UnexpectedParts>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct UnexpectedParts {
-    context: ErrorContext,
     what: String,
     excerpt: String,
     pub(super) outcome: Outcome,
@@ -133,14 +159,14 @@ pub(crate) enum UnexpectedKind {
 
 impl UnexpectedAnswer {
     pub(crate) fn new(context: ErrorContext, what: impl Into<String>, outcome: Outcome) -> Self {
-        Self(Arc::new(UnexpectedParts {
-            context,
+        let parts = Arc::new(UnexpectedParts {
             what: what.into(),
             excerpt: String::new(),
             outcome,
             kind: UnexpectedKind::Other,
             source: None,
-        }))
+        });
+        Self { context, parts }
     }
 
     pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
@@ -163,47 +189,59 @@ impl UnexpectedAnswer {
 
     /// Its own, as long as there is no clone.
     fn parts(&mut self) -> &mut UnexpectedParts {
-        Arc::make_mut(&mut self.0)
+        Arc::make_mut(&mut self.parts)
     }
 
     /// The beginning of the body, at most 256 characters.
     pub fn excerpt(&self) -> &str {
-        &self.0.excerpt
+        &self.parts.excerpt
     }
 }
 
 impl fmt::Display for UnexpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.context, self.0.what)?;
-        quote(f, &self.0.excerpt)
+        write!(f, "{}: {}", self.context, self.parts.what)?;
+        quote(f, &self.parts.excerpt)
     }
 }
 
 impl StdError for UnexpectedAnswer {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.parts.source.as_deref().map(|source| source as _)
     }
 }
 
 /// The server is an etcd that does not have this operation, or has it switched off.
 #[derive(Clone, Debug)]
-pub struct Unsupported(pub(super) Arc<(ErrorContext, &'static str, Outcome)>);
+pub struct Unsupported {
+    pub(super) context: ErrorContext,
+    reason: &'static str,
+    pub(super) outcome: Outcome,
+}
 
 impl Unsupported {
-    pub(crate) fn new(context: ErrorContext, what: &'static str) -> Self {
-        Self(Arc::new((context, what, Outcome::Rejected)))
+    pub(crate) fn new(context: ErrorContext, reason: &'static str) -> Self {
+        Self {
+            context,
+            reason,
+            outcome: Outcome::Rejected,
+        }
     }
 
     /// Every endpoint has said so before, and is not asked again so soon.
     pub(crate) fn known(context: ErrorContext) -> Self {
-        let what = "this cluster does not have this call, as its endpoints have said within the last minute: nothing was sent";
-        Self(Arc::new((context, what, Outcome::NotSent)))
+        Self {
+            context,
+            reason: "this cluster does not have this call, as its endpoints have said within the last minute: \
+                     nothing was sent",
+            outcome: Outcome::NotSent,
+        }
     }
 }
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.0, self.0.1)
+        write!(f, "{}: {}", self.context, self.reason)
     }
 }
 

@@ -8,12 +8,10 @@ use std::{fmt, sync::Arc};
 use etcd_transport::TransportErrorKind;
 use http::StatusCode;
 
-use crate::{
-    auth::basic::is_v2, endpoints::endpoint::Endpoint, operation::Call, v3::protocol::status,
-};
+use crate::endpoints::endpoint::Endpoint;
 
-pub(crate) use etcd::{Api, EtcdErrorParts};
-pub use etcd::{EtcdError, EtcdErrorKind};
+pub(crate) use etcd::Refusal;
+pub use etcd::{Api, EtcdCode, EtcdError, EtcdErrorKind};
 pub(crate) use failures::UnexpectedKind;
 pub use failures::{
     HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported,
@@ -24,8 +22,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 ///
-/// The variant says who said no; [`outcome`](Self::outcome) says whether a write may have been carried out all the same;
-/// the `is_…` predicates answer what programs ask most. `Display` gives the operation, the endpoint and the reason;
+/// The variant says who refused; [`outcome`](Self::outcome) says whether a write may have been applied all the same; the
+/// `is_…` predicates answer what programs ask most. `Display` gives the operation, the endpoint and the reason;
 /// [`source`](std::error::Error::source) goes one layer down where there is one. A clone is cheap: what one request failed with
 /// may be told to all that waited for it.
 ///
@@ -49,10 +47,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// etcd said no.
+    /// etcd refused the request.
     #[error(transparent)]
     Etcd(EtcdError),
-    /// Something answered with a status of 400 or more, and its body is not one of etcd's errors.
+    /// Something answered with a status of 400 or more, and its body is not an etcd error.
     #[error(transparent)]
     Http(HttpError),
     /// No endpoint answered.
@@ -73,33 +71,71 @@ pub enum Error {
     Invalid(InvalidInput),
 }
 
-/// What is known of a write that failed. Of a read it says nothing that matters.
+/// What is known about a write that failed. It does not matter for a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Surely not carried out: nothing of it reached a server.
+    /// Definitely not applied: nothing of it reached a server.
     NotSent,
-    /// Surely not carried out: a server refused it.
+    /// Definitely not applied: a server refused it.
     Rejected,
-    /// May have been carried out, or may be yet. Read before you write again.
+    /// May have been applied, or may be yet. Read before you write again.
     Unknown,
 }
 
 impl Error {
-    /// Whether a failed write was *not sent*, *rejected*, or may have been carried out (*unknown*).
+    /// Returns whether a failed write was *not sent*, *rejected*, or may have been applied (*unknown*), all attempts of the
+    /// call considered.
     pub fn outcome(&self) -> Outcome {
+        if self.context().is_some_and(|context| context.in_doubt) {
+            return Outcome::Unknown;
+        }
         match self {
-            Self::Etcd(error) => error.outcome(),
-            Self::Http(error) => outcome_of_status(error.status()),
-            Self::Transport(error) if error.0.source.is_unsent() => Outcome::NotSent,
+            Self::Etcd(error) => error.refusal.outcome,
+            Self::Http(error) if error.status().is_server_error() => Outcome::Unknown,
+            Self::Http(_) => Outcome::Rejected,
+            Self::Transport(error) if error.error.is_unsent() => Outcome::NotSent,
             Self::Transport(_) | Self::Timeout(_) => Outcome::Unknown,
-            Self::Unexpected(error) => error.0.outcome,
-            Self::Unsupported(error) => error.0.2,
+            Self::Unexpected(error) => error.parts.outcome,
+            Self::Unsupported(error) => error.outcome,
             Self::Invalid(_) => Outcome::NotSent,
         }
     }
 
-    /// etcd's own error, where etcd said no.
+    /// Returns whether the same request may succeed later, or at another endpoint: nobody answered, or a server that cannot
+    /// serve at the moment. Whether it may be sent again is another question: see [`outcome`](Self::outcome).
+    ///
+    /// The client itself has tried again as often as its [`RetryPolicy`](crate::RetryPolicy) allows.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, Outcome};
+    /// # #[cfg(feature = "fake")]
+    /// # futures::executor::block_on(async {
+    /// # let etcd = etcd_http::fake::FakeEtcd::new();
+    /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+    /// let error = client.v2().get("/missing").await.unwrap_err();
+    /// assert!(!error.is_retryable()); // It will not appear by asking.
+    ///
+    /// match client.v2().set("/color", "blue").await {
+    ///     Err(error) if error.is_retryable() && error.outcome() != Outcome::Unknown => {
+    ///         println!("definitely not applied; later, perhaps: {error}");
+    ///     }
+    ///     other => drop(other?),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Transport(_) => !self.is_rejected(),
+            Self::Timeout(_) => true,
+            Self::Http(error) => error.status().is_server_error(),
+            Self::Etcd(error) => error.refusal.is_retryable,
+            Self::Unexpected(_) | Self::Unsupported(_) | Self::Invalid(_) => false,
+        }
+    }
+
+    /// Returns etcd's own error, if etcd refused the request.
     pub fn as_etcd(&self) -> Option<&EtcdError> {
         match self {
             Self::Etcd(error) => Some(error),
@@ -107,7 +143,7 @@ impl Error {
         }
     }
 
-    /// What etcd said no to, where etcd said no.
+    /// Returns the kind of etcd's own error, if etcd refused the request.
     pub fn etcd_kind(&self) -> Option<EtcdErrorKind> {
         self.as_etcd().map(EtcdError::kind)
     }
@@ -192,7 +228,7 @@ impl Error {
         self.etcd_kind() == Some(EtcdErrorKind::HistoryCleared)
     }
 
-    /// The answer is from another cluster than those before: an endpoint is wrong, or the cluster was made anew. See
+    /// The answer is from another cluster than those before: an endpoint is wrong, or the cluster was replaced. See
     /// [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
     pub fn is_cluster_changed(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::ClusterChanged)
@@ -206,25 +242,8 @@ impl Error {
 
     fn unexpected_kind(&self) -> Option<UnexpectedKind> {
         match self {
-            Self::Unexpected(error) => Some(error.0.kind),
+            Self::Unexpected(error) => Some(error.parts.kind),
             _ => None,
-        }
-    }
-
-    /// Asking again may bring something else: nobody answered, or somebody who cannot serve at the moment.
-    pub(crate) fn is_retryable(&self) -> bool {
-        match self {
-            Self::Transport(_) => !self.is_rejected(),
-            Self::Timeout(_) => true,
-            Self::Http(error) => error.status().is_server_error(),
-            Self::Etcd(error) => match error.0.api {
-                Api::V2 => {
-                    let is_retryable = error.kind() == EtcdErrorKind::WatcherCleared;
-                    is_retryable || error.status().is_server_error()
-                }
-                Api::V3 { kind, .. } => status::is_retryable(kind),
-            },
-            _ => false,
         }
     }
 
@@ -233,26 +252,39 @@ impl Error {
         let Self::Transport(error) = self else {
             return false;
         };
-        error.0.source.kind() == TransportErrorKind::Rejected
+        error.error.kind() == TransportErrorKind::Rejected
     }
 
-    /// With a word on why it was not authorized. etcd's v2 says «Insufficient credentials» to all.
-    pub(crate) fn explained(self, call: &Call, has_credentials: bool) -> Self {
-        match self {
-            Self::Etcd(EtcdError(parts, None))
-                if is_v2(call.target.path()) && parts.status == StatusCode::UNAUTHORIZED =>
-            {
-                Self::Etcd(EtcdError(
-                    parts,
-                    Some(if has_credentials {
-                        "the client's user or password is wrong, or its roles do not allow this"
-                    } else {
-                        "this client shows no credentials, and guests may not do this"
-                    }),
-                ))
-            }
-            error => error,
+    /// This error, where an attempt of the same call before it may have been carried out.
+    pub(crate) fn after_doubt(mut self, in_doubt: bool) -> Self {
+        if let Some(context) = self.context_mut() {
+            context.in_doubt |= in_doubt;
         }
+        self
+    }
+
+    fn context(&self) -> Option<&ErrorContext> {
+        Some(match self {
+            Self::Etcd(error) => &error.context,
+            Self::Http(error) => &error.context,
+            Self::Transport(error) => &error.context,
+            Self::Timeout(error) => &error.context,
+            Self::Unexpected(error) => &error.context,
+            Self::Unsupported(error) => &error.context,
+            Self::Invalid(_) => return None,
+        })
+    }
+
+    fn context_mut(&mut self) -> Option<&mut ErrorContext> {
+        Some(match self {
+            Self::Etcd(error) => &mut error.context,
+            Self::Http(error) => &mut error.context,
+            Self::Transport(error) => &mut error.context,
+            Self::Timeout(error) => &mut error.context,
+            Self::Unexpected(error) => &mut error.context,
+            Self::Unsupported(error) => &mut error.context,
+            Self::Invalid(_) => return None,
+        })
     }
 
     pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {
@@ -260,12 +292,25 @@ impl Error {
     }
 }
 
-/// Which operation failed, where, and at which attempt.
+/// Which operation failed, where, at which attempt, and whether one before it may have been carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorContext {
     pub(crate) operation: &'static str,
     pub(crate) endpoint: Endpoint,
     pub(crate) attempts: u32,
+    pub(crate) in_doubt: bool,
+}
+
+impl ErrorContext {
+    /// The first attempt.
+    pub(crate) fn new(operation: &'static str, endpoint: Endpoint) -> Self {
+        Self {
+            operation,
+            endpoint,
+            attempts: 1,
+            in_doubt: false,
+        }
+    }
 }
 
 impl fmt::Display for ErrorContext {
@@ -275,13 +320,5 @@ impl fmt::Display for ErrorContext {
             write!(f, " (attempt {})", self.attempts)?;
         }
         Ok(())
-    }
-}
-
-pub(crate) fn outcome_of_status(status: StatusCode) -> Outcome {
-    if status.is_server_error() {
-        Outcome::Unknown
-    } else {
-        Outcome::Rejected
     }
 }

@@ -1,14 +1,13 @@
 use std::{borrow::Cow, time::Duration};
 
 use etcd_transport::IdleLimit;
-use http::HeaderValue;
 
 use crate::pipeline::retry::RetryPolicy;
 
-/// How much later than the server we give up: its verdict is worth more than our own.
+/// How much later than the server the client gives up: the server's verdict says more than a time-out.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Longer than anybody waits, and no clock overflows.
+/// Longer than anybody waits, and short enough for every clock.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How long a call is given.
@@ -23,7 +22,7 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
-    /// For one attempt.
+    /// Returns the time for one attempt.
     pub(crate) fn timeout(self, usual: Duration) -> Duration {
         match self {
             Self::Usual => usual,
@@ -32,7 +31,12 @@ impl Deadline {
         }
     }
 
-    /// How often it is sent again. Once the server has let the time pass, it is not.
+    /// Returns the time for everything that is done for the call: attempts, pauses, tokens.
+    pub(crate) fn overall(self, usual: &RetryPolicy) -> Duration {
+        self.timeout(self.retry(usual).overall)
+    }
+
+    /// Returns how often it is sent again. Once the server has let the time pass, it is not.
     pub(crate) fn retry(self, usual: &RetryPolicy) -> Cow<'_, RetryPolicy> {
         match self {
             Self::Usual => Cow::Borrowed(usual),
@@ -41,48 +45,18 @@ impl Deadline {
         }
     }
 
-    /// What a transport that cannot notice a dropped exchange is told.
+    /// Returns what a transport that cannot notice a dropped exchange is told.
     pub(crate) fn idle_limit(self) -> Option<IdleLimit> {
         match self {
             Self::Usual => None,
             Self::AtMost(_) | Self::Unlimited => Some(IdleLimit(self.timeout(FOREVER))),
         }
     }
-
-    /// The deadline for the server, as `Grpc-Timeout` has it: eight digits at most, and a unit.
-    pub(crate) fn grpc_timeout(self) -> Option<HeaderValue> {
-        const MAX: u128 = 99_999_999;
-        let Self::AtMost(limit) = self else {
-            return None;
-        };
-        let millis = limit.as_micros().div_ceil(1000).max(1);
-        let text = if millis <= MAX {
-            format!("{millis}m")
-        } else {
-            format!("{}S", u128::from(limit.as_secs()).min(MAX))
-        };
-        HeaderValue::try_from(text).ok()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_server_is_told_a_deadline_that_it_can_read() {
-        for (limit, text) in [
-            (Duration::ZERO, "1m"),
-            (Duration::from_micros(699_001), "700m"),
-            (Duration::from_secs(99_999), "99999000m"),
-            (Duration::from_secs(100_000), "100000S"),
-            (Duration::MAX, "99999999S"),
-        ] {
-            assert_eq!(Deadline::AtMost(limit).grpc_timeout().unwrap(), text);
-        }
-        assert_eq!(Deadline::Usual.grpc_timeout(), None);
-        assert_eq!(Deadline::Unlimited.grpc_timeout(), None);
-    }
 
     #[test]
     fn we_wait_longer_than_the_server() {

@@ -1,177 +1,87 @@
 use std::{
-    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use etcd_transport::{Body, CollectError, IdleLimit, Request, Transport, TransportError};
-use futures::future::{Either, select};
-use http::{
-    HeaderValue, StatusCode,
-    header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE},
-    response::Parts,
-    uri::PathAndQuery,
-};
+use etcd_transport::Transport;
+use http::StatusCode;
 
 use crate::{
-    auth::{basic::Credentials, token::Tokens},
-    endpoints::{
-        set::{EndpointSet, EndpointState, Endpoints},
-        sync::SyncPolicy,
-    },
-    error::{
-        Error, ErrorContext, Outcome, Result, TimeoutError, TransportFailure, UnexpectedAnswer,
-        Unsupported,
-    },
-    operation::{Call, Repeat, Reply},
+    auth::token::Granted,
+    endpoints::{set::EndpointSet, state::EndpointState},
+    error::{Error, ErrorContext, Result, Unsupported},
     pipeline::{
-        observe::{Attempt, AttemptOutcome, Observer},
-        redirect,
-        response_check::{self, Refused, ResponseCheck},
-        retry::{Failed, RetryPolicy},
+        Pipeline,
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::{Exchange, Prepared},
+        failure::Failure,
+        observe::{Attempt, AttemptOutcome},
+        retry::Failed,
     },
-    v3::protocol::{gateway, status},
 };
 
-/// The one way from a [`Call`] to its [`Reply`]: endpoint, credentials, transport against the clock, again or not.
-///
-/// A clone shares everything but the limits. Nothing in it is locked: what changes is atomic, or replaced whole.
-#[derive(Debug)]
-pub(crate) struct Pipeline<T> {
-    pub(crate) transport: Arc<T>,
-    pub(crate) endpoints: Arc<Endpoints>,
-    pub(crate) credentials: Option<Arc<Credentials>>,
-    pub(crate) tokens: Option<Arc<Tokens>>,
-    pub(crate) response_check: Arc<ResponseCheck>,
-    pub(crate) sync: SyncPolicy,
-    pub(crate) observer: Observer,
-    /// Writes go to the leader first, where it is known.
-    pub(crate) prefer_leader: bool,
-    pub(crate) retry: RetryPolicy,
-    /// For one attempt, from the first byte sent to the last byte received.
-    pub(crate) timeout: Duration,
-    /// In bytes.
-    pub(crate) max_response_size: usize,
-}
-
-impl<T> Clone for Pipeline<T> {
-    fn clone(&self) -> Self {
-        Self {
-            transport: Arc::clone(&self.transport),
-            endpoints: Arc::clone(&self.endpoints),
-            credentials: self.credentials.clone(),
-            tokens: self.tokens.clone(),
-            response_check: Arc::clone(&self.response_check),
-            sync: self.sync.clone(),
-            observer: self.observer.clone(),
-            prefer_leader: self.prefer_leader,
-            retry: self.retry.clone(),
-            timeout: self.timeout,
-            max_response_size: self.max_response_size,
-        }
-    }
-}
-
+/// The one place that decides where a call goes, whether it goes again, how long it may take, and whether it is in doubt.
 impl<T: Transport> Pipeline<T> {
-    /// Sends a call, again where [`RetryPolicy`] allows, and returns the answer: any status but those of a server that
-    /// cannot serve at the moment, and these too once there is no attempt left.
-    pub(crate) async fn execute_with_retry(&self, call: &Call) -> Result<Reply> {
-        let set = self.endpoints.current();
-        let started = self.transport.now();
-        let mut now = started;
-        let retry = call.deadline.retry(&self.retry);
-        let timeout = call.deadline.timeout(self.timeout);
-        let mut tried = self.endpoints.unsupporting(&set, call, started);
-        if tried.len() == set.len() {
-            return Err(self.unsupported(call));
-        }
-        let mut is_passed_on = !tried.is_empty();
-        let mut attempt = 0;
-        let mut in_doubt = false;
+    /// Carries an exchange out: chooses an endpoint and its wire, sends the request, waits, classifies the answer, and
+    /// tries again as [`RetryPolicy`](crate::RetryPolicy) allows. A token that etcd no longer accepts is renewed once.
+    ///
+    /// Returns any answer but that of a server that cannot serve, and this too if no attempt is left. The deadline is
+    /// one for all attempts, tokens and pauses together. Once an attempt may have been carried out, the call is in
+    /// doubt, whatever comes of the next ones: see [`ErrorContext::in_doubt`].
+    pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
+        let mut run = Execution::begin(self, exchange)?;
         loop {
-            attempt += 1;
-            let overall = call.deadline.timeout(retry.overall);
-            let left = overall.saturating_sub(now.saturating_duration_since(started));
-            let leader = if self.prefer_leader && call.repeat != Repeat::Always {
-                set.pick_leader(&tried, now)
-            } else {
-                None
+            let (endpoint, is_leader) = run.choose();
+            let prepared = match run.prepare(&endpoint).await {
+                Ok(prepared) => prepared,
+                Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
-            let is_leader = leader.is_some();
-            let place = leader.unwrap_or_else(|| set.pick(&tried, now));
-            let result = self.send_once(call, &place, &set, timeout.min(left)).await;
-            let failure = match result.and_then(|reply| classify(call, reply)) {
-                Ok(reply) => {
-                    self.observer.tell(|| Attempt {
-                        status: Some(reply.status),
-                        endpoint: reply.place.endpoint().clone(),
-                        ..attempted(call, &place, attempt, self.since(now))
-                    });
-                    if is_leader || is_passed_on {
-                        // It was asked for being the leader, or for what others lack, and draws no other calls.
-                        reply.place.answered();
-                    } else {
-                        self.endpoints.answered(&reply.place);
+            let began = run.now;
+            let failure = match run.attempt(prepared, &endpoint).await {
+                Ok(answer) => {
+                    run.answered(&answer, is_leader, began);
+                    if !run.may_renew_token(&answer) {
+                        return Ok(run.finish(answer));
                     }
-                    return Ok(with_attempts(reply, attempt, in_doubt));
+                    if let Err(error) = run.renew_token().await {
+                        return Err(error.after_doubt(run.in_doubt));
+                    }
+                    continue;
                 }
                 Err(failure) => failure,
             };
-            let began = std::mem::replace(&mut now, self.transport.now());
-            self.observer.tell(|| {
-                let (outcome, status) = AttemptOutcome::of_failure(&failure);
-                Attempt {
-                    status,
-                    outcome,
-                    ..attempted(call, &place, attempt, now.saturating_duration_since(began))
-                }
-            });
-            self.note(&failure, &place, now);
-            if let Failure::Unsupported(reply) = &failure {
-                self.endpoints.lacks(&reply.place, call, now);
-                is_passed_on = true;
-            }
-            let unsupporting = self.endpoints.unsupporting(&set, call, now);
-            let pause = if failure.is_final() || unsupporting.len() == set.len() {
-                None
-            } else {
-                retry.decide(&Failed {
-                    attempt,
-                    endpoints: u32::try_from(set.len()).unwrap_or(u32::MAX),
-                    unsent: failure.is_unsent(),
-                    repeat: call.repeat,
-                    elapsed: now.saturating_duration_since(started),
-                    jitter: fastrand::f64(),
-                })
-            };
-            let Some(pause) = pause else {
-                return match failure {
-                    Failure::Unavailable(reply)
-                    | Failure::Denied(reply)
-                    | Failure::Unsupported(reply) => Ok(with_attempts(*reply, attempt, in_doubt)),
-                    failure => Err(failure.into_error(self.context(call, &place, attempt))),
-                };
-            };
-            in_doubt |= !failure.is_unsent();
-            tried.push(place);
-            if tried.len() == set.len() {
-                tried = unsupporting;
-            }
-            if !pause.is_zero() {
-                self.transport.sleep(pause).await;
-                now = self.transport.now();
+            run.failed(&failure, &endpoint, began);
+            match run.pause_after(&failure) {
+                Some(pause) => run.go_on(&failure, endpoint, pause).await,
+                None => return run.give_up(failure, &endpoint),
             }
         }
     }
 
-    /// Where to send a call that does not go on to another endpoint by itself.
+    /// Prepares an exchange for one attempt at this endpoint.
+    pub(crate) async fn prepare(
+        &self,
+        exchange: &dyn Exchange,
+        endpoint: &EndpointState,
+    ) -> Result<Prepared> {
+        let call = exchange.call();
+        let mut prepared = Prepared::new(exchange, call, endpoint.wire_of(&call))?;
+        if self.needs_token(&call) {
+            let limit = call.deadline.overall(&self.retry);
+            prepared.token = self.token(&call, None, limit).await?;
+        }
+        Ok(prepared)
+    }
+
+    /// Chooses where to send a call that does not go on to another endpoint by itself.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where no endpoint has it, as far as is known.
+    /// [`Error::Unsupported`] if no endpoint has it, as far as is known.
     pub(crate) fn place_for(&self, call: &Call) -> Result<EndpointState> {
         let now = self.transport.now();
         let set = self.endpoints.current();
-        let unsupporting = self.endpoints.unsupporting(&set, call, now);
+        let unsupporting = self.endpoints.unsupporting(&set, call.feature, now);
         if unsupporting.len() == set.len() {
             return Err(self.unsupported(call));
         }
@@ -182,313 +92,239 @@ impl<T: Transport> Pipeline<T> {
     fn unsupported(&self, call: &Call) -> Error {
         Error::Unsupported(Unsupported::known(self.next_context(call.operation)))
     }
+}
 
-    /// Sends a call to one endpoint, once, and waits for the head of its answer.
-    pub(crate) async fn send(
-        &self,
-        call: &Call,
-        target: &PathAndQuery,
-        place: &EndpointState,
-        idle: Option<IdleLimit>,
-    ) -> Result<(Parts, Body), Failure> {
-        let request = self.request(call, target, place, idle)?;
-        self.send_request(call, request).await
-    }
+/// A call on its way.
+struct Execution<'a, T> {
+    pipeline: &'a Pipeline<T>,
+    exchange: &'a dyn Exchange,
+    call: Call,
+    set: Arc<EndpointSet>,
+    started: Instant,
+    now: Instant,
+    /// For all attempts together.
+    overall: Duration,
+    /// Encoded for the wire of the last attempt.
+    prepared: Option<Prepared>,
+    token: Option<Granted>,
+    is_renewed: bool,
+    /// Those that are not asked again in this round.
+    tried: Vec<EndpointState>,
+    /// It is asked of this endpoint since another one does not have it.
+    is_passed_on: bool,
+    attempts: u32,
+    /// An attempt before this one may have been carried out.
+    in_doubt: bool,
+}
 
-    /// The request that a call is to this endpoint.
-    pub(crate) fn request(
-        &self,
-        call: &Call,
-        target: &PathAndQuery,
-        place: &EndpointState,
-        idle: Option<IdleLimit>,
-    ) -> Result<Request, Failure> {
-        let uri = place
-            .endpoint()
-            .uri(target)
-            .map_err(|error| Failure::Transport(TransportError::rejected(error)))?;
-        let mut request = Request::new(Body::from(call.body.clone()));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        if let Some(content_type) = call.content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+impl<'a, T: Transport> Execution<'a, T> {
+    fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange) -> Result<Self> {
+        let call = exchange.call();
+        let set = pipeline.endpoints.current();
+        let now = pipeline.transport.now();
+        let tried = pipeline.endpoints.unsupporting(&set, call.feature, now);
+        if tried.len() == set.len() {
+            return Err(pipeline.unsupported(&call));
         }
-        if call.require_leader {
-            headers.insert("grpc-metadata-hasleader", HeaderValue::from_static("true"));
-        }
-        if let Some(header) = self.credentials.as_ref().and_then(|has| has.header(call)) {
-            headers.insert(AUTHORIZATION, header.clone());
-        }
-        if let Some(token) = &call.token {
-            headers.insert(AUTHORIZATION, token.clone());
-        }
-        if let Some(deadline) = call.deadline.grpc_timeout() {
-            headers.insert("grpc-timeout", deadline);
-        }
-        if call.is_sequence {
-            // By HTTP/1.1, once an answer begins, etcd's server throws away what was not read of the request, so that the
-            // connection can be used again: in the midst of a sequence, unless the connection is to be closed.
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if let Some(idle) = idle {
-            request.extensions_mut().insert(idle);
-        }
-        Ok(request)
-    }
-
-    /// Sends the request of a call, and waits for the head of its answer.
-    pub(crate) async fn send_request(
-        &self,
-        call: &Call,
-        request: Request,
-    ) -> Result<(Parts, Body), Failure> {
-        let response = self
-            .transport
-            .send(request)
-            .await
-            .map_err(Failure::Transport)?;
-        let (head, body) = response.into_parts();
-        self.response_check
-            .accept(call, &head)
-            .map_err(Failure::Refused)?;
-        if self.prefer_leader
-            && let Some(term) = response_check::term(&head.headers)
-        {
-            self.endpoints.heard_of_term(term);
-        }
-        Ok((head, body))
-    }
-
-    /// The whole answer whose head came from this endpoint.
-    pub(crate) async fn collect(
-        &self,
-        call: &Call,
-        place: &EndpointState,
-        (head, body): (Parts, Body),
-    ) -> Result<Reply, Failure> {
-        Ok(Reply {
-            status: head.status,
-            body: body.collect(self.max_response_size).await?,
-            headers: head.headers,
-            context: self.context(call, place, 1),
-            place: place.clone(),
+        Ok(Self {
+            overall: call.deadline.overall(&pipeline.retry),
+            started: now,
+            now,
+            prepared: None,
+            token: None,
+            is_renewed: false,
+            is_passed_on: !tried.is_empty(),
+            tried,
+            attempts: 0,
             in_doubt: false,
+            pipeline,
+            exchange,
+            call,
+            set,
         })
     }
 
-    /// Whether an answer, or a message of one that streams, is from the right cluster, by its own words. Those of v3 say it
-    /// in their header, where they have one.
-    pub(crate) fn guard_message(
-        &self,
-        call: &Call,
-        status: StatusCode,
-        json: &[u8],
-    ) -> Result<(), Failure> {
-        if call.is_v3()
-            && status.is_success()
-            && let Some(cluster) = gateway::cluster_id(json)
+    /// The endpoint for the next attempt, and whether it was chosen for being the leader.
+    fn choose(&self) -> (EndpointState, bool) {
+        let Self {
+            set, tried, now, ..
+        } = self;
+        if self.pipeline.prefer_leader
+            && self.call.repeat != Repeat::Always
+            && let Some(leader) = set.pick_leader(tried, *now)
         {
-            let checked = self.response_check.check_cluster(cluster, status);
-            checked.map_err(Failure::Refused)?;
+            return (leader, true);
         }
+        (set.pick(tried, *now), false)
+    }
+
+    /// Encodes the request for the endpoint's wire, and gets the token that it needs.
+    async fn prepare(&mut self, endpoint: &EndpointState) -> Result<Prepared> {
+        let wire = endpoint.wire_of(&self.call);
+        let mut prepared = match self.prepared.take().filter(|it| it.wire == wire) {
+            Some(prepared) => prepared,
+            None => Prepared::new(self.exchange, self.call, wire)?,
+        };
+        if self.token.is_none() && self.pipeline.needs_token(&self.call) {
+            let token = self.pipeline.token(&self.call, None, self.left()).await?;
+            self.has_token(token);
+        }
+        if let Some(token) = &self.token {
+            prepared.token.clone_from(token);
+        }
+        Ok(prepared)
+    }
+
+    async fn attempt(
+        &mut self,
+        prepared: Prepared,
+        endpoint: &EndpointState,
+    ) -> Result<Answer, Failure> {
+        self.attempts += 1;
+        let limit = self.call.deadline.timeout(self.pipeline.timeout);
+        let limit = limit.min(self.left());
+        let attempt = self.pipeline.attempt(&prepared, endpoint, &self.set, limit);
+        let result = attempt.await;
+        self.prepared = Some(prepared);
+        let answer = result?;
+        if answer.is_unavailable() || answer.is_unsupported(&self.call) {
+            return Err(Failure::Answer(Box::new(answer)));
+        }
+        Ok(answer)
+    }
+
+    /// An answer came, whatever it says.
+    fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
+        self.tell(&answer.endpoint, began, || {
+            (AttemptOutcome::Answered, Some(answer.reply.status))
+        });
+        if is_leader || self.is_passed_on {
+            // It was asked for being the leader, or for what others lack, and draws no other calls.
+            answer.endpoint.answered();
+        } else {
+            self.pipeline.endpoints.answered(&answer.endpoint);
+        }
+    }
+
+    /// Whether this answer says that another token is needed, and there may be one.
+    fn may_renew_token(&self, answer: &Answer) -> bool {
+        self.token.is_some() && !self.is_renewed && answer.is_token_error()
+    }
+
+    /// Gets another token than the one that was refused. The attempts begin again: none was carried out for its token.
+    async fn renew_token(&mut self) -> Result<()> {
+        self.now = self.pipeline.transport.now();
+        let refused = self.token.take();
+        let token = self
+            .pipeline
+            .token(&self.call, refused.as_ref(), self.left())
+            .await?;
+        self.has_token(token);
+        self.is_renewed = true;
+        self.attempts = 0;
+        let endpoints = &self.pipeline.endpoints;
+        self.tried = endpoints.unsupporting(&self.set, self.call.feature, self.now);
         Ok(())
     }
 
-    /// The work, unless the time is up before.
-    pub(crate) async fn within<O>(
-        &self,
-        limit: Duration,
-        work: impl Future<Output = Result<O, Failure>>,
-    ) -> Result<O, Failure> {
-        let sleep = self.transport.sleep(limit);
-        match select(pin!(work), sleep).await {
-            Either::Left((result, _)) => result,
-            Either::Right(((), _)) => Err(Failure::TimedOut(limit)),
+    fn has_token(&mut self, token: Granted) {
+        self.token = Some(token);
+        self.now = self.pipeline.transport.now();
+    }
+
+    /// An attempt failed: the endpoint is remembered for it.
+    fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
+        self.now = self.pipeline.transport.now();
+        self.tell(endpoint, began, || AttemptOutcome::of_failure(failure));
+        self.pipeline.note(failure, endpoint, self.now);
+        if let Failure::Answer(answer) = failure
+            && answer.is_unsupported(&self.call)
+        {
+            let endpoints = &self.pipeline.endpoints;
+            endpoints.lacks(&answer.endpoint, self.call.feature, self.now);
+            self.is_passed_on = true;
         }
     }
 
-    pub(crate) fn since(&self, instant: Instant) -> Duration {
-        self.transport.now().saturating_duration_since(instant)
+    /// How long to wait before the next attempt, if there is to be one.
+    fn pause_after(&self, failure: &Failure) -> Option<Duration> {
+        if failure.is_final() || self.unsupporting().len() == self.set.len() {
+            return None;
+        }
+        let retry = self.call.deadline.retry(&self.pipeline.retry);
+        retry.decide(&Failed {
+            attempt: self.attempts,
+            endpoints: u32::try_from(self.set.len()).unwrap_or(u32::MAX),
+            unsent: failure.is_unsent(),
+            repeat: self.call.repeat,
+            elapsed: self.now.saturating_duration_since(self.started),
+            jitter: fastrand::f64(),
+        })
     }
 
-    /// Keeps in mind what a failure says about an endpoint.
-    pub(crate) fn note(&self, failure: &Failure, place: &EndpointState, now: Instant) {
-        if failure.is_endpoint_fault() {
-            place.failed(now);
+    async fn go_on(&mut self, failure: &Failure, endpoint: EndpointState, pause: Duration) {
+        self.in_doubt |= !failure.is_unsent();
+        self.tried.push(endpoint);
+        if self.tried.len() == self.set.len() {
+            self.tried = self.unsupporting();
+        }
+        if !pause.is_zero() {
+            self.pipeline.transport.sleep(pause).await;
+            self.now = self.pipeline.transport.now();
         }
     }
 
-    pub(crate) fn context(
-        &self,
-        call: &Call,
-        place: &EndpointState,
-        attempts: u32,
-    ) -> ErrorContext {
+    fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Answer> {
+        match failure {
+            Failure::Answer(answer) => Ok(self.finish(*answer)),
+            failure => {
+                let context = self.pipeline.context(&self.call, endpoint);
+                Err(failure.into_error(self.complete(context)))
+            }
+        }
+    }
+
+    fn finish(&self, answer: Answer) -> Answer {
+        Answer {
+            context: self.complete(answer.context),
+            ..answer
+        }
+    }
+
+    fn complete(&self, context: ErrorContext) -> ErrorContext {
         ErrorContext {
-            operation: call.operation,
-            endpoint: place.endpoint().clone(),
-            attempts,
+            attempts: self.attempts,
+            in_doubt: self.in_doubt,
+            ..context
         }
     }
 
-    /// Where the next request would go.
-    pub(crate) fn next_context(&self, operation: &'static str) -> ErrorContext {
-        let place = self.endpoints.current().pick(&[], self.transport.now());
-        ErrorContext {
-            operation,
-            endpoint: place.endpoint().clone(),
-            attempts: 1,
-        }
+    fn left(&self) -> Duration {
+        let elapsed = self.now.saturating_duration_since(self.started);
+        self.overall.saturating_sub(elapsed)
     }
 
-    /// One attempt: one request, and those that redirects lead to.
-    pub(crate) async fn send_once(
+    fn unsupporting(&self) -> Vec<EndpointState> {
+        let endpoints = &self.pipeline.endpoints;
+        endpoints.unsupporting(&self.set, self.call.feature, self.now)
+    }
+
+    fn tell(
         &self,
-        call: &Call,
-        place: &EndpointState,
-        set: &EndpointSet,
-        limit: Duration,
-    ) -> Result<Reply, Failure> {
-        let seen = self.response_check.seen_before(call);
-        let follow = async {
-            let mut hops = redirect::Hops::new(call, place);
-            loop {
-                let idle = call.deadline.idle_limit();
-                let head = self.send(call, hops.target(), hops.place(), idle).await?;
-                let reply = self.collect(call, hops.place(), head).await?;
-                self.guard_message(call, reply.status, &reply.body)?;
-                if !hops.follow(&reply, set).map_err(Failure::Redirect)? {
-                    return Ok(reply);
-                }
+        endpoint: &EndpointState,
+        began: Instant,
+        outcome: impl FnOnce() -> (AttemptOutcome, Option<StatusCode>),
+    ) {
+        self.pipeline.observer.tell(|| {
+            let (outcome, status) = outcome();
+            Attempt {
+                operation: self.call.operation,
+                endpoint: endpoint.endpoint().clone(),
+                number: self.attempts,
+                status,
+                elapsed: self.pipeline.since(began),
+                outcome,
             }
-        };
-        let reply = self.within(limit, follow).await?;
-        if let Some(seen) = seen {
-            let checked = self
-                .response_check
-                .accept_index(&seen, reply.status, &reply.headers);
-            checked.map_err(Failure::Refused)?;
-        }
-        Ok(reply)
+        });
     }
-}
-
-/// Why an attempt brought no answer that counts.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Transport(TransportError),
-    TimedOut(Duration),
-    /// The server says that it cannot serve at the moment.
-    Unavailable(Box<Reply>),
-    /// The same, and it surely did not carry the call out.
-    Denied(Box<Reply>),
-    /// It does not have this call.
-    Unsupported(Box<Reply>),
-    /// In bytes.
-    TooLarge(usize),
-    /// A redirect that is not followed.
-    Redirect(String),
-    /// An answer that is not accepted.
-    Refused(Refused),
-}
-
-impl Failure {
-    /// The server surely saw nothing, or surely did not carry it out.
-    pub(crate) fn is_unsent(&self) -> bool {
-        match self {
-            Self::Transport(error) => error.is_unsent(),
-            Self::Denied(_) | Self::Unsupported(_) => true,
-            _ => false,
-        }
-    }
-
-    /// Asking again would only bring the same.
-    pub(crate) fn is_final(&self) -> bool {
-        match self {
-            Self::Transport(error) => error.kind() == etcd_transport::TransportErrorKind::Rejected,
-            Self::TimedOut(_) | Self::Unavailable(_) | Self::Denied(_) | Self::Unsupported(_) => {
-                false
-            }
-            Self::TooLarge(_) | Self::Redirect(_) => true,
-            Self::Refused(refused) => refused.is_final(),
-        }
-    }
-
-    /// Another endpoint might do better.
-    fn is_endpoint_fault(&self) -> bool {
-        match self {
-            // 500 is raft's: every member would say it.
-            Self::Unavailable(reply) => reply.status != StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Refused(refused) => refused.is_endpoint_fault(),
-            // It is well, but for this.
-            Self::Unsupported(_) => false,
-            other => !other.is_final(),
-        }
-    }
-
-    pub(crate) fn into_error(self, context: ErrorContext) -> Error {
-        match self {
-            Self::Transport(error) => Error::Transport(TransportFailure::new(context, error)),
-            Self::TimedOut(limit) => Error::Timeout(TimeoutError::new(context, limit)),
-            Self::Unavailable(reply) | Self::Denied(reply) | Self::Unsupported(reply) => {
-                reply.into_error()
-            }
-            Self::TooLarge(limit) => {
-                let what = format!(
-                    "the answer is larger than the client's limit of {limit} bytes: \
-                     raise `max_response_size`, or ask for less"
-                );
-                Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Unknown))
-            }
-            Self::Redirect(what) => {
-                Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Rejected))
-            }
-            Self::Refused(refused) => Error::Unexpected(refused.into_error(context)),
-        }
-    }
-}
-
-impl From<CollectError> for Failure {
-    fn from(error: CollectError) -> Self {
-        match error {
-            CollectError::Transport(error) => Self::Transport(error),
-            CollectError::TooLarge { limit } => Self::TooLarge(limit),
-            other => Self::Transport(TransportError::interrupted(other)),
-        }
-    }
-}
-
-/// An attempt that was answered, but for its status.
-fn attempted(call: &Call, place: &EndpointState, number: u32, elapsed: Duration) -> Attempt {
-    Attempt {
-        operation: call.operation,
-        endpoint: place.endpoint().clone(),
-        number,
-        status: None,
-        elapsed,
-        outcome: AttemptOutcome::Answered,
-    }
-}
-
-/// A reply, if it is an answer; otherwise the server, or a proxy before it, cannot serve at the moment.
-fn classify(call: &Call, reply: Reply) -> Result<Reply, Failure> {
-    match status::of(call, &reply) {
-        Some(refusal) if refusal.is_missing(call) => Err(Failure::Unsupported(Box::new(reply))),
-        Some(refusal) if !refusal.is_unavailable() => Ok(reply),
-        Some(refusal) if refusal.outcome() == Outcome::Rejected => {
-            Err(Failure::Denied(Box::new(reply)))
-        }
-        Some(_) => Err(Failure::Unavailable(Box::new(reply))),
-        None if matches!(reply.status.as_u16(), 500 | 502 | 503 | 504) => {
-            Err(Failure::Unavailable(Box::new(reply)))
-        }
-        None => Ok(reply),
-    }
-}
-
-fn with_attempts(mut reply: Reply, attempts: u32, in_doubt: bool) -> Reply {
-    reply.context.attempts = attempts;
-    reply.in_doubt = in_doubt;
-    reply
 }

@@ -2,12 +2,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use crate::{endpoints::endpoint::Endpoint, pipeline::execute::Failure};
+use crate::{endpoints::endpoint::Endpoint, pipeline::failure::Failure};
 
-/// What became of one attempt: one request to one endpoint. No key, no value and no credentials are in it.
+/// The result of one attempt: one request to one endpoint. It has no key, no value and no credentials.
 ///
 /// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each to a function, for metrics; with the feature
-/// `tracing` each is an event, too. An attempt that was dropped before its end is not told of.
+/// `tracing` each is an event, too. An attempt that was dropped before its end is not reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -21,26 +21,26 @@ pub struct Attempt {
     pub status: Option<StatusCode>,
     /// From the first byte sent to the last byte received, or to the failure. By the transport's clock.
     pub elapsed: Duration,
-    /// What the attempt brought.
+    /// What came of the attempt.
     pub outcome: AttemptOutcome,
 }
 
-/// What an attempt brought.
+/// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptOutcome {
-    /// An answer, be it a no.
+    /// A response, possibly an error.
     Answered,
-    /// A poll that was held, and nothing happened. On a busy store it is held on while the next one is sent, and told of
-    /// once more if it brings something.
+    /// A poll that was held, and nothing happened. On a busy store it is held while the next one is sent, and reported once
+    /// more if it brings something.
     Quiet,
     /// A status of 500, 502, 503 or 504; of the v3 API, words that mean the same.
     Unavailable,
     /// An answer that the client does not accept: too large, encoded, stale, from another cluster, a redirect elsewhere.
     Refused,
-    /// No answer within the time of an attempt.
+    /// No response within the time of an attempt.
     TimedOut,
-    /// The exchange broke off; the server may have acted.
+    /// The exchange broke off; the server may have acted on the request.
     Interrupted,
     /// The server saw nothing.
     NotSent,
@@ -67,7 +67,7 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
-/// Who is told of every attempt.
+/// The function that is called after every attempt.
 #[derive(Clone, Default)]
 pub(crate) struct Observer(Option<Arc<Observe>>);
 
@@ -78,7 +78,7 @@ impl Observer {
         Self(Some(Arc::new(observe)))
     }
 
-    /// Tells of an attempt. What it was is only put together where somebody listens.
+    /// Reports an attempt. `attempt` is only called if somebody observes.
     pub(crate) fn tell(&self, attempt: impl FnOnce() -> Attempt) {
         if self.0.is_none() && !trace::is_enabled() {
             return;
@@ -103,10 +103,14 @@ impl AttemptOutcome {
             Failure::Transport(error) if error.is_unsent() => (Self::NotSent, None),
             Failure::Transport(_) => (Self::Interrupted, None),
             Failure::TimedOut(_) => (Self::TimedOut, None),
-            Failure::Unavailable(reply) | Failure::Denied(reply) => {
-                (Self::Unavailable, Some(reply.status))
+            Failure::Answer(answer) => {
+                let outcome = if answer.is_unavailable() {
+                    Self::Unavailable
+                } else {
+                    Self::Answered
+                };
+                (outcome, Some(answer.reply.status))
             }
-            Failure::Unsupported(reply) => (Self::Answered, Some(reply.status)),
             Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
             Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
         }

@@ -4,7 +4,7 @@ use etcd_transport::Transport;
 
 use crate::{
     error::{Error, Result},
-    pipeline::execute::Pipeline,
+    pipeline::Pipeline,
 };
 
 /// A connection that has lasted this long was a good one. After those that break sooner, the pauses grow.

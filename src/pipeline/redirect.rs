@@ -3,30 +3,34 @@ use std::borrow::Cow;
 use http::{HeaderMap, Method, Uri, header::LOCATION, uri::PathAndQuery};
 
 use crate::{
-    endpoints::set::{EndpointSet, EndpointState},
-    operation::{Call, Reply},
+    endpoints::{set::EndpointSet, state::EndpointState},
+    pipeline::{
+        answer::Reply,
+        exchange::{Encoded, Prepared},
+    },
 };
 
 const MAX_HOPS: u32 = 3;
 
-/// Where a call is, and has been, sent.
+/// Where a request is, and has been, sent.
 ///
-/// etcd since 2.0 redirects only what is not a clean path, and this client sends clean paths alone. What redirects for
+/// etcd since 2.0 redirects only what is not a clean path, and this client sends only clean paths. What redirects for
 /// other reasons is a proxy. It is followed only to the client's own endpoints and within the same API, so that
 /// neither a write nor a password goes where the user did not send it.
 pub(crate) struct Hops<'a> {
-    call: &'a Call,
+    encoded: &'a Encoded,
     target: Cow<'a, PathAndQuery>,
-    place: EndpointState,
+    endpoint: EndpointState,
     count: u32,
 }
 
 impl<'a> Hops<'a> {
-    pub(crate) fn new(call: &'a Call, place: &EndpointState) -> Self {
+    pub(crate) fn new(prepared: &'a Prepared, endpoint: &EndpointState) -> Self {
+        let encoded = &prepared.encoded;
         Self {
-            call,
-            target: Cow::Borrowed(&call.target),
-            place: place.clone(),
+            encoded,
+            target: Cow::Borrowed(&encoded.target),
+            endpoint: endpoint.clone(),
             count: 0,
         }
     }
@@ -35,11 +39,11 @@ impl<'a> Hops<'a> {
         &self.target
     }
 
-    pub(crate) fn place(&self) -> &EndpointState {
-        &self.place
+    pub(crate) fn endpoint(&self) -> &EndpointState {
+        &self.endpoint
     }
 
-    /// Whether `reply` sends the call elsewhere; this is where, then. An error says where to, and why not.
+    /// Whether `reply` sends the request elsewhere; if so, this is where. An error says where to, and why not.
     pub(crate) fn follow(&mut self, reply: &Reply, set: &EndpointSet) -> Result<bool, String> {
         let keeps_method = match reply.status.as_u16() {
             301 | 302 => false,
@@ -48,21 +52,21 @@ impl<'a> Hops<'a> {
         };
         let location = location(&reply.headers);
         let refuse = |why: &str| Err(format!("redirected to {location:?}, {why}"));
-        // With 301 and 302 it is anybody's guess whether a write stays a write.
-        if !keeps_method && !matches!(self.call.method, Method::GET | Method::HEAD) {
+        // With 301 and 302 it is undefined whether a write stays a write.
+        if !keeps_method && !matches!(self.encoded.method, Method::GET | Method::HEAD) {
             return refuse("which is not followed for a write");
         }
         if self.count == MAX_HOPS {
             return refuse("one redirect too many");
         }
-        let Some((place, target)) = self.resolve(&location, set) else {
+        let Some((endpoint, target)) = self.resolve(&location, set) else {
             return refuse("which is none of the client's endpoints");
         };
-        if api(target.path()) != api(self.call.target.path()) || !is_clean(target.path()) {
+        if api(target.path()) != api(self.encoded.target.path()) || !is_clean(target.path()) {
             return refuse("which is outside the API of the call");
         }
         self.count += 1;
-        self.place = place;
+        self.endpoint = endpoint;
         self.target = Cow::Owned(target);
         Ok(true)
     }
@@ -70,7 +74,7 @@ impl<'a> Hops<'a> {
     /// The endpoint and the target there that a `Location` names.
     fn resolve(&self, location: &str, set: &EndpointSet) -> Option<(EndpointState, PathAndQuery)> {
         if location.starts_with('/') && !location.starts_with("//") {
-            let here = self.place.endpoint();
+            let here = self.endpoint.endpoint();
             let absolute = here.uri(&location.parse().ok()?).ok()?;
             // A relative location counts from the host, not from the endpoint's base path.
             let at_host = Uri::builder()
@@ -79,11 +83,11 @@ impl<'a> Hops<'a> {
                 .path_and_query(location)
                 .build()
                 .ok()?;
-            return Some((self.place.clone(), here.target_of(&at_host)?));
+            return Some((self.endpoint.clone(), here.target_of(&at_host)?));
         }
         let uri: Uri = location.parse().ok()?;
         set.iter()
-            .find_map(|place| Some((place.clone(), place.endpoint().target_of(&uri)?)))
+            .find_map(|state| Some((state.clone(), state.endpoint().target_of(&uri)?)))
     }
 }
 
@@ -115,46 +119,53 @@ mod tests {
 
     use super::*;
     use crate::{
-        endpoints::set::{EndpointOrder, Endpoints},
-        error::ErrorContext,
-        operation::Repeat,
+        endpoints::{
+            set::{EndpointOrder, Endpoints},
+            wire::Wire,
+        },
+        pipeline::{
+            call::{Call, Repeat},
+            protocol::Plain,
+        },
     };
 
     fn set(endpoints: &[&str]) -> Arc<EndpointSet> {
         let endpoints = endpoints.iter().map(|text| text.parse().unwrap()).collect();
-        let endpoints = Endpoints::new(endpoints, EndpointOrder::AsGiven, Instant::now());
+        let endpoints = Endpoints::new(
+            endpoints,
+            EndpointOrder::AsGiven,
+            Wire::Http,
+            Instant::now(),
+        );
         endpoints.unwrap().current()
     }
 
-    fn call(method: Method) -> Call {
-        Call::new("test", method, "/v2/keys/k".to_owned(), Repeat::Always).unwrap()
+    fn prepared(method: Method) -> Prepared {
+        Prepared {
+            call: Call::new("test", &Plain, Repeat::Always),
+            wire: Wire::Http,
+            encoded: Encoded::new("test", method, "/v2/keys/k".to_owned()).unwrap(),
+            token: None,
+        }
     }
 
-    /// A redirect by the first endpoint of a set.
-    fn reply(set: &EndpointSet, status: u16, location: &str) -> Reply {
-        let place = set.iter().next().unwrap().clone();
+    /// A redirect.
+    fn reply(status: u16, location: &str) -> Reply {
         Reply {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]),
+            trailers: None,
             body: bytes::Bytes::new(),
-            context: ErrorContext {
-                operation: "test",
-                endpoint: place.endpoint().clone(),
-                attempts: 1,
-            },
-            place,
-            in_doubt: false,
         }
     }
 
     fn follow(method: Method, status: u16, location: &str) -> Result<(String, String), String> {
         let set = set(&["http://a:1", "http://b:2/etcd"]);
-        let call = call(method);
-        let reply = reply(&set, status, location);
-        let mut hops = Hops::new(&call, &reply.place);
-        hops.follow(&reply, &set)?;
+        let prepared = prepared(method);
+        let mut hops = Hops::new(&prepared, set.iter().next().unwrap());
+        hops.follow(&reply(status, location), &set)?;
         Ok((
-            hops.place().endpoint().to_string(),
+            hops.endpoint().endpoint().to_string(),
             hops.target().to_string(),
         ))
     }
@@ -220,9 +231,9 @@ mod tests {
     #[test]
     fn the_fourth_redirect_is_one_too_many() {
         let set = set(&["http://a:1"]);
-        let call = call(Method::GET);
-        let reply = reply(&set, 307, "/v2/keys/k");
-        let mut hops = Hops::new(&call, &reply.place);
+        let prepared = prepared(Method::GET);
+        let reply = reply(307, "/v2/keys/k");
+        let mut hops = Hops::new(&prepared, set.iter().next().unwrap());
         for _ in 0..MAX_HOPS {
             assert!(hops.follow(&reply, &set).unwrap());
         }

@@ -1,23 +1,19 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_ENCODING, HeaderName},
-    response::Parts,
-};
+use http::{StatusCode, header::CONTENT_ENCODING, response::Parts};
 
 use crate::{
     error::{ErrorContext, Outcome, UnexpectedAnswer, UnexpectedKind},
-    operation::{Call, Repeat},
+    pipeline::{
+        answer::Reply,
+        call::{Call, Repeat},
+        protocol::Origin,
+    },
 };
 
-/// The most header fields that an answer may have, and the most bytes in them. etcd sends about ten.
+/// The maximum number of header fields of a response, and of bytes in them. etcd sends about ten fields.
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 64 << 10;
-
-const CLUSTER_ID: HeaderName = HeaderName::from_static("x-etcd-cluster-id");
-const INDEX: HeaderName = HeaderName::from_static("x-etcd-index");
-const TERM: HeaderName = HeaderName::from_static("x-raft-term");
 
 /// Which answers a client accepts, by what those before have told: which cluster it is, and how far its store has got.
 #[derive(Debug, Default)]
@@ -26,13 +22,13 @@ pub(crate) struct ResponseCheck {
     pub(crate) reject_stale_reads: bool,
     /// The cluster that answered first; 0 is none yet.
     cluster: AtomicU64,
-    /// The highest index of the v2 store that an answer told.
+    /// The highest index of the store that an answer told.
     index: AtomicU64,
 }
 
 impl ResponseCheck {
-    /// Whether an answer that begins like this may be looked at.
-    pub(crate) fn accept(&self, call: &Call, head: &Parts) -> Result<(), Refused> {
+    /// Whether an answer that begins like this may be read; returns what it tells of its server.
+    pub(crate) fn accept(&self, call: &Call, head: &Parts) -> Result<Origin, Refused> {
         let refuse = |reason| {
             Err(Refused {
                 reason,
@@ -43,34 +39,31 @@ impl ResponseCheck {
             return refuse(Reason::Head);
         }
         let mut size = 0;
-        let mut cluster = None;
         let mut encoding = None;
         for (name, value) in &head.headers {
             size += name.as_str().len() + value.len();
-            if name == CLUSTER_ID {
-                cluster = hexadecimal(value);
-            } else if name == CONTENT_ENCODING {
+            if name == CONTENT_ENCODING {
                 encoding = Some(value.as_bytes());
             }
         }
         if size > MAX_HEAD {
             return refuse(Reason::Head);
         }
-        // This client asks for none, and unpacks none: what cannot be unpacked cannot fill the memory.
+        // The client asks for no encoding, and decodes none: what is not unpacked cannot fill the memory.
         if let Some(encoding) = encoding
             && !encoding.eq_ignore_ascii_case(b"identity")
         {
             let encoding = String::from_utf8_lossy(encoding).into_owned();
             return refuse(Reason::Encoded(encoding));
         }
-        if let Some(found) = cluster {
+        let origin = call.protocol.origin(&head.headers);
+        if let Some(found) = origin.cluster {
             self.check_cluster(found, head.status)?;
         }
-        if self.reject_stale_reads && is_keys(call) {
-            self.index
-                .fetch_max(number(&head.headers, INDEX).unwrap_or(0), Relaxed);
+        if self.reject_stale_reads {
+            self.index.fetch_max(origin.index.unwrap_or(0), Relaxed);
         }
-        Ok(())
+        Ok(origin)
     }
 
     /// Whether an answer may come from this cluster.
@@ -93,23 +86,25 @@ impl ResponseCheck {
         }
     }
 
-    /// What the answer to this call must not fall behind: to be asked before the call is sent.
-    pub(crate) fn seen_before(&self, call: &Call) -> Option<Seen> {
-        let guarded = self.reject_stale_reads && call.repeat == Repeat::Always && is_keys(call);
-        guarded.then(|| Seen {
+    /// What the answer to a call must not fall behind: to be asked before the call is sent.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
             cluster: self.cluster.load(Relaxed),
             index: self.index.load(Relaxed),
-        })
+        }
     }
 
-    /// Whether an answer is as new as those that the caller may have seen before it asked.
+    /// Whether a read is as new as what the caller may have seen before it asked.
     pub(crate) fn accept_index(
         &self,
+        call: &Call,
         seen: &Seen,
-        status: StatusCode,
-        headers: &HeaderMap,
+        reply: &Reply,
     ) -> Result<(), Refused> {
-        match number(headers, INDEX) {
+        if !self.reject_stale_reads || call.repeat != Repeat::Always {
+            return Ok(());
+        }
+        match call.protocol.origin(&reply.headers).index {
             // 0: it was refused before it got to the store.
             Some(index)
                 if index > 0
@@ -121,7 +116,7 @@ impl ResponseCheck {
                         seen: seen.index,
                         index,
                     },
-                    status,
+                    status: reply.status,
                 })
             }
             _ => Ok(()),
@@ -189,7 +184,7 @@ impl Refused {
                 UnexpectedKind::ClusterChanged,
                 format!(
                     "the answer is from the cluster {found:016x}, and those before were from {expected:016x}: \
-                     is an endpoint wrong, or was the cluster made anew? If that is meant, `allow_cluster_change`"
+                     is an endpoint wrong, or was the cluster replaced? If so, set `allow_cluster_change`"
                 ),
             ),
             Reason::Stale { seen, index } => (
@@ -206,23 +201,4 @@ impl Refused {
         };
         UnexpectedAnswer::new(context, what, outcome).with_kind(kind)
     }
-}
-
-/// The raft term that an answer is from.
-pub(crate) fn term(headers: &HeaderMap) -> Option<u64> {
-    number(headers, TERM)
-}
-
-fn hexadecimal(value: &HeaderValue) -> Option<u64> {
-    u64::from_str_radix(value.to_str().ok()?, 16).ok()
-}
-
-fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.parse().ok()
-}
-
-/// Whether a call's answer tells the v2 store's index.
-fn is_keys(call: &Call) -> bool {
-    let path = call.target.path();
-    path == "/v2/keys" || path.starts_with("/v2/keys/")
 }

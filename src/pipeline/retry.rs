@@ -1,16 +1,16 @@
 use std::time::Duration;
 
-use crate::operation::Repeat;
+use crate::pipeline::call::Repeat;
 
-/// How often, and how soon, a request is sent again. Data only; the decision is a pure function of it.
+/// How often, and how soon, a request is sent again. It is data only; the decision is a pure function of it.
 ///
-/// A read is sent again after any failure of the pipeline: no connection, a broken exchange, a time-out, a status of 500,
-/// 502, 503 or 504. A write is sent again only when the server surely saw nothing of it. An answer is never
-/// «retried»: 404 and 412 are results.
+/// A read is sent again after any failure on its way: no connection, a broken exchange, a time-out, a status of 500, 502,
+/// 503 or 504. A write is sent again only if the server definitely did nothing. A response is never retried: 404 and 412
+/// are results.
 ///
 /// Every endpoint is tried once before the first pause. The pauses double from [`first_pause`](Self::first_pause) up to
-/// [`max_pause`](Self::max_pause); each is cut by a random half at most, so that clients that failed together do not
-/// come back together.
+/// [`max_pause`](Self::max_pause); each is shortened by a random half at most, so that clients that failed together do
+/// not return together.
 ///
 /// ```
 /// use etcd_http::RetryPolicy;
@@ -22,13 +22,14 @@ use crate::operation::Repeat;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How many requests are sent in all, at most: 5 unless set. With more endpoints than that, one to each.
+    /// The maximum number of requests. Defaults to 5; with more endpoints than that, one for each.
     pub attempts: u32,
-    /// The pause after the first round of all endpoints: 50 ms unless set.
+    /// The pause after the first round of all endpoints. Defaults to 50 ms.
     pub first_pause: Duration,
-    /// The longest pause: 10 s unless set.
+    /// The longest pause. Defaults to 10 s.
     pub max_pause: Duration,
-    /// The time for all attempts and pauses together: 60 s unless set.
+    /// The time for everything that is done for a call: attempts, pauses, and fetching the token that it needs. Defaults to
+    /// 60 s.
     pub overall: Duration,
 }
 
@@ -62,7 +63,7 @@ impl RetryPolicy {
         self
     }
 
-    /// How long to wait before the next attempt; `None` is to stop.
+    /// Returns how long to wait before the next attempt; `None` to stop.
     pub(crate) fn decide(&self, failed: &Failed) -> Option<Duration> {
         let attempts = if self.attempts > 1 {
             self.attempts.max(failed.endpoints)
@@ -110,7 +111,7 @@ pub(crate) struct Failed {
     pub(crate) attempt: u32,
     /// How many endpoints there are to try.
     pub(crate) endpoints: u32,
-    /// The server surely saw nothing.
+    /// The server definitely did nothing.
     pub(crate) unsent: bool,
     pub(crate) repeat: Repeat,
     /// Since the first attempt began.

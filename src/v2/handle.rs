@@ -25,9 +25,10 @@ pub struct V2<'a, T> {
     client: &'a Client<T>,
 }
 
-impl<'a, T: Transport> V2<'a, T> {
-    pub(crate) fn new(client: &'a Client<T>) -> Self {
-        Self { client }
+impl<T: Transport> Client<T> {
+    /// The v2 API: keys, members, stats, auth. etcd 3.4 and 3.5 have it when started with `--enable-v2`.
+    pub fn v2(&self) -> V2<'_, T> {
+        V2 { client: self }
     }
 }
 
@@ -227,7 +228,7 @@ impl<T: Transport> V2<'_, T> {
             id: impl Into<String>, peer_urls: impl IntoIterator<Item = impl Into<String>>
         ) -> () = UpdateMember::new(id, peer_urls);
 
-        /// Removes a member for good: [`RemoveMember`].
+        /// Removes a member permanently: [`RemoveMember`].
         remove_member(id: impl Into<String>) -> () = RemoveMember::new(id);
 
         /// The client URLs of all members: [`ListMachines`].

@@ -3,8 +3,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::v2::protocol;
 use crate::{
-    error::Result,
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    endpoints::{
+        sync::{Advertised, MemberSource},
+        wire::Wire,
+    },
+    error::{Error, Result},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, Mapped, TypedExchange},
+    },
 };
 
 /// A member of the cluster. <https://etcd.io/docs/v2.3/members_api/>
@@ -36,27 +45,30 @@ impl ListMembers {
     }
 }
 
-impl Sealed for ListMembers {}
-
 impl Operation for ListMembers {
     type Output = Vec<Member>;
     const NAME: &'static str = "v2.members.list";
+}
 
-    fn encode(&self) -> Result<Call> {
-        Call::new(
-            Self::NAME,
-            Method::GET,
-            "/v2/members".into(),
-            Repeat::Always,
-        )
+impl Exchange for ListMembers {
+    fn call(&self) -> Call {
+        protocol::OTHER.read(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Vec<Member>> {
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        Encoded::new(Self::NAME, Method::GET, "/v2/members".into())
+    }
+}
+
+impl TypedExchange for ListMembers {
+    type Decoded = Vec<Member>;
+
+    fn decode(&self, answer: Answer) -> Result<Vec<Member>> {
         #[derive(Deserialize)]
         struct Body {
             members: Vec<Member>,
         }
-        protocol::json(reply).map(|Body { members }| members)
+        answer.json().map(|Body { members }| members)
     }
 }
 
@@ -75,23 +87,26 @@ impl GetLeader {
     }
 }
 
-impl Sealed for GetLeader {}
-
 impl Operation for GetLeader {
     type Output = Member;
     const NAME: &'static str = "v2.members.leader";
+}
 
-    fn encode(&self) -> Result<Call> {
-        Call::new(
-            Self::NAME,
-            Method::GET,
-            "/v2/members/leader".into(),
-            Repeat::Always,
-        )
+impl Exchange for GetLeader {
+    fn call(&self) -> Call {
+        protocol::OTHER.read(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Member> {
-        protocol::json(reply)
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        Encoded::new(Self::NAME, Method::GET, "/v2/members/leader".into())
+    }
+}
+
+impl TypedExchange for GetLeader {
+    type Decoded = Member;
+
+    fn decode(&self, answer: Answer) -> Result<Member> {
+        answer.json()
     }
 }
 
@@ -107,7 +122,7 @@ pub struct AddMember {
 }
 
 impl AddMember {
-    /// A member that the others reach at these URLs.
+    /// A member with these peer URLs.
     pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
             peer_urls: peer_urls.into_iter().map(Into::into).collect(),
@@ -115,20 +130,28 @@ impl AddMember {
     }
 }
 
-impl Sealed for AddMember {}
-
 impl Operation for AddMember {
     type Output = Member;
     const NAME: &'static str = "v2.members.add";
+}
 
-    fn encode(&self) -> Result<Call> {
-        let path = "/v2/members".to_owned();
-        Ok(Call::new(Self::NAME, Method::POST, path, Repeat::IfUnsent)?
-            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+impl Exchange for AddMember {
+    fn call(&self) -> Call {
+        protocol::OTHER.write(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Member> {
-        protocol::json(reply)
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        let path = "/v2/members".to_owned();
+        Ok(Encoded::new(Self::NAME, Method::POST, path)?
+            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+    }
+}
+
+impl TypedExchange for AddMember {
+    type Decoded = Member;
+
+    fn decode(&self, answer: Answer) -> Result<Member> {
+        answer.json()
     }
 }
 
@@ -157,24 +180,32 @@ impl UpdateMember {
     }
 }
 
-impl Sealed for UpdateMember {}
-
 impl Operation for UpdateMember {
     type Output = ();
     const NAME: &'static str = "v2.members.update";
+}
 
-    fn encode(&self) -> Result<Call> {
-        let path = member_path(Self::NAME, &self.id)?;
-        Ok(Call::new(Self::NAME, Method::PUT, path, Repeat::IfUnsent)?
-            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+impl Exchange for UpdateMember {
+    fn call(&self) -> Call {
+        protocol::OTHER.write(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<()> {
-        protocol::empty(reply)
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        let path = member_path(Self::NAME, &self.id)?;
+        Ok(Encoded::new(Self::NAME, Method::PUT, path)?
+            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
     }
 }
 
-/// Removes a member for good: `DELETE /v2/members/ID`.
+impl TypedExchange for UpdateMember {
+    type Decoded = ();
+
+    fn decode(&self, answer: Answer) -> Result<()> {
+        protocol::empty(answer)
+    }
+}
+
+/// Removes a member permanently: `DELETE /v2/members/ID`.
 ///
 /// # Errors
 /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) when it was removed
@@ -192,19 +223,27 @@ impl RemoveMember {
     }
 }
 
-impl Sealed for RemoveMember {}
-
 impl Operation for RemoveMember {
     type Output = ();
     const NAME: &'static str = "v2.members.remove";
+}
 
-    fn encode(&self) -> Result<Call> {
-        let path = member_path(Self::NAME, &self.id)?;
-        Call::new(Self::NAME, Method::DELETE, path, Repeat::IfUnsent)
+impl Exchange for RemoveMember {
+    fn call(&self) -> Call {
+        protocol::OTHER.write(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<()> {
-        protocol::empty(reply)
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        let path = member_path(Self::NAME, &self.id)?;
+        Encoded::new(Self::NAME, Method::DELETE, path)
+    }
+}
+
+impl TypedExchange for RemoveMember {
+    type Decoded = ();
+
+    fn decode(&self, answer: Answer) -> Result<()> {
+        protocol::empty(answer)
     }
 }
 
@@ -220,34 +259,45 @@ impl ListMachines {
     }
 }
 
-impl Sealed for ListMachines {}
-
 impl Operation for ListMachines {
     type Output = Vec<String>;
     const NAME: &'static str = "v2.machines";
+}
 
-    fn encode(&self) -> Result<Call> {
-        Call::new(
-            Self::NAME,
-            Method::GET,
-            "/v2/machines".into(),
-            Repeat::Always,
-        )
+impl Exchange for ListMachines {
+    fn call(&self) -> Call {
+        protocol::OTHER.read(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Vec<String>> {
-        let reply = protocol::success(reply)?;
-        let urls = str::from_utf8(&reply.body).ok().map(|text| {
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        Encoded::new(Self::NAME, Method::GET, "/v2/machines".into())
+    }
+}
+
+impl TypedExchange for ListMachines {
+    type Decoded = Vec<String>;
+
+    fn decode(&self, answer: Answer) -> Result<Vec<String>> {
+        let answer = answer.success()?;
+        let urls = str::from_utf8(&answer.reply.body).ok().map(|text| {
             let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
             urls.map(str::to_owned).collect::<Vec<_>>()
         });
         match urls {
             Some(urls) if urls.iter().all(|url| url.contains("://")) => Ok(urls),
-            _ => Err(crate::Error::Unexpected(
-                reply.unexpected("the answer is not a list of URLs"),
+            _ => Err(Error::Unexpected(
+                answer.unexpected("the answer is not a list of URLs"),
             )),
         }
     }
+}
+
+fn advertised(
+    Member {
+        id, client_urls, ..
+    }: Member,
+) -> Advertised {
+    Advertised { id, client_urls }
 }
 
 fn member_path(operation: &'static str, id: &str) -> Result<String> {
@@ -266,13 +316,24 @@ fn peer_urls(operation: &'static str, urls: &[String]) -> Result<Vec<u8>> {
     protocol::to_json(operation, &Body { peer_urls: urls })
 }
 
+/// Lists the members for a sync.
+pub(crate) fn member_source() -> MemberSource {
+    MemberSource {
+        members: Box::new(Mapped(ListMembers::new(), |members| {
+            members.into_iter().map(advertised).collect()
+        })),
+        leader: Box::new(Mapped(GetLeader::new(), advertised)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::AsRequest;
 
     #[test]
     fn requests_are_as_documented() {
-        let add = AddMember::new(["http://10.0.0.10:2380"]).encode().unwrap();
+        let add = AddMember::new(["http://10.0.0.10:2380"]).request().unwrap();
         assert_eq!((add.method(), add.target()), (&Method::POST, "/v2/members"));
         assert_eq!(add.content_type(), Some("application/json"));
         assert_eq!(
@@ -281,7 +342,7 @@ mod tests {
         );
         let id = "272e204152";
         let update = UpdateMember::new(id, ["http://10.0.0.10:2380"])
-            .encode()
+            .request()
             .unwrap();
         assert_eq!(
             (update.method(), update.target()),
@@ -291,7 +352,7 @@ mod tests {
             update.body_bytes(),
             br#"{"peerURLs":["http://10.0.0.10:2380"]}"#
         );
-        let remove = RemoveMember::new(id).encode().unwrap();
+        let remove = RemoveMember::new(id).request().unwrap();
         assert_eq!(
             (remove.method(), remove.target()),
             (&Method::DELETE, "/v2/members/272e204152")
@@ -301,7 +362,7 @@ mod tests {
     #[test]
     fn an_id_that_would_lead_elsewhere_is_refused() {
         for id in ["", "..", "a/b"] {
-            assert!(RemoveMember::new(id).encode().is_err(), "{id:?}");
+            assert!(RemoveMember::new(id).request().is_err(), "{id:?}");
         }
     }
 }

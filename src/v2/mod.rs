@@ -59,3 +59,6 @@ pub use stats::{
 pub use watch::{
     Action, ClusterInfo, Event, Resync, ResyncingWatch, Until, Watch, WatchUpdate, Written,
 };
+
+pub(crate) use members::member_source;
+pub(crate) use protocol::call_to;

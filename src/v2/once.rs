@@ -15,7 +15,7 @@ use crate::{
     client::Client,
     error::{Error, Outcome, Result},
     operation::Operation,
-    pipeline::{execute::Pipeline, retry::Failed},
+    pipeline::{Pipeline, call::Repeat, retry::Failed},
 };
 
 /// A write that can be recognised in the store afterwards: [`V2::once`](super::V2::once) carries it out.
@@ -261,7 +261,7 @@ impl Tries {
             attempt: self.made,
             endpoints: 1,
             unsent: false,
-            repeat: crate::Repeat::Always,
+            repeat: Repeat::Always,
             elapsed: now.saturating_duration_since(self.started),
             jitter: fastrand::f64(),
         });

@@ -1,22 +1,213 @@
-//! What the v2 API looks like on the wire: paths, queries, forms, and the answers that are none of its own.
+//! What the v2 API looks like on the wire: paths, forms, headers, and what its answers mean.
 
-use std::fmt::Write;
-
-use http::StatusCode;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Serialize, de::DeserializeOwned};
+use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use percent_encoding::utf8_percent_encode;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::{Error, Result, Unsupported},
-    operation::Reply,
+    endpoints::wire::Wire,
+    error::{Api, Error, EtcdCode, EtcdErrorKind as Kind, Outcome, Refusal, Result},
+    form::RESERVED,
+    pipeline::{
+        answer::{Answer, Reply, Verdict},
+        call::{Call, Login, Repeat},
+        protocol::{Origin, Protocol, Shown},
+    },
 };
 
-/// Everything but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+/// The v2 API's protocol.
+#[derive(Debug)]
+pub(crate) struct V2 {
+    /// Whether the answers tell the index of the store.
+    is_keys: bool,
+}
+
+/// The keys API.
+pub(crate) static KEYS: V2 = V2 { is_keys: true };
+
+/// The members, stats and auth APIs.
+pub(crate) static OTHER: V2 = V2 { is_keys: false };
+
+impl V2 {
+    /// A call that changes nothing.
+    pub(crate) fn read(&'static self, operation: &'static str) -> Call {
+        self.call(operation, Repeat::Always)
+    }
+
+    /// A call that may change something.
+    pub(crate) fn write(&'static self, operation: &'static str) -> Call {
+        self.call(operation, Repeat::IfUnsent)
+    }
+
+    fn call(&'static self, operation: &'static str, repeat: Repeat) -> Call {
+        Call::new(operation, self, repeat).login(Login::Basic)
+    }
+}
+
+impl Protocol for V2 {
+    fn headers(&self, _: &Call, _: Wire, shown: Shown<'_>, headers: &mut HeaderMap) {
+        if let Some(basic) = shown.basic {
+            headers.insert(AUTHORIZATION, basic.clone());
+        }
+    }
+
+    fn origin(&self, headers: &HeaderMap) -> Origin {
+        let mut origin = Origin::default();
+        // One pass: a look-up by name hashes it, and there are few headers.
+        for (name, value) in headers {
+            let Ok(text) = value.to_str() else { continue };
+            match name.as_str() {
+                "x-etcd-cluster-id" => origin.cluster = u64::from_str_radix(text, 16).ok(),
+                "x-etcd-index" if self.is_keys => origin.index = text.parse().ok(),
+                "x-raft-term" => origin.term = text.parse().ok(),
+                _ => {}
+            }
+        }
+        origin
+    }
+
+    fn classify(&self, _: &Call, _: Wire, reply: &Reply) -> Verdict {
+        if reply.status.is_success() {
+            return Verdict::Success { cluster: None };
+        }
+        if reply.status == StatusCode::NOT_FOUND && !reply.is_json() {
+            return Verdict::Unsupported {
+                reason: NOT_ENABLED,
+                is_etcd: false,
+            };
+        }
+        match refusal(reply) {
+            // https://github.com/etcd-io/etcd/issues/13589: says "internal error", and nothing has changed.
+            Some(refusal)
+                if refusal.code == Some(EtcdCode::V2(300))
+                    && refusal.cause.contains("Not a file (") =>
+            {
+                Verdict::Unsupported {
+                    reason: NO_UPDATE_DIR,
+                    is_etcd: true,
+                }
+            }
+            Some(refusal) => Verdict::Refused(Box::new(refusal)),
+            None => Verdict::Foreign,
+        }
+    }
+
+    /// etcd says "Insufficient credentials" to all.
+    fn hint(&self, refusal: &Refusal, has_credentials: bool) -> Option<&'static str> {
+        if refusal.http_status != Some(StatusCode::UNAUTHORIZED) {
+            return None;
+        }
+        Some(if has_credentials {
+            "the client's user or password is wrong, or its roles do not allow this"
+        } else {
+            "this client shows no credentials, and guests may not do this"
+        })
+    }
+}
+
+const NOT_ENABLED: &str = "the v2 API is not enabled on this server: start it with --enable-v2 (etcd 3.4 and 3.5; 3.6 has none)";
+
+const NO_UPDATE_DIR: &str =
+    "this server (etcd 3.5) cannot update a directory, nor refresh its TTL: see etcd issue 13589";
+
+/// The call that a request to this path is, if the path is one of the v2 API.
+pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Option<Call> {
+    let is_in = |root: &str| {
+        let below = path.strip_prefix(root);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    };
+    if is_in("/v2/keys") {
+        Some(KEYS.call(operation, repeat))
+    } else if is_in("/v2") {
+        Some(OTHER.call(operation, repeat))
+    } else {
+        None
+    }
+}
+
+/// Reads the error in an answer.
+fn refusal(reply: &Reply) -> Option<Refusal> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(rename = "errorCode")]
+        code: Option<u32>,
+        message: String,
+        #[serde(default)]
+        cause: String,
+        index: Option<u64>,
+    }
+
+    let status = reply.status;
+    let is_server_error = status.is_server_error();
+    if !status.is_client_error() && !is_server_error {
+        return None;
+    }
+    let body: Body = serde_json::from_slice(&reply.body).ok()?;
+    let kind = body
+        .code
+        .map_or_else(|| kind_of_status(status), kind_of_code);
+    let outcome = match body.code {
+        // A proposal that raft gave up waiting for may still be committed.
+        Some(300 | 301) => Outcome::Unknown,
+        // Whatever the code: a server that is at fault has not refused.
+        _ if is_server_error => Outcome::Unknown,
+        _ => Outcome::Rejected,
+    };
+    Some(Refusal {
+        api: Api::V2,
+        kind,
+        code: body.code.map(EtcdCode::V2),
+        message: body.message,
+        cause: body.cause,
+        index: body.index,
+        compact_revision: None,
+        http_status: Some(status),
+        outcome,
+        is_retryable: kind == Kind::WatcherCleared || is_server_error,
+        is_unavailable: reply.is_unavailable(),
+        // A 500 comes from raft; every member would return it.
+        is_endpoint_fault: status != StatusCode::INTERNAL_SERVER_ERROR,
+        hint: None,
+    })
+}
+
+fn kind_of_code(code: u32) -> Kind {
+    match code {
+        100 => Kind::KeyNotFound,
+        101 => Kind::CompareFailed,
+        102 => Kind::NotAFile,
+        104 => Kind::NotADirectory,
+        105 => Kind::AlreadyExists,
+        107 => Kind::RootReadOnly,
+        108 => Kind::DirectoryNotEmpty,
+        110 => Kind::Unauthorized,
+        201 => Kind::PreviousValueRequired,
+        202 => Kind::InvalidTtl,
+        203 => Kind::InvalidIndex,
+        209 => Kind::InvalidField,
+        210 => Kind::InvalidForm,
+        211 => Kind::ValueOnRefresh,
+        212 => Kind::TtlRequiredOnRefresh,
+        300 => Kind::RaftInternal,
+        301 => Kind::DuringLeaderElection,
+        400 => Kind::WatcherCleared,
+        401 => Kind::HistoryCleared,
+        other => Kind::Other(other),
+    }
+}
+
+fn kind_of_status(status: StatusCode) -> Kind {
+    match status.as_u16() {
+        400 | 415 => Kind::BadRequest,
+        401 => Kind::Unauthorized,
+        403 => Kind::Forbidden,
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        410 => Kind::Gone,
+        503 => Kind::DuringLeaderElection,
+        other => Kind::Other(other.into()),
+    }
+}
 
 /// etcd's own limit on a form, in bytes. It answers a larger one with code 210.
 const FORM_LIMIT: usize = 10 << 20;
@@ -60,62 +251,6 @@ pub(crate) fn segment(operation: &'static str, what: &str, name: &str) -> Result
     Ok(utf8_percent_encode(name, RESERVED).to_string())
 }
 
-/// The part of a URL after `?`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Query(String);
-
-impl Query {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    pub(crate) fn push(&mut self, name: &str, value: &str) {
-        if !self.0.is_empty() {
-            self.0.push('&');
-        }
-        self.0.extend(utf8_percent_encode(name, RESERVED));
-        self.0.push('=');
-        self.0.extend(utf8_percent_encode(value, RESERVED));
-    }
-
-    /// `name=true`, where it is true.
-    pub(crate) fn flag(&mut self, name: &str, on: bool) {
-        if on {
-            self.push(name, "true");
-        }
-    }
-
-    pub(crate) fn append_to(&self, mut path: String) -> String {
-        if !self.0.is_empty() {
-            path.push(if path.contains('?') { '&' } else { '?' });
-            path.push_str(&self.0);
-        }
-        path
-    }
-}
-
-/// Adds a field to a form.
-///
-/// Only what a form parser reads as its own is escaped. The server's limit counts the encoded bytes: with every space and
-/// every letter beyond ASCII escaped, a text of 4 MiB could be too large for it.
-pub(crate) fn push_form_pair(form: &mut String, name: &str, value: &str) {
-    form.reserve(name.len() + value.len() + "&=".len());
-    if !form.is_empty() {
-        form.push('&');
-    }
-    form.extend(utf8_percent_encode(name, RESERVED));
-    form.push('=');
-    let mut rest = value;
-    while let Some(at) = rest.find(['%', '&', '+', ';']) {
-        let (plain, escaped) = rest.split_at(at);
-        form.push_str(plain);
-        // The four are ASCII: one byte each.
-        let _ = write!(form, "%{:02X}", escaped.as_bytes()[0]);
-        rest = &escaped[1..];
-    }
-    form.push_str(rest);
-}
-
 /// The form, unless etcd would refuse it for its size.
 pub(crate) fn checked_form(operation: &'static str, form: String) -> Result<String> {
     if form.len() > FORM_LIMIT {
@@ -134,44 +269,17 @@ pub(crate) fn to_json(operation: &'static str, body: &impl Serialize) -> Result<
         .map_err(|error| Error::invalid(operation, format!("cannot be written as JSON: {error}")))
 }
 
-/// This reply, if it is a success of the v2 API; the error it stands for, otherwise.
-pub(crate) fn success(reply: Reply) -> Result<Reply> {
-    if reply.status == StatusCode::NOT_FOUND && !reply.is_json() {
-        return Err(Error::Unsupported(Unsupported::new(
-            reply.context,
-            "the v2 API is not enabled on this server: start it with --enable-v2 (etcd 3.4 and 3.5; 3.6 has none)",
-        )));
-    }
-    let error = match reply.success() {
-        Ok(reply) => return Ok(reply),
-        Err(error) => error,
-    };
-    match error {
-        // https://github.com/etcd-io/etcd/issues/13589: says «internal error», and nothing has changed.
-        Error::Etcd(etcd) if etcd.code() == Some(300) && etcd.cause().contains("Not a file (") => {
-            Err(Error::Unsupported(Unsupported::new(
-                etcd.context(),
-                "this server (etcd 3.5) cannot update a directory, nor refresh its TTL: \
-                 see etcd issue 13589",
-            )))
-        }
-        error => Err(error),
-    }
-}
-
-/// The body of a success of the v2 API.
-pub(crate) fn json<D: DeserializeOwned>(reply: Reply) -> Result<D> {
-    success(reply)?.json()
-}
-
-/// A success of the v2 API that says nothing more.
-pub(crate) fn empty(reply: Reply) -> Result<()> {
-    success(reply).map(drop)
+/// A success that says nothing more.
+pub(crate) fn empty(answer: Answer) -> Result<()> {
+    answer.success().map(drop)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
+    use crate::{raw::RawRequest, testing::decoded};
 
     #[test]
     fn every_byte_of_a_key_is_encoded_but_its_slashes() {
@@ -214,18 +322,51 @@ mod tests {
     }
 
     #[test]
-    fn a_form_escapes_only_what_a_form_parser_reads_as_its_own() {
-        let mut form = String::new();
-        push_form_pair(&mut form, "value", "100% & a+b; c=d\n€");
-        push_form_pair(&mut form, "ttl", "");
-        assert_eq!(form, "value=100%25 %26 a%2Bb%3B c=d\n€&ttl=");
-    }
-
-    #[test]
     fn a_name_is_one_segment_or_refused() {
         assert_eq!(segment("t", "user", "a b").unwrap(), "a%20b");
         for name in ["", ".", "..", "a/b"] {
             assert!(segment("t", "user", name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn what_v2_refuses_a_raw_request_with_is_read_as_v2s() {
+        let put = RawRequest::new(Method::PUT, "/v2/keys/a");
+        let exists = r#"{"errorCode":105,"message":"Key already exists","cause":"/a","index":7}"#;
+        let error = decoded(&put, 412, exists).unwrap_err();
+        assert_eq!(error.etcd_kind(), Some(Kind::AlreadyExists));
+        let error = decoded(&put, 404, "404 page not found\n").unwrap_err();
+        assert!(matches!(error, Error::Http(_)), "{error}");
+    }
+
+    #[test]
+    fn credentials_go_to_v2_and_nowhere_else() {
+        let login = |path| call_to(path, "test", Repeat::Always).map(|call| call.login);
+        for path in ["/v2", "/v2/keys/a", "/v2/members"] {
+            assert_eq!(login(path), Some(Login::Basic), "{path}");
+        }
+        for elsewhere in ["/version", "/v3/kv/range", "/v2keys", "/metrics"] {
+            assert_eq!(login(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn only_the_keys_api_tells_the_index_of_the_store() {
+        let headers = [
+            ("x-etcd-index", "7"),
+            ("x-etcd-cluster-id", "ff"),
+            ("x-raft-term", "2"),
+        ];
+        let headers = headers.map(|(name, value)| {
+            let name = http::HeaderName::from_static(name);
+            (name, http::HeaderValue::from_static(value))
+        });
+        let headers = HeaderMap::from_iter(headers);
+        let keys = KEYS.origin(&headers);
+        assert_eq!(
+            (keys.cluster, keys.index, keys.term),
+            (Some(255), Some(7), Some(2))
+        );
+        assert_eq!(OTHER.origin(&headers).index, None);
     }
 }

@@ -5,8 +5,14 @@ use serde::Deserialize;
 
 use crate::v2::protocol;
 use crate::{
+    endpoints::wire::Wire,
     error::Result,
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
 };
 
 /// What a member says of itself. <https://etcd.io/docs/v2.3/api/#self-statistics>
@@ -157,18 +163,26 @@ macro_rules! stats_operation {
             }
         }
 
-        impl Sealed for $name {}
-
         impl Operation for $name {
             type Output = $output;
             const NAME: &'static str = $operation;
+        }
 
-            fn encode(&self) -> Result<Call> {
-                Call::new(Self::NAME, Method::GET, $path.into(), Repeat::Always)
+        impl Exchange for $name {
+            fn call(&self) -> Call {
+                protocol::OTHER.read(Self::NAME)
             }
 
-            fn decode(&self, reply: Reply) -> Result<$output> {
-                protocol::json(reply)
+            fn encode(&self, _: Wire) -> Result<Encoded> {
+                Encoded::new(Self::NAME, Method::GET, $path.into())
+            }
+        }
+
+        impl TypedExchange for $name {
+            type Decoded = $output;
+
+            fn decode(&self, answer: Answer) -> Result<$output> {
+                answer.json()
             }
         }
     };

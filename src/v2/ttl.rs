@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 
 /// etcd keeps the end of a key's time as nanoseconds since 1970 in 64 bits, which is until 2262. Later than that, a set
-/// stores the key without a TTL, in silence, and an update makes it expire at once. From 2072 on this is too much.
+/// stores the key without a TTL, silently, and an update makes it expire at once. From 2072 on this is too much.
 const MAX_SECONDS: u64 = 6_000_000_000;
 
 /// How long a key is to live, as a form field.
@@ -27,7 +27,7 @@ impl Ttl {
         }
         if ttl.as_secs() > MAX_SECONDS {
             let reason = format!(
-                "a TTL of {} s: etcd can count to {MAX_SECONDS}; a key without a TTL stays for ever",
+                "a TTL of {} s: etcd can count to {MAX_SECONDS}; a key without a TTL stays forever",
                 ttl.as_secs()
             );
             return Err(Error::invalid(operation, reason));
@@ -58,7 +58,7 @@ mod tests {
             (
                 Duration::from_secs(MAX_SECONDS + 1),
                 "t: a TTL of 6000000001 s: etcd can count to 6000000000; \
-                 a key without a TTL stays for ever",
+                 a key without a TTL stays forever",
             ),
         ] {
             assert_eq!(Ttl::After(ttl).field("t").unwrap_err().to_string(), reason);

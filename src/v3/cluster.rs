@@ -1,10 +1,11 @@
 //! The members of the cluster.
 
 use crate::{
+    endpoints::sync::{Advertised, MemberSource},
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::{call::Repeat, exchange::Mapped},
     v3::{
-        Header,
+        GetStatus, Header,
         protocol::{
             gateway,
             message::{self, Encode, Fields},
@@ -248,12 +249,31 @@ fn check_urls(operation: &'static str, urls: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Lists the members for a sync.
+pub(crate) fn member_source() -> MemberSource {
+    MemberSource {
+        members: Box::new(Mapped(ListMembers::new(), |list| {
+            let members = list.members.into_iter();
+            members
+                .map(|member| Advertised {
+                    id: member.id.to_string(),
+                    client_urls: member.client_urls,
+                })
+                .collect()
+        })),
+        leader: Box::new(Mapped(GetStatus::new(), |status| Advertised {
+            id: status.leader.to_string(),
+            client_urls: Vec::new(),
+        })),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         error::EtcdErrorKind,
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
@@ -261,8 +281,8 @@ mod tests {
 
     #[test]
     fn the_requests_are_as_documented() {
-        fn sent(operation: &impl Operation, path: &str, json: &str) {
-            let call = operation.encode().unwrap();
+        fn sent(operation: &impl AsRequest, path: &str, json: &str) {
+            let call = operation.request().unwrap();
             assert_eq!(call.target(), format!("/v3/cluster/member/{path}"));
             assert_eq!(body(operation), json);
         }
@@ -290,7 +310,7 @@ mod tests {
             "update",
             r#"{"ID":"7","peerURLs":["http://10.0.0.1:2380"]}"#,
         );
-        assert!(AddMember::new([] as [&str; 0]).encode().is_err());
+        assert!(AddMember::new([] as [&str; 0]).request().is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod short_forms;
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::operation::Operation;
+use crate::{operation::Operation, testing::AsRequest};
 
 mod requests;
 
@@ -97,7 +97,7 @@ fn asked(path: &str) -> String {
 fn operations() -> Vec<(String, &'static str)> {
     fn path<O: Operation>(operation: &O) -> (String, &'static str) {
         let name = std::any::type_name::<O>().rsplit("::").next().unwrap();
-        (operation.encode().unwrap().target().to_owned(), name)
+        (operation.request().unwrap().target().to_owned(), name)
     }
     let leader = LeaderKey {
         key: "k".into(),
@@ -154,6 +154,18 @@ fn operations() -> Vec<(String, &'static str)> {
         path(&GrantPermission::new("r", permission)),
         path(&RevokePermission::new("r", "k")),
     ]
+}
+
+#[test]
+fn every_method_is_one_of_the_gateways_and_has_its_own_path_in_grpc() {
+    let mut seen = std::collections::BTreeSet::new();
+    for method in protocol::method::ALL {
+        let is_known = PATHS.iter().any(|(path, _)| *path == method.gateway);
+        assert!(is_known, "{}", method.gateway);
+        assert!(seen.insert(method.grpc), "{}", method.grpc);
+    }
+    // Leases have two paths each for three methods.
+    assert_eq!(seen.len(), PATHS.len() - 3);
 }
 
 #[test]

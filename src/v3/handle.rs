@@ -29,11 +29,14 @@ pub struct V3<'a, T> {
     client: &'a Client<T>,
 }
 
-impl<'a, T: Transport> V3<'a, T> {
-    pub(crate) fn new(client: &'a Client<T>) -> Self {
-        Self { client }
+impl<T: Transport> Client<T> {
+    /// The v3 API: keys and values, watches, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and later have it.
+    pub fn v3(&self) -> V3<'_, T> {
+        V3 { client: self }
     }
+}
 
+impl<'a, T: Transport> V3<'a, T> {
     fn client(self) -> &'a Client<T> {
         self.client
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     pipeline::deadline::Deadline,
     v3::{
         Header, Key, LeaseId,
@@ -149,27 +149,27 @@ gateway::operation!(
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_requests_are_as_documented() {
-        let call = Lock::new("l", 7).encode().unwrap();
+        let call = Lock::new("l", 7).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lock/lock", Repeat::IfUnsent)
         );
-        assert_eq!(call.deadline, Deadline::Unlimited);
+        assert_eq!(call.deadline(), Deadline::Unlimited);
         assert_eq!(body(&Lock::new("l", 7)), r#"{"name":"bA==","lease":"7"}"#);
-        assert!(Lock::new("", 7).encode().is_err());
-        let call = Unlock::new("l/7").encode().unwrap();
+        assert!(Lock::new("", 7).request().is_err());
+        let call = Unlock::new("l/7").request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lock/unlock", Repeat::Always)
         );
         assert_eq!(body(&Unlock::new("l/7")), r#"{"key":"bC83"}"#);
-        assert!(Unlock::new("").encode().is_err());
+        assert!(Unlock::new("").request().is_err());
     }
 
     #[test]

@@ -9,15 +9,15 @@ use crate::v3::{
 };
 use crate::{client::Client, error::Result, pipeline::reconnect::Reconnect};
 
-/// How long a mirror goes on trying while no endpoint answers.
+/// How long a mirror tries to reconnect while no endpoint responds.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 
-/// A copy of a range in memory that stays equal to it, and says what changes.
+/// A copy of a range in memory that follows it, and reports what changes.
 ///
-/// It lists the keys, page by page at one revision, and watches them from the next one on. Where the watch has lost its
-/// place, because history was compacted while it was cut off, the mirror lists again, and tells the difference. So the
-/// copy is at any time what the range was at [`revision`](Self::revision); only what came and went during such a gap is
-/// never seen.
+/// It lists the keys, page by page at one revision, and watches them from the next revision on. If the watch cannot resume,
+/// because the history was compacted during an outage, the mirror lists the keys again and reports the differences. The
+/// copy is always what the range was at [`revision`](Self::revision). Only keys that came and went during such a gap are
+/// never reported.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -55,11 +55,11 @@ enum Work<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MirrorUpdate {
-    /// The revision that the copy is of now.
+    /// The present revision of the copy.
     pub revision: i64,
-    /// Whether these are the differences to a new listing, the first one included, instead of what one revision did.
+    /// Whether these are the differences to a new listing, such as the first one, instead of the changes of one revision.
     pub is_listing: bool,
-    /// What changed: the keys of a listing in their order, those of a revision in the order of effect. Empty where a
+    /// What changed: the keys of a listing in their order, those of a revision in the order of the writes. Empty if a
     /// listing found no difference.
     pub changes: Vec<MirrorChange>,
 }
@@ -83,12 +83,12 @@ pub enum MirrorChange {
     /// It was written again.
     #[allow(missing_docs, reason = "what it was, and what it is")]
     Changed { old: KeyValue, new: KeyValue },
-    /// It is there no longer; this is what it was.
+    /// It was deleted; this is what it was.
     Removed(KeyValue),
 }
 
 impl<T: Transport> Mirror<T> {
-    /// A mirror of these keys, empty until the first [`next`](Self::next). Nothing is sent yet.
+    /// A mirror of these keys, empty until the first [`next`](Self::next). Sends nothing yet.
     pub fn new(client: &Client<T>, range: impl Into<KeyRange>) -> Self {
         Self::within(Namespace::all(client), range.into())
     }
@@ -105,12 +105,12 @@ impl<T: Transport> Mirror<T> {
         }
     }
 
-    /// Waits for the next change, and applies it. The first update is the first listing, be it empty. Nothing is lost when
-    /// this future is dropped, and asked for again.
+    /// Waits for the next change, and applies it. The first update is the first listing, which may be empty. Cancel-safe:
+    /// nothing is lost if this future is dropped.
     ///
     /// # Errors
-    /// What asking again does not mend, and an outage of more than 5 minutes. The copy stays as it is; the next call lists
-    /// again.
+    /// An error that another attempt would not resolve, or an outage of more than 5 minutes. The copy stays as it is; the
+    /// next call lists the keys again.
     pub async fn next(&mut self) -> Result<MirrorUpdate> {
         loop {
             let result = match &mut self.work {
@@ -134,7 +134,7 @@ impl<T: Transport> Mirror<T> {
                 Work::Watch(watch) => watch.next().await.transpose(),
             };
             match result {
-                // What is not known cannot be applied; a listing has its effect.
+                // An unknown kind of event cannot be applied. A listing shows its effect.
                 Ok(Some(changes)) if changes.events.iter().any(is_unknown) => {
                     self.work = list(&self.keys, &self.range);
                 }
@@ -151,7 +151,7 @@ impl<T: Transport> Mirror<T> {
         }
     }
 
-    /// The revision that the copy is of; 0 before the first listing.
+    /// The revision of the copy; 0 before the first listing.
     pub fn revision(&self) -> i64 {
         self.revision
     }
@@ -229,7 +229,7 @@ fn is_unknown(event: &Event) -> bool {
     event.kind == EventKind::Unknown
 }
 
-/// What has to happen to `before` for it to become `now`, in the order of keys.
+/// The changes that turn `before` into `now`, in the order of the keys.
 fn differences(
     mut before: BTreeMap<Bytes, KeyValue>,
     now: &BTreeMap<Bytes, KeyValue>,
@@ -237,7 +237,7 @@ fn differences(
     let mut changes = BTreeMap::new();
     for (key, new) in now {
         let change = match before.remove(key) {
-            // A key with the same last change is the same key.
+            // A key with the same last modification is unchanged.
             Some(old) if old.mod_revision == new.mod_revision => continue,
             Some(old) => MirrorChange::Changed {
                 old,

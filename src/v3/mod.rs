@@ -154,3 +154,6 @@ pub use range::KeyRange;
 pub use watch::{
     Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchSet, WatchSetItem,
 };
+
+pub(crate) use cluster::member_source;
+pub(crate) use protocol::call_to;

@@ -3,21 +3,16 @@
 mod forms;
 pub(crate) mod schema;
 
-use std::{fmt::Debug, time::Instant};
+use std::fmt::Debug;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use crate::{error::Result, operation::Operation, testing};
 
-use crate::{
-    endpoints::set::{EndpointOrder, Endpoints},
-    error::{ErrorContext, Result},
-    operation::{Operation, Reply},
-};
+pub(crate) use testing::AsRequest;
 
 /// The body that an operation sends.
-pub(crate) fn body(operation: &impl Operation) -> String {
-    let call = operation.encode().unwrap();
-    String::from_utf8(call.body_bytes().to_vec()).unwrap()
+pub(crate) fn body(operation: &impl AsRequest) -> String {
+    let request = operation.request().unwrap();
+    String::from_utf8(request.body_bytes().to_vec()).unwrap()
 }
 
 /// What an operation makes of this answer: the same, in each of the forms that etcd 3.4, 3.5 and 3.6 give it.
@@ -52,7 +47,7 @@ fn decoded_in_doubt<O: Operation>(
 where
     O::Output: Debug,
 {
-    let decode = |status, json: &str| operation.decode(reply::<O>(status, json, in_doubt));
+    let decode = |status, json: &str| testing::decoded_in_doubt(operation, status, json, in_doubt);
     let as_given = decode(status, json);
     for (status, form) in forms::of(status, json) {
         let read = decode(status, &form);
@@ -68,22 +63,4 @@ where
         }
     }
     as_given
-}
-
-fn reply<O: Operation>(status: u16, json: &str, in_doubt: bool) -> Reply {
-    let endpoints = vec!["http://127.0.0.1:2379".parse().unwrap()];
-    let endpoints = Endpoints::new(endpoints, EndpointOrder::AsGiven, Instant::now()).unwrap();
-    let place = endpoints.current().iter().next().unwrap().clone();
-    Reply {
-        status: StatusCode::from_u16(status).unwrap(),
-        headers: HeaderMap::new(),
-        body: Bytes::copy_from_slice(json.as_bytes()),
-        context: ErrorContext {
-            operation: O::NAME,
-            endpoint: place.endpoint().clone(),
-            attempts: 1,
-        },
-        place,
-        in_doubt,
-    }
 }

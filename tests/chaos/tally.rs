@@ -76,14 +76,14 @@ impl fmt::Display for Tally {
 fn kind(error: &Error) -> String {
     match error {
         Error::Etcd(error) => {
-            let cause = if error.code() == Some(300) {
+            let cause = if error.code().map(|code| code.number()) == Some(300) {
                 error.cause()
             } else {
                 ""
             };
             format!(
                 "code {}, {} {cause}",
-                error.code().unwrap_or(0),
+                error.code().map(|code| code.number()).unwrap_or(0),
                 error.message()
             )
         }

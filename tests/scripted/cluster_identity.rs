@@ -45,7 +45,7 @@ fn an_answer_from_another_cluster_is_an_error_and_is_not_asked_for_again() {
     assert_eq!(
         error.to_string(),
         "v2.keys.get at http://a: the answer is from the cluster 000000000000beef, and those before were from \
-         cdf818194e3a8c32: is an endpoint wrong, or was the cluster made anew? If that is meant, \
+         cdf818194e3a8c32: is an endpoint wrong, or was the cluster replaced? If so, set \
          `allow_cluster_change`"
     );
     // The endpoint is avoided from then on.

@@ -4,6 +4,7 @@
 
 mod cluster_identity;
 mod deadlines;
+mod doubt;
 mod endpoints;
 mod observe;
 mod once;
@@ -19,6 +20,7 @@ mod v2_store;
 mod v3_calls;
 mod v3_cluster_identity;
 mod v3_gateway;
+mod v3_grpc_streams;
 mod v3_lease;
 mod v3_store;
 mod v3_streams;

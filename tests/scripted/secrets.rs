@@ -121,7 +121,6 @@ where
 {
     paper.print_debug(&operation);
     paper.print(client.to_curl(&operation).unwrap());
-    paper.print_debug(&operation.encode().unwrap());
     let result: Result<O::Output> = block_on(client.send(operation));
     match result {
         Ok(answer) => paper.print_debug(&answer),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Error, Operation, Outcome, Payload, Result,
+    Client, Error, Operation, Outcome, RawResponse, Result,
     transport::http::Method,
     v3::{
         Authenticate, ExactlyOnce, GetLeader, KeepAlive, KeepAliveOnce, LeaseKeeper, ListAlarms,
@@ -51,7 +51,7 @@ fn assert_refused<O: Operation>(operation: O) {
         error.to_string(),
         format!(
             "{} at http://a: the answer is from the cluster 0000000000000002, and those before were from \
-             0000000000000001: is an endpoint wrong, or was the cluster made anew? If that is meant, \
+             0000000000000001: is an endpoint wrong, or was the cluster replaced? If so, set \
              `allow_cluster_change`",
             O::NAME
         )
@@ -77,7 +77,7 @@ fn r_22_no_answer_of_another_cluster_counts_whatever_the_operation_makes_of_it()
 
 #[test]
 fn a_raw_request_is_guarded_like_any_other() {
-    let raw = |client: &Client<ScriptedTransport>| -> Result<Payload> {
+    let raw = |client: &Client<ScriptedTransport>| -> Result<RawResponse> {
         let body = json!({"key": "aw=="});
         block_on(client.send(client.request(Method::POST, "/v3/kv/range").json(&body)))
     };

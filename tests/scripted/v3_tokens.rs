@@ -155,6 +155,17 @@ fn who_is_in_a_hurry_does_not_wait_as_long_as_who_is_patient() {
 }
 
 #[test]
+fn a_call_waits_for_another_token_only_as_long_as_it_has_time_left() {
+    let client = client([Login::Token("zero"), Login::Silence]).with_timeout(60 * SECOND);
+    let client = client.with_retry(RetryPolicy::never().overall(12 * SECOND));
+    let clock = &client.transport().clock;
+    let error = clock.run(put(&client)).unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    // One second for the first token, which is refused, and the rest for the other one.
+    assert_eq!(clock.elapsed(), 12 * SECOND);
+}
+
+#[test]
 fn t_13_all_waiting_callers_share_one_failure_and_a_later_one_asks_again() {
     let client = client([Login::Wrong, Login::Token("one")]);
     let errors: Vec<_> = hundred(&client)

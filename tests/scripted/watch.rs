@@ -271,7 +271,7 @@ fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
     let error = failure(&client, Watch::new("x").from_index(5).outage_limit(minute));
     assert_eq!(
         error.to_string(),
-        "v2.keys.watch at http://a: the exchange broke off"
+        "v2.keys.watch at http://a: the exchange broke off: connection reset"
     );
     let elapsed = client.transport().elapsed();
     assert!(

@@ -1,13 +1,15 @@
 use serde::Deserialize;
 
-use crate::v2::auth::bare_operation;
-use crate::v2::protocol;
+use crate::{
+    pipeline::answer::Answer,
+    v2::{auth::bare_operation, protocol},
+};
 
 bare_operation! {
     /// Whether authentication is on: `GET /v2/auth/enable`.
     GetAuthStatus {} -> bool;
-    "v2.auth.status", GET "/v2/auth/enable", Always,
-    |reply| protocol::json(reply).map(|Enabled { enabled }| enabled)
+    "v2.auth.status", GET "/v2/auth/enable", read,
+    |answer: Answer| answer.json().map(|Enabled { enabled }| enabled)
 }
 
 bare_operation! {
@@ -17,7 +19,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) without a user `root`, and when it is on already.
     EnableAuth {} -> ();
-    "v2.auth.enable", PUT "/v2/auth/enable", IfUnsent, protocol::empty
+    "v2.auth.enable", PUT "/v2/auth/enable", write, protocol::empty
 }
 
 bare_operation! {
@@ -26,7 +28,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) when it is off already.
     DisableAuth {} -> ();
-    "v2.auth.disable", DELETE "/v2/auth/enable", IfUnsent, protocol::empty
+    "v2.auth.disable", DELETE "/v2/auth/enable", write, protocol::empty
 }
 
 #[derive(Deserialize)]

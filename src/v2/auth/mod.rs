@@ -38,25 +38,36 @@ macro_rules! bare_operation {
 
         $crate::v2::auth::bare_operation!(@default $name $($field)?);
 
-        impl $crate::operation::sealed::Sealed for $name {}
-
         impl $crate::operation::Operation for $name {
             type Output = $output;
             const NAME: &'static str = $operation;
+        }
 
-            fn encode(&self) -> $crate::error::Result<$crate::operation::Call> {
-                let path = $path.to_owned();
-                $(let path = path + &$crate::v2::protocol::segment(Self::NAME, $what, &self.$field)?;)?
-                $crate::operation::Call::new(
-                    Self::NAME,
-                    http::Method::$method,
-                    path,
-                    $crate::operation::Repeat::$repeat,
-                )
+        impl $crate::pipeline::exchange::Exchange for $name {
+            fn call(&self) -> $crate::pipeline::call::Call {
+                use $crate::operation::Operation;
+                $crate::v2::protocol::OTHER.$repeat(Self::NAME)
             }
 
-            fn decode(&self, reply: $crate::operation::Reply) -> $crate::error::Result<$output> {
-                $decode(reply)
+            fn encode(
+                &self,
+                _: $crate::endpoints::wire::Wire,
+            ) -> $crate::error::Result<$crate::pipeline::exchange::Encoded> {
+                use $crate::operation::Operation;
+                let path = $path.to_owned();
+                $(let path = path + &$crate::v2::protocol::segment(Self::NAME, $what, &self.$field)?;)?
+                $crate::pipeline::exchange::Encoded::new(Self::NAME, http::Method::$method, path)
+            }
+        }
+
+        impl $crate::pipeline::exchange::TypedExchange for $name {
+            type Decoded = $output;
+
+            fn decode(
+                &self,
+                answer: $crate::pipeline::answer::Answer,
+            ) -> $crate::error::Result<$output> {
+                $decode(answer)
             }
         }
     };

@@ -3,8 +3,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::v2::auth::{Permissions, bare_operation, null_is_empty};
 use crate::{
+    endpoints::wire::Wire,
     error::Result,
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v2::protocol,
 };
 
@@ -45,8 +51,8 @@ impl From<RoleBody> for Role {
 bare_operation! {
     /// Lists the roles: `GET /v2/auth/roles`. There is always `root`.
     ListRoles {} -> Vec<Role>;
-    "v2.auth.roles.list", GET "/v2/auth/roles", Always,
-    |reply| protocol::json(reply).map(|Roles { roles }| roles)
+    "v2.auth.roles.list", GET "/v2/auth/roles", read,
+    |answer: Answer| answer.json().map(|Roles { roles }| roles)
 }
 
 bare_operation! {
@@ -55,7 +61,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound).
     GetRole { name: "role" } -> Role;
-    "v2.auth.roles.get", GET "/v2/auth/roles/", Always, protocol::json
+    "v2.auth.roles.get", GET "/v2/auth/roles/", read, Answer::json
 }
 
 bare_operation! {
@@ -65,7 +71,7 @@ bare_operation! {
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Forbidden`](crate::EtcdErrorKind::Forbidden) for
     /// `root`.
     DeleteRole { name: "role" } -> ();
-    "v2.auth.roles.delete", DELETE "/v2/auth/roles/", IfUnsent, protocol::empty
+    "v2.auth.roles.delete", DELETE "/v2/auth/roles/", write, protocol::empty
 }
 
 #[derive(Deserialize)]
@@ -94,13 +100,17 @@ macro_rules! role_operation {
             }
         }
 
-        impl Sealed for $name {}
-
         impl Operation for $name {
             type Output = Role;
             const NAME: &'static str = $operation;
+        }
 
-            fn encode(&self) -> Result<Call> {
+        impl Exchange for $name {
+            fn call(&self) -> Call {
+                protocol::OTHER.write(Self::NAME)
+            }
+
+            fn encode(&self, _: Wire) -> Result<Encoded> {
                 #[derive(Serialize)]
                 struct Body<'a> {
                     role: &'a str,
@@ -115,12 +125,16 @@ macro_rules! role_operation {
                         kv: self.permissions.clone(),
                     },
                 })?;
-                Ok(Call::new(Self::NAME, Method::PUT, path, Repeat::IfUnsent)?
+                Ok(Encoded::new(Self::NAME, Method::PUT, path)?
                     .body("application/json", body))
             }
+        }
 
-            fn decode(&self, reply: Reply) -> Result<Role> {
-                protocol::json(reply)
+        impl TypedExchange for $name {
+            type Decoded = Role;
+
+            fn decode(&self, answer: Answer) -> Result<Role> {
+                answer.json()
             }
         }
     };

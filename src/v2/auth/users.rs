@@ -5,8 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::v2::auth::{Role, bare_operation, null_is_empty};
 use crate::{
+    endpoints::wire::Wire,
     error::Result,
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v2::protocol,
 };
 
@@ -37,8 +43,8 @@ pub struct UserDetails {
 bare_operation! {
     /// Lists the users: `GET /v2/auth/users`.
     ListUsers {} -> Vec<UserDetails>;
-    "v2.auth.users.list", GET "/v2/auth/users", Always,
-    |reply| protocol::json(reply).map(|Users { users }| users)
+    "v2.auth.users.list", GET "/v2/auth/users", read,
+    |answer: Answer| answer.json().map(|Users { users }| users)
 }
 
 bare_operation! {
@@ -47,7 +53,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), also when one of its roles does not exist.
     GetUser { name: "user" } -> UserDetails;
-    "v2.auth.users.get", GET "/v2/auth/users/", Always, protocol::json
+    "v2.auth.users.get", GET "/v2/auth/users/", read, Answer::json
 }
 
 bare_operation! {
@@ -57,7 +63,7 @@ bare_operation! {
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Forbidden`](crate::EtcdErrorKind::Forbidden) for
     /// `root` while authentication is on.
     DeleteUser { name: "user" } -> ();
-    "v2.auth.users.delete", DELETE "/v2/auth/users/", IfUnsent, protocol::empty
+    "v2.auth.users.delete", DELETE "/v2/auth/users/", write, protocol::empty
 }
 
 #[derive(Deserialize)]
@@ -79,12 +85,12 @@ struct UserBody<'a> {
     revoke: &'a [String],
 }
 
-fn put_user(operation: &'static str, body: &UserBody<'_>) -> Result<Call> {
+fn put_user(operation: &'static str, body: &UserBody<'_>) -> Result<Encoded> {
     let path = format!(
         "/v2/auth/users/{}",
         protocol::segment(operation, "user", body.user)?
     );
-    Ok(Call::new(operation, Method::PUT, path, Repeat::IfUnsent)?
+    Ok(Encoded::new(operation, Method::PUT, path)?
         .body("application/json", protocol::to_json(operation, body)?))
 }
 
@@ -128,13 +134,17 @@ impl fmt::Debug for CreateUser {
     }
 }
 
-impl Sealed for CreateUser {}
-
 impl Operation for CreateUser {
     type Output = User;
     const NAME: &'static str = "v2.auth.users.create";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for CreateUser {
+    fn call(&self) -> Call {
+        protocol::OTHER.write(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         put_user(
             Self::NAME,
             &UserBody {
@@ -145,9 +155,13 @@ impl Operation for CreateUser {
             },
         )
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<User> {
-        protocol::json(reply)
+impl TypedExchange for CreateUser {
+    type Decoded = User;
+
+    fn decode(&self, answer: Answer) -> Result<User> {
+        answer.json()
     }
 }
 
@@ -178,13 +192,17 @@ impl fmt::Debug for ChangePassword {
     }
 }
 
-impl Sealed for ChangePassword {}
-
 impl Operation for ChangePassword {
     type Output = User;
     const NAME: &'static str = "v2.auth.users.change_password";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for ChangePassword {
+    fn call(&self) -> Call {
+        protocol::OTHER.write(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         put_user(
             Self::NAME,
             &UserBody {
@@ -194,9 +212,13 @@ impl Operation for ChangePassword {
             },
         )
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<User> {
-        protocol::json(reply)
+impl TypedExchange for ChangePassword {
+    type Decoded = User;
+
+    fn decode(&self, answer: Answer) -> Result<User> {
+        answer.json()
     }
 }
 
@@ -223,13 +245,17 @@ macro_rules! user_roles_operation {
             }
         }
 
-        impl Sealed for $name {}
-
         impl Operation for $name {
             type Output = User;
             const NAME: &'static str = $operation;
+        }
 
-            fn encode(&self) -> Result<Call> {
+        impl Exchange for $name {
+            fn call(&self) -> Call {
+                protocol::OTHER.write(Self::NAME)
+            }
+
+            fn encode(&self, _: Wire) -> Result<Encoded> {
                 let mut body = UserBody {
                     user: &self.name,
                     ..UserBody::default()
@@ -237,9 +263,13 @@ macro_rules! user_roles_operation {
                 body.$field = &self.roles;
                 put_user(Self::NAME, &body)
             }
+        }
 
-            fn decode(&self, reply: Reply) -> Result<User> {
-                protocol::json(reply)
+        impl TypedExchange for $name {
+            type Decoded = User;
+
+            fn decode(&self, answer: Answer) -> Result<User> {
+                answer.json()
             }
         }
     };

@@ -3,10 +3,17 @@ use std::time::Duration;
 use http::Method;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, Result},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    form::Query,
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v2::{
-        protocol::{self, Query},
+        protocol,
         ttl::Ttl,
         watch::event::{self, Event},
     },
@@ -117,21 +124,29 @@ impl CompareAndSwap {
     }
 }
 
-impl Sealed for CompareAndSwap {}
-
 impl Operation for CompareAndSwap {
     type Output = Event;
     const NAME: &'static str = "v2.keys.compare_and_swap";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for CompareAndSwap {
+    fn call(&self) -> Call {
+        protocol::KEYS.write(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         let (value, index) = self.condition.parts(Self::NAME)?;
         let query = index.as_deref().map(|index| ("prevIndex", index));
         self.write
             .call(Self::NAME, Method::PUT, query.as_slice(), value)
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<Event> {
-        event::decode(reply)
+impl TypedExchange for CompareAndSwap {
+    type Decoded = Event;
+
+    fn decode(&self, answer: Answer) -> Result<Event> {
+        event::decode(answer)
     }
 }
 
@@ -160,13 +175,17 @@ impl CompareAndDelete {
     }
 }
 
-impl Sealed for CompareAndDelete {}
-
 impl Operation for CompareAndDelete {
     type Output = Event;
     const NAME: &'static str = "v2.keys.compare_and_delete";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for CompareAndDelete {
+    fn call(&self) -> Call {
+        protocol::KEYS.write(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         let (value, index) = self.condition.parts(Self::NAME)?;
         let mut query = Query::new();
         if let Some(value) = value {
@@ -176,23 +195,28 @@ impl Operation for CompareAndDelete {
             query.push("prevIndex", &index);
         }
         let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
+        Encoded::new(Self::NAME, Method::DELETE, target)
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<Event> {
-        event::decode(reply)
+impl TypedExchange for CompareAndDelete {
+    type Decoded = Event;
+
+    fn decode(&self, answer: Answer) -> Result<Event> {
+        event::decode(answer)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{pipeline::call::Repeat, testing::AsRequest};
 
     #[test]
     fn a_swap_has_its_index_in_the_query_and_its_values_in_the_form() {
         let condition = Condition::value_is("o&ne").and_index_is(7);
         let swap = CompareAndSwap::new("/foo", "two", condition).ttl(Duration::from_secs(5));
-        let call = swap.encode().unwrap();
+        let call = swap.request().unwrap();
         assert_eq!(
             (call.method(), call.target()),
             (&Method::PUT, "/v2/keys/foo?prevIndex=7")
@@ -204,7 +228,7 @@ mod tests {
     #[test]
     fn a_delete_has_its_condition_in_the_query() {
         let condition = Condition::index_is(8).and_value_is("two words");
-        let call = CompareAndDelete::new("/foo", condition).encode().unwrap();
+        let call = CompareAndDelete::new("/foo", condition).request().unwrap();
         assert_eq!(call.method(), Method::DELETE);
         assert_eq!(
             call.target(),
@@ -226,13 +250,13 @@ mod tests {
             ),
         ] {
             let swap = CompareAndSwap::new("a", "b", condition.clone())
-                .encode()
+                .request()
                 .unwrap_err();
             assert_eq!(
                 swap.to_string(),
                 format!("v2.keys.compare_and_swap: {reason}")
             );
-            let delete = CompareAndDelete::new("a", condition).encode().unwrap_err();
+            let delete = CompareAndDelete::new("a", condition).request().unwrap_err();
             assert_eq!(
                 delete.to_string(),
                 format!("v2.keys.compare_and_delete: {reason}")
@@ -243,7 +267,7 @@ mod tests {
     #[test]
     fn a_condition_that_does_not_fit_a_url_is_refused() {
         let long = Condition::value_is("x".repeat(70_000));
-        let error = CompareAndDelete::new("a", long).encode().unwrap_err();
+        let error = CompareAndDelete::new("a", long).request().unwrap_err();
         assert_eq!(
             error.to_string(),
             "v2.keys.compare_and_delete: this path cannot be sent: uri too long"

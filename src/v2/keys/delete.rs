@@ -1,10 +1,17 @@
 use http::Method;
 
 use crate::{
+    endpoints::wire::Wire,
     error::Result,
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    form::Query,
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v2::{
-        protocol::{self, Query},
+        protocol,
         watch::event::{self, Event},
     },
 };
@@ -26,19 +33,27 @@ impl Delete {
     }
 }
 
-impl Sealed for Delete {}
-
 impl Operation for Delete {
     type Output = Event;
     const NAME: &'static str = "v2.keys.delete";
+}
 
-    fn encode(&self) -> Result<Call> {
-        let target = protocol::key_path(Self::NAME, &self.key)?;
-        Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
+impl Exchange for Delete {
+    fn call(&self) -> Call {
+        protocol::KEYS.write(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Event> {
-        event::decode(reply)
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        let target = protocol::key_path(Self::NAME, &self.key)?;
+        Encoded::new(Self::NAME, Method::DELETE, target)
+    }
+}
+
+impl TypedExchange for Delete {
+    type Decoded = Event;
+
+    fn decode(&self, answer: Answer) -> Result<Event> {
+        event::decode(answer)
     }
 }
 
@@ -73,40 +88,49 @@ impl DeleteDir {
     }
 }
 
-impl Sealed for DeleteDir {}
-
 impl Operation for DeleteDir {
     type Output = Event;
     const NAME: &'static str = "v2.keys.delete_dir";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for DeleteDir {
+    fn call(&self) -> Call {
+        protocol::KEYS.write(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         let mut query = Query::new();
         query.flag("dir", true);
         query.flag("recursive", self.recursive);
         let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
+        Encoded::new(Self::NAME, Method::DELETE, target)
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<Event> {
-        event::decode(reply)
+impl TypedExchange for DeleteDir {
+    type Decoded = Event;
+
+    fn decode(&self, answer: Answer) -> Result<Event> {
+        event::decode(answer)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{pipeline::call::Repeat, testing::AsRequest};
 
     #[test]
     fn deletes_are_as_documented() {
-        let call = Delete::new("/foo").encode().unwrap();
+        let call = Delete::new("/foo").request().unwrap();
         assert_eq!(
             (call.method(), call.target()),
             (&Method::DELETE, "/v2/keys/foo")
         );
         assert_eq!(call.repeat(), Repeat::IfUnsent);
-        let call = DeleteDir::new("/dir").encode().unwrap();
+        let call = DeleteDir::new("/dir").request().unwrap();
         assert_eq!(call.target(), "/v2/keys/dir?dir=true");
-        let call = DeleteDir::new("/dir").recursive(true).encode().unwrap();
+        let call = DeleteDir::new("/dir").recursive(true).request().unwrap();
         assert_eq!(call.target(), "/v2/keys/dir?dir=true&recursive=true");
     }
 }

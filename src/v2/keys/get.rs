@@ -1,10 +1,17 @@
 use http::{Method, StatusCode};
 
 use crate::{
+    endpoints::wire::Wire,
     error::Result,
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    form::Query,
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v2::{
-        protocol::{self, Query},
+        protocol,
         watch::event::{self, Event},
     },
 };
@@ -56,23 +63,31 @@ impl Get {
     }
 }
 
-impl Sealed for Get {}
-
 impl Operation for Get {
     type Output = Event;
     const NAME: &'static str = "v2.keys.get";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for Get {
+    fn call(&self) -> Call {
+        protocol::KEYS.read(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         let mut query = Query::new();
         query.flag("recursive", self.recursive);
         query.flag("sorted", self.sorted);
         query.flag("quorum", self.quorum);
         let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Call::new(Self::NAME, Method::GET, target, Repeat::Always)
+        Encoded::new(Self::NAME, Method::GET, target)
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<Event> {
-        event::decode(reply)
+impl TypedExchange for Get {
+    type Decoded = Event;
+
+    fn decode(&self, answer: Answer) -> Result<Event> {
+        event::decode(answer)
     }
 }
 
@@ -102,39 +117,48 @@ impl Exists {
     }
 }
 
-impl Sealed for Exists {}
-
 impl Operation for Exists {
     type Output = bool;
     const NAME: &'static str = "v2.keys.exists";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for Exists {
+    fn call(&self) -> Call {
+        protocol::KEYS.read(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         let mut query = Query::new();
         query.flag("quorum", self.quorum);
         let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Call::new(Self::NAME, Method::HEAD, target, Repeat::Always)
+        Encoded::new(Self::NAME, Method::HEAD, target)
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<bool> {
+impl TypedExchange for Exists {
+    type Decoded = bool;
+
+    fn decode(&self, answer: Answer) -> Result<bool> {
         // 404 is code 100; the only 400 that a clean request without a body gets is code 104.
         let absent = matches!(
-            reply.status,
+            answer.reply.status,
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST
         );
-        if absent && reply.is_json() {
+        if absent && answer.reply.is_json() {
             return Ok(false);
         }
-        protocol::success(reply).map(|_| true)
+        answer.success().map(|_| true)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{pipeline::call::Repeat, testing::AsRequest};
 
     #[test]
     fn the_request_is_as_documented() {
-        let plain = Get::new("/message").encode().unwrap();
+        let plain = Get::new("/message").request().unwrap();
         assert_eq!(
             (plain.method(), plain.target()),
             (&Method::GET, "/v2/keys/message")
@@ -142,10 +166,10 @@ mod tests {
         assert_eq!(plain.repeat(), Repeat::Always);
         let all = Get::new("/").recursive(true).sorted(true).quorum(true);
         assert_eq!(
-            all.encode().unwrap().target(),
+            all.request().unwrap().target(),
             "/v2/keys?recursive=true&sorted=true&quorum=true"
         );
-        let head = Exists::new("a").quorum(true).encode().unwrap();
+        let head = Exists::new("a").quorum(true).request().unwrap();
         assert_eq!(
             (head.method(), head.target()),
             (&Method::HEAD, "/v2/keys/a?quorum=true")

@@ -3,10 +3,17 @@ use std::time::Duration;
 use http::Method;
 
 use crate::{
+    endpoints::wire::Wire,
     error::Result,
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    form::{Query, push_form_pair},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::Call,
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v2::{
-        protocol::{self, Query},
+        protocol,
         ttl::Ttl,
         watch::event::{self, Event, Written},
     },
@@ -50,26 +57,28 @@ impl Write {
         method: Method,
         query: &[(&str, &str)],
         previous: Option<&str>,
-    ) -> Result<Call> {
+    ) -> Result<Encoded> {
         let mut parameters = Query::new();
         for (name, value) in query {
             parameters.push(name, value);
         }
         let mut form = String::new();
         if let Some(value) = &self.value {
-            protocol::push_form_pair(&mut form, "value", value);
+            push_form_pair(&mut form, "value", value);
         }
         if let Some(previous) = previous {
-            protocol::push_form_pair(&mut form, "prevValue", previous);
+            push_form_pair(&mut form, "prevValue", previous);
         }
         if let Some(seconds) = self.ttl.field(operation)? {
-            protocol::push_form_pair(&mut form, "ttl", &seconds);
+            push_form_pair(&mut form, "ttl", &seconds);
         }
         let form = protocol::checked_form(operation, form)?;
         let target = parameters.append_to(protocol::key_path(operation, &self.key)?);
         // With any other content type etcd stores an empty value, and says that all is well.
-        Ok(Call::new(operation, method, target, Repeat::IfUnsent)?
-            .body("application/x-www-form-urlencoded", form))
+        Ok(
+            Encoded::new(operation, method, target)?
+                .body("application/x-www-form-urlencoded", form),
+        )
     }
 }
 
@@ -100,18 +109,26 @@ macro_rules! write_operation {
             }
         }
 
-        impl Sealed for $name {}
-
         impl Operation for $name {
             type Output = Event;
             const NAME: &'static str = $operation;
+        }
 
-            fn encode(&self) -> Result<Call> {
-                self.0.call(Self::NAME, Method::$method, $query, None)
+        impl Exchange for $name {
+            fn call(&self) -> Call {
+                protocol::KEYS.write(Self::NAME)
             }
 
-            fn decode(&self, reply: Reply) -> Result<Event> {
-                event::decode(reply)
+            fn encode(&self, _: Wire) -> Result<Encoded> {
+                self.0.call(Self::NAME, Method::$method, $query, None)
+            }
+        }
+
+        impl TypedExchange for $name {
+            type Decoded = Event;
+
+            fn decode(&self, answer: Answer) -> Result<Event> {
+                event::decode(answer)
             }
         }
     };
@@ -227,19 +244,27 @@ impl Refresh {
     }
 }
 
-impl Sealed for Refresh {}
-
 impl Operation for Refresh {
     type Output = Event;
     const NAME: &'static str = "v2.keys.refresh";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for Refresh {
+    fn call(&self) -> Call {
+        protocol::KEYS.write(Self::NAME)
+    }
+
+    fn encode(&self, _: Wire) -> Result<Encoded> {
         let query = [("refresh", "true"), ("prevExist", "true")];
         self.0.call(Self::NAME, Method::PUT, &query, None)
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<Event> {
-        event::decode(reply)
+impl TypedExchange for Refresh {
+    type Decoded = Event;
+
+    fn decode(&self, answer: Answer) -> Result<Event> {
+        event::decode(answer)
     }
 }
 
@@ -276,18 +301,27 @@ macro_rules! without_value {
 
 without_value!(Set, Create, Update, CompareAndSwap);
 
-impl<O> Sealed for WithoutValue<O> {}
-
 impl<O: Operation<Output = Event>> Operation for WithoutValue<O> {
     type Output = Written;
     const NAME: &'static str = O::NAME;
+}
 
-    fn encode(&self) -> Result<Call> {
-        self.0.encode()?.and_query("noValueOnSuccess", "true")
+impl<O: Operation<Output = Event>> Exchange for WithoutValue<O> {
+    fn call(&self) -> Call {
+        protocol::KEYS.write(Self::NAME)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Written> {
-        event::decode_without_value(reply)
+    fn encode(&self, _: Wire) -> Result<Encoded> {
+        let encoded = self.0.encode(Wire::Http)?;
+        encoded.and_query(Self::NAME, "noValueOnSuccess=true")
+    }
+}
+
+impl<O: Operation<Output = Event>> TypedExchange for WithoutValue<O> {
+    type Decoded = Written;
+
+    fn decode(&self, answer: Answer) -> Result<Written> {
+        event::decode_without_value(answer)
     }
 }
 
@@ -295,10 +329,11 @@ impl<O: Operation<Output = Event>> Operation for WithoutValue<O> {
 mod tests {
     use super::*;
     use crate::v2::Condition;
+    use crate::{pipeline::call::Repeat, testing::AsRequest};
 
     #[track_caller]
     fn is(operation: impl Operation, request: &str) {
-        let call = operation.encode().unwrap();
+        let call = operation.request().unwrap();
         let body = String::from_utf8(call.body_bytes().to_vec()).unwrap();
         assert_eq!(
             format!("{} {} {body}", call.method(), call.target()),
@@ -372,12 +407,12 @@ mod tests {
 
     #[test]
     fn a_form_that_etcd_would_refuse_for_its_size_is_not_sent() {
-        let error = Set::new("a", "x".repeat(10 << 20)).encode().unwrap_err();
+        let error = Set::new("a", "x".repeat(10 << 20)).request().unwrap_err();
         assert_eq!(
             error.to_string(),
             "v2.keys.set: the value makes a form of 10485766 bytes, and etcd takes 10485760 at \
              most: store less in one key"
         );
-        assert!(Set::new("a", "x".repeat((10 << 20) - 6)).encode().is_ok());
+        assert!(Set::new("a", "x".repeat((10 << 20) - 6)).request().is_ok());
     }
 }

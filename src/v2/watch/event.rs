@@ -3,13 +3,10 @@ use std::fmt;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Deserializer, de::Visitor};
 
-use crate::v2::{
-    node::{Node, Tree},
-    protocol,
-};
 use crate::{
     error::{Error, Result},
-    operation::Reply,
+    pipeline::answer::Answer,
+    v2::node::{Node, Tree},
 };
 
 /// What the keys API answers, and what a watch delivers: an action, and the node before and after it.
@@ -134,31 +131,31 @@ struct Body {
 }
 
 /// The event that a success of the keys API holds.
-pub(crate) fn decode(reply: Reply) -> Result<Event> {
-    let reply = protocol::success(reply)?;
-    let (action, node, prev_node) = body(&reply)?;
+pub(crate) fn decode(answer: Answer) -> Result<Event> {
+    let answer = answer.success()?;
+    let (action, node, prev_node) = body(&answer)?;
     let Some(node) = node else {
         return Err(Error::Unexpected(
-            reply.unexpected("the answer has no node"),
+            answer.unexpected("the answer has no node"),
         ));
     };
     Ok(Event {
         action,
         node,
         prev_node,
-        created: reply.status == StatusCode::CREATED,
-        cluster: ClusterInfo::of(&reply.headers),
+        created: answer.reply.status == StatusCode::CREATED,
+        cluster: ClusterInfo::of(&answer.reply.headers),
     })
 }
 
 /// The little that a write answers when it was asked to leave the nodes out.
-pub(crate) fn decode_without_value(reply: Reply) -> Result<Written> {
-    let reply = protocol::success(reply)?;
-    let (action, ..) = body(&reply)?;
+pub(crate) fn decode_without_value(answer: Answer) -> Result<Written> {
+    let answer = answer.success()?;
+    let (action, ..) = body(&answer)?;
     Ok(Written {
         action,
-        created: reply.status == StatusCode::CREATED,
-        cluster: ClusterInfo::of(&reply.headers),
+        created: answer.reply.status == StatusCode::CREATED,
+        cluster: ClusterInfo::of(&answer.reply.headers),
     })
 }
 
@@ -174,8 +171,8 @@ pub struct Written {
     pub cluster: ClusterInfo,
 }
 
-fn body(reply: &Reply) -> Result<(Action, Option<Node>, Option<Node>)> {
-    match serde_json::from_slice(&reply.body) {
+fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {
+    match serde_json::from_slice(&answer.reply.body) {
         Ok(Body {
             action,
             node,
@@ -187,7 +184,9 @@ fn body(reply: &Reply) -> Result<(Action, Option<Node>, Option<Node>)> {
         )),
         Err(error) => {
             let what = "the answer is not what etcd's keys API sends";
-            Err(Error::Unexpected(reply.unexpected(what).with_source(error)))
+            Err(Error::Unexpected(
+                answer.unexpected(what).with_source(error),
+            ))
         }
     }
 }

@@ -2,14 +2,14 @@ use std::time::{Duration, Instant};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// At rest. Bounds what a connection that died in silence can delay, too.
+/// The age on a store at rest. It also bounds the delay that a silently dead connection can cause.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 /// How many events of the store may pass between two polls that follow each other. A poll may ask for what the one before the
 /// last has not brought: it needs twice this of the 1,000 events that etcd keeps, and some to spare.
 pub(super) const EVENTS: u64 = 300;
 
-/// How long a watch waits on one poll before it asks anew. The store's history is short, and the busier the store, the
+/// How long a watch waits on one poll before it asks again. The store's history is short, and the busier the store, the
 /// sooner a quiet watch must move on in it.
 #[derive(Debug)]
 pub(super) struct PollInterval {
@@ -37,7 +37,7 @@ impl PollInterval {
     pub(super) fn observe(&mut self, index: u64, then: Instant) {
         let longest = match self.last {
             Some(_) => self.longest(index, then).unwrap_or(LONGEST),
-            // Once is no measure.
+            // One sample is not enough.
             None => self.age,
         };
         self.age = (self.age * 2).min(longest).clamp(SHORTEST, LONGEST);
@@ -61,7 +61,7 @@ impl PollInterval {
         self.is_outrun
     }
 
-    /// In what time so many events pass as may pass between two polls; `None` where none has passed, or once is no measure.
+    /// In what time so many events pass as may pass between two polls; `None` where none has passed, or one sample is not enough.
     fn longest(&self, index: u64, now: Instant) -> Option<Duration> {
         let (before, then) = self.last?;
         let events = index.checked_sub(before).filter(|events| *events > 0)?;
@@ -129,7 +129,7 @@ mod tests {
             interval.gauge(index, now + SHORTEST);
             interval.is_outrun()
         };
-        assert!(!outruns(9999), "once is no measure");
+        assert!(!outruns(9999), "one sample is not enough");
         interval.observe(1000, now);
         let mut outruns = |events: u64| {
             interval.gauge(1000 + events, now + SHORTEST);

@@ -10,26 +10,28 @@ use http::{HeaderMap, StatusCode, response::Parts};
 
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
+    endpoints::state::EndpointState,
     error::{Error, Result},
-    operation::{Call, Reply},
     pipeline::{
-        execute::{Failure, Pipeline},
+        Pipeline,
+        answer::{Answer, Reply},
+        exchange::Prepared,
+        failure::Failure,
         observe::{Attempt, AttemptOutcome},
     },
 };
 
 /// A request that is answered when something happens, sent to one endpoint, once.
 ///
-/// No time limit applies before the first byte of the body; then the rest is to come within the usual one. Some transports
-/// cannot tell the head before that byte: a missing head proves nothing.
+/// No time limit applies before the first byte of the body; then the rest must come within the usual one. Some transports
+/// cannot report the head before that byte: a missing head proves nothing.
 pub(crate) struct LongPoll<T> {
     client: Client<T>,
-    call: Call,
-    place: EndpointState,
+    prepared: Prepared,
+    endpoint: EndpointState,
     sent: Instant,
     state: State,
-    /// It has been told of already.
+    /// It has been reported already.
     is_quiet: bool,
 }
 
@@ -37,7 +39,7 @@ enum State {
     Sent(BoxFuture<'static, Result<(Parts, Body), Failure>>),
     Open(Parts, Body),
     /// The answer has begun.
-    Arriving(BoxFuture<'static, Result<Reply, Failure>>),
+    Arriving(BoxFuture<'static, Result<Answer, Failure>>),
     Over,
 }
 
@@ -46,59 +48,57 @@ pub(crate) enum Polled {
     /// The head: the server has dealt with the request, and begins to wait, or to answer.
     Head,
     /// The answer, whole.
-    Answer(Reply),
+    Answer(Box<Answer>),
 }
 
 impl<T: Transport> LongPoll<T> {
-    /// Will send `call` to this endpoint when it is first listened to. `idle` is how long it may be listened to in vain.
+    /// Will send a request to this endpoint when it is first polled. `idle` is how long it may be silent.
     pub(crate) fn new(
         client: &Client<T>,
-        call: Call,
-        place: EndpointState,
+        prepared: Prepared,
+        endpoint: EndpointState,
         idle: Duration,
     ) -> Self {
         let head = {
-            let (client, call, place) = (client.clone(), call.clone(), place.clone());
+            let (client, prepared, endpoint) = (client.clone(), prepared.clone(), endpoint.clone());
             async move {
+                let target = &prepared.encoded.target;
                 let idle = Some(IdleLimit(idle));
-                client
-                    .pipeline()
-                    .send(&call, &call.target, &place, idle)
-                    .await
+                let pipeline = client.pipeline();
+                pipeline.send(&prepared, target, &endpoint, idle).await
             }
         };
         Self {
             sent: client.transport().now(),
             client: client.clone(),
-            call,
-            place,
+            prepared,
+            endpoint,
             state: State::Sent(Box::pin(head)),
             is_quiet: false,
         }
     }
 
-    /// Waits for what comes next; after the answer, for ever. Nothing is lost when this future is dropped, and asked for
-    /// again.
+    /// Waits for what comes next; after the answer, forever. Nothing is lost if this future is dropped and called again.
     pub(crate) async fn recv(&mut self) -> Result<Polled> {
         match self.advance().await {
             Ok(Polled::Head) => Ok(Polled::Head),
-            Ok(Polled::Answer(reply)) => {
-                self.tell(AttemptOutcome::Answered, Some(reply.status));
-                Ok(Polled::Answer(reply))
+            Ok(Polled::Answer(answer)) => {
+                self.tell(AttemptOutcome::Answered, Some(answer.reply.status));
+                Ok(Polled::Answer(answer))
             }
             Err(failure) => Err(self.failed(failure)),
         }
     }
 
-    /// It has been listened to for long enough, in vain, whatever comes of it yet.
+    /// Reports it as quiet: it has been silent for long enough, whatever it may bring yet.
     pub(crate) fn fall_silent(&mut self) {
         self.is_quiet = true;
         self.tell(AttemptOutcome::Quiet, None);
     }
 
     /// Where it was sent.
-    pub(crate) fn place(&self) -> &EndpointState {
-        &self.place
+    pub(crate) fn endpoint(&self) -> &EndpointState {
+        &self.endpoint
     }
 
     /// How long ago it was sent.
@@ -129,10 +129,10 @@ impl<T: Transport> LongPoll<T> {
                     let first = first.and_then(|frame| frame.into_data().ok());
                     self.begin(first.unwrap_or_default());
                 }
-                State::Arriving(reply) => {
-                    let reply = reply.await?;
+                State::Arriving(answer) => {
+                    let answer = answer.await?;
                     self.state = State::Over;
-                    return Ok(Polled::Answer(reply));
+                    return Ok(Polled::Answer(Box::new(answer)));
                 }
                 State::Over => return pending().await,
             }
@@ -144,19 +144,19 @@ impl<T: Transport> LongPoll<T> {
         let State::Open(head, body) = mem::replace(&mut self.state, State::Over) else {
             return;
         };
-        let (client, call, place) = (self.client.clone(), self.call.clone(), self.place.clone());
-        let reply = async move {
+        let client = self.client.clone();
+        let (prepared, endpoint) = (self.prepared.clone(), self.endpoint.clone());
+        let answer = async move {
             let pipeline = client.pipeline();
-            Ok(Reply {
+            let reply = Reply {
                 status: head.status,
                 headers: head.headers,
+                trailers: None,
                 body: rest(pipeline, first, body).await?,
-                context: pipeline.context(&call, &place, 1),
-                place,
-                in_doubt: false,
-            })
+            };
+            pipeline.judge(&prepared, &endpoint, reply)
         };
-        self.state = State::Arriving(Box::pin(reply));
+        self.state = State::Arriving(Box::pin(answer));
     }
 
     fn failed(&mut self, failure: Failure) -> Error {
@@ -166,14 +166,14 @@ impl<T: Transport> LongPoll<T> {
             self.tell(outcome, status);
         }
         let pipeline = self.client.pipeline();
-        pipeline.note(&failure, &self.place, pipeline.transport.now());
-        failure.into_error(pipeline.context(&self.call, &self.place, 1))
+        pipeline.note(&failure, &self.endpoint, pipeline.transport.now());
+        failure.into_error(pipeline.context(&self.prepared.call, &self.endpoint))
     }
 
     fn tell(&self, outcome: AttemptOutcome, status: Option<StatusCode>) {
         self.client.pipeline().observer.tell(|| Attempt {
-            operation: self.call.operation,
-            endpoint: self.place.endpoint().clone(),
+            operation: self.prepared.call.operation,
+            endpoint: self.endpoint.endpoint().clone(),
             number: 1,
             status,
             elapsed: self.age(),

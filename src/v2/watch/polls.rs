@@ -3,16 +3,18 @@ use std::{pin::pin, time::Duration};
 use etcd_transport::Transport;
 use futures::future::{Either, select};
 
-use crate::v2::watch::event::ClusterInfo;
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
+    endpoints::state::EndpointState,
     error::Result,
-    operation::{Call, Reply},
-    v2::watch::long_poll::{LongPoll, Polled},
+    pipeline::{answer::Answer, exchange::Prepared},
+    v2::watch::{
+        event::ClusterInfo,
+        long_poll::{LongPoll, Polled},
+    },
 };
 
-/// How long a poll is silent after its head before its silence means something: an event that was on its way then has
+/// How long a poll must be silent after its head before its silence means something: an event that was on its way then has
 /// arrived, even if a packet had to be sent again.
 pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
@@ -30,22 +32,22 @@ pub(super) struct Poll<T> {
     poll: LongPoll<T>,
 }
 
-/// An answer, and the first index that it was to bring.
-pub(super) struct Answer {
+/// What a poll brought, and the first index that it was to bring.
+pub(super) struct Brought {
     pub(super) from: u64,
-    pub(super) reply: Reply,
+    pub(super) answer: Box<Answer>,
 }
 
 impl<T: Transport> Polls<T> {
     /// Waits for an answer to either, or for the head of the newer one, which is `None`. The older one may fail.
-    pub(super) async fn recv(&mut self) -> Result<Option<Answer>> {
+    pub(super) async fn recv(&mut self) -> Result<Option<Brought>> {
         while let Some(older) = &mut self.older {
-            let heard = match select(pin!(older.recv()), pin!(self.newer.recv())).await {
-                Either::Left((heard, _)) => heard,
-                Either::Right((heard, _)) => return heard,
+            let received = match select(pin!(older.recv()), pin!(self.newer.recv())).await {
+                Either::Left((received, _)) => received,
+                Either::Right((received, _)) => return received,
             };
-            match heard {
-                Ok(Some(answer)) => return Ok(Some(answer)),
+            match received {
+                Ok(Some(brought)) => return Ok(Some(brought)),
                 // Its head, which came with the answer.
                 Ok(None) => {}
                 Err(_) => self.older = None,
@@ -55,10 +57,10 @@ impl<T: Transport> Polls<T> {
     }
 
     /// Waits for an answer to either.
-    pub(super) async fn answer(&mut self) -> Result<Answer> {
+    pub(super) async fn answer(&mut self) -> Result<Brought> {
         loop {
-            if let Some(answer) = self.recv().await? {
-                return Ok(answer);
+            if let Some(brought) = self.recv().await? {
+                return Ok(brought);
             }
         }
     }
@@ -68,12 +70,12 @@ impl<T: Transport> Poll<T> {
     /// Will ask this endpoint for what comes `from` an index on.
     pub(super) fn new(
         client: &Client<T>,
-        call: Call,
-        place: EndpointState,
+        prepared: Prepared,
+        endpoint: EndpointState,
         idle: Duration,
         from: u64,
     ) -> Self {
-        let poll = LongPoll::new(client, call, place, idle);
+        let poll = LongPoll::new(client, prepared, endpoint, idle);
         Self { from, poll }
     }
 
@@ -82,8 +84,8 @@ impl<T: Transport> Poll<T> {
         ClusterInfo::of(self.poll.headers()?).etcd_index
     }
 
-    pub(super) fn place(&self) -> &EndpointState {
-        self.poll.place()
+    pub(super) fn endpoint(&self) -> &EndpointState {
+        self.poll.endpoint()
     }
 
     pub(super) fn age(&self) -> Duration {
@@ -94,12 +96,12 @@ impl<T: Transport> Poll<T> {
         self.poll.fall_silent();
     }
 
-    async fn recv(&mut self) -> Result<Option<Answer>> {
+    async fn recv(&mut self) -> Result<Option<Brought>> {
         Ok(match self.poll.recv().await? {
             Polled::Head => None,
-            Polled::Answer(reply) => Some(Answer {
+            Polled::Answer(answer) => Some(Brought {
                 from: self.from,
-                reply,
+                answer,
             }),
         })
     }

@@ -22,9 +22,9 @@ use crate::{
 /// How long a watch goes on trying while no endpoint answers.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 
-/// Delivers what happens to a key, for ever: `GET /v2/keys/KEY?wait=true&waitIndex=…`, again and again.
+/// Delivers what happens to a key, forever: repeated `GET /v2/keys/KEY?wait=true&waitIndex=…`.
 ///
-/// Every event comes once, in order; none is dropped in silence, even if the connection stalls that brings it. The watch
+/// Every event comes once, in order; none is dropped silently, even if the connection stalls that brings it. The watch
 /// begins at the store's index when the stream is first polled, or [`from_index`](Self::from_index) on. It continues after
 /// the last event's index over empty answers, cut connections, restarts and changes of endpoint, for as long as an
 /// [outage](Self::outage_limit) may last.
@@ -101,8 +101,8 @@ impl Watch {
         self
     }
 
-    /// How long it goes on trying while no endpoint answers: 5 minutes unless set. Nothing is lost by an outage shorter
-    /// than this, and then the stream ends in the last attempt's error.
+    /// How long it goes on trying while no endpoint answers. Defaults to 5 minutes. Nothing is lost by a shorter outage; after
+    /// a longer one the stream ends with the last attempt's error.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage = limit;
         self

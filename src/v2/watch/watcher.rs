@@ -7,23 +7,28 @@ use etcd_transport::Transport;
 use futures::future::{Either, select};
 use http::Method;
 
-use crate::v2::{
-    keys::{Exists, Get},
-    protocol::{self, Query},
-    watch::{
-        event::{self, ClusterInfo},
-        filter::{is_unchanged_file, matches},
-        interval::{self, PollInterval},
-        polls::{Answer, Poll, Polls, SETTLED},
-        request::{Resync, Watch, WatchUpdate},
-    },
-};
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
-    error::{Error, Outcome, Result, UnexpectedAnswer},
-    operation::{Call, Operation, Repeat, StreamOperation},
-    pipeline::reconnect::Reconnect,
+    endpoints::{state::EndpointState, wire::Wire},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
+    form::Query,
+    operation::StreamOperation,
+    pipeline::{
+        call::Call,
+        exchange::{Encoded, Exchange, Prepared},
+        reconnect::Reconnect,
+    },
+    v2::{
+        keys::{Exists, Get},
+        protocol,
+        watch::{
+            event::{self, ClusterInfo},
+            filter::{is_unchanged_file, matches},
+            interval::{self, PollInterval},
+            polls::{Brought, Poll, Polls, SETTLED},
+            request::{Resync, Watch, WatchUpdate},
+        },
+    },
 };
 
 /// After so many polls in a row a server whose index is behind what was seen before is not just late.
@@ -78,13 +83,13 @@ pub(super) struct Watcher<T> {
 /// The store's index, who said so, and when.
 struct Probe {
     index: u64,
-    place: EndpointState,
+    endpoint: EndpointState,
     at: Instant,
 }
 
 /// What came of listening to polls.
 enum Received {
-    Answer(Answer),
+    Answer(Brought),
     /// Nothing, for so long that it means something: the newer poll was registered at this index, or later.
     Silence(Probe),
     /// Nothing, and nobody knows what the store's index was before.
@@ -153,14 +158,14 @@ impl<T: Transport> Watcher<T> {
     /// A new poll for what comes from `next` on, and the one before it, if that is held.
     fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
         let pipeline = self.client.pipeline();
-        let place = match probe {
-            Some(probe) => probe.place.clone(),
+        let endpoint = match probe {
+            Some(probe) => probe.endpoint.clone(),
             None => {
                 let set = pipeline.endpoints.current();
                 set.pick(&[], pipeline.transport.now())
             }
         };
-        // It may be held as long again as it is listened to.
+        // It may be held for twice the time that it is waited for.
         let longest = self
             .interval
             .age()
@@ -168,7 +173,13 @@ impl<T: Transport> Watcher<T> {
             .min(interval::LONGEST);
         let idle = longest * 2 + SETTLED;
         Ok(Polls {
-            newer: Poll::new(&self.client, self.call(next)?, place, idle, next),
+            newer: Poll::new(
+                &self.client,
+                prepared(&self.watch, next)?,
+                endpoint,
+                idle,
+                next,
+            ),
             older: self.older.take(),
         })
     }
@@ -193,7 +204,7 @@ impl<T: Transport> Watcher<T> {
             end = clock.sleep(age.saturating_sub(polls.newer.age()).max(SETTLED));
             since = polls.newer.index().map(|index| Probe {
                 index,
-                place: polls.newer.place().clone(),
+                endpoint: polls.newer.endpoint().clone(),
                 at: clock.now(),
             });
             if let Some(since) = &since {
@@ -208,7 +219,7 @@ impl<T: Transport> Watcher<T> {
             (Some(since), _) => {
                 self.has_heads = true;
                 self.interval.observe(since.index, since.at);
-                self.recovered(&since.place);
+                self.recovered(&since.endpoint);
                 Ok(Received::Silence(since))
             }
             (None, Some(before)) if !self.has_heads => self.make_sure(polls, before).await,
@@ -225,7 +236,7 @@ impl<T: Transport> Watcher<T> {
 
     /// A poll has brought nothing at all, not even a head. The transport may not tell heads; or the server is slow, and has
     /// not even heard of the poll: then what it is about to answer must not be passed over. How slow it is a probe tells,
-    /// and then the poll is listened to until it has lasted far longer.
+    /// and then the poll is waited for until it has lasted far longer.
     async fn make_sure(&mut self, polls: &mut Polls<T>, before: Probe) -> Result<Received> {
         self.needs_probe = true;
         match select(pin!(polls.answer()), pin!(self.probe())).await {
@@ -267,7 +278,7 @@ impl<T: Transport> Watcher<T> {
             let before = self.quiet.replace(index);
             let is_held = polls
                 .older
-                .is_some_and(|older| older.place().is(&since.place));
+                .is_some_and(|older| older.endpoint().is(&since.endpoint));
             if is_held {
                 self.next = Some(after(index));
             } else if let Some(before) = before
@@ -290,27 +301,29 @@ impl<T: Transport> Watcher<T> {
             "the server's index is {index}, and this watch has seen {}: was its data restored from a backup?",
             next - 1
         );
-        let pipeline = self.client.pipeline();
-        let context = pipeline.context(&self.call(next)?, &since.place, self.behind);
+        let context = ErrorContext {
+            attempts: self.behind,
+            ..ErrorContext::new(Watch::NAME, since.endpoint.endpoint().clone())
+        };
         let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
         Err(Error::Unexpected(answer))
     }
 
     /// The meaning of a whole answer: an update to deliver, or nothing that matches this watch.
-    async fn answer(&mut self, answer: Answer) -> Result<Option<WatchUpdate>> {
-        let Answer { from, reply } = answer;
-        let place = reply.place.clone();
-        if reply.status.is_success() && reply.body.trim_ascii().is_empty() {
+    async fn answer(&mut self, brought: Brought) -> Result<Option<WatchUpdate>> {
+        let Brought { from, answer } = brought;
+        let endpoint = answer.endpoint.clone();
+        if answer.reply.status.is_success() && answer.reply.body.trim_ascii().is_empty() {
             // The server closed the poll without an event, as it may at any time.
-            let empty = Error::Unexpected(reply.unexpected("the answer is empty"));
+            let empty = Error::Unexpected(answer.unexpected("the answer is empty"));
             self.pause(empty).await?;
             return Ok(None);
         }
-        let context = reply.context.clone();
-        match event::decode(reply) {
+        let context = answer.context.clone();
+        match event::decode(*answer) {
             // After the last of all numbers nothing could come.
             Ok(event) if event.index() >= from && event.index() < u64::MAX => {
-                self.recovered(&place);
+                self.recovered(&endpoint);
                 self.go_on_from(after(event.index()));
                 let matches = matches(&self.key, self.watch.recursive, &event);
                 Ok(matches.then_some(WatchUpdate::Event(event)))
@@ -321,11 +334,10 @@ impl<T: Transport> Watcher<T> {
                 Err(Error::Unexpected(answer))
             }
             Err(error) if error.is_history_cleared() => {
-                self.recovered(&place);
+                self.recovered(&endpoint);
                 self.cleared(from, error).await
             }
             Err(error) => {
-                let error = self.client.explain(&self.call(from)?, error);
                 self.survive(error).await?;
                 Ok(None)
             }
@@ -380,31 +392,28 @@ impl<T: Transport> Watcher<T> {
 
     /// Asks for the store's index, without waiting.
     async fn probe(&mut self) -> Result<u64> {
-        let call = Call {
-            operation: Watch::NAME,
-            ..Exists::new(&self.watch.key).encode()?
-        };
         let clock = &self.client.pipeline().transport;
         let asked = clock.now();
-        let reply = self.client.pipeline().execute(&call).await?;
+        let exists = Exists::new(&self.watch.key);
+        let answer = self.client.pipeline().execute(&Ask(exists)).await?;
         let at = clock.now();
         let latency = at.saturating_duration_since(asked);
         self.latencies = (self.latencies.1, latency);
         // Not found is found out by the store too, and has its index; what was refused before has 0, or none.
-        let told = ClusterInfo::of(&reply.headers).etcd_index;
-        let index = match told.filter(|index| *index > 0 && reply.is_json()) {
+        let told = ClusterInfo::of(&answer.reply.headers).etcd_index;
+        let index = match told.filter(|index| *index > 0 && answer.reply.is_json()) {
             Some(index) => index,
             None => {
                 // An answer to HEAD cannot say why.
                 let event = self.client.send(Get::new(&self.watch.key)).await?;
                 event.cluster.etcd_index.ok_or_else(|| {
-                    Error::Unexpected(reply.unexpected("the answer has no X-Etcd-Index header"))
+                    Error::Unexpected(answer.unexpected("the answer has no X-Etcd-Index header"))
                 })?
             }
         };
         self.probe = Some(Probe {
             index,
-            place: reply.place,
+            endpoint: answer.endpoint,
             at,
         });
         Ok(index)
@@ -425,18 +434,37 @@ impl<T: Transport> Watcher<T> {
         self.outage.pause(self.client.pipeline(), error).await
     }
 
-    fn recovered(&mut self, place: &EndpointState) {
-        self.client.pipeline().endpoints.answered(place);
+    fn recovered(&mut self, endpoint: &EndpointState) {
+        self.client.pipeline().endpoints.answered(endpoint);
         self.outage.answered();
     }
+}
 
-    fn call(&self, next: u64) -> Result<Call> {
-        let mut query = Query::new();
-        query.flag("wait", true);
-        query.flag("recursive", self.watch.recursive);
-        query.push("waitIndex", &next.to_string());
-        let target = query.append_to(protocol::key_path(Watch::NAME, &self.watch.key)?);
-        Call::new(Watch::NAME, Method::GET, target, Repeat::Always)
+/// The poll for what comes from `next` on.
+fn prepared(watch: &Watch, next: u64) -> Result<Prepared> {
+    let mut query = Query::new();
+    query.flag("wait", true);
+    query.flag("recursive", watch.recursive);
+    query.push("waitIndex", &next.to_string());
+    let target = query.append_to(protocol::key_path(Watch::NAME, &watch.key)?);
+    Ok(Prepared {
+        call: protocol::KEYS.read(Watch::NAME),
+        wire: Wire::Http,
+        encoded: Encoded::new(Watch::NAME, Method::GET, target)?,
+        token: None,
+    })
+}
+
+/// Asks for a key in the name of a watch.
+struct Ask(Exists);
+
+impl Exchange for Ask {
+    fn call(&self) -> Call {
+        protocol::KEYS.read(Watch::NAME)
+    }
+
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        self.0.encode(wire)
     }
 }
 

@@ -3,13 +3,19 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, Outcome, Result, UnexpectedAnswer},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v3::{
         Header,
         header::OnlyHeader,
         protocol::{
-            gateway, json,
+            self, gateway,
             message::{self, Encode, Fields},
             method,
         },
@@ -80,8 +86,6 @@ pub struct Authenticate {
 }
 
 impl Authenticate {
-    pub(crate) const PATH: &'static str = method::AUTHENTICATE.gateway;
-
     /// Requests a token for this user.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -111,23 +115,31 @@ impl Encode for Authenticate {
     }
 }
 
-impl Sealed for Authenticate {}
-
 impl Operation for Authenticate {
     type Output = AuthenticateResponse;
     const NAME: &'static str = "v3.auth.authenticate";
+}
 
-    fn encode(&self) -> Result<Call> {
-        gateway::call(Self::NAME, method::AUTHENTICATE, Repeat::Always, self)
+impl Exchange for Authenticate {
+    fn call(&self) -> Call {
+        protocol::call(Self::NAME, method::AUTHENTICATE, Repeat::Always)
     }
 
-    fn decode(&self, reply: Reply) -> Result<AuthenticateResponse> {
-        let reply = gateway::success(reply)?;
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        protocol::encode(Self::NAME, method::AUTHENTICATE, wire, self)
+    }
+}
+
+impl TypedExchange for Authenticate {
+    type Decoded = AuthenticateResponse;
+
+    fn decode(&self, answer: Answer) -> Result<AuthenticateResponse> {
+        let answer = answer.success()?;
         // An error that quotes the response would show the token.
-        json::parse(&reply.body).map_err(|_| {
+        protocol::decode_quietly(&answer).map_err(|_| {
             let what = "the answer is not what etcd sends";
             Error::Unexpected(UnexpectedAnswer::new(
-                reply.context,
+                answer.context,
                 what,
                 Outcome::Rejected,
             ))
@@ -163,6 +175,7 @@ message::decode!(AuthenticateResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::AsRequest;
     use crate::{
         error::EtcdErrorKind,
         v3::testing::{body, decoded},
@@ -170,25 +183,28 @@ mod tests {
 
     #[test]
     fn the_requests_are_as_documented() {
-        let enable = EnableAuth::new().encode().unwrap();
+        let enable = EnableAuth::new().request().unwrap();
         assert_eq!(
             (enable.target(), enable.body_bytes()),
             ("/v3/auth/enable", &b"{}"[..])
         );
-        let disable = DisableAuth::new().encode().unwrap();
+        let disable = DisableAuth::new().request().unwrap();
         assert_eq!(
             (disable.target(), disable.body_bytes()),
             ("/v3/auth/disable", &b"{}"[..])
         );
         assert_eq!(
-            GetAuthStatus::new().encode().unwrap().target(),
+            GetAuthStatus::new().request().unwrap().target(),
             "/v3/auth/status"
         );
         let root = Authenticate::new("root", "pä\"ss");
-        assert_eq!(root.encode().unwrap().target(), "/v3/auth/authenticate");
+        assert_eq!(root.request().unwrap().target(), "/v3/auth/authenticate");
         assert_eq!(body(&root), r#"{"name":"root","password":"pä\"ss"}"#);
         assert_eq!(
-            Authenticate::new("", "x").encode().unwrap_err().to_string(),
+            Authenticate::new("", "x")
+                .request()
+                .unwrap_err()
+                .to_string(),
             "v3.auth.authenticate: a user needs a name"
         );
     }

@@ -3,6 +3,7 @@
 mod enable;
 mod permission;
 mod roles;
+mod token;
 mod users;
 
 use crate::error::{Error, Result};

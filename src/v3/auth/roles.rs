@@ -1,6 +1,6 @@
 use crate::{
     error::Result,
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header, KeyRange,
         header::OnlyHeader,
@@ -178,14 +178,14 @@ gateway::operation!(
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_requests_are_as_documented() {
-        fn sent(operation: &impl Operation, path: &str, json: &str) {
-            assert_eq!(operation.encode().unwrap().target(), path);
+        fn sent(operation: &impl AsRequest, path: &str, json: &str) {
+            assert_eq!(operation.request().unwrap().target(), path);
             assert_eq!(body(operation), json);
         }
         sent(&AddRole::new("r"), "/v3/auth/role/add", r#"{"name":"r"}"#);
@@ -218,10 +218,10 @@ mod tests {
             "/v3/auth/role/revoke",
             r#"{"role":"r","key":"YQ==","range_end":"Yg=="}"#,
         );
-        assert!(AddRole::new("").encode().is_err());
+        assert!(AddRole::new("").request().is_err());
         assert!(
             GrantPermission::new("r", Permission::read(""))
-                .encode()
+                .request()
                 .is_err()
         );
     }

@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header,
         header::OnlyHeader,
@@ -257,14 +257,14 @@ fn check_password(operation: &'static str, password: Option<&str>) -> Result<()>
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_requests_are_as_documented() {
-        fn sent(operation: &impl Operation, path: &str, json: &str) {
-            assert_eq!(operation.encode().unwrap().target(), path);
+        fn sent(operation: &impl AsRequest, path: &str, json: &str) {
+            assert_eq!(operation.request().unwrap().target(), path);
             assert_eq!(body(operation), json);
         }
         let path = "/v3/auth/user/add";
@@ -304,10 +304,10 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        assert!(GetUser::new("").encode().is_err());
-        assert!(GrantRole::new("a", "").encode().is_err());
+        assert!(GetUser::new("").request().is_err());
+        assert!(GrantRole::new("a", "").request().is_err());
         assert_eq!(
-            AddUser::new("a", "").encode().unwrap_err().to_string(),
+            AddUser::new("a", "").request().unwrap_err().to_string(),
             "v3.auth.user.add: the password is empty: for a user without a password, use \
              `AddUser::without_password`"
         );

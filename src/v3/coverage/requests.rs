@@ -8,12 +8,12 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::operation::Call;
+use crate::testing::HttpRequest;
 
 /// Every operation that has one answer, with all its options.
-fn calls() -> Vec<Call> {
-    fn call<O: Operation>(operation: O) -> Call {
-        operation.encode().unwrap()
+fn calls() -> Vec<HttpRequest> {
+    fn call<O: Operation>(operation: O) -> HttpRequest {
+        operation.request().unwrap()
     }
     let leader = LeaderKey {
         name: "e".into(),

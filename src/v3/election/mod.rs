@@ -7,14 +7,20 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, EtcdErrorKind, Result},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
     pipeline::deadline::Deadline,
+    pipeline::{
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v3::{
         Header, Key, KeyValue, LeaseId, Value,
         header::OnlyHeader,
         protocol::{
-            gateway,
+            self, gateway,
             message::{self, Encode, Fields},
             method,
         },
@@ -217,18 +223,26 @@ impl Encode for GetLeader {
     }
 }
 
-impl Sealed for GetLeader {}
-
 impl Operation for GetLeader {
     type Output = Option<KeyValue>;
     const NAME: &'static str = "v3.election.leader";
+}
 
-    fn encode(&self) -> Result<Call> {
-        gateway::call(Self::NAME, method::LEADER, Repeat::Always, self)
+impl Exchange for GetLeader {
+    fn call(&self) -> Call {
+        protocol::call(Self::NAME, method::LEADER, Repeat::Always)
     }
 
-    fn decode(&self, reply: Reply) -> Result<Option<KeyValue>> {
-        match gateway::answer::<Leader>(reply) {
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        protocol::encode(Self::NAME, method::LEADER, wire, self)
+    }
+}
+
+impl TypedExchange for GetLeader {
+    type Decoded = Option<KeyValue>;
+
+    fn decode(&self, answer: Answer) -> Result<Option<KeyValue>> {
+        match protocol::answer::<Leader>(answer) {
             Ok(Leader { kv }) => Ok(kv),
             Err(error) if error.etcd_kind() == Some(EtcdErrorKind::ElectionWithoutLeader) => {
                 Ok(None)
@@ -289,6 +303,7 @@ pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::AsRequest;
     use crate::v3::testing::{body, decoded};
 
     fn leader() -> LeaderKey {
@@ -303,17 +318,17 @@ mod tests {
     #[test]
     fn the_requests_are_as_documented() {
         let campaign = Campaign::new("e", 7, "v");
-        let call = campaign.encode().unwrap();
+        let call = campaign.request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/election/campaign", Repeat::IfUnsent)
         );
-        assert_eq!(call.deadline, Deadline::Unlimited);
+        assert_eq!(call.deadline(), Deadline::Unlimited);
         assert_eq!(
             body(&campaign),
             r#"{"name":"ZQ==","lease":"7","value":"dg=="}"#
         );
-        let call = Proclaim::new(leader(), "w").encode().unwrap();
+        let call = Proclaim::new(leader(), "w").request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/election/proclaim", Repeat::IfUnsent)
@@ -322,13 +337,13 @@ mod tests {
             call.body_bytes(),
             br#"{"leader":{"name":"ZQ==","key":"ZS83","rev":"4","lease":"7"},"value":"dw=="}"#
         );
-        let call = GetLeader::new("e").encode().unwrap();
+        let call = GetLeader::new("e").request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/election/leader", Repeat::Always)
         );
         assert_eq!(call.body_bytes(), br#"{"name":"ZQ=="}"#);
-        let call = Resign::new(leader()).encode().unwrap();
+        let call = Resign::new(leader()).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/election/resign", Repeat::Always)

@@ -1,6 +1,6 @@
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header,
         header::OnlyHeader,
@@ -70,7 +70,7 @@ gateway::operation!(
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded, decoded_after_doubt},
     };
 
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = Compact::new(5).encode().unwrap();
+        let call = Compact::new(5).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/kv/compaction", Repeat::Always)
@@ -90,7 +90,7 @@ mod tests {
             r#"{"revision":"5","physical":true}"#
         );
         assert_eq!(
-            Compact::new(0).encode().unwrap_err().to_string(),
+            Compact::new(0).request().unwrap_err().to_string(),
             "v3.kv.compact: the revision must be at least 1, not 0"
         );
     }

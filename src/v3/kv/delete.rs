@@ -1,6 +1,6 @@
 use crate::{
     error::Result,
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header, KeyRange,
         protocol::{
@@ -81,13 +81,13 @@ message::decode!(DeleteRangeResponse {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = DeleteRange::new("foo").encode().unwrap();
+        let call = DeleteRange::new("foo").request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/kv/deleterange", Repeat::IfUnsent)
@@ -97,7 +97,7 @@ mod tests {
             body(&DeleteRange::new(KeyRange::all()).prev_kv(true)),
             r#"{"key":"AA==","range_end":"AA==","prev_kv":true}"#
         );
-        assert!(DeleteRange::new("").encode().is_err());
+        assert!(DeleteRange::new("").request().is_err());
     }
 
     #[test]

@@ -1,11 +1,17 @@
 use bytes::Bytes;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, Result},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v3::{
         Key, LeaseId,
-        protocol::{gateway, message::Encode, method},
+        protocol::{self, message::Encode, method},
         range::check_key,
     },
 };
@@ -81,22 +87,30 @@ impl ExactlyOnce {
     }
 }
 
-impl Sealed for ExactlyOnce {}
-
 impl Operation for ExactlyOnce {
     type Output = ExactlyOnceResponse;
     const NAME: &'static str = "v3.kv.exactly_once";
+}
 
-    fn encode(&self) -> Result<Call> {
-        check_key(Self::NAME, &self.marker)?;
-        gateway::call(Self::NAME, method::TXN, Repeat::Always, &self.guarded())
+impl Exchange for ExactlyOnce {
+    fn call(&self) -> Call {
+        protocol::call(Self::NAME, method::TXN, Repeat::Always)
     }
 
-    fn decode(&self, reply: Reply) -> Result<ExactlyOnceResponse> {
-        let reply = gateway::success(reply)?;
-        let answer: TxnResponse = gateway::message(&reply)?;
-        ExactlyOnceResponse::of(answer).ok_or_else(|| {
-            Error::Unexpected(reply.unexpected("the response does not tell what was done"))
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        check_key(Self::NAME, &self.marker)?;
+        protocol::encode(Self::NAME, method::TXN, wire, &self.guarded())
+    }
+}
+
+impl TypedExchange for ExactlyOnce {
+    type Decoded = ExactlyOnceResponse;
+
+    fn decode(&self, answer: Answer) -> Result<ExactlyOnceResponse> {
+        let answer = answer.success()?;
+        let txn: TxnResponse = protocol::decode(&answer)?;
+        ExactlyOnceResponse::of(txn).ok_or_else(|| {
+            Error::Unexpected(answer.unexpected("the response does not tell what was done"))
         })
     }
 }
@@ -160,6 +174,7 @@ impl ExactlyOnceResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::AsRequest;
     use crate::v3::testing::{body, decoded};
 
     fn write() -> ExactlyOnce {
@@ -171,7 +186,7 @@ mod tests {
 
     #[test]
     fn r_6_the_transaction_is_guarded_by_its_marker() {
-        assert_eq!(write().encode().unwrap().repeat(), Repeat::Always);
+        assert_eq!(write().request().unwrap().repeat(), Repeat::Always);
         assert_eq!(
             body(&write()),
             r#"{"compare":[{"key":"bQ=="}],"success":[{"request_txn":{"compare":[{"result":"GREATER","key":"YQ=="}],"success":[{"request_put":{"key":"Yg==","value":"Yw=="}},{"request_put":{"key":"bQ==","value":"c3VjY2VlZGVk","lease":"7"}}],"failure":[{"request_put":{"key":"bQ==","value":"bm90IHN1Y2NlZWRlZA==","lease":"7"}}]}}],"failure":[{"request_range":{"key":"bQ=="}}]}"#
@@ -214,6 +229,6 @@ mod tests {
     #[test]
     fn a_transaction_that_writes_its_own_marker_is_refused() {
         let txn = Txn::new().then(Put::new("m", ""));
-        assert!(ExactlyOnce::new("m", txn).encode().is_err());
+        assert!(ExactlyOnce::new("m", txn).request().is_err());
     }
 }

@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header, Key, LeaseId, Value,
         protocol::{
@@ -117,13 +117,13 @@ message::decode!(PutResponse {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = Put::new("foo", "bar").encode().unwrap();
+        let call = Put::new("foo", "bar").request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/kv/put", Repeat::IfUnsent)
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_etcd_would_refuse_is_refused() {
-        let empty = Put::new("", "x").encode().unwrap_err();
+        let empty = Put::new("", "x").request().unwrap_err();
         assert_eq!(
             empty.to_string(),
             "v3.kv.put: the key is empty: for all keys, use `KeyRange::all`"
@@ -162,7 +162,7 @@ mod tests {
         let two = Put::new("a", "x")
             .lease(7)
             .keep_lease(true)
-            .encode()
+            .request()
             .unwrap_err();
         assert_eq!(
             two.to_string(),

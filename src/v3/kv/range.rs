@@ -1,6 +1,6 @@
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header, KeyRange,
         protocol::{
@@ -245,13 +245,13 @@ message::decode!(RangeResponse {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = Range::new("foo").encode().unwrap();
+        let call = Range::new("foo").request().unwrap();
         assert_eq!(call.target(), "/v3/kv/range");
         assert_eq!(
             (call.content_type(), call.repeat()),
@@ -309,7 +309,7 @@ mod tests {
                 "the max_create_revision is negative: -5",
             ),
         ] {
-            let error = range.encode().unwrap_err();
+            let error = range.request().unwrap_err();
             assert_eq!(error.to_string(), format!("v3.kv.range: {reason}"));
         }
     }

@@ -17,11 +17,10 @@ const PAGE: i64 = 500;
 
 /// Reads a range of any size, page by page, all at one revision: `POST /v3/kv/range`, as often as needed.
 ///
-/// Keys come in their order. The revision is that of the first page, unless it is [set](Self::revision). No more than a
-/// page is kept. The next page is asked for when this one is used up.
+/// Keys arrive in their order. The revision is that of the first page, unless it is [set](Self::revision). The stream keeps
+/// one page at most, and requests the next one when it is consumed.
 ///
-/// The stream ends after an error: [`is_compacted`](crate::Error::is_compacted) when the revision was compacted while it was
-/// being read.
+/// The stream ends after an error: [`is_compacted`](crate::Error::is_compacted) if the revision is compacted meanwhile.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -56,13 +55,13 @@ impl RangeStream {
         }
     }
 
-    /// How many keys a page has: 500 unless set, and at least one. A page must fit the client's `max_response_size`.
+    /// How many keys a page has, at least one. Defaults to 500. A page must fit the client's `max_response_size`.
     pub fn page(mut self, keys: u32) -> Self {
         self.page = i64::from(keys.max(1));
         self
     }
 
-    /// As it was at this revision; 0 is now.
+    /// Reads the range as it was at this revision. Defaults to 0: the present one.
     pub fn revision(mut self, revision: i64) -> Self {
         self.revision = revision;
         self
@@ -108,7 +107,7 @@ impl<T: Transport> Pager<T> {
         }
     }
 
-    /// The next page. When this future is dropped, or fails, the page can be asked for again.
+    /// The next page. If this future fails or is dropped, the next call requests the same page.
     pub(crate) async fn next(&mut self) -> Result<Option<RangeResponse>> {
         if self.is_over {
             return Ok(None);
@@ -131,7 +130,7 @@ impl<T: Transport> Pager<T> {
         Ok(Some(page))
     }
 
-    /// The revision that all pages are of; 0 before the first.
+    /// The revision of all pages; 0 before the first.
     pub(crate) fn revision(&self) -> i64 {
         self.read.revision
     }

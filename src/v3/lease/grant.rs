@@ -1,12 +1,18 @@
 use std::time::Duration;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, EtcdErrorKind, Result},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v3::{
         Header, LeaseId,
         protocol::{
-            gateway,
+            self,
             message::{self, Encode, Fields},
             method,
         },
@@ -84,24 +90,32 @@ impl Encode for GrantLease {
     }
 }
 
-impl Sealed for GrantLease {}
-
 impl Operation for GrantLease {
     type Output = GrantLeaseResponse;
     const NAME: &'static str = "v3.lease.grant";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for GrantLease {
+    fn call(&self) -> Call {
         let repeat = if self.id.is_none() {
             Repeat::IfUnsent
         } else {
             Repeat::Always
         };
-        gateway::call(Self::NAME, method::LEASE_GRANT, repeat, self)
+        protocol::call(Self::NAME, method::LEASE_GRANT, repeat)
     }
 
-    fn decode(&self, reply: Reply) -> Result<GrantLeaseResponse> {
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        protocol::encode(Self::NAME, method::LEASE_GRANT, wire, self)
+    }
+}
+
+impl TypedExchange for GrantLease {
+    type Decoded = GrantLeaseResponse;
+
+    fn decode(&self, answer: Answer) -> Result<GrantLeaseResponse> {
         let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
-        let Answer { header, id, ttl } = gateway::answer_or_done(reply, exists)?;
+        let Granted { header, id, ttl } = protocol::answer_or_done(answer, exists)?;
         Ok(if id.is_none() {
             // An attempt whose response was lost granted it.
             GrantLeaseResponse {
@@ -143,13 +157,13 @@ impl GrantLeaseResponse {
 }
 
 #[derive(Default)]
-struct Answer {
+struct Granted {
     header: Header,
     id: LeaseId,
     ttl: i64,
 }
 
-message::decode!(Answer {
+message::decode!(Granted {
     1 "header" => header,
     2 "ID" => id,
     3 "TTL" => ttl,
@@ -165,6 +179,7 @@ fn random_id() -> LeaseId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::AsRequest;
     use crate::v3::testing::{body, decoded, decoded_after_doubt};
 
     const EXISTS: &str = r#"{"error":"etcdserver: lease already exists","message":"etcdserver: lease already exists","code":9}"#;
@@ -175,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = ten().id(7).encode().unwrap();
+        let call = ten().id(7).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/grant", Repeat::Always)
@@ -187,7 +202,7 @@ mod tests {
         );
         let servers = ten().id_of_the_server();
         assert_eq!(body(&servers), r#"{"TTL":"10"}"#);
-        assert_eq!(servers.encode().unwrap().repeat(), Repeat::IfUnsent);
+        assert_eq!(servers.request().unwrap().repeat(), Repeat::IfUnsent);
     }
 
     #[test]
@@ -223,7 +238,7 @@ mod tests {
                 "the time to live is more than etcd's limit of 9000000000 s",
             ),
         ] {
-            let result = GrantLease::new(ttl).encode();
+            let result = GrantLease::new(ttl).request();
             if ttl.is_zero() || ttl.as_secs() > MAX_TTL {
                 assert_eq!(
                     result.unwrap_err().to_string(),
@@ -233,7 +248,7 @@ mod tests {
         }
         assert!(
             GrantLease::new(Duration::from_secs(MAX_TTL))
-                .encode()
+                .request()
                 .is_ok()
         );
     }
@@ -245,6 +260,6 @@ mod tests {
         Requests::of("etcdserverpb.LeaseGrantRequest")
             .send(&GrantLease::new(Duration::from_secs(10)))
             .all_fields_but(&[]);
-        response::<Answer>("etcdserverpb.LeaseGrantResponse", &["error"]);
+        response::<Granted>("etcdserverpb.LeaseGrantResponse", &["error"]);
     }
 }

@@ -1,12 +1,18 @@
 use std::time::Duration;
 
 use crate::{
+    endpoints::wire::Wire,
     error::{Error, Result},
-    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    operation::Operation,
+    pipeline::{
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange, TypedExchange},
+    },
     v3::{
         Header, LeaseId,
         protocol::{
-            gateway, json,
+            self,
             message::{self, Encode, Fields},
             method,
         },
@@ -101,27 +107,34 @@ impl From<Renewed> for KeepAliveResponse {
     }
 }
 
-impl Sealed for KeepAliveOnce {}
-
 impl Operation for KeepAliveOnce {
     type Output = Vec<KeepAliveResponse>;
     const NAME: &'static str = "v3.lease.keep_alive_once";
+}
 
-    fn encode(&self) -> Result<Call> {
+impl Exchange for KeepAliveOnce {
+    fn call(&self) -> Call {
+        protocol::call(Self::NAME, method::LEASE_KEEP_ALIVE, Repeat::Always)
+    }
+
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
         if self.ids.is_empty() {
             return Err(Error::invalid(Self::NAME, "at least one lease is required"));
         }
-        let body: String = self
-            .ids
-            .iter()
-            .map(|id| json::to_json(&Renewal(*id)))
-            .collect();
-        let call = gateway::post(Self::NAME, method::LEASE_KEEP_ALIVE, Repeat::Always, body)?;
-        Ok(call.sequence(self.ids.len() > 1))
+        let renewals: Vec<_> = self.ids.iter().copied().map(Renewal).collect();
+        Ok(protocol::encode_all(
+            method::LEASE_KEEP_ALIVE,
+            wire,
+            &renewals,
+        ))
     }
+}
 
-    fn decode(&self, reply: Reply) -> Result<Vec<KeepAliveResponse>> {
-        let answers = gateway::results::<Renewed>(reply, self.ids.len())?;
+impl TypedExchange for KeepAliveOnce {
+    type Decoded = Vec<KeepAliveResponse>;
+
+    fn decode(&self, answer: Answer) -> Result<Vec<KeepAliveResponse>> {
+        let answers = protocol::answers::<Renewed>(answer, self.ids.len())?;
         Ok(answers.into_iter().map(Into::into).collect())
     }
 }
@@ -129,11 +142,12 @@ impl Operation for KeepAliveOnce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::AsRequest;
     use crate::v3::testing::{body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = KeepAliveOnce::new(7).encode().unwrap();
+        let call = KeepAliveOnce::new(7).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/keepalive", Repeat::Always)
@@ -143,7 +157,7 @@ mod tests {
             body(&KeepAliveOnce::all([7, -8])),
             r#"{"ID":"7"}{"ID":"-8"}"#
         );
-        let none = KeepAliveOnce::all([] as [i64; 0]).encode().unwrap_err();
+        let none = KeepAliveOnce::all([] as [i64; 0]).request().unwrap_err();
         assert_eq!(
             none.to_string(),
             "v3.lease.keep_alive_once: at least one lease is required"

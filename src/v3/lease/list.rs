@@ -1,5 +1,5 @@
 use crate::{
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         LeaseId,
         protocol::{gateway, message, method},
@@ -41,13 +41,13 @@ impl From<Answer> for Vec<LeaseId> {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_and_its_answers_are_as_documented() {
-        let call = ListLeases::new().encode().unwrap();
+        let call = ListLeases::new().request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/leases", Repeat::Always)

@@ -1,6 +1,6 @@
 use crate::{
     error::Error,
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header, LeaseId,
         header::OnlyHeader,
@@ -48,7 +48,7 @@ gateway::operation!(
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded, decoded_after_doubt},
     };
 
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = RevokeLease::new(7).encode().unwrap();
+        let call = RevokeLease::new(7).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/revoke", Repeat::Always)

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header, LeaseId,
         protocol::{
@@ -114,13 +114,13 @@ impl From<Answer> for Option<LeaseStatus> {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = GetTimeToLive::new(7).encode().unwrap();
+        let call = GetTimeToLive::new(7).request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/timetolive", Repeat::Always)

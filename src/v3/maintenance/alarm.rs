@@ -1,6 +1,6 @@
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::protocol::{
         gateway,
         message::{self, Encode, Fields},
@@ -123,13 +123,13 @@ message::list!(Alarms { 2 "alarms" => Vec<RaisedAlarm> });
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_requests_are_as_documented() {
-        let call = ListAlarms::new().encode().unwrap();
+        let call = ListAlarms::new().request().unwrap();
         assert_eq!(
             (call.target(), call.body_bytes()),
             ("/v3/maintenance/alarm", &b"{}"[..])
@@ -168,7 +168,7 @@ mod tests {
             SetAlarm::raise(AlarmKind::Unknown),
             SetAlarm::lift(AlarmKind::Unknown),
         ] {
-            assert!(set.encode().is_err());
+            assert!(set.request().is_err());
         }
     }
 

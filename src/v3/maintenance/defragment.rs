@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::{
-    operation::Repeat,
+    pipeline::call::Repeat,
     pipeline::deadline::Deadline,
     v3::{
         Header,
@@ -64,17 +64,17 @@ gateway::operation!(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{operation::Operation, v3::testing::decoded};
+    use crate::{testing::AsRequest, v3::testing::decoded};
 
     #[test]
     fn it_is_given_time_and_answers_nothing() {
         let minute = Duration::from_secs(60);
-        let call = Defragment::new().time_limit(minute).encode().unwrap();
+        let call = Defragment::new().time_limit(minute).request().unwrap();
         assert_eq!(
             (call.target(), call.body_bytes()),
             ("/v3/maintenance/defragment", &b"{}"[..])
         );
-        assert_eq!(call.deadline, Deadline::AtMost(minute));
+        assert_eq!(call.deadline(), Deadline::AtMost(minute));
         assert_eq!(
             decoded(&Defragment::new(), 200, "{}").unwrap(),
             Header::default()

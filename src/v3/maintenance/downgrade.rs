@@ -1,6 +1,6 @@
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header,
         protocol::{
@@ -108,14 +108,14 @@ message::decode!(DowngradeResponse {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_is_as_documented() {
         let validate = Downgrade::validate("3.4.0");
-        let call = validate.encode().unwrap();
+        let call = validate.request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/maintenance/downgrade", Repeat::Always)
@@ -123,9 +123,9 @@ mod tests {
         assert_eq!(body(&validate), r#"{"version":"3.4.0"}"#);
         let enable = Downgrade::enable("3.4.0");
         assert_eq!(body(&enable), r#"{"action":"ENABLE","version":"3.4.0"}"#);
-        assert_eq!(enable.encode().unwrap().repeat(), Repeat::IfUnsent);
+        assert_eq!(enable.request().unwrap().repeat(), Repeat::IfUnsent);
         assert_eq!(body(&Downgrade::cancel()), r#"{"action":"CANCEL"}"#);
-        assert!(Downgrade::enable("").encode().is_err());
+        assert!(Downgrade::enable("").request().is_err());
     }
 
     #[test]

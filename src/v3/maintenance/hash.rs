@@ -1,6 +1,6 @@
 use crate::{
     error::{Error, Result},
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header,
         protocol::{
@@ -102,23 +102,23 @@ message::decode!(HashKvResponse {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_requests_are_as_documented() {
         assert_eq!(
-            GetHash::new().encode().unwrap().target(),
+            GetHash::new().request().unwrap().target(),
             "/v3/maintenance/hash"
         );
         assert_eq!(body(&GetHash::new()), "{}");
         assert_eq!(
-            GetHashKv::new().encode().unwrap().target(),
+            GetHashKv::new().request().unwrap().target(),
             "/v3/maintenance/hashkv"
         );
         assert_eq!(body(&GetHashKv::new().revision(3)), r#"{"revision":"3"}"#);
-        assert!(GetHashKv::new().revision(-1).encode().is_err());
+        assert!(GetHashKv::new().revision(-1).request().is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use crate::{
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header,
         header::OnlyHeader,
@@ -48,14 +48,14 @@ mod tests {
     use super::*;
     use crate::{
         error::EtcdErrorKind,
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_and_its_answers_are_as_documented() {
         let transfer = TransferLeadership::new(7);
-        let call = transfer.encode().unwrap();
+        let call = transfer.request().unwrap();
         assert_eq!(call.target(), "/v3/maintenance/transfer-leadership");
         assert_eq!(body(&transfer), r#"{"targetID":"7"}"#);
         assert!(decoded(&transfer, 200, "{}").is_ok());

@@ -1,5 +1,5 @@
 use crate::{
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::{
         Header,
         protocol::{gateway, message, method},
@@ -82,14 +82,14 @@ message::decode!(StatusResponse {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_and_its_answers_are_as_documented() {
         assert_eq!(
-            GetStatus::new().encode().unwrap().target(),
+            GetStatus::new().request().unwrap().target(),
             "/v3/maintenance/status"
         );
         assert_eq!(body(&GetStatus::new()), "{}");

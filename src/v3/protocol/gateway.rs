@@ -1,83 +1,83 @@
-//! What the v3 API looks like over etcd's JSON gateway: how a message becomes a request, and an answer a message.
-//!
-//! A message says which fields it has ([`Encode`], [`decode!`]); only this module and its children know how they are
-//! written.
+//! What the v3 API looks like over etcd's JSON gateway.
 
-use http::Method as HttpMethod;
+use bytes::Bytes;
+use http::{Method as HttpMethod, StatusCode, uri::PathAndQuery};
 
 use crate::{
-    error::{Error, Result, Unsupported},
-    operation::{Call, Repeat, Reply},
+    pipeline::{
+        answer::{Reply, Verdict},
+        exchange::Encoded,
+    },
+    v3::protocol::{
+        json::{self, cluster_id, parse_all},
+        message::{Decode, Encode, Field, Key},
+        method::Method,
+        status::{GrpcStatus, UNKNOWN_PATH},
+    },
 };
 
-use crate::v3::protocol::{
-    json::parse_all,
-    message::{Field, Key},
-    method::Method,
-    status::GrpcStatus,
-};
-
-pub(crate) use crate::v3::protocol::{
-    json::{cluster_id, parse, to_json},
-    message::{Decode, Encode},
-};
-
-/// The request that carries this message, once its own [`check`](Encode::check) is passed.
-pub(crate) fn call(
-    operation: &'static str,
-    method: Method,
-    repeat: Repeat,
-    message: &impl Encode,
-) -> Result<Call> {
-    message.check(operation)?;
-    let call = post(operation, method, repeat, to_json(message))?;
-    Ok(call.deadline(message.deadline()))
+/// The request with these messages, one after the other.
+pub(crate) fn encode<M: Encode>(method: Method, messages: &[M]) -> Encoded {
+    let target = PathAndQuery::from_static(method.gateway);
+    let mut encoded =
+        Encoded::to(HttpMethod::POST, target).body("application/json", body(messages));
+    // By HTTP/1.1, once an answer begins, etcd's server throws away what was not read of the request, so that the connection
+    // can be used again: in the middle of a sequence, unless the connection is to be closed.
+    encoded.closes = messages.len() > 1;
+    encoded
 }
 
-/// The request that carries these messages, one after the other.
-pub(crate) fn post(
-    operation: &'static str,
-    method: Method,
-    repeat: Repeat,
-    json: String,
-) -> Result<Call> {
-    let path = method.gateway;
-    Ok(
-        Call::new(operation, HttpMethod::POST, path.to_owned(), repeat)?
-            .body("application/json", json)
-            .capability(path),
-    )
+/// Messages, one after the other.
+pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>) -> Bytes {
+    let mut all = String::new();
+    for message in messages {
+        let json = json::to_json(message);
+        if all.is_empty() {
+            all = json;
+        } else {
+            all.push_str(&json);
+        }
+    }
+    all.into()
 }
 
-/// The message in a success; the error that it is, otherwise.
-pub(crate) fn answer<M: Decode>(reply: Reply) -> Result<M> {
-    message(&success(reply)?)
-}
-
-/// The message in a success.
-pub(crate) fn message<M: Decode>(reply: &Reply) -> Result<M> {
-    parse(&reply.body).map_err(|error| {
-        let what = "the answer is not what etcd sends";
-        Error::Unexpected(reply.unexpected(what).with_source(error))
-    })
-}
-
-/// As [`answer`], where an attempt before may have been carried out. A refusal that says so then is a success, about which
-/// nothing more is known.
-pub(crate) fn answer_or_done<M: Decode>(reply: Reply, is_done: fn(&Error) -> bool) -> Result<M> {
-    let in_doubt = reply.in_doubt;
-    match answer(reply) {
-        Err(refused) if in_doubt && is_done(&refused) => Ok(M::default()),
-        result => result,
+/// What an answer of the gateway means.
+pub(crate) fn classify(reply: &Reply) -> Verdict {
+    let unsupported = |is_etcd| Verdict::Unsupported {
+        reason: NO_CALL,
+        is_etcd,
+    };
+    if reply.status.is_success() {
+        return Verdict::Success {
+            cluster: cluster_id(&reply.body),
+        };
+    }
+    match GrpcStatus::parse(&reply.body) {
+        Some(status) if status.is_unimplemented() => unsupported(true),
+        Some(status) => Verdict::Refused(Box::new(status.into_refusal(Some(reply.status)))),
+        None if reply.status == StatusCode::NOT_FOUND && is_unknown_path(&reply.body) => {
+            unsupported(true)
+        }
+        None if reply.status == StatusCode::NOT_FOUND && !reply.is_json() => unsupported(false),
+        None => Verdict::Foreign,
     }
 }
 
-/// The messages in the answer of a call that streams, all of them: so many.
-pub(crate) fn results<M: Decode>(reply: Reply, count: usize) -> Result<Vec<M>> {
-    let reply = success(reply)?;
-    let mut messages = Vec::with_capacity(count);
-    for line in parse_all::<StreamItem<M>>(&reply.body) {
-        match line {
+/// Whether these are the words of the gateway of 3.4 for a path that it does not know. A proxy that has lost its servers for
+/// a moment has others.
+fn is_unknown_path(body: &Bytes) -> bool {
+    body.trim_ascii_end() == UNKNOWN_PATH.as_bytes()
+}
+
+/// Why a server does not have a call.
+pub(crate) const NO_CALL: &str = "this server does not have this call: its etcd is too old for it, or has its JSON gateway \
+     switched off, or is no etcd";
+
+/// Reads the messages of an answer that streams, and the refusal that ends it, if there is one.
+pub(crate) fn messages<M: Decode>(body: &Bytes) -> (Vec<M>, Option<GrpcStatus>) {
+    let mut messages = Vec::new();
+    for item in parse_all::<StreamItem<M>>(body) {
+        match item {
             Ok(StreamItem {
                 result: Some(message),
             }) => messages.push(message),
@@ -85,19 +85,8 @@ pub(crate) fn results<M: Decode>(reply: Reply, count: usize) -> Result<Vec<M>> {
             _ => break,
         }
     }
-    if messages.len() == count {
-        return Ok(messages);
-    }
-    let last = reply
-        .body
-        .trim_ascii_end()
-        .rsplit(|&byte| byte == b'\n')
-        .next();
-    if let Some(refusal) = last.and_then(GrpcStatus::parse) {
-        return Err(refusal.into_error(reply.context, reply.status));
-    }
-    let what = format!("{} answers to {count} requests", messages.len());
-    Err(Error::Unexpected(reply.unexpected(what)))
+    let last = body.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
+    (messages, last.and_then(GrpcStatus::parse))
 }
 
 /// One message of a stream.
@@ -121,56 +110,53 @@ impl<M: Decode> Decode for StreamItem<M> {
     }
 }
 
-/// This reply, if it is a success of the v3 API; the error that it stands for, otherwise.
-pub(crate) fn success(reply: Reply) -> Result<Reply> {
-    if reply.status.is_success() {
-        return Ok(reply);
-    }
-    let lacks = |reply: Reply, what| Err(Error::Unsupported(Unsupported::new(reply.context, what)));
-    match GrpcStatus::parse(&reply.body) {
-        Some(refusal) if refusal.is_unimplemented() => lacks(reply, NO_CALL),
-        Some(refusal) => Err(refusal.into_error(reply.context, reply.status)),
-        None if reply.status == http::StatusCode::NOT_FOUND && !reply.is_json() => {
-            lacks(reply, NO_CALL)
-        }
-        None => reply.success(),
-    }
-}
-
-const NO_CALL: &str = "this server does not have this call: its etcd is too old for it, or has its JSON gateway \
-     switched off, or is no etcd";
-
 /// Declares an operation of the v3 API: request, response, name, method, whether it may be repeated.
 ///
-/// The request says what it is by [`Encode`], the response by [`decode!`](super::message::decode); `in` names the message that the answer comes in,
-/// where that is another. `done if` names the refusal that a repeated request gets when an attempt before was carried out.
+/// The request says what it is by [`Encode`], the response by [`decode!`](super::message::decode); `in` names the message that
+/// the response comes in, where that is another. `done if` names the refusal that a repeated request gets when an attempt
+/// before was carried out.
 macro_rules! operation {
     (
         $request:ty => $answer:ty $(, in $message:ty)?,
         $name:literal, $method:expr, $repeat:expr $(, done if $done:expr)? $(,)?
     ) => {
-        impl $crate::operation::sealed::Sealed for $request {}
-
         impl $crate::operation::Operation for $request {
             type Output = $answer;
             const NAME: &'static str = $name;
+        }
 
-            fn encode(&self) -> $crate::error::Result<$crate::operation::Call> {
-                let repeat: fn(&Self) -> $crate::operation::Repeat = $repeat;
-                $crate::v3::protocol::gateway::call(Self::NAME, $method, repeat(self), self)
+        impl $crate::pipeline::exchange::Exchange for $request {
+            fn call(&self) -> $crate::pipeline::call::Call {
+                use $crate::v3::protocol::{self, message::Encode};
+                let repeat: fn(&Self) -> $crate::pipeline::call::Repeat = $repeat;
+                protocol::call($name, $method, repeat(self)).deadline(Encode::deadline(self))
             }
 
-            fn decode(&self, reply: $crate::operation::Reply) -> $crate::error::Result<$answer> {
-                $crate::v3::protocol::gateway::operation!(@decode reply, ($($message)?), ($($done)?))
+            fn encode(
+                &self,
+                wire: $crate::endpoints::wire::Wire,
+            ) -> $crate::error::Result<$crate::pipeline::exchange::Encoded> {
+                $crate::v3::protocol::encode($name, $method, wire, self)
+            }
+        }
+
+        impl $crate::pipeline::exchange::TypedExchange for $request {
+            type Decoded = $answer;
+
+            fn decode(
+                &self,
+                answer: $crate::pipeline::answer::Answer,
+            ) -> $crate::error::Result<$answer> {
+                $crate::v3::protocol::gateway::operation!(@decode answer, ($($message)?), ($($done)?))
             }
         }
     };
-    (@decode $reply:ident, (), ()) => { $crate::v3::protocol::gateway::answer($reply) };
-    (@decode $reply:ident, ($message:ty), ()) => {
-        $crate::v3::protocol::gateway::answer::<$message>($reply).map(Into::into)
+    (@decode $answer:ident, (), ()) => { $crate::v3::protocol::answer($answer) };
+    (@decode $answer:ident, ($message:ty), ()) => {
+        $crate::v3::protocol::answer::<$message>($answer).map(Into::into)
     };
-    (@decode $reply:ident, ($message:ty), ($done:expr)) => {
-        $crate::v3::protocol::gateway::answer_or_done::<$message>($reply, $done).map(Into::into)
+    (@decode $answer:ident, ($message:ty), ($done:expr)) => {
+        $crate::v3::protocol::answer_or_done::<$message>($answer, $done).map(Into::into)
     };
 }
 

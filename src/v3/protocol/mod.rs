@@ -1,17 +1,272 @@
-//! How a message becomes a request, and a response a message.
+//! How the v3 API's messages become requests, and answers messages: by etcd's JSON gateway, or by gRPC.
 
+pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod grpc;
 pub(crate) mod json;
 pub(crate) mod message;
-#[allow(
-    dead_code,
-    reason = "gRPC paths are read by the gRPC wire, which is not merged yet"
-)]
 pub(crate) mod method;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "read by the gRPC wire, which is not merged yet"
-)]
 pub(crate) mod protobuf;
 pub(crate) mod status;
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{AUTHORIZATION, HeaderName, TE},
+};
+
+use crate::{
+    endpoints::wire::Wire,
+    error::{Error, Result},
+    pipeline::{
+        answer::{Answer, Reply, Verdict},
+        call::{Call, Feature, Login, Repeat},
+        deadline::Deadline,
+        exchange::Encoded,
+        protocol::{Protocol, Shown},
+    },
+    v3::protocol::{
+        message::{Decode, Encode},
+        method::Method,
+    },
+};
+
+/// Calls that every member carries out, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
+/// that is being upgraded, those that have them must not be asked.
+const BY_ALL_MEMBERS: [Method; 2] = [method::AUTH_STATUS, method::DOWNGRADE];
+
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// The v3 API's protocol, on each wire.
+#[derive(Debug)]
+struct V3;
+
+impl Protocol for V3 {
+    fn headers(&self, call: &Call, wire: Wire, shown: Shown<'_>, headers: &mut HeaderMap) {
+        let (token, require_leader) = match wire {
+            Wire::Http => (
+                AUTHORIZATION,
+                HeaderName::from_static("grpc-metadata-hasleader"),
+            ),
+            Wire::Grpc => {
+                headers.insert(TE, HeaderValue::from_static("trailers"));
+                (
+                    HeaderName::from_static("token"),
+                    HeaderName::from_static("hasleader"),
+                )
+            }
+        };
+        if let Some(value) = shown.token {
+            headers.insert(token, value.clone());
+        }
+        if call.require_leader {
+            headers.insert(require_leader, HeaderValue::from_static("true"));
+        }
+        if let Some(timeout) = timeout(call.deadline) {
+            headers.insert(TIMEOUT, timeout);
+        }
+    }
+
+    fn classify(&self, _: &Call, wire: Wire, reply: &Reply) -> Verdict {
+        match wire {
+            Wire::Http => gateway::classify(reply),
+            Wire::Grpc => grpc::classify(reply),
+        }
+    }
+}
+
+/// A call of the v3 API, which a server may lack.
+pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> Call {
+    Call {
+        feature: Some(Feature {
+            name: method.gateway,
+            by_all_members: BY_ALL_MEMBERS.contains(&method),
+        }),
+        has_grpc: true,
+        ..base(operation, method.gateway, repeat)
+    }
+}
+
+/// The call that a request to this path is, if the path is one of the v3 API.
+pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Option<Call> {
+    let is_v3 = path.starts_with("/v3/");
+    is_v3.then(|| base(operation, path, repeat))
+}
+
+fn base(operation: &'static str, path: &str, repeat: Repeat) -> Call {
+    let login = if path == method::AUTHENTICATE.gateway {
+        Login::None
+    } else {
+        Login::Token
+    };
+    Call::new(operation, &V3, repeat).login(login)
+}
+
+/// Encodes a message for a wire, once its own [`check`](Encode::check) is passed.
+pub(crate) fn encode(
+    operation: &'static str,
+    method: Method,
+    wire: Wire,
+    message: &impl Encode,
+) -> Result<Encoded> {
+    message.check(operation)?;
+    Ok(encode_all(method, wire, std::slice::from_ref(message)))
+}
+
+/// Encodes messages for a wire, one after the other.
+pub(crate) fn encode_all<M: Encode>(method: Method, wire: Wire, messages: &[M]) -> Encoded {
+    match wire {
+        Wire::Http => gateway::encode(method, messages),
+        Wire::Grpc => grpc::encode(method, messages),
+    }
+}
+
+/// Decodes the message in a success; the error that the answer stands for, otherwise.
+pub(crate) fn answer<M: Decode>(answer: Answer) -> Result<M> {
+    decode(&answer.success()?)
+}
+
+/// As [`answer`], where an attempt before may have been carried out. A refusal that says so is a success then, about which
+/// nothing more is known.
+pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bool) -> Result<M> {
+    let in_doubt = reply.is_in_doubt();
+    match answer(reply) {
+        Err(refused) if in_doubt && is_done(&refused) => Ok(M::default()),
+        result => result,
+    }
+}
+
+/// Decodes the message in a success.
+pub(crate) fn decode<M: Decode>(answer: &Answer) -> Result<M> {
+    decode_quietly(answer).map_err(|error| {
+        let what = "the response is not what etcd sends";
+        Error::Unexpected(answer.unexpected(what).with_source(error))
+    })
+}
+
+/// As [`decode`], with an error that does not quote the answer.
+pub(crate) fn decode_quietly<M: Decode>(
+    answer: &Answer,
+) -> Result<M, Box<dyn std::error::Error + Send + Sync>> {
+    let body = &answer.reply.body;
+    Ok(match answer.wire {
+        Wire::Http => json::parse(body)?,
+        Wire::Grpc => protobuf::parse(&frames::only(body)?)?,
+    })
+}
+
+/// Decodes the messages in the answer of a call that streams, which has as many as there were requests.
+pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>> {
+    let answer = answer.success()?;
+    let (messages, refusal) = match answer.wire {
+        Wire::Http => gateway::messages(&answer.reply.body),
+        Wire::Grpc => (grpc::messages(&answer.reply.body), None),
+    };
+    if messages.len() == count {
+        return Ok(messages);
+    }
+    if let Some(status) = refusal {
+        return Err(status.into_error(answer.context));
+    }
+    let what = format!("{} answers to {count} requests", messages.len());
+    Err(Error::Unexpected(answer.unexpected(what)))
+}
+
+/// The deadline for the server: eight digits at most, and a unit.
+fn timeout(deadline: Deadline) -> Option<HeaderValue> {
+    const MAX: u128 = 99_999_999;
+    let Deadline::AtMost(limit) = deadline else {
+        return None;
+    };
+    let millis = limit.as_micros().div_ceil(1000).max(1);
+    let text = if millis <= MAX {
+        format!("{millis}m")
+    } else {
+        format!("{}S", u128::from(limit.as_secs()).min(MAX))
+    };
+    HeaderValue::try_from(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Method;
+
+    use super::*;
+    use crate::{
+        error::{Error, EtcdCode, EtcdErrorKind, Outcome},
+        raw::RawRequest,
+        testing::decoded,
+    };
+
+    #[test]
+    fn the_server_is_told_a_deadline_that_it_can_read() {
+        for (limit, text) in [
+            (Duration::ZERO, "1m"),
+            (Duration::from_micros(699_001), "700m"),
+            (Duration::from_secs(99_999), "99999000m"),
+            (Duration::from_secs(100_000), "100000S"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            assert_eq!(timeout(Deadline::AtMost(limit)).unwrap(), text);
+        }
+        assert_eq!(timeout(Deadline::Usual), None);
+        assert_eq!(timeout(Deadline::Unlimited), None);
+    }
+
+    #[test]
+    fn each_wire_spells_the_headers_in_its_own_way() {
+        let call = Call {
+            require_leader: true,
+            ..call("test", method::RANGE, Repeat::Always)
+        };
+        let token = HeaderValue::from_static("t");
+        let shown = Shown {
+            basic: None,
+            token: Some(&token),
+        };
+        let names = |wire| {
+            let mut headers = HeaderMap::new();
+            V3.headers(&call, wire, shown, &mut headers);
+            let names = headers.keys().map(HeaderName::as_str);
+            let mut names: Vec<_> = names.map(str::to_owned).collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(
+            names(Wire::Http),
+            ["authorization", "grpc-metadata-hasleader"]
+        );
+        assert_eq!(names(Wire::Grpc), ["hasleader", "te", "token"]);
+    }
+
+    #[test]
+    fn a_token_goes_with_every_call_but_the_one_that_asks_for_it() {
+        let login = |path| call_to(path, "test", Repeat::Always).map(|call| call.login);
+        assert_eq!(login("/v3/kv/range"), Some(Login::Token));
+        assert_eq!(login("/v3/auth/authenticate"), Some(Login::None));
+        for elsewhere in ["/v2/keys/a", "/version", "/v3", "/v3beta/kv/range"] {
+            assert_eq!(login(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn v3_16_what_v3_refuses_a_raw_request_with_is_read_as_v3s() {
+        let put = RawRequest::new(Method::POST, "/v3/kv/put");
+        let gone = r#"{"error":"etcdserver: requested lease not found","code":2,"message":"etcdserver: requested lease not found"}"#;
+        let error = decoded(&put, 500, gone).unwrap_err();
+        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::LeaseNotFound));
+        assert_eq!(error.as_etcd().unwrap().code(), Some(EtcdCode::Grpc(2)));
+        assert_eq!(error.outcome(), Outcome::Rejected);
+
+        let late = r#"{"code":14,"message":"etcdserver: request timed out"}"#;
+        let error = decoded(&put, 503, late).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown);
+
+        let nothing = RawRequest::new(Method::POST, "/v3/nothing");
+        for text in ["Not Found\n", r#"{"code":5,"message":"Not Found"}"#] {
+            let error = decoded(&nothing, 404, text).unwrap_err();
+            assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! What etcd means when the v3 API says no: decided by its words first, then by its gRPC code, never by the HTTP status,
-//! which differs between versions for the same refusal.
+//! What etcd means when the v3 API refuses a request: decided by its words first, then by its gRPC code, never by the HTTP
+//! status, which differs between versions for the same refusal.
 
 mod texts;
 
@@ -7,34 +7,33 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::{
-    error::{Api, Error, ErrorContext, EtcdError, EtcdErrorKind, EtcdErrorParts, Outcome},
-    operation::{Call, Reply},
+    error::{
+        Api, Error, ErrorContext, EtcdCode, EtcdError, EtcdErrorKind as Kind, Outcome, Refusal,
+    },
+    v3::protocol::status::texts::TEXTS,
 };
 
-use EtcdErrorKind as Kind;
-use texts::TEXTS;
-
 /// gRPC codes, as far as they decide something here.
-mod code {
-    pub(super) const CANCELED: u32 = 1;
-    pub(super) const UNKNOWN: u32 = 2;
-    pub(super) const INVALID_ARGUMENT: u32 = 3;
-    pub(super) const DEADLINE_EXCEEDED: u32 = 4;
-    pub(super) const NOT_FOUND: u32 = 5;
-    pub(super) const PERMISSION_DENIED: u32 = 7;
-    pub(super) const OUT_OF_RANGE: u32 = 11;
-    pub(super) const UNIMPLEMENTED: u32 = 12;
-    pub(super) const INTERNAL: u32 = 13;
-    pub(super) const UNAVAILABLE: u32 = 14;
-    pub(super) const DATA_LOSS: u32 = 15;
-    pub(super) const UNAUTHENTICATED: u32 = 16;
+pub(crate) mod code {
+    pub(crate) const CANCELED: u8 = 1;
+    pub(crate) const UNKNOWN: u8 = 2;
+    pub(crate) const INVALID_ARGUMENT: u8 = 3;
+    pub(crate) const DEADLINE_EXCEEDED: u8 = 4;
+    pub(crate) const NOT_FOUND: u8 = 5;
+    pub(crate) const PERMISSION_DENIED: u8 = 7;
+    pub(crate) const OUT_OF_RANGE: u8 = 11;
+    pub(crate) const UNIMPLEMENTED: u8 = 12;
+    pub(crate) const INTERNAL: u8 = 13;
+    pub(crate) const UNAVAILABLE: u8 = 14;
+    pub(crate) const DATA_LOSS: u8 = 15;
+    pub(crate) const UNAUTHENTICATED: u8 = 16;
 }
 
 /// A refusal of the v3 API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GrpcStatus {
-    /// gRPC's.
-    pub(crate) code: u32,
+    /// gRPC's, from 1 to 16.
+    pub(crate) code: u8,
     pub(crate) message: String,
 }
 
@@ -53,7 +52,7 @@ impl GrpcStatus {
         // What a proxy may number its own errors by is no code of gRPC's.
         let code = code.as_u64().filter(|code| (1..=16).contains(code))?;
         Some(Self {
-            code: code.try_into().ok()?,
+            code: u8::try_from(code).ok()?,
             message: message.as_str()?.to_owned(),
         })
     }
@@ -67,7 +66,7 @@ impl GrpcStatus {
         }
     }
 
-    pub(crate) fn kind(&self) -> EtcdErrorKind {
+    pub(crate) fn kind(&self) -> Kind {
         let text = bare(&self.message);
         if text.starts_with("grpc: received message larger than max") {
             return if text.contains(GATEWAY_LIMIT) {
@@ -87,38 +86,17 @@ impl GrpcStatus {
         known.map_or_else(|| of_code(self.code), |(_, kind)| *kind)
     }
 
-    pub(crate) fn outcome(&self) -> Outcome {
-        match self.kind() {
-            Kind::AnswerTooLarge
-            | Kind::RequestTimedOut
-            | Kind::LeaderChanged
-            | Kind::ServerStopped
-            | Kind::Canceled => Outcome::Unknown,
-            Kind::Other(code::UNKNOWN | code::INTERNAL | code::UNAVAILABLE) => Outcome::Unknown,
-            _ => Outcome::Rejected,
-        }
-    }
-
-    /// The server cannot serve at the moment: another one, or this one later, may do better.
+    /// Whether the server cannot serve at the moment: another one, or this one later, may do better.
     pub(crate) fn is_unavailable(&self) -> bool {
-        match self.kind() {
-            Kind::NoLeader
-            | Kind::LeaderChanged
-            | Kind::RequestTimedOut
-            | Kind::ServerStopped
-            | Kind::UnhealthyCluster
-            | Kind::TooManyRequests => true,
-            Kind::Other(code) => code == code::UNAVAILABLE,
-            _ => false,
-        }
+        is_unavailable(self.kind())
     }
 
-    /// The token is missing, no longer good, or older than the last change of users and roles: a new one will do.
+    /// Whether the token is missing, no longer good, or older than the last change of users and roles.
     pub(crate) fn is_token_error(&self) -> bool {
         self.kind().is_token_error()
     }
 
-    /// There is no such call.
+    /// Whether there is no such call.
     pub(crate) fn is_unimplemented(&self) -> bool {
         match self.code {
             // The gateway's words for a path that it does not know; etcd's own say what was not found.
@@ -127,42 +105,50 @@ impl GrpcStatus {
         }
     }
 
-    /// The server does not have this call, and is taken at its word for a while: these words are the gateway's own. A proxy
-    /// that has lost its servers for a moment has others.
-    pub(crate) fn is_missing(&self, call: &Call) -> bool {
-        call.capability.is_some() && self.is_unimplemented()
-    }
-
-    pub(crate) fn into_error(self, context: ErrorContext, status: StatusCode) -> Error {
-        let (kind, outcome) = (self.kind(), self.outcome());
-        Error::Etcd(EtcdError::new(EtcdErrorParts {
-            context,
-            status,
-            api: Api::V3 { kind, outcome },
-            code: Some(self.code),
+    /// What it means for the caller.
+    pub(crate) fn into_refusal(self, http_status: Option<StatusCode>) -> Refusal {
+        let kind = self.kind();
+        let outcome = outcome(kind);
+        // A gateway gives these codes the status 500, which comes from raft: every member would return it.
+        let is_internal = match http_status {
+            Some(status) => status == StatusCode::INTERNAL_SERVER_ERROR,
+            None => matches!(self.code, code::UNKNOWN | code::INTERNAL | code::DATA_LOSS),
+        };
+        Refusal {
+            api: Api::V3,
+            kind,
+            code: Some(EtcdCode::Grpc(self.code)),
             message: self.message,
             cause: String::new(),
             index: None,
             compact_revision: None,
-        }))
+            http_status,
+            outcome,
+            is_retryable: is_retryable(kind),
+            is_unavailable: is_unavailable(kind),
+            is_endpoint_fault: outcome == Outcome::Rejected || !is_internal,
+            hint: None,
+        }
+    }
+
+    /// The error of a stream, or of one message.
+    pub(crate) fn into_error(self, context: ErrorContext) -> Error {
+        Error::Etcd(EtcdError::new(context, self.into_refusal(None)))
     }
 }
 
 /// The history that a watch needs is gone; what is left of it begins with `compact_revision`.
 pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
-    Error::Etcd(EtcdError::new(EtcdErrorParts {
-        context,
-        status: StatusCode::OK,
-        api: Api::V3 {
-            kind: Kind::Compacted,
-            outcome: Outcome::Rejected,
-        },
-        code: Some(code::OUT_OF_RANGE),
+    let status = GrpcStatus {
+        code: code::OUT_OF_RANGE,
         message: "etcdserver: mvcc: required revision has been compacted".to_owned(),
+    };
+    let refusal = Refusal {
         cause: format!("history begins with revision {compact_revision}"),
-        index: None,
         compact_revision: Some(compact_revision),
-    }))
+        ..status.into_refusal(None)
+    };
+    Error::Etcd(EtcdError::new(context, refusal))
 }
 
 /// A renewal found no such lease.
@@ -171,46 +157,51 @@ pub(crate) fn lease_not_found(context: ErrorContext) -> Error {
         code: code::NOT_FOUND,
         message: "etcdserver: requested lease not found".to_owned(),
     };
-    refusal.into_error(context, StatusCode::OK)
+    refusal.into_error(context)
 }
 
-/// Asking again may bring something else, if asking again does no harm.
-pub(crate) fn is_retryable(kind: EtcdErrorKind) -> bool {
+fn outcome(kind: Kind) -> Outcome {
     match kind {
-        Kind::NoLeader
-        | Kind::LeaderChanged
+        Kind::AnswerTooLarge
         | Kind::RequestTimedOut
+        | Kind::LeaderChanged
         | Kind::ServerStopped
-        | Kind::UnhealthyCluster
-        | Kind::TooManyRequests
-        | Kind::Canceled => true,
-        Kind::Other(code) => {
-            matches!(code, code::UNKNOWN | code::INTERNAL | code::UNAVAILABLE)
-        }
-        _ => false,
+        | Kind::Canceled => Outcome::Unknown,
+        kind if is_vague(kind) => Outcome::Unknown,
+        _ => Outcome::Rejected,
     }
 }
 
-/// The refusal that the reply to a call is, if it is one of the v3 API.
-pub(crate) fn of(call: &Call, reply: &Reply) -> Option<GrpcStatus> {
-    if !call.is_v3() || reply.status.is_success() {
-        return None;
-    }
-    GrpcStatus::parse(&reply.body).or_else(|| unknown_path(reply))
+fn is_unavailable(kind: Kind) -> bool {
+    const UNAVAILABLE: Kind = Kind::Other(code::UNAVAILABLE as u32);
+    matches!(
+        kind,
+        Kind::NoLeader
+            | Kind::LeaderChanged
+            | Kind::RequestTimedOut
+            | Kind::ServerStopped
+            | Kind::UnhealthyCluster
+            | Kind::TooManyRequests
+            | UNAVAILABLE
+    )
+}
+
+/// Whether asking again may bring something else, if asking again does no harm.
+fn is_retryable(kind: Kind) -> bool {
+    is_unavailable(kind) || kind == Kind::Canceled || is_vague(kind)
+}
+
+/// Whether it says that something went wrong, and not what.
+fn is_vague(kind: Kind) -> bool {
+    [code::UNKNOWN, code::INTERNAL, code::UNAVAILABLE]
+        .into_iter()
+        .any(|code| kind == Kind::Other(code.into()))
 }
 
 /// The gateway's words for a path that it does not know: in 3.4 they are all that it says, later they are in a refusal.
-const UNKNOWN_PATH: &str = "Not Found";
+pub(crate) const UNKNOWN_PATH: &str = "Not Found";
 
-fn unknown_path(reply: &Reply) -> Option<GrpcStatus> {
-    let is_text = reply.body.trim_ascii_end() == UNKNOWN_PATH.as_bytes();
-    (reply.status == StatusCode::NOT_FOUND && is_text).then(|| GrpcStatus {
-        code: code::NOT_FOUND,
-        message: UNKNOWN_PATH.to_owned(),
-    })
-}
-
-/// The limit of an old gateway for answers, in bytes. What the answer is to was carried out.
+/// The limit of an old gateway for responses, in bytes. The request was carried out.
 const GATEWAY_LIMIT: &str = "vs. 4194304)";
 
 /// A message without what only says which part of the server it comes from.
@@ -228,7 +219,7 @@ fn bare(message: &str) -> &str {
     text
 }
 
-fn of_code(code: u32) -> EtcdErrorKind {
+fn of_code(code: u8) -> Kind {
     match code {
         code::CANCELED => Kind::Canceled,
         code::INVALID_ARGUMENT => Kind::BadRequest,
@@ -237,7 +228,7 @@ fn of_code(code: u32) -> EtcdErrorKind {
         code::PERMISSION_DENIED => Kind::PermissionDenied,
         code::DATA_LOSS => Kind::Corrupt,
         code::UNAUTHENTICATED => Kind::InvalidAuthToken,
-        other => Kind::Other(other),
+        other => Kind::Other(other.into()),
     }
 }
 
@@ -245,7 +236,7 @@ fn of_code(code: u32) -> EtcdErrorKind {
 mod tests {
     use super::*;
 
-    fn refusal(code: u32, message: &str) -> GrpcStatus {
+    fn refusal(code: u8, message: &str) -> GrpcStatus {
         GrpcStatus {
             code,
             message: message.to_owned(),
@@ -398,7 +389,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                refusal(code, message).outcome(),
+                refusal(code, message).into_refusal(None).outcome,
                 outcome,
                 "{code} {message}"
             );

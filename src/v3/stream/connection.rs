@@ -1,26 +1,24 @@
+mod transitions;
+
 use std::{marker::PhantomData, mem, pin::pin, time::Duration};
 
 use etcd_transport::Transport;
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Either, select},
-};
+use futures::future::{Either, select};
 
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
+    endpoints::state::EndpointState,
     error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
-    operation::Call,
-    pipeline::{execute::Failure, reconnect::Reconnect},
+    pipeline::{failure::Failure, reconnect::Reconnect},
     v3::{
         protocol::message::Encode,
         stream::{
-            body_sender::BodySender,
             duplex::DuplexEndpoints,
-            message_stream::{MessageStream, StreamMessage},
-            open::{self, StreamCall},
-            probe::probe,
-            silence::{Silence, SilenceLimit, TimeUp},
+            message_stream::StreamMessage,
+            open::StreamCall,
+            silence::{SilenceLimit, TimeUp},
+            state::State,
+            wire,
         },
     },
 };
@@ -55,42 +53,6 @@ pub(in crate::v3) struct ConnectionOptions {
     pub(in crate::v3) token_limit: Option<Duration>,
     /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
     pub(in crate::v3) is_duplex: bool,
-}
-
-/// What a connection waits for.
-///
-/// ```text
-///            recv              a token             silence
-/// Closed ───────────▶ Opening ─────────▶ Open ◀───────────────▶ Probing
-///   ▲                  ▲    │             │    alive, a message     │
-///   │   recover: the   │    │ no token    │ broken, refused,        │ not alive
-///   │ token is refused │    ▼             ▼ ended, stale           ▼
-///   │                  └── recv returns `Lost`, and `recover` decides
-///   │ time                               │
-///   └────────────────── Waiting ◀────────┘
-/// ```
-enum State<T, M> {
-    /// Nothing: the next [`recv`](Connection::recv) opens it.
-    Closed,
-    /// A token, if the call needs one. Then the best endpoint is chosen, and the request is sent.
-    Opening(BoxFuture<'static, Result<Call>>),
-    /// The next message.
-    Open(Box<OpenStream<T, M>>),
-    /// The next message, or the response of a silent server to a probe.
-    Probing(Box<OpenStream<T, M>>, BoxFuture<'static, Result<()>>),
-    /// The pause before the next attempt.
-    Waiting(BoxFuture<'static, ()>),
-}
-
-/// A request under way.
-struct OpenStream<T, M> {
-    messages: MessageStream<T, M>,
-    /// The rest of the request, where it goes on while it is answered.
-    sender: Option<BodySender>,
-    silence: Silence,
-    /// The server has sent a message, or answered a probe.
-    is_proven: bool,
-    is_settled: bool,
 }
 
 /// What came of waiting for a message.
@@ -132,16 +94,13 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     pub(in crate::v3) async fn recv(&mut self, mut request: impl FnMut() -> Vec<Q>) -> Received<M> {
         loop {
             match &mut self.state {
-                State::Closed => {
-                    let (client, call) = (self.client.clone(), self.options.call);
-                    self.opening(async move { call.with_token(&client).await });
-                }
+                State::Closed => self.opening(None),
                 State::Waiting(pause) => {
                     pause.await;
                     self.state = State::Closed;
                 }
                 State::Opening(token) => {
-                    let opened = token.await.and_then(|call| self.open(call, request()));
+                    let opened = token.await.and_then(|token| self.open(token, request()));
                     if let Err(error) = opened {
                         self.state = State::Closed;
                         return Received::Lost(Loss::Failed(error));
@@ -187,23 +146,25 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Sends one more message on the open request. Returns `false` where the request cannot go on.
     pub(in crate::v3) fn send(&self, message: &Q) -> bool {
-        let sender = self.stream().and_then(|stream| stream.sender.as_ref());
-        if let Some(sender) = sender {
-            sender.send(open::encode([message]));
+        let Some(stream) = self.state.stream() else {
+            return false;
+        };
+        if let Some(sender) = &stream.sender {
+            sender.send(wire::encode(stream.messages.wire(), [message]));
         }
-        sender.is_some()
+        stream.sender.is_some()
     }
 
     /// The caller has to [settle](Self::settled) within this time of waiting from now on.
     pub(in crate::v3) fn expect(&mut self, limit: Duration) {
-        if let Some(stream) = self.stream_mut() {
+        if let Some(stream) = self.state.stream_mut() {
             stream.silence.expect(limit);
         }
     }
 
     /// The caller has what it opened the connection for: the endpoint is good, and an outage is over.
     pub(in crate::v3) fn settled(&mut self) {
-        let (State::Open(stream) | State::Probing(stream, _)) = &mut self.state else {
+        let Some(stream) = self.state.stream_mut() else {
             return;
         };
         stream.silence.settled();
@@ -222,7 +183,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// # Errors
     /// The error of the loss where another attempt would not help, and where the outage has lasted too long.
     pub(in crate::v3) fn recover(&mut self, loss: Loss) -> Result<()> {
-        let stream = self.take_stream();
+        let stream = self.state.take();
         let (error, is_end) = match loss {
             Loss::Failed(error) => (error, false),
             Loss::Ended(error) => (error, true),
@@ -236,14 +197,17 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let is_of_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);
         let is_of_token = if is_end {
             // To a token that is not good etcd may respond with success, and no message (V3-139).
-            !stream.is_proven && self.client.pipeline().needs_token(stream.messages.call())
+            !stream.is_proven
+                && self
+                    .client
+                    .pipeline()
+                    .needs_token(&self.options.call.call())
         } else {
             error.etcd_kind().is_some_and(EtcdErrorKind::is_token_error)
         };
         if is_of_token && !self.is_renewed {
             self.is_renewed = true;
-            let (client, call) = (self.client.clone(), stream.messages.call().clone());
-            self.opening(async move { client.pipeline().with_new_token(call).await });
+            self.opening(Some(stream.messages.prepared().token.clone()));
             return Ok(());
         }
         if is_end || error.is_retryable() {
@@ -297,23 +261,24 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Whether a request is under way.
     pub(in crate::v3) fn is_open(&self) -> bool {
-        self.stream().is_some()
+        self.state.stream().is_some()
     }
 
     /// Whether a part of a message has arrived.
     pub(in crate::v3) fn is_partial(&self) -> bool {
-        self.stream()
+        self.state
+            .stream()
             .is_some_and(|stream| stream.messages.is_partial())
     }
 
     /// The endpoint of the open request.
     pub(in crate::v3) fn endpoint(&self) -> Option<&EndpointState> {
-        self.stream().map(|stream| stream.messages.endpoint())
+        self.state.stream().map(|stream| stream.messages.endpoint())
     }
 
     /// Which operation this is, and where: at the endpoint of the open request, or at the next one.
     pub(in crate::v3) fn context(&self) -> ErrorContext {
-        match self.stream() {
+        match self.state.stream() {
             Some(stream) => stream.messages.context(),
             None => {
                 let pipeline = self.client.pipeline();
@@ -326,125 +291,5 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
         let unexpected = UnexpectedAnswer::new(self.context(), what, Outcome::Unknown);
         Error::Unexpected(unexpected)
-    }
-
-    /// Begins to fetch the token of the next request.
-    fn opening(&mut self, token: impl Future<Output = Result<Call>> + Send + 'static) {
-        let operation = self.options.call.operation;
-        let client = self.client.clone();
-        self.state = State::Opening(match self.options.token_limit {
-            None => token.boxed(),
-            Some(limit) => Box::pin(async move {
-                let pipeline = client.pipeline();
-                match select(pin!(token), pipeline.transport.sleep(limit)).await {
-                    Either::Left((call, _)) => call,
-                    Either::Right(_) => {
-                        let context = pipeline.next_context(operation);
-                        Err(Failure::TimedOut(limit).into_error(context))
-                    }
-                }
-            }),
-        });
-    }
-
-    /// Sends these messages to the endpoint that is best at the moment.
-    fn open(&mut self, mut call: Call, messages: Vec<Q>) -> Result<()> {
-        call.body = open::encode(&messages);
-        call.is_sequence = messages.len() > 1;
-        let endpoint = self.client.pipeline().place_for(&call)?;
-        let is_duplex = self.options.is_duplex && self.duplex.is_for(endpoint.endpoint());
-        let (sender, body) = is_duplex
-            .then(|| BodySender::new(call.body.clone()))
-            .unzip();
-        let idle = self.options.silence.idle_limit();
-        let mut silence = Silence::new(self.options.silence);
-        if let Some(limit) = self.options.expect_within {
-            silence.expect(limit);
-        }
-        self.state = State::Open(Box::new(OpenStream {
-            messages: MessageStream::new(&self.client, call, endpoint, idle, body),
-            sender,
-            silence,
-            is_proven: false,
-            is_settled: false,
-        }));
-        Ok(())
-    }
-
-    /// Open → Probing.
-    fn probe(&mut self) {
-        if let Some(stream) = self.take_stream() {
-            let (client, endpoint) = (self.client.clone(), stream.messages.endpoint().clone());
-            let operation = self.options.call.operation;
-            let probe = async move { probe(&client, operation, &endpoint).await };
-            self.state = State::Probing(stream, probe.boxed());
-        }
-    }
-
-    /// Probing → Open.
-    fn probed(&mut self) {
-        if let Some(stream) = self.take_stream() {
-            self.state = State::Open(stream);
-        }
-    }
-
-    fn received(&mut self, next: Option<Result<(M, usize)>>) -> Received<M> {
-        self.probed();
-        let now = self.client.transport().now();
-        match (next, self.stream_mut()) {
-            (Some(Ok((message, size))), Some(stream)) => {
-                stream.silence.message(now);
-                stream.is_proven = true;
-                Received::Message(message, size)
-            }
-            (Some(Ok((message, size))), None) => Received::Message(message, size),
-            (Some(Err(error)), _) => Received::Lost(Loss::Failed(error)),
-            (None, _) => {
-                Received::Lost(Loss::Ended(self.unexpected("the server ended the stream")))
-            }
-        }
-    }
-
-    /// Waits before the next attempt where one may help.
-    fn retry(&mut self, error: Error) -> Result<()> {
-        if error.is_retryable() {
-            self.wait(error)
-        } else {
-            Err(error)
-        }
-    }
-
-    /// Waits before the next attempt, unless the outage has lasted too long.
-    fn wait(&mut self, error: Error) -> Result<()> {
-        let pause = self.reconnect.next_pause(self.client.pipeline(), error)?;
-        if !pause.is_zero() {
-            let client = self.client.clone();
-            self.state = State::Waiting(Box::pin(
-                async move { client.transport().sleep(pause).await },
-            ));
-        }
-        Ok(())
-    }
-
-    fn stream(&self) -> Option<&OpenStream<T, M>> {
-        match &self.state {
-            State::Open(stream) | State::Probing(stream, _) => Some(stream),
-            State::Closed | State::Opening(_) | State::Waiting(_) => None,
-        }
-    }
-
-    fn stream_mut(&mut self) -> Option<&mut OpenStream<T, M>> {
-        match &mut self.state {
-            State::Open(stream) | State::Probing(stream, _) => Some(stream),
-            State::Closed | State::Opening(_) | State::Waiting(_) => None,
-        }
-    }
-
-    /// The request under way; the state is Closed afterwards.
-    fn take_stream(&mut self) -> Option<Box<OpenStream<T, M>>> {
-        match mem::replace(&mut self.state, State::Closed) {
-            State::Open(stream) | State::Probing(stream, _) => Some(stream),
-            State::Closed | State::Opening(_) | State::Waiting(_) => None,
-        }
     }
 }

@@ -1,5 +1,5 @@
 use crate::{
-    endpoints::endpoint::Endpoint,
+    endpoints::{endpoint::Endpoint, wire::Wire},
     error::{Error, Outcome},
 };
 
@@ -27,8 +27,8 @@ enum Known {
 
 impl DuplexEndpoints {
     /// Whether to send this endpoint a duplex request.
-    pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
-        endpoint.is_https()
+    pub(super) fn is_for(&self, endpoint: &Endpoint, wire: Wire) -> bool {
+        (endpoint.is_https() || wire == Wire::Grpc)
             && match self.known(endpoint) {
                 Known::Works => true,
                 Known::Failed(times) => times < TRIES,
@@ -90,11 +90,7 @@ mod tests {
     }
 
     fn context() -> ErrorContext {
-        ErrorContext {
-            operation: "test",
-            endpoint: endpoint("https://a"),
-            attempts: 1,
-        }
+        ErrorContext::new("test", endpoint("https://a"))
     }
 
     fn of_transport(error: TransportError) -> Error {
@@ -105,27 +101,31 @@ mod tests {
     fn after(errors: &[Error]) -> (DuplexEndpoints, Endpoint) {
         let (mut duplex, endpoint) = (DuplexEndpoints::default(), endpoint("https://a"));
         for error in errors {
-            assert!(duplex.is_for(&endpoint));
+            assert!(duplex.is_for(&endpoint, Wire::Http));
             duplex.failed(&endpoint, true, error);
         }
         (duplex, endpoint)
     }
 
     #[test]
-    fn it_is_for_https_alone() {
+    fn over_the_gateway_it_is_for_https_alone() {
         let duplex = DuplexEndpoints::default();
-        assert!(duplex.is_for(&endpoint("https://a")));
-        assert!(!duplex.is_for(&endpoint("http://a")));
+        assert!(duplex.is_for(&endpoint("https://a"), Wire::Http));
+        assert!(!duplex.is_for(&endpoint("http://a"), Wire::Http));
+        assert!(
+            duplex.is_for(&endpoint("http://a"), Wire::Grpc),
+            "gRPC is HTTP/2"
+        );
     }
 
     #[test]
     fn what_the_transport_rejects_is_not_tried_again_there() {
         let (mut duplex, here) = after(&[of_transport(TransportError::rejected("no"))]);
-        assert!(!duplex.is_for(&here));
-        assert!(duplex.is_for(&endpoint("https://b")));
+        assert!(!duplex.is_for(&here, Wire::Http));
+        assert!(duplex.is_for(&endpoint("https://b"), Wire::Http));
         // The failure of a complete request changes nothing.
         duplex.failed(&here, false, &of_transport(TransportError::interrupted("")));
-        assert!(!duplex.is_for(&here));
+        assert!(!duplex.is_for(&here, Wire::Http));
     }
 
     #[test]
@@ -140,27 +140,29 @@ mod tests {
         };
         for error in [broken, refused] {
             let (mut duplex, here) = after(&[error(), error()]);
-            assert!(!duplex.is_for(&here), "a complete one is tried");
+            assert!(!duplex.is_for(&here, Wire::Http), "a complete one is tried");
             duplex.worked(&here, false);
-            assert!(!duplex.is_for(&here));
+            assert!(!duplex.is_for(&here, Wire::Http));
             assert!(!duplex.failed(&here, false, &error()));
-            assert!(!duplex.is_for(&here));
+            assert!(!duplex.is_for(&here, Wire::Http));
 
             let (mut duplex, here) = after(&[error(), error()]);
             duplex.failed(&here, false, &error());
-            assert!(duplex.is_for(&here), "the complete one failed as well");
+            assert!(
+                duplex.is_for(&here, Wire::Http),
+                "the complete one failed as well"
+            );
         }
     }
 
     #[test]
     fn an_error_of_etcd_or_of_connecting_says_nothing_about_duplex() {
-        let etcd =
-            || GrpcStatus::of_text("etcdserver: no leader").into_error(context(), StatusCode::OK);
+        let etcd = || GrpcStatus::of_text("etcdserver: no leader").into_error(context());
         let nobody = || of_transport(TransportError::connect("refused"));
         for error in [etcd, nobody] {
             let errors = [error(), error(), error(), error()];
             let (duplex, here) = after(&errors);
-            assert!(duplex.is_for(&here));
+            assert!(duplex.is_for(&here, Wire::Http));
         }
     }
 
@@ -171,7 +173,7 @@ mod tests {
         duplex.worked(&here, true);
         for _ in 0..4 {
             assert!(!duplex.failed(&here, true, &broken()));
-            assert!(duplex.is_for(&here));
+            assert!(duplex.is_for(&here, Wire::Http));
         }
     }
 }

@@ -1,5 +1,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::v3::protocol::frames::SplitError;
+
 /// Splits a body that is a sequence of JSON objects, whatever the boundaries of its chunks.
 ///
 /// etcd ends a message with one newline, two or none, and a chunk ends anywhere: only the braces show where an object
@@ -12,15 +14,6 @@ pub(crate) struct JsonSplitter {
     /// The beginning of an object whose end has not arrived.
     partial: BytesMut,
     position: Position,
-}
-
-/// Why a body cannot be split into messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SplitError {
-    /// What begins here is not a message.
-    Malformed,
-    /// A message is larger than the limit.
-    TooLarge,
 }
 
 impl JsonSplitter {

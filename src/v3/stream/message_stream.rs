@@ -1,26 +1,21 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use etcd_transport::{Body, IdleLimit, Transport, TransportError};
+use etcd_transport::{Body, Transport, TransportError};
 use futures::future::BoxFuture;
 use http::StatusCode;
 
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
+    endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
-    operation::{Call, Reply},
-    pipeline::execute::Failure,
+    pipeline::{answer::Answer, exchange::Prepared, failure::Failure},
     v3::{
-        protocol::{
-            gateway::{self, StreamItem},
-            json,
-            message::Decode,
-            status::GrpcStatus,
-        },
+        protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
         stream::{
-            json_splitter::{JsonSplitter, SplitError},
-            open::{self, Opened},
+            open::{self, Opened, StreamRequest},
+            splitter::Splitter,
+            wire::{self, Item},
         },
     },
 };
@@ -31,13 +26,12 @@ use crate::{
 /// message and one chunk of the body. It has no time limit of its own. Dropping it ends the exchange.
 pub(in crate::v3) struct MessageStream<T, M> {
     client: Client<T>,
-    call: Call,
+    request: StreamRequest,
     endpoint: EndpointState,
-    idle: IdleLimit,
     /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
     is_duplex: bool,
     response: Response,
-    splitter: JsonSplitter,
+    splitter: Splitter,
     message: PhantomData<fn() -> M>,
 }
 
@@ -58,23 +52,21 @@ enum Response {
 }
 
 impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
-    /// Sends `call` to this endpoint when it is first asked for a message, and to another only where the endpoint does not
-    /// have the call. `idle` is the longest silence that the caller accepts; `body` takes the place of the call's own.
+    /// Sends `request` to this endpoint when it is first asked for a message, and to another only where the endpoint does
+    /// not have the call. `body` takes the place of the request's own.
     pub(super) fn new(
         client: &Client<T>,
-        call: Call,
+        request: StreamRequest,
         endpoint: EndpointState,
-        idle: IdleLimit,
         body: Option<Body>,
     ) -> Self {
         Self {
             is_duplex: body.is_some(),
-            response: Response::Opening(open::open(client, &call, &endpoint, idle, body)),
-            splitter: JsonSplitter::new(client.pipeline().max_response_size),
+            response: Response::Opening(open::open(client, &request, &endpoint, body)),
+            splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
             client: client.clone(),
-            call,
+            request,
             endpoint,
-            idle,
             message: PhantomData,
         }
     }
@@ -96,9 +88,14 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// The call as it was sent, with its token.
-    pub(super) fn call(&self) -> &Call {
-        &self.call
+    /// The request as it was sent, with its token.
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.request.prepared
+    }
+
+    /// How the request travels.
+    pub(super) fn wire(&self) -> Wire {
+        self.request.prepared.wire
     }
 
     /// The endpoint that it was last sent to.
@@ -113,7 +110,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
 
     /// Which operation this is, and where.
     pub(super) fn context(&self) -> ErrorContext {
-        open::context(&self.client, &self.call, &self.endpoint)
+        open::context(&self.client, &self.request.prepared.call, &self.endpoint)
     }
 
     /// The bytes of the next message.
@@ -122,7 +119,12 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
             match &mut self.response {
                 Response::Opening(opening) => match opening.await {
                     Ok(Opened::Body(body)) => self.response = Response::Open(body),
-                    Ok(Opened::Refused(reply)) => self.refused(*reply)?,
+                    Ok(Opened::Refused(answer)) => self.refused(*answer)?,
+                    Ok(Opened::Status(status)) => {
+                        if !(status.is_unimplemented() && self.asks_another()) {
+                            return self.ended(Some(status));
+                        }
+                    }
                     Err(failure) => return Err(self.error(failure)),
                 },
                 Response::Open(body) => {
@@ -132,16 +134,17 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                         Err(error) => return Err(self.malformed(error)),
                     }
                     match body.frame().await {
-                        Some(Ok(frame)) => {
-                            if let Ok(data) = frame.into_data() {
-                                self.splitter.push(data);
+                        Some(Ok(frame)) => match frame.into_data() {
+                            Ok(data) => self.splitter.push(data),
+                            Err(frame) if self.wire() == Wire::Grpc => {
+                                let trailers = frame.into_trailers().unwrap_or_default();
+                                return self.ended(grpc::status(&trailers));
                             }
-                        }
+                            Err(_) => {}
+                        },
                         Some(Err(error)) => return Err(self.error(Failure::Transport(error))),
-                        None if self.splitter.is_partial() => {
-                            let cut = TransportError::interrupted("the answer ended in a message");
-                            return Err(self.error(Failure::Transport(cut)));
-                        }
+                        None if self.splitter.is_partial() => return Err(self.truncated()),
+                        None if self.wire() == Wire::Grpc => return self.ended(None),
                         None => self.response = Response::Ended,
                     }
                 }
@@ -151,31 +154,48 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     /// Tries another endpoint where this one does not have the call.
-    fn refused(&mut self, reply: Reply) -> Result<()> {
-        let next = open::endpoint_after(&self.client, &self.call, &self.endpoint, &reply);
-        match next.filter(|_| !self.is_duplex) {
-            Some(endpoint) => {
-                let (client, call, idle) = (&self.client, &self.call, self.idle);
-                self.response = Response::Opening(open::open(client, call, &endpoint, idle, None));
-                self.endpoint = endpoint;
-                Ok(())
+    fn refused(&mut self, answer: Answer) -> Result<()> {
+        if answer.is_unsupported(&self.request.prepared.call) && self.asks_another() {
+            return Ok(());
+        }
+        Err(answer.into_error())
+    }
+
+    /// Sends the request to another endpoint, as this one does not have the call.
+    fn asks_another(&mut self) -> bool {
+        let (client, call) = (&self.client, &self.request.prepared.call);
+        let next = open::endpoint_after(client, call, &self.endpoint);
+        let Some(endpoint) = next.filter(|_| !self.is_duplex) else {
+            return false;
+        };
+        let opening = open::open(client, &self.request, &endpoint, None);
+        self.response = Response::Opening(opening);
+        self.endpoint = endpoint;
+        true
+    }
+
+    /// The end of a gRPC response.
+    fn ended(&mut self, status: Option<GrpcStatus>) -> Result<Option<Bytes>> {
+        self.response = Response::Ended;
+        match status {
+            Some(GrpcStatus { code: 0, .. }) if !self.splitter.is_partial() => Ok(None),
+            Some(GrpcStatus { code: 0, .. }) => Err(self.truncated()),
+            Some(status) => Err(status.into_error(self.context())),
+            None => {
+                let cut = TransportError::interrupted("the response ended without a gRPC status");
+                Err(self.error(Failure::Transport(cut)))
             }
-            None => gateway::success(reply).and_then(|reply| {
-                Err(Error::Unexpected(
-                    reply.unexpected("a refusal that is none"),
-                ))
-            }),
         }
     }
 
-    fn decode(&self, message: &[u8]) -> Result<M> {
+    fn decode(&self, message: &Bytes) -> Result<M> {
         let unexpected = |what| self.unexpected(what, message);
-        match json::parse(message) {
-            Ok(StreamItem { result: Some(item) }) => self.check_cluster(item),
-            Ok(StreamItem { result: None }) => Err(match GrpcStatus::parse(message) {
-                Some(refusal) => refusal.into_error(self.context(), StatusCode::OK),
-                None => Error::Unexpected(unexpected("neither a result nor an error")),
-            }),
+        match wire::decode(self.wire(), message) {
+            Ok(Item::Message(message)) => self.check_cluster(message),
+            Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
+            Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
+                "neither a result nor an error",
+            ))),
             Err(error) => {
                 let what = "the message is not what etcd sends";
                 Err(Error::Unexpected(unexpected(what).with_source(error)))
@@ -197,10 +217,19 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
+    fn truncated(&self) -> Error {
+        let cut = TransportError::interrupted("the answer ended in a message");
+        self.error(Failure::Transport(cut))
+    }
+
     fn malformed(&self, error: SplitError) -> Error {
         match error {
             SplitError::TooLarge => {
                 self.error(Failure::TooLarge(self.client.pipeline().max_response_size))
+            }
+            SplitError::Compressed => {
+                let what = "a message is compressed, which this client never asks for";
+                Error::Unexpected(self.unexpected(what, self.splitter.rest()))
             }
             SplitError::Malformed => {
                 let what = "the answer is not what etcd sends";

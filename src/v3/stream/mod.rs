@@ -7,8 +7,11 @@
 pub(crate) mod body_sender;
 pub(crate) mod connection;
 mod duplex;
-pub(crate) mod json_splitter;
+mod json_splitter;
 pub(crate) mod message_stream;
 pub(crate) mod open;
 pub(crate) mod probe;
 pub(crate) mod silence;
+mod splitter;
+mod state;
+mod wire;

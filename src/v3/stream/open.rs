@@ -1,18 +1,19 @@
-use bytes::Bytes;
-use etcd_transport::{Body, Duplex, IdleLimit, Request, Transport};
+use etcd_transport::{Body, Duplex, IdleLimit, LongLived, Request, Transport};
 use futures::future::BoxFuture;
 use http::{Version, header::CONNECTION};
 
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
-    error::{ErrorContext, Result},
-    operation::{Call, Repeat, Reply},
+    endpoints::{state::EndpointState, wire::Wire},
+    error::ErrorContext,
     pipeline::{
-        execute::Failure,
+        answer::Answer,
+        call::{Call, Repeat},
+        exchange::Prepared,
+        failure::Failure,
         observe::{Attempt, AttemptOutcome},
     },
-    v3::protocol::{gateway, json, message::Encode, method::Method, status},
+    v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
 };
 
 /// Which call a stream makes.
@@ -27,51 +28,52 @@ pub(in crate::v3) struct StreamCall {
 }
 
 impl StreamCall {
-    /// The call without messages and without a token.
-    fn call(self) -> Result<Call> {
-        let call = gateway::post(self.operation, self.method, Repeat::Always, String::new())?;
-        Ok(call.require_leader(self.require_leader))
+    /// What the pipeline knows of the call.
+    pub(super) fn call(self) -> Call {
+        Call {
+            require_leader: self.require_leader,
+            ..protocol::call(self.operation, self.method, Repeat::Always)
+        }
     }
-
-    /// The call with the current token, which is fetched where there is none.
-    pub(super) async fn with_token<T: Transport>(self, client: &Client<T>) -> Result<Call> {
-        let call = self.call()?;
-        let with_token = client.pipeline().with_token(&call).await?;
-        Ok(with_token.unwrap_or(call))
-    }
-}
-
-/// The bytes of these messages, one after the other.
-pub(super) fn encode<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>) -> Bytes {
-    let json: String = messages.into_iter().map(json::to_json).collect();
-    json.into()
 }
 
 /// The response to a request that was sent.
 pub(super) enum Opened {
     /// A success: messages follow.
     Body(Body),
-    /// Any other status.
-    Refused(Box<Reply>),
+    /// A gRPC status, and no messages.
+    Status(GrpcStatus),
+    /// An HTTP status other than success.
+    Refused(Box<Answer>),
 }
 
-/// Sends a call to one endpoint, once, and waits for the head of the response. `body` takes the place of the call's own
-/// where the request goes on while it is answered.
+/// A request as it is sent.
+#[derive(Clone)]
+pub(super) struct StreamRequest {
+    pub(super) prepared: Prepared,
+    pub(super) idle: IdleLimit,
+    /// It has connections of its own.
+    pub(super) is_long_lived: bool,
+}
+
+/// Sends a request to one endpoint, once, and waits for the head of the response. `body` takes the place of the request's
+/// own where the request goes on while it is answered.
 pub(super) fn open<T: Transport>(
     client: &Client<T>,
-    call: &Call,
+    request: &StreamRequest,
     endpoint: &EndpointState,
-    idle: IdleLimit,
     body: Option<Body>,
 ) -> BoxFuture<'static, Result<Opened, Failure>> {
-    let (client, call, endpoint) = (client.clone(), call.clone(), endpoint.clone());
+    let (client, stream, endpoint) = (client.clone(), request.clone(), endpoint.clone());
     Box::pin(async move {
+        let prepared = &stream.prepared;
         let pipeline = client.pipeline();
         let sent = pipeline.transport.now();
-        let head = match pipeline.request(&call, &call.target, &endpoint, Some(idle)) {
+        let target = &prepared.encoded.target;
+        let head = match pipeline.request(prepared, target, &endpoint, Some(stream.idle)) {
             Ok(request) => {
-                let request = with_body(request, body);
-                pipeline.send_request(&call, request).await
+                let request = stream.complete(request, body);
+                pipeline.send_request(&prepared.call, request).await
             }
             Err(failure) => Err(failure),
         };
@@ -81,7 +83,7 @@ pub(super) fn open<T: Transport>(
                 Err(failure) => AttemptOutcome::of_failure(failure),
             };
             Attempt {
-                operation: call.operation,
+                operation: prepared.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: 1,
                 status,
@@ -91,28 +93,28 @@ pub(super) fn open<T: Transport>(
         });
         let (head, body) = head?;
         if head.status.is_success() {
-            return Ok(Opened::Body(body));
+            return Ok(match prepared.wire {
+                Wire::Grpc => {
+                    grpc::status(&head.headers).map_or(Opened::Body(body), Opened::Status)
+                }
+                Wire::Http => Opened::Body(body),
+            });
         }
-        let refusal = pipeline.collect(&call, &endpoint, (head, body));
+        let refusal = pipeline.collect(prepared, &endpoint, (head, body));
         let refusal = pipeline.within(pipeline.timeout, refusal).await?;
         Ok(Opened::Refused(Box::new(refusal)))
     })
 }
 
-/// The endpoint to ask next, where this response says that the server does not have the call.
+/// The endpoint to ask next, where this one does not have the call.
 pub(super) fn endpoint_after<T: Transport>(
     client: &Client<T>,
     call: &Call,
     endpoint: &EndpointState,
-    reply: &Reply,
 ) -> Option<EndpointState> {
-    let refusal = status::of(call, reply)?;
-    if !refusal.is_missing(call) {
-        return None;
-    }
     let pipeline = client.pipeline();
     let now = pipeline.transport.now();
-    pipeline.endpoints.lacks(endpoint, call, now);
+    pipeline.endpoints.lacks(endpoint, call.feature, now);
     pipeline.place_for(call).ok()
 }
 
@@ -122,16 +124,21 @@ pub(super) fn context<T: Transport>(
     call: &Call,
     endpoint: &EndpointState,
 ) -> ErrorContext {
-    client.pipeline().context(call, endpoint, 1)
+    client.pipeline().context(call, endpoint)
 }
 
-/// The request with a body that goes on, where there is one.
-fn with_body(mut request: Request, body: Option<Body>) -> Request {
-    if let Some(body) = body {
-        *request.version_mut() = Version::HTTP_2;
-        *request.body_mut() = body;
-        request.headers_mut().remove(CONNECTION);
-        request.extensions_mut().insert(Duplex);
+impl StreamRequest {
+    /// Completes a request with what a long-lived or duplex exchange needs.
+    fn complete(&self, mut request: Request, body: Option<Body>) -> Request {
+        if self.is_long_lived {
+            request.extensions_mut().insert(LongLived);
+        }
+        if let Some(body) = body {
+            *request.version_mut() = Version::HTTP_2;
+            *request.body_mut() = body;
+            request.headers_mut().remove(CONNECTION);
+            request.extensions_mut().insert(Duplex);
+        }
+        request
     }
-    request
 }

@@ -2,11 +2,17 @@ use etcd_transport::Transport;
 
 use crate::{
     client::Client,
-    endpoints::set::EndpointState,
+    endpoints::{state::EndpointState, wire::Wire},
     error::Result,
-    operation::Repeat,
-    pipeline::execute::Failure,
-    v3::protocol::{gateway, method},
+    pipeline::{
+        call::{Call, Repeat},
+        exchange::{Encoded, Exchange},
+        failure::Failure,
+    },
+    v3::{
+        GetStatus,
+        protocol::{self, method},
+    },
 };
 
 /// Asks a member once whether it is alive: `POST /v3/maintenance/status`. Any response shows that it is, except that the
@@ -16,14 +22,13 @@ pub(in crate::v3) async fn probe<T: Transport>(
     operation: &'static str,
     endpoint: &EndpointState,
 ) -> Result<()> {
-    let call = gateway::post(operation, method::STATUS, Repeat::Always, "{}".to_owned())?;
     let pipeline = client.pipeline();
-    let call = pipeline.with_token(&call).await?.unwrap_or(call);
+    let prepared = pipeline.prepare(&Probe { operation }, endpoint).await?;
     let current = pipeline.endpoints.current();
-    let reply = pipeline
-        .send_once(&call, endpoint, &current, pipeline.timeout)
+    let answer = pipeline
+        .attempt(&prepared, endpoint, &current, pipeline.timeout)
         .await;
-    match reply.map(gateway::success) {
+    match answer.map(|answer| answer.success()) {
         Ok(Err(error)) if error.is_retryable() => Err(error),
         Ok(_) => Ok(()),
         Err(failure) => {
@@ -31,7 +36,22 @@ pub(in crate::v3) async fn probe<T: Transport>(
             if let Failure::Refused(_) = failure {
                 pipeline.note(&failure, endpoint, pipeline.transport.now());
             }
-            Err(failure.into_error(pipeline.context(&call, endpoint, 1)))
+            Err(failure.into_error(pipeline.context(&prepared.call, endpoint)))
         }
+    }
+}
+
+/// A status, asked for in the name of an operation.
+struct Probe {
+    operation: &'static str,
+}
+
+impl Exchange for Probe {
+    fn call(&self) -> Call {
+        protocol::call(self.operation, method::STATUS, Repeat::Always)
+    }
+
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        protocol::encode(self.operation, method::STATUS, wire, &GetStatus::new())
     }
 }

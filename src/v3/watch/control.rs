@@ -24,7 +24,7 @@ use crate::{
     v3::namespace::{NamespacedStream, Outside, Prefix},
 };
 
-/// A [`WatchSet`] that changes while it is open, by its [`WatchControl`]. See [`WatchSet::controlled`].
+/// A [`WatchSet`] that a [`WatchControl`] changes while it is open. See [`WatchSet::controlled`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct ControlledWatchSet {
@@ -32,9 +32,10 @@ pub struct ControlledWatchSet {
     commands: Commands,
 }
 
-/// Adds watches to a set that is open, and cancels them. A clone controls the same set.
+/// Adds watches to an open set, and cancels them. A clone controls the same set.
 ///
-/// Both return at once; the stream of the set carries them out when it is polled next. See [`WatchSet::controlled`].
+/// Both methods return immediately. The stream of the set carries them out when it is polled next. See
+/// [`WatchSet::controlled`].
 #[derive(Clone)]
 pub struct WatchControl {
     commands: UnboundedSender<Command>,
@@ -42,18 +43,18 @@ pub struct WatchControl {
     next: Arc<AtomicUsize>,
 }
 
-/// What a control wants of its set.
+/// A change of a set.
 #[derive(Debug)]
 pub(super) enum Command {
     Add(usize, Box<Watch>),
     Cancel(usize),
 }
 
-/// What the controls of a set want of it, in order.
+/// The changes of a set by its controls, in order.
 #[derive(Debug)]
 pub(super) struct Commands {
     commands: UnboundedReceiver<Command>,
-    /// The namespace that the set is opened in.
+    /// The namespace in which the set is opened.
     prefix: Option<Prefix>,
 }
 
@@ -71,11 +72,13 @@ impl ControlledWatchSet {
 }
 
 impl WatchControl {
-    /// Adds a watch, and returns its number in the set: the next one, no number is used twice. One «from now» begins when
-    /// the stream takes it up: the store's revision is asked for, and the other watches of the set wait for the answer. Its limits of time do not count, those of the set do.
+    /// Adds a watch, and returns its number in the set. No number is used twice.
+    ///
+    /// A watch without a start begins when the stream takes it up: the stream asks for the store's revision, and the other
+    /// watches wait for the response. The time limits of the set apply, not those of the watch.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where etcd could not carry it out, and where the stream of the set has ended or was dropped.
+    /// [`Error::Invalid`] if etcd could not carry it out, or if the stream of the set has ended or was dropped.
     pub fn add(&self, watch: Watch) -> Result<usize> {
         watch.check()?;
         let number = self.next.fetch_add(1, Relaxed);
@@ -89,10 +92,10 @@ impl WatchControl {
         }
     }
 
-    /// Cancels the watch with this number. The stream delivers nothing of it from now on, not even what had arrived
-    /// already. A watch that is over, or never was, is no error.
+    /// Cancels the watch with this number. The stream delivers nothing more of it, not even what has arrived. It is not an
+    /// error if the watch has ended or never existed.
     pub fn cancel(&self, watch: usize) {
-        // An error means that the stream is gone, and with it the watch.
+        // An error means that the stream has ended, and with it the watch.
         let _ = self.commands.unbounded_send(Command::Cancel(watch));
     }
 }
@@ -104,7 +107,7 @@ impl fmt::Debug for WatchControl {
 }
 
 impl Commands {
-    /// The next one; `None` when no control is left. Nothing is lost when this future is dropped.
+    /// The next one; `None` when no control is left. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Command> {
         let mut command = self.commands.next().await;
         if let (Some(Command::Add(_, watch)), Some(prefix)) = (&mut command, &self.prefix) {

@@ -2,20 +2,20 @@ use bytes::Bytes;
 
 use crate::v3::{Key, KeyValue, protocol::message};
 
-/// All that one revision did to the watched keys.
+/// All changes of one revision to the watched keys.
 ///
-/// It is never split: what a transaction wrote together arrives together, in the order in which it was written.
+/// They are never split: what a transaction writes arrives together, in the order in which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changes {
-    /// The revision. Whoever has dealt with it goes on from the next one, see [`Watch::from_revision`](super::Watch::from_revision).
+    /// The revision. To resume after it, see [`Watch::from_revision`](super::Watch::from_revision).
     pub revision: i64,
-    /// What happened. Empty only where [`progress`](super::Watch::progress) was asked for: all up to this revision has been
-    /// delivered, then.
+    /// What happened. Empty only if [`progress`](super::Watch::progress) was asked for: everything up to this revision has
+    /// been delivered.
     pub events: Vec<Event>,
 }
 
-/// Something that happened to a key.
+/// A change of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {

@@ -15,21 +15,19 @@ use crate::{
     v3::KeyRange,
 };
 
-/// Delivers what happens to keys, for ever: `POST /v3/watch`.
+/// Delivers what happens to keys: `POST /v3/watch`.
 ///
-/// An item is a revision with [all that it did](Changes) to the keys; revisions come in order, each once, none is split,
-/// none is dropped in silence. A watch «from now» first asks for the store's revision, and begins with the next one.
-/// After a cut connection, a restart or a change of endpoint it goes on after the last revision that it had whole, for as
-/// long as an [outage](Self::outage_limit) may last.
+/// An item is a revision with [all its changes](Changes) to the keys. Revisions arrive in order, each once and undivided, and
+/// none is lost silently. A watch without a [start](Self::from_revision) first asks for the store's revision, and begins with
+/// the next one. After a cut connection, a restart or a change of endpoint the watch resumes after the last complete
+/// revision, provided that the [outage](Self::outage_limit) is not too long.
 ///
-/// The stream ends after an error. [`is_compacted`](crate::Error::is_compacted) is the one to be ready for: the revisions from where
-/// the watch was on are no longer in the store's history, because it was compacted while the watch was cut off, or
-/// before it began. What happened in between cannot be had; read the keys again and watch from there, or let a
-/// [`Mirror`](crate::v3::Mirror) do it.
+/// The stream ends after an error. Be ready for [`is_compacted`](crate::Error::is_compacted): the store's history no longer
+/// has the next revisions, because it was compacted during an outage or before the watch began. Those changes cannot be
+/// recovered: read the keys again and watch from there, or use a [`Mirror`](crate::v3::Mirror), which does so.
 ///
-/// Who is slow to take the next item makes the server wait, and loses nothing. Dropping the stream ends the watch. Over
-/// HTTP/1.1 one request is one fixed set of watches: to watch more, open another. For many at once, and for a set that
-/// changes, see [`WatchSet`].
+/// A slow consumer applies backpressure, and loses nothing. Dropping the stream ends the watch. Each watch is a request of
+/// its own. For many watches in one request, and for a set that changes, see [`WatchSet`].
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -61,7 +59,7 @@ pub struct Watch {
     pub(super) settings: Settings,
 }
 
-/// What holds for a request, with however many watches.
+/// The settings of a request, whatever the number of its watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) outage: Duration,
@@ -70,7 +68,7 @@ pub(super) struct Settings {
 }
 
 impl Watch {
-    /// Watches this key, or these, from when the stream is first polled.
+    /// Watches this key or range, beginning when the stream is first polled.
     pub fn new(range: impl Into<KeyRange>) -> Self {
         Self {
             range: range.into(),
@@ -83,64 +81,64 @@ impl Watch {
         }
     }
 
-    /// Begins with this revision, in the past or in the future: for all that came after an answer, its
-    /// `header.revision + 1`; after [`Changes`], their `revision + 1`. Less than 1 is refused.
+    /// Begins with this revision, in the past or in the future. It must be at least 1. To continue after a response, use its
+    /// `header.revision + 1`; after [`Changes`], their `revision + 1`.
     #[doc(alias = "start_revision")]
     pub fn from_revision(mut self, revision: i64) -> Self {
         self.from = Some(revision);
         self
     }
 
-    /// With each event the key as it was before, unless that has been compacted.
+    /// Whether each event has the key as it was before, unless that was compacted. Defaults to `false`.
     pub fn prev_kv(mut self, prev_kv: bool) -> Self {
         self.prev_kv = prev_kv;
         self
     }
 
-    /// Leaves out what is written.
+    /// Leaves out puts.
     #[doc(alias = "NOPUT")]
     pub fn without_puts(mut self) -> Self {
         self.puts = false;
         self
     }
 
-    /// Leaves out what is deleted.
+    /// Leaves out deletes.
     #[doc(alias = "NODELETE")]
     pub fn without_deletes(mut self) -> Self {
         self.deletes = false;
         self
     }
 
-    /// Delivers [`Changes`] without events, too, when etcd says how far it has come while nothing happened: every ten
-    /// minutes, unless the server is set otherwise. (The watch makes use of it in any case.)
+    /// Whether to deliver [`Changes`] without events when etcd reports its progress while nothing happens: every ten minutes
+    /// by default. Defaults to `false`. (The watch itself always uses these reports.)
     #[doc(alias = "progress_notify")]
     pub fn progress(mut self, progress: bool) -> Self {
         self.progress = progress;
         self
     }
 
-    /// How long it goes on trying while no endpoint answers: 5 minutes unless set. Nothing is lost by an outage shorter
-    /// than this, and then the stream ends in the last attempt's error.
+    /// How long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage loses
+    /// nothing; after a longer one the stream ends in the error of the last attempt.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.settings.outage = limit;
         self
     }
 
-    /// After how much silence the server is asked whether it is still there: 30 seconds unless set. If it is not, the watch
-    /// goes on with another.
+    /// After this long without a message the server is asked whether it is alive. Defaults to 30 s. If it is not, the stream
+    /// continues at another endpoint.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.settings.silence = limit;
         self
     }
 
-    /// Whether a member without a leader is to refuse, or to end, the watch, so that it goes on with another: yes, unless
-    /// set. A member that is cut off from the others is silent otherwise.
+    /// Whether a member without a leader refuses the watch, or ends it, so that it continues at another member. Defaults to
+    /// `true`. Otherwise a member that is cut off from the others stays silent.
     pub fn require_leader(mut self, require: bool) -> Self {
         self.settings.require_leader = require;
         self
     }
 
-    /// Whether etcd could carry it out.
+    /// Checks whether etcd could carry it out.
     pub(super) fn check(&self) -> Result<()> {
         self.range.check(Self::NAME)?;
         if self.from.is_some_and(|revision| revision < 1) {
@@ -151,15 +149,15 @@ impl Watch {
     }
 }
 
-/// Many watches over one request. Each item says which of them it is from. To add others later, and to cancel some, see
+/// Many watches in one request. Each item says which watch it is from. To add and cancel watches later, see
 /// [`controlled`](Self::controlled).
 ///
 /// A set of a thousand watches is one connection. A watch that etcd refuses or cancels ends with its error, and the
-/// others go on; the stream ends when none is left, or with an error of all of them. Between the watches of a set no
-/// order is promised.
+/// others continue. The stream ends when no watch is left, or with an error of all of them. There is no order between the
+/// watches of a set.
 ///
-/// The request has the set's own [`outage_limit`](Self::outage_limit), [`silence_limit`](Self::silence_limit) and
-/// [`require_leader`](Self::require_leader); those of the single watches do not count.
+/// The set has its own [`outage_limit`](Self::outage_limit), [`silence_limit`](Self::silence_limit) and
+/// [`require_leader`](Self::require_leader). Those of its watches are ignored.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -192,7 +190,7 @@ pub struct WatchSet {
 pub struct WatchSetItem {
     /// The number of the watch in its set, from 0.
     pub watch: usize,
-    /// What happened; or why this watch, and this one alone, is over.
+    /// What happened, or why this watch alone has ended.
     pub changes: Result<Changes>,
 }
 
@@ -230,19 +228,18 @@ impl WatchSet {
         self
     }
 
-    /// This set, to be opened, and what adds watches to it and cancels them while it is open.
+    /// Returns the set, to be opened, and a control that adds and cancels watches while it is open.
     ///
-    /// However the set changes, every watch delivers all that is its own, each revision once. The stream ends when no watch
-    /// is left and every [`WatchControl`] is dropped; until then a set without watches waits for the next one.
+    /// However the set changes, every watch delivers all its revisions, each once. The stream ends when no watch is left and
+    /// every [`WatchControl`] is dropped. Until then a set without watches waits for the next one.
     ///
-    /// How a change travels depends on the endpoint. etcd takes it **on the same stream** where that is HTTP/2: by
-    /// `https://`, over a transport that can send and receive at once ([`Duplex`](etcd_transport::Duplex); reqwest's can). One
-    /// stream lasts as long as the set then, and a change costs one small message. **Otherwise** one request is one fixed
-    /// set: 50 milliseconds after a change, and with all others that came by then, another request takes its place, in
-    /// which each watch goes on after the last revision that it had whole. That costs as much as to open the set, so for
-    /// many changes of a large set, use TLS. An endpoint by `https://` where the first fails (the transport refuses; or a
-    /// proxy does not let it through, which is found out by two such failures before a request of the other kind comes
-    /// about) is asked in the second way from then on, as long as the set is open.
+    /// How a change travels depends on the endpoint. Over HTTP/2 etcd takes it **on the same stream**: with `https://`, and a
+    /// transport that can send and receive at once ([`Duplex`](etcd_transport::Duplex); that of reqwest can). A change then
+    /// costs one small message. **Otherwise** a request has a fixed set of watches: 50 ms after a change another request
+    /// replaces it, with all changes up to then, in which each watch resumes after its last complete revision. That costs
+    /// as much as opening the set, so use TLS for a large set that changes often. An `https://` endpoint where the first way
+    /// fails (the transport rejects it, or a proxy blocks it, which takes two failures to find out) gets requests of the
+    /// second kind for as long as the set is open.
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};
@@ -276,7 +273,7 @@ impl StreamOperation for Watch {
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Changes>> {
         let settings = self.settings;
-        // The only watch is over with its error, and so is the stream.
+        // The error of the only watch is that of the stream.
         Watcher::new(client.clone(), vec![self], settings, None)
             .into_stream()
             .map(|item| item.and_then(|item| item.changes))

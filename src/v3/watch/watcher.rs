@@ -1,24 +1,24 @@
+mod changes;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     future::pending,
-    mem,
     pin::pin,
     time::Duration,
 };
 
 use etcd_transport::Transport;
 use futures::{
-    FutureExt, StreamExt,
+    StreamExt,
     future::{Either, select},
     stream::{self, BoxStream},
 };
-use http::StatusCode;
 
 use crate::{
     client::Client,
     error::{Error, Result},
     operation::StreamOperation,
-    pipeline::execute::Failure,
+    pipeline::failure::Failure,
     v3::{
         Header,
         protocol::{
@@ -33,9 +33,9 @@ use crate::{
         watch::{
             control::{Command, Commands},
             event::Changes,
-            message::{CancelRequest, WatchRequest, WatchResponse},
+            message::{WatchRequest, WatchResponse},
             request::{Settings, Watch, WatchSetItem},
-            requested::{CREATE_LIMIT, RequestedWatches, id, number},
+            requested::{CREATE_LIMIT, RequestedWatches, number},
             store::{SeenStore, agreed},
             watch_state::WatchState,
         },
@@ -207,95 +207,6 @@ impl<T: Transport> Watcher<T> {
         self.requested.replace_in(self.client.transport().now())
     }
 
-    /// Carries out the commands that have arrived.
-    fn obey_all(&mut self) {
-        while let Some(commands) = &mut self.commands
-            && let Some(command) = commands.next().now_or_never()
-        {
-            self.obey(command);
-        }
-    }
-
-    fn obey(&mut self, command: Option<Command>) {
-        match command {
-            Some(Command::Add(number, watch)) => self.add(number, *watch),
-            Some(Command::Cancel(number)) => self.cancel(number),
-            None => self.commands = None,
-        }
-    }
-
-    fn add(&mut self, number: usize, watch: Watch) {
-        let watch = WatchState::new(watch);
-        let is_unpinned = watch.is_unpinned();
-        self.watches.insert(number, watch);
-        if is_unpinned {
-            self.unpinned.insert(number);
-        } else {
-            self.request(number);
-        }
-    }
-
-    /// Requests a watch on the open connection. Otherwise it is requested with all others when the connection opens.
-    fn request(&mut self, number: usize) {
-        let Some(watch) = self.watches.get(&number) else {
-            return;
-        };
-        if !self.connection.is_open() {
-            return;
-        }
-        if !self.connection.send(&watch.request(number)) {
-            self.requested.outdated(self.client.transport().now());
-            return;
-        }
-        if self.requested.is_complete() {
-            self.connection.expect(CREATE_LIMIT);
-        }
-        self.requested.add(number);
-    }
-
-    fn cancel(&mut self, number: usize) {
-        self.ready.retain(|(watch, _)| *watch != number);
-        let is_requested = self.watches.remove(&number).is_some() && !self.unpinned.remove(&number);
-        if !is_requested || !self.connection.is_open() {
-            return;
-        }
-        if !self
-            .connection
-            .send(&WatchRequest::Cancel(CancelRequest { id: id(number) }))
-        {
-            self.requested.outdated(self.client.transport().now());
-            if self.watches.is_empty() {
-                self.close();
-            }
-        }
-    }
-
-    /// Finds out the store's revision for all watches that begin with it: the revision that a server reports when it creates
-    /// a watch may be later than the first that it delivers.
-    async fn pin(&mut self, unpinned: usize) -> Result<()> {
-        let Some(watch) = self.watches.get(&unpinned) else {
-            self.unpinned.remove(&unpinned);
-            return Ok(());
-        };
-        match agreed(&self.client, watch.range()).await {
-            Ok(header) => {
-                self.report(&header)?;
-                for number in mem::take(&mut self.unpinned) {
-                    if let Some(watch) = self.watches.get_mut(&number) {
-                        watch.pin(header.revision);
-                    }
-                    self.request(number);
-                }
-                Ok(())
-            }
-            Err(error) if error.is_retryable() => self.connection.pause(error).await,
-            Err(error) => {
-                self.end(unpinned, error);
-                Ok(())
-            }
-        }
-    }
-
     async fn take(&mut self, message: WatchResponse, size: usize) -> Result<()> {
         let number = if message.created {
             let Some(number) = self.requested.created(message.watch_id) else {
@@ -374,7 +285,7 @@ impl<T: Transport> Watcher<T> {
         }
         let refusal = GrpcStatus::of_text(&message.cancel_reason);
         let is_of_connection = refusal.is_token_error() || refusal.is_unavailable();
-        let error = refusal.into_error(context, StatusCode::OK);
+        let error = refusal.into_error(context);
         if is_of_connection {
             return self.lost(Loss::Failed(error));
         }

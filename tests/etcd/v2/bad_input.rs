@@ -83,7 +83,7 @@ async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
         (
             Duration::from_secs(u64::MAX),
             "a TTL of 18446744073709551615 s: etcd can count to 6000000000; \
-             a key without a TTL stays for ever",
+             a key without a TTL stays forever",
         ),
     ] {
         let set = client.send(Set::new("/a", "1").ttl(ttl)).await;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use etcd_http::{
-    Error, Outcome, Payload, Result,
+    Error, Outcome, RawResponse, Result,
     transport::{Transport, http::Method},
     v2::{Event, Watch},
 };
@@ -168,7 +168,7 @@ async fn machines_that_are_no_urls_are_not_what_etcd_sends<T: Transport>(etcd: E
     ] {
         let text = error.to_string();
         assert!(
-            text.ends_with("the answer is not what etcd sends: \"hello, world\""),
+            text.ends_with("the response is not what etcd sends: \"hello, world\""),
             "{text}"
         );
     }
@@ -196,7 +196,7 @@ async fn html_with_500_leaves_a_write_unknown_and_is_asked_again_for_a_read<T: T
     assert_eq!(
         text,
         format!(
-            "v2.keys.set at URL: HTTP status 500 Internal Server Error, and no error of etcd's: \
+            "v2.keys.set at URL: HTTP status 500 Internal Server Error, not an etcd error response: \
              {HTML:?}"
         )
     );
@@ -224,7 +224,7 @@ async fn json_with_an_unknown_code_is_still_etcds_error<T: Transport>(etcd: Etcd
     assert!(matches!(error, Error::Http(_)), "{error:?}");
     assert_eq!(
         text,
-        r#"v2.keys.set at URL: HTTP status 418 I'm a teapot, and no error of etcd's: "{\"error\":\"no\"}""#
+        r#"v2.keys.set at URL: HTTP status 418 I'm a teapot, not an etcd error response: "{\"error\":\"no\"}""#
     );
 }
 
@@ -479,7 +479,7 @@ async fn a_connection_that_closes_at_once_leaves_a_write_unknown<T: Transport>(e
     let post = client
         .request(Method::POST, "/v2/keys/q")
         .form("value", "1");
-    let answer: Result<Payload> = client.send(post).await;
+    let answer: Result<RawResponse> = client.send(post).await;
     assert_eq!(answer.unwrap_err().outcome(), Outcome::Unknown);
     assert_eq!(server.requests().len(), 2);
 }

@@ -273,7 +273,7 @@ async fn v2_74_a_ttl_that_would_overflow_is_refused_before_it_is_sent<T: Transpo
             error.to_string(),
             format!(
                 "v2.keys.set: a TTL of {seconds} s: etcd can count to 6000000000; \
-                 a key without a TTL stays for ever"
+                 a key without a TTL stays forever"
             )
         );
     }

@@ -5,11 +5,11 @@ use etcd_http::{
     transport::Transport,
     v3::{AddUser, Compare, DeleteRange, KeyRange, Permission, PermissionType, Put, Range, Txn},
 };
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Alone {
         v3_110_a_token_is_given_for_the_right_password_alone,
         v3_116_authentication_is_switched_on_and_off,

@@ -5,11 +5,11 @@ use etcd_http::{
     transport::Transport,
     v3::{AddMember, ListMembers, UpdateMember},
 };
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Three {
         v3_122_members_are_listed,
         v3_122_members_come_and_go,

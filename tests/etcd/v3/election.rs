@@ -8,11 +8,11 @@ use etcd_http::{
     v3::{Campaign, LeaseId},
 };
 use futures::future::join;
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Shared {
         v3_105_a_candidate_leads_proclaims_and_resigns,
         v3_105_the_next_candidate_leads_when_the_first_resigns,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Error, EtcdErrorKind, Outcome, Payload,
+    Client, Error, EtcdErrorKind, Outcome,
     transport::{Transport, http::Method},
     v3::{Put, Range},
 };
@@ -30,10 +30,7 @@ cases! {
 /// What a raw request of the client's answers.
 async fn ask<T: Transport>(etcd: &Etcd<T>, path: &str, body: Value) -> Result<Value, Error> {
     let request = etcd.request(Method::POST, path).json(&body);
-    etcd.send(request).await.map(|answer| match answer {
-        Payload::Json(json) => json,
-        Payload::Text(text) => panic!("no JSON: {text}"),
-    })
+    etcd.send(request).await?.json()
 }
 
 /// The same for a body that may be anything.

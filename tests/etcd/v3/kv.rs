@@ -5,11 +5,11 @@ use etcd_http::{
     transport::Transport,
     v3::{Compact, DeleteRange, KeyRange, Put, Range, SortOrder, SortTarget},
 };
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Shared {
         a_key_that_is_put_is_there_with_what_etcd_keeps_beside_it,
         keys_and_values_are_any_bytes,

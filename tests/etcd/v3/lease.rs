@@ -8,11 +8,11 @@ use etcd_http::{
     v3::{GetTimeToLive, GrantLease, KeepAliveOnce, LeaseId, Put},
 };
 use futures::future::join_all;
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Shared {
         v3_92_a_lease_is_granted_with_an_id_of_ours_or_the_servers,
         v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least,

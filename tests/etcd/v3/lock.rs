@@ -8,11 +8,11 @@ use etcd_http::{
     v3::{Compare, KeyRange, LeaseId, Lock, Put, Txn},
 };
 use futures::future::{Either, join, select};
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Shared {
         v3_102_a_lock_is_a_key_of_name_and_lease,
         v3_102_the_same_lease_gets_the_same_lock_again,

@@ -7,11 +7,11 @@ use etcd_http::{
     transport::Transport,
     v3::{AlarmKind, Downgrade, GetHashKv},
 };
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::refused;
 
-cases! {
+cases_and_grpc! {
     Alone {
         v3_124_an_alarm_for_space_stops_writes_that_take_room,
         v3_124_an_alarm_for_corruption_stops_everything,

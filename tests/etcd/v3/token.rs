@@ -7,11 +7,11 @@ use std::sync::{
 
 use etcd_http::{Client, EtcdErrorKind, transport::Transport};
 use futures::future::join_all;
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
 use crate::{auth::enable, refused};
 
-cases! {
+cases_and_grpc! {
     Alone {
         r_60_one_token_is_fetched_for_all_who_wait,
         r_12_a_token_that_is_lost_is_renewed_for_reads_and_writes,

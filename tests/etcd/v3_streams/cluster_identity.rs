@@ -9,9 +9,9 @@ use etcd_http::{
     v3::{GetTimeToLive, LeaseKeeper, Observe, Put, Snapshot, Watch},
 };
 use futures::{StreamExt, future::join};
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
-cases! {
+cases_and_grpc! {
     Nothing {
         r_22_a_watch_does_not_go_on_in_another_cluster,
         r_22_an_observer_does_not_go_on_in_another_cluster,

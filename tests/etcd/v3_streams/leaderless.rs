@@ -17,12 +17,12 @@ use futures::{
 };
 use harness::{
     case::Etcd,
-    cases,
+    cases_and_grpc,
     json_lines::JsonLines,
     raw_http::{post, with},
 };
 
-cases! {
+cases_and_grpc! {
     Nothing {
         v3_90_a_watch_that_needs_a_leader_is_ended_and_goes_on_and_another_is_silent,
     }

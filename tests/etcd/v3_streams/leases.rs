@@ -7,7 +7,7 @@ use etcd_http::{
     v3::{GetTimeToLive, GrantLease, KeepAlive, KeepAliveOnce, LeaseKeeper, Put},
 };
 use futures::{StreamExt, future::join};
-use harness::{case::Etcd, cases, stall_monitor::StallMonitor};
+use harness::{case::Etcd, cases_and_grpc, stall_monitor::StallMonitor};
 
 /// What must live here lives for longer than a machine is likely to stand still. Beside 24 busy threads on its processor a
 /// loss was told 10 ms late at most, but leases of two seconds were lost now and then, rightly: nobody had the time to renew
@@ -17,7 +17,7 @@ const TTL: Duration = Duration::from_secs(4);
 /// The shortest that etcd grants.
 const SHORT: Duration = Duration::from_secs(2);
 
-cases! {
+cases_and_grpc! {
     Shared {
         a_lease_lives_longer_than_its_time_as_long_as_it_is_kept,
         a_lease_that_another_client_revokes_is_lost,

@@ -4,9 +4,9 @@ use etcd_http::{
     transport::Transport,
     v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, Txn},
 };
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
-cases! {
+cases_and_grpc! {
     Shared {
         a_mirror_says_what_is_added_changed_and_removed,
     }

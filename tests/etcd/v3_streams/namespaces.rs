@@ -10,9 +10,9 @@ use etcd_http::{
     },
 };
 use futures::{StreamExt, TryStreamExt};
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
-cases! {
+cases_and_grpc! {
     Shared {
         keys_get_the_prefix_on_their_way_and_lose_it_on_their_way_back,
         transactions_stay_within_the_namespace,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use etcd_http::{transport::Transport, v3::Observe};
 use futures::StreamExt;
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
-cases! {
+cases_and_grpc! {
     Shared {
         v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamation,
     }

@@ -5,9 +5,9 @@ use etcd_http::{
     v3::{KeyRange, Put, RangeStream, Snapshot},
 };
 use futures::{StreamExt, TryStreamExt};
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
-cases! {
+cases_and_grpc! {
     Shared {
         v3_126_a_snapshot_is_the_file_that_etcd_would_write,
         r_70_a_large_range_is_read_page_by_page_at_one_revision,

@@ -14,14 +14,14 @@ use futures::{
 };
 use harness::{
     case::Etcd,
-    cases,
+    cases_and_grpc,
     json_lines::JsonLines,
     raw_http::{base64, post, with},
 };
 use http_body_util::StreamBody;
 use serde_json::{Value, json};
 
-cases! {
+cases_and_grpc! {
     Shared {
         v3_71_72_an_id_is_ours_or_the_next_that_is_free_and_is_taken_once,
         v3_83_a_watch_that_is_cancelled_says_so_and_another_nothing,

@@ -28,6 +28,20 @@ cases! {
     }
 }
 
+#[cfg(all(feature = "reqwest", feature = "server"))]
+harness::stamp!(
+    reqwest_grpc,
+    harness::real::RealGrpc<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>:
+    Shared {
+        a_set_begins_with_nothing_and_ends_with_nothing,
+        v3_86_hundreds_of_watches_are_created_by_one_request,
+        by_grpc_a_set_changes_on_one_request,
+    }
+    Alone {
+        v3_89_what_is_added_and_not_permitted_ends_alone,
+    }
+);
+
 /// A client, and how many requests for watches it has sent.
 fn counting<T: Transport>(etcd: &Etcd<T>) -> (Client<T>, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
@@ -45,6 +59,12 @@ async fn a_set_that_changes_loses_and_doubles_nothing<T: Transport>(etcd: Etcd<T
     churn(&client, &etcd.key("churn"), 60).await;
     let requests = requests.load(Relaxed);
     assert!(requests > 1, "over http a change takes another request");
+}
+
+async fn by_grpc_a_set_changes_on_one_request<T: Transport>(etcd: Etcd<T>) {
+    let (client, requests) = counting(&etcd);
+    churn(&client, &etcd.key("churn"), 60).await;
+    assert_eq!(requests.load(Relaxed), 1);
 }
 
 async fn changes_that_come_together_take_one_request<T: Transport>(etcd: Etcd<T>) {

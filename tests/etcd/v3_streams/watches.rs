@@ -16,9 +16,9 @@ use futures::{
     future::{Either, join_all, select},
     stream::BoxStream,
 };
-use harness::{case::Etcd, cases};
+use harness::{case::Etcd, cases_and_grpc};
 
-cases! {
+cases_and_grpc! {
     Shared {
         a_watch_from_now_sees_what_comes_after,
         v3_77_puts_and_deletes_are_told_with_what_was_before,

@@ -40,6 +40,8 @@ pub struct World<T> {
     pub host: Arc<dyn Host>,
     /// Makes a transport to them.
     pub transport: Arc<dyn Fn() -> T + Send + Sync>,
+    /// Whether clients use gRPC where they can.
+    pub is_grpc: bool,
 }
 
 /// The servers of a case, numbered from 0: processes, or a fake.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_http::{Client, ClientBuilder, Error, EtcdErrorKind, transport::Transport};
+use etcd_http::{Client, ClientBuilder, Error, EtcdCode, EtcdErrorKind, transport::Transport};
 use futures::{
     channel::oneshot,
     future::{Either, select},
@@ -140,7 +140,12 @@ fn builder<T: Transport>(
     world: &World<T>,
     urls: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> ClientBuilder<T> {
-    Client::builder((world.transport)()).endpoints(urls)
+    let builder = Client::builder((world.transport)()).endpoints(urls);
+    if world.is_grpc {
+        builder.grpc()
+    } else {
+        builder
+    }
 }
 
 impl<T> Deref for Etcd<T> {
@@ -160,5 +165,9 @@ pub fn refusal<O: std::fmt::Debug>(
     let Some(etcd) = error.as_etcd() else {
         panic!("not etcd's own error: {error:?}");
     };
-    (etcd.kind(), etcd.code(), etcd.cause().to_owned())
+    (
+        etcd.kind(),
+        etcd.code().map(EtcdCode::number),
+        etcd.cause().to_owned(),
+    )
 }

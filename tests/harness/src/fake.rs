@@ -69,6 +69,7 @@ fn world(start: Start, profile: Profile) -> World<FakeEtcd> {
     World {
         host: Arc::new(host),
         transport: Arc::new(move || fake.clone()),
+        is_grpc: false,
     }
 }
 

@@ -29,6 +29,31 @@ where
         World {
             host: Arc::new(Servers::start(start)),
             transport: Arc::new(T::default),
+            is_grpc: false,
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        E::block_on(future)
+    }
+}
+
+/// As [`Real`], with clients that use gRPC where they can.
+#[derive(Debug)]
+pub struct RealGrpc<T, E>(PhantomData<(T, E)>);
+
+impl<T, E> Backend for RealGrpc<T, E>
+where
+    T: Transport + Default,
+    E: Executor,
+{
+    type Transport = T;
+
+    fn start(start: Start) -> World<T> {
+        let world = Real::<T, E>::start(start);
+        World {
+            is_grpc: true,
+            ..world
         }
     }
 

@@ -30,6 +30,20 @@ macro_rules! cases {
     };
 }
 
+/// As [`cases!`](crate::cases), and once more by gRPC.
+#[macro_export]
+macro_rules! cases_and_grpc {
+    ($($cases:tt)*) => {
+        $crate::cases!($($cases)*);
+        #[cfg(all(feature = "reqwest", feature = "server"))]
+        $crate::stamp!(
+            reqwest_grpc,
+            $crate::real::RealGrpc<::etcd_http::reqwest::ReqwestTransport, $crate::real::Tokio>:
+                $($cases)*
+        );
+    };
+}
+
 /// Makes a test of each case for one backend.
 #[macro_export]
 macro_rules! stamp {

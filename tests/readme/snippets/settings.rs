@@ -1,4 +1,6 @@
-use etcd_http::{Client, Result, RetryPolicy, SyncPolicy, transport::Transport};
+use etcd_http::{
+    Client, Result, RetryPolicy, SyncPolicy, transport::Transport,
+};
 use std::time::Duration;
 
 fn connect(transport: impl Transport) -> Result<Client> {

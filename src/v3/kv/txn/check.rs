@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Result},
-    v3::{KeyRange, protocol::gateway::Encode},
+    v3::{KeyRange, protocol::message::Encode},
 };
 
 use crate::v3::kv::txn::{Txn, TxnOp};
@@ -122,12 +122,12 @@ fn duplicate(operation: &'static str, key: &Bytes, how: &str) -> Error {
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::{Compare, DeleteRange, Put, Range},
     };
 
     fn refused(txn: &Txn) -> Option<String> {
-        txn.encode().err().map(|error| error.to_string())
+        txn.request().err().map(|error| error.to_string())
     }
 
     fn repeated(count: usize) -> Txn {

@@ -4,7 +4,7 @@ mod response;
 
 use crate::{
     error::Result,
-    operation::Repeat,
+    pipeline::call::Repeat,
     v3::protocol::{
         gateway,
         message::{Encode, Fields},
@@ -163,7 +163,7 @@ from_operation!(Range, Put, DeleteRange, Txn);
 mod tests {
     use super::*;
     use crate::{
-        operation::Operation,
+        testing::AsRequest,
         v3::{KeyRange, testing::body},
     };
 
@@ -173,7 +173,7 @@ mod tests {
             .when(Compare::create_revision("foo").equal(2))
             .then(Put::new("foo", "bar"))
             .otherwise(Range::new("foo"));
-        let call = txn.encode().unwrap();
+        let call = txn.request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/kv/txn", Repeat::IfUnsent)
@@ -232,12 +232,12 @@ mod tests {
             .when(Compare::exists("a"))
             .then(Range::new("a"))
             .then(Txn::new().then(Range::new("b")));
-        assert_eq!(reads.encode().unwrap().repeat(), Repeat::Always);
+        assert_eq!(reads.request().unwrap().repeat(), Repeat::Always);
         for write in [
             reads.clone().otherwise(Put::new("a", "")),
             reads.then(Txn::new().otherwise(DeleteRange::new("b"))),
         ] {
-            assert_eq!(write.encode().unwrap().repeat(), Repeat::IfUnsent);
+            assert_eq!(write.request().unwrap().repeat(), Repeat::IfUnsent);
         }
     }
 

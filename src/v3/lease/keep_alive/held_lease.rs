@@ -19,22 +19,22 @@ use crate::{
 
 /// A lease that a [`LeaseKeeper`](super::LeaseKeeper) keeps alive.
 ///
-/// It is honest about loss: once [`lost`](Self::lost) has resolved, or [`is_alive`](Self::is_alive) was false, it stays so.
-/// The lease counts as lost when etcd says so, and also when its time is up by our own clock, counted from when the last
-/// renewal that succeeded was *sent*: then etcd may drop it at any moment, whether it can tell us or not. The clock is the
-/// transport's; it need not go on while the machine sleeps.
+/// Loss is reported and permanent: once [`lost`](Self::lost) has resolved or [`is_alive`](Self::is_alive) was `false`, it
+/// stays so. The lease counts as lost when etcd says so, and also when its time is up by our own clock, counted from when
+/// the last successful renewal was *sent*: from then on etcd may drop it at any moment, whether or not it can tell us. The
+/// clock is that of the transport, which may stop while the machine sleeps.
 ///
-/// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and has been
-/// replaced, may end leases when it wakes that had expired by its own clock alone
-/// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). What must not go wrong even then is
-/// guarded by a transaction that compares a key of the lease.
+/// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and was replaced, may
+/// wake up and end leases that expired only by its own clock
+/// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). Guard what must not go wrong even
+/// then with a transaction that compares a key of the lease.
 ///
-/// A clone is the same lease. When the last clone is dropped the lease is no longer renewed, and ends when its time is up;
-/// to end it at once, [`revoke`](Self::revoke) it.
+/// A clone is the same lease. When the last clone is dropped, the lease is no longer renewed, and ends when its time is up.
+/// To end it immediately, [`revoke`](Self::revoke) it.
 pub struct HeldLease<T> {
     client: Client<T>,
     lease: Arc<Lease>,
-    /// Keeps the keeper at work, and wakes it when the last one goes.
+    /// Keeps the keeper running, and wakes it when the last one is dropped.
     _keeper: UnboundedSender<Arc<Lease>>,
 }
 
@@ -51,7 +51,7 @@ impl<T: Transport> HeldLease<T> {
         }
     }
 
-    /// The lease's id, to be given to a put.
+    /// The lease's id, for a put.
     pub fn id(&self) -> LeaseId {
         self.lease.id
     }
@@ -61,7 +61,7 @@ impl<T: Transport> HeldLease<T> {
         self.lease.state().ttl
     }
 
-    /// How long it lives for sure if no renewal succeeds any more; zero when it is lost.
+    /// How long it certainly lives if no other renewal succeeds; zero if it is lost.
     pub fn remaining(&self) -> Duration {
         let now = self.client.transport().now();
         if self.lease.is_alive(now) {
@@ -71,12 +71,12 @@ impl<T: Transport> HeldLease<T> {
         }
     }
 
-    /// Whether it is not lost. The thing to ask before each step that only a holder may do.
+    /// Whether it is not lost. Check it before each step that only a holder may take.
     pub fn is_alive(&self) -> bool {
         self.lease.is_alive(self.client.transport().now())
     }
 
-    /// Resolves when the lease is lost, in time even if no server answers and nobody drives the keeper.
+    /// Resolves when the lease is lost: in time, even if no server responds and the keeper's future is not polled.
     pub async fn lost(&self) -> LeaseLoss {
         loop {
             let now = self.client.transport().now();
@@ -89,10 +89,10 @@ impl<T: Transport> HeldLease<T> {
         }
     }
 
-    /// Ends the lease, and every key that has it, at once.
+    /// Ends the lease, and deletes every key that has it.
     ///
     /// # Errors
-    /// See [`Error`]. A lease that is gone already is no error.
+    /// See [`Error`]. It is not an error if the lease no longer exists.
     pub async fn revoke(self) -> Result<()> {
         let revoked = self.client.send(RevokeLease::new(self.id())).await;
         match revoked {
@@ -139,22 +139,22 @@ pub(super) enum LossReason {
 }
 
 impl LeaseLoss {
-    /// etcd said that there is no such lease: it expired, or somebody revoked it.
+    /// Whether etcd said that there is no such lease: it expired, or another client revoked it.
     pub fn is_expired(&self) -> bool {
         self.reason == LossReason::Expired
     }
 
-    /// Its time was up, and no renewal had succeeded. It may live on for a moment, as far as etcd is concerned.
+    /// Whether its time was up before a renewal succeeded. In etcd it may live for a moment longer.
     pub fn is_deadline(&self) -> bool {
         self.reason == LossReason::Deadline
     }
 
-    /// [`HeldLease::revoke`] was called.
+    /// Whether [`HeldLease::revoke`] was called.
     pub fn is_revoked(&self) -> bool {
         self.reason == LossReason::Revoked
     }
 
-    /// Why the last renewal failed, if the last one did.
+    /// Why the last renewal failed, if it did.
     pub fn last_error(&self) -> Option<&Error> {
         self.last_error.as_ref()
     }
@@ -175,7 +175,7 @@ impl fmt::Display for LeaseLoss {
     }
 }
 
-/// What a handle and its keeper know of a lease.
+/// The state of a lease that its handles and its keeper share.
 pub(super) struct Lease {
     id: LeaseId,
     state: Mutex<State>,
@@ -184,7 +184,7 @@ pub(super) struct Lease {
 
 struct State {
     ttl: Duration,
-    /// When the last renewal that succeeded was sent.
+    /// When the last successful renewal was sent.
     sent: Instant,
     loss: Option<LossReason>,
     last_error: Option<Error>,
@@ -192,7 +192,7 @@ struct State {
     alive: Option<oneshot::Sender<()>>,
 }
 
-/// etcd grants no more, and no clock overflows.
+/// etcd grants no more, and no clock overflows by it.
 const LONGEST: Duration = Duration::from_secs(MAX_TTL);
 
 impl Lease {
@@ -220,7 +220,7 @@ impl Lease {
         self.state().ttl
     }
 
-    /// When it is to be renewed: a third of its time after it was the last time.
+    /// When it is due for renewal: a third of its time after the last one.
     pub(super) fn due(&self) -> Instant {
         let state = self.state();
         state.sent + state.ttl / 3
@@ -231,7 +231,7 @@ impl Lease {
         (state.sent + state.ttl).saturating_duration_since(now)
     }
 
-    /// Whether it is not lost; it is from now on, if its time is up.
+    /// Whether it is not lost. It is lost from now on if its time is up.
     pub(super) fn is_alive(&self, now: Instant) -> bool {
         self.state().check(now).is_none()
     }
@@ -245,7 +245,7 @@ impl Lease {
         })
     }
 
-    /// A renewal sent at `sent` has succeeded. Too late is too late: whoever was told of the loss may have acted on it.
+    /// A renewal sent at `sent` has succeeded. It does not revive a lost lease: somebody may have acted on the loss.
     pub(super) fn renewed(&self, sent: Instant, ttl: Duration, now: Instant) {
         let mut state = self.state();
         if state.check(now).is_none() {

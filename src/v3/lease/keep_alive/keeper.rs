@@ -24,16 +24,16 @@ use crate::{
     v3::{GrantLease, LeaseId},
 };
 
-/// How many leases one request renews at most, and how many requests are under way at once.
+/// The most leases that one request renews, and the most requests at a time.
 const BATCH: usize = 512;
 const REQUESTS: usize = 4;
 
-/// Keeps leases alive: one for a client, for however many leases.
+/// Keeps leases alive: one keeper is enough for all leases of a client.
 ///
-/// It comes with a future that does the work, to be spawned on any runtime, or polled beside other work. It renews each
-/// lease when a third of its TTL has passed, those that are due together in one request; after a failure it goes on
-/// trying, at another endpoint if there is one, until the lease's time is up. It resolves when the keeper with its clones
-/// and all its [leases](HeldLease) are dropped. If it is dropped before, every lease is lost in time.
+/// It comes with a future that does the work: spawn it on any runtime, or poll it beside other work. It renews each lease
+/// when a third of its TTL has passed, and leases that are due together in one request. After a failure it tries again, at
+/// another endpoint if there is one, until the lease's time is up. It resolves when the keeper with its clones and all its
+/// [leases](HeldLease) are dropped. If it is dropped earlier, every lease is lost when its time is up.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -59,7 +59,7 @@ pub struct LeaseKeeper<T> {
 }
 
 impl<T: Transport> LeaseKeeper<T> {
-    /// A keeper, and the future that does its work.
+    /// Returns a keeper, and the future that does its work.
     pub fn new(client: &Client<T>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (arrivals, arriving) = mpsc::unbounded();
         let keeper = Self {
@@ -69,10 +69,10 @@ impl<T: Transport> LeaseKeeper<T> {
         (keeper, Work::new(client.clone()).run(arriving))
     }
 
-    /// Grants a lease, and keeps it alive from now on. etcd may grant more than `ttl`, and has whole seconds only.
+    /// Grants a lease, and keeps it alive from now on. etcd may grant more than `ttl`, which it rounds up to whole seconds.
     ///
     /// # Errors
-    /// See [`Error`]; [`Error::Invalid`] when the keeper's future was dropped.
+    /// See [`Error`]; [`Error::Invalid`] if the keeper's future was dropped.
     pub async fn grant(&self, ttl: Duration) -> Result<HeldLease<T>> {
         self.check()?;
         let sent = self.client.transport().now();
@@ -80,10 +80,10 @@ impl<T: Transport> LeaseKeeper<T> {
         self.add(granted.id, granted.ttl, sent).await
     }
 
-    /// Renews a lease that is there already, and keeps it alive from now on.
+    /// Renews an existing lease, and keeps it alive from now on.
     ///
     /// # Errors
-    /// [`is_lease_not_found`](Error::is_lease_not_found) when it is not; [`Error::Invalid`] when the keeper's future was
+    /// [`is_lease_not_found`](Error::is_lease_not_found) if it does not exist; [`Error::Invalid`] if the keeper's future was
     /// dropped.
     pub async fn keep(&self, id: impl Into<LeaseId>) -> Result<HeldLease<T>> {
         self.check()?;
@@ -93,8 +93,8 @@ impl<T: Transport> LeaseKeeper<T> {
         self.add(id, ttl, sent).await
     }
 
-    /// Keeps a lease that has lived since `sent`, at most. Of one that took long, as it does when the first endpoint is
-    /// silent, little may be left: it is renewed first.
+    /// Keeps a lease that was granted or renewed after `sent`. If that took long, as it does when the first endpoint is
+    /// silent, little of it may be left: it is renewed first.
     async fn add(&self, id: LeaseId, mut ttl: Duration, mut sent: Instant) -> Result<HeldLease<T>> {
         let now = self.client.transport().now();
         if now.saturating_duration_since(sent) >= ttl / 3 {
@@ -136,15 +136,15 @@ impl<T> fmt::Debug for LeaseKeeper<T> {
 /// The work of a keeper.
 struct Work<T> {
     client: Client<T>,
-    /// The leases that wait for their time, by when that is.
+    /// The leases to be renewed, by the time at which they are due.
     waiting: BTreeMap<(Instant, u64), Weak<Lease>>,
-    /// Tells apart what is due at once.
+    /// Distinguishes leases that are due at the same time.
     counter: u64,
-    /// The leases that are being renewed; each request resolves with those that got no answer.
+    /// The leases that are being renewed. Each request resolves with those that got no response.
     requests: FuturesUnordered<BoxFuture<'static, Round>>,
 }
 
-/// What came of one request.
+/// The result of one request.
 struct Round {
     asked: Vec<Weak<Lease>>,
     /// In the order of the request.
@@ -167,7 +167,7 @@ impl<T: Transport> Work<T> {
             self.start_requests();
             let now = self.client.transport().now();
             let next_due = self.waiting.first_key_value().map(|((due, _), _)| *due);
-            // Requests that end make room; until then there is nothing to wait for.
+            // With the most requests under way, only the end of one matters.
             let next_due = next_due.filter(|_| self.requests.len() < REQUESTS);
             let client = &self.client;
             let sleep = async {
@@ -197,7 +197,7 @@ impl<T: Transport> Work<T> {
                 }
             };
             match happened {
-                // The last handle is gone.
+                // The last handle was dropped.
                 Happened::Arrival(None) => is_closed = true,
                 Happened::Arrival(Some(lease)) => {
                     let due = lease.due();
@@ -209,7 +209,7 @@ impl<T: Transport> Work<T> {
         }
     }
 
-    /// Sends requests for what is due.
+    /// Sends requests for the leases that are due.
     fn start_requests(&mut self) {
         let now = self.client.transport().now();
         while self.requests.len() < REQUESTS {
@@ -229,7 +229,7 @@ impl<T: Transport> Work<T> {
         }
     }
 
-    /// The leases for the next request, if one is due: with it go those that soon will be.
+    /// The leases for the next request, if one is due, with those that will be due soon.
     fn due(&mut self, now: Instant) -> Vec<Arc<Lease>> {
         let mut batch = Vec::new();
         while batch.len() < BATCH
@@ -254,7 +254,7 @@ impl<T: Transport> Work<T> {
         batch
     }
 
-    /// Each lease of this request waits for its next.
+    /// Schedules the next renewal of each lease of a request.
     fn done(&mut self, round: Round) {
         let now = self.client.transport().now();
         let unanswered: HashSet<LeaseId> =
@@ -269,8 +269,8 @@ impl<T: Transport> Work<T> {
                 continue;
             }
             let pause = pause(lease.remaining(now));
-            // It may be the one that the others had to wait for: etcd answers one after the other, and for a lease that
-            // has just expired only when it is gone.
+            // The others may have waited for this one: etcd responds in order, and for a lease that has just expired only
+            // after it is deleted.
             let pause = if is_first { pause * 2 } else { pause };
             is_first = false;
             self.wait(now + pause, weak);

@@ -18,14 +18,14 @@ use crate::{
     v3::{LeaseId, protocol::status},
 };
 
-/// Keeps one lease alive, and delivers its time to live after each renewal: the first at once, the next when a third of
-/// that time has passed, and so on.
+/// Keeps one lease alive, and delivers its time to live after each renewal: the first immediately, the next after a third
+/// of that time, and so on.
 ///
-/// **It renews only while it is polled.** Who cannot promise that, or has several leases, takes a
+/// **It renews only while it is polled.** If you cannot promise that, or have several leases, use a
 /// [`LeaseKeeper`](super::LeaseKeeper).
 ///
 /// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by our own
-/// clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) when etcd no longer has the
+/// clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd no longer has the
 /// lease, the last failure otherwise.
 ///
 /// ```
@@ -97,7 +97,7 @@ impl<T: Transport> Renewals<T> {
             if !wait.is_zero() {
                 transport.sleep(wait).await;
             }
-            // The end of its time is told in time, whatever a request under way is waiting for.
+            // The end of the lease is reported in time, whatever a pending request waits for.
             let renewal = renew(&self.client, vec![Arc::clone(lease)]);
             let deadline = transport.sleep(lease.remaining(transport.now()));
             let is_answered = match select(pin!(renewal), deadline).await {

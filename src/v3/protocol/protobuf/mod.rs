@@ -6,7 +6,7 @@ mod write;
 
 pub(crate) use error::ProtobufError;
 pub(crate) use read::{cluster_id, parse};
-pub(crate) use write::{Measured, to_protobuf};
+pub(crate) use write::Measured;
 
 /// The types of values on the wire that etcd uses; the two others, groups, are obsolete.
 const VARINT: u32 = 0;
@@ -19,3 +19,12 @@ const MAX_DEPTH: u32 = 100;
 
 #[cfg(test)]
 mod tests;
+
+/// The message in protobuf's format.
+#[cfg(test)]
+pub(crate) fn to_protobuf(message: &impl crate::v3::protocol::message::Encode) -> Vec<u8> {
+    let measured = Measured::new(message);
+    let mut buffer = Vec::with_capacity(measured.len());
+    measured.write(&mut buffer);
+    buffer
+}

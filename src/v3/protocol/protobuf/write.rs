@@ -3,14 +3,6 @@ use crate::v3::protocol::{
     protobuf::{LENGTH_DELIMITED, VARINT},
 };
 
-/// The message in protobuf's format.
-pub(crate) fn to_protobuf(message: &impl Encode) -> Vec<u8> {
-    let measured = Measured::new(message);
-    let mut buffer = Vec::with_capacity(measured.len());
-    measured.write(&mut buffer);
-    buffer
-}
-
 /// A message whose size is known, so that it can be written to its place in a buffer, after a prefix that has the size.
 pub(crate) struct Measured<'a, M> {
     message: &'a M,

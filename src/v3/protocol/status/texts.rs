@@ -1,7 +1,7 @@
-use crate::error::EtcdErrorKind::{self, self as Kind};
+use crate::error::EtcdErrorKind as Kind;
 
 /// etcd's words, bare, and what they mean.
-pub(super) const TEXTS: &[(&str, EtcdErrorKind)] = &[
+pub(super) const TEXTS: &[(&str, Kind)] = &[
     ("key is not provided", Kind::BadRequest),
     ("key not found", Kind::KeyNotFound),
     ("value is provided", Kind::BadRequest),

@@ -1,0 +1,111 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    endpoints::{endpoint::Endpoint, unsupported::UnsupportedFeatures, wire::Wire},
+    pipeline::call::Call,
+};
+
+/// How long an endpoint that failed is avoided while others are there: doubled with each failure in a row.
+pub(super) const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
+pub(super) const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
+
+/// An endpoint of a client, and what is known of it: a handle that stays valid whatever becomes of the set.
+#[derive(Clone)]
+pub(crate) struct EndpointState(Arc<Known>);
+
+struct Known {
+    endpoint: Endpoint,
+    /// What `down_until` counts from.
+    epoch: Instant,
+    /// Milliseconds since the epoch; 0 is up.
+    down_until: AtomicU64,
+    failures: AtomicU32,
+    wire: Wire,
+    unsupported: UnsupportedFeatures,
+}
+
+impl EndpointState {
+    pub(crate) fn new(endpoint: Endpoint, wire: Wire, epoch: Instant) -> Self {
+        Self(Arc::new(Known {
+            endpoint,
+            epoch,
+            down_until: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            wire,
+            unsupported: UnsupportedFeatures::default(),
+        }))
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
+    }
+
+    /// How requests to it are carried, if the call has a choice.
+    pub(crate) fn wire(&self) -> Wire {
+        self.0.wire
+    }
+
+    /// How this call to it is carried.
+    pub(crate) fn wire_of(&self, call: &Call) -> Wire {
+        if call.has_grpc {
+            self.wire()
+        } else {
+            Wire::Http
+        }
+    }
+
+    /// What it does not support, by its own words.
+    pub(crate) fn unsupported(&self) -> &UnsupportedFeatures {
+        &self.0.unsupported
+    }
+
+    /// Whether it is the same one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn is_up(&self, now: Instant) -> bool {
+        self.0.down_until.load(Relaxed) <= self.millis(now)
+    }
+
+    /// It is up.
+    pub(crate) fn answered(&self) {
+        if self.0.failures.load(Relaxed) != 0 {
+            self.0.failures.store(0, Relaxed);
+            self.0.down_until.store(0, Relaxed);
+        }
+    }
+
+    /// It is down. What comes up again may be a newer etcd.
+    pub(crate) fn failed(&self, now: Instant) {
+        self.0.unsupported.forget();
+        let failures = self.0.failures.fetch_add(1, Relaxed).min(16);
+        let cool_down = FIRST_COOL_DOWN
+            .saturating_mul(1 << failures)
+            .min(MAX_COOL_DOWN);
+        self.0
+            .down_until
+            .store(self.millis(now + cool_down), Relaxed);
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.0.epoch).as_millis();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Debug for EndpointState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointState")
+            .field("endpoint", &self.0.endpoint)
+            .field("failures", &self.0.failures)
+            .finish_non_exhaustive()
+    }
+}

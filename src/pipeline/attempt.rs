@@ -1,0 +1,220 @@
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use etcd_transport::{Body, IdleLimit, Request, Transport, TransportError};
+use futures::future::{Either, select};
+use http::{
+    HeaderValue, Version,
+    header::{CONNECTION, CONTENT_TYPE},
+    response::Parts,
+    uri::PathAndQuery,
+};
+
+use crate::{
+    auth::basic::Credentials,
+    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
+    error::ErrorContext,
+    pipeline::{
+        Pipeline,
+        answer::{Answer, Reply, Verdict},
+        call::Call,
+        exchange::Prepared,
+        failure::Failure,
+        protocol::Shown,
+        redirect::Hops,
+    },
+};
+
+/// One attempt, and what it consists of.
+impl<T: Transport> Pipeline<T> {
+    /// Sends a request to one endpoint, follows redirects, and returns the whole answer.
+    pub(crate) async fn attempt(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        limit: Duration,
+    ) -> Result<Answer, Failure> {
+        let seen = self.response_check.seen();
+        let follow = async {
+            let mut hops = Hops::new(prepared, endpoint);
+            loop {
+                let idle = prepared.call.deadline.idle_limit();
+                let head = self
+                    .send(prepared, hops.target(), hops.endpoint(), idle)
+                    .await?;
+                let answer = self.collect(prepared, hops.endpoint(), head).await?;
+                if !hops.follow(&answer.reply, set).map_err(Failure::Redirect)? {
+                    return Ok(answer);
+                }
+            }
+        };
+        let answer = self.within(limit, follow).await?;
+        self.response_check
+            .accept_index(&prepared.call, &seen, &answer.reply)
+            .map_err(Failure::Refused)?;
+        Ok(answer)
+    }
+
+    /// Sends a request to one endpoint, and waits for the head of the answer.
+    pub(crate) async fn send(
+        &self,
+        prepared: &Prepared,
+        target: &PathAndQuery,
+        endpoint: &EndpointState,
+        idle: Option<IdleLimit>,
+    ) -> Result<(Parts, Body), Failure> {
+        let request = self.request(prepared, target, endpoint, idle)?;
+        self.send_request(&prepared.call, request).await
+    }
+
+    /// Makes the request that a call is to this endpoint.
+    pub(crate) fn request(
+        &self,
+        prepared: &Prepared,
+        target: &PathAndQuery,
+        endpoint: &EndpointState,
+        idle: Option<IdleLimit>,
+    ) -> Result<Request, Failure> {
+        let Prepared {
+            call,
+            wire,
+            encoded,
+            token,
+        } = prepared;
+        let uri = endpoint
+            .endpoint()
+            .uri(target)
+            .map_err(|error| Failure::Transport(TransportError::rejected(error)))?;
+        let mut request = Request::new(Body::from(encoded.body.clone()));
+        *request.method_mut() = encoded.method.clone();
+        *request.uri_mut() = uri;
+        if *wire == Wire::Grpc {
+            *request.version_mut() = Version::HTTP_2;
+        }
+        let headers = request.headers_mut();
+        if let Some(content_type) = encoded.content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        if encoded.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let shown = Shown {
+            basic: self.credentials.as_deref().map(Credentials::header),
+            token: token.as_ref(),
+        };
+        call.protocol.headers(call, *wire, shown, headers);
+        if let Some(idle) = idle {
+            request.extensions_mut().insert(idle);
+        }
+        Ok(request)
+    }
+
+    /// Sends the request of a call, and waits for the head of the answer.
+    pub(crate) async fn send_request(
+        &self,
+        call: &Call,
+        request: Request,
+    ) -> Result<(Parts, Body), Failure> {
+        let response = self
+            .transport
+            .send(request)
+            .await
+            .map_err(Failure::Transport)?;
+        let (head, body) = response.into_parts();
+        let origin = self
+            .response_check
+            .accept(call, &head)
+            .map_err(Failure::Refused)?;
+        if self.prefer_leader
+            && let Some(term) = origin.term
+        {
+            self.endpoints.heard_of_term(term);
+        }
+        Ok((head, body))
+    }
+
+    /// Reads the answer whose head came from this endpoint to its end.
+    pub(crate) async fn collect(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        (head, body): (Parts, Body),
+    ) -> Result<Answer, Failure> {
+        let collected = body.collect_with_trailers(self.max_response_size).await?;
+        let reply = Reply {
+            status: head.status,
+            headers: head.headers,
+            trailers: collected.trailers,
+            body: collected.data,
+        };
+        self.judge(prepared, endpoint, reply)
+    }
+
+    /// Finds out what a whole answer means, and refuses it if it is from another cluster.
+    pub(crate) fn judge(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        reply: Reply,
+    ) -> Result<Answer, Failure> {
+        let Prepared { call, wire, .. } = prepared;
+        let mut verdict = call.protocol.classify(call, *wire, &reply);
+        match &mut verdict {
+            Verdict::Success {
+                cluster: Some(cluster),
+            } => self
+                .response_check
+                .check_cluster(*cluster, reply.status)
+                .map_err(Failure::Refused)?,
+            Verdict::Refused(refusal) => {
+                refusal.hint = call.protocol.hint(refusal, self.credentials.is_some());
+            }
+            _ => {}
+        }
+        Ok(Answer {
+            reply,
+            verdict,
+            wire: *wire,
+            context: self.context(call, endpoint),
+            endpoint: endpoint.clone(),
+        })
+    }
+
+    /// Does the work, unless the time is up before.
+    pub(crate) async fn within<O>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<O, Failure>>,
+    ) -> Result<O, Failure> {
+        let sleep = self.transport.sleep(limit);
+        match select(pin!(work), sleep).await {
+            Either::Left((result, _)) => result,
+            Either::Right(((), _)) => Err(Failure::TimedOut(limit)),
+        }
+    }
+
+    pub(crate) fn since(&self, instant: Instant) -> Duration {
+        self.transport.now().saturating_duration_since(instant)
+    }
+
+    /// Remembers what a failure says about an endpoint.
+    pub(crate) fn note(&self, failure: &Failure, endpoint: &EndpointState, now: Instant) {
+        if failure.is_endpoint_fault() {
+            endpoint.failed(now);
+        }
+    }
+
+    /// Returns where a first attempt is, for errors.
+    pub(crate) fn context(&self, call: &Call, endpoint: &EndpointState) -> ErrorContext {
+        ErrorContext::new(call.operation, endpoint.endpoint().clone())
+    }
+
+    /// Returns where the next request would go, for errors.
+    pub(crate) fn next_context(&self, operation: &'static str) -> ErrorContext {
+        let endpoint = self.endpoints.current().pick(&[], self.transport.now());
+        ErrorContext::new(operation, endpoint.endpoint().clone())
+    }
+}

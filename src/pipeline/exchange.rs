@@ -1,0 +1,166 @@
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, uri::PathAndQuery};
+
+use crate::{
+    endpoints::wire::Wire,
+    error::{Error, Result},
+    operation::Operation,
+    pipeline::{answer::Answer, call::Call},
+};
+
+/// What the pipeline carries out. How it is encoded depends on the wire, which depends on the endpoint.
+pub trait Exchange: Send + Sync {
+    /// Returns what does not depend on the wire.
+    fn call(&self) -> Call;
+
+    /// Encodes the request for a wire.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the options do not make a request that etcd could carry out.
+    fn encode(&self, wire: Wire) -> Result<Encoded>;
+}
+
+/// An [`Exchange`] whose answers have a type.
+pub trait TypedExchange: Exchange {
+    type Decoded: Send;
+
+    /// Decodes an answer: an output, or the error that it stands for.
+    ///
+    /// # Errors
+    /// What etcd refused it with; [`Error::Unexpected`] if the answer has no meaning.
+    fn decode(&self, answer: Answer) -> Result<Self::Decoded>;
+}
+
+/// An operation whose output is turned into something else.
+pub(crate) struct Mapped<O: Operation, D>(pub(crate) O, pub(crate) fn(O::Output) -> D);
+
+impl<O: Operation, D> Exchange for Mapped<O, D> {
+    fn call(&self) -> Call {
+        self.0.call()
+    }
+
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        self.0.encode(wire)
+    }
+}
+
+impl<O: Operation, D: Send> TypedExchange for Mapped<O, D> {
+    type Decoded = D;
+
+    fn decode(&self, answer: Answer) -> Result<D> {
+        self.0.decode(answer).map(self.1)
+    }
+}
+
+/// A request without endpoint and credentials.
+#[derive(Clone)]
+pub struct Encoded {
+    pub(crate) method: Method,
+    pub(crate) target: PathAndQuery,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) body: Bytes,
+    /// The server is to close the connection after the answer.
+    pub(crate) closes: bool,
+}
+
+impl Encoded {
+    /// A request without a body. `target` is the path and query from etcd's root, percent-encoded.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the target does not fit a URL.
+    pub(crate) fn new(operation: &'static str, method: Method, target: String) -> Result<Self> {
+        let target = PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|error| {
+            Error::invalid(operation, format!("this path cannot be sent: {error}"))
+        })?;
+        Ok(Self::to(method, target))
+    }
+
+    /// A request without a body.
+    pub(crate) fn to(method: Method, target: PathAndQuery) -> Self {
+        Self {
+            method,
+            target,
+            content_type: None,
+            body: Bytes::new(),
+            closes: false,
+        }
+    }
+
+    /// With this body.
+    pub(crate) fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.content_type = Some(content_type);
+        self.body = body.into();
+        self
+    }
+
+    /// With one more parameter, of unreserved characters alone.
+    pub(crate) fn and_query(self, operation: &'static str, pair: &str) -> Result<Self> {
+        let separator = if self.target.query().is_some() {
+            '&'
+        } else {
+            '?'
+        };
+        let target = format!("{}{separator}{pair}", self.target);
+        let with = Self::new(operation, self.method, target)?;
+        Ok(Self {
+            content_type: self.content_type,
+            body: self.body,
+            ..with
+        })
+    }
+}
+
+/// Shows how long the body is, not what is in it: it may hold a secret.
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoded")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call as it is sent: encoded for a wire, with its token.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) call: Call,
+    pub(crate) wire: Wire,
+    pub(crate) encoded: Encoded,
+    pub(crate) token: Option<HeaderValue>,
+}
+
+impl Prepared {
+    /// Encodes an exchange for a wire.
+    pub(crate) fn new(exchange: &dyn Exchange, call: Call, wire: Wire) -> Result<Self> {
+        Ok(Self {
+            call,
+            wire,
+            encoded: exchange.encode(wire)?,
+            token: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{pipeline::call::Repeat, pipeline::protocol::Plain};
+
+    #[test]
+    fn debug_shows_neither_body_nor_token() {
+        let encoded = Encoded::new("test", Method::PUT, "/v2/auth/users/a".to_owned()).unwrap();
+        let mut token = HeaderValue::from_static("token-secret");
+        token.set_sensitive(true);
+        let prepared = Prepared {
+            call: Call::new("test", &Plain, Repeat::Always),
+            wire: Wire::Http,
+            encoded: encoded.body("application/json", r#"{"password":"secret"}"#),
+            token: Some(token),
+        };
+        let shown = format!("{prepared:?}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

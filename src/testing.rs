@@ -1,0 +1,118 @@
+//! What the tests of operations have in common.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
+
+use crate::{
+    endpoints::{
+        endpoint::Endpoint,
+        set::{EndpointOrder, Endpoints},
+        wire::Wire,
+    },
+    error::{ErrorContext, Result},
+    operation::Operation,
+    pipeline::{
+        answer::{Answer, Reply},
+        call::{Call, Repeat},
+        deadline::Deadline,
+        exchange::{Encoded, Exchange},
+    },
+};
+
+/// A request as etcd's HTTP API gets it.
+#[derive(Debug)]
+pub(crate) struct HttpRequest {
+    call: Call,
+    encoded: Encoded,
+}
+
+impl HttpRequest {
+    pub(crate) fn method(&self) -> &Method {
+        &self.encoded.method
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        self.encoded.target.as_str()
+    }
+
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        self.encoded.content_type
+    }
+
+    pub(crate) fn body_bytes(&self) -> &[u8] {
+        &self.encoded.body
+    }
+
+    pub(crate) fn repeat(&self) -> Repeat {
+        self.call.repeat
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.call.deadline
+    }
+}
+
+/// What can be sent, as a request.
+pub(crate) trait AsRequest {
+    fn request(&self) -> Result<HttpRequest>;
+}
+
+impl<E: Exchange> AsRequest for E {
+    fn request(&self) -> Result<HttpRequest> {
+        Ok(HttpRequest {
+            call: self.call(),
+            encoded: self.encode(Wire::Http)?,
+        })
+    }
+}
+
+/// What an operation makes of this answer.
+pub(crate) fn decoded<O: Operation>(operation: &O, status: u16, body: &str) -> Result<O::Output> {
+    decoded_in_doubt(operation, status, body, false)
+}
+
+/// The same; `in_doubt` is whether an attempt before may have been carried out.
+pub(crate) fn decoded_in_doubt<O: Operation>(
+    operation: &O,
+    status: u16,
+    body: &str,
+    in_doubt: bool,
+) -> Result<O::Output> {
+    let mut headers = HeaderMap::new();
+    if body.starts_with('{') {
+        headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+    }
+    let reply = Reply {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        trailers: None,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    };
+    operation.decode(answer(operation, Wire::Http, reply, in_doubt))
+}
+
+/// This answer to an exchange, classified.
+pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt: bool) -> Answer {
+    let call = exchange.call();
+    let endpoint: Endpoint = "http://127.0.0.1:2379".parse().unwrap();
+    let endpoints = vec![endpoint.clone()];
+    let endpoints = Endpoints::new(
+        endpoints,
+        EndpointOrder::AsGiven,
+        Wire::Http,
+        Instant::now(),
+    );
+    let state = endpoints.unwrap().current().iter().next().unwrap().clone();
+    Answer {
+        verdict: call.protocol.classify(&call, wire, &reply),
+        reply,
+        wire,
+        context: ErrorContext {
+            in_doubt,
+            ..ErrorContext::new(call.operation, endpoint)
+        },
+        endpoint: state,
+    }
+}

@@ -1,0 +1,76 @@
+use std::mem;
+
+use futures::future::BoxFuture;
+
+use crate::{
+    auth::token::Granted,
+    error::Result,
+    v3::stream::{body_sender::BodySender, message_stream::MessageStream, silence::Silence},
+};
+
+/// What a [`Connection`](super::connection::Connection) waits for.
+///
+/// ```text
+///                                          silence
+/// Closed ──▶ Opening ──token──▶ Open ◀───────────────▶ Probing
+///   ▲ ▲         ▲ │              │         alive          │
+///   │ │         │ └──────────────┴────────────────────────┘
+///   │ │   token │                     a loss
+///   │ │   again │                        ▼
+///   │ └─────────┴──── at once ─────── recover ──▶ the error, for the caller
+///   │                                    │
+///   └────── time ────── Waiting ◀────────┘ after a pause
+/// ```
+///
+/// A loss is a broken or refused request, the end of a response, or a server that does not respond. It leaves the state as
+/// it is until the caller decides to recover.
+pub(super) enum State<T, M> {
+    /// Nothing: it opens when somebody waits for a message.
+    Closed,
+    /// A token, if the call needs one. Then the best endpoint is chosen, and the request is sent.
+    Opening(BoxFuture<'static, Result<Granted>>),
+    /// The next message.
+    Open(Box<OpenStream<T, M>>),
+    /// The next message, or the response of a silent server to a probe.
+    Probing(Box<OpenStream<T, M>>, BoxFuture<'static, Result<()>>),
+    /// The end of the pause before the next attempt.
+    Waiting(BoxFuture<'static, ()>),
+}
+
+/// A request under way.
+pub(super) struct OpenStream<T, M> {
+    pub(super) messages: MessageStream<T, M>,
+    /// The rest of the request, where it goes on while it is answered.
+    pub(super) sender: Option<BodySender>,
+    pub(super) silence: Silence,
+    /// The server has sent a message, or responded to a probe.
+    pub(super) is_proven: bool,
+    /// The caller had what it opened the connection for.
+    pub(super) is_settled: bool,
+}
+
+impl<T, M> State<T, M> {
+    /// The request under way.
+    pub(super) fn stream(&self) -> Option<&OpenStream<T, M>> {
+        match self {
+            Self::Open(stream) | Self::Probing(stream, _) => Some(stream),
+            Self::Closed | Self::Opening(_) | Self::Waiting(_) => None,
+        }
+    }
+
+    /// The request under way.
+    pub(super) fn stream_mut(&mut self) -> Option<&mut OpenStream<T, M>> {
+        match self {
+            Self::Open(stream) | Self::Probing(stream, _) => Some(stream),
+            Self::Closed | Self::Opening(_) | Self::Waiting(_) => None,
+        }
+    }
+
+    /// The request under way. The state is [`Closed`](Self::Closed) afterwards.
+    pub(super) fn take(&mut self) -> Option<Box<OpenStream<T, M>>> {
+        match mem::replace(self, Self::Closed) {
+            Self::Open(stream) | Self::Probing(stream, _) => Some(stream),
+            Self::Closed | Self::Opening(_) | Self::Waiting(_) => None,
+        }
+    }
+}
