@@ -36,6 +36,11 @@ pub(super) trait Call {
         endpoint: usize,
         timed_out: bool,
     ) -> Option<Response>;
+
+    /// The exchange whose next event may bring the answer; `None` if it waits for a quorum.
+    fn event(&self) -> Option<ExchangeId> {
+        None
+    }
 }
 
 type Answered = Result<Response, TransportError>;
@@ -190,6 +195,15 @@ impl Waiting {
             if let Some(response) = answer? {
                 return Ok(response);
             }
+            if call.event().is_some() {
+                let (waiting, call) = (self, &mut call);
+                return NextEvent {
+                    waiting,
+                    call,
+                    server_run,
+                }
+                .await;
+            }
             let change = ClusterChange {
                 waiting: self,
                 server_run,
@@ -235,6 +249,41 @@ impl Future for ClusterChange<'_> {
             return Poll::Ready(false);
         }
         Pin::new(&mut this.timeout).poll(cx).map(|()| true)
+    }
+}
+
+/// Asks the server again at each event, until there is an answer or the server has stopped.
+struct NextEvent<'a, C> {
+    waiting: &'a Waiting,
+    call: &'a mut C,
+    server_run: ServerRun,
+}
+
+impl<C: Call> Future for NextEvent<'_, C> {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        let this = &mut *self;
+        let (shared, endpoint) = (&this.waiting.shared, this.waiting.endpoint);
+        shared.with(|core| {
+            // Twice, in case the clock jumps in between and brings an event.
+            for _ in 0..2 {
+                if core.server_run(endpoint) != this.server_run {
+                    let stopped = TransportError::interrupted("the server stopped");
+                    return Poll::Ready(Err(stopped));
+                }
+                if let Some(response) = this.call.answer(shared, core, endpoint, false) {
+                    return Poll::Ready(Ok(response));
+                }
+                if let Some(id) = this.call.event() {
+                    core.wait_for_event(id, cx.waker());
+                }
+                if !core.idle(None, cx.waker()) {
+                    break;
+                }
+            }
+            Poll::Pending
+        })
     }
 }
 

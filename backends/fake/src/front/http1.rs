@@ -6,10 +6,11 @@ use http::{HeaderMap, Method, Uri, header, request};
 
 use super::{
     exchange::{self, Call},
+    gateway,
     mux::{self, Answer},
 };
 use crate::{
-    cluster::request_log::Exchange,
+    cluster::{exchanges::ExchangeId, request_log::Exchange},
     state::{EtcdCore, EtcdShared},
     v2::{api::Incoming, watch_body::WatchBody},
 };
@@ -41,6 +42,7 @@ pub(super) async fn send(
         uri: head.uri,
         headers: head.headers,
         body,
+        pending: gateway::Pending::default(),
     };
     exchange::answer(shared, exchange, call).await
 }
@@ -51,6 +53,7 @@ struct Http1Call {
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
+    pending: gateway::Pending,
 }
 
 impl Call for Http1Call {
@@ -75,6 +78,9 @@ impl Call for Http1Call {
         let mut response = match mux::answer(&mut core.cluster, &incoming) {
             Answer::Blocked => return None,
             Answer::Whole(response) => response.map(Body::from),
+            Answer::Gateway(path) => {
+                gateway::answer(shared, core, &incoming, &path, &mut self.pending)?
+            }
             Answer::Watch(head, is_stream) => {
                 let body = WatchBody::open(shared, core, watch_id, endpoint, is_stream);
                 head.map(|()| Body::stream(body))
@@ -87,5 +93,9 @@ impl Call for Http1Call {
             headers.insert(header::DATE, date);
         }
         Some(response)
+    }
+
+    fn event(&self) -> Option<ExchangeId> {
+        self.pending.event()
     }
 }
