@@ -11,14 +11,14 @@ const MAX_TTL: i64 = 9_000_000_000;
 const MIN_TTL: i64 = 2;
 
 /// Nanoseconds in a second.
-const SECOND: i64 = 1_000_000_000;
+const SECOND: i128 = 1_000_000_000;
 
 /// The leases, and the keys that are attached to them. A clone shares everything with its original.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
     leases: Tree<i64, Arc<Lease>>,
-    /// By the time of their end, in nanoseconds since the Unix epoch.
-    by_expiry: Tree<(i64, i64), ()>,
+    /// By the time of their end.
+    by_expiry: Tree<(i128, i64), ()>,
 }
 
 /// One lease.
@@ -26,8 +26,8 @@ pub(crate) struct Leases {
 pub(crate) struct Lease {
     /// The granted time to live, in seconds.
     pub(crate) ttl: i64,
-    /// Nanoseconds since the Unix epoch.
-    expires: i64,
+    /// Nanoseconds since the Unix epoch. The end of the longest lease does not fit into 64 bits.
+    expires: i128,
     keys: Tree<Bytes, ()>,
 }
 
@@ -92,14 +92,15 @@ impl Leases {
         self.by_expiry.iter().map(|(&(_, id), ())| id)
     }
 
-    /// When the first lease ends.
+    /// When the first lease ends, if that is before the end of time.
     pub(crate) fn next_expiry(&self) -> Option<i64> {
-        self.by_expiry.iter().next().map(|(&(at, _), ())| at)
+        let (&(at, _), ()) = self.by_expiry.iter().next()?;
+        i64::try_from(at).ok()
     }
 
     /// The leases that have ended by `cutoff`.
     pub(crate) fn expired(&self, cutoff: i64) -> Vec<i64> {
-        let ended = self.by_expiry.iter().take_while(|((at, _), ())| *at <= cutoff);
+        let ended = self.by_expiry.iter().take_while(|((at, _), ())| *at <= i128::from(cutoff));
         ended.map(|(&(_, id), ())| id).collect()
     }
 
@@ -115,7 +116,8 @@ impl Leases {
 impl Lease {
     /// Whole seconds until the lease ends.
     pub(crate) fn remaining(&self, now: i64) -> i64 {
-        self.expires.saturating_sub(now) / SECOND
+        let seconds = (self.expires - i128::from(now)) / SECOND;
+        i64::try_from(seconds).unwrap_or(i64::MAX)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Bytes> {
@@ -124,6 +126,6 @@ impl Lease {
     }
 }
 
-fn expiry(now: i64, ttl: i64) -> i64 {
-    now.saturating_add(ttl.saturating_mul(SECOND))
+fn expiry(now: i64, ttl: i64) -> i128 {
+    i128::from(now) + i128::from(ttl) * SECOND
 }

@@ -40,9 +40,10 @@ impl Store {
         }
     }
 
-    /// Closes the watches. Data stay.
+    /// Closes the watches, and forgets what is in memory alone. Data stay.
     pub(crate) fn restart(&mut self) {
         self.watches = WatchHub::default();
+        self.mvcc.restart();
     }
 
     /// Revokes the leases that have ended by `cutoff`.

@@ -104,7 +104,7 @@ impl WatchHub {
             return;
         };
         if let Some(create) = &request.create_request {
-            stream.create(create, mvcc, profile);
+            stream.create(create, mvcc);
         } else if let Some(cancel) = &request.cancel_request {
             stream.cancel(cancel.watch_id, mvcc);
         } else if request.progress_request.is_some() {
@@ -136,7 +136,7 @@ impl WatchHub {
 }
 
 impl WatchStream {
-    fn create(&mut self, request: &WatchCreateRequest, mvcc: &Mvcc, profile: Profile) {
+    fn create(&mut self, request: &WatchCreateRequest, mvcc: &Mvcc) {
         let now = mvcc.revision();
         let created = WatchResponse {
             header: Some(ResponseHeader::of_revision(now)),
@@ -168,7 +168,7 @@ impl WatchStream {
         self.queue.push_back(WatchResponse { watch_id, ..created });
         self.watches.insert(watch_id, watch);
         if request.start_revision != 0 && request.start_revision <= now {
-            self.catch_up(watch_id, mvcc, profile);
+            self.catch_up(watch_id, mvcc);
         }
     }
 
@@ -207,7 +207,7 @@ impl WatchStream {
     }
 
     /// Tells a watch the past, from its first revision on.
-    fn catch_up(&mut self, watch_id: i64, mvcc: &Mvcc, _profile: Profile) {
+    fn catch_up(&mut self, watch_id: i64, mvcc: &Mvcc) {
         let Some(watch) = self.watches.get_mut(&watch_id) else {
             return;
         };
@@ -223,6 +223,11 @@ impl WatchStream {
             return;
         }
         let now = mvcc.revision();
+        if watch.next < 0 {
+            // etcd searches its file from a revision on that it takes for the highest of all.
+            watch.next = now + 1;
+            return;
+        }
         let changes = mvcc.changes_from(watch.next).map(|(_, change)| change);
         let changes: Vec<&Change> = changes.filter(|change| watch.wants(change)).collect();
         watch.next = now + 1;

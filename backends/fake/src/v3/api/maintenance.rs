@@ -10,12 +10,12 @@ const EMPTY_FILE: i64 = 20_480;
 impl Call<'_> {
     /// The hash of the member's own store, which is etcd's number.
     pub(crate) fn hash_kv(&mut self, request: &HashKvRequest) -> Answered<HashKvResponse> {
-        let profile = self.profile();
         let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
+        let hash = mvcc.hash(request.revision)?;
         let mut response = HashKvResponse {
             header: Some(ResponseHeader::of_revision(mvcc.revision())),
-            hash: mvcc.hash(request.revision, profile)?,
-            compact_revision: mvcc.compacted(),
+            hash: hash.hash,
+            compact_revision: hash.compacted,
         };
         self.fill(&mut response.header);
         Ok(response)

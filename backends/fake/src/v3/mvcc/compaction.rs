@@ -1,6 +1,6 @@
-use bytes::Bytes;
+use std::ops::Bound;
 
-use super::{Mvcc, Revision};
+use super::{Change, Mvcc, Revision};
 use crate::{profile::Profile, v3::error::V3Error};
 
 impl Mvcc {
@@ -12,11 +12,14 @@ impl Mvcc {
         if revision > self.revision {
             return Err(V3Error::FUTURE_REVISION);
         }
+        if profile == Profile::V3_5 {
+            self.remember_hash(revision, profile);
+        }
         self.compacted = revision;
         let old = self.log.iter().take_while(|(version, _)| version.main <= revision);
         let obsolete: Vec<_> = old
             .filter(|(version, change)| {
-                !self.is_kept(**version, change.is_delete, &change.kv.key, revision, profile)
+                !self.outlives(**version, change, revision, profile)
             })
             .map(|(version, change)| (*version, change.kv.key.clone()))
             .collect();
@@ -29,20 +32,23 @@ impl Mvcc {
     }
 
     /// Whether a version outlives a compaction at a revision that is not older.
-    pub(super) fn is_kept(
+    pub(super) fn outlives(
         &self,
         version: Revision,
-        is_delete: bool,
-        key: &Bytes,
+        change: &Change,
         compaction: i64,
         profile: Profile,
     ) -> bool {
         // 3.5.16 keeps a deletion at the very revision of the compaction: a watch may start there.
-        if is_delete && (profile == Profile::V3_4 || version.main < compaction) {
-            return false;
-        }
-        let mut versions = self.versions_of(key);
-        let next = versions.find(|(other, _)| **other > version);
-        next.is_none_or(|(next, _)| next.main > compaction)
+        let is_kept_deletion = profile == Profile::V3_5 && version.main == compaction;
+        (!change.is_delete || is_kept_deletion) && self.is_latest(version, change, compaction)
+    }
+
+    /// Whether a version is the last of its key at a revision that is not older.
+    pub(super) fn is_latest(&self, version: Revision, change: &Change, revision: i64) -> bool {
+        let key = &change.kv.key;
+        let this = (key.clone(), version);
+        let next = self.versions.from(Bound::Excluded(&this)).next();
+        next.is_none_or(|((other, next), _)| other != key || next.main > revision)
     }
 }

@@ -1,29 +1,66 @@
-use super::Mvcc;
+use super::{Change, Mvcc, Revision};
 use crate::{profile::Profile, v3::{
     error::V3Error,
     message::{kv::KeyValue, proto},
 }};
 
+/// How many hashes are remembered.
+const REMEMBERED: usize = 10;
+
+/// The hash of all versions up to a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KvHash {
+    pub(crate) hash: u32,
+    pub(crate) compacted: i64,
+    revision: i64,
+}
+
 impl Mvcc {
     /// The hash of all versions up to a revision, as etcd computes it: the CRC-32C of the keys and values of its file.
-    pub(crate) fn hash(&self, revision: i64, profile: Profile) -> Result<u32, V3Error> {
-        // etcd lets a hash at the compacted revision itself pass.
+    ///
+    /// 3.5 answers for the revision of a compaction with what it computed then, even if that was revision 0, which
+    /// otherwise means the current one.
+    pub(crate) fn hash(&self, revision: i64) -> Result<KvHash, V3Error> {
+        let mut remembered = self.hashes.iter();
+        if let Some(hash) = remembered.find(|hash| hash.revision == revision) {
+            return Ok(*hash);
+        }
         if revision > 0 && revision < self.compacted {
             return Err(V3Error::COMPACTED);
         }
         if revision > self.revision {
             return Err(V3Error::FUTURE_REVISION);
         }
-        let revision = if revision <= 0 { self.revision } else { revision };
+        let revision = if revision == 0 { self.revision } else { revision };
+        let is_kept = |version: Revision, change: &Change| {
+            !change.is_delete && self.is_latest(version, change, revision)
+        };
+        Ok(self.hash_of(revision, &is_kept))
+    }
+
+    /// Remembers the hash of a compaction that is about to begin.
+    pub(super) fn remember_hash(&mut self, revision: i64, profile: Profile) {
+        let hash = self.hash_of(revision, &|version, change| {
+            self.outlives(version, change, revision, profile)
+        });
+        self.hashes.push(hash);
+        self.hashes.sort_by_key(|hash| hash.revision);
+        if self.hashes.len() > REMEMBERED {
+            self.hashes.remove(0);
+        }
+    }
+
+    fn hash_of(&self, revision: i64, is_kept: &dyn Fn(Revision, &Change) -> bool) -> KvHash {
+        let versions = || {
+            let all = self.log.iter();
+            all.take_while(|(version, _)| version.main <= revision)
+        };
+        let keeps_any = versions().any(|(&version, change)| is_kept(version, change));
         let mut crc = Crc::new();
         crc.add(b"key");
-        for (version, change) in self.log.iter() {
-            if version.main > revision {
-                break;
-            }
-            // Of what is as old as the compaction, only what a read at the revision shows.
-            let is_old = version.main <= self.compacted;
-            if is_old && !self.is_kept(*version, change.is_delete, &change.kv.key, revision, profile) {
+        for (&version, change) in versions() {
+            // Of what is as old as the last compaction, only what a read at the revision shows.
+            if version.main <= self.compacted && keeps_any && !is_kept(version, change) {
                 continue;
             }
             let mut name = Vec::with_capacity(18);
@@ -42,7 +79,11 @@ impl Mvcc {
             crc.add(&name);
             crc.add(&value);
         }
-        Ok(crc.0 ^ u32::MAX)
+        KvHash {
+            hash: crc.0 ^ u32::MAX,
+            compacted: self.compacted,
+            revision,
+        }
     }
 }
 

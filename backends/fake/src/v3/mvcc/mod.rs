@@ -12,6 +12,7 @@ use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 
+use self::hash::KvHash;
 pub(crate) use self::{
     batch::Batch,
     check::{check_delete, check_put, check_range, check_txn},
@@ -49,6 +50,8 @@ pub(crate) struct Mvcc {
     log: Tree<Revision, Change>,
     /// The bytes of all keys and values.
     size: i64,
+    /// The hashes that were computed by compactions.
+    hashes: Vec<KvHash>,
 }
 
 impl Change {
@@ -66,6 +69,7 @@ impl Mvcc {
             versions: Tree::default(),
             log: Tree::default(),
             size: 0,
+            hashes: Vec::new(),
         }
     }
 
@@ -75,6 +79,11 @@ impl Mvcc {
 
     pub(crate) fn compacted(&self) -> i64 {
         self.compacted
+    }
+
+    /// Forgets what is in memory alone.
+    pub(crate) fn restart(&mut self) {
+        self.hashes.clear();
     }
 
     /// About how many bytes the versions take.
@@ -89,8 +98,11 @@ impl Mvcc {
 
     /// A key as it was at a revision that is not compacted.
     pub(crate) fn get_at(&self, key: &Bytes, revision: i64) -> Option<&Arc<KeyValue>> {
-        let versions = self.versions_of(key);
-        let last = versions.take_while(|(version, _)| version.main <= revision).last();
+        let start = (key.clone(), Revision::default());
+        let versions = self.versions.from(Bound::Included(&start));
+        let last = versions
+            .take_while(|((other, version), _)| other == key && version.main <= revision)
+            .last();
         last.filter(|(_, change)| !change.is_delete)
             .map(|(_, change)| &change.kv)
     }
@@ -99,16 +111,6 @@ impl Mvcc {
     pub(crate) fn changes_from(&self, main: i64) -> impl Iterator<Item = (&Revision, &Change)> {
         let start = Revision { main, sub: 0 };
         self.log.from(Bound::Included(&start))
-    }
-
-    fn versions_of(&self, key: &Bytes) -> impl Iterator<Item = (&Revision, &Change)> {
-        let start = (key.clone(), Revision::default());
-        let versions = self.versions.from(Bound::Included(&start));
-        versions
-            .take_while(|((other, _), _)| other == &start.0)
-            .map(|((_, revision), change)| (revision, change))
-            .collect::<Vec<_>>()
-            .into_iter()
     }
 }
 
