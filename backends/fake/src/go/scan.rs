@@ -159,7 +159,12 @@ impl<'a> Scanner<'a> {
             let at = self.at;
             match self.peek().ok_or(EOF)? {
                 b'"' => self.string()?,
-                byte => return Err(unexpected(byte, "looking for beginning of object key string")),
+                byte => {
+                    return Err(unexpected(
+                        byte,
+                        "looking for beginning of object key string",
+                    ));
+                }
             }
             let raw = self.text.get(at..self.at).unwrap_or_default();
             self.skip_space();
@@ -367,17 +372,44 @@ mod tests {
     fn errors_have_the_words_of_go() {
         for (text, message) in [
             ("{", "unexpected EOF"),
-            ("nope", "invalid character 'o' in literal null (expecting 'u')"),
-            ("{'a':1}", "invalid character '\\'' looking for beginning of object key string"),
+            (
+                "nope",
+                "invalid character 'o' in literal null (expecting 'u')",
+            ),
+            (
+                "{'a':1}",
+                "invalid character '\\'' looking for beginning of object key string",
+            ),
             ("{\"a\" 1}", "invalid character '1' after object key"),
-            ("{\"a\":1 \"b\"}", "invalid character '\"' after object key:value pair"),
-            ("{\"a\":01}", "invalid character '1' after object key:value pair"),
-            ("{\"a\":1.}", "invalid character '}' after decimal point in numeric literal"),
-            ("{\"a\":1e}", "invalid character '}' in exponent of numeric literal"),
-            ("{\"a\":\u{e9}}", "invalid character '\u{c3}' looking for beginning of value"),
-            ("{\"a\":\u{1}}", "invalid character '\\x01' looking for beginning of value"),
+            (
+                "{\"a\":1 \"b\"}",
+                "invalid character '\"' after object key:value pair",
+            ),
+            (
+                "{\"a\":01}",
+                "invalid character '1' after object key:value pair",
+            ),
+            (
+                "{\"a\":1.}",
+                "invalid character '}' after decimal point in numeric literal",
+            ),
+            (
+                "{\"a\":1e}",
+                "invalid character '}' in exponent of numeric literal",
+            ),
+            (
+                "{\"a\":\u{e9}}",
+                "invalid character '\u{c3}' looking for beginning of value",
+            ),
+            (
+                "{\"a\":\u{1}}",
+                "invalid character '\\x01' looking for beginning of value",
+            ),
             ("\"\\x\"", "invalid character 'x' in string escape code"),
-            ("\"\\u00z\"", "invalid character 'z' in \\u hexadecimal character escape"),
+            (
+                "\"\\u00z\"",
+                "invalid character 'z' in \\u hexadecimal character escape",
+            ),
         ] {
             assert_eq!(refused(text), message, "{text}");
         }
@@ -386,7 +418,10 @@ mod tests {
 
     #[test]
     fn a_whole_text_has_nothing_after_its_value() {
-        assert_eq!(scan_whole(b"1 2").unwrap_err(), "invalid character '2' after top-level value");
+        assert_eq!(
+            scan_whole(b"1 2").unwrap_err(),
+            "invalid character '2' after top-level value"
+        );
         assert_eq!(scan_whole(b"").unwrap_err(), "unexpected end of JSON input");
         assert!(scan_whole(b" 12 ").is_ok());
     }

@@ -10,6 +10,7 @@ pub(crate) struct V3Error {
 /// The gRPC codes that etcd uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
+    Unknown = 2,
     InvalidArgument = 3,
     NotFound = 5,
     ResourceExhausted = 8,
@@ -51,8 +52,7 @@ impl V3Error {
         Self::new(Code::FailedPrecondition, "etcdserver: lease already exists");
     pub(crate) const LEASE_TTL_TOO_LARGE: Self =
         Self::new(Code::OutOfRange, "etcdserver: too large lease TTL");
-    pub(crate) const TIMEOUT: Self =
-        Self::new(Code::Unavailable, "etcdserver: request timed out");
+    pub(crate) const TIMEOUT: Self = Self::new(Code::Unavailable, "etcdserver: request timed out");
 
     pub(crate) const fn new(code: Code, message: &'static str) -> Self {
         Self {

@@ -51,7 +51,8 @@ impl Leases {
         let ttl = ttl.max(MIN_TTL);
         let expires = expiry(now, ttl);
         let keys = Tree::default();
-        self.leases.insert(id, Arc::new(Lease { ttl, expires, keys }));
+        self.leases
+            .insert(id, Arc::new(Lease { ttl, expires, keys }));
         self.by_expiry.insert((expires, id), ());
         Ok(ttl)
     }
@@ -100,7 +101,10 @@ impl Leases {
 
     /// The leases that have ended by `cutoff`.
     pub(crate) fn expired(&self, cutoff: i64) -> Vec<i64> {
-        let ended = self.by_expiry.iter().take_while(|((at, _), ())| *at <= i128::from(cutoff));
+        let ended = self
+            .by_expiry
+            .iter()
+            .take_while(|((at, _), ())| *at <= i128::from(cutoff));
         ended.map(|(&(_, id), ())| id).collect()
     }
 

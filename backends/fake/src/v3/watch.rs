@@ -86,7 +86,12 @@ impl WatchHub {
     }
 
     pub(crate) fn hand_over(&mut self, to: &mut Self, chosen: &dyn Fn(ExchangeId) -> bool) {
-        let chosen: Vec<ExchangeId> = self.streams.keys().copied().filter(|&id| chosen(id)).collect();
+        let chosen: Vec<ExchangeId> = self
+            .streams
+            .keys()
+            .copied()
+            .filter(|&id| chosen(id))
+            .collect();
         for id in chosen {
             to.streams.extend(self.streams.remove_entry(&id));
         }
@@ -165,7 +170,10 @@ impl WatchStream {
         } else {
             request.watch_id
         };
-        self.queue.push_back(WatchResponse { watch_id, ..created });
+        self.queue.push_back(WatchResponse {
+            watch_id,
+            ..created
+        });
         self.watches.insert(watch_id, watch);
         if request.start_revision != 0 && request.start_revision <= now {
             self.catch_up(watch_id, mvcc);
@@ -242,7 +250,10 @@ impl WatchStream {
             });
             let (batch, later) = rest.split_at(end.unwrap_or(rest.len()));
             rest = later;
-            let events = batch.iter().map(|change| watch.event(change, mvcc)).collect();
+            let events = batch
+                .iter()
+                .map(|change| watch.event(change, mvcc))
+                .collect();
             push_events(&mut self.queue, watch_id, now, events, watch.fragment);
         }
     }

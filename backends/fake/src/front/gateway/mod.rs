@@ -3,6 +3,7 @@
 
 mod body;
 mod error;
+mod lock;
 mod read;
 mod route;
 mod stream;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 use etcd_transport::{Body, Response};
 use http::Method;
 
-pub(super) use self::stream::WatchBody;
 use self::{
     error::GatewayError,
+    lock::LockWait,
     route::{Route, Stream},
+    stream::WatchBody,
 };
 use crate::{
     cluster::exchanges::ExchangeId,
@@ -34,6 +36,8 @@ pub(super) enum Pending {
     Nothing,
     /// A stream of watches without a message so far. Its head travels with the first one.
     Watch(WatchBody),
+    /// A lock that somebody else holds.
+    Lock(LockWait),
 }
 
 impl Pending {
@@ -42,6 +46,7 @@ impl Pending {
         match self {
             Self::Nothing => None,
             Self::Watch(body) => Some(body.id()),
+            Self::Lock(wait) => Some(wait.id()),
         }
     }
 }
@@ -54,8 +59,10 @@ pub(super) fn answer(
     path: &[u8],
     pending: &mut Pending,
 ) -> Option<Response> {
-    if let Pending::Watch(body) = std::mem::take(pending) {
-        return stream::begin_watch(core, body, pending);
+    match std::mem::take(pending) {
+        Pending::Nothing => {}
+        Pending::Watch(body) => return stream::begin_watch(core, body, pending),
+        Pending::Lock(wait) => return lock::go_on(core, wait, pending),
     }
     let profile = core.cluster.profile;
     let Some(route) = Route::find(path, profile) else {
@@ -68,6 +75,7 @@ pub(super) fn answer(
         Route::Unary(call) => unary::answer(core, request, call),
         Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request),
         Route::Stream(Stream::Watch) => stream::watch(shared, core, request, pending),
+        Route::Lock => lock::begin(shared, core, request, pending),
         Route::Unserved(name) => {
             let error = GatewayError::unserved(name);
             Some(error.response(profile))

@@ -5,6 +5,8 @@ use crate::profile::Profile;
 pub(super) enum Route {
     Unary(Unary),
     Stream(Stream),
+    /// A lock, whose only response may be long in coming.
+    Lock,
     /// A call of etcd's that the fake does not serve.
     Unserved(&'static str),
 }
@@ -22,6 +24,9 @@ pub(super) enum Unary {
     LeaseTimeToLive,
     LeaseLeases,
     HashKv,
+    Unlock,
+    MemberList,
+    Defragment,
     Status,
 }
 
@@ -48,6 +53,10 @@ impl Route {
             b"lease/keepalive" => Self::Stream(Stream::KeepAlive),
             b"watch" => Self::Stream(Stream::Watch),
             b"maintenance/hashkv" if profile == Profile::V3_5 => Self::Unary(Unary::HashKv),
+            b"lock/lock" => Self::Lock,
+            b"lock/unlock" => Self::Unary(Unary::Unlock),
+            b"cluster/member/list" => Self::Unary(Unary::MemberList),
+            b"maintenance/defragment" => Self::Unary(Unary::Defragment),
             b"maintenance/status" => Self::Unary(Unary::Status),
             _ => {
                 let unserved = UNSERVED.iter().find(|name| name.as_bytes() == rest)?;
@@ -80,7 +89,6 @@ const UNSERVED: &[&str] = &[
     "auth/user/list",
     "auth/user/revoke",
     "cluster/member/add",
-    "cluster/member/list",
     "cluster/member/promote",
     "cluster/member/remove",
     "cluster/member/update",
@@ -89,10 +97,7 @@ const UNSERVED: &[&str] = &[
     "election/observe",
     "election/proclaim",
     "election/resign",
-    "lock/lock",
-    "lock/unlock",
     "maintenance/alarm",
-    "maintenance/defragment",
     "maintenance/downgrade",
     "maintenance/hash",
     "maintenance/snapshot",

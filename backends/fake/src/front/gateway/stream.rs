@@ -10,12 +10,7 @@ use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
-use super::{
-    Pending,
-    body::Lines,
-    error::GatewayError,
-    read::Messages,
-};
+use super::{Pending, body::Lines, error::GatewayError, read::Messages};
 use crate::{
     cluster::{core::ServerRun, exchanges::ExchangeId},
     go::reply::Reply,
@@ -109,7 +104,7 @@ pub(super) fn begin_watch(
 }
 
 /// The messages of a stream of watches.
-pub(crate) struct WatchBody {
+pub(in crate::front) struct WatchBody {
     shared: Arc<EtcdShared>,
     id: ExchangeId,
     endpoint: usize,
@@ -118,7 +113,7 @@ pub(crate) struct WatchBody {
 }
 
 impl WatchBody {
-    fn open(
+    pub(super) fn open(
         shared: &Arc<EtcdShared>,
         core: &mut EtcdCore,
         id: ExchangeId,
@@ -133,6 +128,14 @@ impl WatchBody {
             server_run: core.server_run(endpoint),
             has_ended: false,
         }
+    }
+
+    pub(super) fn endpoint(&self) -> usize {
+        self.endpoint
+    }
+
+    pub(super) fn shared(&self) -> &Arc<EtcdShared> {
+        &self.shared
     }
 
     pub(super) fn id(&self) -> ExchangeId {

@@ -38,6 +38,9 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         Unary::LeaseTimeToLive => run(context, body, |call, request| call.time_to_live(&request)),
         Unary::LeaseLeases => run(context, body, Call::leases),
         Unary::HashKv => run(context, body, |call, request| call.hash_kv(&request)),
+        Unary::Unlock => run(context, body, Call::unlock),
+        Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
+        Unary::Defragment => run(context, body, Call::defragment),
         Unary::Status => run(context, body, Call::status),
     };
     match answered {
@@ -81,7 +84,7 @@ where
     Ok(write::json(&answer, profile, false))
 }
 
-fn success(profile: Profile, json: Vec<u8>) -> Response {
+pub(super) fn success(profile: Profile, json: Vec<u8>) -> Response {
     let mut reply = Reply::new().json();
     let grpc = HeaderValue::from_static("application/grpc");
     reply.headers.insert("grpc-metadata-content-type", grpc);

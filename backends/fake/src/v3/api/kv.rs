@@ -82,7 +82,11 @@ impl Call<'_> {
 
 fn is_serializable(request: &TxnRequest) -> bool {
     let mut ops = request.success.iter().chain(&request.failure);
-    ops.all(|op| op.request_range.as_ref().is_some_and(|range| range.serializable))
+    ops.all(|op| {
+        op.request_range
+            .as_ref()
+            .is_some_and(|range| range.serializable)
+    })
 }
 
 fn check_size(request: &dyn Message) -> Result<(), V3Error> {

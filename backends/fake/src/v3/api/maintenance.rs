@@ -1,7 +1,10 @@
 use super::{Answered, Call};
 use crate::v3::message::{
     kv::ResponseHeader,
-    maintenance::{HashKvRequest, HashKvResponse, StatusRequest, StatusResponse},
+    maintenance::{
+        DefragmentRequest, DefragmentResponse, HashKvRequest, HashKvResponse, StatusRequest,
+        StatusResponse,
+    },
 };
 
 /// The size of an empty file of etcd's.
@@ -19,6 +22,11 @@ impl Call<'_> {
         };
         self.fill(&mut response.header);
         Ok(response)
+    }
+
+    /// There is nothing to defragment. The response is empty: not even a header.
+    pub(crate) fn defragment(&mut self, _: DefragmentRequest) -> Answered<DefragmentResponse> {
+        Ok(DefragmentResponse::default())
     }
 
     /// The state of the member. The sizes are plausible, not etcd's.

@@ -1,7 +1,9 @@
 //! The calls of the v3 API, from message to message. A front decodes the one and encodes the other.
 
+pub(crate) mod cluster;
 pub(crate) mod kv;
 pub(crate) mod lease;
+pub(crate) mod lock;
 pub(crate) mod maintenance;
 
 use super::{error::V3Error, message::kv::ResponseHeader};

@@ -11,6 +11,10 @@ messages! {
         hash: u32 = 2;
         compact_revision: i64 = 3;
     }
+    DefragmentRequest {}
+    DefragmentResponse {
+        header: Option<ResponseHeader> = 1;
+    }
     StatusRequest {}
     StatusResponse {
         header: Option<ResponseHeader> = 1;

@@ -3,10 +3,12 @@
 //! They are the fake's own, independent of any client. Two readers of JSON (that of 3.4 in [`jsonpb`], that of 3.5 in
 //! [`protojson`]), a writer of JSON and an encoder of protobuf work on the declarations.
 
+pub(crate) mod cluster;
 mod field;
 pub(crate) mod jsonpb;
 pub(crate) mod kv;
 pub(crate) mod lease;
+pub(crate) mod lock;
 pub(crate) mod maintenance;
 pub(crate) mod proto;
 pub(crate) mod protojson;
@@ -56,15 +58,13 @@ impl FieldDescriptor {
 
     /// Whether a name in JSON means this field.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
-        self.name.as_bytes() == name || (self.name.contains('_') && self.camel_name().as_bytes() == name)
+        self.name.as_bytes() == name
+            || (self.name.contains('_') && self.camel_name().as_bytes() == name)
     }
 }
 
 /// The field at a position, which comes from the descriptor.
-pub(crate) fn nth<const N: usize>(
-    fields: [&mut dyn Field; N],
-    position: usize,
-) -> &mut dyn Field {
+pub(crate) fn nth<const N: usize>(fields: [&mut dyn Field; N], position: usize) -> &mut dyn Field {
     let mut fields = fields.into_iter();
     let field = fields.nth(position);
     field.expect("a descriptor has as many fields as its message")

@@ -61,7 +61,12 @@ impl Reader<'_> {
     }
 
     /// Reads a value. Returns whether there is one: an unknown name of an enumeration is none.
-    fn slot(&self, slot: Slot<'_>, json: &Json<'_>, field: &FieldDescriptor) -> Result<bool, String> {
+    fn slot(
+        &self,
+        slot: Slot<'_>,
+        json: &Json<'_>,
+        field: &FieldDescriptor,
+    ) -> Result<bool, String> {
         let (kind, is_read) = match slot {
             Slot::Message(message) => return self.message(message, json).map(|()| true),
             Slot::List(list) => {
@@ -204,7 +209,11 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
         LENIENT.with_decode_padding_mode(DecodePaddingMode::RequireNone);
     let is_url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
     let alphabet = if is_url_safe { &URL_SAFE } else { &STANDARD };
-    let config = if text.len().is_multiple_of(4) { LENIENT } else { BARE };
+    let config = if text.len().is_multiple_of(4) {
+        LENIENT
+    } else {
+        BARE
+    };
     let kept: Vec<u8> = (text.iter().copied())
         .filter(|byte| !matches!(byte, b'\r' | b'\n'))
         .collect();

@@ -66,14 +66,22 @@ impl<'a> Batch<'a> {
         let revision = self.next();
         let kv = Arc::new(KeyValue {
             key: request.key.clone(),
-            create_revision: old.as_ref().map_or(revision.main, |old| old.create_revision),
+            create_revision: old
+                .as_ref()
+                .map_or(revision.main, |old| old.create_revision),
             mod_revision: revision.main,
             version: old.as_ref().map_or(0, |old| old.version) + 1,
             value,
             lease,
         });
         let is_delete = false;
-        self.record(revision, Change { kv: Arc::clone(&kv), is_delete });
+        self.record(
+            revision,
+            Change {
+                kv: Arc::clone(&kv),
+                is_delete,
+            },
+        );
         self.store.live.insert(request.key.clone(), kv);
         if let Some(old) = old.as_ref().filter(|old| old.lease != 0) {
             self.leases.detach(old.lease, &old.key);
@@ -97,7 +105,11 @@ impl<'a> Batch<'a> {
             self.delete(kv);
         }
         let deleted = i64::try_from(found.count).unwrap_or(i64::MAX);
-        let prev_kvs = if request.prev_kv { found.kvs } else { Vec::new() };
+        let prev_kvs = if request.prev_kv {
+            found.kvs
+        } else {
+            Vec::new()
+        };
         DeleteRangeResponse {
             header: Some(ResponseHeader::of_revision(self.now())),
             deleted,
@@ -120,7 +132,13 @@ impl<'a> Batch<'a> {
             ..KeyValue::default()
         };
         let (kv_of_change, is_delete) = (Arc::new(tombstone), true);
-        self.record(revision, Change { kv: kv_of_change, is_delete });
+        self.record(
+            revision,
+            Change {
+                kv: kv_of_change,
+                is_delete,
+            },
+        );
         self.store.live.remove(&kv.key);
         if kv.lease != 0 {
             self.leases.detach(kv.lease, &kv.key);

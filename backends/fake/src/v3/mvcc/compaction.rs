@@ -16,11 +16,12 @@ impl Mvcc {
             self.remember_hash(revision, profile);
         }
         self.compacted = revision;
-        let old = self.log.iter().take_while(|(version, _)| version.main <= revision);
+        let old = self
+            .log
+            .iter()
+            .take_while(|(version, _)| version.main <= revision);
         let obsolete: Vec<_> = old
-            .filter(|(version, change)| {
-                !self.outlives(**version, change, revision, profile)
-            })
+            .filter(|(version, change)| !self.outlives(**version, change, revision, profile))
             .map(|(version, change)| (*version, change.kv.key.clone()))
             .collect();
         for (version, key) in obsolete {

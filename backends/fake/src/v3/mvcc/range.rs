@@ -6,7 +6,8 @@ use super::{KeyRange, Mvcc};
 use crate::v3::{
     error::V3Error,
     message::kv::{
-        KeyValue, RangeRequest, RangeResponse, ResponseHeader, SharedKeyValue, SortOrder, SortTarget,
+        KeyValue, RangeRequest, RangeResponse, ResponseHeader, SharedKeyValue, SortOrder,
+        SortTarget,
     },
 };
 

@@ -98,8 +98,12 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
                 Node::Leaf(leaf) => {
                     let at = match start {
                         Bound::Unbounded => 0,
-                        Bound::Included(key) => leaf.partition_point(|(other, _)| other.borrow() < key),
-                        Bound::Excluded(key) => leaf.partition_point(|(other, _)| other.borrow() <= key),
+                        Bound::Included(key) => {
+                            leaf.partition_point(|(other, _)| other.borrow() < key)
+                        }
+                        Bound::Excluded(key) => {
+                            leaf.partition_point(|(other, _)| other.borrow() <= key)
+                        }
                     };
                     entries.path.push((node, at));
                     return entries;
@@ -133,7 +137,11 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
                 }
                 Node::Branch(children) => {
                     let at = child_of(children, key);
-                    rank += children.iter().take(at).map(|child| child.len).sum::<usize>();
+                    rank += children
+                        .iter()
+                        .take(at)
+                        .map(|child| child.len)
+                        .sum::<usize>();
                     match children.get(at) {
                         Some(child) => node = &child.node,
                         None => return rank,

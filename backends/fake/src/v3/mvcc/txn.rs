@@ -59,7 +59,8 @@ impl Mvcc {
         let kvs = self.find_now(keys, None).kvs;
         if kvs.is_empty() {
             // The value of a missing key equals nothing.
-            return compare.target != CompareTarget::VALUE && compares(compare, &KeyValue::default());
+            return compare.target != CompareTarget::VALUE
+                && compares(compare, &KeyValue::default());
         }
         kvs.iter().all(|kv| compares(compare, kv))
     }
@@ -146,7 +147,9 @@ fn compares(compare: &Compare, kv: &KeyValue) -> bool {
         CompareTarget::VERSION => number(kv.version, compare.version),
         CompareTarget::CREATE => number(kv.create_revision, compare.create_revision),
         CompareTarget::MOD => number(kv.mod_revision, compare.mod_revision),
-        CompareTarget::VALUE => kv.value.cmp(compare.value.as_ref().unwrap_or(&bytes::Bytes::new())),
+        CompareTarget::VALUE => kv
+            .value
+            .cmp(compare.value.as_ref().unwrap_or(&bytes::Bytes::new())),
         CompareTarget::LEASE => number(kv.lease, compare.lease),
         _ => Ordering::Equal,
     };
