@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use etcd_http::{
     Client,
     reqwest::ReqwestTransport,
-    v3::{KeptLease, Put},
+    v3::{HeldLease, Put},
 };
 
 #[tokio::main]
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
 
     // One keeper for all leases of the program; its future ends when the last of them is dropped.
-    let (keeper, run) = client.v3().lease().keeper();
+    let (keeper, run) = client.v3().leases().keeper();
     let keeping = tokio::spawn(run);
 
     let lease = keeper.grant(Duration::from_secs(5)).await?;
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (client, id) = (client.clone(), lease.id());
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(4)).await;
-            client.v3().lease().revoke(id).await
+            client.v3().leases().revoke(id).await
         })
     };
     tokio::select! {
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn work(lease: &KeptLease<ReqwestTransport>) {
+async fn work(lease: &HeldLease<ReqwestTransport>) {
     // Asked before each step that only a holder may do.
     while lease.is_alive() {
         println!("at work, for at least {:.1?} more", lease.remaining());

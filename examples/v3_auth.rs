@@ -30,18 +30,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let root = client("root", "root's password")?;
     let auth = root.v3();
     let auth = auth.auth();
-    auth.user_add("root", "root's password").await?;
-    auth.role_add("root").await?;
-    auth.user_grant_role("root", "root").await?;
+    auth.add_user("root", "root's password").await?;
+    auth.add_role("root").await?;
+    auth.grant_role("root", "root").await?;
     auth.enable().await?;
 
-    auth.role_add("worker").await?;
+    auth.add_role("worker").await?;
     let reads = Permission::read(KeyRange::prefix("config/"));
-    auth.role_grant_permission("worker", reads).await?;
+    auth.grant_permission("worker", reads).await?;
     let writes = Permission::read_write(KeyRange::prefix("results/"));
-    auth.role_grant_permission("worker", writes).await?;
-    auth.user_add("ada", "ada's password").await?;
-    auth.user_grant_role("ada", "worker").await?;
+    auth.grant_permission("worker", writes).await?;
+    auth.add_user("ada", "ada's password").await?;
+    auth.grant_role("ada", "worker").await?;
     root.v3().kv().put("config/color", "red").await?;
 
     // Its token is fetched with the first call, and renewed when etcd no longer takes it.
@@ -70,10 +70,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     auth.disable().await?;
-    auth.user_delete("ada").await?;
-    auth.user_delete("root").await?;
-    for role in auth.role_list().await? {
-        auth.role_delete(role).await?;
+    auth.delete_user("ada").await?;
+    auth.delete_user("root").await?;
+    for role in auth.list_roles().await? {
+        auth.delete_role(role).await?;
     }
     Ok(())
 }

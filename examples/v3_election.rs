@@ -19,12 +19,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
     println!(
         "before: {:?}",
-        client.v3().election().leader(ELECTION).await?
+        client.v3().elections().leader(ELECTION).await?
     );
     try_join(lead(&client, "10.0.0.1"), lead(&client, "10.0.0.2")).await?;
     println!(
         "after: {:?}",
-        client.v3().election().leader(ELECTION).await?
+        client.v3().elections().leader(ELECTION).await?
     );
     Ok(())
 }
@@ -32,23 +32,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Waits to be elected, leads for a while, and makes room for the next.
 async fn lead(client: &Client<ReqwestTransport>, address: &str) -> Result<(), Box<dyn Error>> {
     let v3 = client.v3();
-    let lease = v3.lease().grant(Duration::from_secs(30)).await?;
-    let won = v3.election().campaign(ELECTION, lease.id, address).await?;
+    let lease = v3.leases().grant(Duration::from_secs(30)).await?;
+    let won = v3.elections().campaign(ELECTION, lease.id, address).await?;
     println!("{address} leads since revision {}", won.leader.rev);
 
     // Anybody may ask who leads, and gets what the leader proclaims.
-    v3.election()
+    v3.elections()
         .proclaim(won.leader.clone(), format!("{address}, ready"))
         .await?;
     let leader = v3
-        .election()
+        .elections()
         .leader(ELECTION)
         .await?
         .ok_or("somebody leads")?;
     println!("seen: {}", leader.value_str()?);
 
     tokio::time::sleep(Duration::from_millis(200)).await;
-    v3.election().resign(won.leader).await?;
-    v3.lease().revoke(lease.id).await?;
+    v3.elections().resign(won.leader).await?;
+    v3.leases().revoke(lease.id).await?;
     Ok(())
 }

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn work(client: &Client<ReqwestTransport>, name: &str) -> Result<(), Box<dyn Error>> {
     // The lock lives as long as the lease. Work that takes longer has to keep it alive.
-    let lease = client.v3().lease().grant(Duration::from_secs(30)).await?;
+    let lease = client.v3().leases().grant(Duration::from_secs(30)).await?;
     let lock = Lock::new("example/lock", lease.id).time_limit(Duration::from_secs(20));
     let held = client.send(lock).await?;
     println!("{name} has the lock");
@@ -46,7 +46,7 @@ async fn work(client: &Client<ReqwestTransport>, name: &str) -> Result<(), Box<d
         return Err(format!("{name} lost the lock").into());
     }
     println!("{name} is done");
-    client.v3().lock().unlock(held.key).await?;
-    client.v3().lease().revoke(lease.id).await?;
+    client.v3().unlock(held.key).await?;
+    client.v3().leases().revoke(lease.id).await?;
     Ok(())
 }

@@ -36,7 +36,7 @@ async fn main() -> Outcome<()> {
     }
 
     // Sent twice, as after a lost answer; done once. The marker goes with its lease.
-    let lease = client.v3().lease().grant(Duration::from_secs(600)).await?;
+    let lease = client.v3().leases().grant(Duration::from_secs(600)).await?;
     let order = Txn::new().then(Put::new("orders/17", "three of them"));
     let order = ExactlyOnce::new("done/orders/17", order).lease(lease.id);
     for _ in 0..2 {
@@ -47,7 +47,7 @@ async fn main() -> Outcome<()> {
             done.is_earlier()
         );
     }
-    client.v3().lease().revoke(lease.id).await?;
+    client.v3().leases().revoke(lease.id).await?;
     Ok(())
 }
 

@@ -3,9 +3,20 @@ use std::{sync::Arc, time::Duration};
 use etcd_transport::Transport;
 
 use crate::{
-    Attempt, Client, Endpoint, EndpointOrder, Error, Result, RetryPolicy, SyncPolicy,
-    credentials::Credentials, endpoints::Endpoints, exchange::Road, guard::Guard,
-    observe::Observer, token::Tokens,
+    auth::{basic::Credentials, token::Tokens},
+    client::Client,
+    endpoints::{
+        endpoint::Endpoint,
+        set::{EndpointOrder, Endpoints},
+        sync::SyncPolicy,
+    },
+    error::{Error, Result},
+    pipeline::{
+        execute::Pipeline,
+        observe::{Attempt, Observer},
+        response_check::ResponseCheck,
+        retry::RetryPolicy,
+    },
 };
 
 /// Longer than the 7 s a server takes to find out that it has no quorum: its verdict is worth more than a time-out.
@@ -38,11 +49,11 @@ pub struct ClientBuilder<T> {
     credentials: Option<Result<Credentials>>,
     tokens: Option<Result<Tokens>>,
     allow_insecure_auth: bool,
-    guard: Guard,
+    response_check: ResponseCheck,
     observer: Observer,
     retry: RetryPolicy,
     timeout: Duration,
-    answer_limit: usize,
+    max_response_size: usize,
 }
 
 impl<T: Transport> ClientBuilder<T> {
@@ -56,11 +67,11 @@ impl<T: Transport> ClientBuilder<T> {
             credentials: None,
             tokens: None,
             allow_insecure_auth: false,
-            guard: Guard::default(),
+            response_check: ResponseCheck::default(),
             observer: Observer::default(),
             retry: RetryPolicy::default(),
             timeout: TIMEOUT,
-            answer_limit: ANSWER_LIMIT,
+            max_response_size: ANSWER_LIMIT,
         }
     }
 
@@ -72,7 +83,7 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// In which order endpoints are tried: [as given](EndpointOrder::Kept) unless set. The one that answered last is kept
+    /// In which order endpoints are tried: [as given](EndpointOrder::AsGiven) unless set. The one that answered last is kept
     /// in any case, for as long as it answers.
     pub fn endpoint_order(mut self, order: EndpointOrder) -> Self {
         self.order = order;
@@ -125,7 +136,7 @@ impl<T: Transport> ClientBuilder<T> {
     /// then ([`Error::is_cluster_changed`]), each message of a stream too; no renewal of a lease counts that it gives, or
     /// refuses. A cluster that was restored from a backup is another one.
     pub fn allow_cluster_change(mut self, allow: bool) -> Self {
-        self.guard.allow_cluster_change = allow;
+        self.response_check.allow_cluster_change = allow;
         self
     }
 
@@ -136,7 +147,7 @@ impl<T: Transport> ClientBuilder<T> {
     /// What counts is what this client has seen, clones included. For a read that is up to date with all other clients,
     /// see [`v2::Get::quorum`](crate::v2::Get::quorum).
     pub fn reject_stale_reads(mut self, reject: bool) -> Self {
-        self.guard.reject_stale_reads = reject;
+        self.response_check.reject_stale_reads = reject;
         self
     }
 
@@ -173,8 +184,8 @@ impl<T: Transport> ClientBuilder<T> {
 
     /// The largest answer in bytes: 64 MiB unless set. A listing takes a few times its bytes when it is decoded; the worst
     /// that somebody could make up, up to fifty times, and a raw request's JSON a hundred.
-    pub fn answer_limit(mut self, bytes: usize) -> Self {
-        self.answer_limit = bytes;
+    pub fn max_response_size(mut self, bytes: usize) -> Self {
+        self.max_response_size = bytes;
         self
     }
 
@@ -203,18 +214,18 @@ impl<T: Transport> ClientBuilder<T> {
             );
             return Err(Error::invalid("client", reason));
         }
-        Ok(Client::from_road(Road {
+        Ok(Client::from_road(Pipeline {
             endpoints: Arc::new(Endpoints::new(endpoints, self.order, self.transport.now())?),
             transport: Arc::new(self.transport),
             credentials: credentials.map(Arc::new),
             tokens: tokens.map(Arc::new),
-            guard: Arc::new(self.guard),
+            response_check: Arc::new(self.response_check),
             sync: self.sync.only_secure(only_secure),
             observer: self.observer,
             prefer_leader: self.prefer_leader,
             retry: self.retry,
             timeout: self.timeout,
-            answer_limit: self.answer_limit,
+            max_response_size: self.max_response_size,
         }))
     }
 }

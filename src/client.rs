@@ -5,13 +5,14 @@ use futures::stream::BoxStream;
 use http::Method;
 
 use crate::{
-    Call, ClientBuilder, Endpoint, Error, Health, Operation, RawRequest, Result, RetryPolicy,
-    ServerVersion, StreamOperation,
+    builder::ClientBuilder,
     curl::{self, Login},
-    endpoints::Place,
-    exchange::Road,
-    observe::trace,
-    status,
+    endpoints::{endpoint::Endpoint, set::EndpointState},
+    error::{Error, Result},
+    operation::{Call, Operation, StreamOperation},
+    pipeline::{execute::Pipeline, observe::trace, retry::RetryPolicy},
+    raw::RawRequest,
+    status::{self, Health, ServerVersion},
     v2::V2,
     v3::V3,
 };
@@ -31,7 +32,7 @@ use crate::{
 /// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) give a
 /// client with others: for one operation, `client.with_timeout(limit).v2().get(key)`.
 pub struct Client<T> {
-    road: Arc<Road<T>>,
+    pipeline: Arc<Pipeline<T>>,
 }
 
 impl<T: Transport + Default> Client<T> {
@@ -78,7 +79,7 @@ impl<T: Transport> Client<T> {
     pub async fn send<O: Operation>(&self, operation: O) -> Result<O::Output> {
         trace::future(O::NAME, async {
             let call = operation.encode()?;
-            let reply = self.road.exchange(&call).await?;
+            let reply = self.pipeline.execute(&call).await?;
             operation
                 .decode(reply)
                 .map_err(|error| self.explain(&call, error))
@@ -91,7 +92,7 @@ impl<T: Transport> Client<T> {
         trace::stream(O::NAME, operation.open(self))
     }
 
-    /// Any request, on the same road as every other: `client.send(client.request(Method::GET, "/v2/keys/foo"))`, or
+    /// Any request, on the same pipeline as every other: `client.send(client.request(Method::GET, "/v2/keys/foo"))`, or
     /// with options in between. See [`RawRequest`].
     pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
         RawRequest::new(method, path)
@@ -141,25 +142,25 @@ impl<T: Transport> Client<T> {
     /// This client, with another time limit for one attempt. It shares everything else.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self::from_road(Road {
+        Self::from_road(Pipeline {
             timeout,
-            ..Road::clone(&self.road)
+            ..Pipeline::clone(&self.pipeline)
         })
     }
 
     /// This client, with another policy of attempts, pauses, and the time for all of them. It shares everything else.
     #[must_use]
     pub fn with_retry(&self, policy: RetryPolicy) -> Self {
-        Self::from_road(Road {
+        Self::from_road(Pipeline {
             retry: policy,
-            ..Road::clone(&self.road)
+            ..Pipeline::clone(&self.pipeline)
         })
     }
 
     /// The endpoints as they are now: those given, and what a [sync](Self::sync) has added.
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        let set = self.road.endpoints.current();
-        set.iter().map(Place::endpoint).cloned().collect()
+        let set = self.pipeline.endpoints.current();
+        set.iter().map(EndpointState::endpoint).cloned().collect()
     }
 
     /// The operation as a command for `sh` with curl, to be run at the endpoint that is asked first. Credentials are left
@@ -173,14 +174,14 @@ impl<T: Transport> Client<T> {
     pub fn to_curl<O: Operation>(&self, operation: &O) -> Result<String> {
         let call = operation.encode()?;
         let place = self
-            .road
+            .pipeline
             .endpoints
             .current()
-            .pick(&[], self.road.transport.now());
-        let credentials = self.road.credentials.as_ref();
+            .pick(&[], self.pipeline.transport.now());
+        let credentials = self.pipeline.credentials.as_ref();
         let login = if credentials.is_some_and(|has| has.header(&call).is_some()) {
             Login::User
-        } else if self.road.needs_token(&call) {
+        } else if self.pipeline.needs_token(&call) {
             Login::Token
         } else {
             Login::Nothing
@@ -190,35 +191,37 @@ impl<T: Transport> Client<T> {
 
     /// The transport below.
     pub fn transport(&self) -> &T {
-        &self.road.transport
+        &self.pipeline.transport
     }
 
-    pub(crate) fn from_road(road: Road<T>) -> Self {
+    pub(crate) fn from_road(pipeline: Pipeline<T>) -> Self {
         Self {
-            road: Arc::new(road),
+            pipeline: Arc::new(pipeline),
         }
     }
 
     /// The error, with what this client knows of a refusal and etcd does not say.
     pub(crate) fn explain(&self, call: &Call, error: Error) -> Error {
-        error.explained(call, self.road.credentials.is_some())
+        error.explained(call, self.pipeline.credentials.is_some())
     }
 
-    pub(crate) fn road(&self) -> &Road<T> {
-        &self.road
+    pub(crate) fn pipeline(&self) -> &Pipeline<T> {
+        &self.pipeline
     }
 }
 
 impl<T> Clone for Client<T> {
     fn clone(&self) -> Self {
         Self {
-            road: Arc::clone(&self.road),
+            pipeline: Arc::clone(&self.pipeline),
         }
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Client<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("road", &self.road).finish()
+        f.debug_struct("Client")
+            .field("pipeline", &self.pipeline)
+            .finish()
     }
 }

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use http::Method;
 use serde_json::Value;
 
-use crate::{Call, Endpoint};
+use crate::{endpoints::endpoint::Endpoint, operation::Call};
 
 /// What stands for a secret.
 const REDACTED: &str = "***";
@@ -114,7 +114,8 @@ fn quote(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        Operation, RawRequest,
+        operation::Operation,
+        raw::RawRequest,
         v2::{ChangePassword, CreateUser, Exists, Get, Set},
     };
 

@@ -6,11 +6,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, uri
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Client, Endpoint, Error, Outcome, Result,
+    client::Client,
     curl::{self, Login},
-    endpoints::Place,
-    error::{Api, EtcdError, EtcdErrorParts, HttpError, Site, UnexpectedAnswer},
-    patience::Patience,
+    endpoints::{endpoint::Endpoint, set::EndpointState},
+    error::{
+        Api, Error, ErrorContext, EtcdError, EtcdErrorParts, HttpError, Outcome, Result,
+        UnexpectedAnswer,
+    },
+    pipeline::deadline::Deadline,
     transport::Transport,
 };
 
@@ -79,11 +82,11 @@ pub struct Call {
     pub(crate) require_leader: bool,
     /// Its body is one message after the other, and the answer may begin before the last of them was read (v3).
     pub(crate) is_sequence: bool,
-    pub(crate) patience: Patience,
+    pub(crate) deadline: Deadline,
     /// The path of the v3 API by which it is kept in mind that a server does not have this call. `None` for
     /// those of v2, and for requests to any path.
     pub(crate) capability: Option<&'static str>,
-    /// The v3 API's, put here by the road.
+    /// The v3 API's, put here by the pipeline.
     pub(crate) token: Option<HeaderValue>,
 }
 
@@ -104,7 +107,7 @@ impl Call {
             repeat,
             require_leader: false,
             is_sequence: false,
-            patience: Patience::Usual,
+            deadline: Deadline::Usual,
             capability: None,
             token: None,
         })
@@ -147,9 +150,9 @@ impl Call {
         self
     }
 
-    /// With another patience than the client's own.
-    pub(crate) fn patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    /// With another deadline than the client's own.
+    pub(crate) fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -218,9 +221,9 @@ pub struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) site: Site,
+    pub(crate) context: ErrorContext,
     /// Which of the client's endpoints answered.
-    pub(crate) place: Place,
+    pub(crate) place: EndpointState,
     /// Whether an attempt before this one may have been carried out.
     pub(crate) in_doubt: bool,
 }
@@ -290,7 +293,7 @@ impl Reply {
                 cause,
                 index,
             }) => Error::Etcd(EtcdError::new(EtcdErrorParts {
-                site: self.site,
+                context: self.context,
                 status: self.status,
                 api: Api::V2,
                 code,
@@ -299,7 +302,7 @@ impl Reply {
                 index,
                 compact_revision: None,
             })),
-            Err(_) => Error::Http(HttpError::new(self.site, self.status, &self.body)),
+            Err(_) => Error::Http(HttpError::new(self.context, self.status, &self.body)),
         }
     }
 
@@ -311,6 +314,6 @@ impl Reply {
             301 | 302 | 307 | 308 => Outcome::Rejected,
             _ => Outcome::Unknown,
         };
-        UnexpectedAnswer::new(self.site.clone(), what, outcome).with_body(&self.body)
+        UnexpectedAnswer::new(self.context.clone(), what, outcome).with_body(&self.body)
     }
 }

@@ -5,15 +5,15 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
-    Call, Error, Operation, Repeat, Reply, Result,
-    operation::{is_v3, sealed::Sealed},
-    v2::wire::{Query, push_form_pair},
-    v3::wire,
+    error::{Error, Result},
+    operation::{Call, Operation, Repeat, Reply, is_v3, sealed::Sealed},
+    v2::protocol::{Query, push_form_pair},
+    v3::protocol::gateway,
 };
 
 /// Any request to etcd, for what this crate has no operation for: debug paths, metrics, what a later etcd brings.
 ///
-/// It travels the same road as every other: endpoints, credentials (on `/v2`), limits, retries. A `GET` or `HEAD` is sent
+/// It travels the same pipeline as every other: endpoints, credentials (on `/v2`), limits, retries. A `GET` or `HEAD` is sent
 /// again after a failure; any other only when the server surely saw nothing.
 ///
 /// ```
@@ -114,7 +114,7 @@ impl Operation for RawRequest {
     fn decode(&self, reply: Reply) -> Result<Payload> {
         // Each API says no in words of its own.
         let reply = if is_v3(&self.path) {
-            wire::success(reply)?
+            gateway::success(reply)?
         } else {
             reply.success()?
         };
@@ -140,7 +140,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{EtcdErrorKind, Outcome, v3::testing::decoded};
+    use crate::{
+        error::{EtcdErrorKind, Outcome},
+        v3::testing::decoded,
+    };
 
     #[test]
     fn query_form_and_json_are_encoded() {

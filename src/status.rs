@@ -2,7 +2,8 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::{
-    Call, Error, Operation, Repeat, Reply, Result, error::Unsupported, operation::sealed::Sealed,
+    error::{Error, Result, Unsupported},
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
 };
 
 /// The versions a server tells of.
@@ -107,7 +108,7 @@ impl Operation for GetCheck {
             StatusCode::NOT_FOUND => {
                 let what = "this server does not have this check: its etcd is too old for it, or has the v2 API \
                      switched on";
-                return Err(Error::Unsupported(Unsupported::new(reply.site, what)));
+                return Err(Error::Unsupported(Unsupported::new(reply.context, what)));
             }
             _ => return Err(reply.into_error()),
         };

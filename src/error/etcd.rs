@@ -2,8 +2,8 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use http::StatusCode;
 
-use super::{Outcome, Site, outcome_of_status};
-use crate::Endpoint;
+use crate::endpoints::endpoint::Endpoint;
+use crate::error::{ErrorContext, Outcome, outcome_of_status};
 
 /// An error in etcd's own words.
 ///
@@ -15,7 +15,7 @@ pub struct EtcdError(
 );
 
 pub(crate) struct EtcdErrorParts {
-    pub(crate) site: Site,
+    pub(crate) context: ErrorContext,
     pub(crate) status: StatusCode,
     pub(crate) api: Api,
     pub(crate) code: Option<u32>,
@@ -83,11 +83,11 @@ impl EtcdError {
 
     /// Which endpoint said it.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.site.endpoint
+        &self.0.context.endpoint
     }
 
-    pub(crate) fn site(&self) -> Site {
-        self.0.site.clone()
+    pub(crate) fn context(&self) -> ErrorContext {
+        self.0.context.clone()
     }
 
     pub(super) fn outcome(&self) -> Outcome {
@@ -104,7 +104,7 @@ impl EtcdError {
 impl fmt::Display for EtcdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = &*self.0;
-        write!(f, "{}: {}", parts.site, parts.message)?;
+        write!(f, "{}: {}", parts.context, parts.message)?;
         if !parts.cause.is_empty() {
             write!(f, ": {}", parts.cause)?;
         }
@@ -129,7 +129,7 @@ impl fmt::Debug for EtcdError {
             .field("cause", &self.0.cause)
             .field("index", &self.0.index)
             .field("status", &self.0.status)
-            .field("site", &self.0.site)
+            .field("context", &self.0.context)
             .finish()
     }
 }
@@ -296,7 +296,7 @@ pub enum EtcdErrorKind {
 
 impl EtcdErrorKind {
     /// The token is missing, no longer good, or older than the last change of users and roles.
-    pub(crate) fn is_of_the_token(self) -> bool {
+    pub(crate) fn is_token_error(self) -> bool {
         matches!(
             self,
             Self::InvalidAuthToken | Self::AuthRevisionOld | Self::UserNameEmpty

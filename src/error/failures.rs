@@ -3,16 +3,16 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use etcd_transport::TransportError;
 use http::StatusCode;
 
-use super::{Outcome, Site};
-use crate::Endpoint;
+use crate::endpoints::endpoint::Endpoint;
+use crate::error::{ErrorContext, Outcome};
 
 /// A status of 400 or more whose body is not one of etcd's errors: a proxy, mostly, or a path that etcd does not have.
 #[derive(Clone, Debug)]
-pub struct HttpError(Arc<(Site, StatusCode, String)>);
+pub struct HttpError(Arc<(ErrorContext, StatusCode, String)>);
 
 impl HttpError {
-    pub(crate) fn new(site: Site, status: StatusCode, body: &[u8]) -> Self {
-        Self(Arc::new((site, status, excerpt(body))))
+    pub(crate) fn new(context: ErrorContext, status: StatusCode, body: &[u8]) -> Self {
+        Self(Arc::new((context, status, excerpt(body))))
     }
 
     /// The status.
@@ -28,8 +28,8 @@ impl HttpError {
 
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (site, status, excerpt) = &*self.0;
-        write!(f, "{site}: HTTP status {status}, and no error of etcd's")?;
+        let (context, status, excerpt) = &*self.0;
+        write!(f, "{context}: HTTP status {status}, and no error of etcd's")?;
         quote(f, excerpt)
     }
 }
@@ -42,29 +42,29 @@ pub struct TransportFailure(pub(super) Arc<TransportFailureParts>);
 
 #[derive(Debug)]
 pub(super) struct TransportFailureParts {
-    site: Site,
+    context: ErrorContext,
     pub(super) source: TransportError,
 }
 
 impl TransportFailure {
-    pub(crate) fn new(site: Site, source: TransportError) -> Self {
-        Self(Arc::new(TransportFailureParts { site, source }))
+    pub(crate) fn new(context: ErrorContext, source: TransportError) -> Self {
+        Self(Arc::new(TransportFailureParts { context, source }))
     }
 
     /// How many requests were sent, or tried to be.
     pub fn attempts(&self) -> u32 {
-        self.0.site.attempts
+        self.0.context.attempts
     }
 
     /// The endpoint of the last attempt.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.site.endpoint
+        &self.0.context.endpoint
     }
 }
 
 impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.site, self.0.source)
+        write!(f, "{}: {}", self.0.context, self.0.source)
     }
 }
 
@@ -77,11 +77,11 @@ impl StdError for TransportFailure {
 
 /// No answer within the time allowed.
 #[derive(Clone, Debug)]
-pub struct TimeoutError(Arc<(Site, Duration)>);
+pub struct TimeoutError(Arc<(ErrorContext, Duration)>);
 
 impl TimeoutError {
-    pub(crate) fn new(site: Site, limit: Duration) -> Self {
-        Self(Arc::new((site, limit)))
+    pub(crate) fn new(context: ErrorContext, limit: Duration) -> Self {
+        Self(Arc::new((context, limit)))
     }
 
     /// How long the last attempt was given.
@@ -102,8 +102,8 @@ impl TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (site, limit) = &*self.0;
-        write!(f, "{site}: no answer within {limit:?}")
+        let (context, limit) = &*self.0;
+        write!(f, "{context}: no answer within {limit:?}")
     }
 }
 
@@ -115,7 +115,7 @@ pub struct UnexpectedAnswer(pub(super) Arc<UnexpectedParts>);
 
 #[derive(Clone, Debug)]
 pub(super) struct UnexpectedParts {
-    site: Site,
+    context: ErrorContext,
     what: String,
     excerpt: String,
     pub(super) outcome: Outcome,
@@ -132,9 +132,9 @@ pub(crate) enum UnexpectedKind {
 }
 
 impl UnexpectedAnswer {
-    pub(crate) fn new(site: Site, what: impl Into<String>, outcome: Outcome) -> Self {
+    pub(crate) fn new(context: ErrorContext, what: impl Into<String>, outcome: Outcome) -> Self {
         Self(Arc::new(UnexpectedParts {
-            site,
+            context,
             what: what.into(),
             excerpt: String::new(),
             outcome,
@@ -174,7 +174,7 @@ impl UnexpectedAnswer {
 
 impl fmt::Display for UnexpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.site, self.0.what)?;
+        write!(f, "{}: {}", self.0.context, self.0.what)?;
         quote(f, &self.0.excerpt)
     }
 }
@@ -187,17 +187,17 @@ impl StdError for UnexpectedAnswer {
 
 /// The server is an etcd that does not have this operation, or has it switched off.
 #[derive(Clone, Debug)]
-pub struct Unsupported(pub(super) Arc<(Site, &'static str, Outcome)>);
+pub struct Unsupported(pub(super) Arc<(ErrorContext, &'static str, Outcome)>);
 
 impl Unsupported {
-    pub(crate) fn new(site: Site, what: &'static str) -> Self {
-        Self(Arc::new((site, what, Outcome::Rejected)))
+    pub(crate) fn new(context: ErrorContext, what: &'static str) -> Self {
+        Self(Arc::new((context, what, Outcome::Rejected)))
     }
 
     /// Every endpoint has said so before, and is not asked again so soon.
-    pub(crate) fn known(site: Site) -> Self {
+    pub(crate) fn known(context: ErrorContext) -> Self {
         let what = "this cluster does not have this call, as its endpoints have said within the last minute: nothing was sent";
-        Self(Arc::new((site, what, Outcome::NotSent)))
+        Self(Arc::new((context, what, Outcome::NotSent)))
     }
 }
 

@@ -8,7 +8,9 @@ use std::{fmt, sync::Arc};
 use etcd_transport::TransportErrorKind;
 use http::StatusCode;
 
-use crate::{Call, Endpoint, credentials::is_v2, v3::refusal};
+use crate::{
+    auth::basic::is_v2, endpoints::endpoint::Endpoint, operation::Call, v3::protocol::status,
+};
 
 pub(crate) use etcd::{Api, EtcdErrorParts};
 pub use etcd::{EtcdError, EtcdErrorKind};
@@ -210,17 +212,17 @@ impl Error {
     }
 
     /// Asking again may bring something else: nobody answered, or somebody who cannot serve at the moment.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Transport(_) => !self.is_rejected(),
             Self::Timeout(_) => true,
             Self::Http(error) => error.status().is_server_error(),
             Self::Etcd(error) => match error.0.api {
                 Api::V2 => {
-                    let is_passing = error.kind() == EtcdErrorKind::WatcherCleared;
-                    is_passing || error.status().is_server_error()
+                    let is_retryable = error.kind() == EtcdErrorKind::WatcherCleared;
+                    is_retryable || error.status().is_server_error()
                 }
-                Api::V3 { kind, .. } => refusal::is_passing(kind),
+                Api::V3 { kind, .. } => status::is_retryable(kind),
             },
             _ => false,
         }
@@ -260,13 +262,13 @@ impl Error {
 
 /// Which operation failed, where, and at which attempt.
 #[derive(Clone, Debug)]
-pub(crate) struct Site {
+pub(crate) struct ErrorContext {
     pub(crate) operation: &'static str,
     pub(crate) endpoint: Endpoint,
     pub(crate) attempts: u32,
 }
 
-impl fmt::Display for Site {
+impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.operation, self.endpoint)?;
         if self.attempts > 1 {

@@ -3,16 +3,16 @@ use std::time::Duration;
 use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
-use super::{
+use crate::v2::{
     AddMember, ChangePassword, CompareAndDelete, CompareAndSwap, Condition, Create, CreateDir,
     CreateInOrder, CreateRole, CreateUser, Delete, DeleteDir, DeleteRole, DeleteUser, DisableAuth,
     EnableAuth, Event, Exists, Get, GetAuthStatus, GetLeader, GetLeaderStats, GetRole,
     GetSelfStats, GetStoreStats, GetUser, GrantPermissions, GrantRoles, LeaderStats, ListMachines,
     ListMembers, ListRoles, ListUsers, Member, Once, Permissions, Refresh, RemoveMember,
     RevokePermissions, RevokeRoles, Role, SelfStats, Set, SetDir, StoreStats, Update, UpdateDir,
-    UpdateMember, User, UserDetails, Watch, WatchUpdate, once, watch,
+    UpdateMember, User, UserDetails, Watch, WatchUpdate, once, watch::request,
 };
-use crate::{Client, Result, StreamOperation, observe::trace};
+use crate::{client::Client, error::Result, operation::StreamOperation, pipeline::observe::trace};
 
 /// The v2 API of a [`Client`]: a short form of every operation.
 ///
@@ -161,7 +161,7 @@ impl<T: Transport> V2<'_, T> {
     /// # Errors
     /// As the operation documents; see [`Error`](crate::Error).
     pub async fn wait(self, key: impl Into<String>) -> Result<Event> {
-        let watch = watch::once(self.client, Watch::new(key));
+        let watch = request::once(self.client, Watch::new(key));
         trace::future(Watch::NAME, watch).await
     }
 

@@ -1,8 +1,11 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::wire;
-use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed};
+use crate::v2::protocol;
+use crate::{
+    error::Result,
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+};
 
 /// A member of the cluster. <https://etcd.io/docs/v2.3/members_api/>
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -53,7 +56,7 @@ impl Operation for ListMembers {
         struct Body {
             members: Vec<Member>,
         }
-        wire::json(reply).map(|Body { members }| members)
+        protocol::json(reply).map(|Body { members }| members)
     }
 }
 
@@ -88,7 +91,7 @@ impl Operation for GetLeader {
     }
 
     fn decode(&self, reply: Reply) -> Result<Member> {
-        wire::json(reply)
+        protocol::json(reply)
     }
 }
 
@@ -125,7 +128,7 @@ impl Operation for AddMember {
     }
 
     fn decode(&self, reply: Reply) -> Result<Member> {
-        wire::json(reply)
+        protocol::json(reply)
     }
 }
 
@@ -167,7 +170,7 @@ impl Operation for UpdateMember {
     }
 
     fn decode(&self, reply: Reply) -> Result<()> {
-        wire::empty(reply)
+        protocol::empty(reply)
     }
 }
 
@@ -201,7 +204,7 @@ impl Operation for RemoveMember {
     }
 
     fn decode(&self, reply: Reply) -> Result<()> {
-        wire::empty(reply)
+        protocol::empty(reply)
     }
 }
 
@@ -233,7 +236,7 @@ impl Operation for ListMachines {
     }
 
     fn decode(&self, reply: Reply) -> Result<Vec<String>> {
-        let reply = wire::success(reply)?;
+        let reply = protocol::success(reply)?;
         let urls = str::from_utf8(&reply.body).ok().map(|text| {
             let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
             urls.map(str::to_owned).collect::<Vec<_>>()
@@ -250,7 +253,7 @@ impl Operation for ListMachines {
 fn member_path(operation: &'static str, id: &str) -> Result<String> {
     Ok(format!(
         "/v2/members/{}",
-        wire::segment(operation, "member id", id)?
+        protocol::segment(operation, "member id", id)?
     ))
 }
 
@@ -260,7 +263,7 @@ fn peer_urls(operation: &'static str, urls: &[String]) -> Result<Vec<u8>> {
         #[serde(rename = "peerURLs")]
         peer_urls: &'a [String],
     }
-    wire::to_json(operation, &Body { peer_urls: urls })
+    protocol::to_json(operation, &Body { peer_urls: urls })
 }
 
 #[cfg(test)]

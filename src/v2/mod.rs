@@ -5,27 +5,21 @@
 //! <https://etcd.io/docs/v2.3/api/>.
 
 mod auth;
-mod concern;
-mod event;
 mod handle;
 mod keys;
 mod members;
 mod node;
 mod once;
-mod pace;
-mod polls;
+pub(crate) mod protocol;
 mod stats;
 mod ttl;
 mod watch;
-mod watcher;
-pub(crate) mod wire;
 
 pub use auth::{
     ChangePassword, CreateRole, CreateUser, DeleteRole, DeleteUser, DisableAuth, EnableAuth,
     GetAuthStatus, GetRole, GetUser, GrantPermissions, GrantRoles, ListRoles, ListUsers,
     Permissions, RevokePermissions, RevokeRoles, Role, User, UserDetails,
 };
-pub use event::{Action, ClusterInfo, Event, Written};
 pub use handle::V2;
 pub use keys::{
     CompareAndDelete, CompareAndSwap, Condition, Create, CreateDir, CreateInOrder,
@@ -41,4 +35,6 @@ pub use stats::{
     Counts, FollowerStats, GetLeaderStats, GetSelfStats, GetStoreStats, Latency, LeaderInfo,
     LeaderStats, SelfStats, StoreStats,
 };
-pub use watch::{Resync, ResyncingWatch, Until, Watch, WatchUpdate};
+pub use watch::{
+    Action, ClusterInfo, Event, Resync, ResyncingWatch, Until, Watch, WatchUpdate, Written,
+};

@@ -3,13 +3,20 @@ use std::{pin::pin, time::Instant};
 use etcd_transport::Transport;
 use futures::future::{Either, select};
 
-use super::{
-    event::{Action, Event},
+use crate::v2::{
     keys::{CompareAndSwap, Create, CreateInOrder, Get},
     node::Node,
-    watch::{self, Watch},
+    watch::{
+        event::{Action, Event},
+        request::{self, Watch},
+    },
 };
-use crate::{Client, Error, Operation, Outcome, Result, exchange::Road, retry::Failed};
+use crate::{
+    client::Client,
+    error::{Error, Outcome, Result},
+    operation::Operation,
+    pipeline::{execute::Pipeline, retry::Failed},
+};
 
 /// A write that can be recognised in the store afterwards: [`V2::once`](super::V2::once) carries it out.
 ///
@@ -42,8 +49,8 @@ impl Once for CreateInOrder {}
 /// Sends the write; where its answer was lost, finds out what came of it.
 pub(super) async fn once<T: Transport, W: Once>(client: &Client<T>, write: &W) -> Result<Event> {
     write.check()?;
-    let road = client.road();
-    let mut tries = Tries::new(road);
+    let pipeline = client.pipeline();
+    let mut tries = Tries::new(pipeline);
     // The first attempt that may have been carried out.
     let mut lost: Option<Error> = None;
     loop {
@@ -61,7 +68,7 @@ pub(super) async fn once<T: Transport, W: Once>(client: &Client<T>, write: &W) -
                 Found::Unclear => return Err(error),
                 Found::Never | Found::NotYet | Found::Unread => {}
             }
-            if !tries.another(road).await {
+            if !tries.another(pipeline).await {
                 return Err(error);
             }
             match found {
@@ -191,13 +198,13 @@ async fn first_change<T: Transport>(
     value: &str,
     index: u64,
 ) -> Found {
-    let road = client.road();
-    let first = pin!(watch::once(
+    let pipeline = client.pipeline();
+    let first = pin!(request::once(
         client,
         Watch::new(key).from_index(index.saturating_add(1))
     ));
     // A refresh leaves no event: there may be none to wait for.
-    let limit = road.transport.sleep(road.timeout);
+    let limit = pipeline.transport.sleep(pipeline.timeout);
     match select(first, limit).await {
         Either::Left((Ok(event), _)) => {
             let before = event.prev_node.as_ref().map(|node| node.modified_index);
@@ -217,7 +224,7 @@ fn has_value(node: &Node, value: &str) -> bool {
 }
 
 fn unread(error: &Error) -> Found {
-    if error.is_passing() {
+    if error.is_retryable() {
         Found::Unread
     } else {
         Found::Unclear
@@ -239,18 +246,18 @@ struct Tries {
 }
 
 impl Tries {
-    fn new<T: Transport>(road: &Road<T>) -> Self {
+    fn new<T: Transport>(pipeline: &Pipeline<T>) -> Self {
         Self {
             made: 0,
-            started: road.transport.now(),
+            started: pipeline.transport.now(),
         }
     }
 
     /// Pauses before the next one; `false` if there is to be none.
-    async fn another<T: Transport>(&mut self, road: &Road<T>) -> bool {
+    async fn another<T: Transport>(&mut self, pipeline: &Pipeline<T>) -> bool {
         self.made += 1;
-        let now = road.transport.now();
-        let pause = road.retry.decide(&Failed {
+        let now = pipeline.transport.now();
+        let pause = pipeline.retry.decide(&Failed {
             attempt: self.made,
             endpoints: 1,
             unsent: false,
@@ -259,7 +266,7 @@ impl Tries {
             jitter: fastrand::f64(),
         });
         if let Some(pause) = pause {
-            road.transport.sleep(pause).await;
+            pipeline.transport.sleep(pause).await;
         }
         pause.is_some()
     }

@@ -3,8 +3,11 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde::Deserialize;
 
-use super::wire;
-use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed};
+use crate::v2::protocol;
+use crate::{
+    error::Result,
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+};
 
 /// What a member says of itself. <https://etcd.io/docs/v2.3/api/#self-statistics>
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -165,7 +168,7 @@ macro_rules! stats_operation {
             }
 
             fn decode(&self, reply: Reply) -> Result<$output> {
-                wire::json(reply)
+                protocol::json(reply)
             }
         }
     };

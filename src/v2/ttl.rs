@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// etcd keeps the end of a key's time as nanoseconds since 1970 in 64 bits, which is until 2262. Later than that, a set
 /// stores the key without a TTL, in silence, and an update makes it expire at once. From 2072 on this is too much.

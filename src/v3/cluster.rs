@@ -1,10 +1,11 @@
 //! The members of the cluster.
 
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -24,7 +25,7 @@ pub struct Member {
     pub is_learner: bool,
 }
 
-wire::decode!(Member {
+gateway::decode!(Member {
     "ID" => id,
     "name" => name,
     "peerURLs" => peer_urls,
@@ -35,11 +36,11 @@ wire::decode!(Member {
 /// Lists the members: `POST /v3/cluster/member/list`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct MemberList {
+pub struct ListMembers {
     linearizable: bool,
 }
 
-impl MemberList {
+impl ListMembers {
     /// As the member that is asked knows them.
     pub fn new() -> Self {
         Self::default()
@@ -52,17 +53,17 @@ impl MemberList {
     }
 }
 
-impl Encode for MemberList {
+impl Encode for ListMembers {
     fn fields(&self, to: &mut Fields<'_>) {
         to.put("linearizable", &self.linearizable);
     }
 }
 
-wire::operation!(
-    MemberList => Members, "v3.cluster.member_list", "/v3/cluster/member/list", |_| Repeat::Always
+gateway::operation!(
+    ListMembers => Members, "v3.cluster.member.list", "/v3/cluster/member/list", |_| Repeat::Always
 );
 
-/// The members, and who says so: what every operation but [`MemberAdd`] answers.
+/// The members, and who says so: what every operation but [`AddMember`] answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Members {
@@ -72,7 +73,7 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
-wire::decode!(Members {
+gateway::decode!(Members {
     "header" => header,
     "members" => members,
 });
@@ -84,12 +85,12 @@ wire::decode!(Members {
 /// [`TooManyLearners`](crate::EtcdErrorKind::TooManyLearners).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct MemberAdd {
+pub struct AddMember {
     peer_urls: Vec<String>,
     is_learner: bool,
 }
 
-impl MemberAdd {
+impl AddMember {
     /// A member that the others reach at these URLs.
     pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
@@ -105,7 +106,7 @@ impl MemberAdd {
     }
 }
 
-impl Encode for MemberAdd {
+impl Encode for AddMember {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_urls(operation, &self.peer_urls)
     }
@@ -116,17 +117,17 @@ impl Encode for MemberAdd {
     }
 }
 
-wire::operation!(
-    MemberAdd => MemberAddResponse,
-    "v3.cluster.member_add",
+gateway::operation!(
+    AddMember => AddMemberResponse,
+    "v3.cluster.member.add",
     "/v3/cluster/member/add",
     |_| Repeat::IfUnsent
 );
 
-/// What a [`MemberAdd`] did.
+/// What a [`AddMember`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct MemberAddResponse {
+pub struct AddMemberResponse {
     /// Who answered. It has no revision.
     pub header: Header,
     /// The new member.
@@ -135,7 +136,7 @@ pub struct MemberAddResponse {
     pub members: Vec<Member>,
 }
 
-wire::decode!(MemberAddResponse {
+gateway::decode!(AddMemberResponse {
     "header" => header,
     "member" => member,
     "members" => members,
@@ -148,7 +149,7 @@ wire::decode!(MemberAddResponse {
 /// [`NotEnoughStartedMembers`](crate::EtcdErrorKind::NotEnoughStartedMembers).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct MemberRemove {
+pub struct RemoveMember {
     id: u64,
 }
 
@@ -160,7 +161,7 @@ pub struct MemberRemove {
 /// [`LearnerNotReady`](crate::EtcdErrorKind::LearnerNotReady).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct MemberPromote {
+pub struct PromoteMember {
     id: u64,
 }
 
@@ -181,17 +182,17 @@ macro_rules! of_member {
     )+};
 }
 
-of_member!(MemberRemove, MemberPromote);
+of_member!(RemoveMember, PromoteMember);
 
-wire::operation!(
-    MemberRemove => Members,
-    "v3.cluster.member_remove",
+gateway::operation!(
+    RemoveMember => Members,
+    "v3.cluster.member.remove",
     "/v3/cluster/member/remove",
     |_| Repeat::IfUnsent
 );
-wire::operation!(
-    MemberPromote => Members,
-    "v3.cluster.member_promote",
+gateway::operation!(
+    PromoteMember => Members,
+    "v3.cluster.member.promote",
     "/v3/cluster/member/promote",
     |_| Repeat::IfUnsent
 );
@@ -202,12 +203,12 @@ wire::operation!(
 /// [`MemberNotFound`](crate::EtcdErrorKind::MemberNotFound), [`MemberExists`](crate::EtcdErrorKind::MemberExists).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct MemberUpdate {
+pub struct UpdateMember {
     id: u64,
     peer_urls: Vec<String>,
 }
 
-impl MemberUpdate {
+impl UpdateMember {
     /// The member with this id, at these URLs.
     pub fn new<U: Into<String>>(id: u64, peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
@@ -217,7 +218,7 @@ impl MemberUpdate {
     }
 }
 
-impl Encode for MemberUpdate {
+impl Encode for UpdateMember {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_urls(operation, &self.peer_urls)
     }
@@ -227,9 +228,9 @@ impl Encode for MemberUpdate {
     }
 }
 
-wire::operation!(
-    MemberUpdate => Members,
-    "v3.cluster.member_update",
+gateway::operation!(
+    UpdateMember => Members,
+    "v3.cluster.member.update",
     "/v3/cluster/member/update",
     |_| Repeat::IfUnsent
 );
@@ -246,7 +247,8 @@ fn check_urls(operation: &'static str, urls: &[String]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        EtcdErrorKind, Operation,
+        error::EtcdErrorKind,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
@@ -259,50 +261,50 @@ mod tests {
             assert_eq!(call.target(), format!("/v3/cluster/member/{path}"));
             assert_eq!(body(operation), json);
         }
-        sent(&MemberList::new(), "list", "{}");
+        sent(&ListMembers::new(), "list", "{}");
         sent(
-            &MemberList::new().linearizable(true),
+            &ListMembers::new().linearizable(true),
             "list",
             r#"{"linearizable":true}"#,
         );
-        let learner = MemberAdd::new([URL]).learner(true);
+        let learner = AddMember::new([URL]).learner(true);
         sent(
             &learner,
             "add",
             r#"{"peerURLs":["http://10.0.0.1:2380"],"isLearner":true}"#,
         );
         sent(
-            &MemberRemove::new(u64::MAX),
+            &RemoveMember::new(u64::MAX),
             "remove",
             r#"{"ID":"18446744073709551615"}"#,
         );
-        sent(&MemberPromote::new(7), "promote", r#"{"ID":"7"}"#);
-        let update = MemberUpdate::new(7, [URL]);
+        sent(&PromoteMember::new(7), "promote", r#"{"ID":"7"}"#);
+        let update = UpdateMember::new(7, [URL]);
         sent(
             &update,
             "update",
             r#"{"ID":"7","peerURLs":["http://10.0.0.1:2380"]}"#,
         );
-        assert!(MemberAdd::new([] as [&str; 0]).encode().is_err());
+        assert!(AddMember::new([] as [&str; 0]).encode().is_err());
     }
 
     #[test]
     fn answers_are_read() {
         let json = r#"{"header":{"cluster_id":"11420056713333806591", "member_id":"7445599390133392379", "raft_term":"2"}, "members":[{"ID":"7445599390133392379", "name":"default", "peerURLs":["http://127.0.0.1:24891"], "clientURLs":["http://127.0.0.1:24890"]}, {"ID":"8", "peerURLs":["http://h:1"], "isLearner":true}]}"#;
-        let Members { header, members } = decoded(&MemberList::new(), 200, json).unwrap();
+        let Members { header, members } = decoded(&ListMembers::new(), 200, json).unwrap();
         assert_eq!(members[0].id, header.member_id);
         assert_eq!(members[0].client_urls, ["http://127.0.0.1:24890"]);
         assert!(members[1].is_learner && members[1].name.is_empty());
 
         let json = r#"{"header":{"cluster_id":"5","member_id":"7","raft_term":"2"},"member":{"ID":"9","peerURLs":["http://h:1"],"isLearner":true},"members":[{"ID":"7","name":"m","peerURLs":["http://h:2"],"clientURLs":["http://h:3"]},{"ID":"9","peerURLs":["http://h:1"],"isLearner":true}]}"#;
-        let added = decoded(&MemberAdd::new([URL]).learner(true), 200, json).unwrap();
+        let added = decoded(&AddMember::new([URL]).learner(true), 200, json).unwrap();
         assert_eq!((added.member.id, added.members.len()), (9, 2));
-        let left = decoded(&MemberRemove::new(9), 200, json).unwrap();
+        let left = decoded(&RemoveMember::new(9), 200, json).unwrap();
         assert_eq!(left.members, added.members);
-        assert!(decoded(&MemberUpdate::new(9, [URL]), 200, json).is_ok());
-        assert!(decoded(&MemberPromote::new(9), 200, json).is_ok());
+        assert!(decoded(&UpdateMember::new(9, [URL]), 200, json).is_ok());
+        assert!(decoded(&PromoteMember::new(9), 200, json).is_ok());
         let gone = r#"{"code":5, "message":"etcdserver: member not found"}"#;
-        let error = decoded(&MemberRemove::new(9), 404, gone).unwrap_err();
+        let error = decoded(&RemoveMember::new(9), 404, gone).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::MemberNotFound));
     }
 }

@@ -1,11 +1,13 @@
+mod admin;
 mod keys;
-mod operators;
 
 use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
-use super::{Changes, KeyRange, Mirror, Namespace, Watch, WatchSet, WatchSetItem, namespace::Keys};
-use crate::{Client, Result};
+use crate::v3::{
+    Changes, KeyRange, Mirror, Namespace, Watch, WatchSet, WatchSetItem, namespace::Keys,
+};
+use crate::{client::Client, error::Result};
 
 /// The v3 API of a [`Client`]: a short form of every operation, by family.
 ///
@@ -30,6 +32,10 @@ pub struct V3<'a, T> {
 impl<'a, T: Transport> V3<'a, T> {
     pub(crate) fn new(client: &'a Client<T>) -> Self {
         Self { client }
+    }
+
+    fn client(self) -> &'a Client<T> {
+        self.client
     }
 
     /// What happens to keys from now on, revision by revision: [`Watch`].
@@ -106,13 +112,8 @@ impl<T: Transport> Namespace<T> {
         Kv { by: self.keys() }
     }
 
-    /// Its locks.
-    pub fn lock(&self) -> Locks<'_, T> {
-        Locks { by: self.keys() }
-    }
-
     /// Its elections.
-    pub fn election(&self) -> Elections<'_, T> {
+    pub fn elections(&self) -> Elections<'_, T> {
         Elections { by: self.keys() }
     }
 
@@ -181,17 +182,15 @@ families! {
 
     /// Keys and values.
     kv -> Kv;
-    /// Locks.
-    lock -> Locks;
     /// Elections.
-    election -> Elections;
+    elections -> Elections;
 }
 
 families! {
     Whole:
 
     /// Leases.
-    lease -> Leases;
+    leases -> Leases;
     /// Users, roles, and whether they count.
     auth -> Auth;
     /// The members of the cluster.

@@ -1,4 +1,4 @@
-use super::wire;
+use crate::v3::protocol::gateway;
 
 /// What every answer says of the cluster that gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub struct Header {
     pub raft_term: u64,
 }
 
-wire::decode!(Header {
+gateway::decode!(Header {
     "cluster_id" => cluster_id,
     "member_id" => member_id,
     "revision" => revision,
@@ -27,7 +27,7 @@ pub(crate) struct OnlyHeader {
     header: Header,
 }
 
-wire::decode!(OnlyHeader { "header" => header });
+gateway::decode!(OnlyHeader { "header" => header });
 
 impl From<OnlyHeader> for Header {
     fn from(answer: OnlyHeader) -> Self {

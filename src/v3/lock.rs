@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Error, Repeat, Result,
-    patience::Patience,
+    error::{Error, Result},
+    operation::Repeat,
+    pipeline::deadline::Deadline,
     v3::{
         Header, LeaseId,
         header::OnlyHeader,
+        protocol::gateway::{self, Encode, Fields},
         range::check_key,
-        wire::{self, Encode, Fields},
     },
 };
 
@@ -23,7 +24,7 @@ use crate::{
 /// which may be after another has said that the lock is held. For the same reason the request is repeated only when the
 /// server surely saw nothing of it.
 ///
-/// A lock is only as good as its lease: it may expire while its holder believes to hold it. Guard what the lock protects
+/// A lock is only as good as its lease: it may expire while its holder believes to hold it. ResponseCheck what the lock protects
 /// by a transaction that compares the lock's key: `Compare::exists(key)`.
 ///
 /// # Errors
@@ -34,7 +35,7 @@ use crate::{
 pub struct Lock {
     pub(super) name: Bytes,
     lease: LeaseId,
-    patience: Patience,
+    deadline: Deadline,
 }
 
 impl Lock {
@@ -45,13 +46,13 @@ impl Lock {
         Self {
             name: name.into().into(),
             lease: lease.into(),
-            patience: Patience::Unlimited,
+            deadline: Deadline::Unlimited,
         }
     }
 
     /// Waits no longer than this.
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.patience = Patience::AtMost(limit);
+        self.deadline = Deadline::AtMost(limit);
         self
     }
 }
@@ -68,12 +69,12 @@ impl Encode for Lock {
         to.put("name", &self.name).put("lease", &self.lease);
     }
 
-    fn patience(&self) -> Patience {
-        self.patience
+    fn deadline(&self) -> Deadline {
+        self.deadline
     }
 }
 
-wire::operation!(
+gateway::operation!(
     Lock => LockResponse,
     "v3.lock.lock",
     "/v3/lock/lock",
@@ -91,7 +92,7 @@ pub struct LockResponse {
     pub key: Bytes,
 }
 
-wire::decode!(LockResponse {
+gateway::decode!(LockResponse {
     "header" => header,
     "key" => key,
 });
@@ -124,7 +125,7 @@ impl Encode for Unlock {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     Unlock => Header, in OnlyHeader,
     "v3.lock.unlock",
     "/v3/lock/unlock",
@@ -135,7 +136,7 @@ wire::operation!(
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
@@ -146,7 +147,7 @@ mod tests {
             (call.target(), call.repeat()),
             ("/v3/lock/lock", Repeat::IfUnsent)
         );
-        assert_eq!(call.patience, Patience::Unlimited);
+        assert_eq!(call.deadline, Deadline::Unlimited);
         assert_eq!(body(&Lock::new("l", 7)), r#"{"name":"bA==","lease":"7"}"#);
         assert!(Lock::new("", 7).encode().is_err());
         let call = Unlock::new("l/7").encode().unwrap();

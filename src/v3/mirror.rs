@@ -4,10 +4,10 @@ use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{StreamExt, stream::BoxStream};
 
-use super::{
+use crate::v3::{
     Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
 };
-use crate::{Client, Result, outage::Outage};
+use crate::{client::Client, error::Result, pipeline::reconnect::Reconnect};
 
 /// How long a mirror goes on trying while no endpoint answers.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
@@ -43,7 +43,7 @@ pub struct Mirror<T> {
     entries: BTreeMap<Bytes, KeyValue>,
     revision: i64,
     work: Work<T>,
-    outage: Outage,
+    outage: Reconnect,
 }
 
 enum Work<T> {
@@ -90,7 +90,7 @@ impl<T: Transport> Mirror<T> {
             range,
             entries: BTreeMap::new(),
             revision: 0,
-            outage: Outage::new(OUTAGE_LIMIT),
+            outage: Reconnect::new(OUTAGE_LIMIT),
         }
     }
 
@@ -113,9 +113,9 @@ impl<T: Transport> Mirror<T> {
                         let (revision, found) = (pager.revision(), mem::take(found));
                         return Ok(self.listed(revision, found));
                     }
-                    Err(error) if error.is_passing() => self
+                    Err(error) if error.is_retryable() => self
                         .outage
-                        .pause(self.keys.client().road(), error)
+                        .pause(self.keys.client().pipeline(), error)
                         .await
                         .map(|()| None),
                     Err(error) => Err(error),

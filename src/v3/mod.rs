@@ -10,7 +10,7 @@
 //! for that again until a minute has passed, or a request to it has failed, as they do when a server is started anew. When
 //! all endpoints are known to lack a call, nothing is sent, and the error comes at once. Streams take part in this.
 //!
-//! Two calls are different, [`AuthStatus`] and [`Downgrade`]: every member carries them out, whichever is asked, and those of
+//! Two calls are different, [`GetAuthStatus`] and [`Downgrade`]: every member carries them out, whichever is asked, and those of
 //! etcd 3.4 end with a panic when one of 3.5 makes them. So they are an error once one endpoint has said that it lacks them; but a
 //! member of 3.5 that is asked before any such word will carry them out. Do not make them while a cluster is being upgraded.
 //! An endpoint is a URL: behind one that stands for many members, one old member's word counts for all of them.
@@ -28,51 +28,51 @@
 //! | `/v3/kv/txn` | [`Txn`], [`ExactlyOnce`] | [`kv().txn`](Kv::txn), [`kv().exactly_once`](Kv::exactly_once) |  | 3.4 |
 //! | `/v3/kv/compaction` | [`Compact`] | [`kv().compact`](Kv::compact) |  | 3.4 |
 //! | `/v3/watch` | [`Watch`], [`WatchSet`], [`ControlledWatchSet`], [`Mirror`] | [`watch`](V3::watch), [`watch_set`](V3::watch_set), [`mirror`](V3::mirror) | yes | 3.4 |
-//! | `/v3/lease/grant` | [`Grant`] | [`lease().grant`](Leases::grant) |  | 3.4 |
-//! | `/v3/lease/revoke` | [`Revoke`] | [`lease().revoke`](Leases::revoke) |  | 3.4 |
-//! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | [`lease().keep_alive_once`](Leases::keep_alive_once), [`lease().keep_all_alive_once`](Leases::keep_all_alive_once), [`lease().keep_alive`](Leases::keep_alive), [`lease().keeper`](Leases::keeper) | yes | 3.4 |
-//! | `/v3/lease/timetolive` | [`TimeToLive`] | [`lease().time_to_live`](Leases::time_to_live) |  | 3.4 |
-//! | `/v3/lease/leases` | [`ListLeases`] | [`lease().list`](Leases::list) |  | 3.4 |
-//! | `/v3/kv/lease/revoke` | [`Revoke`], by `/v3/lease/revoke`, the same | [`lease().revoke`](Leases::revoke) |  | 3.4 |
-//! | `/v3/kv/lease/timetolive` | [`TimeToLive`], by `/v3/lease/timetolive`, the same | [`lease().time_to_live`](Leases::time_to_live) |  | 3.4 |
-//! | `/v3/kv/lease/leases` | [`ListLeases`], by `/v3/lease/leases`, the same | [`lease().list`](Leases::list) |  | 3.4 |
-//! | `/v3/lock/lock` | [`Lock`] | [`lock().lock`](Locks::lock) |  | 3.4 |
-//! | `/v3/lock/unlock` | [`Unlock`] | [`lock().unlock`](Locks::unlock) |  | 3.4 |
-//! | `/v3/election/campaign` | [`Campaign`] | [`election().campaign`](Elections::campaign) |  | 3.4 |
-//! | `/v3/election/proclaim` | [`Proclaim`] | [`election().proclaim`](Elections::proclaim) |  | 3.4 |
-//! | `/v3/election/leader` | [`GetLeader`] | [`election().leader`](Elections::leader) |  | 3.4 |
-//! | `/v3/election/observe` | [`Observe`] | [`election().observe`](Elections::observe) | yes | 3.4 |
-//! | `/v3/election/resign` | [`Resign`] | [`election().resign`](Elections::resign) |  | 3.4 |
-//! | `/v3/cluster/member/add` | [`MemberAdd`] | [`cluster().add_member`](Cluster::add_member), [`cluster().add_learner`](Cluster::add_learner) |  | 3.4 |
-//! | `/v3/cluster/member/remove` | [`MemberRemove`] | [`cluster().remove_member`](Cluster::remove_member) |  | 3.4 |
-//! | `/v3/cluster/member/update` | [`MemberUpdate`] | [`cluster().update_member`](Cluster::update_member) |  | 3.4 |
-//! | `/v3/cluster/member/list` | [`MemberList`] | [`cluster().members`](Cluster::members) |  | 3.4 |
-//! | `/v3/cluster/member/promote` | [`MemberPromote`] | [`cluster().promote_member`](Cluster::promote_member) |  | 3.4 |
-//! | `/v3/maintenance/alarm` | [`AlarmList`], [`AlarmSet`] | [`maintenance().alarms`](Maintenance::alarms), [`maintenance().raise_alarm`](Maintenance::raise_alarm), [`maintenance().lift_alarm`](Maintenance::lift_alarm) |  | 3.4 |
-//! | `/v3/maintenance/status` | [`Status`] | [`maintenance().status`](Maintenance::status) |  | 3.4 |
+//! | `/v3/lease/grant` | [`GrantLease`] | [`leases().grant`](Leases::grant) |  | 3.4 |
+//! | `/v3/lease/revoke` | [`RevokeLease`] | [`leases().revoke`](Leases::revoke) |  | 3.4 |
+//! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | [`leases().keep_alive_once`](Leases::keep_alive_once), [`leases().keep_all_alive_once`](Leases::keep_all_alive_once), [`leases().keep_alive`](Leases::keep_alive), [`leases().keeper`](Leases::keeper) | yes | 3.4 |
+//! | `/v3/lease/timetolive` | [`GetTimeToLive`] | [`leases().time_to_live`](Leases::time_to_live) |  | 3.4 |
+//! | `/v3/lease/leases` | [`ListLeases`] | [`leases().list`](Leases::list) |  | 3.4 |
+//! | `/v3/kv/lease/revoke` | [`RevokeLease`], by `/v3/lease/revoke`, the same | [`leases().revoke`](Leases::revoke) |  | 3.4 |
+//! | `/v3/kv/lease/timetolive` | [`GetTimeToLive`], by `/v3/lease/timetolive`, the same | [`leases().time_to_live`](Leases::time_to_live) |  | 3.4 |
+//! | `/v3/kv/lease/leases` | [`ListLeases`], by `/v3/lease/leases`, the same | [`leases().list`](Leases::list) |  | 3.4 |
+//! | `/v3/lock/lock` | [`Lock`] | [`lock`](V3::lock) |  | 3.4 |
+//! | `/v3/lock/unlock` | [`Unlock`] | [`unlock`](V3::unlock) |  | 3.4 |
+//! | `/v3/election/campaign` | [`Campaign`] | [`elections().campaign`](Elections::campaign) |  | 3.4 |
+//! | `/v3/election/proclaim` | [`Proclaim`] | [`elections().proclaim`](Elections::proclaim) |  | 3.4 |
+//! | `/v3/election/leader` | [`GetLeader`] | [`elections().leader`](Elections::leader) |  | 3.4 |
+//! | `/v3/election/observe` | [`Observe`] | [`elections().observe`](Elections::observe) | yes | 3.4 |
+//! | `/v3/election/resign` | [`Resign`] | [`elections().resign`](Elections::resign) |  | 3.4 |
+//! | `/v3/cluster/member/add` | [`AddMember`] | [`cluster().add_member`](Cluster::add_member), [`cluster().add_learner`](Cluster::add_learner) |  | 3.4 |
+//! | `/v3/cluster/member/remove` | [`RemoveMember`] | [`cluster().remove_member`](Cluster::remove_member) |  | 3.4 |
+//! | `/v3/cluster/member/update` | [`UpdateMember`] | [`cluster().update_member`](Cluster::update_member) |  | 3.4 |
+//! | `/v3/cluster/member/list` | [`ListMembers`] | [`cluster().members`](Cluster::members) |  | 3.4 |
+//! | `/v3/cluster/member/promote` | [`PromoteMember`] | [`cluster().promote_member`](Cluster::promote_member) |  | 3.4 |
+//! | `/v3/maintenance/alarm` | [`ListAlarms`], [`SetAlarm`] | [`maintenance().alarms`](Maintenance::alarms), [`maintenance().raise_alarm`](Maintenance::raise_alarm), [`maintenance().lift_alarm`](Maintenance::lift_alarm) |  | 3.4 |
+//! | `/v3/maintenance/status` | [`GetStatus`] | [`maintenance().status`](Maintenance::status) |  | 3.4 |
 //! | `/v3/maintenance/defragment` | [`Defragment`] | [`maintenance().defragment`](Maintenance::defragment) |  | 3.4 |
-//! | `/v3/maintenance/hash` | [`HashDb`] | [`maintenance().hash`](Maintenance::hash) |  | 3.4 |
-//! | `/v3/maintenance/hashkv` | [`HashKv`] | [`maintenance().hash_kv`](Maintenance::hash_kv) |  | 3.5 |
+//! | `/v3/maintenance/hash` | [`GetHash`] | [`maintenance().hash`](Maintenance::hash) |  | 3.4 |
+//! | `/v3/maintenance/hashkv` | [`GetHashKv`] | [`maintenance().hash_kv`](Maintenance::hash_kv) |  | 3.5 |
 //! | `/v3/maintenance/snapshot` | [`Snapshot`] | [`maintenance().snapshot`](Maintenance::snapshot) | yes | 3.4 |
 //! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] | [`maintenance().transfer_leadership`](Maintenance::transfer_leadership) |  | 3.4 |
 //! | `/v3/maintenance/downgrade` | [`Downgrade`] | [`maintenance().downgrade`](Maintenance::downgrade) |  | 3.5 |
-//! | `/v3/auth/enable` | [`AuthEnable`] | [`auth().enable`](Auth::enable) |  | 3.4 |
-//! | `/v3/auth/disable` | [`AuthDisable`] | [`auth().disable`](Auth::disable) |  | 3.4 |
-//! | `/v3/auth/status` | [`AuthStatus`] | [`auth().status`](Auth::status) |  | 3.5 |
+//! | `/v3/auth/enable` | [`EnableAuth`] | [`auth().enable`](Auth::enable) |  | 3.4 |
+//! | `/v3/auth/disable` | [`DisableAuth`] | [`auth().disable`](Auth::disable) |  | 3.4 |
+//! | `/v3/auth/status` | [`GetAuthStatus`] | [`auth().status`](Auth::status) |  | 3.5 |
 //! | `/v3/auth/authenticate` | [`Authenticate`] | [`auth().authenticate`](Auth::authenticate) |  | 3.4 |
-//! | `/v3/auth/user/add` | [`UserAdd`] | [`auth().user_add`](Auth::user_add) |  | 3.4 |
-//! | `/v3/auth/user/get` | [`UserGet`] | [`auth().user_get`](Auth::user_get) |  | 3.4 |
-//! | `/v3/auth/user/list` | [`UserList`] | [`auth().user_list`](Auth::user_list) |  | 3.4 |
-//! | `/v3/auth/user/delete` | [`UserDelete`] | [`auth().user_delete`](Auth::user_delete) |  | 3.4 |
-//! | `/v3/auth/user/changepw` | [`UserChangePassword`] | [`auth().user_change_password`](Auth::user_change_password) |  | 3.4 |
-//! | `/v3/auth/user/grant` | [`UserGrantRole`] | [`auth().user_grant_role`](Auth::user_grant_role) |  | 3.4 |
-//! | `/v3/auth/user/revoke` | [`UserRevokeRole`] | [`auth().user_revoke_role`](Auth::user_revoke_role) |  | 3.4 |
-//! | `/v3/auth/role/add` | [`RoleAdd`] | [`auth().role_add`](Auth::role_add) |  | 3.4 |
-//! | `/v3/auth/role/get` | [`RoleGet`] | [`auth().role_get`](Auth::role_get) |  | 3.4 |
-//! | `/v3/auth/role/list` | [`RoleList`] | [`auth().role_list`](Auth::role_list) |  | 3.4 |
-//! | `/v3/auth/role/delete` | [`RoleDelete`] | [`auth().role_delete`](Auth::role_delete) |  | 3.4 |
-//! | `/v3/auth/role/grant` | [`RoleGrantPermission`] | [`auth().role_grant_permission`](Auth::role_grant_permission) |  | 3.4 |
-//! | `/v3/auth/role/revoke` | [`RoleRevokePermission`] | [`auth().role_revoke_permission`](Auth::role_revoke_permission) |  | 3.4 |
+//! | `/v3/auth/user/add` | [`AddUser`] | [`auth().add_user`](Auth::add_user) |  | 3.4 |
+//! | `/v3/auth/user/get` | [`GetUser`] | [`auth().get_user`](Auth::get_user) |  | 3.4 |
+//! | `/v3/auth/user/list` | [`ListUsers`] | [`auth().list_users`](Auth::list_users) |  | 3.4 |
+//! | `/v3/auth/user/delete` | [`DeleteUser`] | [`auth().delete_user`](Auth::delete_user) |  | 3.4 |
+//! | `/v3/auth/user/changepw` | [`ChangePassword`] | [`auth().change_password`](Auth::change_password) |  | 3.4 |
+//! | `/v3/auth/user/grant` | [`GrantRole`] | [`auth().grant_role`](Auth::grant_role) |  | 3.4 |
+//! | `/v3/auth/user/revoke` | [`RevokeRole`] | [`auth().revoke_role`](Auth::revoke_role) |  | 3.4 |
+//! | `/v3/auth/role/add` | [`AddRole`] | [`auth().add_role`](Auth::add_role) |  | 3.4 |
+//! | `/v3/auth/role/get` | [`GetRole`] | [`auth().get_role`](Auth::get_role) |  | 3.4 |
+//! | `/v3/auth/role/list` | [`ListRoles`] | [`auth().list_roles`](Auth::list_roles) |  | 3.4 |
+//! | `/v3/auth/role/delete` | [`DeleteRole`] | [`auth().delete_role`](Auth::delete_role) |  | 3.4 |
+//! | `/v3/auth/role/grant` | [`GrantPermission`] | [`auth().grant_permission`](Auth::grant_permission) |  | 3.4 |
+//! | `/v3/auth/role/revoke` | [`RevokePermission`] | [`auth().revoke_permission`](Auth::revoke_permission) |  | 3.4 |
 
 mod auth;
 mod cluster;
@@ -81,55 +81,49 @@ mod coverage;
 mod election;
 mod handle;
 mod header;
-mod keep_alive;
 mod kv;
 mod lease;
-mod link;
 mod lock;
 mod maintenance;
-mod messages;
 mod mirror;
 mod namespace;
-mod observe;
+pub(crate) mod protocol;
 mod range;
-pub(crate) mod refusal;
+pub(crate) mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 mod watch;
-pub(crate) mod wire;
 
 pub use auth::{
-    AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse, Authenticate, AuthenticateResponse,
-    Permission, PermissionType, RoleAdd, RoleDelete, RoleGet, RoleGrantPermission, RoleList,
-    RoleRevokePermission, UserAdd, UserChangePassword, UserDelete, UserGet, UserGrantRole,
-    UserList, UserRevokeRole,
+    AddRole, AddUser, AuthStatusResponse, Authenticate, AuthenticateResponse, ChangePassword,
+    DeleteRole, DeleteUser, DisableAuth, EnableAuth, GetAuthStatus, GetRole, GetUser,
+    GrantPermission, GrantRole, ListRoles, ListUsers, Permission, PermissionType, RevokePermission,
+    RevokeRole,
 };
 pub use cluster::{
-    Member, MemberAdd, MemberAddResponse, MemberList, MemberPromote, MemberRemove, MemberUpdate,
-    Members,
+    AddMember, AddMemberResponse, ListMembers, Member, Members, PromoteMember, RemoveMember,
+    UpdateMember,
 };
-pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Proclaim, Resign};
-pub use handle::{Auth, Cluster, Elections, Kv, Leases, Locks, Maintenance, V3};
+pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Observe, Proclaim, Resign};
+pub use handle::{Auth, Cluster, Elections, Kv, Leases, Maintenance, V3};
 pub use header::Header;
-pub use keep_alive::{KeepAlive, KeptLease, LeaseKeeper, LeaseLoss};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
     ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,
     SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 pub use lease::{
-    Grant, GrantResponse, KeepAliveOnce, KeptAlive, LeaseId, LeaseStatus, ListLeases, Revoke,
-    TimeToLive,
+    GetTimeToLive, GrantLease, GrantLeaseResponse, HeldLease, KeepAlive, KeepAliveOnce,
+    KeepAliveResponse, LeaseId, LeaseKeeper, LeaseLoss, LeaseStatus, ListLeases, RevokeLease,
 };
 pub use lock::{Lock, LockResponse, Unlock};
 pub use maintenance::{
-    AlarmKind, AlarmList, AlarmSet, Defragment, Downgrade, DowngradeInfo, DowngradeResponse,
-    HashDb, HashKv, HashKvResponse, HashResponse, RaisedAlarm, Snapshot, Status, StatusResponse,
-    TransferLeadership,
+    AlarmKind, Defragment, Downgrade, DowngradeInfo, DowngradeResponse, GetHash, GetHashKv,
+    GetStatus, HashKvResponse, HashResponse, ListAlarms, RaisedAlarm, SetAlarm, Snapshot,
+    StatusResponse, TransferLeadership,
 };
 pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
 pub use namespace::{Namespace, Namespaced, NamespacedStream};
-pub use observe::Observe;
 pub use range::KeyRange;
 pub use watch::{
     Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchSet, WatchSetItem,

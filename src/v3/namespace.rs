@@ -6,8 +6,12 @@ use bytes::{Bytes, BytesMut};
 use etcd_transport::Transport;
 use futures::{StreamExt, future, stream::BoxStream};
 
-use super::{KeyRange, KeyValue, range::after_prefix};
-use crate::{Client, Error, Operation, Outcome, Result, StreamOperation, error::UnexpectedAnswer};
+use crate::v3::{KeyRange, KeyValue, range::after_prefix};
+use crate::{
+    client::Client,
+    error::{Error, Outcome, Result, UnexpectedAnswer},
+    operation::{Operation, StreamOperation},
+};
 
 /// The keys with one prefix, as if there were no others: of [`V3::namespace`](super::V3::namespace).
 ///
@@ -202,9 +206,9 @@ pub struct Outside;
 
 impl Outside {
     fn into_error<T: Transport>(self, client: &Client<T>, operation: &'static str) -> Error {
-        let site = client.road().next_site(operation);
+        let context = client.pipeline().next_context(operation);
         let what = "the answer has a key that is not in the namespace";
-        Error::Unexpected(UnexpectedAnswer::new(site, what, Outcome::Unknown))
+        Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Unknown))
     }
 }
 

@@ -2,7 +2,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What etcd takes for «no end» in a range's end, and for the first of all keys in its start.
 const ZERO: &[u8] = b"\0";

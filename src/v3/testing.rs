@@ -7,7 +7,11 @@ use std::{fmt::Debug, time::Instant};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{EndpointOrder, Operation, Reply, Result, endpoints::Endpoints, error::Site};
+use crate::{
+    endpoints::set::{EndpointOrder, Endpoints},
+    error::{ErrorContext, Result},
+    operation::{Operation, Reply},
+};
 
 /// The body that an operation sends.
 pub(crate) fn body(operation: &impl Operation) -> String {
@@ -67,13 +71,13 @@ where
 
 fn reply<O: Operation>(status: u16, json: &str, in_doubt: bool) -> Reply {
     let endpoints = vec!["http://127.0.0.1:2379".parse().unwrap()];
-    let endpoints = Endpoints::new(endpoints, EndpointOrder::Kept, Instant::now()).unwrap();
+    let endpoints = Endpoints::new(endpoints, EndpointOrder::AsGiven, Instant::now()).unwrap();
     let place = endpoints.current().iter().next().unwrap().clone();
     Reply {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(json.as_bytes()),
-        site: Site {
+        context: ErrorContext {
             operation: O::NAME,
             endpoint: place.endpoint().clone(),
             attempts: 1,

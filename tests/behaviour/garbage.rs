@@ -344,11 +344,11 @@ async fn assert_limited<T: Transport>(etcd: Etcd<T>, head: &'static str, chunked
     let (server, sent) = flood(head, chunked);
     let client = etcd
         .builder_of(server.url())
-        .answer_limit(MIB)
+        .max_response_size(MIB)
         .build()
         .unwrap();
     let too_large = "the answer is larger than the client's limit of 1048576 bytes: \
-                     raise `answer_limit`, or ask for less";
+                     raise `max_response_size`, or ask for less";
     let read = client.v2().get("/a").await.unwrap_err();
     assert_eq!(
         read.to_string().replace(&server.url(), "URL"),
@@ -377,7 +377,7 @@ async fn a_watch_reads_up_to_the_limit_too<T: Transport>(etcd: Etcd<T>) {
         let (server, sent) = flood(head, chunked);
         let client = etcd
             .builder_of(server.url())
-            .answer_limit(MIB)
+            .max_response_size(MIB)
             .build()
             .unwrap();
         let mut events = client.open(Watch::new("/a").from_index(5));
@@ -385,7 +385,7 @@ async fn a_watch_reads_up_to_the_limit_too<T: Transport>(etcd: Etcd<T>) {
         assert_eq!(
             error.to_string().replace(&server.url(), "URL"),
             "v2.keys.watch at URL: the answer is larger than the client's limit of 1048576 bytes: \
-             raise `answer_limit`, or ask for less"
+             raise `max_response_size`, or ask for less"
         );
         assert!(events.next().await.is_none());
         assert!(sent.load(Relaxed) < READ_AHEAD, "{sent:?} bytes");

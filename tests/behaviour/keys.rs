@@ -37,7 +37,7 @@ behaviour! {
             v2_4_every_ascii_byte_of_a_key_survives,
             v2_43_each_write_adds_one_and_a_failure_none,
             v2_170_a_value_of_8_mib_survives,
-            v2_170_8_mib_of_words_beyond_ascii_survive,
+            v2_170_eight_mib_of_words_beyond_ascii_survive,
             v2_170_a_value_beyond_the_servers_limit_is_refused_before_it_is_sent,
         }
     }
@@ -435,7 +435,7 @@ async fn v2_170_a_value_of_8_mib_survives<T: Transport>(etcd: Etcd<T>) {
 }
 
 /// Escaped as a URL is, this would be three times as long, and beyond the server's limit of 10 MiB.
-async fn v2_170_8_mib_of_words_beyond_ascii_survive<T: Transport>(etcd: Etcd<T>) {
+async fn v2_170_eight_mib_of_words_beyond_ascii_survive<T: Transport>(etcd: Etcd<T>) {
     let words = "größe und 長さ, \"quoted\" & <tagged>\n";
     survives(&etcd, words.repeat((8 << 20) / words.len())).await;
 }

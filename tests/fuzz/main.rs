@@ -88,7 +88,7 @@ fn turn() -> MutexGuard<'static, ()> {
 fn client(answers: Vec<Answer>, limit: usize) -> Client<Canned> {
     Client::builder(Canned::new(answers))
         .endpoints(["http://a", "http://b"])
-        .answer_limit(limit)
+        .max_response_size(limit)
         .build()
         .unwrap()
 }

@@ -77,16 +77,16 @@ pub(crate) const WHOLE: &[Case] = cases! {
     Compact::new(4) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    Grant::new(MINUTE).id(7) => [
+    GrantLease::new(MINUTE).id(7) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"ID":"7","TTL":"60"}"#,
     ],
-    Revoke::new(7) => [
+    RevokeLease::new(7) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
     KeepAliveOnce::all([7, 8].map(LeaseId::from)) => [
         concat!(r#"{"result":{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"ID":"7","TTL":"60"}}"#, "\n", r#"{"result":{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"ID":"8"}}"#, "\n"),
     ],
-    TimeToLive::new(7).keys(true) => [
+    GetTimeToLive::new(7).keys(true) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"ID":"7","TTL":"59","grantedTTL":"60","keys":["YQ==","//4AYQ=="]}"#,
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"ID":"8","TTL":"-1"}"#,
     ],
@@ -111,39 +111,39 @@ pub(crate) const WHOLE: &[Case] = cases! {
     Resign::new(leader()) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    MemberAdd::new(["http://127.0.0.1:1"]) => [
+    AddMember::new(["http://127.0.0.1:1"]) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"member":{"ID":"9","peerURLs":["http://127.0.0.1:1"],"isLearner":true},"members":[{"ID":"9","peerURLs":["http://127.0.0.1:1"],"isLearner":true},{"ID":"7","name":"m","peerURLs":["http://127.0.0.1:2"],"clientURLs":["http://127.0.0.1:3"]}]}"#,
     ],
-    MemberRemove::new(9) => [
+    RemoveMember::new(9) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"members":[{"ID":"9","peerURLs":["http://127.0.0.1:1"],"isLearner":true},{"ID":"7","name":"m","peerURLs":["http://127.0.0.1:2"],"clientURLs":["http://127.0.0.1:3"]}]}"#,
     ],
-    MemberUpdate::new(9, ["http://127.0.0.1:1"]) => [
+    UpdateMember::new(9, ["http://127.0.0.1:1"]) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"members":[{"ID":"9","peerURLs":["http://127.0.0.1:1"],"isLearner":true},{"ID":"7","name":"m","peerURLs":["http://127.0.0.1:2"],"clientURLs":["http://127.0.0.1:3"]}]}"#,
     ],
-    MemberList::new() => [
+    ListMembers::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"members":[{"ID":"9","peerURLs":["http://127.0.0.1:1"],"isLearner":true},{"ID":"7","name":"m","peerURLs":["http://127.0.0.1:2"],"clientURLs":["http://127.0.0.1:3"]}]}"#,
     ],
-    MemberPromote::new(9) => [
+    PromoteMember::new(9) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"members":[{"ID":"9","peerURLs":["http://127.0.0.1:1"],"isLearner":true},{"ID":"7","name":"m","peerURLs":["http://127.0.0.1:2"],"clientURLs":["http://127.0.0.1:3"]}]}"#,
     ],
-    AlarmList::new() => [
+    ListAlarms::new() => [
         r#"{"alarms":[{"memberID":"1","alarm":"NOSPACE"},{"alarm":"CORRUPT"}]}"#,
         r#"{}"#,
     ],
-    AlarmSet::lift(AlarmKind::NoSpace) => [
+    SetAlarm::lift(AlarmKind::NoSpace) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"alarms":[{"memberID":"1","alarm":"NOSPACE"}]}"#,
     ],
-    Status::new() => [
+    GetStatus::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"version":"3.4.23","dbSize":"32768","leader":"7","raftIndex":"24","raftTerm":"2","raftAppliedIndex":"24","errors":["memberID:1 alarm:NOSPACE "],"dbSizeInUse":"24576"}"#,
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"version":"3.6.0","dbSize":"32768","leader":"7","raftIndex":"24","raftTerm":"2","raftAppliedIndex":"24","dbSizeInUse":"24576","storageVersion":"3.6.0","dbSizeQuota":"2147483648","downgradeInfo":{"enabled":true,"targetVersion":"3.5.0"}}"#,
     ],
     Defragment::new() => [
         r#"{}"#,
     ],
-    HashDb::new() => [
+    GetHash::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"hash":1492558931}"#,
     ],
-    HashKv::new() => [
+    GetHashKv::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"hash":777946187,"compact_revision":"4","hash_revision":"9"}"#,
     ],
     TransferLeadership::new(9) => [
@@ -152,55 +152,55 @@ pub(crate) const WHOLE: &[Case] = cases! {
     Downgrade::cancel() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"version":"3.5.0"}"#,
     ],
-    AuthEnable::new() => [
+    EnableAuth::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    AuthDisable::new() => [
+    DisableAuth::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    AuthStatus::new() => [
+    GetAuthStatus::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"enabled":true,"authRevision":"7"}"#,
     ],
     Authenticate::new("u", "p") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"token":"etwRgVbuXKZitLsT.38"}"#,
     ],
-    UserAdd::new("u", "p") => [
+    AddUser::new("u", "p") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    UserGet::new("u") => [
+    GetUser::new("u") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"roles":["root","r"]}"#,
     ],
-    UserList::new() => [
+    ListUsers::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"users":["root","u"]}"#,
     ],
-    UserDelete::new("u") => [
+    DeleteUser::new("u") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    UserChangePassword::new("u", "p") => [
+    ChangePassword::new("u", "p") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    UserGrantRole::new("u", "r") => [
+    GrantRole::new("u", "r") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    UserRevokeRole::new("u", "r") => [
+    RevokeRole::new("u", "r") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    RoleAdd::new("r") => [
+    AddRole::new("r") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    RoleGet::new("r") => [
+    GetRole::new("r") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"perm":[{"permType":"READWRITE","key":"YQ==","range_end":"Yg=="},{"key":"eA=="}]}"#,
     ],
-    RoleList::new() => [
+    ListRoles::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"roles":["r"]}"#,
     ],
-    RoleDelete::new("r") => [
+    DeleteRole::new("r") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    RoleGrantPermission::new("r", Permission::read("k")) => [
+    GrantPermission::new("r", Permission::read("k")) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
-    RoleRevokePermission::new("r", "k") => [
+    RevokePermission::new("r", "k") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
 };
@@ -242,7 +242,7 @@ const OTHER_STREAMS: &[Decoder] = &[
         told
     },
     |client| {
-        let (keeper, run) = client.v3().lease().keeper();
+        let (keeper, run) = client.v3().leases().keeper();
         let work = async {
             let lease = keeper.keep(7).await?;
             drop(keeper);

@@ -226,7 +226,7 @@ fn a_followed_redirect_counts_by_how_it_ends() {
 fn an_answer_over_the_limit_is_unknown() {
     let client = Client::builder(Script::new([keys(200, 7, ACCEPTED)]))
         .endpoints(["http://a"])
-        .answer_limit(10)
+        .max_response_size(10)
         .build()
         .unwrap();
     let error = block_on(client.v2().set("x", "y")).unwrap_err();

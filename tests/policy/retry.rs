@@ -267,13 +267,13 @@ fn credentials_go_to_v2_alone() {
 fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
     let client = Client::builder(Script::new([keys(200, 1, "x".repeat(101))]))
         .endpoints(["http://a"])
-        .answer_limit(100)
+        .max_response_size(100)
         .build()
         .unwrap();
     assert_eq!(
         get(&client).unwrap_err().to_string(),
         "v2.keys.get at http://a: the answer is larger than the client's limit of 100 bytes: \
-         raise `answer_limit`, or ask for less"
+         raise `max_response_size`, or ask for less"
     );
 }
 

@@ -136,7 +136,7 @@ fn everything(paper: &Paper) {
             );
             let observer = paper.clone();
             let builder = builder([ours].into_iter().chain((0..12).map(|_| ending())))
-                .answer_limit(1000)
+                .max_response_size(1000)
                 .reject_stale_reads(true)
                 .observe(move |attempt| observer.print_debug(attempt));
             paper.print_debug(&builder);
@@ -174,7 +174,7 @@ fn everything(paper: &Paper) {
                 .unwrap();
             tell(paper, &client, v3::Put::new("x", "y"));
             tell(paper, &client, v3::Authenticate::new("root", PASSWORD));
-            tell(paper, &client, v3::UserAdd::new("a", PASSWORD));
+            tell(paper, &client, v3::AddUser::new("a", PASSWORD));
         }
         let watching = client();
         let watch = Watch::new("x")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_http::{
     Client, EtcdErrorKind, Operation, Outcome, Result,
-    v3::{Campaign, Compact, Compare, ExactlyOnce, Grant, Lock, Put, Range, Revoke, Txn},
+    v3::{Campaign, Compact, Compare, ExactlyOnce, GrantLease, Lock, Put, Range, RevokeLease, Txn},
 };
 
 use crate::{
@@ -135,7 +135,7 @@ fn v3_16_an_answer_is_final_whatever_its_status() {
         ),
     ] {
         let client = client(&["a", "b"], [refusal(status, code, message)]);
-        let error = send(&client, Grant::new(Duration::from_secs(9))).unwrap_err();
+        let error = send(&client, GrantLease::new(Duration::from_secs(9))).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(kind));
         assert_eq!(error.outcome(), Outcome::Rejected);
     }
@@ -154,10 +154,10 @@ fn r_4_a_repeat_that_finds_it_done_is_done_only_after_doubt() {
     };
     // The answer was lost: it may have been carried out.
     for doubt in [|| Step::Break, || Step::Silence] {
-        assert!(send(&client(&["a"], [doubt(), gone()]), Revoke::new(7)).is_ok());
+        assert!(send(&client(&["a"], [doubt(), gone()]), RevokeLease::new(7)).is_ok());
         let granted = send(
             &client(&["a"], [doubt(), exists()]),
-            Grant::new(Duration::from_secs(9)).id(7),
+            GrantLease::new(Duration::from_secs(9)).id(7),
         );
         assert_eq!(granted.unwrap().id.get(), 7);
         assert!(send(&client(&["a"], [doubt(), compacted()]), Compact::new(7)).is_ok());
@@ -167,11 +167,11 @@ fn r_4_a_repeat_that_finds_it_done_is_done_only_after_doubt() {
         || Step::Refuse,
         || refusal(503, 14, "etcdserver: no leader"),
     ] {
-        assert!(send(&client(&["a"], [first(), gone()]), Revoke::new(7)).is_err());
+        assert!(send(&client(&["a"], [first(), gone()]), RevokeLease::new(7)).is_err());
         assert!(
             send(
                 &client(&["a"], [first(), exists()]),
-                Grant::new(Duration::from_secs(9)).id(7)
+                GrantLease::new(Duration::from_secs(9)).id(7)
             )
             .is_err()
         );

@@ -6,8 +6,8 @@ use etcd_http::{
     Client, Error, Operation, Outcome, Payload, Result,
     transport::http::Method,
     v3::{
-        AlarmList, Authenticate, ExactlyOnce, GetLeader, KeepAlive, KeepAliveOnce, LeaseKeeper,
-        ListLeases, Observe, Put, Range, RoleList, Snapshot, Txn, UserList, Watch,
+        Authenticate, ExactlyOnce, GetLeader, KeepAlive, KeepAliveOnce, LeaseKeeper, ListAlarms,
+        ListLeases, ListRoles, ListUsers, Observe, Put, Range, Snapshot, Txn, Watch,
     },
 };
 use futures::{
@@ -68,9 +68,9 @@ fn r_22_no_answer_of_another_cluster_counts_whatever_the_operation_makes_of_it()
     assert_refused(KeepAliveOnce::new(7));
     assert_refused(ListLeases::new());
     assert_refused(GetLeader::new("e"));
-    assert_refused(AlarmList::new());
-    assert_refused(UserList::new());
-    assert_refused(RoleList::new());
+    assert_refused(ListAlarms::new());
+    assert_refused(ListUsers::new());
+    assert_refused(ListRoles::new());
     assert_refused(Authenticate::new("u", "p"));
 }
 

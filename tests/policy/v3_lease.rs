@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use etcd_http::{
     Client,
-    v3::{KeepAlive, KeptLease, LeaseKeeper},
+    v3::{HeldLease, KeepAlive, LeaseKeeper},
 };
 use futures::{
     FutureExt, StreamExt,
@@ -58,7 +58,7 @@ fn many_leases_are_renewed_in_one_request() {
             sleep(&client, Duration::from_millis(5)).await;
         }
         sleep(&client, seconds(60)).await;
-        assert!(leases.iter().all(KeptLease::is_alive));
+        assert!(leases.iter().all(HeldLease::is_alive));
     });
     let requests = requests(&client);
     assert!(
@@ -272,7 +272,7 @@ fn t_11_sixty_thousand_leases_are_all_kept() {
             leases.push(keeper.grant(seconds(20)).await.unwrap());
         }
         sleep(&client, seconds(21)).await;
-        assert!(leases.iter().all(KeptLease::is_alive));
+        assert!(leases.iter().all(HeldLease::is_alive));
     });
     let requests = requests(&client);
     // Three renewals of each.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use etcd_http::{
     Attempt, AttemptOutcome, Client, Error, Operation, Outcome, Result, RetryPolicy,
     transport::{Transport, http::Method},
-    v3::{AuthStatus, Downgrade, HashKv, KeepAlive, LeaseKeeper, Observe, Put, Snapshot, Watch},
+    v3::{
+        Downgrade, GetAuthStatus, GetHashKv, KeepAlive, LeaseKeeper, Observe, Put, Snapshot, Watch,
+    },
 };
 use futures::{StreamExt, executor::block_on};
 
@@ -73,10 +75,10 @@ fn v3_2_what_every_endpoint_lacks_is_asked_of_each_once_and_then_not_sent() {
         },
     ] {
         let client = client(&["a", "b", "c"], [say(), say(), say(), ok()]);
-        assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
+        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
         assert_eq!(hosts(&client), "abc");
         for _ in 0..3 {
-            assert_missing(send(&client, HashKv::new()), Outcome::NotSent);
+            assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
         }
         assert_eq!(client.transport().elapsed(), Duration::ZERO, "no pause");
         // It has the others.
@@ -88,13 +90,13 @@ fn v3_2_what_every_endpoint_lacks_is_asked_of_each_once_and_then_not_sent() {
 #[test]
 fn what_is_known_to_be_missing_is_said_in_words() {
     let client = client(&["a"], [missing()]);
-    let said = send(&client, HashKv::new()).unwrap_err();
+    let said = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         said.to_string(),
         "v3.maintenance.hash_kv at http://a: this server does not have this call: its etcd is too old for it, or has its JSON \
          gateway switched off, or is no etcd"
     );
-    let known = send(&client, HashKv::new()).unwrap_err();
+    let known = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         known.to_string(),
         "v3.maintenance.hash_kv at http://a: this cluster does not have this call, as its endpoints have said within the last minute: nothing was sent"
@@ -104,8 +106,8 @@ fn what_is_known_to_be_missing_is_said_in_words() {
 #[test]
 fn in_a_cluster_that_is_being_upgraded_a_call_goes_to_who_has_it() {
     let client = client(&["a", "b", "c"], [missing(), missing(), ok(), ok(), ok()]);
-    send(&client, HashKv::new()).unwrap();
-    send(&client, HashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abcc");
     // It draws no other calls.
     send(&client, Put::new("k", "v")).unwrap();
@@ -117,25 +119,25 @@ fn what_every_member_carries_out_is_asked_of_none_while_any_lacks_it() {
     // One of 3.5 that is asked makes those of 3.4 end with a panic.
     let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
-        assert_missing(send(&client, AuthStatus::new()), outcome);
+        assert_missing(send(&client, GetAuthStatus::new()), outcome);
     }
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
         assert_missing(send(&client, Downgrade::validate("3.4.0")), outcome);
     }
     assert_eq!(hosts(&client), "aa");
     pass(&client, 60);
-    send(&client, AuthStatus::new()).unwrap();
+    send(&client, GetAuthStatus::new()).unwrap();
 }
 
 #[test]
 fn who_lacks_a_call_is_well_for_all_others() {
     let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
-    assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     send(&client, Put::new("k", "v")).unwrap();
     send(&client, Put::new("k", "v")).unwrap();
     assert_eq!(hosts(&client), "abaa");
     let client = self::client(&["a", "b"], [missing(), ok(), ok()]);
-    send(&client, HashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
     send(&client, Put::new("k", "v")).unwrap();
     assert_eq!(hosts(&client), "aba");
 }
@@ -143,11 +145,11 @@ fn who_lacks_a_call_is_well_for_all_others() {
 #[test]
 fn a_server_that_is_upgraded_is_asked_again_after_a_minute() {
     let client = client(&["a", "b"], [missing(), missing(), ok()]);
-    assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     pass(&client, 59);
-    assert_missing(send(&client, HashKv::new()), Outcome::NotSent);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
     pass(&client, 1);
-    send(&client, HashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "aba");
 }
 
@@ -156,17 +158,17 @@ fn a_server_that_was_away_is_asked_again_at_once() {
     for away in [Step::Refuse, Step::Break] {
         let client = client(&["a"], [missing(), away, ok()]);
         let client = client.with_retry(RetryPolicy::never());
-        assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
-        assert_missing(send(&client, HashKv::new()), Outcome::NotSent);
+        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+        assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
         send(&client, Put::new("k", "v")).unwrap_err();
-        send(&client, HashKv::new()).unwrap();
+        send(&client, GetHashKv::new()).unwrap();
     }
 }
 
 #[test]
 fn who_does_not_answer_may_have_what_others_lack() {
     let client = client(&["a", "b"], [missing(), Step::Refuse, Step::Refuse, ok()]);
-    send(&client, HashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abbb");
 }
 
@@ -174,25 +176,25 @@ fn who_does_not_answer_may_have_what_others_lack() {
 fn a_call_that_is_sent_once_is_sent_to_the_next_endpoint_the_next_time() {
     let client = client(&["a", "b"], [missing(), ok()]);
     let once = client.with_retry(RetryPolicy::never());
-    assert_missing(send(&once, HashKv::new()), Outcome::Rejected);
-    send(&once, HashKv::new()).unwrap();
+    assert_missing(send(&once, GetHashKv::new()), Outcome::Rejected);
+    send(&once, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "ab");
 }
 
 #[test]
 fn what_is_known_of_an_endpoint_survives_a_sync_and_a_new_one_is_asked() {
     let client = client(&["a"], [missing(), missing(), missing(), ok()]);
-    assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     client.merge_endpoints(["http://b"]);
-    assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     client.merge_endpoints(["http://b", "http://c"]);
-    assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     assert_eq!(hosts(&client), "abc");
     // One that went and comes back is a new one.
     client.merge_endpoints(["http://c"]);
-    assert_missing(send(&client, HashKv::new()), Outcome::NotSent);
+    assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
     client.merge_endpoints(["http://b", "http://c"]);
-    send(&client, HashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abcb");
 }
 
@@ -205,7 +207,7 @@ fn the_leader_is_not_asked_for_what_it_lacks() {
     let client = client.prefer_leader(true).build().unwrap();
     block_on(client.sync()).unwrap();
     // What changes something, so that it would be the leader's.
-    let enable = etcd_http::v3::AuthEnable::new;
+    let enable = etcd_http::v3::EnableAuth::new;
     send(&client, enable()).unwrap();
     send(&client, enable()).unwrap();
     send(&client, Put::new("k", "v")).unwrap();
@@ -230,8 +232,8 @@ fn a_proxys_page_is_no_word_of_etcds_and_is_not_kept_in_mind() {
     ] {
         let page = Step::Answer(404, vec![], Ending::Whole(page.into()));
         let client = client(&["a", "b"], [page, ok()]);
-        assert_missing(send(&client, HashKv::new()), Outcome::Rejected);
-        send(&client, HashKv::new()).unwrap();
+        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+        send(&client, GetHashKv::new()).unwrap();
         assert_eq!(hosts(&client), "aa");
     }
 }
@@ -244,7 +246,7 @@ fn a_raw_request_says_nothing_of_a_call() {
         let error = send(&client, raw()).unwrap_err();
         assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
     }
-    send(&client, HashKv::new()).unwrap();
+    send(&client, GetHashKv::new()).unwrap();
 }
 
 #[test]
@@ -259,7 +261,7 @@ fn who_observes_is_told_of_an_answer() {
             .unwrap()
             .push((attempt.number, attempt.outcome, status));
     });
-    send(&client.build().unwrap(), HashKv::new()).unwrap();
+    send(&client.build().unwrap(), GetHashKv::new()).unwrap();
     let answered = AttemptOutcome::Answered;
     let expected = [(1, answered, Some(404)), (2, answered, Some(200))];
     assert_eq!(*told.lock().unwrap(), expected);

@@ -295,7 +295,7 @@ fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
         (&b"a"[..], &b"b"[..])
     );
     assert!(is_outside(error));
-    let leaders: Vec<_> = clock.run(inside.election().observe("e").collect());
+    let leaders: Vec<_> = clock.run(inside.elections().observe("e").collect());
     assert!(
         matches!(&leaders[..], [Ok(told), Err(error)] if told.key == "e/1" && is_outside(error)),
         "{leaders:?}"

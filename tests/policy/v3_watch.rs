@@ -405,7 +405,7 @@ fn an_object_over_the_answer_limit_ends_the_watch() {
         Store::at(4).with(|state| state.write((0..100).map(|number| format!("k{number:02}"))));
     let client = Client::builder(store)
         .endpoints(["http://a"])
-        .answer_limit(1_000)
+        .max_response_size(1_000)
         .build()
         .unwrap();
     let error = failure(&client, all().from_revision(5));
@@ -426,7 +426,7 @@ fn an_object_over_the_answer_limit_ends_the_watch() {
     });
     let client = Client::builder(store)
         .endpoints(["http://a"])
-        .answer_limit(1_000)
+        .max_response_size(1_000)
         .build()
         .unwrap();
     let error = failure(&client, all().from_revision(5));

@@ -142,9 +142,9 @@ async fn v3_17_a_clients_certificate_is_nobodys_name<S: Stack>() {
     let [named, nameless] = identities.map(tls);
     let client = client::<S>(&named, &server.client_url());
     let auth = client.v3().auth();
-    auth.user_add("root", "r").await.unwrap();
-    auth.role_add("root").await.unwrap();
-    auth.user_grant_role("root", "root").await.unwrap();
+    auth.add_user("root", "r").await.unwrap();
+    auth.add_role("root").await.unwrap();
+    auth.grant_role("root", "root").await.unwrap();
     auth.enable().await.unwrap();
     let user = |tls: &Tls| {
         let user = Client::builder(S::with(tls)).endpoints([server.client_url()]);

@@ -3,7 +3,7 @@
 use etcd_http::{
     Client, EtcdErrorKind, Outcome,
     transport::Transport,
-    v3::{Compare, DeleteRange, KeyRange, Permission, PermissionType, Put, Range, Txn, UserAdd},
+    v3::{AddUser, Compare, DeleteRange, KeyRange, Permission, PermissionType, Put, Range, Txn},
 };
 
 use crate::{harness::Etcd, refused};
@@ -29,9 +29,9 @@ pub(crate) async fn enable<T: Transport>(etcd: &Etcd<T>) -> Client<T> {
 /// The same, for a client of another server that is to be root there.
 pub(crate) async fn enable_for<T: Transport>(root: &Client<T>) {
     let auth = root.v3().auth();
-    auth.user_add("root", "r").await.unwrap();
-    auth.role_add("root").await.unwrap();
-    auth.user_grant_role("root", "root").await.unwrap();
+    auth.add_user("root", "r").await.unwrap();
+    auth.add_role("root").await.unwrap();
+    auth.grant_role("root", "root").await.unwrap();
     auth.enable().await.unwrap();
 }
 
@@ -42,7 +42,7 @@ async fn v3_110_a_token_is_given_for_the_right_password_alone<T: Transport>(etcd
         EtcdErrorKind::AuthNotEnabled
     );
     let root = enable(&etcd).await;
-    let certificate = UserAdd::without_password("certificate");
+    let certificate = AddUser::without_password("certificate");
     root.send(certificate).await.unwrap();
     assert!(
         auth.authenticate("root", "r")
@@ -65,10 +65,10 @@ async fn v3_110_a_token_is_given_for_the_right_password_alone<T: Transport>(etcd
 async fn v3_116_authentication_is_switched_on_and_off<T: Transport>(etcd: Etcd<T>) {
     let auth = etcd.v3().auth();
     assert_eq!(refused(auth.enable().await), EtcdErrorKind::RootUserMissing);
-    auth.user_add("root", "r").await.unwrap();
-    auth.role_add("root").await.unwrap();
+    auth.add_user("root", "r").await.unwrap();
+    auth.add_role("root").await.unwrap();
     assert_eq!(refused(auth.enable().await), EtcdErrorKind::RootUserMissing);
-    auth.user_grant_role("root", "root").await.unwrap();
+    auth.grant_role("root", "root").await.unwrap();
     let revision = auth.enable().await.unwrap().revision;
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
     if etcd.is_3_5() {
@@ -86,67 +86,67 @@ async fn v3_116_authentication_is_switched_on_and_off<T: Transport>(etcd: Etcd<T
 
 async fn v3_117_users_come_and_go<T: Transport>(etcd: Etcd<T>) {
     let auth = etcd.v3().auth();
-    auth.user_add("b", "p").await.unwrap();
-    auth.user_add("a \"ü", "p").await.unwrap();
+    auth.add_user("b", "p").await.unwrap();
+    auth.add_user("a \"ü", "p").await.unwrap();
     assert_eq!(
-        refused(auth.user_add("b", "p").await),
+        refused(auth.add_user("b", "p").await),
         EtcdErrorKind::UserExists
     );
-    assert_eq!(auth.user_list().await.unwrap(), ["a \"ü", "b"]);
-    auth.role_add("r").await.unwrap();
+    assert_eq!(auth.list_users().await.unwrap(), ["a \"ü", "b"]);
+    auth.add_role("r").await.unwrap();
     assert_eq!(
-        refused(auth.user_grant_role("b", "none").await),
+        refused(auth.grant_role("b", "none").await),
         EtcdErrorKind::RoleNotFound
     );
     assert_eq!(
-        refused(auth.user_grant_role("none", "r").await),
+        refused(auth.grant_role("none", "r").await),
         EtcdErrorKind::UserNotFound
     );
-    auth.user_grant_role("b", "r").await.unwrap();
-    auth.user_grant_role("b", "r").await.unwrap();
-    assert_eq!(auth.user_get("b").await.unwrap(), ["r"]);
-    auth.user_revoke_role("b", "r").await.unwrap();
+    auth.grant_role("b", "r").await.unwrap();
+    auth.grant_role("b", "r").await.unwrap();
+    assert_eq!(auth.get_user("b").await.unwrap(), ["r"]);
+    auth.revoke_role("b", "r").await.unwrap();
     assert_eq!(
-        refused(auth.user_revoke_role("b", "r").await),
+        refused(auth.revoke_role("b", "r").await),
         EtcdErrorKind::RoleNotGranted
     );
-    assert!(auth.user_get("b").await.unwrap().is_empty());
-    auth.user_change_password("b", "q").await.unwrap();
-    auth.user_delete("b").await.unwrap();
+    assert!(auth.get_user("b").await.unwrap().is_empty());
+    auth.change_password("b", "q").await.unwrap();
+    auth.delete_user("b").await.unwrap();
     assert_eq!(
-        refused(auth.user_delete("b").await),
+        refused(auth.delete_user("b").await),
         EtcdErrorKind::UserNotFound
     );
     assert_eq!(
-        refused(auth.user_get("b").await),
+        refused(auth.get_user("b").await),
         EtcdErrorKind::UserNotFound
     );
     assert_eq!(
-        refused(auth.user_change_password("b", "q").await),
+        refused(auth.change_password("b", "q").await),
         EtcdErrorKind::UserNotFound
     );
 }
 
 async fn v3_117_roles_come_and_go<T: Transport>(etcd: Etcd<T>) {
     let auth = etcd.v3().auth();
-    auth.role_add("b").await.unwrap();
-    auth.role_add("a").await.unwrap();
-    assert_eq!(refused(auth.role_add("a").await), EtcdErrorKind::RoleExists);
-    assert_eq!(auth.role_list().await.unwrap(), ["a", "b"]);
-    auth.role_delete("a").await.unwrap();
+    auth.add_role("b").await.unwrap();
+    auth.add_role("a").await.unwrap();
+    assert_eq!(refused(auth.add_role("a").await), EtcdErrorKind::RoleExists);
+    assert_eq!(auth.list_roles().await.unwrap(), ["a", "b"]);
+    auth.delete_role("a").await.unwrap();
     assert_eq!(
-        refused(auth.role_delete("a").await),
+        refused(auth.delete_role("a").await),
         EtcdErrorKind::RoleNotFound
     );
     assert_eq!(
-        refused(auth.role_get("a").await),
+        refused(auth.get_role("a").await),
         EtcdErrorKind::RoleNotFound
     );
 }
 
 async fn v3_118_permissions_come_and_go<T: Transport>(etcd: Etcd<T>) {
     let auth = etcd.v3().auth();
-    auth.role_add("r").await.unwrap();
+    auth.add_role("r").await.unwrap();
     let all = [
         Permission::read("a"),
         Permission::write(KeyRange::prefix("b")),
@@ -154,38 +154,36 @@ async fn v3_118_permissions_come_and_go<T: Transport>(etcd: Etcd<T>) {
         Permission::read(KeyRange::between("d", "f")),
     ];
     for permission in all.iter().rev() {
-        auth.role_grant_permission("r", permission.clone())
+        auth.grant_permission("r", permission.clone())
             .await
             .unwrap();
     }
-    assert_eq!(auth.role_get("r").await.unwrap(), all);
+    assert_eq!(auth.get_role("r").await.unwrap(), all);
     // The same keys: replaced.
-    auth.role_grant_permission("r", Permission::write("a"))
+    auth.grant_permission("r", Permission::write("a"))
         .await
         .unwrap();
-    let now = auth.role_get("r").await.unwrap();
+    let now = auth.get_role("r").await.unwrap();
     assert_eq!(now[0].permission_type(), PermissionType::Write);
-    auth.role_revoke_permission("r", KeyRange::prefix("b"))
+    auth.revoke_permission("r", KeyRange::prefix("b"))
         .await
         .unwrap();
-    let again = auth
-        .role_revoke_permission("r", KeyRange::prefix("b"))
-        .await;
+    let again = auth.revoke_permission("r", KeyRange::prefix("b")).await;
     assert_eq!(refused(again), EtcdErrorKind::PermissionNotGranted);
-    assert_eq!(auth.role_get("r").await.unwrap().len(), 3);
+    assert_eq!(auth.get_role("r").await.unwrap().len(), 3);
 }
 
 async fn v3_119_a_user_may_do_what_its_roles_may<T: Transport>(etcd: Etcd<T>) {
     let root = enable(&etcd).await;
     let auth = root.v3().auth();
-    auth.user_add("u", "p").await.unwrap();
-    auth.role_add("r").await.unwrap();
-    auth.user_grant_role("u", "r").await.unwrap();
+    auth.add_user("u", "p").await.unwrap();
+    auth.add_role("r").await.unwrap();
+    auth.grant_role("u", "r").await.unwrap();
     for permission in [
         Permission::read(KeyRange::prefix("read/")),
         Permission::write(KeyRange::prefix("write/")),
     ] {
-        auth.role_grant_permission("r", permission).await.unwrap();
+        auth.grant_permission("r", permission).await.unwrap();
     }
     let user = etcd.client(|builder| builder.v3_auth("u", "p"));
     let kv = user.v3().kv();
@@ -215,7 +213,7 @@ async fn v3_119_a_user_may_do_what_its_roles_may<T: Transport>(etcd: Etcd<T>) {
         user.send(Txn::new().otherwise(Put::new("read/a", "")))
             .await
             .unwrap_err(),
-        user.v3().auth().user_list().await.unwrap_err(),
+        user.v3().auth().list_users().await.unwrap_err(),
         // In its own words, and with another code.
         user.v3().maintenance().hash().await.unwrap_err(),
     ] {

@@ -186,11 +186,11 @@ async fn v3_112_a_token_is_good_at_every_member<T: Transport>(etcd: Etcd<T>) {
 /// A user who may write what begins with `/own`, and nothing else.
 async fn with_user<T: Transport>(etcd: &Etcd<T>, root: &Client<T>) -> Client<T> {
     let auth = root.v3().auth();
-    auth.user_add("u", "p").await.unwrap();
-    auth.role_add("r").await.unwrap();
-    auth.user_grant_role("u", "r").await.unwrap();
+    auth.add_user("u", "p").await.unwrap();
+    auth.add_role("r").await.unwrap();
+    auth.grant_role("u", "r").await.unwrap();
     let own = Permission::write(KeyRange::prefix("/own"));
-    auth.role_grant_permission("r", own).await.unwrap();
+    auth.grant_permission("r", own).await.unwrap();
     etcd.client(|builder| builder.v3_auth("u", "p"))
 }
 
@@ -198,19 +198,19 @@ async fn v3_120_some_calls_go_without_a_token_where_etcd_is_old<T: Transport>(et
     let root = enable(&etcd).await;
     let user = with_user(&etcd, &root).await;
     let (nobody, minute) = (etcd.v3(), Duration::from_secs(60));
-    let lease = root.v3().lease().grant(minute).await.unwrap().id;
+    let lease = root.v3().leases().grant(minute).await.unwrap().id;
     // Late releases of 3.5 want a token for all of these; 3.4 and 3.5.16 want one for none.
-    let is_open = nobody.lease().grant(minute).await.is_ok();
+    let is_open = nobody.leases().grant(minute).await.is_ok();
     assert!(is_open || etcd.is_3_5());
     for (call, result) in [
         (
             "keepalive",
-            nobody.lease().keep_alive_once(lease).await.map(drop),
+            nobody.leases().keep_alive_once(lease).await.map(drop),
         ),
         ("members", nobody.cluster().members().await.map(drop)),
         ("status", nobody.maintenance().status().await.map(drop)),
         ("alarms", nobody.maintenance().alarms().await.map(drop)),
-        ("revoke", nobody.lease().revoke(lease).await.map(drop)),
+        ("revoke", nobody.leases().revoke(lease).await.map(drop)),
         ("compaction", nobody.kv().compact(1).await.map(drop)),
     ] {
         match result {
@@ -222,14 +222,14 @@ async fn v3_120_some_calls_go_without_a_token_where_etcd_is_old<T: Transport>(et
         }
     }
     // A lease is revoked by who may write all of its keys.
-    let lease = root.v3().lease().grant(minute).await.unwrap().id;
+    let lease = root.v3().leases().grant(minute).await.unwrap().id;
     for key in ["/own/a", "/b"] {
         root.send(Put::new(key, "").lease(lease)).await.unwrap();
     }
-    let denied = user.v3().lease().revoke(lease).await;
+    let denied = user.v3().leases().revoke(lease).await;
     assert_eq!(refused(denied), EtcdErrorKind::PermissionDenied);
     root.v3().kv().delete("/b").await.unwrap();
-    user.v3().lease().revoke(lease).await.unwrap();
+    user.v3().leases().revoke(lease).await.unwrap();
     assert_eq!(root.v3().kv().get("/own/a").await.unwrap(), None);
 }
 

@@ -3,7 +3,7 @@
 use etcd_http::{
     EtcdErrorKind,
     transport::Transport,
-    v3::{MemberAdd, MemberList, MemberUpdate},
+    v3::{AddMember, ListMembers, UpdateMember},
 };
 
 use crate::{harness::Etcd, refused};
@@ -21,7 +21,7 @@ cases! {
 }
 
 async fn v3_122_members_are_listed<T: Transport>(etcd: Etcd<T>) {
-    for list in [MemberList::new(), MemberList::new().linearizable(true)] {
+    for list in [ListMembers::new(), ListMembers::new().linearizable(true)] {
         let found = etcd.send(list).await.unwrap();
         assert_eq!(found.members.len(), 3);
         let urls = etcd.host().urls();
@@ -50,7 +50,7 @@ async fn v3_122_members_come_and_go<T: Transport>(etcd: Etcd<T>) {
         EtcdErrorKind::MemberExists
     );
     let second = etcd
-        .send(MemberAdd::new(["http://127.0.0.1:2"]).learner(true))
+        .send(AddMember::new(["http://127.0.0.1:2"]).learner(true))
         .await;
     assert_eq!(refused(second), EtcdErrorKind::TooManyLearners);
     // It was never started.
@@ -58,7 +58,7 @@ async fn v3_122_members_come_and_go<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(refused(promoted), EtcdErrorKind::LearnerNotReady);
     let moved = "http://127.0.0.1:3";
     let updated = etcd
-        .send(MemberUpdate::new(added.member.id, [moved]))
+        .send(UpdateMember::new(added.member.id, [moved]))
         .await
         .unwrap();
     assert!(

@@ -24,33 +24,36 @@ cases! {
 
 async fn lease<T: Transport>(etcd: &Etcd<T>) -> LeaseId {
     let minute = Duration::from_secs(60);
-    etcd.v3().lease().grant(minute).await.unwrap().id
+    etcd.v3().leases().grant(minute).await.unwrap().id
 }
 
 async fn v3_105_a_candidate_leads_proclaims_and_resigns<T: Transport>(etcd: Etcd<T>) {
     let (v3, name, lease) = (etcd.v3(), etcd.key("election"), lease(&etcd).await);
-    assert_eq!(v3.election().leader(&*name).await.unwrap(), None);
-    let won = v3.election().campaign(&*name, lease, "one").await.unwrap();
+    assert_eq!(v3.elections().leader(&*name).await.unwrap(), None);
+    let won = v3.elections().campaign(&*name, lease, "one").await.unwrap();
     let leader = won.leader;
     assert_eq!((&leader.name[..], leader.lease), (name.as_bytes(), lease));
     assert_eq!(leader.key, format!("{name}/{lease}"));
-    let seen = v3.election().leader(&*name).await.unwrap().unwrap();
+    let seen = v3.elections().leader(&*name).await.unwrap().unwrap();
     assert_eq!((&seen.key, &seen.value[..]), (&leader.key, &b"one"[..]));
     assert_eq!(seen.create_revision, leader.rev);
-    v3.election().proclaim(leader.clone(), "two").await.unwrap();
+    v3.elections()
+        .proclaim(leader.clone(), "two")
+        .await
+        .unwrap();
     assert_eq!(
-        v3.election().leader(&*name).await.unwrap().unwrap().value,
+        v3.elections().leader(&*name).await.unwrap().unwrap().value,
         "two"
     );
     for _ in 0..2 {
-        v3.election().resign(leader.clone()).await.unwrap();
+        v3.elections().resign(leader.clone()).await.unwrap();
     }
-    assert_eq!(v3.election().leader(&*name).await.unwrap(), None);
+    assert_eq!(v3.elections().leader(&*name).await.unwrap(), None);
 }
 
 async fn v3_105_the_next_candidate_leads_when_the_first_resigns<T: Transport>(etcd: Etcd<T>) {
     let (name, first, second) = (etcd.key("e"), lease(&etcd).await, lease(&etcd).await);
-    let elections = etcd.v3().election();
+    let elections = etcd.v3().elections();
     let won = elections.campaign(&*name, first, "one").await.unwrap();
     let resign = async {
         etcd.sleep(300).await;
@@ -70,19 +73,19 @@ async fn v3_105_the_next_candidate_leads_when_the_first_resigns<T: Transport>(et
 
 async fn v3_105_a_leader_whose_time_is_over_proclaims_nothing<T: Transport>(etcd: Etcd<T>) {
     let (v3, name, lease) = (etcd.v3(), etcd.key("e"), lease(&etcd).await);
-    let won = v3.election().campaign(&*name, lease, "one").await.unwrap();
-    v3.lease().revoke(lease).await.unwrap();
-    let late = v3.election().proclaim(won.leader, "two").await;
+    let won = v3.elections().campaign(&*name, lease, "one").await.unwrap();
+    v3.leases().revoke(lease).await.unwrap();
+    let late = v3.elections().proclaim(won.leader, "two").await;
     assert_eq!(refused(late), EtcdErrorKind::NotElectionLeader);
 }
 
 async fn v3_105_the_same_lease_campaigns_again<T: Transport>(etcd: Etcd<T>) {
     let (v3, name, lease) = (etcd.v3(), etcd.key("e"), lease(&etcd).await);
-    let first = v3.election().campaign(&*name, lease, "one").await.unwrap();
-    let second = v3.election().campaign(&*name, lease, "two").await.unwrap();
+    let first = v3.elections().campaign(&*name, lease, "one").await.unwrap();
+    let second = v3.elections().campaign(&*name, lease, "two").await.unwrap();
     assert_eq!(first.leader.key, second.leader.key);
     assert_eq!(
-        v3.election().leader(&*name).await.unwrap().unwrap().value,
+        v3.elections().leader(&*name).await.unwrap().unwrap().value,
         "two"
     );
 }
@@ -90,7 +93,7 @@ async fn v3_105_the_same_lease_campaigns_again<T: Transport>(etcd: Etcd<T>) {
 async fn a_campaign_that_is_not_won_in_time_is_given_up<T: Transport>(etcd: Etcd<T>) {
     let (name, first, second) = (etcd.key("e"), lease(&etcd).await, lease(&etcd).await);
     etcd.v3()
-        .election()
+        .elections()
         .campaign(&*name, first, "one")
         .await
         .unwrap();
@@ -104,7 +107,7 @@ async fn a_campaign_that_is_not_won_in_time_is_given_up<T: Transport>(etcd: Etcd
 async fn v3_101_a_lease_that_is_gone_is_not_elected<T: Transport>(etcd: Etcd<T>) {
     let lost = etcd
         .v3()
-        .election()
+        .elections()
         .campaign(etcd.key("e"), 0x0bad, "x")
         .await;
     assert_eq!(refused(lost), EtcdErrorKind::LeaseNotFound);

@@ -151,7 +151,7 @@ async fn etcdctl_sees_our_transactions_and_we_see_its<T: Transport>(etcd: Etcd<T
 
 async fn etcdctl_sees_our_leases_and_we_see_its<T: Transport>(etcd: Etcd<T>) {
     let (v3, key) = (etcd.v3(), etcd.key("a"));
-    let lease = v3.lease().grant(MINUTE).await.unwrap().id;
+    let lease = v3.leases().grant(MINUTE).await.unwrap().id;
     etcd.send(Put::new(&*key, "").lease(lease)).await.unwrap();
     let said = etcdctl(
         &etcd,
@@ -166,13 +166,13 @@ async fn etcdctl_sees_our_leases_and_we_see_its<T: Transport>(etcd: Etcd<T>) {
     let id = granted.split_whitespace().nth(1).unwrap();
     let its = i64::from_str_radix(id, 16).unwrap();
     etcdctl(&etcd, &["put", "--lease", id, &key, "x"]);
-    let status = v3.lease().time_to_live(its).await.unwrap().unwrap();
+    let status = v3.leases().time_to_live(its).await.unwrap().unwrap();
     assert_eq!(
         (status.granted_ttl, status.keys),
         (MINUTE, vec![key.into()])
     );
     etcdctl(&etcd, &["lease", "revoke", id]);
-    assert_eq!(v3.lease().time_to_live(its).await.unwrap(), None);
+    assert_eq!(v3.leases().time_to_live(its).await.unwrap(), None);
 }
 
 /// `etcdctl` counts the keys in the file that we wrote, and finds the revision of the last one.
@@ -198,14 +198,14 @@ async fn etcdctl_knows_our_snapshot<T: Transport>(etcd: Etcd<T>) {
 
 async fn etcdctl_and_we_exclude_each_other<T: Transport>(etcd: Etcd<T>) {
     let (v3, name) = (etcd.v3(), etcd.key("lock"));
-    let lease = v3.lease().grant(MINUTE).await.unwrap().id;
+    let lease = v3.leases().grant(MINUTE).await.unwrap().id;
     let holder = Holder::start(&etcd, &["lock", &name]);
     assert!(holder.line.starts_with(&name), "{}", holder.line);
     let half = Duration::from_millis(500);
     let ours = etcd.send(Lock::new(&*name, lease).time_limit(half)).await;
     assert_eq!(refused(ours), EtcdErrorKind::RequestTimedOut);
     v3.kv().delete(&*holder.line).await.unwrap();
-    let held = v3.lock().lock(&*name, lease).await.unwrap();
+    let held = v3.lock(&*name, lease).await.unwrap();
     drop(holder);
     // Ours now: `etcdctl` waits until it is killed.
     let mut waiting = Running(command(&etcd, &["lock", &name, "true"]).spawn().unwrap());
@@ -214,7 +214,7 @@ async fn etcdctl_and_we_exclude_each_other<T: Transport>(etcd: Etcd<T>) {
         waiting.0.try_wait().unwrap().is_none(),
         "etcdctl got the lock that we hold"
     );
-    v3.lock().unlock(held.key).await.unwrap();
+    v3.unlock(held.key).await.unwrap();
     assert!(waiting.has_succeeded(&etcd).await);
 }
 
@@ -222,26 +222,28 @@ async fn etcdctl_and_we_see_the_same_leader<T: Transport>(etcd: Etcd<T>) {
     let (v3, name) = (etcd.v3(), etcd.key("election"));
     let holder = Holder::start(&etcd, &["elect", &name, "its"]);
     assert!(holder.line.starts_with(&name), "{}", holder.line);
-    let leader = v3.election().leader(&*name).await.unwrap().unwrap();
+    let leader = v3.elections().leader(&*name).await.unwrap().unwrap();
     assert_eq!(
         (&leader.key[..], &leader.value[..]),
         (holder.line.as_bytes(), &b"its"[..])
     );
     v3.kv().delete(leader.key).await.unwrap();
     drop(holder);
-    let lease = v3.lease().grant(MINUTE).await.unwrap().id;
-    let won = v3.election().campaign(&*name, lease, "ours").await.unwrap();
+    let lease = v3.leases().grant(MINUTE).await.unwrap().id;
+    let won = v3
+        .elections()
+        .campaign(&*name, lease, "ours")
+        .await
+        .unwrap();
     let seen = Holder::start(&etcd, &["elect", "--listen", &name]);
     assert_eq!(seen.line.as_bytes(), &won.leader.key[..]);
 }
 
 async fn etcdctl_sees_our_roles_and_we_see_its<T: Transport>(etcd: Etcd<T>) {
     let auth = etcd.v3().auth();
-    auth.role_add("ours").await.unwrap();
+    auth.add_role("ours").await.unwrap();
     let prefix = Permission::read_write(KeyRange::prefix("app/"));
-    auth.role_grant_permission("ours", prefix.clone())
-        .await
-        .unwrap();
+    auth.grant_permission("ours", prefix.clone()).await.unwrap();
     let said = etcdctl(&etcd, &["role", "get", "ours"]);
     assert_eq!(
         said.matches("[app/, app0) (prefix app/)").count(),
@@ -264,14 +266,14 @@ async fn etcdctl_sees_our_roles_and_we_see_its<T: Transport>(etcd: Etcd<T>) {
         &etcd,
         &["role", "grant-permission", "its", "read", "b", "--from-key"],
     );
-    let found = auth.role_get("its").await.unwrap();
+    let found = auth.get_role("its").await.unwrap();
     assert_eq!(
         found,
         [prefix, Permission::read(KeyRange::starting_at("b"))]
     );
     assert_eq!(found[0].permission_type(), PermissionType::ReadWrite);
-    auth.user_add("u", "p").await.unwrap();
-    auth.user_grant_role("u", "its").await.unwrap();
+    auth.add_user("u", "p").await.unwrap();
+    auth.grant_role("u", "its").await.unwrap();
     assert!(etcdctl(&etcd, &["user", "get", "u"]).contains("Roles: its"));
     assert_eq!(etcdctl(&etcd, &["user", "list"]).trim(), "u");
 }

@@ -58,7 +58,7 @@ async fn v3_1_calls_are_under_v3_whatever_they_were_under_before<T: Transport>(e
 async fn v3_3_calls_of_leases_have_two_paths<T: Transport>(etcd: Etcd<T>) {
     let minute = Duration::from_secs(60);
     for calls in ["/v3/lease", "/v3/kv/lease"] {
-        let lease = etcd.v3().lease().grant(minute).await.unwrap().id;
+        let lease = etcd.v3().leases().grant(minute).await.unwrap().id;
         let of_lease = || json!({"ID": lease.get().to_string()});
         let path = |call: &str| format!("{calls}/{call}");
         let left = ask(&etcd, &path("timetolive"), of_lease()).await.unwrap();
@@ -73,7 +73,7 @@ async fn v3_3_calls_of_leases_have_two_paths<T: Transport>(etcd: Etcd<T>) {
 
 async fn v3_4_7_40_a_key_is_told_as_documented_whatever_the_spacing<T: Transport>(etcd: Etcd<T>) {
     let key = etcd.key("a");
-    let lease = etcd.v3().lease().grant(Duration::from_secs(60)).await;
+    let lease = etcd.v3().leases().grant(Duration::from_secs(60)).await;
     let lease = lease.unwrap().id;
     for (value, lease) in [("", None), ("b", Some(lease))] {
         let put = Put::new(&*key, value);
@@ -192,7 +192,7 @@ async fn v3_8_the_content_type_is_json_and_an_error_may_end_in_a_trailer<T: Tran
         assert_eq!(header(&refusal, "content-type"), is("application/json"));
         assert_eq!(header(&refusal, "trailer"), trailer);
         assert_eq!(refusal.refusal().0, 5);
-        let gone = etcd.v3().lease().revoke(2989).await;
+        let gone = etcd.v3().leases().revoke(2989).await;
         assert_eq!(refused(gone), EtcdErrorKind::LeaseNotFound);
     }
 }

@@ -189,8 +189,8 @@ async fn v3_139_an_observer_and_a_snapshot_get_another_token_when_theirs_has_exp
 ) {
     let jwt = Jwt::start(&etcd, SHORT).await;
     let (leader, _) = jwt.root(&etcd);
-    let election = leader.v3().election();
-    let lease = leader.v3().lease();
+    let election = leader.v3().elections();
+    let lease = leader.v3().leases();
     let lease = lease.grant(Duration::from_secs(60)).await.unwrap().id;
     election.campaign("e", lease, "one").await.unwrap();
     let (client, attempts) = jwt.root(&etcd);
@@ -227,7 +227,7 @@ async fn v3_114_a_change_of_users_ends_every_jwt_and_no_caller_hears_of_it<T: Tr
     let first = put(&client, "1").await;
     let mut watch = client.open(Watch::new("k").from_revision(first));
     watch.next().await.unwrap().unwrap();
-    admin.v3().auth().user_add("another", "p").await.unwrap();
+    admin.v3().auth().add_user("another", "p").await.unwrap();
     let second = put(&client, "2").await;
     assert_eq!(attempts.tokens(), 2);
     assert_eq!(watch.next().await.unwrap().unwrap().revision, second);

@@ -296,7 +296,7 @@ async fn v3_42_a_put_counts_versions_and_revisions<T: Transport>(etcd: Etcd<T>) 
 async fn v3_43_a_put_keeps_its_value_or_lease_if_asked<T: Transport>(etcd: Etcd<T>) {
     let (v3, key) = (etcd.v3(), etcd.key("a"));
     let lease = v3
-        .lease()
+        .leases()
         .grant(std::time::Duration::from_secs(60))
         .await
         .unwrap()
@@ -315,7 +315,7 @@ async fn v3_43_a_put_keeps_its_value_or_lease_if_asked<T: Transport>(etcd: Etcd<
         (found.lease.is_none(), &found.value[..]),
         (true, &b"two"[..])
     );
-    v3.lease().revoke(lease).await.unwrap();
+    v3.leases().revoke(lease).await.unwrap();
     assert!(v3.kv().get(&*key).await.unwrap().is_some());
 }
 

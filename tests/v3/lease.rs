@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_http::{
     EtcdErrorKind,
     transport::Transport,
-    v3::{Grant, KeepAliveOnce, LeaseId, Put, TimeToLive},
+    v3::{GetTimeToLive, GrantLease, KeepAliveOnce, LeaseId, Put},
 };
 use futures::future::join_all;
 
@@ -31,21 +31,21 @@ cases! {
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn v3_92_a_lease_is_granted_with_an_id_of_ours_or_the_servers<T: Transport>(etcd: Etcd<T>) {
-    let random = etcd.v3().lease().grant(MINUTE).await.unwrap();
+    let random = etcd.v3().leases().grant(MINUTE).await.unwrap();
     assert!(random.id.get() > 0);
     assert_eq!(random.ttl, MINUTE);
     let servers = etcd
-        .send(Grant::new(MINUTE).id_of_the_server())
+        .send(GrantLease::new(MINUTE).id_of_the_server())
         .await
         .unwrap();
     assert!(servers.id.get() > 0);
     let negative = etcd
-        .send(Grant::new(MINUTE).id(-random.id.get()))
+        .send(GrantLease::new(MINUTE).id(-random.id.get()))
         .await
         .unwrap();
     assert_eq!(negative.id.get(), -random.id.get());
     for lease in [random, servers, negative] {
-        etcd.v3().lease().revoke(lease.id).await.unwrap();
+        etcd.v3().leases().revoke(lease.id).await.unwrap();
     }
 }
 
@@ -54,7 +54,7 @@ async fn v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least
 ) {
     let lease = etcd
         .v3()
-        .lease()
+        .leases()
         .grant(Duration::from_millis(1))
         .await
         .unwrap();
@@ -64,14 +64,14 @@ async fn v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least
 }
 
 async fn v3_92_an_id_is_given_once<T: Transport>(etcd: Etcd<T>) {
-    let lease = etcd.v3().lease().grant(MINUTE).await.unwrap().id;
-    let again = etcd.send(Grant::new(MINUTE).id(lease)).await;
+    let lease = etcd.v3().leases().grant(MINUTE).await.unwrap().id;
+    let again = etcd.send(GrantLease::new(MINUTE).id(lease)).await;
     assert_eq!(refused(again), EtcdErrorKind::LeaseExists);
 }
 
 async fn v3_93_leases_without_keys_change_no_revision<T: Transport>(etcd: Etcd<T>) {
-    let lease = etcd.v3().lease().grant(MINUTE).await.unwrap();
-    let revoked = etcd.v3().lease().revoke(lease.id).await.unwrap();
+    let lease = etcd.v3().leases().grant(MINUTE).await.unwrap();
+    let revoked = etcd.v3().leases().revoke(lease.id).await.unwrap();
     assert_eq!((lease.header.revision, revoked.revision), (1, 1));
 }
 
@@ -79,7 +79,7 @@ async fn v3_94_several_leases_are_kept_alive_in_one_request<T: Transport>(etcd: 
     let v3 = etcd.v3();
     let mut leases = Vec::new();
     for _ in 0..3 {
-        leases.push(v3.lease().grant(MINUTE).await.unwrap().id);
+        leases.push(v3.leases().grant(MINUTE).await.unwrap().id);
     }
     let gone = LeaseId::from(0x0bad);
     let all = [leases[0], gone, leases[1], leases[2]];
@@ -89,14 +89,14 @@ async fn v3_94_several_leases_are_kept_alive_in_one_request<T: Transport>(etcd: 
     let ttls: Vec<_> = kept.iter().map(|kept| kept.ttl).collect();
     assert_eq!(ttls, [Some(MINUTE), None, Some(MINUTE), Some(MINUTE)]);
     assert_eq!(
-        v3.lease().keep_alive_once(leases[0]).await.unwrap(),
+        v3.leases().keep_alive_once(leases[0]).await.unwrap(),
         Some(MINUTE)
     );
-    assert_eq!(v3.lease().keep_alive_once(gone).await.unwrap(), None);
+    assert_eq!(v3.leases().keep_alive_once(gone).await.unwrap(), None);
 }
 
 async fn v3_96_a_lease_tells_what_is_left_and_its_keys<T: Transport>(etcd: Etcd<T>) {
-    let lease = etcd.v3().lease().grant(MINUTE).await.unwrap().id;
+    let lease = etcd.v3().leases().grant(MINUTE).await.unwrap().id;
     for name in ["a", "b"] {
         etcd.send(Put::new(etcd.key(name), "").lease(lease))
             .await
@@ -104,7 +104,7 @@ async fn v3_96_a_lease_tells_what_is_left_and_its_keys<T: Transport>(etcd: Etcd<
     }
     let status = etcd
         .v3()
-        .lease()
+        .leases()
         .time_to_live(lease)
         .await
         .unwrap()
@@ -114,28 +114,28 @@ async fn v3_96_a_lease_tells_what_is_left_and_its_keys<T: Transport>(etcd: Etcd<
     let mut keys = status.keys;
     keys.sort();
     assert_eq!(keys, [etcd.key("a"), etcd.key("b")]);
-    let without = etcd.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+    let without = etcd.send(GetTimeToLive::new(lease)).await.unwrap().unwrap();
     assert!(without.keys.is_empty());
-    assert_eq!(etcd.v3().lease().time_to_live(0x0bad).await.unwrap(), None);
+    assert_eq!(etcd.v3().leases().time_to_live(0x0bad).await.unwrap(), None);
 }
 
 async fn v3_97_a_lease_takes_its_keys_with_it<T: Transport>(etcd: Etcd<T>) {
     let (v3, key) = (etcd.v3(), etcd.key("a"));
-    let lease = v3.lease().grant(MINUTE).await.unwrap().id;
+    let lease = v3.leases().grant(MINUTE).await.unwrap().id;
     etcd.send(Put::new(&*key, "").lease(lease)).await.unwrap();
-    v3.lease().revoke(lease).await.unwrap();
+    v3.leases().revoke(lease).await.unwrap();
     assert_eq!(v3.kv().get(&*key).await.unwrap(), None);
-    let again = v3.lease().revoke(lease).await.unwrap_err();
+    let again = v3.leases().revoke(lease).await.unwrap_err();
     assert!(again.is_lease_not_found(), "{again}");
 }
 
 async fn v3_97_a_lease_that_expires_takes_its_keys_with_it<T: Transport>(etcd: Etcd<T>) {
     let (v3, key) = (etcd.v3(), etcd.key("a"));
-    let lease = v3.lease().grant(Duration::from_secs(1)).await.unwrap().id;
+    let lease = v3.leases().grant(Duration::from_secs(1)).await.unwrap().id;
     etcd.send(Put::new(&*key, "").lease(lease)).await.unwrap();
     for _ in 0..100 {
         if v3.kv().get(&*key).await.unwrap().is_none() {
-            assert_eq!(v3.lease().time_to_live(lease).await.unwrap(), None);
+            assert_eq!(v3.leases().time_to_live(lease).await.unwrap(), None);
             return;
         }
         etcd.sleep(100).await;
@@ -149,25 +149,25 @@ async fn v3_99_a_lease_whose_time_is_over_is_not_renewed<T: Transport>(etcd: Etc
     let renew = |number: u64| async move {
         etcd.sleep(70 * number).await;
         let (v3, key) = (etcd.v3(), etcd.key(number.to_string()));
-        let lease = v3.lease().grant(Duration::from_secs(1)).await.unwrap();
+        let lease = v3.leases().grant(Duration::from_secs(1)).await.unwrap();
         let put = Put::new(&*key, "").lease(lease.id);
         etcd.send(put).await.unwrap();
         // Over for the server before it is for us.
         etcd.transport().sleep(lease.ttl).await;
         let was_there = v3.kv().get(&*key).await.unwrap().is_some();
-        let renewed = v3.lease().keep_alive_once(lease.id).await.unwrap();
+        let renewed = v3.leases().keep_alive_once(lease.id).await.unwrap();
         assert_eq!(renewed, None);
         // The answer waited until it was gone, keys and all.
         assert_eq!(v3.kv().get(&*key).await.unwrap(), None);
-        assert_eq!(v3.lease().time_to_live(lease.id).await.unwrap(), None);
+        assert_eq!(v3.leases().time_to_live(lease.id).await.unwrap(), None);
         was_there
     };
     while !join_all((0..8).map(renew)).await.contains(&true) {}
 }
 
 async fn v3_100_leases_are_listed<T: Transport>(etcd: Etcd<T>) {
-    assert!(etcd.v3().lease().list().await.unwrap().is_empty());
-    let long = etcd.v3().lease().grant(2 * MINUTE).await.unwrap().id;
-    let short = etcd.v3().lease().grant(MINUTE).await.unwrap().id;
-    assert_eq!(etcd.v3().lease().list().await.unwrap(), [short, long]);
+    assert!(etcd.v3().leases().list().await.unwrap().is_empty());
+    let long = etcd.v3().leases().grant(2 * MINUTE).await.unwrap().id;
+    let short = etcd.v3().leases().grant(MINUTE).await.unwrap().id;
+    assert_eq!(etcd.v3().leases().list().await.unwrap(), [short, long]);
 }

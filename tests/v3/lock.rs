@@ -28,12 +28,12 @@ cases! {
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn lease<T: Transport>(etcd: &Etcd<T>) -> LeaseId {
-    etcd.v3().lease().grant(MINUTE).await.unwrap().id
+    etcd.v3().leases().grant(MINUTE).await.unwrap().id
 }
 
 async fn v3_102_a_lock_is_a_key_of_name_and_lease<T: Transport>(etcd: Etcd<T>) {
     let (name, lease) = (etcd.key("lock"), lease(&etcd).await);
-    let held = etcd.v3().lock().lock(&*name, lease).await.unwrap();
+    let held = etcd.v3().lock(&*name, lease).await.unwrap();
     assert_eq!(held.key, format!("{name}/{lease}"));
     let key = etcd.v3().kv().get(held.key).await.unwrap().unwrap();
     assert_eq!(key.lease, lease);
@@ -41,44 +41,39 @@ async fn v3_102_a_lock_is_a_key_of_name_and_lease<T: Transport>(etcd: Etcd<T>) {
 
 async fn v3_102_the_same_lease_gets_the_same_lock_again<T: Transport>(etcd: Etcd<T>) {
     let (name, lease) = (etcd.key("lock"), lease(&etcd).await);
-    let first = etcd.v3().lock().lock(&*name, lease).await.unwrap();
-    let second = etcd.v3().lock().lock(&*name, lease).await.unwrap();
+    let first = etcd.v3().lock(&*name, lease).await.unwrap();
+    let second = etcd.v3().lock(&*name, lease).await.unwrap();
     assert_eq!(first.key, second.key);
 }
 
 async fn v3_102_without_a_lease_the_server_makes_one<T: Transport>(etcd: Etcd<T>) {
     let v3 = etcd.v3();
-    let held = v3
-        .lock()
-        .lock(etcd.key("lock"), LeaseId::NONE)
-        .await
-        .unwrap();
+    let held = v3.lock(etcd.key("lock"), LeaseId::NONE).await.unwrap();
     let key = v3.kv().get(held.key).await.unwrap().unwrap();
-    let lease = v3.lease().time_to_live(key.lease).await.unwrap().unwrap();
+    let lease = v3.leases().time_to_live(key.lease).await.unwrap().unwrap();
     assert_eq!(lease.granted_ttl, MINUTE);
-    v3.lease().revoke(lease.id).await.unwrap();
+    v3.leases().revoke(lease.id).await.unwrap();
 }
 
 async fn a_lock_is_held_by_one_and_then_by_the_next<T: Transport>(etcd: Etcd<T>) {
     let (name, first, second) = (etcd.key("lock"), lease(&etcd).await, lease(&etcd).await);
     let v3 = etcd.v3();
-    let held = v3.lock().lock(&*name, first).await.unwrap();
+    let held = v3.lock(&*name, first).await.unwrap();
     let key = held.key.clone();
     let unlock = async {
         etcd.sleep(300).await;
         // The other one waits: its key is there, and it has no answer.
         assert_eq!(v3.kv().count(KeyRange::prefix(&*name)).await.unwrap(), 2);
-        v3.lock().unlock(held.key).await.unwrap()
+        v3.unlock(held.key).await.unwrap()
     };
-    let locks = v3.lock();
-    let (next, unlocked) = join(locks.lock(&*name, second), unlock).await;
+    let (next, unlocked) = join(v3.lock(&*name, second), unlock).await;
     let next = next.unwrap();
     assert!(next.key != key && next.header.revision >= unlocked.revision);
 }
 
 async fn a_lock_that_is_not_had_in_time_is_given_up<T: Transport>(etcd: Etcd<T>) {
     let (name, first, second) = (etcd.key("lock"), lease(&etcd).await, lease(&etcd).await);
-    etcd.v3().lock().lock(&*name, first).await.unwrap();
+    etcd.v3().lock(&*name, first).await.unwrap();
     let half = Duration::from_millis(500);
     let late = etcd.send(Lock::new(&*name, second).time_limit(half)).await;
     assert_eq!(refused(late), EtcdErrorKind::RequestTimedOut);
@@ -98,7 +93,7 @@ async fn gives_its_place_up<T: Transport>(etcd: &Etcd<T>, name: &str) {
 
 async fn v3_103_a_dropped_wait_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
     let (name, first, second) = (etcd.key("lock"), lease(&etcd).await, lease(&etcd).await);
-    etcd.v3().lock().lock(&*name, first).await.unwrap();
+    etcd.v3().lock(&*name, first).await.unwrap();
     {
         let waiting = Lock::new(&*name, second).time_limit(Duration::from_secs(4));
         let waiting = pin!(etcd.send(waiting));
@@ -118,12 +113,7 @@ async fn v3_103_a_dropped_wait_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn v3_101_a_lease_that_is_gone_holds_no_lock<T: Transport>(etcd: Etcd<T>) {
-    let error = etcd
-        .v3()
-        .lock()
-        .lock(etcd.key("lock"), 0x0bad)
-        .await
-        .unwrap_err();
+    let error = etcd.v3().lock(etcd.key("lock"), 0x0bad).await.unwrap_err();
     assert!(error.is_lease_not_found(), "{error}");
     assert!(
         !error.to_string().contains("attempt"),
@@ -133,21 +123,21 @@ async fn v3_101_a_lease_that_is_gone_holds_no_lock<T: Transport>(etcd: Etcd<T>) 
 
 async fn v3_104_a_lock_is_given_up_any_number_of_times<T: Transport>(etcd: Etcd<T>) {
     let (name, lease) = (etcd.key("lock"), lease(&etcd).await);
-    let held = etcd.v3().lock().lock(&*name, lease).await.unwrap();
+    let held = etcd.v3().lock(&*name, lease).await.unwrap();
     for _ in 0..2 {
-        etcd.v3().lock().unlock(&*held.key).await.unwrap();
+        etcd.v3().unlock(&*held.key).await.unwrap();
     }
 }
 
 async fn v3_107_the_key_of_a_lock_guards_writes<T: Transport>(etcd: Etcd<T>) {
     let (v3, lease) = (etcd.v3(), lease(&etcd).await);
-    let held = v3.lock().lock(etcd.key("lock"), lease).await.unwrap();
+    let held = v3.lock(etcd.key("lock"), lease).await.unwrap();
     let guarded = || {
         Txn::new()
             .when(Compare::exists(&held.key))
             .then(Put::new(etcd.key("data"), "x"))
     };
     assert!(etcd.send(guarded()).await.unwrap().succeeded);
-    v3.lease().revoke(lease).await.unwrap();
+    v3.leases().revoke(lease).await.unwrap();
     assert!(!etcd.send(guarded()).await.unwrap().succeeded);
 }

@@ -22,7 +22,6 @@ mod lease;
 mod lock;
 mod maintenance;
 mod raw;
-mod rules;
 #[path = "../behaviour/scripted.rs"]
 #[allow(dead_code)] // The harness needs it.
 mod scripted;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_http::{
     EtcdErrorKind, Outcome,
     transport::Transport,
-    v3::{AlarmKind, Downgrade, HashKv},
+    v3::{AlarmKind, Downgrade, GetHashKv},
 };
 
 use crate::{harness::Etcd, refused};
@@ -42,7 +42,7 @@ async fn v3_124_an_alarm_for_space_stops_writes_that_take_room<T: Transport>(etc
     );
     let minute = Duration::from_secs(60);
     assert_eq!(
-        refused(v3.lease().grant(minute).await),
+        refused(v3.leases().grant(minute).await),
         EtcdErrorKind::NoSpace
     );
     let status = v3.maintenance().status().await.unwrap();
@@ -79,9 +79,12 @@ async fn v3_125_hashes_tell_what_is_there<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(then.compact_revision, -1);
     etcd.v3().kv().put("a", "other").await.unwrap();
     assert_ne!(maintenance.hash_kv().await.unwrap().hash, then.hash);
-    let at = etcd.send(HashKv::new().revision(revision)).await.unwrap();
+    let at = etcd
+        .send(GetHashKv::new().revision(revision))
+        .await
+        .unwrap();
     assert_eq!(at.hash, then.hash);
-    let future = etcd.send(HashKv::new().revision(1000)).await;
+    let future = etcd.send(GetHashKv::new().revision(1000)).await;
     assert_eq!(refused(future), EtcdErrorKind::FutureRevision);
 }
 

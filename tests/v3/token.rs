@@ -67,13 +67,9 @@ async fn v3_113_a_token_that_a_new_password_ended_is_renewed<T: Transport>(etcd:
     let root = enable(&etcd).await;
     let (client, tokens) = counting(&etcd, "r");
     client.v3().kv().put("a", "1").await.unwrap();
-    root.v3()
-        .auth()
-        .user_change_password("root", "r")
-        .await
-        .unwrap();
+    root.v3().auth().change_password("root", "r").await.unwrap();
     client.v3().kv().put("a", "2").await.unwrap();
-    client.v3().lease().list().await.unwrap();
+    client.v3().leases().list().await.unwrap();
     assert_eq!(tokens.load(Relaxed), 2);
 }
 

@@ -9,7 +9,7 @@ use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome, RetryPolicy,
     server::{Cluster, Server},
     transport::Transport,
-    v3::{MemberList, Range},
+    v3::{ListMembers, Range},
 };
 use futures::join;
 
@@ -87,7 +87,7 @@ async fn v3_127_without_a_majority_nothing_is_agreed_upon<T: Transport>(etcd: Et
         assert_eq!(stale.unwrap().first().unwrap().value, "1");
         let status = maintenance.status().await.unwrap();
         assert!(status.db_size > 0);
-        client.send(MemberList::new()).await.unwrap();
+        client.send(ListMembers::new()).await.unwrap();
     };
     let late = async {
         // By then it no longer takes itself for the leader.
@@ -97,7 +97,7 @@ async fn v3_127_without_a_majority_nothing_is_agreed_upon<T: Transport>(etcd: Et
     // After the read, which would have to wait for it otherwise.
     let members = async {
         etcd.sleep(500).await;
-        let members = MemberList::new().linearizable(true);
+        let members = ListMembers::new().linearizable(true);
         impatient.send(members).await
     };
     let (put, get, members, late, ()) = join!(

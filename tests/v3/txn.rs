@@ -49,7 +49,7 @@ async fn a_transaction_takes_the_branch_that_its_comparisons_say<T: Transport>(e
 
 async fn v3_51_every_comparison_compares<T: Transport>(etcd: Etcd<T>) {
     let (v3, key) = (etcd.v3(), etcd.key("a"));
-    let lease = v3.lease().grant(Duration::from_secs(60)).await.unwrap().id;
+    let lease = v3.leases().grant(Duration::from_secs(60)).await.unwrap().id;
     let create = v3.kv().put(&*key, "b").await.unwrap().header.revision;
     let put = etcd.send(Put::new(&*key, "m").lease(lease)).await.unwrap();
     let changed = put.header.revision;
@@ -225,7 +225,7 @@ async fn a_transaction_without_comparisons_succeeds<T: Transport>(etcd: Etcd<T>)
 
 async fn r_6_a_write_is_done_exactly_once<T: Transport>(etcd: Etcd<T>) {
     let (v3, key) = (etcd.v3(), etcd.key("count"));
-    let lease = v3.lease().grant(Duration::from_secs(60)).await.unwrap().id;
+    let lease = v3.leases().grant(Duration::from_secs(60)).await.unwrap().id;
     let write = ExactlyOnce::new(etcd.key("marker"), Txn::new().then(Put::new(&*key, "x")));
     let write = write.lease(lease);
     let first = etcd.send(write.clone()).await.unwrap();
@@ -241,7 +241,7 @@ async fn r_6_a_write_is_done_exactly_once<T: Transport>(etcd: Etcd<T>) {
     }
     assert_eq!(v3.kv().get(&*key).await.unwrap().unwrap().version, 1);
     // With its lease goes the marker.
-    v3.lease().revoke(lease).await.unwrap();
+    v3.leases().revoke(lease).await.unwrap();
     assert_eq!(v3.kv().get(etcd.key("marker")).await.unwrap(), None);
 }
 

@@ -6,7 +6,7 @@ use etcd_http::{
     Client,
     server::Server,
     transport::Transport,
-    v3::{LeaseKeeper, Observe, Put, Snapshot, TimeToLive, Watch},
+    v3::{GetTimeToLive, LeaseKeeper, Observe, Put, Snapshot, Watch},
 };
 use futures::{StreamExt, future::join};
 
@@ -63,8 +63,8 @@ async fn r_22_an_observer_does_not_go_on_in_another_cluster<T: Transport>(etcd: 
     let (ours, other, client) = two(&etcd);
     for (server, name) in [(&ours, "ours"), (&other, "theirs")] {
         let leader = etcd.client_of(server.client_url());
-        let lease = leader.v3().lease().grant(Duration::from_secs(60)).await;
-        let election = leader.v3().election();
+        let lease = leader.v3().leases().grant(Duration::from_secs(60)).await;
+        let election = leader.v3().elections();
         election
             .campaign("e", lease.unwrap().id, name)
             .await
@@ -103,7 +103,7 @@ async fn r_22_a_lease_is_not_lost_because_another_cluster_does_not_have_it<T: Tr
         etcd.sleep(7_000).await;
         assert!(lease.is_alive());
         let there = etcd.client_of(ours.client_url());
-        let there = there.send(TimeToLive::new(lease.id())).await.unwrap();
+        let there = there.send(GetTimeToLive::new(lease.id())).await.unwrap();
         assert!(there.is_some());
     };
     join(work, run).await;

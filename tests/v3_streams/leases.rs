@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use etcd_http::{
     transport::Transport,
-    v3::{Grant, KeepAlive, KeepAliveOnce, LeaseKeeper, Put, TimeToLive},
+    v3::{GetTimeToLive, GrantLease, KeepAlive, KeepAliveOnce, LeaseKeeper, Put},
 };
 use futures::{StreamExt, future::join};
 
@@ -56,7 +56,7 @@ async fn a_lease_that_somebody_revokes_is_lost<T: Transport>(etcd: Etcd<T>) {
     let (keeper, run) = LeaseKeeper::new(&etcd);
     let work = async move {
         let lease = keeper.grant(TTL).await.unwrap();
-        etcd.v3().lease().revoke(lease.id()).await.unwrap();
+        etcd.v3().leases().revoke(lease.id()).await.unwrap();
         let loss = lease.lost().await;
         assert!(loss.is_expired(), "{loss}");
         assert!(
@@ -71,12 +71,12 @@ async fn a_lease_that_somebody_revokes_is_lost<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn v3_94_a_stream_of_renewals_ends_with_the_lease<T: Transport>(etcd: Etcd<T>) {
-    let lease = etcd.v3().lease().grant(TTL).await.unwrap();
+    let lease = etcd.v3().leases().grant(TTL).await.unwrap();
     let mut renewals = etcd.open(KeepAlive::new(lease.id));
     for _ in 0..4 {
         assert_eq!(renewals.next().await.unwrap().unwrap(), lease.ttl);
     }
-    etcd.v3().lease().revoke(lease.id).await.unwrap();
+    etcd.v3().leases().revoke(lease.id).await.unwrap();
     let error = renewals.next().await.unwrap().unwrap_err();
     assert!(error.is_lease_not_found(), "{error}");
     assert!(renewals.next().await.is_none());
@@ -87,7 +87,7 @@ async fn a_dropped_lease_expires<T: Transport>(etcd: Etcd<T>) {
     let work = async move {
         let id = keeper.grant(TTL).await.unwrap().id();
         etcd.sleep(7_000).await;
-        let left = etcd.send(TimeToLive::new(id)).await.unwrap();
+        let left = etcd.send(GetTimeToLive::new(id)).await.unwrap();
         assert!(left.is_none(), "{left:?}");
     };
     join(work, run).await;
@@ -158,14 +158,18 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
     etcd: Etcd<T>,
 ) {
     let granted = Duration::from_secs(20);
-    let lease = etcd.v3().lease().grant(granted).await.unwrap().id;
+    let lease = etcd.v3().leases().grant(granted).await.unwrap().id;
     let leader = etcd.host().leader();
     for url in etcd.urls() {
         etcd.sleep(1_500).await;
         let client = etcd.client_of(url);
-        let renewed = client.v3().lease().keep_alive_once(lease).await.unwrap();
+        let renewed = client.v3().leases().keep_alive_once(lease).await.unwrap();
         assert_eq!(renewed, Some(granted));
-        let left = client.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        let left = client
+            .send(GetTimeToLive::new(lease))
+            .await
+            .unwrap()
+            .unwrap();
         // In whole seconds, of which the first has begun.
         assert!(left.ttl >= granted - Duration::from_secs(2), "{left:?}");
     }
@@ -174,7 +178,7 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
     let work = async move {
         let kept = keeper.keep(lease).await.unwrap();
         etcd.sleep(5_000).await;
-        let left = etcd.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        let left = etcd.send(GetTimeToLive::new(lease)).await.unwrap().unwrap();
         assert!(left.ttl < granted - Duration::from_secs(3), "{left:?}");
         let members = etcd.v3().cluster().members().await.unwrap().members;
         let [old, new] = [leader, (leader + 1) % 3].map(|place| etcd.host().name(place));
@@ -184,7 +188,7 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
         let moved = leading.maintenance().transfer_leadership(new).await;
         moved.unwrap();
         // It begins anew, and the client does not count on it.
-        let left = etcd.send(TimeToLive::new(lease)).await.unwrap().unwrap();
+        let left = etcd.send(GetTimeToLive::new(lease)).await.unwrap().unwrap();
         assert!(left.ttl >= granted - Duration::from_secs(2), "{left:?}");
         assert!(kept.is_alive());
         assert!(
@@ -193,7 +197,12 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
             kept.remaining()
         );
         kept.revoke().await.unwrap();
-        assert!(etcd.send(TimeToLive::new(lease)).await.unwrap().is_none());
+        assert!(
+            etcd.send(GetTimeToLive::new(lease))
+                .await
+                .unwrap()
+                .is_none()
+        );
     };
     join(work, run).await;
 }
@@ -203,7 +212,7 @@ async fn v3_94_hundreds_of_leases_are_renewed_by_one_request<T: Transport>(etcd:
     let mut ids = Vec::new();
     for _ in 0..300 {
         ids.push(
-            etcd.send(Grant::new(Duration::from_secs(60)))
+            etcd.send(GrantLease::new(Duration::from_secs(60)))
                 .await
                 .unwrap()
                 .id,

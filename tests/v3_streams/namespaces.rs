@@ -5,8 +5,8 @@ use std::time::Duration;
 use etcd_http::{
     transport::Transport,
     v3::{
-        Compare, DeleteRange, ExactlyOnce, KeyRange, Lock, MirrorChange, Put, Range, RangeStream,
-        TimeToLive, Txn, TxnOpResponse, Unlock, Watch,
+        Compare, DeleteRange, ExactlyOnce, GetTimeToLive, KeyRange, Lock, MirrorChange, Put, Range,
+        RangeStream, Txn, TxnOpResponse, Unlock, Watch,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -109,7 +109,7 @@ async fn a_watch_and_a_lock_stay_within_the_namespace<T: Transport>(etcd: Etcd<T
     let inside = etcd.v3().namespace(etcd.key("n/"));
     let lease = etcd
         .v3()
-        .lease()
+        .leases()
         .grant(Duration::from_secs(60))
         .await
         .unwrap()
@@ -126,7 +126,7 @@ async fn a_watch_and_a_lock_stay_within_the_namespace<T: Transport>(etcd: Etcd<T
     let held = inside.send(Lock::new("lock", lease)).await.unwrap();
     assert_eq!(held.key, format!("lock/{lease}"));
     let left = inside
-        .send(TimeToLive::new(lease).keys(true))
+        .send(GetTimeToLive::new(lease).keys(true))
         .await
         .unwrap()
         .unwrap();
@@ -153,12 +153,12 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
         etcd.v3().namespace(etcd.key("1/")),
         etcd.v3().namespace(etcd.key("2/")),
     );
-    let lease = etcd.v3().lease().grant(Duration::from_secs(60)).await;
+    let lease = etcd.v3().leases().grant(Duration::from_secs(60)).await;
     let lease = lease.unwrap().id;
-    let won = one.election().campaign("e", lease, "first").await.unwrap();
+    let won = one.elections().campaign("e", lease, "first").await.unwrap();
     assert_eq!(won.leader.name, "e");
     assert_eq!(won.leader.key, format!("e/{lease}"));
-    let mut leaders = one.election().observe("e");
+    let mut leaders = one.elections().observe("e");
     let told = leaders.next().await.unwrap().unwrap();
     assert_eq!(
         (&told.key, &told.value[..]),
@@ -166,11 +166,11 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
     );
 
     // An election of the same name elsewhere is another.
-    assert_eq!(two.election().leader("e").await.unwrap(), None);
-    let other = two.election().campaign("e", lease, "other").await.unwrap();
+    assert_eq!(two.elections().leader("e").await.unwrap(), None);
+    let other = two.elections().campaign("e", lease, "other").await.unwrap();
     assert_eq!(other.leader.key, won.leader.key);
 
-    one.election()
+    one.elections()
         .proclaim(won.leader.clone(), "second")
         .await
         .unwrap();
@@ -179,8 +179,8 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
         (&told.key, &told.value[..]),
         (&won.leader.key, &b"second"[..])
     );
-    assert_eq!(one.election().leader("e").await.unwrap(), Some(told));
-    let whole = etcd.v3().election().leader(etcd.key("1/e")).await.unwrap();
+    assert_eq!(one.elections().leader("e").await.unwrap(), Some(told));
+    let whole = etcd.v3().elections().leader(etcd.key("1/e")).await.unwrap();
     assert_eq!(whole.unwrap().key, etcd.key(format!("1/e/{lease}")));
 
     // What stands for leading guards the leader's writes, within the namespace.
@@ -188,14 +188,14 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
         .when(Compare::create_revision(&won.leader.key).equal(won.leader.rev))
         .then(Put::new("written", "by the leader"));
     assert!(one.kv().txn(guarded.clone()).await.unwrap().succeeded);
-    one.election().resign(won.leader).await.unwrap();
+    one.elections().resign(won.leader).await.unwrap();
     assert!(!one.kv().txn(guarded).await.unwrap().succeeded);
-    assert_eq!(one.election().leader("e").await.unwrap(), None);
-    let still = two.election().leader("e").await.unwrap().unwrap();
+    assert_eq!(one.elections().leader("e").await.unwrap(), None);
+    let still = two.elections().leader("e").await.unwrap().unwrap();
     assert_eq!(still.value, "other");
 
-    assert!(one.election().campaign("", lease, "").await.is_err());
-    assert!(one.election().observe("").next().await.unwrap().is_err());
+    assert!(one.elections().campaign("", lease, "").await.is_err());
+    assert!(one.elections().observe("").next().await.unwrap().is_err());
 }
 
 async fn a_mirror_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {

@@ -28,17 +28,17 @@ async fn v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamat
     let elect = async {
         etcd.sleep(1_000).await;
         let v3 = etcd.v3();
-        let lease = v3.lease().grant(minute).await.unwrap().id;
-        let won = v3.election().campaign(&*name, lease, "one").await.unwrap();
+        let lease = v3.leases().grant(minute).await.unwrap().id;
+        let won = v3.elections().campaign(&*name, lease, "one").await.unwrap();
         etcd.sleep(300).await;
-        v3.election()
+        v3.elections()
             .proclaim(won.leader.clone(), "two")
             .await
             .unwrap();
         etcd.sleep(300).await;
-        v3.election().resign(won.leader).await.unwrap();
-        let lease = v3.lease().grant(minute).await.unwrap().id;
-        v3.election()
+        v3.elections().resign(won.leader).await.unwrap();
+        let lease = v3.leases().grant(minute).await.unwrap().id;
+        v3.elections()
             .campaign(&*name, lease, "three")
             .await
             .unwrap();
@@ -55,8 +55,8 @@ async fn an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twic
     etcd: Etcd<T>,
 ) {
     let v3 = etcd.v3();
-    let lease = v3.lease().grant(Duration::from_secs(60)).await.unwrap().id;
-    let won = v3.election().campaign("e", lease, "one").await.unwrap();
+    let lease = v3.leases().grant(Duration::from_secs(60)).await.unwrap().id;
+    let won = v3.elections().campaign("e", lease, "one").await.unwrap();
     let mut leaders = etcd.open(Observe::new("e"));
     assert_eq!(leaders.next().await.unwrap().unwrap().value, "one");
     etcd.meanwhile(|server| {
@@ -67,7 +67,7 @@ async fn an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twic
     let (leader, ()) = futures::join!(leaders.next(), async {
         etcd.sleep(1_500).await;
         etcd.v3()
-            .election()
+            .elections()
             .proclaim(won.leader, "two")
             .await
             .unwrap();

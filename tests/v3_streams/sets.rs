@@ -108,12 +108,12 @@ async fn a_set_begins_with_nothing_and_ends_with_nothing<T: Transport>(etcd: Etc
 async fn v3_89_what_is_added_and_not_permitted_ends_alone<T: Transport>(etcd: Etcd<T>) {
     let auth = etcd.v3().auth();
     for user in ["root", "reader"] {
-        auth.user_add(user, "r").await.unwrap();
-        auth.role_add(user).await.unwrap();
-        auth.user_grant_role(user, user).await.unwrap();
+        auth.add_user(user, "r").await.unwrap();
+        auth.add_role(user).await.unwrap();
+        auth.grant_role(user, user).await.unwrap();
     }
     let read = Permission::new(PermissionType::Read, "open");
-    auth.role_grant_permission("reader", read).await.unwrap();
+    auth.grant_permission("reader", read).await.unwrap();
     auth.enable().await.unwrap();
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
     let reader = etcd.client(|builder| builder.v3_auth("reader", "r"));

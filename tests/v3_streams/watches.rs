@@ -319,14 +319,14 @@ async fn v3_75_a_compacted_history_is_said<T: Transport>(etcd: Etcd<T>) {
 /// Makes `root` with the password `r`, and `reader`, who may read `/open`, and switches authentication on.
 async fn enable_auth<T: Transport>(etcd: &Etcd<T>) {
     let auth = etcd.v3().auth();
-    auth.user_add("root", "r").await.unwrap();
-    auth.role_add("root").await.unwrap();
-    auth.user_grant_role("root", "root").await.unwrap();
-    auth.user_add("reader", "r").await.unwrap();
-    auth.role_add("reading").await.unwrap();
+    auth.add_user("root", "r").await.unwrap();
+    auth.add_role("root").await.unwrap();
+    auth.grant_role("root", "root").await.unwrap();
+    auth.add_user("reader", "r").await.unwrap();
+    auth.add_role("reading").await.unwrap();
     let read = Permission::new(PermissionType::Read, KeyRange::prefix("/open"));
-    auth.role_grant_permission("reading", read).await.unwrap();
-    auth.user_grant_role("reader", "reading").await.unwrap();
+    auth.grant_permission("reading", read).await.unwrap();
+    auth.grant_role("reader", "reading").await.unwrap();
     auth.enable().await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! An HTTP/2 server without TLS, for clients that know beforehand; it answers by path.
+//! An HTTP/2 server without TLS, for clients with prior knowledge. The path of a request selects the response.
 
 use std::{
     future::poll_fn,
@@ -21,12 +21,13 @@ use tokio::{
 
 use crate::Received;
 
-/// An HTTP/2 server on `127.0.0.1`; what it answers depends on the path of the request:
+/// An HTTP/2 server on `127.0.0.1`. The path of a request selects the response:
 ///
-/// - `/echo`: 200, each frame of data as it comes, and the trailers `grpc-status: 0`.
-/// - `/trailers`: reads all, then 200 and the trailers `grpc-status: 5`, with no data in between.
+/// - `/echo`: 200, each frame of data as it arrives, and the trailers `grpc-status: 0`.
+/// - `/open`: 200 and `open`; the response has no end.
+/// - `/trailers`: reads all, then 200 and the trailers `grpc-status: 5`, without data.
 /// - `/flood`: 200 and eight mebibytes, as fast as they are read.
-/// - `/head`: reads all, then 200 and `grpc-status: 12` in a head that ends the answer.
+/// - `/head`: reads all, then 200 and `grpc-status: 12` in a head that ends the response.
 /// - `/refused`: the stream is reset with `REFUSED_STREAM`.
 /// - `/reset`: 200 and some data, and the stream is reset with `INTERNAL_ERROR`.
 /// - `/cut`: 200 and some data, and the connection is cut.
@@ -43,6 +44,11 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Http2Server {
     pub(crate) fn start() -> Self {
+        Self::with_max_streams(u32::MAX)
+    }
+
+    /// Starts a server that announces this limit of concurrent streams per connection, and refuses those beyond.
+    pub(crate) fn with_max_streams(max_streams: u32) -> Self {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port of 127.0.0.1");
         let address = listener.local_addr().expect("the address it is bound to");
         listener.set_nonblocking(true).expect("a socket option");
@@ -57,10 +63,10 @@ impl Http2Server {
                 tasks.spawn_local(async move {
                     let listener = TcpListener::from_std(listener).expect("a listener");
                     while let Ok((stream, _)) = listener.accept().await {
-                        tokio::task::spawn_local(serve(stream, Arc::clone(&received)));
+                        tokio::task::spawn_local(serve(stream, max_streams, Arc::clone(&received)));
                     }
                 });
-                // Stopped or dropped: the end of the server, and of all its tasks.
+                // The sender is dropped: the server ends, and all its tasks.
                 let _ = runtime.block_on(tasks.run_until(stopped));
             }
         });
@@ -86,15 +92,21 @@ impl Drop for Http2Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // An error means that the server panicked: it has ended all the same.
+            // An error means that the server panicked: it has ended, too.
             let _ = thread.join();
         }
     }
 }
 
-async fn serve(stream: TcpStream, received: Arc<Mutex<Vec<Received>>>) -> Result<(), Failure> {
+async fn serve(
+    stream: TcpStream,
+    max_streams: u32,
+    received: Arc<Mutex<Vec<Received>>>,
+) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
-    let mut connection = h2::server::handshake(stream).await?;
+    let mut server = h2::server::Builder::new();
+    server.max_concurrent_streams(max_streams);
+    let mut connection = server.handshake(stream).await?;
     let (cut, mut is_cut) = tokio::sync::mpsc::unbounded_channel();
     loop {
         let (request, respond) = tokio::select! {
@@ -136,6 +148,13 @@ async fn answer(
                 sending.send_data(data, false)?;
             }
             sending.send_trailers(trailers("0"))?;
+            return Ok(());
+        }
+        "/open" => {
+            let mut sending = respond.send_response(Response::new(()), false)?;
+            sending.send_data(Bytes::from_static(b"open"), false)?;
+            // Until the client resets the stream, or closes the connection.
+            poll_fn(|cx| sending.poll_reset(cx)).await?;
             return Ok(());
         }
         "/flood" => {

@@ -1,14 +1,14 @@
-//! Runs one clause: bounded in time, and, where it must be, in a process of its own.
+//! Runs one test: with a time limit, and, where necessary, in a process of its own.
 
 use std::{env, panic, process::Command, sync::mpsc, thread, time::Duration};
 
-/// Longer than any clause takes, on any backend that keeps the contract.
+/// Longer than any test takes on a backend that keeps the contract.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Set in the process in which the clause about proxies runs.
+/// Set in the process in which the test of proxies runs.
 const CHILD: &str = "ETCD_TRANSPORT_CONFORMANCE_CHILD";
 
-/// Runs `clause`, and fails when it has not ended after a minute: a transport that hangs is a failed test.
+/// Runs `clause`, and fails if it has not ended after a minute: a transport that hangs fails the test.
 pub fn run(clause: impl FnOnce() + Send + 'static) {
     let (ended, end) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
@@ -23,10 +23,10 @@ pub fn run(clause: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Runs `clause` where the environment names proxies that do not exist: in a process of its own, since nobody can know
-/// when an HTTP stack reads its environment.
+/// Runs `clause` with proxies in the environment that do not exist, in a process of its own: an HTTP stack may read its
+/// environment at any time.
 ///
-/// `test` is the path of the test that calls this, its crate included.
+/// `test` is the path of the calling test, with its crate.
 pub fn run_with_proxies_in_the_environment(test: &str, clause: impl FnOnce() + Send + 'static) {
     if env::var_os(CHILD).is_some() {
         return run(clause);

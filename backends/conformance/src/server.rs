@@ -1,4 +1,4 @@
-//! A scripted HTTP/1.1 server: it does what a script says, to the byte, and remembers what it was sent.
+//! A scripted HTTP/1.1 server: it sends exactly the bytes of its script, and records what it receives.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -15,7 +15,7 @@ use etcd_transport::http::Uri;
 
 /// A server on `127.0.0.1` that runs a script for each connection, on a thread of its own.
 ///
-/// It stops when it is dropped: open connections are cut, and all its threads have ended.
+/// Dropping it closes all connections and waits for all threads.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -34,18 +34,19 @@ struct Shared {
 
 /// A request as the server read it.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Received {
-    /// As in the request line.
+    /// The method of the request line.
     pub method: String,
-    /// Path and query as in the request line, byte for byte.
+    /// Path and query of the request line, byte for byte.
     pub target: String,
-    /// In their order; names in lower case.
+    /// The headers in their order, with names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Without its chunking.
+    /// The body, with chunks joined.
     pub body: Vec<u8>,
 }
 
-/// One connection, in the hands of a script. When the script returns, the connection is closed.
+/// A connection that a script reads and writes. When the script returns, the connection is closed.
 #[derive(Debug)]
 pub struct Connection {
     stream: BufReader<TcpStream>,
@@ -53,7 +54,7 @@ pub struct Connection {
 }
 
 impl Server {
-    /// Starts a server that runs `script` for each connection; an error ends the script and closes the connection.
+    /// Starts a server that runs `script` for each connection. An error ends the script and closes the connection.
     pub fn start(
         script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
@@ -83,36 +84,36 @@ impl Server {
         })
     }
 
-    /// Scheme and authority of this server's URIs.
+    /// Returns scheme and authority of this server's URIs.
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// An absolute URI of this server.
+    /// Returns an absolute URI of this server.
     pub fn uri(&self, path_and_query: &str) -> Uri {
         let uri = format!("{}{path_and_query}", self.origin());
         uri.parse().expect("a URI of this server")
     }
 
-    /// How many connections were accepted so far.
+    /// Returns how many connections were accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many scripts have seen the client close its end (see [`Connection::wait_until_closed`]).
+    /// Returns how many scripts have seen the client close the connection (see [`Connection::wait_until_closed`]).
     pub fn closed(&self) -> usize {
         self.shared.closed.load(Ordering::SeqCst)
     }
 
-    /// All requests whose head was read so far.
+    /// Returns all requests whose head was read so far.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received().clone()
     }
 
-    /// The only request.
+    /// Returns the only request.
     ///
     /// # Panics
-    /// When there was none, or more than one.
+    /// If there was none, or more than one.
     pub fn only_request(&self) -> Received {
         let mut received = self.received();
         assert_eq!(received.len(), 1, "one request: {received:?}");
@@ -123,10 +124,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, which then sees that it is over.
+        // Wakes the acceptor, which then sees that it is to stop.
         drop(TcpStream::connect(self.address));
         if let Some(acceptor) = self.acceptor.take() {
-            // An error means that the acceptor panicked: it has ended all the same.
+            // An error means that the acceptor panicked: it has ended, too.
             let _ = acceptor.join();
         }
     }
@@ -136,7 +137,7 @@ impl Connection {
     /// Reads a request, head and body, and returns its number: 1 for the first that this server received.
     ///
     /// # Errors
-    /// When the client closes, or breaks off, the connection.
+    /// If the client closes or resets the connection.
     pub fn read_request(&mut self) -> io::Result<usize> {
         let number = self.read_head()?;
         self.read_body(number)?;
@@ -167,9 +168,19 @@ impl Connection {
                 .headers
                 .push((name, value[1..].trim_ascii().to_vec()));
         }
+        Ok(self.record(request))
+    }
+
+    /// Adds a request to those that the server has received, and returns its number.
+    pub(crate) fn record(&mut self, request: Received) -> usize {
         let mut received = self.shared.received();
         received.push(request);
-        Ok(received.len())
+        received.len()
+    }
+
+    /// Fills the buffer.
+    pub(crate) fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(buffer)
     }
 
     /// Reads the body of the request of this number, whose head was read before.
@@ -208,7 +219,7 @@ impl Connection {
         Ok(size)
     }
 
-    /// Path and query of the request of this number.
+    /// Returns path and query of the request of this number.
     pub fn target(&self, number: usize) -> String {
         self.shared.received()[number - 1].target.clone()
     }
@@ -216,7 +227,7 @@ impl Connection {
     /// Sends these bytes.
     ///
     /// # Errors
-    /// When the client has closed the connection.
+    /// If the client has closed the connection.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
@@ -229,7 +240,7 @@ impl Connection {
         self.write(format!("{:x}\r\n{data}\r\n", data.len()))
     }
 
-    /// Waits until the first byte of a request is there, and leaves it unread.
+    /// Waits until the first byte of a request has arrived, and leaves it unread.
     ///
     /// # Errors
     /// As [`read_request`](Self::read_request).
@@ -240,10 +251,10 @@ impl Connection {
         }
     }
 
-    /// Waits until the client closes its end, and counts that.
+    /// Waits until the client closes the connection, and counts that.
     ///
     /// # Errors
-    /// Never; so that it can end a script.
+    /// Never; a script can end with it.
     pub fn wait_until_closed(&mut self) -> io::Result<()> {
         let mut rest = [0; 4096];
         while matches!(self.stream.read(&mut rest), Ok(1..)) {}
@@ -251,10 +262,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes the connection with a reset (RST), as a killed server or a firewall does.
+    /// Resets the connection (RST), as a killed server or a firewall does.
     ///
     /// # Errors
-    /// Never in practice; so that it can end a script.
+    /// If the system refuses the socket option; a script can end with it.
     pub fn reset(&mut self) -> io::Result<()> {
         socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO))?;
         self.shared.forget(self.stream.get_ref());
@@ -272,12 +283,12 @@ impl Connection {
 }
 
 impl Received {
-    /// The value of a header, by its name in lower case; the first one where there are several.
+    /// Returns the first value of a header, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<String> {
         self.all(name).first().map(|value| text(value))
     }
 
-    /// All values of a header, by its name in lower case.
+    /// Returns all values of a header, by its name in lower case.
     pub fn all(&self, name: &str) -> Vec<&[u8]> {
         let named = self.headers.iter().filter(|header| header.0 == name);
         named.map(|header| &*header.1).collect()
@@ -293,7 +304,7 @@ impl Shared {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops the second handle of this connection, so that the next close is the last.
+    /// Drops the second handle of this connection, so that dropping the other one closes it.
     fn forget(&self, stream: &TcpStream) {
         let client = stream.peer_addr().ok();
         self.streams()
@@ -311,7 +322,7 @@ where
             break;
         }
         shared.accepted.fetch_add(1, Ordering::SeqCst);
-        // Slow chunks are to leave when they are written.
+        // Each chunk is to be sent when it is written.
         let (Ok(()), Ok(second)) = (stream.set_nodelay(true), stream.try_clone()) else {
             continue;
         };
@@ -322,7 +333,7 @@ where
                 stream: BufReader::new(stream),
                 shared,
             };
-            // An error is the client's leaving, which the tests see in what the server counts.
+            // An error means that the client is gone, which the tests see in what the server counts.
             let _ = script(&mut connection);
             connection.shared.forget(connection.stream.get_ref());
         }));
@@ -332,7 +343,7 @@ where
         let _ = stream.shutdown(Shutdown::Both);
     }
     for script in scripts {
-        // An error means that the script panicked: it has ended all the same.
+        // An error means that the script panicked: it has ended, too.
         let _ = script.join();
     }
 }

@@ -1,9 +1,9 @@
-/// Stamps one `#[test]` per clause of the contract.
+/// Generates the `#[test]` functions that test the contract, clause by clause.
 ///
 /// `test_suite!(transport, block_on)` or `test_suite!(transport, block_on, limits)`:
 ///
-/// - `transport` is an expression that makes a new [`Transport`](etcd_transport::Transport); each test makes one, inside
-///   the future that `block_on` runs.
+/// - `transport` is an expression that creates a [`Transport`](etcd_transport::Transport). Each test evaluates it inside the
+///   future that `block_on` runs.
 /// - `block_on` is the path of a function that runs a future to its end, such as `futures::executor::block_on`, or one of
 ///   your own that enters the runtime your transport needs.
 /// - `limits` is an expression of type [`Limits`](crate::Limits): what the transport cannot do.
@@ -14,21 +14,22 @@ macro_rules! test_suite {
     };
     ($transport:expr, $block_on:path, $limits:expr $(,)?) => {
         $crate::__clauses! { ($transport, $block_on, $limits)
-            answers {
+            responses {
                 every_status_is_an_answer
                 a_late_head_is_waited_for
                 the_head_does_not_wait_for_the_body
-                interim_answers_are_skipped
-                an_answer_of_401_is_passed_on_and_not_acted_upon
+                interim_responses_are_skipped
+                a_401_is_passed_on_and_not_acted_upon
                 redirects_are_not_followed
-                the_headers_of_an_answer_arrive_as_they_were_sent
-                an_answer_to_head_has_a_length_and_no_body
+                response_headers_arrive_as_they_were_sent
+                a_response_to_head_has_a_length_and_no_body
             }
             bodies {
                 frames_arrive_as_they_are_sent
                 trailers_arrive
+                trailers_arrive_without_any_data
                 an_empty_body_ends_at_once
-                a_body_that_ends_with_the_connection_is_whole
+                a_body_that_ends_with_the_connection_is_complete
                 a_body_shorter_than_its_length_is_an_error
                 a_chunked_body_without_its_end_is_an_error
                 a_body_cut_by_a_reset_is_an_error
@@ -41,9 +42,9 @@ macro_rules! test_suite {
                 a_request_without_a_body_has_none
                 eight_mebibytes_reach_the_server
                 a_streamed_body_reaches_the_server_as_it_comes
-                a_streamed_body_that_breaks_off_is_never_a_whole_request
+                a_streamed_body_that_breaks_off_is_never_a_complete_request
                 headers_reach_the_server_as_they_are
-                nothing_is_asked_for_that_the_request_does_not_ask
+                no_header_is_added_that_asks_for_something
                 path_and_query_reach_the_server_byte_for_byte
                 an_unknown_scheme_is_rejected
                 a_uri_without_an_authority_is_rejected
@@ -51,35 +52,49 @@ macro_rules! test_suite {
             connections {
                 sequential_requests_share_a_connection
                 a_connection_closed_while_idle_is_replaced
-                a_get_that_dies_with_a_reused_connection_is_not_sent_again
-                a_put_that_dies_with_a_reused_connection_is_not_sent_again
-                a_put_without_a_body_that_dies_with_a_reused_connection_is_not_sent_again
-                a_post_that_dies_with_a_reused_connection_is_not_sent_again
-                a_delete_that_dies_with_a_reused_connection_is_not_sent_again
+                a_get_that_fails_with_a_reused_connection_is_not_sent_again
+                a_put_that_fails_with_a_reused_connection_is_not_sent_again
+                a_put_without_a_body_that_fails_with_a_reused_connection_is_not_sent_again
+                a_post_that_fails_with_a_reused_connection_is_not_sent_again
+                a_delete_that_fails_with_a_reused_connection_is_not_sent_again
                 a_request_reset_on_a_reused_connection_is_not_sent_again
-                a_streamed_body_that_dies_with_a_reused_connection_is_not_sent_again
-                several_exchanges_do_not_wait_for_one_another
-                a_body_that_nobody_reads_holds_up_no_other
+                a_streamed_body_that_fails_with_a_reused_connection_is_not_sent_again
+                concurrent_exchanges_do_not_wait_for_one_another
+                an_unread_body_does_not_block_others
             }
             failures {
                 a_refused_connection_is_a_connect_error
                 an_unknown_host_is_a_connect_error
                 a_reset_before_the_request_was_read_is_an_interruption
                 a_reset_after_the_request_was_read_is_an_interruption
-                a_close_without_an_answer_is_an_interruption
-                a_head_that_is_cut_is_no_answer
-                an_answer_that_is_not_http_is_an_interruption
+                a_close_without_a_response_is_an_interruption
+                a_truncated_head_is_no_response
+                a_response_that_is_not_http_is_an_interruption
                 sensitive_headers_are_in_no_error
             }
             cancelling {
-                silence_is_waited_out
+                silence_does_not_end_an_exchange
                 dropping_send_frees_the_connection
                 dropping_a_body_frees_the_connection
                 dropping_a_silent_body_frees_the_connection
             }
+            long_lived {
+                long_lived_requests_do_not_exhaust_a_pool
+                http2_long_lived_streams_do_not_block_others
+                http2_long_lived_streams_are_not_limited_by_one_connection
+                http2_long_lived_streams_that_are_dropped_make_room
+            }
+            unprocessed {
+                http2_refused_streams_are_unprocessed
+                http2_streams_beyond_the_last_of_a_goaway_are_unprocessed
+                http2_a_stream_within_a_goaway_is_completed
+                http2_a_goaway_divides_the_streams_of_a_connection
+                http2_requests_that_may_have_been_processed_are_interrupted
+                http2_without_settings_a_request_is_unprocessed_or_interrupted
+            }
             time {
                 sleep_and_now_agree
-                a_sleep_of_nothing_ends_at_once
+                a_sleep_of_zero_ends_at_once
                 a_sleep_can_be_dropped
                 the_clock_never_runs_backwards
             }
@@ -88,11 +103,11 @@ macro_rules! test_suite {
                 http2_trailers_arrive_after_the_data
                 http2_trailers_arrive_without_any_data
                 http2_bodies_stream_both_ways
-                http2_duplex_is_kept_up_or_refused
+                http2_duplex_works_or_is_rejected
                 http2_without_a_body_sends_none
-                http2_bodies_that_nobody_reads_hold_up_no_other
-                http2_breaking_off_is_an_error
-                http2_is_not_spoken_unasked
+                http2_unread_bodies_do_not_block_others
+                http2_broken_streams_are_errors
+                http2_is_not_used_unless_requested
             }
         }
 
@@ -142,12 +157,12 @@ macro_rules! __clause {
 
 #[cfg(test)]
 mod tests {
-    /// A clause that is written but not stamped would never run.
+    /// A function that is not in the list would never run.
     #[test]
     fn every_clause_is_in_the_suite() {
         let suite = include_str!("suite.rs");
         let families = [
-            include_str!("clauses/answers.rs"),
+            include_str!("clauses/responses.rs"),
             include_str!("clauses/bodies.rs"),
             include_str!("clauses/requests.rs"),
             include_str!("clauses/connections.rs"),
@@ -155,6 +170,8 @@ mod tests {
             include_str!("clauses/cancelling.rs"),
             include_str!("clauses/time.rs"),
             include_str!("clauses/http2.rs"),
+            include_str!("clauses/long_lived.rs"),
+            include_str!("clauses/unprocessed.rs"),
         ];
         let clauses = families
             .iter()

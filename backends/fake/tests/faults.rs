@@ -263,7 +263,7 @@ fn an_endpoint_that_is_down_refuses_and_breaks_what_is_open() {
 }
 
 #[test]
-fn a_lagging_endpoint_reads_old_data_and_its_watches_are_late() {
+fn v2_41_a_lagging_endpoint_reads_old_data_and_its_watches_are_late() {
     let etcd = FakeEtcd::builder().members(3).build();
     let urls = etcd.endpoints();
     let ask = |method: &str, endpoint: usize, target: &str| {

@@ -20,12 +20,13 @@ use sync_wrapper::SyncWrapper;
 
 use crate::clients::Lent;
 
-/// What libcurl hands over at once, at most.
+/// The most that libcurl provides at once.
 const CHUNK: usize = 16 << 10;
 
-/// The body of a request, as a reader that cannot be rewound, whole bytes too: so libcurl cannot send it twice.
+/// Converts the body of a request to a reader that cannot be rewound, even if its bytes are complete: so libcurl cannot send
+/// it twice.
 ///
-/// Where there is none it is empty for HTTP/1.1. For HTTP/2 it is a reader that ends at once, for the same reason.
+/// If there is no body, it is empty for HTTP/1.1. For HTTP/2 it is a reader that ends at once, for the same reason.
 pub(crate) fn outgoing(body: Body, http2: bool) -> AsyncBody {
     if body.is_end_stream() && !http2 {
         return AsyncBody::empty();
@@ -41,7 +42,7 @@ pub(crate) fn outgoing(body: Body, http2: bool) -> AsyncBody {
     }
 }
 
-/// The response with its body as frames, and nothing of isahc's in it.
+/// Converts a response: its body becomes frames, and isahc's extensions are removed.
 pub(crate) fn incoming(
     mut response: http::Response<AsyncBody>,
     method: &Method,
@@ -51,7 +52,7 @@ pub(crate) fn incoming(
     let body = mem::take(response.body_mut());
     let maybe_cut = may_be_cut(&response, method);
     let remaining = match response.status() {
-        // Its length is that of the body it does not have.
+        // The announced length is that of a body which is not sent.
         StatusCode::NOT_MODIFIED => None,
         _ => body.len(),
     };
@@ -69,10 +70,10 @@ pub(crate) fn incoming(
     answer
 }
 
-/// Whether an empty body may mean that the connection was closed in the midst of the head.
+/// Returns whether an empty body may mean that the connection was closed in the middle of the head.
 ///
-/// libcurl takes a head that is cut for a whole one. A body proves that it was whole. With a header that frames an empty
-/// body there is no telling, and the empty body is far more likely.
+/// libcurl takes a truncated head for a complete one. A body proves that the head was complete. A header that frames an empty
+/// body leaves it open, and an empty body is far more likely.
 fn may_be_cut<B>(response: &http::Response<B>, method: &Method) -> bool {
     let headers = response.headers();
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
@@ -96,7 +97,7 @@ impl AsyncRead for Outgoing {
     ) -> Poll<io::Result<usize>> {
         while self.rest.is_empty() {
             let body = Pin::new(self.body.get_mut());
-            // A panic here would end isahc's thread, and with it every exchange.
+            // A panic here would end isahc's thread, and every exchange with it.
             let frame = catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx)))
                 .map_err(|_| io::Error::other("the body of the request panicked"))?;
             let Some(frame) = ready!(frame) else {
@@ -115,21 +116,21 @@ impl AsyncRead for Outgoing {
 
 struct Incoming {
     body: AsyncBody,
-    /// By the length that the server announced.
+    /// How much is left of the announced length.
     remaining: Option<u64>,
-    /// See [`may_be_cut`]; false once there was a byte.
+    /// See [`may_be_cut`]; false after the first byte.
     maybe_cut: bool,
-    /// `None` once the body has ended, or broken off.
+    /// `None` after the end of the body, or an error.
     trailer: Option<Trailer>,
     buffer: BytesMut,
-    /// The client at work on it, until it has ended.
+    /// The client that receives it, until it has ended.
     client: Option<Lent>,
 }
 
 impl Incoming {
     fn ended(&mut self) {
         self.trailer = None;
-        // It holds on to the client.
+        // It keeps a reference to the client.
         self.body = AsyncBody::empty();
         if let Some(client) = self.client.take() {
             client.give_back();
@@ -168,11 +169,11 @@ impl HttpBody for Incoming {
             Ok(0) if this.maybe_cut => {
                 this.ended();
                 let error =
-                    "the connection was closed where the head of the answer may not have ended";
+                    "the connection was closed, possibly in the middle of the head of the response";
                 Poll::Ready(Some(Err(TransportError::interrupted(error))))
             }
             Ok(0) => {
-                // isahc has them before it ends the body.
+                // isahc stores them before it ends the body.
                 let trailers = trailer
                     .try_get()
                     .filter(|trailers| !trailers.is_empty())
@@ -188,7 +189,7 @@ impl HttpBody for Incoming {
                 Poll::Ready(Some(Ok(Frame::data(this.buffer.split_to(length).freeze()))))
             }
             Err(error) => {
-                // It may be the client that broke.
+                // The client itself may be broken.
                 this.client = None;
                 this.ended();
                 Poll::Ready(Some(Err(TransportError::interrupted(error))))

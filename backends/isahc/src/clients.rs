@@ -1,8 +1,9 @@
-//! Which of isahc's clients carries an exchange.
+//! Which isahc client carries an exchange.
 //!
-//! isahc finds out that its caller is gone only when libcurl has something for it: a line of the head, a piece of the body.
-//! What is dropped while the server is silent goes on. But a client that is dropped ends at once, with all its exchanges:
-//! so an exchange that may be dropped in silence has a client for itself.
+//! isahc notices that an exchange was dropped only when libcurl has received something: a line of the head, or a piece of the
+//! body. While the server is silent, a dropped exchange goes on. A client that is dropped, however, ends at once, with all its
+//! exchanges. So an exchange that may be dropped while the server is silent gets a client of its own, and long-lived ones are
+//! such exchanges.
 
 use std::{
     mem,
@@ -18,24 +19,24 @@ use etcd_transport::http::{Method, Request};
 use futures_io::AsyncRead;
 use isahc::{AsyncBody, HttpClient, HttpClientBuilder, error::Error};
 
-/// So many exchanges have a client for themselves at once, at most: each takes a thread, and eight files with its connection,
-/// and libcurl connects with none above 1,023. A quarter of these may go into it.
+/// The most exchanges with a client of their own. Each needs a thread and, with its connection, eight open files, and libcurl
+/// cannot use a file above number 1,023: this is a quarter of them.
 const MOST: usize = 32;
 
-/// So many of these clients are kept for the next exchange, with their connections.
+/// How many of these clients are kept for later exchanges, with their connections.
 const MOST_IDLE: usize = 4;
 
-/// So soon after a message that was the last the end of the answer is here, too.
+/// How long the end of a response may take after its last message.
 const GRACE: Duration = Duration::from_millis(20);
 
 /// The clients of one transport.
 pub(crate) struct Clients {
-    /// For requests with a body, which libcurl cannot send twice: it cannot read the body twice. And for reads, which do no
-    /// harm when they are sent twice.
+    /// For requests with a body, which libcurl cannot send twice since it cannot read the body twice; and for reads, which may
+    /// be sent twice.
     keeping: HttpClient,
-    /// For writes without a body: libcurl sends those once more by itself when a connection that it kept dies.
+    /// For writes without a body: libcurl sends these again on its own if a reused connection is closed.
     closing: HttpClient,
-    /// Of clients like `keeping`.
+    /// Clients like `keeping`, each for one exchange.
     pool: Arc<Pool>,
 }
 
@@ -51,7 +52,7 @@ impl Clients {
         })
     }
 
-    /// The client for a request: one that no other exchange has, if this one `may_be_dropped` in silence.
+    /// Returns the client for a request: one of its own if the exchange `may_be_dropped` while the server is silent.
     pub(crate) fn choose(&self, request: &Request<AsyncBody>, may_be_dropped: bool) -> Lent {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let shared = |client: &HttpClient| Lent {
@@ -68,29 +69,29 @@ impl Clients {
     }
 }
 
-/// A client, for one exchange. If it is that exchange's own, dropping it ends the exchange.
+/// A client for one exchange. If it is the exchange's own, dropping it ends the exchange.
 pub(crate) struct Lent {
     client: HttpClient,
-    /// Where it comes from, if nobody else has it.
+    /// The pool that it returns to, if it is the exchange's own.
     pool: Option<(Arc<Pool>, Ticket)>,
 }
 
 impl Lent {
-    /// The exchange is over: there is nothing to end.
+    /// Returns the client after the end of the exchange.
     pub(crate) fn give_back(mut self) {
         if let Some((pool, own)) = self.take() {
             pool.take_back(own);
         }
     }
 
-    /// Nobody waits for the rest of the answer any more, which may be no more than its end.
+    /// Drops the rest of a response, which may be nothing but its end: then the client can be used again.
     pub(crate) fn leave(mut self, rest: AsyncBody) {
         if let Some((pool, own)) = self.take() {
             let mut rest = rest;
             aside(move || {
                 thread::sleep(GRACE);
                 let is_over = has_ended(&mut rest);
-                // It holds on to the client.
+                // It keeps a reference to the client.
                 drop(rest);
                 if is_over {
                     pool.take_back(own);
@@ -101,7 +102,7 @@ impl Lent {
 
     fn take(&mut self) -> Option<(Arc<Pool>, Own)> {
         let (pool, ticket) = self.pool.take()?;
-        let client = mem::replace(&mut self.client, pool.nobodys.clone());
+        let client = mem::replace(&mut self.client, pool.placeholder.clone());
         Some((pool, Own { client, ticket }))
     }
 }
@@ -124,14 +125,14 @@ impl Drop for Lent {
 
 struct Pool {
     configure: Box<dyn Fn() -> HttpClientBuilder + Send + Sync>,
-    /// What is left to an exchange whose own client has gone.
-    nobodys: HttpClient,
+    /// Takes the place of a client that was returned.
+    placeholder: HttpClient,
     idle: Mutex<Vec<Own>>,
-    /// One more than there are clients, the idle ones included.
+    /// Its reference count is one more than the number of clients, idle ones included.
     tickets: Ticket,
 }
 
-/// Counted, and given up with the client.
+/// Counts a client; dropped with it.
 type Ticket = Arc<()>;
 
 struct Own {
@@ -142,17 +143,17 @@ struct Own {
 impl Pool {
     fn new(
         configure: impl Fn() -> HttpClientBuilder + Send + Sync + 'static,
-        nobodys: HttpClient,
+        placeholder: HttpClient,
     ) -> Self {
         Self {
             configure: Box::new(configure),
-            nobodys,
+            placeholder,
             idle: Mutex::default(),
             tickets: Arc::default(),
         }
     }
 
-    /// None when there are too many, or when the system has no thread or no file for another.
+    /// Returns `None` if there are too many clients, or if the system has no thread or file for another.
     fn lend(self: &Arc<Self>) -> Option<Lent> {
         let Own { client, ticket } = match self.idle_ones().pop() {
             Some(own) => own,
@@ -188,14 +189,14 @@ impl Pool {
     }
 }
 
-/// Does what may take a while: a client that is dropped waits for its thread, which may be looking up a name. Where the
-/// system has no thread for it, whatever the work holds is dropped here.
+/// Runs on a thread what may block: dropping a client waits for its thread, which may be resolving a name. If the system has
+/// no thread left, what the work owns is dropped here.
 fn aside(work: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().name("etcd-isahc-end".to_owned());
     let _ = thread.spawn(work);
 }
 
-/// Whether nothing more comes of a body.
+/// Returns whether a body has ended.
 fn has_ended(body: &mut AsyncBody) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     matches!(

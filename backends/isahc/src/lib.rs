@@ -6,6 +6,6 @@ mod request;
 mod timer;
 mod transport;
 
-/// isahc itself, of the version that [`IsahcTransport::configured`] takes settings of.
+/// isahc, in the version whose settings [`IsahcTransport::configured`] takes.
 pub use isahc;
 pub use transport::IsahcTransport;

@@ -12,9 +12,9 @@ use isahc::{
 
 use crate::body;
 
-/// The request for isahc, with all settings that the contract asks for.
+/// Converts a request for isahc, with all settings that the contract demands.
 ///
-/// Its body is [`AsyncBody::empty`] exactly where libcurl could send the request a second time by itself.
+/// Its body is [`AsyncBody::empty`] exactly if libcurl could send the request again on its own.
 pub(crate) fn outgoing(
     request: Request,
     idle_limit: Duration,
@@ -32,9 +32,9 @@ pub(crate) fn outgoing(
         .redirect_policy(RedirectPolicy::None)
         .automatic_decompression(false)
         .expect_continue(ExpectContinue::disabled())
-        // isahc does not notice that an exchange was dropped until the next byte comes: this bounds the wait.
+        // isahc does not notice that an exchange was dropped until the next byte arrives. This limits the wait.
         .low_speed_timeout(1, whole_seconds(idle_limit))
-        // With HTTP/1.1 a connection serves one exchange at a time: one that is closed after it is never reused.
+        // Over HTTP/1.1 a connection serves one exchange at a time, so one that is closed afterwards is never reused.
         .version_negotiation(if http2 {
             VersionNegotiation::http2()
         } else {
@@ -46,7 +46,7 @@ pub(crate) fn outgoing(
     Ok(request)
 }
 
-/// Refuses what isahc or libcurl would panic at, send otherwise than it is, or not understand.
+/// Rejects what isahc or libcurl would panic at, change, or not understand.
 fn check(head: &Parts, content: &Body) -> Result<(), &'static str> {
     if !matches!(head.uri.scheme_str(), Some("http" | "https")) {
         return Err("the URI's scheme is neither http nor https");
@@ -66,7 +66,7 @@ fn check(head: &Parts, content: &Body) -> Result<(), &'static str> {
         return Err("isahc cannot send a header value beyond visible ASCII");
     }
     if head.extensions.get::<Duplex>().is_some() {
-        return Err("isahc ends the body of a request when the answer begins");
+        return Err("isahc ends the body of a request when the response begins");
     }
     if head.method == Method::HEAD && (head.version == Version::HTTP_2 || !content.is_end_stream())
     {
@@ -80,13 +80,13 @@ fn has_dot_segment(uri: &Uri) -> bool {
     after_dots.any(|rest| rest.is_empty() || after_dot(rest) == Some(""))
 }
 
-/// What follows the dot that a segment begins with; an escaped one counts.
+/// Returns what follows the dot, escaped or not, that a segment begins with.
 fn after_dot(segment: &str) -> Option<&str> {
     let dots = [".", "%2e", "%2E"];
     dots.iter().find_map(|dot| segment.strip_prefix(dot))
 }
 
-/// One second more than the limit, whole: libcurl counts in seconds, and the caller's own timeout is to come first.
+/// Rounds the limit up to seconds, which libcurl counts in, and adds one: the caller's own timeout is to come first.
 fn whole_seconds(limit: Duration) -> Duration {
     let most = Duration::from_secs(i32::MAX as u64 - 2);
     let limit = limit.min(most);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_dot_segments_are_refused() {
+    fn only_whole_dot_segments_are_rejected() {
         for path in ["/a/../b", "/.", "/a/%2e%2E/b", "/a/.%2e"] {
             let request = request(&format!("http://etcd{path}"));
             assert!(outgoing(request, Duration::ZERO).is_err(), "{path}");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_a_uri_are_refused_and_not_shown() {
+    fn credentials_in_a_uri_are_rejected_and_not_shown() {
         let error = outgoing(request("http://root:secret@etcd/"), Duration::ZERO).unwrap_err();
         assert!(error.is_unsent());
         assert!(!format!("{error:?}").contains("secret"));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_empty_exactly_where_there_is_none_over_http_1() {
+    fn a_body_is_empty_exactly_if_there_is_none_over_http_1() {
         let body = |version, content: &'static str| {
             let request = http::Request::put("http://etcd/").version(version);
             let request = request.body(Body::from(content)).unwrap();

@@ -1,8 +1,8 @@
 //! Sleeping without a runtime.
 //!
-//! Every request races a time limit that is seldom reached. A timer that wakes its thread for each new limit costs such a
-//! request as much as all the rest of the client; here the thread is woken only for an end that is nearer than the one it
-//! waits for, and an end that nobody waits for any more is forgotten without it.
+//! Every request races against a timeout that is seldom reached. A timer that wakes its thread for each new timeout would cost
+//! as much as the rest of the client. Here the thread is woken only for an end that is earlier than the one it waits for, and
+//! a canceled sleep is removed without waking it.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use std::{
 pub(crate) fn sleep(duration: Duration) -> Sleep {
     Sleep {
         duration,
-        place: None,
+        key: None,
     }
 }
 
@@ -26,43 +26,43 @@ pub(crate) fn sleep(duration: Duration) -> Sleep {
 #[derive(Debug)]
 pub(crate) struct Sleep {
     duration: Duration,
-    /// Where it is among those that sleep, from its first poll on.
-    place: Option<Place>,
+    /// Its key among the sleepers, from its first poll on.
+    key: Option<Key>,
 }
 
-/// When it ends, and a number of its own.
-type Place = (Instant, u64);
+/// When a sleep ends, and a unique number.
+type Key = (Instant, u64);
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        let place = match self.place {
-            Some(place) => place,
+        let key = match self.key {
+            Some(key) => key,
             None => {
-                // An end beyond all time is never reached.
+                // An end that no `Instant` can express is never reached.
                 let Some(end) = now.checked_add(self.duration) else {
                     return Poll::Pending;
                 };
-                let place = (end, CLOCK.lock().number());
-                self.place = Some(place);
-                place
+                let key = (end, CLOCK.lock().number());
+                self.key = Some(key);
+                key
             }
         };
-        if place.0 <= now {
+        if key.0 <= now {
             return Poll::Ready(());
         }
-        CLOCK.wake_at(place, cx.waker());
+        CLOCK.wake_at(key, cx.waker());
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(place) = &self.place {
-            let waker = CLOCK.lock().sleepers.remove(place);
-            // Not while the clock is locked: it may be somebody's own, and drop another `Sleep`.
+        if let Some(key) = &self.key {
+            let waker = CLOCK.lock().sleepers.remove(key);
+            // Not while the clock is locked: dropping a waker may drop another `Sleep`.
             drop(waker);
         }
     }
@@ -72,22 +72,22 @@ static CLOCK: Clock = Clock {
     state: Mutex::new(State {
         sleepers: BTreeMap::new(),
         numbers: 0,
-        next_look: None,
+        next_wake: None,
     }),
     sooner: Condvar::new(),
 };
 
 struct Clock {
     state: Mutex<State>,
-    /// Tells the thread of an end that is nearer than its next look.
+    /// Tells the thread of an end that is earlier than the one it waits for.
     sooner: Condvar,
 }
 
 struct State {
-    sleepers: BTreeMap<Place, Waker>,
+    sleepers: BTreeMap<Key, Waker>,
     numbers: u64,
-    /// When the thread looks next by itself; `None` while it waits to be told.
-    next_look: Option<Instant>,
+    /// When the thread wakes; `None` if it waits without a limit.
+    next_wake: Option<Instant>,
 }
 
 impl State {
@@ -98,18 +98,18 @@ impl State {
 }
 
 impl Clock {
-    fn wake_at(&'static self, place: Place, waker: &Waker) {
+    fn wake_at(&'static self, key: Key, waker: &Waker) {
         static THREAD: OnceLock<()> = OnceLock::new();
 
         let waker = waker.clone();
         let mut state = self.lock();
-        let before = state.sleepers.insert(place, waker);
-        let is_sooner = state.next_look.is_none_or(|look| place.0 < look);
+        let before = state.sleepers.insert(key, waker);
+        let is_sooner = state.next_wake.is_none_or(|wake| key.0 < wake);
         drop(state);
         drop(before);
         THREAD.get_or_init(|| {
             let thread = thread::Builder::new().name("etcd-isahc-timer".to_owned());
-            // Without a thread nothing of isahc works either: it has failed before.
+            // Without a thread isahc does not work either: the client could not be built.
             let _ = thread.spawn(|| self.run());
         });
         if is_sooner {
@@ -124,7 +124,7 @@ impl Clock {
             let later = state.sleepers.split_off(&(now, u64::MAX));
             let over = std::mem::replace(&mut state.sleepers, later);
             if !over.is_empty() {
-                // A waker may do anything, such as dropping a `Sleep`; or panic, which is to stop no other sleeper.
+                // A waker may drop a `Sleep`, which locks the clock, or panic, which must not affect other sleepers.
                 drop(state);
                 for waker in over.into_values() {
                     let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
@@ -133,7 +133,7 @@ impl Clock {
                 continue;
             }
             let nearest = state.sleepers.first_key_value().map(|((end, _), _)| *end);
-            state.next_look = nearest;
+            state.next_wake = nearest;
             state = match nearest {
                 None => self
                     .sooner
@@ -164,7 +164,7 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(30);
 
     #[test]
-    fn sleepers_wake_in_the_order_of_their_ends_and_none_too_soon() {
+    fn no_sleeper_wakes_too_early() {
         let began = Instant::now();
         let sleepers = (1..=20).rev().map(|count| async move {
             sleep(MOMENT * count).await;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nearer_end_is_not_kept_waiting_by_one_far_away() {
+    fn an_earlier_end_does_not_wait_for_a_later_one() {
         let mut far = sleep(Duration::from_secs(3600));
         assert!(block_on(poll_immediate(&mut far)).is_none());
         let began = Instant::now();
@@ -189,17 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_sleeper_is_forgotten() {
+    fn a_dropped_sleeper_is_removed() {
         let mut dropped = sleep(Duration::from_secs(3600));
         assert!(block_on(poll_immediate(&mut dropped)).is_none());
-        let place = dropped.place.unwrap();
-        assert!(CLOCK.lock().sleepers.contains_key(&place));
+        let key = dropped.key.unwrap();
+        assert!(CLOCK.lock().sleepers.contains_key(&key));
         drop(dropped);
-        assert!(!CLOCK.lock().sleepers.contains_key(&place));
+        assert!(!CLOCK.lock().sleepers.contains_key(&key));
     }
 
     #[test]
-    fn a_sleep_of_nothing_is_over_and_one_of_all_time_never_ends() {
+    fn a_sleep_of_zero_ends_at_once_and_the_longest_never() {
         assert!(block_on(poll_immediate(sleep(Duration::ZERO))).is_some());
         assert!(block_on(poll_immediate(sleep(Duration::MAX))).is_none());
     }

@@ -5,8 +5,8 @@ use std::{
 };
 
 use etcd_transport::{
-    IdleLimit, Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
-    http::Version,
+    IdleLimit, LongLived, Request, Response, Transport, TransportError, TransportErrorKind,
+    async_trait, http::Version,
 };
 use isahc::{
     HttpClient, HttpClientBuilder,
@@ -18,29 +18,36 @@ use crate::{body, clients::Clients, request, timer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Shorter than the time after which usual proxies close an idle connection (60 s for haproxy and AWS's load balancers, 75 s
+/// for nginx). libcurl's default is 118 s.
+const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// See [`IsahcTransport::with_idle_limit`].
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Carries requests by [isahc](https://docs.rs/isahc), on any executor.
+/// Carries requests with [isahc](https://docs.rs/isahc), on any executor.
 ///
-/// It holds two clients, each with a thread of its own, and more for watches; see [the crate's documentation](crate) for the
-/// reason, and for the limits of this transport.
+/// It has two clients, each with a thread of its own, and more for long-lived requests. [The crate's documentation](crate)
+/// explains why, and lists the limits of this transport.
 pub struct IsahcTransport {
     clients: Result<Clients, Error>,
     idle_limit: Duration,
 }
 
 impl IsahcTransport {
-    /// Builds a transport whose clients are configured by `configure`, on top of what we recommend.
+    /// Creates a transport whose clients are configured by `configure`, on top of the recommended settings.
     ///
-    /// What we recommend is two seconds for connecting, `TCP_NODELAY`, TCP keep-alive every 15 seconds, and no proxy, not
-    /// from the environment either. Settings that would break the contract are decided for each request and cannot be
-    /// configured: redirects, decompression, `Expect: 100-continue`, the version of HTTP and the low-speed limit.
+    /// These are two seconds for connecting, `TCP_NODELAY`, TCP keep-alive every 15 seconds, and no proxy, not from the
+    /// environment either. Connections that were idle for 55 seconds are not reused. Settings that would break the contract
+    /// are made for each request and cannot be configured: redirects, decompression, `Expect: 100-continue`, the version of
+    /// HTTP and the low-speed limit.
     ///
-    /// `configure` is called for each of the clients, whenever another one is needed. It must not dial a Unix socket: a
-    /// timeout there would pass for one that came before the connection.
+    /// `configure` is called again whenever another client is needed. It must not dial a Unix socket: a timeout there would
+    /// be taken for one before the connection.
     ///
     /// # Errors
-    /// When isahc cannot build a client. [`Default`] takes that as it is, and refuses each request with the reason.
+    /// If isahc cannot build a client. [`Default`] does not fail; each request is rejected with the reason.
     pub fn configured(
         configure: impl Fn(HttpClientBuilder) -> HttpClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
@@ -51,8 +58,7 @@ impl IsahcTransport {
         })
     }
 
-    /// How long an exchange may be silent when its request has no [`IdleLimit`](etcd_transport::IdleLimit); 60 seconds
-    /// unless set.
+    /// Sets how long an exchange may be silent if its request has no [`IdleLimit`]. Defaults to 60 seconds.
     pub fn with_idle_limit(self, idle_limit: Duration) -> Self {
         Self { idle_limit, ..self }
     }
@@ -75,16 +81,18 @@ impl Transport for IsahcTransport {
             .as_ref()
             .map_err(|error| TransportError::rejected(error.clone()))?;
         let http2 = request.version() == Version::HTTP_2;
-        let may_be_dropped = request.extensions().get::<IdleLimit>().is_some();
+        let extensions = request.extensions();
+        let may_be_dropped = extensions.get::<IdleLimit>().is_some();
+        let is_long_lived = extensions.get::<LongLived>().is_some();
         let request = request::outgoing(request, self.idle_limit)?;
-        let client = clients.choose(&request, may_be_dropped);
+        let client = clients.choose(&request, may_be_dropped || is_long_lived);
         let method = request.method().clone();
         let sent = client.send_async(request).await;
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
                 let error = send_error(error);
-                // Where nobody knows what went wrong, it may be the client.
+                // After an unknown failure the client itself may be broken.
                 if error.is_unsent() {
                     client.give_back();
                 }
@@ -92,7 +100,7 @@ impl Transport for IsahcTransport {
             }
         };
         if http2 && response.version() != Version::HTTP_2 {
-            // By TLS, a server may decline: the request was sent all the same.
+            // Over TLS, a server may decline HTTP/2; libcurl has sent the request over HTTP/1.1.
             return Err(TransportError::interrupted(
                 "the server does not speak HTTP/2",
             ));
@@ -109,7 +117,7 @@ impl Transport for IsahcTransport {
     }
 }
 
-/// Says nothing of the clients, whose default headers may hold a secret.
+/// Shows nothing of the clients, whose default headers may contain a secret.
 impl fmt::Debug for IsahcTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IsahcTransport")
@@ -118,25 +126,26 @@ impl fmt::Debug for IsahcTransport {
     }
 }
 
-/// A client as etcd-http leans on it.
+/// The settings that every client starts from.
 fn recommended() -> HttpClientBuilder {
     HttpClient::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay()
         .tcp_keepalive(KEEPALIVE)
+        .connection_cache_ttl(CONNECTION_IDLE_TIMEOUT)
         .proxy(None)
 }
 
 fn send_error(error: Error) -> TransportError {
+    if is_without_tls(&error) {
+        return TransportError::rejected(WITHOUT_TLS);
+    }
     let kind = match error.kind() {
         ErrorKind::ConnectionFailed
         | ErrorKind::NameResolution
         | ErrorKind::BadServerCertificate => TransportErrorKind::Connect,
-        // Once libcurl has connected it says to whom; a timeout after that may be the server's.
+        // Once libcurl has connected it says to whom. A timeout after that may be the server's.
         ErrorKind::Timeout if error.remote_addr().is_none() => TransportErrorKind::Connect,
-        ErrorKind::ProtocolViolation if is_https_without_tls(&error) => {
-            TransportErrorKind::Rejected
-        }
         ErrorKind::BadClientCertificate
         | ErrorKind::ClientInitialization
         | ErrorKind::InvalidRequest
@@ -147,8 +156,12 @@ fn send_error(error: Error) -> TransportError {
     TransportError::new(kind, error)
 }
 
-/// isahc has one kind for what libcurl was built without and for what a server did wrong.
-fn is_https_without_tls(error: &Error) -> bool {
-    let said = error.source().map(ToString::to_string);
-    error.remote_addr().is_none() && said.is_some_and(|said| said.contains("Unsupported protocol"))
+const WITHOUT_TLS: &str = "built without TLS: enable the feature isahc-rustls of etcd-http (or rustls of etcd-transport-isahc) for https://";
+
+/// Returns whether libcurl was built without TLS. isahc has one kind of error for that and for a server's violations.
+fn is_without_tls(error: &Error) -> bool {
+    let source = error.source().map(ToString::to_string);
+    *error.kind() == ErrorKind::ProtocolViolation
+        && error.remote_addr().is_none()
+        && source.is_some_and(|source| source.contains("Unsupported protocol"))
 }

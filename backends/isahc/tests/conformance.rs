@@ -1,8 +1,10 @@
-//! The contract of `etcd-transport`, kept over isahc, with no tokio in sight, and with the limits that isahc has.
+//! The contract of `etcd-transport` over isahc, without tokio, and with isahc's limits.
 
 use std::time::{Duration, Instant};
 
-use etcd_transport::{IdleLimit, Request, Response, Transport, TransportError, async_trait};
+use etcd_transport::{
+    IdleLimit, LongLived, Request, Response, Transport, TransportError, async_trait,
+};
 use etcd_transport_conformance::Limits;
 use etcd_transport_isahc::IsahcTransport;
 
@@ -14,6 +16,7 @@ const LIMITS: Limits = Limits::strict()
     .refuses_odd_headers()
     .joins_trailers()
     .half_duplex()
+    .cannot_tell_unprocessed()
     .takes_a_cut_head();
 
 etcd_transport_conformance::test_suite!(
@@ -22,7 +25,7 @@ etcd_transport_conformance::test_suite!(
     LIMITS,
 );
 
-/// Without limits, requests share a client: as usual calls do, and watches where there are too many.
+/// Without idle limits, and not long-lived, requests share a client: as usual calls do, and watches if there are too many.
 mod shared {
     use super::*;
 
@@ -39,6 +42,7 @@ mod shared {
     impl Transport for Shared {
         async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
             request.extensions_mut().remove::<IdleLimit>();
+            request.extensions_mut().remove::<LongLived>();
             self.0.send(request).await
         }
 

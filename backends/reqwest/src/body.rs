@@ -1,13 +1,15 @@
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use etcd_transport::{Body, TransportError, bytes::Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use sync_wrapper::SyncWrapper;
 
-/// The body of a request: whole bytes as they are, a stream frame by frame; `None` where there is none.
+use crate::pool::Lease;
+
+/// Converts the body of a request; `None` if it is empty.
 pub(crate) fn outgoing(body: Body) -> Option<reqwest::Body> {
     if body.is_end_stream() {
         return None;
@@ -18,16 +20,16 @@ pub(crate) fn outgoing(body: Body) -> Option<reqwest::Body> {
     })
 }
 
-/// The body of a response: its frames, trailers included, as reqwest hands them out.
-pub(crate) fn incoming(body: reqwest::Body) -> Body {
+/// Converts the body of a response: its frames, trailers included, as they come. It keeps `lease` until it ends.
+pub(crate) fn incoming(body: reqwest::Body, lease: Option<Lease>) -> Body {
     if body.is_end_stream() {
         Body::empty()
     } else {
-        Body::stream(Incoming(body))
+        Body::stream(Incoming { body, lease })
     }
 }
 
-/// reqwest's body must be `Sync`, ours need not be; nobody has a shared reference to this one.
+/// Makes a body `Sync`, as reqwest's must be: there is no shared reference to it.
 struct Outgoing(SyncWrapper<Body>);
 
 impl HttpBody for Outgoing {
@@ -42,7 +44,10 @@ impl HttpBody for Outgoing {
     }
 }
 
-struct Incoming(reqwest::Body);
+struct Incoming {
+    body: reqwest::Body,
+    lease: Option<Lease>,
+}
 
 impl HttpBody for Incoming {
     type Data = Bytes;
@@ -52,15 +57,20 @@ impl HttpBody for Incoming {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(cx);
-        frame.map_err(|error| TransportError::interrupted(error.without_url()))
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.lease = None;
+        }
+        let frame = frame
+            .map(|frame| frame.map_err(|error| TransportError::interrupted(error.without_url())));
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }

@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod body;
-mod client;
+mod builder;
+mod clients;
+mod failure;
+mod pool;
+mod runtime;
 mod target;
 mod transport;
 
-/// reqwest itself, of the version that [`ReqwestTransport::new`] takes a client of.
+/// reqwest, in the version that [`ReqwestTransport`] takes clients and builders of.
 pub use reqwest;
 pub use transport::ReqwestTransport;

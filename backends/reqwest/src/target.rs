@@ -8,11 +8,10 @@ use etcd_transport::{
 };
 use reqwest::Url;
 
-/// So many schemes and authorities are remembered, far more than a cluster has members.
+/// How many origins are cached: far more than a cluster has members.
 const MAX_ORIGINS: usize = 100;
 
-/// Makes the URLs of requests. Each scheme and authority is parsed once: that is most of the work, and a cluster has but a
-/// few of them.
+/// Makes the URLs of requests. Each origin is parsed once: that is most of the work, and a cluster has few of them.
 #[derive(Default)]
 pub(crate) struct Targets(ArcSwap<Vec<Origin>>);
 
@@ -24,10 +23,14 @@ struct Origin {
 }
 
 impl Targets {
-    /// The URL of a request, if what reqwest would send for it is what was asked for.
+    /// Returns the URL for a request.
     ///
-    /// reqwest works on [`Url`], which follows browsers: it resolves `.` and `..`, their escaped forms included, and
-    /// escapes some bytes that a [`Uri`] may hold. What would name another key on the server is refused.
+    /// reqwest uses [`Url`], which follows browsers: it resolves `.` and `..`, escaped or not, and escapes some bytes that a
+    /// [`Uri`] may contain.
+    ///
+    /// # Errors
+    /// [`Rejected`](etcd_transport::TransportErrorKind::Rejected) if the URL differs from the URI: on the server it may name
+    /// another key.
     pub(crate) fn url(&self, uri: &Uri) -> Result<Url, TransportError> {
         let mut url = self.origin(uri)?;
         url.set_path(uri.path());
@@ -36,12 +39,12 @@ impl Targets {
             Ok(url)
         } else {
             Err(TransportError::rejected(
-                "reqwest would send another path or query than the URI has",
+                "reqwest would change the path or the query of the URI",
             ))
         }
     }
 
-    /// The URL without path and query.
+    /// Returns the URL without path and query.
     fn origin(&self, uri: &Uri) -> Result<Url, TransportError> {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(TransportError::rejected("the URI has no authority"));
@@ -76,7 +79,7 @@ fn parse(scheme: &Scheme, authority: &Authority) -> Result<Url, TransportError> 
     if authority.as_str().contains('@') {
         return Err(TransportError::rejected("the URI has credentials"));
     }
-    // Not the parser's error as it is: it may quote the URI.
+    // Only the text of the parser's error: its `Debug` may quote the URI.
     Url::parse(&format!("{scheme}://{authority}"))
         .map_err(|error| TransportError::rejected(format!("reqwest cannot use the URI: {error}")))
 }
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_reqwest_would_change_is_refused() {
+    fn a_uri_that_reqwest_would_change_is_rejected() {
         for path in ["/a/../b", "/a/./b", "/a/%2e%2E/b", "/a?b='c'"] {
             let uri = format!("http://etcd:2379{path}").parse().unwrap();
             let error = Targets::default().url(&uri).unwrap_err();
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reqwest_sends_as_it_is_passes() {
+    fn a_uri_that_reqwest_leaves_unchanged_is_accepted() {
         for uri in [
             "http://etcd:2379/v2/keys/a%2Fb//c?wait=true",
             "https://[::1]:2379/v3/kv/range",
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_host_and_port_is_parsed_once_and_mistaken_for_no_other() {
+    fn each_origin_is_parsed_once_and_not_confused_with_another() {
         let targets = Targets::default();
         for _ in 0..2 {
             for uri in [
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_a_uri_are_refused_and_not_shown() {
+    fn credentials_in_a_uri_are_rejected_and_not_shown() {
         let uri = "http://root:secret@etcd:2379/".parse().unwrap();
         let error = Targets::default().url(&uri).unwrap_err();
         assert!(!format!("{error:?}").contains("secret"));

@@ -1,148 +1,149 @@
 use std::{
-    error::Error as _,
     fmt,
-    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use etcd_transport::{
-    Request, Response, Transport, TransportError, async_trait,
-    http::{self, Uri, Version, uri::Scheme},
+    LongLived, Request, Response, Transport, TransportError, async_trait,
+    http::{self, Version},
 };
 use reqwest::{Client, ClientBuilder};
 
-use crate::{body, client, target::Targets};
+use crate::{body, builder, clients::Clients, failure, runtime, target::Targets};
 
-/// Carries requests by [reqwest](https://docs.rs/reqwest).
+/// Carries requests with [reqwest](https://docs.rs/reqwest).
 ///
-/// The default sends by [`client_builder`](Self::client_builder) as it stands; [`new`](Self::new) takes a client of
-/// yours. It runs on tokio: `send` and `sleep` panic outside a tokio runtime, as reqwest and tokio do.
+/// The default uses the settings of [`client_builder`](Self::client_builder); [`configured`](Self::configured) adds yours.
+/// It must run inside a tokio runtime with I/O and time enabled. Outside of one each request fails with
+/// [`Rejected`](etcd_transport::TransportErrorKind::Rejected).
 pub struct ReqwestTransport {
-    client: BuiltClient,
-    http2: OnceLock<BuiltClient>,
+    clients: Clients,
     targets: Targets,
 }
 
-/// A client, or why there is none: asked for again with each request, and then the reason for its refusal.
-type BuiltClient = Result<Client, Arc<dyn std::error::Error + Send + Sync>>;
-
 impl ReqwestTransport {
-    /// Sends by this client.
+    /// Creates a transport whose clients are configured by `configure`, on top of the recommended settings (see
+    /// [`client_builder`](Self::client_builder)).
     ///
-    /// What [`client_builder`](Self::client_builder) switches off is yours to switch off: redirects, reqwest's retries,
-    /// proxies, decompression and overall timeouts each break a promise that etcd-http leans on.
-    /// By `https://` it sends requests for HTTP/2, too; by `http://` these are refused unless
-    /// [`with_http2`](Self::with_http2) has given a client for them.
-    pub fn new(client: Client) -> Self {
-        let none = "no client for HTTP/2 was given: see ReqwestTransport::with_http2";
-        let none: Box<dyn std::error::Error + Send + Sync> = none.into();
-        Self {
-            client: Ok(client),
-            http2: OnceLock::from(Err(none.into())),
-            targets: Targets::default(),
-        }
+    /// `configure` is called again whenever another client is needed: for HTTP/2 with `http://`, and for long-lived
+    /// requests.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use etcd_transport_reqwest::ReqwestTransport;
+    ///
+    /// let transport = ReqwestTransport::configured(|client| {
+    ///     client.pool_idle_timeout(Duration::from_secs(20))
+    /// })?;
+    /// # Ok::<_, etcd_transport::TransportError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If reqwest cannot build the first client. [`Default`] does not fail; each request is rejected with the reason.
+    pub fn configured(
+        configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,
+    ) -> Result<Self, TransportError> {
+        let clients = Clients::configured(configure);
+        clients.check()?;
+        Ok(Self::with(clients))
     }
 
-    /// Sends requests for HTTP/2 by `http://` by this client, which is to be built with
+    /// Creates a transport that sends with this client alone.
+    ///
+    /// Prefer [`configured`](Self::configured): one client has one pool, so [`LongLived`] requests over HTTP/2 share its
+    /// connections with all others, which wait when the server's limit of concurrent streams is reached.
+    ///
+    /// In a client that you build yourself, switch off what [`client_builder`](Self::client_builder) switches off:
+    /// redirects, retries, proxies, decompression and overall timeouts break clauses of the contract.
+    ///
+    /// With `https://` the client sends requests for HTTP/2, too; with `http://` these are rejected unless
+    /// [`with_http2`](Self::with_http2) provides a client for them.
+    pub fn new(client: Client) -> Self {
+        Self::with(Clients::given(client))
+    }
+
+    /// Sends requests for HTTP/2 with `http://` with this client, which must be built with
     /// [`http2_prior_knowledge`](ClientBuilder::http2_prior_knowledge).
     ///
-    /// The default transport needs none: it builds one when the first such request comes.
+    /// Only [`new`](Self::new) needs this.
     pub fn with_http2(self, client: Client) -> Self {
         Self {
-            http2: OnceLock::from(Ok(client)),
+            clients: self.clients.with_http2(client),
             ..self
         }
     }
 
-    /// The settings we recommend, for you to add to (certificates, default headers, a resolver) and to build from.
+    /// Sets how many [`LongLived`] requests share an HTTP/2 connection. Defaults to 64.
     ///
-    /// No redirects, no retries, no proxy (not from the environment either), no decompression, no `Referer`, and no
-    /// timeout but two seconds for connecting: the client above decides on all of these.
-    /// `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone. By HTTP/2 a
-    /// stream that nobody reads holds up no other.
-    ///
-    /// With the feature `rustls` this makes *ring* the process's default provider, where there is none yet.
-    pub fn client_builder() -> ClientBuilder {
-        client::builder()
+    /// Lower it if the server, or a proxy before it, allows fewer concurrent streams: further requests on the connection
+    /// would wait. Zero counts as one.
+    pub fn with_streams_per_connection(mut self, streams: usize) -> Self {
+        self.clients.set_streams_per_connection(streams);
+        self
     }
 
-    fn client(&self, version: Version, uri: &Uri) -> Result<&Client, TransportError> {
-        // With TLS both ends agree on HTTP/2 or they do not: hyper sends nothing then, see `is_of_the_version`.
-        let is_by_tls = uri.scheme() == Some(&Scheme::HTTPS);
-        let client = if version == Version::HTTP_2 && !is_by_tls {
-            self.http2
-                .get_or_init(|| build(client::builder().http2_prior_knowledge()))
-        } else {
-            &self.client
-        };
-        client
-            .as_ref()
-            .map_err(|reason| TransportError::rejected(Arc::clone(reason)))
+    /// Returns the recommended settings, for a client that you build yourself.
+    ///
+    /// - No redirects, no retries, no proxy (not from the environment either), no decompression, no `Referer`.
+    /// - No timeout but two seconds for connecting: the client of etcd-http sets the others.
+    /// - Idle connections are closed after 55 seconds, before usual proxies close them.
+    /// - `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone.
+    /// - The largest HTTP/2 window for the connection, so that a stream that is not read does not stop the others.
+    ///
+    /// With the feature `rustls` this installs *ring* as the process's default provider, unless there is one.
+    pub fn client_builder() -> ClientBuilder {
+        builder::recommended()
+    }
+
+    fn with(clients: Clients) -> Self {
+        Self {
+            clients,
+            targets: Targets::default(),
+        }
     }
 }
 
 impl Default for ReqwestTransport {
     fn default() -> Self {
-        Self {
-            client: build(client::builder()),
-            http2: OnceLock::new(),
-            targets: Targets::default(),
-        }
+        Self::with(Clients::configured(|client| client))
     }
 }
 
 #[async_trait]
 impl Transport for ReqwestTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        runtime::check()?;
         let (head, content) = request.into_parts();
-        let client = self.client(head.version, &head.uri)?;
         let url = self.targets.url(&head.uri)?;
+        let is_long_lived = head.extensions.get::<LongLived>().is_some();
+        let client = self
+            .clients
+            .choose(head.version, &head.uri, is_long_lived)?;
         let mut request = reqwest::Request::new(head.method, url);
         *request.headers_mut() = head.headers;
         *request.body_mut() = body::outgoing(content);
         if head.version == Version::HTTP_2 {
             *request.version_mut() = Version::HTTP_2;
         }
-        let response = client.execute(request).await.map_err(send_error)?;
-        let response = http::Response::<reqwest::Body>::from(response);
-        Ok(response.map(body::incoming))
+        let sent = client.execute(request).await;
+        let response = http::Response::<reqwest::Body>::from(sent.map_err(failure::send_error)?);
+        Ok(response.map(|body| body::incoming(body, client.into_lease())))
     }
 
     async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+        runtime::sleep(duration).await;
     }
 
-    /// By tokio's clock, so that a test can pause it.
+    /// Returns the time of tokio's clock, so that a test can pause it.
     fn now(&self) -> Instant {
         tokio::time::Instant::now().into_std()
     }
 }
 
-/// Says nothing of the client, whose default headers may hold a secret.
+/// Shows nothing of the clients, whose default headers may contain a secret.
 impl fmt::Debug for ReqwestTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReqwestTransport").finish_non_exhaustive()
     }
-}
-
-fn build(builder: ClientBuilder) -> BuiltClient {
-    builder.build().map_err(|error| Arc::new(error) as _)
-}
-
-fn send_error(error: reqwest::Error) -> TransportError {
-    // Whoever reports the error knows the endpoint, and what of the path and the query may be shown.
-    let error = error.without_url();
-    if error.is_connect() {
-        TransportError::connect(error)
-    } else if error.is_builder() || is_of_the_version(&error) {
-        TransportError::rejected(error)
-    } else {
-        TransportError::interrupted(error)
-    }
-}
-
-/// The request was for HTTP/2, and the connection is not. hyper has no predicate for it.
-fn is_of_the_version(error: &reqwest::Error) -> bool {
-    let said = error.source().map(ToString::to_string);
-    said.is_some_and(|said| said.contains("UserUnsupportedVersion"))
 }

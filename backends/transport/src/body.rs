@@ -7,13 +7,14 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::TransportError;
 
-/// The body of a request or a response: nothing, one block of bytes, or a stream of frames that may end in trailers.
+/// The body of a request or a response: empty, one block of bytes, or a stream of frames that may end in trailers.
 ///
-/// It implements [`http_body::Body`], so it fits wherever the field's common vocabulary is spoken.
+/// It implements [`http_body::Body`], so it works with every crate that uses this trait.
 #[derive(Default)]
 pub struct Body(Inner);
 
@@ -26,12 +27,12 @@ enum Inner {
 }
 
 impl Body {
-    /// A body of no bytes.
+    /// Creates a body without any bytes.
     pub const fn empty() -> Self {
         Self(Inner::Empty)
     }
 
-    /// A body that arrives, or is sent, frame by frame.
+    /// Creates a body from a stream of frames.
     pub fn stream<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes, Error = TransportError> + Send + 'static,
@@ -39,10 +40,29 @@ impl Body {
         Self(Inner::Stream(Box::pin(body)))
     }
 
-    /// The bytes, where they are all here already.
+    /// Creates a body from frames that are ready: data, trailers, or an error where the body breaks off.
+    ///
+    /// For the tests of code that reads bodies.
+    ///
+    /// ```
+    /// use etcd_transport::{Body, TransportError, bytes::Bytes, http::HeaderMap, http_body::Frame};
+    ///
+    /// let data = Frame::data(Bytes::from_static(b"some"));
+    /// let whole = Body::from_frames([Ok(data), Ok(Frame::trailers(HeaderMap::new()))]);
+    /// let broken = Body::from_frames([Err(TransportError::interrupted("reset"))]);
+    /// ```
+    pub fn from_frames<I>(frames: I) -> Self
+    where
+        I: IntoIterator<Item = Result<Frame<Bytes>, TransportError>>,
+        I::IntoIter: Send + Unpin + 'static,
+    {
+        Self::stream(Frames(frames.into_iter()))
+    }
+
+    /// Returns the bytes, if none of them is still to arrive.
     ///
     /// # Errors
-    /// Gives the body back when it is a stream.
+    /// Returns the body unchanged if it is a stream.
     pub fn try_into_bytes(self) -> Result<Bytes, Self> {
         match self.0 {
             Inner::Empty => Ok(Bytes::new()),
@@ -51,28 +71,43 @@ impl Body {
         }
     }
 
-    /// The next frame: data, or the trailers; `None` at the end.
+    /// Returns the next frame: data or trailers; `None` at the end.
     pub async fn frame(&mut self) -> Option<Result<Frame<Bytes>, TransportError>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await
     }
 
     /// Reads to the end and returns all data, at most `limit` bytes; trailers are dropped.
     ///
-    /// A body that is whole, or that arrives in one frame, is returned as it came: nothing is copied.
+    /// Data that arrives in one frame is not copied.
     ///
     /// # Errors
-    /// [`CollectError::TooLarge`] as soon as the announced or the received length passes the limit, and
+    /// [`CollectError::TooLarge`] as soon as the announced or the received length exceeds the limit, and
     /// [`CollectError::Transport`] when the body breaks off.
-    pub async fn collect(mut self, limit: usize) -> Result<Bytes, CollectError> {
+    pub async fn collect(self, limit: usize) -> Result<Bytes, CollectError> {
+        Ok(self.collect_with_trailers(limit).await?.data)
+    }
+
+    /// Reads to the end and returns all data, at most `limit` bytes, and the trailers.
+    ///
+    /// Data that arrives in one frame is not copied.
+    ///
+    /// # Errors
+    /// As [`collect`](Self::collect).
+    pub async fn collect_with_trailers(mut self, limit: usize) -> Result<Collected, CollectError> {
         let announced = self.size_hint().lower();
         if announced > limit as u64 {
             return Err(CollectError::TooLarge { limit });
         }
         let mut first = Bytes::new();
         let mut joined: Option<BytesMut> = None;
+        let mut trailers = None;
         while let Some(frame) = self.frame().await {
-            let Ok(data) = frame.map_err(CollectError::Transport)?.into_data() else {
-                continue;
+            let data = match frame.map_err(CollectError::Transport)?.into_data() {
+                Ok(data) => data,
+                Err(other) => {
+                    trailers = other.into_trailers().ok().or(trailers);
+                    continue;
+                }
             };
             let so_far = joined.as_ref().map_or(first.len(), BytesMut::len);
             if data.len() > limit - so_far {
@@ -83,7 +118,7 @@ impl Body {
             } else if first.is_empty() {
                 first = data;
             } else {
-                // The announced length is the server's word, and is checked against the limit above.
+                // The server announced this length; it was checked against the limit above.
                 let capacity = (announced as usize).max(first.len() + data.len());
                 let mut both = BytesMut::with_capacity(capacity);
                 both.extend_from_slice(&first);
@@ -91,8 +126,21 @@ impl Body {
                 joined = Some(both);
             }
         }
-        Ok(joined.map_or(first, BytesMut::freeze))
+        Ok(Collected {
+            data: joined.map_or(first, BytesMut::freeze),
+            trailers,
+        })
     }
+}
+
+/// A body that was read to its end by [`Body::collect_with_trailers`].
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Collected {
+    /// All data.
+    pub data: Bytes,
+    /// The trailers, if the body ended in any.
+    pub trailers: Option<HeaderMap>,
 }
 
 /// Why [`Body::collect`] did not return the whole body.
@@ -190,7 +238,7 @@ impl From<&'static str> for Body {
     }
 }
 
-/// Says how much there is, never what: a body may hold a secret.
+/// Shows the length, never the content: a body may hold a secret.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -201,30 +249,32 @@ impl fmt::Debug for Body {
     }
 }
 
+/// See [`Body::from_frames`].
+struct Frames<I>(I);
+
+impl<I> http_body::Body for Frames<I>
+where
+    I: Iterator<Item = Result<Frame<Bytes>, TransportError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        Poll::Ready(self.0.next())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use futures::executor::block_on;
-    use http::HeaderMap;
+    use http::HeaderValue;
 
     use super::*;
 
-    struct Frames(VecDeque<Result<Frame<Bytes>, TransportError>>);
-
-    impl http_body::Body for Frames {
-        type Data = Bytes;
-        type Error = TransportError;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-            Poll::Ready(self.0.pop_front())
-        }
-    }
-
-    fn frames(data: &[&'static str]) -> VecDeque<Result<Frame<Bytes>, TransportError>> {
+    fn frames(data: &[&'static str]) -> Vec<Result<Frame<Bytes>, TransportError>> {
         data.iter()
             .map(|data| Ok(Frame::data(Bytes::from_static(data.as_bytes()))))
             .collect()
@@ -240,7 +290,7 @@ mod tests {
     #[test]
     fn a_body_of_one_frame_is_collected_without_a_copy() {
         let data = Bytes::from(vec![7; 1000]);
-        let body = Body::stream(Frames([Ok(Frame::data(data.clone()))].into()));
+        let body = Body::from_frames([Ok(Frame::data(data.clone()))]);
         assert_eq!(
             block_on(body.collect(1000)).unwrap().as_ptr(),
             data.as_ptr()
@@ -248,16 +298,32 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_joined_and_trailers_dropped() {
-        let mut all = frames(&["ab", "", "cd", "e"]);
-        all.push_back(Ok(Frame::trailers(HeaderMap::new())));
-        let collected = block_on(Body::stream(Frames(all)).collect(5)).unwrap();
-        assert_eq!(collected, "abcde");
+    fn frames_are_joined_and_trailers_kept_or_dropped() {
+        let body = || {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from_static("0"));
+            let mut all = frames(&["ab", "", "cd", "e"]);
+            all.push(Ok(Frame::trailers(trailers)));
+            Body::from_frames(all)
+        };
+        assert_eq!(block_on(body().collect(5)).unwrap(), "abcde");
+        let collected = block_on(body().collect_with_trailers(5)).unwrap();
+        assert_eq!(collected.data, "abcde");
+        assert_eq!(collected.trailers.unwrap()["grpc-status"], "0");
+    }
+
+    #[test]
+    fn trailers_without_data_are_collected() {
+        let body = Body::from_frames([Ok(Frame::trailers(HeaderMap::new()))]);
+        let collected = block_on(body.collect_with_trailers(0)).unwrap();
+        assert!(collected.data.is_empty() && collected.trailers.is_some());
+        let without = block_on(Body::from("x").collect_with_trailers(1)).unwrap();
+        assert!(without.trailers.is_none());
     }
 
     #[test]
     fn the_limit_is_exact() {
-        let body = || Body::stream(Frames(frames(&["ab", "cd"])));
+        let body = || Body::from_frames(frames(&["ab", "cd"]));
         assert!(block_on(body().collect(4)).is_ok());
         let error = block_on(body().collect(3)).unwrap_err();
         assert_eq!(error.to_string(), "the body is larger than 3 bytes");
@@ -268,8 +334,8 @@ mod tests {
     #[test]
     fn a_body_that_breaks_off_is_an_error() {
         let mut all = frames(&["ab"]);
-        all.push_back(Err(TransportError::interrupted("reset")));
-        let error = block_on(Body::stream(Frames(all)).collect(10)).unwrap_err();
+        all.push(Err(TransportError::interrupted("reset")));
+        let error = block_on(Body::from_frames(all).collect(10)).unwrap_err();
         assert!(matches!(error, CollectError::Transport(_)), "{error:?}");
     }
 

@@ -1,31 +1,41 @@
 use std::{error::Error, fmt};
 
+type Source = Box<dyn Error + Send + Sync>;
+
 /// Why there is no response, or why its body broke off.
 ///
-/// Its `Display` says the kind; [`source`](Error::source) has the HTTP stack's own words.
+/// `Display` describes the [`kind`](Self::kind); [`source`](Error::source) is the HTTP stack's own error.
 pub struct TransportError(Box<Inner>);
 
 struct Inner {
     kind: TransportErrorKind,
-    source: Box<dyn Error + Send + Sync>,
+    source: Source,
 }
 
-/// What the server may have seen of a request that got no response.
+/// What the server may have seen of a request that got no response, and so what the caller may do next.
+///
+/// A kind is a promise: a transport that cannot prove one of the others returns [`Interrupted`](Self::Interrupted).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// No connection came about (name, address, TLS): **the server saw nothing** of the request.
+    /// No connection could be made (name resolution, TCP, TLS): **the server saw nothing** of the request.
     Connect,
-    /// The exchange broke off after a connection was there: the server may have acted on the request.
+    /// The server, or a proxy before it, declared by HTTP/2 that it did not process the request: **nothing was applied**,
+    /// and the endpoint is healthy. The request may be sent again, to the same endpoint too.
+    ///
+    /// Proofs are a stream reset with `REFUSED_STREAM`, a `GOAWAY` whose last stream id is lower than the request's, and a
+    /// request that was held back because the server's `SETTINGS` never arrived.
+    Unprocessed,
+    /// The exchange broke off after a connection was made: the server may have acted on the request.
     Interrupted,
-    /// The HTTP stack refused the request as it stands; **it was never sent**, and sending it again will not help.
+    /// The HTTP stack refused the request as it stands: **it was never sent**, and sending it again does not help.
     Rejected,
-    /// Anything else; to be treated as [`Interrupted`](Self::Interrupted).
+    /// Anything else. Callers treat it as [`Interrupted`](Self::Interrupted).
     Other,
 }
 
 impl TransportError {
-    /// An error of this kind; `source` is what the HTTP stack said.
+    /// Creates an error of this kind; `source` is the HTTP stack's own error.
     pub fn new(kind: TransportErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -33,31 +43,46 @@ impl TransportError {
         }))
     }
 
-    /// Short for [`new`](Self::new) with [`TransportErrorKind::Connect`].
+    /// Creates a [`Connect`](TransportErrorKind::Connect) error.
     pub fn connect(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TransportErrorKind::Connect, source)
     }
 
-    /// Short for [`new`](Self::new) with [`TransportErrorKind::Interrupted`].
+    /// Creates an [`Unprocessed`](TransportErrorKind::Unprocessed) error.
+    pub fn unprocessed(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(TransportErrorKind::Unprocessed, source)
+    }
+
+    /// Creates an [`Interrupted`](TransportErrorKind::Interrupted) error.
     pub fn interrupted(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TransportErrorKind::Interrupted, source)
     }
 
-    /// Short for [`new`](Self::new) with [`TransportErrorKind::Rejected`].
+    /// Creates a [`Rejected`](TransportErrorKind::Rejected) error.
     pub fn rejected(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TransportErrorKind::Rejected, source)
     }
 
-    /// What the server may have seen.
+    /// Returns what the server may have seen.
     pub fn kind(&self) -> TransportErrorKind {
         self.0.kind
     }
 
-    /// Whether the server surely saw nothing of the request: nothing can have come of it.
+    /// Returns whether the server definitely did nothing: the request was not sent, or was declared unprocessed.
+    ///
+    /// ```
+    /// use etcd_transport::TransportError;
+    ///
+    /// assert!(TransportError::connect("connection refused").is_unsent());
+    /// assert!(TransportError::unprocessed("REFUSED_STREAM").is_unsent());
+    /// assert!(!TransportError::interrupted("connection reset").is_unsent());
+    /// ```
     pub fn is_unsent(&self) -> bool {
         matches!(
             self.0.kind,
-            TransportErrorKind::Connect | TransportErrorKind::Rejected
+            TransportErrorKind::Connect
+                | TransportErrorKind::Unprocessed
+                | TransportErrorKind::Rejected
         )
     }
 }
@@ -66,6 +91,7 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.kind {
             TransportErrorKind::Connect => "could not connect",
+            TransportErrorKind::Unprocessed => "the server did not process the request",
             TransportErrorKind::Interrupted => "the exchange broke off",
             TransportErrorKind::Rejected => "the HTTP stack refused the request",
             TransportErrorKind::Other => "the transport failed",

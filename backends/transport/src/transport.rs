@@ -9,40 +9,63 @@ use async_trait::async_trait;
 
 use crate::{Body, TransportError};
 
-/// A request with an absolute `http://` or `https://` URI and every header it needs, `Host` and framing aside.
+/// A request with an absolute `http://` or `https://` URI and every header that it needs, except `Host` and those that frame
+/// the body.
 pub type Request = http::Request<Body>;
 
-/// The head of an answer; its body is still arriving.
+/// The head of a response, and its body, which is still arriving.
 pub type Response = http::Response<Body>;
 
-/// Carries HTTP requests to etcd, and tells the client the time.
+/// Carries HTTP requests to etcd, and keeps the client's time.
 ///
 /// # Contract
 ///
-/// - **A status is an answer.** Every status, 404 and 503 alike, is `Ok`. `Err` means that there is no response.
-/// - **One call, one request.** No retry, not even of a request that died with a reused connection; no redirect is
-///   followed, nothing is cached, decompressed or added to the body. Policy lives in the client, once. A backend whose HTTP
-///   stack sends a `GET` or `HEAD` again in that one case, and cannot be told not to, says so in its documentation.
-/// - **The head does not wait for the body.** `send` resolves when the head has arrived. A backend whose HTTP stack
-///   cannot do this may resolve with the first byte of the body (or its end), and says so in its documentation.
-/// - **The body is a stream** of data frames that may end in trailers, in both directions. A body that ends before its
-///   announced length, or whose last chunk never came, ends in an error, never in a clean end.
-/// - **Dropping is cancelling.** Dropping the future of `send`, or the [`Body`] of a response, frees the connection: at
-///   once, or, where the HTTP stack cannot notice, when the request's [`IdleLimit`] has passed.
-/// - **HTTP/2 when asked.** A request whose `version()` is `HTTP_2` travels by HTTP/2 (on `http://` by prior knowledge)
-///   or is [`Rejected`](crate::TransportErrorKind::Rejected). Any other request travels by whatever version both ends
-///   agree on; by HTTP/2 its header `Connection` is left out. One that is [`Duplex`], too, is answered while its body goes on, or `Rejected`.
-/// - **Kinds are promises.** [`Connect`](crate::TransportErrorKind::Connect) promises that the server saw nothing of the
-///   request. When in doubt, [`Interrupted`](crate::TransportErrorKind::Interrupted).
-/// - **Time belongs to the transport.** `sleep` and `now` follow one clock, so that a test transport can move it by hand.
+/// - **A status is an answer.** A response with any status, 404 and 503 included, is `Ok`. `Err` means that there is no
+///   response.
+/// - **One call, one request.** `send` does not retry, not even a request that failed because a reused connection was
+///   closed. It follows no redirect, caches nothing, and decompresses nothing. The client decides about all of these. A
+///   backend whose HTTP stack sends a `GET` or a `HEAD` again when a reused connection fails, and has no setting against
+///   it, documents that.
+/// - **The head does not wait for the body.** `send` resolves when the head has arrived. A backend whose HTTP stack cannot
+///   do this may resolve with the first byte of the body (or its end), and documents that.
+/// - **Bodies are streams** of data frames that may end in trailers. Data and trailers of a response arrive unchanged and in
+///   order; a response with trailers and no data is valid. A body that ends before its announced length, or without its
+///   last chunk, ends in an error, never in a clean end. A backend whose HTTP stack cannot send the trailers of a request
+///   documents that.
+/// - **Headers pass unchanged**, `Content-Type` (`application/grpc` included) and `TE: trailers` among them. Over HTTP/2 the
+///   header `Connection` is left out.
+/// - **Dropping cancels.** Dropping the future of `send`, or the [`Body`] of a response, frees the connection or the stream:
+///   immediately, or, where the HTTP stack cannot notice, when the request's [`IdleLimit`](crate::IdleLimit) has passed.
+/// - **HTTP/2 on request.** A request whose `version()` is `HTTP_2` travels over HTTP/2 (with `http://` by prior knowledge,
+///   with `https://` by ALPN) or fails with [`Rejected`](crate::TransportErrorKind::Rejected). Any other request travels
+///   over the version that both ends agree on. A [`Duplex`](crate::Duplex) request is answered while its body is open, or
+///   fails with `Rejected`. No method reports these abilities: the error does.
+/// - **Long-lived requests get connections of their own.** However many [`LongLived`](crate::LongLived) exchanges are open,
+///   no other request waits for them, and they do not wait for one another: neither for a free connection in a limited
+///   pool, nor for a stream where the server limits the concurrent streams of a connection. A backend that cannot learn the
+///   server's limit puts a fixed number of streams on a connection, at most 100 (the least limit that RFC 9113 recommends to
+///   servers), and documents the number.
+/// - **Kinds are promises.** [`Connect`](crate::TransportErrorKind::Connect) and
+///   [`Rejected`](crate::TransportErrorKind::Rejected) promise that the server saw nothing of the request,
+///   [`Unprocessed`](crate::TransportErrorKind::Unprocessed) that it did nothing with it. Without proof, the kind is
+///   [`Interrupted`](crate::TransportErrorKind::Interrupted). A request over HTTP/2 that the server refused
+///   (`REFUSED_STREAM`, or a `GOAWAY` with a lower stream id) is `Unprocessed`; a backend whose HTTP stack cannot tell
+///   returns `Interrupted`, and documents that. No failure is a panic: where the environment lacks something (a runtime,
+///   TLS), the request fails with `Rejected` and the reason.
+/// - **Time belongs to the transport.** `sleep` and `now` follow one clock, so that a test transport can control it.
 /// - **Nothing leaks.** No header that the request marks as sensitive appears in `Debug`, an error or a log.
 ///
-/// `etcd-transport-conformance` has a test for each clause.
+/// `etcd-transport-conformance` has tests for each clause.
 ///
 /// # Wrappers
 ///
 /// `Arc<T>` and `Box<T>` are transports too, `Arc<dyn Transport>` included. A transport that wraps another (to count, to
-/// log, to add a header) forwards all three methods.
+/// log, to add a header) forwards all three methods, and the extensions of the request with it.
+///
+/// # Evolution
+///
+/// A method that is added later has a default implementation. A new demand comes as a request extension or an error kind
+/// that a transport may ignore at first, with a clause here and tests in the conformance suite.
 #[async_trait]
 pub trait Transport: Debug + Send + Sync + 'static {
     /// Sends one request, once, and resolves with the response.
@@ -54,28 +77,11 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// Resolves no sooner than `duration` from now, by the clock of [`now`](Self::now).
     async fn sleep(&self, duration: Duration);
 
-    /// The present, by a clock that never runs backwards.
+    /// Returns the current time of a clock that never runs backwards.
     fn now(&self) -> Instant;
 }
 
-/// How long the caller lets an exchange be silent before it drops it: an extension of a [`Request`], and a hint.
-///
-/// A transport that notices a dropped exchange at once ignores it. One that cannot notice takes care that the exchange can
-/// be ended all the same, or gives up by itself once no byte has arrived for this long: a dropped exchange holds its
-/// connection no longer. isahc does the one for as many exchanges as it can, and the other for the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdleLimit(pub Duration);
-
-/// The body of this request goes on after its answer has begun: an extension of a [`Request`] for HTTP/2.
-///
-/// The answer's head and its frames arrive while the request's body is still open, and what the body brings later is sent
-/// as it comes. A transport whose stack cannot do this refuses the request
-/// ([`Rejected`](crate::TransportErrorKind::Rejected)) and sends nothing of it. To end the exchange, the caller ends or
-/// drops what feeds the body, and drops the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Duplex;
-
-/// What `#[async_trait]` makes of a method: written out below, for a future that is handed on is not boxed again.
+/// The return type that `#[async_trait]` gives a method. Written out below so that forwarding does not box a future twice.
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 macro_rules! forward {

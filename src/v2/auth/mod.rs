@@ -1,17 +1,17 @@
 //! The auth API: <https://etcd.io/docs/v2.3/auth_api/>
 
+mod enable;
 mod permissions;
 mod roles;
-mod switch;
 mod users;
 
 use serde::{Deserialize, Deserializer};
 
+pub use enable::{DisableAuth, EnableAuth, GetAuthStatus};
 pub use permissions::Permissions;
 pub use roles::{
     CreateRole, DeleteRole, GetRole, GrantPermissions, ListRoles, RevokePermissions, Role,
 };
-pub use switch::{DisableAuth, EnableAuth, GetAuthStatus};
 pub use users::{
     ChangePassword, CreateUser, DeleteUser, GetUser, GrantRoles, ListUsers, RevokeRoles, User,
     UserDetails,
@@ -40,22 +40,22 @@ macro_rules! bare_operation {
 
         impl $crate::operation::sealed::Sealed for $name {}
 
-        impl $crate::Operation for $name {
+        impl $crate::operation::Operation for $name {
             type Output = $output;
             const NAME: &'static str = $operation;
 
-            fn encode(&self) -> $crate::Result<$crate::Call> {
+            fn encode(&self) -> $crate::error::Result<$crate::operation::Call> {
                 let path = $path.to_owned();
-                $(let path = path + &$crate::v2::wire::segment(Self::NAME, $what, &self.$field)?;)?
-                $crate::Call::new(
+                $(let path = path + &$crate::v2::protocol::segment(Self::NAME, $what, &self.$field)?;)?
+                $crate::operation::Call::new(
                     Self::NAME,
                     http::Method::$method,
                     path,
-                    $crate::Repeat::$repeat,
+                    $crate::operation::Repeat::$repeat,
                 )
             }
 
-            fn decode(&self, reply: $crate::Reply) -> $crate::Result<$output> {
+            fn decode(&self, reply: $crate::operation::Reply) -> $crate::error::Result<$output> {
                 $decode(reply)
             }
         }

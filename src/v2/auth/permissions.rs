@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::null_is_empty;
+use crate::v2::auth::null_is_empty;
 
 /// What a role may read and write: exact keys, or prefixes that end in `*`. <https://etcd.io/docs/v2.3/auth_api/>
 ///

@@ -1,8 +1,12 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{Permissions, bare_operation, null_is_empty};
-use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed, v2::wire};
+use crate::v2::auth::{Permissions, bare_operation, null_is_empty};
+use crate::{
+    error::Result,
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    v2::protocol,
+};
 
 /// A role, and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -42,7 +46,7 @@ bare_operation! {
     /// Lists the roles: `GET /v2/auth/roles`. There is always `root`.
     ListRoles {} -> Vec<Role>;
     "v2.auth.roles.list", GET "/v2/auth/roles", Always,
-    |reply| wire::json(reply).map(|Roles { roles }| roles)
+    |reply| protocol::json(reply).map(|Roles { roles }| roles)
 }
 
 bare_operation! {
@@ -51,7 +55,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound).
     GetRole { name: "role" } -> Role;
-    "v2.auth.roles.get", GET "/v2/auth/roles/", Always, wire::json
+    "v2.auth.roles.get", GET "/v2/auth/roles/", Always, protocol::json
 }
 
 bare_operation! {
@@ -61,7 +65,7 @@ bare_operation! {
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Forbidden`](crate::EtcdErrorKind::Forbidden) for
     /// `root`.
     DeleteRole { name: "role" } -> ();
-    "v2.auth.roles.delete", DELETE "/v2/auth/roles/", IfUnsent, wire::empty
+    "v2.auth.roles.delete", DELETE "/v2/auth/roles/", IfUnsent, protocol::empty
 }
 
 #[derive(Deserialize)]
@@ -103,9 +107,9 @@ macro_rules! role_operation {
                     #[serde(rename = $field)]
                     permissions: KeyPermissions,
                 }
-                let name = wire::segment(Self::NAME, "role", &self.name)?;
+                let name = protocol::segment(Self::NAME, "role", &self.name)?;
                 let path = format!("/v2/auth/roles/{name}");
-                let body = wire::to_json(Self::NAME, &Body {
+                let body = protocol::to_json(Self::NAME, &Body {
                     role: &self.name,
                     permissions: KeyPermissions {
                         kv: self.permissions.clone(),
@@ -116,7 +120,7 @@ macro_rules! role_operation {
             }
 
             fn decode(&self, reply: Reply) -> Result<Role> {
-                wire::json(reply)
+                protocol::json(reply)
             }
         }
     };

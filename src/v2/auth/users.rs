@@ -3,8 +3,12 @@ use std::fmt;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{Role, bare_operation, null_is_empty};
-use crate::{Call, Operation, Repeat, Reply, Result, operation::sealed::Sealed, v2::wire};
+use crate::v2::auth::{Role, bare_operation, null_is_empty};
+use crate::{
+    error::Result,
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    v2::protocol,
+};
 
 /// A user, and the names of its roles.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -34,7 +38,7 @@ bare_operation! {
     /// Lists the users: `GET /v2/auth/users`.
     ListUsers {} -> Vec<UserDetails>;
     "v2.auth.users.list", GET "/v2/auth/users", Always,
-    |reply| wire::json(reply).map(|Users { users }| users)
+    |reply| protocol::json(reply).map(|Users { users }| users)
 }
 
 bare_operation! {
@@ -43,7 +47,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), also when one of its roles does not exist.
     GetUser { name: "user" } -> UserDetails;
-    "v2.auth.users.get", GET "/v2/auth/users/", Always, wire::json
+    "v2.auth.users.get", GET "/v2/auth/users/", Always, protocol::json
 }
 
 bare_operation! {
@@ -53,7 +57,7 @@ bare_operation! {
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Forbidden`](crate::EtcdErrorKind::Forbidden) for
     /// `root` while authentication is on.
     DeleteUser { name: "user" } -> ();
-    "v2.auth.users.delete", DELETE "/v2/auth/users/", IfUnsent, wire::empty
+    "v2.auth.users.delete", DELETE "/v2/auth/users/", IfUnsent, protocol::empty
 }
 
 #[derive(Deserialize)]
@@ -78,10 +82,10 @@ struct UserBody<'a> {
 fn put_user(operation: &'static str, body: &UserBody<'_>) -> Result<Call> {
     let path = format!(
         "/v2/auth/users/{}",
-        wire::segment(operation, "user", body.user)?
+        protocol::segment(operation, "user", body.user)?
     );
     Ok(Call::new(operation, Method::PUT, path, Repeat::IfUnsent)?
-        .body("application/json", wire::to_json(operation, body)?))
+        .body("application/json", protocol::to_json(operation, body)?))
 }
 
 /// Creates a user: `PUT /v2/auth/users/NAME`. Of a user that exists, etcd changes the password, unless roles are given.
@@ -143,7 +147,7 @@ impl Operation for CreateUser {
     }
 
     fn decode(&self, reply: Reply) -> Result<User> {
-        wire::json(reply)
+        protocol::json(reply)
     }
 }
 
@@ -192,7 +196,7 @@ impl Operation for ChangePassword {
     }
 
     fn decode(&self, reply: Reply) -> Result<User> {
-        wire::json(reply)
+        protocol::json(reply)
     }
 }
 
@@ -235,7 +239,7 @@ macro_rules! user_roles_operation {
             }
 
             fn decode(&self, reply: Reply) -> Result<User> {
-                wire::json(reply)
+                protocol::json(reply)
             }
         }
     };

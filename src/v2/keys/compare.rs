@@ -3,16 +3,16 @@ use std::time::Duration;
 use http::Method;
 
 use crate::{
-    Call, Error, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    error::{Error, Result},
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v2::{
-        event::{self, Event},
+        protocol::{self, Query},
         ttl::Ttl,
-        wire::{self, Query},
+        watch::event::{self, Event},
     },
 };
 
-use super::put::Write;
+use crate::v2::keys::put::Write;
 
 /// What a file must be for a [`CompareAndSwap`] or [`CompareAndDelete`]: have this value, this index, or both.
 ///
@@ -175,7 +175,7 @@ impl Operation for CompareAndDelete {
         if let Some(index) = index {
             query.push("prevIndex", &index);
         }
-        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
         Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
     }
 

@@ -1,11 +1,11 @@
 use http::Method;
 
 use crate::{
-    Call, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    error::Result,
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v2::{
-        event::{self, Event},
-        wire::{self, Query},
+        protocol::{self, Query},
+        watch::event::{self, Event},
     },
 };
 
@@ -33,7 +33,7 @@ impl Operation for Delete {
     const NAME: &'static str = "v2.keys.delete";
 
     fn encode(&self) -> Result<Call> {
-        let target = wire::key_path(Self::NAME, &self.key)?;
+        let target = protocol::key_path(Self::NAME, &self.key)?;
         Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
     }
 
@@ -83,7 +83,7 @@ impl Operation for DeleteDir {
         let mut query = Query::new();
         query.flag("dir", true);
         query.flag("recursive", self.recursive);
-        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
         Call::new(Self::NAME, Method::DELETE, target, Repeat::IfUnsent)
     }
 

@@ -1,11 +1,11 @@
 use http::{Method, StatusCode};
 
 use crate::{
-    Call, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    error::Result,
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v2::{
-        event::{self, Event},
-        wire::{self, Query},
+        protocol::{self, Query},
+        watch::event::{self, Event},
     },
 };
 
@@ -67,7 +67,7 @@ impl Operation for Get {
         query.flag("recursive", self.recursive);
         query.flag("sorted", self.sorted);
         query.flag("quorum", self.quorum);
-        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
         Call::new(Self::NAME, Method::GET, target, Repeat::Always)
     }
 
@@ -111,7 +111,7 @@ impl Operation for Exists {
     fn encode(&self) -> Result<Call> {
         let mut query = Query::new();
         query.flag("quorum", self.quorum);
-        let target = query.append_to(wire::key_path(Self::NAME, &self.key)?);
+        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
         Call::new(Self::NAME, Method::HEAD, target, Repeat::Always)
     }
 
@@ -124,7 +124,7 @@ impl Operation for Exists {
         if absent && reply.is_json() {
             return Ok(false);
         }
-        wire::success(reply).map(|_| true)
+        protocol::success(reply).map(|_| true)
     }
 }
 

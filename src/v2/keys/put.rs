@@ -3,16 +3,16 @@ use std::time::Duration;
 use http::Method;
 
 use crate::{
-    Call, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    error::Result,
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v2::{
-        event::{self, Event, Written},
+        protocol::{self, Query},
         ttl::Ttl,
-        wire::{self, Query},
+        watch::event::{self, Event, Written},
     },
 };
 
-use super::CompareAndSwap;
+use crate::v2::keys::CompareAndSwap;
 
 /// The wire form that every write of a key shares: conditions and flags in the query, what is stored in the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,16 +57,16 @@ impl Write {
         }
         let mut form = String::new();
         if let Some(value) = &self.value {
-            wire::push_form_pair(&mut form, "value", value);
+            protocol::push_form_pair(&mut form, "value", value);
         }
         if let Some(previous) = previous {
-            wire::push_form_pair(&mut form, "prevValue", previous);
+            protocol::push_form_pair(&mut form, "prevValue", previous);
         }
         if let Some(seconds) = self.ttl.field(operation)? {
-            wire::push_form_pair(&mut form, "ttl", &seconds);
+            protocol::push_form_pair(&mut form, "ttl", &seconds);
         }
-        let form = wire::checked_form(operation, form)?;
-        let target = parameters.append_to(wire::key_path(operation, &self.key)?);
+        let form = protocol::checked_form(operation, form)?;
+        let target = parameters.append_to(protocol::key_path(operation, &self.key)?);
         // With any other content type etcd stores an empty value, and says that all is well.
         Ok(Call::new(operation, method, target, Repeat::IfUnsent)?
             .body("application/x-www-form-urlencoded", form))

@@ -1,22 +1,18 @@
 //! Authentication: users, roles, and what roles may do.
 
+mod enable;
 mod permission;
 mod roles;
-mod switch;
 mod users;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
+pub use enable::{
+    AuthStatusResponse, Authenticate, AuthenticateResponse, DisableAuth, EnableAuth, GetAuthStatus,
+};
 pub use permission::{Permission, PermissionType};
-pub use roles::{
-    RoleAdd, RoleDelete, RoleGet, RoleGrantPermission, RoleList, RoleRevokePermission,
-};
-pub use switch::{
-    AuthDisable, AuthEnable, AuthStatus, AuthStatusResponse, Authenticate, AuthenticateResponse,
-};
-pub use users::{
-    UserAdd, UserChangePassword, UserDelete, UserGet, UserGrantRole, UserList, UserRevokeRole,
-};
+pub use roles::{AddRole, DeleteRole, GetRole, GrantPermission, ListRoles, RevokePermission};
+pub use users::{AddUser, ChangePassword, DeleteUser, GetUser, GrantRole, ListUsers, RevokeRole};
 
 /// Declares what operations have in common that say no more than a name, and how the request calls it.
 macro_rules! named {

@@ -1,14 +1,14 @@
 use bytes::Bytes;
 
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     v3::{
         KeyRange,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-wire::names! {
+gateway::names! {
     /// What may be done with keys.
     pub enum PermissionType {
         /// Reading and watching.
@@ -98,7 +98,7 @@ pub(super) struct Listed {
     range_end: Bytes,
 }
 
-wire::decode!(Listed {
+gateway::decode!(Listed {
     "permType" => permission,
     "key" => key,
     "range_end" => range_end,

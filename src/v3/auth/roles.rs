@@ -1,13 +1,14 @@
 use crate::{
-    Repeat, Result,
+    error::Result,
+    operation::Repeat,
     v3::{
         Header, KeyRange,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-use super::{
+use crate::v3::auth::{
     check_name, named,
     permission::{Listed, Permission},
 };
@@ -18,7 +19,7 @@ use super::{
 /// [`RoleExists`](crate::EtcdErrorKind::RoleExists).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleAdd {
+pub struct AddRole {
     name: String,
 }
 
@@ -29,7 +30,7 @@ pub struct RoleAdd {
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleGet {
+pub struct GetRole {
     name: String,
 }
 
@@ -40,23 +41,23 @@ pub struct RoleGet {
 /// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleDelete {
+pub struct DeleteRole {
     name: String,
 }
 
-named!("role": RoleAdd as "name", RoleGet as "role", RoleDelete as "role");
+named!("role": AddRole as "name", GetRole as "role", DeleteRole as "role");
 
-wire::operation!(
-    RoleAdd => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
+gateway::operation!(
+    AddRole => Header, in OnlyHeader, "v3.auth.role.add", "/v3/auth/role/add", |_| Repeat::IfUnsent
 );
-wire::operation!(
-    RoleGet => Vec<Permission>, in Permissions,
+gateway::operation!(
+    GetRole => Vec<Permission>, in Permissions,
     "v3.auth.role.get",
     "/v3/auth/role/get",
     |_| Repeat::Always
 );
-wire::operation!(
-    RoleDelete => Header, in OnlyHeader,
+gateway::operation!(
+    DeleteRole => Header, in OnlyHeader,
     "v3.auth.role.delete",
     "/v3/auth/role/delete",
     |_| Repeat::IfUnsent
@@ -67,7 +68,7 @@ struct Permissions {
     perm: Vec<Listed>,
 }
 
-wire::decode!(Permissions { "perm" => perm });
+gateway::decode!(Permissions { "perm" => perm });
 
 impl From<Permissions> for Vec<Permission> {
     fn from(answer: Permissions) -> Self {
@@ -75,16 +76,16 @@ impl From<Permissions> for Vec<Permission> {
     }
 }
 
-wire::empty! {
+gateway::empty! {
     /// Lists the names of all roles: `POST /v3/auth/role/list`.
-    RoleList;
+    ListRoles;
 }
 
-wire::operation!(
-    RoleList => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
+gateway::operation!(
+    ListRoles => Vec<String>, in Roles, "v3.auth.role.list", "/v3/auth/role/list", |_| Repeat::Always
 );
 
-wire::list!(Roles { "roles" => Vec<String> });
+gateway::list!(Roles { "roles" => Vec<String> });
 
 /// Lets a role do something: `POST /v3/auth/role/grant`. What it may do with exactly these keys is replaced. Answers the
 /// header.
@@ -93,12 +94,12 @@ wire::list!(Roles { "roles" => Vec<String> });
 /// [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleGrantPermission {
+pub struct GrantPermission {
     name: String,
     permission: Permission,
 }
 
-impl RoleGrantPermission {
+impl GrantPermission {
     /// The role with this name, and what it may do.
     pub fn new(name: impl Into<String>, permission: Permission) -> Self {
         Self {
@@ -108,7 +109,7 @@ impl RoleGrantPermission {
     }
 }
 
-impl Encode for RoleGrantPermission {
+impl Encode for GrantPermission {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "role", &self.name)?;
         self.permission.check(operation)
@@ -119,8 +120,8 @@ impl Encode for RoleGrantPermission {
     }
 }
 
-wire::operation!(
-    RoleGrantPermission => Header, in OnlyHeader,
+gateway::operation!(
+    GrantPermission => Header, in OnlyHeader,
     "v3.auth.role.grant_permission",
     "/v3/auth/role/grant",
     |_| Repeat::IfUnsent
@@ -133,12 +134,12 @@ wire::operation!(
 /// [`PermissionNotGranted`](crate::EtcdErrorKind::PermissionNotGranted).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct RoleRevokePermission {
+pub struct RevokePermission {
     name: String,
     range: KeyRange,
 }
 
-impl RoleRevokePermission {
+impl RevokePermission {
     /// The role with this name, and the keys.
     pub fn new(name: impl Into<String>, range: impl Into<KeyRange>) -> Self {
         Self {
@@ -148,7 +149,7 @@ impl RoleRevokePermission {
     }
 }
 
-impl Encode for RoleRevokePermission {
+impl Encode for RevokePermission {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "role", &self.name)?;
         self.range.check(operation)
@@ -161,8 +162,8 @@ impl Encode for RoleRevokePermission {
     }
 }
 
-wire::operation!(
-    RoleRevokePermission => Header, in OnlyHeader,
+gateway::operation!(
+    RevokePermission => Header, in OnlyHeader,
     "v3.auth.role.revoke_permission",
     "/v3/auth/role/revoke",
     |_| Repeat::IfUnsent
@@ -172,7 +173,7 @@ wire::operation!(
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
@@ -182,14 +183,14 @@ mod tests {
             assert_eq!(operation.encode().unwrap().target(), path);
             assert_eq!(body(operation), json);
         }
-        sent(&RoleAdd::new("r"), "/v3/auth/role/add", r#"{"name":"r"}"#);
-        sent(&RoleGet::new("r"), "/v3/auth/role/get", r#"{"role":"r"}"#);
+        sent(&AddRole::new("r"), "/v3/auth/role/add", r#"{"name":"r"}"#);
+        sent(&GetRole::new("r"), "/v3/auth/role/get", r#"{"role":"r"}"#);
         sent(
-            &RoleDelete::new("r"),
+            &DeleteRole::new("r"),
             "/v3/auth/role/delete",
             r#"{"role":"r"}"#,
         );
-        sent(&RoleList::new(), "/v3/auth/role/list", "{}");
+        sent(&ListRoles::new(), "/v3/auth/role/list", "{}");
         for (permission, json) in [
             (Permission::read("a"), r#"{"key":"YQ=="}"#),
             (
@@ -202,19 +203,19 @@ mod tests {
             ),
         ] {
             sent(
-                &RoleGrantPermission::new("r", permission),
+                &GrantPermission::new("r", permission),
                 "/v3/auth/role/grant",
                 &format!(r#"{{"name":"r","perm":{json}}}"#),
             );
         }
         sent(
-            &RoleRevokePermission::new("r", KeyRange::prefix("a")),
+            &RevokePermission::new("r", KeyRange::prefix("a")),
             "/v3/auth/role/revoke",
             r#"{"role":"r","key":"YQ==","range_end":"Yg=="}"#,
         );
-        assert!(RoleAdd::new("").encode().is_err());
+        assert!(AddRole::new("").encode().is_err());
         assert!(
-            RoleGrantPermission::new("r", Permission::read(""))
+            GrantPermission::new("r", Permission::read(""))
                 .encode()
                 .is_err()
         );
@@ -224,13 +225,16 @@ mod tests {
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"},"perm":[{"key":"YQ=="},{"permType":"READWRITE","key":"Yg==","range_end":"AA=="}]}"#;
         assert_eq!(
-            decoded(&RoleGet::new("r"), 200, json).unwrap(),
+            decoded(&GetRole::new("r"), 200, json).unwrap(),
             [
                 Permission::read("a"),
                 Permission::read_write(KeyRange::starting_at("b"))
             ]
         );
         let json = r#"{"header":{"revision":"2"},"roles":["r","root"]}"#;
-        assert_eq!(decoded(&RoleList::new(), 200, json).unwrap(), ["r", "root"]);
+        assert_eq!(
+            decoded(&ListRoles::new(), 200, json).unwrap(),
+            ["r", "root"]
+        );
     }
 }

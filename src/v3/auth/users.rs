@@ -1,15 +1,16 @@
 use std::fmt;
 
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-use super::{check_name, named, roles::Roles};
+use crate::v3::auth::{check_name, named, roles::Roles};
 
 /// Creates a user without roles: `POST /v3/auth/user/add`. Answers the header.
 ///
@@ -19,12 +20,12 @@ use super::{check_name, named, roles::Roles};
 /// [`UserExists`](crate::EtcdErrorKind::UserExists).
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserAdd {
+pub struct AddUser {
     name: String,
     password: Option<String>,
 }
 
-impl UserAdd {
+impl AddUser {
     /// A user with this password.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -42,9 +43,9 @@ impl UserAdd {
     }
 }
 
-impl fmt::Debug for UserAdd {
+impl fmt::Debug for AddUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserAdd")
+        f.debug_struct("AddUser")
             .field("name", &self.name)
             .field("password", &self.password.as_ref().map(|_| "***"))
             .finish()
@@ -61,7 +62,7 @@ impl Encode for Options {
     }
 }
 
-impl Encode for UserAdd {
+impl Encode for AddUser {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "user", &self.name)?;
         check_password(operation, self.password.as_deref())
@@ -78,8 +79,8 @@ impl Encode for UserAdd {
     }
 }
 
-wire::operation!(
-    UserAdd => Header, in OnlyHeader, "v3.auth.user.add", "/v3/auth/user/add", |_| Repeat::IfUnsent
+gateway::operation!(
+    AddUser => Header, in OnlyHeader, "v3.auth.user.add", "/v3/auth/user/add", |_| Repeat::IfUnsent
 );
 
 /// Changes a user's password: `POST /v3/auth/user/changepw`. Its tokens are no longer good. Answers the header.
@@ -88,12 +89,12 @@ wire::operation!(
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserChangePassword {
+pub struct ChangePassword {
     name: String,
     password: String,
 }
 
-impl UserChangePassword {
+impl ChangePassword {
     /// The user with this name is to have this password.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -103,16 +104,16 @@ impl UserChangePassword {
     }
 }
 
-impl fmt::Debug for UserChangePassword {
+impl fmt::Debug for ChangePassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserChangePassword")
+        f.debug_struct("ChangePassword")
             .field("name", &self.name)
             .field("password", &"***")
             .finish()
     }
 }
 
-impl Encode for UserChangePassword {
+impl Encode for ChangePassword {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "user", &self.name)?;
         check_password(operation, Some(&self.password))
@@ -123,23 +124,23 @@ impl Encode for UserChangePassword {
     }
 }
 
-wire::operation!(
-    UserChangePassword => Header, in OnlyHeader,
+gateway::operation!(
+    ChangePassword => Header, in OnlyHeader,
     "v3.auth.user.change_password",
     "/v3/auth/user/changepw",
     |_| Repeat::IfUnsent
 );
 
-wire::empty! {
+gateway::empty! {
     /// Lists the names of all users: `POST /v3/auth/user/list`.
-    UserList;
+    ListUsers;
 }
 
-wire::operation!(
-    UserList => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
+gateway::operation!(
+    ListUsers => Vec<String>, in Users, "v3.auth.user.list", "/v3/auth/user/list", |_| Repeat::Always
 );
 
-wire::list!(Users { "users" => Vec<String> });
+gateway::list!(Users { "users" => Vec<String> });
 
 /// Names a user's roles: `POST /v3/auth/user/get`.
 ///
@@ -147,7 +148,7 @@ wire::list!(Users { "users" => Vec<String> });
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserGet {
+pub struct GetUser {
     name: String,
 }
 
@@ -158,17 +159,17 @@ pub struct UserGet {
 /// [`InvalidAuthManagement`](crate::EtcdErrorKind::InvalidAuthManagement) for `root` while authentication is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserDelete {
+pub struct DeleteUser {
     name: String,
 }
 
-named!("user": UserGet as "name", UserDelete as "name");
+named!("user": GetUser as "name", DeleteUser as "name");
 
-wire::operation!(
-    UserGet => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
+gateway::operation!(
+    GetUser => Vec<String>, in Roles, "v3.auth.user.get", "/v3/auth/user/get", |_| Repeat::Always
 );
-wire::operation!(
-    UserDelete => Header, in OnlyHeader,
+gateway::operation!(
+    DeleteUser => Header, in OnlyHeader,
     "v3.auth.user.delete",
     "/v3/auth/user/delete",
     |_| Repeat::IfUnsent
@@ -180,13 +181,13 @@ wire::operation!(
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotFound`](crate::EtcdErrorKind::RoleNotFound).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserGrantRole {
+pub struct GrantRole {
     name: String,
     role: String,
 }
 
-wire::operation!(
-    UserGrantRole => Header, in OnlyHeader,
+gateway::operation!(
+    GrantRole => Header, in OnlyHeader,
     "v3.auth.user.grant_role",
     "/v3/auth/user/grant",
     |_| Repeat::IfUnsent
@@ -198,7 +199,7 @@ wire::operation!(
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound), [`RoleNotGranted`](crate::EtcdErrorKind::RoleNotGranted).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct UserRevokeRole {
+pub struct RevokeRole {
     name: String,
     role: String,
 }
@@ -228,10 +229,10 @@ macro_rules! of_user_and_role {
     )+};
 }
 
-of_user_and_role!(UserGrantRole as "user", UserRevokeRole as "name");
+of_user_and_role!(GrantRole as "user", RevokeRole as "name");
 
-wire::operation!(
-    UserRevokeRole => Header, in OnlyHeader,
+gateway::operation!(
+    RevokeRole => Header, in OnlyHeader,
     "v3.auth.user.revoke_role",
     "/v3/auth/user/revoke",
     |_| Repeat::IfUnsent
@@ -240,7 +241,7 @@ wire::operation!(
 /// etcd takes an empty password, and then anybody who knows the name may come in.
 fn check_password(operation: &'static str, password: Option<&str>) -> Result<()> {
     if password == Some("") {
-        let reason = "the password is empty: for a user that no password opens, use `UserAdd::without_password`";
+        let reason = "the password is empty: for a user that no password opens, use `AddUser::without_password`";
         return Err(Error::invalid(operation, reason));
     }
     Ok(())
@@ -250,7 +251,7 @@ fn check_password(operation: &'static str, password: Option<&str>) -> Result<()>
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
@@ -262,32 +263,32 @@ mod tests {
         }
         let path = "/v3/auth/user/add";
         sent(
-            &UserAdd::new("a", "p"),
+            &AddUser::new("a", "p"),
             path,
             r#"{"name":"a","password":"p"}"#,
         );
-        let certificate = UserAdd::without_password("a");
+        let certificate = AddUser::without_password("a");
         sent(
             &certificate,
             path,
             r#"{"name":"a","options":{"no_password":true}}"#,
         );
         sent(
-            &UserChangePassword::new("a", "p"),
+            &ChangePassword::new("a", "p"),
             "/v3/auth/user/changepw",
             r#"{"name":"a","password":"p"}"#,
         );
-        sent(&UserList::new(), "/v3/auth/user/list", "{}");
-        sent(&UserGet::new("a"), "/v3/auth/user/get", r#"{"name":"a"}"#);
+        sent(&ListUsers::new(), "/v3/auth/user/list", "{}");
+        sent(&GetUser::new("a"), "/v3/auth/user/get", r#"{"name":"a"}"#);
         sent(
-            &UserDelete::new("a"),
+            &DeleteUser::new("a"),
             "/v3/auth/user/delete",
             r#"{"name":"a"}"#,
         );
         // etcd has two names for the same thing.
-        let grant = UserGrantRole::new("a", "r");
+        let grant = GrantRole::new("a", "r");
         sent(&grant, "/v3/auth/user/grant", r#"{"user":"a","role":"r"}"#);
-        let revoke = UserRevokeRole::new("a", "r");
+        let revoke = RevokeRole::new("a", "r");
         sent(
             &revoke,
             "/v3/auth/user/revoke",
@@ -297,23 +298,26 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        assert!(UserGet::new("").encode().is_err());
-        assert!(UserGrantRole::new("a", "").encode().is_err());
+        assert!(GetUser::new("").encode().is_err());
+        assert!(GrantRole::new("a", "").encode().is_err());
         assert_eq!(
-            UserAdd::new("a", "").encode().unwrap_err().to_string(),
+            AddUser::new("a", "").encode().unwrap_err().to_string(),
             "v3.auth.user.add: the password is empty: for a user that no password opens, use \
-             `UserAdd::without_password`"
+             `AddUser::without_password`"
         );
     }
 
     #[test]
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"}, "users":["h", "root"]}"#;
-        assert_eq!(decoded(&UserList::new(), 200, json).unwrap(), ["h", "root"]);
+        assert_eq!(
+            decoded(&ListUsers::new(), 200, json).unwrap(),
+            ["h", "root"]
+        );
         let json = r#"{"header":{"revision":"2"},"roles":["root"]}"#;
-        assert_eq!(decoded(&UserGet::new("a"), 200, json).unwrap(), ["root"]);
+        assert_eq!(decoded(&GetUser::new("a"), 200, json).unwrap(), ["root"]);
         assert!(
-            decoded(&UserGet::new("a"), 200, r#"{"header":{}}"#)
+            decoded(&GetUser::new("a"), 200, r#"{"header":{}}"#)
                 .unwrap()
                 .is_empty()
         );
@@ -322,8 +326,8 @@ mod tests {
     #[test]
     fn debug_shows_no_password() {
         for text in [
-            format!("{:?}", UserAdd::new("a", "secret")),
-            format!("{:?}", UserChangePassword::new("a", "secret")),
+            format!("{:?}", AddUser::new("a", "secret")),
+            format!("{:?}", ChangePassword::new("a", "secret")),
         ] {
             assert!(!text.contains("secret"), "{text}");
         }

@@ -5,15 +5,17 @@ use std::time::Duration;
 use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
-use super::{Elections, Kv, Leases, Locks, short_forms};
+use crate::v3::handle::{Elections, Kv, Leases, V3, short_forms};
+use crate::v3::namespace::Namespace;
 use crate::{
-    Result,
+    error::Result,
     v3::{
         Campaign, CampaignResponse, Compact, DeleteRange, DeleteRangeResponse, ExactlyOnce,
-        ExactlyOnceResponse, GetLeader, Grant, GrantResponse, Header, KeepAlive, KeepAliveOnce,
-        KeptAlive, KeyRange, KeyValue, LeaderKey, LeaseId, LeaseKeeper, LeaseStatus, ListLeases,
-        Lock, LockResponse, Observe, Proclaim, Put, PutResponse, Range, RangeResponse, RangeStream,
-        Resign, Revoke, TimeToLive, Txn, TxnResponse, Unlock,
+        ExactlyOnceResponse, GetLeader, GetTimeToLive, GrantLease, GrantLeaseResponse, Header,
+        KeepAlive, KeepAliveOnce, KeepAliveResponse, KeyRange, KeyValue, LeaderKey, LeaseId,
+        LeaseKeeper, LeaseStatus, ListLeases, Lock, LockResponse, Observe, Proclaim, Put,
+        PutResponse, Range, RangeResponse, RangeStream, Resign, RevokeLease, Txn, TxnResponse,
+        Unlock,
     },
 };
 
@@ -88,20 +90,20 @@ short_forms! {
 short_forms! {
     Leases:
 
-    /// Makes a lease with a random id: [`Grant`].
-    grant(ttl: Duration) -> GrantResponse = Grant::new(ttl);
+    /// Makes a lease with a random id: [`GrantLease`].
+    grant(ttl: Duration) -> GrantLeaseResponse = GrantLease::new(ttl);
 
-    /// Ends a lease, and deletes its keys: [`Revoke`].
-    revoke(id: impl Into<LeaseId>) -> Header = Revoke::new(id);
+    /// Ends a lease, and deletes its keys: [`RevokeLease`].
+    revoke(id: impl Into<LeaseId>) -> Header = RevokeLease::new(id);
 
-    /// How long a lease has still to live, and its keys: [`TimeToLive`].
-    time_to_live(id: impl Into<LeaseId>) -> Option<LeaseStatus> = TimeToLive::new(id).keys(true);
+    /// How long a lease has still to live, and its keys: [`GetTimeToLive`].
+    time_to_live(id: impl Into<LeaseId>) -> Option<LeaseStatus> = GetTimeToLive::new(id).keys(true);
 
     /// Lists all leases: [`ListLeases`].
     list() -> Vec<LeaseId> = ListLeases::new();
 
     /// Renews several leases, once: [`KeepAliveOnce`].
-    keep_all_alive_once(ids: impl IntoIterator<Item = LeaseId>) -> Vec<KeptAlive> =
+    keep_all_alive_once(ids: impl IntoIterator<Item = LeaseId>) -> Vec<KeepAliveResponse> =
         KeepAliveOnce::all(ids);
 }
 
@@ -123,7 +125,7 @@ impl<T: Transport> Leases<'_, T> {
     /// use futures::TryStreamExt;
     ///
     /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
-    /// let leases = client.v3().lease();
+    /// let leases = client.v3().leases();
     /// let lease = leases.grant(Duration::from_secs(30)).await?;
     /// let mut renewals = leases.keep_alive(lease.id);
     /// while let Some(ttl) = renewals.try_next().await? {
@@ -142,7 +144,7 @@ impl<T: Transport> Leases<'_, T> {
     /// # use etcd_http::{Client, Error, transport::Transport};
     /// # use std::time::Duration;
     /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
-    /// let (keeper, run) = client.v3().lease().keeper();
+    /// let (keeper, run) = client.v3().leases().keeper();
     /// let work = async {
     ///     let lease = keeper.grant(Duration::from_secs(10)).await?;
     ///     println!("{} is lost: {}", lease.id(), lease.lost().await);
@@ -158,15 +160,36 @@ impl<T: Transport> Leases<'_, T> {
     }
 }
 
-short_forms! {
-    Locks:
+/// Declares the short forms of locks, for all keys and for those of a namespace.
+macro_rules! lock_forms {
+    ($($handle:ty: $by:ident;)+) => {$(
+        impl<T: Transport> $handle {
+            /// Waits for a lock, and holds it as long as the lease lives: [`Lock`].
+            ///
+            /// # Errors
+            /// As the operation documents; see [`Error`](crate::Error).
+            pub async fn lock(
+                &self,
+                name: impl Into<Vec<u8>>,
+                lease: impl Into<LeaseId>,
+            ) -> Result<LockResponse> {
+                self.$by().send(Lock::new(name, lease)).await
+            }
 
-    /// Waits for a lock, and holds it as long as the lease lives: [`Lock`].
-    lock(name: impl Into<Vec<u8>>, lease: impl Into<LeaseId>) -> LockResponse =
-        Lock::new(name, lease);
+            /// Releases a lock: [`Unlock`].
+            ///
+            /// # Errors
+            /// As the operation documents; see [`Error`](crate::Error).
+            pub async fn unlock(&self, key: impl Into<Vec<u8>>) -> Result<Header> {
+                self.$by().send(Unlock::new(key)).await
+            }
+        }
+    )+};
+}
 
-    /// Gives a lock up: [`Unlock`].
-    unlock(key: impl Into<Vec<u8>>) -> Header = Unlock::new(key);
+lock_forms! {
+    V3<'_, T>: client;
+    Namespace<T>: keys;
 }
 
 short_forms! {
@@ -195,7 +218,7 @@ impl<T: Transport> Elections<'_, T> {
     /// use futures::TryStreamExt;
     ///
     /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
-    /// let mut leaders = client.v3().election().observe("scheduler");
+    /// let mut leaders = client.v3().elections().observe("scheduler");
     /// while let Some(leader) = leaders.try_next().await? {
     ///     println!("{:?} leads", leader.value);
     /// }

@@ -1,9 +1,10 @@
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -53,7 +54,7 @@ impl Encode for Compact {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     Compact => Header, in OnlyHeader,
     "v3.kv.compact",
     "/v3/kv/compaction",
@@ -65,7 +66,7 @@ wire::operation!(
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded, decoded_after_doubt},
     };
 

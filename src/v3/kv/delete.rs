@@ -1,12 +1,13 @@
 use crate::{
-    Repeat, Result,
+    error::Result,
+    operation::Repeat,
     v3::{
         Header, KeyRange,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-use super::KeyValue;
+use crate::v3::kv::KeyValue;
 
 /// Deletes one key, or all keys of a range, in one step: `POST /v3/kv/deleterange`.
 ///
@@ -47,7 +48,7 @@ impl Encode for DeleteRange {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     DeleteRange => DeleteRangeResponse,
     "v3.kv.delete_range",
     "/v3/kv/deleterange",
@@ -66,7 +67,7 @@ pub struct DeleteRangeResponse {
     pub prev_kvs: Vec<KeyValue>,
 }
 
-wire::decode!(DeleteRangeResponse {
+gateway::decode!(DeleteRangeResponse {
     "header" => header,
     "deleted" => deleted,
     "prev_kvs" => prev_kvs,
@@ -76,7 +77,7 @@ wire::decode!(DeleteRangeResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

@@ -1,12 +1,12 @@
 use bytes::Bytes;
 
 use crate::{
-    Call, Error, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
-    v3::{LeaseId, range::check_key, wire},
+    error::{Error, Result},
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
+    v3::{LeaseId, protocol::gateway, range::check_key},
 };
 
-use super::{Compare, KeyValue, Put, Range, Txn, TxnOpResponse, TxnResponse};
+use crate::v3::kv::{Compare, KeyValue, Put, Range, Txn, TxnOpResponse, TxnResponse};
 
 /// What the marker says of the transaction that left it.
 const SUCCEEDED: &[u8] = b"succeeded";
@@ -23,7 +23,7 @@ const NOT_SUCCEEDED: &[u8] = b"not succeeded";
 /// use etcd_http::v3::{ExactlyOnce, Put, Txn};
 ///
 /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
-/// let lease = client.v3().lease().grant(Duration::from_secs(600)).await?;
+/// let lease = client.v3().leases().grant(Duration::from_secs(600)).await?;
 /// let order = Txn::new().then(Put::new("orders/17", "three of them"));
 /// let done = client.send(ExactlyOnce::new("done/orders/17", order).lease(lease.id)).await?;
 /// println!("in since revision {}, by an earlier attempt: {}", done.revision, done.is_earlier());
@@ -79,12 +79,12 @@ impl Operation for ExactlyOnce {
 
     fn encode(&self) -> Result<Call> {
         check_key(Self::NAME, &self.marker)?;
-        wire::call(Self::NAME, "/v3/kv/txn", Repeat::Always, &self.guarded())
+        gateway::call(Self::NAME, "/v3/kv/txn", Repeat::Always, &self.guarded())
     }
 
     fn decode(&self, reply: Reply) -> Result<ExactlyOnceResponse> {
-        let reply = wire::success(reply)?;
-        let answer: TxnResponse = wire::message(&reply)?;
+        let reply = gateway::success(reply)?;
+        let answer: TxnResponse = gateway::message(&reply)?;
         ExactlyOnceResponse::of(answer).ok_or_else(|| {
             Error::Unexpected(reply.unexpected("the answer does not say what was done"))
         })

@@ -2,7 +2,7 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::v3::{LeaseId, wire};
+use crate::v3::{LeaseId, protocol::gateway};
 
 /// A key, its value, and what etcd keeps beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl KeyValue {
     }
 }
 
-wire::decode!(KeyValue {
+gateway::decode!(KeyValue {
     "key" => key,
     "create_revision" => create_revision,
     "mod_revision" => mod_revision,
@@ -75,14 +75,14 @@ mod tests {
             let mut fields = in_order;
             fields.rotate_left(first);
             let json = format!("{{{}}}", fields.join(","));
-            let found: KeyValue = wire::parse(json.as_bytes()).unwrap();
+            let found: KeyValue = gateway::parse(json.as_bytes()).unwrap();
             assert_eq!(found, expected, "{json}");
         }
     }
 
     #[test]
     fn a_key_value_without_its_key_is_none() {
-        let read = |json: &str| wire::parse::<KeyValue>(json.as_bytes());
+        let read = |json: &str| gateway::parse::<KeyValue>(json.as_bytes());
         assert_eq!(read(r#"{"key":"YQ=="}"#).unwrap().key, "a");
         for json in ["{}", r#"{"key":""}"#, r#"{"value":"YQ==","version":"1"}"#] {
             let error = read(json).unwrap_err().to_string();

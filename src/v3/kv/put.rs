@@ -1,15 +1,16 @@
 use bytes::Bytes;
 
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header, LeaseId,
+        protocol::gateway::{self, Encode, Fields},
         range::check_key,
-        wire::{self, Encode, Fields},
     },
 };
 
-use super::KeyValue;
+use crate::v3::kv::KeyValue;
 
 /// Writes one key: `POST /v3/kv/put`. What was there is replaced, its lease included.
 ///
@@ -94,7 +95,7 @@ impl Encode for Put {
     }
 }
 
-wire::operation!(Put => PutResponse, "v3.kv.put", "/v3/kv/put", |_| Repeat::IfUnsent);
+gateway::operation!(Put => PutResponse, "v3.kv.put", "/v3/kv/put", |_| Repeat::IfUnsent);
 
 /// What a [`Put`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,7 +107,7 @@ pub struct PutResponse {
     pub prev_kv: Option<KeyValue>,
 }
 
-wire::decode!(PutResponse {
+gateway::decode!(PutResponse {
     "header" => header,
     "prev_kv" => prev_kv,
 });
@@ -115,7 +116,7 @@ wire::decode!(PutResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

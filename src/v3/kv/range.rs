@@ -1,14 +1,15 @@
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header, KeyRange,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-use super::KeyValue;
+use crate::v3::kv::KeyValue;
 
-wire::names! {
+gateway::names! {
     /// In which order keys come.
     pub enum SortOrder {
         /// As they come: by key, or as [`SortTarget`] says, but then only within what the limit let through.
@@ -20,7 +21,7 @@ wire::names! {
     }
 }
 
-wire::names! {
+gateway::names! {
     /// What keys are sorted by.
     pub enum SortTarget {
         /// The key, in the order of bytes.
@@ -189,7 +190,7 @@ impl Encode for Range {
     }
 }
 
-wire::operation!(Range => RangeResponse, "v3.kv.range", "/v3/kv/range", |_| Repeat::Always);
+gateway::operation!(Range => RangeResponse, "v3.kv.range", "/v3/kv/range", |_| Repeat::Always);
 
 /// What a [`Range`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -217,7 +218,7 @@ impl RangeResponse {
     }
 }
 
-wire::decode!(RangeResponse {
+gateway::decode!(RangeResponse {
     "header" => header,
     "kvs" => kvs,
     "more" => more,
@@ -228,7 +229,7 @@ wire::decode!(RangeResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

@@ -5,10 +5,11 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{KeyValue, Range, RangeResponse};
+use crate::v3::kv::{KeyValue, Range, RangeResponse};
 use crate::{
-    Client, Operation, Result, StreamOperation,
-    operation::sealed::Sealed,
+    client::Client,
+    error::Result,
+    operation::{Operation, StreamOperation, sealed::Sealed},
     v3::{KeyRange, Namespace},
 };
 
@@ -55,7 +56,7 @@ impl RangeStream {
         }
     }
 
-    /// How many keys a page has: 500 unless set, and at least one. A page must fit the client's `answer_limit`.
+    /// How many keys a page has: 500 unless set, and at least one. A page must fit the client's `max_response_size`.
     pub fn page(mut self, keys: u32) -> Self {
         self.page = i64::from(keys.max(1));
         self

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use crate::{
-    Call, Error, EtcdErrorKind, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    error::{Error, EtcdErrorKind, Result},
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v3::{
         Header, LeaseId,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -21,13 +21,13 @@ pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 /// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) for an id that is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct Grant {
+pub struct GrantLease {
     ttl: Duration,
     id: LeaseId,
     is_random: bool,
 }
 
-impl Grant {
+impl GrantLease {
     /// A lease of this time to live. etcd counts in whole seconds, so that a part of one is rounded up, and makes it no
     /// shorter than one and a half election time-outs: 2 s, mostly.
     pub fn new(ttl: Duration) -> Self {
@@ -59,7 +59,7 @@ impl Grant {
     }
 }
 
-impl Encode for Grant {
+impl Encode for GrantLease {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.ttl.is_zero() {
             return Err(Error::invalid(
@@ -83,10 +83,10 @@ impl Encode for Grant {
     }
 }
 
-impl Sealed for Grant {}
+impl Sealed for GrantLease {}
 
-impl Operation for Grant {
-    type Output = GrantResponse;
+impl Operation for GrantLease {
+    type Output = GrantLeaseResponse;
     const NAME: &'static str = "v3.lease.grant";
 
     fn encode(&self) -> Result<Call> {
@@ -95,21 +95,21 @@ impl Operation for Grant {
         } else {
             Repeat::Always
         };
-        wire::call(Self::NAME, "/v3/lease/grant", repeat, self)
+        gateway::call(Self::NAME, "/v3/lease/grant", repeat, self)
     }
 
-    fn decode(&self, reply: Reply) -> Result<GrantResponse> {
+    fn decode(&self, reply: Reply) -> Result<GrantLeaseResponse> {
         let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
-        let Answer { header, id, ttl } = wire::answer_or_done(reply, exists)?;
+        let Answer { header, id, ttl } = gateway::answer_or_done(reply, exists)?;
         Ok(if id.is_none() {
             // Made by an attempt whose answer was lost.
-            GrantResponse {
+            GrantLeaseResponse {
                 header,
                 id: self.id,
                 ttl: Duration::from_secs(self.seconds()),
             }
         } else {
-            GrantResponse {
+            GrantLeaseResponse {
                 header,
                 id,
                 ttl: Duration::from_secs(ttl),
@@ -118,10 +118,10 @@ impl Operation for Grant {
     }
 }
 
-/// The lease that a [`Grant`] made.
+/// The lease that a [`GrantLease`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct GrantResponse {
+pub struct GrantLeaseResponse {
     /// Who answered.
     pub header: Header,
     /// The lease.
@@ -137,7 +137,7 @@ struct Answer {
     ttl: u64,
 }
 
-wire::decode!(Answer {
+gateway::decode!(Answer {
     "header" => header,
     "ID" => id,
     "TTL" => ttl,
@@ -157,8 +157,8 @@ mod tests {
 
     const EXISTS: &str = r#"{"error":"etcdserver: lease already exists","message":"etcdserver: lease already exists","code":9}"#;
 
-    fn ten() -> Grant {
-        Grant::new(Duration::from_secs(10))
+    fn ten() -> GrantLease {
+        GrantLease::new(Duration::from_secs(10))
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         );
         assert_eq!(body(&ten().id(7)), r#"{"TTL":"10","ID":"7"}"#);
         assert_eq!(
-            body(&Grant::new(Duration::from_millis(9001)).id(-7)),
+            body(&GrantLease::new(Duration::from_millis(9001)).id(-7)),
             r#"{"TTL":"10","ID":"-7"}"#
         );
         let servers = ten().id_of_the_server();
@@ -211,7 +211,7 @@ mod tests {
                 "the time to live is more than etcd's limit of 9000000000 s",
             ),
         ] {
-            let result = Grant::new(ttl).encode();
+            let result = GrantLease::new(ttl).encode();
             if ttl.is_zero() || ttl.as_secs() > MAX_TTL {
                 assert_eq!(
                     result.unwrap_err().to_string(),
@@ -219,6 +219,10 @@ mod tests {
                 );
             }
         }
-        assert!(Grant::new(Duration::from_secs(MAX_TTL)).encode().is_ok());
+        assert!(
+            GrantLease::new(Duration::from_secs(MAX_TTL))
+                .encode()
+                .is_ok()
+        );
     }
 }

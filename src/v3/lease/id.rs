@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Deserializer;
 
-use crate::v3::wire;
+use crate::v3::protocol::gateway;
 
 /// The id of a lease. Shown as etcdctl shows it, in hexadecimal.
 ///
@@ -41,7 +41,7 @@ impl fmt::Display for LeaseId {
     }
 }
 
-impl wire::ToWire for LeaseId {
+impl gateway::ToWire for LeaseId {
     fn is_default(&self) -> bool {
         self.is_none()
     }
@@ -51,7 +51,7 @@ impl wire::ToWire for LeaseId {
     }
 }
 
-impl wire::FromWire for LeaseId {
+impl gateway::FromWire for LeaseId {
     fn read<'de, D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         i64::read(json).map(Self)
     }

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use crate::{
-    Call, Error, Operation, Repeat, Reply, Result,
-    operation::sealed::Sealed,
+    error::{Error, Result},
+    operation::{Call, Operation, Repeat, Reply, sealed::Sealed},
     v3::{
         Header, LeaseId,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
 /// Renews one lease, or several in one request: `POST /v3/lease/keepalive`.
 ///
-/// Answers one [`KeptAlive`] for each, in their order: a lease that is gone is an answer, not an error. A lease lives for
+/// Answers one [`KeepAliveResponse`] for each, in their order: a lease that is gone is an answer, not an error. A lease lives for
 /// its time to live from a moment between the sending of this request and its answer: count from the sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -36,7 +36,7 @@ impl KeepAliveOnce {
 /// What became of a lease that was to be kept alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct KeptAlive {
+pub struct KeepAliveResponse {
     /// Who answered.
     pub header: Header,
     /// The lease.
@@ -62,13 +62,13 @@ pub(crate) struct Renewed {
     ttl: i64,
 }
 
-wire::decode!(Renewed {
+gateway::decode!(Renewed {
     "header" => header,
     "ID" => id,
     "TTL" => ttl,
 });
 
-impl From<Renewed> for KeptAlive {
+impl From<Renewed> for KeepAliveResponse {
     fn from(answer: Renewed) -> Self {
         let seconds = u64::try_from(answer.ttl).ok().filter(|ttl| *ttl > 0);
         Self {
@@ -82,7 +82,7 @@ impl From<Renewed> for KeptAlive {
 impl Sealed for KeepAliveOnce {}
 
 impl Operation for KeepAliveOnce {
-    type Output = Vec<KeptAlive>;
+    type Output = Vec<KeepAliveResponse>;
     const NAME: &'static str = "v3.lease.keep_alive_once";
 
     fn encode(&self) -> Result<Call> {
@@ -95,14 +95,14 @@ impl Operation for KeepAliveOnce {
         let body: String = self
             .ids
             .iter()
-            .map(|id| wire::to_json(&Renewal(*id)))
+            .map(|id| gateway::to_json(&Renewal(*id)))
             .collect();
-        let call = wire::post(Self::NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
+        let call = gateway::post(Self::NAME, "/v3/lease/keepalive", Repeat::Always, body)?;
         Ok(call.sequence(self.ids.len() > 1))
     }
 
-    fn decode(&self, reply: Reply) -> Result<Vec<KeptAlive>> {
-        let answers = wire::results::<Renewed>(reply, self.ids.len())?;
+    fn decode(&self, reply: Reply) -> Result<Vec<KeepAliveResponse>> {
+        let answers = gateway::results::<Renewed>(reply, self.ids.len())?;
         Ok(answers.into_iter().map(Into::into).collect())
     }
 }

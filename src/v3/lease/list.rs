@@ -1,14 +1,14 @@
 use crate::{
-    Repeat,
-    v3::{LeaseId, wire},
+    operation::Repeat,
+    v3::{LeaseId, protocol::gateway},
 };
 
-wire::empty! {
+gateway::empty! {
     /// Lists all leases: `POST /v3/lease/leases`. The first to end is the first.
     ListLeases;
 }
 
-wire::operation!(
+gateway::operation!(
     ListLeases => Vec<LeaseId>, in Answer,
     "v3.lease.list",
     "/v3/lease/leases",
@@ -25,8 +25,8 @@ struct Lease {
     id: LeaseId,
 }
 
-wire::decode!(Answer { "leases" => leases });
-wire::decode!(Lease { "ID" => id });
+gateway::decode!(Answer { "leases" => leases });
+gateway::decode!(Lease { "ID" => id });
 
 impl From<Answer> for Vec<LeaseId> {
     fn from(answer: Answer) -> Self {
@@ -38,7 +38,7 @@ impl From<Answer> for Vec<LeaseId> {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

@@ -2,16 +2,18 @@
 
 mod grant;
 mod id;
+mod keep_alive;
 mod keep_alive_once;
 mod list;
 mod revoke;
 mod time_to_live;
 
 pub(crate) use grant::MAX_TTL;
-pub use grant::{Grant, GrantResponse};
+pub use grant::{GrantLease, GrantLeaseResponse};
 pub use id::LeaseId;
-pub use keep_alive_once::{KeepAliveOnce, KeptAlive};
+pub use keep_alive::{HeldLease, KeepAlive, LeaseKeeper, LeaseLoss};
+pub use keep_alive_once::{KeepAliveOnce, KeepAliveResponse};
 pub(crate) use keep_alive_once::{Renewal, Renewed};
 pub use list::ListLeases;
-pub use revoke::Revoke;
-pub use time_to_live::{LeaseStatus, TimeToLive};
+pub use revoke::RevokeLease;
+pub use time_to_live::{GetTimeToLive, LeaseStatus};

@@ -1,9 +1,10 @@
 use crate::{
-    Error, Repeat,
+    error::Error,
+    operation::Repeat,
     v3::{
         Header, LeaseId,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -13,25 +14,25 @@ use crate::{
 /// [`is_lease_not_found`](crate::Error::is_lease_not_found), unless an attempt of this call may have ended it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct Revoke {
+pub struct RevokeLease {
     id: LeaseId,
 }
 
-impl Revoke {
+impl RevokeLease {
     /// Ends this lease.
     pub fn new(id: impl Into<LeaseId>) -> Self {
         Self { id: id.into() }
     }
 }
 
-impl Encode for Revoke {
+impl Encode for RevokeLease {
     fn fields(&self, to: &mut Fields<'_>) {
         to.put("ID", &self.id);
     }
 }
 
-wire::operation!(
-    Revoke => Header, in OnlyHeader,
+gateway::operation!(
+    RevokeLease => Header, in OnlyHeader,
     "v3.lease.revoke",
     "/v3/lease/revoke",
     |_| Repeat::Always,
@@ -42,7 +43,7 @@ wire::operation!(
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded, decoded_after_doubt},
     };
 
@@ -50,24 +51,24 @@ mod tests {
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = Revoke::new(7).encode().unwrap();
+        let call = RevokeLease::new(7).encode().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/revoke", Repeat::Always)
         );
-        assert_eq!(body(&Revoke::new(7)), r#"{"ID":"7"}"#);
+        assert_eq!(body(&RevokeLease::new(7)), r#"{"ID":"7"}"#);
     }
 
     #[test]
     fn answers_are_read() {
-        let header = decoded(&Revoke::new(7), 200, r#"{"header":{"revision":"7"}}"#).unwrap();
+        let header = decoded(&RevokeLease::new(7), 200, r#"{"header":{"revision":"7"}}"#).unwrap();
         assert_eq!(header.revision, 7);
-        let error = decoded(&Revoke::new(7), 404, NOT_FOUND).unwrap_err();
+        let error = decoded(&RevokeLease::new(7), 404, NOT_FOUND).unwrap_err();
         assert!(error.is_lease_not_found(), "{error}");
     }
 
     #[test]
     fn r_4_a_lease_that_an_attempt_of_ours_ended_has_ended() {
-        assert!(decoded_after_doubt(&Revoke::new(7), 404, NOT_FOUND).is_ok());
+        assert!(decoded_after_doubt(&RevokeLease::new(7), 404, NOT_FOUND).is_ok());
     }
 }

@@ -3,10 +3,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Repeat,
+    operation::Repeat,
     v3::{
         Header, LeaseId,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -14,12 +14,12 @@ use crate::{
 /// lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct TimeToLive {
+pub struct GetTimeToLive {
     id: LeaseId,
     keys: bool,
 }
 
-impl TimeToLive {
+impl GetTimeToLive {
     /// Asks for this lease.
     pub fn new(id: impl Into<LeaseId>) -> Self {
         Self {
@@ -35,20 +35,20 @@ impl TimeToLive {
     }
 }
 
-impl Encode for TimeToLive {
+impl Encode for GetTimeToLive {
     fn fields(&self, to: &mut Fields<'_>) {
         to.put("ID", &self.id).put("keys", &self.keys);
     }
 }
 
-wire::operation!(
-    TimeToLive => Option<LeaseStatus>, in Answer,
+gateway::operation!(
+    GetTimeToLive => Option<LeaseStatus>, in Answer,
     "v3.lease.time_to_live",
     "/v3/lease/timetolive",
     |_| Repeat::Always
 );
 
-/// What a [`TimeToLive`] found.
+/// What a [`GetTimeToLive`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseStatus {
@@ -73,7 +73,7 @@ struct Answer {
     keys: Vec<Bytes>,
 }
 
-wire::decode!(Answer {
+gateway::decode!(Answer {
     "header" => header,
     "ID" => id,
     "TTL" => ttl,
@@ -98,19 +98,19 @@ impl From<Answer> for Option<LeaseStatus> {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_is_as_documented() {
-        let call = TimeToLive::new(7).encode().unwrap();
+        let call = GetTimeToLive::new(7).encode().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
             ("/v3/lease/timetolive", Repeat::Always)
         );
         assert_eq!(
-            body(&TimeToLive::new(7).keys(true)),
+            body(&GetTimeToLive::new(7).keys(true)),
             r#"{"ID":"7","keys":true}"#
         );
     }
@@ -118,14 +118,14 @@ mod tests {
     #[test]
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"}, "ID":"7", "TTL":"99", "grantedTTL":"100", "keys":["YQ==","Yg=="]}"#;
-        let lease = decoded(&TimeToLive::new(7), 200, json).unwrap().unwrap();
+        let lease = decoded(&GetTimeToLive::new(7), 200, json).unwrap().unwrap();
         assert_eq!(
             (lease.ttl.as_secs(), lease.granted_ttl.as_secs()),
             (99, 100)
         );
         assert_eq!(lease.keys, ["a", "b"]);
         let last_second = r#"{"ID":"7","grantedTTL":"100"}"#;
-        let lease = decoded(&TimeToLive::new(7), 200, last_second)
+        let lease = decoded(&GetTimeToLive::new(7), 200, last_second)
             .unwrap()
             .unwrap();
         assert_eq!(lease.ttl, Duration::ZERO);
@@ -134,6 +134,6 @@ mod tests {
     #[test]
     fn v3_96_a_lease_that_is_not_there_is_none() {
         let json = r#"{"header":{"revision":"2"},"ID":"8","TTL":"-1"}"#;
-        assert_eq!(decoded(&TimeToLive::new(8), 200, json).unwrap(), None);
+        assert_eq!(decoded(&GetTimeToLive::new(8), 200, json).unwrap(), None);
     }
 }

@@ -1,9 +1,10 @@
 use crate::{
-    Error, Repeat, Result,
-    v3::wire::{self, Encode, Fields},
+    error::{Error, Result},
+    operation::Repeat,
+    v3::protocol::gateway::{self, Encode, Fields},
 };
 
-wire::names! {
+gateway::names! {
     /// What is wrong.
     pub enum AlarmKind {
         /// Nothing; and where alarms are lifted, each of them.
@@ -19,7 +20,7 @@ wire::names! {
     }
 }
 
-wire::names! {
+gateway::names! {
     enum Action {
         Get = "GET",
         Activate = "ACTIVATE",
@@ -27,21 +28,21 @@ wire::names! {
     }
 }
 
-wire::empty! {
+gateway::empty! {
     /// Lists the alarms of all members: `POST /v3/maintenance/alarm`.
-    AlarmList;
+    ListAlarms;
 }
 
 /// Raises or lifts an alarm: `POST /v3/maintenance/alarm`. Answers the alarms that were raised or lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct AlarmSet {
+pub struct SetAlarm {
     action: Action,
     kind: AlarmKind,
     member: u64,
 }
 
-impl AlarmSet {
+impl SetAlarm {
     /// Raises this alarm.
     pub fn raise(kind: AlarmKind) -> Self {
         Self {
@@ -68,7 +69,7 @@ impl AlarmSet {
     }
 }
 
-impl Encode for AlarmSet {
+impl Encode for SetAlarm {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.kind == AlarmKind::Unknown {
             let reason = "an alarm that is not known can be neither raised nor lifted";
@@ -84,14 +85,14 @@ impl Encode for AlarmSet {
     }
 }
 
-wire::operation!(
-    AlarmList => Vec<RaisedAlarm>, in Alarms,
+gateway::operation!(
+    ListAlarms => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_list",
     "/v3/maintenance/alarm",
     |_| Repeat::Always
 );
-wire::operation!(
-    AlarmSet => Vec<RaisedAlarm>, in Alarms,
+gateway::operation!(
+    SetAlarm => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_set",
     "/v3/maintenance/alarm",
     |_| Repeat::Always
@@ -107,34 +108,34 @@ pub struct RaisedAlarm {
     pub kind: AlarmKind,
 }
 
-wire::decode!(RaisedAlarm {
+gateway::decode!(RaisedAlarm {
     "memberID" => member_id,
     "alarm" => kind,
 });
 
-wire::list!(Alarms { "alarms" => Vec<RaisedAlarm> });
+gateway::list!(Alarms { "alarms" => Vec<RaisedAlarm> });
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_requests_are_as_documented() {
-        let call = AlarmList::new().encode().unwrap();
+        let call = ListAlarms::new().encode().unwrap();
         assert_eq!(
             (call.target(), call.body_bytes()),
             ("/v3/maintenance/alarm", &b"{}"[..])
         );
         assert_eq!(
-            body(&AlarmSet::raise(AlarmKind::NoSpace).member(7)),
+            body(&SetAlarm::raise(AlarmKind::NoSpace).member(7)),
             r#"{"action":"ACTIVATE","memberID":"7","alarm":"NOSPACE"}"#
         );
         assert_eq!(
-            body(&AlarmSet::lift(AlarmKind::Corrupt)),
+            body(&SetAlarm::lift(AlarmKind::Corrupt)),
             r#"{"action":"DEACTIVATE","alarm":"CORRUPT"}"#
         );
     }
@@ -145,23 +146,23 @@ mod tests {
             r#"{"alarms":[{"memberID":"7","alarm":"NOSPACE"}]}"#,
             r#"{"header":{"revision":"7"}, "alarms":[{"memberID":"7", "alarm":"NOSPACE"}]}"#,
         ] {
-            let alarms = decoded(&AlarmList::new(), 200, json).unwrap();
+            let alarms = decoded(&ListAlarms::new(), 200, json).unwrap();
             assert_eq!(
                 (alarms[0].member_id, alarms[0].kind),
                 (7, AlarmKind::NoSpace)
             );
         }
-        assert!(decoded(&AlarmList::new(), 200, "{}").unwrap().is_empty());
+        assert!(decoded(&ListAlarms::new(), 200, "{}").unwrap().is_empty());
     }
 
     #[test]
     fn an_alarm_that_only_a_later_etcd_knows_is_listed_and_not_touched() {
         let json = r#"{"alarms":[{"memberID":"7","alarm":"QUORUM"},{"memberID":"8","alarm":3}]}"#;
-        let alarms = decoded(&AlarmList::new(), 200, json).unwrap();
+        let alarms = decoded(&ListAlarms::new(), 200, json).unwrap();
         assert!(alarms.iter().all(|alarm| alarm.kind == AlarmKind::Unknown));
         for set in [
-            AlarmSet::raise(AlarmKind::Unknown),
-            AlarmSet::lift(AlarmKind::Unknown),
+            SetAlarm::raise(AlarmKind::Unknown),
+            SetAlarm::lift(AlarmKind::Unknown),
         ] {
             assert!(set.encode().is_err());
         }

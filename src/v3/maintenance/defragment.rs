@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use crate::{
-    Repeat,
-    patience::Patience,
+    operation::Repeat,
+    pipeline::deadline::Deadline,
     v3::{
         Header,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -45,12 +45,12 @@ impl Default for Defragment {
 impl Encode for Defragment {
     fn fields(&self, _to: &mut Fields<'_>) {}
 
-    fn patience(&self) -> Patience {
-        Patience::AtMost(self.time_limit)
+    fn deadline(&self) -> Deadline {
+        Deadline::AtMost(self.time_limit)
     }
 }
 
-wire::operation!(
+gateway::operation!(
     Defragment => Header, in OnlyHeader,
     "v3.maintenance.defragment",
     "/v3/maintenance/defragment",
@@ -60,7 +60,7 @@ wire::operation!(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Operation, v3::testing::decoded};
+    use crate::{operation::Operation, v3::testing::decoded};
 
     #[test]
     fn it_is_given_time_and_answers_nothing() {
@@ -70,7 +70,7 @@ mod tests {
             (call.target(), call.body_bytes()),
             ("/v3/maintenance/defragment", &b"{}"[..])
         );
-        assert_eq!(call.patience, Patience::AtMost(minute));
+        assert_eq!(call.deadline, Deadline::AtMost(minute));
         assert_eq!(
             decoded(&Defragment::new(), 200, "{}").unwrap(),
             Header::default()

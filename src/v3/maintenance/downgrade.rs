@@ -1,12 +1,13 @@
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-wire::names! {
+gateway::names! {
     enum Action {
         Validate = "VALIDATE",
         Enable = "ENABLE",
@@ -18,7 +19,7 @@ wire::names! {
 ///
 /// etcd 3.5 carries out what it is asked for, and then mostly answers `request timed out`: an outcome that is not known.
 ///
-/// **Not while a cluster is being upgraded from 3.4**: as for [`AuthStatus`](crate::v3::AuthStatus), those of 3.4 end with a
+/// **Not while a cluster is being upgraded from 3.4**: as for [`GetAuthStatus`](crate::v3::GetAuthStatus), those of 3.4 end with a
 /// panic.
 ///
 /// # Errors
@@ -71,7 +72,7 @@ impl Encode for Downgrade {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     Downgrade => DowngradeResponse,
     "v3.maintenance.downgrade",
     "/v3/maintenance/downgrade",
@@ -90,7 +91,7 @@ pub struct DowngradeResponse {
     pub version: String,
 }
 
-wire::decode!(DowngradeResponse {
+gateway::decode!(DowngradeResponse {
     "header" => header,
     "version" => version,
 });
@@ -99,7 +100,7 @@ wire::decode!(DowngradeResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

@@ -1,22 +1,23 @@
 use crate::{
-    Error, Repeat, Result,
+    error::{Error, Result},
+    operation::Repeat,
     v3::{
         Header,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
-wire::empty! {
+gateway::empty! {
     /// A checksum of a member's whole database: `POST /v3/maintenance/hash`. Of members that differ in nothing else, it may
-    /// differ while they are written to: [`HashKv`] says at which revision.
-    HashDb;
+    /// differ while they are written to: [`GetHashKv`] says at which revision.
+    GetHash;
 }
 
-wire::operation!(
-    HashDb => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
+gateway::operation!(
+    GetHash => HashResponse, "v3.maintenance.hash", "/v3/maintenance/hash", |_| Repeat::Always
 );
 
-/// What a [`HashDb`] found.
+/// What a [`GetHash`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashResponse {
@@ -26,7 +27,7 @@ pub struct HashResponse {
     pub hash: u32,
 }
 
-wire::decode!(HashResponse {
+gateway::decode!(HashResponse {
     "header" => header,
     "hash" => hash,
 });
@@ -37,11 +38,11 @@ wire::decode!(HashResponse {
 /// [`is_compacted`](crate::Error::is_compacted), [`FutureRevision`](crate::EtcdErrorKind::FutureRevision).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct HashKv {
+pub struct GetHashKv {
     revision: i64,
 }
 
-impl HashKv {
+impl GetHashKv {
     /// Of all that there is now.
     pub fn new() -> Self {
         Self::default()
@@ -54,7 +55,7 @@ impl HashKv {
     }
 }
 
-impl Encode for HashKv {
+impl Encode for GetHashKv {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.revision < 0 {
             let reason = format!("the revision is negative: {}", self.revision);
@@ -68,11 +69,11 @@ impl Encode for HashKv {
     }
 }
 
-wire::operation!(
-    HashKv => HashKvResponse, "v3.maintenance.hash_kv", "/v3/maintenance/hashkv", |_| Repeat::Always
+gateway::operation!(
+    GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", "/v3/maintenance/hashkv", |_| Repeat::Always
 );
 
-/// What a [`HashKv`] found.
+/// What a [`GetHashKv`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashKvResponse {
@@ -86,7 +87,7 @@ pub struct HashKvResponse {
     pub hash_revision: i64,
 }
 
-wire::decode!(HashKvResponse {
+gateway::decode!(HashKvResponse {
     "header" => header,
     "hash" => hash,
     "compact_revision" => compact_revision,
@@ -97,38 +98,38 @@ wire::decode!(HashKvResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_requests_are_as_documented() {
         assert_eq!(
-            HashDb::new().encode().unwrap().target(),
+            GetHash::new().encode().unwrap().target(),
             "/v3/maintenance/hash"
         );
-        assert_eq!(body(&HashDb::new()), "{}");
+        assert_eq!(body(&GetHash::new()), "{}");
         assert_eq!(
-            HashKv::new().encode().unwrap().target(),
+            GetHashKv::new().encode().unwrap().target(),
             "/v3/maintenance/hashkv"
         );
-        assert_eq!(body(&HashKv::new().revision(3)), r#"{"revision":"3"}"#);
-        assert!(HashKv::new().revision(-1).encode().is_err());
+        assert_eq!(body(&GetHashKv::new().revision(3)), r#"{"revision":"3"}"#);
+        assert!(GetHashKv::new().revision(-1).encode().is_err());
     }
 
     #[test]
     fn answers_are_read() {
         let json = r#"{"header":{"revision":"2"},"hash":4255912565}"#;
         assert_eq!(
-            decoded(&HashDb::new(), 200, json).unwrap().hash,
+            decoded(&GetHash::new(), 200, json).unwrap().hash,
             4_255_912_565
         );
         let json = r#"{"header":{"revision":"2"}, "hash":3407656708, "compact_revision":"-1"}"#;
-        let found = decoded(&HashKv::new(), 200, json).unwrap();
+        let found = decoded(&GetHashKv::new(), 200, json).unwrap();
         assert_eq!((found.hash, found.compact_revision), (3_407_656_708, -1));
         assert_eq!(found.hash_revision, 0);
         let etcd_3_6 = r#"{"header":{"revision":"9"}, "hash":777946187, "compact_revision":"4", "hash_revision":"8"}"#;
-        let found = decoded(&HashKv::new(), 200, etcd_3_6).unwrap();
+        let found = decoded(&GetHashKv::new(), 200, etcd_3_6).unwrap();
         assert_eq!((found.compact_revision, found.hash_revision), (4, 8));
     }
 }

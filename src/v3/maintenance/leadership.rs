@@ -1,9 +1,9 @@
 use crate::{
-    Repeat,
+    operation::Repeat,
     v3::{
         Header,
         header::OnlyHeader,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -32,7 +32,7 @@ impl Encode for TransferLeadership {
     }
 }
 
-wire::operation!(
+gateway::operation!(
     TransferLeadership => Header, in OnlyHeader,
     "v3.maintenance.transfer_leadership",
     "/v3/maintenance/transfer-leadership",
@@ -43,7 +43,8 @@ wire::operation!(
 mod tests {
     use super::*;
     use crate::{
-        EtcdErrorKind, Operation,
+        error::EtcdErrorKind,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 

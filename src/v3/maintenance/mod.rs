@@ -9,10 +9,10 @@ mod leadership;
 mod snapshot;
 mod status;
 
-pub use alarm::{AlarmKind, AlarmList, AlarmSet, RaisedAlarm};
+pub use alarm::{AlarmKind, ListAlarms, RaisedAlarm, SetAlarm};
 pub use defragment::Defragment;
 pub use downgrade::{Downgrade, DowngradeResponse};
-pub use hash::{HashDb, HashKv, HashKvResponse, HashResponse};
+pub use hash::{GetHash, GetHashKv, HashKvResponse, HashResponse};
 pub use leadership::TransferLeadership;
 pub use snapshot::Snapshot;
-pub use status::{DowngradeInfo, Status, StatusResponse};
+pub use status::{DowngradeInfo, GetStatus, StatusResponse};

@@ -9,12 +9,15 @@ use futures::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Call, Client, Repeat, Result, StreamOperation,
-    operation::sealed::Sealed,
+    client::Client,
+    error::Result,
+    operation::{Call, Repeat, StreamOperation, sealed::Sealed},
     v3::{
-        link::{is_alive, is_of_the_token},
-        messages::Messages,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
+        stream::{
+            connection::{is_alive, is_token_error},
+            message_stream::MessageStream,
+        },
     },
 };
 
@@ -99,11 +102,11 @@ struct SnapshotResponse {
     blob: Bytes,
 }
 
-wire::decode!(SnapshotResponse { "blob" => blob });
+gateway::decode!(SnapshotResponse { "blob" => blob });
 
 struct Pieces<T> {
     client: Client<T>,
-    messages: Messages<T, SnapshotResponse>,
+    messages: MessageStream<T, SnapshotResponse>,
     hasher: Sha256,
     /// The last bytes that came: the digest, if no others follow.
     last: BytesMut,
@@ -113,12 +116,12 @@ impl<T: Transport> Pieces<T> {
     /// Sends the request, once more with another token if etcd refuses the one it has, and waits for the first message.
     async fn begin(client: Client<T>) -> Result<Self> {
         let path = "/v3/maintenance/snapshot";
-        let call = wire::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
-        let road = client.road();
-        let call = road.with_token(&call).await?.unwrap_or(call);
+        let call = gateway::call(Snapshot::NAME, path, Repeat::Always, &Snapshot::new())?;
+        let pipeline = client.pipeline();
+        let call = pipeline.with_token(&call).await?.unwrap_or(call);
         let begun = match Self::send(&client, call.clone()).await {
-            Err(error) if is_of_the_token(&error) => {
-                let call = road.with_new_token(call).await?;
+            Err(error) if is_token_error(&error) => {
+                let call = pipeline.with_new_token(call).await?;
                 Self::send(&client, call).await
             }
             begun => begun,
@@ -132,10 +135,10 @@ impl<T: Transport> Pieces<T> {
     }
 
     async fn send(client: &Client<T>, call: Call) -> Result<Self> {
-        let limit = client.road().timeout;
+        let limit = client.pipeline().timeout;
         let idle = IdleLimit(limit.saturating_add(Duration::from_secs(1)));
         let mut pieces = Self {
-            messages: Messages::open(client, call, idle)?,
+            messages: MessageStream::open(client, call, idle)?,
             client: client.clone(),
             hasher: Sha256::new(),
             last: BytesMut::new(),
@@ -177,16 +180,16 @@ impl<T: Transport> Pieces<T> {
 
     /// Takes in the next message, unless there is none.
     async fn read(&mut self) -> Result<bool> {
-        let road = self.client.road();
-        match self.messages.next_within(road.timeout).await {
+        let pipeline = self.client.pipeline();
+        match self.messages.next_within(pipeline.timeout).await {
             Some(Ok((message, _))) => {
                 self.last.extend_from_slice(&message.blob);
                 Ok(true)
             }
             Some(Err(error)) => {
-                if error.is_passing() {
+                if error.is_retryable() {
                     // So that the next snapshot is another member's, if there are others.
-                    self.messages.place().failed(road.transport.now());
+                    self.messages.place().failed(pipeline.transport.now());
                 }
                 Err(error)
             }

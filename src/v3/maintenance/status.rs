@@ -1,15 +1,15 @@
 use crate::{
-    Repeat,
-    v3::{Header, wire},
+    operation::Repeat,
+    v3::{Header, protocol::gateway},
 };
 
-wire::empty! {
+gateway::empty! {
     /// Asks a member how it is: `POST /v3/maintenance/status`. It answers by itself, without a quorum, too.
-    Status;
+    GetStatus;
 }
 
-wire::operation!(
-    Status => StatusResponse, "v3.maintenance.status", "/v3/maintenance/status", |_| Repeat::Always
+gateway::operation!(
+    GetStatus => StatusResponse, "v3.maintenance.status", "/v3/maintenance/status", |_| Repeat::Always
 );
 
 /// How a member is.
@@ -54,12 +54,12 @@ pub struct DowngradeInfo {
     pub target_version: String,
 }
 
-wire::decode!(DowngradeInfo {
+gateway::decode!(DowngradeInfo {
     "enabled" => enabled,
     "targetVersion" => target_version,
 });
 
-wire::decode!(StatusResponse {
+gateway::decode!(StatusResponse {
     "header" => header,
     "version" => version,
     "dbSize" => db_size,
@@ -79,19 +79,19 @@ wire::decode!(StatusResponse {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::testing::{body, decoded},
     };
 
     #[test]
     fn the_request_and_its_answers_are_as_documented() {
         assert_eq!(
-            Status::new().encode().unwrap().target(),
+            GetStatus::new().encode().unwrap().target(),
             "/v3/maintenance/status"
         );
-        assert_eq!(body(&Status::new()), "{}");
+        assert_eq!(body(&GetStatus::new()), "{}");
         let json = r#"{"header":{"cluster_id":"11420056713333806591", "member_id":"7445599390133392379", "revision":"7", "raft_term":"2"}, "version":"3.5.16", "dbSize":"24576", "leader":"7445599390133392379", "raftIndex":"36", "raftTerm":"2", "raftAppliedIndex":"35", "errors":["alarm:NOSPACE "], "dbSizeInUse":"20480"}"#;
-        let status = decoded(&Status::new(), 200, json).unwrap();
+        let status = decoded(&GetStatus::new(), 200, json).unwrap();
         assert_eq!(status.leader, status.header.member_id);
         assert_eq!((status.db_size, status.db_size_in_use), (24576, 20480));
         assert_eq!((status.raft_index, status.raft_applied_index), (36, 35));
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn what_etcd_3_6_says_besides_is_read() {
         let json = r#"{"header":{"cluster_id":"14841639068965178418", "member_id":"10276657743932975437", "revision":"1", "raft_term":"2"}, "version":"3.6.0", "dbSize":"20480", "leader":"10276657743932975437", "raftIndex":"4", "raftTerm":"2", "raftAppliedIndex":"4", "dbSizeInUse":"16384", "storageVersion":"3.6.0", "dbSizeQuota":"2147483648", "downgradeInfo":{}}"#;
-        let status = decoded(&Status::new(), 200, json).unwrap();
+        let status = decoded(&GetStatus::new(), 200, json).unwrap();
         assert_eq!(
             (status.storage_version.as_str(), status.db_size_quota),
             ("3.6.0", 2_147_483_648)
@@ -114,7 +114,9 @@ mod tests {
             r#""downgradeInfo":{}"#,
             r#""downgradeInfo":{"enabled":true, "targetVersion":"3.5.0"}"#,
         );
-        let info = decoded(&Status::new(), 200, &json).unwrap().downgrade_info;
+        let info = decoded(&GetStatus::new(), 200, &json)
+            .unwrap()
+            .downgrade_info;
         let info = info.unwrap();
         assert_eq!(
             (info.enabled, info.target_version.as_str()),

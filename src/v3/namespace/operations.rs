@@ -1,10 +1,10 @@
 //! How each operation gets into a namespace, and what it answers out of it.
 
-use super::{Namespaced, NamespacedStream, Outside, Prefix};
+use crate::v3::namespace::{Namespaced, NamespacedStream, Outside, Prefix};
 use crate::v3::{
     Campaign, CampaignResponse, Changes, DeleteRange, DeleteRangeResponse, ExactlyOnce,
-    ExactlyOnceResponse, GetLeader, Header, KeyValue, LeaderKey, LeaseStatus, Lock, LockResponse,
-    Observe, Proclaim, Put, PutResponse, Range, RangeResponse, RangeStream, Resign, TimeToLive,
+    ExactlyOnceResponse, GetLeader, GetTimeToLive, Header, KeyValue, LeaderKey, LeaseStatus, Lock,
+    LockResponse, Observe, Proclaim, Put, PutResponse, Range, RangeResponse, RangeStream, Resign,
     Txn, TxnOp, TxnOpResponse, TxnResponse, Unlock, Watch, WatchSet, WatchSetItem,
 };
 
@@ -84,7 +84,7 @@ impl Namespaced for ExactlyOnce {
 }
 
 /// Of a lease's keys, those in the namespace.
-impl Namespaced for TimeToLive {
+impl Namespaced for GetTimeToLive {
     fn enter(&mut self, _: &Prefix) {}
 
     fn leave(lease: &mut Option<LeaseStatus>, prefix: &Prefix) -> Result<(), Outside> {
@@ -219,8 +219,8 @@ mod tests {
     use super::*;
     use crate::v3::{
         Compare, KeyRange,
+        protocol::gateway::to_json,
         testing::{body, decoded},
-        wire::to_json,
     };
 
     /// `n/`, whose base64 is `bi8`.
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn of_a_leases_keys_only_those_of_the_namespace_are_told() {
         let (_, lease) = within(
-            TimeToLive::new(7).keys(true),
+            GetTimeToLive::new(7).keys(true),
             r#"{"ID":"7","TTL":"5","grantedTTL":"9","keys":["bi9h","bS9h","bg==","bi9i"]}"#,
         );
         assert_eq!(lease.unwrap().unwrap().keys, ["a", "b"]);

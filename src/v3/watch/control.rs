@@ -13,13 +13,14 @@ use futures::{
     stream::BoxStream,
 };
 
-use super::{
+use crate::v3::watch::{
     request::{Watch, WatchSet, WatchSetItem},
     watcher::Watcher,
 };
 use crate::{
-    Client, Error, Result, StreamOperation,
-    operation::sealed::Sealed,
+    client::Client,
+    error::{Error, Result},
+    operation::{StreamOperation, sealed::Sealed},
     v3::namespace::{NamespacedStream, Outside, Prefix},
 };
 

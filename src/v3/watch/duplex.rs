@@ -1,4 +1,7 @@
-use crate::{Endpoint, Error, Outcome};
+use crate::{
+    endpoints::endpoint::Endpoint,
+    error::{Error, Outcome},
+};
 
 /// How often a request that goes on is tried in vain before a whole one is tried in its place.
 const TRIES: u32 = 2;
@@ -77,16 +80,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        error::{HttpError, Site, TransportFailure},
-        v3::refusal::Refusal,
+        error::{ErrorContext, HttpError, TransportFailure},
+        v3::protocol::status::GrpcStatus,
     };
 
     fn endpoint(text: &str) -> Endpoint {
         text.parse().unwrap()
     }
 
-    fn site() -> Site {
-        Site {
+    fn context() -> ErrorContext {
+        ErrorContext {
             operation: "test",
             endpoint: endpoint("https://a"),
             attempts: 1,
@@ -94,7 +97,7 @@ mod tests {
     }
 
     fn of_transport(error: TransportError) -> Error {
-        Error::Transport(TransportFailure::new(site(), error))
+        Error::Transport(TransportFailure::new(context(), error))
     }
 
     /// What is learned from these failures of requests that go on to one endpoint.
@@ -127,7 +130,13 @@ mod tests {
     #[test]
     fn two_failures_and_a_whole_request_that_works_are_proof() {
         let broken = || of_transport(TransportError::interrupted("reset"));
-        let refused = || Error::Http(HttpError::new(site(), StatusCode::BAD_GATEWAY, b"<html>"));
+        let refused = || {
+            Error::Http(HttpError::new(
+                context(),
+                StatusCode::BAD_GATEWAY,
+                b"<html>",
+            ))
+        };
         for error in [broken, refused] {
             let (mut duplex, here) = after(&[error(), error()]);
             assert!(!duplex.is_for(&here), "a whole one is tried");
@@ -144,7 +153,8 @@ mod tests {
 
     #[test]
     fn what_says_nothing_of_the_way_is_no_failure() {
-        let etcd = || Refusal::of_text("etcdserver: no leader").into_error(site(), StatusCode::OK);
+        let etcd =
+            || GrpcStatus::of_text("etcdserver: no leader").into_error(context(), StatusCode::OK);
         let nobody = || of_transport(TransportError::connect("refused"));
         for error in [etcd, nobody] {
             let errors = [error(), error(), error(), error()];

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::v3::{Header, KeyValue, wire};
+use crate::v3::{Header, KeyValue, protocol::gateway};
 
 /// All that one revision did to the watched keys.
 ///
@@ -27,7 +27,7 @@ pub struct Event {
     pub prev_kv: Option<KeyValue>,
 }
 
-wire::names! {
+gateway::names! {
     /// What can happen to a key.
     pub enum EventKind {
         /// It was written.
@@ -63,7 +63,7 @@ impl Event {
     }
 }
 
-wire::decode!(Event {
+gateway::decode!(Event {
     "type" => kind,
     "kv" => kv,
     "prev_kv" => prev_kv,
@@ -84,7 +84,7 @@ pub(super) struct WatchResponse {
     pub(super) events: Vec<Event>,
 }
 
-wire::decode!(WatchResponse {
+gateway::decode!(WatchResponse {
     "header" => header,
     "watch_id" => watch_id,
     "created" => created,
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_message_with_events_is_read() {
-        let message: WatchResponse = wire::parse(CAUGHT_UP.as_bytes()).unwrap();
+        let message: WatchResponse = gateway::parse(CAUGHT_UP.as_bytes()).unwrap();
         assert_eq!((message.watch_id, message.header.revision), (1, 6));
         assert!(!message.created && !message.canceled && !message.fragment);
         let [put, again, delete] = message.events.try_into().unwrap();
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn an_event_without_a_key_is_none() {
         for json in [r#"{"events":[{}]}"#, r#"{"events":[{"type":"DELETE"}]}"#] {
-            let error = wire::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
+            let error = gateway::parse::<WatchResponse>(json.as_bytes()).unwrap_err();
             assert!(
                 error.to_string().starts_with("missing field `kv.key`"),
                 "{error}"
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_cancellation_is_read() {
-        let message: WatchResponse = wire::parse(COMPACTED.as_bytes()).unwrap();
+        let message: WatchResponse = gateway::parse(COMPACTED.as_bytes()).unwrap();
         assert!(message.canceled && !message.created);
         assert_eq!((message.watch_id, message.compact_revision), (4, 3));
     }
@@ -138,7 +138,7 @@ mod tests {
     fn an_event_that_only_a_later_etcd_knows_is_neither_a_put_nor_a_delete() {
         for kind in ["\"MOVE\"", "2"] {
             let json = format!(r#"{{"events":[{{"type":{kind},"kv":{{"key":"YQ=="}}}}]}}"#);
-            let message: WatchResponse = wire::parse(json.as_bytes()).unwrap();
+            let message: WatchResponse = gateway::parse(json.as_bytes()).unwrap();
             let event = &message.events[0];
             assert_eq!(event.kind, EventKind::Unknown);
             assert!(!event.is_create() && !event.is_modify() && !event.is_delete());

@@ -3,9 +3,9 @@
 mod control;
 mod duplex;
 mod event;
-mod line;
 mod request;
-mod track;
+mod watch_connection;
+mod watch_state;
 mod watcher;
 
 pub use control::{ControlledWatchSet, WatchControl};

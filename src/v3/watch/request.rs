@@ -3,12 +3,17 @@ use std::time::Duration;
 use etcd_transport::Transport;
 use futures::{StreamExt, stream::BoxStream};
 
-use super::{
+use crate::v3::watch::{
     control::{ControlledWatchSet, WatchControl},
     event::Changes,
     watcher::Watcher,
 };
-use crate::{Client, Error, Result, StreamOperation, operation::sealed::Sealed, v3::KeyRange};
+use crate::{
+    client::Client,
+    error::{Error, Result},
+    operation::{StreamOperation, sealed::Sealed},
+    v3::KeyRange,
+};
 
 /// Delivers what happens to keys, for ever: `POST /v3/watch`.
 ///

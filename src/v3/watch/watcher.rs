@@ -14,24 +14,26 @@ use futures::{
 };
 use http::StatusCode;
 
-use super::{
+use crate::v3::watch::{
     control::{Command, Commands},
     duplex::DuplexEndpoints,
     event::{Changes, WatchResponse},
-    line::Line,
     request::{Settings, Watch, WatchSetItem},
-    track::{self, Track, id},
+    watch_connection::WatchConnection,
+    watch_state::{self, WatchState, id},
 };
 use crate::{
-    Client, Error, Outcome, Repeat, Result, StreamOperation,
-    error::{Site, UnexpectedAnswer, UnexpectedKind},
-    exchange::Failure,
-    outage::Outage,
+    client::Client,
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
+    operation::{Repeat, StreamOperation},
+    pipeline::{execute::Failure, reconnect::Reconnect},
     v3::{
         Header, KeyRange, Range,
-        link::{Heard, is_of_the_token},
-        refusal::{self, Refusal},
-        wire,
+        protocol::{
+            gateway,
+            status::{self, GrpcStatus},
+        },
+        stream::connection::{Received, is_token_error},
     },
 };
 
@@ -43,16 +45,16 @@ pub(super) struct Watcher<T> {
     client: Client<T>,
     settings: Settings,
     /// The watches that are not over, by their numbers.
-    tracks: BTreeMap<usize, Track>,
+    tracks: BTreeMap<usize, WatchState>,
     /// Those of them that are to begin now, and nobody has asked yet when that is.
     unpinned: BTreeSet<usize>,
     /// Where the set changes; `None` once it cannot.
     commands: Option<Commands>,
-    line: Option<Line<T>>,
+    line: Option<WatchConnection<T>>,
     duplex: DuplexEndpoints,
     /// What has arrived and was not asked for yet: of one message at most.
     ready: VecDeque<(usize, Result<Changes>)>,
-    outage: Outage,
+    outage: Reconnect,
     /// Another token was fetched, and no line has come about since.
     is_renewed: bool,
     /// The highest revision that any member has shown.
@@ -63,7 +65,7 @@ pub(super) struct Watcher<T> {
 
 /// What a watcher waits for.
 enum Turn {
-    Heard(Heard<WatchResponse>),
+    Received(Received<WatchResponse>),
     /// `None`: no other will come.
     Command(Option<Command>),
     /// The line is not what the set is, and has been kept for long enough.
@@ -74,7 +76,7 @@ impl<T: Transport> Watcher<T> {
     pub(super) fn new(client: Client<T>, watches: Vec<Watch>, settings: Settings) -> Self {
         let mut watcher = Self {
             client,
-            outage: Outage::new(settings.outage),
+            outage: Reconnect::new(settings.outage),
             settings,
             tracks: BTreeMap::new(),
             unpinned: BTreeSet::new(),
@@ -139,13 +141,13 @@ impl<T: Transport> Watcher<T> {
                 return self.open().await;
             }
             // While nothing is watched, nothing is out.
-            self.outage = Outage::new(self.settings.outage);
+            self.outage = Reconnect::new(self.settings.outage);
         }
         match self.turn().await {
-            Turn::Heard(Heard::Message(message, size)) => self.take(message, size).await,
-            Turn::Heard(Heard::Failed(error)) => self.lost(error).await,
-            Turn::Heard(Heard::Ended(error)) => self.ended(error).await,
-            Turn::Heard(Heard::Stale) | Turn::Replace => {
+            Turn::Received(Received::Message(message, size)) => self.take(message, size).await,
+            Turn::Received(Received::Failed(error)) => self.lost(error).await,
+            Turn::Received(Received::Ended(error)) => self.ended(error).await,
+            Turn::Received(Received::Stale) | Turn::Replace => {
                 self.cut();
                 Ok(())
             }
@@ -174,15 +176,15 @@ impl<T: Transport> Watcher<T> {
                 None => pending().await,
             }
         };
-        let hear = async {
+        let recv = async {
             match &mut self.line {
-                Some(line) => line.hear().await,
+                Some(line) => line.recv().await,
                 None => pending().await,
             }
         };
-        let (hear, command, replace) = (pin!(hear), pin!(command), pin!(replace));
-        match select(hear, select(command, replace)).await {
-            Either::Left((heard, _)) => Turn::Heard(heard),
+        let (recv, command, replace) = (pin!(recv), pin!(command), pin!(replace));
+        match select(recv, select(command, replace)).await {
+            Either::Left((heard, _)) => Turn::Received(heard),
             Either::Right((Either::Left((command, _)), _)) => Turn::Command(command),
             Either::Right((Either::Right(((), _)), _)) => Turn::Replace,
         }
@@ -194,7 +196,7 @@ impl<T: Transport> Watcher<T> {
         let changed = line.changed()?;
         // A revision of which a part is here is waited for: it may be too large to arrive between two changes.
         let is_between = line.is_between() && self.tracks.values().all(|track| track.kept() == 0);
-        is_between.then(|| GATHERED.saturating_sub(self.client.road().since(changed)))
+        is_between.then(|| GATHERED.saturating_sub(self.client.pipeline().since(changed)))
     }
 
     /// Carries out what the controls have asked for so far.
@@ -215,7 +217,7 @@ impl<T: Transport> Watcher<T> {
     }
 
     fn add(&mut self, number: usize, watch: Watch) {
-        let track = Track::new(watch);
+        let track = WatchState::new(watch);
         let is_unpinned = track.is_unpinned();
         self.tracks.insert(number, track);
         if is_unpinned {
@@ -255,13 +257,13 @@ impl<T: Transport> Watcher<T> {
         let body: String = requests
             .map(|(&number, track)| track.request(id(number)))
             .collect();
-        let call = wire::post(Watch::NAME, "/v3/watch", Repeat::Always, body)?
+        let call = gateway::post(Watch::NAME, "/v3/watch", Repeat::Always, body)?
             .sequence(self.tracks.len() > 1)
             .require_leader(self.settings.require_leader);
         let may_change = self.commands.is_some();
         let is_duplex = |endpoint: &_| may_change && self.duplex.is_for(endpoint);
         let silence = self.settings.silence;
-        match Line::open(&self.client, call, silence, watches, is_duplex).await {
+        match WatchConnection::open(&self.client, call, silence, watches, is_duplex).await {
             Ok(line) => {
                 self.line = Some(line);
                 Ok(())
@@ -288,7 +290,9 @@ impl<T: Transport> Watcher<T> {
                 }
                 Ok(())
             }
-            Err(error) if error.is_passing() => self.outage.pause(self.client.road(), error).await,
+            Err(error) if error.is_retryable() => {
+                self.outage.pause(self.client.pipeline(), error).await
+            }
             Err(error) => {
                 self.end(unpinned, error);
                 Ok(())
@@ -308,7 +312,7 @@ impl<T: Transport> Watcher<T> {
             }
         } else {
             // Without a number: how far the server has come with none of these watches in particular. No promise to any.
-            track::number(message.watch_id)
+            watch_state::number(message.watch_id)
         };
         // What was cancelled may be told of for a while.
         if let Some(number) = number.filter(|number| self.tracks.contains_key(number)) {
@@ -337,11 +341,11 @@ impl<T: Transport> Watcher<T> {
     /// Something has happened, or nothing has up to here.
     fn changed(&mut self, number: usize, message: WatchResponse, size: usize) -> Result<()> {
         self.look_at(&message.header)?;
-        let limit = self.client.road().answer_limit;
+        let limit = self.client.pipeline().max_response_size;
         if let Some(track) = self.tracks.get_mut(&number) {
             let changes = track.take(message, size).into_iter();
             if track.kept() > limit {
-                return Err(Failure::TooLarge(limit).into_error(self.site()));
+                return Err(Failure::TooLarge(limit).into_error(self.context()));
             }
             self.ready
                 .extend(changes.map(|changes| (number, Ok(changes))));
@@ -352,7 +356,7 @@ impl<T: Transport> Watcher<T> {
     /// A watch is there.
     async fn created(&mut self, number: usize, header: &Header) -> Result<()> {
         // Once a line is settled, its member was found to be good: it is but behind what another has told since.
-        let is_settled = self.line.as_ref().is_some_and(Line::is_settled);
+        let is_settled = self.line.as_ref().is_some_and(WatchConnection::is_settled);
         if header.revision < self.seen
             && !is_settled
             && let Some(track) = self.tracks.get(&number)
@@ -376,14 +380,14 @@ impl<T: Transport> Watcher<T> {
     /// A watch is over, or did not come about.
     async fn canceled(&mut self, number: usize, message: &WatchResponse) -> Result<()> {
         if message.compact_revision > 0 {
-            let error = refusal::compacted(self.site(), message.compact_revision);
+            let error = status::compacted(self.context(), message.compact_revision);
             self.end(number, error);
             return Ok(());
         }
-        let refusal = Refusal::of_text(&message.cancel_reason);
-        let is_passing = refusal.is_of_the_token() || refusal.is_unavailable();
-        let error = refusal.into_error(self.site(), StatusCode::OK);
-        if is_passing {
+        let refusal = GrpcStatus::of_text(&message.cancel_reason);
+        let is_retryable = refusal.is_token_error() || refusal.is_unavailable();
+        let error = refusal.into_error(self.context(), StatusCode::OK);
+        if is_retryable {
             return self.lost(error).await;
         }
         self.end(number, error);
@@ -398,7 +402,7 @@ impl<T: Transport> Watcher<T> {
         }
         self.learn_from(&error);
         self.blame();
-        self.outage.pause(self.client.road(), error).await
+        self.outage.pause(self.client.pipeline(), error).await
     }
 
     /// The line is gone. Goes on with another after a while, if that may bring something else.
@@ -408,7 +412,7 @@ impl<T: Transport> Watcher<T> {
             return Ok(());
         }
         let is_of_the_way = self.learn_from(&error);
-        if is_of_the_token(&error)
+        if is_token_error(&error)
             && !self.is_renewed
             && let Some(line) = self.line.take()
         {
@@ -416,10 +420,10 @@ impl<T: Transport> Watcher<T> {
             self.cut();
             return match line.renew_token().await {
                 Ok(()) => Ok(()),
-                Err(error) => self.outage.survive(self.client.road(), error).await,
+                Err(error) => self.outage.survive(self.client.pipeline(), error).await,
             };
         }
-        if error.is_passing() {
+        if error.is_retryable() {
             self.blame();
         }
         self.cut();
@@ -428,9 +432,9 @@ impl<T: Transport> Watcher<T> {
             return Ok(());
         }
         if is_of_the_way {
-            return self.outage.pause(self.client.road(), error).await;
+            return self.outage.pause(self.client.pipeline(), error).await;
         }
-        self.outage.survive(self.client.road(), error).await
+        self.outage.survive(self.client.pipeline(), error).await
     }
 
     /// A line came to nothing. Returns whether that may be because its request was one that goes on.
@@ -449,7 +453,7 @@ impl<T: Transport> Watcher<T> {
                 "this is a member of cluster {other:016x}, and the watch began in cluster {cluster:016x}: it cannot go \
                  on from the revision that it has come to"
             );
-            let error = UnexpectedAnswer::new(self.site(), what, Outcome::Unknown);
+            let error = UnexpectedAnswer::new(self.context(), what, Outcome::Unknown);
             return Err(Error::Unexpected(
                 error.with_kind(UnexpectedKind::ClusterChanged),
             ));
@@ -459,14 +463,18 @@ impl<T: Transport> Watcher<T> {
     }
 
     fn unexpected(&self, what: impl Into<String>) -> Error {
-        Error::Unexpected(UnexpectedAnswer::new(self.site(), what, Outcome::Unknown))
+        Error::Unexpected(UnexpectedAnswer::new(
+            self.context(),
+            what,
+            Outcome::Unknown,
+        ))
     }
 
     /// Where the watches are at the moment, or will be next.
-    fn site(&self) -> Site {
+    fn context(&self) -> ErrorContext {
         match &self.line {
-            Some(line) => line.site(),
-            None => self.client.road().next_site(Watch::NAME),
+            Some(line) => line.context(),
+            None => self.client.pipeline().next_context(Watch::NAME),
         }
     }
 
@@ -485,7 +493,7 @@ impl<T: Transport> Watcher<T> {
 
     fn cut(&mut self) {
         self.line = None;
-        self.tracks.values_mut().for_each(Track::cut);
+        self.tracks.values_mut().for_each(WatchState::cut);
     }
 }
 

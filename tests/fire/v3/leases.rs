@@ -131,7 +131,7 @@ impl<T: Transport> Task<T> {
     /// Holds one lease after the other by a stream of renewals.
     async fn renew(mut self, ttl: Duration) {
         while self.goes_on().await {
-            let granted = self.client.v3().lease().grant(ttl).await;
+            let granted = self.client.v3().leases().grant(ttl).await;
             self.journal.count("grant", &granted);
             let Ok(lease) = granted else { continue };
             let key = self.attach(lease.id.get()).await;

@@ -14,7 +14,7 @@ use std::{
 use etcd_http::{
     Result,
     transport::Transport,
-    v3::{Compare, ExactlyOnce, KeptLease, Lock, Put, Txn, Unlock},
+    v3::{Compare, ExactlyOnce, HeldLease, Lock, Put, Txn, Unlock},
 };
 use tokio::task::JoinHandle;
 
@@ -70,7 +70,7 @@ impl<T: Transport> Task<T> {
     }
 
     /// Holds the lock for a while, and writes what it protects.
-    async fn hold_lock(&mut self, lease: &KeptLease<T>, key: String) {
+    async fn hold_lock(&mut self, lease: &HeldLease<T>, key: String) {
         let from = Instant::now();
         let found = self.client.v3().kv().get(&*key).await;
         self.journal.count("read", &found);
@@ -104,8 +104,8 @@ impl<T: Transport> Task<T> {
     }
 
     /// The lock's key is not there: no wonder, if the lease is lost.
-    async fn explain(&self, lease: &KeptLease<T>, key: &str) {
-        let found = self.client.v3().lease().time_to_live(lease.id()).await;
+    async fn explain(&self, lease: &HeldLease<T>, key: &str) {
+        let found = self.client.v3().leases().time_to_live(lease.id()).await;
         self.journal.count("time to live", &found);
         if !lease.is_alive() {
             return;

@@ -18,7 +18,7 @@ use std::{
 use etcd_http::{
     Client,
     transport::Transport,
-    v3::{KeptLease, KeyRange, LeaseKeeper, Put, Range},
+    v3::{HeldLease, KeyRange, LeaseKeeper, Put, Range},
 };
 use futures::future::{Either, select};
 use tokio::task::JoinHandle;
@@ -146,7 +146,7 @@ async fn left_behind<T: Transport>(client: &Client<T>) -> Vec<String> {
     let mut problems = Vec::new();
     let began = Instant::now();
     loop {
-        let leases = client.v3().lease().list().await.unwrap();
+        let leases = client.v3().leases().list().await.unwrap();
         if leases.is_empty() {
             break;
         }
@@ -184,7 +184,7 @@ impl<T: Transport> Task<T> {
     async fn patiently<O>(
         &self,
         patience: Duration,
-        lease: &KeptLease<T>,
+        lease: &HeldLease<T>,
         turn: impl Future<Output = O>,
     ) -> Option<O> {
         let (turn, patience) = (pin!(turn), pin!(self.sleep(patience)));

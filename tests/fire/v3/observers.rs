@@ -60,7 +60,7 @@ pub(crate) fn observe<T: Transport>(clients: &[Client<T>]) -> Vec<JoinHandle<Vec
 
 /// Elects the last leader.
 pub(crate) async fn end<T: Transport>(client: &Client<T>) {
-    let lease = client.v3().lease().grant(PATIENCE).await.unwrap();
+    let lease = client.v3().leases().grant(PATIENCE).await.unwrap();
     let last = Campaign::new(NAME, lease.id, LAST).time_limit(PATIENCE);
     client.send(last).await.unwrap();
 }

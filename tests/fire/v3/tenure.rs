@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::{transport::Transport, v3::KeptLease};
+use etcd_http::{transport::Transport, v3::HeldLease};
 
 use super::history::{History, Reign, Times};
 
@@ -29,7 +29,7 @@ pub(crate) struct Tenure {
 
 impl Tenure {
     /// Whether the lease is alive: then the tenure has lasted up to now.
-    pub(super) fn is_known<T: Transport>(&mut self, lease: &KeptLease<T>) -> bool {
+    pub(super) fn is_known<T: Transport>(&mut self, lease: &HeldLease<T>) -> bool {
         let now = Instant::now();
         let is_alive = lease.is_alive();
         if is_alive {

@@ -1,10 +1,10 @@
-//! Bodies of answers: streams that end, or break off, and say which.
+//! Bodies of responses: streams that end cleanly or break off, and say which.
 
 use std::time::Duration;
 
 use etcd_transport::{Transport, http::Method, http_body::Body as _};
 
-use super::{ENOUGH, MOMENT, answer, broken, gate, get, request, text, within};
+use super::{ENOUGH, MOMENT, broken, gate, get, request, send, text, within};
 use crate::{Limits, Server};
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -20,7 +20,7 @@ pub async fn frames_arrive_as_they_are_sent(transport: &dyn Transport, _: &Limit
         }
         connection.write("0\r\n\r\n")
     });
-    let mut body = answer(transport, get(server.uri("/"))).await.into_body();
+    let mut body = send(transport, get(server.uri("/"))).await.into_body();
     for event in ["one", "two", "three"] {
         let frame = within(Duration::from_secs(5), body.frame()).await;
         let frame = frame.expect("a frame before the next one is sent");
@@ -39,7 +39,7 @@ pub async fn trailers_arrive(transport: &dyn Transport, _: &Limits) {
          4\r\ndata\r\n0\r\ngrpc-status: 14\r\nx-sum: a b\r\n\r\n",
     );
     for _ in 0..2 {
-        let mut body = answer(transport, get(server.uri("/"))).await.into_body();
+        let mut body = send(transport, get(server.uri("/"))).await.into_body();
         let mut data = Vec::new();
         let mut trailers = None;
         while let Some(frame) = body.frame().await {
@@ -57,6 +57,22 @@ pub async fn trailers_arrive(transport: &dyn Transport, _: &Limits) {
     }
 }
 
+pub async fn trailers_arrive_without_any_data(transport: &dyn Transport, limits: &Limits) {
+    let server = Server::answering(format!("{CHUNKED}0\r\ngrpc-status: 5\r\n\r\n"));
+    for _ in 0..2 {
+        let response = send(transport, get(server.uri("/"))).await;
+        let headers = response.headers().clone();
+        let collected = response.into_body().collect_with_trailers(0).await;
+        let trailers = collected.expect("no data").trailers;
+        let trailers = if limits.joins_trailers {
+            headers
+        } else {
+            trailers.expect("trailers")
+        };
+        assert_eq!(trailers["grpc-status"], "5");
+    }
+}
+
 pub async fn an_empty_body_ends_at_once(transport: &dyn Transport, _: &Limits) {
     for answered in [
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
@@ -65,7 +81,7 @@ pub async fn an_empty_body_ends_at_once(transport: &dyn Transport, _: &Limits) {
         "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n",
     ] {
         let server = Server::answering(answered);
-        let mut body = answer(transport, get(server.uri("/"))).await.into_body();
+        let mut body = send(transport, get(server.uri("/"))).await.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.expect("no error");
             assert!(
@@ -76,14 +92,17 @@ pub async fn an_empty_body_ends_at_once(transport: &dyn Transport, _: &Limits) {
     }
 }
 
-pub async fn a_body_that_ends_with_the_connection_is_whole(transport: &dyn Transport, _: &Limits) {
+pub async fn a_body_that_ends_with_the_connection_is_complete(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
     for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"] {
         let server = Server::start(move |connection| {
             connection.read_request()?;
             connection.write(head)?;
             connection.write("no length")
         });
-        let response = answer(transport, get(server.uri("/"))).await;
+        let response = send(transport, get(server.uri("/"))).await;
         assert_eq!(text(response).await, "no length");
     }
 }
@@ -121,7 +140,7 @@ pub async fn a_body_cut_by_a_reset_is_an_error(transport: &dyn Transport, _: &Li
         gate.wait();
         connection.reset()
     });
-    let mut body = answer(transport, get(server.uri("/"))).await.into_body();
+    let mut body = send(transport, get(server.uri("/"))).await.into_body();
     let first = body.frame().await.expect("not the end").expect("no error");
     assert_eq!(first.into_data().expect("data"), "event");
     opener.open();
@@ -135,7 +154,7 @@ pub async fn an_encoded_body_arrives_untouched(transport: &dyn Transport, _: &Li
         let server = Server::answering(format!(
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: 11\r\n\r\nnot decoded"
         ));
-        let response = answer(transport, get(server.uri("/"))).await;
+        let response = send(transport, get(server.uri("/"))).await;
         assert_eq!(response.headers()["content-encoding"], encoding);
         assert_eq!(response.headers()["content-length"], "11");
         assert_eq!(text(response).await, "not decoded");
@@ -148,7 +167,7 @@ pub async fn eight_mebibytes_arrive(transport: &dyn Transport, _: &Limits) {
     let head = answered.len();
     answered.extend((0..length).map(pattern));
     let server = Server::answering(answered.clone());
-    let body = answer(transport, request(Method::POST, server.uri("/"), "all")).await;
+    let body = send(transport, request(Method::POST, server.uri("/"), "all")).await;
     let body = body.into_body();
     assert!(
         body.size_hint()
@@ -174,12 +193,12 @@ pub async fn eight_mebibytes_arrive_in_chunks(transport: &dyn Transport, _: &Lim
         }
         connection.write("0\r\n\r\n")
     });
-    let body = answer(transport, get(server.uri("/"))).await.into_body();
+    let body = send(transport, get(server.uri("/"))).await.into_body();
     let body = body.collect(ENOUGH).await.expect("the whole body");
     assert!(body == expected, "{} bytes, or others", body.len());
 }
 
-/// No two neighbouring blocks of a power of two are alike.
+/// The period is no power of two: neighboring blocks of any usual size differ.
 fn pattern(index: usize) -> u8 {
     (index % 251) as u8
 }

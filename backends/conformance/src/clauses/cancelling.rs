@@ -1,13 +1,13 @@
-//! Silence, and dropping what was asked for.
+//! Silence, and dropping an exchange.
 
 use std::time::Duration;
 
 use etcd_transport::{IdleLimit, Request, Transport};
 
-use super::{MOMENT, answer, eventually, get, text, within};
+use super::{MOMENT, eventually, get, send, text, within};
 use crate::{Limits, Server};
 
-pub async fn silence_is_waited_out(transport: &dyn Transport, _: &Limits) {
+pub async fn silence_does_not_end_an_exchange(transport: &dyn Transport, _: &Limits) {
     let server = Server::start(|connection| {
         connection.read_request()?;
         std::thread::sleep(Duration::from_millis(2500));
@@ -15,8 +15,8 @@ pub async fn silence_is_waited_out(transport: &dyn Transport, _: &Limits) {
         std::thread::sleep(Duration::from_millis(2500));
         connection.write("6\r\nsecond\r\n0\r\n\r\n")
     });
-    // The request's limit is ten seconds: no timeout of the transport's own may come in between.
-    let response = answer(transport, get(server.uri("/"))).await;
+    // The request's limit is ten seconds: the transport must have no shorter timeout of its own.
+    let response = send(transport, get(server.uri("/"))).await;
     assert_eq!(text(response).await, "firstsecond");
 }
 
@@ -27,7 +27,7 @@ pub async fn dropping_send_frees_the_connection(transport: &dyn Transport, limit
     });
     let sending = transport.send(impatient(&server));
     let early = within(MOMENT, sending).await;
-    assert!(early.is_none(), "silence is no answer: {early:?}");
+    assert!(early.is_none(), "silence is no response: {early:?}");
     assert_eq!(server.received().len(), 1);
     assert_freed(&server, limits).await;
 }
@@ -36,13 +36,13 @@ pub async fn dropping_a_body_frees_the_connection(transport: &dyn Transport, lim
     let server = Server::start(|connection| {
         connection.read_request()?;
         connection.write("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")?;
-        // Goes on sending until the client hangs up.
+        // Sends until the client closes the connection.
         while connection.write([7; 1000]).is_ok() {
             std::thread::sleep(Duration::from_millis(20));
         }
         connection.wait_until_closed()
     });
-    let mut body = answer(transport, impatient(&server)).await.into_body();
+    let mut body = send(transport, impatient(&server)).await.into_body();
     assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
     drop(body);
     assert_freed(&server, limits).await;
@@ -57,7 +57,7 @@ pub async fn dropping_a_silent_body_frees_the_connection(
         connection.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")?;
         connection.wait_until_closed()
     });
-    let mut body = answer(transport, impatient(&server)).await.into_body();
+    let mut body = send(transport, impatient(&server)).await.into_body();
     assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
     drop(body);
     assert_freed(&server, limits).await;

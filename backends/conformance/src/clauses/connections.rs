@@ -1,11 +1,11 @@
-//! Connections: kept and shared, and never a reason to send a request twice.
+//! Connections: reused, and never a reason to send a request twice.
 
 use std::{pin::pin, time::Duration};
 
 use etcd_transport::{Body, Transport, TransportErrorKind, http::Method};
 use futures::future::{Either, join_all, select};
 
-use super::{MOMENT, OK, answer, eventually, fed_body, get, pause, request, text, within};
+use super::{MOMENT, OK, eventually, get, pause, request, send, streamed_body, text, within};
 use crate::{Limits, Server};
 
 pub async fn sequential_requests_share_a_connection(transport: &dyn Transport, limits: &Limits) {
@@ -25,8 +25,8 @@ pub async fn sequential_requests_share_a_connection(transport: &dyn Transport, l
         let server = Server::answering(answered);
         for (method, body) in sequence.iter().cycle().take(3 * sequence.len()) {
             let request = request(method.clone(), server.uri("/"), *body);
-            assert_eq!(text(answer(transport, request).await).await, "ok");
-            // The client's own end of the exchange may take a moment more than the last byte.
+            assert_eq!(text(send(transport, request).await).await, "ok");
+            // The transport may need a moment to return the connection to its pool.
             pause(Duration::from_millis(20)).await;
         }
         let connections = if limits.reuses_with_body {
@@ -45,49 +45,49 @@ pub async fn a_connection_closed_while_idle_is_replaced(transport: &dyn Transpor
     });
     for number in 1..=2 {
         let request = request(Method::PUT, server.uri("/"), "value=1");
-        assert_eq!(text(answer(transport, request).await).await, "ok");
+        assert_eq!(text(send(transport, request).await).await, "ok");
         assert_eq!(server.received().len(), number);
-        // Within a second a transport must have noticed; sooner, the next request may die with the connection.
+        // A transport must notice within a second. A request that is sent sooner may fail with the connection.
         pause(Duration::from_millis(1200)).await;
     }
 }
 
-pub async fn a_get_that_dies_with_a_reused_connection_is_not_sent_again(
+pub async fn a_get_that_fails_with_a_reused_connection_is_not_sent_again(
     transport: &dyn Transport,
     limits: &Limits,
 ) {
-    dies_with_a_reused_connection(transport, limits, Method::GET, "", End::Close).await;
-    dies_with_a_reused_connection(transport, limits, Method::HEAD, "", End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::GET, "", End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::HEAD, "", End::Close).await;
 }
 
-pub async fn a_put_that_dies_with_a_reused_connection_is_not_sent_again(
+pub async fn a_put_that_fails_with_a_reused_connection_is_not_sent_again(
     transport: &dyn Transport,
     limits: &Limits,
 ) {
-    dies_with_a_reused_connection(transport, limits, Method::PUT, "value=1", End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::PUT, "value=1", End::Close).await;
 }
 
-pub async fn a_put_without_a_body_that_dies_with_a_reused_connection_is_not_sent_again(
+pub async fn a_put_without_a_body_that_fails_with_a_reused_connection_is_not_sent_again(
     transport: &dyn Transport,
     limits: &Limits,
 ) {
-    dies_with_a_reused_connection(transport, limits, Method::PUT, "", End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::PUT, "", End::Close).await;
 }
 
-pub async fn a_post_that_dies_with_a_reused_connection_is_not_sent_again(
+pub async fn a_post_that_fails_with_a_reused_connection_is_not_sent_again(
     transport: &dyn Transport,
     limits: &Limits,
 ) {
-    dies_with_a_reused_connection(transport, limits, Method::POST, "value=1", End::Close).await;
-    dies_with_a_reused_connection(transport, limits, Method::POST, "", End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::POST, "value=1", End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::POST, "", End::Close).await;
 }
 
-pub async fn a_delete_that_dies_with_a_reused_connection_is_not_sent_again(
+pub async fn a_delete_that_fails_with_a_reused_connection_is_not_sent_again(
     transport: &dyn Transport,
     limits: &Limits,
 ) {
-    dies_with_a_reused_connection(transport, limits, Method::DELETE, "", End::Close).await;
-    dies_with_a_reused_connection(transport, limits, Method::DELETE, "with a body", End::Close)
+    fails_with_a_reused_connection(transport, limits, Method::DELETE, "", End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::DELETE, "with a body", End::Close)
         .await;
 }
 
@@ -96,26 +96,26 @@ pub async fn a_request_reset_on_a_reused_connection_is_not_sent_again(
     limits: &Limits,
 ) {
     for method in [Method::GET, Method::PUT, Method::POST, Method::DELETE] {
-        dies_with_a_reused_connection(transport, limits, method, "", End::Reset).await;
+        fails_with_a_reused_connection(transport, limits, method, "", End::Reset).await;
     }
-    dies_with_a_reused_connection(transport, limits, Method::PUT, "value=1", End::Reset).await;
-    dies_with_a_reused_connection(transport, limits, Method::POST, "value=1", End::Reset).await;
+    fails_with_a_reused_connection(transport, limits, Method::PUT, "value=1", End::Reset).await;
+    fails_with_a_reused_connection(transport, limits, Method::POST, "value=1", End::Reset).await;
 }
 
-pub async fn a_streamed_body_that_dies_with_a_reused_connection_is_not_sent_again(
+pub async fn a_streamed_body_that_fails_with_a_reused_connection_is_not_sent_again(
     transport: &dyn Transport,
     limits: &Limits,
 ) {
     let streamed = || {
-        let (feed, body) = fed_body();
-        feed.data("value=1");
+        let (sender, body) = streamed_body();
+        sender.data("value=1");
         body
     };
-    dies_with_a_reused_connection(transport, limits, Method::POST, streamed, End::Close).await;
-    dies_with_a_reused_connection(transport, limits, Method::POST, streamed, End::Reset).await;
+    fails_with_a_reused_connection(transport, limits, Method::POST, streamed, End::Close).await;
+    fails_with_a_reused_connection(transport, limits, Method::POST, streamed, End::Reset).await;
 }
 
-/// A body that can be had more than once.
+/// A body that can be made more than once.
 trait Source {
     fn body(&self) -> Body;
 }
@@ -138,9 +138,9 @@ enum End {
     Reset,
 }
 
-/// The heart of «one call, one request»: the server answers, reads a second request, and dies without a word. It may
-/// have acted on what it read. To send that once more, by a new connection, is to write twice.
-async fn dies_with_a_reused_connection(
+/// The core of "one call, one request": the server answers, reads a second request, and closes the connection without a
+/// response. It may have acted on what it read. Sending that again on a new connection would write twice.
+async fn fails_with_a_reused_connection(
     transport: &dyn Transport,
     limits: &Limits,
     method: Method,
@@ -149,7 +149,7 @@ async fn dies_with_a_reused_connection(
 ) {
     let server = Server::start(move |connection| {
         loop {
-            // Were a third request to come, it would be answered.
+            // A third request would get a response.
             if connection.read_request()? != 2 {
                 connection.write(OK)?;
             } else if end == End::Reset {
@@ -159,14 +159,14 @@ async fn dies_with_a_reused_connection(
             }
         }
     });
-    // With a body, so that every transport keeps the connection.
+    // With a body, so that every transport reuses the connection.
     let first = request(Method::PUT, server.uri("/1"), "value=1");
-    assert_eq!(text(answer(transport, first).await).await, "ok");
+    assert_eq!(text(send(transport, first).await).await, "ok");
     pause(MOMENT / 3).await;
     let what = method.clone();
     let second = request(method, server.uri("/2"), body.body());
     let error = transport.send(second).await.err();
-    // A second sending might also come late.
+    // A second request might come late.
     pause(MOMENT).await;
     let received: Vec<_> = server.received().into_iter().map(|r| r.target).collect();
     if limits.resends_reads && matches!(what, Method::GET | Method::HEAD) && error.is_none() {
@@ -182,7 +182,10 @@ async fn dies_with_a_reused_connection(
     );
 }
 
-pub async fn several_exchanges_do_not_wait_for_one_another(transport: &dyn Transport, _: &Limits) {
+pub async fn concurrent_exchanges_do_not_wait_for_one_another(
+    transport: &dyn Transport,
+    _: &Limits,
+) {
     let server = Server::start(|connection| {
         loop {
             let number = connection.read_request()?;
@@ -197,7 +200,7 @@ pub async fn several_exchanges_do_not_wait_for_one_another(transport: &dyn Trans
         assert!(eventually(Duration::from_secs(5), || server.received().len() == 1).await);
         let quick = |number| {
             let request = request(Method::PUT, server.uri(&format!("/{number}")), "value=1");
-            async { text(answer(transport, request).await).await }
+            async { text(send(transport, request).await).await }
         };
         let answers = join_all((0..20).map(quick)).await;
         assert_eq!(answers, ["ok"; 20]);
@@ -205,12 +208,12 @@ pub async fn several_exchanges_do_not_wait_for_one_another(transport: &dyn Trans
     let (silent, others) = (pin!(silent), pin!(others));
     match within(Duration::from_secs(5), select(silent, others)).await {
         Some(Either::Right(_)) => {}
-        Some(Either::Left((early, _))) => panic!("silence is no answer: {early:?}"),
+        Some(Either::Left((early, _))) => panic!("silence is no response: {early:?}"),
         None => panic!("the quick exchanges wait for the silent one"),
     }
 }
 
-pub async fn a_body_that_nobody_reads_holds_up_no_other(transport: &dyn Transport, _: &Limits) {
+pub async fn an_unread_body_does_not_block_others(transport: &dyn Transport, _: &Limits) {
     let server = Server::start(|connection| {
         loop {
             let number = connection.read_request()?;
@@ -225,9 +228,9 @@ pub async fn a_body_that_nobody_reads_holds_up_no_other(transport: &dyn Transpor
             }
         }
     });
-    let big = answer(transport, get(server.uri("/big"))).await;
+    let big = send(transport, get(server.uri("/big"))).await;
     for _ in 0..5 {
-        let quick = async { text(answer(transport, get(server.uri("/small"))).await).await };
+        let quick = async { text(send(transport, get(server.uri("/small"))).await).await };
         let quick = within(Duration::from_secs(5), quick).await;
         assert_eq!(quick.as_deref(), Some("ok"));
     }

@@ -1,4 +1,4 @@
-//! Failures: their kinds, which are promises, and what they must not tell.
+//! Failures: their kinds, which are promises, and what they must not reveal.
 
 use std::{error::Error, net::TcpListener};
 
@@ -12,7 +12,7 @@ use crate::{Limits, Server};
 
 pub async fn a_refused_connection_is_a_connect_error(transport: &dyn Transport, _: &Limits) {
     let error = failure(transport, get(refusing()), TransportErrorKind::Connect).await;
-    assert!(error.source().is_some(), "the stack's own words");
+    assert!(error.source().is_some(), "the HTTP stack's own error");
     let put = request(Method::PUT, refusing(), "value=1");
     failure(transport, put, TransportErrorKind::Connect).await;
 }
@@ -52,7 +52,7 @@ pub async fn a_reset_after_the_request_was_read_is_an_interruption(
     }
 }
 
-pub async fn a_close_without_an_answer_is_an_interruption(transport: &dyn Transport, _: &Limits) {
+pub async fn a_close_without_a_response_is_an_interruption(transport: &dyn Transport, _: &Limits) {
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let server = Server::start(|connection| connection.read_request().map(drop));
         interrupted_once(transport, method, &server).await;
@@ -60,7 +60,7 @@ pub async fn a_close_without_an_answer_is_an_interruption(transport: &dyn Transp
     }
 }
 
-pub async fn a_head_that_is_cut_is_no_answer(transport: &dyn Transport, limits: &Limits) {
+pub async fn a_truncated_head_is_no_response(transport: &dyn Transport, limits: &Limits) {
     let framed = [
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-etcd-ind",
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n",
@@ -84,7 +84,7 @@ pub async fn a_head_that_is_cut_is_no_answer(transport: &dyn Transport, limits: 
     }
 }
 
-pub async fn an_answer_that_is_not_http_is_an_interruption(transport: &dyn Transport, _: &Limits) {
+pub async fn a_response_that_is_not_http_is_an_interruption(transport: &dyn Transport, _: &Limits) {
     for nonsense in [
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         "\0\0\0\0",
@@ -112,7 +112,7 @@ pub async fn sensitive_headers_are_in_no_error(transport: &dyn Transport, _: &Li
             let mut value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
             value.set_sensitive(true);
             request.headers_mut().insert(name, value);
-            let error = transport.send(request).await.expect_err("no answer");
+            let error = transport.send(request).await.expect_err("no response");
             let all = everything_said(&error);
             for secret in ["c2VjcmV0", "secret", "hidden"] {
                 assert!(!all.contains(secret), "{secret} leaks: {all}");
@@ -132,7 +132,7 @@ async fn interrupted_once(transport: &dyn Transport, method: Method, server: &Se
     assert!(server.received().len() <= before + 1, "it was sent again");
 }
 
-/// A port that was free a moment ago.
+/// A URI with a port that was free a moment ago.
 fn refusing() -> Uri {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port of 127.0.0.1");
     let address = listener.local_addr().expect("the address it is bound to");
@@ -140,7 +140,7 @@ fn refusing() -> Uri {
     format!("http://{address}/").parse().expect("a URI")
 }
 
-/// `Display` and `Debug` of an error and of all its sources.
+/// Returns `Display` and `Debug` of an error and of all its sources.
 fn everything_said(error: &TransportError) -> String {
     let mut all = String::new();
     let mut next: Option<&dyn Error> = Some(error);

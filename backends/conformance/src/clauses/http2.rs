@@ -1,14 +1,17 @@
-//! HTTP/2: when asked, by prior knowledge, and only then.
+//! HTTP/2 by prior knowledge: when the request asks for it, and only then.
 
 use std::time::Duration;
 
 use etcd_transport::{
-    Body, Duplex, Request, Transport, TransportErrorKind,
+    Body, Duplex, Transport, TransportErrorKind,
     bytes::Bytes,
-    http::{HeaderMap, HeaderValue, Method, Uri, Version},
+    http::{HeaderMap, HeaderValue, Method, Version},
 };
 
-use super::{MOMENT, OK, answer, broken, failure, fed_body, pause, request, text, within};
+use super::{
+    MOMENT, OK, broken, failure, http2, pause, request, send, streamed_body, text, unprocessed,
+    within,
+};
 use crate::{Limits, Server, http2::Http2Server};
 
 pub async fn http2_by_prior_knowledge(transport: &dyn Transport, limits: &Limits) {
@@ -26,7 +29,7 @@ pub async fn http2_by_prior_knowledge(transport: &dyn Transport, limits: &Limits
     headers.insert("content-type", HeaderValue::from_static("application/grpc"));
     headers.append("x-twice", HeaderValue::from_static("one"));
     headers.append("x-twice", HeaderValue::from_static("two"));
-    let response = answer(transport, sent).await;
+    let response = send(transport, sent).await;
     assert_eq!(response.version(), Version::HTTP_2);
     assert_eq!(text(response).await, "ok");
     let received = server.received();
@@ -47,7 +50,7 @@ pub async fn http2_trailers_arrive_after_the_data(transport: &dyn Transport, lim
         return refused(transport).await;
     }
     let server = Http2Server::start();
-    let response = answer(
+    let response = send(
         transport,
         http2(Method::POST, server.uri("/echo"), "some data"),
     )
@@ -62,7 +65,7 @@ pub async fn http2_trailers_arrive_without_any_data(transport: &dyn Transport, l
         return refused(transport).await;
     }
     let server = Http2Server::start();
-    let response = answer(
+    let response = send(
         transport,
         http2(Method::POST, server.uri("/trailers"), "body"),
     )
@@ -77,7 +80,7 @@ pub async fn http2_trailers_arrive_without_any_data(transport: &dyn Transport, l
     };
     assert_eq!(trailers["grpc-status"], "5");
 
-    let response = answer(transport, http2(Method::POST, server.uri("/head"), "body")).await;
+    let response = send(transport, http2(Method::POST, server.uri("/head"), "body")).await;
     assert_eq!(response.headers()["grpc-status"], "12");
     let (data, trailers) = all(response.into_body()).await;
     assert_eq!(data, b"");
@@ -90,18 +93,18 @@ pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, limits: &L
     }
     let server = Http2Server::start();
     if limits.half_duplex {
-        let (feed, body) = fed_body();
-        feed.data("all of it");
-        drop(feed);
-        let response = answer(transport, http2(Method::POST, server.uri("/echo"), body)).await;
+        let (sender, body) = streamed_body();
+        sender.data("all of it");
+        drop(sender);
+        let response = send(transport, http2(Method::POST, server.uri("/echo"), body)).await;
         assert_eq!(text(response).await, "all of it");
         return;
     }
-    let (feed, body) = fed_body();
-    feed.data("first");
-    let response = answer(transport, http2(Method::POST, server.uri("/echo"), body)).await;
+    let (sender, body) = streamed_body();
+    sender.data("first");
+    let response = send(transport, http2(Method::POST, server.uri("/echo"), body)).await;
     let mut body = response.into_body();
-    // Each frame leaves only when the one before has come back.
+    // Each frame is sent only when the one before has come back.
     for (echo, next) in [
         ("first", Some("second")),
         ("second", Some("third")),
@@ -113,16 +116,16 @@ pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, limits: &L
             .expect("not the end");
         assert_eq!(frame.expect("no error").into_data().expect("data"), echo);
         if let Some(next) = next {
-            feed.data(next);
+            sender.data(next);
         }
     }
-    drop(feed);
+    drop(sender);
     let (data, trailers) = all(body).await;
     assert_eq!(data, b"");
     assert_eq!(trailers.expect("trailers")["grpc-status"], "0");
 
     let big = Bytes::from(vec![7; 1 << 20]);
-    let response = answer(
+    let response = send(
         transport,
         http2(Method::POST, server.uri("/echo"), big.clone()),
     )
@@ -131,9 +134,9 @@ pub async fn http2_bodies_stream_both_ways(transport: &dyn Transport, limits: &L
     assert!(data == big, "{} bytes", data.len());
 }
 
-pub async fn http2_duplex_is_kept_up_or_refused(transport: &dyn Transport, limits: &Limits) {
+pub async fn http2_duplex_works_or_is_rejected(transport: &dyn Transport, limits: &Limits) {
     let server = Http2Server::start();
-    let (feed, body) = fed_body();
+    let (sender, body) = streamed_body();
     let mut sent = http2(Method::POST, server.uri("/echo"), body);
     sent.extensions_mut().insert(Duplex);
     if limits.refuses_http2 || limits.half_duplex {
@@ -142,16 +145,16 @@ pub async fn http2_duplex_is_kept_up_or_refused(transport: &dyn Transport, limit
         assert_eq!(server.received().len(), 0, "it was sent");
         return;
     }
-    // The head does not wait for the body either.
+    // The head does not wait for the body of the request.
     let response = within(Duration::from_secs(5), transport.send(sent)).await;
     let response = response.expect("the head waits for the body");
-    let mut body = response.expect("an answer").into_body();
+    let mut body = response.expect("a response").into_body();
     for round in 0..20_u8 {
-        // A silence is not the end of either body.
+        // Silence does not end either body.
         if round == 10 {
             pause(MOMENT).await;
         }
-        feed.data(vec![round; 1000]);
+        sender.data(vec![round; 1000]);
         let mut echoed = Vec::new();
         while echoed.len() < 1000 {
             let frame = within(Duration::from_secs(5), body.frame()).await;
@@ -161,7 +164,7 @@ pub async fn http2_duplex_is_kept_up_or_refused(transport: &dyn Transport, limit
         }
         assert_eq!(echoed, [round; 1000]);
     }
-    drop(feed);
+    drop(sender);
     let (data, trailers) = all(body).await;
     assert_eq!(data, b"");
     assert_eq!(trailers.expect("trailers")["grpc-status"], "0");
@@ -174,7 +177,7 @@ pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, limits: 
     }
     let server = Http2Server::start();
     for method in [Method::GET, Method::PUT, Method::DELETE] {
-        let response = answer(transport, http2(method, server.uri("/any"), "")).await;
+        let response = send(transport, http2(method, server.uri("/any"), "")).await;
         assert_eq!(text(response).await, "ok");
     }
     for received in server.received() {
@@ -183,10 +186,7 @@ pub async fn http2_without_a_body_sends_none(transport: &dyn Transport, limits: 
     }
 }
 
-pub async fn http2_bodies_that_nobody_reads_hold_up_no_other(
-    transport: &dyn Transport,
-    limits: &Limits,
-) {
+pub async fn http2_unread_bodies_do_not_block_others(transport: &dyn Transport, limits: &Limits) {
     if limits.refuses_http2 {
         return refused(transport).await;
     }
@@ -194,12 +194,12 @@ pub async fn http2_bodies_that_nobody_reads_hold_up_no_other(
     let mut unread = Vec::new();
     for _ in 0..8 {
         let flood = http2(Method::POST, server.uri("/flood"), "body");
-        unread.push(answer(transport, flood).await);
-        // What was sent has arrived.
+        unread.push(send(transport, flood).await);
+        // Until what the server sends has arrived.
         pause(MOMENT / 3).await;
         let quick = async {
             let small = http2(Method::POST, server.uri("/any"), "body");
-            text(answer(transport, small).await).await
+            text(send(transport, small).await).await
         };
         let quick = within(Duration::from_secs(5), quick).await;
         assert_eq!(quick.as_deref(), Some("ok"), "{} are unread", unread.len());
@@ -209,21 +209,21 @@ pub async fn http2_bodies_that_nobody_reads_hold_up_no_other(
     }
 }
 
-pub async fn http2_breaking_off_is_an_error(transport: &dyn Transport, limits: &Limits) {
+pub async fn http2_broken_streams_are_errors(transport: &dyn Transport, limits: &Limits) {
     if limits.refuses_http2 {
         return refused(transport).await;
     }
     let server = Http2Server::start();
     let refused = http2(Method::POST, server.uri("/refused"), "body");
-    failure(transport, refused, TransportErrorKind::Interrupted).await;
+    failure(transport, refused, unprocessed(limits)).await;
     broken(transport, http2(Method::POST, server.uri("/reset"), "body")).await;
     broken(transport, http2(Method::POST, server.uri("/cut"), "body")).await;
     // On a connection that has served before, too.
     let before = http2(Method::POST, server.uri("/any"), "body");
-    assert_eq!(text(answer(transport, before).await).await, "ok");
+    assert_eq!(text(send(transport, before).await).await, "ok");
     for method in [Method::POST, Method::DELETE] {
         let refused = http2(method, server.uri("/refused"), "");
-        failure(transport, refused, TransportErrorKind::Interrupted).await;
+        failure(transport, refused, unprocessed(limits)).await;
     }
     pause(MOMENT).await;
     let targets: Vec<_> = server.received().into_iter().map(|r| r.target).collect();
@@ -231,22 +231,22 @@ pub async fn http2_breaking_off_is_an_error(transport: &dyn Transport, limits: &
     assert_eq!(targets, expected, "one call, one request");
 }
 
-pub async fn http2_is_not_spoken_unasked(transport: &dyn Transport, limits: &Limits) {
+pub async fn http2_is_not_used_unless_requested(transport: &dyn Transport, limits: &Limits) {
     let server = Server::answering(OK);
     if limits.refuses_http2 {
         refused(transport).await;
     } else {
         let http2_server = Http2Server::start();
         let before = http2(Method::POST, http2_server.uri("/any"), "body");
-        assert_eq!(text(answer(transport, before).await).await, "ok");
+        assert_eq!(text(send(transport, before).await).await, "ok");
     }
-    let response = answer(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
+    let response = send(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
     assert_eq!(response.version(), Version::HTTP_11);
     assert_eq!(text(response).await, "ok");
     assert_eq!(server.only_request().header("upgrade"), None);
 }
 
-/// What a transport without HTTP/2 does instead: it says so, and sends nothing.
+/// A transport without HTTP/2 rejects the requests, and sends nothing.
 async fn refused(transport: &dyn Transport) {
     let server = Server::answering(OK);
     for method in [Method::GET, Method::POST] {
@@ -255,12 +255,6 @@ async fn refused(transport: &dyn Transport) {
     }
     pause(MOMENT / 3).await;
     assert_eq!(server.connections(), 0);
-}
-
-fn http2(method: Method, uri: Uri, body: impl Into<Body>) -> Request {
-    let mut request = request(method, uri, body);
-    *request.version_mut() = Version::HTTP_2;
-    request
 }
 
 async fn all(mut body: Body) -> (Vec<u8>, Option<HeaderMap>) {

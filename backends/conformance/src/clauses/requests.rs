@@ -1,4 +1,4 @@
-//! Requests: what reaches the server, to the byte, and what must never be sent.
+//! Requests: what reaches the server, byte for byte, and what must never be sent.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use etcd_transport::{
     http::{HeaderValue, Method},
 };
 
-use super::{OK, answer, fed_body, gate, get, request, text};
+use super::{OK, gate, get, request, send, streamed_body, text};
 use crate::{Limits, Server};
 
 pub async fn method_and_body_reach_the_server(transport: &dyn Transport, _: &Limits) {
     for method in ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"] {
         let head = method == "HEAD";
         for body in ["", "value=1&ttl=5"] {
-            // A GET or a HEAD with a body is nothing that etcd understands, nor most HTTP stacks.
+            // Neither etcd nor most HTTP stacks accept a GET or a HEAD with a body.
             if !body.is_empty() && (head || method == "GET") {
                 continue;
             }
@@ -23,7 +23,7 @@ pub async fn method_and_body_reach_the_server(transport: &dyn Transport, _: &Lim
             let method = method.parse().expect("a method");
             let request = request(method, server.uri("/v2/keys/a?b=c"), body);
             let method = request.method().to_string();
-            let answered = text(answer(transport, request).await).await;
+            let answered = text(send(transport, request).await).await;
             assert_eq!(answered, if head { "" } else { "ok" });
             let received = server.only_request();
             assert_eq!(received.method, method);
@@ -37,7 +37,7 @@ pub async fn a_request_without_a_body_has_none(transport: &dyn Transport, _: &Li
     for method in [Method::GET, Method::PUT, Method::POST, Method::DELETE] {
         let server = Server::answering(OK);
         let request = request(method.clone(), server.uri("/"), Body::empty());
-        assert_eq!(text(answer(transport, request).await).await, "ok");
+        assert_eq!(text(send(transport, request).await).await, "ok");
         let received = server.only_request();
         let length = received.header("content-length");
         assert!(length.is_none_or(|length| length == "0"), "{received:?}");
@@ -49,7 +49,7 @@ pub async fn eight_mebibytes_reach_the_server(transport: &dyn Transport, _: &Lim
     let body: Vec<u8> = (0..8 << 20).map(|index| (index % 251) as u8).collect();
     let server = Server::answering(OK);
     let request = request(Method::PUT, server.uri("/"), body.clone());
-    assert_eq!(text(answer(transport, request).await).await, "ok");
+    assert_eq!(text(send(transport, request).await).await, "ok");
     let received = server.only_request();
     assert_eq!(
         received.header("content-length"),
@@ -72,18 +72,18 @@ pub async fn a_streamed_body_reaches_the_server_as_it_comes(transport: &dyn Tran
         ))?;
         connection.write(first)
     });
-    let (feed, body) = fed_body();
-    feed.data("first");
+    let (sender, body) = streamed_body();
+    sender.data("first");
     // The rest, eight mebibytes of it, follows only when the server has read the first frame.
     let rest = std::thread::spawn(move || {
         gate.wait();
         for _ in 0..128 {
-            feed.data(Bytes::from(vec![7; 64 << 10]));
+            sender.data(Bytes::from(vec![7; 64 << 10]));
         }
     });
     let request = request(Method::POST, server.uri("/"), body);
-    assert_eq!(text(answer(transport, request).await).await, "first");
-    rest.join().expect("the feeding thread");
+    assert_eq!(text(send(transport, request).await).await, "first");
+    rest.join().expect("the sending thread");
     let received = server.only_request();
     assert_eq!(received.header("content-length"), None);
     assert!(
@@ -93,7 +93,7 @@ pub async fn a_streamed_body_reaches_the_server_as_it_comes(transport: &dyn Tran
     );
 }
 
-pub async fn a_streamed_body_that_breaks_off_is_never_a_whole_request(
+pub async fn a_streamed_body_that_breaks_off_is_never_a_complete_request(
     transport: &dyn Transport,
     _: &Limits,
 ) {
@@ -105,16 +105,16 @@ pub async fn a_streamed_body_that_breaks_off_is_never_a_whole_request(
         connection.read_body(number)?;
         connection.write(OK)
     });
-    let (feed, body) = fed_body();
-    feed.data("first");
+    let (sender, body) = streamed_body();
+    sender.data("first");
     let rest = std::thread::spawn(move || {
         gate.wait();
-        feed.fail(TransportError::interrupted("the source of the body failed"));
+        sender.fail(TransportError::interrupted("the source of the body failed"));
     });
     let request = request(Method::POST, server.uri("/"), body);
-    let error = transport.send(request).await.expect_err("no answer");
+    let error = transport.send(request).await.expect_err("no response");
     assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
-    rest.join().expect("the feeding thread");
+    rest.join().expect("the sending thread");
 }
 
 pub async fn headers_reach_the_server_as_they_are(transport: &dyn Transport, limits: &Limits) {
@@ -124,6 +124,7 @@ pub async fn headers_reach_the_server_as_they_are(transport: &dyn Transport, lim
     for (name, value) in [
         ("content-type", "application/x-www-form-urlencoded"),
         ("authorization", "Basic cm9vdDpyb290"),
+        ("te", "trailers"),
         ("x-odd", "a:b; c=\"d, e\" %41 ~|{}"),
         ("x-twice", "one"),
         ("x-twice", "two"),
@@ -133,7 +134,7 @@ pub async fn headers_reach_the_server_as_they_are(transport: &dyn Transport, lim
         headers.append(name, HeaderValue::from_static(value));
     }
     let expected = headers.clone();
-    assert_eq!(text(answer(transport, sent).await).await, "ok");
+    assert_eq!(text(send(transport, sent).await).await, "ok");
     let received = server.only_request();
     for name in expected.keys() {
         let values: Vec<_> = expected
@@ -152,21 +153,18 @@ pub async fn headers_reach_the_server_as_they_are(transport: &dyn Transport, lim
         super::failure(transport, sent, TransportErrorKind::Rejected).await;
         assert_eq!(server.connections(), 0);
     } else {
-        assert_eq!(text(answer(transport, sent).await).await, "ok");
+        assert_eq!(text(send(transport, sent).await).await, "ok");
         assert_eq!(server.only_request().all("x-bytes"), [b"caf\xe9 \xff\t!"]);
     }
 }
 
-pub async fn nothing_is_asked_for_that_the_request_does_not_ask(
-    transport: &dyn Transport,
-    _: &Limits,
-) {
+pub async fn no_header_is_added_that_asks_for_something(transport: &dyn Transport, _: &Limits) {
     for body in [String::new(), "value=1".to_owned(), "v".repeat(2 << 20)] {
         let server = Server::answering(OK);
         let uri = server.uri("/");
         let host = uri.authority().expect("an authority").to_string();
         let request = request(Method::PUT, uri, body);
-        assert_eq!(text(answer(transport, request).await).await, "ok");
+        assert_eq!(text(send(transport, request).await).await, "ok");
         let received = server.only_request();
         assert_eq!(received.all("host"), [host.as_bytes()]);
         for name in [
@@ -211,11 +209,11 @@ pub async fn path_and_query_reach_the_server_byte_for_byte(transport: &dyn Trans
         "/a/.%2e/b",
     ] {
         let server = Server::answering(OK);
-        // Some of these are no URI, for the type that all of us use; those cannot be asked for.
+        // Some of these are no valid `Uri`.
         let Ok(uri) = format!("{}{}", server.origin(), target).parse() else {
             continue;
         };
-        // What a stack would send otherwise than it is, it must refuse.
+        // A stack rejects what it cannot send unchanged.
         match transport.send(get(uri)).await {
             Ok(response) => {
                 assert_eq!(text(response).await, "ok");
@@ -235,7 +233,7 @@ pub async fn path_and_query_reach_the_server_byte_for_byte(transport: &dyn Trans
     }
 }
 
-/// What etcd's keys, escaped as they should be, look like on the road: no transport may refuse these.
+/// The paths of etcd keys that are escaped as they should be: no transport may reject these.
 const MUST_TRAVEL: &[&str] = &[
     "/",
     "/v2/keys/a/b/?recursive=true&sorted=true",
@@ -247,7 +245,7 @@ const MUST_TRAVEL: &[&str] = &[
     "/a/...//..b/.c/d.",
 ];
 
-/// RFC 3986 allows both cases in an escape, and calls them the same.
+/// RFC 3986 calls both cases of an escape equivalent.
 fn upper_escapes(target: &str) -> String {
     let mut bytes = target.as_bytes().to_vec();
     for at in 0..bytes.len() {

@@ -32,7 +32,7 @@ pub async fn sleep_and_now_agree(transport: &dyn Transport, _: &Limits) {
     assert!(slept >= each && slept < 3 * each, "{slept:?}");
 }
 
-pub async fn a_sleep_of_nothing_ends_at_once(transport: &dyn Transport, _: &Limits) {
+pub async fn a_sleep_of_zero_ends_at_once(transport: &dyn Transport, _: &Limits) {
     for _ in 0..100 {
         let slept = within(Duration::from_secs(5), transport.sleep(Duration::ZERO)).await;
         assert!(slept.is_some());

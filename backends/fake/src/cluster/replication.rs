@@ -126,10 +126,10 @@ impl<S: State> Cluster<S> {
     /// Applies a command that is no entry of the Raft log, on all members all the same.
     pub(crate) fn agree<C: Apply<S>>(&mut self, endpoint: usize, command: C) -> C::Output {
         let at = self.moment();
-        if self.has_laggards() {
-            let command = command.clone().into();
-            self.log.push(Entry::Command { command, at });
-        }
+        self.append(|| Entry::Command {
+            command: command.clone().into(),
+            at,
+        });
         let output = command.apply(&mut self.state, at);
         self.catch_up(endpoint, usize::MAX);
         output
@@ -148,10 +148,10 @@ impl<S: State> Cluster<S> {
         for command in std::mem::take(&mut self.pending) {
             self.raft_index += 1;
             let at = self.moment();
-            if self.has_laggards() {
-                let command = command.clone();
-                self.log.push(Entry::Command { command, at });
-            }
+            self.append(|| Entry::Command {
+                command: command.clone(),
+                at,
+            });
             self.state.replay(command, at);
         }
     }
@@ -264,9 +264,7 @@ impl<S: State> Cluster<S> {
     pub(crate) fn expire(&mut self, cutoff: i64, proposals: u64) {
         self.raft_index += proposals;
         let at = self.moment();
-        if self.has_laggards() {
-            self.log.push(Entry::Expire { cutoff, at });
-        }
+        self.append(|| Entry::Expire { cutoff, at });
         self.state.expire(cutoff, at);
     }
 
@@ -321,6 +319,13 @@ impl<S: State> Cluster<S> {
         }
     }
 
+    /// Adds an entry to the log if a member will need it.
+    fn append(&mut self, entry: impl FnOnce() -> Entry<S::Command>) {
+        if self.has_laggards() {
+            self.log.push(entry());
+        }
+    }
+
     fn has_laggards(&self) -> bool {
         self.laggards.iter().any(Option::is_some)
     }
@@ -343,8 +348,6 @@ impl<S: State> Cluster<S> {
     fn record(&mut self, record: MembershipRecord) {
         let at = self.moment();
         self.state.record(&record, at);
-        if self.has_laggards() {
-            self.log.push(Entry::Membership { record, at });
-        }
+        self.append(|| Entry::Membership { record, at });
     }
 }

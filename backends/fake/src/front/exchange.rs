@@ -27,6 +27,9 @@ use crate::{
 
 /// A request of one of the fronts.
 pub(super) trait Call {
+    /// The request as the log has it.
+    fn exchange(&self) -> Exchange;
+
     /// Answers the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long as etcd
     /// does, and must be answered.
     fn answer(
@@ -46,41 +49,28 @@ pub(super) trait Call {
 type Answered = Result<Response, TransportError>;
 
 /// Logs a request and answers it, or fails as an injected fault says.
-pub(super) async fn answer<C: Call + Send>(
-    shared: &Arc<EtcdShared>,
-    exchange: Exchange,
-    mut call: C,
-) -> Answered {
-    let progress = shared.with(|core| receive(shared, core, exchange, &mut call));
-    match progress {
-        Progress::Answered(answered) => answered,
-        Progress::Waiting(mut waiting, fault) => {
-            let answered = waiting.answer_with(call, fault).await;
-            waiting.outcome = outcome(&answered);
-            answered
-        }
+pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
+    match shared.with(|core| receive(shared, core, call)) {
+        Received::Answered(answered) => answered,
+        // Boxed, so that a request that is answered at once does not pay for the larger future.
+        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)).await,
     }
 }
 
 /// How far a request got at once.
-enum Progress {
+enum Received {
     Answered(Answered),
     Waiting(Waiting, Option<Kind>),
 }
 
 /// Takes a request in, and answers it if nothing is in the way.
-fn receive<C: Call>(
-    shared: &Arc<EtcdShared>,
-    core: &mut EtcdCore,
-    exchange: Exchange,
-    call: &mut C,
-) -> Progress {
-    let arrived = match core.receive(exchange) {
+fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C) -> Received {
+    let arrived = match core.receive(call.exchange()) {
         Ok(arrived) => arrived,
         Err(number) => {
             let refused = Err(TransportError::connect("connection refused"));
             core.log.set_outcome(number, outcome(&refused));
-            return Progress::Answered(refused);
+            return Received::Answered(refused);
         }
     };
     let (endpoint, number) = (arrived.endpoint, arrived.number);
@@ -92,7 +82,7 @@ fn receive<C: Call>(
         if core.time.sleeping() == 0 {
             core.wake_next_candidate();
         }
-        return Progress::Answered(answered);
+        return Received::Answered(answered);
     }
     let id = core.exchanges.next_id();
     core.exchanges.open(id, endpoint);
@@ -103,7 +93,7 @@ fn receive<C: Call>(
         number,
         outcome: Outcome::Dropped,
     };
-    Progress::Waiting(waiting, arrived.fault)
+    Received::Waiting(waiting, arrived.fault)
 }
 
 /// An exchange that could not be answered at once. It is open until this is dropped, and its outcome is logged then.
@@ -117,7 +107,13 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn answer_with<C: Call>(&self, call: C, fault: Option<Kind>) -> Answered {
+    async fn finish<C: Call>(mut self, call: &mut C, fault: Option<Kind>) -> Answered {
+        let answered = self.answer_with(call, fault).await;
+        self.outcome = outcome(&answered);
+        answered
+    }
+
+    async fn answer_with<C: Call>(&self, call: &mut C, fault: Option<Kind>) -> Answered {
         let broken = |what: &str| Err(TransportError::interrupted(what.to_owned()));
         match fault {
             None => self.ask(call).await,
@@ -175,7 +171,7 @@ impl Waiting {
     }
 
     /// Asks the server, and waits for a quorum where it takes one.
-    async fn ask<C: Call>(&self, mut call: C) -> Answered {
+    async fn ask<C: Call>(&self, call: &mut C) -> Answered {
         let shared = &self.shared;
         let (server_run, deadline) = shared.with(|core| {
             let timeout = nanos(FakeEtcd::QUORUM_TIMEOUT);
@@ -196,7 +192,7 @@ impl Waiting {
                 return Ok(response);
             }
             if call.event().is_some() {
-                let (waiting, call) = (self, &mut call);
+                let waiting = self;
                 return NextEvent {
                     waiting,
                     call,

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use etcd_transport::{Body, CollectError, Response, TransportError};
-use http::{HeaderMap, Method, Uri, header, request};
+use etcd_transport::{Body, CollectError, Request, Response, TransportError};
+use http::{header, request};
 
 use super::{
     exchange::{self, Call},
@@ -21,42 +21,43 @@ const MAX_BODY: usize = 64 << 20;
 /// Answers a request over HTTP/1.1, whose body is read to its end first.
 pub(super) async fn send(
     shared: &Arc<EtcdShared>,
-    head: request::Parts,
-    body: Body,
+    request: Request,
 ) -> Result<Response, TransportError> {
+    let (head, body) = request.into_parts();
     let body = match body.try_into_bytes() {
         Ok(bytes) => bytes,
-        Err(body) => body.collect(MAX_BODY).await.map_err(|error| match error {
-            CollectError::Transport(error) => error,
-            error => TransportError::rejected(error),
-        })?,
+        Err(body) => Box::pin(collect(body)).await?,
     };
-    let exchange = Exchange::new(
-        head.method.clone(),
-        head.uri.clone(),
-        &head.headers,
-        body.clone(),
-    );
-    let call = Http1Call {
-        method: head.method,
-        uri: head.uri,
-        headers: head.headers,
+    let pending = gateway::Pending::default();
+    let mut call = Http1Call {
+        head,
         body,
-        pending: gateway::Pending::default(),
+        pending,
     };
-    exchange::answer(shared, exchange, call).await
+    exchange::answer(shared, &mut call).await
+}
+
+async fn collect(body: Body) -> Result<Bytes, TransportError> {
+    let collected = body.collect(MAX_BODY).await;
+    collected.map_err(|error| match error {
+        CollectError::Transport(error) => error,
+        error => TransportError::rejected(error),
+    })
 }
 
 /// A request that was read completely.
 struct Http1Call {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    head: request::Parts,
     body: Bytes,
     pending: gateway::Pending,
 }
 
 impl Call for Http1Call {
+    fn exchange(&self) -> Exchange {
+        let (method, uri) = (self.head.method.clone(), self.head.uri.clone());
+        Exchange::new(method, uri, &self.head.headers, self.body.clone())
+    }
+
     fn answer(
         &mut self,
         shared: &Arc<EtcdShared>,
@@ -66,10 +67,10 @@ impl Call for Http1Call {
     ) -> Option<Response> {
         let watch_id = core.exchanges.next_id();
         let incoming = Incoming {
-            method: &self.method,
-            path: self.uri.path().as_bytes(),
-            query: self.uri.query().unwrap_or_default().as_bytes(),
-            headers: &self.headers,
+            method: &self.head.method,
+            path: self.head.uri.path().as_bytes(),
+            query: self.head.uri.query().unwrap_or_default().as_bytes(),
+            headers: &self.head.headers,
             body: &self.body,
             endpoint,
             watch_id,

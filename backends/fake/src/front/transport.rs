@@ -5,7 +5,7 @@ use std::{
 
 use async_trait::async_trait;
 use etcd_transport::{Request, Response, Transport, TransportError};
-use http::{Version, request};
+use http::Version;
 
 use super::http1;
 use crate::{
@@ -16,9 +16,8 @@ use crate::{
 #[async_trait]
 impl Transport for FakeEtcd {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let (head, body) = request.into_parts();
-        check(&head)?;
-        http1::send(&self.shared, head, body).await
+        check(&request)?;
+        http1::send(&self.shared, request).await
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -33,11 +32,11 @@ impl Transport for FakeEtcd {
 }
 
 /// Rejects what no front serves.
-fn check(head: &request::Parts) -> Result<(), TransportError> {
-    if !matches!(head.uri.scheme_str(), Some("http" | "https")) {
+fn check(request: &Request) -> Result<(), TransportError> {
+    if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
         return Err(TransportError::rejected("the URI is not http or https"));
     }
-    if head.version == Version::HTTP_2 {
+    if request.version() == Version::HTTP_2 {
         // etcd serves nothing else over HTTP/2 without TLS: it answers 415 (3.5) or resets the stream (3.4).
         return Err(TransportError::rejected(
             "HTTP/2 is for gRPC, which the fake does not serve",

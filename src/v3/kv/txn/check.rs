@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::{
-    Error, Result,
-    v3::{KeyRange, wire::Encode},
+    error::{Error, Result},
+    v3::{KeyRange, protocol::gateway::Encode},
 };
 
-use super::{Txn, TxnOp};
+use crate::v3::kv::txn::{Txn, TxnOp};
 
 /// Deeper ones come to nobody's mind, and no JSON parser on the way has to stand them.
 const MAX_DEPTH: usize = 16;
@@ -122,7 +122,7 @@ fn duplicate(operation: &'static str, key: &Bytes, how: &str) -> Error {
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::{Compare, DeleteRange, Put, Range},
     };
 

@@ -1,10 +1,10 @@
 use bytes::Bytes;
 
 use crate::{
-    Result,
+    error::Result,
     v3::{
         KeyRange, LeaseId,
-        wire::{self, Encode, Fields},
+        protocol::gateway::{self, Encode, Fields},
     },
 };
 
@@ -142,7 +142,7 @@ enum Operand {
     Lease(LeaseId),
 }
 
-wire::names! {
+gateway::names! {
     enum Target {
         Version = "VERSION",
         Create = "CREATE",
@@ -152,7 +152,7 @@ wire::names! {
     }
 }
 
-wire::names! {
+gateway::names! {
     enum Relation {
         Equal = "EQUAL",
         Greater = "GREATER",

@@ -3,11 +3,12 @@ mod compare;
 mod response;
 
 use crate::{
-    Repeat, Result,
-    v3::wire::{self, Encode, Fields},
+    error::Result,
+    operation::Repeat,
+    v3::protocol::gateway::{self, Encode, Fields},
 };
 
-use super::{DeleteRange, Put, Range};
+use crate::v3::kv::{DeleteRange, Put, Range};
 
 pub use compare::{Compare, CompareTarget};
 pub use response::{TxnOpResponse, TxnResponse};
@@ -116,7 +117,7 @@ impl Encode for Txn {
     }
 }
 
-wire::operation!(Txn => TxnResponse, "v3.kv.txn", "/v3/kv/txn", |txn| {
+gateway::operation!(Txn => TxnResponse, "v3.kv.txn", "/v3/kv/txn", |txn| {
     if txn.is_read_only() { Repeat::Always } else { Repeat::IfUnsent }
 });
 
@@ -169,7 +170,7 @@ from_operation!(Range, Put, DeleteRange, Txn);
 mod tests {
     use super::*;
     use crate::{
-        Operation,
+        operation::Operation,
         v3::{KeyRange, testing::body},
     };
 

@@ -2,7 +2,7 @@ use serde::{Deserializer, de};
 
 use crate::v3::{
     DeleteRangeResponse, Header, PutResponse, RangeResponse,
-    wire::{self, FromWire},
+    protocol::gateway::{self, FromWire},
 };
 
 /// What a [`Txn`](super::Txn) did.
@@ -27,7 +27,7 @@ impl TxnResponse {
     }
 }
 
-wire::decode!(TxnResponse {
+gateway::decode!(TxnResponse {
     "header" => header,
     "succeeded" => succeeded,
     "responses" => responses,
@@ -66,7 +66,7 @@ struct OneOf {
     txn: Option<TxnResponse>,
 }
 
-wire::decode!(OneOf {
+gateway::decode!(OneOf {
     "response_range" => range,
     "response_put" => put,
     "response_delete_range" => delete_range,

@@ -18,6 +18,11 @@ use crate::cluster::{fault::Fault, when::When};
 struct Echo(Option<Body>);
 
 impl Call for Echo {
+    fn exchange(&self) -> Exchange {
+        let uri = Uri::from_static("http://localhost:2379/stream");
+        Exchange::new(Method::POST, uri, &HeaderMap::new(), Bytes::new())
+    }
+
     fn answer(
         &mut self,
         shared: &Arc<EtcdShared>,
@@ -101,10 +106,8 @@ impl http_body::Body for Messages {
 }
 
 fn send(etcd: &FakeEtcd, request: Body) -> Answered {
-    let uri = Uri::from_static("http://localhost:2379/stream");
-    let exchange = Exchange::new(Method::POST, uri, &HeaderMap::new(), Bytes::new());
-    let call = Echo(Some(request));
-    let answered = answer(&etcd.shared, exchange, call).now_or_never();
+    let mut call = Echo(Some(request));
+    let answered = answer(&etcd.shared, &mut call).now_or_never();
     answered.expect("the request waits")
 }
 

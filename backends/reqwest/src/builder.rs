@@ -1,0 +1,54 @@
+//! The settings that every client of this crate starts from.
+
+use std::time::Duration;
+
+use reqwest::{Client, ClientBuilder, redirect, retry};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Shorter than the time after which usual proxies close an idle connection (60 s for haproxy and AWS's load balancers, 75 s
+/// for nginx), so that no request is sent on a connection that the proxy is about to close. reqwest's default is 90 s.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// The largest window that HTTP/2 allows. The windows of the streams limit how much unread data a connection holds.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// See [`ReqwestTransport::client_builder`](crate::ReqwestTransport::client_builder).
+pub(crate) fn recommended() -> ClientBuilder {
+    #[cfg(feature = "rustls")]
+    provide_ring();
+    let client = Client::builder();
+    // If another crate of the build enables native-tls, reqwest prefers it.
+    #[cfg(feature = "rustls")]
+    let client = client.tls_backend_rustls();
+    client
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .referer(false)
+        // Features that another crate of the build enables make these the default.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(KEEPALIVE)
+        .tcp_keepalive_interval(KEEPALIVE)
+        // Streams that are not read at the moment, such as watches, would use up the connection's window and stop all
+        // others.
+        .http2_initial_connection_window_size(MAX_WINDOW)
+}
+
+/// reqwest panics when it builds a client for rustls and the process has no default provider.
+#[cfg(feature = "rustls")]
+fn provide_ring() {
+    use rustls::crypto::{CryptoProvider, ring};
+
+    if CryptoProvider::get_default().is_none() {
+        // An error means that another thread has installed a provider in the meantime.
+        let _ = ring::default_provider().install_default();
+    }
+}

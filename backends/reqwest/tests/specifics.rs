@@ -1,0 +1,190 @@
+//! What the contract leaves open, and this transport decides.
+
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use etcd_transport::{
+    Body, LongLived, Request, Transport, TransportError, TransportErrorKind,
+    http::{Method, Uri, Version},
+};
+use etcd_transport_conformance::{BlackHole, Server};
+use etcd_transport_reqwest::ReqwestTransport;
+use futures::{executor::block_on, future::join};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+fn put(uri: Uri) -> Request {
+    let mut request = Request::new(Body::from("value=1"));
+    *request.uri_mut() = uri;
+    *request.method_mut() = Method::PUT;
+    request
+}
+
+fn https(uri: &Uri) -> Uri {
+    let uri = uri.to_string().replacen("http", "https", 1);
+    uri.parse().unwrap()
+}
+
+async fn answered(transport: &ReqwestTransport, request: Request) {
+    let response = transport.send(request).await.unwrap();
+    let body = response.into_body().collect(10).await.unwrap();
+    assert_eq!(body, "ok");
+    // The connection needs a moment to return to the pool.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+#[tokio::test]
+async fn a_connect_timeout_is_a_connect_error() {
+    let black_hole = BlackHole::start();
+    let start = Instant::now();
+    let sent = ReqwestTransport::default()
+        .send(put(black_hole.uri()))
+        .await;
+    let error = sent.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Connect, "{error:?}");
+    assert!(start.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_given_client_sends_the_requests() {
+    let server = Server::answering(OK);
+    let client = ReqwestTransport::client_builder()
+        .user_agent("own/1")
+        .build();
+    let transport = ReqwestTransport::new(client.unwrap());
+    answered(&transport, put(server.uri("/"))).await;
+    let received = server.only_request();
+    assert_eq!(received.header("user-agent").as_deref(), Some("own/1"));
+}
+
+#[tokio::test]
+async fn a_configured_transport_sends_all_requests_as_configured() {
+    let server = Server::answering(OK);
+    let transport = ReqwestTransport::configured(|client| client.user_agent("own/1")).unwrap();
+    answered(&transport, put(server.uri("/"))).await;
+    let mut long_lived = put(server.uri("/"));
+    long_lived.extensions_mut().insert(LongLived);
+    answered(&transport, long_lived).await;
+    for received in server.received() {
+        assert_eq!(received.header("user-agent").as_deref(), Some("own/1"));
+    }
+    assert_eq!(server.received().len(), 2);
+}
+
+#[test]
+fn a_configuration_that_reqwest_refuses_is_an_error() {
+    let configured = ReqwestTransport::configured(|client| client.user_agent("line\nfeed"));
+    let error = configured.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
+}
+
+#[tokio::test]
+async fn http2_is_rejected_if_a_given_client_has_no_counterpart_for_it() {
+    let server = Server::answering(OK);
+    let client = ReqwestTransport::client_builder().build();
+    let transport = ReqwestTransport::new(client.unwrap());
+    let mut request = put(server.uri("/"));
+    *request.version_mut() = Version::HTTP_2;
+    let error = transport.send(request).await.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
+    assert_eq!(server.connections(), 0);
+}
+
+/// The error of the body is not taken for one of the HTTP stack.
+#[tokio::test]
+async fn a_request_body_that_fails_interrupts_the_exchange_whatever_its_error_says() {
+    let server = Server::answering(OK);
+    let mut request = put(server.uri("/"));
+    let failure = TransportError::interrupted("UserUnsupportedVersion: scheme is not http");
+    *request.body_mut() = Body::from_frames([Err(failure)]);
+    let error = ReqwestTransport::default().send(request).await.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_before_usual_proxies_close_them() {
+    let server = Server::answering(OK);
+    let transport = ReqwestTransport::default();
+    answered(&transport, put(server.uri("/"))).await;
+    for (idle, connections) in [(52, 1), (56, 2)] {
+        // The pool follows tokio's clock, which stands still only here: nothing else is to time out.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(idle)).await;
+        tokio::time::resume();
+        answered(&transport, put(server.uri("/"))).await;
+        assert_eq!(server.connections(), connections, "after {idle} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_tokios_and_can_be_paused() {
+    let transport = ReqwestTransport::default();
+    let (start, real) = (transport.now(), Instant::now());
+    let hour = Duration::from_secs(3600);
+    transport.sleep(hour).await;
+    assert!(transport.now() - start >= hour);
+    assert!(real.elapsed() < hour);
+}
+
+#[test]
+fn outside_a_tokio_runtime_requests_are_rejected_and_nothing_panics() {
+    let server = Server::answering(OK);
+    let transport = ReqwestTransport::default();
+    let moment = Duration::from_millis(50);
+    let start = transport.now();
+    // As the client does: a request races against a timeout.
+    let both = join(
+        transport.send(put(server.uri("/"))),
+        transport.sleep(moment),
+    );
+    let (sent, ()) = block_on(both);
+    let error = sent.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
+    assert!(why(&error).contains("no tokio runtime"), "{error:?}");
+    assert!(transport.now() - start >= moment);
+    // A sleep that is dropped leaves nothing behind.
+    let long = pin!(transport.sleep(Duration::MAX));
+    assert!(block_on(futures::future::poll_immediate(long)).is_none());
+    assert_eq!(server.connections(), 0);
+}
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+#[tokio::test]
+async fn https_is_rejected_without_a_feature_for_tls() {
+    let server = Server::answering(OK);
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let mut request = put(https(&server.uri("/")));
+        *request.version_mut() = version;
+        let error = ReqwestTransport::default().send(request).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
+        let expected = "built without TLS: enable the feature reqwest-rustls";
+        assert!(why(&error).starts_with(expected), "{error:?}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[tokio::test]
+async fn a_failed_tls_handshake_is_a_connect_error() {
+    let server = Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write("HTTP/1.1 400 Bad Request\r\n\r\n")
+    });
+    let transport = ReqwestTransport::default();
+    for is_long_lived in [false, true] {
+        let mut request = put(https(&server.uri("/")));
+        if is_long_lived {
+            request.extensions_mut().insert(LongLived);
+        }
+        let error = transport.send(request).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Connect, "{error:?}");
+    }
+}
+
+/// The text of the error that the transport returns as its source.
+fn why(error: &TransportError) -> String {
+    let source = std::error::Error::source(error);
+    source.map(ToString::to_string).unwrap_or_default()
+}

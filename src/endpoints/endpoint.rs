@@ -1,0 +1,306 @@
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use http::{
+    Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use crate::error::{Error, Result};
+
+const OPERATION: &str = "endpoint";
+
+/// Where an etcd listens: scheme, host, port, and the path before `/v2` if a proxy adds one. Parsed once; a cheap clone.
+///
+/// ```
+/// use etcd_http::Endpoint;
+///
+/// let endpoint: Endpoint = "http://127.0.0.1:2379".parse()?;
+/// assert_eq!(endpoint.to_string(), "http://127.0.0.1:2379");
+/// assert!("127.0.0.1:2379".parse::<Endpoint>().is_err()); // http or https? say so
+/// # Ok::<(), etcd_http::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint(Arc<Parts>);
+
+#[derive(PartialEq, Eq)]
+struct Parts {
+    scheme: Scheme,
+    authority: Authority,
+    base: String,
+}
+
+impl Endpoint {
+    /// The host: a name, or an address, an IPv6 one in brackets.
+    pub fn host(&self) -> &str {
+        self.0.authority.host()
+    }
+
+    /// The port; 80 or 443, by the scheme, where none was given.
+    pub fn port(&self) -> u16 {
+        port(&self.0.authority, &self.0.scheme)
+    }
+
+    /// Whether it is reached by `https://`.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme == Scheme::HTTPS
+    }
+
+    /// The host, where it is an address and not a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let host = self.host();
+        match host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            Some(v6) => v6.parse().ok().map(|v6: Ipv6Addr| v6.to_canonical()),
+            None => host.parse().ok().map(|v4: Ipv4Addr| v4.into()),
+        }
+    }
+
+    /// Whether the host is this machine itself, by its name or its address.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host().trim_end_matches('.').to_ascii_lowercase();
+        match self.ip() {
+            Some(ip) => ip.is_loopback(),
+            None => host == "localhost" || host.ends_with(".localhost"),
+        }
+    }
+
+    /// The URI of `target` (a path and query from etcd's root) at this endpoint.
+    pub(crate) fn uri(&self, target: &PathAndQuery) -> Result<Uri, http::Error> {
+        let path_and_query = if self.0.base.is_empty() {
+            target.clone()
+        } else {
+            format!("{}{target}", self.0.base).parse()?
+        };
+        Uri::builder()
+            .scheme(self.0.scheme.clone())
+            .authority(self.0.authority.clone())
+            .path_and_query(path_and_query)
+            .build()
+    }
+
+    /// The target within this endpoint that `uri` names, if it names one.
+    pub(crate) fn target_of(&self, uri: &Uri) -> Option<PathAndQuery> {
+        let same_host = uri.scheme() == Some(&self.0.scheme)
+            && uri.authority().is_some_and(|authority| {
+                authority
+                    .host()
+                    .eq_ignore_ascii_case(self.0.authority.host())
+                    && port(authority, &self.0.scheme) == port(&self.0.authority, &self.0.scheme)
+            });
+        let target = uri.path_and_query()?.as_str();
+        let within = target.strip_prefix(&self.0.base)?;
+        same_host.then(|| within.parse().ok())?
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |why: &str| {
+            // A URL may hold a password: never quote what stands before an `@`.
+            let shown = text.rsplit('@').next().unwrap_or_default();
+            Err(Error::invalid(OPERATION, format!("`{shown}` {why}")))
+        };
+        if text.contains('@') {
+            return refuse("holds a user name: use the client's credentials instead");
+        }
+        if text.contains(['?', '#']) {
+            return refuse("has a query or a fragment: leave it out");
+        }
+        let parts = match Uri::from_str(text) {
+            Ok(uri) => uri.into_parts(),
+            Err(error) => return refuse(&format!("is not a URL: {error}")),
+        };
+        let scheme = match parts.scheme {
+            Some(scheme) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => scheme,
+            Some(_) => return refuse("is neither http:// nor https://"),
+            None => return refuse("has no scheme: write http:// or https:// before it"),
+        };
+        let authority = match parts.authority {
+            Some(authority) if !authority.host().is_empty() => authority,
+            _ => return refuse("has no host"),
+        };
+        // `http` takes `host:` for a host without a port, and any digits for one.
+        let after_host = authority.as_str().strip_prefix(authority.host());
+        if after_host.is_some_and(|rest| !rest.is_empty()) && authority.port_u16().is_none() {
+            return refuse("has a port that is not a number from 1 to 65535");
+        }
+        let path = parts.path_and_query.as_ref().map_or("", |path| path.path());
+        let base = path.trim_end_matches('/');
+        if base
+            .split('/')
+            .skip(1)
+            .any(|segment| matches!(segment, "" | "." | ".."))
+        {
+            return refuse("has an empty, `.` or `..` segment in its path");
+        }
+        Ok(Self(Arc::new(Parts {
+            scheme,
+            authority,
+            base: base.to_owned(),
+        })))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts {
+            scheme,
+            authority,
+            base,
+        } = &*self.0;
+        write!(f, "{scheme}://{authority}{base}")
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+fn port(authority: &Authority, scheme: &Scheme) -> u16 {
+    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    authority.port_u16().unwrap_or(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str) -> Endpoint {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_target_is_put_behind_the_endpoint_and_its_base_path() {
+        let target = "/v2/keys/a%2Fb?wait=true".parse().unwrap();
+        for (text, uri) in [
+            ("http://h:1", "http://h:1/v2/keys/a%2Fb?wait=true"),
+            ("http://h:1/", "http://h:1/v2/keys/a%2Fb?wait=true"),
+            (
+                "https://[::1]:1/etcd/",
+                "https://[::1]:1/etcd/v2/keys/a%2Fb?wait=true",
+            ),
+        ] {
+            assert_eq!(endpoint(text).uri(&target).unwrap().to_string(), uri);
+        }
+    }
+
+    #[test]
+    fn bad_endpoints_are_refused_with_a_reason() {
+        for (text, reason) in [
+            ("", "endpoint: `` is not a URL"),
+            (
+                "127.0.0.1:2379",
+                "endpoint: `127.0.0.1:2379` has no scheme: write http:// or https:// before it",
+            ),
+            (
+                "localhost",
+                "endpoint: `localhost` has no scheme: write http:// or https:// before it",
+            ),
+            (
+                "ftp://h",
+                "endpoint: `ftp://h` is neither http:// nor https://",
+            ),
+            ("http://", "endpoint: `http://` is not a URL"),
+            (
+                "http://h:x",
+                "endpoint: `http://h:x` has a port that is not a number from 1 to 65535",
+            ),
+            (
+                "http://h:99999",
+                "endpoint: `http://h:99999` has a port that is not a number from 1 to 65535",
+            ),
+            (
+                "http://h:/",
+                "endpoint: `http://h:/` has a port that is not a number from 1 to 65535",
+            ),
+            (
+                "http://h/a?b",
+                "endpoint: `http://h/a?b` has a query or a fragment: leave it out",
+            ),
+            (
+                "http://h/a/../b",
+                "endpoint: `http://h/a/../b` has an empty, `.` or `..` segment in its path",
+            ),
+            ("http://h //", "endpoint: `http://h //` is not a URL"),
+            (
+                "http://root:secret@h:1",
+                "endpoint: `h:1` holds a user name: use the client's credentials instead",
+            ),
+        ] {
+            // What follows «is not a URL» is the parser's own.
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.starts_with(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_within_an_endpoint_only_with_its_scheme_host_port_and_base() {
+        let inside = |base: &str, uri: &str| endpoint(base).target_of(&uri.parse().unwrap());
+        assert!(inside("http://h:80", "http://H/v2/keys").is_some());
+        assert!(inside("https://h", "https://h:443/v2/keys").is_some());
+        assert_eq!(inside("http://h/e", "http://h/e/v2").unwrap(), "/v2");
+        for (base, uri) in [
+            ("http://h", "https://h/v2/keys"),
+            ("http://h", "http://h:81/v2/keys"),
+            ("http://h", "http://g/v2/keys"),
+            ("http://h", "http://u@g/v2/keys"),
+            ("http://h/e", "http://h/v2/keys"),
+        ] {
+            assert_eq!(inside(base, uri), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_by_name_and_by_address() {
+        for text in [
+            "http://localhost",
+            "http://LocalHost.:1",
+            "http://etcd.localhost",
+            "http://127.8.9.10",
+            "http://[::1]:2379",
+            "http://[::ffff:127.0.0.1]",
+        ] {
+            assert!(endpoint(text).is_loopback(), "{text}");
+        }
+        for text in [
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://10.0.0.1",
+            "http://[::2]",
+            "http://notlocalhost",
+        ] {
+            assert!(!endpoint(text).is_loopback(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_endpoint_is_made_of_can_be_asked() {
+        let secure = endpoint("https://[2001:db8::1]/etcd");
+        assert!(secure.is_https());
+        assert_eq!((secure.host(), secure.port()), ("[2001:db8::1]", 443));
+        assert_eq!(secure.ip(), Some("2001:db8::1".parse().unwrap()));
+        let plain = endpoint("http://etcd:2379");
+        assert_eq!(
+            (plain.host(), plain.port(), plain.ip()),
+            ("etcd", 2379, None)
+        );
+    }
+
+    #[test]
+    fn a_line_break_or_a_nul_makes_no_endpoint() {
+        for text in ["http://h\r\nx: y", "http://h/\0", "http://h:1/\r\n"] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
+        }
+    }
+}

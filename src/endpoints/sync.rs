@@ -1,0 +1,296 @@
+use std::{convert::Infallible, fmt, net::IpAddr, sync::Arc, time::Duration};
+
+use etcd_transport::Transport;
+
+use crate::{
+    auth::basic::Credentials,
+    client::Client,
+    endpoints::{
+        endpoint::Endpoint,
+        set::{EndpointSet, EndpointState},
+    },
+    error::{Error, Result},
+    v2, v3,
+};
+
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// More addresses than any cluster has: what a server tells beyond that is not taken in.
+const MAX_ADDRESSES: usize = 100;
+
+type Rewrite = dyn Fn(&str) -> Option<String> + Send + Sync;
+type Allow = dyn Fn(&Endpoint) -> bool + Send + Sync;
+
+/// Which of the addresses that a cluster tells of are used.
+///
+/// What members advertise is what somebody configured them to: often an address that means nothing from here, and a
+/// server in wrong hands may name any host, credentials follow. So an address is used only if
+///
+/// - it is an `http://` or `https://` URL, after the [rewrite](Self::rewrite), if there is one;
+/// - its scheme is that of the endpoints given to the client; if any of those is `https://`, no `http://` is used;
+/// - with [credentials](crate::ClientBuilder::basic_auth), they may be shown there;
+/// - its host is not one that no member can have: unspecified (`0.0.0.0`), multicast, or link-local
+///   (`169.254.169.254` tells a cloud's secrets); nor this machine, unless a given endpoint is;
+/// - [`allow`](Self::allow) says yes, if set. With credentials, set it.
+///
+/// ```
+/// use etcd_http::SyncPolicy;
+///
+/// let policy = SyncPolicy::new()
+///     // Members advertise addresses of their own network; from here they are reached through tunnels.
+///     .rewrite(|url| Some(url.replace("10.1.0.", "192.168.7.")))
+///     .allow(|endpoint| endpoint.host().starts_with("192.168.7."));
+/// ```
+#[derive(Clone, Default)]
+#[must_use]
+pub struct SyncPolicy {
+    rewrite: Option<Arc<Rewrite>>,
+    allow: Option<Arc<Allow>>,
+    only_secure: bool,
+}
+
+impl SyncPolicy {
+    /// The rules above, and no others.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes of every URL that a member advertises the one to be used, or `None` for one that is not.
+    pub fn rewrite(
+        mut self,
+        rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.rewrite = Some(Arc::new(rewrite));
+        self
+    }
+
+    /// Uses only endpoints for which this is true. It comes after the other rules, and takes none of them back.
+    pub fn allow(mut self, allow: impl Fn(&Endpoint) -> bool + Send + Sync + 'static) -> Self {
+        self.allow = Some(Arc::new(allow));
+        self
+    }
+
+    /// Whether the client has credentials that need a secure endpoint.
+    pub(crate) fn only_secure(mut self, only_secure: bool) -> Self {
+        self.only_secure = only_secure;
+        self
+    }
+
+    /// The endpoint that a URL stands for, or why there is none.
+    fn judge(&self, url: &str, seeds: &[Endpoint]) -> Result<Endpoint, String> {
+        let rewritten = match &self.rewrite {
+            Some(rewrite) => rewrite(url).ok_or("dropped by the rewrite")?,
+            None => url.to_owned(),
+        };
+        let endpoint: Endpoint = rewritten.parse().map_err(|error| format!("{error}"))?;
+        if seeds.contains(&endpoint) {
+            return Ok(endpoint);
+        }
+        let https = seeds.iter().any(Endpoint::is_https);
+        if endpoint.is_https() != https {
+            let scheme = if https { "https" } else { "http" };
+            return Err(format!(
+                "not {scheme}://, as the client's own endpoints are"
+            ));
+        }
+        if self.only_secure && !Credentials::may_go_to(&endpoint) {
+            return Err("credentials would go over plain http".to_owned());
+        }
+        if endpoint.is_loopback() && !seeds.iter().any(Endpoint::is_loopback) {
+            return Err("this machine, and none of the client's own endpoints is".to_owned());
+        }
+        if is_odd(endpoint.host()) && endpoint.ip().is_none()
+            || endpoint.ip().is_some_and(is_nobodys)
+        {
+            return Err("not an address that a member can have".to_owned());
+        }
+        match &self.allow {
+            Some(allow) if !allow(&endpoint) => Err("not allowed by the policy".to_owned()),
+            _ => Ok(endpoint),
+        }
+    }
+}
+
+impl fmt::Debug for SyncPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncPolicy")
+            .field("rewrite", &self.rewrite.is_some())
+            .field("allow", &self.allow.is_some())
+            .field("only_secure", &self.only_secure)
+            .finish()
+    }
+}
+
+/// What a sync did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Synced {
+    /// The client's endpoints now.
+    pub endpoints: Vec<Endpoint>,
+    /// Those that are new.
+    pub added: Vec<Endpoint>,
+    /// Those that are gone: never one of those given to the client.
+    pub removed: Vec<Endpoint>,
+    /// The addresses that are not used.
+    pub refused: Vec<RefusedAddress>,
+    /// The endpoint of the leader, if it was asked for ([`prefer_leader`](crate::ClientBuilder::prefer_leader)), and is one
+    /// of the client's.
+    pub leader: Option<Endpoint>,
+}
+
+/// An address that a sync did not use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedAddress {
+    /// As it was advertised.
+    pub url: String,
+    /// Why it is not used.
+    pub reason: String,
+}
+
+/// # Keeping up with the cluster's members
+impl<T: Transport> Client<T> {
+    /// Asks the cluster for its members (`GET /v2/members`; v3's list, where v2 is switched off), and uses those of their addresses that the
+    /// [policy](crate::ClientBuilder::sync_policy) allows beside the endpoints given to the client, which stay for good.
+    /// Addresses of an earlier sync that are no longer told of go. Requests under way are not disturbed.
+    ///
+    /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) the leader is asked for, too.
+    ///
+    /// # Errors
+    /// Those of [`v2::ListMembers`] and [`v3::ListMembers`]; nothing has changed, then.
+    pub async fn sync(&self) -> Result<Synced> {
+        let prefer_leader = self.pipeline().prefer_leader;
+        let (urls, leader) = match self.send(v2::ListMembers::new()).await {
+            Err(Error::Unsupported(_)) => self.ask_v3(prefer_leader).await?,
+            members => {
+                let urls = members?.into_iter().flat_map(|member| member.client_urls);
+                let leader = if prefer_leader {
+                    self.send(v2::GetLeader::new()).await.ok()
+                } else {
+                    None
+                };
+                let leader = leader.map(|leader| leader.client_urls);
+                (urls.collect(), leader.unwrap_or_default())
+            }
+        };
+        let mut synced = self.merge_endpoints(urls);
+        if prefer_leader {
+            synced.leader = self.known(&leader);
+            self.pipeline().endpoints.set_leader(synced.leader.as_ref());
+        }
+        Ok(synced)
+    }
+
+    /// Uses those of these addresses that the [policy](crate::ClientBuilder::sync_policy) allows beside the endpoints given
+    /// to the client, instead of those of an earlier sync. For addresses from elsewhere, such as a new look at
+    /// [DNS](crate::Discovery). If none is allowed, nothing changes.
+    pub fn merge_endpoints<U: AsRef<str>>(&self, urls: impl IntoIterator<Item = U>) -> Synced {
+        let pipeline = self.pipeline();
+        let seeds: Vec<Endpoint> = pipeline.endpoints.seeds().cloned().collect();
+        let mut allowed = Vec::new();
+        let mut refused = Vec::new();
+        for url in urls.into_iter().take(MAX_ADDRESSES) {
+            let url = url.as_ref();
+            match pipeline.sync.judge(url, &seeds) {
+                Ok(endpoint) => allowed.push(endpoint),
+                Err(reason) => refused.push(RefusedAddress {
+                    url: url.to_owned(),
+                    reason,
+                }),
+            }
+        }
+        let (before, now) = if allowed.is_empty() {
+            let set = pipeline.endpoints.current();
+            (Arc::clone(&set), set)
+        } else {
+            pipeline.endpoints.replace(&allowed)
+        };
+        let difference = |set: &EndpointSet, other: &EndpointSet| {
+            let endpoints = set.iter().map(EndpointState::endpoint);
+            let missing = endpoints.filter(|endpoint| other.find(endpoint).is_none());
+            missing.cloned().collect()
+        };
+        Synced {
+            endpoints: now.iter().map(EndpointState::endpoint).cloned().collect(),
+            added: difference(&now, &before),
+            removed: difference(&before, &now),
+            refused,
+            leader: None,
+        }
+    }
+
+    /// Syncs at once, and then again and again, after a second at the soonest, for as long as the future is polled: spawn it, and abort the task to
+    /// end it. An error ends nothing; the next time may go better. Each pause is cut by a tenth at most, so that many
+    /// clients do not come all at once.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, transport::Transport};
+    /// # use std::time::Duration;
+    /// # fn example<T: Transport>(client: &Client<T>) {
+    /// let keep = tokio::spawn(client.keep_synced(Duration::from_secs(60)));
+    /// // …
+    /// keep.abort();
+    /// # }
+    /// ```
+    pub fn keep_synced(
+        &self,
+        interval: Duration,
+    ) -> impl Future<Output = Infallible> + Send + 'static {
+        let client = self.clone();
+        async move {
+            loop {
+                // Who is to know of a failure is told by the observer, and by events.
+                let _ = client.sync().await;
+                let pause = interval
+                    .max(SHORTEST_INTERVAL)
+                    .mul_f64(1.0 - fastrand::f64() / 10.0);
+                client.transport().sleep(pause).await;
+            }
+        }
+    }
+
+    /// The client URLs of all members and, if wanted and known, those of the leader.
+    async fn ask_v3(&self, and_leader: bool) -> Result<(Vec<String>, Vec<String>)> {
+        let members = self.send(v3::ListMembers::new()).await?.members;
+        let leader = if and_leader {
+            self.send(v3::GetStatus::new()).await.ok()
+        } else {
+            None
+        };
+        let leader = leader.and_then(|status| {
+            let mut members = members.iter();
+            members.find(|member| member.id == status.leader)
+        });
+        let leader = leader.map(|leader| leader.client_urls.clone());
+        let urls = members.into_iter().flat_map(|member| member.client_urls);
+        Ok((urls.collect(), leader.unwrap_or_default()))
+    }
+
+    /// The first endpoint of ours that one of these URLs stands for.
+    fn known(&self, urls: &[String]) -> Option<Endpoint> {
+        let pipeline = self.pipeline();
+        let seeds: Vec<Endpoint> = pipeline.endpoints.seeds().cloned().collect();
+        let set = pipeline.endpoints.current();
+        urls.iter().find_map(|url| {
+            let endpoint = pipeline.sync.judge(url, &seeds).ok()?;
+            set.find(&endpoint).map(|place| place.endpoint().clone())
+        })
+    }
+}
+
+/// Neither a name nor an address as it is written today: `127.1`, `0xa9fea9fe` and `2852039166` are addresses to some
+/// resolvers, and pass for names elsewhere.
+fn is_odd(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    host.contains(['[', '%'])
+        || last.is_none_or(|label| label.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+/// Addresses that lead to no member, and perhaps to somebody else.
+fn is_nobodys(ip: IpAddr) -> bool {
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    link_local || ip.is_unspecified() || ip.is_multicast()
+}

@@ -1,0 +1,187 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::StatusCode;
+
+use crate::{endpoints::endpoint::Endpoint, pipeline::execute::Failure};
+
+/// What became of one attempt: one request to one endpoint. No key, no value and no credentials are in it.
+///
+/// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each to a function, for metrics; with the feature
+/// `tracing` each is an event, too. An attempt that was dropped before its end is not told of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The operation's name, such as `"v2.keys.set"`.
+    pub operation: &'static str,
+    /// Where the request was sent.
+    pub endpoint: Endpoint,
+    /// Which attempt of the operation it was, from 1. Each poll of a watch is a first attempt.
+    pub number: u32,
+    /// The status that came back, if any did.
+    pub status: Option<StatusCode>,
+    /// From the first byte sent to the last byte received, or to the failure. By the transport's clock.
+    pub elapsed: Duration,
+    /// What the attempt brought.
+    pub outcome: AttemptOutcome,
+}
+
+/// What an attempt brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AttemptOutcome {
+    /// An answer, be it a no.
+    Answered,
+    /// A poll that was held, and nothing happened. On a busy store it is held on while the next one is sent, and told of
+    /// once more if it brings something.
+    Quiet,
+    /// A status of 500, 502, 503 or 504; of the v3 API, words that mean the same.
+    Unavailable,
+    /// An answer that the client does not accept: too large, encoded, stale, from another cluster, a redirect elsewhere.
+    Refused,
+    /// No answer within the time of an attempt.
+    TimedOut,
+    /// The exchange broke off; the server may have acted.
+    Interrupted,
+    /// The server saw nothing.
+    NotSent,
+}
+
+impl AttemptOutcome {
+    /// One word in lower case, for a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Quiet => "quiet",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+            Self::NotSent => "not_sent",
+        }
+    }
+}
+
+impl fmt::Display for AttemptOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who is told of every attempt.
+#[derive(Clone, Default)]
+pub(crate) struct Observer(Option<Arc<Observe>>);
+
+type Observe = dyn Fn(&Attempt) + Send + Sync;
+
+impl Observer {
+    pub(crate) fn new(observe: impl Fn(&Attempt) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(observe)))
+    }
+
+    /// Tells of an attempt. What it was is only put together where somebody listens.
+    pub(crate) fn tell(&self, attempt: impl FnOnce() -> Attempt) {
+        if self.0.is_none() && !trace::is_enabled() {
+            return;
+        }
+        let attempt = attempt();
+        trace::event(&attempt);
+        if let Some(observe) = &self.0 {
+            observe(&attempt);
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Observer" } else { "None" })
+    }
+}
+
+impl AttemptOutcome {
+    pub(crate) fn of_failure(failure: &Failure) -> (Self, Option<StatusCode>) {
+        match failure {
+            Failure::Transport(error) if error.is_unsent() => (Self::NotSent, None),
+            Failure::Transport(_) => (Self::Interrupted, None),
+            Failure::TimedOut(_) => (Self::TimedOut, None),
+            Failure::Unavailable(reply) | Failure::Denied(reply) => {
+                (Self::Unavailable, Some(reply.status))
+            }
+            Failure::Unsupported(reply) => (Self::Answered, Some(reply.status)),
+            Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
+            Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
+        }
+    }
+}
+
+/// Spans and events, where the feature is on.
+#[cfg(feature = "tracing")]
+pub(crate) mod trace {
+    use std::pin::Pin;
+
+    use futures::{Stream, StreamExt, stream::BoxStream};
+    use tracing::{Instrument, Level, Span, debug_span};
+
+    use super::Attempt;
+
+    pub(super) fn is_enabled() -> bool {
+        tracing::enabled!(target: "etcd_http", Level::DEBUG)
+    }
+
+    pub(super) fn event(attempt: &Attempt) {
+        tracing::debug!(
+            target: "etcd_http",
+            operation = attempt.operation,
+            endpoint = %attempt.endpoint,
+            attempt = attempt.number,
+            status = attempt.status.map(|status| status.as_u16()),
+            elapsed = attempt.elapsed.as_secs_f64(),
+            outcome = attempt.outcome.as_str(),
+        );
+    }
+
+    fn span(operation: &'static str) -> Span {
+        debug_span!(target: "etcd_http", "etcd", operation)
+    }
+
+    /// The work, in the operation's span.
+    pub(crate) fn future<F: Future>(
+        operation: &'static str,
+        work: F,
+    ) -> impl Future<Output = F::Output> {
+        work.instrument(span(operation))
+    }
+
+    /// The stream, in the operation's span.
+    pub(crate) fn stream<S: Send + 'static>(
+        operation: &'static str,
+        mut items: BoxStream<'static, S>,
+    ) -> BoxStream<'static, S> {
+        let span = span(operation);
+        futures::stream::poll_fn(move |cx| span.in_scope(|| Pin::new(&mut items).poll_next(cx)))
+            .boxed()
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) mod trace {
+    use futures::stream::BoxStream;
+
+    use super::Attempt;
+
+    pub(super) fn is_enabled() -> bool {
+        false
+    }
+
+    pub(super) fn event(_: &Attempt) {}
+
+    pub(crate) fn future<F: Future>(_: &'static str, work: F) -> F {
+        work
+    }
+
+    pub(crate) fn stream<S>(
+        _: &'static str,
+        items: BoxStream<'static, S>,
+    ) -> BoxStream<'static, S> {
+        items
+    }
+}

@@ -1,0 +1,213 @@
+use std::time::Duration;
+
+use crate::operation::Repeat;
+
+/// How often, and how soon, a request is sent again. Data only; the decision is a pure function of it.
+///
+/// A read is sent again after any failure of the pipeline: no connection, a broken exchange, a time-out, a status of 500,
+/// 502, 503 or 504. A write is sent again only when the server surely saw nothing of it. An answer is never
+/// «retried»: 404 and 412 are results.
+///
+/// Every endpoint is tried once before the first pause. The pauses double from [`first_pause`](Self::first_pause) up to
+/// [`max_pause`](Self::max_pause); each is cut by a random half at most, so that clients that failed together do not
+/// come back together.
+///
+/// ```
+/// use etcd_http::RetryPolicy;
+/// use std::time::Duration;
+///
+/// let patient = RetryPolicy::default().attempts(10).overall(Duration::from_secs(120));
+/// # assert_ne!(patient, RetryPolicy::default());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// How many requests are sent in all, at most: 5 unless set. With more endpoints than that, one to each.
+    pub attempts: u32,
+    /// The pause after the first round of all endpoints: 50 ms unless set.
+    pub first_pause: Duration,
+    /// The longest pause: 10 s unless set.
+    pub max_pause: Duration,
+    /// The time for all attempts and pauses together: 60 s unless set.
+    pub overall: Duration,
+}
+
+impl RetryPolicy {
+    /// Sends every request once.
+    pub fn never() -> Self {
+        Self::default().attempts(1)
+    }
+
+    /// With at most this many requests in all.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// With this first pause.
+    pub fn first_pause(mut self, pause: Duration) -> Self {
+        self.first_pause = pause;
+        self
+    }
+
+    /// With pauses no longer than this.
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.max_pause = pause;
+        self
+    }
+
+    /// With this much time for all attempts and pauses together.
+    pub fn overall(mut self, overall: Duration) -> Self {
+        self.overall = overall;
+        self
+    }
+
+    /// How long to wait before the next attempt; `None` is to stop.
+    pub(crate) fn decide(&self, failed: &Failed) -> Option<Duration> {
+        let attempts = if self.attempts > 1 {
+            self.attempts.max(failed.endpoints)
+        } else {
+            self.attempts
+        };
+        let may_repeat = failed.unsent || failed.repeat == Repeat::Always;
+        if !may_repeat || failed.attempt >= attempts {
+            return None;
+        }
+        let round = failed.endpoints.max(1);
+        let pause = if failed.attempt.is_multiple_of(round) {
+            self.pause(failed.attempt / round, failed.jitter)
+        } else {
+            Duration::ZERO
+        };
+        (failed.elapsed + pause < self.overall).then_some(pause)
+    }
+
+    /// The pause after this many whole rounds of endpoints (from 1), `jitter` from 0 to 1.
+    pub(crate) fn pause(&self, rounds: u32, jitter: f64) -> Duration {
+        let doublings = rounds.saturating_sub(1).min(31);
+        let full = self
+            .first_pause
+            .saturating_mul(1 << doublings)
+            .min(self.max_pause);
+        full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            first_pause: Duration::from_millis(50),
+            max_pause: Duration::from_secs(10),
+            overall: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the decision depends on.
+pub(crate) struct Failed {
+    /// How many attempts were made, this one included.
+    pub(crate) attempt: u32,
+    /// How many endpoints there are to try.
+    pub(crate) endpoints: u32,
+    /// The server surely saw nothing.
+    pub(crate) unsent: bool,
+    pub(crate) repeat: Repeat,
+    /// Since the first attempt began.
+    pub(crate) elapsed: Duration,
+    /// From 0 to 1.
+    pub(crate) jitter: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILED: Failed = Failed {
+        attempt: 1,
+        endpoints: 1,
+        unsent: false,
+        repeat: Repeat::Always,
+        elapsed: Duration::ZERO,
+        jitter: 0.0,
+    };
+
+    fn ms(millis: u64) -> Option<Duration> {
+        Some(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_read_is_sent_five_times_with_doubling_pauses() {
+        let policy = RetryPolicy::default();
+        let pauses = (1..=5).map(|attempt| policy.decide(&Failed { attempt, ..FAILED }));
+        let expected = [ms(50), ms(100), ms(200), ms(400), None];
+        assert!(pauses.eq(expected));
+    }
+
+    #[test]
+    fn a_write_is_sent_again_only_when_the_server_saw_nothing() {
+        let policy = RetryPolicy::default();
+        let write = Failed {
+            repeat: Repeat::IfUnsent,
+            ..FAILED
+        };
+        assert_eq!(policy.decide(&write), None);
+        let unsent = Failed {
+            unsent: true,
+            ..write
+        };
+        assert_eq!(policy.decide(&unsent), ms(50));
+    }
+
+    #[test]
+    fn every_endpoint_is_tried_before_the_first_pause() {
+        let policy = RetryPolicy::default();
+        let of_three = |attempt| {
+            policy.decide(&Failed {
+                attempt,
+                endpoints: 3,
+                ..FAILED
+            })
+        };
+        let expected = [ms(0), ms(0), ms(50), ms(0), None];
+        assert!((1..=5).map(of_three).eq(expected));
+        let of_seven = |attempt| {
+            policy.decide(&Failed {
+                attempt,
+                endpoints: 7,
+                ..FAILED
+            })
+        };
+        assert_eq!((of_seven(6), of_seven(7)), (ms(0), None));
+    }
+
+    #[test]
+    fn pauses_stay_under_ten_seconds_and_lose_half_to_jitter_at_most() {
+        let policy = RetryPolicy::default().attempts(u32::MAX);
+        assert_eq!(policy.pause(u32::MAX, 0.0), Duration::from_secs(10));
+        assert_eq!(policy.pause(1, 1.0), Duration::from_millis(25));
+        assert_eq!(policy.pause(1, f64::INFINITY), Duration::from_millis(25));
+    }
+
+    #[test]
+    fn the_overall_limit_stops_what_the_attempts_would_allow() {
+        let policy = RetryPolicy::default().overall(Duration::from_secs(1));
+        let at = |millis| {
+            policy.decide(&Failed {
+                elapsed: Duration::from_millis(millis),
+                ..FAILED
+            })
+        };
+        assert_eq!((at(949), at(950)), (ms(50), None));
+    }
+
+    #[test]
+    fn never_is_once() {
+        let unsent = Failed {
+            unsent: true,
+            endpoints: 3,
+            ..FAILED
+        };
+        assert_eq!(RetryPolicy::never().decide(&unsent), None);
+    }
+}

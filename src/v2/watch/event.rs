@@ -1,0 +1,216 @@
+use std::fmt;
+
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Deserializer, de::Visitor};
+
+use crate::v2::{
+    node::{Node, Tree},
+    protocol,
+};
+use crate::{
+    error::{Error, Result},
+    operation::Reply,
+};
+
+/// What the keys API answers, and what a watch delivers: an action, and the node before and after it.
+///
+/// <https://etcd.io/docs/v2.3/api/#response-headers>
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// What was done.
+    pub action: Action,
+    /// The node as it is now. After a delete or an expiry: its key and indexes, without a value.
+    pub node: Node,
+    /// The node as it was before, where there was one and the action changed it.
+    pub prev_node: Option<Node>,
+    /// Whether the answer's status says that a node came into being (201). Always `false` in a watch.
+    pub created: bool,
+    /// What the cluster said of itself in the answer's headers.
+    pub cluster: ClusterInfo,
+}
+
+impl Event {
+    /// The index of this event in the store's history: what a watch continues after.
+    pub fn index(&self) -> u64 {
+        self.node.modified_index
+    }
+}
+
+/// What was done to a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// Nothing: it was read.
+    Get,
+    /// Created or replaced.
+    Set,
+    /// Created; also in order.
+    Create,
+    /// Changed, having existed.
+    Update,
+    /// Deleted.
+    Delete,
+    /// Changed, having been what was expected.
+    CompareAndSwap,
+    /// Deleted, having been what was expected.
+    CompareAndDelete,
+    /// Deleted by the server, its time being over.
+    Expire,
+    /// Something that this client has no name for.
+    Other(String),
+}
+
+/// By hand: what serde derives for `Other` copies every name first, and tries each variant with the copy.
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Action;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an action")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Action, E> {
+                Ok(match name {
+                    "get" => Action::Get,
+                    "set" => Action::Set,
+                    "create" => Action::Create,
+                    "update" => Action::Update,
+                    "delete" => Action::Delete,
+                    "compareAndSwap" => Action::CompareAndSwap,
+                    "compareAndDelete" => Action::CompareAndDelete,
+                    "expire" => Action::Expire,
+                    other => Action::Other(other.to_owned()),
+                })
+            }
+        }
+
+        deserializer.deserialize_str(Name)
+    }
+}
+
+/// What the cluster says of itself in the headers of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterInfo {
+    /// `X-Etcd-Cluster-Id`, 16 hexadecimal digits.
+    pub cluster_id: Option<String>,
+    /// `X-Etcd-Index`: the store's index. After a write, the write's own; with an event from a watch, the one when the
+    /// watch was registered.
+    pub etcd_index: Option<u64>,
+    /// `X-Raft-Index`: how many entries raft has committed.
+    pub raft_index: Option<u64>,
+    /// `X-Raft-Term`: rises with every election.
+    pub raft_term: Option<u64>,
+}
+
+impl ClusterInfo {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut info = Self::default();
+        // One pass: a look-up by name parses and hashes it, and there are few headers.
+        for (name, value) in headers {
+            let Ok(text) = value.to_str() else { continue };
+            match name.as_str() {
+                "x-etcd-cluster-id" => info.cluster_id = Some(text.to_owned()),
+                "x-etcd-index" => info.etcd_index = text.parse().ok(),
+                "x-raft-index" => info.raft_index = text.parse().ok(),
+                "x-raft-term" => info.raft_term = text.parse().ok(),
+                _ => {}
+            }
+        }
+        info
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    action: Action,
+    node: Option<Tree>,
+    prev_node: Option<Tree>,
+}
+
+/// The event that a success of the keys API holds.
+pub(crate) fn decode(reply: Reply) -> Result<Event> {
+    let reply = protocol::success(reply)?;
+    let (action, node, prev_node) = body(&reply)?;
+    let Some(node) = node else {
+        return Err(Error::Unexpected(
+            reply.unexpected("the answer has no node"),
+        ));
+    };
+    Ok(Event {
+        action,
+        node,
+        prev_node,
+        created: reply.status == StatusCode::CREATED,
+        cluster: ClusterInfo::of(&reply.headers),
+    })
+}
+
+/// The little that a write answers when it was asked to leave the nodes out.
+pub(crate) fn decode_without_value(reply: Reply) -> Result<Written> {
+    let reply = protocol::success(reply)?;
+    let (action, ..) = body(&reply)?;
+    Ok(Written {
+        action,
+        created: reply.status == StatusCode::CREATED,
+        cluster: ClusterInfo::of(&reply.headers),
+    })
+}
+
+/// A write that was carried out, without the nodes before and after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// What was done.
+    pub action: Action,
+    /// Whether the key came into being.
+    pub created: bool,
+    /// What the cluster said of itself; its `etcd_index` is the write's.
+    pub cluster: ClusterInfo,
+}
+
+fn body(reply: &Reply) -> Result<(Action, Option<Node>, Option<Node>)> {
+    match serde_json::from_slice(&reply.body) {
+        Ok(Body {
+            action,
+            node,
+            prev_node,
+        }) => Ok((
+            action,
+            node.map(|Tree(node)| node),
+            prev_node.map(|Tree(node)| node),
+        )),
+        Err(error) => {
+            let what = "the answer is not what etcd's keys API sends";
+            Err(Error::Unexpected(reply.unexpected(what).with_source(error)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_by_name_and_unknown_ones_kept() {
+        for (json, action) in [
+            (r#""get""#, Action::Get),
+            (r#""set""#, Action::Set),
+            (r#""create""#, Action::Create),
+            (r#""update""#, Action::Update),
+            (r#""delete""#, Action::Delete),
+            (r#""compareAndSwap""#, Action::CompareAndSwap),
+            (r#""compareAndDelete""#, Action::CompareAndDelete),
+            (r#""expire""#, Action::Expire),
+            (r#""com\u0070act""#, Action::Other("compact".to_owned())),
+        ] {
+            assert_eq!(serde_json::from_str::<Action>(json).unwrap(), action);
+        }
+        assert!(serde_json::from_str::<Action>("7").is_err());
+    }
+}

@@ -1,0 +1,12 @@
+//! Watches: long polls, one after the other.
+
+pub(in crate::v2) mod event;
+mod filter;
+mod interval;
+mod long_poll;
+mod polls;
+pub(in crate::v2) mod request;
+mod watcher;
+
+pub use event::{Action, ClusterInfo, Event, Written};
+pub use request::{Resync, ResyncingWatch, Until, Watch, WatchUpdate};

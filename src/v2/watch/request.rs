@@ -1,0 +1,236 @@
+use std::time::Duration;
+
+use etcd_transport::Transport;
+use futures::{
+    StreamExt, future,
+    stream::{self, BoxStream},
+};
+
+use crate::v2::{
+    node::Node,
+    watch::{
+        event::Event,
+        watcher::{OnCleared, Watcher},
+    },
+};
+use crate::{
+    client::Client,
+    error::Result,
+    operation::{StreamOperation, sealed::Sealed},
+};
+
+/// How long a watch goes on trying while no endpoint answers.
+const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
+
+/// Delivers what happens to a key, for ever: `GET /v2/keys/KEY?wait=true&waitIndex=…`, again and again.
+///
+/// Every event comes once, in order; none is dropped in silence, even if the connection stalls that brings it. The watch
+/// begins at the store's index when the stream is first polled, or [`from_index`](Self::from_index) on. It continues after
+/// the last event's index over empty answers, cut connections, restarts and changes of endpoint, for as long as an
+/// [outage](Self::outage_limit) may last.
+///
+/// While nothing happens to the key the watch keeps up with the rest of the store, of whose history etcd keeps 1,000 events.
+/// For a file that stays as it is there may be any number of them; for a directory 400 a second, which is tested over every
+/// backend, if they do not come all of a sudden: the watch of a store at rest looks every 30 seconds how far it has come, and
+/// 1,000 events in between may be too many. Where history is lost the stream ends in
+/// [`is_history_cleared`](crate::Error::is_history_cleared); a [`resyncing`](Self::resyncing) watch reads the key again
+/// instead, and says so.
+///
+/// A file's [`Refresh`](super::Refresh) is no event. When a directory above the key is deleted or expires, that is an event, with
+/// the directory as its node. The stream ends after an error; open another one from the next index on.
+///
+/// Dropping the stream ends the request.
+///
+/// ```
+/// # use etcd_http::{Client, Error};
+/// use etcd_http::v2::{Get, Watch};
+/// use futures::StreamExt;
+///
+/// # #[cfg(feature = "fake")]
+/// # futures::executor::block_on(async {
+/// # let etcd = etcd_http::fake::FakeEtcd::new();
+/// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+/// # client.v2().set("/config/a", "1").await?;
+/// // Read first, then watch from there: nothing falls in between.
+/// let config = client.send(Get::new("/config").recursive(true)).await?;
+/// let mut events = client.open(
+///     Watch::new("/config")
+///         .recursive(true)
+///         .from_index(config.cluster.etcd_index.unwrap_or(0) + 1),
+/// );
+/// # client.v2().set("/config/a", "2").await?;
+/// while let Some(event) = events.next().await {
+///     let event = event?;
+///     println!("{:?} {} = {:?}", event.action, event.node.key, event.node.value);
+/// #   break;
+/// }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::open`"]
+pub struct Watch {
+    pub(super) key: String,
+    pub(super) recursive: bool,
+    pub(super) from: Option<u64>,
+    pub(super) outage: Duration,
+}
+
+impl Watch {
+    /// Watches this key, from when the stream is first polled.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            recursive: false,
+            from: None,
+            outage: OUTAGE_LIMIT,
+        }
+    }
+
+    /// Watches all that is below the key, too; what is hidden below it, not.
+    pub fn recursive(mut self, recursive: bool) -> Self {
+        self.recursive = recursive;
+        self
+    }
+
+    /// Begins at this index of the store's history, in the past or in the future: for all that came after an answer,
+    /// its `cluster.etcd_index + 1`; after an event, its `index() + 1`.
+    #[doc(alias = "waitIndex")]
+    pub fn from_index(mut self, index: u64) -> Self {
+        self.from = Some(index);
+        self
+    }
+
+    /// How long it goes on trying while no endpoint answers: 5 minutes unless set. Nothing is lost by an outage shorter
+    /// than this, and then the stream ends in the last attempt's error.
+    pub fn outage_limit(mut self, limit: Duration) -> Self {
+        self.outage = limit;
+        self
+    }
+
+    /// Where history was lost, reads the key again, delivers what it found as a [`Resync`], and goes on from there.
+    pub fn resyncing(self) -> ResyncingWatch {
+        ResyncingWatch(self)
+    }
+
+    /// Ends the stream after the first event for which `end` is true.
+    pub fn until<P: FnMut(&Event) -> bool + Send + 'static>(self, end: P) -> Until<Self, P> {
+        Until { watch: self, end }
+    }
+}
+
+/// A [`Watch`] that survives the loss of history, and says so. See [`Watch::resyncing`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::open`"]
+pub struct ResyncingWatch(Watch);
+
+impl ResyncingWatch {
+    /// Ends the stream after the first update for which `end` is true.
+    pub fn until<P: FnMut(&WatchUpdate) -> bool + Send + 'static>(self, end: P) -> Until<Self, P> {
+        Until { watch: self, end }
+    }
+}
+
+/// What a [`ResyncingWatch`] delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every update is an event")]
+pub enum WatchUpdate {
+    /// Something happened to the key.
+    Event(Event),
+    /// Events were lost; this is how things are now.
+    Resync(Resync),
+}
+
+/// Events were lost: the server's history no longer had them. What was true before may not be; this is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resync {
+    /// The first index whose events may be lost.
+    pub lost_from: u64,
+    /// The store's index of the reading: everything up to it is in `state`.
+    pub index: u64,
+    /// The key, with all that is below it for a recursive watch; `None` when it does not exist.
+    pub state: Option<Node>,
+}
+
+/// A watch that ends by itself. See [`Watch::until`].
+#[derive(Clone, Debug)]
+#[must_use = "an operation does nothing before `Client::open`"]
+pub struct Until<W, P> {
+    watch: W,
+    end: P,
+}
+
+impl Sealed for Watch {}
+
+impl StreamOperation for Watch {
+    type Item = Event;
+    const NAME: &'static str = "v2.keys.watch";
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Event>> {
+        let watcher = Watcher::new(client.clone(), self, OnCleared::Fail);
+        updates(watcher)
+            .filter_map(|update| {
+                future::ready(match update {
+                    Ok(WatchUpdate::Event(event)) => Some(Ok(event)),
+                    Ok(WatchUpdate::Resync(_)) => None,
+                    Err(error) => Some(Err(error)),
+                })
+            })
+            .boxed()
+    }
+}
+
+impl Sealed for ResyncingWatch {}
+
+impl StreamOperation for ResyncingWatch {
+    type Item = WatchUpdate;
+    const NAME: &'static str = "v2.keys.watch";
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<WatchUpdate>> {
+        updates(Watcher::new(client.clone(), self.0, OnCleared::Resync))
+    }
+}
+
+impl<W, P> Sealed for Until<W, P> {}
+
+impl<W, P> StreamOperation for Until<W, P>
+where
+    W: StreamOperation,
+    P: FnMut(&W::Item) -> bool + Send + 'static,
+{
+    type Item = W::Item;
+    const NAME: &'static str = W::NAME;
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<W::Item>> {
+        let open = Some((self.watch.open(client), self.end));
+        let next = |open: Option<(BoxStream<'static, Result<W::Item>>, P)>| async move {
+            let (mut items, mut end) = open?;
+            let item = items.next().await?;
+            let more = item.as_ref().is_ok_and(|item| !end(item));
+            Some((item, more.then_some((items, end))))
+        };
+        stream::unfold(open, next).boxed()
+    }
+}
+
+/// The first event of a watch.
+pub(in crate::v2) async fn once<T: Transport>(client: &Client<T>, watch: Watch) -> Result<Event> {
+    let mut watcher = Watcher::new(client.clone(), watch, OnCleared::Fail);
+    loop {
+        if let WatchUpdate::Event(event) = watcher.next().await? {
+            return Ok(event);
+        }
+    }
+}
+
+/// Updates until the first error.
+fn updates<T: Transport>(watcher: Watcher<T>) -> BoxStream<'static, Result<WatchUpdate>> {
+    let next = |watcher: Option<Watcher<T>>| async move {
+        let mut watcher = watcher?;
+        let update = watcher.next().await;
+        let more = update.is_ok().then_some(watcher);
+        Some((update, more))
+    };
+    stream::unfold(Some(watcher), next).boxed()
+}

@@ -1,0 +1,446 @@
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use etcd_transport::Transport;
+use futures::future::{Either, select};
+use http::Method;
+
+use crate::v2::{
+    keys::{Exists, Get},
+    protocol::{self, Query},
+    watch::{
+        event::{self, ClusterInfo},
+        filter::{is_unchanged_file, matches},
+        interval::{self, PollInterval},
+        polls::{Answer, Poll, Polls, SETTLED},
+        request::{Resync, Watch, WatchUpdate},
+    },
+};
+use crate::{
+    client::Client,
+    endpoints::set::EndpointState,
+    error::{Error, Outcome, Result, UnexpectedAnswer},
+    operation::{Call, Operation, Repeat, StreamOperation},
+    pipeline::reconnect::Reconnect,
+};
+
+/// After so many polls in a row a server whose index is behind what was seen before is not just late.
+const MAX_BEHIND: u32 = 10;
+
+/// How many events a quiet watch lets pass before it moves on: as many as may pass between two polls.
+const MAX_LAG: u64 = interval::EVENTS;
+
+/// A poll is taken for heard when it has lasted so many times as long as the probes before and after it took.
+const FAR_SLOWER: u32 = 8;
+
+/// What to do when the server's history no longer has what the watch needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnCleared {
+    Fail,
+    Resync,
+}
+
+/// One watch at work: which event comes next, and how often to ask.
+///
+/// A quiet watch must move on in the store's history, which is short, and must not pass over an event that is still on its
+/// way: a connection may stall with it, and the server may be slow. So it moves on to an index only when two polls, by two
+/// connections, were to bring all that came before it, and were silent for long enough. As a rule the second poll follows the
+/// first, and the index is the one that the first was registered at. Where the store is too fast for that, the first is held
+/// while the second is silent, too, and the index is the second's: so it is as old as one poll is long, and not as two.
+pub(super) struct Watcher<T> {
+    client: Client<T>,
+    watch: Watch,
+    /// The watched key as events name it.
+    key: String,
+    on_cleared: OnCleared,
+    /// The index that the next event will have at least.
+    next: Option<u64>,
+    /// The index at which the last quiet poll was registered.
+    quiet: Option<u64>,
+    /// That poll, if it is held.
+    older: Option<Poll<T>>,
+    interval: PollInterval,
+    /// The store's index as it was just before the next poll.
+    probe: Option<Probe>,
+    /// How long the last two probes took.
+    latencies: (Duration, Duration),
+    /// What is known of the server, and of its index, is too old for the next poll.
+    needs_probe: bool,
+    /// The transport tells the head of a poll before its event: one that did not come means a slow server.
+    has_heads: bool,
+    outage: Reconnect,
+    /// How many polls in a row found the server's index below what was seen before.
+    behind: u32,
+}
+
+/// The store's index, who said so, and when.
+struct Probe {
+    index: u64,
+    place: EndpointState,
+    at: Instant,
+}
+
+/// What came of listening to polls.
+enum Received {
+    Answer(Answer),
+    /// Nothing, for so long that it means something: the newer poll was registered at this index, or later.
+    Silence(Probe),
+    /// Nothing, and nobody knows what the store's index was before.
+    Undated,
+    /// Nothing, but the server is slow.
+    Slow,
+}
+
+impl<T: Transport> Watcher<T> {
+    pub(super) fn new(client: Client<T>, watch: Watch, on_cleared: OnCleared) -> Self {
+        let key = format!("/{}", watch.key.trim_matches('/'));
+        Self {
+            next: watch.from,
+            quiet: None,
+            older: None,
+            client,
+            outage: Reconnect::new(watch.outage),
+            watch,
+            key,
+            on_cleared,
+            interval: PollInterval::new(),
+            probe: None,
+            latencies: (Duration::ZERO, Duration::ZERO),
+            needs_probe: false,
+            has_heads: false,
+            behind: 0,
+        }
+    }
+
+    /// Waits for the next event of the key.
+    pub(super) async fn next(&mut self) -> Result<WatchUpdate> {
+        loop {
+            let next = match self.next {
+                Some(0) => {
+                    let reason = "no event has index 0: to begin now, leave the index out";
+                    return Err(Error::invalid(Watch::NAME, reason));
+                }
+                Some(next) => next,
+                // Without an index an event between two polls would be lost, the first two included.
+                None => after(self.probe().await?),
+            };
+            self.next = Some(next);
+            if self.needs_probe {
+                if let Err(error) = self.probe().await {
+                    self.survive(error).await?;
+                    continue;
+                }
+                self.needs_probe = false;
+            }
+            let probe = self.probe.take();
+            let mut polls = self.polls(next, probe.as_ref())?;
+            match self.listen(&mut polls, probe).await {
+                Ok(Received::Answer(answer)) => {
+                    if let Some(update) = self.answer(answer).await? {
+                        return Ok(update);
+                    }
+                }
+                Ok(Received::Silence(since)) => self.quiet_since(since, polls)?,
+                Ok(Received::Undated) => self.older = Some(polls.newer),
+                Ok(Received::Slow) => self.interval.give_more(),
+                Err(error) => self.survive(error).await?,
+            }
+        }
+    }
+
+    /// A new poll for what comes from `next` on, and the one before it, if that is held.
+    fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
+        let pipeline = self.client.pipeline();
+        let place = match probe {
+            Some(probe) => probe.place.clone(),
+            None => {
+                let set = pipeline.endpoints.current();
+                set.pick(&[], pipeline.transport.now())
+            }
+        };
+        // It may be held as long again as it is listened to.
+        let longest = self
+            .interval
+            .age()
+            .max(self.far_slower())
+            .min(interval::LONGEST);
+        let idle = longest * 2 + SETTLED;
+        Ok(Polls {
+            newer: Poll::new(&self.client, self.call(next)?, place, idle, next),
+            older: self.older.take(),
+        })
+    }
+
+    /// Listens to polls until the newer one has been silent for its time.
+    async fn listen(&mut self, polls: &mut Polls<T>, probe: Option<Probe>) -> Result<Received> {
+        let client = self.client.clone();
+        let clock = client.transport();
+        let age = self.interval.age();
+        let mut end = clock.sleep(age);
+        let mut since = None;
+        loop {
+            match select(pin!(polls.recv()), &mut end).await {
+                Either::Left((heard, _)) => {
+                    if let Some(answer) = heard? {
+                        return Ok(Received::Answer(answer));
+                    }
+                }
+                Either::Right(_) => break,
+            }
+            // Its head.
+            end = clock.sleep(age.saturating_sub(polls.newer.age()).max(SETTLED));
+            since = polls.newer.index().map(|index| Probe {
+                index,
+                place: polls.newer.place().clone(),
+                at: clock.now(),
+            });
+            if let Some(since) = &since {
+                self.interval.gauge(since.index, since.at);
+            }
+            if !self.interval.is_outrun() {
+                polls.older = None;
+            }
+        }
+        polls.newer.fall_silent();
+        match (since, probe) {
+            (Some(since), _) => {
+                self.has_heads = true;
+                self.interval.observe(since.index, since.at);
+                self.recovered(&since.place);
+                Ok(Received::Silence(since))
+            }
+            (None, Some(before)) if !self.has_heads => self.make_sure(polls, before).await,
+            (None, _) => {
+                self.needs_probe = true;
+                Ok(if self.has_heads {
+                    Received::Slow
+                } else {
+                    Received::Undated
+                })
+            }
+        }
+    }
+
+    /// A poll has brought nothing at all, not even a head. The transport may not tell heads; or the server is slow, and has
+    /// not even heard of the poll: then what it is about to answer must not be passed over. How slow it is a probe tells,
+    /// and then the poll is listened to until it has lasted far longer.
+    async fn make_sure(&mut self, polls: &mut Polls<T>, before: Probe) -> Result<Received> {
+        self.needs_probe = true;
+        match select(pin!(polls.answer()), pin!(self.probe())).await {
+            Either::Left((answer, _)) => return Ok(Received::Answer(answer?)),
+            Either::Right((probed, _)) => probed?,
+        };
+        self.needs_probe = false;
+        self.interval.observe(before.index, before.at);
+        if let Some(now) = &self.probe {
+            self.interval.gauge(now.index, now.at);
+        }
+        if !self.interval.is_outrun() {
+            polls.older = None;
+        }
+        let needed = self.far_slower();
+        if needed > interval::LONGEST {
+            return Ok(Received::Slow);
+        }
+        let missing = needed.saturating_sub(polls.newer.age());
+        if !missing.is_zero() {
+            self.needs_probe = true;
+            let end = self.client.transport().sleep(missing);
+            if let Either::Left((answer, _)) = select(pin!(polls.answer()), end).await {
+                return Ok(Received::Answer(answer?));
+            }
+        }
+        Ok(Received::Silence(before))
+    }
+
+    /// Polls brought nothing, and the newer one was registered at `since` or later: so nothing up to there matches the key,
+    /// and history need not reach back further. Unless its connection stalled with an event on the way: so the watch stays
+    /// where it is for as long as history allows, and what one poll has not brought counts as nothing only when another has
+    /// not, either: the older one, if it was held, or else the one before.
+    fn quiet_since(&mut self, since: Probe, polls: Polls<T>) -> Result<()> {
+        let next = polls.newer.from;
+        let index = since.index;
+        if after(index) >= next {
+            self.behind = 0;
+            let before = self.quiet.replace(index);
+            let is_held = polls
+                .older
+                .is_some_and(|older| older.place().is(&since.place));
+            if is_held {
+                self.next = Some(after(index));
+            } else if let Some(before) = before
+                && index - next.min(index) >= MAX_LAG
+            {
+                self.next = Some(next.max(after(before.min(index))));
+            }
+            // With heads, the next one will tell whether it is needed.
+            if self.has_heads || self.interval.is_outrun() {
+                self.older = Some(polls.newer);
+            }
+            return Ok(());
+        }
+        self.behind += 1;
+        self.interval.restart();
+        if self.behind < MAX_BEHIND {
+            return Ok(());
+        }
+        let what = format!(
+            "the server's index is {index}, and this watch has seen {}: was its data restored from a backup?",
+            next - 1
+        );
+        let pipeline = self.client.pipeline();
+        let context = pipeline.context(&self.call(next)?, &since.place, self.behind);
+        let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+        Err(Error::Unexpected(answer))
+    }
+
+    /// The meaning of a whole answer: an update to deliver, or nothing that matches this watch.
+    async fn answer(&mut self, answer: Answer) -> Result<Option<WatchUpdate>> {
+        let Answer { from, reply } = answer;
+        let place = reply.place.clone();
+        if reply.status.is_success() && reply.body.trim_ascii().is_empty() {
+            // The server closed the poll without an event, as it may at any time.
+            let empty = Error::Unexpected(reply.unexpected("the answer is empty"));
+            self.pause(empty).await?;
+            return Ok(None);
+        }
+        let context = reply.context.clone();
+        match event::decode(reply) {
+            // After the last of all numbers nothing could come.
+            Ok(event) if event.index() >= from && event.index() < u64::MAX => {
+                self.recovered(&place);
+                self.go_on_from(after(event.index()));
+                let matches = matches(&self.key, self.watch.recursive, &event);
+                Ok(matches.then_some(WatchUpdate::Event(event)))
+            }
+            Ok(event) => {
+                let what = format!("asked for events from {from} on, got {}", event.index());
+                let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+                Err(Error::Unexpected(answer))
+            }
+            Err(error) if error.is_history_cleared() => {
+                self.recovered(&place);
+                self.cleared(from, error).await
+            }
+            Err(error) => {
+                let error = self.client.explain(&self.call(from)?, error);
+                self.survive(error).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The history from `next` on is gone. Nothing is lost where the file shows no change since; otherwise, the caller's
+    /// choice.
+    async fn cleared(&mut self, next: u64, error: Error) -> Result<Option<WatchUpdate>> {
+        let get = Get::new(&self.watch.key).recursive(self.watch.recursive);
+        let (state, index) = match self.client.send(get).await {
+            Ok(event) => (Some(event.node), event.cluster.etcd_index),
+            Err(error) if error.is_key_not_found() || error.is_not_a_directory() => {
+                (None, error.as_etcd().and_then(|etcd| etcd.index()))
+            }
+            Err(error) => {
+                self.survive(error).await?;
+                return Ok(None);
+            }
+        };
+        let Some(index) = index else {
+            return Err(error);
+        };
+        if index < next {
+            // Another member, and one that lags behind: it will catch up.
+            self.pause(error).await?;
+            return Ok(None);
+        }
+        if state
+            .as_ref()
+            .is_some_and(|node| is_unchanged_file(node, next))
+        {
+            self.go_on_from(after(index));
+            return Ok(None);
+        }
+        if self.on_cleared == OnCleared::Fail {
+            return Err(error);
+        }
+        self.go_on_from(after(index));
+        Ok(Some(WatchUpdate::Resync(Resync {
+            lost_from: next,
+            index,
+            state,
+        })))
+    }
+
+    fn go_on_from(&mut self, next: u64) {
+        self.next = Some(next);
+        self.quiet = None;
+        self.older = None;
+    }
+
+    /// Asks for the store's index, without waiting.
+    async fn probe(&mut self) -> Result<u64> {
+        let call = Call {
+            operation: Watch::NAME,
+            ..Exists::new(&self.watch.key).encode()?
+        };
+        let clock = &self.client.pipeline().transport;
+        let asked = clock.now();
+        let reply = self.client.pipeline().execute(&call).await?;
+        let at = clock.now();
+        let latency = at.saturating_duration_since(asked);
+        self.latencies = (self.latencies.1, latency);
+        // Not found is found out by the store too, and has its index; what was refused before has 0, or none.
+        let told = ClusterInfo::of(&reply.headers).etcd_index;
+        let index = match told.filter(|index| *index > 0 && reply.is_json()) {
+            Some(index) => index,
+            None => {
+                // An answer to HEAD cannot say why.
+                let event = self.client.send(Get::new(&self.watch.key)).await?;
+                event.cluster.etcd_index.ok_or_else(|| {
+                    Error::Unexpected(reply.unexpected("the answer has no X-Etcd-Index header"))
+                })?
+            }
+        };
+        self.probe = Some(Probe {
+            index,
+            place: reply.place,
+            at,
+        });
+        Ok(index)
+    }
+
+    /// How long a poll has to last, at least, to be far slower than the last two probes were.
+    fn far_slower(&self) -> Duration {
+        self.latencies.0.max(self.latencies.1) * FAR_SLOWER
+    }
+
+    /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise.
+    async fn survive(&mut self, error: Error) -> Result<()> {
+        self.outage.survive(self.client.pipeline(), error).await
+    }
+
+    /// Waits before the next attempt, or gives up with this error if the outage has lasted too long.
+    async fn pause(&mut self, error: Error) -> Result<()> {
+        self.outage.pause(self.client.pipeline(), error).await
+    }
+
+    fn recovered(&mut self, place: &EndpointState) {
+        self.client.pipeline().endpoints.answered(place);
+        self.outage.answered();
+    }
+
+    fn call(&self, next: u64) -> Result<Call> {
+        let mut query = Query::new();
+        query.flag("wait", true);
+        query.flag("recursive", self.watch.recursive);
+        query.push("waitIndex", &next.to_string());
+        let target = query.append_to(protocol::key_path(Watch::NAME, &self.watch.key)?);
+        Call::new(Watch::NAME, Method::GET, target, Repeat::Always)
+    }
+}
+
+/// The index that comes after this one, which is the server's word: any number.
+fn after(index: u64) -> u64 {
+    index.saturating_add(1)
+}

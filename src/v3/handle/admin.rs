@@ -1,0 +1,155 @@
+//! The short forms of what operators do.
+
+use bytes::Bytes;
+use etcd_transport::Transport;
+use futures::stream::BoxStream;
+
+use crate::v3::handle::{Auth, Cluster, Maintenance, short_forms};
+use crate::{
+    error::Result,
+    v3::{
+        AddMember, AddMemberResponse, AddRole, AddUser, AlarmKind, AuthStatusResponse,
+        Authenticate, AuthenticateResponse, ChangePassword, Defragment, DeleteRole, DeleteUser,
+        DisableAuth, Downgrade, DowngradeResponse, EnableAuth, GetAuthStatus, GetHash, GetHashKv,
+        GetRole, GetStatus, GetUser, GrantPermission, GrantRole, HashKvResponse, HashResponse,
+        Header, KeyRange, ListAlarms, ListMembers, ListRoles, ListUsers, Members, Permission,
+        PromoteMember, RaisedAlarm, RemoveMember, RevokePermission, RevokeRole, SetAlarm, Snapshot,
+        StatusResponse, TransferLeadership, UpdateMember,
+    },
+};
+
+short_forms! {
+    Auth:
+
+    /// Switches authentication on: [`EnableAuth`].
+    enable() -> Header = EnableAuth::new();
+
+    /// Switches authentication off: [`DisableAuth`].
+    disable() -> Header = DisableAuth::new();
+
+    /// Asks whether authentication is on: [`GetAuthStatus`].
+    status() -> AuthStatusResponse = GetAuthStatus::new();
+
+    /// Gets a token: [`Authenticate`].
+    authenticate(name: impl Into<String>, password: impl Into<String>) -> AuthenticateResponse =
+        Authenticate::new(name, password);
+
+    /// Creates a user: [`AddUser`].
+    add_user(name: impl Into<String>, password: impl Into<String>) -> Header =
+        AddUser::new(name, password);
+
+    /// Names a user's roles: [`GetUser`].
+    get_user(name: impl Into<String>) -> Vec<String> = GetUser::new(name);
+
+    /// Lists the names of all users: [`ListUsers`].
+    list_users() -> Vec<String> = ListUsers::new();
+
+    /// Deletes a user: [`DeleteUser`].
+    delete_user(name: impl Into<String>) -> Header = DeleteUser::new(name);
+
+    /// Changes a user's password: [`ChangePassword`].
+    change_password(name: impl Into<String>, password: impl Into<String>) -> Header =
+        ChangePassword::new(name, password);
+
+    /// Gives a user a role: [`GrantRole`].
+    grant_role(name: impl Into<String>, role: impl Into<String>) -> Header =
+        GrantRole::new(name, role);
+
+    /// Takes a role from a user: [`RevokeRole`].
+    revoke_role(name: impl Into<String>, role: impl Into<String>) -> Header =
+        RevokeRole::new(name, role);
+
+    /// Creates a role: [`AddRole`].
+    add_role(name: impl Into<String>) -> Header = AddRole::new(name);
+
+    /// Lists what a role may do: [`GetRole`].
+    get_role(name: impl Into<String>) -> Vec<Permission> = GetRole::new(name);
+
+    /// Lists the names of all roles: [`ListRoles`].
+    list_roles() -> Vec<String> = ListRoles::new();
+
+    /// Deletes a role: [`DeleteRole`].
+    delete_role(name: impl Into<String>) -> Header = DeleteRole::new(name);
+
+    /// Lets a role do something: [`GrantPermission`].
+    grant_permission(name: impl Into<String>, permission: Permission) -> Header =
+        GrantPermission::new(name, permission);
+
+    /// Takes from a role what it may do with these keys: [`RevokePermission`].
+    revoke_permission(name: impl Into<String>, range: impl Into<KeyRange>) -> Header =
+        RevokePermission::new(name, range);
+}
+
+short_forms! {
+    Cluster:
+
+    /// Lists the members: [`ListMembers`].
+    members() -> Members = ListMembers::new();
+
+    /// Adds a member: [`AddMember`].
+    add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
+        AddMember::new(peer_urls);
+
+    /// Adds a member without a vote: [`AddMember`].
+    add_learner(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
+        AddMember::new(peer_urls).learner(true);
+
+    /// Gives a learner its vote: [`PromoteMember`].
+    promote_member(id: u64) -> Members = PromoteMember::new(id);
+
+    /// Changes where the others reach a member: [`UpdateMember`].
+    update_member(id: u64, peer_urls: impl IntoIterator<Item = impl Into<String>>) -> Members =
+        UpdateMember::new(id, peer_urls);
+
+    /// Removes a member: [`RemoveMember`].
+    remove_member(id: u64) -> Members = RemoveMember::new(id);
+}
+
+short_forms! {
+    Maintenance:
+
+    /// Asks a member how it is: [`GetStatus`].
+    status() -> StatusResponse = GetStatus::new();
+
+    /// Lists the alarms of all members: [`ListAlarms`].
+    alarms() -> Vec<RaisedAlarm> = ListAlarms::new();
+
+    /// Raises an alarm: [`SetAlarm`].
+    raise_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::raise(kind);
+
+    /// Lifts an alarm: [`SetAlarm`].
+    lift_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::lift(kind);
+
+    /// Gives free room in a member's database back to its disk: [`Defragment`].
+    defragment() -> Header = Defragment::new();
+
+    /// A checksum of a member's database: [`GetHash`].
+    hash() -> HashResponse = GetHash::new();
+
+    /// A checksum of a member's keys: [`GetHashKv`].
+    hash_kv() -> HashKvResponse = GetHashKv::new();
+
+    /// Makes another member the leader: [`TransferLeadership`].
+    transfer_leadership(member_id: u64) -> Header = TransferLeadership::new(member_id);
+
+    /// Prepares a cluster for an older version of etcd: [`Downgrade`].
+    downgrade(downgrade: Downgrade) -> DowngradeResponse = downgrade;
+}
+
+impl<T: Transport> Maintenance<'_, T> {
+    /// The whole database of a member, piece by piece, verified: [`Snapshot`], which can write it to a file, too.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+    /// let pieces: Vec<_> = client.v3().maintenance().snapshot().try_collect().await?;
+    /// println!("{} bytes", pieces.iter().map(|piece| piece.len()).sum::<usize>());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn snapshot(self) -> BoxStream<'static, Result<Bytes>> {
+        self.by.open(Snapshot::new())
+    }
+}

@@ -1,0 +1,126 @@
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use etcd_transport::Transport;
+use futures::{
+    StreamExt,
+    future::{Either, select},
+    stream::{self, BoxStream},
+};
+
+use crate::v3::lease::keep_alive::{
+    held_lease::Lease,
+    renew::{self, pause, renew},
+};
+use crate::{
+    client::Client,
+    error::{Error, Result, TimeoutError},
+    operation::{StreamOperation, sealed::Sealed},
+    v3::{LeaseId, protocol::status},
+};
+
+/// Keeps one lease alive, and delivers its time to live after each renewal: the first at once, the next when a third of
+/// that time has passed, and so on.
+///
+/// **It renews only while it is polled.** Who cannot promise that, or has several leases, takes a
+/// [`LeaseKeeper`](super::LeaseKeeper).
+///
+/// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by our own
+/// clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) when etcd no longer has the
+/// lease, the last failure otherwise.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::v3::{KeepAlive, LeaseId};
+/// use futures::StreamExt;
+///
+/// # async fn example<T: Transport>(client: &Client<T>, lease: LeaseId) -> Result<(), Error> {
+/// let mut renewals = client.open(KeepAlive::new(lease));
+/// while let Some(ttl) = renewals.next().await {
+///     println!("alive for {:?}", ttl?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an operation does nothing before `Client::open`"]
+pub struct KeepAlive {
+    id: LeaseId,
+}
+
+impl KeepAlive {
+    /// Keeps this lease alive.
+    pub fn new(id: impl Into<LeaseId>) -> Self {
+        Self { id: id.into() }
+    }
+}
+
+impl Sealed for KeepAlive {}
+
+impl StreamOperation for KeepAlive {
+    type Item = Duration;
+    const NAME: &'static str = renew::NAME;
+
+    fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Duration>> {
+        let first = Renewals {
+            client: client.clone(),
+            id: self.id,
+            lease: None,
+        };
+        let next = |renewals: Option<Renewals<T>>| async move {
+            let mut renewals = renewals?;
+            let ttl = renewals.next().await;
+            let more = ttl.is_ok().then_some(renewals);
+            Some((ttl, more))
+        };
+        stream::unfold(Some(first), next).boxed()
+    }
+}
+
+struct Renewals<T> {
+    client: Client<T>,
+    id: LeaseId,
+    /// Known from the first renewal on.
+    lease: Option<Arc<Lease>>,
+}
+
+impl<T: Transport> Renewals<T> {
+    async fn next(&mut self) -> Result<Duration> {
+        let transport = self.client.transport();
+        let Some(lease) = &self.lease else {
+            let sent = transport.now();
+            let ttl = renew::once(&self.client, self.id).await?;
+            self.lease = Some(Arc::new(Lease::new(self.id, ttl, sent)));
+            return Ok(ttl);
+        };
+        let mut wait = lease.due().saturating_duration_since(transport.now());
+        loop {
+            if !wait.is_zero() {
+                transport.sleep(wait).await;
+            }
+            // The end of its time is told in time, whatever a request under way is waiting for.
+            let renewal = renew(&self.client, vec![Arc::clone(lease)]);
+            let deadline = transport.sleep(lease.remaining(transport.now()));
+            let is_answered = match select(pin!(renewal), deadline).await {
+                Either::Left((unanswered, _)) => unanswered.is_empty(),
+                Either::Right(_) => false,
+            };
+            let now = transport.now();
+            let is_expired = lease.loss(now).map(|loss| loss.is_expired());
+            if let Some(is_expired) = is_expired {
+                let context = self.client.pipeline().next_context(renew::NAME);
+                return Err(if is_expired {
+                    status::lease_not_found(context)
+                } else {
+                    let limit = lease.ttl();
+                    let last = lease.take_error();
+                    last.unwrap_or_else(|| Error::Timeout(TimeoutError::new(context, limit)))
+                });
+            }
+            if is_answered {
+                return Ok(lease.ttl());
+            }
+            let remaining = lease.remaining(now);
+            wait = pause(remaining).min(remaining);
+        }
+    }
+}

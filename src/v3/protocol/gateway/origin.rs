@@ -1,0 +1,94 @@
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::v3::protocol::gateway::read::{As, FieldName};
+
+/// The cluster that this JSON says it is from: an answer, or a message of a stream, `{"result":{…}}`. Nothing that comes
+/// after it is read.
+pub(crate) fn cluster_id(json: &[u8]) -> Option<u64> {
+    let mut cluster = 0;
+    // Whether the rest is as it should be is for others to find out: where it is not read it counts as an error here.
+    let _ = Seek(&mut cluster).deserialize(&mut serde_json::Deserializer::from_slice(json));
+    (cluster != 0).then_some(cluster)
+}
+
+/// Looks for the header.
+struct Seek<'a>(&'a mut u64);
+
+impl<'de> DeserializeSeed<'de> for Seek<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seek<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(FieldName(name)) = map.next_key()? {
+            match &*name {
+                "header" => {
+                    let As(Origin { cluster_id }) = map.next_value()?;
+                    *self.0 = cluster_id;
+                    return Ok(());
+                }
+                "result" => return map.next_value_seed(self),
+                _ => map.next_value::<IgnoredAny>().map(drop)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What of a header matters here.
+#[derive(Default)]
+struct Origin {
+    cluster_id: u64,
+}
+
+super::decode!(Origin { "cluster_id" => cluster_id });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_22_the_cluster_is_found_in_every_shape_of_a_message() {
+        for json in [
+            r#"{"header":{"cluster_id":"7","member_id":"8","revision":"9","raft_term":"2"},"kvs":[]}"#,
+            r#"{"header":{"cluster_id":"7"}, "more": true}"#,
+            r#"{"result":{"header":{"cluster_id":"7"},"created":true}}"#,
+            r#"{"result":{"header":{"cluster_id":"7"},"ID":"5"}}{"result":{"header":{"cluster_id":"8"}}}"#,
+            // As somebody between us and etcd may have written it anew.
+            r#"{"kvs":[{"header":{"cluster_id":"8"}}],"header":{"revision":"9","cluster_id":7}}"#,
+            // What comes after it is not looked at.
+            r#"{"header":{"cluster_id":"7"},"kvs":[{"#,
+        ] {
+            assert_eq!(cluster_id(json.as_bytes()), Some(7), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_say_its_cluster_has_none() {
+        for json in [
+            "",
+            "{}",
+            "[]",
+            "<html>",
+            r#"{"header":{}}"#,
+            r#"{"header":{"cluster_id":"x"}}"#,
+            r#"{"result":{"blob":"AAAA"}}"#,
+            r#"{"kvs":[{"header":{"cluster_id":"8"}}]}"#,
+            r#"{"code":5,"message":"etcdserver: requested lease not found"}"#,
+        ] {
+            assert_eq!(cluster_id(json.as_bytes()), None, "{json}");
+        }
+    }
+}

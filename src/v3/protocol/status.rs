@@ -1,0 +1,427 @@
+//! What etcd means when the v3 API says no: decided by its words first, then by its gRPC code, never by the HTTP status,
+//! which differs between versions for the same refusal.
+
+mod texts;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::{
+    error::{Api, Error, ErrorContext, EtcdError, EtcdErrorKind, EtcdErrorParts, Outcome},
+    operation::{Call, Reply},
+};
+
+use EtcdErrorKind as Kind;
+use texts::TEXTS;
+
+/// gRPC codes, as far as they decide something here.
+mod code {
+    pub(super) const CANCELED: u32 = 1;
+    pub(super) const UNKNOWN: u32 = 2;
+    pub(super) const INVALID_ARGUMENT: u32 = 3;
+    pub(super) const DEADLINE_EXCEEDED: u32 = 4;
+    pub(super) const NOT_FOUND: u32 = 5;
+    pub(super) const PERMISSION_DENIED: u32 = 7;
+    pub(super) const OUT_OF_RANGE: u32 = 11;
+    pub(super) const UNIMPLEMENTED: u32 = 12;
+    pub(super) const INTERNAL: u32 = 13;
+    pub(super) const UNAVAILABLE: u32 = 14;
+    pub(super) const DATA_LOSS: u32 = 15;
+    pub(super) const UNAUTHENTICATED: u32 = 16;
+}
+
+/// A refusal of the v3 API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GrpcStatus {
+    /// gRPC's.
+    pub(crate) code: u32,
+    pub(crate) message: String,
+}
+
+impl GrpcStatus {
+    /// The refusal in a body, or in a message of a stream, in any of the shapes that gateways have given it:
+    /// `{"error":M,"message":M,"code":N}`, `{"error":M,"code":N,"message":M}`, `{"code":N,"message":M}`, and in streams
+    /// `{"error":{"grpc_code":N,"message":M,…}}` or `{"error":{"code":N,"message":M}}`.
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let refusal = match body.get("error") {
+            Some(inner @ Value::Object(_)) => inner,
+            _ => &body,
+        };
+        let code = refusal.get("grpc_code").or_else(|| refusal.get("code"))?;
+        let message = refusal.get("message").or_else(|| refusal.get("error"))?;
+        // What a proxy may number its own errors by is no code of gRPC's.
+        let code = code.as_u64().filter(|code| (1..=16).contains(code))?;
+        Some(Self {
+            code: code.try_into().ok()?,
+            message: message.as_str()?.to_owned(),
+        })
+    }
+
+    /// The refusal in a text such as the `cancel_reason` of a watch: `rpc error: code = PermissionDenied desc = …`.
+    /// Without a code in it the text alone has to do.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self {
+            code: code::UNKNOWN,
+            message: text.to_owned(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> EtcdErrorKind {
+        let text = bare(&self.message);
+        if text.starts_with("grpc: received message larger than max") {
+            return if text.contains(GATEWAY_LIMIT) {
+                Kind::AnswerTooLarge
+            } else {
+                Kind::RequestTooLarge
+            };
+        }
+        // These go on with the reason.
+        if text.starts_with("request timed out") {
+            return Kind::RequestTimedOut;
+        }
+        if text.starts_with("re-configuration failed") {
+            return Kind::NotEnoughStartedMembers;
+        }
+        let known = TEXTS.iter().find(|(known, _)| *known == text);
+        known.map_or_else(|| of_code(self.code), |(_, kind)| *kind)
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.kind() {
+            Kind::AnswerTooLarge
+            | Kind::RequestTimedOut
+            | Kind::LeaderChanged
+            | Kind::ServerStopped
+            | Kind::Canceled => Outcome::Unknown,
+            Kind::Other(code::UNKNOWN | code::INTERNAL | code::UNAVAILABLE) => Outcome::Unknown,
+            _ => Outcome::Rejected,
+        }
+    }
+
+    /// The server cannot serve at the moment: another one, or this one later, may do better.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        match self.kind() {
+            Kind::NoLeader
+            | Kind::LeaderChanged
+            | Kind::RequestTimedOut
+            | Kind::ServerStopped
+            | Kind::UnhealthyCluster
+            | Kind::TooManyRequests => true,
+            Kind::Other(code) => code == code::UNAVAILABLE,
+            _ => false,
+        }
+    }
+
+    /// The token is missing, no longer good, or older than the last change of users and roles: a new one will do.
+    pub(crate) fn is_token_error(&self) -> bool {
+        self.kind().is_token_error()
+    }
+
+    /// There is no such call.
+    pub(crate) fn is_unimplemented(&self) -> bool {
+        match self.code {
+            // The gateway's words for a path that it does not know; etcd's own say what was not found.
+            code::NOT_FOUND => self.message == UNKNOWN_PATH,
+            code => code == code::UNIMPLEMENTED,
+        }
+    }
+
+    /// The server does not have this call, and is taken at its word for a while: these words are the gateway's own. A proxy
+    /// that has lost its servers for a moment has others.
+    pub(crate) fn is_missing(&self, call: &Call) -> bool {
+        call.capability.is_some() && self.is_unimplemented()
+    }
+
+    pub(crate) fn into_error(self, context: ErrorContext, status: StatusCode) -> Error {
+        let (kind, outcome) = (self.kind(), self.outcome());
+        Error::Etcd(EtcdError::new(EtcdErrorParts {
+            context,
+            status,
+            api: Api::V3 { kind, outcome },
+            code: Some(self.code),
+            message: self.message,
+            cause: String::new(),
+            index: None,
+            compact_revision: None,
+        }))
+    }
+}
+
+/// The history that a watch needs is gone; what is left of it begins with `compact_revision`.
+pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
+    Error::Etcd(EtcdError::new(EtcdErrorParts {
+        context,
+        status: StatusCode::OK,
+        api: Api::V3 {
+            kind: Kind::Compacted,
+            outcome: Outcome::Rejected,
+        },
+        code: Some(code::OUT_OF_RANGE),
+        message: "etcdserver: mvcc: required revision has been compacted".to_owned(),
+        cause: format!("history begins with revision {compact_revision}"),
+        index: None,
+        compact_revision: Some(compact_revision),
+    }))
+}
+
+/// A renewal found no such lease.
+pub(crate) fn lease_not_found(context: ErrorContext) -> Error {
+    let refusal = GrpcStatus {
+        code: code::NOT_FOUND,
+        message: "etcdserver: requested lease not found".to_owned(),
+    };
+    refusal.into_error(context, StatusCode::OK)
+}
+
+/// Asking again may bring something else, if asking again does no harm.
+pub(crate) fn is_retryable(kind: EtcdErrorKind) -> bool {
+    match kind {
+        Kind::NoLeader
+        | Kind::LeaderChanged
+        | Kind::RequestTimedOut
+        | Kind::ServerStopped
+        | Kind::UnhealthyCluster
+        | Kind::TooManyRequests
+        | Kind::Canceled => true,
+        Kind::Other(code) => {
+            matches!(code, code::UNKNOWN | code::INTERNAL | code::UNAVAILABLE)
+        }
+        _ => false,
+    }
+}
+
+/// The refusal that the reply to a call is, if it is one of the v3 API.
+pub(crate) fn of(call: &Call, reply: &Reply) -> Option<GrpcStatus> {
+    if !call.is_v3() || reply.status.is_success() {
+        return None;
+    }
+    GrpcStatus::parse(&reply.body).or_else(|| unknown_path(reply))
+}
+
+/// The gateway's words for a path that it does not know: in 3.4 they are all that it says, later they are in a refusal.
+const UNKNOWN_PATH: &str = "Not Found";
+
+fn unknown_path(reply: &Reply) -> Option<GrpcStatus> {
+    let is_text = reply.body.trim_ascii_end() == UNKNOWN_PATH.as_bytes();
+    (reply.status == StatusCode::NOT_FOUND && is_text).then(|| GrpcStatus {
+        code: code::NOT_FOUND,
+        message: UNKNOWN_PATH.to_owned(),
+    })
+}
+
+/// The limit of an old gateway for answers, in bytes. What the answer is to was carried out.
+const GATEWAY_LIMIT: &str = "vs. 4194304)";
+
+/// A message without what only says which part of the server it comes from.
+fn bare(message: &str) -> &str {
+    let mut text = message;
+    if let Some(described) = text.strip_prefix("rpc error: code = ") {
+        text = described
+            .split_once(" desc = ")
+            .map_or(text, |(_, desc)| desc);
+    }
+    // `election: …` stays: `no leader` of an election is not that of the cluster.
+    for prefix in ["etcdserver: ", "mvcc: ", "auth: "] {
+        text = text.strip_prefix(prefix).unwrap_or(text);
+    }
+    text
+}
+
+fn of_code(code: u32) -> EtcdErrorKind {
+    match code {
+        code::CANCELED => Kind::Canceled,
+        code::INVALID_ARGUMENT => Kind::BadRequest,
+        code::DEADLINE_EXCEEDED => Kind::RequestTimedOut,
+        code::NOT_FOUND => Kind::NotFound,
+        code::PERMISSION_DENIED => Kind::PermissionDenied,
+        code::DATA_LOSS => Kind::Corrupt,
+        code::UNAUTHENTICATED => Kind::InvalidAuthToken,
+        other => Kind::Other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(code: u32, message: &str) -> GrpcStatus {
+        GrpcStatus {
+            code,
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn v3_9_every_shape_of_an_error_is_read() {
+        let expected = refusal(5, "etcdserver: requested lease not found");
+        for body in [
+            // 3.4; the gateway 1.16; 3.5 as Debian builds it, and 3.6; streams of 3.4; streams of 3.5.
+            r#"{"error":"etcdserver: requested lease not found","message":"etcdserver: requested lease not found","code":5}"#,
+            r#"{"error":"etcdserver: requested lease not found","code":5,"message":"etcdserver: requested lease not found"}"#,
+            r#"{"code":5, "message":"etcdserver: requested lease not found", "details":[]}"#,
+            r#"{"error":{"grpc_code":5,"http_code":404,"message":"etcdserver: requested lease not found","http_status":"Not Found"}}"#,
+            r#"{"error":{"code":5,"message":"etcdserver: requested lease not found"}}"#,
+            r#"{"error":"etcdserver: requested lease not found","code":5}"#,
+        ] {
+            assert_eq!(
+                GrpcStatus::parse(body.as_bytes()),
+                Some(expected.clone()),
+                "{body}"
+            );
+        }
+        for body in [
+            "",
+            "Not Found",
+            "{}",
+            "<html>",
+            r#"{"message":"x"}"#,
+            r#"{"code":"x"}"#,
+            r#"{"code":502,"message":"bad gateway"}"#,
+        ] {
+            assert_eq!(GrpcStatus::parse(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn v3_20_words_decide_whatever_the_code_and_the_prefix() {
+        for (code, message, kind) in [
+            (
+                11,
+                "etcdserver: mvcc: required revision has been compacted",
+                Kind::Compacted,
+            ),
+            (
+                2,
+                "etcdserver: requested lease not found",
+                Kind::LeaseNotFound,
+            ),
+            (
+                5,
+                "etcdserver: requested lease not found",
+                Kind::LeaseNotFound,
+            ),
+            (7, "etcdserver: permission denied", Kind::PermissionDenied),
+            (2, "auth: permission denied", Kind::PermissionDenied),
+            (14, "etcdserver: no leader", Kind::NoLeader),
+            (2, "election: no leader", Kind::ElectionWithoutLeader),
+            (9, "etcdserver: not leader", Kind::NotLeader),
+            (2, "election: not leader", Kind::NotElectionLeader),
+            (2, "context deadline exceeded", Kind::RequestTimedOut),
+            (4, "context deadline exceeded", Kind::RequestTimedOut),
+            (
+                14,
+                "etcdserver: request timed out, possibly due to connection lost",
+                Kind::RequestTimedOut,
+            ),
+            (
+                8,
+                "grpc: received message larger than max (2200000 vs. 2097152)",
+                Kind::RequestTooLarge,
+            ),
+            (
+                8,
+                "grpc: received message larger than max (5000000 vs. 4194304)",
+                Kind::AnswerTooLarge,
+            ),
+            (
+                2,
+                "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+                Kind::PermissionDenied,
+            ),
+            (
+                3,
+                "invalid character 'x' looking for beginning of value",
+                Kind::BadRequest,
+            ),
+            (99, "?", Kind::Other(99)),
+        ] {
+            assert_eq!(refusal(code, message).kind(), kind, "{message}");
+        }
+    }
+
+    #[test]
+    fn r_2_what_may_have_been_carried_out_is_unknown() {
+        for (code, message, outcome) in [
+            (3, "etcdserver: key is not provided", Outcome::Rejected),
+            (
+                5,
+                "etcdserver: requested lease not found",
+                Outcome::Rejected,
+            ),
+            (7, "etcdserver: permission denied", Outcome::Rejected),
+            (9, "etcdserver: lease already exists", Outcome::Rejected),
+            (
+                11,
+                "etcdserver: mvcc: required revision has been compacted",
+                Outcome::Rejected,
+            ),
+            (16, "etcdserver: invalid auth token", Outcome::Rejected),
+            (
+                8,
+                "etcdserver: mvcc: database space exceeded",
+                Outcome::Rejected,
+            ),
+            (8, "etcdserver: too many requests", Outcome::Rejected),
+            (
+                8,
+                "grpc: received message larger than max (2200000 vs. 2097152)",
+                Outcome::Rejected,
+            ),
+            (
+                8,
+                "grpc: received message larger than max (5000000 vs. 4194304)",
+                Outcome::Unknown,
+            ),
+            (14, "etcdserver: no leader", Outcome::Rejected),
+            (14, "etcdserver: not capable", Outcome::Rejected),
+            (14, "etcdserver: unhealthy cluster", Outcome::Rejected),
+            (14, "etcdserver: leader changed", Outcome::Unknown),
+            (14, "etcdserver: request timed out", Outcome::Unknown),
+            (
+                14,
+                "etcdserver: request timed out, possibly due to previous leader failure",
+                Outcome::Unknown,
+            ),
+            (14, "etcdserver: server stopped", Outcome::Unknown),
+            (14, "error reading from server: EOF", Outcome::Unknown),
+            (14, "transport is closing", Outcome::Unknown),
+            (13, "whatever", Outcome::Unknown),
+            (1, "context canceled", Outcome::Unknown),
+            (4, "context deadline exceeded", Outcome::Unknown),
+            (2, "context deadline exceeded", Outcome::Unknown),
+            (2, "whatever", Outcome::Unknown),
+            (
+                2,
+                "etcdserver: requested lease not found",
+                Outcome::Rejected,
+            ),
+        ] {
+            assert_eq!(
+                refusal(code, message).outcome(),
+                outcome,
+                "{code} {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn r_12_texts_that_a_new_token_answers() {
+        for text in [
+            "invalid auth token",
+            "revision of auth store is old",
+            "user name is empty",
+        ] {
+            assert!(refusal(3, &format!("etcdserver: {text}")).is_token_error());
+        }
+        let wrong = "etcdserver: authentication failed, invalid user ID or password";
+        assert!(!refusal(3, wrong).is_token_error());
+    }
+
+    #[test]
+    fn a_missing_call_is_not_a_missing_key() {
+        assert!(refusal(5, "Not Found").is_unimplemented());
+        assert!(refusal(12, "Method Not Allowed").is_unimplemented());
+        assert!(!refusal(5, "etcdserver: requested lease not found").is_unimplemented());
+    }
+}

@@ -1,0 +1,10 @@
+//! Checks of the repository itself: its rules, its layers, its files and its prose.
+//!
+//! They read the sources and need no server and no feature: `cargo test --test documentation`.
+
+mod code;
+mod layering;
+mod prose;
+mod rules;
+mod size;
+mod sources;

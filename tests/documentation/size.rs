@@ -1,0 +1,22 @@
+//! A source file fits one reading.
+
+use std::collections::BTreeSet;
+
+use crate::sources::{assert_only, with_extension};
+
+const MAX_LINES: usize = 500;
+
+/// The files that are longer, for now. The list must end up empty.
+const LONGER: &[&str] = &[
+    "backends/fake/tests/differential/generate.rs",
+    "src/endpoints/set.rs",
+    "src/v3/watch/watcher.rs",
+];
+
+#[test]
+fn no_source_has_more_than_500_lines() {
+    let mut sources = with_extension("rs");
+    sources.retain(|source| source.text.lines().count() > MAX_LINES);
+    let longer: BTreeSet<_> = sources.into_iter().map(|source| source.path).collect();
+    assert_only("more than 500 lines", &longer, LONGER);
+}
