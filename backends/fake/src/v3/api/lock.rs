@@ -53,7 +53,7 @@ impl Call<'_> {
             request.lease
         };
         let prefix = Bytes::from([&request.name[..], b"/"].concat());
-        let key = Bytes::from([&prefix[..], format!("{lease:x}").as_bytes()].concat());
+        let key = Bytes::from([&prefix[..], hexadecimal(lease).as_bytes()].concat());
         let response = self.txn(enter(&key, &prefix, lease)).map_err(unmapped)?;
         let header = response.header.clone();
         let mut ranges = response.responses.iter();
@@ -158,6 +158,12 @@ fn enter(key: &Bytes, prefix: &Bytes, lease: i64) -> TxnRequest {
 fn prefix_end(prefix: &[u8]) -> Bytes {
     let name = prefix.strip_suffix(b"/").unwrap_or(prefix);
     Bytes::from([name, b"0"].concat())
+}
+
+/// A number as Go's `%x` writes it, with its sign.
+fn hexadecimal(number: i64) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{:x}", number.unsigned_abs())
 }
 
 /// The server passes the errors of its own client on without their codes.
