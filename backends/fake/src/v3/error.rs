@@ -17,6 +17,7 @@ pub(crate) enum Code {
     FailedPrecondition = 9,
     OutOfRange = 11,
     Unavailable = 14,
+    Unauthenticated = 16,
 }
 
 impl V3Error {
@@ -52,6 +53,8 @@ impl V3Error {
         Self::new(Code::FailedPrecondition, "etcdserver: lease already exists");
     pub(crate) const LEASE_TTL_TOO_LARGE: Self =
         Self::new(Code::OutOfRange, "etcdserver: too large lease TTL");
+    pub(crate) const INVALID_TOKEN: Self =
+        Self::new(Code::Unauthenticated, "etcdserver: invalid auth token");
     pub(crate) const TIMEOUT: Self = Self::new(Code::Unavailable, "etcdserver: request timed out");
 
     pub(crate) const fn new(code: Code, message: &'static str) -> Self {

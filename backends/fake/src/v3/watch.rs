@@ -97,6 +97,14 @@ impl WatchHub {
         }
     }
 
+    /// Refuses to create a watch.
+    pub(crate) fn refuse(&mut self, id: ExchangeId, reason: &str, mvcc: &Mvcc) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            let revision = mvcc.revision();
+            stream.queue.push_back(refusal(reason, revision));
+        }
+    }
+
     /// Does what a client asks on a stream.
     pub(crate) fn request(
         &mut self,
@@ -157,12 +165,7 @@ impl WatchStream {
             None
         };
         if let Some(problem) = problem {
-            self.queue.push_back(WatchResponse {
-                watch_id: -1,
-                canceled: true,
-                cancel_reason: problem.to_owned(),
-                ..created
-            });
+            self.queue.push_back(refusal(problem, now));
             return;
         }
         let watch_id = if request.watch_id == 0 {
@@ -338,6 +341,18 @@ impl Watch {
             kv: Some(SharedKeyValue(kv.clone())),
             prev_kv: prev_kv.cloned().map(SharedKeyValue),
         }
+    }
+}
+
+/// The answer to a request for a watch that is not created.
+fn refusal(reason: &str, revision: i64) -> WatchResponse {
+    WatchResponse {
+        header: Some(ResponseHeader::of_revision(revision)),
+        watch_id: -1,
+        created: true,
+        canceled: true,
+        cancel_reason: reason.to_owned(),
+        ..WatchResponse::default()
     }
 }
 

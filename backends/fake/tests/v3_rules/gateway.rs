@@ -122,4 +122,17 @@ rules! {
         assert_eq!(call(s, "cluster/member/list", "{}")["header"].to_string(), "{}");
         assert_eq!(call(s, "maintenance/defragment", "{}").to_string(), "{}");
     }
+
+    fn v3_115_only_3_4_looks_at_a_token_when_there_is_no_auth(s) {
+        let is_3_4 = s.is_3_4();
+        for (path, body) in [("kv/range", r#"{"key":"YQ=="}"#), ("kv/put", r#"{"key":"YQ=="}"#), ("lease/grant", r#"{"TTL":9}"#)] {
+            let told = s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body).header("Authorization", "x"));
+            assert_eq!(told.status, if is_3_4 { 401 } else { 200 }, "{path}");
+        }
+        let ask = Ask::new("POST", "/v3/lease/leases").json("{}").header("Authorization", "x");
+        assert_eq!(s.ask(&ask).status, 200);
+        let ask = Ask::new("POST", "/v3/watch").json(r#"{"create_request":{"key":"YQ=="}}"#).header("Authorization", "x");
+        let (_, mut stream) = s.watch(&ask);
+        assert_eq!(crate::message(&mut *stream)["canceled"] == true, is_3_4);
+    }
 }

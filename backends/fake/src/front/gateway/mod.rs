@@ -3,7 +3,7 @@
 
 mod body;
 mod error;
-mod lock;
+mod queue;
 mod read;
 mod route;
 mod stream;
@@ -12,11 +12,11 @@ mod unary;
 use std::sync::Arc;
 
 use etcd_transport::{Body, Response};
-use http::Method;
+use http::{HeaderMap, Method, header::AUTHORIZATION};
 
 use self::{
     error::GatewayError,
-    lock::LockWait,
+    queue::Wait,
     route::{Route, Stream},
     stream::WatchBody,
 };
@@ -36,8 +36,8 @@ pub(super) enum Pending {
     Nothing,
     /// A stream of watches without a message so far. Its head travels with the first one.
     Watch(WatchBody),
-    /// A lock that somebody else holds.
-    Lock(LockWait),
+    /// A place in the queue for a lock, or of an election.
+    Queue(Wait),
 }
 
 impl Pending {
@@ -46,7 +46,7 @@ impl Pending {
         match self {
             Self::Nothing => None,
             Self::Watch(body) => Some(body.id()),
-            Self::Lock(wait) => Some(wait.id()),
+            Self::Queue(wait) => Some(wait.id()),
         }
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn answer(
     match std::mem::take(pending) {
         Pending::Nothing => {}
         Pending::Watch(body) => return stream::begin_watch(core, body, pending),
-        Pending::Lock(wait) => return lock::go_on(core, wait, pending),
+        Pending::Queue(wait) => return queue::go_on(core, wait, pending),
     }
     let profile = core.cluster.profile;
     let Some(route) = Route::find(path, profile) else {
@@ -75,7 +75,12 @@ pub(super) fn answer(
         Route::Unary(call) => unary::answer(core, request, call),
         Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request),
         Route::Stream(Stream::Watch) => stream::watch(shared, core, request, pending),
-        Route::Lock => lock::begin(shared, core, request, pending),
+        Route::Lock => queue::begin(shared, core, request, pending, |call, request| {
+            call.enter_lock(&request)
+        }),
+        Route::Campaign => queue::begin(shared, core, request, pending, |call, request| {
+            call.enter_campaign(&request)
+        }),
         Route::Unserved(name) => {
             let error = GatewayError::unserved(name);
             Some(error.response(profile))
@@ -97,4 +102,10 @@ fn not_allowed(profile: Profile, method: &Method) -> Response {
         Profile::V3_5 => GatewayError::new(12, "Method Not Allowed").reply(profile),
     };
     reply.finish(method).map(Body::from)
+}
+
+/// Whether a request has a token, in one of the headers that the gateway passes on.
+fn has_token(headers: &HeaderMap) -> bool {
+    let names = ["grpc-metadata-token", "grpc-metadata-authorization"];
+    headers.contains_key(AUTHORIZATION) || names.iter().any(|name| headers.contains_key(*name))
 }

@@ -7,6 +7,8 @@ pub(super) enum Route {
     Stream(Stream),
     /// A lock, whose only response may be long in coming.
     Lock,
+    /// A campaign, likewise.
+    Campaign,
     /// A call of etcd's that the fake does not serve.
     Unserved(&'static str),
 }
@@ -25,6 +27,9 @@ pub(super) enum Unary {
     LeaseLeases,
     HashKv,
     Unlock,
+    Proclaim,
+    Resign,
+    Leader,
     MemberList,
     Defragment,
     Status,
@@ -54,6 +59,10 @@ impl Route {
             b"watch" => Self::Stream(Stream::Watch),
             b"maintenance/hashkv" if profile == Profile::V3_5 => Self::Unary(Unary::HashKv),
             b"lock/lock" => Self::Lock,
+            b"election/campaign" => Self::Campaign,
+            b"election/proclaim" => Self::Unary(Unary::Proclaim),
+            b"election/resign" => Self::Unary(Unary::Resign),
+            b"election/leader" => Self::Unary(Unary::Leader),
             b"lock/unlock" => Self::Unary(Unary::Unlock),
             b"cluster/member/list" => Self::Unary(Unary::MemberList),
             b"maintenance/defragment" => Self::Unary(Unary::Defragment),
@@ -92,11 +101,7 @@ const UNSERVED: &[&str] = &[
     "cluster/member/promote",
     "cluster/member/remove",
     "cluster/member/update",
-    "election/campaign",
-    "election/leader",
     "election/observe",
-    "election/proclaim",
-    "election/resign",
     "maintenance/alarm",
     "maintenance/downgrade",
     "maintenance/hash",

@@ -10,7 +10,7 @@ use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
-use super::{Pending, body::Lines, error::GatewayError, read::Messages};
+use super::{Pending, body::Lines, error::GatewayError, has_token, read::Messages};
 use crate::{
     cluster::{core::ServerRun, exchanges::ExchangeId},
     go::reply::Reply,
@@ -28,6 +28,10 @@ use crate::{
     },
 };
 
+/// Why 3.4 creates no watch for who has a token although there is no auth.
+const INVALID_TOKEN: &str =
+    "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
+
 /// Renews the leases of all messages in the body, and ends.
 pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<Response> {
     let profile = core.cluster.profile;
@@ -35,6 +39,7 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
+        has_token: has_token(request.headers),
     };
     let mut messages = Messages::new(request.body, profile);
     let mut lines = VecDeque::new();
@@ -83,7 +88,12 @@ pub(super) fn watch(
     }
     let body = WatchBody::open(shared, core, request.watch_id, request.endpoint);
     let store = &mut core.cluster.local(request.endpoint).v3;
+    let is_refused = profile == Profile::V3_4 && has_token(request.headers);
     for request in &requests {
+        if is_refused && request.create_request.is_some() {
+            store.watches.refuse(body.id, INVALID_TOKEN, &store.mvcc);
+            continue;
+        }
         (store.watches).request(body.id, request, &store.mvcc, profile);
     }
     begin_watch(core, body, pending)

@@ -1,7 +1,7 @@
 use etcd_transport::{Body, Response};
 use http::{HeaderValue, Method, header::CONTENT_LENGTH};
 
-use super::{error::GatewayError, read, route::Unary};
+use super::{error::GatewayError, has_token, read, route::Unary};
 use crate::{
     go::reply::Reply,
     profile::Profile,
@@ -24,6 +24,7 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
+        has_token: has_token(request.headers),
     };
     let context = &mut context;
     let body = request.body;
@@ -39,6 +40,9 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         Unary::LeaseLeases => run(context, body, Call::leases),
         Unary::HashKv => run(context, body, |call, request| call.hash_kv(&request)),
         Unary::Unlock => run(context, body, Call::unlock),
+        Unary::Proclaim => run(context, body, Call::proclaim),
+        Unary::Resign => run(context, body, Call::resign),
+        Unary::Leader => run(context, body, |call, request| call.leader(&request)),
         Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
         Unary::Defragment => run(context, body, Call::defragment),
         Unary::Status => run(context, body, Call::status),

@@ -27,6 +27,7 @@ impl Call<'_> {
         if !request.serializable {
             self.confirm_read()?;
         }
+        self.check_token()?;
         let store = &mut self.cluster.local(self.endpoint).v3;
         let mut response = Batch::new(&mut store.mvcc, &mut store.leases).range(request)?;
         self.fill(&mut response.header);
@@ -35,6 +36,7 @@ impl Call<'_> {
 
     pub(crate) fn put(&mut self, request: PutRequest) -> Answered<PutResponse> {
         check_put(&request)?;
+        self.check_token()?;
         check_size(&request)?;
         let mut response = self.propose(request)?;
         self.fill(&mut response.header);
@@ -46,6 +48,7 @@ impl Call<'_> {
         request: DeleteRangeRequest,
     ) -> Answered<DeleteRangeResponse> {
         check_delete(&request)?;
+        self.check_token()?;
         check_size(&request)?;
         let mut response = self.propose(request)?;
         self.fill(&mut response.header);
@@ -57,6 +60,7 @@ impl Call<'_> {
         let mut response = if is_read_only(&request) {
             self.read_txn(&request)?
         } else {
+            self.check_token()?;
             check_size(&request)?;
             self.propose(request)?
         };
@@ -75,6 +79,7 @@ impl Call<'_> {
         if !is_serializable(request) {
             self.confirm_read()?;
         }
+        self.check_token()?;
         let store = &mut self.cluster.local(self.endpoint).v3;
         Ok(store.mvcc.txn(request, &mut store.leases)?)
     }

@@ -1,10 +1,12 @@
 //! The calls of the v3 API, from message to message. A front decodes the one and encodes the other.
 
 pub(crate) mod cluster;
+pub(crate) mod election;
 pub(crate) mod kv;
 pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod maintenance;
+pub(crate) mod queue;
 
 use super::{error::V3Error, message::kv::ResponseHeader};
 use crate::{
@@ -19,6 +21,8 @@ pub(crate) struct Call<'a> {
     pub(crate) endpoint: usize,
     /// Whether it has waited for a quorum as long as etcd waits.
     pub(crate) timed_out: bool,
+    /// Whether the request has credentials. There are none that could be valid.
+    pub(crate) has_token: bool,
 }
 
 /// Why a call has no response.
@@ -41,6 +45,7 @@ impl Call<'_> {
     where
         C: Apply<Stores, Output = Result<T, V3Error>>,
     {
+        self.check_token()?;
         if !self.cluster.can_commit() {
             if self.timed_out {
                 self.cluster.postpone(command);
@@ -48,6 +53,14 @@ impl Call<'_> {
             return Err(self.without_quorum());
         }
         Ok(self.cluster.propose(self.endpoint, command)?)
+    }
+
+    /// 3.4 looks at a token even if there is no auth, and then none is valid.
+    fn check_token(&self) -> Result<(), V3Error> {
+        if self.has_token && self.profile() == Profile::V3_4 {
+            return Err(V3Error::INVALID_TOKEN);
+        }
+        Ok(())
     }
 
     /// Has the member catch up, as a linearizable read does.

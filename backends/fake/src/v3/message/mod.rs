@@ -4,6 +4,7 @@
 //! [`protojson`]), a writer of JSON and an encoder of protobuf work on the declarations.
 
 pub(crate) mod cluster;
+pub(crate) mod election;
 mod field;
 pub(crate) mod jsonpb;
 pub(crate) mod kv;

@@ -2,37 +2,40 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, error::GatewayError, read, stream::WatchBody, unary::success};
+use super::{Pending, error::GatewayError, has_token, read, stream::WatchBody, unary::success};
 use crate::{
     cluster::exchanges::ExchangeId,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
     v3::{
-        api::{Answered, Call, Failure, lock::Ticket},
+        api::{
+            Answered, Call, Failure,
+            queue::{Acquired, Ticket},
+        },
         message::{
+            Message,
             kv::DeleteRangeRequest,
-            lock::{LockRequest, LockResponse},
             watch::{FilterType, WatchCreateRequest, WatchRequest},
             write,
         },
     },
 };
 
-/// A lock that is waited for. Who goes away before it comes leaves the queue.
-pub(in crate::front) struct LockWait {
+/// A place in a queue. Who goes away before its turn comes leaves the queue.
+pub(in crate::front) struct Wait {
     ticket: Ticket,
     /// Wakes the call whenever somebody leaves the queue.
     watch: WatchBody,
     is_in_queue: bool,
 }
 
-impl LockWait {
+impl Wait {
     pub(super) fn id(&self) -> ExchangeId {
         self.watch.id()
     }
 }
 
-impl Drop for LockWait {
+impl Drop for Wait {
     fn drop(&mut self) {
         if !self.is_in_queue {
             return;
@@ -45,7 +48,7 @@ impl Drop for LockWait {
                 ..DeleteRangeRequest::default()
             };
             if core.cluster.can_commit() {
-                // Its only error is an empty key.
+                // A deletion has no error.
                 let _ = core.cluster.propose(endpoint, delete);
             } else {
                 core.cluster.postpone(delete);
@@ -54,26 +57,35 @@ impl Drop for LockWait {
     }
 }
 
-/// Enters the queue, and answers if nobody is before.
-pub(super) fn begin(
+/// Enters a queue, and answers if nobody is before.
+pub(super) fn begin<M: Message + Default>(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
     pending: &mut Pending,
+    enter: impl FnOnce(&mut Call<'_>, M) -> Answered<Ticket>,
 ) -> Option<Response> {
     let profile = core.cluster.profile;
-    let (endpoint, timed_out) = (request.endpoint, request.timed_out);
-    let message: LockRequest = match read::message(request.body, profile) {
+    let endpoint = request.endpoint;
+    let message = match read::message(request.body, profile) {
         Ok(message) => message,
         Err(error) => return Some(error.response(profile)),
     };
-    let mut call = call(core, endpoint, timed_out);
-    let mut ticket = match call.enter_lock(&message) {
+    let mut call = Call {
+        cluster: &mut core.cluster,
+        endpoint,
+        timed_out: request.timed_out,
+        has_token: has_token(request.headers),
+    };
+    let entered = enter(&mut call, message);
+    let ticket = match entered {
         Ok(ticket) => ticket,
         Err(failure) => return answer(core, Err(failure)),
     };
-    if let Some(response) = ticket.take_response() {
-        return answer(core, Ok(Some(response)));
+    let acquired = call_of(core, endpoint).acquire(&ticket, false);
+    let response = answer(core, acquired);
+    if response.is_some() {
+        return response;
     }
     let watch = WatchBody::open(shared, core, request.watch_id, endpoint);
     let create = WatchRequest {
@@ -87,44 +99,48 @@ pub(super) fn begin(
     };
     let store = &mut core.cluster.local(endpoint).v3;
     (store.watches).request(watch.id(), &create, &store.mvcc, profile);
-    let wait = LockWait {
+    let is_in_queue = true;
+    *pending = Pending::Queue(Wait {
         ticket,
         watch,
-        is_in_queue: true,
-    };
-    go_on(core, wait, pending)
+        is_in_queue,
+    });
+    None
 }
 
 /// Answers if nobody is left who came earlier.
 pub(super) fn go_on(
     core: &mut EtcdCore,
-    mut wait: LockWait,
+    mut wait: Wait,
     pending: &mut Pending,
 ) -> Option<Response> {
     let endpoint = wait.watch.endpoint();
     let watches = &mut core.cluster.local(endpoint).v3.watches;
     while watches.take(wait.id()).is_some() {}
-    let answered = call(core, endpoint, false).continue_lock(&wait.ticket);
-    let response = answer(core, answered);
-    if response.is_some() {
-        wait.is_in_queue = false;
-    }
-    *pending = Pending::Lock(wait);
+    let acquired = call_of(core, endpoint).acquire(&wait.ticket, true);
+    let response = answer(core, acquired);
+    wait.is_in_queue = response.is_none();
+    *pending = Pending::Queue(wait);
     response
 }
 
-fn call(core: &mut EtcdCore, endpoint: usize, timed_out: bool) -> Call<'_> {
+/// A call of the server's own, which waits for a quorum as long as it takes.
+fn call_of(core: &mut EtcdCore, endpoint: usize) -> Call<'_> {
     Call {
         cluster: &mut core.cluster,
         endpoint,
-        timed_out,
+        timed_out: false,
+        has_token: false,
     }
 }
 
-fn answer(core: &EtcdCore, answered: Answered<Option<LockResponse>>) -> Option<Response> {
+fn answer(core: &EtcdCore, acquired: Answered<Option<Acquired>>) -> Option<Response> {
     let profile = core.cluster.profile;
-    match answered {
-        Ok(Some(response)) => Some(success(profile, write::json(&response, profile, false))),
+    match acquired {
+        Ok(Some(acquired)) => {
+            let json = write::json(acquired.message(), profile, false);
+            Some(success(profile, json))
+        }
         Ok(None) | Err(Failure::Blocked) => None,
         Err(Failure::Refused(error)) => Some(GatewayError::from(error).response(profile)),
     }
