@@ -191,10 +191,10 @@ impl Waiting {
             if let Some(response) = answer? {
                 return Ok(response);
             }
-            if call.event().is_some() {
-                let waiting = self;
+            if let Some(id) = call.event() {
                 return NextEvent {
-                    waiting,
+                    waiting: self,
+                    id,
                     call,
                     server_run,
                 }
@@ -251,6 +251,7 @@ impl Future for ClusterChange<'_> {
 /// Asks the server again at each event, until there is an answer or the server has stopped.
 struct NextEvent<'a, C> {
     waiting: &'a Waiting,
+    id: ExchangeId,
     call: &'a mut C,
     server_run: ServerRun,
 }
@@ -261,24 +262,11 @@ impl<C: Call> Future for NextEvent<'_, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
         let this = &mut *self;
         let (shared, endpoint) = (&this.waiting.shared, this.waiting.endpoint);
+        let server = (endpoint, this.server_run);
         shared.with(|core| {
-            // Twice, in case the clock jumps in between and brings an event.
-            for _ in 0..2 {
-                if core.server_run(endpoint) != this.server_run {
-                    let stopped = TransportError::interrupted("the server stopped");
-                    return Poll::Ready(Err(stopped));
-                }
-                if let Some(response) = this.call.answer(shared, core, endpoint, false) {
-                    return Poll::Ready(Ok(response));
-                }
-                if let Some(id) = this.call.event() {
-                    core.wait_for_event(id, cx.waker());
-                }
-                if !core.idle(None, cx.waker()) {
-                    break;
-                }
-            }
-            Poll::Pending
+            core.poll_exchange(this.id, server, cx, |core| {
+                this.call.answer(shared, core, endpoint, false)
+            })
         })
     }
 }

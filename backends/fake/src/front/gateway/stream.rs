@@ -166,27 +166,17 @@ impl http_body::Body for WatchBody {
             return Poll::Ready(None);
         }
         let shared = Arc::clone(&this.shared);
-        shared.with(|core| {
-            if core.server_run(this.endpoint) != this.server_run {
-                this.has_ended = true;
-                core.time.note_activity();
-                return Poll::Ready(Some(Err(TransportError::interrupted("the server stopped"))));
-            }
-            // Twice, in case the clock jumps in between and brings an event.
-            for _ in 0..2 {
+        let server = (this.endpoint, this.server_run);
+        let line = shared.with(|core| {
+            core.poll_exchange(this.id, server, cx, |core| {
                 let watches = &mut core.cluster.local(this.endpoint).v3.watches;
-                if let Some(message) = watches.take(this.id) {
-                    core.time.note_activity();
-                    let line = watch_line(core, this.endpoint, message);
-                    return Poll::Ready(Some(Ok(Frame::data(line.into()))));
-                }
-                core.wait_for_event(this.id, cx.waker());
-                if !core.idle(None, cx.waker()) {
-                    break;
-                }
-            }
-            Poll::Pending
-        })
+                let message = watches.take(this.id)?;
+                Some(watch_line(core, this.endpoint, message))
+            })
+        });
+        let frame = std::task::ready!(line).map(|line| Frame::data(line.into()));
+        this.has_ended = frame.is_err();
+        Poll::Ready(Some(frame))
     }
 
     fn is_end_stream(&self) -> bool {
