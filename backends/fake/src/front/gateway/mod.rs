@@ -37,7 +37,7 @@ pub(super) enum Pending {
     /// A stream of watches without a message so far. Its head travels with the first one.
     Watch(WatchBody),
     /// A place in the queue for a lock, or of an election.
-    Queue(Wait),
+    Queue(Box<Wait>),
 }
 
 impl Pending {

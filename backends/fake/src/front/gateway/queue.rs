@@ -100,18 +100,18 @@ pub(super) fn begin<M: Message + Default>(
     let store = &mut core.cluster.local(endpoint).v3;
     (store.watches).request(watch.id(), &create, &store.mvcc, profile);
     let is_in_queue = true;
-    *pending = Pending::Queue(Wait {
+    *pending = Pending::Queue(Box::new(Wait {
         ticket,
         watch,
         is_in_queue,
-    });
+    }));
     None
 }
 
 /// Answers if nobody is left who came earlier.
 pub(super) fn go_on(
     core: &mut EtcdCore,
-    mut wait: Wait,
+    mut wait: Box<Wait>,
     pending: &mut Pending,
 ) -> Option<Response> {
     let endpoint = wait.watch.endpoint();
