@@ -98,6 +98,36 @@ fn v3_102_a_lock_waits_for_those_who_came_earlier() {
 }
 
 #[test]
+fn v3_105_a_campaign_waits_for_the_leader_to_resign() {
+    let etcd = FakeEtcd::new();
+    let campaign = |lease: i64| {
+        call(
+            &etcd,
+            "lease/grant",
+            &format!("{{\"ID\":{lease},\"TTL\":60}}"),
+        );
+        let body = format!("{{\"name\":\"YQ==\",\"lease\":{lease},\"value\":\"MQ==\"}}");
+        send(&etcd, "election/campaign", &body)
+    };
+    assert_eq!(block_on(campaign(1)).unwrap().status(), 200);
+    let mut second = pin!(campaign(2));
+    assert!(waits(&mut second));
+    call(
+        &etcd,
+        "election/resign",
+        r#"{"leader":{"key":"YS8x","rev":"2","lease":"1"}}"#,
+    );
+    let body = block_on(second).unwrap().into_body();
+    let body = block_on(body.collect(1 << 10)).unwrap();
+    let won: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    // The header is that of the entry into the queue.
+    assert_eq!(
+        (&won["leader"]["rev"], &won["header"]["revision"]),
+        (&"3".into(), &"3".into())
+    );
+}
+
+#[test]
 fn v3_103_who_goes_away_leaves_the_queue() {
     let etcd = FakeEtcd::new();
     call(&etcd, "lock/lock", r#"{"name":"YQ=="}"#);

@@ -135,4 +135,13 @@ rules! {
         let (_, mut stream) = s.watch(&ask);
         assert_eq!(crate::message(&mut *stream)["canceled"] == true, is_3_4);
     }
+
+    fn v3_116_the_state_of_auth_can_be_asked_on_3_5(s) {
+        let told = post(s, "auth/status", "{}");
+        if s.is_3_4() {
+            assert_eq!(told.status, 404);
+        } else {
+            assert_eq!(call(s, "auth/status", "{}").to_string(), r#"{"authRevision":"1","header":{"revision":"1"}}"#);
+        }
+    }
 }

@@ -30,6 +30,7 @@ pub(super) enum Unary {
     Proclaim,
     Resign,
     Leader,
+    AuthStatus,
     MemberList,
     Defragment,
     Status,
@@ -64,6 +65,7 @@ impl Route {
             b"election/resign" => Self::Unary(Unary::Resign),
             b"election/leader" => Self::Unary(Unary::Leader),
             b"lock/unlock" => Self::Unary(Unary::Unlock),
+            b"auth/status" if profile == Profile::V3_5 => Self::Unary(Unary::AuthStatus),
             b"cluster/member/list" => Self::Unary(Unary::MemberList),
             b"maintenance/defragment" => Self::Unary(Unary::Defragment),
             b"maintenance/status" => Self::Unary(Unary::Status),
@@ -89,7 +91,6 @@ const UNSERVED: &[&str] = &[
     "auth/role/grant",
     "auth/role/list",
     "auth/role/revoke",
-    "auth/status",
     "auth/user/add",
     "auth/user/changepw",
     "auth/user/delete",
@@ -110,4 +111,4 @@ const UNSERVED: &[&str] = &[
 ];
 
 /// Those of them that 3.4 does not have.
-const NEW_IN_3_5: &[&str] = &["auth/status", "maintenance/downgrade"];
+const NEW_IN_3_5: &[&str] = &["maintenance/downgrade"];

@@ -43,6 +43,7 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         Unary::Proclaim => run(context, body, Call::proclaim),
         Unary::Resign => run(context, body, Call::resign),
         Unary::Leader => run(context, body, |call, request| call.leader(&request)),
+        Unary::AuthStatus => run(context, body, Call::auth_status),
         Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
         Unary::Defragment => run(context, body, Call::defragment),
         Unary::Status => run(context, body, Call::status),

@@ -1,5 +1,6 @@
 //! The calls of the v3 API, from message to message. A front decodes the one and encodes the other.
 
+pub(crate) mod auth;
 pub(crate) mod cluster;
 pub(crate) mod election;
 pub(crate) mod kv;

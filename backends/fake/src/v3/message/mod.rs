@@ -3,6 +3,7 @@
 //! They are the fake's own, independent of any client. Two readers of JSON (that of 3.4 in [`jsonpb`], that of 3.5 in
 //! [`protojson`]), a writer of JSON and an encoder of protobuf work on the declarations.
 
+pub(crate) mod auth;
 pub(crate) mod cluster;
 pub(crate) mod election;
 mod field;
