@@ -231,9 +231,9 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Syncs immediately, and then again after each `every`, at least a second, as long as the future is polled: spawn
-    /// it, and abort the task to end it. An error does not end it; the next sync may succeed. Each pause is shortened
-    /// by up to a tenth, so that many clients do not sync at the same time.
+    /// Syncs immediately, and then again after each `interval`, at least a second, as long as the future is polled:
+    /// spawn it, and abort the task to end it. An error does not end it; the next sync may succeed. Each pause is
+    /// shortened by up to a tenth, so that many clients do not sync at the same time.
     ///
     /// ```
     /// # use etcd_http::{Client, transport::Transport};
