@@ -23,12 +23,12 @@ use crate::{
     },
 };
 
-/// Longer than the 7 s that a server takes to find out that it has no quorum: its verdict says more than a time-out.
+/// Longer than the 7 s that a server takes to detect a lost quorum: its error is more specific than a timeout.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 const MAX_RESPONSE_SIZE: usize = 64 << 20;
 
-/// Makes a [`Client`] with settings.
+/// Builds a [`Client`] with settings.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, RetryPolicy, transport::Transport};
@@ -81,85 +81,87 @@ impl<T: Transport> ClientBuilder<T> {
         }
     }
 
-    /// Where the cluster's members listen, in the [order](Self::endpoint_order) of preference. At least one is needed.
-    /// These are always kept, whatever a [sync](Client::sync) brings.
+    /// Sets the client URLs of the cluster's members, in [order](Self::endpoint_order) of preference. At least one is
+    /// required. A [sync](Client::sync) never removes these endpoints.
     pub fn endpoints<E: AsRef<str>>(mut self, endpoints: impl IntoIterator<Item = E>) -> Self {
         let parsed = endpoints.into_iter().map(|text| text.as_ref().parse());
         self.endpoints.extend(parsed);
         self
     }
 
-    /// The order in which endpoints are tried. Defaults to [as given](EndpointOrder::AsGiven). In any order, the one that
-    /// answered last is kept for as long as it answers.
+    /// Sets the order in which endpoints are tried. Defaults to [as given](EndpointOrder::AsGiven). In any order, the
+    /// client stays with an endpoint as long as it responds.
     pub fn endpoint_order(mut self, order: EndpointOrder) -> Self {
         self.order = order;
         self
     }
 
-    /// Whether writes go to the leader first, where it is known. Defaults to no. Any member takes a write, and passes it on
-    /// to the leader; this saves that hop. The leader is known from a [sync](Client::sync) until an answer
-    /// tells of a later raft term. Reads go to any member all the same.
+    /// Sets whether writes go to the leader first, if it is known. Defaults to `false`. Any member accepts a write and
+    /// forwards it to the leader; this saves that hop. The leader is known from a [sync](Client::sync) until a response
+    /// has a later raft term. Reads are not affected.
     pub fn prefer_leader(mut self, prefer: bool) -> Self {
         self.prefer_leader = prefer;
         self
     }
 
-    /// Which of the addresses that a [sync](Client::sync) brings are used.
+    /// Sets which of the addresses that a [sync](Client::sync) finds are used. Defaults to [`SyncPolicy::new`].
     pub fn sync_policy(mut self, policy: SyncPolicy) -> Self {
         self.sync = policy;
         self
     }
 
-    /// The user of the v2 API, by HTTP basic authentication. It is sent to `/v2` of the client's endpoints, and nowhere
-    /// else: not over a redirect to another host, and not over plain http to another machine, unless
+    /// Sets the user of the v2 API, for HTTP basic authentication. The credentials are sent only to `/v2` of the
+    /// client's endpoints: not to another host after a redirect, and not over plain `http://` to another machine unless
     /// [allowed](Self::allow_insecure_auth).
     ///
-    /// The copy kept here is zeroed when the last client is gone; those that the HTTP stack makes are its own.
+    /// The client's copy is zeroed when the last clone of the client is dropped. Copies that the HTTP stack makes are
+    /// not.
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.credentials = Some(Credentials::basic(user.as_ref(), password.as_ref()));
         self
     }
 
-    /// Fetches tokens by this.
+    /// Sets how tokens are fetched.
     pub(crate) fn tokens(mut self, authenticate: Result<Authenticate>) -> Self {
         self.tokens = Some(authenticate.map(Tokens::new));
         self
     }
 
-    /// Carries calls that gRPC has by gRPC. For the tests of this crate until the choice is public.
+    /// Sends calls over gRPC where gRPC has them. For the tests of this crate until the choice is public.
     #[doc(hidden)]
     pub fn grpc(mut self) -> Self {
         self.wire = Wire::Grpc;
         self
     }
 
-    /// Whether credentials may go over plain `http://` to other machines, where anybody on the way can read them. Defaults
-    /// to no. To this machine they always may.
+    /// Sets whether credentials may be sent over plain `http://` to other machines, where they can be intercepted.
+    /// Defaults to `false`. They may always be sent to this machine.
     pub fn allow_insecure_auth(mut self, allow: bool) -> Self {
         self.allow_insecure_auth = allow;
         self
     }
 
-    /// Whether another cluster may take the place of the one that answered first. Defaults to no: its answers are errors ([`Error::is_cluster_changed`]), each message of a stream too; no renewal of a lease counts that it gives, or
-    /// refuses. A cluster that was restored from a backup is another one.
+    /// Sets whether the client accepts responses from another cluster than the first one that responded. Defaults to
+    /// `false`: such responses are errors ([`Error::is_cluster_changed`]), and so are messages of streams and renewals
+    /// of leases. A cluster that was restored from a backup is another cluster.
     pub fn allow_cluster_change(mut self, allow: bool) -> Self {
         self.response_check.allow_cluster_change = allow;
         self
     }
 
-    /// Whether a read through the v2 keys API must not go back in time. Defaults to no. A member that lags behind
-    /// answers from an older state than one that was asked before. With this, such an answer counts for nothing and
-    /// the next endpoint is asked; if all lag, the read ends in [`Error::is_stale_read`].
+    /// Sets whether reads through the v2 keys API must not go back in time. Defaults to `false`. A member that lags
+    /// behind responds with an older state than the member that responded before. With this setting, the client rejects
+    /// such a response and tries the next endpoint; if all lag behind, the read fails with [`Error::is_stale_read`].
     ///
-    /// What counts is what this client has seen, clones included. For a read that is up to date with all other clients,
-    /// see [`v2::Get::quorum`](crate::v2::Get::quorum).
+    /// The comparison covers what this client and its clones have seen. For a read that is up to date with all other
+    /// clients, see [`v2::Get::quorum`](crate::v2::Get::quorum).
     pub fn reject_stale_reads(mut self, reject: bool) -> Self {
         self.response_check.reject_stale_reads = reject;
         self
     }
 
-    /// Calls this function at the end of every attempt, for metrics. It runs on the task that made the attempt: it must be
-    /// quick, and must not panic. There is one function; the last one counts.
+    /// Calls this function at the end of every attempt, for metrics. It runs on the task that made the attempt: it must
+    /// be quick and must not panic. A second call replaces the function.
     ///
     /// ```
     /// # use etcd_http::{Client, transport::Transport};
@@ -174,33 +176,33 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// How often, and how soon, a request is sent again.
+    /// Sets how often and how soon a request is retried. Defaults to [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// The time for one attempt, from the first byte sent to the last byte received. Defaults to 10 s. For all attempts
-    /// together, see [`RetryPolicy::overall`]; for single operations, [`Client::with_timeout`]. A watch's polls have no
-    /// limit but their own, and connecting has the transport's. A shorter one than
-    /// 7 s turns the verdicts of a server without quorum into time-outs.
+    /// Sets the time limit of one attempt, from the first byte sent to the last byte received. Defaults to 10 s. For
+    /// all attempts together, see [`RetryPolicy::overall`]; for single operations, [`Client::with_timeout`]. It does
+    /// not apply to watches, and connecting has the transport's own limit. A server takes up to 7 s to report that it
+    /// has no quorum; with a shorter limit, such errors become timeouts.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The largest response in bytes. Defaults to 64 MiB. A listing takes a few times its bytes when it is decoded; the worst
-    /// that could be made up, up to fifty times.
+    /// Sets the maximum size of a response, in bytes. Defaults to 64 MiB. A decoded listing takes a few times its size
+    /// in memory; a malicious one, up to fifty times.
     pub fn max_response_size(mut self, bytes: usize) -> Self {
         self.max_response_size = bytes;
         self
     }
 
-    /// The client. Nothing is sent yet.
+    /// Builds the client. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no endpoint, one is not an `http://` or `https://` URL, credentials would go over
-    /// plain http to another machine, or a setting makes no sense.
+    /// [`Error::Invalid`] if there is no endpoint, if one is not an `http://` or `https://` URL, if credentials would
+    /// be sent over plain `http://` to another machine, or if a setting is out of range.
     pub fn build(self) -> Result<Client<T>> {
         if self.timeout.is_zero() || self.retry.overall.is_zero() {
             let reason = "a time limit of zero leaves no time for an answer";

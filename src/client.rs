@@ -19,27 +19,27 @@ use crate::{
 
 /// A client of one etcd cluster, over any [`Transport`].
 ///
-/// A clone is cheap and shares everything: the connections, what is known of the endpoints, the credentials. Every
-/// operation takes `&self`; thousands of tasks may use one client at once.
+/// A clone is cheap and shares everything: connections, the state of the endpoints, credentials. Every operation takes
+/// `&self`, and thousands of tasks can use one client at the same time.
 ///
-/// Operations are values ([`v2::Set`](crate::v2::Set) and its kin), carried out by [`send`](Self::send) or, where answers
-/// keep coming, by [`open`](Self::open). [`v2()`](Client::v2) and [`v3()`](Client::v3) have a short form for each.
+/// Operations are values, such as [`v3::Put`](crate::v3::Put). [`send`](Self::send) executes an operation with one
+/// response, [`open`](Self::open) one with a stream of responses. [`v3()`](Client::v3) and [`v2()`](Client::v2) have a
+/// short form for each.
 ///
-/// Dropping the future of an operation cancels it. A write that was under way then may or may not be carried out; the
-/// client itself is as good as before.
+/// Dropping the future of an operation cancels it. A write that was under way may or may not be applied. The client can
+/// still be used.
 ///
-/// An attempt has a [time limit](ClientBuilder::timeout), and so have all attempts of an operation
-/// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) give a
-/// client with others: for one operation, `client.with_timeout(limit).v2().get(key)`.
+/// Each attempt has a [time limit](ClientBuilder::timeout), and so do all attempts of an operation
+/// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) return a
+/// client with other limits, for one operation: `client.with_timeout(limit).v3().kv().get(key)`.
 ///
-/// A client that has no type parameter to carry along is made by [`into_dyn`](Self::into_dyn): `Client` alone is
-/// `Client<Arc<dyn Transport>>`.
+/// [`into_dyn`](Self::into_dyn) removes the type parameter: `Client` alone is `Client<Arc<dyn Transport>>`.
 pub struct Client<T = Arc<dyn Transport>> {
     pipeline: Arc<Pipeline<T>>,
 }
 
 impl<T: Transport + Default> Client<T> {
-    /// A client for these endpoints, over a transport with its default settings. Nothing is sent yet.
+    /// Creates a client for these endpoints, over a transport with its default settings. Nothing is sent yet.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) when there is no endpoint, or one is not an `http://` or `https://` URL.
@@ -49,7 +49,7 @@ impl<T: Transport + Default> Client<T> {
 }
 
 impl<T: Transport> Client<T> {
-    /// A client for these endpoints, over this transport. Nothing is sent yet.
+    /// Creates a client for these endpoints, over this transport. Nothing is sent yet.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -60,12 +60,12 @@ impl<T: Transport> Client<T> {
         Self::builder(transport).endpoints(endpoints).build()
     }
 
-    /// A client with settings: credentials, time limits, retries.
+    /// Returns a builder, for a client with settings: credentials, time limits, retries.
     pub fn builder(transport: T) -> ClientBuilder<T> {
         ClientBuilder::new(transport)
     }
 
-    /// This client without its type parameter: `Client`, over a transport behind a pointer. It shares everything.
+    /// Returns this client without its type parameter: a `Client` over `Arc<dyn Transport>`. It shares everything.
     ///
     /// ```
     /// # #[cfg(feature = "fake")]
@@ -114,15 +114,16 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// Carries out one operation.
+    /// Executes one operation.
     ///
     /// # Errors
-    /// See [`Error`](crate::Error); what a failed write may have done is its [`outcome`](crate::Error::outcome).
+    /// See [`Error`](crate::Error). Whether a failed write may have been applied is its
+    /// [`outcome`](crate::Error::outcome).
     pub async fn send<O: Operation>(&self, operation: O) -> Result<O::Output> {
         self.perform(&operation).await
     }
 
-    /// Carries out an exchange, and decodes the answer.
+    /// Executes an exchange and decodes the response.
     pub(crate) async fn perform<D: Send>(
         &self,
         exchange: &(dyn TypedExchange<Decoded = D> + '_),
@@ -134,18 +135,19 @@ impl<T: Transport> Client<T> {
         .await
     }
 
-    /// Starts an operation whose answers keep coming. Nothing is sent before the stream is polled; dropping it ends it.
+    /// Opens an operation with a stream of responses. Nothing is sent before the stream is polled. Dropping the stream
+    /// ends the request.
     pub fn open<O: StreamOperation>(&self, operation: O) -> BoxStream<'static, Result<O::Item>> {
         trace::stream(O::NAME, operation.open(self))
     }
 
-    /// Any request, on the same pipeline as every other: `client.send(client.request(Method::GET, "/v2/keys/foo"))`, or
-    /// with options in between. See [`RawRequest`].
+    /// Creates a request for any method and path: `client.send(client.request(Method::GET, "/v2/keys/foo"))`. It passes
+    /// through the same pipeline as every operation. See [`RawRequest`].
     pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
         RawRequest::new(method, path)
     }
 
-    /// `GET /version`: the versions of the server and of its cluster.
+    /// Returns the versions of the server and of its cluster: `GET /version`.
     ///
     /// # Errors
     /// See [`Error`](crate::Error).
@@ -153,7 +155,7 @@ impl<T: Transport> Client<T> {
         self.send(status::GetVersion).await
     }
 
-    /// `GET /health`: whether the server can serve. "Not healthy" is an output, not an error.
+    /// Returns whether the server can serve: `GET /health`. "Not healthy" is an output, not an error.
     ///
     /// # Errors
     /// See [`Error`](crate::Error).
@@ -161,16 +163,16 @@ impl<T: Transport> Client<T> {
         self.send(status::GetHealth).await
     }
 
-    /// `GET /livez`: whether the server is alive, or should be restarted. "No" is an output, not an error.
+    /// Returns whether the server is alive or should be restarted: `GET /livez`. "No" is an output, not an error.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where etcd is older than this check (3.4.29, 3.5.11), or has the v2
-    /// API switched on.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if etcd is older than 3.4.29 or 3.5.11, or if its v2 API is
+    /// enabled.
     pub async fn livez(&self) -> Result<Health> {
         self.send(status::GetCheck::LIVE).await
     }
 
-    /// `GET /readyz`: whether the server is ready to serve. "No" is an output, not an error.
+    /// Returns whether the server is ready to serve: `GET /readyz`. "No" is an output, not an error.
     ///
     /// # Errors
     /// As for [`livez`](Self::livez).
@@ -178,7 +180,7 @@ impl<T: Transport> Client<T> {
         self.send(status::GetCheck::READY).await
     }
 
-    /// `GET /metrics`: what the server counts, in the format of Prometheus.
+    /// Returns the server's metrics in the format of Prometheus: `GET /metrics`.
     ///
     /// # Errors
     /// See [`Error`](crate::Error).
@@ -186,7 +188,7 @@ impl<T: Transport> Client<T> {
         self.send(status::GetMetrics).await
     }
 
-    /// This client, with another time limit for one attempt. It shares everything else.
+    /// Returns this client with another time limit for one attempt. It shares everything else.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self::over(Pipeline {
@@ -195,7 +197,8 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// This client, with another policy of attempts, pauses, and the time for all of them. It shares everything else.
+    /// Returns this client with another retry policy: attempts, pauses, and their overall time. It shares everything
+    /// else.
     #[must_use]
     pub fn with_retry(&self, policy: RetryPolicy) -> Self {
         Self::over(Pipeline {
@@ -204,20 +207,20 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// The endpoints as they are now: those given, and what a [sync](Self::sync) has added.
+    /// Returns the current endpoints: those given, and those that a [sync](Self::sync) has added.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let set = self.pipeline.endpoints.current();
         set.iter().map(EndpointState::endpoint).cloned().collect()
     }
 
-    /// The operation as a command for `sh` with curl, to be run at the endpoint that is asked first. Credentials are left
-    /// out: for v2 it takes `user:password` from the environment's `ETCDCTL_USER`, as etcdctl does; for v3, a token from
-    /// `ETCD_TOKEN`.
+    /// Returns the operation as a curl command for `sh`, addressed to the endpoint that would be tried first. It
+    /// contains no credentials: for v2 it takes `user:password` from the environment variable `ETCDCTL_USER`, as
+    /// etcdctl does; for v3, a token from `ETCD_TOKEN`.
     ///
-    /// Keys and values are in it. Passwords that an operation of the auth API sends are not.
+    /// It contains keys and values, but not the passwords that an operation of the auth API sends.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if the options do not make a request that etcd could carry out.
+    /// [`Error::Invalid`](crate::Error::Invalid) if the options do not make a request that etcd could execute.
     pub fn to_curl<O: Operation>(&self, operation: &O) -> Result<String> {
         let call = operation.call();
         let set = self.pipeline.endpoints.current();
@@ -231,7 +234,7 @@ impl<T: Transport> Client<T> {
         Ok(curl::command(&encoded, first.endpoint(), login))
     }
 
-    /// The transport below.
+    /// Returns the transport.
     pub fn transport(&self) -> &T {
         &self.pipeline.transport
     }

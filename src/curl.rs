@@ -8,18 +8,18 @@ use crate::{
     pipeline::{call::Login, exchange::Encoded},
 };
 
-/// What stands for a secret.
+/// Replaces a secret.
 const REDACTED: &str = "***";
 
-/// The fields of the auth API's bodies that are secret, v2's and v3's.
+/// The secret fields in the bodies of v2's and v3's auth APIs.
 const SECRET_FIELDS: [&str; 3] = ["password", "hashedPassword", "token"];
 
-/// A request to an endpoint as a command for `sh` with curl. Credentials come from the environment: `user:password` from
-/// `ETCDCTL_USER`, as etcdctl does, or a token from `ETCD_TOKEN`.
+/// Returns a request to an endpoint as a curl command for `sh`. Credentials come from the environment: `user:password`
+/// from `ETCDCTL_USER`, as etcdctl does, or a token from `ETCD_TOKEN`.
 pub(crate) fn command(request: &Encoded, endpoint: &Endpoint, login: Login) -> String {
     let body = shown_body(request);
     let mut command = String::new();
-    // An argument can hold any byte but NUL; bytes that are no text are better not copied from a screen.
+    // An argument can hold any byte but NUL, and bytes that are not text do not survive copying from a screen.
     let text = body.as_deref().map(|body| {
         let text = str::from_utf8(body).ok();
         text.filter(|text| !text.contains('\0'))
@@ -27,12 +27,12 @@ pub(crate) fn command(request: &Encoded, endpoint: &Endpoint, login: Login) -> S
     if let (Some(None), Some(body)) = (text, body.as_deref()) {
         command.push_str("printf '");
         for byte in body {
-            // Octal is what every `printf` knows.
+            // Every `printf` supports octal.
             let _ = write!(command, "\\{byte:03o}");
         }
         command.push_str("' | ");
     }
-    // Neither `[1-3]` in a URL nor `..` in a path has a meaning, and ~/.curlrc is not read.
+    // curl must not interpret `[1-3]` in a URL or `..` in a path, nor read ~/.curlrc.
     command.push_str("curl --disable --globoff --path-as-is --silent --show-error");
     match request.method {
         Method::GET if body.is_none() => {}
@@ -57,13 +57,13 @@ pub(crate) fn command(request: &Encoded, endpoint: &Endpoint, login: Login) -> S
         Some(None) => command.push_str(" --data-binary @-"),
         None => {}
     }
-    // An endpoint and a target are made of what a URL may hold.
+    // An endpoint and a target contain only characters of a URL.
     let url = format!("{endpoint}{}", request.target);
     let _ = write!(command, " {}", quote(&url));
     command
 }
 
-/// The body, without the passwords that the auth API's bodies hold.
+/// Returns the body without the passwords of the auth APIs.
 fn shown_body(request: &Encoded) -> Option<Vec<u8>> {
     let body = &request.body;
     if body.is_empty() {
@@ -99,7 +99,7 @@ fn redact(value: &mut Value) {
     }
 }
 
-/// A word that `sh` takes as it is.
+/// Quotes a word for `sh`.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

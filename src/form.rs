@@ -1,10 +1,10 @@
-//! Queries and forms, as URLs and their bodies have them.
+//! Percent-encoding of queries and form bodies.
 
 use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Everything but RFC 3986's unreserved characters.
+/// Every character except RFC 3986's unreserved ones.
 pub(crate) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -29,7 +29,7 @@ impl Query {
         self.0.extend(utf8_percent_encode(value, RESERVED));
     }
 
-    /// `name=true`, where it is true.
+    /// Adds `name=true` if the value is true.
     pub(crate) fn flag(&mut self, name: &str, on: bool) {
         if on {
             self.push(name, "true");
@@ -47,8 +47,8 @@ impl Query {
 
 /// Adds a field to a form.
 ///
-/// Only what a form parser reads as its own is escaped. The server's limit counts the encoded bytes: with every space and
-/// every letter beyond ASCII escaped, a text of 4 MiB could be too large for it.
+/// Escapes only the characters that have a meaning in forms. The server's limit counts encoded bytes: with all spaces
+/// and non-ASCII characters escaped, a text of 4 MiB could exceed it.
 pub(crate) fn push_form_pair(form: &mut String, name: &str, value: &str) {
     form.reserve(name.len() + value.len() + "&=".len());
     if !form.is_empty() {
@@ -60,7 +60,7 @@ pub(crate) fn push_form_pair(form: &mut String, name: &str, value: &str) {
     while let Some(at) = rest.find(['%', '&', '+', ';']) {
         let (plain, escaped) = rest.split_at(at);
         form.push_str(plain);
-        // The four are ASCII: one byte each.
+        // All four are ASCII, one byte each.
         let _ = write!(form, "%{:02X}", escaped.as_bytes()[0]);
         rest = &escaped[1..];
     }

@@ -31,8 +31,8 @@
 //!
 //! - A write is sent again only when no server can have seen it. What a failed write may have done is in its
 //!   [`outcome`](Error::outcome).
-//! - A watch delivers every event once, in order, over reconnects, restarts and changes of endpoint. A gap in history is an
-//!   error, never silent.
+//! - A watch delivers every event once, in order, over reconnects, restarts and changes of endpoint. A gap in history
+//!   is an error, never silent.
 //! - Every wait has a limit, or a caller who can drop it. Dropping a future or a stream ends its request.
 //! - Credentials are never in `Debug` output, errors or logs, and are sent to the client's own endpoints only.
 //!
@@ -104,14 +104,14 @@ use pipeline::{
     protocol::Plain,
 };
 
-/// The call that a request to this path is, by the API that the path belongs to.
+/// Returns the call for a request to this path, from the API that the path belongs to.
 fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Call {
     v2::call_to(path, operation, repeat)
         .or_else(|| v3::call_to(path, operation, repeat))
         .unwrap_or_else(|| Call::new(operation, &Plain, repeat))
 }
 
-/// What lists the members of a cluster: first that of the older API, which tells more.
+/// The APIs that can list the members of a cluster. The older one, whose response has more, comes first.
 fn member_sources() -> [MemberSource; 2] {
     [v2::member_source(), v3::member_source()]
 }

@@ -4,9 +4,9 @@ use crate::{
     client::Client, error::Result, pipeline::exchange::TypedExchange, transport::Transport,
 };
 
-/// One etcd operation as a value: its options, and the type of its output. [`Client::send`] carries it out.
+/// One etcd operation as a value: its options, and the type of its output. [`Client::send`] executes it.
 ///
-/// Sealed: this crate implements it, and everybody may name it.
+/// Sealed: it can be named in bounds, but only this crate implements it.
 pub trait Operation: TypedExchange<Decoded = <Self as Operation>::Output> {
     /// What the operation returns.
     type Output: Send;
@@ -15,17 +15,17 @@ pub trait Operation: TypedExchange<Decoded = <Self as Operation>::Output> {
     const NAME: &'static str;
 }
 
-/// An operation whose answers keep coming. [`Client::open`] starts it; dropping the stream ends it.
+/// An operation with a stream of responses. [`Client::open`] opens it; dropping the stream ends it.
 ///
-/// Sealed: this crate implements it, and everybody may name it.
+/// Sealed: it can be named in bounds, but only this crate implements it.
 pub trait StreamOperation: sealed::Sealed + Send + 'static {
-    /// What arrives.
+    /// The items of the stream.
     type Item: Send + 'static;
 
     /// The operation's name in errors: `"v2.keys.watch"`.
     const NAME: &'static str;
 
-    /// Makes the stream. Nothing is sent before it is first polled.
+    /// Creates the stream. Nothing is sent before it is first polled.
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<Self::Item>>;
 }
 

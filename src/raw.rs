@@ -17,11 +17,12 @@ use crate::{
     },
 };
 
-/// Any request to etcd, for what this crate has no operation for: debug paths, and what a later etcd adds.
+/// A request with any method and path, for paths without an operation in this crate: debug paths, and additions of
+/// later etcd versions.
 ///
-/// It passes through the same pipeline as every other: endpoints, credentials (of the API that the path belongs to), limits,
-/// retries. A `GET` or `HEAD` is sent again after a failure; any other only if the server definitely did nothing, unless it
-/// is [`repeatable`](Self::repeatable).
+/// It passes through the same pipeline as every operation: endpoints, credentials (of the API that the path belongs
+/// to), limits, retries. A `GET` or `HEAD` is retried after a failure; any other request only if the failed attempt
+/// definitely was not applied, unless it is [`repeatable`](Self::repeatable).
 ///
 /// ```
 /// # use etcd_http::{Client, Error};
@@ -51,7 +52,7 @@ pub struct RawRequest {
 }
 
 impl RawRequest {
-    /// A request for this path: percent-encoded, from etcd's root, with or without a query.
+    /// Creates a request for this path: percent-encoded, from etcd's root, with or without a query.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self {
             method,
@@ -63,27 +64,27 @@ impl RawRequest {
         }
     }
 
-    /// With this query parameter; name and value are percent-encoded here.
+    /// Adds a query parameter. Name and value are percent-encoded.
     pub fn query(mut self, name: &str, value: impl AsRef<str>) -> Self {
         self.query.push(name, value.as_ref());
         self
     }
 
-    /// With this form field; the body is `application/x-www-form-urlencoded`.
+    /// Adds a form field. The body is `application/x-www-form-urlencoded`.
     pub fn form(mut self, name: &str, value: impl AsRef<str>) -> Self {
         push_form_pair(self.form.get_or_insert_default(), name, value.as_ref());
         self
     }
 
-    /// With this JSON body, instead of any form. What cannot be written as JSON is an error when the request is sent.
+    /// Sets a JSON body, which replaces any form. If the value cannot be serialized, sending the request fails.
     pub fn json<B: Serialize + ?Sized>(mut self, body: &B) -> Self {
         let json = serde_json::to_vec(body).map_err(|error| error.to_string());
         self.json = Some(json.map(Bytes::from));
         self
     }
 
-    /// Whether it may be sent again after an attempt that may have been carried out. Defaults to whether it is a `GET` or
-    /// `HEAD`.
+    /// Sets whether the request may be retried after an attempt that may have been applied. Defaults to `true` for
+    /// `GET` and `HEAD`, and to `false` otherwise.
     pub fn repeatable(mut self, repeatable: bool) -> Self {
         self.repeatable = Some(repeatable);
         self
@@ -111,24 +112,24 @@ impl RawResponse {
     pub fn json<D: DeserializeOwned>(&self) -> Result<D> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = "the body is not the JSON that was expected";
-            // A success was carried out, whatever its body says.
+            // A success was applied, whatever its body says.
             let unexpected = UnexpectedAnswer::new(self.context.clone(), what, Outcome::Unknown);
             Error::Unexpected(unexpected.with_body(&self.body).with_source(error))
         })
     }
 
-    /// The body as text; bytes that are not UTF-8 are replaced.
+    /// Returns the body as text. Bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The endpoint that answered.
+    /// Returns the endpoint that responded.
     pub fn endpoint(&self) -> &Endpoint {
         &self.context.endpoint
     }
 }
 
-/// Shows how long the body is, not what is in it: it may hold a secret.
+/// Shows the length of the body, not its content, which may be secret.
 impl fmt::Debug for RawResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawResponse")
@@ -183,7 +184,7 @@ impl TypedExchange for RawRequest {
     type Decoded = RawResponse;
 
     fn decode(&self, answer: Answer) -> Result<RawResponse> {
-        // Which paths a server has is the caller's to know.
+        // The caller knows which paths a server has.
         let answer = match answer.verdict {
             Verdict::Unsupported { is_etcd: false, .. } => Answer {
                 verdict: Verdict::Foreign,
@@ -201,7 +202,7 @@ impl TypedExchange for RawRequest {
     }
 }
 
-/// Shows what is sent where, but no values: they may be secrets.
+/// Shows method and path, but no values, which may be secret.
 impl fmt::Debug for RawRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawRequest")

@@ -13,28 +13,29 @@ use crate::{
     },
 };
 
-/// The versions a server tells of.
+/// The versions that a server reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[non_exhaustive]
 pub struct ServerVersion {
-    /// The server's own: `3.5.16`.
+    /// The version of the server, such as `3.5.16`.
     #[serde(rename = "etcdserver")]
     pub server: String,
-    /// The one its cluster has agreed on: `3.5.0`.
+    /// The version that its cluster has agreed on, such as `3.5.0`.
     #[serde(rename = "etcdcluster")]
     pub cluster: String,
-    /// That of the format of its database: `3.6.0`. From etcd 3.6 on; empty before.
+    /// The version of its database's format, such as `3.6.0`. Since etcd 3.6; empty before.
     #[serde(default)]
     pub storage: String,
 }
 
-/// What a server reports of its own health.
+/// The health of a server, as it reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether it can serve: there is a leader, and no alarm.
+    /// Whether it can serve: there is a leader and no alarm.
     pub healthy: bool,
-    /// Why not, from etcd 3.5 on: `RAFT NO LEADER`, `ALARM NOSPACE`. Empty when healthy, or not told.
+    /// Why it cannot serve, such as `RAFT NO LEADER` or `ALARM NOSPACE`. Since etcd 3.5; empty if healthy or not
+    /// reported.
     pub reason: String,
 }
 
@@ -93,7 +94,7 @@ impl TypedExchange for GetHealth {
         }
 
         let mut answer = answer;
-        // The body says the same as this status, and more.
+        // The body says the same as this status, with more detail.
         if answer.reply.status == StatusCode::SERVICE_UNAVAILABLE {
             answer.verdict = Verdict::Success { cluster: None };
         }
@@ -104,7 +105,7 @@ impl TypedExchange for GetHealth {
     }
 }
 
-/// A check of etcd's that answers in text: `ok`, or what is wrong.
+/// A health check whose response is text: `ok`, or what is wrong.
 pub(crate) struct GetCheck {
     pub(crate) path: &'static str,
 }

@@ -1,4 +1,4 @@
-//! What the tests of operations have in common.
+//! Helpers for the tests of operations.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// A request as etcd's HTTP API gets it.
+/// A request as etcd's HTTP API receives it.
 #[derive(Debug)]
 pub(crate) struct HttpRequest {
     call: Call,
@@ -54,7 +54,7 @@ impl HttpRequest {
     }
 }
 
-/// What can be sent, as a request.
+/// Encodes an operation as a request.
 pub(crate) trait AsRequest {
     fn request(&self) -> Result<HttpRequest>;
 }
@@ -68,12 +68,12 @@ impl<E: Exchange> AsRequest for E {
     }
 }
 
-/// What an operation makes of this answer.
+/// Decodes this response to an operation.
 pub(crate) fn decoded<O: Operation>(operation: &O, status: u16, body: &str) -> Result<O::Output> {
     decoded_in_doubt(operation, status, body, false)
 }
 
-/// The same; `in_doubt` is whether an attempt before may have been carried out.
+/// Does the same; `in_doubt` says whether an earlier attempt may have been applied.
 pub(crate) fn decoded_in_doubt<O: Operation>(
     operation: &O,
     status: u16,
@@ -93,7 +93,7 @@ pub(crate) fn decoded_in_doubt<O: Operation>(
     operation.decode(answer(operation, Wire::Http, reply, in_doubt))
 }
 
-/// This answer to an exchange, classified.
+/// Classifies this response to an exchange.
 pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt: bool) -> Answer {
     let call = exchange.call();
     let endpoint: Endpoint = "http://127.0.0.1:2379".parse().unwrap();

@@ -10,20 +10,20 @@ use crate::{
     error::{Error, Result},
 };
 
-/// User and password in each request. Never in `Debug`, never in an error.
+/// The user and password that each request carries. They appear neither in `Debug` output nor in errors.
 pub(crate) struct Credentials {
     basic: HeaderValue,
 }
 
 impl Credentials {
-    /// HTTP basic authentication, as the v2 API requires it.
+    /// Creates credentials for HTTP basic authentication, which the v2 API uses.
     pub(crate) fn basic(user: &str, password: &str) -> Result<Self> {
         if user.is_empty() || user.contains(':') {
             let reason = "a user name must not be empty, nor have a colon in it";
             return Err(Error::invalid("credentials", reason));
         }
         let pair = Zeroizing::new([user, ":", password].concat());
-        // Its final size from the start: a string that grows leaves copies behind.
+        // Allocated in its final size: a string that grows leaves copies behind.
         let mut text = String::with_capacity("Basic ".len() + pair.len().div_ceil(3) * 4);
         text.push_str("Basic ");
         BASE64_STANDARD.encode_string(pair.as_bytes(), &mut text);
@@ -33,7 +33,8 @@ impl Credentials {
         Ok(Self { basic })
     }
 
-    /// Whether they may be shown there: not where anybody on the way could read them.
+    /// Returns whether the credentials may be sent to this endpoint. They must not travel where they can be
+    /// intercepted.
     pub(crate) fn may_go_to(endpoint: &Endpoint) -> bool {
         endpoint.is_https() || endpoint.is_loopback()
     }

@@ -1,4 +1,4 @@
-//! Who the client is: the v2 API's user and password, the v3 API's tokens, and strings that are kept secret.
+//! Credentials: the v2 API's user and password, the v3 API's tokens, and secret strings.
 
 pub(crate) mod basic;
 pub(crate) mod secret;

@@ -4,18 +4,18 @@ use bytes::Bytes;
 use http::{HeaderValue, header::InvalidHeaderValue};
 use zeroize::Zeroizing;
 
-/// A text that is nobody's business: it is not shown, and its memory is zeroed when it is dropped.
+/// A string that is redacted when printed and zeroed when dropped.
 #[derive(Clone)]
 pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over; no copy of it is left behind.
+    /// Takes ownership of the string and leaves no copy of it behind.
     pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// A header with this value, marked sensitive. The bytes are shared by all its clones, and zeroed with the last. What
-    /// an HTTP stack copies for sending is beyond our reach.
+    /// Returns a header with this value, marked sensitive. Its clones share the bytes, which are zeroed when the last
+    /// clone is dropped. Copies that an HTTP stack makes are not zeroed.
     pub(crate) fn into_header(mut self) -> Result<HeaderValue, InvalidHeaderValue> {
         let bytes = Zeroizing::new(std::mem::take(&mut *self.0).into_bytes());
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))?;

@@ -23,32 +23,32 @@ use crate::{
     },
 };
 
-/// The tokens that stand for a user and a password: fetched when one is first needed, then kept until etcd no longer accepts
-/// it.
+/// Caches the token that stands for a user and a password. It is fetched when first needed and used until etcd no
+/// longer accepts it.
 ///
-/// All who need one while it is being fetched wait for the same request, and get the same result. Who comes after a
-/// failure asks again. Who has other time limits, or another retry policy, asks by these.
+/// All calls that need a token while it is being fetched wait for the same request and get the same result. A call that
+/// comes after a failure fetches again. A client with other time limits or another retry policy fetches with these.
 pub(crate) struct Tokens {
     authenticate: Authenticate,
-    /// `None` before the first one.
+    /// `None` before the first fetch.
     current: ArcSwapOption<Granted>,
     under_way: Mutex<Vec<UnderWay>>,
 }
 
-/// Asks etcd for a token.
+/// Requests a token from etcd.
 pub(crate) type Authenticate = Box<dyn TypedExchange<Decoded = Granted>>;
 
-/// A token; `None` if etcd says that it needs none.
+/// A token, or `None` if etcd needs none.
 pub(crate) type Granted = Option<HeaderValue>;
 
-/// A fetch, and the limits of whoever began it, by which it succeeds or fails.
+/// A fetch, with the limits of the client that began it.
 struct UnderWay {
     timeout: Duration,
     retry: RetryPolicy,
     fetch: WeakShared<Fetch>,
 }
 
-/// It goes on as long as anybody waits for it, whoever began it.
+/// It continues as long as any caller waits for it.
 type Fetch = BoxFuture<'static, Result<Granted>>;
 
 impl Tokens {
@@ -60,14 +60,14 @@ impl Tokens {
         }
     }
 
-    /// The current token, unless it is the one that was refused.
+    /// Returns the current token, unless it is the one that was refused.
     fn usable(&self, refused: Option<&Granted>) -> Option<Granted> {
         let current = self.current.load();
         let current = current.as_deref().filter(|it| Some(*it) != refused);
         current.cloned()
     }
 
-    /// Waits for the fetch that is under way, or for one that begins now.
+    /// Waits for the fetch that is under way, or starts one.
     async fn wait<T: Transport>(
         self: &Arc<Self>,
         pipeline: &Pipeline<T>,
@@ -82,7 +82,7 @@ impl Tokens {
             if let Some(current) = self.usable(refused) {
                 return Ok(current);
             }
-            // Nobody joins a fetch that is over, or that nobody waits for any more.
+            // A fetch that has ended or was abandoned cannot be joined.
             under_way.retain(|known| known.fetch.upgrade().is_some_and(|it| it.peek().is_none()));
             let mut fits = under_way
                 .iter()
@@ -103,7 +103,7 @@ impl Tokens {
         fetch.await
     }
 
-    /// Asks for a token, and keeps it.
+    /// Fetches a token and caches it.
     fn fetch<T: Transport>(self: Arc<Self>, pipeline: Pipeline<T>) -> Fetch {
         Box::pin(async move {
             let answer = pipeline.execute(&*self.authenticate).await?;
@@ -114,7 +114,7 @@ impl Tokens {
     }
 }
 
-/// Shows nothing of what it keeps.
+/// Redacts the token.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tokens(***)")
@@ -127,7 +127,7 @@ impl<T: Transport> Pipeline<T> {
         self.tokens.is_some() && call.login == Login::Token
     }
 
-    /// Returns the token to send, and another one than the one that was refused, within this time.
+    /// Returns the token to send within this time. It differs from the one that was refused.
     pub(crate) async fn token(
         &self,
         call: &Call,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, error::Error as StdError};
 
 use async_trait::async_trait;
 
-/// Looks up DNS records of the type SRV. This crate has no DNS library: bring one.
+/// Looks up DNS records of the type SRV. This crate has no DNS library; implement this for the one of your choice.
 ///
 /// With [hickory-resolver](https://docs.rs/hickory-resolver) 0.25, for a `struct Dns(TokioResolver)`, `srv` is
 ///
@@ -20,28 +20,29 @@ use async_trait::async_trait;
 /// ```
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// The records of this name: `_etcd-client._tcp.example.com`. No records, and no such name, are an empty list.
+    /// Returns the records of this name, such as `_etcd-client._tcp.example.com`. The list is empty if the name does
+    /// not exist or has no records.
     ///
     /// # Errors
-    /// Whatever kept the resolver from finding out.
+    /// Why the lookup failed.
     async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, Box<dyn StdError + Send + Sync>>;
 }
 
 /// A record of the type SRV. <https://www.rfc-editor.org/rfc/rfc2782>
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SrvRecord {
-    /// Lower ones are tried first.
+    /// The priority. Lower ones are tried first.
     pub priority: u16,
-    /// The larger among those of one priority, the more likely it comes first.
+    /// The weight. Of records with the same priority, one with a larger weight is more likely to come first.
     pub weight: u16,
-    /// Where etcd listens.
+    /// The port where etcd listens.
     pub port: u16,
-    /// The name of the host, with or without the dot at its end; `.` alone means "not here".
+    /// The name of the host, with or without the final dot. A single `.` means that the service does not exist.
     pub target: String,
 }
 
-/// Finds a cluster's endpoints by DNS: the SRV records of `_etcd-client-ssl._tcp` and `_etcd-client._tcp`, as etcd's own
-/// clients do. <https://etcd.io/docs/v3.5/op-guide/clustering/#dns-discovery>
+/// Finds a cluster's endpoints by DNS: the SRV records of `_etcd-client-ssl._tcp` and `_etcd-client._tcp`, as etcd's
+/// own clients do. <https://etcd.io/docs/v3.5/op-guide/clustering/#dns-discovery>
 ///
 /// ```
 /// # use etcd_http::{Client, Resolver, transport::Transport};
@@ -54,7 +55,7 @@ pub struct SrvRecord {
 /// # }
 /// ```
 ///
-/// Later on, [`Client::merge_endpoints`](crate::Client::merge_endpoints) takes what a new look-up brings.
+/// Pass the result of a later lookup to [`Client::merge_endpoints`](crate::Client::merge_endpoints).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
     domain: String,
@@ -63,7 +64,7 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// The cluster of this domain.
+    /// Finds the cluster of this domain.
     pub fn new(domain: impl Into<String>) -> Self {
         Self {
             domain: domain.into(),
@@ -72,23 +73,23 @@ impl Discovery {
         }
     }
 
-    /// One of several clusters of the domain: `_etcd-client-NAME._tcp`. etcdctl calls it `--discovery-srv-name`.
+    /// Finds one of several clusters of the domain: `_etcd-client-NAME._tcp`. etcdctl calls it `--discovery-srv-name`.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.service_name = Some(name.into());
         self
     }
 
-    /// The order of endpoints of one priority by this seed, not by chance.
+    /// Orders endpoints of the same priority by this seed instead of randomly.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The URLs, in the order in which they are to be tried. They are `https://` all if there are any such; `http://`
-    /// otherwise. Nobody vouches for an answer of DNS: what does is the certificate of an `https://` endpoint.
+    /// Returns the URLs in the order in which to try them. All are `https://` if there are records for it, and
+    /// `http://` otherwise. DNS responses are not authenticated; only the certificate of an `https://` endpoint is.
     ///
     /// # Errors
-    /// When the resolver fails, or there is no record.
+    /// If the resolver fails, or if there is no record.
     pub async fn urls(&self, resolver: &impl Resolver) -> Result<Vec<String>, DiscoveryError> {
         for (scheme, service) in [("https", "etcd-client-ssl"), ("http", "etcd-client")] {
             let name = self.name(service);
@@ -120,7 +121,8 @@ impl Discovery {
         }
     }
 
-    /// By priority, and by lot within one, by RFC 2782: the larger the weight, the more likely the earlier.
+    /// Sorts by priority, and randomly within one, as RFC 2782 describes: a larger weight makes an earlier position
+    /// more likely.
     fn in_order(&self, records: Vec<SrvRecord>) -> Vec<SrvRecord> {
         let mut lots = match self.seed {
             Some(seed) => fastrand::Rng::with_seed(seed),
@@ -153,7 +155,7 @@ impl Discovery {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// There is no record, neither of this name nor of the one with `-ssl`.
+    /// There is no record of this name, nor of the one with `-ssl`.
     #[error("no SRV record of {name}, nor of its -ssl sibling")]
     NotFound {
         /// The name that was looked up last.
@@ -164,7 +166,7 @@ pub enum DiscoveryError {
     Resolver {
         /// The name that was looked up.
         name: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: Box<dyn StdError + Send + Sync>,
     },
 }

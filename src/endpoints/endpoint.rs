@@ -14,14 +14,15 @@ use crate::error::{Error, Result};
 
 const OPERATION: &str = "endpoint";
 
-/// Where an etcd listens: scheme, host, port, and the path before `/v2` if a proxy adds one. Parsed once; a cheap clone.
+/// The URL where etcd listens: scheme, host, port, and the path before `/v2` or `/v3` if a proxy adds one. Parsed once;
+/// cheap to clone.
 ///
 /// ```
 /// use etcd_http::Endpoint;
 ///
 /// let endpoint: Endpoint = "http://127.0.0.1:2379".parse()?;
 /// assert_eq!(endpoint.to_string(), "http://127.0.0.1:2379");
-/// assert!("127.0.0.1:2379".parse::<Endpoint>().is_err()); // http or https? say so
+/// assert!("127.0.0.1:2379".parse::<Endpoint>().is_err()); // The scheme is missing.
 /// # Ok::<(), etcd_http::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -35,22 +36,22 @@ struct Parts {
 }
 
 impl Endpoint {
-    /// The host: a name, or an address, an IPv6 one in brackets.
+    /// Returns the host: a name, or an address. An IPv6 address is in brackets.
     pub fn host(&self) -> &str {
         self.0.authority.host()
     }
 
-    /// The port; 80 or 443, by the scheme, where none was given.
+    /// Returns the port. Defaults to 80 for `http://` and 443 for `https://`.
     pub fn port(&self) -> u16 {
         port(&self.0.authority, &self.0.scheme)
     }
 
-    /// Whether it is reached by `https://`.
+    /// Returns whether the scheme is `https://`.
     pub fn is_https(&self) -> bool {
         self.0.scheme == Scheme::HTTPS
     }
 
-    /// The host, where it is an address and not a name.
+    /// Returns the host if it is an address, not a name.
     pub fn ip(&self) -> Option<IpAddr> {
         let host = self.host();
         match host
@@ -62,7 +63,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the host is this machine itself, by its name or its address.
+    /// Returns whether the host is this machine, by name or address.
     pub fn is_loopback(&self) -> bool {
         let host = self.host().trim_end_matches('.').to_ascii_lowercase();
         match self.ip() {
@@ -71,7 +72,7 @@ impl Endpoint {
         }
     }
 
-    /// The URI of `target` (a path and query from etcd's root) at this endpoint.
+    /// Returns the URI of `target` (a path and query from etcd's root) at this endpoint.
     pub(crate) fn uri(&self, target: &PathAndQuery) -> Result<Uri, http::Error> {
         let path_and_query = if self.0.base.is_empty() {
             target.clone()
@@ -85,7 +86,7 @@ impl Endpoint {
             .build()
     }
 
-    /// The target within this endpoint that `uri` names, if it names one.
+    /// Returns the target within this endpoint that `uri` names, if any.
     pub(crate) fn target_of(&self, uri: &Uri) -> Option<PathAndQuery> {
         let same_host = uri.scheme() == Some(&self.0.scheme)
             && uri.authority().is_some_and(|authority| {
@@ -105,7 +106,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |why: &str| {
-            // A URL may hold a password: never quote what stands before an `@`.
+            // A URL may contain a password: the part before an `@` must not be quoted.
             let shown = text.rsplit('@').next().unwrap_or_default();
             Err(Error::invalid(OPERATION, format!("`{shown}` {why}")))
         };
@@ -128,7 +129,7 @@ impl FromStr for Endpoint {
             Some(authority) if !authority.host().is_empty() => authority,
             _ => return refuse("has no host"),
         };
-        // `http` takes `host:` for a host without a port, and any digits for one.
+        // `http` accepts `host:` as a host without a port, and any digits as a port.
         let after_host = authority.as_str().strip_prefix(authority.host());
         if after_host.is_some_and(|rest| !rest.is_empty()) && authority.port_u16().is_none() {
             return refuse("has a port that is not a number from 1 to 65535");
@@ -238,7 +239,7 @@ mod tests {
                 "endpoint: `h:1` holds a user name: use the client's credentials instead",
             ),
         ] {
-            // What follows "is not a URL" is the parser's own.
+            // The text after "is not a URL" comes from the parser.
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");
         }

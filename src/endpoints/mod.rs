@@ -1,4 +1,4 @@
-//! Where requests go: the endpoints, their health and order, and where their addresses come from.
+//! Endpoints: their health, their order, and where their addresses come from.
 
 pub(crate) mod discovery;
 pub(crate) mod endpoint;

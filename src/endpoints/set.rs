@@ -14,19 +14,19 @@ use crate::{
     pipeline::call::Feature,
 };
 
-/// No index into a set.
+/// Not an index into a set.
 const NONE: usize = usize::MAX;
 
-/// In which order a client tries its endpoints.
+/// The order in which a client tries its endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndpointOrder {
-    /// As they were given: the first is the preferred one.
+    /// As given: the first endpoint is preferred.
     #[default]
     AsGiven,
-    /// Another one for each client, so that many clients with one configuration spread over the members.
+    /// Random for each client, so that many clients with the same configuration spread over the members.
     Shuffled,
-    /// The one that this seed leads to: for tests, or one per host.
+    /// Determined by this seed: for tests, or one order per host.
     ShuffledBy(u64),
 }
 
@@ -40,9 +40,9 @@ impl EndpointOrder {
     }
 }
 
-/// The endpoints of one client. The user's own, the seeds, stay; a sync may add others, and remove them.
+/// The endpoints of one client. The seeds, which the user has given, stay; a sync may add others and remove them.
 ///
-/// Every exchange reads the set, a sync restates it whole: readers take no lock, and wait for nobody.
+/// Every exchange reads the set, and a sync replaces it atomically: readers take no lock and never wait.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     set: ArcSwap<EndpointSet>,
@@ -50,9 +50,9 @@ pub(crate) struct Endpoints {
     order: EndpointOrder,
     wire: Wire,
     epoch: Instant,
-    /// The raft term in which the leader was seen; 0 if it is not known.
+    /// The raft term in which the leader was seen; 0 if unknown.
     term: AtomicU64,
-    /// Whether any endpoint ever lacked a feature. Until then nobody searches for those that do.
+    /// Whether any endpoint ever lacked a feature. Until then there is nothing to search for.
     any_unsupporting: AtomicBool,
 }
 
@@ -85,7 +85,7 @@ impl Endpoints {
         })
     }
 
-    /// The set as it is. Whoever holds it is not disturbed by a sync.
+    /// Returns a snapshot of the set, which a sync does not change.
     pub(crate) fn current(&self) -> Arc<EndpointSet> {
         self.set.load_full()
     }
@@ -94,13 +94,13 @@ impl Endpoints {
         self.seeds.iter().map(EndpointState::endpoint)
     }
 
-    /// The endpoint answered: it is up, and the one to ask next.
+    /// Records that the endpoint responded: it is up, and it is chosen next.
     pub(crate) fn answered(&self, endpoint: &EndpointState) {
         endpoint.answered();
         self.set.load().keep(endpoint);
     }
 
-    /// The endpoint said that it lacks a feature.
+    /// Records that the endpoint does not support a feature.
     pub(crate) fn lacks(&self, endpoint: &EndpointState, feature: Option<Feature>, now: Instant) {
         if let Some(feature) = feature {
             endpoint.unsupported().add(feature.name, now);
@@ -108,8 +108,8 @@ impl Endpoints {
         }
     }
 
-    /// Returns those of a set that are not to be asked for a feature, since they lack it as far as is known. All of them,
-    /// if one that has it must not be asked either.
+    /// Returns the endpoints that are known not to support a feature and are skipped. Returns all of them if every
+    /// member would execute the call.
     pub(crate) fn unsupporting(
         &self,
         set: &EndpointSet,
@@ -129,7 +129,8 @@ impl Endpoints {
         }
     }
 
-    /// Makes the set the seeds and these. What is known of those that stay is kept. Returns the set before, and the set now.
+    /// Replaces the set by the seeds and these endpoints. Endpoints that stay keep their state. Returns the set before
+    /// and after.
     pub(crate) fn replace(&self, others: &[Endpoint]) -> (Arc<EndpointSet>, Arc<EndpointSet>) {
         let mut others: Vec<&Endpoint> = others
             .iter()
@@ -155,7 +156,7 @@ impl Endpoints {
         (before, now)
     }
 
-    /// Writes are to go here first, as long as the term lasts.
+    /// Sends writes here first, until the term ends.
     pub(crate) fn set_leader(&self, leader: Option<&Endpoint>) {
         let set = self.set.load();
         let index = leader.and_then(|leader| {
@@ -166,7 +167,7 @@ impl Endpoints {
         set.leader.store(index.unwrap_or(NONE), Relaxed);
     }
 
-    /// An answer came from this term: a later one than the leader's means that another may lead.
+    /// Records the term of a response: if it is later than the leader's, there may be another leader.
     pub(crate) fn heard_of_term(&self, term: u64) {
         let last = self.term.load(Relaxed);
         if term > last {
@@ -178,13 +179,13 @@ impl Endpoints {
     }
 }
 
-/// Some endpoints, one of which answered last. That one is asked again; one that failed cools down.
+/// Some endpoints, and the one that responded last. That one is chosen again; one that failed is avoided for a while.
 #[derive(Debug)]
 pub(crate) struct EndpointSet {
     states: Vec<EndpointState>,
-    /// The endpoint that answered last.
+    /// The endpoint that responded last.
     good: AtomicUsize,
-    /// The endpoint of the leader, if that is known.
+    /// The endpoint of the leader, if known.
     leader: AtomicUsize,
 }
 
@@ -197,7 +198,7 @@ impl EndpointSet {
         }
     }
 
-    /// A set of these, with the good one and the leader of another set.
+    /// Returns a set of these endpoints, with the good one and the leader of another set.
     fn after(before: &Self, states: Vec<EndpointState>) -> Self {
         let carry = |index: &AtomicUsize| {
             let state = before.states.get(index.load(Relaxed))?;
@@ -226,12 +227,13 @@ impl EndpointSet {
             .find(|state| state.endpoint() == endpoint)
     }
 
-    /// The leader, if it is known.
+    /// Returns the leader, if it is known.
     pub(crate) fn leader(&self) -> Option<&EndpointState> {
         self.states.get(self.leader.load(Relaxed))
     }
 
-    /// The endpoint to use next: of those not `tried` yet the first that is up, from the good one on; else any of them.
+    /// Returns the endpoint to use next: the first one that is up and not `tried`, starting with the good one;
+    /// otherwise any that is not `tried`.
     pub(crate) fn pick(&self, tried: &[EndpointState], now: Instant) -> EndpointState {
         let start = self.good.load(Relaxed);
         let untried = || {
@@ -247,7 +249,7 @@ impl EndpointSet {
         state.clone()
     }
 
-    /// The leader, if it is known, up, and not `tried` yet.
+    /// Returns the leader, if it is known, up, and not `tried` yet.
     pub(crate) fn pick_leader(
         &self,
         tried: &[EndpointState],
@@ -258,7 +260,7 @@ impl EndpointSet {
         is_free.then(|| leader.clone())
     }
 
-    /// Asks this endpoint next, too.
+    /// Prefers this endpoint from now on.
     fn keep(&self, state: &EndpointState) {
         let good = self.good.load(Relaxed);
         if self.states.get(good).is_some_and(|other| other.is(state)) {
@@ -298,7 +300,7 @@ mod tests {
         set.current().find(&endpoint(n)).unwrap().clone()
     }
 
-    /// The number of the endpoint that is picked.
+    /// Returns the index of the endpoint that is picked.
     fn pick(set: &Endpoints, tried: &[usize], now: Instant) -> usize {
         let tried: Vec<_> = tried.iter().map(|&n| place(set, n)).collect();
         number(&set.current().pick(&tried, now))
@@ -377,7 +379,7 @@ mod tests {
         let mut sorted = seven;
         sorted.sort_unstable();
         assert_eq!(sorted, of(EndpointOrder::AsGiven));
-        // 1 in 40,320 that two are the same; ten times in a row is never.
+        // Two orders are equal with a probability of 1 in 40,320; ten in a row never are.
         assert!((0..10).any(|_| of(EndpointOrder::Shuffled) != of(EndpointOrder::Shuffled)));
     }
 
@@ -405,7 +407,7 @@ mod tests {
         assert_eq!(pick(&set, &[], now), 6, "the good one");
         assert_eq!(pick(&set, &[6, 0], now), 1, "down, and the last");
         assert!(set.current().leader().is_none(), "gone with its endpoint");
-        // A handle from before is good for whatever an exchange does with it.
+        // A handle from before the sync remains usable.
         held.failed(now);
         set.answered(&held);
         assert_eq!(pick(&set, &[], now), 6);

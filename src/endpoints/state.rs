@@ -12,19 +12,19 @@ use crate::{
     pipeline::call::Call,
 };
 
-/// How long an endpoint that failed is avoided while others are there: doubled with each failure in a row.
+/// How long an endpoint that failed is avoided while there are others. It doubles with each consecutive failure.
 pub(super) const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
 pub(super) const MAX_COOL_DOWN: Duration = Duration::from_secs(30);
 
-/// An endpoint of a client, and what is known of it: a handle that stays valid whatever becomes of the set.
+/// An endpoint of a client and its state: a handle that stays valid when the set changes.
 #[derive(Clone)]
 pub(crate) struct EndpointState(Arc<Known>);
 
 struct Known {
     endpoint: Endpoint,
-    /// What `down_until` counts from.
+    /// The instant that `down_until` counts from.
     epoch: Instant,
-    /// Milliseconds since the epoch; 0 is up.
+    /// In milliseconds since the epoch; 0 if the endpoint is up.
     down_until: AtomicU64,
     failures: AtomicU32,
     wire: Wire,
@@ -47,12 +47,12 @@ impl EndpointState {
         &self.0.endpoint
     }
 
-    /// How requests to it are carried, if the call has a choice.
+    /// The wire for calls that can use more than one.
     pub(crate) fn wire(&self) -> Wire {
         self.0.wire
     }
 
-    /// How this call to it is carried.
+    /// Returns the wire for this call.
     pub(crate) fn wire_of(&self, call: &Call) -> Wire {
         if call.has_grpc {
             self.wire()
@@ -61,12 +61,12 @@ impl EndpointState {
         }
     }
 
-    /// What it does not support, by its own words.
+    /// The features that it has said it does not support.
     pub(crate) fn unsupported(&self) -> &UnsupportedFeatures {
         &self.0.unsupported
     }
 
-    /// Whether it is the same one.
+    /// Returns whether both are the same endpoint.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -75,7 +75,7 @@ impl EndpointState {
         self.0.down_until.load(Relaxed) <= self.millis(now)
     }
 
-    /// It is up.
+    /// Marks it as up.
     pub(crate) fn answered(&self) {
         if self.0.failures.load(Relaxed) != 0 {
             self.0.failures.store(0, Relaxed);
@@ -83,7 +83,7 @@ impl EndpointState {
         }
     }
 
-    /// It is down. What comes up again may be a newer etcd.
+    /// Marks it as down. The server that comes up again may be a newer etcd.
     pub(crate) fn failed(&self, now: Instant) {
         self.0.unsupported.forget();
         let failures = self.0.failures.fetch_add(1, Relaxed).min(16);

@@ -13,23 +13,24 @@ use crate::{
 
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// More addresses than any cluster has: what a server tells beyond that is not taken in.
+/// More addresses than any cluster has. The rest of a longer list is ignored.
 const MAX_ADDRESSES: usize = 100;
 
 type Rewrite = dyn Fn(&str) -> Option<String> + Send + Sync;
 type Allow = dyn Fn(&Endpoint) -> bool + Send + Sync;
 
-/// Which of the addresses that a cluster tells of are used.
+/// Decides which of the addresses that members advertise are used.
 ///
-/// What members advertise is what somebody configured them to: often an address that means nothing from here, and a
-/// server in wrong hands may name any host, credentials follow. So an address is used only if
+/// Members advertise what they were configured to: often an address that is not reachable from here. A compromised
+/// server may name any host, and credentials would follow. So an address is used only if
 ///
-/// - it is an `http://` or `https://` URL, after the [rewrite](Self::rewrite), if there is one;
-/// - its scheme is that of the endpoints given to the client; if any of those is `https://`, no `http://` is used;
-/// - with [credentials](crate::ClientBuilder::basic_auth), they may be shown there;
-/// - its host is not one that no member can have: unspecified (`0.0.0.0`), multicast, or link-local
-///   (`169.254.169.254` tells a cloud's secrets); nor this machine, unless a given endpoint is;
-/// - [`allow`](Self::allow) says yes, if set. With credentials, set it.
+/// - it is an `http://` or `https://` URL, after the [rewrite](Self::rewrite) if there is one;
+/// - its scheme is that of the endpoints given to the client; if any of these is `https://`, no `http://` address is
+///   used;
+/// - the client's [credentials](crate::ClientBuilder::basic_auth), if any, may be sent there;
+/// - its host is not unspecified (`0.0.0.0`), multicast, or link-local (`169.254.169.254` serves cloud metadata), and
+///   is not this machine unless a given endpoint is;
+/// - [`allow`](Self::allow) returns `true`, if set. Set it if the client has credentials.
 ///
 /// ```
 /// use etcd_http::SyncPolicy;
@@ -48,12 +49,12 @@ pub struct SyncPolicy {
 }
 
 impl SyncPolicy {
-    /// The rules above, and no others.
+    /// Creates a policy of the rules above.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes of every URL that a member advertises the one to be used, or `None` for one that is not.
+    /// Maps each URL that a member advertises to the one to use, or to `None` if it is not used.
     pub fn rewrite(
         mut self,
         rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
@@ -62,7 +63,8 @@ impl SyncPolicy {
         self
     }
 
-    /// Uses only endpoints for which this is true. It comes after the other rules, and takes none of them back.
+    /// Uses only endpoints for which this returns `true`. It is applied after the other rules and overrides none of
+    /// them.
     pub fn allow(mut self, allow: impl Fn(&Endpoint) -> bool + Send + Sync + 'static) -> Self {
         self.allow = Some(Arc::new(allow));
         self
@@ -74,7 +76,7 @@ impl SyncPolicy {
         self
     }
 
-    /// The endpoint that a URL stands for, or why there is none.
+    /// Returns the endpoint for a URL, or why it is not used.
     fn judge(&self, url: &str, seeds: &[Endpoint]) -> Result<Endpoint, String> {
         let rewritten = match &self.rewrite {
             Some(rewrite) => rewrite(url).ok_or("dropped by the rewrite")?,
@@ -119,20 +121,20 @@ impl fmt::Debug for SyncPolicy {
     }
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Synced {
-    /// The client's endpoints now.
+    /// The client's endpoints after the sync.
     pub endpoints: Vec<Endpoint>,
-    /// Those that are new.
+    /// The endpoints that were added.
     pub added: Vec<Endpoint>,
-    /// Those that are gone: never one of those given to the client.
+    /// The endpoints that were removed: never one of those given to the client.
     pub removed: Vec<Endpoint>,
     /// The addresses that are not used.
     pub refused: Vec<RefusedAddress>,
-    /// The endpoint of the leader, if it was asked for ([`prefer_leader`](crate::ClientBuilder::prefer_leader)), and is one
-    /// of the client's.
+    /// The endpoint of the leader, with [`prefer_leader`](crate::ClientBuilder::prefer_leader) and if it is one of the
+    /// client's.
     pub leader: Option<Endpoint>,
 }
 
@@ -140,20 +142,20 @@ pub struct Synced {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefusedAddress {
-    /// As it was advertised.
+    /// The address as it was advertised.
     pub url: String,
-    /// Why it is not used.
+    /// Why the address is not used.
     pub reason: String,
 }
 
-/// How one API tells of the members of its cluster.
+/// Lists the members of the cluster through one API.
 pub(crate) struct MemberSource {
     pub(crate) members: Box<dyn TypedExchange<Decoded = Vec<Advertised>>>,
-    /// Asks for the leader, whose addresses may be left out.
+    /// Requests the leader, whose addresses may be missing.
     pub(crate) leader: Box<dyn TypedExchange<Decoded = Advertised>>,
 }
 
-/// A member, and where it says that clients reach it.
+/// A member and its client URLs.
 pub(crate) struct Advertised {
     pub(crate) id: String,
     pub(crate) client_urls: Vec<String>,
@@ -161,16 +163,16 @@ pub(crate) struct Advertised {
 
 /// # Keeping up with the cluster's members
 impl<T: Transport> Client<T> {
-    /// Asks the cluster for its members (`GET /v2/members`; v3's list if v2 is switched off), and uses those of their
-    /// addresses that the [policy](crate::ClientBuilder::sync_policy) allows, beside the endpoints given to the client,
-    /// which always stay. Addresses of an earlier sync that are no longer listed are removed. Requests under way are not
-    /// disturbed.
+    /// Lists the cluster's members (`GET /v2/members`, or `POST /v3/cluster/member/list` if v2 is disabled) and adds
+    /// the addresses that the [policy](crate::ClientBuilder::sync_policy) allows to the endpoints given to the client,
+    /// which always stay. Addresses of an earlier sync that are no longer listed are removed. Requests under way are
+    /// not affected.
     ///
-    /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) it asks for the leader, too.
+    /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) it requests the leader, too.
     ///
     /// # Errors
-    /// Those of [`v2::ListMembers`](crate::v2::ListMembers) and [`v3::ListMembers`](crate::v3::ListMembers); nothing has
-    /// changed, then.
+    /// Those of [`v2::ListMembers`](crate::v2::ListMembers) and [`v3::ListMembers`](crate::v3::ListMembers). The
+    /// endpoints then stay as they are.
     pub async fn sync(&self) -> Result<Synced> {
         let (source, members) = self.members().await?;
         let leader = if self.pipeline().prefer_leader {
@@ -191,9 +193,9 @@ impl<T: Transport> Client<T> {
         Ok(synced)
     }
 
-    /// Uses those of these addresses that the [policy](crate::ClientBuilder::sync_policy) allows beside the endpoints given
-    /// to the client, instead of those of an earlier sync. For addresses from elsewhere, such as a new look at
-    /// [DNS](crate::Discovery). If none is allowed, nothing changes.
+    /// Replaces the addresses of an earlier sync by those of these addresses that the
+    /// [policy](crate::ClientBuilder::sync_policy) allows. The endpoints given to the client stay. For addresses from
+    /// another source, such as a new [DNS](crate::Discovery) lookup. If none is allowed, nothing changes.
     pub fn merge_endpoints<U: AsRef<str>>(&self, urls: impl IntoIterator<Item = U>) -> Synced {
         let pipeline = self.pipeline();
         let seeds: Vec<Endpoint> = pipeline.endpoints.seeds().cloned().collect();
@@ -229,9 +231,9 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Syncs at once, and then repeatedly, after a second at the soonest, for as long as the future is polled: spawn it, and
-    /// abort the task to end it. An error does not end it; the next sync may succeed. Each pause is shortened by a tenth at
-    /// most, so that many clients do not sync at the same time.
+    /// Syncs immediately, and then again after each `interval`, at least a second, as long as the future is polled:
+    /// spawn it, and abort the task to end it. An error does not end it; the next sync may succeed. Each pause is
+    /// shortened by up to a tenth, so that many clients do not sync at the same time.
     ///
     /// ```
     /// # use etcd_http::{Client, transport::Transport};
@@ -259,7 +261,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Asks each API for the members, until one is supported.
+    /// Lists the members through each API in turn, until one is supported.
     async fn members(&self) -> Result<(MemberSource, Vec<Advertised>)> {
         let [first, second] = member_sources();
         match self.perform(&*first.members).await {
@@ -271,7 +273,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// The first endpoint of ours that one of these URLs stands for.
+    /// Returns the first of the client's endpoints that one of these URLs stands for.
     fn known(&self, urls: &[String]) -> Option<Endpoint> {
         let pipeline = self.pipeline();
         let seeds: Vec<Endpoint> = pipeline.endpoints.seeds().cloned().collect();
@@ -283,15 +285,15 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// Neither a name nor an address as it is written today: `127.1`, `0xa9fea9fe` and `2852039166` are addresses to some
-/// resolvers, and pass for names elsewhere.
+/// Returns whether the host is an address in an obsolete notation: `127.1`, `0xa9fea9fe` and `2852039166` are addresses
+/// to some resolvers, and names elsewhere.
 fn is_odd(host: &str) -> bool {
     let last = host.trim_end_matches('.').rsplit('.').next();
     host.contains(['[', '%'])
         || last.is_none_or(|label| label.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-/// Addresses that lead to no member, and perhaps to somebody else.
+/// Returns whether no member can have this address.
 fn is_nobodys(ip: IpAddr) -> bool {
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,

@@ -5,13 +5,13 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-/// How long "unsupported" is remembered.
+/// How long "unsupported" is cached.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// The features that a server has said it does not support.
 ///
-/// It is not remembered forever, as servers are upgraded: it is forgotten after a minute, and at once when a request to the
-/// server has failed, as they do when it is restarted.
+/// Servers are upgraded, so an entry expires after a minute, and immediately when a request to the server fails, as
+/// requests do when a server restarts.
 #[derive(Debug, Default)]
 pub(crate) struct UnsupportedFeatures(ArcSwapOption<Vec<Unsupported>>);
 
@@ -22,7 +22,7 @@ struct Unsupported {
 }
 
 impl UnsupportedFeatures {
-    /// The server has just said that it does not support this.
+    /// Records that the server does not support this.
     pub(crate) fn add(&self, name: &'static str, now: Instant) {
         let until = now + REMEMBERED;
         self.0.rcu(|all| {
@@ -39,7 +39,7 @@ impl UnsupportedFeatures {
         all.any(|it| it.name == name && it.until > now)
     }
 
-    /// Forgets all: it may be another server now.
+    /// Clears all entries: it may be another server now.
     pub(crate) fn forget(&self) {
         if self.0.load().is_some() {
             self.0.store(None);

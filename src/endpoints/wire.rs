@@ -1,4 +1,4 @@
-/// How requests to an endpoint are carried.
+/// The wire protocol of requests to an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wire {
     /// etcd's HTTP API: the v2 API, v3's JSON gateway, and plain paths such as `/version`.

@@ -5,9 +5,9 @@ use http::StatusCode;
 use crate::endpoints::endpoint::Endpoint;
 use crate::error::{ErrorContext, Outcome};
 
-/// An error in etcd's own words.
+/// An error response from etcd.
 ///
-/// Kind and message are the same whatever carried the request. The codes and messages of the v2 API:
+/// Kind and message do not depend on the wire. The codes and messages of the v2 API:
 /// <https://etcd.io/docs/v2.3/errorcode/>.
 #[derive(Clone)]
 pub struct EtcdError {
@@ -15,26 +15,26 @@ pub struct EtcdError {
     pub(super) refusal: Arc<Refusal>,
 }
 
-/// What etcd refused a request with, and what it means. Each protocol makes it of its own answers.
+/// A refusal by etcd, and what it means. Each protocol creates it from its own responses.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) api: Api,
     pub(crate) kind: EtcdErrorKind,
     pub(crate) code: Option<EtcdCode>,
     pub(crate) message: String,
-    /// What exactly it was about; empty where etcd does not say.
+    /// What exactly it is about. Empty if etcd does not report it.
     pub(crate) cause: String,
     pub(crate) index: Option<u64>,
     pub(crate) compact_revision: Option<i64>,
     pub(crate) http_status: Option<StatusCode>,
     pub(crate) outcome: Outcome,
-    /// Asking again may bring something else, if asking again does no harm.
+    /// Another attempt may succeed, if repeating the request is safe.
     pub(crate) is_retryable: bool,
-    /// The server cannot serve at the moment: another one, or this one later, may do better.
+    /// The server cannot serve at the moment: another server may, or this one later.
     pub(crate) is_unavailable: bool,
-    /// Another endpoint might do better.
+    /// Another endpoint may succeed.
     pub(crate) is_endpoint_fault: bool,
-    /// What to do about it.
+    /// What to do about the refusal.
     pub(crate) hint: Option<&'static str>,
 }
 
@@ -42,24 +42,24 @@ pub(crate) struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Api {
-    /// Keys in a tree of directories: `/v2`.
+    /// The v2 API: keys in a tree of directories, below `/v2`.
     V2,
-    /// Keys and values with revisions, leases, transactions: `/v3`, and gRPC.
+    /// The v3 API: keys and values with revisions, leases and transactions, below `/v3` and over gRPC.
     V3,
 }
 
-/// etcd's number for an error. It says less than [`EtcdErrorKind`].
+/// etcd's number for an error. It is less specific than [`EtcdErrorKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EtcdCode {
     /// The v2 API's `errorCode`, from 100 on.
     V2(u32),
-    /// gRPC's status code, from 1 to 16: the v3 API's, on any wire.
+    /// The v3 API's gRPC status code, from 1 to 16, on any wire.
     Grpc(u8),
 }
 
 impl EtcdCode {
-    /// Returns the bare number.
+    /// Returns the number.
     pub fn number(self) -> u32 {
         match self {
             Self::V2(code) => code,
@@ -80,47 +80,47 @@ impl EtcdError {
         Self { context, refusal }
     }
 
-    /// The API that refused the request.
+    /// Returns the API that refused the request.
     pub fn api(&self) -> Api {
         self.refusal.api
     }
 
-    /// The kind of error.
+    /// Returns the kind of error.
     pub fn kind(&self) -> EtcdErrorKind {
         self.refusal.kind
     }
 
-    /// etcd's number for the error. v2's members, auth and stats endpoints send none.
+    /// Returns etcd's number for the error. v2's members, auth and stats endpoints send none.
     pub fn code(&self) -> Option<EtcdCode> {
         self.refusal.code
     }
 
-    /// etcd's words for the kind of error.
+    /// Returns etcd's message, without the cause.
     pub fn message(&self) -> &str {
         &self.refusal.message
     }
 
-    /// What exactly it was about: a key, a field, the two values that differ. Empty where etcd does not say.
+    /// Returns the cause: a key, a field, the two values that differ. Empty if etcd does not report it.
     pub fn cause(&self) -> &str {
         &self.refusal.cause
     }
 
-    /// The store's index when etcd refused the request (v2); 0 if the request did not reach the store.
+    /// Returns the store's index when etcd refused the request (v2); 0 if the request did not reach the store.
     pub fn index(&self) -> Option<u64> {
         self.refusal.index
     }
 
-    /// The first revision that a compacted history still has, where a watch was told so (v3).
+    /// Returns the first revision that was not compacted, if a watch reported it (v3).
     pub fn compact_revision(&self) -> Option<i64> {
         self.refusal.compact_revision
     }
 
-    /// The HTTP status that came with it; `None` if it came by gRPC.
+    /// Returns the HTTP status of the response; `None` over gRPC.
     pub fn http_status(&self) -> Option<StatusCode> {
         self.refusal.http_status
     }
 
-    /// The endpoint that refused the request.
+    /// Returns the endpoint that refused the request.
     pub fn endpoint(&self) -> &Endpoint {
         &self.context.endpoint
     }
@@ -166,22 +166,22 @@ impl StdError for EtcdError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EtcdErrorKind {
-    /// 100: the key does not exist; the cause is the first prefix of its path that does not. In v3, a put that was to
-    /// keep the value or the lease of a key that does not exist.
+    /// 100: the key does not exist; the cause is the first prefix of its path that does not. In v3, a put was to keep
+    /// the value or the lease of a key that does not exist.
     KeyNotFound,
-    /// 101: a compare-and-swap or compare-and-delete found something else; the cause has both.
+    /// 101: the condition of a compare-and-swap or compare-and-delete does not hold; the cause shows both values.
     CompareFailed,
     /// 102: the key is a directory.
     NotAFile,
     /// 104: a segment of the path is a file.
     NotADirectory,
-    /// 105: the key exists already.
+    /// 105: the key already exists.
     AlreadyExists,
     /// 107: `/` cannot be written, created or deleted.
     RootReadOnly,
     /// 108: the directory has children, hidden ones included.
     DirectoryNotEmpty,
-    /// 110, and any 401 without a code: credentials are missing, wrong, or not enough.
+    /// 110, and any 401 without a code: credentials are missing, wrong, or insufficient.
     Unauthorized,
     /// 201: a comparison with an empty value.
     PreviousValueRequired,
@@ -189,7 +189,7 @@ pub enum EtcdErrorKind {
     InvalidTtl,
     /// 203: an index is not a number.
     InvalidIndex,
-    /// 209: a parameter does not have one of its values.
+    /// 209: a parameter has an invalid value.
     InvalidField,
     /// 210: the form cannot be parsed, or is larger than 10 MiB.
     InvalidForm,
@@ -197,36 +197,36 @@ pub enum EtcdErrorKind {
     ValueOnRefresh,
     /// 212: a refresh without a TTL.
     TtlRequiredOnRefresh,
-    /// 300: raft failed, mostly for want of a quorum: the write may still be committed.
+    /// 300: raft failed, usually for lack of a quorum: the write may still be committed.
     RaftInternal,
-    /// 301, and a 503 without a code: there is no leader at the moment.
+    /// 301, and a 503 without a code: there is currently no leader.
     DuringLeaderElection,
     /// 400: the server restored a snapshot under a watch.
     WatcherCleared,
-    /// 401: the events asked for are no longer in the server's history of 1,000.
+    /// 401: the requested events are no longer in the server's history of 1,000.
     HistoryCleared,
-    /// A 400 or 415 without a code: the members or auth endpoint did not understand. In v3, an argument that etcd refuses
-    /// for a reason without a kind of its own.
+    /// A 400 or 415 without a code: the members or auth endpoint rejected the request as malformed. In v3, etcd
+    /// rejected an argument for a reason without a kind of its own.
     BadRequest,
-    /// A 403 without a code: not the leader (stats), or not to be changed (auth).
+    /// A 403 without a code: not the leader (stats), or a user or role that cannot be changed (auth).
     Forbidden,
     /// A 404 without a code: no such member, user or role. In v3, gRPC's code 5 for a reason without a kind of its own.
     NotFound,
-    /// A 409 without a code: it exists, it is switched on, it is granted, already.
+    /// A 409 without a code: it already exists, is already enabled, or is already granted.
     Conflict,
     /// A 410 without a code: the member was removed before.
     Gone,
-    /// v3: the revision asked for was compacted away: what was then is no longer known.
+    /// v3: the requested revision was compacted.
     Compacted,
-    /// v3: the revision asked for is not there yet.
+    /// v3: the requested revision does not exist yet.
     FutureRevision,
-    /// v3: more than 128 comparisons or operations in a transaction, unless the server is set otherwise.
+    /// v3: a transaction has more comparisons or operations than the server allows. Its limit defaults to 128.
     TooManyOperations,
     /// v3: a transaction would write a key twice.
     DuplicateKey,
-    /// v3: the request is larger than the server takes: 1.5 MiB, unless it is set otherwise.
+    /// v3: the request is larger than the server allows. Its limit defaults to 1.5 MiB.
     RequestTooLarge,
-    /// v3: the answer is larger than an old server's gateway can pass on. What it answers was carried out.
+    /// v3: the response is larger than an old server's gateway can forward. The request was applied.
     AnswerTooLarge,
     /// v3: the database has reached its quota; reads and deletes still work.
     NoSpace,
@@ -234,81 +234,81 @@ pub enum EtcdErrorKind {
     TooManyRequests,
     /// v3: the lease does not exist: it expired, was revoked, or never was.
     LeaseNotFound,
-    /// v3: there is a lease with this id.
+    /// v3: a lease with this id exists.
     LeaseExists,
     /// v3: a time to live of more than 9,000,000,000 seconds.
     LeaseTtlTooLarge,
-    /// v3: the user may not do this.
+    /// v3: the user does not have the permission.
     PermissionDenied,
-    /// v3: the user does not exist, or has another password, or none.
+    /// v3: the user does not exist, or the password is wrong, or the user has none.
     AuthenticationFailed,
-    /// v3: a watch of a range that no key is in.
+    /// v3: a watch of an empty range.
     EmptyWatchRange,
     /// v3: two watches of one request have the same id.
     DuplicateWatchId,
-    /// v3: the token is not, or no longer, good.
+    /// v3: the token is invalid or has expired.
     InvalidAuthToken,
     /// v3: users or roles were changed since the token was given.
     AuthRevisionOld,
-    /// v3: no token was sent, and one is needed; or a user's name is empty.
+    /// v3: no token was sent and one is required, or the name of a user is empty.
     UserNameEmpty,
-    /// v3: authentication is off.
+    /// v3: authentication is disabled.
     AuthNotEnabled,
-    /// v3: a change of users or roles that would lock everybody out, or makes no sense.
+    /// v3: a change of users or roles that is invalid, or that would lock out every user.
     InvalidAuthManagement,
-    /// v3: authentication needs a user `root` that has the role `root`.
+    /// v3: authentication requires a user `root` with the role `root`.
     RootUserMissing,
-    /// v3: there is a user of this name.
+    /// v3: a user with this name exists.
     UserExists,
-    /// v3: there is no user of this name.
+    /// v3: no user has this name.
     UserNotFound,
-    /// v3: there is a role of this name.
+    /// v3: a role with this name exists.
     RoleExists,
-    /// v3: there is no role of this name.
+    /// v3: no role has this name.
     RoleNotFound,
     /// v3: the user does not have this role.
     RoleNotGranted,
     /// v3: the role does not have this permission.
     PermissionNotGranted,
-    /// v3: there is no member of this id.
+    /// v3: no member has this id.
     MemberNotFound,
-    /// v3: there is a member of this id, or with one of these URLs.
+    /// v3: a member with this id, or with one of these URLs, exists.
     MemberExists,
     /// v3: only a learner can be promoted.
     MemberNotALearner,
     /// v3: the learner has not caught up with the leader yet.
     LearnerNotReady,
-    /// v3: the cluster has as many learners as it may: one, unless it is set otherwise.
+    /// v3: the cluster has as many learners as it allows. The limit defaults to one.
     TooManyLearners,
-    /// v3: a learner does not do this.
+    /// v3: a learner does not support this.
     NotSupportedByLearner,
     /// v3: too few members are up for a change of the membership.
     NotEnoughStartedMembers,
-    /// v3: not all members are connected, so that the membership is not changed.
+    /// v3: not all members are connected, so the membership cannot change.
     UnhealthyCluster,
     /// v3: the request is for another cluster.
     ClusterIdMismatch,
     /// v3: a member of the cluster is too old for this.
     NotCapable,
-    /// v3: there is no leader at the moment.
+    /// v3: there is currently no leader.
     NoLeader,
-    /// v3: the leader changed meanwhile: a write may have been carried out.
+    /// v3: the leader changed during the request: a write may have been applied.
     LeaderChanged,
-    /// v3: only the leader does this, and the member that was asked is not.
+    /// v3: only the leader supports this, and the contacted member is not the leader.
     NotLeader,
     /// v3: the member cannot become the leader.
     BadLeaderTransferee,
-    /// v3: the server ended meanwhile: a write may have been carried out.
+    /// v3: the server stopped during the request: a write may have been applied.
     ServerStopped,
-    /// v3: the server, or the cluster, did not manage in time: a write may still be carried out.
+    /// v3: the server or the cluster did not complete the request in time: a write may still be applied.
     RequestTimedOut,
-    /// v3: the request was cancelled on its way.
+    /// v3: the request was cancelled.
     Canceled,
     /// v3: the alarm `CORRUPT` is on: the members' data differ.
     Corrupt,
-    /// v3: nobody leads this election.
+    /// v3: the election has no leader.
     ElectionWithoutLeader,
-    /// v3: somebody else leads this election, or nobody.
+    /// v3: another candidate leads this election, or it has no leader.
     NotElectionLeader,
     /// v3: the cluster is being downgraded.
     DowngradeInProgress,
@@ -321,7 +321,7 @@ pub enum EtcdErrorKind {
 }
 
 impl EtcdErrorKind {
-    /// The token is missing, no longer good, or older than the last change of users and roles.
+    /// Returns whether the token is missing, invalid, expired, or older than the last change of users and roles.
     pub(crate) fn is_token_error(self) -> bool {
         matches!(
             self,

@@ -51,7 +51,7 @@ impl fmt::Display for HttpError {
 
 impl StdError for HttpError {}
 
-/// No endpoint answered; the [`source`](StdError::source) is what the last attempt's [`TransportError`] came from.
+/// No endpoint responded. The [`source`](StdError::source) is the cause of the last attempt's [`TransportError`].
 #[derive(Clone, Debug)]
 pub struct TransportFailure {
     pub(super) context: ErrorContext,
@@ -64,12 +64,12 @@ impl TransportFailure {
         Self { context, error }
     }
 
-    /// How many requests were sent, or tried to be.
+    /// Returns the number of attempts.
     pub fn attempts(&self) -> u32 {
         self.context.attempts
     }
 
-    /// The endpoint of the last attempt.
+    /// Returns the endpoint of the last attempt.
     pub fn endpoint(&self) -> &Endpoint {
         &self.context.endpoint
     }
@@ -78,7 +78,7 @@ impl TransportFailure {
 impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.context, self.error)?;
-        // The innermost cause is what a reader can act on: "connection refused".
+        // The innermost cause is the useful one: "connection refused".
         let mut cause = self.error.source();
         while let Some(inner) = cause.and_then(StdError::source) {
             cause = Some(inner);
@@ -92,12 +92,12 @@ impl fmt::Display for TransportFailure {
 
 impl StdError for TransportFailure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // The transport's own line is part of this one; what comes next is its cause.
+        // The transport error's text is part of this error's, so the source is its cause.
         self.error.source()
     }
 }
 
-/// No answer within the time allowed.
+/// No response within the time limit.
 #[derive(Clone, Debug)]
 pub struct TimeoutError {
     pub(super) context: ErrorContext,
@@ -109,17 +109,17 @@ impl TimeoutError {
         Self { context, limit }
     }
 
-    /// How long the last attempt was given.
+    /// Returns the time limit of the last attempt.
     pub fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// How many requests were sent.
+    /// Returns the number of requests that were sent.
     pub fn attempts(&self) -> u32 {
         self.context.attempts
     }
 
-    /// The endpoint of the last attempt.
+    /// Returns the endpoint of the last attempt.
     pub fn endpoint(&self) -> &Endpoint {
         &self.context.endpoint
     }
@@ -133,7 +133,7 @@ impl fmt::Display for TimeoutError {
 
 impl StdError for TimeoutError {}
 
-/// Something answered that does not speak this API: a captive portal, another program, a truncated or oversized answer.
+/// A response that is not from this API: from a captive portal or another program, truncated, or too large.
 #[derive(Clone, Debug)]
 pub struct UnexpectedAnswer {
     pub(super) context: ErrorContext,
@@ -149,7 +149,7 @@ pub(super) struct UnexpectedParts {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What programs ask of an answer that was not accepted.
+/// The predicates of a response that was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnexpectedKind {
     ClusterChanged,
@@ -187,7 +187,7 @@ impl UnexpectedAnswer {
         self
     }
 
-    /// Its own, as long as there is no clone.
+    /// The error's own fields, as long as it has no clone.
     fn parts(&mut self) -> &mut UnexpectedParts {
         Arc::make_mut(&mut self.parts)
     }
@@ -211,7 +211,7 @@ impl StdError for UnexpectedAnswer {
     }
 }
 
-/// The server is an etcd that does not have this operation, or has it switched off.
+/// An etcd server does not have this operation, or has it disabled.
 #[derive(Clone, Debug)]
 pub struct Unsupported {
     pub(super) context: ErrorContext,
@@ -228,7 +228,7 @@ impl Unsupported {
         }
     }
 
-    /// Every endpoint has said so before, and is not asked again so soon.
+    /// Nothing was sent: every endpoint has recently said so.
     pub(crate) fn known(context: ErrorContext) -> Self {
         Self {
             context,
@@ -247,7 +247,7 @@ impl fmt::Display for Unsupported {
 
 impl StdError for Unsupported {}
 
-/// Refused by this client before anything was sent: says what was wrong, and what to do.
+/// The client rejected the request before anything was sent. The text says what is wrong and what to do.
 #[derive(Clone, Debug)]
 pub struct InvalidInput(pub(super) Arc<(&'static str, String)>);
 
@@ -261,7 +261,7 @@ impl StdError for InvalidInput {}
 
 fn excerpt(body: &[u8]) -> String {
     const CHARACTERS: usize = 256;
-    // At most four bytes a character: no need to look at a long body's end.
+    // A character takes at most four bytes, so the end of a long body need not be decoded.
     let start = body.get(..4 * CHARACTERS).unwrap_or(body);
     String::from_utf8_lossy(start)
         .chars()

@@ -1,4 +1,4 @@
-//! Why an operation failed, and what is known of it then.
+//! Errors: why an operation failed, and whether it may have been applied.
 
 mod etcd;
 mod failures;
@@ -22,10 +22,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 ///
-/// The variant says who refused; [`outcome`](Self::outcome) says whether a write may have been applied all the same; the
-/// `is_…` predicates answer what programs ask most. `Display` gives the operation, the endpoint and the reason;
-/// [`source`](std::error::Error::source) goes one layer down where there is one. A clone is cheap: what one request failed with
-/// may be told to all that waited for it.
+/// The variant says who refused. [`outcome`](Self::outcome) says whether a write may have been applied. The `is_…`
+/// predicates cover the most common questions. `Display` shows the operation, the endpoint and the reason;
+/// [`source`](std::error::Error::source) is the underlying error, if any. A clone is cheap.
 ///
 /// ```
 /// # use etcd_http::{Client, Error};
@@ -53,39 +52,39 @@ pub enum Error {
     /// Something answered with a status of 400 or more, and its body is not an etcd error.
     #[error(transparent)]
     Http(HttpError),
-    /// No endpoint answered.
+    /// No endpoint responded.
     #[error(transparent)]
     Transport(TransportFailure),
-    /// No answer within the time allowed.
+    /// No response within the time limit.
     #[error(transparent)]
     Timeout(TimeoutError),
-    /// Something answered that does not speak this API.
+    /// A response that is not from this API, such as a page from a proxy.
     #[error(transparent)]
     Unexpected(UnexpectedAnswer),
-    /// The server is an etcd that does not have this operation, or has it switched off. In v3 it is all servers, see
-    /// [there](crate::v3#what-a-server-does-not-have).
+    /// The server is an etcd that does not have this operation, or has it disabled. In v3 this holds for all endpoints,
+    /// see [What a server does not have](crate::v3#what-a-server-does-not-have).
     #[error(transparent)]
     Unsupported(Unsupported),
-    /// Refused by this client before anything was sent.
+    /// The client rejected the request before anything was sent.
     #[error(transparent)]
     Invalid(InvalidInput),
 }
 
-/// What is known about a write that failed. It does not matter for a read.
+/// Whether a write that failed may have been applied. Irrelevant for a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Definitely not applied: nothing of it reached a server.
+    /// Definitely not applied: the request did not reach a server.
     NotSent,
     /// Definitely not applied: a server refused it.
     Rejected,
-    /// May have been applied, or may be yet. Read before you write again.
+    /// May have been applied, or may still be. Read before you write again.
     Unknown,
 }
 
 impl Error {
-    /// Returns whether a failed write was *not sent*, *rejected*, or may have been applied (*unknown*), all attempts of the
-    /// call considered.
+    /// Returns whether a failed write was *not sent*, *rejected*, or may have been applied (*unknown*), over all
+    /// attempts of the call.
     pub fn outcome(&self) -> Outcome {
         if self.context().is_some_and(|context| context.in_doubt) {
             return Outcome::Unknown;
@@ -102,10 +101,10 @@ impl Error {
         }
     }
 
-    /// Returns whether the same request may succeed later, or at another endpoint: nobody answered, or a server that cannot
-    /// serve at the moment. Whether it may be sent again is another question: see [`outcome`](Self::outcome).
+    /// Returns whether the same request may succeed later or at another endpoint: no server responded, or one that
+    /// currently cannot serve. Whether repeating it is safe is another question: see [`outcome`](Self::outcome).
     ///
-    /// The client itself has tried again as often as its [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// The client itself has already retried as often as its [`RetryPolicy`](crate::RetryPolicy) allows.
     ///
     /// ```
     /// # use etcd_http::{Client, Error, Outcome};
@@ -114,7 +113,7 @@ impl Error {
     /// # let etcd = etcd_http::fake::FakeEtcd::new();
     /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
     /// let error = client.v2().get("/missing").await.unwrap_err();
-    /// assert!(!error.is_retryable()); // It will not appear by asking.
+    /// assert!(!error.is_retryable()); // Another attempt does not help.
     ///
     /// match client.v2().set("/color", "blue").await {
     ///     Err(error) if error.is_retryable() && error.outcome() != Outcome::Unknown => {
@@ -148,41 +147,41 @@ impl Error {
         self.as_etcd().map(EtcdError::kind)
     }
 
-    /// The key does not exist (code 100; in v3, only a put that was to keep what is there says so).
+    /// Returns whether the key does not exist (code 100; in v3, only for a put that keeps the value or the lease).
     pub fn is_key_not_found(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::KeyNotFound)
     }
 
-    /// A compare-and-swap or compare-and-delete found something else (code 101).
+    /// Returns whether the condition of a compare-and-swap or compare-and-delete does not hold (code 101).
     pub fn is_compare_failed(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::CompareFailed)
     }
 
-    /// The key is a directory, and a file was wanted (code 102).
+    /// Returns whether the key is a directory and the operation requires a file (code 102).
     pub fn is_not_a_file(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::NotAFile)
     }
 
-    /// A segment of the path is a file, and a directory was wanted (code 104).
+    /// Returns whether a segment of the path is a file and the operation requires a directory (code 104).
     pub fn is_not_a_directory(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::NotADirectory)
     }
 
-    /// The key to be created exists already (code 105).
+    /// Returns whether the key to be created already exists (code 105).
     pub fn is_already_exists(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::AlreadyExists)
     }
 
-    /// The directory to be deleted has children (code 108).
+    /// Returns whether the directory to be deleted has children (code 108).
     pub fn is_directory_not_empty(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::DirectoryNotEmpty)
     }
 
-    /// The credentials are missing, wrong, or not enough: for etcd, or for a proxy before it.
+    /// Returns whether the credentials are missing, wrong or insufficient, for etcd or for a proxy before it.
     pub fn is_unauthorized(&self) -> bool {
         use EtcdErrorKind as Kind;
         match self {
-            // An answer to HEAD has no body to hold an error of etcd's.
+            // A response to HEAD has no body for an etcd error.
             Self::Http(error) => error.status() == StatusCode::UNAUTHORIZED,
             _ => matches!(
                 self.etcd_kind(),
@@ -198,43 +197,43 @@ impl Error {
         }
     }
 
-    /// The revision asked for was compacted away (v3).
+    /// Returns whether the requested revision was compacted (v3).
     pub fn is_compacted(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::Compacted)
     }
 
-    /// The lease does not exist: it expired, was revoked, or never was (v3).
+    /// Returns whether the lease does not exist: it expired, was revoked, or never existed (v3).
     pub fn is_lease_not_found(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::LeaseNotFound)
     }
 
-    /// The user may not do this (v3).
+    /// Returns whether the user does not have the permission (v3).
     pub fn is_permission_denied(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::PermissionDenied)
     }
 
-    /// There is no leader at the moment, or none that a majority follows (v3).
+    /// Returns whether there is currently no leader, or none that a majority follows (v3).
     pub fn is_no_leader(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::NoLeader)
     }
 
-    /// The database has reached its quota; reads and deletes still work (v3).
+    /// Returns whether the database has reached its quota (v3). Reads and deletes still work.
     pub fn is_no_space(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::NoSpace)
     }
 
-    /// The events a watch asked for are no longer in the server's history (code 401).
+    /// Returns whether the events that a watch needs are no longer in the server's history (code 401).
     pub fn is_history_cleared(&self) -> bool {
         self.etcd_kind() == Some(EtcdErrorKind::HistoryCleared)
     }
 
-    /// The answer is from another cluster than those before: an endpoint is wrong, or the cluster was replaced. See
-    /// [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
+    /// Returns whether the response is from another cluster than those before: an endpoint is wrong, or the cluster was
+    /// replaced. See [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
     pub fn is_cluster_changed(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::ClusterChanged)
     }
 
-    /// Every endpoint answered from an older state of the store than was seen before. See
+    /// Returns whether every endpoint responded with an older state of the store than was seen before. See
     /// [`ClientBuilder::reject_stale_reads`](crate::ClientBuilder::reject_stale_reads).
     pub fn is_stale_read(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::Stale)
@@ -247,7 +246,7 @@ impl Error {
         }
     }
 
-    /// The transport refused the request: it does not send such a thing.
+    /// Returns whether the transport rejected the request because it cannot send it.
     pub(crate) fn is_rejected(&self) -> bool {
         let Self::Transport(error) = self else {
             return false;
@@ -255,7 +254,7 @@ impl Error {
         error.error.kind() == TransportErrorKind::Rejected
     }
 
-    /// This error, where an attempt of the same call before it may have been carried out.
+    /// Returns this error for a call of which an earlier attempt may have been applied.
     pub(crate) fn after_doubt(mut self, in_doubt: bool) -> Self {
         if let Some(context) = self.context_mut() {
             context.in_doubt |= in_doubt;
@@ -292,7 +291,7 @@ impl Error {
     }
 }
 
-/// Which operation failed, where, at which attempt, and whether one before it may have been carried out.
+/// The operation that failed, its endpoint and attempt, and whether an earlier attempt may have been applied.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorContext {
     pub(crate) operation: &'static str,
@@ -302,7 +301,7 @@ pub(crate) struct ErrorContext {
 }
 
 impl ErrorContext {
-    /// The first attempt.
+    /// The context of a first attempt.
     pub(crate) fn new(operation: &'static str, endpoint: Endpoint) -> Self {
         Self {
             operation,

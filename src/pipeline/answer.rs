@@ -11,7 +11,7 @@ use crate::{
     pipeline::call::Call,
 };
 
-/// A whole answer, as it came.
+/// A complete response, as received.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -21,7 +21,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Whether the body claims to be JSON.
+    /// Returns whether the content type is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.headers
             .get(CONTENT_TYPE)
@@ -29,38 +29,38 @@ impl Reply {
             .is_some_and(|value| value.starts_with("application/json"))
     }
 
-    /// Whether its status says that a server, or a proxy, cannot serve at the moment.
+    /// Returns whether the status says that a server or a proxy currently cannot serve.
     pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
     }
 }
 
-/// What a whole answer means.
+/// What a complete response means.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It was carried out, by this cluster if the answer names one.
+    /// The call was executed, by this cluster if the response names one.
     Success { cluster: Option<u64> },
     /// etcd refused it.
     Refused(Box<Refusal>),
-    /// The server does not have this call, for this reason; `is_etcd` if the words are etcd's own, and not a proxy's.
+    /// The server does not support this call, for this reason. `is_etcd` is set if etcd says so, and not a proxy.
     Unsupported { reason: &'static str, is_etcd: bool },
-    /// A status other than success, without etcd's words.
+    /// A status other than success, without an etcd error.
     Foreign,
 }
 
-/// A whole answer, what it means, and where it came from.
+/// A complete response, what it means, and where it came from.
 #[derive(Debug)]
 pub struct Answer {
     pub(crate) reply: Reply,
     pub(crate) verdict: Verdict,
     pub(crate) wire: Wire,
     pub(crate) context: ErrorContext,
-    /// The endpoint that answered.
+    /// Returns the endpoint that responded.
     pub(crate) endpoint: EndpointState,
 }
 
 impl Answer {
-    /// Returns this answer if it is a success, and the error that it stands for otherwise.
+    /// Returns this response if it is a success, and its error otherwise.
     pub(crate) fn success(self) -> Result<Self> {
         match self.verdict {
             Verdict::Success { .. } => Ok(self),
@@ -77,7 +77,7 @@ impl Answer {
         })
     }
 
-    /// Returns the error that an answer other than a success stands for.
+    /// Returns the error of a response other than a success.
     pub(crate) fn into_error(self) -> Error {
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
@@ -95,10 +95,10 @@ impl Answer {
         }
     }
 
-    /// An answer without a meaning: what is wrong with it, and how it begins.
+    /// Returns the error for a response that cannot be decoded: what is wrong with it, and its beginning.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
-        // These redirects were not carried out. A success was, whatever its body says; so may have been what goes on
-        // elsewhere with another method (303).
+        // With these redirects the request was not applied. With a success it was, whatever the body says; with a 303,
+        // which continues with another method, it may have been.
         let outcome = match self.reply.status.as_u16() {
             301 | 302 | 307 | 308 => Outcome::Rejected,
             _ => Outcome::Unknown,
@@ -106,23 +106,23 @@ impl Answer {
         UnexpectedAnswer::new(self.context.clone(), what, outcome).with_body(&self.reply.body)
     }
 
-    /// Whether an attempt of this call before this one may have been carried out.
+    /// Returns whether an earlier attempt of this call may have been applied.
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.context.in_doubt
     }
 
-    /// Whether another endpoint is to be asked, for this one does not have the call.
+    /// Returns whether this endpoint does not support the call and another one should be tried.
     pub(crate) fn is_unsupported(&self, call: &Call) -> bool {
         let is_certain = matches!(self.verdict, Verdict::Unsupported { is_etcd: true, .. });
         is_certain && call.feature.is_some()
     }
 
-    /// Whether etcd wants another token.
+    /// Returns whether etcd requires another token.
     pub(crate) fn is_token_error(&self) -> bool {
         matches!(&self.verdict, Verdict::Refused(refusal) if refusal.kind.is_token_error())
     }
 
-    /// Whether the server, or a proxy before it, cannot serve at the moment.
+    /// Returns whether the server, or a proxy before it, currently cannot serve.
     pub(crate) fn is_unavailable(&self) -> bool {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_unavailable,
@@ -131,7 +131,7 @@ impl Answer {
         }
     }
 
-    /// Whether nothing was carried out.
+    /// Returns whether nothing was applied.
     pub(crate) fn is_rejected(&self) -> bool {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.outcome == Outcome::Rejected,
@@ -140,13 +140,13 @@ impl Answer {
         }
     }
 
-    /// Whether another endpoint might do better.
+    /// Returns whether another endpoint may succeed.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_endpoint_fault,
             // A 500 comes from raft; every member would return it.
             Verdict::Foreign => self.reply.status != StatusCode::INTERNAL_SERVER_ERROR,
-            // It is well, but for this call.
+            // The endpoint is healthy, except for this call.
             Verdict::Success { .. } | Verdict::Unsupported { .. } => false,
         }
     }

@@ -27,9 +27,9 @@ use crate::{
     },
 };
 
-/// One attempt, and what it consists of.
+/// The steps of one attempt.
 impl<T: Transport> Pipeline<T> {
-    /// Sends a request to one endpoint, follows redirects, and returns the whole answer.
+    /// Sends a request to one endpoint, follows redirects, and returns the complete response.
     pub(crate) async fn attempt(
         &self,
         prepared: &Prepared,
@@ -58,7 +58,7 @@ impl<T: Transport> Pipeline<T> {
         Ok(answer)
     }
 
-    /// Sends a request to one endpoint, and waits for the head of the answer.
+    /// Sends a request to one endpoint and waits for the head of the response.
     pub(crate) async fn send(
         &self,
         prepared: &Prepared,
@@ -70,7 +70,7 @@ impl<T: Transport> Pipeline<T> {
         self.send_request(&prepared.call, request).await
     }
 
-    /// Makes the request that a call is to this endpoint.
+    /// Builds the request of a call to this endpoint.
     pub(crate) fn request(
         &self,
         prepared: &Prepared,
@@ -112,7 +112,7 @@ impl<T: Transport> Pipeline<T> {
         Ok(request)
     }
 
-    /// Sends the request of a call, and waits for the head of the answer.
+    /// Sends the request of a call and waits for the head of the response.
     pub(crate) async fn send_request(
         &self,
         call: &Call,
@@ -136,7 +136,7 @@ impl<T: Transport> Pipeline<T> {
         Ok((head, body))
     }
 
-    /// Reads the answer whose head came from this endpoint to its end.
+    /// Reads the rest of a response whose head came from this endpoint.
     pub(crate) async fn collect(
         &self,
         prepared: &Prepared,
@@ -153,7 +153,7 @@ impl<T: Transport> Pipeline<T> {
         self.judge(prepared, endpoint, reply)
     }
 
-    /// Finds out what a whole answer means, and refuses it if it is from another cluster.
+    /// Classifies a complete response, and rejects one from another cluster.
     pub(crate) fn judge(
         &self,
         prepared: &Prepared,
@@ -183,7 +183,7 @@ impl<T: Transport> Pipeline<T> {
         })
     }
 
-    /// Does the work, unless the time is up before.
+    /// Runs a future within the time limit.
     pub(crate) async fn within<O>(
         &self,
         limit: Duration,
@@ -200,19 +200,19 @@ impl<T: Transport> Pipeline<T> {
         self.transport.now().saturating_duration_since(instant)
     }
 
-    /// Remembers what a failure says about an endpoint.
+    /// Records what a failure says about an endpoint.
     pub(crate) fn note(&self, failure: &Failure, endpoint: &EndpointState, now: Instant) {
         if failure.is_endpoint_fault() {
             endpoint.failed(now);
         }
     }
 
-    /// Returns where a first attempt is, for errors.
+    /// Returns the context of a first attempt, for errors.
     pub(crate) fn context(&self, call: &Call, endpoint: &EndpointState) -> ErrorContext {
         ErrorContext::new(call.operation, endpoint.endpoint().clone())
     }
 
-    /// Returns where the next request would go, for errors.
+    /// Returns the context of the next request, for errors.
     pub(crate) fn next_context(&self, operation: &'static str) -> ErrorContext {
         let endpoint = self.endpoints.current().pick(&[], self.transport.now());
         ErrorContext::new(operation, endpoint.endpoint().clone())

@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::pipeline::{deadline::Deadline, protocol::Protocol};
 
-/// What the pipeline knows of a call, whatever the wire that carries it.
+/// What the pipeline knows of a call, independent of the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// The operation's name in errors and observations.
@@ -11,16 +11,16 @@ pub struct Call {
     pub(crate) repeat: Repeat,
     pub(crate) deadline: Deadline,
     pub(crate) login: Login,
-    /// What a server that does not support this call is remembered to lack.
+    /// The feature that is recorded as unsupported if a server does not support this call.
     pub(crate) feature: Option<Feature>,
-    /// A member without a leader is to refuse it.
+    /// A member without a leader must refuse it.
     pub(crate) require_leader: bool,
-    /// Whether it can be carried by gRPC.
+    /// Whether it can be sent over gRPC.
     pub(crate) has_grpc: bool,
 }
 
 impl Call {
-    /// A call without credentials, deadline or feature.
+    /// Creates a call without credentials, deadline or feature.
     pub(crate) fn new(
         operation: &'static str,
         protocol: &'static dyn Protocol,
@@ -47,31 +47,31 @@ impl Call {
     }
 }
 
-/// Whether a request may be sent again after an attempt that failed.
+/// Whether a request may be retried after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// It changes nothing, or twice has the same effect as once: again as often as the
+    /// It changes nothing, or applying it twice has the same effect as once: it is retried as often as the
     /// [`RetryPolicy`](crate::RetryPolicy) allows.
     Always,
-    /// It writes: again only if the server definitely did nothing in the attempt before.
+    /// It writes: it is retried only if the previous attempt definitely was not applied.
     IfUnsent,
 }
 
-/// Which credentials a call is sent with, if the client has them.
+/// The credentials that a call is sent with, if the client has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Login {
     None,
-    /// User and password in each request.
+    /// The user and password, in each request.
     Basic,
-    /// A token that was granted for them.
+    /// A token that etcd granted for them.
     Token,
 }
 
-/// A part of an API that a server may lack.
+/// A part of an API that a server may not support.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Feature {
     pub(crate) name: &'static str,
-    /// Every member carries it out, whichever is asked: no member may lack it.
+    /// Every member executes it, whichever is contacted, so every member must support it.
     pub(crate) by_all_members: bool,
 }
 

@@ -4,25 +4,25 @@ use etcd_transport::IdleLimit;
 
 use crate::pipeline::retry::RetryPolicy;
 
-/// How much later than the server the client gives up: the server's verdict says more than a time-out.
+/// How much later than the server the client gives up: the server's error is more specific than a timeout.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Longer than anybody waits, and short enough for every clock.
+/// Longer than any caller waits, and short enough not to overflow a clock.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How long a call is given.
+/// The time limit of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deadline {
-    /// As long as the client's settings say.
+    /// The client's settings.
     Usual,
-    /// It waits for something at the server: this long, which the server is told.
+    /// It waits on the server for this long, and the server knows the limit.
     AtMost(Duration),
-    /// It waits for something at the server, until that happens or the caller drops it.
+    /// It waits on the server until something happens or the caller drops it.
     Unlimited,
 }
 
 impl Deadline {
-    /// Returns the time for one attempt.
+    /// Returns the time limit of one attempt.
     pub(crate) fn timeout(self, usual: Duration) -> Duration {
         match self {
             Self::Usual => usual,
@@ -31,12 +31,12 @@ impl Deadline {
         }
     }
 
-    /// Returns the time for everything that is done for the call: attempts, pauses, tokens.
+    /// Returns the time limit of the whole call: attempts, pauses, tokens.
     pub(crate) fn overall(self, usual: &RetryPolicy) -> Duration {
         self.timeout(self.retry(usual).overall)
     }
 
-    /// Returns how often it is sent again. Once the server has let the time pass, it is not.
+    /// Returns the retry policy. After the server's time limit a call is not retried.
     pub(crate) fn retry(self, usual: &RetryPolicy) -> Cow<'_, RetryPolicy> {
         match self {
             Self::Usual => Cow::Borrowed(usual),
@@ -45,7 +45,7 @@ impl Deadline {
         }
     }
 
-    /// Returns what a transport that cannot notice a dropped exchange is told.
+    /// Returns the time limit for a transport that cannot notice a dropped exchange.
     pub(crate) fn idle_limit(self) -> Option<IdleLimit> {
         match self {
             Self::Usual => None,

@@ -10,30 +10,30 @@ use crate::{
     pipeline::{answer::Answer, call::Call},
 };
 
-/// What the pipeline carries out. How it is encoded depends on the wire, which depends on the endpoint.
+/// A call that the pipeline executes. Its encoding depends on the wire, which depends on the endpoint.
 pub trait Exchange: Send + Sync {
-    /// Returns what does not depend on the wire.
+    /// Returns the properties that do not depend on the wire.
     fn call(&self) -> Call;
 
     /// Encodes the request for a wire.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the options do not make a request that etcd could carry out.
+    /// [`Error::Invalid`] if the options do not make a request that etcd could execute.
     fn encode(&self, wire: Wire) -> Result<Encoded>;
 }
 
-/// An [`Exchange`] whose answers have a type.
+/// An [`Exchange`] with typed responses.
 pub trait TypedExchange: Exchange {
     type Decoded: Send;
 
-    /// Decodes an answer: an output, or the error that it stands for.
+    /// Decodes a response to its output or its error.
     ///
     /// # Errors
-    /// What etcd refused it with; [`Error::Unexpected`] if the answer has no meaning.
+    /// etcd's error; [`Error::Unexpected`] if the response cannot be decoded.
     fn decode(&self, answer: Answer) -> Result<Self::Decoded>;
 }
 
-/// An operation whose output is turned into something else.
+/// An operation with a mapped output.
 pub(crate) struct Mapped<O: Operation, D>(pub(crate) O, pub(crate) fn(O::Output) -> D);
 
 impl<O: Operation, D> Exchange for Mapped<O, D> {
@@ -61,12 +61,12 @@ pub struct Encoded {
     pub(crate) target: PathAndQuery,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: Bytes,
-    /// The server is to close the connection after the answer.
+    /// The server should close the connection after the response.
     pub(crate) closes: bool,
 }
 
 impl Encoded {
-    /// A request without a body. `target` is the path and query from etcd's root, percent-encoded.
+    /// Creates a request without a body. `target` is the path and query from etcd's root, percent-encoded.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the target does not fit a URL.
@@ -77,7 +77,7 @@ impl Encoded {
         Ok(Self::to(method, target))
     }
 
-    /// A request without a body.
+    /// Creates a request without a body.
     pub(crate) fn to(method: Method, target: PathAndQuery) -> Self {
         Self {
             method,
@@ -88,14 +88,14 @@ impl Encoded {
         }
     }
 
-    /// With this body.
+    /// Sets the body.
     pub(crate) fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         self.content_type = Some(content_type);
         self.body = body.into();
         self
     }
 
-    /// With one more parameter, of unreserved characters alone.
+    /// Adds a query parameter of unreserved characters only.
     pub(crate) fn and_query(self, operation: &'static str, pair: &str) -> Result<Self> {
         let separator = if self.target.query().is_some() {
             '&'
@@ -112,7 +112,7 @@ impl Encoded {
     }
 }
 
-/// Shows how long the body is, not what is in it: it may hold a secret.
+/// Shows the length of the body, not its content, which may be secret.
 impl fmt::Debug for Encoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encoded")

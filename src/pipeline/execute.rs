@@ -21,14 +21,15 @@ use crate::{
     },
 };
 
-/// The one place that decides where a call goes, whether it goes again, how long it may take, and whether it is in doubt.
+/// The only place that decides where a call goes, whether it is retried, how long it may take, and whether its outcome
+/// is in doubt.
 impl<T: Transport> Pipeline<T> {
-    /// Carries an exchange out: chooses an endpoint and its wire, sends the request, waits, classifies the answer, and
-    /// tries again as [`RetryPolicy`](crate::RetryPolicy) allows. A token that etcd no longer accepts is renewed once.
+    /// Executes an exchange: chooses an endpoint and its wire, sends the request, waits, classifies the response, and
+    /// retries as the [`RetryPolicy`](crate::RetryPolicy) allows. A token that etcd no longer accepts is renewed once.
     ///
-    /// Returns any answer but that of a server that cannot serve, and this too if no attempt is left. The deadline is
-    /// one for all attempts, tokens and pauses together. Once an attempt may have been carried out, the call is in
-    /// doubt, whatever comes of the next ones: see [`ErrorContext::in_doubt`].
+    /// Returns any response except that of a server that cannot serve, and that one too if no attempt is left. The
+    /// deadline covers all attempts, tokens and pauses together. Once an attempt may have been applied, the call is in
+    /// doubt, whatever the next attempts bring: see [`ErrorContext::in_doubt`].
     pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
         let mut run = Execution::begin(self, exchange)?;
         loop {
@@ -74,10 +75,10 @@ impl<T: Transport> Pipeline<T> {
         Ok(prepared)
     }
 
-    /// Chooses where to send a call that does not go on to another endpoint by itself.
+    /// Chooses the endpoint of a call that does not try other endpoints by itself.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if no endpoint has it, as far as is known.
+    /// [`Error::Unsupported`] if no endpoint supports it, as far as is known.
     pub(crate) fn place_for(&self, call: &Call) -> Result<EndpointState> {
         let now = self.transport.now();
         let set = self.endpoints.current();
@@ -88,13 +89,13 @@ impl<T: Transport> Pipeline<T> {
         Ok(set.pick(&unsupporting, now))
     }
 
-    /// The error for a call that is not sent: every endpoint has said that it does not have it.
+    /// Returns the error for a call that is not sent because every endpoint has said that it does not support it.
     fn unsupported(&self, call: &Call) -> Error {
         Error::Unsupported(Unsupported::known(self.next_context(call.operation)))
     }
 }
 
-/// A call on its way.
+/// A call that is being executed.
 struct Execution<'a, T> {
     pipeline: &'a Pipeline<T>,
     exchange: &'a dyn Exchange,
@@ -102,18 +103,18 @@ struct Execution<'a, T> {
     set: Arc<EndpointSet>,
     started: Instant,
     now: Instant,
-    /// For all attempts together.
+    /// The time limit of all attempts together.
     overall: Duration,
-    /// Encoded for the wire of the last attempt.
+    /// The request, encoded for the wire of the last attempt.
     prepared: Option<Prepared>,
     token: Option<Granted>,
     is_renewed: bool,
-    /// Those that are not asked again in this round.
+    /// The endpoints that are not tried again in this round.
     tried: Vec<EndpointState>,
-    /// It is asked of this endpoint since another one does not have it.
+    /// This endpoint was chosen because another one does not support the call.
     is_passed_on: bool,
     attempts: u32,
-    /// An attempt before this one may have been carried out.
+    /// An earlier attempt may have been applied.
     in_doubt: bool,
 }
 
@@ -144,7 +145,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         })
     }
 
-    /// The endpoint for the next attempt, and whether it was chosen for being the leader.
+    /// Returns the endpoint for the next attempt, and whether it was chosen because it is the leader.
     fn choose(&self) -> (EndpointState, bool) {
         let Self {
             set, tried, now, ..
@@ -158,7 +159,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         (set.pick(tried, *now), false)
     }
 
-    /// Encodes the request for the endpoint's wire, and gets the token that it needs.
+    /// Encodes the request for the endpoint's wire and gets the token that it needs.
     async fn prepare(&mut self, endpoint: &EndpointState) -> Result<Prepared> {
         let wire = endpoint.wire_of(&self.call);
         let mut prepared = match self.prepared.take().filter(|it| it.wire == wire) {
@@ -193,25 +194,25 @@ impl<'a, T: Transport> Execution<'a, T> {
         Ok(answer)
     }
 
-    /// An answer came, whatever it says.
+    /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
         self.tell(&answer.endpoint, began, || {
             (AttemptOutcome::Answered, Some(answer.reply.status))
         });
         if is_leader || self.is_passed_on {
-            // It was asked for being the leader, or for what others lack, and draws no other calls.
+            // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
         } else {
             self.pipeline.endpoints.answered(&answer.endpoint);
         }
     }
 
-    /// Whether this answer says that another token is needed, and there may be one.
+    /// Returns whether the response says that another token is required, and whether there may be one.
     fn may_renew_token(&self, answer: &Answer) -> bool {
         self.token.is_some() && !self.is_renewed && answer.is_token_error()
     }
 
-    /// Gets another token than the one that was refused. The attempts begin again: none was carried out for its token.
+    /// Gets another token than the one that was refused. The attempts start over, as none was applied with that token.
     async fn renew_token(&mut self) -> Result<()> {
         self.now = self.pipeline.transport.now();
         let refused = self.token.take();
@@ -232,7 +233,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.now = self.pipeline.transport.now();
     }
 
-    /// An attempt failed: the endpoint is remembered for it.
+    /// Records that an attempt failed.
     fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
         self.now = self.pipeline.transport.now();
         self.tell(endpoint, began, || AttemptOutcome::of_failure(failure));
@@ -246,7 +247,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         }
     }
 
-    /// How long to wait before the next attempt, if there is to be one.
+    /// Returns how long to wait before the next attempt, if any.
     fn pause_after(&self, failure: &Failure) -> Option<Duration> {
         if failure.is_final() || self.unsupporting().len() == self.set.len() {
             return None;

@@ -12,18 +12,18 @@ use crate::{
 pub(crate) enum Failure {
     Transport(TransportError),
     TimedOut(Duration),
-    /// The server cannot serve at the moment, or does not have this call.
+    /// The server currently cannot serve, or does not support this call.
     Answer(Box<Answer>),
-    /// Larger than this, in bytes.
+    /// The response is larger than this, in bytes.
     TooLarge(usize),
     /// A redirect that is not followed, and why.
     Redirect(String),
-    /// An answer that is not accepted.
+    /// A response that is not accepted.
     Refused(Refused),
 }
 
 impl Failure {
-    /// Whether the server definitely did nothing: it saw nothing of the request, or refused it.
+    /// Returns whether the server definitely did nothing: it did not receive the request, or refused it.
     pub(crate) fn is_unsent(&self) -> bool {
         match self {
             Self::Transport(error) => error.is_unsent(),
@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// Whether another attempt would only bring the same.
+    /// Returns whether another attempt would fail in the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == TransportErrorKind::Rejected,
@@ -42,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// Whether another endpoint might do better.
+    /// Returns whether another endpoint may succeed.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
         match self {
             Self::Transport(error) if error.kind() == TransportErrorKind::Unprocessed => false,

@@ -1,5 +1,5 @@
-//! One call's way from a value to its answer: choose an endpoint and its wire, send, wait, classify, and try again where that
-//! is safe. It knows no API: what differs between them is behind [`protocol::Protocol`] and [`exchange::Exchange`].
+//! Executes a call: chooses an endpoint and its wire, sends, waits, classifies the response, and retries where that is
+//! safe. It does not depend on an API: the differences are behind [`protocol::Protocol`] and [`exchange::Exchange`].
 
 pub(crate) mod answer;
 mod attempt;
@@ -23,9 +23,9 @@ use crate::{
     pipeline::{observe::Observer, response_check::ResponseCheck, retry::RetryPolicy},
 };
 
-/// What every call of a client passes through.
+/// The pipeline that every call of a client passes through.
 ///
-/// A clone shares everything but the limits. Nothing in it is locked: what changes is atomic, or replaced as a whole.
+/// A clone shares everything except the limits. It has no locks: mutable state is atomic or replaced atomically.
 #[derive(Debug)]
 pub(crate) struct Pipeline<T> {
     pub(crate) transport: Arc<T>,
@@ -35,12 +35,12 @@ pub(crate) struct Pipeline<T> {
     pub(crate) response_check: Arc<ResponseCheck>,
     pub(crate) sync: SyncPolicy,
     pub(crate) observer: Observer,
-    /// Writes go to the leader first, where it is known.
+    /// Writes go to the leader first, if it is known.
     pub(crate) prefer_leader: bool,
     pub(crate) retry: RetryPolicy,
-    /// For one attempt, from the first byte sent to the last byte received.
+    /// The time limit of one attempt, from the first byte sent to the last byte received.
     pub(crate) timeout: Duration,
-    /// In bytes.
+    /// The maximum size of a response, in bytes.
     pub(crate) max_response_size: usize,
 }
 

@@ -4,10 +4,10 @@ use http::StatusCode;
 
 use crate::{endpoints::endpoint::Endpoint, pipeline::failure::Failure};
 
-/// The result of one attempt: one request to one endpoint. It has no key, no value and no credentials.
+/// The result of one attempt: one request to one endpoint. It contains no key, no value and no credentials.
 ///
-/// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each to a function, for metrics; with the feature
-/// `tracing` each is an event, too. An attempt that was dropped before its end is not reported.
+/// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each attempt to a function, for metrics. With the
+/// feature `tracing`, each attempt is an event, too. An attempt that was dropped before its end is not reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -17,37 +17,38 @@ pub struct Attempt {
     pub endpoint: Endpoint,
     /// Which attempt of the operation it was, from 1. Each poll of a watch is a first attempt.
     pub number: u32,
-    /// The status that came back, if any did.
+    /// The status of the response, if there was one.
     pub status: Option<StatusCode>,
-    /// From the first byte sent to the last byte received, or to the failure. By the transport's clock.
+    /// The time from the first byte sent to the last byte received, or to the failure, by the transport's clock.
     pub elapsed: Duration,
-    /// What came of the attempt.
+    /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptOutcome {
     /// A response, possibly an error.
     Answered,
-    /// A poll that was held, and nothing happened. On a busy store it is held while the next one is sent, and reported once
-    /// more if it brings something.
+    /// A long poll without an event. On a busy store it stays open while the next one is sent, and is reported again if
+    /// it delivers an event.
     Quiet,
-    /// A status of 500, 502, 503 or 504; of the v3 API, words that mean the same.
+    /// A status of 500, 502, 503 or 504, or an equivalent error of the v3 API.
     Unavailable,
-    /// An answer that the client does not accept: too large, encoded, stale, from another cluster, a redirect elsewhere.
+    /// A response that the client does not accept: too large, encoded, stale, from another cluster, or a redirect to
+    /// another host.
     Refused,
-    /// No response within the time of an attempt.
+    /// No response within the time limit of an attempt.
     TimedOut,
-    /// The exchange broke off; the server may have acted on the request.
+    /// The exchange broke off; the server may have processed the request.
     Interrupted,
-    /// The server saw nothing.
+    /// The server received nothing.
     NotSent,
 }
 
 impl AttemptOutcome {
-    /// One word in lower case, for a label.
+    /// Returns one word in lower case, for a label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
@@ -67,7 +68,7 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
-/// The function that is called after every attempt.
+/// Calls a function after every attempt.
 #[derive(Clone, Default)]
 pub(crate) struct Observer(Option<Arc<Observe>>);
 
@@ -78,7 +79,7 @@ impl Observer {
         Self(Some(Arc::new(observe)))
     }
 
-    /// Reports an attempt. `attempt` is only called if somebody observes.
+    /// Reports an attempt. `attempt` is called only if there is an observer.
     pub(crate) fn tell(&self, attempt: impl FnOnce() -> Attempt) {
         if self.0.is_none() && !trace::is_enabled() {
             return;
@@ -117,7 +118,7 @@ impl AttemptOutcome {
     }
 }
 
-/// Spans and events, where the feature is on.
+/// Spans and events, if the feature is enabled.
 #[cfg(feature = "tracing")]
 pub(crate) mod trace {
     use std::pin::Pin;
@@ -147,7 +148,7 @@ pub(crate) mod trace {
         debug_span!(target: "etcd_http", "etcd", operation)
     }
 
-    /// The work, in the operation's span.
+    /// Runs the future in the operation's span.
     pub(crate) fn future<F: Future>(
         operation: &'static str,
         work: F,
@@ -155,7 +156,7 @@ pub(crate) mod trace {
         work.instrument(span(operation))
     }
 
-    /// The stream, in the operation's span.
+    /// Polls the stream in the operation's span.
     pub(crate) fn stream<S: Send + 'static>(
         operation: &'static str,
         mut items: BoxStream<'static, S>,

@@ -11,26 +11,26 @@ use crate::{
     },
 };
 
-/// How one of etcd's APIs spells on the wire what the pipeline leaves open.
+/// The part of one of etcd's APIs that the pipeline does not know: headers and the meaning of responses.
 pub(crate) trait Protocol: fmt::Debug + Sync {
-    /// Adds the call's own headers to a request: credentials, a required leader, the deadline.
+    /// Adds the call's headers to a request: credentials, a required leader, the deadline.
     fn headers(&self, call: &Call, wire: Wire, credentials: Shown<'_>, headers: &mut HeaderMap);
 
-    /// Returns what the head of an answer tells about the server.
+    /// Returns what the head of a response says about the server.
     fn origin(&self, _headers: &HeaderMap) -> Origin {
         Origin::default()
     }
 
-    /// Returns what a whole answer means. It is parsed here, once: what the answer says is in the verdict.
+    /// Returns what a complete response means. This is the only place that parses it: the verdict has the result.
     fn classify(&self, call: &Call, wire: Wire, reply: &Reply) -> Verdict;
 
-    /// Returns what to do about a refusal, where etcd's own words do not say so.
+    /// Returns what to do about a refusal, if etcd's message does not say so.
     fn hint(&self, _refusal: &Refusal, _has_credentials: bool) -> Option<&'static str> {
         None
     }
 }
 
-/// No API of etcd's: a status is all that an answer says. For `/version`, `/metrics` and the like.
+/// Paths outside of etcd's APIs, such as `/version` and `/metrics`, whose responses have only a status.
 #[derive(Debug)]
 pub(crate) struct Plain;
 
@@ -46,19 +46,19 @@ impl Protocol for Plain {
     }
 }
 
-/// The credentials that may be shown to an endpoint.
+/// The credentials that may be sent to an endpoint.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Shown<'a> {
-    /// User and password as an `Authorization` header.
+    /// The user and password as an `Authorization` header.
     pub(crate) basic: Option<&'a HeaderValue>,
     pub(crate) token: Option<&'a HeaderValue>,
 }
 
-/// What the head of an answer tells about the server that sent it.
+/// What the head of a response says about its server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) cluster: Option<u64>,
-    /// The index of the store that the call reads or writes.
+    /// The index of the store.
     pub(crate) index: Option<u64>,
     pub(crate) term: Option<u64>,
 }

@@ -7,23 +7,23 @@ use crate::{
     pipeline::Pipeline,
 };
 
-/// A connection that has lasted this long was a good one. After those that break sooner, the pauses grow.
+/// A connection that lasted this long was good. After shorter ones, the pauses grow.
 const STABLE: Duration = Duration::from_secs(1);
 
 /// How long a stream has been without a response, and how long to pause before the next attempt.
 #[derive(Debug)]
 pub(crate) struct Reconnect {
     limit: Duration,
-    /// Since when every attempt has failed.
+    /// When the current series of failed attempts began.
     since: Option<Instant>,
     /// Attempts since the last complete response, or the last connection that lasted.
     failures: u32,
-    /// When the present connection first brought a good response.
+    /// When the current connection first received a good response.
     up: Option<Instant>,
 }
 
 impl Reconnect {
-    /// No outage so far. One that lasts `limit` ends the stream.
+    /// Starts without an outage. An outage that lasts `limit` ends the stream.
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
@@ -33,21 +33,22 @@ impl Reconnect {
         }
     }
 
-    /// A complete response arrived: the outage, if there was one, is over.
+    /// Records a complete response: an outage is over.
     pub(crate) fn answered(&mut self) {
         self.since = None;
         self.failures = 0;
         self.up = None;
     }
 
-    /// A response began: the outage, if there was one, is over. How long the connection lasts shows whether it is good.
+    /// Records the beginning of a response: an outage is over. Whether the connection is good depends on how long it
+    /// lasts.
     pub(crate) fn over(&mut self, now: Instant) {
         self.since = None;
         self.up.get_or_insert(now);
     }
 
-    /// Waits before the next attempt where one may help. Returns the error otherwise, and when the outage has lasted too
-    /// long.
+    /// Waits before the next attempt if it may succeed. Otherwise, and if the outage has lasted too long, returns the
+    /// error.
     pub(crate) async fn survive<T: Transport>(
         &mut self,
         pipeline: &Pipeline<T>,
@@ -60,7 +61,7 @@ impl Reconnect {
         }
     }
 
-    /// Waits before the next attempt, or returns this error when the outage has lasted too long.
+    /// Waits before the next attempt, or returns this error if the outage has lasted too long.
     pub(crate) async fn pause<T: Transport>(
         &mut self,
         pipeline: &Pipeline<T>,
@@ -73,8 +74,8 @@ impl Reconnect {
         Ok(())
     }
 
-    /// How long to wait before the next attempt, or this error when the outage has lasted too long. Every endpoint is tried
-    /// before the first wait.
+    /// Returns how long to wait before the next attempt, or this error if the outage has lasted too long. Every
+    /// endpoint is tried before the first pause.
     pub(crate) fn next_pause<T: Transport>(
         &mut self,
         pipeline: &Pipeline<T>,

@@ -12,11 +12,11 @@ use crate::{
 
 const MAX_HOPS: u32 = 3;
 
-/// Where a request is, and has been, sent.
+/// The endpoint and target of a request, with the redirects that it has followed.
 ///
-/// etcd since 2.0 redirects only what is not a clean path, and this client sends only clean paths. What redirects for
-/// other reasons is a proxy. It is followed only to the client's own endpoints and within the same API, so that
-/// neither a write nor a password goes where the user did not send it.
+/// etcd since 2.0 redirects only paths that are not clean, and this client sends only clean paths. Other redirects come
+/// from a proxy. They are followed only to the client's own endpoints and within the same API, so that neither a write
+/// nor a password goes where the user did not send it.
 pub(crate) struct Hops<'a> {
     encoded: &'a Encoded,
     target: Cow<'a, PathAndQuery>,
@@ -43,7 +43,7 @@ impl<'a> Hops<'a> {
         &self.endpoint
     }
 
-    /// Whether `reply` sends the request elsewhere; if so, this is where. An error says where to, and why not.
+    /// Follows a redirect, and returns whether `reply` is one. The error names the location and why it is not followed.
     pub(crate) fn follow(&mut self, reply: &Reply, set: &EndpointSet) -> Result<bool, String> {
         let keeps_method = match reply.status.as_u16() {
             301 | 302 => false,
@@ -52,7 +52,7 @@ impl<'a> Hops<'a> {
         };
         let location = location(&reply.headers);
         let refuse = |why: &str| Err(format!("redirected to {location:?}, {why}"));
-        // With 301 and 302 it is undefined whether a write stays a write.
+        // 301 and 302 do not define whether a write stays a write.
         if !keeps_method && !matches!(self.encoded.method, Method::GET | Method::HEAD) {
             return refuse("which is not followed for a write");
         }
@@ -71,12 +71,12 @@ impl<'a> Hops<'a> {
         Ok(true)
     }
 
-    /// The endpoint and the target there that a `Location` names.
+    /// Returns the endpoint and the target that a `Location` names.
     fn resolve(&self, location: &str, set: &EndpointSet) -> Option<(EndpointState, PathAndQuery)> {
         if location.starts_with('/') && !location.starts_with("//") {
             let here = self.endpoint.endpoint();
             let absolute = here.uri(&location.parse().ok()?).ok()?;
-            // A relative location counts from the host, not from the endpoint's base path.
+            // A relative location is resolved against the host, not against the endpoint's base path.
             let at_host = Uri::builder()
                 .scheme(absolute.scheme()?.clone())
                 .authority(absolute.authority()?.clone())
@@ -97,12 +97,12 @@ fn location(headers: &HeaderMap) -> Cow<'_, str> {
     })
 }
 
-/// The first segment: `v2`, `v3`, `version`.
+/// Returns the first segment: `v2`, `v3`, `version`.
 fn api(path: &str) -> &str {
     path.split('/').nth(1).unwrap_or_default()
 }
 
-/// No segment that an HTTP stack on the way would fold.
+/// Returns whether the path has no segment that an HTTP stack may normalize.
 fn is_clean(path: &str) -> bool {
     let decoded = percent_encoding::percent_decode_str(path).collect::<Vec<u8>>();
     decoded

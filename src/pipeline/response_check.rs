@@ -15,19 +15,19 @@ use crate::{
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 64 << 10;
 
-/// Which answers a client accepts, by what those before have told: which cluster it is, and how far its store has got.
+/// Accepts or rejects responses by what earlier ones reported: the cluster's id and the store's index.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCheck {
     pub(crate) allow_cluster_change: bool,
     pub(crate) reject_stale_reads: bool,
-    /// The cluster that answered first; 0 is none yet.
+    /// The cluster that responded first; 0 before.
     cluster: AtomicU64,
-    /// The highest index of the store that an answer told.
+    /// The highest index of the store that a response reported.
     index: AtomicU64,
 }
 
 impl ResponseCheck {
-    /// Whether an answer that begins like this may be read; returns what it tells of its server.
+    /// Checks whether a response with this head may be read, and returns what the head says about its server.
     pub(crate) fn accept(&self, call: &Call, head: &Parts) -> Result<Origin, Refused> {
         let refuse = |reason| {
             Err(Refused {
@@ -49,7 +49,7 @@ impl ResponseCheck {
         if size > MAX_HEAD {
             return refuse(Reason::Head);
         }
-        // The client asks for no encoding, and decodes none: what is not unpacked cannot fill the memory.
+        // The client neither requests nor decodes an encoding: a body that is not decompressed cannot fill the memory.
         if let Some(encoding) = encoding
             && !encoding.eq_ignore_ascii_case(b"identity")
         {
@@ -66,7 +66,7 @@ impl ResponseCheck {
         Ok(origin)
     }
 
-    /// Whether an answer may come from this cluster.
+    /// Checks whether a response may come from this cluster.
     pub(crate) fn check_cluster(&self, found: u64, status: StatusCode) -> Result<(), Refused> {
         if found == 0 || self.cluster.load(Relaxed) == found {
             return Ok(());
@@ -86,7 +86,7 @@ impl ResponseCheck {
         }
     }
 
-    /// What the answer to a call must not fall behind: to be asked before the call is sent.
+    /// Returns the index that the response to a call must reach. Read before the call is sent.
     pub(crate) fn seen(&self) -> Seen {
         Seen {
             cluster: self.cluster.load(Relaxed),
@@ -94,7 +94,7 @@ impl ResponseCheck {
         }
     }
 
-    /// Whether a read is as new as what the caller may have seen before it asked.
+    /// Checks whether a read is at least as new as what the caller may have seen before.
     pub(crate) fn accept_index(
         &self,
         call: &Call,
@@ -105,7 +105,7 @@ impl ResponseCheck {
             return Ok(());
         }
         match call.protocol.origin(&reply.headers).index {
-            // 0: it was refused before it got to the store.
+            // 0 means that the request was refused before it reached the store.
             Some(index)
                 if index > 0
                     && index < seen.index
@@ -130,7 +130,7 @@ pub(crate) struct Seen {
     index: u64,
 }
 
-/// An answer that is not accepted, and why.
+/// Why a response is not accepted.
 #[derive(Debug)]
 pub(crate) struct Refused {
     reason: Reason,
@@ -150,17 +150,17 @@ impl Refused {
         self.status
     }
 
-    /// Asking again would only bring the same.
+    /// Another attempt would fail in the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self.reason {
-            // A proxy that has nobody behind it may pack its page as it likes.
+            // A proxy without a server may compress its error page.
             Reason::Head | Reason::Encoded(_) => !self.status.is_server_error(),
             Reason::OtherCluster { .. } => true,
             Reason::Stale { .. } => false,
         }
     }
 
-    /// Another endpoint might do better.
+    /// Returns whether another endpoint may succeed.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
         matches!(
             self.reason,

@@ -2,62 +2,61 @@ use std::time::Duration;
 
 use crate::pipeline::call::Repeat;
 
-/// How often, and how soon, a request is sent again. It is data only; the decision is a pure function of it.
+/// Decides how often and how soon a request is retried.
 ///
-/// A read is sent again after any failure on its way: no connection, a broken exchange, a time-out, a status of 500, 502,
-/// 503 or 504. A write is sent again only if the server definitely did nothing. A response is never retried: 404 and 412
-/// are results.
+/// A read is retried after any of these failures: no connection, a broken exchange, a timeout, a status of 500, 502,
+/// 503 or 504. A write is retried only if the failed attempt definitely was not applied. Other responses are never
+/// retried: 404 and 412 are results.
 ///
 /// Every endpoint is tried once before the first pause. The pauses double from [`first_pause`](Self::first_pause) up to
-/// [`max_pause`](Self::max_pause); each is shortened by a random half at most, so that clients that failed together do
-/// not return together.
+/// [`max_pause`](Self::max_pause). Each is shortened by up to a random half, so that clients that failed at the same
+/// time do not retry at the same time.
 ///
 /// ```
 /// use etcd_http::RetryPolicy;
 /// use std::time::Duration;
 ///
-/// let patient = RetryPolicy::default().attempts(10).overall(Duration::from_secs(120));
-/// # assert_ne!(patient, RetryPolicy::default());
+/// let policy = RetryPolicy::default().attempts(10).overall(Duration::from_secs(120));
+/// # assert_ne!(policy, RetryPolicy::default());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// The maximum number of requests. Defaults to 5; with more endpoints than that, one for each.
+    /// The maximum number of attempts. Defaults to 5; with more than 5 endpoints, to one for each.
     pub attempts: u32,
     /// The pause after the first round of all endpoints. Defaults to 50 ms.
     pub first_pause: Duration,
     /// The longest pause. Defaults to 10 s.
     pub max_pause: Duration,
-    /// The time for everything that is done for a call: attempts, pauses, and fetching the token that it needs. Defaults to
-    /// 60 s.
+    /// The time limit of a call: all attempts, pauses, and fetching the token that it needs. Defaults to 60 s.
     pub overall: Duration,
 }
 
 impl RetryPolicy {
-    /// Sends every request once.
+    /// Returns a policy that sends every request once.
     pub fn never() -> Self {
         Self::default().attempts(1)
     }
 
-    /// With at most this many requests in all.
+    /// Sets the maximum number of attempts.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// With this first pause.
+    /// Sets the first pause.
     pub fn first_pause(mut self, pause: Duration) -> Self {
         self.first_pause = pause;
         self
     }
 
-    /// With pauses no longer than this.
+    /// Sets the longest pause.
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.max_pause = pause;
         self
     }
 
-    /// With this much time for all attempts and pauses together.
+    /// Sets the time limit of all attempts and pauses together.
     pub fn overall(mut self, overall: Duration) -> Self {
         self.overall = overall;
         self
@@ -83,7 +82,7 @@ impl RetryPolicy {
         (failed.elapsed + pause < self.overall).then_some(pause)
     }
 
-    /// The pause after this many whole rounds of endpoints (from 1), `jitter` from 0 to 1.
+    /// Returns the pause after this many complete rounds of endpoints (from 1), with `jitter` from 0 to 1.
     pub(crate) fn pause(&self, rounds: u32, jitter: f64) -> Duration {
         let doublings = rounds.saturating_sub(1).min(31);
         let full = self
@@ -105,16 +104,16 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What the decision depends on.
+/// The inputs of the decision.
 pub(crate) struct Failed {
-    /// How many attempts were made, this one included.
+    /// The number of attempts, including this one.
     pub(crate) attempt: u32,
-    /// How many endpoints there are to try.
+    /// The number of endpoints to try.
     pub(crate) endpoints: u32,
-    /// The server definitely did nothing.
+    /// The attempt definitely was not applied.
     pub(crate) unsent: bool,
     pub(crate) repeat: Repeat,
-    /// Since the first attempt began.
+    /// The time since the first attempt began.
     pub(crate) elapsed: Duration,
     /// From 0 to 1.
     pub(crate) jitter: f64,

@@ -16,17 +16,17 @@ use crate::{client::Client, error::Result, operation::StreamOperation, pipeline:
 
 /// The v2 API of a [`Client`]: a short form of every operation.
 ///
-/// Each sends or opens the operation that it names, with its defaults, and fails as that documents. For options, send the
+/// Each method sends or opens the operation that it names, with its defaults and its errors. For options, send the
 /// operation itself: `client.send(Get::new("/dir").sorted(true))`, `client.open(Watch::new("/dir").from_index(7))`.
 ///
-/// Its futures borrow the client alone, so they can be kept, joined and raced.
+/// The futures borrow only the client, so they can be stored, joined and raced.
 #[derive(Debug)]
 pub struct V2<'a, T> {
     client: &'a Client<T>,
 }
 
 impl<T: Transport> Client<T> {
-    /// The v2 API: keys, members, stats, auth. etcd 3.4 and 3.5 have it when started with `--enable-v2`.
+    /// Returns the v2 API: keys, members, stats, auth. etcd 3.4 and 3.5 have it if started with `--enable-v2`.
     pub fn v2(&self) -> V2<'_, T> {
         V2 { client: self }
     }
@@ -50,7 +50,7 @@ macro_rules! short_forms {
             $(#[$doc])*
             ///
             /// # Errors
-            /// As the operation documents; see [`Error`](crate::Error).
+            /// See the operation, and [`Error`](crate::Error).
             pub async fn $method(self, $($argument: $type),*) -> Result<$output> {
                 self.client.send($operation).await
             }
@@ -64,7 +64,7 @@ impl<T: Transport> V2<'_, T> {
         /// Reads a key, or lists a directory: [`Get`].
         get(key: impl Into<String>) -> Event = Get::new(key);
 
-        /// Whether a key exists, file or directory: [`Exists`].
+        /// Returns whether a key exists, file or directory: [`Exists`].
         #[doc(alias = "haskey")]
         exists(key: impl Into<String>) -> bool = Exists::new(key);
 
@@ -74,17 +74,17 @@ impl<T: Transport> V2<'_, T> {
         /// Creates a file that must not exist: [`Create`].
         create(key: impl Into<String>, value: impl Into<String>) -> Event = Create::new(key, value);
 
-        /// Creates a file under a directory, with a key greater than all before: [`CreateInOrder`].
+        /// Creates a file in a directory, with a key greater than all before: [`CreateInOrder`].
         create_in_order(dir: impl Into<String>, value: impl Into<String>) -> Event =
             CreateInOrder::new(dir, value);
 
         /// Replaces the value of a file that must exist: [`Update`].
         update(key: impl Into<String>, value: impl Into<String>) -> Event = Update::new(key, value);
 
-        /// Gives a file another TTL, and tells no watcher: [`Refresh`].
+        /// Sets the TTL of a file without notifying watches: [`Refresh`].
         refresh(key: impl Into<String>, ttl: Duration) -> Event = Refresh::new(key, ttl);
 
-        /// Makes a directory, in the place of a file if one is there: [`SetDir`].
+        /// Creates a directory, and replaces a file: [`SetDir`].
         #[doc(alias = "setdir")]
         set_dir(key: impl Into<String>) -> Event = SetDir::new(key);
 
@@ -92,7 +92,7 @@ impl<T: Transport> V2<'_, T> {
         #[doc(alias = "createdir")]
         create_dir(key: impl Into<String>) -> Event = CreateDir::new(key);
 
-        /// Takes the TTL from a directory: [`UpdateDir`], which can give it one, too.
+        /// Removes the TTL of a directory: [`UpdateDir`], which can also set one.
         #[doc(alias = "updatedir")]
         update_dir(key: impl Into<String>) -> Event = UpdateDir::new(key);
 
@@ -103,27 +103,27 @@ impl<T: Transport> V2<'_, T> {
         #[doc(alias = "deletedir")]
         delete_dir(key: impl Into<String>) -> Event = DeleteDir::new(key);
 
-        /// Deletes a directory with all that is below it: [`DeleteDir`], recursive.
+        /// Deletes a directory with everything below it: [`DeleteDir`], recursive.
         delete_tree(key: impl Into<String>) -> Event = DeleteDir::new(key).recursive(true);
 
-        /// Replaces the value of a file that is what it is expected to be: [`CompareAndSwap`].
+        /// Replaces the value of a file if a condition holds: [`CompareAndSwap`].
         #[doc(alias = "cas")]
         compare_and_swap(
             key: impl Into<String>, value: impl Into<String>, condition: Condition
         ) -> Event = CompareAndSwap::new(key, value, condition);
 
-        /// Deletes a file that is what it is expected to be: [`CompareAndDelete`].
+        /// Deletes a file if a condition holds: [`CompareAndDelete`].
         #[doc(alias = "cad")]
         compare_and_delete(key: impl Into<String>, condition: Condition) -> Event =
             CompareAndDelete::new(key, condition);
     }
 
-    /// Carries out a write exactly once, or says that it cannot know: where an answer is lost, it reads the store to see
-    /// whether the write is there, and sends it again where that is safe. See [`Once`] for what it must store, and
-    /// for what is promised.
+    /// Applies a write exactly once, or reports that it cannot know. If a response is lost, it reads the store to see
+    /// whether the write is there, and sends it again where that is safe. See [`Once`] for what the write must store,
+    /// and for the guarantees.
     ///
-    /// Answers the write's own event; where that was lost, the reading ([`Action::Get`](super::Action::Get)) that found
-    /// the write in the store, or the event that the history has of it.
+    /// Returns the event of the write. If that was lost, returns the read ([`Action::Get`](super::Action::Get)) that
+    /// found the write in the store, or its event from the history.
     ///
     /// ```
     /// # use etcd_http::{Client, Error, Outcome};
@@ -138,7 +138,7 @@ impl<T: Transport> V2<'_, T> {
     /// let stock = client.v2().get("/stock").await?.node;
     /// let swap = CompareAndSwap::new(
     ///     "/stock",
-    ///     format!("41 {unique}"), // 41 alone could be anybody's
+    ///     format!("41 {unique}"), // another client may write 41, too
     ///     Condition::index_is(stock.modified_index),
     /// );
     /// match client.v2().once(swap).await {
@@ -151,33 +151,34 @@ impl<T: Transport> V2<'_, T> {
     /// ```
     ///
     /// # Errors
-    /// As the operation documents; [`Error::Invalid`](crate::Error::Invalid) for what could not be recognised: an empty
-    /// value, or a swap that compares without an index.
+    /// See the operation; [`Error::Invalid`](crate::Error::Invalid) for a write that could not be recognized: an empty
+    /// value, or a swap that does not compare an index.
     pub async fn once<W: Once>(self, write: W) -> Result<Event> {
         once::once(self.client, &write).await
     }
 
-    /// Waits for the next thing that happens to a key: [`Watch`], once. Drop the future to wait no longer.
+    /// Waits for the next event of a key: [`Watch`], once. Dropping the future ends the request.
     ///
     /// # Errors
-    /// As the operation documents; see [`Error`](crate::Error).
+    /// See the operation, and [`Error`](crate::Error).
     pub async fn wait(self, key: impl Into<String>) -> Result<Event> {
         let watch = request::once(self.client, Watch::new(key));
         trace::future(Watch::NAME, watch).await
     }
 
-    /// What happens to a key from now on: [`Watch`].
+    /// Delivers the events of a key from now on: [`Watch`].
     #[doc(alias = "watchloop")]
     pub fn watch(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key))
     }
 
-    /// What happens to a key and all that is below it from now on: [`Watch`], recursive.
+    /// Delivers the events of a key and everything below it from now on: [`Watch`], recursive.
     pub fn watch_tree(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key).recursive(true))
     }
 
-    /// What happens to a key from now on; where history was lost, what the key is now: [`Watch::resyncing`].
+    /// Delivers the events of a key from now on and, if history was lost, the current state of the key:
+    /// [`Watch::resyncing`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error};
@@ -195,7 +196,7 @@ impl<T: Transport> V2<'_, T> {
     /// while let Some(update) = updates.try_next().await? {
     ///     match update {
     ///         WatchUpdate::Event(event) => println!("{:?}", event.node.value),
-    ///         WatchUpdate::Resync(resync) => println!("lost some; now {:?}", resync.state),
+    ///         WatchUpdate::Resync(resync) => println!("events were lost; now {:?}", resync.state),
     ///     }
     /// #   break;
     /// }
@@ -216,14 +217,14 @@ impl<T: Transport> V2<'_, T> {
         /// Lists the members: [`ListMembers`].
         members() -> Vec<Member> = ListMembers::new();
 
-        /// Asks who leads: [`GetLeader`].
+        /// Returns the leader: [`GetLeader`].
         leader() -> Member = GetLeader::new();
 
         /// Adds a member: [`AddMember`].
         add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> Member =
             AddMember::new(peer_urls);
 
-        /// Changes where the others reach a member: [`UpdateMember`].
+        /// Changes the peer URLs of a member: [`UpdateMember`].
         update_member(
             id: impl Into<String>, peer_urls: impl IntoIterator<Item = impl Into<String>>
         ) -> () = UpdateMember::new(id, peer_urls);
@@ -231,7 +232,7 @@ impl<T: Transport> V2<'_, T> {
         /// Removes a member permanently: [`RemoveMember`].
         remove_member(id: impl Into<String>) -> () = RemoveMember::new(id);
 
-        /// The client URLs of all members: [`ListMachines`].
+        /// Lists the client URLs of all members: [`ListMachines`].
         machines() -> Vec<String> = ListMachines::new();
     }
 }
@@ -239,13 +240,13 @@ impl<T: Transport> V2<'_, T> {
 /// # Statistics
 impl<T: Transport> V2<'_, T> {
     short_forms! {
-        /// What a member says of itself: [`GetSelfStats`].
+        /// Returns the statistics of a member: [`GetSelfStats`].
         stats_self() -> SelfStats = GetSelfStats::new();
 
-        /// What a member has counted: [`GetStoreStats`].
+        /// Returns the operation counters of a member: [`GetStoreStats`].
         stats_store() -> StoreStats = GetStoreStats::new();
 
-        /// What the leader knows of its followers: [`GetLeaderStats`].
+        /// Returns the leader's statistics of its followers: [`GetLeaderStats`].
         stats_leader() -> LeaderStats = GetLeaderStats::new();
     }
 }
@@ -253,13 +254,13 @@ impl<T: Transport> V2<'_, T> {
 /// # Authentication
 impl<T: Transport> V2<'_, T> {
     short_forms! {
-        /// Whether authentication is on: [`GetAuthStatus`].
+        /// Returns whether authentication is enabled: [`GetAuthStatus`].
         auth_status() -> bool = GetAuthStatus::new();
 
-        /// Switches authentication on: [`EnableAuth`].
+        /// Enables authentication: [`EnableAuth`].
         enable_auth() -> () = EnableAuth::new();
 
-        /// Switches authentication off: [`DisableAuth`].
+        /// Disables authentication: [`DisableAuth`].
         disable_auth() -> () = DisableAuth::new();
 
         /// Lists the users: [`ListUsers`].
@@ -276,12 +277,12 @@ impl<T: Transport> V2<'_, T> {
         change_password(name: impl Into<String>, password: impl Into<String>) -> User =
             ChangePassword::new(name, password);
 
-        /// Gives a user roles: [`GrantRoles`].
+        /// Grants roles to a user: [`GrantRoles`].
         grant_roles(
             user: impl Into<String>, roles: impl IntoIterator<Item = impl Into<String>>
         ) -> User = GrantRoles::new(user, roles);
 
-        /// Takes roles from a user: [`RevokeRoles`].
+        /// Revokes roles of a user: [`RevokeRoles`].
         revoke_roles(
             user: impl Into<String>, roles: impl IntoIterator<Item = impl Into<String>>
         ) -> User = RevokeRoles::new(user, roles);
@@ -299,11 +300,11 @@ impl<T: Transport> V2<'_, T> {
         create_role(name: impl Into<String>, permissions: Permissions) -> Role =
             CreateRole::new(name, permissions);
 
-        /// Gives a role permissions: [`GrantPermissions`].
+        /// Grants permissions to a role: [`GrantPermissions`].
         grant_permissions(role: impl Into<String>, permissions: Permissions) -> Role =
             GrantPermissions::new(role, permissions);
 
-        /// Takes permissions from a role: [`RevokePermissions`].
+        /// Revokes permissions of a role: [`RevokePermissions`].
         revoke_permissions(role: impl Into<String>, permissions: Permissions) -> Role =
             RevokePermissions::new(role, permissions);
 

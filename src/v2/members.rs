@@ -21,25 +21,25 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Member {
-    /// 16 hexadecimal digits.
+    /// The id: 16 hexadecimal digits.
     pub id: String,
-    /// Its name; empty for one that was added and has not started yet.
+    /// The name. Empty until the member has started.
     pub name: String,
-    /// Where the other members reach it.
+    /// The URLs for other members.
     #[serde(rename = "peerURLs")]
     pub peer_urls: Vec<String>,
-    /// Where it says that clients reach it; empty for one that has not started yet.
+    /// The URLs for clients, as the member advertises them. Empty until the member has started.
     #[serde(rename = "clientURLs")]
     pub client_urls: Vec<String>,
 }
 
-/// Lists the members: `GET /v2/members`. Answered by the member that is asked, which may lag behind.
+/// Lists the members: `GET /v2/members`. The contacted member responds from its own data, which may be stale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ListMembers(());
 
 impl ListMembers {
-    /// The operation.
+    /// Creates the operation.
     pub fn new() -> Self {
         Self(())
     }
@@ -72,16 +72,16 @@ impl TypedExchange for ListMembers {
     }
 }
 
-/// Asks who leads: `GET /v2/members/leader`. Any member knows.
+/// Returns the leader: `GET /v2/members/leader`. Any member can respond.
 ///
 /// # Errors
-/// [`EtcdErrorKind::DuringLeaderElection`](crate::EtcdErrorKind::DuringLeaderElection) when nobody does.
+/// [`EtcdErrorKind::DuringLeaderElection`](crate::EtcdErrorKind::DuringLeaderElection) if there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GetLeader(());
 
 impl GetLeader {
-    /// The operation.
+    /// Creates the operation.
     pub fn new() -> Self {
         Self(())
     }
@@ -110,11 +110,11 @@ impl TypedExchange for GetLeader {
     }
 }
 
-/// Adds a member, which may then be started: `POST /v2/members`.
+/// Adds a member, which can then be started: `POST /v2/members`.
 ///
 /// # Errors
-/// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) when a member has one of the URLs,
-/// [`BadRequest`](crate::EtcdErrorKind::BadRequest) when one is not a URL.
+/// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) if a member has one of the URLs,
+/// [`BadRequest`](crate::EtcdErrorKind::BadRequest) if one is not a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct AddMember {
@@ -122,7 +122,7 @@ pub struct AddMember {
 }
 
 impl AddMember {
-    /// A member with these peer URLs.
+    /// Adds a member with these peer URLs.
     pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
             peer_urls: peer_urls.into_iter().map(Into::into).collect(),
@@ -155,7 +155,7 @@ impl TypedExchange for AddMember {
     }
 }
 
-/// Changes where the others reach a member: `PUT /v2/members/ID`.
+/// Changes the peer URLs of a member: `PUT /v2/members/ID`.
 ///
 /// # Errors
 /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), [`Conflict`](crate::EtcdErrorKind::Conflict),
@@ -168,7 +168,7 @@ pub struct UpdateMember {
 }
 
 impl UpdateMember {
-    /// The member with this id, at these URLs.
+    /// Sets these peer URLs for the member with this id.
     pub fn new<U: Into<String>>(
         id: impl Into<String>,
         peer_urls: impl IntoIterator<Item = U>,
@@ -208,7 +208,7 @@ impl TypedExchange for UpdateMember {
 /// Removes a member permanently: `DELETE /v2/members/ID`.
 ///
 /// # Errors
-/// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) when it was removed
+/// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) if it was removed
 /// before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -217,7 +217,7 @@ pub struct RemoveMember {
 }
 
 impl RemoveMember {
-    /// The member with this id.
+    /// Removes the member with this id.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into() }
     }
@@ -247,13 +247,13 @@ impl TypedExchange for RemoveMember {
     }
 }
 
-/// The client URLs of all members: `GET /v2/machines`. Older than the members API, and all that etcd 0.4 clients knew.
+/// Lists the client URLs of all members: `GET /v2/machines`, which is older than the members API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ListMachines(());
 
 impl ListMachines {
-    /// The operation.
+    /// Creates the operation.
     pub fn new() -> Self {
         Self(())
     }

@@ -10,11 +10,11 @@ use serde::{
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// The deepest listing that is decoded, in directories. Deeper keys can be stored, and read from further down.
+/// The maximum depth of a listing, in directories. Deeper keys can be stored, and read from a lower directory.
 const MAX_DEPTH: usize = 1000;
 
-/// How many directories are decoded by recursion before the rest is taken up from the top: `serde_json` allows 128 levels
-/// of JSON, a directory takes two.
+/// How many directories are decoded by recursion at a time. `serde_json` allows 128 levels of JSON, and a directory
+/// takes two.
 const DEPTH_AT_ONCE: usize = 48;
 
 /// A key: a file with a value, or a directory with children.
@@ -25,36 +25,37 @@ const DEPTH_AT_ONCE: usize = 48;
 pub struct Node {
     /// The full path, from `/`. Bytes that were not UTF-8 are shown as U+FFFD.
     pub key: String,
-    /// The value of a file. `None` for a directory, and for a key that was just deleted.
+    /// The value of a file. `None` for a directory and for a deleted key.
     pub value: Option<String>,
     /// Whether it is a directory.
     pub dir: bool,
-    /// How long it has to live, rounded up to seconds, by the server's clock; zero when that is over and the server has
-    /// not come round yet. `None` for a key that stays.
+    /// The remaining time to live, rounded up to seconds, by the server's clock. Zero if it has passed and the server
+    /// has not deleted the key yet. `None` for a key without a TTL.
     pub ttl: Option<Duration>,
-    /// When it is to go, by the server's clock.
+    /// When the key expires, by the server's clock.
     pub expiration: Option<SystemTime>,
-    /// The children of a directory that was listed, hidden ones left out. In no order, unless the listing was sorted.
+    /// The children of a listed directory, without hidden ones. In random order, unless the listing was sorted.
     pub nodes: Vec<Node>,
-    /// The store's index when it was last changed. 0 for `/`.
+    /// The store's index at the last change. 0 for `/`.
     pub modified_index: u64,
-    /// The store's index when it was created, or set. 0 for `/`.
+    /// The store's index at the creation, or at the last set. 0 for `/`.
     pub created_index: u64,
 }
 
 impl Node {
-    /// The last segment of the key; empty for `/`.
+    /// Returns the last segment of the key. Empty for `/`.
     pub fn name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Whether listings leave it out: its name begins with `_`.
+    /// Returns whether listings omit the node: its name begins with `_`.
     pub fn is_hidden(&self) -> bool {
         self.name().starts_with('_')
     }
 }
 
-/// A node with all that is below it. Decoded without a stack as deep as the tree: a store can hold any depth.
+/// A node with everything below it. Decoding does not need a stack as deep as the tree, since a store can hold any
+/// depth.
 pub(crate) struct Tree(pub(crate) Node);
 
 impl<'de> Deserialize<'de> for Tree {
@@ -85,11 +86,11 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
-/// Nodes in the order they came, parents before children.
+/// The nodes in the order of the response, parents before children.
 #[derive(Default)]
 struct Trees<'de> {
     nodes: Vec<(usize, Node)>,
-    /// Children that are too deep for now.
+    /// The children that are too deep for this pass.
     deferred: Vec<Deferred<'de>>,
 }
 
@@ -100,14 +101,14 @@ struct Deferred<'de> {
 }
 
 impl Trees<'_> {
-    /// Hangs every node below its parent, the last first, and returns the root.
+    /// Attaches every node to its parent, the last one first, and returns the root.
     fn grow(mut self) -> Node {
         if let [_] = self.nodes[..] {
             return self.nodes.pop().map(|(_, node)| node).unwrap_or_default();
         }
-        // Exact places for the children: growing step by step takes up to three times as many.
+        // Exact capacity for the children: a growing vector takes up to three times as much.
         let mut children = vec![0; self.nodes.len()];
-        // A parent comes before its children, so its place is one of these.
+        // A parent precedes its children, so its index is in range.
         for (parent, _) in self.nodes.iter().skip(1) {
             children[*parent] += 1;
         }
@@ -171,7 +172,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
             parent,
             depth,
         } = self;
-        // The node's place comes before its children's; what it is comes when they are read.
+        // The node's index precedes its children's. Its content is set after they are read.
         let place = trees.nodes.len();
         trees.nodes.push((parent, Node::default()));
         let mut node = Node::default();
@@ -207,13 +208,13 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
             }
         }
         if node.key.is_empty() {
-            // Only the root has no key on the wire. And what takes two bytes there would take hundreds here.
+            // Only the root has no key on the wire. An empty object of two bytes would take hundreds in memory.
             if depth > 0 {
                 return Err(A::Error::missing_field("key"));
             }
             node.key.push('/');
         }
-        // A remainder of zero is left out, a past one is negative.
+        // A TTL of zero is omitted, and a past one is negative.
         let left = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
         node.ttl = node.expiration.is_some().then_some(left);
         if let Some(slot) = trees.nodes.get_mut(place) {
@@ -278,7 +279,7 @@ mod tests {
         serde_json::from_str(json).map(|Tree(node)| node)
     }
 
-    /// A chain of directories with a file at its end.
+    /// Returns a chain of directories with a file at its end.
     fn chain(depth: usize) -> String {
         let mut json = String::new();
         for level in 0..depth {

@@ -18,45 +18,46 @@ use crate::{
     pipeline::{Pipeline, call::Repeat, retry::Failed},
 };
 
-/// A write that can be recognised in the store afterwards: [`V2::once`](super::V2::once) carries it out.
+/// A write that can be recognized in the store afterwards. [`V2::once`](super::V2::once) executes it.
 ///
-/// What it stores must be **unique**: a value that nobody else ever writes to that key or directory, and that the caller
-/// writes in this one call only. A random id will do, or the process's name and a counter. Where the value itself is
-/// not unique (a counter's number), put something unique beside it.
+/// Its value must be **unique**: no other client ever writes it to that key or directory, and the caller writes it in
+/// this call only. Use a random id, or the name of the process and a counter. If the value itself is not unique, such
+/// as a number, append something unique.
 ///
-/// | write | how it is recognised | sent again | [`Outcome::Unknown`] is left when |
+/// | write | how it is recognized | retried | [`Outcome::Unknown`] remains if |
 /// |---|---|---|---|
-/// | [`Create`] | the key has the value | while the key is not there | something else is there by now, written over it or created before it |
-/// | [`CompareAndSwap`], by index | the key has the value; or, if it was changed since, the first change after the index was this one | while the index is what was expected | it was changed since, and the history no longer tells |
-/// | [`CreateInOrder`] | a file of the directory has the value | never | no file has it: it was not carried out yet, or the file was taken away |
+/// | [`Create`] | the key has the value | while the key does not exist | the key has another value, written later or created before |
+/// | [`CompareAndSwap`], by index | the key has the value; or, if it was changed since, the first change after the index was this one | while the index is the expected one | the key was changed since, and the history no longer has the event |
+/// | [`CreateInOrder`] | a file of the directory has the value | never | no file has it: the write was not applied yet, or the file was deleted |
 ///
-/// and, for each, when the store cannot be read for as long as the [`RetryPolicy`](crate::RetryPolicy) allows.
+/// [`Outcome::Unknown`] also remains if the store cannot be read for as long as the [`RetryPolicy`](crate::RetryPolicy)
+/// allows.
 ///
-/// What is promised: `Ok` is *carried out, once*; an error of another outcome than `Unknown` is *not carried out, and never
-/// will be*; `Unknown` is *at most once*. A request that was lost may still reach the store at any later time, from a
-/// server that was halted. It then finds the index gone, or the key there, and does nothing. Two things follow:
+/// Guarantees: `Ok` means *applied, once*; an error with another outcome than `Unknown` means *not applied, and never
+/// will be*; `Unknown` means *at most once*. A lost request may still reach the store at any later time, from a server
+/// that was halted. The index has then changed, or the key exists, and the request does nothing. Two limits follow:
 ///
-/// - A [`Create`] is at most once for as long as the key is there: whoever deletes it (or gives it a short TTL) within
-///   the time of the call may see it come back.
-/// - Nothing in the v2 API keeps a lost [`CreateInOrder`] from being carried out later, so a second one is never sent.
-///   Where readers can tell a double by its value, call again.
+/// - A [`Create`] is applied at most once while the key exists: if the key is deleted or expires during the call, it
+///   may be created again.
+/// - The v2 API cannot prevent a lost [`CreateInOrder`] from being applied later, so it is never retried. If readers
+///   can detect a duplicate by its value, call again.
 pub trait Once: evidence::Evidence + Operation<Output = Event> + Clone {}
 
 impl Once for Create {}
 impl Once for CompareAndSwap {}
 impl Once for CreateInOrder {}
 
-/// Sends the write; where its answer was lost, finds out what came of it.
+/// Sends the write and, if its response is lost, finds out whether it was applied.
 pub(super) async fn once<T: Transport, W: Once>(client: &Client<T>, write: &W) -> Result<Event> {
     write.check()?;
     let pipeline = client.pipeline();
     let mut tries = Tries::new(pipeline);
-    // The first attempt that may have been carried out.
+    // The first attempt that may have been applied.
     let mut lost: Option<Error> = None;
     loop {
         let error = match (client.send(write.clone()).await, lost.take()) {
             (Ok(event), _) => return Ok(event),
-            // A refusal may be on account of the attempt before, which was carried out.
+            // An earlier attempt that was applied may be the reason for the refusal.
             (Err(_), Some(first)) => first,
             (Err(error), None) if error.outcome() == Outcome::Unknown => error,
             (Err(error), None) => return Err(error),
@@ -72,7 +73,7 @@ pub(super) async fn once<T: Transport, W: Once>(client: &Client<T>, write: &W) -
                 return Err(error);
             }
             match found {
-                // The answer to the next attempt says why not.
+                // The response to the next attempt has the reason.
                 Found::Never => break,
                 Found::NotYet if W::REPEATABLE => {
                     lost = Some(error);
@@ -87,34 +88,34 @@ pub(super) async fn once<T: Transport, W: Once>(client: &Client<T>, write: &W) -
 pub(crate) mod evidence {
     use super::{Client, Event, Result, Transport};
 
-    /// How the store tells what came of a write.
+    /// How to find out from the store whether a write was applied.
     pub trait Evidence {
-        /// Whether two of the same can never be carried out both.
+        /// Whether two equal writes can never both be applied.
         const REPEATABLE: bool;
 
-        /// Refuses what could not be recognised.
+        /// Rejects a write that could not be recognized.
         fn check(&self) -> Result<()>;
 
         /// Looks for the write in the store.
         fn find<T: Transport>(&self, client: &Client<T>) -> impl Future<Output = Found> + Send;
     }
 
-    /// What the store says of a write.
+    /// What the store says about a write.
     #[derive(Debug)]
     #[expect(
         clippy::large_enum_variant,
         reason = "it is matched on where it is made"
     )]
     pub enum Found {
-        /// It was carried out.
+        /// The write was applied.
         Done(Event),
-        /// It was not carried out so far.
+        /// The write was not applied so far.
         NotYet,
-        /// It was not carried out, and cannot be any more.
+        /// The write was not applied and never will be.
         Never,
-        /// It may have been carried out, and asking again will not tell.
+        /// The write may have been applied, and another read does not help.
         Unclear,
-        /// The store could not be read; it may be in a while.
+        /// The store could not be read; a later read may succeed.
         Unread,
     }
 }
@@ -153,12 +154,12 @@ impl Evidence for CompareAndSwap {
 
     async fn find<T: Transport>(&self, client: &Client<T>) -> Found {
         let (key, value) = self.key_and_value();
-        // As `check` has made sure.
+        // Guaranteed by `check`.
         let expected = self.index().unwrap_or_default();
         match client.send(Get::new(key).quorum(true)).await {
             Ok(event) if has_value(&event.node, value) => Found::Done(event),
             Ok(event) if event.node.modified_index <= expected => Found::NotYet,
-            // Indexes never come again: what changed the file first after `expected` was this swap, or has foiled it.
+            // Indexes are never reused: the first change after `expected` was either this swap, or prevents it.
             Ok(_) => first_change(client, key, value, expected).await,
             Err(error) if error.is_key_not_found() => {
                 first_change(client, key, value, expected).await
@@ -191,7 +192,7 @@ impl Evidence for CreateInOrder {
     }
 }
 
-/// Asks the history for the first thing that happened to a file after `index`.
+/// Returns the first event of a file after `index` from the history.
 async fn first_change<T: Transport>(
     client: &Client<T>,
     key: &str,
@@ -203,7 +204,7 @@ async fn first_change<T: Transport>(
         client,
         Watch::new(key).from_index(index.saturating_add(1))
     ));
-    // A refresh leaves no event: there may be none to wait for.
+    // A refresh has no event, so the history may have none.
     let limit = pipeline.transport.sleep(pipeline.timeout);
     match select(first, limit).await {
         Either::Left((Ok(event), _)) => {
@@ -239,7 +240,7 @@ fn check_value(operation: &'static str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// How often it may be tried, by the client's [`RetryPolicy`](crate::RetryPolicy).
+/// The remaining attempts, by the client's [`RetryPolicy`](crate::RetryPolicy).
 struct Tries {
     made: u32,
     started: Instant,
@@ -253,7 +254,7 @@ impl Tries {
         }
     }
 
-    /// Pauses before the next one; `false` if there is to be none.
+    /// Pauses before the next attempt. Returns `false` if none is left.
     async fn another<T: Transport>(&mut self, pipeline: &Pipeline<T>) -> bool {
         self.made += 1;
         let now = pipeline.transport.now();

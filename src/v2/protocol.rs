@@ -1,4 +1,4 @@
-//! What the v2 API looks like on the wire: paths, forms, headers, and what its answers mean.
+//! The v2 API on the wire: paths, forms, headers, and the meaning of responses.
 
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use percent_encoding::utf8_percent_encode;
@@ -18,7 +18,7 @@ use crate::{
 /// The v2 API's protocol.
 #[derive(Debug)]
 pub(crate) struct V2 {
-    /// Whether the answers tell the index of the store.
+    /// Whether the responses report the index of the store.
     is_keys: bool,
 }
 
@@ -29,12 +29,12 @@ pub(crate) static KEYS: V2 = V2 { is_keys: true };
 pub(crate) static OTHER: V2 = V2 { is_keys: false };
 
 impl V2 {
-    /// A call that changes nothing.
+    /// Creates a call that changes nothing.
     pub(crate) fn read(&'static self, operation: &'static str) -> Call {
         self.call(operation, Repeat::Always)
     }
 
-    /// A call that may change something.
+    /// Creates a call that may change something.
     pub(crate) fn write(&'static self, operation: &'static str) -> Call {
         self.call(operation, Repeat::IfUnsent)
     }
@@ -53,7 +53,7 @@ impl Protocol for V2 {
 
     fn origin(&self, headers: &HeaderMap) -> Origin {
         let mut origin = Origin::default();
-        // One pass: a look-up by name hashes it, and there are few headers.
+        // One pass over the few headers is faster than lookups by name, which hash.
         for (name, value) in headers {
             let Ok(text) = value.to_str() else { continue };
             match name.as_str() {
@@ -77,7 +77,7 @@ impl Protocol for V2 {
             };
         }
         match refusal(reply) {
-            // https://github.com/etcd-io/etcd/issues/13589: says "internal error", and nothing has changed.
+            // https://github.com/etcd-io/etcd/issues/13589: etcd responds "internal error" and changes nothing.
             Some(refusal)
                 if refusal.code == Some(EtcdCode::V2(300))
                     && refusal.cause.contains("Not a file (") =>
@@ -92,7 +92,7 @@ impl Protocol for V2 {
         }
     }
 
-    /// etcd says "Insufficient credentials" to all.
+    /// etcd reports "Insufficient credentials" for each of these reasons.
     fn hint(&self, refusal: &Refusal, has_credentials: bool) -> Option<&'static str> {
         if refusal.http_status != Some(StatusCode::UNAUTHORIZED) {
             return None;
@@ -110,7 +110,7 @@ const NOT_ENABLED: &str = "the v2 API is not enabled on this server: start it wi
 const NO_UPDATE_DIR: &str =
     "this server (etcd 3.5) cannot update a directory, nor refresh its TTL: see etcd issue 13589";
 
-/// The call that a request to this path is, if the path is one of the v2 API.
+/// Returns the call for a request to this path, if it belongs to the v2 API.
 pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Option<Call> {
     let is_in = |root: &str| {
         let below = path.strip_prefix(root);
@@ -125,7 +125,7 @@ pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Op
     }
 }
 
-/// Reads the error in an answer.
+/// Reads the error in a response.
 fn refusal(reply: &Reply) -> Option<Refusal> {
     #[derive(Deserialize)]
     struct Body {
@@ -149,7 +149,7 @@ fn refusal(reply: &Reply) -> Option<Refusal> {
     let outcome = match body.code {
         // A proposal that raft gave up waiting for may still be committed.
         Some(300 | 301) => Outcome::Unknown,
-        // Whatever the code: a server that is at fault has not refused.
+        // Regardless of the code: a server that failed has not refused the request.
         _ if is_server_error => Outcome::Unknown,
         _ => Outcome::Rejected,
     };
@@ -209,12 +209,12 @@ fn kind_of_status(status: StatusCode) -> Kind {
     }
 }
 
-/// etcd's own limit on a form, in bytes. It answers a larger one with code 210.
+/// etcd's limit on a form, in bytes. It rejects a larger one with code 210.
 const FORM_LIMIT: usize = 10 << 20;
 
-/// `prefix`, then the segments of `key`, percent-encoded.
+/// Returns `prefix` and the segments of `key`, percent-encoded.
 ///
-/// A trailing slash stays: with v2's auth, `/dir/?recursive=true` and `/dir?recursive=true` are not the same.
+/// A trailing slash stays: v2's auth distinguishes `/dir/?recursive=true` from `/dir?recursive=true`.
 pub(crate) fn key_path(operation: &'static str, key: &str) -> Result<String> {
     let mut path = String::with_capacity("/v2/keys/".len() + key.len());
     path.push_str("/v2/keys");
@@ -240,7 +240,7 @@ pub(crate) fn key_path(operation: &'static str, key: &str) -> Result<String> {
     Ok(path)
 }
 
-/// One name as a single path segment: of a user, a role, a member.
+/// Returns the name of a user, role or member as a single path segment.
 pub(crate) fn segment(operation: &'static str, what: &str, name: &str) -> Result<String> {
     if matches!(name, "" | "." | "..") || name.contains('/') {
         let reason = format!(
@@ -251,7 +251,7 @@ pub(crate) fn segment(operation: &'static str, what: &str, name: &str) -> Result
     Ok(utf8_percent_encode(name, RESERVED).to_string())
 }
 
-/// The form, unless etcd would refuse it for its size.
+/// Returns the form, or an error if etcd would reject its size.
 pub(crate) fn checked_form(operation: &'static str, form: String) -> Result<String> {
     if form.len() > FORM_LIMIT {
         let reason = format!(
@@ -263,13 +263,13 @@ pub(crate) fn checked_form(operation: &'static str, form: String) -> Result<Stri
     Ok(form)
 }
 
-/// A body as JSON.
+/// Returns a body as JSON.
 pub(crate) fn to_json(operation: &'static str, body: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(body)
         .map_err(|error| Error::invalid(operation, format!("cannot be written as JSON: {error}")))
 }
 
-/// A success that says nothing more.
+/// A success without content.
 pub(crate) fn empty(answer: Answer) -> Result<()> {
     answer.success().map(drop)
 }

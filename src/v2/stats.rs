@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What a member says of itself. <https://etcd.io/docs/v2.3/api/#self-statistics>
+/// The statistics of a member. <https://etcd.io/docs/v2.3/api/#self-statistics>
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -24,53 +24,53 @@ pub struct SelfStats {
     pub name: String,
     /// The member's id, 16 hexadecimal digits.
     pub id: String,
-    /// `StateLeader` or `StateFollower`; a leader that lost its quorum still says the former.
+    /// The state: `StateLeader` or `StateFollower`. A leader that lost its quorum still reports `StateLeader`.
     pub state: String,
-    /// When the member was started, RFC 3339.
+    /// When the member was started, in the format of RFC 3339.
     pub start_time: String,
-    /// Whom it takes for the leader.
+    /// The leader, as the member knows it.
     pub leader_info: LeaderInfo,
-    /// How many append requests it has received.
+    /// The number of append requests received.
     #[serde(rename = "recvAppendRequestCnt")]
     pub received_appends: u64,
-    /// How many append requests it has sent.
+    /// The number of append requests sent.
     #[serde(rename = "sendAppendRequestCnt")]
     pub sent_appends: u64,
-    /// Bytes received a second; only when following.
+    /// Bytes received per second; only for a follower.
     #[serde(rename = "recvBandwidthRate", default)]
     pub received_bytes_rate: f64,
-    /// Append requests received a second; only when following.
+    /// Append requests received per second; only for a follower.
     #[serde(rename = "recvPkgRate", default)]
     pub received_rate: f64,
-    /// Bytes sent a second; only when leading others.
+    /// Bytes sent per second; only for a leader with followers.
     #[serde(rename = "sendBandwidthRate", default)]
     pub sent_bytes_rate: f64,
-    /// Append requests sent a second; only when leading others.
+    /// Append requests sent per second; only for a leader with followers.
     #[serde(rename = "sendPkgRate", default)]
     pub sent_rate: f64,
 }
 
-/// Whom a member takes for the leader.
+/// The leader, as a member knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LeaderInfo {
     /// The leader's id, 16 hexadecimal digits.
     pub leader: String,
-    /// For how long, in Go's notation: `10m59.3s`.
+    /// How long it has been the leader, in Go's notation: `10m59.3s`.
     pub uptime: String,
-    /// Since when, RFC 3339.
+    /// When it became the leader, in the format of RFC 3339.
     pub start_time: String,
 }
 
-/// What a member has counted since it was started. <https://etcd.io/docs/v2.3/api/#store-statistics>
+/// The operation counters of a member since its start. <https://etcd.io/docs/v2.3/api/#store-statistics>
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Reads that found their key; one more for each request, once auth was configured.
+    /// Reads that found their key. Once auth was configured, each request adds one.
     pub gets_success: u64,
-    /// Reads that did not; one more for each request, before auth was configured.
+    /// Reads that did not find their key. Before auth was configured, each request adds one.
     pub gets_fail: u64,
     /// Files and directories set.
     pub sets_success: u64,
@@ -82,7 +82,7 @@ pub struct StoreStats {
     pub delete_fail: u64,
     /// Updates; also of `/` and of directories with a value, which were refused.
     pub update_success: u64,
-    /// Updates of what does not exist.
+    /// Updates of keys that do not exist.
     pub update_fail: u64,
     /// Files and directories created.
     pub create_success: u64,
@@ -94,58 +94,58 @@ pub struct StoreStats {
     pub compare_and_swap_fail: u64,
     /// Compare-and-deletes; also those whose condition did not hold.
     pub compare_and_delete_success: u64,
-    /// Compare-and-deletes of what does not exist.
+    /// Compare-and-deletes of keys that do not exist.
     pub compare_and_delete_fail: u64,
-    /// Files and directories whose time was over.
+    /// Files and directories that expired.
     pub expire_count: u64,
     /// Watches that are open now.
     pub watchers: u64,
 }
 
-/// What the leader knows of its followers. <https://etcd.io/docs/v2.3/api/#leader-statistics>
+/// The leader's statistics of its followers. <https://etcd.io/docs/v2.3/api/#leader-statistics>
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct LeaderStats {
     /// The leader's id, 16 hexadecimal digits.
     pub leader: String,
-    /// Its followers, by id.
+    /// The followers, by id.
     pub followers: BTreeMap<String, FollowerStats>,
 }
 
-/// What the leader knows of one follower.
+/// The leader's statistics of one follower.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct FollowerStats {
-    /// How long its answers take.
+    /// The latency of its responses.
     pub latency: Latency,
-    /// How many requests to it came through.
+    /// The number of successful and failed requests.
     pub counts: Counts,
 }
 
-/// How long a follower's answers take, in milliseconds.
+/// The latency of a follower's responses, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Latency {
-    /// Of the last answer.
+    /// The last response.
     pub current: f64,
-    /// Of all answers.
+    /// The average of all responses.
     pub average: f64,
-    /// How far they stray from the average.
+    /// The standard deviation.
     pub standard_deviation: f64,
-    /// Of the fastest answer.
+    /// The fastest response.
     pub minimum: f64,
-    /// Of the slowest answer.
+    /// The slowest response.
     pub maximum: f64,
 }
 
-/// How many requests to a follower came through.
+/// The numbers of successful and failed requests to a follower.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Answered.
+    /// Successful requests.
     pub success: u64,
-    /// Not answered.
+    /// Failed requests.
     pub fail: u64,
 }
 
@@ -157,7 +157,7 @@ macro_rules! stats_operation {
         pub struct $name(());
 
         impl $name {
-            /// The operation.
+            /// Creates the operation.
             pub fn new() -> Self {
                 Self(())
             }
@@ -189,21 +189,21 @@ macro_rules! stats_operation {
 }
 
 stats_operation! {
-    /// What the member that is asked says of itself: `GET /v2/stats/self`.
+    /// Returns the statistics of the contacted member: `GET /v2/stats/self`.
     GetSelfStats, "v2.stats.self", "/v2/stats/self", SelfStats
 }
 
 stats_operation! {
-    /// What the member that is asked has counted: `GET /v2/stats/store`.
+    /// Returns the operation counters of the contacted member: `GET /v2/stats/store`.
     GetStoreStats, "v2.stats.store", "/v2/stats/store", StoreStats
 }
 
 stats_operation! {
-    /// What the leader knows of its followers: `GET /v2/stats/leader`.
+    /// Returns the leader's statistics of its followers: `GET /v2/stats/leader`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::Forbidden`](crate::EtcdErrorKind::Forbidden) from any other member:
-    /// [`GetLeader`](super::GetLeader) says whom to ask.
+    /// [`EtcdErrorKind::Forbidden`](crate::EtcdErrorKind::Forbidden) from any other member: find the leader with
+    /// [`GetLeader`](super::GetLeader).
     GetLeaderStats, "v2.stats.leader", "/v2/stats/leader", LeaderStats
 }
 

@@ -2,21 +2,22 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// etcd keeps the end of a key's time as nanoseconds since 1970 in 64 bits, which is until 2262. Later than that, a set
-/// stores the key without a TTL, silently, and an update makes it expire at once. From 2072 on this is too much.
+/// etcd stores the expiration as nanoseconds since 1970 in 64 bits, which overflows in 2262. Beyond that, a set
+/// silently stores the key without a TTL, and an update makes it expire immediately. From 2072 on this limit is too
+/// high.
 const MAX_SECONDS: u64 = 6_000_000_000;
 
-/// How long a key is to live, as a form field.
+/// The TTL of a key, as a form field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ttl {
-    /// Nothing is sent, and nothing expires: a write without a TTL takes away the one that was there.
+    /// No field: a write without a TTL removes the existing one.
     #[default]
     None,
     After(Duration),
 }
 
 impl Ttl {
-    /// The value of the `ttl` field, if there is to be one.
+    /// Returns the value of the `ttl` field, if any.
     pub(crate) fn field(self, operation: &'static str) -> Result<Option<String>> {
         let Self::After(ttl) = self else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Keeps the table in this module's documentation true.
+//! Checks the table in the documentation of [`v3`](crate::v3).
 
 mod short_forms;
 
@@ -9,7 +9,7 @@ use crate::{operation::Operation, testing::AsRequest};
 
 mod requests;
 
-/// Every path of the gateway in etcd 3.5 and later, and whether its answers keep coming. From the gateway's own description,
+/// Every path of the gateway in etcd 3.5 and later, and whether it streams. From the gateway's description,
 /// `rpc.swagger.json`, `v3lock.swagger.json` and `v3election.swagger.json`.
 const PATHS: [(&str, bool); 51] = [
     ("/v3/kv/range", false),
@@ -85,7 +85,7 @@ fn table() -> Vec<[&'static str; 5]> {
     .collect()
 }
 
-/// What the client asks instead of this path of the table: of two that are the same, one.
+/// The path that the client uses instead of this one, which is equivalent.
 fn asked(path: &str) -> String {
     match path.strip_prefix("kv/lease/") {
         Some(call) => format!("/v3/lease/{call}"),
@@ -93,7 +93,7 @@ fn asked(path: &str) -> String {
     }
 }
 
-/// Every operation that has one answer, by its path.
+/// Every operation with one response, by its path.
 fn operations() -> Vec<(String, &'static str)> {
     fn path<O: Operation>(operation: &O) -> (String, &'static str) {
         let name = std::any::type_name::<O>().rsplit("::").next().unwrap();

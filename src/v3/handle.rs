@@ -11,10 +11,10 @@ use crate::{client::Client, error::Result};
 
 /// The v3 API of a [`Client`]: a short form of every operation, by family.
 ///
-/// Each sends or opens the operation that it names, with its defaults, and fails as that documents. For options, send the
+/// Each method sends or opens the operation that it names, with its defaults and its errors. For options, send the
 /// operation itself: `client.send(Range::new("key").revision(7))`, `client.open(Watch::new("key").prev_kv(true))`.
 ///
-/// Its futures borrow the client alone, so they can be kept, joined and raced.
+/// The futures borrow only the client, so they can be stored, joined and raced.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -30,7 +30,8 @@ pub struct V3<'a, T> {
 }
 
 impl<T: Transport> Client<T> {
-    /// The v3 API: keys and values, watches, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and later have it.
+    /// Returns the v3 API: keys and values, watches, leases, locks, elections, auth, cluster, maintenance. etcd 3.4 and
+    /// later have it.
     pub fn v3(&self) -> V3<'_, T> {
         V3 { client: self }
     }
@@ -41,7 +42,7 @@ impl<'a, T: Transport> V3<'a, T> {
         self.client
     }
 
-    /// What happens to keys from now on, revision by revision: [`Watch`].
+    /// Delivers the changes of keys from now on, revision by revision: [`Watch`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};
@@ -62,7 +63,7 @@ impl<'a, T: Transport> V3<'a, T> {
         self.client.open(Watch::new(range))
     }
 
-    /// What happens to the keys of several watches, over one request: [`WatchSet`].
+    /// Delivers the changes of the keys of several watches over one request: [`WatchSet`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};
@@ -85,7 +86,7 @@ impl<'a, T: Transport> V3<'a, T> {
         self.client.open(WatchSet::new(watches))
     }
 
-    /// A copy of a range in memory that stays equal to it: [`Mirror`].
+    /// Creates a copy of a range in memory that follows its changes: [`Mirror`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};
@@ -102,7 +103,7 @@ impl<'a, T: Transport> V3<'a, T> {
         Mirror::new(self.client, range)
     }
 
-    /// The keys with this prefix, as if there were no others.
+    /// Returns the namespace of the keys with this prefix: [`Namespace`].
     pub fn namespace(self, prefix: impl Into<Key>) -> Namespace<T> {
         Namespace::new(self.client, prefix)
     }
@@ -110,22 +111,22 @@ impl<'a, T: Transport> V3<'a, T> {
 
 /// # Short forms
 impl<T: Transport> Namespace<T> {
-    /// Its keys and values.
+    /// Keys and values.
     pub fn kv(&self) -> Kv<'_, T> {
         Kv { by: self.keys() }
     }
 
-    /// Its elections.
+    /// Elections.
     pub fn elections(&self) -> Elections<'_, T> {
         Elections { by: self.keys() }
     }
 
-    /// What happens to keys from now on, revision by revision: [`Watch`].
+    /// Delivers the changes of keys from now on, revision by revision: [`Watch`].
     pub fn watch(&self, range: impl Into<KeyRange>) -> BoxStream<'static, Result<Changes>> {
         self.open(Watch::new(range))
     }
 
-    /// What happens to the keys of several watches, over one request: [`WatchSet`].
+    /// Delivers the changes of the keys of several watches over one request: [`WatchSet`].
     pub fn watch_set(
         &self,
         watches: impl IntoIterator<Item = Watch>,
@@ -133,7 +134,7 @@ impl<T: Transport> Namespace<T> {
         self.open(WatchSet::new(watches))
     }
 
-    /// A copy of a range in memory that stays equal to it: [`Mirror`].
+    /// Creates a copy of a range in memory that follows its changes: [`Mirror`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};
@@ -151,7 +152,7 @@ impl<T: Transport> Namespace<T> {
     }
 }
 
-/// Declares families of operations, each a handle of its own, and what carries them out.
+/// Declares families of operations, each with a handle of its own, and what executes them.
 macro_rules! families {
     ($by:ident: $($(#[$doc:meta])* $method:ident -> $family:ident;)+) => {
         impl<'a, T: Transport> V3<'a, T> {$(
@@ -194,11 +195,11 @@ families! {
 
     /// Leases.
     leases -> Leases;
-    /// Users, roles, and whether they count.
+    /// Users, roles, and whether authentication is enabled.
     auth -> Auth;
     /// The members of the cluster.
     cluster -> Cluster;
-    /// Looking after a member, and the cluster.
+    /// Maintenance of members and the cluster.
     maintenance -> Maintenance;
 }
 
@@ -223,7 +224,7 @@ macro_rules! short_forms {
                 $(#[$doc])*
                 ///
                 /// # Errors
-                /// As the operation documents; see [`Error`](crate::Error).
+                /// See the operation, and [`Error`](crate::Error).
                 pub async fn $method(self, $($argument: $type),*) -> Result<$output> {
                     self.by.send($operation).await
                 }

@@ -1,4 +1,4 @@
-//! Keys and values: bytes that anything like bytes or text can be turned into.
+//! Keys and values: bytes, which text and byte types convert into.
 
 use std::{borrow::Cow, fmt};
 
@@ -40,7 +40,7 @@ macro_rules! bytes_type {
             }
         }
 
-        /// Shows the bytes as text with escapes: `b"foo\xff"`.
+        /// Prints the bytes as text with escapes: `b"foo\xff"`.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -103,8 +103,8 @@ macro_rules! bytes_type {
 bytes_type! {
     /// A key: bytes, of any kind.
     ///
-    /// Whatever asks for an `impl Into<Key>` takes text and bytes, borrowed or owned. [`Bytes`] are not copied, neither by value
-    /// nor by reference: the key of a [`KeyValue`](crate::v3::KeyValue) can be passed on as `&kv.key`.
+    /// Every `impl Into<Key>` accepts text and bytes, borrowed or owned. [`Bytes`] are not copied, neither by value nor
+    /// by reference: the key of a [`KeyValue`](crate::v3::KeyValue) can be passed on as `&kv.key`.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -129,7 +129,7 @@ mod tests {
         Proclaim, Put, Range, Txn, Unlock, Watch, testing::body,
     };
 
-    /// Each of these expressions can be a key and a value wherever one is asked for.
+    /// Each of these expressions can be used as a key and as a value.
     macro_rules! anything {
         ($(|$kv:ident| $bytes:expr;)+) => {$({
             let $kv = KeyValue {

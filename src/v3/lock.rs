@@ -44,7 +44,7 @@ pub struct Lock {
 impl Lock {
     /// The lock with this name, to be held with this lease.
     ///
-    /// With [`LeaseId::NONE`], the server grants a lease of 60 s that nobody keeps alive.
+    /// With [`LeaseId::NONE`], the server grants a lease of 60 s, which is not kept alive.
     pub fn new(name: impl Into<Key>, lease: impl Into<LeaseId>) -> Self {
         Self {
             name: name.into().into_bytes(),

@@ -51,16 +51,17 @@ enum Work<T> {
     Watch(BoxStream<'static, Result<Changes>>),
 }
 
-/// What changed in a [`Mirror`] from one revision to another.
+/// The changes of a [`Mirror`] from one revision to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MirrorUpdate {
     /// The present revision of the copy.
     pub revision: i64,
-    /// Whether these are the differences to a new listing, such as the first one, instead of the changes of one revision.
+    /// Whether these are the differences to a new listing, such as the first one, instead of the changes of one
+    /// revision.
     pub is_listing: bool,
-    /// What changed: the keys of a listing in their order, those of a revision in the order of the writes. Empty if a
-    /// listing found no difference.
+    /// The changes: those of a listing in the order of the keys, those of a revision in the order of the writes. Empty
+    /// if a listing found no difference.
     pub changes: Vec<MirrorChange>,
 }
 
@@ -75,25 +76,25 @@ impl MirrorUpdate {
     }
 }
 
-/// What happened to a key of a [`Mirror`].
+/// A change of a key of a [`Mirror`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorChange {
-    /// It was not there before.
+    /// The key was created.
     Added(KeyValue),
-    /// It was written again.
+    /// The key was changed.
     #[allow(missing_docs, reason = "what it was, and what it is")]
     Changed { old: KeyValue, new: KeyValue },
-    /// It was deleted; this is what it was.
+    /// The key was deleted. This is its last state.
     Removed(KeyValue),
 }
 
 impl<T: Transport> Mirror<T> {
-    /// A mirror of these keys, empty until the first [`next`](Self::next). Sends nothing yet.
+    /// Creates a mirror of these keys, empty until the first [`next`](Self::next). Sends nothing yet.
     pub fn new(client: &Client<T>, range: impl Into<KeyRange>) -> Self {
         Self::within(Namespace::all(client), range.into())
     }
 
-    /// A mirror of a range of these keys.
+    /// Creates a mirror of a range of these keys.
     pub(super) fn within(keys: Namespace<T>, range: KeyRange) -> Self {
         Self {
             work: list(&keys, &range),
@@ -105,12 +106,12 @@ impl<T: Transport> Mirror<T> {
         }
     }
 
-    /// Waits for the next change, and applies it. The first update is the first listing, which may be empty. Cancel-safe:
-    /// nothing is lost if this future is dropped.
+    /// Waits for the next change, and applies it. The first update is the first listing, which may be empty.
+    /// Cancel-safe: nothing is lost if this future is dropped.
     ///
     /// # Errors
-    /// An error that another attempt would not resolve, or an outage of more than 5 minutes. The copy stays as it is; the
-    /// next call lists the keys again.
+    /// An error that another attempt would not resolve, or an outage of more than 5 minutes. The copy stays as it is;
+    /// the next call lists the keys again.
     pub async fn next(&mut self) -> Result<MirrorUpdate> {
         loop {
             let result = match &mut self.work {
@@ -151,27 +152,27 @@ impl<T: Transport> Mirror<T> {
         }
     }
 
-    /// The revision of the copy; 0 before the first listing.
+    /// Returns the revision of the copy; 0 before the first listing.
     pub fn revision(&self) -> i64 {
         self.revision
     }
 
-    /// A key of the copy.
+    /// Returns a key of the copy.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&KeyValue> {
         self.entries.get(key.as_ref())
     }
 
-    /// All keys of the copy, in their order.
+    /// Returns all keys of the copy, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &KeyValue> {
         self.entries.values()
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the copy is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -229,7 +230,7 @@ fn is_unknown(event: &Event) -> bool {
     event.kind == EventKind::Unknown
 }
 
-/// The changes that turn `before` into `now`, in the order of the keys.
+/// Returns the changes that turn `before` into `now`, in the order of the keys.
 fn differences(
     mut before: BTreeMap<Bytes, KeyValue>,
     now: &BTreeMap<Bytes, KeyValue>,

@@ -24,13 +24,13 @@
 //! # }
 //! ```
 //!
-//! etcd 3.4 and later have this API. Each operation is a value with its options, and [`V3`] has a short form for the plain
-//! case of each. etcd's own documentation: <https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/>.
+//! etcd 3.4 and later have this API. Each operation is a value with its options, and [`V3`] has a short form for the
+//! plain case of each. etcd's own documentation: <https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/>.
 //!
 //! # Operations by path
 //!
-//! Every path of etcd's JSON gateway is here. Each is a `POST`; the responses of a stream keep coming. The short forms are
-//! methods of [`client.v3()`](V3); a [`Namespace`] has those of keys, locks and elections.
+//! Every path of etcd's JSON gateway is here. Each is a `POST`. The short forms are methods of [`client.v3()`](V3); a
+//! [`Namespace`] has those of keys, locks and elections.
 //!
 //! | path | here | short form | streams | since etcd |
 //! |---|---|---|---|---|
@@ -45,9 +45,9 @@
 //! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | [`leases().keep_alive_once`](Leases::keep_alive_once), [`leases().keep_all_alive_once`](Leases::keep_all_alive_once), [`leases().keep_alive`](Leases::keep_alive), [`leases().keeper`](Leases::keeper) | yes | 3.4 |
 //! | `/v3/lease/timetolive` | [`GetTimeToLive`] | [`leases().time_to_live`](Leases::time_to_live) |  | 3.4 |
 //! | `/v3/lease/leases` | [`ListLeases`] | [`leases().list`](Leases::list) |  | 3.4 |
-//! | `/v3/kv/lease/revoke` | [`RevokeLease`], by `/v3/lease/revoke`, the same | [`leases().revoke`](Leases::revoke) |  | 3.4 |
-//! | `/v3/kv/lease/timetolive` | [`GetTimeToLive`], by `/v3/lease/timetolive`, the same | [`leases().time_to_live`](Leases::time_to_live) |  | 3.4 |
-//! | `/v3/kv/lease/leases` | [`ListLeases`], by `/v3/lease/leases`, the same | [`leases().list`](Leases::list) |  | 3.4 |
+//! | `/v3/kv/lease/revoke` | [`RevokeLease`], which uses `/v3/lease/revoke` | [`leases().revoke`](Leases::revoke) |  | 3.4 |
+//! | `/v3/kv/lease/timetolive` | [`GetTimeToLive`], which uses `/v3/lease/timetolive` | [`leases().time_to_live`](Leases::time_to_live) |  | 3.4 |
+//! | `/v3/kv/lease/leases` | [`ListLeases`], which uses `/v3/lease/leases` | [`leases().list`](Leases::list) |  | 3.4 |
 //! | `/v3/lock/lock` | [`Lock`] | [`lock`](V3::lock) |  | 3.4 |
 //! | `/v3/lock/unlock` | [`Unlock`] | [`unlock`](V3::unlock) |  | 3.4 |
 //! | `/v3/election/campaign` | [`Campaign`] | [`elections().campaign`](Elections::campaign) |  | 3.4 |
@@ -88,15 +88,16 @@
 //!
 //! # What a server does not have
 //!
-//! In a cluster that is being upgraded, a call goes to an endpoint that has it. It is an error,
-//! [`Error::Unsupported`](crate::Error::Unsupported), only if no endpoint has it. That an endpoint lacks a call is remembered
-//! for a minute, or until a request to it fails, as requests do when a server restarts. While all endpoints are known to lack
-//! a call, nothing is sent and the error is immediate. This holds for streams, too.
+//! In a cluster that is being upgraded, a call goes to an endpoint that supports it. It fails with
+//! [`Error::Unsupported`](crate::Error::Unsupported) only if no endpoint supports it. The client remembers that an
+//! endpoint does not support a call for a minute, or until a request to it fails, as requests do when a server
+//! restarts. While no endpoint is known to support a call, the error is immediate and nothing is sent. This holds for
+//! streams, too.
 //!
-//! [`GetAuthStatus`] and [`Downgrade`] are different: every member applies them, whichever is asked, and members of etcd 3.4
-//! panic when one of 3.5 does so. These calls fail once any endpoint has said that it lacks them, but a member of 3.5 that is
-//! asked before carries them out. Do not make them while a cluster is being upgraded. Behind a URL that stands for several
-//! members, one old member's response counts for all of them.
+//! [`GetAuthStatus`] and [`Downgrade`] are different: every member applies them, whichever is contacted, and members of
+//! etcd 3.4 panic when one of 3.5 does so. These calls fail once any endpoint has reported that it does not support
+//! them, but a member of 3.5 that is contacted before executes them. Do not send them while a cluster is being
+//! upgraded. Behind a URL that stands for several members, the response of one old member counts for all of them.
 
 mod auth;
 mod cluster;

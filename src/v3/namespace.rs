@@ -13,7 +13,7 @@ use crate::{
     operation::{Operation, StreamOperation},
 };
 
-/// The keys with one prefix, as if there were no others. See [`V3::namespace`](super::V3::namespace).
+/// A view of the keys with one prefix, which it adds and removes. See [`V3::namespace`](super::V3::namespace).
 ///
 /// A namespace sends the same operations as the client and has the same [short forms](#short-forms). Keys get the
 /// prefix in requests, including ranges, comparisons and nested transactions, and so do the names of locks and
@@ -47,7 +47,7 @@ impl<T: Transport> Namespace<T> {
         }
     }
 
-    /// All keys there are.
+    /// All keys of the store.
     pub(super) fn all(client: &Client<T>) -> Self {
         Self {
             client: client.clone(),
@@ -180,7 +180,7 @@ impl<T> Copy for Keys<'_, T> {}
 
 /// An operation with keys, which can be sent in a [`Namespace`].
 pub trait Namespaced: Operation {
-    /// Checks whether etcd could carry it out.
+    /// Checks whether etcd could execute it.
     #[doc(hidden)]
     fn check(&self) -> Result<()>;
 

@@ -10,8 +10,8 @@ use crate::{
 /// A single zero byte: as the end of a range "no end", as its start the first possible key.
 const ZERO: &[u8] = b"\0";
 
-/// A range of keys: a single key, a prefix, all from a key on, all between two keys, or all. Anything that is a [`Key`]
-/// can be turned into one.
+/// A range of keys: a single key, a prefix, all from a key on, all between two keys, or all. Every type that converts
+/// into a [`Key`] converts into a range.
 ///
 /// Keys are compared byte by byte.
 ///
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_end_that_means_something_else_to_etcd_makes_an_empty_range() {
-        // As a `range_end`, nothing would be «one key», and a zero byte «no end».
+        // As a `range_end`, an empty one would mean "one key", and a zero byte "no end".
         for end in ["", "\0"] {
             let range = KeyRange::between("a", end);
             assert_eq!(wire(&range), (&b"\0\0"[..], &b"\0\0"[..]));

@@ -1,4 +1,4 @@
-//! What the tests of operations have in common.
+//! Helpers for the tests of operations.
 
 mod forms;
 pub(crate) mod schema;
@@ -9,13 +9,14 @@ use crate::{error::Result, operation::Operation, testing};
 
 pub(crate) use testing::AsRequest;
 
-/// The body that an operation sends.
+/// Returns the body that an operation sends.
 pub(crate) fn body(operation: &impl AsRequest) -> String {
     let request = operation.request().unwrap();
     String::from_utf8(request.body_bytes().to_vec()).unwrap()
 }
 
-/// What an operation makes of this answer: the same, in each of the forms that etcd 3.4, 3.5 and 3.6 give it.
+/// Decodes this response to an operation, in each of the forms that etcd 3.4, 3.5 and 3.6 give it: the result is the
+/// same.
 #[track_caller]
 pub(crate) fn decoded<O: Operation>(operation: &O, status: u16, json: &str) -> Result<O::Output>
 where
@@ -24,7 +25,7 @@ where
     decoded_in_doubt(operation, status, json, false)
 }
 
-/// The same after an attempt whose outcome is not known.
+/// Does the same after an attempt with an unknown outcome.
 #[track_caller]
 pub(crate) fn decoded_after_doubt<O: Operation>(
     operation: &O,

@@ -6,27 +6,28 @@ use crate::{
 };
 
 bare_operation! {
-    /// Whether authentication is on: `GET /v2/auth/enable`.
+    /// Returns whether authentication is enabled: `GET /v2/auth/enable`.
     GetAuthStatus {} -> bool;
     "v2.auth.status", GET "/v2/auth/enable", read,
     |answer: Answer| answer.json().map(|Enabled { enabled }| enabled)
 }
 
 bare_operation! {
-    /// Switches authentication on: `PUT /v2/auth/enable`. There must be a user `root`; a role `guest` that may do
-    /// everything is made if there is none.
+    /// Enables authentication: `PUT /v2/auth/enable`. A user `root` must exist. etcd creates a role `guest` with all
+    /// permissions if there is none.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) without a user `root`, and when it is on already.
+    /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) without a user `root`, or if authentication is
+    /// already enabled.
     EnableAuth {} -> ();
     "v2.auth.enable", PUT "/v2/auth/enable", write, protocol::empty
 }
 
 bare_operation! {
-    /// Switches authentication off: `DELETE /v2/auth/enable`.
+    /// Disables authentication: `DELETE /v2/auth/enable`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) when it is off already.
+    /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) if authentication is already disabled.
     DisableAuth {} -> ();
     "v2.auth.disable", DELETE "/v2/auth/enable", write, protocol::empty
 }

@@ -30,7 +30,7 @@ macro_rules! bare_operation {
         pub struct $name { $($field: String,)? }
 
         impl $name {
-            /// The operation with these arguments.
+            /// Creates the operation with these arguments.
             pub fn new($($field: impl Into<String>)?) -> Self {
                 Self { $($field: $field.into(),)? }
             }
@@ -78,13 +78,13 @@ macro_rules! bare_operation {
             }
         }
     };
-    // There is no default name.
+    // An empty name would address the list.
     (@default $name:ident $field:ident) => {};
 }
 
 use bare_operation;
 
-/// Go's encoder writes an empty list as `null`, now and then.
+/// Go encodes a nil slice as `null`.
 fn null_is_empty<'de, D, E>(deserializer: D) -> Result<Vec<E>, D::Error>
 where
     D: Deserializer<'de>,

@@ -14,14 +14,14 @@ use crate::{
     v2::protocol,
 };
 
-/// A role, and what it may do.
+/// A role and its permissions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(from = "RoleBody")]
 #[non_exhaustive]
 pub struct Role {
-    /// Its name. `root` may do everything; `guest` is everybody who shows no credentials.
+    /// The name. `root` has all permissions; `guest` applies to requests without credentials.
     pub name: String,
-    /// What it may do.
+    /// The permissions.
     pub permissions: Permissions,
 }
 
@@ -32,7 +32,7 @@ struct RoleBody {
     permissions: KeyPermissions,
 }
 
-/// etcd has only keys to give permissions for, and says so each time.
+/// etcd's envelope: keys are the only kind of permission.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct KeyPermissions {
@@ -49,7 +49,7 @@ impl From<RoleBody> for Role {
 }
 
 bare_operation! {
-    /// Lists the roles: `GET /v2/auth/roles`. There is always `root`.
+    /// Lists the roles: `GET /v2/auth/roles`. The role `root` always exists.
     ListRoles {} -> Vec<Role>;
     "v2.auth.roles.list", GET "/v2/auth/roles", read,
     |answer: Answer| answer.json().map(|Roles { roles }| roles)
@@ -65,7 +65,7 @@ bare_operation! {
 }
 
 bare_operation! {
-    /// Deletes a role: `DELETE /v2/auth/roles/NAME`. Users keep its name.
+    /// Deletes a role: `DELETE /v2/auth/roles/NAME`. Users keep the name of the deleted role.
     ///
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Forbidden`](crate::EtcdErrorKind::Forbidden) for
@@ -91,7 +91,7 @@ macro_rules! role_operation {
         }
 
         impl $name {
-            /// The role with this name, and these permissions.
+            /// Creates the operation for the role with this name and these permissions.
             pub fn new(name: impl Into<String>, permissions: Permissions) -> Self {
                 Self {
                     name: name.into(),
@@ -144,24 +144,24 @@ role_operation! {
     /// Creates a role: `PUT /v2/auth/roles/NAME`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) when it exists.
+    /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) if it exists.
     CreateRole, "v2.auth.roles.create", "permissions"
 }
 
 role_operation! {
-    /// Gives a role permissions: `PUT /v2/auth/roles/NAME` with `grant`.
+    /// Grants permissions to a role: `PUT /v2/auth/roles/NAME` with `grant`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) when it
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) if it
     /// has one of them; [`Forbidden`](crate::EtcdErrorKind::Forbidden) for `root`.
     GrantPermissions, "v2.auth.roles.grant", "grant"
 }
 
 role_operation! {
-    /// Takes permissions from a role: `PUT /v2/auth/roles/NAME` with `revoke`.
+    /// Revokes permissions of a role: `PUT /v2/auth/roles/NAME` with `revoke`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound);
-    /// [`BadRequest`](crate::EtcdErrorKind::BadRequest) when it has none of them.
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`BadRequest`](crate::EtcdErrorKind::BadRequest) if
+    /// it has none of them.
     RevokePermissions, "v2.auth.roles.revoke", "revoke"
 }

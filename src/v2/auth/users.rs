@@ -16,11 +16,11 @@ use crate::{
     v2::protocol,
 };
 
-/// A user, and the names of its roles.
+/// A user and the names of its roles.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[non_exhaustive]
 pub struct User {
-    /// Its name.
+    /// The name.
     #[serde(rename = "user")]
     pub name: String,
     /// The names of its roles.
@@ -28,14 +28,14 @@ pub struct User {
     pub roles: Vec<String>,
 }
 
-/// A user, and its roles with what they may do.
+/// A user and its roles with their permissions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[non_exhaustive]
 pub struct UserDetails {
-    /// Its name.
+    /// The name.
     #[serde(rename = "user")]
     pub name: String,
-    /// Its roles.
+    /// The roles.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub roles: Vec<Role>,
 }
@@ -51,7 +51,7 @@ bare_operation! {
     /// Reads a user: `GET /v2/auth/users/NAME`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), also when one of its roles does not exist.
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), also if one of its roles does not exist.
     GetUser { name: "user" } -> UserDetails;
     "v2.auth.users.get", GET "/v2/auth/users/", read, Answer::json
 }
@@ -94,11 +94,11 @@ fn put_user(operation: &'static str, body: &UserBody<'_>) -> Result<Encoded> {
         .body("application/json", protocol::to_json(operation, body)?))
 }
 
-/// Creates a user: `PUT /v2/auth/users/NAME`. Of a user that exists, etcd changes the password, unless roles are given.
+/// Creates a user: `PUT /v2/auth/users/NAME`. For an existing user, etcd changes the password, unless roles are given.
 ///
 /// # Errors
 /// [`EtcdErrorKind::BadRequest`](crate::EtcdErrorKind::BadRequest) for an empty password;
-/// [`Conflict`](crate::EtcdErrorKind::Conflict) for a user that exists, when roles are given.
+/// [`Conflict`](crate::EtcdErrorKind::Conflict) for an existing user, if roles are given.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct CreateUser {
@@ -108,7 +108,7 @@ pub struct CreateUser {
 }
 
 impl CreateUser {
-    /// A user with this password, and no role.
+    /// Creates a user with this password and without roles.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -117,7 +117,7 @@ impl CreateUser {
         }
     }
 
-    /// And with this role. etcd takes any name, and cannot show the user before that role exists.
+    /// Adds a role. etcd accepts any name, and cannot return the user until that role exists.
     pub fn and_role(mut self, role: impl Into<String>) -> Self {
         self.roles.push(role.into());
         self
@@ -165,7 +165,7 @@ impl TypedExchange for CreateUser {
     }
 }
 
-/// Changes a user's password: `PUT /v2/auth/users/NAME`. Of a user that does not exist, etcd makes one.
+/// Changes a user's password: `PUT /v2/auth/users/NAME`. If the user does not exist, etcd creates it.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ChangePassword {
@@ -174,7 +174,7 @@ pub struct ChangePassword {
 }
 
 impl ChangePassword {
-    /// The user with this name is to have this password.
+    /// Sets this password for the user with this name.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -233,7 +233,7 @@ macro_rules! user_roles_operation {
         }
 
         impl $name {
-            /// The user with this name, and these roles.
+            /// Creates the operation for the user with this name and these roles.
             pub fn new<R: Into<String>>(
                 name: impl Into<String>,
                 roles: impl IntoIterator<Item = R>,
@@ -276,19 +276,19 @@ macro_rules! user_roles_operation {
 }
 
 user_roles_operation! {
-    /// Gives a user roles: `PUT /v2/auth/users/NAME` with `grant`.
+    /// Grants roles to a user: `PUT /v2/auth/users/NAME` with `grant`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) when the
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) if the
     /// user has one of them.
     GrantRoles, "v2.auth.users.grant", grant
 }
 
 user_roles_operation! {
-    /// Takes roles from a user: `PUT /v2/auth/users/NAME` with `revoke`.
+    /// Revokes roles of a user: `PUT /v2/auth/users/NAME` with `revoke`.
     ///
     /// # Errors
-    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) when the
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Conflict`](crate::EtcdErrorKind::Conflict) if the
     /// user does not have one of them.
     RevokeRoles, "v2.auth.users.revoke", revoke
 }

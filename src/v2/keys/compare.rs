@@ -21,9 +21,9 @@ use crate::{
 
 use crate::v2::keys::put::Write;
 
-/// What a file must be for a [`CompareAndSwap`] or [`CompareAndDelete`]: have this value, this index, or both.
+/// The condition of a [`CompareAndSwap`] or [`CompareAndDelete`]: the file has this value, this index, or both.
 ///
-/// There is no condition that compares nothing.
+/// A condition always compares something.
 ///
 /// ```
 /// use etcd_http::v2::Condition;
@@ -39,7 +39,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// The file has this value. etcd cannot compare with an empty one: use the index.
+    /// Holds if the file has this value. etcd cannot compare with an empty value: use the index.
     #[doc(alias = "prevValue")]
     pub fn value_is(value: impl Into<String>) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Condition {
         }
     }
 
-    /// The file was last changed at this index ([`Node::modified_index`](crate::v2::Node::modified_index)).
+    /// Holds if the file was last changed at this index ([`Node::modified_index`](crate::v2::Node::modified_index)).
     #[doc(alias = "prevIndex")]
     pub fn index_is(modified_index: u64) -> Self {
         Self {
@@ -57,19 +57,19 @@ impl Condition {
         }
     }
 
-    /// And it has this value.
+    /// Also requires this value.
     pub fn and_value_is(mut self, value: impl Into<String>) -> Self {
         self.value = Some(value.into());
         self
     }
 
-    /// And it was last changed at this index.
+    /// Also requires that the file was last changed at this index.
     pub fn and_index_is(mut self, modified_index: u64) -> Self {
         self.index = Some(modified_index);
         self
     }
 
-    /// Value and index; an error where etcd would compare with something else, or with nothing at all.
+    /// Returns value and index, or an error if etcd would compare something else, or nothing at all.
     fn parts(&self, operation: &'static str) -> Result<(Option<&str>, Option<String>)> {
         if self.value.as_deref() == Some("") {
             let reason = "etcd cannot compare with an empty value: compare with the index";
@@ -84,8 +84,8 @@ impl Condition {
     }
 }
 
-/// Replaces the value of a file that is what it is expected to be: `PUT /v2/keys/KEY?prevIndex=…` with `value` and
-/// `prevValue`. Atomic. `created_index` stays; a TTL that it had is gone unless one is given.
+/// Replaces the value of a file if a condition holds: `PUT /v2/keys/KEY?prevIndex=…` with `value` and `prevValue`.
+/// Atomic. `created_index` stays. **Without a TTL in the operation, the file loses the one that it had.**
 ///
 /// # Errors
 /// [`is_compare_failed`](crate::Error::is_compare_failed), [`is_key_not_found`](crate::Error::is_key_not_found),
@@ -99,7 +99,7 @@ pub struct CompareAndSwap {
 }
 
 impl CompareAndSwap {
-    /// Gives `key` this value if the condition holds.
+    /// Sets the value of `key` if the condition holds.
     pub fn new(key: impl Into<String>, value: impl Into<String>, condition: Condition) -> Self {
         Self {
             write: Write::file(key.into(), value.into()),
@@ -107,7 +107,7 @@ impl CompareAndSwap {
         }
     }
 
-    /// As for [`Set::ttl`](super::Set::ttl).
+    /// Sets the TTL. See [`Set::ttl`](super::Set::ttl).
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.write.ttl = Ttl::After(ttl);
         self
@@ -118,7 +118,7 @@ impl CompareAndSwap {
         self.write.key_and_value()
     }
 
-    /// The index that the file is to have, where one was given.
+    /// Returns the index that the file must have, if the condition has one.
     pub(in crate::v2) fn index(&self) -> Option<u64> {
         self.condition.index
     }
@@ -150,10 +150,10 @@ impl TypedExchange for CompareAndSwap {
     }
 }
 
-/// Deletes a file that is what it is expected to be: `DELETE /v2/keys/KEY?prevValue=…&prevIndex=…`. Atomic.
+/// Deletes a file if a condition holds: `DELETE /v2/keys/KEY?prevValue=…&prevIndex=…`. Atomic.
 ///
-/// etcd reads a delete's condition from the URL alone, so key and value together are limited to some 64 KiB, encoded;
-/// compare a longer value by its index.
+/// etcd reads the condition of a delete from the URL only, so key and value together are limited to about 64 KiB,
+/// encoded. Compare a longer value by its index.
 ///
 /// # Errors
 /// As for [`CompareAndSwap`].

@@ -57,9 +57,9 @@ impl TypedExchange for Delete {
     }
 }
 
-/// Deletes a directory, if empty, or with all that is below: `DELETE /v2/keys/KEY?dir=true[&recursive=true]`.
+/// Deletes a directory, if empty, or with everything below it: `DELETE /v2/keys/KEY?dir=true[&recursive=true]`.
 ///
-/// The whole tree goes in one step, as one event. A file goes too: etcd does not insist on a directory.
+/// Atomic: the tree is deleted in one step, with one event. A file is deleted, too: etcd does not require a directory.
 ///
 /// # Errors
 /// [`is_directory_not_empty`](crate::Error::is_directory_not_empty) unless recursive (hidden children count);
@@ -81,7 +81,7 @@ impl DeleteDir {
         }
     }
 
-    /// Deletes all that is below, too.
+    /// Also deletes everything below the directory.
     pub fn recursive(mut self, recursive: bool) -> Self {
         self.recursive = recursive;
         self

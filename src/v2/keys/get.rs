@@ -18,8 +18,8 @@ use crate::{
 
 /// Reads a key, or lists a directory: `GET /v2/keys/KEY`.
 ///
-/// A plain read is answered by the member that is asked, which may lag behind; with [`quorum`](Self::quorum) it is as
-/// fresh as a write. A directory lists its children, not theirs, and no hidden ones.
+/// The contacted member responds from its own data, which may be stale; with [`quorum`](Self::quorum) the read is
+/// linearizable. A directory lists its direct children, without hidden ones.
 ///
 /// # Errors
 /// [`is_key_not_found`](crate::Error::is_key_not_found), [`is_not_a_directory`](crate::Error::is_not_a_directory).
@@ -43,19 +43,19 @@ impl Get {
         }
     }
 
-    /// Lists the whole tree below a directory.
+    /// Lists the complete tree below a directory.
     pub fn recursive(mut self, recursive: bool) -> Self {
         self.recursive = recursive;
         self
     }
 
-    /// Sorts children by key, at every level. Otherwise they come in no order, another one each time.
+    /// Sorts children by key, at every level. Without this they are in random order.
     pub fn sorted(mut self, sorted: bool) -> Self {
         self.sorted = sorted;
         self
     }
 
-    /// Asks a majority of the cluster first: the answer has every write that was acknowledged before.
+    /// Reads through the majority of the cluster: the response reflects every write that was acknowledged before.
     #[doc(alias = "linearizable")]
     pub fn quorum(mut self, quorum: bool) -> Self {
         self.quorum = quorum;
@@ -91,9 +91,9 @@ impl TypedExchange for Get {
     }
 }
 
-/// Whether a key exists, file or directory: `HEAD /v2/keys/KEY`.
+/// Returns whether a key exists, file or directory: `HEAD /v2/keys/KEY`.
 ///
-/// A path that leads through a file does not exist either.
+/// A path through a file does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Exists {
@@ -102,7 +102,7 @@ pub struct Exists {
 }
 
 impl Exists {
-    /// Asks for this key.
+    /// Checks this key.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -110,7 +110,7 @@ impl Exists {
         }
     }
 
-    /// As for [`Get::quorum`].
+    /// Reads through the majority. See [`Get::quorum`].
     pub fn quorum(mut self, quorum: bool) -> Self {
         self.quorum = quorum;
         self
@@ -139,7 +139,7 @@ impl TypedExchange for Exists {
     type Decoded = bool;
 
     fn decode(&self, answer: Answer) -> Result<bool> {
-        // 404 is code 100; the only 400 that a clean request without a body gets is code 104.
+        // 404 is code 100, and the only 400 for a well-formed request without a body is code 104.
         let absent = matches!(
             answer.reply.status,
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST

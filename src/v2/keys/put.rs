@@ -21,7 +21,7 @@ use crate::{
 
 use crate::v2::keys::CompareAndSwap;
 
-/// The wire form that every write of a key shares: conditions and flags in the query, what is stored in the form.
+/// The encoding that all writes of a key share: conditions and flags in the query, the stored values in the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Write {
     pub(super) key: String,
@@ -50,7 +50,7 @@ impl Write {
         (&self.key, self.value.as_deref().unwrap_or_default())
     }
 
-    /// The call; `previous` is what the value must have been.
+    /// Returns the call. `previous` is the required previous value.
     pub(super) fn call(
         &self,
         operation: &'static str,
@@ -74,7 +74,7 @@ impl Write {
         }
         let form = protocol::checked_form(operation, form)?;
         let target = parameters.append_to(protocol::key_path(operation, &self.key)?);
-        // With any other content type etcd stores an empty value, and says that all is well.
+        // With any other content type etcd stores an empty value and reports success.
         Ok(
             Encoded::new(operation, method, target)?
                 .body("application/x-www-form-urlencoded", form),
@@ -95,14 +95,15 @@ macro_rules! write_operation {
         pub struct $name(Write);
 
         impl $name {
-            /// The operation with these arguments, and without a TTL.
+            /// Creates the operation with these arguments and without a TTL.
             pub fn new($($argument: impl Into<String>),+) -> Self {
                 $(let $argument = $argument.into();)+
                 Self($write)
             }
 
-            /// The key is deleted by the server when this time is over: whole seconds, from 0 to 6 × 10⁹, by the
-            /// server's clock and up to half a second late. Without a TTL the key stays, and one that it had is gone.
+            /// Sets the time to live, after which the server deletes the key: whole seconds, from 0 to 6 × 10⁹, by the
+            /// server's clock and up to half a second late. Without a TTL the key does not expire, and loses the TTL
+            /// that it had.
             pub fn ttl(mut self, ttl: Duration) -> Self {
                 self.0.ttl = Ttl::After(ttl);
                 self
@@ -135,29 +136,30 @@ macro_rules! write_operation {
 }
 
 write_operation! {
-    /// Creates a file, or replaces the one that is there: `PUT /v2/keys/KEY` with `value`.
+    /// Creates or replaces a file: `PUT /v2/keys/KEY` with `value`.
     ///
-    /// Directories on the way are made. Atomic. The key is a new one each time: `created_index` changes, a TTL it had is
-    /// gone.
+    /// Atomic. Missing parent directories are created. A replaced key counts as new: `created_index` changes, and the
+    /// TTL that it had is lost.
     ///
     /// # Errors
-    /// [`is_not_a_file`](crate::Error::is_not_a_file) when the key is a directory.
+    /// [`is_not_a_file`](crate::Error::is_not_a_file) if the key is a directory.
     Set(key, value) = Write::file(key, value);
     "v2.keys.set", PUT, &[]
 }
 
 write_operation! {
-    /// Makes a directory, in the place of a file if one is there: `PUT /v2/keys/KEY?dir=true`.
+    /// Creates a directory, and replaces a file: `PUT /v2/keys/KEY?dir=true`.
     ///
     /// # Errors
-    /// [`is_not_a_file`](crate::Error::is_not_a_file) when it is a directory already.
+    /// [`is_not_a_file`](crate::Error::is_not_a_file) if it is already a directory.
     #[doc(alias = "mkdir")]
     SetDir(key) = Write::dir(key);
     "v2.keys.set_dir", PUT, &[("dir", "true")]
 }
 
 write_operation! {
-    /// Creates a file that must not exist: `PUT /v2/keys/KEY?prevExist=false`. Atomic: of many, one succeeds.
+    /// Creates a file that must not exist: `PUT /v2/keys/KEY?prevExist=false`. Atomic: of several concurrent creates,
+    /// one succeeds.
     ///
     /// # Errors
     /// [`is_already_exists`](crate::Error::is_already_exists), also for a directory.
@@ -178,33 +180,32 @@ write_operation! {
 write_operation! {
     /// Replaces the value of a file that must exist: `PUT /v2/keys/KEY?prevExist=true`.
     ///
-    /// `created_index` stays. **A TTL that it had is gone unless one is given.**
+    /// `created_index` stays. **Without a TTL in the operation, the file loses the one that it had.**
     ///
     /// # Errors
-    /// [`is_key_not_found`](crate::Error::is_key_not_found), [`is_not_a_file`](crate::Error::is_not_a_file) (of an empty
-    /// value, etcd takes a directory too, as [`UpdateDir`]).
+    /// [`is_key_not_found`](crate::Error::is_key_not_found), [`is_not_a_file`](crate::Error::is_not_a_file) (with an
+    /// empty value, etcd accepts a directory and treats the request as [`UpdateDir`]).
     Update(key, value) = Write::file(key, value);
     "v2.keys.update", PUT, &[("prevExist", "true")]
 }
 
 write_operation! {
-    /// Gives a directory a TTL, or takes it away: `PUT /v2/keys/KEY?dir=true&prevExist=true`. That is all it can do.
+    /// Sets or removes the TTL of a directory: `PUT /v2/keys/KEY?dir=true&prevExist=true`.
     ///
-    /// Of a file, etcd empties the value.
+    /// If the key is a file, etcd empties its value.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) from etcd 3.5, which cannot
-    /// ([etcd issue 13589](https://github.com/etcd-io/etcd/issues/13589));
-    /// [`is_key_not_found`](crate::Error::is_key_not_found).
+    /// [`Error::Unsupported`](crate::Error::Unsupported) from etcd 3.5, which does not support it ([etcd issue
+    /// 13589](https://github.com/etcd-io/etcd/issues/13589)); [`is_key_not_found`](crate::Error::is_key_not_found).
     UpdateDir(key) = Write::dir(key);
     "v2.keys.update_dir", PUT, &[("dir", "true"), ("prevExist", "true")]
 }
 
 write_operation! {
-    /// Creates a file under a directory, with a key that is greater than all before: `POST /v2/keys/DIR`.
+    /// Creates a file in a directory, with a key that is greater than all before: `POST /v2/keys/DIR`.
     ///
-    /// The key's name is the store's index as 20 digits. The directory is made where it is not there. Sort a listing to
-    /// read the files in the order of their creation.
+    /// The name is the store's index as 20 digits. A missing directory is created. A sorted listing has the files in
+    /// the order of their creation.
     ///
     /// # Errors
     /// [`is_not_a_directory`](crate::Error::is_not_a_directory).
@@ -215,7 +216,7 @@ write_operation! {
 }
 
 write_operation! {
-    /// Creates a directory under a directory, with a key that is greater than all before: `POST /v2/keys/DIR?dir=true`.
+    /// Creates a directory in a directory, with a key that is greater than all before: `POST /v2/keys/DIR?dir=true`.
     ///
     /// # Errors
     /// [`is_not_a_directory`](crate::Error::is_not_a_directory).
@@ -223,18 +224,18 @@ write_operation! {
     "v2.keys.create_in_order_dir", POST, &[("dir", "true")]
 }
 
-/// Gives a file another TTL, and tells no watcher: `PUT /v2/keys/KEY?refresh=true&prevExist=true` with `ttl`.
+/// Sets the TTL of a file without notifying watches: `PUT /v2/keys/KEY?refresh=true&prevExist=true` with `ttl`.
 ///
-/// The value stays. The store's index moves on all the same.
+/// The value stays. The store's index still advances.
 ///
 /// # Errors
-/// [`is_key_not_found`](crate::Error::is_key_not_found) when it has expired already.
+/// [`is_key_not_found`](crate::Error::is_key_not_found) if it has already expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Refresh(Write);
 
 impl Refresh {
-    /// Lets this key live for `ttl` from now: whole seconds, by the server's clock.
+    /// Sets the TTL of this key, from now on: whole seconds, by the server's clock.
     pub fn new(key: impl Into<String>, ttl: Duration) -> Self {
         Self(Write {
             key: key.into(),
@@ -282,7 +283,7 @@ impl CreateInOrder {
     }
 }
 
-/// A write whose answer leaves the nodes out (`noValueOnSuccess=true`): for large values that need not come back.
+/// A write whose response omits the nodes (`noValueOnSuccess=true`): for large values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct WithoutValue<O>(O);
@@ -290,7 +291,7 @@ pub struct WithoutValue<O>(O);
 macro_rules! without_value {
     ($($name:ident),+) => {$(
         impl $name {
-            /// Leaves the nodes out of the answer.
+            /// Omits the nodes from the response.
             #[doc(alias = "noValueOnSuccess")]
             pub fn without_value(self) -> WithoutValue<Self> {
                 WithoutValue(self)

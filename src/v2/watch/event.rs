@@ -9,56 +9,56 @@ use crate::{
     v2::node::{Node, Tree},
 };
 
-/// What the keys API answers, and what a watch delivers: an action, and the node before and after it.
+/// A response of the keys API, or an item of a watch: an action, and the node before and after it.
 ///
 /// <https://etcd.io/docs/v2.3/api/#response-headers>
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// The node as it is now. After a delete or an expiry: its key and indexes, without a value.
+    /// The node after the action. After a delete or an expiration: its key and indexes, without a value.
     pub node: Node,
-    /// The node as it was before, where there was one and the action changed it.
+    /// The node before the action, if it existed and the action changed it.
     pub prev_node: Option<Node>,
-    /// Whether the answer's status says that a node came into being (201). Always `false` in a watch.
+    /// Whether the action created the node: the status is 201. Always `false` in a watch.
     pub created: bool,
-    /// What the cluster said of itself in the answer's headers.
+    /// The state of the cluster, from the headers of the response.
     pub cluster: ClusterInfo,
 }
 
 impl Event {
-    /// The index of this event in the store's history: what a watch continues after.
+    /// Returns the index of this event in the store's history. A watch continues after it.
     pub fn index(&self) -> u64 {
         self.node.modified_index
     }
 }
 
-/// What was done to a key.
+/// An action on a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
-    /// Nothing: it was read.
+    /// The key was read.
     Get,
-    /// Created or replaced.
+    /// The key was created or replaced.
     Set,
-    /// Created; also in order.
+    /// The key was created, by a create or a create in order.
     Create,
-    /// Changed, having existed.
+    /// The existing key was updated.
     Update,
-    /// Deleted.
+    /// The key was deleted.
     Delete,
-    /// Changed, having been what was expected.
+    /// The key was changed by a compare-and-swap.
     CompareAndSwap,
-    /// Deleted, having been what was expected.
+    /// The key was deleted by a compare-and-delete.
     CompareAndDelete,
-    /// Deleted by the server, its time being over.
+    /// The key expired.
     Expire,
-    /// Something that this client has no name for.
+    /// An action that this client has no name for.
     Other(String),
 }
 
-/// By hand: what serde derives for `Other` copies every name first, and tries each variant with the copy.
+/// Written by hand: serde's derived code for `Other` copies every name and tries each variant with the copy.
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
@@ -89,25 +89,25 @@ impl<'de> Deserialize<'de> for Action {
     }
 }
 
-/// What the cluster says of itself in the headers of an answer.
+/// The state of the cluster, from the headers of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterInfo {
-    /// `X-Etcd-Cluster-Id`, 16 hexadecimal digits.
+    /// The cluster's id, 16 hexadecimal digits: `X-Etcd-Cluster-Id`.
     pub cluster_id: Option<String>,
-    /// `X-Etcd-Index`: the store's index. After a write, the write's own; with an event from a watch, the one when the
-    /// watch was registered.
+    /// The store's index: `X-Etcd-Index`. For a write, the index of the write. For an event of a watch, the index when
+    /// the watch was registered.
     pub etcd_index: Option<u64>,
-    /// `X-Raft-Index`: how many entries raft has committed.
+    /// The number of entries that raft has committed: `X-Raft-Index`.
     pub raft_index: Option<u64>,
-    /// `X-Raft-Term`: rises with every election.
+    /// The raft term, which grows with every election: `X-Raft-Term`.
     pub raft_term: Option<u64>,
 }
 
 impl ClusterInfo {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut info = Self::default();
-        // One pass: a look-up by name parses and hashes it, and there are few headers.
+        // One pass over the few headers is faster than lookups by name, which parse and hash.
         for (name, value) in headers {
             let Ok(text) = value.to_str() else { continue };
             match name.as_str() {
@@ -130,7 +130,7 @@ struct Body {
     prev_node: Option<Tree>,
 }
 
-/// The event that a success of the keys API holds.
+/// Decodes the event in a successful response of the keys API.
 pub(crate) fn decode(answer: Answer) -> Result<Event> {
     let answer = answer.success()?;
     let (action, node, prev_node) = body(&answer)?;
@@ -148,7 +148,7 @@ pub(crate) fn decode(answer: Answer) -> Result<Event> {
     })
 }
 
-/// The little that a write answers when it was asked to leave the nodes out.
+/// The response to a write that omits the nodes.
 pub(crate) fn decode_without_value(answer: Answer) -> Result<Written> {
     let answer = answer.success()?;
     let (action, ..) = body(&answer)?;
@@ -159,15 +159,15 @@ pub(crate) fn decode_without_value(answer: Answer) -> Result<Written> {
     })
 }
 
-/// A write that was carried out, without the nodes before and after it.
+/// The result of a write, without the nodes before and after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Written {
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// Whether the key came into being.
+    /// Whether the write created the key.
     pub created: bool,
-    /// What the cluster said of itself; its `etcd_index` is the write's.
+    /// The state of the cluster. Its `etcd_index` is that of the write.
     pub cluster: ClusterInfo,
 }
 

@@ -3,9 +3,9 @@ use crate::v2::{
     watch::event::{Action, Event},
 };
 
-/// Whether an event is one that a watch on `key` is to see.
+/// Returns whether an event matches a watch on `key`.
 ///
-/// The server's history takes any key with the right beginning (`/ab` for `/a`), and forgets that hidden keys are hidden.
+/// The server's history matches by prefix (`/ab` for `/a`) and includes hidden keys.
 pub(super) fn matches(key: &str, recursive: bool, event: &Event) -> bool {
     let changed = event.node.key.as_str();
     if changed == key {
@@ -14,16 +14,17 @@ pub(super) fn matches(key: &str, recursive: bool, event: &Event) -> bool {
     if let Some(below) = below(key, changed) {
         return recursive && !below.split('/').any(|segment| segment.starts_with('_'));
     }
-    // A directory above the key went, and the key with it.
+    // A directory above the key was deleted, and the key with it.
     matches!(event.action, Action::Delete | Action::Expire) && below(changed, key).is_some()
 }
 
-/// Whether this file has the value that it had before `index`. A directory can lose what is in it without a trace.
+/// Returns whether this file has the value that it had before `index`. Not decidable for a directory, which can lose
+/// children without a trace.
 pub(super) fn is_unchanged_file(node: &Node, index: u64) -> bool {
     !node.dir && node.modified_index < index
 }
 
-/// The part of `key` that is below `dir`.
+/// Returns the part of `key` below `dir`.
 fn below<'a>(dir: &str, key: &'a str) -> Option<&'a str> {
     key.strip_prefix(dir.trim_end_matches('/'))?
         .strip_prefix('/')

@@ -2,21 +2,21 @@ use std::time::{Duration, Instant};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The age on a store at rest. It also bounds the delay that a silently dead connection can cause.
+/// The interval on an idle store. It also limits the delay that a silently dead connection can cause.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
-/// How many events of the store may pass between two polls that follow each other. A poll may ask for what the one before the
-/// last has not brought: it needs twice this of the 1,000 events that etcd keeps, and some to spare.
+/// How many events of the store may pass between two consecutive polls. A poll may request what the one before the last
+/// has not delivered: it needs twice this number of the 1,000 events that etcd keeps, and a margin.
 pub(super) const EVENTS: u64 = 300;
 
-/// How long a watch waits on one poll before it asks again. The store's history is short, and the busier the store, the
-/// sooner a quiet watch must move on in it.
+/// How long a watch waits on one poll before it polls again. The store's history is short: the busier the store, the
+/// sooner a quiet watch must advance in it.
 #[derive(Debug)]
 pub(super) struct PollInterval {
     age: Duration,
-    /// The store's index, and when it was so.
+    /// The store's index, and when it was observed.
     last: Option<(u64, Instant)>,
-    /// The store moves too fast for polls one after the other.
+    /// The store changes too fast for sequential polls.
     is_outrun: bool,
 }
 
@@ -33,7 +33,7 @@ impl PollInterval {
         self.age
     }
 
-    /// Learns from a poll that brought nothing how fast the store moves: its index was this, then.
+    /// Updates the rate of changes after a poll without an event: the store's index was this, then.
     pub(super) fn observe(&mut self, index: u64, then: Instant) {
         let longest = match self.last {
             Some(_) => self.longest(index, then).unwrap_or(LONGEST),
@@ -44,7 +44,7 @@ impl PollInterval {
         self.last = Some((index, then));
     }
 
-    /// Finds out whether the store, at this index now, moves too fast for polls one after the other. Once it does, it does so
+    /// Updates whether the store, now at this index, changes too fast for sequential polls. Once it does, this holds
     /// until it is half as fast.
     pub(super) fn gauge(&mut self, index: u64, now: Instant) {
         let least = if self.is_outrun {
@@ -56,12 +56,13 @@ impl PollInterval {
         self.is_outrun = longest.is_some_and(|longest| longest < least);
     }
 
-    /// What was found out last.
+    /// Returns the last result.
     pub(super) fn is_outrun(&self) -> bool {
         self.is_outrun
     }
 
-    /// In what time so many events pass as may pass between two polls; `None` where none has passed, or one sample is not enough.
+    /// Returns the time in which as many events pass as may pass between two polls. `None` if none has passed, or if
+    /// one sample is not enough.
     fn longest(&self, index: u64, now: Instant) -> Option<Duration> {
         let (before, then) = self.last?;
         let events = index.checked_sub(before).filter(|events| *events > 0)?;
@@ -69,7 +70,7 @@ impl PollInterval {
         Duration::try_from_secs_f64(elapsed * EVENTS as f64 / events as f64).ok()
     }
 
-    /// The server did not answer in time: the next poll has more of it.
+    /// Records that the server did not respond in time: the next poll waits longer.
     pub(super) fn give_more(&mut self) {
         self.age = (self.age * 2).min(LONGEST);
     }
@@ -83,7 +84,7 @@ impl PollInterval {
 mod tests {
     use super::*;
 
-    /// The ages after each of these seconds, with so many events in each.
+    /// Returns the intervals after each of these seconds, with so many events in each.
     fn ages(events_per_second: u64, polls: usize) -> Vec<Duration> {
         let mut interval = PollInterval::new();
         let mut now = Instant::now();

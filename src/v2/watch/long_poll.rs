@@ -21,38 +21,39 @@ use crate::{
     },
 };
 
-/// A request that is answered when something happens, sent to one endpoint, once.
+/// A request whose response arrives when something happens, sent to one endpoint, once.
 ///
-/// No time limit applies before the first byte of the body; then the rest must come within the usual one. Some transports
-/// cannot report the head before that byte: a missing head proves nothing.
+/// No time limit applies before the first byte of the body; the rest must then arrive within the usual one. Some
+/// transports cannot report the head before that byte: a missing head proves nothing.
 pub(crate) struct LongPoll<T> {
     client: Client<T>,
     prepared: Prepared,
     endpoint: EndpointState,
     sent: Instant,
     state: State,
-    /// It has been reported already.
+    /// It has already been reported.
     is_quiet: bool,
 }
 
 enum State {
     Sent(BoxFuture<'static, Result<(Parts, Body), Failure>>),
     Open(Parts, Body),
-    /// The answer has begun.
+    /// The response has begun.
     Arriving(BoxFuture<'static, Result<Answer, Failure>>),
     Over,
 }
 
-/// What a long poll brings, in this order.
+/// What a long poll delivers, in this order.
 pub(crate) enum Polled {
-    /// The head: the server has dealt with the request, and begins to wait, or to answer.
+    /// The head: the server has processed the request, and waits or responds.
     Head,
-    /// The answer, whole.
+    /// The complete response.
     Answer(Box<Answer>),
 }
 
 impl<T: Transport> LongPoll<T> {
-    /// Will send a request to this endpoint when it is first polled. `idle` is how long it may be silent.
+    /// Creates a long poll, which sends a request to this endpoint when it is first polled. `idle` is how long it may
+    /// be silent.
     pub(crate) fn new(
         client: &Client<T>,
         prepared: Prepared,
@@ -78,7 +79,7 @@ impl<T: Transport> LongPoll<T> {
         }
     }
 
-    /// Waits for what comes next; after the answer, forever. Nothing is lost if this future is dropped and called again.
+    /// Waits for the next item; after the response, forever. Cancel-safe: nothing is lost if this future is dropped.
     pub(crate) async fn recv(&mut self) -> Result<Polled> {
         match self.advance().await {
             Ok(Polled::Head) => Ok(Polled::Head),
@@ -90,24 +91,24 @@ impl<T: Transport> LongPoll<T> {
         }
     }
 
-    /// Reports it as quiet: it has been silent for long enough, whatever it may bring yet.
+    /// Reports it as quiet: it has been silent for long enough, even if it may still deliver an event.
     pub(crate) fn fall_silent(&mut self) {
         self.is_quiet = true;
         self.tell(AttemptOutcome::Quiet, None);
     }
 
-    /// Where it was sent.
+    /// Returns the endpoint that it was sent to.
     pub(crate) fn endpoint(&self) -> &EndpointState {
         &self.endpoint
     }
 
-    /// How long ago it was sent.
+    /// Returns how long ago it was sent.
     pub(crate) fn age(&self) -> Duration {
         let now = self.client.transport().now();
         now.saturating_duration_since(self.sent)
     }
 
-    /// The headers of the head, once it is there and until the answer is.
+    /// Returns the headers, from the arrival of the head until that of the complete response.
     pub(crate) fn headers(&self) -> Option<&HeaderMap> {
         match &self.state {
             State::Open(head, _) => Some(&head.headers),
@@ -139,7 +140,7 @@ impl<T: Transport> LongPoll<T> {
         }
     }
 
-    /// The first bytes of the answer are here, and the rest is to follow.
+    /// Reads the rest of a response whose first bytes have arrived.
     fn begin(&mut self, first: Bytes) {
         let State::Open(head, body) = mem::replace(&mut self.state, State::Over) else {
             return;
@@ -182,7 +183,7 @@ impl<T: Transport> LongPoll<T> {
     }
 }
 
-/// A whole body, of which these are the first bytes.
+/// Reads a complete body, of which these are the first bytes.
 async fn rest<T: Transport>(
     pipeline: &Pipeline<T>,
     first: Bytes,

@@ -1,4 +1,4 @@
-//! Watches: long polls, one after the other.
+//! Watches: repeated long polls.
 
 pub(in crate::v2) mod event;
 mod filter;

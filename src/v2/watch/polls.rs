@@ -14,32 +14,33 @@ use crate::{
     },
 };
 
-/// How long a poll must be silent after its head before its silence means something: an event that was on its way then has
-/// arrived, even if a packet had to be sent again.
+/// How long a poll must be silent after its head before the silence counts: an event that was in flight has then
+/// arrived, even after a retransmission.
 pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
-/// The polls that a watch has open: one, and on a fast store the one before it.
+/// The open polls of a watch: one and, on a fast store, the one before it.
 ///
-/// The server answers each with the first event from its index on: whichever it brings, the other may be dropped.
+/// The server responds to each with the first event from its index on: whichever responds first, the other may be
+/// dropped.
 pub(super) struct Polls<T> {
     pub(super) newer: Poll<T>,
     pub(super) older: Option<Poll<T>>,
 }
 
-/// A poll, and the first index that it is to bring.
+/// A poll and the first index that it requests.
 pub(super) struct Poll<T> {
     pub(super) from: u64,
     poll: LongPoll<T>,
 }
 
-/// What a poll brought, and the first index that it was to bring.
+/// What a poll delivered and the first index that it requested.
 pub(super) struct Brought {
     pub(super) from: u64,
     pub(super) answer: Box<Answer>,
 }
 
 impl<T: Transport> Polls<T> {
-    /// Waits for an answer to either, or for the head of the newer one, which is `None`. The older one may fail.
+    /// Waits for a response to either, or for the head of the newer one, which is `None`. The older one may fail.
     pub(super) async fn recv(&mut self) -> Result<Option<Brought>> {
         while let Some(older) = &mut self.older {
             let received = match select(pin!(older.recv()), pin!(self.newer.recv())).await {
@@ -48,7 +49,7 @@ impl<T: Transport> Polls<T> {
             };
             match received {
                 Ok(Some(brought)) => return Ok(Some(brought)),
-                // Its head, which came with the answer.
+                // The head, which arrived with the response.
                 Ok(None) => {}
                 Err(_) => self.older = None,
             }
@@ -56,7 +57,7 @@ impl<T: Transport> Polls<T> {
         self.newer.recv().await
     }
 
-    /// Waits for an answer to either.
+    /// Waits for a response to either.
     pub(super) async fn answer(&mut self) -> Result<Brought> {
         loop {
             if let Some(brought) = self.recv().await? {
@@ -67,7 +68,7 @@ impl<T: Transport> Polls<T> {
 }
 
 impl<T: Transport> Poll<T> {
-    /// Will ask this endpoint for what comes `from` an index on.
+    /// Creates a poll of this endpoint for events `from` an index on.
     pub(super) fn new(
         client: &Client<T>,
         prepared: Prepared,
@@ -79,7 +80,8 @@ impl<T: Transport> Poll<T> {
         Self { from, poll }
     }
 
-    /// The store's index when the server had dealt with it, if its head is there and the answer is not.
+    /// Returns the store's index when the server processed the request, if its head has arrived and the response has
+    /// not.
     pub(super) fn index(&self) -> Option<u64> {
         ClusterInfo::of(self.poll.headers()?).etcd_index
     }

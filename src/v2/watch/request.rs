@@ -19,25 +19,25 @@ use crate::{
     operation::{StreamOperation, sealed::Sealed},
 };
 
-/// How long a watch goes on trying while no endpoint answers.
+/// How long a watch tries to reconnect while no endpoint responds.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 
-/// Delivers what happens to a key, forever: repeated `GET /v2/keys/KEY?wait=true&waitIndex=…`.
+/// Delivers the events of a key: repeated `GET /v2/keys/KEY?wait=true&waitIndex=…`.
 ///
-/// Every event comes once, in order; none is dropped silently, even if the connection stalls that brings it. The watch
-/// begins at the store's index when the stream is first polled, or [`from_index`](Self::from_index) on. It continues after
-/// the last event's index over empty answers, cut connections, restarts and changes of endpoint, for as long as an
-/// [outage](Self::outage_limit) may last.
+/// Every event is delivered once, in order, and none is lost silently, even if its connection stalls. The watch begins
+/// at the store's index when the stream is first polled, or at [`from_index`](Self::from_index). It continues after the
+/// last event across empty responses, cut connections, restarts and changes of endpoint, unless an
+/// [outage](Self::outage_limit) lasts too long.
 ///
-/// While nothing happens to the key the watch keeps up with the rest of the store, of whose history etcd keeps 1,000 events.
-/// For a file that stays as it is there may be any number of them; for a directory 400 a second, which is tested over every
-/// backend, if they do not come all of a sudden: the watch of a store at rest looks every 30 seconds how far it has come, and
-/// 1,000 events in between may be too many. Where history is lost the stream ends in
+/// etcd keeps only the last 1,000 events of the store, so a quiet watch polls again in time: every 30 s on an idle
+/// store, and sooner on a busy one. If history is lost, the stream ends with
 /// [`is_history_cleared`](crate::Error::is_history_cleared); a [`resyncing`](Self::resyncing) watch reads the key again
-/// instead, and says so.
+/// instead and reports it. A watch of a file that does not change loses nothing at any rate of other events. A watch of
+/// a directory keeps up with 400 events a second, which is tested over every backend, but a sudden burst of 1,000 may
+/// be too much.
 ///
-/// A file's [`Refresh`](super::Refresh) is no event. When a directory above the key is deleted or expires, that is an event, with
-/// the directory as its node. The stream ends after an error; open another one from the next index on.
+/// A [`Refresh`](super::Refresh) of a file is not an event. The deletion or expiration of a directory above the key is
+/// an event with the directory as its node. The stream ends after an error; open another one from the next index on.
 ///
 /// Dropping the stream ends the request.
 ///
@@ -51,7 +51,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// # let etcd = etcd_http::fake::FakeEtcd::new();
 /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
 /// # client.v2().set("/config/a", "1").await?;
-/// // Read first, then watch from there: nothing falls in between.
+/// // Read first, then watch from there: no event is missed in between.
 /// let config = client.send(Get::new("/config").recursive(true)).await?;
 /// let mut events = client.open(
 ///     Watch::new("/config")
@@ -77,7 +77,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches this key, from when the stream is first polled.
+    /// Watches this key, beginning when the stream is first polled.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -87,28 +87,28 @@ impl Watch {
         }
     }
 
-    /// Watches all that is below the key, too; what is hidden below it, not.
+    /// Also watches everything below the key, except hidden keys.
     pub fn recursive(mut self, recursive: bool) -> Self {
         self.recursive = recursive;
         self
     }
 
-    /// Begins at this index of the store's history, in the past or in the future: for all that came after an answer,
-    /// its `cluster.etcd_index + 1`; after an event, its `index() + 1`.
+    /// Begins at this index of the store's history, in the past or in the future. To continue after a response, use its
+    /// `cluster.etcd_index + 1`; after an event, its `index() + 1`.
     #[doc(alias = "waitIndex")]
     pub fn from_index(mut self, index: u64) -> Self {
         self.from = Some(index);
         self
     }
 
-    /// How long it goes on trying while no endpoint answers. Defaults to 5 minutes. Nothing is lost by a shorter outage; after
-    /// a longer one the stream ends with the last attempt's error.
+    /// Sets how long the watch tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage
+    /// loses nothing; after a longer one the stream ends with the error of the last attempt.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage = limit;
         self
     }
 
-    /// Where history was lost, reads the key again, delivers what it found as a [`Resync`], and goes on from there.
+    /// If history is lost, reads the key again, delivers the result as a [`Resync`], and continues from there.
     pub fn resyncing(self) -> ResyncingWatch {
         ResyncingWatch(self)
     }
@@ -119,7 +119,7 @@ impl Watch {
     }
 }
 
-/// A [`Watch`] that survives the loss of history, and says so. See [`Watch::resyncing`].
+/// A [`Watch`] that survives the loss of history and reports it. See [`Watch::resyncing`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct ResyncingWatch(Watch);
@@ -131,25 +131,25 @@ impl ResyncingWatch {
     }
 }
 
-/// What a [`ResyncingWatch`] delivers.
+/// An item of a [`ResyncingWatch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every update is an event")]
 pub enum WatchUpdate {
-    /// Something happened to the key.
+    /// An event of the key.
     Event(Event),
-    /// Events were lost; this is how things are now.
+    /// Events were lost; this is the current state.
     Resync(Resync),
 }
 
-/// Events were lost: the server's history no longer had them. What was true before may not be; this is.
+/// The current state of the key, after events were lost because the server's history no longer had them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resync {
     /// The first index whose events may be lost.
     pub lost_from: u64,
-    /// The store's index of the reading: everything up to it is in `state`.
+    /// The store's index at the read: `state` includes everything up to it.
     pub index: u64,
-    /// The key, with all that is below it for a recursive watch; `None` when it does not exist.
+    /// The key, with everything below it for a recursive watch. `None` if it does not exist.
     pub state: Option<Node>,
 }
 
@@ -224,7 +224,7 @@ pub(in crate::v2) async fn once<T: Transport>(client: &Client<T>, watch: Watch) 
     }
 }
 
-/// Updates until the first error.
+/// Delivers updates until the first error.
 fn updates<T: Transport>(watcher: Watcher<T>) -> BoxStream<'static, Result<WatchUpdate>> {
     let next = |watcher: Option<Watcher<T>>| async move {
         let mut watcher = watcher?;

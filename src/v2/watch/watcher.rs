@@ -31,13 +31,14 @@ use crate::{
     },
 };
 
-/// After so many polls in a row a server whose index is behind what was seen before is not just late.
+/// After this many consecutive polls, a server whose index is behind an earlier one is not just late.
 const MAX_BEHIND: u32 = 10;
 
-/// How many events a quiet watch lets pass before it moves on: as many as may pass between two polls.
+/// How many events a quiet watch lets pass before it advances: as many as may pass between two polls.
 const MAX_LAG: u64 = interval::EVENTS;
 
-/// A poll is taken for heard when it has lasted so many times as long as the probes before and after it took.
+/// A poll counts as received by the server when it has lasted this many times as long as the probes before and after
+/// it.
 const FAR_SLOWER: u32 = 8;
 
 /// What to do when the server's history no longer has what the watch needs.
@@ -47,54 +48,55 @@ pub(super) enum OnCleared {
     Resync,
 }
 
-/// One watch at work: which event comes next, and how often to ask.
+/// One running watch: which event comes next, and how often to poll.
 ///
-/// A quiet watch must move on in the store's history, which is short, and must not pass over an event that is still on its
-/// way: a connection may stall with it, and the server may be slow. So it moves on to an index only when two polls, by two
-/// connections, were to bring all that came before it, and were silent for long enough. As a rule the second poll follows the
-/// first, and the index is the one that the first was registered at. Where the store is too fast for that, the first is held
-/// while the second is silent, too, and the index is the second's: so it is as old as one poll is long, and not as two.
+/// A quiet watch must advance in the store's history, which is short, and must not skip an event that is still in
+/// flight: its connection may stall, and the server may be slow. So it advances to an index only when two polls, over
+/// two connections, have requested everything before that index and were silent for long enough. Usually the second
+/// poll follows the first, and the index is the one at which the first was registered. If the store is too fast for
+/// that, the first poll stays open while the second is silent, and the index is that of the second: it is then as old
+/// as one poll, not as two.
 pub(super) struct Watcher<T> {
     client: Client<T>,
     watch: Watch,
-    /// The watched key as events name it.
+    /// The watched key, as events name it.
     key: String,
     on_cleared: OnCleared,
-    /// The index that the next event will have at least.
+    /// The lowest index that the next event can have.
     next: Option<u64>,
     /// The index at which the last quiet poll was registered.
     quiet: Option<u64>,
-    /// That poll, if it is held.
+    /// That poll, if it is still open.
     older: Option<Poll<T>>,
     interval: PollInterval,
-    /// The store's index as it was just before the next poll.
+    /// The store's index just before the next poll.
     probe: Option<Probe>,
-    /// How long the last two probes took.
+    /// The durations of the last two probes.
     latencies: (Duration, Duration),
-    /// What is known of the server, and of its index, is too old for the next poll.
+    /// The state of the server and its index are too old for the next poll.
     needs_probe: bool,
-    /// The transport tells the head of a poll before its event: one that did not come means a slow server.
+    /// The transport reports the head of a poll before its event: a missing head means a slow server.
     has_heads: bool,
     outage: Reconnect,
-    /// How many polls in a row found the server's index below what was seen before.
+    /// The number of consecutive polls in which the server's index was below an earlier one.
     behind: u32,
 }
 
-/// The store's index, who said so, and when.
+/// The store's index, the endpoint that reported it, and when.
 struct Probe {
     index: u64,
     endpoint: EndpointState,
     at: Instant,
 }
 
-/// What came of listening to polls.
+/// The result of waiting for polls.
 enum Received {
     Answer(Brought),
-    /// Nothing, for so long that it means something: the newer poll was registered at this index, or later.
+    /// No event for long enough to count: the newer poll was registered at this index, or later.
     Silence(Probe),
-    /// Nothing, and nobody knows what the store's index was before.
+    /// No event, and the store's index before is unknown.
     Undated,
-    /// Nothing, but the server is slow.
+    /// No event, but the server is slow.
     Slow,
 }
 
@@ -155,7 +157,7 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// A new poll for what comes from `next` on, and the one before it, if that is held.
+    /// Returns a new poll for events from `next` on, and the one before it, if that is still open.
     fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
         let pipeline = self.client.pipeline();
         let endpoint = match probe {
@@ -165,7 +167,7 @@ impl<T: Transport> Watcher<T> {
                 set.pick(&[], pipeline.transport.now())
             }
         };
-        // It may be held for twice the time that it is waited for.
+        // It may stay open for twice the time that it is waited for.
         let longest = self
             .interval
             .age()
@@ -184,7 +186,7 @@ impl<T: Transport> Watcher<T> {
         })
     }
 
-    /// Listens to polls until the newer one has been silent for its time.
+    /// Waits for polls until the newer one has been silent for its time.
     async fn listen(&mut self, polls: &mut Polls<T>, probe: Option<Probe>) -> Result<Received> {
         let client = self.client.clone();
         let clock = client.transport();
@@ -200,7 +202,7 @@ impl<T: Transport> Watcher<T> {
                 }
                 Either::Right(_) => break,
             }
-            // Its head.
+            // The head of the newer poll.
             end = clock.sleep(age.saturating_sub(polls.newer.age()).max(SETTLED));
             since = polls.newer.index().map(|index| Probe {
                 index,
@@ -234,9 +236,9 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// A poll has brought nothing at all, not even a head. The transport may not tell heads; or the server is slow, and has
-    /// not even heard of the poll: then what it is about to answer must not be passed over. How slow it is a probe tells,
-    /// and then the poll is waited for until it has lasted far longer.
+    /// Handles a poll that received nothing, not even a head. Either the transport does not report heads, or the server
+    /// is slow and has not received the poll; its response must then not be skipped. A probe measures how slow it is,
+    /// and the poll is waited for until it has lasted much longer.
     async fn make_sure(&mut self, polls: &mut Polls<T>, before: Probe) -> Result<Received> {
         self.needs_probe = true;
         match select(pin!(polls.answer()), pin!(self.probe())).await {
@@ -266,10 +268,10 @@ impl<T: Transport> Watcher<T> {
         Ok(Received::Silence(before))
     }
 
-    /// Polls brought nothing, and the newer one was registered at `since` or later: so nothing up to there matches the key,
-    /// and history need not reach back further. Unless its connection stalled with an event on the way: so the watch stays
-    /// where it is for as long as history allows, and what one poll has not brought counts as nothing only when another has
-    /// not, either: the older one, if it was held, or else the one before.
+    /// Handles polls without an event, the newer of which was registered at `since` or later: nothing up to there
+    /// matches the key, and the history need not reach back further. Its connection may have stalled with an event in
+    /// flight, so the watch stays where it is as long as the history allows, and advances only when a second poll has
+    /// no event either: the older one, if it is still open, or else the previous one.
     fn quiet_since(&mut self, since: Probe, polls: Polls<T>) -> Result<()> {
         let next = polls.newer.from;
         let index = since.index;
@@ -286,7 +288,7 @@ impl<T: Transport> Watcher<T> {
             {
                 self.next = Some(next.max(after(before.min(index))));
             }
-            // With heads, the next one will tell whether it is needed.
+            // With heads, the next one shows whether it is needed.
             if self.has_heads || self.interval.is_outrun() {
                 self.older = Some(polls.newer);
             }
@@ -309,19 +311,19 @@ impl<T: Transport> Watcher<T> {
         Err(Error::Unexpected(answer))
     }
 
-    /// The meaning of a whole answer: an update to deliver, or nothing that matches this watch.
+    /// Interprets a complete response: an update to deliver, or nothing that matches this watch.
     async fn answer(&mut self, brought: Brought) -> Result<Option<WatchUpdate>> {
         let Brought { from, answer } = brought;
         let endpoint = answer.endpoint.clone();
         if answer.reply.status.is_success() && answer.reply.body.trim_ascii().is_empty() {
-            // The server closed the poll without an event, as it may at any time.
+            // The server may close a poll without an event at any time.
             let empty = Error::Unexpected(answer.unexpected("the answer is empty"));
             self.pause(empty).await?;
             return Ok(None);
         }
         let context = answer.context.clone();
         match event::decode(*answer) {
-            // After the last of all numbers nothing could come.
+            // No index can follow the highest number.
             Ok(event) if event.index() >= from && event.index() < u64::MAX => {
                 self.recovered(&endpoint);
                 self.go_on_from(after(event.index()));
@@ -344,8 +346,8 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// The history from `next` on is gone. Nothing is lost where the file shows no change since; otherwise, the caller's
-    /// choice.
+    /// Handles the loss of the history from `next` on. Nothing is lost if the file shows no change since; otherwise the
+    /// caller's setting decides.
     async fn cleared(&mut self, next: u64, error: Error) -> Result<Option<WatchUpdate>> {
         let get = Get::new(&self.watch.key).recursive(self.watch.recursive);
         let (state, index) = match self.client.send(get).await {
@@ -362,7 +364,7 @@ impl<T: Transport> Watcher<T> {
             return Err(error);
         };
         if index < next {
-            // Another member, and one that lags behind: it will catch up.
+            // Another member that lags behind: it will catch up.
             self.pause(error).await?;
             return Ok(None);
         }
@@ -390,7 +392,7 @@ impl<T: Transport> Watcher<T> {
         self.older = None;
     }
 
-    /// Asks for the store's index, without waiting.
+    /// Requests the store's index, without waiting.
     async fn probe(&mut self) -> Result<u64> {
         let clock = &self.client.pipeline().transport;
         let asked = clock.now();
@@ -399,12 +401,12 @@ impl<T: Transport> Watcher<T> {
         let at = clock.now();
         let latency = at.saturating_duration_since(asked);
         self.latencies = (self.latencies.1, latency);
-        // Not found is found out by the store too, and has its index; what was refused before has 0, or none.
+        // "Not found" comes from the store and has its index; an earlier refusal has 0 or none.
         let told = ClusterInfo::of(&answer.reply.headers).etcd_index;
         let index = match told.filter(|index| *index > 0 && answer.reply.is_json()) {
             Some(index) => index,
             None => {
-                // An answer to HEAD cannot say why.
+                // A response to HEAD has no reason.
                 let event = self.client.send(Get::new(&self.watch.key)).await?;
                 event.cluster.etcd_index.ok_or_else(|| {
                     Error::Unexpected(answer.unexpected("the answer has no X-Etcd-Index header"))
@@ -419,17 +421,17 @@ impl<T: Transport> Watcher<T> {
         Ok(index)
     }
 
-    /// How long a poll has to last, at least, to be far slower than the last two probes were.
+    /// Returns the minimum duration of a poll that is much slower than the last two probes.
     fn far_slower(&self) -> Duration {
         self.latencies.0.max(self.latencies.1) * FAR_SLOWER
     }
 
-    /// An attempt failed. Waits before the next one if that may bring something else; gives up otherwise.
+    /// Handles a failed attempt: waits before the next one if that may succeed, and gives up otherwise.
     async fn survive(&mut self, error: Error) -> Result<()> {
         self.outage.survive(self.client.pipeline(), error).await
     }
 
-    /// Waits before the next attempt, or gives up with this error if the outage has lasted too long.
+    /// Waits before the next attempt, or returns this error if the outage has lasted too long.
     async fn pause(&mut self, error: Error) -> Result<()> {
         self.outage.pause(self.client.pipeline(), error).await
     }
@@ -440,7 +442,7 @@ impl<T: Transport> Watcher<T> {
     }
 }
 
-/// The poll for what comes from `next` on.
+/// Returns the request of the poll for events from `next` on.
 fn prepared(watch: &Watch, next: u64) -> Result<Prepared> {
     let mut query = Query::new();
     query.flag("wait", true);
@@ -455,7 +457,7 @@ fn prepared(watch: &Watch, next: u64) -> Result<Prepared> {
     })
 }
 
-/// Asks for a key in the name of a watch.
+/// Requests a key in the name of a watch.
 struct Ask(Exists);
 
 impl Exchange for Ask {
@@ -468,7 +470,7 @@ impl Exchange for Ask {
     }
 }
 
-/// The index that comes after this one, which is the server's word: any number.
+/// Returns the index after this one, which comes from the server and may be any number.
 fn after(index: u64) -> u64 {
     index.saturating_add(1)
 }

@@ -18,12 +18,13 @@ use crate::{
 
 /// # The v3 API's user
 impl<T: Transport> ClientBuilder<T> {
-    /// The user of the v3 API. Its token is fetched when a call first needs it, sent with v3 calls to the client's endpoints
-    /// and nowhere else, and renewed when etcd no longer accepts it. All calls that need one at that time wait for one
-    /// request, and get the same result, a token or an error. Where etcd's authentication is off, calls go without.
+    /// Sets the user of the v3 API. Its token is fetched when a call first needs it, sent only with v3 calls to the
+    /// client's endpoints, and renewed when etcd no longer accepts it. All calls that need a token at that time wait
+    /// for the same request and get the same result, a token or an error. If authentication is disabled in etcd, calls
+    /// have no token.
     ///
-    /// Where it is on, and the client shows a TLS certificate, that must be one without a common name: etcd's gateway
-    /// refuses every call with another, whatever the token.
+    /// If it is enabled and the client has a TLS certificate, the certificate must not have a common name: etcd's
+    /// gateway rejects every other call, regardless of the token.
     pub fn v3_auth(self, user: impl Into<String>, password: impl Into<String>) -> Self {
         let request = TokenRequest(Authenticate::new(user, password));
         let checked = request.encode(Wire::Http);
@@ -31,7 +32,7 @@ impl<T: Transport> ClientBuilder<T> {
     }
 }
 
-/// An [`Authenticate`] whose answer is a token for the pipeline.
+/// An [`Authenticate`] whose output is a token for the pipeline.
 struct TokenRequest(Authenticate);
 
 impl Exchange for TokenRequest {

@@ -1,5 +1,5 @@
-//! What every gateway takes is less than what some do: the newer one reads base64 of any kind and refuses what is there
-//! twice, the older one the other way round. Every request is of the form that all of them take.
+//! Checks that every gateway accepts the requests. The newer one accepts base64 of any kind and rejects a field that
+//! occurs twice; the older one is the other way round. Every request has the form that both accept.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::testing::HttpRequest;
 
-/// Every operation that has one answer, with all its options.
+/// Every operation with one response, with all its options.
 fn calls() -> Vec<HttpRequest> {
     fn call<O: Operation>(operation: O) -> HttpRequest {
         operation.request().unwrap()
@@ -107,7 +107,7 @@ fn v3_1_3_every_call_is_a_post_of_json_and_of_two_paths_to_one_call_one_is_asked
     let known = PATHS.iter().filter(|(_, streams)| !streams);
     let known = known.filter(|(path, _)| !path.starts_with("/v3/kv/lease/"));
     let mut expected: BTreeSet<_> = known.map(|(path, _)| (*path).to_owned()).collect();
-    // It streams, and ends with its request.
+    // It streams, and ends with the request.
     expected.insert("/v3/lease/keepalive".to_owned());
     assert_eq!(asked, expected);
 }
@@ -117,7 +117,7 @@ fn v3_5_6_every_request_is_of_the_form_that_every_gateway_takes() {
     for call in calls() {
         let body = str::from_utf8(call.body_bytes()).unwrap();
         let json: Value = serde_json::from_str(body).unwrap();
-        // Neither a field that is there twice, nor anything after the message.
+        // No field occurs twice, and nothing follows the message.
         assert_eq!(json.to_string().len(), body.len(), "{body}");
         check(&json, body);
     }
@@ -142,7 +142,7 @@ fn check(json: &Value, body: &str) {
     }
 }
 
-/// What an operation of a transaction is.
+/// The kind of an operation in a transaction.
 const OPERATIONS: &[&str] = &[
     "request_range",
     "request_put",
@@ -150,7 +150,7 @@ const OPERATIONS: &[&str] = &[
     "request_txn",
 ];
 
-/// What a comparison is with.
+/// The value of a comparison.
 const COMPARED: &[&str] = &[
     "version",
     "create_revision",
@@ -164,7 +164,7 @@ fn has_one_at_most(message: &Value, names: &[&str]) -> bool {
     given.count() < 2
 }
 
-/// The fields of bytes, whatever message they are in.
+/// The fields of type bytes, in all messages.
 const BYTES: [&str; 3] = ["key", "range_end", "value"];
 
 fn is_base64(message: &Map<String, Value>, name: &str) -> bool {
@@ -172,7 +172,7 @@ fn is_base64(message: &Map<String, Value>, name: &str) -> bool {
     text.is_none_or(|text| BASE64_STANDARD.decode(text).is_ok())
 }
 
-/// A name as it is in etcd's `.proto` files, not as JSON would have it.
+/// Returns whether a name is spelled as in etcd's `.proto` files, not as protobuf's JSON would have it.
 fn is_a_protos(name: &str) -> bool {
     const ODD: [&str; 7] = [
         "ID",

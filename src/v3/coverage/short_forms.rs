@@ -1,4 +1,4 @@
-//! Keeps the table's column of short forms true.
+//! Checks the table's column of short forms.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use crate::{client::Client, v3::*};
 const SECOND: Duration = Duration::from_secs(1);
 const URL: &str = "http://h:1";
 
-/// Notes what is asked. Answers at once that all is zero; streams stay silent.
+/// Records the requested paths. Responds immediately with zeros; streams stay silent.
 #[derive(Debug, Default)]
 struct Notes(Mutex<Vec<String>>);
 
@@ -45,7 +45,7 @@ impl Transport for Notes {
 
 type ShortForm = (&'static str, fn(V3<'_, Notes>));
 
-/// Every short form, as the table calls it.
+/// Every short form, by its name in the table.
 fn short_forms() -> Vec<ShortForm> {
     vec![
         ("kv().get", |v3| ask(v3.kv().get("k"))),
@@ -179,7 +179,7 @@ fn short_forms() -> Vec<ShortForm> {
     ]
 }
 
-/// Goes as far as this goes without waiting.
+/// Polls a future once.
 fn ask<F: Future>(work: F) {
     let _ = work.now_or_never();
 }
@@ -191,7 +191,7 @@ fn leader() -> LeaderKey {
     }
 }
 
-/// The short forms that the table has for the paths that the client asks.
+/// The short forms in the table, by the paths that the client requests.
 fn told() -> BTreeSet<(String, &'static str)> {
     let mut told = BTreeSet::new();
     for [path, _, short_forms, _, _] in table() {
@@ -214,7 +214,7 @@ fn every_short_form_asks_the_path_that_the_table_has_it_for() {
     for (name, call) in short_forms() {
         let client = Client::new(Notes::default(), ["http://a"]).unwrap();
         call(client.v3());
-        // Before a watch begins, the store is asked for its revision.
+        // Before a watch begins, it requests the store's revision.
         let last = client.transport().0.lock().unwrap().pop().unwrap();
         found.insert((last, name));
     }
@@ -241,7 +241,7 @@ fn no_short_form_is_left_out_of_the_table() {
     assert_eq!(told, found);
 }
 
-/// The short form that begins in this line of a handle's source: a method, or a line of its macro.
+/// Returns the short form that begins in this line of a handle's source: a method, or a line of its macro.
 fn short_form(line: &str) -> Option<&str> {
     let line = line.trim_start_matches("    ");
     let method = line

@@ -91,7 +91,7 @@ pub struct Campaign {
 impl Campaign {
     /// A candidate for this election, with its lease and the value to proclaim.
     ///
-    /// With [`LeaseId::NONE`], the server grants a lease of 60 s that nobody keeps alive.
+    /// With [`LeaseId::NONE`], the server grants a lease of 60 s, which is not kept alive.
     pub fn new(name: impl Into<Key>, lease: impl Into<LeaseId>, value: impl Into<Value>) -> Self {
         Self {
             name: name.into().into_bytes(),
@@ -205,7 +205,7 @@ pub struct GetLeader {
 }
 
 impl GetLeader {
-    /// Asks for the leader of this election.
+    /// Requests the leader of this election.
     pub fn new(name: impl Into<Key>) -> Self {
         Self {
             name: name.into().into_bytes(),
@@ -252,7 +252,7 @@ impl TypedExchange for GetLeader {
     }
 }
 
-/// The leader: a response, or a message of a stream.
+/// The leader, as a response or a message of a stream.
 #[derive(Default)]
 pub(crate) struct Leader {
     pub(crate) kv: Option<KeyValue>,

@@ -1,4 +1,4 @@
-//! The short forms of what operators do.
+//! The short forms of administration: auth, cluster, maintenance.
 
 use bytes::Bytes;
 use etcd_transport::Transport;
@@ -21,16 +21,16 @@ use crate::{
 short_forms! {
     Auth:
 
-    /// Switches authentication on: [`EnableAuth`].
+    /// Enables authentication: [`EnableAuth`].
     enable() -> Header = EnableAuth::new();
 
-    /// Switches authentication off: [`DisableAuth`].
+    /// Disables authentication: [`DisableAuth`].
     disable() -> Header = DisableAuth::new();
 
-    /// Asks whether authentication is on: [`GetAuthStatus`].
+    /// Returns whether authentication is enabled: [`GetAuthStatus`].
     status() -> AuthStatusResponse = GetAuthStatus::new();
 
-    /// Gets a token: [`Authenticate`].
+    /// Requests a token: [`Authenticate`].
     authenticate(name: impl Into<String>, password: impl Into<String>) -> AuthenticateResponse =
         Authenticate::new(name, password);
 
@@ -38,7 +38,7 @@ short_forms! {
     add_user(name: impl Into<String>, password: impl Into<String>) -> Header =
         AddUser::new(name, password);
 
-    /// Names a user's roles: [`GetUser`].
+    /// Lists the roles of a user: [`GetUser`].
     get_user(name: impl Into<String>) -> Vec<String> = GetUser::new(name);
 
     /// Lists the names of all users: [`ListUsers`].
@@ -51,18 +51,18 @@ short_forms! {
     change_password(name: impl Into<String>, password: impl Into<String>) -> Header =
         ChangePassword::new(name, password);
 
-    /// Gives a user a role: [`GrantRole`].
+    /// Grants a role to a user: [`GrantRole`].
     grant_role(name: impl Into<String>, role: impl Into<String>) -> Header =
         GrantRole::new(name, role);
 
-    /// Takes a role from a user: [`RevokeRole`].
+    /// Revokes a role from a user: [`RevokeRole`].
     revoke_role(name: impl Into<String>, role: impl Into<String>) -> Header =
         RevokeRole::new(name, role);
 
     /// Creates a role: [`AddRole`].
     add_role(name: impl Into<String>) -> Header = AddRole::new(name);
 
-    /// Lists what a role may do: [`GetRole`].
+    /// Lists the permissions of a role: [`GetRole`].
     get_role(name: impl Into<String>) -> Vec<Permission> = GetRole::new(name);
 
     /// Lists the names of all roles: [`ListRoles`].
@@ -71,11 +71,11 @@ short_forms! {
     /// Deletes a role: [`DeleteRole`].
     delete_role(name: impl Into<String>) -> Header = DeleteRole::new(name);
 
-    /// Lets a role do something: [`GrantPermission`].
+    /// Grants a permission to a role: [`GrantPermission`].
     grant_permission(name: impl Into<String>, permission: Permission) -> Header =
         GrantPermission::new(name, permission);
 
-    /// Takes from a role what it may do with these keys: [`RevokePermission`].
+    /// Revokes the permission of a role for these keys: [`RevokePermission`].
     revoke_permission(name: impl Into<String>, range: impl Into<KeyRange>) -> Header =
         RevokePermission::new(name, range);
 }
@@ -90,14 +90,14 @@ short_forms! {
     add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
         AddMember::new(peer_urls);
 
-    /// Adds a member without a vote: [`AddMember`].
+    /// Adds a learner, a member without a vote: [`AddMember`].
     add_learner(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
         AddMember::new(peer_urls).learner(true);
 
-    /// Gives a learner its vote: [`PromoteMember`].
+    /// Promotes a learner to a voting member: [`PromoteMember`].
     promote_member(id: u64) -> Members = PromoteMember::new(id);
 
-    /// Changes where the others reach a member: [`UpdateMember`].
+    /// Changes the peer URLs of a member: [`UpdateMember`].
     update_member(id: u64, peer_urls: impl IntoIterator<Item = impl Into<String>>) -> Members =
         UpdateMember::new(id, peer_urls);
 
@@ -108,7 +108,7 @@ short_forms! {
 short_forms! {
     Maintenance:
 
-    /// Asks a member how it is: [`GetStatus`].
+    /// Returns the status of a member: [`GetStatus`].
     status() -> StatusResponse = GetStatus::new();
 
     /// Lists the alarms of all members: [`ListAlarms`].
@@ -120,13 +120,13 @@ short_forms! {
     /// Lifts an alarm: [`SetAlarm`].
     lift_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::lift(kind);
 
-    /// Gives free room in a member's database back to its disk: [`Defragment`].
+    /// Frees unused disk space of a member's database: [`Defragment`].
     defragment() -> Header = Defragment::new();
 
-    /// A checksum of a member's database: [`GetHash`].
+    /// Returns a checksum of a member's database: [`GetHash`].
     hash() -> HashResponse = GetHash::new();
 
-    /// A checksum of a member's keys: [`GetHashKv`].
+    /// Returns a checksum of a member's keys: [`GetHashKv`].
     hash_kv() -> HashKvResponse = GetHashKv::new();
 
     /// Makes another member the leader: [`TransferLeadership`].
@@ -137,7 +137,8 @@ short_forms! {
 }
 
 impl<T: Transport> Maintenance<'_, T> {
-    /// The whole database of a member, piece by piece, verified: [`Snapshot`], which can write it to a file, too.
+    /// Delivers the complete database of a member, piece by piece, and verifies it: [`Snapshot`], which can also write
+    /// it to a file.
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};

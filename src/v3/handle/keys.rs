@@ -1,4 +1,4 @@
-//! The short forms of what programs do.
+//! The short forms for keys, leases, locks and elections.
 
 use std::time::Duration;
 
@@ -20,29 +20,29 @@ use crate::{
 };
 
 impl<T: Transport> Kv<'_, T> {
-    /// Reads one key: [`Range`]. `None` when there is none.
+    /// Reads one key: [`Range`]. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// As the operation documents; see [`Error`](crate::Error).
+    /// See the operation, and [`Error`](crate::Error).
     pub async fn get(self, key: impl Into<Key>) -> Result<Option<KeyValue>> {
         let range = KeyRange::key(key);
         let found = self.by.send(Range::new(range)).await?;
         Ok(found.into_first())
     }
 
-    /// Counts the keys of a range: [`Range`], only counting.
+    /// Counts the keys of a range: [`Range::count_only`].
     ///
     /// # Errors
-    /// As the operation documents; see [`Error`](crate::Error).
+    /// See the operation, and [`Error`](crate::Error).
     pub async fn count(self, range: impl Into<KeyRange>) -> Result<i64> {
         let found = self.by.send(Range::new(range).count_only(true)).await?;
         Ok(found.count)
     }
 
-    /// Forgets what was before a revision, of the whole store, in a namespace too: [`Compact`].
+    /// Discards the history before a revision, for all keys of the store, even in a namespace: [`Compact`].
     ///
     /// # Errors
-    /// As the operation documents; see [`Error`](crate::Error).
+    /// See the operation, and [`Error`](crate::Error).
     pub async fn compact(self, revision: i64) -> Result<Header> {
         self.by.client().send(Compact::new(revision)).await
     }
@@ -79,10 +79,10 @@ short_forms! {
     /// Deletes one key, or the keys of a range: [`DeleteRange`].
     delete(range: impl Into<KeyRange>) -> DeleteRangeResponse = DeleteRange::new(range);
 
-    /// Carries out a transaction: [`Txn`].
+    /// Executes a transaction: [`Txn`].
     txn(txn: Txn) -> TxnResponse = txn;
 
-    /// Carries out a transaction once, however often it is sent: [`ExactlyOnce`].
+    /// Executes a transaction that is applied once, however often it is sent: [`ExactlyOnce`].
     exactly_once(marker: impl Into<Key>, txn: Txn) -> ExactlyOnceResponse =
         ExactlyOnce::new(marker, txn);
 }
@@ -90,34 +90,34 @@ short_forms! {
 short_forms! {
     Leases:
 
-    /// Makes a lease with a random id: [`GrantLease`].
+    /// Grants a lease with a random id: [`GrantLease`].
     grant(ttl: Duration) -> GrantLeaseResponse = GrantLease::new(ttl);
 
-    /// Ends a lease, and deletes its keys: [`RevokeLease`].
+    /// Revokes a lease and deletes its keys: [`RevokeLease`].
     revoke(id: impl Into<LeaseId>) -> Header = RevokeLease::new(id);
 
-    /// How long a lease has still to live, and its keys: [`GetTimeToLive`].
+    /// Returns the remaining time of a lease and its keys: [`GetTimeToLive`].
     time_to_live(id: impl Into<LeaseId>) -> Option<LeaseStatus> = GetTimeToLive::new(id).keys(true);
 
     /// Lists all leases: [`ListLeases`].
     list() -> Vec<LeaseId> = ListLeases::new();
 
-    /// Renews several leases, once: [`KeepAliveOnce`].
+    /// Renews several leases once: [`KeepAliveOnce`].
     keep_all_alive_once(ids: impl IntoIterator<Item = LeaseId>) -> Vec<KeepAliveResponse> =
         KeepAliveOnce::all(ids);
 }
 
 impl<T: Transport> Leases<'_, T> {
-    /// Renews a lease, once: [`KeepAliveOnce`]. Answers how long it lives now; `None` when it is gone.
+    /// Renews a lease once: [`KeepAliveOnce`]. Returns its time to live, or `None` if it does not exist.
     ///
     /// # Errors
-    /// As the operation documents; see [`Error`](crate::Error).
+    /// See the operation, and [`Error`](crate::Error).
     pub async fn keep_alive_once(self, id: impl Into<LeaseId>) -> Result<Option<Duration>> {
         let answers = self.by.send(KeepAliveOnce::new(id)).await?;
         Ok(answers.first().and_then(|kept| kept.ttl))
     }
 
-    /// Keeps a lease alive as long as it is polled, and delivers its time to live: [`KeepAlive`].
+    /// Keeps a lease alive while the stream is polled, and delivers its time to live: [`KeepAlive`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};
@@ -138,7 +138,7 @@ impl<T: Transport> Leases<'_, T> {
         self.by.open(KeepAlive::new(id))
     }
 
-    /// A keeper of however many leases, and the future that does its work: [`LeaseKeeper`].
+    /// Returns a keeper for any number of leases, and the future that does its work: [`LeaseKeeper`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};
@@ -150,7 +150,7 @@ impl<T: Transport> Leases<'_, T> {
     ///     println!("{} is lost: {}", lease.id(), lease.lost().await);
     ///     Ok(())
     /// };
-    /// // With tokio, `tokio::spawn(run)` does as well.
+    /// // With tokio, `tokio::spawn(run)` works as well.
     /// let (result, ()) = futures::join!(work, run);
     /// result
     /// # }
@@ -164,10 +164,10 @@ impl<T: Transport> Leases<'_, T> {
 macro_rules! lock_forms {
     ($($handle:ty: $by:ident;)+) => {$(
         impl<T: Transport> $handle {
-            /// Waits for a lock, and holds it as long as the lease lives: [`Lock`].
+            /// Waits for a lock and holds it as long as the lease lives: [`Lock`].
             ///
             /// # Errors
-            /// As the operation documents; see [`Error`](crate::Error).
+            /// See the operation, and [`Error`](crate::Error).
             pub async fn lock(
                 &self,
                 name: impl Into<Key>,
@@ -179,7 +179,7 @@ macro_rules! lock_forms {
             /// Releases a lock: [`Unlock`].
             ///
             /// # Errors
-            /// As the operation documents; see [`Error`](crate::Error).
+            /// See the operation, and [`Error`](crate::Error).
             pub async fn unlock(&self, key: impl Into<Key>) -> Result<Header> {
                 self.$by().send(Unlock::new(key)).await
             }
@@ -195,7 +195,7 @@ lock_forms! {
 short_forms! {
     Elections:
 
-    /// Waits to be elected, and leads as long as the lease lives: [`Campaign`].
+    /// Waits to be elected and leads as long as the lease lives: [`Campaign`].
     campaign(
         name: impl Into<Key>, lease: impl Into<LeaseId>, value: impl Into<Value>
     ) -> CampaignResponse = Campaign::new(name, lease, value);
@@ -203,15 +203,15 @@ short_forms! {
     /// Changes the value that a leader proclaims: [`Proclaim`].
     proclaim(leader: LeaderKey, value: impl Into<Value>) -> Header = Proclaim::new(leader, value);
 
-    /// Asks who leads: [`GetLeader`].
+    /// Returns the leader: [`GetLeader`].
     leader(name: impl Into<Key>) -> Option<KeyValue> = GetLeader::new(name);
 
-    /// Gives the leadership up: [`Resign`].
+    /// Gives up the leadership: [`Resign`].
     resign(leader: LeaderKey) -> Header = Resign::new(leader);
 }
 
 impl<T: Transport> Elections<'_, T> {
-    /// The leader of an election, and each one after it: [`Observe`].
+    /// Delivers the leader of an election, and each one after it: [`Observe`].
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};

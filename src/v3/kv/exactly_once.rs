@@ -69,7 +69,7 @@ impl ExactlyOnce {
         self
     }
 
-    /// Checks whether etcd could carry it out.
+    /// Checks whether etcd could execute it.
     pub(in crate::v3) fn check(&self) -> Result<()> {
         check_key(Self::NAME, &self.marker)?;
         self.guarded().check(Self::NAME)

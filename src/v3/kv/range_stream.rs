@@ -55,19 +55,20 @@ impl RangeStream {
         }
     }
 
-    /// How many keys a page has, at least one. Defaults to 500. A page must fit the client's `max_response_size`.
+    /// Sets the number of keys in a page, at least one. Defaults to 500. A page must fit the client's
+    /// [`max_response_size`](crate::ClientBuilder::max_response_size).
     pub fn page(mut self, keys: u32) -> Self {
         self.page = i64::from(keys.max(1));
         self
     }
 
-    /// Reads the range as it was at this revision. Defaults to 0: the present one.
+    /// Reads the range at this revision. Defaults to 0: the current one.
     pub fn revision(mut self, revision: i64) -> Self {
         self.revision = revision;
         self
     }
 
-    /// Leaves the values out.
+    /// Returns keys without values.
     pub fn keys_only(mut self, keys_only: bool) -> Self {
         self.keys_only = keys_only;
         self

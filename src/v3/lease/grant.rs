@@ -169,7 +169,7 @@ message::decode!(Granted {
     3 "TTL" => ttl,
 });
 
-/// A random id of 63 bits that nobody can guess, or none if the operating system provides no random numbers.
+/// Returns an unpredictable random id of 63 bits, or none if the operating system provides no random numbers.
 fn random_id() -> LeaseId {
     let mut bytes = [0; 8];
     let random = getrandom::fill(&mut bytes).map(|()| i64::from_le_bytes(bytes) & i64::MAX);

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Large databases take long.
+/// Long enough for large databases.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// Frees the disk space that deletes and compaction left unused in a member's database: `POST

@@ -33,10 +33,10 @@ const DIGEST: usize = 32;
 /// Delivers the complete database of one member, piece by piece: `POST /v3/maintenance/snapshot`.
 ///
 /// The pieces together are the file that `etcdctl snapshot save` writes, and that `etcdctl snapshot restore` reads: the
-/// database, and a SHA-256 of it at the end. The stream verifies it: the last piece arrives only if the digest is right;
-/// otherwise, and where a piece is missing, the stream ends in an error. **A snapshot is complete when the stream has ended
-/// without an error.** Until then its pieces may be anything: write them to a temporary file, and rename it at the end. A
-/// snapshot that fails is not resumed: begin another.
+/// database, and a SHA-256 of it at the end. The stream verifies it: the last piece arrives only if the digest is
+/// right; otherwise, and where a piece is missing, the stream ends in an error. **A snapshot is complete when the
+/// stream has ended without an error.** Until then its pieces are not verified: write them to a temporary file, and
+/// rename it at the end. A failed snapshot cannot be resumed: begin another one.
 ///
 /// A piece does not say which cluster it is from. So the stream asks the member before it delivers the first piece
 /// (`POST /v3/maintenance/status`). A member of another cluster is an error
@@ -64,7 +64,8 @@ impl Snapshot {
         Self {}
     }
 
-    /// Writes the snapshot, flushes the writer, and returns the size in bytes. Only after `Ok` is the output a snapshot.
+    /// Writes the snapshot, flushes the writer, and returns the size in bytes. Only after `Ok` is the output a
+    /// snapshot.
     ///
     /// # Errors
     /// Those of the writer. An [`Error`](crate::Error) of the client is the source of one with [`io::ErrorKind::Other`].
@@ -153,7 +154,7 @@ impl<T: Transport> Pieces<T> {
                     break;
                 }
                 Received::Lost(Loss::Ended(_)) => break,
-                // Once more with another token, where etcd refuses the first.
+                // Once more with another token if etcd refuses the first.
                 Received::Lost(loss) => pieces.connection.recover(loss)?,
             }
         }

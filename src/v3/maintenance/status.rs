@@ -7,7 +7,7 @@ use crate::{
 };
 
 message::empty! {
-    /// Returns the status of a member: `POST /v3/maintenance/status`. The member answers even without a quorum.
+    /// Returns the status of a member: `POST /v3/maintenance/status`. The member responds even without a quorum.
     GetStatus;
 }
 

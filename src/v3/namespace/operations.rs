@@ -1,4 +1,4 @@
-//! How the keys of each operation enter a namespace, and how those of its response leave it.
+//! Adds the prefix of a namespace to the keys of each operation, and removes it from those of its response.
 
 use crate::{error::Result, operation::Operation, v3::protocol::message::Encode};
 
@@ -106,7 +106,7 @@ impl Namespaced for ExactlyOnce {
     }
 }
 
-/// Of a lease's keys, those in the namespace.
+/// Keeps those keys of a lease that are in the namespace.
 impl Namespaced for GetTimeToLive {
     check_message!();
 
@@ -265,7 +265,7 @@ mod tests {
         Prefix(Bytes::from_static(b"n/"))
     }
 
-    /// The body of a request that goes into the namespace, and what comes out of it of this answer.
+    /// Returns the body of a request in the namespace, and the decoded response.
     fn within<O: Namespaced<Output: Debug>>(
         mut operation: O,
         json: &str,

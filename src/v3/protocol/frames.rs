@@ -8,7 +8,7 @@ pub(crate) const PREFIX: usize = 5;
 /// Why a body cannot be split into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SplitError {
-    /// What begins here is not a message.
+    /// The bytes are not a message.
     #[error("not a sequence of messages")]
     Malformed,
     /// The message is compressed, which no request asks for.
@@ -19,7 +19,7 @@ pub(crate) enum SplitError {
     TooLarge,
 }
 
-/// Returns the one message of a whole body.
+/// Returns the only message of a complete body.
 pub(crate) fn only(body: &Bytes) -> Result<Bytes, SplitError> {
     let mut splitter = FrameSplitter::new(body.len());
     splitter.push(body.clone());

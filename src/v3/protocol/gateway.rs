@@ -1,4 +1,4 @@
-//! What the v3 API looks like over etcd's JSON gateway.
+//! The v3 API over etcd's JSON gateway.
 
 use bytes::Bytes;
 use http::{Method as HttpMethod, StatusCode, uri::PathAndQuery};
@@ -16,13 +16,13 @@ use crate::{
     },
 };
 
-/// The request with these messages, one after the other.
+/// Returns the request with these messages, one after the other.
 pub(crate) fn encode<M: Encode>(method: Method, messages: &[M]) -> Encoded {
     let target = PathAndQuery::from_static(method.gateway);
     let mut encoded =
         Encoded::to(HttpMethod::POST, target).body("application/json", body(messages));
-    // By HTTP/1.1, once an answer begins, etcd's server throws away what was not read of the request, so that the connection
-    // can be used again: in the middle of a sequence, unless the connection is to be closed.
+    // Over HTTP/1.1, once a response begins, etcd's server discards the unread rest of the request, in the middle of a
+    // sequence, to reuse the connection. It does not if the connection is to be closed.
     encoded.closes = messages.len() > 1;
     encoded
 }
@@ -41,7 +41,7 @@ pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>
     all.into()
 }
 
-/// What an answer of the gateway means.
+/// Returns what a response of the gateway means.
 pub(crate) fn classify(reply: &Reply) -> Verdict {
     let unsupported = |is_etcd| Verdict::Unsupported {
         reason: NO_CALL,
@@ -63,17 +63,16 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     }
 }
 
-/// Whether these are the words of the gateway of 3.4 for a path that it does not know. A proxy that has lost its servers for
-/// a moment has others.
+/// Returns whether this is the text of 3.4's gateway for an unknown path. A proxy without a server has another text.
 fn is_unknown_path(body: &Bytes) -> bool {
     body.trim_ascii_end() == UNKNOWN_PATH.as_bytes()
 }
 
-/// Why a server does not have a call.
+/// Why a server does not support a call.
 pub(crate) const NO_CALL: &str = "this server does not have this call: its etcd is too old for it, or has its JSON gateway \
      switched off, or is no etcd";
 
-/// Reads the messages of an answer that streams, and the refusal that ends it, if there is one.
+/// Reads the messages of a streaming response, and the refusal that ends it, if any.
 pub(crate) fn messages<M: Decode>(body: &Bytes) -> (Vec<M>, Option<GrpcStatus>) {
     let mut messages = Vec::new();
     for item in parse_all::<StreamItem<M>>(body) {
@@ -81,7 +80,7 @@ pub(crate) fn messages<M: Decode>(body: &Bytes) -> (Vec<M>, Option<GrpcStatus>) 
             Ok(StreamItem {
                 result: Some(message),
             }) => messages.push(message),
-            // The error, if it is one, is read from the text: it has had many shapes.
+            // An error has had many shapes, so it is read from the text.
             _ => break,
         }
     }
@@ -110,11 +109,11 @@ impl<M: Decode> Decode for StreamItem<M> {
     }
 }
 
-/// Declares an operation of the v3 API: request, response, name, method, whether it may be repeated.
+/// Declares an operation of the v3 API: request, response, name, method, and whether it may be repeated.
 ///
-/// The request says what it is by [`Encode`], the response by [`decode!`](super::message::decode); `in` names the message that
-/// the response comes in, where that is another. `done if` names the refusal that a repeated request gets when an attempt
-/// before was carried out.
+/// The request implements [`Encode`], the response is declared with [`decode!`](super::message::decode). `in` names the
+/// message that contains the response, if that is another one. `done if` names the refusal of a repeated request whose
+/// earlier attempt was applied.
 macro_rules! operation {
     (
         $request:ty => $answer:ty $(, in $message:ty)?,

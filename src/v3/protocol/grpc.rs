@@ -1,4 +1,4 @@
-//! What the v3 API looks like over gRPC: messages with a prefix of five bytes, and a status in the trailers.
+//! The v3 API over gRPC: messages with a prefix of five bytes, and a status in the trailers.
 
 use bytes::{BufMut, Bytes};
 use http::{HeaderMap, Method as HttpMethod, StatusCode, uri::PathAndQuery};
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The request with these messages, one after the other.
+/// Returns the request with these messages, one after the other.
 pub(crate) fn encode<M: Encode>(method: Method, messages: &[M]) -> Encoded {
     let target = PathAndQuery::from_static(method.grpc);
     Encoded::to(HttpMethod::POST, target).body("application/grpc", body(messages))
@@ -29,7 +29,7 @@ pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>
     for message in messages {
         let message = Measured::new(message);
         frames.reserve(frames::PREFIX + message.len());
-        // Not compressed. No request is as large as its length could say.
+        // The flag 0 means "not compressed". No request exceeds the length field.
         frames.put_u8(0);
         frames.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
         message.write(&mut frames);
@@ -37,13 +37,13 @@ pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>
     frames.into()
 }
 
-/// What a whole response means.
+/// Returns what a complete response means.
 pub(crate) fn classify(reply: &Reply) -> Verdict {
     if reply.status != StatusCode::OK {
         return Verdict::Foreign;
     }
     let trailers = reply.trailers.as_ref();
-    // Where there is no body, the status is in the headers.
+    // Without a body, the status is in the headers.
     match trailers.and_then(status).or_else(|| status(&reply.headers)) {
         Some(GrpcStatus { code: 0, .. }) => Verdict::Success {
             cluster: frames::only(&reply.body)
@@ -72,7 +72,7 @@ pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {
     })
 }
 
-/// Reads the messages of a whole response, up to the first one that is none.
+/// Reads the messages of a complete response, up to the first that cannot be read.
 pub(crate) fn messages<M: Decode>(body: &Bytes) -> Vec<M> {
     let mut splitter = FrameSplitter::new(body.len());
     splitter.push(body.clone());
@@ -99,7 +99,7 @@ mod tests {
         v3::{KeepAliveOnce, Put, PutResponse},
     };
 
-    /// What a put makes of this response.
+    /// Decodes this response to a put.
     fn put(
         status: u16,
         headers: &[(&'static str, &'static str)],

@@ -1,4 +1,4 @@
-//! What a message of the v3 API consists of, whatever the wire: each field has a protobuf tag, a JSON name and a value.
+//! The fields of the v3 API's messages, independent of the wire: each has a protobuf tag, a JSON name and a value.
 //!
 //! A message declares its fields once: a request in [`Encode::fields`], a response with [`decode!`], a message that
 //! travels in both directions with [`message!`]. The codecs [`json`](super::json) and [`protobuf`](super::protobuf)
@@ -15,7 +15,7 @@ pub(crate) use macros::{decode, empty, fields_in, fields_out, list, message, nam
 
 /// A message to etcd.
 pub(crate) trait Encode {
-    /// Checks whether etcd could carry it out; the error says what is wrong with it.
+    /// Checks whether etcd could execute it. The error says what is wrong with it.
     fn check(&self, _operation: &'static str) -> Result<()> {
         Ok(())
     }
@@ -43,7 +43,7 @@ pub(crate) trait ToWire {
     /// Whether it is the default value of its type, which is left out.
     fn is_default(&self) -> bool;
 
-    /// Writes the value as what it is.
+    /// Writes the value with its own type.
     fn write<W: WriteValue>(&self, to: W);
 }
 
@@ -64,7 +64,7 @@ pub(crate) trait Decode: Default {
     /// Takes in one field, or skips one that it does not know.
     fn take<F: Field>(&mut self, key: Key<'_>, field: F) -> Result<(), F::Error>;
 
-    /// The name of a field that is missing, and without which this is no message of etcd.
+    /// Returns the name of a required field that is missing.
     fn missing(&self) -> Option<&'static str> {
         None
     }
@@ -130,7 +130,7 @@ pub(crate) trait ReadValue: Sized {
     /// Reads a value that may be missing.
     fn option<V: FromWire>(self, place: &mut Option<V>) -> Result<(), Self::Error>;
 
-    /// The error that a value has no meaning.
+    /// Returns the error for an invalid value.
     fn invalid(what: &'static str) -> Self::Error;
 }
 

@@ -1,4 +1,4 @@
-//! How the v3 API's messages become requests, and answers messages: by etcd's JSON gateway, or by gRPC.
+//! Encodes the v3 API's messages as requests, and decodes responses: over etcd's JSON gateway, or over gRPC.
 
 pub(crate) mod frames;
 pub(crate) mod gateway;
@@ -30,8 +30,8 @@ use crate::{
     },
 };
 
-/// Calls that every member carries out, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
-/// that is being upgraded, those that have them must not be asked.
+/// Calls that every member executes, whichever is contacted. A member of 3.4 panics when one of 3.5 executes them:
+/// while a cluster is being upgraded, they must not be sent to members that support them.
 const BY_ALL_MEMBERS: [Method; 2] = [method::AUTH_STATUS, method::DOWNGRADE];
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -74,7 +74,7 @@ impl Protocol for V3 {
     }
 }
 
-/// A call of the v3 API, which a server may lack.
+/// Returns a call of the v3 API, which a server may not support.
 pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> Call {
     Call {
         feature: Some(Feature {
@@ -86,7 +86,7 @@ pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> C
     }
 }
 
-/// The call that a request to this path is, if the path is one of the v3 API.
+/// Returns the call for a request to this path, if it belongs to the v3 API.
 pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Option<Call> {
     let is_v3 = path.starts_with("/v3/");
     is_v3.then(|| base(operation, path, repeat))
@@ -120,13 +120,13 @@ pub(crate) fn encode_all<M: Encode>(method: Method, wire: Wire, messages: &[M]) 
     }
 }
 
-/// Decodes the message in a success; the error that the answer stands for, otherwise.
+/// Decodes the message of a success. Otherwise returns the error of the response.
 pub(crate) fn answer<M: Decode>(answer: Answer) -> Result<M> {
     decode(&answer.success()?)
 }
 
-/// As [`answer`], where an attempt before may have been carried out. A refusal that says so is a success then, about which
-/// nothing more is known.
+/// Like [`answer`], for a call of which an earlier attempt may have been applied. A refusal that says so is then a
+/// success without a message.
 pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bool) -> Result<M> {
     let in_doubt = reply.is_in_doubt();
     match answer(reply) {
@@ -135,7 +135,7 @@ pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bo
     }
 }
 
-/// Decodes the message in a success.
+/// Decodes the message of a success.
 pub(crate) fn decode<M: Decode>(answer: &Answer) -> Result<M> {
     decode_quietly(answer).map_err(|error| {
         let what = "the response is not what etcd sends";
@@ -143,7 +143,7 @@ pub(crate) fn decode<M: Decode>(answer: &Answer) -> Result<M> {
     })
 }
 
-/// As [`decode`], with an error that does not quote the answer.
+/// Like [`decode`], with an error that does not quote the response.
 pub(crate) fn decode_quietly<M: Decode>(
     answer: &Answer,
 ) -> Result<M, Box<dyn std::error::Error + Send + Sync>> {
@@ -154,7 +154,7 @@ pub(crate) fn decode_quietly<M: Decode>(
     })
 }
 
-/// Decodes the messages in the answer of a call that streams, which has as many as there were requests.
+/// Decodes the messages in the response to a streaming call, which has one for each request.
 pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>> {
     let answer = answer.success()?;
     let (messages, refusal) = match answer.wire {
@@ -171,7 +171,7 @@ pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>>
     Err(Error::Unexpected(answer.unexpected(what)))
 }
 
-/// The deadline for the server: eight digits at most, and a unit.
+/// Returns the deadline for the server: at most eight digits, and a unit.
 fn timeout(deadline: Deadline) -> Option<HeaderValue> {
     const MAX: u128 = 99_999_999;
     let Deadline::AtMost(limit) = deadline else {

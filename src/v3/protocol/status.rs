@@ -1,5 +1,5 @@
-//! What etcd means when the v3 API refuses a request: decided by its words first, then by its gRPC code, never by the HTTP
-//! status, which differs between versions for the same refusal.
+//! The meaning of the v3 API's errors: decided by the message first, then by the gRPC code, never by the HTTP status,
+//! which differs between versions for the same error.
 
 mod texts;
 
@@ -13,7 +13,7 @@ use crate::{
     v3::protocol::status::texts::TEXTS,
 };
 
-/// gRPC codes, as far as they decide something here.
+/// The gRPC codes that are used here.
 pub(crate) mod code {
     pub(crate) const CANCELED: u8 = 1;
     pub(crate) const UNKNOWN: u8 = 2;
@@ -32,13 +32,13 @@ pub(crate) mod code {
 /// A refusal of the v3 API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GrpcStatus {
-    /// gRPC's, from 1 to 16.
+    /// The gRPC code, from 1 to 16.
     pub(crate) code: u8,
     pub(crate) message: String,
 }
 
 impl GrpcStatus {
-    /// The refusal in a body, or in a message of a stream, in any of the shapes that gateways have given it:
+    /// Reads the refusal in a body, or in a message of a stream, in any of the shapes that gateways use:
     /// `{"error":M,"message":M,"code":N}`, `{"error":M,"code":N,"message":M}`, `{"code":N,"message":M}`, and in streams
     /// `{"error":{"grpc_code":N,"message":M,…}}` or `{"error":{"code":N,"message":M}}`.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
@@ -49,7 +49,7 @@ impl GrpcStatus {
         };
         let code = refusal.get("grpc_code").or_else(|| refusal.get("code"))?;
         let message = refusal.get("message").or_else(|| refusal.get("error"))?;
-        // What a proxy may number its own errors by is no code of gRPC's.
+        // The codes of a proxy's own errors may not be gRPC codes.
         let code = code.as_u64().filter(|code| (1..=16).contains(code))?;
         Some(Self {
             code: u8::try_from(code).ok()?,
@@ -57,8 +57,8 @@ impl GrpcStatus {
         })
     }
 
-    /// The refusal in a text such as the `cancel_reason` of a watch: `rpc error: code = PermissionDenied desc = …`.
-    /// Without a code in it the text alone has to do.
+    /// Reads the refusal in a text such as the `cancel_reason` of a watch:
+    /// `rpc error: code = PermissionDenied desc = …`. Without a code, only the text counts.
     pub(crate) fn of_text(text: &str) -> Self {
         Self {
             code: code::UNKNOWN,
@@ -75,7 +75,7 @@ impl GrpcStatus {
                 Kind::RequestTooLarge
             };
         }
-        // These go on with the reason.
+        // These texts continue with the reason.
         if text.starts_with("request timed out") {
             return Kind::RequestTimedOut;
         }
@@ -86,26 +86,26 @@ impl GrpcStatus {
         known.map_or_else(|| of_code(self.code), |(_, kind)| *kind)
     }
 
-    /// Whether the server cannot serve at the moment: another one, or this one later, may do better.
+    /// Returns whether the server currently cannot serve: another server may, or this one later.
     pub(crate) fn is_unavailable(&self) -> bool {
         is_unavailable(self.kind())
     }
 
-    /// Whether the token is missing, no longer good, or older than the last change of users and roles.
+    /// Returns whether the token is missing, invalid, expired, or older than the last change of users and roles.
     pub(crate) fn is_token_error(&self) -> bool {
         self.kind().is_token_error()
     }
 
-    /// Whether there is no such call.
+    /// Returns whether the server does not have the call.
     pub(crate) fn is_unimplemented(&self) -> bool {
         match self.code {
-            // The gateway's words for a path that it does not know; etcd's own say what was not found.
+            // The gateway's text for an unknown path. etcd's own texts name what was not found.
             code::NOT_FOUND => self.message == UNKNOWN_PATH,
             code => code == code::UNIMPLEMENTED,
         }
     }
 
-    /// What it means for the caller.
+    /// Returns the etcd error for the caller.
     pub(crate) fn into_refusal(self, http_status: Option<StatusCode>) -> Refusal {
         let kind = self.kind();
         let outcome = outcome(kind);
@@ -131,13 +131,13 @@ impl GrpcStatus {
         }
     }
 
-    /// The error of a stream, or of one message.
+    /// Returns the error of a stream, or of one message.
     pub(crate) fn into_error(self, context: ErrorContext) -> Error {
         Error::Etcd(EtcdError::new(context, self.into_refusal(None)))
     }
 }
 
-/// The history that a watch needs is gone; what is left of it begins with `compact_revision`.
+/// Returns the error of a watch whose history was compacted. The remaining history begins with `compact_revision`.
 pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
     let status = GrpcStatus {
         code: code::OUT_OF_RANGE,
@@ -151,7 +151,7 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
     Error::Etcd(EtcdError::new(context, refusal))
 }
 
-/// A renewal found no such lease.
+/// Returns the error of a renewal that found no lease.
 pub(crate) fn lease_not_found(context: ErrorContext) -> Error {
     let refusal = GrpcStatus {
         code: code::NOT_FOUND,
@@ -186,25 +186,25 @@ fn is_unavailable(kind: Kind) -> bool {
     )
 }
 
-/// Whether asking again may bring something else, if asking again does no harm.
+/// Returns whether another attempt may succeed, if repeating the request is safe.
 fn is_retryable(kind: Kind) -> bool {
     is_unavailable(kind) || kind == Kind::Canceled || is_vague(kind)
 }
 
-/// Whether it says that something went wrong, and not what.
+/// Returns whether the text is generic.
 fn is_vague(kind: Kind) -> bool {
     [code::UNKNOWN, code::INTERNAL, code::UNAVAILABLE]
         .into_iter()
         .any(|code| kind == Kind::Other(code.into()))
 }
 
-/// The gateway's words for a path that it does not know: in 3.4 they are all that it says, later they are in a refusal.
+/// The gateway's text for an unknown path: the complete body in 3.4, the message of an error later.
 pub(crate) const UNKNOWN_PATH: &str = "Not Found";
 
-/// The limit of an old gateway for responses, in bytes. The request was carried out.
+/// An old gateway's limit for responses, in bytes, is exceeded. The request was applied.
 const GATEWAY_LIMIT: &str = "vs. 4194304)";
 
-/// A message without what only says which part of the server it comes from.
+/// Returns a message without the prefix that names a part of the server.
 fn bare(message: &str) -> &str {
     let mut text = message;
     if let Some(described) = text.strip_prefix("rpc error: code = ") {

@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// A streaming call that goes on over cut connections, restarts and changes of endpoint: requests of type `Q`, responses of
-/// type `M`.
+/// A streaming call that goes on over cut connections, restarts and changes of endpoint: requests of type `Q`,
+/// responses of type `M`.
 ///
 /// It is a state machine (see [`State`]) that advances only in [`recv`](Self::recv). It chooses the endpoint, renews the
 /// token, detects a silent server and pauses between attempts. Its caller supplies the messages that open each request,
@@ -67,7 +67,7 @@ pub(in crate::v3) enum Received<M> {
 pub(in crate::v3) enum Loss {
     /// It broke, was refused, or the server does not respond.
     Failed(Error),
-    /// The server ended the response without a word; the error is for a caller that stops here.
+    /// The server ended the response without an error; this error is for a caller that stops here.
     Ended(Error),
     /// It was silent for too long to be trusted, though the server is alive.
     Stale,

@@ -26,7 +26,7 @@ enum Known {
 }
 
 impl DuplexEndpoints {
-    /// Whether to send this endpoint a duplex request.
+    /// Returns whether to send this endpoint a duplex request.
     pub(super) fn is_for(&self, endpoint: &Endpoint, wire: Wire) -> bool {
         (endpoint.is_https() || wire == Wire::Grpc)
             && match self.known(endpoint) {
@@ -36,7 +36,7 @@ impl DuplexEndpoints {
             }
     }
 
-    /// A request worked.
+    /// Records a request that worked.
     pub(super) fn worked(&mut self, endpoint: &Endpoint, is_duplex: bool) {
         match self.known(endpoint) {
             _ if is_duplex => self.learn(endpoint, Known::Works),
@@ -45,7 +45,7 @@ impl DuplexEndpoints {
         }
     }
 
-    /// A request failed. Returns whether the reason may be that it is duplex.
+    /// Records a request that failed. Returns whether the reason may be that it is duplex.
     pub(super) fn failed(&mut self, endpoint: &Endpoint, is_duplex: bool, error: &Error) -> bool {
         // An error of etcd's own shows that it has read the request. Without a connection any request fails.
         let is_etcd = error.as_etcd().is_some();
@@ -97,7 +97,7 @@ mod tests {
         Error::Transport(TransportFailure::new(context(), error))
     }
 
-    /// What is learned from these failures of duplex requests to one endpoint.
+    /// Returns the state after these failures of duplex requests to one endpoint.
     fn after(errors: &[Error]) -> (DuplexEndpoints, Endpoint) {
         let (mut duplex, endpoint) = (DuplexEndpoints::default(), endpoint("https://a"));
         for error in errors {

@@ -1,4 +1,4 @@
-//! Responses that keep coming: from the body of a response to messages, over connections that open again.
+//! Streaming responses: from the body of a response to messages, over connections that open again.
 //!
 //! [`Connection`](connection::Connection) is the state machine that all streams of the v3 API sit on. Below it,
 //! [`MessageStream`](message_stream::MessageStream) is one request and the messages of its response, and [`open`] is the

@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// Asks a member once whether it is alive: `POST /v3/maintenance/status`. Any response shows that it is, except that the
-/// member cannot serve, or belongs to another cluster.
+/// Asks a member once whether it is alive: `POST /v3/maintenance/status`. Any response shows that it is, except that
+/// the member cannot serve, or belongs to another cluster.
 pub(in crate::v3) async fn probe<T: Transport>(
     client: &Client<T>,
     operation: &'static str,
@@ -41,7 +41,7 @@ pub(in crate::v3) async fn probe<T: Transport>(
     }
 }
 
-/// A status, asked for in the name of an operation.
+/// A status request in the name of an operation.
 struct Probe {
     operation: &'static str,
 }

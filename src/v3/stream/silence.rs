@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use etcd_transport::IdleLimit;
 
-/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but the
-/// connection may be dead.
+/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but
+/// the connection may be dead.
 const MAX_PROBES: u32 = 4;
 
 /// What to do about a silent server.
@@ -25,7 +25,8 @@ impl SilenceLimit {
     }
 }
 
-/// How long a connection has been silent while somebody waited for it. The time in which nobody waits does not count.
+/// How long a connection has been silent while the caller waited. Time in which the caller does not wait does not
+/// count.
 #[derive(Debug)]
 pub(super) struct Silence {
     limit: SilenceLimit,
@@ -47,7 +48,7 @@ struct Expected {
 /// What follows when the time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeUp {
-    /// Nothing came within this time.
+    /// Nothing arrived within this time.
     Failed(Duration),
     /// Probe the server.
     Probe,

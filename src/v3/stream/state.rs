@@ -22,10 +22,10 @@ use crate::{
 ///   └────── time ────── Waiting ◀────────┘ after a pause
 /// ```
 ///
-/// A loss is a broken or refused request, the end of a response, or a server that does not respond. It leaves the state as
-/// it is until the caller decides to recover.
+/// A loss is a broken or refused request, the end of a response, or a server that does not respond. It leaves the state
+/// as it is until the caller decides to recover.
 pub(super) enum State<T, M> {
-    /// Nothing: it opens when somebody waits for a message.
+    /// Nothing: it opens when the caller waits for a message.
     Closed,
     /// A token, if the call needs one. Then the best endpoint is chosen, and the request is sent.
     Opening(BoxFuture<'static, Result<Granted>>),

@@ -1,13 +1,13 @@
-//! The forms that one answer has, by the version of etcd and its gateway.
+//! The forms of one response, by the version of etcd and its gateway.
 
 use serde_json::{Value, json};
 
-/// Every form of this answer, with its status.
+/// Returns every form of this response, with its status.
 pub(super) fn of(status: u16, json: &str) -> Vec<(u16, String)> {
     if status < 400 {
         return successes(json).map(|form| (status, form)).into();
     }
-    // A page, or what no etcd sends.
+    // A page, or something that etcd does not send.
     let Ok(Value::Object(refusal)) = serde_json::from_str(json) else {
         return vec![];
     };
@@ -54,7 +54,7 @@ fn successes(json: &str) -> [String; 4] {
 
 const AS_IT_IS: &str = "\0";
 
-/// The JSON with something else for some of its bytes, outside of strings.
+/// Returns the JSON with some bytes replaced, outside of strings.
 fn rewritten(json: &str, instead: impl Fn(u8) -> &'static str) -> String {
     let (mut text, mut in_string, mut escaped) = (String::new(), false, false);
     for character in json.chars() {

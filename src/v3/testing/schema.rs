@@ -1,4 +1,4 @@
-//! Compares what is declared of messages with etcd's own `.proto` files, and both codecs with another implementation.
+//! Compares the declared messages with etcd's `.proto` files, and both codecs with another implementation.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -31,7 +31,7 @@ impl Requests {
         }
     }
 
-    /// The other implementation reads the same message from both forms of this one.
+    /// Checks that the other implementation reads the same message from both forms of this one.
     #[track_caller]
     pub(crate) fn send(mut self, message: &impl Encode) -> Self {
         let bytes = protobuf::to_protobuf(message);
@@ -46,7 +46,7 @@ impl Requests {
         self
     }
 
-    /// Of its fields, all have been sent but these.
+    /// Checks that all fields except these have been sent.
     #[track_caller]
     pub(crate) fn all_fields_but(self, never_sent: &[&str]) {
         let message = peers::message(self.name);
@@ -66,9 +66,9 @@ impl Requests {
     }
 }
 
-/// Both forms of a random response, as the other implementation writes it, are read as that message, but for the fields
-/// that are not read; with unknown fields in it too, twice in a row, and cut anywhere. With bytes replaced it is read
-/// only if the other implementation reads it, too.
+/// Checks that both forms of a random response, as the other implementation writes it, are read as that message, except
+/// for the fields that are not read. Also with unknown fields, twice in a row, and cut anywhere. With bytes replaced it is
+/// read only if the other implementation reads it, too.
 #[track_caller]
 pub(crate) fn response<M: Decode + Encode>(name: &'static str, unread: &[&str]) {
     for seed in 0..SAMPLES {
@@ -104,7 +104,7 @@ pub(crate) fn response<M: Decode + Encode>(name: &'static str, unread: &[&str]) 
     }
 }
 
-/// A message in two parts is what the other implementation makes of it.
+/// Checks that a message in two parts is read as the other implementation reads it.
 fn merged<M: Decode + Encode>(name: &str, unread: &[&str], bytes: Bytes) {
     let expected = peers::from_protobuf(name, &bytes).unwrap();
     let read: M = protobuf::parse(&bytes).unwrap();
@@ -112,7 +112,7 @@ fn merged<M: Decode + Encode>(name: &str, unread: &[&str], bytes: Bytes) {
     assert_eq!(read, peers::without(expected, unread));
 }
 
-/// A message that is cut is an error wherever the other implementation says so.
+/// Checks that a cut message is an error whenever the other implementation says so.
 fn cut<M: Decode + Encode>(name: &str, unread: &[&str], bytes: &Bytes) {
     for end in 0..bytes.len() {
         let part = bytes.slice(..end);
@@ -136,7 +136,7 @@ fn cut<M: Decode + Encode>(name: &str, unread: &[&str], bytes: &Bytes) {
     }
 }
 
-/// What was read, as the other implementation has it: by names, and by tags.
+/// Returns what was read, as the other implementation has it: by names, and by tags.
 #[track_caller]
 fn as_peer(name: &str, message: &(impl Decode + Encode), unread: &[&str]) -> String {
     let by_name = peers::from_json(name, &json::to_json(message)).unwrap();

@@ -34,7 +34,7 @@ pub struct ControlledWatchSet {
 
 /// Adds watches to an open set, and cancels them. A clone controls the same set.
 ///
-/// Both methods return immediately. The stream of the set carries them out when it is polled next. See
+/// Both methods return immediately. The stream of the set applies them when it is polled next. See
 /// [`WatchSet::controlled`].
 #[derive(Clone)]
 pub struct WatchControl {
@@ -74,11 +74,11 @@ impl ControlledWatchSet {
 impl WatchControl {
     /// Adds a watch, and returns its number in the set. No number is used twice.
     ///
-    /// A watch without a start begins when the stream takes it up: the stream asks for the store's revision, and the other
-    /// watches wait for the response. The time limits of the set apply, not those of the watch.
+    /// A watch without a start begins when the stream takes it up: the stream asks for the store's revision, and the
+    /// other watches wait for the response. The time limits of the set apply, not those of the watch.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if etcd could not carry it out, or if the stream of the set has ended or was dropped.
+    /// [`Error::Invalid`] if etcd could not execute it, or if the stream of the set has ended or was dropped.
     pub fn add(&self, watch: Watch) -> Result<usize> {
         watch.check()?;
         let number = self.next.fetch_add(1, Relaxed);
@@ -92,8 +92,8 @@ impl WatchControl {
         }
     }
 
-    /// Cancels the watch with this number. The stream delivers nothing more of it, not even what has arrived. It is not an
-    /// error if the watch has ended or never existed.
+    /// Cancels the watch with this number. The stream delivers nothing more of it, not even what has arrived. It is not
+    /// an error if the watch has ended or never existed.
     pub fn cancel(&self, watch: usize) {
         // An error means that the stream has ended, and with it the watch.
         let _ = self.commands.unbounded_send(Command::Cancel(watch));

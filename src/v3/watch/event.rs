@@ -10,7 +10,7 @@ use crate::v3::{Key, KeyValue, protocol::message};
 pub struct Changes {
     /// The revision. To resume after it, see [`Watch::from_revision`](super::Watch::from_revision).
     pub revision: i64,
-    /// What happened. Empty only if [`progress`](super::Watch::progress) was asked for: everything up to this revision has
+    /// The events. Empty only if [`progress`](super::Watch::progress) was requested: everything up to this revision has
     /// been delivered.
     pub events: Vec<Event>,
 }
@@ -19,24 +19,24 @@ pub struct Changes {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
-    /// The key as it is now. Of a deleted one there is the key, and in `mod_revision` when it was deleted.
+    /// The key after the change. After a delete it has only the key, and in `mod_revision` the revision of the delete.
     pub kv: KeyValue,
-    /// The key as it was before, if it was [asked for](super::Watch::prev_kv), there was one, and it has not been compacted.
+    /// The key before the change, if it was [requested](super::Watch::prev_kv), existed, and has not been compacted.
     pub prev_kv: Option<KeyValue>,
 }
 
 message::names! {
-    /// What can happen to a key.
+    /// The kind of a change.
     pub enum EventKind {
-        /// It was written.
+        /// The key was written.
         Put = 0 "PUT",
-        /// It was deleted, or its lease has expired.
+        /// The key was deleted, or its lease has expired.
         Delete = 1 "DELETE",
     }
     else {
-        /// Something that only a later etcd knows.
+        /// A kind that a later etcd has.
         Unknown
     }
 }
@@ -82,22 +82,22 @@ impl Event {
         }
     }
 
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> &Bytes {
         &self.kv.key
     }
 
-    /// Whether the key was written, and was not there before.
+    /// Returns whether the key was created: written, and not there before.
     pub fn is_create(&self) -> bool {
         self.kind == EventKind::Put && self.kv.create_revision == self.kv.mod_revision
     }
 
-    /// Whether the key was written, and was there before.
+    /// Returns whether the key was modified: written, and there before.
     pub fn is_modify(&self) -> bool {
         self.kind == EventKind::Put && self.kv.create_revision != self.kv.mod_revision
     }
 
-    /// Whether the key was deleted, or its lease has expired.
+    /// Returns whether the key was deleted, or its lease has expired.
     pub fn is_delete(&self) -> bool {
         self.kind == EventKind::Delete
     }

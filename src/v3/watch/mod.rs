@@ -1,4 +1,4 @@
-//! Watches: what happens to keys, revision by revision.
+//! Watches: the changes of keys, revision by revision.
 
 mod control;
 mod event;

@@ -15,7 +15,7 @@ use crate::{
     v3::KeyRange,
 };
 
-/// Delivers what happens to keys: `POST /v3/watch`.
+/// Delivers the changes of keys: `POST /v3/watch`.
 ///
 /// An item is a revision with [all its changes](Changes) to the keys. Revisions arrive in order, each once and undivided, and
 /// none is lost silently. A watch without a [start](Self::from_revision) first asks for the store's revision, and begins with
@@ -26,8 +26,8 @@ use crate::{
 /// has the next revisions, because it was compacted during an outage or before the watch began. Those changes cannot be
 /// recovered: read the keys again and watch from there, or use a [`Mirror`](crate::v3::Mirror), which does so.
 ///
-/// A slow consumer applies backpressure, and loses nothing. Dropping the stream ends the watch. Each watch is a request of
-/// its own. For many watches in one request, and for a set that changes, see [`WatchSet`].
+/// A slow consumer applies backpressure, and loses nothing. Dropping the stream ends the watch. Each watch is a request
+/// of its own. For many watches in one request, and for a set that changes, see [`WatchSet`].
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -81,15 +81,15 @@ impl Watch {
         }
     }
 
-    /// Begins with this revision, in the past or in the future. It must be at least 1. To continue after a response, use its
-    /// `header.revision + 1`; after [`Changes`], their `revision + 1`.
+    /// Begins with this revision, in the past or in the future. It must be at least 1. To continue after a response,
+    /// use its `header.revision + 1`; after [`Changes`], their `revision + 1`.
     #[doc(alias = "start_revision")]
     pub fn from_revision(mut self, revision: i64) -> Self {
         self.from = Some(revision);
         self
     }
 
-    /// Whether each event has the key as it was before, unless that was compacted. Defaults to `false`.
+    /// Sets whether each event includes the key before the change, unless that was compacted. Defaults to `false`.
     pub fn prev_kv(mut self, prev_kv: bool) -> Self {
         self.prev_kv = prev_kv;
         self
@@ -109,36 +109,36 @@ impl Watch {
         self
     }
 
-    /// Whether to deliver [`Changes`] without events when etcd reports its progress while nothing happens: every ten minutes
-    /// by default. Defaults to `false`. (The watch itself always uses these reports.)
+    /// Sets whether to deliver [`Changes`] without events when etcd reports its progress while nothing happens: every
+    /// ten minutes by default. Defaults to `false`. (The watch itself always uses these reports.)
     #[doc(alias = "progress_notify")]
     pub fn progress(mut self, progress: bool) -> Self {
         self.progress = progress;
         self
     }
 
-    /// How long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage loses
-    /// nothing; after a longer one the stream ends in the error of the last attempt.
+    /// Sets how long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage
+    /// loses nothing; after a longer one the stream ends in the error of the last attempt.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.settings.outage = limit;
         self
     }
 
-    /// After this long without a message the server is asked whether it is alive. Defaults to 30 s. If it is not, the stream
-    /// continues at another endpoint.
+    /// Sets how long the server may be silent before it is probed. Defaults to 30 s. If it does not respond to the
+    /// probe, the stream continues at another endpoint.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.settings.silence = limit;
         self
     }
 
-    /// Whether a member without a leader refuses the watch, or ends it, so that it continues at another member. Defaults to
-    /// `true`. Otherwise a member that is cut off from the others stays silent.
+    /// Sets whether a member without a leader rejects or ends the watch, so that it continues at another member.
+    /// Defaults to `true`. Otherwise a member that is cut off from the others stays silent.
     pub fn require_leader(mut self, require: bool) -> Self {
         self.settings.require_leader = require;
         self
     }
 
-    /// Checks whether etcd could carry it out.
+    /// Checks whether etcd could execute it.
     pub(super) fn check(&self) -> Result<()> {
         self.range.check(Self::NAME)?;
         if self.from.is_some_and(|revision| revision < 1) {
@@ -153,8 +153,8 @@ impl Watch {
 /// [`controlled`](Self::controlled).
 ///
 /// A set of a thousand watches is one connection. A watch that etcd refuses or cancels ends with its error, and the
-/// others continue. The stream ends when no watch is left, or with an error of all of them. There is no order between the
-/// watches of a set.
+/// others continue. The stream ends when no watch is left, or with an error of all of them. There is no order between
+/// the watches of a set.
 ///
 /// The set has its own [`outage_limit`](Self::outage_limit), [`silence_limit`](Self::silence_limit) and
 /// [`require_leader`](Self::require_leader). Those of its watches are ignored.
@@ -184,13 +184,13 @@ pub struct WatchSet {
     pub(super) settings: Settings,
 }
 
-/// What a [`WatchSet`] delivers.
+/// An item of a [`WatchSet`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct WatchSetItem {
     /// The number of the watch in its set, from 0.
     pub watch: usize,
-    /// What happened, or why this watch alone has ended.
+    /// The changes, or the error that has ended this watch alone.
     pub changes: Result<Changes>,
 }
 
@@ -230,8 +230,8 @@ impl WatchSet {
 
     /// Returns the set, to be opened, and a control that adds and cancels watches while it is open.
     ///
-    /// However the set changes, every watch delivers all its revisions, each once. The stream ends when no watch is left and
-    /// every [`WatchControl`] is dropped. Until then a set without watches waits for the next one.
+    /// However the set changes, every watch delivers all its revisions, each once. The stream ends when no watch is
+    /// left and every [`WatchControl`] is dropped. Until then a set without watches waits for the next one.
     ///
     /// How a change travels depends on the endpoint. Over HTTP/2 etcd takes it **on the same stream**: with `https://`, and a
     /// transport that can send and receive at once ([`Duplex`](etcd_transport::Duplex); that of reqwest can). A change then

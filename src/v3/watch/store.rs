@@ -49,7 +49,7 @@ impl SeenStore {
 
 /// The store's revision, as the majority of the members agrees.
 pub(super) async fn agreed<T: Transport>(client: &Client<T>, range: &KeyRange) -> Result<Header> {
-    // Whoever may watch a range may read its first key.
+    // A user who may watch a range may read its first key.
     let read = Range::new(range.start()).keys_only(true);
     Ok(client.send(read).await?.header)
 }

@@ -97,7 +97,7 @@ impl WatchState {
         changes
     }
 
-    /// A member reports that nothing else has happened up to `revision`; or it lags behind.
+    /// Records that nothing else has happened up to `revision`, or that the member lags behind.
     fn progress(&mut self, next: i64, revision: i64) -> Vec<Changes> {
         let after = revision.saturating_add(1);
         if after < next {
@@ -127,7 +127,7 @@ fn by_revision(events: impl Iterator<Item = Event>) -> Vec<Changes> {
     all
 }
 
-/// What etcd leaves out.
+/// What etcd omits.
 fn filters(watch: &Watch) -> Vec<Filter> {
     let filters = [
         (watch.puts, Filter::NoPut),

@@ -54,7 +54,7 @@ pub(super) struct Watcher<T> {
     connection: Connection<T, WatchRequest, WatchResponse>,
     /// What the connection's request has asked for.
     requested: RequestedWatches,
-    /// What has arrived and was not polled for: the content of one message at most.
+    /// Items that have arrived and were not polled yet: the content of at most one message.
     ready: VecDeque<(usize, Result<Changes>)>,
     store: SeenStore,
 }
@@ -196,8 +196,8 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// How long an outdated request stays in use. A revision that has arrived in part is waited for: it may be too large to
-    /// arrive between two changes.
+    /// How long an outdated request stays in use. A revision that has arrived in part is waited for: it may be too
+    /// large to arrive between two changes.
     fn replace_in(&self) -> Option<Duration> {
         let is_partial =
             self.connection.is_partial() || self.watches.values().any(|watch| watch.kept() > 0);
@@ -256,12 +256,14 @@ impl<T: Transport> Watcher<T> {
 
     /// A watch was created.
     async fn created(&mut self, number: usize, header: &Header) -> Result<()> {
-        // Once the request has settled, its member is known to be good: it only lags behind what another has reported since.
+        // Once the request has settled, its member is known to be good: it only lags behind what another has reported
+        // since.
         if let Some(seen) = self.store.is_behind(header.revision)
             && !self.requested.is_settled()
             && let Some(watch) = self.watches.get(&number)
         {
-            // Either this member lags behind, and will catch up, or the store was set back, which the majority would say.
+            // Either this member lags behind, and will catch up, or the store was set back, which the majority would
+            // say.
             match agreed(&self.client, watch.range()).await {
                 Ok(Header { revision: now, .. }) if now < seen => {
                     return Err(self.connection.unexpected(format!(

@@ -1,4 +1,4 @@
-//! Finds what etcd would reject a transaction for, before it is sent.
+//! Checks a transaction for what etcd would reject, before it is sent.
 
 use std::collections::HashSet;
 

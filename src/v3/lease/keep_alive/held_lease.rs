@@ -19,22 +19,22 @@ use crate::{
 
 /// A lease that a [`LeaseKeeper`](super::LeaseKeeper) keeps alive.
 ///
-/// Loss is reported and permanent: once [`lost`](Self::lost) has resolved or [`is_alive`](Self::is_alive) was `false`, it
-/// stays so. The lease counts as lost when etcd says so, and also when its time is up by our own clock, counted from when
-/// the last successful renewal was *sent*: from then on etcd may drop it at any moment, whether or not it can tell us. The
-/// clock is that of the transport, which may stop while the machine sleeps.
+/// Loss is reported and permanent: once [`lost`](Self::lost) has resolved or [`is_alive`](Self::is_alive) was `false`,
+/// it stays so. The lease counts as lost when etcd says so, and also when its time is up by the client's own clock,
+/// counted from when the last successful renewal was *sent*: from then on etcd may delete it at any moment, even if the
+/// client cannot reach etcd. The clock is that of the transport, which may stop while the machine sleeps.
 ///
-/// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and was replaced, may
-/// wake up and end leases that expired only by its own clock
-/// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). Guard what must not go wrong even
-/// then with a transaction that compares a key of the lease.
+/// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and was replaced,
+/// may wake up and end leases that expired only by its own clock
+/// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). Where this matters, guard
+/// writes with a transaction that compares a key of the lease.
 ///
-/// A clone is the same lease. When the last clone is dropped, the lease is no longer renewed, and ends when its time is up.
-/// To end it immediately, [`revoke`](Self::revoke) it.
+/// A clone is the same lease. When the last clone is dropped, the lease is no longer renewed and expires. To end it
+/// immediately, [`revoke`](Self::revoke) it.
 pub struct HeldLease<T> {
     client: Client<T>,
     lease: Arc<Lease>,
-    /// Keeps the keeper running, and wakes it when the last one is dropped.
+    /// Keeps the keeper running, and wakes it when the last handle is dropped.
     _keeper: UnboundedSender<Arc<Lease>>,
 }
 
@@ -51,17 +51,17 @@ impl<T: Transport> HeldLease<T> {
         }
     }
 
-    /// The lease's id, for a put.
+    /// Returns the lease's id, for a put.
     pub fn id(&self) -> LeaseId {
         self.lease.id
     }
 
-    /// The time to live that etcd granted: what it has after each renewal.
+    /// Returns the time to live that etcd granted, which each renewal restores.
     pub fn ttl(&self) -> Duration {
         self.lease.state().ttl
     }
 
-    /// How long it certainly lives if no other renewal succeeds; zero if it is lost.
+    /// Returns how long the lease certainly lives without another renewal. Zero if it is lost.
     pub fn remaining(&self) -> Duration {
         let now = self.client.transport().now();
         if self.lease.is_alive(now) {
@@ -71,7 +71,7 @@ impl<T: Transport> HeldLease<T> {
         }
     }
 
-    /// Whether it is not lost. Check it before each step that only a holder may take.
+    /// Returns whether the lease is not lost. Check this before each step that only a holder may take.
     pub fn is_alive(&self) -> bool {
         self.lease.is_alive(self.client.transport().now())
     }
@@ -89,7 +89,7 @@ impl<T: Transport> HeldLease<T> {
         }
     }
 
-    /// Ends the lease, and deletes every key that has it.
+    /// Revokes the lease and deletes its keys: `POST /v3/lease/revoke`.
     ///
     /// # Errors
     /// See [`Error`]. It is not an error if the lease no longer exists.
@@ -139,22 +139,22 @@ pub(super) enum LossReason {
 }
 
 impl LeaseLoss {
-    /// Whether etcd said that there is no such lease: it expired, or another client revoked it.
+    /// Returns whether etcd reported that the lease does not exist: it expired, or another client revoked it.
     pub fn is_expired(&self) -> bool {
         self.reason == LossReason::Expired
     }
 
-    /// Whether its time was up before a renewal succeeded. In etcd it may live for a moment longer.
+    /// Returns whether its time was up before a renewal succeeded. In etcd it may exist for a moment longer.
     pub fn is_deadline(&self) -> bool {
         self.reason == LossReason::Deadline
     }
 
-    /// Whether [`HeldLease::revoke`] was called.
+    /// Returns whether [`HeldLease::revoke`] was called.
     pub fn is_revoked(&self) -> bool {
         self.reason == LossReason::Revoked
     }
 
-    /// Why the last renewal failed, if it did.
+    /// Returns the error of the last renewal, if it failed.
     pub fn last_error(&self) -> Option<&Error> {
         self.last_error.as_ref()
     }
@@ -192,11 +192,11 @@ struct State {
     alive: Option<oneshot::Sender<()>>,
 }
 
-/// etcd grants no more, and no clock overflows by it.
+/// etcd grants no longer ones, and a clock does not overflow with it.
 const LONGEST: Duration = Duration::from_secs(MAX_TTL);
 
 impl Lease {
-    /// Granted or renewed by a request that was sent at `sent`.
+    /// Creates the state of a lease that was granted or renewed by a request sent at `sent`.
     pub(super) fn new(id: LeaseId, ttl: Duration, sent: Instant) -> Self {
         let (alive, lost) = oneshot::channel();
         Self {
@@ -220,7 +220,7 @@ impl Lease {
         self.state().ttl
     }
 
-    /// When it is due for renewal: a third of its time after the last one.
+    /// Returns when it is due for renewal: a third of its time after the last one.
     pub(super) fn due(&self) -> Instant {
         let state = self.state();
         state.sent + state.ttl / 3
@@ -231,7 +231,7 @@ impl Lease {
         (state.sent + state.ttl).saturating_duration_since(now)
     }
 
-    /// Whether it is not lost. It is lost from now on if its time is up.
+    /// Returns whether it is not lost. Marks it as lost if its time is up.
     pub(super) fn is_alive(&self, now: Instant) -> bool {
         self.state().check(now).is_none()
     }
@@ -245,7 +245,8 @@ impl Lease {
         })
     }
 
-    /// A renewal sent at `sent` has succeeded. It does not revive a lost lease: somebody may have acted on the loss.
+    /// Records a successful renewal that was sent at `sent`. It does not revive a lost lease, since the caller may have
+    /// acted on the loss.
     pub(super) fn renewed(&self, sent: Instant, ttl: Duration, now: Instant) {
         let mut state = self.state();
         if state.check(now).is_none() {
@@ -255,17 +256,17 @@ impl Lease {
         }
     }
 
-    /// A renewal has failed.
+    /// Records a failed renewal.
     pub(super) fn failed(&self, error: &Error) {
         self.state().last_error = Some(error.clone());
     }
 
-    /// Why the last renewal failed, if it did.
+    /// Returns the error of the last renewal, if it failed.
     pub(super) fn take_error(&self) -> Option<Error> {
         self.state().last_error.take()
     }
 
-    /// etcd no longer has it.
+    /// Records that etcd no longer has it.
     pub(super) fn expired(&self) {
         self.lose(LossReason::Expired);
     }

@@ -48,7 +48,7 @@ const REQUESTS: usize = 4;
 ///     println!("{}", lease.lost().await);
 ///     Ok(())
 /// };
-/// // With tokio, `tokio::spawn(run)` does as well.
+/// // With tokio, `tokio::spawn(run)` works as well.
 /// let (result, ()) = futures::join!(work, run);
 /// result
 /// # }
@@ -69,7 +69,8 @@ impl<T: Transport> LeaseKeeper<T> {
         (keeper, Work::new(client.clone()).run(arriving))
     }
 
-    /// Grants a lease, and keeps it alive from now on. etcd may grant more than `ttl`, which it rounds up to whole seconds.
+    /// Grants a lease, and keeps it alive from now on. etcd may grant more than `ttl`, which it rounds up to whole
+    /// seconds.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::Invalid`] if the keeper's future was dropped.
@@ -269,8 +270,8 @@ impl<T: Transport> Work<T> {
                 continue;
             }
             let pause = pause(lease.remaining(now));
-            // The others may have waited for this one: etcd responds in order, and for a lease that has just expired only
-            // after it is deleted.
+            // The others may have waited for this one: etcd responds in order, and for a lease that has just expired
+            // only after it is deleted.
             let pause = if is_first { pause * 2 } else { pause };
             is_first = false;
             self.wait(now + pause, weak);

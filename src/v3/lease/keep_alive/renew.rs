@@ -38,7 +38,7 @@ pub(super) async fn renew<T: Transport>(
 ) -> Vec<Arc<Lease>> {
     let pipeline = client.pipeline();
     let sent = pipeline.transport.now();
-    // A lease that slept past its deadline is lost, whatever a server would say of it now.
+    // A lease whose deadline has passed is lost, whatever a server would respond now.
     let mut waiting = leases;
     waiting.retain(|lease| lease.is_alive(sent));
     let Some(remaining) = waiting.iter().map(|lease| lease.remaining(sent)).min() else {
@@ -101,7 +101,7 @@ async fn ask<T: Transport>(
                 let Err(error) = connection.recover(loss) else {
                     continue;
                 };
-                // Whatever the reason, another endpoint may do better.
+                // Whatever the reason, another endpoint may succeed.
                 if let Some(endpoint) = endpoint.filter(|_| !error.is_retryable()) {
                     endpoint.failed(client.transport().now());
                 }

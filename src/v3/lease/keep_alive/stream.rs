@@ -18,15 +18,15 @@ use crate::{
     v3::{LeaseId, protocol::status},
 };
 
-/// Keeps one lease alive, and delivers its time to live after each renewal: the first immediately, the next after a third
-/// of that time, and so on.
+/// Keeps one lease alive, and delivers its time to live after each renewal: the first immediately, the next after a
+/// third of that time, and so on.
 ///
 /// **It renews only while it is polled.** If you cannot promise that, or have several leases, use a
 /// [`LeaseKeeper`](super::LeaseKeeper).
 ///
-/// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by our own
-/// clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd no longer has the
-/// lease, the last failure otherwise.
+/// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by the
+/// client's own clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd
+/// no longer has the lease, the last failure otherwise.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};

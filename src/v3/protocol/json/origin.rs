@@ -7,8 +7,8 @@ use crate::v3::protocol::{
     message,
 };
 
-/// The id of the cluster that this JSON comes from: a response, or a message of a stream, `{"result":{…}}`. Nothing after
-/// it is read.
+/// Returns the id of the cluster that this JSON comes from: a response, or a message of a stream, `{"result":{…}}`.
+/// Nothing after the id is read.
 pub(crate) fn cluster_id(json: &[u8]) -> Option<u64> {
     let mut cluster = 0;
     // The visitor stops at the header, which serde reports as an error. Whether the rest is valid is checked elsewhere.
@@ -50,7 +50,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 }
 
-/// The part of a header that matters here.
+/// The cluster id of a header.
 #[derive(Default)]
 struct Origin {
     cluster_id: u64,
@@ -69,9 +69,9 @@ mod tests {
             r#"{"header":{"cluster_id":"7"}, "more": true}"#,
             r#"{"result":{"header":{"cluster_id":"7"},"created":true}}"#,
             r#"{"result":{"header":{"cluster_id":"7"},"ID":"5"}}{"result":{"header":{"cluster_id":"8"}}}"#,
-            // As an intermediary may have rewritten it.
+            // An intermediary may have rewritten the string as a number.
             r#"{"kvs":[{"header":{"cluster_id":"8"}}],"header":{"revision":"9","cluster_id":7}}"#,
-            // What comes after it is not read.
+            // The rest is not read.
             r#"{"header":{"cluster_id":"7"},"kvs":[{"#,
         ] {
             assert_eq!(cluster_id(json.as_bytes()), Some(7), "{json}");

@@ -24,7 +24,7 @@ pub(crate) fn parse_all<M: Decode>(json: &[u8]) -> impl Iterator<Item = serde_js
     values.map(|message| message.map(|As(message)| message))
 }
 
-/// Makes serde read a value as we do.
+/// Lets serde read a value through [`FromWire`].
 pub(super) struct As<V>(pub(super) V);
 
 impl<'de, V: FromWire> Deserialize<'de> for As<V> {
@@ -33,7 +33,7 @@ impl<'de, V: FromWire> Deserialize<'de> for As<V> {
     }
 }
 
-/// Makes serde read a value to where it belongs.
+/// Lets serde read a value into its field.
 struct Seed<'a, V>(&'a mut V);
 
 impl<'de, V: FromWire> DeserializeSeed<'de> for Seed<'_, V> {

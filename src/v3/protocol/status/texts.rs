@@ -1,6 +1,6 @@
 use crate::error::EtcdErrorKind as Kind;
 
-/// etcd's words, bare, and what they mean.
+/// etcd's messages, without prefixes, and what they mean.
 pub(super) const TEXTS: &[(&str, Kind)] = &[
     ("key is not provided", Kind::BadRequest),
     ("key not found", Kind::KeyNotFound),

@@ -19,7 +19,7 @@ struct Inner {
 }
 
 message::names! {
-    /// A colour.
+    /// A color.
     enum Color {
         /// The default.
         Red = 0 "RED",
