@@ -102,7 +102,8 @@ impl Watch {
     }
 
     /// How long it goes on trying while no endpoint answers. Defaults to 5 minutes. Nothing is lost by a shorter outage; after
-    /// a longer one the stream ends with the last attempt's error.
+    /// a longer one the stream ends with the last attempt's error. Once the watch has worked, an answer that is not etcd's,
+    /// such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage = limit;
         self

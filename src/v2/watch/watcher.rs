@@ -338,6 +338,9 @@ impl<T: Transport> Watcher<T> {
                 self.cleared(from, error).await
             }
             Err(error) => {
+                if error.is_foreign() {
+                    endpoint.failed(self.client.transport().now());
+                }
                 self.survive(error).await?;
                 Ok(None)
             }
@@ -411,6 +414,7 @@ impl<T: Transport> Watcher<T> {
                 })?
             }
         };
+        self.outage.worked();
         self.probe = Some(Probe {
             index,
             endpoint: answer.endpoint,

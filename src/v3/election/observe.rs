@@ -108,6 +108,7 @@ impl StreamOperation for Observe {
             expect_within: None,
             token_limit: None,
             is_duplex: false,
+            has_worked: false,
         };
         let observer = Observer {
             connection: Connection::new(client, options),

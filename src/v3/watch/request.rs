@@ -56,6 +56,8 @@ pub struct Watch {
     pub(super) puts: bool,
     pub(super) deletes: bool,
     pub(super) progress: bool,
+    /// The client itself chose the start, after a read that succeeded.
+    is_continued: bool,
     pub(super) settings: Settings,
 }
 
@@ -77,6 +79,7 @@ impl Watch {
             puts: true,
             deletes: true,
             progress: false,
+            is_continued: false,
             settings: Settings::default(),
         }
     }
@@ -118,7 +121,8 @@ impl Watch {
     }
 
     /// How long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage loses
-    /// nothing; after a longer one the stream ends in the error of the last attempt.
+    /// nothing; after a longer one the stream ends in the error of the last attempt. Once the stream has worked, a response
+    /// that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.settings.outage = limit;
         self
@@ -136,6 +140,19 @@ impl Watch {
     pub fn require_leader(mut self, require: bool) -> Self {
         self.settings.require_leader = require;
         self
+    }
+
+    /// Goes on after a read at this revision.
+    pub(in crate::v3) fn continuing(self, revision: i64) -> Self {
+        Self {
+            is_continued: true,
+            ..self.from_revision(revision.saturating_add(1))
+        }
+    }
+
+    /// Whether the client itself chose the start.
+    pub(super) fn is_continued(&self) -> bool {
+        self.is_continued
     }
 
     /// Checks whether etcd could carry it out.

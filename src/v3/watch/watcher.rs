@@ -87,6 +87,7 @@ impl<T: Transport> Watcher<T> {
             expect_within: Some(CREATE_LIMIT),
             token_limit: None,
             is_duplex: commands.is_some(),
+            has_worked: watches.iter().any(Watch::is_continued),
         };
         let mut watcher = Self {
             connection: Connection::new(&client, options),
