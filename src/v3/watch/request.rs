@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     error::{Error, Result},
     operation::{StreamOperation, sealed::Sealed},
-    v3::KeyRange,
+    v3::{KeyRange, stream::silence::check_limit},
 };
 
 /// Delivers what happens to keys: `POST /v3/watch`.
@@ -129,7 +129,7 @@ impl Watch {
     }
 
     /// After this long without a message the server is asked whether it is alive. Defaults to 30 s. If it is not, the stream
-    /// continues at another endpoint.
+    /// continues at another endpoint. Zero is refused.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.settings.silence = limit;
         self
@@ -306,6 +306,13 @@ impl StreamOperation for WatchSet {
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<WatchSetItem>> {
         Watcher::new(client.clone(), self.watches, self.settings, None).into_stream()
+    }
+}
+
+impl Settings {
+    /// Checks whether a stream can have them.
+    pub(super) fn check(&self) -> Result<()> {
+        check_limit(Watch::NAME, self.silence)
     }
 }
 
