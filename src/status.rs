@@ -140,7 +140,11 @@ impl TypedExchange for GetCheck {
             StatusCode::NOT_FOUND => {
                 let what = "this server does not have this check: its etcd is too old for it, or has the v2 API \
                      switched on";
-                return Err(Error::Unsupported(Unsupported::new(answer.context, what)));
+                return Err(Error::Unsupported(Unsupported::new(
+                    answer.context,
+                    what,
+                    true,
+                )));
             }
             _ => return Err(answer.into_error()),
         };
