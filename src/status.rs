@@ -4,6 +4,7 @@ use serde::Deserialize;
 use crate::{
     endpoints::wire::Wire,
     error::{Error, Result, Unsupported},
+    json::decoded,
     operation::Operation,
     pipeline::{
         answer::{Answer, Verdict},
@@ -13,19 +14,20 @@ use crate::{
     },
 };
 
-/// The versions a server tells of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[non_exhaustive]
-pub struct ServerVersion {
-    /// The server's own: `3.5.16`.
-    #[serde(rename = "etcdserver")]
-    pub server: String,
-    /// The one its cluster has agreed on: `3.5.0`.
-    #[serde(rename = "etcdcluster")]
-    pub cluster: String,
-    /// That of the format of its database: `3.6.0`. From etcd 3.6 on; empty before.
-    #[serde(default)]
-    pub storage: String,
+decoded! {
+    /// The versions a server tells of.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct ServerVersion {
+        /// The server's own: `3.5.16`.
+        #[serde(rename = "etcdserver")]
+        pub server: String,
+        /// The one its cluster has agreed on: `3.5.0`.
+        #[serde(rename = "etcdcluster")]
+        pub cluster: String,
+        /// That of the format of its database: `3.6.0`. From etcd 3.6 on; empty before.
+        #[serde(default)]
+        pub storage: String,
+    }
 }
 
 /// What a server reports of its own health.
@@ -59,7 +61,7 @@ impl TypedExchange for GetVersion {
     type Decoded = ServerVersion;
 
     fn decode(&self, answer: Answer) -> Result<ServerVersion> {
-        answer.json()
+        answer.decode()
     }
 }
 

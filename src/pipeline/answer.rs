@@ -8,6 +8,7 @@ use crate::{
         Error, ErrorContext, EtcdError, HttpError, Outcome, Refusal, Result, UnexpectedAnswer,
         Unsupported,
     },
+    json::{Decode, Json},
     pipeline::call::Call,
 };
 
@@ -75,6 +76,11 @@ impl Answer {
             let what = "the response is not what etcd sends";
             Error::Unexpected(answer.unexpected(what).with_source(error))
         })
+    }
+
+    /// Decodes the JSON body of a success, of a public type.
+    pub(crate) fn decode<D: Decode>(self) -> Result<D> {
+        self.json().map(|Json(decoded)| decoded)
     }
 
     /// Returns the error that an answer other than a success stands for.

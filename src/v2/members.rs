@@ -1,36 +1,38 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::v2::protocol;
 use crate::{
     endpoints::{
         sync::{Advertised, MemberSource},
         wire::Wire,
     },
     error::{Error, Result},
+    json::{Json, decoded},
     operation::Operation,
     pipeline::{
         answer::Answer,
         call::Call,
         exchange::{Encoded, Exchange, Mapped, TypedExchange},
     },
+    v2::protocol,
 };
 
-/// A member of the cluster. <https://etcd.io/docs/v2.3/members_api/>
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Member {
-    /// 16 hexadecimal digits.
-    pub id: String,
-    /// Its name; empty for one that was added and has not started yet.
-    pub name: String,
-    /// Where the other members reach it.
-    #[serde(rename = "peerURLs")]
-    pub peer_urls: Vec<String>,
-    /// Where it says that clients reach it; empty for one that has not started yet.
-    #[serde(rename = "clientURLs")]
-    pub client_urls: Vec<String>,
+decoded! {
+    /// A member of the cluster. <https://etcd.io/docs/v2.3/members_api/>
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Member {
+        /// 16 hexadecimal digits.
+        pub id: String,
+        /// Its name; empty for one that was added and has not started yet.
+        pub name: String,
+        /// Where the other members reach it.
+        #[serde(rename = "peerURLs")]
+        pub peer_urls: Vec<String>,
+        /// Where it says that clients reach it; empty for one that has not started yet.
+        #[serde(rename = "clientURLs")]
+        pub client_urls: Vec<String>,
+    }
 }
 
 /// Lists the members: `GET /v2/members`. Answered by the member that is asked, which may lag behind.
@@ -66,9 +68,10 @@ impl TypedExchange for ListMembers {
     fn decode(&self, answer: Answer) -> Result<Vec<Member>> {
         #[derive(Deserialize)]
         struct Body {
-            members: Vec<Member>,
+            members: Vec<Json<Member>>,
         }
-        answer.json().map(|Body { members }| members)
+        let Body { members } = answer.json()?;
+        Ok(members.into_iter().map(|Json(member)| member).collect())
     }
 }
 
@@ -106,7 +109,7 @@ impl TypedExchange for GetLeader {
     type Decoded = Member;
 
     fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.json()
+        answer.decode()
     }
 }
 
@@ -151,7 +154,7 @@ impl TypedExchange for AddMember {
     type Decoded = Member;
 
     fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.json()
+        answer.decode()
     }
 }
 

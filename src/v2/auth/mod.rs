@@ -5,8 +5,6 @@ mod permissions;
 mod roles;
 mod users;
 
-use serde::{Deserialize, Deserializer};
-
 pub use enable::{DisableAuth, EnableAuth, GetAuthStatus};
 pub use permissions::Permissions;
 pub use roles::{
@@ -83,12 +81,3 @@ macro_rules! bare_operation {
 }
 
 use bare_operation;
-
-/// Go's encoder writes an empty list as `null`, now and then.
-fn null_is_empty<'de, D, E>(deserializer: D) -> Result<Vec<E>, D::Error>
-where
-    D: Deserializer<'de>,
-    E: Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}

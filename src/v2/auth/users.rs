@@ -3,41 +3,46 @@ use std::fmt;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::v2::auth::{Role, bare_operation, null_is_empty};
 use crate::{
     endpoints::wire::Wire,
     error::Result,
+    json::{Decode, decoded},
     operation::Operation,
     pipeline::{
         answer::Answer,
         call::Call,
         exchange::{Encoded, Exchange, TypedExchange},
     },
-    v2::protocol,
+    v2::{
+        auth::{Role, bare_operation},
+        protocol,
+    },
 };
 
-/// A user, and the names of its roles.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[non_exhaustive]
-pub struct User {
-    /// Its name.
-    #[serde(rename = "user")]
-    pub name: String,
-    /// The names of its roles.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub roles: Vec<String>,
+decoded! {
+    /// A user, and the names of its roles.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct User {
+        /// Its name.
+        #[serde(rename = "user")]
+        pub name: String,
+        /// The names of its roles.
+        #[serde(default, deserialize_with = "Decode::decode")]
+        pub roles: Vec<String>,
+    }
 }
 
-/// A user, and its roles with what they may do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[non_exhaustive]
-pub struct UserDetails {
-    /// Its name.
-    #[serde(rename = "user")]
-    pub name: String,
-    /// Its roles.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub roles: Vec<Role>,
+decoded! {
+    /// A user, and its roles with what they may do.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct UserDetails {
+        /// Its name.
+        #[serde(rename = "user")]
+        pub name: String,
+        /// Its roles.
+        #[serde(default, deserialize_with = "Decode::decode")]
+        pub roles: Vec<Role>,
+    }
 }
 
 bare_operation! {
@@ -53,7 +58,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), also when one of its roles does not exist.
     GetUser { name: "user" } -> UserDetails;
-    "v2.auth.users.get", GET "/v2/auth/users/", read, Answer::json
+    "v2.auth.users.get", GET "/v2/auth/users/", read, Answer::decode
 }
 
 bare_operation! {
@@ -68,7 +73,7 @@ bare_operation! {
 
 #[derive(Deserialize)]
 struct Users {
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "Decode::decode")]
     users: Vec<UserDetails>,
 }
 
@@ -161,7 +166,7 @@ impl TypedExchange for CreateUser {
     type Decoded = User;
 
     fn decode(&self, answer: Answer) -> Result<User> {
-        answer.json()
+        answer.decode()
     }
 }
 
@@ -218,7 +223,7 @@ impl TypedExchange for ChangePassword {
     type Decoded = User;
 
     fn decode(&self, answer: Answer) -> Result<User> {
-        answer.json()
+        answer.decode()
     }
 }
 
@@ -269,7 +274,7 @@ macro_rules! user_roles_operation {
             type Decoded = User;
 
             fn decode(&self, answer: Answer) -> Result<User> {
-                answer.json()
+                answer.decode()
             }
         }
     };

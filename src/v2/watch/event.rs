@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, de::Visitor};
 
 use crate::{
     error::{Error, Result},
+    json::Decode,
     pipeline::answer::Answer,
     v2::node::{Node, Tree},
 };
@@ -59,8 +60,8 @@ pub enum Action {
 }
 
 /// By hand: what serde derives for `Other` copies every name first, and tries each variant with the copy.
-impl<'de> Deserialize<'de> for Action {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+impl Decode for Action {
+    fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
 
         impl Visitor<'_> for Name {
@@ -125,6 +126,7 @@ impl ClusterInfo {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
+    #[serde(deserialize_with = "Decode::decode")]
     action: Action,
     node: Option<Tree>,
     prev_node: Option<Tree>,
@@ -194,6 +196,7 @@ fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Json;
 
     #[test]
     fn actions_are_read_by_name_and_unknown_ones_kept() {
@@ -208,8 +211,9 @@ mod tests {
             (r#""expire""#, Action::Expire),
             (r#""com\u0070act""#, Action::Other("compact".to_owned())),
         ] {
-            assert_eq!(serde_json::from_str::<Action>(json).unwrap(), action);
+            let Json(decoded) = serde_json::from_str::<Json<Action>>(json).unwrap();
+            assert_eq!(decoded, action);
         }
-        assert!(serde_json::from_str::<Action>("7").is_err());
+        assert!(serde_json::from_str::<Json<Action>>("7").is_err());
     }
 }
