@@ -141,7 +141,7 @@ impl<T: Transport> Client<T> {
 
     /// Any request, on the same pipeline as every other: `client.send(client.request(Method::GET, "/v2/keys/foo"))`, or
     /// with options in between. See [`RawRequest`].
-    pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
+    pub fn request(&self, method: Method, path: impl AsRef<str>) -> RawRequest {
         RawRequest::new(method, path)
     }
 

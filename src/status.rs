@@ -40,6 +40,16 @@ pub struct Health {
     pub reason: String,
 }
 
+impl Health {
+    /// The health of a server, with the reason if it is not well. For your own tests.
+    pub fn new(healthy: bool, reason: impl AsRef<str>) -> Self {
+        Self {
+            healthy,
+            reason: reason.as_ref().to_owned(),
+        }
+    }
+}
+
 pub(crate) struct GetVersion;
 
 impl Operation for GetVersion {

@@ -25,6 +25,20 @@ pub struct Attempt {
     pub outcome: AttemptOutcome,
 }
 
+impl Attempt {
+    /// A first attempt without a status that took no time. For your own tests.
+    pub fn new(operation: &'static str, endpoint: Endpoint, outcome: AttemptOutcome) -> Self {
+        Self {
+            operation,
+            endpoint,
+            number: 1,
+            status: None,
+            elapsed: Duration::ZERO,
+            outcome,
+        }
+    }
+}
+
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

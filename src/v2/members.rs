@@ -126,9 +126,12 @@ pub struct AddMember {
 
 impl AddMember {
     /// A member with these peer URLs.
-    pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
+    pub fn new<U: AsRef<str>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
-            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+            peer_urls: peer_urls
+                .into_iter()
+                .map(|url| url.as_ref().to_owned())
+                .collect(),
         }
     }
 }
@@ -172,13 +175,13 @@ pub struct UpdateMember {
 
 impl UpdateMember {
     /// The member with this id, at these URLs.
-    pub fn new<U: Into<String>>(
-        id: impl Into<String>,
-        peer_urls: impl IntoIterator<Item = U>,
-    ) -> Self {
+    pub fn new<U: AsRef<str>>(id: impl AsRef<str>, peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
-            id: id.into(),
-            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+            id: id.as_ref().to_owned(),
+            peer_urls: peer_urls
+                .into_iter()
+                .map(|url| url.as_ref().to_owned())
+                .collect(),
         }
     }
 }
@@ -221,8 +224,10 @@ pub struct RemoveMember {
 
 impl RemoveMember {
     /// The member with this id.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into() }
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self {
+            id: id.as_ref().to_owned(),
+        }
     }
 }
 

@@ -76,6 +76,8 @@ impl MirrorUpdate {
 }
 
 /// What happened to a key of a [`Mirror`].
+///
+/// A `match` can be exhaustive: there will be no other variant, since one that is not applied makes a copy wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorChange {
     /// It was not there before.

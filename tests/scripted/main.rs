@@ -2,6 +2,7 @@
 //!
 //! No test waits, and none needs a server.
 
+mod arguments;
 mod cluster_identity;
 mod deadlines;
 mod doubt;

@@ -25,12 +25,13 @@ macro_rules! bare_operation {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[must_use = "an operation does nothing before `Client::send`"]
+        #[non_exhaustive]
         pub struct $name { $($field: String,)? }
 
         impl $name {
             /// The operation with these arguments.
-            pub fn new($($field: impl Into<String>)?) -> Self {
-                Self { $($field: $field.into(),)? }
+            pub fn new($($field: impl AsRef<str>)?) -> Self {
+                Self { $($field: $field.as_ref().to_owned(),)? }
             }
         }
 

@@ -26,14 +26,14 @@ impl Permissions {
     }
 
     /// And this pattern may be read.
-    pub fn and_read(mut self, pattern: impl Into<String>) -> Self {
-        self.read.push(pattern.into());
+    pub fn and_read(mut self, pattern: impl AsRef<str>) -> Self {
+        self.read.push(pattern.as_ref().to_owned());
         self
     }
 
     /// And this pattern may be written.
-    pub fn and_write(mut self, pattern: impl Into<String>) -> Self {
-        self.write.push(pattern.into());
+    pub fn and_write(mut self, pattern: impl AsRef<str>) -> Self {
+        self.write.push(pattern.as_ref().to_owned());
         self
     }
 }

@@ -98,9 +98,9 @@ macro_rules! role_operation {
 
         impl $name {
             /// The role with this name, and these permissions.
-            pub fn new(name: impl Into<String>, permissions: Permissions) -> Self {
+            pub fn new(name: impl AsRef<str>, permissions: Permissions) -> Self {
                 Self {
-                    name: name.into(),
+                    name: name.as_ref().to_owned(),
                     permissions,
                 }
             }

@@ -114,17 +114,17 @@ pub struct CreateUser {
 
 impl CreateUser {
     /// A user with this password, and no role.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: password.into(),
+            name: name.as_ref().to_owned(),
+            password: password.as_ref().to_owned(),
             roles: Vec::new(),
         }
     }
 
     /// And with this role. etcd takes any name, and cannot show the user before that role exists.
-    pub fn and_role(mut self, role: impl Into<String>) -> Self {
-        self.roles.push(role.into());
+    pub fn and_role(mut self, role: impl AsRef<str>) -> Self {
+        self.roles.push(role.as_ref().to_owned());
         self
     }
 }
@@ -180,10 +180,10 @@ pub struct ChangePassword {
 
 impl ChangePassword {
     /// The user with this name is to have this password.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: password.into(),
+            name: name.as_ref().to_owned(),
+            password: password.as_ref().to_owned(),
         }
     }
 }
@@ -239,13 +239,13 @@ macro_rules! user_roles_operation {
 
         impl $name {
             /// The user with this name, and these roles.
-            pub fn new<R: Into<String>>(
-                name: impl Into<String>,
+            pub fn new<R: AsRef<str>>(
+                name: impl AsRef<str>,
                 roles: impl IntoIterator<Item = R>,
             ) -> Self {
                 Self {
-                    name: name.into(),
-                    roles: roles.into_iter().map(Into::into).collect(),
+                    name: name.as_ref().to_owned(),
+                    roles: roles.into_iter().map(|role| role.as_ref().to_owned()).collect(),
                 }
             }
         }

@@ -29,6 +29,25 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event without a node before it and without headers. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::v2::{Action, Event, Node};
+    ///
+    /// let mut event = Event::new(Action::Set, Node::file("/app/color", "red"));
+    /// event.prev_node = Some(Node::file("/app/color", "green"));
+    /// event.cluster.etcd_index = Some(7);
+    /// ```
+    pub fn new(action: Action, node: Node) -> Self {
+        Self {
+            action,
+            node,
+            prev_node: None,
+            created: false,
+            cluster: ClusterInfo::default(),
+        }
+    }
+
     /// The index of this event in the store's history: what a watch continues after.
     pub fn index(&self) -> u64 {
         self.node.modified_index
@@ -171,6 +190,17 @@ pub struct Written {
     pub created: bool,
     /// What the cluster said of itself; its `etcd_index` is the write's.
     pub cluster: ClusterInfo,
+}
+
+impl Written {
+    /// A write of which no headers came. For your own tests.
+    pub fn new(action: Action, created: bool) -> Self {
+        Self {
+            action,
+            created,
+            cluster: ClusterInfo::default(),
+        }
+    }
 }
 
 fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {

@@ -78,9 +78,9 @@ pub struct Watch {
 
 impl Watch {
     /// Watches this key, from when the stream is first polled.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub fn new(key: impl AsRef<str>) -> Self {
         Self {
-            key: key.into(),
+            key: key.as_ref().to_owned(),
             recursive: false,
             from: None,
             outage: OUTAGE_LIMIT,
@@ -132,6 +132,8 @@ impl ResyncingWatch {
 }
 
 /// What a [`ResyncingWatch`] delivers.
+///
+/// A `match` can be exhaustive: there will be no other variant, since one that is not applied makes a copy wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every update is an event")]
 pub enum WatchUpdate {
@@ -151,6 +153,17 @@ pub struct Resync {
     pub index: u64,
     /// The key, with all that is below it for a recursive watch; `None` when it does not exist.
     pub state: Option<Node>,
+}
+
+impl Resync {
+    /// The loss of all events from an index on, and how things are at another. For your own tests.
+    pub fn new(lost_from: u64, index: u64, state: Option<Node>) -> Self {
+        Self {
+            lost_from,
+            index,
+            state,
+        }
+    }
 }
 
 /// A watch that ends by itself. See [`Watch::until`].

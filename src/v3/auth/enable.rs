@@ -87,10 +87,10 @@ pub struct Authenticate {
 
 impl Authenticate {
     /// Requests a token for this user.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: Zeroizing::new(password.into()),
+            name: name.as_ref().to_owned(),
+            password: Zeroizing::new(password.as_ref().to_owned()),
         }
     }
 }

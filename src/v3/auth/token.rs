@@ -24,7 +24,7 @@ impl<T: Transport> ClientBuilder<T> {
     ///
     /// Where it is on, and the client shows a TLS certificate, that must be one without a common name: etcd's gateway
     /// refuses every call with another, whatever the token.
-    pub fn v3_auth(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn v3_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         let request = TokenRequest(Authenticate::new(user, password));
         let checked = request.encode(Wire::Http);
         self.tokens(checked.map(|_| Box::new(request) as token::Authenticate))
