@@ -53,6 +53,7 @@ mod curl;
 mod endpoints;
 mod error;
 mod form;
+mod json;
 mod operation;
 mod pipeline;
 mod raw;
