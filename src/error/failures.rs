@@ -127,7 +127,7 @@ impl TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: no answer within {:?}", self.context, self.limit)
+        write!(f, "{}: no response within {:?}", self.context, self.limit)
     }
 }
 

@@ -23,12 +23,14 @@ impl Ttl {
             return Ok(None);
         };
         if ttl.subsec_nanos() != 0 {
-            let reason = format!("a TTL of {ttl:?}: the v2 API counts whole seconds");
+            let reason = format!(
+                "a TTL of {ttl:?} is not a whole number of seconds, which the v2 API requires"
+            );
             return Err(Error::invalid(operation, reason));
         }
         if ttl.as_secs() > MAX_SECONDS {
             let reason = format!(
-                "a TTL of {} s: etcd can count to {MAX_SECONDS}; a key without a TTL stays forever",
+                "a TTL of {} s is more than etcd's limit of {MAX_SECONDS} s: for a key that does not expire, omit the TTL",
                 ttl.as_secs()
             );
             return Err(Error::invalid(operation, reason));
@@ -54,7 +56,7 @@ mod tests {
         for (ttl, reason) in [
             (
                 Duration::from_millis(1500),
-                "t: a TTL of 1.5s: the v2 API counts whole seconds",
+                "t: a TTL of 1.5s is not a whole number of seconds, which the v2 API requires",
             ),
             (
                 Duration::from_secs(MAX_SECONDS + 1),

@@ -63,7 +63,7 @@ impl Lock {
 impl Encode for Lock {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.name.is_empty() {
-            return Err(Error::invalid(operation, "a lock needs a name"));
+            return Err(Error::invalid(operation, "a lock requires a name"));
         }
         Ok(())
     }

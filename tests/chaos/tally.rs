@@ -87,7 +87,7 @@ fn kind(error: &Error) -> String {
                 error.message()
             )
         }
-        Error::Timeout(_) => "no answer within the time".to_owned(),
+        Error::Timeout(_) => "no response within the time".to_owned(),
         Error::Transport(_) => {
             let text = error.to_string();
             text.rsplit(": ").next().unwrap_or_default().to_owned()

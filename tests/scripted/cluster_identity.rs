@@ -44,7 +44,7 @@ fn an_answer_from_another_cluster_is_an_error_and_is_not_asked_for_again() {
     assert!(error.is_cluster_changed() && !error.is_stale_read());
     assert_eq!(
         error.to_string(),
-        "v2.keys.get at http://a: the answer is from the cluster 000000000000beef, and those before were from \
+        "v2.keys.get at http://a: the response is from the cluster 000000000000beef, and those before were from \
          cdf818194e3a8c32: is an endpoint wrong, or was the cluster replaced? If so, set \
          `allow_cluster_change`"
     );

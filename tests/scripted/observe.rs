@@ -129,7 +129,7 @@ fn a_refusal_for_want_of_credentials_says_what_the_client_knows() {
     let text =
         |client: Client<ScriptedTransport>| block_on(client.v2().get("x")).unwrap_err().to_string();
     let without = "v2.keys.get at http://a: m: c (code 110, index 0): \
-                   this client shows no credentials, and guests may not do this";
+                   this client has no credentials, and guests do not have the permission";
     assert_eq!(text(builder([refused()]).build().unwrap()), without);
     let with = builder([refused()])
         .basic_auth("root", "x")

@@ -349,15 +349,15 @@ fn what_could_not_be_recognised_is_refused() {
     for (error, text) in [
         (
             block_on(v2.once(Create::new("/k", ""))).unwrap_err(),
-            "v2.keys.create: to be carried out once it needs a unique value, and an empty one is not",
+            "v2.keys.create: to be applied once, the write must have a unique value, and an empty one is not unique",
         ),
         (
             block_on(v2.once(CreateInOrder::new("/q", ""))).unwrap_err(),
-            "v2.keys.create_in_order: to be carried out once it needs a unique value, and an empty one is not",
+            "v2.keys.create_in_order: to be applied once, the write must have a unique value, and an empty one is not unique",
         ),
         (
             block_on(v2.once(by_value)).unwrap_err(),
-            "v2.keys.compare_and_swap: to be carried out once it must compare with an index: a value can come back, \
+            "v2.keys.compare_and_swap: to be applied once, the swap must compare an index: a value can come back, \
              and the swap with it",
         ),
     ] {

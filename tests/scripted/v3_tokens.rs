@@ -270,7 +270,7 @@ fn no_caller_waits_for_the_request_of_another_beyond_its_own_time_limit() {
     assert_eq!(after, 3 * SECOND);
     assert_eq!(
         error.to_string(),
-        "v3.auth.authenticate at http://127.0.0.1: no answer within 3s"
+        "v3.auth.authenticate at http://127.0.0.1: no response within 3s"
     );
     assert!(matches!(patient, Error::Timeout(_)), "{patient}");
     assert_eq!(clock.elapsed(), 10 * SECOND);

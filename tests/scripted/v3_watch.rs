@@ -192,7 +192,7 @@ fn r_22_a_watch_does_not_go_on_in_another_cluster_even_where_that_is_allowed() {
     for (allowed, words) in [
         (
             false,
-            "the answer is from the cluster 0000000000000008, and those before were from 0000000000000007",
+            "the response is from the cluster 0000000000000008, and those before were from 0000000000000007",
         ),
         (
             true,

@@ -400,7 +400,7 @@ fn index_zero_is_refused() {
     let client = client([]);
     assert_eq!(
         failure(&client, Watch::new("x").from_index(0)).to_string(),
-        "v2.keys.watch: no event has index 0: to begin now, leave the index out"
+        "v2.keys.watch: no event has index 0: to begin now, omit the index"
     );
 }
 

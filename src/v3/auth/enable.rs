@@ -137,7 +137,7 @@ impl TypedExchange for Authenticate {
         let answer = answer.success()?;
         // An error that quotes the response would show the token.
         protocol::decode_quietly(&answer).map_err(|_| {
-            let what = "the answer is not what etcd sends";
+            let what = "the response is not what etcd sends";
             Error::Unexpected(UnexpectedAnswer::new(
                 answer.context,
                 what,
@@ -205,7 +205,7 @@ mod tests {
                 .request()
                 .unwrap_err()
                 .to_string(),
-            "v3.auth.authenticate: a user needs a name"
+            "v3.auth.authenticate: a user requires a name"
         );
     }
 

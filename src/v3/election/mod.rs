@@ -295,7 +295,7 @@ gateway::operation!(
 
 pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
     if name.is_empty() {
-        return Err(Error::invalid(operation, "an election needs a name"));
+        return Err(Error::invalid(operation, "an election requires a name"));
     }
     Ok(())
 }

@@ -96,8 +96,8 @@ async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
 
 async fn a_condition_that_compares_nothing_is_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
-    let empty = "etcd cannot compare with an empty value: compare with the index";
-    let zero = "no file has index 0, and etcd would compare with nothing";
+    let empty = "etcd cannot compare with an empty value: compare the index";
+    let zero = "no file has index 0, and etcd would compare nothing";
     for (condition, why) in [
         (Condition::value_is(""), empty),
         (Condition::index_is(5).and_value_is(""), empty),
@@ -121,7 +121,7 @@ async fn a_name_that_is_no_path_segment_is_refused<T: Transport>(etcd: Etcd<T>) 
         let text = |operation: &str, what: &str| {
             format!(
                 "{operation}: the {what} {name:?} cannot be part of a path: \
-                 it must not be empty, `.` or `..`, nor have a `/`"
+                 it must not be empty, `.` or `..`, or contain a `/`"
             )
         };
         assert_refused(v2.user(name).await, &text("v2.auth.users.get", "user"));
@@ -145,7 +145,7 @@ async fn a_key_that_makes_too_long_a_url_is_refused<T: Transport>(etcd: Etcd<T>)
 async fn a_watch_from_index_0_is_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
     let mut events = client.open(Watch::new("/a").from_index(0));
-    let text = "v2.keys.watch: no event has index 0: to begin now, leave the index out";
+    let text = "v2.keys.watch: no event has index 0: to begin now, omit the index";
     assert_refused(events.next().await.unwrap(), text);
     assert!(events.next().await.is_none());
     assert!(etcd.host().requests().is_empty());
@@ -159,7 +159,10 @@ async fn a_raw_request_with_a_bad_path_is_refused<T: Transport>(etcd: Etcd<T>) {
             "request: the path `v2/keys` does not begin with `/`",
         ),
         ("", "request: the path `` does not begin with `/`"),
-        ("/a#b", "request: the path `/a#b` has a `#`: write %23"),
+        (
+            "/a#b",
+            "request: the path `/a#b` contains a `#`: encode it as %23",
+        ),
         (
             "/a b",
             "request: this path cannot be sent: invalid uri character",
@@ -179,12 +182,12 @@ async fn bad_endpoints_are_refused<T: Transport>(etcd: Etcd<T>) {
     let none: [&str; 0] = [];
     assert_refused(
         Client::new(etcd.transport(), none),
-        "endpoint: a client needs at least one, such as http://127.0.0.1:2379",
+        "endpoint: at least one is required, such as http://127.0.0.1:2379",
     );
     for (endpoint, why) in [
         (
             "127.0.0.1:2379",
-            "`127.0.0.1:2379` has no scheme: write http:// or https:// before it",
+            "`127.0.0.1:2379` has no scheme: prefix it with http:// or https://",
         ),
         ("ftp://etcd", "`ftp://etcd` is neither http:// nor https://"),
         (
@@ -193,11 +196,11 @@ async fn bad_endpoints_are_refused<T: Transport>(etcd: Etcd<T>) {
         ),
         (
             "http://root:secret@etcd:2379",
-            "`etcd:2379` holds a user name: use the client's credentials instead",
+            "`etcd:2379` contains a user name: use the client's credentials instead",
         ),
         (
             "http://etcd?a=b",
-            "`http://etcd?a=b` has a query or a fragment: leave it out",
+            "`http://etcd?a=b` has a query or a fragment: remove it",
         ),
     ] {
         // One bad one among good ones is enough.
@@ -211,20 +214,20 @@ async fn bad_credentials_are_refused<T: Transport>(etcd: Etcd<T>) {
         let client = etcd.builder_of("http://127.0.0.1:1");
         assert_refused(
             client.basic_auth(user, "secret").build(),
-            "credentials: a user name must not be empty, nor have a colon in it",
+            "credentials: the user name must not be empty or contain a colon",
         );
     }
 }
 
 async fn limits_that_leave_nothing_are_refused<T: Transport>(etcd: Etcd<T>) {
     let builder = || etcd.builder_of("http://127.0.0.1:1");
-    let no_time = "client: a time limit of zero leaves no time for an answer";
+    let no_time = "client: the time limit must not be zero";
     assert_refused(builder().timeout(Duration::ZERO).build(), no_time);
     let overall = RetryPolicy::default().overall(Duration::ZERO);
     assert_refused(builder().retry(overall).build(), no_time);
     let never = RetryPolicy::default().attempts(0);
     assert_refused(
         builder().retry(never).build(),
-        "client: at least one attempt is needed",
+        "client: at least one attempt is required",
     );
 }

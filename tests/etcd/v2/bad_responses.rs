@@ -83,13 +83,12 @@ async fn assert_meaningless<T: Transport>(etcd: Etcd<T>, body: impl AsRef<[u8]>,
 }
 
 async fn html_with_200_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = format!("the answer is not what etcd's keys API sends: {HTML:?}");
+    let text = format!("the response is not what etcd's keys API sends: {HTML:?}");
     assert_meaningless(etcd, HTML, &text).await;
 }
 
 async fn truncated_json_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text =
-        r#"the answer is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":""#;
+    let text = r#"the response is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":""#;
     assert_meaningless(etcd, r#"{"action":"set","node":{"key":"#, text).await;
 }
 
@@ -98,7 +97,7 @@ async fn wrong_types_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
     let (error, text) = failed_write(&etcd, &server).await;
     assert_eq!(
         text,
-        r#"v2.keys.set at URL: the answer is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":5}}""#
+        r#"v2.keys.set at URL: the response is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":5}}""#
     );
     let source = error.source().unwrap().to_string();
     assert!(
@@ -121,21 +120,21 @@ async fn wrong_types_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn an_empty_200_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    assert_meaningless(etcd, "", "the answer is not what etcd's keys API sends").await;
+    assert_meaningless(etcd, "", "the response is not what etcd's keys API sends").await;
 }
 
 async fn json_of_another_service_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = r#"the answer is not what etcd's keys API sends: "{\"status\":\"ok\"}""#;
+    let text = r#"the response is not what etcd's keys API sends: "{\"status\":\"ok\"}""#;
     assert_meaningless(etcd, r#"{"status":"ok"}"#, text).await;
 }
 
 async fn a_keys_answer_without_a_node_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = r#"the answer has no node: "{\"action\":\"set\"}""#;
+    let text = r#"the response has no node: "{\"action\":\"set\"}""#;
     assert_meaningless(etcd, r#"{"action":"set"}"#, text).await;
 }
 
 async fn bytes_that_are_no_utf_8_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = "the answer is not what etcd's keys API sends: \"\u{fffd}\u{fffd}\\u{1}\"";
+    let text = "the response is not what etcd's keys API sends: \"\u{fffd}\u{fffd}\\u{1}\"";
     assert_meaningless(etcd, b"\xff\xfe\x01", text).await;
 }
 
@@ -157,7 +156,7 @@ async fn machines_that_are_no_urls_are_not_what_etcd_sends<T: Transport>(etcd: E
     let error = client.v2().machines().await.unwrap_err();
     assert_eq!(
         error.to_string().replace(&server.url(), "URL"),
-        "v2.machines at URL: the answer is not a list of URLs: \"hello, world\""
+        "v2.machines at URL: the response is not a list of URLs: \"hello, world\""
     );
     for error in [
         client.v2().members().await.unwrap_err(),
@@ -268,7 +267,7 @@ async fn a_redirect_to_another_host_is_not_followed<T: Transport>(etcd: Etcd<T>)
     assert_eq!(
         failed_read(&etcd, &server).await,
         format!(
-            "v2.keys.get at URL: redirected to {location:?}, which is none of the client's endpoints"
+            "v2.keys.get at URL: redirected to {location:?}, which is not one of the client's endpoints"
         )
     );
     assert_eq!(server.requests().len(), 1);
@@ -347,7 +346,7 @@ async fn assert_limited<T: Transport>(etcd: Etcd<T>, head: &'static str, chunked
         .max_response_size(MIB)
         .build()
         .unwrap();
-    let too_large = "the answer is larger than the client's limit of 1048576 bytes: \
+    let too_large = "the response is larger than the client's limit of 1048576 bytes: \
                      raise `max_response_size`, or ask for less";
     let read = client.v2().get("/a").await.unwrap_err();
     assert_eq!(
@@ -384,7 +383,7 @@ async fn a_watch_reads_up_to_the_limit_too<T: Transport>(etcd: Etcd<T>) {
         let error = events.next().await.unwrap().unwrap_err();
         assert_eq!(
             error.to_string().replace(&server.url(), "URL"),
-            "v2.keys.watch at URL: the answer is larger than the client's limit of 1048576 bytes: \
+            "v2.keys.watch at URL: the response is larger than the client's limit of 1048576 bytes: \
              raise `max_response_size`, or ask for less"
         );
         assert!(events.next().await.is_none());
@@ -440,7 +439,7 @@ async fn a_body_that_never_ends_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(
         error.to_string().replace(&server.url(), "URL"),
-        "v2.keys.set at URL: no answer within 300ms"
+        "v2.keys.set at URL: no response within 300ms"
     );
     assert_eq!(server.requests().len(), 1);
 }

@@ -90,7 +90,7 @@ fn assert_unsupported(error: &Error, operation: &str) {
         text.starts_with(&format!("{operation} at http://")),
         "{text}"
     );
-    let reason = ": this server (etcd 3.5) cannot update a directory, nor refresh its TTL: see etcd issue 13589";
+    let reason = ": this server (etcd 3.5) cannot update a directory or refresh its TTL: see etcd issue 13589";
     assert!(text.ends_with(reason), "{text}");
 }
 

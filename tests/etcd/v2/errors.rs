@@ -265,11 +265,11 @@ async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     let (read, written) = (read.unwrap_err(), written.unwrap_err());
     assert_eq!(
         read.to_string(),
-        format!("v2.keys.get at {url} (attempt 2): no answer within 300ms")
+        format!("v2.keys.get at {url} (attempt 2): no response within 300ms")
     );
     assert_eq!(
         written.to_string(),
-        format!("v2.keys.set at {url}: no answer within 300ms")
+        format!("v2.keys.set at {url}: no response within 300ms")
     );
     assert_eq!(written.outcome(), Outcome::Unknown);
     // And carried out it was, or is now.

@@ -298,12 +298,12 @@ async fn a_ttl_of_a_fraction_of_a_second_is_refused_before_it_is_sent<T: Transpo
     let error = etcd.send(Create::new(etcd.key("a"), "1").ttl(ttl)).await;
     assert_eq!(
         error.unwrap_err().to_string(),
-        "v2.keys.create: a TTL of 1.5s: the v2 API counts whole seconds"
+        "v2.keys.create: a TTL of 1.5s is not a whole number of seconds, which the v2 API requires"
     );
     let error = etcd.v2().refresh(etcd.key("a"), ttl).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "v2.keys.refresh: a TTL of 1.5s: the v2 API counts whole seconds"
+        "v2.keys.refresh: a TTL of 1.5s is not a whole number of seconds, which the v2 API requires"
     );
     let none = etcd.send(Get::new(etcd.key("a"))).await;
     assert!(none.unwrap_err().is_key_not_found());
