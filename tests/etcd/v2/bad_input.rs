@@ -1,4 +1,4 @@
-//! What the client refuses before anything is sent, in its own words. A server that counts stands by.
+//! Input that the client rejects before anything is sent. The server counts the requests.
 
 use std::time::Duration;
 
@@ -203,7 +203,7 @@ async fn bad_endpoints_are_refused<T: Transport>(etcd: Etcd<T>) {
             "`http://etcd?a=b` has a query or a fragment: remove it",
         ),
     ] {
-        // One bad one among good ones is enough.
+        // One invalid URL among valid ones is enough.
         let client = Client::new(etcd.transport(), ["http://127.0.0.1:2379", endpoint]);
         assert_refused(client, &format!("endpoint: {why}"));
     }

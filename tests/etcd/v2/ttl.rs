@@ -44,7 +44,7 @@ cases! {
 
 const HUNDRED: Duration = Duration::from_secs(100);
 
-/// The last two are the server's clock and ours, which run on the same machine.
+/// The server and the test have the same clock, since they run on the same machine.
 #[track_caller]
 fn assert_expires_in(node: &Node, seconds: u64, since: SystemTime) {
     assert_eq!(node.ttl, Some(Duration::from_secs(seconds)));
@@ -232,7 +232,7 @@ async fn v2_62_a_refresh_is_no_event<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(events[0].node, set.node);
     assert_eq!(events[1].node, after.node);
 
-    // Nor is it one to a watch that waits.
+    // It is not an event of an open watch either.
     let mut waiting = etcd.open(from(after.index() + 1));
     let (event, update) = futures::join!(waiting.next(), async {
         etcd.sleep(100).await;
@@ -285,7 +285,7 @@ async fn v2_74_a_ttl_that_would_overflow_is_refused_before_it_is_sent<T: Transpo
         .form("ttl", "7500000000");
     etcd.send(put).await.unwrap();
     assert_eq!(etcd.v2().get(etcd.key("b")).await.unwrap().node.ttl, None);
-    // What is no number it refuses.
+    // etcd rejects a TTL that is not a number.
     let put = etcd
         .request(Method::PUT, format!("/v2/keys{}", etcd.key("b")))
         .form("ttl", "-1");
