@@ -22,7 +22,7 @@ fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
     block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
 }
 
-/// An answer, the store's index being this.
+/// A response with this index of the store.
 fn at(index: u64) -> Step {
     keys(200, index, file("get", "/x", 3))
 }
@@ -95,7 +95,7 @@ fn another_cluster_is_accepted_where_that_is_meant() {
     for _ in 0..3 {
         get(&client).unwrap();
     }
-    // Its indexes count from its own beginning; and from there on, forward.
+    // The indexes of the other cluster start again, and must not go back from there.
     let once = client.with_retry(etcd_http::RetryPolicy::never());
     assert!(get(&once).unwrap_err().is_stale_read());
 }

@@ -95,7 +95,7 @@ fn json_of_any_depth_is_decoded_or_an_error_and_no_stack_overflow() {
             }
         }
     }
-    // What is passed over may be as deep as it likes.
+    // Skipped values may have any depth.
     let unknown = format!(
         r#"{{"action":"get","new":{},"node":{{"key":"/x","modifiedIndex":7,"new":{}}}}}"#,
         deep("[", "]"),

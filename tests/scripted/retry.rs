@@ -59,7 +59,7 @@ fn a_read_is_sent_five_times_and_the_error_says_so() {
     // The pauses lose half to jitter at most; the silence is cut off by the time limit of an attempt.
     let limits = [50, 100, 200, 10_000, 400].map(Duration::from_millis);
     let sleeps = client.transport().sleeps();
-    // Every attempt but the silent one ends before its time limit is looked at.
+    // Every attempt except the silent one ends before its time limit matters.
     assert_eq!(sleeps.len(), limits.len());
     for (slept, limit) in sleeps.into_iter().zip(limits) {
         assert!(
@@ -122,7 +122,7 @@ fn a_write_that_the_server_surely_did_not_see_goes_to_the_next_endpoint() {
     assert_eq!(set(&client).unwrap(), 7);
     assert_eq!(set(&client).unwrap(), 7);
     let seen = client.transport().seen();
-    // And the endpoint that answered is kept.
+    // And the client stays with the endpoint that responded.
     assert_eq!(
         seen,
         [

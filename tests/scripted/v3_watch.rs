@@ -68,7 +68,7 @@ fn t_1_and_t_2_a_stream_cut_at_any_byte_loses_and_doubles_nothing() {
                     cut: Some(cut),
                     ..connection.clone()
                 };
-                // The second is cut as well: to resume after a resumption is another thing.
+                // The second is cut as well, to test a second resumption.
                 let second = Connection {
                     cut: Some(cut / 2 + 90),
                     ..connection.clone()
@@ -417,7 +417,7 @@ fn an_object_over_the_answer_limit_ends_the_watch() {
             .contains("larger than the client's limit of 1000 bytes"),
         "{error}"
     );
-    // And so do fragments that are too much together.
+    // And so do fragments that are too large together.
     let store = Store::at(4).with(|state| {
         state.write((0..100).map(|number| format!("k{number:02}")));
         state.connections = [Connection {

@@ -82,15 +82,15 @@ fn an_empty_answer_a_cut_and_an_outage_lose_nothing() {
 fn two_quiet_polls_move_the_watch_on_to_the_index_that_the_first_was_registered_at() {
     let client = client([open(100), open(400), open(500), event(501)]);
     assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [501]);
-    // What one poll has not brought the next asks for again, for the first may have stalled; and nobody moves on in
-    // haste.
+    // The next poll requests again what one poll has not delivered, since that may have stalled; the watch advances
+    // only after both.
     let seen = [poll(5), poll(5), poll(101), poll(401)];
     assert_eq!(client.transport().seen(), seen);
 }
 
 #[test]
 fn without_heads_the_index_of_a_probe_does_the_same() {
-    // As over isahc: a poll's head comes with its first byte.
+    // As over isahc: the head of a poll arrives with its first byte.
     let steps = [
         Step::Silence, // proves nothing
         head(200, 100),
@@ -149,7 +149,7 @@ fn without_heads_two_polls_at_once_do_the_same() {
 
 #[test]
 fn two_polls_of_different_members_do_not_count_as_two_at_once() {
-    // What one member has come to the other may hear of later.
+    // One member may apply later what another already has.
     let steps = [
         Step::Silence,
         head(200, 100),

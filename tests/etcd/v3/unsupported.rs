@@ -1,4 +1,4 @@
-//! What a version of etcd lacks is said so, and not taken for something that is not there.
+//! Calls that a version of etcd does not support are reported as such, not as "not found".
 
 use std::sync::{
     Arc,
@@ -40,7 +40,7 @@ fn assert_lacking<O: std::fmt::Debug>(result: Result<O, Error>, outcome: Outcome
     assert_eq!(error.outcome(), outcome);
 }
 
-/// What says to every call that it does not have it, as etcd 3.4 does.
+/// A server that responds to every call that it does not support it, as etcd 3.4 does.
 fn lacking() -> ScriptedServer {
     ScriptedServer::always(answer(
         "404 Not Found",
@@ -89,7 +89,7 @@ async fn v3_2_what_a_server_lacks_is_asked_of_it_once<T: Transport>(etcd: Etcd<T
     assert_eq!(attempts.load(Relaxed), 3);
 }
 
-/// A client that asks an endpoint first that has nothing, and then etcd.
+/// A client whose first endpoint supports nothing, and whose second is etcd.
 fn beside<T: Transport>(etcd: &Etcd<T>, lacking: &ScriptedServer) -> Client<T> {
     let builder = etcd.builder_of(lacking.url());
     builder.endpoints(etcd.urls()).build().unwrap()
