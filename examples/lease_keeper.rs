@@ -54,7 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn work(lease: &HeldLease<ReqwestTransport>) {
     // Checked before each step that only a holder may take.
     while lease.is_alive() {
-        println!("at work, for at least {:.1?} more", lease.remaining());
+        println!("registered for at least {:.1?} more", lease.remaining());
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

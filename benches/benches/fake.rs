@@ -62,7 +62,7 @@ impl Filled {
         let etcd = FakeEtcd::builder().log_capacity(0).build();
         let client = Client::new(etcd.clone(), etcd.endpoints()).expect("a client");
         for key in 0..keys {
-            now(client.send(Set::new(name(key), VALUE).without_value())).expect("an answer");
+            now(client.send(Set::new(name(key), VALUE).without_value())).expect("a response");
         }
         Self { etcd, client, keys }
     }
@@ -89,11 +89,11 @@ impl Filled {
             name(key)
         };
         row("get", turns, || {
-            let event = now(self.client.v2().get(next())).expect("an answer");
+            let event = now(self.client.v2().get(next())).expect("a response");
             assert_eq!(event.node.value.as_deref(), Some(VALUE));
         });
         row("set", turns, || {
-            let event = now(self.client.v2().set(next(), VALUE)).expect("an answer");
+            let event = now(self.client.v2().set(next(), VALUE)).expect("a response");
             assert!(event.prev_node.is_some());
         });
     }

@@ -27,12 +27,12 @@ pub trait Contender {
 
 impl<T: Transport> Contender for Client<T> {
     async fn get(&self) {
-        let event = self.v2().get(KEY).await.expect("an answer");
+        let event = self.v2().get(KEY).await.expect("a response");
         assert_eq!(event.node.value.as_deref(), Some(VALUE));
     }
 
     async fn set(&self) {
-        let event = self.v2().set(KEY, VALUE).await.expect("an answer");
+        let event = self.v2().set(KEY, VALUE).await.expect("a response");
         assert_eq!(event.node.value.as_deref(), Some(VALUE));
     }
 }

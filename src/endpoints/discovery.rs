@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers from a table.
+    /// A resolver with a table.
     struct Table(Vec<(&'static str, Vec<SrvRecord>)>);
 
     #[async_trait]

@@ -232,7 +232,7 @@ impl Unsupported {
     pub(crate) fn known(context: ErrorContext) -> Self {
         Self {
             context,
-            reason: "this cluster does not have this call, as its endpoints have said within the last minute: \
+            reason: "this cluster does not support this call, as its endpoints have reported within the last minute: \
                      nothing was sent",
             outcome: Outcome::NotSent,
         }

@@ -226,8 +226,8 @@ pub(crate) fn key_path(operation: &'static str, key: &str) -> Result<String> {
     for segment in inner.split('/') {
         if matches!(segment, "" | "." | "..") {
             let reason = format!(
-                "the key {key:?} has an empty, `.` or `..` segment, which no etcd can store: \
-                 leave it out, or give it another name"
+                "the key {key:?} has an empty, `.` or `..` segment, which etcd cannot store: \
+                 remove or rename it"
             );
             return Err(Error::invalid(operation, reason));
         }
@@ -314,8 +314,8 @@ mod tests {
             assert_eq!(
                 key_path("v2.keys.get", key).unwrap_err().to_string(),
                 format!(
-                    "v2.keys.get: the key {key:?} has an empty, `.` or `..` segment, which no etcd \
-                     can store: leave it out, or give it another name"
+                    "v2.keys.get: the key {key:?} has an empty, `.` or `..` segment, which etcd \
+                     cannot store: remove or rename it"
                 )
             );
         }

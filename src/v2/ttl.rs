@@ -2,9 +2,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// etcd stores the expiration as nanoseconds since 1970 in 64 bits, which overflows in 2262. Beyond that, a set
-/// silently stores the key without a TTL, and an update makes it expire immediately. From 2072 on this limit is too
-/// high.
+/// etcd stores the expiration as nanoseconds since 1970 in 64 bits, which overflows in 2262. After that, a set silently
+/// stores the key without a TTL, and an update makes it expire immediately. From 2072 on this limit is too high.
 const MAX_SECONDS: u64 = 6_000_000_000;
 
 /// The TTL of a key, as a form field.
@@ -60,8 +59,8 @@ mod tests {
             ),
             (
                 Duration::from_secs(MAX_SECONDS + 1),
-                "t: a TTL of 6000000001 s: etcd can count to 6000000000; \
-                 a key without a TTL stays forever",
+                "t: a TTL of 6000000001 s is more than etcd's limit of 6000000000 s: \
+                 for a key that does not expire, omit the TTL",
             ),
         ] {
             assert_eq!(Ttl::After(ttl).field("t").unwrap_err().to_string(), reason);

@@ -88,7 +88,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The key of the lock's holder: the name, `/`, and the lease in hexadecimal. It exists while the lock is held;
     /// deleting it unlocks.

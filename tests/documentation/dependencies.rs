@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::sources::{Source, assert_only, names, with_extension};
 
 /// The licenses that a dependency may have. Each permits use in a program under any license.
-const LICENCES: &[&str] = &[
+const LICENSES: &[&str] = &[
     "0BSD",
     "Apache-2.0",
     "BSD-2-Clause",
@@ -35,13 +35,13 @@ const DUPLICATES: &[&str] = &[
 ];
 
 #[test]
-fn every_licence_permits_any_use() {
+fn every_license_permits_any_use() {
     let metadata = metadata();
     let mut refused = BTreeSet::new();
     for package in packages(&metadata) {
-        let licence = package["license"].as_str().unwrap_or_default();
-        if !permits(licence) {
-            refused.insert(format!("{}: {licence}", name(package)));
+        let license = package["license"].as_str().unwrap_or_default();
+        if !permits(license) {
+            refused.insert(format!("{}: {license}", name(package)));
         }
     }
     assert_only("may not be used", &refused, &[]);
@@ -117,13 +117,13 @@ fn permits(expression: &str) -> bool {
     expression.split(" AND ").all(|all| {
         all.split(" OR ").any(|one| {
             let one = one.split(" WITH ").next().unwrap_or_default();
-            LICENCES.contains(&one.trim())
+            LICENSES.contains(&one.trim())
         })
     })
 }
 
 #[test]
-fn licence_expressions_are_read() {
+fn license_expressions_are_read() {
     for (expression, expected) in [
         ("MIT", true),
         ("MIT/Apache-2.0", true),

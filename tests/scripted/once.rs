@@ -342,7 +342,7 @@ fn a_store_that_cannot_be_read_for_a_while_is_asked_again_and_one_that_may_not_b
 }
 
 #[test]
-fn what_could_not_be_recognised_is_refused() {
+fn a_write_that_could_not_be_recognized_is_rejected() {
     let client = client([]);
     let v2 = client.v2();
     let by_value = CompareAndSwap::new("/k", MINE, Condition::value_is("old"));

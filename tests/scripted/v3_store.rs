@@ -310,7 +310,7 @@ impl Store {
                             .map(|message| json!({"result": message}).to_string())
                             .collect()
                     }
-                    other => panic!("no answer to {other}"),
+                    other => panic!("no response to {other}"),
                 };
                 if let Some((cluster, leases)) = ours {
                     (state.cluster, state.leases) = (cluster, leases);

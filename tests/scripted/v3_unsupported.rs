@@ -91,13 +91,12 @@ fn what_is_known_to_be_missing_is_said_in_words() {
     let said = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         said.to_string(),
-        "v3.maintenance.hash_kv at http://a: this server does not have this call: its etcd is too old for it, or has its JSON \
-         gateway switched off, or is no etcd"
+        "v3.maintenance.hash_kv at http://a: this server does not support this call: its etcd is too old, its JSON gateway is disabled, or it is not an etcd server"
     );
     let known = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         known.to_string(),
-        "v3.maintenance.hash_kv at http://a: this cluster does not have this call, as its endpoints have said within the last minute: nothing was sent"
+        "v3.maintenance.hash_kv at http://a: this cluster does not support this call, as its endpoints have reported within the last minute: nothing was sent"
     );
 }
 

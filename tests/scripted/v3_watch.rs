@@ -395,7 +395,7 @@ fn revisions_below_one_are_refused() {
         let client = client(Store::at(4));
         assert_eq!(
             failure(&client, all().from_revision(revision)).to_string(),
-            "v3.watch: there is no revision below 1: to begin now, leave it out"
+            "v3.watch: there is no revision below 1: to begin now, omit it"
         );
         assert_eq!(client.transport().seen().len(), 0);
     }

@@ -125,7 +125,7 @@ fn on_a_faster_store_two_polls_at_once_move_the_watch_on_to_the_index_of_the_sec
 #[test]
 fn without_heads_two_polls_at_once_do_the_same() {
     let steps = [
-        Step::Silence, // asked nobody knows when
+        Step::Silence, // sent at an unknown time
         head(200, 100),
         Step::Silence, // registered after 100
         head(200, 500),
@@ -362,7 +362,7 @@ fn an_event_from_before_what_was_asked_for_is_an_error() {
     let error = failure(&client, Watch::new("x").from_index(5));
     assert_eq!(
         error.to_string(),
-        "v2.keys.watch at http://a: asked for events from 5 on, got 4"
+        "v2.keys.watch at http://a: requested events from 5 on, got 4"
     );
 }
 
@@ -380,7 +380,7 @@ fn the_largest_of_all_indexes_is_no_reason_to_panic() {
     let event_at_the_end = client([event(most)]);
     assert_eq!(
         failure(&event_at_the_end, Watch::new("x").from_index(5)).to_string(),
-        format!("v2.keys.watch at http://a: asked for events from 5 on, got {most}")
+        format!("v2.keys.watch at http://a: requested events from 5 on, got {most}")
     );
     let quiet = client([open(most), open(most), event(6)]);
     let from_now = client([head(200, most), event(6)]);
@@ -390,7 +390,7 @@ fn the_largest_of_all_indexes_is_no_reason_to_panic() {
     ] {
         assert_eq!(
             error.to_string(),
-            format!("v2.keys.watch at http://a: asked for events from {most} on, got 6")
+            format!("v2.keys.watch at http://a: requested events from {most} on, got 6")
         );
     }
 }

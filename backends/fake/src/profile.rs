@@ -1,7 +1,7 @@
 /// The version of etcd that a fake answers as.
 ///
 /// The two v2 APIs differ only in whether a directory can be updated, how backspace and form feed are escaped, and the
-/// answers of `/version` and `/health`.
+/// responses of `/version` and `/health`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {

@@ -73,8 +73,8 @@ fn patient(uri: Uri) -> Request {
     request
 }
 
-/// Returns how many connections are open at the server when they are no more than `most`, or after ten seconds: far
-/// less than the idle limit of the exchanges.
+/// Returns how many connections are open at the server when they are at most `most`, or after ten seconds: far less
+/// than the idle limit of the exchanges.
 fn open_eventually(server: &Server, most: usize) -> usize {
     let began = Instant::now();
     loop {

@@ -57,7 +57,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthStatusResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// Whether authentication is enabled.
     pub enabled: bool,
@@ -151,7 +151,7 @@ impl TypedExchange for Authenticate {
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthenticateResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The token: the value of the header `Authorization`, without a scheme. Until it expires, it is as secret as the
     /// password.

@@ -135,7 +135,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CampaignResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The leader.
     pub leader: LeaderKey,

@@ -48,7 +48,7 @@ impl KeepAliveOnce {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeepAliveResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The lease.
     pub id: LeaseId,

@@ -154,7 +154,7 @@ impl<T: Transport> Pieces<T> {
                     break;
                 }
                 Received::Lost(Loss::Ended(_)) => break,
-                // Once more with another token if etcd refuses the first.
+                // Again with another token if etcd refuses the first.
                 Received::Lost(loss) => pieces.connection.recover(loss)?,
             }
         }

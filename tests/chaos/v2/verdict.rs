@@ -170,7 +170,7 @@ impl Report {
         }
         for (value, events) in of_value {
             self.problems
-                .push(format!("nobody wrote {value}: {events:?}"));
+                .push(format!("no call wrote {value}: {events:?}"));
         }
         self.account_deletions(writes, &deletions);
     }
@@ -201,7 +201,7 @@ impl Report {
             }
         }
         for key in deletions.keys().filter(|key| !tried.contains_key(*key)) {
-            self.problems.push(format!("nobody deleted {key}"));
+            self.problems.push(format!("no call deleted {key}"));
         }
     }
 
@@ -292,7 +292,7 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "  {acknowledged} writes acknowledged, {unknown} unknown, of which {unknown_but_done} were carried out\n  \
+            "  {acknowledged} writes acknowledged, {unknown} unknown, of which {unknown_but_done} were applied\n  \
              {events} events, {delivered} delivered, {internal} indexes of the members' own; longest silence of a \
              watcher {longest_silence:.1?}\n  {registers} registers of {register_operations} operations were linearizable"
         )

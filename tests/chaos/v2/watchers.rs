@@ -100,7 +100,7 @@ async fn watch_until<T: Transport>(
         };
         let next = tokio::select! {
             next = stream.next() => next.map(|next| next.map_err(|error| error.to_string())),
-            () = patience => Some(Err("the last events did not come".to_owned())),
+            () = patience => Some(Err("the last events did not arrive".to_owned())),
         };
         match next {
             Some(Ok(event)) if event.node.value.as_deref() == Some("end") => break,

@@ -117,7 +117,7 @@ impl<T: Transport> Task<T> {
             }
         };
         let write = Write {
-            operation: "proclaim in vain",
+            operation: "proclaim after a resignation",
             key,
             value,
             told: Told::NotDone,
@@ -241,8 +241,8 @@ impl fmt::Display for Figures {
         } = self;
         writeln!(
             f,
-            "  leaders: {turns}; {ownerships} ownerships, {cut_short} cut short as a former leader awoke; {observed} leaders \
-             observed, {answered} told to those who asked"
+            "  leaders: {turns}; {ownerships} ownerships, {cut_short} cut short when a former leader resumed; {observed} leaders \
+             observed, {answered} returned to requests"
         )
     }
 }

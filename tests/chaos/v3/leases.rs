@@ -235,7 +235,7 @@ pub(crate) fn judge(
                 let late = lease.ended.saturating_duration_since(lease.due);
                 figures.latest = figures.latest.max(late);
                 if late > SLACK && late > SLACK + stalled(lease.due, lease.ended) {
-                    problems.push(format!("told {late:?} late: {lease:?}"));
+                    problems.push(format!("reported {late:?} late: {lease:?}"));
                 }
             }
             End::Revoked => figures.revoked += 1,
@@ -295,7 +295,7 @@ impl fmt::Display for Figures {
         let margin = least_margin.unwrap_or_default();
         writeln!(
             f,
-            "  {leases} leases: {revoked} revoked, {dropped} dropped, {lost} lost; the latest loss was told {latest:.1?} after \
+            "  {leases} leases: {revoked} revoked, {dropped} dropped, {lost} lost; the latest loss was reported {latest:.1?} after \
              the deadline
   {gone} keys went, the first {margin:.1?} after its time; {of_former_leaders} before, as a \
              former leader awoke"
@@ -356,7 +356,7 @@ mod tests {
             ("its key went early", verdict(SHORT, lost(), 10, 9)),
             ("not kept", verdict(LONG, lost(), 9, 11)),
             (
-                "gone though nobody ended it",
+                "deleted although it was not ended",
                 verdict(LONG, End::Dropped, 5, 9),
             ),
             (

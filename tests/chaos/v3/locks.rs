@@ -113,7 +113,7 @@ impl<T: Transport> Task<T> {
         match found {
             Ok(None) => self
                 .journal
-                .ended_early(format!("{key} is gone with its lease")),
+                .ended_early(format!("{key} was deleted with its lease")),
             Ok(Some(found)) => {
                 let what = format!("{key} holds the lock, and is not there: {found:?}");
                 self.journal.oddity(what);
@@ -225,7 +225,7 @@ impl fmt::Display for Figures {
         } = self;
         writeln!(
             f,
-            "  holders of the lock: {turns}; {ownerships} ownerships, {cut_short} cut short as a former leader awoke; {writes} \
+            "  holders of the lock: {turns}; {ownerships} ownerships, {cut_short} cut short when a former leader resumed; {writes} \
              guarded writes"
         )
     }

@@ -46,8 +46,8 @@ async fn keys_with_empty_or_dotted_segments_are_refused<T: Transport>(etcd: Etcd
     {
         let name = O::NAME;
         let text = format!(
-            "{name}: the key {key:?} has an empty, `.` or `..` segment, which no etcd can store: \
-             leave it out, or give it another name"
+            "{name}: the key {key:?} has an empty, `.` or `..` segment, which etcd cannot store: \
+             remove or rename it"
         );
         assert_refused(client.send(operation).await, &text);
     }
@@ -70,20 +70,20 @@ async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
     for (ttl, why) in [
         (
             Duration::from_nanos(1),
-            "a TTL of 1ns: the v2 API counts whole seconds",
+            "a TTL of 1ns is not a whole number of seconds, which the v2 API requires",
         ),
         (
             Duration::new(5, 500_000_000),
-            "a TTL of 5.5s: the v2 API counts whole seconds",
+            "a TTL of 5.5s is not a whole number of seconds, which the v2 API requires",
         ),
         (
             Duration::MAX,
-            "a TTL of 18446744073709551615.999999999s: the v2 API counts whole seconds",
+            "a TTL of 18446744073709551615.999999999s is not a whole number of seconds, which the v2 API requires",
         ),
         (
             Duration::from_secs(u64::MAX),
-            "a TTL of 18446744073709551615 s: etcd can count to 6000000000; \
-             a key without a TTL stays forever",
+            "a TTL of 18446744073709551615 s is more than etcd's limit of 6000000000 s: \
+             for a key that does not expire, omit the TTL",
         ),
     ] {
         let set = client.send(Set::new("/a", "1").ttl(ttl)).await;

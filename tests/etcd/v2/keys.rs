@@ -465,7 +465,7 @@ async fn v2_170_a_value_beyond_the_servers_limit_is_refused_before_it_is_sent<T:
     assert!(matches!(error, Error::Invalid(_)));
     assert_eq!(
         error.to_string(),
-        "v2.keys.set: the value makes a form of 10485761 bytes, and etcd takes 10485760 at most: \
+        "v2.keys.set: the value makes a form of 10485761 bytes, and etcd accepts at most 10485760: \
          store less in one key"
     );
     // The server itself would respond:

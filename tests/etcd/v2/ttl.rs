@@ -272,8 +272,8 @@ async fn v2_74_a_ttl_that_would_overflow_is_refused_before_it_is_sent<T: Transpo
         assert_eq!(
             error.to_string(),
             format!(
-                "v2.keys.set: a TTL of {seconds} s: etcd can count to 6000000000; \
-                 a key without a TTL stays forever"
+                "v2.keys.set: a TTL of {seconds} s is more than etcd's limit of 6000000000 s: \
+                 for a key that does not expire, omit the TTL"
             )
         );
     }

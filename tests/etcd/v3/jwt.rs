@@ -74,7 +74,7 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        // What cannot be removed is left to whoever clears the directory of temporary files.
+        // What cannot be removed stays in the directory of temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -103,7 +103,7 @@ async fn an_endpoint_that_lacks_a_call_is_passed_over<T: Transport>(etcd: Etcd<T
         client.v3().kv().put(&*key, "1").await.unwrap();
     }
     let found = client.v3().kv().get(&*key).await.unwrap();
-    assert_eq!(found.unwrap().version, 3, "each put was carried out once");
+    assert_eq!(found.unwrap().version, 3, "each put was applied once");
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
         let hash = client.v3().maintenance().hash_kv().await;
         if etcd.is_3_5() {

@@ -27,7 +27,7 @@ pub enum Start {
     Three,
     /// A server of its own without the v2 API.
     WithoutV2,
-    /// A server that answers every request with success, and counts requests.
+    /// A server that responds to every request with success, and counts requests.
     Counting,
     /// Nothing: the port refuses connections, or the case brings its own server, such as a scripted one.
     Nothing,

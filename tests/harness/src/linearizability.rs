@@ -273,7 +273,7 @@ mod tests {
                 &[op(0, 1, set("a", None)), op(2, 3, read(None))],
             ),
             (
-                "a write was carried out twice",
+                "a write was applied twice",
                 &[
                     op(0, 1, set("a", None)),
                     op(2, 3, set("b", Some("a"))),
@@ -282,7 +282,7 @@ mod tests {
                 ],
             ),
             (
-                "a lost write was carried out twice",
+                "a lost write was applied twice",
                 &[
                     lost(0, set("a", None)),
                     op(2, 3, read(Some("a"))),
@@ -315,7 +315,7 @@ mod tests {
                 ],
             ),
             (
-                "nobody wrote that",
+                "no call wrote that",
                 &[op(0, 9, set("a", None)), op(1, 2, read(Some("z")))],
             ),
             (
