@@ -139,7 +139,11 @@ impl TypedExchange for GetCheck {
             StatusCode::SERVICE_UNAVAILABLE => false,
             StatusCode::NOT_FOUND => {
                 let what = "this server does not support this check: its etcd is too old, or its v2 API is enabled";
-                return Err(Error::Unsupported(Unsupported::new(answer.context, what)));
+                return Err(Error::Unsupported(Unsupported::new(
+                    answer.context,
+                    what,
+                    true,
+                )));
             }
             _ => return Err(answer.into_error()),
         };

@@ -154,6 +154,10 @@ pub(super) struct UnexpectedParts {
 pub(crate) enum UnexpectedKind {
     ClusterChanged,
     Stale,
+    /// Larger than the client's limit.
+    TooLarge,
+    /// Without etcd's words: from a proxy, or from another program.
+    Foreign,
     Other,
 }
 
@@ -217,14 +221,17 @@ pub struct Unsupported {
     pub(super) context: ErrorContext,
     reason: &'static str,
     pub(super) outcome: Outcome,
+    /// A proxy may have said so, in words of its own.
+    pub(super) is_foreign: bool,
 }
 
 impl Unsupported {
-    pub(crate) fn new(context: ErrorContext, reason: &'static str) -> Self {
+    pub(crate) fn new(context: ErrorContext, reason: &'static str, is_etcd: bool) -> Self {
         Self {
             context,
             reason,
             outcome: Outcome::Rejected,
+            is_foreign: !is_etcd,
         }
     }
 
@@ -235,6 +242,7 @@ impl Unsupported {
             reason: "this cluster does not support this call, as its endpoints have reported within the last minute: \
                      nothing was sent",
             outcome: Outcome::NotSent,
+            is_foreign: false,
         }
     }
 }

@@ -239,6 +239,16 @@ impl Error {
         self.unexpected_kind() == Some(UnexpectedKind::Stale)
     }
 
+    /// The answer has no words of etcd: it is from a proxy that has lost its servers, or from another program.
+    pub(crate) fn is_foreign(&self) -> bool {
+        match self {
+            Self::Http(_) => true,
+            Self::Unexpected(error) => error.parts.kind == UnexpectedKind::Foreign,
+            Self::Unsupported(error) => error.is_foreign,
+            _ => false,
+        }
+    }
+
     fn unexpected_kind(&self) -> Option<UnexpectedKind> {
         match self {
             Self::Unexpected(error) => Some(error.parts.kind),

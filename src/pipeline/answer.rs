@@ -6,7 +6,7 @@ use crate::{
     endpoints::{state::EndpointState, wire::Wire},
     error::{
         Error, ErrorContext, EtcdError, HttpError, Outcome, Refusal, Result, UnexpectedAnswer,
-        Unsupported,
+        UnexpectedKind, Unsupported,
     },
     pipeline::call::Call,
 };
@@ -81,8 +81,8 @@ impl Answer {
     pub(crate) fn into_error(self) -> Error {
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
-            Verdict::Unsupported { reason, .. } => {
-                Error::Unsupported(Unsupported::new(self.context, reason))
+            Verdict::Unsupported { reason, is_etcd } => {
+                Error::Unsupported(Unsupported::new(self.context, reason, is_etcd))
             }
             Verdict::Foreign if self.reply.status.as_u16() >= 400 => {
                 let Reply { status, body, .. } = self.reply;
@@ -103,7 +103,9 @@ impl Answer {
             301 | 302 | 307 | 308 => Outcome::Rejected,
             _ => Outcome::Unknown,
         };
-        UnexpectedAnswer::new(self.context.clone(), what, outcome).with_body(&self.reply.body)
+        UnexpectedAnswer::new(self.context.clone(), what, outcome)
+            .with_kind(UnexpectedKind::Foreign)
+            .with_body(&self.reply.body)
     }
 
     /// Returns whether an earlier attempt of this call may have been applied.

@@ -3,7 +3,10 @@ use std::time::Duration;
 use etcd_transport::{CollectError, TransportError, TransportErrorKind};
 
 use crate::{
-    error::{Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer},
+    error::{
+        Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer,
+        UnexpectedKind,
+    },
     pipeline::{answer::Answer, response_check::Refused},
 };
 
@@ -62,10 +65,12 @@ impl Failure {
                     "the response is larger than the client's limit of {limit} bytes: \
                      raise `max_response_size`, or ask for less"
                 );
-                Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Unknown))
+                let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+                Error::Unexpected(answer.with_kind(UnexpectedKind::TooLarge))
             }
             Self::Redirect(what) => {
-                Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Rejected))
+                let answer = UnexpectedAnswer::new(context, what, Outcome::Rejected);
+                Error::Unexpected(answer.with_kind(UnexpectedKind::Foreign))
             }
             Self::Refused(refused) => Error::Unexpected(refused.into_error(context)),
         }

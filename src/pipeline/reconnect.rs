@@ -20,6 +20,8 @@ pub(crate) struct Reconnect {
     failures: u32,
     /// When the current connection first received a good response.
     up: Option<Instant>,
+    /// A good response has arrived before.
+    has_worked: bool,
 }
 
 impl Reconnect {
@@ -30,14 +32,26 @@ impl Reconnect {
             since: None,
             failures: 0,
             up: None,
+            has_worked: false,
         }
     }
 
-    /// Records a complete response: an outage is over.
-    pub(crate) fn answered(&mut self) {
+    /// What the stream goes on from has worked.
+    pub(crate) fn worked(&mut self) {
+        self.has_worked = true;
+    }
+
+    /// Forgets the outage: nothing is wanted from the server.
+    pub(crate) fn rest(&mut self) {
         self.since = None;
         self.failures = 0;
         self.up = None;
+    }
+
+    /// A complete response arrived: the outage, if there was one, is over.
+    pub(crate) fn answered(&mut self) {
+        self.rest();
+        self.has_worked = true;
     }
 
     /// Records the beginning of a response: an outage is over. Whether the connection is good depends on how long it
@@ -45,6 +59,13 @@ impl Reconnect {
     pub(crate) fn over(&mut self, now: Instant) {
         self.since = None;
         self.up.get_or_insert(now);
+        self.has_worked = true;
+    }
+
+    /// Whether another attempt may help. Once the stream has worked, an answer without etcd's words is from a proxy that
+    /// has lost its servers, or is being maintained: an outage like any other.
+    pub(crate) fn survives(&self, error: &Error) -> bool {
+        error.is_retryable() || self.has_worked && error.is_foreign()
     }
 
     /// Waits before the next attempt if it may succeed. Otherwise, and if the outage has lasted too long, returns the
@@ -54,7 +75,7 @@ impl Reconnect {
         pipeline: &Pipeline<T>,
         error: Error,
     ) -> Result<()> {
-        if error.is_retryable() {
+        if self.survives(&error) {
             self.pause(pipeline, error).await
         } else {
             Err(error)

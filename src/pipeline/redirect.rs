@@ -54,7 +54,11 @@ impl<'a> Hops<'a> {
         let refuse = |why: &str| Err(format!("redirected to {location:?}, {why}"));
         // 301 and 302 do not define whether a write stays a write.
         if !keeps_method && !matches!(self.encoded.method, Method::GET | Method::HEAD) {
-            return refuse("which is not followed for a write");
+            return refuse(match self.encoded.method {
+                // A read of the v3 API is a POST, too.
+                Method::POST => "which is not followed for a POST",
+                _ => "which is not followed for a write",
+            });
         }
         if self.count == MAX_HOPS {
             return refuse("one redirect too many");
@@ -190,6 +194,8 @@ mod tests {
                 follow(Method::DELETE, status, "/v2/keys/x").unwrap_err(),
                 "redirected to \"/v2/keys/x\", which is not followed for a write"
             );
+            let read = follow(Method::POST, status, "/v2/keys/x").unwrap_err();
+            assert!(!read.contains("write"), "a read of v3 is a POST: {read}");
         }
     }
 

@@ -171,13 +171,13 @@ impl Refused {
     pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
         let (kind, what) = match self.reason {
             Reason::Head => (
-                UnexpectedKind::Other,
+                UnexpectedKind::Foreign,
                 format!(
                     "the response has more than {MAX_HEADERS} headers, or {MAX_HEAD} bytes of them"
                 ),
             ),
             Reason::Encoded(encoding) => (
-                UnexpectedKind::Other,
+                UnexpectedKind::Foreign,
                 format!("the response is encoded ({encoding:?}), which this client never requests"),
             ),
             Reason::OtherCluster { expected, found } => (

@@ -125,7 +125,7 @@ impl<T: Transport> Mirror<T> {
                         let (revision, found) = (pager.revision(), mem::take(found));
                         return Ok(self.listed(revision, found));
                     }
-                    Err(error) if error.is_retryable() => self
+                    Err(error) if self.outage.survives(&error) => self
                         .outage
                         .pause(self.keys.client().pipeline(), error)
                         .await
@@ -178,7 +178,7 @@ impl<T: Transport> Mirror<T> {
     }
 
     fn listed(&mut self, revision: i64, found: BTreeMap<Bytes, KeyValue>) -> MirrorUpdate {
-        let watch = Watch::new(&self.range).from_revision(revision.saturating_add(1));
+        let watch = Watch::new(&self.range).continuing(revision);
         self.work = Work::Watch(self.keys.open(watch.outage_limit(OUTAGE_LIMIT)));
         let before = mem::replace(&mut self.entries, found);
         self.revision = revision;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    future::pending,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -17,13 +16,15 @@ use etcd_http::{
     },
     v3::{KeyValue, Observe},
 };
-use futures::{StreamExt, executor::block_on};
+use futures::StreamExt;
+use harness::clock::VirtualClock;
 
 /// A member of an etcd that speaks gRPC: it responds to each request with the next of these.
 #[derive(Debug, Default)]
 struct Member {
     responses: Mutex<VecDeque<Response>>,
     requests: Mutex<Vec<String>>,
+    clock: VirtualClock,
 }
 
 #[async_trait]
@@ -43,15 +44,16 @@ impl Transport for Member {
         assert_eq!(body, &b"\0\0\0\0\x03\x0a\x01e"[..]);
         let request = format!("{} {}", head.method, head.uri);
         self.requests.lock().unwrap().push(request);
-        Ok(self.responses.lock().unwrap().pop_front().unwrap())
+        let gone = || TransportError::connect("connection refused");
+        self.responses.lock().unwrap().pop_front().ok_or_else(gone)
     }
 
-    async fn sleep(&self, _: Duration) {
-        pending::<()>().await;
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
     }
 
     fn now(&self) -> Instant {
-        Instant::now()
+        self.clock.now()
     }
 }
 
@@ -81,6 +83,14 @@ fn response(data: &[Bytes], trailers: Option<HeaderMap>) -> Response {
 fn observed(
     responses: impl IntoIterator<Item = Response>,
 ) -> (Vec<Result<KeyValue, Error>>, Vec<String>) {
+    observed_within(Duration::ZERO, responses)
+}
+
+/// The same, with this outage limit; after the last response the member is gone.
+fn observed_within(
+    limit: Duration,
+    responses: impl IntoIterator<Item = Response>,
+) -> (Vec<Result<KeyValue, Error>>, Vec<String>) {
     let member = Member {
         responses: Mutex::new(responses.into_iter().collect()),
         ..Member::default()
@@ -90,8 +100,8 @@ fn observed(
         .grpc()
         .build()
         .unwrap();
-    let leaders = client.open(Observe::new("e").outage_limit(Duration::ZERO));
-    let items = block_on(leaders.collect());
+    let leaders = client.open(Observe::new("e").outage_limit(limit));
+    let items = client.transport().clock.run(leaders.collect());
     let requests = client.transport().requests.lock().unwrap().clone();
     (items, requests)
 }
@@ -167,4 +177,30 @@ fn a_member_without_the_call_is_passed_over() {
     let path = "/v3electionpb.Election/Observe";
     let expected = ["a", "b"].map(|host| format!("POST http://{host}{path}"));
     assert_eq!(requests, expected);
+}
+
+#[test]
+fn an_observer_that_has_worked_waits_out_the_pages_of_a_proxy() {
+    let pages = [404, 429, 403, 302, 200].map(|status| {
+        let mut page = response(
+            &[Bytes::from_static(b"<html>We will be back soon.</html>")],
+            None,
+        );
+        *page.status_mut() = status.try_into().unwrap();
+        page
+    });
+    let first = response(&[leader("one")], Some(status("0", "")));
+    let last = response(&[leader("two")], Some(status("0", "")));
+    let responses = [first].into_iter().chain(pages).chain([last]);
+    let minute = Duration::from_secs(60);
+    let (items, _) = observed_within(minute, responses);
+    let keys: Vec<_> = items[..2]
+        .iter()
+        .map(|leader| &leader.as_ref().unwrap().key)
+        .collect();
+    assert_eq!(keys, ["one", "two"]);
+    assert!(items[2].is_err() && items.len() == 3);
+    let page = response(&[Bytes::from_static(b"<html>")], None);
+    let (items, requests) = observed_within(minute, [page]);
+    assert!(items[0].is_err() && requests.len() == 1);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client,
+    Client, Error,
     v3::{HeldLease, KeepAlive, LeaseKeeper},
 };
 use futures::{
@@ -382,4 +382,21 @@ fn a_stream_of_renewals_ends_at_the_deadline_when_no_server_responds() {
         "{error}"
     );
     assert_eq!(clock.elapsed(), TTL);
+}
+
+#[test]
+fn a_stream_of_renewals_that_is_polled_late_does_not_blame_the_server() {
+    let client = clients(Store::at(1).with(|state| {
+        state.leases.insert(7, (TTL, TTL));
+    }));
+    let clock = &client.transport().clock;
+    let mut renewals = client.open(KeepAlive::new(7));
+    clock.run(renewals.next()).unwrap().unwrap();
+    clock.run(clock.sleep(TTL));
+    let requests = client.transport().seen().len();
+    let error = clock.run(renewals.next()).unwrap().unwrap_err();
+    assert!(matches!(error, Error::Invalid(_)), "{error}");
+    assert!(error.to_string().contains("not polled within"), "{error}");
+    assert_eq!(client.transport().seen().len(), requests);
+    assert!(clock.run(renewals.next()).is_none());
 }

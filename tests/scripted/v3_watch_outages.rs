@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use etcd_http::{
+    Error,
+    v3::{Observe, WatchSet},
+};
 use futures::StreamExt;
 
 use crate::{
-    v3_store::{Connection, Store, client, clients},
+    v3_store::{Connection, Store, client, clients, items},
     v3_watch::{all, changes, failure, write_four},
 };
 
@@ -140,6 +144,7 @@ fn errors_that_pass_are_waited_out() {
         r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
         r#"{"error":{"code":14,"message":"error reading from server: EOF"}}"#,
         r#"{"error":{"code":14,"message":"transport is closing"}}"#,
+        r#"{"error":"EOF"}"#,
     ] {
         for status in [200, 503] {
             let connection = Connection {
@@ -153,4 +158,22 @@ fn errors_that_pass_are_waited_out() {
             assert_eq!(delivered.len(), 4);
         }
     }
+}
+
+#[test]
+fn a_silence_limit_of_zero_is_refused() {
+    let client = clients(Store::at(4));
+    let zero = Duration::ZERO;
+    let set = WatchSet::new([all()]).silence_limit(zero);
+    let errors = [
+        failure(&client, all().silence_limit(zero)),
+        items(&client, set, 1).remove(0).unwrap_err(),
+        items(&client, Observe::new("e").silence_limit(zero), 1)
+            .remove(0)
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::Invalid(_)), "{error}");
+    }
+    assert!(client.transport().seen().is_empty());
 }

@@ -4,7 +4,8 @@ use crate::state::EtcdShared;
 
 /// An etcd in memory. Clones are the same etcd.
 ///
-/// As a [`Transport`](etcd_transport::Transport) it answers requests to the v2 API as a real server does, byte for byte, and its
+/// As a [`Transport`](etcd_transport::Transport) it answers requests to the v2 API, and to the v3 API as JSON, as a real server
+/// does, byte for byte. Its
 /// [`sleep`](etcd_transport::Transport::sleep) and [`now`](etcd_transport::Transport::now) follow its own [`Clock`](crate::Clock).
 ///
 /// A fake with one endpoint answers requests for any host. One with several answers at its endpoints' URLs and refuses all

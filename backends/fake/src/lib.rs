@@ -9,6 +9,7 @@ mod profile;
 mod rng;
 mod state;
 mod v2;
+mod v3;
 
 #[cfg(feature = "serve")]
 pub use front::serve::serve;

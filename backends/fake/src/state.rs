@@ -9,6 +9,7 @@ use crate::{
         state::{Apply, Moment, State},
     },
     v2::store::{Store, error::StoreError, event::Event, write::Write},
+    v3,
 };
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) type EtcdCluster = Cluster<Stores>;
 #[derive(Debug)]
 pub(crate) struct Stores {
     pub(crate) v2: Store,
+    pub(crate) v3: v3::Store,
     /// Whether the v2 API is served (`--enable-v2`). Its store is there in any case: etcd keeps the members in it.
     pub(crate) is_v2_enabled: bool,
 }
@@ -28,12 +30,16 @@ pub(crate) struct Stores {
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
     V2(Write),
+    V3(v3::Command),
 }
 
 impl Stores {
     pub(crate) fn new(is_v2_enabled: bool) -> Self {
-        let v2 = Store::new();
-        Self { v2, is_v2_enabled }
+        Self {
+            v2: Store::new(),
+            v3: v3::Store::new(),
+            is_v2_enabled,
+        }
     }
 }
 
@@ -47,18 +53,21 @@ impl State for Stores {
     fn fork(&self) -> Self {
         Self {
             v2: self.v2.fork(),
+            v3: self.v3.fork(),
             is_v2_enabled: self.is_v2_enabled,
         }
     }
 
     fn restart(&mut self) {
         self.v2.restart();
+        self.v3.restart();
     }
 
     fn replay(&mut self, command: Command, at: Moment) {
         match command {
             // The result went to the caller when the command was committed, or the caller is gone.
             Command::V2(write) => drop(self.v2.apply(write, at.now, at.profile)),
+            Command::V3(command) => command.replay(self, at),
         }
     }
 
@@ -67,23 +76,33 @@ impl State for Stores {
     }
 
     fn next_expiry(&self) -> Option<i64> {
-        self.v2.tree.first_to_expire().map(|(at, _)| at)
+        let key = self.v2.tree.first_to_expire().map(|(at, _)| at);
+        let lease = self.v3.leases.next_expiry();
+        [key, lease].into_iter().flatten().min()
+    }
+
+    fn proposes_expiry(&self) -> bool {
+        self.v2.tree.first_to_expire().is_some()
     }
 
     fn expire(&mut self, cutoff: i64, at: Moment) {
         self.v2.expire(cutoff, at.now);
+        self.v3.expire(cutoff);
     }
 
     fn is_watched(&self) -> bool {
-        !self.v2.hub.is_empty()
+        !self.v2.hub.is_empty() || !self.v3.watches.is_empty()
     }
 
     fn take_ready(&mut self) -> Vec<ExchangeId> {
-        self.v2.hub.take_ready()
+        let mut ready = self.v2.hub.take_ready();
+        ready.extend(self.v3.watches.take_ready());
+        ready
     }
 
     fn hand_over(&mut self, to: &mut Self, chosen: &dyn Fn(ExchangeId) -> bool) {
         self.v2.hub.hand_over(&mut to.v2.hub, chosen);
+        self.v3.watches.hand_over(&mut to.v3.watches, chosen);
     }
 }
 

@@ -340,6 +340,9 @@ impl<T: Transport> Watcher<T> {
                 self.cleared(from, error).await
             }
             Err(error) => {
+                if error.is_foreign() {
+                    endpoint.failed(self.client.transport().now());
+                }
                 self.survive(error).await?;
                 Ok(None)
             }
@@ -413,6 +416,7 @@ impl<T: Transport> Watcher<T> {
                 })?
             }
         };
+        self.outage.worked();
         self.probe = Some(Probe {
             index,
             endpoint: answer.endpoint,

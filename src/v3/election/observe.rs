@@ -22,7 +22,7 @@ use crate::{
             connection::{Connection, ConnectionOptions, Received},
             message_stream::StreamMessage,
             open::StreamCall,
-            silence::SilenceLimit,
+            silence::{SilenceLimit, check_limit},
         },
     },
 };
@@ -73,7 +73,7 @@ impl Observe {
         self
     }
 
-    /// See [`Watch::silence_limit`](super::Watch::silence_limit).
+    /// See [`Watch::silence_limit`](super::Watch::silence_limit). Zero is refused.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.silence = limit;
         self
@@ -108,6 +108,7 @@ impl StreamOperation for Observe {
             expect_within: None,
             token_limit: None,
             is_duplex: false,
+            has_worked: false,
         };
         let observer = Observer {
             connection: Connection::new(client, options),
@@ -152,6 +153,7 @@ struct Observer<T> {
 impl<T: Transport> Observer<T> {
     async fn next(&mut self) -> Result<KeyValue> {
         self.observe.check(Observe::NAME)?;
+        check_limit(Observe::NAME, self.observe.silence)?;
         loop {
             let request = || vec![self.observe.clone()];
             let leader = match self.connection.recv(request).await {

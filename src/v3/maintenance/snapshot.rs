@@ -141,6 +141,7 @@ impl<T: Transport> Pieces<T> {
             expect_within: None,
             token_limit: None,
             is_duplex: false,
+            has_worked: false,
         };
         let mut pieces = Self {
             connection: Connection::new(&client, options),

@@ -84,7 +84,7 @@ pub(crate) fn messages<M: Decode>(body: &Bytes) -> (Vec<M>, Option<GrpcStatus>) 
         }
     }
     let last = body.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
-    (messages, last.and_then(GrpcStatus::parse))
+    (messages, last.and_then(GrpcStatus::of_stream))
 }
 
 /// One message of a stream.

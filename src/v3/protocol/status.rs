@@ -57,8 +57,17 @@ impl GrpcStatus {
         })
     }
 
-    /// Reads the refusal in a text such as the `cancel_reason` of a watch:
-    /// `rpc error: code = PermissionDenied desc = …`. Without a code, only the text counts.
+    /// The refusal that ends a stream of the gateway: as in [`parse`](Self::parse), or `{"error":"EOF"}`, where the gateway
+    /// has lost its server and has no code for it.
+    pub(crate) fn of_stream(message: &[u8]) -> Option<Self> {
+        Self::parse(message).or_else(|| {
+            let message: Value = serde_json::from_slice(message).ok()?;
+            Some(Self::of_text(message.get("error")?.as_str()?))
+        })
+    }
+
+    /// The refusal in a text such as the `cancel_reason` of a watch: `rpc error: code = PermissionDenied desc = …`.
+    /// Without a code in it the text alone has to do.
     pub(crate) fn of_text(text: &str) -> Self {
         Self {
             code: code::UNKNOWN,

@@ -53,6 +53,8 @@ pub(in crate::v3) struct ConnectionOptions {
     pub(in crate::v3) token_limit: Option<Duration>,
     /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
     pub(in crate::v3) is_duplex: bool,
+    /// It goes on from a call that has worked.
+    pub(in crate::v3) has_worked: bool,
 }
 
 /// The result of waiting for a message.
@@ -76,10 +78,14 @@ pub(in crate::v3) enum Loss {
 impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// A connection that sends nothing before the first [`recv`](Self::recv).
     pub(in crate::v3) fn new(client: &Client<T>, options: ConnectionOptions) -> Self {
+        let mut reconnect = Reconnect::new(options.outage_limit);
+        if options.has_worked {
+            reconnect.worked();
+        }
         Self {
             client: client.clone(),
             options,
-            reconnect: Reconnect::new(options.outage_limit),
+            reconnect,
             duplex: DuplexEndpoints::default(),
             is_renewed: false,
             state: State::Closed,
@@ -210,17 +216,23 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             self.opening(Some(stream.messages.prepared().token.clone()));
             return Ok(());
         }
-        if is_end || error.is_retryable() {
+        // Once etcd has spoken, what is not understood is no page of a proxy.
+        let survives = if stream.is_proven {
+            error.is_retryable()
+        } else {
+            self.reconnect.survives(&error)
+        };
+        if is_end || survives {
             endpoint.failed(self.client.transport().now());
         }
         if is_of_duplex && error.is_rejected() {
             // Nothing was sent, and the next request will not go on while it is answered.
             return Ok(());
         }
-        if is_end || is_of_duplex {
+        if is_end || is_of_duplex || survives {
             return self.wait(error);
         }
-        self.retry(error)
+        Err(error)
     }
 
     /// The error of a loss that the caller does not recover from. The endpoint is not chosen next if another one may
@@ -247,8 +259,13 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     pub(in crate::v3) fn rest(&mut self) {
         if !self.is_open() {
             self.state = State::Closed;
-            self.reconnect = Reconnect::new(self.options.outage_limit);
+            self.reconnect.rest();
         }
+    }
+
+    /// Whether the stream goes on after this failure of another call that it depends on.
+    pub(in crate::v3) fn survives(&self, error: &Error) -> bool {
+        self.reconnect.survives(error)
     }
 
     /// Pauses after a failure of another call that the stream depends on. The open request, if any, stays open.

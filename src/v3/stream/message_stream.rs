@@ -8,7 +8,7 @@ use http::StatusCode;
 use crate::{
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
     pipeline::{answer::Answer, exchange::Prepared, failure::Failure},
     v3::{
         protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
@@ -239,7 +239,9 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     fn unexpected(&self, what: impl Into<String>, body: &[u8]) -> UnexpectedAnswer {
-        UnexpectedAnswer::new(self.context(), what, Outcome::Unknown).with_body(body)
+        UnexpectedAnswer::new(self.context(), what, Outcome::Unknown)
+            .with_kind(UnexpectedKind::Foreign)
+            .with_body(body)
     }
 
     fn error(&self, failure: Failure) -> Error {

@@ -2,8 +2,10 @@ use std::time::{Duration, Instant};
 
 use etcd_transport::IdleLimit;
 
-/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but
-/// the connection may be dead.
+use crate::error::{Error, Result};
+
+/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but the
+/// connection may be dead.
 const MAX_PROBES: u32 = 4;
 
 /// What to do about a silent server.
@@ -13,6 +15,18 @@ pub(in crate::v3) enum SilenceLimit {
     Probe(Duration),
     /// Each message must arrive within this time.
     Fail(Duration),
+}
+
+/// Checks a limit that the caller has set.
+///
+/// # Errors
+/// [`Error::Invalid`] for zero: the server would be probed without a pause.
+pub(in crate::v3) fn check_limit(operation: &'static str, limit: Duration) -> Result<()> {
+    if limit.is_zero() {
+        let reason = "a silence limit must be longer than zero: the server is probed that often";
+        return Err(Error::invalid(operation, reason));
+    }
+    Ok(())
 }
 
 impl SilenceLimit {

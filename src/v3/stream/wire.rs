@@ -54,7 +54,7 @@ pub(super) fn decode<M: Decode>(
                 result: Some(message),
             } => Item::Message(message),
             StreamItem { result: None } => {
-                GrpcStatus::parse(bytes).map_or(Item::Neither, Item::Refused)
+                GrpcStatus::of_stream(bytes).map_or(Item::Neither, Item::Refused)
             }
         }),
         Wire::Grpc => Ok(Item::Message(protobuf::parse(bytes)?)),

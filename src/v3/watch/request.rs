@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     error::{Error, Result},
     operation::{StreamOperation, sealed::Sealed},
-    v3::KeyRange,
+    v3::{KeyRange, stream::silence::check_limit},
 };
 
 /// Delivers the changes of keys: `POST /v3/watch`.
@@ -56,6 +56,8 @@ pub struct Watch {
     pub(super) puts: bool,
     pub(super) deletes: bool,
     pub(super) progress: bool,
+    /// The client itself chose the start, after a read that succeeded.
+    is_continued: bool,
     pub(super) settings: Settings,
 }
 
@@ -77,6 +79,7 @@ impl Watch {
             puts: true,
             deletes: true,
             progress: false,
+            is_continued: false,
             settings: Settings::default(),
         }
     }
@@ -117,15 +120,16 @@ impl Watch {
         self
     }
 
-    /// Sets how long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage
-    /// loses nothing; after a longer one the stream ends in the error of the last attempt.
+    /// Sets how long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage loses
+    /// nothing; after a longer one the stream ends in the error of the last attempt. Once the stream has worked, a response
+    /// that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.settings.outage = limit;
         self
     }
 
-    /// Sets how long the server may be silent before it is probed. Defaults to 30 s. If it does not respond to the
-    /// probe, the stream continues at another endpoint.
+    /// After this long without a message the server is asked whether it is alive. Defaults to 30 s. If it is not, the stream
+    /// continues at another endpoint. Zero is refused.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.settings.silence = limit;
         self
@@ -138,7 +142,20 @@ impl Watch {
         self
     }
 
-    /// Checks whether etcd could execute it.
+    /// Goes on after a read at this revision.
+    pub(in crate::v3) fn continuing(self, revision: i64) -> Self {
+        Self {
+            is_continued: true,
+            ..self.from_revision(revision.saturating_add(1))
+        }
+    }
+
+    /// Whether the client itself chose the start.
+    pub(super) fn is_continued(&self) -> bool {
+        self.is_continued
+    }
+
+    /// Checks whether etcd could carry it out.
     pub(super) fn check(&self) -> Result<()> {
         self.range.check(Self::NAME)?;
         if self.from.is_some_and(|revision| revision < 1) {
@@ -289,6 +306,13 @@ impl StreamOperation for WatchSet {
 
     fn open<T: Transport>(self, client: &Client<T>) -> BoxStream<'static, Result<WatchSetItem>> {
         Watcher::new(client.clone(), self.watches, self.settings, None).into_stream()
+    }
+}
+
+impl Settings {
+    /// Checks whether a stream can have them.
+    pub(super) fn check(&self) -> Result<()> {
+        check_limit(Watch::NAME, self.silence)
     }
 }
 

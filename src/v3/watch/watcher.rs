@@ -44,6 +44,8 @@ use crate::{
 
 /// The watches of a set, with their progress, and the connection that they share.
 pub(super) struct Watcher<T> {
+    /// The settings are no settings.
+    invalid: Option<Error>,
     client: Client<T>,
     /// The watches that have not ended, by number.
     watches: BTreeMap<usize, WatchState>,
@@ -87,8 +89,10 @@ impl<T: Transport> Watcher<T> {
             expect_within: Some(CREATE_LIMIT),
             token_limit: None,
             is_duplex: commands.is_some(),
+            has_worked: watches.iter().any(Watch::is_continued),
         };
         let mut watcher = Self {
+            invalid: settings.check().err(),
             connection: Connection::new(&client, options),
             client,
             watches: BTreeMap::new(),
@@ -120,6 +124,9 @@ impl<T: Transport> Watcher<T> {
 
     /// The next revision of any watch. The last item is an error, or the end of the last watch.
     async fn next(&mut self) -> Option<Result<WatchSetItem>> {
+        if let Some(error) = self.invalid.take() {
+            return Some(Err(error));
+        }
         loop {
             self.obey_all();
             if let Some((watch, changes)) = self.ready.pop_front() {

@@ -45,6 +45,18 @@ impl Random {
         bytes
     }
 
+    /// A message with one to three bytes replaced.
+    pub fn broken(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut broken = bytes.to_vec();
+        for _ in 0..self.0.usize(1..=3) {
+            let random = self.0.u8(..);
+            if let Some(byte) = self.0.choice(&mut broken) {
+                *byte = random;
+            }
+        }
+        broken
+    }
+
     fn nested(&mut self, descriptor: &MessageDescriptor, depth: u32) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         for field in descriptor.fields() {

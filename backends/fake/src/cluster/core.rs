@@ -1,10 +1,11 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    task::Waker,
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
+use etcd_transport::TransportError;
 use http::{HeaderValue, Uri};
 
 use super::{
@@ -205,6 +206,33 @@ impl<S: State> Core<S> {
             self.cluster.apply_pending();
             self.wake_exchanges();
         }
+    }
+
+    /// Polls an open exchange for what `take` finds. It is woken when there may be something, or the server has stopped.
+    pub(crate) fn poll_exchange<T>(
+        &mut self,
+        id: ExchangeId,
+        server: (usize, ServerRun),
+        cx: &Context<'_>,
+        mut take: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Poll<Result<T, TransportError>> {
+        let (endpoint, run) = server;
+        if self.server_run(endpoint) != run {
+            self.time.note_activity();
+            return Poll::Ready(Err(TransportError::interrupted("the server stopped")));
+        }
+        // Twice, in case the clock jumps in between and brings an event.
+        for _ in 0..2 {
+            if let Some(found) = take(self) {
+                self.time.note_activity();
+                return Poll::Ready(Ok(found));
+            }
+            self.wait_for_event(id, cx.waker());
+            if !self.idle(None, cx.waker()) {
+                break;
+            }
+        }
+        Poll::Pending
     }
 
     /// Has a waker woken at the next event of an exchange.

@@ -11,6 +11,7 @@ const DEFAULT_MEMBER_ID: u64 = 0x8e9e_05c5_2164_694d;
 /// The members of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
+    pub(crate) id: u64,
     /// The cluster's id in hexadecimal digits, as a header has it.
     pub(crate) cluster_id: HeaderValue,
     pub(crate) members: Vec<Member>,
@@ -81,9 +82,10 @@ impl Membership {
             ids.next()
         };
         // Digits are valid in a header.
-        let id = HeaderValue::try_from(format!("{id:x}"));
+        let shown = HeaderValue::try_from(format!("{id:x}"));
         Self {
-            cluster_id: id.unwrap_or(HeaderValue::from_static("0")),
+            id,
+            cluster_id: shown.unwrap_or(HeaderValue::from_static("0")),
             members,
             removed: BTreeSet::new(),
         }

@@ -120,6 +120,11 @@ impl<S: State> Cluster<S> {
     /// Commits and applies a command. The endpoint that it came through is up to date afterwards.
     pub(crate) fn propose<C: Apply<S>>(&mut self, endpoint: usize, command: C) -> C::Output {
         self.raft_index += 1;
+        self.agree(endpoint, command)
+    }
+
+    /// Applies a command that is no entry of the Raft log, on all members all the same.
+    pub(crate) fn agree<C: Apply<S>>(&mut self, endpoint: usize, command: C) -> C::Output {
         let at = self.moment();
         self.append(|| Entry::Command {
             command: command.clone().into(),

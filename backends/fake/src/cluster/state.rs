@@ -26,6 +26,9 @@ pub(crate) trait State: fmt::Debug + Send + Sized + 'static {
     /// The earliest time at which something expires.
     fn next_expiry(&self) -> Option<i64>;
 
+    /// Whether the leader proposes at each of its checks that everybody removes what has expired.
+    fn proposes_expiry(&self) -> bool;
+
     /// Removes what has expired by `cutoff`.
     fn expire(&mut self, cutoff: i64, at: Moment);
 

@@ -158,7 +158,7 @@ impl<S: State> Core<S> {
         self.time.elapsed = until;
         self.cluster.now = self.time.wall();
         let sweeps = until / SWEEP;
-        let has_keys = self.cluster.state.next_expiry().is_some() && self.cluster.can_commit();
+        let has_keys = self.cluster.state.proposes_expiry() && self.cluster.can_commit();
         if has_keys && self.time.expiry == Expiry::Sweep {
             self.cluster.raft_index += sweeps - self.time.sweeps;
         }

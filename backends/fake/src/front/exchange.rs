@@ -39,6 +39,11 @@ pub(super) trait Call {
         endpoint: usize,
         timed_out: bool,
     ) -> Option<Response>;
+
+    /// The exchange whose next event may bring the answer; `None` if it waits for a quorum.
+    fn event(&self) -> Option<ExchangeId> {
+        None
+    }
 }
 
 type Answered = Result<Response, TransportError>;
@@ -186,6 +191,15 @@ impl Waiting {
             if let Some(response) = answer? {
                 return Ok(response);
             }
+            if let Some(id) = call.event() {
+                return NextEvent {
+                    waiting: self,
+                    id,
+                    call,
+                    server_run,
+                }
+                .await;
+            }
             let change = ClusterChange {
                 waiting: self,
                 server_run,
@@ -231,6 +245,29 @@ impl Future for ClusterChange<'_> {
             return Poll::Ready(false);
         }
         Pin::new(&mut this.timeout).poll(cx).map(|()| true)
+    }
+}
+
+/// Asks the server again at each event, until there is an answer or the server has stopped.
+struct NextEvent<'a, C> {
+    waiting: &'a Waiting,
+    id: ExchangeId,
+    call: &'a mut C,
+    server_run: ServerRun,
+}
+
+impl<C: Call> Future for NextEvent<'_, C> {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        let this = &mut *self;
+        let (shared, endpoint) = (&this.waiting.shared, this.waiting.endpoint);
+        let server = (endpoint, this.server_run);
+        shared.with(|core| {
+            core.poll_exchange(this.id, server, cx, |core| {
+                this.call.answer(shared, core, endpoint, false)
+            })
+        })
     }
 }
 

@@ -6,10 +6,11 @@ use http::{header, request};
 
 use super::{
     exchange::{self, Call},
+    gateway,
     mux::{self, Answer},
 };
 use crate::{
-    cluster::request_log::Exchange,
+    cluster::{exchanges::ExchangeId, request_log::Exchange},
     state::{EtcdCore, EtcdShared},
     v2::{api::Incoming, watch_body::WatchBody},
 };
@@ -27,7 +28,13 @@ pub(super) async fn send(
         Ok(bytes) => bytes,
         Err(body) => Box::pin(collect(body)).await?,
     };
-    exchange::answer(shared, &mut Http1Call { head, body }).await
+    let pending = gateway::Pending::default();
+    let mut call = Http1Call {
+        head,
+        body,
+        pending,
+    };
+    exchange::answer(shared, &mut call).await
 }
 
 async fn collect(body: Body) -> Result<Bytes, TransportError> {
@@ -42,6 +49,7 @@ async fn collect(body: Body) -> Result<Bytes, TransportError> {
 struct Http1Call {
     head: request::Parts,
     body: Bytes,
+    pending: gateway::Pending,
 }
 
 impl Call for Http1Call {
@@ -71,6 +79,9 @@ impl Call for Http1Call {
         let mut response = match mux::answer(&mut core.cluster, &incoming) {
             Answer::Blocked => return None,
             Answer::Whole(response) => response.map(Body::from),
+            Answer::Gateway(path) => {
+                gateway::answer(shared, core, &incoming, &path, &mut self.pending)?
+            }
             Answer::Watch(head, is_stream) => {
                 let body = WatchBody::open(shared, core, watch_id, endpoint, is_stream);
                 head.map(|()| Body::stream(body))
@@ -83,5 +94,9 @@ impl Call for Http1Call {
             headers.insert(header::DATE, date);
         }
         Some(response)
+    }
+
+    fn event(&self) -> Option<ExchangeId> {
+        self.pending.event()
     }
 }

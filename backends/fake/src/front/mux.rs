@@ -17,6 +17,8 @@ pub(crate) enum Answer {
     Watch(Response<()>, bool),
     /// There is no quorum. The request is answered again when there is one, or when it has timed out.
     Blocked,
+    /// The gateway answers at this path, which is decoded and clean.
+    Gateway(Vec<u8>),
 }
 
 /// Answers a request over HTTP/1.1.
@@ -26,7 +28,11 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
     };
     // A blocked request is answered again from the start, but counted once.
     let stats = (!cluster.can_commit()).then(|| cluster.local(request.endpoint).v2.stats.clone());
-    match route(cluster, request, &path) {
+    let handled = match route(cluster, request, &path) {
+        Routed::Handled(handled) => handled,
+        Routed::Gateway => return Answer::Gateway(path),
+    };
+    match handled {
         Handled::Reply(reply) => Answer::Whole(reply.finish(request.method)),
         Handled::Watch(reply, is_stream) => Answer::Watch(reply.begin(), is_stream),
         Handled::Blocked => {
@@ -38,7 +44,26 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
     }
 }
 
-fn route(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Handled {
+/// Who answers at a path.
+enum Routed {
+    Handled(Handled),
+    Gateway,
+}
+
+fn route(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Routed {
+    if is_gateway(path) && request.method != Method::OPTIONS {
+        return Routed::Gateway;
+    }
+    Routed::Handled(handle(cluster, request, path))
+}
+
+/// Whether a clean path is one of the v3 API.
+fn is_gateway(path: &[u8]) -> bool {
+    let is_v3 = path.starts_with(b"/v3/") || path.starts_with(b"/v3beta/");
+    is_v3 && path::clean_keeping_slash(path) == path
+}
+
+fn handle(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Handled {
     let reply = Reply::new();
     if request.method == Method::OPTIONS {
         return reply.into();
@@ -53,9 +78,6 @@ fn route(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Hand
     match path {
         b"/version" => status::version(cluster, request, reply).into(),
         b"/health" => status::health(cluster, request, reply),
-        _ if path.starts_with(b"/v3/") || path.starts_with(b"/v3beta/") => {
-            status::gateway(cluster, reply).into()
-        }
         _ if !cluster.state.is_v2_enabled => reply.not_found().into(),
         _ => api::handle(cluster, request, path, reply),
     }

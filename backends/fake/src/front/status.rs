@@ -1,4 +1,4 @@
-//! `/version`, `/health`, and the paths of the v3 API, which the fake does not serve.
+//! `/version` and `/health`.
 
 use http::Method;
 
@@ -47,16 +47,6 @@ pub(crate) fn health(cluster: &mut EtcdCluster, request: &Incoming<'_>, reply: R
     let mut reply = reply.plain();
     reply.body = body(cluster.profile, "true", "").into_bytes();
     reply.into()
-}
-
-/// Answers for the v3 API as a gateway that does not know the path.
-pub(crate) fn gateway(cluster: &EtcdCluster, reply: Reply) -> Reply {
-    if cluster.profile == Profile::V3_4 {
-        return reply.text(404, "Not Found");
-    }
-    let mut reply = reply.json().status(404);
-    reply.body = b"{\"code\":5, \"message\":\"Not Found\"}".to_vec();
-    reply
 }
 
 fn unhealthy(cluster: &EtcdCluster, reason: &str, reply: Reply) -> Reply {

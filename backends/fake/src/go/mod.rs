@@ -6,3 +6,4 @@ pub(crate) mod form;
 pub(crate) mod json;
 pub(crate) mod path;
 pub(crate) mod reply;
+pub(crate) mod scan;

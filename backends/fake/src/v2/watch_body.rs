@@ -58,30 +58,21 @@ impl http_body::Body for WatchBody {
             return Poll::Ready(None);
         }
         let shared = Arc::clone(&this.shared);
-        shared.with(|core| {
-            if core.server_run(this.endpoint) != this.server_run {
-                this.is_done = true;
-                core.time.note_activity();
-                return Poll::Ready(Some(Err(TransportError::interrupted("the server stopped"))));
-            }
-            // Twice, in case the clock jumps in between and brings an event.
-            for _ in 0..2 {
+        let server = (this.endpoint, this.server_run);
+        let event = shared.with(|core| {
+            core.poll_exchange(this.id, server, cx, |core| {
                 let profile = core.cluster.profile;
                 let hub = &mut core.cluster.local(this.endpoint).v2.hub;
-                if let Some(event) = hub.take(this.id) {
-                    let mut line = Vec::new();
-                    push_event(&mut line, &event, false, profile);
-                    this.is_done = !this.is_stream;
-                    core.time.note_activity();
-                    return Poll::Ready(Some(Ok(Frame::data(line.into()))));
-                }
-                core.wait_for_event(this.id, cx.waker());
-                if !core.idle(None, cx.waker()) {
-                    break;
-                }
-            }
-            Poll::Pending
-        })
+                hub.take(this.id).map(|event| (event, profile))
+            })
+        });
+        let frame = std::task::ready!(event).map(|(event, profile)| {
+            let mut line = Vec::new();
+            push_event(&mut line, &event, false, profile);
+            Frame::data(line.into())
+        });
+        this.is_done = frame.is_err() || !this.is_stream;
+        Poll::Ready(Some(frame))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -16,12 +16,9 @@ mod compare;
 mod generate;
 mod run;
 
-use std::{
-    path::Path,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{path::Path, time::Instant};
 
-use support::real::binaries;
+use support::{number, real::binaries, shrink::shrink};
 
 use self::{
     generate::{Generator, Step},
@@ -34,17 +31,8 @@ const EPISODE: usize = 400;
 /// After how many requests a long run reports its progress.
 const PROGRESS: u64 = 50_000;
 
-/// How much time the search for a shorter history may take.
-const SHRINK_TIME: Duration = Duration::from_secs(120);
-
 #[test]
 fn random_requests_are_answered_as_the_real_servers_do() {
-    let number = |name: &str, default| {
-        let value = std::env::var(name).ok();
-        value.map_or(default, |value| {
-            value.parse().unwrap_or_else(|_| panic!("{name}={value}"))
-        })
-    };
     let requests = number("ETCD_FAKE_REQUESTS", 20_000);
     let seed = number("ETCD_FAKE_SEED", 1);
     // One server after the other: both at once would disturb the short times to live.
@@ -85,31 +73,11 @@ fn compare_with(binary: &Path, requests: u64, first_seed: u64) {
 /// Fails with the shortest history that can be found.
 fn report(binary: &Path, pair: &mut Pair, seed: u64, steps: &[Step], divergence: &Divergence) -> ! {
     let name = pair.name();
-    let began = SystemTime::now();
     let fails = |steps: &[Step]| Pair::start(binary).run(steps).is_err();
     let mut shortest = steps.to_vec();
     let mut note = String::new();
     if fails(&shortest) {
-        let mut chunk = (shortest.len() / 2).max(1);
-        'search: loop {
-            let mut at = 0;
-            while at < shortest.len() {
-                if began.elapsed().unwrap_or_default() > SHRINK_TIME {
-                    break 'search;
-                }
-                let mut fewer = shortest.clone();
-                fewer.drain(at..shortest.len().min(at + chunk));
-                if fails(&fewer) {
-                    shortest = fewer;
-                } else {
-                    at += chunk;
-                }
-            }
-            if chunk == 1 {
-                break;
-            }
-            chunk /= 2;
-        }
+        shortest = shrink(shortest, fails);
     } else {
         note = format!(
             "\n(on a new server these {} steps do not diverge)",

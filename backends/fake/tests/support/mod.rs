@@ -5,6 +5,7 @@
 
 pub mod raw;
 pub mod real;
+pub mod shrink;
 
 use std::{
     fmt::{self, Write as _},
@@ -17,6 +18,14 @@ use std::{
 use etcd_http_fake::FakeEtcd;
 use etcd_transport::{Body, Transport, http};
 use futures::executor::block_on;
+
+/// A number from the environment.
+pub fn number(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |value| {
+        value.parse().unwrap_or_else(|_| panic!("{name}={value}"))
+    })
+}
 
 /// A request as it travels.
 #[derive(Clone, PartialEq, Eq)]
@@ -73,7 +82,10 @@ impl fmt::Debug for Ask {
     }
 }
 
-/// A response: header names in lower case, sorted.
+/// The prefix of a trailer among the headers of a response.
+pub const TRAILER: &str = "trailing ";
+
+/// A response: header names in lower case, sorted; then the trailers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Told {
     pub status: u16,
@@ -172,9 +184,21 @@ fn told(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Told {
 
 impl Subject for Fake {
     fn ask(&mut self, ask: &Ask) -> Told {
-        let (head, body) = self.send(ask).into_parts();
-        let body = block_on(body.collect(1 << 30)).unwrap();
-        told(head.status.as_u16(), &head.headers, body.to_vec())
+        let (head, mut body) = self.send(ask).into_parts();
+        let mut told = told(head.status.as_u16(), &head.headers, Vec::new());
+        while let Some(frame) = block_on(body.frame()) {
+            match frame.unwrap().into_data() {
+                Ok(data) => told.body.extend_from_slice(&data),
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap();
+                    told.headers.extend(trailers.iter().map(|(name, value)| {
+                        let value = value.to_str().unwrap().to_owned();
+                        (format!("{TRAILER}{name}"), value)
+                    }));
+                }
+            }
+        }
+        told
     }
 
     fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>) {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Ask, Told, Watching};
+use super::{Ask, TRAILER, Told, Watching};
 
 /// How long a real server may take to respond.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,8 +45,11 @@ impl Connection {
         let mut keep = true;
         if has_body {
             if told.header("transfer-encoding") == Some("chunked") {
-                while let Some(chunk) = read_chunk(&mut stream)? {
+                while let Some(chunk) = read_chunk_or_end(&mut stream)? {
                     told.body.extend(chunk);
+                }
+                for (name, value) in read_headers(&mut stream)? {
+                    told.headers.push((format!("{TRAILER}{name}"), value));
                 }
             } else if let Some(length) = told.header("content-length") {
                 told.body = vec![0; length.parse().map_err(io::Error::other)?];
@@ -88,13 +91,18 @@ impl Watching for RawWatch {
         if self.is_over {
             return None;
         }
-        match read_chunk(&mut self.stream).expect("the watch is silent") {
-            Some(chunk) => Some(String::from_utf8(chunk).unwrap()),
-            None => {
-                self.is_over = true;
-                None
+        // A long line comes in several chunks.
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            match read_chunk(&mut self.stream).expect("the watch is silent") {
+                Some(chunk) => line.extend(chunk),
+                None => {
+                    self.is_over = true;
+                    break;
+                }
             }
         }
+        (!line.is_empty()).then(|| String::from_utf8(line).unwrap())
     }
 
     fn is_silent(&mut self) -> bool {
@@ -143,6 +151,15 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Told> {
         .nth(1)
         .and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other("no status line"))?;
+    Ok(Told {
+        status,
+        headers: read_headers(stream)?,
+        body: Vec::new(),
+    })
+}
+
+/// Header lines, or trailers, up to the empty line.
+fn read_headers(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<(String, String)>> {
     let mut headers = Vec::new();
     loop {
         let line = read_line(stream)?;
@@ -153,20 +170,28 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Told> {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     headers.sort();
-    Ok(Told {
-        status,
-        headers,
-        body: Vec::new(),
-    })
+    Ok(headers)
 }
 
 fn read_chunk(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
+    let chunk = read_chunk_or_end(stream)?;
+    if chunk.is_none() {
+        read_headers(stream)?;
+    }
+    Ok(chunk)
+}
+
+/// The next chunk; `None` for the last one, which trailers follow.
+fn read_chunk_or_end(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
     let size = read_line(stream)?;
     let size = usize::from_str_radix(&size, 16).map_err(io::Error::other)?;
+    if size == 0 {
+        return Ok(None);
+    }
     let mut chunk = vec![0; size];
     stream.read_exact(&mut chunk)?;
     read_line(stream)?;
-    Ok((size > 0).then_some(chunk))
+    Ok(Some(chunk))
 }
 
 fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {

@@ -83,6 +83,7 @@ async fn ask<T: Transport>(
         expect_within: None,
         token_limit: Some(limit * 2),
         is_duplex: false,
+        has_worked: false,
     };
     let mut connection = Connection::<T, Renewal, Renewed>::new(&client, options);
     let mut sent = client.transport().now();

@@ -24,9 +24,9 @@ use crate::{
 /// **It renews only while it is polled.** If you cannot promise that, or have several leases, use a
 /// [`LeaseKeeper`](super::LeaseKeeper).
 ///
-/// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by the
-/// client's own clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd
-/// no longer has the lease, the last failure otherwise.
+/// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by our own
+/// clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd no longer has the
+/// lease, the last failure otherwise; [`Error::Invalid`] if the stream was polled too late to ask for a renewal.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -76,6 +76,9 @@ impl StreamOperation for KeepAlive {
     }
 }
 
+const LATE: &str =
+    "no renewal was sent, for this stream was not polled within the lease's time to live";
+
 struct Renewals<T> {
     client: Client<T>,
     id: LeaseId,
@@ -92,11 +95,13 @@ impl<T: Transport> Renewals<T> {
             self.lease = Some(Arc::new(Lease::new(self.id, ttl, sent)));
             return Ok(ttl);
         };
+        let mut is_asked = false;
         let mut wait = lease.due().saturating_duration_since(transport.now());
         loop {
             if !wait.is_zero() {
                 transport.sleep(wait).await;
             }
+            is_asked |= lease.is_alive(transport.now());
             // The end of the lease is reported in time, whatever a pending request waits for.
             let renewal = renew(&self.client, vec![Arc::clone(lease)]);
             let deadline = transport.sleep(lease.remaining(transport.now()));
@@ -111,9 +116,15 @@ impl<T: Transport> Renewals<T> {
                 return Err(if is_expired {
                     status::lease_not_found(context)
                 } else {
-                    let limit = lease.ttl();
+                    let ttl = lease.ttl();
                     let last = lease.take_error();
-                    last.unwrap_or_else(|| Error::Timeout(TimeoutError::new(context, limit)))
+                    last.unwrap_or_else(|| {
+                        if is_asked {
+                            Error::Timeout(TimeoutError::new(context, ttl))
+                        } else {
+                            Error::invalid(renew::NAME, format!("{LATE} of {ttl:?}"))
+                        }
+                    })
                 });
             }
             if is_answered {

@@ -105,7 +105,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// Waits before the next attempt where one may help.
     pub(super) fn retry(&mut self, error: Error) -> Result<()> {
-        if error.is_retryable() {
+        if self.reconnect.survives(&error) {
             self.wait(error)
         } else {
             Err(error)

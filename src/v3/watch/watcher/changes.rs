@@ -99,7 +99,7 @@ impl<T: Transport> Watcher<T> {
                 }
                 Ok(())
             }
-            Err(error) if error.is_retryable() => self.connection.pause(error).await,
+            Err(error) if self.connection.survives(&error) => self.connection.pause(error).await,
             Err(error) => {
                 self.end(unpinned, error);
                 Ok(())

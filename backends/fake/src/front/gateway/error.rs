@@ -1,0 +1,112 @@
+use etcd_transport::{Body, Response};
+use http::{HeaderValue, header::TRAILER};
+
+use super::body::Trailed;
+use crate::{
+    go::{json::push_string, reply::Reply},
+    profile::Profile,
+    v3::{error::V3Error, message::write::push_protojson_string},
+};
+
+/// An error in the words of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GatewayError {
+    code: u8,
+    message: String,
+    /// Whether etcd itself has refused the call, and not the gateway before it.
+    is_from_etcd: bool,
+}
+
+impl GatewayError {
+    pub(super) fn new(code: u8, message: &str) -> Self {
+        Self {
+            code,
+            message: message.to_owned(),
+            is_from_etcd: false,
+        }
+    }
+
+    /// The request is not one.
+    pub(super) fn invalid(message: String) -> Self {
+        Self {
+            code: 3,
+            message,
+            is_from_etcd: false,
+        }
+    }
+
+    /// etcd has this call, and the fake does not.
+    pub(super) fn unserved(name: &str) -> Self {
+        Self::new(12, &format!("etcd-fake: {name} is not served"))
+    }
+
+    /// The whole response.
+    pub(super) fn response(self, profile: Profile) -> Response {
+        let is_from_etcd = self.is_from_etcd;
+        let reply = self.reply(profile);
+        if profile != Profile::V3_4 || !is_from_etcd {
+            return reply.finish(&http::Method::POST).map(Body::from);
+        }
+        // The first version of the gateway passes the trailers of the call on.
+        let mut reply = reply;
+        let name = HeaderValue::from_static("Grpc-Trailer-Content-Type");
+        reply.headers.insert(TRAILER, name);
+        let body = std::mem::take(&mut reply.body);
+        reply.begin().map(|()| Body::stream(Trailed::new(body)))
+    }
+
+    pub(super) fn reply(self, profile: Profile) -> Reply {
+        let mut reply = Reply::new().json().status(self.status(profile));
+        reply.body = self.body(profile);
+        reply
+    }
+
+    fn body(&self, profile: Profile) -> Vec<u8> {
+        let mut out = Vec::new();
+        let code = self.code;
+        let message = self.message.as_bytes();
+        match profile {
+            Profile::V3_4 => {
+                out.extend_from_slice(b"{\"error\":");
+                push_string(&mut out, message, profile);
+                out.extend_from_slice(b",\"message\":");
+                push_string(&mut out, message, profile);
+                out.extend_from_slice(format!(",\"code\":{code}}}").as_bytes());
+            }
+            Profile::V3_5 => {
+                out.extend_from_slice(format!("{{\"code\":{code}, \"message\":").as_bytes());
+                push_protojson_string(&mut out, &self.message);
+                out.push(b'}');
+            }
+        }
+        out
+    }
+
+    /// The status of HTTP for the code of gRPC.
+    fn status(&self, profile: Profile) -> u16 {
+        match self.code {
+            3 | 11 => 400,
+            4 => 504,
+            5 => 404,
+            6 | 10 => 409,
+            7 => 403,
+            8 => 429,
+            9 if profile == Profile::V3_4 => 412,
+            9 => 400,
+            12 => 501,
+            14 => 503,
+            16 => 401,
+            _ => 500,
+        }
+    }
+}
+
+impl From<V3Error> for GatewayError {
+    fn from(error: V3Error) -> Self {
+        Self {
+            code: error.code as u8,
+            message: error.message.into_owned(),
+            is_from_etcd: true,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use etcd_transport::{Body, Response, TransportError};
+use http::{HeaderValue, header::CONTENT_TYPE};
+use http_body::Frame;
+
+use super::{Pending, body::Lines, error::GatewayError, has_token, read::Messages};
+use crate::{
+    cluster::{core::ServerRun, exchanges::ExchangeId},
+    go::reply::Reply,
+    profile::Profile,
+    state::{EtcdCore, EtcdShared},
+    v2::api::Incoming,
+    v3::{
+        api::{Call, Failure, fill_ids},
+        message::{
+            Message,
+            lease::LeaseKeepAliveRequest,
+            watch::{WatchRequest, WatchResponse},
+            write,
+        },
+    },
+};
+
+/// Why 3.4 creates no watch for who has a token although there is no auth.
+const INVALID_TOKEN: &str =
+    "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
+
+/// Renews the leases of all messages in the body, and ends.
+pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<Response> {
+    let profile = core.cluster.profile;
+    let mut call = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        has_token: has_token(request.headers),
+    };
+    let mut messages = Messages::new(request.body, profile);
+    let mut lines = VecDeque::new();
+    loop {
+        match messages.next::<LeaseKeepAliveRequest>() {
+            Some(Ok(request)) => match call.keep_alive(&request) {
+                Ok(response) => lines.push_back(line(&response, profile)),
+                Err(Failure::Blocked) => return None,
+                Err(Failure::Refused(error)) => {
+                    return Some(GatewayError::from(error).response(profile));
+                }
+            },
+            Some(Err(message)) if profile == Profile::V3_4 && lines.is_empty() => {
+                return Some(GatewayError::new(2, &message).response(profile));
+            }
+            // Later, and on 3.5 always, what cannot be read ends the requests without a word.
+            Some(Err(_)) | None => break,
+        }
+    }
+    let head = if lines.is_empty() {
+        empty_head(profile)
+    } else {
+        head()
+    };
+    Some(head.map(|()| Body::stream(Lines(lines))))
+}
+
+/// Opens a stream of watches and does what its requests ask. The body was read to its end: nothing is asked later.
+pub(super) fn watch(
+    shared: &Arc<EtcdShared>,
+    core: &mut EtcdCore,
+    request: &Incoming<'_>,
+    pending: &mut Pending,
+) -> Option<Response> {
+    let profile = core.cluster.profile;
+    let mut messages = Messages::new(request.body, profile);
+    let mut requests = Vec::new();
+    loop {
+        match messages.next::<WatchRequest>() {
+            Some(Ok(request)) => requests.push(request),
+            Some(Err(message)) if profile == Profile::V3_4 && requests.is_empty() => {
+                return Some(GatewayError::new(2, &message).response(profile));
+            }
+            Some(Err(_)) | None => break,
+        }
+    }
+    let body = WatchBody::open(shared, core, request.watch_id, request.endpoint);
+    let store = &mut core.cluster.local(request.endpoint).v3;
+    let is_refused = profile == Profile::V3_4 && has_token(request.headers);
+    for request in &requests {
+        if is_refused && request.create_request.is_some() {
+            store.watches.refuse(body.id, INVALID_TOKEN, &store.mvcc);
+            continue;
+        }
+        (store.watches).request(body.id, request, &store.mvcc, profile);
+    }
+    begin_watch(core, body, pending)
+}
+
+/// Begins the answer if there is a message. Without one there is no head.
+pub(super) fn begin_watch(
+    core: &mut EtcdCore,
+    body: WatchBody,
+    pending: &mut Pending,
+) -> Option<Response> {
+    let watches = &core.cluster.local(body.endpoint).v3.watches;
+    if watches.has_message(body.id) {
+        return Some(head().map(|()| Body::stream(body)));
+    }
+    *pending = Pending::Watch(body);
+    None
+}
+
+/// The messages of a stream of watches.
+pub(in crate::front) struct WatchBody {
+    shared: Arc<EtcdShared>,
+    id: ExchangeId,
+    endpoint: usize,
+    server_run: ServerRun,
+    has_ended: bool,
+}
+
+impl WatchBody {
+    pub(super) fn open(
+        shared: &Arc<EtcdShared>,
+        core: &mut EtcdCore,
+        id: ExchangeId,
+        endpoint: usize,
+    ) -> Self {
+        core.exchanges.open(id, endpoint);
+        core.cluster.local(endpoint).v3.watches.open(id);
+        Self {
+            shared: Arc::clone(shared),
+            id,
+            endpoint,
+            server_run: core.server_run(endpoint),
+            has_ended: false,
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> usize {
+        self.endpoint
+    }
+
+    pub(super) fn shared(&self) -> &Arc<EtcdShared> {
+        &self.shared
+    }
+
+    pub(super) fn id(&self) -> ExchangeId {
+        self.id
+    }
+}
+
+impl http_body::Body for WatchBody {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let this = &mut *self;
+        if this.has_ended {
+            return Poll::Ready(None);
+        }
+        let shared = Arc::clone(&this.shared);
+        let server = (this.endpoint, this.server_run);
+        let line = shared.with(|core| {
+            core.poll_exchange(this.id, server, cx, |core| {
+                let watches = &mut core.cluster.local(this.endpoint).v3.watches;
+                let message = watches.take(this.id)?;
+                Some(watch_line(core, this.endpoint, message))
+            })
+        });
+        let frame = std::task::ready!(line).map(|line| Frame::data(line.into()));
+        this.has_ended = frame.is_err();
+        Poll::Ready(Some(frame))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended
+    }
+}
+
+impl Drop for WatchBody {
+    fn drop(&mut self) {
+        self.shared.with(|core| {
+            core.close_exchange(self.id);
+            core.cluster.local(self.endpoint).v3.watches.close(self.id);
+            core.time.note_activity();
+            core.wake_next_candidate();
+        });
+    }
+}
+
+fn watch_line(core: &EtcdCore, endpoint: usize, mut message: WatchResponse) -> Vec<u8> {
+    let header = message.header.get_or_insert_default();
+    fill_ids(&core.cluster, endpoint, header);
+    line(&message, core.cluster.profile)
+}
+
+fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {
+    let mut line = b"{\"result\":".to_vec();
+    line.extend(write::json(message, profile, true));
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+fn head() -> http::Response<()> {
+    let mut reply = Reply::new().json();
+    let grpc = HeaderValue::from_static("application/grpc");
+    reply.headers.insert("grpc-metadata-content-type", grpc);
+    reply.begin()
+}
+
+/// The head of a stream that ends without a message.
+fn empty_head(profile: Profile) -> http::Response<()> {
+    let mut reply = Reply::new();
+    if profile == Profile::V3_4 {
+        let json = HeaderValue::from_static("application/json");
+        reply.headers.insert(CONTENT_TYPE, json);
+    }
+    reply.begin()
+}

@@ -1,0 +1,106 @@
+use etcd_transport::{Body, Response};
+use http::{HeaderValue, Method, header::CONTENT_LENGTH};
+
+use super::{error::GatewayError, has_token, read, route::Unary};
+use crate::{
+    go::reply::Reply,
+    profile::Profile,
+    state::EtcdCore,
+    v2::api::Incoming,
+    v3::{
+        api::{Answered, Call, Failure},
+        error::V3Error,
+        message::{Message, proto, write},
+    },
+};
+
+/// The largest message that etcd takes: the largest entry, and half a mebibyte.
+const MAX_MESSAGE: usize = 2 << 20;
+
+/// Answers a call with one request and one response; `None` while it takes a quorum.
+pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -> Option<Response> {
+    let profile = core.cluster.profile;
+    let mut context = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        has_token: has_token(request.headers),
+    };
+    let context = &mut context;
+    let body = request.body;
+    let answered = match call {
+        Unary::Range => run(context, body, |call, request| call.range(&request)),
+        Unary::Put => run(context, body, Call::put),
+        Unary::DeleteRange => run(context, body, Call::delete_range),
+        Unary::Txn => run(context, body, Call::txn),
+        Unary::Compact => run(context, body, Call::compact),
+        Unary::LeaseGrant => run(context, body, |call, request| call.grant(&request)),
+        Unary::LeaseRevoke => run(context, body, Call::revoke),
+        Unary::LeaseTimeToLive => run(context, body, |call, request| call.time_to_live(&request)),
+        Unary::LeaseLeases => run(context, body, Call::leases),
+        Unary::HashKv => run(context, body, |call, request| call.hash_kv(&request)),
+        Unary::Unlock => run(context, body, Call::unlock),
+        Unary::Proclaim => run(context, body, Call::proclaim),
+        Unary::Resign => run(context, body, Call::resign),
+        Unary::Leader => run(context, body, |call, request| call.leader(&request)),
+        Unary::AuthStatus => run(context, body, Call::auth_status),
+        Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
+        Unary::Defragment => run(context, body, Call::defragment),
+        Unary::Status => run(context, body, Call::status),
+    };
+    match answered {
+        Ok(json) => Some(success(profile, json)),
+        Err(Problem::Gateway(error)) => Some(error.response(profile)),
+        Err(Problem::Call(Failure::Refused(error))) => {
+            Some(GatewayError::from(error).response(profile))
+        }
+        Err(Problem::Call(Failure::Blocked)) => None,
+    }
+}
+
+/// Why there is no response.
+enum Problem {
+    /// The gateway has not understood the request.
+    Gateway(GatewayError),
+    Call(Failure),
+}
+
+/// Decodes the request, makes the call, and encodes the response.
+fn run<'a, Request, Answer>(
+    context: &mut Call<'a>,
+    body: &[u8],
+    call: impl FnOnce(&mut Call<'a>, Request) -> Answered<Answer>,
+) -> Result<Vec<u8>, Problem>
+where
+    Request: Message + Default,
+    Answer: Message,
+{
+    let profile = context.cluster.profile;
+    let request: Request = read::message(body, profile).map_err(Problem::Gateway)?;
+    // Protobuf is never longer than JSON, so that a short text needs no measuring.
+    if body.len() > MAX_MESSAGE {
+        let length = proto::encode(&request).len();
+        if length > MAX_MESSAGE {
+            let error = V3Error::message_too_large(length, MAX_MESSAGE);
+            return Err(Problem::Call(Failure::Refused(error)));
+        }
+    }
+    let answer = call(context, request).map_err(Problem::Call)?;
+    Ok(write::json(&answer, profile, false))
+}
+
+pub(super) fn success(profile: Profile, json: Vec<u8>) -> Response {
+    let mut reply = Reply::new().json();
+    let grpc = HeaderValue::from_static("application/grpc");
+    reply.headers.insert("grpc-metadata-content-type", grpc);
+    reply.body = json;
+    let length = reply.body.len();
+    let mut response = reply.finish(&Method::POST);
+    if profile == Profile::V3_5 {
+        // The second version of the gateway always announces the length.
+        let headers = response.headers_mut();
+        headers.remove(http::header::TRANSFER_ENCODING);
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    response.map(Body::from)
+}

@@ -1,0 +1,102 @@
+use super::{Answered, Call};
+use crate::v3::{
+    error::V3Error,
+    message::{
+        Message,
+        kv::{
+            CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+            PutRequest, PutResponse, RangeRequest, RangeResponse, TxnRequest, TxnResponse,
+        },
+        proto,
+    },
+    mvcc::{Batch, check_delete, check_put, check_range, check_txn, is_read_only},
+};
+
+/// How many comparisons, and operations in a branch, a transaction may have (`--max-txn-ops`).
+const MAX_TXN_OPS: usize = 128;
+
+/// The largest entry of the Raft log (`--max-request-bytes`).
+const MAX_ENTRY: usize = 3 << 19;
+
+/// What an entry has besides the request: the header with its id, and a tag.
+const ENTRY_OVERHEAD: usize = 18;
+
+impl Call<'_> {
+    pub(crate) fn range(&mut self, request: &RangeRequest) -> Answered<RangeResponse> {
+        check_range(request)?;
+        if !request.serializable {
+            self.confirm_read()?;
+        }
+        self.check_token()?;
+        let store = &mut self.cluster.local(self.endpoint).v3;
+        let mut response = Batch::new(&mut store.mvcc, &mut store.leases).range(request)?;
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    pub(crate) fn put(&mut self, request: PutRequest) -> Answered<PutResponse> {
+        check_put(&request)?;
+        self.check_token()?;
+        check_size(&request)?;
+        let mut response = self.propose(request)?;
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    pub(crate) fn delete_range(
+        &mut self,
+        request: DeleteRangeRequest,
+    ) -> Answered<DeleteRangeResponse> {
+        check_delete(&request)?;
+        self.check_token()?;
+        check_size(&request)?;
+        let mut response = self.propose(request)?;
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    pub(crate) fn txn(&mut self, request: TxnRequest) -> Answered<TxnResponse> {
+        check_txn(&request, MAX_TXN_OPS)?;
+        let mut response = if is_read_only(&request) {
+            self.read_txn(&request)?
+        } else {
+            self.check_token()?;
+            check_size(&request)?;
+            self.propose(request)?
+        };
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    pub(crate) fn compact(&mut self, request: CompactionRequest) -> Answered<CompactionResponse> {
+        let mut response: CompactionResponse = self.propose(request)?;
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    /// A transaction that writes nothing is a read: locally, if all of its reads are.
+    fn read_txn(&mut self, request: &TxnRequest) -> Answered<TxnResponse> {
+        if !is_serializable(request) {
+            self.confirm_read()?;
+        }
+        self.check_token()?;
+        let store = &mut self.cluster.local(self.endpoint).v3;
+        Ok(store.mvcc.txn(request, &mut store.leases)?)
+    }
+}
+
+fn is_serializable(request: &TxnRequest) -> bool {
+    let mut ops = request.success.iter().chain(&request.failure);
+    ops.all(|op| {
+        op.request_range
+            .as_ref()
+            .is_some_and(|range| range.serializable)
+    })
+}
+
+fn check_size(request: &dyn Message) -> Result<(), V3Error> {
+    if proto::encode(request).len() + ENTRY_OVERHEAD > MAX_ENTRY {
+        return Err(V3Error::REQUEST_TOO_LARGE);
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+use super::{Answered, Call, Failure};
+use crate::v3::{
+    CreateLease, RenewLease,
+    error::V3Error,
+    message::lease::{
+        LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+        LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
+        LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+    },
+};
+
+impl Call<'_> {
+    pub(crate) fn grant(&mut self, request: &LeaseGrantRequest) -> Answered<LeaseGrantResponse> {
+        let mut id = request.id;
+        while id == 0 {
+            id = (self.cluster.rng.next() >> 1).cast_signed();
+        }
+        let ttl = self.propose(CreateLease {
+            id,
+            ttl: request.ttl,
+        })?;
+        let mut response = LeaseGrantResponse {
+            id,
+            ttl,
+            ..LeaseGrantResponse::default()
+        };
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    pub(crate) fn revoke(&mut self, request: LeaseRevokeRequest) -> Answered<LeaseRevokeResponse> {
+        let mut response: LeaseRevokeResponse = self.propose(request)?;
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    /// Renews a lease, which takes a leader. An unknown lease has no time to live.
+    pub(crate) fn keep_alive(
+        &mut self,
+        request: &LeaseKeepAliveRequest,
+    ) -> Answered<LeaseKeepAliveResponse> {
+        if self.cluster.leader.is_none() {
+            return Err(self.without_quorum());
+        }
+        let mut response = LeaseKeepAliveResponse {
+            id: request.id,
+            ..LeaseKeepAliveResponse::default()
+        };
+        // The header is made before the lease is renewed.
+        self.fill(&mut response.header);
+        let id = request.id;
+        response.ttl = match self.cluster.agree(self.endpoint, RenewLease { id }) {
+            Ok(ttl) => ttl,
+            Err(error) if error == V3Error::LEASE_NOT_FOUND => 0,
+            Err(error) => return Err(Failure::Refused(error)),
+        };
+        Ok(response)
+    }
+
+    pub(crate) fn time_to_live(
+        &mut self,
+        request: &LeaseTimeToLiveRequest,
+    ) -> Answered<LeaseTimeToLiveResponse> {
+        if self.cluster.leader.is_none() {
+            return Err(self.without_quorum());
+        }
+        let now = self.cluster.now;
+        // The leader answers: it knows when a lease ends.
+        let mut response = LeaseTimeToLiveResponse {
+            id: request.id,
+            ttl: -1,
+            ..LeaseTimeToLiveResponse::default()
+        };
+        if let Some(lease) = self.cluster.state.v3.leases.get(request.id) {
+            response.ttl = lease.remaining(now);
+            response.granted_ttl = lease.ttl;
+            if request.keys {
+                response.keys = lease.keys().cloned().collect();
+            }
+        }
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    pub(crate) fn leases(&mut self, _: LeaseLeasesRequest) -> Answered<LeaseLeasesResponse> {
+        let leases = &self.cluster.local(self.endpoint).v3.leases;
+        let leases = leases.ids().map(|id| LeaseStatus { id }).collect();
+        let mut response = LeaseLeasesResponse {
+            header: None,
+            leases,
+        };
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+}

@@ -1,0 +1,74 @@
+use std::borrow::Cow;
+
+/// A refusal: a gRPC code and etcd's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct V3Error {
+    pub(crate) code: Code,
+    pub(crate) message: Cow<'static, str>,
+}
+
+/// The gRPC codes that etcd uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Unknown = 2,
+    InvalidArgument = 3,
+    NotFound = 5,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    OutOfRange = 11,
+    Unavailable = 14,
+    Unauthenticated = 16,
+}
+
+impl V3Error {
+    pub(crate) const EMPTY_KEY: Self =
+        Self::new(Code::InvalidArgument, "etcdserver: key is not provided");
+    pub(crate) const KEY_NOT_FOUND: Self =
+        Self::new(Code::InvalidArgument, "etcdserver: key not found");
+    pub(crate) const VALUE_PROVIDED: Self =
+        Self::new(Code::InvalidArgument, "etcdserver: value is provided");
+    pub(crate) const LEASE_PROVIDED: Self =
+        Self::new(Code::InvalidArgument, "etcdserver: lease is provided");
+    pub(crate) const TOO_MANY_OPS: Self = Self::new(
+        Code::InvalidArgument,
+        "etcdserver: too many operations in txn request",
+    );
+    pub(crate) const DUPLICATE_KEY: Self = Self::new(
+        Code::InvalidArgument,
+        "etcdserver: duplicate key given in txn request",
+    );
+    pub(crate) const REQUEST_TOO_LARGE: Self =
+        Self::new(Code::InvalidArgument, "etcdserver: request is too large");
+    pub(crate) const COMPACTED: Self = Self::new(
+        Code::OutOfRange,
+        "etcdserver: mvcc: required revision has been compacted",
+    );
+    pub(crate) const FUTURE_REVISION: Self = Self::new(
+        Code::OutOfRange,
+        "etcdserver: mvcc: required revision is a future revision",
+    );
+    pub(crate) const LEASE_NOT_FOUND: Self =
+        Self::new(Code::NotFound, "etcdserver: requested lease not found");
+    pub(crate) const LEASE_EXISTS: Self =
+        Self::new(Code::FailedPrecondition, "etcdserver: lease already exists");
+    pub(crate) const LEASE_TTL_TOO_LARGE: Self =
+        Self::new(Code::OutOfRange, "etcdserver: too large lease TTL");
+    pub(crate) const INVALID_TOKEN: Self =
+        Self::new(Code::Unauthenticated, "etcdserver: invalid auth token");
+    pub(crate) const TIMEOUT: Self = Self::new(Code::Unavailable, "etcdserver: request timed out");
+
+    pub(crate) const fn new(code: Code, message: &'static str) -> Self {
+        Self {
+            code,
+            message: Cow::Borrowed(message),
+        }
+    }
+
+    pub(crate) fn message_too_large(length: usize, limit: usize) -> Self {
+        let message = format!("grpc: received message larger than max ({length} vs. {limit})");
+        Self {
+            code: Code::ResourceExhausted,
+            message: Cow::Owned(message),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The v3 API: its store, leases and watches, the messages, and the calls. It knows no encoding but that of the messages:
+//! `crate::front` reads and writes what travels.
+
+pub(crate) mod api;
+mod command;
+pub(crate) mod error;
+pub(crate) mod lease;
+pub(crate) mod message;
+pub(crate) mod mvcc;
+pub(crate) mod watch;
+
+pub(crate) use self::command::{Command, CreateLease, RenewLease};
+
+use self::{lease::Leases, mvcc::Mvcc, watch::WatchHub};
+use crate::v3::mvcc::Batch;
+
+/// What a member stores for the v3 API.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) mvcc: Mvcc,
+    pub(crate) leases: Leases,
+    pub(crate) watches: WatchHub,
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self {
+            mvcc: Mvcc::new(),
+            leases: Leases::default(),
+            watches: WatchHub::default(),
+        }
+    }
+
+    /// The same data, which are shared until one of the two changes. No watch is open.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            mvcc: self.mvcc.clone(),
+            leases: self.leases.clone(),
+            watches: WatchHub::default(),
+        }
+    }
+
+    /// Closes the watches, and forgets what is in memory alone. Data stay.
+    pub(crate) fn restart(&mut self) {
+        self.watches = WatchHub::default();
+        self.mvcc.restart();
+    }
+
+    /// Revokes the leases that have ended by `cutoff`.
+    pub(crate) fn expire(&mut self, cutoff: i64) {
+        for id in self.leases.expired(cutoff) {
+            self.revoke(id);
+        }
+    }
+
+    /// Removes a lease and its keys; returns whether it was there.
+    fn revoke(&mut self, id: i64) -> bool {
+        let Some(keys) = self.leases.remove(id) else {
+            return false;
+        };
+        let mut batch = Batch::new(&mut self.mvcc, &mut self.leases);
+        for key in &keys {
+            batch.delete_key(key);
+        }
+        batch.commit();
+        self.notify();
+        true
+    }
+
+    /// Tells the watches what has changed.
+    fn notify(&mut self) {
+        self.watches.notify(&self.mvcc);
+    }
+}

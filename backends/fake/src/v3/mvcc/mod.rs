@@ -1,0 +1,144 @@
+//! The store of the v3 API: every version of every key since the last compaction.
+
+mod batch;
+mod check;
+mod compaction;
+mod hash;
+mod range;
+mod tree;
+mod txn;
+
+use std::{ops::Bound, sync::Arc};
+
+use bytes::Bytes;
+
+use self::hash::KvHash;
+pub(crate) use self::{
+    batch::Batch,
+    check::{check_delete, check_put, check_range, check_txn},
+    tree::Tree,
+    txn::is_read_only,
+};
+use super::message::kv::KeyValue;
+
+/// A version of a key: the revision that made it, and its position among the changes of that revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Revision {
+    pub(crate) main: i64,
+    pub(crate) sub: i64,
+}
+
+/// What a revision did to a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// A deletion has only the key and its own revision.
+    pub(crate) kv: Arc<KeyValue>,
+    pub(crate) is_delete: bool,
+}
+
+/// A multi-version store. A clone shares everything with its original.
+#[derive(Clone, Debug)]
+pub(crate) struct Mvcc {
+    revision: i64,
+    /// The revision of the last compaction; −1 before the first.
+    compacted: i64,
+    /// The keys as they are now.
+    live: Tree<Bytes, Arc<KeyValue>>,
+    /// All versions of all keys.
+    versions: Tree<(Bytes, Revision), Change>,
+    /// The same in the order in which they were made.
+    log: Tree<Revision, Change>,
+    /// The bytes of all keys and values.
+    size: i64,
+    /// The hashes that were computed by compactions.
+    hashes: Vec<KvHash>,
+}
+
+impl Change {
+    fn size(&self) -> i64 {
+        (self.kv.key.len() + self.kv.value.len()) as i64
+    }
+}
+
+impl Mvcc {
+    pub(crate) fn new() -> Self {
+        Self {
+            revision: 1,
+            compacted: -1,
+            live: Tree::default(),
+            versions: Tree::default(),
+            log: Tree::default(),
+            size: 0,
+            hashes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    pub(crate) fn compacted(&self) -> i64 {
+        self.compacted
+    }
+
+    /// Forgets what is in memory alone.
+    pub(crate) fn restart(&mut self) {
+        self.hashes.clear();
+    }
+
+    /// About how many bytes the versions take.
+    pub(crate) fn size(&self) -> i64 {
+        self.size
+    }
+
+    /// A key as it is now.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Arc<KeyValue>> {
+        self.live.get(key)
+    }
+
+    /// A key as it was at a revision that is not compacted.
+    pub(crate) fn get_at(&self, key: &Bytes, revision: i64) -> Option<&Arc<KeyValue>> {
+        let start = (key.clone(), Revision::default());
+        let versions = self.versions.from(Bound::Included(&start));
+        let last = versions
+            .take_while(|((other, version), _)| other == key && version.main <= revision)
+            .last();
+        last.filter(|(_, change)| !change.is_delete)
+            .map(|(_, change)| &change.kv)
+    }
+
+    /// The changes from a revision on, in order.
+    pub(crate) fn changes_from(&self, main: i64) -> impl Iterator<Item = (&Revision, &Change)> {
+        let start = Revision { main, sub: 0 };
+        self.log.from(Bound::Included(&start))
+    }
+}
+
+/// The keys that a request names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyRange<'a> {
+    pub(crate) key: &'a [u8],
+    /// Empty for one key, a zero byte for all from `key` on.
+    pub(crate) end: &'a [u8],
+}
+
+impl KeyRange<'_> {
+    pub(crate) fn is_single(&self) -> bool {
+        self.end.is_empty()
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        if self.is_single() {
+            return key == self.key;
+        }
+        key >= self.key && self.is_before_end(key)
+    }
+
+    fn is_open(&self) -> bool {
+        self.end == [0]
+    }
+
+    fn is_before_end(&self, key: &[u8]) -> bool {
+        self.is_open() || key < self.end
+    }
+}

@@ -1,0 +1,320 @@
+//! A sorted map whose copies share their nodes: a clone costs nothing, a change copies the path to the entry that it changes.
+
+use std::{borrow::Borrow, ops::Bound, sync::Arc};
+
+/// A node is split when it has more entries than this.
+const CAPACITY: usize = 32;
+
+/// A sorted map: a B-tree with all entries in its leaves.
+///
+/// A node that loses entries is removed when it is empty, and not before: the height follows the largest size that the map
+/// has had.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree<K, V> {
+    root: Arc<Node<K, V>>,
+}
+
+#[derive(Clone, Debug)]
+enum Node<K, V> {
+    Leaf(Vec<(K, V)>),
+    Branch(Vec<Child<K, V>>),
+}
+
+#[derive(Clone, Debug)]
+struct Child<K, V> {
+    /// No key of the child is lower.
+    lowest: K,
+    /// How many entries the child has.
+    len: usize,
+    node: Arc<Node<K, V>>,
+}
+
+impl<K, V> Default for Tree<K, V> {
+    fn default() -> Self {
+        Self {
+            root: Arc::new(Node::Leaf(Vec::new())),
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Tree<K, V> {
+    pub(crate) fn len(&self) -> usize {
+        self.root.len()
+    }
+
+    pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut node = &*self.root;
+        loop {
+            match node {
+                Node::Leaf(entries) => {
+                    let at = entries.binary_search_by(|(other, _)| other.borrow().cmp(key));
+                    return at.ok().map(|at| &entries[at].1);
+                }
+                Node::Branch(children) => node = &children.get(child_of(children, key))?.node,
+            }
+        }
+    }
+
+    /// Sets a value; returns the former one.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let (old, sibling) = insert(Arc::make_mut(&mut self.root), key, value);
+        if let Some(sibling) = sibling {
+            let first = std::mem::replace(&mut self.root, Arc::new(Node::Branch(Vec::new())));
+            let children = [first, Arc::new(sibling)].map(Child::new);
+            self.root = Arc::new(Node::Branch(children.into_iter().flatten().collect()));
+        }
+        old
+    }
+
+    pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        // A key that is missing must not copy anything.
+        self.get(key)?;
+        let old = remove(Arc::make_mut(&mut self.root), key);
+        while let Node::Branch(children) = &*self.root {
+            match children.as_slice() {
+                [] => self.root = Arc::new(Node::Leaf(Vec::new())),
+                [only] => self.root = Arc::clone(&only.node),
+                _ => break,
+            }
+        }
+        old
+    }
+
+    /// The entries from a key on, in order.
+    pub(crate) fn from<Q: Ord + ?Sized>(&self, start: Bound<&Q>) -> Entries<'_, K, V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut entries = Entries { path: Vec::new() };
+        let mut node = &*self.root;
+        loop {
+            match node {
+                Node::Leaf(leaf) => {
+                    let at = match start {
+                        Bound::Unbounded => 0,
+                        Bound::Included(key) => {
+                            leaf.partition_point(|(other, _)| other.borrow() < key)
+                        }
+                        Bound::Excluded(key) => {
+                            leaf.partition_point(|(other, _)| other.borrow() <= key)
+                        }
+                    };
+                    entries.path.push((node, at));
+                    return entries;
+                }
+                Node::Branch(children) => {
+                    let at = match start {
+                        Bound::Unbounded => 0,
+                        Bound::Included(key) | Bound::Excluded(key) => child_of(children, key),
+                    };
+                    entries.path.push((node, at + 1));
+                    match children.get(at) {
+                        Some(child) => node = &child.node,
+                        None => return entries,
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many keys are lower than this one.
+    pub(crate) fn rank<Q: Ord + ?Sized>(&self, key: &Q) -> usize
+    where
+        K: Borrow<Q>,
+    {
+        let mut rank = 0;
+        let mut node = &*self.root;
+        loop {
+            match node {
+                Node::Leaf(leaf) => {
+                    return rank + leaf.partition_point(|(other, _)| other.borrow() < key);
+                }
+                Node::Branch(children) => {
+                    let at = child_of(children, key);
+                    rank += children
+                        .iter()
+                        .take(at)
+                        .map(|child| child.len)
+                        .sum::<usize>();
+                    match children.get(at) {
+                        Some(child) => node = &child.node,
+                        None => return rank,
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> Entries<'_, K, V> {
+        self.from(Bound::Unbounded::<&K>)
+    }
+}
+
+/// Entries in order.
+pub(crate) struct Entries<'a, K, V> {
+    /// The nodes on the way to the next entry, each with the position that is next in it.
+    path: Vec<(&'a Node<K, V>, usize)>,
+}
+
+impl<'a, K, V> Iterator for Entries<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (node, at) = self.path.last_mut()?;
+            let position = *at;
+            *at += 1;
+            match node {
+                Node::Leaf(leaf) => match leaf.get(position) {
+                    Some((key, value)) => return Some((key, value)),
+                    None => drop(self.path.pop()),
+                },
+                Node::Branch(children) => match children.get(position) {
+                    Some(child) => self.path.push((&child.node, 0)),
+                    None => drop(self.path.pop()),
+                },
+            }
+        }
+    }
+}
+
+impl<K, V> Node<K, V> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Leaf(entries) => entries.len(),
+            Self::Branch(children) => children.iter().map(|child| child.len).sum(),
+        }
+    }
+}
+
+impl<K: Clone, V> Child<K, V> {
+    fn new(node: Arc<Node<K, V>>) -> Option<Self> {
+        let lowest = match &*node {
+            Node::Leaf(entries) => entries.first().map(|(key, _)| key.clone()),
+            Node::Branch(children) => children.first().map(|child| child.lowest.clone()),
+        };
+        let (lowest, len) = (lowest?, node.len());
+        Some(Self { lowest, len, node })
+    }
+}
+
+/// Which child a key belongs to: the last one that begins at or before it, or the first.
+fn child_of<K: Borrow<Q>, V, Q: Ord + ?Sized>(children: &[Child<K, V>], key: &Q) -> usize {
+    let after = children.partition_point(|child| child.lowest.borrow() <= key);
+    after.saturating_sub(1)
+}
+
+/// Returns the former value, and the upper half of the node if it had to be split.
+fn insert<K: Ord + Clone, V: Clone>(
+    node: &mut Node<K, V>,
+    key: K,
+    value: V,
+) -> (Option<V>, Option<Node<K, V>>) {
+    match node {
+        Node::Leaf(entries) => {
+            match entries.binary_search_by(|(other, _)| other.cmp(&key)) {
+                Ok(at) => return (Some(std::mem::replace(&mut entries[at].1, value)), None),
+                Err(at) => entries.insert(at, (key, value)),
+            }
+            (None, split(entries).map(Node::Leaf))
+        }
+        Node::Branch(children) => {
+            let at = child_of(children, &key);
+            let Some(child) = children.get_mut(at) else {
+                return (None, None);
+            };
+            if key < child.lowest {
+                child.lowest = key.clone();
+            }
+            let (old, sibling) = insert(Arc::make_mut(&mut child.node), key, value);
+            child.len += usize::from(old.is_none());
+            if let Some(sibling) = sibling.and_then(|node| Child::new(Arc::new(node))) {
+                child.len -= sibling.len;
+                children.insert(at + 1, sibling);
+            }
+            (old, split(children).map(Node::Branch))
+        }
+    }
+}
+
+/// Takes the upper half off a node that has too many entries.
+fn split<T>(entries: &mut Vec<T>) -> Option<Vec<T>> {
+    (entries.len() > CAPACITY).then(|| entries.split_off(CAPACITY / 2))
+}
+
+fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
+    node: &mut Node<K, V>,
+    key: &Q,
+) -> Option<V> {
+    match node {
+        Node::Leaf(entries) => {
+            let at = entries.binary_search_by(|(other, _)| other.borrow().cmp(key));
+            at.ok().map(|at| entries.remove(at).1)
+        }
+        Node::Branch(children) => {
+            let at = child_of(children, key);
+            let child = children.get_mut(at)?;
+            let old = remove(Arc::make_mut(&mut child.node), key)?;
+            child.len -= 1;
+            if child.len == 0 {
+                children.remove(at);
+            }
+            Some(old)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn it_is_the_map_of_the_standard_library() {
+        let mut rng = Rng::new(7);
+        let mut tree = Tree::default();
+        let mut map = BTreeMap::new();
+        for round in 0..20_000_u64 {
+            let key = rng.next() % 1500;
+            // It grows, shrinks to nothing, and grows again.
+            let removes = if (round / 5000) % 2 == 0 { 3 } else { 9 };
+            if rng.next() % 10 < removes {
+                assert_eq!(tree.remove(&key), map.remove(&key));
+            } else {
+                assert_eq!(tree.insert(key, round), map.insert(key, round));
+            }
+            if round % 97 == 0 {
+                assert!(tree.iter().eq(map.iter()));
+                assert_eq!(tree.len(), map.len());
+                let from = rng.next() % 1500;
+                assert!(tree.from(Bound::Included(&from)).eq(map.range(from..)));
+                let after = (Bound::Excluded(from), Bound::Unbounded);
+                assert!(tree.from(Bound::Excluded(&from)).eq(map.range(after)));
+                assert_eq!(tree.rank(&from), map.range(..from).count());
+                assert_eq!(tree.get(&from), map.get(&from));
+            }
+        }
+    }
+
+    #[test]
+    fn a_clone_does_not_change_with_its_original() {
+        let mut tree = Tree::default();
+        for key in 0..1000 {
+            tree.insert(key, key);
+        }
+        let copy = tree.clone();
+        for key in 0..1000 {
+            tree.remove(&key);
+        }
+        assert_eq!((tree.len(), copy.len()), (0, 1000));
+        assert!(copy.iter().map(|(&key, _)| key).eq(0..1000));
+    }
+}

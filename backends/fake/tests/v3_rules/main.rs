@@ -1,0 +1,126 @@
+//! Rules of the v3 API over the JSON gateway, by their numbers, asked of the fake (as 3.4 and as 3.5) and of real servers.
+//!
+//! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. What takes two at a time is asked of the fake alone,
+//! in `v3_streams.rs`. The fake has no auth of v3 (V3-110 to V3-121).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod election;
+mod gateway;
+mod kv;
+mod lease;
+mod lock;
+mod txn;
+mod watch;
+
+use etcd_http_fake::{FakeEtcd, Profile};
+use serde_json::Value;
+
+use support::{
+    Ask, Fake, Subject, Told, Watching,
+    real::{Real, binaries},
+};
+
+/// Makes a test for each subject of each rule.
+macro_rules! rules {
+    ($($(#[$attribute:meta])* fn $name:ident($subject:ident) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)] // Not every rule needs all of its file's helpers.
+            use super::*;
+
+            $(#[$attribute])*
+            fn rule($subject: &mut dyn crate::support::Subject) $body
+
+            #[test]
+            fn fake_3_4() {
+                rule(&mut crate::fake(etcd_http_fake::Profile::V3_4));
+            }
+
+            #[test]
+            fn fake_3_5() {
+                rule(&mut crate::fake(etcd_http_fake::Profile::V3_5));
+            }
+
+            #[test]
+            fn real() {
+                crate::each_real(rule);
+            }
+        }
+    )*};
+}
+pub(crate) use rules;
+
+fn fake(profile: Profile) -> Fake {
+    Fake(FakeEtcd::builder().profile(profile).build())
+}
+
+fn each_real(rule: impl Fn(&mut dyn Subject)) {
+    for binary in binaries() {
+        // The default times: the shortest time to live depends on them.
+        let times = ["--heartbeat-interval", "100", "--election-timeout", "1000"];
+        rule(&mut Real::start_with(&binary, &times));
+    }
+}
+
+/// Makes a call.
+fn post(s: &mut dyn Subject, path: &str, body: &str) -> Told {
+    s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body))
+}
+
+/// Makes a call that succeeds; returns the response without what tells clusters apart.
+#[track_caller]
+fn call(s: &mut dyn Subject, path: &str, body: &str) -> Value {
+    let told = post(s, path, body);
+    assert_eq!(told.status, 200, "{path} {body}: {}", told.text());
+    without_ids(told.json())
+}
+
+fn put(s: &mut dyn Subject, key: &str, value: &str) -> Value {
+    call(
+        s,
+        "kv/put",
+        &format!("{{\"key\":\"{key}\",\"value\":\"{value}\"}}"),
+    )
+}
+
+/// The keys and the count of a range.
+#[track_caller]
+fn keys(s: &mut dyn Subject, body: &str) -> (Vec<String>, String) {
+    let answer = call(s, "kv/range", body);
+    let kvs = answer["kvs"].as_array().into_iter().flatten();
+    let keys = kvs.map(|kv| kv["key"].as_str().unwrap().to_owned());
+    let count = answer["count"].as_str().unwrap_or("0").to_owned();
+    (keys.collect(), count)
+}
+
+#[track_caller]
+fn assert_refused(told: &Told, code: u64, message: &str) {
+    let json = told.json();
+    let seen = (json["code"].as_u64(), json["message"].as_str());
+    assert_eq!(seen, (Some(code), Some(message)));
+}
+
+fn without_ids(mut json: Value) -> Value {
+    if let Some(header) = json.get_mut("header").and_then(Value::as_object_mut) {
+        for name in ["cluster_id", "member_id", "raft_term"] {
+            assert!(header.remove(name).is_some(), "{name}");
+        }
+    }
+    json
+}
+
+/// Opens a stream of watches with these requests.
+fn open(s: &mut dyn Subject, body: &str) -> Box<dyn Watching> {
+    let (told, watching) = s.watch(&Ask::new("POST", "/v3/watch").json(body));
+    assert_eq!(told.status, 200);
+    watching
+}
+
+/// The next message of a stream.
+#[track_caller]
+fn message(watching: &mut dyn Watching) -> Value {
+    let line = watching.line().expect("the stream is open");
+    let mut json: Value = serde_json::from_str(&line).unwrap();
+    without_ids(json["result"].take())
+}
