@@ -248,7 +248,7 @@ impl Future for ClusterChange<'_> {
     }
 }
 
-/// Asks the server again at each event, until there is an answer or the server has stopped.
+/// Asks the server again at each event, until there is a response or the server has stopped.
 struct NextEvent<'a, C> {
     waiting: &'a Waiting,
     id: ExchangeId,
