@@ -1,14 +1,14 @@
-//! A whole transport on `std::net`: HTTP/1.1 by hand, no runtime, no HTTP crate, a thread for each exchange.
+//! A complete transport on `std::net`: HTTP/1.1 written by hand, without a runtime or an HTTP crate, with a thread for
+//! each exchange.
 //!
 //! ```text
 //! cargo run  --example custom_transport --features server [-- --endpoint URL]
 //! cargo test --example custom_transport --features server      # the contract's conformance suite
 //! ```
 //!
-//! It keeps the contract of [`Transport`] with two admitted limits: it refuses HTTP/2, and opens a connection for each
-//! request. One for production would keep connections, wait for them by an event loop and not by threads, have one timer
-//! for all sleeps, read while it still writes, try the addresses of a host side by side and within a time limit, and speak
-//! TLS.
+//! It keeps the contract of [`Transport`] with two limits: it rejects HTTP/2, and opens a connection for each request.
+//! One for production would reuse connections, use an event loop instead of threads, have one timer for all sleeps,
+//! read while it still writes, try the addresses of a host concurrently and within a time limit, and support TLS.
 
 mod common;
 
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// Carries requests by [`std::net`].
+/// Sends requests over [`std::net`].
 #[derive(Debug)]
 struct StdTransport;
 
@@ -57,7 +57,7 @@ struct StdTransport;
 impl Transport for StdTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let (head, content) = request.into_parts();
-        // What cannot be carried is refused, and never sent.
+        // Requests that cannot be sent are rejected.
         let host = match head.uri.authority() {
             Some(host) if head.uri.scheme_str() == Some("http") => host.clone(),
             _ => return Err(TransportError::rejected("not an absolute http:// URI")),
@@ -67,14 +67,14 @@ impl Transport for StdTransport {
         }
         let hang_up = HangUp::default();
         let connection = Arc::clone(&hang_up.0);
-        // Room for a frame or two: a body that nobody reads holds up its server, and does not fill our memory.
+        // A small buffer: a slow reader of the body blocks the server instead of filling the memory.
         let (mut frames, body) = mpsc::channel(1);
         let (answer, answered) = oneshot::channel();
         thread::spawn(move || {
             let address = (host.host(), host.port_u16().unwrap_or(80));
             let stream = match connect(address, &connection) {
                 Ok(stream) => stream,
-                // The one promise among the errors: the server saw nothing.
+                // This kind of error promises that the server saw nothing.
                 Err(error) => return drop(answer.send(Err(TransportError::connect(error)))),
             };
             if answer.is_canceled() {
@@ -86,7 +86,7 @@ impl Transport for StdTransport {
                 Ok(answered) => answered,
                 Err(error) => return drop(answer.send(Err(TransportError::interrupted(error)))),
             };
-            // Whether anybody still wants the answer, or an error, is their affair.
+            // The receiver may have been dropped.
             _ = answer.send(Ok(answered.clone()));
             if let Err(error) = pass_on_body(&mut stream, &head.method, &answered, &mut frames) {
                 _ = block_on(frames.send(Err(TransportError::interrupted(error))));
@@ -104,7 +104,7 @@ impl Transport for StdTransport {
         let (_dropped_with_us, nothing) = blocking::channel::<()>();
         let (wake, awake) = oneshot::channel();
         thread::spawn(move || {
-            // Ends with the time, or with the future that sleeps: nothing is ever sent.
+            // Ends when the time is up or the future is dropped. Nothing is ever sent on the channel.
             _ = nothing.recv_timeout(duration);
             _ = wake.send(());
         });
@@ -116,7 +116,8 @@ impl Transport for StdTransport {
     }
 }
 
-/// Owned by the future of an exchange, then by its body. Dropping is cancelling: it wakes the thread that reads.
+/// Owned by the future of an exchange, then by its body. Dropping it cancels the exchange: it wakes the thread that
+/// reads.
 #[derive(Default)]
 struct HangUp(Arc<OnceLock<TcpStream>>);
 
@@ -156,7 +157,7 @@ fn write_request(stream: &mut TcpStream, head: &request::Parts, body: Body) -> i
     };
     text.extend(b"transfer-encoding: chunked\r\n\r\n");
     stream.write_all(&text)?;
-    // A body that breaks off leaves the request without its last chunk: never a whole one.
+    // A body that breaks off leaves the request without its last chunk, and therefore incomplete.
     while let Some(frame) = block_on(body.frame()) {
         if let Ok(data) = frame.map_err(io::Error::other)?.into_data()
             && !data.is_empty()
@@ -168,12 +169,12 @@ fn write_request(stream: &mut TcpStream, head: &request::Parts, body: Body) -> i
     stream.write_all(b"0\r\n\r\n")
 }
 
-/// The head of the answer. Interim ones, such as `100 Continue`, are skipped.
+/// Reads the head of the response. Interim responses, such as `100 Continue`, are skipped.
 fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<response::Parts> {
     loop {
         let line = read_line(stream)?;
         if !line.starts_with(b"HTTP/1.") {
-            return Err(io::Error::other("the answer is not HTTP/1"));
+            return Err(io::Error::other("the response is not HTTP/1"));
         }
         let status = line.get(9..12).unwrap_or_default();
         let head = http::Response::builder().status(status).body(());
@@ -187,7 +188,7 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<response::Parts> {
 
 type Frames = mpsc::Sender<Result<Frame<Bytes>, TransportError>>;
 
-/// The body, frame by frame as it comes. One that breaks off is an error, never a clean end.
+/// Reads the body, frame by frame. A truncated body is an error.
 fn pass_on_body(
     stream: &mut BufReader<TcpStream>,
     method: &Method,
@@ -207,7 +208,7 @@ fn pass_on_body(
             }
             pass_on(stream, size, frames)?;
             if !read_line(stream)?.is_empty() {
-                return Err(io::Error::other("a chunk is longer than it says"));
+                return Err(io::Error::other("a chunk is longer than its size"));
             }
         }
         let trailers = read_headers(stream)?;
@@ -227,7 +228,7 @@ fn pass_on_body(
     }
 }
 
-/// So many bytes, as they come.
+/// Reads this many bytes, as they arrive.
 fn pass_on(
     stream: &mut BufReader<TcpStream>,
     mut left: u64,
@@ -247,7 +248,7 @@ fn pass_on(
     Ok(())
 }
 
-/// Headers, or trailers, and the empty line behind them.
+/// Reads headers or trailers, and the empty line after them.
 fn read_headers(stream: &mut BufReader<TcpStream>) -> io::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     loop {
@@ -263,7 +264,7 @@ fn read_headers(stream: &mut BufReader<TcpStream>) -> io::Result<HeaderMap> {
     }
 }
 
-/// A line without its end; the end must be there.
+/// Reads a line, which must end with CRLF, and returns it without that.
 fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
     const LONGEST: u64 = 64 << 10;
     let mut line = Vec::new();
@@ -280,7 +281,7 @@ fn number(digits: &[u8], radix: u32) -> io::Result<u64> {
     u64::from_str_radix(digits.trim(), radix).map_err(io::Error::other)
 }
 
-/// The contract, clause by clause.
+/// The conformance suite of the contract.
 #[cfg(test)]
 mod tests {
     use etcd_transport_conformance::Limits;

@@ -1,4 +1,4 @@
-//! A worker that is registered as long as it is alive, and stops by itself when it can no longer be sure.
+//! A worker that is registered as long as it is alive, and stops when it may no longer be registered.
 //!
 //! `cargo run --example lease_keeper --features reqwest,server [-- --endpoint URL]`
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         lease.ttl()
     );
 
-    // Somebody takes the lease away.
+    // Another client revokes the lease.
     let operator = {
         let (client, id) = (client.clone(), lease.id());
         tokio::spawn(async move {
@@ -52,9 +52,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn work(lease: &HeldLease<ReqwestTransport>) {
-    // Asked before each step that only a holder may do.
+    // Checked before each step that only a holder may take.
     while lease.is_alive() {
-        println!("at work, for at least {:.1?} more", lease.remaining());
+        println!("registered for at least {:.1?} more", lease.remaining());
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

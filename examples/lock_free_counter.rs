@@ -1,4 +1,5 @@
-//! A counter that many tasks raise at once, without a lock: read, compare-and-swap, again if somebody was faster.
+//! A counter that many tasks increment concurrently, without a lock: read, compare-and-swap, and again if another task
+//! was faster.
 //!
 //! `cargo run --example lock_free_counter --features reqwest,server [-- --endpoint URL]`
 
@@ -42,21 +43,23 @@ async fn raise_often(client: Client<ReqwestTransport>) -> Result<u64> {
     Ok(lost_races)
 }
 
-/// Adds one, and says how often somebody was faster.
+/// Adds one. Returns how often another task was faster.
 async fn raise(client: &Client<ReqwestTransport>) -> Result<u64> {
     let mut lost_races = 0;
     loop {
         let node = client.v2().get(COUNTER).await?.node;
         let value: u64 = node.value.and_then(|v| v.parse().ok()).unwrap_or(0);
-        // The index, not the value: a counter that went up and down again has the same value, and another index.
+        // Compare the index, not the value: a counter that went up and down again has the same value, but another
+        // index.
         let unchanged = Condition::index_is(node.modified_index);
         let next = (value + 1).to_string();
         match client.v2().compare_and_swap(COUNTER, next, unchanged).await {
             Ok(_) => return Ok(lost_races),
             Err(error) if error.is_compare_failed() => lost_races += 1,
-            // Nothing reached the server, nothing was added: once more is safe.
+            // Nothing reached the server, so trying again is safe.
             Err(error) if error.outcome() == Outcome::NotSent => {}
-            // With `Outcome::Unknown` one may have been added. Who counts money would look; here it is an error.
+            // With `Outcome::Unknown` the write may have been applied. A program that counts money would read the key;
+            // here it is an error.
             Err(error) => return Err(error),
         }
     }

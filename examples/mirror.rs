@@ -1,4 +1,4 @@
-//! A table of services in memory that stays equal to what etcd has.
+//! A table of services in memory that follows the keys in etcd.
 //!
 //! `cargo run --example mirror --features reqwest,server [-- --endpoint URL]`
 

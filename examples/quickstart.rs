@@ -1,4 +1,4 @@
-//! Keys in and out of an etcd, in a minute.
+//! Writes and reads keys.
 //!
 //! ```text
 //! cargo run --example quickstart --features fake
@@ -27,10 +27,10 @@ use futures::StreamExt;
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    // The HTTP stack is a type parameter, and all that follows is the same for each.
+    // The HTTP stack is a type parameter. The rest is the same for each.
     match arguments[..] {
         [] => {
-            // An etcd in memory. It answers as a real one does, and is there in microseconds.
+            // An etcd in memory. It responds like a real one and starts in microseconds.
             let etcd = FakeEtcd::new();
             tour(Client::new(etcd.clone(), etcd.endpoints())?).await
         }
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["--isahc", "--endpoint", url] => tour(Client::<IsahcTransport>::connect([url])?).await,
         #[cfg(all(feature = "reqwest", feature = "server"))]
         ["--server"] => {
-            // A real one of our own, fetched first if there is none here; ended when dropped.
+            // A real etcd, installed first if necessary, and stopped when dropped.
             let etcd = server::start()?;
             tour(Client::<ReqwestTransport>::connect([etcd.client_url()])?).await
         }
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let etcd = server::start()?;
             tour(Client::<IsahcTransport>::connect([etcd.client_url()])?).await
         }
-        _ => Err("nothing, or --endpoint URL or --server, and perhaps --isahc before it: each with its feature".into()),
+        _ => Err("usage: quickstart [[--isahc] (--endpoint URL | --server)], each with the feature that it requires".into()),
     }
 }
 
@@ -57,13 +57,13 @@ async fn tour<T: Transport>(client: Client<T>) -> Result<(), Box<dyn Error>> {
     println!("over {:?}", client.transport());
     let v2 = client.v2();
 
-    // Every answer is an event: what was done, the node as it is now, and as it was before.
+    // Every response is an event: an action, and the node after and before it.
     let set = v2.set("/quickstart/color", "red").await?;
     println!("set    {} = red at index {}", set.node.key, set.index());
     let get = v2.get("/quickstart/color").await?;
     println!("get    {:?}", get.node.value);
 
-    // Options make an operation a value of its own, and `send` carries it out.
+    // An operation with options is a value, and `send` executes it.
     let short_lived = Set::new("/quickstart/session", "me").ttl(Duration::from_secs(60));
     client.send(short_lived).await?;
     let list = client.send(Get::new("/quickstart").sorted(true)).await?;
@@ -71,15 +71,16 @@ async fn tour<T: Transport>(client: Client<T>) -> Result<(), Box<dyn Error>> {
         println!("list   {} {:?}, ttl {:?}", node.key, node.value, node.ttl);
     }
 
-    // Compare-and-swap: of all who read «red», one may change it. «No» is an error with a name.
+    // Compare-and-swap: of several clients that have read "red", one succeeds. For the others it is an error with a
+    // predicate.
     let (key, was_red) = ("/quickstart/color", Condition::value_is("red"));
     v2.compare_and_swap(key, "green", was_red.clone()).await?;
     match v2.compare_and_swap(key, "blue", was_red).await {
         Err(error) if error.is_compare_failed() => println!("cas    {error}"),
-        other => return Err(format!("this cannot be: {other:?}").into()),
+        other => return Err(format!("unexpected: {other:?}").into()),
     }
 
-    // A watch from an index on misses nothing, be it in the past or in the future.
+    // A watch from an index on delivers every event, whether the index is in the past or in the future.
     let from = Watch::new(key).from_index(set.index());
     let mut events = client.open(from.until(|event| event.node.value.is_none()));
     v2.delete(key).await?;

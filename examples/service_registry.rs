@@ -1,4 +1,4 @@
-//! Service discovery: instances announce themselves with a TTL and refresh it; who dies is gone when it is over.
+//! Service discovery: instances register with a TTL and refresh it. One that dies disappears when its TTL is over.
 //!
 //! `cargo run --example service_registry --features reqwest,server [-- --endpoint URL]`
 
@@ -15,21 +15,21 @@ use futures::StreamExt;
 
 const SERVICE: &str = "/service-registry/web";
 
-/// A dead instance is found out after this time, and half a second at most. The v2 API counts whole seconds.
+/// A dead instance disappears after this time, or at most half a second later. The v2 API counts whole seconds.
 const TTL: Duration = Duration::from_secs(2);
 
-/// Often enough that one refresh may be late.
+/// Often enough to tolerate one late refresh.
 const REFRESH: Duration = Duration::from_millis(600);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let etcd = common::etcd()?;
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
-    // What a run that was cut short has left.
+    // Removes the keys of an interrupted run.
     let _ = client.v2().delete_tree(SERVICE).await;
     client.v2().set_dir(SERVICE).await?;
 
-    // The clients' side: read who is there, then follow from that index on.
+    // The clients' side: list the instances, then watch from that index on.
     let read = client.send(Get::new(SERVICE).recursive(true)).await?;
     let from = read.cluster.etcd_index.unwrap_or(0) + 1;
     let watch = Watch::new(SERVICE).recursive(true).from_index(from);
@@ -47,12 +47,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
             (_, Some(address)) => instances.insert(name, address),
             (_, None) => None,
         };
-        // Refreshes are no events: the watch hears of changes alone.
+        // Refreshes are not events: the watch delivers only changes.
         println!("{:?} -> {instances:?}", event.action);
 
         if instances.len() == 2 {
             tokio::time::sleep(2 * TTL).await;
-            println!("both have outlived their TTL; b dies without a word");
+            println!("both have outlived their TTL; b dies silently");
             b.abort();
         }
         if event.action == Action::Expire {
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One instance of the service, for as long as it lives.
+/// Runs one instance of the service.
 async fn instance(client: Client<ReqwestTransport>, name: &str, address: &str) -> Result<()> {
     let key = format!("{SERVICE}/{name}");
     loop {
@@ -75,7 +75,7 @@ async fn instance(client: Client<ReqwestTransport>, name: &str, address: &str) -
             tokio::time::sleep(REFRESH).await;
             match client.v2().refresh(&key, TTL).await {
                 Ok(_) => {}
-                // We were away too long, and count as dead: announce ourselves anew.
+                // The instance was away for too long and counts as dead: it registers again.
                 Err(error) if error.is_key_not_found() => break,
                 Err(error) => return Err(error),
             }

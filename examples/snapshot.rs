@@ -1,4 +1,4 @@
-//! A backup: the whole database of a member, verified, and given its name only when it is whole.
+//! A backup: the complete database of a member, verified, and renamed only when it is complete.
 //!
 //! `cargo run --example snapshot --features reqwest,server [-- --endpoint URL]`
 
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let path = env::temp_dir().join("etcd-http-example.snapshot");
     let part = path.with_extension("part");
-    // A real program writes with its runtime's files.
+    // A real program writes with the asynchronous files of its runtime.
     let mut file = AllowStdIo::new(File::create(&part)?);
     match Snapshot::new().write_to(&client, &mut file).await {
         Ok(size) => {

@@ -1,7 +1,7 @@
-//! A small service of your own, and its unit tests: no server, no port, no waiting.
+//! A small service and its unit tests: no server, no port, no waiting.
 //!
-//! The service runs in several processes. One of them leads, for as long as it renews its lease; all follow the
-//! configuration. `main` shows a leader die; the tests at the end are what you would write.
+//! The service runs in several processes. One of them leads as long as it renews its lease; all follow the
+//! configuration. `main` shows the death of a leader; the tests are at the end.
 //!
 //! ```text
 //! cargo run --example unit_test --features fake
@@ -25,13 +25,13 @@ use futures::{
 const LEADER: &str = "/service/leader";
 const LOG_LEVEL: &str = "/service/log-level";
 
-/// A leader that dies is followed by another after this time, and half a second at most.
+/// Another leader follows a dead one after this time, or at most half a second later.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// Often enough that two renewals in a row may be lost.
+/// Often enough to tolerate two lost renewals in a row.
 const RENEW: Duration = Duration::from_secs(3);
 
-/// Over any transport: reqwest in production, the fake in tests.
+/// Generic over the transport: reqwest in production, the fake in tests.
 struct Service<T> {
     name: &'static str,
     client: Client<T>,
@@ -39,14 +39,14 @@ struct Service<T> {
 
 impl<T: Transport> Service<T> {
     fn new(name: &'static str, client: Client<T>) -> Self {
-        // A renewal that takes longer is none: it is tried twice again before the lease is over.
+        // A renewal that takes longer counts as failed: two more attempts fit before the lease is over.
         let client = client
             .with_timeout(Duration::from_secs(1))
             .with_retry(RetryPolicy::never());
         Self { name, client }
     }
 
-    /// Renews the lease if it is ours, takes it if it is nobody's; says whether it is ours now.
+    /// Renews the lease if this instance has it, takes it if it is free, and returns whether this instance has it now.
     async fn campaign(&self) -> Result<bool> {
         let is_ours = Condition::value_is(self.name);
         let renewal = CompareAndSwap::new(LEADER, self.name, is_ours).ttl(LEASE);
@@ -65,17 +65,18 @@ impl<T: Transport> Service<T> {
         }
     }
 
-    /// Leads whenever it can, for `rounds` rounds. Time is the transport's: a test's clock moves this loop.
+    /// Leads whenever it can, for `rounds` rounds. The time is the transport's, so the clock of a test drives this
+    /// loop.
     async fn run(&self, rounds: usize, leads: &Cell<bool>) {
         for _ in 0..rounds {
-            // Who cannot tell does not lead; the next round will tell.
+            // Without certainty, the instance does not lead. The next round shows.
             leads.set(self.campaign().await.unwrap_or(false));
             self.client.transport().sleep(RENEW).await;
         }
         leads.set(false);
     }
 
-    /// Calls `set` with the log level as it is, and as it becomes, up to and with `last`.
+    /// Calls `set` with the current log level and with each change, up to `last`.
     async fn follow(&self, last: &str, mut set: impl FnMut(&str)) -> Result<()> {
         let now = self.client.v2().get(LOG_LEVEL).await?;
         set(now.node.value.as_deref().unwrap_or_default());
@@ -100,7 +101,7 @@ fn service(name: &'static str, etcd: &FakeEtcd) -> Service<FakeEtcd> {
 }
 
 fn main() -> Result<()> {
-    // A clock that jumps ahead whenever everything waits: half a minute passes in no time.
+    // A clock that jumps ahead when everything waits: half a minute passes immediately.
     let etcd = FakeEtcd::builder().clock(Clock::auto()).build();
     let (a, b) = (service("a", &etcd), service("b", &etcd));
     let (a_leads, b_leads) = (Cell::new(false), Cell::new(false));
@@ -124,10 +125,10 @@ fn main() -> Result<()> {
         };
         try_join(follow, operate).await
     };
-    // After three rounds a dies without a word.
+    // After three rounds a dies silently.
     let (_, _, looked) = block_on(join3(a.run(3, &a_leads), b.run(10, &b_leads), look_on));
     looked?;
-    println!("\nwhat etcd was asked:\n{}", etcd.log_text());
+    println!("\nthe requests:\n{}", etcd.log_text());
     Ok(())
 }
 
@@ -147,7 +148,7 @@ mod tests {
         assert!(block_on(service("a", &etcd).campaign())?);
         assert!(!block_on(service("b", &etcd).campaign())?);
         assert!(block_on(service("a", &etcd).campaign())?);
-        // And nothing was asked that need not be.
+        // And no other requests were sent.
         etcd.assert_lines(&[
             "PUT /v2/keys/service/leader prevValue=a ttl=10 value=a",
             "PUT /v2/keys/service/leader prevExist=false ttl=10 value=a",
@@ -157,7 +158,7 @@ mod tests {
         Ok(())
     }
 
-    /// The clock in hand.
+    /// The test controls the clock.
     #[test]
     fn a_leader_that_dies_is_followed_when_its_lease_is_over() -> Result<()> {
         let etcd = FakeEtcd::new();
@@ -171,7 +172,7 @@ mod tests {
         Ok(())
     }
 
-    /// A fault: etcd grants the lease, and the answer is lost.
+    /// A fault: etcd grants the lease, and the response is lost.
     #[test]
     fn a_lost_answer_makes_no_two_leaders_and_no_empty_chair() -> Result<()> {
         let etcd = FakeEtcd::new();
@@ -187,7 +188,7 @@ mod tests {
         Ok(())
     }
 
-    /// An hour over a bad network: every fifth answer is lost, and every seventh request.
+    /// An hour over a bad network: every fifth response and every seventh request is lost.
     #[test]
     fn there_are_never_two_leaders() {
         let etcd = FakeEtcd::builder().clock(Clock::auto()).build();
@@ -206,7 +207,7 @@ mod tests {
         block_on(join3(a.run(1200, &a_leads), b.run(1200, &b_leads), look_on));
         assert!(
             led > 1800,
-            "somebody leads most of the time: {led} of 3600 seconds"
+            "there is a leader most of the time: {led} of 3600 seconds"
         );
     }
 

@@ -1,6 +1,6 @@
-//! Users and roles: root makes a user that may read one part of the keys and write another.
+//! Users and roles: root creates a user that may read one part of the keys and write another.
 //!
-//! Switches authentication on, and off again at the end: use it with a server that nobody needs.
+//! Enables authentication, and disables it at the end: run it against a disposable server.
 //!
 //! ```text
 //! cargo run --example v3_auth --features reqwest,server
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .build()
     };
 
-    // While authentication is off, a client with a user works as one without.
+    // While authentication is disabled, a client with a user works like one without.
     let root = client("root", "root's password")?;
     let auth = root.v3();
     let auth = auth.auth();
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     auth.grant_role("ada", "worker").await?;
     root.v3().kv().put("config/color", "red").await?;
 
-    // Its token is fetched with the first call, and renewed when etcd no longer takes it.
+    // Its token is fetched with the first call, and renewed when etcd no longer accepts it.
     let ada = client("ada", "ada's password")?;
     let color = ada
         .v3()
@@ -56,8 +56,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ada.v3().kv().put("results/1", "42").await?;
     println!("ada writes her results");
     match ada.v3().kv().put("config/color", "blue").await {
-        Err(error) if error.is_permission_denied() => println!("ada may not: {error}"),
-        other => return Err(format!("this cannot be: {other:?}").into()),
+        Err(error) if error.is_permission_denied() => {
+            println!("ada is not allowed to write there: {error}")
+        }
+        other => return Err(format!("unexpected: {other:?}").into()),
     }
     match client("ada", "a guess")?
         .v3()
@@ -65,8 +67,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .get("config/color")
         .await
     {
-        Err(error) if error.is_unauthorized() => println!("nor may this: {error}"),
-        other => return Err(format!("this cannot be: {other:?}").into()),
+        Err(error) if error.is_unauthorized() => println!("a wrong password is rejected: {error}"),
+        other => return Err(format!("unexpected: {other:?}").into()),
     }
 
     auth.disable().await?;

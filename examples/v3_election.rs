@@ -29,14 +29,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits to be elected, leads for a while, and makes room for the next.
+/// Waits to be elected, leads for a while, and resigns.
 async fn lead(client: &Client<ReqwestTransport>, address: &str) -> Result<(), Box<dyn Error>> {
     let v3 = client.v3();
     let lease = v3.leases().grant(Duration::from_secs(30)).await?;
     let won = v3.elections().campaign(ELECTION, lease.id, address).await?;
     println!("{address} leads since revision {}", won.leader.rev);
 
-    // Anybody may ask who leads, and gets what the leader proclaims.
+    // Any client can request the leader, and gets what it proclaims.
     v3.elections()
         .proclaim(won.leader.clone(), format!("{address}, ready"))
         .await?;

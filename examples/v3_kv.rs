@@ -1,4 +1,4 @@
-//! Keys and values of the v3 API: write, read, list, look back, delete.
+//! Keys and values of the v3 API: write, read, list, read an old revision, delete.
 //!
 //! ```text
 //! cargo run --example v3_kv --features reqwest,server
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let v3 = client.v3();
     let kv = v3.kv();
 
-    // Every write has a revision of the whole store.
+    // Every write has a revision, which counts for all keys of the store.
     let first = kv.put("example/color", "red").await?;
     println!("put    red at revision {}", first.header.revision);
     let second = client
@@ -34,12 +34,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         second.header.revision, before.value
     );
 
-    // Nothing found is an answer.
+    // A key that does not exist is not an error.
     let color = kv.get("example/color").await?.ok_or("there is one")?;
     println!("get    {}, version {}", color.value_str()?, color.version);
     println!("get    {:?}", kv.get("example/shape").await?);
 
-    // The past stays, until it is compacted.
+    // The history stays until it is compacted.
     let then = Range::new("example/color").revision(first.header.revision);
     let then = client
         .send(then)

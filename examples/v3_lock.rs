@@ -31,14 +31,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn work(client: &Client<ReqwestTransport>, name: &str) -> Result<(), Box<dyn Error>> {
-    // The lock lives as long as the lease. Work that takes longer has to keep it alive.
+    // The lock lives as long as the lease. Longer work must keep the lease alive.
     let lease = client.v3().leases().grant(Duration::from_secs(30)).await?;
     let lock = Lock::new("example/lock", lease.id).time_limit(Duration::from_secs(20));
     let held = client.send(lock).await?;
     println!("{name} has the lock");
     tokio::time::sleep(Duration::from_millis(200)).await;
 
-    // A lease may expire unnoticed. The key of the lock says, in the same step, whether the lock is still held.
+    // A lease may expire unnoticed. Comparing the lock's key checks, in the same step, that the lock is still held.
     let write = Txn::new()
         .when(Compare::exists(&held.key))
         .then(Put::new("example/last", name));

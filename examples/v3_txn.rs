@@ -1,4 +1,4 @@
-//! Transactions: many transfers at once between two accounts, and no coin lost; then one that is done exactly once.
+//! Transactions: concurrent transfers between two accounts, without a lost coin; then one that is applied exactly once.
 //!
 //! ```text
 //! cargo run --example v3_txn --features reqwest,server
@@ -35,7 +35,7 @@ async fn main() -> Outcome<()> {
         println!("{} has {}", account.key_str()?, account.value_str()?);
     }
 
-    // Sent twice, as after a lost answer; done once. The marker goes with its lease.
+    // Sent twice, as after a lost response; applied once. The marker is deleted with its lease.
     let lease = client.v3().leases().grant(Duration::from_secs(600)).await?;
     let order = Txn::new().then(Put::new("orders/17", "three of them"));
     let order = ExactlyOnce::new("done/orders/17", order).lease(lease.id);
@@ -51,7 +51,7 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Moves coins from a to b, if there are enough; how many tries it took.
+/// Moves coins from a to b, if there are enough. Returns the number of tries.
 async fn transfer(client: &Client<ReqwestTransport>, coins: i64) -> Outcome<u32> {
     for tries in 1.. {
         let a = client
@@ -70,7 +70,7 @@ async fn transfer(client: &Client<ReqwestTransport>, coins: i64) -> Outcome<u32>
         if has_a < coins {
             return Err("not enough".into());
         }
-        // Only if nobody changed either since it was read.
+        // Only if neither was changed since it was read.
         let txn = Txn::new()
             .when(Compare::mod_revision("accounts/a").equal(a.mod_revision))
             .when(Compare::mod_revision("accounts/b").equal(b.mod_revision))

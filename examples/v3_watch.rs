@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let etcd = common::etcd()?;
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
 
-    // The state, and the revision at which it was so: the watches begin with the next one, and nothing falls in between.
+    // The state and its revision: the watches begin with the next one, so no change is missed.
     let jobs = KeyRange::prefix("v3-watch/jobs/");
     let read = client.v3().kv().range(&jobs).await?;
     let next = read.header.revision + 1;
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while let Some(item) = items.next().await {
         let item = item?;
         let watch = item.watch;
-        // This watch may have ended alone: its history compacted, its range not to be read.
+        // This watch alone may have ended: its history was compacted, or the user may not read its range.
         let changes = item.changes?;
         for event in &changes.events {
             let before = event.prev_kv.as_ref().map(|kv| &kv.value);

@@ -1,5 +1,5 @@
-//! A set of watches that follows what it sees: the instances of a service, and the settings of each for as long as it is
-//! there.
+//! A set of watches that changes with its events: the instances of a service, and the settings of each as long as it
+//! exists.
 //!
 //! `cargo run --example v3_watch_set --features reqwest,server [-- --endpoint URL]`
 
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let instances = Watch::new(KeyRange::prefix(INSTANCES)).from_revision(1);
     let (set, control) = WatchSet::new([instances]).controlled();
     let mut items = client.open(set);
-    // By the watch of its settings, and the other way round.
+    // The names by the watch of their settings, and the other way round.
     let mut names = HashMap::new();
     let mut watches = HashMap::new();
     while let Some(item) = items.next().await {
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let name = event.kv.key_str()?.trim_start_matches(INSTANCES).to_owned();
             if event.is_create() {
                 println!("{name} is here");
-                // Its settings as they are from this revision on: nothing falls in between.
+                // Its settings from this revision on, so that no change is missed.
                 let settings = Watch::new(format!("{SETTINGS}{name}"));
                 let watch = control.add(settings.from_revision(changes.revision))?;
                 names.insert(watch, name.clone());
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Two instances that come, are set, and go.
+/// Two instances that register, change their settings, and leave.
 async fn others(client: Client<ReqwestTransport>) -> etcd_http::Result<()> {
     let kv = client.v3().kv();
     for name in ["one", "two"] {

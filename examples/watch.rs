@@ -1,4 +1,4 @@
-//! A program that follows its configuration: reads it once, then applies every change, in order, none missed.
+//! A program that follows its configuration: it reads it once, then applies every change in order.
 //!
 //! `cargo run --example watch --features reqwest,server [-- --endpoint URL]`
 
@@ -22,18 +22,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.v2().set(format!("{CONFIG}/level"), "info").await?;
     client.v2().set(format!("{CONFIG}/workers"), "4").await?;
 
-    // The state, and the index of the store at which it was so.
+    // The state, and the index of the store at the read.
     let read = client.send(Get::new(CONFIG).recursive(true)).await?;
     let index = read.cluster.etcd_index.unwrap_or(read.index());
     let mut config = BTreeMap::new();
     fill(&mut config, &read.node);
     println!("at {index}: {config:?}");
 
-    // This change falls between the reading and the watch. It is not lost: the watch begins where the reading ended.
+    // This change is made between the read and the watch. It is not lost: the watch begins after the index of the read.
     client.v2().set(format!("{CONFIG}/level"), "debug").await?;
     let operator = tokio::spawn(change_the_configuration(client.clone()));
 
-    // etcd keeps 1,000 events. Who was away for longer gets the whole state again instead of silence.
+    // etcd keeps 1,000 events. After a longer absence, the watch delivers the complete state.
     let watch = Watch::new(CONFIG).recursive(true).from_index(index + 1);
     let mut updates = client.open(watch.resyncing());
     while let Some(update) = updates.next().await {
@@ -72,7 +72,7 @@ async fn change_the_configuration(client: Client<ReqwestTransport>) -> etcd_http
     Ok(())
 }
 
-/// All files below a directory, by key.
+/// Returns all files below a directory, by key.
 fn fill(config: &mut BTreeMap<String, String>, node: &Node) {
     if let Some(value) = &node.value {
         config.insert(node.key.clone(), value.clone());

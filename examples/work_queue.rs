@@ -1,4 +1,4 @@
-//! A queue that several workers share: in-order keys are the jobs, and who deletes one has it.
+//! A queue that several workers share: in-order keys are the jobs, and the worker that deletes one has it.
 //!
 //! `cargo run --example work_queue --features reqwest,server [-- --endpoint URL]`
 
@@ -21,7 +21,7 @@ const JOBS: usize = 20;
 async fn main() -> Result<(), Box<dyn Error>> {
     let etcd = common::etcd()?;
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
-    // What a run that was cut short has left.
+    // Removes the keys of an interrupted run.
     let _ = client.v2().delete_tree(QUEUE).await;
     client.v2().set_dir(QUEUE).await?;
 
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
     });
 
-    // The key of each is greater than all before: etcd keeps the order.
+    // Each key is greater than all before, so etcd keeps the order.
     for number in 1..=JOBS {
         let job = format!("job {number}");
         client.v2().create_in_order(QUEUE, job).await?;
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{worker} did {job}");
         jobs.push(job);
     }
-    // Each is waiting for the next job. To drop a future is to cancel what it waits for.
+    // Each worker waits for the next job. Dropping a future cancels its request.
     for worker in workers {
         worker.abort();
     }
@@ -61,23 +61,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Takes the oldest job; waits for one where there is none.
+/// Takes the oldest job, or waits for one.
 ///
-/// A job is done at most once: a worker that dies with it takes it along. Where it must be done at least once, leave it in
-/// the queue and claim it by `Create::new("/claims/…", me).ttl(…)`; delete it when it is done.
+/// A job is done at most once: if its worker dies, it is lost. For at least once, leave the job in the queue, claim it
+/// with `Create::new("/claims/…", me).ttl(…)`, and delete it when it is done.
 async fn take(client: &Client<ReqwestTransport>) -> Result<String> {
     loop {
         let list = client.send(Get::new(QUEUE).sorted(true)).await?;
         for job in &list.node.nodes {
             let unchanged = Condition::index_is(job.modified_index);
             match client.v2().compare_and_delete(&job.key, unchanged).await {
-                // Of all who try, one succeeds.
+                // Of several concurrent deletes, one succeeds.
                 Ok(_) => return Ok(job.value.clone().unwrap_or_default()),
                 Err(error) if error.is_key_not_found() => {}
                 Err(error) => return Err(error),
             }
         }
-        // From right behind the listing on, so that a job that came since is not waited for in vain.
+        // Watches from the index after the listing, so that a job that was added since is not missed.
         let from = list.cluster.etcd_index.unwrap_or(0) + 1;
         let watch = Watch::new(QUEUE).recursive(true).from_index(from);
         if let Some(event) = client.open(watch).next().await {

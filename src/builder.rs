@@ -205,11 +205,11 @@ impl<T: Transport> ClientBuilder<T> {
     /// be sent over plain `http://` to another machine, or if a setting is out of range.
     pub fn build(self) -> Result<Client<T>> {
         if self.timeout.is_zero() || self.retry.overall.is_zero() {
-            let reason = "a time limit of zero leaves no time for an answer";
+            let reason = "the time limit must not be zero";
             return Err(Error::invalid("client", reason));
         }
         if self.retry.attempts == 0 {
-            return Err(Error::invalid("client", "at least one attempt is needed"));
+            return Err(Error::invalid("client", "at least one attempt is required"));
         }
         let endpoints = self.endpoints.into_iter().collect::<Result<Vec<_>>>()?;
         let credentials = self.credentials.transpose()?;

@@ -23,7 +23,7 @@
 //! - [`v3`]: keys and values, transactions, watches, leases, locks, elections, auth, cluster, maintenance;
 //!   [`client.v3()`](Client::v3) has a short form of each operation.
 //! - [`v2`]: keys in a tree of directories, for etcd up to 3.5; [`client.v2()`](Client::v2).
-//! - [`Client::send`] executes an operation with options, [`Client::open`] one whose responses keep coming.
+//! - [`Client::send`] executes an operation with options, [`Client::open`] opens one with a stream of responses.
 //! - [`Error`], and the [`Outcome`] of a failed write: not sent, rejected, or unknown.
 //! - [`ClientBuilder`], [`RetryPolicy`], [`SyncPolicy`]: endpoints, credentials, time limits, retries.
 //!

@@ -111,7 +111,7 @@ impl RawResponse {
     /// [`Error::Unexpected`] if it is not JSON, or not of this type.
     pub fn json<D: DeserializeOwned>(&self) -> Result<D> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let what = "the body is not the JSON that was expected";
+            let what = "the body is not the expected JSON";
             // A success was applied, whatever its body says.
             let unexpected = UnexpectedAnswer::new(self.context.clone(), what, Outcome::Unknown);
             Error::Unexpected(unexpected.with_body(&self.body).with_source(error))
@@ -163,7 +163,7 @@ impl Exchange for RawRequest {
             return Err(Error::invalid(Self::NAME, reason));
         }
         if self.path.contains('#') {
-            let reason = format!("the path `{}` has a `#`: write %23", self.path);
+            let reason = format!("the path `{}` contains a `#`: encode it as %23", self.path);
             return Err(Error::invalid(Self::NAME, reason));
         }
         let target = self.query.append_to(self.path.clone());
@@ -171,7 +171,7 @@ impl Exchange for RawRequest {
         Ok(match (&self.json, &self.form) {
             (Some(Ok(json)), _) => encoded.body("application/json", json.clone()),
             (Some(Err(error)), _) => {
-                let reason = format!("the body cannot be written as JSON: {error}");
+                let reason = format!("the body cannot be serialized as JSON: {error}");
                 return Err(Error::invalid(Self::NAME, reason));
             }
             (None, Some(form)) => encoded.body("application/x-www-form-urlencoded", form.clone()),
@@ -250,7 +250,7 @@ mod tests {
             ),
             (
                 "/v2/keys/a#b",
-                "request: the path `/v2/keys/a#b` has a `#`: write %23",
+                "request: the path `/v2/keys/a#b` contains a `#`: encode it as %23",
             ),
             (
                 "/v2/a b",

@@ -150,8 +150,7 @@ impl TypedExchange for GetCheck {
             StatusCode::OK => true,
             StatusCode::SERVICE_UNAVAILABLE => false,
             StatusCode::NOT_FOUND => {
-                let what = "this server does not have this check: its etcd is too old for it, or has the v2 API \
-                     switched on";
+                let what = "this server does not support this check: its etcd is too old, or its v2 API is enabled";
                 return Err(Error::Unsupported(Unsupported::new(
                     answer.context,
                     what,

@@ -1,5 +1,5 @@
-//! The whole client on the fake: encoding, an etcd in memory, decoding. Operations a second on one core, what a key costs in
-//! memory, and what a new fake costs.
+//! The client on the fake: encoding, an etcd in memory, decoding. Measures operations per second on one core, the
+//! memory of a key, and the cost of a new fake.
 //!
 //! `cargo bench -p etcd-http-benches --bench fake`
 
@@ -12,14 +12,14 @@ use std::{
 use etcd_http::{Client, fake::FakeEtcd, v2::Set};
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 
-/// Operations that are timed together.
+/// The number of operations that are timed together.
 const IN_A_ROW: u32 = 1000;
 
-/// Every key's.
+/// The value of every key.
 const VALUE: &str = "postgres://user@db.example.com:5432/app";
 
 fn main() {
-    // `cargo test` wants to know whether it runs; `cargo bench` wants figures.
+    // `cargo test` only checks that it runs; `cargo bench` measures.
     let is_bench = env::args().any(|argument| argument == "--bench");
     let (turns, many) = if is_bench {
         (300, 1_000_000)
@@ -28,7 +28,7 @@ fn main() {
     };
     println!("                              time      per second");
     row("new FakeEtcd", turns, || drop(black_box(FakeEtcd::new())));
-    // The largest first, as memory is not given back.
+    // The largest first, since memory is not returned to the system.
     for (keys, watches) in [(many, 0), (1000, 0), (1000, 10_000)] {
         let before = resident_bytes();
         let filled = Filled::new(keys);
@@ -42,7 +42,7 @@ fn main() {
     }
 }
 
-/// What the process holds of the machine's memory.
+/// The resident memory of the process.
 fn resident_bytes() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -50,7 +50,7 @@ fn resident_bytes() -> usize {
     kibibytes.unwrap_or(0_usize) * 1024
 }
 
-/// An etcd with keys, a thousand in each directory.
+/// Returns an etcd with keys, a thousand in each directory.
 struct Filled {
     etcd: FakeEtcd,
     client: Client<FakeEtcd>,
@@ -62,12 +62,12 @@ impl Filled {
         let etcd = FakeEtcd::builder().log_capacity(0).build();
         let client = Client::new(etcd.clone(), etcd.endpoints()).expect("a client");
         for key in 0..keys {
-            now(client.send(Set::new(name(key), VALUE).without_value())).expect("an answer");
+            now(client.send(Set::new(name(key), VALUE).without_value())).expect("a response");
         }
         Self { etcd, client, keys }
     }
 
-    /// So many watches of other keys, all of which wait.
+    /// Opens this many pending watches of other keys.
     fn watch(&self, count: usize) -> Vec<impl Sized> {
         let from = self.etcd.index() + 1;
         let watches = (0..count).map(|number| {
@@ -84,16 +84,16 @@ impl Filled {
     fn measure(&self, turns: usize) {
         let mut key = 0;
         let mut next = || {
-            // Not in the order in which they came to be.
+            // Not in the order of their creation.
             key = (key + 7919) % self.keys;
             name(key)
         };
         row("get", turns, || {
-            let event = now(self.client.v2().get(next())).expect("an answer");
+            let event = now(self.client.v2().get(next())).expect("a response");
             assert_eq!(event.node.value.as_deref(), Some(VALUE));
         });
         row("set", turns, || {
-            let event = now(self.client.v2().set(next(), VALUE)).expect("an answer");
+            let event = now(self.client.v2().set(next(), VALUE)).expect("a response");
             assert!(event.prev_node.is_some());
         });
     }
@@ -103,12 +103,12 @@ fn name(key: usize) -> String {
     format!("/dir{}/key{key}", key / 1000)
 }
 
-/// The fake answers at once.
+/// The fake responds immediately.
 fn now<F: Future>(future: F) -> F::Output {
     future.now_or_never().expect("nothing to wait for")
 }
 
-/// The median of all turns: what else the machine does meets few of them.
+/// The median of all turns: other load on the machine affects few of them.
 fn row(name: &str, turns: usize, mut operation: impl FnMut()) {
     let mut turn = || {
         let start = Instant::now();

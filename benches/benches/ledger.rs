@@ -1,9 +1,9 @@
-//! Ours against the bare stack in one table: the ratio of their times, and the allocations of each.
+//! This client and the bare HTTP stack in one table: the ratio of their times, and the allocations of each.
 //!
 //! `cargo bench -p etcd-http-benches --bench ledger`
 //!
-//! Both run by turns, a few operations each, and the ratio is the median of all turns: what else the machine does meets
-//! both alike.
+//! Both run by turns, a few operations each, and the ratio is the median of all turns: other load on the machine
+//! affects both equally.
 
 use std::{
     alloc::System,
@@ -22,7 +22,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const IN_A_ROW: u32 = 20;
 
 fn main() {
-    // `cargo test` wants to know whether it runs; `cargo bench` wants figures.
+    // `cargo test` only checks that it runs; `cargo bench` measures.
     let turns = if env::args().any(|argument| argument == "--bench") {
         1000
     } else {
@@ -57,14 +57,14 @@ fn rows(
 }
 
 fn row(name: &str, turns: usize, bare: &impl Fn(), ours: &impl Fn()) {
-    // Connections and caches.
+    // Warms up connections and caches.
     times(bare);
     times(ours);
     let mut bares = Vec::new();
     let mut ourses = Vec::new();
     let mut ratios = Vec::new();
     for turn in 0..turns {
-        // Who comes second finds the machine as the first has left it: by turns, too.
+        // The first contender changes the state of the machine for the second, so they take turns to be first.
         let (bare, ours) = if turn % 2 == 0 {
             let bare = times(bare);
             (bare, times(ours))

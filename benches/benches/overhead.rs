@@ -1,4 +1,4 @@
-//! The time of a get and a set: ours over an HTTP stack, and the bare stack beside it.
+//! The time of a get and a set, with this client and with the bare HTTP stack.
 //!
 //! `cargo bench -p etcd-http-benches --bench overhead`
 

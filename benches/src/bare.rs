@@ -1,4 +1,4 @@
-//! The HTTP stacks without us.
+//! The bare HTTP stacks.
 
 use std::time::Duration;
 
@@ -43,14 +43,14 @@ fn check(status: u16, body: &[u8]) {
     assert_eq!(answer.node.value.as_deref(), Some(VALUE));
 }
 
-/// reqwest, with the settings of our transport.
+/// reqwest, with the settings of this client's transport.
 pub struct BareReqwest {
     client: reqwest::Client,
     endpoint: String,
 }
 
 impl BareReqwest {
-    /// For this etcd.
+    /// Creates a contender for this etcd.
     pub fn new(endpoint: &str) -> Self {
         Self {
             client: ReqwestTransport::client_builder()
@@ -80,14 +80,14 @@ impl Contender for BareReqwest {
     }
 }
 
-/// isahc, with the settings of our transport.
+/// isahc, with the settings of this client's transport.
 pub struct BareIsahc {
     client: HttpClient,
     endpoint: String,
 }
 
 impl BareIsahc {
-    /// For this etcd.
+    /// Creates a contender for this etcd.
     pub fn new(endpoint: &str) -> Self {
         let builder = HttpClient::builder().tcp_nodelay().proxy(None);
         Self {

@@ -1,4 +1,4 @@
-//! A server that reads requests and answers each with the same bytes.
+//! A server that reads requests and sends the same bytes as the response to each.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,26 +8,26 @@ use std::{
 
 use crate::{KEY, VALUE};
 
-/// An etcd 3.4's answer to a get or a set of [`KEY`], and little more.
+/// A response of etcd 3.4 to a get or a set of [`KEY`].
 pub struct Canned {
     address: SocketAddr,
 }
 
 impl Canned {
-    /// Serves on a free port of 127.0.0.1, for as long as this process lives.
+    /// Serves on a free port of 127.0.0.1, until this process ends.
     pub fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = listener.local_addr().expect("its address");
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A connection that ends, ends.
+                // A closed connection is not an error.
                 thread::spawn(move || serve(stream).ok());
             }
         });
         Self { address }
     }
 
-    /// Where it listens.
+    /// Returns the URL where it listens.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

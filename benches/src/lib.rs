@@ -1,7 +1,7 @@
-//! What the benchmarks share: a server that costs next to nothing, and the contenders, each of which gets and sets a key.
+//! Shared by the benchmarks: a server that costs almost nothing, and the contenders, each of which gets and sets a key.
 //!
-//! A bare contender is what a careful user would write over the HTTP stack alone: the same request, the same settings, a
-//! time limit, the status checked, the answer decoded by serde into a struct.
+//! A bare contender is what a careful user would write over the HTTP stack alone: the same request, the same settings,
+//! a time limit, a check of the status, and a response decoded by serde into a struct.
 
 mod bare;
 mod canned;
@@ -12,9 +12,9 @@ pub use canned::Canned;
 use etcd_http::{Client, transport::Transport};
 use futures::executor;
 
-/// The key, and its value, of every benchmark.
+/// The key and the value of every benchmark.
 pub const KEY: &str = "/bench/key";
-/// Small: what is measured is the way, not the load.
+/// Small, since the overhead is measured, not the transfer.
 pub const VALUE: &str = "postgres://user@db.example.com:5432/app";
 
 /// Gets and sets [`KEY`].
@@ -27,17 +27,17 @@ pub trait Contender {
 
 impl<T: Transport> Contender for Client<T> {
     async fn get(&self) {
-        let event = self.v2().get(KEY).await.expect("an answer");
+        let event = self.v2().get(KEY).await.expect("a response");
         assert_eq!(event.node.value.as_deref(), Some(VALUE));
     }
 
     async fn set(&self) {
-        let event = self.v2().set(KEY, VALUE).await.expect("an answer");
+        let event = self.v2().set(KEY, VALUE).await.expect("a response");
         assert_eq!(event.node.value.as_deref(), Some(VALUE));
     }
 }
 
-/// What runs the futures of both contenders of a stack.
+/// Runs the futures of both contenders of a stack.
 pub trait Run {
     /// Runs a future to its end.
     fn run<F: Future>(&self, future: F) -> F::Output;
@@ -49,7 +49,7 @@ impl Run for tokio::runtime::Runtime {
     }
 }
 
-/// No runtime at all.
+/// No runtime.
 pub struct NoRuntime;
 
 impl Run for NoRuntime {
@@ -58,7 +58,7 @@ impl Run for NoRuntime {
     }
 }
 
-/// A tokio of one thread.
+/// A tokio runtime with one thread.
 pub fn tokio() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().expect("a runtime")

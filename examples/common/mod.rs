@@ -1,21 +1,21 @@
-//! What every example needs and none is about: an etcd to talk to.
+//! The etcd that the examples use.
 
 use std::{env, error::Error};
 
 use etcd_http::server::{self, Server};
 
-/// An etcd for the time of an example.
+/// An etcd that runs as long as an example.
 pub(crate) struct Etcd {
     pub(crate) url: String,
-    /// Ended and cleared away when dropped.
+    /// Stopped and removed when dropped.
     _server: Option<Server>,
 }
 
-/// The etcd that `--endpoint URL` names; without it, one of our own on a free port, fetched first if there is none here.
+/// Returns the etcd at `--endpoint URL`. Without it, starts one on a free port, and installs it first if necessary.
 pub(crate) fn etcd() -> Result<Etcd, Box<dyn Error>> {
     let mut arguments = env::args().skip_while(|argument| argument != "--endpoint");
     if arguments.next().is_some() {
-        let url = arguments.next().ok_or("--endpoint needs a URL")?;
+        let url = arguments.next().ok_or("--endpoint requires a URL")?;
         println!("using the etcd at {url}");
         return Ok(Etcd { url, _server: None });
     }

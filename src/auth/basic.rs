@@ -19,7 +19,7 @@ impl Credentials {
     /// Creates credentials for HTTP basic authentication, which the v2 API uses.
     pub(crate) fn basic(user: &str, password: &str) -> Result<Self> {
         if user.is_empty() || user.contains(':') {
-            let reason = "a user name must not be empty, nor have a colon in it";
+            let reason = "the user name must not be empty or contain a colon";
             return Err(Error::invalid("credentials", reason));
         }
         let pair = Zeroizing::new([user, ":", password].concat());
@@ -27,9 +27,12 @@ impl Credentials {
         let mut text = String::with_capacity("Basic ".len() + pair.len().div_ceil(3) * 4);
         text.push_str("Basic ");
         BASE64_STANDARD.encode_string(pair.as_bytes(), &mut text);
-        let basic = Secret::new(text)
-            .into_header()
-            .map_err(|_| Error::invalid("credentials", "they do not fit a header"))?;
+        let basic = Secret::new(text).into_header().map_err(|_| {
+            Error::invalid(
+                "credentials",
+                "they contain characters that are not valid in a header",
+            )
+        })?;
         Ok(Self { basic })
     }
 
@@ -89,7 +92,7 @@ mod tests {
             let error = Credentials::basic(user, "p").unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "credentials: a user name must not be empty, nor have a colon in it"
+                "credentials: the user name must not be empty or contain a colon"
             );
         }
     }

@@ -158,7 +158,7 @@ impl Discovery {
 #[non_exhaustive]
 pub enum DiscoveryError {
     /// There is no record of this name, nor of the one with `-ssl`.
-    #[error("no SRV record of {name}, nor of its -ssl sibling")]
+    #[error("no SRV record of {name} or its -ssl variant")]
     NotFound {
         /// The name that was looked up last.
         name: String,
@@ -179,14 +179,14 @@ mod tests {
 
     use super::*;
 
-    /// Answers from a table.
+    /// A resolver with a table.
     struct Table(Vec<(&'static str, Vec<SrvRecord>)>);
 
     #[async_trait]
     impl Resolver for Table {
         async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, Box<dyn StdError + Send + Sync>> {
             if name.ends_with(".broken.example") {
-                return Err("no answer from 10.0.0.53".into());
+                return Err("no response from 10.0.0.53".into());
             }
             let found = self.0.iter().find(|(known, _)| *known == name);
             Ok(found
@@ -264,7 +264,7 @@ mod tests {
         let error = urls(&Discovery::new("nowhere.example")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no SRV record of _etcd-client._tcp.nowhere.example, nor of its -ssl sibling"
+            "no SRV record of _etcd-client._tcp.nowhere.example or its -ssl variant"
         );
         let error = urls(&Discovery::new("broken.example")).unwrap_err();
         assert_eq!(
@@ -273,7 +273,7 @@ mod tests {
         );
         assert_eq!(
             error.source().unwrap().to_string(),
-            "no answer from 10.0.0.53"
+            "no response from 10.0.0.53"
         );
     }
 

@@ -111,10 +111,10 @@ impl FromStr for Endpoint {
             Err(Error::invalid(OPERATION, format!("`{shown}` {why}")))
         };
         if text.contains('@') {
-            return refuse("holds a user name: use the client's credentials instead");
+            return refuse("contains a user name: use the client's credentials instead");
         }
         if text.contains(['?', '#']) {
-            return refuse("has a query or a fragment: leave it out");
+            return refuse("has a query or a fragment: remove it");
         }
         let parts = match Uri::from_str(text) {
             Ok(uri) => uri.into_parts(),
@@ -123,7 +123,7 @@ impl FromStr for Endpoint {
         let scheme = match parts.scheme {
             Some(scheme) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => scheme,
             Some(_) => return refuse("is neither http:// nor https://"),
-            None => return refuse("has no scheme: write http:// or https:// before it"),
+            None => return refuse("has no scheme: prefix it with http:// or https://"),
         };
         let authority = match parts.authority {
             Some(authority) if !authority.host().is_empty() => authority,
@@ -202,11 +202,11 @@ mod tests {
             ("", "endpoint: `` is not a URL"),
             (
                 "127.0.0.1:2379",
-                "endpoint: `127.0.0.1:2379` has no scheme: write http:// or https:// before it",
+                "endpoint: `127.0.0.1:2379` has no scheme: prefix it with http:// or https://",
             ),
             (
                 "localhost",
-                "endpoint: `localhost` has no scheme: write http:// or https:// before it",
+                "endpoint: `localhost` has no scheme: prefix it with http:// or https://",
             ),
             (
                 "ftp://h",
@@ -227,7 +227,7 @@ mod tests {
             ),
             (
                 "http://h/a?b",
-                "endpoint: `http://h/a?b` has a query or a fragment: leave it out",
+                "endpoint: `http://h/a?b` has a query or a fragment: remove it",
             ),
             (
                 "http://h/a/../b",
@@ -236,7 +236,7 @@ mod tests {
             ("http://h //", "endpoint: `http://h //` is not a URL"),
             (
                 "http://root:secret@h:1",
-                "endpoint: `h:1` holds a user name: use the client's credentials instead",
+                "endpoint: `h:1` contains a user name: use the client's credentials instead",
             ),
         ] {
             // The text after "is not a URL" comes from the parser.

@@ -64,7 +64,7 @@ impl Endpoints {
         now: Instant,
     ) -> Result<Self> {
         if seeds.is_empty() {
-            let reason = "a client needs at least one, such as http://127.0.0.1:2379";
+            let reason = "at least one is required, such as http://127.0.0.1:2379";
             return Err(Error::invalid("endpoint", reason));
         }
         let mut states: Vec<EndpointState> = Vec::with_capacity(seeds.len());
@@ -356,7 +356,7 @@ mod tests {
             Endpoints::new(vec![], EndpointOrder::AsGiven, Wire::Http, Instant::now()).unwrap_err();
         assert_eq!(
             none.to_string(),
-            "endpoint: a client needs at least one, such as http://127.0.0.1:2379"
+            "endpoint: at least one is required, such as http://127.0.0.1:2379"
         );
         let twice = ["http://h:1", "http://h:1/"].map(|text| text.parse().unwrap());
         let set = Endpoints::new(

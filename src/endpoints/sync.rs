@@ -89,15 +89,13 @@ impl SyncPolicy {
         let https = seeds.iter().any(Endpoint::is_https);
         if endpoint.is_https() != https {
             let scheme = if https { "https" } else { "http" };
-            return Err(format!(
-                "not {scheme}://, as the client's own endpoints are"
-            ));
+            return Err(format!("not {scheme}:// like the client's own endpoints"));
         }
         if self.only_secure && !Credentials::may_go_to(&endpoint) {
-            return Err("credentials would go over plain http".to_owned());
+            return Err("credentials would be sent over plain http".to_owned());
         }
         if endpoint.is_loopback() && !seeds.iter().any(Endpoint::is_loopback) {
-            return Err("this machine, and none of the client's own endpoints is".to_owned());
+            return Err("this machine, which none of the client's own endpoints is".to_owned());
         }
         if is_odd(endpoint.host()) && endpoint.ip().is_none()
             || endpoint.ip().is_some_and(is_nobodys)

@@ -127,7 +127,7 @@ impl TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: no answer within {:?}", self.context, self.limit)
+        write!(f, "{}: no response within {:?}", self.context, self.limit)
     }
 }
 
@@ -239,7 +239,7 @@ impl Unsupported {
     pub(crate) fn known(context: ErrorContext) -> Self {
         Self {
             context,
-            reason: "this cluster does not have this call, as its endpoints have said within the last minute: \
+            reason: "this cluster does not support this call, as its endpoints have reported within the last minute: \
                      nothing was sent",
             outcome: Outcome::NotSent,
             is_foreign: false,

@@ -35,9 +35,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # let etcd = etcd_http::fake::FakeEtcd::new();
 /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
 /// match client.v2().create("/leader", "me").await {
-///     Ok(_) => println!("mine"),
-///     Err(error) if error.is_already_exists() => println!("somebody else's"),
-///     Err(error) if error.outcome() == Outcome::Unknown => println!("ask again who it is: {error}"),
+///     Ok(_) => println!("this process leads"),
+///     Err(error) if error.is_already_exists() => println!("another process leads"),
+///     Err(error) if error.outcome() == Outcome::Unknown => println!("unknown, read the key: {error}"),
 ///     Err(error) => return Err(error),
 /// }
 /// # Ok::<(), Error>(())

@@ -62,7 +62,7 @@ impl Failure {
             Self::Answer(answer) => Answer { context, ..*answer }.into_error(),
             Self::TooLarge(limit) => {
                 let what = format!(
-                    "the answer is larger than the client's limit of {limit} bytes: \
+                    "the response is larger than the client's limit of {limit} bytes: \
                      raise `max_response_size`, or ask for less"
                 );
                 let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);

@@ -62,8 +62,8 @@ impl Reconnect {
         self.has_worked = true;
     }
 
-    /// Whether another attempt may help. Once the stream has worked, an answer without etcd's words is from a proxy that
-    /// has lost its servers, or is being maintained: an outage like any other.
+    /// Returns whether another attempt may help. Once the stream has worked, a response that is not etcd's comes from a
+    /// proxy without servers or under maintenance: an outage like any other.
     pub(crate) fn survives(&self, error: &Error) -> bool {
         error.is_retryable() || self.has_worked && error.is_foreign()
     }

@@ -64,7 +64,7 @@ impl<'a> Hops<'a> {
             return refuse("one redirect too many");
         }
         let Some((endpoint, target)) = self.resolve(&location, set) else {
-            return refuse("which is none of the client's endpoints");
+            return refuse("which is not one of the client's endpoints");
         };
         if api(target.path()) != api(self.encoded.target.path()) || !is_clean(target.path()) {
             return refuse("which is outside the API of the call");
@@ -213,7 +213,7 @@ mod tests {
         ] {
             assert_eq!(
                 follow(Method::GET, 307, elsewhere).unwrap_err(),
-                format!("redirected to {elsewhere:?}, which is none of the client's endpoints")
+                format!("redirected to {elsewhere:?}, which is not one of the client's endpoints")
             );
         }
     }

@@ -173,24 +173,24 @@ impl Refused {
             Reason::Head => (
                 UnexpectedKind::Foreign,
                 format!(
-                    "the answer has more than {MAX_HEADERS} headers, or {MAX_HEAD} bytes of them"
+                    "the response has more than {MAX_HEADERS} headers, or {MAX_HEAD} bytes of them"
                 ),
             ),
             Reason::Encoded(encoding) => (
                 UnexpectedKind::Foreign,
-                format!("the answer is encoded ({encoding:?}), which this client never asks for"),
+                format!("the response is encoded ({encoding:?}), which this client never requests"),
             ),
             Reason::OtherCluster { expected, found } => (
                 UnexpectedKind::ClusterChanged,
                 format!(
-                    "the answer is from the cluster {found:016x}, and those before were from {expected:016x}: \
+                    "the response is from the cluster {found:016x}, and those before were from {expected:016x}: \
                      is an endpoint wrong, or was the cluster replaced? If so, set `allow_cluster_change`"
                 ),
             ),
             Reason::Stale { seen, index } => (
                 UnexpectedKind::Stale,
                 format!(
-                    "the answer is stale: the store's index is {index} there, and was {seen} already"
+                    "the response is stale: the store's index is {index}, and was {seen} before"
                 ),
             ),
         };

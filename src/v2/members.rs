@@ -294,7 +294,7 @@ impl TypedExchange for ListMachines {
         match urls {
             Some(urls) if urls.iter().all(|url| url.contains("://")) => Ok(urls),
             _ => Err(Error::Unexpected(
-                answer.unexpected("the answer is not a list of URLs"),
+                answer.unexpected("the response is not a list of URLs"),
             )),
         }
     }

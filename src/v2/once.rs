@@ -104,7 +104,7 @@ pub(crate) mod evidence {
     #[derive(Debug)]
     #[expect(
         clippy::large_enum_variant,
-        reason = "it is matched on where it is made"
+        reason = "it is matched where it is created"
     )]
     pub enum Found {
         /// The write was applied.
@@ -145,7 +145,7 @@ impl Evidence for CompareAndSwap {
 
     fn check(&self) -> Result<()> {
         if self.index().is_none() {
-            let reason = "to be carried out once it must compare with an index: a value can come back, and the \
+            let reason = "to be applied once, the swap must compare an index: a value can come back, and the \
                           swap with it";
             return Err(Error::invalid(Self::NAME, reason));
         }
@@ -234,7 +234,7 @@ fn unread(error: &Error) -> Found {
 
 fn check_value(operation: &'static str, value: &str) -> Result<()> {
     if value.is_empty() {
-        let reason = "to be carried out once it needs a unique value, and an empty one is not";
+        let reason = "to be applied once, the write must have a unique value, and an empty one is not unique";
         return Err(Error::invalid(operation, reason));
     }
     Ok(())

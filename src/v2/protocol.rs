@@ -100,7 +100,7 @@ impl Protocol for V2 {
         Some(if has_credentials {
             "the client's user or password is wrong, or its roles do not allow this"
         } else {
-            "this client shows no credentials, and guests may not do this"
+            "this client has no credentials, and guests do not have the permission"
         })
     }
 }
@@ -108,7 +108,7 @@ impl Protocol for V2 {
 const NOT_ENABLED: &str = "the v2 API is not enabled on this server: start it with --enable-v2 (etcd 3.4 and 3.5; 3.6 has none)";
 
 const NO_UPDATE_DIR: &str =
-    "this server (etcd 3.5) cannot update a directory, nor refresh its TTL: see etcd issue 13589";
+    "this server (etcd 3.5) cannot update a directory or refresh its TTL: see etcd issue 13589";
 
 /// Returns the call for a request to this path, if it belongs to the v2 API.
 pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Option<Call> {
@@ -226,8 +226,8 @@ pub(crate) fn key_path(operation: &'static str, key: &str) -> Result<String> {
     for segment in inner.split('/') {
         if matches!(segment, "" | "." | "..") {
             let reason = format!(
-                "the key {key:?} has an empty, `.` or `..` segment, which no etcd can store: \
-                 leave it out, or give it another name"
+                "the key {key:?} has an empty, `.` or `..` segment, which etcd cannot store: \
+                 remove or rename it"
             );
             return Err(Error::invalid(operation, reason));
         }
@@ -244,7 +244,7 @@ pub(crate) fn key_path(operation: &'static str, key: &str) -> Result<String> {
 pub(crate) fn segment(operation: &'static str, what: &str, name: &str) -> Result<String> {
     if matches!(name, "" | "." | "..") || name.contains('/') {
         let reason = format!(
-            "the {what} {name:?} cannot be part of a path: it must not be empty, `.` or `..`, nor have a `/`"
+            "the {what} {name:?} cannot be part of a path: it must not be empty, `.` or `..`, or contain a `/`"
         );
         return Err(Error::invalid(operation, reason));
     }
@@ -255,7 +255,7 @@ pub(crate) fn segment(operation: &'static str, what: &str, name: &str) -> Result
 pub(crate) fn checked_form(operation: &'static str, form: String) -> Result<String> {
     if form.len() > FORM_LIMIT {
         let reason = format!(
-            "the value makes a form of {} bytes, and etcd takes {FORM_LIMIT} at most: store less in one key",
+            "the value makes a form of {} bytes, and etcd accepts at most {FORM_LIMIT}: store less in one key",
             form.len()
         );
         return Err(Error::invalid(operation, reason));
@@ -314,8 +314,8 @@ mod tests {
             assert_eq!(
                 key_path("v2.keys.get", key).unwrap_err().to_string(),
                 format!(
-                    "v2.keys.get: the key {key:?} has an empty, `.` or `..` segment, which no etcd \
-                     can store: leave it out, or give it another name"
+                    "v2.keys.get: the key {key:?} has an empty, `.` or `..` segment, which etcd \
+                     cannot store: remove or rename it"
                 )
             );
         }

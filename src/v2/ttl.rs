@@ -2,9 +2,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// etcd stores the expiration as nanoseconds since 1970 in 64 bits, which overflows in 2262. Beyond that, a set
-/// silently stores the key without a TTL, and an update makes it expire immediately. From 2072 on this limit is too
-/// high.
+/// etcd stores the expiration as nanoseconds since 1970 in 64 bits, which overflows in 2262. After that, a set silently
+/// stores the key without a TTL, and an update makes it expire immediately. From 2072 on this limit is too high.
 const MAX_SECONDS: u64 = 6_000_000_000;
 
 /// The TTL of a key, as a form field.
@@ -23,12 +22,14 @@ impl Ttl {
             return Ok(None);
         };
         if ttl.subsec_nanos() != 0 {
-            let reason = format!("a TTL of {ttl:?}: the v2 API counts whole seconds");
+            let reason = format!(
+                "a TTL of {ttl:?} is not a whole number of seconds, which the v2 API requires"
+            );
             return Err(Error::invalid(operation, reason));
         }
         if ttl.as_secs() > MAX_SECONDS {
             let reason = format!(
-                "a TTL of {} s: etcd can count to {MAX_SECONDS}; a key without a TTL stays forever",
+                "a TTL of {} s is more than etcd's limit of {MAX_SECONDS} s: for a key that does not expire, omit the TTL",
                 ttl.as_secs()
             );
             return Err(Error::invalid(operation, reason));
@@ -54,12 +55,12 @@ mod tests {
         for (ttl, reason) in [
             (
                 Duration::from_millis(1500),
-                "t: a TTL of 1.5s: the v2 API counts whole seconds",
+                "t: a TTL of 1.5s is not a whole number of seconds, which the v2 API requires",
             ),
             (
                 Duration::from_secs(MAX_SECONDS + 1),
-                "t: a TTL of 6000000001 s: etcd can count to 6000000000; \
-                 a key without a TTL stays forever",
+                "t: a TTL of 6000000001 s is more than etcd's limit of 6000000000 s: \
+                 for a key that does not expire, omit the TTL",
             ),
         ] {
             assert_eq!(Ttl::After(ttl).field("t").unwrap_err().to_string(), reason);

@@ -63,7 +63,7 @@ impl Lock {
 impl Encode for Lock {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.name.is_empty() {
-            return Err(Error::invalid(operation, "a lock needs a name"));
+            return Err(Error::invalid(operation, "a lock requires a name"));
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The key of the lock's holder: the name, `/`, and the lease in hexadecimal. It exists while the lock is held;
     /// deleting it unlocks.

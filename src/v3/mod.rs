@@ -18,7 +18,7 @@
 //!     .when(Compare::missing("jobs/1"))
 //!     .then(Put::new("jobs/1", "worker-7"));
 //! if client.send(claim).await?.succeeded {
-//!     println!("the job is ours");
+//!     println!("claimed");
 //! }
 //! # Ok(())
 //! # }

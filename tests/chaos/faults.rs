@@ -9,24 +9,24 @@ use etcd_http::server::Cluster;
 
 use crate::is_over;
 
-/// What was done to the cluster.
+/// The faults of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     killed: usize,
     stopped: usize,
     paused: usize,
     of_leaders: usize,
-    /// When former leaders awoke: they were halted for long enough to be replaced.
+    /// When former leaders resumed: they were halted for long enough to be replaced.
     wakings: Vec<Instant>,
-    /// One line for each, with when it began and ended.
+    /// One line for each fault, with when it began and ended.
     log: Vec<String>,
 }
 
-/// For so long the others wait without a word of their leader, at least.
+/// The minimum time for which the others wait for a silent leader.
 pub(crate) const ELECTION: Duration = Duration::from_secs(1);
 
 impl Faults {
-    /// Does something to one member after the other, as the seed says. In between, all are well.
+    /// Injects faults into one member after the other, as the seed says. In between, all members run.
     pub(crate) fn run(cluster: &Cluster, duration: Duration, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut faults = Self::default();
@@ -78,17 +78,17 @@ impl Faults {
         faults
     }
 
-    /// Whether a leader that the others had replaced woke between these moments.
+    /// Returns whether a replaced leader resumed between these moments.
     pub(crate) fn woke_a_former_leader(&self, from: Instant, to: Instant) -> bool {
         self.wakings.iter().any(|at| (from..to).contains(at))
     }
 
-    /// What was done when, to hold against what went wrong.
+    /// Returns the faults and when they happened, to compare with the failures.
     pub(crate) fn log(&self) -> String {
         self.log.join("\n")
     }
 
-    /// How often a member began again.
+    /// Returns how often a member restarted.
     pub(crate) fn restarts(&self) -> usize {
         self.killed + self.stopped
     }

@@ -1,7 +1,8 @@
-//! A cluster of three under load, whose members are killed, paused and restarted one at a time. At the end, every guarantee
-//! is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
+//! A cluster of three under load, whose members are killed, paused and restarted one at a time. At the end, every
+//! guarantee is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
 //!
-//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 20 s; `ETCD_HTTP_CHAOS_SEED` selects the schedule.
+//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 20 s; `ETCD_HTTP_CHAOS_SEED` selects the
+//! schedule.
 
 mod faults;
 mod tally;
@@ -34,7 +35,7 @@ scenarios! {
     v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
 }
 
-/// How long the tasks and the checks may take once the faults are over.
+/// How long the tasks and the checks may take after the last fault.
 const AFTER_FAULTS: Duration = Duration::from_secs(180);
 
 /// A cluster, how long it has faults, and the seed of the schedule.
@@ -99,8 +100,8 @@ impl Scenario {
         faults
     }
 
-    /// Clients with long and short time limits: the outcomes of the latter are more often unknown. Each begins with another
-    /// member.
+    /// Clients with long and short time limits: the outcomes of the latter are more often unknown. Each begins with
+    /// another member.
     fn clients<T: Transport + Default>(&self) -> Vec<Client<T>> {
         let client = |(place, seconds)| {
             let mut urls = self.cluster.client_urls();

@@ -8,10 +8,10 @@ use std::{
 
 use etcd_http::{Error, Outcome, Result};
 
-/// How often what was called, and how it went.
+/// Calls by operation, and failures by kind.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// By operation: how often, and how often it succeeded.
+    /// By operation: the number of calls, and of successes.
     operations: BTreeMap<&'static str, (usize, usize)>,
     /// By outcome, operation and kind.
     failures: BTreeMap<(&'static str, &'static str, String), usize>,
@@ -29,7 +29,7 @@ impl Tally {
         }
     }
 
-    /// An operation came back.
+    /// Records the end of an operation.
     pub(crate) fn count<O>(&mut self, operation: &'static str, result: &Result<O>) {
         let counts = self.operations.entry(operation).or_default();
         counts.0 += 1;
@@ -52,7 +52,7 @@ impl Tally {
     }
 }
 
-/// Operations, failures by outcome and kind, the longest time without a success.
+/// Prints operations, failures by outcome and kind, and the longest time without a success.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: usize = self.operations.values().map(|counts| counts.0).sum();
@@ -72,7 +72,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What kind of failure it was, without what differs from one to the next.
+/// Returns the kind of a failure, without the details that differ from one to the next.
 fn kind(error: &Error) -> String {
     match error {
         Error::Etcd(error) => {
@@ -87,7 +87,7 @@ fn kind(error: &Error) -> String {
                 error.message()
             )
         }
-        Error::Timeout(_) => "no answer within the time".to_owned(),
+        Error::Timeout(_) => "no response within the time".to_owned(),
         Error::Transport(_) => {
             let text = error.to_string();
             text.rsplit(": ").next().unwrap_or_default().to_owned()

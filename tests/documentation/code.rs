@@ -1,4 +1,4 @@
-//! Reads just enough of Rust to know which paths the code names.
+//! Reads enough of Rust to find the paths that the code names.
 
 /// The code of a source as tokens: identifiers, `::`, and single characters. Comments, strings and blanks are left out.
 pub(crate) fn tokens(source: &str) -> Vec<String> {
@@ -24,7 +24,7 @@ pub(crate) fn tokens(source: &str) -> Vec<String> {
     tokens
 }
 
-/// How long a blank, a comment, a string or a character at the beginning is, else 0.
+/// Returns the length of a blank, a comment, a string or a character at the beginning, or 0.
 fn ignored(text: &str) -> usize {
     let first = text.chars().next().unwrap_or_default();
     if first.is_whitespace() {
@@ -44,7 +44,7 @@ fn ignored(text: &str) -> usize {
     }
 }
 
-/// How long it is to the end of a string or character that has begun.
+/// Returns the length up to the end of a string or character that has begun.
 fn closed(text: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (position, letter) in text.char_indices() {
@@ -58,7 +58,7 @@ fn closed(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// How long `r#"…"#` is, 0 if this is an identifier.
+/// Returns the length of `r#"…"#`, or 0 if this is an identifier.
 fn raw_string(text: &str) -> usize {
     let hashes = text[1..].bytes().take_while(|it| *it == b'#').count();
     let start = 1 + hashes;
@@ -71,7 +71,7 @@ fn raw_string(text: &str) -> usize {
         .map_or(text.len(), |length| start + 1 + length + end.len())
 }
 
-/// How long the character is whose quote was opened, or nothing if this is a lifetime.
+/// Returns the length of the character whose quote was opened, or nothing if this is a lifetime.
 fn character(text: &str) -> Option<usize> {
     let mut letters = text.chars();
     let first = letters.next()?;

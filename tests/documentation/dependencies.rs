@@ -1,5 +1,5 @@
-//! What the crates depend on: licences, versions side by side, and dependencies that nobody uses. Whether one of them has a
-//! known vulnerability is not checked here: that needs a database that is kept up to date elsewhere.
+//! The dependencies of the crates: licenses, duplicate versions, and unused dependencies. Known vulnerabilities are not
+//! checked here, since that requires a current database.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::sources::{Source, assert_only, names, with_extension};
 
-/// The licences that a dependency may have. Each permits use in a program under any licence.
-const LICENCES: &[&str] = &[
+/// The licenses that a dependency may have. Each permits use in a program under any license.
+const LICENSES: &[&str] = &[
     "0BSD",
     "Apache-2.0",
     "BSD-2-Clause",
@@ -35,19 +35,19 @@ const DUPLICATES: &[&str] = &[
 ];
 
 #[test]
-fn every_licence_permits_any_use() {
+fn every_license_permits_any_use() {
     let metadata = metadata();
     let mut refused = BTreeSet::new();
     for package in packages(&metadata) {
-        let licence = package["license"].as_str().unwrap_or_default();
-        if !permits(licence) {
-            refused.insert(format!("{}: {licence}", name(package)));
+        let license = package["license"].as_str().unwrap_or_default();
+        if !permits(license) {
+            refused.insert(format!("{}: {license}", name(package)));
         }
     }
     assert_only("may not be used", &refused, &[]);
 }
 
-/// Of what a user builds, development dependencies aside.
+/// Of a user's build, without development dependencies.
 #[test]
 fn no_dependency_is_built_in_two_versions() {
     let metadata = metadata();
@@ -64,7 +64,7 @@ fn no_dependency_is_built_in_two_versions() {
     assert_only("is built in several versions", &found, DUPLICATES);
 }
 
-/// What the tests of the fake and of its program share.
+/// Shared by the tests of the fake and of its program.
 const SUPPORT: &str = "backends/fake/tests/support/";
 
 fn shares_support(source: &Source) -> bool {
@@ -111,19 +111,19 @@ fn every_dependency_is_used() {
     assert_only("is not used", &unused, &[]);
 }
 
-/// Whether a licence expression can be met by the licences that are allowed.
+/// Returns whether a license expression can be met by the allowed licenses.
 fn permits(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ").replace(['(', ')'], "");
     expression.split(" AND ").all(|all| {
         all.split(" OR ").any(|one| {
             let one = one.split(" WITH ").next().unwrap_or_default();
-            LICENCES.contains(&one.trim())
+            LICENSES.contains(&one.trim())
         })
     })
 }
 
 #[test]
-fn licence_expressions_are_read() {
+fn license_expressions_are_read() {
     for (expression, expected) in [
         ("MIT", true),
         ("MIT/Apache-2.0", true),
@@ -138,7 +138,7 @@ fn licence_expressions_are_read() {
     }
 }
 
-/// What `cargo metadata` says of the workspace with every feature.
+/// The output of `cargo metadata` for the workspace with every feature.
 fn metadata() -> Value {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments = [

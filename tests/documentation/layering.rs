@@ -1,5 +1,5 @@
-//! Who may import whom. The arrows run one way: from the client's `src` to `backends`, and from `src/v2` and `src/v3` to the
-//! modules that know neither.
+//! Checks the imports between layers. They go one way: from the client's `src` to `backends`, and from `src/v2` and
+//! `src/v3` to the modules that do not depend on a protocol.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::{
     sources::{assert_only, exists, names, with_extension},
 };
 
-/// The modules of one protocol.
+/// The modules of the protocols.
 const PROTOCOLS: [&str; 2] = ["v2", "v3"];
 
-/// What may know the protocols: themselves, the crate's root, and what is built on the public API.
+/// The modules that may import the protocols: themselves, the crate's root, and those built on the public API.
 const MAY_KNOW_THEM: [&str; 4] = ["src/v2/", "src/v3/", "src/lib.rs", "src/recipes/"];
 
 #[test]
@@ -27,8 +27,8 @@ fn only_v2_and_v3_import_from_v2_and_v3() {
     assert_only("imports from a protocol", &found, &[]);
 }
 
-/// A backend is used by the client and does not use it, in its tests and examples neither: the fake, above all, is to be an
-/// oracle of its own.
+/// The client uses the backends, which must not use it, not even in tests and examples. In particular the fake must be
+/// an independent oracle.
 #[test]
 fn no_backend_knows_the_client() {
     let mut found = BTreeSet::new();
@@ -79,7 +79,7 @@ fn imports_are_found() {
     }
 }
 
-/// The protocols whose modules this file of `src` names.
+/// Returns the protocols whose modules this file of `src` names.
 fn protocols_named_by(path: &str, source: &str) -> Vec<&'static str> {
     let tokens = tokens(source);
     let named = PROTOCOLS.into_iter().filter(|protocol| {

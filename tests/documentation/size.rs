@@ -1,4 +1,4 @@
-//! A source file fits one reading.
+//! Source files are at most 500 lines long.
 
 use std::collections::BTreeSet;
 

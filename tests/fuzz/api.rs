@@ -10,27 +10,27 @@ use futures::{StreamExt, executor::block_on};
 
 use crate::{LIMIT, canned::Canned};
 
-/// What is tried of one of etcd's APIs, and with what.
+/// The operations of one of etcd's APIs, and the inputs for them.
 pub(crate) struct Api {
-    /// What real servers send.
+    /// Responses of real servers.
     pub(crate) samples: Vec<String>,
-    /// The names and values in it.
+    /// The names and values in them.
     pub(crate) words: &'static [&'static str],
-    /// How it nests.
+    /// How they nest.
     pub(crate) openings: &'static [&'static str],
-    /// Of operations that read one answer, whole.
+    /// The operations with one response.
     pub(crate) whole: Vec<Decoder>,
-    /// Of those whose answers may have any length, message by message.
+    /// The operations with a stream of messages.
     pub(crate) streams: Vec<Decoder>,
 }
 
 /// Decodes by one operation.
 pub(crate) type Decoder = fn(&Client<Canned>) -> Told;
 
-/// The results, in text.
+/// The results, as text.
 pub(crate) type Told = Vec<Result<String, String>>;
 
-/// The result of an operation with one answer.
+/// Returns the result of an operation with one response.
 pub(crate) fn send<O: Operation>(client: &Client<Canned>, operation: O) -> Told
 where
     O::Output: Debug,
@@ -43,7 +43,7 @@ pub(crate) fn told<O: Debug>(result: Result<O>) -> Told {
     vec![one(result)]
 }
 
-/// The first items of an operation whose answers keep coming.
+/// Returns the first items of an operation with a stream of responses.
 pub(crate) fn items<O: StreamOperation>(client: &Client<Canned>, operation: O) -> Told
 where
     O::Item: Debug,
@@ -51,7 +51,7 @@ where
     block_on(client.open(operation).take(5).map(one).collect())
 }
 
-/// Everything that can be asked of a result is.
+/// Calls every method of a result.
 pub(crate) fn one<O: Debug>(result: Result<O>) -> Result<String, String> {
     match result {
         Ok(output) => Ok(brief(&output)),
@@ -81,7 +81,7 @@ fn brief(output: &impl Debug) -> String {
 
 fn ask(error: &Error) -> String {
     let text = format!("{error} {error:?}");
-    // An excerpt of the answer, not the answer.
+    // The text has an excerpt of the response, not all of it.
     assert!(text.len() < 3 * LIMIT, "{} bytes", text.len());
     let _ = (error.outcome(), error.etcd_kind(), error.is_unauthorized());
     let mut source = std::error::Error::source(error);

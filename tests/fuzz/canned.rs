@@ -22,10 +22,10 @@ use etcd_http::transport::{
 /// After this many requests the transport rejects them, so that a watch that goes on forever ends.
 const MOST_REQUESTS: usize = 40;
 
-/// And then time flies: nor is a lease that is renewed, in vain, for as long as it could live.
+/// Time then passes fast, so that a lease whose renewals fail ends, too.
 const AGES: Duration = Duration::from_secs(10_000_000_000);
 
-/// A server that answers anything, over a transport that cuts it anywhere.
+/// A server that sends any response, over a transport that cuts it anywhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -44,19 +44,19 @@ pub(crate) enum Ending {
     Open,
 }
 
-/// Answers the same few answers over and over.
+/// Sends the same few responses in turn.
 #[derive(Debug)]
 pub(crate) struct Canned {
     answers: Vec<Answer>,
     requests: AtomicUsize,
-    /// The most bytes that were taken of one body.
+    /// The highest number of bytes that were read of one body.
     most: Arc<AtomicUsize>,
     epoch: Instant,
     elapsed: Mutex<Duration>,
 }
 
 impl Answer {
-    /// A whole answer of etcd's, in one piece.
+    /// A complete response of etcd, in one piece.
     pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self {
             status: 200,
@@ -67,7 +67,7 @@ impl Answer {
         }
     }
 
-    /// How long its longest frame is, at the most.
+    /// The maximum length of its frames.
     pub(crate) fn longest_frame(&self) -> usize {
         let framed: usize = self.frames.iter().sum();
         let rest = self.body.len().saturating_sub(framed);
@@ -109,7 +109,7 @@ impl Transport for Canned {
         Ok(response)
     }
 
-    /// Time passes by being waited for, the faster the longer.
+    /// Sleeping advances the time, at an increasing rate.
     async fn sleep(&self, duration: Duration) {
         let until = self.now() + duration;
         poll_fn(|cx| {

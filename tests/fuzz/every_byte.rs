@@ -1,4 +1,4 @@
-//! Answers of the v3 API at every one of their bytes: cut there, split there, damaged there.
+//! Responses of the v3 API, cut, split and damaged at every byte.
 
 use crate::{
     LIMIT,

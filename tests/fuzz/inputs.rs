@@ -1,4 +1,4 @@
-//! What the decoders are fed: noise, JSON of etcd's words in the wrong order, and what etcd sends, mutated.
+//! The inputs of the decoders: noise, JSON of etcd's names in the wrong order, and mutated responses of etcd.
 
 use etcd_http::transport::http::{HeaderName, HeaderValue};
 use proptest::{
@@ -36,7 +36,7 @@ const LOCATIONS: &[&str] = &[
     "javascript:x",
 ];
 
-/// A few answers, as one server would give them one after the other.
+/// A few responses, as one server would send them one after the other.
 pub(crate) fn answers(api: &Api) -> impl Strategy<Value = Vec<Answer>> + use<> {
     vec(answer(api), 1..4)
 }
@@ -100,7 +100,7 @@ fn headers() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
     let json = Just(("content-type", b"application/json".to_vec()));
     vec(prop_oneof![6 => known, 1 => noise, 3 => json], 0..6).prop_map(|headers| {
         let valid = |(name, value): (&'static str, Vec<u8>)| {
-            // What no HTTP stack would hand on is left out.
+            // Headers that no HTTP stack would pass on are left out.
             let value = HeaderValue::from_bytes(&value).ok()?;
             Some((HeaderName::from_static(name), value))
         };
@@ -123,7 +123,7 @@ fn body(api: &Api) -> impl Strategy<Value = Vec<u8>> + use<> {
     ]
 }
 
-/// JSON of etcd's words.
+/// JSON of etcd's names.
 fn value(words: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -149,7 +149,7 @@ fn value(words: &'static [&'static str]) -> impl Strategy<Value = Value> {
     })
 }
 
-/// Deeper than any store, whole or cut off.
+/// Deeper than any store, complete or cut off.
 fn nested(api: &Api) -> impl Strategy<Value = Vec<u8>> + use<> {
     let openings = [&["[", r#"{"a":"#], api.openings].concat();
     (select(openings), 0..4000_usize)
@@ -168,7 +168,7 @@ pub(crate) fn with_value(json: &[u8], start: usize, value: &str) -> Vec<u8> {
     [&json[..start], value.as_bytes(), &json[end..]].concat()
 }
 
-/// Of the wrong type, beyond every bound, and base64 that is none.
+/// Of the wrong type, out of range, and invalid base64.
 pub(crate) const VALUES: &[&str] = &[
     "null",
     "true",
@@ -202,7 +202,7 @@ enum Mutation {
     Remove(Index, Index),
     /// Every number becomes this one.
     Numbers(&'static str),
-    /// What stands in this place becomes something else that JSON has, or almost has.
+    /// Replaces this value by another one that JSON has, or almost has.
     Value(Index, &'static str),
 }
 

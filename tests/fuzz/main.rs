@@ -1,8 +1,8 @@
-//! Every decoder meets noise, mutated answers, wrong heads, cuts at any place: nothing panics, hangs, or reads on beyond
-//! the limit.
+//! Feeds every decoder noise, mutated responses, wrong heads and truncated bodies: nothing panics, hangs, or reads more
+//! than the limit.
 //!
-//! `ETCD_HTTP_FUZZ_CASES` is the number of cases of each API and defaults to 1,500; `ETCD_HTTP_FUZZ_SEED` selects them. Each
-//! case is decoded by every operation of the API.
+//! `ETCD_HTTP_FUZZ_CASES` is the number of cases of each API and defaults to 1,500; `ETCD_HTTP_FUZZ_SEED` selects them.
+//! Each case is decoded by every operation of the API.
 
 mod api;
 mod canned;
@@ -29,7 +29,7 @@ use crate::{
     canned::{Answer, Canned},
 };
 
-/// In bytes: small, so that it is met.
+/// The limit in bytes: small, so that inputs reach it.
 const LIMIT: usize = 20_000;
 
 /// Clock time for all decoders on one case.
@@ -63,7 +63,7 @@ fn fuzz(api: &Api) {
             let told = decode(&client);
             decoded.fetch_add(1, Relaxed);
             succeeded.fetch_add(usize::from(told.iter().all(Result::is_ok)), Relaxed);
-            // A frame is handed over whole: the one that passes the limit is the last.
+            // A frame is passed on as a whole: the one that exceeds the limit is the last.
             let most = LIMIT + longest.unwrap_or(0);
             assert!(place >= api.whole.len() || client.transport().most_taken() <= most);
         }
@@ -75,11 +75,11 @@ fn fuzz(api: &Api) {
     if let Err(error) = result {
         panic!("{error}");
     }
-    // Most are refused, and yet not all: the inputs are near enough to what etcd sends.
+    // Most are rejected, but not all: the inputs are similar enough to what etcd sends.
     assert!(succeeded > decoded / 100 && succeeded < decoded / 2);
 }
 
-/// What memory is used is known of the whole process alone: one test at a time.
+/// Memory is measured for the entire process: one test at a time.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! How much memory an answer takes that was made to take much.
+//! How much memory a malicious response takes.
 
 use peak_alloc::PeakAlloc;
 
@@ -23,7 +23,7 @@ fn v3_memory_is_bounded_by_the_limit_on_answers() {
     assert_bounded(limit, &v3::hostile(limit), &api.streams, 60.0);
 }
 
-/// No decoder takes more than so many times the limit.
+/// The maximum memory of a decoder, as a multiple of the limit.
 fn assert_bounded(limit: usize, hostile: &[String], decoders: &[Decoder], most: f64) {
     let mut worst = 0.0_f64;
     for body in hostile {

@@ -94,7 +94,7 @@ fn watch(key: &str) -> Watch {
     Watch::new(key).outage_limit(Duration::from_secs(30))
 }
 
-/// Answers of about `limit` bytes that take the most memory.
+/// Responses of about `limit` bytes that take the most memory.
 pub(crate) fn hostile(limit: usize) -> Vec<String> {
     let listing = |node: &str| {
         let head = r#"{"action":"get","node":{"dir":true,"nodes":["#;
@@ -122,7 +122,7 @@ pub(crate) fn hostile(limit: usize) -> Vec<String> {
     ]
 }
 
-/// What real servers send, one of each kind.
+/// Responses of real servers, one of each kind.
 const SAMPLES: &[&str] = &[
     r#"{"action":"get","node":{"key":"/foo","value":"bar","modifiedIndex":7,"createdIndex":7}}"#,
     r#"{"action":"set","node":{"key":"/x","value":"two","expiration":"2013-12-04T12:01:21.874888581-08:00","ttl":5,"modifiedIndex":9,"createdIndex":9},"prevNode":{"key":"/x","value":"one","modifiedIndex":8,"createdIndex":8}}"#,

@@ -32,7 +32,7 @@ pub(crate) fn api() -> Api {
     }
 }
 
-/// An operation, and what real servers answer to it, compact as etcd 3.4 writes it.
+/// An operation, and the responses of real servers, compact as etcd 3.4 writes them.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) decode: Decoder,
@@ -230,7 +230,7 @@ pub(crate) const STREAMS: &[Case] = cases! {
     ],
 };
 
-/// What asks for more than one thing.
+/// Operations with several requests.
 const OTHER_STREAMS: &[Decoder] = &[
     |client| items(client, Watch::new("a").outage_limit(MINUTE)),
     |client| {
@@ -272,7 +272,7 @@ fn leader() -> LeaderKey {
     leader
 }
 
-/// Answers of about `limit` bytes that take the most memory.
+/// Responses of about `limit` bytes that take the most memory.
 pub(crate) fn hostile(limit: usize) -> Vec<String> {
     let list = |head: &str, element: &str, tail: &str| {
         let room = limit - head.len() - tail.len();
@@ -311,7 +311,7 @@ pub(crate) fn hostile(limit: usize) -> Vec<String> {
     ]
 }
 
-/// What else they send.
+/// Other responses.
 const OTHER_SAMPLES: &[&str] = &[
     r#"{"error":"etcdserver: requested lease not found","message":"etcdserver: requested lease not found","code":5}"#,
     r#"{"error":"etcdserver: invalid auth token","code":16,"message":"etcdserver: invalid auth token"}"#,

@@ -34,7 +34,7 @@ fn an_endpoint_that_is_down_is_passed_over_at_once_and_tried_again_later() {
     assert_eq!(asked(&etcd), [0, 1, 1]);
     assert_eq!(etcd.elapsed(), seconds(0));
 
-    // It stays with the one that answers, for as long as it does.
+    // It stays with the one that responds, as long as it does.
     etcd.endpoint(0).start();
     etcd.advance(seconds(60));
     block_on(client.v2().get("/a")).unwrap();
@@ -98,7 +98,7 @@ fn a_member_that_lags_answers_from_the_past_unless_it_must_not() {
     for behind in [1, 2] {
         etcd.endpoint(behind).stop();
     }
-    // Only the one that lags is left: no answer is better than one from the past.
+    // Only the one that lags behind is left: an error is better than a stale response.
     assert!(block_on(monotonic.v2().get("/a")).is_err());
     etcd.endpoint(0).catch_up();
     assert_eq!(value(&monotonic, false), "new");

@@ -42,7 +42,8 @@ fn a_caller_that_sends_lost_writes_again_is_detected() {
     assert!(found.count() > 5);
 }
 
-/// What four callers did to one register, and were told. A rash one takes a lost write for one that was not carried out.
+/// The operations of four callers on one register, and their responses. A `rash` caller considers a lost write not
+/// applied.
 fn history(seed: u64, rash: bool) -> Vec<Op> {
     let etcd = FakeEtcd::builder()
         .clock(Clock::auto())
@@ -88,7 +89,7 @@ impl History {
         self.clock.replace(self.clock.get() + 1)
     }
 
-    /// Records what came of a write: done, refused for a reason that tells of the register, or unknown.
+    /// Records the result of a write: applied, refused for a reason that depends on the register, or unknown.
     fn write(&self, called: u64, result: &Result<Event>, telling: fn(&Error) -> bool, what: What) {
         let returned = match result {
             Ok(_) => Some(self.now()),
@@ -175,7 +176,7 @@ async fn call<T: Transport>(
     }
 }
 
-/// The value that a write has replaced or deleted.
+/// Returns the value that a write has replaced or deleted.
 fn before(result: &Result<Event>) -> Option<String> {
     let before = result.as_ref().ok()?.prev_node.as_ref()?;
     before.value.clone()

@@ -1,6 +1,6 @@
 //! The client on the fake, with faults: every request fails in every way, and hours pass without waiting.
 //!
-//! What the client does step by step is tested in `tests/scripted`; here it is the result.
+//! The individual steps of the client are tested in `tests/scripted`; these tests check the results.
 
 mod cluster;
 mod histories;

@@ -1,4 +1,4 @@
-//! Writes that are carried out once, whatever fails: `V2::once` is held to what it promises by looking at the store.
+//! Writes that are applied once, whatever fails: the guarantees of `V2::once` are checked against the store.
 
 use etcd_http::{
     Client, Outcome, Result,
@@ -29,7 +29,7 @@ async fn once(kind: Kind, client: &Client<FakeEtcd>, index: u64) -> Result<Event
     }
 }
 
-/// Carries a write out once, having prepared faults; says how often it was carried out, too.
+/// Applies a write once with prepared faults. Also returns how often it was applied.
 fn attempt(kind: Kind, faults: impl FnOnce(&FakeEtcd)) -> (FakeEtcd, Result<Event>, u64) {
     let etcd = jumping().build();
     let client = client(&etcd);
@@ -37,7 +37,7 @@ fn attempt(kind: Kind, faults: impl FnOnce(&FakeEtcd)) -> (FakeEtcd, Result<Even
     etcd.clear_log();
     faults(&etcd);
     let done = block_on(once(kind, &client, old.index()));
-    // Nobody else writes.
+    // There is no other writer.
     let times = etcd.index() - old.index();
     let keys = etcd.keys().into_iter();
     let found = keys.filter(|key| etcd.value(key).as_deref() == Some(VALUE.as_bytes()));
@@ -69,7 +69,7 @@ fn one_fault_anywhere_is_no_obstacle() {
             let (etcd, done, times) = attempt(kind, |etcd| etcd.inject(When::any().once(), fault));
             let what = format!("{kind:?} {name}\n{}", etcd.log_text());
             assert_promise(&done, times, &what);
-            // A second file in order cannot be told from the first that comes late.
+            // A second file in order cannot be distinguished from the first one that arrives late.
             let is_left_open = kind == Kind::InOrder && server == Server::NotAsked;
             assert_eq!(done.is_ok(), !is_left_open, "{what}");
         }
@@ -125,7 +125,7 @@ fn any_number_of_faults_breaks_no_promise() {
     }
 }
 
-/// Ten processes count together; every answer may be lost, and no step is.
+/// Ten processes increment one counter. Any response may be lost, but no increment is.
 #[test]
 fn a_counter_over_lost_answers_loses_no_step() {
     let etcd = jumping().build();

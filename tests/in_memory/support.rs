@@ -1,4 +1,4 @@
-//! The fake with a clock that jumps, and everything that can happen to a request.
+//! The fake with a clock that jumps, and every fault of a request.
 
 use std::{future::Future, time::Duration};
 
@@ -31,7 +31,7 @@ pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// What can befall a request: its name, the fault, and what the server makes of it.
+/// A fault of a request: its name, the fault, and what the server sees.
 #[derive(Clone, Debug)]
 pub(crate) struct Misfortune {
     pub(crate) name: &'static str,
@@ -39,18 +39,18 @@ pub(crate) struct Misfortune {
     pub(crate) server: Server,
 }
 
-/// What the server sees of a request that a fault befalls.
+/// What the server sees of a request with a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
-    /// Nothing, and the client knows.
+    /// Nothing, and the client knows this.
     SurelyNotAsked,
     /// Nothing.
     NotAsked,
-    /// All of it.
+    /// The complete request.
     Asked,
 }
 
-/// Every way in which an answer can fail to come, or come late. What answers instead is in a state that may pass.
+/// Every way in which a response can be lost, late, or replaced by a temporary error.
 pub(crate) fn misfortunes() -> Vec<Misfortune> {
     use Server::{Asked, NotAsked, SurelyNotAsked};
     [
@@ -80,7 +80,7 @@ pub(crate) fn misfortunes() -> Vec<Misfortune> {
     .into()
 }
 
-/// A proxy that gave up on a server that did not.
+/// A proxy that gave up, while the server did not.
 fn answer_after(status: u16) -> Fault {
     let mut response = etcd_http::transport::http::Response::new(Vec::new());
     *response.status_mut() = status.try_into().unwrap();

@@ -1,4 +1,4 @@
-//! Hours in milliseconds: times to live, refreshes, quiet watches, pauses, limits, to the nanosecond.
+//! Long times in virtual time: times to live, refreshes, quiet watches, pauses, limits, to the nanosecond.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn a_session_refreshed_for_ten_hours_lives_and_ends_with_its_ttl() {
             }
             etcd.elapsed()
         };
-        // Refreshes are no events: what comes is its end.
+        // Refreshes are not events: the next event is the expiration.
         let (last, ended) = join(alive, async {
             let event = events.next().await.unwrap().unwrap();
             (event, etcd.elapsed())
@@ -50,7 +50,7 @@ fn a_session_refreshed_for_ten_hours_lives_and_ends_with_its_ttl() {
     etcd.assert_count(&When::method("PUT"), 1 + 12_000);
 }
 
-/// A poll is given up after 1, 1, 2, 4, 8, 16, and then every 30 seconds.
+/// A poll ends after 1, 1, 2, 4, 8, 16, and then every 30 seconds.
 #[test]
 fn a_watch_at_rest_asks_every_half_minute() {
     let etcd = jumping().build();
@@ -146,7 +146,7 @@ fn an_attempt_ends_at_its_timeout_and_not_before() {
     assert_eq!(at, seconds(4));
 }
 
-/// With the clock in hand nothing happens by itself.
+/// With a manual clock nothing happens by itself.
 #[test]
 fn a_clock_that_stands_still_keeps_everything_where_it_is() {
     let etcd = FakeEtcd::new();

@@ -25,13 +25,13 @@ use crate::support::{block_on, client, jumping, millis, misfortunes, seconds};
 
 const WRITES: usize = 5;
 
-/// Writes now and then while a watch looks on. Faults befall the watch alone: it asks for the directory itself.
+/// Writes from time to time while a watch is open. Faults apply only to the watch: it requests the directory itself.
 fn watch_while_writing(etcd: &FakeEtcd) -> (Vec<Node>, Vec<Result<Event>>) {
     let (writer, watcher) = (client(etcd), client(etcd));
     let writes = async {
         let mut made = Vec::new();
         for n in 0..WRITES {
-            // One before there is an answer to wait for, others while one is open, two on the heels of each other.
+            // One before the first poll, others while one is open, two in quick succession.
             if n != 2 {
                 etcd.sleep(seconds(n as u64)).await;
             }
@@ -80,7 +80,7 @@ fn a_watch_loses_nothing_whichever_request_fails_and_however() {
     }
 }
 
-/// The head of what it waits for comes with the first byte of the body, as over isahc.
+/// The head of a poll arrives with the first byte of the body, as over isahc.
 #[derive(Debug)]
 struct Headless(FakeEtcd);
 
@@ -128,7 +128,7 @@ impl http_body::Body for Begun {
     }
 }
 
-/// Watches a directory to which something happens now and then, in a store to which 400 events a second happen.
+/// Watches a directory with few events, in a store with 400 events a second.
 fn watch_a_fast_store<T: Transport>(
     etcd: &FakeEtcd,
     transport: T,
@@ -166,7 +166,7 @@ fn watch_a_fast_store<T: Transport>(
     })
 }
 
-/// An event is passed over by none of the polls that are open at once, whichever of them stalls.
+/// No event is skipped by the polls that are open at the same time, whichever of them stalls.
 #[test]
 fn a_watch_of_a_fast_store_loses_nothing_whichever_poll_stalls() {
     for misfortune in misfortunes() {
@@ -219,7 +219,7 @@ fn a_watch_loses_nothing_when_any_request_may_fail() {
     }
 }
 
-/// What no etcd sends may hide an event: it ends the watch, with those before it seen.
+/// A response that etcd does not send may hide an event: it ends the watch, after the events before it.
 #[test]
 fn a_response_that_is_no_event_ends_a_watch_with_an_error() {
     for (name, fault) in [
@@ -275,7 +275,7 @@ fn a_watch_goes_on_over_restarts_of_the_server() {
     assert_all_seen(&made, events, "restarts");
 }
 
-/// Whatever is lost of the history, the state that a resyncing watch arrives at is the store's.
+/// Whatever part of the history is lost, a resyncing watch arrives at the state of the store.
 #[test]
 fn a_resyncing_watch_arrives_at_the_truth_though_history_is_lost_and_requests_fail() {
     for misfortune in misfortunes() {

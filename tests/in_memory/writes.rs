@@ -1,4 +1,4 @@
-//! Writes over faults: what the client says became of one is what became of it in the store, and none is done twice.
+//! Writes with faults: the outcome that the client reports is that of the store, and no write is applied twice.
 
 use etcd_http::{
     Client, Error, Outcome,
@@ -10,7 +10,7 @@ use crate::support::{Misfortune, Server, block_on, client, jumping, misfortunes,
 
 type Written = Result<(), Error>;
 
-/// Makes a write of this kind, of keys that are as each needs them.
+/// Sends a write of this kind, to a key in the state that it requires.
 async fn write(kind: &str, client: &Client<FakeEtcd>) -> Written {
     let v2 = client.v2();
     match kind {
@@ -53,7 +53,7 @@ const KINDS: [&str; 10] = [
     "create directory",
 ];
 
-/// A store to write to, the write's end, and how far it moved the store's index.
+/// Prepares a store, sends the write, and returns its result and how far it moved the store's index.
 fn attempt(kind: &str, prepare: impl FnOnce(&FakeEtcd)) -> (FakeEtcd, Written, u64) {
     let etcd = jumping().build();
     let client = client(&etcd);
@@ -82,7 +82,7 @@ fn what_is_said_of_a_write_is_true_and_none_is_sent_twice() {
                 attempt(kind, |etcd| etcd.inject(When::any().once(), fault));
             let what = format!("{kind}, {name}\n{}", etcd.log_text());
             assert_eq!(etcd.pending_faults(), 0, "{what}");
-            // The one that surely did nothing is sent again, and no other.
+            // A request that definitely did nothing is retried, and no other.
             let sent = if server == Server::SurelyNotAsked {
                 2
             } else {
@@ -135,7 +135,7 @@ fn a_refused_write_is_rejected_and_changes_nothing() {
     });
 }
 
-/// However the requests of one process fail, its queue has each task at most once, and the acknowledged ones in order.
+/// Whatever requests of a process fail, its queue has each task at most once, and the acknowledged ones in order.
 #[test]
 fn a_queue_filled_over_faults_has_no_doubles() {
     for seed in 0..100 {

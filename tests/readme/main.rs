@@ -1,10 +1,10 @@
-//! The README's programs, compiled and run: each is a file of `snippets/`, to the letter.
+//! Compiles and runs the README's programs: each is a file of `snippets/`.
 
 use std::{fs, path::Path, time::Duration};
 
 use futures::future::join;
 
-/// What a snippet is run against.
+/// The etcd for a snippet.
 struct Etcd {
     client: etcd_http::Client,
     _server: etcd_http::server::Server,
@@ -25,7 +25,7 @@ mod first_program {
 
     #[test]
     fn its_only_endpoint_is_the_usual_one() {
-        // Nothing is to listen on a fixed port here: that it compiles is what is tested.
+        // No test may listen on a fixed port: it is only compiled.
         let _: fn() -> Result<(), etcd_http::Error> = main;
     }
 }

@@ -22,7 +22,7 @@ fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
     block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
 }
 
-/// An answer, the store's index being this.
+/// A response with this index of the store.
 fn at(index: u64) -> Step {
     keys(200, index, file("get", "/x", 3))
 }
@@ -44,7 +44,7 @@ fn an_answer_from_another_cluster_is_an_error_and_is_not_asked_for_again() {
     assert!(error.is_cluster_changed() && !error.is_stale_read());
     assert_eq!(
         error.to_string(),
-        "v2.keys.get at http://a: the answer is from the cluster 000000000000beef, and those before were from \
+        "v2.keys.get at http://a: the response is from the cluster 000000000000beef, and those before were from \
          cdf818194e3a8c32: is an endpoint wrong, or was the cluster replaced? If so, set \
          `allow_cluster_change`"
     );
@@ -95,7 +95,7 @@ fn another_cluster_is_accepted_where_that_is_meant() {
     for _ in 0..3 {
         get(&client).unwrap();
     }
-    // Its indexes count from its own beginning; and from there on, forward.
+    // The indexes of the other cluster start again, and must not go back from there.
     let once = client.with_retry(etcd_http::RetryPolicy::never());
     assert!(get(&once).unwrap_err().is_stale_read());
 }
@@ -136,7 +136,7 @@ fn a_read_that_is_stale_everywhere_is_an_error() {
     assert!(error.is_stale_read() && !error.is_cluster_changed());
     assert_eq!(
         error.to_string(),
-        "v2.keys.get at http://a (attempt 5): the answer is stale: the store's index is 6 there, and was 7 already"
+        "v2.keys.get at http://a (attempt 5): the response is stale: the store's index is 6, and was 7 before"
     );
 }
 

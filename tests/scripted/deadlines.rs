@@ -29,14 +29,14 @@ fn an_operation_can_have_a_time_limit_of_its_own() {
     let error = block_on(hasty.v2().get("x")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "v2.keys.get at http://a: no answer within 1s"
+        "v2.keys.get at http://a: no response within 1s"
     );
-    // The client it came from has its own limits still, and what the other learnt of the endpoint.
+    // The original client keeps its own limits, and shares the state of the endpoints.
     let once = client.with_retry(RetryPolicy::never());
     let error = block_on(once.v2().get("x")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "v2.keys.get at http://b: no answer within 10s"
+        "v2.keys.get at http://b: no response within 10s"
     );
     assert_eq!(
         client.transport().sleeps(),

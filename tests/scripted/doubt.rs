@@ -1,4 +1,5 @@
-//! Doubt is a property of a call: once an attempt may have been applied, no later failure makes it certain that nothing was.
+//! Doubt is a property of a call: once an attempt may have been applied, no later failure makes it certain that nothing
+//! was.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -13,7 +14,7 @@ use harness::{
     scripted_transport::{Ending, ScriptedTransport, Step},
 };
 
-/// What a first attempt may meet, having reached a server.
+/// The failures of a first attempt that has reached a server.
 fn lost() -> Vec<Step> {
     vec![
         Step::Break,
@@ -25,7 +26,7 @@ fn lost() -> Vec<Step> {
     ]
 }
 
-/// What the last attempt may meet, each as the rest of a script.
+/// The failures of the last attempt, each as the rest of a script.
 fn last() -> Vec<Vec<Step>> {
     let token_refused = || json(401, 16, "etcdserver: invalid auth token");
     vec![
@@ -40,7 +41,7 @@ fn last() -> Vec<Vec<Step>> {
             Ending::Whole(String::new()),
         )],
         vec![json(501, 12, "Not Implemented")],
-        // Another token is asked for, and there is none; or it is refused as well.
+        // Another token is requested, and there is none; or it is refused as well.
         vec![token_refused(), Step::Refuse, Step::Refuse],
         vec![
             token_refused(),
@@ -109,7 +110,7 @@ fn a_repeatable_call_that_may_have_been_applied_stays_unknown_whatever_the_last_
         "marker",
         Txn::new().then(Put::new("k", "v")),
     ));
-    // A read says so as well: nobody asks it.
+    // A read reports it as well, although it does not matter.
     assert_in_doubt(Range::new("k"));
 }
 
@@ -161,7 +162,7 @@ fn a_success_after_doubt_is_a_success() {
     );
     let revoked = client(vec![token("one"), Step::Break, done]);
     block_on(revoked.send(RevokeLease::new(7))).unwrap();
-    // So is a refusal that only the first attempt can be the reason of.
+    // So is a refusal that only the first attempt can have caused.
     let gone = json(404, 5, "etcdserver: requested lease not found");
     let revoked = client(vec![token("one"), Step::Break, gone]);
     block_on(revoked.send(RevokeLease::new(7))).unwrap();
@@ -173,7 +174,7 @@ fn one_deadline_is_for_tokens_attempts_and_renewals_together() {
     let scripts = [
         // No token comes.
         vec![Step::Silence, Step::Silence],
-        // The token takes 10 s; then nobody answers.
+        // The token takes 10 s, and then there is no response.
         vec![Step::Silence, token("one"), Step::Silence, Step::Silence],
         // The call takes 10 s; then its token is refused, and the call with another one takes the rest.
         vec![

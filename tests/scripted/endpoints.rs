@@ -31,13 +31,13 @@ fn of_term(term: &str) -> Step {
     with_headers(ok(), &[("x-raft-term", term)])
 }
 
-/// The answers to a sync that finds `leader` leading.
+/// The responses to a sync, with `leader` as the leader.
 fn synced(leader: &str) -> [Step; 2] {
     let list = members(&[&["http://a"], &["http://b"], &["http://c"]]);
     [list, keys(200, 0, member(0, &["http://elsewhere", leader]))]
 }
 
-/// The hosts of the requests after a sync, one letter each.
+/// Returns the hosts of the requests after a sync, one letter each.
 fn hosts_after_sync(client: &Client<ScriptedTransport>) -> String {
     let seen = client.transport().seen().into_iter();
     let keys = seen.filter(|line| line.contains("/v2/keys/"));
@@ -138,7 +138,7 @@ fn a_shuffled_client_starts_where_its_seed_says() {
 
 #[test]
 fn an_exchange_is_not_disturbed_by_a_sync_in_its_midst() {
-    // While the first attempt fails, a sync takes away the endpoints that came by an earlier one.
+    // While the first attempt fails, a sync removes the endpoints that an earlier one added.
     let own: Arc<OnceLock<Client<ScriptedTransport>>> = Arc::default();
     let within = Arc::clone(&own);
     let client = builder([Step::Refuse, Step::Refuse, Step::Refuse, ok(), ok()])
@@ -153,7 +153,7 @@ fn an_exchange_is_not_disturbed_by_a_sync_in_its_midst() {
     own.set(client.clone()).unwrap();
     client.merge_endpoints(["http://d"]);
     assert_eq!(set(&client).unwrap(), 7);
-    // `d` answered, and is of no use any more.
+    // `d` responded, but is no longer an endpoint.
     assert_eq!(hosts_after_sync(&client), "abcd");
     let now: Vec<_> = client.endpoints().iter().map(ToString::to_string).collect();
     assert_eq!(now, ["http://a", "http://b", "http://c", "http://e"]);

@@ -17,7 +17,7 @@ use harness::{
     },
 };
 
-/// A client, and the lines of what its observer is told.
+/// A client, and the attempts that its observer receives, as lines.
 fn client(
     steps: impl IntoIterator<Item = Step>,
 ) -> (Client<ScriptedTransport>, Arc<Mutex<Vec<String>>>) {
@@ -129,7 +129,7 @@ fn a_refusal_for_want_of_credentials_says_what_the_client_knows() {
     let text =
         |client: Client<ScriptedTransport>| block_on(client.v2().get("x")).unwrap_err().to_string();
     let without = "v2.keys.get at http://a: m: c (code 110, index 0): \
-                   this client shows no credentials, and guests may not do this";
+                   this client has no credentials, and guests do not have the permission";
     assert_eq!(text(builder([refused()]).build().unwrap()), without);
     let with = builder([refused()])
         .basic_auth("root", "x")
@@ -150,8 +150,8 @@ fn a_refusal_for_want_of_credentials_says_what_the_client_knows() {
 fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
     use crate::spans::Spans;
 
-    // With one dispatcher alone, tracing asks the thread that first comes to an event whether anybody listens, and keeps its
-    // answer for all: a test on another thread would say no.
+    // With a single dispatcher, tracing caches the interest of the thread that first reaches an event, for all threads.
+    // A test on another thread would have none.
     let _another = tracing::Dispatch::new(Spans::default());
     let spans = Spans::default();
     let (client, _) = client([

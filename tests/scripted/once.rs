@@ -1,4 +1,4 @@
-//! Writes that are carried out once, whatever is lost.
+//! Writes that are applied once, whatever is lost.
 
 use etcd_http::{
     Client, Error, Outcome, Result, RetryPolicy,
@@ -25,7 +25,7 @@ fn in_order() -> CreateInOrder {
     CreateInOrder::new("/q", MINE)
 }
 
-/// All plans of this length, and after each its requests are answered.
+/// All plans of this length. Requests after the plan succeed.
 fn plans(length: u32) -> impl Iterator<Item = Vec<Fate>> {
     const FATES: [Fate; 6] = [
         Fate::Answered,
@@ -42,7 +42,7 @@ fn plans(length: u32) -> impl Iterator<Item = Vec<Fate>> {
     })
 }
 
-/// Every plan with every interference, and what came of it.
+/// Runs every plan with every interference, and returns the results.
 struct Tally {
     runs: usize,
     done: usize,
@@ -94,7 +94,7 @@ fn play(rivals: &[Rival], file: bool, write: impl Fn(&Client<V2Store>) -> Result
 
 #[test]
 fn t_7_a_create_is_carried_out_once_whatever_is_lost_or_late() {
-    // Nobody deletes the key: that is what the caller guarantees.
+    // The caller guarantees that the key is not deleted.
     let tally = play(&[Rival::Sets], false, |client| {
         block_on(client.v2().once(create()))
     });
@@ -116,7 +116,7 @@ fn t_7_an_in_order_create_is_carried_out_once_or_unknown_whatever_is_lost_or_lat
         block_on(client.v2().once(in_order()))
     });
     assert_eq!(tally.runs, 6 * 1296);
-    // Never sent again, so a lost one stays lost. Refused is only what found no connection three times.
+    // It is never retried, so a lost one stays lost. It is refused only without a connection, three times.
     assert!(tally.done > tally.runs / 3 && tally.unknown > 0);
     assert_eq!(tally.refused, 6 * 6);
 }
@@ -265,7 +265,7 @@ fn a_lost_swap_whose_file_was_deleted_is_found_in_the_history() {
 
 #[test]
 fn a_swap_that_lost_a_race_is_rejected_in_etcds_own_words() {
-    // An equal value is no proof either: it is the index before that tells.
+    // An equal value is not a proof either: the previous index is.
     for theirs in [file("set", "theirs", 7), file("set", MINE, 7)] {
         let client = client([
             Step::Break,
@@ -342,22 +342,22 @@ fn a_store_that_cannot_be_read_for_a_while_is_asked_again_and_one_that_may_not_b
 }
 
 #[test]
-fn what_could_not_be_recognised_is_refused() {
+fn a_write_that_could_not_be_recognized_is_rejected() {
     let client = client([]);
     let v2 = client.v2();
     let by_value = CompareAndSwap::new("/k", MINE, Condition::value_is("old"));
     for (error, text) in [
         (
             block_on(v2.once(Create::new("/k", ""))).unwrap_err(),
-            "v2.keys.create: to be carried out once it needs a unique value, and an empty one is not",
+            "v2.keys.create: to be applied once, the write must have a unique value, and an empty one is not unique",
         ),
         (
             block_on(v2.once(CreateInOrder::new("/q", ""))).unwrap_err(),
-            "v2.keys.create_in_order: to be carried out once it needs a unique value, and an empty one is not",
+            "v2.keys.create_in_order: to be applied once, the write must have a unique value, and an empty one is not unique",
         ),
         (
             block_on(v2.once(by_value)).unwrap_err(),
-            "v2.keys.compare_and_swap: to be carried out once it must compare with an index: a value can come back, \
+            "v2.keys.compare_and_swap: to be applied once, the swap must compare an index: a value can come back, \
              and the swap with it",
         ),
     ] {

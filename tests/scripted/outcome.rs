@@ -1,4 +1,4 @@
-//! What is known of a write that failed: the table of rule R-2, row by row.
+//! The outcomes of failed writes: the table of rule R-2, row by row.
 
 use etcd_http::{
     Client, Error, Outcome,
@@ -71,7 +71,7 @@ fn a_write_is_unknown_wherever_its_answer_breaks_off_and_is_sent_once() {
     for length in 0..ACCEPTED.len() {
         let cut = Step::Answer(200, vec![], Ending::Cut(&ACCEPTED[..length]));
         assert_eq!(outcome(cut), (Outcome::Unknown, 1), "cut at {length}");
-        // A proxy that ends a body early in good order is no better.
+        // Nor does a proxy that ends a body early without an error.
         let short = json(200, &ACCEPTED[..length]);
         assert_eq!(outcome(short), (Outcome::Unknown, 1), "short at {length}");
     }
@@ -93,7 +93,7 @@ fn a_success_that_is_not_etcds_is_unknown() {
         assert_eq!(outcome(page(200, body)), (Outcome::Unknown, 1), "{body:?}");
         assert_eq!(outcome(page(201, body)), (Outcome::Unknown, 1), "{body:?}");
     }
-    // An error's body under a success's status is neither.
+    // The body of an error with the status of a success is neither.
     let error = r#"{"errorCode":105,"message":"Key already exists","cause":"/x","index":9}"#;
     assert_eq!(outcome(json(200, error)), (Outcome::Unknown, 1));
 }

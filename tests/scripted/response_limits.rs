@@ -31,7 +31,7 @@ fn an_encoded_answer_is_an_error() {
     let client = client([encoded(ok()), encoded(ok())]);
     assert_eq!(
         get(&client).unwrap_err().to_string(),
-        "v2.keys.get at http://a: the answer is encoded (\"gzip\"), which this client never asks for"
+        "v2.keys.get at http://a: the response is encoded (\"gzip\"), which this client never requests"
     );
     let error = block_on(client.send(Set::new("x", "y"))).unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
@@ -61,7 +61,7 @@ fn too_many_or_too_large_headers_are_an_error() {
             get(&client([with_headers(ok(), &headers)]))
                 .unwrap_err()
                 .to_string(),
-            "v2.keys.get at http://a: the answer has more than 100 headers, or 65536 bytes of them"
+            "v2.keys.get at http://a: the response has more than 100 headers, or 65536 bytes of them"
         );
     }
 }
@@ -95,7 +95,7 @@ fn json_of_any_depth_is_decoded_or_an_error_and_no_stack_overflow() {
             }
         }
     }
-    // What is passed over may be as deep as it likes.
+    // Skipped values may have any depth.
     let unknown = format!(
         r#"{{"action":"get","new":{},"node":{{"key":"/x","modifiedIndex":7,"new":{}}}}}"#,
         deep("[", "]"),

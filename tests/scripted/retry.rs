@@ -59,7 +59,7 @@ fn a_read_is_sent_five_times_and_the_error_says_so() {
     // The pauses lose half to jitter at most; the silence is cut off by the time limit of an attempt.
     let limits = [50, 100, 200, 10_000, 400].map(Duration::from_millis);
     let sleeps = client.transport().sleeps();
-    // Every attempt but the silent one ends before its time limit is looked at.
+    // Every attempt except the silent one ends before its time limit matters.
     assert_eq!(sleeps.len(), limits.len());
     for (slept, limit) in sleeps.into_iter().zip(limits) {
         assert!(
@@ -84,7 +84,7 @@ fn a_write_is_never_sent_again_once_the_server_may_have_seen_it() {
         ),
         (
             Step::Silence,
-            "v2.keys.set at http://a: no answer within 10s",
+            "v2.keys.set at http://a: no response within 10s",
         ),
         (
             Step::Answer(200, vec![], Ending::Cut("{\"action\":\"set\"")),
@@ -105,7 +105,7 @@ fn a_write_is_never_sent_again_once_the_server_may_have_seen_it() {
         ),
         (
             keys(200, 7, "<html>"),
-            "v2.keys.set at http://a: the answer is not what etcd's keys API sends: \"<html>\"",
+            "v2.keys.set at http://a: the response is not what etcd's keys API sends: \"<html>\"",
         ),
     ] {
         let client = client(&["a", "b"], [step]);
@@ -122,7 +122,7 @@ fn a_write_that_the_server_surely_did_not_see_goes_to_the_next_endpoint() {
     assert_eq!(set(&client).unwrap(), 7);
     assert_eq!(set(&client).unwrap(), 7);
     let seen = client.transport().seen();
-    // And the endpoint that answered is kept.
+    // And the client stays with the endpoint that responded.
     assert_eq!(
         seen,
         [
@@ -252,7 +252,7 @@ fn a_redirect_within_the_endpoints_is_followed_with_credentials_and_any_other_is
     assert_eq!(
         error.to_string(),
         "v2.keys.set at http://a: redirected to \"http://evil/v2/keys/x\", \
-         which is none of the client's endpoints"
+         which is not one of the client's endpoints"
     );
     assert_eq!(error.outcome(), Outcome::Rejected);
     assert_eq!(outside.transport().seen(), ["PUT a/v2/keys/x auth"]);
@@ -280,7 +280,7 @@ fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
         .unwrap();
     assert_eq!(
         get(&client).unwrap_err().to_string(),
-        "v2.keys.get at http://a: the answer is larger than the client's limit of 100 bytes: \
+        "v2.keys.get at http://a: the response is larger than the client's limit of 100 bytes: \
          raise `max_response_size`, or ask for less"
     );
 }
@@ -291,11 +291,11 @@ fn settings_that_make_no_sense_are_refused() {
     for (builder, text) in [
         (
             builder().timeout(Duration::ZERO),
-            "client: a time limit of zero leaves no time for an answer",
+            "client: the time limit must not be zero",
         ),
         (
             builder().retry(RetryPolicy::default().attempts(0)),
-            "client: at least one attempt is needed",
+            "client: at least one attempt is required",
         ),
         (
             builder().basic_auth("root", "secret"),
@@ -304,7 +304,7 @@ fn settings_that_make_no_sense_are_refused() {
         ),
         (
             builder().endpoints(["nonsense"]),
-            "endpoint: `nonsense` has no scheme: write http:// or https:// before it",
+            "endpoint: `nonsense` has no scheme: prefix it with http:// or https://",
         ),
     ] {
         assert_eq!(builder.build().unwrap_err().to_string(), text);

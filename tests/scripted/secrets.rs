@@ -27,7 +27,8 @@ const PASSWORD: &str = "hunter2-s3cret";
 
 const TOKEN: &str = "EKEmhCuzMoqbbNdd.9";
 
-/// The token; the password as it is, as base64 of `root:password` and of itself, and percent-encoded as a form would have it.
+/// The token; the password as it is, as base64 of `root:password` and of itself, and percent-encoded as a form would
+/// have it.
 const TRACES: [&str; 5] = [
     TOKEN,
     PASSWORD,
@@ -51,7 +52,7 @@ impl Paper {
         self.print(format!("{what:?}\n{what:#?}"));
     }
 
-    /// An error with all that is below it.
+    /// An error with all its sources.
     fn print_error(&self, error: &Error) {
         self.print_debug(error);
         self.print(error.to_string());
@@ -166,7 +167,7 @@ fn everything(paper: &Paper) {
             Ok(sync) => paper.print_debug(&sync),
             Err(error) => paper.print_error(&error),
         }
-        // The token is as good as the password.
+        // The token is as secret as the password.
         for v3 in [true, false] {
             let grant = keys(200, 0, format!(r#"{{"token":"{TOKEN}"}}"#));
             let granted = v3.then_some(grant).into_iter();
@@ -182,7 +183,7 @@ fn everything(paper: &Paper) {
         let watch = Watch::new("x")
             .from_index(6)
             .outage_limit(std::time::Duration::ZERO);
-        // A script that has run out panics; what it says is part of what can be printed.
+        // A script that has ended panics; its message is part of what can be printed.
         let watched = catch_unwind(AssertUnwindSafe(|| {
             block_on(watching.open(watch).take(2).collect::<Vec<_>>())
         }));

@@ -147,7 +147,7 @@ fn this_machine_is_refused_unless_the_client_was_given_it() {
     ] {
         assert_eq!(
             refusal(builder([]), url),
-            "this machine, and none of the client's own endpoints is"
+            "this machine, which none of the client's own endpoints is"
         );
         let at_home = builder([])
             .endpoints(["http://localhost:1"])
@@ -160,7 +160,7 @@ fn this_machine_is_refused_unless_the_client_was_given_it() {
 #[test]
 fn the_scheme_is_never_changed() {
     let secure = || Client::builder(ScriptedTransport::new([])).endpoints(["https://a"]);
-    let not_http = "not https://, as the client's own endpoints are";
+    let not_http = "not https:// like the client's own endpoints";
     assert_eq!(refusal(secure(), "http://b"), not_http);
     assert_eq!(
         refusal(secure().endpoints(["http://c"]), "http://b"),
@@ -173,7 +173,7 @@ fn the_scheme_is_never_changed() {
     );
     assert_eq!(
         refusal(builder([]), "https://b"),
-        "not http://, as the client's own endpoints are"
+        "not http:// like the client's own endpoints"
     );
     for url in ["unix://b", "unixs://b", "ftp://b"] {
         let reason = refusal(secure(), url);
@@ -192,7 +192,7 @@ fn with_credentials_plain_http_to_other_machines_is_refused() {
     };
     assert_eq!(
         refusal(local(), "http://10.0.0.2:2379"),
-        "credentials would go over plain http"
+        "credentials would be sent over plain http"
     );
     let accepted = local().allow_insecure_auth(true).build().unwrap();
     assert_eq!(

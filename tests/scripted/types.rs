@@ -1,4 +1,4 @@
-//! What the types promise without a request.
+//! Properties of the types that need no request.
 
 use std::sync::Arc;
 

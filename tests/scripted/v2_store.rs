@@ -1,4 +1,4 @@
-//! A store of the v2 API that loses requests and responses, and has rivals that write between them.
+//! A store of the v2 API that loses requests and responses, with other clients that write between them.
 
 use std::{
     collections::BTreeMap,
@@ -16,21 +16,21 @@ use etcd_http::transport::{
     http_body::{self, Frame},
 };
 
-/// A store with what writes that happen once need: files, indexes, a history. The fate of each request is planned, and another
-/// client may write in between.
+/// A store with files, indexes and a history, as writes that are applied once require. The fate of each request is
+/// planned, and another client may write in between.
 #[derive(Debug)]
 pub(crate) struct V2Store(Mutex<State>);
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is carried out, and the response arrives.
+    /// It is applied, and the response arrives.
     Answered,
-    /// It is carried out, and the response is lost.
+    /// It is applied, and the response is lost.
     AnswerLost,
-    /// It is lost on its way; the client cannot tell.
+    /// It is lost, but the client cannot know.
     Lost,
-    /// It is carried out after this many more requests, or at the very end; there is no response.
+    /// It is applied after this many more requests, or at the end. There is no response.
     Late(usize),
     /// No connection.
     Refused,
@@ -40,7 +40,7 @@ pub(crate) enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rival {
     Sets,
-    /// Takes the file away, or what is in the directory.
+    /// Deletes the file, or the files of the directory.
     Deletes,
     /// Changes the index, and leaves no event.
     Refreshes,
@@ -86,7 +86,7 @@ enum How {
 type Answer = (u16, Option<String>);
 
 impl V2Store {
-    /// With the file `/k` at index 5. Requests beyond the plan are answered.
+    /// With the file `/k` at index 5. Requests after the plan succeed.
     pub(crate) fn new(fates: &[Fate], rival: Option<(usize, Rival)>, file: bool) -> Self {
         let mut files = BTreeMap::new();
         if file {
@@ -115,7 +115,7 @@ impl V2Store {
         }))
     }
 
-    /// How often this value was written, once all that was late has arrived.
+    /// Returns how often this value was written, after all late requests have arrived.
     pub(crate) fn written(&self, value: &str) -> usize {
         let mut state = self.0.lock().unwrap();
         for (_, write) in std::mem::take(&mut state.late) {
@@ -331,7 +331,7 @@ impl Transport for V2Store {
         Ok(response)
     }
 
-    /// Time passes by being waited for.
+    /// Sleeping advances the time.
     async fn sleep(&self, duration: Duration) {
         let until = self.now() + duration;
         poll_fn(|cx| {
@@ -351,7 +351,7 @@ impl Transport for V2Store {
     }
 }
 
-/// A body of which nothing comes.
+/// A body that never has data.
 struct Open;
 
 impl http_body::Body for Open {

@@ -1,4 +1,4 @@
-//! Calls of the v3 API: what is sent again, to which endpoint, and with which token.
+//! Calls of the v3 API: what is retried, at which endpoint, and with which token.
 
 use std::time::Duration;
 
@@ -151,7 +151,7 @@ fn r_4_a_repeat_that_finds_it_done_is_done_only_after_doubt() {
             "etcdserver: mvcc: required revision has been compacted",
         )
     };
-    // The answer was lost: it may have been carried out.
+    // The response was lost: it may have been applied.
     for doubt in [|| Step::Break, || Step::Silence] {
         assert!(send(&client(&["a"], [doubt(), gone()]), RevokeLease::new(7)).is_ok());
         let granted = send(
@@ -187,8 +187,7 @@ fn r_6_what_is_done_exactly_once_is_sent_until_it_is_known() {
     assert_eq!(client.transport().seen(), ["POST a/v3/kv/txn"; 3]);
 }
 
-/// The server that was asked first gives the place in the queue up when it notices, which may be after another has told
-/// that the lock is held.
+/// The first server leaves the queue when it notices, possibly after another has reported that the lock is held.
 #[test]
 fn v3_103_a_wait_for_a_lock_or_to_be_elected_that_broke_off_is_not_asked_for_again() {
     let lost = || [Step::Break, refusal(500, 2, "something new")];

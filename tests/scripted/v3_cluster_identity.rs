@@ -1,4 +1,4 @@
-//! Answers of v3 and messages of its streams say which cluster they are from: those of another count for nothing.
+//! Responses of v3 and messages of its streams contain the id of the cluster: those of another one are errors.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::v3_store::{Connection, Store, base64};
 
-/// An answer of this cluster that every operation can read.
+/// A response of this cluster that every operation can decode.
 fn of(cluster: u32) -> Step {
     let header = format!(r#"{{"header":{{"cluster_id":"{cluster}"}},"kvs":[]"#);
     let body = format!(r#"{header},"result":{header},"ID":"7","TTL":"9"}}}}"#);
@@ -29,7 +29,7 @@ fn of(cluster: u32) -> Step {
     Step::Answer(200, headers, Ending::Whole(body))
 }
 
-/// The error, after our own cluster has answered once; and the requests.
+/// Returns the error, after the first cluster has responded once, and the requests.
 fn from_another<O: Operation>(operation: O) -> (Error, Vec<String>) {
     let client = Client::new(
         ScriptedTransport::new([of(1), of(2), of(1)]),
@@ -50,13 +50,13 @@ fn assert_refused<O: Operation>(operation: O) {
     assert_eq!(
         error.to_string(),
         format!(
-            "{} at http://a: the answer is from the cluster 0000000000000002, and those before were from \
+            "{} at http://a: the response is from the cluster 0000000000000002, and those before were from \
              0000000000000001: is an endpoint wrong, or was the cluster replaced? If so, set \
              `allow_cluster_change`",
             O::NAME
         )
     );
-    // It is not asked again, and its endpoint is avoided from then on.
+    // The request is not retried, and the endpoint is avoided from then on.
     assert_eq!(seen.len(), 3);
     assert_eq!(seen[2], "POST b/v3/kv/range");
 }
@@ -117,7 +117,7 @@ fn another() -> Connection {
     }
 }
 
-/// Which endpoints were asked for this path.
+/// Returns the endpoints to which this path was sent.
 fn hosts(client: &Client<Store>, path: &str) -> Vec<String> {
     let seen = client.transport().seen();
     let hosts = seen.iter().filter_map(|line| line.split_once(path));

@@ -1,5 +1,5 @@
-//! The differences between gateways that the client handles: the status of an error, an error in a stream, the revision of
-//! "now".
+//! The differences between gateways that the client handles: the status of an error, an error in a stream, the revision
+//! of "now".
 
 use etcd_http::{
     Client, Operation, Outcome, Result,
@@ -10,7 +10,7 @@ use harness::scripted_transport::{Ending, ScriptedTransport, Step};
 
 use crate::v3_store::{Connection, State, Store, client};
 
-/// A client of two endpoints, of which the first refuses what it is asked.
+/// A client of two endpoints, of which the first refuses all requests.
 fn refused(status: u16, code: u32) -> Client<ScriptedTransport> {
     let json = |status, body: String| {
         let headers = vec![("content-type", "application/json".to_owned())];
@@ -28,18 +28,18 @@ fn refused(status: u16, code: u32) -> Client<ScriptedTransport> {
     .unwrap()
 }
 
-/// How often an operation is sent, and what comes of it.
+/// Returns how often an operation is sent, and its result.
 fn send<O: Operation>(client: &Client<ScriptedTransport>, operation: O) -> (usize, Result<()>) {
     let result = block_on(client.send(operation)).map(drop);
     (client.transport().seen().len(), result)
 }
 
-/// What is sent again, to another endpoint.
+/// Errors after which a request is sent to another endpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Again {
     Nothing,
     Reads,
-    /// What was refused may be had elsewhere, and was surely not carried out.
+    /// The request may succeed at another endpoint, and was definitely not applied.
     All,
 }
 
@@ -66,7 +66,7 @@ fn v3_12_a_code_means_the_same_whatever_its_status() {
         (15, &[500], "Corrupt", Rejected, Nothing),
         (16, &[401], "InvalidAuthToken", Rejected, Nothing),
     ] {
-        // What gateways send it with, and what a later one might.
+        // The statuses of gateways, and what a later one might send.
         for &status in statuses.iter().chain(&[400, 500, 503]) {
             let what = format!("code {code}, status {status}");
             let (sent, written) = send(&refused(status, code), Put::new("k", "v"));
@@ -138,7 +138,7 @@ fn v3_10_an_error_of_a_stream_is_read_before_and_after_its_first_message() {
             let (client, mut found) = watch(store, all, 2);
             let requests = client.transport().seen().len();
             match kind {
-                // It passes, and the watch goes on with another request.
+                // It is temporary, and the watch continues with another request.
                 None => {
                     let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();
                     assert_eq!((found, requests), (vec![5, 6], 2), "{body}");
@@ -155,7 +155,7 @@ fn v3_10_an_error_of_a_stream_is_read_before_and_after_its_first_message() {
 
 #[test]
 fn v3_88_a_watch_from_now_sees_what_is_written_before_it_is_created() {
-    // `created` has revision 6, and yet 5 and 6 are still to come.
+    // `created` has revision 6, although 5 and 6 are still to come.
     let store = Store::at(4).with(|state| state.after_read = Some(write_two));
     let (client, found) = watch(store, Watch::new(KeyRange::all()), 2);
     let found: Vec<_> = found.into_iter().map(Result::unwrap).collect();

@@ -1,4 +1,4 @@
-//! Leases that are kept alive, and lost.
+//! Leases that are kept alive and lost.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Does this with a keeper at work, to the end of both.
+/// Runs this with a running keeper, to the end of both.
 fn with_keeper<O>(client: &Client<Store>, work: impl AsyncFnOnce(LeaseKeeper<Store>) -> O) -> O {
     let (keeper, run) = LeaseKeeper::new(client);
     let (output, ()) = client.transport().clock.run(join(work(keeper), run));
@@ -167,7 +167,7 @@ fn a_lease_that_took_long_to_be_granted_or_found_has_its_whole_time() {
     }
 }
 
-/// The next renewals are refused for their token; then so many members are asked for another one in vain.
+/// The next renewals are refused for their token; then this many members fail to grant another one.
 fn refuse(client: &Client<Store>, renewals: usize, mute: u32) {
     let refusal = r#"{"code":16,"message":"etcdserver: invalid auth token"}"#;
     let refused = Connection {
@@ -308,7 +308,7 @@ fn r_51_a_keeper_that_slept_past_the_deadline_does_not_renew_what_is_lost() {
     let (keeper, run) = LeaseKeeper::new(&client);
     let clock = &client.transport().clock;
     let lease = clock.run(keeper.grant(TTL)).unwrap();
-    // etcd would still have it: its time runs slower, say.
+    // etcd may still have it, for example because its clock is slower.
     client
         .transport()
         .state

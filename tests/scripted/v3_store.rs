@@ -59,25 +59,25 @@ pub(crate) struct State {
 /// The behavior of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connection {
-    /// It breaks after so many bytes.
+    /// It breaks after this many bytes.
     pub(crate) cut: Option<usize>,
     /// It ends properly, and so does the connection.
     pub(crate) ends: bool,
-    /// Messages come in fragments of so many events.
+    /// Messages arrive in fragments of this many events.
     pub(crate) fragment: Option<usize>,
-    /// Bytes come in chunks of so many.
+    /// Bytes arrive in chunks of this size.
     pub(crate) chunk: Option<usize>,
-    /// The member has come up to this revision only, and sends all that it has, asked for or not.
+    /// The member lags behind at this revision, and sends all its events, requested or not.
     pub(crate) lag: Option<i64>,
-    /// Nothing is answered.
+    /// There is no response.
     pub(crate) silent: bool,
     /// Connections are refused.
     pub(crate) refused: bool,
-    /// The member is of this cluster, and has no lease of ours.
+    /// The member belongs to this cluster, and has none of the leases.
     pub(crate) cluster: Option<u64>,
-    /// This instead of an answer.
+    /// This replaces the response.
     pub(crate) answer: Option<(u16, String)>,
-    /// What is written, and compacted, once the connection is gone.
+    /// What is written and compacted after the connection is gone.
     pub(crate) then: Option<fn(&mut State)>,
 }
 
@@ -93,7 +93,7 @@ impl State {
         json!({"cluster_id": self.cluster.to_string(), "member_id": "1", "revision": revision.to_string()})
     }
 
-    /// The first keys from the one asked for on.
+    /// The first keys, beginning with the requested one.
     fn range(&self, body: &[u8]) -> Value {
         let ask: Value = serde_json::from_slice(body).unwrap();
         let limit = ask["limit"]
@@ -191,12 +191,12 @@ fn event(key: &str, revision: i64) -> Value {
     json!({"kv": {"key": base64(key), "create_revision": revision, "mod_revision": revision, "version": "1", "value": "fX17Ig=="}})
 }
 
-/// A client of it, by one endpoint.
+/// Returns a client with one endpoint.
 pub(crate) fn client(store: Store) -> Client<Store> {
     Client::new(store, ["http://a"]).unwrap()
 }
 
-/// By two.
+/// Returns a client with two endpoints.
 pub(crate) fn clients(store: Store) -> Client<Store> {
     Client::new(store, ["http://a", "http://b"]).unwrap()
 }
@@ -216,7 +216,7 @@ pub(crate) fn base64(text: &str) -> String {
 }
 
 impl Store {
-    /// At this revision, with nothing in its history.
+    /// A store at this revision, with an empty history.
     pub(crate) fn at(revision: i64) -> Self {
         Self {
             clock: VirtualClock::new(),
@@ -310,7 +310,7 @@ impl Store {
                             .map(|message| json!({"result": message}).to_string())
                             .collect()
                     }
-                    other => panic!("no answer to {other}"),
+                    other => panic!("no response to {other}"),
                 };
                 if let Some((cluster, leases)) = ours {
                     (state.cluster, state.leases) = (cluster, leases);

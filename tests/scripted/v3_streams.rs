@@ -1,4 +1,4 @@
-//! Observers, snapshots, paged reads, mirrors; and tokens on the way.
+//! Observers, snapshots, paged reads and mirrors, and the tokens of streams.
 
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ fn an_observer_goes_on_after_a_cut_and_tells_no_leader_twice() {
             let leader = client.transport().clock.run(leaders.next());
             told.push(leader.unwrap().unwrap().mod_revision);
         }
-        // The first may have been cut off, and is past then. (Who leads next may have stood for longer.)
+        // The first leader may have been cut off, and has ended then. (The next leader may have been a candidate for
+        // longer.)
         let expected: &[i64] = if told[0] == 5 { &[5, 7, 6] } else { &[7, 6] };
         assert_eq!(told, expected, "cut at {cut}");
     }
@@ -49,7 +50,7 @@ fn an_observer_waits_for_a_first_leader_as_long_as_the_server_lives() {
     let mut leaders = client.open(Observe::new("e").outage_limit(Duration::from_secs(60)));
     let hour = Box::pin(clock.sleep(Duration::from_secs(3600)));
     clock.run(futures::future::select(leaders.next(), hour));
-    // Half an hour later the server is gone: the outage begins now.
+    // Half an hour later the server is gone: the outage begins then.
     let refused = Connection {
         refused: true,
         ..Connection::default()
@@ -68,7 +69,7 @@ fn an_observer_waits_for_a_first_leader_as_long_as_the_server_lives() {
     );
 }
 
-/// A snapshot of this in messages of so many bytes.
+/// A snapshot of this data in messages of this size.
 fn snapshot(database: &[u8], size: usize) -> Vec<Value> {
     let mut file = database.to_vec();
     file.extend(Sha256::digest(database));
@@ -264,7 +265,7 @@ fn a_mirror_lists_again_where_something_happened_that_only_a_later_etcd_knows() 
 
 #[test]
 fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
-    // This server answers with whatever comes after the key that it is asked for.
+    // This server responds with the keys after the requested one.
     let store = Store::at(7).with(|state| {
         keys(state, &[("n/a", 5), ("n/b", 6), ("o", 7)]);
         for name in ["n/a", "n/b", "o", "n/c"] {
@@ -284,7 +285,7 @@ fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
     let error = clock.run(inside.mirror(KeyRange::all()).next());
     assert!(is_outside(&error.unwrap_err()));
 
-    // A stream ends where it would have told of one.
+    // A stream ends instead of delivering one.
     let watch = Watch::new(KeyRange::all()).from_revision(8);
     let changes: Vec<_> = clock.run(inside.open(watch).collect());
     let [Ok(a), Ok(b), Err(error)] = &changes[..] else {
@@ -434,14 +435,14 @@ fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_on
     assert_eq!(paths(&once), [authenticate, observe, authenticate, observe]);
     assert_eq!(once.transport().clock.elapsed(), Duration::ZERO);
 
-    // What ends again and again ends for another reason.
+    // A stream that ends repeatedly ends for another reason.
     let often = with_user(store(vec![silent.clone(); 5]));
     items(&often, Observe::new("e"), 1).pop().unwrap().unwrap();
     let paths = paths(&often);
     let tokens = paths.iter().filter(|path| *path == authenticate).count();
     assert_eq!((tokens, paths.len()), (2, 8));
 
-    // One that has told a leader had a good token.
+    // A stream that has delivered a leader had a valid token.
     let then: fn(&mut State) = |state| state.messages = vec![leader("two", 6)];
     let told = Connection {
         ends: true,

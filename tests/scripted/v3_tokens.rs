@@ -1,4 +1,4 @@
-//! One request for a token serves all who wait for it, whatever becomes of it, and of them.
+//! One request for a token serves all calls that wait for it, whatever happens to it and to them.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use etcd_http::{
 use futures::future::{join_all, poll_immediate};
 use harness::clock::VirtualClock;
 
-/// A server that takes a second to answer who asks for a token.
+/// A server that takes a second to grant a token.
 #[derive(Debug)]
 struct Gate {
     clock: VirtualClock,
@@ -27,10 +27,10 @@ struct Gate {
 
 #[derive(Debug)]
 struct State {
-    /// What those who ask for a token get, one after the other.
+    /// The responses to requests for a token, one after the other.
     logins: VecDeque<Login>,
     asked: usize,
-    /// The one that it takes.
+    /// The token that it accepts.
     token: &'static str,
     puts: usize,
 }
@@ -106,7 +106,7 @@ fn client(logins: impl IntoIterator<Item = Login>) -> Client<Gate> {
 }
 
 impl Gate {
-    /// How often a token was asked for, and how many puts were carried out.
+    /// Returns how often a token was requested, and how many puts were applied.
     fn count(&self) -> (usize, usize) {
         let state = self.state.lock().unwrap();
         (state.asked, state.puts)
@@ -270,7 +270,7 @@ fn no_caller_waits_for_the_request_of_another_beyond_its_own_time_limit() {
     assert_eq!(after, 3 * SECOND);
     assert_eq!(
         error.to_string(),
-        "v3.auth.authenticate at http://127.0.0.1: no answer within 3s"
+        "v3.auth.authenticate at http://127.0.0.1: no response within 3s"
     );
     assert!(matches!(patient, Error::Timeout(_)), "{patient}");
     assert_eq!(clock.elapsed(), 10 * SECOND);

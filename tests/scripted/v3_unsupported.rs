@@ -1,4 +1,4 @@
-//! What a server does not have: said by each endpoint once, and kept in mind for a while.
+//! Calls that a server does not support: each endpoint reports it once, and the client remembers it for a while.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn assert_missing<O: std::fmt::Debug>(result: Result<O>, outcome: Outcome) {
     assert_eq!(error.outcome(), outcome, "{error}");
 }
 
-/// The hosts that were asked.
+/// Returns the hosts of the requests.
 fn hosts(client: &Client<ScriptedTransport>) -> String {
     let seen = client.transport().seen();
     seen.iter().filter_map(|line| line.chars().nth(5)).collect()
@@ -91,13 +91,12 @@ fn what_is_known_to_be_missing_is_said_in_words() {
     let said = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         said.to_string(),
-        "v3.maintenance.hash_kv at http://a: this server does not have this call: its etcd is too old for it, or has its JSON \
-         gateway switched off, or is no etcd"
+        "v3.maintenance.hash_kv at http://a: this server does not support this call: its etcd is too old, its JSON gateway is disabled, or it is not an etcd server"
     );
     let known = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         known.to_string(),
-        "v3.maintenance.hash_kv at http://a: this cluster does not have this call, as its endpoints have said within the last minute: nothing was sent"
+        "v3.maintenance.hash_kv at http://a: this cluster does not support this call, as its endpoints have reported within the last minute: nothing was sent"
     );
 }
 
@@ -107,14 +106,14 @@ fn in_a_cluster_that_is_being_upgraded_a_call_goes_to_who_has_it() {
     send(&client, GetHashKv::new()).unwrap();
     send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abcc");
-    // It draws no other calls.
+    // It attracts no other calls.
     send(&client, Put::new("k", "v")).unwrap();
     assert_eq!(hosts(&client), "abcca");
 }
 
 #[test]
 fn what_every_member_carries_out_is_asked_of_none_while_any_lacks_it() {
-    // One of 3.5 that is asked makes those of 3.4 end with a panic.
+    // A member of 3.5 that executes the call makes members of 3.4 panic.
     let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
         assert_missing(send(&client, GetAuthStatus::new()), outcome);
@@ -188,7 +187,7 @@ fn what_is_known_of_an_endpoint_survives_a_sync_and_a_new_one_is_asked() {
     client.merge_endpoints(["http://b", "http://c"]);
     assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     assert_eq!(hosts(&client), "abc");
-    // One that went and comes back is a new one.
+    // An endpoint that is removed and added again is a new one.
     client.merge_endpoints(["http://c"]);
     assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
     client.merge_endpoints(["http://b", "http://c"]);
@@ -208,7 +207,7 @@ fn the_leader_is_not_asked_for_what_it_lacks() {
     let client = Client::builder(script).endpoints(["http://a", "http://b"]);
     let client = client.prefer_leader(true).build().unwrap();
     block_on(client.sync()).unwrap();
-    // What changes something, so that it would be the leader's.
+    // A write, which would go to the leader.
     let enable = etcd_http::v3::EnableAuth::new;
     send(&client, enable()).unwrap();
     send(&client, enable()).unwrap();
@@ -276,7 +275,7 @@ fn lacks() -> Connection {
     }
 }
 
-/// A client of two endpoints, of which the first so many that are asked for a stream do not have it.
+/// A client of two endpoints. The first this many requests for a stream are not supported.
 fn store(lacking: usize) -> Client<Store> {
     let store = Store::at(4).with(|state| {
         state.write(["k".to_owned()]);
@@ -289,14 +288,14 @@ fn store(lacking: usize) -> Client<Store> {
     Client::new(store, ["http://a", "http://b"]).unwrap()
 }
 
-/// The hosts that were asked for this path.
+/// Returns the hosts to which this path was sent.
 fn asked(client: &Client<Store>, path: &str) -> String {
     let seen = client.transport().seen();
     let hosts = seen.iter().filter_map(|line| line.split_once(path));
     hosts.map(|(host, _)| host).collect()
 }
 
-/// The first items of two streams, opened one after the other, or the errors that they are.
+/// Returns the first items of two streams, opened one after the other, or their errors.
 fn two<O: etcd_http::StreamOperation>(
     client: &Client<Store>,
     open: impl Fn() -> O,

@@ -68,7 +68,7 @@ fn t_1_and_t_2_a_stream_cut_at_any_byte_loses_and_doubles_nothing() {
                     cut: Some(cut),
                     ..connection.clone()
                 };
-                // The second is cut as well: to resume after a resumption is another thing.
+                // The second is cut as well, to test a second resumption.
                 let second = Connection {
                     cut: Some(cut / 2 + 90),
                     ..connection.clone()
@@ -192,7 +192,7 @@ fn r_22_a_watch_does_not_go_on_in_another_cluster_even_where_that_is_allowed() {
     for (allowed, words) in [
         (
             false,
-            "the answer is from the cluster 0000000000000008, and those before were from 0000000000000007",
+            "the response is from the cluster 0000000000000008, and those before were from 0000000000000007",
         ),
         (
             true,
@@ -395,7 +395,7 @@ fn revisions_below_one_are_refused() {
         let client = client(Store::at(4));
         assert_eq!(
             failure(&client, all().from_revision(revision)).to_string(),
-            "v3.watch: there is no revision below 1: to begin now, leave it out"
+            "v3.watch: there is no revision below 1: to begin now, omit it"
         );
         assert_eq!(client.transport().seen().len(), 0);
     }
@@ -417,7 +417,7 @@ fn an_object_over_the_answer_limit_ends_the_watch() {
             .contains("larger than the client's limit of 1000 bytes"),
         "{error}"
     );
-    // And so do fragments that are too much together.
+    // And so do fragments that are too large together.
     let store = Store::at(4).with(|state| {
         state.write((0..100).map(|number| format!("k{number:02}")));
         state.connections = [Connection {

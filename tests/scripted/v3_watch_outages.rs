@@ -1,4 +1,4 @@
-//! Watches of servers that are silent, or gone, or have nothing better to say.
+//! Watches of servers that are silent, gone, or unable to serve.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn v3_87_a_server_that_does_not_answer_is_left_after_five_seconds() {
 #[test]
 fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
     let store = Store::at(8).with(|state| {
-        // The second status call gets no answer.
+        // The second status call gets no response.
         state.connections = [Connection {
             then: Some(|state| state.failing_status = 0),
             ..Connection::default()
@@ -63,7 +63,7 @@ fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
         watch.next().await.unwrap().unwrap()
     };
     assert_eq!(store.clock.run(event).revision, 9);
-    // Thirty seconds of silence, and ten for an answer to the status.
+    // Thirty seconds of silence, and ten for a response to the status.
     assert_eq!(store.clock.elapsed(), Duration::from_secs(70));
     let calls: Vec<_> = store
         .seen()

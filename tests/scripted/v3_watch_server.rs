@@ -19,8 +19,8 @@ use etcd_http::transport::{
 use harness::clock::{Sleep, VirtualClock};
 use serde_json::{Value, json};
 
-/// A small etcd whose watches receive what is written while they are open, and, over HTTP/2, are created and cancelled while
-/// the stream is open.
+/// A small etcd whose watches receive what is written while they are open, and, over HTTP/2, are created and cancelled
+/// while the stream is open.
 #[derive(Debug)]
 pub(crate) struct WatchServer {
     pub(crate) clock: VirtualClock,
@@ -36,9 +36,9 @@ pub(crate) struct State {
     pub(crate) http2: Http2,
     /// How long it takes until a stream is open.
     pub(crate) latency: Duration,
-    /// How long the second half of a message with events takes after the first; none at all: it comes whole.
+    /// The delay of the second half of a message with events; zero sends it in one piece.
     pub(crate) halved: Duration,
-    /// Streams take this many requests, and read no further.
+    /// Streams read this many requests, and no more.
     pub(crate) stalls_after: usize,
     /// No response and no message is sent, on open streams and on new ones.
     pub(crate) is_frozen: bool,
@@ -46,7 +46,7 @@ pub(crate) struct State {
     pub(crate) is_down: bool,
     /// A watch of this key is denied.
     pub(crate) denied: &'static str,
-    /// What was asked for: `h1` and `h2` for each stream, `+1@5` for a watch and its first revision, `-1` for a cancel.
+    /// The requests: `h1` and `h2` for each stream, `+1@5` for a watch and its first revision, `-1` for a cancel.
     pub(crate) log: Vec<String>,
     pub(crate) ranges: usize,
     /// How many streams are open, and how many were cut.
@@ -55,20 +55,20 @@ pub(crate) struct State {
     wakers: Vec<Waker>,
 }
 
-/// What becomes of a request whose body goes on.
+/// The fate of a duplex request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Http2 {
     Works,
-    /// The transport does not send it.
+    /// The transport rejects it.
     Rejected,
-    /// A proxy waits for its end.
+    /// A proxy waits for the end of the request.
     KeptBack,
-    /// A proxy answers with this.
+    /// A proxy responds with this.
     Answered(u16),
 }
 
 impl WatchServer {
-    /// At this revision, with nothing in its history.
+    /// A store at this revision, with an empty history.
     pub(crate) fn at(revision: i64) -> Self {
         Self {
             clock: VirtualClock::new(),
@@ -97,7 +97,7 @@ impl WatchServer {
         self
     }
 
-    /// Changes something, and lets all streams know.
+    /// Changes the state, and wakes all streams.
     pub(crate) fn change<O>(&self, change: impl FnOnce(&mut State) -> O) -> O {
         let mut state = self.state.lock().unwrap();
         let output = change(&mut state);
@@ -109,12 +109,12 @@ impl WatchServer {
         self.change(|state| state.write(key))
     }
 
-    /// Breaks all streams off.
+    /// Breaks all streams.
     pub(crate) fn cut(&self) {
         self.change(|state| state.cuts += 1);
     }
 
-    /// What was asked for so far, in one line.
+    /// Returns the requests so far, in one line.
     pub(crate) fn log(&self) -> String {
         self.state.lock().unwrap().log.join(" ")
     }
@@ -208,7 +208,7 @@ impl Transport for WatchServer {
 
 struct Stream {
     state: Arc<Mutex<State>>,
-    /// What is still to come of the request's.
+    /// The rest of the request's body.
     body: Option<Body>,
     input: Vec<u8>,
     requests: usize,
@@ -272,7 +272,7 @@ impl Stream {
             let id = number(&cancel["watch_id"]);
             state.log.push(format!("-{id}"));
             if self.watches.remove(&id).is_some() {
-                // What was on its way, and then that it is over.
+                // The pending messages, and then the end.
                 self.messages
                     .push_back(told(state, id, "late", state.revision));
                 let over =
@@ -300,7 +300,7 @@ impl Stream {
         self.messages.push_back(created);
     }
 
-    /// One message for each watch, of all that it has not seen.
+    /// One message for each watch, with all events that it has not received.
     fn tell(&mut self, state: &State) {
         let mut over = Vec::new();
         for (&id, watching) in &mut self.watches {

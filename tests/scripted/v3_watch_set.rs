@@ -29,7 +29,7 @@ pub(crate) fn prefix(prefix: &str) -> Watch {
     Watch::new(KeyRange::prefix(prefix))
 }
 
-/// The next item: which watch, and the revision; or its error, in words.
+/// Returns the next item: the watch and the revision, or its error as text.
 fn next(client: &Client<WatchServer>, items: &mut Items) -> (usize, Result<i64, String>) {
     let item = client.transport().clock.run(items.next());
     let item = item.expect("it is not over").unwrap();
@@ -37,7 +37,7 @@ fn next(client: &Client<WatchServer>, items: &mut Items) -> (usize, Result<i64, 
     (item.watch, revision.map_err(|error| error.to_string()))
 }
 
-/// What comes before this time has passed, if nothing else happens.
+/// Returns what arrives within this time.
 pub(crate) fn soon(
     client: &Client<WatchServer>,
     items: &mut Items,
@@ -53,7 +53,7 @@ pub(crate) fn soon(
     }
 }
 
-/// Polls the stream until it has nothing more to do; it has nothing to say.
+/// Polls the stream until it is idle. It must not deliver an item.
 fn settle(client: &Client<WatchServer>, items: &mut Items) {
     assert_eq!(soon(client, items, Duration::from_secs(1)), None);
 }
@@ -173,7 +173,7 @@ fn a_set_without_watches_waits_for_the_first_for_as_long_as_there_is_a_control()
         control.add(Watch::new("a").from_revision(5)).unwrap();
         store.write("a");
         assert_eq!(next(&client, &mut items), (0, Ok(5)));
-        // A watch goes on without a control, and is the last to go.
+        // A watch continues without a control, and is the last to end.
         drop(control);
         store.write("a");
         assert_eq!(next(&client, &mut items), (0, Ok(6)));
@@ -194,7 +194,7 @@ fn what_cannot_be_is_refused_at_once() {
         let error = control.add(watch).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
-    // No number is lost.
+    // No number is skipped.
     assert_eq!(control.add(Watch::new("a")).unwrap(), 1);
     drop(items);
     assert_eq!(
@@ -232,7 +232,7 @@ fn a_transport_that_refuses_http_2_is_asked_once() {
     store.write("a");
     assert_eq!(next(&client, &mut items), (0, Ok(5)));
     assert_eq!(store.clock.elapsed(), Duration::ZERO);
-    // It would work by now: but it is not asked again.
+    // It would work now, but it is not tried again.
     store.change(|state| state.http2 = Http2::Works);
     store.cut();
     control.add(prefix("b").from_revision(5)).unwrap();
@@ -299,7 +299,7 @@ fn a_watch_that_is_not_created_in_time_is_requested_again() {
     let store = client.transport();
     control.add(Watch::new("b").from_revision(3)).unwrap();
     let begun = store.clock.elapsed();
-    // What happens to the others does not put it off.
+    // Events of the others do not delay it.
     for revision in 5..12 {
         store.write("a");
         assert_eq!(next(&client, &mut items), (0, Ok(revision)));
@@ -326,7 +326,7 @@ fn changes_do_not_put_off_the_question_whether_the_server_lives() {
     settle(&client, &mut items);
     let store = client.transport();
     store.change(|state| state.is_frozen = true);
-    // Thirty seconds of silence, and ten for an answer to the status.
+    // Thirty seconds of silence, and ten for a response to the status.
     for number in 0..12 {
         control.cancel(number);
         assert_eq!(soon(&client, &mut items, Duration::from_secs(3)), None);

@@ -20,7 +20,7 @@ fn whatever_comes_and_goes_nothing_is_lost_or_doubled() {
 
 struct Asked {
     prefix: &'static str,
-    /// Where it was to begin, or the first revision that was not there yet.
+    /// The requested first revision, or the first that did not exist yet.
     from: i64,
     is_from_now: bool,
     delivered: Vec<i64>,
@@ -28,7 +28,7 @@ struct Asked {
     cancelled: Option<usize>,
 }
 
-/// Hundreds of writes, adds, cancels, cuts and looks, in any order.
+/// Hundreds of writes, adds, cancels, cuts and polls, in any order.
 fn anything(client: &Client<WatchServer>, mut random: fastrand::Rng) {
     const KEYS: [&str; 4] = ["a", "ab", "b", "c"];
     let store = client.transport();

@@ -82,15 +82,15 @@ fn an_empty_answer_a_cut_and_an_outage_lose_nothing() {
 fn two_quiet_polls_move_the_watch_on_to_the_index_that_the_first_was_registered_at() {
     let client = client([open(100), open(400), open(500), event(501)]);
     assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [501]);
-    // What one poll has not brought the next asks for again, for the first may have stalled; and nobody moves on in
-    // haste.
+    // The next poll requests again what one poll has not delivered, since that may have stalled; the watch advances
+    // only after both.
     let seen = [poll(5), poll(5), poll(101), poll(401)];
     assert_eq!(client.transport().seen(), seen);
 }
 
 #[test]
 fn without_heads_the_index_of_a_probe_does_the_same() {
-    // As over isahc: a poll's head comes with its first byte.
+    // As over isahc: the head of a poll arrives with its first byte.
     let steps = [
         Step::Silence, // proves nothing
         head(200, 100),
@@ -125,7 +125,7 @@ fn on_a_faster_store_two_polls_at_once_move_the_watch_on_to_the_index_of_the_sec
 #[test]
 fn without_heads_two_polls_at_once_do_the_same() {
     let steps = [
-        Step::Silence, // asked nobody knows when
+        Step::Silence, // sent at an unknown time
         head(200, 100),
         Step::Silence, // registered after 100
         head(200, 500),
@@ -149,7 +149,7 @@ fn without_heads_two_polls_at_once_do_the_same() {
 
 #[test]
 fn two_polls_of_different_members_do_not_count_as_two_at_once() {
-    // What one member has come to the other may hear of later.
+    // One member may apply later what another already has.
     let steps = [
         Step::Silence,
         head(200, 100),
@@ -362,7 +362,7 @@ fn an_event_from_before_what_was_asked_for_is_an_error() {
     let error = failure(&client, Watch::new("x").from_index(5));
     assert_eq!(
         error.to_string(),
-        "v2.keys.watch at http://a: asked for events from 5 on, got 4"
+        "v2.keys.watch at http://a: requested events from 5 on, got 4"
     );
 }
 
@@ -380,7 +380,7 @@ fn the_largest_of_all_indexes_is_no_reason_to_panic() {
     let event_at_the_end = client([event(most)]);
     assert_eq!(
         failure(&event_at_the_end, Watch::new("x").from_index(5)).to_string(),
-        format!("v2.keys.watch at http://a: asked for events from 5 on, got {most}")
+        format!("v2.keys.watch at http://a: requested events from 5 on, got {most}")
     );
     let quiet = client([open(most), open(most), event(6)]);
     let from_now = client([head(200, most), event(6)]);
@@ -390,7 +390,7 @@ fn the_largest_of_all_indexes_is_no_reason_to_panic() {
     ] {
         assert_eq!(
             error.to_string(),
-            format!("v2.keys.watch at http://a: asked for events from {most} on, got 6")
+            format!("v2.keys.watch at http://a: requested events from {most} on, got 6")
         );
     }
 }
@@ -400,7 +400,7 @@ fn index_zero_is_refused() {
     let client = client([]);
     assert_eq!(
         failure(&client, Watch::new("x").from_index(0)).to_string(),
-        "v2.keys.watch: no event has index 0: to begin now, leave the index out"
+        "v2.keys.watch: no event has index 0: to begin now, omit the index"
     );
 }
 

@@ -51,7 +51,8 @@ impl Limits {
         self
     }
 
-    /// Requests without a body, except `GET` and `HEAD`, get a connection of their own, which is closed after the response.
+    /// Requests without a body, except `GET` and `HEAD`, get a connection of their own, which is closed after the
+    /// response.
     pub const fn fresh_connections_for_writes_without_body(mut self) -> Self {
         self.reuses_without_body = false;
         self
@@ -64,7 +65,8 @@ impl Limits {
         self.fresh_connections_for_writes_without_body()
     }
 
-    /// The HTTP stack sends a `GET` or `HEAD` again if a reused connection is closed before the first byte of the response.
+    /// The HTTP stack sends a `GET` or `HEAD` again if a reused connection is closed before the first byte of the
+    /// response.
     pub const fn resends_reads(mut self) -> Self {
         self.resends_reads = true;
         self
@@ -77,7 +79,7 @@ impl Limits {
         self
     }
 
-    /// A head that is truncated after a header that frames an empty body is taken for a complete one.
+    /// A head that is truncated after a header that frames an empty body is mistaken for a complete one.
     pub const fn takes_a_cut_head(mut self) -> Self {
         self.takes_a_cut_head = true;
         self

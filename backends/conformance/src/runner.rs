@@ -35,12 +35,12 @@ pub fn run_with_proxies_in_the_environment(test: &str, clause: impl FnOnce() + S
     let mut child = Command::new(env::current_exe().expect("the path of this test program"));
     child.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
-        // Nobody listens at port 1.
+        // No server listens on port 1.
         child.env(name, "http://127.0.0.1:1");
         child.env(name.to_uppercase(), "http://127.0.0.1:1");
     }
     child.env_remove("no_proxy").env_remove("NO_PROXY");
-    let output = child.output().expect("this test program runs once more");
+    let output = child.output().expect("this test program runs again");
     let said = String::from_utf8_lossy(&output.stdout);
     let failure = String::from_utf8_lossy(&output.stderr);
     assert!(

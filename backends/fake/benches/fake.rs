@@ -1,4 +1,4 @@
-//! How fast the fake is by itself: bytes in, bytes out, no client.
+//! The speed of the fake by itself, without a client.
 
 use std::{hint::black_box, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The clock: standing still, moved by hand, jumping, and real.
+//! The clock: manual, jumping, and real.
 
 use std::{
     future::Future,
@@ -288,7 +288,7 @@ fn a_finished_task_that_is_woken_does_not_stop_the_clock_for_others() {
         Poll::Ready(())
     })));
     block_on(&mut finished);
-    // Its owner may keep a finished future, but never polls it.
+    // Its owner may keep a finished future, but does not poll it.
     wakers.recv().unwrap().wake();
     let its = etcd.clone();
     assert!(ends(etcd.track(async move { its.sleep(HOUR).await })));

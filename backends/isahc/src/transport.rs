@@ -19,8 +19,8 @@ use crate::{body, clients::Clients, request, timer};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// Shorter than the time after which usual proxies close an idle connection (60 s for haproxy and AWS's load balancers, 75 s
-/// for nginx). libcurl's default is 118 s.
+/// Shorter than the time after which usual proxies close an idle connection (60 s for haproxy and AWS's load balancers,
+/// 75 s for nginx). libcurl's default is 118 s.
 const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// See [`IsahcTransport::with_idle_limit`].
@@ -39,12 +39,12 @@ impl IsahcTransport {
     /// Creates a transport whose clients are configured by `configure`, on top of the recommended settings.
     ///
     /// These are two seconds for connecting, `TCP_NODELAY`, TCP keep-alive every 15 seconds, and no proxy, not from the
-    /// environment either. Connections that were idle for 55 seconds are not reused. Settings that would break the contract
-    /// are made for each request and cannot be configured: redirects, decompression, `Expect: 100-continue`, the version of
-    /// HTTP and the low-speed limit.
+    /// environment either. Connections that were idle for 55 seconds are not reused. Settings that would break the
+    /// contract are made for each request and cannot be configured: redirects, decompression, `Expect: 100-continue`,
+    /// the version of HTTP and the low-speed limit.
     ///
-    /// `configure` is called again whenever another client is needed. It must not dial a Unix socket: a timeout there would
-    /// be taken for one before the connection.
+    /// `configure` is called again whenever another client is needed. It must not dial a Unix socket: a timeout there
+    /// would be mistaken for one before the connection.
     ///
     /// # Errors
     /// If isahc cannot build a client. [`Default`] does not fail; each request is rejected with the reason.
@@ -144,7 +144,7 @@ fn send_error(error: Error) -> TransportError {
         ErrorKind::ConnectionFailed
         | ErrorKind::NameResolution
         | ErrorKind::BadServerCertificate => TransportErrorKind::Connect,
-        // Once libcurl has connected it says to whom. A timeout after that may be the server's.
+        // Once libcurl has connected it reports the address. A timeout after that may be the server's.
         ErrorKind::Timeout if error.remote_addr().is_none() => TransportErrorKind::Connect,
         ErrorKind::BadClientCertificate
         | ErrorKind::ClientInitialization

@@ -1,4 +1,4 @@
-//! What the contract leaves open, and this transport decides.
+//! Behavior that the contract does not specify.
 
 use std::{
     pin::{Pin, pin},
@@ -73,8 +73,8 @@ fn patient(uri: Uri) -> Request {
     request
 }
 
-/// Returns how many connections are open at the server when they are no more than `most`, or after ten seconds: far less than
-/// the idle limit of the exchanges.
+/// Returns how many connections are open at the server when they are at most `most`, or after ten seconds: far less
+/// than the idle limit of the exchanges.
 fn open_eventually(server: &Server, most: usize) -> usize {
     let began = Instant::now();
     loop {
@@ -140,7 +140,8 @@ fn more_quiet_exchanges_than_clients_of_their_own_are_served() {
         .collect();
     assert_eq!(server.connections(), 48);
     drop(responses);
-    // 32 have one. The others share one, which notices that they were dropped when bytes arrive, or after the idle limit.
+    // 32 have one. The others share one, which notices that they were dropped when bytes arrive, or after the idle
+    // limit.
     assert_eq!(open_eventually(&server, 16), 16);
     let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
     drop(response);

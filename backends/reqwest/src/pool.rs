@@ -1,8 +1,8 @@
 //! The reqwest clients for one way to connect: one for usual requests, others for long-lived ones.
 //!
-//! A reqwest client has one HTTP/2 connection per origin, and the server limits its streams: requests beyond the limit wait
-//! until a stream ends. reqwest tells neither the limit nor who waits. So long-lived requests have clients of their own, and
-//! each of these carries a fixed number of them.
+//! A reqwest client has one HTTP/2 connection per origin, and the server limits its streams: requests beyond the limit
+//! wait until a stream ends. reqwest reports neither the limit nor which requests wait. So long-lived requests have
+//! clients of their own, and each of these carries a fixed number of them.
 
 use std::{
     ops::Deref,
@@ -15,8 +15,8 @@ use std::{
 use etcd_transport::TransportError;
 use reqwest::Client;
 
-/// Below 100, the least limit that RFC 9113 recommends to servers. Usual limits are 100 (haproxy), 128 (nginx, AWS's load
-/// balancers), 250 (Go's HTTP server) and none (etcd's gRPC server).
+/// Below 100, the least limit that RFC 9113 recommends to servers. Usual limits are 100 (haproxy), 128 (nginx, AWS's
+/// load balancers), 250 (Go's HTTP server) and none (etcd's gRPC server).
 const STREAMS_PER_CONNECTION: usize = 64;
 
 /// A client, or why there is none: the reason why each request is rejected.
@@ -105,7 +105,8 @@ impl Building {
                 lease
             }
         };
-        // One empty client is kept: otherwise a number of streams around a multiple of the limit would build one each time.
+        // One empty client is kept: otherwise a number of streams around a multiple of the limit would build one each
+        // time.
         while let [.., before, last] = &**shards
             && before.open() == 0
             && last.open() == 0

@@ -54,8 +54,8 @@ impl ReqwestTransport {
     /// Prefer [`configured`](Self::configured): one client has one pool, so [`LongLived`] requests over HTTP/2 share its
     /// connections with all others, which wait when the server's limit of concurrent streams is reached.
     ///
-    /// In a client that you build yourself, switch off what [`client_builder`](Self::client_builder) switches off:
-    /// redirects, retries, proxies, decompression and overall timeouts break clauses of the contract.
+    /// In a client that you build yourself, disable what [`client_builder`](Self::client_builder) disables: redirects,
+    /// retries, proxies, decompression and overall timeouts break clauses of the contract.
     ///
     /// With `https://` the client sends requests for HTTP/2, too; with `http://` these are rejected unless
     /// [`with_http2`](Self::with_http2) provides a client for them.
@@ -76,8 +76,8 @@ impl ReqwestTransport {
 
     /// Sets how many [`LongLived`] requests share an HTTP/2 connection. Defaults to 64.
     ///
-    /// Lower it if the server, or a proxy before it, allows fewer concurrent streams: further requests on the connection
-    /// would wait. Zero counts as one.
+    /// Lower it if the server, or a proxy before it, allows fewer concurrent streams: further requests on the
+    /// connection would wait. Zero counts as one.
     pub fn with_streams_per_connection(mut self, streams: usize) -> Self {
         self.clients.set_streams_per_connection(streams);
         self

@@ -1,4 +1,4 @@
-//! What the contract leaves open, and this transport decides.
+//! Behavior that the contract does not specify.
 
 use std::{
     pin::pin,
@@ -92,7 +92,7 @@ async fn http2_is_rejected_if_a_given_client_has_no_counterpart_for_it() {
     assert_eq!(server.connections(), 0);
 }
 
-/// The error of the body is not taken for one of the HTTP stack.
+/// The error of the body is not confused with one of the HTTP stack.
 #[tokio::test]
 async fn a_request_body_that_fails_interrupts_the_exchange_whatever_its_error_says() {
     let server = Server::answering(OK);

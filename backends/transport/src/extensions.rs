@@ -25,7 +25,7 @@ pub struct Duplex;
 /// A [`Request`](crate::Request) extension: how long the caller lets the exchange be silent before it drops it.
 ///
 /// It is a hint. A transport that notices immediately that an exchange was dropped ignores it. One that does not notice
-/// must make sure that the connection is freed all the same: when no byte has arrived for this long, at the latest.
+/// must nevertheless free the connection: when no byte has arrived for this long, at the latest.
 ///
 /// It has this one field, and will have no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

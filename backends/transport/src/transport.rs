@@ -20,7 +20,7 @@ pub type Response = http::Response<Body>;
 ///
 /// # Contract
 ///
-/// - **A status is an answer.** A response with any status, 404 and 503 included, is `Ok`. `Err` means that there is no
+/// - **A status is a response.** A response with any status, 404 and 503 included, is `Ok`. `Err` means that there is no
 ///   response.
 /// - **One call, one request.** `send` does not retry, not even a request that failed because a reused connection was
 ///   closed. It follows no redirect, caches nothing, and decompresses nothing. The client decides about all of these. A

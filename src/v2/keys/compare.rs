@@ -72,11 +72,11 @@ impl Condition {
     /// Returns value and index, or an error if etcd would compare something else, or nothing at all.
     fn parts(&self, operation: &'static str) -> Result<(Option<&str>, Option<String>)> {
         if self.value.as_deref() == Some("") {
-            let reason = "etcd cannot compare with an empty value: compare with the index";
+            let reason = "etcd cannot compare with an empty value: compare the index";
             return Err(Error::invalid(operation, reason));
         }
         if self.index == Some(0) {
-            let reason = "no file has index 0, and etcd would compare with nothing";
+            let reason = "no file has index 0, and etcd would compare nothing";
             return Err(Error::invalid(operation, reason));
         }
         let index = self.index.map(|index| index.to_string());
@@ -242,11 +242,11 @@ mod tests {
         for (condition, reason) in [
             (
                 Condition::value_is(""),
-                "etcd cannot compare with an empty value: compare with the index",
+                "etcd cannot compare with an empty value: compare the index",
             ),
             (
                 Condition::index_is(0),
-                "no file has index 0, and etcd would compare with nothing",
+                "no file has index 0, and etcd would compare nothing",
             ),
         ] {
             let swap = CompareAndSwap::new("a", "b", condition.clone())

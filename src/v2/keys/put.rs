@@ -411,8 +411,8 @@ mod tests {
         let error = Set::new("a", "x".repeat(10 << 20)).request().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "v2.keys.set: the value makes a form of 10485766 bytes, and etcd takes 10485760 at \
-             most: store less in one key"
+            "v2.keys.set: the value makes a form of 10485766 bytes, and etcd accepts at most 10485760: \
+             store less in one key"
         );
         assert!(Set::new("a", "x".repeat((10 << 20) - 6)).request().is_ok());
     }

@@ -157,7 +157,7 @@ pub(crate) fn decode(answer: Answer) -> Result<Event> {
     let (action, node, prev_node) = body(&answer)?;
     let Some(node) = node else {
         return Err(Error::Unexpected(
-            answer.unexpected("the answer has no node"),
+            answer.unexpected("the response has no node"),
         ));
     };
     Ok(Event {
@@ -215,7 +215,7 @@ fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {
             prev_node.map(|Tree(node)| node),
         )),
         Err(error) => {
-            let what = "the answer is not what etcd's keys API sends";
+            let what = "the response is not what etcd's keys API sends";
             Err(Error::Unexpected(
                 answer.unexpected(what).with_source(error),
             ))

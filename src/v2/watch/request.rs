@@ -101,9 +101,9 @@ impl Watch {
         self
     }
 
-    /// Sets how long the watch tries to reconnect while no endpoint responds. Defaults to 5 minutes. Nothing is lost by a shorter outage; after
-    /// a longer one the stream ends with the last attempt's error. Once the watch has worked, an answer that is not etcd's,
-    /// such as the 404 or the maintenance page of a proxy, is an outage as well.
+    /// Sets how long the watch tries to reconnect while no endpoint responds. Defaults to 5 minutes. Nothing is lost by
+    /// a shorter outage; after a longer one the stream ends with the last attempt's error. Once the watch has worked, a
+    /// response that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage = limit;
         self

@@ -126,7 +126,7 @@ impl<T: Transport> Watcher<T> {
         loop {
             let next = match self.next {
                 Some(0) => {
-                    let reason = "no event has index 0: to begin now, leave the index out";
+                    let reason = "no event has index 0: to begin now, omit the index";
                     return Err(Error::invalid(Watch::NAME, reason));
                 }
                 Some(next) => next,
@@ -317,7 +317,7 @@ impl<T: Transport> Watcher<T> {
         let endpoint = answer.endpoint.clone();
         if answer.reply.status.is_success() && answer.reply.body.trim_ascii().is_empty() {
             // The server may close a poll without an event at any time.
-            let empty = Error::Unexpected(answer.unexpected("the answer is empty"));
+            let empty = Error::Unexpected(answer.unexpected("the response is empty"));
             self.pause(empty).await?;
             return Ok(None);
         }
@@ -331,7 +331,7 @@ impl<T: Transport> Watcher<T> {
                 Ok(matches.then_some(WatchUpdate::Event(event)))
             }
             Ok(event) => {
-                let what = format!("asked for events from {from} on, got {}", event.index());
+                let what = format!("requested events from {from} on, got {}", event.index());
                 let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
                 Err(Error::Unexpected(answer))
             }
@@ -412,7 +412,7 @@ impl<T: Transport> Watcher<T> {
                 // A response to HEAD has no reason.
                 let event = self.client.send(Get::new(&self.watch.key)).await?;
                 event.cluster.etcd_index.ok_or_else(|| {
-                    Error::Unexpected(answer.unexpected("the answer has no X-Etcd-Index header"))
+                    Error::Unexpected(answer.unexpected("the response has no X-Etcd-Index header"))
                 })?
             }
         };

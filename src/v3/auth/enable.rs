@@ -57,7 +57,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthStatusResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// Whether authentication is enabled.
     pub enabled: bool,
@@ -137,7 +137,7 @@ impl TypedExchange for Authenticate {
         let answer = answer.success()?;
         // An error that quotes the response would show the token.
         protocol::decode_quietly(&answer).map_err(|_| {
-            let what = "the answer is not what etcd sends";
+            let what = "the response is not what etcd sends";
             Error::Unexpected(UnexpectedAnswer::new(
                 answer.context,
                 what,
@@ -151,7 +151,7 @@ impl TypedExchange for Authenticate {
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthenticateResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The token: the value of the header `Authorization`, without a scheme. Until it expires, it is as secret as the
     /// password.
@@ -205,7 +205,7 @@ mod tests {
                 .request()
                 .unwrap_err()
                 .to_string(),
-            "v3.auth.authenticate: a user needs a name"
+            "v3.auth.authenticate: a user requires a name"
         );
     }
 

@@ -42,7 +42,10 @@ use named;
 /// Rejects an empty name. etcd would take an empty user name for a missing token.
 fn check_name(operation: &'static str, what: &str, name: &str) -> Result<()> {
     if name.is_empty() {
-        return Err(Error::invalid(operation, format!("a {what} needs a name")));
+        return Err(Error::invalid(
+            operation,
+            format!("a {what} requires a name"),
+        ));
     }
     Ok(())
 }

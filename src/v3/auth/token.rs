@@ -54,7 +54,7 @@ impl TypedExchange for TokenRequest {
             Ok(granted) => match Secret::new(granted.token).into_header() {
                 Ok(token) => Ok(Some(token)),
                 Err(_) => {
-                    let what = "the token does not fit a header";
+                    let what = "the token contains characters that are not valid in a header";
                     let error = UnexpectedAnswer::new(context, what, Outcome::Rejected);
                     Err(Error::Unexpected(error))
                 }

@@ -243,7 +243,7 @@ gateway::operation!(
     |_| Repeat::IfUnsent
 );
 
-/// Rejects an empty password. etcd accepts it, and then anybody who knows the name can authenticate.
+/// Rejects an empty password. etcd accepts it, and then every client that knows the name can authenticate.
 fn check_password(operation: &'static str, password: Option<&str>) -> Result<()> {
     if password == Some("") {
         let reason =

@@ -135,7 +135,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CampaignResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The leader.
     pub leader: LeaderKey,
@@ -295,7 +295,7 @@ gateway::operation!(
 
 pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
     if name.is_empty() {
-        return Err(Error::invalid(operation, "an election needs a name"));
+        return Err(Error::invalid(operation, "an election requires a name"));
     }
     Ok(())
 }

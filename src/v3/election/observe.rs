@@ -32,7 +32,7 @@ use crate::{
 /// An item is the key that the leader holds; its value is what was proclaimed. The first item arrives when there is a leader,
 /// and one more for each change of the leader or of its value. The stream goes on over cut connections, restarts and changes
 /// of endpoint: it then delivers the present leader, unless it has delivered it before. A leader that came and went in
-/// between is skipped. etcd does not report that there is no leader any more: the last item is who led last.
+/// between is skipped. etcd does not report that there is no leader any more: the last item is the last leader.
 ///
 /// The stream ends after an error. Dropping it ends the request.
 ///

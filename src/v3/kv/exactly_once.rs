@@ -110,7 +110,7 @@ impl TypedExchange for ExactlyOnce {
         let answer = answer.success()?;
         let txn: TxnResponse = protocol::decode(&answer)?;
         ExactlyOnceResponse::of(txn).ok_or_else(|| {
-            Error::Unexpected(answer.unexpected("the response does not tell what was done"))
+            Error::Unexpected(answer.unexpected("the response does not say what was applied"))
         })
     }
 }

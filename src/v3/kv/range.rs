@@ -114,7 +114,7 @@ impl Range {
         self
     }
 
-    /// Lets the member answer from its own data: faster, possible without a quorum, and possibly stale.
+    /// Lets the member respond from its own data: faster, possible without a quorum, and possibly stale.
     pub fn serializable(mut self, serializable: bool) -> Self {
         self.serializable = serializable;
         self

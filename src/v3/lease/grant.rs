@@ -137,7 +137,7 @@ impl TypedExchange for GrantLease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantLeaseResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The lease.
     pub id: LeaseId,

@@ -48,7 +48,7 @@ impl KeepAliveOnce {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeepAliveResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The lease.
     pub id: LeaseId,
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "v3.lease.keep_alive_once at http://127.0.0.1:2379: 1 answers to 2 requests: {one:?}"
+                "v3.lease.keep_alive_once at http://127.0.0.1:2379: 1 responses to 2 requests: {one:?}"
             )
         );
         let lost = format!(

@@ -55,7 +55,7 @@ gateway::operation!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseStatus {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The lease.
     pub id: LeaseId,

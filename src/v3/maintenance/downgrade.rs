@@ -93,7 +93,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DowngradeResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The version of the cluster before the downgrade.
     pub version: String,

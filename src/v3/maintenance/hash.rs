@@ -25,7 +25,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The checksum.
     pub hash: u32,
@@ -81,7 +81,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashKvResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// The checksum.
     pub hash: u32,

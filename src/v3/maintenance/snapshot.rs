@@ -155,11 +155,12 @@ impl<T: Transport> Pieces<T> {
                     break;
                 }
                 Received::Lost(Loss::Ended(_)) => break,
-                // Once more with another token if etcd refuses the first.
+                // Again with another token if etcd refuses the first.
                 Received::Lost(loss) => pieces.connection.recover(loss)?,
             }
         }
-        // Any other failure is ignored: a snapshot of the last member of a cluster is taken from one that is not well.
+        // Any other failure is ignored, since a snapshot of the last member of a cluster must be possible without a
+        // quorum.
         if let Some(endpoint) = pieces.connection.endpoint()
             && let Err(error) = probe(&client, Snapshot::NAME, endpoint).await
             && error.is_cluster_changed()
@@ -206,7 +207,7 @@ impl<T: Transport> Pieces<T> {
         if *self.last == *digest {
             return Ok((self.last.split().freeze(), true));
         }
-        let what = "the snapshot is not whole: its SHA-256 is not the one at its end";
+        let what = "the snapshot is not intact: its SHA-256 is not the one at its end";
         Err(self.connection.unexpected(what))
     }
 }

@@ -19,7 +19,7 @@ gateway::operation!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatusResponse {
-    /// The header: who answered.
+    /// The header of the response.
     pub header: Header,
     /// Its etcd version, such as `3.5.16`.
     pub version: String,

@@ -12,7 +12,7 @@ pub(crate) enum SplitError {
     #[error("not a sequence of messages")]
     Malformed,
     /// The message is compressed, which no request asks for.
-    #[error("a message is compressed, which this client never asks for")]
+    #[error("a message is compressed, which this client never requests")]
     Compressed,
     /// A message is larger than the limit.
     #[error("a message is larger than the limit")]

@@ -69,8 +69,7 @@ fn is_unknown_path(body: &Bytes) -> bool {
 }
 
 /// Why a server does not support a call.
-pub(crate) const NO_CALL: &str = "this server does not have this call: its etcd is too old for it, or has its JSON gateway \
-     switched off, or is no etcd";
+pub(crate) const NO_CALL: &str = "this server does not support this call: its etcd is too old, its JSON gateway is disabled, or it is not an etcd server";
 
 /// Reads the messages of a streaming response, and the refusal that ends it, if any.
 pub(crate) fn messages<M: Decode>(body: &Bytes) -> (Vec<M>, Option<GrpcStatus>) {

@@ -59,7 +59,7 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     }
 }
 
-const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
+const NO_CALL: &str = "this server does not support this call: its etcd is too old";
 
 /// Reads the status that ends a response, from its trailers, or from its headers if it has no body.
 pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {

@@ -167,7 +167,7 @@ pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>>
     if let Some(status) = refusal {
         return Err(status.into_error(answer.context));
     }
-    let what = format!("{} answers to {count} requests", messages.len());
+    let what = format!("{} responses to {count} requests", messages.len());
     Err(Error::Unexpected(answer.unexpected(what)))
 }
 

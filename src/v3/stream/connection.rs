@@ -57,7 +57,7 @@ pub(in crate::v3) struct ConnectionOptions {
     pub(in crate::v3) has_worked: bool,
 }
 
-/// What came of waiting for a message.
+/// The result of waiting for a message.
 pub(in crate::v3) enum Received<M> {
     /// A message, and its size in bytes.
     Message(M, usize),
@@ -235,8 +235,8 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         Err(error)
     }
 
-    /// The error of a loss that the caller does not recover from. The endpoint is not chosen next, where another may do
-    /// better.
+    /// The error of a loss that the caller does not recover from. The endpoint is not chosen next if another one may
+    /// succeed.
     pub(in crate::v3) fn give_up(&mut self, loss: Loss) -> Error {
         let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
             return self.unexpected("the server has been silent for too long");

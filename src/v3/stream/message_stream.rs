@@ -218,7 +218,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     fn truncated(&self) -> Error {
-        let cut = TransportError::interrupted("the answer ended in a message");
+        let cut = TransportError::interrupted("the response ended within a message");
         self.error(Failure::Transport(cut))
     }
 
@@ -228,11 +228,11 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                 self.error(Failure::TooLarge(self.client.pipeline().max_response_size))
             }
             SplitError::Compressed => {
-                let what = "a message is compressed, which this client never asks for";
+                let what = "a message is compressed, which this client never requests";
                 Error::Unexpected(self.unexpected(what, self.splitter.rest()))
             }
             SplitError::Malformed => {
-                let what = "the answer is not what etcd sends";
+                let what = "the response is not what etcd sends";
                 Error::Unexpected(self.unexpected(what, self.splitter.rest()))
             }
         }

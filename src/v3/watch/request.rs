@@ -159,7 +159,7 @@ impl Watch {
     pub(super) fn check(&self) -> Result<()> {
         self.range.check(Self::NAME)?;
         if self.from.is_some_and(|revision| revision < 1) {
-            let reason = "there is no revision below 1: to begin now, leave it out";
+            let reason = "there is no revision below 1: to begin now, omit it";
             return Err(Error::invalid(Self::NAME, reason));
         }
         Ok(())

@@ -217,7 +217,7 @@ impl<T: Transport> Watcher<T> {
     async fn take(&mut self, message: WatchResponse, size: usize) -> Result<()> {
         let number = if message.created {
             let Some(number) = self.requested.created(message.watch_id) else {
-                let what = "another watch was created than was asked for";
+                let what = "another watch was created than was requested";
                 return Err(self.connection.unexpected(what));
             };
             if !self.requested.is_complete() {

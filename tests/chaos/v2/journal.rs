@@ -1,4 +1,4 @@
-//! What the callers have done, and the responses they had.
+//! The calls, and their responses.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use harness::linearizability::{Op, What};
 
 use crate::tally::Tally;
 
-/// What the callers have done, and the responses they had.
+/// The calls, and their responses.
 pub(crate) struct Journal {
     inner: Mutex<Inner>,
     clock: AtomicU64,
@@ -25,23 +25,23 @@ struct Inner {
     tally: Tally,
 }
 
-/// A write, and what its caller knows of it.
+/// A write, and what its caller knows about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) operation: &'static str,
-    /// The key; of an in-order create that was not acknowledged, the directory.
+    /// The key, or the directory of an in-order create that was not acknowledged.
     pub(crate) key: String,
     /// `None` is a deletion.
     pub(crate) value: Option<String>,
     pub(crate) told: Told,
 }
 
-/// What the caller knows.
+/// What the caller knows about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// Carried out, at this index.
+    /// Applied, at this index.
     Done(u64),
-    /// Not carried out.
+    /// Not applied.
     NotDone,
     Unknown,
 }
@@ -58,12 +58,12 @@ impl Journal {
         }
     }
 
-    /// The next moment: no two are the same.
+    /// Returns the next moment. Each is different.
     pub(crate) fn now(&self) -> u64 {
         self.clock.fetch_add(1, SeqCst)
     }
 
-    /// A write came back.
+    /// Records the end of a write.
     pub(crate) fn write(
         &self,
         operation: &'static str,
@@ -86,12 +86,12 @@ impl Journal {
         });
     }
 
-    /// Any operation came back.
+    /// Records the end of any operation.
     pub(crate) fn count<O>(&self, operation: &'static str, result: &Result<O>) {
         self.inner().tally.count(operation, result);
     }
 
-    /// An operation on a register that was called then came back now, or its outcome is unknown.
+    /// Records an operation on a register that was called then and returned now, or whose outcome is unknown.
     pub(crate) fn register(&self, register: &str, called: u64, known: bool, what: What) {
         let returned = known.then(|| self.now());
         let op = Op {
@@ -114,7 +114,7 @@ impl Journal {
         self.inner().registers.clone()
     }
 
-    /// How often what was called, and how it went.
+    /// Returns the counts of calls and failures.
     pub(crate) fn figures(&self) -> String {
         self.inner().tally.to_string()
     }

@@ -19,7 +19,7 @@ use crate::is_over;
 
 pub(crate) const COUNTERS: [&str; 2] = ["/chaos/counter/a", "/chaos/counter/b"];
 
-/// How many operations a register sees before the next one is taken.
+/// The number of operations on a register before the next one is used.
 const EPOCH: usize = 40;
 
 /// A load that ends by itself.
@@ -33,7 +33,7 @@ impl Load {
     }
 }
 
-/// One task: whose client, for how long, and what it has made unique so far.
+/// One task: its client, its duration, and the number of unique values so far.
 struct Task<T> {
     client: Client<T>,
     journal: Arc<Journal>,
@@ -70,7 +70,7 @@ pub(crate) fn start<T: Transport>(
 }
 
 impl<T: Transport> Task<T> {
-    /// Creates the keys that the others create, too: one of them succeeds.
+    /// Creates the same keys as the other tasks: one of them succeeds.
     async fn create(mut self) {
         let mut number = 0;
         while self.goes_on().await {
@@ -86,7 +86,7 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// Adds one to a counter, over and over: its value is a number, and something unique.
+    /// Increments a counter repeatedly. Its value is a number and something unique.
     async fn count(mut self) {
         while self.goes_on().await {
             let key = COUNTERS[self.random.usize(0..COUNTERS.len())];
@@ -133,7 +133,7 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// Reads and writes registers in all ways. What was seen last is what swaps compare with.
+    /// Reads and writes registers with all operations. Swaps compare with the last value that was seen.
     async fn registers(mut self) {
         let mut seen: Option<String> = None;
         let mut done = 0;
@@ -201,8 +201,8 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// Records an operation on a register; one that was surely not carried out, and whose refusal says nothing of the
-    /// register, is none.
+    /// Records an operation on a register, unless it was definitely not applied and its refusal says nothing about the
+    /// register.
     fn settle(&self, key: &str, called: u64, result: &Result<Event>, telling: bool, what: What) {
         match result {
             Ok(_) => self.journal.register(key, called, true, what),
@@ -214,7 +214,7 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// What is there, by the word of a majority.
+    /// Reads a key through the majority.
     async fn read(&self, key: &str) -> Result<Option<Event>> {
         let result = match self.client.send(Get::new(key).quorum(true)).await {
             Err(error) if error.is_key_not_found() => Ok(None),
@@ -229,7 +229,7 @@ impl<T: Transport> Task<T> {
         format!("{}.{}", self.name, self.made)
     }
 
-    /// Takes a breath; `false` when the time is over.
+    /// Pauses; returns `false` when the time is over.
     async fn goes_on(&mut self) -> bool {
         let breath = Duration::from_millis(self.random.u64(50..250));
         self.client.transport().sleep(breath).await;
@@ -238,13 +238,13 @@ impl<T: Transport> Task<T> {
     }
 }
 
-/// The number that a counter's value begins with.
+/// Returns the number that a counter's value begins with.
 pub(crate) fn count_of(value: &str) -> u64 {
     let number = value.split(' ').next().unwrap_or_default();
     number.parse().unwrap_or(0)
 }
 
-/// The value that a write has replaced or deleted.
+/// Returns the value that a write has replaced or deleted.
 fn before(result: &Result<Event>) -> Option<String> {
     let before = result.as_ref().ok()?.prev_node.as_ref()?;
     before.value.clone()

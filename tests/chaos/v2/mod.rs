@@ -1,5 +1,5 @@
-//! The v2 API under faults: no acknowledged write is missing, none is there twice, every watcher has received every event
-//! once, and registers were linearizable.
+//! The v2 API under faults: no acknowledged write is missing, none was applied twice, every watcher received every
+//! event once, and registers were linearizable.
 
 mod journal;
 mod load;
@@ -13,7 +13,7 @@ use etcd_http::{transport::Transport, v2::Get};
 use self::{journal::Journal, watchers::Watchers};
 use crate::{Scenario, Verdict};
 
-/// How long a request may be lost in a server that was halted: it is carried out, or not, soon after it goes on.
+/// How long a request may be held by a halted server, which processes it soon after it resumes.
 const SETTLE: Duration = Duration::from_secs(8);
 
 pub(crate) async fn run<T: Transport + Default>(scenario: &Scenario) -> Verdict {

@@ -15,10 +15,10 @@ use super::{
     watchers::Watched,
 };
 
-/// How many indexes a member takes for itself when it begins again: it publishes its name and URLs.
+/// How many indexes a member uses when it restarts: it publishes its name and URLs.
 const OF_A_RESTART: usize = 2;
 
-/// What was found out.
+/// The result of the checks.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     events: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Report {
     pub(crate) problems: Vec<String>,
 }
 
-/// Holds against each other what callers were told, what watchers saw, and what is in the store.
+/// Compares the responses, the events that watchers received, and the store.
 pub(crate) fn judge(
     journal: &Journal,
     watched: &[Watched],
@@ -66,7 +66,7 @@ pub(crate) fn judge(
 }
 
 impl Report {
-    /// Everything that any watcher has seen; each is to have seen all of it that concerns it, once and in order.
+    /// All events that any watcher received. Each must have received all that match it, once and in order.
     fn agree<'a>(
         &mut self,
         watched: &'a [Watched],
@@ -124,7 +124,7 @@ impl Report {
         all
     }
 
-    /// Every event is the work of one caller, and every caller was told the truth.
+    /// Every event comes from one call, and every response was correct.
     fn account(&mut self, writes: &[Entry], events: &BTreeMap<u64, &Event>) {
         let mut of_value: HashMap<&str, Vec<&Event>> = HashMap::new();
         let mut deletions: HashMap<&str, Vec<u64>> = HashMap::new();
@@ -170,12 +170,12 @@ impl Report {
         }
         for (value, events) in of_value {
             self.problems
-                .push(format!("nobody wrote {value}: {events:?}"));
+                .push(format!("no call wrote {value}: {events:?}"));
         }
         self.account_deletions(writes, &deletions);
     }
 
-    /// A deletion leaves no value to know it by: those acknowledged are there, and no more than were tried.
+    /// A deletion has no value that identifies it: all acknowledged ones are there, and no more than were tried.
     fn account_deletions(&mut self, writes: &[Entry], deletions: &HashMap<&str, Vec<u64>>) {
         let mut tried: HashMap<&str, (HashSet<u64>, usize)> = HashMap::new();
         for Entry { key, told, .. } in writes.iter().filter(|write| write.value.is_none()) {
@@ -201,11 +201,11 @@ impl Report {
             }
         }
         for key in deletions.keys().filter(|key| !tried.contains_key(*key)) {
-            self.problems.push(format!("nobody deleted {key}"));
+            self.problems.push(format!("no call deleted {key}"));
         }
     }
 
-    /// The events lead to what is in the store.
+    /// The events lead to the state of the store.
     fn replay(&mut self, events: &BTreeMap<u64, &Event>, tree: &Node) {
         let mut replayed: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
         for event in events.values() {
@@ -261,7 +261,7 @@ impl Report {
     }
 }
 
-/// Whether this follows the directory in the key of an in-order create.
+/// Returns whether this is the name of an in-order key.
 fn is_in_order(rest: &str) -> bool {
     let name = rest.strip_prefix('/').unwrap_or_default();
     name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit())
@@ -292,7 +292,7 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "  {acknowledged} writes acknowledged, {unknown} unknown, of which {unknown_but_done} were carried out\n  \
+            "  {acknowledged} writes acknowledged, {unknown} unknown, of which {unknown_but_done} were applied\n  \
              {events} events, {delivered} delivered, {internal} indexes of the members' own; longest silence of a \
              watcher {longest_silence:.1?}\n  {registers} registers of {register_operations} operations were linearizable"
         )

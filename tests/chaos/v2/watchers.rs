@@ -1,4 +1,4 @@
-//! Watchers of everything, up to a last write.
+//! Watchers of all keys, up to a last write.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,16 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::load::COUNTERS;
 
-/// How long a watcher may take to its last event, once it is there.
+/// How long a watcher may take to receive the last event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Watchers at work.
+/// Running watchers.
 pub(crate) struct Watchers {
     tasks: Vec<JoinHandle<Watched>>,
     end: watch::Sender<u64>,
 }
 
-/// What one watcher has seen.
+/// What one watcher has received.
 pub(crate) struct Watched {
     pub(crate) name: String,
     /// The watched key; `None` is all of them.
@@ -33,7 +33,7 @@ pub(crate) struct Watched {
 }
 
 impl Watchers {
-    /// Watches everything, and each counter by itself, over each client from this index on.
+    /// Watches all keys, and each counter by itself, over each client from this index on.
     pub(crate) fn start<T: Transport>(clients: &[Client<T>], from: u64) -> Self {
         let (end, until) = watch::channel(u64::MAX);
         let mut tasks = Vec::new();
@@ -56,7 +56,7 @@ impl Watchers {
         Self { tasks, end }
     }
 
-    /// What they have seen, up to this index.
+    /// Returns what they have received, up to this index.
     pub(crate) async fn finish(self, end: u64) -> Vec<Watched> {
         self.end.send_replace(end);
         let mut all = Vec::new();
@@ -67,7 +67,7 @@ impl Watchers {
     }
 }
 
-/// Writes to every watched key; the index of the first of these writes.
+/// Writes to every watched key. Returns the index of the first of these writes.
 pub(crate) async fn mark_the_end<T: Transport>(client: &Client<T>) -> u64 {
     let first = client.v2().set("/chaos/end", "end").await.unwrap().index();
     for key in COUNTERS {
@@ -76,7 +76,7 @@ pub(crate) async fn mark_the_end<T: Transport>(client: &Client<T>) -> u64 {
     first
 }
 
-/// Watches until an event at or after the end, which is not part of what was seen.
+/// Watches until an event at or after the end, which is not included.
 async fn watch_until<T: Transport>(
     client: Client<T>,
     watch: Watch,
@@ -100,7 +100,7 @@ async fn watch_until<T: Transport>(
         };
         let next = tokio::select! {
             next = stream.next() => next.map(|next| next.map_err(|error| error.to_string())),
-            () = patience => Some(Err("the last events did not come".to_owned())),
+            () = patience => Some(Err("the last events did not arrive".to_owned())),
         };
         match next {
             Some(Ok(event)) if event.node.value.as_deref() == Some("end") => break,

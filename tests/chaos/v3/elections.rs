@@ -1,9 +1,9 @@
-//! What is promised of elections:
+//! The guarantees of elections:
 //!
-//! - *one leader*: no two know at the same time that they lead, each by a lease that it found alive;
-//! - *proclaimed*: what a leader proclaims is told while it leads, once; who leads no more proclaims nothing;
-//! - *shown*: those who ask, and those who observe, are shown leaders only, with what they proclaimed, and never go back;
-//! - *followed*: when a leader resigns or its lease ends another one follows.
+//! - *one leader*: no two candidates know at the same time that they lead, with a live lease;
+//! - *proclaimed*: what a leader proclaims is published once, while it leads; a former leader cannot proclaim;
+//! - *shown*: requests and observers get only leaders, with what they proclaimed, and never an earlier one;
+//! - *followed*: when a leader resigns or its lease ends, another one follows.
 
 use std::{
     fmt,
@@ -37,7 +37,7 @@ pub(crate) fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHan
 }
 
 impl<T: Transport> Task<T> {
-    /// Is elected over and over, and goes in every way; or gives its candidacy up.
+    /// Is elected repeatedly, and ends its leadership in every way, or withdraws its candidacy.
     async fn campaign(mut self) {
         while self.goes_on().await {
             let granted = self.keeper.grant(TTL).await;
@@ -101,7 +101,7 @@ impl<T: Transport> Task<T> {
         self.journal.write(write, &result);
     }
 
-    /// After a resignation, which is to be refused.
+    /// Proclaims after a resignation, which must be refused.
     async fn proclaim_after_resignation(&mut self, leader: LeaderKey) {
         let value = self.unique();
         let key = String::from_utf8(leader.key.to_vec()).unwrap();
@@ -117,7 +117,7 @@ impl<T: Transport> Task<T> {
             }
         };
         let write = Write {
-            operation: "proclaim in vain",
+            operation: "proclaim after a resignation",
             key,
             value,
             told: Told::NotDone,
@@ -125,7 +125,7 @@ impl<T: Transport> Task<T> {
         self.journal.write(write, &result);
     }
 
-    /// Asks who leads, over and over.
+    /// Requests the leader repeatedly.
     async fn ask(mut self) {
         let mut answers = Vec::new();
         while self.goes_on().await {
@@ -184,7 +184,7 @@ pub(crate) fn judge(
     (figures, problems)
 }
 
-/// Proclamations that were acknowledged, but not to one who led.
+/// Finds proclamations that were acknowledged while the caller did not lead.
 fn proclaimed(writes: &[Write], ownerships: &[Ownership]) -> Vec<String> {
     let unfounded = writes.iter().filter(|write| match write.told {
         Told::Done(at) if write.operation == "proclaim" => {
@@ -200,7 +200,7 @@ fn proclaimed(writes: &[Write], ownerships: &[Ownership]) -> Vec<String> {
         .collect()
 }
 
-/// What was shown, and never was what a leader proclaimed while it led.
+/// Finds what was shown although no leader proclaimed it while it led.
 fn leaders_only(shown: &[Shown], history: &History, ownerships: &[Ownership]) -> Vec<String> {
     let is_true = |shown: &Shown| {
         let mut of_key = history.events.iter().filter(|event| event.key == shown.key);
@@ -221,7 +221,7 @@ fn leaders_only(shown: &[Shown], history: &History, ownerships: &[Ownership]) ->
         .collect()
 }
 
-/// What was shown after a later one.
+/// Finds what was shown after a later one.
 fn never_back(shown: &[Shown]) -> Vec<String> {
     let order = |shown: &Shown| (shown.token, shown.revision);
     let back = shown
@@ -241,8 +241,8 @@ impl fmt::Display for Figures {
         } = self;
         writeln!(
             f,
-            "  leaders: {turns}; {ownerships} ownerships, {cut_short} cut short as a former leader awoke; {observed} leaders \
-             observed, {answered} told to those who asked"
+            "  leaders: {turns}; {ownerships} ownerships, {cut_short} cut short when a former leader resumed; {observed} leaders \
+             observed, {answered} returned to requests"
         )
     }
 }
@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    /// One leads from 2 to 6, and proclaims at 4; the next one has come at 3, and leads from 6 on.
+    /// One candidate leads from 2 to 6 and proclaims at 4. The next one has joined at 3 and leads from 6 on.
     fn history() -> (History, [Ownership; 2]) {
         let puts = [(2, 2, "a"), (3, 3, "b"), (4, 2, "c"), (5, 3, "d")];
         let event = |(revision, token, value): (i64, i64, &str)| Event {

@@ -1,4 +1,4 @@
-//! What happened to the keys, as one watch of all of them tells.
+//! The history of the keys, as one watch of all of them delivers it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,13 +14,13 @@ use futures::StreamExt;
 
 use super::END;
 
-/// Everything that happened to the keys, in order.
+/// All changes of the keys, in order.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) events: Vec<Event>,
 }
 
-/// What happened to a key.
+/// A change of a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) revision: i64,
@@ -41,7 +41,7 @@ pub(crate) struct Ownership {
 }
 
 impl History {
-    /// Reads it all, from this revision to the end.
+    /// Reads the history from this revision to the end.
     pub(crate) async fn read<T: Transport>(client: &Client<T>, from: i64) -> Self {
         let watch = Watch::new(KeyRange::prefix("chaos/")).from_revision(from);
         let mut changes = client.open(watch);
@@ -64,7 +64,7 @@ impl History {
         panic!("the history has no end");
     }
 
-    /// Which revisions deleted each key.
+    /// Returns the revisions that deleted each key.
     pub(crate) fn deletions(&self) -> HashMap<&str, Vec<i64>> {
         let mut deletions: HashMap<&str, Vec<i64>> = HashMap::new();
         for event in self.events.iter().filter(|event| event.put.is_none()) {
@@ -76,7 +76,7 @@ impl History {
         deletions
     }
 
-    /// Which revisions wrote each value to a key.
+    /// Returns the revisions that wrote each value to a key.
     pub(crate) fn writes(&self) -> HashMap<(&str, &str), Vec<i64>> {
         let mut writes: HashMap<_, Vec<i64>> = HashMap::new();
         for event in &self.events {
@@ -88,7 +88,7 @@ impl History {
         writes
     }
 
-    /// Who reigned, one after the other, in the queue of the keys with this prefix.
+    /// Returns the owners, one after the other, in the queue of the keys with this prefix.
     pub(crate) fn ownerships(&self, prefix: &str) -> Vec<Ownership> {
         let mut queue: BTreeMap<i64, &str> = BTreeMap::new();
         let mut ownerships: Vec<Ownership> = Vec::new();
@@ -97,7 +97,7 @@ impl History {
             .iter()
             .filter(|event| event.key.starts_with(prefix));
         let of_queue: Vec<&Event> = of_queue.collect();
-        // What one revision does, it does at once.
+        // The changes of one revision take effect together.
         for events in of_queue.chunk_by(|one, other| one.revision == other.revision) {
             let revision = events[0].revision;
             for event in events {
@@ -137,7 +137,7 @@ impl History {
 pub(crate) struct Times(BTreeMap<i64, Instant>);
 
 impl Times {
-    /// From revisions, and the times at which each was observed.
+    /// Computes them from revisions and the times at which each was observed.
     pub(crate) fn new(observed: impl IntoIterator<Item = (i64, Instant)>) -> Self {
         let mut times: BTreeMap<i64, Instant> = BTreeMap::new();
         for (revision, at) in observed {
@@ -153,7 +153,7 @@ impl Times {
         Self(times)
     }
 
-    /// The latest time at which this revision was applied; `None` if it was not observed.
+    /// Returns the latest time at which this revision was applied; `None` if it was not observed.
     pub(crate) fn by(&self, revision: i64) -> Option<Instant> {
         self.0.range(revision..).next().map(|(_, at)| *at)
     }

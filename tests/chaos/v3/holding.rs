@@ -10,14 +10,14 @@ use etcd_http::{transport::Transport, v3::HeldLease};
 
 use super::history::{History, Ownership, Times};
 
-/// The longest allowed time between two acquisitions. A holder that stopped without a release blocks the others as long as
-/// its lease lives, and each change of the cluster's leader gives all leases their full TTL again.
+/// The longest allowed time between two acquisitions. A holder that stopped without a release blocks the others as long
+/// as its lease lives, and each change of the cluster's leader gives all leases their full TTL again.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 
 /// In this time each contender acquires it at least once.
 const A_TURN: Duration = Duration::from_secs(120);
 
-/// A time in which a caller knew that it held a lock, or led: it had the response, and its lease was alive.
+/// A period in which a caller knew that it held a lock, or led: it had the response, and its lease was alive.
 #[derive(Clone, Debug)]
 pub(crate) struct Holding {
     pub(crate) who: String,
@@ -25,7 +25,7 @@ pub(crate) struct Holding {
     /// The revision that created the key.
     pub(crate) token: i64,
     pub(crate) from: Instant,
-    /// When the lease was last found alive, and the lock not given up.
+    /// When the lease was last found alive, and the lock was not released.
     pub(crate) until: Instant,
 }
 
@@ -63,7 +63,7 @@ impl Turns {
         }
     }
 
-    /// What is wrong when so many wanted their turn for so long.
+    /// Finds the problems if this many contenders waited for so long.
     pub(crate) fn problems(&self, all: usize, duration: Duration) -> Vec<String> {
         let mut problems = Vec::new();
         let had = self.of.len();
@@ -93,13 +93,13 @@ impl fmt::Display for Turns {
     }
 }
 
-/// How many of all may be due to etcd itself. More are a problem.
+/// How many of all may be due to etcd itself. A higher number is a problem.
 pub(crate) fn few_of(all: usize) -> usize {
     3 + all / 4
 }
 
-/// Finds holdings that outlived their key, that overlap, or that are not in the history. Where `explains` has a reason for
-/// which etcd ended a lease of this TTL too early between two moments, the holding is only counted.
+/// Finds holdings that outlived their key, that overlap, or that are not in the history. Where `explains` has a reason
+/// for which etcd ended a lease of this TTL too early between two moments, the holding is only counted.
 pub(crate) fn exclusive(
     holdings: Vec<Holding>,
     ttl: Duration,
@@ -139,7 +139,7 @@ pub(crate) fn exclusive(
     (explained, problems)
 }
 
-/// Holdings that overlap.
+/// Finds holdings that overlap.
 fn overlaps(mut holdings: Vec<Holding>) -> Vec<String> {
     holdings.sort_by_key(|holding| holding.from);
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! What the tasks have done, and the responses they had.
+//! The calls of the tasks, and their responses.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::tally::Tally;
 
-/// What the callers have done, and the responses they had.
+/// The calls, and their responses.
 pub(crate) struct Journal(Mutex<Inner>);
 
 struct Inner {
@@ -36,7 +36,7 @@ struct Inner {
     ended_early: Vec<(Instant, String)>,
 }
 
-/// A write of a unique value, and what its caller knows of it.
+/// A write of a unique value, and what its caller knows about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) operation: &'static str,
@@ -45,17 +45,17 @@ pub(crate) struct Write {
     pub(crate) told: Told,
 }
 
-/// What the caller knows.
+/// What the caller knows about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// Carried out, at this revision.
+    /// Applied, at this revision.
     Done(i64),
     NotDone,
     Unknown,
 }
 
 impl Told {
-    /// By the revision at which something was done, or was found not to be due.
+    /// By the revision at which it was applied, or at which its comparison failed.
     pub(crate) fn by(result: &Result<Option<i64>>) -> Self {
         match result {
             Ok(Some(revision)) => Self::Done(*revision),
@@ -81,12 +81,12 @@ impl Journal {
         }))
     }
 
-    /// Any operation came back.
+    /// Records the end of any operation.
     pub(crate) fn count<O>(&self, operation: &'static str, result: &Result<O>) {
         self.inner().tally.count(operation, result);
     }
 
-    /// A write of a unique value came back: with its revision, or with the word that it was not due.
+    /// Records the end of a write of a unique value: with its revision, or because its comparison failed.
     pub(crate) fn write(&self, write: Write, result: &Result<Option<i64>>) {
         self.count(write.operation, result);
         let mut inner = self.inner();
@@ -96,7 +96,7 @@ impl Journal {
         inner.writes.push(write);
     }
 
-    /// A caller has observed this revision.
+    /// Records that a caller has observed this revision.
     pub(crate) fn observed(&self, revision: i64) {
         self.inner().observed.push((revision, Instant::now()));
     }
@@ -113,17 +113,17 @@ impl Journal {
         self.inner().elections.push(holding);
     }
 
-    /// What one caller was answered, in order.
+    /// The responses to one caller, in order.
     pub(crate) fn answers(&self, answers: Vec<Shown>) {
         self.inner().answers.push(answers);
     }
 
-    /// What is wrong by itself.
+    /// Problems that need no comparison.
     pub(crate) fn oddity(&self, what: String) {
         self.inner().oddities.push(what);
     }
 
-    /// Etcd no longer has a lease that was said to live.
+    /// etcd no longer has a lease that was reported as alive.
     pub(crate) fn ended_early(&self, what: String) {
         self.inner().ended_early.push((Instant::now(), what));
     }

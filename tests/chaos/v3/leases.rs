@@ -1,10 +1,11 @@
-//! What is promised of leases:
+//! The guarantees of leases:
 //!
-//! - *alive*: no key of a lease goes before the moment up to which its holder was told that the lease lives, but for what
-//!   etcd itself does wrong, which is counted apart;
-//! - *in time*: a loss is told no later than at the lease's deadline, whatever the servers do meanwhile;
-//! - *kept*: a lease that lives longer than any outage of a majority is not lost;
-//! - *ended*: after a revocation that succeeded its keys are gone; after a drop they go, and no lease stays forever.
+//! - *alive*: no key of a lease is deleted before the moment up to which the lease was reported as alive, except for
+//!   known bugs of etcd, which are counted separately;
+//! - *in time*: a loss is reported no later than at the lease's deadline, whatever the servers do meanwhile;
+//! - *renewed*: a lease that lives longer than any outage of a majority is not lost;
+//! - *ended*: after a successful revocation its keys are deleted; after a drop they expire, and no lease remains
+//!   forever.
 
 use std::{
     fmt,
@@ -29,25 +30,25 @@ use super::{
     holding::few_of,
 };
 
-/// The shortest that etcd grants: may be lost while members elect. And one that may not.
+/// The shortest that etcd grants, which may be lost during an election. And one that may not.
 const SHORT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(10);
 
-/// How often a holder asks whether its lease is alive.
+/// How often a holder checks whether its lease is alive.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How late a loss may be told, stalls of the machine apart. The stream of renewals looks at its deadline between requests,
-/// the last of which takes 100 ms.
+/// How late a loss may be reported, apart from stalls of the machine. The stream of renewals looks at its deadline
+/// between requests, the last of which takes 100 ms.
 const SLACK: Duration = Duration::from_millis(200);
 
-/// A lease, and what its holder knew of it.
+/// A lease, and what its holder knew about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) key: String,
     pub(crate) ttl: Duration,
-    /// Up to here it was said to live.
+    /// Up to here it was reported as alive.
     pub(crate) promised: Instant,
-    /// By then a loss was to be told.
+    /// By then a loss had to be reported.
     pub(crate) due: Instant,
     pub(crate) end: End,
     pub(crate) ended: Instant,
@@ -56,9 +57,9 @@ pub(crate) struct Kept {
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Its holder was told.
+    /// The loss was reported to its holder.
     Lost(String),
-    /// By its holder; or given to its fate.
+    /// By its holder, which revoked or dropped it.
     Revoked,
     Dropped,
 }
@@ -75,7 +76,7 @@ pub(crate) fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHan
 }
 
 impl<T: Transport> Task<T> {
-    /// Holds one lease after the other by the keeper.
+    /// Holds one lease after the other with the keeper.
     async fn hold(mut self, ttl: Duration) {
         while self.goes_on().await {
             let granted = self.keeper.grant(ttl).await;
@@ -128,7 +129,7 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// Holds one lease after the other by a stream of renewals.
+    /// Holds one lease after the other with a stream of renewals.
     async fn renew(mut self, ttl: Duration) {
         while self.goes_on().await {
             let granted = self.client.v3().leases().grant(ttl).await;
@@ -137,7 +138,7 @@ impl<T: Transport> Task<T> {
             let key = self.attach(lease.id.get()).await;
             let until = Instant::now() + self.between(1_000, 15_000);
             let mut renewals = self.client.open(KeepAlive::new(lease.id));
-            // When the stream was asked, and when it answered: the renewal was sent in between.
+            // When the stream was polled, and when it delivered: the renewal was sent in between.
             let mut asked = Instant::now();
             let mut renewed: Option<(Instant, Instant)> = None;
             let end = loop {
@@ -201,15 +202,15 @@ pub(crate) struct Figures {
     lost: usize,
     revoked: usize,
     dropped: usize,
-    /// How many keys were seen to go, and the least time that one outlived its promise.
+    /// How many keys were deleted, and the least time that one outlived its promise.
     gone: usize,
     least_margin: Option<Duration>,
     latest: Duration,
-    /// Keys that went early, when a former leader awoke.
+    /// Keys that were deleted too early, when a former leader resumed.
     of_former_leaders: usize,
 }
 
-/// `stalled` tells for how long the machine had no time for anybody between two moments; `explains`, whether there was a
+/// `stalled` returns how long the machine had no processor time between two moments; `explains`, whether there was a
 /// reason for etcd to end leases too early.
 pub(crate) fn judge(
     kept: &[Kept],
@@ -234,13 +235,13 @@ pub(crate) fn judge(
                 let late = lease.ended.saturating_duration_since(lease.due);
                 figures.latest = figures.latest.max(late);
                 if late > SLACK && late > SLACK + stalled(lease.due, lease.ended) {
-                    problems.push(format!("told {late:?} late: {lease:?}"));
+                    problems.push(format!("reported {late:?} late: {lease:?}"));
                 }
             }
             End::Revoked => figures.revoked += 1,
             End::Dropped => figures.dropped += 1,
         }
-        // Its holder may have ended it, and then it is gone from that call on.
+        // Its holder may have ended it, and then it does not exist from that call on.
         let promised = match lease.end {
             End::Revoked => lease.promised.min(lease.ended),
             _ => lease.promised,
@@ -294,7 +295,7 @@ impl fmt::Display for Figures {
         let margin = least_margin.unwrap_or_default();
         writeln!(
             f,
-            "  {leases} leases: {revoked} revoked, {dropped} dropped, {lost} lost; the latest loss was told {latest:.1?} after \
+            "  {leases} leases: {revoked} revoked, {dropped} dropped, {lost} lost; the latest loss was reported {latest:.1?} after \
              the deadline
   {gone} keys went, the first {margin:.1?} after its time; {of_former_leaders} before, as a \
              former leader awoke"
@@ -307,7 +308,7 @@ mod tests {
     use super::*;
     use crate::v3::history::Event;
 
-    /// A lease that was promised for ten seconds, and what is said of it when its key is gone after so many.
+    /// A lease that was promised for ten seconds, and the verdict if its key is deleted after this many.
     fn verdict(ttl: Duration, end: End, ended: u64, gone: u64) -> Vec<String> {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -355,7 +356,7 @@ mod tests {
             ("its key went early", verdict(SHORT, lost(), 10, 9)),
             ("not kept", verdict(LONG, lost(), 9, 11)),
             (
-                "gone though nobody ended it",
+                "deleted although it was not ended",
                 verdict(LONG, End::Dropped, 5, 9),
             ),
             (

@@ -1,10 +1,10 @@
-//! What is promised of locks:
+//! The guarantees of locks:
 //!
-//! - *one holder*: no two know at the same time that they hold it, each by a lease that it found alive;
-//! - *fencing*: writes that compare the lock's key are made by its holder alone, and never again by one that came before;
-//! - *held*: a lock is not lost while its lease lives;
-//! - *progress*: every contender gets it again and again;
-//! - *nothing stays*: those who gave up, in whatever way, leave no key behind.
+//! - *one holder*: no two contenders know at the same time that they hold it, with a live lease;
+//! - *fencing*: writes that compare the lock's key are applied only for its holder, and never again for an earlier one;
+//! - *held*: a lock is not lost while its lease is alive;
+//! - *progress*: every contender acquires it repeatedly;
+//! - *cleanup*: contenders that gave up, in whatever way, leave no key behind.
 
 use std::{
     fmt,
@@ -40,7 +40,7 @@ pub(crate) fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHan
 }
 
 impl<T: Transport> Task<T> {
-    /// Takes the lock over and over, and gives it up in every way; or gives up waiting for it.
+    /// Acquires the lock repeatedly, and releases it in every way, or stops waiting for it.
     async fn contend(mut self) {
         while self.goes_on().await {
             let granted = self.keeper.grant(TTL).await;
@@ -48,7 +48,7 @@ impl<T: Transport> Task<T> {
             let Ok(lease) = granted else { continue };
             let limit = self.between(1_000, 20_000);
             let lock = Lock::new(NAME, lease.id());
-            // Either the server gives up, or we do.
+            // Either the server or the client gives up.
             let lock = match self.random.bool() {
                 true => lock.time_limit(limit),
                 false => lock,
@@ -69,7 +69,7 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// Holds the lock for a while, and writes what it protects.
+    /// Holds the lock for a while, and writes the protected key.
     async fn hold_lock(&mut self, lease: &HeldLease<T>, key: String) {
         let from = Instant::now();
         let found = self.client.v3().kv().get(&*key).await;
@@ -103,7 +103,7 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// The lock's key is not there: no wonder, if the lease is lost.
+    /// The lock's key does not exist, which is correct if the lease is lost.
     async fn explain(&self, lease: &HeldLease<T>, key: &str) {
         let found = self.client.v3().leases().time_to_live(lease.id()).await;
         self.journal.count("time to live", &found);
@@ -113,7 +113,7 @@ impl<T: Transport> Task<T> {
         match found {
             Ok(None) => self
                 .journal
-                .ended_early(format!("{key} is gone with its lease")),
+                .ended_early(format!("{key} was deleted with its lease")),
             Ok(Some(found)) => {
                 let what = format!("{key} holds the lock, and is not there: {found:?}");
                 self.journal.oddity(what);
@@ -122,7 +122,7 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// Writes something unique, if the lock is held; whether it was, if that is known.
+    /// Writes a unique value if the lock is held. Returns whether it was, if that is known.
     async fn write_guarded(&mut self, holding: &Holding) -> Option<bool> {
         let value = format!("{} {}", holding.token, self.unique());
         let held = Compare::create_revision(&*holding.key).equal(holding.token);
@@ -188,7 +188,7 @@ pub(crate) fn judge(
     (figures, problems)
 }
 
-/// The guarded writes: each is the work of who reigned, and none is of one who reigned before another wrote.
+/// The guarded writes: each is from the holder, and none is from an earlier holder after a write of a later one.
 fn fenced(history: &History, ownerships: &[Ownership]) -> (usize, Vec<String>) {
     let mut problems = Vec::new();
     let mut last = 0;
@@ -225,7 +225,7 @@ impl fmt::Display for Figures {
         } = self;
         writeln!(
             f,
-            "  holders of the lock: {turns}; {ownerships} ownerships, {cut_short} cut short as a former leader awoke; {writes} \
+            "  holders of the lock: {turns}; {ownerships} ownerships, {cut_short} cut short when a former leader resumed; {writes} \
              guarded writes"
         )
     }

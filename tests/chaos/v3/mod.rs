@@ -1,5 +1,5 @@
-//! The v3 API under faults: leases, locks and elections. Their guarantees are listed and checked in [`leases`], [`locks`] and
-//! [`elections`]; [`history`] is what etcd did, read by one watch at the end.
+//! The v3 API under faults: leases, locks and elections. Their guarantees are listed and checked in [`leases`],
+//! [`locks`] and [`elections`]; [`history`] is what etcd did, read by one watch at the end.
 
 mod elections;
 mod history;
@@ -27,10 +27,10 @@ use tokio::task::JoinHandle;
 use self::{history::History, journal::Journal};
 use crate::{Scenario, Verdict, faults::ELECTION, is_over};
 
-/// For the leases of those who have gone, at most: the longest TTL, what elections add to it, and etcd's own pace.
+/// The maximum time until abandoned leases expire: the longest TTL, the extensions by elections, and etcd's own delay.
 const SETTLE: Duration = Duration::from_secs(20);
 
-/// How long it may take until the waking of a member shows.
+/// How long the effects of a resumed member may take.
 const LATENCY: Duration = Duration::from_millis(500);
 
 /// How long etcd waits for a proposal without a quorum.
@@ -85,7 +85,7 @@ pub(crate) async fn run<T: Transport + Default>(scenario: &Scenario) -> Verdict 
         task.await.unwrap();
     }
 
-    // The keepers still run, with nothing to keep.
+    // The keepers still run, without leases.
     let mut problems = left_behind(&clients[0]).await;
     for (keeper, keeping) in keepers {
         drop(keeper);
@@ -99,10 +99,10 @@ pub(crate) async fn run<T: Transport + Default>(scenario: &Scenario) -> Verdict 
     let times = journal.times();
     problems.extend(journal.account(&history));
     let stalled = |from, to| machine.stalled(from, to);
-    // A leader that was halted, by us or by a machine that had no time for it, and that was replaced meanwhile: when it
-    // wakes it renews leases, before 3.5.11, and ends those that had expired by its own clock, sixteen at a time, the next
-    // when it has given up those before (<https://github.com/etcd-io/etcd/issues/15247>). What that explains is counted,
-    // and no problem.
+    // A leader that was halted, by the test or by a machine without processor time, and that was replaced meanwhile:
+    // when it resumes it renews leases, before 3.5.11, and ends those that had expired by its own clock, sixteen at a
+    // time, the next when it has given up those before (<https://github.com/etcd-io/etcd/issues/15247>). Failures with
+    // this reason are counted, and are not a problem.
     let explains = |from: Instant, to: Instant| {
         let from = from.min(to - PROPOSAL) - LATENCY;
         faults.woke_a_former_leader(from, to + LATENCY)
@@ -133,7 +133,7 @@ pub(crate) async fn run<T: Transport + Default>(scenario: &Scenario) -> Verdict 
     }
 }
 
-/// A keeper for each client, at work.
+/// A running keeper for each client.
 fn keepers<T: Transport>(clients: &[Client<T>]) -> Vec<(LeaseKeeper<T>, JoinHandle<()>)> {
     let keep = |client| {
         let (keeper, run) = LeaseKeeper::new(client);
@@ -142,7 +142,7 @@ fn keepers<T: Transport>(clients: &[Client<T>]) -> Vec<(LeaseKeeper<T>, JoinHand
     clients.iter().map(keep).collect()
 }
 
-/// Leases, and keys with a lease, that are left when no task runs any more.
+/// Leases, and keys with a lease, that remain when no task runs any more.
 async fn left_behind<T: Transport>(client: &Client<T>) -> Vec<String> {
     let mut problems = Vec::new();
     let began = Instant::now();
@@ -172,7 +172,7 @@ impl<T: Transport> Task<T> {
         format!("{}.{}", self.name, self.made)
     }
 
-    /// A time between these, in milliseconds.
+    /// Returns a random time between these, in milliseconds.
     fn between(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(self.random.u64(least..most))
     }

@@ -15,7 +15,7 @@ use super::elections::NAME;
 /// What the last leader proclaims.
 const LAST: &str = "the last";
 
-/// How long an observer may take to the last leader, once it leads.
+/// How long an observer may take to deliver the last leader.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A leader, as a response or an observer showed it.
@@ -67,7 +67,7 @@ pub(crate) async fn end<T: Transport>(client: &Client<T>) {
     client.send(last).await.unwrap();
 }
 
-/// What they were shown.
+/// Returns what they were shown.
 pub(crate) async fn finish(observers: Vec<JoinHandle<Vec<Shown>>>) -> Vec<Vec<Shown>> {
     let mut all = Vec::new();
     for observer in observers {

@@ -29,7 +29,7 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // No two have one name: with the same, the signature would be what is wrong.
+        // Every authority has another name. With the same name, the signature would be the error.
         let name = format!("authority {:x}", fastrand::u64(..));
         params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -42,17 +42,17 @@ impl Authority {
         }
     }
 
-    /// Its own certificate, as a PEM file.
+    /// Returns its own certificate, as a PEM file.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.directory.0.join("ca.pem")
     }
 
-    /// A certificate for this name or address, of a server or a client.
+    /// Creates a certificate for this name or address, for a server or a client.
     pub(crate) fn issue(&mut self, name: &str) -> Pair {
         self.sign(name, |_| {})
     }
 
-    /// A certificate that was good until the end of 2020.
+    /// Creates a certificate that was valid until the end of 2020.
     pub(crate) fn issue_expired(&mut self, name: &str) -> Pair {
         self.sign(name, |params| {
             params.not_before = date_time_ymd(2019, 1, 1);
@@ -60,7 +60,7 @@ impl Authority {
         })
     }
 
-    /// A certificate that names whom it is for among its alternative names alone.
+    /// Creates a certificate without a common name.
     pub(crate) fn issue_without_a_common_name(&mut self, name: &str) -> Pair {
         self.sign(name, |params| {
             params.distinguished_name = DistinguishedName::new();
@@ -70,7 +70,7 @@ impl Authority {
     fn sign(&mut self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Pair {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        // etcd asks itself by its server's certificate, for its gateway.
+        // etcd's gateway uses the server's certificate for requests to etcd itself.
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -90,7 +90,7 @@ impl Authority {
     }
 }
 
-/// A server by https with this certificate.
+/// Starts a server with `https://` and this certificate.
 pub(crate) fn server(pair: &Pair) -> Server {
     Server::builder()
         .https(&pair.certificate, &pair.key)
@@ -98,7 +98,7 @@ pub(crate) fn server(pair: &Pair) -> Server {
         .unwrap()
 }
 
-/// A server that wants certificates of its clients, too, signed by this authority.
+/// Starts a server that also requires client certificates signed by this authority.
 pub(crate) fn strict_server(pair: &Pair, authority: &Path) -> Server {
     let mut trusted = std::ffi::OsString::from("--trusted-ca-file=");
     trusted.push(authority);
@@ -110,7 +110,7 @@ pub(crate) fn strict_server(pair: &Pair, authority: &Path) -> Server {
         .unwrap()
 }
 
-/// A directory that is gone after the test.
+/// A directory that is removed after the test.
 struct Directory(PathBuf);
 
 impl Directory {

@@ -1,4 +1,4 @@
-//! A real etcd by https, and what can be wrong with certificates.
+//! A real etcd with `https://`, and invalid certificates.
 
 mod certificates;
 mod stacks;
@@ -22,10 +22,10 @@ use crate::{
     },
 };
 
-/// No test may wait longer than this for an answer, or for its failure.
+/// No test may wait longer than this for a response or a failure.
 const NO_HANG: Duration = Duration::from_secs(20);
 
-/// Makes one test of each case for each stack.
+/// Declares a test of each case for each stack.
 macro_rules! over_both {
     ($($case:ident;)+) => {
         mod over_reqwest {
@@ -72,7 +72,7 @@ async fn an_authority_that_is_not_trusted_means_not_sent<S: Stack>() {
         authority: Some(stranger.certificate()),
         ..Tls::default()
     };
-    // And the system's, which the default trusts, does not know the test's either.
+    // Nor do the system's certificates, which the default trusts, include the test's.
     for tls in [other, Tls::default()] {
         let error = refused::<S>(&tls, &server.client_url()).await;
         not_sent(&error, "UnknownIssuer");
@@ -159,8 +159,8 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     assert_eq!(user.v3().kv().get("a").await.unwrap(), None);
 }
 
-/// With TLS 1.3 a client has connected, and may have sent its request, before it hears that its certificate was not taken.
-/// What the stacks report then is a connection that was closed, and that is *unknown*.
+/// With TLS 1.3 a client has connected, and may have sent its request, before it learns that its certificate was
+/// rejected. The stacks then report a closed connection, whose outcome is *unknown*.
 async fn without_a_good_certificate_of_the_client_nothing_is_carried_out<S: Stack>() {
     let mut authority = Authority::new();
     let pair = authority.issue("127.0.0.1");
@@ -181,7 +181,7 @@ async fn without_a_good_certificate_of_the_client_nothing_is_carried_out<S: Stac
         assert!(matches!(error, Error::Transport(_)), "{error:?}");
         assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
     }
-    // And yet:
+    // Nevertheless:
     assert!(!good.v2().exists("/tls").await.unwrap());
 }
 
@@ -235,7 +235,7 @@ async fn works<S: Stack>(client: &Client<S>) {
     assert_eq!(v2.members().await.unwrap().len(), 1);
 }
 
-/// The error of a write; reads and watches fail, too.
+/// Returns the error of a write. Reads and watches fail, too.
 async fn refused<S: Stack>(tls: &Tls, url: &str) -> Error {
     let client = client::<S>(tls, url);
     client.v2().get("/tls").await.unwrap_err();
@@ -247,7 +247,7 @@ async fn refused<S: Stack>(tls: &Tls, url: &str) -> Error {
     client.v2().set("/tls", "1").await.unwrap_err()
 }
 
-/// libcurl's rustls tells isahc that the certificate is no good, and not why.
+/// libcurl's rustls reports to isahc that the certificate is invalid, but not why.
 const ISAHC: &str = "the server certificate could not be validated";
 
 #[track_caller]

@@ -21,21 +21,21 @@ use etcd_http::{
 
 use crate::certificates::Pair;
 
-/// What a client is to trust, and to show of itself.
+/// The certificates that a client trusts and sends.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tls {
-    /// An authority to trust in place of the system's.
+    /// The trusted authority, instead of the system's.
     pub(crate) authority: Option<PathBuf>,
     pub(crate) identity: Option<Pair>,
-    /// A name of 127.0.0.1, with this port.
+    /// A name for 127.0.0.1, with this port.
     pub(crate) name: Option<(&'static str, u16)>,
     /// No HTTP/2.
     pub(crate) is_http1: bool,
 }
 
-/// An HTTP stack, configured by its own means, as its README says.
+/// An HTTP stack, configured with its own settings, as its README describes.
 pub(crate) trait Stack: Transport + Default {
-    /// Whether a request can go on while it is answered.
+    /// Whether a request can continue while its response arrives.
     const IS_DUPLEX: bool;
 
     fn with(tls: &Tls) -> Self;

@@ -1,4 +1,4 @@
-//! Sets of watches that change while they are open: on one stream, where the stack can.
+//! Sets of watches that change while they are open: on one stream, if the stack supports it.
 
 use std::sync::{Arc, Mutex};
 
@@ -59,7 +59,7 @@ impl<S: Stack> Watched<S> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// A request that goes on was refused, and not tried again; the others were whole.
+    /// A duplex request was rejected, and not tried again. The others were complete.
     fn was_refused_once(&self) {
         let requests = self.requests();
         let refused = requests
@@ -81,7 +81,7 @@ pub(crate) async fn v3_134_a_set_that_changes_goes_on_in_one_stream<S: Stack>() 
     }
 }
 
-/// With TLS it is agreed upon which HTTP is spoken, and the transport says so before anything is sent.
+/// With TLS the version of HTTP is negotiated, and the transport reports it before anything is sent.
 pub(crate) async fn a_set_changes_where_both_ends_do_not_agree_on_http_2<S: Stack>() {
     let watched = Watched::<S>::with(Tls {
         is_http1: true,
@@ -91,7 +91,7 @@ pub(crate) async fn a_set_changes_where_both_ends_do_not_agree_on_http_2<S: Stac
     watched.was_refused_once();
 }
 
-/// The server holds back what is not read. Requests made meanwhile wait too, and block nothing.
+/// The server buffers what is not read. Requests made meanwhile wait, too, and block nothing.
 pub(crate) async fn changes_and_a_slow_reader_do_not_wait_for_one_another<S: Stack>() {
     let watched = Watched::<S>::new();
     let value = "x".repeat(1_000_000);
@@ -104,7 +104,7 @@ pub(crate) async fn changes_and_a_slow_reader_do_not_wait_for_one_another<S: Sta
         (item.watch, item.changes.unwrap().revision)
     };
     assert_eq!(next().await, (0, first));
-    // More than all windows and buffers between here and there.
+    // More than all windows and buffers on the way.
     for _ in 0..30 {
         let put = Put::new("big", value.as_str());
         watched.client.send(put).await.unwrap();
@@ -126,7 +126,7 @@ pub(crate) async fn changes_and_a_slow_reader_do_not_wait_for_one_another<S: Sta
 pub(crate) async fn a_set_survives_its_server<S: Stack>() {
     let watched = Watched::<S>::new();
     let put = async |key: &str| {
-        // A connection that died with the server is no good for a write.
+        // A write must not use a connection that died with the server.
         let put = loop {
             match watched.client.send(Put::new(key, "")).await {
                 Ok(put) => break put,

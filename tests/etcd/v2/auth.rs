@@ -1,4 +1,4 @@
-//! Users, roles, permissions; and what is refused to whom while authentication is on.
+//! Users, roles and permissions, and what is refused while authentication is enabled.
 
 use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome,
@@ -38,7 +38,7 @@ fn read_and_write(pattern: &str) -> Permissions {
     Permissions::none().and_read(pattern).and_write(pattern)
 }
 
-/// Switches auth on, with the user `root` and its password `secret`; the client is root's.
+/// Enables authentication, with the user `root` and its password `secret`. Returns a client of root.
 async fn enable<T: Transport>(etcd: &Etcd<T>) -> Client<T> {
     etcd.v2().create_user("root", "secret").await.unwrap();
     etcd.v2().enable_auth().await.unwrap();
@@ -49,7 +49,7 @@ fn login<T: Transport>(etcd: &Etcd<T>, user: &str, password: &str) -> Client<T> 
     etcd.client(|client| client.basic_auth(user, password))
 }
 
-/// The kind and the words of a refusal by the auth endpoints, which have no codes.
+/// Returns the kind and the message of a refusal by the auth endpoints, which have no codes.
 #[track_caller]
 fn words<O: std::fmt::Debug>(result: Result<O, Error>) -> (EtcdErrorKind, String) {
     let error = result.unwrap_err();
@@ -245,7 +245,7 @@ async fn v2_160_wrong_or_missing_credentials_are_unauthorized<T: Transport>(etcd
             );
             assert_eq!(etcd.cause(), "Insufficient credentials");
         }
-        // An answer to HEAD has no body that could say so.
+        // A response to HEAD has no body for the error.
         let exists = client.v2().exists("/a").await.unwrap_err();
         assert!(exists.is_unauthorized(), "{exists:?}");
         let (kind, message) = words(client.v2().users().await);
@@ -338,7 +338,7 @@ async fn a_watch_needs_the_permission_to_read<T: Transport>(etcd: Etcd<T>) {
     assert_eq!((kind, code), (EtcdErrorKind::Unauthorized, Some(110)));
     let from = etcd.open(Watch::new("/a").from_index(1)).next().await;
     assert!(from.unwrap().unwrap_err().is_unauthorized());
-    // A permission that goes ends a watch that is open, at its next poll.
+    // A revoked permission ends an open watch at its next poll.
     let now = root.v2().get("/").await.unwrap().cluster.etcd_index;
     let mut events = root.open(Watch::new("/a").from_index(now.unwrap() + 1));
     root.v2().set("/a", "2").await.unwrap();

@@ -1,4 +1,4 @@
-//! What the client refuses before anything is sent, in its own words. A server that counts stands by.
+//! Input that the client rejects before anything is sent. The server counts the requests.
 
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ async fn keys_with_empty_or_dotted_segments_are_refused<T: Transport>(etcd: Etcd
     {
         let name = O::NAME;
         let text = format!(
-            "{name}: the key {key:?} has an empty, `.` or `..` segment, which no etcd can store: \
-             leave it out, or give it another name"
+            "{name}: the key {key:?} has an empty, `.` or `..` segment, which etcd cannot store: \
+             remove or rename it"
         );
         assert_refused(client.send(operation).await, &text);
     }
@@ -70,20 +70,20 @@ async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
     for (ttl, why) in [
         (
             Duration::from_nanos(1),
-            "a TTL of 1ns: the v2 API counts whole seconds",
+            "a TTL of 1ns is not a whole number of seconds, which the v2 API requires",
         ),
         (
             Duration::new(5, 500_000_000),
-            "a TTL of 5.5s: the v2 API counts whole seconds",
+            "a TTL of 5.5s is not a whole number of seconds, which the v2 API requires",
         ),
         (
             Duration::MAX,
-            "a TTL of 18446744073709551615.999999999s: the v2 API counts whole seconds",
+            "a TTL of 18446744073709551615.999999999s is not a whole number of seconds, which the v2 API requires",
         ),
         (
             Duration::from_secs(u64::MAX),
-            "a TTL of 18446744073709551615 s: etcd can count to 6000000000; \
-             a key without a TTL stays forever",
+            "a TTL of 18446744073709551615 s is more than etcd's limit of 6000000000 s: \
+             for a key that does not expire, omit the TTL",
         ),
     ] {
         let set = client.send(Set::new("/a", "1").ttl(ttl)).await;
@@ -96,8 +96,8 @@ async fn a_ttl_that_etcd_cannot_count_is_refused<T: Transport>(etcd: Etcd<T>) {
 
 async fn a_condition_that_compares_nothing_is_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
-    let empty = "etcd cannot compare with an empty value: compare with the index";
-    let zero = "no file has index 0, and etcd would compare with nothing";
+    let empty = "etcd cannot compare with an empty value: compare the index";
+    let zero = "no file has index 0, and etcd would compare nothing";
     for (condition, why) in [
         (Condition::value_is(""), empty),
         (Condition::index_is(5).and_value_is(""), empty),
@@ -121,7 +121,7 @@ async fn a_name_that_is_no_path_segment_is_refused<T: Transport>(etcd: Etcd<T>) 
         let text = |operation: &str, what: &str| {
             format!(
                 "{operation}: the {what} {name:?} cannot be part of a path: \
-                 it must not be empty, `.` or `..`, nor have a `/`"
+                 it must not be empty, `.` or `..`, or contain a `/`"
             )
         };
         assert_refused(v2.user(name).await, &text("v2.auth.users.get", "user"));
@@ -145,7 +145,7 @@ async fn a_key_that_makes_too_long_a_url_is_refused<T: Transport>(etcd: Etcd<T>)
 async fn a_watch_from_index_0_is_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
     let mut events = client.open(Watch::new("/a").from_index(0));
-    let text = "v2.keys.watch: no event has index 0: to begin now, leave the index out";
+    let text = "v2.keys.watch: no event has index 0: to begin now, omit the index";
     assert_refused(events.next().await.unwrap(), text);
     assert!(events.next().await.is_none());
     assert!(etcd.host().requests().is_empty());
@@ -159,7 +159,10 @@ async fn a_raw_request_with_a_bad_path_is_refused<T: Transport>(etcd: Etcd<T>) {
             "request: the path `v2/keys` does not begin with `/`",
         ),
         ("", "request: the path `` does not begin with `/`"),
-        ("/a#b", "request: the path `/a#b` has a `#`: write %23"),
+        (
+            "/a#b",
+            "request: the path `/a#b` contains a `#`: encode it as %23",
+        ),
         (
             "/a b",
             "request: this path cannot be sent: invalid uri character",
@@ -179,12 +182,12 @@ async fn bad_endpoints_are_refused<T: Transport>(etcd: Etcd<T>) {
     let none: [&str; 0] = [];
     assert_refused(
         Client::new(etcd.transport(), none),
-        "endpoint: a client needs at least one, such as http://127.0.0.1:2379",
+        "endpoint: at least one is required, such as http://127.0.0.1:2379",
     );
     for (endpoint, why) in [
         (
             "127.0.0.1:2379",
-            "`127.0.0.1:2379` has no scheme: write http:// or https:// before it",
+            "`127.0.0.1:2379` has no scheme: prefix it with http:// or https://",
         ),
         ("ftp://etcd", "`ftp://etcd` is neither http:// nor https://"),
         (
@@ -193,14 +196,14 @@ async fn bad_endpoints_are_refused<T: Transport>(etcd: Etcd<T>) {
         ),
         (
             "http://root:secret@etcd:2379",
-            "`etcd:2379` holds a user name: use the client's credentials instead",
+            "`etcd:2379` contains a user name: use the client's credentials instead",
         ),
         (
             "http://etcd?a=b",
-            "`http://etcd?a=b` has a query or a fragment: leave it out",
+            "`http://etcd?a=b` has a query or a fragment: remove it",
         ),
     ] {
-        // One bad one among good ones is enough.
+        // One invalid URL among valid ones is enough.
         let client = Client::new(etcd.transport(), ["http://127.0.0.1:2379", endpoint]);
         assert_refused(client, &format!("endpoint: {why}"));
     }
@@ -211,20 +214,20 @@ async fn bad_credentials_are_refused<T: Transport>(etcd: Etcd<T>) {
         let client = etcd.builder_of("http://127.0.0.1:1");
         assert_refused(
             client.basic_auth(user, "secret").build(),
-            "credentials: a user name must not be empty, nor have a colon in it",
+            "credentials: the user name must not be empty or contain a colon",
         );
     }
 }
 
 async fn limits_that_leave_nothing_are_refused<T: Transport>(etcd: Etcd<T>) {
     let builder = || etcd.builder_of("http://127.0.0.1:1");
-    let no_time = "client: a time limit of zero leaves no time for an answer";
+    let no_time = "client: the time limit must not be zero";
     assert_refused(builder().timeout(Duration::ZERO).build(), no_time);
     let overall = RetryPolicy::default().overall(Duration::ZERO);
     assert_refused(builder().retry(overall).build(), no_time);
     let never = RetryPolicy::default().attempts(0);
     assert_refused(
         builder().retry(never).build(),
-        "client: at least one attempt is needed",
+        "client: at least one attempt is required",
     );
 }

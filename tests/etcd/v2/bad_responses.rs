@@ -1,4 +1,5 @@
-//! Answers that no etcd gives, and answers that break: each its own error with a text, and never a second write.
+//! Responses that etcd does not send, and truncated ones: each is an error with a text, and a write is never sent
+//! twice.
 
 use std::{
     error::Error as _,
@@ -66,30 +67,29 @@ async fn failed_write<T: Transport>(etcd: &Etcd<T>, server: &ScriptedServer) -> 
     (error, text)
 }
 
-/// A write and a read whose answers are successes without a meaning.
+/// A write and a read whose responses are successes that cannot be decoded.
 async fn assert_meaningless<T: Transport>(etcd: Etcd<T>, body: impl AsRef<[u8]>, text: &str) {
     let server = ScriptedServer::always(answer("200 OK", "application/json", body));
     let (error, write_text) = failed_write(&etcd, &server).await;
     assert!(matches!(error, Error::Unexpected(_)), "{error:?}");
-    // Something took the write.
+    // The write was accepted.
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(write_text, format!("v2.keys.set at URL: {text}"));
     let client = etcd.client_of(server.url());
     let error = client.v2().get("/a").await.unwrap_err();
     let read_text = error.to_string().replace(&server.url(), "URL");
     assert_eq!(read_text, format!("v2.keys.get at URL: {text}"));
-    // The same would come again.
+    // Another attempt would get the same response.
     assert_eq!(server.requests().len(), 2);
 }
 
 async fn html_with_200_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = format!("the answer is not what etcd's keys API sends: {HTML:?}");
+    let text = format!("the response is not what etcd's keys API sends: {HTML:?}");
     assert_meaningless(etcd, HTML, &text).await;
 }
 
 async fn truncated_json_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text =
-        r#"the answer is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":""#;
+    let text = r#"the response is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":""#;
     assert_meaningless(etcd, r#"{"action":"set","node":{"key":"#, text).await;
 }
 
@@ -98,7 +98,7 @@ async fn wrong_types_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
     let (error, text) = failed_write(&etcd, &server).await;
     assert_eq!(
         text,
-        r#"v2.keys.set at URL: the answer is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":5}}""#
+        r#"v2.keys.set at URL: the response is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":5}}""#
     );
     let source = error.source().unwrap().to_string();
     assert!(
@@ -121,21 +121,21 @@ async fn wrong_types_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn an_empty_200_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    assert_meaningless(etcd, "", "the answer is not what etcd's keys API sends").await;
+    assert_meaningless(etcd, "", "the response is not what etcd's keys API sends").await;
 }
 
 async fn json_of_another_service_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = r#"the answer is not what etcd's keys API sends: "{\"status\":\"ok\"}""#;
+    let text = r#"the response is not what etcd's keys API sends: "{\"status\":\"ok\"}""#;
     assert_meaningless(etcd, r#"{"status":"ok"}"#, text).await;
 }
 
 async fn a_keys_answer_without_a_node_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = r#"the answer has no node: "{\"action\":\"set\"}""#;
+    let text = r#"the response has no node: "{\"action\":\"set\"}""#;
     assert_meaningless(etcd, r#"{"action":"set"}"#, text).await;
 }
 
 async fn bytes_that_are_no_utf_8_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
-    let text = "the answer is not what etcd's keys API sends: \"\u{fffd}\u{fffd}\\u{1}\"";
+    let text = "the response is not what etcd's keys API sends: \"\u{fffd}\u{fffd}\\u{1}\"";
     assert_meaningless(etcd, b"\xff\xfe\x01", text).await;
 }
 
@@ -157,7 +157,7 @@ async fn machines_that_are_no_urls_are_not_what_etcd_sends<T: Transport>(etcd: E
     let error = client.v2().machines().await.unwrap_err();
     assert_eq!(
         error.to_string().replace(&server.url(), "URL"),
-        "v2.machines at URL: the answer is not a list of URLs: \"hello, world\""
+        "v2.machines at URL: the response is not a list of URLs: \"hello, world\""
     );
     for error in [
         client.v2().members().await.unwrap_err(),
@@ -268,7 +268,7 @@ async fn a_redirect_to_another_host_is_not_followed<T: Transport>(etcd: Etcd<T>)
     assert_eq!(
         failed_read(&etcd, &server).await,
         format!(
-            "v2.keys.get at URL: redirected to {location:?}, which is none of the client's endpoints"
+            "v2.keys.get at URL: redirected to {location:?}, which is not one of the client's endpoints"
         )
     );
     assert_eq!(server.requests().len(), 1);
@@ -308,7 +308,7 @@ async fn a_redirect_of_a_write_is_followed_only_if_it_stays_one<T: Transport>(et
     assert_eq!(server.requests(), ["PUT /v2/keys/a", "PUT /v2/keys/b"]);
 }
 
-/// Sends 100 MiB of spaces after a head, until the client hangs up, and counts.
+/// Sends 100 MiB of spaces after a head, until the client closes the connection, and counts the bytes.
 fn flood(head: &'static str, chunked: bool) -> (ScriptedServer, Arc<AtomicUsize>) {
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
@@ -332,7 +332,7 @@ fn flood(head: &'static str, chunked: bool) -> (ScriptedServer, Arc<AtomicUsize>
 
 const MIB: usize = 1 << 20;
 
-/// What sockets hold on both sides, and a transport reads ahead, before anybody takes notice.
+/// What sockets buffer on both sides, and a transport reads ahead, before the limit applies.
 const READ_AHEAD: usize = 24 * MIB;
 
 const ANNOUNCED: &str =
@@ -347,7 +347,7 @@ async fn assert_limited<T: Transport>(etcd: Etcd<T>, head: &'static str, chunked
         .max_response_size(MIB)
         .build()
         .unwrap();
-    let too_large = "the answer is larger than the client's limit of 1048576 bytes: \
+    let too_large = "the response is larger than the client's limit of 1048576 bytes: \
                      raise `max_response_size`, or ask for less";
     let read = client.v2().get("/a").await.unwrap_err();
     assert_eq!(
@@ -384,7 +384,7 @@ async fn a_watch_reads_up_to_the_limit_too<T: Transport>(etcd: Etcd<T>) {
         let error = events.next().await.unwrap().unwrap_err();
         assert_eq!(
             error.to_string().replace(&server.url(), "URL"),
-            "v2.keys.watch at URL: the answer is larger than the client's limit of 1048576 bytes: \
+            "v2.keys.watch at URL: the response is larger than the client's limit of 1048576 bytes: \
              raise `max_response_size`, or ask for less"
         );
         assert!(events.next().await.is_none());
@@ -392,7 +392,7 @@ async fn a_watch_reads_up_to_the_limit_too<T: Transport>(etcd: Etcd<T>) {
     }
 }
 
-/// A write whose exchange broke: the stack's own words follow.
+/// A write whose exchange broke: the stack's own message follows.
 async fn assert_broken<T: Transport>(etcd: &Etcd<T>, server: &ScriptedServer) {
     let (error, text) = failed_write(etcd, server).await;
     assert!(matches!(error, Error::Transport(_)), "{error:?}");
@@ -408,7 +408,7 @@ async fn a_body_that_stops_half_way_leaves_a_write_unknown<T: Transport>(etcd: E
     chunked.extend_from_slice(b"5\r\n{\"act\r\n");
     assert_broken(&etcd, &ScriptedServer::always(chunked)).await;
 
-    // A read is sent again.
+    // A read is retried.
     let half = whole[..whole.len() - 10].to_vec();
     let server = ScriptedServer::start(move |n, stream| {
         stream.write_all(if n == 0 { &half } else { &whole })
@@ -423,7 +423,7 @@ async fn a_body_that_never_ends_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::start(|_, stream| {
         stream.write_all(CHUNKED.as_bytes())?;
         stream.write_all(b"5\r\n{\"act\r\n")?;
-        // Until the client hangs up, or the test is over.
+        // Until the client closes the connection, or the test is over.
         std::thread::sleep(Duration::from_secs(5));
         Ok(())
     });
@@ -440,12 +440,12 @@ async fn a_body_that_never_ends_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(
         error.to_string().replace(&server.url(), "URL"),
-        "v2.keys.set at URL: no answer within 300ms"
+        "v2.keys.set at URL: no response within 300ms"
     );
     assert_eq!(server.requests().len(), 1);
 }
 
-/// Some stacks take them, some do not.
+/// Some stacks accept them, some do not.
 async fn headers_of_a_megabyte_do_no_harm<T: Transport>(etcd: Etcd<T>) {
     let line = format!("X-Long: {}\r\n", "x".repeat(1000));
     let body = r#"{"action":"set","node":{"key":"/a","value":"1","modifiedIndex":4}}"#;
@@ -474,7 +474,7 @@ async fn what_is_no_http_leaves_a_write_unknown<T: Transport>(etcd: Etcd<T>) {
 async fn a_connection_that_closes_at_once_leaves_a_write_unknown<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::always("");
     assert_broken(&etcd, &server).await;
-    // Nor does a raw request go out twice.
+    // A raw request is not sent twice either.
     let client = etcd.client_of(server.url());
     let post = client
         .request(Method::POST, "/v2/keys/q")

@@ -79,7 +79,7 @@ async fn v2_52_a_swap_that_fails_names_what_differs<T: Transport>(etcd: Etcd<T>)
     }
 }
 
-/// Conditions that do not hold for a file with the value `one` at this index, and what etcd says of them.
+/// Conditions that do not hold for a file with the value `one` at this index, and etcd's causes.
 fn mismatches(index: u64) -> [(Condition, String); 4] {
     let other = index - 1;
     [
@@ -172,7 +172,7 @@ async fn v2_58_the_type_is_checked_before_the_condition<T: Transport>(etcd: Etcd
     assert!(error.unwrap_err().is_not_a_file());
 }
 
-/// A delete's condition travels in the URL, which has room for some 64 KiB.
+/// The condition of a delete is in the URL, which is limited to about 64 KiB.
 async fn a_long_value_is_compared_in_a_swap_and_by_index_in_a_delete<T: Transport>(etcd: Etcd<T>) {
     let long = "long & value ".repeat(100_000);
     let key = etcd.key("a");

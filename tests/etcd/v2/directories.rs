@@ -1,4 +1,4 @@
-//! Directories: set, create, update, delete, and how deep they go.
+//! Directories: set, create, update, delete, and their maximum depth.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ fn assert_unsupported(error: &Error, operation: &str) {
         text.starts_with(&format!("{operation} at http://")),
         "{text}"
     );
-    let reason = ": this server (etcd 3.5) cannot update a directory, nor refresh its TTL: see etcd issue 13589";
+    let reason = ": this server (etcd 3.5) cannot update a directory or refresh its TTL: see etcd issue 13589";
     assert!(text.ends_with(reason), "{text}");
 }
 
@@ -133,7 +133,7 @@ async fn v2_50_an_update_refuses_a_directory<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set_dir(etcd.key("d")).await.unwrap();
     let refused = refusal(etcd.v2().update(etcd.key("d"), "1").await);
     assert_eq!(refused, (EtcdErrorKind::NotAFile, Some(102), etcd.key("d")));
-    // Of an empty value etcd takes a directory.
+    // With an empty value etcd accepts a directory.
     let emptied = etcd.v2().update(etcd.key("d"), "").await;
     if etcd.is_3_5() {
         assert_unsupported(&emptied.unwrap_err(), "v2.keys.update");

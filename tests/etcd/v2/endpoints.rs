@@ -1,4 +1,4 @@
-//! Many endpoints as one client: members that are found by themselves, the leader, another cluster; and curl.
+//! A client of several endpoints: discovered members, the leader, another cluster; and curl.
 
 use std::{
     collections::BTreeSet,
@@ -121,7 +121,7 @@ async fn a_sync_finds_the_other_members_and_outlives_the_first<T: Transport>(etc
 
     client.v2().set(etcd.key("x"), "y").await.unwrap();
     etcd.host().kill(0);
-    // The others may have to elect a leader first.
+    // The other members may have to elect a leader first.
     let patient = client.with_retry(RetryPolicy::default().attempts(20));
     let quorum = Get::new(etcd.key("x")).quorum(true);
     patient.send(quorum).await.unwrap();
@@ -192,7 +192,7 @@ async fn an_automatic_sync_follows_the_leader<T: Transport>(etcd: Etcd<T>) {
     select(pin!(keep), pin!(follow)).await;
 }
 
-/// Writes until the first endpoint that is asked is this one.
+/// Writes until this endpoint is the first that is tried.
 async fn until_writes_go_to<T: Transport>(
     etcd: &Etcd<T>,
     client: &Client<T>,
@@ -223,7 +223,7 @@ async fn operations_side_by_side_do_not_mind_syncs<T: Transport>(etcd: Etcd<T>) 
             client.send(Get::new(key).quorum(true)).await.map(drop)
         }
     });
-    // As many as a process may have files open, and not all of those.
+    // Limited by the number of open files of a process.
     let mut reads = reads.buffer_unordered(100);
     while let Some(read) = reads.next().await {
         read.unwrap();
@@ -234,7 +234,7 @@ fn texts(endpoints: &[Endpoint]) -> BTreeSet<String> {
     endpoints.iter().map(ToString::to_string).collect()
 }
 
-/// What a command prints, given this user.
+/// Runs a command as this user, and returns what it prints.
 fn sh(command: &str, user: &str) -> String {
     let output = Command::new("sh")
         .args(["-c", command])

@@ -1,4 +1,4 @@
-//! What etcd says no with: every code that it has, its text, and what is known of a write then.
+//! etcd's errors: every code, its text, and the outcome of a write.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ async fn v2_90_every_code_of_the_store_has_its_kind_status_and_text<T: Transport
     }
 }
 
-/// None of these can be made with the operations; a raw request can.
+/// The operations cannot cause these errors; a raw request can.
 async fn v2_19_every_code_of_the_parser_has_its_kind_and_cause<T: Transport>(etcd: Etcd<T>) {
     let put = |name, value| {
         etcd.request(Method::PUT, format!("/v2/keys{}", etcd.key("a")))
@@ -212,7 +212,7 @@ async fn v2_91_without_a_quorum_a_write_may_yet_be_carried_out<T: Transport>(etc
             "{error}"
         );
     }
-    // A plain read is the member's own.
+    // A plain read is served from the member's own data.
     let stale = client.v2().get("/a").await.unwrap();
     assert_eq!(stale.node.value.as_deref(), Some("1"));
     let leader = client.v2().leader().await;
@@ -257,7 +257,7 @@ async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
             .retry(RetryPolicy::default().attempts(2))
     });
     etcd.host().pause();
-    // Its threads halt one after the other.
+    // The threads of the paused process halt one after the other.
     while client.v2().get("/a").await.is_ok() {}
     let (read, written) = futures::join!(client.v2().get("/a"), client.v2().set("/a", "2"));
     etcd.host().resume();
@@ -265,14 +265,14 @@ async fn a_server_that_halts_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     let (read, written) = (read.unwrap_err(), written.unwrap_err());
     assert_eq!(
         read.to_string(),
-        format!("v2.keys.get at {url} (attempt 2): no answer within 300ms")
+        format!("v2.keys.get at {url} (attempt 2): no response within 300ms")
     );
     assert_eq!(
         written.to_string(),
-        format!("v2.keys.set at {url}: no answer within 300ms")
+        format!("v2.keys.set at {url}: no response within 300ms")
     );
     assert_eq!(written.outcome(), Outcome::Unknown);
-    // And carried out it was, or is now.
+    // The write was applied, or is applied now.
     while etcd.v2().get("/a").await.unwrap().node.value.as_deref() != Some("2") {
         etcd.sleep(20).await;
     }

@@ -1,4 +1,4 @@
-//! Each function of Etcd.jl, the Julia client whose features the v2 API began with, under its name there.
+//! Each function of Etcd.jl, a Julia client for the v2 API, by its name there.
 
 use std::{env, time::Duration};
 
@@ -33,7 +33,7 @@ cases! {
     }
 }
 
-/// There: host, port and version. Here: URLs, several of them, http or https; and a bad one is an error.
+/// There: host, port and version. Here: several URLs, http or https, and an invalid one is an error.
 async fn connect<T: Transport>(etcd: Etcd<T>) {
     let url = etcd.url();
     let client = Client::new(etcd.transport(), [&url]).unwrap();
@@ -120,7 +120,7 @@ async fn createdir<T: Transport>(etcd: Etcd<T>) {
     );
 }
 
-/// There, etcd 3.5 answers an internal error. Here it is an error that says what cannot be done.
+/// There, etcd 3.5 responds with an internal error. Here the error says what is not supported.
 async fn updatedir<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set_dir(etcd.key("d")).await.unwrap();
     let ttl = Duration::from_secs(50);
@@ -132,7 +132,7 @@ async fn updatedir<T: Transport>(etcd: Etcd<T>) {
     }
 }
 
-/// There, any failure but "not found" is an unrelated error. Here it is the failure.
+/// There, any failure except "not found" is an unrelated error. Here it is the actual error.
 async fn exists<T: Transport>(etcd: Etcd<T>) {
     assert!(!etcd.v2().exists(etcd.key("a")).await.unwrap());
     etcd.v2().set(etcd.key("a"), "1").await.unwrap();
@@ -143,7 +143,7 @@ async fn exists<T: Transport>(etcd: Etcd<T>) {
     assert!(matches!(error, Error::Transport(_)));
 }
 
-/// Another name for it there; here, too, in the documentation's search.
+/// Another name for it there. Here it is an alias in the documentation's search.
 async fn haskey<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set_dir(etcd.key("d")).await.unwrap();
     assert!(etcd.v2().exists(etcd.key("d")).await.unwrap());
@@ -206,7 +206,8 @@ async fn cad<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(deleted.unwrap().action, Action::CompareAndDelete);
 }
 
-/// There, one event to a function in a task that keeps its errors to itself. Here, a future with the event or the error.
+/// There, one event is passed to a function in a task that hides its errors. Here, a future returns the event or the
+/// error.
 async fn watch<T: Transport>(etcd: Etcd<T>) {
     let index = etcd.v2().set(etcd.key("d/a"), "1").await.unwrap().index();
     let watch = Watch::new(etcd.key("d")).recursive(true).from_index(index);
@@ -221,7 +222,7 @@ async fn watch<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(event.node.value.as_deref(), Some("2"));
 }
 
-/// There, until a predicate holds, or until the first error, which nobody sees. Here nothing is lost in between.
+/// There, until a predicate holds, or until the first error, which is hidden. Here no event is lost in between.
 async fn watchloop<T: Transport>(etcd: Etcd<T>) {
     let index = etcd.v2().set(etcd.key("a"), "0").await.unwrap().index();
     let watch = Watch::new(etcd.key("a"))
@@ -262,7 +263,7 @@ async fn leader<T: Transport>(etcd: Etcd<T>) {
     }
 }
 
-/// There, any word is a kind of statistics. Here there are three, with types.
+/// There, any string is a kind of statistics. Here there are three, with types.
 async fn stats<T: Transport>(etcd: Etcd<T>) {
     let member = etcd.v2().leader().await.unwrap();
     assert_eq!(etcd.v2().stats_self().await.unwrap().id, member.id);
@@ -283,7 +284,7 @@ async fn request<T: Transport>(etcd: Etcd<T>) {
     assert!(machines.text().starts_with("http"));
 }
 
-/// There, a response. Here its status, and how it begins.
+/// There, a response. Here its status and its beginning.
 async fn HTTPError<T: Transport>(etcd: Etcd<T>) {
     let get = etcd.request(Method::GET, "/v2/stats/none");
     let error = etcd.send(get).await.unwrap_err();
@@ -293,7 +294,7 @@ async fn HTTPError<T: Transport>(etcd: Etcd<T>) {
     );
 }
 
-/// There, a dictionary. Here each kind has its name, and a caller can ask what became of the write.
+/// There, a dictionary. Here each kind has a name, and the error has the outcome of the write.
 async fn EtcdError<T: Transport>(etcd: Etcd<T>) {
     let error = etcd.v2().delete(etcd.key("none")).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Rejected);
@@ -307,7 +308,7 @@ async fn EtcdError<T: Transport>(etcd: Etcd<T>) {
 }
 
 #[cfg(feature = "server")]
-/// There, a download without a checksum. Here what is there already is found first.
+/// There, a download without a checksum. Here an installed etcd is found first.
 async fn install<T: Transport>(_: Etcd<T>) {
     let installed: Installed = server::install().unwrap();
     assert!(installed.etcd.is_file());
@@ -318,8 +319,8 @@ async fn install<T: Transport>(_: Etcd<T>) {
 }
 
 #[cfg(feature = "server")]
-/// There, a process on the standard port that nobody waits for. Here, a healthy server on a port of its own, ended when
-/// dropped.
+/// There, a process on the standard port, which may not be ready. Here, a healthy server on a port of its own, stopped
+/// when dropped.
 async fn start<T: Transport>(etcd: Etcd<T>) {
     let server = Server::builder()
         .time_limit(Duration::from_secs(60))

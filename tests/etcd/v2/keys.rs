@@ -45,7 +45,7 @@ cases! {
     }
 }
 
-/// Whatever HTTP, URLs, forms or JSON could take for something else.
+/// Characters that have a meaning in HTTP, URLs, forms or JSON.
 const AWKWARD: &[&str] = &[
     " ",
     "a b",
@@ -414,7 +414,7 @@ async fn v2_32_an_empty_value_is_a_value<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn v2_43_each_write_adds_one_and_a_failure_none<T: Transport>(etcd: Etcd<T>) {
-    // Two members and a version come before it.
+    // Internal entries of the cluster precede it.
     let first = etcd.v2().set("/a", "1").await.unwrap();
     assert_eq!(first.index(), 4);
     let deep = etcd.v2().set("/b/c/d", "1").await.unwrap();
@@ -437,7 +437,7 @@ async fn v2_170_a_value_of_8_mib_survives<T: Transport>(etcd: Etcd<T>) {
     survives(&etcd, "x".repeat(8 << 20)).await;
 }
 
-/// Escaped as a URL is, this would be three times as long, and beyond the server's limit of 10 MiB.
+/// With the escapes of a URL, this would be three times as long, and exceed the server's limit of 10 MiB.
 async fn v2_170_eight_mib_of_words_beyond_ascii_survive<T: Transport>(etcd: Etcd<T>) {
     let words = "größe und 長さ, \"quoted\" & <tagged>\n";
     survives(&etcd, words.repeat((8 << 20) / words.len())).await;
@@ -448,7 +448,7 @@ async fn survives<T: Transport>(etcd: &Etcd<T>, value: String) {
     etcd.send(set.clone().without_value()).await.unwrap();
     let read = etcd.v2().get("/large").await.unwrap();
     assert!(read.node.value.as_ref() == Some(&value));
-    // The answer holds the value twice.
+    // The response contains the value twice.
     let replaced = etcd.send(set).await.unwrap();
     assert!(replaced.prev_node.unwrap().value == Some(value));
 }
@@ -465,10 +465,10 @@ async fn v2_170_a_value_beyond_the_servers_limit_is_refused_before_it_is_sent<T:
     assert!(matches!(error, Error::Invalid(_)));
     assert_eq!(
         error.to_string(),
-        "v2.keys.set: the value makes a form of 10485761 bytes, and etcd takes 10485760 at most: \
+        "v2.keys.set: the value makes a form of 10485761 bytes, and etcd accepts at most 10485760: \
          store less in one key"
     );
-    // The server itself would have said:
+    // The server itself would respond:
     let put = etcd
         .request(Method::PUT, "/v2/keys/large")
         .form("value", "x".repeat(most + 1));

@@ -1,10 +1,10 @@
 //! The v2 API of real servers and of the fake: one test for each case and backend.
 //!
-//! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. It knows neither the backend nor the runtime; time and sleep are
-//! the transport's. The number in `v2_44_…` is that of the rule that the case shows.
+//! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. It knows neither the backend nor the runtime; time and sleep
+//! are the transport's. The number in `v2_44_…` is that of the rule that the case shows.
 //!
-//! Most cases wait more than they work: with `RUST_TEST_THREADS=16` the suite takes half the time.
-//! `ETCD_BIN` chooses another etcd than the one that [`etcd_http::server::install`] finds.
+//! Most cases wait most of the time: with `RUST_TEST_THREADS=16` the suite takes half the time. `ETCD_BIN` chooses
+//! another etcd than the one that [`etcd_http::server::install`] finds.
 //!
 //! Each feature among `fake`, `reqwest` and `isahc` adds its backends; the latter two need `server`.
 

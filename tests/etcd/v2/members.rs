@@ -59,7 +59,7 @@ async fn v2_110_every_member_knows_all_members_and_the_leader<T: Transport>(etcd
 }
 
 async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd: Etcd<T>) {
-    // One member, so that it has heard of each change before the next.
+    // One member, so that it has applied each change before the next.
     let client = etcd.client_of(etcd.url());
     let v2 = client.v2();
     let added = v2.add_member(["http://127.0.0.1:9"]).await.unwrap();
@@ -86,7 +86,7 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
     );
     let message = format!("Member permanently removed: {}", added.id);
     assert_eq!(etcd.message(), message);
-    // Of an update etcd says less.
+    // The message for an update is shorter.
     let error = v2.update_member(&added.id, elsewhere).await.unwrap_err();
     assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::Other(500)));
     assert_eq!(error.outcome(), Outcome::Unknown);

@@ -1,4 +1,4 @@
-//! Any request: what the client has no operation for.
+//! Raw requests: paths without an operation.
 
 use etcd_http::{
     Error, Outcome,
@@ -50,7 +50,7 @@ async fn json_is_answered_as_json<T: Transport>(etcd: Etcd<T>) {
     let answer = json(&etcd, Method::GET, path(&etcd, "a")).await;
     assert_eq!(answer["action"], "get");
     assert_eq!(answer["node"]["value"], "1");
-    // Whatever the content type says: etcd sends this one as text.
+    // Regardless of the content type: etcd sends this one as text.
     assert_eq!(json(&etcd, Method::GET, "/health").await["health"], "true");
 }
 

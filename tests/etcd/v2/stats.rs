@@ -52,7 +52,7 @@ async fn v2_112_a_server_that_serves_is_healthy<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(health.reason, "");
 }
 
-/// What has changed, and nothing of the reads: each request but this one counts as one more.
+/// The counters that have changed, without reads: each other request counts as one read.
 async fn counted<T: Transport>(etcd: &Etcd<T>, before: &StoreStats) -> StoreStats {
     let now = etcd.v2().stats_store().await.unwrap();
     let mut counted = StoreStats::default();
@@ -80,7 +80,7 @@ async fn v2_101_the_store_counts_reads_and_writes<T: Transport>(etcd: Etcd<T>) {
     v2.exists("/none").await.unwrap();
     let after = v2.stats_store().await.unwrap();
     assert_eq!(after.gets_success - before.gets_success, 1);
-    // One not found, and two that asked whether there is auth.
+    // One read that was not found, and two for the state of authentication.
     assert_eq!(after.gets_fail - before.gets_fail, 3);
     assert_eq!(after.watchers, 0);
 

@@ -44,7 +44,7 @@ cases! {
 
 const HUNDRED: Duration = Duration::from_secs(100);
 
-/// The last two are the server's clock and ours, which run on the same machine.
+/// The server and the test have the same clock, since they run on the same machine.
 #[track_caller]
 fn assert_expires_in(node: &Node, seconds: u64, since: SystemTime) {
     assert_eq!(node.ttl, Some(Duration::from_secs(seconds)));
@@ -232,7 +232,7 @@ async fn v2_62_a_refresh_is_no_event<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(events[0].node, set.node);
     assert_eq!(events[1].node, after.node);
 
-    // Nor is it one to a watch that waits.
+    // It is not an event of an open watch either.
     let mut waiting = etcd.open(from(after.index() + 1));
     let (event, update) = futures::join!(waiting.next(), async {
         etcd.sleep(100).await;
@@ -272,8 +272,8 @@ async fn v2_74_a_ttl_that_would_overflow_is_refused_before_it_is_sent<T: Transpo
         assert_eq!(
             error.to_string(),
             format!(
-                "v2.keys.set: a TTL of {seconds} s: etcd can count to 6000000000; \
-                 a key without a TTL stays forever"
+                "v2.keys.set: a TTL of {seconds} s is more than etcd's limit of 6000000000 s: \
+                 for a key that does not expire, omit the TTL"
             )
         );
     }
@@ -285,7 +285,7 @@ async fn v2_74_a_ttl_that_would_overflow_is_refused_before_it_is_sent<T: Transpo
         .form("ttl", "7500000000");
     etcd.send(put).await.unwrap();
     assert_eq!(etcd.v2().get(etcd.key("b")).await.unwrap().node.ttl, None);
-    // What is no number it refuses.
+    // etcd rejects a TTL that is not a number.
     let put = etcd
         .request(Method::PUT, format!("/v2/keys{}", etcd.key("b")))
         .form("ttl", "-1");
@@ -298,12 +298,12 @@ async fn a_ttl_of_a_fraction_of_a_second_is_refused_before_it_is_sent<T: Transpo
     let error = etcd.send(Create::new(etcd.key("a"), "1").ttl(ttl)).await;
     assert_eq!(
         error.unwrap_err().to_string(),
-        "v2.keys.create: a TTL of 1.5s: the v2 API counts whole seconds"
+        "v2.keys.create: a TTL of 1.5s is not a whole number of seconds, which the v2 API requires"
     );
     let error = etcd.v2().refresh(etcd.key("a"), ttl).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "v2.keys.refresh: a TTL of 1.5s: the v2 API counts whole seconds"
+        "v2.keys.refresh: a TTL of 1.5s is not a whole number of seconds, which the v2 API requires"
     );
     let none = etcd.send(Get::new(etcd.key("a"))).await;
     assert!(none.unwrap_err().is_key_not_found());

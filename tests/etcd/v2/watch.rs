@@ -44,8 +44,8 @@ cases! {
     }
 }
 
-/// A watch that begins now, and of which the server knows by now, unless it is slow: its events are live ones, then.
-/// That none is missed does not depend on it.
+/// Opens a watch that begins now, and that the server has registered by now unless it is slow, so that its events are
+/// live. The watch misses no event in either case.
 pub(crate) async fn live<T: Transport>(
     etcd: &Etcd<T>,
     key: impl AsRef<str>,
@@ -58,14 +58,14 @@ pub(crate) async fn live<T: Transport>(
     events
 }
 
-/// Waits for an event that does not come, so that the server hears of the watch.
+/// Waits for an event that does not come, so that the server registers the watch.
 pub(crate) async fn wait_a_little<T: Transport, S: Stream + Unpin>(etcd: &Etcd<T>, events: &mut S) {
     let moment = pin!(etcd.sleep(50));
     let quiet = select(events.next(), moment).await;
     assert!(matches!(quiet, Either::Right(_)), "an event too early");
 }
 
-/// Writes this key again and again until `first` comes, and returns it with what was written.
+/// Writes this key repeatedly until `first` resolves, and returns its event with what was written.
 async fn write_until<T: Transport, O>(
     etcd: &Etcd<T>,
     key: &str,
@@ -82,7 +82,7 @@ async fn write_until<T: Transport, O>(
     }
 }
 
-/// The next events.
+/// Returns the next events.
 pub(crate) async fn take<S: Stream<Item = Result<Event>> + Unpin>(
     events: &mut S,
     count: usize,
@@ -211,7 +211,7 @@ async fn v2_82_a_watch_from_the_future_waits_for_its_index<T: Transport>(etcd: E
         }
     };
     let (event, ()) = join(events.next(), write).await;
-    // No other is between them: it is the first of this key from there on.
+    // There is no other in between: it is the first event of this key from there on.
     assert_eq!(Some(event.unwrap().unwrap().index()), written.get());
 }
 
@@ -289,7 +289,7 @@ async fn v2_87_the_end_of_a_directory_above_is_one_in_the_past_too<T: Transport>
     }
 }
 
-/// The server's history takes any key that the deleted one's is the beginning of.
+/// The server's history matches every key of which the deleted one is a prefix.
 async fn v2_88_the_end_of_a_key_with_a_shorter_name_is_no_event<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set(etcd.key("prefix/x"), "1").await.unwrap();
     etcd.v2().set_dir(etcd.key("pre")).await.unwrap();
@@ -364,7 +364,7 @@ async fn many_watches_at_once_all_see_an_event<T: Transport>(etcd: Etcd<T>) {
     assert!(seen.iter().all(|(event, _)| event.node == set.node));
 }
 
-/// Each writer waits where the watch would fall behind the 1,000 events that the server keeps.
+/// Each writer waits before the watch would fall behind the 1,000 events that the server keeps.
 async fn events_of_many_writers_come_once_and_in_order<T: Transport>(etcd: Etcd<T>) {
     const WRITERS: usize = 8;
     const WRITES: usize = 250;

@@ -53,7 +53,7 @@ cases! {
     }
 }
 
-/// Writes to keys that no watch is for, 50 at a time.
+/// Writes to keys that are not watched, 50 at a time.
 async fn write_elsewhere<T: Transport>(etcd: &Etcd<T>, count: usize) {
     stream::iter(0..count)
         .map(|n| etcd.v2().set("/elsewhere", n.to_string()))
@@ -160,8 +160,8 @@ async fn a_quiet_file_from_the_past_survives_the_loss_of_history<T: Transport>(e
     assert_eq!(events.next().await.unwrap().unwrap().node, set.node);
 }
 
-/// A directory cannot show that nothing happened to it: the watch must keep up with the store. Here are 500 events a second,
-/// if the server can take so many, for longer than history holds them.
+/// A directory cannot show that it did not change: the watch must keep up with the store. Here there are 500 events a
+/// second, if the server can process them, for longer than the history holds.
 async fn a_quiet_directory_on_a_busy_store_keeps_up<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set("/d/a", "1").await.unwrap();
     let mut events = live(&etcd, "/d", true).await;
@@ -204,7 +204,7 @@ async fn a_watch_survives_a_kill_of_the_server<T: Transport>(etcd: Etcd<T>) {
     survives(etcd, true).await;
 }
 
-/// What is written before and after comes once and in order, from a watch that waits meanwhile.
+/// An open watch delivers what is written before and after once and in order.
 async fn survives<T: Transport>(etcd: Etcd<T>, kill: bool) {
     let mut events = live(&etcd, "/d", true).await;
     let writes = async {
@@ -251,7 +251,7 @@ async fn a_watch_moves_to_another_member<T: Transport>(etcd: Etcd<T>) {
     let writes = async {
         let mut made = vec![writer.v2().set("/d/a", "1").await.unwrap().node];
         etcd.meanwhile(|host| host.kill(0)).await;
-        // Perhaps it led.
+        // It may have been the leader.
         etcd.host().leader();
         for n in 0..3 {
             let set = writer.v2().set("/d/a", n.to_string()).await;
@@ -300,7 +300,7 @@ async fn v2_147_a_watch_survives_empty_answers<T: Transport>(etcd: Etcd<T>) {
 #[cfg(feature = "server")]
 async fn a_watch_survives_answers_that_are_cut<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::start(|n, stream| match n {
-        // Before the head, after it, within the body; and a proxy that has lost its server.
+        // Before the head, after it, within the body; and a proxy without its server.
         0 => Ok(()),
         1 => stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
         2 => stream.write_all(&event(7)[..150]),
@@ -310,7 +310,7 @@ async fn a_watch_survives_answers_that_are_cut<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(server.url());
     let mut events = client.open(Watch::new("/a").from_index(5));
     assert_eq!(take(&mut events, 1).await[0].index(), 7);
-    // libcurl may send a request again by itself where nothing came back.
+    // libcurl may send a request again by itself if there was no response.
     let asked = server.requests();
     assert!(
         asked.len() >= 5 && asked.iter().all(|line| *line == poll(5)),
@@ -318,7 +318,7 @@ async fn a_watch_survives_answers_that_are_cut<T: Transport>(etcd: Etcd<T>) {
     );
 }
 
-/// A poll that the server has not come round to yet says nothing of what happened before it.
+/// A poll that the server has not processed yet says nothing about earlier events.
 #[cfg(feature = "server")]
 async fn a_server_slower_than_a_poll_loses_no_event<T: Transport>(etcd: Etcd<T>) {
     let index = |index: usize| {
@@ -328,14 +328,14 @@ async fn a_server_slower_than_a_poll_loses_no_event<T: Transport>(etcd: Etcd<T>)
         )
     };
     let server = ScriptedServer::start(move |n, stream| match n {
-        // The first poll is never heard of again.
+        // The first poll never gets a response.
         0 => io::copy(stream, &mut io::sink()).map(drop),
         // The second.
         2 => {
             thread::sleep(Duration::from_millis(3000));
             stream.write_all(&event(5))
         }
-        // A probe, of a store that hurries.
+        // A probe of a busy store.
         _ => {
             thread::sleep(Duration::from_millis(1200));
             stream.write_all(index(1000 * n).as_bytes())
@@ -345,7 +345,7 @@ async fn a_server_slower_than_a_poll_loses_no_event<T: Transport>(etcd: Etcd<T>)
     let mut events = client.open(Watch::new("/a").from_index(5));
     assert_eq!(take(&mut events, 1).await[0].index(), 5);
     let probe = || "HEAD /v2/keys/a".to_owned();
-    // The second probe came back before the event did, and the watch has not moved on.
+    // The second probe returned before the event did, and the watch has not advanced.
     assert_eq!(server.requests(), [poll(5), probe(), poll(5), probe()]);
 }
 

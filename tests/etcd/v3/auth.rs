@@ -1,4 +1,4 @@
-//! Users, roles, and who may do what.
+//! Users, roles and permissions.
 
 use etcd_http::{
     Client, EtcdErrorKind, Outcome,
@@ -20,14 +20,14 @@ cases_and_grpc! {
     }
 }
 
-/// Makes a user `root` of password `r`, and switches authentication on; a client that is root.
+/// Creates a user `root` with the password `r` and enables authentication. Returns a client of root.
 pub(crate) async fn enable<T: Transport>(etcd: &Etcd<T>) -> Client<T> {
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
     enable_for(&root).await;
     root
 }
 
-/// The same, for a client of another server that is to be root there.
+/// Does the same on another server, and returns a client of it.
 pub(crate) async fn enable_for<T: Transport>(root: &Client<T>) {
     let auth = root.v3().auth();
     auth.add_user("root", "r").await.unwrap();
@@ -215,7 +215,7 @@ async fn v3_119_a_user_may_do_what_its_roles_may<T: Transport>(etcd: Etcd<T>) {
             .await
             .unwrap_err(),
         user.v3().auth().list_users().await.unwrap_err(),
-        // In its own words, and with another code.
+        // With another message and another code.
         user.v3().maintenance().hash().await.unwrap_err(),
     ] {
         assert!(

@@ -1,4 +1,4 @@
-//! How a token is shown, how long it is good, and what needs one.
+//! How a token is sent, how long it is valid, and what requires one.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ cases_and_grpc! {
     }
 }
 
-/// A transport that keeps what `Authorization` said.
+/// A transport that records the header `Authorization`.
 #[derive(Debug)]
 struct Shown<T> {
     inner: T,
@@ -64,7 +64,7 @@ impl<T: Transport> Transport for Shown<T> {
     }
 }
 
-/// What etcd makes of a read of `/a` with this header.
+/// Sends a read of `/a` with this header, and returns the response.
 async fn read<T: Transport>(
     etcd: &Etcd<T>,
     url: &str,
@@ -77,7 +77,7 @@ async fn read<T: Transport>(
     Answer::to(&etcd.transport(), request).await
 }
 
-/// Nobody's words for a token that is not known, and for none.
+/// The messages for an unknown token and for a missing one.
 const INVALID: (u64, &str) = (16, "etcdserver: invalid auth token");
 const NO_USER: (u64, &str) = (3, "etcdserver: user name is empty");
 
@@ -144,7 +144,7 @@ async fn v3_112_a_token_is_lost_when_its_server_restarts<T: Transport>(etcd: Etc
     etcd.meanwhile(|server| server.restart()).await;
     let after = read(&etcd, &etcd.url(), Some(("authorization", &token))).await;
     assert_refused(&after, INVALID);
-    // The client, which had one too, fetches another.
+    // The client, which had a token, too, fetches another one.
     let kv = root.v3().kv().get("/a").await.unwrap().unwrap();
     assert_eq!((&kv.value[..], kv.version), (&b"1"[..], 1));
 }
@@ -155,7 +155,7 @@ async fn v3_112_a_token_is_good_at_every_member<T: Transport>(etcd: Etcd<T>) {
     let first = etcd.client_of(&urls[0]);
     let token = first.v3().auth().authenticate("root", "r").await.unwrap();
     for url in &urls {
-        // Once what the first has applied has come here.
+        // When this member has applied the change.
         let mut answer = read(&etcd, url, Some(("authorization", &token.token))).await;
         for _ in 0..50 {
             if answer.status.is_success() {
@@ -167,7 +167,7 @@ async fn v3_112_a_token_is_good_at_every_member<T: Transport>(etcd: Etcd<T>) {
         }
         assert!(answer.status.is_success(), "{url}: {answer:?}");
     }
-    // One for all: the client asks for no other wherever it goes.
+    // One token for all members: the client fetches no other.
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
     let client = etcd.client(|builder| {
@@ -183,7 +183,7 @@ async fn v3_112_a_token_is_good_at_every_member<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(asked.load(Relaxed), 1);
 }
 
-/// A user who may write what begins with `/own`, and nothing else.
+/// A user who may write keys with the prefix `/own`, and no others.
 async fn with_user<T: Transport>(etcd: &Etcd<T>, root: &Client<T>) -> Client<T> {
     let auth = root.v3().auth();
     auth.add_user("u", "p").await.unwrap();
@@ -199,7 +199,7 @@ async fn v3_120_some_calls_go_without_a_token_where_etcd_is_old<T: Transport>(et
     let user = with_user(&etcd, &root).await;
     let (nobody, minute) = (etcd.v3(), Duration::from_secs(60));
     let lease = root.v3().leases().grant(minute).await.unwrap().id;
-    // Late releases of 3.5 want a token for all of these; 3.4 and 3.5.16 want one for none.
+    // Late releases of 3.5 require a token for all of these; 3.4 and 3.5.16 require none.
     let is_open = nobody.leases().grant(minute).await.is_ok();
     assert!(is_open || etcd.is_3_5());
     for (call, result) in [
@@ -221,7 +221,7 @@ async fn v3_120_some_calls_go_without_a_token_where_etcd_is_old<T: Transport>(et
             }
         }
     }
-    // A lease is revoked by who may write all of its keys.
+    // Revoking a lease requires permission to write all of its keys.
     let lease = root.v3().leases().grant(minute).await.unwrap().id;
     for key in ["/own/a", "/b"] {
         root.send(Put::new(key, "").lease(lease)).await.unwrap();
@@ -249,7 +249,7 @@ async fn v3_10_121_who_may_not_look_after_a_server_is_told_so_in_words_of_their_
     ] {
         let error = denied.unwrap_err();
         let etcd = error.as_etcd().unwrap();
-        // The code of nothing in particular; by the gateway, a status as if the server were at fault.
+        // The code is "unknown", and the gateway's status looks like a server error.
         let said = (etcd.code().map(|code| code.number()), etcd.message());
         assert_eq!(said, (Some(2), "auth: permission denied"), "{call}");
         let status = etcd.http_status().map_or(500, |status| status.as_u16());

@@ -1,4 +1,4 @@
-//! A third party agrees: `etcdctl` speaks gRPC, and what either writes the other reads.
+//! Compatibility with `etcdctl`, which uses gRPC: each reads what the other writes.
 
 use std::{
     fs,
@@ -47,7 +47,7 @@ fn command<T: Transport>(etcd: &Etcd<T>, arguments: &[&str]) -> Command {
     command
 }
 
-/// What `etcdctl` prints; it must not fail.
+/// Runs `etcdctl`, which must succeed, and returns what it prints.
 fn etcdctl<T: Transport>(etcd: &Etcd<T>, arguments: &[&str]) -> String {
     let output = command(etcd, arguments).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
@@ -55,7 +55,7 @@ fn etcdctl<T: Transport>(etcd: &Etcd<T>, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// An `etcdctl` that holds something until it is interrupted.
+/// An `etcdctl` that holds a lock or leads until it is interrupted.
 struct Holder {
     _process: Running,
     /// The first line that it printed.
@@ -78,11 +78,11 @@ impl Holder {
     }
 }
 
-/// A process that is ended with the test.
+/// A process that ends with the test.
 struct Running(Child);
 
 impl Running {
-    /// Whether it has ended well, within ten seconds.
+    /// Returns whether it has ended successfully, within ten seconds.
     async fn has_succeeded<T: Transport>(&mut self, etcd: &Etcd<T>) -> bool {
         for _ in 0..100 {
             if let Some(status) = self.0.try_wait().unwrap() {
@@ -208,7 +208,7 @@ async fn etcdctl_and_we_exclude_each_other<T: Transport>(etcd: Etcd<T>) {
     v3.kv().delete(&*holder.line).await.unwrap();
     let held = v3.lock(&*name, lease).await.unwrap();
     drop(holder);
-    // Ours now: `etcdctl` waits until it is killed.
+    // Now this client holds it: `etcdctl` waits until it is killed.
     let mut waiting = Running(command(&etcd, &["lock", &name, "true"]).spawn().unwrap());
     etcd.sleep(700).await;
     assert!(

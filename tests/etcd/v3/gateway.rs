@@ -1,4 +1,4 @@
-//! What the JSON gateway itself does, whatever the call: paths, JSON, headers.
+//! The JSON gateway itself, independent of the call: paths, JSON, headers.
 
 use std::time::Duration;
 
@@ -27,19 +27,20 @@ cases! {
     }
 }
 
-/// What a raw request of the client's answers.
+/// Sends a raw request, and returns the response.
 async fn ask<T: Transport>(etcd: &Etcd<T>, path: &str, body: Value) -> Result<Value, Error> {
     let request = etcd.request(Method::POST, path).json(&body);
     etcd.send(request).await?.json()
 }
 
-/// The same for a body that may be anything.
+/// Does the same with any body.
 async fn answer<T: Transport>(etcd: &Etcd<T>, path: &str, body: &str) -> Answer {
     let request = post(&etcd.url(), path, body.to_owned());
     Answer::to(Client::transport(etcd), request).await
 }
 
-/// Whether the gateway is of the second generation, which came with some builds of 3.5: only its errors have no `error`.
+/// Returns whether the gateway is of the second generation, which some builds of 3.5 have: only its errors lack
+/// `error`.
 async fn is_second<T: Transport>(etcd: &Etcd<T>) -> bool {
     let refusal = answer(etcd, "/v3/kv/range", "{}").await;
     refusal.json().get("error").is_none()
@@ -86,7 +87,7 @@ async fn v3_4_7_40_a_key_is_told_as_documented_whatever_the_spacing<T: Transport
         let kv = read.first().unwrap();
         assert_eq!((&kv.value[..], read.more), (value.as_bytes(), false));
 
-        // Zeros are left out: no value, no lease, no `more`.
+        // Zeros are omitted: no value, no lease, no `more`.
         let value = match value {
             "" => String::new(),
             value => format!(r#","value":"{}""#, base64(value)),
@@ -127,7 +128,7 @@ async fn v3_5_what_is_sent_may_be_written_in_several_ways<T: Transport>(etcd: Et
         let answer = answer(&etcd, "/v3/kv/range", &other).await;
         assert_eq!(answer.json()["kvs"], found, "{other}");
     }
-    // Nothing is as good as an empty message.
+    // An empty body counts as an empty message.
     for nothing in ["", "{}"] {
         let list = answer(&etcd, "/v3/lease/leases", nothing).await;
         assert!(list.status.is_success(), "{list:?}");
@@ -138,7 +139,7 @@ async fn v3_6_gateways_differ_in_what_they_take<T: Transport>(etcd: Etcd<T>) {
     let is_second = is_second(&etcd).await;
     let range = |fields: &str| format!(r#"{{"key":"YQ=="{fields}}}"#);
     for (body, first, second) in [
-        // What the client sends, any gateway takes.
+        // Every gateway accepts what the client sends.
         (range(""), true, true),
         (range(r#","sort_order":"ASCEND""#), true, true),
         // Base64 without its padding, and for URLs.
@@ -154,7 +155,7 @@ async fn v3_6_gateways_differ_in_what_they_take<T: Transport>(etcd: Etcd<T>) {
             assert_eq!((taken.status.as_u16(), taken.refusal().0), (400, 3));
         }
     }
-    // Which of two the first generation takes changes from request to request.
+    // Which of the two the first generation uses changes from request to request.
     let (key, other) = (base64(etcd.key("a")), base64(etcd.key("b")));
     let both = format!(
         r#"{{"success":[{{"request_range":{{"key":"{key}"}},"request_put":{{"key":"{other}"}}}}]}}"#
@@ -184,7 +185,7 @@ async fn v3_8_the_content_type_is_json_and_an_error_may_end_in_a_trailer<T: Tran
         false => is("Grpc-Trailer-Content-Type"),
         true => None,
     };
-    // Three times: what comes after a trailer is another answer.
+    // Three times, since another response follows a trailer.
     for _ in 0..3 {
         let refusal = answer(&etcd, "/v3/lease/revoke", r#"{"ID":"2989"}"#).await;
         assert_eq!(header(&refusal, "content-type"), is("application/json"));

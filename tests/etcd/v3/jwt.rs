@@ -1,5 +1,5 @@
-//! Tokens that a server keeps no list of: JWTs. They are good for a time that is written in them, at every member, and
-//! after a restart too.
+//! JWTs: tokens that the server does not store. They contain their expiration, and are valid at every member and after
+//! a restart.
 
 use std::{
     collections::BTreeMap,
@@ -36,14 +36,14 @@ cases! {
     }
 }
 
-/// How long a short token is good. When it ends is written in it in whole seconds: as one release reads them it lives up to
-/// a second less, as the other does, up to a second more.
+/// How long a short token is valid. It contains the expiration in whole seconds, so it lives up to a second less with
+/// one release, and up to a second more with the other.
 const SHORT: &str = "3s";
 
-/// After this time it has ended for sure.
+/// After this time it has certainly expired.
 const EXPIRED: Duration = Duration::from_millis(4_200);
 
-/// A server whose tokens are JWTs, with authentication switched on.
+/// A server whose tokens are JWTs, with authentication enabled.
 struct Jwt {
     server: Server,
     _keys: Keys,
@@ -74,7 +74,7 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        // What cannot be removed is left to whoever clears the directory of temporary files.
+        // What cannot be removed stays in the directory of temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -122,7 +122,7 @@ impl Attempts {
         attempts.get(operation).copied().unwrap_or_default()
     }
 
-    /// How often a token was asked for.
+    /// Returns how often a token was requested.
     fn tokens(&self) -> usize {
         self.of("v3.auth.authenticate")
     }
@@ -166,7 +166,7 @@ async fn v3_137_a_watch_outlives_the_token_that_it_was_opened_with<T: Transport>
         let revision = put(&writer, "2").await;
         assert_eq!(watch.next().await.unwrap().unwrap().revision, revision);
     }
-    // etcd looks at the token of a stream when the watch is created, and never again.
+    // etcd checks the token of a stream only when the watch is created.
     assert_eq!((attempts.of("v3.watch"), attempts.tokens()), (1, 1));
 }
 
@@ -211,7 +211,7 @@ async fn v3_138_a_jwt_outlives_the_restart_of_its_server<T: Transport>(etcd: Etc
     let (client, attempts) = jwt.root(&etcd);
     put(&client, "1").await;
     jwt.server.restart().unwrap();
-    // libcurl looks once a second whether its connections are still there.
+    // libcurl checks once a second whether its connections are still open.
     etcd.sleep(1_200).await;
     let kv = client.v3().kv();
     let read = join_all((0..20).map(|_| kv.get("k"))).await;

@@ -80,7 +80,7 @@ async fn v3_30_an_empty_key_is_refused_before_it_is_sent<T: Transport>(etcd: Etc
     }
 }
 
-/// Puts these under the case's keys, each in a revision of its own; the first one's revision.
+/// Puts these under the case's keys, each in a revision of its own. Returns the first revision.
 async fn put_all<T: Transport>(etcd: &Etcd<T>, names: &[&str]) -> i64 {
     let mut first = 0;
     for name in names {
@@ -241,7 +241,7 @@ async fn v3_38_keys_come_in_their_own_order_where_no_other_is_asked_for<T: Trans
     assert_eq!(values(&etcd, under(&etcd)).await, ["a", "b", "c", "d"]);
     let by_key = under(&etcd).sort(SortTarget::Key, SortOrder::Unsorted);
     assert_eq!(values(&etcd, by_key).await, ["a", "b", "c", "d"]);
-    // All are of version 1: any order will do, and none is left out.
+    // All have version 1: any order is correct, and none is missing.
     let equal = under(&etcd).sort(SortTarget::Version, SortOrder::Descend);
     let mut values = values(&etcd, equal).await;
     values.sort();

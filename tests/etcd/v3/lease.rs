@@ -146,19 +146,19 @@ async fn v3_97_a_lease_that_expires_takes_its_keys_with_it<T: Transport>(etcd: E
 
 async fn v3_99_a_lease_whose_time_is_over_is_not_renewed<T: Transport>(etcd: Etcd<T>) {
     let etcd = &etcd;
-    // The server looks for what is over every half a second: until then it is still there.
+    // The server checks for expired leases every half a second: until then the lease exists.
     let renew = |number: u64| async move {
         etcd.sleep(70 * number).await;
         let (v3, key) = (etcd.v3(), etcd.key(number.to_string()));
         let lease = v3.leases().grant(Duration::from_secs(1)).await.unwrap();
         let put = Put::new(&*key, "").lease(lease.id);
         etcd.send(put).await.unwrap();
-        // Over for the server before it is for us.
+        // It expires at the server before it does at the client.
         etcd.transport().sleep(lease.ttl).await;
         let was_there = v3.kv().get(&*key).await.unwrap().is_some();
         let renewed = v3.leases().keep_alive_once(lease.id).await.unwrap();
         assert_eq!(renewed, None);
-        // The answer waited until it was gone, keys and all.
+        // The response came after the lease and its keys were deleted.
         assert_eq!(v3.kv().get(&*key).await.unwrap(), None);
         assert_eq!(v3.leases().time_to_live(lease.id).await.unwrap(), None);
         was_there

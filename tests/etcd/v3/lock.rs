@@ -63,7 +63,7 @@ async fn a_lock_is_held_by_one_and_then_by_the_next<T: Transport>(etcd: Etcd<T>)
     let key = held.key.clone();
     let unlock = async {
         etcd.sleep(300).await;
-        // The other one waits: its key is there, and it has no answer.
+        // The other one waits: its key exists, and it has no response.
         assert_eq!(v3.kv().count(KeyRange::prefix(&*name)).await.unwrap(), 2);
         v3.unlock(held.key).await.unwrap()
     };

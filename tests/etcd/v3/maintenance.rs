@@ -1,4 +1,4 @@
-//! Looking after a server.
+//! Maintenance.
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ async fn v3_125_a_downgrade_is_validated_and_enabled_once<T: Transport>(etcd: Et
     assert_eq!(refused(nonsense), EtcdErrorKind::InvalidDowngradeTarget);
     let none = maintenance.downgrade(Downgrade::cancel()).await;
     assert_eq!(refused(none), EtcdErrorKind::NoDowngradeInProgress);
-    // etcd 3.5 does it, and lets its own answer time out.
+    // etcd 3.5 applies it, and lets its response time out.
     if let Err(late) = maintenance.downgrade(Downgrade::enable("3.4.0")).await {
         assert_eq!(late.outcome(), Outcome::Unknown, "{late}");
     }

@@ -1,4 +1,4 @@
-//! A cluster whose members are lost or paused: what the client makes of what is left.
+//! A cluster whose members are killed or paused, and the client's use of the others.
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,7 +23,7 @@ cases! {
     }
 }
 
-/// A client of one member, which asks once, and gives etcd all the time that it takes.
+/// A client of one member, with one attempt and a long time limit.
 fn once<T: Transport>(etcd: &Etcd<T>, member: &Server) -> Client<T> {
     let builder = etcd.builder_of(member.client_url());
     let builder = builder.timeout(Duration::from_secs(30));
@@ -81,7 +81,7 @@ async fn v3_127_without_a_majority_nothing_is_agreed_upon<T: Transport>(etcd: Et
     kv.put("a", "1").await.unwrap();
     isolate(&cluster, leader);
     let own = async {
-        // What a member knows by itself it tells.
+        // A member serves what it knows by itself.
         let stale = client.send(Range::new("a").serializable(true)).await;
         assert_eq!(stale.unwrap().first().unwrap().value, "1");
         let status = maintenance.status().await.unwrap();
@@ -89,7 +89,7 @@ async fn v3_127_without_a_majority_nothing_is_agreed_upon<T: Transport>(etcd: Et
         client.send(ListMembers::new()).await.unwrap();
     };
     let late = async {
-        // By then it no longer takes itself for the leader.
+        // By then it no longer considers itself the leader.
         etcd.sleep(2_500).await;
         timed(kv.put("a", "3")).await
     };
@@ -109,7 +109,7 @@ async fn v3_127_without_a_majority_nothing_is_agreed_upon<T: Transport>(etcd: Et
     timed_out(put, 7);
     timed_out(get, 7);
     if is_3_5 {
-        // Two rounds of seven seconds: the client has lost its patience by then.
+        // Two rounds of seven seconds: the client has timed out by then.
         let error = members.unwrap_err();
         assert!(matches!(error, Error::Timeout(_)), "{error}");
     } else {
@@ -159,7 +159,7 @@ async fn v3_128_without_its_leader_a_follower_refuses_until_there_is_another<T: 
     assert_eq!(kind, Some(EtcdErrorKind::LeaderChanged), "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert!(took < Duration::from_secs(6), "{took:?}");
-    // A read does no harm, and is sent again.
+    // A read is safe to retry.
     assert_eq!(again.unwrap().first().unwrap().create_revision, 2);
     let statuses = statuses.lock().unwrap().clone();
     let statuses: Vec<_> = statuses.iter().map(|it| it.unwrap().as_u16()).collect();
@@ -167,7 +167,7 @@ async fn v3_128_without_its_leader_a_follower_refuses_until_there_is_another<T: 
     assert_eq!(*last, 200);
     assert!(!before.is_empty() && before.iter().all(|it| *it == 503));
     cluster.member(leader).resume().unwrap();
-    // A write is not, and was carried out once at most.
+    // A write is not, and was applied at most once.
     let found = kv.get("a").await.unwrap().unwrap();
     assert!(found.version <= 2, "{found:?}");
 }
@@ -188,20 +188,20 @@ async fn v3_129_a_paused_member_never_answers<T: Transport>(etcd: Etcd<T>) {
         assert!(matches!(error, Error::Timeout(_)), "{error:?}");
         assert_eq!(error.outcome(), Outcome::Unknown);
     }
-    // Where there is another member, it answers.
+    // If there is another member, it responds.
     let both = etcd.builder_of(paused.client_url());
     let both = both.endpoints([first.client_url()]).timeout(second);
     let both = both.build().unwrap();
     let (found, took) = timed(async { both.v3().kv().get("a").await }).await;
     assert!(found.unwrap().is_some());
     assert!(took < 3 * second, "{took:?}");
-    // And is asked first from now on.
+    // And it is tried first from now on.
     both.v3().kv().put("b", "1").await.unwrap();
     paused.resume().unwrap();
 }
 
 async fn v3_130_a_write_that_timed_out_is_carried_out_later<T: Transport>(etcd: Etcd<T>) {
-    // Nobody stands for election in the moment that the others are away.
+    // There is no election while the others are away.
     let builder = Server::builder().election_timeout(Duration::from_secs(3));
     let cluster = builder.start_cluster(3).unwrap();
     let leader = cluster.leader().unwrap();

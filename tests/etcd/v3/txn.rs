@@ -137,7 +137,7 @@ async fn v3_54_what_is_too_much_for_one_transaction_is_too_much_for_etcd<T: Tran
     assert!(matches!(here, Error::Invalid(_)), "{here}");
     let there = etcd.send(of(129).max_operations(1000)).await;
     assert_eq!(refused(there), EtcdErrorKind::TooManyOperations);
-    // Inside, there is room for what the outer one leaves.
+    // The inner one may have as many operations as the outer one leaves.
     assert!(etcd.send(of(99).then(of(28))).await.is_ok());
     let there = etcd.send(of(99).then(of(29)).max_operations(1000)).await;
     assert_eq!(refused(there), EtcdErrorKind::TooManyOperations);
@@ -165,7 +165,7 @@ async fn v3_56_a_key_written_twice_is_refused_here_and_there<T: Transport>(etcd:
             .to_string()
             .contains("duplicate key given in txn request")
     );
-    // What may be: either branch, and the branches of an inner transaction.
+    // Valid: either branch, and the branches of an inner transaction.
     let inner = Txn::new().then(put()).otherwise(put());
     let fine = Txn::new().then(inner).otherwise(put());
     etcd.send(fine).await.unwrap();
@@ -201,7 +201,7 @@ async fn v3_60_61_62_a_transaction_is_one_revision_and_reads_its_own_writes<T: T
         .then(Range::new(&*a))
         .then(Put::new(&*a, "1"))
         .then(Range::new(&*a))
-        // Compared before anything was done.
+        // Compared before anything was applied.
         .then(
             Txn::new()
                 .when(Compare::missing(&*a))

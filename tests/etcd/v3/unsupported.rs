@@ -1,4 +1,4 @@
-//! What a version of etcd lacks is said so, and not taken for something that is not there.
+//! Calls that a version of etcd does not support are reported as such, not as "not found".
 
 use std::sync::{
     Arc,
@@ -40,7 +40,7 @@ fn assert_lacking<O: std::fmt::Debug>(result: Result<O, Error>, outcome: Outcome
     assert_eq!(error.outcome(), outcome);
 }
 
-/// What says to every call that it does not have it, as etcd 3.4 does.
+/// A server that responds to every call that it does not support it, as etcd 3.4 does.
 fn lacking() -> ScriptedServer {
     ScriptedServer::always(answer(
         "404 Not Found",
@@ -89,7 +89,7 @@ async fn v3_2_what_a_server_lacks_is_asked_of_it_once<T: Transport>(etcd: Etcd<T
     assert_eq!(attempts.load(Relaxed), 3);
 }
 
-/// A client that asks an endpoint first that has nothing, and then etcd.
+/// A client whose first endpoint supports nothing, and whose second is etcd.
 fn beside<T: Transport>(etcd: &Etcd<T>, lacking: &ScriptedServer) -> Client<T> {
     let builder = etcd.builder_of(lacking.url());
     builder.endpoints(etcd.urls()).build().unwrap()
@@ -103,7 +103,7 @@ async fn an_endpoint_that_lacks_a_call_is_passed_over<T: Transport>(etcd: Etcd<T
         client.v3().kv().put(&*key, "1").await.unwrap();
     }
     let found = client.v3().kv().get(&*key).await.unwrap();
-    assert_eq!(found.unwrap().version, 3, "each put was carried out once");
+    assert_eq!(found.unwrap().version, 3, "each put was applied once");
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
         let hash = client.v3().maintenance().hash_kv().await;
         if etcd.is_3_5() {

@@ -1,4 +1,4 @@
-//! Two servers that are no cluster, and a client that takes them for one.
+//! Two servers that are not a cluster, as endpoints of one client.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ cases_and_grpc! {
     }
 }
 
-/// The server that answers first, and the other; and a client of both.
+/// The server that responds first, and the other; and a client of both.
 fn two<T: Transport>(etcd: &Etcd<T>) -> (Server, Server, Client<T>) {
     let start = || {
         let builder = Server::builder().heartbeat_interval(Duration::from_millis(10));
@@ -81,7 +81,7 @@ async fn r_22_a_snapshot_of_another_cluster_is_none<T: Transport>(etcd: Etcd<T>)
     let pieces = client.open(Snapshot::new()).collect::<Vec<_>>().await;
     assert!(pieces.iter().all(Result::is_ok));
     ours.kill().unwrap();
-    // Nobody is there any more; the next time, the other one is asked.
+    // The server is gone, so the next request goes to the other one.
     let nobody = client.open(Snapshot::new()).next().await.unwrap();
     assert!(!nobody.unwrap_err().is_cluster_changed());
     let theirs = client.open(Snapshot::new()).next().await.unwrap();

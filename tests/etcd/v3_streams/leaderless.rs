@@ -63,7 +63,7 @@ async fn v3_90_a_watch_that_needs_a_leader_is_ended_and_goes_on_and_another_is_s
     for member in lost {
         member.pause().unwrap();
     }
-    // For as long as three elections would take; then 3.5 says why, and 3.4 ends it without a word.
+    // After the time of three elections 3.5 sends the reason, and 3.4 ends the stream silently.
     let began = Instant::now();
     if let Some(line) = ended.next().await {
         let error = &line.unwrap()["error"];

@@ -9,9 +9,9 @@ use etcd_http::{
 use futures::{StreamExt, future::join};
 use harness::{case::Etcd, cases_and_grpc, stall_monitor::StallMonitor};
 
-/// What must live here lives for longer than a machine is likely to stand still. Beside 24 busy threads on its processor a
-/// loss was told 10 ms late at most, but leases of two seconds were lost now and then, rightly: nobody had the time to renew
-/// them. On a busy virtual machine threads that only slept were woken up to 1.4 s late.
+/// Leases that must survive have a TTL longer than a likely stall of the machine. Beside 24 busy threads on its
+/// processor a loss was reported at most 10 ms late, but leases of two seconds were sometimes lost, correctly, since
+/// they could not be renewed in time. On a busy virtual machine sleeping threads were woken up to 1.4 s late.
 const TTL: Duration = Duration::from_secs(4);
 
 /// The shortest that etcd grants.
@@ -125,7 +125,7 @@ async fn a_lease_is_lost_in_time_when_its_server_is_paused<T: Transport>(etcd: E
             loss.is_deadline() && late <= Duration::from_millis(200) + stalled,
             "{loss}, {late:?} late, while the machine stalled for {stalled:?}"
         );
-        // A new one is kept as if nothing had happened.
+        // A new one is kept alive as usual.
         let lease = keeper.grant(TTL).await.unwrap();
         etcd.sleep(8_000).await;
         assert!(lease.is_alive());
@@ -206,7 +206,7 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
     join(work, run).await;
 }
 
-/// etcd's server throws away what it has not read of a request when it begins to answer, unless the connection closes.
+/// etcd's server discards the unread rest of a request when it begins to respond, unless the connection closes.
 async fn v3_94_hundreds_of_leases_are_renewed_by_one_request<T: Transport>(etcd: Etcd<T>) {
     let mut ids = Vec::new();
     for _ in 0..300 {

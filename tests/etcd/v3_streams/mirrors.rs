@@ -71,7 +71,7 @@ async fn a_mirror_is_equal_again_after_a_gap<T: Transport>(etcd: Etcd<T>) {
     }
     let mut mirror = Mirror::new(&etcd, KeyRange::prefix(etcd.key("")));
     mirror.next().await.unwrap();
-    // The link is cut with the server, and history is gone when it is back.
+    // The connection is cut with the server, and the history is compacted when it is back.
     etcd.meanwhile(|server| server.restart()).await;
     // A write is not repeated when the connection that it takes turns out to be dead: a new client has none.
     let writer = etcd.client(|builder| builder);

@@ -182,7 +182,7 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
     let whole = etcd.v3().elections().leader(etcd.key("1/e")).await.unwrap();
     assert_eq!(whole.unwrap().key, etcd.key(format!("1/e/{lease}")));
 
-    // What stands for leading guards the leader's writes, within the namespace.
+    // The leader's key guards its writes within the namespace.
     let guarded = Txn::new()
         .when(Compare::create_revision(&won.leader.key).equal(won.leader.rev))
         .then(Put::new("written", "by the leader"));

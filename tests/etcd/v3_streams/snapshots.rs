@@ -38,7 +38,7 @@ async fn r_70_a_large_range_is_read_page_by_page_at_one_revision<T: Transport>(e
     let range = KeyRange::prefix(etcd.key(""));
     let mut stream = etcd.open(RangeStream::new(&range).page(10));
     let mut found = vec![stream.next().await.unwrap().unwrap()];
-    // What is written meanwhile belongs to later revisions.
+    // Concurrent writes belong to later revisions.
     etcd.send(Put::new(etcd.key("k20"), "new")).await.unwrap();
     etcd.send(Put::new(etcd.key("k99"), "new")).await.unwrap();
     found.extend(stream.try_collect::<Vec<_>>().await.unwrap());

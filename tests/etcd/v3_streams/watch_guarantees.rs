@@ -43,7 +43,7 @@ fn watches_over_isahc_pass_all_validators_while_members_fail() {
 /// The last key that is written: what every watch waits for.
 const END: &str = "k/end";
 
-/// What is written and deleted with it, for the watches that would not hear of it.
+/// Also written and deleted, for the watches that do not match the last key.
 const ENDS: [&str; 2] = ["k/0end", "k/1end"];
 const DELETED_LAST: &str = "k/last";
 
@@ -75,7 +75,7 @@ fn run<B: Backend>() {
     });
 }
 
-/// Kills, pauses and stops members, one after the other: a majority is always there.
+/// Kills, pauses and stops members, one after the other, so that a majority always runs.
 fn disturb(cluster: &Cluster, duration: Duration) {
     let began = Instant::now();
     let mut turn = 0;
@@ -151,7 +151,7 @@ async fn watch<B: Backend>(cluster: &Cluster, is_over: &AtomicBool) {
     let ((written, ()), whole, plain, set) =
         futures::join!(join(write, keeping), to_end(whole), to_end(all("k/")), set);
 
-    // The truth: one more watch, which nothing disturbs.
+    // The reference: one more watch, which is not disturbed.
     let truth = to_end(all("k/").prev_kv(true)).await;
     let history: BTreeMap<_, _> = truth
         .into_iter()
@@ -226,7 +226,7 @@ async fn resumable<T: Transport>(client: &Client<T>, history: &History, all: &Wa
     }
 }
 
-/// Writes until it is over. Returns the revisions that were acknowledged, and how many keys each wrote.
+/// Writes until the time is over. Returns the acknowledged revisions, and how many keys each wrote.
 async fn write<T: Transport>(client: &Client<T>, is_over: &AtomicBool) -> Vec<(i64, usize)> {
     let mut written = Vec::new();
     for number in 0_u32.. {
@@ -258,7 +258,7 @@ async fn write<T: Transport>(client: &Client<T>, is_over: &AtomicBool) -> Vec<(i
         match answer {
             Ok((_, 0)) => {}
             Ok(acknowledgement) => written.push(acknowledgement),
-            // It may be in history, or not: history knows.
+            // It may be in the history or not.
             Err(_) => client.transport().sleep(Duration::from_millis(100)).await,
         }
         client.transport().sleep(Duration::from_millis(10)).await;

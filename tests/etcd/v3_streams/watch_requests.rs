@@ -1,4 +1,4 @@
-//! What a request for watches can say, and what comes back, as it is on the wire.
+//! Requests for watches and their responses, as they are on the wire.
 
 use std::pin::pin;
 
@@ -44,22 +44,22 @@ fn create<T: Transport>(etcd: &Etcd<T>, fields: Value) -> Value {
     json!({"create_request": create})
 }
 
-/// The answer to these requests.
+/// Returns the response to these requests.
 async fn watch<T: Transport>(etcd: &Etcd<T>, requests: &[Value]) -> JsonLines {
     let body: String = requests.iter().map(Value::to_string).collect();
     let request = post(&etcd.url(), "/v3/watch", body);
-    // Otherwise etcd's server may throw away what it has not read when it begins to answer (V3-86).
+    // Otherwise etcd's server may discard the unread rest when it begins to respond (V3-86).
     let request = with(request, "connection", "close");
     JsonLines::of(&etcd.transport(), request).await.unwrap()
 }
 
-/// Whether nothing more comes for a while.
+/// Returns whether nothing more arrives for a while.
 async fn is_silent<T: Transport>(etcd: &Etcd<T>, lines: &mut JsonLines) -> bool {
     let (next, silence) = (pin!(lines.next()), pin!(etcd.sleep(500)));
     matches!(select(next, silence).await, Either::Right(_))
 }
 
-/// What a message says, but for its header.
+/// Returns a message without its header.
 fn said(mut message: Value) -> Value {
     let header = message.as_object_mut().unwrap().remove("header");
     assert!(header.is_some(), "{message}");
@@ -131,7 +131,7 @@ async fn v3_84_progress_is_told_of_no_watch_in_particular<T: Transport>(etcd: Et
     assert_eq!(said(of_none.clone()), json!({"watch_id": "-1"}));
     assert!(messages.iter().any(|message| message["created"] == true));
 
-    // Where there is no watch, 3.5 has nothing to tell, and does not even begin to answer.
+    // Without a watch, 3.5 sends nothing, not even the head of the response.
     let alone = post(&etcd.url(), "/v3/watch", progress().to_string());
     let transport = etcd.transport();
     let (answer, silence) = (
@@ -190,10 +190,10 @@ async fn v3_76_a_watch_from_below_the_first_revision_has_its_history_compacted<T
         assert_eq!(first, json!({"created": true}));
         assert_eq!(said(lines.result().await), compacted);
     }
-    // There is no watch on it any more, and yet it is not ended.
+    // The stream has no watch any more, but does not end.
     assert!(is_silent(&etcd, &mut lines).await);
 
-    // The client does not ask for such a thing.
+    // The client does not send this.
     let all = Watch::new(KeyRange::all()).from_revision(-1);
     let error = etcd.open(all).next().await.unwrap().unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent, "{error}");

@@ -83,7 +83,7 @@ async fn changes_that_come_together_take_one_request<T: Transport>(etcd: Etcd<T>
     assert_eq!(requests.load(Relaxed), 2);
 }
 
-/// etcd's server throws away what it has not read of a request when it begins to answer, unless the connection closes.
+/// etcd's server discards the unread rest of a request when it begins to respond, unless the connection closes.
 async fn v3_86_hundreds_of_watches_are_created_by_one_request<T: Transport>(etcd: Etcd<T>) {
     let (client, requests) = counting(&etcd);
     let put = client.send(Put::new(etcd.key("a"), "")).await.unwrap();

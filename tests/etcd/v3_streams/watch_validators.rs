@@ -1,13 +1,14 @@
-//! What watches must deliver, whatever happens to the cluster: the nine watch validators of etcd's own robustness tests.
+//! The guarantees of watches, whatever happens to the cluster: the nine watch validators of etcd's own robustness
+//! tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_http::v3::{Changes, Event, KeyValue};
 
-/// The true history: each revision with its events, from a watch that nothing disturbed.
+/// The reference history: each revision with its events, from an undisturbed watch.
 pub(crate) struct History(pub(crate) BTreeMap<i64, Vec<Event>>);
 
-/// What a watch was asked for.
+/// The request of a watch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) from: i64,
@@ -25,7 +26,7 @@ impl History {
         self.prev_kv_and_is_create(asked, delivered);
     }
 
-    /// Nothing is missing, nothing is too much, and a revision comes whole, in the order of effect.
+    /// Nothing is missing or superfluous, and a revision is complete and in order.
     fn reliable_atomic_and_filtered(&self, asked: Asked, delivered: &[Changes]) {
         let wanted = |event: &&Event| {
             event.key().starts_with(asked.prefix.as_bytes()) && (asked.puts || event.is_delete())
@@ -50,7 +51,7 @@ impl History {
         assert_eq!(expected.next(), None, "{asked:?}: the end is missing");
     }
 
-    /// What was before is what the history had before; and a key is created where it was not.
+    /// The previous value is that of the history, and a key is created where it did not exist.
     fn prev_kv_and_is_create(&self, asked: Asked, delivered: &[Changes]) {
         let mut state: BTreeMap<&[u8], &KeyValue> = BTreeMap::new();
         let mut before = BTreeMap::new();
@@ -81,7 +82,7 @@ impl History {
     }
 }
 
-/// Revisions ascend; and what was said to be complete stays so.
+/// Revisions ascend, and nothing arrives before a reported progress.
 fn ordered_and_bookmarkable(delivered: &[Changes]) {
     for pair in delivered.windows(2) {
         let [one, two] = pair else { unreachable!() };

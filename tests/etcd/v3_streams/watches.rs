@@ -192,7 +192,7 @@ async fn v3_82_a_revision_of_many_megabytes_arrives_whole<T: Transport>(etcd: Et
     for number in 0..8 {
         first = put(&etcd, &format!("k{number}"), &value).await;
     }
-    // One revision with 8 × 1.2 MB in what was before.
+    // One revision with 8 × 1.2 MB of previous values.
     etcd.send(DeleteRange::new(KeyRange::prefix(etcd.key("k"))))
         .await
         .unwrap();
@@ -315,7 +315,7 @@ async fn v3_75_a_compacted_history_is_said<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(next(&mut stream).await.revision, last);
 }
 
-/// Makes `root` with the password `r`, and `reader`, who may read `/open`, and switches authentication on.
+/// Creates `root` with the password `r`, and `reader`, who may read `/open`, and enables authentication.
 async fn enable_auth<T: Transport>(etcd: &Etcd<T>) {
     let auth = etcd.v3().auth();
     auth.add_user("root", "r").await.unwrap();
@@ -382,7 +382,7 @@ async fn r_60_a_watch_survives_the_loss_of_its_token<T: Transport>(etcd: Etcd<T>
     assert_eq!(next(&mut stream).await.revision, again);
 }
 
-/// How many watches the server has.
+/// Returns how many watches the server has.
 async fn watchers<T: Transport>(etcd: &Etcd<T>) -> usize {
     let metrics = etcd.metrics().await.unwrap();
     let name = "etcd_debugging_mvcc_watcher_total ";

@@ -1,4 +1,4 @@
-//! What cases run on: servers, a transport that reaches them, and an executor.
+//! The backends of cases: servers, a transport that reaches them, and an executor.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -25,9 +25,9 @@ pub enum Start {
     Alone,
     /// Three members of its own.
     Three,
-    /// A server of its own with the v2 API switched off.
+    /// A server of its own without the v2 API.
     WithoutV2,
-    /// A server that answers every request with success, and counts requests.
+    /// A server that responds to every request with success, and counts requests.
     Counting,
     /// Nothing: the port refuses connections, or the case brings its own server, such as a scripted one.
     Nothing,
@@ -67,13 +67,13 @@ pub trait Host: Send + Sync + 'static {
     /// Ends a member with no chance to do anything.
     fn kill(&self, member: usize);
 
-    /// Restarts the only member with its data. If it runs, it is stopped properly first.
+    /// Restarts the only member with its data. A running member is stopped first.
     fn restart(&self);
 
-    /// The only member takes requests, and answers none.
+    /// Pauses the only member: it accepts requests and does not respond.
     fn pause(&self);
 
-    /// Answers again.
+    /// Resumes it.
     fn resume(&self);
 
     /// Whether the calls above take time that passes for the clients, too.

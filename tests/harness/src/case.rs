@@ -1,4 +1,4 @@
-//! What a case is given: an etcd, a prefix for its keys, and clients over the backend under test.
+//! The environment of a case: an etcd, a prefix for its keys, and clients over the backend under test.
 
 use std::{
     ops::Deref,
@@ -114,8 +114,8 @@ impl<T: Transport> Etcd<T> {
 
     /// Does something slow to the servers while the case goes on.
     ///
-    /// Then it waits: libcurl checks once a second whether a connection that it keeps is still open. A write on a connection
-    /// that is not fails as interrupted, which is correct, and not what these cases are about.
+    /// Then it waits: libcurl checks once a second whether a connection that it keeps is still open. A write on a
+    /// connection that is not fails as interrupted, which is correct, and not what these cases are about.
     pub async fn meanwhile<O: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Host) -> O + Send + 'static,

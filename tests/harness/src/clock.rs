@@ -20,8 +20,8 @@ const SLEEPS_AT_ONCE: usize = 100_000;
 
 /// A clock that moves to the next wake-up when every future waits.
 ///
-/// A test that would hang panics: when no wake-up is due, when one is later than [`LONGEST`], and when futures keep waking
-/// while the time stands still.
+/// A test that would hang panics: when no wake-up is due, when one is later than [`LONGEST`], and when futures keep
+/// waking while the time stands still.
 #[derive(Clone, Debug)]
 pub struct VirtualClock {
     epoch: Instant,
@@ -72,7 +72,7 @@ impl VirtualClock {
         };
         assert!(
             at_once < SLEEPS_AT_ONCE,
-            "something sleeps for {duration:?}, over and over, until {:?}",
+            "something sleeps for {duration:?} repeatedly, until {:?}",
             key.0
         );
         Sleep {

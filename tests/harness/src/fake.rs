@@ -134,7 +134,7 @@ impl Host for Fake {
         self.fake.endpoint(0).lead();
     }
 
-    /// It carries out requests, and sends no response.
+    /// It executes requests and sends no response.
     fn pause(&self) {
         self.fake.inject(When::any(), Fault::silence_after());
     }

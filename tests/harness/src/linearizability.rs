@@ -94,7 +94,7 @@ impl<'a> Search<'a> {
     /// Whether the operations that are not done yet can follow on this state.
     fn explains(&mut self, state: State<'a>) -> bool {
         let left = || self.ops.iter().zip(&self.done).filter(|(_, done)| !**done);
-        // The next one was called before the first of the others returned.
+        // A next one must have been called before the first of the others returned.
         let Some(horizon) = left().filter_map(|(op, _)| op.returned).min() else {
             return true;
         };
@@ -214,7 +214,7 @@ mod tests {
                 op(1, 8, set("b", None)),
                 op(10, 11, read(Some("a"))),
             ],
-            // Lost: carried out, never, or late.
+            // Lost: applied, never applied, or applied late.
             &[lost(0, set("a", None)), op(2, 3, read(Some("a")))],
             &[lost(0, set("a", None)), op(2, 3, read(None))],
             &[
@@ -273,7 +273,7 @@ mod tests {
                 &[op(0, 1, set("a", None)), op(2, 3, read(None))],
             ),
             (
-                "a write was carried out twice",
+                "a write was applied twice",
                 &[
                     op(0, 1, set("a", None)),
                     op(2, 3, set("b", Some("a"))),
@@ -282,7 +282,7 @@ mod tests {
                 ],
             ),
             (
-                "a lost write was carried out twice",
+                "a lost write was applied twice",
                 &[
                     lost(0, set("a", None)),
                     op(2, 3, read(Some("a"))),
@@ -315,7 +315,7 @@ mod tests {
                 ],
             ),
             (
-                "nobody wrote that",
+                "no call wrote that",
                 &[op(0, 9, set("a", None)), op(1, 2, read(Some("z")))],
             ),
             (
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn long_histories_of_many_tasks_are_judged_in_no_time() {
-        // A true register, looked at by four tasks with overlapping calls; then one answer is forged.
+        // A correct register, used by four tasks with overlapping calls; then one response is forged.
         let mut random = fastrand::Rng::with_seed(11);
         for run in 0..20 {
             let mut ops = Vec::new();

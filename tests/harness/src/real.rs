@@ -142,7 +142,7 @@ impl Servers {
     }
 }
 
-/// A server that answers every request with success.
+/// A server that responds to every request with success.
 fn counting() -> ScriptedServer {
     ScriptedServer::always(json(
         r#"{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":4,"createdIndex":4}}"#,

@@ -19,7 +19,7 @@ pub struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    /// Answers request number `n`, counted from 0, by `answer(n, stream)`.
+    /// Responds to request number `n`, counted from 0, with `answer(n, stream)`.
     pub fn start(
         answer: impl Fn(usize, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
@@ -37,14 +37,14 @@ impl ScriptedServer {
                     return;
                 }
                 let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
-                // A client may hang up in the middle.
+                // A client may close the connection at any time.
                 thread::spawn(move || stream.and_then(|stream| serve(stream, &requests, &*answer)));
             }
         });
         scripted
     }
 
-    /// Answers every request with these bytes.
+    /// Responds to every request with these bytes.
     pub fn always(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start(move |_, stream| stream.write_all(&bytes))

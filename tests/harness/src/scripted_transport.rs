@@ -34,7 +34,7 @@ pub struct ScriptedTransport {
     halted: AtomicBool,
 }
 
-/// What becomes of one request.
+/// The fate of one request.
 #[derive(Debug)]
 pub enum Step {
     /// A response: status, headers, body.

@@ -30,7 +30,7 @@ macro_rules! cases {
     };
 }
 
-/// As [`cases!`](crate::cases), and once more by gRPC.
+/// As [`cases!`](crate::cases), and again over gRPC.
 #[macro_export]
 macro_rules! cases_and_grpc {
     ($($cases:tt)*) => {

@@ -1,4 +1,5 @@
-//! The `.proto` files of this crate are etcd's own, as the crate etcd-client has them and generates its types from them.
+//! The `.proto` files of this crate are etcd's own, as the crate etcd-client has them and generates its types from
+//! them.
 
 use std::{env, fmt::Debug, path::PathBuf, process::Command};
 
@@ -39,7 +40,7 @@ fn theirs() -> DescriptorPool {
     schema(directory.to_str().unwrap(), &files)
 }
 
-/// All that is on the wire of a message: names, tags, types, which are lists, which exclude one another.
+/// Everything about a message that appears on the wire: names, tags, types, lists, and mutually exclusive fields.
 fn fields(message: &MessageDescriptor) -> Vec<String> {
     let fields = message.fields().map(|field| {
         let one_of = field
@@ -63,7 +64,7 @@ fn fields(message: &MessageDescriptor) -> Vec<String> {
     fields.collect()
 }
 
-/// The methods of all services, with what they take and give.
+/// The methods of all services, with their input and output.
 fn methods(pool: &DescriptorPool) -> Vec<String> {
     let services = pool.services();
     let methods = services.flat_map(|service| {

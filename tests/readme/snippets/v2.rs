@@ -8,7 +8,7 @@ async fn colors(client: &Client) -> Result<()> {
     let v2 = client.v2();
     let red = v2.set("/app/color", "red").await?;
 
-    // Of all who try, one succeeds.
+    // Of several concurrent swaps, one succeeds.
     let is_red = Condition::value_is("red");
     let green = v2.compare_and_swap("/app/color", "green", is_red);
     assert_eq!(green.await?.node.value.as_deref(), Some("green"));

@@ -5,7 +5,7 @@ use etcd_http::{
 use futures::TryStreamExt;
 
 async fn follow(client: &Client) -> Result<()> {
-    // Read, then watch from the next revision: nothing falls in between.
+    // Read, then watch from the next revision: no event is missed.
     let jobs = KeyRange::prefix("jobs/");
     let now = client.send(Range::new(jobs.clone())).await?;
     println!("{} jobs", now.kvs.len());

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What a command printed, and whether it succeeded; what is called otherwise on the two servers has one name.
+/// The output of a command, and whether it succeeded. Names that differ between the two servers are replaced.
 fn outcome(mut command: Command, input: &str, names: &[(String, String)]) -> String {
     let command = command
         .stdin(Stdio::piped())
@@ -43,7 +43,7 @@ fn outcome(mut command: Command, input: &str, names: &[(String, String)]) -> Str
     text
 }
 
-/// The names of a server that another would not have.
+/// The names that differ between servers.
 fn names(url: &str) -> Vec<(String, String)> {
     let mut connection = Connection::new(url.trim_start_matches("http://"));
     let told = connection.ask(&Ask::new("GET", "/v2/members"));
@@ -74,7 +74,7 @@ fn etcdctl(binary: &Path) -> PathBuf {
     program
 }
 
-/// Each server, and a fake that answers as its version.
+/// Each server, and a fake of the same version.
 fn pairs() -> impl Iterator<Item = (PathBuf, Real, Served)> {
     binaries().into_iter().map(|binary| {
         let real = Real::start(&binary);
@@ -93,7 +93,7 @@ fn etcdctl_prints_the_same() {
             let [expected, seen] = sides.each_ref().map(|(url, names)| {
                 let mut command = Command::new(&program);
                 command.env("ETCDCTL_API", "2").args(["--endpoints", url]);
-                // A busy machine may need long for a password.
+                // Hashing a password may take long on a busy machine.
                 command.args(["--timeout", "30s", "--total-timeout", "60s"]);
                 command.args(arguments.split(' '));
                 outcome(command, input, names)
@@ -204,7 +204,7 @@ fn an_etcdctl_that_watches_hears_the_same() {
             };
             let watch = command(&["watch", "--recursive", "/w"]);
             let watcher = thread::spawn(move || outcome(watch, "", &[]));
-            // Until the watch is there.
+            // Until the watch is registered.
             let mut connection = Connection::new(url.trim_start_matches("http://"));
             let stats = Ask::new("GET", "/v2/stats/store");
             while !connection.ask(&stats).text().ends_with("\"watchers\":1}") {
@@ -220,7 +220,7 @@ fn an_etcdctl_that_watches_hears_the_same() {
 
 #[test]
 fn curl_sees_the_same_bytes() {
-    // What no two servers have in common: the date, Raft's index, how long ids are; headers may come in any order.
+    // Removes what differs between any two servers: the date, raft's index, the length of ids, the order of headers.
     let comparable = |text: String, has_ids: bool| -> Vec<String> {
         let lines = text.lines().map(|line| line.trim_end().to_owned());
         let mut lines: Vec<String> = lines

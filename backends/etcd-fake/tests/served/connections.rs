@@ -1,4 +1,4 @@
-//! Connections as they should not be, and many of them.
+//! Bad connections, and many of them.
 
 use std::{
     io::{Read, Write},
@@ -20,7 +20,7 @@ fn stats(connection: &mut Connection) -> serde_json::Value {
     connection.ask(&Ask::new("GET", "/v2/stats/store")).json()
 }
 
-/// Waits until so many watches are open.
+/// Waits until this many watches are open.
 fn wait_for_watchers(connection: &mut Connection, count: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while stats(connection)["watchers"] != count {
@@ -154,7 +154,7 @@ fn slow_and_broken_clients_harm_nobody() {
 
 #[test]
 fn thousands_of_idle_watches_are_no_trouble() {
-    // As many as a process may open files, and room for the rest.
+    // Limited by the number of open files of a process.
     let limit = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let limit = limit
         .lines()

@@ -1,6 +1,6 @@
-//! The program `etcd-fake`: other people's clients find it no different from the real server.
+//! The program `etcd-fake`: other clients get the same responses as from a real server.
 //!
-//! `etcdctl` is looked for beside each of the servers named by `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`.
+//! `etcdctl` is expected beside each of the servers named by `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`.
 
 #[path = "../../../fake/tests/support/mod.rs"]
 mod support;

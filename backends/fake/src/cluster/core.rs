@@ -49,7 +49,7 @@ pub(crate) struct Core<S: State> {
     date: (i64, HeaderValue),
 }
 
-/// How often the servers behind an endpoint have stopped: an answer breaks off when this changes.
+/// How often the servers behind an endpoint have stopped: a response breaks off when this changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerRun {
     all: u64,
@@ -91,7 +91,7 @@ impl<S: State> Shared<S> {
             if !after.is_waking {
                 return result;
             }
-            // Those who were woken count as running by now, so the clock may jump again.
+            // The woken tasks count as running by now, so the clock may jump again.
             ((), after) = self.locked(|core| {
                 core.time.waking -= 1;
                 core.jump_if_all_wait();
@@ -194,7 +194,7 @@ impl<S: State> Core<S> {
         self.wake_exchanges();
     }
 
-    /// Breaks off every open answer, as the end of the servers does.
+    /// Breaks off every open response, as the end of the servers does.
     pub(crate) fn stop_servers(&mut self) {
         self.stops += 1;
         self.wake_exchanges();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, task::Waker};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ExchangeId(pub(crate) u64);
 
-/// The exchanges that have not ended: requests without an answer, and answers whose bodies are open.
+/// The exchanges that have not ended: requests without a response, and responses whose bodies are open.
 #[derive(Debug, Default)]
 pub(crate) struct OpenExchanges {
     open: BTreeMap<ExchangeId, OpenExchange>,

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 /// ```
 /// # use etcd_http_fake::{FakeEtcd, Fault, When};
 /// let etcd = FakeEtcd::new();
-/// // The next write is applied, and its answer is lost.
+/// // The next write is applied, and its response is lost.
 /// etcd.inject(When::method("PUT").once(), Fault::break_after());
 /// // Every third request from now on is refused.
 /// etcd.inject(When::any().every(3), Fault::refuse());
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Append(Vec<u8>),
     /// Answered without asking the server.
     Instead(Response<Vec<u8>>),
-    /// The server acts, and its answer is replaced.
+    /// The server acts, and its response is replaced.
     InsteadAfter(Response<Vec<u8>>),
 }
 
@@ -46,7 +46,7 @@ impl Fault {
         Self(Kind::BreakBefore)
     }
 
-    /// The server acts, and the connection breaks before the head of the answer is complete
+    /// The server acts, and the connection breaks before the head of the response is complete
     /// ([`Interrupted`](etcd_transport::TransportErrorKind::Interrupted)).
     ///
     /// A [`Transport`](etcd_transport::Transport) returns a head as a whole, so both cases look the same.
@@ -54,7 +54,7 @@ impl Fault {
         Self(Kind::BreakAfter)
     }
 
-    /// The server acts, and the connection breaks after `bytes` of the answer's body.
+    /// The server acts, and the connection breaks after `bytes` of the response's body.
     pub fn break_body(bytes: usize) -> Self {
         Self(Kind::Cut(Cut::Bytes(bytes), Ending::Error))
     }
@@ -64,17 +64,17 @@ impl Fault {
         Self(Kind::Cut(Cut::Frames(events), Ending::Error))
     }
 
-    /// The server never sees the request, and no answer ever comes.
+    /// The server never sees the request, and no response ever arrives.
     pub fn silence() -> Self {
         Self(Kind::SilenceBefore)
     }
 
-    /// The server acts, and no answer ever comes.
+    /// The server acts, and no response ever arrives.
     pub fn silence_after() -> Self {
         Self(Kind::SilenceAfter)
     }
 
-    /// The server acts and begins to answer. After `bytes` of the body, nothing more comes.
+    /// The server acts and begins to respond. After `bytes` of the body, nothing more arrives.
     pub fn silence_body(bytes: usize) -> Self {
         Self(Kind::Cut(Cut::Bytes(bytes), Ending::Silence))
     }
@@ -89,7 +89,7 @@ impl Fault {
         Self(Kind::DelayBefore(duration))
     }
 
-    /// The server acts at once, and the answer takes this long to arrive, by the fake's clock.
+    /// The server acts at once, and the response takes this long to arrive, by the fake's clock.
     pub fn delay_answer(duration: Duration) -> Self {
         Self(Kind::DelayAfter(duration))
     }
@@ -104,17 +104,17 @@ impl Fault {
         Self(Kind::Append(bytes.into()))
     }
 
-    /// Something else answers, such as a proxy, and the server sees nothing.
+    /// Something else responds, such as a proxy, and the server sees nothing.
     pub fn answer(response: Response<Vec<u8>>) -> Self {
         Self(Kind::Instead(response))
     }
 
-    /// The server acts, and something else answers.
+    /// The server acts, and something else responds.
     pub fn answer_after(response: Response<Vec<u8>>) -> Self {
         Self(Kind::InsteadAfter(response))
     }
 
-    /// A plain-text answer with this status, and the server sees nothing. An invalid status becomes 500.
+    /// A plain-text response with this status, and the server sees nothing. An invalid status becomes 500.
     pub fn status(status: u16) -> Self {
         let text = canonical(status).canonical_reason().unwrap_or_default();
         Self::answer(page(status, "text/plain; charset=utf-8", text.to_owned()))

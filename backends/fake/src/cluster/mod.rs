@@ -1,5 +1,5 @@
-//! A cluster of etcd servers as one state machine, without a network: members, terms, Raft counters, lag, quorum, the clock,
-//! faults, and the log of requests.
+//! A cluster of etcd servers as one state machine, without a network: members, terms, Raft counters, lag, quorum, the
+//! clock, faults, and the log of requests.
 //!
 //! It replicates a [`State`](state::State) that it knows only by that trait: commands go in, and every member that is up to date
 //! applies them. The stores of the two APIs are parts of that state (`crate::state`). The arrows run one way:
@@ -8,10 +8,10 @@
 //! cluster ← v2::store ← state ← v2::api ← front ← control
 //! ```
 //!
-//! `cluster` also keeps the open exchanges: requests without an answer yet, and answers whose bodies are still open. A store
-//! that has something for one of them says so ([`take_ready`](state::State::take_ready)), and the task that polls it is woken
-//! when the lock is free. Everything that touches the fake goes through [`with`](core::Shared::with): a request, a move of the
-//! clock, a fault. So an event reaches its readers at the moment it happens, in virtual time.
+//! `cluster` also keeps the open exchanges: requests without a response yet, and responses whose bodies are still open.
+//! A store that has something for one of them says so ([`take_ready`](state::State::take_ready)), and the task that
+//! polls it is woken when the lock is free. Everything that touches the fake goes through [`with`](core::Shared::with):
+//! a request, a move of the clock, a fault. So an event reaches its readers at the moment it happens, in virtual time.
 
 pub(crate) mod alarm;
 pub(crate) mod clock;

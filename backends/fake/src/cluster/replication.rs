@@ -123,7 +123,7 @@ impl<S: State> Cluster<S> {
         self.agree(endpoint, command)
     }
 
-    /// Applies a command that is no entry of the Raft log, on all members all the same.
+    /// Applies a command that is not an entry of the Raft log, on all members nevertheless.
     pub(crate) fn agree<C: Apply<S>>(&mut self, endpoint: usize, command: C) -> C::Output {
         let at = self.moment();
         self.append(|| Entry::Command {

@@ -12,8 +12,8 @@ use crate::go::form::{self, Form};
 
 /// A request to the fake, decoded, and its outcome.
 ///
-/// `Debug` and `Display` write one line: method, path, parameters, outcome. They show neither credentials nor what is sent
-/// to `/v2/auth`.
+/// `Debug` and `Display` write one line: method, path, parameters, outcome. They show neither credentials nor what is
+/// sent to `/v2/auth`.
 #[derive(Clone)]
 pub struct Exchange {
     pub(crate) at: u64,
@@ -30,13 +30,13 @@ pub struct Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// No answer yet.
+    /// No response yet.
     Waiting,
-    /// An answer with this status. The body of a watch may still be open.
+    /// A response with this status. The body of a watch may still be open.
     Answered(u16),
-    /// No answer; the caller got this error.
+    /// No response; the caller got this error.
     Failed(TransportErrorKind),
-    /// The caller gave up before the answer came.
+    /// The caller gave up before the response arrived.
     Dropped,
 }
 
@@ -145,9 +145,9 @@ impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>12?} #{} {}", self.at(), self.endpoint, self.line())?;
         match self.outcome {
-            Outcome::Waiting => f.write_str(" … no answer yet"),
+            Outcome::Waiting => f.write_str(" … no response yet"),
             Outcome::Answered(status) => write!(f, " → {status}"),
-            Outcome::Failed(kind) => write!(f, " → no answer: {kind:?}"),
+            Outcome::Failed(kind) => write!(f, " → no response: {kind:?}"),
             Outcome::Dropped => f.write_str(" → dropped by the caller"),
         }
     }

@@ -15,7 +15,7 @@ const QUIET_POLLS: u32 = 16;
 /// When a sleeper is due, and a number that tells sleepers with equal times apart.
 pub(crate) type SleepKey = (u64, u64);
 
-/// The time, and who waits for it.
+/// The time, and the tasks that wait for it.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     pub(crate) clock: Clock,
@@ -57,7 +57,7 @@ impl Timeline {
         }
     }
 
-    /// The same time, without anybody who waits for it.
+    /// The same time, without waiting tasks.
     pub(crate) fn fork(&self) -> Self {
         Self {
             elapsed: self.elapsed,
@@ -172,8 +172,8 @@ impl<S: State> Core<S> {
         }
     }
 
-    /// Notes that a future of the fake was polled and has to wait; `sleeper` is its key if it sleeps. Returns whether the
-    /// clock has jumped.
+    /// Notes that a future of the fake was polled and has to wait; `sleeper` is its key if it sleeps. Returns whether
+    /// the clock has jumped.
     pub(crate) fn idle(&mut self, sleeper: Option<SleepKey>, waker: &Waker) -> bool {
         let Clock::Auto { grace } = self.time.clock else {
             return false;
@@ -204,7 +204,7 @@ impl<S: State> Core<S> {
         is_quiet
     }
 
-    /// Moves the clock to the next time at which somebody is woken.
+    /// Moves the clock to the next time at which a task is woken.
     pub(crate) fn jump(&mut self) {
         while self.wakers.is_empty() {
             let Some(stop) = self.next_stop() else {
@@ -232,7 +232,7 @@ impl<S: State> Core<S> {
         Some(self.time.elapsed - before)
     }
 
-    /// When somebody has to be woken by the real clock.
+    /// When a task has to be woken by the real clock.
     pub(super) fn next_alarm(&self) -> Option<u64> {
         let sweep = self.next_sweep();
         let sweep = sweep.filter(|_| self.cluster.state.is_watched());

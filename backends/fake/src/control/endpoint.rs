@@ -92,7 +92,7 @@ impl EndpointHandle {
 
 /// Failures of the cluster as a whole.
 impl FakeEtcd {
-    /// How long etcd waits for a quorum before it gives up on a request.
+    /// How long etcd waits for a quorum before it rejects a request.
     pub const QUORUM_TIMEOUT: Duration = Duration::from_secs(7);
 
     /// The endpoint with this number, counted from 0 in the builder's order.
@@ -139,7 +139,7 @@ impl FakeEtcd {
         });
     }
 
-    /// Restarts all servers with their data. Open answers break off, the term goes up, and each member writes its
+    /// Restarts all servers with their data. Open responses break off, the term goes up, and each member writes its
     /// attributes, which takes an index.
     pub fn restart(&self) {
         self.shared.with(|core| {

@@ -91,7 +91,7 @@ impl FakeEtcd {
         })
     }
 
-    /// How many exchanges have not ended: requests without an answer, and watches whose bodies are open.
+    /// How many exchanges have not ended: requests without a response, and watches whose bodies are open.
     pub fn open_exchanges(&self) -> usize {
         self.shared.with(|core| core.exchanges.len())
     }

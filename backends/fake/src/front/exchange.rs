@@ -1,4 +1,4 @@
-//! One request and its answer: the log, faults, and waiting for a quorum. It is the same for every front.
+//! One request and its response: the log, faults, and waiting for a quorum. It is the same for every front.
 
 use std::{
     future::Future,
@@ -30,8 +30,8 @@ pub(super) trait Call {
     /// The request as the log has it.
     fn exchange(&self) -> Exchange;
 
-    /// Answers the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long as etcd
-    /// does, and must be answered.
+    /// Answers the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long
+    /// as etcd does, and must be answered.
     fn answer(
         &mut self,
         shared: &Arc<EtcdShared>,
@@ -121,7 +121,7 @@ impl Waiting {
             Some(Kind::BreakBefore) => broken("the connection broke before the server acted"),
             Some(Kind::BreakAfter) => {
                 self.ask(call).await?;
-                broken("the connection broke before the answer")
+                broken("the connection broke before the response")
             }
             Some(Kind::SilenceBefore) => std::future::pending().await,
             Some(Kind::SilenceAfter) => {
@@ -153,7 +153,7 @@ impl Waiting {
                         bytes.truncate(length);
                         with_length(head, bytes)
                     }
-                    // An open answer has no length that could agree.
+                    // An open response has no length that could agree.
                     Err(body) => {
                         let cut = CutBody::new(body, Cut::Bytes(length), Ending::Error);
                         Response::from_parts(head, Body::stream(cut))
@@ -248,7 +248,7 @@ impl Future for ClusterChange<'_> {
     }
 }
 
-/// Asks the server again at each event, until there is an answer or the server has stopped.
+/// Asks the server again at each event, until there is a response or the server has stopped.
 struct NextEvent<'a, C> {
     waiting: &'a Waiting,
     id: ExchangeId,
@@ -278,7 +278,7 @@ fn outcome(answered: &Answered) -> Outcome {
     }
 }
 
-/// The same answer with another body, and the length of that.
+/// The same response with another body, and the length of that.
 fn with_length(mut head: response::Parts, body: Bytes) -> Response {
     head.headers.remove(header::TRANSFER_ENCODING);
     let length = HeaderValue::from(body.len());

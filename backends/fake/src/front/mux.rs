@@ -9,7 +9,7 @@ use crate::{
     v2::api::{self, Handled, Incoming},
 };
 
-/// The answer to a request, framed.
+/// The response to a request, framed.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Whole(Response<Vec<u8>>),
@@ -119,7 +119,7 @@ fn escape_html(text: &str) -> String {
     out
 }
 
-/// Go's answer to a path that it cannot decode. etcd never sees the request.
+/// Go's response to a path that it cannot decode. etcd never sees the request.
 fn bad_request(method: &Method) -> Response<Vec<u8>> {
     // Go sends a body even after a HEAD, but no client reads it.
     let body = if method == Method::HEAD {

@@ -57,7 +57,7 @@ pub async fn serve(etcd: FakeEtcd, endpoint: usize, listener: TcpListener) -> io
 }
 
 async fn connection(etcd: FakeEtcd, url: Arc<str>, stream: TcpStream) {
-    // Small answers are sent at once. Without it the connection is only slower.
+    // Small responses are sent at once. Without it the connection is only slower.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let (etcd, url) = (etcd.clone(), Arc::clone(&url));

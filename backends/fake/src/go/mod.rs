@@ -1,5 +1,5 @@
-//! Bytes as Go's standard library reads and writes them: forms, paths, dates, JSON strings, answers. Nothing here knows a
-//! store.
+//! Bytes as Go's standard library reads and writes them: forms, paths, dates, JSON strings, responses. Nothing here
+//! knows a store.
 
 pub(crate) mod date;
 pub(crate) mod form;

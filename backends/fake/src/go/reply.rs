@@ -9,7 +9,7 @@ use http::{
 /// Go's server announces the length of bodies up to this size, and sends longer ones in chunks.
 const CHUNKED_ABOVE: usize = 2048;
 
-/// An answer under construction.
+/// A response under construction.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -104,7 +104,7 @@ impl Reply {
         response
     }
 
-    /// The head of an answer whose body is sent piece by piece.
+    /// The head of a response whose body is sent piece by piece.
     pub(crate) fn begin(mut self) -> Response<()> {
         let chunked = HeaderValue::from_static("chunked");
         self.headers.insert(TRANSFER_ENCODING, chunked);

@@ -101,7 +101,7 @@ impl Store {
     }
 
     fn write_own(&mut self, write: Write, at: Moment) {
-        // It cannot fail: nobody else writes below `/0`, and ids are unique.
+        // It cannot fail: there are no other writers below `/0`, and ids are unique.
         let _ = self.apply(write, at.now, at.profile);
     }
 }

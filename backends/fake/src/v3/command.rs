@@ -40,7 +40,7 @@ macro_rules! commands {
         }
 
         impl Command {
-            /// Applies a command whose result nobody waits for.
+            /// Applies a command whose result is not used.
             pub(crate) fn replay(self, stores: &mut Stores, at: Moment) {
                 match self {
                     $(Self::$name(command) => drop(command.apply(stores, at)),)*

@@ -1,5 +1,5 @@
-//! The v3 API: its store, leases and watches, the messages, and the calls. It knows no encoding but that of the messages:
-//! `crate::front` reads and writes what travels.
+//! The v3 API: its store, leases and watches, the messages, and the calls. It knows no encoding but that of the
+//! messages: `crate::front` reads and writes what travels.
 
 pub(crate) mod api;
 mod command;
@@ -67,7 +67,7 @@ impl Store {
         true
     }
 
-    /// Tells the watches what has changed.
+    /// Delivers the changes to the watches.
     fn notify(&mut self) {
         self.watches.notify(&self.mvcc);
     }

@@ -22,7 +22,7 @@ const FRAGMENT_SIZE: usize = 2 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct WatchHub {
     streams: BTreeMap<ExchangeId, WatchStream>,
-    /// The revision up to which all have been told.
+    /// The revision up to which all watches are informed.
     notified: i64,
     ready: Vec<ExchangeId>,
 }
@@ -39,13 +39,13 @@ struct WatchStream {
 struct Watch {
     key: Bytes,
     end: End,
-    /// The first revision that is still to be told.
+    /// The first revision that is still to be delivered.
     next: i64,
     omits_puts: bool,
     omits_deletes: bool,
     prev_kv: bool,
     fragment: bool,
-    /// Told that it began too early: it is told nothing more.
+    /// It began before the compaction and has been informed: it receives nothing more.
     is_compacted: bool,
 }
 
@@ -105,7 +105,7 @@ impl WatchHub {
         }
     }
 
-    /// Does what a client asks on a stream.
+    /// Executes a client's request on a stream.
     pub(crate) fn request(
         &mut self,
         id: ExchangeId,
@@ -126,7 +126,7 @@ impl WatchHub {
         self.ready.push(id);
     }
 
-    /// Tells all watches what has changed since the last call.
+    /// Delivers the changes since the last call to all watches.
     pub(crate) fn notify(&mut self, mvcc: &Mvcc) {
         let now = mvcc.revision();
         let from = self.notified.max(1) + 1;
@@ -202,7 +202,7 @@ impl WatchStream {
         }
     }
 
-    /// 3.4 always tells of its progress, 3.5 only when there are watches and all are up to date.
+    /// 3.4 always reports its progress, 3.5 only when there are watches and all are up to date.
     fn progress(&mut self, mvcc: &Mvcc, profile: Profile) {
         let now = mvcc.revision();
         let is_behind = |watch: &Watch| watch.is_compacted || watch.next > now + 1;
@@ -217,7 +217,7 @@ impl WatchStream {
         });
     }
 
-    /// Tells a watch the past, from its first revision on.
+    /// Delivers past events to a watch, from its first revision on.
     fn catch_up(&mut self, watch_id: i64, mvcc: &Mvcc) {
         let Some(watch) = self.watches.get_mut(&watch_id) else {
             return;
@@ -235,7 +235,7 @@ impl WatchStream {
         }
         let now = mvcc.revision();
         if watch.next < 0 {
-            // etcd searches its file from a revision on that it takes for the highest of all.
+            // etcd searches its file from a revision on that it mistakes for the highest of all.
             watch.next = now + 1;
             return;
         }
@@ -261,7 +261,7 @@ impl WatchStream {
         }
     }
 
-    /// Tells the watches of one revision; returns whether there is something to send.
+    /// Delivers one revision to the watches. Returns whether there is something to send.
     fn notify(&mut self, changes: &[&Change], revision: i64, mvcc: &Mvcc) -> bool {
         let before = self.queue.len();
         for (&watch_id, watch) in &mut self.watches {
@@ -344,7 +344,7 @@ impl Watch {
     }
 }
 
-/// The answer to a request for a watch that is not created.
+/// The response to a request for a watch that is not created.
 fn refusal(reason: &str, revision: i64) -> WatchResponse {
     WatchResponse {
         header: Some(ResponseHeader::of_revision(revision)),

@@ -2,14 +2,14 @@ use std::ops::Range;
 
 use crate::support::{Ask, Told};
 
-/// What is called otherwise on the real server.
+/// Names that differ on the real server.
 pub(crate) struct Translation {
     real_ids: Vec<String>,
     fake_ids: Vec<String>,
 }
 
 impl Translation {
-    /// From the answers to `GET /v2/members`.
+    /// From the responses to `GET /v2/members`.
     pub(crate) fn new(real: &Told, fake: &Told) -> Self {
         let ids = |told: &Told| {
             let member = &told.json()["members"][0];
@@ -34,7 +34,7 @@ impl Translation {
     }
 }
 
-/// Whether two answers are the same.
+/// Returns whether two responses are the same.
 pub(crate) fn same_told(ask: &Ask, real: &Told, fake: &Told, translation: &Translation) -> bool {
     let has_members = ask.target.starts_with("/v2/members") || ask.target == "/v2/machines";
     let real_body = if has_members {

@@ -186,7 +186,7 @@ impl Pair {
         self.synchronise();
         let (fake_told, fake) = self.fake.watch(ask);
         let (mut real_told, real) = self.real.watch(ask);
-        // An answer that is no watch has its body in one piece: it is compared as a request of its own.
+        // A response other than a watch has its body in one piece: it is compared like a separate request.
         let is_watch = real_told.status == 200;
         if !is_watch {
             real_told.body.clear();
@@ -209,7 +209,7 @@ impl Pair {
         self.deliver()
     }
 
-    /// Reads from the real server what the fake has to tell its watchers.
+    /// Reads from the real server the events that the fake delivers to its watches.
     fn deliver(&mut self) -> Result<(), Box<Divergence>> {
         let mut place = 0;
         while place < self.watches.len() {
@@ -251,7 +251,7 @@ impl Pair {
         }))
     }
 
-    /// Lets the fake's clock show what the real one does.
+    /// Sets the fake's clock to real time.
     fn synchronise(&mut self) {
         let ahead = self.began.elapsed().saturating_sub(self.etcd.elapsed());
         self.etcd.advance(ahead);

@@ -1,8 +1,8 @@
 //! Every rule of the v2 API, by its number, run on the fake (as 3.4 and as 3.5) and on real servers.
 //!
-//! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. What takes a cluster of several, or a fault,
-//! runs on the fake alone, in `faults.rs`: V2-41 (stale reads) and V2-91 (no quorum). The fake has no host whitelist
-//! (V2-14), and its watches break off at a restart rather than end or tell of a recovery (V2-147, V2-148).
+//! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. What requires a cluster or a fault runs only
+//! on the fake, in `faults.rs`: V2-41 (stale reads) and V2-91 (no quorum). The fake has no host whitelist (V2-14), and
+//! its watches break off at a restart instead of ending or reporting a recovery (V2-147, V2-148).
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,7 +23,7 @@ use support::{
     real::{Real, binaries},
 };
 
-/// Makes a test for each subject of each rule.
+/// Declares a test for each subject of each rule.
 macro_rules! rules {
     ($($(#[$attribute:meta])* fn $name:ident($subject:ident) $body:block)*) => {$(
         mod $name {
@@ -62,7 +62,7 @@ fn each_real(flags: &[&str], rule: impl Fn(&mut dyn Subject)) {
     }
 }
 
-/// Asks for a key.
+/// Reads a key.
 fn get(s: &mut dyn Subject, target: &str) -> Told {
     s.ask(&Ask::new("GET", &format!("/v2/keys{target}")))
 }

@@ -7,7 +7,7 @@ fn watch(s: &mut dyn Subject, target: &str) -> Box<dyn Watching> {
     s.watch(&Ask::new("GET", &format!("/v2/keys{target}"))).1
 }
 
-/// Asserts that the next line tells of this key and action.
+/// Asserts that the next line has this key and action.
 #[track_caller]
 fn assert_next(watch: &mut Box<dyn Watching>, action: &str, key: &str) {
     let line = watch.line().expect("the end");

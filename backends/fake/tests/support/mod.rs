@@ -1,4 +1,4 @@
-//! Asking the fake and real servers the same things, byte for byte.
+//! Sends the same requests to the fake and to real servers, byte for byte.
 
 // Each test file is a program of its own and uses its own part of this module.
 #![allow(dead_code, unreachable_pub)]
@@ -82,10 +82,10 @@ impl fmt::Debug for Ask {
     }
 }
 
-/// What stands before the name of a trailer among the headers of an answer.
+/// The prefix of a trailer among the headers of a response.
 pub const TRAILER: &str = "trailing ";
 
-/// An answer: header names in lower case, sorted; then the trailers.
+/// A response: header names in lower case, sorted; then the trailers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Told {
     pub status: u16,
@@ -142,7 +142,7 @@ pub trait Subject {
     fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>);
     /// Lets time pass, real or not.
     fn pass(&mut self, duration: Duration);
-    /// What the server is, for messages.
+    /// The name of the server, for messages.
     fn name(&self) -> String;
     fn is_3_4(&self) -> bool;
 }

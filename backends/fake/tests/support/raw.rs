@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: what a library would hide is compared too.
+//! HTTP/1.1 by hand, to compare what a library would hide, too.
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
@@ -8,10 +8,10 @@ use std::{
 
 use super::{Ask, TRAILER, Told, Watching};
 
-/// How long a real server may take to answer.
+/// How long a real server may take to respond.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection that is kept alive, and made anew when the server closes it.
+/// A connection that is kept alive, and opened again when the server closes it.
 pub struct Connection {
     address: String,
     stream: Option<BufReader<TcpStream>>,

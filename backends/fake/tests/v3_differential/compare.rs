@@ -1,4 +1,4 @@
-//! What makes two answers the same.
+//! Compares two responses.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub(crate) struct Translation {
 }
 
 impl Translation {
-    /// From an answer of each.
+    /// From a response of each.
     pub(crate) fn new(real: &Told, fake: &Told) -> Self {
         let (real, fake) = (real.json(), fake.json());
         let pairs = ["cluster_id", "member_id"].map(|name| {

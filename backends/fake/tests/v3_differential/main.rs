@@ -1,4 +1,5 @@
-//! Random requests to the v3 API of the fake and of real servers, as JSON: the answers must be the same, byte for byte.
+//! Random requests to the v3 API of the fake and of real servers, as JSON: the responses must be the same, byte for
+//! byte.
 //!
 //! The ids of cluster and member are translated, the remaining time of a lease may differ by a second, and what etcd
 //! promises no order of (the keys of a lease, leases that end at the same time) is sorted.

@@ -13,7 +13,7 @@ use crate::{
     support::{Ask, Fake, Subject, Told, Watching, real::Real},
 };
 
-/// How long a real server may take to tell a watch what has happened.
+/// How long a real server may take to deliver events to a watch.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A real server and a fake with the same history.
@@ -24,7 +24,7 @@ pub(crate) struct Pair {
     began: Instant,
     translation: Translation,
     watches: Vec<Watch>,
-    /// The last revision that an answer has shown.
+    /// The last revision that a response has shown.
     revision: i64,
     requests: u64,
     events: u64,
@@ -214,7 +214,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Reads from the real server what the fake has to tell its watchers.
+    /// Reads from the real server the events that the fake delivers to its watches.
     fn deliver(&mut self) -> Same {
         for watch in &mut self.watches {
             while !watch.fake.is_silent() {

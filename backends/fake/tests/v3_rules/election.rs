@@ -10,7 +10,7 @@ rules! {
         let won = r#"{"header":{"revision":"2"},"leader":{"key":"eC82Mw==","lease":"99","name":"eA==","rev":"2"}}"#;
         assert_eq!(call(s, "election/campaign", &campaign("djE=")).to_string(), won);
         assert_eq!(call(s, "election/campaign", &campaign("djE=")).to_string(), won);
-        // Another value is proclaimed, under the header of the answer before.
+        // Another value is proclaimed, under the header of the response before.
         assert_eq!(call(s, "election/campaign", &campaign("djI=")).to_string(), won);
         let leader = call(s, "election/leader", r#"{"name":"eA=="}"#);
         assert_eq!((&leader["kv"]["value"], &leader["kv"]["version"]), (&"djI=".into(), &"2".into()));

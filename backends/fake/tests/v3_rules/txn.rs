@@ -68,7 +68,7 @@ rules! {
             (format!("{both},{a}"), false),
             (both, true),
             (format!("{0},{0}", delete("Yg==")), true),
-            // An open end is taken for a key before all others.
+            // An open end is treated as a key before all others.
             (format!("{},{a}", delete("AA==")), true),
         ] {
             let told = post(s, "kv/txn", &format!(r#"{{"success":[{ops}]}}"#));

@@ -1,4 +1,4 @@
-//! A real etcd of one member: own ports, own directory, gone when dropped.
+//! A real etcd of one member, with its own ports and directory, removed when dropped.
 
 use std::{
     env,
@@ -15,8 +15,8 @@ pub(crate) struct Etcd {
     pub(crate) url: String,
 }
 
-/// Runs a program as long as its own standard input is open, then removes a directory (`$0`): nothing is left behind even
-/// if the test is killed.
+/// Runs a program as long as its own standard input is open, then removes a directory (`$0`): nothing is left behind
+/// even if the test is killed.
 const GUARD: &str =
     r#""$@" </dev/null & pid=$!; cat >/dev/null; kill -9 $pid; wait $pid 2>/dev/null; rm -rf "$0""#;
 
@@ -76,7 +76,7 @@ impl Etcd {
         }
     }
 
-    /// How long a test waits until the server answers.
+    /// How long a test waits until the server responds.
     pub(crate) fn deadline() -> Instant {
         Instant::now() + Duration::from_secs(30)
     }
@@ -93,7 +93,7 @@ impl Drop for Etcd {
 /// `ETCD_BIN_3_4`, `ETCD_BIN_3_5` or `ETCD_BIN`; else the one that etcd-http has installed.
 ///
 /// # Panics
-/// If there is none: a test that cannot run says so.
+/// If there is none.
 fn program() -> PathBuf {
     let named = ["ETCD_BIN_3_4", "ETCD_BIN_3_5", "ETCD_BIN"];
     let named = named

@@ -10,9 +10,9 @@ use std::{
 
 /// A shell that reads from a pipe whose other end only this process holds.
 ///
-/// When this process dies, by whatever signal, the system closes its end. The shell's `read` fails; it kills the process
-/// that it was told about and removes the directory. (Linux's parent-death signal is not enough: it follows the *thread*
-/// that started the child, and a test's threads exit before the test process does.)
+/// When this process dies, by whatever signal, the system closes its end. The shell's `read` fails; it kills the
+/// process that it was given and removes the directory. (Linux's parent-death signal is not enough: it follows the
+/// *thread* that started the child, and a test's threads exit before the test process does.)
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     shell: Child,
@@ -20,7 +20,8 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts a watchdog that watches no process yet. If this process dies it removes `directory`. Its output goes to `log`.
+    /// Starts a watchdog that watches no process yet. If this process dies it removes `directory`. Its output goes to
+    /// `log`.
     pub(crate) fn new(directory: Option<&Path>, log: &File) -> io::Result<Self> {
         let shell = shell(SCRIPT, log)?
             .arg(directory.unwrap_or(Path::new("")))

@@ -1,4 +1,4 @@
-//! Whatever ends a server, nothing is left behind.
+//! However a server ends, nothing is left behind.
 
 use std::{
     io::{BufRead, BufReader},

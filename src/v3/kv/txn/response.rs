@@ -51,7 +51,7 @@ pub enum TxnOpResponse {
     Txn(TxnResponse),
 }
 
-message::oneof!(TxnOpResponse, "the response of an operation is of no known kind" {
+message::oneof!(TxnOpResponse, "the response of an operation is of an unknown kind" {
     1 "response_range" => Range,
     2 "response_put" => Put,
     3 "response_delete_range" => DeleteRange,

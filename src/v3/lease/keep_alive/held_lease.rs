@@ -317,7 +317,7 @@ mod tests {
         let lease = Lease::new(LeaseId::from(1), TTL, start);
         lease.renewed(start + TTL / 2, TTL, start + TTL);
         assert!(lease.loss(start + TTL).unwrap().is_deadline());
-        assert!(lease.lost.peek().is_none(), "nobody has polled it yet");
+        assert!(lease.lost.peek().is_none(), "not polled yet");
         assert!(lease.lost.clone().now_or_never().is_some());
     }
 

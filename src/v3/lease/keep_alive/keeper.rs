@@ -112,7 +112,7 @@ impl<T: Transport> LeaseKeeper<T> {
 
     fn check(&self) -> Result<()> {
         if self.arrivals.is_closed() {
-            let reason = "the keeper's future was dropped: nobody would renew the lease";
+            let reason = "the keeper's future was dropped: the lease would not be renewed";
             return Err(Error::invalid(renew::NAME, reason));
         }
         Ok(())

@@ -95,7 +95,7 @@ async fn ask<T: Transport>(
         let response = match connection.recv(request).await {
             Received::Message(response, _) => KeepAliveResponse::from(response),
             Received::Lost(Loss::Ended(_)) => {
-                return Err(connection.unexpected("leases were left without an answer"));
+                return Err(connection.unexpected("some leases got no response"));
             }
             Received::Lost(loss) => {
                 let endpoint = connection.endpoint().cloned();

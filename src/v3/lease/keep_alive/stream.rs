@@ -24,9 +24,10 @@ use crate::{
 /// **It renews only while it is polled.** If you cannot promise that, or have several leases, use a
 /// [`LeaseKeeper`](super::LeaseKeeper).
 ///
-/// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by our own
-/// clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd no longer has the
-/// lease, the last failure otherwise; [`Error::Invalid`] if the stream was polled too late to ask for a renewal.
+/// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by the
+/// client's own clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd
+/// no longer has the lease, the last failure otherwise; [`Error::Invalid`] if the stream was polled too late to ask for
+/// a renewal.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};

@@ -147,7 +147,7 @@ fn the_last_of_the_fields_counts_of_which_one_may_be_set() {
         panic!("{merged:?}")
     };
     assert_eq!((found.count, found.more), (5, true));
-    let what = "the response of an operation is of no known kind";
+    let what = "the response of an operation is of an unknown kind";
     assert_eq!(response(b""), Err(ProtobufError::Invalid(what)));
     assert_eq!(response(b"\x2a\x00"), Err(ProtobufError::Invalid(what)));
 }

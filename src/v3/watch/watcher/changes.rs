@@ -18,7 +18,7 @@ use crate::{
 
 /// How watches join a set, and leave it.
 impl<T: Transport> Watcher<T> {
-    /// Carries out the commands that have arrived.
+    /// Executes the commands that have arrived.
     pub(super) fn obey_all(&mut self) {
         while let Some(commands) = &mut self.commands
             && let Some(command) = commands.next().now_or_never()
@@ -81,8 +81,8 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// Finds out the store's revision for all watches that begin with it: the revision that a server reports when it creates
-    /// a watch may be later than the first that it delivers.
+    /// Finds out the store's revision for all watches that begin with it: the revision that a server reports when it
+    /// creates a watch may be later than the first that it delivers.
     pub(super) async fn pin(&mut self, unpinned: usize) -> Result<()> {
         let Some(watch) = self.watches.get(&unpinned) else {
             self.unpinned.remove(&unpinned);

@@ -14,7 +14,7 @@ use http_body::Frame;
 use super::*;
 use crate::cluster::{fault::Fault, when::When};
 
-/// A request of a stream: its answer is a body that repeats the messages of the request.
+/// A request of a stream: its response is a body that repeats the messages of the request.
 struct Echo(Option<Body>);
 
 impl Call for Echo {

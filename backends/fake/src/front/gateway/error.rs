@@ -8,7 +8,7 @@ use crate::{
     v3::{error::V3Error, message::write::push_protojson_string},
 };
 
-/// An error in the words of a gateway.
+/// An error as a gateway sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GatewayError {
     code: u8,

@@ -1,5 +1,5 @@
-//! The v3 API as JSON over HTTP/1.1, as grpc-gateway serves it: 3.4 has its first version, the 3.5 that the fake answers as
-//! (Debian's) its second.
+//! The v3 API as JSON over HTTP/1.1, as grpc-gateway serves it: 3.4 has its first version, the 3.5 that the fake
+//! answers as (Debian's) its second.
 
 mod body;
 mod error;
@@ -28,7 +28,7 @@ use crate::{
     v2::api::Incoming,
 };
 
-/// What a call that was not answered at once has left open.
+/// What a call without an immediate response has left open.
 #[derive(Default)]
 pub(super) enum Pending {
     /// Nothing.
@@ -41,7 +41,7 @@ pub(super) enum Pending {
 }
 
 impl Pending {
-    /// The exchange whose next event may bring the answer.
+    /// The exchange whose next event may bring the response.
     pub(super) fn event(&self) -> Option<ExchangeId> {
         match self {
             Self::Nothing => None,

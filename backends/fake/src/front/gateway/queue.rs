@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// A place in a queue. Who goes away before its turn comes leaves the queue.
+/// A place in a queue. Dropping it before its turn leaves the queue.
 pub(in crate::front) struct Wait {
     ticket: Ticket,
-    /// Wakes the call whenever somebody leaves the queue.
+    /// Wakes the call whenever a candidate leaves the queue.
     watch: WatchBody,
     is_in_queue: bool,
 }
@@ -57,7 +57,7 @@ impl Drop for Wait {
     }
 }
 
-/// Enters a queue, and answers if nobody is before.
+/// Enters a queue, and responds if the queue was empty.
 pub(super) fn begin<M: Message + Default>(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
@@ -108,7 +108,7 @@ pub(super) fn begin<M: Message + Default>(
     None
 }
 
-/// Answers if nobody is left who came earlier.
+/// Responds if no earlier candidate is left.
 pub(super) fn go_on(
     core: &mut EtcdCore,
     mut wait: Box<Wait>,

@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// Why 3.4 creates no watch for who has a token although there is no auth.
+/// Why 3.4 creates no watch for a request with a token if authentication is disabled.
 const INVALID_TOKEN: &str =
     "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
 
@@ -55,7 +55,7 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
             Some(Err(message)) if profile == Profile::V3_4 && lines.is_empty() => {
                 return Some(GatewayError::new(2, &message).response(profile));
             }
-            // Later, and on 3.5 always, what cannot be read ends the requests without a word.
+            // Later, and on 3.5 always, what cannot be read silently ends the requests.
             Some(Err(_)) | None => break,
         }
     }
@@ -99,7 +99,7 @@ pub(super) fn watch(
     begin_watch(core, body, pending)
 }
 
-/// Begins the answer if there is a message. Without one there is no head.
+/// Begins the response if there is a message. Without one there is no head.
 pub(super) fn begin_watch(
     core: &mut EtcdCore,
     body: WatchBody,

@@ -1,4 +1,4 @@
-//! What the answers of the v2 API consist of.
+//! The parts of the v2 API's responses.
 
 use http::HeaderName;
 
@@ -21,14 +21,14 @@ const RAFT_INDEX: HeaderName = HeaderName::from_static("x-raft-index");
 const RAFT_TERM: HeaderName = HeaderName::from_static("x-raft-term");
 
 impl Reply {
-    /// Adds the id of the cluster, which most answers have.
+    /// Adds the id of the cluster, which most responses have.
     pub(crate) fn cluster(mut self, cluster: &EtcdCluster) -> Self {
         self.headers
             .insert(CLUSTER_ID, cluster.membership.cluster_id.clone());
         self
     }
 
-    /// Adds the indexes that a successful answer has.
+    /// Adds the indexes that a successful response has.
     pub(crate) fn indexes(mut self, etcd_index: u64, cluster: &EtcdCluster) -> Self {
         self.headers.insert(ETCD_INDEX, etcd_index.into());
         self.headers.insert(RAFT_INDEX, cluster.raft_index.into());

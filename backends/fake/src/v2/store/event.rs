@@ -75,7 +75,7 @@ impl Event {
         self.node.modified
     }
 
-    /// Whether the answer is a 201.
+    /// Whether the response is a 201.
     pub(crate) fn is_created(&self) -> bool {
         match self.action {
             Action::Create => true,

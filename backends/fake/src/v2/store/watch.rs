@@ -35,7 +35,7 @@ pub(crate) struct WatcherHub {
 #[derive(Debug)]
 struct Watcher {
     spec: WatchSpec,
-    /// Whether it still receives events. Its answer may be open although it does not.
+    /// Whether it still receives events. Its response may be open although it does not.
     is_live: bool,
     unread: VecDeque<Arc<Event>>,
 }
@@ -59,7 +59,7 @@ impl WatcherHub {
         self.watchers.insert(id, watcher);
     }
 
-    /// Closes a watch whose answer has ended.
+    /// Closes a watch whose response has ended.
     pub(crate) fn close(&mut self, id: ExchangeId) {
         self.stop_feeding(id);
         self.watchers.remove(&id);

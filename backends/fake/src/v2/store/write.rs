@@ -360,7 +360,7 @@ impl Store {
             Some(_) => Some(value),
             None => None,
         };
-        // A directory (etcd 3.4) keeps its index, although the answer shows the new one.
+        // A directory (etcd 3.4) keeps its index, although the response shows the new one.
         if let Some(value) = &value {
             self.tree.write(id, Arc::clone(value), self.index);
         }

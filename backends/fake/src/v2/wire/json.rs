@@ -1,4 +1,4 @@
-//! The keys endpoint's answers: nodes, events and errors.
+//! The keys endpoint's responses: nodes, events and errors.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub(crate) struct Listing<'a> {
     pub(crate) rng: &'a mut Rng,
 }
 
-/// Writes the answer to a get.
+/// Writes the response to a get.
 pub(crate) fn push_get(out: &mut Vec<u8>, tree: &Tree, id: NodeId, mut listing: Listing<'_>) {
     out.extend_from_slice(b"{\"action\":\"get\",\"node\":");
     let mut path = tree.path(id);

@@ -23,7 +23,7 @@ const NOT_LEADER: V3Error = V3Error::new(Code::Unknown, "election: not leader");
 const NO_LEADER_FIELD: V3Error = V3Error::new(Code::Unknown, "\"leader\" field must be provided");
 
 impl Call<'_> {
-    /// Enters the queue of an election. Whoever is in it with another value proclaims the new one.
+    /// Enters the queue of an election. A candidate that is in it with another value proclaims the new one.
     pub(crate) fn enter_campaign(&mut self, request: &CampaignRequest) -> Answered<Ticket> {
         let mut ticket = self.enter_queue(&request.name, request.lease, &request.value)?;
         let leader = LeaderKey {

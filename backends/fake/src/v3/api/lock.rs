@@ -15,7 +15,7 @@ impl Call<'_> {
         self.enter_queue(&request.name, request.lease, &Bytes::new())
     }
 
-    /// Deletes a key, whoever owns it.
+    /// Deletes a key, regardless of its owner.
     pub(crate) fn unlock(&mut self, request: UnlockRequest) -> Answered<UnlockResponse> {
         let delete = DeleteRangeRequest {
             key: request.key,

@@ -92,7 +92,7 @@ impl Call<'_> {
     }
 }
 
-/// Writes who answers into a header.
+/// Writes the responding member into a header.
 pub(crate) fn fill_ids(cluster: &EtcdCluster, endpoint: usize, header: &mut ResponseHeader) {
     header.cluster_id = cluster.membership.id;
     header.member_id = cluster.member(endpoint).map_or(0, |member| member.id);

@@ -30,7 +30,7 @@ pub(crate) struct Ticket {
     pub(crate) lease: i64,
     /// The revision at which the key was made.
     pub(crate) revision: i64,
-    /// The header of the answer that told the place.
+    /// The header of the response with the place.
     pub(crate) header: Option<ResponseHeader>,
     /// The key as it was before, if the place was taken earlier.
     pub(crate) former: Option<SharedKeyValue>,
@@ -102,7 +102,7 @@ impl Call<'_> {
         })
     }
 
-    /// The response, if nobody who came earlier is left. `has_waited`: it was not so at once.
+    /// The response, if no earlier candidate is left. `has_waited`: there were some at first.
     pub(crate) fn acquire(
         &mut self,
         ticket: &Ticket,
@@ -115,7 +115,7 @@ impl Call<'_> {
             max_create_revision: ticket.revision - 1,
             ..RangeRequest::default()
         })?;
-        // A bound of 0 is none: nobody came before the first revision.
+        // A bound of 0 is none: there is none before the first revision.
         if ticket.revision > 1 && !earlier.kvs.is_empty() {
             return Ok(None);
         }
@@ -128,7 +128,7 @@ impl Call<'_> {
         Ok(Some(Acquired::Lock(LockResponse { header, key })))
     }
 
-    /// Looks whether the key has outlived the wait.
+    /// Checks whether the key has outlived the wait.
     fn confirm_lock(&mut self, ticket: &Ticket) -> Answered<Option<ResponseHeader>> {
         let own = self.range(&RangeRequest {
             key: ticket.key.clone(),

@@ -1,4 +1,4 @@
-//! `etcdserverpb.KV` and what it speaks of.
+//! `etcdserverpb.KV` and its messages.
 
 use std::sync::Arc;
 
@@ -134,7 +134,7 @@ messages! {
     }
 }
 
-/// A key with its value, shared by the store and all answers that show it.
+/// A key with its value, shared by the store and all responses that contain it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SharedKeyValue(pub(crate) Arc<KeyValue>);
 

@@ -118,7 +118,7 @@ impl Generator {
                 parameters.push("refresh=true".to_owned());
             }
             7 => {
-                // `prevExist=false` comes first and makes it a create, whatever else is said.
+                // `prevExist=false` comes first and makes it a create, whatever the other parameters are.
                 parameters.push("prevExist=false".to_owned());
                 let seconds = ["9300000000", "99999999999"][self.below(2)];
                 parameters.push(format!("ttl={seconds}"));

@@ -51,7 +51,7 @@ impl Generator {
                 }
             })
             .collect();
-        // A watch that is opened by mistake would never answer.
+        // A watch that is opened by mistake would never respond.
         if method == "GET" {
             parameters.push("quorum=1".to_owned());
             parameters.retain(|parameter| !parameter.starts_with("wait=T"));

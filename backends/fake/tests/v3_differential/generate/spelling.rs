@@ -47,7 +47,7 @@ impl Generator {
 
     pub(super) fn value(&mut self) -> String {
         if self.chance(30) {
-            // Go announces the length of an answer up to 2,048 bytes.
+            // Go announces the length of a response up to 2,048 bytes.
             let long = vec![b'x'; 700 + self.below(1500)];
             return self.bytes(&long);
         }
