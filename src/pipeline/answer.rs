@@ -122,11 +122,15 @@ impl Answer {
         matches!(&self.verdict, Verdict::Refused(refusal) if refusal.kind.is_token_error())
     }
 
-    /// Whether the server, or a proxy before it, cannot serve at the moment.
+    /// Whether the server, or a proxy before it, cannot serve at the moment: its status says so, or its response is not
+    /// etcd's, whatever its status promises.
     pub(crate) fn is_unavailable(&self) -> bool {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_unavailable,
-            Verdict::Foreign => self.reply.is_unavailable(),
+            Verdict::Foreign => {
+                let status = self.reply.status;
+                status.is_server_error() || status.is_success()
+            }
             Verdict::Success { .. } | Verdict::Unsupported { .. } => false,
         }
     }

@@ -34,7 +34,7 @@ pub enum AttemptOutcome {
     /// A poll that was held, and nothing happened. On a busy store it is held while the next one is sent, and reported once
     /// more if it brings something.
     Quiet,
-    /// A status of 500, 502, 503 or 504; of the v3 API, words that mean the same.
+    /// A status of 500 or more, a success that is not etcd's, or, from etcd, an error that means the same.
     Unavailable,
     /// An answer that the client does not accept: too large, encoded, stale, from another cluster, a redirect elsewhere.
     Refused,

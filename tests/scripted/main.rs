@@ -6,6 +6,7 @@ mod cluster_identity;
 mod deadlines;
 mod doubt;
 mod endpoints;
+mod foreign;
 mod observe;
 mod once;
 mod outcome;
