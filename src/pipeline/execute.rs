@@ -257,6 +257,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             endpoints: u32::try_from(self.set.len()).unwrap_or(u32::MAX),
             unsent: failure.is_unsent(),
             repeat: self.call.repeat,
+            retry_after: failure.retry_after().unwrap_or_default(),
             elapsed: self.now.saturating_duration_since(self.started),
             jitter: fastrand::f64(),
         })

@@ -4,7 +4,7 @@ use etcd_transport::{CollectError, TransportError, TransportErrorKind};
 
 use crate::{
     error::{Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer},
-    pipeline::{answer::Answer, response_check::Refused},
+    pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
 };
 
 /// Why an attempt failed.
@@ -49,6 +49,14 @@ impl Failure {
             Self::Answer(answer) => answer.is_endpoint_fault(),
             Self::Refused(refused) => refused.is_endpoint_fault(),
             other => !other.is_final(),
+        }
+    }
+
+    /// How long the server asks to wait before the next request.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(answer) => retry_after(&answer.reply.headers),
+            _ => None,
         }
     }
 

@@ -8,7 +8,8 @@ use crate::pipeline::call::Repeat;
 /// 503 or 504. A write is sent again only if the server definitely did nothing. A response is never retried: 404 and 412
 /// are results.
 ///
-/// Every endpoint is tried once before the first pause. The pauses double from [`first_pause`](Self::first_pause) up to
+/// Every endpoint is tried once before the first pause. A pause is at least as long as the server asks for in a
+/// `Retry-After`; where that is longer than the time left, the call ends at once. The pauses double from [`first_pause`](Self::first_pause) up to
 /// [`max_pause`](Self::max_pause); each is shortened by a random half at most, so that clients that failed together do
 /// not return together.
 ///
@@ -76,11 +77,12 @@ impl RetryPolicy {
         }
         let round = failed.endpoints.max(1);
         let pause = if failed.attempt.is_multiple_of(round) {
-            self.pause(failed.attempt / round, failed.jitter)
+            let own = self.pause(failed.attempt / round, failed.jitter);
+            own.max(failed.retry_after)
         } else {
             Duration::ZERO
         };
-        (failed.elapsed + pause < self.overall).then_some(pause)
+        (failed.elapsed.saturating_add(pause) < self.overall).then_some(pause)
     }
 
     /// The pause after this many whole rounds of endpoints (from 1), `jitter` from 0 to 1.
@@ -114,6 +116,8 @@ pub(crate) struct Failed {
     /// The server definitely did nothing.
     pub(crate) unsent: bool,
     pub(crate) repeat: Repeat,
+    /// How long the server asks to wait.
+    pub(crate) retry_after: Duration,
     /// Since the first attempt began.
     pub(crate) elapsed: Duration,
     /// From 0 to 1.
@@ -129,6 +133,7 @@ mod tests {
         endpoints: 1,
         unsent: false,
         repeat: Repeat::Always,
+        retry_after: Duration::ZERO,
         elapsed: Duration::ZERO,
         jitter: 0.0,
     };
@@ -200,6 +205,25 @@ mod tests {
             })
         };
         assert_eq!((at(949), at(950)), (ms(50), None));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_a_pause_gets_it_within_the_overall_limit() {
+        let policy = RetryPolicy::default();
+        let after = |attempt, endpoints, retry_after| {
+            policy.decide(&Failed {
+                attempt,
+                endpoints,
+                retry_after,
+                ..FAILED
+            })
+        };
+        let seven = Duration::from_secs(7);
+        assert_eq!(after(1, 1, seven), ms(7000));
+        // Another endpoint has not asked for it.
+        assert_eq!([after(1, 2, seven), after(2, 2, seven)], [ms(0), ms(7000)]);
+        assert_eq!(after(1, 1, Duration::from_secs(60)), None);
+        assert_eq!(after(1, 1, Duration::MAX), None);
     }
 
     #[test]

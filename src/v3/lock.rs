@@ -113,6 +113,9 @@ message::decode!(LockResponse {
 /// Releases a lock or leaves its queue: `POST /v3/lock/unlock`. Returns the header.
 ///
 /// etcd deletes the given key, whatever it is. A key that does not exist is not an error.
+///
+/// The request is retried only if it definitely did not reach the server: the key is named by the lease, so another task
+/// that uses the same lease may hold the lock with the same key by then, and a second request would release it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Unlock {
@@ -142,7 +145,7 @@ gateway::operation!(
     Unlock => Header, in OnlyHeader,
     "v3.lock.unlock",
     method::UNLOCK,
-    |_| Repeat::Always
+    |_| Repeat::IfUnsent
 );
 
 #[cfg(test)]
@@ -166,7 +169,7 @@ mod tests {
         let call = Unlock::new("l/7").request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
-            ("/v3/lock/unlock", Repeat::Always)
+            ("/v3/lock/unlock", Repeat::IfUnsent)
         );
         assert_eq!(body(&Unlock::new("l/7")), r#"{"key":"bC83"}"#);
         assert!(Unlock::new("").request().is_err());

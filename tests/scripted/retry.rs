@@ -286,6 +286,35 @@ fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
 }
 
 #[test]
+fn a_server_that_asks_for_a_pause_gets_it_within_the_deadline() {
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let later = |retry_after: &str| {
+        let date = ("date", DATE.to_owned());
+        let headers = vec![("retry-after", retry_after.to_owned()), date];
+        Step::Answer(503, headers, Ending::Whole(String::new()))
+    };
+    for (retry_after, seconds) in [("7", 7), ("Sun, 06 Nov 1994 08:49:46 GMT", 9)] {
+        let client = client(&["a"], [later(retry_after), ok()]);
+        assert_eq!(get(&client).unwrap(), 7);
+        assert_eq!(client.transport().elapsed(), Duration::from_secs(seconds));
+    }
+    // Longer than there is time: nobody waits in vain.
+    for retry_after in [
+        "60",
+        "99999999999999999999",
+        "Sun, 06 Nov 2094 08:49:37 GMT",
+    ] {
+        let client = client(&["a"], [later(retry_after)]);
+        get(&client).unwrap_err();
+        assert_eq!(client.transport().elapsed(), Duration::ZERO);
+    }
+    // Another endpoint has not asked for it.
+    let client = client(&["a", "b"], [later("7"), ok()]);
+    assert_eq!(get(&client).unwrap(), 7);
+    assert_eq!(client.transport().elapsed(), Duration::ZERO);
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused() {
     let builder = || Client::builder(ScriptedTransport::new([])).endpoints(["http://a"]);
     for (builder, text) in [
