@@ -11,7 +11,7 @@ use crate::{
     form::{Query, push_form_pair},
     operation::Operation,
     pipeline::{
-        answer::{Answer, Verdict},
+        answer::{Answer, UnsupportedBy, Verdict},
         call::{Call, Repeat},
         exchange::{Encoded, Exchange, TypedExchange},
     },
@@ -185,7 +185,10 @@ impl TypedExchange for RawRequest {
     fn decode(&self, answer: Answer) -> Result<RawResponse> {
         // Which paths a server has is the caller's to know.
         let answer = match answer.verdict {
-            Verdict::Unsupported { is_etcd: false, .. } => Answer {
+            Verdict::Unsupported {
+                by: UnsupportedBy::Foreign,
+                ..
+            } => Answer {
                 verdict: Verdict::Foreign,
                 ..answer
             },

@@ -100,16 +100,58 @@ impl Endpoints {
         self.set.load().keep(endpoint);
     }
 
-    /// The endpoint said that it lacks a feature.
-    pub(crate) fn lacks(&self, endpoint: &EndpointState, feature: Option<Feature>, now: Instant) {
+    /// The endpoint lacks a feature; `is_certain` if etcd itself says so.
+    pub(crate) fn lacks(
+        &self,
+        endpoint: &EndpointState,
+        feature: Option<Feature>,
+        is_certain: bool,
+        now: Instant,
+    ) {
         if let Some(feature) = feature {
-            endpoint.unsupported().add(feature.name, now);
+            endpoint.unsupported().add(feature.name, is_certain, now);
             self.any_unsupporting.store(true, Relaxed);
         }
     }
 
-    /// Returns those of a set that are not to be asked for a feature, since they lack it as far as is known. All of them,
-    /// if one that has it must not be asked either.
+    /// Returns those of a set that are not to be asked for a feature: those that lack it, by their own word or because
+    /// they are no etcd's. If nobody else is left, those that are no etcd's are asked again.
+    pub(crate) fn avoided(
+        &self,
+        set: &EndpointSet,
+        feature: Option<Feature>,
+        now: Instant,
+    ) -> Vec<EndpointState> {
+        let passed_over = self.passed_over(set, feature, now);
+        if passed_over.len() < set.len() {
+            passed_over
+        } else {
+            self.unsupporting(set, feature, now)
+        }
+    }
+
+    /// Returns those of a set that are known not to serve a feature, for any reason.
+    pub(crate) fn passed_over(
+        &self,
+        set: &EndpointSet,
+        feature: Option<Feature>,
+        now: Instant,
+    ) -> Vec<EndpointState> {
+        match feature {
+            Some(feature) if self.any_unsupporting.load(Relaxed) => {
+                if self.unsupporting(set, Some(feature), now).len() == set.len() {
+                    return set.states.clone();
+                }
+                let is_passed_over =
+                    |state: &&EndpointState| state.unsupported().has(feature.name, now);
+                set.iter().filter(is_passed_over).cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns those of a set that lack a feature by etcd's own word. All of them, if one that has it must not be asked
+    /// either.
     pub(crate) fn unsupporting(
         &self,
         set: &EndpointSet,

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 /// How long "unsupported" is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// The features that a server has said it does not support.
+/// The features that an endpoint does not support: by etcd's own word, or since whoever responds there is no etcd.
 ///
 /// It is not remembered forever, as servers are upgraded: it is forgotten after a minute, and at once when a request to the
 /// server has failed, as they do when it is restarted.
@@ -18,25 +18,40 @@ pub(crate) struct UnsupportedFeatures(ArcSwapOption<Vec<Unsupported>>);
 #[derive(Clone, Copy, Debug)]
 struct Unsupported {
     name: &'static str,
+    is_certain: bool,
     until: Instant,
 }
 
 impl UnsupportedFeatures {
-    /// The server has just said that it does not support this.
-    pub(crate) fn add(&self, name: &'static str, now: Instant) {
+    /// The endpoint has just shown that it does not support this; `is_certain` if etcd itself says so.
+    pub(crate) fn add(&self, name: &'static str, is_certain: bool, now: Instant) {
         let until = now + REMEMBERED;
         self.0.rcu(|all| {
             let known = all.iter().flat_map(|all| all.iter());
             let others = known.filter(|it| it.name != name && it.until > now);
-            let all = others.copied().chain([Unsupported { name, until }]);
+            let new = Unsupported {
+                name,
+                is_certain,
+                until,
+            };
+            let all = others.copied().chain([new]);
             Some(Arc::new(all.collect()))
         });
     }
 
+    /// Whether it does not support this by etcd's own word.
     pub(crate) fn contains(&self, name: &str, now: Instant) -> bool {
+        self.any(|it| it.is_certain && it.name == name && it.until > now)
+    }
+
+    /// Whether it does not support this, whoever says so.
+    pub(crate) fn has(&self, name: &str, now: Instant) -> bool {
+        self.any(|it| it.name == name && it.until > now)
+    }
+
+    fn any(&self, is: impl Fn(&Unsupported) -> bool) -> bool {
         let all = self.0.load();
-        let mut all = all.iter().flat_map(|all| all.iter());
-        all.any(|it| it.name == name && it.until > now)
+        all.iter().flat_map(|all| all.iter()).any(is)
     }
 
     /// Forgets all: it may be another server now.
@@ -56,12 +71,12 @@ mod tests {
         let (unsupported, start) = (UnsupportedFeatures::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let known = |seconds| ["/a", "/b"].map(|path| unsupported.contains(path, at(seconds)));
-        unsupported.add("/a", at(0));
+        unsupported.add("/a", true, at(0));
         assert_eq!(known(30), [true, false]);
-        unsupported.add("/b", at(30));
+        unsupported.add("/b", true, at(30));
         assert_eq!(known(59), [true, true]);
         assert_eq!(known(60), [false, true]);
-        unsupported.add("/a", at(70));
+        unsupported.add("/a", true, at(70));
         assert_eq!(known(89), [true, true]);
         assert_eq!(known(90), [true, false]);
         unsupported.forget();

@@ -5,10 +5,9 @@ use serde::de::DeserializeOwned;
 use crate::{
     endpoints::{state::EndpointState, wire::Wire},
     error::{
-        Error, ErrorContext, EtcdError, HttpError, Outcome, Refusal, Result, UnexpectedAnswer,
-        Unsupported,
+        Error, ErrorContext, EtcdError, EtcdErrorKind, HttpError, Outcome, Refusal, Result,
+        UnexpectedAnswer, Unsupported,
     },
-    pipeline::call::Call,
 };
 
 /// A whole answer, as it came.
@@ -29,6 +28,11 @@ impl Reply {
             .is_some_and(|value| value.starts_with("application/json"))
     }
 
+    /// Whether it is what Go's HTTP server says of a path that it does not have: etcd's, of a peer port or without an API.
+    pub(crate) fn is_of_go(&self) -> bool {
+        self.body.trim_ascii() == b"404 page not found"
+    }
+
     /// Whether its status says that a server, or a proxy, cannot serve at the moment.
     pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
@@ -42,10 +46,24 @@ pub(crate) enum Verdict {
     Success { cluster: Option<u64> },
     /// etcd refused it.
     Refused(Box<Refusal>),
-    /// The server does not have this call, for this reason; `is_etcd` if the words are etcd's own, and not a proxy's.
-    Unsupported { reason: &'static str, is_etcd: bool },
-    /// A status other than success, without etcd's words.
+    /// The server does not have this call, for this reason.
+    Unsupported {
+        reason: &'static str,
+        by: UnsupportedBy,
+    },
+    /// Not etcd's: a status without an etcd error, or a success that does not look like one.
     Foreign,
+}
+
+/// Who does not have a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnsupportedBy {
+    /// This member, as etcd itself says.
+    Member,
+    /// Whoever responded, which may be no etcd at all.
+    Foreign,
+    /// Every member of the cluster.
+    Cluster,
 }
 
 /// A whole answer, what it means, and where it came from.
@@ -71,10 +89,8 @@ impl Answer {
     /// Decodes the JSON body of a success.
     pub(crate) fn json<D: DeserializeOwned>(self) -> Result<D> {
         let answer = self.success()?;
-        serde_json::from_slice(&answer.reply.body).map_err(|error| {
-            let what = "the response is not what etcd sends";
-            Error::Unexpected(answer.unexpected(what).with_source(error))
-        })
+        serde_json::from_slice(&answer.reply.body)
+            .map_err(|error| Error::Unexpected(answer.unexpected(NOT_ETCD).with_source(error)))
     }
 
     /// Returns the error that an answer other than a success stands for.
@@ -89,7 +105,12 @@ impl Answer {
                 Error::Http(HttpError::new(self.context, status, &body))
             }
             Verdict::Foreign | Verdict::Success { .. } => {
-                let what = format!("a status that etcd does not send: {}", self.reply.status);
+                let status = self.reply.status;
+                let what = if status.is_success() {
+                    NOT_ETCD.to_owned()
+                } else {
+                    format!("a status that etcd does not send: {status}")
+                };
                 Error::Unexpected(self.unexpected(what))
             }
         }
@@ -111,10 +132,24 @@ impl Answer {
         self.context.in_doubt
     }
 
-    /// Whether another endpoint is to be asked, for this one does not have the call.
-    pub(crate) fn is_unsupported(&self, call: &Call) -> bool {
-        let is_certain = matches!(self.verdict, Verdict::Unsupported { is_etcd: true, .. });
-        is_certain && call.feature.is_some()
+    /// Whether it shows that nothing was done here, and that another endpoint may serve the call.
+    pub(crate) fn is_not_served(&self) -> bool {
+        match &self.verdict {
+            Verdict::Unsupported { by, .. } => *by != UnsupportedBy::Cluster,
+            // A response to HEAD has no body for an etcd error: v2 names its cluster in the headers.
+            Verdict::Foreign => {
+                is_not_served(self.reply.status)
+                    && !self.reply.headers.contains_key("x-etcd-cluster-id")
+            }
+            Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::NotSupportedByLearner,
+            Verdict::Success { .. } => false,
+        }
+    }
+
+    /// Whether etcd itself says that this member does not have the call.
+    pub(crate) fn is_unsupported_by_etcd(&self) -> bool {
+        let by = UnsupportedBy::Member;
+        matches!(self.verdict, Verdict::Unsupported { by: it, .. } if it == by)
     }
 
     /// Whether etcd wants another token.
@@ -140,18 +175,32 @@ impl Answer {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.outcome == Outcome::Rejected,
             Verdict::Unsupported { .. } => true,
-            Verdict::Success { .. } | Verdict::Foreign => false,
+            Verdict::Success { .. } | Verdict::Foreign => self.is_not_served(),
         }
     }
 
     /// Whether another endpoint might do better.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
+        // It may serve other calls.
+        if self.is_not_served() {
+            return false;
+        }
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_endpoint_fault,
             // A 500 comes from raft; every member would return it.
             Verdict::Foreign => self.reply.status != StatusCode::INTERNAL_SERVER_ERROR,
-            // It is well, but for this call.
             Verdict::Success { .. } | Verdict::Unsupported { .. } => false,
         }
     }
 }
+
+/// Whether this status, without an etcd error, shows that nothing was done: whoever sends it keeps requests from etcd.
+pub(crate) fn is_not_served(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        301 | 302 | 307 | 308 | 401 | 403 | 404 | 413 | 421 | 429 | 431
+    )
+}
+
+/// What is wrong with a success that is none.
+const NOT_ETCD: &str = "the response is not what etcd sends";

@@ -12,7 +12,7 @@ use crate::{
 pub(crate) enum Failure {
     Transport(TransportError),
     TimedOut(Duration),
-    /// The server cannot serve at the moment, or does not have this call.
+    /// The server cannot serve at the moment, or does not serve this call.
     Answer(Box<Answer>),
     /// Larger than this, in bytes.
     TooLarge(usize),
@@ -28,6 +28,16 @@ impl Failure {
         match self {
             Self::Transport(error) => error.is_unsent(),
             Self::Answer(answer) => answer.is_rejected(),
+            Self::Redirect(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it shows that nothing was done at this endpoint, and that another one may serve the call.
+    pub(crate) fn is_not_served(&self) -> bool {
+        match self {
+            Self::Answer(answer) => answer.is_not_served(),
+            Self::Redirect(_) => true,
             _ => false,
         }
     }
@@ -36,8 +46,8 @@ impl Failure {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == TransportErrorKind::Rejected,
-            Self::TimedOut(_) | Self::Answer(_) => false,
-            Self::TooLarge(_) | Self::Redirect(_) => true,
+            Self::TimedOut(_) | Self::Answer(_) | Self::Redirect(_) => false,
+            Self::TooLarge(_) => true,
             Self::Refused(refused) => refused.is_final(),
         }
     }
@@ -47,6 +57,7 @@ impl Failure {
         match self {
             Self::Transport(error) if error.kind() == TransportErrorKind::Unprocessed => false,
             Self::Answer(answer) => answer.is_endpoint_fault(),
+            Self::Redirect(_) => false,
             Self::Refused(refused) => refused.is_endpoint_fault(),
             other => !other.is_final(),
         }

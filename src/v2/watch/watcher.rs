@@ -158,12 +158,10 @@ impl<T: Transport> Watcher<T> {
     /// A new poll for what comes from `next` on, and the one before it, if that is held.
     fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
         let pipeline = self.client.pipeline();
+        let prepared = prepared(&self.watch, next)?;
         let endpoint = match probe {
             Some(probe) => probe.endpoint.clone(),
-            None => {
-                let set = pipeline.endpoints.current();
-                set.pick(&[], pipeline.transport.now())
-            }
+            None => pipeline.place_for(&prepared.call)?,
         };
         // It may be held for twice the time that it is waited for.
         let longest = self
@@ -173,13 +171,7 @@ impl<T: Transport> Watcher<T> {
             .min(interval::LONGEST);
         let idle = longest * 2 + SETTLED;
         Ok(Polls {
-            newer: Poll::new(
-                &self.client,
-                prepared(&self.watch, next)?,
-                endpoint,
-                idle,
-                next,
-            ),
+            newer: Poll::new(&self.client, prepared, endpoint, idle, next),
             older: self.older.take(),
         })
     }
@@ -318,6 +310,12 @@ impl<T: Transport> Watcher<T> {
             let empty = Error::Unexpected(answer.unexpected("the answer is empty"));
             self.pause(empty).await?;
             return Ok(None);
+        }
+        if answer.is_not_served() {
+            let call = prepared(&self.watch, from)?.call;
+            if self.client.pipeline().place_after(&answer, &call).is_some() {
+                return Ok(None);
+            }
         }
         let context = answer.context.clone();
         match event::decode(*answer) {

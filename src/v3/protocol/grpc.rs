@@ -5,7 +5,7 @@ use http::{HeaderMap, Method as HttpMethod, StatusCode, uri::PathAndQuery};
 
 use crate::{
     pipeline::{
-        answer::{Reply, Verdict},
+        answer::{Reply, UnsupportedBy, Verdict},
         exchange::Encoded,
     },
     v3::protocol::{
@@ -52,7 +52,7 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
         },
         Some(status) if status.is_unimplemented() => Verdict::Unsupported {
             reason: NO_CALL,
-            is_etcd: true,
+            by: UnsupportedBy::Member,
         },
         Some(status) => Verdict::Refused(Box::new(status.into_refusal(None))),
         None => Verdict::Foreign,

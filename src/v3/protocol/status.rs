@@ -96,6 +96,11 @@ impl GrpcStatus {
         self.kind().is_token_error()
     }
 
+    /// Whether a learner was asked for what it does not do.
+    pub(crate) fn is_of_learner(&self) -> bool {
+        self.kind() == Kind::NotSupportedByLearner
+    }
+
     /// Whether there is no such call.
     pub(crate) fn is_unimplemented(&self) -> bool {
         match self.code {
