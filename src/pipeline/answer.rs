@@ -75,6 +75,8 @@ pub struct Answer {
     pub(crate) context: ErrorContext,
     /// The endpoint that answered.
     pub(crate) endpoint: EndpointState,
+    /// See [`Call::is_confidential`](crate::pipeline::call::Call::is_confidential).
+    pub(crate) is_confidential: bool,
 }
 
 impl Answer {
@@ -94,7 +96,10 @@ impl Answer {
     }
 
     /// Returns the error that an answer other than a success stands for.
-    pub(crate) fn into_error(self) -> Error {
+    pub(crate) fn into_error(mut self) -> Error {
+        if self.is_confidential {
+            self.hide_secret();
+        }
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
             Verdict::Unsupported { reason, .. } => {
@@ -113,6 +118,20 @@ impl Answer {
                 };
                 Error::Unexpected(self.unexpected(what))
             }
+        }
+    }
+
+    /// Drops what may quote the request.
+    fn hide_secret(&mut self) {
+        self.reply.body = Bytes::new();
+        if let Verdict::Refused(refusal) = &mut self.verdict {
+            let is_etcds =
+                |text: &str| text.starts_with("etcdserver: ") || text.starts_with("auth: ");
+            if !is_etcds(&refusal.message) {
+                refusal.message =
+                    "a refusal that may quote the password, and is not shown".to_owned();
+            }
+            refusal.cause.clear();
         }
     }
 

@@ -180,6 +180,7 @@ impl<T: Transport> Pipeline<T> {
             wire: *wire,
             context: self.context(call, endpoint),
             endpoint: endpoint.clone(),
+            is_confidential: call.is_confidential,
         })
     }
 

@@ -46,6 +46,7 @@ impl V2 {
                 name,
                 by_all_members: false,
             }),
+            is_confidential: operation.starts_with("v2.auth."),
             ..Call::new(operation, self, repeat).login(Login::Basic)
         }
     }
@@ -65,7 +66,7 @@ impl Protocol for V2 {
             let Ok(text) = value.to_str() else { continue };
             match name.as_str() {
                 "x-etcd-cluster-id" => origin.cluster = u64::from_str_radix(text, 16).ok(),
-                "x-etcd-index" if self.is_keys => origin.index = text.parse().ok(),
+                INDEX if self.is_keys => origin.index = text.parse().ok(),
                 "x-raft-term" => origin.term = text.parse().ok(),
                 _ => {}
             }
@@ -75,7 +76,12 @@ impl Protocol for V2 {
 
     fn classify(&self, _: &Call, _: Wire, reply: &Reply) -> Verdict {
         if reply.status.is_success() {
-            return Verdict::Success { cluster: None };
+            // The keys API never leaves it out.
+            return if self.is_keys && !reply.headers.contains_key(INDEX) {
+                Verdict::Foreign
+            } else {
+                Verdict::Success { cluster: None }
+            };
         }
         if reply.status == StatusCode::NOT_FOUND && !reply.is_json() {
             return Verdict::Unsupported {
@@ -111,6 +117,9 @@ impl Protocol for V2 {
         })
     }
 }
+
+/// The header that tells the index of the store.
+const INDEX: &str = "x-etcd-index";
 
 /// Why a server, likely an etcd, does not have this API.
 const NO_API: &str = "no v2 API here: is this a peer port? If it is the port for clients, start etcd with --enable-v2 (3.4 and 3.5; \

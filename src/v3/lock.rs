@@ -108,7 +108,7 @@ impl LockResponse {
 message::decode!(LockResponse {
     1 "header" => header,
     2 "key" => key,
-});
+} demands key);
 
 /// Releases a lock or leaves its queue: `POST /v3/lock/unlock`. Returns the header.
 ///
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn v3_101_answers_are_read_whatever_their_code() {
-        let json = r#"{"header":{"revision":"3"}, "key":"bC83"}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"3"}, "key":"bC83"}"#;
         let lock = decoded(&Lock::new("l", 7), 200, json).unwrap();
         assert_eq!((lock.key, lock.header.revision), (Bytes::from("l/7"), 3));
         let no_lease = r#"{"code":2, "message":"etcdserver: requested lease not found"}"#;

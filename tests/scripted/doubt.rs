@@ -67,7 +67,7 @@ fn json(status: u16, code: u8, message: &str) -> Step {
 }
 
 fn token(token: &str) -> Step {
-    let body = format!(r#"{{"header":{{"revision":"1"}},"token":"{token}"}}"#);
+    let body = format!(r#"{{"header":{{"cluster_id":"7","revision":"1"}},"token":"{token}"}}"#);
     Step::Answer(200, vec![], Ending::Whole(body))
 }
 
@@ -159,7 +159,7 @@ fn a_success_after_doubt_is_a_success() {
     let done = Step::Answer(
         200,
         vec![],
-        Ending::Whole(r#"{"header":{"revision":"7"}}"#.to_owned()),
+        Ending::Whole(r#"{"header":{"cluster_id":"7","revision":"7"}}"#.to_owned()),
     );
     let revoked = client(vec![token("one"), Step::Break, done]);
     block_on(revoked.send(RevokeLease::new(7))).unwrap();

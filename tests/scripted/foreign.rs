@@ -184,6 +184,10 @@ fn what_may_have_been_done_goes_on_only_where_a_repeat_is_safe() {
         || page(500, "<h1>Oops</h1>"),
         || page(501, ""),
         || page(520, ""),
+        || page(200, "<h1>Maintenance</h1>"),
+        || page(204, ""),
+        || json(200, "{}"),
+        || json(200, r#"{"header":{},"kvs":[]}"#),
     ] {
         let (v2, v3) = (client([step()]), client([step()]));
         for (client, error) in [(&v2, set(&v2)), (&v3, put(&v3))] {
@@ -314,4 +318,31 @@ fn a_sync_leaves_learners_out() {
     let synced = block_on(client.sync()).unwrap();
     let added: Vec<_> = synced.added.iter().map(ToString::to_string).collect();
     assert_eq!(added, ["http://c"]);
+}
+
+#[test]
+fn a_success_without_what_etcd_never_leaves_out_is_none() {
+    let unexpected = |error: Error| {
+        assert!(matches!(error, Error::Unexpected(_)), "{error}");
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    };
+    let v3 = |body: &str| client([json(200, body)]);
+    let header = r#"{"header":{"cluster_id":"7","revision":"9"}"#;
+    for body in ["{}", r#"{"header":{"revision":"9"},"key":"bC83","ID":"7"}"#] {
+        unexpected(put(&v3(body)).unwrap_err());
+        unexpected(block_on(v3(body).send(v3::Lock::new("l", 7))).unwrap_err());
+        unexpected(block_on(v3(body).send(v3::Campaign::new("e", 7, "v"))).unwrap_err());
+        let server = v3::GrantLease::new(Duration::from_secs(9)).id_of_the_server();
+        unexpected(block_on(v3(body).send(server)).unwrap_err());
+    }
+    // A header alone is no lock, no lease and no leader.
+    let alone = format!("{header}}}");
+    unexpected(block_on(v3(&alone).send(v3::Lock::new("l", 7))).unwrap_err());
+    unexpected(block_on(v3(&alone).send(v3::Campaign::new("e", 7, "v"))).unwrap_err());
+    let no_revision = format!(r#"{header},"leader":{{"name":"ZQ==","key":"ZS83"}}}}"#);
+    unexpected(block_on(v3(&no_revision).send(v3::Campaign::new("e", 7, "v"))).unwrap_err());
+    let grant = || v3::GrantLease::new(Duration::from_secs(9));
+    unexpected(block_on(v3(&alone).send(grant())).unwrap_err());
+    // v2 tells the index of its store.
+    unexpected(set(&client([json(200, &file("set", "/x", 7))])).unwrap_err());
 }

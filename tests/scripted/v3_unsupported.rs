@@ -28,7 +28,7 @@ fn ok() -> Step {
     Step::Answer(
         200,
         vec![],
-        Ending::Whole(r#"{"header":{"revision":"7"}}"#.into()),
+        Ending::Whole(r#"{"header":{"cluster_id":"7","revision":"7"}}"#.into()),
     )
 }
 

@@ -173,7 +173,7 @@ message::decode!(Granted {
     1 "header" => header,
     2 "ID" => id,
     3 "TTL" => ttl,
-});
+} demands id);
 
 /// A random id of 63 bits that nobody can guess, or none if the operating system provides no random numbers.
 fn random_id() -> LeaseId {
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"2"},"ID":"7","TTL":"100"}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"},"ID":"7","TTL":"100"}"#;
         let lease = decoded(&ten().id(7), 200, json).unwrap();
         assert_eq!((lease.id.get(), lease.ttl), (7, Duration::from_secs(100)));
         let error = decoded(&ten().id(7), 412, EXISTS).unwrap_err();

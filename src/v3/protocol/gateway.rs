@@ -46,13 +46,16 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     let unsupported = |reason, by| Verdict::Unsupported { reason, by };
     let by_etcd = || unsupported(NO_CALL, UnsupportedBy::Member);
     if reply.status.is_success() {
-        return Verdict::Success {
-            cluster: cluster_id(&reply.body),
+        let cluster = cluster_id(&reply.body);
+        // A call that streams says in its messages that it was refused.
+        return match GrpcStatus::parse(&reply.body) {
+            Some(status) if cluster.is_none() => refused(status, reply),
+            _ => Verdict::Success { cluster },
         };
     }
     match GrpcStatus::parse(&reply.body) {
         Some(status) if status.is_unimplemented() => by_etcd(),
-        Some(status) => Verdict::Refused(Box::new(status.into_refusal(Some(reply.status)))),
+        Some(status) => refused(status, reply),
         None if reply.status == StatusCode::NOT_FOUND && is_unknown_path(&reply.body) => by_etcd(),
         None if reply.status == StatusCode::NOT_FOUND && !reply.is_json() => {
             let reason = if reply.is_of_go() { NO_API } else { NOT_ETCD };
@@ -60,6 +63,10 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
         }
         None => Verdict::Foreign,
     }
+}
+
+fn refused(status: GrpcStatus, reply: &Reply) -> Verdict {
+    Verdict::Refused(Box::new(status.into_refusal(Some(reply.status))))
 }
 
 /// Whether these are the words of the gateway of 3.4 for a path that it does not know. A proxy that has lost its servers for

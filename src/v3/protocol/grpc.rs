@@ -46,9 +46,7 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     // Where there is no body, the status is in the headers.
     match trailers.and_then(status).or_else(|| status(&reply.headers)) {
         Some(GrpcStatus { code: 0, .. }) => Verdict::Success {
-            cluster: frames::only(&reply.body)
-                .ok()
-                .and_then(|message| protobuf::cluster_id(&message)),
+            cluster: first(&reply.body).and_then(|message| protobuf::cluster_id(&message)),
         },
         Some(status) if status.is_unimplemented() => Verdict::Unsupported {
             reason: NO_CALL,
@@ -57,6 +55,13 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
         Some(status) => Verdict::Refused(Box::new(status.into_refusal(None))),
         None => Verdict::Foreign,
     }
+}
+
+/// Returns the first message of a body.
+fn first(body: &Bytes) -> Option<Bytes> {
+    let mut splitter = FrameSplitter::new(body.len());
+    splitter.push(body.clone());
+    splitter.next().ok().flatten()
 }
 
 const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
