@@ -11,7 +11,7 @@ use crate::{
     form::{Query, push_form_pair},
     operation::Operation,
     pipeline::{
-        answer::{Answer, Verdict},
+        answer::{Answer, UnsupportedBy, Verdict},
         call::{Call, Repeat},
         exchange::{Encoded, Exchange, TypedExchange},
     },
@@ -186,7 +186,10 @@ impl TypedExchange for RawRequest {
     fn decode(&self, answer: Answer) -> Result<RawResponse> {
         // The caller knows which paths a server has.
         let answer = match answer.verdict {
-            Verdict::Unsupported { is_etcd: false, .. } => Answer {
+            Verdict::Unsupported {
+                by: UnsupportedBy::Foreign,
+                ..
+            } => Answer {
                 verdict: Verdict::Foreign,
                 ..answer
             },

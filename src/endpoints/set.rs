@@ -101,15 +101,57 @@ impl Endpoints {
     }
 
     /// Records that the endpoint does not support a feature.
-    pub(crate) fn lacks(&self, endpoint: &EndpointState, feature: Option<Feature>, now: Instant) {
+    pub(crate) fn lacks(
+        &self,
+        endpoint: &EndpointState,
+        feature: Option<Feature>,
+        is_certain: bool,
+        now: Instant,
+    ) {
         if let Some(feature) = feature {
-            endpoint.unsupported().add(feature.name, now);
+            endpoint.unsupported().add(feature.name, is_certain, now);
             self.any_unsupporting.store(true, Relaxed);
         }
     }
 
-    /// Returns the endpoints that are known not to support a feature and are skipped. Returns all of them if every
-    /// member would execute the call.
+    /// Returns the endpoints of a set that are not to be asked for a feature: those that reported that they lack it, and
+    /// those that are not an etcd. If no other is left, those that are not an etcd are asked again.
+    pub(crate) fn avoided(
+        &self,
+        set: &EndpointSet,
+        feature: Option<Feature>,
+        now: Instant,
+    ) -> Vec<EndpointState> {
+        let passed_over = self.passed_over(set, feature, now);
+        if passed_over.len() < set.len() {
+            passed_over
+        } else {
+            self.unsupporting(set, feature, now)
+        }
+    }
+
+    /// Returns those of a set that are known not to serve a feature, for any reason.
+    pub(crate) fn passed_over(
+        &self,
+        set: &EndpointSet,
+        feature: Option<Feature>,
+        now: Instant,
+    ) -> Vec<EndpointState> {
+        match feature {
+            Some(feature) if self.any_unsupporting.load(Relaxed) => {
+                if self.unsupporting(set, Some(feature), now).len() == set.len() {
+                    return set.states.clone();
+                }
+                let is_passed_over =
+                    |state: &&EndpointState| state.unsupported().has(feature.name, now);
+                set.iter().filter(is_passed_over).cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns those of a set that lack a feature by etcd's own word. All of them, if one that has it must not be asked
+    /// either.
     pub(crate) fn unsupporting(
         &self,
         set: &EndpointSet,

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 /// How long "unsupported" is cached.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// The features that a server has said it does not support.
+/// The features that an endpoint does not support, because its etcd says so or because no etcd responds there.
 ///
 /// Servers are upgraded, so an entry expires after a minute, and immediately when a request to the server fails, as
 /// requests do when a server restarts.
@@ -18,25 +18,40 @@ pub(crate) struct UnsupportedFeatures(ArcSwapOption<Vec<Unsupported>>);
 #[derive(Clone, Copy, Debug)]
 struct Unsupported {
     name: &'static str,
+    is_certain: bool,
     until: Instant,
 }
 
 impl UnsupportedFeatures {
     /// Records that the server does not support this.
-    pub(crate) fn add(&self, name: &'static str, now: Instant) {
+    pub(crate) fn add(&self, name: &'static str, is_certain: bool, now: Instant) {
         let until = now + REMEMBERED;
         self.0.rcu(|all| {
             let known = all.iter().flat_map(|all| all.iter());
             let others = known.filter(|it| it.name != name && it.until > now);
-            let all = others.copied().chain([Unsupported { name, until }]);
+            let new = Unsupported {
+                name,
+                is_certain,
+                until,
+            };
+            let all = others.copied().chain([new]);
             Some(Arc::new(all.collect()))
         });
     }
 
+    /// Whether it does not support this by etcd's own word.
     pub(crate) fn contains(&self, name: &str, now: Instant) -> bool {
+        self.any(|it| it.is_certain && it.name == name && it.until > now)
+    }
+
+    /// Returns whether it does not support this feature.
+    pub(crate) fn has(&self, name: &str, now: Instant) -> bool {
+        self.any(|it| it.name == name && it.until > now)
+    }
+
+    fn any(&self, is: impl Fn(&Unsupported) -> bool) -> bool {
         let all = self.0.load();
-        let mut all = all.iter().flat_map(|all| all.iter());
-        all.any(|it| it.name == name && it.until > now)
+        all.iter().flat_map(|all| all.iter()).any(is)
     }
 
     /// Clears all entries: it may be another server now.
@@ -56,12 +71,12 @@ mod tests {
         let (unsupported, start) = (UnsupportedFeatures::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let known = |seconds| ["/a", "/b"].map(|path| unsupported.contains(path, at(seconds)));
-        unsupported.add("/a", at(0));
+        unsupported.add("/a", true, at(0));
         assert_eq!(known(30), [true, false]);
-        unsupported.add("/b", at(30));
+        unsupported.add("/b", true, at(30));
         assert_eq!(known(59), [true, true]);
         assert_eq!(known(60), [false, true]);
-        unsupported.add("/a", at(70));
+        unsupported.add("/a", true, at(70));
         assert_eq!(known(89), [true, true]);
         assert_eq!(known(90), [true, false]);
         unsupported.forget();

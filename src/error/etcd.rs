@@ -139,10 +139,10 @@ impl fmt::Display for EtcdError {
             (None, _, Some(status)) => write!(f, " (status {})", status.as_u16()),
             (None, _, None) => Ok(()),
         }?;
-        match refusal.hint {
-            Some(hint) => write!(f, ": {hint}"),
-            None => Ok(()),
+        if let Some(hint) = refusal.hint {
+            write!(f, ": {hint}")?;
         }
+        self.context.write_others(f)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{ErrorContext, Outcome};
 pub struct HttpError {
     pub(super) context: ErrorContext,
     status: StatusCode,
-    excerpt: Arc<str>,
+    excerpt: Arc<String>,
 }
 
 impl HttpError {
@@ -45,13 +45,30 @@ impl fmt::Display for HttpError {
             f,
             "{context}: HTTP status {status}, not an etcd error response"
         )?;
-        quote(f, excerpt)
+        quote(f, excerpt)?;
+        if let Some(advice) = advice(*status) {
+            write!(f, ": {advice}")?;
+        }
+        context.write_others(f)
     }
 }
 
 impl StdError for HttpError {}
 
-/// No endpoint responded. The [`source`](StdError::source) is the cause of the last attempt's [`TransportError`].
+/// What to do about a status that shows that something keeps requests from etcd.
+fn advice(status: StatusCode) -> Option<&'static str> {
+    Some(match status.as_u16() {
+        401 | 403 => "a proxy before etcd does not let this client through",
+        404 => "is the path of this endpoint wrong, or is this a peer port?",
+        413 => "the request is larger than a proxy before etcd takes",
+        421 => "this host name is not accepted: see etcd's --host-whitelist",
+        429 => "a proxy before etcd limits requests",
+        431 => "a token or a password is longer than a proxy before etcd takes",
+        _ => return None,
+    })
+}
+
+/// No endpoint answered; the [`source`](StdError::source) is what the last attempt's [`TransportError`] came from.
 #[derive(Clone, Debug)]
 pub struct TransportFailure {
     pub(super) context: ErrorContext,
@@ -84,9 +101,10 @@ impl fmt::Display for TransportFailure {
             cause = Some(inner);
         }
         match cause {
-            Some(cause) => write!(f, ": {cause}"),
-            None => Ok(()),
+            Some(cause) => write!(f, ": {cause}")?,
+            None => {}
         }
+        self.context.write_others(f)
     }
 }
 
@@ -127,7 +145,8 @@ impl TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: no response within {:?}", self.context, self.limit)
+        write!(f, "{}: no response within {:?}", self.context, self.limit)?;
+        self.context.write_others(f)
     }
 }
 
@@ -205,7 +224,8 @@ impl UnexpectedAnswer {
 impl fmt::Display for UnexpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.context, self.parts.what)?;
-        quote(f, &self.parts.excerpt)
+        quote(f, &self.parts.excerpt)?;
+        self.context.write_others(f)
     }
 }
 
@@ -219,29 +239,33 @@ impl StdError for UnexpectedAnswer {
 #[derive(Clone, Debug)]
 pub struct Unsupported {
     pub(super) context: ErrorContext,
-    reason: &'static str,
-    pub(super) outcome: Outcome,
-    /// A proxy may have said so, in words of its own.
+    parts: Arc<(&'static str, Outcome)>,
+    /// The response may be from a proxy, or from another program.
     pub(super) is_foreign: bool,
 }
 
 impl Unsupported {
-    pub(crate) fn new(context: ErrorContext, reason: &'static str, is_etcd: bool) -> Self {
+    pub(crate) fn new(context: ErrorContext, reason: &'static str, is_foreign: bool) -> Self {
         Self {
             context,
-            reason,
-            outcome: Outcome::Rejected,
-            is_foreign: !is_etcd,
+            parts: Arc::new((reason, Outcome::Rejected)),
+            is_foreign,
         }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        self.parts.1
     }
 
     /// Nothing was sent: every endpoint has recently said so.
     pub(crate) fn known(context: ErrorContext) -> Self {
         Self {
             context,
-            reason: "this cluster does not support this call, as its endpoints have reported within the last minute: \
-                     nothing was sent",
-            outcome: Outcome::NotSent,
+            parts: Arc::new((
+                "this cluster does not support this call, as its endpoints have reported within the last minute: \
+                 nothing was sent",
+                Outcome::NotSent,
+            )),
             is_foreign: false,
         }
     }
@@ -249,7 +273,8 @@ impl Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.context, self.reason)
+        write!(f, "{}: {}", self.context, self.parts.0)?;
+        self.context.write_others(f)
     }
 }
 

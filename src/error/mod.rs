@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use etcd_transport::TransportErrorKind;
 use http::StatusCode;
 
-use crate::endpoints::endpoint::Endpoint;
+use crate::{endpoints::endpoint::Endpoint, pipeline::answer::is_not_served};
 
 pub(crate) use etcd::Refusal;
 pub use etcd::{Api, EtcdCode, EtcdError, EtcdErrorKind};
@@ -96,7 +96,7 @@ impl Error {
             Self::Transport(error) if error.error.is_unsent() => Outcome::NotSent,
             Self::Transport(_) | Self::Timeout(_) => Outcome::Unknown,
             Self::Unexpected(error) => error.parts.outcome,
-            Self::Unsupported(error) => error.outcome,
+            Self::Unsupported(error) => error.outcome(),
             Self::Invalid(_) => Outcome::NotSent,
         }
     }
@@ -272,6 +272,39 @@ impl Error {
         self
     }
 
+    /// Whether it shows that nothing was done at its endpoint, and that another one may serve the call.
+    pub(crate) fn is_not_served(&self) -> bool {
+        match self {
+            Self::Unsupported(error) => error.outcome() == Outcome::Rejected,
+            Self::Http(error) => is_not_served(error.status()),
+            _ => self.etcd_kind() == Some(EtcdErrorKind::NotSupportedByLearner),
+        }
+    }
+
+    /// Returns whether another endpoint may succeed with any call. A request that a server did not process does not show it.
+    pub(crate) fn is_endpoint_fault(&self) -> bool {
+        let is_unprocessed = match self {
+            Self::Transport(error) => error.error.kind() == TransportErrorKind::Unprocessed,
+            _ => false,
+        };
+        self.is_retryable() && !is_unprocessed
+    }
+
+    /// The endpoint of the last attempt.
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.context().map(|context| &context.endpoint)
+    }
+
+    /// What `Display` says behind the operation and its endpoint.
+    pub(crate) fn reason(&self) -> String {
+        let text = self.to_string();
+        let place = self.context().map(|context| format!("{context}: "));
+        match place.and_then(|place| text.strip_prefix(&place).map(str::to_owned)) {
+            Some(reason) => reason,
+            None => text,
+        }
+    }
+
     fn context(&self) -> Option<&ErrorContext> {
         Some(match self {
             Self::Etcd(error) => &error.context,
@@ -308,6 +341,8 @@ pub(crate) struct ErrorContext {
     pub(crate) endpoint: Endpoint,
     pub(crate) attempts: u32,
     pub(crate) in_doubt: bool,
+    /// Why the last attempt at each of the other endpoints failed.
+    pub(crate) others: Option<Arc<Vec<(Endpoint, String)>>>,
 }
 
 impl ErrorContext {
@@ -318,7 +353,16 @@ impl ErrorContext {
             endpoint,
             attempts: 1,
             in_doubt: false,
+            others: None,
         }
+    }
+
+    /// Writes why the other endpoints failed, behind the reason of the last one.
+    fn write_others(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (endpoint, reason) in self.others.iter().flat_map(|all| all.iter()) {
+            write!(f, "; {endpoint}: {reason}")?;
+        }
+        Ok(())
     }
 }
 

@@ -5,11 +5,10 @@ use serde::de::DeserializeOwned;
 use crate::{
     endpoints::{state::EndpointState, wire::Wire},
     error::{
-        Error, ErrorContext, EtcdError, HttpError, Outcome, Refusal, Result, UnexpectedAnswer,
-        UnexpectedKind, Unsupported,
+        Error, ErrorContext, EtcdError, EtcdErrorKind, HttpError, Outcome, Refusal, Result,
+        UnexpectedAnswer, UnexpectedKind, Unsupported,
     },
     json::{Decode, Json},
-    pipeline::call::Call,
 };
 
 /// A complete response, as received.
@@ -30,7 +29,12 @@ impl Reply {
             .is_some_and(|value| value.starts_with("application/json"))
     }
 
-    /// Returns whether the status says that a server or a proxy currently cannot serve.
+    /// Whether it is what Go's HTTP server says of a path that it does not have: etcd's, of a peer port or without an API.
+    pub(crate) fn is_of_go(&self) -> bool {
+        self.body.trim_ascii() == b"404 page not found"
+    }
+
+    /// Whether its status says that a server, or a proxy, cannot serve at the moment.
     pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
     }
@@ -43,13 +47,27 @@ pub(crate) enum Verdict {
     Success { cluster: Option<u64> },
     /// etcd refused it.
     Refused(Box<Refusal>),
-    /// The server does not support this call, for this reason. `is_etcd` is set if etcd says so, and not a proxy.
-    Unsupported { reason: &'static str, is_etcd: bool },
-    /// A status other than success, without an etcd error.
+    /// The server does not have this call, for this reason.
+    Unsupported {
+        reason: &'static str,
+        by: UnsupportedBy,
+    },
+    /// Not an etcd response: a status without an etcd error, or a success that does not look like one.
     Foreign,
 }
 
-/// A complete response, what it means, and where it came from.
+/// Who does not have a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnsupportedBy {
+    /// This member, as etcd itself says.
+    Member,
+    /// Whoever responded, which may be no etcd at all.
+    Foreign,
+    /// Every member of the cluster.
+    Cluster,
+}
+
+/// A whole answer, what it means, and where it came from.
 #[derive(Debug)]
 pub struct Answer {
     pub(crate) reply: Reply,
@@ -58,6 +76,8 @@ pub struct Answer {
     pub(crate) context: ErrorContext,
     /// Returns the endpoint that responded.
     pub(crate) endpoint: EndpointState,
+    /// See [`Call::is_confidential`](crate::pipeline::call::Call::is_confidential).
+    pub(crate) is_confidential: bool,
 }
 
 impl Answer {
@@ -72,10 +92,8 @@ impl Answer {
     /// Decodes the JSON body of a success.
     pub(crate) fn json<D: DeserializeOwned>(self) -> Result<D> {
         let answer = self.success()?;
-        serde_json::from_slice(&answer.reply.body).map_err(|error| {
-            let what = "the response is not what etcd sends";
-            Error::Unexpected(answer.unexpected(what).with_source(error))
-        })
+        serde_json::from_slice(&answer.reply.body)
+            .map_err(|error| Error::Unexpected(answer.unexpected(NOT_ETCD).with_source(error)))
     }
 
     /// Decodes the JSON body of a success, of a public type.
@@ -84,24 +102,47 @@ impl Answer {
     }
 
     /// Returns the error that an answer other than a success stands for.
-    pub(crate) fn into_error(self) -> Error {
+    pub(crate) fn into_error(mut self) -> Error {
+        if self.is_confidential {
+            self.hide_secret();
+        }
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
-            Verdict::Unsupported { reason, is_etcd } => {
-                Error::Unsupported(Unsupported::new(self.context, reason, is_etcd))
+            Verdict::Unsupported { reason, by } => {
+                let is_foreign = by == UnsupportedBy::Foreign;
+                Error::Unsupported(Unsupported::new(self.context, reason, is_foreign))
             }
             Verdict::Foreign if self.reply.status.as_u16() >= 400 => {
                 let Reply { status, body, .. } = self.reply;
                 Error::Http(HttpError::new(self.context, status, &body))
             }
             Verdict::Foreign | Verdict::Success { .. } => {
-                let what = format!("a status that etcd does not send: {}", self.reply.status);
+                let status = self.reply.status;
+                let what = if status.is_success() {
+                    NOT_ETCD.to_owned()
+                } else {
+                    format!("a status that etcd does not send: {status}")
+                };
                 Error::Unexpected(self.unexpected(what))
             }
         }
     }
 
-    /// Returns the error for a response that cannot be decoded: what is wrong with it, and its beginning.
+    /// Drops what may quote the request.
+    fn hide_secret(&mut self) {
+        self.reply.body = Bytes::new();
+        if let Verdict::Refused(refusal) = &mut self.verdict {
+            let is_etcds =
+                |text: &str| text.starts_with("etcdserver: ") || text.starts_with("auth: ");
+            if !is_etcds(&refusal.message) {
+                refusal.message =
+                    "a refusal that may quote the password, and is not shown".to_owned();
+            }
+            refusal.cause.clear();
+        }
+    }
+
+    /// An answer without a meaning: what is wrong with it, and how it begins.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
         // With these redirects the request was not applied. With a success it was, whatever the body says; with a 303,
         // which continues with another method, it may have been.
@@ -119,10 +160,24 @@ impl Answer {
         self.context.in_doubt
     }
 
-    /// Returns whether this endpoint does not support the call and another one should be tried.
-    pub(crate) fn is_unsupported(&self, call: &Call) -> bool {
-        let is_certain = matches!(self.verdict, Verdict::Unsupported { is_etcd: true, .. });
-        is_certain && call.feature.is_some()
+    /// Whether it shows that nothing was done here, and that another endpoint may serve the call.
+    pub(crate) fn is_not_served(&self) -> bool {
+        match &self.verdict {
+            Verdict::Unsupported { by, .. } => *by != UnsupportedBy::Cluster,
+            // A response to HEAD has no body for an etcd error: v2 names its cluster in the headers.
+            Verdict::Foreign => {
+                is_not_served(self.reply.status)
+                    && !self.reply.headers.contains_key("x-etcd-cluster-id")
+            }
+            Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::NotSupportedByLearner,
+            Verdict::Success { .. } => false,
+        }
+    }
+
+    /// Whether etcd itself says that this member does not have the call.
+    pub(crate) fn is_unsupported_by_etcd(&self) -> bool {
+        let by = UnsupportedBy::Member;
+        matches!(self.verdict, Verdict::Unsupported { by: it, .. } if it == by)
     }
 
     /// Returns whether etcd requires another token.
@@ -134,7 +189,10 @@ impl Answer {
     pub(crate) fn is_unavailable(&self) -> bool {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_unavailable,
-            Verdict::Foreign => self.reply.is_unavailable(),
+            Verdict::Foreign => {
+                let status = self.reply.status;
+                status.is_server_error() || status.is_success()
+            }
             Verdict::Success { .. } | Verdict::Unsupported { .. } => false,
         }
     }
@@ -144,12 +202,16 @@ impl Answer {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.outcome == Outcome::Rejected,
             Verdict::Unsupported { .. } => true,
-            Verdict::Success { .. } | Verdict::Foreign => false,
+            Verdict::Success { .. } | Verdict::Foreign => self.is_not_served(),
         }
     }
 
     /// Returns whether another endpoint may succeed.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
+        // It may serve other calls.
+        if self.is_not_served() {
+            return false;
+        }
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_endpoint_fault,
             // A 500 comes from raft; every member would return it.
@@ -159,3 +221,14 @@ impl Answer {
         }
     }
 }
+
+/// Whether this status, without an etcd error, shows that nothing was done: whoever sends it keeps requests from etcd.
+pub(crate) fn is_not_served(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        301 | 302 | 307 | 308 | 401 | 403 | 404 | 413 | 421 | 429 | 431
+    )
+}
+
+/// What is wrong with a success that is none.
+const NOT_ETCD: &str = "the response is not what etcd sends";

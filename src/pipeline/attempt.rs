@@ -179,6 +179,7 @@ impl<T: Transport> Pipeline<T> {
             wire: *wire,
             context: self.context(call, endpoint),
             endpoint: endpoint.clone(),
+            is_confidential: call.is_confidential,
         })
     }
 

@@ -17,6 +17,10 @@ pub struct Call {
     pub(crate) require_leader: bool,
     /// Whether it can be sent over gRPC.
     pub(crate) has_grpc: bool,
+    /// Whether a success names its cluster: one that does not is not etcd's.
+    pub(crate) names_cluster: bool,
+    /// Whether it has a secret, which a response may quote: errors do not show what etcd itself does not say.
+    pub(crate) is_confidential: bool,
 }
 
 impl Call {
@@ -35,6 +39,8 @@ impl Call {
             feature: None,
             require_leader: false,
             has_grpc: false,
+            names_cluster: false,
+            is_confidential: false,
         }
     }
 

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::{
     auth::token::Granted,
-    endpoints::{set::EndpointSet, state::EndpointState},
+    endpoints::{endpoint::Endpoint, set::EndpointSet, state::EndpointState},
     error::{Error, ErrorContext, Result, Unsupported},
     pipeline::{
         Pipeline,
@@ -54,7 +54,7 @@ impl<T: Transport> Pipeline<T> {
             };
             run.failed(&failure, &endpoint, began);
             match run.pause_after(&failure) {
-                Some(pause) => run.go_on(&failure, endpoint, pause).await,
+                Some(pause) => run.go_on(failure, endpoint, pause).await,
                 None => return run.give_up(failure, &endpoint),
             }
         }
@@ -82,11 +82,32 @@ impl<T: Transport> Pipeline<T> {
     pub(crate) fn place_for(&self, call: &Call) -> Result<EndpointState> {
         let now = self.transport.now();
         let set = self.endpoints.current();
-        let unsupporting = self.endpoints.unsupporting(&set, call.feature, now);
-        if unsupporting.len() == set.len() {
+        let avoided = self.endpoints.avoided(&set, call.feature, now);
+        if avoided.len() == set.len() {
             return Err(self.unsupported(call));
         }
-        Ok(set.pick(&unsupporting, now))
+        Ok(set.pick(&avoided, now))
+    }
+
+    /// Remembers that an endpoint does not serve a call, and chooses another one that is not known for that.
+    pub(crate) fn place_after(&self, answer: &Answer, call: &Call) -> Option<EndpointState> {
+        self.pass_over(call, &answer.endpoint, answer.is_unsupported_by_etcd());
+        self.other_place(call)
+    }
+
+    /// Remembers that an endpoint does not serve a call; `is_certain` if etcd itself says so.
+    pub(crate) fn pass_over(&self, call: &Call, endpoint: &EndpointState, is_certain: bool) {
+        let now = self.transport.now();
+        self.endpoints
+            .lacks(endpoint, call.feature, is_certain, now);
+    }
+
+    /// Chooses an endpoint that is not known for not serving a call.
+    pub(crate) fn other_place(&self, call: &Call) -> Option<EndpointState> {
+        let now = self.transport.now();
+        let set = self.endpoints.current();
+        let passed_over = self.endpoints.passed_over(&set, call.feature, now);
+        (passed_over.len() < set.len()).then(|| set.pick(&passed_over, now))
     }
 
     /// Returns the error for a call that is not sent because every endpoint has said that it does not support it.
@@ -111,7 +132,11 @@ struct Execution<'a, T> {
     is_renewed: bool,
     /// The endpoints that are not tried again in this round.
     tried: Vec<EndpointState>,
-    /// This endpoint was chosen because another one does not support the call.
+    /// Those that have shown that they do not serve the call.
+    not_served: Vec<EndpointState>,
+    /// What earlier attempts failed with, for the error of the last one.
+    failures: Vec<Error>,
+    /// It is asked of this endpoint since another one does not serve it.
     is_passed_on: bool,
     attempts: u32,
     /// An earlier attempt may have been applied.
@@ -123,11 +148,13 @@ impl<'a, T: Transport> Execution<'a, T> {
         let call = exchange.call();
         let set = pipeline.endpoints.current();
         let now = pipeline.transport.now();
-        let tried = pipeline.endpoints.unsupporting(&set, call.feature, now);
+        let tried = pipeline.endpoints.avoided(&set, call.feature, now);
         if tried.len() == set.len() {
             return Err(pipeline.unsupported(&call));
         }
         Ok(Self {
+            not_served: Vec::new(),
+            failures: Vec::new(),
             overall: call.deadline.overall(&pipeline.retry),
             started: now,
             now,
@@ -188,7 +215,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         let result = attempt.await;
         self.prepared = Some(prepared);
         let answer = result?;
-        if answer.is_unavailable() || answer.is_unsupported(&self.call) {
+        if answer.is_unavailable() || answer.is_not_served() {
             return Err(Failure::Answer(Box::new(answer)));
         }
         Ok(answer)
@@ -223,8 +250,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.has_token(token);
         self.is_renewed = true;
         self.attempts = 0;
-        let endpoints = &self.pipeline.endpoints;
-        self.tried = endpoints.unsupporting(&self.set, self.call.feature, self.now);
+        self.begin_round();
         Ok(())
     }
 
@@ -238,18 +264,25 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.now = self.pipeline.transport.now();
         self.tell(endpoint, began, || AttemptOutcome::of_failure(failure));
         self.pipeline.note(failure, endpoint, self.now);
-        if let Failure::Answer(answer) = failure
-            && answer.is_unsupported(&self.call)
-        {
-            let endpoints = &self.pipeline.endpoints;
-            endpoints.lacks(&answer.endpoint, self.call.feature, self.now);
+        // Who asks for a pause will serve it then.
+        if failure.is_not_served() && failure.retry_after().is_none() {
+            let (state, is_certain) = match failure {
+                Failure::Answer(answer) => (&answer.endpoint, answer.is_unsupported_by_etcd()),
+                _ => (endpoint, false),
+            };
+            self.pipeline.pass_over(&self.call, state, is_certain);
+            self.not_served.push(endpoint.clone());
             self.is_passed_on = true;
         }
     }
 
     /// Returns how long to wait before the next attempt, if any.
     fn pause_after(&self, failure: &Failure) -> Option<Duration> {
-        if failure.is_final() || self.unsupporting().len() == self.set.len() {
+        let is_left = |state| !is_among(state, &self.not_served);
+        if failure.is_final()
+            || self.unsupporting().len() == self.set.len()
+            || !self.set.iter().any(is_left)
+        {
             return None;
         }
         let retry = self.call.deadline.retry(&self.pipeline.retry);
@@ -258,16 +291,19 @@ impl<'a, T: Transport> Execution<'a, T> {
             endpoints: u32::try_from(self.set.len()).unwrap_or(u32::MAX),
             unsent: failure.is_unsent(),
             repeat: self.call.repeat,
+            retry_after: failure.retry_after().unwrap_or_default(),
             elapsed: self.now.saturating_duration_since(self.started),
             jitter: fastrand::f64(),
         })
     }
 
-    async fn go_on(&mut self, failure: &Failure, endpoint: EndpointState, pause: Duration) {
+    async fn go_on(&mut self, failure: Failure, endpoint: EndpointState, pause: Duration) {
         self.in_doubt |= !failure.is_unsent();
+        let context = self.pipeline.context(&self.call, &endpoint);
+        self.failures.push(failure.into_error(context));
         self.tried.push(endpoint);
-        if self.tried.len() == self.set.len() {
-            self.tried = self.unsupporting();
+        if self.set.iter().all(|state| is_among(state, &self.tried)) {
+            self.begin_round();
         }
         if !pause.is_zero() {
             self.pipeline.transport.sleep(pause).await;
@@ -275,14 +311,43 @@ impl<'a, T: Transport> Execution<'a, T> {
         }
     }
 
+    /// Every endpoint may be asked again, but for those that do not serve the call.
+    fn begin_round(&mut self) {
+        let endpoints = &self.pipeline.endpoints;
+        self.tried = endpoints.unsupporting(&self.set, self.call.feature, self.now);
+        self.tried.extend_from_slice(&self.not_served);
+    }
+
     fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Answer> {
+        let earlier = |context: ErrorContext| ErrorContext {
+            others: self.others(&context.endpoint),
+            ..self.complete(context)
+        };
         match failure {
-            Failure::Answer(answer) => Ok(self.finish(*answer)),
+            Failure::Answer(answer) => Ok(Answer {
+                context: earlier(answer.context),
+                ..*answer
+            }),
             failure => {
                 let context = self.pipeline.context(&self.call, endpoint);
-                Err(failure.into_error(self.complete(context)))
+                Err(failure.into_error(earlier(context)))
             }
         }
+    }
+
+    /// What came of the last attempt at each endpoint but this one.
+    fn others(&self, last: &Endpoint) -> Option<Arc<Vec<(Endpoint, String)>>> {
+        let mut others: Vec<(Endpoint, String)> = Vec::new();
+        for error in self.failures.iter().rev() {
+            let Some(endpoint) = error.endpoint().filter(|endpoint| *endpoint != last) else {
+                continue;
+            };
+            if others.iter().all(|(known, _)| known != endpoint) {
+                others.push((endpoint.clone(), error.reason()));
+            }
+        }
+        others.reverse();
+        (!others.is_empty()).then(|| Arc::new(others))
     }
 
     fn finish(&self, answer: Answer) -> Answer {
@@ -328,4 +393,8 @@ impl<'a, T: Transport> Execution<'a, T> {
             }
         });
     }
+}
+
+fn is_among(state: &EndpointState, others: &[EndpointState]) -> bool {
+    others.iter().any(|other| other.is(state))
 }

@@ -7,7 +7,7 @@ use crate::{
         Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer,
         UnexpectedKind,
     },
-    pipeline::{answer::Answer, response_check::Refused},
+    pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
 };
 
 /// Why an attempt failed.
@@ -31,6 +31,16 @@ impl Failure {
         match self {
             Self::Transport(error) => error.is_unsent(),
             Self::Answer(answer) => answer.is_rejected(),
+            Self::Redirect(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it shows that nothing was done at this endpoint, and that another one may serve the call.
+    pub(crate) fn is_not_served(&self) -> bool {
+        match self {
+            Self::Answer(answer) => answer.is_not_served(),
+            Self::Redirect(_) => true,
             _ => false,
         }
     }
@@ -39,8 +49,8 @@ impl Failure {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == TransportErrorKind::Rejected,
-            Self::TimedOut(_) | Self::Answer(_) => false,
-            Self::TooLarge(_) | Self::Redirect(_) => true,
+            Self::TimedOut(_) | Self::Answer(_) | Self::Redirect(_) => false,
+            Self::TooLarge(_) => true,
             Self::Refused(refused) => refused.is_final(),
         }
     }
@@ -50,8 +60,17 @@ impl Failure {
         match self {
             Self::Transport(error) if error.kind() == TransportErrorKind::Unprocessed => false,
             Self::Answer(answer) => answer.is_endpoint_fault(),
+            Self::Redirect(_) => false,
             Self::Refused(refused) => refused.is_endpoint_fault(),
             other => !other.is_final(),
+        }
+    }
+
+    /// How long the server asks to wait before the next request.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(answer) => retry_after(&answer.reply.headers),
+            _ => None,
         }
     }
 

@@ -15,6 +15,7 @@ pub(crate) mod reconnect;
 mod redirect;
 pub(crate) mod response_check;
 pub(crate) mod retry;
+mod retry_after;
 
 use std::{sync::Arc, time::Duration};
 

@@ -75,11 +75,12 @@ impl RetryPolicy {
         }
         let round = failed.endpoints.max(1);
         let pause = if failed.attempt.is_multiple_of(round) {
-            self.pause(failed.attempt / round, failed.jitter)
+            let own = self.pause(failed.attempt / round, failed.jitter);
+            own.max(failed.retry_after)
         } else {
             Duration::ZERO
         };
-        (failed.elapsed + pause < self.overall).then_some(pause)
+        (failed.elapsed.saturating_add(pause) < self.overall).then_some(pause)
     }
 
     /// Returns the pause after this many complete rounds of endpoints (from 1), with `jitter` from 0 to 1.
@@ -113,7 +114,9 @@ pub(crate) struct Failed {
     /// The attempt definitely was not applied.
     pub(crate) unsent: bool,
     pub(crate) repeat: Repeat,
-    /// The time since the first attempt began.
+    /// How long the server asks to wait.
+    pub(crate) retry_after: Duration,
+    /// Since the first attempt began.
     pub(crate) elapsed: Duration,
     /// From 0 to 1.
     pub(crate) jitter: f64,
@@ -128,6 +131,7 @@ mod tests {
         endpoints: 1,
         unsent: false,
         repeat: Repeat::Always,
+        retry_after: Duration::ZERO,
         elapsed: Duration::ZERO,
         jitter: 0.0,
     };
@@ -199,6 +203,25 @@ mod tests {
             })
         };
         assert_eq!((at(949), at(950)), (ms(50), None));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_a_pause_gets_it_within_the_overall_limit() {
+        let policy = RetryPolicy::default();
+        let after = |attempt, endpoints, retry_after| {
+            policy.decide(&Failed {
+                attempt,
+                endpoints,
+                retry_after,
+                ..FAILED
+            })
+        };
+        let seven = Duration::from_secs(7);
+        assert_eq!(after(1, 1, seven), ms(7000));
+        // Another endpoint has not asked for it.
+        assert_eq!([after(1, 2, seven), after(2, 2, seven)], [ms(0), ms(7000)]);
+        assert_eq!(after(1, 1, Duration::from_secs(60)), None);
+        assert_eq!(after(1, 1, Duration::MAX), None);
     }
 
     #[test]

@@ -1,4 +1,7 @@
-use std::{pin::pin, time::Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use etcd_transport::Transport;
 use futures::future::{Either, select};
@@ -263,6 +266,7 @@ impl Tries {
             endpoints: 1,
             unsent: false,
             repeat: Repeat::Always,
+            retry_after: Duration::ZERO,
             elapsed: now.saturating_duration_since(self.started),
             jitter: fastrand::f64(),
         });

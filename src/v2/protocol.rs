@@ -9,8 +9,8 @@ use crate::{
     error::{Api, Error, EtcdCode, EtcdErrorKind as Kind, Outcome, Refusal, Result},
     form::RESERVED,
     pipeline::{
-        answer::{Answer, Reply, Verdict},
-        call::{Call, Login, Repeat},
+        answer::{Answer, Reply, UnsupportedBy, Verdict},
+        call::{Call, Feature, Login, Repeat},
         protocol::{Origin, Protocol, Shown},
     },
 };
@@ -40,7 +40,15 @@ impl V2 {
     }
 
     fn call(&'static self, operation: &'static str, repeat: Repeat) -> Call {
-        Call::new(operation, self, repeat).login(Login::Basic)
+        let name = if self.is_keys { "/v2/keys" } else { "/v2" };
+        Call {
+            feature: Some(Feature {
+                name,
+                by_all_members: false,
+            }),
+            is_confidential: operation.starts_with("v2.auth."),
+            ..Call::new(operation, self, repeat).login(Login::Basic)
+        }
     }
 }
 
@@ -58,7 +66,7 @@ impl Protocol for V2 {
             let Ok(text) = value.to_str() else { continue };
             match name.as_str() {
                 "x-etcd-cluster-id" => origin.cluster = u64::from_str_radix(text, 16).ok(),
-                "x-etcd-index" if self.is_keys => origin.index = text.parse().ok(),
+                INDEX if self.is_keys => origin.index = text.parse().ok(),
                 "x-raft-term" => origin.term = text.parse().ok(),
                 _ => {}
             }
@@ -68,12 +76,17 @@ impl Protocol for V2 {
 
     fn classify(&self, _: &Call, _: Wire, reply: &Reply) -> Verdict {
         if reply.status.is_success() {
-            return Verdict::Success { cluster: None };
+            // The keys API never leaves it out.
+            return if self.is_keys && !reply.headers.contains_key(INDEX) {
+                Verdict::Foreign
+            } else {
+                Verdict::Success { cluster: None }
+            };
         }
         if reply.status == StatusCode::NOT_FOUND && !reply.is_json() {
             return Verdict::Unsupported {
-                reason: NOT_ENABLED,
-                is_etcd: false,
+                reason: if reply.is_of_go() { NO_API } else { NOT_ETCD },
+                by: UnsupportedBy::Foreign,
             };
         }
         match refusal(reply) {
@@ -84,7 +97,7 @@ impl Protocol for V2 {
             {
                 Verdict::Unsupported {
                     reason: NO_UPDATE_DIR,
-                    is_etcd: true,
+                    by: UnsupportedBy::Cluster,
                 }
             }
             Some(refusal) => Verdict::Refused(Box::new(refusal)),
@@ -105,7 +118,15 @@ impl Protocol for V2 {
     }
 }
 
-const NOT_ENABLED: &str = "the v2 API is not enabled on this server: start it with --enable-v2 (etcd 3.4 and 3.5; 3.6 has none)";
+/// The header that tells the index of the store.
+const INDEX: &str = "x-etcd-index";
+
+/// Why a server, likely an etcd, does not have this API.
+const NO_API: &str = "no v2 API here: is this a peer port? If it is the port for clients, start etcd with --enable-v2 (3.4 and 3.5; \
+     3.6 has none)";
+
+/// Why a server that is likely no etcd does not have this API.
+const NOT_ETCD: &str = "this is not etcd's v2 API: is the path of this endpoint wrong?";
 
 const NO_UPDATE_DIR: &str =
     "this server (etcd 3.5) cannot update a directory or refresh its TTL: see etcd issue 13589";
@@ -116,13 +137,18 @@ pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Op
         let below = path.strip_prefix(root);
         below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
     };
-    if is_in("/v2/keys") {
-        Some(KEYS.call(operation, repeat))
+    let api = if is_in("/v2/keys") {
+        &KEYS
     } else if is_in("/v2") {
-        Some(OTHER.call(operation, repeat))
+        &OTHER
     } else {
-        None
-    }
+        return None;
+    };
+    // What a server does not have at this path, it may have at others.
+    Some(Call {
+        feature: None,
+        ..api.call(operation, repeat)
+    })
 }
 
 /// Reads the error in a response.

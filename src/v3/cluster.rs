@@ -261,6 +261,8 @@ pub(crate) fn member_source() -> MemberSource {
         members: Box::new(Mapped(ListMembers::new(), |list| {
             let members = list.members.into_iter();
             members
+                // A learner serves hardly any call.
+                .filter(|member| !member.is_learner)
                 .map(|member| Advertised {
                     id: member.id.to_string(),
                     client_urls: member.client_urls,

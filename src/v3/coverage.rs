@@ -5,7 +5,15 @@ mod short_forms;
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::{operation::Operation, testing::AsRequest};
+use crate::{
+    endpoints::wire::Wire,
+    operation::Operation,
+    pipeline::{
+        answer::{Reply, Verdict},
+        call::Repeat,
+    },
+    testing::AsRequest,
+};
 
 mod requests;
 
@@ -166,6 +174,37 @@ fn every_method_is_one_of_the_gateways_and_has_its_own_path_in_grpc() {
     }
     // Leases have two paths each for three methods.
     assert_eq!(seen.len(), PATHS.len() - 3);
+}
+
+#[test]
+fn a_success_without_a_cluster_counts_only_where_etcd_sends_none() {
+    let without = [
+        "/v3/maintenance/alarm",
+        "/v3/maintenance/defragment",
+        "/v3/maintenance/transfer-leadership",
+    ];
+    for method in protocol::method::ALL {
+        let call = protocol::call("test", *method, Repeat::Always);
+        let is_without = without.contains(&method.gateway);
+        assert_eq!(call.names_cluster, !is_without, "{}", method.gateway);
+        for (body, is_success) in [
+            ("{}", is_without),
+            (r#"{"header":{}}"#, is_without),
+            (r#"{"header":{"cluster_id":"7"}}"#, true),
+            (r#"{"result":{"header":{"cluster_id":"7"}}}"#, true),
+            ("<h1>Welcome</h1>", is_without),
+        ] {
+            let reply = Reply {
+                status: http::StatusCode::OK,
+                headers: http::HeaderMap::new(),
+                trailers: None,
+                body: bytes::Bytes::from_static(body.as_bytes()),
+            };
+            let verdict = call.protocol.classify(&call, Wire::Http, &reply);
+            let found = matches!(verdict, Verdict::Success { .. });
+            assert_eq!(found, is_success, "{}: {body}", method.gateway);
+        }
+    }
 }
 
 #[test]

@@ -108,11 +108,14 @@ impl LockResponse {
 message::decode!(LockResponse {
     1 "header" => header,
     2 "key" => key,
-});
+} demands key);
 
 /// Releases a lock or leaves its queue: `POST /v3/lock/unlock`. Returns the header.
 ///
 /// etcd deletes the given key, whatever it is. A key that does not exist is not an error.
+///
+/// The request is retried only if it definitely did not reach the server: the key is named by the lease, so another task
+/// that uses the same lease may hold the lock with the same key by then, and a second request would release it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Unlock {
@@ -142,7 +145,7 @@ gateway::operation!(
     Unlock => Header, in OnlyHeader,
     "v3.lock.unlock",
     method::UNLOCK,
-    |_| Repeat::Always
+    |_| Repeat::IfUnsent
 );
 
 #[cfg(test)]
@@ -166,7 +169,7 @@ mod tests {
         let call = Unlock::new("l/7").request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),
-            ("/v3/lock/unlock", Repeat::Always)
+            ("/v3/lock/unlock", Repeat::IfUnsent)
         );
         assert_eq!(body(&Unlock::new("l/7")), r#"{"key":"bC83"}"#);
         assert!(Unlock::new("").request().is_err());
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn v3_101_answers_are_read_whatever_their_code() {
-        let json = r#"{"header":{"revision":"3"}, "key":"bC83"}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"3"}, "key":"bC83"}"#;
         let lock = decoded(&Lock::new("l", 7), 200, json).unwrap();
         assert_eq!((lock.key, lock.header.revision), (Bytes::from("l/7"), 3));
         let no_lease = r#"{"code":2, "message":"etcdserver: requested lease not found"}"#;

@@ -136,7 +136,8 @@ fn a_read_that_is_stale_everywhere_is_an_error() {
     assert!(error.is_stale_read() && !error.is_cluster_changed());
     assert_eq!(
         error.to_string(),
-        "v2.keys.get at http://a (attempt 5): the response is stale: the store's index is 6, and was 7 before"
+        "v2.keys.get at http://a (attempt 5): the response is stale: the store's index is 6, and was 7 before; \
+         http://b: the response is stale: the store's index is 6, and was 7 before"
     );
 }
 

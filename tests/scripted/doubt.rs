@@ -7,7 +7,7 @@ use etcd_http::{
     Client, Error, Operation, Outcome, RetryPolicy,
     transport::http::Method,
     v2::Set,
-    v3::{Compact, ExactlyOnce, KeepAliveOnce, Put, Range, RevokeLease, Txn, Unlock},
+    v3::{Compact, ExactlyOnce, GrantLease, KeepAliveOnce, Put, Range, RevokeLease, Txn, Unlock},
 };
 use harness::{
     clock::block_on,
@@ -68,7 +68,7 @@ fn json(status: u16, code: u8, message: &str) -> Step {
 }
 
 fn token(token: &str) -> Step {
-    let body = format!(r#"{{"header":{{"revision":"1"}},"token":"{token}"}}"#);
+    let body = format!(r#"{{"header":{{"cluster_id":"7","revision":"1"}},"token":"{token}"}}"#);
     Step::Answer(200, vec![], Ending::Whole(body))
 }
 
@@ -106,6 +106,8 @@ fn a_repeatable_call_that_may_have_been_applied_stays_unknown_whatever_the_last_
     assert_in_doubt(KeepAliveOnce::new(7));
     assert_in_doubt(Unlock::new("lock/1"));
     assert_in_doubt(Compact::new(7));
+    assert_in_doubt(GrantLease::new(Duration::from_secs(9)));
+    assert_in_doubt(GrantLease::new(Duration::from_secs(9)).id(7));
     assert_in_doubt(ExactlyOnce::new(
         "marker",
         Txn::new().then(Put::new("k", "v")),
@@ -158,7 +160,7 @@ fn a_success_after_doubt_is_a_success() {
     let done = Step::Answer(
         200,
         vec![],
-        Ending::Whole(r#"{"header":{"revision":"7"}}"#.to_owned()),
+        Ending::Whole(r#"{"header":{"cluster_id":"7","revision":"7"}}"#.to_owned()),
     );
     let revoked = client(vec![token("one"), Step::Break, done]);
     block_on(revoked.send(RevokeLease::new(7))).unwrap();
@@ -166,6 +168,27 @@ fn a_success_after_doubt_is_a_success() {
     let gone = json(404, 5, "etcdserver: requested lease not found");
     let revoked = client(vec![token("one"), Step::Break, gone]);
     block_on(revoked.send(RevokeLease::new(7))).unwrap();
+}
+
+#[test]
+fn a_lease_with_a_chosen_id_that_exists_may_be_somebody_elses() {
+    let exists = || json(412, 9, "etcdserver: lease already exists");
+    let grant = || GrantLease::new(Duration::from_secs(9));
+    let chosen = client(vec![token("one"), Step::Break, exists()]);
+    let error = block_on(chosen.send(grant().id(7))).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    let random = client(vec![token("one"), Step::Break, exists()]);
+    block_on(random.send(grant())).unwrap();
+}
+
+#[test]
+fn an_unlock_that_may_have_been_applied_is_not_repeated() {
+    // Another task of the same lease may hold the lock by then, with the same key.
+    for first in lost() {
+        let client = client(vec![token("one"), first]);
+        let error = block_on(client.send(Unlock::new("lock/7"))).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    }
 }
 
 #[test]

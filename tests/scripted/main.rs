@@ -7,7 +7,7 @@ mod cluster_identity;
 mod deadlines;
 mod doubt;
 mod endpoints;
-mod long_lived;
+mod foreign;
 mod observe;
 mod once;
 mod outcome;

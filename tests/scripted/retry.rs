@@ -152,6 +152,25 @@ fn an_endpoint_that_failed_cools_down_even_if_nothing_was_sent_again() {
 }
 
 #[test]
+fn a_request_that_the_server_did_not_process_does_not_cool_its_endpoint_down() {
+    let client = client(
+        &["a", "b"],
+        [Step::Unprocessed, ok(), Step::Unprocessed, ok()],
+    );
+    let once = client.with_retry(RetryPolicy::never());
+    for _ in 0..2 {
+        let error = set(&once).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+        set(&once).unwrap();
+    }
+    let seen = client.transport().seen();
+    assert!(
+        seen.iter().all(|line| line.starts_with("PUT a/")),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn the_endpoint_that_answered_is_kept_when_others_are_up_again() {
     let client = client(&["a", "b"], [Step::Refuse, ok(), ok()]);
     get(&client).unwrap();
@@ -247,7 +266,7 @@ fn a_redirect_within_the_endpoints_is_followed_with_credentials_and_any_other_is
         ["PUT a/v2/keys/x auth", "PUT b/v2/keys/x auth"]
     );
 
-    let outside = client(&["a", "b"], [to("http://evil/v2/keys/x")]);
+    let outside = client(&["a"], [to("http://evil/v2/keys/x")]);
     let error = set(&outside).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -283,6 +302,35 @@ fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
         "v2.keys.get at http://a: the response is larger than the client's limit of 100 bytes: \
          raise `max_response_size`, or ask for less"
     );
+}
+
+#[test]
+fn a_server_that_asks_for_a_pause_gets_it_within_the_deadline() {
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let later = |retry_after: &str| {
+        let date = ("date", DATE.to_owned());
+        let headers = vec![("retry-after", retry_after.to_owned()), date];
+        Step::Answer(503, headers, Ending::Whole(String::new()))
+    };
+    for (retry_after, seconds) in [("7", 7), ("Sun, 06 Nov 1994 08:49:46 GMT", 9)] {
+        let client = client(&["a"], [later(retry_after), ok()]);
+        assert_eq!(get(&client).unwrap(), 7);
+        assert_eq!(client.transport().elapsed(), Duration::from_secs(seconds));
+    }
+    // Longer than there is time: nobody waits in vain.
+    for retry_after in [
+        "60",
+        "99999999999999999999",
+        "Sun, 06 Nov 2094 08:49:37 GMT",
+    ] {
+        let client = client(&["a"], [later(retry_after)]);
+        get(&client).unwrap_err();
+        assert_eq!(client.transport().elapsed(), Duration::ZERO);
+    }
+    // Another endpoint has not asked for it.
+    let client = client(&["a", "b"], [later("7"), ok()]);
+    assert_eq!(get(&client).unwrap(), 7);
+    assert_eq!(client.transport().elapsed(), Duration::ZERO);
 }
 
 #[test]

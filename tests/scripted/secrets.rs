@@ -223,3 +223,41 @@ fn nothing_that_can_be_printed_has_the_password_in_it() {
     everything(&paper);
     paper.check();
 }
+
+#[test]
+fn a_refusal_that_quotes_the_request_does_not_show_the_password() {
+    use etcd_http::v3::{AddUser, Authenticate, ChangePassword};
+
+    let quoting = |status: u16| {
+        let echo = r#"{"name":"root","password":"hunter2"}"#;
+        let json = format!(
+            r#"{{"code":3,"message":"cannot parse {}"}}"#,
+            echo.replace('"', "'")
+        );
+        [
+            json,
+            format!("<h1>Bad request: {echo}</h1>"),
+            echo.to_owned(),
+        ]
+        .map(|body| {
+            let headers = vec![("content-type", "application/json".to_owned())];
+            let step = || Step::Answer(status, headers.clone(), Ending::Whole(body.clone()));
+            (0..5).map(|_| step()).collect::<Vec<_>>()
+        })
+    };
+    for status in [400, 403, 500, 200] {
+        for steps in quoting(status) {
+            let client = Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap();
+            let error = block_on(client.send(Authenticate::new("root", "hunter2"))).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hunter2"), "{status}: {shown}");
+        }
+        for steps in quoting(status) {
+            let client = Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap();
+            let error = block_on(client.send(AddUser::new("root", "hunter2"))).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+            let error = block_on(client.send(ChangePassword::new("root", "hunter2")));
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+}

@@ -90,7 +90,10 @@ fn a_raw_request_is_guarded_like_any_other() {
 fn both_apis_tell_of_the_same_cluster() {
     let v2 = Step::Answer(
         200,
-        vec![("x-etcd-cluster-id", "ff".to_owned())],
+        vec![
+            ("x-etcd-cluster-id", "ff".to_owned()),
+            ("x-etcd-index", "3".to_owned()),
+        ],
         Ending::Whole(harness::scripted_transport::file("get", "/x", 3)),
     );
     let client = Client::new(ScriptedTransport::new([v2, of(255), of(256)]), ["http://a"]).unwrap();

@@ -20,7 +20,10 @@ fn refused(status: u16, code: u32) -> Client<ScriptedTransport> {
         status,
         format!(r#"{{"code":{code}, "message":"something new"}}"#),
     );
-    let done = json(200, r#"{"header":{"revision":"7"}}"#.to_owned());
+    let done = json(
+        200,
+        r#"{"header":{"cluster_id":"7","revision":"7"}}"#.to_owned(),
+    );
     Client::new(
         ScriptedTransport::new([refusal, done]),
         ["http://a", "http://b"],

@@ -280,17 +280,19 @@ impl Store {
                 let ttl: u64 = ask["TTL"].as_str().unwrap().parse().unwrap();
                 let ttl = Duration::from_secs(ttl);
                 state.leases.insert(id, (ttl, now + ttl));
-                whole(json!({"ID": id.to_string(), "TTL": ttl.as_secs().to_string()}))
+                whole(
+                    json!({"header": state.header(state.revision), "ID": id.to_string(), "TTL": ttl.as_secs().to_string()}),
+                )
             }
-            "/v3/auth/authenticate" => {
-                whole(json!({"token": format!("token.{}", state.seen.len())}))
-            }
+            "/v3/auth/authenticate" => whole(
+                json!({"header": state.header(state.revision), "token": format!("token.{}", state.seen.len())}),
+            ),
             "/v3/lease/revoke" => {
                 let ask: Value = serde_json::from_slice(body).unwrap();
                 state
                     .leases
                     .remove(&ask["ID"].as_str().unwrap().parse().unwrap());
-                whole(json!({}))
+                whole(json!({"header": state.header(state.revision)}))
             }
             _ => {
                 let connection = state.connections.pop_front().unwrap_or_default();

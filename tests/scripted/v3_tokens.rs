@@ -56,7 +56,10 @@ impl Transport for Gate {
             };
             self.clock.sleep(SECOND).await;
             return match login {
-                Login::Token(token) => Ok(json(200, format!(r#"{{"token":"{token}"}}"#))),
+                Login::Token(token) => Ok(json(
+                    200,
+                    format!(r#"{{"header":{{"cluster_id":"7"}},"token":"{token}"}}"#),
+                )),
                 Login::Wrong => Ok(json(
                     400,
                     r#"{"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"}"#,
@@ -72,7 +75,7 @@ impl Transport for Gate {
             return Ok(json(401, body));
         }
         state.puts += 1;
-        Ok(json(200, r#"{"header":{"revision":"7"}}"#))
+        Ok(json(200, r#"{"header":{"cluster_id":"7","revision":"7"}}"#))
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -160,12 +160,10 @@ impl<T: Transport> Watcher<T> {
     /// Returns a new poll for events from `next` on, and the one before it, if that is still open.
     fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
         let pipeline = self.client.pipeline();
+        let prepared = prepared(&self.watch, next)?;
         let endpoint = match probe {
             Some(probe) => probe.endpoint.clone(),
-            None => {
-                let set = pipeline.endpoints.current();
-                set.pick(&[], pipeline.transport.now())
-            }
+            None => pipeline.place_for(&prepared.call)?,
         };
         // It may stay open for twice the time that it is waited for.
         let longest = self
@@ -175,13 +173,7 @@ impl<T: Transport> Watcher<T> {
             .min(interval::LONGEST);
         let idle = longest * 2 + SETTLED;
         Ok(Polls {
-            newer: Poll::new(
-                &self.client,
-                prepared(&self.watch, next)?,
-                endpoint,
-                idle,
-                next,
-            ),
+            newer: Poll::new(&self.client, prepared, endpoint, idle, next),
             older: self.older.take(),
         })
     }
@@ -320,6 +312,12 @@ impl<T: Transport> Watcher<T> {
             let empty = Error::Unexpected(answer.unexpected("the response is empty"));
             self.pause(empty).await?;
             return Ok(None);
+        }
+        if answer.is_not_served() {
+            let call = prepared(&self.watch, from)?.call;
+            if self.client.pipeline().place_after(&answer, &call).is_some() {
+                return Ok(None);
+            }
         }
         let context = answer.context.clone();
         match event::decode(*answer) {

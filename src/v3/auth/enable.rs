@@ -211,10 +211,11 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"2"}, "enabled":true, "authRevision":"6"}"#;
+        let json =
+            r#"{"header":{"cluster_id":"7","revision":"2"}, "enabled":true, "authRevision":"6"}"#;
         let status = decoded(&GetAuthStatus::new(), 200, json).unwrap();
         assert_eq!((status.enabled, status.auth_revision), (true, 6));
-        let json = r#"{"header":{"revision":"2"}, "token":"IrpeFtValWUKbabG.13"}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"}, "token":"IrpeFtValWUKbabG.13"}"#;
         let granted = decoded(&Authenticate::new("root", "x"), 200, json).unwrap();
         assert_eq!(granted.token, "IrpeFtValWUKbabG.13");
         let json = r#"{"code":3, "message":"etcdserver: authentication failed, invalid user ID or password"}"#;

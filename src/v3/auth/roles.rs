@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"2"},"perm":[{"key":"YQ=="},{"permType":"READWRITE","key":"Yg==","range_end":"AA=="}]}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"},"perm":[{"key":"YQ=="},{"permType":"READWRITE","key":"Yg==","range_end":"AA=="}]}"#;
         assert_eq!(
             decoded(&GetRole::new("r"), 200, json).unwrap(),
             [
@@ -236,7 +236,7 @@ mod tests {
                 Permission::read_write(KeyRange::starting_at("b"))
             ]
         );
-        let json = r#"{"header":{"revision":"2"},"roles":["r","root"]}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"},"roles":["r","root"]}"#;
         assert_eq!(
             decoded(&ListRoles::new(), 200, json).unwrap(),
             ["r", "root"]

@@ -315,12 +315,12 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"2"}, "users":["h", "root"]}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"}, "users":["h", "root"]}"#;
         assert_eq!(
             decoded(&ListUsers::new(), 200, json).unwrap(),
             ["h", "root"]
         );
-        let json = r#"{"header":{"revision":"2"},"roles":["root"]}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"},"roles":["root"]}"#;
         assert_eq!(decoded(&GetUser::new("a"), 200, json).unwrap(), ["root"]);
         assert!(
             decoded(&GetUser::new("a"), 200, r#"{"header":{}}"#)

@@ -154,7 +154,7 @@ impl CampaignResponse {
 message::decode!(CampaignResponse {
     1 "header" => header,
     2 "leader" => leader,
-});
+} demands leader.key and leader.rev);
 
 /// Changes the value that a leader proclaims: `POST /v3/election/proclaim`. Returns the header.
 ///
@@ -356,10 +356,10 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"4"}, "leader":{"name":"ZQ==", "key":"ZS83", "rev":"4", "lease":"7"}}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"4"}, "leader":{"name":"ZQ==", "key":"ZS83", "rev":"4", "lease":"7"}}"#;
         let won = decoded(&Campaign::new("e", 7, "v"), 200, json).unwrap();
         assert_eq!(won.leader, leader());
-        let json = r#"{"header":{"revision":"4"},"kv":{"key":"ZS83","create_revision":"4","mod_revision":"4","version":"1","value":"dg==","lease":"7"}}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"4"},"kv":{"key":"ZS83","create_revision":"4","mod_revision":"4","version":"1","value":"dg==","lease":"7"}}"#;
         let kv = decoded(&GetLeader::new("e"), 200, json).unwrap().unwrap();
         assert_eq!(kv.value, "v");
     }

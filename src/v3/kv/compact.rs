@@ -97,7 +97,12 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let header = decoded(&Compact::new(5), 200, r#"{"header":{"revision":"9"}}"#).unwrap();
+        let header = decoded(
+            &Compact::new(5),
+            200,
+            r#"{"header":{"cluster_id":"7","revision":"9"}}"#,
+        )
+        .unwrap();
         assert_eq!(header.revision, 9);
         let error = decoded(&Compact::new(5), 400, COMPACTED).unwrap_err();
         assert!(error.is_compacted(), "{error}");

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_was_done_now_has_its_answers() {
-        let json = r#"{"header":{"revision":"9"},"succeeded":true,"responses":[{"response_txn":{"header":{},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"9"}}},{"response_put":{"header":{"revision":"9"}}}]}}]}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"9"},"succeeded":true,"responses":[{"response_txn":{"header":{},"succeeded":true,"responses":[{"response_put":{"header":{"cluster_id":"7","revision":"9"}}},{"response_put":{"header":{"cluster_id":"7","revision":"9"}}}]}}]}"#;
         let done = decoded(&write(), 200, json).unwrap();
         assert_eq!(
             (done.revision, done.succeeded, done.is_earlier()),
@@ -208,7 +208,7 @@ mod tests {
     fn what_an_earlier_attempt_did_is_told_from_its_marker() {
         for (value, succeeded) in [("c3VjY2VlZGVk", true), ("bm90IHN1Y2NlZWRlZA==", false)] {
             let json = format!(
-                r#"{{"header":{{"revision":"12"}},"responses":[{{"response_range":{{"header":{{"revision":"12"}},"kvs":[{{"key":"bQ==","create_revision":"9","mod_revision":"9","version":"1","value":"{value}"}}],"count":"1"}}}}]}}"#
+                r#"{{"header":{{"cluster_id":"7","revision":"12"}},"responses":[{{"response_range":{{"header":{{"cluster_id":"7","revision":"12"}},"kvs":[{{"key":"bQ==","create_revision":"9","mod_revision":"9","version":"1","value":"{value}"}}],"count":"1"}}}}]}}"#
             );
             let done = decoded(&write(), 200, &json).unwrap();
             assert_eq!((done.revision, done.succeeded), (9, succeeded));

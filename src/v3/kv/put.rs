@@ -144,11 +144,16 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"3"},"prev_kv":{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"YQ==","lease":"7587881538414243591"}}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"3"},"prev_kv":{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"YQ==","lease":"7587881538414243591"}}"#;
         let put = decoded(&Put::new("a", "b"), 200, json).unwrap();
         assert_eq!(put.header.revision, 3);
         assert_eq!(put.prev_kv.unwrap().lease.to_string(), "694d920e8eecef07");
-        let put = decoded(&Put::new("a", "b"), 200, r#"{"header":{"revision":"3"}}"#).unwrap();
+        let put = decoded(
+            &Put::new("a", "b"),
+            200,
+            r#"{"header":{"cluster_id":"7","revision":"3"}}"#,
+        )
+        .unwrap();
         assert_eq!(put.prev_kv, None);
     }
 

@@ -291,7 +291,12 @@ mod tests {
             assert_eq!((kv.create_revision, kv.mod_revision, kv.version), (2, 2, 1));
             assert!(kv.lease.is_none());
         }
-        let nothing = decoded(&Range::new("a"), 200, r#"{"header":{"revision":"2"}}"#).unwrap();
+        let nothing = decoded(
+            &Range::new("a"),
+            200,
+            r#"{"header":{"cluster_id":"7","revision":"2"}}"#,
+        )
+        .unwrap();
         assert_eq!((nothing.first(), nothing.count), (None, 0));
     }
 

@@ -25,10 +25,12 @@ pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 /// Grants a lease: `POST /v3/lease/grant`. Keys attached to it are deleted when it expires.
 ///
 /// The id is random and chosen when this value is created, so that the request can be retried: a lease that an earlier
-/// attempt granted is recognized.
+/// attempt granted is recognized, as nobody else has its id. With an id of your own that is not known.
 ///
 /// # Errors
-/// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) if the id is in use.
+/// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) if the id is in use. If an earlier attempt may have granted the
+/// lease, the outcome is [`Unknown`](crate::Outcome::Unknown): it may be this one, or somebody else's with another time
+/// to live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GrantLease {
@@ -114,8 +116,12 @@ impl TypedExchange for GrantLease {
     type Decoded = GrantLeaseResponse;
 
     fn decode(&self, answer: Answer) -> Result<GrantLeaseResponse> {
-        let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
-        let Granted { header, id, ttl } = protocol::answer_or_done(answer, exists)?;
+        let Granted { header, id, ttl } = if self.is_random {
+            let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
+            protocol::answer_or_done(answer, exists)?
+        } else {
+            protocol::answer(answer)?
+        };
         Ok(if id.is_none() {
             // An attempt whose response was lost granted it.
             GrantLeaseResponse {
@@ -167,7 +173,7 @@ message::decode!(Granted {
     1 "header" => header,
     2 "ID" => id,
     3 "TTL" => ttl,
-});
+} demands id);
 
 /// Returns an unpredictable random id of 63 bits, or none if the operating system provides no random numbers.
 fn random_id() -> LeaseId {
@@ -179,6 +185,7 @@ fn random_id() -> LeaseId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Outcome;
     use crate::testing::AsRequest;
     use crate::v3::testing::{body, decoded, decoded_after_doubt};
 
@@ -216,7 +223,7 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"2"},"ID":"7","TTL":"100"}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"},"ID":"7","TTL":"100"}"#;
         let lease = decoded(&ten().id(7), 200, json).unwrap();
         assert_eq!((lease.id.get(), lease.ttl), (7, Duration::from_secs(100)));
         let error = decoded(&ten().id(7), 412, EXISTS).unwrap_err();
@@ -225,8 +232,16 @@ mod tests {
 
     #[test]
     fn r_4_a_lease_that_an_attempt_of_ours_made_is_ours() {
-        let lease = decoded_after_doubt(&ten().id(7), 412, EXISTS).unwrap();
-        assert_eq!((lease.id.get(), lease.ttl), (7, Duration::from_secs(10)));
+        let grant = ten();
+        let lease = decoded_after_doubt(&grant, 412, EXISTS).unwrap();
+        assert_eq!((lease.id, lease.ttl), (grant.id, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_lease_with_a_chosen_id_may_be_somebody_elses() {
+        let error = decoded_after_doubt(&ten().id(7), 412, EXISTS).unwrap_err();
+        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::LeaseExists));
+        assert_eq!(error.outcome(), Outcome::Unknown);
     }
 
     #[test]

@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn v3_94_a_lease_without_a_time_to_live_is_gone() {
         let json = concat!(
-            r#"{"result":{"header":{"revision":"2"},"ID":"7","TTL":"100"}}"#,
+            r#"{"result":{"header":{"cluster_id":"7","revision":"2"},"ID":"7","TTL":"100"}}"#,
             "\n",
-            r#"{"result":{"header":{"revision":"2"}, "ID":"8"}}"#,
+            r#"{"result":{"header":{"cluster_id":"7","revision":"2"}, "ID":"8"}}"#,
             "\n"
         );
         let both = decoded(&KeepAliveOnce::all([7, 8]), 200, json).unwrap();

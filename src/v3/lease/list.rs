@@ -53,7 +53,8 @@ mod tests {
             ("/v3/lease/leases", Repeat::Always)
         );
         assert_eq!(body(&ListLeases::new()), "{}");
-        let json = r#"{"header":{"revision":"2"},"leases":[{"ID":"7"},{"ID":"-8"}]}"#;
+        let json =
+            r#"{"header":{"cluster_id":"7","revision":"2"},"leases":[{"ID":"7"},{"ID":"-8"}]}"#;
         let leases = decoded(&ListLeases::new(), 200, json).unwrap();
         assert_eq!(leases, [LeaseId::from(7), LeaseId::from(-8)]);
         assert!(decoded(&ListLeases::new(), 200, "{}").unwrap().is_empty());

@@ -66,7 +66,12 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let header = decoded(&RevokeLease::new(7), 200, r#"{"header":{"revision":"7"}}"#).unwrap();
+        let header = decoded(
+            &RevokeLease::new(7),
+            200,
+            r#"{"header":{"cluster_id":"7","revision":"7"}}"#,
+        )
+        .unwrap();
         assert_eq!(header.revision, 7);
         let error = decoded(&RevokeLease::new(7), 404, NOT_FOUND).unwrap_err();
         assert!(error.is_lease_not_found(), "{error}");

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"2"}, "ID":"7", "TTL":"99", "grantedTTL":"100", "keys":["YQ==","Yg=="]}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"}, "ID":"7", "TTL":"99", "grantedTTL":"100", "keys":["YQ==","Yg=="]}"#;
         let lease = decoded(&GetTimeToLive::new(7), 200, json).unwrap().unwrap();
         assert_eq!(
             (lease.ttl.as_secs(), lease.granted_ttl.as_secs()),
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn v3_96_a_lease_that_is_not_there_is_none() {
-        let json = r#"{"header":{"revision":"2"},"ID":"8","TTL":"-1"}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"},"ID":"8","TTL":"-1"}"#;
         assert_eq!(decoded(&GetTimeToLive::new(8), 200, json).unwrap(), None);
     }
 

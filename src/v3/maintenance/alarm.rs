@@ -148,7 +148,7 @@ mod tests {
     fn v3_19_answers_are_read_with_and_without_a_header() {
         for json in [
             r#"{"alarms":[{"memberID":"7","alarm":"NOSPACE"}]}"#,
-            r#"{"header":{"revision":"7"}, "alarms":[{"memberID":"7", "alarm":"NOSPACE"}]}"#,
+            r#"{"header":{"cluster_id":"7","revision":"7"}, "alarms":[{"memberID":"7", "alarm":"NOSPACE"}]}"#,
         ] {
             let alarms = decoded(&ListAlarms::new(), 200, json).unwrap();
             assert_eq!(

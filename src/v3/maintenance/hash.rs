@@ -123,16 +123,16 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let json = r#"{"header":{"revision":"2"},"hash":4255912565}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"},"hash":4255912565}"#;
         assert_eq!(
             decoded(&GetHash::new(), 200, json).unwrap().hash,
             4_255_912_565
         );
-        let json = r#"{"header":{"revision":"2"}, "hash":3407656708, "compact_revision":"-1"}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"2"}, "hash":3407656708, "compact_revision":"-1"}"#;
         let found = decoded(&GetHashKv::new(), 200, json).unwrap();
         assert_eq!((found.hash, found.compact_revision), (3_407_656_708, -1));
         assert_eq!(found.hash_revision, 0);
-        let etcd_3_6 = r#"{"header":{"revision":"9"}, "hash":777946187, "compact_revision":"4", "hash_revision":"8"}"#;
+        let etcd_3_6 = r#"{"header":{"cluster_id":"7","revision":"9"}, "hash":777946187, "compact_revision":"4", "hash_revision":"8"}"#;
         let found = decoded(&GetHashKv::new(), 200, etcd_3_6).unwrap();
         assert_eq!((found.compact_revision, found.hash_revision), (4, 8));
     }

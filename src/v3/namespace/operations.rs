@@ -289,7 +289,7 @@ mod tests {
     fn an_election_goes_out_with_the_prefix_and_comes_back_without() {
         let (sent, won) = within(
             Campaign::new("e", 7, "v"),
-            r#"{"header":{"revision":"4"},"leader":{"name":"bi9l","key":"bi9lLzc=","rev":"4","lease":"7"}}"#,
+            r#"{"header":{"cluster_id":"7","revision":"4"},"leader":{"name":"bi9l","key":"bi9lLzc=","rev":"4","lease":"7"}}"#,
         );
         assert_eq!(sent, r#"{"name":"bi9l","lease":"7","value":"dg=="}"#);
         assert_eq!(won.unwrap().leader, leader());
@@ -373,11 +373,11 @@ mod tests {
     fn an_answer_with_a_key_outside_is_not_told() {
         let outside = r#"{"kvs":[{"key":"bi9h"},{"key":"bS9h"}]}"#;
         assert!(within(Range::new("a"), outside).1.is_err());
-        let outside = r#"{"leader":{"name":"bi9l","key":"ZS83"}}"#;
+        let outside = r#"{"leader":{"name":"bi9l","key":"ZS83","rev":"4"}}"#;
         assert!(within(Campaign::new("e", 7, ""), outside).1.is_err());
         let outside = r#"{"kv":{"key":"ZS83"}}"#;
         assert!(within(GetLeader::new("e"), outside).1.is_err());
-        assert!(within(Lock::new("l", 7), "{}").1.is_err());
+        assert!(within(Lock::new("l", 7), r#"{"key":"ZS83"}"#).1.is_err());
         let outside = r#"{"responses":[{"response_txn":{"responses":[{"response_delete_range":{"prev_kvs":[{"key":"bg=="}]}}]}}]}"#;
         assert!(within(Txn::new(), outside).1.is_err());
     }

@@ -5,7 +5,7 @@ use http::{Method as HttpMethod, StatusCode, uri::PathAndQuery};
 
 use crate::{
     pipeline::{
-        answer::{Reply, Verdict},
+        answer::{Reply, UnsupportedBy, Verdict},
         exchange::Encoded,
     },
     v3::protocol::{
@@ -43,33 +43,47 @@ pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>
 
 /// Returns what a response of the gateway means.
 pub(crate) fn classify(reply: &Reply) -> Verdict {
-    let unsupported = |is_etcd| Verdict::Unsupported {
-        reason: NO_CALL,
-        is_etcd,
-    };
+    let unsupported = |reason, by| Verdict::Unsupported { reason, by };
+    let by_etcd = || unsupported(NO_CALL, UnsupportedBy::Member);
     if reply.status.is_success() {
-        return Verdict::Success {
-            cluster: cluster_id(&reply.body),
+        let cluster = cluster_id(&reply.body);
+        // A call that streams says in its messages that it was refused.
+        return match GrpcStatus::parse(&reply.body) {
+            Some(status) if cluster.is_none() => refused(status, reply),
+            _ => Verdict::Success { cluster },
         };
     }
     match GrpcStatus::parse(&reply.body) {
-        Some(status) if status.is_unimplemented() => unsupported(true),
-        Some(status) => Verdict::Refused(Box::new(status.into_refusal(Some(reply.status)))),
-        None if reply.status == StatusCode::NOT_FOUND && is_unknown_path(&reply.body) => {
-            unsupported(true)
+        Some(status) if status.is_unimplemented() => by_etcd(),
+        Some(status) => refused(status, reply),
+        None if reply.status == StatusCode::NOT_FOUND && is_unknown_path(&reply.body) => by_etcd(),
+        None if reply.status == StatusCode::NOT_FOUND && !reply.is_json() => {
+            let reason = if reply.is_of_go() { NO_API } else { NOT_ETCD };
+            unsupported(reason, UnsupportedBy::Foreign)
         }
-        None if reply.status == StatusCode::NOT_FOUND && !reply.is_json() => unsupported(false),
         None => Verdict::Foreign,
     }
 }
 
-/// Returns whether this is the text of 3.4's gateway for an unknown path. A proxy without a server has another text.
+fn refused(status: GrpcStatus, reply: &Reply) -> Verdict {
+    Verdict::Refused(Box::new(status.into_refusal(Some(reply.status))))
+}
+
+/// Whether these are the words of the gateway of 3.4 for a path that it does not know. A proxy that has lost its servers for
+/// a moment has others.
 fn is_unknown_path(body: &Bytes) -> bool {
     body.trim_ascii_end() == UNKNOWN_PATH.as_bytes()
 }
 
 /// Why a server does not support a call.
-pub(crate) const NO_CALL: &str = "this server does not support this call: its etcd is too old, its JSON gateway is disabled, or it is not an etcd server";
+const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
+
+/// Why a server, likely an etcd, does not have any call.
+const NO_API: &str = "no v3 API here: is this a peer port? If it is the port for clients, etcd has its JSON gateway switched off, \
+     or is too old";
+
+/// Why a server that is likely no etcd does not have any call.
+const NOT_ETCD: &str = "this is not etcd's v3 API: is the path of this endpoint wrong?";
 
 /// Reads the messages of a streaming response, and the refusal that ends it, if any.
 pub(crate) fn messages<M: Decode>(body: &Bytes) -> (Vec<M>, Option<GrpcStatus>) {

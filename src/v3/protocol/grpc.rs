@@ -5,7 +5,7 @@ use http::{HeaderMap, Method as HttpMethod, StatusCode, uri::PathAndQuery};
 
 use crate::{
     pipeline::{
-        answer::{Reply, Verdict},
+        answer::{Reply, UnsupportedBy, Verdict},
         exchange::Encoded,
     },
     v3::protocol::{
@@ -46,20 +46,25 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     // Without a body, the status is in the headers.
     match trailers.and_then(status).or_else(|| status(&reply.headers)) {
         Some(GrpcStatus { code: 0, .. }) => Verdict::Success {
-            cluster: frames::only(&reply.body)
-                .ok()
-                .and_then(|message| protobuf::cluster_id(&message)),
+            cluster: first(&reply.body).and_then(|message| protobuf::cluster_id(&message)),
         },
         Some(status) if status.is_unimplemented() => Verdict::Unsupported {
             reason: NO_CALL,
-            is_etcd: true,
+            by: UnsupportedBy::Member,
         },
         Some(status) => Verdict::Refused(Box::new(status.into_refusal(None))),
         None => Verdict::Foreign,
     }
 }
 
-const NO_CALL: &str = "this server does not support this call: its etcd is too old";
+/// Returns the first message of a body.
+fn first(body: &Bytes) -> Option<Bytes> {
+    let mut splitter = FrameSplitter::new(body.len());
+    splitter.push(body.clone());
+    splitter.next().ok().flatten()
+}
+
+const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
 
 /// Reads the status that ends a response, from its trailers, or from its headers if it has no body.
 pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {

@@ -68,6 +68,11 @@ pub(crate) trait Decode: Default {
     fn missing(&self) -> Option<&'static str> {
         None
     }
+
+    /// Whether it has what etcd never leaves out of a response: a lock has a key, a lease an id.
+    fn is_complete(&self) -> bool {
+        true
+    }
 }
 
 /// What identifies a field: JSON has names, protobuf has tags.

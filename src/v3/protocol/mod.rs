@@ -30,9 +30,28 @@ use crate::{
     },
 };
 
-/// Calls that every member executes, whichever is contacted. A member of 3.4 panics when one of 3.5 executes them:
-/// while a cluster is being upgraded, they must not be sent to members that support them.
+/// What is wrong with a response that decides nothing.
+const NOT_ETCD: &str = "the response is not what etcd sends";
+
+/// Calls that every member carries out, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
+/// that is being upgraded, those that have them must not be asked.
 const BY_ALL_MEMBERS: [Method; 2] = [method::AUTH_STATUS, method::DOWNGRADE];
+
+/// Calls whose success need not name the cluster. All others have it in their header, in every release.
+const WITHOUT_CLUSTER: [Method; 3] = [
+    // No release has a header in it.
+    method::DEFRAGMENT,
+    method::MOVE_LEADER,
+    // 3.4 has none in it.
+    method::ALARM,
+];
+
+/// Calls with a password, which a response may quote.
+const WITH_SECRET: [Method; 3] = [
+    method::AUTHENTICATE,
+    method::USER_ADD,
+    method::USER_CHANGE_PASSWORD,
+];
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -66,10 +85,14 @@ impl Protocol for V3 {
         }
     }
 
-    fn classify(&self, _: &Call, wire: Wire, reply: &Reply) -> Verdict {
-        match wire {
+    fn classify(&self, call: &Call, wire: Wire, reply: &Reply) -> Verdict {
+        let verdict = match wire {
             Wire::Http => gateway::classify(reply),
             Wire::Grpc => grpc::classify(reply),
+        };
+        match verdict {
+            Verdict::Success { cluster: None } if call.names_cluster => Verdict::Foreign,
+            verdict => verdict,
         }
     }
 }
@@ -82,6 +105,8 @@ pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> C
             by_all_members: BY_ALL_MEMBERS.contains(&method),
         }),
         has_grpc: true,
+        names_cluster: !WITHOUT_CLUSTER.contains(&method),
+        is_confidential: WITH_SECRET.contains(&method),
         ..base(operation, method.gateway, repeat)
     }
 }
@@ -137,10 +162,13 @@ pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bo
 
 /// Decodes the message of a success.
 pub(crate) fn decode<M: Decode>(answer: &Answer) -> Result<M> {
-    decode_quietly(answer).map_err(|error| {
-        let what = "the response is not what etcd sends";
-        Error::Unexpected(answer.unexpected(what).with_source(error))
-    })
+    match decode_quietly::<M>(answer) {
+        Ok(message) if message.is_complete() => Ok(message),
+        Ok(_) => Err(Error::Unexpected(answer.unexpected(NOT_ETCD))),
+        Err(error) => Err(Error::Unexpected(
+            answer.unexpected(NOT_ETCD).with_source(error),
+        )),
+    }
 }
 
 /// Like [`decode`], with an error that does not quote the response.

@@ -105,7 +105,12 @@ impl GrpcStatus {
         self.kind().is_token_error()
     }
 
-    /// Returns whether the server does not have the call.
+    /// Whether a learner was asked for what it does not do.
+    pub(crate) fn is_of_learner(&self) -> bool {
+        self.kind() == Kind::NotSupportedByLearner
+    }
+
+    /// Whether there is no such call.
     pub(crate) fn is_unimplemented(&self) -> bool {
         match self.code {
             // The gateway's text for an unknown path. etcd's own texts name what was not found.

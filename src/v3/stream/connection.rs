@@ -216,13 +216,16 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             self.opening(Some(stream.messages.prepared().token.clone()));
             return Ok(());
         }
+        if is_duplex && error.is_not_served() && self.is_served_elsewhere() {
+            return Ok(());
+        }
         // Once etcd has spoken, what is not understood is no page of a proxy.
         let survives = if stream.is_proven {
             error.is_retryable()
         } else {
             self.reconnect.survives(&error)
         };
-        if is_end || survives {
+        if is_end || survives || error.is_endpoint_fault() {
             endpoint.failed(self.client.transport().now());
         }
         if is_of_duplex && error.is_rejected() {
@@ -235,13 +238,19 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         Err(error)
     }
 
-    /// The error of a loss that the caller does not recover from. The endpoint is not chosen next if another one may
-    /// succeed.
+    /// Whether an endpoint may serve the call, as far as is known.
+    fn is_served_elsewhere(&self) -> bool {
+        let call = self.options.call.call();
+        self.client.pipeline().other_place(&call).is_some()
+    }
+
+    /// The error of a loss that the caller does not recover from. The endpoint is not chosen next, where another may do
+    /// better.
     pub(in crate::v3) fn give_up(&mut self, loss: Loss) -> Error {
         let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
             return self.unexpected("the server has been silent for too long");
         };
-        if error.is_retryable()
+        if error.is_endpoint_fault()
             && let Some(endpoint) = self.endpoint()
         {
             endpoint.failed(self.client.transport().now());

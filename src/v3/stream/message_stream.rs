@@ -121,7 +121,9 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                     Ok(Opened::Body(body)) => self.response = Response::Open(body),
                     Ok(Opened::Refused(answer)) => self.refused(*answer)?,
                     Ok(Opened::Status(status)) => {
-                        if !(status.is_unimplemented() && self.asks_another()) {
+                        let is_certain = status.is_unimplemented();
+                        let is_not_served = is_certain || status.is_of_learner();
+                        if !(is_not_served && self.asks_another(is_certain)) {
                             return self.ended(Some(status));
                         }
                     }
@@ -153,18 +155,18 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// Tries another endpoint where this one does not have the call.
+    /// Tries another endpoint where this one does not serve the call.
     fn refused(&mut self, answer: Answer) -> Result<()> {
-        if answer.is_unsupported(&self.request.prepared.call) && self.asks_another() {
+        if answer.is_not_served() && self.asks_another(answer.is_unsupported_by_etcd()) {
             return Ok(());
         }
         Err(answer.into_error())
     }
 
-    /// Sends the request to another endpoint, as this one does not have the call.
-    fn asks_another(&mut self) -> bool {
+    /// Sends the request to another endpoint, as this one does not serve the call; `is_certain` if etcd itself says so.
+    fn asks_another(&mut self, is_certain: bool) -> bool {
         let (client, call) = (&self.client, &self.request.prepared.call);
-        let next = open::endpoint_after(client, call, &self.endpoint);
+        let next = open::endpoint_after(client, call, &self.endpoint, is_certain);
         let Some(endpoint) = next.filter(|_| !self.is_duplex) else {
             return false;
         };

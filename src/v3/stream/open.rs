@@ -105,16 +105,16 @@ pub(super) fn open<T: Transport>(
     })
 }
 
-/// The endpoint to ask next, where this one does not have the call.
+/// The endpoint to ask next, where this one does not serve the call; `is_certain` if etcd itself says so.
 pub(super) fn endpoint_after<T: Transport>(
     client: &Client<T>,
     call: &Call,
     endpoint: &EndpointState,
+    is_certain: bool,
 ) -> Option<EndpointState> {
     let pipeline = client.pipeline();
-    let now = pipeline.transport.now();
-    pipeline.endpoints.lacks(endpoint, call.feature, now);
-    pipeline.place_for(call).ok()
+    pipeline.pass_over(call, endpoint, is_certain);
+    pipeline.other_place(call)
 }
 
 /// Which operation this is, and where.

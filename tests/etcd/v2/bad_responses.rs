@@ -181,8 +181,7 @@ async fn html_with_404_is_a_server_without_the_v2_api<T: Transport>(etcd: Etcd<T
     assert_eq!(error.outcome(), Outcome::Rejected);
     assert_eq!(
         text,
-        "v2.keys.set at URL: the v2 API is not enabled on this server: start it with --enable-v2 \
-         (etcd 3.4 and 3.5; 3.6 has none)"
+        "v2.keys.set at URL: this is not etcd's v2 API: is the path of this endpoint wrong?"
     );
 }
 

@@ -33,7 +33,8 @@ fn assert_unsupported<O: std::fmt::Debug>(operation: &str, result: Result<O, Err
         text.starts_with(&format!("v2.{operation} at http://")),
         "{text}"
     );
-    let reason = ": the v2 API is not enabled on this server: start it with --enable-v2 (etcd 3.4 and 3.5; 3.6 has none)";
+    let reason = ": no v2 API here: is this a peer port? If it is the port for clients, start etcd with --enable-v2 (3.4 and 3.5; \
+                  3.6 has none)";
     assert!(text.ends_with(reason), "{text}");
 }
 

@@ -129,7 +129,7 @@ async fn v2_1_a_path_that_etcd_does_not_have_is_an_http_error<T: Transport>(etcd
             error.to_string(),
             format!(
                 "request at {url}: HTTP status 404 Not Found, not an etcd error response: \
-                 \"404 page not found\\n\""
+                 \"404 page not found\\n\": is the path of this endpoint wrong, or is this a peer port?"
             )
         );
     }

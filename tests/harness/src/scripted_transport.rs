@@ -43,6 +43,8 @@ pub enum Step {
     Refuse,
     /// The connection is reset before a response.
     Break,
+    /// The server says that it has not processed the request.
+    Unprocessed,
     /// The transport rejects the request.
     Reject,
     /// No response, and no error.
@@ -127,6 +129,7 @@ impl Transport for ScriptedTransport {
             }
             Step::Refuse => Err(TransportError::connect("connection refused")),
             Step::Break => Err(TransportError::interrupted("connection reset")),
+            Step::Unprocessed => Err(TransportError::unprocessed("GOAWAY")),
             Step::Reject => Err(TransportError::rejected("no such scheme")),
             Step::Silence | Step::Halt => pending().await,
         }

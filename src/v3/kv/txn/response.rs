@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn v3_50_answers_of_every_kind_are_read() {
-        let json = r#"{"header":{"revision":"9"},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"9"}}},{"response_range":{"header":{"revision":"9"},"kvs":[{"key":"YQ=="}],"count":"1"}},{"response_delete_range":{"header":{"revision":"9"},"deleted":"2"}},{"response_txn":{"header":{}}}]}"#;
+        let json = r#"{"header":{"cluster_id":"7","revision":"9"},"succeeded":true,"responses":[{"response_put":{"header":{"cluster_id":"7","revision":"9"}}},{"response_range":{"header":{"cluster_id":"7","revision":"9"},"kvs":[{"key":"YQ=="}],"count":"1"}},{"response_delete_range":{"header":{"cluster_id":"7","revision":"9"},"deleted":"2"}},{"response_txn":{"header":{}}}]}"#;
         let answer = decoded(&Txn::new(), 200, json).unwrap();
         assert!(answer.succeeded);
         assert_eq!(answer.range(1).unwrap().first().unwrap().key, "a");
@@ -82,7 +82,12 @@ mod tests {
 
     #[test]
     fn a_transaction_that_did_not_succeed_says_so_by_saying_nothing() {
-        let answer = decoded(&Txn::new(), 200, r#"{"header":{"revision":"9"}}"#).unwrap();
+        let answer = decoded(
+            &Txn::new(),
+            200,
+            r#"{"header":{"cluster_id":"7","revision":"9"}}"#,
+        )
+        .unwrap();
         assert!(!answer.succeeded && answer.responses.is_empty());
         let unknown = r#"{"responses":[{}]}"#;
         assert!(decoded(&Txn::new(), 200, unknown).is_err());

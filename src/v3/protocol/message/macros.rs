@@ -3,8 +3,16 @@
 /// Declares the fields of a response: tag, JSON name, and where the value goes. A field that is missing keeps its default
 /// value; a field that is not declared is skipped. A message in which the field that it `needs` is empty is an error.
 macro_rules! decode {
-    ($message:ty { $($fields:tt)+ } $(needs $($needed:ident).+)?) => {
-        $crate::v3::protocol::message::fields_in!($message { $($fields)+ } $(needs $($needed).+)?);
+    (
+        $message:ty { $($fields:tt)+ }
+        $(needs $($needed:ident).+)?
+        $(demands $($demanded:ident).+ $(and $($more:ident).+)?)?
+    ) => {
+        $crate::v3::protocol::message::fields_in!(
+            $message { $($fields)+ }
+            $(needs $($needed).+)?
+            $(demands $($demanded).+ $(and $($more).+)?)?
+        );
 
         // Tests write what was read, to compare it.
         #[cfg(test)]
@@ -24,6 +32,7 @@ macro_rules! fields_in {
     (
         $message:ty { $($tag:literal $name:literal => $field:ident),+ $(,)? }
         $(needs $($needed:ident).+)?
+        $(demands $($demanded:ident).+ $(and $($more:ident).+)?)?
     ) => {
         impl $crate::v3::protocol::message::Decode for $message {
             fn take<F: $crate::v3::protocol::message::Field>(
@@ -41,6 +50,12 @@ macro_rules! fields_in {
                 fn missing(&self) -> Option<&'static str> {
                     let is_missing = self.$($needed).+.is_empty();
                     is_missing.then_some(stringify!($($needed).+))
+                }
+            )?
+            $(
+                fn is_complete(&self) -> bool {
+                    use $crate::v3::protocol::message::ToWire;
+                    !self.$($demanded).+.is_default() $(&& !self.$($more).+.is_default())?
                 }
             )?
         }
