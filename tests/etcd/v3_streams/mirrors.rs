@@ -1,9 +1,12 @@
 //! Mirrors of a range.
 
+use std::pin::pin;
+
 use etcd_http::{
     transport::Transport,
     v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, Txn},
 };
+use futures::future::{Either, select};
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
@@ -12,6 +15,7 @@ cases_and_grpc! {
     }
     Alone {
         a_mirror_is_equal_again_after_a_gap,
+        a_mirror_misses_no_delete_wherever_history_is_compacted,
     }
 }
 
@@ -86,4 +90,37 @@ async fn a_mirror_is_equal_again_after_a_gap<T: Transport>(etcd: Etcd<T>) {
     assert!(update.is_listing);
     assert_eq!(names(&update.changes), ["~a", "-b", "+d"]);
     assert_equal(&etcd, &mirror).await;
+}
+
+async fn a_mirror_misses_no_delete_wherever_history_is_compacted<T: Transport>(etcd: Etcd<T>) {
+    for (before, after) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 1)] {
+        for compacted in 0..=before + 1 + after {
+            put(&etcd, "k").await;
+            let mut mirror = Mirror::new(&etcd, KeyRange::prefix(etcd.key("")));
+            let listed = mirror.next().await.unwrap().revision;
+            // The watch begins when the mirror is polled again.
+            for _ in 0..before {
+                put(&etcd, "a").await;
+            }
+            etcd.send(DeleteRange::new(etcd.key("k"))).await.unwrap();
+            for _ in 0..after {
+                put(&etcd, "b").await;
+            }
+            let compact = Compact::new(listed + compacted).physical(true);
+            etcd.send(compact).await.unwrap();
+            let last = listed + before + 1 + after;
+            let follow = async {
+                while mirror.revision() < last {
+                    mirror.next().await.unwrap();
+                }
+            };
+            let case = format!("{before} before, {after} after, {compacted} compacted");
+            let limit = etcd.sleep(5_000);
+            if let Either::Right(_) = select(pin!(follow), pin!(limit)).await {
+                panic!("the delete is missing: {case}");
+            }
+            assert!(mirror.get(etcd.key("k")).is_none(), "{case}");
+            assert_equal(&etcd, &mirror).await;
+        }
+    }
 }
