@@ -5,7 +5,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use crate::v3::kv::{KeyValue, Range, RangeResponse};
+use crate::v3::kv::{KeyValue, Range, RangeResponse, page_size::PageSize};
 use crate::{
     client::Client,
     error::Result,
@@ -55,7 +55,8 @@ impl RangeStream {
         }
     }
 
-    /// How many keys a page has, at least one. Defaults to 500. A page must fit the client's `max_response_size`.
+    /// How many keys a page has, at least one. Defaults to 500. Where a page does not fit the client's `max_response_size`, or
+    /// does not arrive in time, smaller ones are requested, down to one key.
     pub fn page(mut self, keys: u32) -> Self {
         self.page = i64::from(keys.max(1));
         self
@@ -94,6 +95,7 @@ impl StreamOperation for RangeStream {
 pub(crate) struct Pager<T> {
     keys: Namespace<T>,
     read: RangeStream,
+    page: PageSize,
     is_over: bool,
 }
 
@@ -102,6 +104,7 @@ impl<T: Transport> Pager<T> {
     pub(crate) fn new(keys: Namespace<T>, read: RangeStream) -> Self {
         Self {
             keys,
+            page: PageSize::new(read.page),
             read,
             is_over: false,
         }
@@ -112,11 +115,18 @@ impl<T: Transport> Pager<T> {
         if self.is_over {
             return Ok(None);
         }
-        let read = Range::new(&self.read.range)
-            .limit(self.read.page)
-            .revision(self.read.revision)
-            .keys_only(self.read.keys_only);
-        let page = self.keys.send(read).await?;
+        let page = loop {
+            let read = Range::new(&self.read.range)
+                .limit(self.page.keys())
+                .revision(self.read.revision)
+                .keys_only(self.read.keys_only);
+            match self.keys.send(read).await {
+                Ok(page) => break page,
+                Err(error) if self.page.failed(&error) => {}
+                Err(error) => return Err(error),
+            }
+        };
+        self.page.arrived();
         if self.read.revision == 0 {
             self.read.revision = page.header.revision;
         }
