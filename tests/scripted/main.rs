@@ -23,6 +23,7 @@ mod v3_cluster_identity;
 mod v3_gateway;
 mod v3_grpc_streams;
 mod v3_lease;
+mod v3_mirrors;
 mod v3_store;
 mod v3_streams;
 mod v3_tokens;

@@ -4,14 +4,18 @@ use std::pin::pin;
 
 use etcd_http::{
     transport::Transport,
-    v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, Txn},
+    v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, RangeStream, Txn},
 };
-use futures::future::{Either, select};
+use futures::{
+    TryStreamExt,
+    future::{Either, select},
+};
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
     Shared {
         a_mirror_says_what_is_added_changed_and_removed,
+        a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_whole,
     }
     Alone {
         a_mirror_is_equal_again_after_a_gap,
@@ -46,7 +50,7 @@ async fn assert_equal<T: Transport>(etcd: &Etcd<T>, mirror: &Mirror<T>) {
         .range(KeyRange::prefix(etcd.key("")))
         .await
         .unwrap();
-    assert!(mirror.iter().eq(&now.kvs), "{mirror:?}");
+    assert!(mirror.iter().eq(now.kvs), "{mirror:?}");
 }
 
 async fn a_mirror_says_what_is_added_changed_and_removed<T: Transport>(etcd: Etcd<T>) {
@@ -123,4 +127,21 @@ async fn a_mirror_misses_no_delete_wherever_history_is_compacted<T: Transport>(e
             assert_equal(&etcd, &mirror).await;
         }
     }
+}
+
+async fn a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_whole<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    for number in 0..12 {
+        let put = Put::new(etcd.key(&format!("{number:02}")), "x".repeat(30_000));
+        etcd.send(put).await.unwrap();
+    }
+    let small = etcd.client(|builder| builder.max_response_size(100_000));
+    let range = || KeyRange::prefix(etcd.key(""));
+    let read = small.open(RangeStream::new(range()));
+    let found: Vec<_> = read.try_collect().await.unwrap();
+    assert_eq!(found.len(), 12);
+    let mut mirror = small.v3().mirror(range());
+    mirror.next().await.unwrap();
+    assert!(mirror.iter().eq(found));
 }
