@@ -9,6 +9,7 @@ pub(crate) mod exchange;
 mod execute;
 pub(crate) mod failure;
 pub(crate) mod observe;
+pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod reconnect;
 mod redirect;

@@ -28,6 +28,7 @@ mod v3_store;
 mod v3_streams;
 mod v3_tokens;
 mod v3_unsupported;
+mod v3_waits;
 mod v3_watch;
 mod v3_watch_outages;
 mod v3_watch_server;

@@ -114,11 +114,11 @@ impl<M: Decode> Decode for StreamItem<M> {
 ///
 /// The request says what it is by [`Encode`], the response by [`decode!`](super::message::decode); `in` names the message that
 /// the response comes in, where that is another. `done if` names the refusal that a repeated request gets when an attempt
-/// before was carried out.
+/// before was carried out, `probed by` what a member is asked while it lets the request wait.
 macro_rules! operation {
     (
         $request:ty => $answer:ty $(, in $message:ty)?,
-        $name:literal, $method:expr, $repeat:expr $(, done if $done:expr)? $(,)?
+        $name:literal, $method:expr, $repeat:expr $(, done if $done:expr)? $(, probed by $probe:expr)? $(,)?
     ) => {
         impl $crate::operation::Operation for $request {
             type Output = $answer;
@@ -138,6 +138,12 @@ macro_rules! operation {
             ) -> $crate::error::Result<$crate::pipeline::exchange::Encoded> {
                 $crate::v3::protocol::encode($name, $method, wire, self)
             }
+            $(
+                fn probe(&self) -> Option<$crate::pipeline::probe::Probe> {
+                    let probe: fn(&Self) -> $crate::pipeline::probe::Probe = $probe;
+                    Some(probe(self))
+                }
+            )?
         }
 
         impl $crate::pipeline::exchange::TypedExchange for $request {

@@ -133,7 +133,7 @@ async fn a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_who
     etcd: Etcd<T>,
 ) {
     for number in 0..12 {
-        let put = Put::new(etcd.key(&format!("{number:02}")), "x".repeat(30_000));
+        let put = Put::new(etcd.key(format!("{number:02}")), "x".repeat(30_000));
         etcd.send(put).await.unwrap();
     }
     let small = etcd.client(|builder| builder.max_response_size(100_000));
