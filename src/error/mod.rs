@@ -249,6 +249,11 @@ impl Error {
         }
     }
 
+    /// The answer is larger than the client takes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.unexpected_kind() == Some(UnexpectedKind::TooLarge)
+    }
+
     fn unexpected_kind(&self) -> Option<UnexpectedKind> {
         match self {
             Self::Unexpected(error) => Some(error.parts.kind),

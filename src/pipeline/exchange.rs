@@ -7,7 +7,7 @@ use crate::{
     endpoints::wire::Wire,
     error::{Error, Result},
     operation::Operation,
-    pipeline::{answer::Answer, call::Call},
+    pipeline::{answer::Answer, call::Call, probe::Probe},
 };
 
 /// A call that the pipeline executes. Its encoding depends on the wire, which depends on the endpoint.
@@ -20,6 +20,11 @@ pub trait Exchange: Send + Sync {
     /// # Errors
     /// [`Error::Invalid`] if the options do not make a request that etcd could execute.
     fn encode(&self, wire: Wire) -> Result<Encoded>;
+
+    /// Returns what to ask of the member meanwhile, if this waits for something there.
+    fn probe(&self) -> Option<Probe> {
+        None
+    }
 }
 
 /// An [`Exchange`] with typed responses.
@@ -43,6 +48,10 @@ impl<O: Operation, D> Exchange for Mapped<O, D> {
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
         self.0.encode(wire)
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        self.0.probe()
     }
 }
 

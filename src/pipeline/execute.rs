@@ -211,8 +211,14 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.attempts += 1;
         let limit = self.call.deadline.timeout(self.pipeline.timeout);
         let limit = limit.min(self.left());
-        let attempt = self.pipeline.attempt(&prepared, endpoint, &self.set, limit);
-        let result = attempt.await;
+        let (pipeline, set) = (self.pipeline, &self.set);
+        let result = match self.exchange.probe() {
+            Some(probe) => {
+                let attempt = pipeline.attempt_probed(&prepared, endpoint, set, limit, &probe);
+                attempt.await
+            }
+            None => pipeline.attempt(&prepared, endpoint, set, limit).await,
+        };
         self.prepared = Some(prepared);
         let answer = result?;
         if answer.is_unavailable() || answer.is_not_served() {

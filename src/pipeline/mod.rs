@@ -10,6 +10,7 @@ mod execute;
 pub(crate) mod failure;
 pub(crate) mod lifetime;
 pub(crate) mod observe;
+pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod reconnect;
 mod redirect;

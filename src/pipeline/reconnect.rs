@@ -82,7 +82,25 @@ impl Reconnect {
         }
     }
 
-    /// Waits before the next attempt, or returns this error if the outage has lasted too long.
+    /// Waits before the next call, which asks every endpoint by itself, or returns this error when the outage has lasted too
+    /// long. The call that has failed began at `asked`.
+    pub(crate) async fn pause_after_call<T: Transport>(
+        &mut self,
+        pipeline: &Pipeline<T>,
+        asked: Instant,
+        error: Error,
+    ) -> Result<()> {
+        self.since.get_or_insert(asked);
+        let endpoints = endpoints(pipeline);
+        let rounds = self.failures / endpoints;
+        // The next failure completes a round.
+        self.failures = rounds
+            .saturating_mul(endpoints)
+            .saturating_add(endpoints - 1);
+        self.pause(pipeline, error).await
+    }
+
+    /// Waits before the next attempt, or returns this error when the outage has lasted too long.
     pub(crate) async fn pause<T: Transport>(
         &mut self,
         pipeline: &Pipeline<T>,
@@ -115,7 +133,7 @@ impl Reconnect {
             return Err(error);
         }
         self.failures = self.failures.saturating_add(1);
-        let endpoints = u32::try_from(pipeline.endpoints.current().len()).unwrap_or(u32::MAX);
+        let endpoints = endpoints(pipeline);
         Ok(if self.failures.is_multiple_of(endpoints) {
             pipeline
                 .retry
@@ -124,4 +142,9 @@ impl Reconnect {
             Duration::ZERO
         })
     }
+}
+
+/// How many there are; at least one.
+fn endpoints<T>(pipeline: &Pipeline<T>) -> u32 {
+    u32::try_from(pipeline.endpoints.current().len()).map_or(u32::MAX, |count| count.max(1))
 }

@@ -6,17 +6,19 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Result},
-    pipeline::call::Repeat,
-    pipeline::deadline::Deadline,
+    operation::Operation,
+    pipeline::{call::Repeat, deadline::Deadline},
     v3::{
         Header, Key, LeaseId,
         header::OnlyHeader,
+        lease::waiting::{SILENCE_LIMIT, probe},
         protocol::{
             gateway,
             message::{self, Encode, Fields},
             method,
         },
         range::check_key,
+        stream::silence::check_limit,
     },
 };
 
@@ -32,13 +34,15 @@ use crate::{
 ///
 /// # Errors
 /// [`is_lease_not_found`](crate::Error::is_lease_not_found), also if the lease expires while waiting;
-/// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit.
+/// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit; a lost member, see
+/// [`silence_limit`](Self::silence_limit).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Lock {
     pub(super) name: Bytes,
     lease: LeaseId,
     deadline: Deadline,
+    silence: Duration,
 }
 
 impl Lock {
@@ -50,12 +54,24 @@ impl Lock {
             name: name.into().into_bytes(),
             lease: lease.into(),
             deadline: Deadline::Unlimited,
+            silence: SILENCE_LIMIT,
         }
     }
 
     /// Sets how long to wait. Defaults to forever.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.deadline = Deadline::AtMost(limit);
+        self
+    }
+
+    /// After this long without an answer the member is asked whether it and the lease are alive, again and again. Defaults to
+    /// 10 s. Zero is refused.
+    ///
+    /// Where the member does not respond, the wait ends with an error whose [outcome](crate::Error::outcome) is unknown: etcd
+    /// may hand the lock over without anybody noticing, for as long as the lease lives. Revoke the lease, and begin again with
+    /// another one.
+    pub fn silence_limit(mut self, limit: Duration) -> Self {
+        self.silence = limit;
         self
     }
 }
@@ -65,7 +81,7 @@ impl Encode for Lock {
         if self.name.is_empty() {
             return Err(Error::invalid(operation, "a lock requires a name"));
         }
-        Ok(())
+        check_limit(operation, self.silence)
     }
 
     fn fields<F: Fields>(&self, to: &mut F) {
@@ -81,7 +97,8 @@ gateway::operation!(
     Lock => LockResponse,
     "v3.lock.lock",
     method::LOCK,
-    |_| Repeat::IfUnsent
+    |_| Repeat::IfUnsent,
+    probed by |lock| probe(Lock::NAME, lock.lease, lock.silence)
 );
 
 /// A lock that is held.

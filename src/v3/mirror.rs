@@ -1,13 +1,29 @@
-use std::{collections::BTreeMap, fmt, mem, time::Duration};
+mod reader;
+mod update;
+
+use std::{
+    collections::BTreeMap,
+    fmt, mem,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{StreamExt, stream::BoxStream};
 
-use crate::v3::{
-    Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
+use crate::{
+    client::Client,
+    error::Result,
+    operation::StreamOperation,
+    pipeline::reconnect::Reconnect,
+    v3::{
+        Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
+        stream::silence::check_limit,
+    },
 };
-use crate::{client::Client, error::Result, pipeline::reconnect::Reconnect};
+
+pub use reader::MirrorReader;
+pub use update::{MirrorChange, MirrorUpdate};
 
 /// How long a mirror tries to reconnect while no endpoint responds.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
@@ -17,7 +33,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// It lists the keys, page by page at one revision, and watches them from the next revision on. If the watch cannot resume,
 /// because the history was compacted during an outage, the mirror lists the keys again and reports the differences. The
 /// copy is always what the range was at [`revision`](Self::revision). Only keys that came and went during such a gap are
-/// never reported.
+/// never reported. A [`reader`](Self::reader) reads the copy elsewhere while [`next`](Self::next) runs.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -40,52 +56,33 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 pub struct Mirror<T> {
     keys: Namespace<T>,
     range: KeyRange,
-    entries: BTreeMap<Bytes, KeyValue>,
-    revision: i64,
+    settings: Settings,
+    copy: MirrorReader<T>,
     work: Work<T>,
     outage: Reconnect,
 }
 
+/// How a mirror reads and follows.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    page: Option<u32>,
+    outage: Duration,
+    silence: Option<Duration>,
+}
+
 enum Work<T> {
-    List(Pager<T>, BTreeMap<Bytes, KeyValue>),
+    /// To list the keys.
+    Start,
+    List(Listing<T>),
     Watch(BoxStream<'static, Result<Changes>>),
 }
 
-/// The changes of a [`Mirror`] from one revision to another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MirrorUpdate {
-    /// The present revision of the copy.
-    pub revision: i64,
-    /// Whether these are the differences to a new listing, such as the first one, instead of the changes of one
-    /// revision.
-    pub is_listing: bool,
-    /// The changes: those of a listing in the order of the keys, those of a revision in the order of the writes. Empty
-    /// if a listing found no difference.
-    pub changes: Vec<MirrorChange>,
-}
-
-impl MirrorUpdate {
-    /// The changes of one revision, not of a listing. For your own tests.
-    pub fn new(revision: i64, changes: impl IntoIterator<Item = MirrorChange>) -> Self {
-        Self {
-            revision,
-            is_listing: false,
-            changes: changes.into_iter().collect(),
-        }
-    }
-}
-
-/// A change of a key of a [`Mirror`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MirrorChange {
-    /// The key was created.
-    Added(KeyValue),
-    /// The key was changed.
-    #[allow(missing_docs, reason = "what it was, and what it is")]
-    Changed { old: KeyValue, new: KeyValue },
-    /// The key was deleted. This is its last state.
-    Removed(KeyValue),
+/// A listing under way.
+struct Listing<T> {
+    pager: Pager<T>,
+    found: BTreeMap<Bytes, KeyValue>,
+    /// When the first page was asked for that arrived.
+    asked: Option<Instant>,
 }
 
 impl<T: Transport> Mirror<T> {
@@ -97,37 +94,83 @@ impl<T: Transport> Mirror<T> {
     /// Creates a mirror of a range of these keys.
     pub(super) fn within(keys: Namespace<T>, range: KeyRange) -> Self {
         Self {
-            work: list(&keys, &range),
+            copy: MirrorReader::new(keys.client()),
+            work: Work::Start,
+            settings: Settings {
+                page: None,
+                outage: OUTAGE_LIMIT,
+                silence: None,
+            },
+            outage: Reconnect::new(OUTAGE_LIMIT),
             keys,
             range,
-            entries: BTreeMap::new(),
-            revision: 0,
-            outage: Reconnect::new(OUTAGE_LIMIT),
         }
     }
 
-    /// Waits for the next change, and applies it. The first update is the first listing, which may be empty.
-    /// Cancel-safe: nothing is lost if this future is dropped.
+    /// How many keys each page of a listing has. See [`RangeStream::page`].
+    #[must_use]
+    pub fn page(mut self, keys: u32) -> Self {
+        self.settings.page = Some(keys);
+        self
+    }
+
+    /// How long [`next`](Self::next) goes on while no endpoint responds, from the first listing on. Defaults to 5 minutes.
+    /// See [`Watch::outage_limit`].
+    #[must_use]
+    pub fn outage_limit(mut self, limit: Duration) -> Self {
+        self.settings.outage = limit;
+        self.outage = Reconnect::new(limit);
+        self
+    }
+
+    /// See [`Watch::silence_limit`].
+    #[must_use]
+    pub fn silence_limit(mut self, limit: Duration) -> Self {
+        self.settings.silence = Some(limit);
+        self
+    }
+
+    /// A handle that reads the copy, even while [`next`](Self::next) runs.
+    pub fn reader(&self) -> MirrorReader<T> {
+        self.copy.clone()
+    }
+
+    /// Waits for the next change, and applies it. The first update is the first listing, which may be empty. Cancel-safe:
+    /// nothing is lost if this future is dropped.
     ///
     /// # Errors
-    /// An error that another attempt would not resolve, or an outage of more than 5 minutes. The copy stays as it is;
-    /// the next call lists the keys again.
+    /// An error that another attempt would not resolve, or an outage that is longer than the
+    /// [limit](Self::outage_limit). The copy stays as it is; the next call lists the keys again.
     pub async fn next(&mut self) -> Result<MirrorUpdate> {
+        if let Some(limit) = self.settings.silence {
+            check_limit(Watch::NAME, limit)?;
+        }
         loop {
+            let now = self.keys.client().transport().now();
             let result = match &mut self.work {
-                Work::List(pager, found) => match pager.next().await {
+                Work::Start => {
+                    self.work = Work::List(self.list());
+                    continue;
+                }
+                Work::List(listing) => match listing.pager.next().await {
                     Ok(Some(page)) => {
                         self.outage.over(self.keys.client().transport().now());
-                        found.extend(page.kvs.into_iter().map(|kv| (kv.key.clone(), kv)));
+                        listing.asked.get_or_insert(now);
+                        let found = page.kvs.into_iter().map(|kv| (kv.key.clone(), kv));
+                        listing.found.extend(found);
                         continue;
                     }
                     Ok(None) => {
-                        let (revision, found) = (pager.revision(), mem::take(found));
+                        if let Some(asked) = listing.asked {
+                            self.copy.freshness().confirm(asked);
+                        }
+                        let (revision, found) =
+                            (listing.pager.revision(), mem::take(&mut listing.found));
                         return Ok(self.listed(revision, found));
                     }
                     Err(error) if self.outage.survives(&error) => self
                         .outage
-                        .pause(self.keys.client().pipeline(), error)
+                        .pause_after_call(self.keys.client().pipeline(), now, error)
                         .await
                         .map(|()| None),
                     Err(error) => Err(error),
@@ -137,14 +180,14 @@ impl<T: Transport> Mirror<T> {
             match result {
                 // An unknown kind of event cannot be applied. A listing shows its effect.
                 Ok(Some(changes)) if changes.events.iter().any(is_unknown) => {
-                    self.work = list(&self.keys, &self.range);
+                    self.work = Work::Start;
                 }
                 Ok(Some(changes)) => return Ok(self.watched(changes)),
                 Ok(None) => {}
                 Err(error) => {
-                    let is_gap = error.is_compacted();
-                    self.work = list(&self.keys, &self.range);
-                    if !is_gap {
+                    self.work = Work::Start;
+                    if !error.is_compacted() {
+                        self.outage.rest();
                         return Err(error);
                     }
                 }
@@ -152,62 +195,85 @@ impl<T: Transport> Mirror<T> {
         }
     }
 
-    /// Returns the revision of the copy; 0 before the first listing.
+    /// See [`MirrorReader::age`].
+    pub fn age(&self) -> Option<Duration> {
+        self.copy.age()
+    }
+
+    /// The revision of the copy; 0 before the first listing.
     pub fn revision(&self) -> i64 {
-        self.revision
+        self.copy.revision()
     }
 
     /// Returns a key of the copy.
-    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&KeyValue> {
-        self.entries.get(key.as_ref())
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<KeyValue> {
+        self.copy.get(key)
     }
 
     /// Returns all keys of the copy, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &KeyValue> {
-        self.entries.values()
+    pub fn iter(&self) -> impl Iterator<Item = KeyValue> + use<T> {
+        self.copy.iter()
     }
 
     /// Returns the number of keys.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.copy.len()
     }
 
     /// Returns whether the copy is empty.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.copy.is_empty()
     }
 
-    fn listed(&mut self, revision: i64, found: BTreeMap<Bytes, KeyValue>) -> MirrorUpdate {
-        let watch = Watch::new(&self.range).continuing(revision);
-        self.work = Work::Watch(self.keys.open(watch.outage_limit(OUTAGE_LIMIT)));
-        let before = mem::replace(&mut self.entries, found);
-        self.revision = revision;
-        MirrorUpdate {
-            revision,
-            is_listing: true,
-            changes: differences(before, &self.entries),
+    /// A listing that begins.
+    fn list(&self) -> Listing<T> {
+        let read = RangeStream::new(&self.range);
+        let read = match self.settings.page {
+            Some(keys) => read.page(keys),
+            None => read,
+        };
+        // A call does not take longer than an outage may.
+        let pipeline = self.keys.client().pipeline();
+        let limit = self.settings.outage.max(pipeline.timeout);
+        let retry = pipeline.retry.clone();
+        let overall = retry.overall.min(limit);
+        Listing {
+            pager: Pager::new(self.keys.with_retry(retry.overall(overall)), read),
+            found: BTreeMap::new(),
+            asked: None,
         }
     }
 
-    fn watched(&mut self, changes: Changes) -> MirrorUpdate {
-        self.revision = changes.revision;
+    fn listed(&mut self, revision: i64, found: BTreeMap<Bytes, KeyValue>) -> MirrorUpdate {
+        let mut watch = Watch::new(&self.range)
+            .continuing(revision)
+            .confirming(self.copy.freshness())
+            .outage_limit(self.settings.outage);
+        if let Some(limit) = self.settings.silence {
+            watch = watch.silence_limit(limit);
+        }
+        self.work = Work::Watch(self.keys.open(watch));
+        let mut copy = self.copy.write();
+        let before = mem::replace(&mut copy.entries, found);
+        copy.revision = revision;
+        MirrorUpdate {
+            revision,
+            is_listing: true,
+            changes: update::differences(before, &copy.entries),
+        }
+    }
+
+    fn watched(&self, changes: Changes) -> MirrorUpdate {
+        let mut copy = self.copy.write();
+        copy.revision = changes.revision;
         let applied = changes.events.into_iter();
         MirrorUpdate {
             revision: changes.revision,
             is_listing: false,
-            changes: applied.filter_map(|event| self.apply(event)).collect(),
+            changes: applied
+                .filter_map(|event| update::apply(&mut copy.entries, event))
+                .collect(),
         }
-    }
-
-    fn apply(&mut self, event: Event) -> Option<MirrorChange> {
-        if event.is_delete() {
-            return self.entries.remove(event.key()).map(MirrorChange::Removed);
-        }
-        let new = event.kv;
-        Some(match self.entries.insert(new.key.clone(), new.clone()) {
-            Some(old) => MirrorChange::Changed { old, new },
-            None => MirrorChange::Added(new),
-        })
     }
 }
 
@@ -215,42 +281,12 @@ impl<T> fmt::Debug for Mirror<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mirror")
             .field("range", &self.range)
-            .field("revision", &self.revision)
-            .field("keys", &self.entries.len())
+            .field("revision", &self.copy.revision())
+            .field("keys", &self.copy.len())
             .finish_non_exhaustive()
     }
 }
 
-fn list<T: Transport>(keys: &Namespace<T>, range: &KeyRange) -> Work<T> {
-    let pager = Pager::new(keys.clone(), RangeStream::new(range));
-    Work::List(pager, BTreeMap::new())
-}
-
 fn is_unknown(event: &Event) -> bool {
     event.kind == EventKind::Unknown
-}
-
-/// Returns the changes that turn `before` into `now`, in the order of the keys.
-fn differences(
-    mut before: BTreeMap<Bytes, KeyValue>,
-    now: &BTreeMap<Bytes, KeyValue>,
-) -> Vec<MirrorChange> {
-    let mut changes = BTreeMap::new();
-    for (key, new) in now {
-        let change = match before.remove(key) {
-            // A key with the same last modification is unchanged.
-            Some(old) if old.mod_revision == new.mod_revision => continue,
-            Some(old) => MirrorChange::Changed {
-                old,
-                new: new.clone(),
-            },
-            None => MirrorChange::Added(new.clone()),
-        };
-        changes.insert(key.clone(), change);
-    }
-    let removed = before
-        .into_iter()
-        .map(|(key, old)| (key, MirrorChange::Removed(old)));
-    changes.extend(removed);
-    changes.into_values().collect()
 }

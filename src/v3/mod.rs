@@ -149,7 +149,7 @@ pub use maintenance::{
     GetStatus, HashKvResponse, HashResponse, ListAlarms, RaisedAlarm, SetAlarm, Snapshot,
     StatusResponse, TransferLeadership,
 };
-pub use mirror::{Mirror, MirrorChange, MirrorUpdate};
+pub use mirror::{Mirror, MirrorChange, MirrorReader, MirrorUpdate};
 pub use namespace::{Namespace, Namespaced, NamespacedStream};
 pub use range::KeyRange;
 pub use watch::{

@@ -11,6 +11,7 @@ use crate::{
     client::Client,
     error::{Error, Outcome, Result, UnexpectedAnswer},
     operation::{Operation, StreamOperation},
+    pipeline::retry::RetryPolicy,
 };
 
 /// A view of the keys with one prefix, which it adds and removes. See [`V3::namespace`](super::V3::namespace).
@@ -83,6 +84,14 @@ impl<T: Transport> Namespace<T> {
 
     pub(super) fn client(&self) -> &Client<T> {
         &self.client
+    }
+
+    /// The same keys, with this policy of retries.
+    pub(super) fn with_retry(&self, policy: RetryPolicy) -> Self {
+        Self {
+            client: self.client.with_retry(policy),
+            prefix: self.prefix.clone(),
+        }
     }
 
     pub(super) fn keys(&self) -> Keys<'_, T> {

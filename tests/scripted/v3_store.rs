@@ -337,6 +337,8 @@ impl Transport for Store {
             "/v3/lease/keepalive",
             "/v3/election/observe",
             "/v3/maintenance/snapshot",
+            "/v3/lock/lock",
+            "/v3/election/campaign",
         ];
         let (head, body) = request.into_parts();
         let path = head.uri.path();

@@ -93,6 +93,8 @@ fn anything(client: &Client<WatchServer>, mut random: fastrand::Rng) {
             );
             continue;
         };
+        // A watch from now asks for the revision before its own, and does not deliver it.
+        let first = first + i64::from(asked.is_from_now);
         assert!(first == asked.from || asked.is_from_now && first > asked.from);
         let expected = history.range(first..);
         let expected = expected.filter(|(_, key)| key.starts_with(asked.prefix));

@@ -135,8 +135,9 @@ impl<T: Transport> Watcher<T> {
             };
             self.next = Some(next);
             if self.needs_probe {
+                let asked = self.client.transport().now();
                 if let Err(error) = self.probe().await {
-                    self.survive(error).await?;
+                    self.survive_call(asked, error).await?;
                     continue;
                 }
                 self.needs_probe = false;
@@ -350,6 +351,7 @@ impl<T: Transport> Watcher<T> {
     /// Handles the loss of the history from `next` on. Nothing is lost if the file shows no change since; otherwise the
     /// caller's setting decides.
     async fn cleared(&mut self, next: u64, error: Error) -> Result<Option<WatchUpdate>> {
+        let asked = self.client.transport().now();
         let get = Get::new(&self.watch.key).recursive(self.watch.recursive);
         let (state, index) = match self.client.send(get).await {
             Ok(event) => (Some(event.node), event.cluster.etcd_index),
@@ -357,7 +359,7 @@ impl<T: Transport> Watcher<T> {
                 (None, error.as_etcd().and_then(|etcd| etcd.index()))
             }
             Err(error) => {
-                self.survive(error).await?;
+                self.survive_call(asked, error).await?;
                 return Ok(None);
             }
         };
@@ -433,7 +435,16 @@ impl<T: Transport> Watcher<T> {
         self.outage.survive(self.client.pipeline(), error).await
     }
 
-    /// Waits before the next attempt, or returns this error if the outage has lasted too long.
+    /// A call that began at `asked` failed at every endpoint. Goes on as after an attempt.
+    async fn survive_call(&mut self, asked: Instant, error: Error) -> Result<()> {
+        if !self.outage.survives(&error) {
+            return Err(error);
+        }
+        let pipeline = self.client.pipeline();
+        self.outage.pause_after_call(pipeline, asked, error).await
+    }
+
+    /// Waits before the next attempt, or gives up with this error if the outage has lasted too long.
     async fn pause(&mut self, error: Error) -> Result<()> {
         self.outage.pause(self.client.pipeline(), error).await
     }

@@ -19,11 +19,13 @@ use crate::{
     v3::{
         Header, Key, KeyValue, LeaseId, Value,
         header::OnlyHeader,
+        lease::waiting::{SILENCE_LIMIT, probe},
         protocol::{
             self, gateway,
             message::{self, Encode, Fields},
             method,
         },
+        stream::silence::check_limit,
     },
 };
 
@@ -78,7 +80,8 @@ message::message!(LeaderKey {
 ///
 /// # Errors
 /// [`is_lease_not_found`](crate::Error::is_lease_not_found), also if the lease expires while waiting;
-/// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit.
+/// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit; a lost member, see
+/// [`silence_limit`](Self::silence_limit).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Campaign {
@@ -86,6 +89,7 @@ pub struct Campaign {
     lease: LeaseId,
     value: Bytes,
     deadline: Deadline,
+    silence: Duration,
 }
 
 impl Campaign {
@@ -98,6 +102,7 @@ impl Campaign {
             lease: lease.into(),
             value: value.into().into_bytes(),
             deadline: Deadline::Unlimited,
+            silence: SILENCE_LIMIT,
         }
     }
 
@@ -106,11 +111,23 @@ impl Campaign {
         self.deadline = Deadline::AtMost(limit);
         self
     }
+
+    /// After this long without an answer the member is asked whether it and the lease are alive, again and again. Defaults to
+    /// 10 s. Zero is refused.
+    ///
+    /// Where the member does not respond, the wait ends with an error whose [outcome](crate::Error::outcome) is unknown: etcd
+    /// may make it the leader without anybody noticing, for as long as the lease lives. Revoke the lease, and begin again with
+    /// another one.
+    pub fn silence_limit(mut self, limit: Duration) -> Self {
+        self.silence = limit;
+        self
+    }
 }
 
 impl Encode for Campaign {
     fn check(&self, operation: &'static str) -> Result<()> {
-        check_name(operation, &self.name)
+        check_name(operation, &self.name)?;
+        check_limit(operation, self.silence)
     }
 
     fn fields<F: Fields>(&self, to: &mut F) {
@@ -128,7 +145,8 @@ gateway::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
     method::CAMPAIGN,
-    |_| Repeat::IfUnsent
+    |_| Repeat::IfUnsent,
+    probed by |campaign| probe(Campaign::NAME, campaign.lease, campaign.silence)
 );
 
 /// The response to a [`Campaign`]: the election is won.

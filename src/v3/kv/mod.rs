@@ -4,6 +4,7 @@ mod compact;
 mod delete;
 mod exactly_once;
 mod key_value;
+mod page_size;
 mod put;
 mod range;
 mod range_stream;

@@ -5,7 +5,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use crate::v3::kv::{KeyValue, Range, RangeResponse};
+use crate::v3::kv::{KeyValue, Range, RangeResponse, page_size::PageSize};
 use crate::{
     client::Client,
     error::Result,
@@ -95,6 +95,7 @@ impl StreamOperation for RangeStream {
 pub(crate) struct Pager<T> {
     keys: Namespace<T>,
     read: RangeStream,
+    page: PageSize,
     is_over: bool,
 }
 
@@ -103,6 +104,7 @@ impl<T: Transport> Pager<T> {
     pub(crate) fn new(keys: Namespace<T>, read: RangeStream) -> Self {
         Self {
             keys,
+            page: PageSize::new(read.page),
             read,
             is_over: false,
         }
@@ -113,11 +115,18 @@ impl<T: Transport> Pager<T> {
         if self.is_over {
             return Ok(None);
         }
-        let read = Range::new(&self.read.range)
-            .limit(self.read.page)
-            .revision(self.read.revision)
-            .keys_only(self.read.keys_only);
-        let page = self.keys.send(read).await?;
+        let page = loop {
+            let read = Range::new(&self.read.range)
+                .limit(self.page.keys())
+                .revision(self.read.revision)
+                .keys_only(self.read.keys_only);
+            match self.keys.send(read).await {
+                Ok(page) => break page,
+                Err(error) if self.page.failed(&error) => {}
+                Err(error) => return Err(error),
+            }
+        };
+        self.page.arrived();
         if self.read.revision == 0 {
             self.read.revision = page.header.revision;
         }

@@ -7,6 +7,7 @@ mod keep_alive_once;
 mod list;
 mod revoke;
 mod time_to_live;
+pub(super) mod waiting;
 
 pub(crate) use grant::MAX_TTL;
 pub use grant::{GrantLease, GrantLeaseResponse};

@@ -3,11 +3,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    pipeline::call::Repeat,
+    pipeline::{answer::Answer as Response, call::Repeat},
     v3::{
         Header, LeaseId,
         protocol::{
-            gateway,
+            self, gateway,
             message::{self, Encode, Fields},
             method,
         },
@@ -96,6 +96,11 @@ message::decode!(Answer {
     4 "grantedTTL" => granted_ttl,
     5 "keys" => keys,
 });
+
+/// Whether a response says that there is no such lease.
+pub(super) fn is_gone(answer: &Response) -> bool {
+    protocol::decode::<Answer>(answer).is_ok_and(|answer| answer.ttl < 0)
+}
 
 impl From<Answer> for Option<LeaseStatus> {
     fn from(answer: Answer) -> Self {

@@ -130,7 +130,7 @@ impl<M: Decode> Decode for StreamItem<M> {
 macro_rules! operation {
     (
         $request:ty => $answer:ty $(, in $message:ty)?,
-        $name:literal, $method:expr, $repeat:expr $(, done if $done:expr)? $(,)?
+        $name:literal, $method:expr, $repeat:expr $(, done if $done:expr)? $(, probed by $probe:expr)? $(,)?
     ) => {
         impl $crate::operation::Operation for $request {
             type Output = $answer;
@@ -150,6 +150,12 @@ macro_rules! operation {
             ) -> $crate::error::Result<$crate::pipeline::exchange::Encoded> {
                 $crate::v3::protocol::encode($name, $method, wire, self)
             }
+            $(
+                fn probe(&self) -> Option<$crate::pipeline::probe::Probe> {
+                    let probe: fn(&Self) -> $crate::pipeline::probe::Probe = $probe;
+                    Some(probe(self))
+                }
+            )?
         }
 
         impl $crate::pipeline::exchange::TypedExchange for $request {

@@ -167,11 +167,16 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
 
 /// Returns the error of a renewal that found no lease.
 pub(crate) fn lease_not_found(context: ErrorContext) -> Error {
-    let refusal = GrpcStatus {
+    Error::Etcd(EtcdError::new(context, no_lease()))
+}
+
+/// The refusal of what needs a lease that does not exist.
+pub(crate) fn no_lease() -> Refusal {
+    let status = GrpcStatus {
         code: code::NOT_FOUND,
         message: "etcdserver: requested lease not found".to_owned(),
     };
-    refusal.into_error(context)
+    status.into_refusal(None)
 }
 
 fn outcome(kind: Kind) -> Outcome {

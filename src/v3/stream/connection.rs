@@ -14,6 +14,7 @@ use crate::{
         protocol::message::Encode,
         stream::{
             duplex::DuplexEndpoints,
+            freshness::Freshness,
             message_stream::StreamMessage,
             open::StreamCall,
             silence::{SilenceLimit, TimeUp},
@@ -36,6 +37,8 @@ pub(in crate::v3) struct Connection<T, Q, M> {
     duplex: DuplexEndpoints,
     /// A token was renewed, and nothing has settled since: a second refusal is final.
     is_renewed: bool,
+    /// Told of each probe that the server answers.
+    freshness: Option<Freshness>,
     state: State<T, M>,
     request: PhantomData<fn(Q)>,
 }
@@ -88,8 +91,22 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             reconnect,
             duplex: DuplexEndpoints::default(),
             is_renewed: false,
+            freshness: None,
             state: State::Closed,
             request: PhantomData,
+        }
+    }
+
+    /// Confirms this freshness whenever the server shows that it is alive.
+    pub(in crate::v3) fn confirming(mut self, freshness: Option<Freshness>) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// What is delivered is up to date.
+    pub(in crate::v3) fn confirm(&self) {
+        if let Some(freshness) = &self.freshness {
+            freshness.confirm(self.client.transport().now());
         }
     }
 
@@ -145,6 +162,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     stream.is_proven = true;
                     self.reconnect.over(self.client.transport().now());
                     self.probed();
+                    self.confirm();
                 }
             }
         }

@@ -7,6 +7,7 @@
 pub(crate) mod body_sender;
 pub(crate) mod connection;
 mod duplex;
+pub(super) mod freshness;
 mod json_splitter;
 pub(crate) mod message_stream;
 pub(crate) mod open;

@@ -23,7 +23,9 @@ pub(in crate::v3) async fn probe<T: Transport>(
     endpoint: &EndpointState,
 ) -> Result<()> {
     let pipeline = client.pipeline();
-    let prepared = pipeline.prepare(&Probe { operation }, endpoint).await?;
+    let prepared = pipeline
+        .prepare(&StatusProbe { operation }, endpoint)
+        .await?;
     let current = pipeline.endpoints.current();
     let answer = pipeline
         .attempt(&prepared, endpoint, &current, pipeline.timeout)
@@ -41,12 +43,12 @@ pub(in crate::v3) async fn probe<T: Transport>(
     }
 }
 
-/// A status request in the name of an operation.
-struct Probe {
-    operation: &'static str,
+/// A status, asked for in the name of an operation.
+pub(in crate::v3) struct StatusProbe {
+    pub(in crate::v3) operation: &'static str,
 }
 
-impl Exchange for Probe {
+impl Exchange for StatusProbe {
     fn call(&self) -> Call {
         protocol::call(self.operation, method::STATUS, Repeat::Always)
     }

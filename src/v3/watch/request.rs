@@ -12,7 +12,10 @@ use crate::{
     client::Client,
     error::{Error, Result},
     operation::{StreamOperation, sealed::Sealed},
-    v3::{KeyRange, stream::silence::check_limit},
+    v3::{
+        KeyRange,
+        stream::{freshness::Freshness, silence::check_limit},
+    },
 };
 
 /// Delivers the changes of keys: `POST /v3/watch`.
@@ -58,6 +61,8 @@ pub struct Watch {
     pub(super) progress: bool,
     /// The client itself chose the start, after a read that succeeded.
     is_continued: bool,
+    /// Told how fresh is what the stream has delivered.
+    freshness: Option<Freshness>,
     pub(super) settings: Settings,
 }
 
@@ -80,6 +85,7 @@ impl Watch {
             deletes: true,
             progress: false,
             is_continued: false,
+            freshness: None,
             settings: Settings::default(),
         }
     }
@@ -148,6 +154,17 @@ impl Watch {
             is_continued: true,
             ..self.from_revision(revision.saturating_add(1))
         }
+    }
+
+    /// Confirms this freshness while it is open.
+    pub(in crate::v3) fn confirming(mut self, freshness: &Freshness) -> Self {
+        self.freshness = Some(freshness.clone());
+        self
+    }
+
+    /// What it confirms.
+    pub(super) fn freshness(&self) -> Option<&Freshness> {
+        self.freshness.as_ref()
     }
 
     /// Whether the client itself chose the start.

@@ -55,11 +55,24 @@ impl WatchState {
     pub(super) fn request(&self, number: usize) -> WatchRequest {
         WatchRequest::Create(CreateRequest {
             range: self.watch.range.clone(),
-            start_revision: self.next.unwrap_or_default(),
+            start_revision: self.start(),
             prev_kv: self.watch.prev_kv,
             filters: filters(&self.watch),
             id: id(number),
         })
+    }
+
+    /// The revision to ask for. A start that the caller gave is sent as it is.
+    ///
+    /// Any other is one lower, and what that brings again is dropped. Where exactly the next revision was compacted, etcd
+    /// 3.4 begins with it and leaves out its deletes: <https://github.com/etcd-io/etcd/issues/18089>. Asked for the one
+    /// before, it says that the history is gone.
+    fn start(&self) -> i64 {
+        let next = self.next.unwrap_or_default();
+        if self.watch.from == Some(next) && !self.watch.is_continued() {
+            return next;
+        }
+        next.saturating_sub(1).max(1)
     }
 
     /// The size of the fragments that it keeps, in bytes.

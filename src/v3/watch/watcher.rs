@@ -91,9 +91,10 @@ impl<T: Transport> Watcher<T> {
             is_duplex: commands.is_some(),
             has_worked: watches.iter().any(Watch::is_continued),
         };
+        let freshness = watches.iter().find_map(Watch::freshness).cloned();
         let mut watcher = Self {
             invalid: settings.check().err(),
-            connection: Connection::new(&client, options),
+            connection: Connection::new(&client, options).confirming(freshness),
             client,
             watches: BTreeMap::new(),
             unpinned: BTreeSet::new(),
@@ -248,6 +249,7 @@ impl<T: Transport> Watcher<T> {
     /// Something has happened to the keys of a watch, or nothing has up to here.
     fn changed(&mut self, number: usize, message: WatchResponse, size: usize) -> Result<()> {
         self.report(&message.header)?;
+        self.connection.confirm();
         let limit = self.client.pipeline().max_response_size;
         if let Some(watch) = self.watches.get_mut(&number) {
             let changes = watch.take(message, size).into_iter();

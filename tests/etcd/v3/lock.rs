@@ -21,6 +21,7 @@ cases_and_grpc! {
         a_lock_that_is_not_had_in_time_is_given_up,
         v3_103_a_dropped_wait_leaves_the_queue,
         v3_101_a_lease_that_is_gone_holds_no_lock,
+        a_wait_for_a_lock_ends_when_its_lease_expires,
         v3_104_a_lock_is_given_up_any_number_of_times,
         v3_107_the_key_of_a_lock_guards_writes,
     }
@@ -141,4 +142,24 @@ async fn v3_107_the_key_of_a_lock_guards_writes<T: Transport>(etcd: Etcd<T>) {
     assert!(etcd.send(guarded()).await.unwrap().succeeded);
     v3.leases().revoke(lease).await.unwrap();
     assert!(!etcd.send(guarded()).await.unwrap().succeeded);
+}
+
+async fn a_wait_for_a_lock_ends_when_its_lease_expires<T: Transport>(etcd: Etcd<T>) {
+    let (name, first) = (etcd.key("lock"), lease(&etcd).await);
+    etcd.v3().lock(&*name, first).await.unwrap();
+    let short = etcd
+        .v3()
+        .leases()
+        .grant(Duration::from_secs(2))
+        .await
+        .unwrap();
+    let second = Duration::from_secs(1);
+    let lock = Lock::new(&*name, short.id).silence_limit(second);
+    let limit = etcd.sleep(15_000);
+    match select(pin!(etcd.send(lock)), pin!(limit)).await {
+        Either::Left((result, _)) => {
+            assert_eq!(refused(result), EtcdErrorKind::LeaseNotFound);
+        }
+        Either::Right(_) => panic!("it still waits"),
+    }
 }

@@ -9,7 +9,7 @@ use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome, RetryPolicy,
     server::{Cluster, Server},
     transport::Transport,
-    v3::{ListMembers, Range},
+    v3::{ListMembers, Lock, Range},
 };
 use futures::join;
 use harness::{case::Etcd, cases};
@@ -19,6 +19,7 @@ cases! {
         v3_127_without_a_majority_nothing_is_agreed_upon,
         v3_128_without_its_leader_a_follower_refuses_until_there_is_another,
         v3_129_a_paused_member_never_answers,
+        a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
         v3_130_a_write_that_timed_out_is_carried_out_later,
     }
 }
@@ -224,4 +225,29 @@ async fn v3_130_a_write_that_timed_out_is_carried_out_later<T: Transport>(etcd: 
         etcd.sleep(100).await;
     }
     panic!("the write is not there after ten seconds");
+}
+
+async fn a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown<T: Transport>(etcd: Etcd<T>) {
+    let cluster = Cluster::start(3).unwrap();
+    let leader = cluster.leader().unwrap();
+    let paused = cluster.member((leader + 1) % 3);
+    let holder = once(&etcd, cluster.member(leader));
+    let leases = holder.v3();
+    let minute = Duration::from_secs(60);
+    let held = leases.leases().grant(minute).await.unwrap();
+    let waiting = leases.leases().grant(minute).await.unwrap();
+    holder.v3().lock("l", held.id).await.unwrap();
+    let second = Duration::from_secs(1);
+    let waiter = once(&etcd, paused).with_timeout(second * 2);
+    let lock = Lock::new("l", waiting.id).silence_limit(second);
+    let pause = async {
+        etcd.sleep(1_500).await;
+        paused.pause().unwrap();
+    };
+    let (wait, ()) = join!(timed(waiter.send(lock)), pause);
+    let (result, took) = wait;
+    paused.resume().unwrap();
+    let error = result.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert!(took < second * 8, "{took:?}");
 }

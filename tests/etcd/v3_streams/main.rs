@@ -4,6 +4,7 @@
 //! `ETCD_BIN` chooses another etcd.
 
 mod cluster_identity;
+mod compaction;
 mod leaderless;
 mod leases;
 mod mirrors;

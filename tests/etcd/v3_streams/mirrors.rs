@@ -1,17 +1,25 @@
 //! Mirrors of a range.
 
+use std::pin::pin;
+
 use etcd_http::{
     transport::Transport,
-    v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, Txn},
+    v3::{Compact, DeleteRange, KeyRange, Mirror, MirrorChange, Put, RangeStream, Txn},
+};
+use futures::{
+    TryStreamExt,
+    future::{Either, select},
 };
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
     Shared {
         a_mirror_says_what_is_added_changed_and_removed,
+        a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_whole,
     }
     Alone {
         a_mirror_is_equal_again_after_a_gap,
+        a_mirror_misses_no_delete_wherever_history_is_compacted,
     }
 }
 
@@ -42,7 +50,7 @@ async fn assert_equal<T: Transport>(etcd: &Etcd<T>, mirror: &Mirror<T>) {
         .range(KeyRange::prefix(etcd.key("")))
         .await
         .unwrap();
-    assert!(mirror.iter().eq(&now.kvs), "{mirror:?}");
+    assert!(mirror.iter().eq(now.kvs), "{mirror:?}");
 }
 
 async fn a_mirror_says_what_is_added_changed_and_removed<T: Transport>(etcd: Etcd<T>) {
@@ -86,4 +94,54 @@ async fn a_mirror_is_equal_again_after_a_gap<T: Transport>(etcd: Etcd<T>) {
     assert!(update.is_listing);
     assert_eq!(names(&update.changes), ["~a", "-b", "+d"]);
     assert_equal(&etcd, &mirror).await;
+}
+
+async fn a_mirror_misses_no_delete_wherever_history_is_compacted<T: Transport>(etcd: Etcd<T>) {
+    for (before, after) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 1)] {
+        for compacted in 0..=before + 1 + after {
+            put(&etcd, "k").await;
+            let mut mirror = Mirror::new(&etcd, KeyRange::prefix(etcd.key("")));
+            let listed = mirror.next().await.unwrap().revision;
+            // The watch begins when the mirror is polled again.
+            for _ in 0..before {
+                put(&etcd, "a").await;
+            }
+            etcd.send(DeleteRange::new(etcd.key("k"))).await.unwrap();
+            for _ in 0..after {
+                put(&etcd, "b").await;
+            }
+            let compact = Compact::new(listed + compacted).physical(true);
+            etcd.send(compact).await.unwrap();
+            let last = listed + before + 1 + after;
+            let follow = async {
+                while mirror.revision() < last {
+                    mirror.next().await.unwrap();
+                }
+            };
+            let case = format!("{before} before, {after} after, {compacted} compacted");
+            let limit = etcd.sleep(5_000);
+            if let Either::Right(_) = select(pin!(follow), pin!(limit)).await {
+                panic!("the delete is missing: {case}");
+            }
+            assert!(mirror.get(etcd.key("k")).is_none(), "{case}");
+            assert_equal(&etcd, &mirror).await;
+        }
+    }
+}
+
+async fn a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_whole<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    for number in 0..12 {
+        let put = Put::new(etcd.key(format!("{number:02}")), "x".repeat(30_000));
+        etcd.send(put).await.unwrap();
+    }
+    let small = etcd.client(|builder| builder.max_response_size(100_000));
+    let range = || KeyRange::prefix(etcd.key(""));
+    let read = small.open(RangeStream::new(range()));
+    let found: Vec<_> = read.try_collect().await.unwrap();
+    assert_eq!(found.len(), 12);
+    let mut mirror = small.v3().mirror(range());
+    mirror.next().await.unwrap();
+    assert!(mirror.iter().eq(found));
 }

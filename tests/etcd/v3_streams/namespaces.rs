@@ -222,5 +222,5 @@ async fn a_mirror_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(removed.changes, [MirrorChange::Removed(a.clone())]);
     assert_eq!(mirror.get("b/c").unwrap().value, "2");
     let now = inside.kv().range(KeyRange::all()).await.unwrap();
-    assert!(mirror.iter().eq(&now.kvs), "{mirror:?}");
+    assert!(mirror.iter().eq(now.kvs), "{mirror:?}");
 }

@@ -88,7 +88,9 @@ impl<T: Transport> Watcher<T> {
             self.unpinned.remove(&unpinned);
             return Ok(());
         };
-        match agreed(&self.client, watch.range()).await {
+        // The stream itself tries again, and pauses as it does between connections.
+        let once = self.client.pipeline().retry.clone().attempts(1);
+        match agreed(&self.client.with_retry(once), watch.range()).await {
             Ok(header) => {
                 self.report(&header)?;
                 for number in mem::take(&mut self.unpinned) {

@@ -1,0 +1,136 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use etcd_transport::Transport;
+
+use crate::{
+    client::Client,
+    v3::{KeyValue, stream::freshness::Freshness},
+};
+
+/// Reads the copy of a [`Mirror`](super::Mirror), even while [`next`](super::Mirror::next) runs. A clone reads the same copy.
+///
+/// The copy changes with each update that `next` returns, and stays as it is once the mirror is dropped.
+///
+/// ```
+/// # use etcd_http::{Client, Error, transport::Transport};
+/// use etcd_http::v3::KeyRange;
+/// use std::time::Duration;
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+/// let mut config = client.v3().mirror(KeyRange::prefix("config/"));
+/// let reader = config.reader();
+/// let follow = async move {
+///     loop {
+///         config.next().await?;
+///     }
+///     # #[allow(unreachable_code, reason = "for the type of the error")]
+///     # Ok::<(), Error>(())
+/// };
+/// # drop(follow);
+/// // Elsewhere, meanwhile:
+/// if reader.age().is_some_and(|age| age < Duration::from_secs(60)) {
+///     println!("{:?}", reader.get("config/color"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct MirrorReader<T> {
+    client: Client<T>,
+    copy: Arc<RwLock<Copy>>,
+    freshness: Freshness,
+}
+
+/// The keys at one revision.
+#[derive(Debug, Default)]
+pub(super) struct Copy {
+    pub(super) entries: BTreeMap<Bytes, KeyValue>,
+    pub(super) revision: i64,
+}
+
+impl<T: Transport> MirrorReader<T> {
+    pub(super) fn new(client: &Client<T>) -> Self {
+        Self {
+            client: client.clone(),
+            copy: Arc::default(),
+            freshness: Freshness::default(),
+        }
+    }
+
+    /// How long ago a server last confirmed the copy, or showed that it was alive while the copy is followed; `None` before
+    /// the first listing.
+    ///
+    /// It stays below the mirror's [`silence_limit`](super::Mirror::silence_limit) as long as the server responds, and grows
+    /// during an outage.
+    pub fn age(&self) -> Option<Duration> {
+        let now = self.client.transport().now();
+        let confirmed = self.freshness.confirmed()?;
+        Some(now.saturating_duration_since(confirmed))
+    }
+}
+
+impl<T> MirrorReader<T> {
+    /// The revision of the copy; 0 before the first listing.
+    pub fn revision(&self) -> i64 {
+        self.read().revision
+    }
+
+    /// A key of the copy.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<KeyValue> {
+        self.read().entries.get(key.as_ref()).cloned()
+    }
+
+    /// All keys of the copy, in their order: as they are at one revision.
+    pub fn iter(&self) -> impl Iterator<Item = KeyValue> + use<T> {
+        let all: Vec<_> = self.read().entries.values().cloned().collect();
+        all.into_iter()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.read().entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.read().entries.is_empty()
+    }
+
+    pub(super) fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// Changes the copy, undivided.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Copy> {
+        self.copy.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Copy> {
+        self.copy.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Clone for MirrorReader<T> {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            copy: Arc::clone(&self.copy),
+            freshness: self.freshness.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for MirrorReader<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let copy = self.read();
+        f.debug_struct("MirrorReader")
+            .field("revision", &copy.revision)
+            .field("keys", &copy.entries.len())
+            .finish_non_exhaustive()
+    }
+}
