@@ -67,17 +67,17 @@ pub struct Discovery {
 
 impl Discovery {
     /// Finds the cluster of this domain.
-    pub fn new(domain: impl Into<String>) -> Self {
+    pub fn new(domain: impl AsRef<str>) -> Self {
         Self {
-            domain: domain.into(),
+            domain: domain.as_ref().to_owned(),
             service_name: None,
             seed: None,
         }
     }
 
     /// Finds one of several clusters of the domain: `_etcd-client-NAME._tcp`. etcdctl calls it `--discovery-srv-name`.
-    pub fn service_name(mut self, name: impl Into<String>) -> Self {
-        self.service_name = Some(name.into());
+    pub fn service_name(mut self, name: impl AsRef<str>) -> Self {
+        self.service_name = Some(name.as_ref().to_owned());
         self
     }
 
