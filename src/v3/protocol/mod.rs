@@ -16,7 +16,7 @@ use http::{
 
 use crate::{
     endpoints::wire::Wire,
-    error::{Error, Result},
+    error::{Error, EtcdErrorKind, Refusal, Result},
     pipeline::{
         answer::{Answer, Reply, Verdict},
         call::{Call, Feature, Login, Repeat},
@@ -92,8 +92,41 @@ impl Protocol for V3 {
         };
         match verdict {
             Verdict::Success { cluster: None } if call.names_cluster => Verdict::Foreign,
+            Verdict::Refused(mut refusal) => {
+                add_cause(call, &mut refusal);
+                Verdict::Refused(refusal)
+            }
             verdict => verdict,
         }
+    }
+
+    fn hint(&self, refusal: &Refusal, has_credentials: bool) -> Option<&'static str> {
+        match refusal.kind {
+            EtcdErrorKind::UserNameEmpty if !has_credentials => {
+                Some("this client shows no user: set `v3_auth`")
+            }
+            _ if refusal.message.starts_with(gateway::COMMON_NAME) => {
+                Some("use a certificate without a common name, or gRPC")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Adds what etcd does not say: which lease is gone, and how long was waited.
+fn add_cause(call: &Call, refusal: &mut Refusal) {
+    match (refusal.kind, call.deadline) {
+        (EtcdErrorKind::LeaseNotFound, _) if call.lease != 0 => {
+            refusal.cause = format!("lease {:x}", call.lease);
+        }
+        (EtcdErrorKind::RequestTimedOut, Deadline::AtMost(limit)) => {
+            refusal.cause = match call.operation {
+                "v3.lock.lock" => format!("not held within {limit:?}"),
+                "v3.election.campaign" => format!("not elected within {limit:?}"),
+                _ => format!("not done within {limit:?}"),
+            };
+        }
+        _ => {}
     }
 }
 

@@ -156,13 +156,17 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
     Error::Etcd(EtcdError::new(context, refusal))
 }
 
-/// A renewal found no such lease.
-pub(crate) fn lease_not_found(context: ErrorContext) -> Error {
-    let refusal = GrpcStatus {
+/// A renewal found no lease with this id.
+pub(crate) fn lease_not_found(context: ErrorContext, id: i64) -> Error {
+    let status = GrpcStatus {
         code: code::NOT_FOUND,
         message: "etcdserver: requested lease not found".to_owned(),
     };
-    refusal.into_error(context)
+    let refusal = Refusal {
+        cause: format!("lease {id:x}"),
+        ..status.into_refusal(None)
+    };
+    Error::Etcd(EtcdError::new(context, refusal))
 }
 
 fn outcome(kind: Kind) -> Outcome {
