@@ -222,4 +222,4 @@ pub(crate) fn is_not_served(status: StatusCode) -> bool {
 }
 
 /// What is wrong with a success that is none.
-const NOT_ETCD: &str = "the response is not what etcd sends";
+pub(crate) const NOT_ETCD: &str = "the response is not what etcd sends";

@@ -18,7 +18,7 @@ use crate::{
     endpoints::wire::Wire,
     error::{Error, EtcdErrorKind, Refusal, Result},
     pipeline::{
-        answer::{Answer, Reply, Verdict},
+        answer::{Answer, NOT_ETCD, Reply, Verdict},
         call::{Call, Feature, Login, Repeat},
         deadline::Deadline,
         exchange::Encoded,
@@ -29,9 +29,6 @@ use crate::{
         method::Method,
     },
 };
-
-/// What is wrong with a response that decides nothing.
-const NOT_ETCD: &str = "the response is not what etcd sends";
 
 /// Calls that every member carries out, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
 /// that is being upgraded, those that have them must not be asked.
