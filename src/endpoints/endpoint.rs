@@ -110,6 +110,23 @@ impl FromStr for Endpoint {
             let shown = text.rsplit('@').next().unwrap_or_default();
             Err(Error::invalid(OPERATION, format!("`{shown}` {why}")))
         };
+        if text.trim() != text {
+            return refuse("has spaces around it: remove them");
+        }
+        if text.contains(',') {
+            return refuse("is a list: give each endpoint on its own");
+        }
+        if text.starts_with("unix:") || text.starts_with("unixs:") {
+            return refuse(
+                "is a Unix socket: write http://localhost, and set the socket in the transport \
+                 (reqwest's `unix_socket`)",
+            );
+        }
+        if text.contains('[') && text.contains('%') {
+            return refuse(
+                "has an IPv6 zone id, which a URL of HTTP cannot have: use a name, or another address",
+            );
+        }
         if text.contains('@') {
             return refuse("contains a user name: use the client's credentials instead");
         }
@@ -142,6 +159,14 @@ impl FromStr for Endpoint {
             .any(|segment| matches!(segment, "" | "." | ".."))
         {
             return refuse("has an empty, `.` or `..` segment in its path");
+        }
+        if ["/v2", "/v3"].iter().any(|api| {
+            let below = base.strip_prefix(api);
+            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        }) {
+            return refuse(
+                "has a path of etcd's own API, which the client adds by itself: leave it out",
+            );
         }
         Ok(Self(Arc::new(Parts {
             scheme,
@@ -234,6 +259,40 @@ mod tests {
                 "endpoint: `http://h/a/../b` has an empty, `.` or `..` segment in its path",
             ),
             ("http://h //", "endpoint: `http://h //` is not a URL"),
+            (
+                "http://h:1 ",
+                "endpoint: `http://h:1 ` has spaces around it: remove them",
+            ),
+            (
+                "\thttp://h:1",
+                "endpoint: `\thttp://h:1` has spaces around it: remove them",
+            ),
+            (
+                "http://h:1,http://g:1",
+                "endpoint: `http://h:1,http://g:1` is a list: give each endpoint on its own",
+            ),
+            (
+                "unix:///run/etcd.sock",
+                "endpoint: `unix:///run/etcd.sock` is a Unix socket: write http://localhost, and set the socket in the \
+                 transport (reqwest's `unix_socket`)",
+            ),
+            (
+                "http://[fe80::1%25eth0]:2379",
+                "endpoint: `http://[fe80::1%25eth0]:2379` has an IPv6 zone id, which a URL of HTTP cannot have: use a name, \
+                 or another address",
+            ),
+            (
+                "http://[fe80::1%eth0]:2379",
+                "endpoint: `http://[fe80::1%eth0]:2379` has an IPv6 zone id",
+            ),
+            (
+                "http://h:1/v3",
+                "endpoint: `http://h:1/v3` has a path of etcd's own API, which the client adds by itself: leave it out",
+            ),
+            (
+                "http://h:1/v2/keys/",
+                "endpoint: `http://h:1/v2/keys/` has a path of etcd's own API, which the client adds by itself",
+            ),
             (
                 "http://root:secret@h:1",
                 "endpoint: `h:1` contains a user name: use the client's credentials instead",

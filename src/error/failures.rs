@@ -100,9 +100,8 @@ impl fmt::Display for TransportFailure {
         while let Some(inner) = cause.and_then(StdError::source) {
             cause = Some(inner);
         }
-        match cause {
-            Some(cause) => write!(f, ": {cause}")?,
-            None => {}
+        if let Some(cause) = cause {
+            write!(f, ": {cause}")?;
         }
         self.context.write_others(f)
     }

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use crate::{
     endpoints::{state::EndpointState, wire::Wire},
     error::{
-        Error, ErrorContext, EtcdError, EtcdErrorKind, HttpError, Outcome, Refusal, Result,
-        UnexpectedAnswer, UnexpectedKind, Unsupported,
+        Api, Error, ErrorContext, EtcdError, EtcdErrorKind, HttpError, Outcome, Refusal, Result,
+        UnexpectedAnswer, Unsupported,
     },
     json::{Decode, Json},
 };
@@ -29,9 +29,10 @@ impl Reply {
             .is_some_and(|value| value.starts_with("application/json"))
     }
 
-    /// Whether it is what Go's HTTP server says of a path that it does not have: etcd's, of a peer port or without an API.
+    /// Whether it is what Go's HTTP server says of a path that it does not have: etcd's, of a peer port or without an API. A
+    /// response to HEAD has no body.
     pub(crate) fn is_of_go(&self) -> bool {
-        self.body.trim_ascii() == b"404 page not found"
+        matches!(self.body.trim_ascii(), b"" | b"404 page not found")
     }
 
     /// Whether its status says that a server, or a proxy, cannot serve at the moment.
@@ -131,7 +132,10 @@ impl Answer {
     /// Drops what may quote the request.
     fn hide_secret(&mut self) {
         self.reply.body = Bytes::new();
-        if let Verdict::Refused(refusal) = &mut self.verdict {
+        // v2 has no such refusal: its errors are etcd's own words.
+        if let Verdict::Refused(refusal) = &mut self.verdict
+            && refusal.api == Api::V3
+        {
             let is_etcds =
                 |text: &str| text.starts_with("etcdserver: ") || text.starts_with("auth: ");
             if !is_etcds(&refusal.message) {
@@ -231,4 +235,4 @@ pub(crate) fn is_not_served(status: StatusCode) -> bool {
 }
 
 /// What is wrong with a success that is none.
-const NOT_ETCD: &str = "the response is not what etcd sends";
+pub(crate) const NOT_ETCD: &str = "the response is not what etcd sends";

@@ -19,7 +19,7 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::{Answer, Reply, Verdict},
-        call::Call,
+        call::{Call, Login},
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
@@ -169,7 +169,11 @@ impl<T: Transport> Pipeline<T> {
                 .check_cluster(*cluster, reply.status)
                 .map_err(Failure::Refused)?,
             Verdict::Refused(refusal) => {
-                refusal.hint = call.protocol.hint(refusal, self.credentials.is_some());
+                let has_credentials = match call.login {
+                    Login::Token => self.tokens.is_some(),
+                    Login::Basic | Login::None => self.credentials.is_some(),
+                };
+                refusal.hint = call.protocol.hint(refusal, has_credentials);
             }
             _ => {}
         }

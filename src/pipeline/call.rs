@@ -19,6 +19,8 @@ pub struct Call {
     pub(crate) has_grpc: bool,
     /// Whether a success names its cluster: one that does not is not etcd's.
     pub(crate) names_cluster: bool,
+    /// The lease that it is about, by its id; 0 is none.
+    pub(crate) lease: i64,
     /// Whether it has a secret, which a response may quote: errors do not show what etcd itself does not say.
     pub(crate) is_confidential: bool,
 }
@@ -40,6 +42,7 @@ impl Call {
             require_leader: false,
             has_grpc: false,
             names_cluster: false,
+            lease: 0,
             is_confidential: false,
         }
     }

@@ -88,6 +88,10 @@ impl Encode for Lock {
         to.put(1, "name", &self.name).put(2, "lease", &self.lease);
     }
 
+    fn lease(&self) -> i64 {
+        self.lease.get()
+    }
+
     fn deadline(&self) -> Deadline {
         self.deadline
     }

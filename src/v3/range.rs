@@ -134,15 +134,21 @@ impl KeyRange {
 
     /// Rejects a range that starts with an empty key, which etcd does not have.
     pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
-        check_key(operation, &self.start)
+        if self.start.is_empty() {
+            let reason = "the key is empty: for all keys, use `KeyRange::all`";
+            return Err(Error::invalid(operation, reason));
+        }
+        Ok(())
     }
 }
 
 /// Rejects an empty key, which etcd does not have.
 pub(crate) fn check_key(operation: &'static str, key: &[u8]) -> Result<()> {
     if key.is_empty() {
-        let reason = "the key is empty: for all keys, use `KeyRange::all`";
-        return Err(Error::invalid(operation, reason));
+        return Err(Error::invalid(
+            operation,
+            "the key is empty, which no key of etcd is",
+        ));
     }
     Ok(())
 }

@@ -132,7 +132,9 @@ fn addresses_that_no_member_can_have_are_refused() {
     ] {
         let reason = refusal(builder([]), url);
         assert!(
-            reason == "not an address that a member can have" || reason.contains("is not a URL"),
+            reason == "not an address that a member can have"
+                || reason.contains("is not a URL")
+                || reason.contains("has an IPv6 zone id"),
             "{url}: {reason}"
         );
     }
@@ -175,12 +177,13 @@ fn the_scheme_is_never_changed() {
         refusal(builder([]), "https://b"),
         "not http:// like the client's own endpoints"
     );
-    for url in ["unix://b", "unixs://b", "ftp://b"] {
+    for (url, expected) in [
+        ("unix://b", "is a Unix socket"),
+        ("unixs://b", "is a Unix socket"),
+        ("ftp://b", "is neither http:// nor https://"),
+    ] {
         let reason = refusal(secure(), url);
-        assert!(
-            reason.ends_with("is neither http:// nor https://"),
-            "{reason}"
-        );
+        assert!(reason.contains(expected), "{reason}");
     }
 }
 

@@ -336,3 +336,67 @@ fn r_22_another_cluster_is_noticed() {
     assert!(send(&client, put()).is_ok());
     assert!(send(&client, put()).unwrap_err().is_cluster_changed());
 }
+
+#[test]
+fn an_alarm_is_lifted_of_each_member_that_has_it() {
+    let alarms = r#"{"alarms":[{"memberID":"7","alarm":"NOSPACE"},{"memberID":"8","alarm":"CORRUPT"},{"memberID":"9","alarm":"NOSPACE"}]}"#;
+    let lifted = |id| {
+        json(
+            200,
+            format!(r#"{{"alarms":[{{"memberID":"{id}","alarm":"NOSPACE"}}]}}"#),
+        )
+    };
+    let client = client(&["a"], [json(200, alarms), lifted(7), lifted(9)]);
+    let lift = client.v3().maintenance();
+    let lifted = block_on(lift.lift_alarm(etcd_http::v3::AlarmKind::NoSpace)).unwrap();
+    let members: Vec<_> = lifted.iter().map(|alarm| alarm.member_id).collect();
+    assert_eq!(members, [7, 9]);
+    assert_eq!(
+        client.transport().seen(),
+        ["POST a/v3/maintenance/alarm"; 3]
+    );
+}
+
+#[test]
+fn a_refusal_says_what_to_do_and_what_it_is_about() {
+    let refused = |status, code, message: &str| client(&["a"], [refusal(status, code, message)]);
+    let no_user = refused(400, 3, "etcdserver: user name is empty");
+    assert_eq!(
+        send(&no_user, put()).unwrap_err().to_string(),
+        "v3.kv.put at http://a: etcdserver: user name is empty (code 3): this client shows no user: set `v3_auth`"
+    );
+    let gone = || refused(404, 5, "etcdserver: requested lease not found");
+    let lease = "etcdserver: requested lease not found: lease 1f (code 5)";
+    for error in [
+        send(&gone(), Put::new("k", "v").lease(0x1f)).unwrap_err(),
+        send(&gone(), RevokeLease::new(0x1f)).map(drop).unwrap_err(),
+        send(&gone(), Lock::new("l", 0x1f)).map(drop).unwrap_err(),
+        send(&gone(), Campaign::new("e", 0x1f, "v"))
+            .map(drop)
+            .unwrap_err(),
+    ] {
+        assert!(error.to_string().ends_with(lease), "{error}");
+    }
+    let late = refused(504, 4, "context deadline exceeded");
+    let limit = Duration::from_millis(300);
+    let error = send(&late, Lock::new("l", 7).time_limit(limit)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v3.lock.lock at http://a: context deadline exceeded: not held within 300ms (code 4)"
+    );
+    let text = "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
+    let named = client(
+        &["a"],
+        [Step::Answer(400, vec![], Ending::Whole(text.to_owned()))],
+    );
+    assert_eq!(
+        send(&named, put()).unwrap_err().to_string(),
+        "v3.kv.put at http://a: CommonName of client sending a request against gateway will be ignored and not used as \
+         expected (code 3): use a certificate without a common name, or gRPC"
+    );
+    let empty = send(&client(&["a"], []), Put::new("", "v")).unwrap_err();
+    assert_eq!(
+        empty.to_string(),
+        "v3.kv.put: the key is empty, which no key of etcd is"
+    );
+}

@@ -136,6 +136,10 @@ impl Encode for Campaign {
             .put(3, "value", &self.value);
     }
 
+    fn lease(&self) -> i64 {
+        self.lease.get()
+    }
+
     fn deadline(&self) -> Deadline {
         self.deadline
     }

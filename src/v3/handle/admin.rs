@@ -117,10 +117,7 @@ short_forms! {
     /// Raises an alarm: [`SetAlarm`].
     raise_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::raise(kind);
 
-    /// Lifts an alarm: [`SetAlarm`].
-    lift_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::lift(kind);
-
-    /// Frees unused disk space of a member's database: [`Defragment`].
+    /// Gives free room in a member's database back to its disk: [`Defragment`].
     defragment() -> Header = Defragment::new();
 
     /// Returns a checksum of a member's database: [`GetHash`].
@@ -137,8 +134,23 @@ short_forms! {
 }
 
 impl<T: Transport> Maintenance<'_, T> {
-    /// Delivers the complete database of a member, piece by piece, and verifies it: [`Snapshot`], which can also write
-    /// it to a file.
+    /// Lifts an alarm of all members that have it, as etcdctl does: [`ListAlarms`], then a [`SetAlarm`] for each.
+    /// [`AlarmKind::None`] lifts all alarms. Returns those that were lifted.
+    ///
+    /// # Errors
+    /// The first one: alarms that were lifted before it stay lifted.
+    pub async fn lift_alarm(self, kind: AlarmKind) -> Result<Vec<RaisedAlarm>> {
+        let mut lifted = Vec::new();
+        for alarm in self.by.send(ListAlarms::new()).await? {
+            if kind == AlarmKind::None || alarm.kind == kind {
+                let lift = SetAlarm::lift(alarm.kind).member(alarm.member_id);
+                lifted.extend(self.by.send(lift).await?);
+            }
+        }
+        Ok(lifted)
+    }
+
+    /// The whole database of a member, piece by piece, verified: [`Snapshot`], which can write it to a file, too.
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};

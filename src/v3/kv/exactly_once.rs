@@ -79,11 +79,24 @@ impl ExactlyOnce {
         let mark = |word: &[u8]| Put::new(self.marker.clone(), word).lease(self.lease);
         let inner = self.txn.clone();
         let limit = inner.max_operations;
-        Txn::new()
+        let outer = Txn::new()
             .max_operations(limit)
             .when(Compare::missing(self.marker.clone()))
-            .then(inner.then(mark(SUCCEEDED)).otherwise(mark(NOT_SUCCEEDED)))
-            .otherwise(Range::new(self.marker.clone()))
+            .otherwise(Range::new(self.marker.clone()));
+        if self.is_nested() {
+            return outer.then(inner.then(mark(SUCCEEDED)).otherwise(mark(NOT_SUCCEEDED)));
+        }
+        Txn {
+            success: inner.success,
+            ..outer
+        }
+        .then(mark(SUCCEEDED))
+    }
+
+    /// Whether the transaction needs comparisons of its own. etcd does not count the writes of a nested one against its
+    /// quota, so that none is nested without need.
+    fn is_nested(&self) -> bool {
+        !self.txn.compare.is_empty()
     }
 }
 
@@ -109,8 +122,8 @@ impl TypedExchange for ExactlyOnce {
     fn decode(&self, answer: Answer) -> Result<ExactlyOnceResponse> {
         let answer = answer.success()?;
         let txn: TxnResponse = protocol::decode(&answer)?;
-        ExactlyOnceResponse::of(txn).ok_or_else(|| {
-            Error::Unexpected(answer.unexpected("the response does not say what was applied"))
+        ExactlyOnceResponse::of(txn, self.is_nested()).ok_or_else(|| {
+            Error::Unexpected(answer.unexpected("the response does not tell what was done"))
         })
     }
 }
@@ -142,8 +155,19 @@ impl ExactlyOnceResponse {
         self.responses.is_none()
     }
 
-    fn of(answer: TxnResponse) -> Option<Self> {
+    fn of(mut answer: TxnResponse, is_nested: bool) -> Option<Self> {
         let revision = answer.header.revision;
+        if answer.succeeded && !is_nested {
+            // The last response is the marker's.
+            let TxnOpResponse::Put(_) = answer.responses.pop()? else {
+                return None;
+            };
+            return Some(Self {
+                revision,
+                succeeded: true,
+                responses: Some(answer.responses),
+            });
+        }
         match (answer.succeeded, answer.responses.into_iter().next()?) {
             (true, TxnOpResponse::Txn(mut inner)) => {
                 // The last response is the marker's.
@@ -191,6 +215,21 @@ mod tests {
             body(&write()),
             r#"{"compare":[{"key":"bQ=="}],"success":[{"request_txn":{"compare":[{"result":"GREATER","key":"YQ=="}],"success":[{"request_put":{"key":"Yg==","value":"Yw=="}},{"request_put":{"key":"bQ==","value":"c3VjY2VlZGVk","lease":"7"}}],"failure":[{"request_put":{"key":"bQ==","value":"bm90IHN1Y2NlZWRlZA==","lease":"7"}}]}}],"failure":[{"request_range":{"key":"bQ=="}}]}"#
         );
+    }
+
+    #[test]
+    fn without_comparisons_nothing_is_nested() {
+        let write = ExactlyOnce::new("m", Txn::new().then(Put::new("b", "c"))).lease(7);
+        assert_eq!(
+            body(&write),
+            r#"{"compare":[{"key":"bQ=="}],"success":[{"request_put":{"key":"Yg==","value":"Yw=="}},{"request_put":{"key":"bQ==","value":"c3VjY2VlZGVk","lease":"7"}}],"failure":[{"request_range":{"key":"bQ=="}}]}"#
+        );
+        let json = r#"{"header":{"cluster_id":"7","revision":"9"},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"9"}}},{"response_put":{"header":{"revision":"9"}}}]}"#;
+        let done = decoded(&write, 200, json).unwrap();
+        assert_eq!((done.revision, done.succeeded), (9, true));
+        assert_eq!(done.responses.map(|responses| responses.len()), Some(1));
+        let json = r#"{"header":{"cluster_id":"7","revision":"9"},"succeeded":true,"responses":[{"response_txn":{"responses":[{"response_put":{}}]}}]}"#;
+        assert!(decoded(&write, 200, json).is_err());
     }
 
     #[test]

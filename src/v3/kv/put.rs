@@ -94,6 +94,10 @@ impl Encode for Put {
             .put(5, "ignore_value", &self.ignore_value)
             .put(6, "ignore_lease", &self.ignore_lease);
     }
+
+    fn lease(&self) -> i64 {
+        self.lease.get()
+    }
 }
 
 gateway::operation!(Put => PutResponse, "v3.kv.put", method::PUT, |_| Repeat::IfUnsent);
@@ -162,7 +166,7 @@ mod tests {
         let empty = Put::new("", "x").request().unwrap_err();
         assert_eq!(
             empty.to_string(),
-            "v3.kv.put: the key is empty: for all keys, use `KeyRange::all`"
+            "v3.kv.put: the key is empty, which no key of etcd is"
         );
         let two = Put::new("a", "x")
             .lease(7)

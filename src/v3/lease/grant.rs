@@ -40,7 +40,7 @@ pub struct GrantLease {
 }
 
 impl GrantLease {
-    /// A lease with this time to live. It is rounded up to whole seconds. etcd's minimum is one and a half election
+    /// A lease with this time to live, of at least a second. It is rounded up to whole seconds. etcd's minimum is one and a half election
     /// timeouts, usually 2 s.
     pub fn new(ttl: Duration) -> Self {
         Self {
@@ -75,6 +75,13 @@ impl Encode for GrantLease {
     fn check(&self, operation: &'static str) -> Result<()> {
         if self.ttl.is_zero() {
             return Err(Error::invalid(operation, "the time to live is zero"));
+        }
+        if self.ttl < Duration::from_secs(1) {
+            let reason = format!(
+                "a time to live of {:?}: etcd counts whole seconds, and its minimum is usually 2 s",
+                self.ttl
+            );
+            return Err(Error::invalid(operation, reason));
         }
         if self.seconds() > MAX_TTL {
             let reason = format!("the time to live is more than etcd's limit of {MAX_TTL} s");
@@ -249,12 +256,16 @@ mod tests {
         for (ttl, reason) in [
             (Duration::ZERO, "the time to live is zero"),
             (
+                Duration::from_millis(500),
+                "a time to live of 500ms: etcd counts whole seconds, and its minimum is usually 2 s",
+            ),
+            (
                 Duration::from_millis(9_000_000_000_001),
                 "the time to live is more than etcd's limit of 9000000000 s",
             ),
         ] {
             let result = GrantLease::new(ttl).request();
-            if ttl.is_zero() || ttl.as_secs() > MAX_TTL {
+            if ttl < Duration::from_secs(1) || ttl.as_secs() > MAX_TTL {
                 assert_eq!(
                     result.unwrap_err().to_string(),
                     format!("v3.lease.grant: {reason}")

@@ -34,6 +34,10 @@ impl Encode for RevokeLease {
     fn fields<F: Fields>(&self, to: &mut F) {
         to.put(1, "ID", &self.id);
     }
+
+    fn lease(&self) -> i64 {
+        self.id.get()
+    }
 }
 
 gateway::operation!(

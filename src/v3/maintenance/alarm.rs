@@ -11,7 +11,7 @@ use crate::{
 message::names! {
     /// The kind of alarm.
     pub enum AlarmKind {
-        /// No alarm; in a request that lifts alarms, all of them.
+        /// No alarm. For [`lift_alarm`](crate::v3::Maintenance::lift_alarm), all of them.
         None = 0 "NONE",
         /// The database has reached its quota: puts are rejected.
         NoSpace = 1 "NOSPACE",
@@ -66,7 +66,8 @@ impl SetAlarm {
         }
     }
 
-    /// Sets the member. Defaults to all members.
+    /// Sets the member, by its id. etcd lifts an alarm of the member that has it, and nothing without one:
+    /// [`lift_alarm`](crate::v3::Maintenance::lift_alarm) lifts an alarm of all members.
     pub fn member(mut self, id: u64) -> Self {
         self.member = id;
         self

@@ -12,7 +12,7 @@ use crate::{
         json::{self, cluster_id, parse_all},
         message::{Decode, Encode, Field, Key},
         method::Method,
-        status::{GrpcStatus, UNKNOWN_PATH},
+        status::{GrpcStatus, UNKNOWN_PATH, code},
     },
 };
 
@@ -57,6 +57,14 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
         Some(status) if status.is_unimplemented() => by_etcd(),
         Some(status) => refused(status, reply),
         None if reply.status == StatusCode::NOT_FOUND && is_unknown_path(&reply.body) => by_etcd(),
+        None if reply.body.starts_with(COMMON_NAME.as_bytes()) => {
+            let text = String::from_utf8_lossy(reply.body.trim_ascii());
+            let status = GrpcStatus {
+                code: code::INVALID_ARGUMENT,
+                message: text.into_owned(),
+            };
+            refused(status, reply)
+        }
         None if reply.status == StatusCode::NOT_FOUND && !reply.is_json() => {
             let reason = if reply.is_of_go() { NO_API } else { NOT_ETCD };
             unsupported(reason, UnsupportedBy::Foreign)
@@ -75,7 +83,10 @@ fn is_unknown_path(body: &Bytes) -> bool {
     body.trim_ascii_end() == UNKNOWN_PATH.as_bytes()
 }
 
-/// Why a server does not support a call.
+/// How etcd's words begin for a client certificate with a common name, where authentication is on. They are no JSON.
+pub(crate) const COMMON_NAME: &str = "CommonName of client sending a request against gateway";
+
+/// Why a member does not have a call.
 const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
 
 /// Why a server, likely an etcd, does not have any call.
@@ -141,7 +152,10 @@ macro_rules! operation {
             fn call(&self) -> $crate::pipeline::call::Call {
                 use $crate::v3::protocol::{self, message::Encode};
                 let repeat: fn(&Self) -> $crate::pipeline::call::Repeat = $repeat;
-                protocol::call($name, $method, repeat(self)).deadline(Encode::deadline(self))
+                $crate::pipeline::call::Call {
+                    lease: Encode::lease(self),
+                    ..protocol::call($name, $method, repeat(self)).deadline(Encode::deadline(self))
+                }
             }
 
             fn encode(

@@ -27,6 +27,11 @@ pub(crate) trait Encode {
     fn deadline(&self) -> Deadline {
         Deadline::Usual
     }
+
+    /// The id of the lease that the request needs; 0 is none.
+    fn lease(&self) -> i64 {
+        0
+    }
 }
 
 /// Where a message puts its fields.

@@ -16,9 +16,9 @@ use http::{
 
 use crate::{
     endpoints::wire::Wire,
-    error::{Error, Result},
+    error::{Error, EtcdErrorKind, Refusal, Result},
     pipeline::{
-        answer::{Answer, Reply, Verdict},
+        answer::{Answer, NOT_ETCD, Reply, Verdict},
         call::{Call, Feature, Login, Repeat},
         deadline::Deadline,
         exchange::Encoded,
@@ -29,9 +29,6 @@ use crate::{
         method::Method,
     },
 };
-
-/// What is wrong with a response that decides nothing.
-const NOT_ETCD: &str = "the response is not what etcd sends";
 
 /// Calls that every member carries out, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
 /// that is being upgraded, those that have them must not be asked.
@@ -92,8 +89,41 @@ impl Protocol for V3 {
         };
         match verdict {
             Verdict::Success { cluster: None } if call.names_cluster => Verdict::Foreign,
+            Verdict::Refused(mut refusal) => {
+                add_cause(call, &mut refusal);
+                Verdict::Refused(refusal)
+            }
             verdict => verdict,
         }
+    }
+
+    fn hint(&self, refusal: &Refusal, has_credentials: bool) -> Option<&'static str> {
+        match refusal.kind {
+            EtcdErrorKind::UserNameEmpty if !has_credentials => {
+                Some("this client shows no user: set `v3_auth`")
+            }
+            _ if refusal.message.starts_with(gateway::COMMON_NAME) => {
+                Some("use a certificate without a common name, or gRPC")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Adds what etcd does not say: which lease is gone, and how long was waited.
+fn add_cause(call: &Call, refusal: &mut Refusal) {
+    match (refusal.kind, call.deadline) {
+        (EtcdErrorKind::LeaseNotFound, _) if call.lease != 0 => {
+            refusal.cause = format!("lease {:x}", call.lease);
+        }
+        (EtcdErrorKind::RequestTimedOut, Deadline::AtMost(limit)) => {
+            refusal.cause = match call.operation {
+                "v3.lock.lock" => format!("not held within {limit:?}"),
+                "v3.election.campaign" => format!("not elected within {limit:?}"),
+                _ => format!("not done within {limit:?}"),
+            };
+        }
+        _ => {}
     }
 }
 

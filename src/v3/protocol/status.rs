@@ -166,17 +166,16 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
 }
 
 /// Returns the error of a renewal that found no lease.
-pub(crate) fn lease_not_found(context: ErrorContext) -> Error {
-    Error::Etcd(EtcdError::new(context, no_lease()))
-}
-
-/// The refusal of what needs a lease that does not exist.
-pub(crate) fn no_lease() -> Refusal {
+pub(crate) fn lease_not_found(context: ErrorContext, id: i64) -> Error {
     let status = GrpcStatus {
         code: code::NOT_FOUND,
         message: "etcdserver: requested lease not found".to_owned(),
     };
-    status.into_refusal(None)
+    let refusal = Refusal {
+        cause: format!("lease {id:x}"),
+        ..status.into_refusal(None)
+    };
+    Error::Etcd(EtcdError::new(context, refusal))
 }
 
 fn outcome(kind: Kind) -> Outcome {

@@ -72,8 +72,14 @@ impl Drop for ScriptedServer {
 /// A complete response.
 pub fn answer(status: &str, content_type: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
+    // etcd's keys API tells the index of its store with every response.
+    let index = if content_type == "application/json" {
+        "X-Etcd-Index: 7\r\n"
+    } else {
+        ""
+    };
     let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{index}\
          Connection: close\r\n\r\n",
         body.len()
     );

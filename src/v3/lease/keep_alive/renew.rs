@@ -28,7 +28,7 @@ pub(super) const NAME: &str = "v3.lease.keep_alive";
 pub(super) async fn once<T: Transport>(client: &Client<T>, id: LeaseId) -> Result<Duration> {
     let renewed = client.send(KeepAliveOnce::new(id)).await?;
     let ttl = renewed.first().and_then(|renewed| renewed.ttl);
-    ttl.ok_or_else(|| status::lease_not_found(client.pipeline().next_context(NAME)))
+    ttl.ok_or_else(|| status::lease_not_found(client.pipeline().next_context(NAME), id.get()))
 }
 
 /// Renews leases in one request to one endpoint, and records the result in each. Returns those without a response.

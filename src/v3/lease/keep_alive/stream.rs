@@ -115,7 +115,7 @@ impl<T: Transport> Renewals<T> {
             if let Some(is_expired) = is_expired {
                 let context = self.client.pipeline().next_context(renew::NAME);
                 return Err(if is_expired {
-                    status::lease_not_found(context)
+                    status::lease_not_found(context, lease.id().get())
                 } else {
                     let ttl = lease.ttl();
                     let last = lease.take_error();
