@@ -57,8 +57,8 @@ impl GrpcStatus {
         })
     }
 
-    /// The refusal that ends a stream of the gateway: as in [`parse`](Self::parse), or `{"error":"EOF"}`, where the gateway
-    /// has lost its server and has no code for it.
+    /// Reads the refusal that ends a stream of the gateway: as in [`parse`](Self::parse), or `{"error":"EOF"}` without
+    /// a code, if the gateway has lost its server.
     pub(crate) fn of_stream(message: &[u8]) -> Option<Self> {
         Self::parse(message).or_else(|| {
             let message: Value = serde_json::from_slice(message).ok()?;

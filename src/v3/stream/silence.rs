@@ -4,8 +4,8 @@ use etcd_transport::IdleLimit;
 
 use crate::error::{Error, Result};
 
-/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but the
-/// connection may be dead.
+/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but
+/// the connection may be dead.
 const MAX_PROBES: u32 = 4;
 
 /// What to do about a silent server.
@@ -17,13 +17,13 @@ pub(in crate::v3) enum SilenceLimit {
     Fail(Duration),
 }
 
-/// Checks a limit that the caller has set.
+/// Checks a silence limit.
 ///
 /// # Errors
 /// [`Error::Invalid`] for zero: the server would be probed without a pause.
 pub(in crate::v3) fn check_limit(operation: &'static str, limit: Duration) -> Result<()> {
     if limit.is_zero() {
-        let reason = "a silence limit must be longer than zero: the server is probed that often";
+        let reason = "a silence limit must be longer than zero: it is the interval of probes";
         return Err(Error::invalid(operation, reason));
     }
     Ok(())
