@@ -68,13 +68,13 @@ impl Observe {
         }
     }
 
-    /// See [`Watch::outage_limit`](super::Watch::outage_limit).
+    /// See [`Watch::outage_limit`](crate::v3::Watch::outage_limit).
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage = limit;
         self
     }
 
-    /// See [`Watch::silence_limit`](super::Watch::silence_limit). Must be longer than zero.
+    /// See [`Watch::silence_limit`](crate::v3::Watch::silence_limit). Must be longer than zero.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.silence = limit;
         self
