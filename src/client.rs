@@ -143,7 +143,7 @@ impl<T: Transport> Client<T> {
 
     /// Creates a request for any method and path: `client.send(client.request(Method::GET, "/v2/keys/foo"))`. It passes
     /// through the same pipeline as every operation. See [`RawRequest`].
-    pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
+    pub fn request(&self, method: Method, path: impl AsRef<str>) -> RawRequest {
         RawRequest::new(method, path)
     }
 

@@ -29,8 +29,8 @@
 //!
 //! # What is promised
 //!
-//! - A write is sent again only when no server can have seen it. What a failed write may have done is in its
-//!   [`outcome`](Error::outcome).
+//! - A write is sent again only when no server can have seen it, or when applying it twice is as good as once. What a
+//!   failed write may have done is in its [`outcome`](Error::outcome).
 //! - A watch delivers every event once, in order, over reconnects, restarts and changes of endpoint. A gap in history
 //!   is an error, never silent.
 //! - Every wait has a limit, or a caller who can drop it. Dropping a future or a stream ends its request.
@@ -53,6 +53,7 @@ mod curl;
 mod endpoints;
 mod error;
 mod form;
+mod json;
 mod operation;
 mod pipeline;
 mod raw;

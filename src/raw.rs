@@ -53,10 +53,10 @@ pub struct RawRequest {
 
 impl RawRequest {
     /// Creates a request for this path: percent-encoded, from etcd's root, with or without a query.
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
+    pub fn new(method: Method, path: impl AsRef<str>) -> Self {
         Self {
             method,
-            path: path.into(),
+            path: path.as_ref().to_owned(),
             query: Query::new(),
             form: None,
             json: None,

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use crate::{
     endpoints::wire::Wire,
     error::{Error, Result, Unsupported},
+    json::decoded,
     operation::Operation,
     pipeline::{
         answer::{Answer, Verdict},
@@ -13,19 +14,20 @@ use crate::{
     },
 };
 
-/// The versions that a server reports.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[non_exhaustive]
-pub struct ServerVersion {
-    /// The version of the server, such as `3.5.16`.
-    #[serde(rename = "etcdserver")]
-    pub server: String,
-    /// The version that its cluster has agreed on, such as `3.5.0`.
-    #[serde(rename = "etcdcluster")]
-    pub cluster: String,
-    /// The version of its database's format, such as `3.6.0`. Since etcd 3.6; empty before.
-    #[serde(default)]
-    pub storage: String,
+decoded! {
+    /// The versions that a server reports.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct ServerVersion {
+        /// The version of the server, such as `3.5.16`.
+        #[serde(rename = "etcdserver")]
+        pub server: String,
+        /// The version that its cluster has agreed on, such as `3.5.0`.
+        #[serde(rename = "etcdcluster")]
+        pub cluster: String,
+        /// The version of its database's format, such as `3.6.0`. Since etcd 3.6; empty before.
+        #[serde(default)]
+        pub storage: String,
+    }
 }
 
 /// The health of a server, as it reports it.
@@ -37,6 +39,16 @@ pub struct Health {
     /// Why it cannot serve, such as `RAFT NO LEADER` or `ALARM NOSPACE`. Since etcd 3.5; empty if healthy or not
     /// reported.
     pub reason: String,
+}
+
+impl Health {
+    /// The health of a server, with the reason if it is not well. For your own tests.
+    pub fn new(healthy: bool, reason: impl AsRef<str>) -> Self {
+        Self {
+            healthy,
+            reason: reason.as_ref().to_owned(),
+        }
+    }
 }
 
 pub(crate) struct GetVersion;
@@ -60,7 +72,7 @@ impl TypedExchange for GetVersion {
     type Decoded = ServerVersion;
 
     fn decode(&self, answer: Answer) -> Result<ServerVersion> {
-        answer.json()
+        answer.decode()
     }
 }
 

@@ -29,6 +29,8 @@ pub trait Resolver: Send + Sync {
 }
 
 /// A record of the type SRV. <https://www.rfc-editor.org/rfc/rfc2782>
+///
+/// It has the fields of the standard, and will have no others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SrvRecord {
     /// The priority. Lower ones are tried first.

@@ -146,7 +146,17 @@ pub struct RefusedAddress {
     pub reason: String,
 }
 
-/// Lists the members of the cluster through one API.
+impl RefusedAddress {
+    /// An address, and why it is not used. For your own tests.
+    pub fn new(url: impl AsRef<str>, reason: impl AsRef<str>) -> Self {
+        Self {
+            url: url.as_ref().to_owned(),
+            reason: reason.as_ref().to_owned(),
+        }
+    }
+}
+
+/// How one API tells of the members of its cluster.
 pub(crate) struct MemberSource {
     pub(crate) members: Box<dyn TypedExchange<Decoded = Vec<Advertised>>>,
     /// Requests the leader, whose addresses may be missing.

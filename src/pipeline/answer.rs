@@ -8,6 +8,7 @@ use crate::{
         Error, ErrorContext, EtcdError, HttpError, Outcome, Refusal, Result, UnexpectedAnswer,
         UnexpectedKind, Unsupported,
     },
+    json::{Decode, Json},
     pipeline::call::Call,
 };
 
@@ -77,7 +78,12 @@ impl Answer {
         })
     }
 
-    /// Returns the error of a response other than a success.
+    /// Decodes the JSON body of a success, of a public type.
+    pub(crate) fn decode<D: Decode>(self) -> Result<D> {
+        self.json().map(|Json(decoded)| decoded)
+    }
+
+    /// Returns the error that an answer other than a success stands for.
     pub(crate) fn into_error(self) -> Error {
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),

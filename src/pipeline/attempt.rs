@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_transport::{Body, IdleLimit, Request, Transport, TransportError};
+use etcd_transport::{Body, Request, Transport, TransportError};
 use futures::future::{Either, select};
 use http::{
     HeaderValue, Version,
@@ -22,6 +22,7 @@ use crate::{
         call::Call,
         exchange::Prepared,
         failure::Failure,
+        lifetime::Lifetime,
         protocol::Shown,
         redirect::Hops,
     },
@@ -41,9 +42,9 @@ impl<T: Transport> Pipeline<T> {
         let follow = async {
             let mut hops = Hops::new(prepared, endpoint);
             loop {
-                let idle = prepared.call.deadline.idle_limit();
+                let lifetime = prepared.call.deadline.lifetime();
                 let head = self
-                    .send(prepared, hops.target(), hops.endpoint(), idle)
+                    .send(prepared, hops.target(), hops.endpoint(), lifetime)
                     .await?;
                 let answer = self.collect(prepared, hops.endpoint(), head).await?;
                 if !hops.follow(&answer.reply, set).map_err(Failure::Redirect)? {
@@ -64,9 +65,9 @@ impl<T: Transport> Pipeline<T> {
         prepared: &Prepared,
         target: &PathAndQuery,
         endpoint: &EndpointState,
-        idle: Option<IdleLimit>,
+        lifetime: Lifetime,
     ) -> Result<(Parts, Body), Failure> {
-        let request = self.request(prepared, target, endpoint, idle)?;
+        let request = self.request(prepared, target, endpoint, lifetime)?;
         self.send_request(&prepared.call, request).await
     }
 
@@ -76,7 +77,7 @@ impl<T: Transport> Pipeline<T> {
         prepared: &Prepared,
         target: &PathAndQuery,
         endpoint: &EndpointState,
-        idle: Option<IdleLimit>,
+        lifetime: Lifetime,
     ) -> Result<Request, Failure> {
         let Prepared {
             call,
@@ -106,9 +107,7 @@ impl<T: Transport> Pipeline<T> {
             token: token.as_ref(),
         };
         call.protocol.headers(call, *wire, shown, headers);
-        if let Some(idle) = idle {
-            request.extensions_mut().insert(idle);
-        }
+        lifetime.mark(request.extensions_mut());
         Ok(request)
     }
 

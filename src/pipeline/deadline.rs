@@ -2,7 +2,7 @@ use std::{borrow::Cow, time::Duration};
 
 use etcd_transport::IdleLimit;
 
-use crate::pipeline::retry::RetryPolicy;
+use crate::pipeline::{lifetime::Lifetime, retry::RetryPolicy};
 
 /// How much later than the server the client gives up: the server's error is more specific than a timeout.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -45,11 +45,13 @@ impl Deadline {
         }
     }
 
-    /// Returns the time limit for a transport that cannot notice a dropped exchange.
-    pub(crate) fn idle_limit(self) -> Option<IdleLimit> {
+    /// Returns what the transport is told.
+    pub(crate) fn lifetime(self) -> Lifetime {
         match self {
-            Self::Usual => None,
-            Self::AtMost(_) | Self::Unlimited => Some(IdleLimit(self.timeout(FOREVER))),
+            Self::Usual => Lifetime::Brief,
+            Self::AtMost(_) | Self::Unlimited => {
+                Lifetime::LongLived(IdleLimit(self.timeout(FOREVER)))
+            }
         }
     }
 }
@@ -65,7 +67,8 @@ mod tests {
         let longer = Duration::from_secs(102);
         assert_eq!(deadline.timeout(Duration::from_secs(10)), longer);
         assert_eq!(deadline.retry(&usual).overall, Duration::from_secs(100));
-        assert_eq!(deadline.idle_limit(), Some(IdleLimit(longer)));
+        assert_eq!(deadline.lifetime(), Lifetime::LongLived(IdleLimit(longer)));
+        assert_eq!(Deadline::Usual.lifetime(), Lifetime::Brief);
         assert_eq!(*Deadline::Usual.retry(&usual), usual);
         assert_eq!(Deadline::AtMost(Duration::MAX).timeout(MARGIN), FOREVER);
     }

@@ -8,6 +8,7 @@ pub(crate) mod deadline;
 pub(crate) mod exchange;
 mod execute;
 pub(crate) mod failure;
+pub(crate) mod lifetime;
 pub(crate) mod observe;
 pub(crate) mod protocol;
 pub(crate) mod reconnect;

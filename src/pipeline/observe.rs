@@ -25,7 +25,21 @@ pub struct Attempt {
     pub outcome: AttemptOutcome,
 }
 
-/// The outcome of an attempt.
+impl Attempt {
+    /// A first attempt without a status that took no time. For your own tests.
+    pub fn new(operation: &'static str, endpoint: Endpoint, outcome: AttemptOutcome) -> Self {
+        Self {
+            operation,
+            endpoint,
+            number: 1,
+            status: None,
+            elapsed: Duration::ZERO,
+            outcome,
+        }
+    }
+}
+
+/// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptOutcome {

@@ -62,59 +62,59 @@ macro_rules! short_forms {
 impl<T: Transport> V2<'_, T> {
     short_forms! {
         /// Reads a key, or lists a directory: [`Get`].
-        get(key: impl Into<String>) -> Event = Get::new(key);
+        get(key: impl AsRef<str>) -> Event = Get::new(key);
 
         /// Returns whether a key exists, file or directory: [`Exists`].
         #[doc(alias = "haskey")]
-        exists(key: impl Into<String>) -> bool = Exists::new(key);
+        exists(key: impl AsRef<str>) -> bool = Exists::new(key);
 
         /// Creates or replaces a file: [`Set`].
-        set(key: impl Into<String>, value: impl Into<String>) -> Event = Set::new(key, value);
+        set(key: impl AsRef<str>, value: impl AsRef<str>) -> Event = Set::new(key, value);
 
         /// Creates a file that must not exist: [`Create`].
-        create(key: impl Into<String>, value: impl Into<String>) -> Event = Create::new(key, value);
+        create(key: impl AsRef<str>, value: impl AsRef<str>) -> Event = Create::new(key, value);
 
         /// Creates a file in a directory, with a key greater than all before: [`CreateInOrder`].
-        create_in_order(dir: impl Into<String>, value: impl Into<String>) -> Event =
+        create_in_order(dir: impl AsRef<str>, value: impl AsRef<str>) -> Event =
             CreateInOrder::new(dir, value);
 
         /// Replaces the value of a file that must exist: [`Update`].
-        update(key: impl Into<String>, value: impl Into<String>) -> Event = Update::new(key, value);
+        update(key: impl AsRef<str>, value: impl AsRef<str>) -> Event = Update::new(key, value);
 
         /// Sets the TTL of a file without notifying watches: [`Refresh`].
-        refresh(key: impl Into<String>, ttl: Duration) -> Event = Refresh::new(key, ttl);
+        refresh(key: impl AsRef<str>, ttl: Duration) -> Event = Refresh::new(key, ttl);
 
         /// Creates a directory, and replaces a file: [`SetDir`].
         #[doc(alias = "setdir")]
-        set_dir(key: impl Into<String>) -> Event = SetDir::new(key);
+        set_dir(key: impl AsRef<str>) -> Event = SetDir::new(key);
 
         /// Creates a directory that must not exist: [`CreateDir`].
         #[doc(alias = "createdir")]
-        create_dir(key: impl Into<String>) -> Event = CreateDir::new(key);
+        create_dir(key: impl AsRef<str>) -> Event = CreateDir::new(key);
 
         /// Removes the TTL of a directory: [`UpdateDir`], which can also set one.
         #[doc(alias = "updatedir")]
-        update_dir(key: impl Into<String>) -> Event = UpdateDir::new(key);
+        update_dir(key: impl AsRef<str>) -> Event = UpdateDir::new(key);
 
         /// Deletes a file: [`Delete`].
-        delete(key: impl Into<String>) -> Event = Delete::new(key);
+        delete(key: impl AsRef<str>) -> Event = Delete::new(key);
 
         /// Deletes an empty directory: [`DeleteDir`].
         #[doc(alias = "deletedir")]
-        delete_dir(key: impl Into<String>) -> Event = DeleteDir::new(key);
+        delete_dir(key: impl AsRef<str>) -> Event = DeleteDir::new(key);
 
         /// Deletes a directory with everything below it: [`DeleteDir`], recursive.
-        delete_tree(key: impl Into<String>) -> Event = DeleteDir::new(key).recursive(true);
+        delete_tree(key: impl AsRef<str>) -> Event = DeleteDir::new(key).recursive(true);
 
         /// Replaces the value of a file if a condition holds: [`CompareAndSwap`].
         #[doc(alias = "cas")]
         compare_and_swap(
-            key: impl Into<String>, value: impl Into<String>, condition: Condition
+            key: impl AsRef<str>, value: impl AsRef<str>, condition: Condition
         ) -> Event = CompareAndSwap::new(key, value, condition);
 
         /// Deletes a file if a condition holds: [`CompareAndDelete`].
         #[doc(alias = "cad")]
-        compare_and_delete(key: impl Into<String>, condition: Condition) -> Event =
+        compare_and_delete(key: impl AsRef<str>, condition: Condition) -> Event =
             CompareAndDelete::new(key, condition);
     }
 
@@ -161,19 +161,19 @@ impl<T: Transport> V2<'_, T> {
     ///
     /// # Errors
     /// See the operation, and [`Error`](crate::Error).
-    pub async fn wait(self, key: impl Into<String>) -> Result<Event> {
+    pub async fn wait(self, key: impl AsRef<str>) -> Result<Event> {
         let watch = request::once(self.client, Watch::new(key));
         trace::future(Watch::NAME, watch).await
     }
 
     /// Delivers the events of a key from now on: [`Watch`].
     #[doc(alias = "watchloop")]
-    pub fn watch(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+    pub fn watch(self, key: impl AsRef<str>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key))
     }
 
     /// Delivers the events of a key and everything below it from now on: [`Watch`], recursive.
-    pub fn watch_tree(self, key: impl Into<String>) -> BoxStream<'static, Result<Event>> {
+    pub fn watch_tree(self, key: impl AsRef<str>) -> BoxStream<'static, Result<Event>> {
         self.client.open(Watch::new(key).recursive(true))
     }
 
@@ -203,10 +203,7 @@ impl<T: Transport> V2<'_, T> {
     /// # Ok::<(), Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn watch_resyncing(
-        self,
-        key: impl Into<String>,
-    ) -> BoxStream<'static, Result<WatchUpdate>> {
+    pub fn watch_resyncing(self, key: impl AsRef<str>) -> BoxStream<'static, Result<WatchUpdate>> {
         self.client.open(Watch::new(key).resyncing())
     }
 }
@@ -221,16 +218,16 @@ impl<T: Transport> V2<'_, T> {
         leader() -> Member = GetLeader::new();
 
         /// Adds a member: [`AddMember`].
-        add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> Member =
+        add_member(peer_urls: impl IntoIterator<Item = impl AsRef<str>>) -> Member =
             AddMember::new(peer_urls);
 
         /// Changes the peer URLs of a member: [`UpdateMember`].
         update_member(
-            id: impl Into<String>, peer_urls: impl IntoIterator<Item = impl Into<String>>
+            id: impl AsRef<str>, peer_urls: impl IntoIterator<Item = impl AsRef<str>>
         ) -> () = UpdateMember::new(id, peer_urls);
 
         /// Removes a member permanently: [`RemoveMember`].
-        remove_member(id: impl Into<String>) -> () = RemoveMember::new(id);
+        remove_member(id: impl AsRef<str>) -> () = RemoveMember::new(id);
 
         /// Lists the client URLs of all members: [`ListMachines`].
         machines() -> Vec<String> = ListMachines::new();
@@ -267,48 +264,48 @@ impl<T: Transport> V2<'_, T> {
         users() -> Vec<UserDetails> = ListUsers::new();
 
         /// Reads a user: [`GetUser`].
-        user(name: impl Into<String>) -> UserDetails = GetUser::new(name);
+        user(name: impl AsRef<str>) -> UserDetails = GetUser::new(name);
 
         /// Creates a user: [`CreateUser`].
-        create_user(name: impl Into<String>, password: impl Into<String>) -> User =
+        create_user(name: impl AsRef<str>, password: impl AsRef<str>) -> User =
             CreateUser::new(name, password);
 
         /// Changes a user's password: [`ChangePassword`].
-        change_password(name: impl Into<String>, password: impl Into<String>) -> User =
+        change_password(name: impl AsRef<str>, password: impl AsRef<str>) -> User =
             ChangePassword::new(name, password);
 
         /// Grants roles to a user: [`GrantRoles`].
         grant_roles(
-            user: impl Into<String>, roles: impl IntoIterator<Item = impl Into<String>>
+            user: impl AsRef<str>, roles: impl IntoIterator<Item = impl AsRef<str>>
         ) -> User = GrantRoles::new(user, roles);
 
         /// Revokes roles of a user: [`RevokeRoles`].
         revoke_roles(
-            user: impl Into<String>, roles: impl IntoIterator<Item = impl Into<String>>
+            user: impl AsRef<str>, roles: impl IntoIterator<Item = impl AsRef<str>>
         ) -> User = RevokeRoles::new(user, roles);
 
         /// Deletes a user: [`DeleteUser`].
-        delete_user(name: impl Into<String>) -> () = DeleteUser::new(name);
+        delete_user(name: impl AsRef<str>) -> () = DeleteUser::new(name);
 
         /// Lists the roles: [`ListRoles`].
         roles() -> Vec<Role> = ListRoles::new();
 
         /// Reads a role: [`GetRole`].
-        role(name: impl Into<String>) -> Role = GetRole::new(name);
+        role(name: impl AsRef<str>) -> Role = GetRole::new(name);
 
         /// Creates a role: [`CreateRole`].
-        create_role(name: impl Into<String>, permissions: Permissions) -> Role =
+        create_role(name: impl AsRef<str>, permissions: Permissions) -> Role =
             CreateRole::new(name, permissions);
 
         /// Grants permissions to a role: [`GrantPermissions`].
-        grant_permissions(role: impl Into<String>, permissions: Permissions) -> Role =
+        grant_permissions(role: impl AsRef<str>, permissions: Permissions) -> Role =
             GrantPermissions::new(role, permissions);
 
         /// Revokes permissions of a role: [`RevokePermissions`].
-        revoke_permissions(role: impl Into<String>, permissions: Permissions) -> Role =
+        revoke_permissions(role: impl AsRef<str>, permissions: Permissions) -> Role =
             RevokePermissions::new(role, permissions);
 
         /// Deletes a role: [`DeleteRole`].
-        delete_role(name: impl Into<String>) -> () = DeleteRole::new(name);
+        delete_role(name: impl AsRef<str>) -> () = DeleteRole::new(name);
     }
 }

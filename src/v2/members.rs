@@ -1,36 +1,38 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::v2::protocol;
 use crate::{
     endpoints::{
         sync::{Advertised, MemberSource},
         wire::Wire,
     },
     error::{Error, Result},
+    json::{Json, decoded},
     operation::Operation,
     pipeline::{
         answer::Answer,
         call::Call,
         exchange::{Encoded, Exchange, Mapped, TypedExchange},
     },
+    v2::protocol,
 };
 
-/// A member of the cluster. <https://etcd.io/docs/v2.3/members_api/>
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Member {
-    /// The id: 16 hexadecimal digits.
-    pub id: String,
-    /// The name. Empty until the member has started.
-    pub name: String,
-    /// The URLs for other members.
-    #[serde(rename = "peerURLs")]
-    pub peer_urls: Vec<String>,
-    /// The URLs for clients, as the member advertises them. Empty until the member has started.
-    #[serde(rename = "clientURLs")]
-    pub client_urls: Vec<String>,
+decoded! {
+    /// A member of the cluster. <https://etcd.io/docs/v2.3/members_api/>
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Member {
+        /// The id: 16 hexadecimal digits.
+        pub id: String,
+        /// The name. Empty until the member has started.
+        pub name: String,
+        /// The URLs for other members.
+        #[serde(rename = "peerURLs")]
+        pub peer_urls: Vec<String>,
+        /// The URLs for clients, as the member advertises them. Empty until the member has started.
+        #[serde(rename = "clientURLs")]
+        pub client_urls: Vec<String>,
+    }
 }
 
 /// Lists the members: `GET /v2/members`. The contacted member responds from its own data, which may be stale.
@@ -66,9 +68,10 @@ impl TypedExchange for ListMembers {
     fn decode(&self, answer: Answer) -> Result<Vec<Member>> {
         #[derive(Deserialize)]
         struct Body {
-            members: Vec<Member>,
+            members: Vec<Json<Member>>,
         }
-        answer.json().map(|Body { members }| members)
+        let Body { members } = answer.json()?;
+        Ok(members.into_iter().map(|Json(member)| member).collect())
     }
 }
 
@@ -106,7 +109,7 @@ impl TypedExchange for GetLeader {
     type Decoded = Member;
 
     fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.json()
+        answer.decode()
     }
 }
 
@@ -123,9 +126,12 @@ pub struct AddMember {
 
 impl AddMember {
     /// Adds a member with these peer URLs.
-    pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
+    pub fn new<U: AsRef<str>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
-            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+            peer_urls: peer_urls
+                .into_iter()
+                .map(|url| url.as_ref().to_owned())
+                .collect(),
         }
     }
 }
@@ -151,7 +157,7 @@ impl TypedExchange for AddMember {
     type Decoded = Member;
 
     fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.json()
+        answer.decode()
     }
 }
 
@@ -169,13 +175,13 @@ pub struct UpdateMember {
 
 impl UpdateMember {
     /// Sets these peer URLs for the member with this id.
-    pub fn new<U: Into<String>>(
-        id: impl Into<String>,
-        peer_urls: impl IntoIterator<Item = U>,
-    ) -> Self {
+    pub fn new<U: AsRef<str>>(id: impl AsRef<str>, peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
-            id: id.into(),
-            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+            id: id.as_ref().to_owned(),
+            peer_urls: peer_urls
+                .into_iter()
+                .map(|url| url.as_ref().to_owned())
+                .collect(),
         }
     }
 }
@@ -218,8 +224,10 @@ pub struct RemoveMember {
 
 impl RemoveMember {
     /// Removes the member with this id.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into() }
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self {
+            id: id.as_ref().to_owned(),
+        }
     }
 }
 

@@ -43,6 +43,37 @@ pub struct Node {
 }
 
 impl Node {
+    /// A file with a value, as if created at index 1. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::v2::Node;
+    ///
+    /// let mut dir = Node::dir("/app", [Node::file("/app/color", "red")]);
+    /// dir.modified_index = 7;
+    /// assert_eq!(dir.nodes[0].value.as_deref(), Some("red"));
+    /// ```
+    pub fn file(key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        Self {
+            key: key.as_ref().to_owned(),
+            value: Some(value.as_ref().to_owned()),
+            modified_index: 1,
+            created_index: 1,
+            ..Self::default()
+        }
+    }
+
+    /// A directory with its children, as if created at index 1. For your own tests.
+    pub fn dir(key: impl AsRef<str>, nodes: impl IntoIterator<Item = Self>) -> Self {
+        Self {
+            key: key.as_ref().to_owned(),
+            dir: true,
+            nodes: nodes.into_iter().collect(),
+            modified_index: 1,
+            created_index: 1,
+            ..Self::default()
+        }
+    }
+
     /// Returns the last segment of the key. Empty for `/`.
     pub fn name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or_default()

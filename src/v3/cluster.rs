@@ -97,9 +97,12 @@ pub struct AddMember {
 
 impl AddMember {
     /// A member with these peer URLs.
-    pub fn new<U: Into<String>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
+    pub fn new<U: AsRef<str>>(peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
-            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+            peer_urls: peer_urls
+                .into_iter()
+                .map(|url| url.as_ref().to_owned())
+                .collect(),
             is_learner: false,
         }
     }
@@ -215,10 +218,13 @@ pub struct UpdateMember {
 
 impl UpdateMember {
     /// Sets the peer URLs of the member with this id.
-    pub fn new<U: Into<String>>(id: u64, peer_urls: impl IntoIterator<Item = U>) -> Self {
+    pub fn new<U: AsRef<str>>(id: u64, peer_urls: impl IntoIterator<Item = U>) -> Self {
         Self {
             id,
-            peer_urls: peer_urls.into_iter().map(Into::into).collect(),
+            peer_urls: peer_urls
+                .into_iter()
+                .map(|url| url.as_ref().to_owned())
+                .collect(),
         }
     }
 }

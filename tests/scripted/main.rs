@@ -2,11 +2,12 @@
 //!
 //! No test waits, and none needs a server.
 
+mod arguments;
 mod cluster_identity;
 mod deadlines;
 mod doubt;
 mod endpoints;
-mod foreign_answers;
+mod long_lived;
 mod observe;
 mod once;
 mod outcome;

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use etcd_http::{
-    Client, Error,
+    Client, Error, Health, ServerVersion,
     transport::Transport,
-    v2::{Get, Watch},
+    v2::{
+        Action, ClusterInfo, Counts, Event, FollowerStats, Get, Latency, LeaderInfo, LeaderStats,
+        Member, Node, Permissions, Role, SelfStats, StoreStats, User, UserDetails, Watch,
+    },
+    v3::{Changes, Header, KeyValue, LeaseId, RangeResponse},
 };
 use harness::{
     clock::block_on,
@@ -37,4 +41,34 @@ fn a_transport_can_be_chosen_at_run_time() {
 #[test]
 fn an_error_is_small() {
     assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
+}
+
+/// Implemented twice for what serde can decode, so that naming it does not compile for that.
+trait NotDecodable<A> {
+    const IT_IS: () = ();
+}
+
+struct Decodable;
+
+impl<T> NotDecodable<()> for T {}
+
+impl<T: serde::de::DeserializeOwned> NotDecodable<Decodable> for T {}
+
+/// A later major release of serde is not to be a breaking change of this crate.
+#[test]
+fn decoded_types_are_none_of_serdes() {
+    macro_rules! none_of_serdes {
+        ($($type:ty),+) => { $(let () = <$type as NotDecodable<_>>::IT_IS;)+ };
+    }
+    none_of_serdes!(Action, Event, Node, ClusterInfo, Permissions, Role, User);
+    none_of_serdes!(UserDetails, Member, SelfStats, StoreStats, LeaderStats);
+    none_of_serdes!(
+        FollowerStats,
+        Latency,
+        Counts,
+        LeaderInfo,
+        ServerVersion,
+        Health
+    );
+    none_of_serdes!(KeyValue, RangeResponse, Changes, Header, LeaseId);
 }

@@ -5,8 +5,6 @@ mod permissions;
 mod roles;
 mod users;
 
-use serde::{Deserialize, Deserializer};
-
 pub use enable::{DisableAuth, EnableAuth, GetAuthStatus};
 pub use permissions::Permissions;
 pub use roles::{
@@ -27,12 +25,13 @@ macro_rules! bare_operation {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[must_use = "an operation does nothing before `Client::send`"]
+        #[non_exhaustive]
         pub struct $name { $($field: String,)? }
 
         impl $name {
             /// Creates the operation with these arguments.
-            pub fn new($($field: impl Into<String>)?) -> Self {
-                Self { $($field: $field.into(),)? }
+            pub fn new($($field: impl AsRef<str>)?) -> Self {
+                Self { $($field: $field.as_ref().to_owned(),)? }
             }
         }
 
@@ -83,12 +82,3 @@ macro_rules! bare_operation {
 }
 
 use bare_operation;
-
-/// Go encodes a nil slice as `null`.
-fn null_is_empty<'de, D, E>(deserializer: D) -> Result<Vec<E>, D::Error>
-where
-    D: Deserializer<'de>,
-    E: Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}

@@ -1,21 +1,22 @@
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::v2::auth::null_is_empty;
+use crate::json::{Decode, decoded};
 
-/// What a role may read and write: exact keys, or prefixes that end in `*`. <https://etcd.io/docs/v2.3/auth_api/>
-///
-/// A recursive read or watch requires a `*` pattern that matches the path as it is written: with `/app/*`, list
-/// `/app/`, with the slash.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct Permissions {
-    /// The patterns that may be read.
-    #[serde(deserialize_with = "null_is_empty")]
-    pub read: Vec<String>,
-    /// The patterns that may be written.
-    #[serde(deserialize_with = "null_is_empty")]
-    pub write: Vec<String>,
+decoded! {
+    /// What a role may read and write: exact keys, or prefixes that end in `*`. <https://etcd.io/docs/v2.3/auth_api/>
+    ///
+    /// A recursive read or watch requires a `*` pattern that matches the path as it is written: with `/app/*`, list
+    /// `/app/`, with the slash.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    #[serde(default)]
+    pub struct Permissions {
+        /// The patterns that may be read.
+        #[serde(deserialize_with = "Decode::decode")]
+        pub read: Vec<String>,
+        /// The patterns that may be written.
+        #[serde(deserialize_with = "Decode::decode")]
+        pub write: Vec<String>,
+    }
 }
 
 impl Permissions {
@@ -25,14 +26,34 @@ impl Permissions {
     }
 
     /// Adds a pattern that may be read.
-    pub fn and_read(mut self, pattern: impl Into<String>) -> Self {
-        self.read.push(pattern.into());
+    pub fn and_read(mut self, pattern: impl AsRef<str>) -> Self {
+        self.read.push(pattern.as_ref().to_owned());
         self
     }
 
     /// Adds a pattern that may be written.
-    pub fn and_write(mut self, pattern: impl Into<String>) -> Self {
-        self.write.push(pattern.into());
+    pub fn and_write(mut self, pattern: impl AsRef<str>) -> Self {
+        self.write.push(pattern.as_ref().to_owned());
         self
+    }
+}
+
+/// Permissions as they are sent: etcd has only keys to give permissions for, and a field for others.
+#[derive(Serialize)]
+pub(super) struct PermissionsBody<'a> {
+    kv: Patterns<'a>,
+}
+
+#[derive(Serialize)]
+struct Patterns<'a> {
+    read: &'a [String],
+    write: &'a [String],
+}
+
+impl<'a> From<&'a Permissions> for PermissionsBody<'a> {
+    fn from(Permissions { read, write }: &'a Permissions) -> Self {
+        Self {
+            kv: Patterns { read, write },
+        }
     }
 }

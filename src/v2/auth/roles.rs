@@ -1,22 +1,27 @@
 use http::Method;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::v2::auth::{Permissions, bare_operation, null_is_empty};
 use crate::{
     endpoints::wire::Wire,
-    error::Result,
+    error,
+    json::Decode,
     operation::Operation,
     pipeline::{
         answer::Answer,
         call::Call,
         exchange::{Encoded, Exchange, TypedExchange},
     },
-    v2::protocol,
+    v2::{
+        auth::{
+            bare_operation,
+            permissions::{Permissions, PermissionsBody},
+        },
+        protocol,
+    },
 };
 
 /// A role and its permissions.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(from = "RoleBody")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Role {
     /// The name. `root` has all permissions; `guest` applies to requests without credentials.
@@ -25,26 +30,27 @@ pub struct Role {
     pub permissions: Permissions,
 }
 
-#[derive(Deserialize)]
-struct RoleBody {
-    role: String,
-    #[serde(default)]
-    permissions: KeyPermissions,
-}
+impl Decode for Role {
+    fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            role: String,
+            #[serde(default)]
+            permissions: KeyPermissions,
+        }
 
-/// etcd's envelope: keys are the only kind of permission.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct KeyPermissions {
-    kv: Permissions,
-}
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct KeyPermissions {
+            #[serde(deserialize_with = "Decode::decode")]
+            kv: Permissions,
+        }
 
-impl From<RoleBody> for Role {
-    fn from(body: RoleBody) -> Self {
-        Self {
+        let body = Body::deserialize(deserializer)?;
+        Ok(Self {
             name: body.role,
             permissions: body.permissions.kv,
-        }
+        })
     }
 }
 
@@ -61,7 +67,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound).
     GetRole { name: "role" } -> Role;
-    "v2.auth.roles.get", GET "/v2/auth/roles/", read, Answer::json
+    "v2.auth.roles.get", GET "/v2/auth/roles/", read, Answer::decode
 }
 
 bare_operation! {
@@ -76,7 +82,7 @@ bare_operation! {
 
 #[derive(Deserialize)]
 struct Roles {
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "Decode::decode")]
     roles: Vec<Role>,
 }
 
@@ -92,9 +98,9 @@ macro_rules! role_operation {
 
         impl $name {
             /// Creates the operation for the role with this name and these permissions.
-            pub fn new(name: impl Into<String>, permissions: Permissions) -> Self {
+            pub fn new(name: impl AsRef<str>, permissions: Permissions) -> Self {
                 Self {
-                    name: name.into(),
+                    name: name.as_ref().to_owned(),
                     permissions,
                 }
             }
@@ -110,20 +116,18 @@ macro_rules! role_operation {
                 protocol::OTHER.write(Self::NAME)
             }
 
-            fn encode(&self, _: Wire) -> Result<Encoded> {
+            fn encode(&self, _: Wire) -> error::Result<Encoded> {
                 #[derive(Serialize)]
                 struct Body<'a> {
                     role: &'a str,
                     #[serde(rename = $field)]
-                    permissions: KeyPermissions,
+                    permissions: PermissionsBody<'a>,
                 }
                 let name = protocol::segment(Self::NAME, "role", &self.name)?;
                 let path = format!("/v2/auth/roles/{name}");
                 let body = protocol::to_json(Self::NAME, &Body {
                     role: &self.name,
-                    permissions: KeyPermissions {
-                        kv: self.permissions.clone(),
-                    },
+                    permissions: (&self.permissions).into(),
                 })?;
                 Ok(Encoded::new(Self::NAME, Method::PUT, path)?
                     .body("application/json", body))
@@ -133,8 +137,8 @@ macro_rules! role_operation {
         impl TypedExchange for $name {
             type Decoded = Role;
 
-            fn decode(&self, answer: Answer) -> Result<Role> {
-                answer.json()
+            fn decode(&self, answer: Answer) -> error::Result<Role> {
+                answer.decode()
             }
         }
     };

@@ -3,41 +3,46 @@ use std::fmt;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::v2::auth::{Role, bare_operation, null_is_empty};
 use crate::{
     endpoints::wire::Wire,
     error::Result,
+    json::{Decode, decoded},
     operation::Operation,
     pipeline::{
         answer::Answer,
         call::Call,
         exchange::{Encoded, Exchange, TypedExchange},
     },
-    v2::protocol,
+    v2::{
+        auth::{Role, bare_operation},
+        protocol,
+    },
 };
 
-/// A user and the names of its roles.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[non_exhaustive]
-pub struct User {
-    /// The name.
-    #[serde(rename = "user")]
-    pub name: String,
-    /// The names of its roles.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub roles: Vec<String>,
+decoded! {
+    /// A user and the names of its roles.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct User {
+        /// The name.
+        #[serde(rename = "user")]
+        pub name: String,
+        /// The names of its roles.
+        #[serde(default, deserialize_with = "Decode::decode")]
+        pub roles: Vec<String>,
+    }
 }
 
-/// A user and its roles with their permissions.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[non_exhaustive]
-pub struct UserDetails {
-    /// The name.
-    #[serde(rename = "user")]
-    pub name: String,
-    /// The roles.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub roles: Vec<Role>,
+decoded! {
+    /// A user and its roles with their permissions.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct UserDetails {
+        /// The name.
+        #[serde(rename = "user")]
+        pub name: String,
+        /// The roles.
+        #[serde(default, deserialize_with = "Decode::decode")]
+        pub roles: Vec<Role>,
+    }
 }
 
 bare_operation! {
@@ -53,7 +58,7 @@ bare_operation! {
     /// # Errors
     /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound), also if one of its roles does not exist.
     GetUser { name: "user" } -> UserDetails;
-    "v2.auth.users.get", GET "/v2/auth/users/", read, Answer::json
+    "v2.auth.users.get", GET "/v2/auth/users/", read, Answer::decode
 }
 
 bare_operation! {
@@ -68,7 +73,7 @@ bare_operation! {
 
 #[derive(Deserialize)]
 struct Users {
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "Decode::decode")]
     users: Vec<UserDetails>,
 }
 
@@ -109,17 +114,17 @@ pub struct CreateUser {
 
 impl CreateUser {
     /// Creates a user with this password and without roles.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: password.into(),
+            name: name.as_ref().to_owned(),
+            password: password.as_ref().to_owned(),
             roles: Vec::new(),
         }
     }
 
     /// Adds a role. etcd accepts any name, and cannot return the user until that role exists.
-    pub fn and_role(mut self, role: impl Into<String>) -> Self {
-        self.roles.push(role.into());
+    pub fn and_role(mut self, role: impl AsRef<str>) -> Self {
+        self.roles.push(role.as_ref().to_owned());
         self
     }
 }
@@ -161,7 +166,7 @@ impl TypedExchange for CreateUser {
     type Decoded = User;
 
     fn decode(&self, answer: Answer) -> Result<User> {
-        answer.json()
+        answer.decode()
     }
 }
 
@@ -175,10 +180,10 @@ pub struct ChangePassword {
 
 impl ChangePassword {
     /// Sets this password for the user with this name.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: password.into(),
+            name: name.as_ref().to_owned(),
+            password: password.as_ref().to_owned(),
         }
     }
 }
@@ -218,7 +223,7 @@ impl TypedExchange for ChangePassword {
     type Decoded = User;
 
     fn decode(&self, answer: Answer) -> Result<User> {
-        answer.json()
+        answer.decode()
     }
 }
 
@@ -234,13 +239,13 @@ macro_rules! user_roles_operation {
 
         impl $name {
             /// Creates the operation for the user with this name and these roles.
-            pub fn new<R: Into<String>>(
-                name: impl Into<String>,
+            pub fn new<R: AsRef<str>>(
+                name: impl AsRef<str>,
                 roles: impl IntoIterator<Item = R>,
             ) -> Self {
                 Self {
-                    name: name.into(),
-                    roles: roles.into_iter().map(Into::into).collect(),
+                    name: name.as_ref().to_owned(),
+                    roles: roles.into_iter().map(|role| role.as_ref().to_owned()).collect(),
                 }
             }
         }
@@ -269,7 +274,7 @@ macro_rules! user_roles_operation {
             type Decoded = User;
 
             fn decode(&self, answer: Answer) -> Result<User> {
-                answer.json()
+                answer.decode()
             }
         }
     };

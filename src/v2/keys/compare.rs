@@ -41,9 +41,9 @@ pub struct Condition {
 impl Condition {
     /// Holds if the file has this value. etcd cannot compare with an empty value: use the index.
     #[doc(alias = "prevValue")]
-    pub fn value_is(value: impl Into<String>) -> Self {
+    pub fn value_is(value: impl AsRef<str>) -> Self {
         Self {
-            value: Some(value.into()),
+            value: Some(value.as_ref().to_owned()),
             index: None,
         }
     }
@@ -58,8 +58,8 @@ impl Condition {
     }
 
     /// Also requires this value.
-    pub fn and_value_is(mut self, value: impl Into<String>) -> Self {
-        self.value = Some(value.into());
+    pub fn and_value_is(mut self, value: impl AsRef<str>) -> Self {
+        self.value = Some(value.as_ref().to_owned());
         self
     }
 
@@ -100,9 +100,9 @@ pub struct CompareAndSwap {
 
 impl CompareAndSwap {
     /// Sets the value of `key` if the condition holds.
-    pub fn new(key: impl Into<String>, value: impl Into<String>, condition: Condition) -> Self {
+    pub fn new(key: impl AsRef<str>, value: impl AsRef<str>, condition: Condition) -> Self {
         Self {
-            write: Write::file(key.into(), value.into()),
+            write: Write::file(key.as_ref().to_owned(), value.as_ref().to_owned()),
             condition,
         }
     }
@@ -167,9 +167,9 @@ pub struct CompareAndDelete {
 
 impl CompareAndDelete {
     /// Deletes `key` if the condition holds.
-    pub fn new(key: impl Into<String>, condition: Condition) -> Self {
+    pub fn new(key: impl AsRef<str>, condition: Condition) -> Self {
         Self {
-            key: key.into(),
+            key: key.as_ref().to_owned(),
             condition,
         }
     }

@@ -28,8 +28,10 @@ pub struct Delete {
 
 impl Delete {
     /// Deletes this key.
-    pub fn new(key: impl Into<String>) -> Self {
-        Self { key: key.into() }
+    pub fn new(key: impl AsRef<str>) -> Self {
+        Self {
+            key: key.as_ref().to_owned(),
+        }
     }
 }
 
@@ -74,9 +76,9 @@ pub struct DeleteDir {
 
 impl DeleteDir {
     /// Deletes this directory if it is empty.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub fn new(key: impl AsRef<str>) -> Self {
         Self {
-            key: key.into(),
+            key: key.as_ref().to_owned(),
             recursive: false,
         }
     }

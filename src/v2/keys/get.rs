@@ -34,9 +34,9 @@ pub struct Get {
 
 impl Get {
     /// Reads this key.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub fn new(key: impl AsRef<str>) -> Self {
         Self {
-            key: key.into(),
+            key: key.as_ref().to_owned(),
             recursive: false,
             sorted: false,
             quorum: false,
@@ -103,9 +103,9 @@ pub struct Exists {
 
 impl Exists {
     /// Checks this key.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub fn new(key: impl AsRef<str>) -> Self {
         Self {
-            key: key.into(),
+            key: key.as_ref().to_owned(),
             quorum: false,
         }
     }

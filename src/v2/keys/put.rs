@@ -96,8 +96,8 @@ macro_rules! write_operation {
 
         impl $name {
             /// Creates the operation with these arguments and without a TTL.
-            pub fn new($($argument: impl Into<String>),+) -> Self {
-                $(let $argument = $argument.into();)+
+            pub fn new($($argument: impl AsRef<str>),+) -> Self {
+                $(let $argument = $argument.as_ref().to_owned();)+
                 Self($write)
             }
 
@@ -236,9 +236,9 @@ pub struct Refresh(Write);
 
 impl Refresh {
     /// Sets the TTL of this key, from now on: whole seconds, by the server's clock.
-    pub fn new(key: impl Into<String>, ttl: Duration) -> Self {
+    pub fn new(key: impl AsRef<str>, ttl: Duration) -> Self {
         Self(Write {
-            key: key.into(),
+            key: key.as_ref().to_owned(),
             value: None,
             ttl: Ttl::After(ttl),
         })

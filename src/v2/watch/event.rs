@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, de::Visitor};
 
 use crate::{
     error::{Error, Result},
+    json::Decode,
     pipeline::answer::Answer,
     v2::node::{Node, Tree},
 };
@@ -28,6 +29,25 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event without a node before it and without headers. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::v2::{Action, Event, Node};
+    ///
+    /// let mut event = Event::new(Action::Set, Node::file("/app/color", "red"));
+    /// event.prev_node = Some(Node::file("/app/color", "green"));
+    /// event.cluster.etcd_index = Some(7);
+    /// ```
+    pub fn new(action: Action, node: Node) -> Self {
+        Self {
+            action,
+            node,
+            prev_node: None,
+            created: false,
+            cluster: ClusterInfo::default(),
+        }
+    }
+
     /// Returns the index of this event in the store's history. A watch continues after it.
     pub fn index(&self) -> u64 {
         self.node.modified_index
@@ -58,9 +78,9 @@ pub enum Action {
     Other(String),
 }
 
-/// Written by hand: serde's derived code for `Other` copies every name and tries each variant with the copy.
-impl<'de> Deserialize<'de> for Action {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+/// By hand: what serde derives for `Other` copies every name first, and tries each variant with the copy.
+impl Decode for Action {
+    fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
 
         impl Visitor<'_> for Name {
@@ -125,6 +145,7 @@ impl ClusterInfo {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
+    #[serde(deserialize_with = "Decode::decode")]
     action: Action,
     node: Option<Tree>,
     prev_node: Option<Tree>,
@@ -171,6 +192,17 @@ pub struct Written {
     pub cluster: ClusterInfo,
 }
 
+impl Written {
+    /// A write of which no headers came. For your own tests.
+    pub fn new(action: Action, created: bool) -> Self {
+        Self {
+            action,
+            created,
+            cluster: ClusterInfo::default(),
+        }
+    }
+}
+
 fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {
     match serde_json::from_slice(&answer.reply.body) {
         Ok(Body {
@@ -194,6 +226,7 @@ fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Json;
 
     #[test]
     fn actions_are_read_by_name_and_unknown_ones_kept() {
@@ -208,8 +241,9 @@ mod tests {
             (r#""expire""#, Action::Expire),
             (r#""com\u0070act""#, Action::Other("compact".to_owned())),
         ] {
-            assert_eq!(serde_json::from_str::<Action>(json).unwrap(), action);
+            let Json(decoded) = serde_json::from_str::<Json<Action>>(json).unwrap();
+            assert_eq!(decoded, action);
         }
-        assert!(serde_json::from_str::<Action>("7").is_err());
+        assert!(serde_json::from_str::<Json<Action>>("7").is_err());
     }
 }

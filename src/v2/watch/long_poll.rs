@@ -17,6 +17,7 @@ use crate::{
         answer::{Answer, Reply},
         exchange::Prepared,
         failure::Failure,
+        lifetime::Lifetime,
         observe::{Attempt, AttemptOutcome},
     },
 };
@@ -64,9 +65,9 @@ impl<T: Transport> LongPoll<T> {
             let (client, prepared, endpoint) = (client.clone(), prepared.clone(), endpoint.clone());
             async move {
                 let target = &prepared.encoded.target;
-                let idle = Some(IdleLimit(idle));
+                let lifetime = Lifetime::LongLived(IdleLimit(idle));
                 let pipeline = client.pipeline();
-                pipeline.send(&prepared, target, &endpoint, idle).await
+                pipeline.send(&prepared, target, &endpoint, lifetime).await
             }
         };
         Self {

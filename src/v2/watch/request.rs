@@ -78,9 +78,9 @@ pub struct Watch {
 
 impl Watch {
     /// Watches this key, beginning when the stream is first polled.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub fn new(key: impl AsRef<str>) -> Self {
         Self {
-            key: key.into(),
+            key: key.as_ref().to_owned(),
             recursive: false,
             from: None,
             outage: OUTAGE_LIMIT,
@@ -152,6 +152,17 @@ pub struct Resync {
     pub index: u64,
     /// The key, with everything below it for a recursive watch. `None` if it does not exist.
     pub state: Option<Node>,
+}
+
+impl Resync {
+    /// The loss of all events from an index on, and how things are at another. For your own tests.
+    pub fn new(lost_from: u64, index: u64, state: Option<Node>) -> Self {
+        Self {
+            lost_from,
+            index,
+            state,
+        }
+    }
 }
 
 /// A watch that ends by itself. See [`Watch::until`].

@@ -35,10 +35,10 @@ message::empty! {
     DisableAuth;
 
     /// Returns whether authentication is enabled: `POST /v3/auth/status`. Since etcd 3.5.
-///
-/// **Do not send it while a cluster is upgraded from 3.4**: a member of 3.5 that receives it makes members of 3.4 panic
-/// (seen with 3.5.16 and 3.4.23). The client does not send it once an endpoint has reported that it does not support
-/// it. All members do if the `cluster` version in [`Client::version`](crate::Client::version) is 3.5.0 or later.
+    ///
+    /// **Do not send it while a cluster is upgraded from 3.4**: a member of 3.5 that receives it makes members of 3.4 panic
+    /// (seen with 3.5.16 and 3.4.23). The client does not send it once an endpoint has reported that it does not support
+    /// it. All members do if the `cluster` version in [`Client::version`](crate::Client::version) is 3.5.0 or later.
     GetAuthStatus;
 }
 
@@ -87,10 +87,10 @@ pub struct Authenticate {
 
 impl Authenticate {
     /// Requests a token for this user.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: Zeroizing::new(password.into()),
+            name: name.as_ref().to_owned(),
+            password: Zeroizing::new(password.as_ref().to_owned()),
         }
     }
 }

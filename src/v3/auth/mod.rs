@@ -20,8 +20,8 @@ macro_rules! named {
     ($what:literal: $($operation:ident as $field:literal),+) => {$(
         impl $operation {
             #[doc = concat!("The ", $what, " with this name.")]
-            pub fn new(name: impl Into<String>) -> Self {
-                Self { name: name.into() }
+            pub fn new(name: impl AsRef<str>) -> Self {
+                Self { name: name.as_ref().to_owned() }
             }
         }
 

@@ -105,9 +105,9 @@ pub struct GrantPermission {
 
 impl GrantPermission {
     /// Grants the permission to the role with this name.
-    pub fn new(name: impl Into<String>, permission: Permission) -> Self {
+    pub fn new(name: impl AsRef<str>, permission: Permission) -> Self {
         Self {
-            name: name.into(),
+            name: name.as_ref().to_owned(),
             permission,
         }
     }
@@ -146,9 +146,9 @@ pub struct RevokePermission {
 
 impl RevokePermission {
     /// Revokes the permission for this range from the role with this name.
-    pub fn new(name: impl Into<String>, range: impl Into<KeyRange>) -> Self {
+    pub fn new(name: impl AsRef<str>, range: impl Into<KeyRange>) -> Self {
         Self {
-            name: name.into(),
+            name: name.as_ref().to_owned(),
             range: range.into(),
         }
     }

@@ -25,7 +25,7 @@ impl<T: Transport> ClientBuilder<T> {
     ///
     /// If it is enabled and the client has a TLS certificate, the certificate must not have a common name: etcd's
     /// gateway rejects every other call, regardless of the token.
-    pub fn v3_auth(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn v3_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         let request = TokenRequest(Authenticate::new(user, password));
         let checked = request.encode(Wire::Http);
         self.tokens(checked.map(|_| Box::new(request) as token::Authenticate))

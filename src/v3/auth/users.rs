@@ -31,17 +31,17 @@ pub struct AddUser {
 
 impl AddUser {
     /// A user with this password.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: Some(password.into()),
+            name: name.as_ref().to_owned(),
+            password: Some(password.as_ref().to_owned()),
         }
     }
 
     /// A user without a password, who authenticates with a client certificate.
-    pub fn without_password(name: impl Into<String>) -> Self {
+    pub fn without_password(name: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
+            name: name.as_ref().to_owned(),
             password: None,
         }
     }
@@ -100,10 +100,10 @@ pub struct ChangePassword {
 
 impl ChangePassword {
     /// Sets the password of the user with this name.
-    pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
-            name: name.into(),
-            password: password.into(),
+            name: name.as_ref().to_owned(),
+            password: password.as_ref().to_owned(),
         }
     }
 }
@@ -213,10 +213,10 @@ macro_rules! of_user_and_role {
     ($($operation:ident as $user:literal),+) => {$(
         impl $operation {
             /// The user with this name and the role.
-            pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
+            pub fn new(name: impl AsRef<str>, role: impl AsRef<str>) -> Self {
                 Self {
-                    name: name.into(),
-                    role: role.into(),
+                    name: name.as_ref().to_owned(),
+                    role: role.as_ref().to_owned(),
                 }
             }
         }

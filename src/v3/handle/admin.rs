@@ -31,52 +31,52 @@ short_forms! {
     status() -> AuthStatusResponse = GetAuthStatus::new();
 
     /// Requests a token: [`Authenticate`].
-    authenticate(name: impl Into<String>, password: impl Into<String>) -> AuthenticateResponse =
+    authenticate(name: impl AsRef<str>, password: impl AsRef<str>) -> AuthenticateResponse =
         Authenticate::new(name, password);
 
     /// Creates a user: [`AddUser`].
-    add_user(name: impl Into<String>, password: impl Into<String>) -> Header =
+    add_user(name: impl AsRef<str>, password: impl AsRef<str>) -> Header =
         AddUser::new(name, password);
 
     /// Lists the roles of a user: [`GetUser`].
-    get_user(name: impl Into<String>) -> Vec<String> = GetUser::new(name);
+    get_user(name: impl AsRef<str>) -> Vec<String> = GetUser::new(name);
 
     /// Lists the names of all users: [`ListUsers`].
     list_users() -> Vec<String> = ListUsers::new();
 
     /// Deletes a user: [`DeleteUser`].
-    delete_user(name: impl Into<String>) -> Header = DeleteUser::new(name);
+    delete_user(name: impl AsRef<str>) -> Header = DeleteUser::new(name);
 
     /// Changes a user's password: [`ChangePassword`].
-    change_password(name: impl Into<String>, password: impl Into<String>) -> Header =
+    change_password(name: impl AsRef<str>, password: impl AsRef<str>) -> Header =
         ChangePassword::new(name, password);
 
     /// Grants a role to a user: [`GrantRole`].
-    grant_role(name: impl Into<String>, role: impl Into<String>) -> Header =
+    grant_role(name: impl AsRef<str>, role: impl AsRef<str>) -> Header =
         GrantRole::new(name, role);
 
     /// Revokes a role from a user: [`RevokeRole`].
-    revoke_role(name: impl Into<String>, role: impl Into<String>) -> Header =
+    revoke_role(name: impl AsRef<str>, role: impl AsRef<str>) -> Header =
         RevokeRole::new(name, role);
 
     /// Creates a role: [`AddRole`].
-    add_role(name: impl Into<String>) -> Header = AddRole::new(name);
+    add_role(name: impl AsRef<str>) -> Header = AddRole::new(name);
 
     /// Lists the permissions of a role: [`GetRole`].
-    get_role(name: impl Into<String>) -> Vec<Permission> = GetRole::new(name);
+    get_role(name: impl AsRef<str>) -> Vec<Permission> = GetRole::new(name);
 
     /// Lists the names of all roles: [`ListRoles`].
     list_roles() -> Vec<String> = ListRoles::new();
 
     /// Deletes a role: [`DeleteRole`].
-    delete_role(name: impl Into<String>) -> Header = DeleteRole::new(name);
+    delete_role(name: impl AsRef<str>) -> Header = DeleteRole::new(name);
 
     /// Grants a permission to a role: [`GrantPermission`].
-    grant_permission(name: impl Into<String>, permission: Permission) -> Header =
+    grant_permission(name: impl AsRef<str>, permission: Permission) -> Header =
         GrantPermission::new(name, permission);
 
     /// Revokes the permission of a role for these keys: [`RevokePermission`].
-    revoke_permission(name: impl Into<String>, range: impl Into<KeyRange>) -> Header =
+    revoke_permission(name: impl AsRef<str>, range: impl Into<KeyRange>) -> Header =
         RevokePermission::new(name, range);
 }
 
@@ -87,18 +87,18 @@ short_forms! {
     members() -> Members = ListMembers::new();
 
     /// Adds a member: [`AddMember`].
-    add_member(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
+    add_member(peer_urls: impl IntoIterator<Item = impl AsRef<str>>) -> AddMemberResponse =
         AddMember::new(peer_urls);
 
     /// Adds a learner, a member without a vote: [`AddMember`].
-    add_learner(peer_urls: impl IntoIterator<Item = impl Into<String>>) -> AddMemberResponse =
+    add_learner(peer_urls: impl IntoIterator<Item = impl AsRef<str>>) -> AddMemberResponse =
         AddMember::new(peer_urls).learner(true);
 
     /// Promotes a learner to a voting member: [`PromoteMember`].
     promote_member(id: u64) -> Members = PromoteMember::new(id);
 
     /// Changes the peer URLs of a member: [`UpdateMember`].
-    update_member(id: u64, peer_urls: impl IntoIterator<Item = impl Into<String>>) -> Members =
+    update_member(id: u64, peer_urls: impl IntoIterator<Item = impl AsRef<str>>) -> Members =
         UpdateMember::new(id, peer_urls);
 
     /// Removes a member: [`RemoveMember`].

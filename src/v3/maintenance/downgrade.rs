@@ -39,18 +39,18 @@ pub struct Downgrade {
 
 impl Downgrade {
     /// Checks whether the cluster could be downgraded to this version, such as `3.4.0`.
-    pub fn validate(version: impl Into<String>) -> Self {
+    pub fn validate(version: impl AsRef<str>) -> Self {
         Self {
             action: Action::Validate,
-            version: version.into(),
+            version: version.as_ref().to_owned(),
         }
     }
 
     /// Starts a downgrade to this version: the members can then be replaced one after the other.
-    pub fn enable(version: impl Into<String>) -> Self {
+    pub fn enable(version: impl AsRef<str>) -> Self {
         Self {
             action: Action::Enable,
-            version: version.into(),
+            version: version.as_ref().to_owned(),
         }
     }
 

@@ -1,4 +1,4 @@
-use etcd_transport::{Body, Duplex, IdleLimit, LongLived, Request, Transport};
+use etcd_transport::{Body, Duplex, Request, Transport};
 use futures::future::BoxFuture;
 use http::{Version, header::CONNECTION};
 
@@ -11,6 +11,7 @@ use crate::{
         call::{Call, Repeat},
         exchange::Prepared,
         failure::Failure,
+        lifetime::Lifetime,
         observe::{Attempt, AttemptOutcome},
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
@@ -51,9 +52,7 @@ pub(super) enum Opened {
 #[derive(Clone)]
 pub(super) struct StreamRequest {
     pub(super) prepared: Prepared,
-    pub(super) idle: IdleLimit,
-    /// It has connections of its own.
-    pub(super) is_long_lived: bool,
+    pub(super) lifetime: Lifetime,
 }
 
 /// Sends a request to one endpoint, once, and waits for the head of the response. `body` takes the place of the request's
@@ -70,9 +69,9 @@ pub(super) fn open<T: Transport>(
         let pipeline = client.pipeline();
         let sent = pipeline.transport.now();
         let target = &prepared.encoded.target;
-        let head = match pipeline.request(prepared, target, &endpoint, Some(stream.idle)) {
+        let head = match pipeline.request(prepared, target, &endpoint, stream.lifetime) {
             Ok(request) => {
-                let request = stream.complete(request, body);
+                let request = with_body(request, body);
                 pipeline.send_request(&prepared.call, request).await
             }
             Err(failure) => Err(failure),
@@ -127,18 +126,13 @@ pub(super) fn context<T: Transport>(
     client.pipeline().context(call, endpoint)
 }
 
-impl StreamRequest {
-    /// Completes a request with what a long-lived or duplex exchange needs.
-    fn complete(&self, mut request: Request, body: Option<Body>) -> Request {
-        if self.is_long_lived {
-            request.extensions_mut().insert(LongLived);
-        }
-        if let Some(body) = body {
-            *request.version_mut() = Version::HTTP_2;
-            *request.body_mut() = body;
-            request.headers_mut().remove(CONNECTION);
-            request.extensions_mut().insert(Duplex);
-        }
-        request
+/// Replaces the body of a request by one that goes on while the request is answered.
+fn with_body(mut request: Request, body: Option<Body>) -> Request {
+    if let Some(body) = body {
+        *request.version_mut() = Version::HTTP_2;
+        *request.body_mut() = body;
+        request.headers_mut().remove(CONNECTION);
+        request.extensions_mut().insert(Duplex);
     }
+    request
 }

@@ -4,6 +4,8 @@ use etcd_transport::IdleLimit;
 
 use crate::error::{Error, Result};
 
+use crate::pipeline::lifetime::Lifetime;
+
 /// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but
 /// the connection may be dead.
 const MAX_PROBES: u32 = 4;
@@ -30,12 +32,16 @@ pub(in crate::v3) fn check_limit(operation: &'static str, limit: Duration) -> Re
 }
 
 impl SilenceLimit {
-    /// By when the caller has dropped a silent exchange, for a transport that cannot notice.
-    pub(super) fn idle_limit(self) -> IdleLimit {
-        IdleLimit(match self {
-            Self::Probe(limit) => limit.saturating_mul(MAX_PROBES + 2),
-            Self::Fail(limit) => limit.saturating_add(Duration::from_secs(1)),
-        })
+    /// Returns what the transport is told: by when the caller has dropped a silent exchange.
+    pub(super) fn lifetime(self) -> Lifetime {
+        match self {
+            Self::Probe(limit) => {
+                Lifetime::LongLived(IdleLimit(limit.saturating_mul(MAX_PROBES + 2)))
+            }
+            Self::Fail(limit) => {
+                Lifetime::Busy(IdleLimit(limit.saturating_add(Duration::from_secs(1))))
+            }
+        }
     }
 }
 
@@ -174,7 +180,7 @@ mod tests {
     fn without_probes_a_silence_is_a_failure() {
         let silence = Silence::new(SilenceLimit::Fail(LIMIT));
         assert_eq!(silence.time_up(), TimeUp::Failed(LIMIT));
-        let idle = SilenceLimit::Fail(Duration::MAX).idle_limit();
-        assert_eq!(idle, IdleLimit(Duration::MAX));
+        let lifetime = SilenceLimit::Fail(Duration::MAX).lifetime();
+        assert_eq!(lifetime, Lifetime::Busy(IdleLimit(Duration::MAX)));
     }
 }

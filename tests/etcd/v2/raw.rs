@@ -36,7 +36,7 @@ cases! {
     }
 }
 
-async fn json<T: Transport>(etcd: &Etcd<T>, method: Method, path: impl Into<String>) -> Value {
+async fn json<T: Transport>(etcd: &Etcd<T>, method: Method, path: impl AsRef<str>) -> Value {
     let response = etcd.send(etcd.request(method, path)).await.unwrap();
     response.json().unwrap()
 }

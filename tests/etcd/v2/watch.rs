@@ -48,7 +48,7 @@ cases! {
 /// live. The watch misses no event in either case.
 pub(crate) async fn live<T: Transport>(
     etcd: &Etcd<T>,
-    key: impl Into<String>,
+    key: impl AsRef<str>,
     recursive: bool,
 ) -> BoxStream<'static, Result<Event>> {
     let now = etcd.v2().get("/").await.unwrap().cluster.etcd_index;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use etcd_http::transport::{
-    Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+    Body, IdleLimit, LongLived, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
     http::header::AUTHORIZATION,
     http_body::{self, Frame},
@@ -106,8 +106,10 @@ impl Transport for ScriptedTransport {
         let line = format!("{} {host}{target}{auth}", request.method());
         self.seen.lock().unwrap().push(line.clone());
         let waits = ["wait=true", "/v3/lock/lock", "/v3/election/campaign"];
-        let long_poll = waits.iter().any(|part| target.as_str().contains(part));
-        assert_eq!(request.extensions().get::<IdleLimit>().is_some(), long_poll);
+        let is_waiting = waits.iter().any(|part| target.as_str().contains(part));
+        let extensions = request.extensions();
+        assert_eq!(extensions.get::<IdleLimit>().is_some(), is_waiting);
+        assert_eq!(extensions.get::<LongLived>().is_some(), is_waiting);
         let step = self.steps.lock().unwrap().pop_front();
         self.halted.store(matches!(step, Some(Step::Halt)), Relaxed);
         match step.unwrap_or_else(|| panic!("no step left for {line}")) {

@@ -13,7 +13,7 @@ use crate::{
             message_stream::{MessageStream, StreamMessage},
             open::StreamRequest,
             probe::probe,
-            silence::{Silence, SilenceLimit},
+            silence::Silence,
             state::{OpenStream, State},
         },
     },
@@ -52,8 +52,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             .unzip();
         let request = StreamRequest {
             prepared,
-            idle: self.options.silence.idle_limit(),
-            is_long_lived: matches!(self.options.silence, SilenceLimit::Probe(_)),
+            lifetime: self.options.silence.lifetime(),
         };
         let mut silence = Silence::new(self.options.silence);
         if let Some(limit) = self.options.expect_within {
