@@ -83,7 +83,7 @@ impl Answer {
         self.json().map(|Json(decoded)| decoded)
     }
 
-    /// Returns the error that an answer other than a success stands for.
+    /// Returns the error of a response other than a success.
     pub(crate) fn into_error(self) -> Error {
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),

@@ -66,8 +66,8 @@ impl GrpcStatus {
         })
     }
 
-    /// The refusal in a text such as the `cancel_reason` of a watch: `rpc error: code = PermissionDenied desc = …`.
-    /// Without a code in it the text alone has to do.
+    /// Reads the refusal in a text such as the `cancel_reason` of a watch:
+    /// `rpc error: code = PermissionDenied desc = …`. Without a code, only the text counts.
     pub(crate) fn of_text(text: &str) -> Self {
         Self {
             code: code::UNKNOWN,

@@ -32,7 +32,7 @@ pub(in crate::v3) fn check_limit(operation: &'static str, limit: Duration) -> Re
 }
 
 impl SilenceLimit {
-    /// Returns what the transport is told: by when the caller has dropped a silent exchange.
+    /// Returns the lifetime for the transport: by when the caller has dropped a silent exchange.
     pub(super) fn lifetime(self) -> Lifetime {
         match self {
             Self::Probe(limit) => {

@@ -128,8 +128,8 @@ impl Watch {
         self
     }
 
-    /// After this long without a message the server is asked whether it is alive. Defaults to 30 s. If it is not, the
-    /// stream continues at another endpoint. Must be longer than zero.
+    /// Sets how long the server may be silent before it is probed. Defaults to 30 s. If it does not respond to the
+    /// probe, the stream continues at another endpoint. Must be longer than zero.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.settings.silence = limit;
         self
@@ -155,7 +155,7 @@ impl Watch {
         self.is_continued
     }
 
-    /// Checks whether etcd could carry it out.
+    /// Checks whether etcd could execute it.
     pub(super) fn check(&self) -> Result<()> {
         self.range.check(Self::NAME)?;
         if self.from.is_some_and(|revision| revision < 1) {
