@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("ada writes her results");
     match ada.v3().kv().put("config/color", "blue").await {
         Err(error) if error.is_permission_denied() => {
-            println!("ada is not allowed to write there: {error}")
+            println!("ada is not allowed to write there: {error}");
         }
         other => return Err(format!("unexpected: {other:?}").into()),
     }

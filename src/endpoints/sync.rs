@@ -156,7 +156,7 @@ impl RefusedAddress {
     }
 }
 
-/// How one API tells of the members of its cluster.
+/// Lists the members of the cluster through one API.
 pub(crate) struct MemberSource {
     pub(crate) members: Box<dyn TypedExchange<Decoded = Vec<Advertised>>>,
     /// Requests the leader, whose addresses may be missing.

@@ -103,10 +103,7 @@ impl Answer {
     }
 
     /// Returns the error that an answer other than a success stands for.
-    pub(crate) fn into_error(mut self) -> Error {
-        if self.is_confidential {
-            self.hide_secret();
-        }
+    pub(crate) fn into_error(self) -> Error {
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
             Verdict::Unsupported { reason, by } => {

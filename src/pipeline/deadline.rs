@@ -45,7 +45,7 @@ impl Deadline {
         }
     }
 
-    /// Returns what the transport is told.
+    /// Returns the lifetime for the transport.
     pub(crate) fn lifetime(self) -> Lifetime {
         match self {
             Self::Usual => Lifetime::Brief,

@@ -1,7 +1,7 @@
 use etcd_transport::{IdleLimit, LongLived};
 use http::Extensions;
 
-/// How long an exchange may last, as the transport is told.
+/// How long an exchange may last: a hint for the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     /// The response arrives promptly.

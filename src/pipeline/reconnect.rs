@@ -48,7 +48,7 @@ impl Reconnect {
         self.up = None;
     }
 
-    /// A complete response arrived: the outage, if there was one, is over.
+    /// Records a complete response: an outage is over.
     pub(crate) fn answered(&mut self) {
         self.rest();
         self.has_worked = true;

@@ -1,4 +1,4 @@
-//! Which requests a transport is told to be long-lived.
+//! Which requests are marked as long-lived for the transport.
 
 use std::{
     future::pending,
@@ -55,7 +55,7 @@ fn streams_long_polls_and_calls_that_wait_at_the_server_are_long_lived_and_other
         false "/version" client.version();
         false "/v3/kv/range" kv.get("a");
         false "/v3/kv/put" kv.put("a", "b");
-        // They end when all is said, not when something happens.
+        // They end after the last message, not when something happens.
         false "/v3/lease/keepalive" client.send(KeepAliveOnce::new(7));
         false "/v3/maintenance/snapshot" client.open(Snapshot::new()).next();
 

@@ -1,8 +1,8 @@
 /// The version of etcd that a fake answers as.
 ///
 /// The two v2 APIs differ only in whether a directory can be updated, how backspace and form feed are escaped, and the
-/// responses of `/version` and `/health`. The gateways of the v3 API differ in many ways: how JSON is read and spaced, the
-/// bodies and statuses of errors, and which paths exist.
+/// responses of `/version` and `/health`. The gateways of the v3 API differ in many ways: how JSON is read and spaced,
+/// the bodies and statuses of errors, and which paths exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {

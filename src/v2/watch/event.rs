@@ -78,7 +78,7 @@ pub enum Action {
     Other(String),
 }
 
-/// By hand: what serde derives for `Other` copies every name first, and tries each variant with the copy.
+/// Written by hand: serde's derived code for `Other` copies every name and tries each variant with the copy.
 impl Decode for Action {
     fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;

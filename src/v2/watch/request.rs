@@ -36,7 +36,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// a directory keeps up with 400 events a second, which is tested over every backend, but a sudden burst of 1,000 may
 /// be too much.
 ///
-/// A [`Refresh`](super::Refresh) of a file is not an event. The deletion or expiration of a directory above the key is
+/// A [`Refresh`](crate::v2::Refresh) of a file is not an event. The deletion or expiration of a directory above the key is
 /// an event with the directory as its node. The stream ends after an error; open another one from the next index on.
 ///
 /// Dropping the stream ends the request.

@@ -29,10 +29,11 @@ use crate::{
 
 /// Delivers the leader of an election, and each one after it: `POST /v3/election/observe`.
 ///
-/// An item is the key that the leader holds; its value is what was proclaimed. The first item arrives when there is a leader,
-/// and one more for each change of the leader or of its value. The stream goes on over cut connections, restarts and changes
-/// of endpoint: it then delivers the present leader, unless it has delivered it before. A leader that came and went in
-/// between is skipped. etcd does not report that there is no leader any more: the last item is the last leader.
+/// An item is the key that the leader holds; its value is what was proclaimed. The first item arrives when there is a
+/// leader, and one more for each change of the leader or of its value. The stream goes on over cut connections,
+/// restarts and changes of endpoint: it then delivers the present leader, unless it has delivered it before. A leader
+/// that came and went in between is skipped. etcd does not report that there is no leader any more: the last item is
+/// the last leader.
 ///
 /// The stream ends after an error. Dropping it ends the request.
 ///
@@ -67,13 +68,13 @@ impl Observe {
         }
     }
 
-    /// See [`Watch::outage_limit`](super::Watch::outage_limit).
+    /// See [`Watch::outage_limit`](crate::v3::Watch::outage_limit).
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage = limit;
         self
     }
 
-    /// See [`Watch::silence_limit`](super::Watch::silence_limit). Zero is refused.
+    /// See [`Watch::silence_limit`](crate::v3::Watch::silence_limit). Must be longer than zero.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.silence = limit;
         self

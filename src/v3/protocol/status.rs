@@ -57,8 +57,8 @@ impl GrpcStatus {
         })
     }
 
-    /// The refusal that ends a stream of the gateway: as in [`parse`](Self::parse), or `{"error":"EOF"}`, where the gateway
-    /// has lost its server and has no code for it.
+    /// Reads the refusal that ends a stream of the gateway: as in [`parse`](Self::parse), or `{"error":"EOF"}` without
+    /// a code, if the gateway has lost its server.
     pub(crate) fn of_stream(message: &[u8]) -> Option<Self> {
         Self::parse(message).or_else(|| {
             let message: Value = serde_json::from_slice(message).ok()?;
@@ -66,8 +66,8 @@ impl GrpcStatus {
         })
     }
 
-    /// The refusal in a text such as the `cancel_reason` of a watch: `rpc error: code = PermissionDenied desc = …`.
-    /// Without a code in it the text alone has to do.
+    /// Reads the refusal in a text such as the `cancel_reason` of a watch:
+    /// `rpc error: code = PermissionDenied desc = …`. Without a code, only the text counts.
     pub(crate) fn of_text(text: &str) -> Self {
         Self {
             code: code::UNKNOWN,

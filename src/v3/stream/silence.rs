@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 
 use crate::pipeline::lifetime::Lifetime;
 
-/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but the
-/// connection may be dead.
+/// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but
+/// the connection may be dead.
 const MAX_PROBES: u32 = 4;
 
 /// What to do about a silent server.
@@ -19,20 +19,20 @@ pub(in crate::v3) enum SilenceLimit {
     Fail(Duration),
 }
 
-/// Checks a limit that the caller has set.
+/// Checks a silence limit.
 ///
 /// # Errors
 /// [`Error::Invalid`] for zero: the server would be probed without a pause.
 pub(in crate::v3) fn check_limit(operation: &'static str, limit: Duration) -> Result<()> {
     if limit.is_zero() {
-        let reason = "a silence limit must be longer than zero: the server is probed that often";
+        let reason = "a silence limit must be longer than zero: it is the interval of probes";
         return Err(Error::invalid(operation, reason));
     }
     Ok(())
 }
 
 impl SilenceLimit {
-    /// Returns what the transport is told: by when the caller has dropped a silent exchange.
+    /// Returns the lifetime for the transport: by when the caller has dropped a silent exchange.
     pub(super) fn lifetime(self) -> Lifetime {
         match self {
             Self::Probe(limit) => {

@@ -67,8 +67,8 @@ impl Requests {
 }
 
 /// Checks that both forms of a random response, as the other implementation writes it, are read as that message, except
-/// for the fields that are not read. Also with unknown fields, twice in a row, and cut anywhere. With bytes replaced it is
-/// read only if the other implementation reads it, too.
+/// for the fields that are not read. Also with unknown fields, twice in a row, and cut anywhere. With bytes replaced it
+/// is read only if the other implementation reads it, too.
 #[track_caller]
 pub(crate) fn response<M: Decode + Encode>(name: &'static str, unread: &[&str]) {
     for seed in 0..SAMPLES {

@@ -126,16 +126,16 @@ impl Watch {
         self
     }
 
-    /// Sets how long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage loses
-    /// nothing; after a longer one the stream ends in the error of the last attempt. Once the stream has worked, a response
-    /// that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
+    /// Sets how long the stream tries to reconnect while no endpoint responds. Defaults to 5 minutes. A shorter outage
+    /// loses nothing; after a longer one the stream ends in the error of the last attempt. Once the stream has worked,
+    /// a response that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
         self.settings.outage = limit;
         self
     }
 
-    /// After this long without a message the server is asked whether it is alive. Defaults to 30 s. If it is not, the stream
-    /// continues at another endpoint. Zero is refused.
+    /// Sets how long the server may be silent before it is probed. Defaults to 30 s. If it does not respond to the
+    /// probe, the stream continues at another endpoint. Must be longer than zero.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.settings.silence = limit;
         self
@@ -172,7 +172,7 @@ impl Watch {
         self.is_continued
     }
 
-    /// Checks whether etcd could carry it out.
+    /// Checks whether etcd could execute it.
     pub(super) fn check(&self) -> Result<()> {
         self.range.check(Self::NAME)?;
         if self.from.is_some_and(|revision| revision < 1) {
@@ -327,7 +327,7 @@ impl StreamOperation for WatchSet {
 }
 
 impl Settings {
-    /// Checks whether a stream can have them.
+    /// Checks that a stream can have these settings.
     pub(super) fn check(&self) -> Result<()> {
         check_limit(Watch::NAME, self.silence)
     }

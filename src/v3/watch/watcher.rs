@@ -44,7 +44,7 @@ use crate::{
 
 /// The watches of a set, with their progress, and the connection that they share.
 pub(super) struct Watcher<T> {
-    /// The settings are no settings.
+    /// The settings are not valid.
     invalid: Option<Error>,
     client: Client<T>,
     /// The watches that have not ended, by number.

@@ -1,7 +1,7 @@
 //! What several test targets of etcd-http share.
 //!
 //! - A case of a suite for etcd is a function of an [`Etcd`](case::Etcd). [`cases!`] makes a test of it for each
-//!   [`Backend`](backend::Backend): [real servers](real) by each HTTP transport, and the [fake](fake).
+//!   [`Backend`](backend::Backend): [real servers](real) by each HTTP transport, and the [`fake`].
 //! - [`scripted_transport`] and [`clock`] are for tests of the client alone, [`scripted_server`] for those that need a
 //!   socket.
 //! - [`raw_http`] and [`json_lines`] read responses as they are on the wire.

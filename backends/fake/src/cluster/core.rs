@@ -208,7 +208,8 @@ impl<S: State> Core<S> {
         }
     }
 
-    /// Polls an open exchange for what `take` finds. It is woken when there may be something, or the server has stopped.
+    /// Polls an open exchange for what `take` finds. It is woken when there may be something, or the server has
+    /// stopped.
     pub(crate) fn poll_exchange<T>(
         &mut self,
         id: ExchangeId,

@@ -26,8 +26,8 @@ use crate::{
 ///
 /// A renewal that fails is tried again, at another endpoint if there is one, until the lease's time is up by the
 /// client's own clock. The stream ends with an error: [`is_lease_not_found`](crate::Error::is_lease_not_found) if etcd
-/// no longer has the lease, the last failure otherwise; [`Error::Invalid`] if the stream was polled too late to ask for
-/// a renewal.
+/// no longer has the lease, the last failure otherwise; [`Error::Invalid`] if the stream was polled too late to send a
+/// renewal.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -77,8 +77,7 @@ impl StreamOperation for KeepAlive {
     }
 }
 
-const LATE: &str =
-    "no renewal was sent, for this stream was not polled within the lease's time to live";
+const LATE: &str = "no renewal was sent: the stream was not polled within the lease's time to live";
 
 struct Renewals<T> {
     client: Client<T>,
