@@ -6,7 +6,7 @@ use crate::{
     endpoints::{state::EndpointState, wire::Wire},
     error::{
         Api, Error, ErrorContext, EtcdError, EtcdErrorKind, HttpError, Outcome, Refusal, Result,
-        UnexpectedAnswer, Unsupported,
+        UnexpectedAnswer, UnexpectedKind, Unsupported,
     },
     json::{Decode, Json},
 };
@@ -62,20 +62,20 @@ pub(crate) enum Verdict {
 pub(crate) enum UnsupportedBy {
     /// This member, as etcd itself says.
     Member,
-    /// Whoever responded, which may be no etcd at all.
+    /// The program that responded, which may not be an etcd.
     Foreign,
     /// Every member of the cluster.
     Cluster,
 }
 
-/// A whole answer, what it means, and where it came from.
+/// A complete response, what it means, and where it came from.
 #[derive(Debug)]
 pub struct Answer {
     pub(crate) reply: Reply,
     pub(crate) verdict: Verdict,
     pub(crate) wire: Wire,
     pub(crate) context: ErrorContext,
-    /// Returns the endpoint that responded.
+    /// The endpoint that responded.
     pub(crate) endpoint: EndpointState,
     /// See [`Call::is_confidential`](crate::pipeline::call::Call::is_confidential).
     pub(crate) is_confidential: bool,
@@ -102,8 +102,11 @@ impl Answer {
         self.json().map(|Json(decoded)| decoded)
     }
 
-    /// Returns the error that an answer other than a success stands for.
-    pub(crate) fn into_error(self) -> Error {
+    /// Returns the error that a response other than a success stands for.
+    pub(crate) fn into_error(mut self) -> Error {
+        if self.is_confidential {
+            self.hide_secret();
+        }
         match self.verdict {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
             Verdict::Unsupported { reason, by } => {
@@ -143,7 +146,7 @@ impl Answer {
         }
     }
 
-    /// An answer without a meaning: what is wrong with it, and how it begins.
+    /// Returns the error for a response that cannot be decoded: what is wrong with it, and its beginning.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
         // With these redirects the request was not applied. With a success it was, whatever the body says; with a 303,
         // which continues with another method, it may have been.
@@ -186,7 +189,8 @@ impl Answer {
         matches!(&self.verdict, Verdict::Refused(refusal) if refusal.kind.is_token_error())
     }
 
-    /// Returns whether the server, or a proxy before it, currently cannot serve.
+    /// Returns whether the server, or a proxy before it, currently cannot serve: its status says so, or its response is not
+    /// from etcd, whatever its status.
     pub(crate) fn is_unavailable(&self) -> bool {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_unavailable,
