@@ -1,16 +1,18 @@
 //! Rules of the v3 API over the JSON gateway, by their numbers, asked of the fake (as 3.4 and as 3.5) and of real servers.
 //!
 //! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. What takes two at a time is asked of the fake alone,
-//! in `v3_streams.rs`. The fake has no auth of v3 (V3-110 to V3-121).
+//! in `v3_streams.rs`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
 mod election;
 mod gateway;
 mod kv;
 mod lease;
 mod lock;
+mod maintenance;
 mod txn;
 mod watch;
 

@@ -6,6 +6,7 @@ use crate::{
     state::Stores,
     v3::{
         Authenticate,
+        auth::{AuthStore, Caller},
         error::{Code, V3Error},
         message::auth::{
             AuthResponse, AuthRoleGetRequest, AuthRoleGetResponse, AuthRoleListRequest,
@@ -85,15 +86,13 @@ impl Call<'_> {
     }
 
     pub(crate) fn auth_status(&mut self, _: AuthStatusRequest) -> Answered<AuthStatusResponse> {
-        let caller = self.caller()?;
-        self.confirm_proposal()?;
-        let auth = &self.cluster.local(self.endpoint).v3.auth;
-        auth.check_admin(&caller)?;
-        let mut response = AuthStatusResponse {
-            header: None,
-            enabled: auth.is_enabled(),
-            auth_revision: auth.revision(),
-        };
+        let mut response = self.read_auth(AuthStore::check_admin, |auth| {
+            Ok(AuthStatusResponse {
+                header: None,
+                enabled: auth.is_enabled(),
+                auth_revision: auth.revision(),
+            })
+        })?;
         self.fill(&mut response.header);
         Ok(response)
     }
@@ -102,11 +101,11 @@ impl Call<'_> {
         &mut self,
         request: &AuthUserGetRequest,
     ) -> Answered<AuthUserGetResponse> {
-        let caller = self.caller()?;
-        self.confirm_proposal()?;
-        let auth = &self.cluster.local(self.endpoint).v3.auth;
-        auth.check_user(&caller, &request.name)?;
-        let roles = auth.roles_of(&request.name)?;
+        let name = &request.name;
+        let roles = self.read_auth(
+            |auth, caller| auth.check_user(caller, name),
+            |auth| auth.roles_of(name),
+        )?;
         let header = None;
         let mut response = AuthUserGetResponse { header, roles };
         self.fill(&mut response.header);
@@ -114,11 +113,7 @@ impl Call<'_> {
     }
 
     pub(crate) fn user_list(&mut self, _: AuthUserListRequest) -> Answered<AuthUserListResponse> {
-        let caller = self.caller()?;
-        self.confirm_proposal()?;
-        let auth = &self.cluster.local(self.endpoint).v3.auth;
-        auth.check_admin(&caller)?;
-        let users = auth.user_names();
+        let users = self.read_auth(AuthStore::check_admin, |auth| Ok(auth.user_names()))?;
         let header = None;
         let mut response = AuthUserListResponse { header, users };
         self.fill(&mut response.header);
@@ -129,11 +124,11 @@ impl Call<'_> {
         &mut self,
         request: &AuthRoleGetRequest,
     ) -> Answered<AuthRoleGetResponse> {
-        let caller = self.caller()?;
-        self.confirm_proposal()?;
-        let auth = &self.cluster.local(self.endpoint).v3.auth;
-        auth.check_role(&caller, &request.role)?;
-        let perm = auth.permissions_of(&request.role)?;
+        let role = &request.role;
+        let perm = self.read_auth(
+            |auth, caller| auth.check_role(caller, role),
+            |auth| auth.permissions_of(role),
+        )?;
         let header = None;
         let mut response = AuthRoleGetResponse { header, perm };
         self.fill(&mut response.header);
@@ -141,22 +136,27 @@ impl Call<'_> {
     }
 
     pub(crate) fn role_list(&mut self, _: AuthRoleListRequest) -> Answered<AuthRoleListResponse> {
-        let caller = self.caller()?;
-        self.confirm_proposal()?;
-        let auth = &self.cluster.local(self.endpoint).v3.auth;
-        auth.check_admin(&caller)?;
-        let roles = auth.role_names();
+        let roles = self.read_auth(AuthStore::check_admin, |auth| Ok(auth.role_names()))?;
         let header = None;
         let mut response = AuthRoleListResponse { header, roles };
         self.fill(&mut response.header);
         Ok(response)
     }
 
-    /// What is asked about users and roles goes through Raft like a write.
-    fn confirm_proposal(&mut self) -> Answered<()> {
+    /// Reads users and roles. That goes through Raft like a write.
+    fn read_auth<T>(
+        &mut self,
+        check: impl FnOnce(&AuthStore, &Caller) -> Result<(), V3Error>,
+        read: impl FnOnce(&AuthStore) -> Result<T, V3Error>,
+    ) -> Answered<T> {
+        let caller = self.caller()?;
         self.confirm_read()?;
         self.cluster.confirm_read(self.endpoint);
-        Ok(())
+        let store = &self.cluster.local(self.endpoint).v3;
+        if !store.alarms.is_limited() {
+            check(&store.auth, &caller)?;
+        }
+        Ok(read(&store.auth)?)
     }
 
     fn hash_password(&mut self, password: &str) -> Result<String, V3Error> {

@@ -70,7 +70,9 @@ impl Call<'_> {
 
     /// Reads or changes the alarms. Only 3.5 answers with a header.
     pub(crate) fn alarm(&mut self, request: AlarmRequest) -> Answered<AlarmResponse> {
-        self.caller().map_err(without_code)?;
+        if self.profile() == Profile::V3_4 {
+            self.caller().map_err(without_code)?;
+        }
         let alarms = self.propose(request)?;
         let header = None;
         let mut response = AlarmResponse { header, alarms };

@@ -27,7 +27,7 @@ impl AuthStore {
             .map(|permission| Interval::new(&permission.key, &permission.range_end))
             .collect();
         let wanted = Interval::new(key, end);
-        granted.retain(|interval| interval.overlaps(&wanted));
+        granted.retain(|interval| wanted.overlaps(interval));
         if end.is_empty() {
             return !granted.is_empty();
         }
@@ -70,6 +70,7 @@ impl Interval {
         Self { begin, end }
     }
 
+    /// Whether the two have a key in common. An inverted interval is where it begins, as in etcd.
     fn overlaps(&self, other: &Self) -> bool {
         let is_left = self.begin < other.begin && !is_before(&other.begin, &self.end);
         let is_right = !is_before(&self.begin, &other.end);
