@@ -81,8 +81,11 @@ impl AuthStore {
         self.check_keys_of_lease(caller, id, leases, Access::Write)
     }
 
-    /// Whether the caller may be told the keys of a lease.
+    /// Whether the caller may be told the keys of a lease. It takes a user even if there are none.
     pub(crate) fn check_lease_read(&self, caller: &Caller, id: i64, leases: &Leases) -> Permitted {
+        if self.is_enabled && caller.0.is_none() {
+            return Err(V3Error::EMPTY_USER);
+        }
         self.check_keys_of_lease(caller, id, leases, Access::Read)
     }
 
