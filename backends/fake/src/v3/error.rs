@@ -17,6 +17,7 @@ pub(crate) enum Code {
     ResourceExhausted = 8,
     FailedPrecondition = 9,
     OutOfRange = 11,
+    Unimplemented = 12,
     Unavailable = 14,
     DataLoss = 15,
     Unauthenticated = 16,

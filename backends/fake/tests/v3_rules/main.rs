@@ -7,6 +7,7 @@
 mod support;
 
 mod auth;
+mod cluster;
 mod election;
 mod gateway;
 mod kv;

@@ -48,6 +48,9 @@ pub(super) enum Unary {
     AuthDisable,
     Authenticate,
     MemberList,
+    MemberUpdate,
+    MemberRemove,
+    MemberAdd,
     Defragment,
     Status,
     Alarm,
@@ -104,6 +107,9 @@ impl Route {
             b"maintenance/alarm" => Self::Unary(Unary::Alarm),
             b"maintenance/hash" => Self::Unary(Unary::Hash),
             b"maintenance/transfer-leadership" => Self::Unary(Unary::MoveLeader),
+            b"cluster/member/add" => Self::Unary(Unary::MemberAdd),
+            b"cluster/member/remove" => Self::Unary(Unary::MemberRemove),
+            b"cluster/member/update" => Self::Unary(Unary::MemberUpdate),
             b"cluster/member/list" => Self::Unary(Unary::MemberList),
             b"maintenance/defragment" => Self::Unary(Unary::Defragment),
             b"maintenance/status" => Self::Unary(Unary::Status),
@@ -120,10 +126,7 @@ impl Route {
 
 /// Calls of etcd's that the fake does not serve.
 const UNSERVED: &[&str] = &[
-    "cluster/member/add",
     "cluster/member/promote",
-    "cluster/member/remove",
-    "cluster/member/update",
     "election/observe",
     "maintenance/downgrade",
     "maintenance/snapshot",
