@@ -227,7 +227,7 @@ impl Answer {
     }
 }
 
-/// Whether this status, without an etcd error, shows that nothing was done: whoever sends it keeps requests from etcd.
+/// Whether this status, without an etcd error, shows that nothing was done: its sender keeps requests from etcd.
 pub(crate) fn is_not_served(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),

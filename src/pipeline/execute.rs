@@ -270,7 +270,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.now = self.pipeline.transport.now();
         self.tell(endpoint, began, || AttemptOutcome::of_failure(failure));
         self.pipeline.note(failure, endpoint, self.now);
-        // Who asks for a pause will serve it then.
+        // An endpoint that requests a pause serves the call afterwards.
         if failure.is_not_served() && failure.retry_after().is_none() {
             let (state, is_certain) = match failure {
                 Failure::Answer(answer) => (&answer.endpoint, answer.is_unsupported_by_etcd()),
@@ -341,7 +341,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         }
     }
 
-    /// What came of the last attempt at each endpoint but this one.
+    /// Returns the results of the last attempt at each endpoint except this one.
     fn others(&self, last: &Endpoint) -> Option<Arc<Vec<(Endpoint, String)>>> {
         let mut others: Vec<(Endpoint, String)> = Vec::new();
         for error in self.failures.iter().rev() {

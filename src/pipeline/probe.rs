@@ -20,7 +20,7 @@ pub struct Probe {
     pub(crate) interval: Duration,
     /// The question.
     pub(crate) exchange: Box<dyn Exchange>,
-    /// What an answer refuses the waiting call with, if it does.
+    /// Returns the refusal of the waiting call that a response implies, if any.
     pub(crate) refusal: fn(&Answer) -> Option<Refusal>,
 }
 

@@ -159,7 +159,7 @@ fn when_no_endpoint_serves_a_call_the_error_names_each_with_its_reason() {
     assert_eq!(
         error.to_string(),
         "v3.kv.put at http://b (attempt 2): no v3 API here: is this a peer port? If it is the port for clients, etcd has \
-         its JSON gateway switched off, or is too old; \
+         its JSON gateway disabled, or is too old; \
          http://a: this is not etcd's v3 API: is the path of this endpoint wrong?"
     );
     put(&v3).unwrap();

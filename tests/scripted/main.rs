@@ -8,6 +8,8 @@ mod deadlines;
 mod doubt;
 mod endpoints;
 mod foreign;
+mod foreign_answers;
+mod long_lived;
 mod observe;
 mod once;
 mod outcome;

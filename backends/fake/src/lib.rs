@@ -5,6 +5,7 @@ mod control;
 mod fake;
 mod front;
 mod go;
+mod password;
 mod profile;
 mod rng;
 mod state;

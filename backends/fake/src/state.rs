@@ -24,6 +24,8 @@ pub(crate) struct Stores {
     pub(crate) v3: v3::Store,
     /// Whether the v2 API is served (`--enable-v2`). Its store is there in any case: etcd keeps the members in it.
     pub(crate) is_v2_enabled: bool,
+    /// How large the v3 store may grow, in bytes.
+    pub(crate) quota: Option<i64>,
 }
 
 /// An entry of the Raft log.
@@ -39,6 +41,7 @@ impl Stores {
             v2: Store::new(),
             v3: v3::Store::new(),
             is_v2_enabled,
+            quota: None,
         }
     }
 }
@@ -47,7 +50,10 @@ impl State for Stores {
     type Command = Command;
 
     fn blank(&self) -> Self {
-        Self::new(self.is_v2_enabled)
+        Self {
+            quota: self.quota,
+            ..Self::new(self.is_v2_enabled)
+        }
     }
 
     fn fork(&self) -> Self {
@@ -55,6 +61,7 @@ impl State for Stores {
             v2: self.v2.fork(),
             v3: self.v3.fork(),
             is_v2_enabled: self.is_v2_enabled,
+            quota: self.quota,
         }
     }
 
@@ -88,6 +95,10 @@ impl State for Stores {
     fn expire(&mut self, cutoff: i64, at: Moment) {
         self.v2.expire(cutoff, at.now);
         self.v3.expire(cutoff);
+    }
+
+    fn promote(&mut self, now: i64) {
+        self.v3.leases.promote(now);
     }
 
     fn is_watched(&self) -> bool {

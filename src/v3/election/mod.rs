@@ -112,8 +112,8 @@ impl Campaign {
         self
     }
 
-    /// After this long without an answer the member is asked whether it and the lease are alive, again and again. Defaults to
-    /// 10 s. Zero is refused.
+    /// Sets how long the member may be silent before it is asked whether it and the lease are alive, and between two such
+    /// probes. Defaults to 10 s. Zero is refused.
     ///
     /// Where the member does not respond, the wait ends with an error whose [outcome](crate::Error::outcome) is unknown: etcd
     /// may make it the leader without anybody noticing, for as long as the lease lives. Revoke the lease, and begin again with

@@ -25,7 +25,7 @@ impl PageSize {
 
     /// A page did not arrive. Returns whether a smaller one may.
     ///
-    /// A page that is too large is halved. After a time-out, one key shows whether the server responds at all, and the
+    /// A page that is too large is halved. After a timeout, one key shows whether the server responds at all, and the
     /// pages grow again from there, up to a half.
     pub(super) fn failed(&mut self, error: &Error) -> bool {
         let is_too_large =

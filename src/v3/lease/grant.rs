@@ -25,12 +25,12 @@ pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 /// Grants a lease: `POST /v3/lease/grant`. Keys attached to it are deleted when it expires.
 ///
 /// The id is random and chosen when this value is created, so that the request can be retried: a lease that an earlier
-/// attempt granted is recognized, as nobody else has its id. With an id of your own that is not known.
+/// attempt granted is recognized, as no other lease has its id. With an id of your own this is not known.
 ///
 /// # Errors
 /// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) if the id is in use. If an earlier attempt may have granted the
-/// lease, the outcome is [`Unknown`](crate::Outcome::Unknown): it may be this one, or somebody else's with another time
-/// to live.
+/// lease, the outcome is [`Unknown`](crate::Outcome::Unknown): it may be this one, or that of another client with another
+/// time to live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GrantLease {

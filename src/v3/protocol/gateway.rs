@@ -90,8 +90,8 @@ pub(crate) const COMMON_NAME: &str = "CommonName of client sending a request aga
 const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
 
 /// Why a server, likely an etcd, does not have any call.
-const NO_API: &str = "no v3 API here: is this a peer port? If it is the port for clients, etcd has its JSON gateway switched off, \
-     or is too old";
+const NO_API: &str = "no v3 API here: is this a peer port? If it is the port for clients, etcd has its JSON gateway disabled, or \
+     is too old";
 
 /// Why a server that is likely no etcd does not have any call.
 const NOT_ETCD: &str = "this is not etcd's v3 API: is the path of this endpoint wrong?";

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// Calls that every member carries out, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
+/// Calls that every member applies, whichever is asked. A member of 3.4 panics when one of 3.5 makes it: in a cluster
 /// that is being upgraded, those that have them must not be asked.
 const BY_ALL_MEMBERS: [Method; 2] = [method::AUTH_STATUS, method::DOWNGRADE];
 

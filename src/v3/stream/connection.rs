@@ -262,8 +262,8 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         self.client.pipeline().other_place(&call).is_some()
     }
 
-    /// The error of a loss that the caller does not recover from. The endpoint is not chosen next, where another may do
-    /// better.
+    /// Returns the error of a loss that the caller does not recover from. The endpoint is not chosen next if another may
+    /// succeed.
     pub(in crate::v3) fn give_up(&mut self, loss: Loss) -> Error {
         let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
             return self.unexpected("the server has been silent for too long");

@@ -2,9 +2,10 @@ use std::time::{Duration, Instant};
 
 use etcd_transport::IdleLimit;
 
-use crate::error::{Error, Result};
-
-use crate::pipeline::lifetime::Lifetime;
+use crate::{
+    error::{Error, Result},
+    pipeline::lifetime::Lifetime,
+};
 
 /// After this many silences in a row, each with a successful probe, the connection is stale: the server is alive, but
 /// the connection may be dead.

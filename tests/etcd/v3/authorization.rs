@@ -26,15 +26,21 @@ use serde_json::json;
 use crate::{auth::enable, refused};
 
 cases_and_grpc! {
-    Alone {
-        v3_11_headers_become_metadata,
-        v3_111_a_token_is_shown_bare,
-        v3_112_a_token_is_lost_when_its_server_restarts,
-        v3_120_some_calls_go_without_a_token_where_etcd_is_old,
-        v3_10_121_who_may_not_look_after_a_server_is_told_so_in_words_of_their_own,
+    any {
+        Alone {
+            v3_11_headers_become_metadata,
+            v3_111_a_token_is_shown_bare,
+            v3_112_a_token_is_lost_when_its_server_restarts,
+            v3_120_some_calls_go_without_a_token_where_etcd_is_old,
+        }
+        Three {
+            v3_112_a_token_is_good_at_every_member,
+        }
     }
-    Three {
-        v3_112_a_token_is_good_at_every_member,
+    http {
+        Alone {
+            v3_10_121_who_may_not_look_after_a_server_is_told_so_in_words_of_their_own,
+        }
     }
 }
 

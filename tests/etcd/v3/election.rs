@@ -13,13 +13,19 @@ use harness::{case::Etcd, cases_and_grpc};
 use crate::refused;
 
 cases_and_grpc! {
-    Shared {
-        v3_105_a_candidate_leads_proclaims_and_resigns,
-        v3_105_the_next_candidate_leads_when_the_first_resigns,
-        v3_105_a_leader_whose_time_is_over_proclaims_nothing,
-        v3_105_the_same_lease_campaigns_again,
-        a_campaign_that_is_not_won_in_time_is_given_up,
-        v3_101_a_lease_that_is_gone_is_not_elected,
+    any {
+        Shared {
+            v3_105_a_candidate_leads_proclaims_and_resigns,
+            v3_105_the_next_candidate_leads_when_the_first_resigns,
+            v3_105_a_leader_whose_time_is_over_proclaims_nothing,
+            v3_105_the_same_lease_campaigns_again,
+            v3_101_a_lease_that_is_gone_is_not_elected,
+        }
+    }
+    http {
+        Shared {
+            a_campaign_that_is_not_won_in_time_is_given_up,
+        }
     }
 }
 

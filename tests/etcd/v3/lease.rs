@@ -13,19 +13,25 @@ use harness::{case::Etcd, cases_and_grpc};
 use crate::refused;
 
 cases_and_grpc! {
-    Shared {
-        v3_92_a_lease_is_granted_with_an_id_of_ours_or_the_servers,
-        v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least,
-        v3_92_an_id_is_given_once,
-        v3_94_several_leases_are_kept_alive_in_one_request,
-        v3_96_a_lease_tells_what_is_left_and_its_keys,
-        v3_97_a_lease_takes_its_keys_with_it,
-        v3_97_a_lease_that_expires_takes_its_keys_with_it,
-        v3_99_a_lease_whose_time_is_over_is_not_renewed,
+    any {
+        Shared {
+            v3_92_a_lease_is_granted_with_an_id_of_ours_or_the_servers,
+            v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least,
+            v3_92_an_id_is_given_once,
+            v3_94_several_leases_are_kept_alive_in_one_request,
+            v3_96_a_lease_tells_what_is_left_and_its_keys,
+            v3_97_a_lease_takes_its_keys_with_it,
+            v3_97_a_lease_that_expires_takes_its_keys_with_it,
+        }
+        Alone {
+            v3_93_leases_without_keys_change_no_revision,
+            v3_100_leases_are_listed,
+        }
     }
-    Alone {
-        v3_93_leases_without_keys_change_no_revision,
-        v3_100_leases_are_listed,
+    http {
+        Shared {
+            v3_99_a_lease_whose_time_is_over_is_not_renewed,
+        }
     }
 }
 

@@ -13,17 +13,23 @@ use harness::{case::Etcd, cases_and_grpc};
 use crate::refused;
 
 cases_and_grpc! {
-    Shared {
-        v3_102_a_lock_is_a_key_of_name_and_lease,
-        v3_102_the_same_lease_gets_the_same_lock_again,
-        v3_102_without_a_lease_the_server_makes_one,
-        a_lock_is_held_by_one_and_then_by_the_next,
-        a_lock_that_is_not_had_in_time_is_given_up,
-        v3_103_a_dropped_wait_leaves_the_queue,
-        v3_101_a_lease_that_is_gone_holds_no_lock,
-        a_wait_for_a_lock_ends_when_its_lease_expires,
-        v3_104_a_lock_is_given_up_any_number_of_times,
-        v3_107_the_key_of_a_lock_guards_writes,
+    any {
+        Shared {
+            v3_102_a_lock_is_a_key_of_name_and_lease,
+            v3_102_the_same_lease_gets_the_same_lock_again,
+            v3_102_without_a_lease_the_server_makes_one,
+            a_lock_is_held_by_one_and_then_by_the_next,
+            v3_103_a_dropped_wait_leaves_the_queue,
+            v3_101_a_lease_that_is_gone_holds_no_lock,
+            v3_104_a_lock_is_given_up_any_number_of_times,
+            v3_107_the_key_of_a_lock_guards_writes,
+        }
+    }
+    http {
+        Shared {
+            a_lock_that_is_not_had_in_time_is_given_up,
+            a_wait_for_a_lock_ends_when_its_lease_expires,
+        }
     }
 }
 

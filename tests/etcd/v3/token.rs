@@ -12,14 +12,20 @@ use harness::{case::Etcd, cases_and_grpc};
 use crate::{auth::enable, refused};
 
 cases_and_grpc! {
-    Alone {
-        r_60_one_token_is_fetched_for_all_who_wait,
-        r_12_a_token_that_is_lost_is_renewed_for_reads_and_writes,
-        v3_113_a_token_that_a_new_password_ended_is_renewed,
-        v3_115_a_client_with_a_user_works_where_authentication_is_off,
-        t_13_a_wrong_password_is_final,
-        t_13_a_wrong_password_is_found_out_once_for_all_who_wait,
-        a_client_with_two_users_shows_each_api_its_own,
+    any {
+        Alone {
+            r_60_one_token_is_fetched_for_all_who_wait,
+            r_12_a_token_that_is_lost_is_renewed_for_reads_and_writes,
+            v3_113_a_token_that_a_new_password_ended_is_renewed,
+            v3_115_a_client_with_a_user_works_where_authentication_is_off,
+            t_13_a_wrong_password_is_final,
+            a_client_with_two_users_shows_each_api_its_own,
+        }
+    }
+    http {
+        Alone {
+            t_13_a_wrong_password_is_found_out_once_for_all_who_wait,
+        }
     }
 }
 

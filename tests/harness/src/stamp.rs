@@ -30,9 +30,16 @@ macro_rules! cases {
     };
 }
 
-/// As [`cases!`](crate::cases), and again over gRPC.
+/// As [`cases!`](crate::cases), and again over gRPC, which the fake does not serve.
 #[macro_export]
 macro_rules! cases_and_grpc {
+    (any { $($any:tt)* } $(http { $($http:tt)* })?) => {
+        #[cfg(feature = "fake")]
+        $crate::stamp!(fake_3_4, $crate::fake::Fake34: $($any)*);
+        #[cfg(feature = "fake")]
+        $crate::stamp!(fake_3_5, $crate::fake::Fake35: $($any)*);
+        $crate::cases_and_grpc!($($any)* $($($http)*)?);
+    };
     ($($cases:tt)*) => {
         $crate::cases!($($cases)*);
         #[cfg(all(feature = "reqwest", feature = "server"))]

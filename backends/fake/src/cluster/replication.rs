@@ -201,11 +201,21 @@ impl<S: State> Cluster<S> {
 
     /// Makes the member behind an endpoint the leader, in a new term.
     pub(crate) fn elect(&mut self, endpoint: usize) {
-        let id = self.member(endpoint).map(|member| member.id);
-        if id.is_some() && self.leader != id {
-            self.leader = id;
+        if let Some(member) = self.member(endpoint) {
+            self.elect_member(member.id);
+        }
+    }
+
+    /// Makes a member the leader, in a new term.
+    pub(crate) fn elect_member(&mut self, id: u64) {
+        if self.leader != Some(id) {
+            self.leader = Some(id);
             self.raft_term += 1;
             self.raft_index += 1;
+            let now = self.now;
+            for state in self.states() {
+                state.promote(now);
+            }
         }
     }
 

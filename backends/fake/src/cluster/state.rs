@@ -32,6 +32,9 @@ pub(crate) trait State: fmt::Debug + Send + Sized + 'static {
     /// Removes what has expired by `cutoff`.
     fn expire(&mut self, cutoff: i64, at: Moment);
 
+    /// Does what a new leader does: it lets live longer what it alone ends.
+    fn promote(&mut self, now: i64);
+
     /// Whether an open exchange waits for something to happen.
     fn is_watched(&self) -> bool;
 

@@ -36,6 +36,7 @@ const DEFAULT_START: u64 = 1_577_836_800;
 pub struct FakeEtcdBuilder {
     profile: Profile,
     v2: bool,
+    quota: Option<i64>,
     seed: u64,
     members: Vec<(String, String)>,
     clock: Clock,
@@ -49,6 +50,7 @@ impl Default for FakeEtcdBuilder {
         Self {
             profile: Profile::default(),
             v2: true,
+            quota: None,
             seed: 0,
             members: Vec::new(),
             clock: Clock::default(),
@@ -69,6 +71,12 @@ impl FakeEtcdBuilder {
     /// Whether the v2 API is on (`--enable-v2`). Defaults to true.
     pub fn v2(mut self, on: bool) -> Self {
         self.v2 = on;
+        self
+    }
+
+    /// How many bytes the v3 store may take (`--quota-backend-bytes`). Defaults to no limit. The fake's sizes are not etcd's.
+    pub fn quota(mut self, bytes: i64) -> Self {
+        self.quota = Some(bytes);
         self
     }
 
@@ -146,7 +154,10 @@ impl FakeEtcdBuilder {
         let endpoints = members.iter().map(|(_, url)| Endpoint::new(url.clone()));
         let endpoints = endpoints.collect();
         let membership = Membership::new(&members, self.seed);
-        let stores = Stores::new(self.v2);
+        let stores = Stores {
+            quota: self.quota,
+            ..Stores::new(self.v2)
+        };
         let cluster = Cluster::new(self.profile, membership, stores, start, self.seed);
         let time = Timeline::new(self.clock, self.expiry, start);
         let log = RequestLog::new(self.log_capacity);

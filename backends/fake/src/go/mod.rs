@@ -7,3 +7,4 @@ pub(crate) mod json;
 pub(crate) mod path;
 pub(crate) mod reply;
 pub(crate) mod scan;
+pub(crate) mod url;

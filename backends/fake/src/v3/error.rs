@@ -13,10 +13,13 @@ pub(crate) enum Code {
     Unknown = 2,
     InvalidArgument = 3,
     NotFound = 5,
+    PermissionDenied = 7,
     ResourceExhausted = 8,
     FailedPrecondition = 9,
     OutOfRange = 11,
+    Unimplemented = 12,
     Unavailable = 14,
+    DataLoss = 15,
     Unauthenticated = 16,
 }
 
@@ -55,6 +58,15 @@ impl V3Error {
         Self::new(Code::OutOfRange, "etcdserver: too large lease TTL");
     pub(crate) const INVALID_TOKEN: Self =
         Self::new(Code::Unauthenticated, "etcdserver: invalid auth token");
+    pub(crate) const NO_SPACE: Self = Self::new(
+        Code::ResourceExhausted,
+        "etcdserver: mvcc: database space exceeded",
+    );
+    pub(crate) const CORRUPT: Self = Self::new(Code::DataLoss, "etcdserver: corrupt cluster");
+    pub(crate) const EMPTY_USER: Self =
+        Self::new(Code::InvalidArgument, "etcdserver: user name is empty");
+    pub(crate) const PERMISSION_DENIED: Self =
+        Self::new(Code::PermissionDenied, "etcdserver: permission denied");
     pub(crate) const TIMEOUT: Self = Self::new(Code::Unavailable, "etcdserver: request timed out");
 
     pub(crate) const fn new(code: Code, message: &'static str) -> Self {
@@ -62,6 +74,11 @@ impl V3Error {
             code,
             message: Cow::Borrowed(message),
         }
+    }
+
+    /// The error as the reason why a watch is not created.
+    pub(crate) fn reason(&self) -> String {
+        format!("rpc error: code = {:?} desc = {}", self.code, self.message)
     }
 
     pub(crate) fn message_too_large(length: usize, limit: usize) -> Self {

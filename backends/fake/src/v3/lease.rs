@@ -10,6 +10,9 @@ const MAX_TTL: i64 = 9_000_000_000;
 /// The shortest: one and a half election timeouts, in whole seconds.
 const MIN_TTL: i64 = 2;
 
+/// How long an election may take, in nanoseconds.
+const ELECTION_TIMEOUT: i64 = 1_000_000_000;
+
 /// Nanoseconds in a second.
 const SECOND: i128 = 1_000_000_000;
 
@@ -67,6 +70,15 @@ impl Leases {
         self.by_expiry.insert((expires, id), ());
         self.leases.insert(id, lease);
         Some(ttl)
+    }
+
+    /// Lets all leases live for their whole time again and an election timeout more, as a new leader does.
+    pub(crate) fn promote(&mut self, now: i64) {
+        let later = now.saturating_add(ELECTION_TIMEOUT);
+        let ids: Vec<i64> = self.ids().collect();
+        for id in ids {
+            self.renew(id, later);
+        }
     }
 
     /// Removes a lease; returns its keys in their order.

@@ -1,7 +1,9 @@
 //! The v3 API: its store, leases and watches, the messages, and the calls. It knows no encoding but that of the
 //! messages: `crate::front` reads and writes what travels.
 
+pub(crate) mod alarm;
 pub(crate) mod api;
+pub(crate) mod auth;
 mod command;
 pub(crate) mod error;
 pub(crate) mod lease;
@@ -9,10 +11,13 @@ pub(crate) mod message;
 pub(crate) mod mvcc;
 pub(crate) mod watch;
 
-pub(crate) use self::command::{Command, CreateLease, RenewLease};
+pub(crate) use self::command::{Authenticate, Command, CreateLease, RenewLease};
 
-use self::{lease::Leases, mvcc::Mvcc, watch::WatchHub};
+use self::{alarm::Alarms, auth::AuthStore, lease::Leases, mvcc::Mvcc, watch::WatchHub};
 use crate::v3::mvcc::Batch;
+
+/// The size of an empty file of etcd's.
+const EMPTY_FILE: i64 = 20_480;
 
 /// What a member stores for the v3 API.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(crate) struct Store {
     pub(crate) mvcc: Mvcc,
     pub(crate) leases: Leases,
     pub(crate) watches: WatchHub,
+    pub(crate) auth: AuthStore,
+    pub(crate) alarms: Alarms,
 }
 
 impl Store {
@@ -28,6 +35,8 @@ impl Store {
             mvcc: Mvcc::new(),
             leases: Leases::default(),
             watches: WatchHub::default(),
+            auth: AuthStore::new(),
+            alarms: Alarms::default(),
         }
     }
 
@@ -37,6 +46,8 @@ impl Store {
             mvcc: self.mvcc.clone(),
             leases: self.leases.clone(),
             watches: WatchHub::default(),
+            auth: self.auth.clone(),
+            alarms: self.alarms.clone(),
         }
     }
 
@@ -44,6 +55,12 @@ impl Store {
     pub(crate) fn restart(&mut self) {
         self.watches = WatchHub::default();
         self.mvcc.restart();
+        self.auth.restart();
+    }
+
+    /// The size of the member's file. It is plausible, not etcd's.
+    pub(crate) fn size(&self) -> i64 {
+        EMPTY_FILE + self.mvcc.size()
     }
 
     /// Revokes the leases that have ended by `cutoff`.

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     fmt,
     path::Path,
     thread,
@@ -24,6 +25,8 @@ pub(crate) struct Pair {
     began: Instant,
     translation: Translation,
     watches: Vec<Watch>,
+    /// The last token of each user: the real server's and the fake's.
+    tokens: HashMap<String, (String, String)>,
     /// The last revision that a response has shown.
     revision: i64,
     requests: u64,
@@ -55,7 +58,14 @@ type Same = Result<(), Box<Divergence>>;
 impl Pair {
     pub(crate) fn start(binary: &Path) -> Self {
         // The default times: the shortest time to live depends on them.
-        let times = ["--heartbeat-interval", "100", "--election-timeout", "1000"];
+        let times = [
+            "--heartbeat-interval",
+            "100",
+            "--election-timeout",
+            "1000",
+            "--bcrypt-cost",
+            "4",
+        ];
         let mut real = Real::start_with(binary, &times);
         let profile = if real.is_3_4() {
             Profile::V3_4
@@ -78,6 +88,7 @@ impl Pair {
             began: Instant::now(),
             translation,
             watches: Vec::new(),
+            tokens: HashMap::new(),
             revision: 1,
             requests: 0,
             events: 0,
@@ -168,8 +179,10 @@ impl Pair {
     fn ask(&mut self, ask: &Ask) -> Result<Told, Box<Divergence>> {
         self.synchronise();
         self.requests += 1;
-        let fake = self.fake.ask(ask);
-        let real = self.real.ask(ask);
+        let (for_real, for_fake) = self.with_token(ask);
+        let fake = self.fake.ask(&for_fake);
+        let real = self.real.ask(&for_real);
+        let (real, fake) = self.without_token(ask, real, fake);
         if !self.translation.is_same(&ask.target, &real, &fake) {
             return Err(Box::new(Divergence {
                 ask: ask.clone(),
@@ -186,14 +199,47 @@ impl Pair {
         Ok(fake)
     }
 
+    /// The request for each of the two, with its own token of the user that a header names.
+    fn with_token(&self, ask: &Ask) -> (Ask, Ask) {
+        let (mut for_real, mut for_fake) = (ask.clone(), ask.clone());
+        for (position, (_, value)) in ask.headers.iter().enumerate() {
+            if let Some(user) = value.strip_prefix('$') {
+                let invalid = ("x.1".to_owned(), "x.1".to_owned());
+                let (real, fake) = self.tokens.get(user).cloned().unwrap_or(invalid);
+                for_real.headers[position].1 = real;
+                for_fake.headers[position].1 = fake;
+            }
+        }
+        (for_real, for_fake)
+    }
+
+    /// Remembers the tokens of the answers, and puts the same in the place of both.
+    fn without_token(&mut self, ask: &Ask, mut real: Told, mut fake: Told) -> (Told, Told) {
+        if ask.target != "/v3/auth/authenticate" || (real.status, fake.status) != (200, 200) {
+            return (real, fake);
+        }
+        let token = |told: &Told| told.json()["token"].as_str().unwrap().to_owned();
+        let tokens = (token(&real), token(&fake));
+        let parts = [&tokens.0, &tokens.1].map(|token| token.split_once('.').unwrap().0.len());
+        assert_eq!(parts, [16, 16]);
+        for (told, token) in [(&mut real, &tokens.0), (&mut fake, &tokens.1)] {
+            told.body = told.text().replace(token, "token").into_bytes();
+        }
+        let body: serde_json::Value = serde_json::from_slice(&ask.body).unwrap();
+        let user = body["name"].as_str().unwrap().to_owned();
+        self.tokens.insert(user, tokens);
+        (real, fake)
+    }
+
     fn open(&mut self, ask: Ask) -> Same {
         if self.watches.len() >= 6 {
             self.close(0)?;
         }
         self.synchronise();
         self.requests += 1;
-        let (fake_told, fake) = self.fake.watch(&ask);
-        let (real_told, real) = self.real.watch(&ask);
+        let (for_real, for_fake) = self.with_token(&ask);
+        let (fake_told, fake) = self.fake.watch(&for_fake);
+        let (real_told, real) = self.real.watch(&for_real);
         if !self
             .translation
             .is_same(&ask.target, &real_told, &fake_told)

@@ -7,11 +7,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
+mod cluster;
 mod election;
 mod gateway;
 mod kv;
 mod lease;
 mod lock;
+mod maintenance;
 mod txn;
 mod watch;
 

@@ -1,5 +1,8 @@
 use etcd_transport::{Body, Response};
-use http::{HeaderValue, header::TRAILER};
+use http::{
+    HeaderValue,
+    header::{TRAILER, WWW_AUTHENTICATE},
+};
 
 use super::body::Trailed;
 use crate::{
@@ -58,6 +61,12 @@ impl GatewayError {
     pub(super) fn reply(self, profile: Profile) -> Reply {
         let mut reply = Reply::new().json().status(self.status(profile));
         reply.body = self.body(profile);
+        if self.code == 16
+            && profile == Profile::V3_5
+            && let Ok(message) = HeaderValue::try_from(&self.message)
+        {
+            reply.headers.insert(WWW_AUTHENTICATE, message);
+        }
         reply
     }
 

@@ -104,8 +104,11 @@ fn not_allowed(profile: Profile, method: &Method) -> Response {
     reply.finish(method).map(Body::from)
 }
 
-/// Whether a request has a token, in one of the headers that the gateway passes on.
-fn has_token(headers: &HeaderMap) -> bool {
-    let names = ["grpc-metadata-token", "grpc-metadata-authorization"];
-    headers.contains_key(AUTHORIZATION) || names.iter().any(|name| headers.contains_key(*name))
+/// The token of a request, in one of the headers that the gateway passes on.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let value = headers
+        .get("grpc-metadata-token")
+        .or_else(|| headers.get(AUTHORIZATION))
+        .or_else(|| headers.get("grpc-metadata-authorization"))?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }

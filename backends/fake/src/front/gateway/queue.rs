@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, error::GatewayError, has_token, read, stream::WatchBody, unary::success};
+use super::{Pending, error::GatewayError, read, stream::WatchBody, token, unary::success};
 use crate::{
     cluster::exchanges::ExchangeId,
     state::{EtcdCore, EtcdShared},
@@ -24,7 +24,8 @@ use crate::{
 /// A place in a queue. Dropping it before its turn leaves the queue.
 pub(in crate::front) struct Wait {
     ticket: Ticket,
-    /// Wakes the call whenever a candidate leaves the queue.
+    token: Option<String>,
+    /// Wakes the call whenever somebody leaves the queue.
     watch: WatchBody,
     is_in_queue: bool,
 }
@@ -75,14 +76,14 @@ pub(super) fn begin<M: Message + Default>(
         cluster: &mut core.cluster,
         endpoint,
         timed_out: request.timed_out,
-        has_token: has_token(request.headers),
+        token: token(request.headers),
     };
     let entered = enter(&mut call, message);
     let ticket = match entered {
         Ok(ticket) => ticket,
         Err(failure) => return answer(core, Err(failure)),
     };
-    let acquired = call_of(core, endpoint).acquire(&ticket, false);
+    let acquired = call_of(core, endpoint, token(request.headers)).acquire(&ticket, false);
     let response = answer(core, acquired);
     if response.is_some() {
         return response;
@@ -102,6 +103,7 @@ pub(super) fn begin<M: Message + Default>(
     let is_in_queue = true;
     *pending = Pending::Queue(Box::new(Wait {
         ticket,
+        token: token(request.headers),
         watch,
         is_in_queue,
     }));
@@ -117,7 +119,7 @@ pub(super) fn go_on(
     let endpoint = wait.watch.endpoint();
     let watches = &mut core.cluster.local(endpoint).v3.watches;
     while watches.take(wait.id()).is_some() {}
-    let acquired = call_of(core, endpoint).acquire(&wait.ticket, true);
+    let acquired = call_of(core, endpoint, wait.token.clone()).acquire(&wait.ticket, true);
     let response = answer(core, acquired);
     wait.is_in_queue = response.is_none();
     *pending = Pending::Queue(wait);
@@ -125,12 +127,12 @@ pub(super) fn go_on(
 }
 
 /// A call of the server's own, which waits for a quorum as long as it takes.
-fn call_of(core: &mut EtcdCore, endpoint: usize) -> Call<'_> {
+fn call_of(core: &mut EtcdCore, endpoint: usize, token: Option<String>) -> Call<'_> {
     Call {
         cluster: &mut core.cluster,
         endpoint,
         timed_out: false,
-        has_token: false,
+        token,
     }
 }
 

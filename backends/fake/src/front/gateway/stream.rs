@@ -10,7 +10,7 @@ use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
-use super::{Pending, body::Lines, error::GatewayError, has_token, read::Messages};
+use super::{Pending, body::Lines, error::GatewayError, read::Messages, token};
 use crate::{
     cluster::{core::ServerRun, exchanges::ExchangeId},
     go::reply::Reply,
@@ -19,6 +19,7 @@ use crate::{
     v2::api::Incoming,
     v3::{
         api::{Call, Failure, fill_ids},
+        error::V3Error,
         message::{
             Message,
             lease::LeaseKeepAliveRequest,
@@ -28,10 +29,6 @@ use crate::{
     },
 };
 
-/// Why 3.4 creates no watch for a request with a token if authentication is disabled.
-const INVALID_TOKEN: &str =
-    "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
-
 /// Renews the leases of all messages in the body, and ends.
 pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<Response> {
     let profile = core.cluster.profile;
@@ -39,7 +36,7 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        has_token: has_token(request.headers),
+        token: token(request.headers),
     };
     let mut messages = Messages::new(request.body, profile);
     let mut lines = VecDeque::new();
@@ -87,12 +84,26 @@ pub(super) fn watch(
         }
     }
     let body = WatchBody::open(shared, core, request.watch_id, request.endpoint);
+    let mut call = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        token: token(request.headers),
+    };
+    let caller = call.caller();
     let store = &mut core.cluster.local(request.endpoint).v3;
-    let is_refused = profile == Profile::V3_4 && has_token(request.headers);
     for request in &requests {
-        if is_refused && request.create_request.is_some() {
-            store.watches.refuse(body.id, INVALID_TOKEN, &store.mvcc);
-            continue;
+        if let Some(create) = &request.create_request {
+            let permitted = caller.as_ref().map_err(V3Error::clone).and_then(|caller| {
+                store
+                    .auth
+                    .check_watch(caller, &create.key, &create.range_end)
+            });
+            if let Err(error) = permitted {
+                let reason = error.reason();
+                store.watches.refuse(body.id, &reason, &store.mvcc);
+                continue;
+            }
         }
         (store.watches).request(body.id, request, &store.mvcc, profile);
     }

@@ -1,7 +1,7 @@
 use etcd_transport::{Body, Response};
 use http::{HeaderValue, Method, header::CONTENT_LENGTH};
 
-use super::{error::GatewayError, has_token, read, route::Unary};
+use super::{error::GatewayError, read, route::Unary, token};
 use crate::{
     go::reply::Reply,
     profile::Profile,
@@ -10,7 +10,15 @@ use crate::{
     v3::{
         api::{Answered, Call, Failure},
         error::V3Error,
-        message::{Message, proto, write},
+        message::{
+            Message,
+            auth::{
+                AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
+                AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest,
+                AuthUserDeleteRequest, AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest,
+            },
+            proto, write,
+        },
     },
 };
 
@@ -24,7 +32,7 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        has_token: has_token(request.headers),
+        token: token(request.headers),
     };
     let context = &mut context;
     let body = request.body;
@@ -44,6 +52,36 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         Unary::Resign => run(context, body, Call::resign),
         Unary::Leader => run(context, body, |call, request| call.leader(&request)),
         Unary::AuthStatus => run(context, body, Call::auth_status),
+        Unary::Authenticate => run(context, body, |call, request| call.authenticate(&request)),
+        Unary::AuthEnable => run(context, body, Call::write_auth::<AuthEnableRequest>),
+        Unary::AuthDisable => run(context, body, Call::write_auth::<AuthDisableRequest>),
+        Unary::UserAdd => run(context, body, Call::user_add),
+        Unary::UserGet => run(context, body, |call, request| call.user_get(&request)),
+        Unary::UserList => run(context, body, Call::user_list),
+        Unary::UserDelete => run(context, body, Call::write_auth::<AuthUserDeleteRequest>),
+        Unary::UserChangePassword => run(context, body, Call::user_change_password),
+        Unary::UserGrant => run(context, body, Call::write_auth::<AuthUserGrantRoleRequest>),
+        Unary::UserRevoke => run(context, body, Call::write_auth::<AuthUserRevokeRoleRequest>),
+        Unary::RoleAdd => run(context, body, Call::write_auth::<AuthRoleAddRequest>),
+        Unary::RoleGet => run(context, body, |call, request| call.role_get(&request)),
+        Unary::RoleList => run(context, body, Call::role_list),
+        Unary::RoleDelete => run(context, body, Call::write_auth::<AuthRoleDeleteRequest>),
+        Unary::RoleGrant => run(
+            context,
+            body,
+            Call::write_auth::<AuthRoleGrantPermissionRequest>,
+        ),
+        Unary::RoleRevoke => run(
+            context,
+            body,
+            Call::write_auth::<AuthRoleRevokePermissionRequest>,
+        ),
+        Unary::Alarm => run(context, body, Call::alarm),
+        Unary::Hash => run(context, body, Call::hash),
+        Unary::MoveLeader => run(context, body, |call, request| call.move_leader(&request)),
+        Unary::MemberAdd => run(context, body, Call::member_add),
+        Unary::MemberRemove => run(context, body, |call, request| call.member_remove(&request)),
+        Unary::MemberUpdate => run(context, body, Call::member_update),
         Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
         Unary::Defragment => run(context, body, Call::defragment),
         Unary::Status => run(context, body, Call::status),

@@ -9,6 +9,7 @@ use crate::{
     go::{
         json::{push_string, push_strings},
         reply::Reply,
+        url::url_error,
     },
     profile::Profile,
     state::EtcdCluster,
@@ -229,21 +230,6 @@ fn peer_urls(request: &Incoming<'_>) -> Result<Vec<String>, Outcome> {
     }
     urls.sort_unstable();
     Ok(urls)
-}
-
-fn url_error(url: &str) -> Option<&'static str> {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    if !matches!(scheme, "http" | "https" | "unix" | "unixs") {
-        return Some("URL scheme must be http, https, unix, or unixs");
-    }
-    let (host, path) = match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, ""),
-    };
-    if !host.contains(':') {
-        return Some("URL address does not have the form \"host:port\"");
-    }
-    (!path.is_empty()).then_some("URL must not contain a path")
 }
 
 fn push_member(out: &mut Vec<u8>, member: &Member, profile: Profile) {

@@ -1,10 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::{
-    model::{Permissions, Role, User},
-    password,
-};
+use super::model::{Permissions, Role, User};
 use crate::{
+    password,
     profile::Profile,
     state::EtcdCluster,
     v2::{

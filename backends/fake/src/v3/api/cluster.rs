@@ -1,8 +1,34 @@
 use super::{Answered, Call, fill_ids};
 use crate::{
+    cluster::membership::{self, MembershipError},
+    go::url::url_error,
     profile::Profile,
-    v3::message::cluster::{Member, MemberListRequest, MemberListResponse},
+    v3::{
+        error::{Code, V3Error},
+        message::{
+            cluster::{
+                Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
+                MemberRemoveRequest, MemberUpdateRequest, MembersResponse,
+            },
+            kv::ResponseHeader,
+        },
+    },
 };
+
+const BAD_URLS: V3Error = V3Error::new(
+    Code::InvalidArgument,
+    "etcdserver: given member URLs are invalid",
+);
+const PEER_URL_EXISTS: V3Error = V3Error::new(
+    Code::FailedPrecondition,
+    "etcdserver: Peer URLs already exists",
+);
+const NOT_FOUND: V3Error = V3Error::new(Code::NotFound, "etcdserver: member not found");
+const NOT_ENOUGH_STARTED: V3Error = V3Error::new(
+    Code::Unknown,
+    "etcdserver: re-configuration failed due to not enough started members",
+);
+const LEARNER: V3Error = V3Error::new(Code::Unimplemented, "etcd-fake: a learner is not served");
 
 impl Call<'_> {
     /// The members. Their header has no revision.
@@ -14,23 +40,103 @@ impl Call<'_> {
         if request.linearizable && self.profile() == Profile::V3_5 {
             self.confirm_read()?;
         }
-        let members = self.cluster.membership.sorted();
-        let members = members.into_iter().map(|member| Member {
-            id: member.id,
-            name: member.name.clone(),
-            peer_urls: member.peer_urls.clone(),
-            client_urls: member.client_urls.clone(),
-            is_learner: false,
-        });
-        let mut response = MemberListResponse {
-            members: members.collect(),
-            ..MemberListResponse::default()
+        Ok(MemberListResponse {
+            header: self.header_without_revision(),
+            members: self.members(),
+        })
+    }
+
+    /// Adds a member that votes once it is started. Nothing starts it.
+    pub(crate) fn member_add(&mut self, request: MemberAddRequest) -> Answered<MemberAddResponse> {
+        if request.is_learner {
+            return Err(LEARNER.into());
+        }
+        let peer_urls = checked_urls(request.peer_urls)?;
+        self.begin_change()?;
+        let member = membership::Member {
+            id: self.cluster.rng.next(),
+            name: String::new(),
+            peer_urls,
+            client_urls: Vec::new(),
         };
-        fill_ids(
-            self.cluster,
-            self.endpoint,
-            response.header.get_or_insert_default(),
-        );
-        Ok(response)
+        self.cluster.add_member(member.clone()).map_err(refusal)?;
+        Ok(MemberAddResponse {
+            header: self.header_without_revision(),
+            member: Some(shown(&member)),
+            members: self.members(),
+        })
+    }
+
+    pub(crate) fn member_remove(
+        &mut self,
+        request: &MemberRemoveRequest,
+    ) -> Answered<MembersResponse> {
+        self.begin_change()?;
+        self.cluster.remove_member(request.id).map_err(refusal)?;
+        Ok(self.changed())
+    }
+
+    pub(crate) fn member_update(
+        &mut self,
+        request: MemberUpdateRequest,
+    ) -> Answered<MembersResponse> {
+        let peer_urls = checked_urls(request.peer_urls)?;
+        self.begin_change()?;
+        let updated = self.cluster.update_member(request.id, peer_urls);
+        updated.map_err(refusal)?;
+        Ok(self.changed())
+    }
+
+    /// Whether the caller may change the members, and a quorum is there.
+    fn begin_change(&mut self) -> Answered<()> {
+        let caller = self.caller()?;
+        self.cluster.state.v3.auth.check_admin(&caller)?;
+        self.confirm_read()
+    }
+
+    fn changed(&self) -> MembersResponse {
+        MembersResponse {
+            header: self.header_without_revision(),
+            members: self.members(),
+        }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let members = self.cluster.membership.sorted();
+        members.into_iter().map(shown).collect()
+    }
+
+    fn header_without_revision(&self) -> Option<ResponseHeader> {
+        let mut header = ResponseHeader::default();
+        fill_ids(self.cluster, self.endpoint, &mut header);
+        Some(header)
+    }
+}
+
+fn shown(member: &membership::Member) -> Member {
+    Member {
+        id: member.id,
+        name: member.name.clone(),
+        peer_urls: member.peer_urls.clone(),
+        client_urls: member.client_urls.clone(),
+        is_learner: false,
+    }
+}
+
+/// The peer URLs of a request, sorted.
+fn checked_urls(mut urls: Vec<String>) -> Result<Vec<String>, V3Error> {
+    let is_bad = |url: &String| url_error(url.trim()).is_some();
+    if urls.is_empty() || urls.iter().any(is_bad) {
+        return Err(BAD_URLS);
+    }
+    urls.sort_unstable();
+    Ok(urls)
+}
+
+fn refusal(error: MembershipError) -> V3Error {
+    match error {
+        MembershipError::PeerUrlExists => PEER_URL_EXISTS,
+        MembershipError::IdNotFound | MembershipError::IdRemoved => NOT_FOUND,
+        MembershipError::NotEnoughStarted => NOT_ENOUGH_STARTED,
     }
 }

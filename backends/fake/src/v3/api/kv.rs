@@ -1,5 +1,6 @@
 use super::{Answered, Call};
 use crate::v3::{
+    alarm::{cost_of_put, cost_of_txn},
     error::V3Error,
     message::{
         Message,
@@ -27,18 +28,22 @@ impl Call<'_> {
         if !request.serializable {
             self.confirm_read()?;
         }
-        self.check_token()?;
+        let caller = self.caller()?;
         let store = &mut self.cluster.local(self.endpoint).v3;
+        store.auth.check_range(&caller, request)?;
         let mut response = Batch::new(&mut store.mvcc, &mut store.leases).range(request)?;
         self.fill(&mut response.header);
         Ok(response)
     }
 
     pub(crate) fn put(&mut self, request: PutRequest) -> Answered<PutResponse> {
+        self.check_quota(cost_of_put(&request.key, &request.value))?;
         check_put(&request)?;
-        self.check_token()?;
+        let caller = self.caller()?;
         check_size(&request)?;
-        let mut response = self.propose(request)?;
+        let mut response = self.propose_as(&caller, request, |store, caller, request| {
+            store.auth.check_put(caller, request, &store.leases)
+        })?;
         self.fill(&mut response.header);
         Ok(response)
     }
@@ -48,21 +53,26 @@ impl Call<'_> {
         request: DeleteRangeRequest,
     ) -> Answered<DeleteRangeResponse> {
         check_delete(&request)?;
-        self.check_token()?;
+        let caller = self.caller()?;
         check_size(&request)?;
-        let mut response = self.propose(request)?;
+        let mut response = self.propose_as(&caller, request, |store, caller, request| {
+            store.auth.check_delete(caller, request)
+        })?;
         self.fill(&mut response.header);
         Ok(response)
     }
 
     pub(crate) fn txn(&mut self, request: TxnRequest) -> Answered<TxnResponse> {
+        self.check_quota(cost_of_txn(&request))?;
         check_txn(&request, MAX_TXN_OPS)?;
         let mut response = if is_read_only(&request) {
             self.read_txn(&request)?
         } else {
-            self.check_token()?;
+            let caller = self.caller()?;
             check_size(&request)?;
-            self.propose(request)?
+            self.propose_as(&caller, request, |store, caller, request| {
+                store.auth.check_txn(caller, request)
+            })?
         };
         self.fill(&mut response.header);
         Ok(response)
@@ -79,8 +89,9 @@ impl Call<'_> {
         if !is_serializable(request) {
             self.confirm_read()?;
         }
-        self.check_token()?;
+        let caller = self.caller()?;
         let store = &mut self.cluster.local(self.endpoint).v3;
+        store.auth.check_txn(&caller, request)?;
         Ok(store.mvcc.txn(request, &mut store.leases)?)
     }
 }

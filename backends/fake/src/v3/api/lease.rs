@@ -1,16 +1,23 @@
 use super::{Answered, Call, Failure};
-use crate::v3::{
-    CreateLease, RenewLease,
-    error::V3Error,
-    message::lease::{
-        LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
-        LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
-        LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+use crate::{
+    profile::Profile,
+    v3::{
+        CreateLease, RenewLease,
+        error::V3Error,
+        message::lease::{
+            LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+            LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
+            LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+        },
     },
 };
 
+/// How much a lease counts for the quota.
+const LEASE_COST: usize = 64;
+
 impl Call<'_> {
     pub(crate) fn grant(&mut self, request: &LeaseGrantRequest) -> Answered<LeaseGrantResponse> {
+        self.check_quota(LEASE_COST)?;
         let mut id = request.id;
         while id == 0 {
             id = (self.cluster.rng.next() >> 1).cast_signed();
@@ -29,7 +36,14 @@ impl Call<'_> {
     }
 
     pub(crate) fn revoke(&mut self, request: LeaseRevokeRequest) -> Answered<LeaseRevokeResponse> {
-        let mut response: LeaseRevokeResponse = self.propose(request)?;
+        let caller = self.caller()?;
+        let mut response: LeaseRevokeResponse = self.propose_as(
+            &caller,
+            request,
+            |store, caller, request: &LeaseRevokeRequest| {
+                store.auth.check_lease(caller, request.id, &store.leases)
+            },
+        )?;
         self.fill(&mut response.header);
         Ok(response)
     }
@@ -63,6 +77,12 @@ impl Call<'_> {
     ) -> Answered<LeaseTimeToLiveResponse> {
         if self.cluster.leader.is_none() {
             return Err(self.without_quorum());
+        }
+        // 3.4 tells everybody the keys.
+        if request.keys && self.profile() == Profile::V3_5 {
+            let caller = self.caller()?;
+            let store = &self.cluster.state.v3;
+            (store.auth).check_lease_read(&caller, request.id, &store.leases)?;
         }
         let now = self.cluster.now;
         // The leader answers: it knows when a lease ends.

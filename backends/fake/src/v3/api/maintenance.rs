@@ -1,18 +1,29 @@
 use super::{Answered, Call};
-use crate::v3::message::{
-    kv::ResponseHeader,
-    maintenance::{
-        DefragmentRequest, DefragmentResponse, HashKvRequest, HashKvResponse, StatusRequest,
-        StatusResponse,
+use crate::{
+    profile::Profile,
+    v3::{
+        error::{Code, V3Error},
+        message::{
+            kv::ResponseHeader,
+            maintenance::{
+                AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest,
+                DefragmentResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
+                MoveLeaderRequest, MoveLeaderResponse, StatusRequest, StatusResponse,
+            },
+        },
     },
 };
 
-/// The size of an empty file of etcd's.
-const EMPTY_FILE: i64 = 20_480;
+const NOT_LEADER: V3Error = V3Error::new(Code::FailedPrecondition, "etcdserver: not leader");
+const BAD_TRANSFEREE: V3Error = V3Error::new(
+    Code::FailedPrecondition,
+    "etcdserver: bad leader transferee",
+);
 
 impl Call<'_> {
     /// The hash of the member's own store, which is etcd's number.
     pub(crate) fn hash_kv(&mut self, request: &HashKvRequest) -> Answered<HashKvResponse> {
+        self.check_maintenance()?;
         let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
         let hash = mvcc.hash(request.revision)?;
         let mut response = HashKvResponse {
@@ -26,6 +37,7 @@ impl Call<'_> {
 
     /// There is nothing to defragment. The response is empty: not even a header.
     pub(crate) fn defragment(&mut self, _: DefragmentRequest) -> Answered<DefragmentResponse> {
+        self.check_maintenance()?;
         Ok(DefragmentResponse::default())
     }
 
@@ -33,8 +45,10 @@ impl Call<'_> {
     pub(crate) fn status(&mut self, _: StatusRequest) -> Answered<StatusResponse> {
         let version = self.profile().server_version().to_owned();
         let leader = self.cluster.leader.unwrap_or_default();
-        let size = EMPTY_FILE + self.cluster.local(self.endpoint).v3.mvcc.size();
-        let mut errors = Vec::new();
+        let store = &self.cluster.local(self.endpoint).v3;
+        let size = store.size();
+        let alarms = store.alarms.active_of(AlarmType::NONE);
+        let mut errors: Vec<String> = alarms.iter().map(shown_alarm).collect();
         if leader == 0 {
             errors.push("etcdserver: no leader".to_owned());
         }
@@ -53,4 +67,78 @@ impl Call<'_> {
         self.fill(&mut response.header);
         Ok(response)
     }
+
+    /// Reads or changes the alarms. Only 3.5 answers with a header.
+    pub(crate) fn alarm(&mut self, request: AlarmRequest) -> Answered<AlarmResponse> {
+        if self.profile() == Profile::V3_4 {
+            self.caller().map_err(without_code)?;
+        }
+        let alarms = self.propose(request)?;
+        let header = None;
+        let mut response = AlarmResponse { header, alarms };
+        if self.profile() == Profile::V3_5 {
+            self.fill(&mut response.header);
+        }
+        Ok(response)
+    }
+
+    /// A hash of the member's own file. It is not etcd's number: the fake has no such file.
+    pub(crate) fn hash(&mut self, _: HashRequest) -> Answered<HashResponse> {
+        self.check_maintenance()?;
+        let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
+        let hash = mvcc.hash(0)?.hash;
+        let header = None;
+        let mut response = HashResponse { header, hash };
+        self.fill(&mut response.header);
+        Ok(response)
+    }
+
+    /// Makes another member the leader. Only the leader can, and only of one that is there.
+    pub(crate) fn move_leader(
+        &mut self,
+        request: &MoveLeaderRequest,
+    ) -> Answered<MoveLeaderResponse> {
+        let own = self.cluster.member(self.endpoint).map(|member| member.id);
+        if own.is_none() || own != self.cluster.leader {
+            return Err(NOT_LEADER.into());
+        }
+        if self.cluster.membership.get(request.target_id).is_none() {
+            return Err(BAD_TRANSFEREE.into());
+        }
+        self.cluster.elect_member(request.target_id);
+        Ok(MoveLeaderResponse::default())
+    }
+
+    /// Whether the caller may maintain the member. What etcd says otherwise has no code of its own.
+    fn check_maintenance(&mut self) -> Result<(), V3Error> {
+        let checked = match self.caller() {
+            Ok(caller) => {
+                let auth = &self.cluster.local(self.endpoint).v3.auth;
+                auth.check_admin(&caller)
+            }
+            Err(error) => Err(error),
+        };
+        checked.map_err(without_code)
+    }
+}
+
+/// An error of auth as maintenance passes it on.
+fn without_code(error: V3Error) -> V3Error {
+    V3Error {
+        code: Code::Unknown,
+        message: error.message.replace("etcdserver: ", "auth: ").into(),
+    }
+}
+
+/// An alarm as Go prints its message.
+fn shown_alarm(alarm: &AlarmMember) -> String {
+    let member = match alarm.member_id {
+        0 => String::new(),
+        id => format!("memberID:{id} "),
+    };
+    let name = match alarm.alarm {
+        AlarmType::NOSPACE => "NOSPACE",
+        _ => "CORRUPT",
+    };
+    format!("{member}alarm:{name} ")
 }

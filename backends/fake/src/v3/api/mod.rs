@@ -9,7 +9,15 @@ pub(crate) mod lock;
 pub(crate) mod maintenance;
 pub(crate) mod queue;
 
-use super::{error::V3Error, message::kv::ResponseHeader};
+use super::{
+    Store,
+    auth::Caller,
+    error::V3Error,
+    message::{
+        kv::ResponseHeader,
+        maintenance::{AlarmAction, AlarmRequest, AlarmType},
+    },
+};
 use crate::{
     cluster::state::Apply,
     profile::Profile,
@@ -22,8 +30,8 @@ pub(crate) struct Call<'a> {
     pub(crate) endpoint: usize,
     /// Whether it has waited for a quorum as long as etcd waits.
     pub(crate) timed_out: bool,
-    /// Whether the request has credentials. There are none that could be valid.
-    pub(crate) has_token: bool,
+    /// The token that the request has.
+    pub(crate) token: Option<String>,
 }
 
 /// Why a call has no response.
@@ -41,27 +49,88 @@ impl Call<'_> {
         self.cluster.profile
     }
 
-    /// Writes through Raft.
+    /// Writes through Raft what anybody may write.
     fn propose<C, T>(&mut self, command: C) -> Answered<T>
     where
         C: Apply<Stores, Output = Result<T, V3Error>>,
     {
-        self.check_token()?;
+        let caller = self.caller()?;
+        self.propose_as(&caller, command, |_, _, _| Ok(()))
+    }
+
+    /// Writes through Raft what only an administrator may write.
+    fn propose_as_admin<C, T>(&mut self, command: C) -> Answered<T>
+    where
+        C: Apply<Stores, Output = Result<T, V3Error>>,
+    {
+        let caller = self.caller()?;
+        self.propose_as(&caller, command, |store, caller, _| {
+            store.auth.check_admin(caller)
+        })
+    }
+
+    /// Writes through Raft. Whether the caller may is checked when the command is applied, before all else.
+    fn propose_as<C, T>(
+        &mut self,
+        caller: &Caller,
+        command: C,
+        check: impl FnOnce(&Store, &Caller, &C) -> Result<(), V3Error>,
+    ) -> Answered<T>
+    where
+        C: Apply<Stores, Output = Result<T, V3Error>>,
+    {
+        let store = &self.cluster.state.v3;
+        let checked = if store.alarms.is_limited() {
+            Ok(())
+        } else {
+            check(store, caller, &command)
+        };
         if !self.cluster.can_commit() {
-            if self.timed_out {
+            if self.timed_out && checked.is_ok() {
                 self.cluster.postpone(command);
             }
             return Err(self.without_quorum());
         }
+        if let Err(error) = checked {
+            self.cluster.confirm_read(self.endpoint);
+            return Err(error.into());
+        }
         Ok(self.cluster.propose(self.endpoint, command)?)
     }
 
-    /// 3.4 looks at a token even if there is no auth, and then none is valid.
-    fn check_token(&self) -> Result<(), V3Error> {
-        if self.has_token && self.profile() == Profile::V3_4 {
-            return Err(V3Error::INVALID_TOKEN);
+    /// Finds out who calls. 3.4 looks at a token even if there is no auth, and then none is valid.
+    pub(crate) fn caller(&mut self) -> Result<Caller, V3Error> {
+        let profile = self.profile();
+        let now = self.cluster.now;
+        let auth = &mut self.cluster.local(self.endpoint).v3.auth;
+        match &self.token {
+            Some(token) if auth.is_enabled() || profile == Profile::V3_4 => {
+                auth.use_token(token, now).ok_or(V3Error::INVALID_TOKEN)
+            }
+            _ => Ok(Caller::default()),
         }
-        Ok(())
+    }
+
+    /// Whether the quota has room for `cost` bytes. If not, the member raises an alarm.
+    fn check_quota(&mut self, cost: usize) -> Answered<()> {
+        let Some(quota) = self.cluster.state.quota else {
+            return Ok(());
+        };
+        let size = self.cluster.local(self.endpoint).v3.size();
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
+        if cost == 0 || size.saturating_add(cost) < quota {
+            return Ok(());
+        }
+        let alarm = AlarmRequest {
+            action: AlarmAction::ACTIVATE,
+            member_id: self
+                .cluster
+                .member(self.endpoint)
+                .map_or(0, |member| member.id),
+            alarm: AlarmType::NOSPACE,
+        };
+        self.propose(alarm)?;
+        Err(V3Error::NO_SPACE.into())
     }
 
     /// Has the member catch up, as a linearizable read does.

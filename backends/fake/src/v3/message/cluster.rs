@@ -10,6 +10,27 @@ messages! {
         client_urls: Vec<String> = 4 as "clientURLs";
         is_learner: bool = 5 as "isLearner";
     }
+    MemberAddRequest {
+        peer_urls: Vec<String> = 1 as "peerURLs";
+        is_learner: bool = 2 as "isLearner";
+    }
+    MemberAddResponse {
+        header: Option<ResponseHeader> = 1;
+        member: Option<Member> = 2;
+        members: Vec<Member> = 3;
+    }
+    MemberRemoveRequest {
+        id: u64 = 1 as "ID";
+    }
+    MemberUpdateRequest {
+        id: u64 = 1 as "ID";
+        peer_urls: Vec<String> = 2 as "peerURLs";
+    }
+    /// What a change of the members answers that has added none.
+    MembersResponse {
+        header: Option<ResponseHeader> = 1;
+        members: Vec<Member> = 2;
+    }
     MemberListRequest {
         linearizable: bool = 1;
     }

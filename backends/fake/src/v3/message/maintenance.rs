@@ -1,8 +1,45 @@
 //! `etcdserverpb.Maintenance`, as far as the fake serves it.
 
-use super::{kv::ResponseHeader, messages};
+use super::{enumerations, kv::ResponseHeader, messages};
+
+enumerations! {
+    AlarmAction = "etcdserverpb.AlarmRequest_AlarmAction" {
+        GET = 0,
+        ACTIVATE = 1,
+        DEACTIVATE = 2,
+    }
+    AlarmType = "etcdserverpb.AlarmType" {
+        NONE = 0,
+        NOSPACE = 1,
+        CORRUPT = 2,
+    }
+}
 
 messages! {
+    AlarmRequest {
+        action: AlarmAction = 1;
+        member_id: u64 = 2 as "memberID";
+        alarm: AlarmType = 3;
+    }
+    AlarmMember {
+        member_id: u64 = 1 as "memberID";
+        alarm: AlarmType = 2;
+    }
+    AlarmResponse {
+        header: Option<ResponseHeader> = 1;
+        alarms: Vec<AlarmMember> = 2;
+    }
+    HashRequest {}
+    HashResponse {
+        header: Option<ResponseHeader> = 1;
+        hash: u32 = 2;
+    }
+    MoveLeaderRequest {
+        target_id: u64 = 1 as "targetID";
+    }
+    MoveLeaderResponse {
+        header: Option<ResponseHeader> = 1;
+    }
     HashKvRequest {
         revision: i64 = 1;
     }

@@ -1,5 +1,6 @@
 //! Random histories of requests.
 
+mod auth;
 mod spelling;
 
 use crate::support::Ask;
@@ -23,6 +24,8 @@ pub(crate) struct Generator {
     is_odd: bool,
     /// Whether a range may have no end.
     has_open_ends: bool,
+    /// Whether there are users.
+    has_auth: bool,
 }
 
 impl Generator {
@@ -31,6 +34,7 @@ impl Generator {
             state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x7633_6469,
             is_odd: seed.is_multiple_of(3),
             has_open_ends: true,
+            has_auth: seed.is_multiple_of(2),
         }
     }
 
@@ -48,6 +52,21 @@ impl Generator {
             }
             steps.insert(at, post("/v3/lease/grant", "{\"ID\":90,\"TTL\":1}"));
         }
+        if self.has_auth {
+            let body = std::mem::take(&mut steps);
+            steps = self.begin_auth();
+            for step in body {
+                let step = match self.below(12) {
+                    0..3 => self.auth(),
+                    3 if self.chance(3) => self.maintenance(),
+                    _ => step,
+                };
+                steps.push(self.with_some_token(step));
+            }
+            steps.extend(Self::end_auth());
+        }
+        let alarm = r#"{"action":"DEACTIVATE","alarm":"NOSPACE"}"#;
+        steps.push(post("/v3/maintenance/alarm", alarm));
         steps.push(Step::CleanUp);
         steps
     }
