@@ -196,12 +196,12 @@ fn a_lagging_member_answers_serializable_reads_from_its_past_and_its_watches_wai
 #[test]
 fn what_is_not_served_says_so() {
     let etcd = FakeEtcd::new();
-    let response = block_on(send(&etcd, "auth/enable", "{}")).unwrap();
+    let response = block_on(send(&etcd, "maintenance/snapshot", "{}")).unwrap();
     assert_eq!(response.status(), 501);
     let text = block_on(response.into_body().collect(1 << 10)).unwrap();
     assert_eq!(
         text,
-        r#"{"code":12, "message":"etcd-fake: auth/enable is not served"}"#.as_bytes()
+        r#"{"code":12, "message":"etcd-fake: maintenance/snapshot is not served"}"#.as_bytes()
     );
 }
 
