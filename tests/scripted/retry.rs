@@ -317,7 +317,7 @@ fn a_server_that_asks_for_a_pause_gets_it_within_the_deadline() {
         assert_eq!(get(&client).unwrap(), 7);
         assert_eq!(client.transport().elapsed(), Duration::from_secs(seconds));
     }
-    // Longer than there is time: nobody waits in vain.
+    // A pause beyond the deadline is not waited for.
     for retry_after in [
         "60",
         "99999999999999999999",

@@ -34,7 +34,7 @@ fn ttl(seconds: i64) -> Connection {
     )
 }
 
-/// How a lock and a candidacy end that wait without an answer, and after how long, where probes are answered like this.
+/// Returns how a pending lock and a pending campaign end, and after how long, if their probes get these responses.
 fn waits(probes: &[Connection]) -> [(Result<()>, Duration, Vec<String>); 2] {
     [true, false].map(|is_lock| {
         let client = clients(Store::at(4).with(|state| {
