@@ -376,6 +376,32 @@ fn paths(client: &Client<Store>) -> Vec<String> {
 }
 
 #[test]
+fn a_stream_does_not_go_back_to_a_refused_token_if_no_other_could_be_fetched() {
+    let authenticate = "/v3/auth/authenticate";
+    // One call has five attempts: the stream has to fetch a token twice.
+    let refused = Connection {
+        answer: Some((
+            401,
+            r#"{"code":16,"message":"etcdserver: invalid auth token"}"#.into(),
+        )),
+        then: Some(|state| drop(state.mute.insert("/v3/auth/authenticate", 5))),
+        ..Connection::default()
+    };
+    let client = with_user(Store::at(4).with(|state| {
+        state.write(["new".to_owned()]);
+        state.connections = [refused].into();
+    }));
+    let changes = items(&client, Watch::new("new").from_revision(5), 1);
+    assert_eq!(changes[0].as_ref().unwrap().revision, 5);
+    let paths = paths(&client);
+    assert_eq!(&paths[..2], [&format!("a{authenticate}"), "a/v3/watch"]);
+    let fetches = paths[2..]
+        .iter()
+        .take_while(|path| path.ends_with(authenticate));
+    assert_eq!((fetches.count(), paths.len()), (6, 9), "{paths:?}");
+}
+
+#[test]
 fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
     let refused = Connection {
         answer: Some((

@@ -6,6 +6,7 @@ use etcd_transport::Transport;
 use futures::future::{Either, select};
 
 use crate::{
+    auth::token::Granted,
     client::Client,
     endpoints::state::EndpointState,
     error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
@@ -35,8 +36,9 @@ pub(in crate::v3) struct Connection<T, Q, M> {
     options: ConnectionOptions,
     reconnect: Reconnect,
     duplex: DuplexEndpoints,
-    /// A token was renewed, and nothing has settled since: a second refusal is final.
-    is_renewed: bool,
+    /// The token that was refused. It is not sent again, and until the connection has settled or the server has shown that
+    /// it is alive, a second refusal is final.
+    refused: Option<Granted>,
     /// Told of each probe that the server answers.
     freshness: Option<Freshness>,
     state: State<T, M>,
@@ -90,7 +92,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             options,
             reconnect,
             duplex: DuplexEndpoints::default(),
-            is_renewed: false,
+            refused: None,
             freshness: None,
             state: State::Closed,
             request: PhantomData,
@@ -117,7 +119,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     pub(in crate::v3) async fn recv(&mut self, mut request: impl FnMut() -> Vec<Q>) -> Received<M> {
         loop {
             match &mut self.state {
-                State::Closed => self.opening(None),
+                State::Closed => self.opening(),
                 State::Waiting(pause) => {
                     pause.await;
                     self.state = State::Closed;
@@ -160,6 +162,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     }
                     stream.silence.alive();
                     stream.is_proven = true;
+                    self.refused = None;
                     self.reconnect.over(self.client.transport().now());
                     self.probed();
                     self.confirm();
@@ -198,7 +201,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                 .worked(endpoint.endpoint(), stream.sender.is_some());
         }
         self.client.pipeline().endpoints.answered(endpoint);
-        self.is_renewed = false;
+        self.refused = None;
         self.reconnect.over(self.client.transport().now());
     }
 
@@ -229,9 +232,9 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         } else {
             error.etcd_kind().is_some_and(EtcdErrorKind::is_token_error)
         };
-        if is_of_token && !self.is_renewed {
-            self.is_renewed = true;
-            self.opening(Some(stream.messages.prepared().token.clone()));
+        if is_of_token && self.refused.is_none() {
+            self.refused = Some(stream.messages.prepared().token.clone());
+            self.opening();
             return Ok(());
         }
         if is_duplex && error.is_not_served() && self.is_served_elsewhere() {

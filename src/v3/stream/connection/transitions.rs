@@ -22,8 +22,9 @@ use crate::{
 /// The transitions of a connection's state.
 impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// Begins to fetch the token of the next request, another one than was refused.
-    pub(super) fn opening(&mut self, refused: Option<Granted>) {
+    pub(super) fn opening(&mut self) {
         let (client, options) = (self.client.clone(), self.options);
+        let refused = self.refused.clone();
         self.state = State::Opening(Box::pin(async move {
             let (pipeline, call) = (client.pipeline(), options.call.call());
             if !pipeline.needs_token(&call) {
