@@ -9,6 +9,7 @@ use crate::{
         UnexpectedAnswer, UnexpectedKind, Unsupported,
     },
     json::{Decode, Json},
+    pipeline::redirect::is_unapplied_redirect,
 };
 
 /// A complete response, as received.
@@ -148,11 +149,11 @@ impl Answer {
 
     /// Returns the error for a response that cannot be decoded: what is wrong with it, and its beginning.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
-        // With these redirects the request was not applied. With a success it was, whatever the body says; with a 303,
-        // which continues with another method, it may have been.
-        let outcome = match self.reply.status.as_u16() {
-            301 | 302 | 307 | 308 => Outcome::Rejected,
-            _ => Outcome::Unknown,
+        // With a success the request was applied, whatever the body says.
+        let outcome = if is_unapplied_redirect(self.reply.status) {
+            Outcome::Rejected
+        } else {
+            Outcome::Unknown
         };
         UnexpectedAnswer::new(self.context.clone(), what, outcome)
             .with_kind(UnexpectedKind::Foreign)

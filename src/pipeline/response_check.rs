@@ -8,6 +8,7 @@ use crate::{
         answer::Reply,
         call::{Call, Repeat},
         protocol::Origin,
+        redirect::is_unapplied_redirect,
     },
 };
 
@@ -194,7 +195,7 @@ impl Refused {
                 ),
             ),
         };
-        let outcome = if self.status.is_client_error() || self.status.is_redirection() {
+        let outcome = if self.status.is_client_error() || is_unapplied_redirect(self.status) {
             Outcome::Rejected
         } else {
             Outcome::Unknown

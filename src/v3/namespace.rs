@@ -82,7 +82,7 @@ impl<T: Transport> Namespace<T> {
         self.keys().open(operation)
     }
 
-    pub(super) fn client(&self) -> &Client<T> {
+    pub(in crate::v3) fn client(&self) -> &Client<T> {
         &self.client
     }
 

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use etcd_http::{
     Client, EtcdErrorKind, Operation, Outcome, Result,
-    v3::{Campaign, Compact, Compare, ExactlyOnce, GrantLease, Lock, Put, Range, RevokeLease, Txn},
+    v3::{
+        Campaign, Compact, Compare, ExactlyOnce, GrantLease, KeyRange, Lock, Put, Range,
+        RangeStream, RevokeLease, Txn,
+    },
 };
+use futures::StreamExt;
 use harness::{
     clock::block_on,
     scripted_transport::{Ending, ScriptedTransport, Step},
@@ -47,6 +51,33 @@ fn token(token: &str) -> Step {
         200,
         format!(r#"{{"header":{{"cluster_id":"7"}},"token":"{token}"}}"#),
     )
+}
+
+#[test]
+fn a_page_that_does_not_go_on_is_an_error_and_no_endless_listing() {
+    let header = r#""header":{"cluster_id":"7","revision":"7"},"more":true"#;
+    for kvs in ["", r#","kvs":[{"key":"YQ=="}]"#] {
+        let steps = [json(200, format!("{{{header}{kvs}}}"))];
+        let client = client(&["a"], steps);
+        let mut keys = client.open(RangeStream::new(KeyRange::starting_at("b")));
+        let error = block_on(keys.next()).unwrap().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("no key of the page is in the requested range"),
+            "{error}"
+        );
+        assert!(block_on(keys.next()).is_none());
+    }
+}
+
+#[test]
+fn a_303_leaves_a_write_in_doubt_whatever_is_wrong_with_it() {
+    for headers in [vec![], vec![("content-encoding", "gzip".to_owned())]] {
+        let step = Step::Answer(303, headers, Ending::Whole(String::new()));
+        let error = send(&client(&["a"], [step]), put()).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    }
 }
 
 fn put() -> Put {

@@ -8,7 +8,7 @@ use futures::{
 use crate::v3::kv::{KeyValue, Range, RangeResponse, page_size::PageSize};
 use crate::{
     client::Client,
-    error::Result,
+    error::{Error, Outcome, Result, UnexpectedAnswer},
     operation::{Operation, StreamOperation, sealed::Sealed},
     v3::{KeyRange, Namespace},
 };
@@ -130,14 +130,29 @@ impl<T: Transport> Pager<T> {
         if self.read.revision == 0 {
             self.read.revision = page.header.revision;
         }
-        match page.kvs.last() {
-            Some(last) if page.more => {
-                let end = self.read.range.wire_end().clone();
-                self.read.range = KeyRange::from_wire(after(&last.key), end);
-            }
-            _ => self.is_over = true,
+        if page.more {
+            let start = self.read.range.wire_key();
+            let last = page.kvs.last().filter(|last| last.key >= start);
+            let Some(last) = last else {
+                return Err(self.no_progress());
+            };
+            let end = self.read.range.wire_end().clone();
+            self.read.range = KeyRange::from_wire(after(&last.key), end);
+        } else {
+            self.is_over = true;
         }
         Ok(Some(page))
+    }
+
+    /// The error for a page after which the next one would not be another: no etcd sends it.
+    fn no_progress(&self) -> Error {
+        let pipeline = self.keys.client().pipeline();
+        let what = "more keys are announced, and no key of the page is in the requested range";
+        Error::Unexpected(UnexpectedAnswer::new(
+            pipeline.next_context(Range::NAME),
+            what,
+            Outcome::Unknown,
+        ))
     }
 
     /// The revision of all pages; 0 before the first.
