@@ -28,6 +28,7 @@ mod v3_grpc_streams;
 mod v3_lease;
 mod v3_mirrors;
 mod v3_store;
+mod v3_stream_tokens;
 mod v3_streams;
 mod v3_tokens;
 mod v3_unsupported;
