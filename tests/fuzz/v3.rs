@@ -71,6 +71,9 @@ pub(crate) const WHOLE: &[Case] = cases! {
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"succeeded":true,"responses":[{"response_range":{"header":{"cluster_id":"7","revision":"4"},"kvs":[{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"2","value":"Yw=="}],"count":"1"}},{"response_put":{"header":{"cluster_id":"7","revision":"5"}}},{"response_delete_range":{"header":{"cluster_id":"7","revision":"5"},"deleted":"1"}},{"response_txn":{"header":{},"succeeded":true,"responses":[{"response_range":{"header":{"cluster_id":"7","revision":"5"}}}]}}]}"#,
     ],
     ExactlyOnce::new("m", Txn::new()) => [
+        r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"succeeded":true,"responses":[{"response_put":{"header":{"cluster_id":"7","revision":"9"}}}]}"#,
+    ],
+    ExactlyOnce::new("m", Txn::new().when(Compare::exists("a"))) => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"succeeded":true,"responses":[{"response_txn":{"header":{},"succeeded":true,"responses":[{"response_put":{"header":{"cluster_id":"7","revision":"9"}}}]}}]}"#,
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"responses":[{"response_range":{"header":{"cluster_id":"7","revision":"9"},"kvs":[{"key":"bQ==","create_revision":"4","mod_revision":"4","version":"1","value":"c3VjY2VlZGVk"}],"count":"1"}}]}"#,
     ],
