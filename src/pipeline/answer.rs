@@ -137,8 +137,12 @@ impl Answer {
         if let Verdict::Refused(refusal) = &mut self.verdict
             && refusal.api == Api::V3
         {
-            let is_etcds =
-                |text: &str| text.starts_with("etcdserver: ") || text.starts_with("auth: ");
+            // What etcd itself says of a request, in fixed words. The last is about a client certificate.
+            let is_etcds = |text: &str| {
+                ["etcdserver: ", "auth: ", "CommonName of client "]
+                    .iter()
+                    .any(|known| text.starts_with(known))
+            };
             if !is_etcds(&refusal.message) {
                 refusal.message =
                     "a refusal that may quote the password, and is not shown".to_owned();

@@ -152,7 +152,11 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
         let error = client.v3().kv().put("a", "1").await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains("CommonName of client sending"), "{text}");
-        assert!(matches!(error, Error::Http(_)), "{error:?}");
+        assert!(
+            text.ends_with("use a certificate without a common name, or gRPC"),
+            "{text}"
+        );
+        assert!(matches!(error, Error::Etcd(_)), "{error:?}");
         assert_eq!(error.outcome(), Outcome::Rejected);
     }
     let user = user(&nameless);
