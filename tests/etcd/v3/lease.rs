@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    EtcdErrorKind,
+    EtcdErrorKind, Outcome,
     transport::Transport,
     v3::{GetTimeToLive, GrantLease, KeepAliveOnce, LeaseId, Put},
 };
@@ -59,15 +59,12 @@ async fn v3_92_a_lease_is_granted_with_an_id_of_ours_or_the_servers<T: Transport
 async fn v3_92_a_lease_lives_whole_seconds_and_one_and_a_half_elections_at_least<T: Transport>(
     etcd: Etcd<T>,
 ) {
-    let lease = etcd
-        .v3()
-        .leases()
-        .grant(Duration::from_millis(1))
-        .await
-        .unwrap();
-    // Two seconds by default; these servers may elect sooner.
     let [one, two] = [1, 2].map(Duration::from_secs);
+    let lease = etcd.v3().leases().grant(one).await.unwrap();
+    // Two seconds by default; these servers may elect sooner.
     assert!(lease.ttl == one || lease.ttl == two, "{lease:?}");
+    let shorter = etcd.v3().leases().grant(Duration::from_millis(999)).await;
+    assert_eq!(shorter.unwrap_err().outcome(), Outcome::NotSent);
 }
 
 async fn v3_92_an_id_is_given_once<T: Transport>(etcd: Etcd<T>) {
