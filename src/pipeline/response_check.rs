@@ -184,7 +184,7 @@ impl Refused {
             Reason::OtherCluster { expected, found } => (
                 UnexpectedKind::ClusterChanged,
                 format!(
-                    "the response is from the cluster {found:016x}, and those before were from {expected:016x}: \
+                    "the response is from the cluster {found:x}, and those before were from {expected:x}: \
                      is an endpoint wrong, or was the cluster replaced? If so, set `allow_cluster_change`"
                 ),
             ),

@@ -22,7 +22,7 @@ decoded! {
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
     #[serde(rename_all = "camelCase")]
     pub struct Member {
-        /// The id: 16 hexadecimal digits.
+        /// The id: up to 16 hexadecimal digits: etcd writes no leading zeros.
         pub id: String,
         /// The name. Empty until the member has started.
         pub name: String,

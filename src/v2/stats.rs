@@ -22,7 +22,7 @@ decoded! {
     pub struct SelfStats {
         /// The member's name.
         pub name: String,
-        /// The member's id, 16 hexadecimal digits.
+        /// The member's id, up to 16 hexadecimal digits: etcd writes no leading zeros.
         pub id: String,
         /// The state: `StateLeader` or `StateFollower`. A leader that lost its quorum still reports `StateLeader`.
         pub state: String,
@@ -57,7 +57,7 @@ decoded! {
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     #[serde(rename_all = "camelCase")]
     pub struct LeaderInfo {
-        /// The leader's id, 16 hexadecimal digits.
+        /// The leader's id, up to 16 hexadecimal digits: etcd writes no leading zeros.
         pub leader: String,
         /// How long it has been the leader, in Go's notation: `10m59.3s`.
         pub uptime: String,
@@ -110,7 +110,7 @@ decoded! {
     /// The leader's statistics of its followers. <https://etcd.io/docs/v2.3/api/#leader-statistics>
     #[derive(Clone, Debug, Default, PartialEq)]
     pub struct LeaderStats {
-        /// The leader's id, 16 hexadecimal digits.
+        /// The leader's id, up to 16 hexadecimal digits: etcd writes no leading zeros.
         pub leader: String,
         /// The followers, by id.
         #[serde(deserialize_with = "Decode::decode")]

@@ -50,8 +50,8 @@ fn assert_refused<O: Operation>(operation: O) {
     assert_eq!(
         error.to_string(),
         format!(
-            "{} at http://a: the response is from the cluster 0000000000000002, and those before were from \
-             0000000000000001: is an endpoint wrong, or was the cluster replaced? If so, set \
+            "{} at http://a: the response is from the cluster 2, and those before were from \
+             1: is an endpoint wrong, or was the cluster replaced? If so, set \
              `allow_cluster_change`",
             O::NAME
         )

@@ -113,7 +113,7 @@ impl Decode for Action {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterInfo {
-    /// The cluster's id, 16 hexadecimal digits: `X-Etcd-Cluster-Id`.
+    /// The cluster's id, up to 16 hexadecimal digits (etcd writes no leading zeros): `X-Etcd-Cluster-Id`.
     pub cluster_id: Option<String>,
     /// The store's index: `X-Etcd-Index`. For a write, the index of the write. For an event of a watch, the index when
     /// the watch was registered.

@@ -30,7 +30,7 @@ impl SeenStore {
         if cluster != header.cluster_id {
             let other = header.cluster_id;
             let what = format!(
-                "this is a member of cluster {other:016x}, and the watch began in cluster {cluster:016x}: it cannot go \
+                "this is a member of cluster {other:x}, and the watch began in cluster {cluster:x}: it cannot go \
                  on from the revision that it has come to"
             );
             let error = UnexpectedAnswer::new(context(), what, Outcome::Unknown);
