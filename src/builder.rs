@@ -235,7 +235,8 @@ impl<T: Transport> ClientBuilder<T> {
             return Err(Error::invalid("client", "at least one attempt is required"));
         }
         if self.hedge.is_some_and(|after| after.is_zero()) {
-            let reason = "a read is sent to another endpoint after a time longer than zero, or never";
+            let reason =
+                "a read is sent to another endpoint after a time longer than zero, or never";
             return Err(Error::invalid("client", reason));
         }
         let endpoints = self.endpoints.into_iter().collect::<Result<Vec<_>>>()?;

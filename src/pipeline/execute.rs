@@ -209,11 +209,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         Ok(prepared)
     }
 
-    async fn attempt(
-        &mut self,
-        mut prepared: Prepared,
-        endpoint: &EndpointState,
-    ) -> Attempted {
+    async fn attempt(&mut self, mut prepared: Prepared, endpoint: &EndpointState) -> Attempted {
         self.attempts += 1;
         let elapsed = self.now.saturating_duration_since(self.started);
         let limit = self.call.server_limit;
