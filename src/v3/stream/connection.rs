@@ -10,16 +10,12 @@ use crate::{
     client::Client,
     endpoints::state::EndpointState,
     error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
-    pipeline::{failure::Failure, reconnect::Reconnect},
+    pipeline::reconnect::Reconnect,
     v3::{
         protocol::message::Encode,
         stream::{
-            duplex::DuplexEndpoints,
-            freshness::Freshness,
-            message_stream::StreamMessage,
-            open::StreamCall,
-            silence::{SilenceLimit, TimeUp},
-            state::State,
+            buffering::BufferingEndpoints, duplex::DuplexEndpoints, freshness::Freshness,
+            message_stream::StreamMessage, open::StreamCall, silence::SilenceLimit, state::State,
             wire,
         },
     },
@@ -36,6 +32,7 @@ pub(in crate::v3) struct Connection<T, Q, M> {
     options: ConnectionOptions,
     reconnect: Reconnect,
     duplex: DuplexEndpoints,
+    buffering: BufferingEndpoints,
     /// The token that was refused. It is not sent again, and until the connection has settled or the server has shown that
     /// it is alive, a second refusal is final.
     refused: Option<Granted>,
@@ -92,6 +89,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             options,
             reconnect,
             duplex: DuplexEndpoints::default(),
+            buffering: BufferingEndpoints::default(),
             refused: None,
             freshness: None,
             state: State::Closed,
@@ -141,13 +139,8 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     if let Some(next) = next {
                         return self.received(next);
                     }
-                    match stream.silence.time_up() {
-                        TimeUp::Probe => self.probe(),
-                        TimeUp::Stale => return Received::Lost(Loss::Stale),
-                        TimeUp::Failed(limit) => {
-                            let error = Failure::TimedOut(limit).into_error(self.context());
-                            return Received::Lost(Loss::Failed(error));
-                        }
+                    if let Some(loss) = self.time_up() {
+                        return Received::Lost(loss);
                     }
                 }
                 State::Probing(stream, probe) => {
@@ -157,15 +150,20 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     };
                     match first {
                         Either::Left(next) => return self.received(next),
-                        Either::Right(Err(error)) => return Received::Lost(Loss::Failed(error)),
+                        Either::Right(Err(error)) => {
+                            let now = self.client.transport().now();
+                            stream.messages.endpoint().lost(now);
+                            return Received::Lost(Loss::Failed(error));
+                        }
                         Either::Right(Ok(())) => {}
                     }
-                    stream.silence.alive();
-                    stream.is_proven = true;
-                    self.refused = None;
-                    self.reconnect.over(self.client.transport().now());
+                    let now = self.client.transport().now();
+                    stream.messages.endpoint().heard(now);
+                    if let Some(limit) = stream.overdue {
+                        return Received::Lost(self.withheld(limit));
+                    }
+                    self.alive(now);
                     self.probed();
-                    self.confirm();
                 }
             }
         }
@@ -200,6 +198,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             self.duplex
                 .worked(endpoint.endpoint(), stream.sender.is_some());
         }
+        endpoint.heard(self.client.transport().now());
         self.client.pipeline().endpoints.answered(endpoint);
         self.refused = None;
         self.reconnect.over(self.client.transport().now());
@@ -219,7 +218,15 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let Some(stream) = stream else {
             return self.retry(error);
         };
+        self.tell_of(&stream, &error);
         let endpoint = stream.messages.endpoint();
+        if stream.is_poll && self.is_end_of_poll(&stream, is_end, &error) {
+            return Ok(());
+        }
+        if stream.overdue.is_some() && self.buffering.is_for(endpoint.endpoint()) {
+            // It serves all other calls.
+            return self.wait(error);
+        }
         let is_duplex = stream.sender.is_some();
         let is_of_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);
         let is_of_token = if is_end {
@@ -271,10 +278,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
             return self.unexpected("the server has been silent for too long");
         };
-        if error.is_endpoint_fault()
-            && let Some(endpoint) = self.endpoint()
-        {
-            endpoint.failed(self.client.transport().now());
+        if let Some(stream) = self.state.take() {
+            self.tell_of(&stream, &error);
+            if error.is_endpoint_fault() {
+                let now = self.client.transport().now();
+                stream.messages.endpoint().failed(now);
+            }
         }
         self.close();
         error

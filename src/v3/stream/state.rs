@@ -1,4 +1,7 @@
-use std::mem;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 
@@ -47,6 +50,12 @@ pub(super) struct OpenStream<T, M> {
     pub(super) is_proven: bool,
     /// The caller had what it opened the connection for.
     pub(super) is_settled: bool,
+    /// When it was sent.
+    pub(super) opened: Instant,
+    /// It has a short deadline, for an endpoint that withholds responses until their end.
+    pub(super) is_poll: bool,
+    /// Its first message is overdue, after this time: the probe shows whether responses are withheld.
+    pub(super) overdue: Option<Duration>,
 }
 
 impl<T, M> State<T, M> {

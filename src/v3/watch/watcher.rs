@@ -85,7 +85,7 @@ impl<T: Transport> Watcher<T> {
                 require_leader: settings.require_leader,
             },
             outage_limit: settings.outage,
-            silence: SilenceLimit::Probe(settings.silence),
+            silence: SilenceLimit::probe(settings.silence),
             expect_within: Some(CREATE_LIMIT),
             token_limit: None,
             is_duplex: commands.is_some(),
