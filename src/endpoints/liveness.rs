@@ -39,6 +39,11 @@ impl Liveness {
         self.heard.fetch_max(stamp(epoch, now), Relaxed);
     }
 
+    /// When it was last heard.
+    pub(super) fn last_heard(&self, epoch: Instant) -> Option<Instant> {
+        time(epoch, self.heard.load(Relaxed))
+    }
+
     /// It does not respond.
     pub(super) fn lost(&self, epoch: Instant, now: Instant) {
         self.lost.fetch_max(stamp(epoch, now), Relaxed);

@@ -87,6 +87,11 @@ impl EndpointState {
         self.0.liveness.heard(self.0.epoch, now);
     }
 
+    /// Returns when it was last heard.
+    pub(crate) fn last_heard(&self) -> Option<Instant> {
+        self.0.liveness.last_heard(self.0.epoch)
+    }
+
     /// Records that it does not respond to the question whether it is alive.
     pub(crate) fn lost(&self, now: Instant) {
         self.0.liveness.lost(self.0.epoch, now);

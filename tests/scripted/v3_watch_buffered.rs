@@ -1,21 +1,25 @@
 //! Watches through a proxy that withholds each response until its end.
 
 use std::{
+    future::pending,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use etcd_http::{
-    AttemptOutcome, Client, Result,
-    v3::{Changes, KeyRange, Watch, WatchSet},
+    AttemptOutcome, Client, Error,
+    transport::{Request, Response, Transport, TransportError, async_trait},
+    v3::{Changes, KeyRange, Observe, Watch, WatchSet},
 };
 use futures::{
     StreamExt,
     future::{Either, join, select},
     stream::BoxStream,
 };
+use harness::clock::VirtualClock;
+use serde_json::json;
 
-use crate::v3_watch_server::WatchServer;
+use crate::{v3_streams::leader, v3_watch_server::WatchServer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,7 +40,7 @@ fn behind_a_proxy(endpoints: &[&str]) -> (Client<WatchServer>, Told) {
     (client.build().unwrap(), told)
 }
 
-fn watch(client: &Client<WatchServer>) -> BoxStream<'static, Result<Changes>> {
+fn watch(client: &Client<WatchServer>) -> BoxStream<'static, Result<Changes, Error>> {
     client.open(Watch::new(KeyRange::prefix("k")).from_revision(5))
 }
 
@@ -130,4 +134,68 @@ fn a_set_of_watches_that_changes_goes_through_as_well() {
         "{:?}",
         store.clock.elapsed()
     );
+}
+
+/// An election behind the proxy: its leader, and how often it is observed.
+#[derive(Debug, Default)]
+struct Election {
+    clock: VirtualClock,
+    leader: Mutex<Option<&'static str>>,
+    observed: Mutex<u32>,
+}
+
+#[async_trait]
+impl Transport for Election {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.uri().path() != "/v3/election/observe" {
+            return Ok(Response::new(r#"{"header":{"cluster_id":"7"}}"#.into()));
+        }
+        *self.observed.lock().unwrap() += 1;
+        let Some(limit) = request.headers().get("grpc-timeout") else {
+            return pending().await;
+        };
+        assert_eq!(limit, "2000m");
+        self.clock.sleep(SECOND * 2).await;
+        let leader = self.leader.lock().unwrap().map(|name| leader(name, 5));
+        let told = leader.map(|leader| json!({"result": leader}).to_string());
+        let late = r#"{"error":{"grpc_code":4,"message":"context deadline exceeded"}}"#;
+        Ok(Response::new((told.unwrap_or_default() + late).into()))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+#[test]
+fn an_observer_through_a_proxy_that_buffers_hears_of_the_leader() {
+    let client = Client::new(Election::default(), ["http://a"]).unwrap();
+    let election = client.transport();
+    let mut leaders = client.open(Observe::new("e"));
+    // Nobody leads for an hour.
+    let hour = Box::pin(election.clock.sleep(SECOND * 3600));
+    let nobody = election.clock.run(select(leaders.next(), hour));
+    assert!(matches!(nobody, Either::Right(_)));
+    let observed = *election.observed.lock().unwrap();
+    assert!(observed < 100, "{observed}");
+    for name in ["one", "two"] {
+        *election.leader.lock().unwrap() = Some(name);
+        let began = election.clock.elapsed();
+        let leader = election.clock.run(leaders.next()).unwrap().unwrap();
+        assert_eq!(leader.key, name);
+        let limit = if name == "one" {
+            SECOND * 85
+        } else {
+            SECOND * 4
+        };
+        assert!(election.clock.elapsed() - began <= limit);
+    }
+    let mut first = client.open(Observe::new("e"));
+    let began = election.clock.elapsed();
+    election.clock.run(first.next()).unwrap().unwrap();
+    assert!(election.clock.elapsed() - began <= SECOND * 10);
 }

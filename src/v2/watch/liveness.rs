@@ -31,7 +31,13 @@ pub(super) async fn lost<T: Transport>(
 ) -> Error {
     let pipeline = client.pipeline();
     let clock = &pipeline.transport;
-    let mut wait = SILENCE;
+    // The poll before was the last sign of life, and may have lasted for most of this time.
+    let heard = endpoint.last_heard();
+    let silent = heard.map_or(SILENCE, |at| clock.now().saturating_duration_since(at));
+    let mut wait = match SILENCE.saturating_sub(silent) {
+        Duration::ZERO => SILENCE,
+        left => left,
+    };
     if pipeline.endpoints.current().len() == 1 {
         return pending().await;
     }

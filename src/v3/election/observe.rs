@@ -107,6 +107,7 @@ impl StreamOperation for Observe {
             outage_limit: self.outage,
             silence: SilenceLimit::probe(self.silence),
             expect_within: None,
+            tells_state: true,
             token_limit: None,
             is_duplex: false,
             has_worked: false,

@@ -51,6 +51,8 @@ pub(in crate::v3) struct ConnectionOptions {
     pub(in crate::v3) silence: SilenceLimit,
     /// How soon after each opening the caller must have [settled](Connection::settled).
     pub(in crate::v3) expect_within: Option<Duration>,
+    /// The server tells the present state first, if there is one: a request that is opened again loses nothing.
+    pub(in crate::v3) tells_state: bool,
     /// How long fetching a token may take, where the client's own limits are too long.
     pub(in crate::v3) token_limit: Option<Duration>,
     /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
@@ -164,6 +166,9 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     }
                     self.alive(now);
                     self.probed();
+                    if let Some(loss) = self.suspect() {
+                        return Received::Lost(loss);
+                    }
                 }
             }
         }
@@ -218,11 +223,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let Some(stream) = stream else {
             return self.retry(error);
         };
-        self.tell_of(&stream, &error);
-        let endpoint = stream.messages.endpoint();
         if stream.is_poll && self.is_end_of_poll(&stream, is_end, &error) {
             return Ok(());
         }
+        self.tell_of(&stream, &error, is_end);
+        let endpoint = stream.messages.endpoint();
         if stream.overdue.is_some() && self.buffering.is_for(endpoint.endpoint()) {
             // It serves all other calls.
             return self.wait(error);
@@ -275,11 +280,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// Returns the error of a loss that the caller does not recover from. The endpoint is not chosen next if another may
     /// succeed.
     pub(in crate::v3) fn give_up(&mut self, loss: Loss) -> Error {
+        let is_end = matches!(loss, Loss::Ended(_));
         let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
             return self.unexpected("the server has been silent for too long");
         };
         if let Some(stream) = self.state.take() {
-            self.tell_of(&stream, &error);
+            self.tell_of(&stream, &error, is_end);
             if error.is_endpoint_fault() {
                 let now = self.client.transport().now();
                 stream.messages.endpoint().failed(now);

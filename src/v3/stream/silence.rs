@@ -151,6 +151,11 @@ impl Silence {
         self.probes += 1;
     }
 
+    /// How many silences in a row there were, in which the server was alive.
+    pub(super) fn probes(&self) -> u32 {
+        self.probes
+    }
+
     /// The time is up after this duration from now on.
     pub(super) fn wait(&mut self, duration: Duration, now: Instant) {
         if let SilenceLimit::Probe(limit, _) = self.limit {

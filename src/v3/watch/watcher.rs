@@ -87,6 +87,7 @@ impl<T: Transport> Watcher<T> {
             outage_limit: settings.outage,
             silence: SilenceLimit::probe(settings.silence),
             expect_within: Some(CREATE_LIMIT),
+            tells_state: false,
             token_limit: None,
             is_duplex: commands.is_some(),
             has_worked: watches.iter().any(Watch::is_continued),

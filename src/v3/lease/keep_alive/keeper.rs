@@ -42,7 +42,7 @@ const REQUESTS: usize = 4;
 ///
 /// # async fn example<T: Transport>(client: Client<T>) -> Result<(), Error> {
 /// let (keeper, run) = LeaseKeeper::new(&client);
-/// let work = async {
+/// let work = async move {
 ///     let lease = keeper.grant(Duration::from_secs(10)).await?;
 ///     client.send(Put::new("workers/7", "here").lease(lease.id())).await?;
 ///     println!("{}", lease.lost().await);

@@ -51,8 +51,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let endpoint = self.client.pipeline().place_for(&call)?;
         let wire = endpoint.wire();
         // An endpoint that withholds a response may withhold a request as well.
-        let is_poll =
-            self.options.expect_within.is_some() && self.buffering.is_for(endpoint.endpoint());
+        let is_poll = self.buffering.is_for(endpoint.endpoint());
         let prepared = Prepared {
             call: Call {
                 server_limit: is_poll.then_some(POLL),
@@ -98,7 +97,10 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                 match stream.messages.endpoint().check_liveness(now, limit) {
                     LivenessCheck::Ask => self.probe(),
                     LivenessCheck::Wait(time) => stream.silence.wait(time, now),
-                    LivenessCheck::Alive(at) => self.alive(at),
+                    LivenessCheck::Alive(at) => {
+                        self.alive(at);
+                        return self.suspect();
+                    }
                     LivenessCheck::Lost => {
                         let error = Failure::TimedOut(PROBE_LIMIT).into_error(self.context());
                         return Some(Loss::Failed(error));
@@ -154,7 +156,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// Whether this is how a request with a short deadline ends, after what it was opened for. Whether responses are still
     /// withheld is known by when the first message came.
     pub(super) fn is_end_of_poll(
-        &self,
+        &mut self,
         stream: &OpenStream<T, M>,
         is_end: bool,
         error: &Error,
@@ -165,11 +167,31 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             .now()
             .saturating_duration_since(stream.opened);
         let is_late = error.etcd_kind() == Some(EtcdErrorKind::RequestTimedOut);
-        stream.is_settled && lasted >= POLL / 2 && (is_end || is_late)
+        let is_end = lasted >= POLL / 2 && (is_end || is_late);
+        if is_end && !stream.is_settled && self.options.tells_state {
+            // There was nothing to tell.
+            self.buffering
+                .in_vain(stream.messages.endpoint().endpoint());
+            return true;
+        }
+        is_end && stream.is_settled
+    }
+
+    /// A stream that would have told a state, and is silent although its server is alive: there may be none, or its
+    /// response is withheld. A request with a short deadline shows which.
+    pub(super) fn suspect(&mut self) -> Option<Loss> {
+        let stream = self.state.stream()?;
+        if !self.options.tells_state || stream.is_poll || stream.is_settled {
+            return None;
+        }
+        let endpoint = stream.messages.endpoint().endpoint();
+        self.buffering
+            .suspects(endpoint, stream.silence.probes())
+            .then_some(Loss::Stale)
     }
 
     /// Reports the failure of a request that was under way.
-    pub(super) fn tell_of(&self, stream: &OpenStream<T, M>, error: &Error) {
+    pub(super) fn tell_of(&self, stream: &OpenStream<T, M>, error: &Error, is_end: bool) {
         if stream.messages.is_told() {
             return;
         }
@@ -180,7 +202,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             number: 1,
             status: error.as_etcd().and_then(EtcdError::http_status),
             elapsed: pipeline.since(stream.opened),
-            outcome: AttemptOutcome::of_error(error),
+            outcome: if is_end {
+                AttemptOutcome::Interrupted
+            } else {
+                AttemptOutcome::of_error(error)
+            },
             reason: Some(error.reason()),
         });
     }
