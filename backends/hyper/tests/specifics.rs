@@ -138,7 +138,7 @@ async fn http2_without_settings_is_unprocessed() {
     }
 }
 
-/// A peer that is gone without a word, such as a machine that lost its power.
+/// The peer is gone, and its end of the connection was never closed: its machine lost power, for example.
 #[tokio::test]
 async fn an_http2_connection_that_answers_no_ping_is_broken() {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];

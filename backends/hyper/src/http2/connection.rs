@@ -157,7 +157,7 @@ impl State {
     /// Closes the connection to further streams, unless one is open.
     pub(super) fn close_if_unused(&self) -> bool {
         self.is_closed.store(true, Ordering::SeqCst);
-        // Whoever takes a place counts it first, and looks at `is_closed` then.
+        // `lease` counts the stream before it reads `is_closed`, so one of the two sees the other.
         let is_unused = self.open() == 0;
         if !is_unused {
             self.is_closed.store(false, Ordering::SeqCst);
