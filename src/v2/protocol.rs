@@ -32,7 +32,10 @@ pub(crate) static OTHER: V2 = V2 { is_keys: false };
 impl V2 {
     /// Creates a call that changes nothing.
     pub(crate) fn read(&'static self, operation: &'static str) -> Call {
-        self.call(operation, Repeat::Always)
+        Call {
+            is_read: true,
+            ..self.call(operation, Repeat::Always)
+        }
     }
 
     /// Creates a call that may change something.
