@@ -70,7 +70,7 @@ impl Operation for Get {
 
 impl Exchange for Get {
     fn call(&self) -> Call {
-        protocol::KEYS.read(Self::NAME)
+        protocol::KEYS.read_by(Self::NAME, self.quorum)
     }
 
     fn encode(&self, _: Wire) -> Result<Encoded> {
@@ -124,7 +124,7 @@ impl Operation for Exists {
 
 impl Exchange for Exists {
     fn call(&self) -> Call {
-        protocol::KEYS.read(Self::NAME)
+        protocol::KEYS.read_by(Self::NAME, self.quorum)
     }
 
     fn encode(&self, _: Wire) -> Result<Encoded> {

@@ -19,7 +19,8 @@ use crate::{
 /// # The v3 API's user
 impl<T: Transport> ClientBuilder<T> {
     /// Sets the user of the v3 API. Its token is fetched when a call first needs it, sent only with v3 calls to the
-    /// client's endpoints, and renewed when etcd no longer accepts it. All calls that need a token at that time wait
+    /// client's endpoints, and renewed when etcd no longer accepts it, and at most every 30 s when a call with it has timed
+    /// out. All calls that need a token at that time wait
     /// for the same request and get the same result, a token or an error. If authentication is disabled in etcd, calls
     /// have no token.
     ///
