@@ -19,8 +19,7 @@ use etcd_http::{
     reqwest::{ReqwestTransport, identity_from_pems, reqwest},
     transport::Transport,
 };
-
-use crate::certificates::Pair;
+use harness::certificates::Pair;
 
 /// The certificates that a client trusts and sends.
 #[derive(Clone, Debug, Default)]
