@@ -23,6 +23,8 @@ pub struct Call {
     pub(crate) has_grpc: bool,
     /// Whether a success names its cluster: one that does not is not etcd's.
     pub(crate) names_cluster: bool,
+    /// A success reflects every write that was acknowledged before, at any member, though it does not name its own.
+    pub(crate) is_linearizable: bool,
     /// The lease that it is about, by its id; 0 is none.
     pub(crate) lease: i64,
     /// Whether it has a secret, which a response may quote: errors do not show what etcd itself does not say.
@@ -48,6 +50,7 @@ impl Call {
             is_read: false,
             has_grpc: false,
             names_cluster: false,
+            is_linearizable: false,
             lease: 0,
             is_confidential: false,
         }

@@ -144,6 +144,8 @@ struct Execution<'a, T> {
     /// It is asked of this endpoint since another one does not serve it.
     is_passed_on: bool,
     attempts: u32,
+    /// How many attempts with a token timed out.
+    timeouts: u32,
     /// An earlier attempt may have been applied.
     in_doubt: bool,
 }
@@ -169,6 +171,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             is_passed_on: !tried.is_empty(),
             tried,
             attempts: 0,
+            timeouts: 0,
             in_doubt: false,
             pipeline,
             exchange,
@@ -328,6 +331,14 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.tell(endpoint, began, || Told::of(failure));
         if !self.is_of_the_caller(failure) {
             self.pipeline.note(failure, endpoint, self.now);
+        }
+        if let (Failure::TimedOut(_), Some(token)) = (failure, &self.token) {
+            self.pipeline.token_timed_out(token);
+            self.timeouts += 1;
+            // One may have any reason.
+            if self.timeouts == 2 {
+                self.token = None;
+            }
         }
         // An endpoint that requests a pause serves the call afterwards.
         if failure.is_not_served() && failure.retry_after().is_none() {

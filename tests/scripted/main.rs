@@ -22,6 +22,7 @@ mod spans;
 mod sync;
 mod types;
 mod v2_store;
+mod v3_batch;
 mod v3_calls;
 mod v3_cluster_identity;
 mod v3_gateway;

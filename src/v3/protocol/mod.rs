@@ -104,7 +104,9 @@ impl Protocol for V3 {
             Wire::Grpc => grpc::classify(reply),
         };
         match verdict {
-            Verdict::Success { cluster: None } if call.names_cluster => Verdict::Foreign,
+            Verdict::Success { origin } if call.names_cluster && origin.cluster.is_none() => {
+                Verdict::Foreign
+            }
             Verdict::Refused(mut refusal) => {
                 add_cause(call, &mut refusal);
                 Verdict::Refused(refusal)

@@ -227,6 +227,10 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             return Ok(());
         }
         self.tell_of(&stream, &error, is_end);
+        if let Error::Timeout(_) = error {
+            let token = &stream.messages.prepared().token;
+            self.client.pipeline().token_timed_out(token);
+        }
         let endpoint = stream.messages.endpoint();
         if stream.overdue.is_some() && self.buffering.is_for(endpoint.endpoint()) {
             // It serves all other calls.
