@@ -26,7 +26,8 @@ use crate::{
 /// ```
 ///
 /// A loss is a broken or refused request, the end of a response, or a server that does not respond. It leaves the state
-/// as it is until the caller decides to recover.
+/// as it is until the caller decides to recover. Where a first message is overdue for the second time, the probe shows
+/// whether the server or a proxy on the way is the reason: the next request then has a short deadline.
 pub(super) enum State<T, M> {
     /// Nothing: it opens when the caller waits for a message.
     Closed,
