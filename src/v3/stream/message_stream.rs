@@ -35,6 +35,8 @@ pub(in crate::v3) struct MessageStream<T, M> {
     is_duplex: bool,
     /// Its failure was reported by the attempt to open it.
     is_told: bool,
+    /// How many bytes of the body have arrived.
+    received: u64,
     response: Response,
     splitter: Splitter,
     message: PhantomData<fn() -> M>,
@@ -68,6 +70,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         Self {
             is_duplex: body.is_some(),
             is_told: false,
+            received: 0,
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
             splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
@@ -115,6 +118,11 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         self.is_told
     }
 
+    /// How many bytes of the body have arrived.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Whether a part of a message has arrived.
     pub(super) fn is_partial(&self) -> bool {
         self.splitter.is_partial()
@@ -152,7 +160,10 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                     }
                     match body.frame().await {
                         Some(Ok(frame)) => match frame.into_data() {
-                            Ok(data) => self.splitter.push(data),
+                            Ok(data) => {
+                                self.received += data.len() as u64;
+                                self.splitter.push(data);
+                            }
                             Err(frame) if self.wire() == Wire::Grpc => {
                                 let trailers = frame.into_trailers().unwrap_or_default();
                                 return self.ended(grpc::status(&trailers));
