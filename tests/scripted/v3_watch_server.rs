@@ -14,7 +14,7 @@ use etcd_http::transport::{
     Body, Duplex, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
     http::Version,
-    http_body::{self, Body as _, Frame},
+    http_body::{Body as _, Frame},
 };
 use harness::clock::{Sleep, VirtualClock};
 use serde_json::{Value, json};
@@ -183,7 +183,7 @@ impl Transport for WatchServer {
         } else {
             (body.try_into_bytes().expect("a whole body").into(), None)
         };
-        Ok(Response::new(Body::stream(Stream {
+        let mut stream = Stream {
             state: Arc::clone(&self.state),
             body,
             input,
@@ -194,7 +194,8 @@ impl Transport for WatchServer {
             clock: self.clock.clone(),
             rest: None,
             cuts,
-        })))
+        };
+        Ok(Response::new(Body::poll_fn(move |cx| stream.poll(cx))))
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -322,35 +323,26 @@ impl Stream {
         }
         self.watches.retain(|id, _| !over.contains(id));
     }
-}
 
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        let this = &mut *self;
-        let state = Arc::clone(&this.state);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let state = Arc::clone(&self.state);
         let mut state = state.lock().unwrap();
-        if this.cuts != state.cuts {
+        if self.cuts != state.cuts {
             return Poll::Ready(Some(Err(TransportError::interrupted("reset"))));
         }
-        if let Some((time, _)) = &mut this.rest {
+        if let Some((time, _)) = &mut self.rest {
             ready!(Pin::new(time).poll(cx));
-            let rest = this.rest.take().map(|(_, rest)| Ok(Frame::data(rest)));
+            let rest = self.rest.take().map(|(_, rest)| Ok(Frame::data(rest)));
             return Poll::Ready(rest);
         }
         if !state.is_frozen {
-            this.read(&mut state, cx);
-            this.tell(&state);
-            if let Some(message) = this.messages.pop_front() {
+            self.read(&mut state, cx);
+            self.tell(&state);
+            if let Some(message) = self.messages.pop_front() {
                 let mut line = Bytes::from(json!({"result": message}).to_string());
                 if !state.halved.is_zero() && message.get("events").is_some() {
-                    let time = this.clock.sleep(state.halved);
-                    this.rest = Some((time, line.split_off(line.len() / 2)));
+                    let time = self.clock.sleep(state.halved);
+                    self.rest = Some((time, line.split_off(line.len() / 2)));
                 }
                 return Poll::Ready(Some(Ok(Frame::data(line))));
             }

@@ -56,7 +56,27 @@ impl Body {
         I: IntoIterator<Item = Result<Frame<Bytes>, TransportError>>,
         I::IntoIter: Send + Unpin + 'static,
     {
-        Self::stream(Frames(frames.into_iter()))
+        let mut frames = frames.into_iter();
+        Self::poll_fn(move |_| Poll::Ready(frames.next()))
+    }
+
+    /// Creates a body whose frames a function delivers, like [`std::future::poll_fn`]: see
+    /// [`poll_frame`](http_body::Body::poll_frame). Its length is unknown.
+    ///
+    /// ```
+    /// use std::task::Poll;
+    /// use etcd_transport::Body;
+    ///
+    /// let silent = Body::poll_fn(|_| Poll::Pending);
+    /// ```
+    pub fn poll_fn<F>(poll: F) -> Self
+    where
+        F: FnMut(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TransportError>>>
+            + Send
+            + Unpin
+            + 'static,
+    {
+        Self::stream(PollFn(poll))
     }
 
     /// Returns the bytes, if none of them is still to arrive.
@@ -249,21 +269,21 @@ impl fmt::Debug for Body {
     }
 }
 
-/// See [`Body::from_frames`].
-struct Frames<I>(I);
+/// See [`Body::poll_fn`].
+struct PollFn<F>(F);
 
-impl<I> http_body::Body for Frames<I>
+impl<F> http_body::Body for PollFn<F>
 where
-    I: Iterator<Item = Result<Frame<Bytes>, TransportError>> + Unpin,
+    F: FnMut(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> + Unpin,
 {
     type Data = Bytes;
     type Error = TransportError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        Poll::Ready(self.0.next())
+        (self.0)(cx)
     }
 }
 
