@@ -17,6 +17,7 @@ mod redirect;
 pub(crate) mod response_check;
 pub(crate) mod retry;
 mod retry_after;
+pub(crate) mod series;
 
 use std::{sync::Arc, time::Duration};
 
