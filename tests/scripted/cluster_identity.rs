@@ -1,25 +1,16 @@
 //! Responses of the v2 API from another cluster, and from a member that has lost its data, are errors.
 
-use etcd_http::{
-    Client, ClientBuilder, Outcome, Result,
-    v2::{Get, Set, Watch},
-};
+use etcd_http::{Client, ClientBuilder, Outcome, v2::Watch};
 use futures::StreamExt;
 use harness::{
     clock::block_on,
     scripted_transport::{ScriptedTransport, Step, etcd_error, file, keys, open, with_headers},
 };
 
+use crate::v2_calls::{get, set};
+
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
     Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a", "http://b"])
-}
-
-fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Get::new("x"))).map(|event| event.index())
-}
-
-fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
 }
 
 /// A response with this index of the store.

@@ -9,15 +9,13 @@ use etcd_http::{
 use futures::{FutureExt, StreamExt};
 use harness::{
     clock::block_on,
-    scripted_transport::{ScriptedTransport, Step, file, keys, open},
+    scripted_transport::{ScriptedTransport, Step, keys, open},
 };
+
+use crate::v2_calls::ok;
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap()
-}
-
-fn ok() -> Step {
-    keys(200, 7, file("get", "/x", 7))
 }
 
 #[test]

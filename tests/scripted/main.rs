@@ -20,6 +20,7 @@ mod secrets;
 mod spans;
 mod sync;
 mod types;
+mod v2_calls;
 mod v2_store;
 mod v3_calls;
 mod v3_cluster_identity;

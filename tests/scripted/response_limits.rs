@@ -1,25 +1,19 @@
 //! Responses that are encoded, or too large.
 
 use etcd_http::{
-    Client, Outcome, Result,
+    Client, Outcome,
     transport::http::Method,
     v2::{Get, Set},
 };
 use harness::{
     clock::block_on,
-    scripted_transport::{Ending, ScriptedTransport, Step, file, keys, with_headers},
+    scripted_transport::{Ending, ScriptedTransport, Step, keys, with_headers},
 };
+
+use crate::v2_calls::{get, ok};
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap()
-}
-
-fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Get::new("x"))).map(|event| event.index())
-}
-
-fn ok() -> Step {
-    keys(200, 7, file("get", "/x", 7))
 }
 
 fn encoded(step: Step) -> Step {

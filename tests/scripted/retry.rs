@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Error, Outcome, Result, RetryPolicy,
+    Client, Error, Outcome, RetryPolicy,
     transport::{Transport, http::Method},
-    v2::{Get, Set},
 };
 use harness::{
     clock::block_on,
-    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, file, keys},
+    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, keys},
 };
+
+use crate::v2_calls::{get, ok, set};
 
 fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
@@ -20,18 +21,6 @@ fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<S
         .allow_insecure_auth(true)
         .build()
         .unwrap()
-}
-
-fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Get::new("x"))).map(|event| event.index())
-}
-
-fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
-}
-
-fn ok() -> Step {
-    keys(200, 7, file("set", "/x", 7))
 }
 
 #[test]

@@ -26,10 +26,7 @@ fn down(endpoints: &[&str]) -> Client<ScriptedTransport> {
 }
 
 fn refused(count: usize) -> Vec<Connection> {
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     vec![refused; count]
 }
 

@@ -271,10 +271,7 @@ fn who_observes_is_told_of_an_answer() {
 }
 
 fn lacks() -> Connection {
-    Connection {
-        answer: Some((404, "Not Found\n".into())),
-        ..Connection::default()
-    }
+    Connection::answering(404, "Not Found\n")
 }
 
 /// A client of two endpoints. The first this many requests for a stream are not supported.

@@ -99,10 +99,7 @@ fn a_connection_that_stays_silent_is_opened_again_though_the_server_lives() {
 
 #[test]
 fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     let store = Store::at(4).with(|state| state.connections = vec![refused; 10_000].into());
     let client = clients(store);
     let minute = Duration::from_secs(60);
@@ -147,10 +144,7 @@ fn errors_that_pass_are_waited_out() {
         r#"{"error":"EOF"}"#,
     ] {
         for status in [200, 503] {
-            let connection = Connection {
-                answer: Some((status, message.to_owned())),
-                ..Connection::default()
-            };
+            let connection = Connection::answering(status, message);
             let store = Store::at(4)
                 .with(write_four)
                 .with(|state| state.connections = [connection].into());

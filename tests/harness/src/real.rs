@@ -14,11 +14,14 @@ use crate::{
     scripted_server::{ScriptedServer, json},
 };
 
-/// Real servers, reached over HTTP by the transport `T`, whose futures run on `E`.
+/// Real servers, reached over HTTP by the transport `T`, whose futures run on `E`. `GRPC`: the clients use gRPC where they can.
 #[derive(Debug)]
-pub struct Real<T, E>(PhantomData<(T, E)>);
+pub struct Real<T, E, const GRPC: bool = false>(PhantomData<(T, E)>);
 
-impl<T, E> Backend for Real<T, E>
+/// As [`Real`], with clients that use gRPC where they can.
+pub type RealGrpc<T, E> = Real<T, E, true>;
+
+impl<T, E, const GRPC: bool> Backend for Real<T, E, GRPC>
 where
     T: Transport + Default,
     E: Executor,
@@ -29,31 +32,7 @@ where
         World {
             host: Arc::new(Servers::start(start)),
             transport: Arc::new(T::default),
-            is_grpc: false,
-        }
-    }
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        E::block_on(future)
-    }
-}
-
-/// As [`Real`], with clients that use gRPC where they can.
-#[derive(Debug)]
-pub struct RealGrpc<T, E>(PhantomData<(T, E)>);
-
-impl<T, E> Backend for RealGrpc<T, E>
-where
-    T: Transport + Default,
-    E: Executor,
-{
-    type Transport = T;
-
-    fn start(start: Start) -> World<T> {
-        let world = Real::<T, E>::start(start);
-        World {
-            is_grpc: true,
-            ..world
+            is_grpc: GRPC,
         }
     }
 
