@@ -55,7 +55,7 @@ fn all_attempts_of_an_operation_can_have_a_limit_of_their_own() {
 }
 
 #[test]
-fn no_time_at_all_is_a_timeout() {
+fn a_timeout_of_zero_times_out() {
     let client = client([Step::Silence]);
     let none = client
         .with_timeout(Duration::ZERO)

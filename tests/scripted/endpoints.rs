@@ -78,7 +78,7 @@ fn a_later_term_makes_the_leader_unknown_until_the_next_sync() {
 }
 
 #[test]
-fn the_leader_is_nothing_special_unless_asked_for() {
+fn the_leader_is_not_preferred_by_default() {
     let [list, _] = synced("http://c");
     let client = builder([list, ok()]).build().unwrap();
     assert_eq!(block_on(client.sync()).unwrap().leader, None);
@@ -87,7 +87,7 @@ fn the_leader_is_nothing_special_unless_asked_for() {
 }
 
 #[test]
-fn an_unknown_leader_is_no_error() {
+fn a_sync_without_a_known_leader_succeeds() {
     let [list, _] = synced("http://c");
     let nobody = || {
         Step::Answer(

@@ -99,7 +99,7 @@ fn json_of_any_depth_is_decoded_or_an_error_and_no_stack_overflow() {
 }
 
 #[test]
-fn a_line_break_or_a_nul_never_leaves_as_one() {
+fn line_breaks_and_nuls_are_never_sent_unescaped() {
     let client = client([ok()]);
     for path in ["/v2/a\r\nX: y", "/v2/a\nb", "/v2/a\0b", "/v2/a b"] {
         let request = client.request(Method::GET, path);

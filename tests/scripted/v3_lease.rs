@@ -264,7 +264,7 @@ fn t_11_sixty_thousand_leases_are_all_kept() {
 }
 
 #[test]
-fn a_keeper_that_is_not_driven_does_not_pretend() {
+fn a_lease_whose_keeper_is_not_polled_is_lost_at_its_deadline() {
     let client = clients(Store::at(1));
     let (keeper, run) = LeaseKeeper::new(&client);
     let loss = client.transport().clock.run(async {

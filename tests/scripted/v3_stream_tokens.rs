@@ -134,7 +134,7 @@ fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
 }
 
 #[test]
-fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_once() {
+fn v3_139_an_observer_whose_response_is_empty_tries_another_token_once() {
     let silent = Connection {
         answer: Some((200, String::new())),
         ends: true,

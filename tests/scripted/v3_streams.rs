@@ -106,7 +106,7 @@ fn v3_126_a_snapshot_is_verified_however_it_is_cut_into_pieces() {
 }
 
 #[test]
-fn a_snapshot_that_is_not_whole_is_no_snapshot() {
+fn a_truncated_snapshot_is_an_error() {
     let whole = snapshot(&[7; 100], 10);
     let missing_end = whole[..whole.len() - 1].to_vec();
     let missing_middle = [&whole[..3], &whole[4..]].concat();

@@ -54,7 +54,7 @@ fn four(state: &State) -> Vec<(i64, Vec<String>)> {
 }
 
 #[test]
-fn t_1_and_t_2_a_stream_cut_at_any_byte_loses_and_doubles_nothing() {
+fn t_1_and_t_2_a_stream_cut_at_any_byte_loses_and_duplicates_nothing() {
     for fragment in [None, Some(1), Some(3)] {
         for chunk in [None, Some(1), Some(7)] {
             let connection = Connection {
@@ -289,7 +289,7 @@ fn compacting(then: fn(&mut State)) -> Store {
 }
 
 #[test]
-fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
+fn permanent_errors_end_the_watch_at_once() {
     let denied = r#"{"error":{"code":7,"message":"etcdserver: permission denied"}}"#;
     let html = "<html>login</html>";
     for (status, body) in [

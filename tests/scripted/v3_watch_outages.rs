@@ -118,7 +118,7 @@ fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
 }
 
 #[test]
-fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
+fn a_server_that_ends_every_watch_at_once_is_not_flooded_with_requests() {
     let ends = Connection {
         ends: true,
         ..Connection::default()
@@ -136,7 +136,7 @@ fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
 }
 
 #[test]
-fn errors_that_pass_are_waited_out() {
+fn transient_errors_are_waited_out() {
     for message in [
         r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
         r#"{"error":{"code":14,"message":"error reading from server: EOF"}}"#,

@@ -33,7 +33,7 @@ cases_and_grpc! {
         v3_70_71_a_hundred_watches_in_one_request,
     }
     Alone {
-        v3_75_a_compacted_history_is_said,
+        v3_75_a_compacted_history_is_an_error,
         v3_80_what_was_before_is_told_unless_it_is_compacted,
         v3_89_who_may_not_read_may_not_watch,
         v3_86_thirty_quiet_watches_that_are_dropped_leave_the_server,
@@ -303,7 +303,7 @@ async fn v3_70_71_a_hundred_watches_in_one_request<T: Transport>(etcd: Etcd<T>) 
     futures::join!(write, read);
 }
 
-async fn v3_75_a_compacted_history_is_said<T: Transport>(etcd: Etcd<T>) {
+async fn v3_75_a_compacted_history_is_an_error<T: Transport>(etcd: Etcd<T>) {
     let first = put(&etcd, "a", "1").await;
     let last = put(&etcd, "a", "2").await;
     etcd.send(Compact::new(last)).await.unwrap();
