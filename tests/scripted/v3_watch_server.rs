@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::transport::{
-    Body, Duplex, Request, Response, Transport, TransportError, async_trait,
+    Body, Duplex, PolledFrame, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
     http::Version,
     http_body::{Body as _, Frame},
@@ -324,7 +324,7 @@ impl Stream {
         self.watches.retain(|id, _| !over.contains(id));
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         let state = Arc::clone(&self.state);
         let mut state = state.lock().unwrap();
         if self.cuts != state.cuts {

@@ -12,6 +12,9 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::TransportError;
 
+/// What a poll for the next frame of a body returns: see [`poll_frame`](http_body::Body::poll_frame).
+pub type PolledFrame = Poll<Option<Result<Frame<Bytes>, TransportError>>>;
+
 /// The body of a request or a response: empty, one block of bytes, or a stream of frames that may end in trailers.
 ///
 /// It implements [`http_body::Body`], so it works with every crate that uses this trait.
@@ -71,10 +74,7 @@ impl Body {
     /// ```
     pub fn poll_fn<F>(poll: F) -> Self
     where
-        F: FnMut(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TransportError>>>
-            + Send
-            + Unpin
-            + 'static,
+        F: FnMut(&mut Context<'_>) -> PolledFrame + Send + Unpin + 'static,
     {
         Self::stream(PollFn(poll))
     }
@@ -198,10 +198,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         match &mut self.0 {
             Inner::Empty => Poll::Ready(None),
             Inner::Whole(bytes) => {
@@ -274,15 +271,12 @@ struct PollFn<F>(F);
 
 impl<F> http_body::Body for PollFn<F>
 where
-    F: FnMut(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> + Unpin,
+    F: FnMut(&mut Context<'_>) -> PolledFrame + Unpin,
 {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         (self.0)(cx)
     }
 }
