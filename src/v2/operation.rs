@@ -1,10 +1,14 @@
 //! Macros that declare the operations of the v2 API.
 
-/// Implements an operation: type and output, name, API and whether it changes something, and how the response is decoded.
+/// Implements an operation: type and output, name, API and whether it changes something (and the field on which this depends),
+/// and how the response is decoded.
 ///
 /// The type has a method `encoded(&self, operation: &'static str) -> Result<Encoded>`: v2 has one wire.
 macro_rules! operation {
-    ($name:ty => $output:ty, $operation:literal, $api:ident.$access:ident, $decode:expr) => {
+    (
+        $name:ty => $output:ty, $operation:literal,
+        $api:ident.$access:ident $(($field:ident))?, $decode:expr
+    ) => {
         impl $crate::operation::Operation for $name {
             type Output = $output;
             const NAME: &'static str = $operation;
@@ -12,7 +16,7 @@ macro_rules! operation {
 
         impl $crate::pipeline::exchange::Exchange for $name {
             fn call(&self) -> $crate::pipeline::call::Call {
-                $crate::v2::protocol::$api.$access($operation)
+                $crate::v2::protocol::$api.$access($operation $(, self.$field)?)
             }
 
             fn encode(

@@ -30,9 +30,20 @@ pub(crate) static KEYS: V2 = V2 { is_keys: true };
 pub(crate) static OTHER: V2 = V2 { is_keys: false };
 
 impl V2 {
+    /// Creates a call that changes nothing, by way of the majority if it is to be up to date.
+    pub(crate) fn read_by(&'static self, operation: &'static str, quorum: bool) -> Call {
+        Call {
+            is_linearizable: quorum,
+            ..self.read(operation)
+        }
+    }
+
     /// Creates a call that changes nothing.
     pub(crate) fn read(&'static self, operation: &'static str) -> Call {
-        self.call(operation, Repeat::Always)
+        Call {
+            is_read: true,
+            ..self.call(operation, Repeat::Always)
+        }
     }
 
     /// Creates a call that may change something.
@@ -47,6 +58,7 @@ impl V2 {
                 name,
                 by_all_members: false,
             }),
+            is_linearizable: self.is_keys && repeat == Repeat::IfUnsent,
             is_confidential: operation.starts_with("v2.auth."),
             ..Call::new(operation, self, repeat).login(Login::Basic)
         }
@@ -81,7 +93,10 @@ impl Protocol for V2 {
             return if self.is_keys && !reply.headers.contains_key(INDEX) {
                 Verdict::Foreign
             } else {
-                Verdict::Success { cluster: None }
+                // Its headers tell the origin.
+                Verdict::Success {
+                    origin: Origin::default(),
+                }
             };
         }
         if reply.status == StatusCode::NOT_FOUND && !reply.is_json() {

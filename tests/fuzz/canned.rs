@@ -128,7 +128,7 @@ impl Transport for Canned {
     }
 }
 
-/// The body of an answer. `most` is told how much of it is taken.
+/// The body of a response. `most` records how much of it is taken.
 fn body(answer: &Answer, most: &Arc<AtomicUsize>) -> Body {
     let mut rest = Bytes::copy_from_slice(&answer.body);
     let mut frames = VecDeque::new();

@@ -66,7 +66,7 @@ impl Get {
     }
 }
 
-operation!(Get => Event, "v2.keys.get", KEYS.read, event::decode);
+operation!(Get => Event, "v2.keys.get", KEYS.read_by(quorum), event::decode);
 
 /// Returns whether a key exists, file or directory: `HEAD /v2/keys/KEY`.
 ///
@@ -112,7 +112,7 @@ impl Exists {
     }
 }
 
-operation!(Exists => bool, "v2.keys.exists", KEYS.read, Self::decoded);
+operation!(Exists => bool, "v2.keys.exists", KEYS.read_by(quorum), Self::decoded);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::Context,
 };
 
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! A real etcd with `https://`, and invalid certificates.
 
-mod certificates;
+mod servers;
 mod stacks;
 mod watch_sets;
 
@@ -11,9 +11,10 @@ use etcd_http::{
     v2::{Condition, Watch},
 };
 use futures::StreamExt;
+use harness::certificates::Authority;
 
 use crate::{
-    certificates::{Authority, server, strict_server},
+    servers::{server, strict_server},
     stacks::{Stack, Tls},
     watch_sets::{
         a_set_changes_over_http_1, a_set_survives_its_server,
