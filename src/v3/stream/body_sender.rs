@@ -1,7 +1,4 @@
-use std::{
-    pin::Pin,
-    task::Context,
-};
+use std::{pin::Pin, task::Context};
 
 use bytes::Bytes;
 use etcd_transport::{
