@@ -174,7 +174,12 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
     assert_eq!(
         spans.lines(),
         [
-            attempt("v2.keys.set", "a", 1, "elapsed=0.0 outcome=\"not_sent\""),
+            attempt(
+                "v2.keys.set",
+                "a",
+                1,
+                "elapsed=0.0 outcome=\"not_sent\" reason=\"could not connect: connection refused\""
+            ),
             attempt(
                 "v2.keys.set",
                 "b",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_http::{
     Client, Error,
-    v3::{HeldLease, KeepAlive, LeaseKeeper},
+    v3::{GrantLease, HeldLease, KeepAlive, LeaseKeeper},
 };
 use futures::{
     FutureExt, StreamExt,
@@ -369,4 +369,88 @@ fn a_stream_of_renewals_that_is_polled_late_does_not_blame_the_server() {
     assert!(error.to_string().contains("not polled within"), "{error}");
     assert_eq!(client.transport().seen().len(), requests);
     assert!(clock.run(renewals.next()).is_none());
+}
+
+#[test]
+fn a_holder_is_told_some_time_before_the_deadline() {
+    let margin = seconds(2);
+    let client = clients(Store::at(1));
+    let dead = Connection {
+        refused: true,
+        ..Connection::default()
+    };
+    with_keeper(&client, async |keeper| {
+        let lease = keeper.grant(TTL).await.unwrap();
+        // It is renewed in time.
+        let mut soon = Box::pin(lease.lost_before(margin));
+        let hour = client.transport().clock.sleep(seconds(3600));
+        let first = select(&mut soon, hour).await;
+        assert!(matches!(first, futures::future::Either::Right(_)));
+        client.transport().state.lock().unwrap().connections = vec![dead; 10_000].into();
+        let loss = lease.lost_before(margin).await;
+        assert!(loss.is_early() && loss.last_error().is_some(), "{loss}");
+        assert!(!loss.is_deadline() && lease.is_alive());
+        assert_eq!(lease.remaining(), margin);
+        // It may still be renewed.
+        client.transport().state.lock().unwrap().connections.clear();
+        sleep(&client, seconds(1)).await;
+        assert!(lease.remaining() > margin);
+        // A lease that is lost is reported as such.
+        let other = lease.clone();
+        let work = async {
+            sleep(&client, seconds(1)).await;
+            other.revoke().await.unwrap();
+        };
+        let (loss, ()) = join(lease.lost_before(margin), work).await;
+        assert!(loss.is_revoked(), "{loss}");
+        assert!(lease.lost_before(Duration::ZERO).await.is_revoked());
+    });
+}
+
+#[test]
+fn the_interval_of_renewals_can_be_set() {
+    let client = clients(Store::at(1));
+    with_keeper(&client, async |keeper| {
+        let lease = keeper
+            .renewal_interval(seconds(1))
+            .grant(TTL)
+            .await
+            .unwrap();
+        sleep(&client, seconds(600)).await;
+        assert!(lease.remaining() >= seconds(9));
+    });
+    let count = requests(&client).len();
+    assert!((595..=600).contains(&count), "{count}");
+
+    let client = clients(Store::at(1));
+    with_keeper(&client, async |keeper| {
+        // Half of the time to live is the most.
+        let keeper = keeper.renewal_interval(seconds(3600));
+        let lease = keeper.grant(TTL).await.unwrap();
+        sleep(&client, seconds(600)).await;
+        assert!(lease.is_alive());
+        let renewals = client.open(KeepAlive::new(lease.id()).renewal_interval(seconds(1)));
+        let began = client.transport().clock.elapsed();
+        let all: Vec<_> = renewals.take(11).collect().await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(client.transport().clock.elapsed() - began, seconds(10));
+    });
+}
+
+#[test]
+fn a_request_renews_at_most_512_leases() {
+    let client = clients(Store::at(1));
+    with_keeper(&client, async |keeper| {
+        let mut leases = Vec::new();
+        for id in 1..=1_500 {
+            client.send(GrantLease::new(TTL).id(id)).await.unwrap();
+            leases.push(keeper.keep(id).await.unwrap());
+        }
+        client.transport().state.lock().unwrap().renewals.clear();
+        sleep(&client, TTL).await;
+        assert!(leases.iter().all(HeldLease::is_alive));
+    });
+    let requests = requests(&client);
+    assert!(requests.contains(&512), "{requests:?}");
+    assert!(requests.iter().all(|count| *count <= 512), "{requests:?}");
 }

@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) is_frozen: bool,
     /// Connections are refused.
     pub(crate) is_down: bool,
+    /// A proxy withholds each response until its end.
+    pub(crate) buffers: bool,
     /// A watch of this key is denied.
     pub(crate) denied: &'static str,
     /// The requests: `h1` and `h2` for each stream, `+1@5` for a watch and its first revision, `-1` for a cancel.
@@ -82,6 +84,7 @@ impl WatchServer {
                 stalls_after: usize::MAX,
                 is_frozen: false,
                 is_down: false,
+                buffers: false,
                 denied: "denied",
                 log: Vec::new(),
                 ranges: 0,
@@ -183,7 +186,14 @@ impl Transport for WatchServer {
         } else {
             (body.try_into_bytes().expect("a whole body").into(), None)
         };
+        let deadline = head.headers.get("grpc-timeout").map(|limit| {
+            let millis = limit.to_str().unwrap().strip_suffix('m').unwrap();
+            let limit = Duration::from_millis(millis.parse().unwrap());
+            self.clock.sleep(limit)
+        });
         let mut stream = Stream {
+            deadline,
+            is_over: false,
             state: Arc::clone(&self.state),
             body,
             input,
@@ -195,7 +205,15 @@ impl Transport for WatchServer {
             rest: None,
             cuts,
         };
-        Ok(Response::new(Body::poll_fn(move |cx| stream.poll(cx))))
+        let body = Body::poll_fn(move |cx| stream.poll(cx));
+        if self.change(|state| state.buffers) {
+            let whole = body
+                .collect(1 << 30)
+                .await
+                .map_err(TransportError::interrupted)?;
+            return Ok(Response::new(whole.into()));
+        }
+        Ok(Response::new(body))
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -208,6 +226,9 @@ impl Transport for WatchServer {
 }
 
 struct Stream {
+    /// When the server ends it.
+    deadline: Option<Sleep>,
+    is_over: bool,
     state: Arc<Mutex<State>>,
     /// The rest of the request's body.
     body: Option<Body>,
@@ -346,6 +367,16 @@ impl Stream {
                 }
                 return Poll::Ready(Some(Ok(Frame::data(line))));
             }
+        }
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        if let Some(deadline) = &mut self.deadline
+            && Pin::new(deadline).poll(cx).is_ready()
+        {
+            self.is_over = true;
+            let late = r#"{"error":{"grpc_code":4,"http_code":408,"message":"context deadline exceeded","http_status":"Request Timeout"}}"#;
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(late.as_bytes())))));
         }
         state.wakers.push(cx.waker().clone());
         Poll::Pending

@@ -326,13 +326,13 @@ fn changes_of_a_set_do_not_delay_the_probe_of_a_silent_server() {
     settle(&client, &mut items);
     let store = client.transport();
     store.change(|state| state.is_frozen = true);
-    // Thirty seconds of silence, and ten for a response to the status.
+    // Five seconds of silence, and three for a response to the status.
     for number in 0..12 {
         control.cancel(number);
-        assert_eq!(soon(&client, &mut items, Duration::from_secs(3)), None);
+        assert_eq!(soon(&client, &mut items, Duration::from_millis(500)), None);
     }
     assert_eq!(store.change(|state| state.open), 1);
-    soon(&client, &mut items, Duration::from_secs(4));
+    soon(&client, &mut items, Duration::from_secs(2));
     assert_eq!(
         store.change(|state| state.open),
         0,

@@ -412,3 +412,28 @@ fn until_ends_the_stream_after_the_event_it_waits_for() {
         .until(|event| event.index() == 6);
     assert_eq!(items(&client, watch, 10).len(), 2);
 }
+
+#[test]
+fn members_that_lag_behind_end_no_watch_that_reads_nothing_stale() {
+    let stale = || head(200, 10);
+    let steps = [head(200, 20), Step::Silence]
+        .into_iter()
+        .chain([(); 5].map(|()| stale()))
+        .chain([head(200, 21), event(21)]);
+    let client = Client::builder(ScriptedTransport::new(steps))
+        .endpoints(["http://a", "http://b"])
+        .reject_stale_reads(true)
+        .build()
+        .unwrap();
+    block_on(client.v2().exists("x")).unwrap();
+    let watch = Watch::new("x").from_index(21);
+    let events = items(&client, watch, 1);
+    assert_eq!(events[0].as_ref().unwrap().index(), 21);
+    // Each endpoint was asked.
+    let seen = client.transport().seen();
+    let hosts: String = seen
+        .iter()
+        .filter_map(|line| line.chars().find(|c| "ab".contains(*c)))
+        .collect();
+    assert!(hosts.starts_with("aaabab"), "{hosts}");
+}

@@ -2,6 +2,7 @@
 //!
 //! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. `ETCD_BIN` chooses another etcd.
 
+mod buffering;
 mod every_family;
 mod few_streams;
 mod outages;

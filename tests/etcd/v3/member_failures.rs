@@ -26,6 +26,17 @@ cases! {
     }
 }
 
+// Over gRPC as well.
+harness::stamp!(
+    reqwest_grpc,
+    harness::real::RealGrpc<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>:
+        Nothing {
+            a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
+            a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it,
+            a_candidate_at_a_paused_member_is_told_that_its_turn_has_come,
+        }
+);
+
 /// A client of one member, with one attempt and a long time limit.
 fn once<T: Transport>(etcd: &Etcd<T>, member: &Server) -> Client<T> {
     let builder = etcd.builder_of(member.client_url());
