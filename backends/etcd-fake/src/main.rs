@@ -5,12 +5,7 @@ mod options;
 use std::{env, io, pin::pin, process::ExitCode, time::Duration};
 
 use etcd_http_fake::{Clock, FakeEtcd, serve_until};
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
 use options::{Options, USAGE, parse};
 

@@ -7,6 +7,7 @@ mod support;
 
 mod clients;
 mod connections;
+mod etcdctl_v3;
 
 use std::{
     io::{BufRead, BufReader},
