@@ -31,7 +31,7 @@ cases! {
 #[cfg(all(feature = "reqwest", feature = "server"))]
 harness::stamp!(
     reqwest_grpc,
-    harness::real::RealGrpc<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>:
+    harness::backend::Grpc<harness::real::Real<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>>:
     Shared {
         a_set_begins_with_nothing_and_ends_with_nothing,
         v3_86_hundreds_of_watches_are_created_by_one_request,

@@ -14,14 +14,11 @@ use crate::{
     scripted_server::{ScriptedServer, json},
 };
 
-/// Real servers, reached over HTTP by the transport `T`, whose futures run on `E`. `GRPC`: the clients use gRPC where they can.
+/// Real servers, reached over HTTP by the transport `T`, whose futures run on `E`.
 #[derive(Debug)]
-pub struct Real<T, E, const GRPC: bool = false>(PhantomData<(T, E)>);
+pub struct Real<T, E>(PhantomData<(T, E)>);
 
-/// As [`Real`], with clients that use gRPC where they can.
-pub type RealGrpc<T, E> = Real<T, E, true>;
-
-impl<T, E, const GRPC: bool> Backend for Real<T, E, GRPC>
+impl<T, E> Backend for Real<T, E>
 where
     T: Transport + Default,
     E: Executor,
@@ -32,7 +29,7 @@ where
         World {
             host: Arc::new(Servers::start(start)),
             transport: Arc::new(T::default),
-            is_grpc: GRPC,
+            is_grpc: false,
         }
     }
 
