@@ -1,6 +1,7 @@
 //! The users and roles of the v3 API, its tokens, and who may do what.
 
 mod access;
+mod interval;
 mod permission;
 mod store;
 

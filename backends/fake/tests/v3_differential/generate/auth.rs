@@ -27,7 +27,7 @@ impl Generator {
             ));
             let grant = format!(r#"{{"user":"{user}","role":"{role}"}}"#);
             steps.push(post("/v3/auth/user/grant", &grant));
-            for _ in 0..3 {
+            for _ in 0..6 {
                 let grant = self.permission(role);
                 steps.push(post("/v3/auth/role/grant", &grant));
             }
@@ -135,15 +135,19 @@ impl Generator {
     }
 
     /// A grant. Real servers are asked for ranges that are not empty alone.
+    /// A grant, now and then of a range that ends before it begins: only 3.4 takes it.
     fn permission(&mut self, role: &str) -> String {
-        const KEYS: [&str; 4] = ["YQ==", "Yg==", "Yw==", "ZA=="];
-        let first = self.below(4);
+        const KEYS: [&str; 8] = [
+            "YQ==", "YWE=", "YWI=", "Yg==", "Yw==", "ZA==", "ZQ==", "w6k=",
+        ];
+        let first = self.below(7);
         let key = KEYS[first];
-        let end = match self.below(4) {
-            0 => String::new(),
-            1 => r#","range_end":"AA==""#.to_owned(),
+        let end = match self.below(8) {
+            0 | 1 => String::new(),
+            2 => r#","range_end":"AA==""#.to_owned(),
+            3 => format!(r#","range_end":"{}""#, KEYS[self.below(first + 1)]),
             _ => {
-                let end = ["Yg==", "Yw==", "ZA==", "ZQ=="][first + self.below(4 - first)];
+                let end = KEYS[first + 1 + self.below(7 - first)];
                 format!(r#","range_end":"{end}""#)
             }
         };

@@ -26,8 +26,6 @@ pub(crate) struct Generator {
     has_open_ends: bool,
     /// Whether there are users.
     has_auth: bool,
-    /// The last key, as a number of [`KEYS`](spelling::KEYS).
-    last_key: usize,
 }
 
 impl Generator {
@@ -37,7 +35,6 @@ impl Generator {
             is_odd: seed.is_multiple_of(3),
             has_open_ends: true,
             has_auth: seed.is_multiple_of(2),
-            last_key: 0,
         }
     }
 

@@ -8,7 +8,7 @@ use base64::{
 use super::Generator;
 
 /// Eleven keys: up to twelve values etcd sorts in an order of its own making, but a stable one.
-pub(super) const KEYS: [&[u8]; 11] = [
+const KEYS: [&[u8]; 11] = [
     b"a",
     b"aa",
     b"ab",
@@ -32,8 +32,8 @@ impl Generator {
     }
 
     pub(super) fn key(&mut self) -> String {
-        self.last_key = self.below(KEYS.len());
-        self.bytes(KEYS[self.last_key])
+        let key = KEYS[self.below(KEYS.len())];
+        self.bytes(key)
     }
 
     pub(super) fn end(&mut self) -> String {
@@ -41,13 +41,6 @@ impl Generator {
             0..2 if self.has_open_ends => b"\0",
             2 => b"",
             _ => KEYS[self.below(KEYS.len())],
-        };
-        // Whether a user may read a range that ends before it begins depends on how etcd's tree of permissions has grown.
-        let is_inverted = !matches!(end, b"" | b"\0") && end < KEYS[self.last_key];
-        let end = if self.has_auth && is_inverted {
-            b""
-        } else {
-            end
         };
         self.bytes(end)
     }
