@@ -50,10 +50,10 @@ impl State for Stores {
     type Command = Command;
 
     fn blank(&self) -> Self {
-        Self {
-            quota: self.quota,
-            ..Self::new(self.is_v2_enabled)
-        }
+        let mut blank = Self::new(self.is_v2_enabled);
+        blank.quota = self.quota;
+        blank.v3.watches = self.v3.watches.without_streams();
+        blank
     }
 
     fn fork(&self) -> Self {
@@ -95,6 +95,14 @@ impl State for Stores {
     fn expire(&mut self, cutoff: i64, at: Moment) {
         self.v2.expire(cutoff, at.now);
         self.v3.expire(cutoff);
+    }
+
+    fn next_report(&self) -> Option<i64> {
+        self.v3.watches.next_report()
+    }
+
+    fn report(&mut self, now: i64) {
+        self.v3.watches.report(now, &self.v3.mvcc);
     }
 
     fn promote(&mut self, now: i64) {

@@ -254,7 +254,7 @@ impl<S: State> Core<S> {
     }
 
     /// Has every open exchange looked at again.
-    pub(super) fn wake_exchanges(&mut self) {
+    pub(crate) fn wake_exchanges(&mut self) {
         self.wakers.extend(self.exchanges.take_all_wakers());
     }
 

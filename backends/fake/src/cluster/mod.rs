@@ -20,6 +20,7 @@ pub(crate) mod endpoint;
 pub(crate) mod exchanges;
 pub(crate) mod fault;
 pub(crate) mod membership;
+pub(crate) mod partition;
 pub(crate) mod replication;
 pub(crate) mod request_log;
 pub(crate) mod sleep;

@@ -44,6 +44,11 @@ pub(super) trait Call {
     fn event(&self) -> Option<ExchangeId> {
         None
     }
+
+    /// When the call has to be answered, whatever it waits for.
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
 }
 
 type Answered = Result<Response, TransportError>;
@@ -191,21 +196,25 @@ impl Waiting {
             if let Some(response) = answer? {
                 return Ok(response);
             }
+            let sleep = |due| Sleep::until(Arc::clone(shared), due);
+            let own_deadline = call.deadline();
             if let Some(id) = call.event() {
                 return NextEvent {
                     waiting: self,
                     id,
                     call,
                     server_run,
+                    timeout: own_deadline.map(sleep),
                 }
                 .await;
             }
+            let first = own_deadline.map_or(deadline, |own| own.min(deadline));
             let change = ClusterChange {
                 waiting: self,
                 server_run,
-                timeout: Sleep::until(Arc::clone(shared), deadline),
+                timeout: sleep(first),
             };
-            timed_out = change.await;
+            timed_out = change.await && first == deadline;
         }
     }
 
@@ -239,7 +248,8 @@ impl Future for ClusterChange<'_> {
         let waiting = this.waiting;
         let has_changed = waiting.shared.with(|core| {
             core.wait_for_event(waiting.id, cx.waker());
-            core.cluster.can_commit() || core.server_run(waiting.endpoint) != this.server_run
+            core.cluster.can_commit_at(waiting.endpoint)
+                || core.server_run(waiting.endpoint) != this.server_run
         });
         if has_changed {
             return Poll::Ready(false);
@@ -254,6 +264,8 @@ struct NextEvent<'a, C> {
     id: ExchangeId,
     call: &'a mut C,
     server_run: ServerRun,
+    /// When the call has to be answered.
+    timeout: Option<Sleep<Stores>>,
 }
 
 impl<C: Call> Future for NextEvent<'_, C> {
@@ -263,6 +275,10 @@ impl<C: Call> Future for NextEvent<'_, C> {
         let this = &mut *self;
         let (shared, endpoint) = (&this.waiting.shared, this.waiting.endpoint);
         let server = (endpoint, this.server_run);
+        if let Some(timeout) = &mut this.timeout {
+            // Woken with the call, which is answered below.
+            let _ = Pin::new(timeout).poll(cx);
+        }
         shared.with(|core| {
             core.poll_exchange(this.id, server, cx, |core| {
                 this.call.answer(shared, core, endpoint, false)

@@ -33,6 +33,7 @@ pub(super) async fn send(
         head,
         body,
         pending,
+        deadline: None,
     };
     exchange::answer(shared, &mut call).await
 }
@@ -50,6 +51,8 @@ struct Http1Call {
     head: request::Parts,
     body: Bytes,
     pending: gateway::Pending,
+    /// When the caller wants no response any more.
+    deadline: Option<u64>,
 }
 
 impl Call for Http1Call {
@@ -80,7 +83,8 @@ impl Call for Http1Call {
             Answer::Blocked => return None,
             Answer::Whole(response) => response.map(Body::from),
             Answer::Gateway(path) => {
-                gateway::answer(shared, core, &incoming, &path, &mut self.pending)?
+                let (pending, deadline) = (&mut self.pending, &mut self.deadline);
+                gateway::answer(shared, core, &incoming, &path, pending, deadline)?
             }
             Answer::Watch(head, is_stream) => {
                 let body = WatchBody::open(shared, core, watch_id, endpoint, is_stream);
@@ -98,5 +102,9 @@ impl Call for Http1Call {
 
     fn event(&self) -> Option<ExchangeId> {
         self.pending.event()
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.deadline
     }
 }

@@ -27,7 +27,8 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
         return Answer::Whole(bad_request(request.method));
     };
     // A blocked request is answered again from the start, but counted once.
-    let stats = (!cluster.can_commit()).then(|| cluster.local(request.endpoint).v2.stats.clone());
+    let stats = (!cluster.can_commit_at(request.endpoint))
+        .then(|| cluster.local(request.endpoint).v2.stats.clone());
     let handled = match route(cluster, request, &path) {
         Routed::Handled(handled) => handled,
         Routed::Gateway => return Answer::Gateway(path),

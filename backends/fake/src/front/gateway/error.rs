@@ -1,10 +1,12 @@
+use std::collections::VecDeque;
+
 use etcd_transport::{Body, Response};
 use http::{
-    HeaderValue,
+    HeaderValue, StatusCode,
     header::{TRAILER, WWW_AUTHENTICATE},
 };
 
-use super::body::Trailed;
+use super::body::{Lines, Trailed};
 use crate::{
     go::{json::push_string, reply::Reply},
     profile::Profile,
@@ -29,6 +31,12 @@ impl GatewayError {
         }
     }
 
+    /// The caller's time is up. The gateway says so itself.
+    pub(super) fn deadline_exceeded() -> Self {
+        let error = V3Error::DEADLINE_EXCEEDED;
+        Self::new(error.code as u8, &error.message)
+    }
+
     /// The request is not one.
     pub(super) fn invalid(message: String) -> Self {
         Self {
@@ -39,8 +47,8 @@ impl GatewayError {
     }
 
     /// etcd has this call, and the fake does not.
-    pub(super) fn unserved(name: &str) -> Self {
-        Self::new(12, &format!("etcd-fake: {name} is not served"))
+    pub(super) fn unserved(error: V3Error) -> Self {
+        Self::new(error.code as u8, &error.message)
     }
 
     /// The whole response.
@@ -56,6 +64,40 @@ impl GatewayError {
         reply.headers.insert(TRAILER, name);
         let body = std::mem::take(&mut reply.body);
         reply.begin().map(|()| Body::stream(Trailed::new(body)))
+    }
+
+    /// The whole response of a stream that has no message.
+    pub(super) fn stream_response(self, profile: Profile) -> Response {
+        let reply = Reply::new().json().status(self.status(profile));
+        let lines = Lines(VecDeque::from([self.line(profile)]));
+        reply.begin().map(|()| Body::stream(lines))
+    }
+
+    /// The last line of a stream.
+    pub(super) fn line(&self, profile: Profile) -> Vec<u8> {
+        let (code, status) = (self.code, self.status(profile));
+        let mut out = Vec::new();
+        match profile {
+            Profile::V3_4 => {
+                let begin = format!(
+                    "{{\"error\":{{\"grpc_code\":{code},\"http_code\":{status},\"message\":"
+                );
+                out.extend_from_slice(begin.as_bytes());
+                push_string(&mut out, self.message.as_bytes(), profile);
+                let status = StatusCode::from_u16(status).ok();
+                let reason = status.and_then(|status| status.canonical_reason());
+                let reason = reason.unwrap_or_default();
+                out.extend_from_slice(format!(",\"http_status\":\"{reason}\"}}}}").as_bytes());
+            }
+            Profile::V3_5 => {
+                out.extend_from_slice(
+                    format!("{{\"error\":{{\"code\":{code},\"message\":").as_bytes(),
+                );
+                push_protojson_string(&mut out, &self.message);
+                out.extend_from_slice(b"}}\n");
+            }
+        }
+        out
     }
 
     pub(super) fn reply(self, profile: Profile) -> Reply {

@@ -3,6 +3,8 @@
 
 mod body;
 mod error;
+mod limits;
+mod observe;
 mod queue;
 mod read;
 mod route;
@@ -16,6 +18,8 @@ use http::{HeaderMap, Method, header::AUTHORIZATION};
 
 use self::{
     error::GatewayError,
+    limits::Limits,
+    observe::ObserveBody,
     queue::Wait,
     route::{Route, Stream},
     stream::WatchBody,
@@ -26,6 +30,7 @@ use crate::{
     profile::Profile,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
+    v3::error::V3Error,
 };
 
 /// What a call without an immediate response has left open.
@@ -36,6 +41,8 @@ pub(super) enum Pending {
     Nothing,
     /// A stream of watches without a message so far. Its head travels with the first one.
     Watch(WatchBody),
+    /// The observation of an election without a leader so far.
+    Observe(Box<ObserveBody>),
     /// A place in the queue for a lock, or of an election.
     Queue(Box<Wait>),
 }
@@ -46,45 +53,70 @@ impl Pending {
         match self {
             Self::Nothing => None,
             Self::Watch(body) => Some(body.id()),
+            Self::Observe(body) => Some(body.id()),
             Self::Queue(wait) => Some(wait.id()),
         }
     }
 }
 
-/// Answers a request; `None` while it takes a quorum, or something that is still to happen.
+/// Answers a request; `None` while it takes a quorum, or something that is still to happen. The first call sets the `deadline`.
 pub(super) fn answer(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
     path: &[u8],
     pending: &mut Pending,
+    deadline: &mut Option<u64>,
 ) -> Option<Response> {
-    match std::mem::take(pending) {
-        Pending::Nothing => {}
-        Pending::Watch(body) => return stream::begin_watch(core, body, pending),
-        Pending::Queue(wait) => return queue::go_on(core, wait, pending),
-    }
     let profile = core.cluster.profile;
+    let now = core.time.elapsed;
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        // What is pending is dropped with the call, when the lock is free.
+        return Some(deadline_exceeded(profile, pending));
+    }
+    let limits = Limits::read(request.headers, *deadline, now);
+    match (std::mem::take(pending), &limits) {
+        (Pending::Watch(body), Ok(limits)) => {
+            return stream::begin_watch(core, body, *limits, pending);
+        }
+        (Pending::Observe(body), Ok(limits)) => {
+            return observe::begin(core, *body, *limits, pending);
+        }
+        (Pending::Queue(wait), _) => return queue::go_on(core, wait, pending),
+        _ => {}
+    }
     let Some(route) = Route::find(path, profile) else {
         return Some(not_found(profile, request.method));
     };
     if request.method != Method::POST {
         return Some(not_allowed(profile, request.method));
     }
+    let limits = match limits {
+        Ok(limits) => limits,
+        Err(error) => return Some(error.response(profile)),
+    };
+    *deadline = limits.deadline;
     match route {
-        Route::Unary(call) => unary::answer(core, request, call),
-        Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request),
-        Route::Stream(Stream::Watch) => stream::watch(shared, core, request, pending),
-        Route::Lock => queue::begin(shared, core, request, pending, |call, request| {
+        Route::Unary(call) => unary::answer(core, request, limits, call),
+        Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request, limits),
+        Route::Stream(Stream::Watch) => stream::watch(shared, core, request, limits, pending),
+        Route::Stream(Stream::Observe) => observe::open(shared, core, request, limits, pending),
+        Route::Lock => queue::begin(shared, core, request, limits, pending, |call, request| {
             call.enter_lock(&request)
         }),
-        Route::Campaign => queue::begin(shared, core, request, pending, |call, request| {
+        Route::Campaign => queue::begin(shared, core, request, limits, pending, |call, request| {
             call.enter_campaign(&request)
         }),
-        Route::Unserved(name) => {
-            let error = GatewayError::unserved(name);
-            Some(error.response(profile))
-        }
+        Route::Snapshot => Some(GatewayError::unserved(V3Error::SNAPSHOT).response(profile)),
+    }
+}
+
+/// 3.5 tells the caller of a stream that has not begun as it tells one that has.
+fn deadline_exceeded(profile: Profile, pending: &Pending) -> Response {
+    let error = GatewayError::deadline_exceeded();
+    match (profile, pending) {
+        (Profile::V3_5, Pending::Watch(_) | Pending::Observe(_)) => error.stream_response(profile),
+        _ => error.response(profile),
     }
 }
 

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, error::GatewayError, read, stream::WatchBody, token, unary::success};
+use super::{
+    Pending, error::GatewayError, limits::Limits, read, stream::WatchBody, token, unary::success,
+};
 use crate::{
     cluster::exchanges::ExchangeId,
     state::{EtcdCore, EtcdShared},
@@ -48,11 +50,11 @@ impl Drop for Wait {
                 key,
                 ..DeleteRangeRequest::default()
             };
-            if core.cluster.can_commit() {
+            if core.cluster.can_commit_at(endpoint) {
                 // A deletion has no error.
                 let _ = core.cluster.propose(endpoint, delete);
             } else {
-                core.cluster.postpone(delete);
+                core.cluster.postpone(endpoint, delete);
             }
         });
     }
@@ -63,6 +65,7 @@ pub(super) fn begin<M: Message + Default>(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
+    limits: Limits,
     pending: &mut Pending,
     enter: impl FnOnce(&mut Call<'_>, M) -> Answered<Ticket>,
 ) -> Option<Response> {
@@ -78,6 +81,9 @@ pub(super) fn begin<M: Message + Default>(
         timed_out: request.timed_out,
         token: token(request.headers),
     };
+    if let Err(error) = limits.check(&call, false) {
+        return Some(error.response(profile));
+    }
     let entered = enter(&mut call, message);
     let ticket = match entered {
         Ok(ticket) => ticket,
@@ -98,8 +104,9 @@ pub(super) fn begin<M: Message + Default>(
         }),
         ..WatchRequest::default()
     };
+    let at = core.cluster.moment();
     let store = &mut core.cluster.local(endpoint).v3;
-    (store.watches).request(watch.id(), &create, &store.mvcc, profile);
+    (store.watches).request(watch.id(), &create, &store.mvcc, at);
     let is_in_queue = true;
     *pending = Pending::Queue(Box::new(Wait {
         ticket,

@@ -9,8 +9,8 @@ pub(super) enum Route {
     Lock,
     /// A campaign, likewise.
     Campaign,
-    /// A call of etcd's that the fake does not serve.
-    Unserved(&'static str),
+    /// The only call of etcd's that the fake does not serve.
+    Snapshot,
 }
 
 /// Calls with one request and one response.
@@ -51,6 +51,8 @@ pub(super) enum Unary {
     MemberUpdate,
     MemberRemove,
     MemberAdd,
+    MemberPromote,
+    Downgrade,
     Defragment,
     Status,
     Alarm,
@@ -62,6 +64,7 @@ pub(super) enum Unary {
 pub(super) enum Stream {
     KeepAlive,
     Watch,
+    Observe,
 }
 
 impl Route {
@@ -107,30 +110,17 @@ impl Route {
             b"maintenance/alarm" => Self::Unary(Unary::Alarm),
             b"maintenance/hash" => Self::Unary(Unary::Hash),
             b"maintenance/transfer-leadership" => Self::Unary(Unary::MoveLeader),
+            b"cluster/member/promote" => Self::Unary(Unary::MemberPromote),
+            b"maintenance/downgrade" if profile == Profile::V3_5 => Self::Unary(Unary::Downgrade),
+            b"election/observe" => Self::Stream(Stream::Observe),
             b"cluster/member/add" => Self::Unary(Unary::MemberAdd),
             b"cluster/member/remove" => Self::Unary(Unary::MemberRemove),
             b"cluster/member/update" => Self::Unary(Unary::MemberUpdate),
             b"cluster/member/list" => Self::Unary(Unary::MemberList),
             b"maintenance/defragment" => Self::Unary(Unary::Defragment),
             b"maintenance/status" => Self::Unary(Unary::Status),
-            _ => {
-                let unserved = UNSERVED.iter().find(|name| name.as_bytes() == rest)?;
-                if profile == Profile::V3_4 && NEW_IN_3_5.contains(unserved) {
-                    return None;
-                }
-                Self::Unserved(unserved)
-            }
+            b"maintenance/snapshot" => Self::Snapshot,
+            _ => return None,
         })
     }
 }
-
-/// Calls of etcd's that the fake does not serve.
-const UNSERVED: &[&str] = &[
-    "cluster/member/promote",
-    "election/observe",
-    "maintenance/downgrade",
-    "maintenance/snapshot",
-];
-
-/// Those of them that 3.4 does not have.
-const NEW_IN_3_5: &[&str] = &["maintenance/downgrade"];

@@ -10,7 +10,7 @@ use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
-use super::{Pending, body::Lines, error::GatewayError, read::Messages, token};
+use super::{Pending, body::Lines, error::GatewayError, limits::Limits, read::Messages, token};
 use crate::{
     cluster::{core::ServerRun, exchanges::ExchangeId},
     go::reply::Reply,
@@ -30,7 +30,11 @@ use crate::{
 };
 
 /// Renews the leases of all messages in the body, and ends.
-pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<Response> {
+pub(super) fn keep_alive(
+    core: &mut EtcdCore,
+    request: &Incoming<'_>,
+    limits: Limits,
+) -> Option<Response> {
     let profile = core.cluster.profile;
     let mut call = Call {
         cluster: &mut core.cluster,
@@ -38,6 +42,9 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
         timed_out: request.timed_out,
         token: token(request.headers),
     };
+    if let Err(error) = limits.check(&call, false) {
+        return Some(error.stream_response(profile));
+    }
     let mut messages = Messages::new(request.body, profile);
     let mut lines = VecDeque::new();
     loop {
@@ -46,7 +53,7 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
                 Ok(response) => lines.push_back(line(&response, profile)),
                 Err(Failure::Blocked) => return None,
                 Err(Failure::Refused(error)) => {
-                    return Some(GatewayError::from(error).response(profile));
+                    return Some(GatewayError::from(error).stream_response(profile));
                 }
             },
             Some(Err(message)) if profile == Profile::V3_4 && lines.is_empty() => {
@@ -69,6 +76,7 @@ pub(super) fn watch(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
+    limits: Limits,
     pending: &mut Pending,
 ) -> Option<Response> {
     let profile = core.cluster.profile;
@@ -83,6 +91,18 @@ pub(super) fn watch(
             Some(Err(_)) | None => break,
         }
     }
+    let call = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        token: token(request.headers),
+    };
+    if limits.is_expired {
+        return Some(GatewayError::deadline_exceeded().response(profile));
+    }
+    if let Err(error) = limits.check(&call, false) {
+        return Some(error.stream_response(profile));
+    }
     let body = WatchBody::open(shared, core, request.watch_id, request.endpoint);
     let mut call = Call {
         cluster: &mut core.cluster,
@@ -91,6 +111,7 @@ pub(super) fn watch(
         token: token(request.headers),
     };
     let caller = call.caller();
+    let at = core.cluster.moment();
     let store = &mut core.cluster.local(request.endpoint).v3;
     for request in &requests {
         if let Some(create) = &request.create_request {
@@ -105,19 +126,22 @@ pub(super) fn watch(
                 continue;
             }
         }
-        (store.watches).request(body.id, request, &store.mvcc, profile);
+        (store.watches).request(body.id, request, &store.mvcc, at);
     }
-    begin_watch(core, body, pending)
+    begin_watch(core, body, limits, pending)
 }
 
 /// Begins the response if there is a message. Without one there is no head.
 pub(super) fn begin_watch(
     core: &mut EtcdCore,
     body: WatchBody,
+    limits: Limits,
     pending: &mut Pending,
 ) -> Option<Response> {
     let watches = &core.cluster.local(body.endpoint).v3.watches;
     if watches.has_message(body.id) {
+        let (shared, endpoint) = (Arc::clone(&body.shared), body.endpoint);
+        let body = limits.apply(body, &shared, endpoint, core.cluster.profile);
         return Some(head().map(|()| Body::stream(body)));
     }
     *pending = Pending::Watch(body);
@@ -141,7 +165,8 @@ impl WatchBody {
         endpoint: usize,
     ) -> Self {
         core.exchanges.open(id, endpoint);
-        core.cluster.local(endpoint).v3.watches.open(id);
+        let now = core.cluster.now;
+        core.cluster.local(endpoint).v3.watches.open(id, now);
         Self {
             shared: Arc::clone(shared),
             id,
@@ -157,6 +182,10 @@ impl WatchBody {
 
     pub(super) fn shared(&self) -> &Arc<EtcdShared> {
         &self.shared
+    }
+
+    pub(super) fn server_run(&self) -> ServerRun {
+        self.server_run
     }
 
     pub(super) fn id(&self) -> ExchangeId {
@@ -212,14 +241,14 @@ fn watch_line(core: &EtcdCore, endpoint: usize, mut message: WatchResponse) -> V
     line(&message, core.cluster.profile)
 }
 
-fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {
+pub(super) fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {
     let mut line = b"{\"result\":".to_vec();
     line.extend(write::json(message, profile, true));
     line.extend_from_slice(b"}\n");
     line
 }
 
-fn head() -> http::Response<()> {
+pub(super) fn head() -> http::Response<()> {
     let mut reply = Reply::new().json();
     let grpc = HeaderValue::from_static("application/grpc");
     reply.headers.insert("grpc-metadata-content-type", grpc);
@@ -227,7 +256,7 @@ fn head() -> http::Response<()> {
 }
 
 /// The head of a stream that ends without a message.
-fn empty_head(profile: Profile) -> http::Response<()> {
+pub(super) fn empty_head(profile: Profile) -> http::Response<()> {
     let mut reply = Reply::new();
     if profile == Profile::V3_4 {
         let json = HeaderValue::from_static("application/json");

@@ -1,7 +1,7 @@
 use etcd_transport::{Body, Response};
 use http::{HeaderValue, Method, header::CONTENT_LENGTH};
 
-use super::{error::GatewayError, read, route::Unary, token};
+use super::{error::GatewayError, limits::Limits, read, route::Unary, token};
 use crate::{
     go::reply::Reply,
     profile::Profile,
@@ -17,6 +17,7 @@ use crate::{
                 AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest,
                 AuthUserDeleteRequest, AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest,
             },
+            kv::RangeRequest,
             proto, write,
         },
     },
@@ -26,18 +27,31 @@ use crate::{
 const MAX_MESSAGE: usize = 2 << 20;
 
 /// Answers a call with one request and one response; `None` while it takes a quorum.
-pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -> Option<Response> {
+pub(super) fn answer(
+    core: &mut EtcdCore,
+    request: &Incoming<'_>,
+    limits: Limits,
+    call: Unary,
+) -> Option<Response> {
     let profile = core.cluster.profile;
-    let mut context = Call {
+    let call_context = Call {
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
         token: token(request.headers),
     };
-    let context = &mut context;
+    let context = &mut Context {
+        call: call_context,
+        limits,
+    };
     let body = request.body;
     let answered = match call {
-        Unary::Range => run(context, body, |call, request| call.range(&request)),
+        Unary::Range => run_for(
+            context,
+            body,
+            |request: &RangeRequest| request.serializable,
+            |call, request| call.range(&request),
+        ),
         Unary::Put => run(context, body, Call::put),
         Unary::DeleteRange => run(context, body, Call::delete_range),
         Unary::Txn => run(context, body, Call::txn),
@@ -80,11 +94,13 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         Unary::Hash => run(context, body, Call::hash),
         Unary::MoveLeader => run(context, body, |call, request| call.move_leader(&request)),
         Unary::MemberAdd => run(context, body, Call::member_add),
+        Unary::MemberPromote => run(context, body, |call, request| call.member_promote(&request)),
+        Unary::Downgrade => run(context, body, |call, request| call.downgrade(&request)),
         Unary::MemberRemove => run(context, body, |call, request| call.member_remove(&request)),
         Unary::MemberUpdate => run(context, body, Call::member_update),
         Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
         Unary::Defragment => run(context, body, Call::defragment),
-        Unary::Status => run(context, body, Call::status),
+        Unary::Status => run_for(context, body, |_| true, Call::status),
     };
     match answered {
         Ok(json) => Some(success(profile, json)),
@@ -103,9 +119,15 @@ enum Problem {
     Call(Failure),
 }
 
+/// A call, and what its caller demands.
+struct Context<'a> {
+    call: Call<'a>,
+    limits: Limits,
+}
+
 /// Decodes the request, makes the call, and encodes the response.
 fn run<'a, Request, Answer>(
-    context: &mut Call<'a>,
+    context: &mut Context<'a>,
     body: &[u8],
     call: impl FnOnce(&mut Call<'a>, Request) -> Answered<Answer>,
 ) -> Result<Vec<u8>, Problem>
@@ -113,7 +135,21 @@ where
     Request: Message + Default,
     Answer: Message,
 {
-    let profile = context.cluster.profile;
+    run_for(context, body, |_| false, call)
+}
+
+/// Does the same for a call that a learner serves if the request `is_for_learners`.
+fn run_for<'a, Request, Answer>(
+    context: &mut Context<'a>,
+    body: &[u8],
+    is_for_learners: impl FnOnce(&Request) -> bool,
+    call: impl FnOnce(&mut Call<'a>, Request) -> Answered<Answer>,
+) -> Result<Vec<u8>, Problem>
+where
+    Request: Message + Default,
+    Answer: Message,
+{
+    let profile = context.call.cluster.profile;
     let request: Request = read::message(body, profile).map_err(Problem::Gateway)?;
     // Protobuf is never longer than JSON, so that a short text needs no measuring.
     if body.len() > MAX_MESSAGE {
@@ -123,7 +159,10 @@ where
             return Err(Problem::Call(Failure::Refused(error)));
         }
     }
-    let answer = call(context, request).map_err(Problem::Call)?;
+    let is_for_learners = is_for_learners(&request);
+    let admitted = context.limits.check(&context.call, is_for_learners);
+    admitted.map_err(Problem::Gateway)?;
+    let answer = call(&mut context.call, request).map_err(Problem::Call)?;
     Ok(write::json(&answer, profile, false))
 }
 

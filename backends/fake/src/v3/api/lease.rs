@@ -53,8 +53,11 @@ impl Call<'_> {
         &mut self,
         request: &LeaseKeepAliveRequest,
     ) -> Answered<LeaseKeepAliveResponse> {
-        if self.cluster.leader.is_none() {
-            return Err(self.without_quorum());
+        if self.cluster.leader_at(self.endpoint).is_none() {
+            return Err(match self.without_quorum() {
+                Failure::Refused(_) => Failure::Refused(V3Error::NO_LEADER),
+                blocked @ Failure::Blocked => blocked,
+            });
         }
         let mut response = LeaseKeepAliveResponse {
             id: request.id,
@@ -75,7 +78,7 @@ impl Call<'_> {
         &mut self,
         request: &LeaseTimeToLiveRequest,
     ) -> Answered<LeaseTimeToLiveResponse> {
-        if self.cluster.leader.is_none() {
+        if self.cluster.leader_at(self.endpoint).is_none() {
             return Err(self.without_quorum());
         }
         // 3.4 tells everybody the keys.

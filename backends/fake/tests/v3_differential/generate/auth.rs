@@ -4,6 +4,8 @@ use super::{Generator, Step, post};
 use crate::support::Ask;
 
 const USERS: [&str; 4] = ["u1", "u2", "u3", "nobody"];
+/// How many permissions a role is granted in an episode: etcd sorts up to twelve in a stable order.
+const PERMISSIONS: usize = 12;
 const ROLES: [&str; 4] = ["r1", "r2", "root", "nothing"];
 
 impl Generator {
@@ -49,7 +51,7 @@ impl Generator {
             let delete = format!(r#"{{"name":"{user}"}}"#);
             steps.push(post("/v3/auth/user/delete", &delete));
         }
-        for role in ["r1", "r2", "root"] {
+        for role in ["r1", "r2", "root", "nothing"] {
             let delete = format!(r#"{{"role":"{role}"}}"#);
             steps.push(post("/v3/auth/role/delete", &delete));
         }
@@ -91,7 +93,7 @@ impl Generator {
             12 => ("role/add", format!(r#"{{"name":"{role}"}}"#)),
             13 => ("role/get", format!(r#"{{"role":"{role}"}}"#)),
             14 if self.chance(3) => ("role/delete", format!(r#"{{"role":"{role}"}}"#)),
-            15 | 16 => ("role/grant", self.permission(role)),
+            15 | 16 if self.may_grant(role) => ("role/grant", self.permission(role)),
             17 => (
                 "role/revoke",
                 format!(r#"{{"role":"{role}","key":{}}}"#, self.key()),
@@ -135,11 +137,17 @@ impl Generator {
     }
 
     /// A grant. Real servers are asked for ranges that are not empty alone.
+    fn may_grant(&self, role: &str) -> bool {
+        let grants = self.grants.get(role).copied();
+        grants.unwrap_or_default() < PERMISSIONS
+    }
+
     /// A grant, now and then of a range that ends before it begins: only 3.4 takes it.
     fn permission(&mut self, role: &str) -> String {
         const KEYS: [&str; 8] = [
             "YQ==", "YWE=", "YWI=", "Yg==", "Yw==", "ZA==", "ZQ==", "w6k=",
         ];
+        *self.grants.entry(role.to_owned()).or_default() += 1;
         let first = self.below(7);
         let key = KEYS[first];
         let end = match self.below(8) {

@@ -3,6 +3,8 @@
 mod auth;
 mod spelling;
 
+use std::collections::HashMap;
+
 use crate::support::Ask;
 
 /// One step of a history. `@n@` in a body is the last revision less n.
@@ -26,6 +28,8 @@ pub(crate) struct Generator {
     has_open_ends: bool,
     /// Whether there are users.
     has_auth: bool,
+    /// How many permissions each role was granted.
+    grants: HashMap<String, usize>,
 }
 
 impl Generator {
@@ -35,6 +39,7 @@ impl Generator {
             is_odd: seed.is_multiple_of(3),
             has_open_ends: true,
             has_auth: seed.is_multiple_of(2),
+            grants: HashMap::new(),
         }
     }
 
