@@ -46,6 +46,15 @@ impl Stores {
     }
 }
 
+impl Stores {
+    /// The data of a backup: no token is valid, and no watch is open.
+    pub(crate) fn backup(&self) -> Self {
+        let mut backup = self.fork();
+        backup.restart();
+        backup
+    }
+}
+
 impl State for Stores {
     type Command = Command;
 

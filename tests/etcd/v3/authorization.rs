@@ -36,8 +36,6 @@ cases_and_grpc! {
         Three {
             v3_112_a_token_is_good_at_every_member,
         }
-    }
-    http {
         Alone {
             v3_10_121_who_may_not_look_after_a_server_is_told_so_in_words_of_their_own,
         }

@@ -88,14 +88,17 @@ impl Membership {
         } else {
             ids.next()
         };
-        // Digits are valid in a header.
-        let shown = HeaderValue::try_from(format!("{id:x}"));
         Self {
             id,
-            cluster_id: shown.unwrap_or(HeaderValue::from_static("0")),
+            cluster_id: shown_id(id),
             members,
             removed: BTreeSet::new(),
         }
+    }
+
+    pub(crate) fn set_id(&mut self, id: u64) {
+        self.id = id;
+        self.cluster_id = shown_id(id);
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<&Member> {
@@ -215,6 +218,12 @@ impl Membership {
         let mut taken = others.flat_map(|member| &member.peer_urls);
         taken.any(|url| urls.contains(url))
     }
+}
+
+/// An id in hexadecimal digits, which are valid in a header.
+fn shown_id(id: u64) -> HeaderValue {
+    let shown = HeaderValue::try_from(format!("{id:x}"));
+    shown.unwrap_or(HeaderValue::from_static("0"))
 }
 
 fn peer_url(position: usize, is_alone: bool) -> String {

@@ -19,6 +19,7 @@ pub(crate) mod core;
 pub(crate) mod endpoint;
 pub(crate) mod exchanges;
 pub(crate) mod fault;
+mod json_fields;
 pub(crate) mod membership;
 pub(crate) mod partition;
 pub(crate) mod replication;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header, response};
 
-use super::body::CutBody;
+use super::body::{CutBody, LateBody};
 use crate::{
     cluster::{
         clock::nanos,
@@ -151,6 +151,20 @@ impl Waiting {
                 let response = self.ask(call).await?;
                 Ok(response.map(|body| Body::stream(CutBody::new(body, left, ending))))
             }
+            Some(Kind::Before(event)) => {
+                event.0(&self.fake());
+                self.ask(call).await
+            }
+            Some(Kind::After(event)) => {
+                let response = self.ask(call).await;
+                event.0(&self.fake());
+                response
+            }
+            Some(Kind::DelayBody(duration)) => {
+                let response = self.ask(call).await?;
+                let shared = Arc::clone(&self.shared);
+                Ok(response.map(|body| Body::stream(LateBody::new(body, shared, nanos(duration)))))
+            }
             Some(Kind::Truncate(length)) => {
                 let (head, body) = self.ask(call).await?.into_parts();
                 Ok(match body.try_into_bytes() {
@@ -216,6 +230,11 @@ impl Waiting {
             };
             timed_out = change.await && first == deadline;
         }
+    }
+
+    fn fake(&self) -> FakeEtcd {
+        let shared = Arc::clone(&self.shared);
+        FakeEtcd { shared }
     }
 
     async fn sleep(&self, nanos: u64) {

@@ -2,6 +2,8 @@
 //! leader, faults, and the data.
 
 mod cluster;
+mod faults;
+mod inspection;
 mod time;
 
 use std::{

@@ -46,11 +46,6 @@ impl GatewayError {
         }
     }
 
-    /// etcd has this call, and the fake does not.
-    pub(super) fn unserved(error: V3Error) -> Self {
-        Self::new(error.code as u8, &error.message)
-    }
-
     /// The whole response.
     pub(super) fn response(self, profile: Profile) -> Response {
         let is_from_etcd = self.is_from_etcd;

@@ -30,7 +30,6 @@ use crate::{
     profile::Profile,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
-    v3::error::V3Error,
 };
 
 /// What a call without an immediate response has left open.
@@ -107,7 +106,7 @@ pub(super) fn answer(
         Route::Campaign => queue::begin(shared, core, request, limits, pending, |call, request| {
             call.enter_campaign(&request)
         }),
-        Route::Snapshot => Some(GatewayError::unserved(V3Error::SNAPSHOT).response(profile)),
+        Route::Stream(Stream::Snapshot) => Some(stream::snapshot(core, request, limits)),
     }
 }
 

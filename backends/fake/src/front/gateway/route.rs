@@ -9,8 +9,6 @@ pub(super) enum Route {
     Lock,
     /// A campaign, likewise.
     Campaign,
-    /// The only call of etcd's that the fake does not serve.
-    Snapshot,
 }
 
 /// Calls with one request and one response.
@@ -65,6 +63,7 @@ pub(super) enum Stream {
     KeepAlive,
     Watch,
     Observe,
+    Snapshot,
 }
 
 impl Route {
@@ -119,7 +118,7 @@ impl Route {
             b"cluster/member/list" => Self::Unary(Unary::MemberList),
             b"maintenance/defragment" => Self::Unary(Unary::Defragment),
             b"maintenance/status" => Self::Unary(Unary::Status),
-            b"maintenance/snapshot" => Self::Snapshot,
+            b"maintenance/snapshot" => Self::Stream(Stream::Snapshot),
             _ => return None,
         })
     }

@@ -71,6 +71,22 @@ pub(super) fn keep_alive(
     Some(head.map(|()| Body::stream(Lines(lines))))
 }
 
+/// Refuses a snapshot.
+pub(super) fn snapshot(core: &mut EtcdCore, request: &Incoming<'_>, limits: Limits) -> Response {
+    let profile = core.cluster.profile;
+    let mut call = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        token: token(request.headers),
+    };
+    let checked = limits.check(&call, true);
+    let error = checked
+        .err()
+        .unwrap_or_else(|| call.refuse_snapshot().into());
+    error.stream_response(profile)
+}
+
 /// Opens a stream of watches and does what its requests ask. The body was read to its end: nothing is asked later.
 pub(super) fn watch(
     shared: &Arc<EtcdShared>,

@@ -66,6 +66,16 @@ impl Call<'_> {
         // The header is made before the lease is renewed.
         self.fill(&mut response.header);
         let id = request.id;
+        let lease = self.cluster.state.v3.leases.get(id);
+        if lease.is_some_and(|lease| lease.has_ended(self.cluster.now)) {
+            // The response waits until the leader has revoked it, which it does at once here.
+            if !self.cluster.can_commit_at(self.endpoint) {
+                return Err(Failure::Blocked);
+            }
+            let _ = self
+                .cluster
+                .propose(self.endpoint, LeaseRevokeRequest { id });
+        }
         response.ttl = match self.cluster.agree(self.endpoint, RenewLease { id }) {
             Ok(ttl) => ttl,
             Err(error) if error == V3Error::LEASE_NOT_FOUND => 0,

@@ -110,6 +110,11 @@ impl Call<'_> {
         Ok(MoveLeaderResponse::default())
     }
 
+    /// Why there is no snapshot: who may not have one is told so first.
+    pub(crate) fn refuse_snapshot(&mut self) -> V3Error {
+        self.check_maintenance().err().unwrap_or(V3Error::SNAPSHOT)
+    }
+
     /// Whether the caller may maintain the member. What etcd says otherwise has no code of its own.
     fn check_maintenance(&mut self) -> Result<(), V3Error> {
         let checked = match self.caller() {

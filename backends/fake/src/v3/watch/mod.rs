@@ -5,6 +5,8 @@ mod watcher;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::watcher::Watch;
+
 use self::stream::WatchStream;
 use super::{
     message::watch::{WatchRequest, WatchResponse},
@@ -26,6 +28,8 @@ pub(crate) struct WatchHub {
     pub(crate) progress_interval: i64,
     /// When the next of these reports is due, or earlier.
     next_report: Option<i64>,
+    /// How many reports are still to be lost.
+    lost_reports: usize,
 }
 
 impl Default for WatchHub {
@@ -36,6 +40,7 @@ impl Default for WatchHub {
             ready: Vec::new(),
             progress_interval: PROGRESS_INTERVAL,
             next_report: None,
+            lost_reports: 0,
         }
     }
 }
@@ -53,12 +58,26 @@ impl WatchHub {
         self.streams.is_empty()
     }
 
+    /// What is watched, and by which exchange.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = (ExchangeId, i64, &Watch)> {
+        self.streams.iter().flat_map(|(&id, stream)| {
+            stream
+                .watches()
+                .map(move |(watch_id, watch)| (id, watch_id, watch))
+        })
+    }
+
     pub(crate) fn open(&mut self, id: ExchangeId, now: i64) {
         self.streams.insert(id, WatchStream::new(now));
     }
 
     pub(crate) fn close(&mut self, id: ExchangeId) {
         self.streams.remove(&id);
+    }
+
+    /// Drops the next reports of progress.
+    pub(crate) fn lose_progress(&mut self, count: usize) {
+        self.lost_reports = count;
     }
 
     /// The next message of a stream.
@@ -116,7 +135,11 @@ impl WatchHub {
         } else if let Some(cancel) = &request.cancel_request {
             stream.cancel(cancel.watch_id, mvcc);
         } else if request.progress_request.is_some() {
-            stream.progress(mvcc, at.profile);
+            if self.lost_reports > 0 {
+                self.lost_reports -= 1;
+            } else {
+                stream.progress(mvcc, at.profile);
+            }
         }
         self.ready.push(id);
     }
@@ -131,7 +154,7 @@ impl WatchHub {
         let interval = self.progress_interval;
         for (&id, stream) in &mut self.streams {
             if stream.next_report(interval) <= now {
-                stream.report(now, mvcc);
+                stream.report(now, mvcc, &mut self.lost_reports);
                 self.ready.push(id);
             }
         }

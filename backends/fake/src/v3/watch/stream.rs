@@ -40,6 +40,11 @@ impl WatchStream {
         }
     }
 
+    /// The watches by their ids.
+    pub(super) fn watches(&self) -> impl Iterator<Item = (i64, &Watch)> {
+        self.watches.iter().map(|(&id, watch)| (id, watch))
+    }
+
     /// The next message.
     pub(super) fn take(&mut self) -> Option<WatchResponse> {
         self.queue.pop_front()
@@ -65,12 +70,16 @@ impl WatchStream {
         self.watches.values().any(|watch| watch.reports)
     }
 
-    pub(super) fn report(&mut self, now: i64, mvcc: &Mvcc) {
+    pub(super) fn report(&mut self, now: i64, mvcc: &Mvcc, lost: &mut usize) {
         self.reported = now;
         let now = mvcc.revision();
         for (&watch_id, watch) in &mut self.watches {
             let was_quiet = std::mem::replace(&mut watch.is_quiet, true);
             if watch.reports && was_quiet && !watch.is_compacted && watch.next <= now + 1 {
+                if *lost > 0 {
+                    *lost -= 1;
+                    continue;
+                }
                 self.queue.push_back(WatchResponse {
                     header: Some(ResponseHeader::of_revision(now)),
                     watch_id,

@@ -10,11 +10,11 @@ use crate::v3::{
 
 /// One watch.
 #[derive(Debug)]
-pub(super) struct Watch {
-    key: Bytes,
+pub(crate) struct Watch {
+    pub(crate) key: Bytes,
     end: End,
     /// The first revision that is still to be delivered.
-    pub(super) next: i64,
+    pub(crate) next: i64,
     omits_puts: bool,
     omits_deletes: bool,
     prev_kv: bool,
@@ -63,6 +63,15 @@ impl Watch {
             reports: request.progress_notify,
             is_quiet: true,
             is_compacted: false,
+        }
+    }
+
+    /// The end of its range, as a request has it.
+    pub(crate) fn range_end(&self) -> Bytes {
+        match &self.end {
+            End::Single => Bytes::new(),
+            End::Open => Bytes::from_static(&[0]),
+            End::Before(end) => end.clone(),
         }
     }
 
