@@ -26,6 +26,25 @@ pub(crate) struct Stores {
     pub(crate) is_v2_enabled: bool,
     /// How large the v3 store may grow, in bytes.
     pub(crate) quota: Option<i64>,
+    pub(crate) sizes: RequestSizes,
+}
+
+/// How large requests of the v3 API may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestSizes {
+    /// How many comparisons, and operations in a branch, a transaction may have (`--max-txn-ops`).
+    pub(crate) max_txn_ops: usize,
+    /// The largest entry of the Raft log (`--max-request-bytes`).
+    pub(crate) max_entry: usize,
+}
+
+impl Default for RequestSizes {
+    fn default() -> Self {
+        Self {
+            max_txn_ops: 128,
+            max_entry: 3 << 19,
+        }
+    }
 }
 
 /// An entry of the Raft log.
@@ -42,6 +61,7 @@ impl Stores {
             v3: v3::Store::new(),
             is_v2_enabled,
             quota: None,
+            sizes: RequestSizes::default(),
         }
     }
 }
@@ -61,6 +81,8 @@ impl State for Stores {
     fn blank(&self) -> Self {
         let mut blank = Self::new(self.is_v2_enabled);
         blank.quota = self.quota;
+        blank.sizes = self.sizes;
+        blank.v3.auth.token_ttl = self.v3.auth.token_ttl;
         blank.v3.watches = self.v3.watches.without_streams();
         blank
     }
@@ -71,6 +93,7 @@ impl State for Stores {
             v3: self.v3.fork(),
             is_v2_enabled: self.is_v2_enabled,
             quota: self.quota,
+            sizes: self.sizes,
         }
     }
 

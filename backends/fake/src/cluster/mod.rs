@@ -14,6 +14,7 @@
 //! a request, a move of the clock, a fault. So an event reaches its readers at the moment it happens, in virtual time.
 
 pub(crate) mod alarm;
+pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod core;
 pub(crate) mod endpoint;

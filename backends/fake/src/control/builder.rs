@@ -12,7 +12,7 @@ use crate::{
     },
     fake::FakeEtcd,
     profile::Profile,
-    state::Stores,
+    state::{RequestSizes, Stores},
 };
 
 /// 2020-01-01T00:00:00Z: the default start of a clock that does not follow real time.
@@ -38,6 +38,8 @@ pub struct FakeEtcdBuilder {
     v2: bool,
     quota: Option<i64>,
     progress_interval: Option<Duration>,
+    sizes: RequestSizes,
+    token_ttl: Option<Duration>,
     seed: u64,
     members: Vec<(String, String)>,
     /// Which of them is a learner.
@@ -55,6 +57,8 @@ impl Default for FakeEtcdBuilder {
             v2: true,
             quota: None,
             progress_interval: None,
+            sizes: RequestSizes::default(),
+            token_ttl: None,
             seed: 0,
             members: Vec::new(),
             learner: None,
@@ -89,6 +93,24 @@ impl FakeEtcdBuilder {
     /// (`--experimental-watch-progress-notify-interval`). Defaults to 10 min, to which etcd adds up to a tenth at random.
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.progress_interval = Some(interval);
+        self
+    }
+
+    /// How many comparisons, and operations in a branch, a v3 transaction may have (`--max-txn-ops`). Defaults to 128.
+    pub fn max_txn_ops(mut self, operations: usize) -> Self {
+        self.sizes.max_txn_ops = operations;
+        self
+    }
+
+    /// The largest v3 write in bytes (`--max-request-bytes`). Defaults to 1.5 MiB.
+    pub fn max_request_bytes(mut self, bytes: usize) -> Self {
+        self.sizes.max_entry = bytes;
+        self
+    }
+
+    /// How long a v3 token is valid after its last use (`--auth-token-ttl`). Defaults to 5 min.
+    pub fn token_ttl(mut self, ttl: Duration) -> Self {
+        self.token_ttl = Some(ttl);
         self
     }
 
@@ -176,11 +198,14 @@ impl FakeEtcdBuilder {
         let membership = Membership::new(&members, self.learner, self.seed);
         let mut stores = Stores {
             quota: self.quota,
+            sizes: self.sizes,
             ..Stores::new(self.v2)
         };
         if let Some(interval) = self.progress_interval {
-            stores.v3.watches.progress_interval =
-                i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
+            stores.v3.watches.progress_interval = signed_nanos(interval);
+        }
+        if let Some(ttl) = self.token_ttl {
+            stores.v3.auth.token_ttl = signed_nanos(ttl);
         }
         let cluster = Cluster::new(self.profile, membership, stores, start, self.seed);
         let time = Timeline::new(self.clock, self.expiry, start);
@@ -190,6 +215,10 @@ impl FakeEtcdBuilder {
             shared: Shared::new(core),
         }
     }
+}
+
+fn signed_nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl FakeEtcd {

@@ -6,7 +6,7 @@ use http::{header, request};
 
 use super::{
     exchange::{self, Call},
-    gateway,
+    gateway, metrics,
     mux::{self, Answer},
 };
 use crate::{
@@ -82,6 +82,7 @@ impl Call for Http1Call {
         let mut response = match mux::answer(&mut core.cluster, &incoming) {
             Answer::Blocked => return None,
             Answer::Whole(response) => response.map(Body::from),
+            Answer::Metrics => metrics::answer(core, endpoint, &self.head.method).map(Body::from),
             Answer::Gateway(path) => {
                 let (pending, deadline) = (&mut self.pending, &mut self.deadline);
                 gateway::answer(shared, core, &incoming, &path, pending, deadline)?

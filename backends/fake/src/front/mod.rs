@@ -12,6 +12,7 @@ mod body;
 mod exchange;
 mod gateway;
 mod http1;
+mod metrics;
 mod mux;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;

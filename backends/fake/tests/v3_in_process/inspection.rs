@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use etcd_http_fake::{FakeEtcd, KeyChange, Outcome, When};
+use etcd_transport::{Body, Transport, http};
+use futures::executor::block_on;
 
-use crate::{ask, call, line, open};
+use crate::{ask, call, line, open, told};
 
 #[test]
 fn requests_are_logged_with_their_fields_as_text() {
@@ -122,4 +124,65 @@ fn open_watches_show_what_they_watch() {
     assert_eq!(etcd.open_watches(), 2);
     drop(body);
     assert_eq!((etcd.watches(), etcd.open_watches()), (vec![], 0));
+}
+
+#[test]
+fn metrics_count_calls_by_their_result() {
+    let etcd = FakeEtcd::new();
+    call(&etcd, "kv/put", r#"{"key":"YQ=="}"#);
+    call(&etcd, "kv/put", r#"{"key":"YQ=="}"#);
+    ask(&etcd, 0, "kv/put", "{}", &[]);
+    // What the gateway cannot read never becomes a call.
+    ask(&etcd, 0, "kv/put", "{", &[]);
+    let request = http::Request::get("http://localhost:2379/metrics");
+    let request = request.body(Body::empty()).unwrap();
+    let (status, text) = told(block_on(etcd.send(request)).unwrap());
+    assert_eq!(status, 200);
+    for line in [
+        r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 2"#,
+        r#"grpc_server_handled_total{grpc_code="InvalidArgument",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 1"#,
+        "etcd_server_has_leader 1",
+        "etcd_debugging_mvcc_current_revision 3",
+        "etcd_debugging_mvcc_keys_total 1",
+        r#"etcd_server_version{server_version="3.5.16"} 1"#,
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_sizes_of_requests_and_the_time_of_tokens_can_be_set() {
+    let builder = FakeEtcd::builder().max_txn_ops(1).max_request_bytes(1000);
+    let etcd = builder.token_ttl(Duration::from_secs(1)).build();
+    let two = r#"{"success":[{"request_range":{"key":"YQ=="}},{"request_range":{"key":"YQ=="}}]}"#;
+    assert!(
+        ask(&etcd, 0, "kv/txn", two, &[])
+            .1
+            .contains("too many operations")
+    );
+    let large = format!(r#"{{"key":"YQ==","value":"{}"}}"#, "YWFh".repeat(400));
+    assert!(
+        ask(&etcd, 0, "kv/put", &large, &[])
+            .1
+            .contains("request is too large")
+    );
+    call(&etcd, "auth/user/add", r#"{"name":"root","password":"x"}"#);
+    call(&etcd, "auth/user/grant", r#"{"user":"root","role":"root"}"#);
+    call(&etcd, "auth/enable", "{}");
+    let token = call(
+        &etcd,
+        "auth/authenticate",
+        r#"{"name":"root","password":"x"}"#,
+    )["token"]
+        .take();
+    let headers = &[("Authorization", token.as_str().unwrap())];
+    assert_eq!(
+        ask(&etcd, 0, "kv/range", r#"{"key":"YQ=="}"#, headers).0,
+        200
+    );
+    etcd.advance(Duration::from_secs(1));
+    assert_eq!(
+        ask(&etcd, 0, "kv/range", r#"{"key":"YQ=="}"#, headers).0,
+        401
+    );
 }

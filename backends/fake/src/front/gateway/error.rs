@@ -13,6 +13,10 @@ use crate::{
     v3::{error::V3Error, message::write::push_protojson_string},
 };
 
+/// The code with which etcd has refused a call, beside the response that says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EtcdCode(pub(super) u8);
+
 /// An error as a gateway sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GatewayError {
@@ -48,24 +52,32 @@ impl GatewayError {
 
     /// The whole response.
     pub(super) fn response(self, profile: Profile) -> Response {
-        let is_from_etcd = self.is_from_etcd;
-        let reply = self.reply(profile);
-        if profile != Profile::V3_4 || !is_from_etcd {
-            return reply.finish(&http::Method::POST).map(Body::from);
+        let (code, is_from_etcd) = (self.code, self.is_from_etcd);
+        let mut reply = self.reply(profile);
+        let mut response = if profile == Profile::V3_4 && is_from_etcd {
+            // The first version of the gateway passes the trailers of the call on.
+            let name = HeaderValue::from_static("Grpc-Trailer-Content-Type");
+            reply.headers.insert(TRAILER, name);
+            let body = std::mem::take(&mut reply.body);
+            reply.begin().map(|()| Body::stream(Trailed::new(body)))
+        } else {
+            reply.finish(&http::Method::POST).map(Body::from)
+        };
+        if is_from_etcd {
+            response.extensions_mut().insert(EtcdCode(code));
         }
-        // The first version of the gateway passes the trailers of the call on.
-        let mut reply = reply;
-        let name = HeaderValue::from_static("Grpc-Trailer-Content-Type");
-        reply.headers.insert(TRAILER, name);
-        let body = std::mem::take(&mut reply.body);
-        reply.begin().map(|()| Body::stream(Trailed::new(body)))
+        response
     }
 
     /// The whole response of a stream that has no message.
     pub(super) fn stream_response(self, profile: Profile) -> Response {
         let reply = Reply::new().json().status(self.status(profile));
         let lines = Lines(VecDeque::from([self.line(profile)]));
-        reply.begin().map(|()| Body::stream(lines))
+        let mut response = reply.begin().map(|()| Body::stream(lines));
+        if self.is_from_etcd {
+            response.extensions_mut().insert(EtcdCode(self.code));
+        }
+        response
     }
 
     /// The last line of a stream.

@@ -17,7 +17,7 @@ use etcd_transport::{Body, Response};
 use http::{HeaderMap, Method, header::AUTHORIZATION};
 
 use self::{
-    error::GatewayError,
+    error::{EtcdCode, GatewayError},
     limits::Limits,
     observe::ObserveBody,
     queue::Wait,
@@ -60,6 +60,26 @@ impl Pending {
 
 /// Answers a request; `None` while it takes a quorum, or something that is still to happen. The first call sets the `deadline`.
 pub(super) fn answer(
+    shared: &Arc<EtcdShared>,
+    core: &mut EtcdCore,
+    request: &Incoming<'_>,
+    path: &[u8],
+    pending: &mut Pending,
+    deadline: &mut Option<u64>,
+) -> Option<Response> {
+    let response = make_call(shared, core, request, path, pending, deadline)?;
+    let code = match response.extensions().get() {
+        Some(&EtcdCode(code)) => Some(code),
+        None => response.status().is_success().then_some(0),
+    };
+    let route = Route::find(path, core.cluster.profile);
+    if let (Some(code), Some(name)) = (code, route.and_then(Route::name)) {
+        core.calls.count(request.endpoint, name, code);
+    }
+    Some(response)
+}
+
+fn make_call(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,

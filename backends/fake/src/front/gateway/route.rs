@@ -1,4 +1,4 @@
-use crate::profile::Profile;
+use crate::{cluster::calls::CallName, profile::Profile};
 
 /// What a path of the gateway leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,5 +121,79 @@ impl Route {
             b"maintenance/snapshot" => Self::Stream(Stream::Snapshot),
             _ => return None,
         })
+    }
+}
+
+impl Route {
+    /// The call's name in etcd's metrics, if the response is the end of the call.
+    pub(super) fn name(self) -> Option<CallName> {
+        match self {
+            Self::Unary(call) => Some(call.name()),
+            Self::Lock => Some(unary("v3lockpb.Lock", "Lock")),
+            Self::Campaign => Some(unary("v3electionpb.Election", "Campaign")),
+            Self::Stream(Stream::KeepAlive) => Some(CallName {
+                kind: "bidi_stream",
+                service: "etcdserverpb.Lease",
+                method: "LeaseKeepAlive",
+            }),
+            Self::Stream(Stream::Watch | Stream::Observe | Stream::Snapshot) => None,
+        }
+    }
+}
+
+impl Unary {
+    fn name(self) -> CallName {
+        match self {
+            Self::Range => unary("etcdserverpb.KV", "Range"),
+            Self::Put => unary("etcdserverpb.KV", "Put"),
+            Self::DeleteRange => unary("etcdserverpb.KV", "DeleteRange"),
+            Self::Txn => unary("etcdserverpb.KV", "Txn"),
+            Self::Compact => unary("etcdserverpb.KV", "Compact"),
+            Self::LeaseGrant => unary("etcdserverpb.Lease", "LeaseGrant"),
+            Self::LeaseRevoke => unary("etcdserverpb.Lease", "LeaseRevoke"),
+            Self::LeaseTimeToLive => unary("etcdserverpb.Lease", "LeaseTimeToLive"),
+            Self::LeaseLeases => unary("etcdserverpb.Lease", "LeaseLeases"),
+            Self::HashKv => unary("etcdserverpb.Maintenance", "HashKV"),
+            Self::Downgrade => unary("etcdserverpb.Maintenance", "Downgrade"),
+            Self::Defragment => unary("etcdserverpb.Maintenance", "Defragment"),
+            Self::Status => unary("etcdserverpb.Maintenance", "Status"),
+            Self::Alarm => unary("etcdserverpb.Maintenance", "Alarm"),
+            Self::Hash => unary("etcdserverpb.Maintenance", "Hash"),
+            Self::MoveLeader => unary("etcdserverpb.Maintenance", "MoveLeader"),
+            Self::Unlock => unary("v3lockpb.Lock", "Unlock"),
+            Self::Proclaim => unary("v3electionpb.Election", "Proclaim"),
+            Self::Resign => unary("v3electionpb.Election", "Resign"),
+            Self::Leader => unary("v3electionpb.Election", "Leader"),
+            Self::AuthStatus => unary("etcdserverpb.Auth", "AuthStatus"),
+            Self::UserRevoke => unary("etcdserverpb.Auth", "UserRevokeRole"),
+            Self::UserList => unary("etcdserverpb.Auth", "UserList"),
+            Self::UserGrant => unary("etcdserverpb.Auth", "UserGrantRole"),
+            Self::UserGet => unary("etcdserverpb.Auth", "UserGet"),
+            Self::UserDelete => unary("etcdserverpb.Auth", "UserDelete"),
+            Self::UserChangePassword => unary("etcdserverpb.Auth", "UserChangePassword"),
+            Self::UserAdd => unary("etcdserverpb.Auth", "UserAdd"),
+            Self::RoleRevoke => unary("etcdserverpb.Auth", "RoleRevokePermission"),
+            Self::RoleList => unary("etcdserverpb.Auth", "RoleList"),
+            Self::RoleGrant => unary("etcdserverpb.Auth", "RoleGrantPermission"),
+            Self::RoleGet => unary("etcdserverpb.Auth", "RoleGet"),
+            Self::RoleDelete => unary("etcdserverpb.Auth", "RoleDelete"),
+            Self::RoleAdd => unary("etcdserverpb.Auth", "RoleAdd"),
+            Self::AuthEnable => unary("etcdserverpb.Auth", "AuthEnable"),
+            Self::AuthDisable => unary("etcdserverpb.Auth", "AuthDisable"),
+            Self::Authenticate => unary("etcdserverpb.Auth", "Authenticate"),
+            Self::MemberList => unary("etcdserverpb.Cluster", "MemberList"),
+            Self::MemberUpdate => unary("etcdserverpb.Cluster", "MemberUpdate"),
+            Self::MemberRemove => unary("etcdserverpb.Cluster", "MemberRemove"),
+            Self::MemberAdd => unary("etcdserverpb.Cluster", "MemberAdd"),
+            Self::MemberPromote => unary("etcdserverpb.Cluster", "MemberPromote"),
+        }
+    }
+}
+
+fn unary(service: &'static str, method: &'static str) -> CallName {
+    CallName {
+        kind: "unary",
+        service,
+        method,
     }
 }

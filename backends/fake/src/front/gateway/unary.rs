@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// The largest message that etcd takes: the largest entry, and half a mebibyte.
-const MAX_MESSAGE: usize = 2 << 20;
+/// How much larger than the largest entry a message may be.
+const MESSAGE_OVERHEAD: usize = 512 << 10;
 
 /// Answers a call with one request and one response; `None` while it takes a quorum.
 pub(super) fn answer(
@@ -152,10 +152,11 @@ where
     let profile = context.call.cluster.profile;
     let request: Request = read::message(body, profile).map_err(Problem::Gateway)?;
     // Protobuf is never longer than JSON, so that a short text needs no measuring.
-    if body.len() > MAX_MESSAGE {
+    let max_message = context.call.cluster.state.sizes.max_entry + MESSAGE_OVERHEAD;
+    if body.len() > max_message {
         let length = proto::encode(&request).len();
-        if length > MAX_MESSAGE {
-            let error = V3Error::message_too_large(length, MAX_MESSAGE);
+        if length > max_message {
+            let error = V3Error::message_too_large(length, max_message);
             return Err(Problem::Call(Failure::Refused(error)));
         }
     }

@@ -275,8 +275,8 @@ mod tests {
             tree.insert(Interval::new(&format!("{number:04}").into(), &Bytes::new()));
         }
         fn height(link: &Link) -> usize {
-            let children = |node: &Box<Node>| height(&node.left).max(height(&node.right));
-            link.as_ref().map_or(0, |node| 1 + children(node))
+            let children = |node: &Node| height(&node.left).max(height(&node.right));
+            link.as_deref().map_or(0, |node| 1 + children(node))
         }
         assert!(height(&tree.root) <= 20);
         assert!(tree.intersects(&interval("0500", "")));

@@ -75,6 +75,10 @@ impl WatchHub {
         self.streams.remove(&id);
     }
 
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Drops the next reports of progress.
     pub(crate) fn lose_progress(&mut self, count: usize) {
         self.lost_reports = count;
