@@ -10,7 +10,7 @@ use crate::{
         answer::{Answer, Verdict},
         call::{Call, Repeat},
         exchange::{Encoded, Exchange, TypedExchange},
-        protocol::Plain,
+        protocol::{Origin, Plain},
     },
 };
 
@@ -108,7 +108,9 @@ impl TypedExchange for GetHealth {
         let mut answer = answer;
         // The body says the same as this status, with more detail.
         if answer.reply.status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.verdict = Verdict::Success { cluster: None };
+            answer.verdict = Verdict::Success {
+                origin: Origin::default(),
+            };
         }
         answer.json().map(|Body { health, reason }| Health {
             healthy: health == "true",

@@ -255,7 +255,7 @@ impl<T: Transport> Client<T> {
     pub fn keep_synced(
         &self,
         interval: Duration,
-    ) -> impl Future<Output = Infallible> + Send + 'static {
+    ) -> impl Future<Output = Infallible> + Send + 'static + use<T> {
         let client = self.clone();
         async move {
             loop {

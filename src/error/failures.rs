@@ -4,7 +4,7 @@ use etcd_transport::TransportError;
 use http::StatusCode;
 
 use crate::endpoints::endpoint::Endpoint;
-use crate::error::{ErrorContext, Outcome};
+use crate::error::{ErrorContext, EtcdErrorKind, Outcome};
 
 /// A status of 400 or more whose body is not an etcd error: a proxy, usually, or a path that etcd does not have.
 #[derive(Clone, Debug)]
@@ -281,11 +281,38 @@ impl StdError for Unsupported {}
 
 /// The client rejected the request before anything was sent. The text says what is wrong and what to do.
 #[derive(Clone, Debug)]
-pub struct InvalidInput(pub(super) Arc<(&'static str, String)>);
+pub struct InvalidInput(Arc<InvalidParts>);
+
+#[derive(Debug)]
+struct InvalidParts {
+    operation: &'static str,
+    reason: String,
+    kind: Option<EtcdErrorKind>,
+}
+
+impl InvalidInput {
+    pub(super) fn new(
+        operation: &'static str,
+        reason: String,
+        kind: Option<EtcdErrorKind>,
+    ) -> Self {
+        Self(Arc::new(InvalidParts {
+            operation,
+            reason,
+            kind,
+        }))
+    }
+
+    /// Returns the kind of error that etcd would have refused the request with, where the client knows it:
+    /// [`TooManyOperations`](EtcdErrorKind::TooManyOperations), [`DuplicateKey`](EtcdErrorKind::DuplicateKey).
+    pub fn kind(&self) -> Option<EtcdErrorKind> {
+        self.0.kind
+    }
+}
 
 impl fmt::Display for InvalidInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.0, self.0.1)
+        write!(f, "{}: {}", self.0.operation, self.0.reason)
     }
 }
 

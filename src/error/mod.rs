@@ -142,9 +142,14 @@ impl Error {
         }
     }
 
-    /// Returns the kind of etcd's own error, if etcd refused the request.
+    /// Returns the kind of etcd's own error, if etcd refused the request, or if it would have refused one that the client
+    /// did not send ([`InvalidInput::kind`]).
     pub fn etcd_kind(&self) -> Option<EtcdErrorKind> {
-        self.as_etcd().map(EtcdError::kind)
+        match self {
+            Self::Etcd(error) => Some(error.kind()),
+            Self::Invalid(error) => error.kind(),
+            _ => None,
+        }
     }
 
     /// Returns whether the key does not exist (code 100; in v3, only for a put that keeps the value or the lease).
@@ -228,7 +233,7 @@ impl Error {
     }
 
     /// Returns whether the response is from another cluster than those before: an endpoint is wrong, or the cluster was
-    /// replaced. See [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
+    /// replaced, or its data were lost or restored, so that the raft term of a member went down. See [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
     pub fn is_cluster_changed(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::ClusterChanged)
     }
@@ -335,7 +340,16 @@ impl Error {
     }
 
     pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid(InvalidInput(Arc::new((operation, reason.into()))))
+        Self::Invalid(InvalidInput::new(operation, reason.into(), None))
+    }
+
+    /// The error for what etcd would refuse with this kind.
+    pub(crate) fn invalid_as(
+        kind: EtcdErrorKind,
+        operation: &'static str,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Invalid(InvalidInput::new(operation, reason.into(), Some(kind)))
     }
 }
 

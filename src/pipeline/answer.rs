@@ -9,7 +9,7 @@ use crate::{
         UnexpectedAnswer, UnexpectedKind, Unsupported,
     },
     json::{Decode, Json},
-    pipeline::redirect::is_unapplied_redirect,
+    pipeline::{protocol::Origin, redirect::is_unapplied_redirect},
 };
 
 /// A complete response, as received.
@@ -45,8 +45,8 @@ impl Reply {
 /// What a complete response means.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The call was executed, by this cluster if the response names one.
-    Success { cluster: Option<u64> },
+    /// The call was executed, by this server as far as the response names it.
+    Success { origin: Origin },
     /// etcd refused it.
     Refused(Box<Refusal>),
     /// The server does not have this call, for this reason.

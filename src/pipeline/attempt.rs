@@ -6,7 +6,7 @@ use std::{
 use etcd_transport::{Body, Request, Transport, TransportError};
 use futures::future::{Either, select};
 use http::{
-    HeaderValue, Version,
+    HeaderValue, StatusCode, Version,
     header::{CONNECTION, CONTENT_TYPE},
     response::Parts,
     uri::PathAndQuery,
@@ -23,8 +23,9 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        protocol::Shown,
+        protocol::{Origin, Shown},
         redirect::Hops,
+        response_check::Seen,
     },
 };
 
@@ -54,8 +55,11 @@ impl<T: Transport> Pipeline<T> {
         };
         let answer = self.within(limit, follow).await?;
         self.response_check
-            .accept_index(&prepared.call, &seen, &answer.reply)
+            .accept_head(&prepared.call, &seen, &answer.reply)
             .map_err(Failure::Refused)?;
+        if let Verdict::Success { origin } = &answer.verdict {
+            self.accept_origin(&seen, origin, answer.reply.status)?;
+        }
         Ok(answer)
     }
 
@@ -127,12 +131,31 @@ impl<T: Transport> Pipeline<T> {
             .response_check
             .accept(call, &head)
             .map_err(Failure::Refused)?;
+        self.heard(&origin);
+        Ok((head, body))
+    }
+
+    /// Checks a message that names its member, and takes in its term.
+    pub(crate) fn accept_origin(
+        &self,
+        seen: &Seen,
+        origin: &Origin,
+        status: StatusCode,
+    ) -> Result<(), Failure> {
+        self.response_check
+            .accept_origin(seen, origin, status)
+            .map_err(Failure::Refused)?;
+        self.heard(origin);
+        Ok(())
+    }
+
+    /// With a new term there may be another leader.
+    fn heard(&self, origin: &Origin) {
         if self.prefer_leader
             && let Some(term) = origin.term
         {
             self.endpoints.heard_of_term(term);
         }
-        Ok((head, body))
     }
 
     /// Reads the rest of a response whose head came from this endpoint.
@@ -163,7 +186,11 @@ impl<T: Transport> Pipeline<T> {
         let mut verdict = call.protocol.classify(call, *wire, &reply);
         match &mut verdict {
             Verdict::Success {
-                cluster: Some(cluster),
+                origin:
+                    Origin {
+                        cluster: Some(cluster),
+                        ..
+                    },
             } => self
                 .response_check
                 .check_cluster(*cluster, reply.status)

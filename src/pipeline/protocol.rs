@@ -39,7 +39,9 @@ impl Protocol for Plain {
 
     fn classify(&self, _: &Call, _: Wire, reply: &Reply) -> Verdict {
         if reply.status.is_success() {
-            Verdict::Success { cluster: None }
+            Verdict::Success {
+                origin: Origin::default(),
+            }
         } else {
             Verdict::Foreign
         }
@@ -54,11 +56,14 @@ pub(crate) struct Shown<'a> {
     pub(crate) token: Option<&'a HeaderValue>,
 }
 
-/// What the head of a response says about its server.
+/// What a response says about its server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) cluster: Option<u64>,
+    /// The member, which v2 does not tell.
+    pub(crate) member: Option<u64>,
     /// The index of the store.
     pub(crate) index: Option<u64>,
+    /// The raft term of the last entry that the member has applied.
     pub(crate) term: Option<u64>,
 }

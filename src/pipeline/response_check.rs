@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use http::{StatusCode, header::CONTENT_ENCODING, response::Parts};
 
@@ -9,6 +12,7 @@ use crate::{
         call::{Call, Repeat},
         protocol::Origin,
         redirect::is_unapplied_redirect,
+        terms::{ANY_MEMBER, Known, Terms},
     },
 };
 
@@ -16,7 +20,7 @@ use crate::{
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 64 << 10;
 
-/// Accepts or rejects responses by what earlier ones reported: the cluster's id and the store's index.
+/// Accepts or rejects responses by what earlier ones reported: the cluster's id, the store's index, the members' terms.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCheck {
     pub(crate) allow_cluster_change: bool,
@@ -25,6 +29,8 @@ pub(crate) struct ResponseCheck {
     cluster: AtomicU64,
     /// The highest index of the store that a response reported.
     index: AtomicU64,
+    /// The highest raft terms, by member.
+    terms: Terms,
 }
 
 impl ResponseCheck {
@@ -64,6 +70,9 @@ impl ResponseCheck {
         if self.reject_stale_reads {
             self.index.fetch_max(origin.index.unwrap_or(0), Relaxed);
         }
+        if let Some(term) = origin.term {
+            self.terms.raise(ANY_MEMBER, term);
+        }
         Ok(origin)
     }
 
@@ -77,7 +86,7 @@ impl ResponseCheck {
             Err(expected) if expected == found => Ok(()),
             Err(_) if self.allow_cluster_change => {
                 self.cluster.store(found, Relaxed);
-                self.index.store(0, Relaxed);
+                self.forget();
                 Ok(())
             }
             Err(expected) => Err(Refused {
@@ -87,25 +96,73 @@ impl ResponseCheck {
         }
     }
 
-    /// Returns the index that the response to a call must reach. Read before the call is sent.
+    /// Forgets what belongs to one store: another one begins.
+    fn forget(&self) {
+        self.index.store(0, Relaxed);
+        self.terms.clear();
+    }
+
+    /// Returns what the response to a call must reach. Read before the call is sent.
     pub(crate) fn seen(&self) -> Seen {
         Seen {
             cluster: self.cluster.load(Relaxed),
             index: self.index.load(Relaxed),
+            terms: self.terms.known(),
         }
     }
 
-    /// Checks whether a read is at least as new as what the caller may have seen before.
-    pub(crate) fn accept_index(
+    /// Checks a message that names its member: a member never goes back behind an entry that it has applied, so if its
+    /// term went down, its store was made anew. Another member may lag behind and rightly shows less.
+    pub(crate) fn accept_origin(
+        &self,
+        seen: &Seen,
+        origin: &Origin,
+        status: StatusCode,
+    ) -> Result<(), Refused> {
+        match (origin.member, origin.term) {
+            (Some(member), Some(term)) => self.accept_term(seen, member, term, status),
+            _ => Ok(()),
+        }
+    }
+
+    fn accept_term(
+        &self,
+        seen: &Seen,
+        member: u64,
+        term: u64,
+        status: StatusCode,
+    ) -> Result<(), Refused> {
+        let last = seen.terms.of(member);
+        if term < last && seen.cluster == self.cluster.load(Relaxed) {
+            if !self.allow_cluster_change {
+                let reason = Reason::OtherStore { member, last, term };
+                return Err(Refused { reason, status });
+            }
+            self.forget();
+        }
+        self.terms.raise(member, term);
+        self.terms.raise(ANY_MEMBER, term);
+        Ok(())
+    }
+
+    /// Checks whether a response whose head tells its origin is as new as what the caller may have seen before.
+    pub(crate) fn accept_head(
         &self,
         call: &Call,
         seen: &Seen,
         reply: &Reply,
     ) -> Result<(), Refused> {
-        if !self.reject_stale_reads || call.repeat != Repeat::Always {
+        let checks_index = self.reject_stale_reads && call.repeat == Repeat::Always;
+        if !checks_index && !call.is_linearizable {
             return Ok(());
         }
-        match call.protocol.origin(&reply.headers).index {
+        let origin = call.protocol.origin(&reply.headers);
+        if call.is_linearizable
+            && let Some(term) = origin.term
+        {
+            self.accept_term(seen, ANY_MEMBER, term, reply.status)?;
+        }
+        match origin.index.filter(|_| checks_index) {
             // 0 means that the request was refused before it reached the store.
             Some(index)
                 if index > 0
@@ -125,10 +182,12 @@ impl ResponseCheck {
     }
 }
 
-/// A cluster, and an index of its store.
+/// A cluster, an index of its store, and the terms of its members.
+#[derive(Debug)]
 pub(crate) struct Seen {
     cluster: u64,
     index: u64,
+    terms: Arc<Known>,
 }
 
 /// Why a response is not accepted.
@@ -142,8 +201,20 @@ pub(crate) struct Refused {
 enum Reason {
     Head,
     Encoded(String),
-    OtherCluster { expected: u64, found: u64 },
-    Stale { seen: u64, index: u64 },
+    OtherCluster {
+        expected: u64,
+        found: u64,
+    },
+    /// The term of this member went down.
+    OtherStore {
+        member: u64,
+        last: u64,
+        term: u64,
+    },
+    Stale {
+        seen: u64,
+        index: u64,
+    },
 }
 
 impl Refused {
@@ -156,7 +227,7 @@ impl Refused {
         match self.reason {
             // A proxy without a server may compress its error page.
             Reason::Head | Reason::Encoded(_) => !self.status.is_server_error(),
-            Reason::OtherCluster { .. } => true,
+            Reason::OtherCluster { .. } | Reason::OtherStore { .. } => true,
             Reason::Stale { .. } => false,
         }
     }
@@ -165,7 +236,7 @@ impl Refused {
     pub(crate) fn is_endpoint_fault(&self) -> bool {
         matches!(
             self.reason,
-            Reason::OtherCluster { .. } | Reason::Stale { .. }
+            Reason::OtherCluster { .. } | Reason::OtherStore { .. } | Reason::Stale { .. }
         )
     }
 
@@ -188,6 +259,19 @@ impl Refused {
                      is an endpoint wrong, or was the cluster replaced? If so, set `allow_cluster_change`"
                 ),
             ),
+            Reason::OtherStore { member, last, term } => {
+                let whose = match member {
+                    ANY_MEMBER => String::new(),
+                    member => format!(" of member {member:x}"),
+                };
+                (
+                    UnexpectedKind::ClusterChanged,
+                    format!(
+                        "the raft term{whose} is {term}, and was {last} before: was the cluster's data lost or restored? \
+                         If so, set `allow_cluster_change`"
+                    ),
+                )
+            }
             Reason::Stale { seen, index } => (
                 UnexpectedKind::Stale,
                 format!(
@@ -201,5 +285,30 @@ impl Refused {
             Outcome::Unknown
         };
         UnexpectedAnswer::new(context, what, outcome).with_kind(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_that_was_overtaken_on_its_way_is_none_of_a_store_made_anew() {
+        let check = ResponseCheck::default();
+        let accept = |seen: &Seen, term| {
+            let origin = Origin {
+                member: Some(1),
+                term: Some(term),
+                ..Origin::default()
+            };
+            check.accept_origin(seen, &origin, StatusCode::OK).is_ok()
+        };
+        let before = check.seen();
+        assert!(accept(&before, 5));
+        // Its member may have sent it before the one that said 5.
+        assert!(accept(&before, 4));
+        let after = check.seen();
+        assert!(!accept(&after, 4));
+        assert!(accept(&after, 5));
     }
 }

@@ -2,19 +2,17 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    endpoints::{
-        sync::{Advertised, MemberSource},
-        wire::Wire,
-    },
+    endpoints::sync::{Advertised, MemberSource},
     error::{Error, Result},
-    json::{Json, decoded},
-    operation::Operation,
+    json::{Decode, decoded},
     pipeline::{
         answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, Mapped, TypedExchange},
+        exchange::{Encoded, Mapped},
     },
-    v2::protocol,
+    v2::{
+        operation::{bare_operation, operation},
+        protocol,
+    },
 };
 
 decoded! {
@@ -35,81 +33,56 @@ decoded! {
     }
 }
 
-/// Lists the members: `GET /v2/members`. The contacted member responds from its own data, which may be stale.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct ListMembers(());
-
-impl ListMembers {
-    /// Creates the operation.
-    pub fn new() -> Self {
-        Self(())
-    }
+bare_operation! {
+    /// Lists the members: `GET /v2/members`. The contacted member responds from its own data, which may be stale.
+    ListMembers {} -> Vec<Member>;
+    "v2.members.list", GET "/v2/members", read,
+    |answer: Answer| answer.json().map(|Members { members }| members)
 }
 
-impl Operation for ListMembers {
-    type Output = Vec<Member>;
-    const NAME: &'static str = "v2.members.list";
+bare_operation! {
+    /// Returns the leader: `GET /v2/members/leader`. Any member can respond.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::DuringLeaderElection`](crate::EtcdErrorKind::DuringLeaderElection) if there is none.
+    GetLeader {} -> Member;
+    "v2.members.leader", GET "/v2/members/leader", read, Answer::decode
 }
 
-impl Exchange for ListMembers {
-    fn call(&self) -> Call {
-        protocol::OTHER.read(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        Encoded::new(Self::NAME, Method::GET, "/v2/members".into())
-    }
+bare_operation! {
+    /// Removes the member with this id permanently: `DELETE /v2/members/ID`.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) if it was
+    /// removed before.
+    RemoveMember { id: "member id" } -> ();
+    "v2.members.remove", DELETE "/v2/members/", write, protocol::empty
 }
 
-impl TypedExchange for ListMembers {
-    type Decoded = Vec<Member>;
-
-    fn decode(&self, answer: Answer) -> Result<Vec<Member>> {
-        #[derive(Deserialize)]
-        struct Body {
-            members: Vec<Json<Member>>,
-        }
-        let Body { members } = answer.json()?;
-        Ok(members.into_iter().map(|Json(member)| member).collect())
-    }
+bare_operation! {
+    /// Lists the client URLs of all members: `GET /v2/machines`, which is older than the members API.
+    ListMachines {} -> Vec<String>;
+    "v2.machines", GET "/v2/machines", read, urls
 }
 
-/// Returns the leader: `GET /v2/members/leader`. Any member can respond.
-///
-/// # Errors
-/// [`EtcdErrorKind::DuringLeaderElection`](crate::EtcdErrorKind::DuringLeaderElection) if there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct GetLeader(());
-
-impl GetLeader {
-    /// Creates the operation.
-    pub fn new() -> Self {
-        Self(())
-    }
+#[derive(Deserialize)]
+struct Members {
+    #[serde(deserialize_with = "Decode::decode")]
+    members: Vec<Member>,
 }
 
-impl Operation for GetLeader {
-    type Output = Member;
-    const NAME: &'static str = "v2.members.leader";
-}
-
-impl Exchange for GetLeader {
-    fn call(&self) -> Call {
-        protocol::OTHER.read(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        Encoded::new(Self::NAME, Method::GET, "/v2/members/leader".into())
-    }
-}
-
-impl TypedExchange for GetLeader {
-    type Decoded = Member;
-
-    fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.decode()
+/// Decodes a list of URLs, separated by commas.
+fn urls(answer: Answer) -> Result<Vec<String>> {
+    let answer = answer.success()?;
+    let urls = str::from_utf8(&answer.reply.body).ok().map(|text| {
+        let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+        urls.map(str::to_owned).collect::<Vec<_>>()
+    });
+    match urls {
+        Some(urls) if urls.iter().all(|url| url.contains("://")) => Ok(urls),
+        _ => Err(Error::Unexpected(
+            answer.unexpected("the response is not a list of URLs"),
+        )),
     }
 }
 
@@ -134,32 +107,15 @@ impl AddMember {
                 .collect(),
         }
     }
-}
 
-impl Operation for AddMember {
-    type Output = Member;
-    const NAME: &'static str = "v2.members.add";
-}
-
-impl Exchange for AddMember {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let path = "/v2/members".to_owned();
-        Ok(Encoded::new(Self::NAME, Method::POST, path)?
-            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let peer_urls = &self.peer_urls;
+        let body = PeerUrls { peer_urls };
+        protocol::with_json(operation, Method::POST, "/v2/members".to_owned(), &body)
     }
 }
 
-impl TypedExchange for AddMember {
-    type Decoded = Member;
-
-    fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.decode()
-    }
-}
+operation!(AddMember => Member, "v2.members.add", OTHER.write, Answer::decode);
 
 /// Changes the peer URLs of a member: `PUT /v2/members/ID`.
 ///
@@ -184,121 +140,16 @@ impl UpdateMember {
                 .collect(),
         }
     }
-}
 
-impl Operation for UpdateMember {
-    type Output = ();
-    const NAME: &'static str = "v2.members.update";
-}
-
-impl Exchange for UpdateMember {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let path = member_path(Self::NAME, &self.id)?;
-        Ok(Encoded::new(Self::NAME, Method::PUT, path)?
-            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let id = protocol::segment(operation, "member id", &self.id)?;
+        let peer_urls = &self.peer_urls;
+        let body = PeerUrls { peer_urls };
+        protocol::with_json(operation, Method::PUT, format!("/v2/members/{id}"), &body)
     }
 }
 
-impl TypedExchange for UpdateMember {
-    type Decoded = ();
-
-    fn decode(&self, answer: Answer) -> Result<()> {
-        protocol::empty(answer)
-    }
-}
-
-/// Removes a member permanently: `DELETE /v2/members/ID`.
-///
-/// # Errors
-/// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) if it was removed
-/// before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct RemoveMember {
-    id: String,
-}
-
-impl RemoveMember {
-    /// Removes the member with this id.
-    pub fn new(id: impl AsRef<str>) -> Self {
-        Self {
-            id: id.as_ref().to_owned(),
-        }
-    }
-}
-
-impl Operation for RemoveMember {
-    type Output = ();
-    const NAME: &'static str = "v2.members.remove";
-}
-
-impl Exchange for RemoveMember {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let path = member_path(Self::NAME, &self.id)?;
-        Encoded::new(Self::NAME, Method::DELETE, path)
-    }
-}
-
-impl TypedExchange for RemoveMember {
-    type Decoded = ();
-
-    fn decode(&self, answer: Answer) -> Result<()> {
-        protocol::empty(answer)
-    }
-}
-
-/// Lists the client URLs of all members: `GET /v2/machines`, which is older than the members API.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct ListMachines(());
-
-impl ListMachines {
-    /// Creates the operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Operation for ListMachines {
-    type Output = Vec<String>;
-    const NAME: &'static str = "v2.machines";
-}
-
-impl Exchange for ListMachines {
-    fn call(&self) -> Call {
-        protocol::OTHER.read(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        Encoded::new(Self::NAME, Method::GET, "/v2/machines".into())
-    }
-}
-
-impl TypedExchange for ListMachines {
-    type Decoded = Vec<String>;
-
-    fn decode(&self, answer: Answer) -> Result<Vec<String>> {
-        let answer = answer.success()?;
-        let urls = str::from_utf8(&answer.reply.body).ok().map(|text| {
-            let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
-            urls.map(str::to_owned).collect::<Vec<_>>()
-        });
-        match urls {
-            Some(urls) if urls.iter().all(|url| url.contains("://")) => Ok(urls),
-            _ => Err(Error::Unexpected(
-                answer.unexpected("the response is not a list of URLs"),
-            )),
-        }
-    }
-}
+operation!(UpdateMember => (), "v2.members.update", OTHER.write, protocol::empty);
 
 fn advertised(
     Member {
@@ -308,20 +159,11 @@ fn advertised(
     Advertised { id, client_urls }
 }
 
-fn member_path(operation: &'static str, id: &str) -> Result<String> {
-    Ok(format!(
-        "/v2/members/{}",
-        protocol::segment(operation, "member id", id)?
-    ))
-}
-
-fn peer_urls(operation: &'static str, urls: &[String]) -> Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        #[serde(rename = "peerURLs")]
-        peer_urls: &'a [String],
-    }
-    protocol::to_json(operation, &Body { peer_urls: urls })
+/// The body that etcd requires for the peer URLs of a member.
+#[derive(Serialize)]
+struct PeerUrls<'a> {
+    #[serde(rename = "peerURLs")]
+    peer_urls: &'a [String],
 }
 
 /// Lists the members for a sync.

@@ -1,4 +1,4 @@
-use crate::v3::protocol::message;
+use crate::{pipeline::protocol::Origin, v3::protocol::message};
 
 /// The header of a response: the cluster and the member that answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,6 +21,19 @@ message::decode!(Header {
     3 "revision" => revision,
     4 "raft_term" => raft_term,
 });
+
+impl Header {
+    /// What it tells of the server. The zeros of a field that is left out tell nothing.
+    pub(crate) fn origin(&self) -> Origin {
+        let known = |number| (number != 0).then_some(number);
+        Origin {
+            cluster: known(self.cluster_id),
+            member: known(self.member_id),
+            index: None,
+            term: known(self.raft_term),
+        }
+    }
+}
 
 /// A response without other fields.
 #[derive(Default)]

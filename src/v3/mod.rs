@@ -136,8 +136,8 @@ pub use header::Header;
 pub use key::{Key, Value};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
-    ExactlyOnceResponse, KeyValue, Put, PutResponse, Range, RangeResponse, RangeStream, SortOrder,
-    SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
+    ExactlyOnceResponse, KeyValue, NonAtomicBatch, NonAtomicBatchError, Put, PutResponse, Range,
+    RangeResponse, RangeStream, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 pub use lease::{
     GetTimeToLive, GrantLease, GrantLeaseResponse, HeldLease, KeepAlive, KeepAliveOnce,

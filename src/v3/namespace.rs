@@ -256,6 +256,9 @@ impl Prefix {
     }
 
     fn range(&self, range: &KeyRange) -> KeyRange {
+        if range.is_refused() {
+            return range.clone();
+        }
         let start = self.key(range.wire_key());
         let end = if range.is_endless() {
             after_prefix(&self.0)

@@ -30,49 +30,60 @@ pub struct KeyRange {
     start: Bytes,
     /// Empty for a single key, `ZERO` for no end, otherwise the first key after the range.
     end: Bytes,
+    /// It was made with an end that etcd reads otherwise, and is refused. It has no start then.
+    has_bad_end: bool,
 }
 
 impl KeyRange {
     /// A single key.
     pub fn key(key: impl Into<Key>) -> Self {
-        Self {
-            start: key.into().into_bytes(),
-            end: Bytes::new(),
-        }
+        Self::from_wire(key.into().into_bytes(), Bytes::new())
     }
 
     /// All keys with this prefix. An empty prefix means all keys.
     pub fn prefix(prefix: impl Into<Key>) -> Self {
         let prefix = prefix.into().into_bytes();
-        Self {
-            end: after_prefix(&prefix),
-            start: or_first(prefix),
-        }
+        let end = after_prefix(&prefix);
+        Self::from_wire(or_first(prefix), end)
     }
 
     /// This key and all keys after it.
     #[doc(alias = "from_key")]
     pub fn starting_at(key: impl Into<Key>) -> Self {
-        Self {
-            start: or_first(key.into().into_bytes()),
-            end: Bytes::from_static(ZERO),
-        }
+        let start = or_first(key.into().into_bytes());
+        Self::from_wire(start, Bytes::from_static(ZERO))
     }
 
     /// All keys from `start` up to, but not including, `end`.
+    ///
+    /// An end that is empty or a single zero byte, which no key is less than, is refused when the range is used: as a
+    /// `range_end`, etcd reads them as "a single key" and "no end". See [`starting_at`](Self::starting_at) and
+    /// [`from_raw`](Self::from_raw).
     pub fn between(start: impl Into<Key>, end: impl Into<Key>) -> Self {
         let end = end.into().into_bytes();
         if end.is_empty() || end == ZERO {
-            // No valid key is less than these, and as an end they mean something else to etcd.
             return Self {
-                start: Bytes::from_static(b"\0\0"),
-                end: Bytes::from_static(b"\0\0"),
+                start: Bytes::new(),
+                end: Bytes::new(),
+                has_bad_end: true,
             };
         }
-        Self {
-            start: or_first(start.into().into_bytes()),
-            end,
-        }
+        Self::from_wire(or_first(start.into().into_bytes()), end)
+    }
+
+    /// A `key` and a `range_end` as etcd's own requests have them: an empty end means a single key, one zero byte all keys
+    /// from `key` on, anything else the first key after the range.
+    ///
+    /// ```
+    /// use etcd_http::v3::KeyRange;
+    ///
+    /// assert_eq!(KeyRange::from_raw("a", ""), KeyRange::key("a"));
+    /// assert_eq!(KeyRange::from_raw("a", "\0"), KeyRange::starting_at("a"));
+    /// assert_eq!(KeyRange::from_raw("a", "c"), KeyRange::between("a", "c"));
+    /// assert_eq!(KeyRange::from_raw("\0", "\0"), KeyRange::all());
+    /// ```
+    pub fn from_raw(key: impl Into<Key>, range_end: impl Into<Key>) -> Self {
+        Self::from_wire(key.into().into_bytes(), range_end.into().into_bytes())
     }
 
     /// All keys.
@@ -109,6 +120,11 @@ impl KeyRange {
         self.end.is_empty()
     }
 
+    /// Whether it is refused for its end, whatever prefix it gets.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.has_bad_end
+    }
+
     /// Whether the range has no end.
     pub(crate) fn is_endless(&self) -> bool {
         *self.end == *ZERO
@@ -129,11 +145,18 @@ impl KeyRange {
         Self {
             start: key,
             end: range_end,
+            has_bad_end: false,
         }
     }
 
-    /// Rejects a range that starts with an empty key, which etcd does not have.
+    /// Rejects a range with an end that etcd reads otherwise, or that starts with an empty key, which etcd does not have.
     pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
+        if self.has_bad_end {
+            let reason = "the range ends with an empty key or a single zero byte, which etcd reads as \"a single key\" \
+                          and as \"no end\": for all keys from a key on, use `KeyRange::starting_at`; for a `key` and a \
+                          `range_end` as etcd has them, `KeyRange::from_raw`";
+            return Err(Error::invalid(operation, reason));
+        }
         if self.start.is_empty() {
             let reason = "the key is empty: for all keys, use `KeyRange::all`";
             return Err(Error::invalid(operation, reason));
@@ -246,12 +269,18 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_means_something_else_to_etcd_makes_an_empty_range() {
-        // As a `range_end`, an empty one would mean "one key", and a zero byte "no end".
+    fn an_end_that_means_something_else_to_etcd_is_refused() {
         for end in ["", "\0"] {
             let range = KeyRange::between("a", end);
-            assert_eq!(wire(&range), (&b"\0\0"[..], &b"\0\0"[..]));
-            assert!(!range.contains("a") && !range.contains("\0"));
+            assert!(!range.contains("a") && !range.contains("\0") && !range.contains("b"));
+            let error = range.check("test").unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "test: the range ends with an empty key or a single zero byte, which etcd reads as \"a single key\" and \
+                 as \"no end\": for all keys from a key on, use `KeyRange::starting_at`; for a `key` and a `range_end` \
+                 as etcd has them, `KeyRange::from_raw`"
+            );
+            KeyRange::from_raw("a", end).check("test").unwrap();
         }
     }
 

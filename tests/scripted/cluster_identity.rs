@@ -171,3 +171,47 @@ fn stale_reads_are_answers_unless_refused() {
     get(&client).unwrap();
     get(&client).unwrap();
 }
+
+/// A response of a member in this raft term.
+fn in_term(term: &str) -> Step {
+    with_headers(at(9), &[("x-raft-term", term)])
+}
+
+#[test]
+fn a_write_or_a_quorum_read_in_an_earlier_term_is_of_a_store_made_anew() {
+    let steps = ["5", "2", "2", "2", "2"].map(in_term);
+    let client = builder(steps).build().unwrap();
+    set(&client).unwrap();
+    let quorum = block_on(client.send(Get::new("x").quorum(true))).unwrap_err();
+    for error in [quorum, set(&client).unwrap_err()] {
+        assert!(error.is_cluster_changed(), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(
+                "the raft term is 2, and was 5 before: was the cluster's data lost or restored? If so, \
+                 set `allow_cluster_change`"
+            ),
+            "{text}"
+        );
+    }
+    // A member that lags behind may rightly show less to a read of its own data.
+    get(&client).unwrap();
+}
+
+#[test]
+fn what_a_plain_read_told_of_the_term_counts_for_writes() {
+    let client = builder(["5", "4"].map(in_term)).build().unwrap();
+    get(&client).unwrap();
+    assert!(set(&client).unwrap_err().is_cluster_changed());
+}
+
+#[test]
+fn a_store_made_anew_is_accepted_where_that_is_meant() {
+    let client = builder(["5", "2", "3", "3"].map(in_term))
+        .allow_cluster_change(true)
+        .build()
+        .unwrap();
+    for _ in 0..4 {
+        set(&client).unwrap();
+    }
+}

@@ -78,6 +78,35 @@ fn where_v2_is_switched_off_v3_tells_the_members_and_the_leader() {
 }
 
 #[test]
+fn with_a_new_term_in_v3_the_leader_is_no_longer_preferred() {
+    let off = Step::Answer(
+        404,
+        vec![("content-type", "text/plain".into())],
+        Ending::Whole("404 page not found\n".into()),
+    );
+    let header =
+        |term| format!(r#""header":{{"cluster_id":"7","member_id":"1","raft_term":"{term}"}}"#);
+    let list = format!(
+        r#"{{{},"members":[
+        {{"ID":"1","name":"a","clientURLs":["http://10.0.0.1:2379"]}},
+        {{"ID":"2","name":"b","clientURLs":["http://10.0.0.2:2379"]}}]}}"#,
+        header(3)
+    );
+    let status = format!(r#"{{{},"version":"3.5.16","leader":"2"}}"#, header(3));
+    let put = |term| keys(200, 0, format!("{{{}}}", header(term)));
+    let steps = [off, keys(200, 0, list), keys(200, 0, status)];
+    let steps = steps.into_iter().chain([put(3), put(4), put(4)]);
+    let client = builder(steps).prefer_leader(true).build().unwrap();
+    block_on(client.sync()).unwrap();
+    for _ in 0..3 {
+        block_on(client.v3().kv().put("k", "v")).unwrap();
+    }
+    let seen = client.transport().seen();
+    let hosts: Vec<_> = seen.iter().rev().take(3).map(|line| &line[5..13]).collect();
+    assert_eq!(hosts, ["10.0.0.1", "10.0.0.2", "10.0.0.2"]);
+}
+
+#[test]
 fn a_list_without_an_address_to_use_changes_nothing() {
     let useless = [
         members(&[]),

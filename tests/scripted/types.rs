@@ -1,6 +1,6 @@
 //! Properties of the types that need no request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use etcd_http::{
     Client, Error, Health, ServerVersion,
@@ -9,8 +9,9 @@ use etcd_http::{
         Action, ClusterInfo, Counts, Event, FollowerStats, Get, Latency, LeaderInfo, LeaderStats,
         Member, Node, Permissions, Role, SelfStats, StoreStats, User, UserDetails, Watch,
     },
-    v3::{Changes, Header, KeyValue, LeaseId, RangeResponse},
+    v3::{Changes, Header, KeyValue, LeaseId, LeaseKeeper, Mirror, RangeResponse},
 };
+use futures::Stream;
 use harness::{
     clock::block_on,
     scripted_transport::{ScriptedTransport, file, keys},
@@ -28,6 +29,53 @@ fn a_client_is_shared_by_clones_and_its_futures_and_streams_can_be_spawned() {
     is_spawned(&client.v2().set("x", "y"));
     is_spawned(&client.open(Watch::new("x")));
     is_spawned(&client.v3().kv().get("x"));
+}
+
+/// What is returned borrows nothing, so each can be returned from where its client is created, and spawned.
+#[test]
+fn futures_and_iterators_capture_no_lifetime_that_they_do_not_need() {
+    fn keeper<T: Transport>(
+        client: Client<T>,
+    ) -> (LeaseKeeper<T>, impl Future<Output = ()> + Send + 'static) {
+        LeaseKeeper::new(&client)
+    }
+
+    fn short_keeper<T: Transport>(
+        client: Client<T>,
+    ) -> (LeaseKeeper<T>, impl Future<Output = ()> + Send + 'static) {
+        client.v3().leases().keeper()
+    }
+
+    fn synced<T: Transport>(client: Client<T>) -> impl Future + Send + 'static {
+        client.keep_synced(Duration::from_secs(60))
+    }
+
+    fn watch<T: Transport>(client: Client<T>) -> impl Stream + Send + 'static {
+        client.v3().watch("a")
+    }
+
+    fn copied<T: Transport>(mirror: Mirror<T>) -> impl Iterator<Item = KeyValue> {
+        mirror.iter()
+    }
+
+    fn read<T: Transport>(mirror: &Mirror<T>) -> impl Iterator<Item = KeyValue> + use<T> {
+        let reader = mirror.reader();
+        reader.iter()
+    }
+
+    let client = Client::new(ScriptedTransport::new([]), ["http://a"]).unwrap();
+    is_spawned(&keeper(client.clone()).1);
+    is_spawned(&short_keeper(client.clone()).1);
+    is_spawned(&synced(client.clone()));
+    is_spawned(&watch(client.clone()));
+    let mirror = client.v3().mirror("a");
+    assert_eq!(read(&mirror).count() + copied(mirror).count(), 0);
+    // A short form borrows the client, and not the handle that it is called on.
+    let lock = client.v3().lock("name", 7);
+    let unlock = client.v3().unlock("name/7");
+    let get = client.v3().kv().get("a");
+    let set = client.v2().set("a", "b");
+    is_spawned(&(lock, unlock, get, set));
 }
 
 #[test]

@@ -103,6 +103,83 @@ fn both_apis_tell_of_the_same_cluster() {
     assert!(error.is_cluster_changed(), "{error}");
 }
 
+/// A response of this member, in this term.
+fn by(member: u32, term: u32) -> Step {
+    let header = format!(
+        r#"{{"header":{{"cluster_id":"7","member_id":"{member}","revision":"900","raft_term":"{term}"}}"#
+    );
+    let headers = vec![("content-type", "application/json".to_owned())];
+    Step::Answer(
+        200,
+        headers,
+        Ending::Whole(format!(r#"{header},"kvs":[]}}"#)),
+    )
+}
+
+fn read(client: &Client<ScriptedTransport>) -> Result<u64> {
+    block_on(client.send(Range::new("k"))).map(|range| range.header.raft_term)
+}
+
+#[test]
+fn a_store_made_anew_that_has_overtaken_is_found_by_the_term_of_its_member() {
+    let steps = [by(1, 5), by(1, 2), by(1, 2)];
+    let client = Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap();
+    read(&client).unwrap();
+    for operation in ["v3.kv.range", "v3.kv.put"] {
+        let error = match operation {
+            "v3.kv.put" => block_on(client.send(Put::new("k", "v"))).map(drop),
+            _ => read(&client).map(drop),
+        };
+        let error = error.unwrap_err();
+        assert!(error.is_cluster_changed(), "{error}");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{operation} at http://a: the raft term of member 1 is 2, and was 5 before: was the \
+                 cluster's data lost or restored? If so, set `allow_cluster_change`"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_member_that_lags_behind_the_others_rightly_shows_a_lower_term() {
+    let steps = [by(1, 5), by(2, 3), by(1, 6), by(2, 4), by(3, 1), by(2, 6)];
+    let count = steps.len();
+    let client = Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap();
+    for _ in 0..count {
+        read(&client).unwrap();
+    }
+}
+
+#[test]
+fn a_store_made_anew_is_accepted_where_that_is_meant_and_must_not_go_back_from_there() {
+    let steps = [by(1, 5), by(1, 2), by(1, 3), by(1, 3)];
+    let client = Client::builder(ScriptedTransport::new(steps))
+        .endpoints(["http://a"])
+        .allow_cluster_change(true)
+        .build()
+        .unwrap();
+    let terms: Vec<_> = (0..4).map(|_| read(&client).unwrap()).collect();
+    assert_eq!(terms, [5, 2, 3, 3]);
+}
+
+#[test]
+fn a_watch_does_not_go_on_in_a_store_made_anew() {
+    let store = Store::at(4).with(|state| {
+        state.write(["k".to_owned()]);
+        state.raft_term = 5;
+    });
+    let client = client(store);
+    let clock = &client.transport().clock;
+    client.transport().state.lock().unwrap().raft_term = 2;
+    let mut watch = client.open(Watch::new("k").from_revision(5));
+    let error = clock.run(watch.next()).unwrap().unwrap_err();
+    assert!(error.is_cluster_changed(), "{error}");
+    assert!(clock.run(watch.next()).is_none());
+}
+
 fn client(store: Store) -> Client<Store> {
     let client = Client::new(store, ["http://a", "http://b"]).unwrap();
     client

@@ -33,6 +33,8 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) cluster: u64,
+    /// The raft term in headers, unless it is 0.
+    pub(crate) raft_term: u64,
     pub(crate) revision: i64,
     pub(crate) compacted: i64,
     /// The keys that each revision wrote.
@@ -90,7 +92,11 @@ impl State {
     }
 
     fn header(&self, revision: i64) -> Value {
-        json!({"cluster_id": self.cluster.to_string(), "member_id": "1", "revision": revision.to_string()})
+        let mut header = json!({"cluster_id": self.cluster.to_string(), "member_id": "1", "revision": revision.to_string()});
+        if self.raft_term != 0 {
+            header["raft_term"] = self.raft_term.to_string().into();
+        }
+        header
     }
 
     /// The first keys, beginning with the requested one.

@@ -8,12 +8,12 @@ use std::{
 };
 
 use etcd_http::{
-    Client, Error, EtcdErrorKind, Result, RetryPolicy,
+    Client, Error, EtcdErrorKind, Outcome, Result, RetryPolicy,
     transport::{
         Request, Response, Transport, TransportError, async_trait,
         http::{HeaderValue, header::AUTHORIZATION},
     },
-    v3::{Put, PutResponse},
+    v3::{Put, PutResponse, Range},
 };
 use futures::future::{join_all, poll_immediate};
 use harness::clock::VirtualClock;
@@ -32,6 +32,8 @@ struct State {
     asked: usize,
     /// The token that it accepts.
     token: &'static str,
+    /// It does not respond to calls with these.
+    waits_for: Vec<&'static str>,
     puts: usize,
 }
 
@@ -69,6 +71,13 @@ impl Transport for Gate {
             };
         }
         let shown = request.headers().get(AUTHORIZATION);
+        let waits = |shown: &HeaderValue| {
+            let state = self.state.lock().unwrap();
+            state.waits_for.iter().any(|token| shown == token)
+        };
+        if shown.is_some_and(waits) {
+            return std::future::pending().await;
+        }
         let mut state = self.state.lock().unwrap();
         if shown.map(HeaderValue::as_bytes) != Some(state.token.as_bytes()) {
             let body = r#"{"code":16,"message":"etcdserver: invalid auth token"}"#;
@@ -100,6 +109,7 @@ fn client(logins: impl IntoIterator<Item = Login>) -> Client<Gate> {
             logins: logins.into_iter().collect(),
             asked: 0,
             token: "one",
+            waits_for: Vec::new(),
             puts: 0,
         }),
     };
@@ -278,4 +288,85 @@ fn no_caller_waits_for_the_request_of_another_beyond_its_own_time_limit() {
     assert!(matches!(patient, Error::Timeout(_)), "{patient}");
     assert_eq!(clock.elapsed(), 10 * SECOND);
     assert_eq!(client.transport().count(), (2, 0));
+}
+
+#[test]
+fn a_token_whose_raft_index_a_new_store_has_not_reached_is_renewed_after_a_timeout() {
+    let client = client([Login::Token("one"), Login::Token("two")]);
+    let clock = &client.transport().clock;
+    clock.run(put(&client)).unwrap();
+    {
+        let mut state = client.transport().state.lock().unwrap();
+        state.token = "two";
+        state.waits_for = vec!["one"];
+    }
+    let error = clock.run(put(&client)).unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    clock.run(put(&client)).unwrap();
+    assert_eq!(client.transport().count(), (2, 2));
+}
+
+#[test]
+fn a_read_that_timed_out_twice_goes_on_with_another_token() {
+    let client = client([Login::Token("one"), Login::Token("two")]);
+    let client = client.with_retry(RetryPolicy::default());
+    {
+        let mut state = client.transport().state.lock().unwrap();
+        state.token = "two";
+        state.waits_for = vec!["one"];
+    }
+    let clock = &client.transport().clock;
+    clock.run(client.send(Range::new("k"))).unwrap();
+    assert!(clock.elapsed() < 23 * SECOND, "{:?}", clock.elapsed());
+}
+
+#[test]
+fn tokens_are_not_renewed_for_each_timeout() {
+    let logins = ["one", "two", "three", "four"].map(Login::Token);
+    let client = client(logins);
+    let clock = &client.transport().clock;
+    client.transport().state.lock().unwrap().waits_for = vec!["one", "two", "three"];
+    while clock.elapsed() < 60 * SECOND {
+        let error = clock.run(put(&client)).unwrap_err();
+        assert!(matches!(error, Error::Timeout(_)), "{error}");
+    }
+    assert_eq!(client.transport().count(), (3, 0));
+}
+
+#[test]
+fn where_no_token_is_granted_a_call_goes_on_with_the_one_that_it_has() {
+    let client = client([Login::Token("one"), Login::Refused, Login::Silence]);
+    let clock = &client.transport().clock;
+    clock.run(put(&client)).unwrap();
+    for _ in 0..2 {
+        let waits_for = |tokens| client.transport().state.lock().unwrap().waits_for = tokens;
+        waits_for(vec!["one"]);
+        clock.run(put(&client)).unwrap_err();
+        waits_for(vec![]);
+        let before = clock.elapsed();
+        clock.run(put(&client)).unwrap();
+        assert!(clock.elapsed() - before <= 3 * SECOND);
+        clock.run(clock.sleep(30 * SECOND));
+    }
+    assert_eq!(client.transport().count(), (3, 3));
+}
+
+#[test]
+fn a_call_does_not_fail_with_a_fetch_that_stood_still_before_it_came() {
+    let client = client([Login::Silence, Login::Token("one")]);
+    let clock = &client.transport().clock;
+    let (stuck, put) = clock.run(async {
+        let mut stuck = Box::pin(put(&client));
+        assert!(poll_immediate(&mut stuck).await.is_none());
+        // Nobody polls it meanwhile, and its own time is over.
+        clock.sleep(100 * SECOND).await;
+        let put = put(&client).await;
+        (stuck.await, put)
+    });
+    put.unwrap();
+    let error = stuck.unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    assert_eq!(client.transport().count(), (2, 1));
+    assert_eq!(clock.elapsed(), 101 * SECOND);
 }

@@ -42,6 +42,29 @@ pub(crate) fn recommended() -> ClientBuilder {
         .http2_initial_connection_window_size(MAX_WINDOW)
 }
 
+/// A client certificate and its key, each in PEM, as one identity for
+/// [`ClientBuilder::identity`](reqwest::ClientBuilder::identity): reqwest takes them joined. The certificate may be followed
+/// by those of intermediate authorities.
+///
+/// # Errors
+/// If one of them cannot be read, or the key is of a kind that the TLS library does not support.
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+pub fn identity_from_pems(
+    certificate: impl AsRef<[u8]>,
+    key: impl AsRef<[u8]>,
+) -> reqwest::Result<reqwest::Identity> {
+    // As for the client, rustls comes first.
+    #[cfg(feature = "rustls")]
+    let identity = {
+        // A file may lack the line break at its end, and the next PEM has to begin a line.
+        let pems = [certificate.as_ref(), b"\n", key.as_ref()].concat();
+        reqwest::Identity::from_pem(&pems)
+    };
+    #[cfg(not(feature = "rustls"))]
+    let identity = reqwest::Identity::from_pkcs8_pem(certificate.as_ref(), key.as_ref());
+    identity
+}
+
 /// reqwest panics when it builds a client for rustls and the process has no default provider.
 #[cfg(feature = "rustls")]
 fn provide_ring() {

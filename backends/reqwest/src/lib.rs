@@ -9,6 +9,9 @@ mod runtime;
 mod target;
 mod transport;
 
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+pub use builder::identity_from_pems;
+
 /// reqwest, in the version that [`ReqwestTransport`] takes clients and builders of.
 pub use reqwest;
 pub use transport::ReqwestTransport;

@@ -19,9 +19,9 @@ use crate::{
 /// # The v3 API's user
 impl<T: Transport> ClientBuilder<T> {
     /// Sets the user of the v3 API. Its token is fetched when a call first needs it, sent only with v3 calls to the
-    /// client's endpoints, and renewed when etcd no longer accepts it. All calls that need a token at that time wait
-    /// for the same request and get the same result, a token or an error. If authentication is disabled in etcd, calls
-    /// have no token.
+    /// client's endpoints, and renewed when etcd no longer accepts it, and after a call with it has timed out, at most every
+    /// 30 s. All calls that need a token at that time wait for the same request and get the same result, a token or an
+    /// error. If authentication is disabled in etcd, calls have no token.
     ///
     /// If it is enabled and the client has a TLS certificate, the certificate must not have a common name: etcd's
     /// gateway rejects every other call, regardless of the token.

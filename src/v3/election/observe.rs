@@ -139,8 +139,8 @@ message::decode!(LeaderResponse {
 });
 
 impl StreamMessage for LeaderResponse {
-    fn cluster_id(&self) -> u64 {
-        self.header.cluster_id
+    fn header(&self) -> Header {
+        self.header
     }
 }
 

@@ -155,21 +155,26 @@ impl<T: Transport> Leases<'_, T> {
     /// result
     /// # }
     /// ```
-    pub fn keeper(self) -> (LeaseKeeper<T>, impl Future<Output = ()> + Send + 'static) {
+    pub fn keeper(
+        self,
+    ) -> (
+        LeaseKeeper<T>,
+        impl Future<Output = ()> + Send + 'static + use<T>,
+    ) {
         LeaseKeeper::new(self.by)
     }
 }
 
 /// Declares the short forms of locks, for all keys and for those of a namespace.
 macro_rules! lock_forms {
-    ($($handle:ty: $by:ident;)+) => {$(
+    ($($handle:ty as $this:ty: $by:ident;)+) => {$(
         impl<T: Transport> $handle {
             /// Waits for a lock and holds it as long as the lease lives: [`Lock`].
             ///
             /// # Errors
             /// See the operation, and [`Error`](crate::Error).
             pub async fn lock(
-                &self,
+                self: $this,
                 name: impl Into<Key>,
                 lease: impl Into<LeaseId>,
             ) -> Result<LockResponse> {
@@ -180,7 +185,7 @@ macro_rules! lock_forms {
             ///
             /// # Errors
             /// See the operation, and [`Error`](crate::Error).
-            pub async fn unlock(&self, key: impl Into<Key>) -> Result<Header> {
+            pub async fn unlock(self: $this, key: impl Into<Key>) -> Result<Header> {
                 self.$by().send(Unlock::new(key)).await
             }
         }
@@ -188,8 +193,9 @@ macro_rules! lock_forms {
 }
 
 lock_forms! {
-    V3<'_, T>: client;
-    Namespace<T>: keys;
+    // The future of a handle borrows only the client.
+    V3<'_, T> as Self: client;
+    Namespace<T> as &Self: keys;
 }
 
 short_forms! {

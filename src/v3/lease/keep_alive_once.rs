@@ -91,8 +91,8 @@ message::decode!(Renewed {
 });
 
 impl StreamMessage for Renewed {
-    fn cluster_id(&self) -> u64 {
-        self.header.cluster_id
+    fn header(&self) -> Header {
+        self.header
     }
 }
 

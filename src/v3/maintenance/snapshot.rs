@@ -13,6 +13,7 @@ use crate::{
     error::Result,
     operation::{StreamOperation, sealed::Sealed},
     v3::{
+        Header,
         protocol::{
             message::{self, Encode, Fields},
             method,
@@ -113,9 +114,9 @@ struct SnapshotResponse {
 message::decode!(SnapshotResponse { 3 "blob" => blob });
 
 impl StreamMessage for SnapshotResponse {
-    fn cluster_id(&self) -> u64 {
+    fn header(&self) -> Header {
         // etcd sends no header with a piece.
-        0
+        Header::default()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         exchange::Encoded,
     },
     v3::protocol::{
-        json::{self, cluster_id, parse_all},
+        json::{self, parse_all},
         message::{Decode, Encode, Field, Key},
         method::Method,
         status::{GrpcStatus, UNKNOWN_PATH, code},
@@ -46,11 +46,11 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     let unsupported = |reason, by| Verdict::Unsupported { reason, by };
     let by_etcd = || unsupported(NO_CALL, UnsupportedBy::Member);
     if reply.status.is_success() {
-        let cluster = cluster_id(&reply.body);
+        let origin = json::origin(&reply.body);
         // A call that streams says in its messages that it was refused.
         return match GrpcStatus::parse(&reply.body) {
-            Some(status) if cluster.is_none() => refused(status, reply),
-            _ => Verdict::Success { cluster },
+            Some(status) if origin.cluster.is_none() => refused(status, reply),
+            _ => Verdict::Success { origin },
         };
     }
     match GrpcStatus::parse(&reply.body) {
@@ -152,9 +152,11 @@ macro_rules! operation {
             fn call(&self) -> $crate::pipeline::call::Call {
                 use $crate::v3::protocol::{self, message::Encode};
                 let repeat: fn(&Self) -> $crate::pipeline::call::Repeat = $repeat;
+                let call = protocol::call($name, $method, repeat(self));
                 $crate::pipeline::call::Call {
                     lease: Encode::lease(self),
-                    ..protocol::call($name, $method, repeat(self)).deadline(Encode::deadline(self))
+                    is_read: call.is_read || Encode::is_read(self),
+                    ..call.deadline(Encode::deadline(self))
                 }
             }
 

@@ -7,6 +7,7 @@ use crate::{
     pipeline::{
         answer::{Reply, UnsupportedBy, Verdict},
         exchange::Encoded,
+        protocol::Origin,
     },
     v3::protocol::{
         frames::{self, FrameSplitter},
@@ -46,7 +47,7 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     // Without a body, the status is in the headers.
     match trailers.and_then(status).or_else(|| status(&reply.headers)) {
         Some(GrpcStatus { code: 0, .. }) => Verdict::Success {
-            cluster: first(&reply.body).and_then(|message| protobuf::cluster_id(&message)),
+            origin: first(&reply.body).map_or_else(Origin::default, |it| protobuf::origin(&it)),
         },
         Some(status) if status.is_unimplemented() => Verdict::Unsupported {
             reason: NO_CALL,

@@ -219,6 +219,10 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let Some(stream) = stream else {
             return self.retry(error);
         };
+        if let Error::Timeout(_) = error {
+            let token = &stream.messages.prepared().token;
+            self.client.pipeline().token_timed_out(token);
+        }
         let endpoint = stream.messages.endpoint();
         let is_duplex = stream.sender.is_some();
         let is_of_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);

@@ -9,8 +9,9 @@ use crate::{
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
-    pipeline::{answer::Answer, exchange::Prepared, failure::Failure},
+    pipeline::{answer::Answer, exchange::Prepared, failure::Failure, response_check::Seen},
     v3::{
+        Header,
         protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
         stream::{
             open::{self, Opened, StreamRequest},
@@ -28,6 +29,8 @@ pub(in crate::v3) struct MessageStream<T, M> {
     client: Client<T>,
     request: StreamRequest,
     endpoint: EndpointState,
+    /// What was known of the members' terms when the request was sent.
+    seen: Seen,
     /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
     is_duplex: bool,
     response: Response,
@@ -37,8 +40,8 @@ pub(in crate::v3) struct MessageStream<T, M> {
 
 /// A message of a stream.
 pub(in crate::v3) trait StreamMessage: Decode {
-    /// The cluster that the message says it is from; 0 where it does not say.
-    fn cluster_id(&self) -> u64;
+    /// The header, which says where the message is from. Its fields are 0 where they are left out.
+    fn header(&self) -> Header;
 }
 
 /// How far the response is.
@@ -62,6 +65,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     ) -> Self {
         Self {
             is_duplex: body.is_some(),
+            seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
             splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
             client: client.clone(),
@@ -193,7 +197,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     fn decode(&self, message: &Bytes) -> Result<M> {
         let unexpected = |what| self.unexpected(what, message);
         match wire::decode(self.wire(), message) {
-            Ok(Item::Message(message)) => self.check_cluster(message),
+            Ok(Item::Message(message)) => self.check_origin(message),
             Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
             Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
                 "neither a result nor an error",
@@ -205,14 +209,19 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// Rejects a message of another cluster. Its endpoint is not chosen next where there are others.
-    fn check_cluster(&self, message: M) -> Result<M> {
+    /// Rejects a message of another cluster, or of a store that was made anew. Its endpoint is not chosen next where there
+    /// are others.
+    fn check_origin(&self, message: M) -> Result<M> {
         let pipeline = self.client.pipeline();
-        let check = &pipeline.response_check;
-        match check.check_cluster(message.cluster_id(), StatusCode::OK) {
+        let header = message.header();
+        let checked = pipeline
+            .response_check
+            .check_cluster(header.cluster_id, StatusCode::OK)
+            .map_err(Failure::Refused)
+            .and_then(|()| pipeline.accept_origin(&self.seen, &header.origin(), StatusCode::OK));
+        match checked {
             Ok(()) => Ok(message),
-            Err(refused) => {
-                let failure = Failure::Refused(refused);
+            Err(failure) => {
                 pipeline.note(&failure, &self.endpoint, pipeline.transport.now());
                 Err(self.error(failure))
             }

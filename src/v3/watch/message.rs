@@ -100,8 +100,8 @@ message::decode!(WatchResponse {
 });
 
 impl StreamMessage for WatchResponse {
-    fn cluster_id(&self) -> u64 {
-        self.header.cluster_id
+    fn header(&self) -> Header {
+        self.header
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use etcd_http::{
+    hyper::HyperTransport,
     isahc::{
         IsahcTransport,
         isahc::{
@@ -15,11 +16,10 @@ use etcd_http::{
             tls::{Identity, PrivateKey, TlsConfig, TrustStore},
         },
     },
-    reqwest::{ReqwestTransport, reqwest},
+    reqwest::{ReqwestTransport, identity_from_pems, reqwest},
     transport::Transport,
 };
-
-use crate::certificates::Pair;
+use harness::certificates::Pair;
 
 /// The certificates that a client trusts and sends.
 #[derive(Clone, Debug, Default)]
@@ -51,9 +51,10 @@ impl Stack for ReqwestTransport {
             client = client.tls_certs_only([authority]);
         }
         if let Some(Pair { certificate, key }) = &tls.identity {
-            let mut pem = fs::read(certificate).unwrap();
-            pem.extend(fs::read(key).unwrap());
-            client = client.identity(reqwest::Identity::from_pem(&pem).unwrap());
+            let [certificate, key] = [certificate, key].map(|path| fs::read(path).unwrap());
+            // Files without a line break at their end are joined as well.
+            let identity = identity_from_pems(certificate.trim_ascii_end(), key.trim_ascii_end());
+            client = client.identity(identity.unwrap());
         }
         if let Some((name, port)) = tls.name {
             client = client.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -62,6 +63,27 @@ impl Stack for ReqwestTransport {
             client = client.http1_only();
         }
         Self::new(client.build().unwrap())
+    }
+}
+
+impl Stack for HyperTransport {
+    const IS_DUPLEX: bool = true;
+
+    fn with(tls: &Tls) -> Self {
+        let mut transport = Self::builder();
+        if let Some(path) = &tls.authority {
+            transport = transport.root_certificates(fs::read(path).unwrap());
+        }
+        if let Some(Pair { certificate, key }) = &tls.identity {
+            transport = transport.identity(fs::read(certificate).unwrap(), fs::read(key).unwrap());
+        }
+        if let Some((name, port)) = tls.name {
+            transport = transport.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
+        if tls.is_http1 {
+            transport = transport.http1_only();
+        }
+        transport.build().unwrap()
     }
 }
 

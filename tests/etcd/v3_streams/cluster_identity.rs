@@ -1,12 +1,12 @@
 //! Two servers that are not a cluster, as endpoints of one client.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use etcd_http::{
-    Client,
+    Client, Error,
     server::Server,
     transport::Transport,
-    v3::{GetTimeToLive, LeaseKeeper, Observe, Put, Snapshot, Watch},
+    v3::{GetTimeToLive, Header, LeaseKeeper, Observe, Put, Snapshot, Watch},
 };
 use futures::{StreamExt, future::join};
 use harness::{case::Etcd, cases_and_grpc};
@@ -17,18 +17,19 @@ cases_and_grpc! {
         r_22_an_observer_does_not_go_on_in_another_cluster,
         r_22_a_snapshot_of_another_cluster_is_none,
         r_22_a_lease_is_not_lost_because_another_cluster_does_not_have_it,
+        a_store_made_anew_that_has_overtaken_is_found_by_its_term,
+        a_token_from_before_the_store_was_made_anew_is_renewed_after_a_timeout,
     }
+}
+
+fn start() -> Server {
+    let builder = Server::builder().heartbeat_interval(Duration::from_millis(10));
+    let builder = builder.election_timeout(Duration::from_millis(100));
+    builder.start().unwrap()
 }
 
 /// The server that responds first, and the other; and a client of both.
 fn two<T: Transport>(etcd: &Etcd<T>) -> (Server, Server, Client<T>) {
-    let start = || {
-        let builder = Server::builder().heartbeat_interval(Duration::from_millis(10));
-        builder
-            .election_timeout(Duration::from_millis(100))
-            .start()
-            .unwrap()
-    };
     let (ours, other) = (start(), start());
     let client = etcd.builder_of(ours.client_url());
     let client = client.endpoints([other.client_url()]).build().unwrap();
@@ -106,4 +107,73 @@ async fn r_22_a_lease_is_not_lost_because_another_cluster_does_not_have_it<T: Tr
         assert!(there.is_some());
     };
     join(work, run).await;
+}
+
+/// Starts a server again without its data: its ids stay.
+fn make_anew(server: &Server) {
+    server.kill().unwrap();
+    fs::remove_dir_all(server.data_dir().join("member")).unwrap();
+    server.launch().unwrap();
+    server.wait_healthy(Duration::from_secs(30)).unwrap();
+}
+
+async fn a_store_made_anew_that_has_overtaken_is_found_by_its_term<T: Transport>(etcd: Etcd<T>) {
+    let server = start();
+    // Each restart of a single member begins a term.
+    for _ in 0..3 {
+        server.restart().unwrap();
+    }
+    let client = etcd.client_of(server.client_url());
+    let before = client.send(Put::new("k", "old")).await.unwrap().header;
+    make_anew(&server);
+    let fresh = etcd.client_of(server.client_url());
+    let mut after = before;
+    for _ in 0..before.revision {
+        after = fresh.send(Put::new("k", "new")).await.unwrap().header;
+    }
+    let ids = |header: &Header| (header.cluster_id, header.member_id);
+    assert_eq!(ids(&after), ids(&before));
+    assert!(after.revision > before.revision && after.raft_term < before.raft_term);
+
+    let error = client.v3().kv().get("k").await.unwrap_err();
+    assert!(error.is_cluster_changed(), "{error}");
+    let mut watch = client.open(Watch::new("k").from_revision(before.revision));
+    let error = watch.next().await.unwrap().unwrap_err();
+    assert!(error.is_cluster_changed(), "{error}");
+    let tolerant = etcd.builder_of(server.client_url());
+    let tolerant = tolerant.allow_cluster_change(true).build().unwrap();
+    tolerant.v3().kv().get("k").await.unwrap();
+}
+
+/// Creates the user root, with all rights, and enables authentication.
+async fn enable_auth<T: Transport>(root: &Client<T>) {
+    let auth = root.v3().auth();
+    auth.add_user("root", "r").await.unwrap();
+    auth.add_role("root").await.unwrap();
+    auth.grant_role("root", "root").await.unwrap();
+    auth.enable().await.unwrap();
+}
+
+async fn a_token_from_before_the_store_was_made_anew_is_renewed_after_a_timeout<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    let server = start();
+    // The token will name a raft index beyond these.
+    let before = etcd.client_of(server.client_url());
+    for _ in 0..100 {
+        before.send(Put::new("k", "v")).await.unwrap();
+    }
+    let with_user = || {
+        let builder = etcd.builder_of(server.client_url());
+        let builder = builder.timeout(Duration::from_secs(4));
+        builder.v3_auth("root", "r").build().unwrap()
+    };
+    enable_auth(&with_user()).await;
+    let client = with_user();
+    client.send(Put::new("k", "v")).await.unwrap();
+    make_anew(&server);
+    enable_auth(&with_user()).await;
+    let error = client.send(Put::new("k", "v")).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    client.send(Put::new("k", "v")).await.unwrap();
 }

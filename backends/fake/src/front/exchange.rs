@@ -1,8 +1,8 @@
 //! One request and its response: the log, faults, and waiting for a quorum. It is the same for every front.
 
 use std::{
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -10,8 +10,9 @@ use std::{
 use bytes::Bytes;
 use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header, response};
+use http_body::Body as _;
 
-use super::body::{CutBody, LateBody};
+use super::body::{BegunBody, CutBody, LateBody};
 use crate::{
     cluster::{
         clock::nanos,
@@ -38,20 +39,29 @@ pub(super) trait Call {
         core: &mut EtcdCore,
         endpoint: usize,
         timed_out: bool,
-    ) -> Option<Response>;
+    ) -> Option<Answered>;
 
     /// The exchange whose next event may bring the answer; `None` if it waits for a quorum.
     fn event(&self) -> Option<ExchangeId> {
         None
     }
 
-    /// When the call has to be answered, whatever it waits for.
-    fn deadline(&self) -> Option<u64> {
+    /// How many nanoseconds the server takes for the answer at most, from the arrival of the request.
+    fn timeout(&self) -> Option<u64> {
         None
+    }
+
+    /// The answer when that time is over.
+    fn time_out(&self, core: &mut EtcdCore) -> Response;
+
+    /// Whether the answer is a body whose head travels with its first frame.
+    fn is_stream(&self) -> bool {
+        false
     }
 }
 
-type Answered = Result<Response, TransportError>;
+/// What becomes of a request.
+pub(super) type Answered = Result<Response, TransportError>;
 
 /// Logs a request and answers it, or fails as an injected fault says.
 pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
@@ -80,9 +90,9 @@ fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C)
     };
     let (endpoint, number) = (arrived.endpoint, arrived.number);
     if arrived.fault.is_none()
-        && let Some(response) = call.answer(shared, core, endpoint, false)
+        && !call.is_stream()
+        && let Some(answered) = call.answer(shared, core, endpoint, false)
     {
-        let answered = Ok(response);
         core.log.set_outcome(number, outcome(&answered));
         if core.time.sleeping() == 0 {
             core.wake_next_candidate();
@@ -189,8 +199,25 @@ impl Waiting {
         }
     }
 
-    /// Asks the server, and waits for a quorum where it takes one.
+    /// Asks the server, which answers by the deadline.
     async fn ask<C: Call>(&self, call: &mut C) -> Answered {
+        let Some(timeout) = call.timeout() else {
+            return self.ask_without_deadline(call).await;
+        };
+        let answered = {
+            let mut asked = pin!(self.ask_without_deadline(call));
+            let mut timeout = pin!(self.sleep(timeout));
+            let answered = poll_fn(|cx| match asked.as_mut().poll(cx) {
+                Poll::Ready(answered) => Poll::Ready(Some(answered)),
+                Poll::Pending => timeout.as_mut().poll(cx).map(|()| None),
+            });
+            answered.await
+        };
+        answered.unwrap_or_else(|| Ok(self.shared.with(|core| call.time_out(core))))
+    }
+
+    /// Asks the server, and waits for a quorum where it takes one.
+    async fn ask_without_deadline<C: Call>(&self, call: &mut C) -> Answered {
         let shared = &self.shared;
         let (server_run, deadline) = shared.with(|core| {
             let timeout = nanos(FakeEtcd::QUORUM_TIMEOUT);
@@ -207,28 +234,28 @@ impl Waiting {
                 }
                 Ok(call.answer(shared, core, self.endpoint, timed_out))
             });
-            if let Some(response) = answer? {
-                return Ok(response);
+            if let Some(answered) = answer? {
+                return if call.is_stream() {
+                    begin(answered?).await
+                } else {
+                    answered
+                };
             }
-            let sleep = |due| Sleep::until(Arc::clone(shared), due);
-            let own_deadline = call.deadline();
             if let Some(id) = call.event() {
                 return NextEvent {
                     waiting: self,
                     id,
                     call,
                     server_run,
-                    timeout: own_deadline.map(sleep),
                 }
                 .await;
             }
-            let first = own_deadline.map_or(deadline, |own| own.min(deadline));
             let change = ClusterChange {
                 waiting: self,
                 server_run,
-                timeout: sleep(first),
+                timeout: Sleep::until(Arc::clone(shared), deadline),
             };
-            timed_out = change.await && first == deadline;
+            timed_out = change.await;
         }
     }
 
@@ -283,8 +310,6 @@ struct NextEvent<'a, C> {
     id: ExchangeId,
     call: &'a mut C,
     server_run: ServerRun,
-    /// When the call has to be answered.
-    timeout: Option<Sleep<Stores>>,
 }
 
 impl<C: Call> Future for NextEvent<'_, C> {
@@ -294,16 +319,29 @@ impl<C: Call> Future for NextEvent<'_, C> {
         let this = &mut *self;
         let (shared, endpoint) = (&this.waiting.shared, this.waiting.endpoint);
         let server = (endpoint, this.server_run);
-        if let Some(timeout) = &mut this.timeout {
-            // Woken with the call, which is answered below.
-            let _ = Pin::new(timeout).poll(cx);
-        }
-        shared.with(|core| {
+        let answered = shared.with(|core| {
             core.poll_exchange(this.id, server, cx, |core| {
                 this.call.answer(shared, core, endpoint, false)
             })
-        })
+        });
+        answered.map(|polled| polled.and_then(|answered| answered))
     }
+}
+
+/// Waits for the first frame of a body. If there are trailers alone, they become headers.
+async fn begin(response: Response) -> Answered {
+    let (mut head, mut body) = response.into_parts();
+    let first = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+    let Some(first) = first.transpose()? else {
+        return Ok(Response::from_parts(head, Body::empty()));
+    };
+    Ok(match first.into_trailers() {
+        Ok(trailers) => {
+            head.headers.extend(trailers);
+            Response::from_parts(head, Body::empty())
+        }
+        Err(first) => Response::from_parts(head, Body::stream(BegunBody::new(first, body))),
+    })
 }
 
 fn outcome(answered: &Answered) -> Outcome {

@@ -5,7 +5,7 @@ use etcd_transport::{Body, CollectError, Request, Response, TransportError};
 use http::{header, request};
 
 use super::{
-    exchange::{self, Call},
+    exchange::{self, Answered, Call},
     gateway, metrics,
     mux::{self, Answer},
 };
@@ -33,7 +33,7 @@ pub(super) async fn send(
         head,
         body,
         pending,
-        deadline: None,
+        arrived: None,
     };
     exchange::answer(shared, &mut call).await
 }
@@ -51,8 +51,8 @@ struct Http1Call {
     head: request::Parts,
     body: Bytes,
     pending: gateway::Pending,
-    /// When the caller wants no response any more.
-    deadline: Option<u64>,
+    /// When it arrived, by the fake's clock.
+    arrived: Option<u64>,
 }
 
 impl Call for Http1Call {
@@ -67,7 +67,7 @@ impl Call for Http1Call {
         core: &mut EtcdCore,
         endpoint: usize,
         timed_out: bool,
-    ) -> Option<Response> {
+    ) -> Option<Answered> {
         let watch_id = core.exchanges.next_id();
         let incoming = Incoming {
             method: &self.head.method,
@@ -84,8 +84,8 @@ impl Call for Http1Call {
             Answer::Whole(response) => response.map(Body::from),
             Answer::Metrics => metrics::answer(core, endpoint, &self.head.method).map(Body::from),
             Answer::Gateway(path) => {
-                let (pending, deadline) = (&mut self.pending, &mut self.deadline);
-                gateway::answer(shared, core, &incoming, &path, pending, deadline)?
+                let arrived = *self.arrived.get_or_insert(core.time.elapsed);
+                gateway::answer(shared, core, &incoming, &path, arrived, &mut self.pending)?
             }
             Answer::Watch(head, is_stream) => {
                 let body = WatchBody::open(shared, core, watch_id, endpoint, is_stream);
@@ -98,14 +98,20 @@ impl Call for Http1Call {
         if !headers.contains_key(header::CONNECTION) {
             headers.insert(header::DATE, date);
         }
-        Some(response)
+        Some(Ok(response))
     }
 
     fn event(&self) -> Option<ExchangeId> {
         self.pending.event()
     }
 
-    fn deadline(&self) -> Option<u64> {
-        self.deadline
+    fn timeout(&self) -> Option<u64> {
+        gateway::timeout(&self.head)
+    }
+
+    fn time_out(&self, core: &mut EtcdCore) -> Response {
+        let mut response = gateway::time_out(core.cluster.profile, &self.pending);
+        response.headers_mut().insert(header::DATE, core.date());
+        response
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, EtcdErrorKind, Result},
     v3::{KeyRange, protocol::message::Encode},
 };
 
@@ -31,7 +31,8 @@ fn check_each(operation: &'static str, txn: &Txn, budget: usize, depth: usize) -
             "{largest} comparisons, or operations in one branch, exceed etcd's limit of {budget}: \
              if your server allows more, set `max_operations`"
         );
-        return Err(Error::invalid(operation, reason));
+        let kind = EtcdErrorKind::TooManyOperations;
+        return Err(Error::invalid_as(kind, operation, reason));
     };
     if depth == 0 {
         let reason = format!("transactions are nested more than {MAX_DEPTH} deep");
@@ -115,7 +116,8 @@ fn writes<'a>(operation: &'static str, branch: &'a [TxnOp]) -> Result<Writes<'a>
 
 fn duplicate(operation: &'static str, key: &Bytes, how: &str) -> Error {
     let key = String::from_utf8_lossy(key);
-    Error::invalid(operation, format!("the key {key:?} is {how} in one branch"))
+    let reason = format!("the key {key:?} is {how} in one branch");
+    Error::invalid_as(EtcdErrorKind::DuplicateKey, operation, reason)
 }
 
 #[cfg(test)]
@@ -142,6 +144,9 @@ mod tests {
             "v3.kv.txn: 129 comparisons, or operations in one branch, exceed etcd's limit of 128: \
              if your server allows more, set `max_operations`"
         );
+        let error = repeated(129).request().unwrap_err();
+        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::TooManyOperations));
+        assert_eq!(error.outcome(), crate::error::Outcome::NotSent);
         assert_eq!(refused(&repeated(129).max_operations(200)), None);
         let inner = repeated(28);
         assert_eq!(refused(&repeated(99).then(inner.clone())), None);
@@ -180,7 +185,12 @@ mod tests {
                 .then(Txn::new().otherwise(DeleteRange::new("a")))
                 .then(put()),
         ] {
-            assert!(refused(&txn).is_some(), "{txn:?}");
+            let error = txn.request().unwrap_err();
+            assert_eq!(
+                error.etcd_kind(),
+                Some(EtcdErrorKind::DuplicateKey),
+                "{txn:?}"
+            );
         }
         for txn in [
             Txn::new().then(put()).otherwise(put()),

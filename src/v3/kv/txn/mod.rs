@@ -41,8 +41,8 @@ const MAX_OPERATIONS: usize = 128;
 /// # Errors
 /// Those of its operations: if one fails, nothing is applied. What etcd would reject as
 /// [`DuplicateKey`](crate::EtcdErrorKind::DuplicateKey) or
-/// [`TooManyOperations`](crate::EtcdErrorKind::TooManyOperations) is an [`Error::Invalid`](crate::Error::Invalid), and
-/// nothing is sent.
+/// [`TooManyOperations`](crate::EtcdErrorKind::TooManyOperations) is an [`Error::Invalid`](crate::Error::Invalid) of that
+/// kind, and nothing is sent. [`NonAtomicBatch`](super::NonAtomicBatch) splits more operations into several transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Txn {
@@ -109,6 +109,10 @@ impl Default for Txn {
 impl Encode for Txn {
     fn check(&self, operation: &'static str) -> Result<()> {
         check::check(operation, self)
+    }
+
+    fn is_read(&self) -> bool {
+        self.is_read_only()
     }
 
     fn fields<F: Fields>(&self, to: &mut F) {

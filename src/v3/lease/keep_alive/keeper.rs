@@ -60,7 +60,7 @@ pub struct LeaseKeeper<T> {
 
 impl<T: Transport> LeaseKeeper<T> {
     /// Returns a keeper, and the future that does its work.
-    pub fn new(client: &Client<T>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(client: &Client<T>) -> (Self, impl Future<Output = ()> + Send + 'static + use<T>) {
         let (arrivals, arriving) = mpsc::unbounded();
         let keeper = Self {
             client: client.clone(),

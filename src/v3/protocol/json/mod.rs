@@ -4,6 +4,6 @@ mod origin;
 mod read;
 mod write;
 
-pub(crate) use origin::cluster_id;
+pub(crate) use origin::origin;
 pub(crate) use read::{parse, parse_all};
 pub(crate) use write::to_json;

@@ -2,22 +2,25 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::v3::protocol::{
-    json::read::{As, FieldName},
-    message,
+use crate::{
+    pipeline::protocol::Origin,
+    v3::{
+        Header,
+        protocol::json::read::{As, FieldName},
+    },
 };
 
-/// Returns the id of the cluster that this JSON comes from: a response, or a message of a stream, `{"result":{…}}`.
-/// Nothing after the id is read.
-pub(crate) fn cluster_id(json: &[u8]) -> Option<u64> {
-    let mut cluster = 0;
+/// Returns the server that this JSON comes from, by its header: a response, or a message of a stream, `{"result":{…}}`.
+/// Nothing after the header is read.
+pub(crate) fn origin(json: &[u8]) -> Origin {
+    let mut header = Header::default();
     // The visitor stops at the header, which serde reports as an error. Whether the rest is valid is checked elsewhere.
-    let _ = Seek(&mut cluster).deserialize(&mut serde_json::Deserializer::from_slice(json));
-    (cluster != 0).then_some(cluster)
+    let _ = Seek(&mut header).deserialize(&mut serde_json::Deserializer::from_slice(json));
+    header.origin()
 }
 
 /// Looks for the header.
-struct Seek<'a>(&'a mut u64);
+struct Seek<'a>(&'a mut Header);
 
 impl<'de> DeserializeSeed<'de> for Seek<'_> {
     type Value = ();
@@ -38,8 +41,8 @@ impl<'de> Visitor<'de> for Seek<'_> {
         while let Some(FieldName(name)) = map.next_key()? {
             match &*name {
                 "header" => {
-                    let As(Origin { cluster_id }) = map.next_value()?;
-                    *self.0 = cluster_id;
+                    let As(header) = map.next_value()?;
+                    *self.0 = header;
                     return Ok(());
                 }
                 "result" => return map.next_value_seed(self),
@@ -49,14 +52,6 @@ impl<'de> Visitor<'de> for Seek<'_> {
         Ok(())
     }
 }
-
-/// The cluster id of a header.
-#[derive(Default)]
-struct Origin {
-    cluster_id: u64,
-}
-
-message::decode!(Origin { 1 "cluster_id" => cluster_id });
 
 #[cfg(test)]
 mod tests {
@@ -74,8 +69,16 @@ mod tests {
             // The rest is not read.
             r#"{"header":{"cluster_id":"7"},"kvs":[{"#,
         ] {
-            assert_eq!(cluster_id(json.as_bytes()), Some(7), "{json}");
+            assert_eq!(origin(json.as_bytes()).cluster, Some(7), "{json}");
         }
+    }
+
+    #[test]
+    fn the_member_and_its_term_are_found_beside_the_cluster() {
+        let json =
+            r#"{"header":{"cluster_id":"7","member_id":"8","revision":"9","raft_term":"2"}}"#;
+        let found = origin(json.as_bytes());
+        assert_eq!((found.member, found.term), (Some(8), Some(2)));
     }
 
     #[test]
@@ -91,7 +94,7 @@ mod tests {
             r#"{"kvs":[{"header":{"cluster_id":"8"}}]}"#,
             r#"{"code":5,"message":"etcdserver: requested lease not found"}"#,
         ] {
-            assert_eq!(cluster_id(json.as_bytes()), None, "{json}");
+            assert_eq!(origin(json.as_bytes()), Origin::default(), "{json}");
         }
     }
 }

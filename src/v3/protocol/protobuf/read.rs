@@ -1,8 +1,14 @@
 use bytes::Bytes;
 
-use crate::v3::protocol::{
-    message::{Decode, Field, FromWire, Key, Named, ReadValue, decode},
-    protobuf::{FIXED_32, FIXED_64, LENGTH_DELIMITED, MAX_DEPTH, ProtobufError, VARINT},
+use crate::{
+    pipeline::protocol::Origin,
+    v3::{
+        Header,
+        protocol::{
+            message::{Decode, Field, FromWire, Key, Named, ReadValue, decode},
+            protobuf::{FIXED_32, FIXED_64, LENGTH_DELIMITED, MAX_DEPTH, ProtobufError, VARINT},
+        },
+    },
 };
 
 /// The message in these bytes. Fields of type `Bytes` share them.
@@ -12,28 +18,24 @@ pub(crate) fn parse<M: Decode>(bytes: &Bytes) -> Result<M, ProtobufError> {
     Ok(message)
 }
 
-/// The id of the cluster that this response, or message of a stream, comes from. Every one has its header in field 1.
-pub(crate) fn cluster_id(bytes: &Bytes) -> Option<u64> {
+/// The server that this response, or message of a stream, comes from. Every one has its header in field 1.
+pub(crate) fn origin(bytes: &Bytes) -> Origin {
     #[derive(Default)]
     struct Response {
-        header: Origin,
-    }
-
-    #[derive(Default)]
-    struct Origin {
-        cluster_id: u64,
+        header: Header,
     }
 
     decode!(Response { 1 "header" => header });
-    decode!(Origin { 1 "cluster_id" => cluster_id });
 
     let mut input = Input::new(bytes);
     let mut response = Response::default();
     // Nothing after the header is read: whether the rest is valid is checked elsewhere.
     while response.header.cluster_id == 0 && !input.rest.is_empty() {
-        input.field(&mut response).ok()?;
+        if input.field(&mut response).is_err() {
+            return Origin::default();
+        }
     }
-    (response.header.cluster_id != 0).then_some(response.header.cluster_id)
+    response.header.origin()
 }
 
 /// The part of a message that is not read yet.

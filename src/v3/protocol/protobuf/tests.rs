@@ -268,7 +268,7 @@ fn r_22_the_cluster_is_found_without_reading_the_rest() {
         (b"<html>", None),
     ] {
         assert_eq!(
-            cluster_id(&Bytes::copy_from_slice(bytes)),
+            origin(&Bytes::copy_from_slice(bytes)).cluster,
             cluster,
             "{bytes:?}"
         );

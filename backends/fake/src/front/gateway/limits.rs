@@ -27,28 +27,22 @@ pub(super) struct Limits {
     pub(super) deadline: Option<u64>,
     /// Whether the member must know a leader (`Grpc-Metadata-hasleader`).
     pub(super) needs_leader: bool,
+    /// Whether there was no time from the beginning.
     pub(super) is_expired: bool,
 }
 
 impl Limits {
-    /// What the headers say; `deadline` is known if the request was looked at before.
-    pub(super) fn read(
-        headers: &HeaderMap,
-        deadline: Option<u64>,
-        now: u64,
-    ) -> Result<Self, GatewayError> {
-        let deadline = match deadline {
-            Some(deadline) => Some(deadline),
-            None => timeout(headers)?.map(|timeout| {
-                let timeout = u64::try_from(timeout).unwrap_or_default();
-                now.saturating_add(timeout)
-            }),
-        };
+    /// What the headers of a request say that `arrived` then.
+    pub(super) fn read(headers: &HeaderMap, arrived: u64) -> Result<Self, GatewayError> {
+        let timeout = timeout(headers)?;
         let has_leader = headers.get("grpc-metadata-hasleader");
         Ok(Self {
-            deadline,
+            deadline: timeout.map(|timeout| {
+                let timeout = u64::try_from(timeout).unwrap_or_default();
+                arrived.saturating_add(timeout)
+            }),
             needs_leader: has_leader.is_some_and(|value| value.as_bytes() == b"true"),
-            is_expired: deadline.is_some_and(|deadline| deadline <= now),
+            is_expired: timeout.is_some_and(|timeout| timeout <= 0),
         })
     }
 
@@ -82,7 +76,7 @@ impl Limits {
 }
 
 /// The header `Grpc-Timeout`: a number and the letter of a unit, in nanoseconds. Zero is none.
-fn timeout(headers: &HeaderMap) -> Result<Option<i64>, GatewayError> {
+pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<i64>, GatewayError> {
     let Some(value) = headers.get("grpc-timeout") else {
         return Ok(None);
     };

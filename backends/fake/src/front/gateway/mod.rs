@@ -2,6 +2,7 @@
 //! answers as (Debian's) its second.
 
 mod body;
+mod call;
 mod error;
 mod limits;
 mod observe;
@@ -9,23 +10,22 @@ mod queue;
 mod read;
 mod route;
 mod stream;
-mod unary;
 
 use std::sync::Arc;
 
 use etcd_transport::{Body, Response};
-use http::{HeaderMap, Method, header::AUTHORIZATION};
+use http::{HeaderMap, Method, header::AUTHORIZATION, request};
 
 use self::{
     error::{EtcdCode, GatewayError},
     limits::Limits,
     observe::ObserveBody,
-    queue::Wait,
     route::{Route, Stream},
     stream::WatchBody,
 };
 use crate::{
     cluster::exchanges::ExchangeId,
+    front::queue::Wait,
     go::reply::Reply,
     profile::Profile,
     state::{EtcdCore, EtcdShared},
@@ -58,16 +58,16 @@ impl Pending {
     }
 }
 
-/// Answers a request; `None` while it takes a quorum, or something that is still to happen. The first call sets the `deadline`.
+/// Answers a request that `arrived` then; `None` while it takes a quorum, or something that is still to happen.
 pub(super) fn answer(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
     path: &[u8],
+    arrived: u64,
     pending: &mut Pending,
-    deadline: &mut Option<u64>,
 ) -> Option<Response> {
-    let response = make_call(shared, core, request, path, pending, deadline)?;
+    let response = make_call(shared, core, request, path, arrived, pending)?;
     let code = match response.extensions().get() {
         Some(&EtcdCode(code)) => Some(code),
         None => response.status().is_success().then_some(0),
@@ -79,21 +79,31 @@ pub(super) fn answer(
     Some(response)
 }
 
+/// How many nanoseconds a call may take, by its head. What is malformed is answered at once.
+pub(super) fn timeout(head: &request::Parts) -> Option<u64> {
+    let is_gateway = head.uri.path().starts_with("/v3");
+    let timeout = limits::timeout(&head.headers).ok().flatten()?;
+    u64::try_from(timeout).ok().filter(|_| is_gateway)
+}
+
+/// The response when the time is over. 3.5 tells the caller of a stream that has not begun as it tells one that has.
+pub(super) fn time_out(profile: Profile, pending: &Pending) -> Response {
+    let error = GatewayError::deadline_exceeded();
+    match (profile, pending) {
+        (Profile::V3_5, Pending::Watch(_) | Pending::Observe(_)) => error.stream_response(profile),
+        _ => error.response(profile),
+    }
+}
+
 fn make_call(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
     path: &[u8],
+    arrived: u64,
     pending: &mut Pending,
-    deadline: &mut Option<u64>,
 ) -> Option<Response> {
-    let profile = core.cluster.profile;
-    let now = core.time.elapsed;
-    if deadline.is_some_and(|deadline| deadline <= now) {
-        // What is pending is dropped with the call, when the lock is free.
-        return Some(deadline_exceeded(profile, pending));
-    }
-    let limits = Limits::read(request.headers, *deadline, now);
+    let limits = Limits::read(request.headers, arrived);
     match (std::mem::take(pending), &limits) {
         (Pending::Watch(body), Ok(limits)) => {
             return stream::begin_watch(core, body, *limits, pending);
@@ -104,6 +114,7 @@ fn make_call(
         (Pending::Queue(wait), _) => return queue::go_on(core, wait, pending),
         _ => {}
     }
+    let profile = core.cluster.profile;
     let Some(route) = Route::find(path, profile) else {
         return Some(not_found(profile, request.method));
     };
@@ -114,28 +125,18 @@ fn make_call(
         Ok(limits) => limits,
         Err(error) => return Some(error.response(profile)),
     };
-    *deadline = limits.deadline;
     match route {
-        Route::Unary(call) => unary::answer(core, request, limits, call),
+        Route::Unary(call) => call::answer(core, request, limits, call),
         Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request, limits),
         Route::Stream(Stream::Watch) => stream::watch(shared, core, request, limits, pending),
         Route::Stream(Stream::Observe) => observe::open(shared, core, request, limits, pending),
+        Route::Stream(Stream::Snapshot) => Some(stream::snapshot(core, request, limits)),
         Route::Lock => queue::begin(shared, core, request, limits, pending, |call, request| {
             call.enter_lock(&request)
         }),
         Route::Campaign => queue::begin(shared, core, request, limits, pending, |call, request| {
             call.enter_campaign(&request)
         }),
-        Route::Stream(Stream::Snapshot) => Some(stream::snapshot(core, request, limits)),
-    }
-}
-
-/// 3.5 tells the caller of a stream that has not begun as it tells one that has.
-fn deadline_exceeded(profile: Profile, pending: &Pending) -> Response {
-    let error = GatewayError::deadline_exceeded();
-    match (profile, pending) {
-        (Profile::V3_5, Pending::Watch(_) | Pending::Observe(_)) => error.stream_response(profile),
-        _ => error.response(profile),
     }
 }
 

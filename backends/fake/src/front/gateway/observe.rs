@@ -12,11 +12,12 @@ use super::{
     Pending,
     limits::Limits,
     read,
-    stream::{WatchBody, empty_head, head, line},
+    stream::{empty_head, head, line},
     token,
 };
 use crate::{
     cluster::exchanges::ExchangeId,
+    front::subscription::Subscription,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
     v3::{
@@ -35,29 +36,34 @@ pub(in crate::front) struct ObserveBody {
     observation: Observation,
     token: Option<String>,
     /// Wakes the observation when it may have something.
-    watch: WatchBody,
+    subscription: Subscription,
     has_ended: bool,
 }
 
 impl ObserveBody {
     pub(super) fn id(&self) -> ExchangeId {
-        self.watch.id()
+        self.subscription.id()
     }
+}
 
-    /// The next line, or the end; none if there is nothing at present.
-    fn next(&mut self, core: &mut EtcdCore) -> Option<Option<Vec<u8>>> {
-        let profile = core.cluster.profile;
-        let mut call = Call {
-            cluster: &mut core.cluster,
-            endpoint: self.watch.endpoint(),
-            timed_out: false,
-            token: self.token.clone(),
-        };
-        match call.observe(&mut self.observation) {
-            Observed::Leader(response) => Some(Some(line(&response, profile))),
-            Observed::Nothing => None,
-            Observed::End => Some(None),
-        }
+/// The next line, or the end; none if there is nothing at present.
+fn next(
+    core: &mut EtcdCore,
+    endpoint: usize,
+    token: &Option<String>,
+    observation: &mut Observation,
+) -> Option<Option<Vec<u8>>> {
+    let profile = core.cluster.profile;
+    let mut call = Call {
+        cluster: &mut core.cluster,
+        endpoint,
+        timed_out: false,
+        token: token.clone(),
+    };
+    match call.observe(observation) {
+        Observed::Leader(response) => Some(Some(line(&response, profile))),
+        Observed::Nothing => None,
+        Observed::End => Some(None),
     }
 }
 
@@ -83,12 +89,12 @@ pub(super) fn open(
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
     }
-    let watch = WatchBody::open(shared, core, request.watch_id, request.endpoint);
+    let subscription = Subscription::open(shared, core, request.watch_id, request.endpoint);
     let body = ObserveBody {
         first: None,
-        observation: Observation::new(watch.id(), &message),
+        observation: Observation::new(subscription.id(), &message),
         token: token(request.headers),
-        watch,
+        subscription,
         has_ended: false,
     };
     begin(core, body, limits, pending)
@@ -102,7 +108,8 @@ pub(super) fn begin(
     pending: &mut Pending,
 ) -> Option<Response> {
     let profile = core.cluster.profile;
-    match body.next(core) {
+    let endpoint = body.subscription.endpoint();
+    match next(core, endpoint, &body.token, &mut body.observation) {
         None => {
             *pending = Pending::Observe(Box::new(body));
             None
@@ -113,7 +120,7 @@ pub(super) fn begin(
             Some(empty_head(profile).map(|()| Body::empty()))
         }
         Some(Some(first)) => {
-            let (shared, endpoint) = (Arc::clone(body.watch.shared()), body.watch.endpoint());
+            let shared = Arc::clone(body.subscription.shared());
             body.first = Some(first);
             let body = limits.apply(body, &shared, endpoint, profile);
             Some(head().map(|()| Body::stream(body)))
@@ -136,10 +143,13 @@ impl http_body::Body for ObserveBody {
         if this.has_ended {
             return Poll::Ready(None);
         }
-        let shared = Arc::clone(this.watch.shared());
-        let server = (this.watch.endpoint(), this.watch.server_run());
-        let next =
-            shared.with(|core| core.poll_exchange(this.id(), server, cx, |core| this.next(core)));
+        let next = {
+            let (observation, token) = (&mut this.observation, &this.token);
+            let subscription = &this.subscription;
+            subscription.poll(cx, |core| {
+                next(core, subscription.endpoint(), token, observation)
+            })
+        };
         let next = ready!(next).transpose();
         this.has_ended = !matches!(next, Some(Ok(_)));
         Poll::Ready(next.map(|line| line.map(|line| Frame::data(line.into()))))

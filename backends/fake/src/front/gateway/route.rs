@@ -1,4 +1,8 @@
-use crate::{cluster::calls::CallName, profile::Profile};
+use crate::{
+    cluster::calls::CallName,
+    front::unary::{Unary, unary},
+    profile::Profile,
+};
 
 /// What a path of the gateway leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,53 +13,6 @@ pub(super) enum Route {
     Lock,
     /// A campaign, likewise.
     Campaign,
-}
-
-/// Calls with one request and one response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unary {
-    Range,
-    Put,
-    DeleteRange,
-    Txn,
-    Compact,
-    LeaseGrant,
-    LeaseRevoke,
-    LeaseTimeToLive,
-    LeaseLeases,
-    HashKv,
-    Unlock,
-    Proclaim,
-    Resign,
-    Leader,
-    AuthStatus,
-    UserRevoke,
-    UserList,
-    UserGrant,
-    UserGet,
-    UserDelete,
-    UserChangePassword,
-    UserAdd,
-    RoleRevoke,
-    RoleList,
-    RoleGrant,
-    RoleGet,
-    RoleDelete,
-    RoleAdd,
-    AuthEnable,
-    AuthDisable,
-    Authenticate,
-    MemberList,
-    MemberUpdate,
-    MemberRemove,
-    MemberAdd,
-    MemberPromote,
-    Downgrade,
-    Defragment,
-    Status,
-    Alarm,
-    Hash,
-    MoveLeader,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,9 +66,6 @@ impl Route {
             b"maintenance/alarm" => Self::Unary(Unary::Alarm),
             b"maintenance/hash" => Self::Unary(Unary::Hash),
             b"maintenance/transfer-leadership" => Self::Unary(Unary::MoveLeader),
-            b"cluster/member/promote" => Self::Unary(Unary::MemberPromote),
-            b"maintenance/downgrade" if profile == Profile::V3_5 => Self::Unary(Unary::Downgrade),
-            b"election/observe" => Self::Stream(Stream::Observe),
             b"cluster/member/add" => Self::Unary(Unary::MemberAdd),
             b"cluster/member/remove" => Self::Unary(Unary::MemberRemove),
             b"cluster/member/update" => Self::Unary(Unary::MemberUpdate),
@@ -119,6 +73,9 @@ impl Route {
             b"maintenance/defragment" => Self::Unary(Unary::Defragment),
             b"maintenance/status" => Self::Unary(Unary::Status),
             b"maintenance/snapshot" => Self::Stream(Stream::Snapshot),
+            b"cluster/member/promote" => Self::Unary(Unary::MemberPromote),
+            b"maintenance/downgrade" if profile == Profile::V3_5 => Self::Unary(Unary::Downgrade),
+            b"election/observe" => Self::Stream(Stream::Observe),
             _ => return None,
         })
     }
@@ -138,62 +95,5 @@ impl Route {
             }),
             Self::Stream(Stream::Watch | Stream::Observe | Stream::Snapshot) => None,
         }
-    }
-}
-
-impl Unary {
-    fn name(self) -> CallName {
-        match self {
-            Self::Range => unary("etcdserverpb.KV", "Range"),
-            Self::Put => unary("etcdserverpb.KV", "Put"),
-            Self::DeleteRange => unary("etcdserverpb.KV", "DeleteRange"),
-            Self::Txn => unary("etcdserverpb.KV", "Txn"),
-            Self::Compact => unary("etcdserverpb.KV", "Compact"),
-            Self::LeaseGrant => unary("etcdserverpb.Lease", "LeaseGrant"),
-            Self::LeaseRevoke => unary("etcdserverpb.Lease", "LeaseRevoke"),
-            Self::LeaseTimeToLive => unary("etcdserverpb.Lease", "LeaseTimeToLive"),
-            Self::LeaseLeases => unary("etcdserverpb.Lease", "LeaseLeases"),
-            Self::HashKv => unary("etcdserverpb.Maintenance", "HashKV"),
-            Self::Downgrade => unary("etcdserverpb.Maintenance", "Downgrade"),
-            Self::Defragment => unary("etcdserverpb.Maintenance", "Defragment"),
-            Self::Status => unary("etcdserverpb.Maintenance", "Status"),
-            Self::Alarm => unary("etcdserverpb.Maintenance", "Alarm"),
-            Self::Hash => unary("etcdserverpb.Maintenance", "Hash"),
-            Self::MoveLeader => unary("etcdserverpb.Maintenance", "MoveLeader"),
-            Self::Unlock => unary("v3lockpb.Lock", "Unlock"),
-            Self::Proclaim => unary("v3electionpb.Election", "Proclaim"),
-            Self::Resign => unary("v3electionpb.Election", "Resign"),
-            Self::Leader => unary("v3electionpb.Election", "Leader"),
-            Self::AuthStatus => unary("etcdserverpb.Auth", "AuthStatus"),
-            Self::UserRevoke => unary("etcdserverpb.Auth", "UserRevokeRole"),
-            Self::UserList => unary("etcdserverpb.Auth", "UserList"),
-            Self::UserGrant => unary("etcdserverpb.Auth", "UserGrantRole"),
-            Self::UserGet => unary("etcdserverpb.Auth", "UserGet"),
-            Self::UserDelete => unary("etcdserverpb.Auth", "UserDelete"),
-            Self::UserChangePassword => unary("etcdserverpb.Auth", "UserChangePassword"),
-            Self::UserAdd => unary("etcdserverpb.Auth", "UserAdd"),
-            Self::RoleRevoke => unary("etcdserverpb.Auth", "RoleRevokePermission"),
-            Self::RoleList => unary("etcdserverpb.Auth", "RoleList"),
-            Self::RoleGrant => unary("etcdserverpb.Auth", "RoleGrantPermission"),
-            Self::RoleGet => unary("etcdserverpb.Auth", "RoleGet"),
-            Self::RoleDelete => unary("etcdserverpb.Auth", "RoleDelete"),
-            Self::RoleAdd => unary("etcdserverpb.Auth", "RoleAdd"),
-            Self::AuthEnable => unary("etcdserverpb.Auth", "AuthEnable"),
-            Self::AuthDisable => unary("etcdserverpb.Auth", "AuthDisable"),
-            Self::Authenticate => unary("etcdserverpb.Auth", "Authenticate"),
-            Self::MemberList => unary("etcdserverpb.Cluster", "MemberList"),
-            Self::MemberUpdate => unary("etcdserverpb.Cluster", "MemberUpdate"),
-            Self::MemberRemove => unary("etcdserverpb.Cluster", "MemberRemove"),
-            Self::MemberAdd => unary("etcdserverpb.Cluster", "MemberAdd"),
-            Self::MemberPromote => unary("etcdserverpb.Cluster", "MemberPromote"),
-        }
-    }
-}
-
-fn unary(service: &'static str, method: &'static str) -> CallName {
-    CallName {
-        kind: "unary",
-        service,
-        method,
     }
 }

@@ -12,20 +12,15 @@ use http_body::Frame;
 
 use super::{Pending, body::Lines, error::GatewayError, limits::Limits, read::Messages, token};
 use crate::{
-    cluster::{core::ServerRun, exchanges::ExchangeId},
+    cluster::exchanges::ExchangeId,
+    front::subscription::{self, Subscription, take_message},
     go::reply::Reply,
     profile::Profile,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
     v3::{
-        api::{Call, Failure, fill_ids},
-        error::V3Error,
-        message::{
-            Message,
-            lease::LeaseKeepAliveRequest,
-            watch::{WatchRequest, WatchResponse},
-            write,
-        },
+        api::{Call, Failure},
+        message::{Message, lease::LeaseKeepAliveRequest, watch::WatchRequest, write},
     },
 };
 
@@ -107,43 +102,34 @@ pub(super) fn watch(
             Some(Err(_)) | None => break,
         }
     }
+    if limits.is_expired {
+        return Some(GatewayError::deadline_exceeded().response(profile));
+    }
     let call = Call {
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        token: None,
     };
-    if limits.is_expired {
-        return Some(GatewayError::deadline_exceeded().response(profile));
-    }
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
     }
-    let body = WatchBody::open(shared, core, request.watch_id, request.endpoint);
+    let subscription = Subscription::open(shared, core, request.watch_id, request.endpoint);
+    let id = subscription.id();
     let mut call = Call {
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
         token: token(request.headers),
     };
-    let caller = call.caller();
-    let at = core.cluster.moment();
-    let store = &mut core.cluster.local(request.endpoint).v3;
-    for request in &requests {
-        if let Some(create) = &request.create_request {
-            let permitted = caller.as_ref().map_err(V3Error::clone).and_then(|caller| {
-                store
-                    .auth
-                    .check_watch(caller, &create.key, &create.range_end)
-            });
-            if let Err(error) = permitted {
-                let reason = error.reason();
-                store.watches.refuse(body.id, &reason, &store.mvcc);
-                continue;
-            }
-        }
-        (store.watches).request(body.id, request, &store.mvcc, at);
+    for message in &requests {
+        subscription::request(&mut call, id, message);
     }
+    let has_ended = false;
+    let body = WatchBody {
+        subscription,
+        has_ended,
+    };
     begin_watch(core, body, limits, pending)
 }
 
@@ -154,9 +140,10 @@ pub(super) fn begin_watch(
     limits: Limits,
     pending: &mut Pending,
 ) -> Option<Response> {
-    let watches = &core.cluster.local(body.endpoint).v3.watches;
-    if watches.has_message(body.id) {
-        let (shared, endpoint) = (Arc::clone(&body.shared), body.endpoint);
+    let watches = &core.cluster.local(body.subscription.endpoint()).v3.watches;
+    if watches.has_message(body.id()) {
+        let subscription = &body.subscription;
+        let (shared, endpoint) = (Arc::clone(subscription.shared()), subscription.endpoint());
         let body = limits.apply(body, &shared, endpoint, core.cluster.profile);
         return Some(head().map(|()| Body::stream(body)));
     }
@@ -166,46 +153,13 @@ pub(super) fn begin_watch(
 
 /// The messages of a stream of watches.
 pub(in crate::front) struct WatchBody {
-    shared: Arc<EtcdShared>,
-    id: ExchangeId,
-    endpoint: usize,
-    server_run: ServerRun,
+    subscription: Subscription,
     has_ended: bool,
 }
 
 impl WatchBody {
-    pub(super) fn open(
-        shared: &Arc<EtcdShared>,
-        core: &mut EtcdCore,
-        id: ExchangeId,
-        endpoint: usize,
-    ) -> Self {
-        core.exchanges.open(id, endpoint);
-        let now = core.cluster.now;
-        core.cluster.local(endpoint).v3.watches.open(id, now);
-        Self {
-            shared: Arc::clone(shared),
-            id,
-            endpoint,
-            server_run: core.server_run(endpoint),
-            has_ended: false,
-        }
-    }
-
-    pub(super) fn endpoint(&self) -> usize {
-        self.endpoint
-    }
-
-    pub(super) fn shared(&self) -> &Arc<EtcdShared> {
-        &self.shared
-    }
-
-    pub(super) fn server_run(&self) -> ServerRun {
-        self.server_run
-    }
-
     pub(super) fn id(&self) -> ExchangeId {
-        self.id
+        self.subscription.id()
     }
 }
 
@@ -221,14 +175,10 @@ impl http_body::Body for WatchBody {
         if this.has_ended {
             return Poll::Ready(None);
         }
-        let shared = Arc::clone(&this.shared);
-        let server = (this.endpoint, this.server_run);
-        let line = shared.with(|core| {
-            core.poll_exchange(this.id, server, cx, |core| {
-                let watches = &mut core.cluster.local(this.endpoint).v3.watches;
-                let message = watches.take(this.id)?;
-                Some(watch_line(core, this.endpoint, message))
-            })
+        let subscription = &this.subscription;
+        let line = subscription.poll(cx, |core| {
+            let message = take_message(core, subscription.endpoint(), subscription.id())?;
+            Some(line(&message, core.cluster.profile))
         });
         let frame = std::task::ready!(line).map(|line| Frame::data(line.into()));
         this.has_ended = frame.is_err();
@@ -238,23 +188,6 @@ impl http_body::Body for WatchBody {
     fn is_end_stream(&self) -> bool {
         self.has_ended
     }
-}
-
-impl Drop for WatchBody {
-    fn drop(&mut self) {
-        self.shared.with(|core| {
-            core.close_exchange(self.id);
-            core.cluster.local(self.endpoint).v3.watches.close(self.id);
-            core.time.note_activity();
-            core.wake_next_candidate();
-        });
-    }
-}
-
-fn watch_line(core: &EtcdCore, endpoint: usize, mut message: WatchResponse) -> Vec<u8> {
-    let header = message.header.get_or_insert_default();
-    fill_ids(&core.cluster, endpoint, header);
-    line(&message, core.cluster.profile)
 }
 
 pub(super) fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {
