@@ -21,6 +21,7 @@ mod secrets;
 mod spans;
 mod sync;
 mod types;
+mod v2_calls;
 mod v2_store;
 mod v3_batch;
 mod v3_calls;

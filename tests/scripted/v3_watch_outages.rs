@@ -156,10 +156,7 @@ fn one_probe_in_five_seconds_is_for_all_streams_of_a_client() {
 
 #[test]
 fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     let store = Store::at(4).with(|state| state.connections = vec![refused; 10_000].into());
     let client = clients(store);
     let minute = Duration::from_secs(60);
@@ -178,7 +175,7 @@ fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
 }
 
 #[test]
-fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
+fn a_server_that_ends_every_watch_at_once_is_not_flooded_with_requests() {
     let ends = Connection {
         ends: true,
         ..Connection::default()
@@ -196,7 +193,7 @@ fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
 }
 
 #[test]
-fn errors_that_pass_are_waited_out() {
+fn transient_errors_are_waited_out() {
     for message in [
         r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
         r#"{"error":{"code":14,"message":"error reading from server: EOF"}}"#,
@@ -204,10 +201,7 @@ fn errors_that_pass_are_waited_out() {
         r#"{"error":"EOF"}"#,
     ] {
         for status in [200, 503] {
-            let connection = Connection {
-                answer: Some((status, message.to_owned())),
-                ..Connection::default()
-            };
+            let connection = Connection::answering(status, message);
             let store = Store::at(4)
                 .with(write_four)
                 .with(|state| state.connections = [connection].into());

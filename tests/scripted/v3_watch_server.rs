@@ -11,10 +11,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::transport::{
-    Body, Duplex, Request, Response, Transport, TransportError, async_trait,
+    Body, Duplex, PolledFrame, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
     http::Version,
-    http_body::{self, Body as _, Frame},
+    http_body::{Body as _, Frame},
 };
 use harness::clock::{Sleep, VirtualClock};
 use serde_json::{Value, json};
@@ -191,7 +191,7 @@ impl Transport for WatchServer {
             let limit = Duration::from_millis(millis.parse().unwrap());
             self.clock.sleep(limit)
         });
-        let body = Body::stream(Stream {
+        let mut stream = Stream {
             deadline,
             is_over: false,
             state: Arc::clone(&self.state),
@@ -204,7 +204,8 @@ impl Transport for WatchServer {
             clock: self.clock.clone(),
             rest: None,
             cuts,
-        });
+        };
+        let body = Body::poll_fn(move |cx| stream.poll(cx));
         if self.change(|state| state.buffers) {
             let whole = body
                 .collect(1 << 30)
@@ -343,46 +344,37 @@ impl Stream {
         }
         self.watches.retain(|id, _| !over.contains(id));
     }
-}
 
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        let this = &mut *self;
-        let state = Arc::clone(&this.state);
+    fn poll(&mut self, cx: &mut Context<'_>) -> PolledFrame {
+        let state = Arc::clone(&self.state);
         let mut state = state.lock().unwrap();
-        if this.cuts != state.cuts {
+        if self.cuts != state.cuts {
             return Poll::Ready(Some(Err(TransportError::interrupted("reset"))));
         }
-        if let Some((time, _)) = &mut this.rest {
+        if let Some((time, _)) = &mut self.rest {
             ready!(Pin::new(time).poll(cx));
-            let rest = this.rest.take().map(|(_, rest)| Ok(Frame::data(rest)));
+            let rest = self.rest.take().map(|(_, rest)| Ok(Frame::data(rest)));
             return Poll::Ready(rest);
         }
         if !state.is_frozen {
-            this.read(&mut state, cx);
-            this.tell(&state);
-            if let Some(message) = this.messages.pop_front() {
+            self.read(&mut state, cx);
+            self.tell(&state);
+            if let Some(message) = self.messages.pop_front() {
                 let mut line = Bytes::from(json!({"result": message}).to_string());
                 if !state.halved.is_zero() && message.get("events").is_some() {
-                    let time = this.clock.sleep(state.halved);
-                    this.rest = Some((time, line.split_off(line.len() / 2)));
+                    let time = self.clock.sleep(state.halved);
+                    self.rest = Some((time, line.split_off(line.len() / 2)));
                 }
                 return Poll::Ready(Some(Ok(Frame::data(line))));
             }
         }
-        if this.is_over {
+        if self.is_over {
             return Poll::Ready(None);
         }
-        if let Some(deadline) = &mut this.deadline
+        if let Some(deadline) = &mut self.deadline
             && Pin::new(deadline).poll(cx).is_ready()
         {
-            this.is_over = true;
+            self.is_over = true;
             let late = r#"{"error":{"grpc_code":4,"http_code":408,"message":"context deadline exceeded","http_status":"Request Timeout"}}"#;
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(late.as_bytes())))));
         }

@@ -311,7 +311,7 @@ fn an_outage_is_over_with_the_first_answer() {
 }
 
 #[test]
-fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
+fn permanent_errors_end_the_watch_at_once() {
     let disabled = Step::Answer(
         404,
         vec![("content-type", "text/plain".into())],
@@ -375,7 +375,7 @@ fn a_watch_from_now_fails_at_once_where_the_key_may_not_be_read() {
 
 /// Found by the fuzz test: the watch panicked at the addition of one.
 #[test]
-fn the_largest_of_all_indexes_is_no_reason_to_panic() {
+fn the_largest_index_does_not_overflow() {
     let most = u64::MAX;
     let event_at_the_end = client([event(most)]);
     assert_eq!(

@@ -7,4 +7,5 @@ mod every_family;
 mod few_streams;
 mod outages;
 mod refusals;
+mod trusting;
 mod works;
