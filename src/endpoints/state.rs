@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     endpoints::{endpoint::Endpoint, unsupported::UnsupportedFeatures, wire::Wire},
-    pipeline::call::Call,
+    pipeline::{call::Call, observe::trace},
 };
 
 /// How long an endpoint that failed is avoided while there are others. It doubles with each consecutive failure.
@@ -90,6 +90,9 @@ impl EndpointState {
         let cool_down = FIRST_COOL_DOWN
             .saturating_mul(1 << failures)
             .min(MAX_COOL_DOWN);
+        if failures == 0 {
+            trace::endpoint_failed(&self.0.endpoint, cool_down);
+        }
         self.0
             .down_until
             .store(self.millis(now + cool_down), Relaxed);

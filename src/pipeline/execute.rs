@@ -4,7 +4,6 @@ use std::{
 };
 
 use etcd_transport::Transport;
-use http::StatusCode;
 
 use crate::{
     auth::token::Granted,
@@ -16,7 +15,7 @@ use crate::{
         call::{Call, Repeat},
         exchange::{Exchange, Prepared},
         failure::Failure,
-        observe::{Attempt, AttemptOutcome},
+        observe::{Attempt, Ended},
         retry::Failed,
     },
 };
@@ -232,9 +231,7 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
-        self.tell(&answer.endpoint, began, || {
-            (AttemptOutcome::Answered, Some(answer.reply.status))
-        });
+        self.tell(&answer.endpoint, began, || Ended::of_answer(answer));
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -271,7 +268,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records that an attempt failed.
     fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
         self.now = self.pipeline.transport.now();
-        self.tell(endpoint, began, || AttemptOutcome::of_failure(failure));
+        self.tell(endpoint, began, || Ended::of_failure(failure));
         self.pipeline.note(failure, endpoint, self.now);
         if let (Failure::TimedOut(_), Some(token)) = (failure, &self.token) {
             self.pipeline.token_timed_out(token);
@@ -336,9 +333,9 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Answer> {
-        let earlier = |context: ErrorContext| ErrorContext {
-            others: self.others(&context.endpoint),
-            ..self.complete(context)
+        let earlier = |context: ErrorContext| {
+            let others = self.others(&context.endpoint);
+            self.complete(context).with_others(others)
         };
         match failure {
             Failure::Answer(answer) => Ok(Answer {
@@ -353,7 +350,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     /// Returns the results of the last attempt at each endpoint except this one.
-    fn others(&self, last: &Endpoint) -> Option<Arc<Vec<(Endpoint, String)>>> {
+    fn others(&self, last: &Endpoint) -> Vec<(Endpoint, String)> {
         let mut others: Vec<(Endpoint, String)> = Vec::new();
         for error in self.failures.iter().rev() {
             let Some(endpoint) = error.endpoint().filter(|endpoint| *endpoint != last) else {
@@ -364,7 +361,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             }
         }
         others.reverse();
-        (!others.is_empty()).then(|| Arc::new(others))
+        others
     }
 
     fn finish(&self, answer: Answer) -> Answer {
@@ -392,21 +389,17 @@ impl<'a, T: Transport> Execution<'a, T> {
         endpoints.unsupporting(&self.set, self.call.feature, self.now)
     }
 
-    fn tell(
-        &self,
-        endpoint: &EndpointState,
-        began: Instant,
-        outcome: impl FnOnce() -> (AttemptOutcome, Option<StatusCode>),
-    ) {
+    fn tell(&self, endpoint: &EndpointState, began: Instant, ended: impl FnOnce() -> Ended) {
         self.pipeline.observer.tell(|| {
-            let (outcome, status) = outcome();
+            let ended = ended();
             Attempt {
                 operation: self.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: self.attempts,
-                status,
+                status: ended.status,
                 elapsed: self.pipeline.since(began),
-                outcome,
+                outcome: ended.outcome,
+                reason: ended.reason,
             }
         });
     }

@@ -2,12 +2,16 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use crate::{endpoints::endpoint::Endpoint, pipeline::failure::Failure};
+use crate::{
+    endpoints::endpoint::Endpoint,
+    pipeline::{answer::Answer, failure::Failure},
+};
 
 /// The result of one attempt: one request to one endpoint. It contains no key, no value and no credentials.
 ///
 /// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each attempt to a function, for metrics. With the
-/// feature `tracing`, each attempt is an event, too. An attempt that was dropped before its end is not reported.
+/// feature `tracing`, each attempt is an event of the level DEBUG, too; and an endpoint that fails, a lease that is lost, and a
+/// watch or a mirror that has lost changes are events of the level WARN. An attempt that was dropped before its end is not reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -23,6 +27,8 @@ pub struct Attempt {
     pub elapsed: Duration,
     /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
+    /// Why the attempt failed, or what etcd refused it with, in words without keys and values. `None` after a success.
+    pub reason: Option<String>,
 }
 
 impl Attempt {
@@ -35,6 +41,7 @@ impl Attempt {
             status: None,
             elapsed: Duration::ZERO,
             outcome,
+            reason: None,
         }
     }
 }
@@ -112,22 +119,59 @@ impl fmt::Debug for Observer {
     }
 }
 
-impl AttemptOutcome {
-    pub(crate) fn of_failure(failure: &Failure) -> (Self, Option<StatusCode>) {
-        match failure {
-            Failure::Transport(error) if error.is_unsent() => (Self::NotSent, None),
-            Failure::Transport(_) => (Self::Interrupted, None),
-            Failure::TimedOut(_) => (Self::TimedOut, None),
+/// What an attempt came to.
+pub(crate) struct Ended {
+    pub(crate) outcome: AttemptOutcome,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) reason: Option<String>,
+}
+
+impl Ended {
+    /// A response of which only the head is known.
+    pub(crate) fn answered(status: StatusCode) -> Self {
+        Self {
+            outcome: AttemptOutcome::Answered,
+            status: Some(status),
+            reason: None,
+        }
+    }
+
+    /// A long poll without an event.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            outcome: AttemptOutcome::Quiet,
+            status: None,
+            reason: None,
+        }
+    }
+
+    pub(crate) fn of_answer(answer: &Answer) -> Self {
+        Self {
+            reason: answer.reason(),
+            ..Self::answered(answer.reply.status)
+        }
+    }
+
+    pub(crate) fn of_failure(failure: &Failure) -> Self {
+        let (outcome, status) = match failure {
+            Failure::Transport(error) if error.is_unsent() => (AttemptOutcome::NotSent, None),
+            Failure::Transport(_) => (AttemptOutcome::Interrupted, None),
+            Failure::TimedOut(_) => (AttemptOutcome::TimedOut, None),
             Failure::Answer(answer) => {
                 let outcome = if answer.is_unavailable() {
-                    Self::Unavailable
+                    AttemptOutcome::Unavailable
                 } else {
-                    Self::Answered
+                    AttemptOutcome::Answered
                 };
                 (outcome, Some(answer.reply.status))
             }
-            Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
-            Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
+            Failure::Refused(refused) => (AttemptOutcome::Refused, Some(refused.status())),
+            Failure::TooLarge(_) | Failure::Redirect(_) => (AttemptOutcome::Refused, None),
+        };
+        Self {
+            outcome,
+            status,
+            reason: failure.reason(),
         }
     }
 }
@@ -135,12 +179,12 @@ impl AttemptOutcome {
 /// Spans and events, if the feature is enabled.
 #[cfg(feature = "tracing")]
 pub(crate) mod trace {
-    use std::pin::Pin;
+    use std::{fmt, pin::Pin, time::Duration};
 
     use futures::{Stream, StreamExt, stream::BoxStream};
     use tracing::{Instrument, Level, Span, debug_span};
 
-    use super::Attempt;
+    use super::{Attempt, Endpoint};
 
     pub(super) fn is_enabled() -> bool {
         tracing::enabled!(target: "etcd_http", Level::DEBUG)
@@ -155,7 +199,28 @@ pub(crate) mod trace {
             status = attempt.status.map(|status| status.as_u16()),
             elapsed = attempt.elapsed.as_secs_f64(),
             outcome = attempt.outcome.as_str(),
+            reason = attempt.reason.as_deref(),
         );
+    }
+
+    /// An endpoint that was up has failed, and is avoided for a while.
+    pub(crate) fn endpoint_failed(endpoint: &Endpoint, pause: Duration) {
+        tracing::warn!(
+            target: "etcd_http",
+            %endpoint,
+            pause = pause.as_secs_f64(),
+            "an endpoint failed and is avoided for now"
+        );
+    }
+
+    /// A lease is lost, other than by its holder.
+    pub(crate) fn lease_lost(lease: impl fmt::Display, reason: impl fmt::Display) {
+        tracing::warn!(target: "etcd_http", %lease, %reason, "a lease is lost");
+    }
+
+    /// A copy or a watch begins again, as changes are lost.
+    pub(crate) fn resynced(operation: &'static str, reason: impl fmt::Display) {
+        tracing::warn!(target: "etcd_http", operation, %reason, "changes are lost: reading everything again");
     }
 
     fn span(operation: &'static str) -> Span {
@@ -183,15 +248,23 @@ pub(crate) mod trace {
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) mod trace {
+    use std::{fmt, time::Duration};
+
     use futures::stream::BoxStream;
 
-    use super::Attempt;
+    use super::{Attempt, Endpoint};
 
     pub(super) fn is_enabled() -> bool {
         false
     }
 
     pub(super) fn event(_: &Attempt) {}
+
+    pub(crate) fn endpoint_failed(_: &Endpoint, _: Duration) {}
+
+    pub(crate) fn lease_lost(_: impl fmt::Display, _: impl fmt::Display) {}
+
+    pub(crate) fn resynced(_: &'static str, _: impl fmt::Display) {}
 
     pub(crate) fn future<F: Future>(_: &'static str, work: F) -> F {
         work

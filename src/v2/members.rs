@@ -2,12 +2,13 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    budget,
     endpoints::{
         sync::{Advertised, MemberSource},
         wire::Wire,
     },
-    error::{Error, Result},
-    json::{Json, decoded},
+    error::Result,
+    json::{Decode, decoded},
     operation::Operation,
     pipeline::{
         answer::Answer,
@@ -27,10 +28,10 @@ decoded! {
         /// The name. Empty until the member has started.
         pub name: String,
         /// The URLs for other members.
-        #[serde(rename = "peerURLs")]
+        #[serde(rename = "peerURLs", deserialize_with = "Decode::decode")]
         pub peer_urls: Vec<String>,
         /// The URLs for clients, as the member advertises them. Empty until the member has started.
-        #[serde(rename = "clientURLs")]
+        #[serde(rename = "clientURLs", deserialize_with = "Decode::decode")]
         pub client_urls: Vec<String>,
     }
 }
@@ -68,10 +69,10 @@ impl TypedExchange for ListMembers {
     fn decode(&self, answer: Answer) -> Result<Vec<Member>> {
         #[derive(Deserialize)]
         struct Body {
-            members: Vec<Json<Member>>,
+            #[serde(deserialize_with = "Decode::decode")]
+            members: Vec<Member>,
         }
-        let Body { members } = answer.json()?;
-        Ok(members.into_iter().map(|Json(member)| member).collect())
+        answer.json().map(|Body { members }| members)
     }
 }
 
@@ -287,16 +288,19 @@ impl TypedExchange for ListMachines {
 
     fn decode(&self, answer: Answer) -> Result<Vec<String>> {
         let answer = answer.success()?;
-        let urls = str::from_utf8(&answer.reply.body).ok().map(|text| {
-            let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
-            urls.map(str::to_owned).collect::<Vec<_>>()
-        });
-        match urls {
-            Some(urls) if urls.iter().all(|url| url.contains("://")) => Ok(urls),
-            _ => Err(Error::Unexpected(
-                answer.unexpected("the response is not a list of URLs"),
-            )),
-        }
+        let what = "the response is not a list of URLs";
+        answer.decode_within(what, || {
+            let text = str::from_utf8(&answer.reply.body)?;
+            let mut urls = Vec::new();
+            for url in text.split(',').map(str::trim) {
+                match url {
+                    "" => {}
+                    url if url.contains("://") => budget::push(&mut urls, url.to_owned())?,
+                    _ => return Err("not a URL".into()),
+                }
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(urls)
+        })
     }
 }
 

@@ -47,12 +47,18 @@ fn assert_refused<O: Operation>(operation: O) {
     let (error, seen) = from_another(operation);
     assert!(error.is_cluster_changed(), "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown);
+    let is_write = ["v3.kv.put", "v3.kv.exactly_once"].contains(&O::NAME);
+    let doubt = if is_write {
+        " (the write may have been applied)"
+    } else {
+        ""
+    };
     assert_eq!(
         error.to_string(),
         format!(
             "{} at http://a: the response is from the cluster 2, and those before were from \
              1: is an endpoint wrong, or was the cluster replaced? If so, set \
-             `allow_cluster_change`",
+             `allow_cluster_change`{doubt}",
             O::NAME
         )
     );
@@ -133,11 +139,15 @@ fn a_store_made_anew_that_has_overtaken_is_found_by_the_term_of_its_member() {
         let error = error.unwrap_err();
         assert!(error.is_cluster_changed(), "{error}");
         assert_eq!(error.outcome(), Outcome::Unknown);
+        let doubt = match operation {
+            "v3.kv.put" => " (the write may have been applied)",
+            _ => "",
+        };
         assert_eq!(
             error.to_string(),
             format!(
                 "{operation} at http://a: the raft term of member 1 is 2, and was 5 before: was the \
-                 cluster's data lost or restored? If so, set `allow_cluster_change`"
+                 cluster's data lost or restored? If so, set `allow_cluster_change`{doubt}"
             )
         );
     }

@@ -16,6 +16,7 @@ use crate::{
     pipeline::{
         call::Call,
         exchange::{Encoded, Exchange, Prepared},
+        observe::trace,
         reconnect::Reconnect,
     },
     v2::{
@@ -381,6 +382,7 @@ impl<T: Transport> Watcher<T> {
         if self.on_cleared == OnCleared::Fail {
             return Err(error);
         }
+        trace::resynced(Watch::NAME, &error);
         self.go_on_from(after(index));
         Ok(Some(WatchUpdate::Resync(Resync {
             lost_from: next,

@@ -12,7 +12,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, AttemptOutcome},
+        observe::{Attempt, Ended},
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
 };
@@ -77,17 +77,18 @@ pub(super) fn open<T: Transport>(
             Err(failure) => Err(failure),
         };
         pipeline.observer.tell(|| {
-            let (outcome, status) = match &head {
-                Ok((head, _)) => (AttemptOutcome::Answered, Some(head.status)),
-                Err(failure) => AttemptOutcome::of_failure(failure),
+            let ended = match &head {
+                Ok((head, _)) => Ended::answered(head.status),
+                Err(failure) => Ended::of_failure(failure),
             };
             Attempt {
                 operation: prepared.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: 1,
-                status,
+                status: ended.status,
                 elapsed: pipeline.since(sent),
-                outcome,
+                outcome: ended.outcome,
+                reason: ended.reason,
             }
         });
         let (head, body) = head?;
