@@ -26,6 +26,9 @@ use crate::{
 /// Longer than the 7 s that a server takes to detect a lost quorum: its error is more specific than a timeout.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Many times what a read takes, and short enough that a halted member is hardly noticed.
+const HEDGE: Duration = Duration::from_secs(2);
+
 const MAX_RESPONSE_SIZE: usize = 64 << 20;
 
 /// Builds a [`Client`] with settings.
@@ -57,6 +60,7 @@ pub struct ClientBuilder<T> {
     response_check: ResponseCheck,
     observer: Observer,
     retry: RetryPolicy,
+    hedge: Option<Duration>,
     timeout: Duration,
     max_response_size: usize,
 }
@@ -76,6 +80,7 @@ impl<T: Transport> ClientBuilder<T> {
             response_check: ResponseCheck::default(),
             observer: Observer::default(),
             retry: RetryPolicy::default(),
+            hedge: Some(HEDGE),
             timeout: TIMEOUT,
             max_response_size: MAX_RESPONSE_SIZE,
         }
@@ -183,6 +188,24 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
+    /// Sets after how long without a response a read is sent to another endpoint as well. Defaults to 2 s; `None` never does.
+    ///
+    /// The first response wins, and its endpoint is used from then on: a halted member delays a read by this time instead of
+    /// the [time limit of an attempt](Self::timeout). It applies to reads of keys, leases, members, elections, users and
+    /// roles, and to transactions that only read; no write is sent twice. With one endpoint it has no effect.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, transport::Transport};
+    /// # use std::time::Duration;
+    /// # fn example<T: Transport>(transport: T) {
+    /// let client = Client::builder(transport).hedge_reads(Duration::from_millis(500));
+    /// # }
+    /// ```
+    pub fn hedge_reads(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.hedge = after.into();
+        self
+    }
+
     /// Sets the time limit of one attempt, from the first byte sent to the last byte received. Defaults to 10 s. For
     /// all attempts together, see [`RetryPolicy::overall`]; for single operations, [`Client::with_timeout`]. It does
     /// not apply to watches, nor to the waits of [`v3::Lock`](crate::v3::Lock::time_limit) and
@@ -214,6 +237,11 @@ impl<T: Transport> ClientBuilder<T> {
         if self.retry.attempts == 0 {
             return Err(Error::invalid("client", "at least one attempt is required"));
         }
+        if self.hedge.is_some_and(|after| after.is_zero()) {
+            let reason =
+                "a read is sent to another endpoint after a time longer than zero, or never";
+            return Err(Error::invalid("client", reason));
+        }
         let endpoints = self.endpoints.into_iter().collect::<Result<Vec<_>>>()?;
         let credentials = self.credentials.transpose()?;
         let tokens = self.tokens.transpose()?;
@@ -241,6 +269,7 @@ impl<T: Transport> ClientBuilder<T> {
             observer: self.observer,
             prefer_leader: self.prefer_leader,
             retry: self.retry,
+            hedge: self.hedge,
             timeout: self.timeout,
             max_response_size: self.max_response_size,
         }))

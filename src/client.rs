@@ -96,6 +96,7 @@ impl<T: Transport> Client<T> {
             observer,
             prefer_leader,
             retry,
+            hedge,
             timeout,
             max_response_size,
         } = Pipeline::clone(&self.pipeline);
@@ -109,6 +110,7 @@ impl<T: Transport> Client<T> {
             observer,
             prefer_leader,
             retry,
+            hedge,
             timeout,
             max_response_size,
         })

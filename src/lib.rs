@@ -41,6 +41,7 @@
 //! | Feature | What it adds |
 //! |---|---|
 //! | `reqwest`, `reqwest-rustls`, `reqwest-native-tls` | `ReqwestTransport`, on tokio; without and with TLS |
+//! | `hyper`, `hyper-rustls` | `HyperTransport`, on tokio, with the fewest dependencies; without and with TLS |
 //! | `isahc`, `isahc-rustls` | `IsahcTransport`, on any executor; without and with TLS |
 //! | `fake` | `fake::FakeEtcd`, an etcd in memory |
 //! | `server` | `server::start()`, a local etcd for tests and demos (Linux) |
@@ -93,6 +94,9 @@ pub use etcd_server as server;
 /// The contract between the client and its backends: implement [`Transport`](transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;
+#[cfg(feature = "hyper")]
+#[doc(inline)]
+pub use etcd_transport_hyper as hyper;
 #[cfg(feature = "isahc")]
 #[doc(inline)]
 pub use etcd_transport_isahc as isahc;

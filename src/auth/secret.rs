@@ -5,13 +5,22 @@ use http::{HeaderValue, header::InvalidHeaderValue};
 use zeroize::Zeroizing;
 
 /// A string that is redacted when printed and zeroed when dropped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes ownership of the string and leaves no copy of it behind.
     pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
+    }
+
+    /// Returns the string itself, to be encoded.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Returns a header with this value, marked sensitive. Its clones share the bytes, which are zeroed when the last
@@ -21,6 +30,12 @@ impl Secret {
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))?;
         value.set_sensitive(true);
         Ok(value)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::new(text.to_owned())
     }
 }
 

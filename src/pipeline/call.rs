@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::pipeline::{deadline::Deadline, protocol::Protocol};
 
@@ -10,11 +10,15 @@ pub struct Call {
     pub(crate) protocol: &'static dyn Protocol,
     pub(crate) repeat: Repeat,
     pub(crate) deadline: Deadline,
+    /// How long the server may take, where it is told: what is left of the deadline.
+    pub(crate) server_limit: Option<Duration>,
     pub(crate) login: Login,
     /// The feature that is recorded as unsupported if a server does not support this call.
     pub(crate) feature: Option<Feature>,
     /// A member without a leader must refuse it.
     pub(crate) require_leader: bool,
+    /// It reads, and changes nothing: another endpoint may be asked at the same time.
+    pub(crate) is_read: bool,
     /// Whether it can be sent over gRPC.
     pub(crate) has_grpc: bool,
     /// Whether a success names its cluster: one that does not is not etcd's.
@@ -41,9 +45,11 @@ impl Call {
             protocol,
             repeat,
             deadline: Deadline::Usual,
+            server_limit: None,
             login: Login::None,
             feature: None,
             require_leader: false,
+            is_read: false,
             has_grpc: false,
             names_cluster: false,
             is_linearizable: false,
@@ -54,7 +60,15 @@ impl Call {
     }
 
     pub(crate) fn deadline(self, deadline: Deadline) -> Self {
-        Self { deadline, ..self }
+        let server_limit = match deadline {
+            Deadline::AtMost(limit) => Some(limit),
+            Deadline::Usual | Deadline::Unlimited => None,
+        };
+        Self {
+            deadline,
+            server_limit,
+            ..self
+        }
     }
 
     pub(crate) fn login(self, login: Login) -> Self {

@@ -13,8 +13,10 @@ use crate::{
         Pipeline,
         answer::Answer,
         call::{Call, Repeat},
+        deadline::Deadline,
         exchange::{Exchange, Prepared},
         failure::Failure,
+        hedge::{Attempted, Hedge, Hedged, checked},
         observe::{Attempt, Ended},
         retry::Failed,
     },
@@ -37,8 +39,12 @@ impl<T: Transport> Pipeline<T> {
                 Ok(prepared) => prepared,
                 Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
-            let began = run.now;
-            let failure = match run.attempt(prepared, &endpoint).await {
+            let Attempted {
+                endpoint,
+                began,
+                result,
+            } = run.attempt(prepared, &endpoint).await;
+            let failure = match result {
                 Ok(answer) => {
                     run.answered(&answer, is_leader, began);
                     if !run.may_renew_token(&answer) {
@@ -205,28 +211,80 @@ impl<'a, T: Transport> Execution<'a, T> {
         Ok(prepared)
     }
 
-    async fn attempt(
-        &mut self,
-        prepared: Prepared,
-        endpoint: &EndpointState,
-    ) -> Result<Answer, Failure> {
+    async fn attempt(&mut self, mut prepared: Prepared, endpoint: &EndpointState) -> Attempted {
         self.attempts += 1;
-        let limit = self.call.deadline.timeout(self.pipeline.timeout);
-        let limit = limit.min(self.left());
-        let (pipeline, set) = (self.pipeline, &self.set);
-        let result = match self.exchange.probe() {
-            Some(probe) => {
-                let attempt = pipeline.attempt_probed(&prepared, endpoint, set, limit, &probe);
+        let elapsed = self.now.saturating_duration_since(self.started);
+        let limit = self.call.server_limit;
+        prepared.call.server_limit = limit.map(|limit| limit.saturating_sub(elapsed));
+        let usual = self.call.deadline.timeout(self.pipeline.timeout);
+        let limit = usual.min(self.left());
+        let (pipeline, set) = (self.pipeline, Arc::clone(&self.set));
+        let hedged = match (self.exchange.probe(), self.hedge(usual, limit)) {
+            (Some(probe), _) => {
+                let began = self.now;
+                let attempt = pipeline.attempt_probed(&prepared, endpoint, &set, limit, &probe);
+                Hedged::alone(Attempted {
+                    endpoint: endpoint.clone(),
+                    began,
+                    result: attempt.await.and_then(checked),
+                })
+            }
+            (None, Some(hedge)) => {
+                let second = || self.second(&prepared, endpoint);
+                let attempt = pipeline.attempt_hedged(&prepared, endpoint, &set, hedge, second);
                 attempt.await
             }
-            None => pipeline.attempt(&prepared, endpoint, set, limit).await,
+            (None, None) => {
+                let attempt = pipeline.attempt_checked(&prepared, endpoint, &set, limit);
+                Hedged::alone(attempt.await)
+            }
         };
         self.prepared = Some(prepared);
-        let answer = result?;
-        if answer.is_unavailable() || answer.is_not_served() {
-            return Err(Failure::Answer(Box::new(answer)));
+        self.attempts += u32::from(hedged.is_hedged);
+        if let Some(Attempted {
+            endpoint,
+            began,
+            result: Err(failure),
+        }) = hedged.earlier
+        {
+            self.failed(&failure, &endpoint, began);
+            self.leave(failure, endpoint);
         }
-        Ok(answer)
+        hedged.last
+    }
+
+    /// Returns when a read is sent to another endpoint as well.
+    fn hedge(&self, usual: Duration, limit: Duration) -> Option<Hedge> {
+        let after = self.pipeline.hedge.filter(|after| *after < limit)?;
+        (self.call.is_read && self.set.len() > 1).then(|| Hedge {
+            after,
+            limit,
+            second: usual.min(self.left().saturating_sub(after)),
+        })
+    }
+
+    /// Chooses the other endpoint of a read, and prepares the request for it.
+    fn second(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+    ) -> Option<(Prepared, EndpointState)> {
+        let mut asked = self.tried.clone();
+        asked.push(endpoint.clone());
+        let other = self.set.pick(&asked, self.pipeline.transport.now());
+        if is_among(&other, &asked) {
+            return None;
+        }
+        let wire = other.wire_of(&self.call);
+        let prepared = if wire == prepared.wire {
+            prepared.clone()
+        } else {
+            Prepared {
+                token: prepared.token.clone(),
+                ..Prepared::new(self.exchange, self.call, wire).ok()?
+            }
+        };
+        Some((prepared, other))
     }
 
     /// Records a response, whatever it says.
@@ -269,7 +327,9 @@ impl<'a, T: Transport> Execution<'a, T> {
     fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
         self.now = self.pipeline.transport.now();
         self.tell(endpoint, began, || Ended::of_failure(failure));
-        self.pipeline.note(failure, endpoint, self.now);
+        if !self.is_of_the_caller(failure) {
+            self.pipeline.note(failure, endpoint, self.now);
+        }
         if let (Failure::TimedOut(_), Some(token)) = (failure, &self.token) {
             self.pipeline.token_timed_out(token);
             self.timeouts += 1;
@@ -287,6 +347,16 @@ impl<'a, T: Transport> Execution<'a, T> {
             self.pipeline.pass_over(&self.call, state, is_certain);
             self.not_served.push(endpoint.clone());
             self.is_passed_on = true;
+        }
+    }
+
+    /// Whether an attempt ended because the caller has no more time: this says nothing about the endpoint.
+    fn is_of_the_caller(&self, failure: &Failure) -> bool {
+        match failure {
+            Failure::TimedOut(limit) => {
+                self.call.deadline != Deadline::Usual || *limit < self.pipeline.timeout
+            }
+            _ => false,
         }
     }
 
@@ -312,10 +382,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     async fn go_on(&mut self, failure: Failure, endpoint: EndpointState, pause: Duration) {
-        self.in_doubt |= !failure.is_unsent();
-        let context = self.pipeline.context(&self.call, &endpoint);
-        self.failures.push(failure.into_error(context));
-        self.tried.push(endpoint);
+        self.leave(failure, endpoint);
         if self.set.iter().all(|state| is_among(state, &self.tried)) {
             self.begin_round();
         }
@@ -323,6 +390,14 @@ impl<'a, T: Transport> Execution<'a, T> {
             self.pipeline.transport.sleep(pause).await;
             self.now = self.pipeline.transport.now();
         }
+    }
+
+    /// An attempt has failed, and others follow.
+    fn leave(&mut self, failure: Failure, endpoint: EndpointState) {
+        self.in_doubt |= !failure.is_unsent();
+        let context = self.pipeline.context(&self.call, &endpoint);
+        self.failures.push(failure.into_error(context));
+        self.tried.push(endpoint);
     }
 
     /// Every endpoint may be asked again, but for those that do not serve the call.

@@ -8,6 +8,7 @@ pub(crate) mod deadline;
 pub(crate) mod exchange;
 mod execute;
 pub(crate) mod failure;
+mod hedge;
 pub(crate) mod lifetime;
 pub(crate) mod observe;
 pub(crate) mod probe;
@@ -42,6 +43,8 @@ pub(crate) struct Pipeline<T> {
     /// Writes go to the leader first, if it is known.
     pub(crate) prefer_leader: bool,
     pub(crate) retry: RetryPolicy,
+    /// A read that is silent for so long is sent to another endpoint as well.
+    pub(crate) hedge: Option<Duration>,
     /// The time limit of one attempt, from the first byte sent to the last byte received.
     pub(crate) timeout: Duration,
     /// The maximum size of a response, in bytes.
@@ -60,6 +63,7 @@ impl<T> Clone for Pipeline<T> {
             observer: self.observer.clone(),
             prefer_leader: self.prefer_leader,
             retry: self.retry.clone(),
+            hedge: self.hedge,
             timeout: self.timeout,
             max_response_size: self.max_response_size,
         }

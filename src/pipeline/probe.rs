@@ -1,11 +1,11 @@
 use std::{pin::pin, time::Duration};
 
 use etcd_transport::{Transport, TransportError};
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, select};
 
 use crate::{
     endpoints::{set::EndpointSet, state::EndpointState},
-    error::{Error, Refusal},
+    error::{Refusal, Result},
     pipeline::{
         Pipeline,
         answer::{Answer, Verdict},
@@ -14,23 +14,61 @@ use crate::{
     },
 };
 
-/// What a member is asked while it lets a call wait: whether it is alive, and whether there is still something to wait for.
+/// What is asked while a member lets a call wait: whether the member is alive, and whether there is still something to wait
+/// for.
 pub struct Probe {
-    /// How long to wait before each question.
+    /// How long to wait before each question to the member.
     pub(crate) interval: Duration,
-    /// The question.
+    /// The question to the member.
     pub(crate) exchange: Box<dyn Exchange>,
-    /// Returns the refusal of the waiting call that a response implies, if any.
-    pub(crate) refusal: fn(&Answer) -> Option<Refusal>,
+    /// Returns what a response to it means for the waiting call.
+    pub(crate) finding: Box<Find<Finding>>,
+    /// What to ask the other members once this one does not respond, if they can know.
+    pub(crate) queue: Option<Queue>,
+}
+
+/// What a response to a question means.
+pub(crate) type Find<F> = dyn Fn(&Answer) -> F + Send + Sync;
+
+/// What a member says about a call that waits there.
+pub(crate) enum Finding {
+    /// It may go on waiting.
+    Waiting,
+    /// It waits for nothing: this is its refusal.
+    Refused(Box<Refusal>),
+    /// What it waits with is gone, for this reason. What the member makes of it is unknown.
+    Gone(String),
+}
+
+/// The place of a waiting call in a queue that every member knows.
+pub(crate) struct Queue {
+    /// The question for the place.
+    pub(crate) exchange: Box<dyn Exchange>,
+    /// Returns the place that a response shows, if it shows one.
+    pub(crate) place: Box<Find<Option<Place>>>,
+}
+
+/// A place in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    First,
+    Behind,
+    None,
 }
 
 /// So many times in a row a member may say that it cannot serve, as during the election of a leader.
 const MAX_UNAVAILABLE: u32 = 3;
 
+/// How often the other members are asked for the place in the queue.
+const QUEUE_INTERVAL: Duration = Duration::from_secs(1);
+
 impl<T: Transport> Pipeline<T> {
     /// Makes an attempt at a call that waits at a member, and probes the member meanwhile.
     ///
-    /// A member that does not respond is given up. Whether it carries the call out is unknown then.
+    /// A member that does not respond is no longer asked. As long as others say that the call is behind in its queue, the
+    /// attempt goes on, for the member may return. It ends when the call is first there, or has no place. Whether the
+    /// member carries the call out is unknown then: once the attempt is dropped, the member deletes the place when it
+    /// returns, so that what the others say is no success.
     pub(crate) async fn attempt_probed(
         &self,
         prepared: &Prepared,
@@ -46,7 +84,7 @@ impl<T: Transport> Pipeline<T> {
         }
     }
 
-    /// Probes a member until there is nothing to wait for.
+    /// Probes a member, and then the others, until there is nothing to wait for.
     async fn watch(
         &self,
         prepared: &Prepared,
@@ -54,6 +92,26 @@ impl<T: Transport> Pipeline<T> {
         set: &EndpointSet,
         probe: &Probe,
     ) -> Result<Answer, Failure> {
+        let failure = match self.watch_member(prepared, endpoint, set, probe).await {
+            Ok(answer) => return Ok(answer),
+            Err(Lost::Wait(failure)) => return Err(failure),
+            Err(Lost::Member(failure)) => failure,
+        };
+        endpoint.failed(self.transport.now());
+        match &probe.queue {
+            Some(queue) if set.len() > 1 => self.watch_queue(probe, queue, failure).await,
+            _ => Err(failure),
+        }
+    }
+
+    /// Probes a member until it is lost, or says that there is nothing to wait for.
+    async fn watch_member(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        probe: &Probe,
+    ) -> Result<Answer, Lost> {
         let exchange = &*probe.exchange;
         let call = exchange.call();
         let mut unavailable = 0;
@@ -69,14 +127,18 @@ impl<T: Transport> Pipeline<T> {
             };
             let answer = match self.attempt(&question, endpoint, set, self.timeout).await {
                 Ok(answer) => answer,
-                Err(Failure::TimedOut(limit)) => return Err(Failure::TimedOut(limit)),
+                Err(Failure::TimedOut(limit)) => {
+                    return Err(Lost::Member(Failure::TimedOut(limit)));
+                }
                 Err(failure) => {
-                    return Err(lost(failure.into_error(self.context(&call, endpoint))));
+                    let error = failure.into_error(self.context(&call, endpoint));
+                    return Err(Lost::Member(broken(error)));
                 }
             };
-            if let Some(refusal) = (probe.refusal)(&answer) {
-                let verdict = Verdict::Refused(Box::new(refusal));
-                return Ok(Answer { verdict, ..answer });
+            match (probe.finding)(&answer) {
+                Finding::Waiting => {}
+                Finding::Refused(refusal) => return Ok(refused(answer, refusal)),
+                Finding::Gone(reason) => return Err(Lost::Wait(broken(reason))),
             }
             unavailable = if answer.is_unavailable() {
                 unavailable + 1
@@ -84,13 +146,68 @@ impl<T: Transport> Pipeline<T> {
                 0
             };
             if unavailable == MAX_UNAVAILABLE {
-                return Err(lost(answer.into_error()));
+                return Err(Lost::Member(broken(answer.into_error())));
             }
         }
     }
+
+    /// Asks the other members for the place in the queue, until it is the first, or there is none. `failure` is that of the
+    /// member where the call waits.
+    async fn watch_queue(
+        &self,
+        probe: &Probe,
+        queue: &Queue,
+        failure: Failure,
+    ) -> Result<Answer, Failure> {
+        let mut was_first = false;
+        loop {
+            let Ok(answer) = self.ask(&*queue.exchange).await else {
+                return Err(failure);
+            };
+            match (queue.place)(&answer) {
+                Some(Place::Behind) => was_first = false,
+                // The member may have returned, and be about to say so.
+                Some(Place::First) if !was_first => was_first = true,
+                Some(Place::First) => return Err(broken(FIRST)),
+                Some(Place::None) => break,
+                None => return Err(failure),
+            }
+            self.transport.sleep(QUEUE_INTERVAL).await;
+        }
+        let Ok(answer) = self.ask(&*probe.exchange).await else {
+            return Err(failure);
+        };
+        match (probe.finding)(&answer) {
+            Finding::Refused(refusal) => Ok(refused(answer, refusal)),
+            Finding::Gone(reason) => Err(broken(reason)),
+            Finding::Waiting => Err(failure),
+        }
+    }
+
+    /// Executes another call. Boxed, for it is executed within a call.
+    fn ask<'a>(&'a self, exchange: &'a dyn Exchange) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(self.execute(exchange))
+    }
 }
 
-/// The member is lost. The call was sent to it before, whatever became of the probe.
-fn lost(error: Error) -> Failure {
-    Failure::Transport(TransportError::interrupted(error))
+/// Why a wait is over.
+enum Lost {
+    /// The member no longer responds.
+    Member(Failure),
+    /// There is nothing to wait for.
+    Wait(Failure),
+}
+
+const FIRST: &str = "the member that was asked no longer responds, and the others say that its turn has come: revoke the lease, and \
+     begin again with another one";
+
+/// The response of a call that waits for nothing.
+fn refused(answer: Answer, refusal: Box<Refusal>) -> Answer {
+    let verdict = Verdict::Refused(refusal);
+    Answer { verdict, ..answer }
+}
+
+/// The call was sent before, whatever became of the probe.
+fn broken(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::Transport(TransportError::interrupted(reason))
 }

@@ -3,19 +3,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     budget,
-    endpoints::{
-        sync::{Advertised, MemberSource},
-        wire::Wire,
-    },
+    endpoints::sync::{Advertised, MemberSource},
     error::Result,
     json::{Decode, decoded},
-    operation::Operation,
     pipeline::{
         answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, Mapped, TypedExchange},
+        exchange::{Encoded, Mapped},
     },
-    v2::protocol,
+    v2::{
+        operation::{bare_operation, operation},
+        protocol,
+    },
 };
 
 decoded! {
@@ -36,82 +34,60 @@ decoded! {
     }
 }
 
-/// Lists the members: `GET /v2/members`. The contacted member responds from its own data, which may be stale.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct ListMembers(());
-
-impl ListMembers {
-    /// Creates the operation.
-    pub fn new() -> Self {
-        Self(())
-    }
+bare_operation! {
+    /// Lists the members: `GET /v2/members`. The contacted member responds from its own data, which may be stale.
+    ListMembers {} -> Vec<Member>;
+    "v2.members.list", GET "/v2/members", read,
+    |answer: Answer| answer.json().map(|Members { members }| members)
 }
 
-impl Operation for ListMembers {
-    type Output = Vec<Member>;
-    const NAME: &'static str = "v2.members.list";
+bare_operation! {
+    /// Returns the leader: `GET /v2/members/leader`. Any member can respond.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::DuringLeaderElection`](crate::EtcdErrorKind::DuringLeaderElection) if there is none.
+    GetLeader {} -> Member;
+    "v2.members.leader", GET "/v2/members/leader", read, Answer::decode
 }
 
-impl Exchange for ListMembers {
-    fn call(&self) -> Call {
-        protocol::OTHER.read(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        Encoded::new(Self::NAME, Method::GET, "/v2/members".into())
-    }
+bare_operation! {
+    /// Removes the member with this id permanently: `DELETE /v2/members/ID`.
+    ///
+    /// # Errors
+    /// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) if it was
+    /// removed before.
+    RemoveMember { id: "member id" } -> ();
+    "v2.members.remove", DELETE "/v2/members/", write, protocol::empty
 }
 
-impl TypedExchange for ListMembers {
-    type Decoded = Vec<Member>;
+bare_operation! {
+    /// Lists the client URLs of all members: `GET /v2/machines`, which is older than the members API.
+    ListMachines {} -> Vec<String>;
+    "v2.machines", GET "/v2/machines", read, urls
+}
 
-    fn decode(&self, answer: Answer) -> Result<Vec<Member>> {
-        #[derive(Deserialize)]
-        struct Body {
-            #[serde(deserialize_with = "Decode::decode")]
-            members: Vec<Member>,
+#[derive(Deserialize)]
+struct Members {
+    #[serde(deserialize_with = "Decode::decode")]
+    members: Vec<Member>,
+}
+
+/// Decodes a list of URLs, separated by commas.
+fn urls(answer: Answer) -> Result<Vec<String>> {
+    let answer = answer.success()?;
+    let what = "the response is not a list of URLs";
+    answer.decode_within(what, || {
+        let text = str::from_utf8(&answer.reply.body)?;
+        let mut urls = Vec::new();
+        for url in text.split(',').map(str::trim) {
+            match url {
+                "" => {}
+                url if url.contains("://") => budget::push(&mut urls, url.to_owned())?,
+                _ => return Err("not a URL".into()),
+            }
         }
-        answer.json().map(|Body { members }| members)
-    }
-}
-
-/// Returns the leader: `GET /v2/members/leader`. Any member can respond.
-///
-/// # Errors
-/// [`EtcdErrorKind::DuringLeaderElection`](crate::EtcdErrorKind::DuringLeaderElection) if there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct GetLeader(());
-
-impl GetLeader {
-    /// Creates the operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Operation for GetLeader {
-    type Output = Member;
-    const NAME: &'static str = "v2.members.leader";
-}
-
-impl Exchange for GetLeader {
-    fn call(&self) -> Call {
-        protocol::OTHER.read(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        Encoded::new(Self::NAME, Method::GET, "/v2/members/leader".into())
-    }
-}
-
-impl TypedExchange for GetLeader {
-    type Decoded = Member;
-
-    fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.decode()
-    }
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(urls)
+    })
 }
 
 /// Adds a member, which can then be started: `POST /v2/members`.
@@ -135,32 +111,15 @@ impl AddMember {
                 .collect(),
         }
     }
-}
 
-impl Operation for AddMember {
-    type Output = Member;
-    const NAME: &'static str = "v2.members.add";
-}
-
-impl Exchange for AddMember {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let path = "/v2/members".to_owned();
-        Ok(Encoded::new(Self::NAME, Method::POST, path)?
-            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let peer_urls = &self.peer_urls;
+        let body = PeerUrls { peer_urls };
+        protocol::with_json(operation, Method::POST, "/v2/members".to_owned(), &body)
     }
 }
 
-impl TypedExchange for AddMember {
-    type Decoded = Member;
-
-    fn decode(&self, answer: Answer) -> Result<Member> {
-        answer.decode()
-    }
-}
+operation!(AddMember => Member, "v2.members.add", OTHER.write, Answer::decode);
 
 /// Changes the peer URLs of a member: `PUT /v2/members/ID`.
 ///
@@ -185,124 +144,16 @@ impl UpdateMember {
                 .collect(),
         }
     }
-}
 
-impl Operation for UpdateMember {
-    type Output = ();
-    const NAME: &'static str = "v2.members.update";
-}
-
-impl Exchange for UpdateMember {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let path = member_path(Self::NAME, &self.id)?;
-        Ok(Encoded::new(Self::NAME, Method::PUT, path)?
-            .body("application/json", peer_urls(Self::NAME, &self.peer_urls)?))
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let id = protocol::segment(operation, "member id", &self.id)?;
+        let peer_urls = &self.peer_urls;
+        let body = PeerUrls { peer_urls };
+        protocol::with_json(operation, Method::PUT, format!("/v2/members/{id}"), &body)
     }
 }
 
-impl TypedExchange for UpdateMember {
-    type Decoded = ();
-
-    fn decode(&self, answer: Answer) -> Result<()> {
-        protocol::empty(answer)
-    }
-}
-
-/// Removes a member permanently: `DELETE /v2/members/ID`.
-///
-/// # Errors
-/// [`EtcdErrorKind::NotFound`](crate::EtcdErrorKind::NotFound); [`Gone`](crate::EtcdErrorKind::Gone) if it was removed
-/// before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct RemoveMember {
-    id: String,
-}
-
-impl RemoveMember {
-    /// Removes the member with this id.
-    pub fn new(id: impl AsRef<str>) -> Self {
-        Self {
-            id: id.as_ref().to_owned(),
-        }
-    }
-}
-
-impl Operation for RemoveMember {
-    type Output = ();
-    const NAME: &'static str = "v2.members.remove";
-}
-
-impl Exchange for RemoveMember {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let path = member_path(Self::NAME, &self.id)?;
-        Encoded::new(Self::NAME, Method::DELETE, path)
-    }
-}
-
-impl TypedExchange for RemoveMember {
-    type Decoded = ();
-
-    fn decode(&self, answer: Answer) -> Result<()> {
-        protocol::empty(answer)
-    }
-}
-
-/// Lists the client URLs of all members: `GET /v2/machines`, which is older than the members API.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an operation does nothing before `Client::send`"]
-pub struct ListMachines(());
-
-impl ListMachines {
-    /// Creates the operation.
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Operation for ListMachines {
-    type Output = Vec<String>;
-    const NAME: &'static str = "v2.machines";
-}
-
-impl Exchange for ListMachines {
-    fn call(&self) -> Call {
-        protocol::OTHER.read(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        Encoded::new(Self::NAME, Method::GET, "/v2/machines".into())
-    }
-}
-
-impl TypedExchange for ListMachines {
-    type Decoded = Vec<String>;
-
-    fn decode(&self, answer: Answer) -> Result<Vec<String>> {
-        let answer = answer.success()?;
-        let what = "the response is not a list of URLs";
-        answer.decode_within(what, || {
-            let text = str::from_utf8(&answer.reply.body)?;
-            let mut urls = Vec::new();
-            for url in text.split(',').map(str::trim) {
-                match url {
-                    "" => {}
-                    url if url.contains("://") => budget::push(&mut urls, url.to_owned())?,
-                    _ => return Err("not a URL".into()),
-                }
-            }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(urls)
-        })
-    }
-}
+operation!(UpdateMember => (), "v2.members.update", OTHER.write, protocol::empty);
 
 fn advertised(
     Member {
@@ -312,20 +163,11 @@ fn advertised(
     Advertised { id, client_urls }
 }
 
-fn member_path(operation: &'static str, id: &str) -> Result<String> {
-    Ok(format!(
-        "/v2/members/{}",
-        protocol::segment(operation, "member id", id)?
-    ))
-}
-
-fn peer_urls(operation: &'static str, urls: &[String]) -> Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        #[serde(rename = "peerURLs")]
-        peer_urls: &'a [String],
-    }
-    protocol::to_json(operation, &Body { peer_urls: urls })
+/// The body that etcd requires for the peer URLs of a member.
+#[derive(Serialize)]
+struct PeerUrls<'a> {
+    #[serde(rename = "peerURLs")]
+    peer_urls: &'a [String],
 }
 
 /// Lists the members for a sync.

@@ -31,6 +31,7 @@ mod keys;
 mod members;
 mod node;
 mod once;
+mod operation;
 pub(crate) mod protocol;
 mod stats;
 mod ttl;

@@ -1,16 +1,17 @@
 //! The v2 API on the wire: paths, forms, headers, and the meaning of responses.
 
-use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
 use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     endpoints::wire::Wire,
     error::{Api, Error, EtcdCode, EtcdErrorKind as Kind, Outcome, Refusal, Result},
-    form::RESERVED,
+    form::{Query, RESERVED},
     pipeline::{
         answer::{Answer, Reply, UnsupportedBy, Verdict},
         call::{Call, Feature, Login, Repeat},
+        exchange::Encoded,
         protocol::{Origin, Protocol, Shown},
     },
 };
@@ -39,7 +40,10 @@ impl V2 {
 
     /// Creates a call that changes nothing.
     pub(crate) fn read(&'static self, operation: &'static str) -> Call {
-        self.call(operation, Repeat::Always)
+        Call {
+            is_read: true,
+            ..self.call(operation, Repeat::Always)
+        }
     }
 
     /// Creates a call that may change something.
@@ -301,10 +305,28 @@ pub(crate) fn checked_form(operation: &'static str, form: String) -> Result<Stri
     Ok(form)
 }
 
-/// Returns a body as JSON.
-pub(crate) fn to_json(operation: &'static str, body: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(body)
-        .map_err(|error| Error::invalid(operation, format!("cannot be written as JSON: {error}")))
+/// Returns the request for a key.
+pub(crate) fn at_key(
+    operation: &'static str,
+    method: Method,
+    key: &str,
+    query: &Query,
+) -> Result<Encoded> {
+    let target = query.append_to(key_path(operation, key)?);
+    Encoded::new(operation, method, target)
+}
+
+/// Returns the request with a body of JSON.
+pub(crate) fn with_json(
+    operation: &'static str,
+    method: Method,
+    target: String,
+    body: &impl Serialize,
+) -> Result<Encoded> {
+    let body = serde_json::to_vec(body).map_err(|error| {
+        Error::invalid(operation, format!("cannot be written as JSON: {error}"))
+    })?;
+    Ok(Encoded::new(operation, method, target)?.body("application/json", body))
 }
 
 /// A success without content.
@@ -314,8 +336,6 @@ pub(crate) fn empty(answer: Answer) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
-
     use super::*;
     use crate::{raw::RawRequest, testing::decoded};
 

@@ -1,18 +1,9 @@
 use std::collections::BTreeMap;
 
-use http::Method;
-
 use crate::{
-    endpoints::wire::Wire,
-    error::Result,
     json::{Decode, decoded},
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
-    v2::protocol,
+    pipeline::answer::Answer,
+    v2::operation::bare_operation,
 };
 
 decoded! {
@@ -160,62 +151,26 @@ decoded! {
     }
 }
 
-macro_rules! stats_operation {
-    ($(#[$doc:meta])* $name:ident, $operation:literal, $path:literal, $output:ty) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        #[must_use = "an operation does nothing before `Client::send`"]
-        pub struct $name(());
-
-        impl $name {
-            /// Creates the operation.
-            pub fn new() -> Self {
-                Self(())
-            }
-        }
-
-        impl Operation for $name {
-            type Output = $output;
-            const NAME: &'static str = $operation;
-        }
-
-        impl Exchange for $name {
-            fn call(&self) -> Call {
-                protocol::OTHER.read(Self::NAME)
-            }
-
-            fn encode(&self, _: Wire) -> Result<Encoded> {
-                Encoded::new(Self::NAME, Method::GET, $path.into())
-            }
-        }
-
-        impl TypedExchange for $name {
-            type Decoded = $output;
-
-            fn decode(&self, answer: Answer) -> Result<$output> {
-                answer.decode()
-            }
-        }
-    };
-}
-
-stats_operation! {
+bare_operation! {
     /// Returns the statistics of the contacted member: `GET /v2/stats/self`.
-    GetSelfStats, "v2.stats.self", "/v2/stats/self", SelfStats
+    GetSelfStats {} -> SelfStats;
+    "v2.stats.self", GET "/v2/stats/self", read, Answer::decode
 }
 
-stats_operation! {
+bare_operation! {
     /// Returns the operation counters of the contacted member: `GET /v2/stats/store`.
-    GetStoreStats, "v2.stats.store", "/v2/stats/store", StoreStats
+    GetStoreStats {} -> StoreStats;
+    "v2.stats.store", GET "/v2/stats/store", read, Answer::decode
 }
 
-stats_operation! {
+bare_operation! {
     /// Returns the leader's statistics of its followers: `GET /v2/stats/leader`.
     ///
     /// # Errors
     /// [`EtcdErrorKind::Forbidden`](crate::EtcdErrorKind::Forbidden) from any other member: find the leader with
     /// [`GetLeader`](super::GetLeader).
-    GetLeaderStats, "v2.stats.leader", "/v2/stats/leader", LeaderStats
+    GetLeaderStats {} -> LeaderStats;
+    "v2.stats.leader", GET "/v2/stats/leader", read, Answer::decode
 }
 
 #[cfg(test)]

@@ -66,12 +66,14 @@ impl Lock {
         self
     }
 
-    /// Sets how long the member may be silent before it is asked whether it and the lease are alive, and between two such
-    /// probes. Defaults to 10 s. Zero is refused.
+    /// Sets how long the member may be silent before it is asked whether it, the lease and the key in the queue are alive, and
+    /// between two such probes. Defaults to 10 s. Zero is refused.
     ///
-    /// Where the member does not respond, the wait ends with an error whose [outcome](crate::Error::outcome) is unknown: etcd
-    /// may hand the lock over without anybody noticing, for as long as the lease lives. Revoke the lease, and begin again with
-    /// another one.
+    /// If the member does not respond, another endpoint is asked every second for the key in the queue: the wait goes on for
+    /// as long as there are keys before it, since the member may return. If there is no other endpoint, or none before it any
+    /// more and the member still does not respond, the wait ends with an error whose [outcome](crate::Error::outcome) is
+    /// unknown: the lock may be held, but the member releases it when it returns and finds the request gone. Revoke the lease,
+    /// and begin again with another one.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.silence = limit;
         self
@@ -104,7 +106,7 @@ gateway::operation!(
     "v3.lock.lock",
     method::LOCK,
     |_| Repeat::IfUnsent,
-    probed by |lock| probe(Lock::NAME, lock.lease, lock.silence)
+    probed by |lock| probe(Lock::NAME, &lock.name, lock.lease, lock.silence)
 );
 
 /// A lock that is held.

@@ -2,7 +2,7 @@
 
 use etcd_http::{
     Client, EtcdErrorKind, Outcome,
-    fake::{FakeEtcd, When},
+    fake::{FakeEtcd, Fault, When},
     transport::Transport,
     v2::{Get, Watch},
 };
@@ -43,6 +43,28 @@ fn an_endpoint_that_is_down_is_passed_over_at_once_and_tried_again_later() {
     block_on(client.v2().get("/a")).unwrap();
     assert_eq!(asked(&etcd)[0], 1);
     assert_eq!(asked(&etcd).len(), 2);
+}
+
+#[test]
+fn a_read_does_not_wait_for_an_endpoint_that_is_halted_and_a_write_is_not_sent_twice() {
+    let etcd = three();
+    let client = client(&etcd);
+    block_on(client.v2().set("/a", "1")).unwrap();
+    etcd.inject(When::any().endpoint(0), Fault::silence());
+    etcd.clear_log();
+    for quorum in [false, true] {
+        let get = Get::new("/a").quorum(quorum);
+        block_on(client.send(get)).unwrap();
+        assert_eq!(etcd.elapsed(), seconds(2));
+    }
+    block_on(client.v2().members()).unwrap();
+    assert_eq!(asked(&etcd), [0, 1, 1, 1]);
+
+    etcd.inject(When::any().endpoint(1), Fault::silence());
+    etcd.clear_log();
+    let error = block_on(client.v2().set("/a", "2")).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert_eq!(asked(&etcd), [1]);
 }
 
 #[test]

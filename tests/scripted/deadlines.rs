@@ -1,14 +1,20 @@
 //! Time limits of attempts and of operations, and operations that are dropped.
 
-use std::time::Duration;
+use std::{
+    future::pending,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use etcd_http::{
     Client, Error, RetryPolicy,
+    transport::{Request, Response, Transport, TransportError, async_trait},
     v2::{Get, Watch},
+    v3::{Campaign, Lock},
 };
 use futures::{FutureExt, StreamExt};
 use harness::{
-    clock::block_on,
+    clock::{VirtualClock, block_on},
     scripted_transport::{ScriptedTransport, Step, file, keys, open},
 };
 
@@ -96,4 +102,62 @@ fn a_client_is_as_good_as_before_after_a_watch_was_dropped() {
     assert_eq!(client.transport().seen().len(), 2);
     drop(watch);
     block_on(client.send(Get::new("x"))).unwrap();
+}
+
+/// A server to which connecting takes two seconds, at first in vain, and the time that it is told.
+#[derive(Debug, Default)]
+struct Slow {
+    clock: VirtualClock,
+    told: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Transport for Slow {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let told = request.headers()["grpc-timeout"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let times = {
+            let mut all = self.told.lock().unwrap();
+            all.push(told);
+            all.len()
+        };
+        self.clock.sleep(Duration::from_secs(2)).await;
+        if times < 3 {
+            return Err(TransportError::connect("refused"));
+        }
+        pending().await
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+#[test]
+fn the_server_is_told_what_is_left_of_the_deadline() {
+    for is_grpc in [false, true] {
+        let builder = Client::builder(Slow::default()).endpoints(["http://a", "http://b"]);
+        let builder = if is_grpc { builder.grpc() } else { builder };
+        let retry = RetryPolicy::default().first_pause(Duration::from_nanos(1));
+        let client = builder.retry(retry).build().unwrap();
+        let limit = Duration::from_secs(7);
+        let clock = &client.transport().clock;
+        let lock = Lock::new("l", 7).time_limit(limit);
+        clock.run(client.send(lock)).unwrap_err();
+        assert_eq!(clock.elapsed(), Duration::from_secs(9));
+        let told = std::mem::take(&mut *client.transport().told.lock().unwrap());
+        assert_eq!(told, ["7000m", "5000m", "3000m"]);
+        let campaign = Campaign::new("e", 7, "v").time_limit(limit);
+        clock.run(client.send(campaign)).unwrap_err();
+        assert_eq!(
+            client.transport().told.lock().unwrap()[..2],
+            ["7000m", "5000m"]
+        );
+    }
 }

@@ -9,6 +9,7 @@ mod doubt;
 mod endpoints;
 mod foreign;
 mod foreign_answers;
+mod hedges;
 mod long_lived;
 mod observe;
 mod once;

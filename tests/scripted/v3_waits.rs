@@ -8,7 +8,7 @@ use etcd_http::{
 };
 use futures::future::BoxFuture;
 
-use crate::v3_store::{Connection, Store, clients};
+use crate::v3_store::{Connection, Store, base64, clients};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -34,23 +34,50 @@ fn ttl(seconds: i64) -> Connection {
     )
 }
 
-/// Returns how a pending lock and a pending campaign end, and after how long, if their probes get these responses.
+/// A lease with these keys.
+fn ttl_and_keys(keys: &[&str]) -> Connection {
+    let keys: Vec<_> = keys.iter().map(|key| base64(key)).collect();
+    answer(
+        200,
+        &format!(r#"{{"header":{{"cluster_id":"7"}},"ID":"7","TTL":"5","keys":{keys:?}}}"#),
+    )
+}
+
+/// The first key of the queue; `None` where the key of the wait is not there.
+fn queue(first: Option<&str>) -> Connection {
+    let header = r#""header":{"cluster_id":"7"}"#;
+    answer(
+        200,
+        &match first {
+            None => format!("{{{header}}}"),
+            Some(first) => format!(
+                r#"{{{header},"succeeded":true,"responses":[{{"response_range":{{"kvs":[{{"key":"{}"}}]}}}}]}}"#,
+                base64(first)
+            ),
+        },
+    )
+}
+
+/// Returns how a pending lock, or a pending campaign, ends, and after how long, if its probes get these responses.
+fn wait(is_lock: bool, probes: &[Connection]) -> (Result<()>, Duration, Vec<String>) {
+    let client = clients(Store::at(4).with(|state| {
+        state.connections = [silent()].into();
+        state.connections.extend(probes.iter().cloned());
+    }));
+    let wait: BoxFuture<'_, Result<()>> = if is_lock {
+        Box::pin(async { client.send(Lock::new("l", 7)).await.map(drop) })
+    } else {
+        Box::pin(async { client.send(Campaign::new("e", 7, "v")).await.map(drop) })
+    };
+    let result = client.transport().clock.run(wait);
+    let paths = client.transport().seen().into_iter();
+    let paths = paths.map(|line| line.split_once(' ').unwrap().0.to_owned());
+    (result, client.transport().clock.elapsed(), paths.collect())
+}
+
+/// A pending lock, and a pending campaign.
 fn waits(probes: &[Connection]) -> [(Result<()>, Duration, Vec<String>); 2] {
-    [true, false].map(|is_lock| {
-        let client = clients(Store::at(4).with(|state| {
-            state.connections = [silent()].into();
-            state.connections.extend(probes.iter().cloned());
-        }));
-        let wait: BoxFuture<'_, Result<()>> = if is_lock {
-            Box::pin(async { client.send(Lock::new("l", 7)).await.map(drop) })
-        } else {
-            Box::pin(async { client.send(Campaign::new("e", 7, "v")).await.map(drop) })
-        };
-        let result = client.transport().clock.run(wait);
-        let paths = client.transport().seen().into_iter();
-        let paths = paths.map(|line| line.split_once(' ').unwrap().0.to_owned());
-        (result, client.transport().clock.elapsed(), paths.collect())
-    })
+    [true, false].map(|is_lock| wait(is_lock, probes))
 }
 
 #[test]
@@ -61,6 +88,7 @@ fn a_wait_whose_lease_expires_ends_with_that() {
         for (result, elapsed, paths) in waits(&probes) {
             let error = result.unwrap_err();
             assert!(error.is_lease_not_found(), "{error}");
+            assert!(error.to_string().contains("lease 7"), "{error}");
             assert_eq!(elapsed, SECOND * 40);
             assert_eq!(paths[1..], ["a/v3/lease/timetolive"; 4]);
             assert!(error.to_string().starts_with("v3."), "{error}");
@@ -77,12 +105,79 @@ fn a_wait_at_a_member_that_is_halted_is_given_up_as_unknown() {
     };
     // The probe has ten seconds.
     for (lost, seconds) in [(silent(), 30), (refused, 20)] {
-        for (result, elapsed, paths) in waits(&[ttl(20), lost.clone()]) {
+        for (result, elapsed, paths) in waits(&[ttl(20), lost.clone(), queue(None), ttl(20)]) {
             let error = result.unwrap_err();
             assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
             assert_eq!(elapsed, SECOND * seconds, "{error}");
-            assert_eq!(paths.len(), 3, "it is not sent again: {paths:?}");
+            // It is not sent again: only its key and its lease are asked for, elsewhere.
+            assert_eq!(paths[3..], ["b/v3/kv/txn", "b/v3/lease/timetolive"]);
         }
+    }
+}
+
+#[test]
+fn a_wait_at_a_member_that_is_halted_goes_on_elsewhere_until_its_turn_has_come() {
+    for (is_lock, own) in [(true, "l/7"), (false, "e/7")] {
+        let place = |first| queue(Some(first));
+        let probes = [
+            silent(),
+            place("other"),
+            // A first place may be told by the member itself, should it return.
+            place(own),
+            place("other"),
+            place("other"),
+            place(own),
+            place(own),
+        ];
+        let (result, elapsed, paths) = wait(is_lock, &probes);
+        let error = result.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+        assert!(error.to_string().contains("its turn has come"), "{error}");
+        assert_eq!(elapsed, SECOND * 25, "{error}");
+        assert_eq!(paths[2..], ["b/v3/kv/txn"; 6]);
+    }
+}
+
+#[test]
+fn a_wait_at_a_member_that_is_halted_ends_with_its_lease() {
+    let probes = [silent(), queue(Some("other")), queue(None), ttl(-1)];
+    for (result, elapsed, _) in waits(&probes) {
+        let error = result.unwrap_err();
+        assert!(error.is_lease_not_found(), "{error}");
+        assert!(error.to_string().contains("lease 7"), "{error}");
+        assert_eq!(elapsed, SECOND * 21);
+    }
+}
+
+#[test]
+fn a_wait_whose_key_is_deleted_elsewhere_is_over() {
+    for (is_lock, own) in [(true, "l/7"), (false, "e/7")] {
+        let probes = [
+            // The key is not there yet.
+            ttl_and_keys(&["k"]),
+            ttl_and_keys(&["k", own]),
+            ttl_and_keys(&["k"]),
+        ];
+        let (result, elapsed, paths) = wait(is_lock, &probes);
+        let error = result.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+        assert!(error.to_string().contains(own), "{error}");
+        assert_eq!(elapsed, SECOND * 30);
+        assert_eq!(paths.len(), 4);
+    }
+}
+
+#[test]
+fn the_time_limit_of_a_wait_says_nothing_about_the_endpoint() {
+    let late = r#"{"code":4,"message":"context deadline exceeded"}"#;
+    for first in [answer(504, late), silent()] {
+        let client = clients(Store::at(4).with(|state| state.connections = [first].into()));
+        let clock = &client.transport().clock;
+        let lock = Lock::new("l", 7).time_limit(SECOND * 5);
+        clock.run(client.send(lock)).unwrap_err();
+        clock.run(client.v3().kv().get("k")).unwrap();
+        let seen = client.transport().seen();
+        assert!(seen[1].starts_with("a/v3/kv/range"), "{seen:?}");
     }
 }
 
@@ -96,6 +191,8 @@ fn a_wait_at_a_member_that_has_lost_the_others_is_given_up_as_unknown() {
         no_leader(),
         no_leader(),
         no_leader(),
+        queue(None),
+        ttl(5),
     ];
     for (result, elapsed, _) in waits(&probes) {
         let error = result.unwrap_err();

@@ -2,12 +2,15 @@
 
 mod options;
 
-use std::{env, process::ExitCode};
+use std::{env, io, pin::pin, process::ExitCode, time::Duration};
 
-use etcd_http_fake::{Clock, FakeEtcd, serve};
-use tokio::{net::TcpListener, task::JoinSet};
+use etcd_http_fake::{Clock, FakeEtcd, serve_until};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
 use options::{Options, USAGE, parse};
+
+/// How long requests in progress may take after a signal to stop.
+const GRACE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let options = match parse(env::args().skip(1)) {
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
@@ -57,14 +60,44 @@ fn run(options: Options) -> Result<(), String> {
             .clock(Clock::Real)
             .log_capacity(0)
             .build();
+        let text = |error: io::Error| error.to_string();
+        let mut told_to_stop = pin!(told_to_stop());
+        let (running, stopped) = watch::channel(());
         let mut servers = JoinSet::new();
         for listener in listeners {
-            servers.spawn(serve(etcd.clone(), 0, listener));
+            let mut stopped = stopped.clone();
+            // It fails when the sender is dropped.
+            let stop = async move { drop(stopped.changed().await) };
+            servers.spawn(serve_until(etcd.clone(), 0, listener, stop));
         }
-        while let Some(ended) = servers.join_next().await {
-            let ended = ended.map_err(|error| error.to_string())?;
-            ended.map_err(|error| error.to_string())?;
+        let ended = tokio::select! {
+            ended = servers.join_next() => ended,
+            signal = &mut told_to_stop => {
+                signal.map_err(text)?;
+                None
+            }
+        };
+        if let Some(ended) = ended {
+            ended.map_err(|error| error.to_string())?.map_err(text)?;
         }
+        // Clients are told; streams that are open are cut.
+        drop(running);
+        let _ = timeout(GRACE, servers.join_all()).await;
         Ok(())
     })
+}
+
+/// Resolves when the program is to stop: at SIGINT or SIGTERM.
+async fn told_to_stop() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }

@@ -13,7 +13,7 @@ mod v2;
 mod v3;
 
 #[cfg(feature = "serve")]
-pub use front::serve::serve;
+pub use front::serve::{serve, serve_until};
 pub use {
     cluster::{
         clock::{Clock, Expiry},

@@ -438,14 +438,10 @@ fn a_wipe_starts_from_an_empty_store() {
 }
 
 #[test]
-fn an_unknown_scheme_and_http_2_are_rejected() {
+fn an_unknown_scheme_is_rejected() {
     let etcd = FakeEtcd::new();
     assert_eq!(
         kind(send(&etcd, "GET", "ftp://localhost/version")),
         TransportErrorKind::Rejected
     );
-    let mut request = request("GET", "/version");
-    *request.version_mut() = http::Version::HTTP_2;
-    let error = etcd.send(request).now_or_never().unwrap().unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Rejected);
 }

@@ -15,9 +15,10 @@ use std::{
 use etcd_transport::TransportError;
 use reqwest::Client;
 
-/// Below 100, the least limit that RFC 9113 recommends to servers. Usual limits are 100 (haproxy), 128 (nginx, AWS's
-/// load balancers), 250 (Go's HTTP server) and none (etcd's gRPC server).
-const STREAMS_PER_CONNECTION: usize = 64;
+/// Far below 100, the least limit that RFC 9113 recommends to servers, as some are configured for less, and a request beyond
+/// the limit waits until another ends. Usual limits are 100 (haproxy, nghttpx), 128 (nginx, AWS's load balancers), 250 (Go's
+/// HTTP server) and none (etcd's gRPC server).
+const STREAMS_PER_CONNECTION: usize = 16;
 
 /// A client, or why there is none: the reason why each request is rejected.
 pub(crate) type BuiltClient = Result<Client, Arc<dyn std::error::Error + Send + Sync>>;

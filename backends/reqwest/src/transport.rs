@@ -74,7 +74,7 @@ impl ReqwestTransport {
         }
     }
 
-    /// Sets how many [`LongLived`] requests share an HTTP/2 connection. Defaults to 64.
+    /// Sets how many [`LongLived`] requests share an HTTP/2 connection. Defaults to 16.
     ///
     /// Lower it if the server, or a proxy before it, allows fewer concurrent streams: further requests on the
     /// connection would wait. Zero counts as one.

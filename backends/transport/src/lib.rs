@@ -8,11 +8,13 @@
 mod body;
 mod error;
 mod extensions;
+mod sleep;
 mod transport;
 
 pub use body::{Body, CollectError, Collected};
 pub use error::{TransportError, TransportErrorKind};
 pub use extensions::{Duplex, IdleLimit, LongLived};
+pub use sleep::sleep_on_a_thread;
 pub use transport::{Request, Response, Transport};
 
 pub use async_trait::async_trait;

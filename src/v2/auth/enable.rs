@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::{
     pipeline::answer::Answer,
-    v2::{auth::bare_operation, protocol},
+    v2::{operation::bare_operation, protocol},
 };
 
 bare_operation! {

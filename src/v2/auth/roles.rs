@@ -2,20 +2,12 @@ use http::Method;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    endpoints::wire::Wire,
     error,
     json::Decode,
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
+    pipeline::{answer::Answer, exchange::Encoded},
     v2::{
-        auth::{
-            bare_operation,
-            permissions::{Permissions, PermissionsBody},
-        },
+        auth::permissions::{Permissions, PermissionsBody},
+        operation::{bare_operation, operation},
         protocol,
     },
 };
@@ -104,43 +96,25 @@ macro_rules! role_operation {
                     permissions,
                 }
             }
-        }
 
-        impl Operation for $name {
-            type Output = Role;
-            const NAME: &'static str = $operation;
-        }
-
-        impl Exchange for $name {
-            fn call(&self) -> Call {
-                protocol::OTHER.write(Self::NAME)
-            }
-
-            fn encode(&self, _: Wire) -> error::Result<Encoded> {
+            fn encoded(&self, operation: &'static str) -> error::Result<Encoded> {
                 #[derive(Serialize)]
                 struct Body<'a> {
                     role: &'a str,
                     #[serde(rename = $field)]
                     permissions: PermissionsBody<'a>,
                 }
-                let name = protocol::segment(Self::NAME, "role", &self.name)?;
+                let name = protocol::segment(operation, "role", &self.name)?;
                 let path = format!("/v2/auth/roles/{name}");
-                let body = protocol::to_json(Self::NAME, &Body {
+                let body = Body {
                     role: &self.name,
                     permissions: (&self.permissions).into(),
-                })?;
-                Ok(Encoded::new(Self::NAME, Method::PUT, path)?
-                    .body("application/json", body))
+                };
+                protocol::with_json(operation, Method::PUT, path, &body)
             }
         }
 
-        impl TypedExchange for $name {
-            type Decoded = Role;
-
-            fn decode(&self, answer: Answer) -> error::Result<Role> {
-                answer.decode()
-            }
-        }
+        operation!($name => Role, $operation, OTHER.write, Answer::decode);
     };
 }
 

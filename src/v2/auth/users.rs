@@ -1,20 +1,14 @@
-use std::fmt;
-
 use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    endpoints::wire::Wire,
+    auth::secret::Secret,
     error::Result,
     json::{Decode, decoded},
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
+    pipeline::{answer::Answer, exchange::Encoded},
     v2::{
-        auth::{Role, bare_operation},
+        auth::Role,
+        operation::{bare_operation, operation},
         protocol,
     },
 };
@@ -90,13 +84,23 @@ struct UserBody<'a> {
     revoke: &'a [String],
 }
 
-fn put_user(operation: &'static str, body: &UserBody<'_>) -> Result<Encoded> {
-    let path = format!(
-        "/v2/auth/users/{}",
-        protocol::segment(operation, "user", body.user)?
-    );
-    Ok(Encoded::new(operation, Method::PUT, path)?
-        .body("application/json", protocol::to_json(operation, body)?))
+impl<'a> UserBody<'a> {
+    fn of(user: &'a str) -> Self {
+        Self {
+            user,
+            ..Self::default()
+        }
+    }
+
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let name = protocol::segment(operation, "user", self.user)?;
+        protocol::with_json(
+            operation,
+            Method::PUT,
+            format!("/v2/auth/users/{name}"),
+            self,
+        )
+    }
 }
 
 /// Creates a user: `PUT /v2/auth/users/NAME`. For an existing user, etcd changes the password, unless roles are given.
@@ -104,11 +108,11 @@ fn put_user(operation: &'static str, body: &UserBody<'_>) -> Result<Encoded> {
 /// # Errors
 /// [`EtcdErrorKind::BadRequest`](crate::EtcdErrorKind::BadRequest) for an empty password;
 /// [`Conflict`](crate::EtcdErrorKind::Conflict) for an existing user, if roles are given.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct CreateUser {
     name: String,
-    password: String,
+    password: Secret,
     roles: Vec<String>,
 }
 
@@ -117,7 +121,7 @@ impl CreateUser {
     pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
             name: name.as_ref().to_owned(),
-            password: password.as_ref().to_owned(),
+            password: password.as_ref().into(),
             roles: Vec::new(),
         }
     }
@@ -127,55 +131,23 @@ impl CreateUser {
         self.roles.push(role.as_ref().to_owned());
         self
     }
-}
 
-impl fmt::Debug for CreateUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreateUser")
-            .field("name", &self.name)
-            .field("password", &"***")
-            .field("roles", &self.roles)
-            .finish()
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let mut body = UserBody::of(&self.name);
+        body.password = Some(self.password.expose());
+        body.roles = &self.roles;
+        body.encoded(operation)
     }
 }
 
-impl Operation for CreateUser {
-    type Output = User;
-    const NAME: &'static str = "v2.auth.users.create";
-}
-
-impl Exchange for CreateUser {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        put_user(
-            Self::NAME,
-            &UserBody {
-                user: &self.name,
-                password: Some(&self.password),
-                roles: &self.roles,
-                ..UserBody::default()
-            },
-        )
-    }
-}
-
-impl TypedExchange for CreateUser {
-    type Decoded = User;
-
-    fn decode(&self, answer: Answer) -> Result<User> {
-        answer.decode()
-    }
-}
+operation!(CreateUser => User, "v2.auth.users.create", OTHER.write, Answer::decode);
 
 /// Changes a user's password: `PUT /v2/auth/users/NAME`. If the user does not exist, etcd creates it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ChangePassword {
     name: String,
-    password: String,
+    password: Secret,
 }
 
 impl ChangePassword {
@@ -183,49 +155,18 @@ impl ChangePassword {
     pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
             name: name.as_ref().to_owned(),
-            password: password.as_ref().to_owned(),
+            password: password.as_ref().into(),
         }
     }
-}
 
-impl fmt::Debug for ChangePassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChangePassword")
-            .field("name", &self.name)
-            .field("password", &"***")
-            .finish()
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let mut body = UserBody::of(&self.name);
+        body.password = Some(self.password.expose());
+        body.encoded(operation)
     }
 }
 
-impl Operation for ChangePassword {
-    type Output = User;
-    const NAME: &'static str = "v2.auth.users.change_password";
-}
-
-impl Exchange for ChangePassword {
-    fn call(&self) -> Call {
-        protocol::OTHER.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        put_user(
-            Self::NAME,
-            &UserBody {
-                user: &self.name,
-                password: Some(&self.password),
-                ..UserBody::default()
-            },
-        )
-    }
-}
-
-impl TypedExchange for ChangePassword {
-    type Decoded = User;
-
-    fn decode(&self, answer: Answer) -> Result<User> {
-        answer.decode()
-    }
-}
+operation!(ChangePassword => User, "v2.auth.users.change_password", OTHER.write, Answer::decode);
 
 macro_rules! user_roles_operation {
     ($(#[$doc:meta])* $name:ident, $operation:literal, $field:ident) => {
@@ -248,35 +189,15 @@ macro_rules! user_roles_operation {
                     roles: roles.into_iter().map(|role| role.as_ref().to_owned()).collect(),
                 }
             }
-        }
 
-        impl Operation for $name {
-            type Output = User;
-            const NAME: &'static str = $operation;
-        }
-
-        impl Exchange for $name {
-            fn call(&self) -> Call {
-                protocol::OTHER.write(Self::NAME)
-            }
-
-            fn encode(&self, _: Wire) -> Result<Encoded> {
-                let mut body = UserBody {
-                    user: &self.name,
-                    ..UserBody::default()
-                };
+            fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+                let mut body = UserBody::of(&self.name);
                 body.$field = &self.roles;
-                put_user(Self::NAME, &body)
+                body.encoded(operation)
             }
         }
 
-        impl TypedExchange for $name {
-            type Decoded = User;
-
-            fn decode(&self, answer: Answer) -> Result<User> {
-                answer.decode()
-            }
-        }
+        operation!($name => User, $operation, OTHER.write, Answer::decode);
     };
 }
 

@@ -3,23 +3,17 @@ use std::time::Duration;
 use http::Method;
 
 use crate::{
-    endpoints::wire::Wire,
     error::{Error, Result},
     form::Query,
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
+    pipeline::exchange::Encoded,
     v2::{
+        keys::put::Write,
+        operation::operation,
         protocol,
         ttl::Ttl,
         watch::event::{self, Event},
     },
 };
-
-use crate::v2::keys::put::Write;
 
 /// The condition of a [`CompareAndSwap`] or [`CompareAndDelete`]: the file has this value, this index, or both.
 ///
@@ -122,33 +116,16 @@ impl CompareAndSwap {
     pub(in crate::v2) fn index(&self) -> Option<u64> {
         self.condition.index
     }
-}
 
-impl Operation for CompareAndSwap {
-    type Output = Event;
-    const NAME: &'static str = "v2.keys.compare_and_swap";
-}
-
-impl Exchange for CompareAndSwap {
-    fn call(&self) -> Call {
-        protocol::KEYS.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let (value, index) = self.condition.parts(Self::NAME)?;
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let (value, index) = self.condition.parts(operation)?;
         let query = index.as_deref().map(|index| ("prevIndex", index));
         self.write
-            .call(Self::NAME, Method::PUT, query.as_slice(), value)
+            .call(operation, Method::PUT, query.as_slice(), value)
     }
 }
 
-impl TypedExchange for CompareAndSwap {
-    type Decoded = Event;
-
-    fn decode(&self, answer: Answer) -> Result<Event> {
-        event::decode(answer)
-    }
-}
+operation!(CompareAndSwap => Event, "v2.keys.compare_and_swap", KEYS.write, event::decode);
 
 /// Deletes a file if a condition holds: `DELETE /v2/keys/KEY?prevValue=…&prevIndex=…`. Atomic.
 ///
@@ -173,20 +150,9 @@ impl CompareAndDelete {
             condition,
         }
     }
-}
 
-impl Operation for CompareAndDelete {
-    type Output = Event;
-    const NAME: &'static str = "v2.keys.compare_and_delete";
-}
-
-impl Exchange for CompareAndDelete {
-    fn call(&self) -> Call {
-        protocol::KEYS.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let (value, index) = self.condition.parts(Self::NAME)?;
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        let (value, index) = self.condition.parts(operation)?;
         let mut query = Query::new();
         if let Some(value) = value {
             query.push("prevValue", value);
@@ -194,18 +160,11 @@ impl Exchange for CompareAndDelete {
         if let Some(index) = index {
             query.push("prevIndex", &index);
         }
-        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Encoded::new(Self::NAME, Method::DELETE, target)
+        protocol::at_key(operation, Method::DELETE, &self.key, &query)
     }
 }
 
-impl TypedExchange for CompareAndDelete {
-    type Decoded = Event;
-
-    fn decode(&self, answer: Answer) -> Result<Event> {
-        event::decode(answer)
-    }
-}
+operation!(CompareAndDelete => Event, "v2.keys.compare_and_delete", KEYS.write, event::decode);
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,11 @@
 use http::Method;
 
 use crate::{
-    endpoints::wire::Wire,
     error::Result,
     form::Query,
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
+    pipeline::exchange::Encoded,
     v2::{
+        operation::operation,
         protocol,
         watch::event::{self, Event},
     },
@@ -33,31 +28,13 @@ impl Delete {
             key: key.as_ref().to_owned(),
         }
     }
-}
 
-impl Operation for Delete {
-    type Output = Event;
-    const NAME: &'static str = "v2.keys.delete";
-}
-
-impl Exchange for Delete {
-    fn call(&self) -> Call {
-        protocol::KEYS.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
-        let target = protocol::key_path(Self::NAME, &self.key)?;
-        Encoded::new(Self::NAME, Method::DELETE, target)
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+        protocol::at_key(operation, Method::DELETE, &self.key, &Query::new())
     }
 }
 
-impl TypedExchange for Delete {
-    type Decoded = Event;
-
-    fn decode(&self, answer: Answer) -> Result<Event> {
-        event::decode(answer)
-    }
-}
+operation!(Delete => Event, "v2.keys.delete", KEYS.write, event::decode);
 
 /// Deletes a directory, if empty, or with everything below it: `DELETE /v2/keys/KEY?dir=true[&recursive=true]`.
 ///
@@ -88,34 +65,16 @@ impl DeleteDir {
         self.recursive = recursive;
         self
     }
-}
 
-impl Operation for DeleteDir {
-    type Output = Event;
-    const NAME: &'static str = "v2.keys.delete_dir";
-}
-
-impl Exchange for DeleteDir {
-    fn call(&self) -> Call {
-        protocol::KEYS.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
         let mut query = Query::new();
         query.flag("dir", true);
         query.flag("recursive", self.recursive);
-        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Encoded::new(Self::NAME, Method::DELETE, target)
+        protocol::at_key(operation, Method::DELETE, &self.key, &query)
     }
 }
 
-impl TypedExchange for DeleteDir {
-    type Decoded = Event;
-
-    fn decode(&self, answer: Answer) -> Result<Event> {
-        event::decode(answer)
-    }
-}
+operation!(DeleteDir => Event, "v2.keys.delete_dir", KEYS.write, event::decode);
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,11 @@
 use http::{Method, StatusCode};
 
 use crate::{
-    endpoints::wire::Wire,
     error::Result,
     form::Query,
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::Call,
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
+    pipeline::{answer::Answer, exchange::Encoded},
     v2::{
+        operation::operation,
         protocol,
         watch::event::{self, Event},
     },
@@ -61,35 +56,17 @@ impl Get {
         self.quorum = quorum;
         self
     }
-}
 
-impl Operation for Get {
-    type Output = Event;
-    const NAME: &'static str = "v2.keys.get";
-}
-
-impl Exchange for Get {
-    fn call(&self) -> Call {
-        protocol::KEYS.read_by(Self::NAME, self.quorum)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
         let mut query = Query::new();
         query.flag("recursive", self.recursive);
         query.flag("sorted", self.sorted);
         query.flag("quorum", self.quorum);
-        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Encoded::new(Self::NAME, Method::GET, target)
+        protocol::at_key(operation, Method::GET, &self.key, &query)
     }
 }
 
-impl TypedExchange for Get {
-    type Decoded = Event;
-
-    fn decode(&self, answer: Answer) -> Result<Event> {
-        event::decode(answer)
-    }
-}
+operation!(Get => Event, "v2.keys.get", KEYS.read_by(quorum), event::decode);
 
 /// Returns whether a key exists, file or directory: `HEAD /v2/keys/KEY`.
 ///
@@ -115,30 +92,14 @@ impl Exists {
         self.quorum = quorum;
         self
     }
-}
 
-impl Operation for Exists {
-    type Output = bool;
-    const NAME: &'static str = "v2.keys.exists";
-}
-
-impl Exchange for Exists {
-    fn call(&self) -> Call {
-        protocol::KEYS.read_by(Self::NAME, self.quorum)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
         let mut query = Query::new();
         query.flag("quorum", self.quorum);
-        let target = query.append_to(protocol::key_path(Self::NAME, &self.key)?);
-        Encoded::new(Self::NAME, Method::HEAD, target)
+        protocol::at_key(operation, Method::HEAD, &self.key, &query)
     }
-}
 
-impl TypedExchange for Exists {
-    type Decoded = bool;
-
-    fn decode(&self, answer: Answer) -> Result<bool> {
+    fn decoded(answer: Answer) -> Result<bool> {
         // 404 is code 100, and the only 400 for a well-formed request without a body is code 104.
         let absent = matches!(
             answer.reply.status,
@@ -150,6 +111,8 @@ impl TypedExchange for Exists {
         answer.success().map(|_| true)
     }
 }
+
+operation!(Exists => bool, "v2.keys.exists", KEYS.read_by(quorum), Self::decoded);
 
 #[cfg(test)]
 mod tests {

@@ -13,13 +13,13 @@ use crate::{
         exchange::{Encoded, Exchange, TypedExchange},
     },
     v2::{
+        keys::CompareAndSwap,
+        operation::operation,
         protocol,
         ttl::Ttl,
         watch::event::{self, Event, Written},
     },
 };
-
-use crate::v2::keys::CompareAndSwap;
 
 /// The encoding that all writes of a key share: conditions and flags in the query, the stored values in the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +73,9 @@ impl Write {
             push_form_pair(&mut form, "ttl", &seconds);
         }
         let form = protocol::checked_form(operation, form)?;
-        let target = parameters.append_to(protocol::key_path(operation, &self.key)?);
+        let encoded = protocol::at_key(operation, method, &self.key, &parameters)?;
         // With any other content type etcd stores an empty value and reports success.
-        Ok(
-            Encoded::new(operation, method, target)?
-                .body("application/x-www-form-urlencoded", form),
-        )
+        Ok(encoded.body("application/x-www-form-urlencoded", form))
     }
 }
 
@@ -108,30 +105,13 @@ macro_rules! write_operation {
                 self.0.ttl = Ttl::After(ttl);
                 self
             }
-        }
 
-        impl Operation for $name {
-            type Output = Event;
-            const NAME: &'static str = $operation;
-        }
-
-        impl Exchange for $name {
-            fn call(&self) -> Call {
-                protocol::KEYS.write(Self::NAME)
-            }
-
-            fn encode(&self, _: Wire) -> Result<Encoded> {
-                self.0.call(Self::NAME, Method::$method, $query, None)
+            fn encoded(&self, operation: &'static str) -> Result<Encoded> {
+                self.0.call(operation, Method::$method, $query, None)
             }
         }
 
-        impl TypedExchange for $name {
-            type Decoded = Event;
-
-            fn decode(&self, answer: Answer) -> Result<Event> {
-                event::decode(answer)
-            }
-        }
+        operation!($name => Event, $operation, KEYS.write, event::decode);
     };
 }
 
@@ -243,31 +223,14 @@ impl Refresh {
             ttl: Ttl::After(ttl),
         })
     }
-}
 
-impl Operation for Refresh {
-    type Output = Event;
-    const NAME: &'static str = "v2.keys.refresh";
-}
-
-impl Exchange for Refresh {
-    fn call(&self) -> Call {
-        protocol::KEYS.write(Self::NAME)
-    }
-
-    fn encode(&self, _: Wire) -> Result<Encoded> {
+    fn encoded(&self, operation: &'static str) -> Result<Encoded> {
         let query = [("refresh", "true"), ("prevExist", "true")];
-        self.0.call(Self::NAME, Method::PUT, &query, None)
+        self.0.call(operation, Method::PUT, &query, None)
     }
 }
 
-impl TypedExchange for Refresh {
-    type Decoded = Event;
-
-    fn decode(&self, answer: Answer) -> Result<Event> {
-        event::decode(answer)
-    }
-}
+operation!(Refresh => Event, "v2.keys.refresh", KEYS.write, event::decode);
 
 impl Create {
     /// What [`V2::once`](crate::v2::V2::once) looks for: the key, and the value.
@@ -329,8 +292,7 @@ impl<O: Operation<Output = Event>> TypedExchange for WithoutValue<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v2::Condition;
-    use crate::{pipeline::call::Repeat, testing::AsRequest};
+    use crate::{pipeline::call::Repeat, testing::AsRequest, v2::Condition};
 
     #[track_caller]
     fn is(operation: impl Operation, request: &str) {

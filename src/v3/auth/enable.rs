@@ -1,8 +1,7 @@
 use std::fmt;
 
-use zeroize::Zeroizing;
-
 use crate::{
+    auth::secret::Secret,
     endpoints::wire::Wire,
     error::{Error, Outcome, Result, UnexpectedAnswer},
     operation::Operation,
@@ -78,11 +77,11 @@ message::decode!(AuthStatusResponse {
 /// # Errors
 /// [`AuthenticationFailed`](crate::EtcdErrorKind::AuthenticationFailed),
 /// [`AuthNotEnabled`](crate::EtcdErrorKind::AuthNotEnabled).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Authenticate {
     name: String,
-    password: Zeroizing<String>,
+    password: Secret,
 }
 
 impl Authenticate {
@@ -90,17 +89,8 @@ impl Authenticate {
     pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
             name: name.as_ref().to_owned(),
-            password: Zeroizing::new(password.as_ref().to_owned()),
+            password: password.as_ref().into(),
         }
-    }
-}
-
-impl fmt::Debug for Authenticate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticate")
-            .field("name", &self.name)
-            .field("password", &"***")
-            .finish()
     }
 }
 
@@ -111,7 +101,7 @@ impl Encode for Authenticate {
 
     fn fields<F: Fields>(&self, to: &mut F) {
         to.put(1, "name", &self.name)
-            .put(2, "password", &*self.password);
+            .put(2, "password", &self.password);
     }
 }
 

@@ -1,6 +1,5 @@
-use std::fmt;
-
 use crate::{
+    auth::secret::Secret,
     error::{Error, Result},
     pipeline::call::Repeat,
     v3::{
@@ -22,11 +21,11 @@ use crate::v3::auth::{check_name, named, roles::Roles};
 ///
 /// # Errors
 /// [`UserExists`](crate::EtcdErrorKind::UserExists).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct AddUser {
     name: String,
-    password: Option<String>,
+    password: Option<Secret>,
 }
 
 impl AddUser {
@@ -34,7 +33,7 @@ impl AddUser {
     pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
             name: name.as_ref().to_owned(),
-            password: Some(password.as_ref().to_owned()),
+            password: Some(password.as_ref().into()),
         }
     }
 
@@ -44,15 +43,6 @@ impl AddUser {
             name: name.as_ref().to_owned(),
             password: None,
         }
-    }
-}
-
-impl fmt::Debug for AddUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AddUser")
-            .field("name", &self.name)
-            .field("password", &self.password.as_ref().map(|_| "***"))
-            .finish()
     }
 }
 
@@ -69,7 +59,7 @@ impl Encode for Options {
 impl Encode for AddUser {
     fn check(&self, operation: &'static str) -> Result<()> {
         check_name(operation, "user", &self.name)?;
-        check_password(operation, self.password.as_deref())
+        check_password(operation, self.password.as_ref())
     }
 
     fn fields<F: Fields>(&self, to: &mut F) {
@@ -91,11 +81,11 @@ gateway::operation!(
 ///
 /// # Errors
 /// [`UserNotFound`](crate::EtcdErrorKind::UserNotFound).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ChangePassword {
     name: String,
-    password: String,
+    password: Secret,
 }
 
 impl ChangePassword {
@@ -103,17 +93,8 @@ impl ChangePassword {
     pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
             name: name.as_ref().to_owned(),
-            password: password.as_ref().to_owned(),
+            password: password.as_ref().into(),
         }
-    }
-}
-
-impl fmt::Debug for ChangePassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChangePassword")
-            .field("name", &self.name)
-            .field("password", &"***")
-            .finish()
     }
 }
 
@@ -244,8 +225,8 @@ gateway::operation!(
 );
 
 /// Rejects an empty password. etcd accepts it, and then every client that knows the name can authenticate.
-fn check_password(operation: &'static str, password: Option<&str>) -> Result<()> {
-    if password == Some("") {
+fn check_password(operation: &'static str, password: Option<&Secret>) -> Result<()> {
+    if password.is_some_and(Secret::is_empty) {
         let reason =
             "the password is empty: for a user without a password, use `AddUser::without_password`";
         return Err(Error::invalid(operation, reason));

@@ -114,12 +114,14 @@ impl Campaign {
         self
     }
 
-    /// Sets how long the member may be silent before it is asked whether it and the lease are alive, and between two such
-    /// probes. Defaults to 10 s. Zero is refused.
+    /// Sets how long the member may be silent before it is asked whether it, the lease and the candidate's key are alive, and
+    /// between two such probes. Defaults to 10 s. Zero is refused.
     ///
-    /// Where the member does not respond, the wait ends with an error whose [outcome](crate::Error::outcome) is unknown: etcd
-    /// may make it the leader without anybody noticing, for as long as the lease lives. Revoke the lease, and begin again with
-    /// another one.
+    /// If the member does not respond, another endpoint is asked every second for the candidate's key: the wait goes on for
+    /// as long as there are keys before it, since the member may return. If there is no other endpoint, or none before it any
+    /// more and the member still does not respond, the wait ends with an error whose [outcome](crate::Error::outcome) is
+    /// unknown: the election may be won, but the member withdraws the candidate when it returns and finds the request gone.
+    /// Revoke the lease, and begin again with another one.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.silence = limit;
         self
@@ -152,7 +154,7 @@ gateway::operation!(
     "v3.election.campaign",
     method::CAMPAIGN,
     |_| Repeat::IfUnsent,
-    probed by |campaign| probe(Campaign::NAME, campaign.lease, campaign.silence)
+    probed by |campaign| probe(Campaign::NAME, &campaign.name, campaign.lease, campaign.silence)
 );
 
 /// The response to a [`Campaign`]: the election is won.

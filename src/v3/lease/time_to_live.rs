@@ -3,7 +3,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    pipeline::{answer::Answer as Response, call::Repeat},
+    pipeline::{
+        answer::{Answer as Response, Verdict},
+        call::Repeat,
+    },
     v3::{
         Header, LeaseId,
         protocol::{
@@ -100,6 +103,15 @@ message::decode!(Answer {
 /// Whether a response says that there is no such lease.
 pub(super) fn is_gone(answer: &Response) -> bool {
     protocol::decode::<Answer>(answer).is_ok_and(|answer| answer.ttl < 0)
+}
+
+/// Whether the lease has this key, if a response says so.
+pub(super) fn has_key(answer: &Response, key: &Bytes) -> Option<bool> {
+    if !matches!(answer.verdict, Verdict::Success { .. }) {
+        return None;
+    }
+    let answer = protocol::decode::<Answer>(answer).ok()?;
+    Some(answer.keys.contains(key))
 }
 
 impl From<Answer> for Option<LeaseStatus> {

@@ -1,17 +1,22 @@
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use bytes::Bytes;
 
 use crate::{
     endpoints::wire::Wire,
-    error::{EtcdErrorKind, Refusal, Result},
+    error::{EtcdErrorKind, Result},
     pipeline::{
         answer::{Answer, Verdict},
         call::{Call, Repeat},
         exchange::{Encoded, Exchange},
-        probe::Probe,
+        probe::{Finding, Place, Probe, Queue},
     },
     v3::{
-        LeaseId,
-        lease::{GetTimeToLive, time_to_live::is_gone},
+        Compare, KeyRange, LeaseId, Range, SortOrder, SortTarget, Txn, TxnResponse,
+        lease::{GetTimeToLive, time_to_live},
         protocol::{self, method, status},
         stream::probe::StatusProbe,
     },
@@ -20,34 +25,91 @@ use crate::{
 /// The silence limit of calls that wait, if it is not set.
 pub(in crate::v3) const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
-/// What to ask of a member at which an operation waits with this lease: whether the member is alive, and whether the lease
-/// is.
-pub(in crate::v3) fn probe(operation: &'static str, lease: LeaseId, interval: Duration) -> Probe {
+/// What to ask while an operation waits in the queue with this name, with this lease: the member whether it is alive,
+/// whether the lease is, and whether the key of the wait is still there; without the member, the others for the place of
+/// that key.
+pub(in crate::v3) fn probe(
+    operation: &'static str,
+    name: &Bytes,
+    lease: LeaseId,
+    interval: Duration,
+) -> Probe {
+    // The server grants a lease of its own, which nobody else knows.
     if lease == LeaseId::NONE {
         return Probe {
             interval,
             exchange: Box::new(StatusProbe { operation }),
-            refusal: |_| None,
+            finding: Box::new(|_| Finding::Waiting),
+            queue: None,
         };
     }
+    let prefix = [name, &b"/"[..]].concat();
+    let key = Bytes::from([&prefix[..], lease.to_string().as_bytes()].concat());
+    let place = {
+        let key = key.clone();
+        Box::new(move |answer: &Answer| place(&key, answer))
+    };
+    // The key is created after the first probes where the store is slow.
+    let was_seen = AtomicBool::new(false);
     Probe {
         interval,
         exchange: Box::new(LeaseProbe { operation, lease }),
-        refusal,
+        finding: Box::new({
+            let key = key.clone();
+            move |answer| finding(lease, &key, &was_seen, answer)
+        }),
+        queue: Some(Queue {
+            exchange: Box::new(PlaceProbe {
+                operation,
+                prefix: prefix.into(),
+                key,
+            }),
+            place,
+        }),
     }
 }
 
-/// A lease that is gone holds nothing.
-fn refusal(answer: &Answer) -> Option<Refusal> {
+/// A lease that is gone holds nothing, and a key that was there is not created again.
+fn finding(lease: LeaseId, key: &Bytes, was_seen: &AtomicBool, answer: &Answer) -> Finding {
     let is_gone = match &answer.verdict {
-        Verdict::Success { .. } => is_gone(answer),
+        Verdict::Success { .. } => time_to_live::is_gone(answer),
         Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::LeaseNotFound,
         Verdict::Unsupported { .. } | Verdict::Foreign => false,
     };
-    is_gone.then(status::no_lease)
+    if is_gone {
+        return Finding::Refused(Box::new(status::no_lease(lease.get())));
+    }
+    match time_to_live::has_key(answer, key) {
+        Some(true) => was_seen.store(true, Relaxed),
+        Some(false) if was_seen.load(Relaxed) => {
+            let key = String::from_utf8_lossy(key);
+            return Finding::Gone(format!(
+                "the key {key:?}, with which it waits, was deleted elsewhere"
+            ));
+        }
+        _ => {}
+    }
+    Finding::Waiting
 }
 
-/// The time to live of a lease, asked for in the name of an operation.
+/// The place of a key in its queue, by when the keys were created.
+fn place(key: &Bytes, answer: &Answer) -> Option<Place> {
+    if !matches!(answer.verdict, Verdict::Success { .. }) {
+        return None;
+    }
+    let found: TxnResponse = protocol::decode(answer).ok()?;
+    if !found.succeeded {
+        return Some(Place::None);
+    }
+    let first = found.range(0)?.first()?;
+    Some(if first.key == *key {
+        Place::First
+    } else {
+        Place::Behind
+    })
+}
+
+/// The time to live of a lease and its keys, asked for in the name of an operation.
 struct LeaseProbe {
     operation: &'static str,
     lease: LeaseId,
@@ -59,7 +121,31 @@ impl Exchange for LeaseProbe {
     }
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
-        let question = GetTimeToLive::new(self.lease);
+        let question = GetTimeToLive::new(self.lease).keys(true);
         protocol::encode(self.operation, method::LEASE_TIME_TO_LIVE, wire, &question)
+    }
+}
+
+/// The first key of a queue if another key exists, asked for in the name of an operation.
+struct PlaceProbe {
+    operation: &'static str,
+    prefix: Bytes,
+    key: Bytes,
+}
+
+impl Exchange for PlaceProbe {
+    fn call(&self) -> Call {
+        protocol::call(self.operation, method::TXN, Repeat::Always)
+    }
+
+    fn encode(&self, wire: Wire) -> Result<Encoded> {
+        let first = Range::new(KeyRange::prefix(self.prefix.clone()))
+            .sort(SortTarget::Create, SortOrder::Ascend)
+            .limit(1)
+            .keys_only(true);
+        let question = Txn::new()
+            .when(Compare::exists(self.key.clone()))
+            .then(first);
+        protocol::encode(self.operation, method::TXN, wire, &question)
     }
 }

@@ -161,9 +161,11 @@ macro_rules! operation {
             fn call(&self) -> $crate::pipeline::call::Call {
                 use $crate::v3::protocol::{self, message::Encode};
                 let repeat: fn(&Self) -> $crate::pipeline::call::Repeat = $repeat;
+                let call = protocol::call($name, $method, repeat(self));
                 $crate::pipeline::call::Call {
                     lease: Encode::lease(self),
-                    ..protocol::call($name, $method, repeat(self)).deadline(Encode::deadline(self))
+                    is_read: call.is_read || Encode::is_read(self),
+                    ..call.deadline(Encode::deadline(self))
                 }
             }
 

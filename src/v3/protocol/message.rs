@@ -28,6 +28,11 @@ pub(crate) trait Encode {
         Deadline::Usual
     }
 
+    /// Whether it changes nothing, where that is not a property of its method.
+    fn is_read(&self) -> bool {
+        false
+    }
+
     /// The id of the lease that the request needs; 0 is none.
     fn lease(&self) -> i64 {
         0

@@ -9,6 +9,8 @@ pub(crate) mod method;
 pub(crate) mod protobuf;
 pub(crate) mod status;
 
+use std::time::Duration;
+
 use http::{
     HeaderMap, HeaderValue,
     header::{AUTHORIZATION, HeaderName, TE},
@@ -43,6 +45,20 @@ const WITHOUT_CLUSTER: [Method; 3] = [
     method::MOVE_LEADER,
     // 3.4 has none in it.
     method::ALARM,
+];
+
+/// Calls that change nothing.
+const READS: [Method; 10] = [
+    method::RANGE,
+    method::LEASE_TIME_TO_LIVE,
+    method::LEASE_LEASES,
+    method::LEADER,
+    method::MEMBER_LIST,
+    method::STATUS,
+    method::USER_GET,
+    method::USER_LIST,
+    method::ROLE_GET,
+    method::ROLE_LIST,
 ];
 
 /// Calls with a password, which a response may quote.
@@ -88,7 +104,7 @@ impl Protocol for V3 {
         if call.require_leader {
             headers.insert(require_leader, HeaderValue::from_static("true"));
         }
-        if let Some(timeout) = timeout(call.deadline) {
+        if let Some(timeout) = call.server_limit.and_then(timeout) {
             headers.insert(TIMEOUT, timeout);
         }
     }
@@ -135,6 +151,10 @@ fn add_cause(call: &Call, refusal: &mut Refusal) {
                 "v3.election.campaign" => format!("not elected within {limit:?}"),
                 _ => format!("not done within {limit:?}"),
             };
+            // The limit is the caller's. etcd's own words for a store that is too slow are others.
+            if refusal.message.ends_with("context deadline exceeded") {
+                refusal.is_endpoint_fault = false;
+            }
         }
         _ => {}
     }
@@ -147,6 +167,7 @@ pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> C
             name: method.gateway,
             by_all_members: BY_ALL_MEMBERS.contains(&method),
         }),
+        is_read: READS.contains(&method),
         has_grpc: true,
         names_cluster: !WITHOUT_CLUSTER.contains(&method),
         is_confidential: WITH_SECRET.contains(&method),
@@ -247,11 +268,8 @@ pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>>
 }
 
 /// Returns the deadline for the server: at most eight digits, and a unit.
-fn timeout(deadline: Deadline) -> Option<HeaderValue> {
+fn timeout(limit: Duration) -> Option<HeaderValue> {
     const MAX: u128 = 99_999_999;
-    let Deadline::AtMost(limit) = deadline else {
-        return None;
-    };
     let millis = limit.as_micros().div_ceil(1000).max(1);
     let text = if millis <= MAX {
         format!("{millis}m")
@@ -263,8 +281,6 @@ fn timeout(deadline: Deadline) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::Method;
 
     use super::*;
@@ -283,10 +299,13 @@ mod tests {
             (Duration::from_secs(100_000), "100000S"),
             (Duration::MAX, "99999999S"),
         ] {
-            assert_eq!(timeout(Deadline::AtMost(limit)).unwrap(), text);
+            assert_eq!(timeout(limit).unwrap(), text);
         }
-        assert_eq!(timeout(Deadline::Usual), None);
-        assert_eq!(timeout(Deadline::Unlimited), None);
+        let call = call("test", method::LOCK, Repeat::IfUnsent);
+        assert_eq!(call.server_limit, None);
+        let limited = call.deadline(Deadline::AtMost(Duration::ZERO));
+        assert_eq!(limited.server_limit, Some(Duration::ZERO));
+        assert_eq!(limited.deadline(Deadline::Unlimited).server_limit, None);
     }
 
     #[test]

@@ -171,20 +171,19 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
 
 /// Returns the error of a renewal that found no lease with this id.
 pub(crate) fn lease_not_found(context: ErrorContext, id: i64) -> Error {
-    let refusal = Refusal {
-        cause: format!("lease {id:x}"),
-        ..no_lease()
-    };
-    Error::Etcd(EtcdError::new(context, refusal))
+    Error::Etcd(EtcdError::new(context, no_lease(id)))
 }
 
-/// Returns the refusal of a request that needs a lease that does not exist.
-pub(crate) fn no_lease() -> Refusal {
+/// Returns the refusal of a request that needs a lease, where none has this id.
+pub(crate) fn no_lease(id: i64) -> Refusal {
     let status = GrpcStatus {
         code: code::NOT_FOUND,
         message: "etcdserver: requested lease not found".to_owned(),
     };
-    status.into_refusal(None)
+    Refusal {
+        cause: format!("lease {id:x}"),
+        ..status.into_refusal(None)
+    }
 }
 
 fn outcome(kind: Kind) -> Outcome {

@@ -1,6 +1,6 @@
 //! A real etcd with `https://`, and invalid certificates.
 
-mod certificates;
+mod servers;
 mod stacks;
 mod watch_sets;
 
@@ -11,9 +11,10 @@ use etcd_http::{
     v2::{Condition, Watch},
 };
 use futures::StreamExt;
+use harness::certificates::Authority;
 
 use crate::{
-    certificates::{Authority, server, strict_server},
+    servers::{server, strict_server},
     stacks::{Stack, Tls},
     watch_sets::{
         a_set_changes_where_both_ends_do_not_agree_on_http_2, a_set_survives_its_server,
@@ -26,10 +27,14 @@ use crate::{
 const NO_HANG: Duration = Duration::from_secs(20);
 
 /// Declares a test of each case for each stack.
-macro_rules! over_both {
+macro_rules! over_all {
     ($($case:ident;)+) => {
         mod over_reqwest {
             $(#[test] fn $case() { super::run(super::$case::<etcd_http::reqwest::ReqwestTransport>()); })+
+        }
+
+        mod over_hyper {
+            $(#[test] fn $case() { super::run(super::$case::<etcd_http::hyper::HyperTransport>()); })+
         }
 
         mod over_isahc {
@@ -38,7 +43,7 @@ macro_rules! over_both {
     };
 }
 
-over_both! {
+over_all! {
     the_own_authority_is_trusted;
     an_authority_that_is_not_trusted_means_not_sent;
     another_name_means_not_sent_and_the_right_one_can_be_given;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use etcd_http::{
+    hyper::HyperTransport,
     isahc::{
         IsahcTransport,
         isahc::{
@@ -18,8 +19,7 @@ use etcd_http::{
     reqwest::{ReqwestTransport, identity_from_pems, reqwest},
     transport::Transport,
 };
-
-use crate::certificates::Pair;
+use harness::certificates::Pair;
 
 /// The certificates that a client trusts and sends.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +63,27 @@ impl Stack for ReqwestTransport {
             client = client.http1_only();
         }
         Self::new(client.build().unwrap())
+    }
+}
+
+impl Stack for HyperTransport {
+    const IS_DUPLEX: bool = true;
+
+    fn with(tls: &Tls) -> Self {
+        let mut transport = Self::builder();
+        if let Some(path) = &tls.authority {
+            transport = transport.root_certificates(fs::read(path).unwrap());
+        }
+        if let Some(Pair { certificate, key }) = &tls.identity {
+            transport = transport.identity(fs::read(certificate).unwrap(), fs::read(key).unwrap());
+        }
+        if let Some((name, port)) = tls.name {
+            transport = transport.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
+        if tls.is_http1 {
+            transport = transport.http1_only();
+        }
+        transport.build().unwrap()
     }
 }
 

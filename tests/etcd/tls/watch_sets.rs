@@ -8,10 +8,10 @@ use etcd_http::{
     v3::{Put, Watch, WatchSet},
 };
 use futures::StreamExt;
-use harness::watch_set_churn::churn;
+use harness::{certificates::Authority, watch_set_churn::churn};
 
 use crate::{
-    certificates::{Authority, server},
+    servers::server,
     stacks::{Stack, Tls},
 };
 

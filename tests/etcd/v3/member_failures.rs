@@ -9,7 +9,7 @@ use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome, RetryPolicy,
     server::{Cluster, Server},
     transport::Transport,
-    v3::{ListMembers, Lock, Range},
+    v3::{Campaign, ListMembers, Lock, Range},
 };
 use futures::join;
 use harness::{case::Etcd, cases};
@@ -20,6 +20,8 @@ cases! {
         v3_128_without_its_leader_a_follower_refuses_until_there_is_another,
         v3_129_a_paused_member_never_answers,
         a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
+        a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it,
+        a_candidate_at_a_paused_member_is_told_that_its_turn_has_come,
         v3_130_a_write_that_timed_out_is_carried_out_later,
     }
 }
@@ -250,4 +252,76 @@ async fn a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown<T: Transpor
     let error = result.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     assert!(took < second * 8, "{took:?}");
+}
+
+async fn a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it<
+    T: Transport,
+>(
+    etcd: Etcd<T>,
+) {
+    let cluster = Cluster::start(3).unwrap();
+    let leader = cluster.leader().unwrap();
+    let paused = cluster.member((leader + 1) % 3);
+    let holder = once(&etcd, cluster.member(leader));
+    let minute = Duration::from_secs(60);
+    let held = holder.v3().leases().grant(minute).await.unwrap();
+    let waiting = holder.v3().leases().grant(minute).await.unwrap();
+    let lock = holder.v3().lock("l", held.id).await.unwrap();
+    let second = Duration::from_secs(1);
+    let waiter = etcd.builder_of(paused.client_url());
+    let waiter = waiter.endpoints([cluster.member(leader).client_url()]);
+    let waiter = waiter.timeout(second * 2).build().unwrap();
+    let pause = async {
+        etcd.sleep(1_500).await;
+        paused.pause().unwrap();
+        // It is given up after three seconds, and asked for elsewhere.
+        etcd.sleep(7_000).await;
+        paused.resume().unwrap();
+        etcd.sleep(1_000).await;
+        holder.v3().unlock(lock.key).await.unwrap();
+    };
+    let wait = waiter.send(Lock::new("l", waiting.id).silence_limit(second));
+    let (lock, ()) = join!(timed(wait), pause);
+    let (lock, took) = lock;
+    let lock = lock.unwrap();
+    assert!(took > second * 9 && took < second * 15, "{took:?}");
+    // It is not deleted afterwards.
+    etcd.sleep(1_500).await;
+    assert!(holder.v3().kv().get(lock.key).await.unwrap().is_some());
+}
+
+async fn a_candidate_at_a_paused_member_is_told_that_its_turn_has_come<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    let cluster = Cluster::start(3).unwrap();
+    let leader = cluster.leader().unwrap();
+    let paused = cluster.member((leader + 1) % 3);
+    let leads = once(&etcd, cluster.member(leader));
+    let minute = Duration::from_secs(60);
+    let first = leads.v3().leases().grant(minute).await.unwrap();
+    let second = leads.v3().leases().grant(minute).await.unwrap();
+    let elected = leads
+        .v3()
+        .elections()
+        .campaign("e", first.id, "1")
+        .await
+        .unwrap();
+    let candidate = etcd.builder_of(paused.client_url());
+    let candidate = candidate.endpoints([cluster.member(leader).client_url()]);
+    let limit = Duration::from_secs(1);
+    let candidate = candidate.timeout(limit * 2).build().unwrap();
+    let resign = async {
+        etcd.sleep(1_500).await;
+        paused.pause().unwrap();
+        etcd.sleep(4_000).await;
+        leads.v3().elections().resign(elected.leader).await.unwrap();
+    };
+    let wait = candidate.send(Campaign::new("e", second.id, "2").silence_limit(limit));
+    let (wait, ()) = join!(timed(wait), resign);
+    let (result, took) = wait;
+    paused.resume().unwrap();
+    let error = result.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert!(error.to_string().contains("its turn has come"), "{error}");
+    assert!(took > limit * 5 && took < limit * 12, "{took:?}");
 }

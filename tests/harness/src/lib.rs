@@ -4,6 +4,7 @@
 //!   [`Backend`](backend::Backend): [real servers](real) by each HTTP transport, and the [`fake`].
 //! - [`scripted_transport`] and [`clock`] are for tests of the client alone, [`scripted_server`] for those that need a
 //!   socket.
+//! - [`proxy`] starts proxies between a client and servers, [`certificates`] makes what servers and proxies with TLS need.
 //! - [`raw_http`] and [`json_lines`] read responses as they are on the wire.
 //! - [`linearizability`], [`stall_monitor`] and [`watch_set_churn`] serve tests under load and faults.
 //!
@@ -12,10 +13,12 @@
 
 pub mod backend;
 pub mod case;
+pub mod certificates;
 pub mod clock;
 pub mod fake;
 pub mod json_lines;
 pub mod linearizability;
+pub mod proxy;
 pub mod raw_http;
 pub mod real;
 pub mod scripted_server;

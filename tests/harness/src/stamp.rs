@@ -22,6 +22,11 @@ macro_rules! cases {
             reqwest,
             $crate::real::Real<::etcd_http::reqwest::ReqwestTransport, $crate::real::Tokio>: $($cases)*
         );
+        #[cfg(all(feature = "hyper", feature = "server"))]
+        $crate::stamp!(
+            hyper,
+            $crate::real::Real<::etcd_http::hyper::HyperTransport, $crate::real::Tokio>: $($cases)*
+        );
         #[cfg(all(feature = "isahc", feature = "server"))]
         $crate::stamp!(
             isahc,
@@ -46,6 +51,12 @@ macro_rules! cases_and_grpc {
         $crate::stamp!(
             reqwest_grpc,
             $crate::real::RealGrpc<::etcd_http::reqwest::ReqwestTransport, $crate::real::Tokio>:
+                $($cases)*
+        );
+        #[cfg(all(feature = "hyper", feature = "server"))]
+        $crate::stamp!(
+            hyper_grpc,
+            $crate::real::RealGrpc<::etcd_http::hyper::HyperTransport, $crate::real::Tokio>:
                 $($cases)*
         );
     };

@@ -47,8 +47,9 @@ impl http_body::Body for CutBody {
         let Some(Ok(frame)) = frame else {
             return Poll::Ready(frame);
         };
-        let Ok(mut data) = frame.into_data() else {
-            return Poll::Ready(None);
+        let mut data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
         };
         match &mut self.left {
             Cut::Bytes(left) => {
@@ -58,5 +59,37 @@ impl http_body::Body for CutBody {
             Cut::Frames(left) => *left -= 1,
         }
         Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+}
+
+/// A body whose first frame was read already.
+pub(crate) struct BegunBody {
+    first: Option<Frame<Bytes>>,
+    rest: Body,
+}
+
+impl BegunBody {
+    pub(crate) fn new(first: Frame<Bytes>, rest: Body) -> Self {
+        let first = Some(first);
+        Self { first, rest }
+    }
+}
+
+impl http_body::Body for BegunBody {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        Pin::new(&mut self.rest).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
     }
 }

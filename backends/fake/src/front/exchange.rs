@@ -1,8 +1,8 @@
 //! One request and its response: the log, faults, and waiting for a quorum. It is the same for every front.
 
 use std::{
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -10,8 +10,9 @@ use std::{
 use bytes::Bytes;
 use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header, response};
+use http_body::Body as _;
 
-use super::body::CutBody;
+use super::body::{BegunBody, CutBody};
 use crate::{
     cluster::{
         clock::nanos,
@@ -38,15 +39,34 @@ pub(super) trait Call {
         core: &mut EtcdCore,
         endpoint: usize,
         timed_out: bool,
-    ) -> Option<Response>;
+    ) -> Option<Answered>;
 
     /// The exchange whose next event may bring the answer; `None` if it waits for a quorum.
     fn event(&self) -> Option<ExchangeId> {
         None
     }
+
+    /// How long the server takes for the answer at most.
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+
+    /// Whether the answer is a body whose head travels with its first frame.
+    fn is_stream(&self) -> bool {
+        false
+    }
 }
 
-type Answered = Result<Response, TransportError>;
+/// What becomes of a request.
+pub(super) type Answered = Result<Response, TransportError>;
+
+/// The end of the time that a client gives the server.
+pub(super) struct Deadline {
+    /// In nanoseconds, from the arrival of the request.
+    pub(super) timeout: u64,
+    /// The answer then.
+    pub(super) response: Response,
+}
 
 /// Logs a request and answers it, or fails as an injected fault says.
 pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
@@ -75,9 +95,9 @@ fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C)
     };
     let (endpoint, number) = (arrived.endpoint, arrived.number);
     if arrived.fault.is_none()
-        && let Some(response) = call.answer(shared, core, endpoint, false)
+        && !call.is_stream()
+        && let Some(answered) = call.answer(shared, core, endpoint, false)
     {
-        let answered = Ok(response);
         core.log.set_outcome(number, outcome(&answered));
         if core.time.sleeping() == 0 {
             core.wake_next_candidate();
@@ -170,8 +190,22 @@ impl Waiting {
         }
     }
 
-    /// Asks the server, and waits for a quorum where it takes one.
+    /// Asks the server, which answers by the deadline.
     async fn ask<C: Call>(&self, call: &mut C) -> Answered {
+        let Some(deadline) = call.deadline() else {
+            return self.ask_without_deadline(call).await;
+        };
+        let mut asked = pin!(self.ask_without_deadline(call));
+        let mut timeout = pin!(self.sleep(deadline.timeout));
+        let answered = poll_fn(|cx| match asked.as_mut().poll(cx) {
+            Poll::Ready(answered) => Poll::Ready(Some(answered)),
+            Poll::Pending => timeout.as_mut().poll(cx).map(|()| None),
+        });
+        answered.await.unwrap_or(Ok(deadline.response))
+    }
+
+    /// Asks the server, and waits for a quorum where it takes one.
+    async fn ask_without_deadline<C: Call>(&self, call: &mut C) -> Answered {
         let shared = &self.shared;
         let (server_run, deadline) = shared.with(|core| {
             let timeout = nanos(FakeEtcd::QUORUM_TIMEOUT);
@@ -188,8 +222,12 @@ impl Waiting {
                 }
                 Ok(call.answer(shared, core, self.endpoint, timed_out))
             });
-            if let Some(response) = answer? {
-                return Ok(response);
+            if let Some(answered) = answer? {
+                return if call.is_stream() {
+                    begin(answered?).await
+                } else {
+                    answered
+                };
             }
             if let Some(id) = call.event() {
                 return NextEvent {
@@ -263,12 +301,29 @@ impl<C: Call> Future for NextEvent<'_, C> {
         let this = &mut *self;
         let (shared, endpoint) = (&this.waiting.shared, this.waiting.endpoint);
         let server = (endpoint, this.server_run);
-        shared.with(|core| {
+        let answered = shared.with(|core| {
             core.poll_exchange(this.id, server, cx, |core| {
                 this.call.answer(shared, core, endpoint, false)
             })
-        })
+        });
+        answered.map(|polled| polled.and_then(|answered| answered))
     }
+}
+
+/// Waits for the first frame of a body. If there are trailers alone, they become headers.
+async fn begin(response: Response) -> Answered {
+    let (mut head, mut body) = response.into_parts();
+    let first = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+    let Some(first) = first.transpose()? else {
+        return Ok(Response::from_parts(head, Body::empty()));
+    };
+    Ok(match first.into_trailers() {
+        Ok(trailers) => {
+            head.headers.extend(trailers);
+            Response::from_parts(head, Body::empty())
+        }
+        Err(first) => Response::from_parts(head, Body::stream(BegunBody::new(first, body))),
+    })
 }
 
 fn outcome(answered: &Answered) -> Outcome {

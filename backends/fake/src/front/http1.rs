@@ -5,7 +5,7 @@ use etcd_transport::{Body, CollectError, Request, Response, TransportError};
 use http::{header, request};
 
 use super::{
-    exchange::{self, Call},
+    exchange::{self, Answered, Call},
     gateway,
     mux::{self, Answer},
 };
@@ -64,7 +64,7 @@ impl Call for Http1Call {
         core: &mut EtcdCore,
         endpoint: usize,
         timed_out: bool,
-    ) -> Option<Response> {
+    ) -> Option<Answered> {
         let watch_id = core.exchanges.next_id();
         let incoming = Incoming {
             method: &self.head.method,
@@ -93,7 +93,7 @@ impl Call for Http1Call {
         if !headers.contains_key(header::CONNECTION) {
             headers.insert(header::DATE, date);
         }
-        Some(response)
+        Some(Ok(response))
     }
 
     fn event(&self) -> Option<ExchangeId> {

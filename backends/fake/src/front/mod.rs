@@ -9,11 +9,17 @@
 //! the other. Such a body opens an exchange (`crate::cluster::exchanges`) and is woken with it, as that of a v2 watch is.
 
 mod body;
+#[cfg(feature = "serve")]
+mod connection;
 mod exchange;
 mod gateway;
+mod grpc;
 mod http1;
 mod mux;
+mod queue;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
 mod status;
+mod subscription;
 mod transport;
+mod unary;

@@ -1,26 +1,22 @@
 //! The fake on a real port.
 
 use std::{
+    future::{Future, pending, poll_fn},
     io,
-    pin::Pin,
+    pin::pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
 };
 
-use bytes::Bytes;
-use etcd_transport::{Body, Request, Response, Transport, TransportError};
-use http::{Uri, header::TRANSFER_ENCODING};
-use http_body::{Frame, SizeHint};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
+use super::connection::connection;
 use crate::fake::FakeEtcd;
 
-/// Serves a fake's endpoint on a listener, until the future is dropped.
+/// Serves a fake's endpoint on a listener, until the future is dropped: HTTP/1.1, and gRPC over HTTP/2 by prior knowledge.
 ///
 /// Every connection is a task of the tokio runtime. A connection that the fake reports as broken is closed. A watch ends when
-/// its client goes. Use [`Clock::Real`](crate::Clock::Real), unless the test moves the clock by hand.
+/// its client goes. When the future is dropped, all connections are closed. Use [`Clock::Real`](crate::Clock::Real), unless the test moves the clock by hand.
 ///
 /// ```
 /// # use etcd_http_fake::{Clock, FakeEtcd, serve};
@@ -40,10 +36,38 @@ use crate::fake::FakeEtcd;
 /// # Errors
 /// When the listener fails permanently. A failed connection affects no other.
 pub async fn serve(etcd: FakeEtcd, endpoint: usize, listener: TcpListener) -> io::Result<()> {
+    serve_until(etcd, endpoint, listener, pending()).await
+}
+
+/// As [`serve`], until `stop` resolves. Then no connection is accepted, clients are told to make no further requests on
+/// theirs (`GOAWAY` over HTTP/2), and the future resolves when all requests have ended. Streams go on: drop the future to
+/// cut them.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_until(
+    etcd: FakeEtcd,
+    endpoint: usize,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let url = etcd.endpoint(endpoint).url();
     let url: Arc<str> = url.trim_end_matches('/').into();
-    loop {
-        let stream = match listener.accept().await {
+    let (running, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    let mut accept = async || {
+        poll_fn(|cx| {
+            if stop.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            listener.poll_accept(cx).map(Some)
+        })
+        .await
+    };
+    while let Some(accepted) = accept().await {
+        while connections.try_join_next().is_some() {}
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             // The client has gone before it was accepted, or there are too many at the moment.
             Err(error) if is_transient(&error) => {
@@ -52,83 +76,12 @@ pub async fn serve(etcd: FakeEtcd, endpoint: usize, listener: TcpListener) -> io
             }
             Err(error) => return Err(error),
         };
-        tokio::spawn(connection(etcd.clone(), Arc::clone(&url), stream));
-    }
-}
-
-async fn connection(etcd: FakeEtcd, url: Arc<str>, stream: TcpStream) {
-    // Small responses are sent at once. Without it the connection is only slower.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
         let (etcd, url) = (etcd.clone(), Arc::clone(&url));
-        async move { answer(&etcd, &url, request).await }
-    });
-    // An error ends this connection, and its client sees that.
-    let _ = http1::Builder::new()
-        .title_case_headers(true)
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-}
-
-async fn answer(
-    etcd: &FakeEtcd,
-    url: &str,
-    request: hyper::Request<Incoming>,
-) -> Result<Response, TransportError> {
-    let (mut head, body) = request.into_parts();
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    let uri: Result<Uri, _> = format!("{url}{target}").parse();
-    head.uri = uri.map_err(TransportError::rejected)?;
-    let body = Body::stream(Received(body));
-    let response = etcd.send(Request::from_parts(head, body)).await?;
-    if !response.headers().contains_key(TRANSFER_ENCODING) {
-        return Ok(response);
+        connections.spawn(connection(etcd, url, stream, stopped.clone()));
     }
-    // What etcd sends without a length has none for a client of HTTP/1.0 either, although it is known here.
-    Ok(response.map(|body| Body::stream(Unmeasured(body))))
-}
-
-/// A body that does not announce its length.
-struct Unmeasured(Body);
-
-impl http_body::Body for Unmeasured {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
-    }
-}
-
-/// The body of a request, as the transport has it.
-struct Received(Incoming);
-
-impl http_body::Body for Received {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(cx);
-        frame.map_err(TransportError::interrupted)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
+    drop((running, listener));
+    while connections.join_next().await.is_some() {}
+    Ok(())
 }
 
 fn is_transient(error: &io::Error) -> bool {

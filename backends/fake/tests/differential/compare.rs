@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::support::{Ask, Told};
+use crate::support::{Ask, Fake, Subject, Told, pair::Comparison, real::Real};
 
 /// Names that differ on the real server.
 pub(crate) struct Translation {
@@ -8,10 +8,11 @@ pub(crate) struct Translation {
     fake_ids: Vec<String>,
 }
 
-impl Translation {
+impl Comparison for Translation {
     /// From the responses to `GET /v2/members`.
-    pub(crate) fn new(real: &Told, fake: &Told) -> Self {
-        let ids = |told: &Told| {
+    fn new(real: &mut Real, fake: &mut Fake) -> Self {
+        let members = Ask::new("GET", "/v2/members");
+        let ids = |told: Told| {
             let member = &told.json()["members"][0];
             let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
             vec![
@@ -21,58 +22,59 @@ impl Translation {
             ]
         };
         Self {
-            real_ids: ids(real),
-            fake_ids: ids(fake),
+            real_ids: ids(real.ask(&members)),
+            fake_ids: ids(fake.ask(&members)),
         }
     }
 
+    fn is_same(&self, ask: &Ask, real: &Told, fake: &Told) -> bool {
+        let has_members = ask.target.starts_with("/v2/members") || ask.target == "/v2/machines";
+        let real_body = if has_members {
+            self.apply(&real.text()).into_bytes()
+        } else {
+            real.body.clone()
+        };
+        let is_unsorted = ask.method == "GET" && !ask.target.contains("sorted");
+        let is_store_stats = ask.target.starts_with("/v2/stats/store");
+        let bodies = if is_store_stats {
+            without_watchers(&real_body) == without_watchers(&fake.body)
+        } else {
+            same_body(&real_body, &fake.body, is_unsorted)
+        };
+        // A fraction of a second has from none to nine digits, so that the length may differ.
+        let length_differs =
+            has_members || contains(&fake.body, b"\"expiration\"") || is_store_stats;
+        // HEAD shows a length without a body to look at.
+        let length_differs = length_differs || ask.method == "HEAD";
+        let headers = |told: &Told| -> Vec<(String, String)> {
+            let headers = told.headers.iter().filter(|(name, _)| {
+                let is_framing = name == "content-length" || name == "transfer-encoding";
+                !(is_framing && length_differs)
+            });
+            let headers = headers.map(|(name, value)| {
+                let value = match name.as_str() {
+                    "date" | "x-raft-index" => String::new(),
+                    _ => self.apply(value),
+                };
+                (name.clone(), value)
+            });
+            headers.collect()
+        };
+        real.status == fake.status && bodies && headers(real) == headers(fake)
+    }
+
+    fn is_same_line(&self, real: &str, fake: &str) -> bool {
+        same_body(real.as_bytes(), fake.as_bytes(), false)
+    }
+}
+
+impl Translation {
     fn apply(&self, text: &str) -> String {
         let pairs = self.real_ids.iter().zip(&self.fake_ids);
         pairs.fold(text.to_owned(), |text, (real, fake)| {
             text.replace(real, fake)
         })
     }
-}
-
-/// Returns whether two responses are the same.
-pub(crate) fn same_told(ask: &Ask, real: &Told, fake: &Told, translation: &Translation) -> bool {
-    let has_members = ask.target.starts_with("/v2/members") || ask.target == "/v2/machines";
-    let real_body = if has_members {
-        translation.apply(&real.text()).into_bytes()
-    } else {
-        real.body.clone()
-    };
-    let is_unsorted = ask.method == "GET" && !ask.target.contains("sorted");
-    let is_store_stats = ask.target.starts_with("/v2/stats/store");
-    let bodies = if is_store_stats {
-        without_watchers(&real_body) == without_watchers(&fake.body)
-    } else {
-        same_body(&real_body, &fake.body, is_unsorted)
-    };
-    // A fraction of a second has from none to nine digits, so that the length may differ.
-    let length_differs = has_members || contains(&fake.body, b"\"expiration\"") || is_store_stats;
-    // HEAD shows a length without a body to look at.
-    let length_differs = length_differs || ask.method == "HEAD";
-    let headers = |told: &Told| -> Vec<(String, String)> {
-        let headers = told.headers.iter().filter(|(name, _)| {
-            let is_framing = name == "content-length" || name == "transfer-encoding";
-            !(is_framing && length_differs)
-        });
-        let headers = headers.map(|(name, value)| {
-            let value = match name.as_str() {
-                "date" | "x-raft-index" => String::new(),
-                _ => translation.apply(value),
-            };
-            (name.clone(), value)
-        });
-        headers.collect()
-    };
-    real.status == fake.status && bodies && headers(real) == headers(fake)
-}
-
-/// Whether two lines of a watch are the same.
-pub(crate) fn same_line(real: &str, fake: &str) -> bool {
-    same_body(real.as_bytes(), fake.as_bytes(), false)
 }
 
 fn same_body(real: &[u8], fake: &[u8], is_unsorted: bool) -> bool {

@@ -16,51 +16,10 @@ mod server;
 mod watches;
 mod writes;
 
-use etcd_http_fake::{FakeEtcd, Profile};
+use support::{Ask, Subject, Told, rules::rules};
 
-use support::{
-    Ask, Fake, Subject, Told,
-    real::{Real, binaries},
-};
-
-/// Declares a test for each subject of each rule.
-macro_rules! rules {
-    ($($(#[$attribute:meta])* fn $name:ident($subject:ident) $body:block)*) => {$(
-        mod $name {
-            #[allow(unused_imports)] // Not every rule needs all of its file's helpers.
-            use super::*;
-
-            $(#[$attribute])*
-            fn rule($subject: &mut dyn crate::support::Subject) $body
-
-            #[test]
-            fn fake_3_4() {
-                rule(&mut crate::fake(etcd_http_fake::Profile::V3_4));
-            }
-
-            #[test]
-            fn fake_3_5() {
-                rule(&mut crate::fake(etcd_http_fake::Profile::V3_5));
-            }
-
-            #[test]
-            fn real() {
-                crate::each_real(&["--enable-v2"], rule);
-            }
-        }
-    )*};
-}
-pub(crate) use rules;
-
-fn fake(profile: Profile) -> Fake {
-    Fake(FakeEtcd::builder().profile(profile).build())
-}
-
-fn each_real(flags: &[&str], rule: impl Fn(&mut dyn Subject)) {
-    for binary in binaries() {
-        rule(&mut Real::start_with(&binary, flags));
-    }
-}
+/// What the rules require of a real server.
+const SERVER_FLAGS: [&str; 1] = ["--enable-v2"];
 
 /// Reads a key.
 fn get(s: &mut dyn Subject, target: &str) -> Told {

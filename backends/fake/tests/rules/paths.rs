@@ -1,6 +1,6 @@
 //! Routing, paths, methods: V2-1 to V2-15.
 
-use crate::{Ask, Fake, assert_body, assert_error, delete, each_real, get, put, rules};
+use crate::{Ask, assert_body, assert_error, delete, get, put, rules};
 use etcd_http_fake::FakeEtcd;
 
 const NOT_FOUND: &str = "404 page not found\n";
@@ -138,7 +138,7 @@ rules! {
 
 mod v2_15_with_v2_off_there_are_only_version_and_health {
     use super::*;
-    use crate::support::Subject;
+    use crate::support::{Fake, Subject, rules::each_real};
 
     fn rule(s: &mut dyn Subject) {
         for target in [

@@ -175,7 +175,7 @@ rules! {
 /// On a real server this depends on how fast it can send; on the fake it is certain.
 #[test]
 fn v2_145_a_stream_that_is_not_read_receives_no_more_than_a_hundred_events() {
-    let mut fake = crate::fake(etcd_http_fake::Profile::V3_5);
+    let mut fake = crate::support::rules::fake(etcd_http_fake::Profile::V3_5);
     let mut watch = watch(&mut fake, "/a?wait=true&stream=true");
     for number in 0..150 {
         put(&mut fake, "/a", &format!("value={number}"));

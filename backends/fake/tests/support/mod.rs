@@ -1,10 +1,14 @@
 //! Sends the same requests to the fake and to real servers, byte for byte.
 
 // Each test file is a program of its own and uses its own part of this module.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
 
+pub mod differential;
+pub mod pair;
+pub mod random;
 pub mod raw;
 pub mod real;
+pub mod rules;
 pub mod shrink;
 
 use std::{

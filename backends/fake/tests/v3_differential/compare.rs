@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::support::Told;
+use crate::support::{Ask, Fake, Subject, Told, pair::Comparison, real::Real};
 
 /// Headers that differ: a translated id may be longer, and the fake has no connections.
 const IGNORED: [&str; 3] = ["date", "content-length", "connection"];
@@ -14,10 +14,11 @@ pub(crate) struct Translation {
     pairs: Vec<(String, String)>,
 }
 
-impl Translation {
-    /// From a response of each.
-    pub(crate) fn new(real: &Told, fake: &Told) -> Self {
-        let (real, fake) = (real.json(), fake.json());
+impl Comparison for Translation {
+    /// From the headers of a response of each.
+    fn new(real: &mut Real, fake: &mut Fake) -> Self {
+        let anything = Ask::new("POST", "/v3/kv/range").json("{\"key\":\"eA==\"}");
+        let (real, fake) = (real.ask(&anything).json(), fake.ask(&anything).json());
         let pairs = ["cluster_id", "member_id"].map(|name| {
             let id = |json: &Value| json["header"][name].as_str().unwrap().to_owned();
             (id(&real), id(&fake))
@@ -27,16 +28,8 @@ impl Translation {
         }
     }
 
-    fn translate(&self, text: &[u8]) -> String {
-        let mut text = String::from_utf8_lossy(text).into_owned();
-        for (real, fake) in &self.pairs {
-            text = text.replace(real, fake);
-        }
-        text
-    }
-
-    pub(crate) fn is_same(&self, target: &str, real: &Told, fake: &Told) -> bool {
-        let is_unordered = target.ends_with("/timetolive") || target.ends_with("/leases");
+    fn is_same(&self, ask: &Ask, real: &Told, fake: &Told) -> bool {
+        let is_unordered = ask.target.ends_with("/timetolive") || ask.target.ends_with("/leases");
         let headers = |told: &Told| {
             let kept = told.headers.iter();
             let kept = kept.filter(|(name, _)| !IGNORED.contains(&&**name));
@@ -51,8 +44,18 @@ impl Translation {
         real.status == fake.status && headers(real) == headers(fake) && is_same_body
     }
 
-    pub(crate) fn is_same_line(&self, real: &str, fake: &str) -> bool {
+    fn is_same_line(&self, real: &str, fake: &str) -> bool {
         self.translate(real.as_bytes()) == fake
+    }
+}
+
+impl Translation {
+    fn translate(&self, text: &[u8]) -> String {
+        let mut text = String::from_utf8_lossy(text).into_owned();
+        for (real, fake) in &self.pairs {
+            text = text.replace(real, fake);
+        }
+        text
     }
 }
 

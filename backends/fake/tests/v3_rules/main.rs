@@ -2,7 +2,7 @@
 //! servers.
 //!
 //! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. Rules that require two concurrent requests
-//! run only on the fake, in `v3_streams.rs`. The fake has no auth of v3 (V3-110 to V3-121).
+//! run only on the fake, in `v3_streams.rs`.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -18,54 +18,12 @@ mod maintenance;
 mod txn;
 mod watch;
 
-use etcd_http_fake::{FakeEtcd, Profile};
 use serde_json::Value;
 
-use support::{
-    Ask, Fake, Subject, Told, Watching,
-    real::{Real, binaries},
-};
+use support::{Ask, Subject, Told, Watching, rules::rules};
 
-/// Makes a test for each subject of each rule.
-macro_rules! rules {
-    ($($(#[$attribute:meta])* fn $name:ident($subject:ident) $body:block)*) => {$(
-        mod $name {
-            #[allow(unused_imports)] // Not every rule needs all of its file's helpers.
-            use super::*;
-
-            $(#[$attribute])*
-            fn rule($subject: &mut dyn crate::support::Subject) $body
-
-            #[test]
-            fn fake_3_4() {
-                rule(&mut crate::fake(etcd_http_fake::Profile::V3_4));
-            }
-
-            #[test]
-            fn fake_3_5() {
-                rule(&mut crate::fake(etcd_http_fake::Profile::V3_5));
-            }
-
-            #[test]
-            fn real() {
-                crate::each_real(rule);
-            }
-        }
-    )*};
-}
-pub(crate) use rules;
-
-fn fake(profile: Profile) -> Fake {
-    Fake(FakeEtcd::builder().profile(profile).build())
-}
-
-fn each_real(rule: impl Fn(&mut dyn Subject)) {
-    for binary in binaries() {
-        // The default times: the shortest time to live depends on them.
-        let times = ["--heartbeat-interval", "100", "--election-timeout", "1000"];
-        rule(&mut Real::start_with(&binary, &times));
-    }
-}
+/// The default times: the shortest time to live depends on them.
+const SERVER_FLAGS: [&str; 4] = ["--heartbeat-interval", "100", "--election-timeout", "1000"];
 
 /// Makes a call.
 fn post(s: &mut dyn Subject, path: &str, body: &str) -> Told {

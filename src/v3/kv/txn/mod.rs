@@ -111,6 +111,10 @@ impl Encode for Txn {
         check::check(operation, self)
     }
 
+    fn is_read(&self) -> bool {
+        self.is_read_only()
+    }
+
     fn fields<F: Fields>(&self, to: &mut F) {
         to.put(1, "compare", &self.compare)
             .put(2, "success", &self.success)

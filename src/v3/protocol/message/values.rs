@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::v3::protocol::message::{Decode, Encode, FromWire, ReadValue, ToWire, WriteValue};
+use crate::{
+    auth::secret::Secret,
+    v3::protocol::message::{Decode, Encode, FromWire, ReadValue, ToWire, WriteValue},
+};
 
 macro_rules! scalar {
     ($type:ty: $is_packed:literal, $kind:ident, |$value:ident| $is_default:expr, $written:expr) => {
@@ -42,6 +45,19 @@ impl FromWire for u32 {
 
     fn read<R: ReadValue>(from: R) -> Result<Self, R::Error> {
         from.uint32()
+    }
+}
+
+/// Only requests have passwords.
+impl ToWire for Secret {
+    const IS_PACKED: bool = false;
+
+    fn is_default(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn write<W: WriteValue>(&self, to: W) {
+        to.string(self.expose());
     }
 }
 

@@ -29,7 +29,7 @@ impl Call for Echo {
         core: &mut EtcdCore,
         endpoint: usize,
         _timed_out: bool,
-    ) -> Option<Response> {
+    ) -> Option<Answered> {
         let id = core.exchanges.next_id();
         core.exchanges.open(id, endpoint);
         let shared = Arc::clone(shared);
@@ -42,7 +42,7 @@ impl Call for Echo {
             server_run,
             request,
         };
-        Some(Response::new(Body::stream(echo)))
+        Some(Ok(Response::new(Body::stream(echo))))
     }
 }
 

@@ -2,12 +2,12 @@
 //! answers as (Debian's) its second.
 
 mod body;
+mod call;
 mod error;
 mod queue;
 mod read;
 mod route;
 mod stream;
-mod unary;
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use http::{HeaderMap, Method, header::AUTHORIZATION};
 
 use self::{
     error::GatewayError,
-    queue::Wait,
     route::{Route, Stream},
     stream::WatchBody,
 };
 use crate::{
     cluster::exchanges::ExchangeId,
+    front::queue::Wait,
     go::reply::Reply,
     profile::Profile,
     state::{EtcdCore, EtcdShared},
@@ -72,7 +72,7 @@ pub(super) fn answer(
         return Some(not_allowed(profile, request.method));
     }
     match route {
-        Route::Unary(call) => unary::answer(core, request, call),
+        Route::Unary(call) => call::answer(core, request, call),
         Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request),
         Route::Stream(Stream::Watch) => stream::watch(shared, core, request, pending),
         Route::Lock => queue::begin(shared, core, request, pending, |call, request| {

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, error::GatewayError, read, stream::WatchBody, token, unary::success};
+use super::{Pending, call::success, error::GatewayError, read, token};
 use crate::{
-    cluster::exchanges::ExchangeId,
+    front::queue::{self, Arrival, Turn, Wait},
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
     v3::{
@@ -12,51 +12,9 @@ use crate::{
             Answered, Call, Failure,
             queue::{Acquired, Ticket},
         },
-        message::{
-            Message,
-            kv::DeleteRangeRequest,
-            watch::{FilterType, WatchCreateRequest, WatchRequest},
-            write,
-        },
+        message::{Message, write},
     },
 };
-
-/// A place in a queue. Dropping it before its turn leaves the queue.
-pub(in crate::front) struct Wait {
-    ticket: Ticket,
-    token: Option<String>,
-    /// Wakes the call whenever somebody leaves the queue.
-    watch: WatchBody,
-    is_in_queue: bool,
-}
-
-impl Wait {
-    pub(super) fn id(&self) -> ExchangeId {
-        self.watch.id()
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        if !self.is_in_queue {
-            return;
-        }
-        let endpoint = self.watch.endpoint();
-        let key = self.ticket.key.clone();
-        self.watch.shared().with(|core| {
-            let delete = DeleteRangeRequest {
-                key,
-                ..DeleteRangeRequest::default()
-            };
-            if core.cluster.can_commit() {
-                // A deletion has no error.
-                let _ = core.cluster.propose(endpoint, delete);
-            } else {
-                core.cluster.postpone(delete);
-            }
-        });
-    }
-}
 
 /// Enters a queue, and responds if the queue was empty.
 pub(super) fn begin<M: Message + Default>(
@@ -67,47 +25,23 @@ pub(super) fn begin<M: Message + Default>(
     enter: impl FnOnce(&mut Call<'_>, M) -> Answered<Ticket>,
 ) -> Option<Response> {
     let profile = core.cluster.profile;
-    let endpoint = request.endpoint;
     let message = match read::message(request.body, profile) {
         Ok(message) => message,
         Err(error) => return Some(error.response(profile)),
     };
-    let mut call = Call {
-        cluster: &mut core.cluster,
-        endpoint,
+    let arrival = Arrival {
+        endpoint: request.endpoint,
         timed_out: request.timed_out,
         token: token(request.headers),
+        id: request.watch_id,
     };
-    let entered = enter(&mut call, message);
-    let ticket = match entered {
-        Ok(ticket) => ticket,
-        Err(failure) => return answer(core, Err(failure)),
-    };
-    let acquired = call_of(core, endpoint, token(request.headers)).acquire(&ticket, false);
-    let response = answer(core, acquired);
-    if response.is_some() {
-        return response;
+    match queue::begin(shared, core, arrival, |call| enter(call, message)) {
+        Turn::Own(result) => answer(core, result),
+        Turn::Other(wait) => {
+            *pending = Pending::Queue(wait);
+            None
+        }
     }
-    let watch = WatchBody::open(shared, core, request.watch_id, endpoint);
-    let create = WatchRequest {
-        create_request: Some(WatchCreateRequest {
-            key: ticket.prefix.clone(),
-            range_end: ticket.end(),
-            filters: vec![FilterType::NOPUT],
-            ..WatchCreateRequest::default()
-        }),
-        ..WatchRequest::default()
-    };
-    let store = &mut core.cluster.local(endpoint).v3;
-    (store.watches).request(watch.id(), &create, &store.mvcc, profile);
-    let is_in_queue = true;
-    *pending = Pending::Queue(Box::new(Wait {
-        ticket,
-        token: token(request.headers),
-        watch,
-        is_in_queue,
-    }));
-    None
 }
 
 /// Responds if no earlier candidate is left.
@@ -116,34 +50,19 @@ pub(super) fn go_on(
     mut wait: Box<Wait>,
     pending: &mut Pending,
 ) -> Option<Response> {
-    let endpoint = wait.watch.endpoint();
-    let watches = &mut core.cluster.local(endpoint).v3.watches;
-    while watches.take(wait.id()).is_some() {}
-    let acquired = call_of(core, endpoint, wait.token.clone()).acquire(&wait.ticket, true);
-    let response = answer(core, acquired);
-    wait.is_in_queue = response.is_none();
+    let turn = queue::go_on(core, &mut wait);
     *pending = Pending::Queue(wait);
-    response
+    answer(core, turn?)
 }
 
-/// A call of the server's own, which waits for a quorum as long as it takes.
-fn call_of(core: &mut EtcdCore, endpoint: usize, token: Option<String>) -> Call<'_> {
-    Call {
-        cluster: &mut core.cluster,
-        endpoint,
-        timed_out: false,
-        token,
-    }
-}
-
-fn answer(core: &EtcdCore, acquired: Answered<Option<Acquired>>) -> Option<Response> {
+fn answer(core: &EtcdCore, result: Result<Acquired, Failure>) -> Option<Response> {
     let profile = core.cluster.profile;
-    match acquired {
-        Ok(Some(acquired)) => {
+    match result {
+        Ok(acquired) => {
             let json = write::json(acquired.message(), profile, false);
             Some(success(profile, json))
         }
-        Ok(None) | Err(Failure::Blocked) => None,
+        Err(Failure::Blocked) => None,
         Err(Failure::Refused(error)) => Some(GatewayError::from(error).response(profile)),
     }
 }

@@ -1,4 +1,4 @@
-use crate::profile::Profile;
+use crate::{front::unary::Unary, profile::Profile};
 
 /// What a path of the gateway leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,51 +11,6 @@ pub(super) enum Route {
     Campaign,
     /// A call of etcd's that the fake does not serve.
     Unserved(&'static str),
-}
-
-/// Calls with one request and one response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unary {
-    Range,
-    Put,
-    DeleteRange,
-    Txn,
-    Compact,
-    LeaseGrant,
-    LeaseRevoke,
-    LeaseTimeToLive,
-    LeaseLeases,
-    HashKv,
-    Unlock,
-    Proclaim,
-    Resign,
-    Leader,
-    AuthStatus,
-    UserRevoke,
-    UserList,
-    UserGrant,
-    UserGet,
-    UserDelete,
-    UserChangePassword,
-    UserAdd,
-    RoleRevoke,
-    RoleList,
-    RoleGrant,
-    RoleGet,
-    RoleDelete,
-    RoleAdd,
-    AuthEnable,
-    AuthDisable,
-    Authenticate,
-    MemberList,
-    MemberUpdate,
-    MemberRemove,
-    MemberAdd,
-    Defragment,
-    Status,
-    Alarm,
-    Hash,
-    MoveLeader,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

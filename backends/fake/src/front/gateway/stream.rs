@@ -12,20 +12,15 @@ use http_body::Frame;
 
 use super::{Pending, body::Lines, error::GatewayError, read::Messages, token};
 use crate::{
-    cluster::{core::ServerRun, exchanges::ExchangeId},
+    cluster::exchanges::ExchangeId,
+    front::subscription::{self, Subscription, take_message},
     go::reply::Reply,
     profile::Profile,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
     v3::{
-        api::{Call, Failure, fill_ids},
-        error::V3Error,
-        message::{
-            Message,
-            lease::LeaseKeepAliveRequest,
-            watch::{WatchRequest, WatchResponse},
-            write,
-        },
+        api::{Call, Failure},
+        message::{Message, lease::LeaseKeepAliveRequest, watch::WatchRequest, write},
     },
 };
 
@@ -83,30 +78,22 @@ pub(super) fn watch(
             Some(Err(_)) | None => break,
         }
     }
-    let body = WatchBody::open(shared, core, request.watch_id, request.endpoint);
+    let subscription = Subscription::open(shared, core, request.watch_id, request.endpoint);
+    let id = subscription.id();
     let mut call = Call {
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
         token: token(request.headers),
     };
-    let caller = call.caller();
-    let store = &mut core.cluster.local(request.endpoint).v3;
-    for request in &requests {
-        if let Some(create) = &request.create_request {
-            let permitted = caller.as_ref().map_err(V3Error::clone).and_then(|caller| {
-                store
-                    .auth
-                    .check_watch(caller, &create.key, &create.range_end)
-            });
-            if let Err(error) = permitted {
-                let reason = error.reason();
-                store.watches.refuse(body.id, &reason, &store.mvcc);
-                continue;
-            }
-        }
-        (store.watches).request(body.id, request, &store.mvcc, profile);
+    for message in &requests {
+        subscription::request(&mut call, id, message);
     }
+    let has_ended = false;
+    let body = WatchBody {
+        subscription,
+        has_ended,
+    };
     begin_watch(core, body, pending)
 }
 
@@ -116,8 +103,8 @@ pub(super) fn begin_watch(
     body: WatchBody,
     pending: &mut Pending,
 ) -> Option<Response> {
-    let watches = &core.cluster.local(body.endpoint).v3.watches;
-    if watches.has_message(body.id) {
+    let watches = &core.cluster.local(body.subscription.endpoint()).v3.watches;
+    if watches.has_message(body.id()) {
         return Some(head().map(|()| Body::stream(body)));
     }
     *pending = Pending::Watch(body);
@@ -126,41 +113,13 @@ pub(super) fn begin_watch(
 
 /// The messages of a stream of watches.
 pub(in crate::front) struct WatchBody {
-    shared: Arc<EtcdShared>,
-    id: ExchangeId,
-    endpoint: usize,
-    server_run: ServerRun,
+    subscription: Subscription,
     has_ended: bool,
 }
 
 impl WatchBody {
-    pub(super) fn open(
-        shared: &Arc<EtcdShared>,
-        core: &mut EtcdCore,
-        id: ExchangeId,
-        endpoint: usize,
-    ) -> Self {
-        core.exchanges.open(id, endpoint);
-        core.cluster.local(endpoint).v3.watches.open(id);
-        Self {
-            shared: Arc::clone(shared),
-            id,
-            endpoint,
-            server_run: core.server_run(endpoint),
-            has_ended: false,
-        }
-    }
-
-    pub(super) fn endpoint(&self) -> usize {
-        self.endpoint
-    }
-
-    pub(super) fn shared(&self) -> &Arc<EtcdShared> {
-        &self.shared
-    }
-
     pub(super) fn id(&self) -> ExchangeId {
-        self.id
+        self.subscription.id()
     }
 }
 
@@ -176,14 +135,10 @@ impl http_body::Body for WatchBody {
         if this.has_ended {
             return Poll::Ready(None);
         }
-        let shared = Arc::clone(&this.shared);
-        let server = (this.endpoint, this.server_run);
-        let line = shared.with(|core| {
-            core.poll_exchange(this.id, server, cx, |core| {
-                let watches = &mut core.cluster.local(this.endpoint).v3.watches;
-                let message = watches.take(this.id)?;
-                Some(watch_line(core, this.endpoint, message))
-            })
+        let subscription = &this.subscription;
+        let line = subscription.poll(cx, |core| {
+            let message = take_message(core, subscription.endpoint(), subscription.id())?;
+            Some(line(&message, core.cluster.profile))
         });
         let frame = std::task::ready!(line).map(|line| Frame::data(line.into()));
         this.has_ended = frame.is_err();
@@ -193,23 +148,6 @@ impl http_body::Body for WatchBody {
     fn is_end_stream(&self) -> bool {
         self.has_ended
     }
-}
-
-impl Drop for WatchBody {
-    fn drop(&mut self) {
-        self.shared.with(|core| {
-            core.close_exchange(self.id);
-            core.cluster.local(self.endpoint).v3.watches.close(self.id);
-            core.time.note_activity();
-            core.wake_next_candidate();
-        });
-    }
-}
-
-fn watch_line(core: &EtcdCore, endpoint: usize, mut message: WatchResponse) -> Vec<u8> {
-    let header = message.header.get_or_insert_default();
-    fill_ids(&core.cluster, endpoint, header);
-    line(&message, core.cluster.profile)
 }
 
 fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {

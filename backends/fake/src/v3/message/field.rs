@@ -30,6 +30,17 @@ pub(crate) enum Slot<'a> {
     List(&'a mut dyn List),
 }
 
+impl Slot<'_> {
+    /// Whether protobuf has the value as a number, which can be packed with others.
+    pub(crate) fn is_number(&self) -> bool {
+        match self {
+            Self::Bool(_) | Self::I64(_) | Self::U64(_) | Self::U32(_) => true,
+            Self::Enumeration(..) => true,
+            Self::Bytes(_) | Self::String(_) | Self::Message(_) | Self::List(_) => false,
+        }
+    }
+}
+
 /// A repeated field.
 pub(crate) trait List {
     /// Adds an element.
@@ -201,9 +212,9 @@ impl<S: Scalar> Field for S {
 }
 
 impl<S: Scalar> Field for Option<S> {
-    /// Sets the field.
+    /// Sets the field, unless it is set.
     fn slot(&mut self) -> Slot<'_> {
-        self.insert(S::default()).scalar_slot()
+        self.get_or_insert_with(S::default).scalar_slot()
     }
 
     fn clear(&mut self) {

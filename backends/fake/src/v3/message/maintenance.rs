@@ -40,10 +40,10 @@ messages! {
     MoveLeaderResponse {
         header: Option<ResponseHeader> = 1;
     }
-    HashKvRequest {
+    HashKvRequest as "HashKVRequest" {
         revision: i64 = 1;
     }
-    HashKvResponse {
+    HashKvResponse as "HashKVResponse" {
         header: Option<ResponseHeader> = 1;
         hash: u32 = 2;
         compact_revision: i64 = 3;

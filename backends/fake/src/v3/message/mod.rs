@@ -1,12 +1,14 @@
 //! The messages of etcd's v3 API, each declared once: its fields with their tags and names.
 //!
 //! They are the fake's own, independent of any client. Two readers of JSON (that of 3.4 in [`jsonpb`], that of 3.5 in
-//! [`protojson`]), a writer of JSON and an encoder of protobuf work on the declarations.
+//! [`protojson`]), a writer of JSON, and a decoder and an encoder of protobuf work on the declarations.
 
 pub(crate) mod auth;
 pub(crate) mod cluster;
+pub(crate) mod decode;
 pub(crate) mod election;
 mod field;
+pub(crate) mod health;
 pub(crate) mod jsonpb;
 pub(crate) mod kv;
 pub(crate) mod lease;
@@ -29,6 +31,8 @@ pub(crate) trait Message {
 /// The fields of a message, in the order of the declaration.
 #[derive(Debug)]
 pub(crate) struct Descriptor {
+    /// As Go calls the message.
+    pub(crate) name: &'static str,
     pub(crate) fields: &'static [FieldDescriptor],
 }
 
@@ -58,6 +62,15 @@ impl FieldDescriptor {
         out
     }
 
+    /// The name of the field in Go.
+    pub(crate) fn go_name(&self) -> String {
+        let mut name = self.camel_name();
+        if let Some(first) = name.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        name
+    }
+
     /// Whether a name in JSON means this field.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         self.name.as_bytes() == name
@@ -72,10 +85,10 @@ pub(crate) fn nth<const N: usize>(fields: [&mut dyn Field; N], position: usize) 
     field.expect("a descriptor has as many fields as its message")
 }
 
-/// Declares messages. A field is `name: Type = tag`, then its name in JSON if that is not the field's, and the oneof that it
-/// belongs to.
+/// Declares messages, with what Go calls them if that is another name. A field is `name: Type = tag`, then its name in JSON
+/// if that is not the field's, and the oneof that it belongs to.
 macro_rules! messages {
-    ($($(#[$attribute:meta])* $name:ident {
+    ($($(#[$attribute:meta])* $name:ident $(as $go:literal)? {
         $($field:ident: $type:ty = $tag:literal $(as $json:literal)? $(in $oneof:literal)?;)*
     })*) => {$(
         $(#[$attribute])*
@@ -87,6 +100,7 @@ macro_rules! messages {
         impl $crate::v3::message::Message for $name {
             fn descriptor(&self) -> &'static $crate::v3::message::Descriptor {
                 &$crate::v3::message::Descriptor {
+                    name: $crate::v3::message::or!($($go)?, stringify!($name)),
                     fields: &[$($crate::v3::message::FieldDescriptor {
                         tag: $tag,
                         name: $crate::v3::message::or!($($json)?, stringify!($field)),

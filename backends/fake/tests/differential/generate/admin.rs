@@ -1,7 +1,7 @@
 //! Members, statistics, and auth.
 
 use super::Generator;
-use crate::support::Ask;
+use crate::support::{Ask, random::Random};
 
 impl Generator {
     pub(super) fn other(&mut self) -> Ask {

@@ -1,7 +1,7 @@
 //! Reads, writes and watches of keys, as clients send them.
 
 use super::{Generator, with_query};
-use crate::support::Ask;
+use crate::support::{Ask, random::Random};
 
 impl Generator {
     pub(super) fn read(&mut self) -> Ask {

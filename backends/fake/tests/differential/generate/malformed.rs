@@ -1,7 +1,7 @@
 //! Requests that etcd refuses, redirects or reads in its own way.
 
 use super::{Generator, with_query};
-use crate::support::Ask;
+use crate::support::{Ask, random::Random};
 
 impl Generator {
     pub(super) fn malformed(&mut self) -> Ask {

@@ -4,7 +4,10 @@ mod admin;
 mod keys;
 mod malformed;
 
-use crate::support::Ask;
+use crate::support::{
+    Ask,
+    random::{Random, state_of},
+};
 
 /// One step of a history.
 #[derive(Clone, Debug)]
@@ -17,18 +20,8 @@ pub(crate) enum Step {
     Close(usize),
     /// Keys with a second to live, and the time it takes for them to go.
     Expire(Vec<Ask>),
-}
-
-impl Step {
-    pub(crate) fn requests(&self) -> u64 {
-        match self {
-            Self::Ask(_) | Self::Watch(_) => 1,
-            // One to learn the index.
-            Self::AskAtLatest(_) => 2,
-            Self::Close(_) => 0,
-            Self::Expire(asks) => asks.len() as u64,
-        }
-    }
+    /// Disables auth and removes all that is left.
+    CleanUp,
 }
 
 /// Makes histories from a seed.
@@ -40,7 +33,7 @@ pub(crate) struct Generator {
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6469_6666,
+            state: state_of(seed, 0x6469_6666),
             // A password costs a real server a twentieth of a second.
             auth: seed.is_multiple_of(25),
         }
@@ -62,6 +55,7 @@ impl Generator {
             let asks = (0..2 + self.below(6)).map(|_| self.short_lived()).collect();
             steps.insert(at, Step::Expire(asks));
         }
+        steps.push(Step::CleanUp);
         steps
     }
 
@@ -143,17 +137,11 @@ impl Generator {
             "true", "true", "true", "1", "t", "T", "TRUE", "True", "false", "0", "F",
         ][self.below(11)]
     }
+}
 
-    fn chance(&mut self, one_in: usize) -> bool {
-        self.below(one_in) == 0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
+impl Random for Generator {
+    fn state(&mut self) -> &mut u64 {
+        &mut self.state
     }
 }
 

@@ -1,7 +1,7 @@
 //! Users, roles and tokens.
 
 use super::{Generator, Step, post};
-use crate::support::Ask;
+use crate::support::{Ask, random::Random};
 
 const USERS: [&str; 4] = ["u1", "u2", "u3", "nobody"];
 const ROLES: [&str; 4] = ["r1", "r2", "root", "nothing"];

@@ -3,7 +3,10 @@
 mod auth;
 mod spelling;
 
-use crate::support::Ask;
+use crate::support::{
+    Ask,
+    random::{Random, state_of},
+};
 
 /// One step of a history. `@n@` in a body is the last revision less n.
 #[derive(Clone, Debug)]
@@ -33,7 +36,7 @@ pub(crate) struct Generator {
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x7633_6469,
+            state: state_of(seed, 0x7633_6469),
             is_odd: seed.is_multiple_of(3),
             has_open_ends: true,
             has_auth: seed.is_multiple_of(2),
@@ -369,17 +372,11 @@ impl Generator {
         }
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
 
-    fn chance(&mut self, one_in: usize) -> bool {
-        self.below(one_in) == 0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
+impl Random for Generator {
+    fn state(&mut self) -> &mut u64 {
+        &mut self.state
     }
 }
 

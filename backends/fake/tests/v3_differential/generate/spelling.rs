@@ -6,6 +6,7 @@ use base64::{
 };
 
 use super::Generator;
+use crate::support::random::Random;
 
 /// Eleven keys: up to twelve values etcd sorts in an order of its own making, but a stable one.
 pub(super) const KEYS: [&[u8]; 11] = [

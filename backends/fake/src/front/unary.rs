@@ -1,42 +1,89 @@
-use etcd_transport::{Body, Response};
-use http::{HeaderValue, Method, header::CONTENT_LENGTH};
+//! Calls with one request and one response, whatever the front.
 
-use super::{error::GatewayError, read, route::Unary, token};
-use crate::{
-    go::reply::Reply,
-    profile::Profile,
-    state::EtcdCore,
-    v2::api::Incoming,
-    v3::{
-        api::{Answered, Call, Failure},
-        error::V3Error,
-        message::{
-            Message,
-            auth::{
-                AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
-                AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest,
-                AuthUserDeleteRequest, AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest,
-            },
-            proto, write,
+use crate::v3::{
+    api::{Answered, Call, Failure},
+    message::{
+        Message,
+        auth::{
+            AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
+            AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest, AuthUserDeleteRequest,
+            AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest,
         },
     },
 };
 
 /// The largest message that etcd takes: the largest entry, and half a mebibyte.
-const MAX_MESSAGE: usize = 2 << 20;
+pub(super) const MAX_MESSAGE: usize = 2 << 20;
 
-/// Answers a call with one request and one response; `None` while it takes a quorum.
-pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -> Option<Response> {
-    let profile = core.cluster.profile;
-    let mut context = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        token: token(request.headers),
-    };
-    let context = &mut context;
-    let body = request.body;
-    let answered = match call {
+/// Calls with one request and one response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unary {
+    Range,
+    Put,
+    DeleteRange,
+    Txn,
+    Compact,
+    LeaseGrant,
+    LeaseRevoke,
+    LeaseTimeToLive,
+    LeaseLeases,
+    HashKv,
+    Unlock,
+    Proclaim,
+    Resign,
+    Leader,
+    AuthStatus,
+    UserRevoke,
+    UserList,
+    UserGrant,
+    UserGet,
+    UserDelete,
+    UserChangePassword,
+    UserAdd,
+    RoleRevoke,
+    RoleList,
+    RoleGrant,
+    RoleGet,
+    RoleDelete,
+    RoleAdd,
+    AuthEnable,
+    AuthDisable,
+    Authenticate,
+    MemberList,
+    MemberUpdate,
+    MemberRemove,
+    MemberAdd,
+    Defragment,
+    Status,
+    Alarm,
+    Hash,
+    MoveLeader,
+}
+
+/// How a front reads a request and writes a response.
+pub(super) trait Codec {
+    /// Why a request cannot be read.
+    type Error;
+
+    fn decode<M: Message + Default>(&self) -> Result<M, Self::Error>;
+
+    fn encode(&self, message: &dyn Message) -> Vec<u8>;
+}
+
+/// Why there is no response.
+pub(super) enum Problem<E> {
+    /// The front has not understood the request.
+    Front(E),
+    Call(Failure),
+}
+
+/// Decodes the request, makes the call, and encodes the response.
+pub(super) fn answer<C: Codec>(
+    context: &mut Call<'_>,
+    body: &C,
+    call: Unary,
+) -> Result<Vec<u8>, Problem<C::Error>> {
+    match call {
         Unary::Range => run(context, body, |call, request| call.range(&request)),
         Unary::Put => run(context, body, Call::put),
         Unary::DeleteRange => run(context, body, Call::delete_range),
@@ -85,60 +132,20 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
         Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
         Unary::Defragment => run(context, body, Call::defragment),
         Unary::Status => run(context, body, Call::status),
-    };
-    match answered {
-        Ok(json) => Some(success(profile, json)),
-        Err(Problem::Gateway(error)) => Some(error.response(profile)),
-        Err(Problem::Call(Failure::Refused(error))) => {
-            Some(GatewayError::from(error).response(profile))
-        }
-        Err(Problem::Call(Failure::Blocked)) => None,
     }
 }
 
-/// Why there is no response.
-enum Problem {
-    /// The gateway has not understood the request.
-    Gateway(GatewayError),
-    Call(Failure),
-}
-
-/// Decodes the request, makes the call, and encodes the response.
-fn run<'a, Request, Answer>(
+fn run<'a, C, Request, Answer>(
     context: &mut Call<'a>,
-    body: &[u8],
+    body: &C,
     call: impl FnOnce(&mut Call<'a>, Request) -> Answered<Answer>,
-) -> Result<Vec<u8>, Problem>
+) -> Result<Vec<u8>, Problem<C::Error>>
 where
+    C: Codec,
     Request: Message + Default,
     Answer: Message,
 {
-    let profile = context.cluster.profile;
-    let request: Request = read::message(body, profile).map_err(Problem::Gateway)?;
-    // Protobuf is never longer than JSON, so that a short text needs no measuring.
-    if body.len() > MAX_MESSAGE {
-        let length = proto::encode(&request).len();
-        if length > MAX_MESSAGE {
-            let error = V3Error::message_too_large(length, MAX_MESSAGE);
-            return Err(Problem::Call(Failure::Refused(error)));
-        }
-    }
+    let request = body.decode().map_err(Problem::Front)?;
     let answer = call(context, request).map_err(Problem::Call)?;
-    Ok(write::json(&answer, profile, false))
-}
-
-pub(super) fn success(profile: Profile, json: Vec<u8>) -> Response {
-    let mut reply = Reply::new().json();
-    let grpc = HeaderValue::from_static("application/grpc");
-    reply.headers.insert("grpc-metadata-content-type", grpc);
-    reply.body = json;
-    let length = reply.body.len();
-    let mut response = reply.finish(&Method::POST);
-    if profile == Profile::V3_5 {
-        // The second version of the gateway always announces the length.
-        let headers = response.headers_mut();
-        headers.remove(http::header::TRANSFER_ENCODING);
-        headers.insert(CONTENT_LENGTH, length.into());
-    }
-    response.map(Body::from)
+    Ok(body.encode(&answer))
 }

@@ -1,0 +1,173 @@
+//! One connection of a served fake.
+
+use std::{
+    error::Error,
+    fmt,
+    future::{Future, pending, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use etcd_transport::{Body, Request, Response, Transport, TransportError};
+use http::{Uri, Version, header::TRANSFER_ENCODING};
+use http_body::{Frame, SizeHint};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, watch},
+};
+
+use super::grpc::StreamReset;
+use crate::fake::FakeEtcd;
+
+/// Serves a connection, over HTTP/2 if it begins with the preface of that, until the client goes, or the connection breaks.
+/// When the sender of `stopped` is dropped, it ends after the requests in progress.
+pub(super) async fn connection(
+    etcd: FakeEtcd,
+    url: Arc<str>,
+    stream: TcpStream,
+    mut stopped: watch::Receiver<()>,
+) {
+    // Small responses are sent at once. Without it the connection is only slower.
+    let _ = stream.set_nodelay(true);
+    let broken = Arc::new(Notify::new());
+    let breaks = Arc::clone(&broken);
+    let service = service_fn(move |request| {
+        let (etcd, url, breaks) = (etcd.clone(), Arc::clone(&url), Arc::clone(&breaks));
+        async move {
+            let is_http2 = request.version() == Version::HTTP_2;
+            match answer(&etcd, &url, request).await {
+                Ok(response) => Ok(response),
+                Err(error) if is_reset(&error) => {
+                    Err(ServiceError::Reset(h2::Reason::PROTOCOL_ERROR.into()))
+                }
+                // Not the stream breaks but the connection.
+                Err(_) if is_http2 => {
+                    breaks.notify_one();
+                    pending().await
+                }
+                Err(error) => Err(ServiceError::Broken(error)),
+            }
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    http1.title_case_headers(true).pipeline_flush(true);
+    let mut http2 = builder.http2();
+    // gRPC has no dates, and etcd no limit.
+    http2.auto_date_header(false).max_concurrent_streams(None);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut break_off = pin!(broken.notified());
+    let mut stop = pin!(stopped.changed());
+    let mut is_stopping = false;
+    // An error ends this connection, and its client sees that.
+    poll_fn(|cx| {
+        if !is_stopping && stop.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if break_off.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        connection.as_mut().poll(cx).map(drop)
+    })
+    .await;
+}
+
+/// Why a request gets no response.
+#[derive(Debug)]
+enum ServiceError {
+    /// hyper finds the reason in this.
+    Reset(h2::Error),
+    Broken(TransportError),
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reset(_) => "the stream is reset",
+            Self::Broken(_) => "the connection is broken",
+        })
+    }
+}
+
+impl Error for ServiceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match self {
+            Self::Reset(error) => error,
+            Self::Broken(error) => error,
+        })
+    }
+}
+
+fn is_reset(error: &TransportError) -> bool {
+    error
+        .source()
+        .is_some_and(|source| source.is::<StreamReset>())
+}
+
+async fn answer(
+    etcd: &FakeEtcd,
+    url: &str,
+    request: hyper::Request<Incoming>,
+) -> Result<Response, TransportError> {
+    let (mut head, body) = request.into_parts();
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let uri: Result<Uri, _> = format!("{url}{target}").parse();
+    head.uri = uri.map_err(TransportError::rejected)?;
+    let body = Body::stream(Received(body));
+    let response = etcd.send(Request::from_parts(head, body)).await?;
+    if !response.headers().contains_key(TRANSFER_ENCODING) {
+        return Ok(response);
+    }
+    // What etcd sends without a length has none for a client of HTTP/1.0 either, although it is known here.
+    Ok(response.map(|body| Body::stream(Unmeasured(body))))
+}
+
+/// A body that does not announce its length.
+struct Unmeasured(Body);
+
+impl http_body::Body for Unmeasured {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+}
+
+/// The body of a request, as the transport has it.
+struct Received(Incoming);
+
+impl http_body::Body for Received {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        frame.map_err(TransportError::interrupted)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}

@@ -1,0 +1,81 @@
+use etcd_transport::{Body, Response};
+use http::{HeaderValue, Method, header::CONTENT_LENGTH};
+
+use super::{error::GatewayError, read, token};
+use crate::{
+    front::unary::{self, Codec, MAX_MESSAGE, Problem, Unary},
+    go::reply::Reply,
+    profile::Profile,
+    state::EtcdCore,
+    v2::api::Incoming,
+    v3::{
+        api::{Call, Failure},
+        error::V3Error,
+        message::{Message, proto, write},
+    },
+};
+
+/// Answers a call with one request and one response; `None` while it takes a quorum.
+pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -> Option<Response> {
+    let profile = core.cluster.profile;
+    let mut context = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        token: token(request.headers),
+    };
+    let json = Json {
+        body: request.body,
+        profile,
+    };
+    match unary::answer(&mut context, &json, call) {
+        Ok(json) => Some(success(profile, json)),
+        Err(Problem::Front(error)) => Some(error.response(profile)),
+        Err(Problem::Call(Failure::Refused(error))) => {
+            Some(GatewayError::from(error).response(profile))
+        }
+        Err(Problem::Call(Failure::Blocked)) => None,
+    }
+}
+
+/// A body of JSON, and the spelling of the response.
+struct Json<'a> {
+    body: &'a [u8],
+    profile: Profile,
+}
+
+impl Codec for Json<'_> {
+    type Error = GatewayError;
+
+    fn decode<M: Message + Default>(&self) -> Result<M, GatewayError> {
+        let request: M = read::message(self.body, self.profile)?;
+        // Protobuf is never longer than JSON, so that a short text needs no measuring.
+        if self.body.len() > MAX_MESSAGE {
+            let length = proto::encode(&request).len();
+            if length > MAX_MESSAGE {
+                return Err(V3Error::message_too_large(length, MAX_MESSAGE).into());
+            }
+        }
+        Ok(request)
+    }
+
+    fn encode(&self, message: &dyn Message) -> Vec<u8> {
+        write::json(message, self.profile, false)
+    }
+}
+
+pub(super) fn success(profile: Profile, json: Vec<u8>) -> Response {
+    let mut reply = Reply::new().json();
+    let grpc = HeaderValue::from_static("application/grpc");
+    reply.headers.insert("grpc-metadata-content-type", grpc);
+    reply.body = json;
+    let length = reply.body.len();
+    let mut response = reply.finish(&Method::POST);
+    if profile == Profile::V3_5 {
+        // The second version of the gateway always announces the length.
+        let headers = response.headers_mut();
+        headers.remove(http::header::TRANSFER_ENCODING);
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    response.map(Body::from)
+}

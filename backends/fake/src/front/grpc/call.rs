@@ -1,0 +1,235 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use etcd_transport::{Body, Response, TransportError};
+use http::{header::CONTENT_TYPE, request};
+use http_body::Frame;
+
+use super::{
+    frames::{Messages, frame},
+    head::Head,
+    health::{self, HealthWatch},
+    keep_alive::KeepAlive,
+    method::{OneRequest, Stream},
+    status::{Status, StreamReset},
+    stream::{StreamBody, Streaming},
+    watch::Watch,
+};
+use crate::{
+    cluster::{exchanges::ExchangeId, request_log::Exchange},
+    front::{
+        exchange::{Answered, Call, Deadline},
+        queue::{self, Arrival, Turn, Wait},
+        unary::{self, Codec, Problem},
+    },
+    profile::Profile,
+    state::{EtcdCore, EtcdShared},
+    v3::{
+        api::{self, Failure, queue::Acquired},
+        message::{Message, decode::decode},
+    },
+};
+
+/// A call by gRPC.
+pub(super) struct GrpcCall {
+    parts: request::Parts,
+    head: Head,
+    plan: Plan,
+    profile: Profile,
+    /// A place in the queue for a lock, or of an election.
+    wait: Option<Box<Wait>>,
+}
+
+/// How to answer a call.
+pub(super) enum Plan {
+    /// The server has no such call, or cannot read the request.
+    Refused(Status),
+    /// The request is not gRPC: the stream is reset.
+    Reset,
+    Unary(OneRequest, Bytes),
+    /// The messages are there until the response begins.
+    Stream(Stream, Option<Messages>),
+}
+
+impl GrpcCall {
+    pub(super) fn new(parts: request::Parts, head: Head, plan: Plan, profile: Profile) -> Self {
+        Self {
+            parts,
+            head,
+            plan,
+            profile,
+            wait: None,
+        }
+    }
+
+    fn refused(&self, status: &Status) -> Response {
+        status.response(&self.head.content_type)
+    }
+
+    fn begun(&self, body: Body) -> Response {
+        let mut response = Response::new(body);
+        let content_type = self.head.content_type.clone();
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response
+    }
+
+    /// The response with a message, or without.
+    fn response(&self, result: Result<Vec<u8>, Problem<Status>>) -> Option<Response> {
+        match result {
+            Ok(message) => {
+                let frames = [
+                    Ok(Frame::data(message.into())),
+                    Ok(Frame::trailers(Status::OK.trailers())),
+                ];
+                Some(self.begun(Body::from_frames(frames)))
+            }
+            Err(Problem::Front(status)) => Some(self.refused(&status)),
+            Err(Problem::Call(Failure::Refused(error))) => Some(self.refused(&error.into())),
+            Err(Problem::Call(Failure::Blocked)) => None,
+        }
+    }
+
+    fn answer_unary(
+        &mut self,
+        shared: &Arc<EtcdShared>,
+        core: &mut EtcdCore,
+        endpoint: usize,
+        timed_out: bool,
+    ) -> Option<Response> {
+        if let Some(wait) = &mut self.wait {
+            let turn = queue::go_on(core, wait)?;
+            return self.response(acquired(turn));
+        }
+        let Plan::Unary(request, message) = &self.plan else {
+            return None;
+        };
+        let arrival = Arrival {
+            endpoint,
+            timed_out,
+            token: self.head.token.clone(),
+            id: core.exchanges.next_id(),
+        };
+        let message = Protobuf(message);
+        let turn = match request {
+            OneRequest::Lock => message.decode().map(|request| {
+                queue::begin(shared, core, arrival, |call| call.enter_lock(&request))
+            }),
+            OneRequest::Campaign => message.decode().map(|request| {
+                queue::begin(shared, core, arrival, |call| call.enter_campaign(&request))
+            }),
+            OneRequest::Health => {
+                let response = message.decode().and_then(|request| health::check(&request));
+                let response = response.map(|response| message.encode(&response));
+                return self.response(response.map_err(Problem::Front));
+            }
+            OneRequest::Unserved(name) => {
+                let problem = format!("etcd-fake: {name} is not served");
+                return Some(self.refused(&Status::with(12, problem)));
+            }
+            OneRequest::Call(call) => {
+                let mut context = api::Call {
+                    cluster: &mut core.cluster,
+                    endpoint,
+                    timed_out,
+                    token: arrival.token,
+                };
+                return self.response(unary::answer(&mut context, &message, *call));
+            }
+        };
+        match turn {
+            Ok(Turn::Own(turn)) => self.response(acquired(turn)),
+            Ok(Turn::Other(wait)) => {
+                self.wait = Some(wait);
+                None
+            }
+            Err(status) => Some(self.refused(&status)),
+        }
+    }
+}
+
+impl Call for GrpcCall {
+    fn exchange(&self) -> Exchange {
+        let (method, uri) = (self.parts.method.clone(), self.parts.uri.clone());
+        let body = match &self.plan {
+            Plan::Unary(_, message) => message.clone(),
+            _ => Bytes::new(),
+        };
+        Exchange::new(method, uri, &self.parts.headers, body)
+    }
+
+    fn answer(
+        &mut self,
+        shared: &Arc<EtcdShared>,
+        core: &mut EtcdCore,
+        endpoint: usize,
+        timed_out: bool,
+    ) -> Option<Answered> {
+        match &self.plan {
+            Plan::Reset => return Some(Err(TransportError::interrupted(StreamReset))),
+            Plan::Refused(status) => return Some(Ok(self.refused(status))),
+            Plan::Unary(..) | Plan::Stream(..) => {}
+        }
+        if self.head.timeout.is_some_and(|timeout| timeout <= 0) {
+            let status = Status::deadline_exceeded(self.profile);
+            return Some(Ok(self.refused(&status)));
+        }
+        if self.head.requires_leader && core.cluster.leader.is_none() {
+            return Some(Ok(self.refused(&Status::NO_LEADER)));
+        }
+        let Plan::Stream(stream, requests) = &mut self.plan else {
+            let response = self.answer_unary(shared, core, endpoint, timed_out);
+            return response.map(Ok);
+        };
+        let call: Box<dyn Streaming> = match stream {
+            Stream::Watch => Box::new(Watch),
+            Stream::KeepAlive => Box::new(KeepAlive::default()),
+            Stream::Health => Box::new(HealthWatch::default()),
+        };
+        let requests = requests.take()?;
+        let body = StreamBody::new(shared, core, endpoint, &self.head, requests, call);
+        Some(Ok(self.begun(Body::stream(body))))
+    }
+
+    fn event(&self) -> Option<ExchangeId> {
+        self.wait.as_ref().map(|wait| wait.id())
+    }
+
+    /// A stream looks at the time itself.
+    fn deadline(&self) -> Option<Deadline> {
+        let timeout = self.head.timeout.filter(|_| !self.is_stream())?;
+        let status = Status::deadline_exceeded(self.profile);
+        Some(Deadline {
+            timeout: u64::try_from(timeout).unwrap_or_default(),
+            response: self.refused(&status),
+        })
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self.plan, Plan::Stream(..))
+    }
+}
+
+/// A message of protobuf.
+struct Protobuf<'a>(&'a [u8]);
+
+impl Codec for Protobuf<'_> {
+    type Error = Status;
+
+    fn decode<M: Message + Default>(&self) -> Result<M, Status> {
+        decode(self.0).map_err(|problem| {
+            let problem = format!("grpc: error unmarshalling request: {problem}");
+            Status::with(13, problem)
+        })
+    }
+
+    fn encode(&self, message: &dyn Message) -> Vec<u8> {
+        frame(message)
+    }
+}
+
+fn acquired(turn: Result<Acquired, Failure>) -> Result<Vec<u8>, Problem<Status>> {
+    match turn {
+        Ok(acquired) => Ok(frame(acquired.message())),
+        Err(failure) => Err(Problem::Call(failure)),
+    }
+}

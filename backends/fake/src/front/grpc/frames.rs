@@ -1,0 +1,193 @@
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use etcd_transport::{Body, TransportError};
+use http_body::Body as _;
+
+use super::status::Status;
+use crate::{
+    front::unary::MAX_MESSAGE,
+    v3::{
+        error::V3Error,
+        message::{Message, proto},
+    },
+};
+
+/// A flag, and a length of four bytes.
+const PREFIX: usize = 5;
+
+/// The messages in the body of a request.
+pub(super) struct Messages {
+    body: Body,
+    buffer: BytesMut,
+    has_ended: bool,
+}
+
+/// Why there is no further message.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The body ends within a message.
+    CutOff,
+    /// The message is one that gRPC refuses.
+    Refused(Status),
+    /// The client is gone.
+    Transport(TransportError),
+}
+
+impl Messages {
+    pub(super) fn new(body: Body) -> Self {
+        Self {
+            body,
+            buffer: BytesMut::new(),
+            has_ended: false,
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Polls for the next message; `None` at the end, and after an error.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Broken>>> {
+        while !self.has_ended {
+            match self.split() {
+                Ok(None) => {}
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Err(status) => {
+                    self.has_ended = true;
+                    return Poll::Ready(Some(Err(Broken::Refused(status))));
+                }
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(error)) => {
+                    self.has_ended = true;
+                    return Poll::Ready(Some(Err(Broken::Transport(error))));
+                }
+                None => {
+                    self.has_ended = true;
+                    if !self.buffer.is_empty() {
+                        return Poll::Ready(Some(Err(Broken::CutOff)));
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Takes a complete message out of what has arrived.
+    fn split(&mut self) -> Result<Option<Bytes>, Status> {
+        let Some((&[flag, ref length @ ..], rest)) = self.buffer.split_first_chunk::<PREFIX>()
+        else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*length) as usize;
+        if length > MAX_MESSAGE {
+            return Err(V3Error::message_too_large(length, MAX_MESSAGE).into());
+        }
+        if rest.len() < length {
+            return Ok(None);
+        }
+        match flag {
+            0 => {}
+            1 => {
+                let problem = "grpc: compressed flag set with identity or empty encoding";
+                return Err(Status::new(13, problem));
+            }
+            _ => {
+                let problem = format!("grpc: received unexpected payload format {flag}");
+                return Err(Status::with(13, problem));
+            }
+        }
+        self.buffer.advance(PREFIX);
+        Ok(Some(self.buffer.split_to(length).freeze()))
+    }
+}
+
+/// A message with its prefix.
+pub(super) fn frame(message: &dyn Message) -> Vec<u8> {
+    let message = proto::encode(message);
+    let mut frame = Vec::with_capacity(PREFIX + message.len());
+    frame.push(0);
+    // No response has four gigabytes.
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.extend_from_slice(&message);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_transport::Body;
+    use futures::executor::block_on;
+    use http_body::Frame;
+
+    use super::*;
+
+    fn messages(parts: Vec<&'static [u8]>) -> Messages {
+        let frames = parts
+            .into_iter()
+            .map(|part| Ok(Frame::data(Bytes::from_static(part))));
+        Messages::new(Body::from_frames(frames))
+    }
+
+    #[test]
+    fn messages_are_split_wherever_the_frames_end() {
+        let mut messages = messages(vec![
+            b"\0\0\0",
+            b"\0\x02ab\0\0\0\0\0\0",
+            b"\0\0\0\x01",
+            b"c",
+        ]);
+        for expected in [&b"ab"[..], b"", b"c"] {
+            let message = block_on(messages.next()).unwrap().unwrap();
+            assert_eq!(message, expected);
+        }
+        assert!(block_on(messages.next()).is_none());
+    }
+
+    #[test]
+    fn a_body_that_ends_within_a_message_is_cut_off() {
+        for parts in [vec![&b"\0\0\0\0"[..]], vec![&b"\0\0\0\0\x02"[..], b"a"]] {
+            let mut messages = messages(parts);
+            let broken = block_on(messages.next()).unwrap();
+            assert!(matches!(broken, Err(Broken::CutOff)));
+            assert!(block_on(messages.next()).is_none());
+        }
+    }
+
+    #[test]
+    fn a_message_must_be_small_and_not_compressed() {
+        for (prefix, problem) in [
+            (
+                &b"\x01\0\0\0\0"[..],
+                "grpc: compressed flag set with identity or empty encoding",
+            ),
+            (
+                b"\x02\0\0\0\0",
+                "grpc: received unexpected payload format 2",
+            ),
+            (
+                b"\0\0\x20\0\x01",
+                "grpc: received message larger than max (2097153 vs. 2097152)",
+            ),
+        ] {
+            let refused = block_on(messages(vec![prefix]).next()).unwrap();
+            let Err(Broken::Refused(status)) = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(status.trailers()["grpc-message"], problem);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The v3 API over gRPC: HTTP/2, messages of protobuf with a prefix of five bytes, and a status in the trailers. What
+//! grpc-go refuses before etcd sees it is refused in the same words.
+//!
+//! A call with one request is answered when its message has arrived. A stream is a body that owns the body of the request:
+//! polling it first reads requests, then yields messages. Its head travels with the first of them.
+
+mod call;
+mod frames;
+mod head;
+mod health;
+mod keep_alive;
+mod method;
+mod status;
+mod stream;
+mod watch;
+
+use std::sync::Arc;
+
+use etcd_transport::{Request, Response, TransportError};
+use http::Version;
+
+#[cfg(feature = "serve")]
+pub(super) use self::status::StreamReset;
+
+use self::{
+    call::{GrpcCall, Plan},
+    frames::{Broken, Messages},
+    head::{Head, HeadError},
+    method::Method,
+    status::Status,
+};
+use super::exchange;
+use crate::state::EtcdShared;
+
+/// Answers a request over HTTP/2.
+pub(super) async fn send(
+    shared: &Arc<EtcdShared>,
+    request: Request,
+) -> Result<Response, TransportError> {
+    let (parts, body) = request.into_parts();
+    let profile = shared.with(|core| core.cluster.profile);
+    let (head, method) = match Head::read(&parts, profile) {
+        Ok(head) => {
+            let method = Method::find(&parts.uri, &head, profile);
+            (head, method.map_err(HeadError::Status))
+        }
+        Err(error) => (Head::default(), Err(error)),
+    };
+    let plan = match method {
+        Ok(Method::Stream(stream)) => Plan::Stream(stream, Some(Messages::new(body))),
+        Ok(Method::Unary(unary)) => match Messages::new(body).next().await {
+            Some(Ok(message)) => Plan::Unary(unary, message),
+            Some(Err(Broken::Transport(error))) => return Err(error),
+            Some(Err(Broken::CutOff)) => Plan::Refused(Status::new(2, "unexpected EOF")),
+            Some(Err(Broken::Refused(status))) => Plan::Refused(status),
+            None => Plan::Refused(Status::NO_MESSAGE),
+        },
+        Err(HeadError::Status(status)) => Plan::Refused(status),
+        Err(HeadError::Reset) => Plan::Reset,
+    };
+    let mut call = GrpcCall::new(parts, head, plan, profile);
+    let mut response = exchange::answer(shared, &mut call).await?;
+    *response.version_mut() = Version::HTTP_2;
+    Ok(response)
+}

@@ -1,0 +1,54 @@
+//! gRPC over the fake, in process, and over real servers: status, text, and messages must be the same.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../support/http2.rs"]
+mod http2;
+
+mod requests;
+
+use std::time::SystemTime;
+
+use etcd_http_fake::{FakeEtcd, Profile};
+use http2::{GrpcAnswer, Http2, ask_fake, without_ids};
+use support::real::{Real, binaries};
+
+/// A fake like a real server.
+fn fake_like(real: &Real) -> FakeEtcd {
+    let profile = if real.version.starts_with("3.4") {
+        Profile::V3_4
+    } else {
+        Profile::V3_5
+    };
+    FakeEtcd::builder()
+        .profile(profile)
+        .member("default", &real.client_url)
+        .start_time(SystemTime::now())
+        .build()
+}
+
+/// An answer with revisions in place of headers.
+fn shown(answer: GrpcAnswer) -> (GrpcAnswer, Vec<i64>) {
+    let (messages, revisions) = answer.messages.iter().map(|m| without_ids(m)).unzip();
+    (GrpcAnswer { messages, ..answer }, revisions)
+}
+
+#[test]
+fn every_request_is_answered_as_the_real_servers_do() {
+    for binary in binaries() {
+        let real = Real::start_with(&binary, &[]);
+        let etcd = fake_like(&real);
+        let mut connection = Http2::connect(&real.client_url);
+        let is_3_4 = real.version.starts_with("3.4");
+        let mut different = String::new();
+        for (name, ask) in requests::all(is_3_4) {
+            let fake = shown(ask_fake(&etcd, &ask));
+            let real = shown(connection.ask(&ask));
+            if fake != real {
+                different += &format!("{name}: {ask:?}\n  real: {real:?}\n  fake: {fake:?}\n");
+            }
+        }
+        assert!(different.is_empty(), "{}\n{different}", real.version);
+    }
+}

@@ -1,0 +1,236 @@
+//! A real server and a fake that get the same requests.
+
+use std::{
+    fmt,
+    path::Path,
+    time::{Duration, Instant, SystemTime},
+};
+
+use etcd_http_fake::{FakeEtcd, Profile};
+
+use super::{Ask, Fake, Subject, Told, Watching, real::Real};
+
+/// How long a real server may take to deliver events to a watch.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many watches are open at once.
+const MAX_WATCHES: usize = 8;
+
+/// What it means that two responses of an API are the same.
+pub trait Comparison {
+    /// Learns what tells the two servers apart.
+    fn new(real: &mut Real, fake: &mut Fake) -> Self;
+
+    fn is_same(&self, ask: &Ask, real: &Told, fake: &Told) -> bool;
+
+    /// Whether two lines of a watch are the same.
+    fn is_same_line(&self, real: &str, fake: &str) -> bool;
+}
+
+/// A real server and a fake with the same history.
+pub struct Pair<C> {
+    real: Real,
+    fake: Fake,
+    etcd: FakeEtcd,
+    began: Instant,
+    comparison: C,
+    watches: Vec<Watch>,
+    requests: u64,
+    events: u64,
+}
+
+struct Watch {
+    ask: Ask,
+    real: Box<dyn Watching>,
+    fake: Box<dyn Watching>,
+}
+
+/// Where the two differ.
+pub struct Divergence {
+    ask: Ask,
+    real: String,
+    fake: String,
+}
+
+/// The value of both, or where they differ.
+pub type Same<T = ()> = Result<T, Box<Divergence>>;
+
+impl<C: Comparison> Pair<C> {
+    /// Starts a server with these flags, and a fake of the same release.
+    pub fn start(binary: &Path, flags: &[&str]) -> Self {
+        let mut real = Real::start_with(binary, flags);
+        let profile = if real.is_3_4() {
+            Profile::V3_4
+        } else {
+            Profile::V3_5
+        };
+        let etcd = FakeEtcd::builder()
+            .profile(profile)
+            .member("default", &real.client_url)
+            .start_time(SystemTime::now())
+            .log_capacity(0)
+            .build();
+        let mut fake = Fake(etcd.clone());
+        let comparison = C::new(&mut real, &mut fake);
+        Self {
+            real,
+            fake,
+            etcd,
+            began: Instant::now(),
+            comparison,
+            watches: Vec::new(),
+            requests: 0,
+            events: 0,
+        }
+    }
+
+    pub fn name(&self) -> String {
+        self.real.name()
+    }
+
+    /// How many requests each of the two has got.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// How many events of watches were compared.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Sends a request to both. Returns the response of the fake if it is the real server's.
+    pub fn ask(&mut self, ask: &Ask) -> Same<Told> {
+        let (real, fake) = self.send(ask, ask);
+        self.compare(ask, &real, &fake)?;
+        Ok(fake)
+    }
+
+    /// Sends to each its own form of a request.
+    pub fn send(&mut self, to_real: &Ask, to_fake: &Ask) -> (Told, Told) {
+        self.synchronise();
+        self.requests += 1;
+        let fake = self.fake.ask(to_fake);
+        (self.real.ask(to_real), fake)
+    }
+
+    pub fn compare(&self, ask: &Ask, real: &Told, fake: &Told) -> Same {
+        if self.comparison.is_same(ask, real, fake) {
+            return Ok(());
+        }
+        Err(Box::new(Divergence {
+            ask: ask.clone(),
+            real: format!("{real:?}"),
+            fake: format!("{fake:?}"),
+        }))
+    }
+
+    /// Opens a watch on both, each with its own form of the request.
+    pub fn open(&mut self, ask: &Ask, to_real: &Ask, to_fake: &Ask) -> Same {
+        if self.watches.len() >= MAX_WATCHES {
+            self.close(0)?;
+        }
+        self.synchronise();
+        self.requests += 1;
+        let (fake_told, fake) = self.fake.watch(to_fake);
+        let (mut real_told, real) = self.real.watch(to_real);
+        // A response other than a watch has its body in one piece: it is compared like a separate request.
+        let is_watch = real_told.status == 200;
+        if !is_watch {
+            real_told.body.clear();
+        }
+        self.compare(ask, &real_told, &fake_told)?;
+        if !is_watch {
+            let (real, fake) = self.send(to_real, to_fake);
+            return self.compare(ask, &real, &fake);
+        }
+        let ask = ask.clone();
+        self.watches.push(Watch { ask, real, fake });
+        self.deliver()
+    }
+
+    /// Reads from the real server the events that the fake delivers to its watches.
+    pub fn deliver(&mut self) -> Same {
+        let mut at = 0;
+        while let Some(watch) = self.watches.get_mut(at) {
+            if watch.fake.is_silent() {
+                at += 1;
+                continue;
+            }
+            let fake = watch.fake.line();
+            let real = watch.real_line();
+            let is_same = match (&real, &fake) {
+                (Some(real), Some(fake)) => self.comparison.is_same_line(real, fake),
+                (real, fake) => real.is_none() && fake.is_none(),
+            };
+            if !is_same {
+                return Err(Box::new(Divergence {
+                    ask: watch.ask.clone(),
+                    real: format!("{real:?}"),
+                    fake: format!("{fake:?}"),
+                }));
+            }
+            if fake.is_none() {
+                self.watches.remove(at);
+            } else {
+                self.events += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes one of the open watches, if there are any. It must have no unread event.
+    pub fn close(&mut self, number: usize) -> Same {
+        if self.watches.is_empty() {
+            return Ok(());
+        }
+        let mut watch = self.watches.remove(number % self.watches.len());
+        if watch.real.is_silent() {
+            return Ok(());
+        }
+        Err(Box::new(Divergence {
+            ask: watch.ask,
+            real: format!("{:?}", watch.real.line()),
+            fake: "silence".to_owned(),
+        }))
+    }
+
+    pub fn close_all(&mut self) -> Same {
+        while !self.watches.is_empty() {
+            self.close(0)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until what is due has expired on the real server, and compares the events.
+    pub fn expire(&mut self, time: Duration) -> Same {
+        std::thread::sleep(time);
+        self.synchronise();
+        self.deliver()
+    }
+
+    /// Sets the fake's clock to real time.
+    fn synchronise(&mut self) {
+        let ahead = self.began.elapsed().saturating_sub(self.etcd.elapsed());
+        self.etcd.advance(ahead);
+    }
+}
+
+impl Watch {
+    /// The next line of the real server, or that it has none in time.
+    fn real_line(&mut self) -> Option<String> {
+        let began = Instant::now();
+        while self.real.is_silent() {
+            if began.elapsed() > PATIENCE {
+                return Some("silence".to_owned());
+            }
+        }
+        self.real.line()
+    }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ask, real, fake) = (&self.ask, &self.real, &self.fake);
+        write!(f, "  {ask:?}\n  real: {real}\n  fake: {fake}")
+    }
+}

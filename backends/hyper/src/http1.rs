@@ -1,0 +1,213 @@
+//! HTTP/1.1: a pool of connections, each with one exchange at a time.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use etcd_transport::{
+    Body, Request, Response, TransportError,
+    bytes::Bytes,
+    http::{Uri, header::HOST},
+};
+use futures::future::{Either, select};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{task::yield_now, time::Instant};
+
+use crate::{
+    connect::{Alpn, Stream},
+    failure,
+    origin::Origin,
+};
+
+/// The idle connections to one server.
+#[derive(Default)]
+pub(crate) struct Pool(Mutex<Vec<Idle>>);
+
+struct Idle {
+    sender: SendRequest<Body>,
+    since: Instant,
+}
+
+/// Sends a request over HTTP/1.1.
+pub(crate) async fn send(
+    origin: &Arc<Origin>,
+    mut request: Request,
+) -> Result<Response, TransportError> {
+    if let Some(path) = request.uri().path_and_query() {
+        *request.uri_mut() = Uri::from(path.clone());
+    }
+    request.headers_mut().insert(HOST, origin.host.clone());
+    let idle_timeout = origin.connector.settings.idle_timeout;
+    loop {
+        let (mut sender, is_reused) = match origin.http1.take(idle_timeout).await {
+            Some(sender) => (sender, true),
+            None => (connect(origin).await?, false),
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => return Ok(received(origin, sender, response)),
+            Err(mut failed) => match failed.take_message() {
+                // The server had closed the connection. Nothing was sent, so this is still the one request.
+                Some(unsent) if is_reused => request = unsent,
+                Some(_) => return Err(TransportError::connect(failed.into_error())),
+                None => return Err(failure::http1(failed.into_error())),
+            },
+        }
+    }
+}
+
+async fn connect(origin: &Arc<Origin>) -> Result<SendRequest<Body>, TransportError> {
+    let stream = origin
+        .connector
+        .connect(origin.is_tls, &origin.authority, Alpn::Http1)
+        .await?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(TransportError::connect)?;
+    let idle_timeout = origin.connector.settings.idle_timeout;
+    tokio::spawn(drive(connection, Arc::downgrade(origin), idle_timeout));
+    Ok(sender)
+}
+
+/// Drives a connection to its end, and closes the connections of its pool that have been idle for long.
+async fn drive(
+    connection: http1::Connection<TokioIo<Stream>, Body>,
+    origin: Weak<Origin>,
+    idle_timeout: Duration,
+) {
+    let mut connection = pin!(connection);
+    loop {
+        let sleep = pin!(tokio::time::sleep(idle_timeout.max(LEAST_IDLE_TIMEOUT)));
+        match select(&mut connection, sleep).await {
+            // An error is that of the exchange, too.
+            Either::Left(_) => return,
+            Either::Right(_) => {
+                if let Some(origin) = origin.upgrade() {
+                    origin.http1.close_idle(idle_timeout);
+                }
+            }
+        }
+    }
+}
+
+fn received(
+    origin: &Arc<Origin>,
+    sender: SendRequest<Body>,
+    response: etcd_transport::http::Response<Incoming>,
+) -> Response {
+    response.map(|body| {
+        if body.is_end_stream() {
+            origin.http1.put(sender);
+            Body::empty()
+        } else {
+            Body::stream(ResponseBody {
+                body,
+                connection: Some((sender, Arc::clone(origin))),
+            })
+        }
+    })
+}
+
+impl Pool {
+    /// Returns a connection that is ready for a request.
+    async fn take(&self, idle_timeout: Duration) -> Option<SendRequest<Body>> {
+        for _ in 0..YIELDS {
+            let mut is_one_pending = false;
+            {
+                let mut idle = self.lock();
+                let mut index = idle.len();
+                // The last ones were used last: the first ones are left to become idle for long.
+                while let Some(before) = index.checked_sub(1) {
+                    index = before;
+                    let is_ready = idle.get(index).is_some_and(|idle| idle.sender.is_ready());
+                    let is_over = idle
+                        .get(index)
+                        .is_some_and(|idle| idle.is_over(idle_timeout));
+                    if is_over {
+                        idle.remove(index);
+                    } else if is_ready {
+                        return Some(idle.remove(index).sender);
+                    } else {
+                        is_one_pending = true;
+                    }
+                }
+            }
+            if !is_one_pending {
+                return None;
+            }
+            // The task of the connection has yet to see that the exchange before is over.
+            yield_now().await;
+        }
+        None
+    }
+
+    fn put(&self, sender: SendRequest<Body>) {
+        if !sender.is_closed() {
+            let since = Instant::now();
+            self.lock().push(Idle { sender, since });
+        }
+    }
+
+    fn close_idle(&self, idle_timeout: Duration) {
+        self.lock().retain(|idle| !idle.is_over(idle_timeout));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    fn is_over(&self, idle_timeout: Duration) -> bool {
+        self.sender.is_closed() || self.since.elapsed() >= idle_timeout
+    }
+}
+
+/// A body that returns its connection to the pool when it has ended. Dropped before, it closes the connection.
+struct ResponseBody {
+    body: Incoming,
+    connection: Option<(SendRequest<Body>, Arc<Origin>)>,
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => self.connection = None,
+            None => {
+                if let Some((sender, origin)) = self.connection.take() {
+                    origin.http1.put(sender);
+                }
+            }
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(failure::http1)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// How often a connection that is not ready yet gives way before another is made.
+const YIELDS: usize = 3;
+
+/// Below it, looking for idle connections would cost more than keeping them.
+const LEAST_IDLE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod connect;
+mod failure;
+mod http1;
+mod http2;
+mod origin;
+mod runtime;
+mod settings;
+#[cfg(feature = "rustls")]
+mod tls;
+mod transport;
+
+pub use settings::HyperTransportBuilder;
+pub use transport::HyperTransport;
+
+/// rustls, in the version that [`HyperTransportBuilder::rustls`] takes a configuration of.
+#[cfg(feature = "rustls")]
+pub use rustls;

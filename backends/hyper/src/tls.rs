@@ -1,0 +1,176 @@
+//! `https://` by rustls.
+
+use std::{fmt, io, sync::Arc};
+
+use etcd_transport::TransportError;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use tokio_rustls::TlsConnector;
+
+use crate::connect::{Alpn, Stream};
+
+/// What the builder was given.
+#[derive(Clone, Default)]
+pub(crate) struct TlsSettings {
+    config: Option<ClientConfig>,
+    /// PEM.
+    roots: Option<Vec<u8>>,
+    /// Certificates and key, in PEM.
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// The configurations for HTTP/1.1 and HTTP/2, or why there are none.
+#[derive(Clone)]
+pub(crate) struct Tls(Result<Connectors, Arc<Reason>>);
+
+type Reason = dyn std::error::Error + Send + Sync;
+
+#[derive(Clone)]
+struct Connectors {
+    http1: TlsConnector,
+    http2: TlsConnector,
+}
+
+impl TlsSettings {
+    pub(crate) fn add_roots(&mut self, pem: &[u8]) {
+        let roots = self.roots.get_or_insert_default();
+        roots.extend_from_slice(pem);
+        // A file may lack the last line feed, and another follow.
+        roots.push(b'\n');
+    }
+
+    pub(crate) fn set_identity(&mut self, certificates: &[u8], key: &[u8]) {
+        self.identity = Some((certificates.to_vec(), key.to_vec()));
+    }
+
+    pub(crate) fn set_config(&mut self, config: ClientConfig) {
+        self.config = Some(config);
+    }
+
+    fn into_config(self) -> Result<ClientConfig, Box<Reason>> {
+        if let Some(config) = self.config {
+            return Ok(config);
+        }
+        let mut roots = RootCertStore::empty();
+        match self.roots {
+            Some(pem) => {
+                for certificate in certificates(&pem, "the root certificates")? {
+                    roots.add(certificate)?;
+                }
+            }
+            None => {
+                // Some of the system's may be of a kind that rustls does not read. Whether that matters is seen when a
+                // server's certificate is verified.
+                let found = rustls_native_certs::load_native_certs();
+                roots.add_parsable_certificates(found.certs);
+            }
+        }
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        Ok(match self.identity {
+            Some((chain, key)) => {
+                let chain = certificates(&chain, "the client certificate")?;
+                let key = PrivateKeyDer::from_pem_slice(&key)
+                    .map_err(|error| format!("the key of the client certificate: {error}"))?;
+                config.with_client_auth_cert(chain, key)?
+            }
+            None => config.with_no_client_auth(),
+        })
+    }
+}
+
+impl Tls {
+    pub(crate) fn new(settings: TlsSettings) -> Self {
+        let connectors = settings.into_config().map(|config| Connectors {
+            http1: connector(config.clone(), b"http/1.1"),
+            http2: connector(config, b"h2"),
+        });
+        Self(connectors.map_err(Arc::from))
+    }
+
+    /// Returns why `https://` is not possible.
+    pub(crate) fn check(&self) -> Result<(), TransportError> {
+        self.connectors().map(drop)
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        stream: Stream,
+        host: &str,
+        alpn: Alpn,
+    ) -> Result<Stream, TransportError> {
+        let connectors = self.connectors()?;
+        let connector = match alpn {
+            Alpn::Http1 => &connectors.http1,
+            Alpn::Http2 => &connectors.http2,
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host)
+            .map_err(TransportError::rejected)?
+            .to_owned();
+        match connector.connect(name, stream).await {
+            Ok(stream) => {
+                let agreed = stream.get_ref().1.alpn_protocol();
+                if alpn == Alpn::Http2 && agreed != Some(b"h2") {
+                    return Err(without_http2());
+                }
+                Ok(Stream::new(stream))
+            }
+            Err(error) if alpn == Alpn::Http2 && is_without_common_protocol(&error) => {
+                Err(without_http2())
+            }
+            Err(error) => Err(TransportError::connect(error)),
+        }
+    }
+
+    fn connectors(&self) -> Result<&Connectors, TransportError> {
+        self.0
+            .as_ref()
+            .map_err(|reason| TransportError::rejected(Arc::clone(reason)))
+    }
+}
+
+fn connector(mut config: ClientConfig, protocol: &[u8]) -> TlsConnector {
+    config.alpn_protocols = vec![protocol.to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Box<Reason>> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| format!("{what}: {error}"))?;
+    if certificates.is_empty() {
+        return Err(format!("{what}: no PEM section \"CERTIFICATE\" found").into());
+    }
+    Ok(certificates)
+}
+
+/// A server that has protocols, and not the one that is offered, ends the handshake with this alert.
+fn is_without_common_protocol(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(
+        error,
+        Some(rustls::Error::AlertReceived(
+            rustls::AlertDescription::NoApplicationProtocol
+        ))
+    )
+}
+
+fn without_http2() -> TransportError {
+    TransportError::rejected("the server does not offer HTTP/2 (by ALPN)")
+}
+
+/// Shows neither certificates nor keys.
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsSettings")
+            .field("has_config", &self.config.is_some())
+            .field("has_roots", &self.roots.is_some())
+            .field("has_identity", &self.identity.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,107 @@
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use etcd_transport::Transport;
+use futures::future::{Either, select};
+
+use crate::{
+    endpoints::{set::EndpointSet, state::EndpointState},
+    pipeline::{Pipeline, answer::Answer, exchange::Prepared, failure::Failure},
+};
+
+/// An attempt, and when it began.
+pub(crate) struct Attempted {
+    pub(crate) endpoint: EndpointState,
+    pub(crate) began: Instant,
+    pub(crate) result: Result<Answer, Failure>,
+}
+
+/// The last attempt of a read, and the one at the other endpoint if that has failed before.
+pub(crate) struct Hedged {
+    pub(crate) last: Attempted,
+    pub(crate) earlier: Option<Attempted>,
+    /// Whether another endpoint was asked.
+    pub(crate) is_hedged: bool,
+}
+
+/// When a read goes to another endpoint as well, and how long both may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hedge {
+    pub(crate) after: Duration,
+    pub(crate) limit: Duration,
+    /// The limit of the second attempt.
+    pub(crate) second: Duration,
+}
+
+impl<T: Transport> Pipeline<T> {
+    /// Makes an attempt at a read, and after some silence another one at the endpoint that `second` chooses. The first
+    /// response that is not a failure wins, and the other attempt is dropped.
+    pub(crate) async fn attempt_hedged(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        hedge: Hedge,
+        second: impl FnOnce() -> Option<(Prepared, EndpointState)>,
+    ) -> Hedged {
+        let mut first = pin!(self.attempt_checked(prepared, endpoint, set, hedge.limit));
+        let sleep = self.transport.sleep(hedge.after);
+        if let Either::Left((last, _)) = select(first.as_mut(), sleep).await {
+            return Hedged::alone(last);
+        }
+        let Some((prepared, endpoint)) = second() else {
+            return Hedged::alone(first.await);
+        };
+        let second = pin!(self.attempt_checked(&prepared, &endpoint, set, hedge.second));
+        let (last, earlier) = match select(first, second).await {
+            Either::Left((failed, second)) if failed.result.is_err() => {
+                (second.await, Some(failed))
+            }
+            Either::Right((failed, first)) if failed.result.is_err() => (first.await, Some(failed)),
+            Either::Left((last, _)) | Either::Right((last, _)) => (last, None),
+        };
+        Hedged {
+            last,
+            earlier,
+            is_hedged: true,
+        }
+    }
+
+    /// Makes an attempt. A response of a server that cannot serve is a failure.
+    pub(crate) async fn attempt_checked(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        limit: Duration,
+    ) -> Attempted {
+        let began = self.transport.now();
+        let result = self.attempt(prepared, endpoint, set, limit).await;
+        Attempted {
+            endpoint: endpoint.clone(),
+            began,
+            result: result.and_then(checked),
+        }
+    }
+}
+
+impl Hedged {
+    /// No other endpoint was asked.
+    pub(crate) fn alone(last: Attempted) -> Self {
+        Self {
+            last,
+            earlier: None,
+            is_hedged: false,
+        }
+    }
+}
+
+/// A response of a server that cannot serve is a failure.
+pub(crate) fn checked(answer: Answer) -> Result<Answer, Failure> {
+    if answer.is_unavailable() || answer.is_not_served() {
+        return Err(Failure::Answer(Box::new(answer)));
+    }
+    Ok(answer)
+}

@@ -1,0 +1,9 @@
+//! Real proxies between the client and real servers: nginx, haproxy, nghttpx. `.ci/test` installs them.
+//!
+//! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. `ETCD_BIN` chooses another etcd.
+
+mod every_family;
+mod few_streams;
+mod outages;
+mod refusals;
+mod works;
