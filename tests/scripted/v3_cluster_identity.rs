@@ -127,7 +127,7 @@ fn read(client: &Client<ScriptedTransport>) -> Result<u64> {
 }
 
 #[test]
-fn a_store_made_anew_that_has_overtaken_is_found_by_the_term_of_its_member() {
+fn a_recreated_store_that_has_overtaken_is_found_by_the_term_of_its_member() {
     let steps = [by(1, 5), by(1, 2), by(1, 2)];
     let client = Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap();
     read(&client).unwrap();
@@ -164,7 +164,7 @@ fn a_member_that_lags_behind_the_others_rightly_shows_a_lower_term() {
 }
 
 #[test]
-fn a_store_made_anew_is_accepted_where_that_is_meant_and_must_not_go_back_from_there() {
+fn a_recreated_store_is_accepted_where_that_is_meant_and_must_not_go_back_from_there() {
     let steps = [by(1, 5), by(1, 2), by(1, 3), by(1, 3)];
     let client = Client::builder(ScriptedTransport::new(steps))
         .endpoints(["http://a"])
@@ -176,7 +176,7 @@ fn a_store_made_anew_is_accepted_where_that_is_meant_and_must_not_go_back_from_t
 }
 
 #[test]
-fn a_watch_does_not_go_on_in_a_store_made_anew() {
+fn a_watch_does_not_go_on_in_a_recreated_store() {
     let store = Store::at(4).with(|state| {
         state.write(["k".to_owned()]);
         state.raft_term = 5;
