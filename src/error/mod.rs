@@ -400,6 +400,8 @@ pub(crate) struct ErrorContext {
     pub(crate) in_doubt: bool,
     /// The call may change something.
     pub(crate) is_write: bool,
+    /// Other calls are answered while this one is not.
+    pub(crate) is_withheld: bool,
     /// Boxed, as few errors have it.
     pub(crate) more: Option<Arc<More>>,
 }
@@ -422,6 +424,7 @@ impl ErrorContext {
             attempts: 1,
             in_doubt: false,
             is_write: false,
+            is_withheld: false,
             more: None,
         }
     }

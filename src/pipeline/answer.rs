@@ -280,8 +280,8 @@ impl Answer {
 /// may have others. The last one is about a client certificate.
 fn has_fixed_words(refusal: &Refusal) -> bool {
     let fixed = ["etcdserver: ", "auth: ", "CommonName of client "];
-    let is_known = |known: &&str| refusal.message.starts_with(*known);
-    refusal.api == Api::V2 || fixed.iter().any(|known| is_known(&known))
+    let is_fixed = fixed.iter().any(|known| refusal.message.starts_with(known));
+    refusal.api == Api::V2 || is_fixed
 }
 
 /// Whether this status, without an etcd error, shows that nothing was done: its sender keeps requests from etcd.

@@ -17,7 +17,7 @@ use crate::{
         exchange::{Exchange, Prepared},
         failure::Failure,
         hedge::{Attempted, Hedge, Hedged, checked},
-        observe::{Attempt, Ended},
+        observe::{Attempt, Told},
         retry::Failed,
     },
 };
@@ -289,7 +289,7 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
-        self.tell(&answer.endpoint, began, || Ended::of_answer(answer));
+        self.tell(&answer.endpoint, began, || Told::of_answer(answer));
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -326,7 +326,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records that an attempt failed.
     fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
         self.now = self.pipeline.transport.now();
-        self.tell(endpoint, began, || Ended::of_failure(failure));
+        self.tell(endpoint, began, || Told::of(failure));
         if !self.is_of_the_caller(failure) {
             self.pipeline.note(failure, endpoint, self.now);
         }
@@ -464,17 +464,17 @@ impl<'a, T: Transport> Execution<'a, T> {
         endpoints.unsupporting(&self.set, self.call.feature, self.now)
     }
 
-    fn tell(&self, endpoint: &EndpointState, began: Instant, ended: impl FnOnce() -> Ended) {
+    fn tell(&self, endpoint: &EndpointState, began: Instant, told: impl FnOnce() -> Told) {
         self.pipeline.observer.tell(|| {
-            let ended = ended();
+            let told = told();
             Attempt {
                 operation: self.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: self.attempts,
-                status: ended.status,
+                status: told.status,
                 elapsed: self.pipeline.since(began),
-                outcome: ended.outcome,
-                reason: ended.reason,
+                outcome: told.outcome,
+                reason: told.reason,
             }
         });
     }

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::{
     endpoints::endpoint::Endpoint,
+    error::{Error, Outcome},
     pipeline::{answer::Answer, failure::Failure},
 };
 
@@ -11,7 +12,8 @@ use crate::{
 ///
 /// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each attempt to a function, for metrics. With the
 /// feature `tracing`, each attempt is an event of the level DEBUG, too; and an endpoint that fails, a lease that is lost, and a
-/// watch or a mirror that has lost changes are events of the level WARN. An attempt that was dropped before its end is not reported.
+/// watch or a mirror that has lost changes are events of the level WARN. An attempt that was dropped before its end is not
+/// reported. A request of a stream is reported when its response begins, and again if it fails later.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -27,7 +29,7 @@ pub struct Attempt {
     pub elapsed: Duration,
     /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
-    /// Why the attempt failed, or what etcd refused it with, in words without keys and values. `None` after a success.
+    /// Why it failed, or what etcd refused it with, without keys and values; `None` after a success.
     pub reason: Option<String>,
 }
 
@@ -119,15 +121,29 @@ impl fmt::Debug for Observer {
     }
 }
 
-/// What an attempt came to.
-pub(crate) struct Ended {
+impl AttemptOutcome {
+    /// The outcome of a stream's request that ended in this error, after its head.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Transport(_) if error.outcome() == Outcome::NotSent => Self::NotSent,
+            Error::Transport(_) => Self::Interrupted,
+            Error::Timeout(_) => Self::TimedOut,
+            Error::Etcd(_) if error.is_retryable() => Self::Unavailable,
+            Error::Etcd(_) | Error::Unsupported(_) => Self::Answered,
+            Error::Http(_) | Error::Unexpected(_) | Error::Invalid(_) => Self::Refused,
+        }
+    }
+}
+
+/// How an attempt ended.
+pub(crate) struct Told {
     pub(crate) outcome: AttemptOutcome,
     pub(crate) status: Option<StatusCode>,
     pub(crate) reason: Option<String>,
 }
 
-impl Ended {
-    /// A response of which only the head is known.
+impl Told {
+    /// There was a response with this status.
     pub(crate) fn answered(status: StatusCode) -> Self {
         Self {
             outcome: AttemptOutcome::Answered,
@@ -145,6 +161,7 @@ impl Ended {
         }
     }
 
+    /// There was this response.
     pub(crate) fn of_answer(answer: &Answer) -> Self {
         Self {
             reason: answer.reason(),
@@ -152,21 +169,24 @@ impl Ended {
         }
     }
 
-    pub(crate) fn of_failure(failure: &Failure) -> Self {
+    /// It failed.
+    pub(crate) fn of(failure: &Failure) -> Self {
+        use AttemptOutcome::{Answered, Interrupted, NotSent, Refused, TimedOut, Unavailable};
         let (outcome, status) = match failure {
-            Failure::Transport(error) if error.is_unsent() => (AttemptOutcome::NotSent, None),
-            Failure::Transport(_) => (AttemptOutcome::Interrupted, None),
-            Failure::TimedOut(_) => (AttemptOutcome::TimedOut, None),
+            Failure::Transport(error) if error.is_unsent() => (NotSent, None),
+            Failure::Transport(_) => (Interrupted, None),
+            Failure::TimedOut(_) => (TimedOut, None),
             Failure::Answer(answer) => {
-                let outcome = if answer.is_unavailable() {
-                    AttemptOutcome::Unavailable
+                let is_unavailable = answer.is_unavailable();
+                let outcome = if is_unavailable {
+                    Unavailable
                 } else {
-                    AttemptOutcome::Answered
+                    Answered
                 };
                 (outcome, Some(answer.reply.status))
             }
-            Failure::Refused(refused) => (AttemptOutcome::Refused, Some(refused.status())),
-            Failure::TooLarge(_) | Failure::Redirect(_) => (AttemptOutcome::Refused, None),
+            Failure::Refused(refused) => (Refused, Some(refused.status())),
+            Failure::TooLarge(_) | Failure::Redirect(_) => (Refused, None),
         };
         Self {
             outcome,

@@ -240,49 +240,60 @@ impl Refused {
         )
     }
 
-    pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
-        let kind = match self.reason {
-            Reason::Head | Reason::Encoded(_) => UnexpectedKind::Foreign,
-            Reason::OtherCluster { .. } | Reason::OtherStore { .. } => {
-                UnexpectedKind::ClusterChanged
+    /// What is wrong.
+    pub(crate) fn what(&self) -> String {
+        self.describe().1
+    }
+
+    fn describe(&self) -> (UnexpectedKind, String) {
+        match &self.reason {
+            Reason::Head => (
+                UnexpectedKind::Foreign,
+                format!(
+                    "the response has more than {MAX_HEADERS} headers, or {MAX_HEAD} bytes of them"
+                ),
+            ),
+            Reason::Encoded(encoding) => (
+                UnexpectedKind::Foreign,
+                format!("the response is encoded ({encoding:?}), which this client never requests"),
+            ),
+            Reason::OtherCluster { expected, found } => (
+                UnexpectedKind::ClusterChanged,
+                format!(
+                    "the response is from the cluster {found:x}, and those before were from {expected:x}: \
+                     is an endpoint wrong, or was the cluster replaced? If so, set `allow_cluster_change`"
+                ),
+            ),
+            Reason::OtherStore { member, last, term } => {
+                let whose = match *member {
+                    ANY_MEMBER => String::new(),
+                    member => format!(" of member {member:x}"),
+                };
+                (
+                    UnexpectedKind::ClusterChanged,
+                    format!(
+                        "the raft term{whose} is {term}, and was {last} before: was the cluster's data lost or restored? \
+                         If so, set `allow_cluster_change`"
+                    ),
+                )
             }
-            Reason::Stale { .. } => UnexpectedKind::Stale,
-        };
+            Reason::Stale { seen, index } => (
+                UnexpectedKind::Stale,
+                format!(
+                    "the response is stale: the store's index is {index}, and was {seen} before"
+                ),
+            ),
+        }
+    }
+
+    pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
+        let (kind, what) = self.describe();
         let outcome = if self.status.is_client_error() || is_unapplied_redirect(self.status) {
             Outcome::Rejected
         } else {
             Outcome::Unknown
         };
-        UnexpectedAnswer::new(context, self.what(), outcome).with_kind(kind)
-    }
-
-    /// What is wrong with the response.
-    pub(crate) fn what(&self) -> String {
-        match &self.reason {
-            Reason::Head => format!(
-                "the response has more than {MAX_HEADERS} headers, or {MAX_HEAD} bytes of them"
-            ),
-            Reason::Encoded(encoding) => {
-                format!("the response is encoded ({encoding:?}), which this client never requests")
-            }
-            Reason::OtherCluster { expected, found } => format!(
-                "the response is from the cluster {found:x}, and those before were from {expected:x}: \
-                 is an endpoint wrong, or was the cluster replaced? If so, set `allow_cluster_change`"
-            ),
-            Reason::OtherStore { member, last, term } => {
-                let whose = match member {
-                    &ANY_MEMBER => String::new(),
-                    member => format!(" of member {member:x}"),
-                };
-                format!(
-                    "the raft term{whose} is {term}, and was {last} before: was the cluster's data lost or restored? \
-                     If so, set `allow_cluster_change`"
-                )
-            }
-            Reason::Stale { seen, index } => format!(
-                "the response is stale: the store's index is {index}, and was {seen} before"
-            ),
-        }
+        UnexpectedAnswer::new(context, what, outcome).with_kind(kind)
     }
 }
 

@@ -86,7 +86,7 @@ fn every_attempt_is_told_of() {
 }
 
 #[test]
-fn every_poll_of_a_watch_is_told_of() {
+fn every_poll_of_a_watch_is_observed() {
     let (client, lines) = client([open(5), Step::Break, keys(200, 6, file("set", "/x", 6))]);
     let watch = client.open(Watch::new("x").from_index(6));
     block_on(watch.take(1).collect::<Vec<_>>())

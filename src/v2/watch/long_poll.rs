@@ -18,7 +18,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, Ended},
+        observe::{Attempt, Told},
     },
 };
 
@@ -85,7 +85,7 @@ impl<T: Transport> LongPoll<T> {
         match self.advance().await {
             Ok(Polled::Head) => Ok(Polled::Head),
             Ok(Polled::Answer(answer)) => {
-                self.tell(Ended::of_answer(&answer));
+                self.tell(|| Told::of_answer(&answer));
                 Ok(Polled::Answer(answer))
             }
             Err(failure) => Err(self.failed(failure)),
@@ -95,7 +95,7 @@ impl<T: Transport> LongPoll<T> {
     /// Reports it as quiet: it has been silent for long enough, even if it may still deliver an event.
     pub(crate) fn fall_silent(&mut self) {
         self.is_quiet = true;
-        self.tell(Ended::quiet());
+        self.tell(Told::quiet);
     }
 
     /// Returns the endpoint that it was sent to.
@@ -164,22 +164,29 @@ impl<T: Transport> LongPoll<T> {
     fn failed(&mut self, failure: Failure) -> Error {
         self.state = State::Over;
         if !self.is_quiet {
-            self.tell(Ended::of_failure(&failure));
+            self.tell(|| Told::of(&failure));
         }
         let pipeline = self.client.pipeline();
         pipeline.note(&failure, &self.endpoint, pipeline.transport.now());
         failure.into_error(pipeline.context(&self.prepared.call, &self.endpoint))
     }
 
-    fn tell(&self, ended: Ended) {
-        self.client.pipeline().observer.tell(|| Attempt {
-            operation: self.prepared.call.operation,
-            endpoint: self.endpoint.endpoint().clone(),
-            number: 1,
-            status: ended.status,
-            elapsed: self.age(),
-            outcome: ended.outcome,
-            reason: ended.reason,
+    fn tell(&self, told: impl FnOnce() -> Told) {
+        self.client.pipeline().observer.tell(|| {
+            let Told {
+                outcome,
+                status,
+                reason,
+            } = told();
+            Attempt {
+                operation: self.prepared.call.operation,
+                endpoint: self.endpoint.endpoint().clone(),
+                number: 1,
+                status,
+                elapsed: self.age(),
+                outcome,
+                reason,
+            }
         });
     }
 }

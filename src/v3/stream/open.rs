@@ -12,7 +12,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, Ended},
+        observe::{Attempt, Told},
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
 };
@@ -77,18 +77,22 @@ pub(super) fn open<T: Transport>(
             Err(failure) => Err(failure),
         };
         pipeline.observer.tell(|| {
-            let ended = match &head {
-                Ok((head, _)) => Ended::answered(head.status),
-                Err(failure) => Ended::of_failure(failure),
+            let Told {
+                outcome,
+                status,
+                reason,
+            } = match &head {
+                Ok((head, _)) => Told::answered(head.status),
+                Err(failure) => Told::of(failure),
             };
             Attempt {
                 operation: prepared.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: 1,
-                status: ended.status,
+                status,
                 elapsed: pipeline.since(sent),
-                outcome: ended.outcome,
-                reason: ended.reason,
+                outcome,
+                reason,
             }
         });
         let (head, body) = head?;

@@ -5,8 +5,13 @@
 #[path = "../../../fake/tests/support/mod.rs"]
 mod support;
 
+#[path = "../../../fake/tests/support/http2.rs"]
+mod http2;
+
 mod clients;
 mod connections;
+mod etcdctl_v3;
+mod grpc;
 
 use std::{
     io::{BufRead, BufReader},
