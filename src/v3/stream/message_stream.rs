@@ -6,10 +6,16 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 
 use crate::{
+    budget,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
-    pipeline::{answer::Answer, exchange::Prepared, failure::Failure, response_check::Seen},
+    pipeline::{
+        answer::Answer,
+        exchange::Prepared,
+        failure::{Failure, too_large_decoded},
+        response_check::Seen,
+    },
     v3::{
         Header,
         protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
@@ -218,12 +224,16 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
 
     fn decode(&self, message: &Bytes) -> Result<M> {
         let unexpected = |what| self.unexpected(what, message);
-        match wire::decode(self.wire(), message) {
+        let limit = self.client.pipeline().max_response_size;
+        let decode = || wire::decode(self.wire(), message);
+        let (decoded, is_too_large) = budget::within(limit, decode);
+        match decoded {
             Ok(Item::Message(message)) => self.check_origin(message),
             Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
             Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
                 "neither a result nor an error",
             ))),
+            Err(_) if is_too_large => Err(too_large_decoded(self.context(), limit)),
             Err(error) => {
                 let what = "the message is not what etcd sends";
                 Err(Error::Unexpected(unexpected(what).with_source(error)))
@@ -231,7 +241,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// Rejects a message of another cluster, or of a store that was made anew. Its endpoint is not chosen next where there
+    /// Rejects a message of another cluster, or of a store that was recreated. Its endpoint is not chosen next where there
     /// are others.
     fn check_origin(&self, message: M) -> Result<M> {
         let pipeline = self.client.pipeline();
