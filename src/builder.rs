@@ -148,7 +148,7 @@ impl<T: Transport> ClientBuilder<T> {
 
     /// Sets whether the client accepts responses from another cluster than the first one that responded. Defaults to
     /// `false`: such responses are errors ([`Error::is_cluster_changed`]), and so are messages of streams and renewals
-    /// of leases. A cluster that was restored from a backup is another cluster. So is one that was made anew with the same
+    /// of leases. A cluster that was restored from a backup is another cluster. So is one that was created again with the same
     /// ids, as far as the raft term of its members shows it.
     pub fn allow_cluster_change(mut self, allow: bool) -> Self {
         self.response_check.allow_cluster_change = allow;

@@ -10,7 +10,7 @@ pub struct Call {
     pub(crate) protocol: &'static dyn Protocol,
     pub(crate) repeat: Repeat,
     pub(crate) deadline: Deadline,
-    /// How long the server may take, where it is told: what is left of the deadline.
+    /// How long the server may take, for calls that send this limit: what is left of the deadline.
     pub(crate) server_limit: Option<Duration>,
     pub(crate) login: Login,
     /// The feature that is recorded as unsupported if a server does not support this call.

@@ -112,7 +112,7 @@ impl ResponseCheck {
     }
 
     /// Checks a message that names its member: a member never goes back behind an entry that it has applied, so if its
-    /// term went down, its store was made anew. Another member may lag behind and rightly shows less.
+    /// term went down, its store was created again. Another member may lag behind and rightly shows less.
     pub(crate) fn accept_origin(
         &self,
         seen: &Seen,

@@ -220,7 +220,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// Rejects a message of another cluster, or of a store that was made anew. Its endpoint is not chosen next where there
+    /// Rejects a message of another cluster, or of a store that was created again. Its endpoint is not chosen next where there
     /// are others.
     fn check_origin(&self, message: M) -> Result<M> {
         let pipeline = self.client.pipeline();

@@ -57,7 +57,7 @@ pub(super) trait Call {
     }
 }
 
-/// What becomes of a request.
+/// The response to a request, or how it failed.
 pub(super) type Answered = Result<Response, TransportError>;
 
 /// The end of the time that a client gives the server.
