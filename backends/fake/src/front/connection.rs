@@ -10,9 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::{Body, Request, Response, Transport, TransportError};
+use etcd_transport::{Body, PolledFrame, Request, Response, Transport, TransportError};
 use http::{Uri, Version, header::TRANSFER_ENCODING};
-use http_body::{Frame, SizeHint};
+use http_body::SizeHint;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
