@@ -36,8 +36,6 @@ cases_and_grpc! {
         Three {
             v3_112_a_token_is_good_at_every_member,
         }
-    }
-    http {
         Alone {
             v3_10_121_maintenance_without_permission_has_an_error_of_its_own,
         }

@@ -13,14 +13,20 @@ use futures::{
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
-    Shared {
-        a_mirror_says_what_is_added_changed_and_removed,
-        a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_whole,
+    any {
+        Shared {
+            a_mirror_says_what_is_added_changed_and_removed,
+            a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_whole,
+        }
+        Alone {
+            a_mirror_is_equal_again_after_a_gap,
+            a_mirror_misses_no_delete_wherever_history_is_compacted,
+        }
     }
-    Alone {
-        seventy_megabytes_of_large_values_are_read_with_default_limits,
-        a_mirror_is_equal_again_after_a_gap,
-        a_mirror_misses_no_delete_wherever_history_is_compacted,
+    http {
+        Alone {
+            seventy_megabytes_of_large_values_are_read_with_default_limits,
+        }
     }
 }
 

@@ -19,30 +19,36 @@ use futures::{
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
-    Shared {
-        a_watch_from_now_sees_what_comes_after,
-        v3_77_puts_and_deletes_are_told_with_what_was_before,
-        v3_78_a_transaction_arrives_whole_and_in_order,
-        v3_79_history_arrives_revision_by_revision,
-        v3_81_what_is_filtered_is_not_told,
-        v3_82_a_revision_of_many_megabytes_arrives_whole,
-        v3_74_a_watch_of_the_future_waits,
-        a_set_tells_its_watches_apart,
-        v3_73_a_watch_of_nothing_is_refused,
-        a_slow_reader_loses_nothing,
-        v3_70_71_a_hundred_watches_in_one_request,
+    any {
+        Shared {
+            a_watch_from_now_sees_what_comes_after,
+            v3_77_puts_and_deletes_are_told_with_what_was_before,
+            v3_78_a_transaction_arrives_whole_and_in_order,
+            v3_79_history_arrives_revision_by_revision,
+            v3_81_what_is_filtered_is_not_told,
+            v3_82_a_revision_of_many_megabytes_arrives_whole,
+            v3_74_a_watch_of_the_future_waits,
+            a_set_tells_its_watches_apart,
+            v3_73_a_watch_of_nothing_is_refused,
+            a_slow_reader_loses_nothing,
+            v3_70_71_a_hundred_watches_in_one_request,
+        }
+        Alone {
+            v3_75_a_compacted_history_is_an_error,
+            v3_80_what_was_before_is_told_unless_it_is_compacted,
+            v3_89_who_may_not_read_may_not_watch,
+            v3_91_a_watch_survives_the_restart_of_its_server,
+            r_60_a_watch_survives_the_loss_of_its_token,
+        }
     }
-    Alone {
-        v3_75_a_compacted_history_is_an_error,
-        v3_80_what_was_before_is_told_unless_it_is_compacted,
-        v3_89_who_may_not_read_may_not_watch,
-        v3_86_thirty_quiet_watches_that_are_dropped_leave_the_server,
-        v3_91_a_watch_survives_the_restart_of_its_server,
-        r_60_a_watch_survives_the_loss_of_its_token,
-    }
-    Nothing {
-        v3_65_a_server_compacts_its_history_by_itself,
-        v3_85_progress_is_told_where_nothing_happens,
+    http {
+        Alone {
+            v3_86_thirty_quiet_watches_that_are_dropped_leave_the_server,
+        }
+        Nothing {
+            v3_65_a_server_compacts_its_history_by_itself,
+            v3_85_progress_is_told_where_nothing_happens,
+        }
     }
 }
 

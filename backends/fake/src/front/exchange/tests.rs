@@ -44,6 +44,10 @@ impl Call for Echo {
         };
         Some(Ok(Response::new(Body::stream(echo))))
     }
+
+    fn time_out(&self, _: &mut EtcdCore) -> Response {
+        Response::new(Body::empty())
+    }
 }
 
 struct EchoBody {
