@@ -24,7 +24,12 @@ impl Call<'_> {
     /// The hash of the member's own store, which is etcd's number.
     pub(crate) fn hash_kv(&mut self, request: &HashKvRequest) -> Answered<HashKvResponse> {
         self.check_maintenance()?;
+        let profile = self.profile();
         let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
+        let is_at_compaction = request.revision > 0 && request.revision == mvcc.compacted();
+        if is_at_compaction && profile == Profile::V3_4 {
+            return Err(V3Error::COMPACTED.into());
+        }
         let hash = mvcc.hash(request.revision)?;
         let mut response = HashKvResponse {
             header: Some(ResponseHeader::of_revision(mvcc.revision())),
