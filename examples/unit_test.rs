@@ -14,7 +14,7 @@ use etcd_http::{
     Client, Result, RetryPolicy,
     fake::{Clock, FakeEtcd},
     transport::Transport,
-    v2::{CompareAndSwap, Condition, Create, Watch},
+    v3::{Compare, KeyValue, LeaseId, Put, Range, Txn, Watch},
 };
 use futures::{
     StreamExt,
@@ -22,11 +22,11 @@ use futures::{
     future::{join3, try_join},
 };
 
-const LEADER: &str = "/service/leader";
-const LOG_LEVEL: &str = "/service/log-level";
+const LEADER: &str = "service/leader";
+const LOG_LEVEL: &str = "service/log-level";
 
 /// Another leader follows a dead one after this time, or at most half a second later.
-const LEASE: Duration = Duration::from_secs(10);
+const TTL: Duration = Duration::from_secs(10);
 
 /// Often enough to tolerate two lost renewals in a row.
 const RENEW: Duration = Duration::from_secs(3);
@@ -35,6 +35,8 @@ const RENEW: Duration = Duration::from_secs(3);
 struct Service<T> {
     name: &'static str,
     client: Client<T>,
+    /// The lease that this instance leads with, or would.
+    lease: Cell<Option<LeaseId>>,
 }
 
 impl<T: Transport> Service<T> {
@@ -43,26 +45,37 @@ impl<T: Transport> Service<T> {
         let client = client
             .with_timeout(Duration::from_secs(1))
             .with_retry(RetryPolicy::never());
-        Self { name, client }
+        let lease = Cell::new(None);
+        Self {
+            name,
+            client,
+            lease,
+        }
     }
 
-    /// Renews the lease if this instance has it, takes it if it is free, and returns whether this instance has it now.
+    /// Renews the lease, takes the lead if it is free, and returns whether this instance has it now.
     async fn campaign(&self) -> Result<bool> {
-        let is_ours = Condition::value_is(self.name);
-        let renewal = CompareAndSwap::new(LEADER, self.name, is_ours).ttl(LEASE);
-        match self.client.send(renewal).await {
-            Err(error) if error.is_key_not_found() => {}
-            Err(error) if error.is_compare_failed() => return Ok(false),
-            renewed => return renewed.map(|_| true),
-        }
-        match self
-            .client
-            .send(Create::new(LEADER, self.name).ttl(LEASE))
-            .await
+        let lease = self.live_lease().await?;
+        // The key goes away with the lease, and another instance leads.
+        let txn = Txn::new()
+            .when(Compare::missing(LEADER))
+            .then(Put::new(LEADER, self.name).lease(lease))
+            .otherwise(Range::new(LEADER));
+        let done = self.client.send(txn).await?;
+        let leader = done.range(0).and_then(|found| found.kvs.first());
+        Ok(done.succeeded || leader.is_some_and(|leader| leader.lease == lease))
+    }
+
+    async fn live_lease(&self) -> Result<LeaseId> {
+        let v3 = self.client.v3();
+        if let Some(lease) = self.lease.get()
+            && v3.leases().keep_alive_once(lease).await?.is_some()
         {
-            Err(error) if error.is_already_exists() => Ok(false),
-            taken => taken.map(|_| true),
+            return Ok(lease);
         }
+        let lease = v3.leases().grant(TTL).await?.id;
+        self.lease.set(Some(lease));
+        Ok(lease)
     }
 
     /// Leads whenever it can, for `rounds` rounds. The time is the transport's, so the clock of a test drives this
@@ -78,17 +91,20 @@ impl<T: Transport> Service<T> {
 
     /// Calls `set` with the current log level and with each change, up to `last`.
     async fn follow(&self, last: &str, mut set: impl FnMut(&str)) -> Result<()> {
-        let now = self.client.v2().get(LOG_LEVEL).await?;
-        set(now.node.value.as_deref().unwrap_or_default());
-        let mut events = self
-            .client
-            .open(Watch::new(LOG_LEVEL).from_index(now.node.modified_index + 1));
-        while let Some(event) = events.next().await {
-            let event = event?;
-            let level = event.node.value.as_deref().unwrap_or_default();
-            set(level);
-            if level == last {
-                break;
+        let mut set = |kv: &KeyValue| {
+            let level = String::from_utf8_lossy(&kv.value);
+            set(&level);
+            level == last
+        };
+        let now = self.client.v3().kv().range(LOG_LEVEL).await?;
+        now.kvs.iter().for_each(|kv| drop(set(kv)));
+        let next = now.header.revision + 1;
+        let mut revisions = self.client.open(Watch::new(LOG_LEVEL).from_revision(next));
+        while let Some(changes) = revisions.next().await {
+            for event in &changes?.events {
+                if set(&event.kv) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -106,7 +122,7 @@ fn main() -> Result<()> {
     let (a, b) = (service("a", &etcd), service("b", &etcd));
     let (a_leads, b_leads) = (Cell::new(false), Cell::new(false));
     let look_on = async {
-        b.client.v2().set(LOG_LEVEL, "info").await?;
+        b.client.v3().kv().put(LOG_LEVEL, "info").await?;
         let follow = b.follow("debug", |level| {
             println!("{:>4?}  log level: {level}", etcd.elapsed());
         });
@@ -114,7 +130,7 @@ fn main() -> Result<()> {
             for second in 0..30 {
                 etcd.sleep(Duration::from_secs(1)).await;
                 if second == 10 {
-                    a.client.v2().set(LOG_LEVEL, "debug").await?;
+                    a.client.v3().kv().put(LOG_LEVEL, "debug").await?;
                 }
                 if second % 3 == 0 {
                     let (a, b) = (a_leads.get(), b_leads.get());
@@ -136,7 +152,7 @@ fn main() -> Result<()> {
 mod tests {
     use etcd_http::{
         Outcome,
-        fake::{Fault, When},
+        fake::{Exchange, Fault, When},
     };
     use futures::future::join;
 
@@ -145,16 +161,17 @@ mod tests {
     #[test]
     fn of_two_one_leads() -> Result<()> {
         let etcd = FakeEtcd::new();
-        assert!(block_on(service("a", &etcd).campaign())?);
-        assert!(!block_on(service("b", &etcd).campaign())?);
-        assert!(block_on(service("a", &etcd).campaign())?);
-        // And no other requests were sent.
-        etcd.assert_lines(&[
-            "PUT /v2/keys/service/leader prevValue=a ttl=10 value=a",
-            "PUT /v2/keys/service/leader prevExist=false ttl=10 value=a",
-            "PUT /v2/keys/service/leader prevValue=b ttl=10 value=b",
-            "PUT /v2/keys/service/leader prevValue=a ttl=10 value=a",
-        ]);
+        let (a, b) = (service("a", &etcd), service("b", &etcd));
+        assert!(block_on(a.campaign())?);
+        assert!(!block_on(b.campaign())?);
+        assert!(block_on(a.campaign())?);
+        // What is stored can be read without a request, and the requests themselves, too.
+        assert_eq!(etcd.get(LEADER).unwrap().value, "a");
+        assert_eq!(etcd.history().len(), 1);
+        assert_eq!(etcd.leases().len(), 2);
+        let of_leader =
+            |request: &Exchange| request.line().contains("success.0.request_put.value=a");
+        etcd.assert_count(&When::any().matching(of_leader), 2);
         Ok(())
     }
 
@@ -164,20 +181,21 @@ mod tests {
         let etcd = FakeEtcd::new();
         let (a, b) = (service("a", &etcd), service("b", &etcd));
         assert!(block_on(a.campaign())?);
-        etcd.advance(LEASE - Duration::from_secs(1));
+        etcd.advance(TTL - Duration::from_secs(1));
         assert!(!block_on(b.campaign())?);
-        // etcd looks for expired keys every half second.
+        // etcd looks for expired leases every half second.
         etcd.advance(Duration::from_millis(1500));
         assert!(block_on(b.campaign())?);
         Ok(())
     }
 
-    /// A fault: etcd grants the lease, and the response is lost.
+    /// A fault: etcd makes it the leader, and the response is lost.
     #[test]
     fn a_lost_answer_makes_no_two_leaders_and_no_empty_chair() -> Result<()> {
         let etcd = FakeEtcd::new();
         let (a, b) = (service("a", &etcd), service("b", &etcd));
-        etcd.inject(When::method("PUT").nth(2), Fault::break_after());
+        // The first request grants the lease.
+        etcd.inject(When::any().nth(2), Fault::break_after());
         let error = block_on(a.campaign()).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown);
         assert!(!block_on(b.campaign())?);
@@ -188,12 +206,12 @@ mod tests {
         Ok(())
     }
 
-    /// An hour over a bad network: every fifth response and every seventh request is lost.
+    /// An hour over a bad network: every tenth response and every thirteenth request is lost.
     #[test]
     fn there_are_never_two_leaders() {
         let etcd = FakeEtcd::builder().clock(Clock::auto()).build();
-        etcd.inject(When::any().every(5), Fault::break_after());
-        etcd.inject(When::any().every(7), Fault::silence());
+        etcd.inject(When::any().every(10), Fault::break_after());
+        etcd.inject(When::any().every(13), Fault::silence());
         let (a, b) = (service("a", &etcd), service("b", &etcd));
         let (a_leads, b_leads) = (Cell::new(false), Cell::new(false));
         let mut led = 0;
@@ -215,15 +233,15 @@ mod tests {
     fn the_configuration_is_followed_over_a_broken_watch() -> Result<()> {
         let etcd = FakeEtcd::builder().clock(Clock::auto()).build();
         let (a, operator) = (service("a", &etcd), service("operator", &etcd));
-        block_on(operator.client.v2().set(LOG_LEVEL, "info"))?;
+        block_on(operator.client.v3().kv().put(LOG_LEVEL, "info"))?;
         // The first event never arrives: the connection breaks in the middle of it.
-        let poll = When::method("GET").matching(|request| request.parameter("wait").is_some());
-        etcd.inject(poll.once(), Fault::break_body(20));
+        let watch = When::any().matching(|request| request.path().to_lowercase().contains("watch"));
+        etcd.inject(watch.once(), Fault::break_body(200));
         let mut levels = Vec::new();
         let change = async {
             for level in ["debug", "trace", "warn"] {
                 etcd.sleep(Duration::from_secs(60)).await;
-                operator.client.v2().set(LOG_LEVEL, level).await?;
+                operator.client.v3().kv().put(LOG_LEVEL, level).await?;
             }
             Ok(())
         };

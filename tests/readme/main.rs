@@ -7,17 +7,23 @@ use futures::future::join;
 /// The etcd for a snippet.
 struct Etcd {
     client: etcd_http::Client,
-    _server: etcd_http::server::Server,
+    /// None for an etcd in memory.
+    _server: Option<etcd_http::server::Server>,
 }
 
-fn etcd() -> Etcd {
+/// An etcd in memory, and a real one.
+fn etcds() -> [Etcd; 2] {
+    let fake = etcd_http::fake::FakeEtcd::new();
+    let urls = fake.endpoints();
+    let in_memory = etcd_http::Client::new(fake, urls).unwrap();
     let server = etcd_http::server::start().unwrap();
     let transport = etcd_http::reqwest::ReqwestTransport::default();
-    let client = etcd_http::Client::new(transport, [server.client_url()]).unwrap();
-    Etcd {
-        client: client.into_dyn(),
-        _server: server,
-    }
+    let real = etcd_http::Client::new(transport, [server.client_url()]).unwrap();
+    [
+        (in_memory.into_dyn(), None),
+        (real.into_dyn(), Some(server)),
+    ]
+    .map(|(client, _server)| Etcd { client, _server })
 }
 
 mod first_program {
@@ -35,9 +41,10 @@ mod transaction {
 
     #[tokio::test]
     async fn a_job_is_claimed_once() {
-        let etcd = super::etcd();
-        assert!(claim(&etcd.client, "jobs/1").await.unwrap());
-        assert!(!claim(&etcd.client, "jobs/1").await.unwrap());
+        for etcd in super::etcds() {
+            assert!(claim(&etcd.client, "jobs/1").await.unwrap());
+            assert!(!claim(&etcd.client, "jobs/1").await.unwrap());
+        }
     }
 }
 
@@ -46,20 +53,21 @@ mod watch {
 
     #[tokio::test]
     async fn it_ends_with_the_first_job_that_is_deleted() {
-        let etcd = super::etcd();
-        let kv = etcd.client.v3().kv();
-        let work = async {
-            // Until the watch has seen one, a delete may come before it begins.
-            for job in 0.. {
-                let key = format!("jobs/{job}");
-                kv.put(&*key, "").await.unwrap();
-                kv.delete(&*key).await.unwrap();
-                tokio::time::sleep(super::Duration::from_millis(50)).await;
+        for etcd in super::etcds() {
+            let kv = etcd.client.v3().kv();
+            let work = async {
+                // Until the watch has seen one, a delete may come before it begins.
+                for job in 0.. {
+                    let key = format!("jobs/{job}");
+                    kv.put(&*key, "").await.unwrap();
+                    kv.delete(&*key).await.unwrap();
+                    tokio::time::sleep(super::Duration::from_millis(50)).await;
+                }
+            };
+            tokio::select! {
+                followed = follow(&etcd.client) => followed.unwrap(),
+                () = work => {}
             }
-        };
-        tokio::select! {
-            followed = follow(&etcd.client) => followed.unwrap(),
-            () = work => {}
         }
     }
 }
@@ -69,9 +77,25 @@ mod leases_and_locks {
 
     #[tokio::test]
     async fn two_take_turns() {
+        for etcd in super::etcds() {
+            let (first, second) = super::join(guarded(&etcd.client), guarded(&etcd.client)).await;
+            first.and(second).unwrap();
+        }
+    }
+}
+
+mod held_lock {
+    include!("snippets/held_lock.rs");
+
+    #[tokio::test]
+    async fn a_report_is_made_by_one_at_a_time_and_only_while_the_lock_is_held() {
         let etcd = super::etcd();
-        let (first, second) = super::join(guarded(&etcd.client), guarded(&etcd.client)).await;
-        first.and(second).unwrap();
+        let work = || tokio::time::sleep(super::Duration::from_millis(100));
+        let (first, second) =
+            super::join(report(&etcd.client, work()), report(&etcd.client, work())).await;
+        assert!(first.unwrap() && second.unwrap());
+        let saved = etcd.client.v3().kv().get("report").await.unwrap();
+        assert_eq!(saved.unwrap().version, 2);
     }
 }
 
@@ -80,10 +104,11 @@ mod errors {
 
     #[tokio::test]
     async fn a_report_is_saved() {
-        let etcd = super::etcd();
-        save(&etcd.client, "done").await.unwrap();
-        let saved = etcd.client.v3().kv().get("report").await.unwrap();
-        assert_eq!(saved.unwrap().value, "done");
+        for etcd in super::etcds() {
+            save(&etcd.client, "done").await.unwrap();
+            let saved = etcd.client.v3().kv().get("report").await.unwrap();
+            assert_eq!(saved.unwrap().value, "done");
+        }
     }
 }
 
@@ -110,7 +135,9 @@ mod v2 {
 
     #[tokio::test]
     async fn it_runs() {
-        colors(&super::etcd().client).await.unwrap();
+        for etcd in super::etcds() {
+            colors(&etcd.client).await.unwrap();
+        }
     }
 }
 

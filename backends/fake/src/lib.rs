@@ -21,7 +21,12 @@ pub use {
         request_log::{Exchange, Outcome},
         when::When,
     },
-    control::{builder::FakeEtcdBuilder, endpoint::EndpointHandle, snapshot::LoadError},
+    control::{
+        builder::FakeEtcdBuilder,
+        endpoint::EndpointHandle,
+        keys::{KeyChange, KeyValue, Lease, OpenWatch},
+        snapshot::LoadError,
+    },
     fake::FakeEtcd,
     profile::Profile,
 };

@@ -26,6 +26,25 @@ pub(crate) struct Stores {
     pub(crate) is_v2_enabled: bool,
     /// How large the v3 store may grow, in bytes.
     pub(crate) quota: Option<i64>,
+    pub(crate) sizes: RequestSizes,
+}
+
+/// How large requests of the v3 API may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestSizes {
+    /// How many comparisons, and operations in a branch, a transaction may have (`--max-txn-ops`).
+    pub(crate) max_txn_ops: usize,
+    /// The largest entry of the Raft log (`--max-request-bytes`).
+    pub(crate) max_entry: usize,
+}
+
+impl Default for RequestSizes {
+    fn default() -> Self {
+        Self {
+            max_txn_ops: 128,
+            max_entry: 3 << 19,
+        }
+    }
 }
 
 /// An entry of the Raft log.
@@ -42,7 +61,17 @@ impl Stores {
             v3: v3::Store::new(),
             is_v2_enabled,
             quota: None,
+            sizes: RequestSizes::default(),
         }
+    }
+}
+
+impl Stores {
+    /// The data of a backup: no token is valid, and no watch is open.
+    pub(crate) fn backup(&self) -> Self {
+        let mut backup = self.fork();
+        backup.restart();
+        backup
     }
 }
 
@@ -50,10 +79,12 @@ impl State for Stores {
     type Command = Command;
 
     fn blank(&self) -> Self {
-        Self {
-            quota: self.quota,
-            ..Self::new(self.is_v2_enabled)
-        }
+        let mut blank = Self::new(self.is_v2_enabled);
+        blank.quota = self.quota;
+        blank.sizes = self.sizes;
+        blank.v3.auth.token_ttl = self.v3.auth.token_ttl;
+        blank.v3.watches = self.v3.watches.without_streams();
+        blank
     }
 
     fn fork(&self) -> Self {
@@ -62,6 +93,7 @@ impl State for Stores {
             v3: self.v3.fork(),
             is_v2_enabled: self.is_v2_enabled,
             quota: self.quota,
+            sizes: self.sizes,
         }
     }
 
@@ -95,6 +127,14 @@ impl State for Stores {
     fn expire(&mut self, cutoff: i64, at: Moment) {
         self.v2.expire(cutoff, at.now);
         self.v3.expire(cutoff);
+    }
+
+    fn next_report(&self) -> Option<i64> {
+        self.v3.watches.next_report()
+    }
+
+    fn report(&mut self, now: i64) {
+        self.v3.watches.report(now, &self.v3.mvcc);
     }
 
     fn promote(&mut self, now: i64) {

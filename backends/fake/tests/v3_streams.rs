@@ -201,7 +201,8 @@ fn what_is_not_served_says_so() {
     let text = block_on(response.into_body().collect(1 << 10)).unwrap();
     assert_eq!(
         text,
-        r#"{"code":12, "message":"etcd-fake: maintenance/snapshot is not served"}"#.as_bytes()
+        "{\"error\":{\"code\":12,\"message\":\"etcd-fake: maintenance/snapshot is not served\"}}\n"
+            .as_bytes()
     );
 }
 

@@ -21,8 +21,6 @@ cases_and_grpc! {
             v3_105_the_same_lease_campaigns_again,
             v3_101_a_lease_that_is_gone_is_not_elected,
         }
-    }
-    http {
         Shared {
             a_campaign_that_is_not_won_in_time_is_given_up,
         }

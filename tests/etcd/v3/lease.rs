@@ -27,8 +27,6 @@ cases_and_grpc! {
             v3_93_leases_without_keys_change_no_revision,
             v3_100_leases_are_listed,
         }
-    }
-    http {
         Shared {
             v3_99_a_lease_whose_time_is_over_is_not_renewed,
         }

@@ -24,8 +24,6 @@ cases_and_grpc! {
             v3_104_a_lock_is_given_up_any_number_of_times,
             v3_107_the_key_of_a_lock_guards_writes,
         }
-    }
-    http {
         Shared {
             a_lock_that_is_not_had_in_time_is_given_up,
             a_wait_for_a_lock_ends_when_its_lease_expires,

@@ -13,8 +13,10 @@ use futures::{
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
-    Alone {
-        a_watch_that_resumes_misses_no_delete_wherever_history_is_compacted,
+    any {
+        Alone {
+            a_watch_that_resumes_misses_no_delete_wherever_history_is_compacted,
+        }
     }
 }
 

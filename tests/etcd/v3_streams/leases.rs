@@ -18,20 +18,22 @@ const TTL: Duration = Duration::from_secs(4);
 const SHORT: Duration = Duration::from_secs(2);
 
 cases_and_grpc! {
-    Shared {
-        a_lease_lives_longer_than_its_time_as_long_as_it_is_kept,
-        a_lease_that_another_client_revokes_is_lost,
-        v3_94_a_stream_of_renewals_ends_with_the_lease,
-        a_dropped_lease_expires,
-        many_leases_live,
-        v3_94_hundreds_of_leases_are_renewed_by_one_request,
-    }
-    Alone {
-        a_lease_is_lost_in_time_when_its_server_is_paused,
-        a_lease_survives_the_restart_of_its_server,
-    }
-    Three {
-        v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it,
+    any {
+        Shared {
+            a_lease_lives_longer_than_its_time_as_long_as_it_is_kept,
+            a_lease_that_another_client_revokes_is_lost,
+            v3_94_a_stream_of_renewals_ends_with_the_lease,
+            a_dropped_lease_expires,
+            many_leases_live,
+            v3_94_hundreds_of_leases_are_renewed_by_one_request,
+        }
+        Alone {
+            a_lease_is_lost_in_time_when_its_server_is_paused,
+            a_lease_survives_the_restart_of_its_server,
+        }
+        Three {
+            v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it,
+        }
     }
 }
 

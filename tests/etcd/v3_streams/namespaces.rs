@@ -13,12 +13,14 @@ use futures::{StreamExt, TryStreamExt};
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
-    Shared {
-        keys_get_the_prefix_on_their_way_and_lose_it_on_their_way_back,
-        transactions_stay_within_the_namespace,
-        a_watch_and_a_lock_stay_within_the_namespace,
-        an_election_stays_within_the_namespace,
-        a_mirror_stays_within_the_namespace,
+    any {
+        Shared {
+            keys_get_the_prefix_on_their_way_and_lose_it_on_their_way_back,
+            transactions_stay_within_the_namespace,
+            a_watch_and_a_lock_stay_within_the_namespace,
+            an_election_stays_within_the_namespace,
+            a_mirror_stays_within_the_namespace,
+        }
     }
 }
 

@@ -7,11 +7,13 @@ use futures::StreamExt;
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
-    Shared {
-        v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamation,
-    }
-    Alone {
-        an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twice,
+    any {
+        Shared {
+            v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamation,
+        }
+        Alone {
+            an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twice,
+        }
     }
 }
 

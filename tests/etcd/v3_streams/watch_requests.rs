@@ -22,15 +22,21 @@ use http_body_util::StreamBody;
 use serde_json::{Value, json};
 
 cases_and_grpc! {
-    Shared {
-        v3_71_72_an_id_is_ours_or_the_next_that_is_free_and_is_taken_once,
-        v3_83_a_watch_that_is_cancelled_says_so_and_another_nothing,
-        v3_84_progress_is_told_of_no_watch_in_particular,
-        v3_86_nothing_is_answered_before_the_request_has_ended,
+    any {
+        Shared {
+            v3_71_72_an_id_is_ours_or_the_next_that_is_free_and_is_taken_once,
+            v3_83_only_the_cancelled_watch_reports_that_it_ended,
+            v3_84_progress_is_told_of_no_watch_in_particular,
+            v3_86_nothing_is_answered_before_the_request_has_ended,
+        }
+        Alone {
+            v3_76_a_watch_from_below_the_first_revision_has_its_history_compacted,
+        }
     }
-    Alone {
-        v3_76_a_watch_from_below_the_first_revision_has_its_history_compacted,
-        v3_91_a_server_that_stops_or_dies_breaks_the_stream_off,
+    http {
+        Alone {
+            v3_91_a_server_that_stops_or_dies_breaks_the_stream_off,
+        }
     }
 }
 
@@ -93,7 +99,7 @@ async fn v3_71_72_an_id_is_ours_or_the_next_that_is_free_and_is_taken_once<T: Tr
     }
 }
 
-async fn v3_83_a_watch_that_is_cancelled_says_so_and_another_nothing<T: Transport>(etcd: Etcd<T>) {
+async fn v3_83_only_the_cancelled_watch_reports_that_it_ended<T: Transport>(etcd: Etcd<T>) {
     let cancel = |id: &str| json!({"cancel_request": {"watch_id": id}});
     let requests = [
         create(&etcd, json!({"watch_id": "7"})),

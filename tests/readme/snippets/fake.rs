@@ -1,22 +1,24 @@
 use etcd_http::{
     Client, Outcome, Result,
     fake::{FakeEtcd, Fault, When},
-    v2::Set,
+    v3::Put,
 };
 use std::time::Duration;
 
 async fn sessions_expire() -> Result<()> {
     let etcd = FakeEtcd::new();
     let client = Client::new(etcd.clone(), etcd.endpoints())?;
+    let v3 = client.v3();
     let minute = Duration::from_secs(60);
-    client.send(Set::new("/session", "me").ttl(minute)).await?;
+    let lease = v3.leases().grant(minute).await?.id;
+    client.send(Put::new("session", "me").lease(lease)).await?;
     etcd.advance(minute + Duration::from_secs(1));
-    assert!(!client.v2().exists("/session").await?);
+    assert_eq!(v3.kv().get("session").await?, None);
 
     // etcd applies the write, and the response is lost.
-    etcd.inject(When::method("PUT").once(), Fault::break_after());
-    let set = client.v2().set("/color", "red").await;
-    assert_eq!(set.unwrap_err().outcome(), Outcome::Unknown);
-    assert_eq!(etcd.value("/color"), Some(b"red".to_vec()));
+    etcd.inject(When::any().once(), Fault::break_after());
+    let put = v3.kv().put("color", "red").await;
+    assert_eq!(put.unwrap_err().outcome(), Outcome::Unknown);
+    assert_eq!(etcd.get("color").unwrap().value, "red");
     Ok(())
 }

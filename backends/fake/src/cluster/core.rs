@@ -10,6 +10,7 @@ use http::{HeaderValue, Uri};
 
 use super::{
     alarm::Alarm,
+    calls::CallCounts,
     clock::Clock,
     endpoint::Endpoint,
     exchanges::{ExchangeId, OpenExchanges},
@@ -40,6 +41,7 @@ pub(crate) struct Core<S: State> {
     pub(crate) rules: Rules,
     pub(crate) log: RequestLog,
     pub(crate) exchanges: OpenExchanges,
+    pub(crate) calls: CallCounts,
     /// Incremented whenever all servers stop.
     stops: u64,
     /// To be woken once the lock is free.
@@ -140,6 +142,7 @@ impl<S: State> Core<S> {
             rules: Rules::new(seed),
             log,
             exchanges: OpenExchanges::default(),
+            calls: CallCounts::default(),
             stops: 0,
             wakers: Vec::new(),
             dropped_wakers: Vec::new(),
@@ -254,7 +257,7 @@ impl<S: State> Core<S> {
     }
 
     /// Has every open exchange looked at again.
-    pub(super) fn wake_exchanges(&mut self) {
+    pub(crate) fn wake_exchanges(&mut self) {
         self.wakers.extend(self.exchanges.take_all_wakers());
     }
 

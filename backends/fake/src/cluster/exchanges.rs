@@ -57,6 +57,11 @@ impl OpenExchanges {
         exchanges.filter_map(|exchange| exchange.waker.take())
     }
 
+    /// The endpoint that serves an exchange.
+    pub(crate) fn endpoint_of(&self, id: ExchangeId) -> Option<usize> {
+        self.open.get(&id).map(|exchange| exchange.endpoint)
+    }
+
     /// Whether an exchange is open and this endpoint serves it.
     pub(crate) fn is_served_by(&self, id: ExchangeId, endpoint: usize) -> bool {
         let exchange = self.open.get(&id);

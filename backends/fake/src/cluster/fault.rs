@@ -1,6 +1,8 @@
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Response, StatusCode};
+
+use crate::fake::FakeEtcd;
 
 /// A failure to inject into a request.
 ///
@@ -32,7 +34,16 @@ pub(crate) enum Kind {
     Instead(Response<Vec<u8>>),
     /// The server acts, and its response is replaced.
     InsteadAfter(Response<Vec<u8>>),
+    /// Something happens to the cluster right before the server acts, or right after it.
+    Before(Event),
+    After(Event),
+    /// The head comes at once, and everything behind the first part of the body is late.
+    DelayBody(Duration),
 }
+
+/// What a test does to the cluster at a moment of its choice.
+#[derive(Clone)]
+pub(crate) struct Event(pub(crate) Arc<dyn Fn(&FakeEtcd) + Send + Sync>);
 
 impl Fault {
     /// No connection: the server sees nothing ([`Connect`](etcd_transport::TransportErrorKind::Connect)).
@@ -59,7 +70,7 @@ impl Fault {
         Self(Kind::Cut(Cut::Bytes(bytes), Ending::Error))
     }
 
-    /// The connection of a watch breaks after this many events.
+    /// The connection of a watch breaks after this many events, or after this many messages of a v3 stream: between two of them.
     pub fn break_after_events(events: usize) -> Self {
         Self(Kind::Cut(Cut::Frames(events), Ending::Error))
     }
@@ -79,7 +90,7 @@ impl Fault {
         Self(Kind::Cut(Cut::Bytes(bytes), Ending::Silence))
     }
 
-    /// Nothing more comes after this many events of a watch.
+    /// Nothing more comes after this many events of a watch, or messages of a v3 stream.
     pub fn silence_after_events(events: usize) -> Self {
         Self(Kind::Cut(Cut::Frames(events), Ending::Silence))
     }
@@ -92,6 +103,31 @@ impl Fault {
     /// The server acts at once, and the response takes this long to arrive, by the fake's clock.
     pub fn delay_answer(duration: Duration) -> Self {
         Self(Kind::DelayAfter(duration))
+    }
+
+    /// The response begins at once, and what follows its first message takes this long to arrive, by the fake's clock: a watch
+    /// that is late, while others are not.
+    pub fn delay_events(duration: Duration) -> Self {
+        Self(Kind::DelayBody(duration))
+    }
+
+    /// Something happens to the cluster after the request has arrived and before the server acts. The fake is not locked.
+    ///
+    /// ```
+    /// # use etcd_http_fake::{FakeEtcd, Fault, When};
+    /// let etcd = FakeEtcd::new();
+    /// // The history is compacted when the second watch is opened: that which resumes the first.
+    /// etcd.inject(When::any().path("/v3/watch").nth(2), Fault::before(FakeEtcd::compact));
+    /// // A leader is elected while the next write is on its way.
+    /// etcd.inject(When::any().path("/v3/kv/put").once(), Fault::before(|etcd| etcd.endpoint(1).lead()));
+    /// ```
+    pub fn before(event: impl Fn(&FakeEtcd) + Send + Sync + 'static) -> Self {
+        Self(Kind::Before(Event(Arc::new(event))))
+    }
+
+    /// Something happens to the cluster after the server has acted and before the response arrives. The fake is not locked.
+    pub fn after(event: impl Fn(&FakeEtcd) + Send + Sync + 'static) -> Self {
+        Self(Kind::After(Event(Arc::new(event))))
     }
 
     /// The body is only the first `bytes` of what it should be, and `Content-Length` agrees with it.
@@ -151,6 +187,12 @@ pub(crate) enum Cut {
 pub(crate) enum Ending {
     Error,
     Silence,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Event")
+    }
 }
 
 fn canonical(status: u16) -> StatusCode {

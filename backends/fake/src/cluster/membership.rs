@@ -26,6 +26,8 @@ pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) peer_urls: Vec<String>,
     pub(crate) client_urls: Vec<String>,
+    /// Has no vote.
+    pub(crate) is_learner: bool,
 }
 
 /// Why a change of the members was refused.
@@ -36,6 +38,10 @@ pub(crate) enum MembershipError {
     IdRemoved,
     /// The change would lose the quorum.
     NotEnoughStarted,
+    TooManyLearners,
+    NotLearner,
+    /// A learner that has not started, or is behind.
+    LearnerNotReady,
 }
 
 /// What the members write into their stores about themselves.
@@ -58,8 +64,8 @@ pub(crate) enum MembershipRecord {
 }
 
 impl Membership {
-    /// Members with these names and client URLs.
-    pub(crate) fn new(members: &[(String, String)], seed: u64) -> Self {
+    /// Members with these names and client URLs, of which one may be a learner.
+    pub(crate) fn new(members: &[(String, String)], learner: Option<usize>, seed: u64) -> Self {
         let mut ids = Rng::new(seed ^ 0x6d65_6d62_6572_7321);
         let is_alone = members.len() == 1;
         let members: Vec<Member> = members
@@ -74,6 +80,7 @@ impl Membership {
                 name: name.clone(),
                 peer_urls: vec![peer_url(position, is_alone)],
                 client_urls: vec![url.clone()],
+                is_learner: learner == Some(position),
             })
             .collect();
         let id = if is_alone {
@@ -81,22 +88,30 @@ impl Membership {
         } else {
             ids.next()
         };
-        // Digits are valid in a header.
-        let shown = HeaderValue::try_from(format!("{id:x}"));
         Self {
             id,
-            cluster_id: shown.unwrap_or(HeaderValue::from_static("0")),
+            cluster_id: shown_id(id),
             members,
             removed: BTreeSet::new(),
         }
+    }
+
+    pub(crate) fn set_id(&mut self, id: u64) {
+        self.id = id;
+        self.cluster_id = shown_id(id);
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
     }
 
-    pub(crate) fn first_id(&self) -> Option<u64> {
-        self.members.first().map(|member| member.id)
+    /// The members that have a vote.
+    pub(crate) fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !member.is_learner)
+    }
+
+    pub(crate) fn first_voter(&self) -> Option<u64> {
+        self.voters().next().map(|member| member.id)
     }
 
     /// The members in etcd's order: by their first peer URL.
@@ -121,20 +136,31 @@ impl Membership {
     /// Whether enough members have started to add one more.
     pub(crate) fn can_grow(&self) -> bool {
         let started = self.started_without(None);
-        let members = self.members.len() + 1;
+        let members = self.voters().count() + 1;
         // A cluster of one may always take a second member: that is how data are restored.
         started > members / 2 || (started == 1 && members == 2)
     }
 
     /// Whether enough members have started to remove this one.
     pub(crate) fn can_lose(&self, id: u64) -> bool {
-        let others = self.members.iter().filter(|member| member.id != id).count();
+        if self.get(id).is_some_and(|member| member.is_learner) {
+            return true;
+        }
+        let others = self.voters().filter(|member| member.id != id).count();
         self.started_without(Some(id)) > others / 2
+    }
+
+    /// Whether enough members have started to give a learner, which has, a vote.
+    pub(crate) fn can_promote(&self) -> bool {
+        self.started_without(None) >= self.voters().count().div_ceil(2)
     }
 
     pub(crate) fn add(&mut self, member: Member) -> Result<(), MembershipError> {
         if self.has_peer_url(&member.peer_urls, None) {
             return Err(MembershipError::PeerUrlExists);
+        }
+        if member.is_learner && self.members.iter().any(|other| other.is_learner) {
+            return Err(MembershipError::TooManyLearners);
         }
         self.members.push(member);
         Ok(())
@@ -155,9 +181,22 @@ impl Membership {
         for member in &mut self.members {
             if member.id == id {
                 member.peer_urls = peer_urls.to_vec();
+                // etcd takes a member without the mark for a voter.
+                member.is_learner = false;
             }
         }
         Ok(())
+    }
+
+    /// Gives a learner a vote; returns its peer URLs.
+    pub(crate) fn promote(&mut self, id: u64) -> Result<Vec<String>, MembershipError> {
+        let found = self.members.iter_mut().find(|member| member.id == id);
+        let member = found.ok_or(MembershipError::IdNotFound)?;
+        if !member.is_learner {
+            return Err(MembershipError::NotLearner);
+        }
+        member.is_learner = false;
+        Ok(member.peer_urls.clone())
     }
 
     fn check_id(&self, id: u64) -> Result<(), MembershipError> {
@@ -169,7 +208,7 @@ impl Membership {
 
     /// How many members have started, one of them not counted.
     fn started_without(&self, id: Option<u64>) -> usize {
-        let others = self.members.iter().filter(|member| Some(member.id) != id);
+        let others = self.voters().filter(|member| Some(member.id) != id);
         others.filter(|member| !member.name.is_empty()).count()
     }
 
@@ -179,6 +218,12 @@ impl Membership {
         let mut taken = others.flat_map(|member| &member.peer_urls);
         taken.any(|url| urls.contains(url))
     }
+}
+
+/// An id in hexadecimal digits, which are valid in a header.
+fn shown_id(id: u64) -> HeaderValue {
+    let shown = HeaderValue::try_from(format!("{id:x}"));
+    shown.unwrap_or(HeaderValue::from_static("0"))
 }
 
 fn peer_url(position: usize, is_alone: bool) -> String {

@@ -14,12 +14,15 @@
 //! a request, a move of the clock, a fault. So an event reaches its readers at the moment it happens, in virtual time.
 
 pub(crate) mod alarm;
+pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod core;
 pub(crate) mod endpoint;
 pub(crate) mod exchanges;
 pub(crate) mod fault;
+mod json_fields;
 pub(crate) mod membership;
+pub(crate) mod partition;
 pub(crate) mod replication;
 pub(crate) mod request_log;
 pub(crate) mod sleep;

@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use super::{
     exchanges::ExchangeId,
     membership::{Member, Membership, MembershipError, MembershipRecord},
+    partition::CutOff,
     state::{Apply, Moment, State},
 };
 use crate::{profile::Profile, rng::Rng};
@@ -25,6 +28,8 @@ pub(crate) struct Cluster<S: State> {
     pub(crate) state: S,
     /// The id of the member behind each endpoint.
     member_ids: Vec<u64>,
+    /// The endpoints whose members are cut off from the others.
+    pub(super) cut_off: BTreeMap<usize, CutOff>,
     /// The endpoints that lag.
     laggards: Vec<Option<Laggard<S>>>,
     /// What was agreed on since the first laggard began to lag.
@@ -68,7 +73,7 @@ impl<S: State> Cluster<S> {
         let members = membership.members.clone();
         let mut cluster = Self {
             profile,
-            leader: membership.first_id(),
+            leader: membership.first_voter(),
             has_quorum: true,
             rng: Rng::new(seed),
             // A configuration change and the attributes of each member, an election, the version.
@@ -78,6 +83,7 @@ impl<S: State> Cluster<S> {
             started: now,
             state,
             member_ids: members.iter().map(|member| member.id).collect(),
+            cut_off: BTreeMap::new(),
             laggards: members.iter().map(|_| None).collect(),
             log: Vec::new(),
             pending: Vec::new(),
@@ -101,6 +107,7 @@ impl<S: State> Cluster<S> {
             started: self.started,
             state: self.state.fork(),
             member_ids: self.member_ids.clone(),
+            cut_off: BTreeMap::new(),
             laggards: self.laggards.iter().map(|_| None).collect(),
             log: Vec::new(),
             pending: self.pending.clone(),
@@ -112,9 +119,14 @@ impl<S: State> Cluster<S> {
         self.membership.get(*self.member_ids.get(endpoint)?)
     }
 
-    /// Whether a command would be committed now.
+    /// How many endpoints there are.
+    pub(super) fn endpoints(&self) -> usize {
+        self.member_ids.len()
+    }
+
+    /// Whether a command would be committed now, by the members that are not cut off.
     pub(crate) fn can_commit(&self) -> bool {
-        self.has_quorum && self.leader.is_some()
+        self.has_quorum && self.leader.is_some() && self.has_connected_majority()
     }
 
     /// Commits and applies a command. The endpoint that it came through is up to date afterwards.
@@ -136,9 +148,9 @@ impl<S: State> Cluster<S> {
     }
 
     /// Takes a command that cannot be committed now. It may be applied later: the caller cannot know.
-    pub(crate) fn postpone(&mut self, command: impl Into<S::Command>) {
-        // During an election there is no leader whose log could keep it.
-        if self.leader.is_some() {
+    pub(crate) fn postpone(&mut self, endpoint: usize, command: impl Into<S::Command>) {
+        // During an election there is no leader whose log could keep it, and a leader that was cut off loses its own.
+        if self.leader_at(endpoint).is_some() {
             self.pending.push(command.into());
         }
     }
@@ -164,7 +176,7 @@ impl<S: State> Cluster<S> {
 
     pub(crate) fn add_member(&mut self, member: Member) -> Result<(), MembershipError> {
         self.raft_index += 1;
-        if !self.membership.can_grow() {
+        if !member.is_learner && !self.membership.can_grow() {
             return Err(MembershipError::NotEnoughStarted);
         }
         self.record_check();
@@ -181,7 +193,7 @@ impl<S: State> Cluster<S> {
         self.record_check();
         self.membership.remove(id)?;
         if self.leader == Some(id) {
-            self.leader = self.membership.first_id();
+            self.leader = self.membership.first_voter();
         }
         self.record(MembershipRecord::Removed(id));
         Ok(())
@@ -199,9 +211,36 @@ impl<S: State> Cluster<S> {
         Ok(())
     }
 
-    /// Makes the member behind an endpoint the leader, in a new term.
+    /// Gives a learner a vote.
+    pub(crate) fn promote_member(&mut self, id: u64) -> Result<(), MembershipError> {
+        let member = self.membership.get(id);
+        if member.ok_or(MembershipError::IdNotFound)?.is_learner {
+            if !self.is_in_sync(id) {
+                return Err(MembershipError::LearnerNotReady);
+            }
+            if !self.membership.can_promote() {
+                return Err(MembershipError::NotEnoughStarted);
+            }
+        }
+        self.raft_index += 1;
+        self.record_check();
+        let peer_urls = self.membership.promote(id)?;
+        self.record(MembershipRecord::Updated { id, peer_urls });
+        Ok(())
+    }
+
+    /// Whether a learner has started, and has most of the log.
+    fn is_in_sync(&self, id: u64) -> bool {
+        let endpoint = self.member_ids.iter().position(|&other| other == id);
+        endpoint.is_some_and(|endpoint| self.lag_of(endpoint) == 0 && !self.is_cut_off(endpoint))
+    }
+
+    /// Makes the member behind an endpoint the leader, in a new term. A learner or a member that is cut off cannot be it.
     pub(crate) fn elect(&mut self, endpoint: usize) {
-        if let Some(member) = self.member(endpoint) {
+        if let Some(member) = self.member(endpoint)
+            && !member.is_learner
+            && !self.is_cut_off(endpoint)
+        {
             self.elect_member(member.id);
         }
     }
@@ -219,8 +258,9 @@ impl<S: State> Cluster<S> {
         }
     }
 
-    /// Restarts all members with their data.
+    /// Restarts all members with their data. All are connected then.
     pub(crate) fn restart(&mut self) {
+        self.cut_off.clear();
         self.catch_up_all();
         self.state.restart();
         self.raft_term += 1;
@@ -230,7 +270,7 @@ impl<S: State> Cluster<S> {
             self.raft_index += 2;
             self.record(MembershipRecord::Published(member));
         }
-        self.leader = self.leader.or(self.membership.first_id());
+        self.leader = self.leader.or(self.membership.first_voter());
         self.apply_pending();
     }
 
@@ -246,6 +286,7 @@ impl<S: State> Cluster<S> {
 
     /// Changes the state outside the log, as restoring a snapshot does. Nothing lags or is pending afterwards.
     pub(crate) fn restore(&mut self, change: impl FnOnce(&mut S)) {
+        self.cut_off.clear();
         self.catch_up_all();
         change(&mut self.state);
         self.pending.clear();
@@ -270,6 +311,13 @@ impl<S: State> Cluster<S> {
         std::iter::once(&mut self.state).chain(laggards.map(|laggard| &mut laggard.state))
     }
 
+    /// When an open exchange is to be told how far it has come.
+    pub(crate) fn next_report(&self) -> Option<i64> {
+        let laggards = self.laggards.iter().flatten();
+        let states = std::iter::once(&self.state).chain(laggards.map(|laggard| &laggard.state));
+        states.filter_map(S::next_report).min()
+    }
+
     /// Removes what has expired by `cutoff`. The leader has proposed it `proposals` times since the last call.
     pub(crate) fn expire(&mut self, cutoff: i64, proposals: u64) {
         self.raft_index += proposals;
@@ -290,6 +338,9 @@ impl<S: State> Cluster<S> {
 
     /// Has a lagging member apply the next `entries` that it missed. It lags until it has applied all.
     pub(crate) fn catch_up(&mut self, endpoint: usize, entries: usize) {
+        if self.is_cut_off(endpoint) {
+            return;
+        }
         let Some(slot @ Some(_)) = self.laggards.get_mut(endpoint) else {
             return;
         };
@@ -340,7 +391,7 @@ impl<S: State> Cluster<S> {
         self.laggards.iter().any(Option::is_some)
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment {
             now: self.now,
             profile: self.profile,

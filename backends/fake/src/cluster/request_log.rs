@@ -8,12 +8,13 @@ use bytes::Bytes;
 use etcd_transport::TransportErrorKind;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
+use super::json_fields;
 use crate::go::form::{self, Form};
 
 /// A request to the fake, decoded, and its outcome.
 ///
 /// `Debug` and `Display` write one line: method, path, parameters, outcome. They show neither credentials nor what is
-/// sent to `/v2/auth`.
+/// sent to `/v2/auth`, nor passwords sent to `/v3/auth`.
 #[derive(Clone)]
 pub struct Exchange {
     pub(crate) at: u64,
@@ -49,7 +50,9 @@ impl Exchange {
             method,
             uri,
             content_type: headers.get(header::CONTENT_TYPE).cloned(),
-            has_credentials: headers.contains_key(header::AUTHORIZATION),
+            has_credentials: headers.contains_key(header::AUTHORIZATION)
+                || headers.contains_key("grpc-metadata-token")
+                || headers.contains_key("grpc-metadata-authorization"),
             body,
             outcome: Outcome::Waiting,
         }
@@ -85,7 +88,14 @@ impl Exchange {
     }
 
     /// The parameters in the order in which etcd reads them: those of the form, then those of the query.
+    ///
+    /// Those of a v3 call are the fields of its messages, with bytes as text: `key`, or in a transaction
+    /// `success.0.request_put.key`. Passwords and tokens are not shown.
     pub fn parameters(&self) -> Vec<(String, String)> {
+        let path = self.path();
+        if path.starts_with("/v3/") || path.starts_with("/v3beta/") {
+            return json_fields::fields(&path, &self.body);
+        }
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         let pairs = self.form().map(|form| {
             let pairs = form.pairs().iter();
@@ -103,7 +113,7 @@ impl Exchange {
         found.map(|(_, value)| value)
     }
 
-    /// Whether it has an `Authorization` header.
+    /// Whether it has an `Authorization` header, or a token in the metadata of v3.
     pub fn has_credentials(&self) -> bool {
         self.has_credentials
     }
@@ -118,7 +128,7 @@ impl Exchange {
         self.outcome
     }
 
-    /// The request on one line: `PUT /v2/keys/a ttl=5 value=x`, parameters sorted by name.
+    /// The request on one line: `PUT /v2/keys/a ttl=5 value=x`, or `POST /v3/kv/put key=a value=x`, parameters sorted by name.
     pub fn line(&self) -> String {
         let mut line = format!("{} {}", self.method, self.path());
         let mut parameters = self.parameters();

@@ -32,6 +32,12 @@ pub(crate) trait State: fmt::Debug + Send + Sized + 'static {
     /// Removes what has expired by `cutoff`.
     fn expire(&mut self, cutoff: i64, at: Moment);
 
+    /// When an open exchange is to be told, without any event, how far it has come.
+    fn next_report(&self) -> Option<i64>;
+
+    /// Tells those exchanges for which it is time.
+    fn report(&mut self, now: i64);
+
     /// Does what a new leader does: it lets live longer what it alone ends.
     fn promote(&mut self, now: i64);
 

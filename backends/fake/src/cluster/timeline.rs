@@ -114,7 +114,15 @@ impl<S: State> Core<S> {
 
     /// The next time at which something happens by itself.
     fn next_stop(&self) -> Option<u64> {
-        earlier(self.time.next_sleeper_due(), self.next_sweep())
+        let sweep = earlier(self.next_sweep(), self.next_report());
+        earlier(self.time.next_sleeper_due(), sweep)
+    }
+
+    /// When an open exchange is to be told how far it has come.
+    fn next_report(&self) -> Option<u64> {
+        let report = self.cluster.next_report()?;
+        let report = u64::try_from(report.saturating_sub(self.time.start)).unwrap_or(0);
+        Some(report).filter(|&report| report <= self.time.end())
     }
 
     /// When the next key is removed; none while nothing can be committed.
@@ -138,6 +146,10 @@ impl<S: State> Core<S> {
             let now = self.cluster.now;
             let proposals = u64::from(self.time.expiry == Expiry::Exact);
             self.cluster.expire(now, proposals);
+        }
+        if self.next_report().is_some_and(|report| report <= stop) {
+            let now = self.cluster.now;
+            self.cluster.states().for_each(|state| state.report(now));
         }
         let later = self.time.sleepers.split_off(&(stop + 1, 0));
         let due = std::mem::replace(&mut self.time.sleepers, later);
@@ -237,6 +249,7 @@ impl<S: State> Core<S> {
         let sweep = self.next_sweep();
         let sweep = sweep.filter(|_| self.cluster.state.is_watched());
         let due = earlier(self.time.next_sleeper_due(), sweep);
+        let due = earlier(due, self.next_report());
         due.map(|due| due.saturating_sub(self.time.ahead))
     }
 

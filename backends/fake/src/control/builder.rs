@@ -12,7 +12,7 @@ use crate::{
     },
     fake::FakeEtcd,
     profile::Profile,
-    state::Stores,
+    state::{RequestSizes, Stores},
 };
 
 /// 2020-01-01T00:00:00Z: the default start of a clock that does not follow real time.
@@ -37,8 +37,13 @@ pub struct FakeEtcdBuilder {
     profile: Profile,
     v2: bool,
     quota: Option<i64>,
+    progress_interval: Option<Duration>,
+    sizes: RequestSizes,
+    token_ttl: Option<Duration>,
     seed: u64,
     members: Vec<(String, String)>,
+    /// Which of them is a learner.
+    learner: Option<usize>,
     clock: Clock,
     expiry: Expiry,
     start: Option<SystemTime>,
@@ -51,8 +56,12 @@ impl Default for FakeEtcdBuilder {
             profile: Profile::default(),
             v2: true,
             quota: None,
+            progress_interval: None,
+            sizes: RequestSizes::default(),
+            token_ttl: None,
             seed: 0,
             members: Vec::new(),
+            learner: None,
             clock: Clock::default(),
             expiry: Expiry::default(),
             start: None,
@@ -80,6 +89,31 @@ impl FakeEtcdBuilder {
         self
     }
 
+    /// How often a v3 watch with `progress_notify` and without events is told how far it has come
+    /// (`--experimental-watch-progress-notify-interval`). Defaults to 10 min, to which etcd adds up to a tenth at random.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.progress_interval = Some(interval);
+        self
+    }
+
+    /// How many comparisons, and operations in a branch, a v3 transaction may have (`--max-txn-ops`). Defaults to 128.
+    pub fn max_txn_ops(mut self, operations: usize) -> Self {
+        self.sizes.max_txn_ops = operations;
+        self
+    }
+
+    /// The largest v3 write in bytes (`--max-request-bytes`). Defaults to 1.5 MiB.
+    pub fn max_request_bytes(mut self, bytes: usize) -> Self {
+        self.sizes.max_entry = bytes;
+        self
+    }
+
+    /// How long a v3 token is valid after its last use (`--auth-token-ttl`). Defaults to 5 min.
+    pub fn token_ttl(mut self, ttl: Duration) -> Self {
+        self.token_ttl = Some(ttl);
+        self
+    }
+
     /// Seeds the choices where etcd promises nothing: the order of unsorted listings, ids, faults by chance. Defaults to 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -89,6 +123,7 @@ impl FakeEtcdBuilder {
     /// Replaces the members by `count` new ones: `infra0` at `http://127.0.0.1:2379`, `infra1` at `http://127.0.0.1:12379`, and
     /// so on.
     pub fn members(mut self, count: usize) -> Self {
+        self.learner = None;
         self.members = (0..count)
             .map(|position| {
                 let decade = if position == 0 {
@@ -109,6 +144,13 @@ impl FakeEtcdBuilder {
     pub fn member(mut self, name: &str, url: &str) -> Self {
         self.members.push((name.to_owned(), url.to_owned()));
         self
+    }
+
+    /// Adds a learner with this name and client URL: a member that has no vote, and serves serializable reads alone. A cluster
+    /// has one at most: an earlier one becomes a voter.
+    pub fn learner(mut self, name: &str, url: &str) -> Self {
+        self.learner = Some(self.members.len());
+        self.member(name, url)
     }
 
     /// What moves the clock. Defaults to [`Clock::Manual`].
@@ -153,11 +195,18 @@ impl FakeEtcdBuilder {
         let start = start.unwrap_or_default();
         let endpoints = members.iter().map(|(_, url)| Endpoint::new(url.clone()));
         let endpoints = endpoints.collect();
-        let membership = Membership::new(&members, self.seed);
-        let stores = Stores {
+        let membership = Membership::new(&members, self.learner, self.seed);
+        let mut stores = Stores {
             quota: self.quota,
+            sizes: self.sizes,
             ..Stores::new(self.v2)
         };
+        if let Some(interval) = self.progress_interval {
+            stores.v3.watches.progress_interval = signed_nanos(interval);
+        }
+        if let Some(ttl) = self.token_ttl {
+            stores.v3.auth.token_ttl = signed_nanos(ttl);
+        }
         let cluster = Cluster::new(self.profile, membership, stores, start, self.seed);
         let time = Timeline::new(self.clock, self.expiry, start);
         let log = RequestLog::new(self.log_capacity);
@@ -166,6 +215,10 @@ impl FakeEtcdBuilder {
             shared: Shared::new(core),
         }
     }
+}
+
+fn signed_nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl FakeEtcd {

@@ -72,6 +72,19 @@ impl EndpointHandle {
             .with(|core| core.cluster.lag_of(self.number))
     }
 
+    /// Cuts its member off from the others. It knows no leader: it answers serializable reads from its past, and times out on
+    /// the rest. If it led, the others elect another leader; if too few are left, they have no quorum either.
+    /// [`FakeEtcd::heal`] connects it again.
+    pub fn isolate(&self) {
+        let number = self.number;
+        self.fake.shared.with(|core| {
+            let exchanges = &core.exchanges;
+            let served = |id| exchanges.is_served_by(id, number);
+            core.cluster.cut_off(number, &served);
+            core.wake_exchanges();
+        });
+    }
+
     /// Becomes the leader of a new term. An election under way is over.
     pub fn lead(&self) {
         let number = self.number;
@@ -85,7 +98,7 @@ impl EndpointHandle {
     pub fn is_leader(&self) -> bool {
         self.fake.shared.with(|core| {
             let id = core.cluster.member(self.number).map(|member| member.id);
-            id.is_some() && id == core.cluster.leader
+            id.is_some() && id == core.cluster.leader_at(self.number)
         })
     }
 }
@@ -124,10 +137,37 @@ impl FakeEtcd {
         });
     }
 
+    /// Cuts these endpoints' members off from the others, each by itself, as [`EndpointHandle::isolate`] does.
+    ///
+    /// ```
+    /// # use etcd_http_fake::FakeEtcd;
+    /// let etcd = FakeEtcd::builder().members(5).build();
+    /// etcd.partition(&[0, 3]);
+    /// assert!(!etcd.endpoint(0).is_leader());
+    /// etcd.heal();
+    /// ```
+    pub fn partition(&self, minority: &[usize]) {
+        for &number in minority {
+            self.endpoint(number).isolate();
+        }
+    }
+
+    /// Connects all members again: they catch up, and have a leader if there is a quorum.
+    pub fn heal(&self) {
+        self.shared.with(|core| {
+            core.cluster.reconnect();
+            core.settle();
+            core.wake_exchanges();
+        });
+    }
+
     /// Loses the leader: `/v2/members/leader` answers 503, and writes wait as without a quorum.
     /// [`EndpointHandle::lead`] ends the election.
     pub fn begin_election(&self) {
-        self.shared.with(|core| core.cluster.leader = None);
+        self.shared.with(|core| {
+            core.cluster.leader = None;
+            core.wake_exchanges();
+        });
     }
 
     /// Forgets all events but the last: a watch that asks for an earlier one gets error 401.

@@ -4,5 +4,7 @@ pub(crate) mod builder;
 pub(crate) mod clock;
 pub(crate) mod endpoint;
 pub(crate) mod faults;
+pub(crate) mod keys;
 pub(crate) mod requests;
 pub(crate) mod snapshot;
+pub(crate) mod trouble;

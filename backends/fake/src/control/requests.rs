@@ -83,11 +83,14 @@ impl FakeEtcd {
         })
     }
 
-    /// How many watches are waiting for events.
+    /// How many watches are waiting for events, of either API. [`watches`](Self::watches) lists those of v3.
     pub fn open_watches(&self) -> usize {
         self.shared.with(|core| {
-            let live = core.cluster.states().map(|state| state.v2.hub.live());
-            live.sum::<u64>() as usize
+            let live = core.cluster.states().map(|state| {
+                let v2 = usize::try_from(state.v2.hub.live()).unwrap_or(usize::MAX);
+                v2 + state.v3.watches.watched().count()
+            });
+            live.sum()
         })
     }
 

@@ -12,7 +12,7 @@ use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header, response};
 use http_body::Body as _;
 
-use super::body::{BegunBody, CutBody};
+use super::body::{BegunBody, CutBody, LateBody};
 use crate::{
     cluster::{
         clock::nanos,
@@ -46,10 +46,13 @@ pub(super) trait Call {
         None
     }
 
-    /// How long the server takes for the answer at most.
-    fn deadline(&self) -> Option<Deadline> {
+    /// How many nanoseconds the server takes for the answer at most, from the arrival of the request.
+    fn timeout(&self) -> Option<u64> {
         None
     }
+
+    /// The answer when that time is over.
+    fn time_out(&self, core: &mut EtcdCore) -> Response;
 
     /// Whether the answer is a body whose head travels with its first frame.
     fn is_stream(&self) -> bool {
@@ -59,14 +62,6 @@ pub(super) trait Call {
 
 /// What becomes of a request.
 pub(super) type Answered = Result<Response, TransportError>;
-
-/// The end of the time that a client gives the server.
-pub(super) struct Deadline {
-    /// In nanoseconds, from the arrival of the request.
-    pub(super) timeout: u64,
-    /// The answer then.
-    pub(super) response: Response,
-}
 
 /// Logs a request and answers it, or fails as an injected fault says.
 pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
@@ -166,6 +161,20 @@ impl Waiting {
                 let response = self.ask(call).await?;
                 Ok(response.map(|body| Body::stream(CutBody::new(body, left, ending))))
             }
+            Some(Kind::Before(event)) => {
+                event.0(&self.fake());
+                self.ask(call).await
+            }
+            Some(Kind::After(event)) => {
+                let response = self.ask(call).await;
+                event.0(&self.fake());
+                response
+            }
+            Some(Kind::DelayBody(duration)) => {
+                let response = self.ask(call).await?;
+                let shared = Arc::clone(&self.shared);
+                Ok(response.map(|body| Body::stream(LateBody::new(body, shared, nanos(duration)))))
+            }
             Some(Kind::Truncate(length)) => {
                 let (head, body) = self.ask(call).await?.into_parts();
                 Ok(match body.try_into_bytes() {
@@ -192,16 +201,19 @@ impl Waiting {
 
     /// Asks the server, which answers by the deadline.
     async fn ask<C: Call>(&self, call: &mut C) -> Answered {
-        let Some(deadline) = call.deadline() else {
+        let Some(timeout) = call.timeout() else {
             return self.ask_without_deadline(call).await;
         };
-        let mut asked = pin!(self.ask_without_deadline(call));
-        let mut timeout = pin!(self.sleep(deadline.timeout));
-        let answered = poll_fn(|cx| match asked.as_mut().poll(cx) {
-            Poll::Ready(answered) => Poll::Ready(Some(answered)),
-            Poll::Pending => timeout.as_mut().poll(cx).map(|()| None),
-        });
-        answered.await.unwrap_or(Ok(deadline.response))
+        let answered = {
+            let mut asked = pin!(self.ask_without_deadline(call));
+            let mut timeout = pin!(self.sleep(timeout));
+            let answered = poll_fn(|cx| match asked.as_mut().poll(cx) {
+                Poll::Ready(answered) => Poll::Ready(Some(answered)),
+                Poll::Pending => timeout.as_mut().poll(cx).map(|()| None),
+            });
+            answered.await
+        };
+        answered.unwrap_or_else(|| Ok(self.shared.with(|core| call.time_out(core))))
     }
 
     /// Asks the server, and waits for a quorum where it takes one.
@@ -247,6 +259,11 @@ impl Waiting {
         }
     }
 
+    fn fake(&self) -> FakeEtcd {
+        let shared = Arc::clone(&self.shared);
+        FakeEtcd { shared }
+    }
+
     async fn sleep(&self, nanos: u64) {
         let now = self.shared.with(|core| core.time.elapsed);
         Sleep::until(Arc::clone(&self.shared), now.saturating_add(nanos)).await;
@@ -277,7 +294,8 @@ impl Future for ClusterChange<'_> {
         let waiting = this.waiting;
         let has_changed = waiting.shared.with(|core| {
             core.wait_for_event(waiting.id, cx.waker());
-            core.cluster.can_commit() || core.server_run(waiting.endpoint) != this.server_run
+            core.cluster.can_commit_at(waiting.endpoint)
+                || core.server_run(waiting.endpoint) != this.server_run
         });
         if has_changed {
             return Poll::Ready(false);

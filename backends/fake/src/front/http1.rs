@@ -6,7 +6,7 @@ use http::{header, request};
 
 use super::{
     exchange::{self, Answered, Call},
-    gateway,
+    gateway, metrics,
     mux::{self, Answer},
 };
 use crate::{
@@ -33,6 +33,7 @@ pub(super) async fn send(
         head,
         body,
         pending,
+        arrived: None,
     };
     exchange::answer(shared, &mut call).await
 }
@@ -50,6 +51,8 @@ struct Http1Call {
     head: request::Parts,
     body: Bytes,
     pending: gateway::Pending,
+    /// When it arrived, by the fake's clock.
+    arrived: Option<u64>,
 }
 
 impl Call for Http1Call {
@@ -79,8 +82,10 @@ impl Call for Http1Call {
         let mut response = match mux::answer(&mut core.cluster, &incoming) {
             Answer::Blocked => return None,
             Answer::Whole(response) => response.map(Body::from),
+            Answer::Metrics => metrics::answer(core, endpoint, &self.head.method).map(Body::from),
             Answer::Gateway(path) => {
-                gateway::answer(shared, core, &incoming, &path, &mut self.pending)?
+                let arrived = *self.arrived.get_or_insert(core.time.elapsed);
+                gateway::answer(shared, core, &incoming, &path, arrived, &mut self.pending)?
             }
             Answer::Watch(head, is_stream) => {
                 let body = WatchBody::open(shared, core, watch_id, endpoint, is_stream);
@@ -98,5 +103,15 @@ impl Call for Http1Call {
 
     fn event(&self) -> Option<ExchangeId> {
         self.pending.event()
+    }
+
+    fn timeout(&self) -> Option<u64> {
+        gateway::timeout(&self.head)
+    }
+
+    fn time_out(&self, core: &mut EtcdCore) -> Response {
+        let mut response = gateway::time_out(core.cluster.profile, &self.pending);
+        response.headers_mut().insert(header::DATE, core.date());
+        response
     }
 }

@@ -15,6 +15,7 @@ mod exchange;
 mod gateway;
 mod grpc;
 mod http1;
+mod metrics;
 mod mux;
 mod queue;
 #[cfg(feature = "serve")]

@@ -19,6 +19,7 @@ pub(crate) enum Answer {
     Blocked,
     /// The gateway answers at this path, which is decoded and clean.
     Gateway(Vec<u8>),
+    Metrics,
 }
 
 /// Answers a request over HTTP/1.1.
@@ -27,10 +28,12 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
         return Answer::Whole(bad_request(request.method));
     };
     // A blocked request is answered again from the start, but counted once.
-    let stats = (!cluster.can_commit()).then(|| cluster.local(request.endpoint).v2.stats.clone());
+    let stats = (!cluster.can_commit_at(request.endpoint))
+        .then(|| cluster.local(request.endpoint).v2.stats.clone());
     let handled = match route(cluster, request, &path) {
         Routed::Handled(handled) => handled,
         Routed::Gateway => return Answer::Gateway(path),
+        Routed::Metrics => return Answer::Metrics,
     };
     match handled {
         Handled::Reply(reply) => Answer::Whole(reply.finish(request.method)),
@@ -48,11 +51,15 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
 enum Routed {
     Handled(Handled),
     Gateway,
+    Metrics,
 }
 
 fn route(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Routed {
     if is_gateway(path) && request.method != Method::OPTIONS {
         return Routed::Gateway;
+    }
+    if path == b"/metrics" && request.method != Method::OPTIONS {
+        return Routed::Metrics;
     }
     Routed::Handled(handle(cluster, request, path))
 }

@@ -61,11 +61,11 @@ impl Drop for Wait {
                 key,
                 ..DeleteRangeRequest::default()
             };
-            if core.cluster.can_commit() {
+            if core.cluster.can_commit_at(endpoint) {
                 // A deletion has no error.
                 let _ = core.cluster.propose(endpoint, delete);
             } else {
-                core.cluster.postpone(delete);
+                core.cluster.postpone(endpoint, delete);
             }
         });
     }
@@ -78,7 +78,6 @@ pub(super) fn begin(
     arrival: Arrival,
     enter: impl FnOnce(&mut Call<'_>) -> Answered<Ticket>,
 ) -> Turn {
-    let profile = core.cluster.profile;
     let endpoint = arrival.endpoint;
     let token = arrival.token;
     let mut call = Call {
@@ -106,8 +105,9 @@ pub(super) fn begin(
         }),
         ..WatchRequest::default()
     };
+    let at = core.cluster.moment();
     let store = &mut core.cluster.local(endpoint).v3;
-    (store.watches).request(subscription.id(), &create, &store.mvcc, profile);
+    (store.watches).request(subscription.id(), &create, &store.mvcc, at);
     let is_in_queue = true;
     Turn::Other(Box::new(Wait {
         ticket,

@@ -29,10 +29,10 @@ pub(crate) fn health(cluster: &mut EtcdCluster, request: &Incoming<'_>, reply: R
     if request.method != Method::GET {
         return reply.not_allowed(Some("GET")).into();
     }
-    if cluster.leader.is_none() {
+    if cluster.leader_at(request.endpoint).is_none() {
         return unhealthy(cluster, "RAFT NO LEADER", reply).into();
     }
-    if !cluster.can_commit() {
+    if !cluster.can_commit_at(request.endpoint) {
         if !request.timed_out {
             return Handled::Blocked;
         }

@@ -30,7 +30,8 @@ impl Subscription {
         endpoint: usize,
     ) -> Self {
         core.exchanges.open(id, endpoint);
-        core.cluster.local(endpoint).v3.watches.open(id);
+        let now = core.cluster.now;
+        core.cluster.local(endpoint).v3.watches.open(id, now);
         Self {
             shared: Arc::clone(shared),
             id,
@@ -89,7 +90,7 @@ pub(super) fn take_message(
 
 /// Executes a client's request on a stream of watches.
 pub(super) fn request(call: &mut Call<'_>, id: ExchangeId, request: &WatchRequest) {
-    let (profile, endpoint) = (call.cluster.profile, call.endpoint);
+    let (at, endpoint) = (call.cluster.moment(), call.endpoint);
     if let Some(create) = &request.create_request {
         let permitted = call.caller().and_then(|caller| {
             let auth = &call.cluster.local(endpoint).v3.auth;
@@ -101,5 +102,5 @@ pub(super) fn request(call: &mut Call<'_>, id: ExchangeId, request: &WatchReques
         }
     }
     let store = &mut call.cluster.local(endpoint).v3;
-    (store.watches).request(id, request, &store.mvcc, profile);
+    (store.watches).request(id, request, &store.mvcc, at);
 }

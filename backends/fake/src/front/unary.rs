@@ -1,19 +1,24 @@
 //! Calls with one request and one response, whatever the front.
 
-use crate::v3::{
-    api::{Answered, Call, Failure},
-    message::{
-        Message,
-        auth::{
-            AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
-            AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest, AuthUserDeleteRequest,
-            AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest,
+use crate::{
+    cluster::calls::CallName,
+    state::EtcdCluster,
+    v3::{
+        api::{Answered, Call, Failure},
+        message::{
+            Message,
+            auth::{
+                AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
+                AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest,
+                AuthUserDeleteRequest, AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest,
+            },
+            kv::RangeRequest,
         },
     },
 };
 
-/// The largest message that etcd takes: the largest entry, and half a mebibyte.
-pub(super) const MAX_MESSAGE: usize = 2 << 20;
+/// How much larger than the largest entry a message may be.
+const MESSAGE_OVERHEAD: usize = 512 << 10;
 
 /// Calls with one request and one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,8 @@ pub(super) enum Unary {
     MemberUpdate,
     MemberRemove,
     MemberAdd,
+    MemberPromote,
+    Downgrade,
     Defragment,
     Status,
     Alarm,
@@ -66,6 +73,9 @@ pub(super) trait Codec {
     type Error;
 
     fn decode<M: Message + Default>(&self) -> Result<M, Self::Error>;
+
+    /// Whether the member serves the call. `is_for_learners`: a learner does, too.
+    fn admit(&self, call: &Call<'_>, is_for_learners: bool) -> Result<(), Self::Error>;
 
     fn encode(&self, message: &dyn Message) -> Vec<u8>;
 }
@@ -84,7 +94,12 @@ pub(super) fn answer<C: Codec>(
     call: Unary,
 ) -> Result<Vec<u8>, Problem<C::Error>> {
     match call {
-        Unary::Range => run(context, body, |call, request| call.range(&request)),
+        Unary::Range => run_for(
+            context,
+            body,
+            |request: &RangeRequest| request.serializable,
+            |call, request| call.range(&request),
+        ),
         Unary::Put => run(context, body, Call::put),
         Unary::DeleteRange => run(context, body, Call::delete_range),
         Unary::Txn => run(context, body, Call::txn),
@@ -127,11 +142,13 @@ pub(super) fn answer<C: Codec>(
         Unary::Hash => run(context, body, Call::hash),
         Unary::MoveLeader => run(context, body, |call, request| call.move_leader(&request)),
         Unary::MemberAdd => run(context, body, Call::member_add),
+        Unary::MemberPromote => run(context, body, |call, request| call.member_promote(&request)),
+        Unary::Downgrade => run(context, body, |call, request| call.downgrade(&request)),
         Unary::MemberRemove => run(context, body, |call, request| call.member_remove(&request)),
         Unary::MemberUpdate => run(context, body, Call::member_update),
         Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
         Unary::Defragment => run(context, body, Call::defragment),
-        Unary::Status => run(context, body, Call::status),
+        Unary::Status => run_for(context, body, |_| true, Call::status),
     }
 }
 
@@ -145,7 +162,91 @@ where
     Request: Message + Default,
     Answer: Message,
 {
+    run_for(context, body, |_| false, call)
+}
+
+/// Runs a call that a learner serves if the request `is_for_learners`.
+fn run_for<'a, C, Request, Answer>(
+    context: &mut Call<'a>,
+    body: &C,
+    is_for_learners: impl FnOnce(&Request) -> bool,
+    call: impl FnOnce(&mut Call<'a>, Request) -> Answered<Answer>,
+) -> Result<Vec<u8>, Problem<C::Error>>
+where
+    C: Codec,
+    Request: Message + Default,
+    Answer: Message,
+{
     let request = body.decode().map_err(Problem::Front)?;
+    let admitted = body.admit(context, is_for_learners(&request));
+    admitted.map_err(Problem::Front)?;
     let answer = call(context, request).map_err(Problem::Call)?;
     Ok(body.encode(&answer))
+}
+
+/// The largest message that etcd takes: the largest entry, and half a mebibyte.
+pub(super) fn max_message(cluster: &EtcdCluster) -> usize {
+    cluster
+        .state
+        .sizes
+        .max_entry
+        .saturating_add(MESSAGE_OVERHEAD)
+}
+
+impl Unary {
+    /// The name in etcd's metrics.
+    pub(super) fn name(self) -> CallName {
+        match self {
+            Self::Range => unary("etcdserverpb.KV", "Range"),
+            Self::Put => unary("etcdserverpb.KV", "Put"),
+            Self::DeleteRange => unary("etcdserverpb.KV", "DeleteRange"),
+            Self::Txn => unary("etcdserverpb.KV", "Txn"),
+            Self::Compact => unary("etcdserverpb.KV", "Compact"),
+            Self::LeaseGrant => unary("etcdserverpb.Lease", "LeaseGrant"),
+            Self::LeaseRevoke => unary("etcdserverpb.Lease", "LeaseRevoke"),
+            Self::LeaseTimeToLive => unary("etcdserverpb.Lease", "LeaseTimeToLive"),
+            Self::LeaseLeases => unary("etcdserverpb.Lease", "LeaseLeases"),
+            Self::HashKv => unary("etcdserverpb.Maintenance", "HashKV"),
+            Self::Downgrade => unary("etcdserverpb.Maintenance", "Downgrade"),
+            Self::Defragment => unary("etcdserverpb.Maintenance", "Defragment"),
+            Self::Status => unary("etcdserverpb.Maintenance", "Status"),
+            Self::Alarm => unary("etcdserverpb.Maintenance", "Alarm"),
+            Self::Hash => unary("etcdserverpb.Maintenance", "Hash"),
+            Self::MoveLeader => unary("etcdserverpb.Maintenance", "MoveLeader"),
+            Self::Unlock => unary("v3lockpb.Lock", "Unlock"),
+            Self::Proclaim => unary("v3electionpb.Election", "Proclaim"),
+            Self::Resign => unary("v3electionpb.Election", "Resign"),
+            Self::Leader => unary("v3electionpb.Election", "Leader"),
+            Self::AuthStatus => unary("etcdserverpb.Auth", "AuthStatus"),
+            Self::UserRevoke => unary("etcdserverpb.Auth", "UserRevokeRole"),
+            Self::UserList => unary("etcdserverpb.Auth", "UserList"),
+            Self::UserGrant => unary("etcdserverpb.Auth", "UserGrantRole"),
+            Self::UserGet => unary("etcdserverpb.Auth", "UserGet"),
+            Self::UserDelete => unary("etcdserverpb.Auth", "UserDelete"),
+            Self::UserChangePassword => unary("etcdserverpb.Auth", "UserChangePassword"),
+            Self::UserAdd => unary("etcdserverpb.Auth", "UserAdd"),
+            Self::RoleRevoke => unary("etcdserverpb.Auth", "RoleRevokePermission"),
+            Self::RoleList => unary("etcdserverpb.Auth", "RoleList"),
+            Self::RoleGrant => unary("etcdserverpb.Auth", "RoleGrantPermission"),
+            Self::RoleGet => unary("etcdserverpb.Auth", "RoleGet"),
+            Self::RoleDelete => unary("etcdserverpb.Auth", "RoleDelete"),
+            Self::RoleAdd => unary("etcdserverpb.Auth", "RoleAdd"),
+            Self::AuthEnable => unary("etcdserverpb.Auth", "AuthEnable"),
+            Self::AuthDisable => unary("etcdserverpb.Auth", "AuthDisable"),
+            Self::Authenticate => unary("etcdserverpb.Auth", "Authenticate"),
+            Self::MemberList => unary("etcdserverpb.Cluster", "MemberList"),
+            Self::MemberUpdate => unary("etcdserverpb.Cluster", "MemberUpdate"),
+            Self::MemberRemove => unary("etcdserverpb.Cluster", "MemberRemove"),
+            Self::MemberAdd => unary("etcdserverpb.Cluster", "MemberAdd"),
+            Self::MemberPromote => unary("etcdserverpb.Cluster", "MemberPromote"),
+        }
+    }
+}
+
+pub(super) fn unary(service: &'static str, method: &'static str) -> CallName {
+    CallName {
+        kind: "unary",
+        service,
+        method,
+    }
 }

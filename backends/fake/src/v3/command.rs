@@ -45,6 +45,12 @@ pub(crate) struct Authenticate {
     pub(crate) token: String,
 }
 
+/// Begins or ends a downgrade of the cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct SetDowngrade {
+    pub(crate) is_enabled: bool,
+}
+
 /// Declares the commands, and how each is applied.
 macro_rules! commands {
     ($($name:ident($store:ident, $command:ident, $at:ident) -> $output:ty $body:block)*) => {
@@ -142,6 +148,11 @@ commands! {
 
     Authenticate(store, command, at) -> () {
         store.auth.add_token(command.token, command.name, at.now);
+        Ok(())
+    }
+
+    SetDowngrade(store, command, _at) -> () {
+        store.is_downgrading = command.is_enabled;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ pub(crate) struct V3Error {
 pub(crate) enum Code {
     Unknown = 2,
     InvalidArgument = 3,
+    DeadlineExceeded = 4,
     NotFound = 5,
     PermissionDenied = 7,
     ResourceExhausted = 8,
@@ -67,6 +68,18 @@ impl V3Error {
         Self::new(Code::InvalidArgument, "etcdserver: user name is empty");
     pub(crate) const PERMISSION_DENIED: Self =
         Self::new(Code::PermissionDenied, "etcdserver: permission denied");
+    /// A snapshot is a file of a real etcd's, and the fake has none.
+    pub(crate) const SNAPSHOT: Self = Self::new(
+        Code::Unimplemented,
+        "etcd-fake: maintenance/snapshot is not served",
+    );
+    pub(crate) const NO_LEADER: Self = Self::new(Code::Unavailable, "etcdserver: no leader");
+    pub(crate) const LEARNER: Self = Self::new(
+        Code::Unavailable,
+        "etcdserver: rpc not supported for learner",
+    );
+    pub(crate) const DEADLINE_EXCEEDED: Self =
+        Self::new(Code::DeadlineExceeded, "context deadline exceeded");
     pub(crate) const TIMEOUT: Self = Self::new(Code::Unavailable, "etcdserver: request timed out");
 
     pub(crate) const fn new(code: Code, message: &'static str) -> Self {

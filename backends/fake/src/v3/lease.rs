@@ -1,4 +1,4 @@
-use std::{ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -134,6 +134,16 @@ impl Lease {
     pub(crate) fn remaining(&self, now: i64) -> i64 {
         let seconds = (self.expires - i128::from(now)) / SECOND;
         i64::try_from(seconds).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn has_ended(&self, now: i64) -> bool {
+        self.expires <= i128::from(now)
+    }
+
+    /// The time until the lease ends.
+    pub(crate) fn time_left(&self, now: i64) -> Duration {
+        let left = (self.expires - i128::from(now)).max(0);
+        Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Bytes> {

@@ -11,7 +11,7 @@ pub(crate) mod message;
 pub(crate) mod mvcc;
 pub(crate) mod watch;
 
-pub(crate) use self::command::{Authenticate, Command, CreateLease, RenewLease};
+pub(crate) use self::command::{Authenticate, Command, CreateLease, RenewLease, SetDowngrade};
 
 use self::{alarm::Alarms, auth::AuthStore, lease::Leases, mvcc::Mvcc, watch::WatchHub};
 use crate::v3::mvcc::Batch;
@@ -27,6 +27,8 @@ pub(crate) struct Store {
     pub(crate) watches: WatchHub,
     pub(crate) auth: AuthStore,
     pub(crate) alarms: Alarms,
+    /// Whether a downgrade was begun.
+    pub(crate) is_downgrading: bool,
 }
 
 impl Store {
@@ -37,6 +39,7 @@ impl Store {
             watches: WatchHub::default(),
             auth: AuthStore::new(),
             alarms: Alarms::default(),
+            is_downgrading: false,
         }
     }
 
@@ -45,15 +48,16 @@ impl Store {
         Self {
             mvcc: self.mvcc.clone(),
             leases: self.leases.clone(),
-            watches: WatchHub::default(),
+            watches: self.watches.without_streams(),
             auth: self.auth.clone(),
             alarms: self.alarms.clone(),
+            is_downgrading: self.is_downgrading,
         }
     }
 
     /// Closes the watches, and forgets what is in memory alone. Data stay.
     pub(crate) fn restart(&mut self) {
-        self.watches = WatchHub::default();
+        self.watches = self.watches.without_streams();
         self.mvcc.restart();
         self.auth.restart();
     }

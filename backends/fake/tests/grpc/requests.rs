@@ -7,6 +7,7 @@ const PUT: &str = "/etcdserverpb.KV/Put";
 const TXN: &str = "/etcdserverpb.KV/Txn";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 const KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
+const OBSERVE: &str = "/v3electionpb.Election/Observe";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// A range of the key "a".
@@ -52,6 +53,23 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
             "a write without a header",
             empty("/etcdserverpb.Maintenance/Alarm"),
         ),
+        (
+            "a promotion of nobody",
+            empty("/etcdserverpb.Cluster/MemberPromote"),
+        ),
+        (
+            "a downgrade",
+            GrpcAsk::new("/etcdserverpb.Maintenance/Downgrade", &[b"\x12\x033.4"]),
+        ),
+        (
+            "a downgrade to nothing",
+            empty("/etcdserverpb.Maintenance/Downgrade"),
+        ),
+        (
+            "an observation without a leader",
+            GrpcAsk::new(OBSERVE, &[b"\x0a\x01a"]).header("grpc-timeout", "300m"),
+        ),
+        ("an observation of nothing", raw(OBSERVE, b"")),
         ("an unknown service", empty("/foo.Bar/Baz")),
         ("an unknown method", empty("/etcdserverpb.KV/Baz")),
         (

@@ -121,6 +121,26 @@ rules! {
         }
     }
 
+    /// What etcd's tree of permissions answers depends on its shape.
+    fn v3_119_a_range_that_ends_before_it_begins_may_be_covered(s) {
+        let (root, ann) = enable(s);
+        for (key, end) in [("YQ==", "ZA=="), ("ZQ==", "Zw=="), ("Yg==", "Yw=="), ("aA==", "AA==")] {
+            let grant = format!(r#"{{"name":"reader","perm":{{"key":"{key}","range_end":"{end}"}}}}"#);
+            assert_eq!(post_as(s, &root, "auth/role/grant", &grant).status, 200);
+        }
+        let keys = ["YQ==", "Yg==", "Yw==", "ZA==", "ZQ==", "Zg==", "Zw==", "aA==", "aQ=="];
+        let mut seen = String::new();
+        for (place, key) in keys.iter().enumerate() {
+            for end in &keys[..=place] {
+                let range = format!(r#"{{"key":"{key}","range_end":"{end}"}}"#);
+                let status = post_as(s, &ann, "kv/range", &range).status;
+                seen.push(if status == 200 { 'y' } else { 'n' });
+            }
+            seen.push(' ');
+        }
+        assert_eq!(seen, "y yy yyy nnnn nyyyy nyyyyy nnnnnnn nnnnnyyy nnnnnyyyy ");
+    }
+
     fn v3_120_leases_and_the_members_are_open(s) {
         enable(s);
         call(s, "lease/grant", r#"{"ID":7,"TTL":100}"#);

@@ -1,8 +1,32 @@
-//! Members: V3-122.
+//! Members: V3-122 and V3-148.
 
 use crate::{assert_refused, call, post, rules};
 
 rules! {
+    fn v3_148_a_learner_is_promoted_once_it_is_in_sync(s) {
+        let members = call(s, "cluster/member/list", "{}")["members"].take();
+        let own = members[0]["ID"].as_str().unwrap().to_owned();
+        let promote = |id: &str| format!(r#"{{"ID":"{id}"}}"#);
+        let message = "etcdserver: can only promote a learner member";
+        assert_refused(&post(s, "cluster/member/promote", &promote(&own)), 9, message);
+        assert_refused(&post(s, "cluster/member/promote", &promote("5")), 5, "etcdserver: member not found");
+        let added = call(s, "cluster/member/add", r#"{"peerURLs":["http://127.0.0.1:1"],"isLearner":true}"#);
+        assert_eq!((&added["member"]["isLearner"], added["members"].as_array().unwrap().len()), (&true.into(), 2));
+        let another = r#"{"peerURLs":["http://127.0.0.1:2"],"isLearner":true}"#;
+        assert_refused(&post(s, "cluster/member/add", another), 9, "etcdserver: too many learner members in cluster");
+        let learner = added["member"]["ID"].as_str().unwrap();
+        let message = "etcdserver: can only promote a learner member which is in sync with leader";
+        assert_refused(&post(s, "cluster/member/promote", &promote(learner)), 9, message);
+        let target = format!(r#"{{"targetID":"{learner}"}}"#);
+        assert_refused(&post(s, "maintenance/transfer-leadership", &target), 9, "etcdserver: bad leader transferee");
+        let update = format!(r#"{{"ID":"{learner}","peerURLs":["http://127.0.0.1:3"]}}"#);
+        let updated = call(s, "cluster/member/update", &update);
+        let listed = updated["members"].as_array().unwrap().iter().find(|member| member["ID"] == learner);
+        assert_eq!(listed.unwrap().get("isLearner"), None);
+        let removed = call(s, "cluster/member/remove", &promote(learner));
+        assert_eq!(removed["members"].as_array().unwrap().len(), 1);
+    }
+
     fn v3_122_a_change_of_the_members_may_be_refused(s) {
         for body in ["{}", r#"{"peerURLs":["x"]}"#] {
             let message = "etcdserver: given member URLs are invalid";

@@ -1,6 +1,6 @@
-//! Elections: V3-101 and V3-105.
+//! Elections: V3-101, V3-105 and V3-106.
 
-use crate::{assert_refused, call, post, rules};
+use crate::{Ask, assert_refused, call, message, post, rules};
 
 rules! {
     fn v3_105_a_campaign_makes_a_leader_who_proclaims_and_resigns(s) {
@@ -19,6 +19,28 @@ rules! {
         assert_eq!(call(s, "election/resign", &format!("{{{key}}}"))["header"]["revision"], "5");
         assert_eq!(call(s, "election/resign", &format!("{{{key}}}"))["header"]["revision"], "5");
         assert_refused(&post(s, "election/proclaim", &format!("{{{key}}}")), 2, "election: not leader");
+    }
+
+    fn v3_106_an_observation_has_a_message_for_each_proclamation(s) {
+        call(s, "lease/grant", r#"{"ID":99,"TTL":1000}"#);
+        call(s, "election/campaign", r#"{"name":"eA==","value":"djE=","lease":99}"#);
+        let observe = Ask::new("POST", "/v3/election/observe").json(r#"{"name":"eA=="}"#);
+        let (told, mut watching) = s.watch(&observe);
+        assert_eq!(told.status, 200);
+        let first = message(&mut *watching);
+        let kv = r#"{"create_revision":"2","key":"eC82Mw==","lease":"99","mod_revision":"2","value":"djE=","version":"1"}"#;
+        assert_eq!((first["kv"].to_string(), &first["header"]["revision"]), (kv.to_owned(), &"2".into()));
+        let key = r#""leader":{"name":"eA==","key":"eC82Mw==","rev":"2","lease":"99"}"#;
+        call(s, "election/proclaim", &format!(r#"{{{key},"value":"djI="}}"#));
+        let second = message(&mut *watching);
+        assert_eq!((&second["kv"]["value"], &second["header"]["revision"]), (&"djI=".into(), &"3".into()));
+        // Nothing is said about the end of a term, and the next leader is.
+        call(s, "election/resign", &format!("{{{key}}}"));
+        assert!(watching.is_silent());
+        call(s, "lease/grant", r#"{"ID":98,"TTL":1000}"#);
+        call(s, "election/campaign", r#"{"name":"eA==","value":"djM=","lease":98}"#);
+        let third = message(&mut *watching);
+        assert_eq!((&third["kv"]["value"], &third["header"]["revision"]), (&"djM=".into(), &"5".into()));
     }
 
     fn v3_101_an_error_of_an_election_has_no_code_of_its_own(s) {

@@ -1,6 +1,6 @@
-//! HTTP and JSON: V3-1 to V3-19.
+//! HTTP and JSON: V3-1 to V3-19, and V3-147.
 
-use crate::{Ask, assert_refused, call, post, put, rules};
+use crate::{Ask, Subject, assert_refused, call, post, put, rules};
 
 rules! {
     fn v3_1_the_beta_path_is_the_same_and_the_alpha_path_is_gone(s) {
@@ -8,6 +8,30 @@ rules! {
         assert_eq!(beta.status, 200);
         let alpha = s.ask(&Ask::new("POST", "/v3alpha/kv/range").json("{\"key\":\"YQ==\"}"));
         assert_eq!(alpha.status, 404);
+    }
+
+    fn v3_147_a_call_has_a_time_limit(s) {
+        let range = r#"{"key":"YQ=="}"#;
+        let post_within = |s: &mut dyn Subject, timeout: &str, path: &str, body: &str| {
+            s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body).header("Grpc-Timeout", timeout))
+        };
+        for timeout in ["0S", "1H", "5M", "7S", "900m", "", "-0n"] {
+            assert_eq!(post_within(s, timeout, "kv/range", range).status, 200, "{timeout}");
+        }
+        for timeout in ["x", "1x", "aS", "S", "1.5S"] {
+            let message = format!("invalid grpc-timeout: {timeout}");
+            assert_refused(&post_within(s, timeout, "kv/range", range), 3, &message);
+        }
+        let exceeded = "context deadline exceeded";
+        let told = post_within(s, "-1S", "kv/range", range);
+        assert_refused(&told, 4, exceeded);
+        // The gateway says so, not etcd: there is no trailer, even in 3.4.
+        assert_eq!((told.status, told.header("content-length").is_some()), (504, true));
+        let told = post_within(s, "-1S", "kv/range", r#"{"key":1"#);
+        assert_eq!(told.status, 400);
+        for path in ["watch", "election/observe"] {
+            assert_eq!(post_within(s, "-1S", path, "{}").status, 504, "{path}");
+        }
     }
 
     fn v3_2_a_wrong_method_or_path_is_refused(s) {

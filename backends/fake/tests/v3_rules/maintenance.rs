@@ -1,4 +1,4 @@
-//! Alarms and the leader: V3-124 and V3-125.
+//! Alarms, the leader and downgrades: V3-124, V3-125 and V3-149.
 
 use crate::{assert_refused, call, post, put, rules};
 
@@ -37,6 +37,33 @@ rules! {
         ] {
             assert_refused(&post(s, path, body), 15, "etcdserver: corrupt cluster");
         }
+    }
+
+    fn v3_149_a_downgrade_goes_one_release_back(s) {
+        let path = "maintenance/downgrade";
+        if s.is_3_4() {
+            assert_eq!(post(s, path, "{}").status, 404);
+            return;
+        }
+        let ask = |action: &str, version: &str| format!(r#"{{"action":"{action}","version":"{version}"}}"#);
+        let wrong = "etcdserver: wrong downgrade target version format";
+        for version in ["", "x", "3", "3.4.0.1"] {
+            assert_refused(&post(s, path, &ask("VALIDATE", version)), 3, wrong);
+        }
+        let invalid = "etcdserver: invalid downgrade target version";
+        for version in ["3.3", "3.5", "3.5.0"] {
+            assert_refused(&post(s, path, &ask("ENABLE", version)), 3, invalid);
+        }
+        for version in ["3.4", "3.4.0", "3.4.9"] {
+            assert_eq!(call(s, path, &ask("VALIDATE", version))["version"], "3.5.0", "{version}");
+        }
+        assert_refused(&post(s, path, r#"{"action":7}"#), 2, "etcdserver: unknown method");
+        assert_refused(&post(s, path, &ask("CANCEL", "")), 9, "etcdserver: no inflight downgrade job");
+        assert_refused(&post(s, path, &ask("ENABLE", "3.4")), 14, "etcdserver: request timed out");
+        let running = "etcdserver: cluster has a downgrade job in progress";
+        assert_refused(&post(s, path, &ask("VALIDATE", "3.4")), 9, running);
+        assert_refused(&post(s, path, &ask("CANCEL", "")), 14, "etcdserver: request timed out");
+        assert_eq!(call(s, path, &ask("VALIDATE", "3.4"))["version"], "3.5.0");
     }
 
     fn v3_125_nobody_but_a_member_can_lead(s) {

@@ -1,9 +1,9 @@
 use etcd_transport::{Body, Response};
 use http::{HeaderValue, Method, header::CONTENT_LENGTH};
 
-use super::{error::GatewayError, read, token};
+use super::{error::GatewayError, limits::Limits, read, token};
 use crate::{
-    front::unary::{self, Codec, MAX_MESSAGE, Problem, Unary},
+    front::unary::{self, Codec, Problem, Unary, max_message},
     go::reply::Reply,
     profile::Profile,
     state::EtcdCore,
@@ -16,7 +16,12 @@ use crate::{
 };
 
 /// Answers a call with one request and one response; `None` while it takes a quorum.
-pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -> Option<Response> {
+pub(super) fn answer(
+    core: &mut EtcdCore,
+    request: &Incoming<'_>,
+    limits: Limits,
+    call: Unary,
+) -> Option<Response> {
     let profile = core.cluster.profile;
     let mut context = Call {
         cluster: &mut core.cluster,
@@ -27,6 +32,8 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
     let json = Json {
         body: request.body,
         profile,
+        limits,
+        max_message: max_message(context.cluster),
     };
     match unary::answer(&mut context, &json, call) {
         Ok(json) => Some(success(profile, json)),
@@ -42,6 +49,8 @@ pub(super) fn answer(core: &mut EtcdCore, request: &Incoming<'_>, call: Unary) -
 struct Json<'a> {
     body: &'a [u8],
     profile: Profile,
+    limits: Limits,
+    max_message: usize,
 }
 
 impl Codec for Json<'_> {
@@ -50,13 +59,17 @@ impl Codec for Json<'_> {
     fn decode<M: Message + Default>(&self) -> Result<M, GatewayError> {
         let request: M = read::message(self.body, self.profile)?;
         // Protobuf is never longer than JSON, so that a short text needs no measuring.
-        if self.body.len() > MAX_MESSAGE {
+        if self.body.len() > self.max_message {
             let length = proto::encode(&request).len();
-            if length > MAX_MESSAGE {
-                return Err(V3Error::message_too_large(length, MAX_MESSAGE).into());
+            if length > self.max_message {
+                return Err(V3Error::message_too_large(length, self.max_message).into());
             }
         }
         Ok(request)
+    }
+
+    fn admit(&self, call: &Call<'_>, is_for_learners: bool) -> Result<(), GatewayError> {
+        self.limits.check(call, is_for_learners)
     }
 
     fn encode(&self, message: &dyn Message) -> Vec<u8> {

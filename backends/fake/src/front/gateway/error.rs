@@ -1,15 +1,21 @@
+use std::collections::VecDeque;
+
 use etcd_transport::{Body, Response};
 use http::{
-    HeaderValue,
+    HeaderValue, StatusCode,
     header::{TRAILER, WWW_AUTHENTICATE},
 };
 
-use super::body::Trailed;
+use super::body::{Lines, Trailed};
 use crate::{
     go::{json::push_string, reply::Reply},
     profile::Profile,
     v3::{error::V3Error, message::write::push_protojson_string},
 };
+
+/// The code with which etcd has refused a call, beside the response that says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EtcdCode(pub(super) u8);
 
 /// An error as a gateway sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +35,12 @@ impl GatewayError {
         }
     }
 
+    /// The caller's time is up. The gateway says so itself.
+    pub(super) fn deadline_exceeded() -> Self {
+        let error = V3Error::DEADLINE_EXCEEDED;
+        Self::new(error.code as u8, &error.message)
+    }
+
     /// The request is not one.
     pub(super) fn invalid(message: String) -> Self {
         Self {
@@ -38,24 +50,61 @@ impl GatewayError {
         }
     }
 
-    /// etcd has this call, and the fake does not.
-    pub(super) fn unserved(name: &str) -> Self {
-        Self::new(12, &format!("etcd-fake: {name} is not served"))
-    }
-
     /// The whole response.
     pub(super) fn response(self, profile: Profile) -> Response {
-        let is_from_etcd = self.is_from_etcd;
-        let reply = self.reply(profile);
-        if profile != Profile::V3_4 || !is_from_etcd {
-            return reply.finish(&http::Method::POST).map(Body::from);
+        let (code, is_from_etcd) = (self.code, self.is_from_etcd);
+        let mut reply = self.reply(profile);
+        let mut response = if profile == Profile::V3_4 && is_from_etcd {
+            // The first version of the gateway passes the trailers of the call on.
+            let name = HeaderValue::from_static("Grpc-Trailer-Content-Type");
+            reply.headers.insert(TRAILER, name);
+            let body = std::mem::take(&mut reply.body);
+            reply.begin().map(|()| Body::stream(Trailed::new(body)))
+        } else {
+            reply.finish(&http::Method::POST).map(Body::from)
+        };
+        if is_from_etcd {
+            response.extensions_mut().insert(EtcdCode(code));
         }
-        // The first version of the gateway passes the trailers of the call on.
-        let mut reply = reply;
-        let name = HeaderValue::from_static("Grpc-Trailer-Content-Type");
-        reply.headers.insert(TRAILER, name);
-        let body = std::mem::take(&mut reply.body);
-        reply.begin().map(|()| Body::stream(Trailed::new(body)))
+        response
+    }
+
+    /// The whole response of a stream that has no message.
+    pub(super) fn stream_response(self, profile: Profile) -> Response {
+        let reply = Reply::new().json().status(self.status(profile));
+        let lines = Lines(VecDeque::from([self.line(profile)]));
+        let mut response = reply.begin().map(|()| Body::stream(lines));
+        if self.is_from_etcd {
+            response.extensions_mut().insert(EtcdCode(self.code));
+        }
+        response
+    }
+
+    /// The last line of a stream.
+    pub(super) fn line(&self, profile: Profile) -> Vec<u8> {
+        let (code, status) = (self.code, self.status(profile));
+        let mut out = Vec::new();
+        match profile {
+            Profile::V3_4 => {
+                let begin = format!(
+                    "{{\"error\":{{\"grpc_code\":{code},\"http_code\":{status},\"message\":"
+                );
+                out.extend_from_slice(begin.as_bytes());
+                push_string(&mut out, self.message.as_bytes(), profile);
+                let status = StatusCode::from_u16(status).ok();
+                let reason = status.and_then(|status| status.canonical_reason());
+                let reason = reason.unwrap_or_default();
+                out.extend_from_slice(format!(",\"http_status\":\"{reason}\"}}}}").as_bytes());
+            }
+            Profile::V3_5 => {
+                out.extend_from_slice(
+                    format!("{{\"error\":{{\"code\":{code},\"message\":").as_bytes(),
+                );
+                push_protojson_string(&mut out, &self.message);
+                out.extend_from_slice(b"}}\n");
+            }
+        }
+        out
     }
 
     pub(super) fn reply(self, profile: Profile) -> Reply {

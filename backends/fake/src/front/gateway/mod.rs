@@ -4,6 +4,8 @@
 mod body;
 mod call;
 mod error;
+mod limits;
+mod observe;
 mod queue;
 mod read;
 mod route;
@@ -12,10 +14,12 @@ mod stream;
 use std::sync::Arc;
 
 use etcd_transport::{Body, Response};
-use http::{HeaderMap, Method, header::AUTHORIZATION};
+use http::{HeaderMap, Method, header::AUTHORIZATION, request};
 
 use self::{
-    error::GatewayError,
+    error::{EtcdCode, GatewayError},
+    limits::Limits,
+    observe::ObserveBody,
     route::{Route, Stream},
     stream::WatchBody,
 };
@@ -36,6 +40,8 @@ pub(super) enum Pending {
     Nothing,
     /// A stream of watches without a message so far. Its head travels with the first one.
     Watch(WatchBody),
+    /// The observation of an election without a leader so far.
+    Observe(Box<ObserveBody>),
     /// A place in the queue for a lock, or of an election.
     Queue(Box<Wait>),
 }
@@ -46,23 +52,67 @@ impl Pending {
         match self {
             Self::Nothing => None,
             Self::Watch(body) => Some(body.id()),
+            Self::Observe(body) => Some(body.id()),
             Self::Queue(wait) => Some(wait.id()),
         }
     }
 }
 
-/// Answers a request; `None` while it takes a quorum, or something that is still to happen.
+/// Answers a request that `arrived` then; `None` while it takes a quorum, or something that is still to happen.
 pub(super) fn answer(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
     path: &[u8],
+    arrived: u64,
     pending: &mut Pending,
 ) -> Option<Response> {
-    match std::mem::take(pending) {
-        Pending::Nothing => {}
-        Pending::Watch(body) => return stream::begin_watch(core, body, pending),
-        Pending::Queue(wait) => return queue::go_on(core, wait, pending),
+    let response = make_call(shared, core, request, path, arrived, pending)?;
+    let code = match response.extensions().get() {
+        Some(&EtcdCode(code)) => Some(code),
+        None => response.status().is_success().then_some(0),
+    };
+    let route = Route::find(path, core.cluster.profile);
+    if let (Some(code), Some(name)) = (code, route.and_then(Route::name)) {
+        core.calls.count(request.endpoint, name, code);
+    }
+    Some(response)
+}
+
+/// How many nanoseconds a call may take, by its head. What is malformed is answered at once.
+pub(super) fn timeout(head: &request::Parts) -> Option<u64> {
+    let is_gateway = head.uri.path().starts_with("/v3");
+    let timeout = limits::timeout(&head.headers).ok().flatten()?;
+    u64::try_from(timeout).ok().filter(|_| is_gateway)
+}
+
+/// The response when the time is over. 3.5 tells the caller of a stream that has not begun as it tells one that has.
+pub(super) fn time_out(profile: Profile, pending: &Pending) -> Response {
+    let error = GatewayError::deadline_exceeded();
+    match (profile, pending) {
+        (Profile::V3_5, Pending::Watch(_) | Pending::Observe(_)) => error.stream_response(profile),
+        _ => error.response(profile),
+    }
+}
+
+fn make_call(
+    shared: &Arc<EtcdShared>,
+    core: &mut EtcdCore,
+    request: &Incoming<'_>,
+    path: &[u8],
+    arrived: u64,
+    pending: &mut Pending,
+) -> Option<Response> {
+    let limits = Limits::read(request.headers, arrived);
+    match (std::mem::take(pending), &limits) {
+        (Pending::Watch(body), Ok(limits)) => {
+            return stream::begin_watch(core, body, *limits, pending);
+        }
+        (Pending::Observe(body), Ok(limits)) => {
+            return observe::begin(core, *body, *limits, pending);
+        }
+        (Pending::Queue(wait), _) => return queue::go_on(core, wait, pending),
+        _ => {}
     }
     let profile = core.cluster.profile;
     let Some(route) = Route::find(path, profile) else {
@@ -71,20 +121,22 @@ pub(super) fn answer(
     if request.method != Method::POST {
         return Some(not_allowed(profile, request.method));
     }
+    let limits = match limits {
+        Ok(limits) => limits,
+        Err(error) => return Some(error.response(profile)),
+    };
     match route {
-        Route::Unary(call) => call::answer(core, request, call),
-        Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request),
-        Route::Stream(Stream::Watch) => stream::watch(shared, core, request, pending),
-        Route::Lock => queue::begin(shared, core, request, pending, |call, request| {
+        Route::Unary(call) => call::answer(core, request, limits, call),
+        Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request, limits),
+        Route::Stream(Stream::Watch) => stream::watch(shared, core, request, limits, pending),
+        Route::Stream(Stream::Observe) => observe::open(shared, core, request, limits, pending),
+        Route::Stream(Stream::Snapshot) => Some(stream::snapshot(core, request, limits)),
+        Route::Lock => queue::begin(shared, core, request, limits, pending, |call, request| {
             call.enter_lock(&request)
         }),
-        Route::Campaign => queue::begin(shared, core, request, pending, |call, request| {
+        Route::Campaign => queue::begin(shared, core, request, limits, pending, |call, request| {
             call.enter_campaign(&request)
         }),
-        Route::Unserved(name) => {
-            let error = GatewayError::unserved(name);
-            Some(error.response(profile))
-        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, call::success, error::GatewayError, read, token};
+use super::{Pending, call::success, error::GatewayError, limits::Limits, read, token};
 use crate::{
     front::queue::{self, Arrival, Turn, Wait},
     state::{EtcdCore, EtcdShared},
@@ -21,6 +21,7 @@ pub(super) fn begin<M: Message + Default>(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
+    limits: Limits,
     pending: &mut Pending,
     enter: impl FnOnce(&mut Call<'_>, M) -> Answered<Ticket>,
 ) -> Option<Response> {
@@ -35,6 +36,15 @@ pub(super) fn begin<M: Message + Default>(
         token: token(request.headers),
         id: request.watch_id,
     };
+    let call = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        token: None,
+    };
+    if let Err(error) = limits.check(&call, false) {
+        return Some(error.response(profile));
+    }
     match queue::begin(shared, core, arrival, |call| enter(call, message)) {
         Turn::Own(result) => answer(core, result),
         Turn::Other(wait) => {

@@ -1,4 +1,8 @@
-use crate::{front::unary::Unary, profile::Profile};
+use crate::{
+    cluster::calls::CallName,
+    front::unary::{Unary, unary},
+    profile::Profile,
+};
 
 /// What a path of the gateway leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,14 +13,14 @@ pub(super) enum Route {
     Lock,
     /// A campaign, likewise.
     Campaign,
-    /// A call of etcd's that the fake does not serve.
-    Unserved(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     KeepAlive,
     Watch,
+    Observe,
+    Snapshot,
 }
 
 impl Route {
@@ -68,24 +72,28 @@ impl Route {
             b"cluster/member/list" => Self::Unary(Unary::MemberList),
             b"maintenance/defragment" => Self::Unary(Unary::Defragment),
             b"maintenance/status" => Self::Unary(Unary::Status),
-            _ => {
-                let unserved = UNSERVED.iter().find(|name| name.as_bytes() == rest)?;
-                if profile == Profile::V3_4 && NEW_IN_3_5.contains(unserved) {
-                    return None;
-                }
-                Self::Unserved(unserved)
-            }
+            b"maintenance/snapshot" => Self::Stream(Stream::Snapshot),
+            b"cluster/member/promote" => Self::Unary(Unary::MemberPromote),
+            b"maintenance/downgrade" if profile == Profile::V3_5 => Self::Unary(Unary::Downgrade),
+            b"election/observe" => Self::Stream(Stream::Observe),
+            _ => return None,
         })
     }
 }
 
-/// Calls of etcd's that the fake does not serve.
-const UNSERVED: &[&str] = &[
-    "cluster/member/promote",
-    "election/observe",
-    "maintenance/downgrade",
-    "maintenance/snapshot",
-];
-
-/// Those of them that 3.4 does not have.
-const NEW_IN_3_5: &[&str] = &["maintenance/downgrade"];
+impl Route {
+    /// The call's name in etcd's metrics, if the response is the end of the call.
+    pub(super) fn name(self) -> Option<CallName> {
+        match self {
+            Self::Unary(call) => Some(call.name()),
+            Self::Lock => Some(unary("v3lockpb.Lock", "Lock")),
+            Self::Campaign => Some(unary("v3electionpb.Election", "Campaign")),
+            Self::Stream(Stream::KeepAlive) => Some(CallName {
+                kind: "bidi_stream",
+                service: "etcdserverpb.Lease",
+                method: "LeaseKeepAlive",
+            }),
+            Self::Stream(Stream::Watch | Stream::Observe | Stream::Snapshot) => None,
+        }
+    }
+}

@@ -6,11 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::{Body, Response, TransportError};
+use etcd_transport::{Body, PolledFrame, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
-use super::{Pending, body::Lines, error::GatewayError, read::Messages, token};
+use super::{Pending, body::Lines, error::GatewayError, limits::Limits, read::Messages, token};
 use crate::{
     cluster::exchanges::ExchangeId,
     front::subscription::{self, Subscription, take_message},
@@ -25,7 +25,11 @@ use crate::{
 };
 
 /// Renews the leases of all messages in the body, and ends.
-pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<Response> {
+pub(super) fn keep_alive(
+    core: &mut EtcdCore,
+    request: &Incoming<'_>,
+    limits: Limits,
+) -> Option<Response> {
     let profile = core.cluster.profile;
     let mut call = Call {
         cluster: &mut core.cluster,
@@ -33,6 +37,9 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
         timed_out: request.timed_out,
         token: token(request.headers),
     };
+    if let Err(error) = limits.check(&call, false) {
+        return Some(error.stream_response(profile));
+    }
     let mut messages = Messages::new(request.body, profile);
     let mut lines = VecDeque::new();
     loop {
@@ -41,7 +48,7 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
                 Ok(response) => lines.push_back(line(&response, profile)),
                 Err(Failure::Blocked) => return None,
                 Err(Failure::Refused(error)) => {
-                    return Some(GatewayError::from(error).response(profile));
+                    return Some(GatewayError::from(error).stream_response(profile));
                 }
             },
             Some(Err(message)) if profile == Profile::V3_4 && lines.is_empty() => {
@@ -59,11 +66,28 @@ pub(super) fn keep_alive(core: &mut EtcdCore, request: &Incoming<'_>) -> Option<
     Some(head.map(|()| Body::stream(Lines(lines))))
 }
 
+/// Refuses a snapshot.
+pub(super) fn snapshot(core: &mut EtcdCore, request: &Incoming<'_>, limits: Limits) -> Response {
+    let profile = core.cluster.profile;
+    let mut call = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        token: token(request.headers),
+    };
+    let checked = limits.check(&call, true);
+    let error = checked
+        .err()
+        .unwrap_or_else(|| call.refuse_snapshot().into());
+    error.stream_response(profile)
+}
+
 /// Opens a stream of watches and does what its requests ask. The body was read to its end: nothing is asked later.
 pub(super) fn watch(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,
     request: &Incoming<'_>,
+    limits: Limits,
     pending: &mut Pending,
 ) -> Option<Response> {
     let profile = core.cluster.profile;
@@ -77,6 +101,18 @@ pub(super) fn watch(
             }
             Some(Err(_)) | None => break,
         }
+    }
+    if limits.is_expired {
+        return Some(GatewayError::deadline_exceeded().response(profile));
+    }
+    let call = Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        token: None,
+    };
+    if let Err(error) = limits.check(&call, false) {
+        return Some(error.stream_response(profile));
     }
     let subscription = Subscription::open(shared, core, request.watch_id, request.endpoint);
     let id = subscription.id();
@@ -94,17 +130,21 @@ pub(super) fn watch(
         subscription,
         has_ended,
     };
-    begin_watch(core, body, pending)
+    begin_watch(core, body, limits, pending)
 }
 
 /// Begins the response if there is a message. Without one there is no head.
 pub(super) fn begin_watch(
     core: &mut EtcdCore,
     body: WatchBody,
+    limits: Limits,
     pending: &mut Pending,
 ) -> Option<Response> {
     let watches = &core.cluster.local(body.subscription.endpoint()).v3.watches;
     if watches.has_message(body.id()) {
+        let subscription = &body.subscription;
+        let (shared, endpoint) = (Arc::clone(subscription.shared()), subscription.endpoint());
+        let body = limits.apply(body, &shared, endpoint, core.cluster.profile);
         return Some(head().map(|()| Body::stream(body)));
     }
     *pending = Pending::Watch(body);
@@ -127,10 +167,7 @@ impl http_body::Body for WatchBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         if this.has_ended {
             return Poll::Ready(None);
@@ -150,14 +187,14 @@ impl http_body::Body for WatchBody {
     }
 }
 
-fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {
+pub(super) fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {
     let mut line = b"{\"result\":".to_vec();
     line.extend(write::json(message, profile, true));
     line.extend_from_slice(b"}\n");
     line
 }
 
-fn head() -> http::Response<()> {
+pub(super) fn head() -> http::Response<()> {
     let mut reply = Reply::new().json();
     let grpc = HeaderValue::from_static("application/grpc");
     reply.headers.insert("grpc-metadata-content-type", grpc);
@@ -165,7 +202,7 @@ fn head() -> http::Response<()> {
 }
 
 /// The head of a stream that ends without a message.
-fn empty_head(profile: Profile) -> http::Response<()> {
+pub(super) fn empty_head(profile: Profile) -> http::Response<()> {
     let mut reply = Reply::new();
     if profile == Profile::V3_4 {
         let json = HeaderValue::from_static("application/json");

@@ -11,6 +11,7 @@ use super::{
     health::{self, HealthWatch},
     keep_alive::KeepAlive,
     method::{OneRequest, Stream},
+    observe::Observe,
     status::{Status, StreamReset},
     stream::{StreamBody, Streaming},
     watch::Watch,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     cluster::{exchanges::ExchangeId, request_log::Exchange},
     front::{
-        exchange::{Answered, Call, Deadline},
+        exchange::{Answered, Call},
         queue::{self, Arrival, Turn, Wait},
         unary::{self, Codec, Problem},
     },
@@ -89,6 +90,21 @@ impl GrpcCall {
         }
     }
 
+    /// Counts a call that has ended.
+    fn count(&self, core: &mut EtcdCore, endpoint: usize, response: &Response) {
+        let name = match self.plan {
+            Plan::Unary(OneRequest::Call(call), _) => call.name(),
+            Plan::Unary(OneRequest::Lock, _) => unary::unary("v3lockpb.Lock", "Lock"),
+            Plan::Unary(OneRequest::Campaign, _) => {
+                unary::unary("v3electionpb.Election", "Campaign")
+            }
+            _ => return,
+        };
+        let status = response.headers().get("grpc-status");
+        let status = status.and_then(|status| status.to_str().ok()?.parse().ok());
+        core.calls.count(endpoint, name, status.unwrap_or_default());
+    }
+
     fn answer_unary(
         &mut self,
         shared: &Arc<EtcdShared>,
@@ -109,7 +125,17 @@ impl GrpcCall {
             token: self.head.token.clone(),
             id: core.exchanges.next_id(),
         };
-        let message = Protobuf(message);
+        let requires_leader = self.head.requires_leader;
+        let message = Protobuf {
+            message,
+            requires_leader,
+        };
+        if !matches!(request, OneRequest::Call(_))
+            && let is_for_learners = *request == OneRequest::Snapshot
+            && let Err(status) = admitted(core, endpoint, is_for_learners, requires_leader)
+        {
+            return Some(self.refused(&status));
+        }
         let turn = match request {
             OneRequest::Lock => message.decode().map(|request| {
                 queue::begin(shared, core, arrival, |call| call.enter_lock(&request))
@@ -122,9 +148,15 @@ impl GrpcCall {
                 let response = response.map(|response| message.encode(&response));
                 return self.response(response.map_err(Problem::Front));
             }
-            OneRequest::Unserved(name) => {
-                let problem = format!("etcd-fake: {name} is not served");
-                return Some(self.refused(&Status::with(12, problem)));
+            OneRequest::Snapshot => {
+                let mut context = api::Call {
+                    cluster: &mut core.cluster,
+                    endpoint,
+                    timed_out,
+                    token: arrival.token,
+                };
+                let status = Status::from(context.refuse_snapshot());
+                return Some(self.refused(&status));
             }
             OneRequest::Call(call) => {
                 let mut context = api::Call {
@@ -173,16 +205,19 @@ impl Call for GrpcCall {
             let status = Status::deadline_exceeded(self.profile);
             return Some(Ok(self.refused(&status)));
         }
-        if self.head.requires_leader && core.cluster.leader.is_none() {
-            return Some(Ok(self.refused(&Status::NO_LEADER)));
-        }
+        let requires_leader = self.head.requires_leader;
         let Plan::Stream(stream, requests) = &mut self.plan else {
-            let response = self.answer_unary(shared, core, endpoint, timed_out);
-            return response.map(Ok);
+            let response = self.answer_unary(shared, core, endpoint, timed_out)?;
+            self.count(core, endpoint, &response);
+            return Some(Ok(response));
         };
+        if let Err(status) = admitted(core, endpoint, false, requires_leader) {
+            return Some(Ok(self.refused(&status)));
+        }
         let call: Box<dyn Streaming> = match stream {
             Stream::Watch => Box::new(Watch),
             Stream::KeepAlive => Box::new(KeepAlive::default()),
+            Stream::Observe => Box::new(Observe::default()),
             Stream::Health => Box::new(HealthWatch::default()),
         };
         let requests = requests.take()?;
@@ -195,13 +230,13 @@ impl Call for GrpcCall {
     }
 
     /// A stream looks at the time itself.
-    fn deadline(&self) -> Option<Deadline> {
+    fn timeout(&self) -> Option<u64> {
         let timeout = self.head.timeout.filter(|_| !self.is_stream())?;
-        let status = Status::deadline_exceeded(self.profile);
-        Some(Deadline {
-            timeout: u64::try_from(timeout).unwrap_or_default(),
-            response: self.refused(&status),
-        })
+        Some(u64::try_from(timeout).unwrap_or_default())
+    }
+
+    fn time_out(&self, _: &mut EtcdCore) -> Response {
+        self.refused(&Status::deadline_exceeded(self.profile))
     }
 
     fn is_stream(&self) -> bool {
@@ -209,17 +244,40 @@ impl Call for GrpcCall {
     }
 }
 
-/// A message of protobuf.
-struct Protobuf<'a>(&'a [u8]);
+/// Whether the member serves a call.
+fn admitted(
+    core: &mut EtcdCore,
+    endpoint: usize,
+    is_for_learners: bool,
+    requires_leader: bool,
+) -> Result<(), Status> {
+    let call = api::Call {
+        cluster: &mut core.cluster,
+        endpoint,
+        timed_out: false,
+        token: None,
+    };
+    Ok(call.admit(is_for_learners, requires_leader)?)
+}
+
+/// A message of protobuf, and what its caller demands.
+struct Protobuf<'a> {
+    message: &'a [u8],
+    requires_leader: bool,
+}
 
 impl Codec for Protobuf<'_> {
     type Error = Status;
 
     fn decode<M: Message + Default>(&self) -> Result<M, Status> {
-        decode(self.0).map_err(|problem| {
+        decode(self.message).map_err(|problem| {
             let problem = format!("grpc: error unmarshalling request: {problem}");
             Status::with(13, problem)
         })
+    }
+
+    fn admit(&self, call: &api::Call<'_>, is_for_learners: bool) -> Result<(), Status> {
+        Ok(call.admit(is_for_learners, self.requires_leader)?)
     }
 
     fn encode(&self, message: &dyn Message) -> Vec<u8> {

@@ -9,12 +9,9 @@ use etcd_transport::{Body, TransportError};
 use http_body::Body as _;
 
 use super::status::Status;
-use crate::{
-    front::unary::MAX_MESSAGE,
-    v3::{
-        error::V3Error,
-        message::{Message, proto},
-    },
+use crate::v3::{
+    error::V3Error,
+    message::{Message, proto},
 };
 
 /// A flag, and a length of four bytes.
@@ -24,6 +21,8 @@ const PREFIX: usize = 5;
 pub(super) struct Messages {
     body: Body,
     buffer: BytesMut,
+    /// The longest message that is taken.
+    max_message: usize,
     has_ended: bool,
 }
 
@@ -39,10 +38,11 @@ pub(super) enum Broken {
 }
 
 impl Messages {
-    pub(super) fn new(body: Body) -> Self {
+    pub(super) fn new(body: Body, max_message: usize) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),
+            max_message,
             has_ended: false,
         }
     }
@@ -93,8 +93,8 @@ impl Messages {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*length) as usize;
-        if length > MAX_MESSAGE {
-            return Err(V3Error::message_too_large(length, MAX_MESSAGE).into());
+        if length > self.max_message {
+            return Err(V3Error::message_too_large(length, self.max_message).into());
         }
         if rest.len() < length {
             return Ok(None);
@@ -139,7 +139,7 @@ mod tests {
         let frames = parts
             .into_iter()
             .map(|part| Ok(Frame::data(Bytes::from_static(part))));
-        Messages::new(Body::from_frames(frames))
+        Messages::new(Body::from_frames(frames), 2 << 20)
     }
 
     #[test]

@@ -17,14 +17,14 @@ pub(super) enum OneRequest {
     Lock,
     Campaign,
     Health,
-    /// A call of etcd's that the fake does not serve.
-    Unserved(&'static str),
+    Snapshot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     Watch,
     KeepAlive,
+    Observe,
     Health,
 }
 
@@ -63,10 +63,9 @@ impl Method {
 
 /// Whether 3.4 does not have a call.
 fn is_new(method: Method) -> bool {
-    use OneRequest::{Call, Unserved};
     matches!(
         method,
-        Method::Unary(Call(Unary::AuthStatus) | Unserved("Maintenance/Downgrade"))
+        Method::Unary(OneRequest::Call(Unary::AuthStatus | Unary::Downgrade))
     )
 }
 
@@ -90,10 +89,6 @@ fn methods(service: &str) -> Option<Methods> {
 
 fn unary(call: Unary) -> Method {
     Method::Unary(OneRequest::Call(call))
-}
-
-fn unserved(name: &'static str) -> Method {
-    Method::Unary(OneRequest::Unserved(name))
 }
 
 fn kv(method: &str) -> Option<Method> {
@@ -128,7 +123,7 @@ fn cluster(method: &str) -> Option<Method> {
         "MemberRemove" => unary(Unary::MemberRemove),
         "MemberUpdate" => unary(Unary::MemberUpdate),
         "MemberList" => unary(Unary::MemberList),
-        "MemberPromote" => unserved("Cluster/MemberPromote"),
+        "MemberPromote" => unary(Unary::MemberPromote),
         _ => return None,
     })
 }
@@ -140,9 +135,9 @@ fn maintenance(method: &str) -> Option<Method> {
         "Defragment" => unary(Unary::Defragment),
         "Hash" => unary(Unary::Hash),
         "HashKV" => unary(Unary::HashKv),
-        "Snapshot" => unserved("Maintenance/Snapshot"),
+        "Snapshot" => Method::Unary(OneRequest::Snapshot),
         "MoveLeader" => unary(Unary::MoveLeader),
-        "Downgrade" => unserved("Maintenance/Downgrade"),
+        "Downgrade" => unary(Unary::Downgrade),
         _ => return None,
     })
 }
@@ -183,7 +178,7 @@ fn election(method: &str) -> Option<Method> {
         "Campaign" => Method::Unary(OneRequest::Campaign),
         "Proclaim" => unary(Unary::Proclaim),
         "Leader" => unary(Unary::Leader),
-        "Observe" => unserved("Election/Observe"),
+        "Observe" => Method::Stream(Stream::Observe),
         "Resign" => unary(Unary::Resign),
         _ => return None,
     })

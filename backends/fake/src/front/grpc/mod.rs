@@ -10,6 +10,7 @@ mod head;
 mod health;
 mod keep_alive;
 mod method;
+mod observe;
 mod status;
 mod stream;
 mod watch;
@@ -29,7 +30,7 @@ use self::{
     method::Method,
     status::Status,
 };
-use super::exchange;
+use super::{exchange, unary::max_message};
 use crate::state::EtcdShared;
 
 /// Answers a request over HTTP/2.
@@ -38,7 +39,8 @@ pub(super) async fn send(
     request: Request,
 ) -> Result<Response, TransportError> {
     let (parts, body) = request.into_parts();
-    let profile = shared.with(|core| core.cluster.profile);
+    let (profile, max_message) =
+        shared.with(|core| (core.cluster.profile, max_message(&core.cluster)));
     let (head, method) = match Head::read(&parts, profile) {
         Ok(head) => {
             let method = Method::find(&parts.uri, &head, profile);
@@ -47,8 +49,8 @@ pub(super) async fn send(
         Err(error) => (Head::default(), Err(error)),
     };
     let plan = match method {
-        Ok(Method::Stream(stream)) => Plan::Stream(stream, Some(Messages::new(body))),
-        Ok(Method::Unary(unary)) => match Messages::new(body).next().await {
+        Ok(Method::Stream(stream)) => Plan::Stream(stream, Some(Messages::new(body, max_message))),
+        Ok(Method::Unary(unary)) => match Messages::new(body, max_message).next().await {
             Some(Ok(message)) => Plan::Unary(unary, message),
             Some(Err(Broken::Transport(error))) => return Err(error),
             Some(Err(Broken::CutOff)) => Plan::Refused(Status::new(2, "unexpected EOF")),

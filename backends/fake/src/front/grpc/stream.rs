@@ -176,7 +176,9 @@ impl StreamBody {
             return Poll::Ready(status.clone());
         }
         let shared = Arc::clone(self.subscription.shared());
-        if !self.requires_leader || shared.with(|core| core.cluster.leader.is_some()) {
+        let endpoint = self.subscription.endpoint();
+        let has_leader = || shared.with(|core| core.cluster.leader_at(endpoint).is_some());
+        if !self.requires_leader || has_leader() {
             self.leader = None;
             return Poll::Pending;
         }

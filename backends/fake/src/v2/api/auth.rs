@@ -326,7 +326,7 @@ fn refuse(reply: Reply, error: &AuthError, profile: Profile) -> Reply {
 
 /// Changes of auth have to be committed.
 fn wait_for_quorum(cluster: &EtcdCluster, request: &Incoming<'_>) -> Option<Handled> {
-    if request.method == Method::GET || cluster.can_commit() {
+    if request.method == Method::GET || cluster.can_commit_at(request.endpoint) {
         return None;
     }
     if !request.timed_out {

@@ -81,17 +81,17 @@ pub(crate) fn handle(
             read(cluster, request, &parsed, reply).into()
         };
     }
-    if !cluster.can_commit() {
+    if !cluster.can_commit_at(request.endpoint) {
         if !request.timed_out {
             return Handled::Blocked;
         }
-        let cause = if cluster.leader.is_none() {
+        let cause = if cluster.leader_at(request.endpoint).is_none() {
             TIMED_OUT_LEADER
         } else {
             TIMED_OUT
         };
         if !is_quorum_read {
-            cluster.postpone(parsed.into_write(method));
+            cluster.postpone(request.endpoint, parsed.into_write(method));
         }
         let error = StoreError::request(Code::RaftInternal, cause);
         return reply.store_error(&error, profile).into();

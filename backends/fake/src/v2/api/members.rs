@@ -33,7 +33,7 @@ pub(crate) fn handle(
     let profile = cluster.profile;
     let id = rest.strip_prefix(b"/").unwrap_or(rest);
     match *request.method {
-        Method::GET => read(cluster, id, reply).into(),
+        Method::GET => read(cluster, request, id, reply).into(),
         Method::POST | Method::PUT | Method::DELETE => {
             if !has_root_access(cluster, request) {
                 return reply.insufficient_credentials(profile).into();
@@ -50,7 +50,7 @@ pub(crate) fn handle(
     }
 }
 
-fn read(cluster: &EtcdCluster, what: &[u8], reply: Reply) -> Reply {
+fn read(cluster: &EtcdCluster, request: &Incoming<'_>, what: &[u8], reply: Reply) -> Reply {
     let mut reply = reply.cluster(cluster);
     let profile = cluster.profile;
     match what {
@@ -66,7 +66,7 @@ fn read(cluster: &EtcdCluster, what: &[u8], reply: Reply) -> Reply {
             reply.json()
         }
         b"leader" => {
-            let leader = cluster.leader;
+            let leader = cluster.leader_at(request.endpoint);
             let Some(leader) = leader.and_then(|id| cluster.membership.get(id)) else {
                 return reply.message(503, "During election", profile);
             };
@@ -118,6 +118,7 @@ fn add(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Outcome {
         return outcome;
     }
     let member = Member {
+        is_learner: false,
         id: cluster.rng.next(),
         name: String::new(),
         peer_urls,
@@ -164,7 +165,7 @@ fn remove(cluster: &mut EtcdCluster, request: &Incoming<'_>, id: &[u8]) -> Outco
 }
 
 fn wait_for_quorum(cluster: &EtcdCluster, request: &Incoming<'_>) -> Option<Outcome> {
-    if cluster.can_commit() {
+    if cluster.can_commit_at(request.endpoint) {
         return None;
     }
     Some(if request.timed_out {
@@ -179,7 +180,10 @@ fn refusal(error: MembershipError, id: &str) -> Outcome {
         MembershipError::PeerUrlExists => (409, "membership: peerURL exists".to_owned()),
         MembershipError::IdNotFound => (404, format!("No such member: {id}")),
         MembershipError::IdRemoved => (410, format!("Member permanently removed: {id}")),
-        MembershipError::NotEnoughStarted => return Outcome::internal(),
+        MembershipError::NotEnoughStarted
+        | MembershipError::TooManyLearners
+        | MembershipError::NotLearner
+        | MembershipError::LearnerNotReady => return Outcome::internal(),
     };
     Outcome::Refused(status, message)
 }

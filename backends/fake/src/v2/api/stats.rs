@@ -39,7 +39,7 @@ pub(crate) fn this_member(cluster: &EtcdCluster, request: &Incoming<'_>, reply: 
     let Some(member) = cluster.member(request.endpoint) else {
         return reply.not_found();
     };
-    let leader = cluster.leader;
+    let leader = cluster.leader_at(request.endpoint);
     let others = cluster.membership.members.len().saturating_sub(1) as u64;
     // The leader sends each entry of the log to each follower.
     let (state, received, sent) = if leader == Some(member.id) {
@@ -73,7 +73,7 @@ pub(crate) fn leader(cluster: &EtcdCluster, request: &Incoming<'_>, reply: Reply
     let member = cluster.member(request.endpoint);
     let own = member.map(|member| member.id);
     // A leader without a quorum says that it is not the leader.
-    if own.is_none() || own != cluster.leader || !cluster.has_quorum {
+    if own.is_none() || own != cluster.leader || !cluster.can_commit_at(request.endpoint) {
         return reply.message(403, "not current leader", cluster.profile);
     }
     let mut reply = reply.json();

@@ -8,7 +8,7 @@ use crate::{
         message::{
             cluster::{
                 Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
-                MemberRemoveRequest, MemberUpdateRequest, MembersResponse,
+                MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, MembersResponse,
             },
             kv::ResponseHeader,
         },
@@ -28,7 +28,18 @@ const NOT_ENOUGH_STARTED: V3Error = V3Error::new(
     Code::Unknown,
     "etcdserver: re-configuration failed due to not enough started members",
 );
-const LEARNER: V3Error = V3Error::new(Code::Unimplemented, "etcd-fake: a learner is not served");
+const TOO_MANY_LEARNERS: V3Error = V3Error::new(
+    Code::FailedPrecondition,
+    "etcdserver: too many learner members in cluster",
+);
+const NOT_A_LEARNER: V3Error = V3Error::new(
+    Code::FailedPrecondition,
+    "etcdserver: can only promote a learner member",
+);
+const LEARNER_NOT_READY: V3Error = V3Error::new(
+    Code::FailedPrecondition,
+    "etcdserver: can only promote a learner member which is in sync with leader",
+);
 
 impl Call<'_> {
     /// The members. Their header has no revision.
@@ -46,11 +57,8 @@ impl Call<'_> {
         })
     }
 
-    /// Adds a member that votes once it is started. Nothing starts it.
+    /// Adds a member, with a vote or as a learner. Nothing starts it.
     pub(crate) fn member_add(&mut self, request: MemberAddRequest) -> Answered<MemberAddResponse> {
-        if request.is_learner {
-            return Err(LEARNER.into());
-        }
         let peer_urls = checked_urls(request.peer_urls)?;
         self.begin_change()?;
         let member = membership::Member {
@@ -58,6 +66,7 @@ impl Call<'_> {
             name: String::new(),
             peer_urls,
             client_urls: Vec::new(),
+            is_learner: request.is_learner,
         };
         self.cluster.add_member(member.clone()).map_err(refusal)?;
         Ok(MemberAddResponse {
@@ -65,6 +74,16 @@ impl Call<'_> {
             member: Some(shown(&member)),
             members: self.members(),
         })
+    }
+
+    /// Gives a learner a vote.
+    pub(crate) fn member_promote(
+        &mut self,
+        request: &MemberPromoteRequest,
+    ) -> Answered<MembersResponse> {
+        self.begin_change()?;
+        self.cluster.promote_member(request.id).map_err(refusal)?;
+        Ok(self.changed())
     }
 
     pub(crate) fn member_remove(
@@ -119,7 +138,7 @@ fn shown(member: &membership::Member) -> Member {
         name: member.name.clone(),
         peer_urls: member.peer_urls.clone(),
         client_urls: member.client_urls.clone(),
-        is_learner: false,
+        is_learner: member.is_learner,
     }
 }
 
@@ -138,5 +157,8 @@ fn refusal(error: MembershipError) -> V3Error {
         MembershipError::PeerUrlExists => PEER_URL_EXISTS,
         MembershipError::IdNotFound | MembershipError::IdRemoved => NOT_FOUND,
         MembershipError::NotEnoughStarted => NOT_ENOUGH_STARTED,
+        MembershipError::TooManyLearners => TOO_MANY_LEARNERS,
+        MembershipError::NotLearner => NOT_A_LEARNER,
+        MembershipError::LearnerNotReady => LEARNER_NOT_READY,
     }
 }

@@ -61,15 +61,7 @@ impl Call<'_> {
 
     pub(crate) fn leader(&mut self, request: &LeaderRequest) -> Answered<LeaderResponse> {
         let prefix = Bytes::from([&request.name[..], b"/"].concat());
-        let first = RangeRequest {
-            range_end: prefix_end(&prefix),
-            key: prefix,
-            limit: 1,
-            sort_order: SortOrder::ASCEND,
-            sort_target: SortTarget::CREATE,
-            ..RangeRequest::default()
-        };
-        let found = self.range(&first).map_err(unmapped)?;
+        let found = self.range(&first_of(&prefix)).map_err(unmapped)?;
         let kv = found.kvs.into_iter().next().ok_or(NO_LEADER)?;
         Ok(LeaderResponse {
             header: found.header,
@@ -108,5 +100,17 @@ impl Call<'_> {
         };
         let response = self.txn(txn).map_err(unmapped)?;
         Ok((response.header, response.succeeded))
+    }
+}
+
+/// The key with this prefix that was made first: the leader's.
+pub(super) fn first_of(prefix: &Bytes) -> RangeRequest {
+    RangeRequest {
+        key: prefix.clone(),
+        range_end: prefix_end(prefix),
+        limit: 1,
+        sort_order: SortOrder::ASCEND,
+        sort_target: SortTarget::CREATE,
+        ..RangeRequest::default()
     }
 }

@@ -13,12 +13,6 @@ use crate::v3::{
     mvcc::{Batch, check_delete, check_put, check_range, check_txn, is_read_only},
 };
 
-/// How many comparisons, and operations in a branch, a transaction may have (`--max-txn-ops`).
-const MAX_TXN_OPS: usize = 128;
-
-/// The largest entry of the Raft log (`--max-request-bytes`).
-const MAX_ENTRY: usize = 3 << 19;
-
 /// What an entry has besides the request: the header with its id, and a tag.
 const ENTRY_OVERHEAD: usize = 18;
 
@@ -40,7 +34,7 @@ impl Call<'_> {
         self.check_quota(cost_of_put(&request.key, &request.value))?;
         check_put(&request)?;
         let caller = self.caller()?;
-        check_size(&request)?;
+        self.check_size(&request)?;
         let mut response = self.propose_as(&caller, request, |store, caller, request| {
             store.auth.check_put(caller, request, &store.leases)
         })?;
@@ -54,7 +48,7 @@ impl Call<'_> {
     ) -> Answered<DeleteRangeResponse> {
         check_delete(&request)?;
         let caller = self.caller()?;
-        check_size(&request)?;
+        self.check_size(&request)?;
         let mut response = self.propose_as(&caller, request, |store, caller, request| {
             store.auth.check_delete(caller, request)
         })?;
@@ -64,12 +58,12 @@ impl Call<'_> {
 
     pub(crate) fn txn(&mut self, request: TxnRequest) -> Answered<TxnResponse> {
         self.check_quota(cost_of_txn(&request))?;
-        check_txn(&request, MAX_TXN_OPS)?;
+        check_txn(&request, self.cluster.state.sizes.max_txn_ops)?;
         let mut response = if is_read_only(&request) {
             self.read_txn(&request)?
         } else {
             let caller = self.caller()?;
-            check_size(&request)?;
+            self.check_size(&request)?;
             self.propose_as(&caller, request, |store, caller, request| {
                 store.auth.check_txn(caller, request)
             })?
@@ -82,6 +76,13 @@ impl Call<'_> {
         let mut response: CompactionResponse = self.propose(request)?;
         self.fill(&mut response.header);
         Ok(response)
+    }
+
+    fn check_size(&self, request: &dyn Message) -> Result<(), V3Error> {
+        if proto::encode(request).len() + ENTRY_OVERHEAD > self.cluster.state.sizes.max_entry {
+            return Err(V3Error::REQUEST_TOO_LARGE);
+        }
+        Ok(())
     }
 
     /// A transaction that writes nothing is a read: locally, if all of its reads are.
@@ -103,11 +104,4 @@ fn is_serializable(request: &TxnRequest) -> bool {
             .as_ref()
             .is_some_and(|range| range.serializable)
     })
-}
-
-fn check_size(request: &dyn Message) -> Result<(), V3Error> {
-    if proto::encode(request).len() + ENTRY_OVERHEAD > MAX_ENTRY {
-        return Err(V3Error::REQUEST_TOO_LARGE);
-    }
-    Ok(())
 }

@@ -53,8 +53,11 @@ impl Call<'_> {
         &mut self,
         request: &LeaseKeepAliveRequest,
     ) -> Answered<LeaseKeepAliveResponse> {
-        if self.cluster.leader.is_none() {
-            return Err(self.without_quorum());
+        if self.cluster.leader_at(self.endpoint).is_none() {
+            return Err(match self.without_quorum() {
+                Failure::Refused(_) => Failure::Refused(V3Error::NO_LEADER),
+                blocked @ Failure::Blocked => blocked,
+            });
         }
         let mut response = LeaseKeepAliveResponse {
             id: request.id,
@@ -63,6 +66,16 @@ impl Call<'_> {
         // The header is made before the lease is renewed.
         self.fill(&mut response.header);
         let id = request.id;
+        let lease = self.cluster.state.v3.leases.get(id);
+        if lease.is_some_and(|lease| lease.has_ended(self.cluster.now)) {
+            // The response waits until the leader has revoked it, which it does at once here.
+            if !self.cluster.can_commit_at(self.endpoint) {
+                return Err(Failure::Blocked);
+            }
+            let _ = self
+                .cluster
+                .propose(self.endpoint, LeaseRevokeRequest { id });
+        }
         response.ttl = match self.cluster.agree(self.endpoint, RenewLease { id }) {
             Ok(ttl) => ttl,
             Err(error) if error == V3Error::LEASE_NOT_FOUND => 0,
@@ -75,7 +88,7 @@ impl Call<'_> {
         &mut self,
         request: &LeaseTimeToLiveRequest,
     ) -> Answered<LeaseTimeToLiveResponse> {
-        if self.cluster.leader.is_none() {
+        if self.cluster.leader_at(self.endpoint).is_none() {
             return Err(self.without_quorum());
         }
         // 3.4 tells everybody the keys.

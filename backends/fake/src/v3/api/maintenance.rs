@@ -49,7 +49,7 @@ impl Call<'_> {
     /// The state of the member. The sizes are plausible, not etcd's.
     pub(crate) fn status(&mut self, _: StatusRequest) -> Answered<StatusResponse> {
         let version = self.profile().server_version().to_owned();
-        let leader = self.cluster.leader.unwrap_or_default();
+        let leader = self.cluster.leader_at(self.endpoint).unwrap_or_default();
         let store = &self.cluster.local(self.endpoint).v3;
         let size = store.size();
         let alarms = store.alarms.active_of(AlarmType::NONE);
@@ -62,12 +62,12 @@ impl Call<'_> {
             version,
             db_size: size,
             leader,
-            raft_index: self.cluster.raft_index,
-            raft_term: self.cluster.raft_term,
-            raft_applied_index: self.cluster.raft_index,
+            raft_index: self.cluster.index_at(self.endpoint),
+            raft_term: self.cluster.term_at(self.endpoint),
+            raft_applied_index: self.cluster.index_at(self.endpoint),
             errors,
             db_size_in_use: size,
-            is_learner: false,
+            is_learner: self.is_learner(),
         };
         self.fill(&mut response.header);
         Ok(response)
@@ -104,14 +104,20 @@ impl Call<'_> {
         request: &MoveLeaderRequest,
     ) -> Answered<MoveLeaderResponse> {
         let own = self.cluster.member(self.endpoint).map(|member| member.id);
-        if own.is_none() || own != self.cluster.leader {
+        if own.is_none() || own != self.cluster.leader_at(self.endpoint) {
             return Err(NOT_LEADER.into());
         }
-        if self.cluster.membership.get(request.target_id).is_none() {
+        let target = self.cluster.membership.get(request.target_id);
+        if target.is_none_or(|member| member.is_learner) {
             return Err(BAD_TRANSFEREE.into());
         }
         self.cluster.elect_member(request.target_id);
         Ok(MoveLeaderResponse::default())
+    }
+
+    /// Why there is no snapshot: who may not have one is told so first.
+    pub(crate) fn refuse_snapshot(&mut self) -> V3Error {
+        self.check_maintenance().err().unwrap_or(V3Error::SNAPSHOT)
     }
 
     /// Whether the caller may maintain the member. What etcd says otherwise has no code of its own.

@@ -2,11 +2,13 @@
 
 pub(crate) mod auth;
 pub(crate) mod cluster;
+pub(crate) mod downgrade;
 pub(crate) mod election;
 pub(crate) mod kv;
 pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod maintenance;
+pub(crate) mod observe;
 pub(crate) mod queue;
 
 use super::{
@@ -85,9 +87,9 @@ impl Call<'_> {
         } else {
             check(store, caller, &command)
         };
-        if !self.cluster.can_commit() {
+        if !self.cluster.can_commit_at(self.endpoint) {
             if self.timed_out && checked.is_ok() {
-                self.cluster.postpone(command);
+                self.cluster.postpone(self.endpoint, command);
             }
             return Err(self.without_quorum());
         }
@@ -96,6 +98,22 @@ impl Call<'_> {
             return Err(error.into());
         }
         Ok(self.cluster.propose(self.endpoint, command)?)
+    }
+
+    /// Whether the member serves calls like this one. A learner serves few, and a caller may want one that knows a leader.
+    pub(crate) fn admit(&self, is_for_learners: bool, needs_leader: bool) -> Result<(), V3Error> {
+        if self.is_learner() && !is_for_learners {
+            return Err(V3Error::LEARNER);
+        }
+        if needs_leader && self.cluster.leader_at(self.endpoint).is_none() {
+            return Err(V3Error::NO_LEADER);
+        }
+        Ok(())
+    }
+
+    fn is_learner(&self) -> bool {
+        let member = self.cluster.member(self.endpoint);
+        member.is_some_and(|member| member.is_learner)
     }
 
     /// Finds out who calls. 3.4 looks at a token even if there is no auth, and then none is valid.
@@ -135,7 +153,7 @@ impl Call<'_> {
 
     /// Has the member catch up, as a linearizable read does.
     fn confirm_read(&mut self) -> Answered<()> {
-        if !self.cluster.can_commit() {
+        if !self.cluster.can_commit_at(self.endpoint) {
             return Err(self.without_quorum());
         }
         self.cluster.catch_up(self.endpoint, usize::MAX);
@@ -165,7 +183,7 @@ impl Call<'_> {
 pub(crate) fn fill_ids(cluster: &EtcdCluster, endpoint: usize, header: &mut ResponseHeader) {
     header.cluster_id = cluster.membership.id;
     header.member_id = cluster.member(endpoint).map_or(0, |member| member.id);
-    header.raft_term = cluster.raft_term;
+    header.raft_term = cluster.term_at(endpoint);
 }
 
 impl From<V3Error> for Failure {

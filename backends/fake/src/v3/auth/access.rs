@@ -49,10 +49,10 @@ impl AuthStore {
         request: &PutRequest,
         leases: &Leases,
     ) -> Permitted {
-        self.check(caller, &request.key, &[], Access::Write)?;
+        self.check(caller, &request.key, &Bytes::new(), Access::Write)?;
         self.check_lease(caller, request.lease, leases)?;
         if request.prev_kv {
-            self.check_read(caller, &request.key, &[])?;
+            self.check_read(caller, &request.key, &Bytes::new())?;
         }
         Ok(())
     }
@@ -91,16 +91,17 @@ impl AuthStore {
 
     /// Whether the caller may watch a range. etcd takes one without an end for its first key here.
     pub(crate) fn check_watch(&self, caller: &Caller, key: &Bytes, range_end: &Bytes) -> Permitted {
-        let key: &[u8] = if key.is_empty() { &[0] } else { key };
-        let end: &[u8] = if range_end[..] == [0] { &[] } else { range_end };
-        self.check_read(caller, key, end)
+        let (first, none) = (Bytes::from_static(&[0]), Bytes::new());
+        let key = if key.is_empty() { &first } else { key };
+        let is_open = range_end[..] == [0];
+        self.check_read(caller, key, if is_open { &none } else { range_end })
     }
 
     fn check_op(&self, caller: &Caller, op: &RequestOp) -> Permitted {
         if let Some(range) = &op.request_range {
             self.check_range(caller, range)
         } else if let Some(put) = &op.request_put {
-            self.check(caller, &put.key, &[], Access::Write)
+            self.check(caller, &put.key, &Bytes::new(), Access::Write)
         } else if let Some(delete) = &op.request_delete_range {
             self.check_delete(caller, delete)
         } else {
@@ -116,14 +117,14 @@ impl AuthStore {
         access: Access,
     ) -> Permitted {
         let mut keys = leases.get(id).into_iter().flat_map(|lease| lease.keys());
-        keys.try_for_each(|key| self.check(caller, key, &[], access))
+        keys.try_for_each(|key| self.check(caller, key, &Bytes::new(), access))
     }
 
-    fn check_read(&self, caller: &Caller, key: &[u8], end: &[u8]) -> Permitted {
+    fn check_read(&self, caller: &Caller, key: &Bytes, end: &Bytes) -> Permitted {
         self.check(caller, key, end, Access::Read)
     }
 
-    fn check(&self, caller: &Caller, key: &[u8], end: &[u8], access: Access) -> Permitted {
+    fn check(&self, caller: &Caller, key: &Bytes, end: &Bytes, access: Access) -> Permitted {
         if !self.is_enabled {
             return Ok(());
         }

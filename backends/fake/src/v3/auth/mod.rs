@@ -1,6 +1,7 @@
 //! The users and roles of the v3 API, its tokens, and who may do what.
 
 mod access;
+mod interval;
 mod permission;
 mod store;
 
@@ -11,7 +12,7 @@ use super::message::auth::Permission;
 /// The user and the role that may do everything.
 const ROOT: &str = "root";
 
-/// How long an unused token is valid, in nanoseconds.
+/// How long an unused token is valid if nothing else is said, in nanoseconds.
 const TOKEN_TTL: i64 = 300_000_000_000;
 
 /// What a member knows about users.
@@ -24,6 +25,8 @@ pub(crate) struct AuthStore {
     roles: BTreeMap<String, Vec<Permission>>,
     /// In memory alone.
     tokens: BTreeMap<String, Token>,
+    /// How long an unused token is valid, in nanoseconds.
+    pub(crate) token_ttl: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +55,7 @@ impl AuthStore {
             users: BTreeMap::new(),
             roles: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            token_ttl: TOKEN_TTL,
         }
     }
 
@@ -70,7 +74,7 @@ impl AuthStore {
 
     /// Makes a token valid.
     pub(crate) fn add_token(&mut self, token: String, user: String, now: i64) {
-        let expires = now.saturating_add(TOKEN_TTL);
+        let expires = now.saturating_add(self.token_ttl);
         self.tokens.retain(|_, token| token.expires > now);
         self.tokens.insert(token, Token { user, expires });
     }
@@ -81,7 +85,7 @@ impl AuthStore {
         if found.expires <= now {
             return None;
         }
-        found.expires = now.saturating_add(TOKEN_TTL);
+        found.expires = now.saturating_add(self.token_ttl);
         Some(Caller(Some(found.user.clone())))
     }
 }

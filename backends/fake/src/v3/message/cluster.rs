@@ -1,4 +1,4 @@
-//! `etcdserverpb.Cluster`, as far as the fake serves it.
+//! `etcdserverpb.Cluster`.
 
 use super::{kv::ResponseHeader, messages};
 
@@ -18,6 +18,9 @@ messages! {
         header: Option<ResponseHeader> = 1;
         member: Option<Member> = 2;
         members: Vec<Member> = 3;
+    }
+    MemberPromoteRequest {
+        id: u64 = 1 as "ID";
     }
     MemberRemoveRequest {
         id: u64 = 1 as "ID";

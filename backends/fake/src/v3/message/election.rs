@@ -1,4 +1,4 @@
-//! `v3electionpb.Election`, as far as the fake serves it.
+//! `v3electionpb.Election`.
 
 use bytes::Bytes;
 

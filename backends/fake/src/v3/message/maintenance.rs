@@ -13,9 +13,22 @@ enumerations! {
         NOSPACE = 1,
         CORRUPT = 2,
     }
+    DowngradeAction = "etcdserverpb.DowngradeRequest_DowngradeAction" {
+        VALIDATE = 0,
+        ENABLE = 1,
+        CANCEL = 2,
+    }
 }
 
 messages! {
+    DowngradeRequest {
+        action: DowngradeAction = 1;
+        version: String = 2;
+    }
+    DowngradeResponse {
+        header: Option<ResponseHeader> = 1;
+        version: String = 2;
+    }
     AlarmRequest {
         action: AlarmAction = 1;
         member_id: u64 = 2 as "memberID";

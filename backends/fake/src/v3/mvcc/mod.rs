@@ -107,6 +107,11 @@ impl Mvcc {
             .map(|(_, change)| &change.kv)
     }
 
+    /// The keys from one on, as they are now.
+    pub(crate) fn live_from(&self, first: &[u8]) -> impl Iterator<Item = &Arc<KeyValue>> {
+        self.live.from(Bound::Included(first)).map(|(_, kv)| kv)
+    }
+
     /// The changes from a revision on, in order.
     pub(crate) fn changes_from(&self, main: i64) -> impl Iterator<Item = (&Revision, &Change)> {
         let start = Revision { main, sub: 0 };

@@ -4,6 +4,8 @@ use super::{Generator, Step, post};
 use crate::support::{Ask, random::Random};
 
 const USERS: [&str; 4] = ["u1", "u2", "u3", "nobody"];
+/// How many permissions a role is granted in an episode: etcd sorts up to twelve in a stable order.
+const PERMISSIONS: usize = 12;
 const ROLES: [&str; 4] = ["r1", "r2", "root", "nothing"];
 
 impl Generator {
@@ -27,7 +29,7 @@ impl Generator {
             ));
             let grant = format!(r#"{{"user":"{user}","role":"{role}"}}"#);
             steps.push(post("/v3/auth/user/grant", &grant));
-            for _ in 0..3 {
+            for _ in 0..6 {
                 let grant = self.permission(role);
                 steps.push(post("/v3/auth/role/grant", &grant));
             }
@@ -49,7 +51,7 @@ impl Generator {
             let delete = format!(r#"{{"name":"{user}"}}"#);
             steps.push(post("/v3/auth/user/delete", &delete));
         }
-        for role in ["r1", "r2", "root"] {
+        for role in ["r1", "r2", "root", "nothing"] {
             let delete = format!(r#"{{"role":"{role}"}}"#);
             steps.push(post("/v3/auth/role/delete", &delete));
         }
@@ -91,7 +93,7 @@ impl Generator {
             12 => ("role/add", format!(r#"{{"name":"{role}"}}"#)),
             13 => ("role/get", format!(r#"{{"role":"{role}"}}"#)),
             14 if self.chance(3) => ("role/delete", format!(r#"{{"role":"{role}"}}"#)),
-            15 | 16 => ("role/grant", self.permission(role)),
+            15 | 16 if self.may_grant(role) => ("role/grant", self.permission(role)),
             17 => (
                 "role/revoke",
                 format!(r#"{{"role":"{role}","key":{}}}"#, self.key()),
@@ -135,15 +137,25 @@ impl Generator {
     }
 
     /// A grant. Real servers are asked for ranges that are not empty alone.
+    fn may_grant(&self, role: &str) -> bool {
+        let grants = self.grants.get(role).copied();
+        grants.unwrap_or_default() < PERMISSIONS
+    }
+
+    /// A grant, now and then of a range that ends before it begins: only 3.4 takes it.
     fn permission(&mut self, role: &str) -> String {
-        const KEYS: [&str; 4] = ["YQ==", "Yg==", "Yw==", "ZA=="];
-        let first = self.below(4);
+        const KEYS: [&str; 8] = [
+            "YQ==", "YWE=", "YWI=", "Yg==", "Yw==", "ZA==", "ZQ==", "w6k=",
+        ];
+        *self.grants.entry(role.to_owned()).or_default() += 1;
+        let first = self.below(7);
         let key = KEYS[first];
-        let end = match self.below(4) {
-            0 => String::new(),
-            1 => r#","range_end":"AA==""#.to_owned(),
+        let end = match self.below(8) {
+            0 | 1 => String::new(),
+            2 => r#","range_end":"AA==""#.to_owned(),
+            3 => format!(r#","range_end":"{}""#, KEYS[self.below(first + 1)]),
             _ => {
-                let end = ["Yg==", "Yw==", "ZA==", "ZQ=="][first + self.below(4 - first)];
+                let end = KEYS[first + 1 + self.below(7 - first)];
                 format!(r#","range_end":"{end}""#)
             }
         };

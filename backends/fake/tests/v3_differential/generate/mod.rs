@@ -3,6 +3,8 @@
 mod auth;
 mod spelling;
 
+use std::collections::HashMap;
+
 use crate::support::{
     Ask,
     random::{Random, state_of},
@@ -29,8 +31,8 @@ pub(crate) struct Generator {
     has_open_ends: bool,
     /// Whether there are users.
     has_auth: bool,
-    /// The last key, as a number of [`KEYS`](spelling::KEYS).
-    last_key: usize,
+    /// How many permissions each role was granted.
+    grants: HashMap<String, usize>,
 }
 
 impl Generator {
@@ -40,7 +42,7 @@ impl Generator {
             is_odd: seed.is_multiple_of(3),
             has_open_ends: true,
             has_auth: seed.is_multiple_of(2),
-            last_key: 0,
+            grants: HashMap::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use super::Generator;
 use crate::support::random::Random;
 
 /// Eleven keys: up to twelve values etcd sorts in an order of its own making, but a stable one.
-pub(super) const KEYS: [&[u8]; 11] = [
+const KEYS: [&[u8]; 11] = [
     b"a",
     b"aa",
     b"ab",
@@ -33,8 +33,8 @@ impl Generator {
     }
 
     pub(super) fn key(&mut self) -> String {
-        self.last_key = self.below(KEYS.len());
-        self.bytes(KEYS[self.last_key])
+        let key = KEYS[self.below(KEYS.len())];
+        self.bytes(key)
     }
 
     pub(super) fn end(&mut self) -> String {
@@ -42,13 +42,6 @@ impl Generator {
             0..2 if self.has_open_ends => b"\0",
             2 => b"",
             _ => KEYS[self.below(KEYS.len())],
-        };
-        // Whether a user may read a range that ends before it begins depends on how etcd's tree of permissions has grown.
-        let is_inverted = !matches!(end, b"" | b"\0") && end < KEYS[self.last_key];
-        let end = if self.has_auth && is_inverted {
-            b""
-        } else {
-            end
         };
         self.bytes(end)
     }

@@ -1,16 +1,17 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
-
-use super::{
-    message::{
-        kv::{ResponseHeader, SharedKeyValue},
-        proto,
-        watch::{Event, EventType, FilterType, WatchCreateRequest, WatchRequest, WatchResponse},
+use super::watcher::Watch;
+use crate::{
+    profile::Profile,
+    v3::{
+        message::{
+            kv::ResponseHeader,
+            proto,
+            watch::{Event, WatchCreateRequest, WatchResponse},
+        },
+        mvcc::{Change, Mvcc},
     },
-    mvcc::{Change, Mvcc},
 };
-use crate::{cluster::exchanges::ExchangeId, profile::Profile};
 
 /// How many revisions one message about the past has at most.
 const BATCH: usize = 1000;
@@ -18,138 +19,79 @@ const BATCH: usize = 1000;
 /// Above this size a message is split, if the watch wants that.
 const FRAGMENT_SIZE: usize = 2 << 20;
 
-/// The streams of watches that are open on a member.
+/// The watches of one stream, and what it has to say.
 #[derive(Debug, Default)]
-pub(crate) struct WatchHub {
-    streams: BTreeMap<ExchangeId, WatchStream>,
-    /// The revision up to which all watches are informed.
-    notified: i64,
-    ready: Vec<ExchangeId>,
-}
-
-#[derive(Debug, Default)]
-struct WatchStream {
+pub(super) struct WatchStream {
     watches: BTreeMap<i64, Watch>,
     next_id: i64,
+    /// When it was opened, and when it was last looked at for progress to report.
+    opened: i64,
+    reported: i64,
     /// What is to be sent. The headers have a revision and nothing else.
     queue: VecDeque<WatchResponse>,
 }
 
-#[derive(Debug)]
-struct Watch {
-    key: Bytes,
-    end: End,
-    /// The first revision that is still to be delivered.
-    next: i64,
-    omits_puts: bool,
-    omits_deletes: bool,
-    prev_kv: bool,
-    fragment: bool,
-    /// It began before the compaction and has been informed: it receives nothing more.
-    is_compacted: bool,
-}
-
-#[derive(Debug)]
-enum End {
-    /// One key.
-    Single,
-    /// All keys from the first on.
-    Open,
-    Before(Bytes),
-}
-
-impl WatchHub {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.streams.is_empty()
-    }
-
-    pub(crate) fn open(&mut self, id: ExchangeId) {
-        self.streams.insert(id, WatchStream::default());
-    }
-
-    pub(crate) fn close(&mut self, id: ExchangeId) {
-        self.streams.remove(&id);
-    }
-
-    /// The next message of a stream.
-    pub(crate) fn take(&mut self, id: ExchangeId) -> Option<WatchResponse> {
-        self.streams.get_mut(&id)?.queue.pop_front()
-    }
-
-    pub(crate) fn has_message(&self, id: ExchangeId) -> bool {
-        let stream = self.streams.get(&id);
-        stream.is_some_and(|stream| !stream.queue.is_empty())
-    }
-
-    pub(crate) fn take_ready(&mut self) -> Vec<ExchangeId> {
-        std::mem::take(&mut self.ready)
-    }
-
-    pub(crate) fn hand_over(&mut self, to: &mut Self, chosen: &dyn Fn(ExchangeId) -> bool) {
-        let chosen: Vec<ExchangeId> = self
-            .streams
-            .keys()
-            .copied()
-            .filter(|&id| chosen(id))
-            .collect();
-        for id in chosen {
-            to.streams.extend(self.streams.remove_entry(&id));
+impl WatchStream {
+    pub(super) fn new(now: i64) -> Self {
+        Self {
+            opened: now,
+            reported: now,
+            ..Self::default()
         }
+    }
+
+    /// The watches by their ids.
+    pub(super) fn watches(&self) -> impl Iterator<Item = (i64, &Watch)> {
+        self.watches.iter().map(|(&id, watch)| (id, watch))
+    }
+
+    /// The next message.
+    pub(super) fn take(&mut self) -> Option<WatchResponse> {
+        self.queue.pop_front()
+    }
+
+    pub(super) fn has_message(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// Refuses to create a watch.
-    pub(crate) fn refuse(&mut self, id: ExchangeId, reason: &str, mvcc: &Mvcc) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            let revision = mvcc.revision();
-            stream.queue.push_back(refusal(reason, revision));
-        }
+    pub(super) fn refuse(&mut self, reason: &str, revision: i64) {
+        self.queue.push_back(refusal(reason, revision));
     }
 
-    /// Executes a client's request on a stream.
-    pub(crate) fn request(
-        &mut self,
-        id: ExchangeId,
-        request: &WatchRequest,
-        mvcc: &Mvcc,
-        profile: Profile,
-    ) {
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        if let Some(create) = &request.create_request {
-            stream.create(create, mvcc);
-        } else if let Some(cancel) = &request.cancel_request {
-            stream.cancel(cancel.watch_id, mvcc);
-        } else if request.progress_request.is_some() {
-            stream.progress(mvcc, profile);
-        }
-        self.ready.push(id);
+    /// When the next report of progress is due.
+    pub(super) fn next_report(&self, interval: i64) -> i64 {
+        let interval = interval.max(1);
+        let count = (self.reported - self.opened).div_euclid(interval) + 1;
+        self.opened.saturating_add(count.saturating_mul(interval))
     }
 
-    /// Delivers the changes since the last call to all watches.
-    pub(crate) fn notify(&mut self, mvcc: &Mvcc) {
+    pub(super) fn has_reports(&self) -> bool {
+        self.watches.values().any(|watch| watch.reports)
+    }
+
+    pub(super) fn report(&mut self, now: i64, mvcc: &Mvcc, lost: &mut usize) {
+        self.reported = now;
         let now = mvcc.revision();
-        let from = self.notified.max(1) + 1;
-        self.notified = now;
-        if self.streams.is_empty() {
-            return;
-        }
-        for revision in from..=now {
-            let changes = mvcc.changes_from(revision).map(|(_, change)| change);
-            let changes: Vec<&Change> = changes
-                .take_while(|change| change.kv.mod_revision == revision)
-                .collect();
-            for (&id, stream) in &mut self.streams {
-                if stream.notify(&changes, revision, mvcc) {
-                    self.ready.push(id);
+        for (&watch_id, watch) in &mut self.watches {
+            let was_quiet = std::mem::replace(&mut watch.is_quiet, true);
+            if watch.reports && was_quiet && !watch.is_compacted && watch.next <= now + 1 {
+                if *lost > 0 {
+                    *lost -= 1;
+                    continue;
                 }
+                self.queue.push_back(WatchResponse {
+                    header: Some(ResponseHeader::of_revision(now)),
+                    watch_id,
+                    ..WatchResponse::default()
+                });
             }
         }
     }
-}
 
-impl WatchStream {
-    fn create(&mut self, request: &WatchCreateRequest, mvcc: &Mvcc) {
+    pub(super) fn create(&mut self, request: &WatchCreateRequest, mvcc: &Mvcc, time: i64) {
+        // Reports that were due before there was a watch are not made up for.
+        self.reported = time;
         let now = mvcc.revision();
         let created = WatchResponse {
             header: Some(ResponseHeader::of_revision(now)),
@@ -191,7 +133,7 @@ impl WatchStream {
         self.next_id - 1
     }
 
-    fn cancel(&mut self, watch_id: i64, mvcc: &Mvcc) {
+    pub(super) fn cancel(&mut self, watch_id: i64, mvcc: &Mvcc) {
         if self.watches.remove(&watch_id).is_some() {
             self.queue.push_back(WatchResponse {
                 header: Some(ResponseHeader::of_revision(mvcc.revision())),
@@ -203,7 +145,7 @@ impl WatchStream {
     }
 
     /// 3.4 always reports its progress, 3.5 only when there are watches and all are up to date.
-    fn progress(&mut self, mvcc: &Mvcc, profile: Profile) {
+    pub(super) fn progress(&mut self, mvcc: &Mvcc, profile: Profile) {
         let now = mvcc.revision();
         let is_behind = |watch: &Watch| watch.is_compacted || watch.next > now + 1;
         let is_silent = self.watches.is_empty() || self.watches.values().any(is_behind);
@@ -253,6 +195,7 @@ impl WatchStream {
             });
             let (batch, later) = rest.split_at(end.unwrap_or(rest.len()));
             rest = later;
+            watch.is_quiet = false;
             let events = batch
                 .iter()
                 .map(|change| watch.event(change, mvcc))
@@ -262,7 +205,7 @@ impl WatchStream {
     }
 
     /// Delivers one revision to the watches. Returns whether there is something to send.
-    fn notify(&mut self, changes: &[&Change], revision: i64, mvcc: &Mvcc) -> bool {
+    pub(super) fn notify(&mut self, changes: &[&Change], revision: i64, mvcc: &Mvcc) -> bool {
         let before = self.queue.len();
         for (&watch_id, watch) in &mut self.watches {
             if watch.is_compacted || watch.next > revision {
@@ -272,75 +215,11 @@ impl WatchStream {
             let wanted = changes.iter().filter(|change| watch.wants(change));
             let events: Vec<Event> = wanted.map(|change| watch.event(change, mvcc)).collect();
             if !events.is_empty() {
+                watch.is_quiet = false;
                 push_events(&mut self.queue, watch_id, revision, events, watch.fragment);
             }
         }
         self.queue.len() > before
-    }
-}
-
-impl Watch {
-    fn new(request: &WatchCreateRequest, now: i64) -> Self {
-        let key = if request.key.is_empty() {
-            Bytes::from_static(&[0])
-        } else {
-            request.key.clone()
-        };
-        let end = match &request.range_end[..] {
-            [] => End::Single,
-            [0] => End::Open,
-            _ => End::Before(request.range_end.clone()),
-        };
-        Self {
-            key,
-            end,
-            next: if request.start_revision == 0 {
-                now + 1
-            } else {
-                request.start_revision
-            },
-            omits_puts: request.filters.contains(&FilterType::NOPUT),
-            omits_deletes: request.filters.contains(&FilterType::NODELETE),
-            prev_kv: request.prev_kv,
-            fragment: request.fragment,
-            is_compacted: false,
-        }
-    }
-
-    fn is_range_empty(&self) -> bool {
-        matches!(&self.end, End::Before(end) if self.key >= end)
-    }
-
-    fn wants(&self, change: &Change) -> bool {
-        let is_omitted = if change.is_delete {
-            self.omits_deletes
-        } else {
-            self.omits_puts
-        };
-        let key = &change.kv.key;
-        !is_omitted
-            && match &self.end {
-                End::Single => *key == self.key,
-                End::Open => *key >= self.key,
-                End::Before(end) => *key >= self.key && key < end,
-            }
-    }
-
-    fn event(&self, change: &Change, mvcc: &Mvcc) -> Event {
-        let kv = &change.kv;
-        let before = kv.mod_revision - 1;
-        let is_creation = !change.is_delete && kv.create_revision == kv.mod_revision;
-        let has_prev = self.prev_kv && !is_creation && before >= mvcc.compacted();
-        let prev_kv = has_prev.then(|| mvcc.get_at(&kv.key, before)).flatten();
-        Event {
-            kind: if change.is_delete {
-                EventType::DELETE
-            } else {
-                EventType::PUT
-            },
-            kv: Some(SharedKeyValue(kv.clone())),
-            prev_kv: prev_kv.cloned().map(SharedKeyValue),
-        }
     }
 }
 

@@ -1,0 +1,188 @@
+//! Looking at requests, keys, leases and watches.
+
+use std::time::Duration;
+
+use etcd_http_fake::{FakeEtcd, KeyChange, Outcome, When};
+use etcd_transport::{Body, Transport, http};
+use futures::executor::block_on;
+
+use crate::{ask, call, line, open, told};
+
+#[test]
+fn requests_are_logged_with_their_fields_as_text() {
+    let etcd = FakeEtcd::new();
+    call(&etcd, "kv/put", r#"{"key":"YQ==","value":"MSAy"}"#);
+    call(
+        &etcd,
+        "kv/range",
+        r#"{"key":"YQ==","range_end":"/w==","limit":"7"}"#,
+    );
+    call(
+        &etcd,
+        "kv/txn",
+        r#"{"compare":[{"key":"YQ==","target":"VALUE","value":"MQ=="}],"success":[{"request_put":{"key":"Yg=="}}]}"#,
+    );
+    ask(
+        &etcd,
+        0,
+        "auth/user/add",
+        r#"{"name":"ann","password":"secret"}"#,
+        &[],
+    );
+    etcd.assert_lines(&[
+        "POST /v3/kv/put key=a value=1 2",
+        "POST /v3/kv/range key=a limit=7 range_end=\\xff",
+        "POST /v3/kv/txn compare.0.key=a compare.0.target=VALUE compare.0.value=1 success.0.request_put.key=b",
+        "POST /v3/auth/user/add name=ann password=…",
+    ]);
+    let log = etcd.log();
+    assert_eq!(
+        (log[0].parameter("value").as_deref(), log[0].outcome()),
+        (Some("1 2"), Outcome::Answered(200))
+    );
+    assert!(!etcd.log_text().contains("secret"));
+    let puts_of_a = When::any()
+        .path("/v3/kv/put")
+        .matching(|put| put.parameter("key").as_deref() == Some("a"));
+    etcd.assert_count(&puts_of_a, 1);
+}
+
+#[test]
+fn keys_and_their_history_are_read_without_a_request() {
+    let etcd = FakeEtcd::new();
+    assert_eq!(
+        (etcd.get("a"), etcd.revision(), etcd.history()),
+        (None, 1, vec![])
+    );
+    call(&etcd, "kv/put", r#"{"key":"YQ==","value":"MQ=="}"#);
+    call(&etcd, "kv/put", r#"{"key":"YWI=","value":"Mg=="}"#);
+    call(&etcd, "kv/put", r#"{"key":"YQ==","value":"Mw=="}"#);
+    call(&etcd, "kv/deleterange", r#"{"key":"YWI="}"#);
+    etcd.clear_log();
+    let a = etcd.get("a").unwrap();
+    assert_eq!(
+        (&a.value[..], a.create_revision, a.mod_revision, a.version),
+        (&b"3"[..], 2, 4, 2)
+    );
+    assert_eq!(
+        format!("{a:?}"),
+        r#""a" = "3" (revision 4, created 2, version 2)"#
+    );
+    assert_eq!(etcd.get_prefix("a"), [a.clone()]);
+    let history = etcd.history();
+    let revisions: Vec<i64> = history.iter().map(KeyChange::revision).collect();
+    assert_eq!(revisions, [2, 3, 4, 5]);
+    assert!(matches!(&history[3], KeyChange::Delete { key, .. } if key == "ab"));
+    assert_eq!(etcd.history_of("a").last(), Some(&KeyChange::Put(a)));
+    assert_eq!(etcd.revision(), 5);
+    etcd.assert_lines(&[]);
+}
+
+#[test]
+fn leases_show_the_time_that_is_left_and_their_keys() {
+    let etcd = FakeEtcd::new();
+    call(&etcd, "lease/grant", r#"{"ID":7,"TTL":60}"#);
+    call(&etcd, "lease/grant", r#"{"ID":8,"TTL":30}"#);
+    call(&etcd, "kv/put", r#"{"key":"YQ==","lease":7}"#);
+    etcd.advance(Duration::from_millis(10_250));
+    let [first, second] = &etcd.leases()[..] else {
+        panic!("{:?}", etcd.leases())
+    };
+    assert_eq!(
+        (first.id, first.remaining),
+        (8, Duration::from_millis(19_750))
+    );
+    assert_eq!(
+        (second.id, second.ttl, &second.keys[..]),
+        (7, Duration::from_secs(60), &[b"a"[..].into()][..])
+    );
+}
+
+#[test]
+fn open_watches_show_what_they_watch() {
+    let etcd = FakeEtcd::new();
+    let mut body = open(
+        &etcd,
+        "watch",
+        r#"{"create_request":{"key":"YQ=="}}{"create_request":{"key":"Yg==","range_end":"AA==","watch_id":"7"}}"#,
+        &[],
+    );
+    line(&mut body);
+    call(&etcd, "kv/put", r#"{"key":"YQ=="}"#);
+    let shown: Vec<String> = etcd
+        .watches()
+        .iter()
+        .map(|watch| format!("{watch:?}"))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"watch 0 at #0 of "a" from revision 3 on"#,
+            r#"watch 7 at #0 of "b" to "\x00" from revision 3 on"#
+        ]
+    );
+    assert_eq!(etcd.open_watches(), 2);
+    drop(body);
+    assert_eq!((etcd.watches(), etcd.open_watches()), (vec![], 0));
+}
+
+#[test]
+fn metrics_count_calls_by_their_result() {
+    let etcd = FakeEtcd::new();
+    call(&etcd, "kv/put", r#"{"key":"YQ=="}"#);
+    call(&etcd, "kv/put", r#"{"key":"YQ=="}"#);
+    ask(&etcd, 0, "kv/put", "{}", &[]);
+    // What the gateway cannot read never becomes a call.
+    ask(&etcd, 0, "kv/put", "{", &[]);
+    let request = http::Request::get("http://localhost:2379/metrics");
+    let request = request.body(Body::empty()).unwrap();
+    let (status, text) = told(block_on(etcd.send(request)).unwrap());
+    assert_eq!(status, 200);
+    for line in [
+        r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 2"#,
+        r#"grpc_server_handled_total{grpc_code="InvalidArgument",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 1"#,
+        "etcd_server_has_leader 1",
+        "etcd_debugging_mvcc_current_revision 3",
+        "etcd_debugging_mvcc_keys_total 1",
+        r#"etcd_server_version{server_version="3.5.16"} 1"#,
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_sizes_of_requests_and_the_time_of_tokens_can_be_set() {
+    let builder = FakeEtcd::builder().max_txn_ops(1).max_request_bytes(1000);
+    let etcd = builder.token_ttl(Duration::from_secs(1)).build();
+    let two = r#"{"success":[{"request_range":{"key":"YQ=="}},{"request_range":{"key":"YQ=="}}]}"#;
+    assert!(
+        ask(&etcd, 0, "kv/txn", two, &[])
+            .1
+            .contains("too many operations")
+    );
+    let large = format!(r#"{{"key":"YQ==","value":"{}"}}"#, "YWFh".repeat(400));
+    assert!(
+        ask(&etcd, 0, "kv/put", &large, &[])
+            .1
+            .contains("request is too large")
+    );
+    call(&etcd, "auth/user/add", r#"{"name":"root","password":"x"}"#);
+    call(&etcd, "auth/user/grant", r#"{"user":"root","role":"root"}"#);
+    call(&etcd, "auth/enable", "{}");
+    let token = call(
+        &etcd,
+        "auth/authenticate",
+        r#"{"name":"root","password":"x"}"#,
+    )["token"]
+        .take();
+    let headers = &[("Authorization", token.as_str().unwrap())];
+    assert_eq!(
+        ask(&etcd, 0, "kv/range", r#"{"key":"YQ=="}"#, headers).0,
+        200
+    );
+    etcd.advance(Duration::from_secs(1));
+    assert_eq!(
+        ask(&etcd, 0, "kv/range", r#"{"key":"YQ=="}"#, headers).0,
+        401
+    );
+}
