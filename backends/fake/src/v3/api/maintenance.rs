@@ -26,11 +26,7 @@ impl Call<'_> {
         self.check_maintenance()?;
         let profile = self.profile();
         let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
-        let is_at_compaction = request.revision > 0 && request.revision == mvcc.compacted();
-        if is_at_compaction && profile == Profile::V3_4 {
-            return Err(V3Error::COMPACTED.into());
-        }
-        let hash = mvcc.hash(request.revision)?;
+        let hash = mvcc.hash(request.revision, profile)?;
         let mut response = HashKvResponse {
             header: Some(ResponseHeader::of_revision(mvcc.revision())),
             hash: hash.hash,
@@ -90,8 +86,9 @@ impl Call<'_> {
     /// A hash of the member's own file. It is not etcd's number: the fake has no such file.
     pub(crate) fn hash(&mut self, _: HashRequest) -> Answered<HashResponse> {
         self.check_maintenance()?;
+        let profile = self.profile();
         let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
-        let hash = mvcc.hash(0)?.hash;
+        let hash = mvcc.hash(0, profile)?.hash;
         let header = None;
         let mut response = HashResponse { header, hash };
         self.fill(&mut response.header);
