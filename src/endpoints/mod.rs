@@ -2,6 +2,7 @@
 
 pub(crate) mod discovery;
 pub(crate) mod endpoint;
+pub(crate) mod liveness;
 pub(crate) mod set;
 pub(crate) mod state;
 pub(crate) mod sync;

@@ -8,7 +8,12 @@ use std::{
 };
 
 use crate::{
-    endpoints::{endpoint::Endpoint, unsupported::UnsupportedFeatures, wire::Wire},
+    endpoints::{
+        endpoint::Endpoint,
+        liveness::{Liveness, LivenessCheck},
+        unsupported::UnsupportedFeatures,
+        wire::Wire,
+    },
     pipeline::call::Call,
 };
 
@@ -29,6 +34,7 @@ struct Known {
     failures: AtomicU32,
     wire: Wire,
     unsupported: UnsupportedFeatures,
+    liveness: Liveness,
 }
 
 impl EndpointState {
@@ -40,6 +46,7 @@ impl EndpointState {
             failures: AtomicU32::new(0),
             wire,
             unsupported: UnsupportedFeatures::default(),
+            liveness: Liveness::default(),
         }))
     }
 
@@ -73,6 +80,26 @@ impl EndpointState {
 
     pub(crate) fn is_up(&self, now: Instant) -> bool {
         self.0.down_until.load(Relaxed) <= self.millis(now)
+    }
+
+    /// Records that it is alive.
+    pub(crate) fn heard(&self, now: Instant) {
+        self.0.liveness.heard(self.0.epoch, now);
+    }
+
+    /// Returns when it was last heard.
+    pub(crate) fn last_heard(&self) -> Option<Instant> {
+        self.0.liveness.last_heard(self.0.epoch)
+    }
+
+    /// Records that it does not respond to the question whether it is alive.
+    pub(crate) fn lost(&self, now: Instant) {
+        self.0.liveness.lost(self.0.epoch, now);
+    }
+
+    /// Returns what a stream does that has been silent for its limit.
+    pub(crate) fn check_liveness(&self, now: Instant, limit: Duration) -> LivenessCheck {
+        self.0.liveness.check(self.0.epoch, now, limit)
     }
 
     /// Marks it as up.

@@ -145,11 +145,17 @@ impl TimeoutError {
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: no response within {:?}", self.context, self.limit)?;
+        if self.context.is_withheld {
+            write!(f, ", {WITHHELD}")?;
+        }
         self.context.write_others(f)
     }
 }
 
 impl StdError for TimeoutError {}
+
+/// Why a stream may have no response while other calls have, and what to do.
+const WITHHELD: &str = "while other calls are answered: does a proxy on the way buffer answers? (nginx: proxy_buffering off)";
 
 /// A response that is not from this API: from a captive portal or another program, truncated, or too large.
 #[derive(Clone, Debug)]

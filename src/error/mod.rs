@@ -360,6 +360,8 @@ pub(crate) struct ErrorContext {
     pub(crate) endpoint: Endpoint,
     pub(crate) attempts: u32,
     pub(crate) in_doubt: bool,
+    /// Other calls are answered while this one is not.
+    pub(crate) is_withheld: bool,
     /// Why the last attempt at each of the other endpoints failed.
     pub(crate) others: Option<Arc<Vec<(Endpoint, String)>>>,
 }
@@ -372,6 +374,7 @@ impl ErrorContext {
             endpoint,
             attempts: 1,
             in_doubt: false,
+            is_withheld: false,
             others: None,
         }
     }

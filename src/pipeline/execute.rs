@@ -4,7 +4,6 @@ use std::{
 };
 
 use etcd_transport::Transport;
-use http::StatusCode;
 
 use crate::{
     auth::token::Granted,
@@ -18,7 +17,7 @@ use crate::{
         exchange::{Exchange, Prepared},
         failure::Failure,
         hedge::{Attempted, Hedge, Hedged, checked},
-        observe::{Attempt, AttemptOutcome},
+        observe::{Attempt, Told},
         retry::Failed,
     },
 };
@@ -291,7 +290,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
         self.tell(&answer.endpoint, began, || {
-            (AttemptOutcome::Answered, Some(answer.reply.status))
+            Told::answered(answer.reply.status)
         });
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
@@ -329,7 +328,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records that an attempt failed.
     fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
         self.now = self.pipeline.transport.now();
-        self.tell(endpoint, began, || AttemptOutcome::of_failure(failure));
+        self.tell(endpoint, began, || Told::of(failure));
         if !self.is_of_the_caller(failure) {
             self.pipeline.note(failure, endpoint, self.now);
         }
@@ -467,14 +466,13 @@ impl<'a, T: Transport> Execution<'a, T> {
         endpoints.unsupporting(&self.set, self.call.feature, self.now)
     }
 
-    fn tell(
-        &self,
-        endpoint: &EndpointState,
-        began: Instant,
-        outcome: impl FnOnce() -> (AttemptOutcome, Option<StatusCode>),
-    ) {
+    fn tell(&self, endpoint: &EndpointState, began: Instant, told: impl FnOnce() -> Told) {
         self.pipeline.observer.tell(|| {
-            let (outcome, status) = outcome();
+            let Told {
+                outcome,
+                status,
+                reason,
+            } = told();
             Attempt {
                 operation: self.call.operation,
                 endpoint: endpoint.endpoint().clone(),
@@ -482,6 +480,7 @@ impl<'a, T: Transport> Execution<'a, T> {
                 status,
                 elapsed: self.pipeline.since(began),
                 outcome,
+                reason,
             }
         });
     }

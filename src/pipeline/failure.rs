@@ -7,7 +7,11 @@ use crate::{
         Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer,
         UnexpectedKind,
     },
-    pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
+    pipeline::{
+        answer::{Answer, Verdict},
+        response_check::Refused,
+        retry_after::retry_after,
+    },
 };
 
 /// Why an attempt failed.
@@ -74,6 +78,23 @@ impl Failure {
         }
     }
 
+    /// Returns what went wrong, in a few words; `None` for a response of etcd.
+    pub(crate) fn reason(&self) -> Option<String> {
+        Some(match self {
+            Self::Transport(error) => cause(error),
+            Self::TimedOut(limit) => format!("no response within {limit:?}"),
+            Self::Answer(answer) => match &answer.verdict {
+                Verdict::Refused(refusal) => refusal.message.clone(),
+                Verdict::Unsupported { reason, .. } => (*reason).to_owned(),
+                Verdict::Foreign => format!("HTTP status {}", answer.reply.status),
+                Verdict::Success { .. } => return None,
+            },
+            Self::TooLarge(limit) => format!("the response is larger than {limit} bytes"),
+            Self::Redirect(what) => what.clone(),
+            Self::Refused(refused) => refused.what(),
+        })
+    }
+
     pub(crate) fn into_error(self, context: ErrorContext) -> Error {
         match self {
             Self::Transport(error) => Error::Transport(TransportFailure::new(context, error)),
@@ -93,6 +114,18 @@ impl Failure {
             }
             Self::Refused(refused) => Error::Unexpected(refused.into_error(context)),
         }
+    }
+}
+
+/// The text of a transport's error, and its innermost cause: "connection refused".
+fn cause(error: &TransportError) -> String {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause.and_then(std::error::Error::source) {
+        cause = Some(inner);
+    }
+    match cause {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 

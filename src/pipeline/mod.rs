@@ -18,6 +18,7 @@ mod redirect;
 pub(crate) mod response_check;
 pub(crate) mod retry;
 mod retry_after;
+pub(crate) mod series;
 pub(crate) mod terms;
 
 use std::{sync::Arc, time::Duration};

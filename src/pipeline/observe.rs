@@ -2,12 +2,17 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use crate::{endpoints::endpoint::Endpoint, pipeline::failure::Failure};
+use crate::{
+    endpoints::endpoint::Endpoint,
+    error::{Error, Outcome},
+    pipeline::failure::Failure,
+};
 
 /// The result of one attempt: one request to one endpoint. It contains no key, no value and no credentials.
 ///
 /// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each attempt to a function, for metrics. With the
-/// feature `tracing`, each attempt is an event, too. An attempt that was dropped before its end is not reported.
+/// feature `tracing`, each attempt is an event, too. An attempt that was dropped before its end is not reported. A request of
+/// a stream is reported when its response begins, and again if it fails later.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -23,6 +28,8 @@ pub struct Attempt {
     pub elapsed: Duration,
     /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
+    /// Why it failed, in the words of an error; `None` for a response of etcd.
+    pub reason: Option<String>,
 }
 
 impl Attempt {
@@ -35,6 +42,7 @@ impl Attempt {
             status: None,
             elapsed: Duration::ZERO,
             outcome,
+            reason: None,
         }
     }
 }
@@ -113,21 +121,59 @@ impl fmt::Debug for Observer {
 }
 
 impl AttemptOutcome {
-    pub(crate) fn of_failure(failure: &Failure) -> (Self, Option<StatusCode>) {
-        match failure {
-            Failure::Transport(error) if error.is_unsent() => (Self::NotSent, None),
-            Failure::Transport(_) => (Self::Interrupted, None),
-            Failure::TimedOut(_) => (Self::TimedOut, None),
+    /// The outcome of a stream's request that ended in this error, after its head.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Transport(_) if error.outcome() == Outcome::NotSent => Self::NotSent,
+            Error::Transport(_) => Self::Interrupted,
+            Error::Timeout(_) => Self::TimedOut,
+            Error::Etcd(_) if error.is_retryable() => Self::Unavailable,
+            Error::Etcd(_) | Error::Unsupported(_) => Self::Answered,
+            Error::Http(_) | Error::Unexpected(_) | Error::Invalid(_) => Self::Refused,
+        }
+    }
+}
+
+/// How an attempt ended.
+pub(crate) struct Told {
+    pub(crate) outcome: AttemptOutcome,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) reason: Option<String>,
+}
+
+impl Told {
+    /// There was a response with this status.
+    pub(crate) fn answered(status: StatusCode) -> Self {
+        Self {
+            outcome: AttemptOutcome::Answered,
+            status: Some(status),
+            reason: None,
+        }
+    }
+
+    /// It failed.
+    pub(crate) fn of(failure: &Failure) -> Self {
+        use AttemptOutcome::{Answered, Interrupted, NotSent, Refused, TimedOut, Unavailable};
+        let (outcome, status) = match failure {
+            Failure::Transport(error) if error.is_unsent() => (NotSent, None),
+            Failure::Transport(_) => (Interrupted, None),
+            Failure::TimedOut(_) => (TimedOut, None),
             Failure::Answer(answer) => {
-                let outcome = if answer.is_unavailable() {
-                    Self::Unavailable
+                let is_unavailable = answer.is_unavailable();
+                let outcome = if is_unavailable {
+                    Unavailable
                 } else {
-                    Self::Answered
+                    Answered
                 };
                 (outcome, Some(answer.reply.status))
             }
-            Failure::Refused(refused) => (Self::Refused, Some(refused.status())),
-            Failure::TooLarge(_) | Failure::Redirect(_) => (Self::Refused, None),
+            Failure::Refused(refused) => (Refused, Some(refused.status())),
+            Failure::TooLarge(_) | Failure::Redirect(_) => (Refused, None),
+        };
+        Self {
+            outcome,
+            status,
+            reason: failure.reason(),
         }
     }
 }
@@ -155,6 +201,7 @@ pub(crate) mod trace {
             status = attempt.status.map(|status| status.as_u16()),
             elapsed = attempt.elapsed.as_secs_f64(),
             outcome = attempt.outcome.as_str(),
+            reason = attempt.reason,
         );
     }
 

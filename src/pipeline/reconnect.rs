@@ -62,10 +62,11 @@ impl Reconnect {
         self.has_worked = true;
     }
 
-    /// Returns whether another attempt may help. Once the stream has worked, a response that is not etcd's comes from a
-    /// proxy without servers or under maintenance: an outage like any other.
+    /// Returns whether another attempt may help. A stale response comes from a member that lags behind, and will catch up.
+    /// Once the stream has worked, a response that is not etcd's comes from a proxy without servers or under maintenance: an
+    /// outage like any other.
     pub(crate) fn survives(&self, error: &Error) -> bool {
-        error.is_retryable() || self.has_worked && error.is_foreign()
+        error.is_retryable() || error.is_stale_read() || self.has_worked && error.is_foreign()
     }
 
     /// Waits before the next attempt if it may succeed. Otherwise, and if the outage has lasted too long, returns the

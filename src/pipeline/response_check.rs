@@ -240,8 +240,13 @@ impl Refused {
         )
     }
 
-    pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
-        let (kind, what) = match self.reason {
+    /// What is wrong.
+    pub(crate) fn what(&self) -> String {
+        self.describe().1
+    }
+
+    fn describe(&self) -> (UnexpectedKind, String) {
+        match &self.reason {
             Reason::Head => (
                 UnexpectedKind::Foreign,
                 format!(
@@ -260,7 +265,7 @@ impl Refused {
                 ),
             ),
             Reason::OtherStore { member, last, term } => {
-                let whose = match member {
+                let whose = match *member {
                     ANY_MEMBER => String::new(),
                     member => format!(" of member {member:x}"),
                 };
@@ -278,7 +283,11 @@ impl Refused {
                     "the response is stale: the store's index is {index}, and was {seen} before"
                 ),
             ),
-        };
+        }
+    }
+
+    pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
+        let (kind, what) = self.describe();
         let outcome = if self.status.is_client_error() || is_unapplied_redirect(self.status) {
             Outcome::Rejected
         } else {

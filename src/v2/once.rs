@@ -1,24 +1,21 @@
-use std::{
-    pin::pin,
-    time::{Duration, Instant},
-};
+use std::pin::pin;
 
 use etcd_transport::Transport;
 use futures::future::{Either, select};
 
-use crate::v2::{
-    keys::{CompareAndSwap, Create, CreateInOrder, Get},
-    node::Node,
-    watch::{
-        event::{Action, Event},
-        request::{self, Watch},
-    },
-};
 use crate::{
     client::Client,
-    error::{Error, Outcome, Result},
+    error::{Error, Result},
     operation::Operation,
-    pipeline::{Pipeline, call::Repeat, retry::Failed},
+    pipeline::series::Series,
+    v2::{
+        keys::{CompareAndSwap, Create, CreateInOrder, Get},
+        node::Node,
+        watch::{
+            event::{Action, Event},
+            request::{self, Watch},
+        },
+    },
 };
 
 /// A write that can be recognized in the store afterwards. [`V2::once`](super::V2::once) executes it.
@@ -53,33 +50,25 @@ impl Once for CreateInOrder {}
 /// Sends the write and, if its response is lost, finds out whether it was applied.
 pub(super) async fn once<T: Transport, W: Once>(client: &Client<T>, write: &W) -> Result<Event> {
     write.check()?;
-    let pipeline = client.pipeline();
-    let mut tries = Tries::new(pipeline);
-    // The first attempt that may have been applied.
-    let mut lost: Option<Error> = None;
+    let mut series = Series::begin(client.pipeline());
     loop {
-        let error = match (client.send(write.clone()).await, lost.take()) {
-            (Ok(event), _) => return Ok(event),
-            // An earlier attempt that was applied may be the reason for the refusal.
-            (Err(_), Some(first)) => first,
-            (Err(error), None) if error.outcome() == Outcome::Unknown => error,
-            (Err(error), None) => return Err(error),
+        let mut doubt = match client.send(write.clone()).await {
+            Ok(event) => return Ok(event),
+            Err(error) => series.doubt_after(error)?,
         };
         loop {
             let found = write.find(client).await;
             match found {
                 Found::Done(event) => return Ok(event),
-                Found::Unclear => return Err(error),
+                Found::Unclear => return Err(doubt),
                 Found::Never | Found::NotYet | Found::Unread => {}
             }
-            if !tries.another(pipeline).await {
-                return Err(error);
-            }
+            doubt = series.next_round(doubt).await?;
             match found {
                 // The response to the next attempt has the reason.
                 Found::Never => break,
                 Found::NotYet if W::REPEATABLE => {
-                    lost = Some(error);
+                    series.stays_in_doubt(doubt);
                     break;
                 }
                 _ => {}
@@ -241,38 +230,4 @@ fn check_value(operation: &'static str, value: &str) -> Result<()> {
         return Err(Error::invalid(operation, reason));
     }
     Ok(())
-}
-
-/// The remaining attempts, by the client's [`RetryPolicy`](crate::RetryPolicy).
-struct Tries {
-    made: u32,
-    started: Instant,
-}
-
-impl Tries {
-    fn new<T: Transport>(pipeline: &Pipeline<T>) -> Self {
-        Self {
-            made: 0,
-            started: pipeline.transport.now(),
-        }
-    }
-
-    /// Pauses before the next attempt. Returns `false` if none is left.
-    async fn another<T: Transport>(&mut self, pipeline: &Pipeline<T>) -> bool {
-        self.made += 1;
-        let now = pipeline.transport.now();
-        let pause = pipeline.retry.decide(&Failed {
-            attempt: self.made,
-            endpoints: 1,
-            unsent: false,
-            repeat: Repeat::Always,
-            retry_after: Duration::ZERO,
-            elapsed: now.saturating_duration_since(self.started),
-            jitter: fastrand::f64(),
-        });
-        if let Some(pause) = pause {
-            pipeline.transport.sleep(pause).await;
-        }
-        pause.is_some()
-    }
 }

@@ -3,14 +3,10 @@
 use crate::{
     endpoints::sync::{Advertised, MemberSource},
     error::{Error, Result},
-    pipeline::{call::Repeat, exchange::Mapped},
+    pipeline::exchange::Mapped,
     v3::{
         GetStatus, Header,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -64,9 +60,7 @@ impl Encode for ListMembers {
     }
 }
 
-gateway::operation!(
-    ListMembers => Members, "v3.cluster.member.list", method::MEMBER_LIST, |_| Repeat::Always
-);
+message::operation!(ListMembers => Members, "v3.cluster.member.list", MEMBER_LIST, Always);
 
 /// The members of the cluster: the response to every operation except [`AddMember`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,12 +119,7 @@ impl Encode for AddMember {
     }
 }
 
-gateway::operation!(
-    AddMember => AddMemberResponse,
-    "v3.cluster.member.add",
-    method::MEMBER_ADD,
-    |_| Repeat::IfUnsent
-);
+message::operation!(AddMember => AddMemberResponse, "v3.cluster.member.add", MEMBER_ADD, IfUnsent);
 
 /// The response to an [`AddMember`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -192,17 +181,11 @@ macro_rules! of_member {
 
 of_member!(RemoveMember, PromoteMember);
 
-gateway::operation!(
-    RemoveMember => Members,
-    "v3.cluster.member.remove",
-    method::MEMBER_REMOVE,
-    |_| Repeat::IfUnsent
-);
-gateway::operation!(
+message::operation!(RemoveMember => Members, "v3.cluster.member.remove", MEMBER_REMOVE, IfUnsent);
+message::operation!(
     PromoteMember => Members,
     "v3.cluster.member.promote",
-    method::MEMBER_PROMOTE,
-    |_| Repeat::IfUnsent
+    MEMBER_PROMOTE, IfUnsent
 );
 
 /// Changes the peer URLs of a member: `POST /v3/cluster/member/update`.
@@ -240,12 +223,7 @@ impl Encode for UpdateMember {
     }
 }
 
-gateway::operation!(
-    UpdateMember => Members,
-    "v3.cluster.member.update",
-    method::MEMBER_UPDATE,
-    |_| Repeat::IfUnsent
-);
+message::operation!(UpdateMember => Members, "v3.cluster.member.update", MEMBER_UPDATE, IfUnsent);
 
 fn check_urls(operation: &'static str, urls: &[String]) -> Result<()> {
     if urls.is_empty() {

@@ -7,16 +7,11 @@ use bytes::Bytes;
 use crate::{
     error::{Error, Result},
     operation::Operation,
-    pipeline::{call::Repeat, deadline::Deadline},
+    pipeline::deadline::Deadline,
     v3::{
         Header, Key, LeaseId,
-        header::OnlyHeader,
         lease::waiting::{SILENCE_LIMIT, probe},
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        protocol::message::{self, Encode, Fields},
         range::check_key,
         stream::silence::check_limit,
     },
@@ -99,11 +94,10 @@ impl Encode for Lock {
     }
 }
 
-gateway::operation!(
+message::operation!(
     Lock => LockResponse,
     "v3.lock.lock",
-    method::LOCK,
-    |_| Repeat::IfUnsent,
+    LOCK, IfUnsent,
     probed by |lock| probe(Lock::NAME, &lock.name, lock.lease, lock.silence)
 );
 
@@ -164,20 +158,12 @@ impl Encode for Unlock {
     }
 }
 
-gateway::operation!(
-    Unlock => Header, in OnlyHeader,
-    "v3.lock.unlock",
-    method::UNLOCK,
-    |_| Repeat::IfUnsent
-);
+message::operation!(Unlock => Header, "v3.lock.unlock", UNLOCK, IfUnsent);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, Repeat, body, decoded};
 
     #[test]
     fn the_requests_are_as_documented() {

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use crate::{error::Result, operation::Operation, testing};
 
-pub(crate) use testing::AsRequest;
+pub(crate) use crate::{pipeline::call::Repeat, testing::AsRequest};
 
 /// Returns the body that an operation sends.
 pub(crate) fn body(operation: &impl AsRequest) -> String {

@@ -1,4 +1,4 @@
-//! Faults of members: killed, stopped, paused.
+//! Faults of members: killed, stopped, paused. Faults of proxies: killed, or responding with a page.
 
 use std::{
     fmt, thread,
@@ -7,7 +7,7 @@ use std::{
 
 use etcd_http::server::Cluster;
 
-use crate::is_over;
+use crate::{is_over, proxies::Proxies};
 
 /// The faults of a run.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Faults {
     stopped: usize,
     paused: usize,
     of_leaders: usize,
+    pages: usize,
+    killed_proxies: usize,
     /// When former leaders resumed: they were halted for long enough to be replaced.
     wakings: Vec<Instant>,
     /// One line for each fault, with when it began and ended.
@@ -26,56 +28,82 @@ pub(crate) struct Faults {
 pub(crate) const ELECTION: Duration = Duration::from_secs(1);
 
 impl Faults {
-    /// Injects faults into one member after the other, as the seed says. In between, all members run.
-    pub(crate) fn run(cluster: &Cluster, duration: Duration, seed: u64) -> Self {
+    /// Injects faults into one member or proxy after the other, as the seed says. In between, all run.
+    pub(crate) fn run(
+        cluster: &Cluster,
+        proxies: Option<&Proxies>,
+        duration: Duration,
+        seed: u64,
+    ) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut faults = Self::default();
         let started = Instant::now();
         while !is_over(started, duration) {
             thread::sleep(Duration::from_millis(random.u64(300..1500)));
-            let leader = cluster.leader().unwrap();
-            let index = if random.bool() {
-                leader
-            } else {
-                random.usize(0..3)
-            };
-            faults.of_leaders += usize::from(index == leader);
-            let member = cluster.member(index);
-            let pause = Duration::from_millis(random.u64(100..4000));
-            let began = Instant::now();
-            let what = match random.u8(0..5) {
-                0 | 1 => {
-                    member.kill().unwrap();
-                    thread::sleep(pause);
-                    member.restart().unwrap();
-                    faults.killed += 1;
-                    "killed"
-                }
-                2 => {
-                    member.stop().unwrap();
-                    thread::sleep(pause);
-                    member.restart().unwrap();
-                    faults.stopped += 1;
-                    "stopped"
-                }
-                _ => {
-                    member.pause().unwrap();
-                    thread::sleep(pause);
-                    member.resume().unwrap();
-                    faults.paused += 1;
-                    if index == leader && pause >= ELECTION {
-                        faults.wakings.push(Instant::now());
-                    }
-                    "halted"
-                }
-            };
-            let ended = Instant::now();
-            faults.log.push(format!(
-                "{what} {index} for {pause:?}, {leader} leading, {began:?} to {ended:?}"
-            ));
+            match proxies {
+                Some(proxies) if random.bool() => faults.of_a_proxy(proxies, &mut random),
+                _ => faults.of_a_member(cluster, &mut random),
+            }
             cluster.wait_healthy(Duration::from_secs(30)).unwrap();
         }
         faults
+    }
+
+    fn of_a_member(&mut self, cluster: &Cluster, random: &mut fastrand::Rng) {
+        let leader = cluster.leader().unwrap();
+        let index = if random.bool() {
+            leader
+        } else {
+            random.usize(0..3)
+        };
+        self.of_leaders += usize::from(index == leader);
+        let member = cluster.member(index);
+        let pause = Duration::from_millis(random.u64(100..4000));
+        let began = Instant::now();
+        let what = match random.u8(0..5) {
+            0 | 1 => {
+                member.kill().unwrap();
+                thread::sleep(pause);
+                member.restart().unwrap();
+                self.killed += 1;
+                "killed"
+            }
+            2 => {
+                member.stop().unwrap();
+                thread::sleep(pause);
+                member.restart().unwrap();
+                self.stopped += 1;
+                "stopped"
+            }
+            _ => {
+                member.pause().unwrap();
+                thread::sleep(pause);
+                member.resume().unwrap();
+                self.paused += 1;
+                if index == leader && pause >= ELECTION {
+                    self.wakings.push(Instant::now());
+                }
+                "halted"
+            }
+        };
+        let ended = Instant::now();
+        self.log.push(format!(
+            "{what} {index} for {pause:?}, {leader} leading, {began:?} to {ended:?}"
+        ));
+    }
+
+    fn of_a_proxy(&mut self, proxies: &Proxies, random: &mut fastrand::Rng) {
+        let began = Instant::now();
+        let what = if random.bool() {
+            self.pages += 1;
+            proxies.show_a_page(random)
+        } else {
+            self.killed_proxies += 1;
+            let pause = Duration::from_millis(random.u64(100..4000));
+            proxies.kill_one(random, pause)
+        };
+        let ended = Instant::now();
+        self.log.push(format!("{what}, {began:?} to {ended:?}"));
     }
 
     /// Returns whether a replaced leader resumed between these moments.
@@ -101,12 +129,21 @@ impl fmt::Display for Faults {
             stopped,
             paused,
             of_leaders,
+            pages,
+            killed_proxies,
             ..
         } = self;
         let all = killed + stopped + paused;
         writeln!(
             f,
             "  {all} faults: {killed} kill -9, {stopped} stop, {paused} pause; {of_leaders} of them to the leader"
-        )
+        )?;
+        if pages + killed_proxies > 0 {
+            writeln!(
+                f,
+                "  of proxies: {pages} times a page for two seconds, {killed_proxies} kill -9"
+            )?;
+        }
+        Ok(())
     }
 }

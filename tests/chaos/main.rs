@@ -1,11 +1,16 @@
 //! A cluster of three under load, whose members are killed, paused and restarted one at a time. At the end, every
 //! guarantee is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
 //!
+//! Half of the tests have proxies between the clients and the members, which have faults of their own: see [`proxies`].
+//!
 //! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 20 s; `ETCD_HTTP_CHAOS_SEED` selects the
 //! schedule.
 
 mod faults;
+mod proxies;
 mod tally;
+#[path = "../etcd/proxies/trusting.rs"]
+mod trusting;
 mod v2;
 mod v3;
 
@@ -15,31 +20,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::{Client, server::Cluster, transport::Transport};
+use etcd_http::{Client, server::Cluster};
 
-use crate::faults::Faults;
+use crate::{faults::Faults, proxies::Proxies, trusting::Trusting};
 
 macro_rules! scenarios {
-    ($($name:ident: $run:path;)+) => {$(
+    ($($proxies:ident { $($name:ident: $run:path;)+ })+) => {$($(
         #[test]
         fn $name() {
-            run_scenario(stringify!($name), async |scenario| $run(scenario).await);
+            let run = async |scenario: &Scenario| $run(scenario).await;
+            run_scenario(stringify!($name), stringify!($proxies) == "proxies", run);
         }
-    )+};
+    )+)+};
 }
 
 scenarios! {
-    nothing_is_lost_doubled_or_invented_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
-    nothing_is_lost_doubled_or_invented_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
-    v3_leases_locks_and_elections_hold_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
-    v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
+    direct {
+        nothing_is_lost_doubled_or_invented_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
+        nothing_is_lost_doubled_or_invented_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
+        v3_leases_locks_and_elections_hold_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
+        v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
+    }
+    proxies {
+        nothing_is_lost_doubled_or_invented_behind_proxies_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
+        nothing_is_lost_doubled_or_invented_behind_proxies_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
+        v3_leases_locks_and_elections_hold_behind_proxies_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
+        v3_leases_locks_and_elections_hold_behind_proxies_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
+    }
 }
 
 /// How long the tasks and the checks may take after the last fault.
 const AFTER_FAULTS: Duration = Duration::from_secs(180);
 
-/// A cluster, how long it has faults, and the seed of the schedule.
+/// A cluster, perhaps with proxies before it, how long it has faults, and the seed of the schedule.
 struct Scenario {
+    proxies: Option<Proxies>,
     cluster: Cluster,
     duration: Duration,
     seed: u64,
@@ -53,12 +68,14 @@ struct Verdict {
     problems: Vec<String>,
 }
 
-fn run_scenario(name: &str, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
+fn run_scenario(name: &str, has_proxies: bool, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
     // Two clusters at once would delay each other's heartbeats.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let cluster = Cluster::start(3).unwrap();
     let scenario = Scenario {
-        cluster: Cluster::start(3).unwrap(),
+        proxies: has_proxies.then(|| Proxies::before(&cluster)),
+        cluster,
         duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 20)),
         seed: number("ETCD_HTTP_CHAOS_SEED", 4),
     };
@@ -95,18 +112,26 @@ fn run_scenario(name: &str, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
 impl Scenario {
     /// Injects faults into one member after the other, until the duration is over. Blocks the thread.
     fn inject_faults(&self) -> Faults {
-        let faults = Faults::run(&self.cluster, self.duration, self.seed);
+        let faults = Faults::run(
+            &self.cluster,
+            self.proxies.as_ref(),
+            self.duration,
+            self.seed,
+        );
         self.cluster.wait_healthy(Duration::from_secs(30)).unwrap();
         faults
     }
 
     /// Clients with long and short time limits: the outcomes of the latter are more often unknown. Each begins with
     /// another member.
-    fn clients<T: Transport + Default>(&self) -> Vec<Client<T>> {
+    fn clients<T: Trusting + Default>(&self) -> Vec<Client<T>> {
         let client = |(place, seconds)| {
-            let mut urls = self.cluster.client_urls();
+            let (transport, mut urls) = match &self.proxies {
+                Some(proxies) => (T::trusting(&proxies.certificate()), proxies.urls()),
+                None => (T::default(), self.cluster.client_urls()),
+            };
             urls.rotate_left(place);
-            Client::builder(T::default())
+            Client::builder(transport)
                 .endpoints(urls)
                 .timeout(Duration::from_secs(seconds))
                 .build()

@@ -92,6 +92,9 @@ fn kind(error: &Error) -> String {
             let text = error.to_string();
             text.rsplit(": ").next().unwrap_or_default().to_owned()
         }
+        Error::Http(_) | Error::Unexpected(_) | Error::Unsupported(_) => {
+            "a response of a proxy".to_owned()
+        }
         other => other.to_string(),
     }
 }

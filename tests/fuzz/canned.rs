@@ -3,12 +3,11 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,7 @@ use etcd_http::transport::{
     Body, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
     http::{HeaderMap, HeaderName, HeaderValue},
-    http_body::{self, Frame},
+    http_body::Frame,
 };
 
 /// After this many requests the transport rejects them, so that a watch that goes on forever ends.
@@ -101,7 +100,7 @@ impl Transport for Canned {
             return Err(TransportError::rejected("enough"));
         }
         let answer = &self.answers[number % self.answers.len()];
-        let mut response = Response::new(Body::stream(Frames::new(answer, &self.most)));
+        let mut response = Response::new(body(answer, &self.most));
         *response.status_mut() = answer.status.try_into().unwrap();
         for (name, value) in &answer.headers {
             response.headers_mut().append(name, value.clone());
@@ -129,54 +128,33 @@ impl Transport for Canned {
     }
 }
 
-struct Frames {
-    frames: VecDeque<Bytes>,
-    ending: Option<Ending>,
-    taken: usize,
-    most: Arc<AtomicUsize>,
-}
-
-impl Frames {
-    fn new(answer: &Answer, most: &Arc<AtomicUsize>) -> Self {
-        let mut rest = Bytes::copy_from_slice(&answer.body);
-        let mut frames = VecDeque::new();
-        for length in &answer.frames {
-            frames.push_back(rest.split_to((*length).min(rest.len())));
-        }
-        frames.push_back(rest);
-        Self {
-            frames,
-            ending: Some(answer.ending),
-            taken: 0,
-            most: Arc::clone(most),
-        }
+/// The body of a response. `most` records how much of it is taken.
+fn body(answer: &Answer, most: &Arc<AtomicUsize>) -> Body {
+    let mut rest = Bytes::copy_from_slice(&answer.body);
+    let mut frames = VecDeque::new();
+    for length in &answer.frames {
+        frames.push_back(rest.split_to((*length).min(rest.len())));
     }
-}
-
-impl http_body::Body for Frames {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        if let Some(frame) = self.frames.pop_front() {
-            self.taken += frame.len();
-            self.most.fetch_max(self.taken, Relaxed);
+    frames.push_back(rest);
+    let (mut ending, mut taken) = (answer.ending, 0);
+    let most = Arc::clone(most);
+    Body::poll_fn(move |_| {
+        if let Some(frame) = frames.pop_front() {
+            taken += frame.len();
+            most.fetch_max(taken, Relaxed);
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
-        match self.ending {
-            None | Some(Ending::Clean) => Poll::Ready(None),
-            Some(Ending::Open) => Poll::Pending,
-            Some(Ending::Trailers) => {
-                self.ending = None;
+        match ending {
+            Ending::Clean => Poll::Ready(None),
+            Ending::Open => Poll::Pending,
+            Ending::Trailers => {
+                ending = Ending::Clean;
                 Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::new()))))
             }
-            Some(Ending::Break) => {
-                self.ending = None;
+            Ending::Break => {
+                ending = Ending::Clean;
                 Poll::Ready(Some(Err(TransportError::interrupted("reset"))))
             }
         }
-    }
+    })
 }

@@ -43,7 +43,7 @@ fn answers_are_read_whatever_their_spacing() {
 }
 
 #[test]
-fn an_answer_that_is_cut_at_any_byte_is_an_error() {
+fn a_response_that_is_cut_at_any_byte_is_an_error() {
     let _turn = turn();
     each_sample(WHOLE, |case, sample| {
         let whole = sample.trim_ascii_end();
@@ -75,7 +75,7 @@ fn a_stream_that_is_cut_at_any_byte_tells_nothing_else() {
 }
 
 #[test]
-fn an_answer_may_come_in_any_pieces() {
+fn a_response_may_come_in_any_pieces() {
     let _turn = turn();
     each_sample(WHOLE.iter().chain(STREAMS), |case, sample| {
         let whole = decode(case, Answer::ok(sample));

@@ -2,7 +2,7 @@
 
 use std::{
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -10,9 +10,7 @@ use etcd_http::{
     Client, Result,
     fake::{FakeEtcd, Fault, When},
     transport::{
-        Body, Request, Response, Transport, TransportError, async_trait,
-        bytes::Bytes,
-        http_body::{self, Frame},
+        Body, Request, Response, Transport, TransportError, async_trait, http_body::Body as _,
     },
     v2::{Event, Node, Watch, WatchUpdate},
 };
@@ -93,11 +91,12 @@ impl Transport for Headless {
             return Ok(response);
         }
         let (head, mut body) = response.into_parts();
-        let first = body.frame().await;
-        Ok(Response::from_parts(
-            head,
-            Body::stream(Begun { first, body }),
-        ))
+        let mut first = body.frame().await;
+        let body = Body::poll_fn(move |cx| match first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut body).poll_frame(cx),
+        });
+        Ok(Response::from_parts(head, body))
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -106,25 +105,6 @@ impl Transport for Headless {
 
     fn now(&self) -> Instant {
         self.0.now()
-    }
-}
-
-type Data = Result<Frame<Bytes>, TransportError>;
-
-struct Begun {
-    first: Option<Data>,
-    body: Body,
-}
-
-impl http_body::Body for Begun {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Data>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(first)),
-            None => Pin::new(&mut self.body).poll_frame(cx),
-        }
     }
 }
 

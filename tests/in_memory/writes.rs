@@ -70,7 +70,7 @@ fn attempt(kind: &str, prepare: impl FnOnce(&FakeEtcd)) -> (FakeEtcd, Written, u
 }
 
 #[test]
-fn what_is_said_of_a_write_is_true_and_none_is_sent_twice() {
+fn the_outcome_of_a_write_is_true_and_no_write_is_sent_twice() {
     for kind in KINDS {
         for Misfortune {
             name,

@@ -72,7 +72,7 @@ macro_rules! same {
 }
 
 #[test]
-fn a_text_is_anything_that_is_a_str() {
+fn every_string_type_is_accepted_as_text() {
     anything! {
         |_node| "foo";
         |_node| &"foo";

@@ -1,8 +1,8 @@
 //! Responses of the v2 API from another cluster, and from a member that has lost its data, are errors.
 
 use etcd_http::{
-    Client, ClientBuilder, Outcome, Result,
-    v2::{Get, Set, Watch},
+    Client, ClientBuilder, Outcome,
+    v2::{Get, Watch},
 };
 use futures::StreamExt;
 use harness::{
@@ -10,16 +10,10 @@ use harness::{
     scripted_transport::{ScriptedTransport, Step, etcd_error, file, keys, open, with_headers},
 };
 
+use crate::v2_calls::{get, set};
+
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
     Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a", "http://b"])
-}
-
-fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Get::new("x"))).map(|event| event.index())
-}
-
-fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
 }
 
 /// A response with this index of the store.
@@ -35,7 +29,7 @@ const OURS: &str = "cdf818194e3a8c32";
 const OTHER: &str = "beef";
 
 #[test]
-fn an_answer_from_another_cluster_is_an_error_and_is_not_asked_for_again() {
+fn a_response_from_another_cluster_is_an_error_and_is_not_asked_for_again() {
     let client = builder([of(OURS, at(7)), of(OTHER, at(8)), of(OURS, at(9))])
         .build()
         .unwrap();
@@ -58,7 +52,7 @@ fn an_answer_from_another_cluster_is_an_error_and_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_write_to_another_cluster_may_have_been_carried_out_there() {
+fn a_write_to_another_cluster_may_have_been_applied_there() {
     for (step, outcome) in [
         (at(8), Outcome::Unknown),
         (etcd_error(412, 101, 8), Outcome::Rejected),
@@ -142,7 +136,7 @@ fn a_read_that_is_stale_everywhere_is_an_error() {
 }
 
 #[test]
-fn what_a_write_or_an_error_told_counts_for_reads() {
+fn reads_are_compared_with_the_index_of_writes_and_errors() {
     for seen in [keys(201, 9, file("set", "/x", 9)), etcd_error(412, 101, 9)] {
         let client = builder([seen, at(8), at(9)])
             .reject_stale_reads(true)

@@ -15,15 +15,13 @@ use etcd_http::{
 use futures::{FutureExt, StreamExt};
 use harness::{
     clock::{VirtualClock, block_on},
-    scripted_transport::{ScriptedTransport, Step, file, keys, open},
+    scripted_transport::{ScriptedTransport, Step, keys, open},
 };
+
+use crate::v2_calls::ok;
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap()
-}
-
-fn ok() -> Step {
-    keys(200, 7, file("get", "/x", 7))
 }
 
 #[test]
@@ -63,7 +61,7 @@ fn all_attempts_of_an_operation_can_have_a_limit_of_their_own() {
 }
 
 #[test]
-fn no_time_at_all_is_a_timeout() {
+fn a_timeout_of_zero_times_out() {
     let client = client([Step::Silence]);
     let none = client
         .with_timeout(Duration::ZERO)

@@ -2,29 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use etcd_http::{
-    Client, ClientBuilder, EndpointOrder, Result,
-    v2::{Get, Set},
-};
+use etcd_http::{Client, ClientBuilder, EndpointOrder};
 use harness::{
     clock::block_on,
-    scripted_transport::{ScriptedTransport, Step, file, keys, member, members, with_headers},
+    scripted_transport::{ScriptedTransport, Step, keys, member, members, with_headers},
 };
+
+use crate::v2_calls::{get, ok, set};
 
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
     Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a", "http://b", "http://c"])
-}
-
-fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Get::new("x"))).map(|event| event.index())
-}
-
-fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
-}
-
-fn ok() -> Step {
-    keys(200, 7, file("set", "/x", 7))
 }
 
 fn of_term(term: &str) -> Step {
@@ -91,7 +78,7 @@ fn a_later_term_makes_the_leader_unknown_until_the_next_sync() {
 }
 
 #[test]
-fn the_leader_is_nothing_special_unless_asked_for() {
+fn the_leader_is_not_preferred_by_default() {
     let [list, _] = synced("http://c");
     let client = builder([list, ok()]).build().unwrap();
     assert_eq!(block_on(client.sync()).unwrap().leader, None);
@@ -100,7 +87,7 @@ fn the_leader_is_nothing_special_unless_asked_for() {
 }
 
 #[test]
-fn an_unknown_leader_is_no_error() {
+fn a_sync_without_a_known_leader_succeeds() {
     let [list, _] = synced("http://c");
     let nobody = || {
         Step::Answer(

@@ -126,7 +126,7 @@ fn by_grpc_too_what_shows_that_nothing_was_done_goes_to_the_next_endpoint() {
 }
 
 #[test]
-fn an_endpoint_that_was_passed_over_is_asked_again_after_a_minute() {
+fn an_endpoint_that_was_passed_over_is_tried_again_after_a_minute() {
     let client = client([page(404, "no"), v2_ok(), v2_ok(), v2_ok()]);
     set(&client).unwrap();
     block_on(client.transport().sleep(Duration::from_secs(59)));
@@ -268,7 +268,7 @@ fn a_learner_is_passed_over_by_the_gateway_and_by_grpc() {
 }
 
 #[test]
-fn a_stream_is_opened_where_it_is_served() {
+fn a_stream_is_opened_at_an_endpoint_that_serves_it() {
     for (status, body) in [
         (
             503,
@@ -321,7 +321,7 @@ fn a_sync_leaves_learners_out() {
 }
 
 #[test]
-fn a_success_without_what_etcd_never_leaves_out_is_none() {
+fn a_success_without_a_mandatory_field_is_unexpected() {
     let unexpected = |error: Error| {
         assert!(matches!(error, Error::Unexpected(_)), "{error}");
         assert_eq!(error.outcome(), Outcome::Unknown, "{error}");

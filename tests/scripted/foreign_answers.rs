@@ -90,7 +90,7 @@ fn a_v3_watch_behind_a_page_ends_with_its_outage_limit_and_a_new_one_at_once() {
 }
 
 #[test]
-fn what_etcd_sends_and_this_client_does_not_understand_is_no_page() {
+fn an_undecodable_message_of_etcd_is_not_taken_for_a_proxys_page() {
     let store = Store::at(4).with(|state| {
         let created = json!({"result": {"header": {"cluster_id": "7", "revision": "4"}, "watch_id": "1", "created": true}});
         let bad = json!({"result": {"watch_id": "1", "events": [{}]}});

@@ -86,7 +86,7 @@ fn every_attempt_is_told_of() {
 }
 
 #[test]
-fn every_poll_of_a_watch_is_told_of() {
+fn every_poll_of_a_watch_is_observed() {
     let (client, lines) = client([open(5), Step::Break, keys(200, 6, file("set", "/x", 6))]);
     let watch = client.open(Watch::new("x").from_index(6));
     block_on(watch.take(1).collect::<Vec<_>>())
@@ -174,7 +174,12 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
     assert_eq!(
         spans.lines(),
         [
-            attempt("v2.keys.set", "a", 1, "elapsed=0.0 outcome=\"not_sent\""),
+            attempt(
+                "v2.keys.set",
+                "a",
+                1,
+                "elapsed=0.0 outcome=\"not_sent\" reason=\"could not connect: connection refused\""
+            ),
             attempt(
                 "v2.keys.set",
                 "b",

@@ -93,7 +93,7 @@ fn play(rivals: &[Rival], file: bool, write: impl Fn(&Client<V2Store>) -> Result
 }
 
 #[test]
-fn t_7_a_create_is_carried_out_once_whatever_is_lost_or_late() {
+fn t_7_a_create_is_applied_once_whatever_is_lost_or_late() {
     // The caller guarantees that the key is not deleted.
     let tally = play(&[Rival::Sets], false, |client| {
         block_on(client.v2().once(create()))
@@ -103,7 +103,7 @@ fn t_7_a_create_is_carried_out_once_whatever_is_lost_or_late() {
 }
 
 #[test]
-fn t_7_a_swap_is_carried_out_once_whatever_is_lost_late_or_changed() {
+fn t_7_a_swap_is_applied_once_whatever_is_lost_late_or_changed() {
     let rivals = [Rival::Sets, Rival::Deletes, Rival::Refreshes];
     let tally = play(&rivals, true, |client| block_on(client.v2().once(swap())));
     assert_eq!(tally.runs, 16 * 1296);
@@ -111,7 +111,7 @@ fn t_7_a_swap_is_carried_out_once_whatever_is_lost_late_or_changed() {
 }
 
 #[test]
-fn t_7_an_in_order_create_is_carried_out_once_or_unknown_whatever_is_lost_or_late() {
+fn t_7_an_in_order_create_is_applied_once_or_unknown_whatever_is_lost_or_late() {
     let tally = play(&[Rival::Deletes], false, |client| {
         block_on(client.v2().once(in_order()))
     });
@@ -177,7 +177,7 @@ fn a_lost_create_is_found_by_its_value() {
 }
 
 #[test]
-fn a_create_that_was_carried_out_late_is_found_behind_the_refusal_of_the_next() {
+fn a_create_that_was_applied_late_is_found_behind_the_refusal_of_the_next() {
     let refused = etcd_error(412, 105, 9);
     let client = client([Step::Silence, absent(), refused, file("get", MINE, 7)]);
     assert_eq!(block_on(client.v2().once(create())).unwrap().index(), 7);
@@ -332,7 +332,7 @@ fn a_lost_in_order_create_is_looked_for_and_never_sent_again() {
 }
 
 #[test]
-fn a_store_that_cannot_be_read_for_a_while_is_asked_again_and_one_that_may_not_be_is_not() {
+fn a_store_that_cannot_be_read_for_a_while_is_tried_again_and_one_that_may_not_be_is_not() {
     let down = || etcd_error(500, 300, 0);
     let client_ = client([Step::Break, down(), down(), down(), file("get", MINE, 7)]);
     assert_eq!(block_on(client_.v2().once(create())).unwrap().index(), 7);

@@ -155,7 +155,7 @@ fn the_directory_update_that_3_5_cannot_do_is_rejected() {
 }
 
 #[test]
-fn t_25_a_page_that_is_not_there_is_no_key_that_is_not_there() {
+fn t_25_a_404_without_an_etcd_error_is_not_a_missing_key() {
     let page = page(404, "404 page not found\n");
     let client = Client::new(ScriptedTransport::new([page]), ["http://a"]).unwrap();
     let error = block_on(client.v2().set("x", "y")).unwrap_err();
@@ -165,7 +165,7 @@ fn t_25_a_page_that_is_not_there_is_no_key_that_is_not_there() {
 }
 
 #[test]
-fn what_the_http_layer_refused_is_rejected() {
+fn a_4xx_of_the_http_layer_is_rejected() {
     for status in [400, 405, 408, 414] {
         let step = page(status, "<h1>No</h1>");
         assert_eq!(outcome(step), (Outcome::Rejected, 1), "{status}");
@@ -183,7 +183,7 @@ fn what_the_stack_refused_is_not_sent() {
 }
 
 #[test]
-fn what_a_proxy_failed_at_is_unknown() {
+fn a_5xx_without_an_etcd_error_is_unknown() {
     for status in [500, 501, 502, 503, 504, 505, 520, 599] {
         let step = page(status, "<h1>Oops</h1>");
         assert_eq!(outcome(step), (Outcome::Unknown, 1), "{status}");
@@ -236,7 +236,7 @@ fn a_followed_redirect_counts_by_how_it_ends() {
 }
 
 #[test]
-fn an_answer_over_the_limit_is_unknown() {
+fn a_response_over_the_limit_is_unknown() {
     let client = Client::builder(ScriptedTransport::new([keys(200, 7, ACCEPTED)]))
         .endpoints(["http://a"])
         .max_response_size(10)

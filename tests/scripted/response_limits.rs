@@ -1,25 +1,19 @@
 //! Responses that are encoded, or too large.
 
 use etcd_http::{
-    Client, Outcome, Result,
+    Client, Outcome,
     transport::http::Method,
     v2::{Get, Set},
 };
 use harness::{
     clock::block_on,
-    scripted_transport::{Ending, ScriptedTransport, Step, file, keys, with_headers},
+    scripted_transport::{Ending, ScriptedTransport, Step, keys, with_headers},
 };
+
+use crate::v2_calls::{get, ok};
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap()
-}
-
-fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Get::new("x"))).map(|event| event.index())
-}
-
-fn ok() -> Step {
-    keys(200, 7, file("get", "/x", 7))
 }
 
 fn encoded(step: Step) -> Step {
@@ -105,7 +99,7 @@ fn json_of_any_depth_is_decoded_or_an_error_and_no_stack_overflow() {
 }
 
 #[test]
-fn a_line_break_or_a_nul_never_leaves_as_one() {
+fn line_breaks_and_nuls_are_never_sent_unescaped() {
     let client = client([ok()]);
     for path in ["/v2/a\r\nX: y", "/v2/a\nb", "/v2/a\0b", "/v2/a b"] {
         let request = client.request(Method::GET, path);

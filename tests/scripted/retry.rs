@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Error, Outcome, Result, RetryPolicy,
+    Client, Error, Outcome, RetryPolicy,
     transport::{Transport, http::Method},
-    v2::{Get, Set},
 };
 use harness::{
     clock::block_on,
-    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, file, keys},
+    scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, keys},
 };
+
+use crate::v2_calls::{get, ok, set};
 
 fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
@@ -20,18 +21,6 @@ fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<S
         .allow_insecure_auth(true)
         .build()
         .unwrap()
-}
-
-fn get(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Get::new("x"))).map(|event| event.index())
-}
-
-fn set(client: &Client<ScriptedTransport>) -> Result<u64> {
-    block_on(client.send(Set::new("x", "y"))).map(|event| event.index())
-}
-
-fn ok() -> Step {
-    keys(200, 7, file("set", "/x", 7))
 }
 
 #[test]
@@ -117,7 +106,7 @@ fn a_write_is_never_sent_again_once_the_server_may_have_seen_it() {
 }
 
 #[test]
-fn a_write_that_the_server_surely_did_not_see_goes_to_the_next_endpoint() {
+fn a_write_that_the_server_definitely_did_not_see_goes_to_the_next_endpoint() {
     let client = client(&["a", "b"], [Step::Refuse, ok(), ok()]);
     assert_eq!(set(&client).unwrap(), 7);
     assert_eq!(set(&client).unwrap(), 7);
@@ -191,7 +180,7 @@ fn a_write_that_was_never_sent_says_so() {
 }
 
 #[test]
-fn an_answer_is_an_answer_and_one_request_is_enough_for_it() {
+fn an_error_of_etcd_is_not_retried() {
     for (status, code) in [
         (404, 100),
         (412, 101),
@@ -213,7 +202,7 @@ fn an_answer_is_an_answer_and_one_request_is_enough_for_it() {
 }
 
 #[test]
-fn a_read_goes_on_while_servers_cannot_serve_and_ends_in_their_words() {
+fn a_read_is_retried_while_servers_cannot_serve_and_returns_their_error() {
     let down = || etcd_error(500, 300, 0);
     let recovers = client(&["a", "b"], [down(), down(), ok()]);
     assert_eq!(get(&recovers).unwrap(), 7);
@@ -291,7 +280,7 @@ fn credentials_go_to_v2_alone() {
 }
 
 #[test]
-fn an_answer_over_the_limit_is_an_error_and_is_not_asked_for_again() {
+fn a_response_over_the_limit_is_an_error_and_is_not_asked_for_again() {
     let client = Client::builder(ScriptedTransport::new([keys(200, 1, "x".repeat(101))]))
         .endpoints(["http://a"])
         .max_response_size(100)

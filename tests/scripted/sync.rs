@@ -170,7 +170,7 @@ fn addresses_that_no_member_can_have_are_refused() {
 }
 
 #[test]
-fn this_machine_is_refused_unless_the_client_was_given_it() {
+fn loopback_addresses_are_refused_unless_the_client_was_given_one() {
     for url in [
         "http://127.0.0.1:2379",
         "http://localhost:2379",
@@ -262,7 +262,7 @@ fn a_rewrite_comes_before_the_rules_and_the_users_own_rule_after_them() {
 }
 
 #[test]
-fn no_more_addresses_are_taken_in_than_any_cluster_has() {
+fn a_list_of_members_is_cut_off_at_one_hundred_addresses() {
     let client = builder([]).build().unwrap();
     let sync: Synced = client.merge_endpoints((0..10_000).map(|n| format!("http://m{n}:2379")));
     assert_eq!(sync.added.len(), 100);

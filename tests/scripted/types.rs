@@ -104,7 +104,7 @@ impl<T: serde::de::DeserializeOwned> NotDecodable<Decodable> for T {}
 
 /// A later major release of serde is not to be a breaking change of this crate.
 #[test]
-fn decoded_types_are_none_of_serdes() {
+fn decoded_types_do_not_implement_deserialize() {
     macro_rules! none_of_serdes {
         ($($type:ty),+) => { $(let () = <$type as NotDecodable<_>>::IT_IS;)+ };
     }

@@ -3,17 +3,13 @@
 use std::{
     collections::BTreeMap,
     future::poll_fn,
-    pin::Pin,
     sync::Mutex,
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use etcd_http::transport::{
-    Body, Request, Response, Transport, TransportError, async_trait,
-    bytes::Bytes,
-    http::Method,
-    http_body::{self, Frame},
+    Body, Request, Response, Transport, TransportError, async_trait, http::Method,
 };
 
 /// A store with files, indexes and a history, as writes that are applied once require. The fate of each request is
@@ -322,7 +318,7 @@ impl Transport for V2Store {
         let Some((status, body)) = answer.filter(|_| fate == Fate::Answered) else {
             return Err(TransportError::interrupted("connection reset"));
         };
-        let body = body.map_or_else(|| Body::stream(Open), Body::from);
+        let body = body.map_or_else(|| Body::poll_fn(|_| Poll::Pending), Body::from);
         let mut response = Response::new(body);
         *response.status_mut() = status.try_into().unwrap();
         let headers = response.headers_mut();
@@ -348,20 +344,5 @@ impl Transport for V2Store {
     fn now(&self) -> Instant {
         let state = self.0.lock().unwrap();
         state.epoch + state.elapsed
-    }
-}
-
-/// A body that never has data.
-struct Open;
-
-impl http_body::Body for Open {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        Poll::Pending
     }
 }

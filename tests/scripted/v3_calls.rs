@@ -54,7 +54,7 @@ fn token(token: &str) -> Step {
 }
 
 #[test]
-fn a_page_that_does_not_go_on_is_an_error_and_no_endless_listing() {
+fn a_page_without_a_key_in_the_range_is_an_error() {
     let header = r#""header":{"cluster_id":"7","revision":"7"},"more":true"#;
     for kvs in ["", r#","kvs":[{"key":"YQ=="}]"#] {
         let steps = [json(200, format!("{{{header}{kvs}}}"))];
@@ -85,7 +85,7 @@ fn put() -> Put {
 }
 
 #[test]
-fn a_write_that_was_surely_refused_is_sent_to_another_endpoint() {
+fn a_write_that_was_definitely_refused_is_sent_to_another_endpoint() {
     for (status, code, message) in [
         (503, 14, "etcdserver: no leader"),
         (429, 8, "etcdserver: too many requests"),
@@ -98,7 +98,7 @@ fn a_write_that_was_surely_refused_is_sent_to_another_endpoint() {
 }
 
 #[test]
-fn a_write_that_may_be_carried_out_yet_is_sent_once() {
+fn a_write_that_may_be_applied_yet_is_sent_once() {
     for (status, code, message) in [
         (503, 14, "etcdserver: request timed out"),
         (503, 14, "etcdserver: leader changed"),
@@ -128,7 +128,7 @@ fn a_read_is_sent_again_whatever_the_server_lacks() {
 }
 
 #[test]
-fn v3_16_an_answer_is_final_whatever_its_status() {
+fn v3_16_a_response_is_final_whatever_its_status() {
     for (status, code, message, kind) in [
         (
             412,

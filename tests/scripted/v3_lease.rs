@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_http::{
     Client, Error,
-    v3::{HeldLease, KeepAlive, LeaseKeeper},
+    v3::{GrantLease, HeldLease, KeepAlive, LeaseKeeper},
 };
 use futures::{
     FutureExt, StreamExt,
@@ -17,6 +17,13 @@ const TTL: Duration = Duration::from_secs(10);
 
 fn clients(store: Store) -> Client<Store> {
     Client::new(store, ["http://a", "http://b", "http://c"]).unwrap()
+}
+
+/// A store with the lease 7.
+fn with_lease() -> Store {
+    Store::at(1).with(|state| {
+        state.leases.insert(7, (TTL, TTL));
+    })
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -95,10 +102,7 @@ fn t_8_a_lease_is_lost_exactly_at_its_deadline_when_no_server_responds() {
 #[test]
 fn t_8_any_attempt_that_succeeds_before_the_deadline_keeps_the_lease() {
     let faults = [
-        Connection {
-            refused: true,
-            ..Connection::default()
-        },
+        Connection::refused(),
         Connection {
             silent: true,
             ..Connection::default()
@@ -107,28 +111,13 @@ fn t_8_any_attempt_that_succeeds_before_the_deadline_keeps_the_lease() {
             cut: Some(3),
             ..Connection::default()
         },
-        Connection {
-            answer: Some((
-                503,
-                r#"{"code":14,"message":"etcdserver: no leader"}"#.into(),
-            )),
-            ..Connection::default()
-        },
-        Connection {
-            answer: Some((
-                200,
-                r#"{"error":{"grpc_code":14,"message":"etcdserver: request timed out"}}"#.into(),
-            )),
-            ..Connection::default()
-        },
-        Connection {
-            answer: Some((200, String::new())),
-            ..Connection::default()
-        },
-        Connection {
-            answer: Some((200, "<html>".into())),
-            ..Connection::default()
-        },
+        Connection::answering(503, r#"{"code":14,"message":"etcdserver: no leader"}"#),
+        Connection::answering(
+            200,
+            r#"{"error":{"grpc_code":14,"message":"etcdserver: request timed out"}}"#,
+        ),
+        Connection::answering(200, ""),
+        Connection::answering(200, "<html>"),
     ];
     for fault in faults {
         for count in 1..4 {
@@ -170,10 +159,7 @@ fn a_lease_that_took_long_to_be_granted_or_found_has_its_whole_time() {
 /// The next renewals are refused for their token; then this many members fail to grant another one.
 fn refuse(client: &Client<Store>, renewals: usize, mute: u32) {
     let refusal = r#"{"code":16,"message":"etcdserver: invalid auth token"}"#;
-    let refused = Connection {
-        answer: Some((401, refusal.to_owned())),
-        ..Connection::default()
-    };
+    let refused = Connection::answering(401, refusal);
     let mut state = client.transport().state.lock().unwrap();
     state.connections = vec![refused; renewals].into();
     state.mute.insert("/v3/auth/authenticate", mute);
@@ -201,9 +187,7 @@ fn t_12_a_member_that_is_silent_when_a_token_is_needed_costs_no_lease() {
 
 #[test]
 fn t_12_a_stream_of_renewals_that_waits_for_a_token_ends_at_the_deadline() {
-    let client = with_token(Store::at(1).with(|state| {
-        state.leases.insert(7, (TTL, TTL));
-    }));
+    let client = with_token(with_lease());
     let clock = &client.transport().clock;
     let mut renewals = client.open(KeepAlive::new(7));
     clock.run(renewals.next()).unwrap().unwrap();
@@ -239,10 +223,7 @@ fn a_new_lease_is_taken_after_failures() {
     let client = clients(Store::at(1));
     with_keeper(&client, async |keeper| {
         let lease = keeper.grant(TTL).await.unwrap();
-        let refused = Connection {
-            refused: true,
-            ..Connection::default()
-        };
+        let refused = Connection::refused();
         client.transport().state.lock().unwrap().connections = vec![refused; 10_000].into();
         lease.lost().await;
         client.transport().state.lock().unwrap().connections.clear();
@@ -283,7 +264,7 @@ fn t_11_sixty_thousand_leases_are_all_kept() {
 }
 
 #[test]
-fn a_keeper_that_is_not_driven_does_not_pretend() {
+fn a_lease_whose_keeper_is_not_polled_is_lost_at_its_deadline() {
     let client = clients(Store::at(1));
     let (keeper, run) = LeaseKeeper::new(&client);
     let loss = client.transport().clock.run(async {
@@ -329,9 +310,7 @@ fn r_51_a_keeper_that_slept_past_the_deadline_does_not_renew_what_is_lost() {
 
 #[test]
 fn a_lease_that_is_there_already_can_be_kept_and_revoked() {
-    let client = clients(Store::at(1).with(|state| {
-        state.leases.insert(7, (TTL, TTL));
-    }));
+    let client = clients(with_lease());
     with_keeper(&client, async |keeper| {
         let lease = keeper.keep(7).await.unwrap();
         assert_eq!(lease.ttl(), TTL);
@@ -346,9 +325,7 @@ fn a_lease_that_is_there_already_can_be_kept_and_revoked() {
 
 #[test]
 fn a_stream_of_renewals_ends_with_the_lease() {
-    let client = clients(Store::at(1).with(|state| {
-        state.leases.insert(7, (TTL, TTL));
-    }));
+    let client = clients(with_lease());
     let clock = &client.transport().clock;
     let mut renewals = client.open(KeepAlive::new(7));
     for turn in 0..4 {
@@ -363,16 +340,11 @@ fn a_stream_of_renewals_ends_with_the_lease() {
 
 #[test]
 fn a_stream_of_renewals_ends_at_the_deadline_when_no_server_responds() {
-    let client = clients(Store::at(1).with(|state| {
-        state.leases.insert(7, (TTL, TTL));
-    }));
+    let client = clients(with_lease());
     let clock = &client.transport().clock;
     let mut renewals = client.open(KeepAlive::new(7));
     clock.run(renewals.next()).unwrap().unwrap();
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     client.transport().state.lock().unwrap().connections = vec![refused; 10_000].into();
     let error = clock.run(renewals.next()).unwrap().unwrap_err();
     assert!(
@@ -386,9 +358,7 @@ fn a_stream_of_renewals_ends_at_the_deadline_when_no_server_responds() {
 
 #[test]
 fn a_stream_of_renewals_that_is_polled_late_does_not_blame_the_server() {
-    let client = clients(Store::at(1).with(|state| {
-        state.leases.insert(7, (TTL, TTL));
-    }));
+    let client = clients(with_lease());
     let clock = &client.transport().clock;
     let mut renewals = client.open(KeepAlive::new(7));
     clock.run(renewals.next()).unwrap().unwrap();
@@ -399,4 +369,88 @@ fn a_stream_of_renewals_that_is_polled_late_does_not_blame_the_server() {
     assert!(error.to_string().contains("not polled within"), "{error}");
     assert_eq!(client.transport().seen().len(), requests);
     assert!(clock.run(renewals.next()).is_none());
+}
+
+#[test]
+fn a_holder_is_told_some_time_before_the_deadline() {
+    let margin = seconds(2);
+    let client = clients(Store::at(1));
+    let dead = Connection {
+        refused: true,
+        ..Connection::default()
+    };
+    with_keeper(&client, async |keeper| {
+        let lease = keeper.grant(TTL).await.unwrap();
+        // It is renewed in time.
+        let mut soon = Box::pin(lease.lost_before(margin));
+        let hour = client.transport().clock.sleep(seconds(3600));
+        let first = select(&mut soon, hour).await;
+        assert!(matches!(first, futures::future::Either::Right(_)));
+        client.transport().state.lock().unwrap().connections = vec![dead; 10_000].into();
+        let loss = lease.lost_before(margin).await;
+        assert!(loss.is_early() && loss.last_error().is_some(), "{loss}");
+        assert!(!loss.is_deadline() && lease.is_alive());
+        assert_eq!(lease.remaining(), margin);
+        // It may still be renewed.
+        client.transport().state.lock().unwrap().connections.clear();
+        sleep(&client, seconds(1)).await;
+        assert!(lease.remaining() > margin);
+        // A lease that is lost is reported as such.
+        let other = lease.clone();
+        let work = async {
+            sleep(&client, seconds(1)).await;
+            other.revoke().await.unwrap();
+        };
+        let (loss, ()) = join(lease.lost_before(margin), work).await;
+        assert!(loss.is_revoked(), "{loss}");
+        assert!(lease.lost_before(Duration::ZERO).await.is_revoked());
+    });
+}
+
+#[test]
+fn the_interval_of_renewals_can_be_set() {
+    let client = clients(Store::at(1));
+    with_keeper(&client, async |keeper| {
+        let lease = keeper
+            .renewal_interval(seconds(1))
+            .grant(TTL)
+            .await
+            .unwrap();
+        sleep(&client, seconds(600)).await;
+        assert!(lease.remaining() >= seconds(9));
+    });
+    let count = requests(&client).len();
+    assert!((595..=600).contains(&count), "{count}");
+
+    let client = clients(Store::at(1));
+    with_keeper(&client, async |keeper| {
+        // Half of the time to live is the most.
+        let keeper = keeper.renewal_interval(seconds(3600));
+        let lease = keeper.grant(TTL).await.unwrap();
+        sleep(&client, seconds(600)).await;
+        assert!(lease.is_alive());
+        let renewals = client.open(KeepAlive::new(lease.id()).renewal_interval(seconds(1)));
+        let began = client.transport().clock.elapsed();
+        let all: Vec<_> = renewals.take(11).collect().await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(client.transport().clock.elapsed() - began, seconds(10));
+    });
+}
+
+#[test]
+fn a_request_renews_at_most_512_leases() {
+    let client = clients(Store::at(1));
+    with_keeper(&client, async |keeper| {
+        let mut leases = Vec::new();
+        for id in 1..=1_500 {
+            client.send(GrantLease::new(TTL).id(id)).await.unwrap();
+            leases.push(keeper.keep(id).await.unwrap());
+        }
+        client.transport().state.lock().unwrap().renewals.clear();
+        sleep(&client, TTL).await;
+        assert!(leases.iter().all(HeldLease::is_alive));
+    });
+    let requests = requests(&client);
+    assert!(requests.contains(&512), "{requests:?}");
+    assert!(requests.iter().all(|count| *count <= 512), "{requests:?}");
 }

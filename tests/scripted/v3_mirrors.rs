@@ -26,10 +26,7 @@ fn down(endpoints: &[&str]) -> Client<ScriptedTransport> {
 }
 
 fn refused(count: usize) -> Vec<Connection> {
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     vec![refused; count]
 }
 
@@ -197,7 +194,7 @@ fn a_page_that_times_out_is_asked_for_in_smaller_ones() {
 }
 
 #[test]
-fn a_watch_on_three_dead_endpoints_does_not_storm() {
+fn a_watch_on_three_dead_endpoints_backs_off() {
     let client = down(&["http://a", "http://b", "http://c"]);
     let watch = Watch::new("k").outage_limit(SECOND);
     block_on(client.open(watch).next()).unwrap().unwrap_err();

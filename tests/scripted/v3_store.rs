@@ -3,9 +3,8 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     future::pending,
-    pin::Pin,
     sync::Mutex,
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -13,10 +12,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::{
     Client, Error, StreamOperation,
     transport::{
-        Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
-        bytes::Bytes,
-        http::Method,
-        http_body::{self, Frame},
+        Body, IdleLimit, Request, Response, Transport, TransportError, async_trait, bytes::Bytes,
+        http::Method, http_body::Frame,
     },
 };
 use futures::StreamExt;
@@ -81,6 +78,24 @@ pub(crate) struct Connection {
     pub(crate) answer: Option<(u16, String)>,
     /// What is written and compacted after the connection is gone.
     pub(crate) then: Option<fn(&mut State)>,
+}
+
+impl Connection {
+    /// It is refused.
+    pub(crate) fn refused() -> Self {
+        Self {
+            refused: true,
+            ..Self::default()
+        }
+    }
+
+    /// This is the response.
+    pub(crate) fn answering(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            answer: Some((status, body.into())),
+            ..Self::default()
+        }
+    }
 }
 
 impl State {
@@ -377,10 +392,13 @@ impl Transport for Store {
         let end = connection.cut.unwrap_or(bytes.len()).min(bytes.len());
         let chunk = connection.chunk.unwrap_or(usize::MAX).min(end.max(1));
         let chunks = bytes[..end].chunks(chunk).map(Bytes::copy_from_slice);
-        let mut response = Response::new(Body::stream(Chunks {
-            chunks: chunks.collect(),
-            cut: connection.cut.is_some(),
-            ends: connection.ends || status != 200,
+        let mut chunks = chunks.collect::<VecDeque<_>>();
+        let (cut, ends) = (connection.cut.is_some(), connection.ends || status != 200);
+        let mut response = Response::new(Body::poll_fn(move |_| match chunks.pop_front() {
+            Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            None if cut => Poll::Ready(Some(Err(TransportError::interrupted("reset")))),
+            None if ends => Poll::Ready(None),
+            None => Poll::Pending,
         }));
         *response.status_mut() = status.try_into().unwrap();
         Ok(response)
@@ -392,28 +410,5 @@ impl Transport for Store {
 
     fn now(&self) -> Instant {
         self.clock.now()
-    }
-}
-
-struct Chunks {
-    chunks: VecDeque<Bytes>,
-    cut: bool,
-    ends: bool,
-}
-
-impl http_body::Body for Chunks {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        match self.chunks.pop_front() {
-            Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
-            None if self.cut => Poll::Ready(Some(Err(TransportError::interrupted("reset")))),
-            None if self.ends => Poll::Ready(None),
-            None => Poll::Pending,
-        }
     }
 }

@@ -14,34 +14,23 @@ use crate::{
 
 #[test]
 fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
-    let in_a_refusal = Connection {
-        answer: Some((
-            401,
-            r#"{"code":16,"message":"etcdserver: invalid auth token"}"#.into(),
-        )),
-        ..Connection::default()
-    };
+    let in_a_refusal = Connection::answering(
+        401,
+        r#"{"code":16,"message":"etcdserver: invalid auth token"}"#,
+    );
     let reason = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
-    let in_a_message = Connection {
-        answer: Some((
-            200,
-            format!(
-                r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
-            ),
-        )),
-        ..Connection::default()
-    };
+    let in_a_message = Connection::answering(
+        200,
+        format!(
+            r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
+        ),
+    );
     for connection in [in_a_refusal, in_a_message] {
         let store = Store::at(4).with(|state| {
             state.write(["new".to_owned()]);
             state.connections = [connection.clone()].into();
         });
-        let client = Client::builder(store)
-            .endpoints(["http://a"])
-            .v3_auth("u", "p")
-            .allow_insecure_auth(true)
-            .build()
-            .unwrap();
+        let client = with_user(store);
         let changes = items(&client, Watch::new("new").from_revision(5), 1);
         assert_eq!(changes[0].as_ref().unwrap().revision, 5);
         let seen = client.transport().seen();
@@ -57,12 +46,7 @@ fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
 
         // T-13: a token that is refused twice in a row is not requested forever.
         let store = Store::at(4).with(|state| state.connections = vec![connection; 100].into());
-        let client = Client::builder(store)
-            .endpoints(["http://a"])
-            .v3_auth("u", "p")
-            .allow_insecure_auth(true)
-            .build()
-            .unwrap();
+        let client = with_user(store);
         let error = items(&client, Watch::new("new").from_revision(5), 2)
             .pop()
             .unwrap()
@@ -114,14 +98,10 @@ fn a_stream_does_not_go_back_to_a_refused_token_if_no_other_could_be_fetched() {
 
 #[test]
 fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
-    let refused = Connection {
-        answer: Some((
-            500,
-            r#"{"error":{"grpc_code":2,"http_code":500,"message":"auth: invalid auth token"}}"#
-                .into(),
-        )),
-        ..Connection::default()
-    };
+    let refused = Connection::answering(
+        500,
+        r#"{"error":{"grpc_code":2,"http_code":500,"message":"auth: invalid auth token"}}"#,
+    );
     let ends = Connection {
         ends: true,
         ..Connection::default()
@@ -154,7 +134,7 @@ fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
 }
 
 #[test]
-fn v3_139_an_observer_that_is_answered_without_a_word_asks_with_another_token_once() {
+fn v3_139_an_observer_whose_response_is_empty_tries_another_token_once() {
     let silent = Connection {
         answer: Some((200, String::new())),
         ends: true,

@@ -52,10 +52,7 @@ fn an_observer_waits_for_a_first_leader_as_long_as_the_server_lives() {
     let hour = Box::pin(clock.sleep(Duration::from_secs(3600)));
     clock.run(futures::future::select(leaders.next(), hour));
     // Half an hour later the server is gone: the outage begins then.
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     {
         let mut state = client.transport().state.lock().unwrap();
         state.connections = vec![refused; 10_000].into();
@@ -109,7 +106,7 @@ fn v3_126_a_snapshot_is_verified_however_it_is_cut_into_pieces() {
 }
 
 #[test]
-fn a_snapshot_that_is_not_whole_is_no_snapshot() {
+fn a_truncated_snapshot_is_an_error() {
     let whole = snapshot(&[7; 100], 10);
     let missing_end = whole[..whole.len() - 1].to_vec();
     let missing_middle = [&whole[..3], &whole[4..]].concat();
@@ -141,13 +138,7 @@ fn a_snapshot_that_is_not_whole_is_no_snapshot() {
             silent: true,
             ..Connection::default()
         },
-        Connection {
-            answer: Some((
-                500,
-                r#"{"code":2,"message":"auth: permission denied"}"#.into(),
-            )),
-            ..Connection::default()
-        },
+        Connection::answering(500, r#"{"code":2,"message":"auth: permission denied"}"#),
     ] {
         let store = Store::at(4).with(|state| {
             state.messages = snapshot(&[7; 100], 10);
@@ -306,10 +297,7 @@ fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
 
 #[test]
 fn a_snapshot_is_not_asked_of_a_member_again_that_is_not_there() {
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     let ends = Connection {
         ends: true,
         ..Connection::default()

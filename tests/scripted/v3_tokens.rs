@@ -144,7 +144,7 @@ fn r_60_all_who_wait_share_one_token() {
 }
 
 #[test]
-fn who_is_patient_does_not_share_the_failure_of_who_is_not() {
+fn a_caller_with_retries_does_not_share_the_failure_of_one_without() {
     let hurried = client([Login::Refused, Login::Refused, Login::Token("one")]);
     let patient = hurried.with_retry(RetryPolicy::default());
     let puts = join_all([put(&hurried), put(&patient)]);
@@ -157,7 +157,7 @@ fn who_is_patient_does_not_share_the_failure_of_who_is_not() {
 }
 
 #[test]
-fn who_is_in_a_hurry_does_not_wait_as_long_as_who_is_patient() {
+fn a_caller_with_a_short_timeout_does_not_wait_for_the_token_request_of_another() {
     let patient = client([Login::Silence, Login::Token("one")]).with_timeout(60 * SECOND);
     let hurried = patient.with_timeout(3 * SECOND);
     let clock = &patient.transport().clock;

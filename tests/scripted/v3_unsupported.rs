@@ -86,7 +86,7 @@ fn v3_2_what_every_endpoint_lacks_is_asked_of_each_once_and_then_not_sent() {
 }
 
 #[test]
-fn what_is_known_to_be_missing_is_said_in_words() {
+fn an_unsupported_call_is_described_in_the_error() {
     let client = client(&["a"], [missing()]);
     let said = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
@@ -101,7 +101,7 @@ fn what_is_known_to_be_missing_is_said_in_words() {
 }
 
 #[test]
-fn in_a_cluster_that_is_being_upgraded_a_call_goes_to_who_has_it() {
+fn while_a_cluster_is_upgraded_a_call_goes_to_a_member_that_supports_it() {
     let client = client(&["a", "b", "c"], [missing(), missing(), ok(), ok(), ok()]);
     send(&client, GetHashKv::new()).unwrap();
     send(&client, GetHashKv::new()).unwrap();
@@ -127,7 +127,7 @@ fn what_every_member_carries_out_is_asked_of_none_while_any_lacks_it() {
 }
 
 #[test]
-fn who_lacks_a_call_is_well_for_all_others() {
+fn an_endpoint_without_a_call_is_used_for_all_others() {
     let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
     assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     send(&client, Put::new("k", "v")).unwrap();
@@ -140,7 +140,7 @@ fn who_lacks_a_call_is_well_for_all_others() {
 }
 
 #[test]
-fn a_server_that_is_upgraded_is_asked_again_after_a_minute() {
+fn a_server_that_is_upgraded_is_tried_again_after_a_minute() {
     let client = client(&["a", "b"], [missing(), missing(), ok()]);
     assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
     pass(&client, 59);
@@ -151,7 +151,7 @@ fn a_server_that_is_upgraded_is_asked_again_after_a_minute() {
 }
 
 #[test]
-fn a_server_that_was_away_is_asked_again_at_once() {
+fn a_server_that_was_away_is_tried_again_at_once() {
     for away in [Step::Refuse, Step::Break] {
         let client = client(&["a"], [missing(), away, ok()]);
         let client = client.with_retry(RetryPolicy::never());
@@ -163,7 +163,7 @@ fn a_server_that_was_away_is_asked_again_at_once() {
 }
 
 #[test]
-fn who_does_not_answer_may_have_what_others_lack() {
+fn an_endpoint_that_does_not_respond_may_support_the_call() {
     let client = client(&["a", "b"], [missing(), Step::Refuse, Step::Refuse, ok()]);
     send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abbb");
@@ -225,7 +225,7 @@ fn the_leader_is_not_asked_for_what_it_lacks() {
 }
 
 #[test]
-fn a_proxys_page_is_no_word_of_etcds_and_the_call_is_not_taken_for_missing() {
+fn a_404_of_a_proxy_does_not_mark_the_call_as_unsupported() {
     for page in [
         "404 page not found\n",
         "default backend - 404",
@@ -242,7 +242,7 @@ fn a_proxys_page_is_no_word_of_etcds_and_the_call_is_not_taken_for_missing() {
 }
 
 #[test]
-fn a_raw_request_says_nothing_of_a_call() {
+fn a_raw_request_does_not_mark_a_call_as_unsupported() {
     let client = client(&["a"], [missing(), missing(), ok()]);
     let raw = || client.request(Method::POST, "/v3/maintenance/hashkv");
     for _ in 0..2 {
@@ -253,7 +253,7 @@ fn a_raw_request_says_nothing_of_a_call() {
 }
 
 #[test]
-fn who_observes_is_told_of_an_answer() {
+fn an_observer_sees_each_response() {
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let tell = std::sync::Arc::clone(&told);
     let client = Client::builder(ScriptedTransport::new([missing(), ok()]))
@@ -271,10 +271,7 @@ fn who_observes_is_told_of_an_answer() {
 }
 
 fn lacks() -> Connection {
-    Connection {
-        answer: Some((404, "Not Found\n".into())),
-        ..Connection::default()
-    }
+    Connection::answering(404, "Not Found\n")
 }
 
 /// A client of two endpoints. The first this many requests for a stream are not supported.
@@ -310,7 +307,7 @@ fn two<O: etcd_http::StreamOperation>(
 }
 
 #[test]
-fn a_stream_is_opened_where_it_can_be() {
+fn a_stream_is_opened_at_an_endpoint_that_supports_it() {
     let watch = || Watch::new("k").from_revision(5);
     let client = store(1);
     assert!(two(&client, watch).iter().all(Result::is_ok));
@@ -347,7 +344,7 @@ fn what_a_stream_has_learned_a_call_knows_and_the_other_way_round() {
 }
 
 #[test]
-fn a_lease_is_kept_by_who_can() {
+fn a_lease_is_renewed_by_an_endpoint_that_supports_it() {
     let client = store(0);
     let (keeper, run) = LeaseKeeper::new(&client);
     let work = async {

@@ -99,10 +99,7 @@ fn a_wait_whose_lease_expires_ends_with_that() {
 
 #[test]
 fn a_wait_at_a_member_that_is_halted_is_given_up_as_unknown() {
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     // The probe has ten seconds.
     for (lost, seconds) in [(silent(), 30), (refused, 20)] {
         for (result, elapsed, paths) in waits(&[ttl(20), lost.clone(), queue(None), ttl(20)]) {

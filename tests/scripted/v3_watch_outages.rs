@@ -46,7 +46,8 @@ fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
         .into();
     });
     let client = clients(store);
-    let watch = client.open(all().from_revision(9));
+    let watch = all().from_revision(9);
+    let watch = client.open(watch.silence_limit(Duration::from_secs(30)));
     let store = client.transport();
     let event = async {
         let mut watch = watch;
@@ -57,14 +58,14 @@ fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
         store.state.lock().unwrap().failing_status = 1;
         futures::select_biased! {
             _ = futures::FutureExt::fuse(watch.next()) => panic!("nothing has happened"),
-            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(34))) => {}
+            () = futures::FutureExt::fuse(store.clock.sleep(Duration::from_secs(27))) => {}
         }
         store.state.lock().unwrap().write(["new".to_owned()]);
         watch.next().await.unwrap().unwrap()
     };
     assert_eq!(store.clock.run(event).revision, 9);
-    // Thirty seconds of silence, and ten for a response to the status.
-    assert_eq!(store.clock.elapsed(), Duration::from_secs(70));
+    // Thirty seconds of silence, and three for a response to the status.
+    assert_eq!(store.clock.elapsed(), Duration::from_secs(63));
     let calls: Vec<_> = store
         .seen()
         .iter()
@@ -79,7 +80,8 @@ fn a_connection_that_stays_silent_is_opened_again_though_the_server_lives() {
     let client = clients(Store::at(8));
     let store = client.transport();
     let minutes = store.clock.sleep(Duration::from_secs(160));
-    let mut watch = client.open(all().from_revision(9));
+    let watch = all().from_revision(9);
+    let mut watch = client.open(watch.silence_limit(Duration::from_secs(30)));
     store
         .clock
         .run(futures::future::select(watch.next(), Box::pin(minutes)));
@@ -98,11 +100,63 @@ fn a_connection_that_stays_silent_is_opened_again_though_the_server_lives() {
 }
 
 #[test]
+fn by_default_a_silent_server_is_left_after_eight_seconds() {
+    let client = clients(Store::at(8).with(|state| state.failing_status = 1));
+    let store = client.transport();
+    let mut watch = client.open(all().from_revision(9));
+    let sleep = store.clock.sleep(Duration::from_secs(9));
+    store
+        .clock
+        .run(futures::future::select(watch.next(), Box::pin(sleep)));
+    let seen = store.seen().into_iter();
+    let calls: Vec<_> = seen
+        .map(|line| line.split_once(' ').unwrap().0.to_owned())
+        .collect();
+    let status = "a/v3/maintenance/status";
+    assert_eq!(calls, ["a/v3/watch", status, "b/v3/watch"]);
+}
+
+#[test]
+fn by_default_a_connection_that_stays_silent_is_opened_again_after_150_seconds() {
+    let client = clients(Store::at(8));
+    let store = client.transport();
+    let mut watch = client.open(all().from_revision(9));
+    let sleep = store.clock.sleep(Duration::from_secs(299));
+    store
+        .clock
+        .run(futures::future::select(watch.next(), Box::pin(sleep)));
+    let seen = store.seen();
+    let opened = seen.iter().filter(|line| line.starts_with("a/v3/watch"));
+    assert_eq!(opened.count(), 2);
+}
+
+#[test]
+fn one_probe_in_five_seconds_is_for_all_streams_of_a_client() {
+    let client = clients(Store::at(8));
+    let store = client.transport();
+    let watches = (0..50).map(|_| client.open(all().from_revision(9)));
+    let mut watches = futures::stream::select_all(watches);
+    let sleep = store.clock.sleep(Duration::from_secs(61));
+    store
+        .clock
+        .run(futures::future::select(watches.next(), Box::pin(sleep)));
+    let seen = store.seen();
+    let probes = seen.iter().filter(|line| line.contains("/status")).count();
+    assert_eq!((seen.len() - probes, probes), (50, 12));
+    // A member that no longer responds is left by all of them.
+    store.state.lock().unwrap().failing_status = 1;
+    let sleep = store.clock.sleep(Duration::from_secs(10));
+    store
+        .clock
+        .run(futures::future::select(watches.next(), Box::pin(sleep)));
+    let seen = store.seen();
+    let elsewhere = seen.iter().filter(|line| line.starts_with("b/v3/watch"));
+    assert_eq!(elsewhere.count(), 50);
+}
+
+#[test]
 fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
-    let refused = Connection {
-        refused: true,
-        ..Connection::default()
-    };
+    let refused = Connection::refused();
     let store = Store::at(4).with(|state| state.connections = vec![refused; 10_000].into());
     let client = clients(store);
     let minute = Duration::from_secs(60);
@@ -121,7 +175,7 @@ fn an_outage_longer_than_the_limit_ends_in_its_last_error() {
 }
 
 #[test]
-fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
+fn a_server_that_ends_every_watch_at_once_is_not_flooded_with_requests() {
     let ends = Connection {
         ends: true,
         ..Connection::default()
@@ -139,7 +193,7 @@ fn a_server_that_ends_every_watch_at_once_is_not_hurried() {
 }
 
 #[test]
-fn errors_that_pass_are_waited_out() {
+fn transient_errors_are_waited_out() {
     for message in [
         r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
         r#"{"error":{"code":14,"message":"error reading from server: EOF"}}"#,
@@ -147,10 +201,7 @@ fn errors_that_pass_are_waited_out() {
         r#"{"error":"EOF"}"#,
     ] {
         for status in [200, 503] {
-            let connection = Connection {
-                answer: Some((status, message.to_owned())),
-                ..Connection::default()
-            };
+            let connection = Connection::answering(status, message);
             let store = Store::at(4)
                 .with(write_four)
                 .with(|state| state.connections = [connection].into());

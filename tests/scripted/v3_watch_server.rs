@@ -11,10 +11,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::transport::{
-    Body, Duplex, Request, Response, Transport, TransportError, async_trait,
+    Body, Duplex, PolledFrame, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
     http::Version,
-    http_body::{self, Body as _, Frame},
+    http_body::{Body as _, Frame},
 };
 use harness::clock::{Sleep, VirtualClock};
 use serde_json::{Value, json};
@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) is_frozen: bool,
     /// Connections are refused.
     pub(crate) is_down: bool,
+    /// A proxy withholds each response until its end.
+    pub(crate) buffers: bool,
     /// A watch of this key is denied.
     pub(crate) denied: &'static str,
     /// The requests: `h1` and `h2` for each stream, `+1@5` for a watch and its first revision, `-1` for a cancel.
@@ -82,6 +84,7 @@ impl WatchServer {
                 stalls_after: usize::MAX,
                 is_frozen: false,
                 is_down: false,
+                buffers: false,
                 denied: "denied",
                 log: Vec::new(),
                 ranges: 0,
@@ -183,7 +186,14 @@ impl Transport for WatchServer {
         } else {
             (body.try_into_bytes().expect("a whole body").into(), None)
         };
-        Ok(Response::new(Body::stream(Stream {
+        let deadline = head.headers.get("grpc-timeout").map(|limit| {
+            let millis = limit.to_str().unwrap().strip_suffix('m').unwrap();
+            let limit = Duration::from_millis(millis.parse().unwrap());
+            self.clock.sleep(limit)
+        });
+        let mut stream = Stream {
+            deadline,
+            is_over: false,
             state: Arc::clone(&self.state),
             body,
             input,
@@ -194,7 +204,16 @@ impl Transport for WatchServer {
             clock: self.clock.clone(),
             rest: None,
             cuts,
-        })))
+        };
+        let body = Body::poll_fn(move |cx| stream.poll(cx));
+        if self.change(|state| state.buffers) {
+            let whole = body
+                .collect(1 << 30)
+                .await
+                .map_err(TransportError::interrupted)?;
+            return Ok(Response::new(whole.into()));
+        }
+        Ok(Response::new(body))
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -207,6 +226,9 @@ impl Transport for WatchServer {
 }
 
 struct Stream {
+    /// When the server ends it.
+    deadline: Option<Sleep>,
+    is_over: bool,
     state: Arc<Mutex<State>>,
     /// The rest of the request's body.
     body: Option<Body>,
@@ -322,38 +344,39 @@ impl Stream {
         }
         self.watches.retain(|id, _| !over.contains(id));
     }
-}
 
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        let this = &mut *self;
-        let state = Arc::clone(&this.state);
+    fn poll(&mut self, cx: &mut Context<'_>) -> PolledFrame {
+        let state = Arc::clone(&self.state);
         let mut state = state.lock().unwrap();
-        if this.cuts != state.cuts {
+        if self.cuts != state.cuts {
             return Poll::Ready(Some(Err(TransportError::interrupted("reset"))));
         }
-        if let Some((time, _)) = &mut this.rest {
+        if let Some((time, _)) = &mut self.rest {
             ready!(Pin::new(time).poll(cx));
-            let rest = this.rest.take().map(|(_, rest)| Ok(Frame::data(rest)));
+            let rest = self.rest.take().map(|(_, rest)| Ok(Frame::data(rest)));
             return Poll::Ready(rest);
         }
         if !state.is_frozen {
-            this.read(&mut state, cx);
-            this.tell(&state);
-            if let Some(message) = this.messages.pop_front() {
+            self.read(&mut state, cx);
+            self.tell(&state);
+            if let Some(message) = self.messages.pop_front() {
                 let mut line = Bytes::from(json!({"result": message}).to_string());
                 if !state.halved.is_zero() && message.get("events").is_some() {
-                    let time = this.clock.sleep(state.halved);
-                    this.rest = Some((time, line.split_off(line.len() / 2)));
+                    let time = self.clock.sleep(state.halved);
+                    self.rest = Some((time, line.split_off(line.len() / 2)));
                 }
                 return Poll::Ready(Some(Ok(Frame::data(line))));
             }
+        }
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        if let Some(deadline) = &mut self.deadline
+            && Pin::new(deadline).poll(cx).is_ready()
+        {
+            self.is_over = true;
+            let late = r#"{"error":{"grpc_code":4,"http_code":408,"message":"context deadline exceeded","http_status":"Request Timeout"}}"#;
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(late.as_bytes())))));
         }
         state.wakers.push(cx.waker().clone());
         Poll::Pending

@@ -88,7 +88,7 @@ fn over_http_2_watches_come_and_go_on_one_stream() {
 }
 
 #[test]
-fn elsewhere_another_request_takes_the_place_and_goes_on() {
+fn over_http_1_a_changed_set_opens_another_request() {
     let client = http(WatchServer::at(4));
     let (mut items, control) = open(&client, WatchSet::new([prefix("a")]));
     settle(&client, &mut items);
@@ -120,7 +120,7 @@ fn elsewhere_another_request_takes_the_place_and_goes_on() {
 }
 
 #[test]
-fn of_a_cancelled_watch_nothing_comes_though_it_has_arrived() {
+fn buffered_events_of_a_cancelled_watch_are_not_delivered() {
     for client in [http(WatchServer::at(4)), https(WatchServer::at(4))] {
         let store = client.transport();
         for key in ["a", "a", "a", "b"] {
@@ -184,7 +184,7 @@ fn a_set_without_watches_waits_for_the_first_for_as_long_as_there_is_a_control()
 }
 
 #[test]
-fn what_cannot_be_is_refused_at_once() {
+fn invalid_requests_are_refused_at_once() {
     let client = https(WatchServer::at(4));
     let (items, control) = open(&client, WatchSet::new([prefix("a")]));
     for (watch, reason) in [
@@ -282,7 +282,7 @@ fn a_server_that_is_down_at_first_is_not_taken_for_one_without_http_2() {
 }
 
 #[test]
-fn a_plain_set_is_a_whole_request() {
+fn a_set_that_cannot_change_is_one_complete_request() {
     let client = https(WatchServer::at(4));
     let mut items = client.open(WatchSet::new([prefix("a").from_revision(5)]));
     client.transport().write("a");
@@ -319,20 +319,20 @@ fn a_watch_that_is_not_created_in_time_is_requested_again() {
 }
 
 #[test]
-fn changes_do_not_put_off_the_question_whether_the_server_lives() {
+fn changes_of_a_set_do_not_delay_the_probe_of_a_silent_server() {
     let client = Client::new(WatchServer::at(4), ["https://a", "https://b"]).unwrap();
     let watches = (0..20).map(|number| Watch::new(format!("k{number}")).from_revision(5));
     let (mut items, control) = open(&client, WatchSet::new(watches));
     settle(&client, &mut items);
     let store = client.transport();
     store.change(|state| state.is_frozen = true);
-    // Thirty seconds of silence, and ten for a response to the status.
+    // Five seconds of silence, and three for a response to the status.
     for number in 0..12 {
         control.cancel(number);
-        assert_eq!(soon(&client, &mut items, Duration::from_secs(3)), None);
+        assert_eq!(soon(&client, &mut items, Duration::from_millis(500)), None);
     }
     assert_eq!(store.change(|state| state.open), 1);
-    soon(&client, &mut items, Duration::from_secs(4));
+    soon(&client, &mut items, Duration::from_secs(2));
     assert_eq!(
         store.change(|state| state.open),
         0,
@@ -395,7 +395,7 @@ fn a_message_under_way_is_waited_for_whatever_changes_meanwhile() {
 }
 
 #[test]
-fn while_nothing_is_watched_nothing_is_out() {
+fn an_empty_set_has_no_outage() {
     let client = https(WatchServer::at(4).with(|state| state.is_down = true));
     let set =
         WatchSet::new([Watch::new("a").from_revision(5)]).outage_limit(Duration::from_secs(60));

@@ -311,7 +311,7 @@ fn an_outage_is_over_with_the_first_answer() {
 }
 
 #[test]
-fn errors_that_asking_again_does_not_mend_end_the_watch_at_once() {
+fn permanent_errors_end_the_watch_at_once() {
     let disabled = Step::Answer(
         404,
         vec![("content-type", "text/plain".into())],
@@ -375,7 +375,7 @@ fn a_watch_from_now_fails_at_once_where_the_key_may_not_be_read() {
 
 /// Found by the fuzz test: the watch panicked at the addition of one.
 #[test]
-fn the_largest_of_all_indexes_is_no_reason_to_panic() {
+fn the_largest_index_does_not_overflow() {
     let most = u64::MAX;
     let event_at_the_end = client([event(most)]);
     assert_eq!(
@@ -411,4 +411,29 @@ fn until_ends_the_stream_after_the_event_it_waits_for() {
         .from_index(5)
         .until(|event| event.index() == 6);
     assert_eq!(items(&client, watch, 10).len(), 2);
+}
+
+#[test]
+fn members_that_lag_behind_end_no_watch_that_reads_nothing_stale() {
+    let stale = || head(200, 10);
+    let steps = [head(200, 20), Step::Silence]
+        .into_iter()
+        .chain([(); 5].map(|()| stale()))
+        .chain([head(200, 21), event(21)]);
+    let client = Client::builder(ScriptedTransport::new(steps))
+        .endpoints(["http://a", "http://b"])
+        .reject_stale_reads(true)
+        .build()
+        .unwrap();
+    block_on(client.v2().exists("x")).unwrap();
+    let watch = Watch::new("x").from_index(21);
+    let events = items(&client, watch, 1);
+    assert_eq!(events[0].as_ref().unwrap().index(), 21);
+    // Each endpoint was asked.
+    let seen = client.transport().seen();
+    let hosts: String = seen
+        .iter()
+        .filter_map(|line| line.chars().find(|c| "ab".contains(*c)))
+        .collect();
+    assert!(hosts.starts_with("aaabab"), "{hosts}");
 }

@@ -8,12 +8,12 @@ use std::{
 };
 
 use etcd_transport::{
-    Body, Request, Response, TransportError,
+    Body, PolledFrame, Request, Response, TransportError,
     bytes::Bytes,
     http::{Uri, header::HOST},
 };
 use futures::future::{Either, select};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::{Body as HttpBody, SizeHint};
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
@@ -180,10 +180,7 @@ impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
             Some(Ok(_)) => {}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use etcd_transport::{
-    Body, Response, TransportError,
+    Body, PolledFrame, Response, TransportError,
     bytes::{Buf, Bytes, BytesMut},
     http::{
         self, Method, StatusCode, Version,
@@ -150,10 +150,7 @@ impl HttpBody for Incoming {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         let Some(trailer) = &this.trailer else {
             return Poll::Ready(None);

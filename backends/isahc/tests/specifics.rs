@@ -185,23 +185,12 @@ fn a_body_that_is_dropped_just_before_its_end_leaves_its_connection_to_the_next(
 
 #[test]
 fn a_panic_in_a_streamed_body_fails_that_request_alone() {
-    struct Panics;
-
-    impl http_body::Body for Panics {
-        type Data = Bytes;
-        type Error = TransportError;
-
-        fn poll_frame(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-            panic!("a bug in the source of the body");
-        }
-    }
-
     let server = Server::answering(OK);
     let transport = IsahcTransport::default();
-    let request = put(server.uri("/"), Body::stream(Panics));
+    let request = put(
+        server.uri("/"),
+        Body::poll_fn(|_| panic!("a bug in the source of the body")),
+    );
     let error = block_on(transport.send(request)).unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
     let response = block_on(transport.send(put(server.uri("/"), "value=1"))).unwrap();

@@ -3,8 +3,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use etcd_transport::{Body, TransportError, bytes::Bytes};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use etcd_transport::{Body, PolledFrame, TransportError, bytes::Bytes};
+use http_body::{Body as HttpBody, SizeHint};
 use sync_wrapper::SyncWrapper;
 
 use crate::pool::Lease;
@@ -36,10 +36,7 @@ impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         Pin::new(self.0.get_mut()).poll_frame(cx)
     }
 }
@@ -53,10 +50,7 @@ impl HttpBody for Incoming {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if !matches!(frame, Some(Ok(_))) {
             self.lease = None;

@@ -12,6 +12,9 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::TransportError;
 
+/// What a poll for the next frame of a body returns: see [`poll_frame`](http_body::Body::poll_frame).
+pub type PolledFrame = Poll<Option<Result<Frame<Bytes>, TransportError>>>;
+
 /// The body of a request or a response: empty, one block of bytes, or a stream of frames that may end in trailers.
 ///
 /// It implements [`http_body::Body`], so it works with every crate that uses this trait.
@@ -56,7 +59,24 @@ impl Body {
         I: IntoIterator<Item = Result<Frame<Bytes>, TransportError>>,
         I::IntoIter: Send + Unpin + 'static,
     {
-        Self::stream(Frames(frames.into_iter()))
+        let mut frames = frames.into_iter();
+        Self::poll_fn(move |_| Poll::Ready(frames.next()))
+    }
+
+    /// Creates a body whose frames a function delivers, like [`std::future::poll_fn`]: see
+    /// [`poll_frame`](http_body::Body::poll_frame). Its length is unknown.
+    ///
+    /// ```
+    /// use std::task::Poll;
+    /// use etcd_transport::Body;
+    ///
+    /// let silent = Body::poll_fn(|_| Poll::Pending);
+    /// ```
+    pub fn poll_fn<F>(poll: F) -> Self
+    where
+        F: FnMut(&mut Context<'_>) -> PolledFrame + Send + Unpin + 'static,
+    {
+        Self::stream(PollFn(poll))
     }
 
     /// Returns the bytes, if none of them is still to arrive.
@@ -178,10 +198,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         match &mut self.0 {
             Inner::Empty => Poll::Ready(None),
             Inner::Whole(bytes) => {
@@ -249,21 +266,18 @@ impl fmt::Debug for Body {
     }
 }
 
-/// See [`Body::from_frames`].
-struct Frames<I>(I);
+/// See [`Body::poll_fn`].
+struct PollFn<F>(F);
 
-impl<I> http_body::Body for Frames<I>
+impl<F> http_body::Body for PollFn<F>
 where
-    I: Iterator<Item = Result<Frame<Bytes>, TransportError>> + Unpin,
+    F: FnMut(&mut Context<'_>) -> PolledFrame + Unpin,
 {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        Poll::Ready(self.0.next())
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
+        (self.0)(cx)
     }
 }
 

@@ -11,7 +11,7 @@ mod extensions;
 mod sleep;
 mod transport;
 
-pub use body::{Body, CollectError, Collected};
+pub use body::{Body, CollectError, Collected, PolledFrame};
 pub use error::{TransportError, TransportErrorKind};
 pub use extensions::{Duplex, IdleLimit, LongLived};
 pub use sleep::sleep_on_a_thread;

@@ -6,7 +6,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use etcd_transport::{Body, IdleLimit, Transport};
 use futures::future::{BoxFuture, pending};
-use http::{HeaderMap, StatusCode, response::Parts};
+use http::{HeaderMap, response::Parts};
 
 use crate::{
     client::Client,
@@ -18,7 +18,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, AttemptOutcome},
+        observe::{Attempt, AttemptOutcome, Told},
     },
 };
 
@@ -85,7 +85,7 @@ impl<T: Transport> LongPoll<T> {
         match self.advance().await {
             Ok(Polled::Head) => Ok(Polled::Head),
             Ok(Polled::Answer(answer)) => {
-                self.tell(AttemptOutcome::Answered, Some(answer.reply.status));
+                self.tell(|| Told::answered(answer.reply.status));
                 Ok(Polled::Answer(answer))
             }
             Err(failure) => Err(self.failed(failure)),
@@ -95,7 +95,11 @@ impl<T: Transport> LongPoll<T> {
     /// Reports it as quiet: it has been silent for long enough, even if it may still deliver an event.
     pub(crate) fn fall_silent(&mut self) {
         self.is_quiet = true;
-        self.tell(AttemptOutcome::Quiet, None);
+        self.tell(|| Told {
+            outcome: AttemptOutcome::Quiet,
+            status: None,
+            reason: None,
+        });
     }
 
     /// Returns the endpoint that it was sent to.
@@ -164,22 +168,29 @@ impl<T: Transport> LongPoll<T> {
     fn failed(&mut self, failure: Failure) -> Error {
         self.state = State::Over;
         if !self.is_quiet {
-            let (outcome, status) = AttemptOutcome::of_failure(&failure);
-            self.tell(outcome, status);
+            self.tell(|| Told::of(&failure));
         }
         let pipeline = self.client.pipeline();
         pipeline.note(&failure, &self.endpoint, pipeline.transport.now());
         failure.into_error(pipeline.context(&self.prepared.call, &self.endpoint))
     }
 
-    fn tell(&self, outcome: AttemptOutcome, status: Option<StatusCode>) {
-        self.client.pipeline().observer.tell(|| Attempt {
-            operation: self.prepared.call.operation,
-            endpoint: self.endpoint.endpoint().clone(),
-            number: 1,
-            status,
-            elapsed: self.age(),
-            outcome,
+    fn tell(&self, told: impl FnOnce() -> Told) {
+        self.client.pipeline().observer.tell(|| {
+            let Told {
+                outcome,
+                status,
+                reason,
+            } = told();
+            Attempt {
+                operation: self.prepared.call.operation,
+                endpoint: self.endpoint.endpoint().clone(),
+                number: 1,
+                status,
+                elapsed: self.age(),
+                outcome,
+                reason,
+            }
         });
     }
 }

@@ -3,6 +3,7 @@
 pub(in crate::v2) mod event;
 mod filter;
 mod interval;
+mod liveness;
 mod long_poll;
 mod polls;
 pub(in crate::v2) mod request;

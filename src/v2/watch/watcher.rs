@@ -14,8 +14,7 @@ use crate::{
     form::Query,
     operation::StreamOperation,
     pipeline::{
-        call::Call,
-        exchange::{Encoded, Exchange, Prepared},
+        exchange::{Encoded, Prepared},
         reconnect::Reconnect,
     },
     v2::{
@@ -25,6 +24,7 @@ use crate::{
             event::{self, ClusterInfo},
             filter::{is_unchanged_file, matches},
             interval::{self, PollInterval},
+            liveness::{self, Ask},
             polls::{Brought, Poll, Polls, SETTLED},
             request::{Resync, Watch, WatchUpdate},
         },
@@ -186,15 +186,21 @@ impl<T: Transport> Watcher<T> {
         let age = self.interval.age();
         let mut end = clock.sleep(age);
         let mut since = None;
+        let mut lost = pin!(liveness::lost(
+            &client,
+            Ask(Exists::new(&self.watch.key)),
+            polls.newer.endpoint().clone(),
+        ));
         loop {
-            match select(pin!(polls.recv()), &mut end).await {
-                Either::Left((heard, _)) => {
-                    if let Some(answer) = heard? {
-                        return Ok(Received::Answer(answer));
-                    }
-                }
-                Either::Right(_) => break,
+            let received = match select(pin!(polls.recv()), select(&mut end, lost.as_mut())).await {
+                Either::Left((received, _)) => received?,
+                Either::Right((Either::Left(_), _)) => break,
+                Either::Right((Either::Right((error, _)), _)) => return Err(error),
+            };
+            if let Some(answer) = received {
+                return Ok(Received::Answer(answer));
             }
+            polls.newer.endpoint().heard(clock.now());
             // The head of the newer poll.
             end = clock.sleep(age.saturating_sub(polls.newer.age()).max(SETTLED));
             since = polls.newer.index().map(|index| Probe {
@@ -468,19 +474,6 @@ fn prepared(watch: &Watch, next: u64) -> Result<Prepared> {
         encoded: Encoded::new(Watch::NAME, Method::GET, target)?,
         token: None,
     })
-}
-
-/// Requests a key in the name of a watch.
-struct Ask(Exists);
-
-impl Exchange for Ask {
-    fn call(&self) -> Call {
-        protocol::KEYS.read(Watch::NAME)
-    }
-
-    fn encode(&self, wire: Wire) -> Result<Encoded> {
-        self.0.encode(wire)
-    }
 }
 
 /// Returns the index after this one, which comes from the server and may be any number.

@@ -2,26 +2,17 @@ use std::fmt;
 
 use crate::{
     auth::secret::Secret,
-    endpoints::wire::Wire,
     error::{Error, Outcome, Result, UnexpectedAnswer},
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::{Call, Repeat},
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
+    pipeline::answer::Answer,
     v3::{
         Header,
-        header::OnlyHeader,
+        auth::check_name,
         protocol::{
-            self, gateway,
+            self,
             message::{self, Encode, Fields},
-            method,
         },
     },
 };
-
-use crate::v3::auth::check_name;
 
 message::empty! {
     /// Enables authentication: `POST /v3/auth/enable`. Returns the header.
@@ -42,15 +33,9 @@ message::empty! {
 }
 
 // Enabling twice has the effect of enabling once, and so has disabling.
-gateway::operation!(
-    EnableAuth => Header, in OnlyHeader, "v3.auth.enable", method::AUTH_ENABLE, |_| Repeat::IfUnsent
-);
-gateway::operation!(
-    DisableAuth => Header, in OnlyHeader, "v3.auth.disable", method::AUTH_DISABLE, |_| Repeat::IfUnsent
-);
-gateway::operation!(
-    GetAuthStatus => AuthStatusResponse, "v3.auth.status", method::AUTH_STATUS, |_| Repeat::Always
-);
+message::operation!(EnableAuth => Header, "v3.auth.enable", AUTH_ENABLE, IfUnsent);
+message::operation!(DisableAuth => Header, "v3.auth.disable", AUTH_DISABLE, IfUnsent);
+message::operation!(GetAuthStatus => AuthStatusResponse, "v3.auth.status", AUTH_STATUS, Always);
 
 /// The response to a [`GetAuthStatus`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +77,19 @@ impl Authenticate {
             password: password.as_ref().into(),
         }
     }
+
+    fn decoded(&self, answer: Answer) -> Result<AuthenticateResponse> {
+        let answer = answer.success()?;
+        // An error that quotes the response would show the token.
+        protocol::decode_quietly(&answer).map_err(|_| {
+            let what = "the response is not what etcd sends";
+            Error::Unexpected(UnexpectedAnswer::new(
+                answer.context,
+                what,
+                Outcome::Rejected,
+            ))
+        })
+    }
 }
 
 impl Encode for Authenticate {
@@ -105,37 +103,12 @@ impl Encode for Authenticate {
     }
 }
 
-impl Operation for Authenticate {
-    type Output = AuthenticateResponse;
-    const NAME: &'static str = "v3.auth.authenticate";
-}
-
-impl Exchange for Authenticate {
-    fn call(&self) -> Call {
-        protocol::call(Self::NAME, method::AUTHENTICATE, Repeat::Always)
-    }
-
-    fn encode(&self, wire: Wire) -> Result<Encoded> {
-        protocol::encode(Self::NAME, method::AUTHENTICATE, wire, self)
-    }
-}
-
-impl TypedExchange for Authenticate {
-    type Decoded = AuthenticateResponse;
-
-    fn decode(&self, answer: Answer) -> Result<AuthenticateResponse> {
-        let answer = answer.success()?;
-        // An error that quotes the response would show the token.
-        protocol::decode_quietly(&answer).map_err(|_| {
-            let what = "the response is not what etcd sends";
-            Error::Unexpected(UnexpectedAnswer::new(
-                answer.context,
-                what,
-                Outcome::Rejected,
-            ))
-        })
-    }
-}
+message::operation!(
+    Authenticate => AuthenticateResponse,
+    "v3.auth.authenticate",
+    AUTHENTICATE, Always,
+    decoded by Self::decoded
+);
 
 /// The response to an [`Authenticate`].
 #[derive(Clone, Default, PartialEq, Eq)]

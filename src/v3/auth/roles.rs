@@ -1,14 +1,8 @@
 use crate::{
     error::Result,
-    pipeline::call::Repeat,
     v3::{
-        Header, KeyRange,
-        header::OnlyHeader,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        KeyRange,
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -51,21 +45,13 @@ pub struct DeleteRole {
 
 named!("role": AddRole as "name", GetRole as "role", DeleteRole as "role");
 
-gateway::operation!(
-    AddRole => Header, in OnlyHeader, "v3.auth.role.add", method::ROLE_ADD, |_| Repeat::IfUnsent
-);
-gateway::operation!(
+message::operation!(AddRole => Header, "v3.auth.role.add", ROLE_ADD, IfUnsent);
+message::operation!(
     GetRole => Vec<Permission>, in Permissions,
     "v3.auth.role.get",
-    method::ROLE_GET,
-    |_| Repeat::Always
+    ROLE_GET, Always
 );
-gateway::operation!(
-    DeleteRole => Header, in OnlyHeader,
-    "v3.auth.role.delete",
-    method::ROLE_DELETE,
-    |_| Repeat::IfUnsent
-);
+message::operation!(DeleteRole => Header, "v3.auth.role.delete", ROLE_DELETE, IfUnsent);
 
 #[derive(Default)]
 struct Permissions {
@@ -85,9 +71,7 @@ message::empty! {
     ListRoles;
 }
 
-gateway::operation!(
-    ListRoles => Vec<String>, in Roles, "v3.auth.role.list", method::ROLE_LIST, |_| Repeat::Always
-);
+message::operation!(ListRoles => Vec<String>, in Roles, "v3.auth.role.list", ROLE_LIST, Always);
 
 message::list!(Roles { 2 "roles" => Vec<String> });
 
@@ -125,11 +109,10 @@ impl Encode for GrantPermission {
     }
 }
 
-gateway::operation!(
-    GrantPermission => Header, in OnlyHeader,
+message::operation!(
+    GrantPermission => Header,
     "v3.auth.role.grant_permission",
-    method::ROLE_GRANT_PERMISSION,
-    |_| Repeat::IfUnsent
+    ROLE_GRANT_PERMISSION, IfUnsent
 );
 
 /// Revokes the permission of a role for exactly this range: `POST /v3/auth/role/revoke`. Returns the header.
@@ -167,20 +150,16 @@ impl Encode for RevokePermission {
     }
 }
 
-gateway::operation!(
-    RevokePermission => Header, in OnlyHeader,
+message::operation!(
+    RevokePermission => Header,
     "v3.auth.role.revoke_permission",
-    method::ROLE_REVOKE_PERMISSION,
-    |_| Repeat::IfUnsent
+    ROLE_REVOKE_PERMISSION, IfUnsent
 );
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
     fn the_requests_are_as_documented() {

@@ -1,16 +1,7 @@
 use crate::{
     auth::secret::Secret,
     error::{Error, Result},
-    pipeline::call::Repeat,
-    v3::{
-        Header,
-        header::OnlyHeader,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
-    },
+    v3::protocol::message::{self, Encode, Fields},
 };
 
 use crate::v3::auth::{check_name, named, roles::Roles};
@@ -73,9 +64,7 @@ impl Encode for AddUser {
     }
 }
 
-gateway::operation!(
-    AddUser => Header, in OnlyHeader, "v3.auth.user.add", method::USER_ADD, |_| Repeat::IfUnsent
-);
+message::operation!(AddUser => Header, "v3.auth.user.add", USER_ADD, IfUnsent);
 
 /// Changes the password of a user: `POST /v3/auth/user/changepw`. The user's tokens become invalid. Returns the header.
 ///
@@ -110,11 +99,10 @@ impl Encode for ChangePassword {
     }
 }
 
-gateway::operation!(
-    ChangePassword => Header, in OnlyHeader,
+message::operation!(
+    ChangePassword => Header,
     "v3.auth.user.change_password",
-    method::USER_CHANGE_PASSWORD,
-    |_| Repeat::IfUnsent
+    USER_CHANGE_PASSWORD, IfUnsent
 );
 
 message::empty! {
@@ -122,9 +110,7 @@ message::empty! {
     ListUsers;
 }
 
-gateway::operation!(
-    ListUsers => Vec<String>, in Users, "v3.auth.user.list", method::USER_LIST, |_| Repeat::Always
-);
+message::operation!(ListUsers => Vec<String>, in Users, "v3.auth.user.list", USER_LIST, Always);
 
 message::list!(Users { 2 "users" => Vec<String> });
 
@@ -151,15 +137,8 @@ pub struct DeleteUser {
 
 named!("user": GetUser as "name", DeleteUser as "name");
 
-gateway::operation!(
-    GetUser => Vec<String>, in Roles, "v3.auth.user.get", method::USER_GET, |_| Repeat::Always
-);
-gateway::operation!(
-    DeleteUser => Header, in OnlyHeader,
-    "v3.auth.user.delete",
-    method::USER_DELETE,
-    |_| Repeat::IfUnsent
-);
+message::operation!(GetUser => Vec<String>, in Roles, "v3.auth.user.get", USER_GET, Always);
+message::operation!(DeleteUser => Header, "v3.auth.user.delete", USER_DELETE, IfUnsent);
 
 /// Grants a role to a user: `POST /v3/auth/user/grant`. Granting it again is not an error. Returns the header.
 ///
@@ -172,12 +151,7 @@ pub struct GrantRole {
     role: String,
 }
 
-gateway::operation!(
-    GrantRole => Header, in OnlyHeader,
-    "v3.auth.user.grant_role",
-    method::USER_GRANT_ROLE,
-    |_| Repeat::IfUnsent
-);
+message::operation!(GrantRole => Header, "v3.auth.user.grant_role", USER_GRANT_ROLE, IfUnsent);
 
 /// Revokes a role from a user: `POST /v3/auth/user/revoke`. Returns the header.
 ///
@@ -217,12 +191,7 @@ macro_rules! of_user_and_role {
 
 of_user_and_role!(GrantRole as "user", RevokeRole as "name");
 
-gateway::operation!(
-    RevokeRole => Header, in OnlyHeader,
-    "v3.auth.user.revoke_role",
-    method::USER_REVOKE_ROLE,
-    |_| Repeat::IfUnsent
-);
+message::operation!(RevokeRole => Header, "v3.auth.user.revoke_role", USER_REVOKE_ROLE, IfUnsent);
 
 /// Rejects an empty password. etcd accepts it, and then every client that knows the name can authenticate.
 fn check_password(operation: &'static str, password: Option<&Secret>) -> Result<()> {
@@ -237,10 +206,7 @@ fn check_password(operation: &'static str, password: Option<&Secret>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
     fn the_requests_are_as_documented() {

@@ -18,10 +18,9 @@ use crate::{
     },
     v3::{
         Header, Key, KeyValue, LeaseId, Value,
-        header::OnlyHeader,
         lease::waiting::{SILENCE_LIMIT, probe},
         protocol::{
-            self, gateway,
+            self,
             message::{self, Encode, Fields},
             method,
         },
@@ -147,11 +146,10 @@ impl Encode for Campaign {
     }
 }
 
-gateway::operation!(
+message::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
-    method::CAMPAIGN,
-    |_| Repeat::IfUnsent,
+    CAMPAIGN, IfUnsent,
     probed by |campaign| probe(Campaign::NAME, &campaign.name, campaign.lease, campaign.silence)
 );
 
@@ -212,12 +210,7 @@ impl Encode for Proclaim {
     }
 }
 
-gateway::operation!(
-    Proclaim => Header, in OnlyHeader,
-    "v3.election.proclaim",
-    method::PROCLAIM,
-    |_| Repeat::IfUnsent
-);
+message::operation!(Proclaim => Header, "v3.election.proclaim", PROCLAIM, IfUnsent);
 
 /// Returns the leader of an election, or `None`: `POST /v3/election/leader`.
 ///
@@ -310,12 +303,7 @@ impl Encode for Resign {
     }
 }
 
-gateway::operation!(
-    Resign => Header, in OnlyHeader,
-    "v3.election.resign",
-    method::RESIGN,
-    |_| Repeat::Always
-);
+message::operation!(Resign => Header, "v3.election.resign", RESIGN, Always);
 
 pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
     if name.is_empty() {
@@ -327,8 +315,7 @@ pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::AsRequest;
-    use crate::v3::testing::{body, decoded};
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     fn leader() -> LeaderKey {
         LeaderKey {

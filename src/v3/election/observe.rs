@@ -55,7 +55,7 @@ use crate::{
 pub struct Observe {
     pub(in crate::v3) name: Bytes,
     outage: Duration,
-    silence: Duration,
+    silence: Option<Duration>,
 }
 
 impl Observe {
@@ -64,7 +64,7 @@ impl Observe {
         Self {
             name: name.into().into_bytes(),
             outage: Duration::from_secs(300),
-            silence: Duration::from_secs(30),
+            silence: None,
         }
     }
 
@@ -76,7 +76,7 @@ impl Observe {
 
     /// See [`Watch::silence_limit`](crate::v3::Watch::silence_limit). Must be longer than zero.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
-        self.silence = limit;
+        self.silence = Some(limit);
         self
     }
 }
@@ -105,8 +105,9 @@ impl StreamOperation for Observe {
                 require_leader: true,
             },
             outage_limit: self.outage,
-            silence: SilenceLimit::Probe(self.silence),
+            silence: SilenceLimit::probe(self.silence),
             expect_within: None,
+            tells_state: true,
             token_limit: None,
             is_duplex: false,
             has_worked: false,

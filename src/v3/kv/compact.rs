@@ -1,15 +1,6 @@
 use crate::{
     error::{Error, Result},
-    pipeline::call::Repeat,
-    v3::{
-        Header,
-        header::OnlyHeader,
-        protocol::{
-            gateway,
-            message::{Encode, Fields},
-            method,
-        },
-    },
+    v3::protocol::message::{self, Encode, Fields},
 };
 
 /// Discards the history before a revision: `POST /v3/kv/compaction`.
@@ -58,11 +49,10 @@ impl Encode for Compact {
     }
 }
 
-gateway::operation!(
-    Compact => Header, in OnlyHeader,
+message::operation!(
+    Compact => Header,
     "v3.kv.compact",
-    method::COMPACT,
-    |_| Repeat::Always,
+    COMPACT, Always,
     done if Error::is_compacted
 );
 
@@ -70,8 +60,11 @@ gateway::operation!(
 mod tests {
     use super::*;
     use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded, decoded_after_doubt},
+        pipeline::call::Repeat,
+        v3::{
+            Header,
+            testing::{AsRequest, body, decoded, decoded_after_doubt},
+        },
     };
 
     const COMPACTED: &str =

@@ -1,13 +1,8 @@
 use crate::{
     error::Result,
-    pipeline::call::Repeat,
     v3::{
         Header, KeyRange,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -52,11 +47,10 @@ impl Encode for DeleteRange {
     }
 }
 
-gateway::operation!(
+message::operation!(
     DeleteRange => DeleteRangeResponse,
     "v3.kv.delete_range",
-    method::DELETE_RANGE,
-    |_| Repeat::IfUnsent
+    DELETE_RANGE, IfUnsent
 );
 
 /// The response to a [`DeleteRange`].
@@ -80,10 +74,7 @@ message::decode!(DeleteRangeResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, Repeat, body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {

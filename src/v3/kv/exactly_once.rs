@@ -198,8 +198,7 @@ impl ExactlyOnceResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::AsRequest;
-    use crate::v3::testing::{body, decoded};
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     fn write() -> ExactlyOnce {
         let txn = Txn::new()

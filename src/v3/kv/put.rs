@@ -2,14 +2,9 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Result},
-    pipeline::call::Repeat,
     v3::{
         Header, Key, LeaseId, Value,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        protocol::message::{self, Encode, Fields},
         range::check_key,
     },
 };
@@ -100,7 +95,7 @@ impl Encode for Put {
     }
 }
 
-gateway::operation!(Put => PutResponse, "v3.kv.put", method::PUT, |_| Repeat::IfUnsent);
+message::operation!(Put => PutResponse, "v3.kv.put", PUT, IfUnsent);
 
 /// The response to a [`Put`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,10 +115,7 @@ message::decode!(PutResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, Repeat, body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {

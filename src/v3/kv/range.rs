@@ -1,13 +1,8 @@
 use crate::{
     error::{Error, Result},
-    pipeline::call::Repeat,
     v3::{
         Header, KeyRange,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -195,7 +190,7 @@ impl Encode for Range {
     }
 }
 
-gateway::operation!(Range => RangeResponse, "v3.kv.range", method::RANGE, |_| Repeat::Always);
+message::operation!(Range => RangeResponse, "v3.kv.range", RANGE, Always);
 
 /// The response to a [`Range`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -244,10 +239,7 @@ message::decode!(RangeResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, Repeat, body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {

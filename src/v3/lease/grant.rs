@@ -1,20 +1,13 @@
 use std::time::Duration;
 
 use crate::{
-    endpoints::wire::Wire,
     error::{Error, EtcdErrorKind, Result},
-    operation::Operation,
-    pipeline::{
-        answer::Answer,
-        call::{Call, Repeat},
-        exchange::{Encoded, Exchange, TypedExchange},
-    },
+    pipeline::{answer::Answer, call::Repeat},
     v3::{
         Header, LeaseId,
         protocol::{
             self,
             message::{self, Encode, Fields},
-            method,
         },
     },
 };
@@ -69,6 +62,37 @@ impl GrantLease {
         let part = u64::from(self.ttl.subsec_nanos() > 0);
         self.ttl.as_secs().saturating_add(part)
     }
+
+    fn repeat(&self) -> Repeat {
+        if self.id.is_none() {
+            Repeat::IfUnsent
+        } else {
+            Repeat::Always
+        }
+    }
+
+    fn decoded(&self, answer: Answer) -> Result<GrantLeaseResponse> {
+        let Granted { header, id, ttl } = if self.is_random {
+            let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
+            protocol::answer_or_done(answer, exists)?
+        } else {
+            protocol::answer(answer)?
+        };
+        Ok(if id.is_none() {
+            // An attempt whose response was lost granted it.
+            GrantLeaseResponse {
+                header,
+                id: self.id,
+                ttl: Duration::from_secs(self.seconds()),
+            }
+        } else {
+            GrantLeaseResponse {
+                header,
+                id,
+                ttl: Duration::from_secs(ttl.try_into().unwrap_or_default()),
+            }
+        })
+    }
 }
 
 impl Encode for GrantLease {
@@ -99,52 +123,13 @@ impl Encode for GrantLease {
     }
 }
 
-impl Operation for GrantLease {
-    type Output = GrantLeaseResponse;
-    const NAME: &'static str = "v3.lease.grant";
-}
-
-impl Exchange for GrantLease {
-    fn call(&self) -> Call {
-        let repeat = if self.id.is_none() {
-            Repeat::IfUnsent
-        } else {
-            Repeat::Always
-        };
-        protocol::call(Self::NAME, method::LEASE_GRANT, repeat)
-    }
-
-    fn encode(&self, wire: Wire) -> Result<Encoded> {
-        protocol::encode(Self::NAME, method::LEASE_GRANT, wire, self)
-    }
-}
-
-impl TypedExchange for GrantLease {
-    type Decoded = GrantLeaseResponse;
-
-    fn decode(&self, answer: Answer) -> Result<GrantLeaseResponse> {
-        let Granted { header, id, ttl } = if self.is_random {
-            let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
-            protocol::answer_or_done(answer, exists)?
-        } else {
-            protocol::answer(answer)?
-        };
-        Ok(if id.is_none() {
-            // An attempt whose response was lost granted it.
-            GrantLeaseResponse {
-                header,
-                id: self.id,
-                ttl: Duration::from_secs(self.seconds()),
-            }
-        } else {
-            GrantLeaseResponse {
-                header,
-                id,
-                ttl: Duration::from_secs(ttl.try_into().unwrap_or_default()),
-            }
-        })
-    }
-}
+message::operation!(
+    GrantLease => GrantLeaseResponse,
+    "v3.lease.grant",
+    LEASE_GRANT,
+    Self::repeat,
+    decoded by Self::decoded
+);
 
 /// The response to a [`GrantLease`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,8 +178,7 @@ fn random_id() -> LeaseId {
 mod tests {
     use super::*;
     use crate::error::Outcome;
-    use crate::testing::AsRequest;
-    use crate::v3::testing::{body, decoded, decoded_after_doubt};
+    use crate::v3::testing::{AsRequest, body, decoded, decoded_after_doubt};
 
     const EXISTS: &str = r#"{"error":"etcdserver: lease already exists","message":"etcdserver: lease already exists","code":9}"#;
 

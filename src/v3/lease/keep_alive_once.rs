@@ -142,8 +142,7 @@ impl TypedExchange for KeepAliveOnce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::AsRequest;
-    use crate::v3::testing::{body, decoded};
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {

@@ -1,22 +1,11 @@
-use crate::{
-    pipeline::call::Repeat,
-    v3::{
-        LeaseId,
-        protocol::{gateway, message, method},
-    },
-};
+use crate::v3::{LeaseId, protocol::message};
 
 message::empty! {
     /// Lists all leases, in the order in which they expire: `POST /v3/lease/leases`.
     ListLeases;
 }
 
-gateway::operation!(
-    ListLeases => Vec<LeaseId>, in Answer,
-    "v3.lease.list",
-    method::LEASE_LEASES,
-    |_| Repeat::Always
-);
+message::operation!(ListLeases => Vec<LeaseId>, in Answer, "v3.lease.list", LEASE_LEASES, Always);
 
 #[derive(Default)]
 struct Answer {
@@ -40,10 +29,7 @@ impl From<Answer> for Vec<LeaseId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, Repeat, body, decoded};
 
     #[test]
     fn the_request_and_its_answers_are_as_documented() {

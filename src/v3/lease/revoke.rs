@@ -1,14 +1,8 @@
 use crate::{
     error::Error,
-    pipeline::call::Repeat,
     v3::{
-        Header, LeaseId,
-        header::OnlyHeader,
-        protocol::{
-            gateway,
-            message::{Encode, Fields},
-            method,
-        },
+        LeaseId,
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -40,21 +34,17 @@ impl Encode for RevokeLease {
     }
 }
 
-gateway::operation!(
-    RevokeLease => Header, in OnlyHeader,
+message::operation!(
+    RevokeLease => Header,
     "v3.lease.revoke",
-    method::LEASE_REVOKE,
-    |_| Repeat::Always,
+    LEASE_REVOKE, Always,
     done if Error::is_lease_not_found
 );
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded, decoded_after_doubt},
-    };
+    use crate::v3::testing::{AsRequest, Repeat, body, decoded, decoded_after_doubt};
 
     const NOT_FOUND: &str = r#"{"code":5, "message":"etcdserver: requested lease not found"}"#;
 

@@ -3,16 +3,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    pipeline::{
-        answer::{Answer as Response, Verdict},
-        call::Repeat,
-    },
+    pipeline::answer::{Answer as Response, Verdict},
     v3::{
         Header, LeaseId,
         protocol::{
-            self, gateway,
+            self,
             message::{self, Encode, Fields},
-            method,
         },
     },
 };
@@ -47,11 +43,10 @@ impl Encode for GetTimeToLive {
     }
 }
 
-gateway::operation!(
+message::operation!(
     GetTimeToLive => Option<LeaseStatus>, in Answer,
     "v3.lease.time_to_live",
-    method::LEASE_TIME_TO_LIVE,
-    |_| Repeat::Always
+    LEASE_TIME_TO_LIVE, Always
 );
 
 /// The response to a [`GetTimeToLive`].
@@ -130,10 +125,7 @@ impl From<Answer> for Option<LeaseStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, Repeat, body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {

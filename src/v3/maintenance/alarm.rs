@@ -1,11 +1,6 @@
 use crate::{
     error::{Error, Result},
-    pipeline::call::Repeat,
-    v3::protocol::{
-        gateway,
-        message::{self, Encode, Fields},
-        method,
-    },
+    v3::protocol::message::{self, Encode, Fields},
 };
 
 message::names! {
@@ -90,17 +85,15 @@ impl Encode for SetAlarm {
     }
 }
 
-gateway::operation!(
+message::operation!(
     ListAlarms => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_list",
-    method::ALARM,
-    |_| Repeat::Always
+    ALARM, Always
 );
-gateway::operation!(
+message::operation!(
     SetAlarm => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_set",
-    method::ALARM,
-    |_| Repeat::Always
+    ALARM, Always
 );
 
 /// An alarm of a member.
@@ -123,10 +116,7 @@ message::list!(Alarms { 2 "alarms" => Vec<RaisedAlarm> });
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
     fn the_requests_are_as_documented() {

@@ -1,17 +1,8 @@
 use std::time::Duration;
 
 use crate::{
-    pipeline::call::Repeat,
     pipeline::deadline::Deadline,
-    v3::{
-        Header,
-        header::OnlyHeader,
-        protocol::{
-            gateway,
-            message::{Encode, Fields},
-            method,
-        },
-    },
+    v3::protocol::message::{self, Encode, Fields},
 };
 
 /// Long enough for large databases.
@@ -54,17 +45,15 @@ impl Encode for Defragment {
     }
 }
 
-gateway::operation!(
-    Defragment => Header, in OnlyHeader,
-    "v3.maintenance.defragment",
-    method::DEFRAGMENT,
-    |_| Repeat::IfUnsent
-);
+message::operation!(Defragment => Header, "v3.maintenance.defragment", DEFRAGMENT, IfUnsent);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{testing::AsRequest, v3::testing::decoded};
+    use crate::v3::{
+        Header,
+        testing::{AsRequest, decoded},
+    };
 
     #[test]
     fn it_is_given_time_and_answers_nothing() {

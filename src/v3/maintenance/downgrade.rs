@@ -3,11 +3,7 @@ use crate::{
     pipeline::call::Repeat,
     v3::{
         Header,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -80,10 +76,10 @@ impl Encode for Downgrade {
     }
 }
 
-gateway::operation!(
+message::operation!(
     Downgrade => DowngradeResponse,
     "v3.maintenance.downgrade",
-    method::DOWNGRADE,
+    DOWNGRADE,
     |downgrade| {
         if downgrade.action == Action::Validate { Repeat::Always } else { Repeat::IfUnsent }
     }
@@ -107,10 +103,7 @@ message::decode!(DowngradeResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
     fn the_request_is_as_documented() {

@@ -1,13 +1,8 @@
 use crate::{
     error::{Error, Result},
-    pipeline::call::Repeat,
     v3::{
         Header,
-        protocol::{
-            gateway,
-            message::{self, Encode, Fields},
-            method,
-        },
+        protocol::message::{self, Encode, Fields},
     },
 };
 
@@ -17,9 +12,7 @@ message::empty! {
     GetHash;
 }
 
-gateway::operation!(
-    GetHash => HashResponse, "v3.maintenance.hash", method::HASH, |_| Repeat::Always
-);
+message::operation!(GetHash => HashResponse, "v3.maintenance.hash", HASH, Always);
 
 /// The response to a [`GetHash`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,9 +66,7 @@ impl Encode for GetHashKv {
     }
 }
 
-gateway::operation!(
-    GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", method::HASH_KV, |_| Repeat::Always
-);
+message::operation!(GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", HASH_KV, Always);
 
 /// The response to a [`GetHashKv`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,10 +92,7 @@ message::decode!(HashKvResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
     fn the_requests_are_as_documented() {

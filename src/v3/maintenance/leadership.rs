@@ -1,15 +1,4 @@
-use crate::{
-    pipeline::call::Repeat,
-    v3::{
-        Header,
-        header::OnlyHeader,
-        protocol::{
-            gateway,
-            message::{Encode, Fields},
-            method,
-        },
-    },
-};
+use crate::v3::protocol::message::{self, Encode, Fields};
 
 /// Makes another member the leader: `POST /v3/maintenance/transfer-leadership`. Only the leader accepts this: use a
 /// client whose only endpoint is the leader's. Returns an empty header.
@@ -36,11 +25,10 @@ impl Encode for TransferLeadership {
     }
 }
 
-gateway::operation!(
-    TransferLeadership => Header, in OnlyHeader,
+message::operation!(
+    TransferLeadership => Header,
     "v3.maintenance.transfer_leadership",
-    method::MOVE_LEADER,
-    |_| Repeat::Always
+    MOVE_LEADER, Always
 );
 
 #[cfg(test)]

@@ -1,19 +1,11 @@
-use crate::{
-    pipeline::call::Repeat,
-    v3::{
-        Header,
-        protocol::{gateway, message, method},
-    },
-};
+use crate::v3::{Header, protocol::message};
 
 message::empty! {
     /// Returns the status of a member: `POST /v3/maintenance/status`. The member responds even without a quorum.
     GetStatus;
 }
 
-gateway::operation!(
-    GetStatus => StatusResponse, "v3.maintenance.status", method::STATUS, |_| Repeat::Always
-);
+message::operation!(GetStatus => StatusResponse, "v3.maintenance.status", STATUS, Always);
 
 /// The status of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,10 +73,7 @@ message::decode!(StatusResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        testing::AsRequest,
-        v3::testing::{body, decoded},
-    };
+    use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
     fn the_request_and_its_answers_are_as_documented() {

@@ -133,15 +133,32 @@ impl<M: Decode> Decode for StreamItem<M> {
     }
 }
 
-/// Declares an operation of the v3 API: request, response, name, method, and whether it may be repeated.
+/// Declares an operation of the v3 API: request, response, name, [method](super::method), and whether it may be repeated: a
+/// [`Repeat`](crate::pipeline::call::Repeat), or a function of the request.
 ///
 /// The request implements [`Encode`], the response is declared with [`decode!`](super::message::decode). `in` names the
-/// message that contains the response, if that is another one. `done if` names the refusal of a repeated request whose
-/// earlier attempt was applied.
+/// message that contains the response, if that is another one; for a [`Header`](crate::v3::Header), it is one without other
+/// fields. `done if` names the refusal of a repeated request whose earlier attempt was applied. `decoded by` names the method
+/// that decodes a response otherwise.
 macro_rules! operation {
+    ($request:ty => Header, $($rest:tt)+) => {
+        $crate::v3::protocol::message::operation!(
+            $request => $crate::v3::Header, in $crate::v3::header::OnlyHeader, $($rest)+
+        );
+    };
     (
         $request:ty => $answer:ty $(, in $message:ty)?,
-        $name:literal, $method:expr, $repeat:expr $(, done if $done:expr)? $(, probed by $probe:expr)? $(,)?
+        $name:literal, $method:ident, $repeat:ident $(, $($rest:tt)*)?
+    ) => {
+        $crate::v3::protocol::message::operation!(
+            $request => $answer $(, in $message)?,
+            $name, $method, |_| $crate::pipeline::call::Repeat::$repeat $(, $($rest)*)?
+        );
+    };
+    (
+        $request:ty => $answer:ty $(, in $message:ty)?,
+        $name:literal, $method:ident, $repeat:expr
+        $(, done if $done:expr)? $(, decoded by $decoded:expr)? $(, probed by $probe:expr)? $(,)?
     ) => {
         impl $crate::operation::Operation for $request {
             type Output = $answer;
@@ -150,9 +167,9 @@ macro_rules! operation {
 
         impl $crate::pipeline::exchange::Exchange for $request {
             fn call(&self) -> $crate::pipeline::call::Call {
-                use $crate::v3::protocol::{self, message::Encode};
+                use $crate::v3::protocol::{self, message::Encode, method};
                 let repeat: fn(&Self) -> $crate::pipeline::call::Repeat = $repeat;
-                let call = protocol::call($name, $method, repeat(self));
+                let call = protocol::call($name, method::$method, repeat(self));
                 $crate::pipeline::call::Call {
                     lease: Encode::lease(self),
                     is_read: call.is_read || Encode::is_read(self),
@@ -164,7 +181,8 @@ macro_rules! operation {
                 &self,
                 wire: $crate::endpoints::wire::Wire,
             ) -> $crate::error::Result<$crate::pipeline::exchange::Encoded> {
-                $crate::v3::protocol::encode($name, $method, wire, self)
+                use $crate::v3::protocol::{self, method};
+                protocol::encode($name, method::$method, wire, self)
             }
             $(
                 fn probe(&self) -> Option<$crate::pipeline::probe::Probe> {
@@ -181,15 +199,18 @@ macro_rules! operation {
                 &self,
                 answer: $crate::pipeline::answer::Answer,
             ) -> $crate::error::Result<$answer> {
-                $crate::v3::protocol::gateway::operation!(@decode answer, ($($message)?), ($($done)?))
+                $crate::v3::protocol::message::operation!(
+                    @decode self, answer, ($($message)?), ($($done)?), ($($decoded)?)
+                )
             }
         }
     };
-    (@decode $answer:ident, (), ()) => { $crate::v3::protocol::answer($answer) };
-    (@decode $answer:ident, ($message:ty), ()) => {
+    (@decode $this:ident, $answer:ident, (), (), ()) => { $crate::v3::protocol::answer($answer) };
+    (@decode $this:ident, $answer:ident, (), (), ($decoded:expr)) => { $decoded($this, $answer) };
+    (@decode $this:ident, $answer:ident, ($message:ty), (), ()) => {
         $crate::v3::protocol::answer::<$message>($answer).map(Into::into)
     };
-    (@decode $answer:ident, ($message:ty), ($done:expr)) => {
+    (@decode $this:ident, $answer:ident, ($message:ty), ($done:expr), ()) => {
         $crate::v3::protocol::answer_or_done::<$message>($answer, $done).map(Into::into)
     };
 }

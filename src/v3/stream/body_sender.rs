@@ -1,11 +1,8 @@
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{pin::Pin, task::Context};
 
 use bytes::Bytes;
 use etcd_transport::{
-    Body, TransportError,
+    Body, PolledFrame, TransportError,
     http_body::{self, Frame},
 };
 use futures::{
@@ -41,10 +38,7 @@ impl http_body::Body for SentBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let next = self.0.poll_next_unpin(cx);
         next.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }

@@ -10,16 +10,12 @@ use crate::{
     client::Client,
     endpoints::state::EndpointState,
     error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
-    pipeline::{failure::Failure, reconnect::Reconnect},
+    pipeline::reconnect::Reconnect,
     v3::{
         protocol::message::Encode,
         stream::{
-            duplex::DuplexEndpoints,
-            freshness::Freshness,
-            message_stream::StreamMessage,
-            open::StreamCall,
-            silence::{SilenceLimit, TimeUp},
-            state::State,
+            buffering::BufferingEndpoints, duplex::DuplexEndpoints, freshness::Freshness,
+            message_stream::StreamMessage, open::StreamCall, silence::SilenceLimit, state::State,
             wire,
         },
     },
@@ -36,6 +32,7 @@ pub(in crate::v3) struct Connection<T, Q, M> {
     options: ConnectionOptions,
     reconnect: Reconnect,
     duplex: DuplexEndpoints,
+    buffering: BufferingEndpoints,
     /// The token that was refused. It is not sent again, and until the connection has settled or the server has shown that
     /// it is alive, a second refusal is final.
     refused: Option<Granted>,
@@ -54,6 +51,8 @@ pub(in crate::v3) struct ConnectionOptions {
     pub(in crate::v3) silence: SilenceLimit,
     /// How soon after each opening the caller must have [settled](Connection::settled).
     pub(in crate::v3) expect_within: Option<Duration>,
+    /// The server tells the present state first, if there is one: a request that is opened again loses nothing.
+    pub(in crate::v3) tells_state: bool,
     /// How long fetching a token may take, where the client's own limits are too long.
     pub(in crate::v3) token_limit: Option<Duration>,
     /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
@@ -92,6 +91,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             options,
             reconnect,
             duplex: DuplexEndpoints::default(),
+            buffering: BufferingEndpoints::default(),
             refused: None,
             freshness: None,
             state: State::Closed,
@@ -141,13 +141,8 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     if let Some(next) = next {
                         return self.received(next);
                     }
-                    match stream.silence.time_up() {
-                        TimeUp::Probe => self.probe(),
-                        TimeUp::Stale => return Received::Lost(Loss::Stale),
-                        TimeUp::Failed(limit) => {
-                            let error = Failure::TimedOut(limit).into_error(self.context());
-                            return Received::Lost(Loss::Failed(error));
-                        }
+                    if let Some(loss) = self.time_up() {
+                        return Received::Lost(loss);
                     }
                 }
                 State::Probing(stream, probe) => {
@@ -157,15 +152,23 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     };
                     match first {
                         Either::Left(next) => return self.received(next),
-                        Either::Right(Err(error)) => return Received::Lost(Loss::Failed(error)),
+                        Either::Right(Err(error)) => {
+                            let now = self.client.transport().now();
+                            stream.messages.endpoint().lost(now);
+                            return Received::Lost(Loss::Failed(error));
+                        }
                         Either::Right(Ok(())) => {}
                     }
-                    stream.silence.alive();
-                    stream.is_proven = true;
-                    self.refused = None;
-                    self.reconnect.over(self.client.transport().now());
+                    let now = self.client.transport().now();
+                    stream.messages.endpoint().heard(now);
+                    if let Some(limit) = stream.overdue {
+                        return Received::Lost(self.withheld(limit));
+                    }
+                    self.alive(now);
                     self.probed();
-                    self.confirm();
+                    if let Some(loss) = self.suspect() {
+                        return Received::Lost(loss);
+                    }
                 }
             }
         }
@@ -200,6 +203,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             self.duplex
                 .worked(endpoint.endpoint(), stream.sender.is_some());
         }
+        endpoint.heard(self.client.transport().now());
         self.client.pipeline().endpoints.answered(endpoint);
         self.refused = None;
         self.reconnect.over(self.client.transport().now());
@@ -219,11 +223,19 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let Some(stream) = stream else {
             return self.retry(error);
         };
+        if stream.is_poll && self.is_end_of_poll(&stream, is_end, &error) {
+            return Ok(());
+        }
+        self.tell_of(&stream, &error, is_end);
         if let Error::Timeout(_) = error {
             let token = &stream.messages.prepared().token;
             self.client.pipeline().token_timed_out(token);
         }
         let endpoint = stream.messages.endpoint();
+        if stream.overdue.is_some() && self.buffering.is_for(endpoint.endpoint()) {
+            // It serves all other calls.
+            return self.wait(error);
+        }
         let is_duplex = stream.sender.is_some();
         let is_of_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);
         let is_of_token = if is_end {
@@ -272,13 +284,16 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// Returns the error of a loss that the caller does not recover from. The endpoint is not chosen next if another may
     /// succeed.
     pub(in crate::v3) fn give_up(&mut self, loss: Loss) -> Error {
+        let is_end = matches!(loss, Loss::Ended(_));
         let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
             return self.unexpected("the server has been silent for too long");
         };
-        if error.is_endpoint_fault()
-            && let Some(endpoint) = self.endpoint()
-        {
-            endpoint.failed(self.client.transport().now());
+        if let Some(stream) = self.state.take() {
+            self.tell_of(&stream, &error, is_end);
+            if error.is_endpoint_fault() {
+                let now = self.client.transport().now();
+                stream.messages.endpoint().failed(now);
+            }
         }
         self.close();
         error

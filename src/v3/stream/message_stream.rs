@@ -33,6 +33,8 @@ pub(in crate::v3) struct MessageStream<T, M> {
     seen: Seen,
     /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
     is_duplex: bool,
+    /// Its failure was reported by the attempt to open it.
+    is_told: bool,
     response: Response,
     splitter: Splitter,
     message: PhantomData<fn() -> M>,
@@ -65,6 +67,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     ) -> Self {
         Self {
             is_duplex: body.is_some(),
+            is_told: false,
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
             splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
@@ -107,6 +110,11 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         &self.endpoint
     }
 
+    /// Whether its failure was reported when it was opened.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
     /// Whether a part of a message has arrived.
     pub(super) fn is_partial(&self) -> bool {
         self.splitter.is_partial()
@@ -131,7 +139,10 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                             return self.ended(Some(status));
                         }
                     }
-                    Err(failure) => return Err(self.error(failure)),
+                    Err(failure) => {
+                        self.is_told = true;
+                        return Err(self.error(failure));
+                    }
                 },
                 Response::Open(body) => {
                     match self.splitter.next() {

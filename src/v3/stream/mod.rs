@@ -5,6 +5,7 @@
 //! only place that sends a request.
 
 pub(crate) mod body_sender;
+mod buffering;
 pub(crate) mod connection;
 mod duplex;
 pub(super) mod freshness;

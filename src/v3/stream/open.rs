@@ -12,7 +12,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, AttemptOutcome},
+        observe::{Attempt, Told},
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
 };
@@ -77,9 +77,13 @@ pub(super) fn open<T: Transport>(
             Err(failure) => Err(failure),
         };
         pipeline.observer.tell(|| {
-            let (outcome, status) = match &head {
-                Ok((head, _)) => (AttemptOutcome::Answered, Some(head.status)),
-                Err(failure) => AttemptOutcome::of_failure(failure),
+            let Told {
+                outcome,
+                status,
+                reason,
+            } = match &head {
+                Ok((head, _)) => Told::answered(head.status),
+                Err(failure) => Told::of(failure),
             };
             Attempt {
                 operation: prepared.call.operation,
@@ -88,6 +92,7 @@ pub(super) fn open<T: Transport>(
                 status,
                 elapsed: pipeline.since(sent),
                 outcome,
+                reason,
             }
         });
         let (head, body) = head?;

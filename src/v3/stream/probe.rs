@@ -2,7 +2,7 @@ use etcd_transport::Transport;
 
 use crate::{
     client::Client,
-    endpoints::{state::EndpointState, wire::Wire},
+    endpoints::{liveness::PROBE_LIMIT, state::EndpointState, wire::Wire},
     error::Result,
     pipeline::{
         call::{Call, Repeat},
@@ -28,7 +28,12 @@ pub(in crate::v3) async fn probe<T: Transport>(
         .await?;
     let current = pipeline.endpoints.current();
     let answer = pipeline
-        .attempt(&prepared, endpoint, &current, pipeline.timeout)
+        .attempt(
+            &prepared,
+            endpoint,
+            &current,
+            pipeline.timeout.min(PROBE_LIMIT),
+        )
         .await;
     match answer.map(|answer| answer.success()) {
         Ok(Err(error)) if error.is_retryable() => Err(error),

@@ -11,11 +11,16 @@ use crate::{
 /// the connection may be dead.
 const MAX_PROBES: u32 = 4;
 
+/// The default. A halted member is left after this time and that of a probe. Many silences make a connection stale, for
+/// opening another one is not free.
+const DEFAULT: Duration = Duration::from_secs(5);
+const DEFAULT_MAX_PROBES: u32 = 29;
+
 /// What to do about a silent server.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::v3) enum SilenceLimit {
-    /// After this time without a message the server is probed.
-    Probe(Duration),
+    /// After this time without a message the server is probed, and so many times before the connection is stale.
+    Probe(Duration, u32),
     /// Each message must arrive within this time.
     Fail(Duration),
 }
@@ -24,8 +29,11 @@ pub(in crate::v3) enum SilenceLimit {
 ///
 /// # Errors
 /// [`Error::Invalid`] for zero: the server would be probed without a pause.
-pub(in crate::v3) fn check_limit(operation: &'static str, limit: Duration) -> Result<()> {
-    if limit.is_zero() {
+pub(in crate::v3) fn check_limit(
+    operation: &'static str,
+    limit: impl Into<Option<Duration>>,
+) -> Result<()> {
+    if limit.into().is_some_and(|limit| limit.is_zero()) {
         let reason = "a silence limit must be longer than zero: it is the interval of probes";
         return Err(Error::invalid(operation, reason));
     }
@@ -33,11 +41,20 @@ pub(in crate::v3) fn check_limit(operation: &'static str, limit: Duration) -> Re
 }
 
 impl SilenceLimit {
+    /// Probes a silent server after this time, or after the usual one.
+    pub(in crate::v3) fn probe(limit: Option<Duration>) -> Self {
+        match limit {
+            Some(limit) => Self::Probe(limit, MAX_PROBES),
+            None => Self::Probe(DEFAULT, DEFAULT_MAX_PROBES),
+        }
+    }
+
     /// Returns the lifetime for the transport: by when the caller has dropped a silent exchange.
     pub(super) fn lifetime(self) -> Lifetime {
         match self {
-            Self::Probe(limit) => {
-                Lifetime::LongLived(IdleLimit(limit.saturating_mul(MAX_PROBES + 2)))
+            Self::Probe(limit, probes) => {
+                let idle = limit.saturating_mul(probes.saturating_add(2));
+                Lifetime::LongLived(IdleLimit(idle))
             }
             Self::Fail(limit) => {
                 Lifetime::Busy(IdleLimit(limit.saturating_add(Duration::from_secs(1))))
@@ -71,8 +88,8 @@ struct Expected {
 pub(super) enum TimeUp {
     /// Nothing arrived within this time.
     Failed(Duration),
-    /// Probe the server.
-    Probe,
+    /// Probe the server, unless it is known to be alive within this time.
+    Probe(Duration),
     /// The server has answered enough probes.
     Stale,
 }
@@ -103,7 +120,7 @@ impl Silence {
     pub(super) fn left(&mut self, now: Instant) -> Duration {
         let limit = match (&self.expected, self.limit) {
             (Some(expected), _) => expected.limit.saturating_sub(expected.waited),
-            (None, SilenceLimit::Probe(limit) | SilenceLimit::Fail(limit)) => limit,
+            (None, SilenceLimit::Probe(limit, _) | SilenceLimit::Fail(limit)) => limit,
         };
         let since = *self.since.get_or_insert(now);
         limit.saturating_sub(now.saturating_duration_since(since))
@@ -114,8 +131,8 @@ impl Silence {
         match (&self.expected, self.limit) {
             (Some(Expected { limit, .. }), _) => TimeUp::Failed(*limit),
             (None, SilenceLimit::Fail(limit)) => TimeUp::Failed(limit),
-            (None, SilenceLimit::Probe(_)) if self.probes >= MAX_PROBES => TimeUp::Stale,
-            (None, SilenceLimit::Probe(_)) => TimeUp::Probe,
+            (None, SilenceLimit::Probe(_, max)) if self.probes >= max => TimeUp::Stale,
+            (None, SilenceLimit::Probe(limit, _)) => TimeUp::Probe(limit),
         }
     }
 
@@ -128,10 +145,24 @@ impl Silence {
         self.probes = 0;
     }
 
-    /// The server answered a probe.
-    pub(super) fn alive(&mut self) {
-        self.since = None;
+    /// The server was alive at this time.
+    pub(super) fn alive(&mut self, at: Instant) {
+        self.since = Some(at);
         self.probes += 1;
+    }
+
+    /// How many silences in a row there were, in which the server was alive.
+    pub(super) fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    /// The time is up after this duration from now on.
+    pub(super) fn wait(&mut self, duration: Duration, now: Instant) {
+        if let SilenceLimit::Probe(limit, _) = self.limit {
+            // A shorter limit is checked again when it is over.
+            let elapsed = limit.saturating_sub(duration);
+            self.since = now.checked_sub(elapsed);
+        }
     }
 }
 
@@ -145,7 +176,7 @@ mod tests {
     #[test]
     fn only_the_time_of_waiting_counts() {
         let start = Instant::now();
-        let mut silence = Silence::new(SilenceLimit::Probe(LIMIT));
+        let mut silence = Silence::new(SilenceLimit::probe(Some(LIMIT)));
         assert_eq!(silence.left(start), LIMIT);
         assert_eq!(silence.left(start + SECOND), LIMIT - SECOND);
         silence.message(start + SECOND);
@@ -155,26 +186,42 @@ mod tests {
     #[test]
     fn messages_do_not_extend_the_time_of_what_is_expected() {
         let start = Instant::now();
-        let mut silence = Silence::new(SilenceLimit::Probe(LIMIT));
+        let mut silence = Silence::new(SilenceLimit::probe(Some(LIMIT)));
         silence.expect(SECOND * 5);
         assert_eq!(silence.left(start), SECOND * 5);
         silence.message(start + SECOND * 2);
         assert_eq!(silence.left(start + LIMIT), SECOND * 3);
         assert_eq!(silence.time_up(), TimeUp::Failed(SECOND * 5));
         silence.settled();
-        assert_eq!(silence.time_up(), TimeUp::Probe);
+        assert_eq!(silence.time_up(), TimeUp::Probe(LIMIT));
     }
 
     #[test]
-    fn the_connection_is_stale_after_four_probes_in_a_row() {
-        let mut silence = Silence::new(SilenceLimit::Probe(LIMIT));
-        for _ in 0..MAX_PROBES {
-            assert_eq!(silence.time_up(), TimeUp::Probe);
-            silence.alive();
+    fn the_connection_is_stale_after_some_probes_in_a_row() {
+        for (limit, after) in [(Some(LIMIT), LIMIT * 5), (None, LIMIT * 5)] {
+            let mut silence = Silence::new(SilenceLimit::probe(limit));
+            let start = Instant::now();
+            let mut now = start;
+            now += silence.left(now);
+            while let TimeUp::Probe(_) = silence.time_up() {
+                silence.alive(now);
+                now += silence.left(now);
+            }
+            assert_eq!(silence.time_up(), TimeUp::Stale);
+            assert_eq!(now, start + after);
+            silence.message(now);
+            assert!(matches!(silence.time_up(), TimeUp::Probe(_)));
         }
-        assert_eq!(silence.time_up(), TimeUp::Stale);
-        silence.message(Instant::now());
-        assert_eq!(silence.time_up(), TimeUp::Probe);
+    }
+
+    #[test]
+    fn what_another_stream_has_asked_is_waited_for() {
+        let start = Instant::now();
+        let mut silence = Silence::new(SilenceLimit::probe(Some(LIMIT)));
+        assert_eq!(silence.left(start), LIMIT);
+        silence.wait(SECOND, start + LIMIT);
+        assert_eq!(silence.left(start + LIMIT), SECOND);
+        assert_eq!(silence.time_up(), TimeUp::Probe(LIMIT));
     }
 
     #[test]

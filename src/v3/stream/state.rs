@@ -1,4 +1,7 @@
-use std::mem;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 
@@ -23,7 +26,8 @@ use crate::{
 /// ```
 ///
 /// A loss is a broken or refused request, the end of a response, or a server that does not respond. It leaves the state
-/// as it is until the caller decides to recover.
+/// as it is until the caller decides to recover. Where a first message is overdue for the second time, the probe shows
+/// whether the server or a proxy on the way is the reason: the next request then has a short deadline.
 pub(super) enum State<T, M> {
     /// Nothing: it opens when the caller waits for a message.
     Closed,
@@ -47,6 +51,12 @@ pub(super) struct OpenStream<T, M> {
     pub(super) is_proven: bool,
     /// The caller had what it opened the connection for.
     pub(super) is_settled: bool,
+    /// When it was sent.
+    pub(super) opened: Instant,
+    /// It has a short deadline, for an endpoint that withholds responses until their end.
+    pub(super) is_poll: bool,
+    /// Its first message is overdue, after this time: the probe shows whether responses are withheld.
+    pub(super) overdue: Option<Duration>,
 }
 
 impl<T, M> State<T, M> {

@@ -70,7 +70,7 @@ pub struct Watch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) outage: Duration,
-    pub(super) silence: Duration,
+    pub(super) silence: Option<Duration>,
     pub(super) require_leader: bool,
 }
 
@@ -134,10 +134,14 @@ impl Watch {
         self
     }
 
-    /// Sets how long the server may be silent before it is probed. Defaults to 30 s. If it does not respond to the
-    /// probe, the stream continues at another endpoint. Must be longer than zero.
+    /// Sets how long the server may be silent before it is probed. Defaults to 5 s. If it does not respond to the
+    /// probe within 3 s, the stream continues at another endpoint: by default it leaves a halted member within 10 s. All
+    /// streams of a client share the probes of an endpoint. Must be longer than zero.
+    ///
+    /// A connection that stays silent though the server responds to probes may be dead, and is opened again: after 150 s by
+    /// default, after five times a limit that is set.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
-        self.settings.silence = limit;
+        self.settings.silence = Some(limit);
         self
     }
 
@@ -252,7 +256,7 @@ impl WatchSet {
 
     /// See [`Watch::silence_limit`].
     pub fn silence_limit(mut self, limit: Duration) -> Self {
-        self.settings.silence = limit;
+        self.settings.silence = Some(limit);
         self
     }
 
@@ -337,7 +341,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             outage: Duration::from_secs(300),
-            silence: Duration::from_secs(30),
+            silence: None,
             require_leader: true,
         }
     }

@@ -8,15 +8,15 @@ mod watchers;
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_http::{transport::Transport, v2::Get};
+use etcd_http::v2::Get;
 
 use self::{journal::Journal, watchers::Watchers};
-use crate::{Scenario, Verdict};
+use crate::{Scenario, Verdict, trusting::Trusting};
 
 /// How long a request may be held by a halted server, which processes it soon after it resumes.
 const SETTLE: Duration = Duration::from_secs(8);
 
-pub(crate) async fn run<T: Transport + Default>(scenario: &Scenario) -> Verdict {
+pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
     let clients = scenario.clients::<T>();
     let journal = Arc::new(Journal::new());
     let start = clients[0].v2().set("/chaos/start", "start").await.unwrap();

@@ -25,7 +25,7 @@ use harness::stall_monitor::StallMonitor;
 use tokio::task::JoinHandle;
 
 use self::{history::History, journal::Journal};
-use crate::{Scenario, Verdict, faults::ELECTION, is_over};
+use crate::{Scenario, Verdict, faults::ELECTION, is_over, trusting::Trusting};
 
 /// The maximum time until abandoned leases expire: the longest TTL, the extensions by elections, and etcd's own delay.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ struct Task<T> {
     until: (Instant, Duration),
 }
 
-pub(crate) async fn run<T: Transport + Default>(scenario: &Scenario) -> Verdict {
+pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
     let clients = scenario.clients::<T>();
     let journal = Arc::new(Journal::new());
     let machine = StallMonitor::start();

@@ -24,7 +24,7 @@ cases! {
 
 // Of these, only what passes bytes lets gRPC through.
 harness::stamp! {
-    reqwest_grpc, harness::real::RealGrpc<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>:
+    reqwest_grpc, harness::backend::Grpc<harness::real::Real<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>>:
     Three { everything_works_through_a_haproxy_that_passes_bytes }
 }
 

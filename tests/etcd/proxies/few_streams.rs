@@ -1,21 +1,14 @@
 //! A proxy that allows few streams on each HTTP/2 connection, and more watches than that.
 
 use std::{
-    path::Path,
     pin::pin,
     time::{Duration, Instant},
 };
 
 use etcd_http::{
     Client,
-    isahc::{
-        IsahcTransport,
-        isahc::{
-            config::Configurable,
-            tls::{TlsConfig, TrustStore},
-        },
-    },
-    reqwest::{ReqwestTransport, reqwest::Certificate},
+    isahc::IsahcTransport,
+    reqwest::ReqwestTransport,
     server::Server,
     transport::Transport,
     v3::{KeyRange, LeaseKeeper, Put, Watch},
@@ -30,7 +23,7 @@ use harness::{
     real::{Executor, NoRuntime, Tokio},
 };
 
-use crate::works::works;
+use crate::{trusting::Trusting, works::works};
 
 #[test]
 fn no_call_waits_for_watches_over_reqwest() {
@@ -132,29 +125,5 @@ async fn prompt<T: Transport, F: Future>(
     match select(pin!(what), limit).await {
         Either::Left((output, _)) => output,
         Either::Right(_) => panic!("some watches wait"),
-    }
-}
-
-/// A transport that trusts one authority.
-trait Trusting: Transport {
-    fn trusting(authority: &Path) -> Self;
-}
-
-impl Trusting for ReqwestTransport {
-    fn trusting(authority: &Path) -> Self {
-        let pem = std::fs::read(authority).unwrap();
-        let authority = Certificate::from_pem(&pem).unwrap();
-        Self::configured(move |client| client.tls_certs_only([authority.clone()])).unwrap()
-    }
-}
-
-impl Trusting for IsahcTransport {
-    fn trusting(authority: &Path) -> Self {
-        let authority = authority.to_owned();
-        Self::configured(move |client| {
-            let trusted = TrustStore::from_file(&authority);
-            client.tls_config(TlsConfig::builder().trust_store(trusted).build())
-        })
-        .unwrap()
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. `ETCD_BIN` chooses another etcd.
 
+mod buffering;
 mod every_family;
 mod few_streams;
 mod outages;
 mod refusals;
+mod trusting;
 mod works;

@@ -17,7 +17,7 @@ use crate::{
     servers::{server, strict_server},
     stacks::{Stack, Tls},
     watch_sets::{
-        a_set_changes_where_both_ends_do_not_agree_on_http_2, a_set_survives_its_server,
+        a_set_changes_over_http_1, a_set_survives_its_server,
         changes_and_a_slow_reader_do_not_wait_for_one_another,
         v3_134_a_set_that_changes_goes_on_in_one_stream,
     },
@@ -44,22 +44,22 @@ macro_rules! over_all {
 }
 
 over_all! {
-    the_own_authority_is_trusted;
+    a_private_certificate_authority_can_be_trusted;
     an_authority_that_is_not_trusted_means_not_sent;
     another_name_means_not_sent_and_the_right_one_can_be_given;
     an_expired_certificate_means_not_sent;
     a_clients_certificate_is_shown;
     v3_17_a_clients_certificate_names_no_user;
-    without_a_good_certificate_of_the_client_nothing_is_carried_out;
+    without_a_good_certificate_of_the_client_nothing_is_applied;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
     v3_134_a_set_that_changes_goes_on_in_one_stream;
     a_set_survives_its_server;
-    a_set_changes_where_both_ends_do_not_agree_on_http_2;
+    a_set_changes_over_http_1;
     changes_and_a_slow_reader_do_not_wait_for_one_another;
 }
 
-async fn the_own_authority_is_trusted<S: Stack>() {
+async fn a_private_certificate_authority_can_be_trusted<S: Stack>() {
     let mut authority = Authority::new();
     let server = server(&authority.issue("127.0.0.1"));
     let tls = Tls {
@@ -170,7 +170,7 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
 
 /// With TLS 1.3 a client has connected, and may have sent its request, before it learns that its certificate was
 /// rejected. The stacks then report a closed connection, whose outcome is *unknown*.
-async fn without_a_good_certificate_of_the_client_nothing_is_carried_out<S: Stack>() {
+async fn without_a_good_certificate_of_the_client_nothing_is_applied<S: Stack>() {
     let mut authority = Authority::new();
     let pair = authority.issue("127.0.0.1");
     let server = strict_server(&pair, &authority.certificate());

@@ -82,7 +82,7 @@ pub(crate) async fn v3_134_a_set_that_changes_goes_on_in_one_stream<S: Stack>() 
 }
 
 /// With TLS the version of HTTP is negotiated, and the transport reports it before anything is sent.
-pub(crate) async fn a_set_changes_where_both_ends_do_not_agree_on_http_2<S: Stack>() {
+pub(crate) async fn a_set_changes_over_http_1<S: Stack>() {
     let watched = Watched::<S>::with(Tls {
         is_http1: true,
         ..Tls::default()

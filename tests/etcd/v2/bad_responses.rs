@@ -37,20 +37,20 @@ cases! {
             json_nested_too_deep_is_refused_without_overflow,
             machines_that_are_no_urls_are_not_what_etcd_sends,
             html_with_404_is_a_server_without_the_v2_api,
-            html_with_500_leaves_a_write_unknown_and_is_asked_again_for_a_read,
+            html_with_500_leaves_a_write_unknown_and_is_tried_again_for_a_read,
             json_with_an_unknown_code_is_still_etcds_error,
             a_status_that_etcd_does_not_send_is_unexpected,
-            a_loop_of_redirects_is_left,
+            a_loop_of_redirects_is_an_error,
             a_redirect_to_another_host_is_not_followed,
             a_redirect_out_of_the_api_is_not_followed,
             a_redirect_of_a_write_is_followed_only_if_it_stays_one,
-            an_answer_announced_beyond_the_limit_is_not_read,
+            a_response_announced_beyond_the_limit_is_not_read,
             an_endless_answer_is_read_up_to_the_limit,
             a_watch_reads_up_to_the_limit_too,
             a_body_that_stops_half_way_leaves_a_write_unknown,
             a_body_that_never_ends_is_a_timeout,
             headers_of_a_megabyte_do_no_harm,
-            what_is_no_http_leaves_a_write_unknown,
+            a_response_that_is_not_http_leaves_a_write_unknown,
             a_connection_that_closes_at_once_leaves_a_write_unknown,
         }
     }
@@ -185,7 +185,7 @@ async fn html_with_404_is_a_server_without_the_v2_api<T: Transport>(etcd: Etcd<T
     );
 }
 
-async fn html_with_500_leaves_a_write_unknown_and_is_asked_again_for_a_read<T: Transport>(
+async fn html_with_500_leaves_a_write_unknown_and_is_tried_again_for_a_read<T: Transport>(
     etcd: Etcd<T>,
 ) {
     let server = ScriptedServer::always(answer("500 Internal Server Error", "text/html", HTML));
@@ -251,7 +251,7 @@ async fn failed_read<T: Transport>(etcd: &Etcd<T>, server: &ScriptedServer) -> S
     error.to_string().replace(&server.url(), "URL")
 }
 
-async fn a_loop_of_redirects_is_left<T: Transport>(etcd: Etcd<T>) {
+async fn a_loop_of_redirects_is_an_error<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::always(redirect("301 Moved Permanently", "/v2/keys/a"));
     assert_eq!(
         failed_read(&etcd, &server).await,
@@ -363,7 +363,7 @@ async fn assert_limited<T: Transport>(etcd: Etcd<T>, head: &'static str, chunked
     assert!(sent.load(Relaxed) < READ_AHEAD, "{sent:?} bytes");
 }
 
-async fn an_answer_announced_beyond_the_limit_is_not_read<T: Transport>(etcd: Etcd<T>) {
+async fn a_response_announced_beyond_the_limit_is_not_read<T: Transport>(etcd: Etcd<T>) {
     assert_limited(etcd, ANNOUNCED, false).await;
 }
 
@@ -465,7 +465,7 @@ async fn headers_of_a_megabyte_do_no_harm<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(server.requests().len(), 1);
 }
 
-async fn what_is_no_http_leaves_a_write_unknown<T: Transport>(etcd: Etcd<T>) {
+async fn a_response_that_is_not_http_leaves_a_write_unknown<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::always("SSH-2.0-OpenSSH_9.2\r\n\r\n".repeat(10));
     assert_broken(&etcd, &server).await;
 }

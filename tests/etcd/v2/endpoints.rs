@@ -5,13 +5,13 @@ use std::{
     pin::pin,
     process::Command,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use etcd_http::{
     Client, Endpoint, RetryPolicy,
     transport::Transport,
-    v2::{CompareAndSwap, Condition, CreateInOrder, CreateUser, Delete, Exists, Get, Set},
+    v2::{CompareAndSwap, Condition, CreateInOrder, CreateUser, Delete, Exists, Get, Set, Watch},
 };
 use futures::{StreamExt, future::select, stream};
 use harness::{case::Etcd, cases};
@@ -32,6 +32,9 @@ cases! {
         Alone {
             a_curl_command_takes_its_user_from_the_environment,
             another_cluster_is_noticed,
+        }
+        Nothing {
+            a_watch_and_a_read_of_a_halted_member_are_at_another_within_ten_seconds,
         }
     }
 }
@@ -109,6 +112,48 @@ async fn another_cluster_is_noticed<T: Transport>(etcd: Etcd<T>) {
     assert!(error.is_cluster_changed(), "{error}");
     let error = tolerant.v2().get("/x").await.unwrap_err();
     assert!(error.is_key_not_found(), "{error}");
+}
+
+#[cfg(feature = "server")]
+async fn a_watch_and_a_read_of_a_halted_member_are_at_another_within_ten_seconds<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    let builder = etcd_http::server::Server::builder().v2(true);
+    let cluster = builder.start_cluster(3).unwrap();
+    let leader = cluster.leader().unwrap();
+    let (halted, other) = (cluster.member((leader + 1) % 3), cluster.member(leader));
+    let client = etcd.builder_of(halted.client_url());
+    let client = client.endpoints([other.client_url()]).build().unwrap();
+    let reader = client.clone();
+    let writer = etcd.client_of(other.client_url());
+    let mut watch = client.open(Watch::new("k"));
+    let first = async {
+        etcd.sleep(500).await;
+        writer.v2().set("k", "1").await.unwrap();
+    };
+    let (event, ()) = futures::join!(watch.next(), first);
+    event.unwrap().unwrap();
+    // It has polled for some time.
+    let wait = etcd.sleep(4_500);
+    select(watch.next(), pin!(wait)).await;
+
+    halted.pause().unwrap();
+    let began = Instant::now();
+    let write = async {
+        etcd.sleep(500).await;
+        writer.v2().set("k", "2").await.unwrap();
+    };
+    let read = async {
+        reader.v2().get("k").await.unwrap();
+        began.elapsed()
+    };
+    let next = async { (watch.next().await, began.elapsed()) };
+    let ((event, watched), read, ()) = futures::join!(next, read, write);
+    let value = event.unwrap().unwrap().node.value;
+    assert_eq!(value.as_deref(), Some("2"));
+    assert!(watched < Duration::from_secs(10), "{watched:?}");
+    assert!(read < Duration::from_secs(3), "{read:?}");
+    halted.resume().unwrap();
 }
 
 async fn a_sync_finds_the_other_members_and_outlives_the_first<T: Transport>(etcd: Etcd<T>) {

@@ -17,8 +17,8 @@ cases! {
             v2_10_an_error_tells_the_stores_index,
         }
         Three {
-            v2_91_without_a_quorum_a_write_may_yet_be_carried_out,
-            of_several_servers_one_that_is_there_is_enough,
+            v2_91_without_a_quorum_a_write_may_yet_be_applied,
+            one_reachable_endpoint_of_several_is_enough,
         }
         Nothing {
             a_server_that_is_not_there_saw_nothing,
@@ -187,7 +187,7 @@ async fn v2_10_an_error_tells_the_stores_index<T: Transport>(etcd: Etcd<T>) {
     assert!(error.as_etcd().unwrap().index() >= Some(index));
 }
 
-async fn v2_91_without_a_quorum_a_write_may_yet_be_carried_out<T: Transport>(etcd: Etcd<T>) {
+async fn v2_91_without_a_quorum_a_write_may_yet_be_applied<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set("/a", "1").await.unwrap();
     for index in [1, 2] {
         etcd.host().kill(index);
@@ -237,7 +237,7 @@ async fn a_server_that_is_not_there_saw_nothing<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(failure.endpoint().to_string(), "http://127.0.0.1:1");
 }
 
-async fn of_several_servers_one_that_is_there_is_enough<T: Transport>(etcd: Etcd<T>) {
+async fn one_reachable_endpoint_of_several_is_enough<T: Transport>(etcd: Etcd<T>) {
     let client = etcd
         .builder_of("http://127.0.0.1:1")
         .endpoints(["http://127.0.0.1:2".to_owned(), etcd.url()])

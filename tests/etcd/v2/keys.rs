@@ -15,7 +15,7 @@ cases! {
         Shared {
             v2_44_a_set_makes_or_replaces_a_file,
             v2_12_a_write_answers_with_its_own_index,
-            v2_9_an_answer_tells_of_the_cluster,
+            v2_9_a_response_tells_of_the_cluster,
             v2_46_a_create_needs_the_key_to_be_free,
             v2_49_an_update_needs_the_key_to_be_there,
             v2_49_an_update_keeps_the_created_index,
@@ -131,7 +131,7 @@ async fn v2_12_a_write_answers_with_its_own_index<T: Transport>(etcd: Etcd<T>) {
     assert!(read.cluster.etcd_index >= Some(set.index()));
 }
 
-async fn v2_9_an_answer_tells_of_the_cluster<T: Transport>(etcd: Etcd<T>) {
+async fn v2_9_a_response_tells_of_the_cluster<T: Transport>(etcd: Etcd<T>) {
     let set = etcd.v2().set(etcd.key("a"), "1").await.unwrap().cluster;
     let id = set.cluster_id.clone().unwrap();
     // Hexadecimal, without leading zeros: one cluster in sixteen has fewer than 16 digits.

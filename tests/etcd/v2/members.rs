@@ -15,7 +15,7 @@ cases! {
         Three {
             v2_110_every_member_knows_all_members_and_the_leader,
             v2_111_a_member_is_added_moved_and_removed_for_good,
-            v2_111_what_cannot_be_a_member_is_refused,
+            v2_111_invalid_members_are_refused,
             a_leader_that_died_has_a_successor,
         }
     }
@@ -92,7 +92,7 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
     assert_eq!(error.outcome(), Outcome::Unknown);
 }
 
-async fn v2_111_what_cannot_be_a_member_is_refused<T: Transport>(etcd: Etcd<T>) {
+async fn v2_111_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
     let v2 = client.v2();
     let ids = v2.members().await.unwrap();

@@ -21,7 +21,7 @@ cases! {
             a_query_and_a_form_are_encoded,
             v2_16_a_body_that_is_no_form_is_not_read_by_the_keys_api,
             a_head_request_answers_nothing,
-            an_error_of_etcds_is_one_here_too,
+            an_error_response_of_etcd_is_an_error,
             v2_1_a_path_that_etcd_does_not_have_is_an_http_error,
             v2_6_a_method_that_etcd_does_not_have_is_an_http_error,
             v2_2_a_path_with_a_broken_escape_is_an_http_error,
@@ -106,7 +106,7 @@ async fn a_head_request_answers_nothing<T: Transport>(etcd: Etcd<T>) {
     assert!(answer.headers.contains_key("x-etcd-index"));
 }
 
-async fn an_error_of_etcds_is_one_here_too<T: Transport>(etcd: Etcd<T>) {
+async fn an_error_response_of_etcd_is_an_error<T: Transport>(etcd: Etcd<T>) {
     let get = etcd.request(Method::GET, path(&etcd, "none"));
     let error = etcd.send(get).await.unwrap_err();
     assert!(error.is_key_not_found());

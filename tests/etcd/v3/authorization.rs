@@ -37,7 +37,7 @@ cases_and_grpc! {
             v3_112_a_token_is_good_at_every_member,
         }
         Alone {
-            v3_10_121_who_may_not_look_after_a_server_is_told_so_in_words_of_their_own,
+            v3_10_121_maintenance_without_permission_has_an_error_of_its_own,
         }
     }
 }
@@ -237,9 +237,7 @@ async fn v3_120_some_calls_go_without_a_token_where_etcd_is_old<T: Transport>(et
     assert_eq!(root.v3().kv().get("/own/a").await.unwrap(), None);
 }
 
-async fn v3_10_121_who_may_not_look_after_a_server_is_told_so_in_words_of_their_own<
-    T: Transport,
->(
+async fn v3_10_121_maintenance_without_permission_has_an_error_of_its_own<T: Transport>(
     etcd: Etcd<T>,
 ) {
     let root = enable(&etcd).await;

@@ -15,10 +15,10 @@ cases_and_grpc! {
             v3_122_members_are_listed,
             v3_122_members_come_and_go,
             v3_125_another_member_becomes_the_leader,
-            v3_123_every_member_knows_how_it_is,
+            v3_123_every_member_reports_its_status,
         }
         Alone {
-            v3_122_what_cannot_be_is_refused,
+            v3_122_invalid_members_are_refused,
         }
     }
 }
@@ -76,7 +76,7 @@ async fn v3_122_members_come_and_go<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(refused(again), EtcdErrorKind::MemberNotFound);
 }
 
-async fn v3_122_what_cannot_be_is_refused<T: Transport>(etcd: Etcd<T>) {
+async fn v3_122_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
     let cluster = etcd.v3().cluster();
     assert_eq!(
         refused(cluster.add_member(["nonsense"]).await),
@@ -123,7 +123,7 @@ async fn v3_125_another_member_becomes_the_leader<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(status.leader, other.id);
 }
 
-async fn v3_123_every_member_knows_how_it_is<T: Transport>(etcd: Etcd<T>) {
+async fn v3_123_every_member_reports_its_status<T: Transport>(etcd: Etcd<T>) {
     let mut leaders = Vec::new();
     for url in etcd.host().urls() {
         let status = etcd

@@ -19,8 +19,7 @@ use futures::{
     StreamExt,
     future::{join, join_all},
 };
-use harness::{case::Etcd, cases};
-use rcgen::KeyPair;
+use harness::{case::Etcd, cases, certificates::key_pair};
 
 use crate::auth::enable_for;
 
@@ -57,9 +56,9 @@ impl Keys {
         let name = format!("etcd-http-jwt-{:x}", fastrand::u64(..));
         let directory = std::env::temp_dir().join(name);
         fs::create_dir(&directory).unwrap();
-        let pair = KeyPair::generate().unwrap();
-        fs::write(directory.join("private.pem"), pair.serialize_pem()).unwrap();
-        fs::write(directory.join("public.pem"), pair.public_key_pem()).unwrap();
+        let (private, public) = key_pair();
+        fs::write(directory.join("private.pem"), private).unwrap();
+        fs::write(directory.join("public.pem"), public).unwrap();
         Self(directory)
     }
 

@@ -15,7 +15,7 @@ cases_and_grpc! {
             a_key_that_is_put_is_there_with_what_etcd_keeps_beside_it,
             keys_and_values_are_any_bytes,
             v3_30_an_empty_key_is_refused_before_it_is_sent,
-            v3_31_ranges_find_what_they_say,
+            v3_31_a_range_returns_the_keys_in_it,
             v3_32_33_the_past_is_read_with_the_revision_of_now,
             v3_32_a_revision_of_the_future_is_refused,
             v3_34_35_a_limit_cuts_keys_off_and_the_count_stays,
@@ -30,7 +30,7 @@ cases_and_grpc! {
             v3_44_a_put_answers_what_was_there,
             v3_46_a_delete_answers_what_was_there,
             v3_47_a_delete_of_nothing_changes_nothing,
-            v3_18_a_value_that_is_too_large_was_surely_not_written,
+            v3_18_a_value_that_is_too_large_was_definitely_not_written,
         }
         Alone {
             v3_45_the_first_write_is_revision_two,
@@ -108,7 +108,7 @@ fn under<T: Transport>(etcd: &Etcd<T>) -> Range {
     Range::new(KeyRange::prefix(etcd.key("")))
 }
 
-async fn v3_31_ranges_find_what_they_say<T: Transport>(etcd: Etcd<T>) {
+async fn v3_31_a_range_returns_the_keys_in_it<T: Transport>(etcd: Etcd<T>) {
     put_all(&etcd, &["a", "ab", "b", "c"]).await;
     let key = |name| etcd.key(name);
     for (range, expected) in [
@@ -348,7 +348,7 @@ async fn v3_47_a_delete_of_nothing_changes_nothing<T: Transport>(etcd: Etcd<T>) 
     assert_eq!((deleted.deleted, deleted.prev_kvs.len()), (0, 0));
 }
 
-async fn v3_18_a_value_that_is_too_large_was_surely_not_written<T: Transport>(etcd: Etcd<T>) {
+async fn v3_18_a_value_that_is_too_large_was_definitely_not_written<T: Transport>(etcd: Etcd<T>) {
     let key = etcd.key("a");
     for size in [1_572_864, 2_300_000] {
         let error = etcd.v3().kv().put(&*key, vec![0; size]).await.unwrap_err();

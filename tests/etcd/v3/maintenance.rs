@@ -15,7 +15,7 @@ cases_and_grpc! {
     Alone {
         v3_124_an_alarm_for_space_stops_writes_that_take_room,
         v3_124_an_alarm_for_corruption_stops_everything,
-        v3_125_hashes_tell_what_is_there,
+        v3_125_a_hash_depends_on_the_data,
         v3_125_a_database_is_defragmented,
         v3_125_a_downgrade_is_validated_and_enabled_once,
         metrics_are_text,
@@ -68,7 +68,7 @@ async fn v3_124_an_alarm_for_corruption_stops_everything<T: Transport>(etcd: Etc
     etcd.v3().kv().put("a", "").await.unwrap();
 }
 
-async fn v3_125_hashes_tell_what_is_there<T: Transport>(etcd: Etcd<T>) {
+async fn v3_125_a_hash_depends_on_the_data<T: Transport>(etcd: Etcd<T>) {
     let maintenance = etcd.v3().maintenance();
     let revision = etcd.v3().kv().put("a", "").await.unwrap().header.revision;
     let empty = maintenance.hash().await.unwrap();

@@ -16,15 +16,26 @@ use harness::{case::Etcd, cases};
 
 cases! {
     Nothing {
-        v3_127_without_a_majority_nothing_is_agreed_upon,
+        v3_127_without_a_majority_writes_fail,
         v3_128_without_its_leader_a_follower_refuses_until_there_is_another,
         v3_129_a_paused_member_never_answers,
         a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
         a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it,
         a_candidate_at_a_paused_member_is_told_that_its_turn_has_come,
-        v3_130_a_write_that_timed_out_is_carried_out_later,
+        v3_130_a_write_that_timed_out_is_applied_later,
     }
 }
+
+// Over gRPC as well.
+harness::stamp!(
+    reqwest_grpc,
+    harness::real::RealGrpc<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>:
+        Nothing {
+            a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
+            a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it,
+            a_candidate_at_a_paused_member_is_told_that_its_turn_has_come,
+        }
+);
 
 /// A client of one member, with one attempt and a long time limit.
 fn once<T: Transport>(etcd: &Etcd<T>, member: &Server) -> Client<T> {
@@ -74,7 +85,7 @@ async fn timed<O>(work: impl Future<Output = O>) -> (O, Duration) {
     (result, began.elapsed())
 }
 
-async fn v3_127_without_a_majority_nothing_is_agreed_upon<T: Transport>(etcd: Etcd<T>) {
+async fn v3_127_without_a_majority_writes_fail<T: Transport>(etcd: Etcd<T>) {
     let cluster = Cluster::start(3).unwrap();
     let is_3_5 = !cluster.member(0).version().to_string().starts_with("3.4.");
     let leader = cluster.leader().unwrap();
@@ -203,7 +214,7 @@ async fn v3_129_a_paused_member_never_answers<T: Transport>(etcd: Etcd<T>) {
     paused.resume().unwrap();
 }
 
-async fn v3_130_a_write_that_timed_out_is_carried_out_later<T: Transport>(etcd: Etcd<T>) {
+async fn v3_130_a_write_that_timed_out_is_applied_later<T: Transport>(etcd: Etcd<T>) {
     // There is no election while the others are away.
     let builder = Server::builder().election_timeout(Duration::from_secs(3));
     let cluster = builder.start_cluster(3).unwrap();

@@ -18,8 +18,8 @@ cases_and_grpc! {
             v3_51_every_comparison_compares,
             v3_52_a_missing_key_has_no_value_and_zeros,
             v3_53_a_range_is_compared_key_by_key,
-            v3_54_what_is_too_much_for_one_transaction_is_too_much_for_etcd,
-            v3_56_a_key_written_twice_is_refused_here_and_there,
+            v3_54_the_limit_on_operations_is_that_of_etcd,
+            v3_56_a_key_written_twice_is_refused_by_the_client_and_by_etcd,
             v3_57_all_keys_from_one_on_may_be_deleted_before_one_is_put,
             v3_58_what_fails_inside_fails_all_and_nothing_is_written,
             v3_60_61_62_a_transaction_is_one_revision_and_reads_its_own_writes,
@@ -129,9 +129,7 @@ async fn v3_53_a_range_is_compared_key_by_key<T: Transport>(etcd: Etcd<T>) {
     assert!(holds(&etcd, Compare::value(two).equal("x")).await);
 }
 
-async fn v3_54_what_is_too_much_for_one_transaction_is_too_much_for_etcd<T: Transport>(
-    etcd: Etcd<T>,
-) {
+async fn v3_54_the_limit_on_operations_is_that_of_etcd<T: Transport>(etcd: Etcd<T>) {
     let key = etcd.key("a");
     let of = |count| (0..count).fold(Txn::new(), |txn, _| txn.then(Range::new(&*key)));
     assert_eq!(etcd.send(of(128)).await.unwrap().responses.len(), 128);
@@ -149,7 +147,9 @@ async fn v3_54_what_is_too_much_for_one_transaction_is_too_much_for_etcd<T: Tran
     ));
 }
 
-async fn v3_56_a_key_written_twice_is_refused_here_and_there<T: Transport>(etcd: Etcd<T>) {
+async fn v3_56_a_key_written_twice_is_refused_by_the_client_and_by_etcd<T: Transport>(
+    etcd: Etcd<T>,
+) {
     use etcd_http::transport::http::Method;
     use serde_json::json;
 

@@ -23,6 +23,11 @@ cases_and_grpc! {
             a_mirror_misses_no_delete_wherever_history_is_compacted,
         }
     }
+    http {
+        Alone {
+            seventy_megabytes_of_large_values_are_read_with_default_limits,
+        }
+    }
 }
 
 fn names(changes: &[MirrorChange]) -> Vec<String> {
@@ -146,4 +151,25 @@ async fn a_mirror_and_a_paged_read_of_more_than_the_client_takes_at_once_are_who
     let mut mirror = small.v3().mirror(range());
     mirror.next().await.unwrap();
     assert!(mirror.iter().eq(found));
+}
+
+async fn seventy_megabytes_of_large_values_are_read_with_default_limits<T: Transport>(
+    etcd: Etcd<T>,
+) {
+    const SIZE: usize = 1_400_000;
+    for number in 0..52 {
+        let put = Put::new(etcd.key(format!("{number:02}")), "x".repeat(SIZE));
+        etcd.send(put).await.unwrap();
+    }
+    let range = || KeyRange::prefix(etcd.key(""));
+    let mut read = etcd.open(RangeStream::new(range()));
+    let mut sizes = Vec::new();
+    while let Some(pair) = read.try_next().await.unwrap() {
+        sizes.push(pair.value.len());
+    }
+    assert_eq!(sizes, [SIZE; 52]);
+    let mut mirror = etcd.v3().mirror(range());
+    mirror.next().await.unwrap();
+    assert_eq!(mirror.len(), 52);
+    assert!(mirror.iter().all(|pair| pair.value.len() == SIZE));
 }

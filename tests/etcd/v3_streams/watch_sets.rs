@@ -18,7 +18,7 @@ use harness::{case::Etcd, cases, watch_set_churn::churn};
 
 cases! {
     Shared {
-        a_set_that_changes_loses_and_doubles_nothing,
+        a_set_that_changes_loses_and_duplicates_nothing,
         changes_that_come_together_take_one_request,
         a_set_begins_with_nothing_and_ends_with_nothing,
         v3_86_hundreds_of_watches_are_created_by_one_request,
@@ -31,7 +31,7 @@ cases! {
 #[cfg(all(feature = "reqwest", feature = "server"))]
 harness::stamp!(
     reqwest_grpc,
-    harness::real::RealGrpc<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>:
+    harness::backend::Grpc<harness::real::Real<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>>:
     Shared {
         a_set_begins_with_nothing_and_ends_with_nothing,
         v3_86_hundreds_of_watches_are_created_by_one_request,
@@ -54,7 +54,7 @@ fn counting<T: Transport>(etcd: &Etcd<T>) -> (Client<T>, Arc<AtomicUsize>) {
     (client, requests)
 }
 
-async fn a_set_that_changes_loses_and_doubles_nothing<T: Transport>(etcd: Etcd<T>) {
+async fn a_set_that_changes_loses_and_duplicates_nothing<T: Transport>(etcd: Etcd<T>) {
     let (client, requests) = counting(&etcd);
     churn(&client, &etcd.key("churn"), 60).await;
     let requests = requests.load(Relaxed);

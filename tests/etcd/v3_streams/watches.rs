@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use etcd_http::{
-    Error, EtcdErrorKind,
+    Client, Error, EtcdErrorKind,
     server::{Server, Version, install},
     transport::Transport,
     v3::{
@@ -34,7 +34,7 @@ cases_and_grpc! {
             v3_70_71_a_hundred_watches_in_one_request,
         }
         Alone {
-            v3_75_a_compacted_history_is_said,
+            v3_75_a_compacted_history_is_an_error,
             v3_80_what_was_before_is_told_unless_it_is_compacted,
             v3_89_who_may_not_read_may_not_watch,
             v3_91_a_watch_survives_the_restart_of_its_server,
@@ -309,7 +309,7 @@ async fn v3_70_71_a_hundred_watches_in_one_request<T: Transport>(etcd: Etcd<T>) 
     futures::join!(write, read);
 }
 
-async fn v3_75_a_compacted_history_is_said<T: Transport>(etcd: Etcd<T>) {
+async fn v3_75_a_compacted_history_is_an_error<T: Transport>(etcd: Etcd<T>) {
     let first = put(&etcd, "a", "1").await;
     let last = put(&etcd, "a", "2").await;
     etcd.send(Compact::new(last)).await.unwrap();
@@ -353,38 +353,29 @@ async fn v3_89_who_may_not_read_may_not_watch<T: Transport>(etcd: Etcd<T>) {
         .unwrap_err();
     assert!(error.is_unauthorized(), "{error}");
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
-    let revision = root
-        .send(Put::new("/open/a", "1"))
-        .await
-        .unwrap()
-        .header
-        .revision;
+    let revision = put_open(&root, "1").await;
     let open = Watch::new(KeyRange::prefix("/open")).from_revision(revision);
     assert_eq!(next(&mut reader.open(open)).await.revision, revision);
+}
+
+/// Writes a key that the reader may see, and returns the revision.
+async fn put_open<T: Transport>(root: &Client<T>, value: &str) -> i64 {
+    let put = root.send(Put::new("/open/a", value.to_owned())).await;
+    put.unwrap().header.revision
 }
 
 async fn r_60_a_watch_survives_the_loss_of_its_token<T: Transport>(etcd: Etcd<T>) {
     enable_auth(&etcd).await;
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
     let reader = etcd.client(|builder| builder.v3_auth("reader", "r"));
-    let revision = root
-        .send(Put::new("/open/a", "1"))
-        .await
-        .unwrap()
-        .header
-        .revision;
+    let revision = put_open(&root, "1").await;
     let open = Watch::new(KeyRange::prefix("/open")).from_revision(revision);
     let mut stream = reader.open(open);
     assert_eq!(next(&mut stream).await.revision, revision);
     // Simple tokens are in the server's memory.
     etcd.meanwhile(|server| server.restart()).await;
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
-    let again = root
-        .send(Put::new("/open/a", "2"))
-        .await
-        .unwrap()
-        .header
-        .revision;
+    let again = put_open(&root, "2").await;
     assert_eq!(next(&mut stream).await.revision, again);
 }
 

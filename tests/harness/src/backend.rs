@@ -1,6 +1,6 @@
 //! The backends of cases: servers, a transport that reaches them, and an executor.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{marker::PhantomData, sync::Arc, time::SystemTime};
 
 use etcd_http::transport::Transport;
 
@@ -14,6 +14,25 @@ pub trait Backend: 'static {
 
     /// Runs a future to its end.
     fn block_on<F: Future>(future: F) -> F::Output;
+}
+
+/// As `B`, with clients that use gRPC where they can.
+#[derive(Debug)]
+pub struct Grpc<B>(PhantomData<B>);
+
+impl<B: Backend> Backend for Grpc<B> {
+    type Transport = B::Transport;
+
+    fn start(start: Start) -> World<B::Transport> {
+        World {
+            is_grpc: true,
+            ..B::start(start)
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        B::block_on(future)
+    }
 }
 
 /// What a case starts, or does not.

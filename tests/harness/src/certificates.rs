@@ -28,6 +28,12 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
+/// A new key pair without a certificate: the private and the public key, as PEM.
+pub fn key_pair() -> (String, String) {
+    let pair = KeyPair::generate().unwrap();
+    (pair.serialize_pem(), pair.public_key_pem())
+}
+
 impl Authority {
     /// Creates an authority with a name of its own.
     #[expect(clippy::new_without_default, reason = "no two are equal")]

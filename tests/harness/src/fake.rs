@@ -10,31 +10,22 @@ use futures::executor::block_on;
 
 use crate::backend::{Backend, Host, Start, World};
 
-/// The fake as etcd 3.4.
+/// The fake as etcd 3.4 or 3.5.
 #[derive(Debug)]
-pub struct Fake34;
+pub struct InMemory<const IS_3_4: bool>;
+
+/// The fake as etcd 3.4.
+pub type Fake34 = InMemory<true>;
 
 /// The fake as etcd 3.5.
-#[derive(Debug)]
-pub struct Fake35;
+pub type Fake35 = InMemory<false>;
 
-impl Backend for Fake34 {
+impl<const IS_3_4: bool> Backend for InMemory<IS_3_4> {
     type Transport = FakeEtcd;
 
     fn start(start: Start) -> World<FakeEtcd> {
-        world(start, Profile::V3_4)
-    }
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        block_on(future)
-    }
-}
-
-impl Backend for Fake35 {
-    type Transport = FakeEtcd;
-
-    fn start(start: Start) -> World<FakeEtcd> {
-        world(start, Profile::V3_5)
+        let profile = if IS_3_4 { Profile::V3_4 } else { Profile::V3_5 };
+        world(start, profile)
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {

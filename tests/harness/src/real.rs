@@ -38,30 +38,6 @@ where
     }
 }
 
-/// As [`Real`], with clients that use gRPC where they can.
-#[derive(Debug)]
-pub struct RealGrpc<T, E>(PhantomData<(T, E)>);
-
-impl<T, E> Backend for RealGrpc<T, E>
-where
-    T: Transport + Default,
-    E: Executor,
-{
-    type Transport = T;
-
-    fn start(start: Start) -> World<T> {
-        let world = Real::<T, E>::start(start);
-        World {
-            is_grpc: true,
-            ..world
-        }
-    }
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        E::block_on(future)
-    }
-}
-
 /// What runs the futures of a transport.
 pub trait Executor: 'static {
     /// Runs a future to its end.

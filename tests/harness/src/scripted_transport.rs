@@ -3,20 +3,17 @@
 use std::{
     collections::VecDeque,
     future::pending,
-    pin::Pin,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use etcd_http::transport::{
     Body, IdleLimit, LongLived, Request, Response, Transport, TransportError, async_trait,
-    bytes::Bytes,
-    http::header::AUTHORIZATION,
-    http_body::{self, Frame},
+    bytes::Bytes, http::header::AUTHORIZATION, http_body::Frame,
 };
 
 use crate::clock::LONGEST;
@@ -118,8 +115,11 @@ impl Transport for ScriptedTransport {
             Step::Answer(status, headers, ending) => {
                 let mut response = Response::new(match ending {
                     Ending::Whole(body) => body.into(),
-                    Ending::Cut(start) => Body::stream(Rest(Some(start), true)),
-                    Ending::Open => Body::stream(Rest(None, false)),
+                    Ending::Cut(start) => Body::from_frames([
+                        Ok(Frame::data(Bytes::from_static(start.as_bytes()))),
+                        Err(TransportError::interrupted("reset")),
+                    ]),
+                    Ending::Open => Body::poll_fn(|_| Poll::Pending),
                 });
                 *response.status_mut() = status.try_into().unwrap();
                 for (name, value) in headers {
@@ -153,25 +153,6 @@ impl Transport for ScriptedTransport {
 
     fn now(&self) -> Instant {
         self.epoch + self.elapsed()
-    }
-}
-
-/// Some data; then an error, or nothing.
-struct Rest(Option<&'static str>, bool);
-
-impl http_body::Body for Rest {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        match self.0.take() {
-            Some(data) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(data.as_bytes()))))),
-            None if self.1 => Poll::Ready(Some(Err(TransportError::interrupted("reset")))),
-            None => Poll::Pending,
-        }
     }
 }
 

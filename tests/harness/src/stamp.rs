@@ -35,7 +35,7 @@ macro_rules! cases {
     };
 }
 
-/// As [`cases!`](crate::cases), and again over gRPC, which the fake does not serve.
+/// As [`cases!`](crate::cases), and again over gRPC.
 #[macro_export]
 macro_rules! cases_and_grpc {
     (any { $($any:tt)* } $(http { $($http:tt)* })?) => {
@@ -43,6 +43,10 @@ macro_rules! cases_and_grpc {
         $crate::stamp!(fake_3_4, $crate::fake::Fake34: $($any)*);
         #[cfg(feature = "fake")]
         $crate::stamp!(fake_3_5, $crate::fake::Fake35: $($any)*);
+        #[cfg(feature = "fake")]
+        $crate::stamp!(fake_3_4_grpc, $crate::backend::Grpc<$crate::fake::Fake34>: $($any)*);
+        #[cfg(feature = "fake")]
+        $crate::stamp!(fake_3_5_grpc, $crate::backend::Grpc<$crate::fake::Fake35>: $($any)*);
         $crate::cases_and_grpc!($($any)* $($($http)*)?);
     };
     ($($cases:tt)*) => {
@@ -50,13 +54,13 @@ macro_rules! cases_and_grpc {
         #[cfg(all(feature = "reqwest", feature = "server"))]
         $crate::stamp!(
             reqwest_grpc,
-            $crate::real::RealGrpc<::etcd_http::reqwest::ReqwestTransport, $crate::real::Tokio>:
+            $crate::backend::Grpc<$crate::real::Real<::etcd_http::reqwest::ReqwestTransport, $crate::real::Tokio>>:
                 $($cases)*
         );
         #[cfg(all(feature = "hyper", feature = "server"))]
         $crate::stamp!(
             hyper_grpc,
-            $crate::real::RealGrpc<::etcd_http::hyper::HyperTransport, $crate::real::Tokio>:
+            $crate::backend::Grpc<$crate::real::Real<::etcd_http::hyper::HyperTransport, $crate::real::Tokio>>:
                 $($cases)*
         );
     };

@@ -64,7 +64,7 @@ fn names(url: &str) -> Vec<(String, String)> {
     ]
 }
 
-fn etcdctl(binary: &Path) -> PathBuf {
+pub(crate) fn etcdctl(binary: &Path) -> PathBuf {
     let program = binary.with_file_name("etcdctl");
     assert!(
         program.is_file(),
@@ -75,7 +75,7 @@ fn etcdctl(binary: &Path) -> PathBuf {
 }
 
 /// Each server, and a fake of the same version.
-fn pairs() -> impl Iterator<Item = (PathBuf, Real, Served)> {
+pub(crate) fn pairs() -> impl Iterator<Item = (PathBuf, Real, Served)> {
     binaries().into_iter().map(|binary| {
         let real = Real::start(&binary);
         let served = Served::start(&["--profile", profile(&real.version)]);

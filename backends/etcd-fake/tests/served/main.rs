@@ -5,9 +5,14 @@
 #[path = "../../../fake/tests/support/mod.rs"]
 mod support;
 
+#[path = "../../../fake/tests/support/http2.rs"]
+mod http2;
+
 mod clients;
 mod connections;
 mod control;
+mod etcdctl_v3;
+mod grpc;
 
 use std::{
     io::{BufRead, BufReader},

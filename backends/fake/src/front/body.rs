@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::{Body, TransportError};
+use etcd_transport::{Body, PolledFrame, TransportError};
 use http_body::Frame;
 
 use crate::{
@@ -39,10 +39,7 @@ impl http_body::Body for CutBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         if matches!(self.left, Cut::Bytes(0) | Cut::Frames(0)) {
             return match self.ending {
                 Ending::Error => {

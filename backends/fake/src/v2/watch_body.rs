@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::TransportError;
+use etcd_transport::{PolledFrame, TransportError};
 use http_body::Frame;
 
 use super::wire::json::push_event;
@@ -49,10 +49,7 @@ impl http_body::Body for WatchBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         if this.is_done {
             return Poll::Ready(None);

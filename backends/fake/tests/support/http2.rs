@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -16,7 +16,10 @@ use etcd_transport::{
 };
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpStream, runtime::Runtime};
+use tokio::{
+    net::TcpStream,
+    runtime::{Handle, Runtime},
+};
 
 /// A request of gRPC.
 #[derive(Clone, Debug)]
@@ -199,6 +202,36 @@ impl Http2 {
             let _ = tokio::time::timeout(Self::SILENCE, read(sent, &mut answer)).await;
         });
         answer
+    }
+
+    /// Makes a request whose response goes on.
+    pub fn open(&mut self, ask: &GrpcAsk) -> OpenStream {
+        let request = ask.request(&self.url);
+        let response = self.runtime.block_on(self.sender.send_request(request));
+        OpenStream {
+            runtime: self.runtime.handle().clone(),
+            body: Received(response.unwrap().into_body()),
+        }
+    }
+}
+
+/// A response that goes on.
+pub struct OpenStream {
+    runtime: Handle,
+    body: Received,
+}
+
+impl OpenStream {
+    /// Waits for the next frame; `None` when the stream has ended or broken off.
+    pub fn next(&mut self) -> Option<()> {
+        use http_body::Body as _;
+        let body = &mut self.body;
+        let next = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+        let limit = Duration::from_secs(10);
+        let frame = self
+            .runtime
+            .block_on(async { tokio::time::timeout(limit, next).await });
+        frame.expect("the stream is silent")?.ok().map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Random choices from a seed.
 
-/// A generator of random choices: SplitMix64 over a state of its own, so that a seed is a history on every machine.
+/// A generator of random choices: `SplitMix64` over a state of its own, so that a seed is a history on every machine.
 pub trait Random {
     fn state(&mut self) -> &mut u64;
 

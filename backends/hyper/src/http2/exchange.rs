@@ -5,7 +5,7 @@ use std::{
 };
 
 use etcd_transport::{
-    Body, Request, Response, TransportError,
+    Body, PolledFrame, Request, Response, TransportError,
     bytes::Bytes,
     http::{
         self, Version,
@@ -147,10 +147,7 @@ struct ResponseBody {
 }
 
 impl ResponseBody {
-    fn poll_received(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         poll_request_body(&mut self.request_body, cx)?;
         if !self.is_data_over {
             match ready!(self.received.poll_data(cx)) {
@@ -172,10 +169,7 @@ impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         if self.stream.is_none() {
             return Poll::Ready(None);
         }

@@ -5,11 +5,7 @@ mod response;
 use crate::{
     error::Result,
     pipeline::call::Repeat,
-    v3::protocol::{
-        gateway,
-        message::{Encode, Fields},
-        method,
-    },
+    v3::protocol::message::{self, Encode, Fields},
 };
 
 use crate::v3::kv::{DeleteRange, Put, Range};
@@ -122,7 +118,7 @@ impl Encode for Txn {
     }
 }
 
-gateway::operation!(Txn => TxnResponse, "v3.kv.txn", method::TXN, |txn| {
+message::operation!(Txn => TxnResponse, "v3.kv.txn", TXN, |txn| {
     if txn.is_read_only() { Repeat::Always } else { Repeat::IfUnsent }
 });
 

@@ -89,6 +89,36 @@ impl<T: Transport> HeldLease<T> {
         }
     }
 
+    /// Resolves when the lease has not been renewed and only this much of its time is left, or when it is
+    /// [lost](Self::lost): in time to finish what only a holder may do.
+    ///
+    /// A later renewal may still succeed: the lease is not lost if the result [is early](LeaseLoss::is_early). A margin that
+    /// is longer than what is left at each renewal, two thirds of the TTL by default, resolves immediately.
+    ///
+    /// ```
+    /// # use etcd_http::{transport::Transport, v3::HeldLease};
+    /// # use std::time::Duration;
+    /// # async fn example<T: Transport>(lease: &HeldLease<T>, work: impl Future<Output = ()> + Unpin) {
+    /// let margin = Duration::from_secs(2);
+    /// let stop = std::pin::pin!(lease.lost_before(margin));
+    /// futures::future::select(work, stop).await;
+    /// # }
+    /// ```
+    pub async fn lost_before(&self, margin: Duration) -> LeaseLoss {
+        loop {
+            let now = self.client.transport().now();
+            if let Some(loss) = self.lease.loss(now) {
+                return loss;
+            }
+            let left = self.lease.remaining(now).saturating_sub(margin);
+            if left.is_zero() {
+                return self.lease.early_loss();
+            }
+            let sleep = self.client.transport().sleep(left);
+            select(self.lease.lost.clone(), sleep).await;
+        }
+    }
+
     /// Revokes the lease and deletes its keys: `POST /v3/lease/revoke`.
     ///
     /// # Errors
@@ -136,6 +166,8 @@ pub(super) enum LossReason {
     Expired,
     Deadline,
     Revoked,
+    /// It is not lost yet.
+    Early,
 }
 
 impl LeaseLoss {
@@ -147,6 +179,11 @@ impl LeaseLoss {
     /// Returns whether its time was up before a renewal succeeded. In etcd it may exist for a moment longer.
     pub fn is_deadline(&self) -> bool {
         self.reason == LossReason::Deadline
+    }
+
+    /// Returns whether its time was not up yet, in [`HeldLease::lost_before`]: it had not been renewed in time.
+    pub fn is_early(&self) -> bool {
+        self.reason == LossReason::Early
     }
 
     /// Returns whether [`HeldLease::revoke`] was called.
@@ -168,6 +205,12 @@ impl fmt::Display for LeaseLoss {
             (LossReason::Deadline, Some(error)) => {
                 write!(f, "the lease could not be renewed in time: {error}")
             }
+            (LossReason::Early, Some(error)) => {
+                write!(f, "the lease will be lost soon, and could not be renewed so far: {error}")
+            }
+            (LossReason::Early, None) => {
+                f.write_str("the lease will be lost soon, and was not renewed so far")
+            }
             (LossReason::Deadline, None) => f.write_str(
                 "the lease was not renewed in time, and no renewal failed: is the keeper's future being polled?",
             ),
@@ -178,6 +221,8 @@ impl fmt::Display for LeaseLoss {
 /// The state of a lease that its handles and its keeper share.
 pub(super) struct Lease {
     id: LeaseId,
+    /// How long after the last renewal it is due for the next one, if that was set.
+    interval: Option<Duration>,
     state: Mutex<State>,
     lost: Shared<oneshot::Receiver<()>>,
 }
@@ -195,12 +240,21 @@ struct State {
 /// etcd grants no longer ones, and a clock does not overflow with it.
 const LONGEST: Duration = Duration::from_secs(MAX_TTL);
 
+/// Renewals that follow one another faster are of no use.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
 impl Lease {
     /// Creates the state of a lease that was granted or renewed by a request sent at `sent`.
-    pub(super) fn new(id: LeaseId, ttl: Duration, sent: Instant) -> Self {
+    pub(super) fn new(
+        id: LeaseId,
+        ttl: Duration,
+        sent: Instant,
+        interval: Option<Duration>,
+    ) -> Self {
         let (alive, lost) = oneshot::channel();
         Self {
             id,
+            interval,
             state: Mutex::new(State {
                 ttl: ttl.min(LONGEST),
                 sent,
@@ -220,10 +274,22 @@ impl Lease {
         self.state().ttl
     }
 
-    /// Returns when it is due for renewal: a third of its time after the last one.
+    /// Returns when it is due for renewal: a third of its time after the last one, or what was set.
     pub(super) fn due(&self) -> Instant {
         let state = self.state();
-        state.sent + state.ttl / 3
+        let due = match self.interval {
+            Some(interval) => interval.max(SHORTEST_INTERVAL).min(state.ttl / 2),
+            None => state.ttl / 3,
+        };
+        state.sent + due
+    }
+
+    /// Returns how much sooner than due it may be renewed together with others.
+    pub(super) fn margin(&self) -> Duration {
+        let ttl = self.ttl();
+        self.interval
+            .map_or(ttl / 3, |interval| interval.min(ttl / 2))
+            / 4
     }
 
     pub(super) fn remaining(&self, now: Instant) -> Duration {
@@ -234,6 +300,14 @@ impl Lease {
     /// Returns whether it is not lost. Marks it as lost if its time is up.
     pub(super) fn is_alive(&self, now: Instant) -> bool {
         self.state().check(now).is_none()
+    }
+
+    /// It is not lost, and its time is almost up.
+    fn early_loss(&self) -> LeaseLoss {
+        LeaseLoss {
+            reason: LossReason::Early,
+            last_error: self.state().last_error.clone(),
+        }
     }
 
     pub(super) fn loss(&self, now: Instant) -> Option<LeaseLoss> {
@@ -303,7 +377,7 @@ mod tests {
     #[test]
     fn a_renewal_counts_from_when_it_was_sent() {
         let start = Instant::now();
-        let lease = Lease::new(LeaseId::from(1), TTL, start);
+        let lease = Lease::new(LeaseId::from(1), TTL, start, None);
         assert_eq!(lease.due(), start + TTL / 3);
         lease.renewed(start + TTL / 2, TTL * 2, start + TTL * 9 / 10);
         let end = start + TTL / 2 + TTL * 2;
@@ -312,9 +386,22 @@ mod tests {
     }
 
     #[test]
+    fn a_renewal_is_due_after_the_interval_that_is_set_within_half_of_the_time() {
+        let start = Instant::now();
+        for (interval, due) in [
+            (Duration::from_secs(2), Duration::from_secs(2)),
+            (Duration::ZERO, SHORTEST_INTERVAL),
+            (Duration::MAX, TTL / 2),
+        ] {
+            let lease = Lease::new(LeaseId::from(1), TTL, start, Some(interval));
+            assert_eq!(lease.due(), start + due);
+        }
+    }
+
+    #[test]
     fn r_51_what_comes_after_the_deadline_is_too_late() {
         let start = Instant::now();
-        let lease = Lease::new(LeaseId::from(1), TTL, start);
+        let lease = Lease::new(LeaseId::from(1), TTL, start, None);
         lease.renewed(start + TTL / 2, TTL, start + TTL);
         assert!(lease.loss(start + TTL).unwrap().is_deadline());
         assert!(lease.lost.peek().is_none(), "not polled yet");
@@ -325,7 +412,7 @@ mod tests {
     fn a_time_to_live_that_no_clock_can_hold_is_borne() {
         let start = Instant::now();
         let forever = Duration::from_secs(i64::MAX.unsigned_abs());
-        let lease = Lease::new(LeaseId::from(1), forever, start);
+        let lease = Lease::new(LeaseId::from(1), forever, start, None);
         assert!(lease.is_alive(start) && lease.due() > start);
         lease.renewed(start, Duration::MAX, start);
         assert_eq!(lease.remaining(start), LONGEST);
@@ -334,7 +421,7 @@ mod tests {
     #[test]
     fn the_first_reason_for_a_loss_stays() {
         let start = Instant::now();
-        let lease = Lease::new(LeaseId::from(1), TTL, start);
+        let lease = Lease::new(LeaseId::from(1), TTL, start, None);
         lease.expired();
         lease.renewed(start, TTL * 5, start);
         assert!(lease.loss(start + TTL * 2).unwrap().is_expired());

@@ -42,7 +42,7 @@ const REQUESTS: usize = 4;
 ///
 /// # async fn example<T: Transport>(client: Client<T>) -> Result<(), Error> {
 /// let (keeper, run) = LeaseKeeper::new(&client);
-/// let work = async {
+/// let work = async move {
 ///     let lease = keeper.grant(Duration::from_secs(10)).await?;
 ///     client.send(Put::new("workers/7", "here").lease(lease.id())).await?;
 ///     println!("{}", lease.lost().await);
@@ -56,6 +56,7 @@ const REQUESTS: usize = 4;
 pub struct LeaseKeeper<T> {
     client: Client<T>,
     arrivals: UnboundedSender<Arc<Lease>>,
+    interval: Option<Duration>,
 }
 
 impl<T: Transport> LeaseKeeper<T> {
@@ -65,8 +66,17 @@ impl<T: Transport> LeaseKeeper<T> {
         let keeper = Self {
             client: client.clone(),
             arrivals,
+            interval: None,
         };
         (keeper, Work::new(client.clone()).run(arriving))
+    }
+
+    /// Sets how long after each renewal the next one is sent, for the leases that this handle keeps from now on. Defaults to a
+    /// third of a lease's TTL. At least 100 ms, and at most half of the TTL.
+    #[must_use]
+    pub fn renewal_interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
     }
 
     /// Grants a lease, and keeps it alive from now on. etcd may grant more than `ttl`, which it rounds up to whole
@@ -102,7 +112,7 @@ impl<T: Transport> LeaseKeeper<T> {
             sent = now;
             ttl = renew::once(&self.client, id).await?;
         }
-        let lease = Arc::new(Lease::new(id, ttl, sent));
+        let lease = Arc::new(Lease::new(id, ttl, sent, self.interval));
         if self.arrivals.unbounded_send(Arc::clone(&lease)).is_err() {
             self.check()?;
         }
@@ -124,6 +134,7 @@ impl<T> Clone for LeaseKeeper<T> {
         Self {
             client: self.client.clone(),
             arrivals: self.arrivals.clone(),
+            interval: self.interval,
         }
     }
 }
@@ -244,7 +255,7 @@ impl<T: Transport> Work<T> {
             let early = if batch.is_empty() {
                 Duration::ZERO
             } else {
-                lease.ttl() / 12
+                lease.margin()
             };
             if due > now + early {
                 break;

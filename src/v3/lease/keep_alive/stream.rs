@@ -46,12 +46,23 @@ use crate::{
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct KeepAlive {
     id: LeaseId,
+    interval: Option<Duration>,
 }
 
 impl KeepAlive {
     /// Keeps this lease alive.
     pub fn new(id: impl Into<LeaseId>) -> Self {
-        Self { id: id.into() }
+        Self {
+            id: id.into(),
+            interval: None,
+        }
+    }
+
+    /// Sets how long after each renewal the next one is sent. Defaults to a third of the lease's TTL. At least 100 ms, and at
+    /// most half of the TTL.
+    pub fn renewal_interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
     }
 }
 
@@ -65,6 +76,7 @@ impl StreamOperation for KeepAlive {
         let first = Renewals {
             client: client.clone(),
             id: self.id,
+            interval: self.interval,
             lease: None,
         };
         let next = |renewals: Option<Renewals<T>>| async move {
@@ -82,6 +94,7 @@ const LATE: &str = "no renewal was sent: the stream was not polled within the le
 struct Renewals<T> {
     client: Client<T>,
     id: LeaseId,
+    interval: Option<Duration>,
     /// Known from the first renewal on.
     lease: Option<Arc<Lease>>,
 }
@@ -92,7 +105,7 @@ impl<T: Transport> Renewals<T> {
         let Some(lease) = &self.lease else {
             let sent = transport.now();
             let ttl = renew::once(&self.client, self.id).await?;
-            self.lease = Some(Arc::new(Lease::new(self.id, ttl, sent)));
+            self.lease = Some(Arc::new(Lease::new(self.id, ttl, sent, self.interval)));
             return Ok(ttl);
         };
         let mut is_asked = false;

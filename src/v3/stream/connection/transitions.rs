@@ -1,19 +1,28 @@
+use std::time::{Duration, Instant};
+
 use etcd_transport::Transport;
 use futures::FutureExt;
 
 use super::{Connection, Loss, Received};
 use crate::{
     auth::token::Granted,
-    error::{Error, Result},
-    pipeline::exchange::Prepared,
+    endpoints::liveness::{LivenessCheck, PROBE_LIMIT},
+    error::{Error, ErrorContext, EtcdError, EtcdErrorKind, Result},
+    pipeline::{
+        call::Call,
+        exchange::Prepared,
+        failure::Failure,
+        observe::{Attempt, AttemptOutcome},
+    },
     v3::{
         protocol::{self, message::Encode},
         stream::{
             body_sender::BodySender,
+            buffering::POLL,
             message_stream::{MessageStream, StreamMessage},
             open::StreamRequest,
             probe::probe,
-            silence::Silence,
+            silence::{Silence, TimeUp},
             state::{OpenStream, State},
         },
     },
@@ -41,13 +50,19 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let call = self.options.call.call();
         let endpoint = self.client.pipeline().place_for(&call)?;
         let wire = endpoint.wire();
+        // An endpoint that withholds a response may withhold a request as well.
+        let is_poll = self.buffering.is_for(endpoint.endpoint());
         let prepared = Prepared {
-            call,
+            call: Call {
+                server_limit: is_poll.then_some(POLL),
+                ..call
+            },
             wire,
             encoded: protocol::encode_all(self.options.call.method, wire, &messages),
             token,
         };
-        let is_duplex = self.options.is_duplex && self.duplex.is_for(endpoint.endpoint(), wire);
+        let is_duplex =
+            self.options.is_duplex && !is_poll && self.duplex.is_for(endpoint.endpoint(), wire);
         let (sender, body) = is_duplex
             .then(|| BodySender::new(prepared.encoded.body.clone()))
             .unzip();
@@ -57,7 +72,8 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         };
         let mut silence = Silence::new(self.options.silence);
         if let Some(limit) = self.options.expect_within {
-            silence.expect(limit);
+            let wait = if is_poll { POLL } else { Duration::ZERO };
+            silence.expect(limit.saturating_add(wait));
         }
         self.state = State::Open(Box::new(OpenStream {
             messages: MessageStream::new(&self.client, request, endpoint, body),
@@ -65,8 +81,134 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             silence,
             is_proven: false,
             is_settled: false,
+            opened: self.client.transport().now(),
+            is_poll,
+            overdue: None,
         }));
         Ok(())
+    }
+
+    /// The stream has been silent for its time: Open → Probing, or a loss.
+    pub(super) fn time_up(&mut self) -> Option<Loss> {
+        let now = self.client.transport().now();
+        let stream = self.state.stream_mut()?;
+        match stream.silence.time_up() {
+            TimeUp::Probe(limit) => {
+                match stream.messages.endpoint().check_liveness(now, limit) {
+                    LivenessCheck::Ask => self.probe(),
+                    LivenessCheck::Wait(time) => stream.silence.wait(time, now),
+                    LivenessCheck::Alive(at) => {
+                        self.alive(at);
+                        return self.suspect();
+                    }
+                    LivenessCheck::Lost => {
+                        let error = Failure::TimedOut(PROBE_LIMIT).into_error(self.context());
+                        return Some(Loss::Failed(error));
+                    }
+                }
+                None
+            }
+            TimeUp::Stale => Some(Loss::Stale),
+            TimeUp::Failed(limit) => {
+                let is_first = !stream.is_proven && !stream.is_poll;
+                if is_first && self.options.expect_within.is_some() && self.buffering.missed() {
+                    // A duplex request may be withheld itself.
+                    if stream.sender.is_none() {
+                        stream.overdue = Some(limit);
+                        self.probe();
+                        return None;
+                    }
+                }
+                let error = Failure::TimedOut(limit).into_error(self.context());
+                Some(Loss::Failed(error))
+            }
+        }
+    }
+
+    /// The server was alive at this time, though the stream is silent.
+    pub(super) fn alive(&mut self, at: Instant) {
+        if let Some(stream) = self.state.stream_mut() {
+            stream.silence.alive(at);
+            stream.is_proven = true;
+        }
+        self.refused = None;
+        self.reconnect.over(self.client.transport().now());
+        if let Some(freshness) = &self.freshness {
+            freshness.confirm(at);
+        }
+    }
+
+    /// The first message is overdue, and other calls are answered.
+    pub(super) fn withheld(&mut self, limit: Duration) -> Loss {
+        let context = ErrorContext {
+            is_withheld: true,
+            ..self.context()
+        };
+        if let Some(stream) = self.state.stream() {
+            let endpoint = stream.messages.endpoint();
+            self.buffering.learn(endpoint.endpoint());
+            // The next request goes there.
+            self.client.pipeline().endpoints.answered(endpoint);
+        }
+        Loss::Failed(Failure::TimedOut(limit).into_error(context))
+    }
+
+    /// Whether this is how a request with a short deadline ends, after what it was opened for. Whether responses are still
+    /// withheld is known by when the first message came.
+    pub(super) fn is_end_of_poll(
+        &mut self,
+        stream: &OpenStream<T, M>,
+        is_end: bool,
+        error: &Error,
+    ) -> bool {
+        let lasted = self
+            .client
+            .transport()
+            .now()
+            .saturating_duration_since(stream.opened);
+        let is_late = error.etcd_kind() == Some(EtcdErrorKind::RequestTimedOut);
+        let is_end = lasted >= POLL / 2 && (is_end || is_late);
+        if is_end && !stream.is_settled && self.options.tells_state {
+            // There was nothing to tell.
+            self.buffering
+                .in_vain(stream.messages.endpoint().endpoint());
+            return true;
+        }
+        is_end && stream.is_settled
+    }
+
+    /// A stream that would have told a state, and is silent although its server is alive: there may be none, or its
+    /// response is withheld. A request with a short deadline shows which.
+    pub(super) fn suspect(&mut self) -> Option<Loss> {
+        let stream = self.state.stream()?;
+        if !self.options.tells_state || stream.is_poll || stream.is_settled {
+            return None;
+        }
+        let endpoint = stream.messages.endpoint().endpoint();
+        self.buffering
+            .suspects(endpoint, stream.silence.probes())
+            .then_some(Loss::Stale)
+    }
+
+    /// Reports the failure of a request that was under way.
+    pub(super) fn tell_of(&self, stream: &OpenStream<T, M>, error: &Error, is_end: bool) {
+        if stream.messages.is_told() {
+            return;
+        }
+        let pipeline = self.client.pipeline();
+        pipeline.observer.tell(|| Attempt {
+            operation: self.options.call.operation,
+            endpoint: stream.messages.endpoint().endpoint().clone(),
+            number: 1,
+            status: error.as_etcd().and_then(EtcdError::http_status),
+            elapsed: pipeline.since(stream.opened),
+            outcome: if is_end {
+                AttemptOutcome::Interrupted
+            } else {
+                AttemptOutcome::of_error(error)
+            },
+            reason: Some(error.reason()),
+        });
     }
 
     /// Open → Probing.
@@ -92,6 +234,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         match (next, self.state.stream_mut()) {
             (Some(Ok((message, size))), Some(stream)) => {
                 stream.silence.message(now);
+                let is_early =
+                    !stream.is_poll || now.saturating_duration_since(stream.opened) < POLL / 2;
+                if !stream.is_proven && is_early {
+                    self.buffering
+                        .arrived(stream.messages.endpoint().endpoint());
+                }
                 stream.is_proven = true;
                 Received::Message(message, size)
             }

@@ -16,7 +16,7 @@ use super::{ARGUMENTS, Kind, OUTPUT, path_of};
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    /// Kills the program when its standard input ends, which is a pipe of this process.
+    /// Kills the program, and removes its directory, when its standard input ends, which is a pipe of this process.
     watchdog: Option<Child>,
 }
 
@@ -41,7 +41,7 @@ impl Process {
             child,
             watchdog: None,
         };
-        process.watchdog = Some(watchdog(process.child.id(), &output).unwrap());
+        process.watchdog = Some(watchdog(process.child.id(), directory, &output).unwrap());
         process.wait_until_it_accepts(kind, port)?;
         Ok(process)
     }
@@ -74,18 +74,21 @@ impl Drop for Process {
     }
 }
 
-fn watchdog(program: u32, output: &File) -> io::Result<Child> {
+fn watchdog(program: u32, directory: &Path, output: &File) -> io::Result<Child> {
     Command::new("/bin/sh")
-        .args([
-            "-c",
-            r#"trap "" HUP INT QUIT TERM; read -r end; kill -KILL "$1""#,
-            "sh",
-        ])
+        .args(["-c", WATCHDOG, "sh"])
         .arg(program.to_string())
+        .arg(directory)
         .stdin(Stdio::piped())
         .stdout(output.try_clone()?)
         .stderr(output.try_clone()?)
         .spawn()
 }
 
+const WATCHDOG: &str = r#"
+trap '' HUP INT QUIT TERM
+read -r end
+kill -KILL "$1"
+rm -rf -- "$2"
+"#;
 const START_LIMIT: Duration = Duration::from_secs(10);

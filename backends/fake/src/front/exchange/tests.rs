@@ -3,7 +3,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use etcd_transport::TransportErrorKind;
+use etcd_transport::{PolledFrame, TransportErrorKind};
 use futures::{
     FutureExt, StreamExt,
     channel::mpsc::{UnboundedReceiver, unbounded},
@@ -62,10 +62,7 @@ impl http_body::Body for EchoBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         let is_running = this.shared.with(|core| {
             core.wait_for_event(this.id, cx.waker());
@@ -100,10 +97,7 @@ impl http_body::Body for Messages {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let message = std::task::ready!(self.0.poll_next_unpin(cx));
         Poll::Ready(message.map(|message| Ok(Frame::data(message.into()))))
     }

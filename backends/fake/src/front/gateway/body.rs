@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::TransportError;
+use etcd_transport::{PolledFrame, TransportError};
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 
@@ -28,10 +28,7 @@ impl http_body::Body for Trailed {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> PolledFrame {
         let frame = if let Some(body) = self.body.take() {
             Frame::data(body)
         } else if self.has_ended {
@@ -58,10 +55,7 @@ impl http_body::Body for Lines {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> PolledFrame {
         let line = self.0.pop_front();
         Poll::Ready(line.map(|line| Ok(Frame::data(line.into()))))
     }

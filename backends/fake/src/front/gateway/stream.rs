@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::{Body, Response, TransportError};
+use etcd_transport::{Body, PolledFrame, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
@@ -167,10 +167,7 @@ impl http_body::Body for WatchBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         if this.has_ended {
             return Poll::Ready(None);

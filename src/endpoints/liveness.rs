@@ -1,0 +1,139 @@
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// How long a member may take to respond to the question whether it is alive.
+pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// For this long after the limit of a probe others wait for what it has found.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// When an endpoint last showed that it is alive, and when it was last asked: shared by all streams of a client, so that
+/// one of them asks.
+#[derive(Debug, Default)]
+pub(crate) struct Liveness {
+    /// In milliseconds since the epoch, plus one; 0 is never.
+    heard: AtomicU64,
+    asked: AtomicU64,
+    /// When it last did not respond to the question.
+    lost: AtomicU64,
+}
+
+/// What a stream does that has been silent for its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LivenessCheck {
+    /// The endpoint was alive at this time.
+    Alive(Instant),
+    /// Another stream has asked. The result is there after this time.
+    Wait(Duration),
+    /// This stream asks.
+    Ask,
+    /// Another stream has asked in vain.
+    Lost,
+}
+
+impl Liveness {
+    /// It is alive.
+    pub(super) fn heard(&self, epoch: Instant, now: Instant) {
+        self.heard.fetch_max(stamp(epoch, now), Relaxed);
+    }
+
+    /// When it was last heard.
+    pub(super) fn last_heard(&self, epoch: Instant) -> Option<Instant> {
+        time(epoch, self.heard.load(Relaxed))
+    }
+
+    /// It does not respond.
+    pub(super) fn lost(&self, epoch: Instant, now: Instant) {
+        self.lost.fetch_max(stamp(epoch, now), Relaxed);
+    }
+
+    /// What to do after a silence of this limit.
+    pub(super) fn check(&self, epoch: Instant, now: Instant, limit: Duration) -> LivenessCheck {
+        let heard = self.heard.load(Relaxed);
+        if let Some(at) = time(epoch, heard)
+            && now.saturating_duration_since(at) < limit
+        {
+            return LivenessCheck::Alive(at);
+        }
+        let asked = self.asked.load(Relaxed);
+        if let Some(at) = time(epoch, asked)
+            && asked > heard
+        {
+            let lost = self.lost.load(Relaxed);
+            if let Some(lost_at) = time(epoch, lost)
+                && lost >= asked
+                && now.saturating_duration_since(lost_at) < PROBE_LIMIT + MARGIN
+            {
+                return LivenessCheck::Lost;
+            }
+            let left = (PROBE_LIMIT + MARGIN).saturating_sub(now.saturating_duration_since(at));
+            if !left.is_zero() {
+                return LivenessCheck::Wait(left);
+            }
+        }
+        let this = stamp(epoch, now);
+        match self.asked.compare_exchange(asked, this, Relaxed, Relaxed) {
+            Ok(_) => LivenessCheck::Ask,
+            // Another one was faster.
+            Err(_) => LivenessCheck::Wait(PROBE_LIMIT + MARGIN),
+        }
+    }
+}
+
+fn stamp(epoch: Instant, now: Instant) -> u64 {
+    let since = now.saturating_duration_since(epoch).as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+fn time(epoch: Instant, stamp: u64) -> Option<Instant> {
+    epoch.checked_add(Duration::from_millis(stamp.checked_sub(1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn one_asks_and_the_others_wait_for_what_it_finds() {
+        let epoch = Instant::now();
+        let liveness = Liveness::default();
+        let at = |seconds: u32| epoch + SECOND * seconds;
+        let check = |seconds| liveness.check(epoch, at(seconds), LIMIT);
+        assert_eq!(check(5), LivenessCheck::Ask);
+        assert_eq!(check(5), LivenessCheck::Wait(PROBE_LIMIT + MARGIN));
+        assert_eq!(check(6), LivenessCheck::Wait(PROBE_LIMIT + MARGIN - SECOND));
+        liveness.heard(epoch, at(7));
+        assert_eq!(check(8), LivenessCheck::Alive(at(7)));
+        assert_eq!(check(11), LivenessCheck::Alive(at(7)));
+        assert_eq!(check(12), LivenessCheck::Ask);
+    }
+
+    #[test]
+    fn what_does_not_respond_is_lost_for_all_who_wait() {
+        let epoch = Instant::now();
+        let liveness = Liveness::default();
+        let at = |seconds: u32| epoch + SECOND * seconds;
+        let check = |seconds| liveness.check(epoch, at(seconds), LIMIT);
+        assert_eq!(check(5), LivenessCheck::Ask);
+        liveness.lost(epoch, at(8));
+        assert_eq!([check(8), check(9)], [LivenessCheck::Lost; 2]);
+        assert_eq!(check(20), LivenessCheck::Ask);
+        liveness.lost(epoch, at(23));
+        liveness.heard(epoch, at(24));
+        assert_eq!(check(25), LivenessCheck::Alive(at(24)));
+    }
+
+    #[test]
+    fn a_question_without_a_result_is_asked_again() {
+        let epoch = Instant::now();
+        let liveness = Liveness::default();
+        let check = |seconds: u32| liveness.check(epoch, epoch + SECOND * seconds, LIMIT);
+        assert_eq!([check(0), check(4)], [LivenessCheck::Ask; 2]);
+        assert!(matches!(check(6), LivenessCheck::Wait(_)));
+    }
+}

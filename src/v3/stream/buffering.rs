@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use crate::endpoints::endpoint::Endpoint;
+
+/// How long each request lasts at an endpoint that withholds responses until their end. What happens meanwhile arrives
+/// then.
+pub(super) const POLL: Duration = Duration::from_secs(2);
+
+/// After this many requests without a first message in time, a call of another kind shows whether the responses are
+/// withheld.
+const TRIES: u32 = 2;
+
+/// Of the silences after which a stream that tells nothing is suspect: from one to sixteen.
+const MAX_DOUBLINGS: u32 = 4;
+
+/// Which endpoints withhold a response until its end, as a proxy does that buffers. What is learned holds as long as the
+/// stream is open.
+///
+/// A request with a short deadline ends soon, and its response then arrives whole: every event is in it, and the next
+/// request goes on from there.
+#[derive(Debug, Default)]
+pub(super) struct BufferingEndpoints {
+    /// Requests in a row without a first message in time.
+    missed: u32,
+    /// Requests with a short deadline that have brought nothing.
+    vain: u32,
+    known: Vec<Endpoint>,
+}
+
+impl BufferingEndpoints {
+    /// A first message has not arrived in time. Returns whether to find out why.
+    pub(super) fn missed(&mut self) -> bool {
+        self.missed = self.missed.saturating_add(1);
+        self.missed >= TRIES
+    }
+
+    /// A message has arrived before the end of its response.
+    pub(super) fn arrived(&mut self, endpoint: &Endpoint) {
+        self.missed = 0;
+        self.vain = 0;
+        self.known.retain(|known| known != endpoint);
+    }
+
+    /// A stream has told nothing for so many silences, though its server is alive. Returns whether a request with a short
+    /// deadline is to show why: more rarely each time that it brings nothing.
+    pub(super) fn suspects(&mut self, endpoint: &Endpoint, silences: u32) -> bool {
+        let is_suspect = silences >= 1 << self.vain.min(MAX_DOUBLINGS);
+        if is_suspect {
+            self.learn(endpoint);
+        }
+        is_suspect
+    }
+
+    /// A request with a short deadline has brought nothing: there is nothing to tell.
+    pub(super) fn in_vain(&mut self, endpoint: &Endpoint) {
+        self.vain = self.vain.saturating_add(1);
+        self.known.retain(|known| known != endpoint);
+    }
+
+    /// The endpoint withholds responses.
+    pub(super) fn learn(&mut self, endpoint: &Endpoint) {
+        if !self.is_for(endpoint) {
+            self.known.push(endpoint.clone());
+        }
+    }
+
+    /// Returns whether the endpoint withholds responses.
+    pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
+        self.known.contains(endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_without_anything_to_tell_is_suspected_more_and_more_rarely() {
+        let a: Endpoint = "http://a".parse().unwrap();
+        let mut buffering = BufferingEndpoints::default();
+        for needed in [1, 2, 4, 8, 16, 16] {
+            assert!(!buffering.suspects(&a, needed - 1) && !buffering.is_for(&a));
+            assert!(buffering.suspects(&a, needed) && buffering.is_for(&a));
+            buffering.in_vain(&a);
+        }
+        buffering.arrived(&a);
+        assert!(buffering.suspects(&a, 1));
+    }
+
+    #[test]
+    fn it_is_found_out_after_the_second_miss_and_forgotten_when_a_message_arrives_early() {
+        let [a, b]: [Endpoint; 2] = ["http://a", "http://b"].map(|text| text.parse().unwrap());
+        let mut buffering = BufferingEndpoints::default();
+        assert!(!buffering.missed());
+        buffering.arrived(&a);
+        assert!(!buffering.missed() && buffering.missed());
+        buffering.learn(&b);
+        buffering.learn(&b);
+        assert!(buffering.is_for(&b) && !buffering.is_for(&a));
+        buffering.arrived(&b);
+        assert!(!buffering.is_for(&b));
+    }
+}
