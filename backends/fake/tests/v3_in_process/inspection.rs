@@ -226,3 +226,26 @@ fn a_dump_has_the_v3_store_with_its_history_and_its_leases() {
         "line 2 of the dump: not a key, a lease or a change"
     );
 }
+
+#[test]
+fn requests_by_grpc_are_logged_with_their_fields_as_text() {
+    let etcd = FakeEtcd::new();
+    for (path, message) in [
+        ("etcdserverpb.KV/Put", &b"\x0a\x01a\x12\x011"[..]),
+        ("v3lockpb.Lock/Lock", b"\x0a\x01l"),
+        ("etcdserverpb.Auth/UserAdd", b"\x0a\x03ann\x12\x06secret"),
+    ] {
+        let length = u8::try_from(message.len()).unwrap();
+        let body = [&[0, 0, 0, 0, length], message].concat();
+        let request = http::Request::post(format!("http://localhost:2379/{path}"));
+        let request = request.version(http::Version::HTTP_2);
+        let request = request.header("content-type", "application/grpc");
+        block_on(etcd.send(request.body(body.into()).unwrap())).unwrap();
+    }
+    etcd.assert_lines(&[
+        "POST /etcdserverpb.KV/Put key=a value=1",
+        "POST /v3lockpb.Lock/Lock name=l",
+        "POST /etcdserverpb.Auth/UserAdd name=ann password=…",
+    ]);
+    assert_eq!(etcd.get("a").unwrap().value, "1");
+}
