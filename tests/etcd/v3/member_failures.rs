@@ -29,7 +29,7 @@ cases! {
 // Over gRPC as well.
 harness::stamp!(
     reqwest_grpc,
-    harness::real::RealGrpc<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>:
+    harness::backend::Grpc<harness::real::Real<etcd_http::reqwest::ReqwestTransport, harness::real::Tokio>>:
         Nothing {
             a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
             a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it,
