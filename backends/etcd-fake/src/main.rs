@@ -4,23 +4,23 @@ mod options;
 
 use std::{env, io, pin::pin, process::ExitCode, time::Duration};
 
-use etcd_http_fake::{Clock, FakeEtcd, serve_until};
+use etcd_http_fake::{Clock, FakeEtcd, serve_control, serve_until};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
-use options::{Options, USAGE, parse};
+use options::{Options, parse};
 
 /// How long requests in progress may take after a signal to stop.
 const GRACE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let options = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("etcd-fake: {message}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
+        Ok(options) => options,
+        // The help, the version, or what is wrong.
+        Err(error) => error.exit(),
     };
+    for flag in &options.unused {
+        println!("etcd-fake: --{flag} is not used");
+    }
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -37,38 +37,37 @@ fn run(options: Options) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let mut listeners = Vec::new();
-        for url in &options.listen {
-            let address = url
-                .strip_prefix("http://")
-                .ok_or_else(|| format!("{url}: the fake listens at http:// only"))?;
-            let listener = TcpListener::bind(address.trim_end_matches('/'));
-            let listener = listener.await.map_err(|error| format!("{url}: {error}"))?;
-            listeners.push(listener);
+        for (member, url) in urls(&options)? {
+            listeners.push((member, listen(&url).await?));
         }
-        let mut first = None;
-        for listener in &listeners {
-            let address = listener.local_addr().map_err(|error| error.to_string())?;
-            println!("etcd-fake: serving http://{address}");
-            first.get_or_insert_with(|| format!("http://{address}"));
+        let control = match &options.control {
+            Some(url) => Some(listen(url).await?),
+            None => None,
+        };
+        let etcd = fake(&options, &listeners)?;
+        for (_, listener) in &listeners {
+            println!("etcd-fake: serving {}", address(listener)?);
         }
-        let advertised = options.advertise.or(first).unwrap_or_default();
-        let etcd = FakeEtcd::builder()
-            .profile(options.profile)
-            .v2(options.v2)
-            .member(&options.name, &advertised)
-            .seed(options.seed)
-            .clock(Clock::Real)
-            .log_capacity(0)
-            .build();
         let text = |error: io::Error| error.to_string();
         let mut told_to_stop = pin!(told_to_stop());
         let (running, stopped) = watch::channel(());
         let mut servers = JoinSet::new();
-        for listener in listeners {
+        for (member, listener) in listeners {
             let mut stopped = stopped.clone();
             // It fails when the sender is dropped.
             let stop = async move { drop(stopped.changed().await) };
-            servers.spawn(serve_until(etcd.clone(), 0, listener, stop));
+            servers.spawn(serve_until(etcd.clone(), member, listener, stop));
+        }
+        if let Some(listener) = control {
+            println!("etcd-fake: controlled at {}", address(&listener)?);
+            let mut stopped = stopped.clone();
+            let served = serve_control(etcd, listener);
+            servers.spawn(async move {
+                tokio::select! {
+                    served = served => served,
+                    _ = stopped.changed() => Ok(()),
+                }
+            });
         }
         let ended = tokio::select! {
             ended = servers.join_next() => ended,
@@ -85,6 +84,80 @@ fn run(options: Options) -> Result<(), String> {
         let _ = timeout(GRACE, servers.join_all()).await;
         Ok(())
     })
+}
+
+/// Where to listen, for which member.
+fn urls(options: &Options) -> Result<Vec<(usize, String)>, String> {
+    let (given, members) = (&options.listen, options.members);
+    if members == 1 {
+        return Ok(given.iter().map(|url| (0, url.clone())).collect());
+    }
+    if given.len() == members {
+        return Ok(given.iter().cloned().enumerate().collect());
+    }
+    let [first] = &given[..] else {
+        let count = given.len();
+        return Err(format!(
+            "{count} URLs for {members} members: one for each, or one alone"
+        ));
+    };
+    let port = first.trim_end_matches('/').rsplit_once(':');
+    let (host, port) = port.ok_or_else(|| format!("{first} has no port"))?;
+    let port: u16 = port.parse().map_err(|_| format!("{first} has no port"))?;
+    let urls = (0..members).map(|member| {
+        // Every member finds a free port for itself.
+        let step = if port == 0 { 0 } else { 10 * member };
+        let port = u16::try_from(usize::from(port) + step);
+        let port = port.map_err(|_| format!("{first}: too many members"))?;
+        Ok((member, format!("{host}:{port}")))
+    });
+    urls.collect()
+}
+
+async fn listen(url: &str) -> Result<TcpListener, String> {
+    let address = url
+        .strip_prefix("http://")
+        .ok_or_else(|| format!("{url}: the fake listens at http:// only"))?;
+    let listener = TcpListener::bind(address.trim_end_matches('/'));
+    listener.await.map_err(|error| format!("{url}: {error}"))
+}
+
+fn address(listener: &TcpListener) -> Result<String, String> {
+    let address = listener.local_addr();
+    let address = address.map_err(|error| error.to_string())?;
+    Ok(format!("http://{address}"))
+}
+
+/// The fake, with a member for each number among the listeners.
+fn fake(options: &Options, listeners: &[(usize, TcpListener)]) -> Result<FakeEtcd, String> {
+    let mut builder = FakeEtcd::builder()
+        .profile(options.profile)
+        .v2(options.v2)
+        .max_txn_ops(options.max_txn_ops)
+        .max_request_bytes(options.max_request_bytes)
+        .token_ttl(options.token_ttl)
+        .progress_interval(options.progress_interval)
+        .seed(options.seed)
+        .clock(Clock::Real)
+        // The log is for those who can read it.
+        .log_capacity(if options.control.is_some() { 10_000 } else { 0 });
+    if options.quota > 0 {
+        builder = builder.quota(options.quota);
+    }
+    for member in 0..options.members {
+        let own = listeners.iter().find(|(other, _)| *other == member);
+        let (_, own) = own.ok_or("no URL to listen at")?;
+        let advertised = match &options.advertise {
+            Some(url) if options.members == 1 => url.clone(),
+            _ => address(own)?,
+        };
+        let name = match member {
+            0 => options.name.clone(),
+            _ => format!("{}-{member}", options.name),
+        };
+        builder = builder.member(&name, &advertised);
+    }
+    Ok(builder.build())
 }
 
 /// Resolves when the program is to stop: at SIGINT or SIGTERM.

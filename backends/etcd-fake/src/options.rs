@@ -1,121 +1,196 @@
+//! The command line: etcd's own flags, and a few more.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource, value_parser};
 use etcd_http_fake::Profile;
 
-pub(crate) const USAGE: &str = "\
-etcd-fake: an etcd in memory that answers the v2 API as the real one does
+/// Flags of etcd 3.4 and 3.5 that have no meaning for a fake.
+const UNUSED: &str = "auto-compaction-mode auto-compaction-retention backend-batch-interval backend-batch-limit \
+    backend-bbolt-freelist-type bcrypt-cost cipher-suites client-cert-allowed-hostname client-cert-file client-crl-file \
+    client-key-file config-file cors data-dir discovery discovery-fallback discovery-proxy discovery-srv discovery-srv-name \
+    election-timeout experimental-backend-bbolt-freelist-type experimental-bootstrap-defrag-threshold-megabytes \
+    experimental-compact-hash-check-time experimental-compaction-batch-limit experimental-compaction-sleep-interval \
+    experimental-corrupt-check-time experimental-distributed-tracing-address \
+    experimental-distributed-tracing-instance-id experimental-distributed-tracing-sampling-rate \
+    experimental-distributed-tracing-service-name experimental-downgrade-check-time experimental-enable-v2v3 \
+    experimental-warning-apply-duration grpc-keepalive-interval grpc-keepalive-min-time grpc-keepalive-timeout \
+    heartbeat-interval host-whitelist initial-advertise-peer-urls initial-cluster initial-cluster-state \
+    initial-cluster-token listen-client-http-urls listen-metrics-urls listen-peer-urls log-level log-output log-outputs \
+    log-package-levels log-rotation-config-json logger max-concurrent-streams max-snapshots max-wals metrics \
+    peer-cert-allowed-cn peer-cert-allowed-hostname peer-cert-file peer-client-cert-file peer-client-key-file \
+    peer-crl-file peer-key-file peer-trusted-ca-file proxy proxy-dial-timeout proxy-failure-wait proxy-read-timeout \
+    proxy-refresh-interval proxy-write-timeout raft-read-timeout raft-write-timeout self-signed-cert-validity \
+    snapshot-count tls-max-version tls-min-version v2-deprecation wal-dir";
 
-  --listen-client-urls URLS     where to listen (http://localhost:2379)
-  --advertise-client-urls URLS  what members and machines say (as listen-client-urls)
-  --name NAME                   the member's name (default)
-  --enable-v2[=BOOL]            whether the v2 API is on (true)
-  --profile 3.4|3.5             the version to answer as (3.5)
-  --seed NUMBER                 chooses what etcd leaves open (0)
-  --help, --version
+/// The same, for flags that are on without a value.
+const UNUSED_SWITCHES: &str = "debug enable-grpc-gateway enable-log-rotation enable-pprof \
+    experimental-compact-hash-check-enabled experimental-enable-distributed-tracing experimental-enable-lease-checkpoint \
+    experimental-enable-lease-checkpoint-persist experimental-initial-corrupt-check experimental-memory-mlock \
+    experimental-peer-skip-client-san-verification experimental-stop-grpc-service-on-defrag \
+    experimental-txn-mode-write-with-shared-buffer force-new-cluster initial-election-tick-advance peer-auto-tls \
+    peer-client-cert-auth pre-vote socket-reuse-address socket-reuse-port strict-reconfig-check unsafe-no-fsync";
 
---data-dir and the flags of peers, log and tuning are accepted and not used.
-";
-
-/// Flags of etcd that have no meaning for a fake.
-const UNUSED: [&str; 20] = [
-    "data-dir",
-    "wal-dir",
-    "listen-peer-urls",
-    "initial-advertise-peer-urls",
-    "initial-cluster",
-    "initial-cluster-state",
-    "initial-cluster-token",
-    "heartbeat-interval",
-    "election-timeout",
-    "snapshot-count",
-    "quota-backend-bytes",
-    "max-request-bytes",
-    "logger",
-    "log-level",
-    "log-outputs",
-    "log-output",
-    "listen-metrics-urls",
-    "auto-compaction-mode",
-    "auto-compaction-retention",
-    "max-txn-ops",
-];
-
-/// Flags of etcd that have no meaning for a fake and take no separate value.
-const UNUSED_SWITCHES: [&str; 5] = [
-    "debug",
-    "force-new-cluster",
-    "pre-vote",
-    "strict-reconfig-check",
-    "unsafe-no-fsync",
+/// Flags of etcd that ask for what the fake does not have.
+const REFUSED: [(&str, &str); 5] = [
+    ("cert-file", "the fake serves no TLS"),
+    ("key-file", "the fake serves no TLS"),
+    ("trusted-ca-file", "the fake serves no TLS"),
+    ("client-cert-auth", "the fake serves no TLS"),
+    ("auto-tls", "the fake serves no TLS"),
 ];
 
 /// How to serve.
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) listen: Vec<String>,
     pub(crate) advertise: Option<String>,
+    pub(crate) control: Option<String>,
     pub(crate) name: String,
+    pub(crate) members: usize,
     pub(crate) v2: bool,
     pub(crate) profile: Profile,
     pub(crate) seed: u64,
+    /// 0 for no limit.
+    pub(crate) quota: i64,
+    pub(crate) max_txn_ops: usize,
+    pub(crate) max_request_bytes: usize,
+    pub(crate) token_ttl: Duration,
+    pub(crate) progress_interval: Duration,
+    /// Flags that were given and are not used.
+    pub(crate) unused: Vec<String>,
 }
 
-/// What a command line asks for: to serve, or only to print something, which is done then.
+/// Reads a command line.
 ///
 /// # Errors
-/// When a flag is unknown or its value is wrong.
-pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options {
-        listen: vec!["http://localhost:2379".to_owned()],
-        advertise: None,
-        name: "default".to_owned(),
-        v2: true,
-        profile: Profile::V3_5,
-        seed: 0,
-    };
-    let mut arguments = arguments;
-    while let Some(argument) = arguments.next() {
-        let flag = argument
-            .strip_prefix("--")
-            .or_else(|| argument.strip_prefix('-'));
-        let flag = flag.ok_or_else(|| format!("{argument} is not a flag"))?;
-        let (flag, given) = match flag.split_once('=') {
-            Some((flag, value)) => (flag, Some(value.to_owned())),
-            None => (flag, None),
-        };
-        if UNUSED_SWITCHES.contains(&flag) {
-            println!("etcd-fake: --{flag} is not used");
-            continue;
-        }
-        match flag {
-            "help" | "h" => {
-                print!("{USAGE}");
-                return Ok(None);
-            }
-            "version" => {
-                println!("etcd-fake {}", env!("CARGO_PKG_VERSION"));
-                return Ok(None);
-            }
-            "enable-v2" => {
-                options.v2 = truth(given.as_deref().unwrap_or("true"))?;
-                continue;
-            }
-            _ => {}
-        }
-        let value = given.or_else(|| arguments.next());
-        let value = value.ok_or_else(|| format!("--{flag} needs a value"))?;
-        match flag {
-            "listen-client-urls" => options.listen = urls(&value),
-            "advertise-client-urls" => options.advertise = urls(&value).into_iter().next(),
-            "name" => options.name = value,
-            "profile" => options.profile = profile(&value)?,
-            "seed" => {
-                options.seed = value
-                    .parse()
-                    .map_err(|_| format!("{value} is not a number"))?;
-            }
-            _ if UNUSED.contains(&flag) => println!("etcd-fake: --{flag} is not used"),
-            _ => return Err(format!("--{flag} is not a flag that the fake knows")),
+/// When a flag is unknown or its value is wrong, and where a text is to be printed instead of serving.
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, clap::Error> {
+    let arguments = std::iter::once("etcd-fake".to_owned()).chain(arguments.map(two_dashes));
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let mut error =
+        |problem: String| command.error(clap::error::ErrorKind::ValueValidation, problem);
+    for (name, reason) in REFUSED {
+        if matches.value_source(name) == Some(ValueSource::CommandLine) {
+            return Err(error(format!("--{name}: {reason}")));
         }
     }
-    Ok(Some(options))
+    let token = text(&matches, "auth-token");
+    if token != "simple" {
+        return Err(error(format!(
+            "--auth-token {token}: the fake has simple tokens only"
+        )));
+    }
+    let unused = UNUSED
+        .split_whitespace()
+        .chain(UNUSED_SWITCHES.split_whitespace());
+    let unused = unused.filter(|name| matches.value_source(name) == Some(ValueSource::CommandLine));
+    let number = |name: &str| matches.get_one::<u64>(name).copied().unwrap_or_default();
+    let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
+    Ok(Options {
+        listen: urls(&text(&matches, "listen-client-urls")),
+        advertise: matches
+            .get_one::<String>("advertise-client-urls")
+            .and_then(|list| urls(list).into_iter().next()),
+        control: matches.get_one::<String>("listen-control-url").cloned(),
+        name: text(&matches, "name"),
+        members: size("members").max(1),
+        v2: matches
+            .get_one::<bool>("enable-v2")
+            .copied()
+            .unwrap_or(true),
+        profile: match &*text(&matches, "profile") {
+            "3.4" => Profile::V3_4,
+            _ => Profile::V3_5,
+        },
+        seed: number("seed"),
+        quota: i64::try_from(number("quota-backend-bytes")).unwrap_or(i64::MAX),
+        max_txn_ops: size("max-txn-ops"),
+        max_request_bytes: size("max-request-bytes"),
+        token_ttl: Duration::from_secs(number("auth-token-ttl")),
+        progress_interval: duration(&text(
+            &matches,
+            "experimental-watch-progress-notify-interval",
+        ))
+        .map_err(error)?,
+        unused: unused.map(str::to_owned).collect(),
+    })
+}
+
+fn command() -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let number = |name, default, help| {
+        let flag = flag(name, "NUMBER", help).default_value(default);
+        flag.value_parser(value_parser!(u64))
+    };
+    let unused = UNUSED.split_whitespace().map(|name| {
+        let flag = Arg::new(name).long(name).hide(true);
+        flag.action(ArgAction::Append).allow_hyphen_values(true)
+    });
+    let refused = REFUSED
+        .iter()
+        .map(|(name, _)| Arg::new(*name).long(*name).hide(true));
+    let refused = refused.map(|flag| flag.num_args(0..=1).require_equals(false));
+    Command::new("etcd-fake")
+        .about("An etcd in memory that answers the v2 and the v3 API as the real one does")
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(
+            "Flags of etcd that have no meaning for a fake (--data-dir, those of peers, of the log, …) are taken and not used.",
+        )
+        .args([
+            flag("listen-client-urls", "URLS", "Where to listen; with port 0, at a free port")
+                .default_value("http://localhost:2379"),
+            flag("advertise-client-urls", "URLS", "What members and machines say [default: where it listens]"),
+            flag("name", "NAME", "The member's name").default_value("default"),
+            number("members", "1", "How many members, each with a port of its own: the first URL's, that + 10, …"),
+            switch("enable-v2").help("Whether the v2 API is on [default: true]"),
+            flag("profile", "RELEASE", "The release to answer as")
+                .value_parser(["3.4", "3.5"])
+                .default_value("3.5"),
+            number("quota-backend-bytes", "0", "How large the v3 store may grow; 0 for no limit"),
+            number("max-txn-ops", "128", "How many operations a v3 transaction may have"),
+            number("max-request-bytes", "1572864", "The largest v3 write"),
+            flag("auth-token", "KIND", "The kind of tokens: simple").default_value("simple"),
+            number("auth-token-ttl", "300", "How many seconds a token is valid after its last use"),
+            flag(
+                "experimental-watch-progress-notify-interval",
+                "DURATION",
+                "How often a quiet v3 watch reports its progress",
+            )
+            .default_value("10m"),
+            flag("listen-control-url", "URL", "Where tests control the fake: GET / lists how [default: nowhere]"),
+            number("seed", "0", "Chooses what etcd leaves open"),
+        ])
+        .args(unused)
+        .args(UNUSED_SWITCHES.split_whitespace().map(|name| switch(name).hide(true)))
+        .args(refused)
+}
+
+/// A flag that is on without a value, and takes one after `=` alone, as in Go.
+fn switch(name: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("BOOL")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .value_parser(truth)
+        .action(ArgAction::Set)
+}
+
+/// A flag with two dashes: Go takes it with one, too.
+fn two_dashes(argument: String) -> String {
+    match argument.strip_prefix('-') {
+        Some(flag) if flag.len() > 1 && !flag.starts_with('-') => format!("--{flag}"),
+        _ => argument,
+    }
+}
+
+fn text(matches: &ArgMatches, name: &str) -> String {
+    matches.get_one::<String>(name).cloned().unwrap_or_default()
 }
 
 fn urls(list: &str) -> Vec<String> {
@@ -130,10 +205,81 @@ fn truth(value: &str) -> Result<bool, String> {
     }
 }
 
-fn profile(value: &str) -> Result<Profile, String> {
-    match value {
-        "3.4" => Ok(Profile::V3_4),
-        "3.5" => Ok(Profile::V3_5),
-        _ => Err(format!("{value}: the fake answers as 3.4 or 3.5")),
+/// A duration as Go writes it: `1h30m`, `500ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let problem = || format!("{text} is not a duration");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(problem)?;
+        let (number, after) = rest.split_at(digits);
+        let unit = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return Err(problem()),
+        };
+        let number: f64 = number.parse().map_err(|_| problem())?;
+        let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| problem())?;
+        total = total.saturating_add(part);
+        rest = after;
+    }
+    if total.is_zero() {
+        Err(problem())
+    } else {
+        Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> Result<Options, clap::Error> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn flags_have_one_dash_or_two_and_a_value_after_a_space_or_an_equals_sign() {
+        let options = options("-name=infra7 --quota-backend-bytes 1000 --enable-v2=false -unsafe-no-fsync --data-dir /x").unwrap();
+        assert_eq!(
+            (&*options.name, options.quota, options.v2),
+            ("infra7", 1000, false)
+        );
+        assert_eq!(options.unused, ["data-dir", "unsafe-no-fsync"]);
+    }
+
+    #[test]
+    fn what_is_unknown_or_not_served_is_refused() {
+        for line in [
+            "--nonsense",
+            "extra",
+            "--enable-v2=perhaps",
+            "--profile 3.3",
+            "--max-txn-ops many",
+            "--auth-token jwt,pub-key=x",
+            "--cert-file x",
+            "--experimental-watch-progress-notify-interval 5",
+        ] {
+            assert!(options(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn durations_are_those_of_go() {
+        assert_eq!(duration("1h1m1.5s500ms"), Ok(Duration::from_secs(3662)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        for text in ["", "1", "s", "1x", "0s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 }

@@ -13,6 +13,8 @@ mod v2;
 mod v3;
 
 #[cfg(feature = "serve")]
+pub use front::remote::serve_control;
+#[cfg(feature = "serve")]
 pub use front::serve::{serve, serve_until};
 pub use {
     cluster::{

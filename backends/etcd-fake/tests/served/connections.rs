@@ -66,7 +66,7 @@ fn etcds_own_flags_are_taken() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--nonsense is not a flag"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("unexpected argument '--nonsense'"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod http2;
 
 mod clients;
 mod connections;
+mod control;
 mod etcdctl_v3;
 mod grpc;
 
@@ -24,6 +25,7 @@ use support::real::GUARDED;
 struct Served {
     process: Child,
     url: String,
+    lines: Box<dyn Iterator<Item = String>>,
 }
 
 impl Served {
@@ -40,7 +42,17 @@ impl Served {
         let mut lines = lines.map(Result::unwrap);
         let url = lines.find_map(|line| Some(line.split_once("serving ")?.1.to_owned()));
         let url = url.expect("the program ended");
-        Self { process, url }
+        Self {
+            process,
+            url,
+            lines: Box::new(lines),
+        }
+    }
+
+    /// What stands behind these words in a later line of the output.
+    fn told(&mut self, words: &str) -> String {
+        let told = (self.lines).find_map(|line| Some(line.split_once(words)?.1.to_owned()));
+        told.expect("the program ended")
     }
 
     fn address(&self) -> &str {

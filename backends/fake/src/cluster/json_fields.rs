@@ -20,7 +20,8 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 /// The fields of all messages in a body, named as they were sent. What is nested has a name like `success.0.request_put.key`. A
 /// body that is no JSON ends where that begins.
 pub(super) fn fields(path: &str, body: &[u8]) -> Vec<(String, String)> {
-    let names_are_bytes = path.contains("/lock/") || path.contains("/election/");
+    let services = ["/lock/", "/election/", "/v3lockpb.", "/v3electionpb."];
+    let names_are_bytes = services.iter().any(|service| path.contains(service));
     let mut fields = Vec::new();
     let messages = Deserializer::from_slice(body).into_iter::<Value>();
     for message in messages.map_while(Result::ok) {

@@ -24,6 +24,8 @@ pub struct Exchange {
     content_type: Option<HeaderValue>,
     has_credentials: bool,
     body: Bytes,
+    /// Turns the body, a message of protobuf, into JSON.
+    to_json: Option<fn(&[u8]) -> Vec<u8>>,
     outcome: Outcome,
 }
 
@@ -52,10 +54,18 @@ impl Exchange {
             content_type: headers.get(header::CONTENT_TYPE).cloned(),
             has_credentials: headers.contains_key(header::AUTHORIZATION)
                 || headers.contains_key("grpc-metadata-token")
-                || headers.contains_key("grpc-metadata-authorization"),
+                || headers.contains_key("grpc-metadata-authorization")
+                || headers.contains_key("token"),
             body,
+            to_json: None,
             outcome: Outcome::Waiting,
         }
+    }
+
+    /// The same request, whose body is a message that this turns into JSON.
+    pub(crate) fn with_message(mut self, to_json: Option<fn(&[u8]) -> Vec<u8>>) -> Self {
+        self.to_json = to_json;
+        self
     }
 
     /// When the request was made, by the fake's clock, counted from the start of the fake.
@@ -93,6 +103,9 @@ impl Exchange {
     /// `success.0.request_put.key`. Passwords and tokens are not shown.
     pub fn parameters(&self) -> Vec<(String, String)> {
         let path = self.path();
+        if let Some(to_json) = self.to_json {
+            return json_fields::fields(&path, &to_json(&self.body));
+        }
         if path.starts_with("/v3/") || path.starts_with("/v3beta/") {
             return json_fields::fields(&path, &self.body);
         }

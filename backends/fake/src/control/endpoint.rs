@@ -188,6 +188,19 @@ impl FakeEtcd {
         });
     }
 
+    /// Begins again, for the next test: no data, no users, no faults, an empty log, and all members connected. The clock goes on.
+    pub fn reset(&self) {
+        self.heal();
+        self.clear_faults();
+        self.wipe();
+        self.shared.with(|core| {
+            for number in 0..core.endpoints.len() {
+                core.set_up(number, true);
+            }
+        });
+        self.clear_log();
+    }
+
     /// Restarts all servers without their data. The index starts from the beginning.
     pub fn wipe(&self) {
         self.shared.with(|core| {

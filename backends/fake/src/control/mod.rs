@@ -7,4 +7,5 @@ pub(crate) mod faults;
 pub(crate) mod keys;
 pub(crate) mod requests;
 pub(crate) mod snapshot;
+mod snapshot_v3;
 pub(crate) mod trouble;

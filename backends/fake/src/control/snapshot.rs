@@ -3,6 +3,7 @@ use std::{error::Error, fmt};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
+use super::snapshot_v3;
 use crate::{
     cluster::{
         core::{Core, Shared},
@@ -52,29 +53,36 @@ impl FakeEtcd {
         }
     }
 
-    /// The keys as text: one JSON object per line, the store's index first, parents before their children.
+    /// The data of both stores as text: one JSON object per line. The index of the v2 store is first, then its keys, parents
+    /// before their children; then come the revision of the v3 store, its leases, and all its changes that are not compacted.
     ///
-    /// Values that are not UTF-8 are base64 in the field `bytes`.
+    /// What is not UTF-8 is base64 in fields like `bytes`. Users, roles and alarms are left out.
     pub fn dump(&self) -> String {
-        let (index, records) = self.shared.with(|core| {
-            let store = &core.cluster.state.v2;
-            (store.index(), store.export())
+        let (index, records, lines) = self.shared.with(|core| {
+            let stores = &core.cluster.state;
+            let lines = snapshot_v3::dump(&stores.v3);
+            (stores.v2.index(), stores.v2.export(), lines)
         });
         let mut out = format!("{{\"index\":{index}}}\n").into_bytes();
         for record in &records {
             push_record(&mut out, record);
         }
+        for line in lines {
+            out.extend_from_slice(line.as_bytes());
+            out.push(b'\n');
+        }
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// Replaces all keys and the index by those of a [`dump`](Self::dump), as restoring a server does: open watches break off,
-    /// and the history of events is empty.
+    /// Replaces the data of both stores by those of a [`dump`](Self::dump), as restoring a server does: open watches break off, and
+    /// the history of v2 events is empty.
     ///
     /// # Errors
     /// When the text is not a dump. Nothing has changed then.
     pub fn load(&self, dump: &str) -> Result<(), LoadError> {
         let mut index = None;
         let mut records = Vec::new();
+        let mut lines = Vec::new();
         for (position, line) in dump.lines().enumerate() {
             let error = |message: &str| LoadError {
                 line: position + 1,
@@ -84,8 +92,11 @@ impl FakeEtcd {
             if index.is_none() {
                 let number = value.get("index").and_then(Value::as_u64);
                 index = Some(number.ok_or_else(|| error("the first line has no index"))?);
+            } else if let Some(record) = record(&value) {
+                records.push(record);
             } else {
-                records.push(record(&value).ok_or_else(|| error("not a key"))?);
+                let line = snapshot_v3::parse(&value);
+                lines.push(line.ok_or_else(|| error("not a key, a lease or a change"))?);
             }
         }
         let index = index.ok_or_else(|| LoadError {
@@ -94,8 +105,11 @@ impl FakeEtcd {
         })?;
         self.shared.with(|core| {
             core.stop_servers();
-            core.cluster
-                .restore(|stores| stores.v2.import(index, &records));
+            core.cluster.restore(|stores| {
+                stores.v2.import(index, &records);
+                stores.v3 = stores.v3.without_data();
+                snapshot_v3::load(&mut stores.v3, lines);
+            });
         });
         Ok(())
     }

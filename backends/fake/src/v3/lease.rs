@@ -52,12 +52,16 @@ impl Leases {
             return Err(V3Error::LEASE_EXISTS);
         }
         let ttl = ttl.max(MIN_TTL);
-        let expires = expiry(now, ttl);
+        self.import(id, ttl, expiry(now, ttl));
+        Ok(ttl)
+    }
+
+    /// Adds a lease from a dump.
+    pub(crate) fn import(&mut self, id: i64, ttl: i64, expires: i128) {
         let keys = Tree::default();
         self.leases
             .insert(id, Arc::new(Lease { ttl, expires, keys }));
         self.by_expiry.insert((expires, id), ());
-        Ok(ttl)
     }
 
     /// Lets a lease live for its whole time again; returns that time.
@@ -134,6 +138,11 @@ impl Lease {
     pub(crate) fn remaining(&self, now: i64) -> i64 {
         let seconds = (self.expires - i128::from(now)) / SECOND;
         i64::try_from(seconds).unwrap_or(i64::MAX)
+    }
+
+    /// When the lease ends, in nanoseconds since the Unix epoch.
+    pub(crate) fn expires(&self) -> i128 {
+        self.expires
     }
 
     pub(crate) fn has_ended(&self, now: i64) -> bool {

@@ -55,6 +55,15 @@ impl Store {
         }
     }
 
+    /// A new store with the same settings, and the same users.
+    pub(crate) fn without_data(&self) -> Self {
+        Self {
+            watches: self.watches.without_streams(),
+            auth: self.auth.clone(),
+            ..Self::new()
+        }
+    }
+
     /// Closes the watches, and forgets what is in memory alone. Data stay.
     pub(crate) fn restart(&mut self) {
         self.watches = self.watches.without_streams();

@@ -186,3 +186,66 @@ fn the_sizes_of_requests_and_the_time_of_tokens_can_be_set() {
         401
     );
 }
+
+#[test]
+fn a_dump_has_the_v3_store_with_its_history_and_its_leases() {
+    let etcd = FakeEtcd::new();
+    call(&etcd, "lease/grant", r#"{"ID":7,"TTL":60}"#);
+    call(
+        &etcd,
+        "kv/put",
+        r#"{"key":"YQ==","value":"MQ==","lease":7}"#,
+    );
+    call(&etcd, "kv/put", r#"{"key":"/w==","value":"/w=="}"#);
+    call(
+        &etcd,
+        "kv/put",
+        r#"{"key":"YQ==","value":"Mg==","lease":7}"#,
+    );
+    call(&etcd, "kv/deleterange", r#"{"key":"/w=="}"#);
+    let dump = etcd.dump();
+    let copy = FakeEtcd::new();
+    call(&copy, "kv/put", r#"{"key":"eA=="}"#);
+    copy.load(&dump).unwrap();
+    assert_eq!((copy.history(), copy.revision()), (etcd.history(), 5));
+    assert_eq!(
+        (copy.leases(), copy.get("a"), copy.get("x")),
+        (etcd.leases(), etcd.get("a"), None)
+    );
+    assert_eq!(copy.dump(), dump);
+    let before = r#"{"key":"YQ==","revision":2}"#;
+    assert_eq!(
+        call(&copy, "kv/range", before)["kvs"],
+        call(&etcd, "kv/range", before)["kvs"]
+    );
+    copy.advance(Duration::from_secs(61));
+    assert_eq!(copy.get("a"), None);
+    let error = copy.load("{\"index\":1}\n{\"put\":7}").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 2 of the dump: not a key, a lease or a change"
+    );
+}
+
+#[test]
+fn requests_by_grpc_are_logged_with_their_fields_as_text() {
+    let etcd = FakeEtcd::new();
+    for (path, message) in [
+        ("etcdserverpb.KV/Put", &b"\x0a\x01a\x12\x011"[..]),
+        ("v3lockpb.Lock/Lock", b"\x0a\x01l"),
+        ("etcdserverpb.Auth/UserAdd", b"\x0a\x03ann\x12\x06secret"),
+    ] {
+        let length = u8::try_from(message.len()).unwrap();
+        let body = [&[0, 0, 0, 0, length], message].concat();
+        let request = http::Request::post(format!("http://localhost:2379/{path}"));
+        let request = request.version(http::Version::HTTP_2);
+        let request = request.header("content-type", "application/grpc");
+        block_on(etcd.send(request.body(body.into()).unwrap())).unwrap();
+    }
+    etcd.assert_lines(&[
+        "POST /etcdserverpb.KV/Put key=a value=1",
+        "POST /v3lockpb.Lock/Lock name=l",
+        "POST /etcdserverpb.Auth/UserAdd name=ann password=…",
+    ]);
+    assert_eq!(etcd.get("a").unwrap().value, "1");
+}

@@ -12,6 +12,7 @@ use super::{
     keep_alive::KeepAlive,
     method::{OneRequest, Stream},
     observe::Observe,
+    shown::to_json,
     status::{Status, StreamReset},
     stream::{StreamBody, Streaming},
     watch::Watch,
@@ -182,11 +183,14 @@ impl GrpcCall {
 impl Call for GrpcCall {
     fn exchange(&self) -> Exchange {
         let (method, uri) = (self.parts.method.clone(), self.parts.uri.clone());
-        let body = match &self.plan {
-            Plan::Unary(_, message) => message.clone(),
-            _ => Bytes::new(),
-        };
-        Exchange::new(method, uri, &self.parts.headers, body)
+        let headers = &self.parts.headers;
+        match &self.plan {
+            Plan::Unary(request, message) => {
+                let exchange = Exchange::new(method, uri, headers, message.clone());
+                exchange.with_message(to_json(*request))
+            }
+            _ => Exchange::new(method, uri, headers, Bytes::new()),
+        }
     }
 
     fn answer(

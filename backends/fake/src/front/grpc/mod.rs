@@ -11,6 +11,7 @@ mod health;
 mod keep_alive;
 mod method;
 mod observe;
+mod shown;
 mod status;
 mod stream;
 mod watch;

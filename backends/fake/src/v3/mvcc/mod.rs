@@ -107,6 +107,25 @@ impl Mvcc {
             .map(|(_, change)| &change.kv)
     }
 
+    /// Sets the revisions of a store that is filled from a dump.
+    pub(crate) fn set_revisions(&mut self, current: i64, compacted: i64) {
+        self.revision = current;
+        self.compacted = compacted;
+    }
+
+    /// Adds a change from a dump. They come in their order.
+    pub(crate) fn import(&mut self, revision: Revision, change: Change) {
+        let key = change.kv.key.clone();
+        if change.is_delete {
+            self.live.remove(&key);
+        } else {
+            self.live.insert(key.clone(), Arc::clone(&change.kv));
+        }
+        self.size += change.size();
+        self.versions.insert((key, revision), change.clone());
+        self.log.insert(revision, change);
+    }
+
     /// The keys from one on, as they are now.
     pub(crate) fn live_from(&self, first: &[u8]) -> impl Iterator<Item = &Arc<KeyValue>> {
         self.live.from(Bound::Included(first)).map(|(_, kv)| kv)
