@@ -274,8 +274,8 @@ impl EndpointSet {
         self.states.get(self.leader.load(Relaxed))
     }
 
-    /// Returns the endpoint to use next: the first one that is up and not `tried`, starting with the good one;
-    /// otherwise any that is not `tried`.
+    /// Returns the endpoint to use next: the first one that is up and not `tried`, starting with the good one; otherwise the
+    /// one that is not `tried` whose last failure is the longest ago, so that calls which try one endpoint each get to all.
     pub(crate) fn pick(&self, tried: &[EndpointState], now: Instant) -> EndpointState {
         let start = self.good.load(Relaxed);
         let untried = || {
@@ -285,7 +285,7 @@ impl EndpointSet {
         };
         let state = untried()
             .find(|state| state.is_up(now))
-            .or_else(|| untried().next())
+            .or_else(|| untried().min_by_key(|state| state.last_failed()))
             // A set is never empty, and `good` is one of its indexes.
             .unwrap_or(&self.states[start]);
         state.clone()
@@ -394,6 +394,9 @@ mod tests {
         assert_eq!(pick(&set, &[], now), 0);
         assert_eq!(pick(&set, &[0], now), 1);
         assert_eq!(pick(&set, &[0, 1], now), 0);
+        let later = now + FIRST_COOL_DOWN / 2;
+        place(&set, 0).failed(later);
+        assert_eq!(pick(&set, &[], later), 1);
     }
 
     #[test]

@@ -32,6 +32,8 @@ struct Known {
     /// In milliseconds since the epoch; 0 if the endpoint is up.
     down_until: AtomicU64,
     failures: AtomicU32,
+    /// When it failed last, in milliseconds since the epoch.
+    last_failed: AtomicU64,
     wire: Wire,
     unsupported: UnsupportedFeatures,
     liveness: Liveness,
@@ -44,6 +46,7 @@ impl EndpointState {
             epoch,
             down_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            last_failed: AtomicU64::new(0),
             wire,
             unsupported: UnsupportedFeatures::default(),
             liveness: Liveness::default(),
@@ -120,9 +123,15 @@ impl EndpointState {
         if failures == 0 {
             trace::endpoint_failed(&self.0.endpoint, cool_down);
         }
+        self.0.last_failed.store(self.millis(now), Relaxed);
         self.0
             .down_until
             .store(self.millis(now + cool_down), Relaxed);
+    }
+
+    /// Returns when it failed last, in milliseconds since the client was made.
+    pub(super) fn last_failed(&self) -> u64 {
+        self.0.last_failed.load(Relaxed)
     }
 
     fn millis(&self, now: Instant) -> u64 {

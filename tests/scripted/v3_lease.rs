@@ -349,7 +349,7 @@ fn a_stream_of_renewals_ends_at_the_deadline_when_no_server_responds() {
     let error = clock.run(renewals.next()).unwrap().unwrap_err();
     assert!(
         error.to_string().contains(
-            "at http://a: could not connect: connection refused: the endpoint names no port"
+            "at http://c: could not connect: connection refused: the endpoint names no port"
         ),
         "{error}"
     );
