@@ -8,11 +8,7 @@ use crate::{
         Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer,
         UnexpectedKind,
     },
-    pipeline::{
-        answer::Answer,
-        response_check::Refused,
-        retry_after::retry_after,
-    },
+    pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
 };
 
 /// Why an attempt failed.
