@@ -97,7 +97,9 @@ impl<T: Transport> Service<T> {
             level == last
         };
         let now = self.client.v3().kv().range(LOG_LEVEL).await?;
-        now.kvs.iter().for_each(|kv| drop(set(kv)));
+        for kv in &now.kvs {
+            set(kv);
+        }
         let next = now.header.revision + 1;
         let mut revisions = self.client.open(Watch::new(LOG_LEVEL).from_revision(next));
         while let Some(changes) = revisions.next().await {

@@ -148,7 +148,7 @@ impl<T: Transport> ClientBuilder<T> {
 
     /// Sets whether the client accepts responses from another cluster than the first one that responded. Defaults to
     /// `false`: such responses are errors ([`Error::is_cluster_changed`]), and so are messages of streams and renewals
-    /// of leases. A cluster that was restored from a backup is another cluster. So is one that was made anew with the same
+    /// of leases. A cluster that was restored from a backup is another cluster. So is one that was recreated with the same
     /// ids, as far as the raft term of its members shows it.
     pub fn allow_cluster_change(mut self, allow: bool) -> Self {
         self.response_check.allow_cluster_change = allow;
@@ -208,15 +208,17 @@ impl<T: Transport> ClientBuilder<T> {
 
     /// Sets the time limit of one attempt, from the first byte sent to the last byte received. Defaults to 10 s. For
     /// all attempts together, see [`RetryPolicy::overall`]; for single operations, [`Client::with_timeout`]. It does
-    /// not apply to watches, and connecting has the transport's own limit. A server takes up to 7 s to report that it
+    /// not apply to watches, nor to the waits of [`v3::Lock`](crate::v3::Lock::time_limit) and
+    /// [`v3::Campaign`](crate::v3::Campaign::time_limit), and connecting has the transport's own limit. A server takes up to 7 s to report that it
     /// has no quorum; with a shorter limit, such errors become timeouts.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the maximum size of a response, in bytes. Defaults to 64 MiB. A decoded listing takes a few times its size
-    /// in memory; a malicious one, up to fifty times.
+    /// Sets the maximum size of a response, in bytes. Defaults to 64 MiB. The lists of a decoded response may take four
+    /// times as much; a listing of etcd's takes up to three times its size. All in all, a malicious response takes up to
+    /// eleven times this size while it is decoded.
     pub fn max_response_size(mut self, bytes: usize) -> Self {
         self.max_response_size = bytes;
         self

@@ -130,9 +130,11 @@ impl<T: Transport> Client<T> {
         &self,
         exchange: &(dyn TypedExchange<Decoded = D> + '_),
     ) -> Result<D> {
-        trace::future(exchange.call().operation, async {
-            let answer = self.pipeline.execute(exchange).await?;
-            exchange.decode(answer)
+        let call = exchange.call();
+        trace::future(call.operation, async {
+            let executed = self.pipeline.execute(exchange).await;
+            let result = executed.and_then(|answer| exchange.decode(answer));
+            result.map_err(|error| error.of(&call, exchange.method_and_path()))
         })
         .await
     }

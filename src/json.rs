@@ -1,9 +1,14 @@
 //! Public types that are decoded from JSON, without an implementation of serde's traits: those would be part of the public
 //! interface.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::budget;
 
 /// A type that is decoded from JSON.
 pub(crate) trait Decode: Sized {
@@ -26,19 +31,55 @@ impl<'de, T: Decode> Deserialize<'de> for Json<T> {
 /// Go's encoder sometimes writes an empty list as `null`.
 impl<T: Decode> Decode for Vec<T> {
     fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let list: Option<Vec<Json<T>>> = Option::deserialize(deserializer)?;
-        let items = list.unwrap_or_default().into_iter();
-        Ok(items.map(|Json(item)| item).collect())
+        struct List<T>(PhantomData<T>);
+
+        impl<'de, T: Decode> Visitor<'de> for List<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Vec<T>, E> {
+                Ok(Vec::new())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Json(item)) = items.next_element()? {
+                    budget::push(&mut list, item).map_err(de::Error::custom)?;
+                }
+                Ok(list)
+            }
+        }
+
+        deserializer.deserialize_any(List(PhantomData))
     }
 }
 
 impl<T: Decode> Decode for BTreeMap<String, T> {
     fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map: BTreeMap<String, Json<T>> = BTreeMap::deserialize(deserializer)?;
-        Ok(map
-            .into_iter()
-            .map(|(key, Json(item))| (key, item))
-            .collect())
+        struct Map<T>(PhantomData<T>);
+
+        impl<'de, T: Decode> Visitor<'de> for Map<T> {
+            type Value = BTreeMap<String, T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+                let mut map = BTreeMap::new();
+                while let Some((key, Json(item))) = entries.next_entry()? {
+                    // The nodes of the tree may be half full.
+                    budget::charge(2 * size_of::<(String, T)>()).map_err(de::Error::custom)?;
+                    map.insert(key, item);
+                }
+                Ok(map)
+            }
+        }
+
+        deserializer.deserialize_map(Map(PhantomData))
     }
 }
 

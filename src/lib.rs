@@ -48,6 +48,7 @@
 //! | `tracing` | a span for each operation, an event for each attempt |
 
 mod auth;
+mod budget;
 mod builder;
 mod client;
 mod curl;

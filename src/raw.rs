@@ -157,6 +157,12 @@ impl Exchange for RawRequest {
         call_to(path, Self::NAME, repeat)
     }
 
+    /// Without the query, which may have a value in it.
+    fn method_and_path(&self) -> Option<String> {
+        let path = self.path.split('?').next().unwrap_or_default();
+        Some(format!("{} {path}", self.method))
+    }
+
     fn encode(&self, _: Wire) -> Result<Encoded> {
         if !self.path.starts_with('/') {
             let reason = format!("the path `{}` does not begin with `/`", self.path);
@@ -200,7 +206,7 @@ impl TypedExchange for RawRequest {
             status: reply.status,
             headers: reply.headers,
             body: reply.body,
-            context,
+            context: context.with_request(self.method_and_path()),
         })
     }
 }

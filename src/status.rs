@@ -156,6 +156,7 @@ impl TypedExchange for GetCheck {
                 return Err(Error::Unsupported(Unsupported::new(
                     answer.context,
                     what,
+                    answer.reply.body.trim_ascii(),
                     true,
                 )));
             }

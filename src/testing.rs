@@ -118,6 +118,7 @@ pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt
             ..ErrorContext::new(call.operation, endpoint)
         },
         endpoint: state,
+        max_response_size: 1 << 20,
         is_confidential: call.is_confidential,
     }
 }

@@ -79,7 +79,7 @@ impl Tokens {
 
     /// Records that a call with this token timed out: another one is fetched before the next call, at a limited rate.
     ///
-    /// A simple token names a raft index, and a member waits until it has reached that. In a store that was made anew this
+    /// A simple token names a raft index, and a member waits until it has reached that. In a store that was recreated this
     /// takes forever: each call with the token would time out.
     fn timed_out(&self, token: &Granted, now: Instant) {
         if token.is_none() || self.current.load().as_deref() != Some(token) {

@@ -46,6 +46,11 @@ impl Endpoint {
         port(&self.0.authority, &self.0.scheme)
     }
 
+    /// Whether the port is given.
+    pub(crate) fn has_port(&self) -> bool {
+        self.0.authority.port().is_some()
+    }
+
     /// Returns whether the scheme is `https://`.
     pub fn is_https(&self) -> bool {
         self.0.scheme == Scheme::HTTPS

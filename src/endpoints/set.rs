@@ -380,6 +380,10 @@ mod tests {
         assert_eq!(pick(&set, &[], now + MAX_COOL_DOWN), 0);
         set.answered(&place(&set, 0));
         assert_eq!(pick(&set, &[], now), 0);
+        // The next failure is a first one again.
+        place(&set, 0).failed(now);
+        assert_eq!(pick(&set, &[], now), 1);
+        assert_eq!(pick(&set, &[], now + FIRST_COOL_DOWN), 0);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
         unsupported::UnsupportedFeatures,
         wire::Wire,
     },
-    pipeline::call::Call,
+    pipeline::{call::Call, observe::trace},
 };
 
 /// How long an endpoint that failed is avoided while there are others. It doubles with each consecutive failure.
@@ -117,6 +117,9 @@ impl EndpointState {
         let cool_down = FIRST_COOL_DOWN
             .saturating_mul(1 << failures)
             .min(MAX_COOL_DOWN);
+        if failures == 0 {
+            trace::endpoint_failed(&self.0.endpoint, cool_down);
+        }
         self.0
             .down_until
             .store(self.millis(now + cool_down), Relaxed);

@@ -1,10 +1,11 @@
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use etcd_transport::TransportError;
+use etcd_transport::{TransportError, TransportErrorKind};
 use http::StatusCode;
 
 use crate::endpoints::endpoint::Endpoint;
 use crate::error::{ErrorContext, EtcdErrorKind, Outcome};
+use crate::pipeline::failure::with_cause;
 
 /// A status of 400 or more whose body is not an etcd error: a proxy, usually, or a path that etcd does not have.
 #[derive(Clone, Debug)]
@@ -94,14 +95,9 @@ impl TransportFailure {
 
 impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.context, self.error)?;
-        // The innermost cause is the useful one: "connection refused".
-        let mut cause = self.error.source();
-        while let Some(inner) = cause.and_then(StdError::source) {
-            cause = Some(inner);
-        }
-        if let Some(cause) = cause {
-            write!(f, ": {cause}")?;
+        write!(f, "{}: {}", self.context, with_cause(&self.error))?;
+        if self.error.kind() == TransportErrorKind::Connect {
+            self.context.write_port_hint(f)?;
         }
         self.context.write_others(f)
     }
@@ -244,33 +240,56 @@ impl StdError for UnexpectedAnswer {
 #[derive(Clone, Debug)]
 pub struct Unsupported {
     pub(super) context: ErrorContext,
-    parts: Arc<(&'static str, Outcome)>,
+    parts: Arc<UnsupportedParts>,
     /// The response may be from a proxy, or from another program.
     pub(super) is_foreign: bool,
 }
 
+#[derive(Clone, Debug)]
+struct UnsupportedParts {
+    reason: &'static str,
+    /// The server's own words.
+    excerpt: String,
+    outcome: Outcome,
+}
+
 impl Unsupported {
-    pub(crate) fn new(context: ErrorContext, reason: &'static str, is_foreign: bool) -> Self {
+    pub(crate) fn new(
+        context: ErrorContext,
+        reason: &'static str,
+        words: &[u8],
+        is_foreign: bool,
+    ) -> Self {
         Self {
             context,
-            parts: Arc::new((reason, Outcome::Rejected)),
+            parts: Arc::new(UnsupportedParts {
+                reason,
+                excerpt: excerpt(words),
+                outcome: Outcome::Rejected,
+            }),
             is_foreign,
         }
     }
 
+    /// The beginning of what the server said, at most 256 characters. Empty if nothing was sent.
+    pub fn excerpt(&self) -> &str {
+        &self.parts.excerpt
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
-        self.parts.1
+        self.parts.outcome
     }
 
     /// Nothing was sent: every endpoint has recently said so.
     pub(crate) fn known(context: ErrorContext) -> Self {
         Self {
             context,
-            parts: Arc::new((
-                "this cluster does not support this call, as its endpoints have reported within the last minute: \
-                 nothing was sent",
-                Outcome::NotSent,
-            )),
+            parts: Arc::new(UnsupportedParts {
+                reason: "this cluster does not support this call, as its endpoints have reported within the last \
+                         minute: nothing was sent",
+                excerpt: String::new(),
+                outcome: Outcome::NotSent,
+            }),
             is_foreign: false,
         }
     }
@@ -278,7 +297,11 @@ impl Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.context, self.parts.0)?;
+        write!(f, "{}: {}", self.context, self.parts.reason)?;
+        quote(f, &self.parts.excerpt)?;
+        if self.is_foreign {
+            self.context.write_port_hint(f)?;
+        }
         self.context.write_others(f)
     }
 }

@@ -3,12 +3,15 @@
 mod etcd;
 mod failures;
 
-use std::{fmt, sync::Arc};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use etcd_transport::TransportErrorKind;
 use http::StatusCode;
 
-use crate::{endpoints::endpoint::Endpoint, pipeline::answer::is_not_served};
+use crate::{
+    endpoints::endpoint::Endpoint,
+    pipeline::{answer::is_not_served, call::Call},
+};
 
 pub(crate) use etcd::Refusal;
 pub use etcd::{Api, EtcdCode, EtcdError, EtcdErrorKind};
@@ -23,8 +26,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why an operation failed.
 ///
 /// The variant says who refused. [`outcome`](Self::outcome) says whether a write may have been applied. The `is_…`
-/// predicates cover the most common questions. `Display` shows the operation, the endpoint and the reason;
-/// [`source`](std::error::Error::source) is the underlying error, if any. A clone is cheap.
+/// predicates cover the most common questions. `Display` shows the operation, the endpoint, the reason, and whether a write
+/// may have been applied; [`source`](std::error::Error::source) is the underlying error, if any. A clone is cheap.
 ///
 /// ```
 /// # use etcd_http::{Client, Error};
@@ -43,30 +46,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// etcd refused the request.
-    #[error(transparent)]
     Etcd(EtcdError),
     /// Something answered with a status of 400 or more, and its body is not an etcd error.
-    #[error(transparent)]
     Http(HttpError),
     /// No endpoint responded.
-    #[error(transparent)]
     Transport(TransportFailure),
     /// No response within the time limit.
-    #[error(transparent)]
     Timeout(TimeoutError),
     /// A response that is not from this API, such as a page from a proxy.
-    #[error(transparent)]
     Unexpected(UnexpectedAnswer),
     /// The server is an etcd that does not have this operation, or has it disabled. In v3 this holds for all endpoints,
     /// see [What a server does not have](crate::v3#what-a-server-does-not-have).
-    #[error(transparent)]
     Unsupported(Unsupported),
     /// The client rejected the request before anything was sent.
-    #[error(transparent)]
     Invalid(InvalidInput),
 }
 
@@ -315,6 +311,31 @@ impl Error {
         }
     }
 
+    /// Adds what is known of the call, whatever failed.
+    pub(crate) fn of(mut self, call: &Call, request: Option<String>) -> Self {
+        if let Some(context) = self.context_mut() {
+            // Without its token, the call was not sent.
+            let is_sent = context.operation == call.operation || context.in_doubt;
+            context.is_write = call.is_write && is_sent;
+            if request.is_some() {
+                context.more().request = request;
+            }
+        }
+        self
+    }
+
+    fn layer(&self) -> &(dyn StdError + 'static) {
+        match self {
+            Self::Etcd(error) => error,
+            Self::Http(error) => error,
+            Self::Transport(error) => error,
+            Self::Timeout(error) => error,
+            Self::Unexpected(error) => error,
+            Self::Unsupported(error) => error,
+            Self::Invalid(error) => error,
+        }
+    }
+
     fn context(&self) -> Option<&ErrorContext> {
         Some(match self {
             Self::Etcd(error) => &error.context,
@@ -353,6 +374,23 @@ impl Error {
     }
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.layer(), f)?;
+        let is_write = self.context().is_some_and(|context| context.is_write);
+        if is_write && self.outcome() == Outcome::Unknown {
+            f.write_str(" (the write may have been applied)")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.layer().source()
+    }
+}
+
 /// The operation that failed, its endpoint and attempt, and whether an earlier attempt may have been applied.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorContext {
@@ -360,10 +398,21 @@ pub(crate) struct ErrorContext {
     pub(crate) endpoint: Endpoint,
     pub(crate) attempts: u32,
     pub(crate) in_doubt: bool,
+    /// The call may change something.
+    pub(crate) is_write: bool,
     /// Other calls are answered while this one is not.
     pub(crate) is_withheld: bool,
+    /// Boxed, as few errors have it.
+    pub(crate) more: Option<Arc<More>>,
+}
+
+/// What few errors have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct More {
+    /// The method and the path, for a request that the operation's name does not tell.
+    request: Option<String>,
     /// Why the last attempt at each of the other endpoints failed.
-    pub(crate) others: Option<Arc<Vec<(Endpoint, String)>>>,
+    others: Vec<(Endpoint, String)>,
 }
 
 impl ErrorContext {
@@ -374,14 +423,41 @@ impl ErrorContext {
             endpoint,
             attempts: 1,
             in_doubt: false,
+            is_write: false,
             is_withheld: false,
-            others: None,
+            more: None,
         }
+    }
+
+    /// Adds why the last attempt at each of the other endpoints failed.
+    pub(crate) fn with_others(mut self, others: Vec<(Endpoint, String)>) -> Self {
+        if !others.is_empty() {
+            self.more().others = others;
+        }
+        self
+    }
+
+    /// Adds the method and the path of the request.
+    pub(crate) fn with_request(mut self, request: Option<String>) -> Self {
+        self.more().request = request;
+        self
+    }
+
+    fn more(&mut self) -> &mut More {
+        Arc::make_mut(self.more.get_or_insert_default())
+    }
+
+    /// Writes what is likely wrong with an endpoint that names no port.
+    fn write_port_hint(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.endpoint.is_https() || self.endpoint.has_port() {
+            return Ok(());
+        }
+        f.write_str(": the endpoint names no port, so this is port 80: did you mean :2379?")
     }
 
     /// Writes why the other endpoints failed, behind the reason of the last one.
     fn write_others(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (endpoint, reason) in self.others.iter().flat_map(|all| all.iter()) {
+        for (endpoint, reason) in self.more.iter().flat_map(|more| more.others.iter()) {
             write!(f, "; {endpoint}: {reason}")?;
         }
         Ok(())
@@ -390,7 +466,11 @@ impl ErrorContext {
 
 impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.operation, self.endpoint)?;
+        f.write_str(self.operation)?;
+        if let Some(request) = self.more.as_ref().and_then(|more| more.request.as_ref()) {
+            write!(f, " {request}")?;
+        }
+        write!(f, " at {}", self.endpoint)?;
         if self.attempts > 1 {
             write!(f, " (attempt {})", self.attempts)?;
         }

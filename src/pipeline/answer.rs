@@ -1,15 +1,18 @@
+use std::error::Error as StdError;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    budget,
     endpoints::{state::EndpointState, wire::Wire},
     error::{
         Api, Error, ErrorContext, EtcdError, EtcdErrorKind, HttpError, Outcome, Refusal, Result,
         UnexpectedAnswer, UnexpectedKind, Unsupported,
     },
     json::{Decode, Json},
-    pipeline::{protocol::Origin, redirect::is_unapplied_redirect},
+    pipeline::{failure::too_large_decoded, protocol::Origin, redirect::is_unapplied_redirect},
 };
 
 /// A complete response, as received.
@@ -28,6 +31,14 @@ impl Reply {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/json"))
+    }
+
+    /// The text of a trailer, or of a header where there is no body.
+    fn trailer_text(&self, name: &str) -> Option<String> {
+        let trailer = self.trailers.as_ref().and_then(|all| all.get(name));
+        let text = trailer.or_else(|| self.headers.get(name))?;
+        let text = percent_encoding::percent_decode(text.as_bytes());
+        Some(text.decode_utf8_lossy().into_owned())
     }
 
     /// Whether it is what Go's HTTP server says of a path that it does not have: etcd's, of a peer port or without an API. A
@@ -78,6 +89,8 @@ pub struct Answer {
     pub(crate) context: ErrorContext,
     /// The endpoint that responded.
     pub(crate) endpoint: EndpointState,
+    /// The client's limit, in bytes.
+    pub(crate) max_response_size: usize,
     /// See [`Call::is_confidential`](crate::pipeline::call::Call::is_confidential).
     pub(crate) is_confidential: bool,
 }
@@ -94,8 +107,23 @@ impl Answer {
     /// Decodes the JSON body of a success.
     pub(crate) fn json<D: DeserializeOwned>(self) -> Result<D> {
         let answer = self.success()?;
-        serde_json::from_slice(&answer.reply.body)
-            .map_err(|error| Error::Unexpected(answer.unexpected(NOT_ETCD).with_source(error)))
+        answer.decode_within(NOT_ETCD, || serde_json::from_slice(&answer.reply.body))
+    }
+
+    /// Decodes the response within the [budget](crate::budget) of the client. The error says `what` is wrong otherwise.
+    pub(crate) fn decode_within<D, E: Into<Box<dyn StdError + Send + Sync>>>(
+        &self,
+        what: &str,
+        decode: impl FnOnce() -> Result<D, E>,
+    ) -> Result<D> {
+        let limit = self.max_response_size;
+        let (decoded, is_too_large) = budget::within(limit, decode);
+        decoded.map_err(|error| {
+            if is_too_large {
+                return too_large_decoded(self.context.clone(), limit);
+            }
+            Error::Unexpected(self.unexpected(what).with_source(error))
+        })
     }
 
     /// Decodes the JSON body of a success, of a public type.
@@ -112,7 +140,15 @@ impl Answer {
             Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
             Verdict::Unsupported { reason, by } => {
                 let is_foreign = by == UnsupportedBy::Foreign;
-                Error::Unsupported(Unsupported::new(self.context, reason, is_foreign))
+                let words = match (
+                    self.reply.trailer_text("grpc-message"),
+                    self.is_confidential,
+                ) {
+                    (Some(words), false) => words.into(),
+                    _ => self.reply.body,
+                };
+                let error = Unsupported::new(self.context, reason, words.trim_ascii(), is_foreign);
+                Error::Unsupported(error)
             }
             Verdict::Foreign if self.reply.status.as_u16() >= 400 => {
                 let Reply { status, body, .. } = self.reply;
@@ -137,18 +173,26 @@ impl Answer {
         if let Verdict::Refused(refusal) = &mut self.verdict
             && refusal.api == Api::V3
         {
-            // What etcd itself says of a request, in fixed words. The last is about a client certificate.
-            let is_etcds = |text: &str| {
-                ["etcdserver: ", "auth: ", "CommonName of client "]
-                    .iter()
-                    .any(|known| text.starts_with(known))
-            };
-            if !is_etcds(&refusal.message) {
+            if !has_fixed_words(refusal) {
                 refusal.message =
                     "a refusal that may quote the password, and is not shown".to_owned();
             }
             refusal.cause.clear();
         }
+    }
+
+    /// Why this is no success, without keys, values and secrets.
+    pub(crate) fn reason(&self) -> Option<String> {
+        Some(match &self.verdict {
+            Verdict::Success { .. } => return None,
+            // Its cause may name a key.
+            Verdict::Refused(refusal) if has_fixed_words(refusal) => refusal.message.clone(),
+            Verdict::Refused(_) => "refused by etcd".to_owned(),
+            Verdict::Unsupported { reason, .. } => (*reason).to_owned(),
+            Verdict::Foreign => {
+                format!("HTTP status {}, not an etcd response", self.reply.status)
+            }
+        })
     }
 
     /// Returns the error for a response that cannot be decoded: what is wrong with it, and its beginning.
@@ -230,6 +274,14 @@ impl Answer {
             Verdict::Success { .. } | Verdict::Unsupported { .. } => false,
         }
     }
+}
+
+/// Whether the message of a refusal is one of etcd's own, in fixed words, and does not quote the request. In v3, a gateway
+/// may have others. The last one is about a client certificate.
+fn has_fixed_words(refusal: &Refusal) -> bool {
+    let fixed = ["etcdserver: ", "auth: ", "CommonName of client "];
+    let is_fixed = fixed.iter().any(|known| refusal.message.starts_with(known));
+    refusal.api == Api::V2 || is_fixed
 }
 
 /// Whether this status, without an etcd error, shows that nothing was done: its sender keeps requests from etcd.

@@ -210,6 +210,7 @@ impl<T: Transport> Pipeline<T> {
             wire: *wire,
             context: self.context(call, endpoint),
             endpoint: endpoint.clone(),
+            max_response_size: self.max_response_size,
             is_confidential: call.is_confidential,
         })
     }

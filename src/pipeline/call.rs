@@ -10,7 +10,7 @@ pub struct Call {
     pub(crate) protocol: &'static dyn Protocol,
     pub(crate) repeat: Repeat,
     pub(crate) deadline: Deadline,
-    /// How long the server may take, where it is told: what is left of the deadline.
+    /// How long the server may take, if the request says so: what is left of the deadline.
     pub(crate) server_limit: Option<Duration>,
     pub(crate) login: Login,
     /// The feature that is recorded as unsupported if a server does not support this call.
@@ -25,6 +25,8 @@ pub struct Call {
     pub(crate) names_cluster: bool,
     /// A success reflects every write that was acknowledged before, at any member, though it does not name its own.
     pub(crate) is_linearizable: bool,
+    /// Whether it may change something.
+    pub(crate) is_write: bool,
     /// The lease that it is about, by its id; 0 is none.
     pub(crate) lease: i64,
     /// Whether it has a secret, which a response may quote: errors do not show what etcd itself does not say.
@@ -51,6 +53,7 @@ impl Call {
             has_grpc: false,
             names_cluster: false,
             is_linearizable: false,
+            is_write: repeat == Repeat::IfUnsent,
             lease: 0,
             is_confidential: false,
         }

@@ -21,6 +21,11 @@ pub trait Exchange: Send + Sync {
     /// [`Error::Invalid`] if the options do not make a request that etcd could execute.
     fn encode(&self, wire: Wire) -> Result<Encoded>;
 
+    /// Returns the method and the path, if the operation's name does not tell them.
+    fn method_and_path(&self) -> Option<String> {
+        None
+    }
+
     /// Returns what to ask of the member meanwhile, if this waits for something there.
     fn probe(&self) -> Option<Probe> {
         None

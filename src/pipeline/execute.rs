@@ -289,9 +289,7 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
-        self.tell(&answer.endpoint, began, || {
-            Told::answered(answer.reply.status)
-        });
+        self.tell(&answer.endpoint, began, || Told::of_answer(answer));
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -410,9 +408,9 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Answer> {
-        let earlier = |context: ErrorContext| ErrorContext {
-            others: self.others(&context.endpoint),
-            ..self.complete(context)
+        let earlier = |context: ErrorContext| {
+            let others = self.others(&context.endpoint);
+            self.complete(context).with_others(others)
         };
         match failure {
             Failure::Answer(answer) => Ok(Answer {
@@ -427,7 +425,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     /// Returns the results of the last attempt at each endpoint except this one.
-    fn others(&self, last: &Endpoint) -> Option<Arc<Vec<(Endpoint, String)>>> {
+    fn others(&self, last: &Endpoint) -> Vec<(Endpoint, String)> {
         let mut others: Vec<(Endpoint, String)> = Vec::new();
         for error in self.failures.iter().rev() {
             let Some(endpoint) = error.endpoint().filter(|endpoint| *endpoint != last) else {
@@ -438,7 +436,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             }
         }
         others.reverse();
-        (!others.is_empty()).then(|| Arc::new(others))
+        others
     }
 
     fn finish(&self, answer: Answer) -> Answer {
@@ -468,19 +466,15 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     fn tell(&self, endpoint: &EndpointState, began: Instant, told: impl FnOnce() -> Told) {
         self.pipeline.observer.tell(|| {
-            let Told {
-                outcome,
-                status,
-                reason,
-            } = told();
+            let told = told();
             Attempt {
                 operation: self.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: self.attempts,
-                status,
+                status: told.status,
                 elapsed: self.pipeline.since(began),
-                outcome,
-                reason,
+                outcome: told.outcome,
+                reason: told.reason,
             }
         });
     }

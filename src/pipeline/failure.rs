@@ -1,17 +1,14 @@
-use std::time::Duration;
+use std::{error::Error as StdError, time::Duration};
 
 use etcd_transport::{CollectError, TransportError, TransportErrorKind};
 
 use crate::{
+    budget,
     error::{
         Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer,
         UnexpectedKind,
     },
-    pipeline::{
-        answer::{Answer, Verdict},
-        response_check::Refused,
-        retry_after::retry_after,
-    },
+    pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
 };
 
 /// Why an attempt failed.
@@ -70,29 +67,25 @@ impl Failure {
         }
     }
 
+    /// Why the attempt failed, without keys and values.
+    pub(crate) fn reason(&self) -> Option<String> {
+        Some(match self {
+            Self::Transport(error) => with_cause(error),
+            Self::TimedOut(limit) => format!("no response within {limit:?}"),
+            Self::Answer(answer) => return answer.reason(),
+            Self::TooLarge(limit) => format!("the response is larger than {limit} bytes"),
+            // Its text has the location, which has a key.
+            Self::Redirect(_) => "a redirect that is not followed".to_owned(),
+            Self::Refused(refused) => refused.what(),
+        })
+    }
+
     /// How long the server asks to wait before the next request.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer(answer) => retry_after(&answer.reply.headers),
             _ => None,
         }
-    }
-
-    /// Returns what went wrong, in a few words; `None` for a response of etcd.
-    pub(crate) fn reason(&self) -> Option<String> {
-        Some(match self {
-            Self::Transport(error) => cause(error),
-            Self::TimedOut(limit) => format!("no response within {limit:?}"),
-            Self::Answer(answer) => match &answer.verdict {
-                Verdict::Refused(refusal) => refusal.message.clone(),
-                Verdict::Unsupported { reason, .. } => (*reason).to_owned(),
-                Verdict::Foreign => format!("HTTP status {}", answer.reply.status),
-                Verdict::Success { .. } => return None,
-            },
-            Self::TooLarge(limit) => format!("the response is larger than {limit} bytes"),
-            Self::Redirect(what) => what.clone(),
-            Self::Refused(refused) => refused.what(),
-        })
     }
 
     pub(crate) fn into_error(self, context: ErrorContext) -> Error {
@@ -117,16 +110,27 @@ impl Failure {
     }
 }
 
-/// The text of a transport's error, and its innermost cause: "connection refused".
-fn cause(error: &TransportError) -> String {
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause.and_then(std::error::Error::source) {
+/// The text of an error, and of its innermost cause, which is the useful one: "connection refused".
+pub(crate) fn with_cause(error: &TransportError) -> String {
+    let mut cause = error.source();
+    while let Some(inner) = cause.and_then(StdError::source) {
         cause = Some(inner);
     }
     match cause {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     }
+}
+
+/// The error for a response that takes more memory than the client allows, by the budget for responses of `limit` bytes.
+pub(crate) fn too_large_decoded(context: ErrorContext, limit: usize) -> Error {
+    let what = format!(
+        "decoded, the response takes more than {} times the client's limit of {limit} bytes: \
+         raise `max_response_size`, or ask for less",
+        budget::TIMES
+    );
+    let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+    Error::Unexpected(answer.with_kind(UnexpectedKind::TooLarge))
 }
 
 impl From<CollectError> for Failure {

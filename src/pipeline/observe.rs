@@ -5,14 +5,15 @@ use http::StatusCode;
 use crate::{
     endpoints::endpoint::Endpoint,
     error::{Error, Outcome},
-    pipeline::failure::Failure,
+    pipeline::{answer::Answer, failure::Failure},
 };
 
 /// The result of one attempt: one request to one endpoint. It contains no key, no value and no credentials.
 ///
 /// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each attempt to a function, for metrics. With the
-/// feature `tracing`, each attempt is an event, too. An attempt that was dropped before its end is not reported. A request of
-/// a stream is reported when its response begins, and again if it fails later.
+/// feature `tracing`, each attempt is an event of the level DEBUG, too; and an endpoint that fails, a lease that is lost, and a
+/// watch or a mirror that has lost changes are events of the level WARN. An attempt that was dropped before its end is not
+/// reported. A request of a stream is reported when its response begins, and again if it fails later.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -28,7 +29,7 @@ pub struct Attempt {
     pub elapsed: Duration,
     /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
-    /// Why it failed, in the words of an error; `None` for a response of etcd.
+    /// Why it failed, or what etcd refused it with, without keys and values; `None` after a success.
     pub reason: Option<String>,
 }
 
@@ -151,6 +152,23 @@ impl Told {
         }
     }
 
+    /// A long poll without an event.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            outcome: AttemptOutcome::Quiet,
+            status: None,
+            reason: None,
+        }
+    }
+
+    /// There was this response.
+    pub(crate) fn of_answer(answer: &Answer) -> Self {
+        Self {
+            reason: answer.reason(),
+            ..Self::answered(answer.reply.status)
+        }
+    }
+
     /// It failed.
     pub(crate) fn of(failure: &Failure) -> Self {
         use AttemptOutcome::{Answered, Interrupted, NotSent, Refused, TimedOut, Unavailable};
@@ -181,12 +199,12 @@ impl Told {
 /// Spans and events, if the feature is enabled.
 #[cfg(feature = "tracing")]
 pub(crate) mod trace {
-    use std::pin::Pin;
+    use std::{fmt, pin::Pin, time::Duration};
 
     use futures::{Stream, StreamExt, stream::BoxStream};
     use tracing::{Instrument, Level, Span, debug_span};
 
-    use super::Attempt;
+    use super::{Attempt, Endpoint};
 
     pub(super) fn is_enabled() -> bool {
         tracing::enabled!(target: "etcd_http", Level::DEBUG)
@@ -201,8 +219,28 @@ pub(crate) mod trace {
             status = attempt.status.map(|status| status.as_u16()),
             elapsed = attempt.elapsed.as_secs_f64(),
             outcome = attempt.outcome.as_str(),
-            reason = attempt.reason,
+            reason = attempt.reason.as_deref(),
         );
+    }
+
+    /// An endpoint that was up has failed, and is avoided for a while.
+    pub(crate) fn endpoint_failed(endpoint: &Endpoint, pause: Duration) {
+        tracing::warn!(
+            target: "etcd_http",
+            %endpoint,
+            pause = pause.as_secs_f64(),
+            "an endpoint failed and is avoided for now"
+        );
+    }
+
+    /// A lease is lost, other than by its holder.
+    pub(crate) fn lease_lost(lease: impl fmt::Display, reason: impl fmt::Display) {
+        tracing::warn!(target: "etcd_http", %lease, %reason, "a lease is lost");
+    }
+
+    /// A copy or a watch begins again, as changes are lost.
+    pub(crate) fn resynced(operation: &'static str, reason: impl fmt::Display) {
+        tracing::warn!(target: "etcd_http", operation, %reason, "changes are lost: reading everything again");
     }
 
     fn span(operation: &'static str) -> Span {
@@ -230,15 +268,23 @@ pub(crate) mod trace {
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) mod trace {
+    use std::{fmt, time::Duration};
+
     use futures::stream::BoxStream;
 
-    use super::Attempt;
+    use super::{Attempt, Endpoint};
 
     pub(super) fn is_enabled() -> bool {
         false
     }
 
     pub(super) fn event(_: &Attempt) {}
+
+    pub(crate) fn endpoint_failed(_: &Endpoint, _: Duration) {}
+
+    pub(crate) fn lease_lost(_: impl fmt::Display, _: impl fmt::Display) {}
+
+    pub(crate) fn resynced(_: &'static str, _: impl fmt::Display) {}
 
     pub(crate) fn future<F: Future>(_: &'static str, work: F) -> F {
         work

@@ -112,7 +112,7 @@ impl ResponseCheck {
     }
 
     /// Checks a message that names its member: a member never goes back behind an entry that it has applied, so if its
-    /// term went down, its store was made anew. Another member may lag behind and rightly shows less.
+    /// term went down, its store was recreated. Another member may lag behind and rightly shows less.
     pub(crate) fn accept_origin(
         &self,
         seen: &Seen,
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_that_was_overtaken_on_its_way_is_none_of_a_store_made_anew() {
+    fn a_response_that_was_overtaken_on_its_way_is_none_of_a_recreated_store() {
         let check = ResponseCheck::default();
         let accept = |seen: &Seen, term| {
             let origin = Origin {

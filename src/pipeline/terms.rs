@@ -51,7 +51,7 @@ impl Terms {
         }
     }
 
-    /// Forgets all terms: the store was made anew.
+    /// Forgets all terms: the store was recreated.
     pub(crate) fn clear(&self) {
         self.0.store(Arc::default());
     }

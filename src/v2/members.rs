@@ -2,8 +2,9 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    budget,
     endpoints::sync::{Advertised, MemberSource},
-    error::{Error, Result},
+    error::Result,
     json::{Decode, decoded},
     pipeline::{
         answer::Answer,
@@ -25,10 +26,10 @@ decoded! {
         /// The name. Empty until the member has started.
         pub name: String,
         /// The URLs for other members.
-        #[serde(rename = "peerURLs")]
+        #[serde(rename = "peerURLs", deserialize_with = "Decode::decode")]
         pub peer_urls: Vec<String>,
         /// The URLs for clients, as the member advertises them. Empty until the member has started.
-        #[serde(rename = "clientURLs")]
+        #[serde(rename = "clientURLs", deserialize_with = "Decode::decode")]
         pub client_urls: Vec<String>,
     }
 }
@@ -74,16 +75,19 @@ struct Members {
 /// Decodes a list of URLs, separated by commas.
 fn urls(answer: Answer) -> Result<Vec<String>> {
     let answer = answer.success()?;
-    let urls = str::from_utf8(&answer.reply.body).ok().map(|text| {
-        let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
-        urls.map(str::to_owned).collect::<Vec<_>>()
-    });
-    match urls {
-        Some(urls) if urls.iter().all(|url| url.contains("://")) => Ok(urls),
-        _ => Err(Error::Unexpected(
-            answer.unexpected("the response is not a list of URLs"),
-        )),
-    }
+    let what = "the response is not a list of URLs";
+    answer.decode_within(what, || {
+        let text = str::from_utf8(&answer.reply.body)?;
+        let mut urls = Vec::new();
+        for url in text.split(',').map(str::trim) {
+            match url {
+                "" => {}
+                url if url.contains("://") => budget::push(&mut urls, url.to_owned())?,
+                _ => return Err("not a URL".into()),
+            }
+        }
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(urls)
+    })
 }
 
 /// Adds a member, which can then be started: `POST /v2/members`.

@@ -10,6 +10,8 @@ use serde::{
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::budget;
+
 /// The maximum depth of a listing, in directories. Deeper keys can be stored, and read from a lower directory.
 const MAX_DEPTH: usize = 1000;
 
@@ -205,7 +207,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
         } = self;
         // The node's index precedes its children's. Its content is set after they are read.
         let place = trees.nodes.len();
-        trees.nodes.push((parent, Node::default()));
+        budget::push(&mut trees.nodes, (parent, Node::default())).map_err(A::Error::custom)?;
         let mut node = Node::default();
         let mut ttl = 0_i64;
         while let Some(field) = map.next_key()? {

@@ -15,7 +15,7 @@ use crate::{
     client::Client,
     error::Result,
     operation::StreamOperation,
-    pipeline::reconnect::Reconnect,
+    pipeline::{observe::trace, reconnect::Reconnect},
     v3::{
         Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
         stream::silence::check_limit,
@@ -180,6 +180,7 @@ impl<T: Transport> Mirror<T> {
             match result {
                 // An unknown kind of event cannot be applied. A listing shows its effect.
                 Ok(Some(changes)) if changes.events.iter().any(is_unknown) => {
+                    trace::resynced(Watch::NAME, "an event of an unknown kind");
                     self.work = Work::Start;
                 }
                 Ok(Some(changes)) => return Ok(self.watched(changes)),
@@ -190,6 +191,7 @@ impl<T: Transport> Mirror<T> {
                         self.outage.rest();
                         return Err(error);
                     }
+                    trace::resynced(Watch::NAME, &error);
                 }
             }
         }

@@ -11,16 +11,16 @@ static MEMORY: PeakAlloc = PeakAlloc;
 fn v2_memory_is_bounded_by_the_limit_on_answers() {
     let _turn = turn();
     let (limit, typed) = (400_000, [v2::OPERATIONS, v2::OTHERS].concat());
-    assert_bounded(limit, &v2::hostile(limit), &typed, 50.0);
-    assert_bounded(limit, &v2::hostile(limit), v2::RAW, 120.0);
+    assert_bounded(limit, &v2::hostile(limit), &typed, 8.0);
+    assert_bounded(limit, &v2::hostile(limit), v2::RAW, 8.0);
 }
 
 #[test]
 fn v3_memory_is_bounded_by_the_limit_on_answers() {
     let _turn = turn();
     let (limit, api) = (100_000, v3::api());
-    assert_bounded(limit, &v3::hostile(limit), &api.whole, 100.0);
-    assert_bounded(limit, &v3::hostile(limit), &api.streams, 60.0);
+    assert_bounded(limit, &v3::hostile(limit), &api.whole, 12.0);
+    assert_bounded(limit, &v3::hostile(limit), &api.streams, 12.0);
 }
 
 /// The maximum memory of a decoder, as a multiple of the limit.

@@ -278,11 +278,11 @@ fn leader() -> LeaderKey {
 /// Responses of about `limit` bytes that take the most memory.
 pub(crate) fn hostile(limit: usize) -> Vec<String> {
     let list = |head: &str, element: &str, tail: &str| {
-        let room = limit - head.len() - tail.len();
+        let room = limit - 40 - head.len() - tail.len();
         let elements = vec![element; room / (element.len() + 1)].join(",");
         format!("{head}{elements}{tail}")
     };
-    vec![
+    let mut bodies = vec![
         list(r#"{"kvs":["#, "{}", "]}"),
         list(r#"{"kvs":["#, r#"{"key":"YQ"}"#, "]}"),
         list(r#"{"prev_kvs":["#, r#"{"key":"YQ"}"#, "]}"),
@@ -311,7 +311,23 @@ pub(crate) fn hostile(limit: usize) -> Vec<String> {
         format!(r#"{{"result":{{"blob":"{}"}}}}"#, "A".repeat(limit - 30)),
         "{\"x\":".repeat(limit / 5),
         "[".repeat(limit),
-    ]
+    ];
+    // Without a header, a success is none, and is not decoded.
+    for body in &mut bodies {
+        for (start, with_header) in [
+            (
+                r#"{"result":{"#,
+                r#"{"result":{"header":{"cluster_id":"5"},"#,
+            ),
+            ("{", r#"{"header":{"cluster_id":"5"},"#),
+        ] {
+            if body.starts_with(start) && !body.starts_with("{\"x\"") {
+                body.replace_range(..start.len(), with_header);
+                break;
+            }
+        }
+    }
+    bodies
 }
 
 /// Other responses.

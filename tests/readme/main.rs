@@ -89,13 +89,14 @@ mod held_lock {
 
     #[tokio::test]
     async fn a_report_is_made_by_one_at_a_time_and_only_while_the_lock_is_held() {
-        let etcd = super::etcd();
-        let work = || tokio::time::sleep(super::Duration::from_millis(100));
-        let (first, second) =
-            super::join(report(&etcd.client, work()), report(&etcd.client, work())).await;
-        assert!(first.unwrap() && second.unwrap());
-        let saved = etcd.client.v3().kv().get("report").await.unwrap();
-        assert_eq!(saved.unwrap().version, 2);
+        for etcd in super::etcds() {
+            let work = || tokio::time::sleep(super::Duration::from_millis(100));
+            let (first, second) =
+                super::join(report(&etcd.client, work()), report(&etcd.client, work())).await;
+            assert!(first.unwrap() && second.unwrap());
+            let saved = etcd.client.v3().kv().get("report").await.unwrap();
+            assert_eq!(saved.unwrap().version, 2);
+        }
     }
 }
 

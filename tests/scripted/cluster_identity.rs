@@ -172,7 +172,7 @@ fn in_term(term: &str) -> Step {
 }
 
 #[test]
-fn a_write_or_a_quorum_read_in_an_earlier_term_is_of_a_store_made_anew() {
+fn a_write_or_a_quorum_read_in_an_earlier_term_is_of_a_recreated_store() {
     let steps = ["5", "2", "2", "2", "2"].map(in_term);
     let client = builder(steps).build().unwrap();
     set(&client).unwrap();
@@ -200,7 +200,7 @@ fn what_a_plain_read_told_of_the_term_counts_for_writes() {
 }
 
 #[test]
-fn a_store_made_anew_is_accepted_where_that_is_meant() {
+fn a_recreated_store_is_accepted_where_that_is_meant() {
     let client = builder(["5", "2", "3", "3"].map(in_term))
         .allow_cluster_change(true)
         .build()

@@ -1,8 +1,11 @@
 //! Which endpoint a request goes to.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use etcd_http::{Client, ClientBuilder, EndpointOrder};
+use etcd_http::{Client, ClientBuilder, EndpointOrder, transport::Transport};
 use harness::{
     clock::block_on,
     scripted_transport::{ScriptedTransport, Step, keys, member, members, with_headers},
@@ -57,6 +60,24 @@ fn a_leader_that_cannot_be_reached_is_passed_over() {
     set(&client).unwrap();
     set(&client).unwrap();
     assert_eq!(hosts_after_sync(&client), "caa");
+}
+
+#[test]
+fn a_success_ends_the_doubling_of_the_time_for_which_an_endpoint_is_avoided() {
+    let steps = [Step::Refuse, ok(), ok(), Step::Refuse, ok(), ok()];
+    let client = builder(synced("http://c").into_iter().chain(steps))
+        .prefer_leader(true)
+        .build()
+        .unwrap();
+    block_on(client.sync()).unwrap();
+    let second = || block_on(client.transport().sleep(Duration::from_secs(1)));
+    set(&client).unwrap();
+    second();
+    set(&client).unwrap();
+    set(&client).unwrap();
+    second();
+    set(&client).unwrap();
+    assert_eq!(hosts_after_sync(&client), "caccac");
 }
 
 #[test]

@@ -146,7 +146,8 @@ fn when_no_endpoint_serves_a_call_the_error_names_each_with_its_reason() {
         "v2.keys.set at http://b (attempt 2): HTTP status 403 Forbidden, not an etcd error response: \"no\": \
          a proxy before etcd does not let this client through; \
          http://a: no v2 API here: is this a peer port? If it is the port for clients, start etcd with --enable-v2 \
-         (3.4 and 3.5; 3.6 has none)"
+         (3.4 and 3.5; 3.6 has none): \"404 page not found\": the endpoint names no port, so this is port 80: \
+         did you mean :2379?"
     );
     // They are asked again the next time: a proxy may have changed its mind.
     let v3 = client([
@@ -159,8 +160,10 @@ fn when_no_endpoint_serves_a_call_the_error_names_each_with_its_reason() {
     assert_eq!(
         error.to_string(),
         "v3.kv.put at http://b (attempt 2): no v3 API here: is this a peer port? If it is the port for clients, etcd has \
-         its JSON gateway disabled, or is too old; \
-         http://a: this is not etcd's v3 API: is the path of this endpoint wrong?"
+         its JSON gateway disabled, or is too old: \"404 page not found\": the endpoint names no port, so this is port 80: \
+         did you mean :2379?; \
+         http://a: this is not etcd's v3 API: is the path of this endpoint wrong?: \"<html>\": the endpoint names no \
+         port, so this is port 80: did you mean :2379?"
     );
     put(&v3).unwrap();
     assert_eq!(hosts(&v3), "abab");
@@ -173,8 +176,10 @@ fn several_endpoints_that_are_down_are_all_named() {
     let error = set(&client).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "v2.keys.set at http://b (attempt 2): could not connect: connection refused; \
-         http://a: could not connect: connection refused"
+        "v2.keys.set at http://b (attempt 2): could not connect: connection refused: the endpoint names no port, so this \
+         is port 80: did you mean :2379?; \
+         http://a: could not connect: connection refused: the endpoint names no port, so this is port 80: did you mean \
+         :2379?"
     );
 }
 

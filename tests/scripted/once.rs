@@ -190,7 +190,7 @@ fn a_lost_create_whose_key_another_client_wrote_stays_unknown() {
     let error = block_on(client.v2().once(create())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "v2.keys.create at http://a: the exchange broke off: connection reset"
+        "v2.keys.create at http://a: the exchange broke off: connection reset (the write may have been applied)"
     );
     assert_eq!(error.outcome(), Outcome::Unknown);
 }

@@ -307,3 +307,47 @@ fn no_write_of_any_kind_is_sent_again_when_its_answer_is_lost() {
         }
     }
 }
+
+#[test]
+fn an_error_says_whether_the_write_may_have_been_applied() {
+    let doubt = " (the write may have been applied)";
+    let text = |steps: Vec<Step>, operation: &str| {
+        let client = Client::new(ScriptedTransport::new(steps), ["http://a:2379"]).unwrap();
+        let client = client.with_retry(etcd_http::RetryPolicy::default().attempts(2));
+        let result = match operation {
+            "read" => block_on(client.v3().kv().get("k")).map(drop),
+            "revoke" => block_on(client.v3().leases().revoke(7)).map(drop),
+            "raw" => {
+                let put = client.request(Method::PUT, "/v2/keys/x?value=secret");
+                block_on(client.send(put)).map(drop)
+            }
+            _ => block_on(client.v2().set("x", "y")).map(drop),
+        };
+        result.unwrap_err().to_string()
+    };
+    let broken = "the exchange broke off: connection reset";
+    assert_eq!(
+        text(vec![Step::Break], "set"),
+        format!("v2.keys.set at http://a:2379: {broken}{doubt}")
+    );
+    // A repeatable write is in doubt since its first attempt.
+    assert_eq!(
+        text(vec![Step::Break, Step::Refuse], "revoke"),
+        format!(
+            "v3.lease.revoke at http://a:2379 (attempt 2): could not connect: connection refused{doubt}"
+        )
+    );
+    assert_eq!(
+        text(vec![Step::Break, Step::Break], "read"),
+        format!("v3.kv.range at http://a:2379 (attempt 2): {broken}")
+    );
+    assert_eq!(
+        text(vec![Step::Refuse, Step::Refuse], "set"),
+        "v2.keys.set at http://a:2379 (attempt 2): could not connect: connection refused"
+    );
+    // A raw request shows its method and path, and no value.
+    assert_eq!(
+        text(vec![Step::Break], "raw"),
+        format!("request PUT /v2/keys/x at http://a:2379: {broken}{doubt}")
+    );
+}

@@ -115,3 +115,22 @@ fn line_breaks_and_nuls_are_never_sent_unescaped() {
         ["GET a/v2/keys/a%0D%0AX%3A%20y%00"]
     );
 }
+
+#[test]
+fn a_response_of_tiny_elements_is_refused_before_it_fills_the_memory() {
+    let elements = vec!["{}"; 6000].join(",");
+    let header = r#""header":{"cluster_id":"7"}"#;
+    let members = || keys(200, 7, format!(r#"{{{header},"members":[{elements}]}}"#));
+    let client = |limit| {
+        let client = Client::builder(ScriptedTransport::new([members()])).endpoints(["http://a"]);
+        client.max_response_size(limit).build().unwrap()
+    };
+    let found = block_on(client(1 << 20).v3().cluster().members()).unwrap();
+    assert_eq!(found.members.len(), 6000);
+    let error = block_on(client(30_000).v3().cluster().members()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "v3.cluster.member.list at http://a: decoded, the response takes more than 4 times the client's limit of 30000 \
+         bytes: raise `max_response_size`, or ask for less"
+    );
+}

@@ -6,12 +6,12 @@ use std::{
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 
-/// Keeps every event as a line of text: the spans around it, then its fields.
+/// Keeps every event as a line of text: the spans around it, the level if it is a warning, then its fields.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spans(Arc<Mutex<Kept>>);
 
@@ -26,6 +26,13 @@ struct Kept {
 impl Spans {
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().lines.clone()
+    }
+
+    /// The warnings, without the spans around them.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let lines = self.lines();
+        let warnings = lines.iter().filter_map(|line| line.split_once("WARN "));
+        warnings.map(|(_, line)| line.to_owned()).collect()
     }
 
     /// How many spans there were.
@@ -60,7 +67,11 @@ impl Subscriber for Spans {
             .entered
             .iter()
             .map(|&id| kept.spans[id - 1].clone() + ": ");
-        let line = around.collect::<String>() + &fields.0;
+        let level = match *event.metadata().level() {
+            Level::WARN => "WARN ",
+            _ => "",
+        };
+        let line = around.collect::<String>() + level + &fields.0;
         kept.lines.push(line);
     }
 

@@ -413,7 +413,8 @@ fn a_refusal_says_what_to_do_and_what_it_is_about() {
     let error = send(&late, Lock::new("l", 7).time_limit(limit)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "v3.lock.lock at http://a: context deadline exceeded: not held within 300ms (code 4)"
+        "v3.lock.lock at http://a: context deadline exceeded: not held within 300ms (code 4) (the write may have \
+         been applied)"
     );
     let text = "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
     let named = client(

@@ -91,7 +91,7 @@ fn an_unsupported_call_is_described_in_the_error() {
     let said = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         said.to_string(),
-        "v3.maintenance.hash_kv at http://a: this server does not have this call: its etcd is too old for it"
+        "v3.maintenance.hash_kv at http://a: this server does not have this call: its etcd is too old for it: \"Not Found\""
     );
     let known = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(

@@ -2,13 +2,19 @@
 
 use std::{
     future::pending,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use etcd_http::{
     AttemptOutcome, Client, Error,
-    transport::{Request, Response, Transport, TransportError, async_trait},
+    transport::{
+        Body, Request, Response, Transport, TransportError, async_trait,
+        bytes::Bytes,
+        http_body::{self, Frame},
+    },
     v3::{Changes, KeyRange, Observe, Watch, WatchSet},
 };
 use futures::{
@@ -198,4 +204,75 @@ fn an_observer_through_a_proxy_that_buffers_hears_of_the_leader() {
     let began = election.clock.elapsed();
     election.clock.run(first.next()).unwrap().unwrap();
     assert!(election.clock.elapsed() - began <= SECOND * 10);
+}
+
+/// A server whose plain watch stalls within its second message: a proxy has passed on as much as it buffers.
+#[derive(Debug, Default)]
+struct Stalled {
+    clock: VirtualClock,
+    watches: Mutex<Vec<bool>>,
+}
+
+#[async_trait]
+impl Transport for Stalled {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        const HEADER: &str = r#""header":{"cluster_id":"7","revision":"5"},"watch_id":"1""#;
+        if request.uri().path() != "/v3/watch" {
+            return Ok(Response::new(r#"{"header":{"cluster_id":"7"}}"#.into()));
+        }
+        let is_poll = request.headers().contains_key("grpc-timeout");
+        self.watches.lock().unwrap().push(is_poll);
+        let created = format!(r#"{{"result":{{{HEADER},"created":true}}}}"#);
+        let event = format!(
+            r#"{{"result":{{{HEADER},"events":[{{"kv":{{"key":"aw==","mod_revision":"5"}}}}]}}}}"#
+        );
+        if is_poll {
+            self.clock.sleep(SECOND * 2).await;
+            let late = r#"{"error":{"grpc_code":4,"message":"context deadline exceeded"}}"#;
+            return Ok(Response::new((created + &event + late).into()));
+        }
+        let begun = created + &event[..event.len() / 2];
+        Ok(Response::new(Body::stream(Begun(Some(begun.into())))))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+/// Some data, and no end.
+struct Begun(Option<Bytes>);
+
+impl http_body::Body for Begun {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        match self.0.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[test]
+fn a_message_that_does_not_go_on_for_two_silences_is_withheld() {
+    let client = Client::new(Stalled::default(), ["http://a"]).unwrap();
+    let server = client.transport();
+    let mut changes = client.open(Watch::new("k").from_revision(5));
+    let first = server.clock.run(changes.next()).unwrap().unwrap();
+    assert_eq!(first.revision, 5);
+    assert_eq!(*server.watches.lock().unwrap(), [false, true]);
+    let elapsed = server.clock.elapsed();
+    assert!(
+        elapsed >= SECOND * 12 && elapsed < SECOND * 13,
+        "{elapsed:?}"
+    );
 }

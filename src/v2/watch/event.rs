@@ -204,23 +204,17 @@ impl Written {
 }
 
 fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {
-    match serde_json::from_slice(&answer.reply.body) {
-        Ok(Body {
+    let what = "the response is not what etcd's keys API sends";
+    let decode = || serde_json::from_slice(&answer.reply.body);
+    answer.decode_within(what, decode).map(|body| {
+        let Body {
             action,
             node,
             prev_node,
-        }) => Ok((
-            action,
-            node.map(|Tree(node)| node),
-            prev_node.map(|Tree(node)| node),
-        )),
-        Err(error) => {
-            let what = "the response is not what etcd's keys API sends";
-            Err(Error::Unexpected(
-                answer.unexpected(what).with_source(error),
-            ))
-        }
-    }
+        } = body;
+        let node_of = |tree: Option<Tree>| tree.map(|Tree(node)| node);
+        (action, node_of(node), node_of(prev_node))
+    })
 }
 
 #[cfg(test)]

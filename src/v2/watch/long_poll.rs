@@ -18,7 +18,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, AttemptOutcome, Told},
+        observe::{Attempt, Told},
     },
 };
 
@@ -85,7 +85,7 @@ impl<T: Transport> LongPoll<T> {
         match self.advance().await {
             Ok(Polled::Head) => Ok(Polled::Head),
             Ok(Polled::Answer(answer)) => {
-                self.tell(|| Told::answered(answer.reply.status));
+                self.tell(|| Told::of_answer(&answer));
                 Ok(Polled::Answer(answer))
             }
             Err(failure) => Err(self.failed(failure)),
@@ -95,11 +95,7 @@ impl<T: Transport> LongPoll<T> {
     /// Reports it as quiet: it has been silent for long enough, even if it may still deliver an event.
     pub(crate) fn fall_silent(&mut self) {
         self.is_quiet = true;
-        self.tell(|| Told {
-            outcome: AttemptOutcome::Quiet,
-            status: None,
-            reason: None,
-        });
+        self.tell(Told::quiet);
     }
 
     /// Returns the endpoint that it was sent to.

@@ -15,6 +15,7 @@ use crate::{
     operation::StreamOperation,
     pipeline::{
         exchange::{Encoded, Prepared},
+        observe::trace,
         reconnect::Reconnect,
     },
     v2::{
@@ -387,6 +388,7 @@ impl<T: Transport> Watcher<T> {
         if self.on_cleared == OnCleared::Fail {
             return Err(error);
         }
+        trace::resynced(Watch::NAME, &error);
         self.go_on_from(after(index));
         Ok(Some(WatchUpdate::Resync(Resync {
             lost_from: next,

@@ -107,7 +107,10 @@ impl Operation for ExactlyOnce {
 
 impl Exchange for ExactlyOnce {
     fn call(&self) -> Call {
-        protocol::call(Self::NAME, method::TXN, Repeat::Always)
+        Call {
+            is_write: true,
+            ..protocol::call(Self::NAME, method::TXN, Repeat::Always)
+        }
     }
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {

@@ -165,7 +165,7 @@ impl NonAtomicBatchError {
         &self.0.error
     }
 
-    /// Returns the operations that were not applied, or not for certain: to be sent again, if nobody else writes the keys.
+    /// Returns the operations that were not applied, or not for certain: to be sent again, if no other client writes the keys.
     pub fn rest(&self) -> &NonAtomicBatch {
         &self.0.rest
     }

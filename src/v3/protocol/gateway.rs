@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Method as HttpMethod, StatusCode, uri::PathAndQuery};
 
 use crate::{
+    budget,
     pipeline::{
         answer::{Reply, UnsupportedBy, Verdict},
         exchange::Encoded,
@@ -48,9 +49,13 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     if reply.status.is_success() {
         let origin = json::origin(&reply.body);
         // A call that streams says in its messages that it was refused.
-        return match GrpcStatus::parse(&reply.body) {
-            Some(status) if origin.cluster.is_none() => refused(status, reply),
-            _ => Verdict::Success { origin },
+        let refusal = match origin.cluster {
+            Some(_) => None,
+            None => GrpcStatus::parse(&reply.body),
+        };
+        return match refusal {
+            Some(status) => refused(status, reply),
+            None => Verdict::Success { origin },
         };
     }
     match GrpcStatus::parse(&reply.body) {
@@ -103,7 +108,11 @@ pub(crate) fn messages<M: Decode>(body: &Bytes) -> (Vec<M>, Option<GrpcStatus>) 
         match item {
             Ok(StreamItem {
                 result: Some(message),
-            }) => messages.push(message),
+            }) => {
+                if budget::push(&mut messages, message).is_err() {
+                    break;
+                }
+            }
             // An error has had many shapes, so it is read from the text.
             _ => break,
         }

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes};
 use http::{HeaderMap, Method as HttpMethod, StatusCode, uri::PathAndQuery};
 
 use crate::{
+    budget,
     pipeline::{
         answer::{Reply, UnsupportedBy, Verdict},
         exchange::Encoded,
@@ -85,7 +86,11 @@ pub(crate) fn messages<M: Decode>(body: &Bytes) -> Vec<M> {
     let mut messages = Vec::new();
     while let Ok(Some(message)) = splitter.next() {
         match protobuf::parse(&message) {
-            Ok(message) => messages.push(message),
+            Ok(message) => {
+                if budget::push(&mut messages, message).is_err() {
+                    break;
+                }
+            }
             Err(_) => break,
         }
     }

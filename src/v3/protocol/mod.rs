@@ -17,6 +17,7 @@ use http::{
 };
 
 use crate::{
+    budget,
     endpoints::wire::Wire,
     error::{Error, EtcdErrorKind, Refusal, Result},
     pipeline::{
@@ -24,6 +25,7 @@ use crate::{
         call::{Call, Feature, Login, Repeat},
         deadline::Deadline,
         exchange::Encoded,
+        failure::too_large_decoded,
         protocol::{Protocol, Shown},
     },
     v3::protocol::{
@@ -64,6 +66,15 @@ const WITH_SECRET: [Method; 3] = [
     method::AUTHENTICATE,
     method::USER_ADD,
     method::USER_CHANGE_PASSWORD,
+];
+
+/// Calls that change something, and may be repeated.
+const REPEATABLE_WRITES: [Method; 5] = [
+    method::COMPACT,
+    method::LEASE_GRANT,
+    method::LEASE_REVOKE,
+    method::RESIGN,
+    method::MOVE_LEADER,
 ];
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -160,6 +171,7 @@ pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> C
         has_grpc: true,
         names_cluster: !WITHOUT_CLUSTER.contains(&method),
         is_confidential: WITH_SECRET.contains(&method),
+        is_write: repeat == Repeat::IfUnsent || REPEATABLE_WRITES.contains(&method),
         ..base(operation, method.gateway, repeat)
     }
 }
@@ -215,12 +227,11 @@ pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bo
 
 /// Decodes the message of a success.
 pub(crate) fn decode<M: Decode>(answer: &Answer) -> Result<M> {
-    match decode_quietly::<M>(answer) {
-        Ok(message) if message.is_complete() => Ok(message),
-        Ok(_) => Err(Error::Unexpected(answer.unexpected(NOT_ETCD))),
-        Err(error) => Err(Error::Unexpected(
-            answer.unexpected(NOT_ETCD).with_source(error),
-        )),
+    let message: M = answer.decode_within(NOT_ETCD, || decode_quietly(answer))?;
+    if message.is_complete() {
+        Ok(message)
+    } else {
+        Err(Error::Unexpected(answer.unexpected(NOT_ETCD)))
     }
 }
 
@@ -238,10 +249,14 @@ pub(crate) fn decode_quietly<M: Decode>(
 /// Decodes the messages in the response to a streaming call, which has one for each request.
 pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>> {
     let answer = answer.success()?;
-    let (messages, refusal) = match answer.wire {
+    let limit = answer.max_response_size;
+    let ((messages, refusal), is_too_large) = budget::within(limit, || match answer.wire {
         Wire::Http => gateway::messages(&answer.reply.body),
         Wire::Grpc => (grpc::messages(&answer.reply.body), None),
-    };
+    });
+    if is_too_large {
+        return Err(too_large_decoded(answer.context, limit));
+    }
     if messages.len() == count {
         return Ok(messages);
     }

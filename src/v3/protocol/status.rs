@@ -1,16 +1,19 @@
 //! The meaning of the v3 API's errors: decided by the message first, then by the gRPC code, never by the HTTP status,
 //! which differs between versions for the same error.
 
+mod body;
 mod texts;
 
 use http::StatusCode;
-use serde_json::Value;
 
 use crate::{
     error::{
         Api, Error, ErrorContext, EtcdCode, EtcdError, EtcdErrorKind as Kind, Outcome, Refusal,
     },
-    v3::protocol::status::texts::TEXTS,
+    v3::protocol::status::{
+        body::{Body, Part},
+        texts::TEXTS,
+    },
 };
 
 /// The gRPC codes that are used here.
@@ -42,27 +45,28 @@ impl GrpcStatus {
     /// `{"error":M,"message":M,"code":N}`, `{"error":M,"code":N,"message":M}`, `{"code":N,"message":M}`, and in streams
     /// `{"error":{"grpc_code":N,"message":M,…}}` or `{"error":{"code":N,"message":M}}`.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
-        let body: Value = serde_json::from_slice(body).ok()?;
-        let refusal = match body.get("error") {
-            Some(inner @ Value::Object(_)) => inner,
-            _ => &body,
-        };
-        let code = refusal.get("grpc_code").or_else(|| refusal.get("code"))?;
-        let message = refusal.get("message").or_else(|| refusal.get("error"))?;
+        let mut refusal = Body::parse(body)?;
+        if let Some(Part::Object(inner)) = refusal.error {
+            refusal = *inner;
+        }
+        let code = refusal.grpc_code.or(refusal.code)?;
+        let message = refusal.message.or(refusal.error)?;
         // The codes of a proxy's own errors may not be gRPC codes.
-        let code = code.as_u64().filter(|code| (1..=16).contains(code))?;
+        let (Part::Number(code @ 1..=16), Part::Text(message)) = (code, message) else {
+            return None;
+        };
         Some(Self {
             code: u8::try_from(code).ok()?,
-            message: message.as_str()?.to_owned(),
+            message,
         })
     }
 
     /// Reads the refusal that ends a stream of the gateway: as in [`parse`](Self::parse), or `{"error":"EOF"}` without
     /// a code, if the gateway has lost its server.
     pub(crate) fn of_stream(message: &[u8]) -> Option<Self> {
-        Self::parse(message).or_else(|| {
-            let message: Value = serde_json::from_slice(message).ok()?;
-            Some(Self::of_text(message.get("error")?.as_str()?))
+        Self::parse(message).or_else(|| match Body::parse(message)?.error {
+            Some(Part::Text(text)) => Some(Self::of_text(&text)),
+            _ => None,
         })
     }
 

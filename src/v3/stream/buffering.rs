@@ -10,6 +10,9 @@ pub(super) const POLL: Duration = Duration::from_secs(2);
 /// withheld.
 const TRIES: u32 = 2;
 
+/// After this many requests with a short deadline whose first message was early, usual ones follow.
+const MAX_EARLY: u32 = 3;
+
 /// Of the silences after which a stream that tells nothing is suspect: from one to sixteen.
 const MAX_DOUBLINGS: u32 = 4;
 
@@ -22,6 +25,8 @@ const MAX_DOUBLINGS: u32 = 4;
 pub(super) struct BufferingEndpoints {
     /// Requests in a row without a first message in time.
     missed: u32,
+    /// Requests with a short deadline in a row whose first message was early.
+    early: u32,
     /// Requests with a short deadline that have brought nothing.
     vain: u32,
     known: Vec<Endpoint>,
@@ -34,10 +39,24 @@ impl BufferingEndpoints {
         self.missed >= TRIES
     }
 
-    /// A message has arrived before the end of its response.
-    pub(super) fn arrived(&mut self, endpoint: &Endpoint) {
+    /// The first message of a usual request has arrived.
+    pub(super) fn arrived(&mut self) {
         self.missed = 0;
         self.vain = 0;
+    }
+
+    /// The first message of a request with a short deadline has arrived, early or at its end. Several early ones in a row are
+    /// no longer withheld: a single one may have filled the proxy's buffer.
+    pub(super) fn polled(&mut self, endpoint: &Endpoint, is_early: bool) {
+        self.early = if is_early { self.early + 1 } else { 0 };
+        if self.early == MAX_EARLY {
+            self.forget(endpoint);
+        }
+    }
+
+    /// A request with a short deadline has failed: the next one is a usual one.
+    pub(super) fn forget(&mut self, endpoint: &Endpoint) {
+        self.early = 0;
         self.known.retain(|known| known != endpoint);
     }
 
@@ -54,7 +73,7 @@ impl BufferingEndpoints {
     /// A request with a short deadline has brought nothing: there is nothing to tell.
     pub(super) fn in_vain(&mut self, endpoint: &Endpoint) {
         self.vain = self.vain.saturating_add(1);
-        self.known.retain(|known| known != endpoint);
+        self.forget(endpoint);
     }
 
     /// The endpoint withholds responses.
@@ -83,21 +102,25 @@ mod tests {
             assert!(buffering.suspects(&a, needed) && buffering.is_for(&a));
             buffering.in_vain(&a);
         }
-        buffering.arrived(&a);
+        buffering.arrived();
         assert!(buffering.suspects(&a, 1));
     }
 
     #[test]
-    fn it_is_found_out_after_the_second_miss_and_forgotten_when_a_message_arrives_early() {
+    fn it_is_found_out_after_the_second_miss_and_forgotten_when_messages_arrive_early() {
         let [a, b]: [Endpoint; 2] = ["http://a", "http://b"].map(|text| text.parse().unwrap());
         let mut buffering = BufferingEndpoints::default();
         assert!(!buffering.missed());
-        buffering.arrived(&a);
+        buffering.arrived();
         assert!(!buffering.missed() && buffering.missed());
         buffering.learn(&b);
         buffering.learn(&b);
         assert!(buffering.is_for(&b) && !buffering.is_for(&a));
-        buffering.arrived(&b);
+        for is_early in [true, true, false, true, true] {
+            buffering.polled(&b, is_early);
+            assert!(buffering.is_for(&b));
+        }
+        buffering.polled(&b, true);
         assert!(!buffering.is_for(&b));
     }
 }

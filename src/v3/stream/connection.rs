@@ -236,6 +236,9 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             // It serves all other calls.
             return self.wait(error);
         }
+        if stream.is_poll {
+            self.buffering.forget(endpoint.endpoint());
+        }
         let is_duplex = stream.sender.is_some();
         let is_of_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);
         let is_of_token = if is_end {

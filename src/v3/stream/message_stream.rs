@@ -6,10 +6,16 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 
 use crate::{
+    budget,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
-    pipeline::{answer::Answer, exchange::Prepared, failure::Failure, response_check::Seen},
+    pipeline::{
+        answer::Answer,
+        exchange::Prepared,
+        failure::{Failure, too_large_decoded},
+        response_check::Seen,
+    },
     v3::{
         Header,
         protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
@@ -35,6 +41,8 @@ pub(in crate::v3) struct MessageStream<T, M> {
     is_duplex: bool,
     /// Its failure was reported by the attempt to open it.
     is_told: bool,
+    /// How many bytes of the body have arrived.
+    received: u64,
     response: Response,
     splitter: Splitter,
     message: PhantomData<fn() -> M>,
@@ -68,6 +76,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         Self {
             is_duplex: body.is_some(),
             is_told: false,
+            received: 0,
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
             splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
@@ -115,6 +124,11 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         self.is_told
     }
 
+    /// How many bytes of the body have arrived.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Whether a part of a message has arrived.
     pub(super) fn is_partial(&self) -> bool {
         self.splitter.is_partial()
@@ -152,7 +166,10 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                     }
                     match body.frame().await {
                         Some(Ok(frame)) => match frame.into_data() {
-                            Ok(data) => self.splitter.push(data),
+                            Ok(data) => {
+                                self.received += data.len() as u64;
+                                self.splitter.push(data);
+                            }
                             Err(frame) if self.wire() == Wire::Grpc => {
                                 let trailers = frame.into_trailers().unwrap_or_default();
                                 return self.ended(grpc::status(&trailers));
@@ -207,12 +224,16 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
 
     fn decode(&self, message: &Bytes) -> Result<M> {
         let unexpected = |what| self.unexpected(what, message);
-        match wire::decode(self.wire(), message) {
+        let limit = self.client.pipeline().max_response_size;
+        let decode = || wire::decode(self.wire(), message);
+        let (decoded, is_too_large) = budget::within(limit, decode);
+        match decoded {
             Ok(Item::Message(message)) => self.check_origin(message),
             Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
             Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
                 "neither a result nor an error",
             ))),
+            Err(_) if is_too_large => Err(too_large_decoded(self.context(), limit)),
             Err(error) => {
                 let what = "the message is not what etcd sends";
                 Err(Error::Unexpected(unexpected(what).with_source(error)))
@@ -220,7 +241,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// Rejects a message of another cluster, or of a store that was made anew. Its endpoint is not chosen next where there
+    /// Rejects a message of another cluster, or of a store that was recreated. Its endpoint is not chosen next where there
     /// are others.
     fn check_origin(&self, message: M) -> Result<M> {
         let pipeline = self.client.pipeline();

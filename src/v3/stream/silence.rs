@@ -151,6 +151,13 @@ impl Silence {
         self.probes += 1;
     }
 
+    /// The limit.
+    pub(super) fn limit(&self) -> Duration {
+        match self.limit {
+            SilenceLimit::Probe(limit, _) | SilenceLimit::Fail(limit) => limit,
+        }
+    }
+
     /// How many silences in a row there were, in which the server was alive.
     pub(super) fn probes(&self) -> u32 {
         self.probes

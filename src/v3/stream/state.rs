@@ -57,6 +57,8 @@ pub(super) struct OpenStream<T, M> {
     pub(super) is_poll: bool,
     /// Its first message is overdue, after this time: the probe shows whether responses are withheld.
     pub(super) overdue: Option<Duration>,
+    /// So many bytes had arrived at the last silence within a message.
+    pub(super) stalled: Option<u64>,
 }
 
 impl<T, M> State<T, M> {

@@ -87,6 +87,11 @@ impl Event {
         &self.kv.key
     }
 
+    /// Returns whether the key was written.
+    pub fn is_put(&self) -> bool {
+        self.kind == EventKind::Put
+    }
+
     /// Returns whether the key was created: written, and not there before.
     pub fn is_create(&self) -> bool {
         self.kind == EventKind::Put && self.kv.create_revision == self.kv.mod_revision

@@ -132,6 +132,7 @@ impl<T: Transport> Task<T> {
     /// Holds one lease after the other with a stream of renewals.
     async fn renew(mut self, ttl: Duration) {
         while self.goes_on().await {
+            let granted_at = Instant::now();
             let granted = self.client.v3().leases().grant(ttl).await;
             self.journal.count("grant", &granted);
             let Ok(lease) = granted else { continue };
@@ -148,6 +149,17 @@ impl<T: Transport> Task<T> {
                         let now = Instant::now();
                         renewed = Some((asked, now));
                         asked = now;
+                    }
+                    // Behind proxies that show a page, the first renewal fails like any call.
+                    Either::Left((Some(Err(error)), _))
+                        if self.has_proxies
+                            && renewed.is_none()
+                            && !error.is_lease_not_found()
+                            && granted_at.elapsed() < ttl =>
+                    {
+                        self.sleep(LOOK * 10).await;
+                        asked = Instant::now();
+                        renewals = self.client.open(KeepAlive::new(lease.id));
                     }
                     Either::Left((Some(Err(error)), _)) => break End::Lost(error.to_string()),
                     Either::Left((None, _)) => break End::Lost("the stream ended".to_owned()),

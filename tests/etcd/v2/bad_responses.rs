@@ -58,6 +58,9 @@ cases! {
 
 const HTML: &str = "<html><body>Log in to the network</body></html>";
 
+/// What the text of an error ends with whose outcome is unknown.
+const DOUBT: &str = " (the write may have been applied)";
+
 /// The error of a write, which was sent once; in the text, `URL` stands for the server's.
 async fn failed_write<T: Transport>(etcd: &Etcd<T>, server: &ScriptedServer) -> (Error, String) {
     let client = etcd.client_of(server.url());
@@ -74,7 +77,7 @@ async fn assert_meaningless<T: Transport>(etcd: Etcd<T>, body: impl AsRef<[u8]>,
     assert!(matches!(error, Error::Unexpected(_)), "{error:?}");
     // The write was accepted.
     assert_eq!(error.outcome(), Outcome::Unknown);
-    assert_eq!(write_text, format!("v2.keys.set at URL: {text}"));
+    assert_eq!(write_text, format!("v2.keys.set at URL: {text}{DOUBT}"));
     let client = etcd.client_of(server.url());
     let error = client.v2().get("/a").await.unwrap_err();
     let read_text = error.to_string().replace(&server.url(), "URL");
@@ -98,7 +101,9 @@ async fn wrong_types_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
     let (error, text) = failed_write(&etcd, &server).await;
     assert_eq!(
         text,
-        r#"v2.keys.set at URL: the response is not what etcd's keys API sends: "{\"action\":\"set\",\"node\":{\"key\":5}}""#
+        format!(
+            r#"v2.keys.set at URL: the response is not what etcd's keys API sends: "{{\"action\":\"set\",\"node\":{{\"key\":5}}}}"{DOUBT}"#
+        )
     );
     let source = error.source().unwrap().to_string();
     assert!(
@@ -181,7 +186,9 @@ async fn html_with_404_is_a_server_without_the_v2_api<T: Transport>(etcd: Etcd<T
     assert_eq!(error.outcome(), Outcome::Rejected);
     assert_eq!(
         text,
-        "v2.keys.set at URL: this is not etcd's v2 API: is the path of this endpoint wrong?"
+        format!(
+            "v2.keys.set at URL: this is not etcd's v2 API: is the path of this endpoint wrong?: {HTML:?}"
+        )
     );
 }
 
@@ -196,7 +203,7 @@ async fn html_with_500_leaves_a_write_unknown_and_is_tried_again_for_a_read<T: T
         text,
         format!(
             "v2.keys.set at URL: HTTP status 500 Internal Server Error, not an etcd error response: \
-             {HTML:?}"
+             {HTML:?}{DOUBT}"
         )
     );
     let client = etcd.client_of(server.url());
@@ -233,7 +240,7 @@ async fn a_status_that_etcd_does_not_send_is_unexpected<T: Transport>(etcd: Etcd
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(
         text,
-        "v2.keys.set at URL: a status that etcd does not send: 304 Not Modified"
+        format!("v2.keys.set at URL: a status that etcd does not send: 304 Not Modified{DOUBT}")
     );
 }
 
@@ -357,7 +364,7 @@ async fn assert_limited<T: Transport>(etcd: Etcd<T>, head: &'static str, chunked
     assert_eq!(write.outcome(), Outcome::Unknown);
     assert_eq!(
         write.to_string().replace(&server.url(), "URL"),
-        format!("v2.keys.set at URL: {too_large}")
+        format!("v2.keys.set at URL: {too_large}{DOUBT}")
     );
     assert_eq!(server.requests(), ["GET /v2/keys/a", "PUT /v2/keys/a"]);
     assert!(sent.load(Relaxed) < READ_AHEAD, "{sent:?} bytes");
@@ -439,7 +446,7 @@ async fn a_body_that_never_ends_is_a_timeout<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(
         error.to_string().replace(&server.url(), "URL"),
-        "v2.keys.set at URL: no response within 300ms"
+        format!("v2.keys.set at URL: no response within 300ms{DOUBT}")
     );
     assert_eq!(server.requests().len(), 1);
 }

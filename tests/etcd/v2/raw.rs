@@ -110,7 +110,8 @@ async fn an_error_response_of_etcd_is_an_error<T: Transport>(etcd: Etcd<T>) {
     let get = etcd.request(Method::GET, path(&etcd, "none"));
     let error = etcd.send(get).await.unwrap_err();
     assert!(error.is_key_not_found());
-    assert!(error.to_string().starts_with("request at http"), "{error}");
+    let shown = format!("request GET {} at http", path(&etcd, "none"));
+    assert!(error.to_string().starts_with(&shown), "{error}");
     let get = etcd.request(Method::GET, "/v2/members/none");
     let error = etcd.send(get).await.unwrap_err();
     assert_eq!(error.as_etcd().unwrap().message(), "Not found");
@@ -128,7 +129,7 @@ async fn v2_1_a_path_that_etcd_does_not_have_is_an_http_error<T: Transport>(etcd
         assert_eq!(
             error.to_string(),
             format!(
-                "request at {url}: HTTP status 404 Not Found, not an etcd error response: \
+                "request GET {path} at {url}: HTTP status 404 Not Found, not an etcd error response: \
                  \"404 page not found\\n\": is the path of this endpoint wrong, or is this a peer port?"
             )
         );

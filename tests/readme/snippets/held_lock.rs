@@ -23,7 +23,8 @@ async fn report(client: &Client, work: impl Future) -> Result<bool> {
         let done = Put::new("report", "done");
         let txn = Txn::new().when(Compare::exists(key)).then(done);
         let is_done = client.send(txn).await?.succeeded;
-        lease.revoke().await?; // The lock goes with its lease.
+        // The lock goes with its lease.
+        client.v3().leases().revoke(lease.id()).await?;
         Ok(is_done)
     };
     // `renewals` may be spawned on any runtime instead.

@@ -8,13 +8,16 @@ use std::{
 
 use crate::{
     Served,
-    http2::{GrpcAsk, Http2},
+    http2::{GrpcAsk, Http2, Next},
     support::{Ask, raw::Connection},
 };
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
+
+/// Longer than any message takes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn put(value: &[u8]) -> GrpcAsk {
     let length = value.len();
@@ -71,11 +74,11 @@ fn hundreds_of_streams_share_a_connection() {
     };
     let mut watches: Vec<_> = (0..500).map(|_| grpc.open(&watch)).collect();
     for watch in &mut watches {
-        assert_eq!(watch.next(), Some(()), "created");
+        assert!(matches!(watch.next(PATIENCE), Next::Message(_)), "created");
     }
     grpc.ask(&put(b"x"));
     for watch in &mut watches {
-        assert_eq!(watch.next(), Some(()), "an event");
+        assert!(matches!(watch.next(PATIENCE), Next::Message(_)), "an event");
     }
 }
 
@@ -95,11 +98,11 @@ fn at_sigterm_clients_are_told_and_streams_end() {
         ..GrpcAsk::new(WATCH, &[b"\x0a\x03\x0a\x01a"])
     };
     let mut watch = grpc.open(&watch);
-    assert_eq!(watch.next(), Some(()));
+    assert!(matches!(watch.next(PATIENCE), Next::Message(_)));
     let pid = process.id().to_string();
     let began = Instant::now();
     assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-    assert_eq!(watch.next(), None, "the stream is cut");
+    assert_eq!(watch.next(PATIENCE), Next::End, "the stream is cut");
     assert!(process.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(5));
     let refused = grpc.ask(&GrpcAsk::new(RANGE, &[b"\x0a\x01a"]));

@@ -10,9 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::{Body, Request, Response, Transport, TransportError};
+use etcd_transport::{Body, PolledFrame, Request, Response, Transport, TransportError};
 use http::{Uri, Version, header::TRANSFER_ENCODING};
-use http_body::{Frame, SizeHint};
+use http_body::SizeHint;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -140,10 +140,7 @@ impl http_body::Body for Unmeasured {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         Pin::new(&mut self.0).poll_frame(cx)
     }
 }
@@ -155,10 +152,7 @@ impl http_body::Body for Received {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let frame = Pin::new(&mut self.0).poll_frame(cx);
         frame.map_err(TransportError::interrupted)
     }

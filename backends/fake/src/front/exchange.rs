@@ -60,7 +60,7 @@ pub(super) trait Call {
     }
 }
 
-/// What becomes of a request.
+/// The response to a request, or how it failed.
 pub(super) type Answered = Result<Response, TransportError>;
 
 /// Logs a request and answers it, or fails as an injected fault says.

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::support::{Ask, Fake, Subject, Told, pair::Comparison, real::Real};
+use crate::support::{Ask, Subject, Told, pair::Comparison};
 
 /// Names that differ on the real server.
 pub(crate) struct Translation {
@@ -10,7 +10,7 @@ pub(crate) struct Translation {
 
 impl Comparison for Translation {
     /// From the responses to `GET /v2/members`.
-    fn new(real: &mut Real, fake: &mut Fake) -> Self {
+    fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self {
         let members = Ask::new("GET", "/v2/members");
         let ids = |told: Told| {
             let member = &told.json()["members"][0];

@@ -28,7 +28,7 @@ fn fake_like(real: &Real) -> FakeEtcd {
         .build()
 }
 
-/// An answer with revisions in place of headers.
+/// A response with revisions in place of headers.
 fn shown(answer: GrpcAnswer) -> (GrpcAnswer, Vec<i64>) {
     let (messages, revisions) = answer.messages.iter().map(|m| without_ids(m)).unzip();
     (GrpcAnswer { messages, ..answer }, revisions)

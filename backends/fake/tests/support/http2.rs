@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -14,6 +14,7 @@ use etcd_http_fake::FakeEtcd;
 use etcd_transport::{
     Body, Duplex, Request, Response, Transport, TransportError, bytes::Bytes, http, http_body,
 };
+use futures::executor::block_on;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -208,30 +209,70 @@ impl Http2 {
     pub fn open(&mut self, ask: &GrpcAsk) -> OpenStream {
         let request = ask.request(&self.url);
         let response = self.runtime.block_on(self.sender.send_request(request));
-        OpenStream {
-            runtime: self.runtime.handle().clone(),
-            body: Received(response.unwrap().into_body()),
-        }
+        let body = Body::stream(Received(response.unwrap().into_body()));
+        OpenStream::new(body, Some(self.runtime.handle().clone()))
     }
+}
+
+/// Makes a request of a fake in process whose response goes on.
+pub fn open_fake(etcd: &FakeEtcd, ask: &GrpcAsk) -> OpenStream {
+    let url = etcd.endpoint(0).url();
+    let request = ask.request(url.trim_end_matches('/'));
+    let response = block_on(etcd.send(request)).unwrap();
+    OpenStream::new(response.into_body(), None)
 }
 
 /// A response that goes on.
 pub struct OpenStream {
-    runtime: Handle,
-    body: Received,
+    body: Body,
+    /// Where time passes; none for a fake.
+    runtime: Option<Handle>,
+    buffer: Vec<u8>,
+    answer: GrpcAnswer,
+}
+
+/// What a stream has.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Message(Vec<u8>),
+    /// It has ended or broken off.
+    End,
+    Nothing,
 }
 
 impl OpenStream {
-    /// Waits for the next frame; `None` when the stream has ended or broken off.
-    pub fn next(&mut self) -> Option<()> {
-        use http_body::Body as _;
-        let body = &mut self.body;
-        let next = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
-        let limit = Duration::from_secs(10);
-        let frame = self
-            .runtime
-            .block_on(async { tokio::time::timeout(limit, next).await });
-        frame.expect("the stream is silent")?.ok().map(drop)
+    fn new(body: Body, runtime: Option<Handle>) -> Self {
+        Self {
+            body,
+            runtime,
+            buffer: Vec::new(),
+            answer: GrpcAnswer::default(),
+        }
+    }
+
+    /// Waits this long for the next message.
+    pub fn next(&mut self, limit: Duration) -> Next {
+        loop {
+            self.answer.split(&mut self.buffer);
+            if !self.answer.messages.is_empty() {
+                return Next::Message(self.answer.messages.remove(0));
+            }
+            let next = self.body.frame();
+            let polled = match &self.runtime {
+                Some(runtime) => {
+                    let next = async { tokio::time::timeout(limit, next).await };
+                    runtime.block_on(next).map_or(Poll::Pending, Poll::Ready)
+                }
+                None => pin!(next).poll(&mut Context::from_waker(Waker::noop())),
+            };
+            match polled {
+                Poll::Pending => return Next::Nothing,
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                    self.buffer.extend_from_slice(&frame.into_data().unwrap());
+                }
+                Poll::Ready(_) => return Next::End,
+            }
+        }
     }
 }
 

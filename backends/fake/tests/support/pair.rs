@@ -19,7 +19,7 @@ const MAX_WATCHES: usize = 8;
 /// What it means that two responses of an API are the same.
 pub trait Comparison {
     /// Learns what tells the two servers apart.
-    fn new(real: &mut Real, fake: &mut Fake) -> Self;
+    fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self;
 
     fn is_same(&self, ask: &Ask, real: &Told, fake: &Told) -> bool;
 
@@ -29,8 +29,8 @@ pub trait Comparison {
 
 /// A real server and a fake with the same history.
 pub struct Pair<C> {
-    real: Real,
-    fake: Fake,
+    real: Box<dyn Subject>,
+    fake: Box<dyn Subject>,
     etcd: FakeEtcd,
     began: Instant,
     comparison: C,
@@ -58,7 +58,18 @@ pub type Same<T = ()> = Result<T, Box<Divergence>>;
 impl<C: Comparison> Pair<C> {
     /// Starts a server with these flags, and a fake of the same release.
     pub fn start(binary: &Path, flags: &[&str]) -> Self {
-        let mut real = Real::start_with(binary, flags);
+        Self::start_as(binary, flags, |real, etcd| {
+            (Box::new(real), Box::new(Fake(etcd)))
+        })
+    }
+
+    /// The same, with what asks the two.
+    pub fn start_as(
+        binary: &Path,
+        flags: &[&str],
+        subjects: impl FnOnce(Real, FakeEtcd) -> (Box<dyn Subject>, Box<dyn Subject>),
+    ) -> Self {
+        let real = Real::start_with(binary, flags);
         let profile = if real.is_3_4() {
             Profile::V3_4
         } else {
@@ -70,8 +81,8 @@ impl<C: Comparison> Pair<C> {
             .start_time(SystemTime::now())
             .log_capacity(0)
             .build();
-        let mut fake = Fake(etcd.clone());
-        let comparison = C::new(&mut real, &mut fake);
+        let (mut real, mut fake) = subjects(real, etcd.clone());
+        let comparison = C::new(&mut *real, &mut *fake);
         Self {
             real,
             fake,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::support::{Ask, Fake, Subject, Told, pair::Comparison, real::Real};
+use crate::support::{Ask, Subject, Told, pair::Comparison};
 
 /// Headers that differ: a translated id may be longer, and the fake has no connections.
 const IGNORED: [&str; 3] = ["date", "content-length", "connection"];
@@ -16,7 +16,7 @@ pub(crate) struct Translation {
 
 impl Comparison for Translation {
     /// From the headers of a response of each.
-    fn new(real: &mut Real, fake: &mut Fake) -> Self {
+    fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self {
         let anything = Ask::new("POST", "/v3/kv/range").json("{\"key\":\"eA==\"}");
         let (real, fake) = (real.ask(&anything).json(), fake.ask(&anything).json());
         let pairs = ["cluster_id", "member_id"].map(|name| {

@@ -1,5 +1,5 @@
-//! Random requests to the v3 API of the fake and of real servers, as JSON: the responses must be the same, byte for
-//! byte.
+//! Random requests to the v3 API of the fake and of real servers: the responses must be the same, those of the JSON
+//! gateway byte for byte, those of gRPC message for message.
 //!
 //! The ids of cluster and member are translated, the remaining time of a lease may differ by a second, and what etcd
 //! promises no order of (the keys of a lease, leases that end at the same time) is sorted.
@@ -13,11 +13,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/http2.rs"]
+mod http2;
+
 mod compare;
 mod generate;
+mod grpc;
 mod run;
 
 #[test]
 fn random_v3_requests_are_answered_as_the_real_servers_do() {
-    support::differential::compare_with_each::<run::Gateway>();
+    support::differential::compare_with_each::<run::V3<run::Gateway>>();
+}
+
+#[test]
+fn random_v3_requests_are_answered_by_grpc_as_the_real_servers_do() {
+    support::differential::compare_with_each::<run::V3<grpc::Grpc>>();
 }

@@ -1,12 +1,15 @@
-use std::{collections::HashMap, path::Path, thread, time::Duration};
+use std::{collections::HashMap, marker::PhantomData, path::Path, thread, time::Duration};
+
+use etcd_http_fake::FakeEtcd;
 
 use crate::{
     compare::Translation,
     generate::{Generator, Step},
     support::{
-        Ask, Told,
+        Ask, Fake, Subject, Told,
         differential::Differential,
         pair::{Pair, Same},
+        real::Real,
     },
 };
 
@@ -16,8 +19,23 @@ const EPISODE: usize = 300;
 /// The shortest lease, half a second until the leader looks, and some time for a busy machine.
 const EXPIRY: Duration = Duration::from_millis(3_500);
 
-/// The v3 API of a real server and of the fake, by the JSON gateway.
-pub(crate) struct Gateway {
+/// How the two servers are asked.
+pub(crate) trait Wire {
+    fn subjects(real: Real, etcd: FakeEtcd) -> (Box<dyn Subject>, Box<dyn Subject>);
+}
+
+/// By the JSON gateway.
+pub(crate) struct Gateway;
+
+impl Wire for Gateway {
+    fn subjects(real: Real, etcd: FakeEtcd) -> (Box<dyn Subject>, Box<dyn Subject>) {
+        (Box::new(real), Box::new(Fake(etcd)))
+    }
+}
+
+/// The v3 API of a real server and of the fake.
+pub(crate) struct V3<W> {
+    wire: PhantomData<W>,
     pair: Pair<Translation>,
     /// The last token of each user: the real server's and the fake's.
     tokens: HashMap<String, (String, String)>,
@@ -25,7 +43,7 @@ pub(crate) struct Gateway {
     revision: i64,
 }
 
-impl Differential for Gateway {
+impl<W: Wire> Differential for V3<W> {
     type Step = Step;
     type Comparison = Translation;
 
@@ -34,7 +52,8 @@ impl Differential for Gateway {
         let times = ["--heartbeat-interval", "100", "--election-timeout", "1000"];
         let flags = [&times[..], &["--bcrypt-cost", "4"]].concat();
         Self {
-            pair: Pair::start(binary, &flags),
+            wire: PhantomData,
+            pair: Pair::start_as(binary, &flags, W::subjects),
             tokens: HashMap::new(),
             revision: 1,
         }
@@ -66,7 +85,7 @@ impl Differential for Gateway {
     }
 }
 
-impl Gateway {
+impl<W: Wire> V3<W> {
     /// Ends all watches, revokes all leases and deletes all keys.
     fn clean_up(&mut self) -> Same {
         self.pair.close_all()?;

@@ -14,6 +14,7 @@ use futures::{
 use crate::{
     client::Client,
     error::{Error, Result},
+    pipeline::observe::trace,
     v3::{LeaseId, RevokeLease, lease::MAX_TTL},
 };
 
@@ -228,6 +229,7 @@ pub(super) struct Lease {
 }
 
 struct State {
+    id: LeaseId,
     ttl: Duration,
     /// When the last successful renewal was sent.
     sent: Instant,
@@ -256,6 +258,7 @@ impl Lease {
             id,
             interval,
             state: Mutex::new(State {
+                id,
                 ttl: ttl.min(LONGEST),
                 sent,
                 loss: None,
@@ -313,10 +316,7 @@ impl Lease {
     pub(super) fn loss(&self, now: Instant) -> Option<LeaseLoss> {
         let mut state = self.state();
         let reason = state.check(now)?;
-        Some(LeaseLoss {
-            reason,
-            last_error: state.last_error.clone(),
-        })
+        Some(state.loss_by(reason))
     }
 
     /// Records a successful renewal that was sent at `sent`. It does not revive a lost lease, since the caller may have
@@ -363,8 +363,18 @@ impl State {
     }
 
     fn lose(&mut self, reason: LossReason) {
+        if self.loss.is_none() && reason != LossReason::Revoked {
+            trace::lease_lost(self.id, self.loss_by(reason));
+        }
         self.loss.get_or_insert(reason);
         self.alive = None;
+    }
+
+    fn loss_by(&self, reason: LossReason) -> LeaseLoss {
+        LeaseLoss {
+            reason,
+            last_error: self.last_error.clone(),
+        }
     }
 }
 

@@ -11,7 +11,10 @@ use serde::{
     de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor},
 };
 
-use crate::v3::protocol::message::{Decode, Field, FromWire, Key, Named, ReadValue};
+use crate::{
+    budget,
+    v3::protocol::message::{Decode, Field, FromWire, Key, Named, ReadValue},
+};
 
 /// The message in this JSON.
 pub(crate) fn parse<M: Decode>(json: &[u8]) -> serde_json::Result<M> {
@@ -189,7 +192,7 @@ impl<'de, D: Deserializer<'de>> ReadValue for Json<'de, D> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
                 self.0.clear();
                 while let Some(As(element)) = elements.next_element()? {
-                    self.0.push(element);
+                    budget::push(self.0, element).map_err(de::Error::custom)?;
                 }
                 Ok(())
             }

@@ -17,6 +17,8 @@ pub(crate) enum ProtobufError {
     Enumeration(i32),
     #[error("messages are nested more than {max} deep", max = super::MAX_DEPTH)]
     TooDeep,
+    #[error("decoded, the message is too large")]
+    TooLarge,
     #[error("missing field `{0}`")]
     Missing(&'static str),
     #[error("{0}")]

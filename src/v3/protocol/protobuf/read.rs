@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use crate::{
+    budget,
     pipeline::protocol::Origin,
     v3::{
         Header,
@@ -122,6 +123,10 @@ impl<'a> Input<'a> {
     }
 }
 
+fn push<V>(list: &mut Vec<V>, element: V) -> Result<(), ProtobufError> {
+    budget::push(list, element).map_err(|_| ProtobufError::TooLarge)
+}
+
 /// A value that is about to be read.
 struct Value<'a, 'b> {
     wire_type: u32,
@@ -209,15 +214,15 @@ impl ReadValue for Value<'_, '_> {
     fn list<V: FromWire>(self, list: &mut Vec<V>) -> Result<(), ProtobufError> {
         // A sender may pack a list of numbers or not, whatever its declaration says.
         if !V::IS_PACKED || self.wire_type != LENGTH_DELIMITED {
-            list.push(V::read(self)?);
-            return Ok(());
+            return push(list, V::read(self)?);
         }
         let mut input = self.input.nested()?;
         while !input.rest.is_empty() {
-            list.push(V::read(Value {
+            let element = V::read(Value {
                 wire_type: VARINT,
                 input: &mut input,
-            })?);
+            })?;
+            push(list, element)?;
         }
         Ok(())
     }

@@ -84,6 +84,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             opened: self.client.transport().now(),
             is_poll,
             overdue: None,
+            stalled: None,
         }));
         Ok(())
     }
@@ -177,11 +178,24 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         is_end && stream.is_settled
     }
 
-    /// A stream that would have told a state, and is silent although its server is alive: there may be none, or its
-    /// response is withheld. A request with a short deadline shows which.
+    /// A stream that is silent although its server is alive. The rest of a message that has begun is withheld if not a byte
+    /// has arrived during two silences. One that would have told a state is suspect: there may be none. A request with a
+    /// short deadline shows it.
     pub(super) fn suspect(&mut self) -> Option<Loss> {
-        let stream = self.state.stream()?;
-        if !self.options.tells_state || stream.is_poll || stream.is_settled {
+        let stream = self.state.stream_mut()?;
+        if stream.is_poll {
+            return None;
+        }
+        if stream.messages.is_partial() {
+            let received = stream.messages.received();
+            if stream.stalled.replace(received) != Some(received) {
+                return None;
+            }
+            let limit = stream.silence.limit();
+            stream.overdue = Some(limit);
+            return Some(self.withheld(limit));
+        }
+        if !self.options.tells_state || stream.is_settled {
             return None;
         }
         let endpoint = stream.messages.endpoint().endpoint();
@@ -234,11 +248,14 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         match (next, self.state.stream_mut()) {
             (Some(Ok((message, size))), Some(stream)) => {
                 stream.silence.message(now);
-                let is_early =
-                    !stream.is_poll || now.saturating_duration_since(stream.opened) < POLL / 2;
-                if !stream.is_proven && is_early {
-                    self.buffering
-                        .arrived(stream.messages.endpoint().endpoint());
+                if !stream.is_proven {
+                    if stream.is_poll {
+                        let is_early = now.saturating_duration_since(stream.opened) < POLL / 2;
+                        let endpoint = stream.messages.endpoint().endpoint();
+                        self.buffering.polled(endpoint, is_early);
+                    } else {
+                        self.buffering.arrived();
+                    }
                 }
                 stream.is_proven = true;
                 Received::Message(message, size)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::TransportError;
+use etcd_transport::{PolledFrame, TransportError};
 use http_body::Frame;
 
 use super::{
@@ -231,10 +231,7 @@ impl http_body::Body for StreamBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> PolledFrame {
         let this = &mut *self;
         if this.has_ended {
             return Poll::Ready(None);

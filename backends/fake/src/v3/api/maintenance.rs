@@ -24,8 +24,9 @@ impl Call<'_> {
     /// The hash of the member's own store, which is etcd's number.
     pub(crate) fn hash_kv(&mut self, request: &HashKvRequest) -> Answered<HashKvResponse> {
         self.check_maintenance()?;
+        let profile = self.profile();
         let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
-        let hash = mvcc.hash(request.revision)?;
+        let hash = mvcc.hash(request.revision, profile)?;
         let mut response = HashKvResponse {
             header: Some(ResponseHeader::of_revision(mvcc.revision())),
             hash: hash.hash,
@@ -85,8 +86,9 @@ impl Call<'_> {
     /// A hash of the member's own file. It is not etcd's number: the fake has no such file.
     pub(crate) fn hash(&mut self, _: HashRequest) -> Answered<HashResponse> {
         self.check_maintenance()?;
+        let profile = self.profile();
         let mvcc = &self.cluster.local(self.endpoint).v3.mvcc;
-        let hash = mvcc.hash(0)?.hash;
+        let hash = mvcc.hash(0, profile)?.hash;
         let header = None;
         let mut response = HashResponse { header, hash };
         self.fill(&mut response.header);

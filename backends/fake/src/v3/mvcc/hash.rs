@@ -23,12 +23,20 @@ impl Mvcc {
     ///
     /// 3.5 answers for the revision of a compaction with what it computed then, even if that was revision 0, which
     /// otherwise means the current one.
-    pub(crate) fn hash(&self, revision: i64) -> Result<KvHash, V3Error> {
-        let mut remembered = self.hashes.iter();
+    ///
+    /// 3.4 refuses the compacted revision itself, too.
+    pub(crate) fn hash(&self, revision: i64, profile: Profile) -> Result<KvHash, V3Error> {
+        let is_3_4 = profile == Profile::V3_4;
+        let mut remembered = self.hashes.iter().filter(|_| !is_3_4);
         if let Some(hash) = remembered.find(|hash| hash.revision == revision) {
             return Ok(*hash);
         }
-        if revision > 0 && revision < self.compacted {
+        let first = if is_3_4 {
+            self.compacted + 1
+        } else {
+            self.compacted
+        };
+        if revision > 0 && revision < first {
             return Err(V3Error::COMPACTED);
         }
         if revision > self.revision {
