@@ -29,7 +29,7 @@ pub(crate) enum LivenessCheck {
     Wait(Duration),
     /// This stream asks.
     Ask,
-    /// Another stream has asked in vain.
+    /// Another stream has asked without success.
     Lost,
 }
 

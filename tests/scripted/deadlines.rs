@@ -102,7 +102,7 @@ fn a_client_is_as_good_as_before_after_a_watch_was_dropped() {
     block_on(client.send(Get::new("x"))).unwrap();
 }
 
-/// A server to which connecting takes two seconds, at first in vain, and the time that it is told.
+/// A server to which connecting takes two seconds, at first without success, and the time limit that it gets.
 #[derive(Debug, Default)]
 struct Slow {
     clock: VirtualClock,

@@ -139,7 +139,7 @@ fn fake(options: &Options, listeners: &[(usize, TcpListener)]) -> Result<FakeEtc
         .progress_interval(options.progress_interval)
         .seed(options.seed)
         .clock(Clock::Real)
-        // The log is for those who can read it.
+        // Only the control port shows the log.
         .log_capacity(if options.control.is_some() { 10_000 } else { 0 });
     if options.quota > 0 {
         builder = builder.quota(options.quota);

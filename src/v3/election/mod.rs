@@ -107,7 +107,7 @@ impl Campaign {
 
     /// Sets how long to wait. Defaults to forever: neither [`ClientBuilder::timeout`](crate::ClientBuilder::timeout), nor
     /// [`Client::with_timeout`](crate::Client::with_timeout), nor [`RetryPolicy::overall`](crate::RetryPolicy::overall)
-    /// limits a wait. The server is told the limit and ends the wait; if it does not, the client gives up two seconds later.
+    /// limits a wait. The request tells the server the limit, and it ends the wait; if it does not, the client gives up two seconds later.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.deadline = Deadline::AtMost(limit);
         self

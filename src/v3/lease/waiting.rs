@@ -34,7 +34,7 @@ pub(in crate::v3) fn probe(
     lease: LeaseId,
     interval: Duration,
 ) -> Probe {
-    // The server grants a lease of its own, which nobody else knows.
+    // The server grants a lease of its own, which no other client knows.
     if lease == LeaseId::NONE {
         return Probe {
             interval,

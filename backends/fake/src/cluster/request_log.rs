@@ -25,9 +25,12 @@ pub struct Exchange {
     has_credentials: bool,
     body: Bytes,
     /// Turns the body, a message of protobuf, into JSON.
-    to_json: Option<fn(&[u8]) -> Vec<u8>>,
+    to_json: Option<ToJson>,
     outcome: Outcome,
 }
+
+/// Turns a message of protobuf into JSON.
+pub(crate) type ToJson = fn(&[u8]) -> Vec<u8>;
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ impl Exchange {
     }
 
     /// The same request, whose body is a message that this turns into JSON.
-    pub(crate) fn with_message(mut self, to_json: Option<fn(&[u8]) -> Vec<u8>>) -> Self {
+    pub(crate) fn with_message(mut self, to_json: Option<ToJson>) -> Self {
         self.to_json = to_json;
         self
     }

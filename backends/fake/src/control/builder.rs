@@ -89,7 +89,7 @@ impl FakeEtcdBuilder {
         self
     }
 
-    /// How often a v3 watch with `progress_notify` and without events is told how far it has come
+    /// How often a v3 watch with `progress_notify` and without events gets a report of its progress
     /// (`--experimental-watch-progress-notify-interval`). Defaults to 10 min, to which etcd adds up to a tenth at random.
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.progress_interval = Some(interval);

@@ -12,7 +12,7 @@ use crate::{
 /// What goes wrong in a store, as by another client or a server's own doing.
 impl FakeEtcd {
     /// Compacts the history of the v3 store at its present revision, as a server with `--auto-compaction-retention` may at any
-    /// moment. A watch that resumes from an earlier revision is told that it has missed something.
+    /// moment. A watch that resumes from an earlier revision ends with the compacted revision.
     pub fn compact(&self) {
         let revision = self.revision();
         // It may have been compacted there before.
@@ -71,7 +71,7 @@ impl FakeEtcd {
         });
     }
 
-    /// Gives the cluster another id, as one has that was made anew: with [`wipe`](Self::wipe) it is empty, with
+    /// Gives the cluster another id, as a new one has: with [`wipe`](Self::wipe) it is empty, with
     /// [`restore`](Self::restore) it has old data. Servers restart.
     pub fn change_cluster_id(&self) {
         self.shared.with(|core| {

@@ -15,7 +15,7 @@ use crate::{
     fake::FakeEtcd,
 };
 
-/// What a client is told that asks for nothing in particular.
+/// The response to `GET /`.
 const HELP: &str = r#"POST /advance           {"seconds": 3600}: moves the clock
 POST /reset             no data, no faults, an empty log
 POST /restart           with the data; open responses break off

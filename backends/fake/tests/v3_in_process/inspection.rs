@@ -68,7 +68,7 @@ fn keys_and_their_history_are_read_without_a_request() {
         format!("{a:?}"),
         r#""a" = "3" (revision 4, created 2, version 2)"#
     );
-    assert_eq!(etcd.get_prefix("a"), [a.clone()]);
+    assert_eq!(etcd.get_prefix("a"), std::slice::from_ref(&a));
     let history = etcd.history();
     let revisions: Vec<i64> = history.iter().map(KeyChange::revision).collect();
     assert_eq!(revisions, [2, 3, 4, 5]);

@@ -2,7 +2,7 @@
 //! servers.
 //!
 //! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. Rules that require two concurrent requests
-//! run only on the fake, in `v3_streams.rs`.
+//! run only on the fake, in `v3_streams.rs` and `v3_in_process`.
 
 #[path = "../support/mod.rs"]
 mod support;

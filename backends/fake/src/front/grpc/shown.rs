@@ -2,6 +2,7 @@
 
 use super::method::OneRequest;
 use crate::{
+    cluster::request_log::ToJson,
     front::unary::Unary,
     profile::Profile,
     v3::message::{
@@ -32,9 +33,6 @@ use crate::{
         write,
     },
 };
-
-/// Turns the message of a request into JSON.
-pub(super) type ToJson = fn(&[u8]) -> Vec<u8>;
 
 /// How to show the message of a call.
 pub(super) fn to_json(request: OneRequest) -> Option<ToJson> {

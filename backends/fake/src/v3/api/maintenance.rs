@@ -112,7 +112,7 @@ impl Call<'_> {
         Ok(MoveLeaderResponse::default())
     }
 
-    /// Why there is no snapshot: who may not have one is told so first.
+    /// Why there is no snapshot. Permission is checked first.
     pub(crate) fn refuse_snapshot(&mut self) -> V3Error {
         self.check_maintenance().err().unwrap_or(V3Error::SNAPSHOT)
     }

@@ -24,7 +24,7 @@ pub(crate) struct WatchHub {
     /// The revision up to which all watches are informed.
     notified: i64,
     ready: Vec<ExchangeId>,
-    /// How often a watch without events is told how far it has come, in nanoseconds.
+    /// How often a watch without events gets a report of its progress, in nanoseconds.
     pub(crate) progress_interval: i64,
     /// When the next of these reports is due, or earlier.
     next_report: Option<i64>,
