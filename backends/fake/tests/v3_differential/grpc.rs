@@ -201,7 +201,7 @@ impl Watching for Stream {
     }
 }
 
-/// Breaks some messages, or adds a field that etcd does not know. What becomes of a message depends on its bytes alone.
+/// Breaks some messages, or adds a field that etcd does not know. The change depends on the bytes of the message alone.
 fn distort(message: &mut Vec<u8>) {
     let sum: usize = message.iter().map(|&byte| usize::from(byte)).sum();
     match sum % 40 {
