@@ -114,9 +114,16 @@ impl EndpointState {
     }
 
     /// Marks it as down. The server that comes up again may be a newer etcd.
+    ///
+    /// Failures during a cool-down do not double it: when a server goes down, all that are connected to it fail at once.
     pub(crate) fn failed(&self, now: Instant) {
         self.0.unsupported.forget();
-        let failures = self.0.failures.fetch_add(1, Relaxed).min(16);
+        let failures = if self.is_up(now) {
+            self.0.failures.fetch_add(1, Relaxed)
+        } else {
+            self.0.failures.load(Relaxed).saturating_sub(1)
+        };
+        let failures = failures.min(16);
         let cool_down = FIRST_COOL_DOWN
             .saturating_mul(1 << failures)
             .min(MAX_COOL_DOWN);
