@@ -151,19 +151,15 @@ impl Store {
         ttl: Ttl,
         now: i64,
     ) -> Result<Arc<Event>, StoreError> {
-        let old = match self.find(&path) {
-            Ok(id) => Some(id),
-            Err(error) if error.code == Code::KeyNotFound && !ttl.refresh => None,
-            Err(error) => return Err(error),
-        };
         if ttl.refresh {
-            let old = old.and_then(|id| self.tree.value(id));
+            let old = self.tree.value(self.find(&path)?);
             value = old.cloned().unwrap_or_else(|| Text::from(&b""[..]));
         }
         self.refuse_read_only(&path)?;
         let path: Text = path.into();
         let index = self.index + 1;
         let content = content(dir, value);
+        let old = self.tree.probe(&path);
         let (id, prev) = match old {
             Some(id) if self.tree.is_dir(id) => {
                 return Err(StoreError::new(Code::NotFile, &*path, self.index));
@@ -214,7 +210,7 @@ impl Store {
         self.refuse_read_only(&path)?;
         let path: Text = path.into();
         let index = self.index + 1;
-        if self.tree.lookup(&path).is_ok() {
+        if self.tree.probe(&path).is_some() {
             return Err(StoreError::new(Code::NodeExist, &*path, self.index));
         }
         let id = self.insert(&path, content(dir, value), index)?;
