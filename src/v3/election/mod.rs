@@ -319,15 +319,6 @@ mod tests {
     use super::*;
     use crate::v3::testing::{AsRequest, body, decoded};
 
-    fn leader() -> LeaderKey {
-        LeaderKey {
-            name: "e".into(),
-            key: "e/7".into(),
-            rev: 4,
-            lease: 7.into(),
-        }
-    }
-
     #[test]
     fn the_requests_are_as_documented() {
         let campaign = Campaign::new("e", 7, "v");

@@ -276,15 +276,6 @@ mod tests {
         (body(&operation), left.map(|()| output))
     }
 
-    fn leader() -> LeaderKey {
-        LeaderKey {
-            name: "e".into(),
-            key: "e/7".into(),
-            rev: 4,
-            lease: 7.into(),
-        }
-    }
-
     #[test]
     fn an_election_goes_out_with_the_prefix_and_comes_back_without() {
         let (sent, won) = within(

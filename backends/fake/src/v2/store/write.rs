@@ -115,11 +115,7 @@ impl Store {
                 ttl,
             } => {
                 let result = self.swap(path, &condition, value, ttl, now);
-                let is_success = match &result {
-                    Ok(_) => true,
-                    Err(error) => error.code == Code::RootReadOnly,
-                };
-                self.stats.swaps.count(is_success);
+                self.stats.swaps.count(is_counted_success(&result));
                 result
             }
             Write::Delete {
@@ -128,11 +124,7 @@ impl Store {
                 recursive,
             } => {
                 let result = self.delete(path, dir || recursive, recursive, now);
-                let is_success = match &result {
-                    Ok(_) => true,
-                    Err(error) => error.code == Code::RootReadOnly,
-                };
-                self.stats.deletes.count(is_success);
+                self.stats.deletes.count(is_counted_success(&result));
                 result
             }
             Write::CompareAndDelete { path, condition } => {
@@ -393,6 +385,18 @@ fn content(dir: bool, value: Text) -> Content {
     } else {
         Content::File(value)
     }
+}
+
+/// Whether etcd counts a swap or a deletion as a success: it does if the path is read-only.
+fn is_counted_success(result: &Result<Arc<Event>, StoreError>) -> bool {
+    matches!(
+        result,
+        Ok(_)
+            | Err(StoreError {
+                code: Code::RootReadOnly,
+                ..
+            })
+    )
 }
 
 fn is_obstacle(result: &Result<Arc<Event>, StoreError>) -> bool {
