@@ -35,7 +35,7 @@ impl<T: Transport> Pipeline<T> {
         let mut run = Execution::begin(self, exchange)?;
         loop {
             let (endpoint, is_leader) = run.choose();
-            let prepared = match run.prepare(&endpoint).await {
+            let mut prepared = match run.prepare(&endpoint).await {
                 Ok(prepared) => prepared,
                 Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
@@ -43,7 +43,8 @@ impl<T: Transport> Pipeline<T> {
                 endpoint,
                 began,
                 result,
-            } = run.attempt(prepared, &endpoint).await;
+            } = run.attempt(&mut prepared, &endpoint).await;
+            run.prepared = Some(prepared);
             let failure = match result {
                 Ok(mut answer) => {
                     run.answered(&answer, is_leader, began);
@@ -212,7 +213,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         Ok(prepared)
     }
 
-    async fn attempt(&mut self, mut prepared: Prepared, endpoint: &EndpointState) -> Attempted {
+    async fn attempt(&mut self, prepared: &mut Prepared, endpoint: &EndpointState) -> Attempted {
         self.attempts += 1;
         let elapsed = self.now.saturating_duration_since(self.started);
         let limit = self.call.server_limit;
@@ -223,7 +224,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         let hedged = match (self.exchange.probe(), self.hedge(usual, limit)) {
             (Some(probe), _) => {
                 // Boxed, so that an attempt that needs no probe does not pay for the larger future.
-                let attempt = pipeline.attempt_probed(&prepared, endpoint, &set, limit, &probe);
+                let attempt = pipeline.attempt_probed(prepared, endpoint, &set, limit, &probe);
                 let attempt = Box::pin(attempt);
                 Hedged::alone(Attempted {
                     endpoint: endpoint.clone(),
@@ -232,17 +233,16 @@ impl<'a, T: Transport> Execution<'a, T> {
                 })
             }
             (None, Some(hedge)) => {
-                let second = || self.second(&prepared, endpoint);
+                let second = || self.second(prepared, endpoint);
                 // Boxed, likewise: it consists of two attempts.
-                let attempt = pipeline.attempt_hedged(&prepared, endpoint, &set, hedge, second);
+                let attempt = pipeline.attempt_hedged(prepared, endpoint, &set, hedge, second);
                 Box::pin(attempt).await
             }
             (None, None) => {
-                let attempt = pipeline.attempt_checked(&prepared, endpoint, &set, limit, began);
+                let attempt = pipeline.attempt_checked(prepared, endpoint, &set, limit, began);
                 Hedged::alone(attempt.await)
             }
         };
-        self.prepared = Some(prepared);
         self.attempts += u32::from(hedged.is_hedged);
         if let Some(Attempted {
             endpoint,

@@ -257,7 +257,7 @@ mod tests {
     use crate::v3::{
         Compare, KeyRange,
         protocol::json::to_json,
-        testing::{body, decoded},
+        testing::{body, decoded, leader},
     };
 
     /// `n/`, whose base64 is `bi8`.
