@@ -7,24 +7,20 @@ use std::{
 };
 
 use etcd_transport::{
-    Body, Request, Transport, TransportError, TransportErrorKind,
-    http::{Method, Uri, Version},
+    Request, Transport, TransportError, TransportErrorKind,
+    http::{Uri, Version},
 };
-use etcd_transport_conformance::{BlackHole, Server};
+use etcd_transport_conformance::{
+    BlackHole, Server,
+    on_tokio::{self, put},
+};
 use etcd_transport_hyper::HyperTransport;
 use futures::{
     executor::block_on,
-    future::{Either, join, join_all, poll_immediate, select},
+    future::{Either, join_all, select},
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-fn put(uri: Uri) -> Request {
-    let mut request = Request::new(Body::from("value=1"));
-    *request.uri_mut() = uri;
-    *request.method_mut() = Method::PUT;
-    request
-}
 
 fn http2(uri: Uri) -> Request {
     let mut request = put(uri);
@@ -313,26 +309,15 @@ async fn requests_travel_over_a_unix_domain_socket() {
 
 #[tokio::test(start_paused = true)]
 async fn the_clock_is_tokios_and_can_be_paused() {
-    let transport = HyperTransport::default();
-    let (start, real) = (transport.now(), Instant::now());
-    let hour = Duration::from_secs(3600);
-    transport.sleep(hour).await;
-    assert!(transport.now() - start >= hour);
-    assert!(real.elapsed() < hour);
+    on_tokio::an_hour_passes_at_once(&HyperTransport::default()).await;
 }
 
 #[test]
 fn outside_a_tokio_runtime_requests_are_rejected_and_nothing_panics() {
-    let server = Server::answering(OK);
     let transport = HyperTransport::default();
-    // As the client does: a request races against a timeout.
-    let request = transport.send(put(server.uri("/")));
-    let (sent, ()) = block_on(join(request, transport.sleep(Duration::from_millis(50))));
-    let error = sent.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
-    assert!(why(&error).contains("no tokio runtime"), "{error:?}");
-    let long = pin!(transport.sleep(Duration::MAX));
-    assert!(block_on(poll_immediate(long)).is_none());
+    block_on(on_tokio::a_request_outside_a_runtime_is_rejected(
+        &transport,
+    ));
 }
 
 #[cfg(not(feature = "rustls"))]

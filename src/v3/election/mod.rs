@@ -317,16 +317,7 @@ pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v3::testing::{AsRequest, body, decoded};
-
-    fn leader() -> LeaderKey {
-        LeaderKey {
-            name: "e".into(),
-            key: "e/7".into(),
-            rev: 4,
-            lease: 7.into(),
-        }
-    }
+    use crate::v3::testing::{AsRequest, body, decoded, leader};
 
     #[test]
     fn the_requests_are_as_documented() {

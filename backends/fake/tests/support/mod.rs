@@ -153,7 +153,9 @@ pub trait Subject {
     fn pass(&mut self, duration: Duration);
     /// The name of the server, for messages.
     fn name(&self) -> String;
-    fn is_3_4(&self) -> bool;
+    fn is_3_4(&self) -> bool {
+        self.name().contains("V3_4")
+    }
 }
 
 /// The fake as a subject.
@@ -222,10 +224,6 @@ impl Subject for Fake {
 
     fn name(&self) -> String {
         format!("{:?}", self.0)
-    }
-
-    fn is_3_4(&self) -> bool {
-        format!("{:?}", self.0).contains("V3_4")
     }
 }
 
