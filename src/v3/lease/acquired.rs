@@ -28,7 +28,7 @@ pub(in crate::v3) enum Created {
 /// What to ask after the response that a wait in a queue with this key, and this lease, is over.
 ///
 /// The server waits until there are no earlier keys. Meanwhile its own key may be deleted, with the lease for example: a
-/// campaign succeeds all the same, and so does a lock before etcd 3.5.
+/// campaign succeeds nevertheless, and so does a lock before etcd 3.5.
 pub(in crate::v3) fn confirmation(
     operation: &'static str,
     key: Bytes,
