@@ -185,7 +185,10 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Executes another call. Boxed, for it is executed within a call.
-    fn ask<'a>(&'a self, exchange: &'a dyn Exchange) -> BoxFuture<'a, Result<Box<Answer>>> {
+    pub(super) fn ask<'a>(
+        &'a self,
+        exchange: &'a dyn Exchange,
+    ) -> BoxFuture<'a, Result<Box<Answer>>> {
         Box::pin(self.execute(exchange))
     }
 }
@@ -202,7 +205,7 @@ const FIRST: &str = "the member that was asked no longer responds, and the other
      begin again with another one";
 
 /// The response of a call that waits for nothing.
-fn refused(mut answer: Box<Answer>, refusal: Box<Refusal>) -> Box<Answer> {
+pub(super) fn refused(mut answer: Box<Answer>, refusal: Box<Refusal>) -> Box<Answer> {
     answer.verdict = Verdict::Refused(refusal);
     answer
 }
