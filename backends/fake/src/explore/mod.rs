@@ -9,9 +9,10 @@
 //! shortest list is found that still fails, and the [`Failure`] tells it, with the seed and what happened.
 //!
 //! ```
+//! use std::error::Error;
 //! use etcd_http_fake::{Explore, FakeEtcd, explore::FaultKind};
-//! # use etcd_transport::{Body, Transport, TransportError, http};
-//! # async fn ask(etcd: &FakeEtcd, method: &str, path: &str) -> Result<String, TransportError> {
+//! # use etcd_transport::{Body, Transport, http};
+//! # async fn ask(etcd: &FakeEtcd, method: &str, path: &str) -> Result<String, Box<dyn Error>> {
 //! #     let uri = format!("{}/v2/keys/{path}", etcd.endpoint(0).url());
 //! #     let request = http::Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
 //! #     let body = etcd.send(request).await?.into_body().collect(1 << 20).await?;
@@ -19,7 +20,7 @@
 //! # }
 //!
 //! /// Adds one to a number, and forgets that others do so, too.
-//! async fn increment(etcd: &FakeEtcd) -> Result<(), TransportError> {
+//! async fn increment(etcd: &FakeEtcd) -> Result<(), Box<dyn Error>> {
 //!     let answer = ask(etcd, "GET", "number").await?;
 //!     let number = answer.split("\"value\":\"").nth(1).and_then(|rest| rest.split('"').next());
 //!     let number: u32 = number.and_then(|number| number.parse().ok()).unwrap_or(0);
@@ -32,7 +33,7 @@
 //!     let (one, other) = futures::join!(increment(&etcd), increment(&etcd));
 //!     one.and(other)?;
 //!     assert_eq!(etcd.value("/number").unwrap(), "2");
-//!     Ok::<(), TransportError>(())
+//!     Ok::<(), Box<dyn Error>>(())
 //! });
 //! let failure = failure.unwrap_err();
 //! // A request that is late is enough.
@@ -46,12 +47,14 @@
 //! is one that says that no request may fail: what a fault does to a request has to be handled, as in production.
 //!
 //! A seed reproduces a run if the test chooses nothing at random by itself. What the crate `fastrand` chooses on the thread
-//! of the test, such as a client's pauses, follows the seed.
+//! of the test, such as a client's pauses, follows the seed. Ids of leases that a client takes from the operating system do not;
+//! the timeline calls them `L1`, `L2` and so on.
 
 mod report;
 mod run;
 mod schedule;
 mod shrink;
+mod timeline;
 
 use std::{fmt, future::Future, time::Duration};
 

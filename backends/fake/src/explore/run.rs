@@ -17,12 +17,10 @@ use etcd_transport::Transport;
 use super::{
     report::Cause,
     schedule::{Extent, ScheduledFault, is_stream},
+    timeline::{Note, timeline},
 };
 use crate::{
-    cluster::{
-        clock::Clock,
-        request_log::{Exchange, Summary},
-    },
+    cluster::{clock::Clock, request_log::Exchange},
     control::builder::FakeEtcdBuilder,
     fake::FakeEtcd,
 };
@@ -80,12 +78,11 @@ where
     let others_seed = fastrand::get_seed();
     fastrand::seed(seed);
     let mut notes = Vec::new();
-    let cause = drive(&etcd, limits, &later, &mut notes, test);
+    let (cause, log) = drive(&etcd, limits, &later, &mut notes, test);
     fastrand::seed(others_seed);
     // They hold the fake, and the fake holds the faults, which hold them.
     let events = later.clear();
     notes.extend(events);
-    let log = etcd.log();
     let elapsed = etcd.elapsed();
     let timeline = match &cause {
         Some(cause) => timeline(&log, notes, elapsed, cause),
@@ -105,14 +102,15 @@ where
     }
 }
 
-/// Polls a test until it ends, and moves the clock when it waits. Returns why it failed.
+/// Polls a test until it ends, and moves the clock when it waits. Returns why it failed, and the requests as they were at that
+/// moment.
 fn drive<F, E>(
     etcd: &FakeEtcd,
     limits: Limits,
     later: &Later,
     notes: &mut Vec<Note>,
     test: impl Fn(FakeEtcd) -> F,
-) -> Option<Cause>
+) -> (Option<Cause>, Vec<Exchange>)
 where
     F: Future<Output = Result<(), E>>,
     E: fmt::Display,
@@ -123,7 +121,7 @@ where
     let test = catch_unwind(AssertUnwindSafe(|| Box::pin(test(etcd.clone()))));
     let mut test = match test {
         Ok(test) => test,
-        Err(panic) => return Some(Cause::Panicked(message(&*panic))),
+        Err(panic) => return (Some(Cause::Panicked(message(&*panic))), etcd.log()),
     };
     let mut polls = 0;
     let cause = loop {
@@ -154,11 +152,12 @@ where
             break Some(Cause::TimeLimit(limits.time));
         }
     };
+    let log = etcd.log();
     // A test that has panicked may do so again when it is dropped.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(test)));
     match dropped {
-        Err(panic) if cause.is_none() => Some(Cause::Panicked(message(&*panic))),
-        _ => cause,
+        Err(panic) if cause.is_none() => (Some(Cause::Panicked(message(&*panic))), log),
+        _ => (cause, log),
     }
 }
 
@@ -174,9 +173,6 @@ impl Wake for Signal {
         self.0.store(true, Ordering::Relaxed);
     }
 }
-
-/// Something that happened without a request, and when.
-type Note = (Duration, String);
 
 /// What happens some time after a fault.
 #[derive(Clone, Default)]
@@ -227,30 +223,6 @@ impl Later {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The requests, and what happened between them, in the order of time.
-fn timeline(log: &[Exchange], notes: Vec<Note>, end: Duration, cause: &Cause) -> Vec<String> {
-    // What happens by itself at some time wakes those who then make requests.
-    let mut entries = notes;
-    for (position, exchange) in log.iter().enumerate() {
-        let number = position + 1;
-        let mut line = format!("request {number}: {}", Summary(exchange));
-        let ended = exchange.ended_at().filter(|&at| at != exchange.at());
-        if let Some(ended) = ended {
-            line += &format!(" at {ended:?}");
-        }
-        if let Some(fault) = exchange.fault() {
-            line += &format!(" [{fault}]");
-        }
-        entries.push((exchange.at(), line));
-    }
-    entries.sort_by_key(|(at, _)| *at);
-    entries.push((end, format!("the test {cause}")));
-    let lines = entries.into_iter();
-    lines
-        .map(|(at, line)| format!("{:>12}  {line}", format!("{at:?}")))
-        .collect()
 }
 
 /// The message of a panic.
