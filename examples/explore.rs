@@ -78,7 +78,7 @@ fn client(etcd: &FakeEtcd) -> Client<FakeEtcd> {
     Client::new(etcd.clone(), etcd.endpoints()).expect("the fake's own URLs")
 }
 
-/// Reads the counter, and writes one more. The correct version writes only if nobody has written since.
+/// Reads the counter, and writes one more. The correct version writes only if there was no other write since.
 async fn increment(client: &Client<FakeEtcd>, version: Version) -> Result<bool> {
     let found = client.v3().kv().get(COUNTER).await?;
     let (value, revision) = found.map_or((0, 0), |kv| (number(&kv.value), kv.mod_revision));

@@ -1,6 +1,6 @@
 //! A test under many schedules of faults, each reproducible by its seed.
 //!
-//! [`Explore`] runs an asynchronous test again and again, each time with a fake of its own and a few faults at moments that
+//! [`Explore`] runs an asynchronous test many times, each time with a fake of its own and a few faults at moments that
 //! a seed chooses: requests and responses that are late or lost, streams that break, leaders that change, members that lag, a
 //! history that is compacted, requests that arrive right after a lease has expired. A run takes as long as its requests;
 //! the time that it waits for is virtual.
@@ -32,7 +32,7 @@
 //! let failure = explore.run(|etcd| async move {
 //!     let (one, other) = futures::join!(increment(&etcd), increment(&etcd));
 //!     one.and(other)?;
-//!     assert_eq!(etcd.value("/number").unwrap(), "2");
+//!     assert_eq!(etcd.value("/number").unwrap(), b"2");
 //!     Ok::<(), Box<dyn Error>>(())
 //! });
 //! let failure = failure.unwrap_err();
@@ -120,7 +120,7 @@ impl Explore {
         self
     }
 
-    /// How often faults of this kind are chosen, compared with the others, whose weight is 1 unless set. With 0, never.
+    /// How often faults of this kind are chosen, compared with the others, whose weight defaults to 1. With 0, never.
     pub fn weight(mut self, kind: FaultKind, weight: u32) -> Self {
         self.weights.retain(|(other, _)| *other != kind);
         self.weights.push((kind, weight));

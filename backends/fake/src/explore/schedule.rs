@@ -141,14 +141,14 @@ impl Action {
                 etcd.begin_election();
                 let what = format!("endpoint {endpoint} leads");
                 later.add(etcd, after, what, move |etcd| {
-                    etcd.endpoint(endpoint).lead()
+                    etcd.endpoint(endpoint).lead();
                 });
             }),
             Self::Lag { endpoint, lasting } => Fault::before(move |etcd| {
                 etcd.endpoint(endpoint).lag();
                 let what = format!("endpoint {endpoint} catches up");
                 later.add(etcd, lasting, what, move |etcd| {
-                    etcd.endpoint(endpoint).catch_up()
+                    etcd.endpoint(endpoint).catch_up();
                 });
             }),
             Self::Compaction => Fault::before(|etcd| {

@@ -16,7 +16,7 @@ pub(super) fn timeline(
     end: Duration,
     cause: &Cause,
 ) -> Vec<String> {
-    // What happens by itself at some time wakes those who then make requests.
+    // First: what happens by itself wakes the tasks that make the requests of the same time.
     let mut entries = notes;
     for (position, exchange) in log.iter().enumerate() {
         let number = position + 1;
