@@ -48,7 +48,7 @@
 //!
 //! A seed reproduces a run if the test chooses nothing at random by itself. What the crate `fastrand` chooses on the thread
 //! of the test, such as a client's pauses, follows the seed. Ids of leases that a client takes from the operating system do not;
-//! the timeline calls them `L1`, `L2` and so on.
+//! the timeline calls them `L1`, `L2` and so on. Where their order matters, as for leases that end together, set them in the test.
 
 mod report;
 mod run;

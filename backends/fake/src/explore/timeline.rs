@@ -16,8 +16,14 @@ pub(super) fn timeline(
     end: Duration,
     cause: &Cause,
 ) -> Vec<String> {
-    // First: what happens by itself wakes the tasks that make the requests of the same time.
-    let mut entries = notes;
+    let leases = random_leases(log);
+    let notes = notes.into_iter();
+    let mut entries: Vec<Note> = notes
+        .map(|(at, line)| (at, with_names(line, &leases)))
+        .collect();
+    // Leases that end together do so in the order of their ids, which are random.
+    entries.sort();
+    // Behind them: what happens by itself wakes the tasks that make the requests of the same time.
     for (position, exchange) in log.iter().enumerate() {
         let number = position + 1;
         let mut line = format!("request {number}: {}", Summary(exchange));
@@ -32,7 +38,6 @@ pub(super) fn timeline(
     }
     entries.sort_by_key(|(at, _)| *at);
     entries.push((end, format!("the test {cause}")));
-    let leases = random_leases(log);
     let lines = entries.into_iter();
     lines
         .map(|(at, line)| format!("{:>12}  {}", format!("{at:?}"), with_names(line, &leases)))
