@@ -1,7 +1,7 @@
 use etcd_transport::{Body, Response};
 use http::{HeaderValue, Method, header::CONTENT_LENGTH};
 
-use super::{error::GatewayError, limits::Limits, read, token};
+use super::{credentials, error::GatewayError, limits::Limits, read};
 use crate::{
     front::unary::{self, Codec, Problem, Unary, max_message},
     go::reply::Reply,
@@ -27,7 +27,7 @@ pub(super) fn answer(
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        credentials: credentials(request.headers),
     };
     let json = Json {
         body: request.body,

@@ -30,6 +30,7 @@ use crate::{
     profile::Profile,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
+    v3::auth::Credentials,
 };
 
 /// What a call without an immediate response has left open.
@@ -157,10 +158,11 @@ fn not_allowed(profile: Profile, method: &Method) -> Response {
 }
 
 /// The token of a request, in one of the headers that the gateway passes on.
-fn token(headers: &HeaderMap) -> Option<String> {
-    let value = headers
+fn credentials(headers: &HeaderMap) -> Credentials {
+    let token = headers
         .get("grpc-metadata-token")
         .or_else(|| headers.get(AUTHORIZATION))
-        .or_else(|| headers.get("grpc-metadata-authorization"))?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .or_else(|| headers.get("grpc-metadata-authorization"));
+    let token = token.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    Credentials::of_token(token)
 }

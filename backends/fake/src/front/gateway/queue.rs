@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, call::success, error::GatewayError, limits::Limits, read, token};
+use super::{Pending, call::success, credentials, error::GatewayError, limits::Limits, read};
 use crate::{
     front::queue::{self, Arrival, Turn, Wait},
     state::{EtcdCore, EtcdShared},
@@ -12,6 +12,7 @@ use crate::{
             Answered, Call, Failure,
             queue::{Acquired, Ticket},
         },
+        auth::Credentials,
         message::{Message, write},
     },
 };
@@ -33,14 +34,14 @@ pub(super) fn begin<M: Message + Default>(
     let arrival = Arrival {
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        credentials: credentials(request.headers),
         id: request.watch_id,
     };
     let call = Call {
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: None,
+        credentials: Credentials::None,
     };
     if let Err(error) = limits.check(&call, false) {
         return Some(error.response(profile));

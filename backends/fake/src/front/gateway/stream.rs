@@ -10,7 +10,9 @@ use etcd_transport::{Body, PolledFrame, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
-use super::{Pending, body::Lines, error::GatewayError, limits::Limits, read::Messages, token};
+use super::{
+    Pending, body::Lines, credentials, error::GatewayError, limits::Limits, read::Messages,
+};
 use crate::{
     cluster::exchanges::ExchangeId,
     front::subscription::{self, Subscription, take_message},
@@ -20,6 +22,7 @@ use crate::{
     v2::api::Incoming,
     v3::{
         api::{Call, Failure},
+        auth::Credentials,
         message::{Message, lease::LeaseKeepAliveRequest, watch::WatchRequest, write},
     },
 };
@@ -35,7 +38,7 @@ pub(super) fn keep_alive(
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        credentials: credentials(request.headers),
     };
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
@@ -73,7 +76,7 @@ pub(super) fn snapshot(core: &mut EtcdCore, request: &Incoming<'_>, limits: Limi
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        credentials: credentials(request.headers),
     };
     let checked = limits.check(&call, true);
     let error = checked
@@ -109,7 +112,7 @@ pub(super) fn watch(
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: None,
+        credentials: Credentials::None,
     };
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
@@ -120,7 +123,7 @@ pub(super) fn watch(
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        credentials: credentials(request.headers),
     };
     for message in &requests {
         subscription::request(&mut call, id, message);
