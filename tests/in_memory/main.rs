@@ -7,5 +7,6 @@ mod histories;
 mod once;
 mod support;
 mod time;
+mod v3_tokens;
 mod watch;
 mod writes;
