@@ -50,20 +50,7 @@ fn history(seed: u64, rash: bool) -> Vec<Op> {
         .seed(seed)
         .members(3)
         .build();
-    for (fault, chance) in [
-        (Fault::refuse(), 0.05),
-        (Fault::break_before(), 0.04),
-        (Fault::break_after(), 0.06),
-        (Fault::break_body(20), 0.04),
-        (Fault::silence_after(), 0.02),
-        (Fault::silence(), 0.02),
-        (Fault::delay(Duration::from_secs(2)), 0.03),
-        (Fault::delay_answer(Duration::from_secs(2)), 0.03),
-        (Fault::truncate(10), 0.02),
-        (Fault::status(503), 0.02),
-    ] {
-        etcd.inject(When::any().with_chance(chance), fault);
-    }
+    inject_faults(&etcd);
     let client = Client::builder(etcd.clone())
         .endpoints(etcd.endpoints())
         .timeout(Duration::from_secs(1))
@@ -78,19 +65,44 @@ fn history(seed: u64, rash: bool) -> Vec<Op> {
     history.ops.into_inner()
 }
 
+/// Has every fault of a request happen from time to time.
+pub(crate) fn inject_faults(etcd: &FakeEtcd) {
+    for (fault, chance) in [
+        (Fault::refuse(), 0.05),
+        (Fault::break_before(), 0.04),
+        (Fault::break_after(), 0.06),
+        (Fault::break_body(20), 0.04),
+        (Fault::silence_after(), 0.02),
+        (Fault::silence(), 0.02),
+        (Fault::delay(Duration::from_secs(2)), 0.03),
+        (Fault::delay_answer(Duration::from_secs(2)), 0.03),
+        (Fault::truncate(10), 0.02),
+        (Fault::status(503), 0.02),
+    ] {
+        etcd.inject(When::any().with_chance(chance), fault);
+    }
+}
+
+/// The operations on one register.
 #[derive(Default)]
-struct History {
-    ops: RefCell<Vec<Op>>,
+pub(crate) struct History {
+    pub(crate) ops: RefCell<Vec<Op>>,
     clock: Cell<u64>,
 }
 
 impl History {
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.clock.replace(self.clock.get() + 1)
     }
 
     /// Records the result of a write: applied, refused for a reason that depends on the register, or unknown.
-    fn write(&self, called: u64, result: &Result<Event>, telling: fn(&Error) -> bool, what: What) {
+    pub(crate) fn write<R>(
+        &self,
+        called: u64,
+        result: &Result<R>,
+        telling: fn(&Error) -> bool,
+        what: What,
+    ) {
         let returned = match result {
             Ok(_) => Some(self.now()),
             Err(error) if telling(error) => Some(self.now()),

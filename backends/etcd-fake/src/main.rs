@@ -2,15 +2,32 @@
 
 mod options;
 
-use std::{env, io, pin::pin, process::ExitCode, time::Duration};
+use std::{env, fs, io, path::Path, pin::pin, process::ExitCode, time::Duration};
 
-use etcd_http_fake::{Clock, FakeEtcd, serve_control, serve_until};
+use etcd_http_fake::{Clock, FakeEtcd, Tls, serve_control, serve_tls_until, serve_until};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
 use options::{Options, parse};
 
 /// How long requests in progress may take after a signal to stop.
 const GRACE: Duration = Duration::from_millis(500);
+
+const HTTP: &str = "http://";
+const HTTPS: &str = "https://";
+
+/// A listener, and what it serves.
+struct Listening {
+    member: usize,
+    listener: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Listening {
+    fn url(&self) -> Result<String, String> {
+        let scheme = if self.tls.is_some() { HTTPS } else { HTTP };
+        Ok(format!("{scheme}{}", address(&self.listener)?))
+    }
+}
 
 fn main() -> ExitCode {
     let options = match parse(env::args().skip(1)) {
@@ -36,30 +53,47 @@ fn run(options: Options) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
+        let tls = tls(&options)?;
         let mut listeners = Vec::new();
         for (member, url) in urls(&options)? {
-            listeners.push((member, listen(&url).await?));
+            listeners.push(Listening {
+                member,
+                listener: listen(&url).await?,
+                tls: tls.clone().filter(|_| url.starts_with(HTTPS)),
+            });
         }
         let control = match &options.control {
+            Some(url) if url.starts_with(HTTPS) => {
+                return Err(format!("{url}: the control port has no TLS"));
+            }
             Some(url) => Some(listen(url).await?),
             None => None,
         };
         let etcd = fake(&options, &listeners)?;
-        for (_, listener) in &listeners {
-            println!("etcd-fake: serving {}", address(listener)?);
+        for listening in &listeners {
+            println!("etcd-fake: serving {}", listening.url()?);
         }
         let text = |error: io::Error| error.to_string();
         let mut told_to_stop = pin!(told_to_stop());
         let (running, stopped) = watch::channel(());
         let mut servers = JoinSet::new();
-        for (member, listener) in listeners {
+        for Listening {
+            member,
+            listener,
+            tls,
+        } in listeners
+        {
             let mut stopped = stopped.clone();
             // It fails when the sender is dropped.
             let stop = async move { drop(stopped.changed().await) };
-            servers.spawn(serve_until(etcd.clone(), member, listener, stop));
+            let etcd = etcd.clone();
+            match tls {
+                Some(tls) => servers.spawn(serve_tls_until(etcd, member, listener, tls, stop)),
+                None => servers.spawn(serve_until(etcd, member, listener, stop)),
+            };
         }
         if let Some(listener) = control {
-            println!("etcd-fake: controlled at {}", address(&listener)?);
+            println!("etcd-fake: controlled at {HTTP}{}", address(&listener)?);
             let mut stopped = stopped.clone();
             let served = serve_control(etcd, listener);
             servers.spawn(async move {
@@ -116,8 +150,9 @@ fn urls(options: &Options) -> Result<Vec<(usize, String)>, String> {
 
 async fn listen(url: &str) -> Result<TcpListener, String> {
     let address = url
-        .strip_prefix("http://")
-        .ok_or_else(|| format!("{url}: the fake listens at http:// only"))?;
+        .strip_prefix(HTTP)
+        .or_else(|| url.strip_prefix(HTTPS))
+        .ok_or_else(|| format!("{url}: the fake listens at http:// and https:// only"))?;
     let listener = TcpListener::bind(address.trim_end_matches('/'));
     listener.await.map_err(|error| format!("{url}: {error}"))
 }
@@ -125,11 +160,30 @@ async fn listen(url: &str) -> Result<TcpListener, String> {
 fn address(listener: &TcpListener) -> Result<String, String> {
     let address = listener.local_addr();
     let address = address.map_err(|error| error.to_string())?;
-    Ok(format!("http://{address}"))
+    Ok(address.to_string())
+}
+
+/// What an https:// URL is served with.
+fn tls(options: &Options) -> Result<Option<Tls>, String> {
+    let (Some(certificate), Some(key)) = (&options.certificate, &options.key) else {
+        return Ok(None);
+    };
+    let of = |file: &Path, error: io::Error| format!("{}: {error}", file.display());
+    let read = |file: &Path| fs::read(file).map_err(|error| of(file, error));
+    let mut tls = Tls::from_pem(&read(certificate)?, &read(key)?)
+        .map_err(|error| of(certificate, error))?
+        .common_names(options.client_cert_auth);
+    if let Some(file) = &options.client_authorities {
+        let authorities = read(file)?;
+        tls = tls
+            .client_authorities(&authorities)
+            .map_err(|error| of(file, error))?;
+    }
+    Ok(Some(tls))
 }
 
 /// The fake, with a member for each number among the listeners.
-fn fake(options: &Options, listeners: &[(usize, TcpListener)]) -> Result<FakeEtcd, String> {
+fn fake(options: &Options, listeners: &[Listening]) -> Result<FakeEtcd, String> {
     let mut builder = FakeEtcd::builder()
         .profile(options.profile)
         .v2(options.v2)
@@ -145,11 +199,11 @@ fn fake(options: &Options, listeners: &[(usize, TcpListener)]) -> Result<FakeEtc
         builder = builder.quota(options.quota);
     }
     for member in 0..options.members {
-        let own = listeners.iter().find(|(other, _)| *other == member);
-        let (_, own) = own.ok_or("no URL to listen at")?;
+        let own = listeners.iter().find(|own| own.member == member);
+        let own = own.ok_or("no URL to listen at")?;
         let advertised = match &options.advertise {
             Some(url) if options.members == 1 => url.clone(),
-            _ => address(own)?,
+            _ => own.url()?,
         };
         let name = match member {
             0 => options.name.clone(),

@@ -1,6 +1,6 @@
 //! The command line: etcd's own flags, and a few more.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource, value_parser};
 use etcd_http_fake::Profile;
@@ -32,13 +32,7 @@ const UNUSED_SWITCHES: &str = "debug enable-grpc-gateway enable-log-rotation ena
     peer-client-cert-auth pre-vote socket-reuse-address socket-reuse-port strict-reconfig-check unsafe-no-fsync";
 
 /// Flags of etcd that ask for what the fake does not have.
-const REFUSED: [(&str, &str); 5] = [
-    ("cert-file", "the fake serves no TLS"),
-    ("key-file", "the fake serves no TLS"),
-    ("trusted-ca-file", "the fake serves no TLS"),
-    ("client-cert-auth", "the fake serves no TLS"),
-    ("auto-tls", "the fake serves no TLS"),
-];
+const REFUSED: [(&str, &str); 1] = [("auto-tls", "the fake makes no certificates")];
 
 /// How to serve.
 #[derive(Debug)]
@@ -57,6 +51,11 @@ pub(crate) struct Options {
     pub(crate) max_request_bytes: usize,
     pub(crate) token_ttl: Duration,
     pub(crate) progress_interval: Duration,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) client_authorities: Option<PathBuf>,
+    /// Whether the common name of a client's certificate names its user.
+    pub(crate) client_cert_auth: bool,
     /// Flags that were given and are not used.
     pub(crate) unused: Vec<String>,
 }
@@ -82,6 +81,22 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
             "--auth-token {token}: the fake has simple tokens only"
         )));
     }
+    let listen = urls(&text(&matches, "listen-client-urls"));
+    let file = |name: &str| matches.get_one::<String>(name).map(PathBuf::from);
+    let (certificate, key) = (file("cert-file"), file("key-file"));
+    let client_authorities = file("trusted-ca-file");
+    let client_cert_auth = is_on(&matches, "client-cert-auth").unwrap_or(false);
+    if let Some(url) = listen.iter().find(|url| url.starts_with("https://"))
+        && (certificate.is_none() || key.is_none())
+    {
+        return Err(error(format!(
+            "TLS key/cert (--cert-file, --key-file) must be provided for client url {url} with HTTPS scheme"
+        )));
+    }
+    if client_cert_auth && client_authorities.is_none() {
+        let problem = "--client-cert-auth: the fake needs --trusted-ca-file with it";
+        return Err(error(problem.to_owned()));
+    }
     let unused = UNUSED
         .split_whitespace()
         .chain(UNUSED_SWITCHES.split_whitespace());
@@ -89,17 +104,14 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
     let number = |name: &str| matches.get_one::<u64>(name).copied().unwrap_or_default();
     let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
     Ok(Options {
-        listen: urls(&text(&matches, "listen-client-urls")),
+        listen,
         advertise: matches
             .get_one::<String>("advertise-client-urls")
             .and_then(|list| urls(list).into_iter().next()),
         control: matches.get_one::<String>("listen-control-url").cloned(),
         name: text(&matches, "name"),
         members: size("members").max(1),
-        v2: matches
-            .get_one::<bool>("enable-v2")
-            .copied()
-            .unwrap_or(true),
+        v2: is_on(&matches, "enable-v2").unwrap_or(true),
         profile: match &*text(&matches, "profile") {
             "3.4" => Profile::V3_4,
             _ => Profile::V3_5,
@@ -114,6 +126,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
             "experimental-watch-progress-notify-interval",
         ))
         .map_err(error)?,
+        certificate,
+        key,
+        client_authorities,
+        client_cert_auth,
         unused: unused.map(str::to_owned).collect(),
     })
 }
@@ -161,6 +177,10 @@ fn command() -> Command {
                 "How often a quiet v3 watch reports its progress",
             )
             .default_value("10m"),
+            flag("cert-file", "FILE", "The certificate for https:// URLs"),
+            flag("key-file", "FILE", "Its private key"),
+            flag("trusted-ca-file", "FILE", "The authorities that sign clients' certificates, without which no client is served"),
+            switch("client-cert-auth").help("Whether a client's certificate names its user"),
             flag("listen-control-url", "URL", "Where tests control the fake: GET / lists how [default: nowhere]"),
             number("seed", "0", "Chooses what etcd leaves open"),
         ])
@@ -187,6 +207,10 @@ fn two_dashes(argument: String) -> String {
         Some(flag) if flag.len() > 1 && !flag.starts_with('-') => format!("--{flag}"),
         _ => argument,
     }
+}
+
+fn is_on(matches: &ArgMatches, name: &str) -> Option<bool> {
+    matches.get_one::<bool>(name).copied()
 }
 
 fn text(matches: &ArgMatches, name: &str) -> String {
@@ -267,7 +291,10 @@ mod tests {
             "--profile 3.3",
             "--max-txn-ops many",
             "--auth-token jwt,pub-key=x",
-            "--cert-file x",
+            "--auto-tls",
+            "--listen-client-urls https://127.0.0.1:0",
+            "--listen-client-urls https://127.0.0.1:0 --cert-file x",
+            "--client-cert-auth",
             "--experimental-watch-progress-notify-interval 5",
         ] {
             assert!(options(line).is_err(), "{line}");

@@ -17,6 +17,8 @@ mod v3;
 pub use front::remote::serve_control;
 #[cfg(feature = "serve")]
 pub use front::serve::{serve, serve_until};
+#[cfg(feature = "tls")]
+pub use front::tls::{Tls, serve_tls_until};
 pub use {
     cluster::{
         clock::{Clock, Expiry},

@@ -17,7 +17,7 @@ use etcd_transport_conformance::{
 use etcd_transport_hyper::HyperTransport;
 use futures::{
     executor::block_on,
-    future::{Either, join_all, select},
+    future::{Either, join, join_all, select},
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

@@ -13,6 +13,7 @@ mod connections;
 mod control;
 mod etcdctl_v3;
 mod grpc;
+mod https;
 
 use std::{
     io::{BufRead, BufReader},
@@ -30,9 +31,13 @@ struct Served {
 
 impl Served {
     fn start(flags: &[&str]) -> Self {
+        Self::start_at("http://127.0.0.1:0", flags)
+    }
+
+    fn start_at(url: &str, flags: &[&str]) -> Self {
         let mut process = Command::new("sh")
             .args(["-c", GUARDED, "", env!("CARGO_BIN_EXE_etcd-fake")])
-            .args(["--listen-client-urls", "http://127.0.0.1:0"])
+            .args(["--listen-client-urls", url])
             .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -56,7 +61,7 @@ impl Served {
     }
 
     fn address(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        self.url.rsplit('/').next().unwrap()
     }
 }
 

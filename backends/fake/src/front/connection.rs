@@ -11,7 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use etcd_transport::{Body, PolledFrame, Request, Response, Transport, TransportError};
-use http::{Uri, Version, header::TRANSFER_ENCODING};
+use http::{
+    HeaderMap, Uri, Version,
+    header::{CONTENT_TYPE, TRANSFER_ENCODING},
+};
 use http_body::SizeHint;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -19,65 +22,137 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     sync::{Notify, watch},
 };
 
 use super::grpc::StreamReset;
-use crate::fake::FakeEtcd;
+use crate::{fake::FakeEtcd, v3::auth::CommonName};
 
-/// Serves a connection, over HTTP/2 if it begins with the preface of that, until the client goes, or the connection breaks.
-/// When the sender of `stopped` is dropped, it ends after the requests in progress.
-pub(super) async fn connection(
+/// What the requests of a connection have in common.
+pub(super) struct Connection {
     etcd: FakeEtcd,
     url: Arc<str>,
-    stream: TcpStream,
-    mut stopped: watch::Receiver<()>,
-) {
-    // Small responses are sent at once. Without it the connection is only slower.
-    let _ = stream.set_nodelay(true);
-    let broken = Arc::new(Notify::new());
-    let breaks = Arc::clone(&broken);
-    let service = service_fn(move |request| {
-        let (etcd, url, breaks) = (etcd.clone(), Arc::clone(&url), Arc::clone(&breaks));
-        async move {
-            let is_http2 = request.version() == Version::HTTP_2;
-            match answer(&etcd, &url, request).await {
-                Ok(response) => Ok(response),
-                Err(error) if is_reset(&error) => {
-                    Err(ServiceError::Reset(h2::Reason::PROTOCOL_ERROR.into()))
+    /// Its sender is dropped when the server is to stop.
+    stopped: watch::Receiver<()>,
+    /// Whether HTTP/2 carries other requests than those of gRPC, as it does over TLS.
+    is_for_all_over_http2: bool,
+    /// That of the client's certificate, where it names users.
+    common_name: Option<CommonName>,
+}
+
+impl Connection {
+    pub(super) fn new(etcd: FakeEtcd, url: Arc<str>, stopped: watch::Receiver<()>) -> Self {
+        Self {
+            etcd,
+            url,
+            stopped,
+            is_for_all_over_http2: false,
+            common_name: None,
+        }
+    }
+
+    /// The same over TLS.
+    #[cfg(feature = "tls")]
+    pub(super) fn over_tls(self, common_name: Option<CommonName>) -> Self {
+        Self {
+            is_for_all_over_http2: true,
+            common_name,
+            ..self
+        }
+    }
+
+    /// Resolves when the server is to stop.
+    #[cfg(feature = "tls")]
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let mut stopped = self.stopped.clone();
+        // It fails when the sender is dropped.
+        async move { drop(stopped.changed().await) }
+    }
+
+    /// Serves a connection, over HTTP/2 if it begins with the preface of that, until the client goes, or the connection
+    /// breaks. When the server is to stop, it ends after the requests in progress.
+    pub(super) async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let mut stopped = self.stopped.clone();
+        let this = Arc::new(self);
+        let broken = Arc::new(Notify::new());
+        let breaks = Arc::clone(&broken);
+        let service = service_fn(move |request| {
+            let (this, breaks) = (Arc::clone(&this), Arc::clone(&breaks));
+            async move {
+                let is_http2 = request.version() == Version::HTTP_2;
+                match this.answer(request).await {
+                    Ok(response) => Ok(response),
+                    Err(error) if is_reset(&error) => {
+                        Err(ServiceError::Reset(h2::Reason::PROTOCOL_ERROR.into()))
+                    }
+                    // Not the stream breaks but the connection.
+                    Err(_) if is_http2 => {
+                        breaks.notify_one();
+                        pending().await
+                    }
+                    Err(error) => Err(ServiceError::Broken(error)),
                 }
-                // Not the stream breaks but the connection.
-                Err(_) if is_http2 => {
-                    breaks.notify_one();
-                    pending().await
-                }
-                Err(error) => Err(ServiceError::Broken(error)),
             }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut http1 = builder.http1();
+        http1.title_case_headers(true).pipeline_flush(true);
+        let mut http2 = builder.http2();
+        // gRPC has no dates, and etcd no limit.
+        http2.auto_date_header(false).max_concurrent_streams(None);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut break_off = pin!(broken.notified());
+        let mut stop = pin!(stopped.changed());
+        let mut is_stopping = false;
+        // An error ends this connection, and its client sees that.
+        poll_fn(|cx| {
+            if !is_stopping && stop.as_mut().poll(cx).is_ready() {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            if break_off.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            connection.as_mut().poll(cx).map(drop)
+        })
+        .await;
+    }
+
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response, TransportError> {
+        let (mut head, body) = request.into_parts();
+        let target = head
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let uri: Result<Uri, _> = format!("{}{target}", self.url).parse();
+        head.uri = uri.map_err(TransportError::rejected)?;
+        if self.is_for_all_over_http2 && !is_grpc(&head.headers) {
+            head.version = Version::HTTP_11;
         }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    let mut http1 = builder.http1();
-    http1.title_case_headers(true).pipeline_flush(true);
-    let mut http2 = builder.http2();
-    // gRPC has no dates, and etcd no limit.
-    http2.auto_date_header(false).max_concurrent_streams(None);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut break_off = pin!(broken.notified());
-    let mut stop = pin!(stopped.changed());
-    let mut is_stopping = false;
-    // An error ends this connection, and its client sees that.
-    poll_fn(|cx| {
-        if !is_stopping && stop.as_mut().poll(cx).is_ready() {
-            is_stopping = true;
-            connection.as_mut().graceful_shutdown();
+        if let Some(common_name) = &self.common_name {
+            head.extensions.insert(common_name.clone());
         }
-        if break_off.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        let body = Body::stream(Received(body));
+        let response = self.etcd.send(Request::from_parts(head, body)).await?;
+        if !response.headers().contains_key(TRANSFER_ENCODING) {
+            return Ok(response);
         }
-        connection.as_mut().poll(cx).map(drop)
+        // What etcd sends without a length has none for a client of HTTP/1.0 either, although it is known here.
+        Ok(response.map(|body| Body::stream(Unmeasured(body))))
+    }
+}
+
+/// Whether etcd hands a request over HTTP/2 to gRPC.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.is_some_and(|value| {
+        let grpc = b"application/grpc";
+        value
+            .as_bytes()
+            .windows(grpc.len())
+            .any(|part| part == grpc)
     })
-    .await;
 }
 
 /// Why a request gets no response.
@@ -110,27 +185,6 @@ fn is_reset(error: &TransportError) -> bool {
     error
         .source()
         .is_some_and(|source| source.is::<StreamReset>())
-}
-
-async fn answer(
-    etcd: &FakeEtcd,
-    url: &str,
-    request: hyper::Request<Incoming>,
-) -> Result<Response, TransportError> {
-    let (mut head, body) = request.into_parts();
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    let uri: Result<Uri, _> = format!("{url}{target}").parse();
-    head.uri = uri.map_err(TransportError::rejected)?;
-    let body = Body::stream(Received(body));
-    let response = etcd.send(Request::from_parts(head, body)).await?;
-    if !response.headers().contains_key(TRANSFER_ENCODING) {
-        return Ok(response);
-    }
-    // What etcd sends without a length has none for a client of HTTP/1.0 either, although it is known here.
-    Ok(response.map(|body| Body::stream(Unmeasured(body))))
 }
 
 /// A body that does not announce its length.

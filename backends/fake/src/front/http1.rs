@@ -13,6 +13,7 @@ use crate::{
     cluster::{exchanges::ExchangeId, request_log::Exchange},
     state::{EtcdCore, EtcdShared},
     v2::{api::Incoming, watch_body::WatchBody},
+    v3::auth::CommonName,
 };
 
 /// The largest request body that is read. etcd itself looks at 10 MiB of it.
@@ -71,12 +72,14 @@ impl Call for Http1Call {
         timed_out: bool,
     ) -> Option<Answered> {
         let watch_id = core.exchanges.next_id();
+        let common_name = self.head.extensions.get::<CommonName>();
         let incoming = Incoming {
             method: &self.head.method,
             path: self.head.uri.path().as_bytes(),
             query: self.head.uri.query().unwrap_or_default().as_bytes(),
             headers: &self.head.headers,
             body: &self.body,
+            common_name: common_name.map(|name| &*name.0),
             endpoint,
             watch_id,
             timed_out,

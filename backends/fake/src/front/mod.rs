@@ -24,5 +24,7 @@ pub(crate) mod remote;
 pub(crate) mod serve;
 mod status;
 mod subscription;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 mod transport;
 mod unary;

@@ -47,6 +47,9 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
     }
 }
 
+/// The gateway shows the server's certificate to the server.
+const COMMON_NAME: &str = "CommonName of client sending a request against gateway will be ignored and not used as expected";
+
 /// Who answers at a path.
 enum Routed {
     Handled(Handled),
@@ -56,6 +59,11 @@ enum Routed {
 
 fn route(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Routed {
     if is_gateway(path) && request.method != Method::OPTIONS {
+        if request.common_name.is_some_and(|name| !name.is_empty())
+            && cluster.local(request.endpoint).v3.auth.is_enabled()
+        {
+            return Routed::Handled(Reply::new().text(400, COMMON_NAME).into());
+        }
         return Routed::Gateway;
     }
     if path == b"/metrics" && request.method != Method::OPTIONS {

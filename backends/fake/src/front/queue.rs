@@ -11,6 +11,7 @@ use crate::{
             Answered, Call, Failure,
             queue::{Acquired, Ticket},
         },
+        auth::Credentials,
         message::{
             kv::DeleteRangeRequest,
             watch::{FilterType, WatchCreateRequest, WatchRequest},
@@ -21,7 +22,7 @@ use crate::{
 /// A place in a queue. Dropping it before its turn leaves the queue.
 pub(super) struct Wait {
     ticket: Ticket,
-    token: Option<String>,
+    credentials: Credentials,
     /// Wakes the call whenever somebody leaves the queue.
     subscription: Subscription,
     is_in_queue: bool,
@@ -38,7 +39,7 @@ pub(super) enum Turn {
 pub(super) struct Arrival {
     pub(super) endpoint: usize,
     pub(super) timed_out: bool,
-    pub(super) token: Option<String>,
+    pub(super) credentials: Credentials,
     /// The exchange that a wait opens.
     pub(super) id: ExchangeId,
 }
@@ -79,18 +80,18 @@ pub(super) fn begin(
     enter: impl FnOnce(&mut Call<'_>) -> Answered<Ticket>,
 ) -> Turn {
     let endpoint = arrival.endpoint;
-    let token = arrival.token;
+    let credentials = arrival.credentials;
     let mut call = Call {
         cluster: &mut core.cluster,
         endpoint,
         timed_out: arrival.timed_out,
-        token: token.clone(),
+        credentials: credentials.clone(),
     };
     let ticket = match enter(&mut call) {
         Ok(ticket) => ticket,
         Err(failure) => return Turn::Own(Err(failure)),
     };
-    match call_of(core, endpoint, token.clone()).acquire(&ticket, false) {
+    match call_of(core, endpoint, credentials.clone()).acquire(&ticket, false) {
         Ok(Some(acquired)) => return Turn::Own(Ok(acquired)),
         Ok(None) | Err(Failure::Blocked) => {}
         Err(failure) => return Turn::Own(Err(failure)),
@@ -111,7 +112,7 @@ pub(super) fn begin(
     let is_in_queue = true;
     Turn::Other(Box::new(Wait {
         ticket,
-        token,
+        credentials,
         subscription,
         is_in_queue,
     }))
@@ -122,7 +123,7 @@ pub(super) fn go_on(core: &mut EtcdCore, wait: &mut Wait) -> Option<Result<Acqui
     let endpoint = wait.subscription.endpoint();
     let watches = &mut core.cluster.local(endpoint).v3.watches;
     while watches.take(wait.id()).is_some() {}
-    let turn = match call_of(core, endpoint, wait.token.clone()).acquire(&wait.ticket, true) {
+    let turn = match call_of(core, endpoint, wait.credentials.clone()).acquire(&wait.ticket, true) {
         Ok(None) | Err(Failure::Blocked) => return None,
         Ok(Some(acquired)) => Ok(acquired),
         Err(failure) => Err(failure),
@@ -132,11 +133,11 @@ pub(super) fn go_on(core: &mut EtcdCore, wait: &mut Wait) -> Option<Result<Acqui
 }
 
 /// A call of the server's own, which waits for a quorum as long as it takes.
-fn call_of(core: &mut EtcdCore, endpoint: usize, token: Option<String>) -> Call<'_> {
+fn call_of(core: &mut EtcdCore, endpoint: usize, credentials: Credentials) -> Call<'_> {
     Call {
         cluster: &mut core.cluster,
         endpoint,
         timed_out: false,
-        token,
+        credentials,
     }
 }

@@ -8,9 +8,13 @@ use std::{
     task::Poll,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
 
-use super::connection::connection;
+use super::connection::Connection;
 use crate::fake::FakeEtcd;
 
 /// Serves a fake's endpoint on a listener, until the future is dropped: HTTP/1.1, and gRPC over HTTP/2 by prior knowledge.
@@ -51,6 +55,29 @@ pub async fn serve_until(
     listener: TcpListener,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    accept(etcd, endpoint, listener, stop, |connected| async {
+        connected.served.serve(connected.stream).await;
+    })
+    .await
+}
+
+/// A connection that was accepted.
+pub(super) struct Connected {
+    pub(super) stream: TcpStream,
+    pub(super) served: Connection,
+}
+
+/// Serves every connection as a task of its own, until `stop` resolves and they have ended.
+pub(super) async fn accept<Serving>(
+    etcd: FakeEtcd,
+    endpoint: usize,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+    serve: impl Fn(Connected) -> Serving,
+) -> io::Result<()>
+where
+    Serving: Future<Output = ()> + Send + 'static,
+{
     let url = etcd.endpoint(endpoint).url();
     let url: Arc<str> = url.trim_end_matches('/').into();
     let (running, stopped) = watch::channel(());
@@ -76,8 +103,11 @@ pub async fn serve_until(
             }
             Err(error) => return Err(error),
         };
+        // Small responses are sent at once. Without it the connection is only slower.
+        let _ = stream.set_nodelay(true);
         let (etcd, url) = (etcd.clone(), Arc::clone(&url));
-        connections.spawn(connection(etcd, url, stream, stopped.clone()));
+        let served = Connection::new(etcd, url, stopped.clone());
+        connections.spawn(serve(Connected { stream, served }));
     }
     drop((running, listener));
     while connections.join_next().await.is_some() {}

@@ -30,7 +30,7 @@ use crate::{
     profile::Profile,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
-    v3::api::Call,
+    v3::{api::Call, auth::Credentials},
 };
 
 /// What a call without an immediate response has left open.
@@ -163,16 +163,17 @@ fn call_of<'a>(core: &'a mut EtcdCore, request: &Incoming<'_>) -> Call<'a> {
         cluster: &mut core.cluster,
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        credentials: credentials(request.headers),
     }
 }
 
 /// The token of a request, in one of the headers that the gateway passes on.
-fn token(headers: &HeaderMap) -> Option<String> {
+fn credentials(headers: &HeaderMap) -> Credentials {
     let value = header(headers, "grpc-metadata-token")
         .or_else(|| header(headers, "authorization"))
-        .or_else(|| header(headers, "grpc-metadata-authorization"))?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .or_else(|| header(headers, "grpc-metadata-authorization"));
+    let token = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    Credentials::of_token(token)
 }
 
 /// The first value of a header. To compare the few names of a request is faster than a lookup, which parses and hashes.

@@ -9,11 +9,10 @@ use etcd_transport::{Body, PolledFrame, Response, TransportError};
 use http_body::Frame;
 
 use super::{
-    Pending, call_of,
+    Pending, call_of, credentials,
     limits::Limits,
     read,
     stream::{empty_head, head, line},
-    token,
 };
 use crate::{
     cluster::exchanges::ExchangeId,
@@ -25,6 +24,7 @@ use crate::{
             Call,
             observe::{Observation, Observed},
         },
+        auth::Credentials,
         message::election::LeaderRequest,
     },
 };
@@ -34,7 +34,7 @@ pub(in crate::front) struct ObserveBody {
     /// The message that the head travels with.
     first: Option<Vec<u8>>,
     observation: Observation,
-    token: Option<String>,
+    credentials: Credentials,
     /// Wakes the observation when it may have something.
     subscription: Subscription,
     has_ended: bool,
@@ -50,7 +50,7 @@ impl ObserveBody {
 fn next(
     core: &mut EtcdCore,
     endpoint: usize,
-    token: &Option<String>,
+    credentials: &Credentials,
     observation: &mut Observation,
 ) -> Option<Option<Vec<u8>>> {
     let profile = core.cluster.profile;
@@ -58,7 +58,7 @@ fn next(
         cluster: &mut core.cluster,
         endpoint,
         timed_out: false,
-        token: token.clone(),
+        credentials: credentials.clone(),
     };
     match call.observe(observation) {
         Observed::Leader(response) => Some(Some(line(&response, profile))),
@@ -88,7 +88,7 @@ pub(super) fn open(
     let body = ObserveBody {
         first: None,
         observation: Observation::new(subscription.id(), &message),
-        token: token(request.headers),
+        credentials: credentials(request.headers),
         subscription,
         has_ended: false,
     };
@@ -104,7 +104,7 @@ pub(super) fn begin(
 ) -> Option<Response> {
     let profile = core.cluster.profile;
     let endpoint = body.subscription.endpoint();
-    match next(core, endpoint, &body.token, &mut body.observation) {
+    match next(core, endpoint, &body.credentials, &mut body.observation) {
         None => {
             *pending = Pending::Observe(Box::new(body));
             None
@@ -136,10 +136,10 @@ impl http_body::Body for ObserveBody {
             return Poll::Ready(None);
         }
         let next = {
-            let (observation, token) = (&mut this.observation, &this.token);
+            let (observation, credentials) = (&mut this.observation, &this.credentials);
             let subscription = &this.subscription;
             subscription.poll(cx, |core| {
-                next(core, subscription.endpoint(), token, observation)
+                next(core, subscription.endpoint(), credentials, observation)
             })
         };
         let next = ready!(next).transpose();

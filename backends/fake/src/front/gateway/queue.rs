@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, call::success, call_of, error::GatewayError, limits::Limits, read, token};
+use super::{
+    Pending, call::success, call_of, credentials, error::GatewayError, limits::Limits, read,
+};
 use crate::{
     front::queue::{self, Arrival, Turn, Wait},
     state::{EtcdCore, EtcdShared},
@@ -33,7 +35,7 @@ pub(super) fn begin<M: Message + Default>(
     let arrival = Arrival {
         endpoint: request.endpoint,
         timed_out: request.timed_out,
-        token: token(request.headers),
+        credentials: credentials(request.headers),
         id: request.watch_id,
     };
     let call = call_of(core, request);

@@ -28,6 +28,7 @@ use crate::{
     state::{EtcdCore, EtcdShared},
     v3::{
         api::{self, Failure, queue::Acquired},
+        auth::Credentials,
         message::{Message, decode::decode},
     },
 };
@@ -123,7 +124,7 @@ impl GrpcCall {
         let arrival = Arrival {
             endpoint,
             timed_out,
-            token: self.head.token.clone(),
+            credentials: self.head.credentials.clone(),
             id: core.exchanges.next_id(),
         };
         let requires_leader = self.head.requires_leader;
@@ -154,7 +155,7 @@ impl GrpcCall {
                     cluster: &mut core.cluster,
                     endpoint,
                     timed_out,
-                    token: arrival.token,
+                    credentials: arrival.credentials,
                 };
                 let status = Status::from(context.refuse_snapshot());
                 return Some(self.refused(&status));
@@ -164,7 +165,7 @@ impl GrpcCall {
                     cluster: &mut core.cluster,
                     endpoint,
                     timed_out,
-                    token: arrival.token,
+                    credentials: arrival.credentials,
                 };
                 return self.response(unary::answer(&mut context, &message, *call));
             }
@@ -259,7 +260,7 @@ fn admitted(
         cluster: &mut core.cluster,
         endpoint,
         timed_out: false,
-        token: None,
+        credentials: Credentials::None,
     };
     Ok(call.admit(is_for_learners, requires_leader)?)
 }

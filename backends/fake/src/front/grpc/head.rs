@@ -1,7 +1,10 @@
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
 
 use super::status::Status;
-use crate::profile::Profile;
+use crate::{
+    profile::Profile,
+    v3::auth::{CommonName, Credentials},
+};
 
 /// What the head of a request says, apart from the call.
 #[derive(Debug)]
@@ -12,7 +15,7 @@ pub(super) struct Head {
     pub(super) timeout: Option<i64>,
     /// Whether the call fails where no leader is known.
     pub(super) requires_leader: bool,
-    pub(super) token: Option<String>,
+    pub(super) credentials: Credentials,
     /// Another encoding than `identity`.
     pub(super) encoding: Option<String>,
 }
@@ -48,12 +51,11 @@ impl Head {
             return Err(refused(profile, status, 13, message));
         }
         let encoding = text(headers, "grpc-encoding");
-        let token = text(headers, "token").or_else(|| text(headers, "authorization"));
         Ok(Self {
             content_type: content_type_of(subtype),
             timeout,
             requires_leader: text(headers, "hasleader").is_some_and(|value| value == "true"),
-            token,
+            credentials: credentials(parts),
             encoding: encoding.filter(|name| !matches!(&**name, "" | "identity")),
         })
     }
@@ -65,7 +67,7 @@ impl Default for Head {
             content_type: content_type_of(""),
             timeout: None,
             requires_leader: false,
-            token: None,
+            credentials: Credentials::None,
             encoding: None,
         }
     }
@@ -76,6 +78,15 @@ fn refused(profile: Profile, http: StatusCode, code: u8, message: String) -> Hea
     match profile {
         Profile::V3_4 => HeadError::Reset,
         Profile::V3_5 => HeadError::Status(Status::not_grpc(http, code, message)),
+    }
+}
+
+fn credentials(parts: &request::Parts) -> Credentials {
+    let headers = &parts.headers;
+    let token = text(headers, "token").or_else(|| text(headers, "authorization"));
+    match (token, parts.extensions.get()) {
+        (None, Some(name)) => Credentials::CommonName(CommonName::clone(name)),
+        (token, _) => Credentials::of_token(token),
     }
 }
 

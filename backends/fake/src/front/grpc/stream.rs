@@ -20,7 +20,7 @@ use crate::{
     fake::FakeEtcd,
     front::subscription::Subscription,
     state::{EtcdCore, EtcdShared, Stores},
-    v3::api::Call,
+    v3::{api::Call, auth::Credentials},
 };
 
 /// How long a stream that requires a leader goes on without one: three election timeouts.
@@ -59,7 +59,7 @@ pub(super) struct Context<'a> {
     pub(super) core: &'a mut EtcdCore,
     pub(super) endpoint: usize,
     pub(super) id: ExchangeId,
-    token: &'a Option<String>,
+    credentials: &'a Credentials,
     timed_out: bool,
 }
 
@@ -69,7 +69,7 @@ impl Context<'_> {
             cluster: &mut self.core.cluster,
             endpoint: self.endpoint,
             timed_out: self.timed_out,
-            token: self.token.clone(),
+            credentials: self.credentials.clone(),
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) struct StreamBody {
     call: Box<dyn Streaming>,
     requests: Option<Messages>,
     subscription: Subscription,
-    token: Option<String>,
+    credentials: Credentials,
     requires_leader: bool,
     deadline: Option<(Timer, Status)>,
     /// Runs while the call waits for a quorum.
@@ -113,7 +113,7 @@ impl StreamBody {
             call,
             requests: Some(requests),
             subscription: Subscription::open(shared, core, id, endpoint),
-            token: head.token.clone(),
+            credentials: head.credentials.clone(),
             requires_leader: head.requires_leader,
             deadline,
             quorum: None,
@@ -155,13 +155,13 @@ impl StreamBody {
         f: impl FnOnce(&mut dyn Streaming, &mut Context<'_>) -> T,
     ) -> T {
         let shared = Arc::clone(self.subscription.shared());
-        let (call, token) = (&mut *self.call, &self.token);
+        let (call, credentials) = (&mut *self.call, &self.credentials);
         shared.with(|core| {
             let mut context = Context {
                 core,
                 endpoint: self.subscription.endpoint(),
                 id: self.subscription.id(),
-                token,
+                credentials,
                 timed_out,
             };
             f(call, &mut context)
@@ -195,13 +195,13 @@ impl StreamBody {
         loop {
             let mut is_blocked = false;
             let (call, subscription) = (&mut self.call, &self.subscription);
-            let (token, last) = (&self.token, &mut self.last);
+            let (credentials, last) = (&self.credentials, &mut self.last);
             let polled = subscription.poll(cx, |core| {
                 let mut context = Context {
                     core,
                     endpoint: subscription.endpoint(),
                     id: subscription.id(),
-                    token,
+                    credentials,
                     timed_out,
                 };
                 let output = call.next(&mut context);

@@ -40,13 +40,17 @@ pub(crate) fn may_use_key(
     }
     let key = String::from_utf8_lossy(key);
     let write = !matches!(*request.method, Method::GET | Method::HEAD);
-    if !has_credentials(request.headers) {
+    let user = if has_credentials(request.headers) {
+        match authenticate(&mut auth, request.headers) {
+            Some(user) => user,
+            None => return false,
+        }
+    } else if let Some(user) = named_by_certificate(&mut auth, request) {
+        user
+    } else {
         // etcd does not check whether a guest's access is recursive.
         let role = auth.role(guest(), false);
         return role.is_ok_and(|role| role.allows(&key, write, false));
-    }
-    let Some(user) = authenticate(&mut auth, request.headers) else {
-        return false;
     };
     user.roles.iter().flatten().any(|role| {
         let role = auth.role(role, false);
@@ -61,7 +65,11 @@ pub(crate) fn has_root_access(cluster: &mut EtcdCluster, request: &Incoming<'_>)
     if !auth.is_enabled() {
         return true;
     }
-    let user = authenticate(&mut auth, request.headers);
+    let user = if has_credentials(request.headers) {
+        authenticate(&mut auth, request.headers)
+    } else {
+        named_by_certificate(&mut auth, request)
+    };
     user.is_some_and(|user| user.roles.iter().flatten().any(|role| is_root_role(role)))
 }
 
@@ -340,6 +348,11 @@ fn wait_for_quorum(cluster: &EtcdCluster, request: &Incoming<'_>) -> Option<Hand
 fn has_credentials(headers: &HeaderMap) -> bool {
     let value = headers.get(header::AUTHORIZATION);
     value.is_some_and(|value| !value.is_empty())
+}
+
+/// The user whom the client's certificate names.
+fn named_by_certificate(auth: &mut Auth<'_>, request: &Incoming<'_>) -> Option<User> {
+    auth.user(request.common_name?, false).ok()
 }
 
 /// The user whose name and password the request has.

@@ -19,6 +19,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) query: &'a [u8],
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
+    /// That of the client's certificate, where it names users; empty if the certificate has none.
+    pub(crate) common_name: Option<&'a str>,
     pub(crate) endpoint: usize,
     /// The id of the watch, if it is one.
     pub(crate) watch_id: ExchangeId,

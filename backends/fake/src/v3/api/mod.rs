@@ -13,7 +13,7 @@ pub(crate) mod queue;
 
 use super::{
     Store,
-    auth::Caller,
+    auth::{Caller, CommonName, Credentials},
     error::V3Error,
     message::{
         kv::ResponseHeader,
@@ -32,8 +32,7 @@ pub(crate) struct Call<'a> {
     pub(crate) endpoint: usize,
     /// Whether it has waited for a quorum as long as etcd waits.
     pub(crate) timed_out: bool,
-    /// The token that the request has.
-    pub(crate) token: Option<String>,
+    pub(crate) credentials: Credentials,
 }
 
 /// Why a call has no response.
@@ -121,9 +120,12 @@ impl Call<'_> {
         let profile = self.profile();
         let now = self.cluster.now;
         let auth = &mut self.cluster.local(self.endpoint).v3.auth;
-        match &self.token {
-            Some(token) if auth.is_enabled() || profile == Profile::V3_4 => {
+        match &self.credentials {
+            Credentials::Token(token) if auth.is_enabled() || profile == Profile::V3_4 => {
                 auth.use_token(token, now).ok_or(V3Error::INVALID_TOKEN)
+            }
+            Credentials::CommonName(CommonName(name)) if auth.is_enabled() => {
+                Ok(Caller::user(name))
             }
             _ => Ok(Caller::default()),
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{AuthStore, Caller, ROOT, permission::Access};
+use super::{AuthStore, Caller, ROOT, permission::Access, store::USER_NOT_FOUND};
 use crate::v3::{
     error::V3Error,
     lease::Leases,
@@ -17,9 +17,11 @@ impl AuthStore {
         if !self.is_enabled {
             return Ok(());
         }
-        let name = caller.0.as_ref().ok_or(V3Error::EMPTY_USER)?;
-        let is_root = self.users.get(name).is_some_and(|user| user.has_role(ROOT));
-        permitted(is_root)
+        let name = caller.0.as_ref().filter(|name| !name.is_empty());
+        let name = name.ok_or(V3Error::EMPTY_USER)?;
+        // That of a certificate may be nobody's.
+        let user = self.users.get(name).ok_or(USER_NOT_FOUND)?;
+        permitted(user.has_role(ROOT))
     }
 
     /// Whether the caller may read about a user: everybody may about themselves.

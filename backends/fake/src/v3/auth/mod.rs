@@ -5,7 +5,7 @@ mod interval;
 mod permission;
 mod store;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::message::auth::Permission;
 
@@ -43,9 +43,37 @@ struct Token {
     expires: i64,
 }
 
-/// Who makes a call: the user whose token the request has.
+/// What a request says about who makes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Credentials {
+    #[default]
+    None,
+    Token(String),
+    /// The common name of the client's certificate. A token takes precedence.
+    CommonName(CommonName),
+}
+
+/// The common name of the certificate that a client has shown; empty if the certificate has none.
+///
+/// A request has it as an extension.
+#[derive(Clone, Debug)]
+pub(crate) struct CommonName(pub(crate) Arc<str>);
+
+/// Who makes a call: the user whose token the request has, or whom the client's certificate names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Caller(Option<String>);
+
+impl Caller {
+    pub(crate) fn user(name: &str) -> Self {
+        Self(Some(name.to_owned()))
+    }
+}
+
+impl Credentials {
+    pub(crate) fn of_token(token: Option<String>) -> Self {
+        token.map_or(Self::None, Self::Token)
+    }
+}
 
 impl AuthStore {
     pub(crate) fn new() -> Self {

@@ -22,7 +22,7 @@ const fn precondition(message: &'static str) -> V3Error {
 const ROOT_USER_MISSING: V3Error = precondition("etcdserver: root user does not exist");
 const ROOT_ROLE_MISSING: V3Error = precondition("etcdserver: root user does not have root role");
 const USER_EXISTS: V3Error = precondition("etcdserver: user name already exists");
-const USER_NOT_FOUND: V3Error = precondition("etcdserver: user name not found");
+pub(super) const USER_NOT_FOUND: V3Error = precondition("etcdserver: user name not found");
 const ROLE_EXISTS: V3Error = precondition("etcdserver: role name already exists");
 const ROLE_NOT_FOUND: V3Error = precondition("etcdserver: role name not found");
 const ROLE_NOT_GRANTED: V3Error = precondition("etcdserver: role is not granted to the user");
