@@ -96,14 +96,15 @@ pub(crate) const WHOLE: &[Case] = cases! {
     ListLeases::new() => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"leases":[{"ID":"7"},{"ID":"-8"}]}"#,
     ],
+    // With the response to the read of the key that follows.
     Lock::new("l", 7) => [
-        r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"key":"bC83"}"#,
+        r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"key":"bC83","kvs":[{"key":"bC83","create_revision":"9"}]}"#,
     ],
     Unlock::new("l/7") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
     ],
     Campaign::new("e", 7, "v") => [
-        r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"leader":{"name":"ZQ==","key":"ZS83","rev":"9","lease":"7"}}"#,
+        r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"},"leader":{"name":"ZQ==","key":"ZS83","rev":"9","lease":"7"},"kvs":[{"key":"ZS83","create_revision":"9"}]}"#,
     ],
     Proclaim::new(leader(), "w") => [
         r#"{"header":{"cluster_id":"5","member_id":"7","revision":"9","raft_term":"2"}}"#,
