@@ -65,11 +65,12 @@ pub(super) type Answered = Result<Response, TransportError>;
 
 /// Logs a request and answers it, or fails as an injected fault says.
 pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
-    match shared.with(|core| receive(shared, core, call)) {
-        Received::Answered(answered) => answered,
+    let finished = match shared.with(|core| receive(shared, core, call)) {
+        Received::Answered(answered) => return answered,
         // Boxed, so that a request that is answered at once does not pay for the larger future.
-        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)).await,
-    }
+        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)),
+    };
+    finished.await
 }
 
 /// How far a request got at once.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, call::success, error::GatewayError, limits::Limits, read, token};
+use super::{Pending, call::success, call_of, error::GatewayError, limits::Limits, read, token};
 use crate::{
     front::queue::{self, Arrival, Turn, Wait},
     state::{EtcdCore, EtcdShared},
@@ -36,12 +36,7 @@ pub(super) fn begin<M: Message + Default>(
         token: token(request.headers),
         id: request.watch_id,
     };
-    let call = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        token: None,
-    };
+    let call = call_of(core, request);
     if let Err(error) = limits.check(&call, false) {
         return Some(error.response(profile));
     }
