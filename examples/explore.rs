@@ -225,7 +225,7 @@ fn main() {
 mod tests {
     use super::*;
 
-    /// The bug has a name, a single fault is enough to show it, and the seed shows it again.
+    /// The bug has a name, one or two faults are enough to show it, and the seed shows it again.
     #[test]
     fn each_bug_is_found_in_five_seconds() {
         let bugs = [
@@ -243,7 +243,7 @@ mod tests {
                 began.elapsed()
             );
             assert!(failure.cause().to_string().contains(bug), "{failure}");
-            assert_eq!(failure.faults().len(), 1, "{failure}");
+            assert!((1..=2).contains(&failure.faults().len()), "{failure}");
 
             let again = Explore::new().runs(1).seed(failure.seed());
             let again = subject.explore(Version::Naive, &again).unwrap_err();
