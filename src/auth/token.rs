@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -145,7 +146,7 @@ impl Tokens {
     fn fetch<T: Transport>(self: Arc<Self>, pipeline: Pipeline<T>) -> Fetch {
         Box::pin(async move {
             let answer = pipeline.execute(&*self.authenticate).await?;
-            let granted = self.authenticate.decode(answer)?;
+            let granted = self.authenticate.decode(*answer)?;
             self.current.store(Some(Arc::new(granted.clone())));
             self.is_suspect.store(false, Relaxed);
             Ok(granted)
@@ -208,7 +209,7 @@ impl<T: Transport> Pipeline<T> {
         refused: Option<&Granted>,
         limit: Duration,
     ) -> Result<Granted> {
-        let wait = async { Ok(tokens.wait(self, refused).await) };
+        let wait = pin!(async { Ok(tokens.wait(self, refused).await) });
         match self.within(limit, wait).await {
             Ok(result) => result,
             Err(_) => {

@@ -118,16 +118,16 @@ impl EndpointState {
     /// Failures during a cool-down do not double it: when a server goes down, all that are connected to it fail at once.
     pub(crate) fn failed(&self, now: Instant) {
         self.0.unsupported.forget();
-        let failures = if self.is_up(now) {
+        let was_up = self.is_up(now);
+        let failures = if was_up {
             self.0.failures.fetch_add(1, Relaxed)
         } else {
             self.0.failures.load(Relaxed).saturating_sub(1)
         };
-        let failures = failures.min(16);
         let cool_down = FIRST_COOL_DOWN
-            .saturating_mul(1 << failures)
+            .saturating_mul(1 << failures.min(16))
             .min(MAX_COOL_DOWN);
-        if failures == 0 {
+        if was_up && failures == 0 {
             trace::endpoint_failed(&self.0.endpoint, cool_down);
         }
         self.0.last_failed.store(self.millis(now), Relaxed);

@@ -1,5 +1,5 @@
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,14 @@ use crate::{
     },
 };
 
+/// A response whose head was accepted.
+pub(crate) struct Begun {
+    pub(crate) head: Parts,
+    /// What the head says about the server.
+    pub(crate) origin: Origin,
+    pub(crate) body: Body,
+}
+
 /// The steps of one attempt.
 impl<T: Transport> Pipeline<T> {
     /// Sends a request to one endpoint, follows redirects, and returns the complete response.
@@ -38,27 +46,30 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         limit: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let seen = self.response_check.seen();
-        let follow = async {
+        let follow = pin!(async {
             let mut hops = Hops::new(prepared, endpoint);
             loop {
                 let lifetime = prepared.call.deadline.lifetime();
-                let head = self
+                let begun = self
                     .send(prepared, hops.target(), hops.endpoint(), lifetime)
                     .await?;
-                let answer = self.collect(prepared, hops.endpoint(), head).await?;
+                let origin = begun.origin;
+                // Boxed, as it is passed on several times.
+                let answer = Box::new(self.collect(prepared, hops.endpoint(), begun).await?);
                 if !hops.follow(&answer.reply, set).map_err(Failure::Redirect)? {
-                    return Ok(answer);
+                    return Ok((answer, origin));
                 }
             }
-        };
-        let answer = self.within(limit, follow).await?;
+        });
+        let (answer, origin) = self.within(limit, follow).await?;
+        let status = answer.reply.status;
         self.response_check
-            .accept_head(&prepared.call, &seen, &answer.reply)
+            .accept_head(&prepared.call, &seen, &origin, status)
             .map_err(Failure::Refused)?;
         if let Verdict::Success { origin } = &answer.verdict {
-            self.accept_origin(&seen, origin, answer.reply.status)?;
+            self.accept_origin(&seen, origin, status)?;
         }
         Ok(answer)
     }
@@ -70,7 +81,7 @@ impl<T: Transport> Pipeline<T> {
         target: &PathAndQuery,
         endpoint: &EndpointState,
         lifetime: Lifetime,
-    ) -> Result<(Parts, Body), Failure> {
+    ) -> Result<Begun, Failure> {
         let request = self.request(prepared, target, endpoint, lifetime)?;
         self.send_request(&prepared.call, request).await
     }
@@ -120,7 +131,7 @@ impl<T: Transport> Pipeline<T> {
         &self,
         call: &Call,
         request: Request,
-    ) -> Result<(Parts, Body), Failure> {
+    ) -> Result<Begun, Failure> {
         let response = self
             .transport
             .send(request)
@@ -132,7 +143,7 @@ impl<T: Transport> Pipeline<T> {
             .accept(call, &head)
             .map_err(Failure::Refused)?;
         self.heard(&origin);
-        Ok((head, body))
+        Ok(Begun { head, origin, body })
     }
 
     /// Checks a message that names its member, and takes in its term.
@@ -163,7 +174,7 @@ impl<T: Transport> Pipeline<T> {
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,
-        (head, body): (Parts, Body),
+        Begun { head, body, .. }: Begun,
     ) -> Result<Answer, Failure> {
         let collected = body.collect_with_trailers(self.max_response_size).await?;
         let reply = Reply {
@@ -215,14 +226,14 @@ impl<T: Transport> Pipeline<T> {
         })
     }
 
-    /// Runs a future within the time limit.
+    /// Runs a future within the time limit. It is pinned by the caller, since a future that is moved takes its size twice.
     pub(crate) async fn within<O>(
         &self,
         limit: Duration,
-        work: impl Future<Output = Result<O, Failure>>,
+        work: Pin<&mut impl Future<Output = Result<O, Failure>>>,
     ) -> Result<O, Failure> {
         let sleep = self.transport.sleep(limit);
-        match select(pin!(work), sleep).await {
+        match select(work, sleep).await {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => Err(Failure::TimedOut(limit)),
         }

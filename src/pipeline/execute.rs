@@ -31,11 +31,11 @@ impl<T: Transport> Pipeline<T> {
     /// Returns any response except that of a server that cannot serve, and that one too if no attempt is left. The
     /// deadline covers all attempts, tokens and pauses together. Once an attempt may have been applied, the call is in
     /// doubt, whatever the next attempts bring: see [`ErrorContext::in_doubt`].
-    pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
+    pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Box<Answer>> {
         let mut run = Execution::begin(self, exchange)?;
         loop {
             let (endpoint, is_leader) = run.choose();
-            let prepared = match run.prepare(&endpoint).await {
+            let mut prepared = match run.prepare(&endpoint).await {
                 Ok(prepared) => prepared,
                 Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
@@ -43,12 +43,22 @@ impl<T: Transport> Pipeline<T> {
                 endpoint,
                 began,
                 result,
-            } = run.attempt(prepared, &endpoint).await;
+            } = run.attempt(&mut prepared, &endpoint).await;
+            run.prepared = Some(prepared);
             let failure = match result {
-                Ok(answer) => {
+                Ok(mut answer) => {
                     run.answered(&answer, is_leader, began);
                     if !run.may_renew_token(&answer) {
-                        return Ok(run.finish(answer));
+                        run.complete(&mut answer.context);
+                        return match exchange.confirmation(&answer) {
+                            Some(confirmation) => {
+                                run.now = self.transport.now();
+                                let confirmed = self.confirm(confirmation, answer, run.left());
+                                // Boxed, since only few calls need it.
+                                Box::pin(confirmed).await
+                            }
+                            None => Ok(answer),
+                        };
                     }
                     if let Err(error) = run.renew_token().await {
                         return Err(error.after_doubt(run.in_doubt));
@@ -211,18 +221,19 @@ impl<'a, T: Transport> Execution<'a, T> {
         Ok(prepared)
     }
 
-    async fn attempt(&mut self, mut prepared: Prepared, endpoint: &EndpointState) -> Attempted {
+    async fn attempt(&mut self, prepared: &mut Prepared, endpoint: &EndpointState) -> Attempted {
         self.attempts += 1;
         let elapsed = self.now.saturating_duration_since(self.started);
         let limit = self.call.server_limit;
         prepared.call.server_limit = limit.map(|limit| limit.saturating_sub(elapsed));
         let usual = self.call.deadline.timeout(self.pipeline.timeout);
         let limit = usual.min(self.left());
-        let (pipeline, set) = (self.pipeline, Arc::clone(&self.set));
+        let (pipeline, set, began) = (self.pipeline, Arc::clone(&self.set), self.now);
         let hedged = match (self.exchange.probe(), self.hedge(usual, limit)) {
             (Some(probe), _) => {
-                let began = self.now;
-                let attempt = pipeline.attempt_probed(&prepared, endpoint, &set, limit, &probe);
+                // Boxed, so that an attempt that needs no probe does not pay for the larger future.
+                let attempt = pipeline.attempt_probed(prepared, endpoint, &set, limit, &probe);
+                let attempt = Box::pin(attempt);
                 Hedged::alone(Attempted {
                     endpoint: endpoint.clone(),
                     began,
@@ -230,16 +241,16 @@ impl<'a, T: Transport> Execution<'a, T> {
                 })
             }
             (None, Some(hedge)) => {
-                let second = || self.second(&prepared, endpoint);
-                let attempt = pipeline.attempt_hedged(&prepared, endpoint, &set, hedge, second);
-                attempt.await
+                let second = || self.second(prepared, endpoint);
+                // Boxed, likewise: it consists of two attempts.
+                let attempt = pipeline.attempt_hedged(prepared, endpoint, &set, hedge, second);
+                Box::pin(attempt).await
             }
             (None, None) => {
-                let attempt = pipeline.attempt_checked(&prepared, endpoint, &set, limit);
+                let attempt = pipeline.attempt_checked(prepared, endpoint, &set, limit, began);
                 Hedged::alone(attempt.await)
             }
         };
-        self.prepared = Some(prepared);
         self.attempts += u32::from(hedged.is_hedged);
         if let Some(Attempted {
             endpoint,
@@ -257,6 +268,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     fn hedge(&self, usual: Duration, limit: Duration) -> Option<Hedge> {
         let after = self.pipeline.hedge.filter(|after| *after < limit)?;
         (self.call.is_read && self.set.len() > 1).then(|| Hedge {
+            began: self.now,
             after,
             limit,
             second: usual.min(self.left().saturating_sub(after)),
@@ -407,16 +419,17 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.tried.extend_from_slice(&self.not_served);
     }
 
-    fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Answer> {
-        let earlier = |context: ErrorContext| {
+    fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Box<Answer>> {
+        let earlier = |mut context: ErrorContext| {
+            self.complete(&mut context);
             let others = self.others(&context.endpoint);
-            self.complete(context).with_others(others)
+            context.with_others(others)
         };
         match failure {
-            Failure::Answer(answer) => Ok(Answer {
+            Failure::Answer(answer) => Ok(Box::new(Answer {
                 context: earlier(answer.context),
                 ..*answer
-            }),
+            })),
             failure => {
                 let context = self.pipeline.context(&self.call, endpoint);
                 Err(failure.into_error(earlier(context)))
@@ -439,19 +452,9 @@ impl<'a, T: Transport> Execution<'a, T> {
         others
     }
 
-    fn finish(&self, answer: Answer) -> Answer {
-        Answer {
-            context: self.complete(answer.context),
-            ..answer
-        }
-    }
-
-    fn complete(&self, context: ErrorContext) -> ErrorContext {
-        ErrorContext {
-            attempts: self.attempts,
-            in_doubt: self.in_doubt,
-            ..context
-        }
+    fn complete(&self, context: &mut ErrorContext) {
+        context.attempts = self.attempts;
+        context.in_doubt = self.in_doubt;
     }
 
     fn left(&self) -> Duration {

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Attempted {
     pub(crate) endpoint: EndpointState,
     pub(crate) began: Instant,
-    pub(crate) result: Result<Answer, Failure>,
+    pub(crate) result: Result<Box<Answer>, Failure>,
 }
 
 /// The last attempt of a read, and the one at the other endpoint if that has failed before.
@@ -29,6 +29,8 @@ pub(crate) struct Hedged {
 /// When a read goes to another endpoint as well, and how long both may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hedge {
+    /// When the first attempt begins.
+    pub(crate) began: Instant,
     pub(crate) after: Duration,
     pub(crate) limit: Duration,
     /// The limit of the second attempt.
@@ -46,7 +48,8 @@ impl<T: Transport> Pipeline<T> {
         hedge: Hedge,
         second: impl FnOnce() -> Option<(Prepared, EndpointState)>,
     ) -> Hedged {
-        let mut first = pin!(self.attempt_checked(prepared, endpoint, set, hedge.limit));
+        let mut first =
+            pin!(self.attempt_checked(prepared, endpoint, set, hedge.limit, hedge.began));
         let sleep = self.transport.sleep(hedge.after);
         if let Either::Left((last, _)) = select(first.as_mut(), sleep).await {
             return Hedged::alone(last);
@@ -54,7 +57,9 @@ impl<T: Transport> Pipeline<T> {
         let Some((prepared, endpoint)) = second() else {
             return Hedged::alone(first.await);
         };
-        let second = pin!(self.attempt_checked(&prepared, &endpoint, set, hedge.second));
+        let began = self.transport.now();
+        let second = self.attempt_checked(&prepared, &endpoint, set, hedge.second, began);
+        let second = pin!(second);
         let (last, earlier) = match select(first, second).await {
             Either::Left((failed, second)) if failed.result.is_err() => {
                 (second.await, Some(failed))
@@ -69,15 +74,15 @@ impl<T: Transport> Pipeline<T> {
         }
     }
 
-    /// Makes an attempt. A response of a server that cannot serve is a failure.
+    /// Makes an attempt, which begins now. A response of a server that cannot serve is a failure.
     pub(crate) async fn attempt_checked(
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,
         set: &EndpointSet,
         limit: Duration,
+        began: Instant,
     ) -> Attempted {
-        let began = self.transport.now();
         let result = self.attempt(prepared, endpoint, set, limit).await;
         Attempted {
             endpoint: endpoint.clone(),
@@ -99,9 +104,9 @@ impl Hedged {
 }
 
 /// A response of a server that cannot serve is a failure.
-pub(crate) fn checked(answer: Answer) -> Result<Answer, Failure> {
+pub(crate) fn checked(answer: Box<Answer>) -> Result<Box<Answer>, Failure> {
     if answer.is_unavailable() || answer.is_not_served() {
-        return Err(Failure::Answer(Box::new(answer)));
+        return Err(Failure::Answer(answer));
     }
     Ok(answer)
 }

@@ -2,8 +2,9 @@
 //! safe. It does not depend on an API: the differences are behind [`protocol::Protocol`] and [`exchange::Exchange`].
 
 pub(crate) mod answer;
-mod attempt;
+pub(crate) mod attempt;
 pub(crate) mod call;
+pub(crate) mod confirm;
 pub(crate) mod deadline;
 pub(crate) mod exchange;
 mod execute;

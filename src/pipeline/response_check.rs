@@ -8,7 +8,6 @@ use http::{StatusCode, header::CONTENT_ENCODING, response::Parts};
 use crate::{
     error::{ErrorContext, Outcome, UnexpectedAnswer, UnexpectedKind},
     pipeline::{
-        answer::Reply,
         call::{Call, Repeat},
         protocol::Origin,
         redirect::is_unapplied_redirect,
@@ -145,22 +144,22 @@ impl ResponseCheck {
         Ok(())
     }
 
-    /// Checks whether a response whose head tells its origin is as new as what the caller may have seen before.
+    /// Checks whether a response whose head tells this origin is as new as what the caller may have seen before.
     pub(crate) fn accept_head(
         &self,
         call: &Call,
         seen: &Seen,
-        reply: &Reply,
+        origin: &Origin,
+        status: StatusCode,
     ) -> Result<(), Refused> {
         let checks_index = self.reject_stale_reads && call.repeat == Repeat::Always;
         if !checks_index && !call.is_linearizable {
             return Ok(());
         }
-        let origin = call.protocol.origin(&reply.headers);
         if call.is_linearizable
             && let Some(term) = origin.term
         {
-            self.accept_term(seen, ANY_MEMBER, term, reply.status)?;
+            self.accept_term(seen, ANY_MEMBER, term, status)?;
         }
         match origin.index.filter(|_| checks_index) {
             // 0 means that the request was refused before it reached the store.
@@ -174,7 +173,7 @@ impl ResponseCheck {
                         seen: seen.index,
                         index,
                     },
-                    status: reply.status,
+                    status,
                 })
             }
             _ => Ok(()),

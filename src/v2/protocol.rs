@@ -1,6 +1,6 @@
 //! The v2 API on the wire: paths, forms, headers, and the meaning of responses.
 
-use http::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
 use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 
@@ -76,11 +76,13 @@ impl Protocol for V2 {
         let mut origin = Origin::default();
         // One pass over the few headers is faster than lookups by name, which hash.
         for (name, value) in headers {
-            let Ok(text) = value.to_str() else { continue };
             match name.as_str() {
-                "x-etcd-cluster-id" => origin.cluster = u64::from_str_radix(text, 16).ok(),
-                INDEX if self.is_keys => origin.index = text.parse().ok(),
-                "x-raft-term" => origin.term = text.parse().ok(),
+                "x-etcd-cluster-id" => {
+                    let text = value.to_str().ok();
+                    origin.cluster = text.and_then(|text| u64::from_str_radix(text, 16).ok());
+                }
+                INDEX if self.is_keys => origin.index = number(value),
+                "x-raft-term" => origin.term = number(value),
                 _ => {}
             }
         }
@@ -90,7 +92,7 @@ impl Protocol for V2 {
     fn classify(&self, _: &Call, _: Wire, reply: &Reply) -> Verdict {
         if reply.status.is_success() {
             // The keys API never leaves it out.
-            return if self.is_keys && !reply.headers.contains_key(INDEX) {
+            return if self.is_keys && !reply.headers.keys().any(|name| name == INDEX) {
                 Verdict::Foreign
             } else {
                 // Its headers tell the origin.
@@ -136,6 +138,11 @@ impl Protocol for V2 {
 
 /// The header that tells the index of the store.
 const INDEX: &str = "x-etcd-index";
+
+/// The number in a header.
+pub(crate) fn number(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.parse().ok()
+}
 
 /// Why a server, likely an etcd, does not have this API.
 const NO_API: &str = "no v2 API here: is this a peer port? If it is the port for clients, start etcd with --enable-v2 (3.4 and 3.5; \

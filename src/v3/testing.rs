@@ -5,9 +5,19 @@ pub(crate) mod schema;
 
 use std::fmt::Debug;
 
-use crate::{error::Result, operation::Operation, testing};
+use crate::{error::Result, operation::Operation, testing, v3::LeaderKey};
 
 pub(crate) use crate::{pipeline::call::Repeat, testing::AsRequest};
+
+/// Returns the leader of the election `e`.
+pub(crate) fn leader() -> LeaderKey {
+    LeaderKey {
+        name: "e".into(),
+        key: "e/7".into(),
+        rev: 4,
+        lease: 7.into(),
+    }
+}
 
 /// Returns the body that an operation sends.
 pub(crate) fn body(operation: &impl AsRequest) -> String {

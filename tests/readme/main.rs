@@ -122,6 +122,15 @@ mod fake {
     }
 }
 
+mod explore {
+    include!("snippets/explore.rs");
+
+    #[test]
+    fn it_runs() {
+        a_write_is_read_whatever_happens();
+    }
+}
+
 mod cluster {
     include!("snippets/cluster.rs");
 

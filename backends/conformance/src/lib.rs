@@ -6,6 +6,8 @@ pub mod clauses;
 mod frames;
 mod http2;
 mod limits;
+#[doc(hidden)]
+pub mod on_tokio;
 mod runner;
 mod server;
 mod suite;

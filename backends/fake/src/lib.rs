@@ -2,6 +2,7 @@
 
 mod cluster;
 mod control;
+pub mod explore;
 mod fake;
 mod front;
 mod go;
@@ -31,6 +32,7 @@ pub use {
         keys::{KeyChange, KeyValue, Lease, OpenWatch},
         snapshot::LoadError,
     },
+    explore::Explore,
     fake::FakeEtcd,
     profile::Profile,
 };

@@ -4,7 +4,7 @@ use crate::{
     cluster::{
         core::{Core, Shared},
         exchanges::ExchangeId,
-        membership::MembershipRecord,
+        membership::{Member, MembershipRecord},
         replication::Cluster,
         state::{Apply, Moment, State},
     },
@@ -108,6 +108,10 @@ impl State for Stores {
             Command::V2(write) => drop(self.v2.apply(write, at.now, at.profile)),
             Command::V3(command) => command.replay(self, at),
         }
+    }
+
+    fn found(&mut self, members: &[Member], at: Moment) {
+        self.v2.found(members, at);
     }
 
     fn record(&mut self, record: &MembershipRecord, at: Moment) {

@@ -1,26 +1,19 @@
 //! Behavior that the contract does not specify.
 
-use std::{
-    pin::pin,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use etcd_transport::{
     Body, LongLived, Request, Transport, TransportError, TransportErrorKind,
-    http::{Method, Uri, Version},
+    http::{Uri, Version},
 };
-use etcd_transport_conformance::{BlackHole, Server};
+use etcd_transport_conformance::{
+    BlackHole, Server,
+    on_tokio::{self, put},
+};
 use etcd_transport_reqwest::ReqwestTransport;
-use futures::{executor::block_on, future::join};
+use futures::executor::block_on;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-fn put(uri: Uri) -> Request {
-    let mut request = Request::new(Body::from("value=1"));
-    *request.uri_mut() = uri;
-    *request.method_mut() = Method::PUT;
-    request
-}
 
 fn https(uri: &Uri) -> Uri {
     let uri = uri.to_string().replacen("http", "https", 1);
@@ -120,34 +113,15 @@ async fn idle_connections_are_closed_before_usual_proxies_close_them() {
 
 #[tokio::test(start_paused = true)]
 async fn the_clock_is_tokios_and_can_be_paused() {
-    let transport = ReqwestTransport::default();
-    let (start, real) = (transport.now(), Instant::now());
-    let hour = Duration::from_secs(3600);
-    transport.sleep(hour).await;
-    assert!(transport.now() - start >= hour);
-    assert!(real.elapsed() < hour);
+    on_tokio::an_hour_passes_at_once(&ReqwestTransport::default()).await;
 }
 
 #[test]
 fn outside_a_tokio_runtime_requests_are_rejected_and_nothing_panics() {
-    let server = Server::answering(OK);
     let transport = ReqwestTransport::default();
-    let moment = Duration::from_millis(50);
-    let start = transport.now();
-    // As the client does: a request races against a timeout.
-    let both = join(
-        transport.send(put(server.uri("/"))),
-        transport.sleep(moment),
-    );
-    let (sent, ()) = block_on(both);
-    let error = sent.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Rejected, "{error:?}");
-    assert!(why(&error).contains("no tokio runtime"), "{error:?}");
-    assert!(transport.now() - start >= moment);
-    // A sleep that is dropped leaves nothing behind.
-    let long = pin!(transport.sleep(Duration::MAX));
-    assert!(block_on(futures::future::poll_immediate(long)).is_none());
-    assert_eq!(server.connections(), 0);
+    block_on(on_tokio::a_request_outside_a_runtime_is_rejected(
+        &transport,
+    ));
 }
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
@@ -184,6 +158,7 @@ async fn a_failed_tls_handshake_is_a_connect_error() {
 }
 
 /// The text of the error that the transport returns as its source.
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 fn why(error: &TransportError) -> String {
     let source = std::error::Error::source(error);
     source.map(ToString::to_string).unwrap_or_default()

@@ -7,7 +7,10 @@ use crate::{
     error::{Error, Result},
     json::Decode,
     pipeline::answer::Answer,
-    v2::node::{Node, Tree},
+    v2::{
+        node::{Node, Tree},
+        protocol::number,
+    },
 };
 
 /// A response of the keys API, or an item of a watch: an action, and the node before and after it.
@@ -129,12 +132,11 @@ impl ClusterInfo {
         let mut info = Self::default();
         // One pass over the few headers is faster than lookups by name, which parse and hash.
         for (name, value) in headers {
-            let Ok(text) = value.to_str() else { continue };
             match name.as_str() {
-                "x-etcd-cluster-id" => info.cluster_id = Some(text.to_owned()),
-                "x-etcd-index" => info.etcd_index = text.parse().ok(),
-                "x-raft-index" => info.raft_index = text.parse().ok(),
-                "x-raft-term" => info.raft_term = text.parse().ok(),
+                "x-etcd-cluster-id" => info.cluster_id = value.to_str().ok().map(str::to_owned),
+                "x-etcd-index" => info.etcd_index = number(value),
+                "x-raft-index" => info.raft_index = number(value),
+                "x-raft-term" => info.raft_term = number(value),
                 _ => {}
             }
         }

@@ -1,5 +1,6 @@
 use std::{
     mem,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,7 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::{Answer, Reply},
+        attempt::Begun,
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
@@ -37,7 +39,7 @@ pub(crate) struct LongPoll<T> {
 }
 
 enum State {
-    Sent(BoxFuture<'static, Result<(Parts, Body), Failure>>),
+    Sent(BoxFuture<'static, Result<Begun, Failure>>),
     Open(Parts, Body),
     /// The response has begun.
     Arriving(BoxFuture<'static, Result<Answer, Failure>>),
@@ -121,7 +123,7 @@ impl<T: Transport> LongPoll<T> {
         loop {
             match &mut self.state {
                 State::Sent(head) => {
-                    let (head, body) = head.await?;
+                    let Begun { head, body, .. } = head.await?;
                     self.state = State::Open(head, body);
                     return Ok(Polled::Head);
                 }
@@ -201,7 +203,7 @@ async fn rest<T: Transport>(
     let Some(room) = limit.checked_sub(first.len()) else {
         return Err(Failure::TooLarge(limit));
     };
-    let rest = async { Ok(body.collect(room).await?) };
+    let rest = pin!(async { Ok(body.collect(room).await?) });
     match pipeline.within(pipeline.timeout, rest).await {
         Ok(rest) => Ok(join(first, rest)),
         Err(Failure::TooLarge(_)) => Err(Failure::TooLarge(limit)),

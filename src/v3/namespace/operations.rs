@@ -257,7 +257,7 @@ mod tests {
     use crate::v3::{
         Compare, KeyRange,
         protocol::json::to_json,
-        testing::{body, decoded},
+        testing::{body, decoded, leader},
     };
 
     /// `n/`, whose base64 is `bi8`.
@@ -274,15 +274,6 @@ mod tests {
         let mut output = decoded(&operation, 200, json).unwrap();
         let left = O::leave(&mut output, &prefix());
         (body(&operation), left.map(|()| output))
-    }
-
-    fn leader() -> LeaderKey {
-        LeaderKey {
-            name: "e".into(),
-            key: "e/7".into(),
-            rev: 4,
-            lease: 7.into(),
-        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::pin::pin;
+
 use etcd_transport::{Body, Duplex, Request, Transport};
 use futures::future::BoxFuture;
 use http::{Version, header::CONNECTION};
@@ -69,7 +71,7 @@ pub(super) fn open<T: Transport>(
         let pipeline = client.pipeline();
         let sent = pipeline.transport.now();
         let target = &prepared.encoded.target;
-        let head = match pipeline.request(prepared, target, &endpoint, stream.lifetime) {
+        let begun = match pipeline.request(prepared, target, &endpoint, stream.lifetime) {
             Ok(request) => {
                 let request = with_body(request, body);
                 pipeline.send_request(&prepared.call, request).await
@@ -81,8 +83,8 @@ pub(super) fn open<T: Transport>(
                 outcome,
                 status,
                 reason,
-            } = match &head {
-                Ok((head, _)) => Told::answered(head.status),
+            } = match &begun {
+                Ok(begun) => Told::answered(begun.head.status),
                 Err(failure) => Told::of(failure),
             };
             Attempt {
@@ -95,16 +97,17 @@ pub(super) fn open<T: Transport>(
                 reason,
             }
         });
-        let (head, body) = head?;
-        if head.status.is_success() {
+        let begun = begun?;
+        if begun.head.status.is_success() {
             return Ok(match prepared.wire {
                 Wire::Grpc => {
-                    grpc::status(&head.headers).map_or(Opened::Body(body), Opened::Status)
+                    let status = grpc::status(&begun.head.headers);
+                    status.map_or(Opened::Body(begun.body), Opened::Status)
                 }
-                Wire::Http => Opened::Body(body),
+                Wire::Http => Opened::Body(begun.body),
             });
         }
-        let refusal = pipeline.collect(prepared, &endpoint, (head, body));
+        let refusal = pin!(pipeline.collect(prepared, &endpoint, begun));
         let refusal = pipeline.within(pipeline.timeout, refusal).await?;
         Ok(Opened::Refused(Box::new(refusal)))
     })

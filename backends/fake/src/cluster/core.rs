@@ -16,7 +16,7 @@ use super::{
     exchanges::{ExchangeId, OpenExchanges},
     fault::Kind,
     replication::Cluster,
-    request_log::{Exchange, RequestLog},
+    request_log::{Exchange, Outcome, RequestLog},
     state::State,
     timeline::Timeline,
     when::Rules,
@@ -167,7 +167,7 @@ impl<S: State> Core<S> {
         let fault = if self.rules.is_empty() {
             None
         } else {
-            self.rules.next_fault(&exchange)
+            self.rules.next_fault(&mut exchange)
         };
         let number = self.log.add(exchange);
         Ok(Arrived {
@@ -175,6 +175,11 @@ impl<S: State> Core<S> {
             number,
             fault,
         })
+    }
+
+    /// Logs the outcome of a request, and that it is over.
+    pub(crate) fn set_outcome(&mut self, number: u64, outcome: Outcome) {
+        self.log.set_outcome(number, outcome, self.time.elapsed);
     }
 
     /// Which run of the servers behind an endpoint this is.

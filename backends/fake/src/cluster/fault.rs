@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     SilenceAfter,
     DelayBefore(Duration),
     DelayAfter(Duration),
+    /// The request arrives this long after the next expiry.
+    DelayPastExpiry(Duration),
     Cut(Cut, Ending),
     /// `Content-Length` agrees with the shorter body.
     Truncate(usize),
@@ -98,6 +100,12 @@ impl Fault {
     /// The request takes this long to arrive, by the fake's clock.
     pub fn delay(duration: Duration) -> Self {
         Self(Kind::DelayBefore(duration))
+    }
+
+    /// The request arrives this long after the lease or key that is due next has expired, however long that takes: its sender
+    /// believes in it for too long. It is not late when nothing is to expire.
+    pub fn delay_past_expiry(duration: Duration) -> Self {
+        Self(Kind::DelayPastExpiry(duration))
     }
 
     /// The server acts at once, and the response takes this long to arrive, by the fake's clock.

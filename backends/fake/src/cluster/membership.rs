@@ -47,8 +47,6 @@ pub(crate) enum MembershipError {
 /// What the members write into their stores about themselves.
 #[derive(Clone, Debug)]
 pub(crate) enum MembershipRecord {
-    /// A new cluster has begun.
-    Founded(Vec<Member>),
     /// A member has started, and published its name and client URLs.
     Published(Member),
     /// The members were read to check a change.
@@ -65,11 +63,11 @@ pub(crate) enum MembershipRecord {
 
 impl Membership {
     /// Members with these names and client URLs, of which one may be a learner.
-    pub(crate) fn new(members: &[(String, String)], learner: Option<usize>, seed: u64) -> Self {
+    pub(crate) fn new(members: Vec<(String, String)>, learner: Option<usize>, seed: u64) -> Self {
         let mut ids = Rng::new(seed ^ 0x6d65_6d62_6572_7321);
         let is_alone = members.len() == 1;
         let members: Vec<Member> = members
-            .iter()
+            .into_iter()
             .enumerate()
             .map(|(position, (name, url))| Member {
                 id: if is_alone {
@@ -77,9 +75,9 @@ impl Membership {
                 } else {
                     ids.next()
                 },
-                name: name.clone(),
+                name,
                 peer_urls: vec![peer_url(position, is_alone)],
-                client_urls: vec![url.clone()],
+                client_urls: vec![url],
                 is_learner: learner == Some(position),
             })
             .collect();

@@ -31,7 +31,7 @@ pub(crate) struct Cluster<S: State> {
     /// The endpoints whose members are cut off from the others.
     pub(super) cut_off: BTreeMap<usize, CutOff>,
     /// The endpoints that lag.
-    laggards: Vec<Option<Laggard<S>>>,
+    laggards: BTreeMap<usize, Laggard<S>>,
     /// What was agreed on since the first laggard began to lag.
     log: Vec<Entry<S::Command>>,
     /// Commands that the leader took and could not commit. They are applied when there is a quorum again.
@@ -70,7 +70,7 @@ impl<S: State> Cluster<S> {
         now: i64,
         seed: u64,
     ) -> Self {
-        let members = membership.members.clone();
+        let members = &membership.members;
         let mut cluster = Self {
             profile,
             leader: membership.first_voter(),
@@ -84,12 +84,13 @@ impl<S: State> Cluster<S> {
             state,
             member_ids: members.iter().map(|member| member.id).collect(),
             cut_off: BTreeMap::new(),
-            laggards: members.iter().map(|_| None).collect(),
+            laggards: BTreeMap::new(),
             log: Vec::new(),
             pending: Vec::new(),
             membership,
         };
-        cluster.record(MembershipRecord::Founded(members));
+        let at = cluster.moment();
+        cluster.state.found(&cluster.membership.members, at);
         cluster
     }
 
@@ -108,7 +109,7 @@ impl<S: State> Cluster<S> {
             state: self.state.fork(),
             member_ids: self.member_ids.clone(),
             cut_off: BTreeMap::new(),
-            laggards: self.laggards.iter().map(|_| None).collect(),
+            laggards: BTreeMap::new(),
             log: Vec::new(),
             pending: self.pending.clone(),
         }
@@ -280,7 +281,6 @@ impl<S: State> Cluster<S> {
         let member_ids = std::mem::take(&mut self.member_ids);
         let (membership, state) = (self.membership.clone(), self.state.blank());
         *self = Self::new(self.profile, membership, state, self.now, seed);
-        self.laggards = member_ids.iter().map(|_| None).collect();
         self.member_ids = member_ids;
     }
 
@@ -299,21 +299,21 @@ impl<S: State> Cluster<S> {
 
     /// The same, and the generator that chooses where etcd promises nothing.
     pub(crate) fn local_and_rng(&mut self, endpoint: usize) -> (&mut S, &mut Rng) {
-        match self.laggards.get_mut(endpoint) {
-            Some(Some(laggard)) => (&mut laggard.state, &mut self.rng),
-            _ => (&mut self.state, &mut self.rng),
+        match self.laggards.get_mut(&endpoint) {
+            Some(laggard) => (&mut laggard.state, &mut self.rng),
+            None => (&mut self.state, &mut self.rng),
         }
     }
 
     /// Every copy of the state.
     pub(crate) fn states(&mut self) -> impl Iterator<Item = &mut S> {
-        let laggards = self.laggards.iter_mut().flatten();
+        let laggards = self.laggards.values_mut();
         std::iter::once(&mut self.state).chain(laggards.map(|laggard| &mut laggard.state))
     }
 
     /// When an open exchange is to be told how far it has come.
     pub(crate) fn next_report(&self) -> Option<i64> {
-        let laggards = self.laggards.iter().flatten();
+        let laggards = self.laggards.values();
         let states = std::iter::once(&self.state).chain(laggards.map(|laggard| &laggard.state));
         states.filter_map(S::next_report).min()
     }
@@ -329,10 +329,10 @@ impl<S: State> Cluster<S> {
     /// Has the member behind this endpoint apply nothing more. It keeps the exchanges that are `served` by it.
     pub(crate) fn lag(&mut self, endpoint: usize, served: &dyn Fn(ExchangeId) -> bool) {
         let applied = self.log.len();
-        if let Some(slot @ None) = self.laggards.get_mut(endpoint) {
+        if endpoint < self.endpoints() && !self.laggards.contains_key(&endpoint) {
             let mut state = self.state.fork();
             self.state.hand_over(&mut state, served);
-            *slot = Some(Laggard { state, applied });
+            self.laggards.insert(endpoint, Laggard { state, applied });
         }
     }
 
@@ -341,10 +341,7 @@ impl<S: State> Cluster<S> {
         if self.is_cut_off(endpoint) {
             return;
         }
-        let Some(slot @ Some(_)) = self.laggards.get_mut(endpoint) else {
-            return;
-        };
-        let Some(mut laggard) = slot.take() else {
+        let Some(mut laggard) = self.laggards.remove(&endpoint) else {
             return;
         };
         let missed = self.log.get(laggard.applied..).unwrap_or_default();
@@ -357,38 +354,32 @@ impl<S: State> Cluster<S> {
             }
         }
         if laggard.applied < self.log.len() {
-            *slot = Some(laggard);
+            self.laggards.insert(endpoint, laggard);
             return;
         }
         laggard.state.hand_over(&mut self.state, &|_| true);
-        if !self.has_laggards() {
+        if self.laggards.is_empty() {
             self.log.clear();
         }
     }
 
     /// How many entries of the log this endpoint has not applied.
     pub(crate) fn lag_of(&self, endpoint: usize) -> usize {
-        match self.laggards.get(endpoint) {
-            Some(Some(laggard)) => self.log.len() - laggard.applied,
-            _ => 0,
-        }
+        let laggard = self.laggards.get(&endpoint);
+        laggard.map_or(0, |laggard| self.log.len() - laggard.applied)
     }
 
     fn catch_up_all(&mut self) {
-        for endpoint in 0..self.laggards.len() {
+        for endpoint in 0..self.endpoints() {
             self.catch_up(endpoint, usize::MAX);
         }
     }
 
     /// Adds an entry to the log if a member will need it.
     fn append(&mut self, entry: impl FnOnce() -> Entry<S::Command>) {
-        if self.has_laggards() {
+        if !self.laggards.is_empty() {
             self.log.push(entry());
         }
-    }
-
-    fn has_laggards(&self) -> bool {
-        self.laggards.iter().any(Option::is_some)
     }
 
     pub(crate) fn moment(&self) -> Moment {

@@ -1,6 +1,7 @@
 use std::{
     collections::VecDeque,
     fmt::{self, Write as _},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,6 +28,10 @@ pub struct Exchange {
     /// Turns the body, a message of protobuf, into JSON.
     to_json: Option<ToJson>,
     outcome: Outcome,
+    /// When it got its outcome.
+    ended: Option<u64>,
+    /// What was done to it, if that has a name.
+    fault: Option<Arc<str>>,
 }
 
 /// Turns a message of protobuf into JSON.
@@ -49,19 +54,25 @@ pub enum Outcome {
 impl Exchange {
     /// A request that has just arrived.
     pub(crate) fn new(method: Method, uri: Uri, headers: &HeaderMap, body: Bytes) -> Self {
+        // One pass over the few headers is faster than lookups by name, which hash.
+        let has_credentials = headers.keys().any(|name| {
+            matches!(
+                name.as_str(),
+                "authorization" | "grpc-metadata-token" | "grpc-metadata-authorization" | "token"
+            )
+        });
         Self {
             at: 0,
             endpoint: 0,
             method,
             uri,
             content_type: headers.get(header::CONTENT_TYPE).cloned(),
-            has_credentials: headers.contains_key(header::AUTHORIZATION)
-                || headers.contains_key("grpc-metadata-token")
-                || headers.contains_key("grpc-metadata-authorization")
-                || headers.contains_key("token"),
+            has_credentials,
             body,
             to_json: None,
             outcome: Outcome::Waiting,
+            ended: None,
+            fault: None,
         }
     }
 
@@ -144,6 +155,20 @@ impl Exchange {
         self.outcome
     }
 
+    /// When it got its outcome, by the fake's clock; `None` while it waits.
+    pub fn ended_at(&self) -> Option<Duration> {
+        self.ended.map(Duration::from_nanos)
+    }
+
+    /// The name of the fault that it met.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    pub(super) fn set_fault(&mut self, name: Option<Arc<str>>) {
+        self.fault = name;
+    }
+
     /// The request on one line: `PUT /v2/keys/a ttl=5 value=x`, or `POST /v3/kv/put key=a value=x`, parameters sorted by name.
     pub fn line(&self) -> String {
         let mut line = format!("{} {}", self.method, self.path());
@@ -169,8 +194,18 @@ impl Exchange {
 
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>12?} #{} {}", self.at(), self.endpoint, self.line())?;
-        match self.outcome {
+        write!(f, "{:>12?} {}", self.at(), Summary(self))
+    }
+}
+
+/// The request and its outcome, without the time.
+pub(crate) struct Summary<'a>(pub(crate) &'a Exchange);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exchange = self.0;
+        write!(f, "#{} {}", exchange.endpoint, exchange.line())?;
+        match exchange.outcome {
             Outcome::Waiting => f.write_str(" … no response yet"),
             Outcome::Answered(status) => write!(f, " → {status}"),
             Outcome::Failed(kind) => write!(f, " → no response: {kind:?}"),
@@ -231,12 +266,13 @@ impl RequestLog {
         number
     }
 
-    /// Sets the outcome of a request.
-    pub(crate) fn set_outcome(&mut self, number: u64, outcome: Outcome) {
+    /// Sets the outcome of a request, and when it got it.
+    pub(crate) fn set_outcome(&mut self, number: u64, outcome: Outcome, at: u64) {
         let position = number.checked_sub(self.first);
         let position = position.and_then(|position| usize::try_from(position).ok());
         if let Some(exchange) = position.and_then(|position| self.exchanges.get_mut(position)) {
             exchange.outcome = outcome;
+            exchange.ended = Some(at);
         }
     }
 }

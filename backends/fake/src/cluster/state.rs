@@ -1,6 +1,9 @@
 use std::fmt;
 
-use super::{exchanges::ExchangeId, membership::MembershipRecord};
+use super::{
+    exchanges::ExchangeId,
+    membership::{Member, MembershipRecord},
+};
 use crate::profile::Profile;
 
 /// What the members of a cluster replicate: one copy for all that are up to date, and one for each that lags.
@@ -19,6 +22,9 @@ pub(crate) trait State: fmt::Debug + Send + Sized + 'static {
 
     /// Applies a command and ignores the result.
     fn replay(&mut self, command: Self::Command, at: Moment);
+
+    /// Writes what a new cluster of these members leaves in the stores.
+    fn found(&mut self, members: &[Member], at: Moment);
 
     /// Writes what a change of the members leaves in the stores.
     fn record(&mut self, record: &MembershipRecord, at: Moment);

@@ -133,6 +133,8 @@ pub(crate) struct Rules {
 struct Rule {
     when: When,
     fault: Fault,
+    /// What the log calls it.
+    name: Option<Arc<str>>,
     seen: u64,
 }
 
@@ -144,9 +146,14 @@ impl Rules {
         }
     }
 
-    pub(crate) fn add(&mut self, when: When, fault: Fault) {
+    pub(crate) fn add(&mut self, when: When, fault: Fault, name: Option<Arc<str>>) {
         let seen = 0;
-        self.rules.push(Rule { when, fault, seen });
+        self.rules.push(Rule {
+            when,
+            fault,
+            name,
+            seen,
+        });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -161,8 +168,8 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    /// The fault for this request: that of the first rule whose turn it is.
-    pub(crate) fn next_fault(&mut self, exchange: &Exchange) -> Option<Kind> {
+    /// The fault for this request, which notes its name: that of the first rule whose turn it is.
+    pub(crate) fn next_fault(&mut self, exchange: &mut Exchange) -> Option<Kind> {
         let mut chosen = None;
         for rule in &mut self.rules {
             if !rule.when.matches(exchange) {
@@ -178,6 +185,7 @@ impl Rules {
             };
             if is_turn && chosen.is_none() {
                 chosen = Some(rule.fault.0.clone());
+                exchange.set_fault(rule.name.clone());
             }
         }
         self.rules.retain(|rule| match rule.when.times {

@@ -195,7 +195,7 @@ impl FakeEtcdBuilder {
         let start = start.unwrap_or_default();
         let endpoints = members.iter().map(|(_, url)| Endpoint::new(url.clone()));
         let endpoints = endpoints.collect();
-        let membership = Membership::new(&members, self.learner, self.seed);
+        let membership = Membership::new(members, self.learner, self.seed);
         let mut stores = Stores {
             quota: self.quota,
             sizes: self.sizes,

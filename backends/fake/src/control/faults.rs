@@ -7,7 +7,13 @@ use crate::{
 impl FakeEtcd {
     /// Injects a fault into the requests that match. If several faults match a request, it gets the one injected first.
     pub fn inject(&self, when: When, fault: Fault) {
-        self.shared.with(|core| core.rules.add(when, fault));
+        self.shared.with(|core| core.rules.add(when, fault, None));
+    }
+
+    /// The same, and the log calls it by this name.
+    pub(crate) fn inject_named(&self, when: When, fault: Fault, name: &str) {
+        self.shared
+            .with(|core| core.rules.add(when, fault, Some(name.into())));
     }
 
     /// Removes all faults that have not happened yet.

@@ -127,10 +127,7 @@ impl http_body::Body for LateBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         while !this.has_ended
             && let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx)

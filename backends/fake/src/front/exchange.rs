@@ -65,11 +65,12 @@ pub(super) type Answered = Result<Response, TransportError>;
 
 /// Logs a request and answers it, or fails as an injected fault says.
 pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
-    match shared.with(|core| receive(shared, core, call)) {
-        Received::Answered(answered) => answered,
+    let finished = match shared.with(|core| receive(shared, core, call)) {
+        Received::Answered(answered) => return answered,
         // Boxed, so that a request that is answered at once does not pay for the larger future.
-        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)).await,
-    }
+        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)),
+    };
+    finished.await
 }
 
 /// How far a request got at once.
@@ -84,7 +85,7 @@ fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C)
         Ok(arrived) => arrived,
         Err(number) => {
             let refused = Err(TransportError::connect("connection refused"));
-            core.log.set_outcome(number, outcome(&refused));
+            core.set_outcome(number, outcome(&refused));
             return Received::Answered(refused);
         }
     };
@@ -93,7 +94,7 @@ fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C)
         && !call.is_stream()
         && let Some(answered) = call.answer(shared, core, endpoint, false)
     {
-        core.log.set_outcome(number, outcome(&answered));
+        core.set_outcome(number, outcome(&answered));
         if core.time.sleeping() == 0 {
             core.wake_next_candidate();
         }
@@ -145,6 +146,13 @@ impl Waiting {
             }
             Some(Kind::DelayBefore(duration)) => {
                 self.sleep(nanos(duration)).await;
+                self.ask(call).await
+            }
+            Some(Kind::DelayPastExpiry(duration)) => {
+                if let Some(expiry) = self.shared.with(|core| core.next_sweep()) {
+                    let due = expiry.saturating_add(nanos(duration));
+                    Sleep::until(Arc::clone(&self.shared), due).await;
+                }
                 self.ask(call).await
             }
             Some(Kind::DelayAfter(duration)) => {
@@ -274,7 +282,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         self.shared.with(|core| {
             core.close_exchange(self.id);
-            core.log.set_outcome(self.number, self.outcome);
+            core.set_outcome(self.number, self.outcome);
         });
     }
 }

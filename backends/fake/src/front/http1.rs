@@ -5,7 +5,7 @@ use etcd_transport::{Body, CollectError, Request, Response, TransportError};
 use http::{header, request};
 
 use super::{
-    exchange::{self, Answered, Call},
+    exchange::{Answered, Call},
     gateway, metrics,
     mux::{self, Answer},
 };
@@ -19,41 +19,43 @@ use crate::{
 /// The largest request body that is read. etcd itself looks at 10 MiB of it.
 const MAX_BODY: usize = 64 << 20;
 
-/// Answers a request over HTTP/1.1, whose body is read to its end first.
-pub(super) async fn send(
-    shared: &Arc<EtcdShared>,
-    request: Request,
-) -> Result<Response, TransportError> {
-    let (head, body) = request.into_parts();
-    let body = match body.try_into_bytes() {
-        Ok(bytes) => bytes,
-        Err(body) => Box::pin(collect(body)).await?,
-    };
-    let pending = gateway::Pending::default();
-    let mut call = Http1Call {
-        head,
-        body,
-        pending,
-        arrived: None,
-    };
-    exchange::answer(shared, &mut call).await
-}
-
-async fn collect(body: Body) -> Result<Bytes, TransportError> {
-    let collected = body.collect(MAX_BODY).await;
-    collected.map_err(|error| match error {
-        CollectError::Transport(error) => error,
-        error => TransportError::rejected(error),
-    })
-}
-
-/// A request that was read completely.
-struct Http1Call {
+/// A request over HTTP/1.1 that was read completely.
+pub(super) struct Http1Call {
     head: request::Parts,
     body: Bytes,
     pending: gateway::Pending,
     /// When it arrived, by the fake's clock.
     arrived: Option<u64>,
+}
+
+impl Http1Call {
+    /// A request whose body is there; the others are returned, for [`read`](Self::read).
+    pub(super) fn new(request: Request) -> Result<Self, Request> {
+        let (head, body) = request.into_parts();
+        match body.try_into_bytes() {
+            Ok(body) => Ok(Self::with_body(head, body)),
+            Err(body) => Err(Request::from_parts(head, body)),
+        }
+    }
+
+    /// Reads a request to its end.
+    pub(super) async fn read(request: Request) -> Result<Self, TransportError> {
+        let (head, body) = request.into_parts();
+        match body.collect(MAX_BODY).await {
+            Ok(body) => Ok(Self::with_body(head, body)),
+            Err(CollectError::Transport(error)) => Err(error),
+            Err(error) => Err(TransportError::rejected(error)),
+        }
+    }
+
+    fn with_body(head: request::Parts, body: Bytes) -> Self {
+        Self {
+            head,
+            body,
+            pending: gateway::Pending::default(),
+            arrived: None,
+        }
+    }
 }
 
 impl Call for Http1Call {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use etcd_transport::{Request, Response, Transport, TransportError};
 use http::Version;
 
-use super::{grpc, http1};
+use super::{exchange, grpc, http1::Http1Call};
 use crate::{
     cluster::{clock::nanos, sleep::Sleep},
     fake::FakeEtcd,
@@ -18,10 +18,14 @@ impl Transport for FakeEtcd {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         check(&request)?;
         if request.version() == Version::HTTP_2 {
-            // Boxed, so that a request over HTTP/1.1 does not pay for the larger future.
+            // Boxed, as below: a request over HTTP/1.1 with a complete body does not pay for the larger future.
             return Box::pin(grpc::send(&self.shared, request)).await;
         }
-        http1::send(&self.shared, request).await
+        let mut call = match Http1Call::new(request) {
+            Ok(call) => call,
+            Err(request) => Box::pin(Http1Call::read(request)).await?,
+        };
+        exchange::answer(&self.shared, &mut call).await
     }
 
     async fn sleep(&self, duration: Duration) {

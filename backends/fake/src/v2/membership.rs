@@ -15,39 +15,30 @@ use crate::{
 };
 
 impl Store {
+    /// Writes what a new cluster of these members leaves behind.
+    pub(crate) fn found(&mut self, members: &[Member], at: Moment) {
+        for member in members {
+            self.publish_peers(member, at);
+        }
+        for member in members {
+            self.publish_member(member, at);
+        }
+        let version = at.profile.cluster_version();
+        self.set_own("/0/version".to_owned(), version.as_bytes().into(), at);
+        // A server looks for members once before there are any.
+        self.stats.gets.count(false);
+    }
+
     /// Writes what a change of the members leaves behind.
     pub(crate) fn record(&mut self, record: &MembershipRecord, at: Moment) {
-        let profile = at.profile;
         match record {
-            MembershipRecord::Founded(members) => {
-                for member in members {
-                    self.create_own(
-                        &peers_path(member.id),
-                        peers(&member.peer_urls, profile),
-                        at,
-                    );
-                }
-                for member in members {
-                    self.publish_member(member, at);
-                }
-                let version = profile.cluster_version();
-                self.set_own("/0/version", version.as_bytes().into(), at);
-                // A server looks for members once before there are any.
-                self.stats.gets.count(false);
-            }
             MembershipRecord::Published(member) => self.publish_member(member, at),
             MembershipRecord::Checked { any_removed } => {
                 // The list of removed members is missing until one was removed.
                 self.stats.gets.count(true);
                 self.stats.gets.count(*any_removed);
             }
-            MembershipRecord::Added(member) => {
-                self.create_own(
-                    &peers_path(member.id),
-                    peers(&member.peer_urls, profile),
-                    at,
-                );
-            }
+            MembershipRecord::Added(member) => self.publish_peers(member, at),
             MembershipRecord::Removed(id) => {
                 let delete = Write::Delete {
                     path: format!("/0/members/{id:x}").into_bytes(),
@@ -56,17 +47,23 @@ impl Store {
                 };
                 self.write_own(delete, at);
                 let tombstone = format!("/0/removed_members/{id:x}");
-                self.create_own(&tombstone, Text::from(&b""[..]), at);
+                self.create_own(tombstone, Text::from(&b""[..]), at);
             }
             MembershipRecord::Updated { id, peer_urls } => {
                 let update = Write::Update {
                     path: peers_path(*id).into_bytes(),
-                    value: peers(peer_urls, profile),
+                    value: peers(peer_urls, at.profile),
                     ttl: Ttl::default(),
                 };
                 self.write_own(update, at);
             }
         }
+    }
+
+    /// Writes a new member's peer URLs.
+    fn publish_peers(&mut self, member: &Member, at: Moment) {
+        let peers = peers(&member.peer_urls, at.profile);
+        self.create_own(peers_path(member.id), peers, at);
     }
 
     /// Writes a member's name and client URLs.
@@ -77,12 +74,12 @@ impl Store {
         push_strings(&mut value, &member.client_urls, at.profile);
         value.push(b'}');
         let path = format!("/0/members/{:x}/attributes", member.id);
-        self.set_own(&path, value.into(), at);
+        self.set_own(path, value.into(), at);
     }
 
-    fn create_own(&mut self, path: &str, value: Text, at: Moment) {
+    fn create_own(&mut self, path: String, value: Text, at: Moment) {
         let create = Write::Create {
-            path: path.as_bytes().to_vec(),
+            path: path.into_bytes(),
             dir: false,
             value,
             expires: None,
@@ -90,9 +87,9 @@ impl Store {
         self.write_own(create, at);
     }
 
-    fn set_own(&mut self, path: &str, value: Text, at: Moment) {
+    fn set_own(&mut self, path: String, value: Text, at: Moment) {
         let set = Write::Set {
-            path: path.as_bytes().to_vec(),
+            path: path.into_bytes(),
             dir: false,
             value,
             ttl: Ttl::default(),

@@ -1,7 +1,12 @@
 //! Sends the same requests to the fake and to real servers, byte for byte.
 
-// Each test file is a program of its own and uses its own part of this module.
-#![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test file is a program of its own and uses its own part of this module"
+)]
 
 pub mod differential;
 pub mod pair;
@@ -148,7 +153,9 @@ pub trait Subject {
     fn pass(&mut self, duration: Duration);
     /// The name of the server, for messages.
     fn name(&self) -> String;
-    fn is_3_4(&self) -> bool;
+    fn is_3_4(&self) -> bool {
+        self.name().contains("V3_4")
+    }
 }
 
 /// The fake as a subject.
@@ -217,10 +224,6 @@ impl Subject for Fake {
 
     fn name(&self) -> String {
         format!("{:?}", self.0)
-    }
-
-    fn is_3_4(&self) -> bool {
-        format!("{:?}", self.0).contains("V3_4")
     }
 }
 

@@ -54,10 +54,6 @@ impl Subject for GrpcFake {
     fn name(&self) -> String {
         format!("{:?}", self.0)
     }
-
-    fn is_3_4(&self) -> bool {
-        format!("{:?}", self.0).contains("V3_4")
-    }
 }
 
 impl Subject for GrpcReal {

@@ -5,7 +5,7 @@ use std::{task::Poll, time::Duration};
 use etcd_http_fake::{FakeEtcd, Fault, When};
 use etcd_transport::Body;
 
-use crate::{ask, call, line, open, poll, poll_line};
+use crate::{ask, call, line, open, poll, poll_line, token_of_root};
 
 const SECOND: Duration = Duration::from_secs(1);
 const WATCH_A: &str = r#"{"create_request":{"key":"YQ=="}}"#;
@@ -107,16 +107,8 @@ fn without_space_nothing_is_added() {
 #[test]
 fn a_token_is_revoked() {
     let etcd = FakeEtcd::new();
-    call(&etcd, "auth/user/add", r#"{"name":"root","password":"x"}"#);
-    call(&etcd, "auth/user/grant", r#"{"user":"root","role":"root"}"#);
-    call(&etcd, "auth/enable", "{}");
-    let token = call(
-        &etcd,
-        "auth/authenticate",
-        r#"{"name":"root","password":"x"}"#,
-    )["token"]
-        .take();
-    let headers = &[("Authorization", token.as_str().unwrap())];
+    let token = token_of_root(&etcd);
+    let headers = &[("Authorization", &*token)];
     assert_eq!(ask(&etcd, 0, "kv/put", PUT_A, headers).0, 200);
     etcd.revoke_tokens();
     assert_eq!(ask(&etcd, 0, "kv/put", PUT_A, headers).0, 401);

@@ -6,7 +6,7 @@ use etcd_http_fake::{FakeEtcd, KeyChange, Outcome, When};
 use etcd_transport::{Body, Transport, http};
 use futures::executor::block_on;
 
-use crate::{ask, call, line, open, told};
+use crate::{ask, call, line, open, token_of_root, told};
 
 #[test]
 fn requests_are_logged_with_their_fields_as_text() {
@@ -166,16 +166,8 @@ fn the_sizes_of_requests_and_the_time_of_tokens_can_be_set() {
             .1
             .contains("request is too large")
     );
-    call(&etcd, "auth/user/add", r#"{"name":"root","password":"x"}"#);
-    call(&etcd, "auth/user/grant", r#"{"user":"root","role":"root"}"#);
-    call(&etcd, "auth/enable", "{}");
-    let token = call(
-        &etcd,
-        "auth/authenticate",
-        r#"{"name":"root","password":"x"}"#,
-    )["token"]
-        .take();
-    let headers = &[("Authorization", token.as_str().unwrap())];
+    let token = token_of_root(&etcd);
+    let headers = &[("Authorization", &*token)];
     assert_eq!(
         ask(&etcd, 0, "kv/range", r#"{"key":"YQ=="}"#, headers).0,
         200

@@ -59,6 +59,16 @@ fn call(etcd: &FakeEtcd, path: &str, body: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Enables auth; returns a token of root.
+fn token_of_root(etcd: &FakeEtcd) -> String {
+    let root = r#"{"name":"root","password":"x"}"#;
+    call(etcd, "auth/user/add", root);
+    call(etcd, "auth/user/grant", r#"{"user":"root","role":"root"}"#);
+    call(etcd, "auth/enable", "{}");
+    let authenticated = call(etcd, "auth/authenticate", root);
+    authenticated["token"].as_str().unwrap().to_owned()
+}
+
 fn told(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
     let body = block_on(response.into_body().collect(1 << 20)).unwrap();

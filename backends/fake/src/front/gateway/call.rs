@@ -1,7 +1,7 @@
 use etcd_transport::{Body, Response};
 use http::{HeaderValue, Method, header::CONTENT_LENGTH};
 
-use super::{credentials, error::GatewayError, limits::Limits, read};
+use super::{call_of, error::GatewayError, limits::Limits, read};
 use crate::{
     front::unary::{self, Codec, Problem, Unary, max_message},
     go::reply::Reply,
@@ -23,12 +23,7 @@ pub(super) fn answer(
     call: Unary,
 ) -> Option<Response> {
     let profile = core.cluster.profile;
-    let mut context = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        credentials: credentials(request.headers),
-    };
+    let mut context = call_of(core, request);
     let json = Json {
         body: request.body,
         profile,

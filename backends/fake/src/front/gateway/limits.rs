@@ -5,11 +5,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::TransportError;
+use etcd_transport::{PolledFrame, TransportError};
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::error::GatewayError;
+use super::{error::GatewayError, header};
 use crate::{
     cluster::sleep::Sleep,
     profile::Profile,
@@ -35,7 +35,7 @@ impl Limits {
     /// What the headers of a request say that `arrived` then.
     pub(super) fn read(headers: &HeaderMap, arrived: u64) -> Result<Self, GatewayError> {
         let timeout = timeout(headers)?;
-        let has_leader = headers.get("grpc-metadata-hasleader");
+        let has_leader = header(headers, "grpc-metadata-hasleader");
         Ok(Self {
             deadline: timeout.map(|timeout| {
                 let timeout = u64::try_from(timeout).unwrap_or_default();
@@ -77,7 +77,7 @@ impl Limits {
 
 /// The header `Grpc-Timeout`: a number and the letter of a unit, in nanoseconds. Zero is none.
 pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<i64>, GatewayError> {
-    let Some(value) = headers.get("grpc-timeout") else {
+    let Some(value) = header(headers, "grpc-timeout") else {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(value.as_bytes());
@@ -151,10 +151,7 @@ where
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);

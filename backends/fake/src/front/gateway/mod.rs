@@ -14,7 +14,7 @@ mod stream;
 use std::sync::Arc;
 
 use etcd_transport::{Body, Response};
-use http::{HeaderMap, Method, header::AUTHORIZATION, request};
+use http::{HeaderMap, HeaderValue, Method, request};
 
 use self::{
     error::{EtcdCode, GatewayError},
@@ -30,7 +30,7 @@ use crate::{
     profile::Profile,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
-    v3::auth::Credentials,
+    v3::{api::Call, auth::Credentials},
 };
 
 /// What a call without an immediate response has left open.
@@ -157,12 +157,28 @@ fn not_allowed(profile: Profile, method: &Method) -> Response {
     reply.finish(method).map(Body::from)
 }
 
+/// The call of a request, in the name of the user whose token it has.
+fn call_of<'a>(core: &'a mut EtcdCore, request: &Incoming<'_>) -> Call<'a> {
+    Call {
+        cluster: &mut core.cluster,
+        endpoint: request.endpoint,
+        timed_out: request.timed_out,
+        credentials: credentials(request.headers),
+    }
+}
+
 /// The token of a request, in one of the headers that the gateway passes on.
 fn credentials(headers: &HeaderMap) -> Credentials {
-    let token = headers
-        .get("grpc-metadata-token")
-        .or_else(|| headers.get(AUTHORIZATION))
-        .or_else(|| headers.get("grpc-metadata-authorization"));
+    let token = header(headers, "grpc-metadata-token")
+        .or_else(|| header(headers, "authorization"))
+        .or_else(|| header(headers, "grpc-metadata-authorization"));
     let token = token.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     Credentials::of_token(token)
+}
+
+/// The first value of a header. To compare the few names of a request is faster than a lookup, which parses and hashes.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let mut headers = headers.iter();
+    let found = headers.find(|(other, _)| other.as_str() == name);
+    found.map(|(_, value)| value)
 }

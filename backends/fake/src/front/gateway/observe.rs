@@ -5,11 +5,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use etcd_transport::{Body, Response, TransportError};
+use etcd_transport::{Body, PolledFrame, Response, TransportError};
 use http_body::Frame;
 
 use super::{
-    Pending, credentials,
+    Pending, call_of, credentials,
     limits::Limits,
     read,
     stream::{empty_head, head, line},
@@ -80,12 +80,7 @@ pub(super) fn open(
         Ok(message) => message,
         Err(error) => return Some(error.response(profile)),
     };
-    let call = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        credentials: credentials(request.headers),
-    };
+    let call = call_of(core, request);
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
     }
@@ -132,10 +127,7 @@ impl http_body::Body for ObserveBody {
     type Data = Bytes;
     type Error = TransportError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first.into()))));

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use etcd_transport::Response;
 
-use super::{Pending, call::success, credentials, error::GatewayError, limits::Limits, read};
+use super::{
+    Pending, call::success, call_of, credentials, error::GatewayError, limits::Limits, read,
+};
 use crate::{
     front::queue::{self, Arrival, Turn, Wait},
     state::{EtcdCore, EtcdShared},
@@ -12,7 +14,6 @@ use crate::{
             Answered, Call, Failure,
             queue::{Acquired, Ticket},
         },
-        auth::Credentials,
         message::{Message, write},
     },
 };
@@ -37,12 +38,7 @@ pub(super) fn begin<M: Message + Default>(
         credentials: credentials(request.headers),
         id: request.watch_id,
     };
-    let call = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        credentials: Credentials::None,
-    };
+    let call = call_of(core, request);
     if let Err(error) = limits.check(&call, false) {
         return Some(error.response(profile));
     }

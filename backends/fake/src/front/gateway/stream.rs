@@ -10,9 +10,7 @@ use etcd_transport::{Body, PolledFrame, Response, TransportError};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
-use super::{
-    Pending, body::Lines, credentials, error::GatewayError, limits::Limits, read::Messages,
-};
+use super::{Pending, body::Lines, call_of, error::GatewayError, limits::Limits, read::Messages};
 use crate::{
     cluster::exchanges::ExchangeId,
     front::subscription::{self, Subscription, take_message},
@@ -21,8 +19,7 @@ use crate::{
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
     v3::{
-        api::{Call, Failure},
-        auth::Credentials,
+        api::Failure,
         message::{Message, lease::LeaseKeepAliveRequest, watch::WatchRequest, write},
     },
 };
@@ -34,12 +31,7 @@ pub(super) fn keep_alive(
     limits: Limits,
 ) -> Option<Response> {
     let profile = core.cluster.profile;
-    let mut call = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        credentials: credentials(request.headers),
-    };
+    let mut call = call_of(core, request);
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
     }
@@ -72,12 +64,7 @@ pub(super) fn keep_alive(
 /// Refuses a snapshot.
 pub(super) fn snapshot(core: &mut EtcdCore, request: &Incoming<'_>, limits: Limits) -> Response {
     let profile = core.cluster.profile;
-    let mut call = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        credentials: credentials(request.headers),
-    };
+    let mut call = call_of(core, request);
     let checked = limits.check(&call, true);
     let error = checked
         .err()
@@ -108,23 +95,13 @@ pub(super) fn watch(
     if limits.is_expired {
         return Some(GatewayError::deadline_exceeded().response(profile));
     }
-    let call = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        credentials: Credentials::None,
-    };
+    let call = call_of(core, request);
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
     }
     let subscription = Subscription::open(shared, core, request.watch_id, request.endpoint);
     let id = subscription.id();
-    let mut call = Call {
-        cluster: &mut core.cluster,
-        endpoint: request.endpoint,
-        timed_out: request.timed_out,
-        credentials: credentials(request.headers),
-    };
+    let mut call = call_of(core, request);
     for message in &requests {
         subscription::request(&mut call, id, message);
     }

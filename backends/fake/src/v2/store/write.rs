@@ -115,11 +115,7 @@ impl Store {
                 ttl,
             } => {
                 let result = self.swap(path, &condition, value, ttl, now);
-                let is_success = match &result {
-                    Ok(_) => true,
-                    Err(error) => error.code == Code::RootReadOnly,
-                };
-                self.stats.swaps.count(is_success);
+                self.stats.swaps.count(is_counted_success(&result));
                 result
             }
             Write::Delete {
@@ -128,11 +124,7 @@ impl Store {
                 recursive,
             } => {
                 let result = self.delete(path, dir || recursive, recursive, now);
-                let is_success = match &result {
-                    Ok(_) => true,
-                    Err(error) => error.code == Code::RootReadOnly,
-                };
-                self.stats.deletes.count(is_success);
+                self.stats.deletes.count(is_counted_success(&result));
                 result
             }
             Write::CompareAndDelete { path, condition } => {
@@ -151,19 +143,15 @@ impl Store {
         ttl: Ttl,
         now: i64,
     ) -> Result<Arc<Event>, StoreError> {
-        let old = match self.find(&path) {
-            Ok(id) => Some(id),
-            Err(error) if error.code == Code::KeyNotFound && !ttl.refresh => None,
-            Err(error) => return Err(error),
-        };
         if ttl.refresh {
-            let old = old.and_then(|id| self.tree.value(id));
+            let old = self.tree.value(self.find(&path)?);
             value = old.cloned().unwrap_or_else(|| Text::from(&b""[..]));
         }
         self.refuse_read_only(&path)?;
         let path: Text = path.into();
         let index = self.index + 1;
         let content = content(dir, value);
+        let old = self.tree.probe(&path);
         let (id, prev) = match old {
             Some(id) if self.tree.is_dir(id) => {
                 return Err(StoreError::new(Code::NotFile, &*path, self.index));
@@ -214,7 +202,7 @@ impl Store {
         self.refuse_read_only(&path)?;
         let path: Text = path.into();
         let index = self.index + 1;
-        if self.tree.lookup(&path).is_ok() {
+        if self.tree.probe(&path).is_some() {
             return Err(StoreError::new(Code::NodeExist, &*path, self.index));
         }
         let id = self.insert(&path, content(dir, value), index)?;
@@ -397,6 +385,18 @@ fn content(dir: bool, value: Text) -> Content {
     } else {
         Content::File(value)
     }
+}
+
+/// Whether etcd counts a swap or a deletion as a success: it does if the path is read-only.
+fn is_counted_success(result: &Result<Arc<Event>, StoreError>) -> bool {
+    matches!(
+        result,
+        Ok(_)
+            | Err(StoreError {
+                code: Code::RootReadOnly,
+                ..
+            })
+    )
 }
 
 fn is_obstacle(result: &Result<Arc<Event>, StoreError>) -> bool {

@@ -8,13 +8,16 @@ use crate::{
     profile::Profile,
 };
 
+/// More bytes than the response to a put, or to a read of a key, usually takes.
+const USUAL_SIZE: usize = 256;
+
 /// Writes a message as the gateway does.
 ///
 /// 3.5 writes a space after each comma, except in the messages of a stream: those pass through `encoding/json`.
 pub(crate) fn json(message: &dyn Message, profile: Profile, is_streamed: bool) -> Vec<u8> {
     let is_protojson = profile == Profile::V3_5 && !is_streamed;
     let mut writer = Writer {
-        out: Vec::new(),
+        out: Vec::with_capacity(USUAL_SIZE),
         comma: if is_protojson { b", " } else { b"," },
         is_html_safe: !is_protojson,
         profile,

@@ -11,7 +11,8 @@ const CAPACITY: usize = 32;
 /// has had.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree<K, V> {
-    root: Arc<Node<K, V>>,
+    /// None before the first entry, so that an empty map allocates nothing.
+    root: Option<Arc<Node<K, V>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,22 +32,20 @@ struct Child<K, V> {
 
 impl<K, V> Default for Tree<K, V> {
     fn default() -> Self {
-        Self {
-            root: Arc::new(Node::Leaf(Vec::new())),
-        }
+        Self { root: None }
     }
 }
 
 impl<K: Ord + Clone, V: Clone> Tree<K, V> {
     pub(crate) fn len(&self) -> usize {
-        self.root.len()
+        self.root.as_ref().map_or(0, |root| root.len())
     }
 
     pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        let mut node = &*self.root;
+        let mut node = self.root.as_deref()?;
         loop {
             match node {
                 Node::Leaf(entries) => {
@@ -60,11 +59,14 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
 
     /// Sets a value; returns the former one.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let (old, sibling) = insert(Arc::make_mut(&mut self.root), key, value);
+        let root = self
+            .root
+            .get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
+        let (old, sibling) = insert(Arc::make_mut(root), key, value);
         if let Some(sibling) = sibling {
-            let first = std::mem::replace(&mut self.root, Arc::new(Node::Branch(Vec::new())));
+            let first = std::mem::replace(root, Arc::new(Node::Branch(Vec::new())));
             let children = [first, Arc::new(sibling)].map(Child::new);
-            self.root = Arc::new(Node::Branch(children.into_iter().flatten().collect()));
+            *root = Arc::new(Node::Branch(children.into_iter().flatten().collect()));
         }
         old
     }
@@ -75,11 +77,12 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
     {
         // A key that is missing must not copy anything.
         self.get(key)?;
-        let old = remove(Arc::make_mut(&mut self.root), key);
-        while let Node::Branch(children) = &*self.root {
+        let root = self.root.as_mut()?;
+        let old = remove(Arc::make_mut(root), key);
+        while let Node::Branch(children) = &**root {
             match children.as_slice() {
-                [] => self.root = Arc::new(Node::Leaf(Vec::new())),
-                [only] => self.root = Arc::clone(&only.node),
+                [] => *root = Arc::new(Node::Leaf(Vec::new())),
+                [only] => *root = Arc::clone(&only.node),
                 _ => break,
             }
         }
@@ -92,7 +95,9 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
         K: Borrow<Q>,
     {
         let mut entries = Entries { path: Vec::new() };
-        let mut node = &*self.root;
+        let Some(mut node) = self.root.as_deref() else {
+            return entries;
+        };
         loop {
             match node {
                 Node::Leaf(leaf) => {
@@ -129,7 +134,9 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
         K: Borrow<Q>,
     {
         let mut rank = 0;
-        let mut node = &*self.root;
+        let Some(mut node) = self.root.as_deref() else {
+            return rank;
+        };
         loop {
             match node {
                 Node::Leaf(leaf) => {
