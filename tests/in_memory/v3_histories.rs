@@ -271,7 +271,7 @@ async fn watch<T: Transport>(client: &Client<T>, mut random: fastrand::Rng) -> V
     }
 }
 
-/// What callers were told about their writes.
+/// What callers know about their writes.
 #[derive(Default)]
 struct Told {
     applied: std::cell::RefCell<Vec<(i64, Option<String>)>>,

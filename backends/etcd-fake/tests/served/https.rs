@@ -1,16 +1,13 @@
 //! The program and real servers over TLS.
 
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
 
-use etcd_http::{Client, hyper::HyperTransport, v3::Watch};
 use etcd_server::Server;
-use futures::StreamExt;
 use harness::certificates::{Authority, Pair};
 
 use crate::{Served, clients::etcdctl, profile, support::real::binaries};
@@ -30,7 +27,7 @@ fn start(flags: &[String]) -> Served {
     Served::start_at("https://127.0.0.1:0", &flags)
 }
 
-/// Who asks: the certificate of a client, and the authority that it trusts.
+/// A client: its certificate, and the authority that it trusts.
 struct User<'a> {
     authority: &'a Path,
     pair: &'a Pair,
@@ -224,33 +221,6 @@ fn v3_17_a_certificate_names_a_user_by_grpc_and_by_v2_but_not_to_the_gateway() {
             }
         }
     });
-}
-
-#[test]
-fn the_client_speaks_json_and_grpc_over_tls() {
-    let mut authority = Authority::new();
-    let (trusted, identity) = (authority.certificate(), authority.issue("client.test"));
-    let served = start(&flags(&authority.issue("127.0.0.1"), &trusted));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    for (number, is_grpc) in [false, true].into_iter().enumerate() {
-        let read = |path: &PathBuf| fs::read(path).unwrap();
-        let transport = HyperTransport::builder()
-            .root_certificates(read(&trusted))
-            .identity(read(&identity.certificate), read(&identity.key))
-            .build()
-            .unwrap();
-        let client = Client::builder(transport).endpoints([&served.url]);
-        let client = if is_grpc { client.grpc() } else { client };
-        let client = client.build().unwrap();
-        let key = format!("key {number}");
-        runtime.block_on(async {
-            let kv = client.v3().kv();
-            let put = kv.put(&*key, "1").await.unwrap();
-            let mut events = client.open(Watch::new(&*key).from_revision(put.header.revision));
-            events.next().await.unwrap().unwrap();
-            assert_eq!(kv.get(&*key).await.unwrap().unwrap().value, b"1"[..]);
-        });
-    }
 }
 
 #[test]

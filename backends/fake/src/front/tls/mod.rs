@@ -75,7 +75,7 @@ impl Tls {
         self
     }
 
-    /// Whom the certificate of a client names.
+    /// The user that the certificate of a client names.
     fn user(&self, connection: &ServerConnection) -> Option<CommonName> {
         let certificate = connection.peer_certificates()?.first()?;
         self.names_users

@@ -350,7 +350,7 @@ fn has_credentials(headers: &HeaderMap) -> bool {
     value.is_some_and(|value| !value.is_empty())
 }
 
-/// The user whom the client's certificate names.
+/// The user that the client's certificate names.
 fn named_by_certificate(auth: &mut Auth<'_>, request: &Incoming<'_>) -> Option<User> {
     auth.user(request.common_name?, false).ok()
 }

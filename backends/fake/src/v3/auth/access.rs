@@ -19,7 +19,7 @@ impl AuthStore {
         }
         let name = caller.0.as_ref().filter(|name| !name.is_empty());
         let name = name.ok_or(V3Error::EMPTY_USER)?;
-        // That of a certificate may be nobody's.
+        // A certificate may have a name that no user has.
         let user = self.users.get(name).ok_or(USER_NOT_FOUND)?;
         permitted(user.has_role(ROOT))
     }

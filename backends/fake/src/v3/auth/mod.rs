@@ -59,7 +59,7 @@ pub(crate) enum Credentials {
 #[derive(Clone, Debug)]
 pub(crate) struct CommonName(pub(crate) Arc<str>);
 
-/// Who makes a call: the user whose token the request has, or whom the client's certificate names.
+/// Who makes a call: the user whose token the request has, or that the client's certificate names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Caller(Option<String>);
 
