@@ -3,7 +3,7 @@
 //!
 //! Half of the tests have proxies between the clients and the members, which have faults of their own: see [`proxies`].
 //!
-//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 20 s; `ETCD_HTTP_CHAOS_SEED` selects the
+//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 12 s; `ETCD_HTTP_CHAOS_SEED` selects the
 //! schedule.
 
 mod faults;
@@ -76,7 +76,7 @@ fn run_scenario(name: &str, has_proxies: bool, run: impl AsyncFnOnce(&Scenario) 
     let scenario = Scenario {
         proxies: has_proxies.then(|| Proxies::before(&cluster)),
         cluster,
-        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 20)),
+        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 12)),
         seed: number("ETCD_HTTP_CHAOS_SEED", 4),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
