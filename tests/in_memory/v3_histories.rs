@@ -389,7 +389,7 @@ impl<T: Transport> Caller<'_, T> {
         }
     }
 
-    /// Records what a caller was told: the revision of its write, that it was not applied, or nothing.
+    /// Records what a caller learned: the revision of its write, that it was not applied, or nothing.
     fn tell(&self, revision: Result<Option<i64>, &Error>, value: Option<String>) {
         match revision {
             Ok(Some(revision)) => self.told.applied.borrow_mut().push((revision, value)),

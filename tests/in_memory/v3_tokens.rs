@@ -8,7 +8,7 @@ use futures::future::join_all;
 
 use crate::support::{block_on, client, jumping, seconds};
 
-/// Without the delay, nobody would wait: the fake answers a request at once, before the next caller asks.
+/// Without the delay, no caller waits: the fake responds at once, before the next caller sends its request.
 #[test]
 fn t_13_a_wrong_password_is_found_out_once_for_all_who_wait() {
     for is_grpc in [false, true] {

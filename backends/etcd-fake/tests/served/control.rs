@@ -173,15 +173,15 @@ fn it_is_ready_in_less_than_a_twentieth_of_a_second() {
 }
 
 #[test]
-fn tls_is_refused_and_the_help_lists_what_there_is() {
+fn a_certificate_of_its_own_is_refused_and_the_help_lists_what_there_is() {
     let run = |flags: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_etcd-fake"))
             .args(flags)
             .output()
             .unwrap()
     };
-    let refused = run(&["--cert-file", "x.pem"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("no TLS"));
+    let refused = run(&["--auto-tls"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("makes no certificates"));
     let help = run(&["--help"]);
     assert!(
         help.status.success()
