@@ -30,6 +30,10 @@ pub(super) struct Http1Call {
 
 impl Http1Call {
     /// A request whose body is there; the others are returned, for [`read`](Self::read).
+    #[expect(
+        clippy::result_large_err,
+        reason = "the request is moved once, and a box would cost an allocation"
+    )]
     pub(super) fn new(request: Request) -> Result<Self, Request> {
         let (head, body) = request.into_parts();
         match body.try_into_bytes() {
