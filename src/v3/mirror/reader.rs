@@ -26,11 +26,12 @@ use crate::{
 /// let mut config = client.v3().mirror(KeyRange::prefix("config/"));
 /// let reader = config.reader();
 /// let follow = async move {
-///     loop {
-///         config.next().await?;
-///     }
-///     # #[allow(unreachable_code, reason = "for the type of the error")]
-///     # Ok::<(), Error>(())
+///     let error = loop {
+///         if let Err(error) = config.next().await {
+///             break error;
+///         }
+///     };
+///     eprintln!("the mirror ended: {error}");
 /// };
 /// # drop(follow);
 /// // Elsewhere, meanwhile:

@@ -34,8 +34,12 @@ pub enum MirrorChange {
     /// It was not there before.
     Added(KeyValue),
     /// It was written again.
-    #[allow(missing_docs, reason = "what it was, and what it is")]
-    Changed { old: KeyValue, new: KeyValue },
+    Changed {
+        /// What it was.
+        old: KeyValue,
+        /// What it is now.
+        new: KeyValue,
+    },
     /// It was deleted; this is what it was.
     Removed(KeyValue),
 }

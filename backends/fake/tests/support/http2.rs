@@ -1,6 +1,5 @@
 //! gRPC by hand, over the fake in process and over HTTP/2 to a port.
 
-// Each test file is a program of its own and uses its own part of this module.
 #![allow(
     dead_code,
     unreachable_pub,
