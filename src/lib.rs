@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! A [`Client`] is generic over its [`Transport`](transport::Transport). A cargo feature adds one: `reqwest`, `isahc`, or
-//! `fake`, an etcd in memory for unit tests; or [bring your own](transport). None is enabled by default.
+//! A [`Client`] is generic over its [`Transport`](transport::Transport). A cargo feature adds one: `hyper`, `reqwest`,
+//! `isahc`, or `fake`, an etcd in memory for unit tests; or [bring your own](transport). None is enabled by default.
 //!
 //! # Where things are
 //!

@@ -32,6 +32,8 @@ struct Known {
     /// In milliseconds since the epoch; 0 if the endpoint is up.
     down_until: AtomicU64,
     failures: AtomicU32,
+    /// When it failed last, in milliseconds since the epoch.
+    last_failed: AtomicU64,
     wire: Wire,
     unsupported: UnsupportedFeatures,
     liveness: Liveness,
@@ -44,6 +46,7 @@ impl EndpointState {
             epoch,
             down_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            last_failed: AtomicU64::new(0),
             wire,
             unsupported: UnsupportedFeatures::default(),
             liveness: Liveness::default(),
@@ -111,18 +114,31 @@ impl EndpointState {
     }
 
     /// Marks it as down. The server that comes up again may be a newer etcd.
+    ///
+    /// Failures during a cool-down do not double it: when a server goes down, all that are connected to it fail at once.
     pub(crate) fn failed(&self, now: Instant) {
         self.0.unsupported.forget();
-        let failures = self.0.failures.fetch_add(1, Relaxed).min(16);
+        let was_up = self.is_up(now);
+        let failures = if was_up {
+            self.0.failures.fetch_add(1, Relaxed)
+        } else {
+            self.0.failures.load(Relaxed).saturating_sub(1)
+        };
         let cool_down = FIRST_COOL_DOWN
-            .saturating_mul(1 << failures)
+            .saturating_mul(1 << failures.min(16))
             .min(MAX_COOL_DOWN);
-        if failures == 0 {
+        if was_up && failures == 0 {
             trace::endpoint_failed(&self.0.endpoint, cool_down);
         }
+        self.0.last_failed.store(self.millis(now), Relaxed);
         self.0
             .down_until
             .store(self.millis(now + cool_down), Relaxed);
+    }
+
+    /// Returns when it failed last, in milliseconds since the client was made.
+    pub(super) fn last_failed(&self) -> u64 {
+        self.0.last_failed.load(Relaxed)
     }
 
     fn millis(&self, now: Instant) -> u64 {

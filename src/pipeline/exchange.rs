@@ -7,7 +7,7 @@ use crate::{
     endpoints::wire::Wire,
     error::{Error, Result},
     operation::Operation,
-    pipeline::{answer::Answer, call::Call, probe::Probe},
+    pipeline::{answer::Answer, call::Call, confirm::Confirmation, probe::Probe},
 };
 
 /// A call that the pipeline executes. Its encoding depends on the wire, which depends on the endpoint.
@@ -28,6 +28,11 @@ pub trait Exchange: Send + Sync {
 
     /// Returns what to ask of the member meanwhile, if this waits for something there.
     fn probe(&self) -> Option<Probe> {
+        None
+    }
+
+    /// Returns what to ask after this response, if it is a success that must be confirmed.
+    fn confirmation(&self, _answer: &Answer) -> Option<Confirmation> {
         None
     }
 }
@@ -57,6 +62,10 @@ impl<O: Operation, D> Exchange for Mapped<O, D> {
 
     fn probe(&self) -> Option<Probe> {
         self.0.probe()
+    }
+
+    fn confirmation(&self, answer: &Answer) -> Option<Confirmation> {
+        self.0.confirmation(answer)
     }
 }
 

@@ -50,7 +50,15 @@ impl<T: Transport> Pipeline<T> {
                     run.answered(&answer, is_leader, began);
                     if !run.may_renew_token(&answer) {
                         run.complete(&mut answer.context);
-                        return Ok(answer);
+                        return match exchange.confirmation(&answer) {
+                            Some(confirmation) => {
+                                run.now = self.transport.now();
+                                let confirmed = self.confirm(confirmation, answer, run.left());
+                                // Boxed, since only few calls need it.
+                                Box::pin(confirmed).await
+                            }
+                            None => Ok(answer),
+                        };
                     }
                     if let Err(error) = run.renew_token().await {
                         return Err(error.after_doubt(run.in_doubt));

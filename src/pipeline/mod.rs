@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod call;
+pub(crate) mod confirm;
 pub(crate) mod deadline;
 pub(crate) mod exchange;
 mod execute;

@@ -185,7 +185,7 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Executes another call. Boxed, for it is executed within a call.
-    fn ask<'a>(&'a self, exchange: &'a dyn Exchange) -> BoxFuture<'a, Result<Answer>> {
+    pub(super) fn ask<'a>(&'a self, exchange: &'a dyn Exchange) -> BoxFuture<'a, Result<Answer>> {
         Box::pin(self.execute(exchange))
     }
 }
@@ -202,7 +202,7 @@ const FIRST: &str = "the member that was asked no longer responds, and the other
      begin again with another one";
 
 /// The response of a call that waits for nothing.
-fn refused(mut answer: Answer, refusal: Box<Refusal>) -> Answer {
+pub(super) fn refused(mut answer: Answer, refusal: Box<Refusal>) -> Answer {
     answer.verdict = Verdict::Refused(refusal);
     answer
 }

@@ -24,13 +24,13 @@ use crate::{
 /// this call only. Use a random id, or the name of the process and a counter. If the value itself is not unique, such
 /// as a number, append something unique.
 ///
-/// | write | how it is recognized | retried | [`Outcome::Unknown`] remains if |
+/// | write | how it is recognized | retried | [`Outcome::Unknown`](crate::Outcome::Unknown) remains if |
 /// |---|---|---|---|
 /// | [`Create`] | the key has the value | while the key does not exist | the key has another value, written later or created before |
 /// | [`CompareAndSwap`], by index | the key has the value; or, if it was changed since, the first change after the index was this one | while the index is the expected one | the key was changed since, and the history no longer has the event |
 /// | [`CreateInOrder`] | a file of the directory has the value | never | no file has it: the write was not applied yet, or the file was deleted |
 ///
-/// [`Outcome::Unknown`] also remains if the store cannot be read for as long as the [`RetryPolicy`](crate::RetryPolicy)
+/// [`Outcome::Unknown`](crate::Outcome::Unknown) also remains if the store cannot be read for as long as the [`RetryPolicy`](crate::RetryPolicy)
 /// allows.
 ///
 /// Guarantees: `Ok` means *applied, once*; an error with another outcome than `Unknown` means *not applied, and never

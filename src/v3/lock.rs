@@ -10,7 +10,10 @@ use crate::{
     pipeline::deadline::Deadline,
     v3::{
         Header, Key, LeaseId,
-        lease::waiting::{SILENCE_LIMIT, probe},
+        lease::{
+            acquired::{Created, confirmation},
+            waiting::{SILENCE_LIMIT, probe},
+        },
         protocol::message::{self, Encode, Fields},
         range::check_key,
         stream::silence::check_limit,
@@ -24,13 +27,18 @@ use crate::{
 /// first one: the first server deletes the key as soon as it notices, possibly after another server has reported the
 /// lock as held. For the same reason the request is retried only if it definitely did not reach the server.
 ///
+/// Each success costs one more request: a linearizable read of the lock's key, since etcd before 3.5 reports a lock as
+/// held although its key was deleted during the wait, such as with its lease. Dropping the future during that read
+/// releases nothing: revoke the lease.
+///
 /// A lock is only as good as its lease, which may expire without its holder noticing. Write what the lock protects in a
 /// transaction that compares the lock's key: `Compare::exists(key)`.
 ///
 /// # Errors
 /// [`is_lease_not_found`](crate::Error::is_lease_not_found), also if the lease expires while waiting;
 /// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit; a lost member, see
-/// [`silence_limit`](Self::silence_limit).
+/// [`silence_limit`](Self::silence_limit). If the key cannot be read after a success, or was deleted although the lease
+/// is alive, the [outcome](crate::Error::outcome) is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Lock {
@@ -100,7 +108,11 @@ message::operation!(
     Lock => LockResponse,
     "v3.lock.lock",
     LOCK, IfUnsent,
-    probed by |lock| probe(Lock::NAME, &lock.name, lock.lease, lock.silence)
+    probed by |lock| probe(Lock::NAME, &lock.name, lock.lease, lock.silence),
+    confirmed by |lock, held| {
+        let created = Created::Until(held.header.revision);
+        confirmation(Lock::NAME, held.key, created, lock.lease)
+    }
 );
 
 /// A lock that is held.

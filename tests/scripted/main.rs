@@ -23,6 +23,7 @@ mod sync;
 mod types;
 mod v2_calls;
 mod v2_store;
+mod v3_acquired;
 mod v3_batch;
 mod v3_calls;
 mod v3_cluster_identity;

@@ -9,7 +9,7 @@ use etcd_http::{
         Action, ClusterInfo, Counts, Event, FollowerStats, Get, Latency, LeaderInfo, LeaderStats,
         Member, Node, Permissions, Role, SelfStats, StoreStats, User, UserDetails, Watch,
     },
-    v3::{Changes, Header, KeyValue, LeaseId, LeaseKeeper, Mirror, RangeResponse},
+    v3::{Changes, Header, HeldLease, KeyValue, LeaseId, LeaseKeeper, Mirror, RangeResponse},
 };
 use futures::Stream;
 use harness::{
@@ -46,6 +46,14 @@ fn futures_and_iterators_capture_no_lifetime_that_they_do_not_need() {
         client.v3().leases().keeper()
     }
 
+    fn loss<T: Transport>(lease: HeldLease<T>) -> impl Future + Send + 'static {
+        lease.lost()
+    }
+
+    fn early_loss<T: Transport>(lease: &HeldLease<T>) -> impl Future + Send + 'static + use<T> {
+        lease.lost_before(Duration::from_secs(1))
+    }
+
     fn synced<T: Transport>(client: Client<T>) -> impl Future + Send + 'static {
         client.keep_synced(Duration::from_secs(60))
     }
@@ -66,6 +74,7 @@ fn futures_and_iterators_capture_no_lifetime_that_they_do_not_need() {
     let client = Client::new(ScriptedTransport::new([]), ["http://a"]).unwrap();
     is_spawned(&keeper(client.clone()).1);
     is_spawned(&short_keeper(client.clone()).1);
+    let _ = (loss::<ScriptedTransport>, early_loss::<ScriptedTransport>);
     is_spawned(&synced(client.clone()));
     is_spawned(&watch(client.clone()));
     let mirror = client.v3().mirror("a");

@@ -225,8 +225,13 @@ fn r_6_what_is_done_exactly_once_is_sent_until_it_is_known() {
 #[test]
 fn v3_103_a_wait_for_a_lock_or_to_be_elected_that_broke_off_is_not_asked_for_again() {
     let lost = || [Step::Break, refusal(500, 2, "something new")];
-    let held = r#"{"header":{"cluster_id":"7"},"key":"bC83","leader":{"key":"ZS83","rev":"9"}}"#;
-    let refused = || [Step::Refuse, json(200, held)];
+    let held = r#"{"header":{"cluster_id":"7","revision":"9"},"key":"bC83","leader":{"key":"ZS83","rev":"9"}}"#;
+    let read = |key: &str| {
+        let header = r#""header":{"cluster_id":"7"}"#;
+        let kvs = format!(r#"[{{"key":"{key}","create_revision":"9"}}]"#);
+        json(200, format!(r#"{{{header},"kvs":{kvs}}}"#))
+    };
+    let refused = |key| [Step::Refuse, json(200, held), read(key)];
     for step in lost() {
         let client = client(&["a", "b"], [step]);
         let error = send(&client, Lock::new("l", 7)).unwrap_err();
@@ -237,8 +242,10 @@ fn v3_103_a_wait_for_a_lock_or_to_be_elected_that_broke_off_is_not_asked_for_aga
         let error = send(&client, Campaign::new("e", 7, "v")).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     }
-    send(&client(&["a", "b"], refused()), Lock::new("l", 7)).unwrap();
-    send(&client(&["a", "b"], refused()), Campaign::new("e", 7, "v")).unwrap();
+    let lock = client(&["a", "b"], refused("bC83"));
+    send(&lock, Lock::new("l", 7)).unwrap();
+    let campaign = client(&["a", "b"], refused("ZS83"));
+    send(&campaign, Campaign::new("e", 7, "v")).unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_http::{
     Client, Error,
-    v3::{GrantLease, HeldLease, KeepAlive, LeaseKeeper},
+    v3::{GrantLease, HeldLease, KeepAlive, LeaseId, LeaseKeeper},
 };
 use futures::{
     FutureExt, StreamExt,
@@ -349,7 +349,7 @@ fn a_stream_of_renewals_ends_at_the_deadline_when_no_server_responds() {
     let error = clock.run(renewals.next()).unwrap().unwrap_err();
     assert!(
         error.to_string().contains(
-            "at http://a: could not connect: connection refused: the endpoint names no port"
+            "at http://c: could not connect: connection refused: the endpoint names no port"
         ),
         "{error}"
     );
@@ -405,6 +405,38 @@ fn a_holder_is_told_some_time_before_the_deadline() {
         assert!(loss.is_revoked(), "{loss}");
         assert!(lease.lost_before(Duration::ZERO).await.is_revoked());
     });
+}
+
+#[test]
+fn who_waits_for_the_loss_of_a_lease_does_not_keep_it() {
+    let client = clients(Store::at(1));
+    let (lost, requests_before) = with_keeper(&client, async |keeper| {
+        let lease = keeper.grant(TTL).await.unwrap();
+        sleep(&client, seconds(60)).await;
+        (lease.lost(), requests(&client))
+    });
+    // The keeper has ended: it has no lease left.
+    let began = client.transport().clock.elapsed();
+    assert!(client.transport().clock.run(lost).is_deadline());
+    assert!(client.transport().clock.elapsed() <= began + TTL);
+    assert_eq!(requests(&client), requests_before);
+}
+
+#[test]
+fn many_leases_are_renewed_once_by_several_requests() {
+    let client = clients(Store::at(1).with(|state| {
+        let leases = (1..=1030).map(|id| (id, (TTL, TTL)));
+        state.leases = leases.collect();
+    }));
+    let ids = (1..=1030).map(LeaseId::from);
+    let renew = client.v3().leases().keep_all_alive_once(ids.clone());
+    let renewed = client.transport().clock.run(renew).unwrap();
+    assert_eq!(requests(&client), [512, 512, 6]);
+    assert!(renewed.iter().map(|kept| kept.id).eq(ids));
+    assert!(renewed.iter().all(|kept| kept.ttl == Some(TTL)));
+    let none = client.v3().leases().keep_all_alive_once([]);
+    let error = client.transport().clock.run(none).unwrap_err();
+    assert!(matches!(error, Error::Invalid(_)), "{error}");
 }
 
 #[test]

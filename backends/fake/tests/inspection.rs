@@ -128,7 +128,7 @@ fn an_invalid_dump_changes_nothing() {
         ("{}", "line 1 of the dump: the first line has no index"),
         (
             "{\"index\":9}\n{\"key\":\"a\"}",
-            "line 2 of the dump: not a key",
+            "line 2 of the dump: not a key, a lease or a change",
         ),
     ] {
         assert_eq!(etcd.load(text).unwrap_err().to_string(), error);

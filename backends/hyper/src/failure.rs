@@ -1,17 +1,24 @@
 //! What a failure of hyper's or h2's means: see [`TransportErrorKind`].
 
-use std::{error::Error, fmt, iter::successors, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
 use etcd_transport::{TransportError, TransportErrorKind};
 
-/// The error of a request over HTTP/1.1 that got no response, or of a body that broke off.
-pub(crate) fn http1(error: hyper::Error) -> TransportError {
-    let kind = if error.is_user() && !is_of_the_request_body(&error) {
-        TransportErrorKind::Rejected
+/// The error of a stream that could not be opened: nothing was sent.
+pub(crate) fn http2_unopened(error: h2::Error) -> TransportError {
+    if is_of_the_request(&error) {
+        TransportError::rejected(error)
     } else {
-        TransportErrorKind::Interrupted
-    };
-    TransportError::new(kind, error)
+        TransportError::unprocessed(error)
+    }
+}
+
+/// Whether h2 refuses the request itself, such as a header that HTTP/2 does not have. h2 has no predicate for it; an
+/// error of a connection whose stream ids are used up has the same kind.
+pub(crate) fn is_of_the_request(error: &h2::Error) -> bool {
+    let is_of_the_connection =
+        error.is_io() || error.is_go_away() || error.is_reset() || error.is_library();
+    !is_of_the_connection && !error.to_string().contains("stream ID overflowed")
 }
 
 /// The error of a stream that got no response, or whose body broke off.
@@ -39,11 +46,6 @@ pub(crate) fn handshake(error: Option<h2::Error>) -> TransportError {
         Some(error) => TransportError::unprocessed(error),
         None => TransportError::unprocessed("the server closed the connection before its SETTINGS"),
     }
-}
-
-fn is_of_the_request_body(error: &hyper::Error) -> bool {
-    let mut sources = successors(error.source(), |error| (**error).source());
-    sources.any(|source| source.is::<TransportError>())
 }
 
 /// One of several errors with the same source: that of a connection for which several requests wait.

@@ -23,7 +23,6 @@ use tokio::{task::yield_now, time::Instant};
 
 use crate::{
     connect::{Alpn, Stream},
-    failure,
     origin::Origin,
 };
 
@@ -57,7 +56,8 @@ pub(crate) async fn send(
                 // The server had closed the connection. Nothing was sent, so this is still the one request.
                 Some(unsent) if is_reused => request = unsent,
                 Some(_) => return Err(TransportError::connect(failed.into_error())),
-                None => return Err(failure::http1(failed.into_error())),
+                // Whatever hyper says of it, such as that its task is gone: the server may have seen it.
+                None => return Err(TransportError::interrupted(failed.into_error())),
             },
         }
     }
@@ -191,7 +191,7 @@ impl HttpBody for ResponseBody {
                 }
             }
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(failure::http1)))
+        Poll::Ready(frame.map(|frame| frame.map_err(TransportError::interrupted)))
     }
 
     fn is_end_stream(&self) -> bool {

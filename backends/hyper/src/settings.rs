@@ -38,14 +38,14 @@ impl HyperTransportBuilder {
     /// Limits the time for making a connection: name resolution, TCP, TLS, and over HTTP/2 the wait for the server's
     /// settings. Defaults to 2 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.connect_timeout = timeout;
+        self.settings.connect_timeout = timeout.min(LONGEST);
         self
     }
 
     /// Closes a connection that has carried nothing for this long. Defaults to 55 s, since usual proxies close an idle
     /// connection after 60 or 75 s, and a request that is sent at that moment fails.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.idle_timeout = timeout;
+        self.settings.idle_timeout = timeout.min(LONGEST);
         self
     }
 
@@ -59,13 +59,14 @@ impl HyperTransportBuilder {
     ///
     /// Intervals below 10 s are raised to 10 s: etcd closes connections that ping more often than every 5 s.
     pub fn http2_ping_interval(mut self, interval: Option<Duration>) -> Self {
-        self.settings.http2_ping_interval = interval.map(|interval| interval.max(LEAST_INTERVAL));
+        self.settings.http2_ping_interval =
+            interval.map(|interval| interval.clamp(LEAST_INTERVAL, LONGEST));
         self
     }
 
     /// Closes an HTTP/2 connection that has not answered a ping for this long. Defaults to 10 s.
     pub fn http2_ping_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.http2_ping_timeout = timeout;
+        self.settings.http2_ping_timeout = timeout.min(LONGEST);
         self
     }
 
@@ -141,3 +142,6 @@ impl Default for Settings {
 
 /// etcd's servers accept a ping every 5 s, and close the connection with `ENHANCE_YOUR_CALM` otherwise.
 const LEAST_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Far more than any use, and far less than what a clock can add.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -110,7 +110,9 @@ async fn an_idle_connection_is_closed_without_a_further_request() {
 async fn http2_to_a_server_of_http_1_is_rejected_and_nothing_is_sent() {
     let server = Server::start(|connection| {
         connection.wait_for_a_byte()?;
-        connection.write("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")
+        connection.write("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")?;
+        // If it closed at once, the client might see a reset instead of the response.
+        connection.wait_until_closed()
     });
     let (kind, why) = failed(&HyperTransport::default(), http2(server.uri("/"))).await;
     assert_eq!(kind, TransportErrorKind::Rejected, "{why}");
@@ -163,8 +165,91 @@ async fn an_http2_connection_that_answers_no_ping_is_broken() {
     }
 }
 
+/// A connection belongs to the runtime that made it: what was sent on it is in doubt when that ends.
+#[test]
+fn a_request_on_a_connection_whose_runtime_ends_is_interrupted() {
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(1).enable_all().build().unwrap()
+    };
+    let server = Server::start(|connection| {
+        connection.read_request()?;
+        connection.write(OK)?;
+        connection.read_request()?;
+        connection.wait_until_closed()
+    });
+    let transport = HyperTransport::default();
+    let (first, second) = (runtime(), runtime());
+    first.block_on(answered(&transport, put(server.uri("/"))));
+    let error = second.block_on(async {
+        let sent = transport.send(put(server.uri("/")));
+        let ends = async {
+            while server.received().len() < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            first.shutdown_background();
+        };
+        join(sent, ends).await.0.unwrap_err()
+    });
+    assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
+}
+
+#[test]
+fn http2_works_in_another_runtime_than_the_one_that_began_to_connect() {
+    let silent = Server::start(|connection| connection.wait_until_closed());
+    let transport = HyperTransport::default();
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap()
+    };
+    let first = runtime();
+    let mut waiting = Box::pin(transport.send(http2(silent.uri("/"))));
+    first.block_on(async {
+        let moment = pin!(tokio::time::sleep(Duration::from_millis(50)));
+        assert!(matches!(
+            select(&mut waiting, moment).await,
+            Either::Right(_)
+        ));
+    });
+    drop(first);
+    let error = runtime().block_on(waiting).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Unprocessed, "{error:?}");
+}
+
 #[tokio::test]
-async fn http2_can_be_switched_off() {
+async fn the_longest_limits_are_no_panic() {
+    let server = Server::answering(OK);
+    let transport = HyperTransport::builder()
+        .connect_timeout(Duration::MAX)
+        .idle_timeout(Duration::MAX)
+        .http2_ping_interval(Some(Duration::MAX))
+        .http2_ping_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    answered(&transport, put(server.uri("/"))).await;
+}
+
+#[tokio::test]
+async fn a_header_that_http2_does_not_have_is_rejected() {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let server = Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write(SETTINGS)?;
+        connection.wait_until_closed()
+    });
+    let transport = HyperTransport::default();
+    for _ in 0..3 {
+        let mut request = http2(server.uri("/"));
+        let value = etcd_transport::http::HeaderValue::from_static("chunked");
+        request.headers_mut().insert("transfer-encoding", value);
+        let (kind, why) = failed(&transport, request).await;
+        assert_eq!(kind, TransportErrorKind::Rejected, "{why}");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn http2_can_be_disabled() {
     let server = Server::answering(OK);
     let transport = HyperTransport::builder().http1_only().build().unwrap();
     let (kind, why) = failed(&transport, http2(server.uri("/"))).await;

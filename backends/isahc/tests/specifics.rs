@@ -1,8 +1,7 @@
 //! Behavior that the contract does not specify.
 
 use std::{
-    pin::{Pin, pin},
-    task::{Context, Poll},
+    pin::pin,
     thread,
     time::{Duration, Instant},
 };
@@ -10,10 +9,8 @@ use std::{
 #[cfg(not(feature = "rustls"))]
 use etcd_transport::http::Version;
 use etcd_transport::{
-    Body, IdleLimit, LongLived, Request, Transport, TransportError, TransportErrorKind,
-    bytes::Bytes,
+    Body, IdleLimit, LongLived, Request, Transport, TransportErrorKind,
     http::{Method, Uri},
-    http_body::{self, Frame},
 };
 use etcd_transport_conformance::{BlackHole, Server};
 use etcd_transport_isahc::IsahcTransport;

@@ -18,7 +18,10 @@ use crate::{
     },
     v3::{
         Header, Key, KeyValue, LeaseId, Value,
-        lease::waiting::{SILENCE_LIMIT, probe},
+        lease::{
+            acquired::{Created, confirmation},
+            waiting::{SILENCE_LIMIT, probe},
+        },
         protocol::{
             self,
             message::{self, Encode, Fields},
@@ -77,10 +80,15 @@ message::message!(LeaderKey {
 /// server has reported the leader. For the same reason the request is retried only if it definitely did not reach the
 /// server.
 ///
+/// Each success costs one more request: a linearizable read of the candidate's key, since etcd reports a candidate as
+/// elected although its key was deleted during the wait, such as with its lease. Dropping the future during that read
+/// withdraws nothing: revoke the lease.
+///
 /// # Errors
 /// [`is_lease_not_found`](crate::Error::is_lease_not_found), also if the lease expires while waiting;
 /// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit; a lost member, see
-/// [`silence_limit`](Self::silence_limit).
+/// [`silence_limit`](Self::silence_limit). If the key cannot be read after a success, or was deleted although the lease
+/// is alive, the [outcome](crate::Error::outcome) is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Campaign {
@@ -152,7 +160,11 @@ message::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
     CAMPAIGN, IfUnsent,
-    probed by |campaign| probe(Campaign::NAME, &campaign.name, campaign.lease, campaign.silence)
+    probed by |campaign| probe(Campaign::NAME, &campaign.name, campaign.lease, campaign.silence),
+    confirmed by |_, won| {
+        let LeaderKey { key, rev, lease, .. } = won.leader;
+        confirmation(Campaign::NAME, key, Created::At(rev), lease)
+    }
 );
 
 /// The response to a [`Campaign`]: the election is won.

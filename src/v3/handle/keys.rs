@@ -101,10 +101,6 @@ short_forms! {
 
     /// Lists all leases: [`ListLeases`].
     list() -> Vec<LeaseId> = ListLeases::new();
-
-    /// Renews several leases once: [`KeepAliveOnce`].
-    keep_all_alive_once(ids: impl IntoIterator<Item = LeaseId>) -> Vec<KeepAliveResponse> =
-        KeepAliveOnce::all(ids);
 }
 
 impl<T: Transport> Leases<'_, T> {
@@ -115,6 +111,25 @@ impl<T: Transport> Leases<'_, T> {
     pub async fn keep_alive_once(self, id: impl Into<LeaseId>) -> Result<Option<Duration>> {
         let answers = self.by.send(KeepAliveOnce::new(id)).await?;
         Ok(answers.first().and_then(|kept| kept.ttl))
+    }
+
+    /// Renews several leases once, in one request for each [512](KeepAliveOnce::MAX_LEASES), one after the other:
+    /// [`KeepAliveOnce`]. Returns a response for each lease, in order.
+    ///
+    /// # Errors
+    /// See the operation, and [`Error`](crate::Error). The leases of earlier requests are renewed.
+    pub async fn keep_all_alive_once(
+        self,
+        ids: impl IntoIterator<Item = LeaseId>,
+    ) -> Result<Vec<KeepAliveResponse>> {
+        let ids: Vec<LeaseId> = ids.into_iter().collect();
+        let (first, rest) = ids.split_at(ids.len().min(KeepAliveOnce::MAX_LEASES));
+        let renew = |ids: &[LeaseId]| self.by.send(KeepAliveOnce::all(ids.iter().copied()));
+        let mut renewed = renew(first).await?;
+        for ids in rest.chunks(KeepAliveOnce::MAX_LEASES) {
+            renewed.extend(renew(ids).await?);
+        }
+        Ok(renewed)
     }
 
     /// Keeps a lease alive while the stream is polled, and delivers its time to live: [`KeepAlive`].

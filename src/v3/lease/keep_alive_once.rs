@@ -24,6 +24,9 @@ use crate::{
 ///
 /// Returns a [`KeepAliveResponse`] for each, in order. A lease that does not exist is not an error. The server restarts
 /// the time to live between the request and the response: count from the request.
+///
+/// A request renews at most [`MAX_LEASES`](Self::MAX_LEASES);
+/// [`keep_all_alive_once`](crate::v3::Leases::keep_all_alive_once) sends as many requests as it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct KeepAliveOnce {
@@ -31,12 +34,16 @@ pub struct KeepAliveOnce {
 }
 
 impl KeepAliveOnce {
+    /// The most leases in one request: the server reads and responds in turn, one lease after the other, and an HTTP/1
+    /// server may discard what it has not read of a long request when it begins to respond.
+    pub const MAX_LEASES: usize = 512;
+
     /// Renews this lease.
     pub fn new(id: impl Into<LeaseId>) -> Self {
         Self::all([id])
     }
 
-    /// Renews these leases.
+    /// Renews these leases: at least one, and at most [`MAX_LEASES`](Self::MAX_LEASES).
     pub fn all<I: Into<LeaseId>>(ids: impl IntoIterator<Item = I>) -> Self {
         Self {
             ids: ids.into_iter().map(Into::into).collect(),
@@ -121,6 +128,11 @@ impl Exchange for KeepAliveOnce {
         if self.ids.is_empty() {
             return Err(Error::invalid(Self::NAME, "at least one lease is required"));
         }
+        let (count, max) = (self.ids.len(), Self::MAX_LEASES);
+        if count > max {
+            let what = format!("{count} leases, and one request renews {max} at most");
+            return Err(Error::invalid(Self::NAME, what));
+        }
         let renewals: Vec<_> = self.ids.iter().copied().map(Renewal).collect();
         Ok(protocol::encode_all(
             method::LEASE_KEEP_ALIVE,
@@ -160,6 +172,12 @@ mod tests {
         assert_eq!(
             none.to_string(),
             "v3.lease.keep_alive_once: at least one lease is required"
+        );
+        assert!(KeepAliveOnce::all(1..=512).request().is_ok());
+        let many = KeepAliveOnce::all(1..=513).request().unwrap_err();
+        assert_eq!(
+            many.to_string(),
+            "v3.lease.keep_alive_once: 513 leases, and one request renews 512 at most"
         );
     }
 

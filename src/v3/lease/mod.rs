@@ -1,5 +1,6 @@
 //! Leases: times to live for keys.
 
+pub(super) mod acquired;
 mod grant;
 mod id;
 mod keep_alive;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     endpoints::wire::Wire,
-    error::{EtcdErrorKind, Result},
+    error::{EtcdErrorKind, Refusal, Result},
     pipeline::{
         answer::{Answer, Verdict},
         call::{Call, Repeat},
@@ -53,7 +53,11 @@ pub(in crate::v3) fn probe(
     let was_seen = AtomicBool::new(false);
     Probe {
         interval,
-        exchange: Box::new(LeaseProbe { operation, lease }),
+        exchange: Box::new(LeaseProbe {
+            operation,
+            lease,
+            keys: true,
+        }),
         finding: Box::new({
             let key = key.clone();
             move |answer| finding(lease, &key, &was_seen, answer)
@@ -71,13 +75,8 @@ pub(in crate::v3) fn probe(
 
 /// A lease that is gone holds nothing, and a key that was there is not created again.
 fn finding(lease: LeaseId, key: &Bytes, was_seen: &AtomicBool, answer: &Answer) -> Finding {
-    let is_gone = match &answer.verdict {
-        Verdict::Success { .. } => time_to_live::is_gone(answer),
-        Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::LeaseNotFound,
-        Verdict::Unsupported { .. } | Verdict::Foreign => false,
-    };
-    if is_gone {
-        return Finding::Refused(Box::new(status::no_lease(lease.get())));
+    if let Some(refusal) = refusal(lease, answer) {
+        return Finding::Refused(Box::new(refusal));
     }
     match time_to_live::has_key(answer, key) {
         Some(true) => was_seen.store(true, Relaxed),
@@ -92,12 +91,19 @@ fn finding(lease: LeaseId, key: &Bytes, was_seen: &AtomicBool, answer: &Answer) 
     Finding::Waiting
 }
 
+/// The refusal that a response stands for which says that the lease is gone.
+pub(super) fn refusal(lease: LeaseId, answer: &Answer) -> Option<Refusal> {
+    let is_gone = match &answer.verdict {
+        Verdict::Success { .. } => time_to_live::is_gone(answer),
+        Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::LeaseNotFound,
+        Verdict::Unsupported { .. } | Verdict::Foreign => false,
+    };
+    is_gone.then(|| status::no_lease(lease.get()))
+}
+
 /// The place of a key in its queue, by when the keys were created.
 fn place(key: &Bytes, answer: &Answer) -> Option<Place> {
-    if !matches!(answer.verdict, Verdict::Success { .. }) {
-        return None;
-    }
-    let found: TxnResponse = protocol::decode(answer).ok()?;
+    let found: TxnResponse = protocol::decode_success(answer)?;
     if !found.succeeded {
         return Some(Place::None);
     }
@@ -109,10 +115,12 @@ fn place(key: &Bytes, answer: &Answer) -> Option<Place> {
     })
 }
 
-/// The time to live of a lease and its keys, asked for in the name of an operation.
-struct LeaseProbe {
-    operation: &'static str,
-    lease: LeaseId,
+/// The time to live of a lease, asked for in the name of an operation.
+pub(super) struct LeaseProbe {
+    pub(super) operation: &'static str,
+    pub(super) lease: LeaseId,
+    /// Whether to ask for its keys as well.
+    pub(super) keys: bool,
 }
 
 impl Exchange for LeaseProbe {
@@ -121,7 +129,7 @@ impl Exchange for LeaseProbe {
     }
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
-        let question = GetTimeToLive::new(self.lease).keys(true);
+        let question = GetTimeToLive::new(self.lease).keys(self.keys);
         protocol::encode(self.operation, method::LEASE_TIME_TO_LIVE, wire, &question)
     }
 }

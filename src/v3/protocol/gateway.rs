@@ -167,7 +167,8 @@ macro_rules! operation {
     (
         $request:ty => $answer:ty $(, in $message:ty)?,
         $name:literal, $method:ident, $repeat:expr
-        $(, done if $done:expr)? $(, decoded by $decoded:expr)? $(, probed by $probe:expr)? $(,)?
+        $(, done if $done:expr)? $(, decoded by $decoded:expr)? $(, probed by $probe:expr)?
+        $(, confirmed by $confirm:expr)? $(,)?
     ) => {
         impl $crate::operation::Operation for $request {
             type Output = $answer;
@@ -197,6 +198,17 @@ macro_rules! operation {
                 fn probe(&self) -> Option<$crate::pipeline::probe::Probe> {
                     let probe: fn(&Self) -> $crate::pipeline::probe::Probe = $probe;
                     Some(probe(self))
+                }
+            )?
+            $(
+                fn confirmation(
+                    &self,
+                    answer: &$crate::pipeline::answer::Answer,
+                ) -> Option<$crate::pipeline::confirm::Confirmation> {
+                    use $crate::pipeline::confirm::Confirmation;
+                    let confirm: fn(&Self, $answer) -> Confirmation = $confirm;
+                    let success = $crate::v3::protocol::decode_success(answer)?;
+                    Some(confirm(self, success))
                 }
             )?
         }

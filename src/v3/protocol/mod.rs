@@ -235,6 +235,12 @@ pub(crate) fn decode<M: Decode>(answer: &Answer) -> Result<M> {
     }
 }
 
+/// Decodes the message of a response, if that is a success that can be decoded.
+pub(crate) fn decode_success<M: Decode>(answer: &Answer) -> Option<M> {
+    let is_success = matches!(answer.verdict, Verdict::Success { .. });
+    is_success.then(|| decode(answer).ok()).flatten()
+}
+
 /// Like [`decode`], with an error that does not quote the response.
 pub(crate) fn decode_quietly<M: Decode>(
     answer: &Answer,

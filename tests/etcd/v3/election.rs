@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    EtcdErrorKind,
+    EtcdErrorKind, Outcome,
     transport::Transport,
     v3::{Campaign, LeaseId},
 };
@@ -20,6 +20,8 @@ cases_and_grpc! {
             v3_105_a_leader_whose_time_is_over_proclaims_nothing,
             v3_105_the_same_lease_campaigns_again,
             v3_101_a_lease_that_is_gone_is_not_elected,
+            v3_150_a_candidate_without_its_lease_is_not_elected,
+            v3_150_a_candidate_whose_key_was_deleted_is_not_elected,
         }
         Shared {
             a_campaign_that_is_not_won_in_time_is_given_up,
@@ -116,4 +118,34 @@ async fn v3_101_a_lease_that_is_gone_is_not_elected<T: Transport>(etcd: Etcd<T>)
         .campaign(etcd.key("e"), 0x0bad, "x")
         .await;
     assert_eq!(refused(lost), EtcdErrorKind::LeaseNotFound);
+}
+
+async fn v3_150_a_candidate_without_its_lease_is_not_elected<T: Transport>(etcd: Etcd<T>) {
+    let (name, first, second) = (etcd.key("e"), lease(&etcd).await, lease(&etcd).await);
+    let elections = etcd.v3().elections();
+    let won = elections.campaign(&*name, first, "one").await.unwrap();
+    let resign = async {
+        etcd.sleep(300).await;
+        etcd.v3().leases().revoke(second).await.unwrap();
+        elections.resign(won.leader).await.unwrap();
+    };
+    let (lost, ()) = join(elections.campaign(&*name, second, "two"), resign).await;
+    let error = lost.unwrap_err();
+    assert!(error.is_lease_not_found(), "{error}");
+    assert_eq!(error.outcome(), Outcome::Rejected, "{error}");
+}
+
+async fn v3_150_a_candidate_whose_key_was_deleted_is_not_elected<T: Transport>(etcd: Etcd<T>) {
+    let space = etcd.v3().namespace(etcd.key(""));
+    let (first, second) = (lease(&etcd).await, lease(&etcd).await);
+    let won = space.elections().campaign("e", first, "one").await.unwrap();
+    let resign = async {
+        etcd.sleep(300).await;
+        space.kv().delete(format!("e/{second}")).await.unwrap();
+        space.elections().resign(won.leader).await.unwrap();
+    };
+    let (lost, ()) = join(space.elections().campaign("e", second, "two"), resign).await;
+    let error = lost.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert!(error.to_string().contains("was deleted"), "{error}");
 }

@@ -2,13 +2,15 @@
 
 use std::{pin::pin, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::{
-    EtcdErrorKind,
-    transport::Transport,
+    EtcdErrorKind, Outcome,
+    transport::{Transport, http::Method},
     v3::{Compare, KeyRange, LeaseId, Lock, Put, Txn},
 };
 use futures::future::{Either, join, select};
 use harness::{case::Etcd, cases_and_grpc};
+use serde_json::json;
 
 use crate::refused;
 
@@ -23,6 +25,9 @@ cases_and_grpc! {
             v3_101_a_lease_that_is_gone_holds_no_lock,
             v3_104_a_lock_is_given_up_any_number_of_times,
             v3_107_the_key_of_a_lock_guards_writes,
+            v3_150_a_waiter_without_its_lease_does_not_hold_the_lock,
+            v3_150_a_waiter_whose_key_was_deleted_does_not_hold_the_lock,
+            v3_150_the_server_may_report_a_lock_without_its_key,
         }
         Shared {
             a_lock_that_is_not_had_in_time_is_given_up,
@@ -146,6 +151,65 @@ async fn v3_107_the_key_of_a_lock_guards_writes<T: Transport>(etcd: Etcd<T>) {
     assert!(etcd.send(guarded()).await.unwrap().succeeded);
     v3.leases().revoke(lease).await.unwrap();
     assert!(!etcd.send(guarded()).await.unwrap().succeeded);
+}
+
+/// Waits for a lock that is held, and has this done to its own lease and key before the lock is released.
+async fn waited<T, W>(
+    etcd: &Etcd<T>,
+    wait: impl FnOnce(String, LeaseId) -> W,
+    meanwhile: impl AsyncFnOnce(LeaseId, String),
+) -> W::Output
+where
+    T: Transport,
+    W: Future,
+{
+    let (name, first, second) = (etcd.key("lock"), lease(etcd).await, lease(etcd).await);
+    let held = etcd.v3().lock(&*name, first).await.unwrap();
+    let release = async {
+        etcd.sleep(300).await;
+        meanwhile(second, format!("{name}/{second}")).await;
+        etcd.v3().unlock(held.key).await.unwrap();
+    };
+    join(wait(name.clone(), second), release).await.0
+}
+
+async fn v3_150_a_waiter_without_its_lease_does_not_hold_the_lock<T: Transport>(etcd: Etcd<T>) {
+    let lock = |name, lease| etcd.v3().lock(name, lease);
+    let revoke = async |lease, _| etcd.v3().leases().revoke(lease).await.map(drop).unwrap();
+    let error = waited(&etcd, lock, revoke).await.unwrap_err();
+    assert!(error.is_lease_not_found(), "{error}");
+    assert_eq!(error.outcome(), Outcome::Rejected, "{error}");
+}
+
+async fn v3_150_a_waiter_whose_key_was_deleted_does_not_hold_the_lock<T: Transport>(etcd: Etcd<T>) {
+    let lock = |name, lease| etcd.v3().lock(name, lease);
+    let delete = async |_, key| etcd.v3().unlock(key).await.map(drop).unwrap();
+    let error = waited(&etcd, lock, delete).await.unwrap_err();
+    let expected = if etcd.is_3_5() {
+        // The server's own check.
+        Outcome::Rejected
+    } else {
+        Outcome::Unknown
+    };
+    assert_eq!(error.outcome(), expected, "{error}");
+}
+
+async fn v3_150_the_server_may_report_a_lock_without_its_key<T: Transport>(etcd: Etcd<T>) {
+    let lock = |name: String, lease: LeaseId| {
+        let name = BASE64_STANDARD.encode(name);
+        let body = json!({"name": name, "lease": lease.get().to_string()});
+        let path = "/v3/lock/lock";
+        etcd.send(etcd.request(Method::POST, path).json(&body))
+    };
+    let revoke = async |lease, _| etcd.v3().leases().revoke(lease).await.map(drop).unwrap();
+    let locked = waited(&etcd, lock, revoke).await;
+    if etcd.is_3_5() {
+        let error = locked.unwrap_err();
+        let said = error.as_etcd().unwrap();
+        assert_eq!(said.message(), "mutex: session is expired");
+    } else {
+        assert_eq!(locked.unwrap().status, 200);
+    }
 }
 
 async fn a_wait_for_a_lock_ends_when_its_lease_expires<T: Transport>(etcd: Etcd<T>) {

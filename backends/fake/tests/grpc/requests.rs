@@ -28,8 +28,8 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         stays_open: true,
         ..ask
     };
-    let large = [&A[..], b"\x12\x80\x80\x80\x01", &vec![b'x'; 2 << 20]].concat();
-    let entry = [&A[..], b"\x12\x80\x80\x60", &vec![b'x'; 3 << 19]].concat();
+    let large = [A, b"\x12\x80\x80\x80\x01", &vec![b'x'; 2 << 20]].concat();
+    let entry = [A, b"\x12\x80\x80\x60", &vec![b'x'; 3 << 19]].concat();
     let mut all = vec![
         ("a range", range()),
         ("an open unary call", open(range())),

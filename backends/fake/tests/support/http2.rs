@@ -1,7 +1,11 @@
 //! gRPC by hand, over the fake in process and over HTTP/2 to a port.
 
 // Each test file is a program of its own and uses its own part of this module.
-#![allow(dead_code, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file is a program of its own and uses its own part of this module"
+)]
 
 use std::{
     future::Future,

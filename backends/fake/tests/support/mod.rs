@@ -1,7 +1,12 @@
 //! Sends the same requests to the fake and to real servers, byte for byte.
 
-// Each test file is a program of its own and uses its own part of this module.
-#![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test file is a program of its own and uses its own part of this module"
+)]
 
 pub mod differential;
 pub mod pair;

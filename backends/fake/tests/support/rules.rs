@@ -11,7 +11,7 @@ use super::{
 macro_rules! rules {
     ($($(#[$attribute:meta])* fn $name:ident($subject:ident) $body:block)*) => {$(
         mod $name {
-            #[allow(unused_imports)] // Not every rule needs all of its file's helpers.
+            #[allow(unused_imports, reason = "not every rule needs all of its file's helpers")]
             use super::*;
 
             $(#[$attribute])*

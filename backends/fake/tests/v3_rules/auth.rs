@@ -95,6 +95,14 @@ rules! {
         assert_eq!(post_as(s, &root, "auth/user/get", r#"{"name":"ann"}"#).json()["roles"].to_string(), r#"["reader"]"#);
     }
 
+    fn v3_118_a_permission_must_be_given(s) {
+        // 3.4 ends with a panic.
+        if !s.is_3_4() {
+            call(s, "auth/role/add", r#"{"name":"r"}"#);
+            assert_refused(&post(s, "auth/role/grant", r#"{"name":"r"}"#), 3, "etcdserver: permission not given");
+        }
+    }
+
     fn v3_118_an_inverted_permission_is_refused_by_3_5(s) {
         call(s, "auth/role/add", r#"{"name":"r"}"#);
         let told = post(s, "auth/role/grant", r#"{"name":"r","perm":{"key":"Yg==","range_end":"YQ=="}}"#);

@@ -35,7 +35,19 @@ pub(super) struct State {
     opened: AtomicUsize,
     /// The server's limit of concurrent streams.
     max_streams: AtomicUsize,
-    is_closed: AtomicBool,
+    /// No further stream is opened.
+    is_retired: AtomicBool,
+    /// It is being decided whether the connection is still needed.
+    is_closing: AtomicBool,
+}
+
+/// Closes a connection to further streams when its task ends, with its runtime too.
+struct Driven(Arc<State>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.is_retired.store(true, Ordering::SeqCst);
+    }
 }
 
 /// The place of a stream on a connection. Dropping it makes room for another.
@@ -89,6 +101,7 @@ async fn drive(
     settings: Settings,
     announce: oneshot::Sender<Announced>,
 ) {
+    let driven = Driven(Arc::clone(&state));
     let mut announce = Some(announce);
     let mut monitor = Monitor::new(connection.ping_pong(), &settings);
     let ended = poll_fn(|cx| {
@@ -111,7 +124,7 @@ async fn drive(
         }
     })
     .await;
-    state.is_closed.store(true, Ordering::SeqCst);
+    drop(driven);
     if let Some(announce) = announce {
         let _ = announce.send(Err(ended));
     }
@@ -136,12 +149,13 @@ impl Connection {
 
     /// Returns whether no further stream can be opened.
     pub(super) fn is_closed(&self) -> bool {
-        self.state.is_closed.load(Ordering::SeqCst)
+        let state = &self.state;
+        state.is_retired.load(Ordering::SeqCst) || state.is_closing.load(Ordering::SeqCst)
     }
 
     /// Opens no further stream. Those that are open go on.
     pub(super) fn retire(&self) {
-        self.state.is_closed.store(true, Ordering::SeqCst);
+        self.state.is_retired.store(true, Ordering::SeqCst);
     }
 }
 
@@ -156,11 +170,11 @@ impl State {
 
     /// Closes the connection to further streams, unless one is open.
     pub(super) fn close_if_unused(&self) -> bool {
-        self.is_closed.store(true, Ordering::SeqCst);
-        // `lease` counts the stream before it reads `is_closed`, so one of the two sees the other.
+        self.is_closing.store(true, Ordering::SeqCst);
+        // `lease` counts the stream before it reads `is_closing`, so one of the two sees the other.
         let is_unused = self.open() == 0;
         if !is_unused {
-            self.is_closed.store(false, Ordering::SeqCst);
+            self.is_closing.store(false, Ordering::SeqCst);
         }
         is_unused
     }

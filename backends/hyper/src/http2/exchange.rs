@@ -35,9 +35,11 @@ pub(super) async fn send(
         sender.send_request(request, is_end_stream)
     });
     let (mut response, send_stream) = opened.map_err(|error| {
-        // The connection is broken, or its stream ids are used up.
-        stream.retire();
-        TransportError::unprocessed(error)
+        if !failure::is_of_the_request(&error) {
+            // The connection is broken, or its stream ids are used up.
+            stream.retire();
+        }
+        failure::http2_unopened(error)
     })?;
     let mut request_body = RequestBody::start(body, send_stream);
     let response = poll_fn(|cx| {

@@ -12,6 +12,8 @@ use futures::{
     future::{BoxFuture, Shared, WeakShared},
 };
 
+use tokio::task::AbortHandle;
+
 use self::connection::{Connection, StreamLease};
 use crate::{failure, origin::Origin};
 
@@ -47,7 +49,7 @@ pub(crate) async fn send(
 
 /// Returns a place for a stream on a connection that has room: where the server's limit is reached, on another one.
 async fn lease(origin: &Arc<Origin>, kind: Kind) -> Result<StreamLease, TransportError> {
-    loop {
+    for _ in 0..MAX_DIALS {
         let dialing = {
             let mut connections = origin.pool(kind).lock();
             connections
@@ -61,6 +63,9 @@ async fn lease(origin: &Arc<Origin>, kind: Kind) -> Result<StreamLease, Transpor
         // All that wait share one connection, and its failure.
         dialing.await.map_err(failure::shared)?;
     }
+    Err(TransportError::unprocessed(
+        "the server allows too few streams on a connection",
+    ))
 }
 
 impl Connections {
@@ -69,16 +74,33 @@ impl Connections {
             return dialing;
         }
         let origin = Arc::clone(origin);
-        let dialing = async move {
+        // A task, as those that wait may run in several runtimes, and each of these may end.
+        let dialed = tokio::spawn(async move {
             let connected = connection::connect(&origin).await;
             let mut connections = origin.pool(kind).lock();
             connections.dialing = None;
             connections.open.push(connected.map_err(Arc::new)?);
             Ok(())
+        });
+        let dialing = async move {
+            let _abort = AbortOnDrop(dialed.abort_handle());
+            dialed.await.unwrap_or_else(|error| {
+                // Its runtime has ended.
+                Err(Arc::new(TransportError::unprocessed(error)))
+            })
         };
         let dialing = dialing.boxed().shared();
         self.dialing = dialing.downgrade();
         dialing
+    }
+}
+
+/// Ends a task that nobody waits for.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -96,3 +118,6 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How many connections are made for one request: others may take the places on each.
+const MAX_DIALS: usize = 100;

@@ -15,17 +15,17 @@ use futures::{
 };
 
 use crate::v3::lease::keep_alive::{
-    held_lease::{HeldLease, Lease},
+    held_lease::HeldLease,
+    lease_state::Lease,
     renew::{self, pause, renew},
 };
 use crate::{
     client::Client,
     error::{Error, Result},
-    v3::{GrantLease, LeaseId},
+    v3::{GrantLease, KeepAliveOnce, LeaseId},
 };
 
-/// The most leases that one request renews, and the most requests at a time.
-const BATCH: usize = 512;
+/// The most requests at a time.
 const REQUESTS: usize = 4;
 
 /// Keeps leases alive: one keeper is enough for all leases of a client.
@@ -244,7 +244,7 @@ impl<T: Transport> Work<T> {
     /// The leases for the next request, if one is due, with those that will be due soon.
     fn due(&mut self, now: Instant) -> Vec<Arc<Lease>> {
         let mut batch = Vec::new();
-        while batch.len() < BATCH
+        while batch.len() < KeepAliveOnce::MAX_LEASES
             && let Some(first) = self.waiting.first_entry()
         {
             let due = first.key().0;

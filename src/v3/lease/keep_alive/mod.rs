@@ -2,6 +2,7 @@
 
 mod held_lease;
 mod keeper;
+mod lease_state;
 mod renew;
 mod stream;
 

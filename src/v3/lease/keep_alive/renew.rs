@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     v3::{
         KeepAliveOnce, LeaseId,
-        lease::{KeepAliveResponse, Renewal, Renewed, keep_alive::held_lease::Lease},
+        lease::{KeepAliveResponse, Renewal, Renewed, keep_alive::lease_state::Lease},
         protocol::{method, status},
         stream::{
             connection::{Connection, ConnectionOptions, Loss, Received},

@@ -8,7 +8,7 @@ use futures::{
 };
 
 use crate::v3::lease::keep_alive::{
-    held_lease::Lease,
+    lease_state::Lease,
     renew::{self, pause, renew},
 };
 use crate::{

@@ -4,17 +4,20 @@
 use bytes::Bytes;
 
 use super::{Answered, Call, Failure};
-use crate::v3::{
-    error::{Code, V3Error},
-    message::{
-        Message,
-        election::CampaignResponse,
-        kv::{
-            Compare, CompareTarget, PutRequest, RangeRequest, RequestOp, ResponseHeader,
-            SharedKeyValue, TxnRequest, TxnResponse,
+use crate::{
+    profile::Profile,
+    v3::{
+        error::{Code, V3Error},
+        message::{
+            Message,
+            election::CampaignResponse,
+            kv::{
+                Compare, CompareTarget, PutRequest, RangeRequest, RequestOp, ResponseHeader,
+                SharedKeyValue, TxnRequest, TxnResponse,
+            },
+            lease::LeaseGrantRequest,
+            lock::LockResponse,
         },
-        lease::LeaseGrantRequest,
-        lock::LockResponse,
     },
 };
 
@@ -121,14 +124,17 @@ impl Call<'_> {
         }
         let header = match &ticket.kind {
             Kind::Campaign(response) => return Ok(Some(Acquired::Campaign(response.clone()))),
-            Kind::Lock if has_waited => self.confirm_lock(ticket)?,
+            Kind::Lock if has_waited && self.profile() == Profile::V3_5 => {
+                self.confirm_lock(ticket)?
+            }
+            Kind::Lock if has_waited => earlier.header,
             Kind::Lock => ticket.header.clone(),
         };
         let key = ticket.key.clone();
         Ok(Some(Acquired::Lock(LockResponse { header, key })))
     }
 
-    /// Checks whether the key has outlived the wait.
+    /// Checks whether the key has outlived the wait, as 3.5 does.
     fn confirm_lock(&mut self, ticket: &Ticket) -> Answered<Option<ResponseHeader>> {
         let own = self.range(&RangeRequest {
             key: ticket.key.clone(),

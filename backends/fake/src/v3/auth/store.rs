@@ -30,6 +30,8 @@ const PERMISSION_NOT_GRANTED: V3Error =
     precondition("etcdserver: permission is not granted to the role");
 const NOT_ENABLED: V3Error = precondition("etcdserver: authentication is not enabled");
 const EMPTY_ROLE: V3Error = V3Error::new(Code::InvalidArgument, "etcdserver: role name is empty");
+const PERMISSION_NOT_GIVEN: V3Error =
+    V3Error::new(Code::InvalidArgument, "etcdserver: permission not given");
 const INVALID_MANAGEMENT: V3Error =
     V3Error::new(Code::InvalidArgument, "etcdserver: invalid auth management");
 const AUTH_FAILED: V3Error = V3Error::new(
@@ -174,6 +176,9 @@ impl AuthStore {
         request: AuthRoleGrantPermissionRequest,
         profile: Profile,
     ) -> Changed {
+        if profile == Profile::V3_5 && request.perm.is_none() {
+            return Err(PERMISSION_NOT_GIVEN);
+        }
         let new = request.perm.unwrap_or_default();
         if profile == Profile::V3_5 && !is_valid_range(&new) {
             return Err(INVALID_MANAGEMENT);
