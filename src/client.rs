@@ -133,7 +133,7 @@ impl<T: Transport> Client<T> {
         let call = exchange.call();
         trace::future(call.operation, async {
             let executed = self.pipeline.execute(exchange).await;
-            let result = executed.and_then(|answer| exchange.decode(*answer));
+            let result = executed.and_then(|answer| exchange.decode(answer));
             result.map_err(|error| error.of(&call, exchange.method_and_path()))
         })
         .await

@@ -146,7 +146,7 @@ impl Tokens {
     fn fetch<T: Transport>(self: Arc<Self>, pipeline: Pipeline<T>) -> Fetch {
         Box::pin(async move {
             let answer = pipeline.execute(&*self.authenticate).await?;
-            let granted = self.authenticate.decode(*answer)?;
+            let granted = self.authenticate.decode(answer)?;
             self.current.store(Some(Arc::new(granted.clone())));
             self.is_suspect.store(false, Relaxed);
             Ok(granted)

@@ -46,7 +46,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         limit: Duration,
-    ) -> Result<Box<Answer>, Failure> {
+    ) -> Result<Answer, Failure> {
         let seen = self.response_check.seen();
         let follow = pin!(async {
             let mut hops = Hops::new(prepared, endpoint);
@@ -56,8 +56,7 @@ impl<T: Transport> Pipeline<T> {
                     .send(prepared, hops.target(), hops.endpoint(), lifetime)
                     .await?;
                 let origin = begun.origin;
-                // Boxed, as it is passed on several times.
-                let answer = Box::new(self.collect(prepared, hops.endpoint(), begun).await?);
+                let answer = self.collect(prepared, hops.endpoint(), begun).await?;
                 if !hops.follow(&answer.reply, set).map_err(Failure::Redirect)? {
                     return Ok((answer, origin));
                 }

@@ -31,7 +31,7 @@ impl<T: Transport> Pipeline<T> {
     /// Returns any response except that of a server that cannot serve, and that one too if no attempt is left. The
     /// deadline covers all attempts, tokens and pauses together. Once an attempt may have been applied, the call is in
     /// doubt, whatever the next attempts bring: see [`ErrorContext::in_doubt`].
-    pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Box<Answer>> {
+    pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
         let mut run = Execution::begin(self, exchange)?;
         loop {
             let (endpoint, is_leader) = run.choose();
@@ -419,17 +419,17 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.tried.extend_from_slice(&self.not_served);
     }
 
-    fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Box<Answer>> {
+    fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Answer> {
         let earlier = |mut context: ErrorContext| {
             self.complete(&mut context);
             let others = self.others(&context.endpoint);
             context.with_others(others)
         };
         match failure {
-            Failure::Answer(answer) => Ok(Box::new(Answer {
+            Failure::Answer(answer) => Ok(Answer {
                 context: earlier(answer.context),
                 ..*answer
-            })),
+            }),
             failure => {
                 let context = self.pipeline.context(&self.call, endpoint);
                 Err(failure.into_error(earlier(context)))

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Attempted {
     pub(crate) endpoint: EndpointState,
     pub(crate) began: Instant,
-    pub(crate) result: Result<Box<Answer>, Failure>,
+    pub(crate) result: Result<Answer, Failure>,
 }
 
 /// The last attempt of a read, and the one at the other endpoint if that has failed before.
@@ -104,9 +104,9 @@ impl Hedged {
 }
 
 /// A response of a server that cannot serve is a failure.
-pub(crate) fn checked(answer: Box<Answer>) -> Result<Box<Answer>, Failure> {
+pub(crate) fn checked(answer: Answer) -> Result<Answer, Failure> {
     if answer.is_unavailable() || answer.is_not_served() {
-        return Err(Failure::Answer(answer));
+        return Err(Failure::Answer(Box::new(answer)));
     }
     Ok(answer)
 }

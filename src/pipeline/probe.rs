@@ -76,7 +76,7 @@ impl<T: Transport> Pipeline<T> {
         set: &EndpointSet,
         limit: Duration,
         probe: &Probe,
-    ) -> Result<Box<Answer>, Failure> {
+    ) -> Result<Answer, Failure> {
         let attempt = pin!(self.attempt(prepared, endpoint, set, limit));
         let watch = pin!(self.watch(prepared, endpoint, set, probe));
         match select(attempt, watch).await {
@@ -91,7 +91,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         probe: &Probe,
-    ) -> Result<Box<Answer>, Failure> {
+    ) -> Result<Answer, Failure> {
         let failure = match self.watch_member(prepared, endpoint, set, probe).await {
             Ok(answer) => return Ok(answer),
             Err(Lost::Wait(failure)) => return Err(failure),
@@ -111,7 +111,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         probe: &Probe,
-    ) -> Result<Box<Answer>, Lost> {
+    ) -> Result<Answer, Lost> {
         let exchange = &*probe.exchange;
         let call = exchange.call();
         let mut unavailable = 0;
@@ -158,7 +158,7 @@ impl<T: Transport> Pipeline<T> {
         probe: &Probe,
         queue: &Queue,
         failure: Failure,
-    ) -> Result<Box<Answer>, Failure> {
+    ) -> Result<Answer, Failure> {
         let mut was_first = false;
         loop {
             let Ok(answer) = self.ask(&*queue.exchange).await else {
@@ -185,10 +185,7 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Executes another call. Boxed, for it is executed within a call.
-    pub(super) fn ask<'a>(
-        &'a self,
-        exchange: &'a dyn Exchange,
-    ) -> BoxFuture<'a, Result<Box<Answer>>> {
+    pub(super) fn ask<'a>(&'a self, exchange: &'a dyn Exchange) -> BoxFuture<'a, Result<Answer>> {
         Box::pin(self.execute(exchange))
     }
 }
@@ -205,7 +202,7 @@ const FIRST: &str = "the member that was asked no longer responds, and the other
      begin again with another one";
 
 /// The response of a call that waits for nothing.
-pub(super) fn refused(mut answer: Box<Answer>, refusal: Box<Refusal>) -> Box<Answer> {
+pub(super) fn refused(mut answer: Answer, refusal: Box<Refusal>) -> Answer {
     answer.verdict = Verdict::Refused(refusal);
     answer
 }
