@@ -19,10 +19,10 @@ use crate::{
         core::ServerRun,
         exchanges::ExchangeId,
         fault::{Cut, Ending, Kind},
+        replication::QUORUM_TIMEOUT,
         request_log::{Exchange, Outcome},
         sleep::Sleep,
     },
-    fake::FakeEtcd,
     state::{EtcdCore, EtcdShared, Stores},
 };
 
@@ -170,12 +170,12 @@ impl Waiting {
                 Ok(response.map(|body| Body::stream(CutBody::new(body, left, ending))))
             }
             Some(Kind::Before(event)) => {
-                event.0(&self.fake());
+                event.0();
                 self.ask(call).await
             }
             Some(Kind::After(event)) => {
                 let response = self.ask(call).await;
-                event.0(&self.fake());
+                event.0();
                 response
             }
             Some(Kind::DelayBody(duration)) => {
@@ -228,7 +228,7 @@ impl Waiting {
     async fn ask_without_deadline<C: Call>(&self, call: &mut C) -> Answered {
         let shared = &self.shared;
         let (server_run, deadline) = shared.with(|core| {
-            let timeout = nanos(FakeEtcd::QUORUM_TIMEOUT);
+            let timeout = nanos(QUORUM_TIMEOUT);
             (
                 core.server_run(self.endpoint),
                 core.time.elapsed.saturating_add(timeout),
@@ -265,11 +265,6 @@ impl Waiting {
             };
             timed_out = change.await;
         }
-    }
-
-    fn fake(&self) -> FakeEtcd {
-        let shared = Arc::clone(&self.shared);
-        FakeEtcd { shared }
     }
 
     async fn sleep(&self, nanos: u64) {

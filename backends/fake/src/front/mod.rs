@@ -19,8 +19,6 @@ mod metrics;
 mod mux;
 mod queue;
 #[cfg(feature = "serve")]
-pub(crate) mod remote;
-#[cfg(feature = "serve")]
 pub(crate) mod serve;
 mod status;
 mod subscription;

@@ -16,8 +16,7 @@ use super::{
     status::Status,
 };
 use crate::{
-    cluster::{clock::nanos, exchanges::ExchangeId, sleep::Sleep},
-    fake::FakeEtcd,
+    cluster::{clock::nanos, exchanges::ExchangeId, replication::QUORUM_TIMEOUT, sleep::Sleep},
     front::subscription::Subscription,
     state::{EtcdCore, EtcdShared, Stores},
     v3::{api::Call, auth::Credentials},
@@ -217,8 +216,7 @@ impl StreamBody {
                 return polled;
             }
             let shared = subscription.shared();
-            let timer =
-                (self.quorum).get_or_insert_with(|| after(shared, FakeEtcd::QUORUM_TIMEOUT));
+            let timer = (self.quorum).get_or_insert_with(|| after(shared, QUORUM_TIMEOUT));
             if timed_out || timer.as_mut().poll(cx).is_pending() {
                 return polled;
             }
