@@ -29,4 +29,5 @@ pub(crate) mod sleep;
 pub(crate) mod state;
 pub(crate) mod timeline;
 pub(crate) mod track;
+mod watchdog;
 pub(crate) mod when;

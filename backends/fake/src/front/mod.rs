@@ -11,6 +11,7 @@
 mod body;
 #[cfg(feature = "serve")]
 mod connection;
+mod counter;
 mod exchange;
 mod gateway;
 mod grpc;
@@ -22,6 +23,7 @@ mod queue;
 pub(crate) mod serve;
 mod status;
 mod subscription;
+mod timer;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 mod transport;

@@ -72,6 +72,10 @@ impl<W: Wire> Differential for V3<W> {
             Step::Ask(ask) => {
                 let ask = self.with_revisions(ask);
                 self.ask(&ask)?;
+                if ask.target == "/v3/auth/user/delete" {
+                    // A password is compared with a user that is deleted until etcd writes its file, every 100 ms.
+                    thread::sleep(Duration::from_millis(150));
+                }
                 self.pair.deliver()
             }
             Step::Watch(ask) => {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cluster::{clock::nanos, exchanges::ExchangeId, replication::QUORUM_TIMEOUT, sleep::Sleep},
-    front::subscription::Subscription,
+    front::{counter::StreamCounter, subscription::Subscription},
     state::{EtcdCore, EtcdShared, Stores},
     v3::{api::Call, auth::Credentials},
 };
@@ -78,6 +78,7 @@ pub(super) struct StreamBody {
     call: Box<dyn Streaming>,
     requests: Option<Messages>,
     subscription: Subscription,
+    counter: StreamCounter,
     credentials: Credentials,
     requires_leader: bool,
     deadline: Option<(Timer, Status)>,
@@ -96,7 +97,7 @@ impl StreamBody {
     pub(super) fn new(
         shared: &Arc<EtcdShared>,
         core: &mut EtcdCore,
-        endpoint: usize,
+        counter: StreamCounter,
         head: &Head,
         requests: Messages,
         call: Box<dyn Streaming>,
@@ -111,7 +112,8 @@ impl StreamBody {
         Self {
             call,
             requests: Some(requests),
-            subscription: Subscription::open(shared, core, id, endpoint),
+            subscription: Subscription::open(shared, core, id, counter.endpoint()),
+            counter,
             credentials: head.credentials.clone(),
             requires_leader: head.requires_leader,
             deadline,
@@ -244,7 +246,10 @@ impl http_body::Body for StreamBody {
         };
         let frame = match output {
             Ok(Output::Message(message)) => Ok(Frame::data(message.into())),
-            Ok(Output::End(status)) => Ok(Frame::trailers(status.trailers())),
+            Ok(Output::End(status)) => {
+                this.counter.end(status.code());
+                Ok(Frame::trailers(status.trailers()))
+            }
             Ok(Output::Blocked | Output::Nothing) => return Poll::Pending,
             Err(error) => Err(error),
         };
