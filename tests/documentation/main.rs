@@ -4,6 +4,8 @@
 
 mod code;
 mod dependencies;
+mod fake_layering;
+mod imports;
 mod layering;
 mod prose;
 mod rules;

@@ -8,7 +8,7 @@ use std::{
 
 use super::{clock::Clock, core::Shared, state::State, timeline::Timeline};
 
-/// How long a clock stands still, by real time, before that is told.
+/// How long a clock stands still, by real time, before that is reported.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ impl Watched {
 }
 
 impl Timeline {
-    /// Whether something has begun to wait for a clock that is moved by hand, and nobody has looked yet.
+    /// Whether something has begun to wait for a clock that is moved by hand, and is not watched yet.
     pub(super) fn begins_to_stand(&mut self) -> bool {
         let begins = self.clock == Clock::Manual && self.sleeping() > 0 && !self.watched.is_watched;
         self.watched.is_watched |= begins;
@@ -74,7 +74,7 @@ pub(super) fn watch<S: State>(shared: Weak<Shared<S>>) {
     let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
     watched.push(Box::new(look));
     if watched.len() == 1 {
-        // Without the thread a test hangs without a word.
+        // Without the thread a test hangs silently.
         let _ = thread::Builder::new()
             .name("etcd-fake watchdog".to_owned())
             .spawn(run);

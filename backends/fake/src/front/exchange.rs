@@ -68,7 +68,7 @@ pub(super) trait Call {
     }
 }
 
-/// Marks a response that is ready, and that etcd sends only after it has waited in vain for as long as for a quorum.
+/// Marks a response that is ready, and that etcd sends only after it has waited for as long as it waits for a quorum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Late;
 
