@@ -1,14 +1,12 @@
 //! Checks the imports within the fake. They go one way, from what a test does with it to the cluster below, and no files of
 //! different folders import each other, directly or through others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
-    imports::{Graph, circles},
-    sources::{assert_only, with_extension},
+    imports::Imports,
+    sources::{Source, assert_only, with_extension},
 };
-
-const ROOT: &str = "backends/fake/src/";
 
 /// The layers, the lowest first. The longest name that fits a file decides.
 const LAYERS: [&[&str]; 10] = [
@@ -28,46 +26,42 @@ const LAYERS: [&[&str]; 10] = [
 
 #[test]
 fn the_fake_imports_from_its_own_layer_or_a_lower_one() {
-    let mut found = BTreeSet::new();
-    for (file, imported) in &graph() {
-        for other in imported {
-            if layer(other) > layer(file) {
-                found.insert(format!("{file}: {other}"));
-            }
-        }
-    }
-    assert_only("imports from a higher layer of the fake", &found, &[]);
+    let imports = imports();
+    let upward = imports.edges().filter(|(from, to)| layer(to) > layer(from));
+    let found = upward.map(|(from, to)| format!("{from} -> {to}"));
+    assert_only("imports from a higher layer of the fake", &found.collect(), &[]);
 }
 
 #[test]
 fn no_files_of_different_folders_of_the_fake_import_each_other() {
-    let folder = |file: &str| {
-        file.rsplit_once('/')
-            .map_or("", |(folder, _)| folder)
-            .to_owned()
-    };
-    let found = circles(&graph()).into_iter().filter(|circle| {
+    let imports = imports();
+    let folder = |file: &str| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let found = imports.circles().into_iter().filter(|circle| {
         let folders: BTreeSet<_> = circle.iter().map(|file| folder(file)).collect();
         folders.len() > 1
     });
-    let found = found.map(|circle| circle.join(" ")).collect();
-    assert_only("circles in the fake", &found, &[]);
+    let found = found.map(|circle| Vec::from_iter(circle).join(", "));
+    assert_only("circles in the fake", &found.collect(), &[]);
 }
 
-/// The files of the fake, and what they import. Tests may use anything.
-fn graph() -> Graph {
+/// What the files of the fake import. Their paths begin with `src/`.
+fn imports() -> Imports {
     let sources = with_extension("rs").into_iter().filter_map(|source| {
-        let path = source.path.strip_prefix(ROOT)?;
-        let is_test = path.ends_with("tests.rs");
-        (!is_test).then(|| (path.to_owned(), source.text))
+        let path = source.path.strip_prefix("backends/fake/")?;
+        path.starts_with("src/").then(|| Source {
+            path: path.to_owned(),
+            text: source.text,
+        })
     });
-    let sources: BTreeMap<_, _> = sources.collect();
-    assert!(sources.len() > 100, "{} files", sources.len());
-    crate::imports::graph(&sources)
+    let imports = Imports::read(&sources.collect::<Vec<_>>());
+    let count = imports.edges().count();
+    assert!(count > 300, "{count} imports");
+    imports
 }
 
 fn layer(file: &str) -> usize {
-    let fits = |name: &&&str| file.starts_with(**name);
+    let path = file.trim_start_matches("src/");
+    let fits = |name: &&&str| path.starts_with(**name);
     let fitting = LAYERS.iter().enumerate().filter_map(|(number, names)| {
         let longest = names.iter().filter(fits).map(|name| name.len()).max()?;
         Some((longest, number))
