@@ -29,13 +29,21 @@ fn the_fake_imports_from_its_own_layer_or_a_lower_one() {
     let imports = imports();
     let upward = imports.edges().filter(|(from, to)| layer(to) > layer(from));
     let found = upward.map(|(from, to)| format!("{from} -> {to}"));
-    assert_only("imports from a higher layer of the fake", &found.collect(), &[]);
+    assert_only(
+        "imports from a higher layer of the fake",
+        &found.collect(),
+        &[],
+    );
 }
 
 #[test]
 fn no_files_of_different_folders_of_the_fake_import_each_other() {
     let imports = imports();
-    let folder = |file: &str| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let folder = |file: &str| {
+        file.rsplit_once('/')
+            .map_or("", |(folder, _)| folder)
+            .to_owned()
+    };
     let found = imports.circles().into_iter().filter(|circle| {
         let folders: BTreeSet<_> = circle.iter().map(|file| folder(file)).collect();
         folders.len() > 1
