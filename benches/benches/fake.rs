@@ -111,8 +111,8 @@ impl V3 {
         title("v3", keys, before, log);
         let client =
             |builder: etcd_http::ClientBuilder<FakeEtcd>| builder.build().expect("a client");
-        let json = client(Client::builder(etcd.clone(), etcd.endpoints()));
-        let grpc = client(Client::builder(etcd.clone(), etcd.endpoints()).grpc());
+        let builder = || Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+        let (json, grpc) = (client(builder()), client(builder().grpc()));
         Self {
             etcd,
             json,

@@ -44,8 +44,8 @@ impl Simulation {
             let address = |host: &str| host.parse::<SocketAddr>().expect("an address");
             let [server, client] = ["10.0.0.1:2379", "10.0.0.2:0"].map(address);
             let node = |name: &str, address: SocketAddr| {
-                let builder = Handle::current().create_node();
-                builder.name(name).ip(address.ip()).build()
+                let handle = Handle::current();
+                handle.create_node().name(name).ip(address.ip()).build()
             };
             node("server", server).spawn(SimServer::builder().serve(server));
             let node = node("client", client);

@@ -28,3 +28,5 @@ mod timer;
 pub(crate) mod tls;
 mod transport;
 mod unary;
+#[cfg(feature = "serve")]
+mod websocket;

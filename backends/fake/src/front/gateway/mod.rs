@@ -3,6 +3,8 @@
 
 mod body;
 mod call;
+#[cfg(feature = "serve")]
+pub(super) mod duplex;
 mod error;
 mod keep_alive;
 mod limits;
