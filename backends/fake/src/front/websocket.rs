@@ -1,4 +1,4 @@
-//! WebSockets at the gateway's paths. As the proxy that etcd has before its gateway, this makes each message of the client a line
+//! WebSocket connections at the gateway's paths. As the proxy that etcd has before its gateway, this makes each message of the client a line
 //! of a request's body, and each line of the response a message.
 
 use std::{pin::Pin, task::Context};
