@@ -200,7 +200,7 @@ impl TypedExchange for RawRequest {
                 by: UnsupportedBy::Foreign,
                 ..
             } => Answer {
-                verdict: Verdict::Foreign,
+                verdict: Verdict::FOREIGN,
                 ..answer
             },
             _ => answer,

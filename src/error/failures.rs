@@ -151,8 +151,8 @@ impl fmt::Display for TimeoutError {
 
 impl StdError for TimeoutError {}
 
-/// Why a stream may have no response while other calls have, and what to do.
-const WITHHELD: &str = "while other calls are answered: does a proxy on the way buffer answers? (nginx: proxy_buffering off)";
+/// Why the response to a stream may not arrive, although other calls get responses, and what to do.
+const WITHHELD: &str = "although other calls get a response: a proxy on the way may buffer responses (in nginx, set `proxy_buffering off`)";
 
 /// A response that is not from this API: from a captive portal or another program, truncated, or too large.
 #[derive(Clone, Debug)]

@@ -282,7 +282,8 @@ impl Error {
         match self {
             Self::Unsupported(error) => error.outcome() == Outcome::Rejected,
             Self::Http(error) => ForeignStatus::of(error.status()) == ForeignStatus::NotServed,
-            _ => self.etcd_kind() == Some(EtcdErrorKind::NotSupportedByLearner),
+            Self::Etcd(error) => error.refusal.is_not_served,
+            _ => false,
         }
     }
 

@@ -36,7 +36,7 @@ pub(in crate::v3) struct Connection<T, Q, M> {
     /// The token that was refused. It is not sent again, and until the connection has settled or the server has shown that
     /// it is alive, a second refusal is final.
     refused: Option<Granted>,
-    /// Told of each probe that the server answers.
+    /// Report of each probe that the server answers.
     freshness: Option<Freshness>,
     state: State<T, M>,
     request: PhantomData<fn(Q)>,
@@ -154,13 +154,13 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                         Either::Left(next) => return self.received(next),
                         Either::Right(Err(error)) => {
                             let now = self.client.transport().now();
-                            stream.messages.endpoint().lost(now);
+                            stream.messages.endpoint().mark_unresponsive(now);
                             return Received::Lost(Loss::Failed(error));
                         }
                         Either::Right(Ok(())) => {}
                     }
                     let now = self.client.transport().now();
-                    stream.messages.endpoint().heard(now);
+                    stream.messages.endpoint().mark_alive(now);
                     if let Some(limit) = stream.overdue {
                         return Received::Lost(self.withheld(limit));
                     }
@@ -203,7 +203,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             self.duplex
                 .worked(endpoint.endpoint(), stream.sender.is_some());
         }
-        endpoint.heard(self.client.transport().now());
+        endpoint.mark_alive(self.client.transport().now());
         self.client.pipeline().endpoints.answered(endpoint);
         self.refused = None;
         self.reconnect.over(self.client.transport().now());
@@ -226,7 +226,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         if stream.is_poll && self.is_end_of_poll(&stream, is_end, &error) {
             return Ok(());
         }
-        self.tell_of(&stream, &error, is_end);
+        self.report_failure(&stream, &error, is_end);
         if let Error::Timeout(_) = error {
             let token = &stream.messages.prepared().token;
             self.client.pipeline().token_timed_out(token);
@@ -281,7 +281,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// Whether an endpoint may serve the call, as far as is known.
     fn is_served_elsewhere(&self) -> bool {
         let call = self.options.call.call();
-        self.client.pipeline().other_place(&call).is_some()
+        self.client.pipeline().other_endpoint(&call).is_some()
     }
 
     /// Returns the error of a loss that the caller does not recover from. The endpoint is not chosen next if another may
@@ -292,7 +292,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             return self.unexpected("the server has been silent for too long");
         };
         if let Some(stream) = self.state.take() {
-            self.tell_of(&stream, &error, is_end);
+            self.report_failure(&stream, &error, is_end);
             if error.is_endpoint_fault() {
                 let now = self.client.transport().now();
                 stream.messages.endpoint().failed(now);

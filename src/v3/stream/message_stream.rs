@@ -18,7 +18,7 @@ use crate::{
     },
     v3::{
         Header,
-        protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
+        protocol::{grpc, length_prefixed::SplitError, message::Decode, status::GrpcStatus},
         stream::{
             open::{self, Opened, StreamRequest},
             splitter::Splitter,
@@ -40,7 +40,7 @@ pub(in crate::v3) struct MessageStream<T, M> {
     /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
     is_duplex: bool,
     /// Its failure was reported by the attempt to open it.
-    is_told: bool,
+    is_reported: bool,
     /// How many bytes of the body have arrived.
     received: u64,
     response: Response,
@@ -75,7 +75,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     ) -> Self {
         Self {
             is_duplex: body.is_some(),
-            is_told: false,
+            is_reported: false,
             received: 0,
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
@@ -120,8 +120,8 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     /// Whether its failure was reported when it was opened.
-    pub(super) fn is_told(&self) -> bool {
-        self.is_told
+    pub(super) fn is_reported(&self) -> bool {
+        self.is_reported
     }
 
     /// How many bytes of the body have arrived.
@@ -148,13 +148,13 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                     Ok(Opened::Refused(answer)) => self.refused(*answer)?,
                     Ok(Opened::Status(status)) => {
                         let is_certain = status.is_unimplemented();
-                        let is_not_served = is_certain || status.is_of_learner();
+                        let is_not_served = is_certain || status.is_learner_refusal();
                         if !(is_not_served && self.asks_another(is_certain)) {
                             return self.ended(Some(status));
                         }
                     }
                     Err(failure) => {
-                        self.is_told = true;
+                        self.is_reported = true;
                         return Err(self.error(failure));
                     }
                 },

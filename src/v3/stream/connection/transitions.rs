@@ -48,7 +48,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// Sends these messages to the endpoint that is best at the moment.
     pub(super) fn open(&mut self, token: Granted, messages: Vec<Q>) -> Result<()> {
         let call = self.options.call.call();
-        let endpoint = self.client.pipeline().place_for(&call)?;
+        let endpoint = self.client.pipeline().endpoint_for(&call)?;
         let wire = endpoint.wire();
         // An endpoint that withholds a response may withhold a request as well.
         let is_poll = self.buffering.is_for(endpoint.endpoint());
@@ -205,12 +205,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     }
 
     /// Reports the failure of a request that was under way.
-    pub(super) fn tell_of(&self, stream: &OpenStream<T, M>, error: &Error, is_end: bool) {
-        if stream.messages.is_told() {
+    pub(super) fn report_failure(&self, stream: &OpenStream<T, M>, error: &Error, is_end: bool) {
+        if stream.messages.is_reported() {
             return;
         }
         let pipeline = self.client.pipeline();
-        pipeline.observer.tell(|| Attempt {
+        pipeline.observer.report(|| Attempt {
             operation: self.options.call.operation,
             endpoint: stream.messages.endpoint().endpoint().clone(),
             number: 1,
