@@ -39,8 +39,6 @@ pub(in crate::v3) struct MessageStream<T, M> {
     seen: Seen,
     /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
     is_duplex: bool,
-    /// Its failure was reported by the attempt to open it.
-    is_reported: bool,
     /// How many bytes of the body have arrived.
     received: u64,
     response: Response,
@@ -62,6 +60,8 @@ enum Response {
     Open(Body),
     /// There is no more to read.
     Ended,
+    /// The attempt to open it has failed, and reported that.
+    Failed,
 }
 
 impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
@@ -75,7 +75,6 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     ) -> Self {
         Self {
             is_duplex: body.is_some(),
-            is_reported: false,
             received: 0,
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
@@ -98,7 +97,9 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
             }
             Ok(None) => None,
             Err(error) => {
-                self.response = Response::Ended;
+                if !self.is_reported() {
+                    self.response = Response::Ended;
+                }
                 Some(Err(error))
             }
         }
@@ -121,7 +122,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
 
     /// Whether its failure was reported when it was opened.
     pub(super) fn is_reported(&self) -> bool {
-        self.is_reported
+        matches!(self.response, Response::Failed)
     }
 
     /// How many bytes of the body have arrived.
@@ -154,7 +155,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                         }
                     }
                     Err(failure) => {
-                        self.is_reported = true;
+                        self.response = Response::Failed;
                         return Err(self.error(failure));
                     }
                 },
@@ -182,7 +183,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                         None => self.response = Response::Ended,
                     }
                 }
-                Response::Ended => return Ok(None),
+                Response::Ended | Response::Failed => return Ok(None),
             }
         }
     }
