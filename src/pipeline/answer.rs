@@ -46,11 +46,6 @@ impl Reply {
     pub(crate) fn is_of_go(&self) -> bool {
         matches!(self.body.trim_ascii(), b"" | b"404 page not found")
     }
-
-    /// Whether its status says that a server, or a proxy, cannot serve at the moment.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
-    }
 }
 
 /// What a complete response means.
@@ -137,7 +132,7 @@ impl Answer {
             self.hide_secret();
         }
         match self.verdict {
-            Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
+            Verdict::Refused(refusal) => Error::Etcd(EtcdError::of(self.context, *refusal)),
             Verdict::Unsupported { reason, by } => {
                 let is_foreign = by == UnsupportedBy::Foreign;
                 let words = match (
@@ -147,12 +142,12 @@ impl Answer {
                     (Some(words), false) => words.into(),
                     _ => self.reply.body,
                 };
-                let error = Unsupported::new(self.context, reason, words.trim_ascii(), is_foreign);
+                let error = Unsupported::of(self.context, reason, words.trim_ascii(), is_foreign);
                 Error::Unsupported(error)
             }
             Verdict::Foreign if self.reply.status.as_u16() >= 400 => {
                 let Reply { status, body, .. } = self.reply;
-                Error::Http(HttpError::new(self.context, status, &body))
+                Error::Http(HttpError::of(self.context, status, &body))
             }
             Verdict::Foreign | Verdict::Success { .. } => {
                 let status = self.reply.status;
@@ -203,7 +198,7 @@ impl Answer {
         } else {
             Outcome::Unknown
         };
-        UnexpectedAnswer::new(self.context.clone(), what, outcome)
+        UnexpectedAnswer::of(self.context.clone(), what, outcome)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(&self.reply.body)
     }

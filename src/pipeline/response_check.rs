@@ -292,7 +292,7 @@ impl Refused {
         } else {
             Outcome::Unknown
         };
-        UnexpectedAnswer::new(context, what, outcome).with_kind(kind)
+        UnexpectedAnswer::of(context, what, outcome).with_kind(kind)
     }
 }
 

@@ -26,6 +26,7 @@
 //! <https://etcd.io/docs/v2.3/api/>.
 
 mod auth;
+mod error;
 mod handle;
 mod keys;
 mod members;
@@ -38,7 +39,7 @@ mod ttl;
 mod watch;
 
 pub use auth::{
-    ChangePassword, CreateRole, CreateUser, DeleteRole, DeleteUser, DisableAuth, EnableAuth,
+    AddRole, AddUser, ChangePassword, DeleteRole, DeleteUser, DisableAuth, EnableAuth,
     GetAuthStatus, GetRole, GetUser, GrantPermissions, GrantRoles, ListRoles, ListUsers,
     Permissions, RevokePermissions, RevokeRoles, Role, User, UserDetails,
 };

@@ -5,6 +5,7 @@
 mod code;
 mod dependencies;
 mod layering;
+mod names;
 mod prose;
 mod rules;
 mod size;

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod cluster_identity;
+mod constructors;
 mod deadlines;
 mod doubt;
 mod endpoints;

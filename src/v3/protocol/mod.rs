@@ -28,9 +28,12 @@ use crate::{
         failure::too_large_decoded,
         protocol::{Protocol, Shown},
     },
-    v3::protocol::{
-        message::{Decode, Encode},
-        method::Method,
+    v3::{
+        LeaseId,
+        protocol::{
+            message::{Decode, Encode},
+            method::Method,
+        },
     },
 };
 
@@ -143,7 +146,7 @@ impl Protocol for V3 {
 fn add_cause(call: &Call, refusal: &mut Refusal) {
     match (refusal.kind, call.deadline) {
         (EtcdErrorKind::LeaseNotFound, _) if call.lease != 0 => {
-            refusal.cause = format!("lease {:x}", call.lease);
+            refusal.cause = format!("lease {}", LeaseId::from(call.lease));
         }
         (EtcdErrorKind::RequestTimedOut, Deadline::AtMost(limit)) => {
             refusal.cause = match call.operation {

@@ -155,6 +155,35 @@ impl LeaseLoss {
         Self { reason, last_error }
     }
 
+    /// etcd no longer has the lease. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::v3::LeaseLoss;
+    ///
+    /// assert!(LeaseLoss::expired().is_expired());
+    /// assert!(LeaseLoss::deadline(None).is_deadline());
+    /// assert!(LeaseLoss::early(None).is_early());
+    /// assert!(LeaseLoss::revoked().is_revoked());
+    /// ```
+    pub fn expired() -> Self {
+        Self::new(LossReason::Expired, None)
+    }
+
+    /// The time of the lease was up before a renewal succeeded; the error of the last one. For your own tests.
+    pub fn deadline(last_error: impl Into<Option<Error>>) -> Self {
+        Self::new(LossReason::Deadline, last_error.into())
+    }
+
+    /// The time of the lease is almost up; the error of the last renewal. For your own tests.
+    pub fn early(last_error: impl Into<Option<Error>>) -> Self {
+        Self::new(LossReason::Early, last_error.into())
+    }
+
+    /// The holder revoked the lease. For your own tests.
+    pub fn revoked() -> Self {
+        Self::new(LossReason::Revoked, None)
+    }
+
     /// Returns whether etcd reported that the lease does not exist: it expired, or another client revoked it.
     pub fn is_expired(&self) -> bool {
         self.reason == LossReason::Expired

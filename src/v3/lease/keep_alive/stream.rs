@@ -133,7 +133,7 @@ impl<T: Transport> Renewals<T> {
                     let last = lease.take_error();
                     last.unwrap_or_else(|| {
                         if is_asked {
-                            Error::Timeout(TimeoutError::new(context, ttl))
+                            Error::Timeout(TimeoutError::of(context, ttl))
                         } else {
                             Error::invalid(renew::NAME, format!("{LATE} of {ttl:?}"))
                         }
