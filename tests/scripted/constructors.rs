@@ -98,7 +98,7 @@ fn debug_of_an_error_is_for_people() {
     ];
     for ((error, _), text) in errors().into_iter().zip(texts) {
         assert_eq!(format!("{error:?}"), text);
-     
+
         let Error::Etcd(error) = error else { continue };
         let text = text.replace("Etcd(NoSpace): ", "EtcdError(NoSpace: ");
         assert_eq!(

@@ -5,7 +5,7 @@ use futures::channel::mpsc::UnboundedSender;
 
 use crate::{
     client::Client,
-    error::{Error, Result},
+    error::{Error, Outcome, Result},
     v3::{LeaseId, RevokeLease, lease::keep_alive::lease_state::Lease},
 };
 
@@ -104,9 +104,15 @@ impl<T: Transport> HeldLease<T> {
     /// # Errors
     /// See [`Error`]. It is not an error if the lease no longer exists.
     pub async fn revoke(self) -> Result<()> {
+        self.lease.revoking(true);
         let revoked = self.client.send(RevokeLease::new(self.id())).await;
         match revoked {
-            Err(error) if !error.is_lease_not_found() => Err(error),
+            Err(error) if !error.is_lease_not_found() => {
+                if error.outcome() != Outcome::Unknown {
+                    self.lease.revoking(false);
+                }
+                Err(error)
+            }
             _ => {
                 self.lease.lose(LossReason::Revoked);
                 Ok(())
@@ -199,7 +205,8 @@ impl LeaseLoss {
         self.reason == LossReason::Early
     }
 
-    /// Returns whether [`HeldLease::revoke`] was called.
+    /// Returns whether [`HeldLease::revoke`] was called. A revocation by another request, such as a
+    /// [`RevokeLease`](crate::v3::RevokeLease), is [`is_expired`](Self::is_expired): etcd reports only that the lease is gone.
     pub fn is_revoked(&self) -> bool {
         self.reason == LossReason::Revoked
     }
