@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::{
-    endpoints::endpoint::Endpoint,
+    base::endpoint::Endpoint,
     error::{ErrorContext, EtcdError},
     v2::protocol,
 };

@@ -1,7 +1,7 @@
 //! etcd's errors of v3, for tests of code that handles them.
 
 use crate::{
-    endpoints::endpoint::Endpoint,
+    base::endpoint::Endpoint,
     error::{ErrorContext, EtcdError},
     v3::protocol::status::GrpcStatus,
 };

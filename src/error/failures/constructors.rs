@@ -6,7 +6,7 @@ use etcd_transport::TransportError;
 use http::StatusCode;
 
 use crate::{
-    endpoints::endpoint::Endpoint,
+    base::endpoint::Endpoint,
     error::{
         ErrorContext, EtcdErrorKind, HttpError, InvalidInput, Outcome, TimeoutError,
         TransportFailure, UnexpectedAnswer, UnexpectedKind, Unsupported,

@@ -176,7 +176,7 @@ impl Encode for Campaign {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
     CAMPAIGN, IfUnsent,
@@ -244,7 +244,7 @@ impl Encode for Proclaim {
     }
 }
 
-message::operation!(Proclaim => Header, "v3.election.proclaim", PROCLAIM, IfUnsent);
+crate::v3::protocol::operation!(Proclaim => Header, "v3.election.proclaim", PROCLAIM, IfUnsent);
 
 /// Returns the leader of an election, or `None`: `POST /v3/election/leader`.
 ///
@@ -337,7 +337,7 @@ impl Encode for Resign {
     }
 }
 
-message::operation!(Resign => Header, "v3.election.resign", RESIGN, Always);
+crate::v3::protocol::operation!(Resign => Header, "v3.election.resign", RESIGN, Always);
 
 pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
     if name.is_empty() {
