@@ -325,7 +325,7 @@ pub enum EtcdErrorKind {
     ServerStopped,
     /// v3: the server or the cluster did not complete the request in time: a write may still be applied.
     RequestTimedOut,
-    /// v3: the request was cancelled.
+    /// v3: the request was canceled.
     Canceled,
     /// v3: the alarm `CORRUPT` is on: the members' data differ.
     Corrupt,

@@ -8,6 +8,7 @@ mod imports;
 mod layering;
 mod names;
 mod prose;
+mod readmes;
 mod rules;
 mod size;
 mod sources;
