@@ -7,6 +7,8 @@ mod histories;
 mod once;
 mod support;
 mod time;
+mod v3_deletes;
+mod v3_elections;
 mod v3_histories;
 mod v3_tokens;
 mod watch;

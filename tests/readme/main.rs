@@ -100,6 +100,21 @@ mod held_lock {
     }
 }
 
+mod election {
+    include!("snippets/election.rs");
+
+    #[tokio::test]
+    async fn two_lead_one_after_the_other() {
+        for etcd in super::etcds() {
+            let (first, second) =
+                super::join(lead(&etcd.client, "1"), lead(&etcd.client, "2")).await;
+            assert!(first.unwrap() && second.unwrap());
+            let plan = etcd.client.v3().kv().get("plan").await.unwrap();
+            assert_eq!(plan.unwrap().version, 2);
+        }
+    }
+}
+
 mod errors {
     include!("snippets/errors.rs");
 
