@@ -38,7 +38,7 @@ impl<T: Transport> Client<T> {
 }
 
 impl<'a, T: Transport> V3<'a, T> {
-    fn client(self) -> &'a Client<T> {
+    pub(super) fn client(self) -> &'a Client<T> {
         self.client
     }
 
