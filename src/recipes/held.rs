@@ -1,4 +1,4 @@
-use std::{fmt, pin::pin, time::Duration};
+use std::{fmt, pin::pin};
 
 use bytes::Bytes;
 use etcd_transport::Transport;
@@ -113,11 +113,7 @@ impl<T: Transport> Held<T> {
     /// [`SessionLost`](RecipeError::SessionLost), [`KeyDeleted`](RecipeError::KeyDeleted): the work was dropped, at an
     /// `.await` of its own. What it had sent may still be applied: see [`is_held_compare`](Self::is_held_compare).
     pub async fn run<O>(&self, work: impl Future<Output = O>) -> Result<O, RecipeError> {
-        // Loss comes first: work that is not polled has not been done.
-        match select(pin!(self.lost()), pin!(work)).await {
-            Either::Left((loss, _)) => Err(loss),
-            Either::Right((output, _)) => Ok(output),
-        }
+        until(self.lost(), work).await
     }
 
     /// Gives it up: deletes the key. Failures that may pass are retried until the lease is lost.
@@ -329,5 +325,14 @@ pub(super) fn first_of(queue: &KeyRange) -> Range {
         .limit(1)
 }
 
-/// The limit of a wait that has none.
-pub(super) const FOREVER: Duration = Duration::MAX;
+/// Does work until it is lost.
+pub(super) async fn until<O>(
+    lost: impl Future<Output = RecipeError>,
+    work: impl Future<Output = O>,
+) -> Result<O, RecipeError> {
+    // Loss comes first: after a pause of the whole program, nothing more is done.
+    match select(pin!(lost), pin!(work)).await {
+        Either::Left((loss, _)) => Err(loss),
+        Either::Right((output, _)) => Ok(output),
+    }
+}

@@ -8,9 +8,9 @@ use crate::{
         error::RecipeError,
         held::{Held, first_of},
         session::{Session, join, name},
-        wait::within,
+        wait::{while_held, within},
     },
-    v3::{Compare, Key, KeyRange, Put, Txn},
+    v3::{Compare, Key, KeyRange, KeyValue, Put, Txn},
 };
 
 /// A lock that one session at a time holds.
@@ -83,7 +83,7 @@ impl<T: Transport> Mutex<T> {
         let key = join(&self.name, format!("/{}", lease.id()));
         let lock = self.session.local_lock(&key);
         let guard = lock.clone().lock_owned();
-        let guard = crate::recipes::wait::while_held(&lease, async { Ok(guard.await) }).await?;
+        let guard = while_held(&lease, async { Ok(guard.await) }).await?;
         let (queue, local) = (self.queue(), Some((lock, guard)));
         let value = Default::default();
         let placed =
@@ -144,7 +144,7 @@ impl<T: Transport> Mutex<T> {
     ///
     /// # Errors
     /// [`RecipeError::Client`].
-    pub async fn holder(&self) -> Result<Option<crate::v3::KeyValue>, RecipeError> {
+    pub async fn holder(&self) -> Result<Option<KeyValue>, RecipeError> {
         let first = first_of(&self.queue());
         Ok(self.session.namespace().send(first).await?.into_first())
     }

@@ -42,7 +42,8 @@ where
     let mut pauses = Pauses::default();
     let mut in_doubt = false;
     loop {
-        match namespace.send(operation.clone()).await {
+        // On the heap, as all that is large here: futures of recipes are nested deeply.
+        match Box::pin(namespace.send(operation.clone())).await {
             Ok(output) => return Ok(Settled { output, in_doubt }),
             Err(error) if pauses.is_final(&error) => return Err(error),
             Err(error) => in_doubt |= error.outcome() == Outcome::Unknown,
@@ -66,6 +67,11 @@ impl Pauses {
         !(error.is_retryable() || is_foreign)
     }
 
+    /// Whether an operation without a limit of its own has been tried often enough.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.count >= FOREIGN_ATTEMPTS
+    }
+
     pub(super) async fn pause<T: Transport>(&mut self, transport: &T) {
         let factor = 1 << self.count.min(10);
         self.count += 1;
@@ -82,7 +88,7 @@ pub(super) async fn within<T: Transport, O>(
     work: impl Future<Output = Result<O, RecipeError>>,
 ) -> Result<O, RecipeError> {
     let sleep = transport.sleep(limit);
-    match select(pin!(work), pin!(sleep)).await {
+    match select(Box::pin(work), pin!(sleep)).await {
         Either::Left((result, _)) => result,
         Either::Right(_) => Err(RecipeError::TimedOut(limit)),
     }
@@ -93,7 +99,7 @@ pub(super) async fn while_held<T: Transport, O>(
     lease: &HeldLease<T>,
     work: impl Future<Output = Result<O, RecipeError>>,
 ) -> Result<O, RecipeError> {
-    match select(pin!(work), pin!(lease.lost())).await {
+    match select(Box::pin(work), Box::pin(lease.lost())).await {
         Either::Left((result, _)) => result,
         Either::Right((loss, _)) => Err(RecipeError::SessionLost(loss)),
     }

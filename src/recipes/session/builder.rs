@@ -69,7 +69,7 @@ impl<T: Transport> SessionBuilder<T> {
         if let Some(interval) = settings.renewal_interval {
             keeper = keeper.renewal_interval(interval);
         }
-        let lease = keeper.grant(settings.ttl).await?;
+        let lease = Box::pin(keeper.grant(settings.ttl)).await?;
         let (releases, releasing) = mpsc::unbounded();
         let (end, ending) = oneshot::channel();
         let ending = Ending {

@@ -1,3 +1,5 @@
+//! The session that the other recipes are made from.
+
 mod builder;
 mod driver;
 mod lane;
@@ -203,7 +205,7 @@ impl<T: Transport> Session<T> {
         let until = transport.now().checked_add(settings.reestablish_limit);
         let mut pauses = Pauses::default();
         let lease = loop {
-            match keeper.grant(settings.ttl).await {
+            match Box::pin(keeper.grant(settings.ttl)).await {
                 Ok(lease) => break lease,
                 Err(error) => {
                     let is_over = until.is_some_and(|until| transport.now() >= until);
@@ -255,7 +257,7 @@ impl<T: Transport> Session<T> {
             let _ = self.close().await;
             output
         };
-        match select(pin!(work), pin!(driver)).await {
+        match select(Box::pin(work), pin!(driver)).await {
             Either::Left((output, _)) => output,
             Either::Right(((), work)) => work.await,
         }
@@ -343,7 +345,7 @@ async fn revoke<T: Transport>(
     transport: &T,
     limit: Duration,
 ) -> Result<(), RecipeError> {
-    let revoked = pin!(lease.revoke());
+    let revoked = Box::pin(lease.revoke());
     match select(revoked, transport.sleep(limit)).await {
         Either::Left((result, _)) => Ok(result?),
         Either::Right(_) => Err(RecipeError::TimedOut(limit)),

@@ -46,14 +46,14 @@ impl Release {
         let work = async {
             // A final failure leaves the key to the lease.
             let _ = delete(&namespace, &key, lease, created).await;
-            let Some((lock, guard)) = local else {
-                return;
-            };
-            drop(guard);
+            let lock = local.map(|(lock, _)| lock);
             if in_doubt {
                 namespace.client().transport().sleep(DOUBT).await;
-                // Whoever uses the key meanwhile gives it up first.
-                let _alone = lock.lock().await;
+                // Another task that uses the key gives it up first.
+                let _alone = match &lock {
+                    Some(lock) => Some(lock.lock().await),
+                    None => None,
+                };
                 let _ = delete(&namespace, &key, lease, None).await;
             }
         };
