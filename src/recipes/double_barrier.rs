@@ -69,8 +69,15 @@ impl<T: Transport> DoubleBarrier<T> {
         let key = join(&self.name, format!("/waiters/{unique}"));
         let participants = self.participants();
         let value = Default::default();
-        let placed =
-            Held::put(&self.session, lease.clone(), key, value, None, participants.clone()).await?;
+        let placed = Held::put(
+            &self.session,
+            lease.clone(),
+            key,
+            value,
+            None,
+            participants.clone(),
+        )
+        .await?;
         let entered = Entered {
             held: placed.held,
             participants,

@@ -203,8 +203,7 @@ impl<T: Transport> Held<T> {
     /// Sends a transaction that puts the key, until its outcome is known.
     pub(super) async fn send(&mut self, txn: &Txn) -> Result<TxnResponse, RecipeError> {
         let namespace = self.session.namespace();
-        let settled =
-            while_held(&self.lease, async { Ok(settle(namespace, txn).await?) }).await?;
+        let settled = while_held(&self.lease, async { Ok(settle(namespace, txn).await?) }).await?;
         if let Some(release) = &mut self.release {
             release.in_doubt = settled.in_doubt;
         }

@@ -86,8 +86,7 @@ impl<T: Transport> Mutex<T> {
         let guard = while_held(&lease, async { Ok(guard.await) }).await?;
         let (queue, local) = (self.queue(), Some((lock, guard)));
         let value = Default::default();
-        let placed =
-            Held::put(&self.session, lease, key, value, local, first_of(&queue)).await?;
+        let placed = Held::put(&self.session, lease, key, value, local, first_of(&queue)).await?;
         placed.wait_turn(&queue).await
     }
 

@@ -58,11 +58,7 @@ impl<T: Transport> PriorityQueue<T> {
     /// # Errors
     /// As for [`Queue::push`](super::Queue::push); [`RecipeError::UnexpectedValue`] if the last key of this priority has no
     /// number.
-    pub async fn push(
-        &self,
-        value: impl Into<Value>,
-        priority: u16,
-    ) -> Result<i64, RecipeError> {
+    pub async fn push(&self, value: impl Into<Value>, priority: u16) -> Result<i64, RecipeError> {
         let value = value.into();
         let prefix = join(&self.name, format!("/{priority:05}"));
         // Written by each push: of two that found the same last item, one is applied.

@@ -130,4 +130,3 @@ impl Lane {
         (found.version > self.applied).then(|| found.clone())
     }
 }
-

@@ -197,7 +197,9 @@ impl<T: Transport> Stm<T> {
 
     async fn pause(&self, tries: u32) {
         let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(10));
-        let pause = longest.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64() / 2.0);
+        let pause = longest
+            .min(LONGEST_PAUSE)
+            .mul_f64(0.5 + fastrand::f64() / 2.0);
         self.namespace.client().transport().sleep(pause).await;
     }
 }

@@ -157,9 +157,7 @@ impl<T: Transport> Transaction<T> {
         }
         for (key, write) in &state.writes {
             txn = txn.then(match write {
-                Write::Put(value, lease) => {
-                    TxnOp::from(Put::new(key, value.clone()).lease(*lease))
-                }
+                Write::Put(value, lease) => TxnOp::from(Put::new(key, value.clone()).lease(*lease)),
                 Write::Delete => DeleteRange::new(key).into(),
             });
         }
@@ -216,7 +214,10 @@ impl<T: Transport> Transaction<T> {
 impl State {
     /// All keys that were read or are to be written, in order.
     fn keys(&self) -> Vec<Bytes> {
-        let written = self.writes.keys().filter(|key| !self.reads.contains_key(*key));
+        let written = self
+            .writes
+            .keys()
+            .filter(|key| !self.reads.contains_key(*key));
         let mut keys: Vec<_> = self.reads.keys().chain(written).cloned().collect();
         keys.sort_unstable();
         keys
@@ -233,7 +234,10 @@ impl State {
         }
         // Without a read there is no revision since when others may not have written.
         if let (Isolation::SerializableSnapshot, Some(base)) = (isolation, self.base) {
-            let written = self.writes.keys().filter(|key| !self.reads.contains_key(*key));
+            let written = self
+                .writes
+                .keys()
+                .filter(|key| !self.reads.contains_key(*key));
             compares.extend(written.map(|key| Compare::mod_revision(key).less(base + 1)));
         }
         compares

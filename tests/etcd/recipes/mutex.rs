@@ -35,7 +35,10 @@ async fn v3_102_a_mutex_is_a_key_of_name_and_lease<T: Transport>(etcd: Etcd<T>) 
         let key = format!("lock/{:x}", session.lease().get());
         assert_eq!(held.key(), &key);
         let kv = namespace(&etcd).kv().get(&key).await.unwrap().unwrap();
-        assert_eq!((kv.lease, kv.create_revision), (session.lease(), held.fencing_token()));
+        assert_eq!(
+            (kv.lease, kv.create_revision),
+            (session.lease(), held.fencing_token())
+        );
         assert!(kv.value.is_empty());
         held.release().await.unwrap();
         assert_eq!(namespace(&etcd).kv().get(&key).await.unwrap(), None);
