@@ -117,9 +117,10 @@ impl<T: Transport> Stm<T> {
     }
 
     /// Applies each transaction exactly once, whatever responses are lost, with a key of this session that tells whether it
-    /// was. The session has to be of the same namespace.
+    /// was. The keys are those of the session's namespace.
     #[must_use]
     pub fn exactly_once(mut self, session: &Session<T>) -> Self {
+        self.namespace = session.namespace().clone();
         self.session = Some(session.clone());
         self
     }

@@ -1,7 +1,12 @@
 //! The recipes on real servers and on the fake: one test for each case, backend and protocol.
 
+mod barriers;
+mod election;
+mod locks;
 mod mutex;
+mod queues;
 mod session;
+mod stm;
 
 use std::time::Duration;
 
