@@ -3,6 +3,7 @@
 use etcd_http::{
     fake::{FakeEtcd, Fault, When},
     recipes::{Counter, PriorityQueue, Queue, Stm},
+    transport::Transport,
 };
 
 use super::session;

@@ -18,6 +18,7 @@ use etcd_http::{
         Counter, Election, Held, Isolation, Mutex, Queue, RecipeError, RwMutex, Semaphore, Session,
         Stm,
     },
+    transport::Transport,
     v3::{Put, Txn},
 };
 use futures::future::join_all;

@@ -6,6 +6,7 @@ use etcd_http::{
     Client,
     fake::{FakeEtcd, Fault, When},
     recipes::{Mutex, RecipeError, Session},
+    transport::Transport,
 };
 use futures::future::{join, pending};
 

@@ -1,11 +1,13 @@
 //! Waits: every request of one fails in every way, and history is compacted while it lasts.
 
+use std::pin::pin;
+
 use etcd_http::{
     fake::{FakeEtcd, Fault, When},
     recipes::{DoubleBarrier, Election, Mutex, RwMutex, Semaphore},
+    transport::Transport,
 };
 use futures::future::{Either, join, join3, select};
-use std::pin::pin;
 
 use super::session;
 use crate::support::{block_on, jumping, millis, misfortunes, seconds};
