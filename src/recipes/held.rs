@@ -129,10 +129,7 @@ impl<T: Transport> Held<T> {
         };
         match while_held(&self.lease, deleted).await {
             Ok(()) => {
-                // A late request is the driver's task.
-                if !self.release.as_ref().is_some_and(|it| it.in_doubt) {
-                    self.release = None;
-                }
+                self.is_deleted();
                 Ok(())
             }
             Err(RecipeError::SessionLost(_)) => Ok(()),
@@ -183,13 +180,16 @@ impl<T: Transport> Held<T> {
         key: Bytes,
         local: Option<(LocalLock, OwnedMutexGuard<()>)>,
     ) -> Self {
+        let (lock, guard) = local.unzip();
         let release = Release {
             key: key.clone(),
             lease: lease.id(),
             lost: lease.lost().boxed(),
             created: None,
             in_doubt: true,
-            local,
+            is_deleted: false,
+            lock,
+            guard,
         };
         Self {
             session: session.clone(),
@@ -217,10 +217,14 @@ impl<T: Transport> Held<T> {
         }
     }
 
-    /// It was not put, and there is nothing to give up unless a request is late.
-    pub(super) fn give_up(mut self) {
-        if !self.release.as_ref().is_some_and(|it| it.in_doubt) {
-            self.release = None;
+    /// There is nothing to give up any more, unless a put is late.
+    pub(super) fn is_deleted(&mut self) {
+        match &mut self.release {
+            Some(release) if release.in_doubt => {
+                release.is_deleted = true;
+                release.guard = None;
+            }
+            _ => self.release = None,
         }
     }
 

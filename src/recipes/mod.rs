@@ -48,3 +48,8 @@ pub use rw_mutex::RwMutex;
 pub use semaphore::Semaphore;
 pub use session::{Session, SessionBuilder, SessionDriver};
 pub use stm::{Committed, Isolation, Stm, Transaction};
+
+/// Compiles and runs the programs of the cookbook.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+struct Cookbook;

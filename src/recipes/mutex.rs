@@ -133,7 +133,7 @@ impl<T: Transport> Mutex<T> {
                 Ok(Some(held))
             }
             None => {
-                held.give_up();
+                held.is_deleted();
                 Ok(None)
             }
         }

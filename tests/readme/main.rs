@@ -100,6 +100,19 @@ mod held_lock {
     }
 }
 
+mod recipes {
+    include!("snippets/recipes.rs");
+
+    #[tokio::test]
+    async fn a_leader_is_elected_and_resigns() {
+        for etcd in super::etcds() {
+            lead(&etcd.client).await.unwrap();
+            let leader = etcd.client.v3().elections().leader("scheduler");
+            assert_eq!(leader.await.unwrap(), None);
+        }
+    }
+}
+
 mod errors {
     include!("snippets/errors.rs");
 

@@ -28,8 +28,12 @@ pub(in crate::recipes) struct Release {
     pub(in crate::recipes) created: Option<i64>,
     /// A put of the key may still be on its way.
     pub(in crate::recipes) in_doubt: bool,
-    /// Excludes other tasks of the session from the key until it is deleted.
-    pub(in crate::recipes) local: Option<(LocalLock, OwnedMutexGuard<()>)>,
+    /// Only a late put is left to be deleted.
+    pub(in crate::recipes) is_deleted: bool,
+    /// Excludes other tasks of the session from the key.
+    pub(in crate::recipes) lock: Option<LocalLock>,
+    /// Held until the key is deleted.
+    pub(in crate::recipes) guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Release {
@@ -41,12 +45,16 @@ impl Release {
             lost,
             created,
             in_doubt,
-            local,
+            is_deleted,
+            lock,
+            guard,
         } = self;
         let work = async {
-            // A final failure leaves the key to the lease.
-            let _ = delete(&namespace, &key, lease, created).await;
-            let lock = local.map(|(lock, _)| lock);
+            if !is_deleted {
+                // A final failure leaves the key to the lease.
+                let _ = delete(&namespace, &key, lease, created).await;
+            }
+            drop(guard);
             if in_doubt {
                 namespace.client().transport().sleep(DOUBT).await;
                 // Another task that uses the key gives it up first.

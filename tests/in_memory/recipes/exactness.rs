@@ -1,29 +1,21 @@
 //! Pushes, pops, additions and transactions are applied exactly once, whatever fails.
 
 use etcd_http::{
-    fake::{FakeEtcd, Fault, When},
+    fake::{FakeEtcd, When},
     recipes::{Counter, PriorityQueue, Queue, Stm},
     transport::Transport,
 };
 
 use super::session;
-use crate::support::{block_on, jumping, misfortunes, seconds};
-
-/// The faults of a request, and one that arrives after its sender has given it up and done something else.
-fn faults() -> Vec<(&'static str, Fault)> {
-    let faults = misfortunes().into_iter();
-    let faults = faults.map(|misfortune| (misfortune.name, misfortune.fault));
-    faults
-        .chain([("much too late", Fault::delay(seconds(30)))])
-        .collect()
-}
+use crate::support::{Misfortune, block_on, jumping, misfortunes, seconds};
 
 fn each_fault_of_each_request(requests: u64, test: impl AsyncFn(&FakeEtcd)) {
-    for (name, fault) in faults() {
+    for misfortune in misfortunes() {
         for nth in 1..=requests {
             let etcd = jumping().build();
-            etcd.inject(When::any().path("/v3/kv/*").nth(nth), fault.clone());
-            println!("{name}, request {nth}");
+            let when = When::any().path("/v3/kv/*").nth(nth);
+            etcd.inject(when, misfortune.fault.clone());
+            println!("{}, request {nth}", misfortune.name);
             block_on(test(&etcd));
         }
     }
@@ -117,7 +109,7 @@ fn r_6_transactions_with_a_session_are_applied_once() {
 /// Without a session, a lost response is an error, and nothing is sent again.
 #[test]
 fn r_3_a_transaction_without_a_session_is_sent_once_when_in_doubt() {
-    for (name, fault) in faults() {
+    for Misfortune { name, fault, .. } in misfortunes() {
         let etcd = jumping().build();
         let client = crate::support::client(&etcd);
         etcd.inject(When::any().path("/v3/kv/txn").once(), fault);

@@ -1,6 +1,7 @@
 //! Recipes under faults, in virtual time.
 
 mod exactness;
+mod late;
 mod safety;
 mod session;
 mod waits;

@@ -1,13 +1,11 @@
 //! Waits: every request of one fails in every way, and history is compacted while it lasts.
 
-use std::pin::pin;
-
 use etcd_http::{
     fake::{FakeEtcd, Fault, When},
     recipes::{DoubleBarrier, Election, Mutex, RwMutex, Semaphore},
     transport::Transport,
 };
-use futures::future::{Either, join, join3, select};
+use futures::future::{join, join3};
 
 use super::session;
 use crate::support::{block_on, jumping, millis, misfortunes, seconds};
@@ -84,36 +82,6 @@ fn t_6_a_wait_survives_compaction_and_a_restart() {
         first.run(driver, second.run(other, work)).await;
     });
     assert!(etcd.elapsed() < seconds(60), "{:?}", etcd.elapsed());
-}
-
-/// The request is on its way when the wait is dropped, and puts the key afterwards.
-#[test]
-fn a_wait_that_is_dropped_with_its_request_leaves_nothing_behind() {
-    let etcd = jumping().build();
-    block_on(async {
-        let (first, driver) = session(&etcd).await;
-        let (second, other) = session(&etcd).await;
-        let work = async {
-            let txn = When::any().path("/v3/kv/txn");
-            for late in [Fault::silence_after(), Fault::delay(seconds(8))] {
-                etcd.inject(txn.clone().once(), late);
-                let mutex = Mutex::new(&first, "lock");
-                {
-                    let (lock, limit) = (pin!(mutex.lock()), pin!(etcd.sleep(seconds(2))));
-                    assert!(matches!(select(lock, limit).await, Either::Right(_)));
-                }
-                // The session can use the key at once.
-                let again = mutex.lock_within(seconds(5)).await.unwrap();
-                again.release().await.unwrap();
-                let limit = seconds(30);
-                let held = Mutex::new(&second, "lock").lock_within(limit).await;
-                held.unwrap().release().await.unwrap();
-                etcd.sleep(seconds(20)).await;
-                assert!(etcd.get_prefix("lock/").is_empty());
-            }
-        };
-        first.run(driver, second.run(other, work)).await;
-    });
 }
 
 #[test]
