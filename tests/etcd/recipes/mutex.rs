@@ -25,6 +25,9 @@ cases_and_grpc! {
             work_under_a_mutex_ends_when_another_client_deletes_its_key,
             etcds_own_lock_with_the_same_name_excludes_the_mutex,
         }
+        Three {
+            a_wait_survives_the_death_of_the_leader,
+        }
     }
 }
 
@@ -213,4 +216,27 @@ async fn etcds_own_lock_with_the_same_name_excludes_the_mutex<T: Transport>(etcd
         etcd.v3().leases().revoke(lease).await.unwrap();
     };
     session.run(driver, work).await;
+}
+
+/// The lock is handed over, though the leader died while the wait went on, and guarded writes go on.
+async fn a_wait_survives_the_death_of_the_leader<T: Transport>(etcd: Etcd<T>) {
+    let (first, driver) = session(&etcd).await;
+    let (second, other) = session(&etcd).await;
+    let work = async {
+        let held = Mutex::new(&first, "lock").lock().await.unwrap();
+        let wait = async { Mutex::new(&second, "lock").lock().await.unwrap() };
+        let kill = async {
+            etcd.sleep(300).await;
+            etcd.meanwhile(|host| host.kill(host.leader())).await;
+            held.release().await.unwrap();
+        };
+        let (next, ()) = join(wait, kill).await;
+        let here = namespace(&etcd);
+        let write = Txn::new().when(next.is_held_compare());
+        let write = here.send(write.then(Put::new("data", "x"))).await;
+        // In an election, a write may be refused; it never finds that the lock is not held.
+        assert!(write.is_err() || write.unwrap().succeeded);
+        next.release().await.unwrap();
+    };
+    first.run(driver, second.run(other, work)).await;
 }
