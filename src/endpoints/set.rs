@@ -9,9 +9,9 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    endpoints::{endpoint::Endpoint, state::EndpointState, wire::Wire},
+    base::endpoint::Endpoint,
+    endpoints::{state::EndpointState, unsupported::Feature, wire::Wire},
     error::{Error, Result},
-    pipeline::call::Feature,
 };
 
 /// Not an index into a set.

@@ -8,13 +8,12 @@ use std::{
 };
 
 use crate::{
+    base::{endpoint::Endpoint, trace},
     endpoints::{
-        endpoint::Endpoint,
         liveness::{Liveness, LivenessCheck},
         unsupported::UnsupportedFeatures,
         wire::Wire,
     },
-    pipeline::{call::Call, observe::trace},
 };
 
 /// How long an endpoint that failed is avoided while there are others. It doubles with each consecutive failure.
@@ -60,15 +59,6 @@ impl EndpointState {
     /// The wire for calls that can use more than one.
     pub(crate) fn wire(&self) -> Wire {
         self.0.wire
-    }
-
-    /// Returns the wire for this call.
-    pub(crate) fn wire_of(&self, call: &Call) -> Wire {
-        if call.has_grpc {
-            self.wire()
-        } else {
-            Wire::Http
-        }
     }
 
     /// The features that it has said it does not support.

@@ -7,11 +7,13 @@ use etcd_transport::Transport;
 
 use crate::{
     auth::token::Granted,
-    endpoints::{endpoint::Endpoint, set::EndpointSet, state::EndpointState},
+    base::endpoint::Endpoint,
+    endpoints::{set::EndpointSet, state::EndpointState},
     error::{Error, ErrorContext, Result, Unsupported},
     pipeline::{
         Pipeline,
         answer::Answer,
+        api::call_of,
         call::{Call, Repeat},
         deadline::Deadline,
         exchange::{Exchange, Prepared},
@@ -81,8 +83,8 @@ impl<T: Transport> Pipeline<T> {
         exchange: &dyn Exchange,
         endpoint: &EndpointState,
     ) -> Result<Prepared> {
-        let call = exchange.call();
-        let mut prepared = Prepared::new(exchange, call, endpoint.wire_of(&call))?;
+        let call = call_of(exchange, self.apis);
+        let mut prepared = Prepared::new(exchange, call, call.wire_to(endpoint))?;
         if self.needs_token(&call) {
             let limit = call.deadline.overall(&self.retry);
             prepared.token = self.token(&call, None, limit).await?;
@@ -162,7 +164,7 @@ struct Execution<'a, T> {
 
 impl<'a, T: Transport> Execution<'a, T> {
     fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange) -> Result<Self> {
-        let call = exchange.call();
+        let call = call_of(exchange, pipeline.apis);
         let set = pipeline.endpoints.current();
         let now = pipeline.transport.now();
         let tried = pipeline.endpoints.avoided(&set, call.feature, now);
@@ -206,7 +208,7 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Encodes the request for the endpoint's wire and gets the token that it needs.
     async fn prepare(&mut self, endpoint: &EndpointState) -> Result<Prepared> {
-        let wire = endpoint.wire_of(&self.call);
+        let wire = self.call.wire_to(endpoint);
         let mut prepared = match self.prepared.take().filter(|it| it.wire == wire) {
             Some(prepared) => prepared,
             None => Prepared::new(self.exchange, self.call, wire)?,
@@ -287,7 +289,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         if is_among(&other, &asked) {
             return None;
         }
-        let wire = other.wire_of(&self.call);
+        let wire = self.call.wire_to(&other);
         let prepared = if wire == prepared.wire {
             prepared.clone()
         } else {

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 
 use crate::{
-    budget,
+    base::budget,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},

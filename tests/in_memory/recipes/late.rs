@@ -20,6 +20,9 @@ use futures::future::{Either, pending, select};
 use super::TTL;
 use crate::support::{block_on, jumping, seconds};
 
+/// Longer than a request and its repetition take.
+const SHORT: Duration = seconds(60);
+
 /// Keeps back one transaction until it is delivered.
 #[derive(Clone, Debug)]
 struct Late {
@@ -217,7 +220,13 @@ fn a_late_wait_does_not_keep_others_waiting() {
     each_transaction(async |late, session| {
         for name in ["lock", "other"] {
             let mutex = Mutex::new(session, name);
-            mutex.lock().await.unwrap().release().await.unwrap();
+            mutex
+                .lock_within(SHORT)
+                .await
+                .unwrap()
+                .release()
+                .await
+                .unwrap();
             let held = mutex.try_lock().await.unwrap().unwrap();
             late.deliver().await;
             late.etcd.sleep(seconds(20)).await;
@@ -230,8 +239,13 @@ fn a_late_wait_does_not_keep_others_waiting() {
     each_transaction(async |late, session| {
         let lock = RwMutex::new(session, "lock");
         for _ in 0..2 {
-            lock.read().await.unwrap().release().await.unwrap();
-            let held = lock.write().await.unwrap();
+            lock.read_within(SHORT)
+                .await
+                .unwrap()
+                .release()
+                .await
+                .unwrap();
+            let held = lock.write_within(SHORT).await.unwrap();
             late.deliver().await;
             late.etcd.sleep(seconds(20)).await;
             assert!(late.etcd.get(held.key()).is_some());
