@@ -1,5 +1,5 @@
-//! Two processes of which one leads: the second takes over when the first ends without a word, and what the first still
-//! writes is refused by a store that fences.
+//! Two processes of which one leads: the second takes over when the first is halted, and what the first writes
+//! when it goes on is refused by a store that fences.
 //!
 //! ```text
 //! cargo run --example leader --features fake

@@ -184,7 +184,7 @@ impl<T: Transport> Held<T> {
         let release = Release {
             key: key.clone(),
             lease: lease.id(),
-            lost: lease.lost().boxed(),
+            lost: lease.lost().boxed().shared(),
             created: None,
             in_doubt: true,
             is_deleted: false,

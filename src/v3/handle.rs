@@ -38,7 +38,7 @@ impl<T: Transport> Client<T> {
 }
 
 impl<'a, T: Transport> V3<'a, T> {
-    pub(super) fn client(self) -> &'a Client<T> {
+    fn client(self) -> &'a Client<T> {
         self.client
     }
 
@@ -106,6 +106,13 @@ impl<'a, T: Transport> V3<'a, T> {
     /// Returns the namespace of the keys with this prefix: [`Namespace`].
     pub fn namespace(self, prefix: impl Into<Key>) -> Namespace<T> {
         Namespace::new(self.client, prefix)
+    }
+}
+
+/// The namespace of all keys.
+impl<T: Transport> From<V3<'_, T>> for Namespace<T> {
+    fn from(v3: V3<'_, T>) -> Self {
+        Self::all(v3.client)
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use etcd_transport::Transport;
 use futures::{StreamExt, future, stream::BoxStream};
 
-use crate::v3::{Key, KeyRange, KeyValue, V3, range::after_prefix};
+use crate::v3::{Key, KeyRange, KeyValue, range::after_prefix};
 use crate::{
     client::Client,
     error::{Error, Outcome, Result, UnexpectedAnswer},
@@ -100,13 +100,6 @@ impl<T: Transport> Namespace<T> {
             client: &self.client,
             prefix: &self.prefix,
         }
-    }
-}
-
-/// The namespace of all keys.
-impl<T: Transport> From<V3<'_, T>> for Namespace<T> {
-    fn from(v3: V3<'_, T>) -> Self {
-        Self::all(v3.client())
     }
 }
 

@@ -97,6 +97,9 @@ pub(super) struct Inner<T> {
     next_number: AtomicU64,
 }
 
+/// Resolves when a lease is lost. Guards have one, which threads share.
+pub(super) type Lost = Shared<BoxFuture<'static, LeaseLoss>>;
+
 pub(super) type LocalLock = Arc<AsyncMutex<()>>;
 
 #[derive(Clone, Debug)]
@@ -111,7 +114,7 @@ pub(super) struct Settings {
 enum State<T> {
     /// Possibly lost.
     Held(HeldLease<T>),
-    Closed(LeaseId, Shared<BoxFuture<'static, LeaseLoss>>),
+    Closed(LeaseId, Lost),
 }
 
 impl<T: Transport> Session<T> {

@@ -2,16 +2,13 @@ use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use etcd_transport::Transport;
-use futures::{
-    future::{BoxFuture, select},
-    lock::OwnedMutexGuard,
-};
+use futures::{future::select, lock::OwnedMutexGuard};
 
-use super::LocalLock;
+use super::{LocalLock, Lost};
 use crate::{
     error::Result,
     recipes::wait::settle,
-    v3::{Compare, DeleteRange, LeaseId, LeaseLoss, Namespace, Range, Txn},
+    v3::{Compare, DeleteRange, LeaseId, Namespace, Range, Txn},
 };
 
 /// How long a request whose response was lost may still be applied, as far as anybody has seen: more than a server's own limit
@@ -23,7 +20,7 @@ pub(in crate::recipes) struct Release {
     pub(in crate::recipes) key: Bytes,
     pub(in crate::recipes) lease: LeaseId,
     /// Resolves when the lease is lost, and the key with it.
-    pub(in crate::recipes) lost: BoxFuture<'static, LeaseLoss>,
+    pub(in crate::recipes) lost: Lost,
     /// The revision that created the key, if it is known.
     pub(in crate::recipes) created: Option<i64>,
     /// A put of the key may still be on its way.

@@ -130,15 +130,18 @@ impl<T: Transport> Stm<T> {
     /// # Errors
     /// [`RecipeError::Conflict`] after the last try; [`RecipeError::SessionLost`] (it may have been applied);
     /// [`RecipeError::Client`], whose [outcome](crate::Error::outcome) tells; what the work returns.
-    pub async fn run<O>(
+    pub async fn run<O, F>(
         &self,
-        work: impl AsyncFn(&Transaction<T>) -> Result<O, RecipeError>,
-    ) -> Result<Committed<O>, RecipeError> {
+        mut work: impl FnMut(Transaction<T>) -> F,
+    ) -> Result<Committed<O>, RecipeError>
+    where
+        F: Future<Output = Result<O, RecipeError>>,
+    {
         let mut transaction = Transaction::new(self.namespace.clone(), self.isolation);
         let mut tries = 0;
         loop {
             tries += 1;
-            let output = work(&transaction).await;
+            let output = work(transaction.clone()).await;
             let read = transaction.end();
             let conflict = match (output, read.is_outdated) {
                 // What was to be read is no longer there.

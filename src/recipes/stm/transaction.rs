@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     str::FromStr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-/// A try of a transaction of [`Stm`](super::Stm): what it reads, and what it will write.
+/// A try of a transaction of [`Stm`](super::Stm): what it reads, and what it will write. A clone is the same try.
 pub struct Transaction<T> {
     namespace: Namespace<T>,
     isolation: Isolation,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl<T: Transport> Transaction<T> {
         Self {
             namespace,
             isolation,
-            state: Mutex::default(),
+            state: Arc::default(),
         }
     }
 
@@ -149,8 +149,8 @@ impl<T: Transport> Transaction<T> {
     }
 
     /// Ends a try, and returns what it is to write.
-    pub(super) fn end(&mut self) -> Attempt {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn end(&self) -> Attempt {
+        let mut state = self.state();
         let mut txn = Txn::new();
         for compare in state.compares(self.isolation) {
             txn = txn.when(compare);
@@ -172,7 +172,7 @@ impl<T: Transport> Transaction<T> {
 
     /// Begins another try, with what was read along with a conflict. Returns the keys that others had changed.
     pub(super) fn conflict(&mut self, response: Option<&TxnResponse>) -> Vec<Bytes> {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = std::mem::take(&mut *self.state());
         let mut changed = Vec::new();
         let mut prefetched = BTreeMap::new();
         let mut base = None;
@@ -194,11 +194,13 @@ impl<T: Transport> Transaction<T> {
                 prefetched.insert(key, now.cloned());
             }
         }
-        *state = State {
+        // A clone that the work has kept is of the try that is over.
+        let next = State {
             base,
             prefetched,
             ..State::default()
         };
+        self.state = Arc::new(Mutex::new(next));
         changed
     }
 
@@ -248,6 +250,16 @@ impl Isolation {
     /// Whether all reads are of one revision.
     fn is_snapshot(self) -> bool {
         matches!(self, Self::SerializableSnapshot | Self::Serializable)
+    }
+}
+
+impl<T> Clone for Transaction<T> {
+    fn clone(&self) -> Self {
+        Self {
+            namespace: self.namespace.clone(),
+            isolation: self.isolation,
+            state: Arc::clone(&self.state),
+        }
     }
 }
 

@@ -108,7 +108,7 @@ fn r_6_transactions_with_a_session_are_applied_once() {
 
 /// Without a session, a lost response is an error, and nothing is sent again.
 #[test]
-fn r_3_a_transaction_without_a_session_is_sent_once_when_in_doubt() {
+fn r_2_a_transaction_without_a_session_is_sent_once_when_in_doubt() {
     for Misfortune { name, fault, .. } in misfortunes() {
         let etcd = jumping().build();
         let client = crate::support::client(&etcd);

@@ -12,8 +12,8 @@ use etcd_http::{
     Client,
     fake::FakeEtcd,
     recipes::{
-        Barrier, Counter, DoubleBarrier, Election, Mutex, PriorityQueue, Queue, RwMutex, Semaphore,
-        Session, SessionDriver, Stm,
+        Barrier, Counter, DoubleBarrier, Election, Entered, Held, Leadership, Mutex, PriorityQueue,
+        Queue, RecipeError, RwMutex, Semaphore, Session, SessionDriver, Stm,
     },
     transport::Transport,
 };
@@ -33,6 +33,8 @@ async fn session(etcd: &FakeEtcd) -> (Session<FakeEtcd>, SessionDriver) {
 fn futures_can_be_sent_to_other_threads() {
     fn check<T: Transport>(session: &Session<T>, driver: SessionDriver) {
         fn can_be_sent(_: impl Future + Send) {}
+        fn can_be_shared<V: Send + Sync>() {}
+        can_be_shared::<(Session<T>, Held<T>, Leadership<T>, Entered<T>, RecipeError)>();
         let name = "name";
         can_be_sent(driver);
         can_be_sent(Session::open(session.namespace(), TTL));

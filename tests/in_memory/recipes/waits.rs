@@ -36,7 +36,7 @@ async fn turns(etcd: &FakeEtcd) {
 
 /// Each request for keys, in turn, meets each fault. A lease that is not lost meanwhile makes a wait succeed.
 #[test]
-fn r_3_a_mutex_survives_every_fault_of_every_request() {
+fn r_2_a_mutex_survives_every_fault_of_every_request() {
     for misfortune in misfortunes() {
         for nth in 1..=8 {
             let etcd = jumping().build();
