@@ -39,7 +39,8 @@ impl Store {
 async fn process(etcd: &FakeEtcd, name: &'static str, store: &Store) -> Result<(), RecipeError> {
     let client = Client::new(etcd.clone(), etcd.endpoints())?;
     let (session, driver) = Session::open(client.v3(), TTL).await?;
-    let work = Election::new(&session, "scheduler").run_while_leader(name, async |leadership| {
+    let election = Election::new(&session, "scheduler");
+    let work = election.run_while_leader(name, async |leadership| {
         let token = leadership.fencing_token();
         println!("{:?} {name} leads", etcd.elapsed());
         println!("  written by {name}: {}", store.write(token, name));

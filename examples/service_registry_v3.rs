@@ -5,7 +5,7 @@
 //! cargo run --example service_registry_v3 --features fake
 //! ```
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, pin::pin, time::Duration};
 
 use etcd_http::{
     Client,
@@ -16,9 +16,8 @@ use etcd_http::{
 };
 use futures::{
     executor::block_on,
-    future::{join, select},
+    future::{Either, join, select},
 };
-use std::pin::pin;
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -31,22 +30,18 @@ async fn instance(etcd: &FakeEtcd, name: &str, stop: Duration) -> Result<(), Rec
             let here = Put::new(format!("services/web/{name}"), "http://10.0.0.7:8080");
             client.send(here.lease(session.lease())).await?;
             println!("{:?} {name} is registered", etcd.elapsed());
-            println!(
-                "{:?} {name} is lost: {}",
-                etcd.elapsed(),
-                session.lost().await
-            );
+            let loss = session.lost().await;
+            println!("{:?} {name} is lost: {loss}", etcd.elapsed());
             session.reestablish().await?;
         }
     };
     // In a service, this is ctrl-c: `tokio::signal::ctrl_c()`.
     let stopped = etcd.sleep(stop);
     let work = async {
-        let failed: Result<(), RecipeError> = match select(pin!(register), pin!(stopped)).await {
-            futures::future::Either::Left((failed, _)) => failed,
-            futures::future::Either::Right(_) => Ok(()),
-        };
-        failed
+        match select(pin!(register), pin!(stopped)).await {
+            Either::Left((failed, _)) => failed,
+            Either::Right(_) => Ok(()),
+        }
     };
     // The key goes with the session, at once.
     session.run(driver, work).await
