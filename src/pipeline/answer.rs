@@ -36,11 +36,6 @@ impl Reply {
     pub(crate) fn has_go_not_found_body(&self) -> bool {
         matches!(self.body.trim_ascii(), b"" | b"404 page not found")
     }
-
-    /// Whether its status says that a server, or a proxy, cannot serve at the moment.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
-    }
 }
 
 /// What a complete response means.
@@ -130,7 +125,7 @@ impl Answer {
             self.reply.body = Bytes::new();
         }
         match self.verdict {
-            Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
+            Verdict::Refused(refusal) => Error::Etcd(EtcdError::of(self.context, *refusal)),
             Verdict::Unsupported {
                 reason,
                 by,
@@ -139,12 +134,12 @@ impl Answer {
                 let is_foreign = by == UnsupportedBy::Foreign;
                 let message = message.filter(|_| !self.is_confidential);
                 let words = message.map_or(self.reply.body, Bytes::from);
-                let error = Unsupported::new(self.context, reason, words.trim_ascii(), is_foreign);
+                let error = Unsupported::of(self.context, reason, words.trim_ascii(), is_foreign);
                 Error::Unsupported(error)
             }
             Verdict::Foreign { .. } if self.reply.status.as_u16() >= 400 => {
                 let Reply { status, body, .. } = self.reply;
-                Error::Http(HttpError::new(self.context, status, &body))
+                Error::Http(HttpError::of(self.context, status, &body))
             }
             Verdict::Foreign { .. } | Verdict::Success { .. } => {
                 let status = self.reply.status;
@@ -176,7 +171,7 @@ impl Answer {
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
         // With a success the request was applied, whatever the body says.
         let outcome = ForeignStatus::of(self.reply.status).outcome();
-        UnexpectedAnswer::new(self.context.clone(), what, outcome)
+        UnexpectedAnswer::of(self.context.clone(), what, outcome)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(&self.reply.body)
     }

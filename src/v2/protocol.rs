@@ -190,53 +190,61 @@ fn foreign(reply: &Reply) -> Verdict {
     }
 }
 
+/// The body of an error response.
+#[derive(Deserialize)]
+pub(super) struct Body {
+    #[serde(rename = "errorCode")]
+    pub(super) code: Option<u32>,
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) cause: String,
+    pub(super) index: Option<u64>,
+}
+
 /// Reads the error in a response.
 fn refusal(reply: &Reply) -> Option<Refusal> {
-    #[derive(Deserialize)]
-    struct Body {
-        #[serde(rename = "errorCode")]
-        code: Option<u32>,
-        message: String,
-        #[serde(default)]
-        cause: String,
-        index: Option<u64>,
-    }
-
     let status = reply.status;
-    let is_server_error = status.is_server_error();
-    if !status.is_client_error() && !is_server_error {
+    if !status.is_client_error() && !status.is_server_error() {
         return None;
     }
     let body: Body = serde_json::from_slice(&reply.body).ok()?;
-    let kind = body
-        .code
-        .map_or_else(|| kind_of_status(status), kind_of_code);
-    let outcome = match body.code {
-        // A proposal that raft gave up waiting for may still be committed.
-        Some(300 | 301) => Outcome::Unknown,
-        // Regardless of the code: a server that failed has not refused the request.
-        _ if is_server_error => Outcome::Unknown,
-        _ => Outcome::Rejected,
-    };
-    Some(Refusal {
-        api: Api::V2,
-        kind,
-        code: body.code.map(EtcdCode::V2),
-        message: body.message,
-        cause: body.cause,
-        index: body.index,
-        compact_revision: None,
-        http_status: Some(status),
-        outcome,
-        is_retryable: kind == Kind::WatcherCleared || is_server_error,
-        is_unavailable: reply.is_unavailable(),
-        // A 500 comes from raft; every member would return it.
-        is_endpoint_fault: status != StatusCode::INTERNAL_SERVER_ERROR,
-        is_not_served: false,
-        // It quotes neither a value nor a password.
-        quotes_request: false,
-        hint: None,
-    })
+    Some(body.into_refusal(status))
+}
+
+impl Body {
+    pub(super) fn into_refusal(self, status: StatusCode) -> Refusal {
+        let is_server_error = status.is_server_error();
+        let kind = self
+            .code
+            .map_or_else(|| kind_of_status(status), kind_of_code);
+        let outcome = match self.code {
+            // A proposal that raft gave up waiting for may still be committed.
+            Some(300 | 301) => Outcome::Unknown,
+            // Regardless of the code: a server that failed has not refused the request.
+            _ if is_server_error => Outcome::Unknown,
+            _ => Outcome::Rejected,
+        };
+        Refusal {
+            api: Api::V2,
+            kind,
+            code: self.code.map(EtcdCode::V2),
+            message: self.message,
+            cause: self.cause,
+            index: self.index,
+            compact_revision: None,
+            http_status: Some(status),
+            outcome,
+            is_retryable: kind == Kind::WatcherCleared || is_server_error,
+            // A server, or a proxy, cannot serve at the moment.
+            is_unavailable: matches!(status.as_u16(), 500 | 502 | 503 | 504),
+            // A 500 comes from raft; every member would return it.
+            is_endpoint_fault: status != StatusCode::INTERNAL_SERVER_ERROR,
+            is_not_served: false,
+            // It quotes neither a value nor a password.
+            quotes_request: false,
+            hint: None,
+        }
+    }
 }
 
 fn kind_of_code(code: u32) -> Kind {

@@ -133,7 +133,7 @@ impl ResyncingWatch {
     }
 }
 
-/// An item of a [`ResyncingWatch`].
+/// An item of a [`ResyncingWatch`]. It will have no other variants: a `match` is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every update is an event")]
 pub enum WatchUpdate {

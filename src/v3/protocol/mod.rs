@@ -32,9 +32,12 @@ use crate::{
         failure::too_large_decoded,
         protocol::{Protocol, Shown},
     },
-    v3::protocol::{
-        message::{Decode, Encode},
-        method::Method,
+    v3::{
+        LeaseId,
+        protocol::{
+            message::{Decode, Encode},
+            method::Method,
+        },
     },
 };
 
@@ -158,7 +161,7 @@ fn redact(refusal: &mut Refusal) {
 fn add_cause(call: &Call, refusal: &mut Refusal) {
     match (refusal.kind, call.deadline) {
         (EtcdErrorKind::LeaseNotFound, _) if call.subject != 0 => {
-            refusal.cause = format!("lease {:x}", call.subject);
+            refusal.cause = format!("lease {}", LeaseId::from(call.subject));
         }
         (EtcdErrorKind::RequestTimedOut, Deadline::AtMost(limit)) => {
             refusal.cause = match call.operation {

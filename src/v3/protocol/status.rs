@@ -10,9 +10,12 @@ use crate::{
     error::{
         Api, Error, ErrorContext, EtcdCode, EtcdError, EtcdErrorKind as Kind, Outcome, Refusal,
     },
-    v3::protocol::status::{
-        body::{Body, Part},
-        texts::TEXTS,
+    v3::{
+        LeaseId,
+        protocol::status::{
+            body::{Body, Part},
+            texts::TEXTS,
+        },
     },
 };
 
@@ -163,7 +166,7 @@ impl GrpcStatus {
 
     /// Returns the error of a stream, or of one message.
     pub(crate) fn into_error(self, context: ErrorContext) -> Error {
-        Error::Etcd(EtcdError::new(context, self.into_refusal(None)))
+        Error::Etcd(EtcdError::of(context, self.into_refusal(None)))
     }
 }
 
@@ -178,12 +181,12 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
         compact_revision: Some(compact_revision),
         ..status.into_refusal(None)
     };
-    Error::Etcd(EtcdError::new(context, refusal))
+    Error::Etcd(EtcdError::of(context, refusal))
 }
 
 /// Returns the error of a renewal that found no lease with this id.
 pub(crate) fn lease_not_found(context: ErrorContext, id: i64) -> Error {
-    Error::Etcd(EtcdError::new(context, no_lease(id)))
+    Error::Etcd(EtcdError::of(context, no_lease(id)))
 }
 
 /// Returns the refusal of a request that needs a lease, where none has this id.
@@ -193,7 +196,7 @@ pub(crate) fn no_lease(id: i64) -> Refusal {
         message: "etcdserver: requested lease not found".to_owned(),
     };
     Refusal {
-        cause: format!("lease {id:x}"),
+        cause: format!("lease {}", LeaseId::from(id)),
         ..status.into_refusal(None)
     }
 }

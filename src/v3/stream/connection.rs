@@ -379,7 +379,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// The error for a response that is not etcd's.
     pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
-        let unexpected = UnexpectedAnswer::new(self.context(), what, Outcome::Unknown);
+        let unexpected = UnexpectedAnswer::of(self.context(), what, Outcome::Unknown);
         Error::Unexpected(unexpected)
     }
 }

@@ -283,7 +283,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     fn unexpected(&self, what: impl Into<String>, body: &[u8]) -> UnexpectedAnswer {
-        UnexpectedAnswer::new(self.context(), what, Outcome::Unknown)
+        UnexpectedAnswer::of(self.context(), what, Outcome::Unknown)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(body)
     }

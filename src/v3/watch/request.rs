@@ -138,6 +138,9 @@ impl Watch {
     /// probe within 3 s, the stream continues at another endpoint: by default it leaves a halted member within 10 s. All
     /// streams of a client share the probes of an endpoint. Must be longer than zero.
     ///
+    /// A probe is `POST /v3/maintenance/status`, over gRPC `Maintenance/Status`: a proxy that lets watches through
+    /// must let it through, too.
+    ///
     /// A connection that stays silent though the server responds to probes may be dead, and is opened again: after 150 s by
     /// default, after five times a limit that is set.
     pub fn silence_limit(mut self, limit: Duration) -> Self {

@@ -233,7 +233,7 @@ impl<T: Transport> Watcher<T> {
             // Without a number it is about the progress of the server, and promises nothing for any of these watches.
             number(message.watch_id)
         };
-        // Messages about a cancelled watch may arrive for a while.
+        // Messages about a canceled watch may arrive for a while.
         if let Some(number) = number.filter(|number| self.watches.contains_key(number)) {
             if message.canceled {
                 self.canceled(number, &message)?;

@@ -137,7 +137,7 @@ impl<T: Transport> Renewals<T> {
         let ttl = lease.ttl();
         lease.take_error().unwrap_or_else(|| {
             if is_asked {
-                Error::Timeout(TimeoutError::new(context, ttl))
+                Error::Timeout(TimeoutError::of(context, ttl))
             } else {
                 Error::invalid(renew::NAME, format!("{LATE} of {ttl:?}"))
             }
