@@ -36,6 +36,10 @@ pub(crate) struct Refusal {
     pub(crate) is_unavailable: bool,
     /// Another endpoint may succeed.
     pub(crate) is_endpoint_fault: bool,
+    /// This member does not serve the call, so nothing was done, and another one may.
+    pub(crate) is_not_served: bool,
+    /// The message may quote the request, and so a key or a secret.
+    pub(crate) quotes_request: bool,
     /// What to do about the refusal.
     pub(crate) hint: Option<&'static str>,
 }
@@ -250,7 +254,7 @@ pub enum EtcdErrorKind {
     /// v3: the request is larger than the server allows. Its limit defaults to 1.5 MiB.
     RequestTooLarge,
     /// v3: the response is larger than an old server's gateway can forward. The request was applied.
-    AnswerTooLarge,
+    ResponseTooLarge,
     /// v3: the database has reached its quota; reads and deletes still work.
     NoSpace,
     /// v3: the server cannot keep up.

@@ -77,7 +77,7 @@ impl Protocol for V2 {
         // One pass over the few headers is faster than lookups by name, which hash.
         for (name, value) in headers {
             match name.as_str() {
-                "x-etcd-cluster-id" => {
+                CLUSTER => {
                     let text = value.to_str().ok();
                     origin.cluster = text.and_then(|text| u64::from_str_radix(text, 16).ok());
                 }
@@ -93,7 +93,7 @@ impl Protocol for V2 {
         if reply.status.is_success() {
             // The keys API never leaves it out.
             return if self.is_keys && !reply.headers.keys().any(|name| name == INDEX) {
-                Verdict::Foreign
+                foreign(reply)
             } else {
                 // Its headers tell the origin.
                 Verdict::Success {
@@ -103,8 +103,13 @@ impl Protocol for V2 {
         }
         if reply.status == StatusCode::NOT_FOUND && !reply.is_json() {
             return Verdict::Unsupported {
-                reason: if reply.is_of_go() { NO_API } else { NOT_ETCD },
+                reason: if reply.has_go_not_found_body() {
+                    NO_API
+                } else {
+                    NOT_ETCD
+                },
                 by: UnsupportedBy::Foreign,
+                message: None,
             };
         }
         match refusal(reply) {
@@ -116,10 +121,11 @@ impl Protocol for V2 {
                 Verdict::Unsupported {
                     reason: NO_UPDATE_DIR,
                     by: UnsupportedBy::Cluster,
+                    message: None,
                 }
             }
             Some(refusal) => Verdict::Refused(Box::new(refusal)),
-            None => Verdict::Foreign,
+            None => foreign(reply),
         }
     }
 
@@ -138,6 +144,9 @@ impl Protocol for V2 {
 
 /// The header that tells the index of the store.
 const INDEX: &str = "x-etcd-index";
+
+/// The header that names the cluster.
+const CLUSTER: &str = "x-etcd-cluster-id";
 
 /// The number in a header.
 pub(crate) fn number(value: &HeaderValue) -> Option<u64> {
@@ -185,6 +194,13 @@ pub(super) struct Body {
     pub(super) index: Option<u64>,
 }
 
+/// What a response without an error of v2 means.
+fn foreign(reply: &Reply) -> Verdict {
+    Verdict::Foreign {
+        has_etcd_headers: reply.headers.contains_key(CLUSTER),
+    }
+}
+
 /// Reads the error in a response.
 fn refusal(reply: &Reply) -> Option<Refusal> {
     let status = reply.status;
@@ -223,6 +239,9 @@ impl Body {
             is_unavailable: matches!(status.as_u16(), 500 | 502 | 503 | 504),
             // A 500 comes from raft; every member would return it.
             is_endpoint_fault: status != StatusCode::INTERNAL_SERVER_ERROR,
+            is_not_served: false,
+            // It quotes neither a value nor a password.
+            quotes_request: false,
             hint: None,
         }
     }

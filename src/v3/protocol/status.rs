@@ -35,6 +35,9 @@ pub(crate) mod code {
     pub(crate) const UNAUTHENTICATED: u8 = 16;
 }
 
+/// How etcd's own messages begin. The last one is about a client certificate.
+const OWN_WORDS: [&str; 3] = ["etcdserver: ", "auth: ", "CommonName of client "];
+
 /// A refusal of the v3 API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GrpcStatus {
@@ -86,7 +89,7 @@ impl GrpcStatus {
         let text = bare(&self.message);
         if text.starts_with("grpc: received message larger than max") {
             return if text.contains(GATEWAY_LIMIT) {
-                Kind::AnswerTooLarge
+                Kind::ResponseTooLarge
             } else {
                 Kind::RequestTooLarge
             };
@@ -113,7 +116,7 @@ impl GrpcStatus {
     }
 
     /// Whether a learner was asked for what it does not do.
-    pub(crate) fn is_of_learner(&self) -> bool {
+    pub(crate) fn is_learner_refusal(&self) -> bool {
         self.kind() == Kind::NotSupportedByLearner
     }
 
@@ -139,7 +142,6 @@ impl GrpcStatus {
             api: Api::V3,
             kind,
             code: Some(EtcdCode::Grpc(self.code)),
-            message: self.message,
             cause: String::new(),
             index: None,
             compact_revision: None,
@@ -148,8 +150,18 @@ impl GrpcStatus {
             is_retryable: is_retryable(kind),
             is_unavailable: is_unavailable(kind),
             is_endpoint_fault: outcome == Outcome::Rejected || !is_internal,
+            is_not_served: self.is_learner_refusal(),
+            quotes_request: !self.has_fixed_words(),
             hint: None,
+            message: self.message,
         }
+    }
+
+    /// Whether the message is one of etcd's own, in fixed words that do not quote the request. A gateway may have others.
+    fn has_fixed_words(&self) -> bool {
+        OWN_WORDS
+            .iter()
+            .any(|known| self.message.starts_with(known))
     }
 
     /// Returns the error of a stream, or of one message.
@@ -191,7 +203,7 @@ pub(crate) fn no_lease(id: i64) -> Refusal {
 
 fn outcome(kind: Kind) -> Outcome {
     match kind {
-        Kind::AnswerTooLarge
+        Kind::ResponseTooLarge
         | Kind::RequestTimedOut
         | Kind::LeaderChanged
         | Kind::ServerStopped
@@ -342,7 +354,7 @@ mod tests {
             (
                 8,
                 "grpc: received message larger than max (5000000 vs. 4194304)",
-                Kind::AnswerTooLarge,
+                Kind::ResponseTooLarge,
             ),
             (
                 2,

@@ -69,7 +69,7 @@ pub struct Watch {
 /// The settings of a request, whatever the number of its watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    pub(super) outage: Duration,
+    pub(super) outage_limit: Duration,
     pub(super) silence: Option<Duration>,
     pub(super) require_leader: bool,
 }
@@ -130,7 +130,7 @@ impl Watch {
     /// loses nothing; after a longer one the stream ends in the error of the last attempt. Once the stream has worked,
     /// a response that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
-        self.settings.outage = limit;
+        self.settings.outage_limit = limit;
         self
     }
 
@@ -253,7 +253,7 @@ impl WatchSet {
 
     /// See [`Watch::outage_limit`].
     pub fn outage_limit(mut self, limit: Duration) -> Self {
-        self.settings.outage = limit;
+        self.settings.outage_limit = limit;
         self
     }
 
@@ -343,7 +343,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            outage: Duration::from_secs(300),
+            outage_limit: Duration::from_secs(300),
             silence: None,
             require_leader: true,
         }
