@@ -229,7 +229,7 @@ impl Outside {
     fn into_error<T: Transport>(self, client: &Client<T>, operation: &'static str) -> Error {
         let context = client.pipeline().next_context(operation);
         let what = "the response has a key outside the namespace";
-        Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Unknown))
+        Error::Unexpected(UnexpectedAnswer::of(context, what, Outcome::Unknown))
     }
 }
 

@@ -8,6 +8,8 @@ mod once;
 mod recipes;
 mod support;
 mod time;
+mod v3_deletes;
+mod v3_elections;
 mod v3_histories;
 mod v3_tokens;
 mod watch;
