@@ -78,7 +78,7 @@ pub use endpoints::{
 };
 pub use error::{
     Api, Error, EtcdCode, EtcdError, EtcdErrorKind, HttpError, InvalidInput, Outcome, Result,
-    TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported,
+    TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
 pub use operation::{Operation, StreamOperation};
 pub use pipeline::{

@@ -9,7 +9,7 @@ use crate::{
     auth::token::Granted,
     client::Client,
     endpoints::state::EndpointState,
-    error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
+    error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedResponse},
     pipeline::reconnect::Reconnect,
     v3::{
         protocol::message::Encode,
@@ -379,7 +379,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// The error for a response that is not etcd's.
     pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
-        let unexpected = UnexpectedAnswer::of(self.context(), what, Outcome::Unknown);
+        let unexpected = UnexpectedResponse::of(self.context(), what, Outcome::Unknown);
         Error::Unexpected(unexpected)
     }
 }

@@ -142,7 +142,12 @@ async fn etcds_own_campaign_with_the_same_name_takes_part<T: Transport>(etcd: Et
         assert!(error.is_timed_out(), "{error}");
         here.elections().resign(theirs).await.unwrap();
         let _leadership = election.campaign("ours").await.unwrap();
-        let leader = here.elections().leader("leader").await.unwrap().unwrap();
+        let leader = here
+            .elections()
+            .get_leader("leader")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(leader.value, "ours");
         etcd.v3().leases().revoke(lease).await.unwrap();
     };

@@ -47,19 +47,19 @@ async fn a_session_whose_handles_are_dropped_is_revoked_by_its_driver<T: Transpo
         drop(session);
         etcd.sleep(300).await;
         let leases = etcd.v3().leases();
-        assert!(leases.time_to_live(lease).await.unwrap().is_some());
+        assert!(leases.get_time_to_live(lease).await.unwrap().is_some());
         // A guard is a handle.
         let held = Mutex::new(&clone, "lock").lock().await.unwrap();
         drop(clone);
         etcd.sleep(300).await;
-        assert!(leases.time_to_live(lease).await.unwrap().is_some());
+        assert!(leases.get_time_to_live(lease).await.unwrap().is_some());
         drop(held);
         etcd
     };
     // The driver ends.
     let (etcd, ()) = join(work, driver).await;
     let leases = etcd.v3().leases();
-    assert_eq!(leases.time_to_live(lease).await.unwrap(), None);
+    assert_eq!(leases.get_time_to_live(lease).await.unwrap(), None);
 }
 
 async fn a_lease_that_is_kept_outlives_its_ttl<T: Transport>(etcd: Etcd<T>) {
@@ -68,7 +68,7 @@ async fn a_lease_that_is_kept_outlives_its_ttl<T: Transport>(etcd: Etcd<T>) {
     let work = async {
         etcd.sleep(5_000).await;
         assert!(session.is_alive());
-        let left = etcd.v3().leases().time_to_live(session.lease()).await;
+        let left = etcd.v3().leases().get_time_to_live(session.lease()).await;
         assert!(left.unwrap().is_some());
     };
     session.run(driver, work).await;
@@ -82,6 +82,9 @@ async fn a_revoked_lease_is_a_lost_session_which_gets_another_lease<T: Transport
         let held = mutex.lock().await.unwrap();
         let first = session.lease();
         etcd.v3().leases().revoke(first).await.unwrap();
+        // The response to the lock may be the first that says so.
+        let other = Mutex::new(&session, "other").lock().await.unwrap_err();
+        assert!(matches!(other, RecipeError::SessionLost(_)), "{other}");
         let loss = session.lost().await;
         assert!(loss.is_expired(), "{loss}");
         let error = mutex.lock().await.unwrap_err();
