@@ -10,7 +10,12 @@ use crate::{
     endpoints::{state::EndpointState, wire::Wire},
     error::Result,
     operation::{Operation, StreamOperation},
-    pipeline::{Pipeline, api::call_of, call::Login, exchange::TypedExchange, retry::RetryPolicy},
+    pipeline::{
+        Pipeline,
+        call::Login,
+        exchange::{TypedExchange, call_of},
+        retry::RetryPolicy,
+    },
     raw::RawRequest,
     status::{self, Health, ServerVersion},
 };
@@ -27,7 +32,7 @@ use crate::{
 /// Dropping the future of an operation cancels it. A write that was under way may or may not be applied. The client can
 /// still be used.
 ///
-/// Each attempt has a [time limit](ClientBuilder::timeout), and so do all attempts of an operation
+/// Each attempt has a [time limit](crate::ClientBuilder::timeout), and so do all attempts of an operation
 /// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) return a
 /// client with other limits, for one operation: `client.with_timeout(limit).v3().kv().get(key)`.
 ///

@@ -22,6 +22,7 @@
 //!
 //! - [`v3`]: keys and values, transactions, watches, leases, locks, elections, auth, cluster, maintenance;
 //!   [`client.v3()`](Client::v3) has a short form of each operation.
+//! - [`recipes`]: sessions, mutexes, elections, semaphores, queues, barriers, counters and transactions with retry, on v3.
 //! - [`v2`]: keys in a tree of directories, for etcd up to 3.5; [`client.v2()`](Client::v2).
 //! - [`Client::send`] executes an operation with options, [`Client::open`] opens one with a stream of responses.
 //! - [`Error`], and the [`Outcome`] of a failed write: not sent, rejected, or unknown.
@@ -59,6 +60,7 @@ mod json;
 mod operation;
 mod pipeline;
 mod raw;
+pub mod recipes;
 mod status;
 mod sync;
 #[cfg(test)]
@@ -76,7 +78,7 @@ pub use endpoints::{
 };
 pub use error::{
     Api, Error, EtcdCode, EtcdError, EtcdErrorKind, HttpError, InvalidInput, Outcome, Result,
-    TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported,
+    TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
 pub use operation::{Operation, StreamOperation};
 pub use pipeline::{
@@ -107,12 +109,11 @@ pub use etcd_transport_isahc as isahc;
 pub use etcd_transport_reqwest as reqwest;
 
 use pipeline::api::Apis;
-use transport::Transport;
 
 /// The APIs of every client. The older one, whose list of members has more, comes first.
 static APIS: Apis = &[&v2::API, &v3::API];
 
-impl<T: Transport + Default> Client<T> {
+impl<T: transport::Transport + Default> Client<T> {
     /// Creates a client for these endpoints, over a transport with its default settings. Nothing is sent yet.
     ///
     /// # Errors
@@ -122,7 +123,7 @@ impl<T: Transport + Default> Client<T> {
     }
 }
 
-impl<T: Transport> Client<T> {
+impl<T: transport::Transport> Client<T> {
     /// Creates a client for these endpoints, over this transport. Nothing is sent yet.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Errors: why an operation failed, and whether it may have been applied.
 
+mod debug;
 mod etcd;
 mod failures;
 mod status;
@@ -14,7 +15,7 @@ use crate::base::endpoint::Endpoint;
 pub(crate) use etcd::Refusal;
 pub use etcd::{Api, EtcdCode, EtcdError, EtcdErrorKind};
 pub use failures::{
-    HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported,
+    HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
 pub(crate) use failures::{UnexpectedKind, with_cause};
 
@@ -27,7 +28,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// The variant says who refused. [`outcome`](Self::outcome) says whether a write may have been applied. The `is_…`
 /// predicates cover the most common questions. `Display` shows the operation, the endpoint, the reason, and whether a write
-/// may have been applied; [`source`](std::error::Error::source) is the underlying error, if any. A clone is cheap.
+/// may have been applied; `Debug`, which `unwrap` prints, the same with the variant, the kind of etcd's error and the outcome.
+/// [`source`](std::error::Error::source) is the underlying error, if any. A clone is cheap.
 ///
 /// ```
 /// # use etcd_http::{Client, Error};
@@ -46,7 +48,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// etcd refused the request.
@@ -58,7 +60,7 @@ pub enum Error {
     /// No response within the time limit.
     Timeout(TimeoutError),
     /// A response that is not from this API, such as a page from a proxy.
-    Unexpected(UnexpectedAnswer),
+    Unexpected(UnexpectedResponse),
     /// The server is an etcd that does not have this operation, or has it disabled. In v3 this holds for all endpoints,
     /// see [What a server does not have](crate::v3#what-a-server-does-not-have).
     Unsupported(Unsupported),
@@ -282,7 +284,8 @@ impl Error {
         match self {
             Self::Unsupported(error) => error.outcome() == Outcome::Rejected,
             Self::Http(error) => ForeignStatus::of(error.status()) == ForeignStatus::NotServed,
-            _ => self.etcd_kind() == Some(EtcdErrorKind::NotSupportedByLearner),
+            Self::Etcd(error) => error.refusal.is_not_served,
+            _ => false,
         }
     }
 
@@ -303,8 +306,8 @@ impl Error {
     /// What `Display` says behind the operation and its endpoint.
     pub(crate) fn reason(&self) -> String {
         let text = self.to_string();
-        let place = self.context().map(|context| format!("{context}: "));
-        match place.and_then(|place| text.strip_prefix(&place).map(str::to_owned)) {
+        let prefix = self.context().map(|context| format!("{context}: "));
+        match prefix.and_then(|prefix| text.strip_prefix(&prefix).map(str::to_owned)) {
             Some(reason) => reason,
             None => text,
         }
@@ -366,7 +369,7 @@ impl Error {
     }
 
     pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid(InvalidInput::new(operation, reason.into(), None))
+        Self::Invalid(InvalidInput::of(operation, reason.into(), None))
     }
 
     /// The error for what etcd would refuse with this kind.
@@ -375,7 +378,7 @@ impl Error {
         operation: &'static str,
         reason: impl Into<String>,
     ) -> Self {
-        Self::Invalid(InvalidInput::new(operation, reason.into(), Some(kind)))
+        Self::Invalid(InvalidInput::of(operation, reason.into(), Some(kind)))
     }
 }
 

@@ -13,13 +13,13 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::Answer,
-        api::call_of,
+        attempt::{Attempted, checked},
         call::{Call, Repeat},
         deadline::Deadline,
-        exchange::{Exchange, Prepared},
+        exchange::{Exchange, Prepared, call_of},
         failure::Failure,
-        hedge::{Attempted, Hedge, Hedged, checked},
-        observe::{Attempt, Told},
+        hedge::{Hedge, Hedged},
+        observe::{Attempt, Report},
         retry::Failed,
     },
 };
@@ -96,7 +96,7 @@ impl<T: Transport> Pipeline<T> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if no endpoint supports it, as far as is known.
-    pub(crate) fn place_for(&self, call: &Call) -> Result<EndpointState> {
+    pub(crate) fn endpoint_for(&self, call: &Call) -> Result<EndpointState> {
         let now = self.transport.now();
         let set = self.endpoints.current();
         let avoided = self.endpoints.avoided(&set, call.feature, now);
@@ -107,9 +107,9 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Remembers that an endpoint does not serve a call, and chooses another one that is not known for that.
-    pub(crate) fn place_after(&self, answer: &Answer, call: &Call) -> Option<EndpointState> {
+    pub(crate) fn endpoint_after(&self, answer: &Answer, call: &Call) -> Option<EndpointState> {
         self.pass_over(call, &answer.endpoint, answer.is_unsupported_by_etcd());
-        self.other_place(call)
+        self.other_endpoint(call)
     }
 
     /// Remembers that an endpoint does not serve a call; `is_certain` if etcd itself says so.
@@ -120,7 +120,7 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Chooses an endpoint that is not known for not serving a call.
-    pub(crate) fn other_place(&self, call: &Call) -> Option<EndpointState> {
+    pub(crate) fn other_endpoint(&self, call: &Call) -> Option<EndpointState> {
         let now = self.transport.now();
         let set = self.endpoints.current();
         let passed_over = self.endpoints.passed_over(&set, call.feature, now);
@@ -303,7 +303,7 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
-        self.tell(&answer.endpoint, began, || Told::of_answer(answer));
+        self.report(&answer.endpoint, began, || Report::of_answer(answer));
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -340,8 +340,8 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records that an attempt failed.
     fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
         self.now = self.pipeline.transport.now();
-        self.tell(endpoint, began, || Told::of(failure));
-        if !self.is_of_the_caller(failure) {
+        self.report(endpoint, began, || Report::of_failure(failure));
+        if !self.is_call_deadline(failure) {
             self.pipeline.note(failure, endpoint, self.now);
         }
         if let (Failure::TimedOut(_), Some(token)) = (failure, &self.token) {
@@ -364,8 +364,8 @@ impl<'a, T: Transport> Execution<'a, T> {
         }
     }
 
-    /// Whether an attempt ended because the caller has no more time: this says nothing about the endpoint.
-    fn is_of_the_caller(&self, failure: &Failure) -> bool {
+    /// Whether an attempt reached the caller's deadline, not its own time limit: this says nothing about the endpoint.
+    fn is_call_deadline(&self, failure: &Failure) -> bool {
         match failure {
             Failure::TimedOut(limit) => {
                 self.call.deadline != Deadline::Usual || *limit < self.pipeline.timeout
@@ -469,17 +469,17 @@ impl<'a, T: Transport> Execution<'a, T> {
         endpoints.unsupporting(&self.set, self.call.feature, self.now)
     }
 
-    fn tell(&self, endpoint: &EndpointState, began: Instant, told: impl FnOnce() -> Told) {
-        self.pipeline.observer.tell(|| {
-            let told = told();
+    fn report(&self, endpoint: &EndpointState, began: Instant, report: impl FnOnce() -> Report) {
+        self.pipeline.observer.report(|| {
+            let report = report();
             Attempt {
                 operation: self.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: self.attempts,
-                status: told.status,
+                status: report.status,
                 elapsed: self.pipeline.since(began),
-                outcome: told.outcome,
-                reason: told.reason,
+                outcome: report.outcome,
+                reason: report.reason,
             }
         });
     }

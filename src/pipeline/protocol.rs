@@ -43,7 +43,7 @@ impl Protocol for Plain {
                 origin: Origin::default(),
             }
         } else {
-            Verdict::Foreign
+            Verdict::FOREIGN
         }
     }
 }

@@ -29,7 +29,7 @@ impl PageSize {
     /// pages grow again from there, up to a half.
     pub(super) fn failed(&mut self, error: &Error) -> bool {
         let is_too_large =
-            error.is_too_large() || error.etcd_kind() == Some(EtcdErrorKind::AnswerTooLarge);
+            error.is_too_large() || error.etcd_kind() == Some(EtcdErrorKind::ResponseTooLarge);
         let is_late = matches!(error, Error::Timeout(_));
         if self.now == 1 || !is_too_large && !is_late {
             return false;
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn after_a_time_out_pages_grow_from_one_key_to_a_half() {
         let mut page = PageSize::new(20);
-        let late = Error::Timeout(TimeoutError::new(context(), Duration::ZERO));
+        let late = Error::Timeout(TimeoutError::of(context(), Duration::ZERO));
         assert!(page.failed(&late));
         let mut sizes = Vec::new();
         for _ in 0..6 {

@@ -14,7 +14,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, Told},
+        observe::{Attempt, Report},
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
 };
@@ -78,14 +78,14 @@ pub(super) fn open<T: Transport>(
             }
             Err(failure) => Err(failure),
         };
-        pipeline.observer.tell(|| {
-            let Told {
+        pipeline.observer.report(|| {
+            let Report {
                 outcome,
                 status,
                 reason,
             } = match &begun {
-                Ok(begun) => Told::answered(begun.head.status),
-                Err(failure) => Told::of(failure),
+                Ok(begun) => Report::answered(begun.head.status),
+                Err(failure) => Report::of_failure(failure),
             };
             Attempt {
                 operation: prepared.call.operation,
@@ -122,7 +122,7 @@ pub(super) fn endpoint_after<T: Transport>(
 ) -> Option<EndpointState> {
     let pipeline = client.pipeline();
     pipeline.pass_over(call, endpoint, is_certain);
-    pipeline.other_place(call)
+    pipeline.other_endpoint(call)
 }
 
 /// Which operation this is, and where.
