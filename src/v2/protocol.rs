@@ -183,6 +183,13 @@ pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Op
     })
 }
 
+/// What a response without an error of v2 means.
+fn foreign(reply: &Reply) -> Verdict {
+    Verdict::Foreign {
+        has_etcd_headers: reply.headers.contains_key(CLUSTER),
+    }
+}
+
 /// The body of an error response.
 #[derive(Deserialize)]
 pub(super) struct Body {
@@ -192,13 +199,6 @@ pub(super) struct Body {
     #[serde(default)]
     pub(super) cause: String,
     pub(super) index: Option<u64>,
-}
-
-/// What a response without an error of v2 means.
-fn foreign(reply: &Reply) -> Verdict {
-    Verdict::Foreign {
-        has_etcd_headers: reply.headers.contains_key(CLUSTER),
-    }
 }
 
 /// Reads the error in a response.

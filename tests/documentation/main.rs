@@ -4,6 +4,7 @@
 
 mod code;
 mod dependencies;
+mod fake_layering;
 mod imports;
 mod layering;
 mod names;

@@ -5,6 +5,7 @@
 mod cluster;
 mod histories;
 mod once;
+mod recipes;
 mod support;
 mod time;
 mod v3_deletes;

@@ -115,6 +115,19 @@ mod election {
     }
 }
 
+mod recipes {
+    include!("snippets/recipes.rs");
+
+    #[tokio::test]
+    async fn a_leader_is_elected_and_resigns() {
+        for etcd in super::etcds() {
+            lead(&etcd.client).await.unwrap();
+            let leader = etcd.client.v3().elections().get_leader("scheduler");
+            assert_eq!(leader.await.unwrap(), None);
+        }
+    }
+}
+
 mod errors {
     include!("snippets/errors.rs");
 

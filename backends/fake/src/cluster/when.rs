@@ -1,9 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{
-    fault::{Fault, Kind},
-    request_log::Exchange,
-};
+use super::{fault::Kind, request_log::Exchange};
 use crate::rng::Rng;
 
 /// Which requests a fault affects. All conditions must hold.
@@ -132,7 +129,7 @@ pub(crate) struct Rules {
 #[derive(Debug)]
 struct Rule {
     when: When,
-    fault: Fault,
+    fault: Kind,
     /// What the log calls it.
     name: Option<Arc<str>>,
     seen: u64,
@@ -146,7 +143,7 @@ impl Rules {
         }
     }
 
-    pub(crate) fn add(&mut self, when: When, fault: Fault, name: Option<Arc<str>>) {
+    pub(crate) fn add(&mut self, when: When, fault: Kind, name: Option<Arc<str>>) {
         let seen = 0;
         self.rules.push(Rule {
             when,
@@ -184,7 +181,7 @@ impl Rules {
                 Times::Chance(p) => (self.rng.next() >> 11) as f64 / ((1u64 << 53) as f64) < p,
             };
             if is_turn && chosen.is_none() {
-                chosen = Some(rule.fault.0.clone());
+                chosen = Some(rule.fault.clone());
                 exchange.set_fault(rule.name.clone());
             }
         }

@@ -1,6 +1,9 @@
 use crate::{
     cluster::calls::CallName,
-    front::unary::{Unary, unary},
+    front::{
+        counter::{CAMPAIGN, KEEP_ALIVE, LOCK, OBSERVE, SNAPSHOT, WATCH},
+        unary::Unary,
+    },
     profile::Profile,
 };
 
@@ -82,18 +85,21 @@ impl Route {
 }
 
 impl Route {
-    /// The call's name in etcd's metrics, if the response is the end of the call.
-    pub(super) fn name(self) -> Option<CallName> {
+    /// The call's name in etcd's metrics.
+    pub(super) fn name(self) -> CallName {
         match self {
-            Self::Unary(call) => Some(call.name()),
-            Self::Lock => Some(unary("v3lockpb.Lock", "Lock")),
-            Self::Campaign => Some(unary("v3electionpb.Election", "Campaign")),
-            Self::Stream(Stream::KeepAlive) => Some(CallName {
-                kind: "bidi_stream",
-                service: "etcdserverpb.Lease",
-                method: "LeaseKeepAlive",
-            }),
-            Self::Stream(Stream::Watch | Stream::Observe | Stream::Snapshot) => None,
+            Self::Unary(call) => call.name(),
+            Self::Lock => LOCK,
+            Self::Campaign => CAMPAIGN,
+            Self::Stream(Stream::KeepAlive) => KEEP_ALIVE.name,
+            Self::Stream(Stream::Watch) => WATCH.name,
+            Self::Stream(Stream::Observe) => OBSERVE.name,
+            Self::Stream(Stream::Snapshot) => SNAPSHOT,
         }
+    }
+
+    /// Whether the call goes on when its response has begun. It is counted at its end then.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Stream(Stream::Watch | Stream::Observe))
     }
 }
