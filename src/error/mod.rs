@@ -306,8 +306,8 @@ impl Error {
     /// What `Display` says behind the operation and its endpoint.
     pub(crate) fn reason(&self) -> String {
         let text = self.to_string();
-        let place = self.context().map(|context| format!("{context}: "));
-        match place.and_then(|place| text.strip_prefix(&place).map(str::to_owned)) {
+        let prefix = self.context().map(|context| format!("{context}: "));
+        match prefix.and_then(|prefix| text.strip_prefix(&prefix).map(str::to_owned)) {
             Some(reason) => reason,
             None => text,
         }

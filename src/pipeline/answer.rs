@@ -102,7 +102,7 @@ impl Answer {
         }
     }
 
-    /// Decodes the response within the [budget](crate::base::budget) of the client. The error says `what` is wrong otherwise.
+    /// Decodes the response within the [budget] of the client. The error says `what` is wrong otherwise.
     pub(crate) fn decode_within<D, E: Into<Box<dyn StdError + Send + Sync>>>(
         &self,
         what: &str,

@@ -418,8 +418,8 @@ impl<T: Transport> Watcher<T> {
         let latency = at.saturating_duration_since(asked);
         self.latencies = (self.latencies.1, latency);
         // "Not found" comes from the store and has its index; an earlier refusal has 0 or none.
-        let told = ClusterInfo::of(&answer.reply.headers).etcd_index;
-        let index = match told.filter(|index| *index > 0 && answer.reply.is_json()) {
+        let reported = ClusterInfo::of(&answer.reply.headers).etcd_index;
+        let index = match reported.filter(|index| *index > 0 && answer.reply.is_json()) {
             Some(index) => index,
             None => {
                 // A response to HEAD has no reason.
