@@ -37,8 +37,32 @@ pub(crate) struct Begun {
     pub(crate) body: Body,
 }
 
+/// An attempt, and when it began.
+pub(crate) struct Attempted {
+    pub(crate) endpoint: EndpointState,
+    pub(crate) began: Instant,
+    pub(crate) result: Result<Answer, Failure>,
+}
+
 /// The steps of one attempt.
 impl<T: Transport> Pipeline<T> {
+    /// Makes an attempt, which begins now. A response of a server that cannot serve is a failure.
+    pub(crate) async fn attempt_checked(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        limit: Duration,
+        began: Instant,
+    ) -> Attempted {
+        let result = self.attempt(prepared, endpoint, set, limit).await;
+        Attempted {
+            endpoint: endpoint.clone(),
+            began,
+            result: result.and_then(checked),
+        }
+    }
+
     /// Sends a request to one endpoint, follows redirects, and returns the complete response.
     pub(crate) async fn attempt(
         &self,
@@ -257,4 +281,12 @@ impl<T: Transport> Pipeline<T> {
         let endpoint = self.endpoints.current().pick(&[], self.transport.now());
         ErrorContext::new(operation, endpoint.endpoint().clone())
     }
+}
+
+/// A response of a server that cannot serve is a failure.
+pub(crate) fn checked(answer: Answer) -> Result<Answer, Failure> {
+    if answer.is_unavailable() || answer.is_not_served() {
+        return Err(Failure::Answer(Box::new(answer)));
+    }
+    Ok(answer)
 }
