@@ -7,7 +7,7 @@ use http::Method;
 use crate::{
     builder::ClientBuilder,
     curl,
-    endpoints::{endpoint::Endpoint, state::EndpointState, wire::Wire},
+    endpoints::{info::EndpointInfo, wire::Wire},
     error::Result,
     operation::{Operation, StreamOperation},
     pipeline::{
@@ -211,10 +211,12 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// Returns the current endpoints: those given, and those that a [sync](Self::sync) has added.
-    pub fn endpoints(&self) -> Vec<Endpoint> {
+    /// Returns the current endpoints: those given, and those that a [sync](Self::sync) has added. For each it tells whether it
+    /// is up, and whether calls of the v3 API travel there by gRPC or by the gateway, and why.
+    pub fn endpoints(&self) -> Vec<EndpointInfo> {
+        let now = self.pipeline.transport.now();
         let set = self.pipeline.endpoints.current();
-        set.iter().map(EndpointState::endpoint).cloned().collect()
+        set.iter().map(|state| state.info(now)).collect()
     }
 
     /// Returns the operation as a curl command for `sh`, addressed to the endpoint that would be tried first. It

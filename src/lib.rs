@@ -70,6 +70,8 @@ pub use client::Client;
 pub use endpoints::{
     discovery::{Discovery, DiscoveryError, Resolver, SrvRecord},
     endpoint::Endpoint,
+    info::EndpointInfo,
+    protocol::Protocol,
     set::EndpointOrder,
     sync::{RefusedAddress, SyncPolicy, Synced},
 };

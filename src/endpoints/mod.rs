@@ -2,9 +2,13 @@
 
 pub(crate) mod discovery;
 pub(crate) mod endpoint;
+pub(crate) mod examination;
+pub(crate) mod info;
 pub(crate) mod liveness;
+pub(crate) mod protocol;
 pub(crate) mod set;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod unsupported;
 pub(crate) mod wire;
+pub(crate) mod wire_choice;

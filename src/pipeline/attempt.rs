@@ -26,6 +26,7 @@ use crate::{
         protocol::{Origin, Shown},
         redirect::Hops,
         response_check::Seen,
+        wire,
     },
 };
 
@@ -246,6 +247,10 @@ impl<T: Transport> Pipeline<T> {
     pub(crate) fn note(&self, failure: &Failure, endpoint: &EndpointState, now: Instant) {
         if failure.is_endpoint_fault() {
             endpoint.failed(now);
+            // It still speaks as it did.
+            if let Failure::Answer(answer) = failure {
+                wire::confirm(answer, endpoint);
+            }
         }
     }
 

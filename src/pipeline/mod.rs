@@ -12,6 +12,7 @@ pub(crate) mod failure;
 mod hedge;
 pub(crate) mod lifetime;
 pub(crate) mod observe;
+mod place;
 pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod reconnect;
@@ -21,6 +22,7 @@ pub(crate) mod retry;
 mod retry_after;
 pub(crate) mod series;
 pub(crate) mod terms;
+pub(crate) mod wire;
 
 use std::{sync::Arc, time::Duration};
 

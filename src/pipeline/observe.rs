@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use crate::{
-    endpoints::endpoint::Endpoint,
+    endpoints::{endpoint::Endpoint, protocol::Protocol},
     error::{Error, Outcome},
     pipeline::{answer::Answer, failure::Failure},
 };
@@ -12,7 +12,8 @@ use crate::{
 ///
 /// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each attempt to a function, for metrics. With the
 /// feature `tracing`, each attempt is an event of the level DEBUG, too; and an endpoint that fails, a lease that is lost, and a
-/// watch or a mirror that has lost changes are events of the level WARN. An attempt that was dropped before its end is not
+/// watch or a mirror that has lost changes are events of the level WARN; the [protocol](crate::Protocol) that was found out
+/// for an endpoint is one of the level INFO. An attempt that was dropped before its end is not
 /// reported. A request of a stream is reported when its response begins, and again if it fails later.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -204,7 +205,7 @@ pub(crate) mod trace {
     use futures::{Stream, StreamExt, stream::BoxStream};
     use tracing::{Instrument, Level, Span, debug_span};
 
-    use super::{Attempt, Endpoint};
+    use super::{Attempt, Endpoint, Protocol};
 
     pub(super) fn is_enabled() -> bool {
         tracing::enabled!(target: "etcd_http", Level::DEBUG)
@@ -230,6 +231,21 @@ pub(crate) mod trace {
             %endpoint,
             pause = pause.as_secs_f64(),
             "an endpoint failed and is avoided for now"
+        );
+    }
+
+    /// It was found out how v3 calls travel to an endpoint.
+    pub(crate) fn protocol_found(
+        endpoint: &Endpoint,
+        protocol: Option<Protocol>,
+        reason: Option<String>,
+    ) {
+        tracing::info!(
+            target: "etcd_http",
+            %endpoint,
+            protocol = ?protocol,
+            reason = reason.as_deref(),
+            "the protocol of v3 calls was found out"
         );
     }
 
@@ -272,7 +288,7 @@ pub(crate) mod trace {
 
     use futures::stream::BoxStream;
 
-    use super::{Attempt, Endpoint};
+    use super::{Attempt, Endpoint, Protocol};
 
     pub(super) fn is_enabled() -> bool {
         false
@@ -281,6 +297,8 @@ pub(crate) mod trace {
     pub(super) fn event(_: &Attempt) {}
 
     pub(crate) fn endpoint_failed(_: &Endpoint, _: Duration) {}
+
+    pub(crate) fn protocol_found(_: &Endpoint, _: Option<Protocol>, _: Option<String>) {}
 
     pub(crate) fn lease_lost(_: impl fmt::Display, _: impl fmt::Display) {}
 

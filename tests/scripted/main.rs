@@ -14,6 +14,7 @@ mod long_lived;
 mod observe;
 mod once;
 mod outcome;
+mod protocol;
 mod response_limits;
 mod retry;
 mod secrets;

@@ -24,13 +24,16 @@ use crate::{
         answer::{Answer, NOT_ETCD, Reply, Verdict},
         call::{Call, Feature, Login, Repeat},
         deadline::Deadline,
-        exchange::Encoded,
+        exchange::{Encoded, Exchange},
         failure::too_large_decoded,
         protocol::{Protocol, Shown},
     },
-    v3::protocol::{
-        message::{Decode, Encode},
-        method::Method,
+    v3::{
+        GetStatus,
+        protocol::{
+            message::{Decode, Encode},
+            method::Method,
+        },
     },
 };
 
@@ -124,6 +127,10 @@ impl Protocol for V3 {
             }
             verdict => verdict,
         }
+    }
+
+    fn status_request(&self) -> Option<Box<dyn Exchange>> {
+        Some(Box::new(GetStatus::new()))
     }
 
     fn hint(&self, refusal: &Refusal, has_credentials: bool) -> Option<&'static str> {

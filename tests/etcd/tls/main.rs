@@ -7,7 +7,7 @@ mod watch_sets;
 use std::{error::Error as _, time::Duration};
 
 use etcd_http::{
-    Client, Error, Outcome, RetryPolicy,
+    Client, Error, Outcome, Protocol, RetryPolicy,
     v2::{Condition, Watch},
 };
 use futures::StreamExt;
@@ -151,6 +151,7 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     auth.enable().await.unwrap();
     let user = |tls: &Tls| {
         let user = Client::builder(S::with(tls)).endpoints([server.client_url()]);
+        let user = user.protocol(Protocol::Gateway);
         user.v3_auth("root", "r").build().unwrap()
     };
     for client in [client, user(&named)] {
@@ -213,6 +214,7 @@ async fn http_to_a_server_with_tls_is_unknown<S: Stack>() {
 fn client<S: Stack>(tls: &Tls, url: &str) -> Client<S> {
     Client::builder(S::with(tls))
         .endpoints([url])
+        .protocol(Protocol::Gateway)
         .retry(RetryPolicy::default().attempts(2))
         .build()
         .unwrap()
