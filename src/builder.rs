@@ -3,23 +3,22 @@ use std::{sync::Arc, time::Duration};
 use etcd_transport::Transport;
 
 use crate::{
-    auth::{
-        basic::Credentials,
-        token::{Authenticate, Tokens},
-    },
+    auth::basic::Credentials,
+    base::endpoint::Endpoint,
     client::Client,
     endpoints::{
-        endpoint::Endpoint,
         protocol::Protocol,
         set::{EndpointOrder, Endpoints},
-        sync::SyncPolicy,
+        sync_policy::SyncPolicy,
     },
     error::{Error, Result},
     pipeline::{
         Pipeline,
+        api::Apis,
         observe::{Attempt, Observer},
         response_check::ResponseCheck,
         retry::RetryPolicy,
+        token::{Authenticate, TokenSource},
     },
 };
 
@@ -49,13 +48,14 @@ const MAX_RESPONSE_SIZE: usize = 64 << 20;
 #[must_use = "a builder does nothing before `build`"]
 pub struct ClientBuilder<T> {
     transport: T,
+    apis: Apis,
     endpoints: Vec<Result<Endpoint>>,
     order: EndpointOrder,
     protocol: Protocol,
     prefer_leader: bool,
     sync: SyncPolicy,
     credentials: Option<Result<Credentials>>,
-    tokens: Option<Result<Tokens>>,
+    token_source: Option<Result<TokenSource>>,
     allow_insecure_auth: bool,
     response_check: ResponseCheck,
     observer: Observer,
@@ -66,16 +66,17 @@ pub struct ClientBuilder<T> {
 }
 
 impl<T: Transport> ClientBuilder<T> {
-    pub(crate) fn new(transport: T) -> Self {
+    pub(crate) fn new(transport: T, apis: Apis) -> Self {
         Self {
             transport,
+            apis,
             endpoints: Vec::new(),
             order: EndpointOrder::default(),
             protocol: Protocol::default(),
             prefer_leader: false,
             sync: SyncPolicy::new(),
             credentials: None,
-            tokens: None,
+            token_source: None,
             allow_insecure_auth: false,
             response_check: ResponseCheck::default(),
             observer: Observer::default(),
@@ -128,7 +129,7 @@ impl<T: Transport> ClientBuilder<T> {
 
     /// Sets how tokens are fetched.
     pub(crate) fn tokens(mut self, authenticate: Result<Authenticate>) -> Self {
-        self.tokens = Some(authenticate.map(Tokens::new));
+        self.token_source = Some(authenticate.map(TokenSource::new));
         self
     }
 
@@ -253,10 +254,10 @@ impl<T: Transport> ClientBuilder<T> {
         }
         let endpoints = self.endpoints.into_iter().collect::<Result<Vec<_>>>()?;
         let credentials = self.credentials.transpose()?;
-        let tokens = self.tokens.transpose()?;
-        let has_credentials = credentials.is_some() || tokens.is_some();
+        let token_source = self.token_source.transpose()?;
+        let has_credentials = credentials.is_some() || token_source.is_some();
         let only_secure = has_credentials && !self.allow_insecure_auth;
-        if only_secure && let Some(open) = endpoints.iter().find(|it| !Credentials::may_go_to(it)) {
+        if only_secure && let Some(open) = endpoints.iter().find(|it| !it.is_secure()) {
             let reason = format!(
                 "the credentials could be read by anybody on the way to {open}: \
                  use https://, or accept it with `allow_insecure_auth`"
@@ -271,8 +272,9 @@ impl<T: Transport> ClientBuilder<T> {
                 self.transport.now(),
             )?),
             transport: Arc::new(self.transport),
+            apis: self.apis,
             credentials: credentials.map(Arc::new),
-            tokens: tokens.map(Arc::new),
+            token_source: token_source.map(Arc::new),
             response_check: Arc::new(self.response_check),
             sync: self.sync.only_secure(only_secure),
             observer: self.observer,

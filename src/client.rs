@@ -5,14 +5,12 @@ use futures::stream::BoxStream;
 use http::Method;
 
 use crate::{
-    builder::ClientBuilder,
+    base::trace,
     curl,
     endpoints::{info::EndpointInfo, wire::Wire},
     error::Result,
     operation::{Operation, StreamOperation},
-    pipeline::{
-        Pipeline, call::Login, exchange::TypedExchange, observe::trace, retry::RetryPolicy,
-    },
+    pipeline::{Pipeline, api::call_of, call::Login, exchange::TypedExchange, retry::RetryPolicy},
     raw::RawRequest,
     status::{self, Health, ServerVersion},
 };
@@ -38,33 +36,7 @@ pub struct Client<T = Arc<dyn Transport>> {
     pipeline: Arc<Pipeline<T>>,
 }
 
-impl<T: Transport + Default> Client<T> {
-    /// Creates a client for these endpoints, over a transport with its default settings. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) when there is no endpoint, or one is not an `http://` or `https://` URL.
-    pub fn connect<E: AsRef<str>>(endpoints: impl IntoIterator<Item = E>) -> Result<Self> {
-        Self::new(T::default(), endpoints)
-    }
-}
-
 impl<T: Transport> Client<T> {
-    /// Creates a client for these endpoints, over this transport. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// As for [`connect`](Self::connect).
-    pub fn new<E: AsRef<str>>(
-        transport: T,
-        endpoints: impl IntoIterator<Item = E>,
-    ) -> Result<Self> {
-        Self::builder(transport).endpoints(endpoints).build()
-    }
-
-    /// Returns a builder, for a client with settings: credentials, time limits, retries.
-    pub fn builder(transport: T) -> ClientBuilder<T> {
-        ClientBuilder::new(transport)
-    }
-
     /// Returns this client without its type parameter: a `Client` over `Arc<dyn Transport>`. It shares everything.
     ///
     /// ```
@@ -88,9 +60,10 @@ impl<T: Transport> Client<T> {
     pub fn into_dyn(self) -> Client {
         let Pipeline {
             transport,
+            apis,
             endpoints,
             credentials,
-            tokens,
+            token_source,
             response_check,
             sync,
             observer,
@@ -102,9 +75,10 @@ impl<T: Transport> Client<T> {
         } = Pipeline::clone(&self.pipeline);
         Client::over(Pipeline {
             transport: Arc::new(transport as Arc<dyn Transport>),
+            apis,
             endpoints,
             credentials,
-            tokens,
+            token_source,
             response_check,
             sync,
             observer,
@@ -130,11 +104,13 @@ impl<T: Transport> Client<T> {
         &self,
         exchange: &(dyn TypedExchange<Decoded = D> + '_),
     ) -> Result<D> {
-        let call = exchange.call();
+        let call = call_of(exchange, self.pipeline.apis);
         trace::future(call.operation, async {
             let executed = self.pipeline.execute(exchange).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
-            result.map_err(|error| error.of(&call, exchange.method_and_path()))
+            result.map_err(|error| {
+                error.in_call(call.operation, call.is_write, exchange.method_and_path())
+            })
         })
         .await
     }
@@ -228,12 +204,12 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) if the options do not make a request that etcd could execute.
     pub fn to_curl<O: Operation>(&self, operation: &O) -> Result<String> {
-        let call = operation.call();
+        let call = call_of(operation, self.pipeline.apis);
         let set = self.pipeline.endpoints.current();
         let first = set.pick(&[], self.pipeline.transport.now());
         let login = match call.login {
             Login::Basic if self.pipeline.credentials.is_none() => Login::None,
-            Login::Token if self.pipeline.tokens.is_none() => Login::None,
+            Login::Token if self.pipeline.token_source.is_none() => Login::None,
             login => login,
         };
         let encoded = operation.encode(Wire::Http)?;

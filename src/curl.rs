@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
-    endpoints::endpoint::Endpoint,
+    base::endpoint::Endpoint,
     pipeline::{call::Login, exchange::Encoded},
 };
 

@@ -5,10 +5,14 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::budget;
+use crate::{
+    base::budget,
+    error::Result as ClientResult,
+    pipeline::answer::{Answer, NOT_ETCD},
+};
 
 /// A type that is decoded from JSON.
 pub(crate) trait Decode: Sized {
@@ -25,6 +29,20 @@ pub(crate) struct Json<D>(pub(crate) D);
 impl<'de, T: Decode> Deserialize<'de> for Json<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::decode(deserializer).map(Self)
+    }
+}
+
+/// Responses whose bodies are JSON.
+impl Answer {
+    /// Decodes the body of a success.
+    pub(crate) fn json<D: DeserializeOwned>(self) -> ClientResult<D> {
+        let answer = self.success()?;
+        answer.decode_within(NOT_ETCD, || serde_json::from_slice(&answer.reply.body))
+    }
+
+    /// Decodes the body of a success, of a public type.
+    pub(crate) fn decode<D: Decode>(self) -> ClientResult<D> {
+        self.json().map(|Json(decoded)| decoded)
     }
 }
 

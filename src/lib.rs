@@ -48,7 +48,7 @@
 //! | `tracing` | a span for each operation, an event for each attempt |
 
 mod auth;
-mod budget;
+mod base;
 mod builder;
 mod client;
 mod curl;
@@ -60,20 +60,21 @@ mod operation;
 mod pipeline;
 mod raw;
 mod status;
+mod sync;
 #[cfg(test)]
 mod testing;
 pub mod v2;
 pub mod v3;
 
+pub use base::endpoint::Endpoint;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use endpoints::{
     discovery::{Discovery, DiscoveryError, Resolver, SrvRecord},
-    endpoint::Endpoint,
     info::EndpointInfo,
     protocol::Protocol,
     set::EndpointOrder,
-    sync::{RefusedAddress, SyncPolicy, Synced},
+    sync_policy::{RefusedAddress, SyncPolicy},
 };
 pub use error::{
     Api, Error, EtcdCode, EtcdError, EtcdErrorKind, HttpError, InvalidInput, Outcome, Result,
@@ -86,6 +87,7 @@ pub use pipeline::{
 };
 pub use raw::{RawRequest, RawResponse};
 pub use status::{Health, ServerVersion};
+pub use sync::Synced;
 
 #[cfg(feature = "fake")]
 #[doc(inline)]
@@ -106,20 +108,36 @@ pub use etcd_transport_isahc as isahc;
 #[doc(inline)]
 pub use etcd_transport_reqwest as reqwest;
 
-use endpoints::sync::MemberSource;
-use pipeline::{
-    call::{Call, Repeat},
-    protocol::Plain,
-};
+use pipeline::api::Apis;
+use transport::Transport;
 
-/// Returns the call for a request to this path, from the API that the path belongs to.
-fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Call {
-    v2::call_to(path, operation, repeat)
-        .or_else(|| v3::call_to(path, operation, repeat))
-        .unwrap_or_else(|| Call::new(operation, &Plain, repeat))
+/// The APIs of every client. The older one, whose list of members has more, comes first.
+static APIS: Apis = &[&v2::API, &v3::API];
+
+impl<T: Transport + Default> Client<T> {
+    /// Creates a client for these endpoints, over a transport with its default settings. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no endpoint, or one is not an `http://` or `https://` URL.
+    pub fn connect<E: AsRef<str>>(endpoints: impl IntoIterator<Item = E>) -> Result<Self> {
+        Self::new(T::default(), endpoints)
+    }
 }
 
-/// The APIs that can list the members of a cluster. The older one, whose response has more, comes first.
-fn member_sources() -> [MemberSource; 2] {
-    [v2::member_source(), v3::member_source()]
+impl<T: Transport> Client<T> {
+    /// Creates a client for these endpoints, over this transport. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn new<E: AsRef<str>>(
+        transport: T,
+        endpoints: impl IntoIterator<Item = E>,
+    ) -> Result<Self> {
+        Self::builder(transport).endpoints(endpoints).build()
+    }
+
+    /// Returns a builder, for a client with settings: credentials, time limits, retries.
+    pub fn builder(transport: T) -> ClientBuilder<T> {
+        ClientBuilder::new(transport, APIS)
+    }
 }

@@ -1,8 +1,7 @@
+use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
-use crate::{
-    client::Client, error::Result, pipeline::exchange::TypedExchange, transport::Transport,
-};
+use crate::{client::Client, error::Result, pipeline::exchange::TypedExchange};
 
 /// One etcd operation as a value: its options, and the type of its output. [`Client::send`] executes it.
 ///

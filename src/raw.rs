@@ -5,8 +5,8 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    call_to,
-    endpoints::{endpoint::Endpoint, wire::Wire},
+    base::endpoint::Endpoint,
+    endpoints::wire::Wire,
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
     form::{Query, push_form_pair},
     operation::Operation,
@@ -14,6 +14,7 @@ use crate::{
         answer::{Answer, UnsupportedBy, Verdict},
         call::{Call, Repeat},
         exchange::{Encoded, Exchange, TypedExchange},
+        protocol::Plain,
     },
 };
 
@@ -153,14 +154,17 @@ impl Exchange for RawRequest {
         } else {
             Repeat::IfUnsent
         };
-        let path = self.path.split('?').next().unwrap_or_default();
-        call_to(path, Self::NAME, repeat)
+        Call::new(Self::NAME, &Plain, repeat)
+    }
+
+    /// Without the query.
+    fn path(&self) -> Option<&str> {
+        self.path.split('?').next()
     }
 
     /// Without the query, which may have a value in it.
     fn method_and_path(&self) -> Option<String> {
-        let path = self.path.split('?').next().unwrap_or_default();
-        Some(format!("{} {path}", self.method))
+        Some(format!("{} {}", self.method, self.path()?))
     }
 
     fn encode(&self, _: Wire) -> Result<Encoded> {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 
 use crate::{
+    base::endpoint::Endpoint,
     endpoints::{
-        endpoint::Endpoint,
         protocol::Protocol,
         set::{EndpointOrder, Endpoints},
         wire::Wire,
@@ -16,6 +16,7 @@ use crate::{
     operation::Operation,
     pipeline::{
         answer::{Answer, Reply},
+        api::call_of,
         call::{Call, Repeat},
         deadline::Deadline,
         exchange::{Encoded, Exchange},
@@ -99,7 +100,7 @@ pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt
     // What the pipeline demands of a success is tested there.
     let call = Call {
         names_cluster: false,
-        ..exchange.call()
+        ..call_of(exchange, crate::APIS)
     };
     let endpoint: Endpoint = "http://127.0.0.1:2379".parse().unwrap();
     let endpoints = vec![endpoint.clone()];

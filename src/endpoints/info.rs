@@ -1,4 +1,4 @@
-use crate::endpoints::{endpoint::Endpoint, protocol::Protocol};
+use crate::{base::endpoint::Endpoint, endpoints::protocol::Protocol};
 
 /// An endpoint of a client, and what the client knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    endpoints::{endpoint::Endpoint, protocol::Protocol, state::EndpointState},
+    base::endpoint::Endpoint,
+    endpoints::{protocol::Protocol, state::EndpointState, unsupported::Feature},
     error::{Error, Result},
-    pipeline::call::Feature,
 };
 
 /// Not an index into a set.

@@ -8,17 +8,15 @@ use std::{
 };
 
 use crate::{
+    base::{endpoint::Endpoint, trace},
     endpoints::{
-        endpoint::Endpoint,
         examination::SharedExamination,
         info::EndpointInfo,
         liveness::{Liveness, LivenessCheck},
         protocol::Protocol,
         unsupported::UnsupportedFeatures,
-        wire::Wire,
         wire_choice::{NoGrpc, WireChoice},
     },
-    pipeline::{call::Call, observe::trace},
 };
 
 /// How long an endpoint that failed is avoided while there are others. It doubles with each consecutive failure.
@@ -69,24 +67,6 @@ impl EndpointState {
         &self.0.wire
     }
 
-    /// Returns the wire for this call, as far as is known: the one that was used last.
-    pub(crate) fn wire_of(&self, call: &Call) -> Wire {
-        if call.has_grpc {
-            self.wire().last()
-        } else {
-            Wire::Http
-        }
-    }
-
-    /// Returns the wire for this call, unless it must be found out.
-    pub(crate) fn settled_wire(&self, call: &Call, now: Instant) -> Option<Wire> {
-        if call.has_grpc {
-            self.wire().settled(now)
-        } else {
-            Some(Wire::Http)
-        }
-    }
-
     /// The examination of its wire that is under way.
     pub(crate) fn examination(&self) -> &SharedExamination {
         &self.0.examination
@@ -109,8 +89,9 @@ impl EndpointState {
     /// What one way of asking does not serve, another may.
     fn wire_changed(&self) {
         self.0.unsupported.forget();
-        let (protocol, reason) = self.0.wire.describe();
-        trace::protocol_found(&self.0.endpoint, protocol, reason);
+        if let (Some(protocol), Some(reason)) = self.0.wire.describe() {
+            trace::protocol_found(&self.0.endpoint, protocol, &reason);
+        }
     }
 
     /// Returns what is known about it.

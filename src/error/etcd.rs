@@ -2,8 +2,10 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use http::StatusCode;
 
-use crate::endpoints::endpoint::Endpoint;
-use crate::error::{ErrorContext, Outcome};
+use crate::{
+    base::endpoint::Endpoint,
+    error::{ErrorContext, Outcome},
+};
 
 /// An error response from etcd.
 ///
@@ -46,6 +48,18 @@ pub enum Api {
     V2,
     /// The v3 API: keys and values with revisions, leases and transactions, below `/v3` and over gRPC.
     V3,
+}
+
+impl Api {
+    /// Returns the API that a path belongs to.
+    pub(crate) fn of_path(path: &str) -> Option<Self> {
+        [(Self::V2, "/v2"), (Self::V3, "/v3")]
+            .into_iter()
+            .find_map(|(api, root)| {
+                let below = path.strip_prefix(root)?;
+                (below.is_empty() || below.starts_with('/')).then_some(api)
+            })
+    }
 }
 
 /// etcd's number for an error. It is less specific than [`EtcdErrorKind`].

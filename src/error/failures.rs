@@ -3,9 +3,10 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use etcd_transport::{TransportError, TransportErrorKind};
 use http::StatusCode;
 
-use crate::endpoints::endpoint::Endpoint;
-use crate::error::{ErrorContext, EtcdErrorKind, Outcome};
-use crate::pipeline::failure::with_cause;
+use crate::{
+    base::endpoint::Endpoint,
+    error::{ErrorContext, EtcdErrorKind, Outcome},
+};
 
 /// A status of 400 or more whose body is not an etcd error: a proxy, usually, or a path that etcd does not have.
 #[derive(Clone, Debug)]
@@ -346,6 +347,18 @@ impl fmt::Display for InvalidInput {
 }
 
 impl StdError for InvalidInput {}
+
+/// The text of an error, and of its innermost cause, which is the useful one: "connection refused".
+pub(crate) fn with_cause(error: &TransportError) -> String {
+    let mut cause = error.source();
+    while let Some(inner) = cause.and_then(StdError::source) {
+        cause = Some(inner);
+    }
+    match cause {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
 
 fn excerpt(body: &[u8]) -> String {
     const CHARACTERS: usize = 256;

@@ -2,23 +2,23 @@
 
 mod etcd;
 mod failures;
+mod status;
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use etcd_transport::TransportErrorKind;
 use http::StatusCode;
 
-use crate::{
-    endpoints::endpoint::Endpoint,
-    pipeline::{answer::is_not_served, call::Call},
-};
+use crate::base::endpoint::Endpoint;
 
 pub(crate) use etcd::Refusal;
 pub use etcd::{Api, EtcdCode, EtcdError, EtcdErrorKind};
-pub(crate) use failures::UnexpectedKind;
 pub use failures::{
     HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported,
 };
+pub(crate) use failures::{UnexpectedKind, with_cause};
+
+pub(crate) use status::ForeignStatus;
 
 /// The result of an etcd operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -87,8 +87,7 @@ impl Error {
         }
         match self {
             Self::Etcd(error) => error.refusal.outcome,
-            Self::Http(error) if error.status().is_server_error() => Outcome::Unknown,
-            Self::Http(_) => Outcome::Rejected,
+            Self::Http(error) => ForeignStatus::of(error.status()).outcome(),
             Self::Transport(error) if error.error.is_unsent() => Outcome::NotSent,
             Self::Transport(_) | Self::Timeout(_) => Outcome::Unknown,
             Self::Unexpected(error) => error.parts.outcome,
@@ -282,7 +281,7 @@ impl Error {
     pub(crate) fn is_not_served(&self) -> bool {
         match self {
             Self::Unsupported(error) => error.outcome() == Outcome::Rejected,
-            Self::Http(error) => is_not_served(error.status()),
+            Self::Http(error) => ForeignStatus::of(error.status()) == ForeignStatus::NotServed,
             _ => self.etcd_kind() == Some(EtcdErrorKind::NotSupportedByLearner),
         }
     }
@@ -311,12 +310,18 @@ impl Error {
         }
     }
 
-    /// Adds what is known of the call, whatever failed.
-    pub(crate) fn of(mut self, call: &Call, request: Option<String>) -> Self {
+    /// Adds what is known of the call, whatever failed: its operation, whether it may change something, and its method and
+    /// path, if the operation does not tell them.
+    pub(crate) fn in_call(
+        mut self,
+        operation: &'static str,
+        is_write: bool,
+        request: Option<String>,
+    ) -> Self {
         if let Some(context) = self.context_mut() {
             // Without its token, the call was not sent.
-            let is_sent = context.operation == call.operation || context.in_doubt;
-            context.is_write = call.is_write && is_sent;
+            let is_sent = context.operation == operation || context.in_doubt;
+            context.is_write = is_write && is_sent;
             if request.is_some() {
                 context.more().request = request;
             }

@@ -2,17 +2,15 @@ use std::error::Error as StdError;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
-use serde::de::DeserializeOwned;
 
 use crate::{
-    budget,
+    base::budget,
     endpoints::{state::EndpointState, wire::Wire},
     error::{
-        Api, Error, ErrorContext, EtcdError, EtcdErrorKind, HttpError, Outcome, Refusal, Result,
-        UnexpectedAnswer, UnexpectedKind, Unsupported,
+        Api, Error, ErrorContext, EtcdError, EtcdErrorKind, ForeignStatus, HttpError, Outcome,
+        Refusal, Result, UnexpectedAnswer, UnexpectedKind, Unsupported,
     },
-    json::{Decode, Json},
-    pipeline::{failure::too_large_decoded, protocol::Origin, redirect::is_unapplied_redirect},
+    pipeline::{failure::too_large_decoded, protocol::Origin},
 };
 
 /// A complete response, as received.
@@ -104,13 +102,7 @@ impl Answer {
         }
     }
 
-    /// Decodes the JSON body of a success.
-    pub(crate) fn json<D: DeserializeOwned>(self) -> Result<D> {
-        let answer = self.success()?;
-        answer.decode_within(NOT_ETCD, || serde_json::from_slice(&answer.reply.body))
-    }
-
-    /// Decodes the response within the [budget](crate::budget) of the client. The error says `what` is wrong otherwise.
+    /// Decodes the response within the [budget](crate::base::budget) of the client. The error says `what` is wrong otherwise.
     pub(crate) fn decode_within<D, E: Into<Box<dyn StdError + Send + Sync>>>(
         &self,
         what: &str,
@@ -124,11 +116,6 @@ impl Answer {
             }
             Error::Unexpected(self.unexpected(what).with_source(error))
         })
-    }
-
-    /// Decodes the JSON body of a success, of a public type.
-    pub(crate) fn decode<D: Decode>(self) -> Result<D> {
-        self.json().map(|Json(decoded)| decoded)
     }
 
     /// Returns the error that a response other than a success stands for.
@@ -198,11 +185,7 @@ impl Answer {
     /// Returns the error for a response that cannot be decoded: what is wrong with it, and its beginning.
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
         // With a success the request was applied, whatever the body says.
-        let outcome = if is_unapplied_redirect(self.reply.status) {
-            Outcome::Rejected
-        } else {
-            Outcome::Unknown
-        };
+        let outcome = ForeignStatus::of(self.reply.status).outcome();
         UnexpectedAnswer::new(self.context.clone(), what, outcome)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(&self.reply.body)
@@ -219,7 +202,7 @@ impl Answer {
             Verdict::Unsupported { by, .. } => *by != UnsupportedBy::Cluster,
             // A response to HEAD has no body for an etcd error: v2 names its cluster in the headers.
             Verdict::Foreign => {
-                is_not_served(self.reply.status)
+                ForeignStatus::of(self.reply.status) == ForeignStatus::NotServed
                     && !self.reply.headers.contains_key("x-etcd-cluster-id")
             }
             Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::NotSupportedByLearner,
@@ -256,7 +239,8 @@ impl Answer {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.outcome == Outcome::Rejected,
             Verdict::Unsupported { .. } => true,
-            Verdict::Success { .. } | Verdict::Foreign => self.is_not_served(),
+            Verdict::Foreign => ForeignStatus::of(self.reply.status).outcome() == Outcome::Rejected,
+            Verdict::Success { .. } => false,
         }
     }
 
@@ -282,14 +266,6 @@ fn has_fixed_words(refusal: &Refusal) -> bool {
     let fixed = ["etcdserver: ", "auth: ", "CommonName of client "];
     let is_fixed = fixed.iter().any(|known| refusal.message.starts_with(known));
     refusal.api == Api::V2 || is_fixed
-}
-
-/// Whether this status, without an etcd error, shows that nothing was done: its sender keeps requests from etcd.
-pub(crate) fn is_not_served(status: StatusCode) -> bool {
-    matches!(
-        status.as_u16(),
-        301 | 302 | 307 | 308 | 401 | 403 | 404 | 413 | 421 | 429 | 431
-    )
 }
 
 /// What is wrong with a success that is none.

@@ -208,7 +208,7 @@ impl<T: Transport> Pipeline<T> {
                 .map_err(Failure::Refused)?,
             Verdict::Refused(refusal) => {
                 let has_credentials = match call.login {
-                    Login::Token => self.tokens.is_some(),
+                    Login::Token => self.token_source.is_some(),
                     Login::Basic | Login::None => self.credentials.is_some(),
                 };
                 refusal.hint = call.protocol.hint(refusal, has_credentials);

@@ -1,6 +1,9 @@
-use std::{fmt, time::Duration};
+use std::time::{Duration, Instant};
 
-use crate::pipeline::{deadline::Deadline, protocol::Protocol};
+use crate::{
+    endpoints::{state::EndpointState, unsupported::Feature, wire::Wire},
+    pipeline::{deadline::Deadline, protocol::Protocol},
+};
 
 /// What the pipeline knows of a call, independent of the wire.
 #[derive(Clone, Copy, Debug)]
@@ -19,16 +22,16 @@ pub struct Call {
     pub(crate) require_leader: bool,
     /// It reads, and changes nothing: another endpoint may be asked at the same time.
     pub(crate) is_read: bool,
-    /// Whether it can be sent over gRPC.
-    pub(crate) has_grpc: bool,
+    /// Whether it can travel by every [`Wire`]. Otherwise it travels by the default one.
+    pub(crate) on_any_wire: bool,
     /// Whether a success names its cluster: one that does not is not etcd's.
     pub(crate) names_cluster: bool,
     /// A success reflects every write that was acknowledged before, at any member, though it does not name its own.
     pub(crate) is_linearizable: bool,
     /// Whether it may change something.
     pub(crate) is_write: bool,
-    /// The lease that it is about, by its id; 0 is none.
-    pub(crate) lease: i64,
+    /// The id of what it is about, for the protocol to name where the server does not; 0 is none.
+    pub(crate) subject: i64,
     /// Whether it has a secret, which a response may quote: errors do not show what etcd itself does not say.
     pub(crate) is_confidential: bool,
 }
@@ -50,12 +53,30 @@ impl Call {
             feature: None,
             require_leader: false,
             is_read: false,
-            has_grpc: false,
+            on_any_wire: false,
             names_cluster: false,
             is_linearizable: false,
             is_write: repeat == Repeat::IfUnsent,
-            lease: 0,
+            subject: 0,
             is_confidential: false,
+        }
+    }
+
+    /// Returns the wire by which it travels to an endpoint, as far as is known: the one that was used last.
+    pub(crate) fn wire_to(&self, endpoint: &EndpointState) -> Wire {
+        if self.on_any_wire {
+            endpoint.wire().last()
+        } else {
+            Wire::default()
+        }
+    }
+
+    /// Returns the wire by which it travels to an endpoint, unless that must be found out.
+    pub(crate) fn settled_wire_to(&self, endpoint: &EndpointState, now: Instant) -> Option<Wire> {
+        if self.on_any_wire {
+            endpoint.wire().settled(now)
+        } else {
+            Some(Wire::default())
         }
     }
 
@@ -94,18 +115,4 @@ pub(crate) enum Login {
     Basic,
     /// A token that etcd granted for them.
     Token,
-}
-
-/// A part of an API that a server may not support.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Feature {
-    pub(crate) name: &'static str,
-    /// Every member executes it, whichever is contacted, so every member must support it.
-    pub(crate) by_all_members: bool,
-}
-
-impl fmt::Debug for Feature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
 }

@@ -6,7 +6,6 @@ use http::{HeaderValue, Method, uri::PathAndQuery};
 use crate::{
     endpoints::wire::Wire,
     error::{Error, Result},
-    operation::Operation,
     pipeline::{answer::Answer, call::Call, confirm::Confirmation, probe::Probe},
 };
 
@@ -20,6 +19,11 @@ pub trait Exchange: Send + Sync {
     /// # Errors
     /// [`Error::Invalid`] if the options do not make a request that etcd could execute.
     fn encode(&self, wire: Wire) -> Result<Encoded>;
+
+    /// Returns the path, if the call depends on the API that it belongs to: see [`call_of`](crate::pipeline::api::call_of).
+    fn path(&self) -> Option<&str> {
+        None
+    }
 
     /// Returns the method and the path, if the operation's name does not tell them.
     fn method_and_path(&self) -> Option<String> {
@@ -48,10 +52,10 @@ pub trait TypedExchange: Exchange {
     fn decode(&self, answer: Answer) -> Result<Self::Decoded>;
 }
 
-/// An operation with a mapped output.
-pub(crate) struct Mapped<O: Operation, D>(pub(crate) O, pub(crate) fn(O::Output) -> D);
+/// An exchange with a mapped output.
+pub(crate) struct Mapped<E: TypedExchange, D>(pub(crate) E, pub(crate) fn(E::Decoded) -> D);
 
-impl<O: Operation, D> Exchange for Mapped<O, D> {
+impl<E: TypedExchange, D> Exchange for Mapped<E, D> {
     fn call(&self) -> Call {
         self.0.call()
     }
@@ -69,7 +73,7 @@ impl<O: Operation, D> Exchange for Mapped<O, D> {
     }
 }
 
-impl<O: Operation, D: Send> TypedExchange for Mapped<O, D> {
+impl<E: TypedExchange, D: Send> TypedExchange for Mapped<E, D> {
     type Decoded = D;
 
     fn decode(&self, answer: Answer) -> Result<D> {

@@ -9,11 +9,13 @@ use etcd_transport::Transport;
 
 use crate::{
     auth::token::Granted,
-    endpoints::{endpoint::Endpoint, set::EndpointSet, state::EndpointState, wire::Wire},
+    base::endpoint::Endpoint,
+    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Result},
     pipeline::{
         Pipeline,
         answer::Answer,
+        api::call_of,
         call::{Call, Repeat},
         deadline::Deadline,
         exchange::{Exchange, Prepared},
@@ -116,7 +118,7 @@ struct Execution<'a, T> {
 
 impl<'a, T: Transport> Execution<'a, T> {
     fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange) -> Result<Self> {
-        let call = exchange.call();
+        let call = call_of(exchange, pipeline.apis);
         let set = pipeline.endpoints.current();
         let now = pipeline.transport.now();
         let tried = pipeline.endpoints.avoided(&set, call.feature, now);
@@ -166,7 +168,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             let token = self.pipeline.token(&self.call, None, self.left()).await?;
             self.has_token(token);
         }
-        let wire = match endpoint.settled_wire(&self.call, self.now) {
+        let wire = match self.call.settled_wire_to(endpoint, self.now) {
             Some(wire) => wire,
             None => match self.find_wire(endpoint).await {
                 Ok(wire) => wire,
@@ -263,7 +265,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         if is_among(&other, &asked) {
             return None;
         }
-        let wire = match other.settled_wire(&self.call, began) {
+        let wire = match self.call.settled_wire_to(&other, began) {
             Some(wire) => wire,
             None => {
                 // It must not fail at once while the first endpoint is silent.

@@ -1,12 +1,12 @@
-use std::{error::Error as StdError, time::Duration};
+use std::time::Duration;
 
 use etcd_transport::{CollectError, TransportError, TransportErrorKind};
 
 use crate::{
-    budget,
+    base::budget,
     error::{
         Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer,
-        UnexpectedKind,
+        UnexpectedKind, with_cause,
     },
     pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
 };
@@ -107,18 +107,6 @@ impl Failure {
             }
             Self::Refused(refused) => Error::Unexpected(refused.into_error(context)),
         }
-    }
-}
-
-/// The text of an error, and of its innermost cause, which is the useful one: "connection refused".
-pub(crate) fn with_cause(error: &TransportError) -> String {
-    let mut cause = error.source();
-    while let Some(inner) = cause.and_then(StdError::source) {
-        cause = Some(inner);
-    }
-    match cause {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

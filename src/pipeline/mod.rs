@@ -2,6 +2,7 @@
 //! safe. It does not depend on an API: the differences are behind [`protocol::Protocol`] and [`exchange::Exchange`].
 
 pub(crate) mod answer;
+pub(crate) mod api;
 pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod confirm;
@@ -22,14 +23,18 @@ pub(crate) mod retry;
 mod retry_after;
 pub(crate) mod series;
 pub(crate) mod terms;
+pub(crate) mod token;
 pub(crate) mod wire;
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    auth::{basic::Credentials, token::Tokens},
-    endpoints::{set::Endpoints, sync::SyncPolicy},
-    pipeline::{observe::Observer, response_check::ResponseCheck, retry::RetryPolicy},
+    auth::basic::Credentials,
+    endpoints::{set::Endpoints, sync_policy::SyncPolicy},
+    pipeline::{
+        api::Apis, observe::Observer, response_check::ResponseCheck, retry::RetryPolicy,
+        token::TokenSource,
+    },
 };
 
 /// The pipeline that every call of a client passes through.
@@ -38,9 +43,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Pipeline<T> {
     pub(crate) transport: Arc<T>,
+    pub(crate) apis: Apis,
     pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) credentials: Option<Arc<Credentials>>,
-    pub(crate) tokens: Option<Arc<Tokens>>,
+    pub(crate) token_source: Option<Arc<TokenSource>>,
     pub(crate) response_check: Arc<ResponseCheck>,
     pub(crate) sync: SyncPolicy,
     pub(crate) observer: Observer,
@@ -59,9 +65,10 @@ impl<T> Clone for Pipeline<T> {
     fn clone(&self) -> Self {
         Self {
             transport: Arc::clone(&self.transport),
+            apis: self.apis,
             endpoints: Arc::clone(&self.endpoints),
             credentials: self.credentials.clone(),
-            tokens: self.tokens.clone(),
+            token_source: self.token_source.clone(),
             response_check: Arc::clone(&self.response_check),
             sync: self.sync.clone(),
             observer: self.observer.clone(),

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::StatusCode;
 
 use crate::{
-    endpoints::{endpoint::Endpoint, protocol::Protocol},
+    base::{endpoint::Endpoint, trace},
     error::{Error, Outcome},
     pipeline::{answer::Answer, failure::Failure},
 };
@@ -109,11 +109,26 @@ impl Observer {
             return;
         }
         let attempt = attempt();
-        trace::event(&attempt);
+        #[cfg(feature = "tracing")]
+        event(&attempt);
         if let Some(observe) = &self.0 {
             observe(&attempt);
         }
     }
+}
+
+#[cfg(feature = "tracing")]
+fn event(attempt: &Attempt) {
+    tracing::debug!(
+        target: "etcd_http",
+        operation = attempt.operation,
+        endpoint = %attempt.endpoint,
+        attempt = attempt.number,
+        status = attempt.status.map(|status| status.as_u16()),
+        elapsed = attempt.elapsed.as_secs_f64(),
+        outcome = attempt.outcome.as_str(),
+        reason = attempt.reason.as_deref(),
+    );
 }
 
 impl fmt::Debug for Observer {
@@ -194,124 +209,5 @@ impl Told {
             status,
             reason: failure.reason(),
         }
-    }
-}
-
-/// Spans and events, if the feature is enabled.
-#[cfg(feature = "tracing")]
-pub(crate) mod trace {
-    use std::{fmt, pin::Pin, time::Duration};
-
-    use futures::{Stream, StreamExt, stream::BoxStream};
-    use tracing::{Instrument, Level, Span, debug_span};
-
-    use super::{Attempt, Endpoint, Protocol};
-
-    pub(super) fn is_enabled() -> bool {
-        tracing::enabled!(target: "etcd_http", Level::DEBUG)
-    }
-
-    pub(super) fn event(attempt: &Attempt) {
-        tracing::debug!(
-            target: "etcd_http",
-            operation = attempt.operation,
-            endpoint = %attempt.endpoint,
-            attempt = attempt.number,
-            status = attempt.status.map(|status| status.as_u16()),
-            elapsed = attempt.elapsed.as_secs_f64(),
-            outcome = attempt.outcome.as_str(),
-            reason = attempt.reason.as_deref(),
-        );
-    }
-
-    /// An endpoint that was up has failed, and is avoided for a while.
-    pub(crate) fn endpoint_failed(endpoint: &Endpoint, pause: Duration) {
-        tracing::warn!(
-            target: "etcd_http",
-            %endpoint,
-            pause = pause.as_secs_f64(),
-            "an endpoint failed and is avoided for now"
-        );
-    }
-
-    /// It was found out how v3 calls travel to an endpoint.
-    pub(crate) fn protocol_found(
-        endpoint: &Endpoint,
-        protocol: Option<Protocol>,
-        reason: Option<String>,
-    ) {
-        tracing::info!(
-            target: "etcd_http",
-            %endpoint,
-            protocol = ?protocol,
-            reason = reason.as_deref(),
-            "the protocol of v3 calls was found out"
-        );
-    }
-
-    /// A lease is lost, other than by its holder.
-    pub(crate) fn lease_lost(lease: impl fmt::Display, reason: impl fmt::Display) {
-        tracing::warn!(target: "etcd_http", %lease, %reason, "a lease is lost");
-    }
-
-    /// A copy or a watch begins again, as changes are lost.
-    pub(crate) fn resynced(operation: &'static str, reason: impl fmt::Display) {
-        tracing::warn!(target: "etcd_http", operation, %reason, "changes are lost: reading everything again");
-    }
-
-    fn span(operation: &'static str) -> Span {
-        debug_span!(target: "etcd_http", "etcd", operation)
-    }
-
-    /// Runs the future in the operation's span.
-    pub(crate) fn future<F: Future>(
-        operation: &'static str,
-        work: F,
-    ) -> impl Future<Output = F::Output> {
-        work.instrument(span(operation))
-    }
-
-    /// Polls the stream in the operation's span.
-    pub(crate) fn stream<S: Send + 'static>(
-        operation: &'static str,
-        mut items: BoxStream<'static, S>,
-    ) -> BoxStream<'static, S> {
-        let span = span(operation);
-        futures::stream::poll_fn(move |cx| span.in_scope(|| Pin::new(&mut items).poll_next(cx)))
-            .boxed()
-    }
-}
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) mod trace {
-    use std::{fmt, time::Duration};
-
-    use futures::stream::BoxStream;
-
-    use super::{Attempt, Endpoint, Protocol};
-
-    pub(super) fn is_enabled() -> bool {
-        false
-    }
-
-    pub(super) fn event(_: &Attempt) {}
-
-    pub(crate) fn endpoint_failed(_: &Endpoint, _: Duration) {}
-
-    pub(crate) fn protocol_found(_: &Endpoint, _: Option<Protocol>, _: Option<String>) {}
-
-    pub(crate) fn lease_lost(_: impl fmt::Display, _: impl fmt::Display) {}
-
-    pub(crate) fn resynced(_: &'static str, _: impl fmt::Display) {}
-
-    pub(crate) fn future<F: Future>(_: &'static str, work: F) -> F {
-        work
-    }
-
-    pub(crate) fn stream<S>(
-        _: &'static str,
-        items: BoxStream<'static, S>,
-    ) -> BoxStream<'static, S> {
-        items
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::Answer,
+        api::call_of,
         call::Call,
         exchange::{Exchange, Prepared},
     },
@@ -19,8 +20,8 @@ impl<T: Transport> Pipeline<T> {
         exchange: &dyn Exchange,
         endpoint: &EndpointState,
     ) -> Result<Prepared> {
-        let call = exchange.call();
-        let mut prepared = Prepared::new(exchange, call, endpoint.wire_of(&call))?;
+        let call = call_of(exchange, self.apis);
+        let mut prepared = Prepared::new(exchange, call, call.wire_to(endpoint))?;
         if self.needs_token(&call) {
             let limit = call.deadline.overall(&self.retry);
             prepared.token = self.token(&call, None, limit).await?;

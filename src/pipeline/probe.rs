@@ -9,6 +9,7 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::{Answer, Verdict},
+        api::call_of,
         exchange::{Exchange, Prepared},
         failure::Failure,
     },
@@ -113,12 +114,12 @@ impl<T: Transport> Pipeline<T> {
         probe: &Probe,
     ) -> Result<Answer, Lost> {
         let exchange = &*probe.exchange;
-        let call = exchange.call();
+        let call = call_of(exchange, self.apis);
         let mut unavailable = 0;
         loop {
             self.transport.sleep(probe.interval).await;
             // An exchange that is not encoded is a probe of nothing, and says nothing about the member.
-            let Ok(question) = Prepared::new(exchange, call, endpoint.wire_of(&call)) else {
+            let Ok(question) = Prepared::new(exchange, call, call.wire_to(endpoint)) else {
                 continue;
             };
             let question = Prepared {

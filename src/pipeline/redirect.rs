@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
+use http::{HeaderMap, Method, Uri, header::LOCATION, uri::PathAndQuery};
 
 use crate::{
     endpoints::{set::EndpointSet, state::EndpointState},
@@ -11,12 +11,6 @@ use crate::{
 };
 
 const MAX_HOPS: u32 = 3;
-
-/// Returns whether a response with this status shows that the request was not applied, but is to be sent elsewhere. After a
-/// 303, which continues with another method, it may have been.
-pub(crate) fn is_unapplied_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 307 | 308)
-}
 
 /// The endpoint and target of a request, with the redirects that it has followed.
 ///

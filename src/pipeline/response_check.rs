@@ -6,11 +6,10 @@ use std::sync::{
 use http::{StatusCode, header::CONTENT_ENCODING, response::Parts};
 
 use crate::{
-    error::{ErrorContext, Outcome, UnexpectedAnswer, UnexpectedKind},
+    error::{ErrorContext, ForeignStatus, UnexpectedAnswer, UnexpectedKind},
     pipeline::{
         call::{Call, Repeat},
         protocol::Origin,
-        redirect::is_unapplied_redirect,
         terms::{ANY_MEMBER, Known, Terms},
     },
 };
@@ -287,11 +286,7 @@ impl Refused {
 
     pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
         let (kind, what) = self.describe();
-        let outcome = if self.status.is_client_error() || is_unapplied_redirect(self.status) {
-            Outcome::Rejected
-        } else {
-            Outcome::Unknown
-        };
+        let outcome = ForeignStatus::of(self.status).outcome();
         UnexpectedAnswer::new(context, what, outcome).with_kind(kind)
     }
 }

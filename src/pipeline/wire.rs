@@ -10,12 +10,13 @@ use crate::{
         wire::Wire,
         wire_choice::NoGrpc,
     },
+    error::with_cause,
     pipeline::{
         Pipeline,
         answer::{Answer, Reply, Verdict},
         call::Call,
         exchange::{Exchange, Prepared},
-        failure::{Failure, with_cause},
+        failure::Failure,
         lifetime::Lifetime,
     },
 };
@@ -166,7 +167,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         result: &Result<Answer, Failure>,
     ) -> WireLesson {
-        if !call.has_grpc || !endpoint.wire().is_auto() {
+        if !call.on_any_wire || !endpoint.wire().is_auto() {
             return WireLesson::None;
         }
         let answer = match result {

@@ -12,7 +12,7 @@ use crate::v2::{
     RevokePermissions, RevokeRoles, Role, SelfStats, Set, SetDir, StoreStats, Update, UpdateDir,
     UpdateMember, User, UserDetails, Watch, WatchUpdate, once, watch::request,
 };
-use crate::{client::Client, error::Result, operation::StreamOperation, pipeline::observe::trace};
+use crate::{base::trace, client::Client, error::Result, operation::StreamOperation};
 
 /// The v2 API of a [`Client`]: a short form of every operation.
 ///

@@ -2,10 +2,10 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    budget,
-    endpoints::sync::{Advertised, MemberSource},
+    base::budget,
     error::Result,
     json::{Decode, decoded},
+    pipeline::api::{Advertised, MemberSource},
     pipeline::{
         answer::Answer,
         exchange::{Encoded, Mapped},

@@ -25,6 +25,7 @@
 //! options, and [`V2`] has a short form for the plain case of each. etcd's own documentation:
 //! <https://etcd.io/docs/v2.3/api/>.
 
+mod api;
 mod auth;
 mod handle;
 mod keys;
@@ -61,5 +62,4 @@ pub use watch::{
     Action, ClusterInfo, Event, Resync, ResyncingWatch, Until, Watch, WatchUpdate, Written,
 };
 
-pub(crate) use members::member_source;
-pub(crate) use protocol::call_to;
+pub(crate) use api::API;

@@ -10,7 +10,7 @@ use serde::{
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::budget;
+use crate::base::budget;
 
 /// The maximum depth of a listing, in directories. Deeper keys can be stored, and read from a lower directory.
 const MAX_DEPTH: usize = 1000;

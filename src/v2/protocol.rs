@@ -5,12 +5,12 @@ use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    endpoints::wire::Wire,
+    endpoints::{unsupported::Feature, wire::Wire},
     error::{Api, Error, EtcdCode, EtcdErrorKind as Kind, Outcome, Refusal, Result},
     form::{Query, RESERVED},
     pipeline::{
         answer::{Answer, Reply, UnsupportedBy, Verdict},
-        call::{Call, Feature, Login, Repeat},
+        call::{Call, Login, Repeat},
         exchange::Encoded,
         protocol::{Origin, Protocol, Shown},
     },

@@ -1,8 +1,8 @@
 //! The members of the cluster.
 
 use crate::{
-    endpoints::sync::{Advertised, MemberSource},
     error::{Error, Result},
+    pipeline::api::{Advertised, MemberSource},
     pipeline::exchange::Mapped,
     v3::{
         GetStatus, Header,
@@ -60,7 +60,7 @@ impl Encode for ListMembers {
     }
 }
 
-message::operation!(ListMembers => Members, "v3.cluster.member.list", MEMBER_LIST, Always);
+crate::v3::protocol::operation!(ListMembers => Members, "v3.cluster.member.list", MEMBER_LIST, Always);
 
 /// The members of the cluster: the response to every operation except [`AddMember`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Encode for AddMember {
     }
 }
 
-message::operation!(AddMember => AddMemberResponse, "v3.cluster.member.add", MEMBER_ADD, IfUnsent);
+crate::v3::protocol::operation!(AddMember => AddMemberResponse, "v3.cluster.member.add", MEMBER_ADD, IfUnsent);
 
 /// The response to an [`AddMember`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,8 +181,8 @@ macro_rules! of_member {
 
 of_member!(RemoveMember, PromoteMember);
 
-message::operation!(RemoveMember => Members, "v3.cluster.member.remove", MEMBER_REMOVE, IfUnsent);
-message::operation!(
+crate::v3::protocol::operation!(RemoveMember => Members, "v3.cluster.member.remove", MEMBER_REMOVE, IfUnsent);
+crate::v3::protocol::operation!(
     PromoteMember => Members,
     "v3.cluster.member.promote",
     MEMBER_PROMOTE, IfUnsent
@@ -223,7 +223,7 @@ impl Encode for UpdateMember {
     }
 }
 
-message::operation!(UpdateMember => Members, "v3.cluster.member.update", MEMBER_UPDATE, IfUnsent);
+crate::v3::protocol::operation!(UpdateMember => Members, "v3.cluster.member.update", MEMBER_UPDATE, IfUnsent);
 
 fn check_urls(operation: &'static str, urls: &[String]) -> Result<()> {
     if urls.is_empty() {

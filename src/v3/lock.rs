@@ -104,7 +104,7 @@ impl Encode for Lock {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     Lock => LockResponse,
     "v3.lock.lock",
     LOCK, IfUnsent,
@@ -172,7 +172,7 @@ impl Encode for Unlock {
     }
 }
 
-message::operation!(Unlock => Header, "v3.lock.unlock", UNLOCK, IfUnsent);
+crate::v3::protocol::operation!(Unlock => Header, "v3.lock.unlock", UNLOCK, IfUnsent);
 
 #[cfg(test)]
 mod tests {

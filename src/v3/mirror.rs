@@ -12,10 +12,11 @@ use etcd_transport::Transport;
 use futures::{StreamExt, stream::BoxStream};
 
 use crate::{
+    base::trace,
     client::Client,
     error::Result,
     operation::StreamOperation,
-    pipeline::{observe::trace, reconnect::Reconnect},
+    pipeline::reconnect::Reconnect,
     v3::{
         Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
         stream::silence::check_limit,

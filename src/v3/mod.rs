@@ -99,13 +99,13 @@
 //! them, but a member of 3.5 that is contacted before executes them. Do not send them while a cluster is being
 //! upgraded. Behind a URL that stands for several members, the response of one old member counts for all of them.
 
+mod api;
 mod auth;
 mod cluster;
 #[cfg(test)]
 mod coverage;
 mod election;
 mod handle;
-mod header;
 mod key;
 mod kv;
 mod lease;
@@ -132,7 +132,6 @@ pub use cluster::{
 };
 pub use election::{Campaign, CampaignResponse, GetLeader, LeaderKey, Observe, Proclaim, Resign};
 pub use handle::{Auth, Cluster, Elections, Kv, Leases, Maintenance, V3};
-pub use header::Header;
 pub use key::{Key, Value};
 pub use kv::{
     Compact, Compare, CompareTarget, DeleteRange, DeleteRangeResponse, ExactlyOnce,
@@ -151,10 +150,10 @@ pub use maintenance::{
 };
 pub use mirror::{Mirror, MirrorChange, MirrorReader, MirrorUpdate};
 pub use namespace::{Namespace, Namespaced, NamespacedStream};
+pub use protocol::header::Header;
 pub use range::KeyRange;
 pub use watch::{
     Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchSet, WatchSetItem,
 };
 
-pub(crate) use cluster::member_source;
-pub(crate) use protocol::call_to;
+pub(crate) use api::API;

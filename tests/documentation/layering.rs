@@ -1,12 +1,33 @@
-//! Checks the imports between layers. They go one way: from the client's `src` to `backends`, and from `src/v2` and
-//! `src/v3` to the modules that do not depend on a protocol.
+//! Checks the imports between layers. They go one way: from the client's `src` to `backends`, and within `src` from each
+//! layer to those below.
 
 use std::collections::BTreeSet;
 
 use crate::{
     code::tokens,
-    sources::{assert_only, exists, names, with_extension},
+    imports::Imports,
+    sources::{Source, assert_only, exists, names, with_extension},
 };
+
+/// The layers of `src`, from the lowest: each may import from those before it, and not from one beside it. What is a folder
+/// here is named so; the files of the root are the client, and `lib.rs` is above all.
+const LAYERS: [&[&str]; 9] = [
+    &["base"],
+    &["error"],
+    &["endpoints"],
+    &["auth"],
+    &["pipeline"],
+    &[CLIENT],
+    &["v2", "v3"],
+    &["recipes"],
+    &[ROOT],
+];
+
+/// The files in `src` itself.
+const CLIENT: &str = "client";
+
+/// The crate's root, `lib.rs`.
+const ROOT: &str = "root";
 
 /// The modules of the protocols.
 const PROTOCOLS: [&str; 2] = ["v2", "v3"];
@@ -25,6 +46,35 @@ fn only_v2_and_v3_import_from_v2_and_v3() {
         }
     }
     assert_only("imports from a protocol", &found, &[]);
+}
+
+#[test]
+fn each_layer_imports_from_lower_ones_only() {
+    let imports = Imports::read(&with_extension("rs"));
+    assert_only(
+        "imports from a layer that is not lower",
+        &upward(&imports),
+        &[],
+    );
+}
+
+#[test]
+fn no_circle_leads_through_several_folders() {
+    let imports = Imports::read(&with_extension("rs"));
+    assert_only(
+        "circles between folders",
+        &circles_of_folders(&imports),
+        &[],
+    );
+}
+
+/// What is imported through the crate's root hides where it is from.
+#[test]
+fn modules_import_from_where_a_thing_is_defined() {
+    let imports = Imports::read(&with_extension("rs"));
+    let named = imports.through_root();
+    let found = named.map(|(from, name)| format!("{from}: crate::{name}"));
+    assert_only("imports through lib.rs", &found.collect(), &[]);
 }
 
 /// The client uses the backends, which must not use it, not even in tests and examples. In particular the fake must be
@@ -77,6 +127,126 @@ fn imports_are_found() {
     ] {
         assert_eq!(named(code), "", "{code}");
     }
+}
+
+/// Files of a made-up crate.
+fn made_up(files: &[(&str, &str)]) -> Imports {
+    let source = |(path, text): &(&str, &str)| Source {
+        path: format!("src/{path}"),
+        text: (*text).to_owned(),
+    };
+    let sources: Vec<Source> = files.iter().map(source).collect();
+    Imports::read(&sources)
+}
+
+#[test]
+fn a_circle_between_folders_is_found() {
+    let files = [
+        ("lib.rs", "mod error; mod endpoints; mod pipeline;"),
+        (
+            "error/mod.rs",
+            "mod kind; pub use kind::Kind; pub struct Error;",
+        ),
+        (
+            "error/kind.rs",
+            "use crate::{pipeline::{answer::{self, Answer}}};",
+        ),
+        ("endpoints/mod.rs", "pub mod set;"),
+        ("endpoints/set.rs", "fn f() -> crate::error::Kind { }"),
+        ("pipeline/mod.rs", "pub mod answer; pub mod call;"),
+        (
+            "pipeline/answer.rs",
+            "use super::call::Call; pub struct Answer;",
+        ),
+        (
+            "pipeline/call.rs",
+            "use crate::endpoints::set; use super::answer::Answer;",
+        ),
+    ];
+    let all =
+        "src/endpoints/set.rs, src/error/kind.rs, src/pipeline/answer.rs, src/pipeline/call.rs";
+    assert_eq!(
+        circles_of_folders(&made_up(&files)),
+        BTreeSet::from([all.to_owned()])
+    );
+
+    // Within a folder, files may know each other; so may a file and the folder of its parts.
+    let files = [
+        ("lib.rs", "mod pipeline; mod v3;"),
+        ("pipeline/mod.rs", "pub mod answer; pub mod call;"),
+        ("pipeline/answer.rs", "use super::call::Call;"),
+        ("pipeline/call.rs", "use super::answer::Answer;"),
+        ("v3/mod.rs", "mod handle;"),
+        ("v3/handle.rs", "mod keys; use keys::Keys; pub struct V3;"),
+        ("v3/handle/keys.rs", "use super::V3;"),
+    ];
+    assert_eq!(circles_of_folders(&made_up(&files)), BTreeSet::new());
+}
+
+#[test]
+fn an_import_from_a_higher_layer_is_found() {
+    let files = [
+        (
+            "lib.rs",
+            "mod pipeline; mod raw; mod v2; mod v3; use v2::call as call_to;",
+        ),
+        ("pipeline/mod.rs", "use crate::raw::Raw;"),
+        ("raw.rs", "use crate::{call_to, pipeline}; pub struct Raw;"),
+        ("v2/mod.rs", "mod calls; pub(crate) use calls::call;"),
+        ("v2/calls.rs", "use crate::v3; pub(crate) fn call() {}"),
+        ("v3/mod.rs", "use crate::root; fn f() { crate::g() }"),
+    ];
+    let found: Vec<String> = upward(&made_up(&files)).into_iter().collect();
+    assert_eq!(
+        found,
+        [
+            "src/pipeline/mod.rs -> src/raw.rs",
+            "src/raw.rs -> src/v2/calls.rs",
+            "src/v2/calls.rs -> src/v3/mod.rs",
+            "src/v3/mod.rs -> src/lib.rs",
+        ]
+    );
+}
+
+/// The imports that do not lead to a lower layer.
+fn upward(imports: &Imports) -> BTreeSet<String> {
+    let is_upward = |(from, to): &(&str, &str)| layer(from) != layer(to) && rank(from) <= rank(to);
+    let edges = imports.edges().filter(is_upward);
+    edges.map(|(from, to)| format!("{from} -> {to}")).collect()
+}
+
+/// The circles whose files are in several folders.
+fn circles_of_folders(imports: &Imports) -> BTreeSet<String> {
+    let circles = imports.circles().into_iter().filter(|circle| {
+        let mut all = circle.iter().flat_map(|path| folders(path));
+        !all.any(|folder| circle.iter().all(|path| folders(path).contains(&folder)))
+    });
+    circles
+        .map(|circle| circle.into_iter().collect::<Vec<_>>().join(", "))
+        .collect()
+}
+
+/// The layer of a file of `src`.
+fn layer(path: &str) -> &str {
+    match path.trim_start_matches("src/").split_once('/') {
+        Some((folder, _)) => folder,
+        None if path == "src/lib.rs" => ROOT,
+        None => CLIENT,
+    }
+}
+
+/// How high a file's layer is.
+fn rank(path: &str) -> usize {
+    let layer = layer(path);
+    let rank = LAYERS.iter().position(|beside| beside.contains(&layer));
+    rank.unwrap_or_else(|| panic!("{path}: `{layer}` is not in the list of layers"))
+}
+
+/// The folders that a file belongs to: the one where it is, and that of its parts, if it has any.
+fn folders(path: &str) -> [&str; 2] {
+    let own = directory(path);
+    let around = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    [around, own]
 }
 
 /// Returns the protocols whose modules this file of `src` names.

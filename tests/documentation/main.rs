@@ -4,6 +4,7 @@
 
 mod code;
 mod dependencies;
+mod imports;
 mod layering;
 mod prose;
 mod rules;

@@ -19,7 +19,7 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{task::yield_now, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     connect::{Alpn, Stream},
@@ -118,34 +118,32 @@ fn received(
 impl Pool {
     /// Returns a connection that is ready for a request.
     async fn take(&self, idle_timeout: Duration) -> Option<SendRequest<Body>> {
-        for _ in 0..YIELDS {
-            let mut is_one_pending = false;
-            {
-                let mut idle = self.lock();
-                let mut index = idle.len();
-                // The last ones were used last: the first ones are left to become idle for long.
-                while let Some(before) = index.checked_sub(1) {
-                    index = before;
-                    let is_ready = idle.get(index).is_some_and(|idle| idle.sender.is_ready());
-                    let is_over = idle
-                        .get(index)
-                        .is_some_and(|idle| idle.is_over(idle_timeout));
-                    if is_over {
-                        idle.remove(index);
-                    } else if is_ready {
-                        return Some(idle.remove(index).sender);
-                    } else {
-                        is_one_pending = true;
-                    }
-                }
-            }
-            if !is_one_pending {
-                return None;
+        while let Some(mut sender) = self.pop(idle_timeout) {
+            if sender.is_ready() {
+                return Some(sender);
             }
             // The task of the connection has yet to see that the exchange before is over.
-            yield_now().await;
+            match tokio::time::timeout(READY_WITHIN, sender.ready()).await {
+                Ok(Ok(())) => return Some(sender),
+                Ok(Err(_)) => {}
+                Err(_) => {
+                    self.put(sender);
+                    return None;
+                }
+            }
         }
         None
+    }
+
+    /// Takes the connection that was used last, a ready one if there is one, and closes those that have been idle for long.
+    ///
+    /// The first ones are left to become idle for long.
+    fn pop(&self, idle_timeout: Duration) -> Option<SendRequest<Body>> {
+        let mut idle = self.lock();
+        idle.retain(|idle| !idle.is_over(idle_timeout));
+        let ready = idle.iter().rposition(|idle| idle.sender.is_ready());
+        let index = ready.or_else(|| idle.len().checked_sub(1))?;
+        Some(idle.remove(index).sender)
     }
 
     fn put(&self, sender: SendRequest<Body>) {
@@ -203,8 +201,8 @@ impl HttpBody for ResponseBody {
     }
 }
 
-/// How often a connection that is not ready yet gives way before another is made.
-const YIELDS: usize = 3;
+/// How long a connection whose exchange is over may take to be ready before another is made.
+const READY_WITHIN: Duration = Duration::from_millis(1);
 
 /// Below it, looking for idle connections would cost more than keeping them.
 const LEAST_IDLE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -178,9 +179,17 @@ fn a_request_on_a_connection_whose_runtime_ends_is_interrupted() {
         connection.read_request()?;
         connection.wait_until_closed()
     });
-    let transport = HyperTransport::default();
+    let transport = Arc::new(HyperTransport::default());
     let (first, second) = (runtime(), runtime());
-    first.block_on(answered(&transport, put(server.uri("/"))));
+    // On the one thread of the runtime, so that the connection is idle when it has had its turns there.
+    let (sender, request) = (Arc::clone(&transport), put(server.uri("/")));
+    let used = first.spawn(async move {
+        answered(&sender, request).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    });
+    first.block_on(used).unwrap();
     let error = second.block_on(async {
         let sent = transport.send(put(server.uri("/")));
         let ends = async {

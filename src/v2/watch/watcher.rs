@@ -8,6 +8,7 @@ use futures::future::{Either, select};
 use http::Method;
 
 use crate::{
+    base::trace,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
@@ -15,7 +16,6 @@ use crate::{
     operation::StreamOperation,
     pipeline::{
         exchange::{Encoded, Prepared},
-        observe::trace,
         reconnect::Reconnect,
     },
     v2::{

@@ -33,9 +33,9 @@ message::empty! {
 }
 
 // Enabling twice has the effect of enabling once, and so has disabling.
-message::operation!(EnableAuth => Header, "v3.auth.enable", AUTH_ENABLE, IfUnsent);
-message::operation!(DisableAuth => Header, "v3.auth.disable", AUTH_DISABLE, IfUnsent);
-message::operation!(GetAuthStatus => AuthStatusResponse, "v3.auth.status", AUTH_STATUS, Always);
+crate::v3::protocol::operation!(EnableAuth => Header, "v3.auth.enable", AUTH_ENABLE, IfUnsent);
+crate::v3::protocol::operation!(DisableAuth => Header, "v3.auth.disable", AUTH_DISABLE, IfUnsent);
+crate::v3::protocol::operation!(GetAuthStatus => AuthStatusResponse, "v3.auth.status", AUTH_STATUS, Always);
 
 /// The response to a [`GetAuthStatus`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Encode for Authenticate {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     Authenticate => AuthenticateResponse,
     "v3.auth.authenticate",
     AUTHENTICATE, Always,

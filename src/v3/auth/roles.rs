@@ -45,13 +45,13 @@ pub struct DeleteRole {
 
 named!("role": AddRole as "name", GetRole as "role", DeleteRole as "role");
 
-message::operation!(AddRole => Header, "v3.auth.role.add", ROLE_ADD, IfUnsent);
-message::operation!(
+crate::v3::protocol::operation!(AddRole => Header, "v3.auth.role.add", ROLE_ADD, IfUnsent);
+crate::v3::protocol::operation!(
     GetRole => Vec<Permission>, in Permissions,
     "v3.auth.role.get",
     ROLE_GET, Always
 );
-message::operation!(DeleteRole => Header, "v3.auth.role.delete", ROLE_DELETE, IfUnsent);
+crate::v3::protocol::operation!(DeleteRole => Header, "v3.auth.role.delete", ROLE_DELETE, IfUnsent);
 
 #[derive(Default)]
 struct Permissions {
@@ -71,7 +71,7 @@ message::empty! {
     ListRoles;
 }
 
-message::operation!(ListRoles => Vec<String>, in Roles, "v3.auth.role.list", ROLE_LIST, Always);
+crate::v3::protocol::operation!(ListRoles => Vec<String>, in Roles, "v3.auth.role.list", ROLE_LIST, Always);
 
 message::list!(Roles { 2 "roles" => Vec<String> });
 
@@ -109,7 +109,7 @@ impl Encode for GrantPermission {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     GrantPermission => Header,
     "v3.auth.role.grant_permission",
     ROLE_GRANT_PERMISSION, IfUnsent
@@ -150,7 +150,7 @@ impl Encode for RevokePermission {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     RevokePermission => Header,
     "v3.auth.role.revoke_permission",
     ROLE_REVOKE_PERMISSION, IfUnsent

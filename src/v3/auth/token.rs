@@ -1,10 +1,7 @@
 use etcd_transport::Transport;
 
 use crate::{
-    auth::{
-        secret::Secret,
-        token::{self, Granted},
-    },
+    auth::{secret::Secret, token::Granted},
     builder::ClientBuilder,
     endpoints::wire::Wire,
     error::{Error, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
@@ -12,6 +9,7 @@ use crate::{
         answer::Answer,
         call::Call,
         exchange::{Encoded, Exchange, TypedExchange},
+        token,
     },
     v3::Authenticate,
 };

@@ -64,7 +64,7 @@ impl Encode for AddUser {
     }
 }
 
-message::operation!(AddUser => Header, "v3.auth.user.add", USER_ADD, IfUnsent);
+crate::v3::protocol::operation!(AddUser => Header, "v3.auth.user.add", USER_ADD, IfUnsent);
 
 /// Changes the password of a user: `POST /v3/auth/user/changepw`. The user's tokens become invalid. Returns the header.
 ///
@@ -99,7 +99,7 @@ impl Encode for ChangePassword {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     ChangePassword => Header,
     "v3.auth.user.change_password",
     USER_CHANGE_PASSWORD, IfUnsent
@@ -110,7 +110,7 @@ message::empty! {
     ListUsers;
 }
 
-message::operation!(ListUsers => Vec<String>, in Users, "v3.auth.user.list", USER_LIST, Always);
+crate::v3::protocol::operation!(ListUsers => Vec<String>, in Users, "v3.auth.user.list", USER_LIST, Always);
 
 message::list!(Users { 2 "users" => Vec<String> });
 
@@ -137,8 +137,8 @@ pub struct DeleteUser {
 
 named!("user": GetUser as "name", DeleteUser as "name");
 
-message::operation!(GetUser => Vec<String>, in Roles, "v3.auth.user.get", USER_GET, Always);
-message::operation!(DeleteUser => Header, "v3.auth.user.delete", USER_DELETE, IfUnsent);
+crate::v3::protocol::operation!(GetUser => Vec<String>, in Roles, "v3.auth.user.get", USER_GET, Always);
+crate::v3::protocol::operation!(DeleteUser => Header, "v3.auth.user.delete", USER_DELETE, IfUnsent);
 
 /// Grants a role to a user: `POST /v3/auth/user/grant`. Granting it again is not an error. Returns the header.
 ///
@@ -151,7 +151,7 @@ pub struct GrantRole {
     role: String,
 }
 
-message::operation!(GrantRole => Header, "v3.auth.user.grant_role", USER_GRANT_ROLE, IfUnsent);
+crate::v3::protocol::operation!(GrantRole => Header, "v3.auth.user.grant_role", USER_GRANT_ROLE, IfUnsent);
 
 /// Revokes a role from a user: `POST /v3/auth/user/revoke`. Returns the header.
 ///
@@ -191,7 +191,7 @@ macro_rules! of_user_and_role {
 
 of_user_and_role!(GrantRole as "user", RevokeRole as "name");
 
-message::operation!(RevokeRole => Header, "v3.auth.user.revoke_role", USER_REVOKE_ROLE, IfUnsent);
+crate::v3::protocol::operation!(RevokeRole => Header, "v3.auth.user.revoke_role", USER_REVOKE_ROLE, IfUnsent);
 
 /// Rejects an empty password. etcd accepts it, and then every client that knows the name can authenticate.
 fn check_password(operation: &'static str, password: Option<&Secret>) -> Result<()> {

@@ -156,7 +156,7 @@ impl Encode for Campaign {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     Campaign => CampaignResponse,
     "v3.election.campaign",
     CAMPAIGN, IfUnsent,
@@ -224,7 +224,7 @@ impl Encode for Proclaim {
     }
 }
 
-message::operation!(Proclaim => Header, "v3.election.proclaim", PROCLAIM, IfUnsent);
+crate::v3::protocol::operation!(Proclaim => Header, "v3.election.proclaim", PROCLAIM, IfUnsent);
 
 /// Returns the leader of an election, or `None`: `POST /v3/election/leader`.
 ///
@@ -317,7 +317,7 @@ impl Encode for Resign {
     }
 }
 
-message::operation!(Resign => Header, "v3.election.resign", RESIGN, Always);
+crate::v3::protocol::operation!(Resign => Header, "v3.election.resign", RESIGN, Always);
 
 pub(super) fn check_name(operation: &'static str, name: &[u8]) -> Result<()> {
     if name.is_empty() {

@@ -1,6 +1,6 @@
 use crate::{
     error::{Error, Result},
-    v3::protocol::message::{self, Encode, Fields},
+    v3::protocol::message::{Encode, Fields},
 };
 
 /// Discards the history before a revision: `POST /v3/kv/compaction`.
@@ -49,7 +49,7 @@ impl Encode for Compact {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     Compact => Header,
     "v3.kv.compact",
     COMPACT, Always,

@@ -47,7 +47,7 @@ impl Encode for DeleteRange {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     DeleteRange => DeleteRangeResponse,
     "v3.kv.delete_range",
     DELETE_RANGE, IfUnsent

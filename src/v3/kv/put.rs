@@ -95,7 +95,7 @@ impl Encode for Put {
     }
 }
 
-message::operation!(Put => PutResponse, "v3.kv.put", PUT, IfUnsent);
+crate::v3::protocol::operation!(Put => PutResponse, "v3.kv.put", PUT, IfUnsent);
 
 /// The response to a [`Put`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -190,7 +190,7 @@ impl Encode for Range {
     }
 }
 
-message::operation!(Range => RangeResponse, "v3.kv.range", RANGE, Always);
+crate::v3::protocol::operation!(Range => RangeResponse, "v3.kv.range", RANGE, Always);
 
 /// The response to a [`Range`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

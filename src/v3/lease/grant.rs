@@ -123,7 +123,7 @@ impl Encode for GrantLease {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     GrantLease => GrantLeaseResponse,
     "v3.lease.grant",
     LEASE_GRANT,

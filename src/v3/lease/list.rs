@@ -5,7 +5,7 @@ message::empty! {
     ListLeases;
 }
 
-message::operation!(ListLeases => Vec<LeaseId>, in Answer, "v3.lease.list", LEASE_LEASES, Always);
+crate::v3::protocol::operation!(ListLeases => Vec<LeaseId>, in Answer, "v3.lease.list", LEASE_LEASES, Always);
 
 #[derive(Default)]
 struct Answer {

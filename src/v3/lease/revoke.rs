@@ -2,7 +2,7 @@ use crate::{
     error::Error,
     v3::{
         LeaseId,
-        protocol::message::{self, Encode, Fields},
+        protocol::message::{Encode, Fields},
     },
 };
 
@@ -34,7 +34,7 @@ impl Encode for RevokeLease {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     RevokeLease => Header,
     "v3.lease.revoke",
     LEASE_REVOKE, Always,

@@ -43,7 +43,7 @@ impl Encode for GetTimeToLive {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     GetTimeToLive => Option<LeaseStatus>, in Answer,
     "v3.lease.time_to_live",
     LEASE_TIME_TO_LIVE, Always

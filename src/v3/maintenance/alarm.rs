@@ -85,12 +85,12 @@ impl Encode for SetAlarm {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     ListAlarms => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_list",
     ALARM, Always
 );
-message::operation!(
+crate::v3::protocol::operation!(
     SetAlarm => Vec<RaisedAlarm>, in Alarms,
     "v3.maintenance.alarm_set",
     ALARM, Always

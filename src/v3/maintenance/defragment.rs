@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::{
     pipeline::deadline::Deadline,
-    v3::protocol::message::{self, Encode, Fields},
+    v3::protocol::message::{Encode, Fields},
 };
 
 /// Long enough for large databases.
@@ -45,7 +45,7 @@ impl Encode for Defragment {
     }
 }
 
-message::operation!(Defragment => Header, "v3.maintenance.defragment", DEFRAGMENT, IfUnsent);
+crate::v3::protocol::operation!(Defragment => Header, "v3.maintenance.defragment", DEFRAGMENT, IfUnsent);
 
 #[cfg(test)]
 mod tests {

@@ -76,7 +76,7 @@ impl Encode for Downgrade {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     Downgrade => DowngradeResponse,
     "v3.maintenance.downgrade",
     DOWNGRADE,

@@ -12,7 +12,7 @@ message::empty! {
     GetHash;
 }
 
-message::operation!(GetHash => HashResponse, "v3.maintenance.hash", HASH, Always);
+crate::v3::protocol::operation!(GetHash => HashResponse, "v3.maintenance.hash", HASH, Always);
 
 /// The response to a [`GetHash`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Encode for GetHashKv {
     }
 }
 
-message::operation!(GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", HASH_KV, Always);
+crate::v3::protocol::operation!(GetHashKv => HashKvResponse, "v3.maintenance.hash_kv", HASH_KV, Always);
 
 /// The response to a [`GetHashKv`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

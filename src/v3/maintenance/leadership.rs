@@ -1,4 +1,4 @@
-use crate::v3::protocol::message::{self, Encode, Fields};
+use crate::v3::protocol::message::{Encode, Fields};
 
 /// Makes another member the leader: `POST /v3/maintenance/transfer-leadership`. Only the leader accepts this: use a
 /// client whose only endpoint is the leader's. Returns an empty header.
@@ -25,7 +25,7 @@ impl Encode for TransferLeadership {
     }
 }
 
-message::operation!(
+crate::v3::protocol::operation!(
     TransferLeadership => Header,
     "v3.maintenance.transfer_leadership",
     MOVE_LEADER, Always

@@ -5,7 +5,7 @@ message::empty! {
     GetStatus;
 }
 
-message::operation!(GetStatus => StatusResponse, "v3.maintenance.status", STATUS, Always);
+crate::v3::protocol::operation!(GetStatus => StatusResponse, "v3.maintenance.status", STATUS, Always);
 
 /// The status of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes};
 use http::{HeaderMap, Method as HttpMethod, StatusCode, uri::PathAndQuery};
 
 use crate::{
-    budget,
+    base::budget,
     pipeline::{
         answer::{Reply, UnsupportedBy, Verdict},
         exchange::Encoded,

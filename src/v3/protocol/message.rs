@@ -13,8 +13,6 @@ use crate::{error::Result, pipeline::deadline::Deadline};
 
 pub(crate) use macros::{decode, empty, fields_in, fields_out, list, message, names, oneof};
 
-pub(crate) use crate::v3::protocol::gateway::operation;
-
 /// A message to etcd.
 pub(crate) trait Encode {
     /// Checks whether etcd could execute it. The error says what is wrong with it.

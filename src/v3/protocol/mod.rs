@@ -3,11 +3,15 @@
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
+pub(crate) mod header;
 pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod method;
+mod operation;
 pub(crate) mod protobuf;
 pub(crate) mod status;
+
+pub(crate) use operation::operation;
 
 use std::time::Duration;
 
@@ -17,12 +21,12 @@ use http::{
 };
 
 use crate::{
-    budget,
-    endpoints::wire::Wire,
+    base::budget,
+    endpoints::{unsupported::Feature, wire::Wire},
     error::{Error, EtcdErrorKind, Refusal, Result},
     pipeline::{
         answer::{Answer, NOT_ETCD, Reply, Verdict},
-        call::{Call, Feature, Login, Repeat},
+        call::{Call, Login, Repeat},
         deadline::Deadline,
         exchange::{Encoded, Exchange},
         failure::too_large_decoded,
@@ -149,8 +153,8 @@ impl Protocol for V3 {
 /// Adds what etcd does not say: which lease is gone, and how long was waited.
 fn add_cause(call: &Call, refusal: &mut Refusal) {
     match (refusal.kind, call.deadline) {
-        (EtcdErrorKind::LeaseNotFound, _) if call.lease != 0 => {
-            refusal.cause = format!("lease {:x}", call.lease);
+        (EtcdErrorKind::LeaseNotFound, _) if call.subject != 0 => {
+            refusal.cause = format!("lease {:x}", call.subject);
         }
         (EtcdErrorKind::RequestTimedOut, Deadline::AtMost(limit)) => {
             refusal.cause = match call.operation {
@@ -175,7 +179,7 @@ pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> C
             by_all_members: BY_ALL_MEMBERS.contains(&method),
         }),
         is_read: READS.contains(&method),
-        has_grpc: true,
+        on_any_wire: true,
         names_cluster: !WITHOUT_CLUSTER.contains(&method),
         is_confidential: WITH_SECRET.contains(&method),
         is_write: repeat == Repeat::IfUnsent || REPEATABLE_WRITES.contains(&method),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::endpoints::endpoint::Endpoint;
+use crate::base::endpoint::Endpoint;
 
 /// How long each request lasts at an endpoint that withholds responses until their end. What happens meanwhile arrives
 /// then.

@@ -1,5 +1,6 @@
 use crate::{
-    endpoints::{endpoint::Endpoint, wire::Wire},
+    base::endpoint::Endpoint,
+    endpoints::wire::Wire,
     error::{Error, Outcome},
 };
 

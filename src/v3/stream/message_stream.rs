@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 
 use crate::{
-    budget,
+    base::budget,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
@@ -200,7 +200,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         let (client, call) = (&self.client, &self.request.prepared.call);
         let next = open::endpoint_after(client, call, &self.endpoint, is_certain);
         // The request is encoded for one wire.
-        let fits = |next: &EndpointState| !self.is_duplex && next.wire_of(call) == self.wire();
+        let fits = |next: &EndpointState| !self.is_duplex && call.wire_to(next) == self.wire();
         let Some(endpoint) = next.filter(fits) else {
             return false;
         };

@@ -127,7 +127,7 @@ pub(super) async fn wire<T: Transport>(
     limit: Duration,
 ) -> Result<Wire> {
     let began = pipeline.transport.now();
-    if let Some(wire) = endpoint.settled_wire(call, began) {
+    if let Some(wire) = call.settled_wire_to(endpoint, began) {
         return Ok(wire);
     }
     let found = pipeline.find_wire(call, endpoint, false, limit).await;

@@ -192,7 +192,7 @@ async fn a_watch_that_is_dropped_leaves_the_server<T: Transport>(etcd: Etcd<T>) 
     while watchers(&etcd).await > 0 {
         etcd.sleep(20).await;
         let elapsed = etcd.transport().now() - dropped;
-        assert!(elapsed < Duration::from_secs(2), "it is still there");
+        assert!(elapsed < Duration::from_secs(10), "it is still there");
     }
 }
 

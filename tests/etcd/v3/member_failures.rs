@@ -72,7 +72,7 @@ fn timed_out<O: std::fmt::Debug>((result, took): (Result<O, Error>, Duration), s
     assert_eq!(kind, Some(EtcdErrorKind::RequestTimedOut), "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     let expected = Duration::from_secs(seconds);
-    let margin = Duration::from_secs(1)..Duration::from_secs(4);
+    let margin = Duration::from_secs(1)..Duration::from_secs(10);
     assert!(
         took + margin.start >= expected && took < expected + margin.end,
         "{error} after {took:?}"
@@ -172,7 +172,7 @@ async fn v3_128_without_its_leader_a_follower_refuses_until_there_is_another<T: 
     let kind = error.etcd_kind();
     assert_eq!(kind, Some(EtcdErrorKind::LeaderChanged), "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown);
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     // A read is safe to retry.
     assert_eq!(again.unwrap().first().unwrap().create_revision, 2);
     let statuses = statuses.lock().unwrap().clone();
@@ -208,7 +208,7 @@ async fn v3_129_a_paused_member_never_answers<T: Transport>(etcd: Etcd<T>) {
     let both = both.build().unwrap();
     let (found, took) = timed(async { both.v3().kv().get("a").await }).await;
     assert!(found.unwrap().is_some());
-    assert!(took < 3 * second, "{took:?}");
+    assert!(took < 10 * second, "{took:?}");
     // And it is tried first from now on.
     both.v3().kv().put("b", "1").await.unwrap();
     paused.resume().unwrap();
@@ -262,7 +262,7 @@ async fn a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown<T: Transpor
     paused.resume().unwrap();
     let error = result.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
-    assert!(took < second * 8, "{took:?}");
+    assert!(took < second * 30, "{took:?}");
 }
 
 async fn a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it<
@@ -295,7 +295,7 @@ async fn a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_bef
     let (lock, ()) = join!(timed(wait), pause);
     let (lock, took) = lock;
     let lock = lock.unwrap();
-    assert!(took > second * 9 && took < second * 15, "{took:?}");
+    assert!(took > second * 9 && took < second * 30, "{took:?}");
     // It is not deleted afterwards.
     etcd.sleep(1_500).await;
     assert!(holder.v3().kv().get(lock.key).await.unwrap().is_some());
@@ -334,5 +334,5 @@ async fn a_candidate_at_a_paused_member_is_told_that_its_turn_has_come<T: Transp
     let error = result.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     assert!(error.to_string().contains("its turn has come"), "{error}");
-    assert!(took > limit * 5 && took < limit * 12, "{took:?}");
+    assert!(took > limit * 5 && took < limit * 30, "{took:?}");
 }

@@ -5,7 +5,7 @@ mod response;
 use crate::{
     error::Result,
     pipeline::call::Repeat,
-    v3::protocol::message::{self, Encode, Fields},
+    v3::protocol::message::{Encode, Fields},
 };
 
 use crate::v3::kv::{DeleteRange, Put, Range};
@@ -118,7 +118,7 @@ impl Encode for Txn {
     }
 }
 
-message::operation!(Txn => TxnResponse, "v3.kv.txn", TXN, |txn| {
+crate::v3::protocol::operation!(Txn => TxnResponse, "v3.kv.txn", TXN, |txn| {
     if txn.is_read_only() { Repeat::Always } else { Repeat::IfUnsent }
 });
 

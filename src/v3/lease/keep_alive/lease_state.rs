@@ -12,8 +12,8 @@ use futures::{
 };
 
 use crate::{
+    base::trace,
     error::Error,
-    pipeline::observe::trace,
     v3::{
         LeaseId, LeaseLoss,
         lease::{MAX_TTL, keep_alive::held_lease::LossReason},

@@ -12,7 +12,7 @@ use serde::{
 };
 
 use crate::{
-    budget,
+    base::budget,
     v3::protocol::message::{Decode, Field, FromWire, Key, Named, ReadValue},
 };
 

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use crate::{
-    budget,
+    base::budget,
     pipeline::protocol::Origin,
     v3::{
         Header,

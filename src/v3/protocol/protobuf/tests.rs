@@ -280,15 +280,15 @@ fn many_small_elements_are_refused_beyond_the_budget() {
     // Each element has two bytes, and a header has 32 in memory.
     let bytes = Bytes::from(b"\x22\x00".repeat(1000));
     let decode = || parse::<Lists>(&bytes);
-    let (lists, is_exhausted) = crate::budget::within(100_000, decode);
+    let (lists, is_exhausted) = crate::base::budget::within(100_000, decode);
     assert_eq!((lists.unwrap().headers.len(), is_exhausted), (1000, false));
-    let (refused, is_exhausted) = crate::budget::within(2000, decode);
+    let (refused, is_exhausted) = crate::base::budget::within(2000, decode);
     assert_eq!(
         (refused, is_exhausted),
         (Err(ProtobufError::TooLarge), true)
     );
     // So are numbers in one packed field.
     let packed = [&b"\x0a\xe8\x07"[..], &[1; 1000]].concat();
-    let (refused, _) = crate::budget::within(1000, || read::<Lists>(&packed));
+    let (refused, _) = crate::base::budget::within(1000, || read::<Lists>(&packed));
     assert_eq!(refused, Err(ProtobufError::TooLarge));
 }

@@ -95,8 +95,14 @@ impl Side {
 
     /// A text without what differs between any two servers.
     fn comparable(&self, text: &str) -> String {
-        let lines = text.lines().filter_map(without_incidentals);
-        let mut text = lines.map(|line| line + "\n").collect::<String>();
+        let mut lines: Vec<_> = text.lines().filter_map(without_incidentals).collect();
+        if text.contains("\"GrantedTTL\"") {
+            remaining_time(&mut lines);
+        }
+        let mut text = lines
+            .into_iter()
+            .map(|line| line + "\n")
+            .collect::<String>();
         for (number, lease) in self.leases.iter().enumerate() {
             let name = format!("LEASE{number}");
             text = text.replace(lease, &name);
@@ -206,6 +212,23 @@ fn without_incidentals(line: &str) -> Option<String> {
     let line = line.split("took = ").next().unwrap_or_default();
     let line = line.split(", took ").next().unwrap_or_default();
     Some(line.to_owned())
+}
+
+/// Of a lease: the time that is left depends on how long the commands before took, and the order of the keys is that of a Go
+/// map, another one each time.
+fn remaining_time(lines: &mut [String]) {
+    const TTL: &str = "\"TTL\" : ";
+    for line in lines.iter_mut() {
+        if let Some(seconds) = line.strip_prefix(TTL).map(str::parse::<i64>)
+            && seconds.unwrap() > 0
+        {
+            *line = format!("{TTL}REMAINING");
+        }
+    }
+    let is_key = |line: &String| line.starts_with("\"Key\" : ");
+    if let Some(first) = lines.iter().position(is_key) {
+        lines[first..].sort();
+    }
 }
 
 /// Both sides of a pair, which get the same commands.

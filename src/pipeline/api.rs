@@ -1,0 +1,44 @@
+use std::fmt;
+
+use crate::pipeline::{
+    call::{Call, Repeat},
+    exchange::{Exchange, TypedExchange},
+};
+
+/// What a client needs of an API beyond its operations. Nothing else outside of an API's module knows the API: the
+/// crate's root passes them to the client.
+pub(crate) trait EtcdApi: fmt::Debug + Sync {
+    /// Returns the call for a request to this path, if the path belongs to the API.
+    fn call_to(&self, path: &str, operation: &'static str, repeat: Repeat) -> Option<Call>;
+
+    /// Returns what lists the members of the cluster.
+    fn member_source(&self) -> MemberSource;
+}
+
+/// The APIs of a client, in the order in which they are asked for what each of them has.
+pub(crate) type Apis = &'static [&'static dyn EtcdApi; 2];
+
+/// Lists the members of the cluster through one API.
+pub(crate) struct MemberSource {
+    pub(crate) members: Box<dyn TypedExchange<Decoded = Vec<Advertised>>>,
+    /// Requests the leader, whose addresses may be missing.
+    pub(crate) leader: Box<dyn TypedExchange<Decoded = Advertised>>,
+}
+
+/// A member and its client URLs.
+pub(crate) struct Advertised {
+    pub(crate) id: String,
+    pub(crate) client_urls: Vec<String>,
+}
+
+/// Returns the call that an exchange makes: that of the API that its path belongs to, if it names a path.
+pub(crate) fn call_of(exchange: &dyn Exchange, apis: Apis) -> Call {
+    let call = exchange.call();
+    let Some(path) = exchange.path() else {
+        return call;
+    };
+    let mut calls = apis
+        .iter()
+        .filter_map(|api| api.call_to(path, call.operation, call.repeat));
+    calls.next().unwrap_or(call)
+}

@@ -1,0 +1,115 @@
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
+
+use etcd_transport::Transport;
+
+use crate::{
+    auth::token::{Fetch, Granted, Tokens},
+    error::Result,
+    pipeline::{
+        Pipeline,
+        call::{Call, Login},
+        exchange::TypedExchange,
+        failure::Failure,
+        retry::RetryPolicy,
+    },
+};
+
+/// Fetches the tokens of a client, and caches them.
+pub(crate) struct TokenSource {
+    authenticate: Authenticate,
+    tokens: Arc<Tokens<Limits>>,
+}
+
+/// Requests a token from etcd.
+pub(crate) type Authenticate = Box<dyn TypedExchange<Decoded = Granted>>;
+
+/// The limits of one attempt, and of all together.
+type Limits = (Duration, RetryPolicy);
+
+/// How long a call waits for a token that replaces a suspect one. Then it goes on with that: without a majority no token is
+/// granted, and a member may still serve reads of its own data.
+const REPLACED_WITHIN: Duration = Duration::from_secs(3);
+
+impl TokenSource {
+    pub(crate) fn new(authenticate: Authenticate) -> Self {
+        let tokens = Arc::new(Tokens::new());
+        Self {
+            authenticate,
+            tokens,
+        }
+    }
+}
+
+/// Redacts the token, and what it is requested with.
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tokens.fmt(f)
+    }
+}
+
+impl<T: Transport> Pipeline<T> {
+    /// Whether a call is sent with a token, if etcd's authentication is on.
+    pub(crate) fn needs_token(&self, call: &Call) -> bool {
+        self.token_source.is_some() && call.login == Login::Token
+    }
+
+    /// Records that a call with this token timed out: another one may be needed.
+    pub(crate) fn token_timed_out(&self, token: &Granted) {
+        if let Some(source) = &self.token_source {
+            source.tokens.timed_out(token, self.transport.now());
+        }
+    }
+
+    /// Returns the token to send within this time. It differs from the one that was refused.
+    pub(crate) async fn token(
+        &self,
+        call: &Call,
+        refused: Option<&Granted>,
+        limit: Duration,
+    ) -> Result<Granted> {
+        let Some(source) = &self.token_source else {
+            return Ok(None);
+        };
+        let tokens = &source.tokens;
+        let Some(suspect) = tokens.usable(refused) else {
+            return self.fetch_token(source, call, refused, limit).await;
+        };
+        if !tokens.is_suspect() {
+            return Ok(suspect);
+        }
+        let limit = limit.min(REPLACED_WITHIN);
+        let replaced = self.fetch_token(source, call, Some(&suspect), limit).await;
+        Ok(replaced.unwrap_or_else(|_| {
+            tokens.trust();
+            suspect
+        }))
+    }
+
+    async fn fetch_token(
+        &self,
+        source: &Arc<TokenSource>,
+        call: &Call,
+        refused: Option<&Granted>,
+        limit: Duration,
+    ) -> Result<Granted> {
+        let limits = || (self.timeout, self.retry.clone());
+        let fetch = || self.request_token(source);
+        let wait = pin!(async { Ok(source.tokens.wait(refused, limits, fetch).await) });
+        match self.within(limit, wait).await {
+            Ok(result) => result,
+            Err(_) => {
+                let context = self.next_context(call.operation);
+                Err(Failure::TimedOut(limit).into_error(context))
+            }
+        }
+    }
+
+    /// Requests a token. The request may outlive the call that begins it, for others join it.
+    fn request_token(&self, source: &Arc<TokenSource>) -> Fetch {
+        let (pipeline, source) = (self.clone(), Arc::clone(source));
+        Box::pin(async move {
+            let answer = pipeline.execute(&*source.authenticate).await?;
+            source.authenticate.decode(answer)
+        })
+    }
+}
