@@ -10,6 +10,7 @@ pub(crate) mod method;
 mod operation;
 pub(crate) mod protobuf;
 pub(crate) mod status;
+pub(crate) mod status_request;
 
 pub(crate) use operation::operation;
 
@@ -32,12 +33,10 @@ use crate::{
         failure::too_large_decoded,
         protocol::{Protocol, Shown},
     },
-    v3::{
-        GetStatus,
-        protocol::{
-            message::{Decode, Encode},
-            method::Method,
-        },
+    v3::protocol::{
+        message::{Decode, Encode},
+        method::Method,
+        status_request::StatusRequest,
     },
 };
 
@@ -134,7 +133,9 @@ impl Protocol for V3 {
     }
 
     fn status_request(&self) -> Option<Box<dyn Exchange>> {
-        Some(Box::new(GetStatus::new()))
+        Some(Box::new(StatusRequest {
+            operation: "v3.maintenance.status",
+        }))
     }
 
     fn hint(&self, refusal: &Refusal, has_credentials: bool) -> Option<&'static str> {
