@@ -167,6 +167,11 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     }
     let user = user(&nameless);
     assert_eq!(user.v3().kv().get("a").await.unwrap(), None);
+    // By gRPC it does, so that nothing may lead from there to the gateway.
+    let auto = Client::builder(S::with(&named)).endpoints([server.client_url()]);
+    let auto = auto.build().unwrap();
+    auto.v3().kv().put("a", "1").await.unwrap();
+    assert_eq!(auto.endpoints()[0].protocol, Some(Protocol::Grpc));
 }
 
 /// With TLS 1.3 a client has connected, and may have sent its request, before it learns that its certificate was
