@@ -7,6 +7,7 @@ mod histories;
 mod once;
 mod support;
 mod time;
+mod v3_frames;
 mod v3_histories;
 mod v3_tokens;
 mod watch;

@@ -4,13 +4,15 @@ use super::{
     fault::{Fault, Kind},
     request_log::Exchange,
 };
-use crate::rng::Rng;
+use crate::{front::gateway::grpc_path, rng::Rng};
 
 /// Which requests a fault affects. All conditions must hold.
 #[derive(Clone)]
 pub struct When {
     method: Option<String>,
     path: Option<String>,
+    /// The path of the same call in gRPC.
+    grpc_path: Option<String>,
     endpoint: Option<usize>,
     predicate: Option<Predicate>,
     times: Times,
@@ -33,6 +35,7 @@ impl When {
         Self {
             method: None,
             path: None,
+            grpc_path: None,
             endpoint: None,
             predicate: None,
             times: Times::Always,
@@ -47,8 +50,10 @@ impl When {
         }
     }
 
-    /// Only requests with this path, percent-decoded. A path that ends in `*` matches every path with that prefix.
+    /// Only requests with this path, percent-decoded. A path that ends in `*` matches every path with that prefix. A path of
+    /// the v3 API, such as `/v3/kv/put`, matches the same call by gRPC, too.
     pub fn path(mut self, path: &str) -> Self {
+        self.grpc_path = grpc_path(path);
         self.path = Some(path.to_owned());
         self
     }
@@ -100,7 +105,7 @@ impl When {
             let actual = exchange.path();
             match path.strip_suffix('*') {
                 Some(prefix) => actual.starts_with(prefix),
-                None => actual == path,
+                None => actual == path || Some(actual) == self.grpc_path,
             }
         });
         method.is_none_or(|method| method.eq_ignore_ascii_case(exchange.method()))
@@ -197,3 +202,29 @@ impl Rules {
 }
 
 type Predicate = Arc<dyn Fn(&Exchange) -> bool + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_a_path_in_the_gateway_and_another_one_in_grpc() {
+        for (path, grpc) in [
+            ("/v3/kv/put", "/etcdserverpb.KV/Put"),
+            ("/v3/watch", "/etcdserverpb.Watch/Watch"),
+            ("/v3/lease/keepalive", "/etcdserverpb.Lease/LeaseKeepAlive"),
+            ("/v3/lock/lock", "/v3lockpb.Lock/Lock"),
+            ("/v3/election/observe", "/v3electionpb.Election/Observe"),
+            (
+                "/v3/maintenance/snapshot",
+                "/etcdserverpb.Maintenance/Snapshot",
+            ),
+        ] {
+            let when = When::any().path(path);
+            assert_eq!(when.grpc_path.as_deref(), Some(grpc));
+        }
+        for path in ["/v2/keys/a", "/v3/*", "/etcdserverpb.KV/Put"] {
+            assert_eq!(When::any().path(path).grpc_path, None);
+        }
+    }
+}

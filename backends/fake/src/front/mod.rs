@@ -12,7 +12,7 @@ mod body;
 #[cfg(feature = "serve")]
 mod connection;
 mod exchange;
-mod gateway;
+pub(crate) mod gateway;
 mod grpc;
 mod http1;
 mod metrics;

@@ -4,6 +4,17 @@ use crate::{
     profile::Profile,
 };
 
+/// Returns the path in gRPC of the call that a path of the gateway leads to.
+pub(crate) fn grpc_path(path: &str) -> Option<String> {
+    let (service, method) = match Route::find(path.as_bytes(), Profile::V3_5)? {
+        Route::Stream(Stream::Watch) => ("etcdserverpb.Watch", "Watch"),
+        Route::Stream(Stream::Observe) => ("v3electionpb.Election", "Observe"),
+        Route::Stream(Stream::Snapshot) => ("etcdserverpb.Maintenance", "Snapshot"),
+        route => route.name().map(|name| (name.service, name.method))?,
+    };
+    Some(format!("/{service}/{method}"))
+}
+
 /// What a path of the gateway leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
