@@ -19,12 +19,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
     println!(
         "before: {:?}",
-        client.v3().elections().leader(ELECTION).await?
+        client.v3().elections().get_leader(ELECTION).await?
     );
     try_join(lead(&client, "10.0.0.1"), lead(&client, "10.0.0.2")).await?;
     println!(
         "after: {:?}",
-        client.v3().elections().leader(ELECTION).await?
+        client.v3().elections().get_leader(ELECTION).await?
     );
     Ok(())
 }
@@ -42,7 +42,7 @@ async fn lead(client: &Client<ReqwestTransport>, address: &str) -> Result<(), Bo
         .await?;
     let leader = v3
         .elections()
-        .leader(ELECTION)
+        .get_leader(ELECTION)
         .await?
         .ok_or("somebody leads")?;
     println!("seen: {}", leader.value_str()?);

@@ -27,7 +27,7 @@ use crate::{
 /// Dropping the future of an operation cancels it. A write that was under way may or may not be applied. The client can
 /// still be used.
 ///
-/// Each attempt has a [time limit](ClientBuilder::timeout), and so do all attempts of an operation
+/// Each attempt has a [time limit](crate::ClientBuilder::timeout), and so do all attempts of an operation
 /// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) return a
 /// client with other limits, for one operation: `client.with_timeout(limit).v3().kv().get(key)`.
 ///

@@ -22,6 +22,7 @@
 //!
 //! - [`v3`]: keys and values, transactions, watches, leases, locks, elections, auth, cluster, maintenance;
 //!   [`client.v3()`](Client::v3) has a short form of each operation.
+//! - [`recipes`]: sessions, mutexes, elections, semaphores, queues, barriers, counters and transactions with retry, on v3.
 //! - [`v2`]: keys in a tree of directories, for etcd up to 3.5; [`client.v2()`](Client::v2).
 //! - [`Client::send`] executes an operation with options, [`Client::open`] opens one with a stream of responses.
 //! - [`Error`], and the [`Outcome`] of a failed write: not sent, rejected, or unknown.
@@ -59,6 +60,7 @@ mod json;
 mod operation;
 mod pipeline;
 mod raw;
+pub mod recipes;
 mod status;
 mod sync;
 #[cfg(test)]

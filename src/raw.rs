@@ -106,6 +106,25 @@ pub struct RawResponse {
 }
 
 impl RawResponse {
+    /// A response of this endpoint without headers. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::{RawResponse, transport::http::StatusCode};
+    ///
+    /// let endpoint = "http://127.0.0.1:2379".parse()?;
+    /// let response = RawResponse::new(endpoint, StatusCode::OK, r#"["a","b"]"#);
+    /// assert_eq!(response.json::<Vec<String>>()?, ["a", "b"]);
+    /// # Ok::<(), etcd_http::Error>(())
+    /// ```
+    pub fn new(endpoint: Endpoint, status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: body.into(),
+            context: ErrorContext::new(RawRequest::NAME, endpoint),
+        }
+    }
+
     /// Decodes the body as JSON, whatever its content type is.
     ///
     /// # Errors
@@ -114,7 +133,7 @@ impl RawResponse {
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = "the body is not the expected JSON";
             // A success was applied, whatever its body says.
-            let unexpected = UnexpectedAnswer::new(self.context.clone(), what, Outcome::Unknown);
+            let unexpected = UnexpectedAnswer::of(self.context.clone(), what, Outcome::Unknown);
             Error::Unexpected(unexpected.with_body(&self.body).with_source(error))
         })
     }
@@ -200,7 +219,7 @@ impl TypedExchange for RawRequest {
                 by: UnsupportedBy::Foreign,
                 ..
             } => Answer {
-                verdict: Verdict::Foreign,
+                verdict: Verdict::FOREIGN,
                 ..answer
             },
             _ => answer,

@@ -153,7 +153,7 @@ impl TypedExchange for GetCheck {
             StatusCode::SERVICE_UNAVAILABLE => false,
             StatusCode::NOT_FOUND => {
                 let what = "this server does not support this check: its etcd is too old, or its v2 API is enabled";
-                return Err(Error::Unsupported(Unsupported::new(
+                return Err(Error::Unsupported(Unsupported::of(
                     answer.context,
                     what,
                     answer.reply.body.trim_ascii(),

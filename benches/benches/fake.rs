@@ -1,7 +1,7 @@
 //! The client on the fake: encoding, an etcd in memory, decoding. Measures operations per second on one core, the
 //! memory of a key, and the cost of a new fake.
 //!
-//! `cargo bench -p etcd-http-benches --bench fake`
+//! `cargo bench -p etcd-http-benches --bench fake`. The crate `benches/madsim` runs the same beside another etcd in memory.
 
 use std::{
     env, fs,
@@ -9,16 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::{Client, fake::FakeEtcd, v2::Set};
+use etcd_http::{
+    Client,
+    fake::FakeEtcd,
+    v2::Set,
+    v3::{Compare, Put, Txn},
+};
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 
 /// The number of operations that are timed together.
-const IN_A_ROW: u32 = 1000;
+pub(crate) const IN_A_ROW: u32 = 1000;
 
 /// The value of every key.
-const VALUE: &str = "postgres://user@db.example.com:5432/app";
+pub(crate) const VALUE: &str = "postgres://user@db.example.com:5432/app";
 
-fn main() {
+pub(crate) fn main() {
     // `cargo test` only checks that it runs; `cargo bench` measures.
     let is_bench = env::args().any(|argument| argument == "--bench");
     let (turns, many) = if is_bench {
@@ -30,41 +35,46 @@ fn main() {
     row("new FakeEtcd", turns, || drop(black_box(FakeEtcd::new())));
     // The largest first, since memory is not returned to the system.
     for (keys, watches) in [(many, 0), (1000, 0), (1000, 10_000)] {
-        let before = resident_bytes();
-        let filled = Filled::new(keys);
-        let bytes = resident_bytes().saturating_sub(before) / keys;
-        let watches = filled.watch(watches);
-        println!("{keys} keys, {} watches", watches.len());
-        if keys == many {
-            println!("  memory               {bytes:>8} bytes a key");
-        }
-        filled.measure(turns);
+        V2::new(keys, 0).measure(turns, watches);
     }
+    V2::new(1000, 10_000).measure(turns, 0);
+    for (keys, watches) in [(many, 0), (1000, 0), (1000, 10_000)] {
+        V3::new(keys, 0).measure(turns, watches);
+    }
+    V3::new(1000, 10_000).measure(turns, 0);
 }
 
-/// The resident memory of the process.
-fn resident_bytes() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-    kibibytes.unwrap_or(0_usize) * 1024
-}
-
-/// Returns an etcd with keys, a thousand in each directory.
-struct Filled {
+/// An etcd with keys of the v2 API, a thousand in each directory.
+struct V2 {
     etcd: FakeEtcd,
     client: Client<FakeEtcd>,
     keys: usize,
 }
 
-impl Filled {
-    fn new(keys: usize) -> Self {
-        let etcd = FakeEtcd::builder().log_capacity(0).build();
+impl V2 {
+    fn new(keys: usize, log: usize) -> Self {
+        let before = resident_bytes();
+        let etcd = FakeEtcd::builder().log_capacity(log).build();
         let client = Client::new(etcd.clone(), etcd.endpoints()).expect("a client");
         for key in 0..keys {
             now(client.send(Set::new(name(key), VALUE).without_value())).expect("a response");
         }
+        title("v2", keys, before, log);
         Self { etcd, client, keys }
+    }
+
+    fn measure(&self, turns: usize, watches: usize) {
+        let watches = self.watch(watches);
+        let mut key = Keys::new(self.keys);
+        row("get", turns, || {
+            let event = now(self.client.v2().get(key.next())).expect("a response");
+            assert_eq!(event.node.value.as_deref(), Some(VALUE));
+        });
+        row("set", turns, || {
+            let event = now(self.client.v2().set(key.next(), VALUE)).expect("a response");
+            assert!(event.prev_node.is_some());
+        });
+        drop(watches);
     }
 
     /// Opens this many pending watches of other keys.
@@ -78,29 +88,118 @@ impl Filled {
         });
         let watches = watches.collect();
         assert_eq!(self.etcd.open_watches(), count);
+        show_watches(count);
         watches
-    }
-
-    fn measure(&self, turns: usize) {
-        let mut key = 0;
-        let mut next = || {
-            // Not in the order of their creation.
-            key = (key + 7919) % self.keys;
-            name(key)
-        };
-        row("get", turns, || {
-            let event = now(self.client.v2().get(next())).expect("a response");
-            assert_eq!(event.node.value.as_deref(), Some(VALUE));
-        });
-        row("set", turns, || {
-            let event = now(self.client.v2().set(next(), VALUE)).expect("a response");
-            assert!(event.prev_node.is_some());
-        });
     }
 }
 
-fn name(key: usize) -> String {
+/// An etcd with keys of the v3 API, and a client of each wire.
+struct V3 {
+    etcd: FakeEtcd,
+    json: Client<FakeEtcd>,
+    grpc: Client<FakeEtcd>,
+    keys: usize,
+}
+
+impl V3 {
+    fn new(keys: usize, log: usize) -> Self {
+        let before = resident_bytes();
+        let etcd = FakeEtcd::builder().log_capacity(log).build();
+        for key in 0..keys {
+            etcd.put(name(key), VALUE);
+        }
+        title("v3", keys, before, log);
+        let client =
+            |builder: etcd_http::ClientBuilder<FakeEtcd>| builder.build().expect("a client");
+        let builder = || Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+        let (json, grpc) = (client(builder()), client(builder().grpc()));
+        Self {
+            etcd,
+            json,
+            grpc,
+            keys,
+        }
+    }
+
+    fn measure(&self, turns: usize, watches: usize) {
+        let watches = self.watch(watches);
+        let mut key = Keys::new(self.keys);
+        for (wire, client) in [("JSON", &self.json), ("gRPC", &self.grpc)] {
+            row(&format!("get, {wire}"), turns, || {
+                let response = now(client.v3().kv().get(key.next())).expect("a response");
+                assert_eq!(response.expect("the key").value, VALUE);
+            });
+            row(&format!("put, {wire}"), turns, || {
+                now(client.v3().kv().put(key.next(), VALUE)).expect("a response");
+            });
+            row(&format!("compare, swap, {wire}"), turns, || {
+                let key = key.next();
+                let is_there = Compare::exists(&key);
+                let txn = Txn::new().when(is_there).then(Put::new(&key, VALUE));
+                assert!(now(client.send(txn)).expect("a response").succeeded);
+            });
+        }
+        row("fork", turns, || drop(black_box(self.etcd.fork())));
+        drop(watches);
+    }
+
+    /// Opens this many watches of other keys.
+    fn watch(&self, count: usize) -> Vec<impl Sized> {
+        let watches = (0..count).map(|number| {
+            let watch = etcd_http::v3::Watch::new(format!("/watched/{number}"));
+            let mut events: BoxStream<_> = self.json.open(watch);
+            assert!(events.next().now_or_never().is_none());
+            events
+        });
+        let watches = watches.collect();
+        assert_eq!(self.etcd.open_watches(), count);
+        show_watches(count);
+        watches
+    }
+}
+
+/// Names of keys, not in the order of their creation.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    number: usize,
+    count: usize,
+}
+
+impl Keys {
+    pub(crate) fn new(count: usize) -> Self {
+        Self { number: 0, count }
+    }
+
+    pub(crate) fn next(&mut self) -> String {
+        self.number = (self.number + 7919) % self.count;
+        name(self.number)
+    }
+}
+
+pub(crate) fn name(key: usize) -> String {
     format!("/dir{}/key{key}", key / 1000)
+}
+
+fn title(api: &str, keys: usize, before: usize, log: usize) {
+    println!("{api}, {keys} keys, a log of {log} requests");
+    if keys > 1000 {
+        let bytes = resident_bytes().saturating_sub(before) / keys;
+        println!("  memory               {bytes:>8} bytes a key");
+    }
+}
+
+fn show_watches(count: usize) {
+    if count > 0 {
+        println!("  {count} watches of other keys");
+    }
+}
+
+/// The resident memory of the process.
+fn resident_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    kibibytes.unwrap_or(0_usize) * 1024
 }
 
 /// The fake responds immediately.
@@ -108,19 +207,43 @@ fn now<F: Future>(future: F) -> F::Output {
     future.now_or_never().expect("nothing to wait for")
 }
 
-/// The median of all turns: other load on the machine affects few of them.
+/// Measures an operation.
 fn row(name: &str, turns: usize, mut operation: impl FnMut()) {
-    let mut turn = || {
-        let start = Instant::now();
-        for _ in 0..IN_A_ROW {
-            operation();
+    let mut row = Row::new(name, turns);
+    while row.turn(|| (0..IN_A_ROW).for_each(|_| operation())) {}
+}
+
+/// A line of the table.
+pub(crate) struct Row {
+    name: String,
+    turns: usize,
+    times: Vec<Duration>,
+}
+
+impl Row {
+    pub(crate) fn new(name: &str, turns: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            turns,
+            times: Vec::new(),
         }
-        start.elapsed() / IN_A_ROW
-    };
-    turn();
-    let mut times: Vec<Duration> = (0..turns).map(|_| turn()).collect();
-    times.sort_unstable();
-    let median = times[turns / 2];
-    let rate = (1.0 / median.as_secs_f64()) as u64;
-    println!("  {name:20} {:>10} {rate:>14}", format!("{median:.2?}"));
+    }
+
+    /// Times [`IN_A_ROW`] operations; returns whether that is not enough yet. At the end it prints the median of all turns but the
+    /// first: other load on the machine affects few of them.
+    pub(crate) fn turn(&mut self, operations: impl FnOnce()) -> bool {
+        let start = Instant::now();
+        operations();
+        self.times.push(start.elapsed() / IN_A_ROW);
+        if self.times.len() <= self.turns {
+            return true;
+        }
+        self.times.remove(0);
+        self.times.sort_unstable();
+        let median = self.times[self.turns / 2];
+        let rate = (1.0 / median.as_secs_f64()) as u64;
+        let (name, median) = (&self.name, format!("{median:.2?}"));
+        println!("  {name:20} {median:>10} {rate:>14}");
+        false
+    }
 }

@@ -14,10 +14,10 @@ const MARGIN: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Liveness {
     /// In milliseconds since the epoch, plus one; 0 is never.
-    heard: AtomicU64,
+    alive: AtomicU64,
     asked: AtomicU64,
     /// When it last did not respond to the question.
-    lost: AtomicU64,
+    unresponsive: AtomicU64,
 }
 
 /// What a stream does that has been silent for its limit.
@@ -34,37 +34,37 @@ pub(crate) enum LivenessCheck {
 }
 
 impl Liveness {
-    /// It is alive.
-    pub(super) fn heard(&self, epoch: Instant, now: Instant) {
-        self.heard.fetch_max(stamp(epoch, now), Relaxed);
+    /// Records that it is alive.
+    pub(super) fn mark_alive(&self, epoch: Instant, now: Instant) {
+        self.alive.fetch_max(stamp(epoch, now), Relaxed);
     }
 
-    /// When it was last heard.
-    pub(super) fn last_heard(&self, epoch: Instant) -> Option<Instant> {
-        time(epoch, self.heard.load(Relaxed))
+    /// Returns when it last showed that it is alive.
+    pub(super) fn last_alive(&self, epoch: Instant) -> Option<Instant> {
+        time(epoch, self.alive.load(Relaxed))
     }
 
-    /// It does not respond.
-    pub(super) fn lost(&self, epoch: Instant, now: Instant) {
-        self.lost.fetch_max(stamp(epoch, now), Relaxed);
+    /// Records that it does not respond.
+    pub(super) fn mark_unresponsive(&self, epoch: Instant, now: Instant) {
+        self.unresponsive.fetch_max(stamp(epoch, now), Relaxed);
     }
 
     /// What to do after a silence of this limit.
     pub(super) fn check(&self, epoch: Instant, now: Instant, limit: Duration) -> LivenessCheck {
-        let heard = self.heard.load(Relaxed);
-        if let Some(at) = time(epoch, heard)
+        let alive = self.alive.load(Relaxed);
+        if let Some(at) = time(epoch, alive)
             && now.saturating_duration_since(at) < limit
         {
             return LivenessCheck::Alive(at);
         }
         let asked = self.asked.load(Relaxed);
         if let Some(at) = time(epoch, asked)
-            && asked > heard
+            && asked > alive
         {
-            let lost = self.lost.load(Relaxed);
-            if let Some(lost_at) = time(epoch, lost)
-                && lost >= asked
-                && now.saturating_duration_since(lost_at) < PROBE_LIMIT + MARGIN
+            let unresponsive = self.unresponsive.load(Relaxed);
+            if let Some(unresponsive_at) = time(epoch, unresponsive)
+                && unresponsive >= asked
+                && now.saturating_duration_since(unresponsive_at) < PROBE_LIMIT + MARGIN
             {
                 return LivenessCheck::Lost;
             }
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(check(5), LivenessCheck::Ask);
         assert_eq!(check(5), LivenessCheck::Wait(PROBE_LIMIT + MARGIN));
         assert_eq!(check(6), LivenessCheck::Wait(PROBE_LIMIT + MARGIN - SECOND));
-        liveness.heard(epoch, at(7));
+        liveness.mark_alive(epoch, at(7));
         assert_eq!(check(8), LivenessCheck::Alive(at(7)));
         assert_eq!(check(11), LivenessCheck::Alive(at(7)));
         assert_eq!(check(12), LivenessCheck::Ask);
@@ -120,11 +120,11 @@ mod tests {
         let at = |seconds: u32| epoch + SECOND * seconds;
         let check = |seconds| liveness.check(epoch, at(seconds), LIMIT);
         assert_eq!(check(5), LivenessCheck::Ask);
-        liveness.lost(epoch, at(8));
+        liveness.mark_unresponsive(epoch, at(8));
         assert_eq!([check(8), check(9)], [LivenessCheck::Lost; 2]);
         assert_eq!(check(20), LivenessCheck::Ask);
-        liveness.lost(epoch, at(23));
-        liveness.heard(epoch, at(24));
+        liveness.mark_unresponsive(epoch, at(23));
+        liveness.mark_alive(epoch, at(24));
         assert_eq!(check(25), LivenessCheck::Alive(at(24)));
     }
 

@@ -210,7 +210,7 @@ impl Endpoints {
     }
 
     /// Records the term of a response: if it is later than the leader's, there may be another leader.
-    pub(crate) fn heard_of_term(&self, term: u64) {
+    pub(crate) fn note_term(&self, term: u64) {
         let last = self.term.load(Relaxed);
         if term > last {
             self.term.store(term, Relaxed);

@@ -120,18 +120,18 @@ impl EndpointState {
     }
 
     /// Records that it is alive.
-    pub(crate) fn heard(&self, now: Instant) {
-        self.0.liveness.heard(self.0.epoch, now);
+    pub(crate) fn mark_alive(&self, now: Instant) {
+        self.0.liveness.mark_alive(self.0.epoch, now);
     }
 
-    /// Returns when it was last heard.
-    pub(crate) fn last_heard(&self) -> Option<Instant> {
-        self.0.liveness.last_heard(self.0.epoch)
+    /// Returns when it last showed that it is alive.
+    pub(crate) fn last_alive(&self) -> Option<Instant> {
+        self.0.liveness.last_alive(self.0.epoch)
     }
 
     /// Records that it does not respond to the question whether it is alive.
-    pub(crate) fn lost(&self, now: Instant) {
-        self.0.liveness.lost(self.0.epoch, now);
+    pub(crate) fn mark_unresponsive(&self, now: Instant) {
+        self.0.liveness.mark_unresponsive(self.0.epoch, now);
     }
 
     /// Returns what a stream does that has been silent for its limit.

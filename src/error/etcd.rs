@@ -36,6 +36,10 @@ pub(crate) struct Refusal {
     pub(crate) is_unavailable: bool,
     /// Another endpoint may succeed.
     pub(crate) is_endpoint_fault: bool,
+    /// This member does not serve the call, so nothing was done, and another one may.
+    pub(crate) is_not_served: bool,
+    /// The message may quote the request, and so a key or a secret.
+    pub(crate) quotes_request: bool,
     /// What to do about the refusal.
     pub(crate) hint: Option<&'static str>,
 }
@@ -89,9 +93,32 @@ impl fmt::Display for EtcdCode {
 }
 
 impl EtcdError {
-    pub(crate) fn new(context: ErrorContext, refusal: Refusal) -> Self {
+    pub(crate) fn of(context: ErrorContext, refusal: Refusal) -> Self {
         let refusal = Arc::new(refusal);
         Self { context, refusal }
+    }
+
+    /// Sets the cause. For your own tests.
+    pub fn with_cause(mut self, cause: impl AsRef<str>) -> Self {
+        self.refusal().cause = cause.as_ref().to_owned();
+        self
+    }
+
+    /// Sets the store's index (v2). For your own tests.
+    pub fn with_index(mut self, index: u64) -> Self {
+        self.refusal().index = Some(index);
+        self
+    }
+
+    /// Sets the first revision that was not compacted (v3). For your own tests.
+    pub fn with_compact_revision(mut self, revision: i64) -> Self {
+        self.refusal().compact_revision = Some(revision);
+        self
+    }
+
+    /// The error's own fields, as long as it has no clone.
+    fn refusal(&mut self) -> &mut Refusal {
+        Arc::make_mut(&mut self.refusal)
     }
 
     /// Returns the API that refused the request.
@@ -157,20 +184,6 @@ impl fmt::Display for EtcdError {
             write!(f, ": {hint}")?;
         }
         self.context.write_others(f)
-    }
-}
-
-impl fmt::Debug for EtcdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdError")
-            .field("kind", &self.refusal.kind)
-            .field("code", &self.refusal.code)
-            .field("message", &self.refusal.message)
-            .field("cause", &self.refusal.cause)
-            .field("index", &self.refusal.index)
-            .field("http_status", &self.refusal.http_status)
-            .field("context", &self.context)
-            .finish()
     }
 }
 
@@ -316,7 +329,7 @@ pub enum EtcdErrorKind {
     ServerStopped,
     /// v3: the server or the cluster did not complete the request in time: a write may still be applied.
     RequestTimedOut,
-    /// v3: the request was cancelled.
+    /// v3: the request was canceled.
     Canceled,
     /// v3: the alarm `CORRUPT` is on: the members' data differ.
     Corrupt,

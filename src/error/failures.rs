@@ -1,4 +1,6 @@
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+mod constructors;
+
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use etcd_transport::{TransportError, TransportErrorKind};
 use http::StatusCode;
@@ -9,7 +11,7 @@ use crate::{
 };
 
 /// A status of 400 or more whose body is not an etcd error: a proxy, usually, or a path that etcd does not have.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpError {
     pub(super) context: ErrorContext,
     status: StatusCode,
@@ -17,7 +19,7 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    pub(crate) fn new(context: ErrorContext, status: StatusCode, body: &[u8]) -> Self {
+    pub(crate) fn of(context: ErrorContext, status: StatusCode, body: &[u8]) -> Self {
         Self {
             context,
             status,
@@ -71,14 +73,14 @@ fn advice(status: StatusCode) -> Option<&'static str> {
 }
 
 /// No endpoint answered; the [`source`](StdError::source) is what the last attempt's [`TransportError`] came from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TransportFailure {
     pub(super) context: ErrorContext,
     pub(super) error: Arc<TransportError>,
 }
 
 impl TransportFailure {
-    pub(crate) fn new(context: ErrorContext, error: TransportError) -> Self {
+    pub(crate) fn of(context: ErrorContext, error: TransportError) -> Self {
         let error = Arc::new(error);
         Self { context, error }
     }
@@ -112,14 +114,14 @@ impl StdError for TransportFailure {
 }
 
 /// No response within the time limit.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TimeoutError {
     pub(super) context: ErrorContext,
     limit: Duration,
 }
 
 impl TimeoutError {
-    pub(crate) fn new(context: ErrorContext, limit: Duration) -> Self {
+    pub(crate) fn of(context: ErrorContext, limit: Duration) -> Self {
         Self { context, limit }
     }
 
@@ -151,17 +153,17 @@ impl fmt::Display for TimeoutError {
 
 impl StdError for TimeoutError {}
 
-/// Why a stream may have no response while other calls have, and what to do.
-const WITHHELD: &str = "while other calls are answered: does a proxy on the way buffer answers? (nginx: proxy_buffering off)";
+/// Why the response to a stream may not arrive, although other calls get responses, and what to do.
+const WITHHELD: &str = "although other calls get a response: a proxy on the way may buffer responses (in nginx, set `proxy_buffering off`)";
 
 /// A response that is not from this API: from a captive portal or another program, truncated, or too large.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UnexpectedAnswer {
     pub(super) context: ErrorContext,
     pub(super) parts: Arc<UnexpectedParts>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct UnexpectedParts {
     what: String,
     excerpt: String,
@@ -183,7 +185,7 @@ pub(crate) enum UnexpectedKind {
 }
 
 impl UnexpectedAnswer {
-    pub(crate) fn new(context: ErrorContext, what: impl Into<String>, outcome: Outcome) -> Self {
+    pub(crate) fn of(context: ErrorContext, what: impl Into<String>, outcome: Outcome) -> Self {
         let parts = Arc::new(UnexpectedParts {
             what: what.into(),
             excerpt: String::new(),
@@ -238,7 +240,7 @@ impl StdError for UnexpectedAnswer {
 }
 
 /// An etcd server does not have this operation, or has it disabled.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Unsupported {
     pub(super) context: ErrorContext,
     parts: Arc<UnsupportedParts>,
@@ -246,25 +248,25 @@ pub struct Unsupported {
     pub(super) is_foreign: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct UnsupportedParts {
-    reason: &'static str,
+    reason: Cow<'static, str>,
     /// The server's own words.
     excerpt: String,
     outcome: Outcome,
 }
 
 impl Unsupported {
-    pub(crate) fn new(
+    pub(crate) fn of(
         context: ErrorContext,
-        reason: &'static str,
+        reason: impl Into<Cow<'static, str>>,
         words: &[u8],
         is_foreign: bool,
     ) -> Self {
         Self {
             context,
             parts: Arc::new(UnsupportedParts {
-                reason,
+                reason: reason.into(),
                 excerpt: excerpt(words),
                 outcome: Outcome::Rejected,
             }),
@@ -287,7 +289,8 @@ impl Unsupported {
             context,
             parts: Arc::new(UnsupportedParts {
                 reason: "this cluster does not support this call, as its endpoints have reported within the last \
-                         minute: nothing was sent",
+                         minute: nothing was sent"
+                    .into(),
                 excerpt: String::new(),
                 outcome: Outcome::NotSent,
             }),
@@ -310,10 +313,9 @@ impl fmt::Display for Unsupported {
 impl StdError for Unsupported {}
 
 /// The client rejected the request before anything was sent. The text says what is wrong and what to do.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct InvalidInput(Arc<InvalidParts>);
 
-#[derive(Debug)]
 struct InvalidParts {
     operation: &'static str,
     reason: String,
@@ -321,11 +323,7 @@ struct InvalidParts {
 }
 
 impl InvalidInput {
-    pub(super) fn new(
-        operation: &'static str,
-        reason: String,
-        kind: Option<EtcdErrorKind>,
-    ) -> Self {
+    pub(super) fn of(operation: &'static str, reason: String, kind: Option<EtcdErrorKind>) -> Self {
         Self(Arc::new(InvalidParts {
             operation,
             reason,

@@ -1,5 +1,6 @@
 //! Errors: why an operation failed, and whether it may have been applied.
 
+mod debug;
 mod etcd;
 mod failures;
 mod status;
@@ -27,7 +28,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// The variant says who refused. [`outcome`](Self::outcome) says whether a write may have been applied. The `is_…`
 /// predicates cover the most common questions. `Display` shows the operation, the endpoint, the reason, and whether a write
-/// may have been applied; [`source`](std::error::Error::source) is the underlying error, if any. A clone is cheap.
+/// may have been applied; `Debug`, which `unwrap` prints, the same with the variant, the kind of etcd's error and the outcome.
+/// [`source`](std::error::Error::source) is the underlying error, if any. A clone is cheap.
 ///
 /// ```
 /// # use etcd_http::{Client, Error};
@@ -46,7 +48,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// etcd refused the request.
@@ -282,7 +284,8 @@ impl Error {
         match self {
             Self::Unsupported(error) => error.outcome() == Outcome::Rejected,
             Self::Http(error) => ForeignStatus::of(error.status()) == ForeignStatus::NotServed,
-            _ => self.etcd_kind() == Some(EtcdErrorKind::NotSupportedByLearner),
+            Self::Etcd(error) => error.refusal.is_not_served,
+            _ => false,
         }
     }
 
@@ -366,7 +369,7 @@ impl Error {
     }
 
     pub(crate) fn invalid(operation: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid(InvalidInput::new(operation, reason.into(), None))
+        Self::Invalid(InvalidInput::of(operation, reason.into(), None))
     }
 
     /// The error for what etcd would refuse with this kind.
@@ -375,7 +378,7 @@ impl Error {
         operation: &'static str,
         reason: impl Into<String>,
     ) -> Self {
-        Self::Invalid(InvalidInput::new(operation, reason.into(), Some(kind)))
+        Self::Invalid(InvalidInput::of(operation, reason.into(), Some(kind)))
     }
 }
 

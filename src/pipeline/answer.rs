@@ -7,8 +7,8 @@ use crate::{
     base::budget,
     endpoints::{state::EndpointState, wire::Wire},
     error::{
-        Api, Error, ErrorContext, EtcdError, EtcdErrorKind, ForeignStatus, HttpError, Outcome,
-        Refusal, Result, UnexpectedAnswer, UnexpectedKind, Unsupported,
+        Error, ErrorContext, EtcdError, ForeignStatus, HttpError, Outcome, Refusal, Result,
+        UnexpectedAnswer, UnexpectedKind, Unsupported,
     },
     pipeline::{failure::too_large_decoded, protocol::Origin},
 };
@@ -31,23 +31,10 @@ impl Reply {
             .is_some_and(|value| value.starts_with("application/json"))
     }
 
-    /// The text of a trailer, or of a header where there is no body.
-    fn trailer_text(&self, name: &str) -> Option<String> {
-        let trailer = self.trailers.as_ref().and_then(|all| all.get(name));
-        let text = trailer.or_else(|| self.headers.get(name))?;
-        let text = percent_encoding::percent_decode(text.as_bytes());
-        Some(text.decode_utf8_lossy().into_owned())
-    }
-
-    /// Whether it is what Go's HTTP server says of a path that it does not have: etcd's, of a peer port or without an API. A
-    /// response to HEAD has no body.
-    pub(crate) fn is_of_go(&self) -> bool {
+    /// Returns whether the body is that of Go's HTTP server for a path that it does not have, as of an etcd without the API
+    /// or of a peer port. A response to `HEAD` has no body.
+    pub(crate) fn has_go_not_found_body(&self) -> bool {
         matches!(self.body.trim_ascii(), b"" | b"404 page not found")
-    }
-
-    /// Whether its status says that a server, or a proxy, cannot serve at the moment.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
     }
 }
 
@@ -58,13 +45,26 @@ pub(crate) enum Verdict {
     Success { origin: Origin },
     /// etcd refused it.
     Refused(Box<Refusal>),
-    /// The server does not have this call, for this reason.
+    /// The server does not have this call.
     Unsupported {
         reason: &'static str,
         by: UnsupportedBy,
+        /// The server's message, if it is not the body.
+        message: Option<String>,
     },
-    /// Not an etcd response: a status without an etcd error, or a success that does not look like one.
-    Foreign,
+    /// Not an etcd response, as far as the body tells: a status without an etcd error, or a success that does not look like
+    /// one.
+    Foreign {
+        /// The headers are those of an etcd: a response to `HEAD` has no body for an error.
+        has_etcd_headers: bool,
+    },
+}
+
+impl Verdict {
+    /// Not an etcd response.
+    pub(crate) const FOREIGN: Self = Self::Foreign {
+        has_etcd_headers: false,
+    };
 }
 
 /// Who does not have a call.
@@ -121,27 +121,27 @@ impl Answer {
     /// Returns the error that a response other than a success stands for.
     pub(crate) fn into_error(mut self) -> Error {
         if self.is_confidential {
-            self.hide_secret();
+            // It may quote the request.
+            self.reply.body = Bytes::new();
         }
         match self.verdict {
-            Verdict::Refused(refusal) => Error::Etcd(EtcdError::new(self.context, *refusal)),
-            Verdict::Unsupported { reason, by } => {
+            Verdict::Refused(refusal) => Error::Etcd(EtcdError::of(self.context, *refusal)),
+            Verdict::Unsupported {
+                reason,
+                by,
+                message,
+            } => {
                 let is_foreign = by == UnsupportedBy::Foreign;
-                let words = match (
-                    self.reply.trailer_text("grpc-message"),
-                    self.is_confidential,
-                ) {
-                    (Some(words), false) => words.into(),
-                    _ => self.reply.body,
-                };
-                let error = Unsupported::new(self.context, reason, words.trim_ascii(), is_foreign);
+                let message = message.filter(|_| !self.is_confidential);
+                let words = message.map_or(self.reply.body, Bytes::from);
+                let error = Unsupported::of(self.context, reason, words.trim_ascii(), is_foreign);
                 Error::Unsupported(error)
             }
-            Verdict::Foreign if self.reply.status.as_u16() >= 400 => {
+            Verdict::Foreign { .. } if self.reply.status.as_u16() >= 400 => {
                 let Reply { status, body, .. } = self.reply;
-                Error::Http(HttpError::new(self.context, status, &body))
+                Error::Http(HttpError::of(self.context, status, &body))
             }
-            Verdict::Foreign | Verdict::Success { .. } => {
+            Verdict::Foreign { .. } | Verdict::Success { .. } => {
                 let status = self.reply.status;
                 let what = if status.is_success() {
                     NOT_ETCD.to_owned()
@@ -153,30 +153,15 @@ impl Answer {
         }
     }
 
-    /// Drops what may quote the request.
-    fn hide_secret(&mut self) {
-        self.reply.body = Bytes::new();
-        // v2 has no such refusal: its errors are etcd's own words.
-        if let Verdict::Refused(refusal) = &mut self.verdict
-            && refusal.api == Api::V3
-        {
-            if !has_fixed_words(refusal) {
-                refusal.message =
-                    "a refusal that may quote the password, and is not shown".to_owned();
-            }
-            refusal.cause.clear();
-        }
-    }
-
     /// Why this is no success, without keys, values and secrets.
     pub(crate) fn reason(&self) -> Option<String> {
         Some(match &self.verdict {
             Verdict::Success { .. } => return None,
+            Verdict::Refused(refusal) if refusal.quotes_request => "refused by etcd".to_owned(),
             // Its cause may name a key.
-            Verdict::Refused(refusal) if has_fixed_words(refusal) => refusal.message.clone(),
-            Verdict::Refused(_) => "refused by etcd".to_owned(),
+            Verdict::Refused(refusal) => refusal.message.clone(),
             Verdict::Unsupported { reason, .. } => (*reason).to_owned(),
-            Verdict::Foreign => {
+            Verdict::Foreign { .. } => {
                 format!("HTTP status {}, not an etcd response", self.reply.status)
             }
         })
@@ -186,7 +171,7 @@ impl Answer {
     pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
         // With a success the request was applied, whatever the body says.
         let outcome = ForeignStatus::of(self.reply.status).outcome();
-        UnexpectedAnswer::new(self.context.clone(), what, outcome)
+        UnexpectedAnswer::of(self.context.clone(), what, outcome)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(&self.reply.body)
     }
@@ -200,12 +185,11 @@ impl Answer {
     pub(crate) fn is_not_served(&self) -> bool {
         match &self.verdict {
             Verdict::Unsupported { by, .. } => *by != UnsupportedBy::Cluster,
-            // A response to HEAD has no body for an etcd error: v2 names its cluster in the headers.
-            Verdict::Foreign => {
-                ForeignStatus::of(self.reply.status) == ForeignStatus::NotServed
-                    && !self.reply.headers.contains_key("x-etcd-cluster-id")
+            Verdict::Foreign { has_etcd_headers } => {
+                !has_etcd_headers
+                    && ForeignStatus::of(self.reply.status) == ForeignStatus::NotServed
             }
-            Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::NotSupportedByLearner,
+            Verdict::Refused(refusal) => refusal.is_not_served,
             Verdict::Success { .. } => false,
         }
     }
@@ -226,7 +210,7 @@ impl Answer {
     pub(crate) fn is_unavailable(&self) -> bool {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_unavailable,
-            Verdict::Foreign => {
+            Verdict::Foreign { .. } => {
                 let status = self.reply.status;
                 status.is_server_error() || status.is_success()
             }
@@ -239,7 +223,9 @@ impl Answer {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.outcome == Outcome::Rejected,
             Verdict::Unsupported { .. } => true,
-            Verdict::Foreign => ForeignStatus::of(self.reply.status).outcome() == Outcome::Rejected,
+            Verdict::Foreign { .. } => {
+                ForeignStatus::of(self.reply.status).outcome() == Outcome::Rejected
+            }
             Verdict::Success { .. } => false,
         }
     }
@@ -253,19 +239,11 @@ impl Answer {
         match &self.verdict {
             Verdict::Refused(refusal) => refusal.is_endpoint_fault,
             // A 500 comes from raft; every member would return it.
-            Verdict::Foreign => self.reply.status != StatusCode::INTERNAL_SERVER_ERROR,
+            Verdict::Foreign { .. } => self.reply.status != StatusCode::INTERNAL_SERVER_ERROR,
             // The endpoint is healthy, except for this call.
             Verdict::Success { .. } | Verdict::Unsupported { .. } => false,
         }
     }
-}
-
-/// Whether the message of a refusal is one of etcd's own, in fixed words, and does not quote the request. In v3, a gateway
-/// may have others. The last one is about a client certificate.
-fn has_fixed_words(refusal: &Refusal) -> bool {
-    let fixed = ["etcdserver: ", "auth: ", "CommonName of client "];
-    let is_fixed = fixed.iter().any(|known| refusal.message.starts_with(known));
-    refusal.api == Api::V2 || is_fixed
 }
 
 /// What is wrong with a success that is none.

@@ -6,7 +6,7 @@ use std::{
 use etcd_transport::{Body, Request, Transport, TransportError};
 use futures::future::{Either, select};
 use http::{
-    HeaderValue, StatusCode, Version,
+    HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_TYPE},
     response::Parts,
     uri::PathAndQuery,
@@ -14,7 +14,7 @@ use http::{
 
 use crate::{
     auth::basic::Credentials,
-    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
+    endpoints::{set::EndpointSet, state::EndpointState},
     error::ErrorContext,
     pipeline::{
         Pipeline,
@@ -107,9 +107,7 @@ impl<T: Transport> Pipeline<T> {
         let mut request = Request::new(Body::from(encoded.body.clone()));
         *request.method_mut() = encoded.method.clone();
         *request.uri_mut() = uri;
-        if *wire == Wire::Grpc {
-            *request.version_mut() = Version::HTTP_2;
-        }
+        *request.version_mut() = encoded.version;
         let headers = request.headers_mut();
         if let Some(content_type) = encoded.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -142,7 +140,7 @@ impl<T: Transport> Pipeline<T> {
             .response_check
             .accept(call, &head)
             .map_err(Failure::Refused)?;
-        self.heard(&origin);
+        self.note_term(&origin);
         Ok(Begun { head, origin, body })
     }
 
@@ -156,16 +154,16 @@ impl<T: Transport> Pipeline<T> {
         self.response_check
             .accept_origin(seen, origin, status)
             .map_err(Failure::Refused)?;
-        self.heard(origin);
+        self.note_term(origin);
         Ok(())
     }
 
-    /// With a new term there may be another leader.
-    fn heard(&self, origin: &Origin) {
+    /// Takes in a raft term: with a new one there may be another leader.
+    fn note_term(&self, origin: &Origin) {
         if self.prefer_leader
             && let Some(term) = origin.term
         {
-            self.endpoints.heard_of_term(term);
+            self.endpoints.note_term(term);
         }
     }
 
@@ -183,11 +181,11 @@ impl<T: Transport> Pipeline<T> {
             trailers: collected.trailers,
             body: collected.data,
         };
-        self.judge(prepared, endpoint, reply)
+        self.classify(prepared, endpoint, reply)
     }
 
     /// Classifies a complete response, and rejects one from another cluster.
-    pub(crate) fn judge(
+    pub(crate) fn classify(
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,

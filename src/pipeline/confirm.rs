@@ -57,7 +57,7 @@ impl<T: Transport> Pipeline<T> {
                 let error = refused(answer, Box::new(refusal)).into_error();
                 error.after_doubt(success.is_in_doubt())
             }
-            None => Error::Unexpected(UnexpectedAnswer::new(found.context, gone, Outcome::Unknown)),
+            None => Error::Unexpected(UnexpectedAnswer::of(found.context, gone, Outcome::Unknown)),
         })
     }
 

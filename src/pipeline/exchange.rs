@@ -1,7 +1,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, uri::PathAndQuery};
+use http::{HeaderValue, Method, Version, uri::PathAndQuery};
 
 use crate::{
     endpoints::wire::Wire,
@@ -88,6 +88,7 @@ pub struct Encoded {
     pub(crate) target: PathAndQuery,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: Bytes,
+    pub(crate) version: Version,
     /// The server should close the connection after the response.
     pub(crate) closes: bool,
 }
@@ -111,6 +112,7 @@ impl Encoded {
             target,
             content_type: None,
             body: Bytes::new(),
+            version: Version::HTTP_11,
             closes: false,
         }
     }

@@ -21,7 +21,7 @@ use crate::{
         exchange::{Exchange, Prepared},
         failure::Failure,
         hedge::{Attempted, Hedge, Hedged, checked},
-        observe::{Attempt, Told},
+        observe::{Attempt, Report},
         retry::Failed,
     },
 };
@@ -292,7 +292,7 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
-        self.tell(&answer.endpoint, began, || Told::of_answer(answer));
+        self.report(&answer.endpoint, began, || Report::of_answer(answer));
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -329,8 +329,8 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records that an attempt failed.
     fn failed(&mut self, failure: &Failure, endpoint: &EndpointState, began: Instant) {
         self.now = self.pipeline.transport.now();
-        self.tell(endpoint, began, || Told::of(failure));
-        if !self.is_of_the_caller(failure) {
+        self.report(endpoint, began, || Report::of_failure(failure));
+        if !self.is_call_deadline(failure) {
             self.pipeline.note(failure, endpoint, self.now);
         }
         if let (Failure::TimedOut(_), Some(token)) = (failure, &self.token) {
@@ -353,8 +353,8 @@ impl<'a, T: Transport> Execution<'a, T> {
         }
     }
 
-    /// Whether an attempt ended because the caller has no more time: this says nothing about the endpoint.
-    fn is_of_the_caller(&self, failure: &Failure) -> bool {
+    /// Whether an attempt reached the caller's deadline, not its own time limit: this says nothing about the endpoint.
+    fn is_call_deadline(&self, failure: &Failure) -> bool {
         match failure {
             Failure::TimedOut(limit) => {
                 self.call.deadline != Deadline::Usual || *limit < self.pipeline.timeout
@@ -458,17 +458,17 @@ impl<'a, T: Transport> Execution<'a, T> {
         endpoints.unsupporting(&self.set, self.call.feature, self.now)
     }
 
-    fn tell(&self, endpoint: &EndpointState, began: Instant, told: impl FnOnce() -> Told) {
-        self.pipeline.observer.tell(|| {
-            let told = told();
+    fn report(&self, endpoint: &EndpointState, began: Instant, report: impl FnOnce() -> Report) {
+        self.pipeline.observer.report(|| {
+            let report = report();
             Attempt {
                 operation: self.call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: self.attempts,
-                status: told.status,
+                status: report.status,
                 elapsed: self.pipeline.since(began),
-                outcome: told.outcome,
-                reason: told.reason,
+                outcome: report.outcome,
+                reason: report.reason,
             }
         });
     }

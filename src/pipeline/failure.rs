@@ -90,19 +90,19 @@ impl Failure {
 
     pub(crate) fn into_error(self, context: ErrorContext) -> Error {
         match self {
-            Self::Transport(error) => Error::Transport(TransportFailure::new(context, error)),
-            Self::TimedOut(limit) => Error::Timeout(TimeoutError::new(context, limit)),
+            Self::Transport(error) => Error::Transport(TransportFailure::of(context, error)),
+            Self::TimedOut(limit) => Error::Timeout(TimeoutError::of(context, limit)),
             Self::Answer(answer) => Answer { context, ..*answer }.into_error(),
             Self::TooLarge(limit) => {
                 let what = format!(
                     "the response is larger than the client's limit of {limit} bytes: \
                      raise `max_response_size`, or ask for less"
                 );
-                let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+                let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
                 Error::Unexpected(answer.with_kind(UnexpectedKind::TooLarge))
             }
             Self::Redirect(what) => {
-                let answer = UnexpectedAnswer::new(context, what, Outcome::Rejected);
+                let answer = UnexpectedAnswer::of(context, what, Outcome::Rejected);
                 Error::Unexpected(answer.with_kind(UnexpectedKind::Foreign))
             }
             Self::Refused(refused) => Error::Unexpected(refused.into_error(context)),
@@ -117,7 +117,7 @@ pub(crate) fn too_large_decoded(context: ErrorContext, limit: usize) -> Error {
          raise `max_response_size`, or ask for less",
         budget::TIMES
     );
-    let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+    let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
     Error::Unexpected(answer.with_kind(UnexpectedKind::TooLarge))
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod confirm;
 pub(crate) mod deadline;
 pub(crate) mod exchange;
 mod execute;
+pub(crate) mod expiry;
 pub(crate) mod failure;
 mod hedge;
 pub(crate) mod lifetime;

@@ -104,7 +104,7 @@ impl Observer {
     }
 
     /// Reports an attempt. `attempt` is called only if there is an observer.
-    pub(crate) fn tell(&self, attempt: impl FnOnce() -> Attempt) {
+    pub(crate) fn report(&self, attempt: impl FnOnce() -> Attempt) {
         if self.0.is_none() && !trace::is_enabled() {
             return;
         }
@@ -152,13 +152,13 @@ impl AttemptOutcome {
 }
 
 /// How an attempt ended.
-pub(crate) struct Told {
+pub(crate) struct Report {
     pub(crate) outcome: AttemptOutcome,
     pub(crate) status: Option<StatusCode>,
     pub(crate) reason: Option<String>,
 }
 
-impl Told {
+impl Report {
     /// There was a response with this status.
     pub(crate) fn answered(status: StatusCode) -> Self {
         Self {
@@ -186,7 +186,7 @@ impl Told {
     }
 
     /// It failed.
-    pub(crate) fn of(failure: &Failure) -> Self {
+    pub(crate) fn of_failure(failure: &Failure) -> Self {
         use AttemptOutcome::{Answered, Interrupted, NotSent, Refused, TimedOut, Unavailable};
         let (outcome, status) = match failure {
             Failure::Transport(error) if error.is_unsent() => (NotSent, None),

@@ -33,7 +33,7 @@ impl<T: Transport> Pipeline<T> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if no endpoint supports it, as far as is known.
-    pub(crate) fn place_for(&self, call: &Call) -> Result<EndpointState> {
+    pub(crate) fn endpoint_for(&self, call: &Call) -> Result<EndpointState> {
         let now = self.transport.now();
         let set = self.endpoints.current();
         let avoided = self.endpoints.avoided(&set, call.feature, now);
@@ -44,9 +44,9 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Remembers that an endpoint does not serve a call, and chooses another one that is not known for that.
-    pub(crate) fn place_after(&self, answer: &Answer, call: &Call) -> Option<EndpointState> {
+    pub(crate) fn endpoint_after(&self, answer: &Answer, call: &Call) -> Option<EndpointState> {
         self.pass_over(call, &answer.endpoint, answer.is_unsupported_by_etcd());
-        self.other_place(call)
+        self.other_endpoint(call)
     }
 
     /// Remembers that an endpoint does not serve a call; `is_certain` if etcd itself says so.
@@ -57,7 +57,7 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Chooses an endpoint that is not known for not serving a call.
-    pub(crate) fn other_place(&self, call: &Call) -> Option<EndpointState> {
+    pub(crate) fn other_endpoint(&self, call: &Call) -> Option<EndpointState> {
         let now = self.transport.now();
         let set = self.endpoints.current();
         let passed_over = self.endpoints.passed_over(&set, call.feature, now);

@@ -41,34 +41,37 @@ pub(crate) enum Finding {
     Gone(String),
 }
 
-/// The place of a waiting call in a queue that every member knows.
+/// The queue in which a call waits, as far as every member knows it.
 pub(crate) struct Queue {
-    /// The question for the place.
+    /// Asks for the position of the call.
     pub(crate) exchange: Box<dyn Exchange>,
-    /// Returns the place that a response shows, if it shows one.
-    pub(crate) place: Box<Find<Option<Place>>>,
+    /// Returns the position that a response shows, if it shows one.
+    pub(crate) position: Box<Find<Option<QueuePosition>>>,
+    /// Why the call ends when it is first and its member does not respond, and what to do.
+    pub(crate) first_reason: &'static str,
 }
 
-/// A place in a queue.
+/// The position of a call in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum QueuePosition {
     First,
     Behind,
-    None,
+    /// It is not in the queue.
+    Absent,
 }
 
 /// So many times in a row a member may say that it cannot serve, as during the election of a leader.
 const MAX_UNAVAILABLE: u32 = 3;
 
-/// How often the other members are asked for the place in the queue.
+/// How often the other members are asked for the position in the queue.
 const QUEUE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<T: Transport> Pipeline<T> {
     /// Makes an attempt at a call that waits at a member, and probes the member meanwhile.
     ///
     /// A member that does not respond is no longer asked. As long as others say that the call is behind in its queue, the
-    /// attempt goes on, for the member may return. It ends when the call is first there, or has no place. Whether the
-    /// member carries the call out is unknown then: once the attempt is dropped, the member deletes the place when it
+    /// attempt goes on, for the member may return. It ends when the call is first there, or absent. Whether the member
+    /// carries the call out is unknown then: once the attempt is dropped, the member removes the call from the queue when it
     /// returns, so that what the others say is no success.
     pub(crate) async fn attempt_probed(
         &self,
@@ -152,7 +155,7 @@ impl<T: Transport> Pipeline<T> {
         }
     }
 
-    /// Asks the other members for the place in the queue, until it is the first, or there is none. `failure` is that of the
+    /// Asks the other members for the position in the queue, until it is the first, or absent. `failure` is that of the
     /// member where the call waits.
     async fn watch_queue(
         &self,
@@ -165,12 +168,12 @@ impl<T: Transport> Pipeline<T> {
             let Ok(answer) = self.ask(&*queue.exchange).await else {
                 return Err(failure);
             };
-            match (queue.place)(&answer) {
-                Some(Place::Behind) => was_first = false,
+            match (queue.position)(&answer) {
+                Some(QueuePosition::Behind) => was_first = false,
                 // The member may have returned, and be about to say so.
-                Some(Place::First) if !was_first => was_first = true,
-                Some(Place::First) => return Err(broken(FIRST)),
-                Some(Place::None) => break,
+                Some(QueuePosition::First) if !was_first => was_first = true,
+                Some(QueuePosition::First) => return Err(broken(queue.first_reason)),
+                Some(QueuePosition::Absent) => break,
                 None => return Err(failure),
             }
             self.transport.sleep(QUEUE_INTERVAL).await;
@@ -198,9 +201,6 @@ enum Lost {
     /// There is nothing to wait for.
     Wait(Failure),
 }
-
-const FIRST: &str = "the member that was asked no longer responds, and the others say that its turn has come: revoke the lease, and \
-     begin again with another one";
 
 /// The response of a call that waits for nothing.
 pub(super) fn refused(mut answer: Answer, refusal: Box<Refusal>) -> Answer {

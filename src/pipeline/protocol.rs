@@ -50,7 +50,7 @@ impl Protocol for Plain {
                 origin: Origin::default(),
             }
         } else {
-            Verdict::Foreign
+            Verdict::FOREIGN
         }
     }
 }

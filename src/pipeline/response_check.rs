@@ -287,7 +287,7 @@ impl Refused {
     pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
         let (kind, what) = self.describe();
         let outcome = ForeignStatus::of(self.status).outcome();
-        UnexpectedAnswer::new(context, what, outcome).with_kind(kind)
+        UnexpectedAnswer::of(context, what, outcome).with_kind(kind)
     }
 }
 

@@ -239,7 +239,7 @@ impl<T: Transport> Pipeline<T> {
 /// Takes in a response that is not etcd's: what was found out may hold no more.
 pub(crate) fn doubt_page(answer: &Answer, endpoint: &EndpointState) {
     let is_page = match answer.wire {
-        Wire::Http => matches!(answer.verdict, Verdict::Foreign),
+        Wire::Http => matches!(answer.verdict, Verdict::Foreign { .. }),
         Wire::Grpc => !is_grpc(&answer.reply),
     };
     if is_page {

@@ -4,8 +4,8 @@ use etcd_transport::Transport;
 use futures::stream::BoxStream;
 
 use crate::v2::{
-    AddMember, ChangePassword, CompareAndDelete, CompareAndSwap, Condition, Create, CreateDir,
-    CreateInOrder, CreateRole, CreateUser, Delete, DeleteDir, DeleteRole, DeleteUser, DisableAuth,
+    AddMember, AddRole, AddUser, ChangePassword, CompareAndDelete, CompareAndSwap, Condition,
+    Create, CreateDir, CreateInOrder, Delete, DeleteDir, DeleteRole, DeleteUser, DisableAuth,
     EnableAuth, Event, Exists, Get, GetAuthStatus, GetLeader, GetLeaderStats, GetRole,
     GetSelfStats, GetStoreStats, GetUser, GrantPermissions, GrantRoles, LeaderStats, ListMachines,
     ListMembers, ListRoles, ListUsers, Member, Once, Permissions, Refresh, RemoveMember,
@@ -212,10 +212,10 @@ impl<T: Transport> V2<'_, T> {
 impl<T: Transport> V2<'_, T> {
     short_forms! {
         /// Lists the members: [`ListMembers`].
-        members() -> Vec<Member> = ListMembers::new();
+        list_members() -> Vec<Member> = ListMembers::new();
 
         /// Returns the leader: [`GetLeader`].
-        leader() -> Member = GetLeader::new();
+        get_leader() -> Member = GetLeader::new();
 
         /// Adds a member: [`AddMember`].
         add_member(peer_urls: impl IntoIterator<Item = impl AsRef<str>>) -> Member =
@@ -230,7 +230,7 @@ impl<T: Transport> V2<'_, T> {
         remove_member(id: impl AsRef<str>) -> () = RemoveMember::new(id);
 
         /// Lists the client URLs of all members: [`ListMachines`].
-        machines() -> Vec<String> = ListMachines::new();
+        list_machines() -> Vec<String> = ListMachines::new();
     }
 }
 
@@ -238,13 +238,13 @@ impl<T: Transport> V2<'_, T> {
 impl<T: Transport> V2<'_, T> {
     short_forms! {
         /// Returns the statistics of a member: [`GetSelfStats`].
-        stats_self() -> SelfStats = GetSelfStats::new();
+        get_self_stats() -> SelfStats = GetSelfStats::new();
 
         /// Returns the operation counters of a member: [`GetStoreStats`].
-        stats_store() -> StoreStats = GetStoreStats::new();
+        get_store_stats() -> StoreStats = GetStoreStats::new();
 
         /// Returns the leader's statistics of its followers: [`GetLeaderStats`].
-        stats_leader() -> LeaderStats = GetLeaderStats::new();
+        get_leader_stats() -> LeaderStats = GetLeaderStats::new();
     }
 }
 
@@ -252,7 +252,7 @@ impl<T: Transport> V2<'_, T> {
 impl<T: Transport> V2<'_, T> {
     short_forms! {
         /// Returns whether authentication is enabled: [`GetAuthStatus`].
-        auth_status() -> bool = GetAuthStatus::new();
+        get_auth_status() -> bool = GetAuthStatus::new();
 
         /// Enables authentication: [`EnableAuth`].
         enable_auth() -> () = EnableAuth::new();
@@ -261,14 +261,14 @@ impl<T: Transport> V2<'_, T> {
         disable_auth() -> () = DisableAuth::new();
 
         /// Lists the users: [`ListUsers`].
-        users() -> Vec<UserDetails> = ListUsers::new();
+        list_users() -> Vec<UserDetails> = ListUsers::new();
 
         /// Reads a user: [`GetUser`].
-        user(name: impl AsRef<str>) -> UserDetails = GetUser::new(name);
+        get_user(name: impl AsRef<str>) -> UserDetails = GetUser::new(name);
 
-        /// Creates a user: [`CreateUser`].
-        create_user(name: impl AsRef<str>, password: impl AsRef<str>) -> User =
-            CreateUser::new(name, password);
+        /// Creates a user: [`AddUser`].
+        add_user(name: impl AsRef<str>, password: impl AsRef<str>) -> User =
+            AddUser::new(name, password);
 
         /// Changes a user's password: [`ChangePassword`].
         change_password(name: impl AsRef<str>, password: impl AsRef<str>) -> User =
@@ -288,14 +288,14 @@ impl<T: Transport> V2<'_, T> {
         delete_user(name: impl AsRef<str>) -> () = DeleteUser::new(name);
 
         /// Lists the roles: [`ListRoles`].
-        roles() -> Vec<Role> = ListRoles::new();
+        list_roles() -> Vec<Role> = ListRoles::new();
 
         /// Reads a role: [`GetRole`].
-        role(name: impl AsRef<str>) -> Role = GetRole::new(name);
+        get_role(name: impl AsRef<str>) -> Role = GetRole::new(name);
 
-        /// Creates a role: [`CreateRole`].
-        create_role(name: impl AsRef<str>, permissions: Permissions) -> Role =
-            CreateRole::new(name, permissions);
+        /// Creates a role: [`AddRole`].
+        add_role(name: impl AsRef<str>, permissions: Permissions) -> Role =
+            AddRole::new(name, permissions);
 
         /// Grants permissions to a role: [`GrantPermissions`].
         grant_permissions(role: impl AsRef<str>, permissions: Permissions) -> Role =

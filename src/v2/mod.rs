@@ -27,6 +27,7 @@
 
 mod api;
 mod auth;
+mod error;
 mod handle;
 mod keys;
 mod members;
@@ -39,7 +40,7 @@ mod ttl;
 mod watch;
 
 pub use auth::{
-    ChangePassword, CreateRole, CreateUser, DeleteRole, DeleteUser, DisableAuth, EnableAuth,
+    AddRole, AddUser, ChangePassword, DeleteRole, DeleteUser, DisableAuth, EnableAuth,
     GetAuthStatus, GetRole, GetUser, GrantPermissions, GrantRoles, ListRoles, ListUsers,
     Permissions, RevokePermissions, RevokeRoles, Role, User, UserDetails,
 };

@@ -77,7 +77,7 @@ impl Protocol for V2 {
         // One pass over the few headers is faster than lookups by name, which hash.
         for (name, value) in headers {
             match name.as_str() {
-                "x-etcd-cluster-id" => {
+                CLUSTER => {
                     let text = value.to_str().ok();
                     origin.cluster = text.and_then(|text| u64::from_str_radix(text, 16).ok());
                 }
@@ -93,7 +93,7 @@ impl Protocol for V2 {
         if reply.status.is_success() {
             // The keys API never leaves it out.
             return if self.is_keys && !reply.headers.keys().any(|name| name == INDEX) {
-                Verdict::Foreign
+                foreign(reply)
             } else {
                 // Its headers tell the origin.
                 Verdict::Success {
@@ -103,8 +103,13 @@ impl Protocol for V2 {
         }
         if reply.status == StatusCode::NOT_FOUND && !reply.is_json() {
             return Verdict::Unsupported {
-                reason: if reply.is_of_go() { NO_API } else { NOT_ETCD },
+                reason: if reply.has_go_not_found_body() {
+                    NO_API
+                } else {
+                    NOT_ETCD
+                },
                 by: UnsupportedBy::Foreign,
+                message: None,
             };
         }
         match refusal(reply) {
@@ -116,10 +121,11 @@ impl Protocol for V2 {
                 Verdict::Unsupported {
                     reason: NO_UPDATE_DIR,
                     by: UnsupportedBy::Cluster,
+                    message: None,
                 }
             }
             Some(refusal) => Verdict::Refused(Box::new(refusal)),
-            None => Verdict::Foreign,
+            None => foreign(reply),
         }
     }
 
@@ -138,6 +144,9 @@ impl Protocol for V2 {
 
 /// The header that tells the index of the store.
 const INDEX: &str = "x-etcd-index";
+
+/// The header that names the cluster.
+const CLUSTER: &str = "x-etcd-cluster-id";
 
 /// The number in a header.
 pub(crate) fn number(value: &HeaderValue) -> Option<u64> {
@@ -174,50 +183,68 @@ pub(crate) fn call_to(path: &str, operation: &'static str, repeat: Repeat) -> Op
     })
 }
 
+/// What a response without an error of v2 means.
+fn foreign(reply: &Reply) -> Verdict {
+    Verdict::Foreign {
+        has_etcd_headers: reply.headers.contains_key(CLUSTER),
+    }
+}
+
+/// The body of an error response.
+#[derive(Deserialize)]
+pub(super) struct Body {
+    #[serde(rename = "errorCode")]
+    pub(super) code: Option<u32>,
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) cause: String,
+    pub(super) index: Option<u64>,
+}
+
 /// Reads the error in a response.
 fn refusal(reply: &Reply) -> Option<Refusal> {
-    #[derive(Deserialize)]
-    struct Body {
-        #[serde(rename = "errorCode")]
-        code: Option<u32>,
-        message: String,
-        #[serde(default)]
-        cause: String,
-        index: Option<u64>,
-    }
-
     let status = reply.status;
-    let is_server_error = status.is_server_error();
-    if !status.is_client_error() && !is_server_error {
+    if !status.is_client_error() && !status.is_server_error() {
         return None;
     }
     let body: Body = serde_json::from_slice(&reply.body).ok()?;
-    let kind = body
-        .code
-        .map_or_else(|| kind_of_status(status), kind_of_code);
-    let outcome = match body.code {
-        // A proposal that raft gave up waiting for may still be committed.
-        Some(300 | 301) => Outcome::Unknown,
-        // Regardless of the code: a server that failed has not refused the request.
-        _ if is_server_error => Outcome::Unknown,
-        _ => Outcome::Rejected,
-    };
-    Some(Refusal {
-        api: Api::V2,
-        kind,
-        code: body.code.map(EtcdCode::V2),
-        message: body.message,
-        cause: body.cause,
-        index: body.index,
-        compact_revision: None,
-        http_status: Some(status),
-        outcome,
-        is_retryable: kind == Kind::WatcherCleared || is_server_error,
-        is_unavailable: reply.is_unavailable(),
-        // A 500 comes from raft; every member would return it.
-        is_endpoint_fault: status != StatusCode::INTERNAL_SERVER_ERROR,
-        hint: None,
-    })
+    Some(body.into_refusal(status))
+}
+
+impl Body {
+    pub(super) fn into_refusal(self, status: StatusCode) -> Refusal {
+        let is_server_error = status.is_server_error();
+        let kind = self
+            .code
+            .map_or_else(|| kind_of_status(status), kind_of_code);
+        let outcome = match self.code {
+            // A proposal that raft gave up waiting for may still be committed.
+            Some(300 | 301) => Outcome::Unknown,
+            // Regardless of the code: a server that failed has not refused the request.
+            _ if is_server_error => Outcome::Unknown,
+            _ => Outcome::Rejected,
+        };
+        Refusal {
+            api: Api::V2,
+            kind,
+            code: self.code.map(EtcdCode::V2),
+            message: self.message,
+            cause: self.cause,
+            index: self.index,
+            compact_revision: None,
+            http_status: Some(status),
+            outcome,
+            is_retryable: kind == Kind::WatcherCleared || is_server_error,
+            // A server, or a proxy, cannot serve at the moment.
+            is_unavailable: matches!(status.as_u16(), 500 | 502 | 503 | 504),
+            // A 500 comes from raft; every member would return it.
+            is_endpoint_fault: status != StatusCode::INTERNAL_SERVER_ERROR,
+            is_not_served: false,
+            // It quotes neither a value nor a password.
+            quotes_request: false,
+            hint: None,
+        }
+    }
 }
 
 fn kind_of_code(code: u32) -> Kind {

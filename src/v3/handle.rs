@@ -109,6 +109,13 @@ impl<'a, T: Transport> V3<'a, T> {
     }
 }
 
+/// The namespace of all keys.
+impl<T: Transport> From<V3<'_, T>> for Namespace<T> {
+    fn from(v3: V3<'_, T>) -> Self {
+        Self::all(v3.client)
+    }
+}
+
 /// # Short forms
 impl<T: Transport> Namespace<T> {
     /// Keys and values.

@@ -60,14 +60,14 @@ pub struct Mirror<T> {
     settings: Settings,
     copy: MirrorReader<T>,
     work: Work<T>,
-    outage: Reconnect,
+    reconnect: Reconnect,
 }
 
 /// How a mirror reads and follows.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     page: Option<u32>,
-    outage: Duration,
+    outage_limit: Duration,
     silence: Option<Duration>,
 }
 
@@ -99,10 +99,10 @@ impl<T: Transport> Mirror<T> {
             work: Work::Start,
             settings: Settings {
                 page: None,
-                outage: OUTAGE_LIMIT,
+                outage_limit: OUTAGE_LIMIT,
                 silence: None,
             },
-            outage: Reconnect::new(OUTAGE_LIMIT),
+            reconnect: Reconnect::new(OUTAGE_LIMIT),
             keys,
             range,
         }
@@ -119,8 +119,8 @@ impl<T: Transport> Mirror<T> {
     /// See [`Watch::outage_limit`].
     #[must_use]
     pub fn outage_limit(mut self, limit: Duration) -> Self {
-        self.settings.outage = limit;
-        self.outage = Reconnect::new(limit);
+        self.settings.outage_limit = limit;
+        self.reconnect = Reconnect::new(limit);
         self
     }
 
@@ -155,7 +155,7 @@ impl<T: Transport> Mirror<T> {
                 }
                 Work::List(listing) => match listing.pager.next().await {
                     Ok(Some(page)) => {
-                        self.outage.over(self.keys.client().transport().now());
+                        self.reconnect.over(self.keys.client().transport().now());
                         listing.asked.get_or_insert(now);
                         let found = page.kvs.into_iter().map(|kv| (kv.key.clone(), kv));
                         listing.found.extend(found);
@@ -169,8 +169,8 @@ impl<T: Transport> Mirror<T> {
                             (listing.pager.revision(), mem::take(&mut listing.found));
                         return Ok(self.listed(revision, found));
                     }
-                    Err(error) if self.outage.survives(&error) => self
-                        .outage
+                    Err(error) if self.reconnect.survives(&error) => self
+                        .reconnect
                         .pause_after_call(self.keys.client().pipeline(), now, error)
                         .await
                         .map(|()| None),
@@ -189,7 +189,7 @@ impl<T: Transport> Mirror<T> {
                 Err(error) => {
                     self.work = Work::Start;
                     if !error.is_compacted() {
-                        self.outage.rest();
+                        self.reconnect.rest();
                         return Err(error);
                     }
                     trace::resynced(Watch::NAME, &error);
@@ -237,7 +237,7 @@ impl<T: Transport> Mirror<T> {
         };
         // A call does not take longer than an outage may.
         let pipeline = self.keys.client().pipeline();
-        let limit = self.settings.outage.max(pipeline.timeout);
+        let limit = self.settings.outage_limit.max(pipeline.timeout);
         let retry = pipeline.retry.clone();
         let overall = retry.overall.min(limit);
         Listing {
@@ -251,7 +251,7 @@ impl<T: Transport> Mirror<T> {
         let mut watch = Watch::new(&self.range)
             .continuing(revision)
             .confirming(self.copy.freshness())
-            .outage_limit(self.settings.outage);
+            .outage_limit(self.settings.outage_limit);
         if let Some(limit) = self.settings.silence {
             watch = watch.silence_limit(limit);
         }

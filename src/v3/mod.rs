@@ -43,34 +43,34 @@
 //! | `/v3/lease/grant` | [`GrantLease`] | [`leases().grant`](Leases::grant) |  | 3.4 |
 //! | `/v3/lease/revoke` | [`RevokeLease`] | [`leases().revoke`](Leases::revoke) |  | 3.4 |
 //! | `/v3/lease/keepalive` | [`KeepAliveOnce`], [`KeepAlive`], [`LeaseKeeper`] | [`leases().keep_alive_once`](Leases::keep_alive_once), [`leases().keep_all_alive_once`](Leases::keep_all_alive_once), [`leases().keep_alive`](Leases::keep_alive), [`leases().keeper`](Leases::keeper) | yes | 3.4 |
-//! | `/v3/lease/timetolive` | [`GetTimeToLive`] | [`leases().time_to_live`](Leases::time_to_live) |  | 3.4 |
+//! | `/v3/lease/timetolive` | [`GetTimeToLive`] | [`leases().get_time_to_live`](Leases::get_time_to_live) |  | 3.4 |
 //! | `/v3/lease/leases` | [`ListLeases`] | [`leases().list`](Leases::list) |  | 3.4 |
 //! | `/v3/kv/lease/revoke` | [`RevokeLease`], which uses `/v3/lease/revoke` | [`leases().revoke`](Leases::revoke) |  | 3.4 |
-//! | `/v3/kv/lease/timetolive` | [`GetTimeToLive`], which uses `/v3/lease/timetolive` | [`leases().time_to_live`](Leases::time_to_live) |  | 3.4 |
+//! | `/v3/kv/lease/timetolive` | [`GetTimeToLive`], which uses `/v3/lease/timetolive` | [`leases().get_time_to_live`](Leases::get_time_to_live) |  | 3.4 |
 //! | `/v3/kv/lease/leases` | [`ListLeases`], which uses `/v3/lease/leases` | [`leases().list`](Leases::list) |  | 3.4 |
 //! | `/v3/lock/lock` | [`Lock`] | [`lock`](V3::lock) |  | 3.4 |
 //! | `/v3/lock/unlock` | [`Unlock`] | [`unlock`](V3::unlock) |  | 3.4 |
 //! | `/v3/election/campaign` | [`Campaign`] | [`elections().campaign`](Elections::campaign) |  | 3.4 |
 //! | `/v3/election/proclaim` | [`Proclaim`] | [`elections().proclaim`](Elections::proclaim) |  | 3.4 |
-//! | `/v3/election/leader` | [`GetLeader`] | [`elections().leader`](Elections::leader) |  | 3.4 |
+//! | `/v3/election/leader` | [`GetLeader`] | [`elections().get_leader`](Elections::get_leader) |  | 3.4 |
 //! | `/v3/election/observe` | [`Observe`] | [`elections().observe`](Elections::observe) | yes | 3.4 |
 //! | `/v3/election/resign` | [`Resign`] | [`elections().resign`](Elections::resign) |  | 3.4 |
 //! | `/v3/cluster/member/add` | [`AddMember`] | [`cluster().add_member`](Cluster::add_member), [`cluster().add_learner`](Cluster::add_learner) |  | 3.4 |
 //! | `/v3/cluster/member/remove` | [`RemoveMember`] | [`cluster().remove_member`](Cluster::remove_member) |  | 3.4 |
 //! | `/v3/cluster/member/update` | [`UpdateMember`] | [`cluster().update_member`](Cluster::update_member) |  | 3.4 |
-//! | `/v3/cluster/member/list` | [`ListMembers`] | [`cluster().members`](Cluster::members) |  | 3.4 |
+//! | `/v3/cluster/member/list` | [`ListMembers`] | [`cluster().list_members`](Cluster::list_members) |  | 3.4 |
 //! | `/v3/cluster/member/promote` | [`PromoteMember`] | [`cluster().promote_member`](Cluster::promote_member) |  | 3.4 |
-//! | `/v3/maintenance/alarm` | [`ListAlarms`], [`SetAlarm`] | [`maintenance().alarms`](Maintenance::alarms), [`maintenance().raise_alarm`](Maintenance::raise_alarm), [`maintenance().lift_alarm`](Maintenance::lift_alarm) |  | 3.4 |
-//! | `/v3/maintenance/status` | [`GetStatus`] | [`maintenance().status`](Maintenance::status) |  | 3.4 |
+//! | `/v3/maintenance/alarm` | [`ListAlarms`], [`SetAlarm`] | [`maintenance().list_alarms`](Maintenance::list_alarms), [`maintenance().raise_alarm`](Maintenance::raise_alarm), [`maintenance().lift_alarm`](Maintenance::lift_alarm) |  | 3.4 |
+//! | `/v3/maintenance/status` | [`GetStatus`] | [`maintenance().get_status`](Maintenance::get_status) |  | 3.4 |
 //! | `/v3/maintenance/defragment` | [`Defragment`] | [`maintenance().defragment`](Maintenance::defragment) |  | 3.4 |
-//! | `/v3/maintenance/hash` | [`GetHash`] | [`maintenance().hash`](Maintenance::hash) |  | 3.4 |
-//! | `/v3/maintenance/hashkv` | [`GetHashKv`] | [`maintenance().hash_kv`](Maintenance::hash_kv) |  | 3.5 |
+//! | `/v3/maintenance/hash` | [`GetHash`] | [`maintenance().get_hash`](Maintenance::get_hash) |  | 3.4 |
+//! | `/v3/maintenance/hashkv` | [`GetHashKv`] | [`maintenance().get_hash_kv`](Maintenance::get_hash_kv) |  | 3.5 |
 //! | `/v3/maintenance/snapshot` | [`Snapshot`] | [`maintenance().snapshot`](Maintenance::snapshot) | yes | 3.4 |
 //! | `/v3/maintenance/transfer-leadership` | [`TransferLeadership`] | [`maintenance().transfer_leadership`](Maintenance::transfer_leadership) |  | 3.4 |
 //! | `/v3/maintenance/downgrade` | [`Downgrade`] | [`maintenance().downgrade`](Maintenance::downgrade) |  | 3.5 |
 //! | `/v3/auth/enable` | [`EnableAuth`] | [`auth().enable`](Auth::enable) |  | 3.4 |
 //! | `/v3/auth/disable` | [`DisableAuth`] | [`auth().disable`](Auth::disable) |  | 3.4 |
-//! | `/v3/auth/status` | [`GetAuthStatus`] | [`auth().status`](Auth::status) |  | 3.5 |
+//! | `/v3/auth/status` | [`GetAuthStatus`] | [`auth().get_status`](Auth::get_status) |  | 3.5 |
 //! | `/v3/auth/authenticate` | [`Authenticate`] | [`auth().authenticate`](Auth::authenticate) |  | 3.4 |
 //! | `/v3/auth/user/add` | [`AddUser`] | [`auth().add_user`](Auth::add_user) |  | 3.4 |
 //! | `/v3/auth/user/get` | [`GetUser`] | [`auth().get_user`](Auth::get_user) |  | 3.4 |
@@ -105,6 +105,7 @@ mod cluster;
 #[cfg(test)]
 mod coverage;
 mod election;
+mod error;
 mod handle;
 mod key;
 mod kv;

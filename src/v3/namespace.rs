@@ -82,7 +82,8 @@ impl<T: Transport> Namespace<T> {
         self.keys().open(operation)
     }
 
-    pub(in crate::v3) fn client(&self) -> &Client<T> {
+    /// Returns the client that sends the operations of this namespace. Its own operations have no prefix.
+    pub fn client(&self) -> &Client<T> {
         &self.client
     }
 
@@ -99,6 +100,12 @@ impl<T: Transport> Namespace<T> {
             client: &self.client,
             prefix: &self.prefix,
         }
+    }
+}
+
+impl<T: Transport> From<&Namespace<T>> for Namespace<T> {
+    fn from(namespace: &Namespace<T>) -> Self {
+        namespace.clone()
     }
 }
 
@@ -222,7 +229,7 @@ impl Outside {
     fn into_error<T: Transport>(self, client: &Client<T>, operation: &'static str) -> Error {
         let context = client.pipeline().next_context(operation);
         let what = "the response has a key outside the namespace";
-        Error::Unexpected(UnexpectedAnswer::new(context, what, Outcome::Unknown))
+        Error::Unexpected(UnexpectedAnswer::of(context, what, Outcome::Unknown))
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, ops::Bound};
+use std::{borrow::Cow, fmt, ops::Bound};
 
 use bytes::Bytes;
 
@@ -25,13 +25,22 @@ const ZERO: &[u8] = b"\0";
 /// assert!(!KeyRange::between("a", "c").contains("c"));
 /// assert!(KeyRange::all().contains([0xff]));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct KeyRange {
     start: Bytes,
     /// Empty for a single key, `ZERO` for no end, otherwise the first key after the range.
     end: Bytes,
-    /// It was made with an end that etcd reads otherwise, and is refused. It has no start then.
-    has_bad_end: bool,
+    origin: Origin,
+}
+
+/// What a range was made from, where that matters to whether it is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Origin {
+    Any,
+    /// An end that etcd reads otherwise. The range has no start then.
+    BadEnd,
+    /// An empty prefix.
+    EmptyPrefix,
 }
 
 impl KeyRange {
@@ -40,11 +49,20 @@ impl KeyRange {
         Self::from_wire(key.into().into_bytes(), Bytes::new())
     }
 
-    /// All keys with this prefix. An empty prefix means all keys.
+    /// All keys with this prefix. An empty prefix means all keys; a delete of it is refused, as a prefix that was computed may be
+    /// empty by mistake: to delete all keys, use [`all`](Self::all).
     pub fn prefix(prefix: impl Into<Key>) -> Self {
         let prefix = prefix.into().into_bytes();
         let end = after_prefix(&prefix);
-        Self::from_wire(or_first(prefix), end)
+        let origin = if prefix.is_empty() {
+            Origin::EmptyPrefix
+        } else {
+            Origin::Any
+        };
+        Self {
+            origin,
+            ..Self::from_wire(or_first(prefix), end)
+        }
     }
 
     /// This key and all keys after it.
@@ -65,7 +83,7 @@ impl KeyRange {
             return Self {
                 start: Bytes::new(),
                 end: Bytes::new(),
-                has_bad_end: true,
+                origin: Origin::BadEnd,
             };
         }
         Self::from_wire(or_first(start.into().into_bytes()), end)
@@ -122,7 +140,7 @@ impl KeyRange {
 
     /// Whether it is refused for its end, whatever prefix it gets.
     pub(crate) fn is_refused(&self) -> bool {
-        self.has_bad_end
+        self.origin == Origin::BadEnd
     }
 
     /// Whether the range has no end.
@@ -145,13 +163,13 @@ impl KeyRange {
         Self {
             start: key,
             end: range_end,
-            has_bad_end: false,
+            origin: Origin::Any,
         }
     }
 
     /// Rejects a range with an end that etcd reads otherwise, or that starts with an empty key, which etcd does not have.
     pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
-        if self.has_bad_end {
+        if self.is_refused() {
             let reason = "the range ends with an empty key or a single zero byte, which etcd reads as \"a single key\" \
                           and as \"no end\": for all keys from a key on, use `KeyRange::starting_at`; for a `key` and a \
                           `range_end` as etcd has them, `KeyRange::from_raw`";
@@ -162,6 +180,25 @@ impl KeyRange {
             return Err(Error::invalid(operation, reason));
         }
         Ok(())
+    }
+
+    /// Rejects what [`check`](Self::check) does, and an empty prefix, for what deletes the keys of a range.
+    pub(crate) fn check_delete(&self, operation: &'static str) -> Result<()> {
+        self.check(operation)?;
+        if self.origin == Origin::EmptyPrefix {
+            let reason = "the prefix is empty, so this would delete every key: if that is meant, use `KeyRange::all()`";
+            return Err(Error::invalid(operation, reason));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRange")
+            .field("start", &self.start)
+            .field("end", &self.end)
+            .finish()
     }
 }
 

@@ -4,9 +4,12 @@
 
 mod code;
 mod dependencies;
+mod fake_layering;
 mod imports;
 mod layering;
+mod names;
 mod prose;
+mod readmes;
 mod rules;
 mod size;
 mod sources;

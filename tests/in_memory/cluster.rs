@@ -57,7 +57,7 @@ fn a_read_does_not_wait_for_an_endpoint_that_is_halted_and_a_write_is_not_sent_t
         block_on(client.send(get)).unwrap();
         assert_eq!(etcd.elapsed(), seconds(2));
     }
-    block_on(client.v2().members()).unwrap();
+    block_on(client.v2().list_members()).unwrap();
     assert_eq!(asked(&etcd), [0, 1, 1, 1]);
 
     etcd.inject(When::any().endpoint(1), Fault::silence());
@@ -173,7 +173,7 @@ fn an_election_delays_writes_and_loses_none() {
     let client = client(&etcd);
     block_on(async {
         etcd.begin_election();
-        let leader = client.v2().leader();
+        let leader = client.v2().get_leader();
         let writes = join_all((0..10).map(|n| client.v2().set(format!("/{n}"), "1")));
         let elected = async {
             etcd.sleep(seconds(1)).await;

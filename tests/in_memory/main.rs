@@ -5,8 +5,11 @@
 mod cluster;
 mod histories;
 mod once;
+mod recipes;
 mod support;
 mod time;
+mod v3_deletes;
+mod v3_elections;
 mod v3_frames;
 mod v3_histories;
 mod v3_tokens;

@@ -335,7 +335,7 @@ fn a_lease_that_is_kept_alive_does_not_expire() {
                 for renewal in renewals {
                     assert_eq!(renewal.unwrap(), seconds(60), "{cut:?}");
                 }
-                let left = plain.v3().leases().time_to_live(lease).await.unwrap();
+                let left = plain.v3().leases().get_time_to_live(lease).await.unwrap();
                 assert!(left.is_some(), "{cut:?}");
             });
             has_happened(&client)

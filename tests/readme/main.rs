@@ -100,6 +100,34 @@ mod held_lock {
     }
 }
 
+mod election {
+    include!("snippets/election.rs");
+
+    #[tokio::test]
+    async fn two_lead_one_after_the_other() {
+        for etcd in super::etcds() {
+            let (first, second) =
+                super::join(lead(&etcd.client, "1"), lead(&etcd.client, "2")).await;
+            assert!(first.unwrap() && second.unwrap());
+            let plan = etcd.client.v3().kv().get("plan").await.unwrap();
+            assert_eq!(plan.unwrap().version, 2);
+        }
+    }
+}
+
+mod recipes {
+    include!("snippets/recipes.rs");
+
+    #[tokio::test]
+    async fn a_leader_is_elected_and_resigns() {
+        for etcd in super::etcds() {
+            lead(&etcd.client).await.unwrap();
+            let leader = etcd.client.v3().elections().get_leader("scheduler");
+            assert_eq!(leader.await.unwrap(), None);
+        }
+    }
+}
+
 mod errors {
     include!("snippets/errors.rs");
 

@@ -25,7 +25,7 @@ macro_rules! anything {
             v2::Set(key, value), v2::Create(key, value), v2::Update(key, value),
             v2::CreateInOrder(key, value), v2::RemoveMember(id),
             v2::GetUser(name), v2::DeleteUser(name), v2::GetRole(name), v2::DeleteRole(name),
-            v2::CreateUser(name, password), v2::ChangePassword(name, password),
+            v2::AddUser(name, password), v2::ChangePassword(name, password),
             v3::AddUser(name, password), v3::ChangePassword(name, password), v3::GetUser(name),
             v3::DeleteUser(name), v3::GrantRole(name, role), v3::RevokeRole(name, role),
             v3::AddRole(name), v3::GetRole(name), v3::DeleteRole(name),
@@ -39,8 +39,8 @@ macro_rules! anything {
         assert_eq!(v2::AddMember::new([$text]), v2::AddMember::new(["foo"]));
         let update = v2::UpdateMember::new($text, [$text]);
         assert_eq!(update, v2::UpdateMember::new("foo", ["foo"]));
-        let create = v2::CreateRole::new($text, permissions());
-        assert_eq!(create, v2::CreateRole::new("foo", permissions()));
+        let create = v2::AddRole::new($text, permissions());
+        assert_eq!(create, v2::AddRole::new("foo", permissions()));
         let grant = v2::GrantRoles::new($text, [$text]);
         assert_eq!(grant, v2::GrantRoles::new("foo", ["foo"]));
         assert_eq!(v3::AddMember::new([$text]), v3::AddMember::new(["foo"]));
@@ -51,7 +51,7 @@ macro_rules! anything {
         let v2 = client.v2();
         drop((v2.get($text), v2.set($text, $text), v2.wait($text), v2.watch($text)));
         drop((v2.compare_and_swap($text, $text, condition()), v2.add_member([$text])));
-        drop((v2.create_user($text, $text), v2.grant_roles($text, [$text])));
+        drop((v2.add_user($text, $text), v2.grant_roles($text, [$text])));
         drop(client.request(Method::GET, $text).query("a", $text).form("b", $text));
     })+};
 }

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod cluster_identity;
+mod constructors;
 mod deadlines;
 mod doubt;
 mod endpoints;
@@ -32,6 +33,7 @@ mod v3_gateway;
 mod v3_grpc_streams;
 mod v3_lease;
 mod v3_mirrors;
+mod v3_refusals;
 mod v3_store;
 mod v3_stream_tokens;
 mod v3_streams;

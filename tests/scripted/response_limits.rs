@@ -77,8 +77,8 @@ fn json_of_any_depth_is_decoded_or_an_error_and_no_stack_overflow() {
             let client = client((0..5).map(|_| keys(status, 7, body.clone())));
             assert!(get(&client).is_err());
             assert!(block_on(client.version()).is_err());
-            assert!(block_on(client.v2().members()).is_err());
-            assert!(block_on(client.v2().stats_self()).is_err());
+            assert!(block_on(client.v2().list_members()).is_err());
+            assert!(block_on(client.v2().get_self_stats()).is_err());
             let raw = block_on(client.send(client.request(Method::GET, "/v2/keys/x")));
             match raw {
                 Ok(raw) => {
@@ -125,9 +125,9 @@ fn a_response_of_tiny_elements_is_refused_before_it_fills_the_memory() {
         let client = Client::builder(ScriptedTransport::new([members()])).endpoints(["http://a"]);
         client.max_response_size(limit).build().unwrap()
     };
-    let found = block_on(client(1 << 20).v3().cluster().members()).unwrap();
+    let found = block_on(client(1 << 20).v3().cluster().list_members()).unwrap();
     assert_eq!(found.members.len(), 6000);
-    let error = block_on(client(30_000).v3().cluster().members()).unwrap_err();
+    let error = block_on(client(30_000).v3().cluster().list_members()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "v3.cluster.member.list at http://a: decoded, the response takes more than 4 times the client's limit of 30000 \

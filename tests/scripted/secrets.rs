@@ -11,7 +11,7 @@ use etcd_http::{
     Client, ClientBuilder, Error, Operation, Result,
     transport::http::Method,
     v2::{
-        ChangePassword, CompareAndSwap, Condition, Create, CreateUser, Get, ListMembers, Set, Watch,
+        AddUser, ChangePassword, CompareAndSwap, Condition, Create, Get, ListMembers, Set, Watch,
     },
     v3,
 };
@@ -156,7 +156,7 @@ fn everything(paper: &Paper) {
             CompareAndSwap::new("x", "y", Condition::index_is(3)),
         );
         tell(paper, &client(), ListMembers::new());
-        tell(paper, &client(), CreateUser::new("a", PASSWORD));
+        tell(paper, &client(), AddUser::new("a", PASSWORD));
         tell(paper, &client(), ChangePassword::new("a", PASSWORD));
         let raw = client()
             .request(Method::POST, "/v2/auth/x")

@@ -30,12 +30,12 @@ use crate::{v3_streams::leader, v3_watch_server::WatchServer};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What was reported of attempts: the outcome and the reason.
-type Told = Arc<Mutex<Vec<(AttemptOutcome, String)>>>;
+type Reported = Arc<Mutex<Vec<(AttemptOutcome, String)>>>;
 
 /// A client whose requests pass through the proxy.
-fn behind_a_proxy(endpoints: &[&str]) -> (Client<WatchServer>, Told) {
+fn behind_a_proxy(endpoints: &[&str]) -> (Client<WatchServer>, Reported) {
     let server = WatchServer::at(4).with(|state| state.buffers = true);
-    let told = Told::default();
+    let told = Reported::default();
     let seen = Arc::clone(&told);
     let client = Client::builder(server)
         .endpoints(endpoints)
@@ -277,4 +277,58 @@ fn a_message_that_does_not_go_on_for_two_silences_is_withheld() {
         elapsed >= SECOND * 12 && elapsed < SECOND * 13,
         "{elapsed:?}"
     );
+}
+
+/// A server that does not answer the first watch, and the second one only while it is asked why.
+#[derive(Debug, Default)]
+struct Late {
+    clock: VirtualClock,
+    watches: Mutex<Vec<bool>>,
+}
+
+#[async_trait]
+impl Transport for Late {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
+        if request.uri().path() != "/v3/watch" {
+            self.clock.sleep(SECOND).await;
+            return Ok(Response::new(r#"{"header":{"cluster_id":"7"}}"#.into()));
+        }
+        let number = {
+            let mut watches = self.watches.lock().unwrap();
+            watches.push(request.headers().contains_key("grpc-timeout"));
+            watches.len()
+        };
+        if number == 1 {
+            return pending().await;
+        }
+        self.clock.sleep(CREATE_LIMIT + SECOND / 2).await;
+        let header = json!({"cluster_id": "7", "revision": "4"});
+        let created = json!({"result": {"header": header, "watch_id": "1", "created": true}});
+        let created = Bytes::from(created.to_string());
+        Ok(Response::new(Body::stream(Begun(Some(created)))))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+/// How long a watch waits for its creation.
+const CREATE_LIMIT: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_first_message_that_comes_while_the_server_is_asked_is_not_withheld_later() {
+    let client = Client::new(Late::default(), ["http://a"]).unwrap();
+    let server = client.transport();
+    let mut changes = client.open(Watch::new("k").from_revision(5));
+    let minute = Box::pin(server.clock.sleep(SECOND * 60));
+    let nothing = server.clock.run(select(changes.next(), minute));
+    assert!(matches!(nothing, Either::Right(_)));
+    // The server is alive, and the watch stays open.
+    assert_eq!(*server.watches.lock().unwrap(), [false, false]);
 }

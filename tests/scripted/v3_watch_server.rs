@@ -22,7 +22,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-/// A small etcd whose watches receive what is written while they are open, and, over HTTP/2, are created and cancelled
+/// A small etcd whose watches receive what is written while they are open, and, over HTTP/2, are created and canceled
 /// while the stream is open.
 #[derive(Debug)]
 pub(crate) struct WatchServer {

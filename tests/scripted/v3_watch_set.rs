@@ -120,7 +120,7 @@ fn over_http_1_a_changed_set_opens_another_request() {
 }
 
 #[test]
-fn buffered_events_of_a_cancelled_watch_are_not_delivered() {
+fn buffered_events_of_a_canceled_watch_are_not_delivered() {
     for client in [http(WatchServer::at(4)), https(WatchServer::at(4))] {
         let store = client.transport();
         for key in ["a", "a", "a", "b"] {

@@ -24,8 +24,8 @@ struct Asked {
     from: i64,
     is_from_now: bool,
     delivered: Vec<i64>,
-    /// How many it had delivered when it was cancelled.
-    cancelled: Option<usize>,
+    /// How many it had delivered when it was canceled.
+    canceled: Option<usize>,
 }
 
 /// Hundreds of writes, adds, cancels, cuts and polls, in any order.
@@ -62,14 +62,14 @@ fn anything(client: &Client<WatchServer>, mut random: fastrand::Rng) {
                     from: if is_from_now { next } else { from },
                     is_from_now,
                     delivered: Vec::new(),
-                    cancelled: None,
+                    canceled: None,
                 });
             }
             7 => {
                 let number = random.usize(0..all.len() + 2);
                 control.cancel(number);
                 if let Some(asked) = all.get_mut(number) {
-                    asked.cancelled.get_or_insert(asked.delivered.len());
+                    asked.canceled.get_or_insert(asked.delivered.len());
                 }
             }
             8 if random.u8(0..4) == 0 => store.cut(),
@@ -87,7 +87,7 @@ fn anything(client: &Client<WatchServer>, mut random: fastrand::Rng) {
         let first = log.iter().find_map(|line| line.strip_prefix(&id));
         let Some(first) = first.map(|first| first.parse::<i64>().unwrap()) else {
             assert_eq!(
-                asked.cancelled,
+                asked.canceled,
                 Some(0),
                 "watch {number} was never asked for"
             );
@@ -99,9 +99,9 @@ fn anything(client: &Client<WatchServer>, mut random: fastrand::Rng) {
         let expected = history.range(first..);
         let expected = expected.filter(|(_, key)| key.starts_with(asked.prefix));
         let mut expected: Vec<_> = expected.map(|(revision, _)| *revision).collect();
-        expected.truncate(asked.cancelled.unwrap_or(usize::MAX));
+        expected.truncate(asked.canceled.unwrap_or(usize::MAX));
         assert_eq!(asked.delivered, expected, "watch {number}");
     }
-    let live = all.iter().filter(|asked| asked.cancelled.is_none()).count();
+    let live = all.iter().filter(|asked| asked.canceled.is_none()).count();
     assert!(live > 5 && live < all.len(), "{live} of {}", all.len());
 }

@@ -14,7 +14,7 @@ mod v2;
 mod v3;
 
 #[cfg(feature = "serve")]
-pub use front::remote::serve_control;
+pub use control::remote::serve_control;
 #[cfg(feature = "serve")]
 pub use front::serve::{serve, serve_until};
 #[cfg(feature = "tls")]
@@ -22,13 +22,13 @@ pub use front::tls::{Tls, serve_tls_until};
 pub use {
     cluster::{
         clock::{Clock, Expiry},
-        fault::Fault,
         request_log::{Exchange, Outcome},
         when::When,
     },
     control::{
         builder::FakeEtcdBuilder,
         endpoint::EndpointHandle,
+        faults::Fault,
         keys::{KeyChange, KeyValue, Lease, OpenWatch},
         snapshot::LoadError,
     },

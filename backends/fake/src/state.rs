@@ -1,5 +1,7 @@
 //! The state that a cluster of etcd servers replicates: the stores of its APIs, side by side.
 
+use std::sync::Arc;
+
 use crate::{
     cluster::{
         core::{Core, Shared},
@@ -9,9 +11,8 @@ use crate::{
         state::{Apply, Moment, State},
     },
     v2::store::{Store, error::StoreError, event::Event, write::Write},
-    v3,
+    v3::{self, error::V3Error},
 };
-use std::sync::Arc;
 
 pub(crate) type EtcdShared = Shared<Stores>;
 pub(crate) type EtcdCore = Core<Stores>;
@@ -106,7 +107,7 @@ impl State for Stores {
         match command {
             // The result went to the caller when the command was committed, or the caller is gone.
             Command::V2(write) => drop(self.v2.apply(write, at.now, at.profile)),
-            Command::V3(command) => command.replay(self, at),
+            Command::V3(command) => command.replay(&mut self.v3, at),
         }
     }
 
@@ -164,6 +165,20 @@ impl State for Stores {
 impl From<Write> for Command {
     fn from(write: Write) -> Self {
         Self::V2(write)
+    }
+}
+
+impl<W: v3::Write> From<W> for Command {
+    fn from(write: W) -> Self {
+        Self::V3(write.into())
+    }
+}
+
+impl<W: v3::Write> Apply<Stores> for W {
+    type Output = Result<W::Output, V3Error>;
+
+    fn apply(self, stores: &mut Stores, at: Moment) -> Self::Output {
+        self.write(&mut stores.v3, at)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, process::ExitStatus, time::Duration};
 
-use crate::source::Failure;
+use crate::{install::version::Version, source::Failure};
 
 /// The result of installing or running a local etcd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -31,8 +31,10 @@ pub enum Error {
     },
 
     /// The process exited by itself.
-    #[error("etcd {name} exited ({status}); the end of its log:\n{log}")]
+    #[error("etcd {version} {name} exited ({status}); the end of its log:\n{log}")]
     Exited {
+        /// The version of etcd.
+        version: Version,
         /// The name of the server.
         name: String,
         /// Its exit status.
@@ -42,8 +44,10 @@ pub enum Error {
     },
 
     /// The process runs, but was not healthy in time: it did not listen, or had no leader.
-    #[error("etcd {name} was not healthy within {waited:?}; the end of its log:\n{log}")]
+    #[error("etcd {version} {name} was not healthy within {waited:?}; the end of its log:\n{log}")]
     Unhealthy {
+        /// The version of etcd.
+        version: Version,
         /// The name of the server.
         name: String,
         /// How long the call waited.

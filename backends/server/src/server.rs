@@ -206,7 +206,7 @@ impl Server {
     }
 
     pub(crate) fn new(config: Config, program: ProgramArgs) -> Result<Self> {
-        let lifecycle = Lifecycle::new(&config.name, program, &config.directory)?;
+        let lifecycle = Lifecycle::new(&config.name, config.version, program, &config.directory)?;
         let lifecycle = Arc::new(Mutex::new(lifecycle));
         let time_limit = config
             .time_limit
@@ -256,6 +256,7 @@ impl Server {
             if Instant::now() >= deadline {
                 let (name, log) = (self.config.name.clone(), self.lifecycle().log_tail());
                 return Err(Error::Unhealthy {
+                    version: self.config.version,
                     name,
                     waited: start.elapsed(),
                     log,
@@ -269,6 +270,14 @@ impl Server {
         self.lifecycle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What runs, and where: `etcd 3.4.23 default at http://127.0.0.1:40001`.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (version, name) = (self.config.version, &self.config.name);
+        write!(f, "etcd {version} {name} at {}", self.client_url())
     }
 }
 

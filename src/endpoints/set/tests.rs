@@ -185,13 +185,13 @@ fn with_a_new_term_the_leader_is_unknown() {
     let (set, _) = endpoints(3);
     set.set_leader(Some(&endpoint(2)));
     let known = || set.current().leader().is_some();
-    set.heard_of_term(5);
-    set.heard_of_term(5);
-    set.heard_of_term(4);
+    set.note_term(5);
+    set.note_term(5);
+    set.note_term(4);
     assert!(known());
-    set.heard_of_term(6);
+    set.note_term(6);
     assert!(!known());
     set.set_leader(Some(&endpoint(1)));
-    set.heard_of_term(6);
+    set.note_term(6);
     assert!(known());
 }

@@ -5,7 +5,7 @@ use etcd_transport::{Transport, TransportErrorKind};
 use super::Execution;
 use crate::{
     endpoints::{state::EndpointState, wire::Wire},
-    pipeline::{failure::Failure, hedge::Attempted, observe::Told, wire::WireLesson},
+    pipeline::{failure::Failure, hedge::Attempted, observe::Report, wire::WireLesson},
 };
 
 /// The wires of a call that is being executed.
@@ -41,10 +41,10 @@ impl<T: Transport> Execution<'_, T> {
             return false;
         }
         match result {
-            Ok(answer) => self.tell(endpoint, *began, || Told::of_answer(answer)),
+            Ok(answer) => self.report(endpoint, *began, || Report::of_answer(answer)),
             // A request that the transport rejects was none.
             Err(Failure::Transport(error)) if error.kind() == TransportErrorKind::Rejected => {}
-            Err(failure) => self.tell(endpoint, *began, || Told::of(failure)),
+            Err(failure) => self.report(endpoint, *began, || Report::of_failure(failure)),
         }
         self.rewired += 1;
         self.attempts = self.attempts.saturating_sub(1);

@@ -8,9 +8,9 @@ mod users;
 pub use enable::{DisableAuth, EnableAuth, GetAuthStatus};
 pub use permissions::Permissions;
 pub use roles::{
-    CreateRole, DeleteRole, GetRole, GrantPermissions, ListRoles, RevokePermissions, Role,
+    AddRole, DeleteRole, GetRole, GrantPermissions, ListRoles, RevokePermissions, Role,
 };
 pub use users::{
-    ChangePassword, CreateUser, DeleteUser, GetUser, GrantRoles, ListUsers, RevokeRoles, User,
+    AddUser, ChangePassword, DeleteUser, GetUser, GrantRoles, ListUsers, RevokeRoles, User,
     UserDetails,
 };

@@ -123,7 +123,7 @@ role_operation! {
     ///
     /// # Errors
     /// [`EtcdErrorKind::Conflict`](crate::EtcdErrorKind::Conflict) if it exists.
-    CreateRole, "v2.auth.roles.create", "permissions"
+    AddRole, "v2.auth.roles.add", "permissions"
 }
 
 role_operation! {

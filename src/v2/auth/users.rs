@@ -110,13 +110,13 @@ impl<'a> UserBody<'a> {
 /// [`Conflict`](crate::EtcdErrorKind::Conflict) for an existing user, if roles are given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
-pub struct CreateUser {
+pub struct AddUser {
     name: String,
     password: Secret,
     roles: Vec<String>,
 }
 
-impl CreateUser {
+impl AddUser {
     /// Creates a user with this password and without roles.
     pub fn new(name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         Self {
@@ -140,7 +140,7 @@ impl CreateUser {
     }
 }
 
-operation!(CreateUser => User, "v2.auth.users.create", OTHER.write, Answer::decode);
+operation!(AddUser => User, "v2.auth.users.add", OTHER.write, Answer::decode);
 
 /// Changes a user's password: `PUT /v2/auth/users/NAME`. If the user does not exist, etcd creates it.
 #[derive(Clone, Debug, PartialEq, Eq)]

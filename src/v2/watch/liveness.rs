@@ -32,8 +32,8 @@ pub(super) async fn lost<T: Transport>(
     let pipeline = client.pipeline();
     let clock = &pipeline.transport;
     // The poll before was the last sign of life, and may have lasted for most of this time.
-    let heard = endpoint.last_heard();
-    let silent = heard.map_or(SILENCE, |at| clock.now().saturating_duration_since(at));
+    let last_alive = endpoint.last_alive();
+    let silent = last_alive.map_or(SILENCE, |at| clock.now().saturating_duration_since(at));
     let mut wait = match SILENCE.saturating_sub(silent) {
         Duration::ZERO => SILENCE,
         left => left,
@@ -61,12 +61,12 @@ pub(super) async fn lost<T: Transport>(
                 let set = pipeline.endpoints.current();
                 let answer = pipeline.attempt(&prepared, &endpoint, &set, limit).await;
                 if let Err(failure @ (Failure::Transport(_) | Failure::TimedOut(_))) = answer {
-                    endpoint.lost(clock.now());
+                    endpoint.mark_unresponsive(clock.now());
                     pipeline.note(&failure, &endpoint, clock.now());
                     return failure.into_error(pipeline.context(&call, &endpoint));
                 }
                 // Whatever it says, it is alive.
-                endpoint.heard(clock.now());
+                endpoint.mark_alive(clock.now());
                 SILENCE
             }
         };

@@ -20,7 +20,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, Told},
+        observe::{Attempt, Report},
     },
 };
 
@@ -87,7 +87,7 @@ impl<T: Transport> LongPoll<T> {
         match self.advance().await {
             Ok(Polled::Head) => Ok(Polled::Head),
             Ok(Polled::Answer(answer)) => {
-                self.tell(|| Told::of_answer(&answer));
+                self.report(|| Report::of_answer(&answer));
                 Ok(Polled::Answer(answer))
             }
             Err(failure) => Err(self.failed(failure)),
@@ -97,7 +97,7 @@ impl<T: Transport> LongPoll<T> {
     /// Reports it as quiet: it has been silent for long enough, even if it may still deliver an event.
     pub(crate) fn fall_silent(&mut self) {
         self.is_quiet = true;
-        self.tell(Told::quiet);
+        self.report(Report::quiet);
     }
 
     /// Returns the endpoint that it was sent to.
@@ -158,7 +158,7 @@ impl<T: Transport> LongPoll<T> {
                 trailers: None,
                 body: rest(pipeline, first, body).await?,
             };
-            pipeline.judge(&prepared, &endpoint, reply)
+            pipeline.classify(&prepared, &endpoint, reply)
         };
         self.state = State::Arriving(Box::pin(answer));
     }
@@ -166,20 +166,20 @@ impl<T: Transport> LongPoll<T> {
     fn failed(&mut self, failure: Failure) -> Error {
         self.state = State::Over;
         if !self.is_quiet {
-            self.tell(|| Told::of(&failure));
+            self.report(|| Report::of_failure(&failure));
         }
         let pipeline = self.client.pipeline();
         pipeline.note(&failure, &self.endpoint, pipeline.transport.now());
         failure.into_error(pipeline.context(&self.prepared.call, &self.endpoint))
     }
 
-    fn tell(&self, told: impl FnOnce() -> Told) {
-        self.client.pipeline().observer.tell(|| {
-            let Told {
+    fn report(&self, report: impl FnOnce() -> Report) {
+        self.client.pipeline().observer.report(|| {
+            let Report {
                 outcome,
                 status,
                 reason,
-            } = told();
+            } = report();
             Attempt {
                 operation: self.prepared.call.operation,
                 endpoint: self.endpoint.endpoint().clone(),

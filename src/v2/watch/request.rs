@@ -74,7 +74,7 @@ pub struct Watch {
     pub(super) key: String,
     pub(super) recursive: bool,
     pub(super) from: Option<u64>,
-    pub(super) outage: Duration,
+    pub(super) outage_limit: Duration,
 }
 
 impl Watch {
@@ -84,7 +84,7 @@ impl Watch {
             key: key.as_ref().to_owned(),
             recursive: false,
             from: None,
-            outage: OUTAGE_LIMIT,
+            outage_limit: OUTAGE_LIMIT,
         }
     }
 
@@ -106,7 +106,7 @@ impl Watch {
     /// a shorter outage; after a longer one the stream ends with the last attempt's error. Once the watch has worked, a
     /// response that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
-        self.outage = limit;
+        self.outage_limit = limit;
         self
     }
 
@@ -133,7 +133,7 @@ impl ResyncingWatch {
     }
 }
 
-/// An item of a [`ResyncingWatch`].
+/// An item of a [`ResyncingWatch`]. It will have no other variants: a `match` is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every update is an event")]
 pub enum WatchUpdate {

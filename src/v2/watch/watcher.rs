@@ -78,7 +78,7 @@ pub(super) struct Watcher<T> {
     needs_probe: bool,
     /// The transport reports the head of a poll before its event: a missing head means a slow server.
     has_heads: bool,
-    outage: Reconnect,
+    reconnect: Reconnect,
     /// The number of consecutive polls in which the server's index was below an earlier one.
     behind: u32,
 }
@@ -109,7 +109,7 @@ impl<T: Transport> Watcher<T> {
             quiet: None,
             older: None,
             client,
-            outage: Reconnect::new(watch.outage),
+            reconnect: Reconnect::new(watch.outage_limit),
             watch,
             key,
             on_cleared,
@@ -165,7 +165,7 @@ impl<T: Transport> Watcher<T> {
         let prepared = prepared(&self.watch, next)?;
         let endpoint = match probe {
             Some(probe) => probe.endpoint.clone(),
-            None => pipeline.place_for(&prepared.call)?,
+            None => pipeline.endpoint_for(&prepared.call)?,
         };
         // It may stay open for twice the time that it is waited for.
         let longest = self
@@ -201,7 +201,7 @@ impl<T: Transport> Watcher<T> {
             if let Some(answer) = received {
                 return Ok(Received::Answer(answer));
             }
-            polls.newer.endpoint().heard(clock.now());
+            polls.newer.endpoint().mark_alive(clock.now());
             // The head of the newer poll.
             end = clock.sleep(age.saturating_sub(polls.newer.age()).max(SETTLED));
             since = polls.newer.index().map(|index| Probe {
@@ -307,7 +307,7 @@ impl<T: Transport> Watcher<T> {
             attempts: self.behind,
             ..ErrorContext::new(Watch::NAME, since.endpoint.endpoint().clone())
         };
-        let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+        let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
         Err(Error::Unexpected(answer))
     }
 
@@ -323,7 +323,12 @@ impl<T: Transport> Watcher<T> {
         }
         if answer.is_not_served() {
             let call = prepared(&self.watch, from)?.call;
-            if self.client.pipeline().place_after(&answer, &call).is_some() {
+            if self
+                .client
+                .pipeline()
+                .endpoint_after(&answer, &call)
+                .is_some()
+            {
                 return Ok(None);
             }
         }
@@ -338,7 +343,7 @@ impl<T: Transport> Watcher<T> {
             }
             Ok(event) => {
                 let what = format!("requested events from {from} on, got {}", event.index());
-                let answer = UnexpectedAnswer::new(context, what, Outcome::Unknown);
+                let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
                 Err(Error::Unexpected(answer))
             }
             Err(error) if error.is_history_cleared() => {
@@ -424,7 +429,7 @@ impl<T: Transport> Watcher<T> {
                 })?
             }
         };
-        self.outage.worked();
+        self.reconnect.worked();
         self.probe = Some(Probe {
             index,
             endpoint: answer.endpoint,
@@ -440,26 +445,28 @@ impl<T: Transport> Watcher<T> {
 
     /// Handles a failed attempt: waits before the next one if that may succeed, and gives up otherwise.
     async fn survive(&mut self, error: Error) -> Result<()> {
-        self.outage.survive(self.client.pipeline(), error).await
+        self.reconnect.survive(self.client.pipeline(), error).await
     }
 
     /// A call that began at `asked` failed at every endpoint. Goes on as after an attempt.
     async fn survive_call(&mut self, asked: Instant, error: Error) -> Result<()> {
-        if !self.outage.survives(&error) {
+        if !self.reconnect.survives(&error) {
             return Err(error);
         }
         let pipeline = self.client.pipeline();
-        self.outage.pause_after_call(pipeline, asked, error).await
+        self.reconnect
+            .pause_after_call(pipeline, asked, error)
+            .await
     }
 
     /// Waits before the next attempt, or gives up with this error if the outage has lasted too long.
     async fn pause(&mut self, error: Error) -> Result<()> {
-        self.outage.pause(self.client.pipeline(), error).await
+        self.reconnect.pause(self.client.pipeline(), error).await
     }
 
     fn recovered(&mut self, endpoint: &EndpointState) {
         self.client.pipeline().endpoints.answered(endpoint);
-        self.outage.answered();
+        self.reconnect.answered();
     }
 }
 

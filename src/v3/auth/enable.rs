@@ -83,7 +83,7 @@ impl Authenticate {
         // An error that quotes the response would show the token.
         protocol::decode_quietly(&answer).map_err(|_| {
             let what = "the response is not what etcd sends";
-            Error::Unexpected(UnexpectedAnswer::new(
+            Error::Unexpected(UnexpectedAnswer::of(
                 answer.context,
                 what,
                 Outcome::Rejected,

@@ -53,7 +53,7 @@ impl TypedExchange for TokenRequest {
                 Ok(token) => Ok(Some(token)),
                 Err(_) => {
                     let what = "the token contains characters that are not valid in a header";
-                    let error = UnexpectedAnswer::new(context, what, Outcome::Rejected);
+                    let error = UnexpectedAnswer::of(context, what, Outcome::Rejected);
                     Err(Error::Unexpected(error))
                 }
             },

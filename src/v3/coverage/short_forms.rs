@@ -90,8 +90,8 @@ fn short_forms() -> Vec<ShortForm> {
             let (keeper, _run) = v3.leases().keeper();
             ask(keeper.keep(1));
         }),
-        ("leases().time_to_live", |v3| {
-            ask(v3.leases().time_to_live(1));
+        ("leases().get_time_to_live", |v3| {
+            ask(v3.leases().get_time_to_live(1));
         }),
         ("leases().list", |v3| ask(v3.leases().list())),
         ("lock", |v3| ask(v3.lock("l", 1))),
@@ -102,7 +102,9 @@ fn short_forms() -> Vec<ShortForm> {
         ("elections().proclaim", |v3| {
             ask(v3.elections().proclaim(leader(), ""));
         }),
-        ("elections().leader", |v3| ask(v3.elections().leader("e"))),
+        ("elections().get_leader", |v3| {
+            ask(v3.elections().get_leader("e"))
+        }),
         ("elections().observe", |v3| {
             ask(v3.elections().observe("e").next());
         }),
@@ -121,24 +123,32 @@ fn short_forms() -> Vec<ShortForm> {
         ("cluster().update_member", |v3| {
             ask(v3.cluster().update_member(1, [URL]));
         }),
-        ("cluster().members", |v3| ask(v3.cluster().members())),
+        ("cluster().list_members", |v3| {
+            ask(v3.cluster().list_members())
+        }),
         ("cluster().promote_member", |v3| {
             ask(v3.cluster().promote_member(1));
         }),
-        ("maintenance().alarms", |v3| ask(v3.maintenance().alarms())),
+        ("maintenance().list_alarms", |v3| {
+            ask(v3.maintenance().list_alarms())
+        }),
         ("maintenance().raise_alarm", |v3| {
             ask(v3.maintenance().raise_alarm(AlarmKind::NoSpace));
         }),
         ("maintenance().lift_alarm", |v3| {
             ask(v3.maintenance().lift_alarm(AlarmKind::NoSpace));
         }),
-        ("maintenance().status", |v3| ask(v3.maintenance().status())),
+        ("maintenance().get_status", |v3| {
+            ask(v3.maintenance().get_status())
+        }),
         ("maintenance().defragment", |v3| {
             ask(v3.maintenance().defragment());
         }),
-        ("maintenance().hash", |v3| ask(v3.maintenance().hash())),
-        ("maintenance().hash_kv", |v3| {
-            ask(v3.maintenance().hash_kv());
+        ("maintenance().get_hash", |v3| {
+            ask(v3.maintenance().get_hash())
+        }),
+        ("maintenance().get_hash_kv", |v3| {
+            ask(v3.maintenance().get_hash_kv());
         }),
         ("maintenance().snapshot", |v3| {
             ask(v3.maintenance().snapshot().next());
@@ -151,7 +161,7 @@ fn short_forms() -> Vec<ShortForm> {
         }),
         ("auth().enable", |v3| ask(v3.auth().enable())),
         ("auth().disable", |v3| ask(v3.auth().disable())),
-        ("auth().status", |v3| ask(v3.auth().status())),
+        ("auth().get_status", |v3| ask(v3.auth().get_status())),
         ("auth().authenticate", |v3| {
             ask(v3.auth().authenticate("u", "p"));
         }),

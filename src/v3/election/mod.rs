@@ -17,7 +17,7 @@ use crate::{
         exchange::{Encoded, Exchange, TypedExchange},
     },
     v3::{
-        Header, Key, KeyValue, LeaseId, Value,
+        Compare, Header, Key, KeyValue, LeaseId, Value,
         lease::{
             acquired::{Created, confirmation},
             waiting::{SILENCE_LIMIT, probe},
@@ -39,8 +39,9 @@ pub use observe::Observe;
 pub struct LeaderKey {
     /// The name of the election.
     pub name: Bytes,
-    /// The leader's key: the name, `/`, and the lease in hexadecimal. In a leader's transactions, compare its create
-    /// revision with [`rev`](Self::rev).
+    /// The leader's key: the name, `/`, and the lease in hexadecimal. In a leader's transactions, compare
+    /// [`still_leads`](Self::still_leads): that the key exists is not enough, as a later candidacy with the same lease has the
+    /// same key.
     pub key: Bytes,
     /// The revision that created the key.
     pub rev: i64,
@@ -62,6 +63,25 @@ impl LeaderKey {
             rev,
             lease: lease.into(),
         }
+    }
+
+    /// Returns the comparison that holds while this leader leads: its key has the create revision [`rev`](Self::rev). A
+    /// transaction with it writes only as this leader, however long the request was on its way.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// use etcd_http::v3::{LeaderKey, Put, Txn};
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>, leader: &LeaderKey) -> Result<(), Error> {
+    /// let plan = Txn::new().when(leader.still_leads()).then(Put::new("plan", "7"));
+    /// if !client.send(plan).await?.succeeded {
+    ///     println!("another process leads");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn still_leads(&self) -> Compare {
+        Compare::create_revision(&self.key).equal(self.rev)
     }
 }
 

@@ -54,7 +54,7 @@ use crate::{
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct Observe {
     pub(in crate::v3) name: Bytes,
-    outage: Duration,
+    outage_limit: Duration,
     silence: Option<Duration>,
 }
 
@@ -63,14 +63,14 @@ impl Observe {
     pub fn new(name: impl Into<Key>) -> Self {
         Self {
             name: name.into().into_bytes(),
-            outage: Duration::from_secs(300),
+            outage_limit: Duration::from_secs(300),
             silence: None,
         }
     }
 
     /// See [`Watch::outage_limit`](crate::v3::Watch::outage_limit).
     pub fn outage_limit(mut self, limit: Duration) -> Self {
-        self.outage = limit;
+        self.outage_limit = limit;
         self
     }
 
@@ -104,7 +104,7 @@ impl StreamOperation for Observe {
                 method: method::OBSERVE,
                 require_leader: true,
             },
-            outage_limit: self.outage,
+            outage_limit: self.outage_limit,
             silence: SilenceLimit::probe(self.silence),
             expect_within: None,
             tells_state: true,

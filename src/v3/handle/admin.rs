@@ -28,7 +28,7 @@ short_forms! {
     disable() -> Header = DisableAuth::new();
 
     /// Returns whether authentication is enabled: [`GetAuthStatus`].
-    status() -> AuthStatusResponse = GetAuthStatus::new();
+    get_status() -> AuthStatusResponse = GetAuthStatus::new();
 
     /// Requests a token: [`Authenticate`].
     authenticate(name: impl AsRef<str>, password: impl AsRef<str>) -> AuthenticateResponse =
@@ -84,7 +84,7 @@ short_forms! {
     Cluster:
 
     /// Lists the members: [`ListMembers`].
-    members() -> Members = ListMembers::new();
+    list_members() -> Members = ListMembers::new();
 
     /// Adds a member: [`AddMember`].
     add_member(peer_urls: impl IntoIterator<Item = impl AsRef<str>>) -> AddMemberResponse =
@@ -109,10 +109,10 @@ short_forms! {
     Maintenance:
 
     /// Returns the status of a member: [`GetStatus`].
-    status() -> StatusResponse = GetStatus::new();
+    get_status() -> StatusResponse = GetStatus::new();
 
     /// Lists the alarms of all members: [`ListAlarms`].
-    alarms() -> Vec<RaisedAlarm> = ListAlarms::new();
+    list_alarms() -> Vec<RaisedAlarm> = ListAlarms::new();
 
     /// Raises an alarm: [`SetAlarm`].
     raise_alarm(kind: AlarmKind) -> Vec<RaisedAlarm> = SetAlarm::raise(kind);
@@ -121,10 +121,10 @@ short_forms! {
     defragment() -> Header = Defragment::new();
 
     /// Returns a checksum of a member's database: [`GetHash`].
-    hash() -> HashResponse = GetHash::new();
+    get_hash() -> HashResponse = GetHash::new();
 
     /// Returns a checksum of a member's keys: [`GetHashKv`].
-    hash_kv() -> HashKvResponse = GetHashKv::new();
+    get_hash_kv() -> HashKvResponse = GetHashKv::new();
 
     /// Makes another member the leader: [`TransferLeadership`].
     transfer_leadership(member_id: u64) -> Header = TransferLeadership::new(member_id);

@@ -97,7 +97,7 @@ short_forms! {
     revoke(id: impl Into<LeaseId>) -> Header = RevokeLease::new(id);
 
     /// Returns the remaining time of a lease and its keys: [`GetTimeToLive`].
-    time_to_live(id: impl Into<LeaseId>) -> Option<LeaseStatus> = GetTimeToLive::new(id).keys(true);
+    get_time_to_live(id: impl Into<LeaseId>) -> Option<LeaseStatus> = GetTimeToLive::new(id).keys(true);
 
     /// Lists all leases: [`ListLeases`].
     list() -> Vec<LeaseId> = ListLeases::new();
@@ -225,7 +225,7 @@ short_forms! {
     proclaim(leader: LeaderKey, value: impl Into<Value>) -> Header = Proclaim::new(leader, value);
 
     /// Returns the leader: [`GetLeader`].
-    leader(name: impl Into<Key>) -> Option<KeyValue> = GetLeader::new(name);
+    get_leader(name: impl Into<Key>) -> Option<KeyValue> = GetLeader::new(name);
 
     /// Gives up the leadership: [`Resign`].
     resign(leader: LeaderKey) -> Header = Resign::new(leader);

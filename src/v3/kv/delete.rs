@@ -10,7 +10,8 @@ use crate::v3::kv::KeyValue;
 
 /// Deletes one key or all keys in a range, atomically: `POST /v3/kv/deleterange`.
 ///
-/// If there is nothing to delete, the revision of the store does not change.
+/// If there is nothing to delete, the revision of the store does not change. A [`KeyRange::prefix`] that is empty is refused: use
+/// [`KeyRange::all`] to delete all keys.
 #[doc(alias = "delete")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
@@ -37,7 +38,7 @@ impl DeleteRange {
 
 impl Encode for DeleteRange {
     fn check(&self, operation: &'static str) -> Result<()> {
-        self.range.check(operation)
+        self.range.check_delete(operation)
     }
 
     fn fields<F: Fields>(&self, to: &mut F) {
@@ -89,6 +90,12 @@ mod tests {
             r#"{"key":"AA==","range_end":"AA==","prev_kv":true}"#
         );
         assert!(DeleteRange::new("").request().is_err());
+        let all = DeleteRange::new(KeyRange::prefix(""));
+        assert_eq!(
+            all.request().unwrap_err().to_string(),
+            "v3.kv.delete_range: the prefix is empty, so this would delete every key: if that is meant, use \
+             `KeyRange::all()`"
+        );
     }
 
     #[test]

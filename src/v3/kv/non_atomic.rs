@@ -134,11 +134,7 @@ impl NonAtomicBatch {
             max_operations,
             max_bytes,
         };
-        Err(NonAtomicBatchError(Box::new(Failed {
-            error,
-            applied,
-            rest,
-        })))
+        Err(NonAtomicBatchError::new(error, applied, rest))
     }
 }
 
@@ -154,6 +150,32 @@ struct Failed {
 }
 
 impl NonAtomicBatchError {
+    /// A batch that failed with this error: the responses of what was applied before, and what was not applied, or not for
+    /// certain. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::{Error, InvalidInput, v3::{NonAtomicBatch, NonAtomicBatchError, Put}};
+    ///
+    /// let error = Error::Invalid(InvalidInput::new("v3.kv.txn", "the key is empty"));
+    /// let rest = NonAtomicBatch::new([Put::new("", "x")]);
+    /// let failure = NonAtomicBatchError::new(error, [], rest);
+    /// assert_eq!(
+    ///     failure.to_string(),
+    ///     "0 of 1 operations are applied: v3.kv.txn: the key is empty"
+    /// );
+    /// ```
+    pub fn new(
+        error: Error,
+        applied: impl IntoIterator<Item = TxnOpResponse>,
+        rest: NonAtomicBatch,
+    ) -> Self {
+        Self(Box::new(Failed {
+            error,
+            applied: applied.into_iter().collect(),
+            rest,
+        }))
+    }
+
     /// Returns the responses of the operations that were definitely applied: the first ones of the batch.
     pub fn applied(&self) -> &[TxnOpResponse] {
         &self.0.applied

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn after_a_time_out_pages_grow_from_one_key_to_a_half() {
         let mut page = PageSize::new(20);
-        let late = Error::Timeout(TimeoutError::new(context(), Duration::ZERO));
+        let late = Error::Timeout(TimeoutError::of(context(), Duration::ZERO));
         assert!(page.failed(&late));
         let mut sizes = Vec::new();
         for _ in 0..6 {

@@ -148,7 +148,7 @@ impl<T: Transport> Pager<T> {
     fn no_progress(&self) -> Error {
         let pipeline = self.keys.client().pipeline();
         let what = "more keys are announced, and no key of the page is in the requested range";
-        Error::Unexpected(UnexpectedAnswer::new(
+        Error::Unexpected(UnexpectedAnswer::of(
             pipeline.next_context(Range::NAME),
             what,
             Outcome::Unknown,

@@ -12,7 +12,7 @@ use crate::{
         answer::{Answer, Verdict},
         call::{Call, Repeat},
         exchange::{Encoded, Exchange},
-        probe::{Finding, Place, Probe, Queue},
+        probe::{Finding, Probe, Queue, QueuePosition},
     },
     v3::{
         Compare, KeyRange, LeaseId, Range, SortOrder, SortTarget, Txn, TxnResponse,
@@ -25,8 +25,8 @@ use crate::{
 pub(in crate::v3) const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What to ask while an operation waits in the queue with this name, with this lease: the member whether it is alive,
-/// whether the lease is, and whether the key of the wait is still there; without the member, the others for the place of
-/// that key.
+/// whether the lease is, and whether the key of the wait is still there; without the member, the others for the position
+/// of that key.
 pub(in crate::v3) fn probe(
     operation: &'static str,
     name: &Bytes,
@@ -44,9 +44,9 @@ pub(in crate::v3) fn probe(
     }
     let prefix = [name, &b"/"[..]].concat();
     let key = Bytes::from([&prefix[..], lease.to_string().as_bytes()].concat());
-    let place = {
+    let position = {
         let key = key.clone();
-        Box::new(move |answer: &Answer| place(&key, answer))
+        Box::new(move |answer: &Answer| position(&key, answer))
     };
     // The key is created after the first probes where the store is slow.
     let was_seen = AtomicBool::new(false);
@@ -62,12 +62,13 @@ pub(in crate::v3) fn probe(
             move |answer| finding(lease, &key, &was_seen, answer)
         }),
         queue: Some(Queue {
-            exchange: Box::new(PlaceProbe {
+            exchange: Box::new(PositionProbe {
                 operation,
                 prefix: prefix.into(),
                 key,
             }),
-            place,
+            position,
+            first_reason: FIRST,
         }),
     }
 }
@@ -95,22 +96,26 @@ pub(super) fn refusal(lease: LeaseId, answer: &Answer) -> Option<Refusal> {
     let is_gone = match &answer.verdict {
         Verdict::Success { .. } => time_to_live::is_gone(answer),
         Verdict::Refused(refusal) => refusal.kind == EtcdErrorKind::LeaseNotFound,
-        Verdict::Unsupported { .. } | Verdict::Foreign => false,
+        Verdict::Unsupported { .. } | Verdict::Foreign { .. } => false,
     };
     is_gone.then(|| status::no_lease(lease.get()))
 }
 
-/// The place of a key in its queue, by when the keys were created.
-fn place(key: &Bytes, answer: &Answer) -> Option<Place> {
+/// Why a wait ends whose turn has come at a member that does not respond.
+const FIRST: &str = "the member that was asked no longer responds, and the others say that its turn has come: revoke the lease, and \
+     begin again with another one";
+
+/// The position of a key in its queue, by when the keys were created.
+fn position(key: &Bytes, answer: &Answer) -> Option<QueuePosition> {
     let found: TxnResponse = protocol::decode_success(answer)?;
     if !found.succeeded {
-        return Some(Place::None);
+        return Some(QueuePosition::Absent);
     }
     let first = found.range(0)?.first()?;
     Some(if first.key == *key {
-        Place::First
+        QueuePosition::First
     } else {
-        Place::Behind
+        QueuePosition::Behind
     })
 }
 
@@ -134,13 +139,13 @@ impl Exchange for LeaseProbe {
 }
 
 /// The first key of a queue if another key exists, asked for in the name of an operation.
-struct PlaceProbe {
+struct PositionProbe {
     operation: &'static str,
     prefix: Bytes,
     key: Bytes,
 }
 
-impl Exchange for PlaceProbe {
+impl Exchange for PositionProbe {
     fn call(&self) -> Call {
         protocol::call(self.operation, method::TXN, Repeat::Always)
     }

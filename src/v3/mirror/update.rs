@@ -28,7 +28,7 @@ impl MirrorUpdate {
     }
 }
 
-/// What happened to a key of a [`Mirror`](super::Mirror).
+/// What happened to a key of a [`Mirror`](super::Mirror). It will have no other variants: a `match` is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorChange {
     /// It was not there before.

@@ -44,7 +44,11 @@ pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>
 
 /// Returns what a response of the gateway means.
 pub(crate) fn classify(reply: &Reply) -> Verdict {
-    let unsupported = |reason, by| Verdict::Unsupported { reason, by };
+    let unsupported = |reason, by| Verdict::Unsupported {
+        reason,
+        by,
+        message: None,
+    };
     let by_etcd = || unsupported(NO_CALL, UnsupportedBy::Member);
     if reply.status.is_success() {
         let origin = json::origin(&reply.body);
@@ -71,10 +75,14 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
             refused(status, reply)
         }
         None if reply.status == StatusCode::NOT_FOUND && !reply.is_json() => {
-            let reason = if reply.is_of_go() { NO_API } else { NOT_ETCD };
+            let reason = if reply.has_go_not_found_body() {
+                NO_API
+            } else {
+                NOT_ETCD
+            };
             unsupported(reason, UnsupportedBy::Foreign)
         }
-        None => Verdict::Foreign,
+        None => Verdict::FOREIGN,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The v3 API over gRPC: messages with a prefix of five bytes, and a status in the trailers.
 
 use bytes::{BufMut, Bytes};
-use http::{HeaderMap, Method as HttpMethod, StatusCode, uri::PathAndQuery};
+use http::{HeaderMap, Method as HttpMethod, StatusCode, Version, uri::PathAndQuery};
 
 use crate::{
     base::budget,
@@ -11,7 +11,7 @@ use crate::{
         protocol::Origin,
     },
     v3::protocol::{
-        frames::{self, FrameSplitter},
+        length_prefixed::{self, LengthPrefixedSplitter},
         message::{Decode, Encode},
         method::Method,
         protobuf::{self, Measured},
@@ -22,27 +22,30 @@ use crate::{
 /// Returns the request with these messages, one after the other.
 pub(crate) fn encode<M: Encode>(method: Method, messages: &[M]) -> Encoded {
     let target = PathAndQuery::from_static(method.grpc);
-    Encoded::to(HttpMethod::POST, target).body("application/grpc", body(messages))
+    Encoded {
+        version: Version::HTTP_2,
+        ..Encoded::to(HttpMethod::POST, target).body("application/grpc", body(messages))
+    }
 }
 
 /// Messages, each with its prefix.
 pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>) -> Bytes {
-    let mut frames = Vec::new();
+    let mut body = Vec::new();
     for message in messages {
         let message = Measured::new(message);
-        frames.reserve(frames::PREFIX + message.len());
+        body.reserve(length_prefixed::PREFIX + message.len());
         // The flag 0 means "not compressed". No request exceeds the length field.
-        frames.put_u8(0);
-        frames.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-        message.write(&mut frames);
+        body.put_u8(0);
+        body.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+        message.write(&mut body);
     }
-    frames.into()
+    body.into()
 }
 
 /// Returns what a complete response means.
 pub(crate) fn classify(reply: &Reply) -> Verdict {
     if reply.status != StatusCode::OK {
-        return Verdict::Foreign;
+        return Verdict::FOREIGN;
     }
     let trailers = reply.trailers.as_ref();
     // Without a body, the status is in the headers.
@@ -53,15 +56,16 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
         Some(status) if status.is_unimplemented() => Verdict::Unsupported {
             reason: NO_CALL,
             by: UnsupportedBy::Member,
+            message: Some(status.message).filter(|message| !message.is_empty()),
         },
         Some(status) => Verdict::Refused(Box::new(status.into_refusal(None))),
-        None => Verdict::Foreign,
+        None => Verdict::FOREIGN,
     }
 }
 
 /// Returns the first message of a body.
 fn first(body: &Bytes) -> Option<Bytes> {
-    let mut splitter = FrameSplitter::new(body.len());
+    let mut splitter = LengthPrefixedSplitter::new(body.len());
     splitter.push(body.clone());
     splitter.next().ok().flatten()
 }
@@ -81,7 +85,7 @@ pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {
 
 /// Reads the messages of a complete response, up to the first that cannot be read.
 pub(crate) fn messages<M: Decode>(body: &Bytes) -> Vec<M> {
-    let mut splitter = FrameSplitter::new(body.len());
+    let mut splitter = LengthPrefixedSplitter::new(body.len());
     splitter.push(body.clone());
     let mut messages = Vec::new();
     while let Ok(Some(message)) = splitter.next() {

@@ -1,10 +1,10 @@
 //! Encodes the v3 API's messages as requests, and decodes responses: over etcd's JSON gateway, or over gRPC.
 
-pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod header;
 pub(crate) mod json;
+pub(crate) mod length_prefixed;
 pub(crate) mod message;
 pub(crate) mod method;
 mod operation;
@@ -33,10 +33,13 @@ use crate::{
         failure::too_large_decoded,
         protocol::{Protocol, Shown},
     },
-    v3::protocol::{
-        message::{Decode, Encode},
-        method::Method,
-        status_request::StatusRequest,
+    v3::{
+        LeaseId,
+        protocol::{
+            message::{Decode, Encode},
+            method::Method,
+            status_request::StatusRequest,
+        },
     },
 };
 
@@ -122,10 +125,13 @@ impl Protocol for V3 {
         };
         match verdict {
             Verdict::Success { origin } if call.names_cluster && origin.cluster.is_none() => {
-                Verdict::Foreign
+                Verdict::FOREIGN
             }
             Verdict::Refused(mut refusal) => {
                 add_cause(call, &mut refusal);
+                if call.is_confidential {
+                    redact(&mut refusal);
+                }
                 Verdict::Refused(refusal)
             }
             verdict => verdict,
@@ -151,11 +157,19 @@ impl Protocol for V3 {
     }
 }
 
+/// Removes what may quote a password.
+fn redact(refusal: &mut Refusal) {
+    if refusal.quotes_request {
+        refusal.message = "a refusal that may quote the password, and is not shown".to_owned();
+    }
+    refusal.cause.clear();
+}
+
 /// Adds what etcd does not say: which lease is gone, and how long was waited.
 fn add_cause(call: &Call, refusal: &mut Refusal) {
     match (refusal.kind, call.deadline) {
         (EtcdErrorKind::LeaseNotFound, _) if call.subject != 0 => {
-            refusal.cause = format!("lease {:x}", call.subject);
+            refusal.cause = format!("lease {}", LeaseId::from(call.subject));
         }
         (EtcdErrorKind::RequestTimedOut, Deadline::AtMost(limit)) => {
             refusal.cause = match call.operation {
@@ -260,7 +274,7 @@ pub(crate) fn decode_quietly<M: Decode>(
     let body = &answer.reply.body;
     Ok(match answer.wire {
         Wire::Http => json::parse(body)?,
-        Wire::Grpc => protobuf::parse(&frames::only(body)?)?,
+        Wire::Grpc => protobuf::parse(&length_prefixed::only(body)?)?,
     })
 }
 

@@ -10,9 +10,12 @@ use crate::{
     error::{
         Api, Error, ErrorContext, EtcdCode, EtcdError, EtcdErrorKind as Kind, Outcome, Refusal,
     },
-    v3::protocol::status::{
-        body::{Body, Part},
-        texts::TEXTS,
+    v3::{
+        LeaseId,
+        protocol::status::{
+            body::{Body, Part},
+            texts::TEXTS,
+        },
     },
 };
 
@@ -31,6 +34,9 @@ pub(crate) mod code {
     pub(crate) const DATA_LOSS: u8 = 15;
     pub(crate) const UNAUTHENTICATED: u8 = 16;
 }
+
+/// How etcd's own messages begin. The last one is about a client certificate.
+const OWN_WORDS: [&str; 3] = ["etcdserver: ", "auth: ", "CommonName of client "];
 
 /// A refusal of the v3 API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +116,7 @@ impl GrpcStatus {
     }
 
     /// Whether a learner was asked for what it does not do.
-    pub(crate) fn is_of_learner(&self) -> bool {
+    pub(crate) fn is_learner_refusal(&self) -> bool {
         self.kind() == Kind::NotSupportedByLearner
     }
 
@@ -136,7 +142,6 @@ impl GrpcStatus {
             api: Api::V3,
             kind,
             code: Some(EtcdCode::Grpc(self.code)),
-            message: self.message,
             cause: String::new(),
             index: None,
             compact_revision: None,
@@ -145,13 +150,23 @@ impl GrpcStatus {
             is_retryable: is_retryable(kind),
             is_unavailable: is_unavailable(kind),
             is_endpoint_fault: outcome == Outcome::Rejected || !is_internal,
+            is_not_served: self.is_learner_refusal(),
+            quotes_request: !self.has_fixed_words(),
             hint: None,
+            message: self.message,
         }
+    }
+
+    /// Whether the message is one of etcd's own, in fixed words that do not quote the request. A gateway may have others.
+    fn has_fixed_words(&self) -> bool {
+        OWN_WORDS
+            .iter()
+            .any(|known| self.message.starts_with(known))
     }
 
     /// Returns the error of a stream, or of one message.
     pub(crate) fn into_error(self, context: ErrorContext) -> Error {
-        Error::Etcd(EtcdError::new(context, self.into_refusal(None)))
+        Error::Etcd(EtcdError::of(context, self.into_refusal(None)))
     }
 }
 
@@ -166,12 +181,12 @@ pub(crate) fn compacted(context: ErrorContext, compact_revision: i64) -> Error {
         compact_revision: Some(compact_revision),
         ..status.into_refusal(None)
     };
-    Error::Etcd(EtcdError::new(context, refusal))
+    Error::Etcd(EtcdError::of(context, refusal))
 }
 
 /// Returns the error of a renewal that found no lease with this id.
 pub(crate) fn lease_not_found(context: ErrorContext, id: i64) -> Error {
-    Error::Etcd(EtcdError::new(context, no_lease(id)))
+    Error::Etcd(EtcdError::of(context, no_lease(id)))
 }
 
 /// Returns the refusal of a request that needs a lease, where none has this id.
@@ -181,7 +196,7 @@ pub(crate) fn no_lease(id: i64) -> Refusal {
         message: "etcdserver: requested lease not found".to_owned(),
     };
     Refusal {
-        cause: format!("lease {id:x}"),
+        cause: format!("lease {}", LeaseId::from(id)),
         ..status.into_refusal(None)
     }
 }

@@ -1,6 +1,6 @@
 mod transitions;
 
-use std::{marker::PhantomData, mem, pin::pin, time::Duration};
+use std::{marker::PhantomData, pin::pin, time::Duration};
 
 use etcd_transport::Transport;
 use futures::future::{Either, select};
@@ -14,8 +14,13 @@ use crate::{
     v3::{
         protocol::message::Encode,
         stream::{
-            buffering::BufferingEndpoints, duplex::DuplexEndpoints, freshness::Freshness,
-            message_stream::StreamMessage, open::StreamCall, silence::SilenceLimit, state::State,
+            buffering::BufferingEndpoints,
+            duplex::DuplexEndpoints,
+            freshness::Freshness,
+            message_stream::StreamMessage,
+            open::StreamCall,
+            silence::SilenceLimit,
+            state::{ProbePurpose, Progress, State},
             wire,
         },
     },
@@ -36,7 +41,7 @@ pub(in crate::v3) struct Connection<T, Q, M> {
     /// The token that was refused. It is not sent again, and until the connection has settled or the server has shown that
     /// it is alive, a second refusal is final.
     refused: Option<Granted>,
-    /// Told of each probe that the server answers.
+    /// Report of each probe that the server answers.
     freshness: Option<Freshness>,
     state: State<T, M>,
     request: PhantomData<fn(Q)>,
@@ -75,8 +80,20 @@ pub(in crate::v3) enum Loss {
     Failed(Error),
     /// The server ended the response without an error; this error is for a caller that stops here.
     Ended(Error),
+    /// Its response is withheld on the way, while other calls are answered.
+    Withheld(Error),
     /// It was silent for too long to be trusted, though the server is alive.
     Stale,
+}
+
+impl Loss {
+    /// Returns the error, unless the request is only too old.
+    fn into_error(self) -> Option<Error> {
+        match self {
+            Self::Failed(error) | Self::Ended(error) | Self::Withheld(error) => Some(error),
+            Self::Stale => None,
+        }
+    }
 }
 
 impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
@@ -146,7 +163,9 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     }
                 }
                 State::Probing(stream, probe) => {
-                    let first = match select(pin!(stream.messages.next()), probe).await {
+                    let purpose = probe.purpose;
+                    let response = &mut probe.response;
+                    let first = match select(pin!(stream.messages.next()), response).await {
                         Either::Left((next, _)) => Either::Left(next),
                         Either::Right((alive, _)) => Either::Right(alive),
                     };
@@ -154,14 +173,14 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                         Either::Left(next) => return self.received(next),
                         Either::Right(Err(error)) => {
                             let now = self.client.transport().now();
-                            stream.messages.endpoint().lost(now);
+                            stream.messages.endpoint().mark_unresponsive(now);
                             return Received::Lost(Loss::Failed(error));
                         }
                         Either::Right(Ok(())) => {}
                     }
                     let now = self.client.transport().now();
-                    stream.messages.endpoint().heard(now);
-                    if let Some(limit) = stream.overdue {
+                    stream.messages.endpoint().mark_alive(now);
+                    if let ProbePurpose::Withholding(limit) = purpose {
                         return Received::Lost(self.withheld(limit));
                     }
                     self.alive(now);
@@ -179,10 +198,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         let Some(stream) = self.state.stream() else {
             return false;
         };
-        if let Some(sender) = &stream.sender {
+        let sender = stream.sender();
+        if let Some(sender) = sender {
             sender.send(wire::encode(stream.messages.wire(), [message]));
         }
-        stream.sender.is_some()
+        sender.is_some()
     }
 
     /// The caller has to [settle](Self::settled) within this time of waiting from now on.
@@ -199,12 +219,13 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         };
         stream.silence.settled();
         let endpoint = stream.messages.endpoint();
-        if !mem::replace(&mut stream.is_settled, true) {
-            self.duplex
-                .worked(endpoint.endpoint(), stream.sender.is_some());
+        if !stream.is_settled() {
+            let is_duplex = stream.sender().is_some();
+            self.duplex.worked(endpoint.endpoint(), is_duplex);
         }
-        endpoint.heard(self.client.transport().now());
+        endpoint.mark_alive(self.client.transport().now());
         self.client.pipeline().endpoints.answered(endpoint);
+        stream.advance(Progress::Settled);
         self.refused = None;
         self.reconnect.over(self.client.transport().now());
     }
@@ -215,35 +236,35 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// The error of the loss where another attempt would not help, and where the outage has lasted too long.
     pub(in crate::v3) fn recover(&mut self, loss: Loss) -> Result<()> {
         let stream = self.state.take();
-        let (error, is_end) = match loss {
-            Loss::Failed(error) => (error, false),
-            Loss::Ended(error) => (error, true),
-            Loss::Stale => return Ok(()),
+        let is_end = matches!(loss, Loss::Ended(_));
+        let is_withheld = matches!(loss, Loss::Withheld(_));
+        let Some(error) = loss.into_error() else {
+            return Ok(());
         };
         let Some(stream) = stream else {
             return self.retry(error);
         };
-        if stream.is_poll && self.is_end_of_poll(&stream, is_end, &error) {
+        if stream.is_poll() && self.is_end_of_poll(&stream, is_end, &error) {
             return Ok(());
         }
-        self.tell_of(&stream, &error, is_end);
+        self.report_failure(&stream, &error, is_end);
         if let Error::Timeout(_) = error {
             let token = &stream.messages.prepared().token;
             self.client.pipeline().token_timed_out(token);
         }
         let endpoint = stream.messages.endpoint();
-        if stream.overdue.is_some() && self.buffering.is_for(endpoint.endpoint()) {
+        if is_withheld {
             // It serves all other calls.
             return self.wait(error);
         }
-        if stream.is_poll {
+        if stream.is_poll() {
             self.buffering.forget(endpoint.endpoint());
         }
-        let is_duplex = stream.sender.is_some();
-        let is_of_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);
-        let is_of_token = if is_end {
+        let is_duplex = stream.sender().is_some();
+        let may_be_duplex = self.duplex.failed(endpoint.endpoint(), is_duplex, &error);
+        let may_be_token = if is_end {
             // To a token that is not good etcd may respond with success, and no message (V3-139).
-            !stream.is_proven
+            !stream.is_proven()
                 && self
                     .client
                     .pipeline()
@@ -251,7 +272,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         } else {
             error.etcd_kind().is_some_and(EtcdErrorKind::is_token_error)
         };
-        if is_of_token && self.refused.is_none() {
+        if may_be_token && self.refused.is_none() {
             self.refused = Some(stream.messages.prepared().token.clone());
             self.opening();
             return Ok(());
@@ -260,7 +281,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             return Ok(());
         }
         // Once etcd has spoken, what is not understood is no page of a proxy.
-        let survives = if stream.is_proven {
+        let survives = if stream.is_proven() {
             error.is_retryable()
         } else {
             self.reconnect.survives(&error)
@@ -268,11 +289,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         if is_end || survives || error.is_endpoint_fault() {
             endpoint.failed(self.client.transport().now());
         }
-        if is_of_duplex && error.is_rejected() {
+        if may_be_duplex && error.is_rejected() {
             // Nothing was sent, and the next request will not go on while it is answered.
             return Ok(());
         }
-        if is_end || is_of_duplex || survives {
+        if is_end || may_be_duplex || survives {
             return self.wait(error);
         }
         Err(error)
@@ -281,18 +302,18 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// Whether an endpoint may serve the call, as far as is known.
     fn is_served_elsewhere(&self) -> bool {
         let call = self.options.call.call();
-        self.client.pipeline().other_place(&call).is_some()
+        self.client.pipeline().other_endpoint(&call).is_some()
     }
 
     /// Returns the error of a loss that the caller does not recover from. The endpoint is not chosen next if another may
     /// succeed.
     pub(in crate::v3) fn give_up(&mut self, loss: Loss) -> Error {
         let is_end = matches!(loss, Loss::Ended(_));
-        let (Loss::Failed(error) | Loss::Ended(error)) = loss else {
+        let Some(error) = loss.into_error() else {
             return self.unexpected("the server has been silent for too long");
         };
         if let Some(stream) = self.state.take() {
-            self.tell_of(&stream, &error, is_end);
+            self.report_failure(&stream, &error, is_end);
             if error.is_endpoint_fault() {
                 let now = self.client.transport().now();
                 stream.messages.endpoint().failed(now);
@@ -358,7 +379,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// The error for a response that is not etcd's.
     pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
-        let unexpected = UnexpectedAnswer::new(self.context(), what, Outcome::Unknown);
+        let unexpected = UnexpectedAnswer::of(self.context(), what, Outcome::Unknown);
         Error::Unexpected(unexpected)
     }
 }

@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn of_transport(error: TransportError) -> Error {
-        Error::Transport(TransportFailure::new(context(), error))
+        Error::Transport(TransportFailure::of(context(), error))
     }
 
     /// Returns the state after these failures of duplex requests to one endpoint.
@@ -132,13 +132,7 @@ mod tests {
     #[test]
     fn two_failures_and_a_complete_request_that_works_are_proof() {
         let broken = || of_transport(TransportError::interrupted("reset"));
-        let refused = || {
-            Error::Http(HttpError::new(
-                context(),
-                StatusCode::BAD_GATEWAY,
-                b"<html>",
-            ))
-        };
+        let refused = || Error::Http(HttpError::of(context(), StatusCode::BAD_GATEWAY, b"<html>"));
         for error in [broken, refused] {
             let (mut duplex, here) = after(&[error(), error()]);
             assert!(!duplex.is_for(&here, Wire::Http), "a complete one is tried");

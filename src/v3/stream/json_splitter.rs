@@ -1,6 +1,6 @@
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::v3::protocol::frames::SplitError;
+use crate::v3::protocol::length_prefixed::SplitError;
 
 /// Splits a body that is a sequence of JSON objects, whatever the boundaries of its chunks.
 ///

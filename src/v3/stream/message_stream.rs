@@ -18,7 +18,7 @@ use crate::{
     },
     v3::{
         Header,
-        protocol::{frames::SplitError, grpc, message::Decode, status::GrpcStatus},
+        protocol::{grpc, length_prefixed::SplitError, message::Decode, status::GrpcStatus},
         stream::{
             open::{self, Opened, StreamRequest},
             splitter::Splitter,
@@ -39,8 +39,6 @@ pub(in crate::v3) struct MessageStream<T, M> {
     seen: Seen,
     /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
     is_duplex: bool,
-    /// Its failure was reported by the attempt to open it.
-    is_told: bool,
     /// How many bytes of the body have arrived.
     received: u64,
     response: Response,
@@ -62,6 +60,8 @@ enum Response {
     Open(Body),
     /// There is no more to read.
     Ended,
+    /// The attempt to open it has failed, and reported that.
+    Failed,
 }
 
 impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
@@ -75,7 +75,6 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     ) -> Self {
         Self {
             is_duplex: body.is_some(),
-            is_told: false,
             received: 0,
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
@@ -98,7 +97,9 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
             }
             Ok(None) => None,
             Err(error) => {
-                self.response = Response::Ended;
+                if !self.is_reported() {
+                    self.response = Response::Ended;
+                }
                 Some(Err(error))
             }
         }
@@ -120,8 +121,8 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     /// Whether its failure was reported when it was opened.
-    pub(super) fn is_told(&self) -> bool {
-        self.is_told
+    pub(super) fn is_reported(&self) -> bool {
+        matches!(self.response, Response::Failed)
     }
 
     /// How many bytes of the body have arrived.
@@ -148,13 +149,13 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                     Ok(Opened::Refused(answer)) => self.refused(*answer)?,
                     Ok(Opened::Status(status)) => {
                         let is_certain = status.is_unimplemented();
-                        let is_not_served = is_certain || status.is_of_learner();
+                        let is_not_served = is_certain || status.is_learner_refusal();
                         if !(is_not_served && self.asks_another(is_certain)) {
                             return self.ended(Some(status));
                         }
                     }
                     Err(failure) => {
-                        self.is_told = true;
+                        self.response = Response::Failed;
                         return Err(self.error(failure));
                     }
                 },
@@ -182,7 +183,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                         None => self.response = Response::Ended,
                     }
                 }
-                Response::Ended => return Ok(None),
+                Response::Ended | Response::Failed => return Ok(None),
             }
         }
     }
@@ -284,7 +285,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     }
 
     fn unexpected(&self, what: impl Into<String>, body: &[u8]) -> UnexpectedAnswer {
-        UnexpectedAnswer::new(self.context(), what, Outcome::Unknown)
+        UnexpectedAnswer::of(self.context(), what, Outcome::Unknown)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(body)
     }

@@ -15,7 +15,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, Told},
+        observe::{Attempt, Report},
         wire::doubt_page,
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
@@ -80,14 +80,14 @@ pub(super) fn open<T: Transport>(
             }
             Err(failure) => Err(failure),
         };
-        pipeline.observer.tell(|| {
-            let Told {
+        pipeline.observer.report(|| {
+            let Report {
                 outcome,
                 status,
                 reason,
             } = match &begun {
-                Ok(begun) => Told::answered(begun.head.status),
-                Err(failure) => Told::of(failure),
+                Ok(begun) => Report::answered(begun.head.status),
+                Err(failure) => Report::of_failure(failure),
             };
             Attempt {
                 operation: prepared.call.operation,
@@ -132,16 +132,16 @@ pub(super) async fn wire<T: Transport>(
     }
     let found = pipeline.find_wire(call, endpoint, false, limit).await;
     found.map_err(|failure| {
-        pipeline.observer.tell(|| {
-            let told = Told::of(&failure);
+        pipeline.observer.report(|| {
+            let report = Report::of_failure(&failure);
             Attempt {
                 operation: call.operation,
                 endpoint: endpoint.endpoint().clone(),
                 number: 1,
-                status: told.status,
+                status: report.status,
                 elapsed: pipeline.since(began),
-                outcome: told.outcome,
-                reason: told.reason,
+                outcome: report.outcome,
+                reason: report.reason,
             }
         });
         failure.into_error(pipeline.context(call, endpoint))
@@ -157,7 +157,7 @@ pub(super) fn endpoint_after<T: Transport>(
 ) -> Option<EndpointState> {
     let pipeline = client.pipeline();
     pipeline.pass_over(call, endpoint, is_certain);
-    pipeline.other_place(call)
+    pipeline.other_endpoint(call)
 }
 
 /// Which operation this is, and where.

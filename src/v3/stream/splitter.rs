@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use crate::v3::{
-    protocol::frames::{FrameSplitter, SplitError},
+    protocol::length_prefixed::{LengthPrefixedSplitter, SplitError},
     stream::json_splitter::JsonSplitter,
 };
 
@@ -11,7 +11,7 @@ pub(crate) enum Splitter {
     /// JSON objects, one after the other: the gateway.
     Json(JsonSplitter),
     /// Messages with a prefix of five bytes: gRPC.
-    Frames(FrameSplitter),
+    LengthPrefixed(LengthPrefixedSplitter),
 }
 
 impl Splitter {
@@ -19,7 +19,7 @@ impl Splitter {
     pub(crate) fn push(&mut self, chunk: Bytes) {
         match self {
             Self::Json(splitter) => splitter.push(chunk),
-            Self::Frames(splitter) => splitter.push(chunk),
+            Self::LengthPrefixed(splitter) => splitter.push(chunk),
         }
     }
 
@@ -27,7 +27,7 @@ impl Splitter {
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
         match self {
             Self::Json(splitter) => splitter.next(),
-            Self::Frames(splitter) => splitter.next(),
+            Self::LengthPrefixed(splitter) => splitter.next(),
         }
     }
 
@@ -35,7 +35,7 @@ impl Splitter {
     pub(crate) fn is_partial(&self) -> bool {
         match self {
             Self::Json(splitter) => splitter.is_partial(),
-            Self::Frames(splitter) => splitter.is_partial(),
+            Self::LengthPrefixed(splitter) => splitter.is_partial(),
         }
     }
 
@@ -43,7 +43,7 @@ impl Splitter {
     pub(crate) fn rest(&self) -> &[u8] {
         match self {
             Self::Json(splitter) => splitter.rest(),
-            Self::Frames(splitter) => splitter.rest(),
+            Self::LengthPrefixed(splitter) => splitter.rest(),
         }
     }
 }

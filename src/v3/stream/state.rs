@@ -37,7 +37,7 @@ pub(super) enum State<T, M> {
     /// The next message.
     Open(Box<OpenStream<T, M>>),
     /// The next message, or the response of a silent server to a probe.
-    Probing(Box<OpenStream<T, M>>, BoxFuture<'static, Result<()>>),
+    Probing(Box<OpenStream<T, M>>, Probe),
     /// The end of the pause before the next attempt.
     Waiting(BoxFuture<'static, ()>),
 }
@@ -52,21 +52,76 @@ pub(super) struct Opening {
 /// A request under way.
 pub(super) struct OpenStream<T, M> {
     pub(super) messages: MessageStream<T, M>,
-    /// The rest of the request, where it goes on while it is answered.
-    pub(super) sender: Option<BodySender>,
+    pub(super) kind: RequestKind,
+    pub(super) progress: Progress,
     pub(super) silence: Silence,
-    /// The server has sent a message, or responded to a probe.
-    pub(super) is_proven: bool,
-    /// The caller had what it opened the connection for.
-    pub(super) is_settled: bool,
     /// When it was sent.
     pub(super) opened: Instant,
-    /// It has a short deadline, for an endpoint that withholds responses until their end.
-    pub(super) is_poll: bool,
-    /// Its first message is overdue, after this time: the probe shows whether responses are withheld.
-    pub(super) overdue: Option<Duration>,
     /// So many bytes had arrived at the last silence within a message.
     pub(super) stalled: Option<u64>,
+}
+
+/// How a request is sent.
+pub(super) enum RequestKind {
+    /// All at once.
+    Complete,
+    /// It goes on while it is answered: the sender has the rest of it.
+    Duplex(BodySender),
+    /// All at once, with a short deadline, for an endpoint that withholds responses until their end.
+    Poll,
+}
+
+/// How far the response to a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Progress {
+    /// The server has shown nothing yet.
+    Sent,
+    /// The server has sent a message, or responded to a probe.
+    Proven,
+    /// The caller had what it opened the connection for.
+    Settled,
+}
+
+/// A question to a server whose stream is silent.
+pub(super) struct Probe {
+    pub(super) response: BoxFuture<'static, Result<()>>,
+    pub(super) purpose: ProbePurpose,
+}
+
+/// What the response to a probe shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ProbePurpose {
+    /// Whether the server is alive.
+    Liveness,
+    /// Whether something on the way withholds responses: the first message is overdue, after this time.
+    Withholding(Duration),
+}
+
+impl<T, M> OpenStream<T, M> {
+    /// Records how far the response is at least.
+    pub(super) fn advance(&mut self, progress: Progress) {
+        self.progress = self.progress.max(progress);
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.progress >= Progress::Proven
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.progress == Progress::Settled
+    }
+
+    pub(super) fn is_poll(&self) -> bool {
+        matches!(self.kind, RequestKind::Poll)
+    }
+
+    /// The sender of the rest of the request, if it goes on while it is answered.
+    pub(super) fn sender(&self) -> Option<&BodySender> {
+        match &self.kind {
+            RequestKind::Duplex(sender) => Some(sender),
+            RequestKind::Complete | RequestKind::Poll => None,
+        }
+    }
 }
 
 impl<T, M> State<T, M> {

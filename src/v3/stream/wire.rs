@@ -4,9 +4,9 @@ use crate::{
     endpoints::wire::Wire,
     v3::{
         protocol::{
-            frames::FrameSplitter,
             gateway::{self, StreamItem},
             grpc, json,
+            length_prefixed::LengthPrefixedSplitter,
             message::{Decode, Encode},
             protobuf,
             status::GrpcStatus,
@@ -39,7 +39,7 @@ pub(super) fn encode<'a, M: Encode + 'a>(
 pub(super) fn splitter(wire: Wire, limit: usize) -> Splitter {
     match wire {
         Wire::Http => Splitter::Json(JsonSplitter::new(limit)),
-        Wire::Grpc => Splitter::Frames(FrameSplitter::new(limit)),
+        Wire::Grpc => Splitter::LengthPrefixed(LengthPrefixedSplitter::new(limit)),
     }
 }
 

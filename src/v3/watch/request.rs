@@ -69,7 +69,7 @@ pub struct Watch {
 /// The settings of a request, whatever the number of its watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    pub(super) outage: Duration,
+    pub(super) outage_limit: Duration,
     pub(super) silence: Option<Duration>,
     pub(super) require_leader: bool,
 }
@@ -130,13 +130,16 @@ impl Watch {
     /// loses nothing; after a longer one the stream ends in the error of the last attempt. Once the stream has worked,
     /// a response that is not etcd's, such as the 404 or the maintenance page of a proxy, is an outage as well.
     pub fn outage_limit(mut self, limit: Duration) -> Self {
-        self.settings.outage = limit;
+        self.settings.outage_limit = limit;
         self
     }
 
     /// Sets how long the server may be silent before it is probed. Defaults to 5 s. If it does not respond to the
     /// probe within 3 s, the stream continues at another endpoint: by default it leaves a halted member within 10 s. All
     /// streams of a client share the probes of an endpoint. Must be longer than zero.
+    ///
+    /// A probe is `POST /v3/maintenance/status`, over gRPC `Maintenance/Status`: a proxy that lets watches through
+    /// must let it through, too.
     ///
     /// A connection that stays silent though the server responds to probes may be dead, and is opened again: after 150 s by
     /// default, after five times a limit that is set.
@@ -250,7 +253,7 @@ impl WatchSet {
 
     /// See [`Watch::outage_limit`].
     pub fn outage_limit(mut self, limit: Duration) -> Self {
-        self.settings.outage = limit;
+        self.settings.outage_limit = limit;
         self
     }
 
@@ -340,7 +343,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            outage: Duration::from_secs(300),
+            outage_limit: Duration::from_secs(300),
             silence: None,
             require_leader: true,
         }

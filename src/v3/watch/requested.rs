@@ -14,7 +14,7 @@ const COLLECT: Duration = Duration::from_millis(50);
 /// What the open request has asked for, and how much of it the server has created.
 #[derive(Debug, Default)]
 pub(super) struct RequestedWatches {
-    /// The watches that the server has not confirmed, cancelled ones included: it confirms them in the order of the
+    /// The watches that the server has not confirmed, canceled ones included: it confirms them in the order of the
     /// requests.
     uncreated: VecDeque<usize>,
     /// When all that the request began with was created.

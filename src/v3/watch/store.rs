@@ -33,7 +33,7 @@ impl SeenStore {
                 "this is a member of cluster {other:x}, and the watch began in cluster {cluster:x}: it cannot go \
                  on from the revision that it has come to"
             );
-            let error = UnexpectedAnswer::new(context(), what, Outcome::Unknown);
+            let error = UnexpectedAnswer::of(context(), what, Outcome::Unknown);
             let error = error.with_kind(UnexpectedKind::ClusterChanged);
             return Err(Error::Unexpected(error));
         }

@@ -76,7 +76,7 @@ impl WatchState {
     }
 
     /// The size of the fragments that it keeps, in bytes.
-    pub(super) fn kept(&self) -> usize {
+    pub(super) fn buffered_bytes(&self) -> usize {
         self.fragments_size
     }
 

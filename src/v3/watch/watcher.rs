@@ -84,7 +84,7 @@ impl<T: Transport> Watcher<T> {
                 method: method::WATCH,
                 require_leader: settings.require_leader,
             },
-            outage_limit: settings.outage,
+            outage_limit: settings.outage_limit,
             silence: SilenceLimit::probe(settings.silence),
             expect_within: Some(CREATE_LIMIT),
             tells_state: false,
@@ -208,8 +208,11 @@ impl<T: Transport> Watcher<T> {
     /// How long an outdated request stays in use. A revision that has arrived in part is waited for: it may be too
     /// large to arrive between two changes.
     fn replace_in(&self) -> Option<Duration> {
-        let is_partial =
-            self.connection.is_partial() || self.watches.values().any(|watch| watch.kept() > 0);
+        let is_partial = self.connection.is_partial()
+            || self
+                .watches
+                .values()
+                .any(|watch| watch.buffered_bytes() > 0);
         if is_partial || !self.connection.is_open() {
             return None;
         }
@@ -230,7 +233,7 @@ impl<T: Transport> Watcher<T> {
             // Without a number it is about the progress of the server, and promises nothing for any of these watches.
             number(message.watch_id)
         };
-        // Messages about a cancelled watch may arrive for a while.
+        // Messages about a canceled watch may arrive for a while.
         if let Some(number) = number.filter(|number| self.watches.contains_key(number)) {
             if message.canceled {
                 self.canceled(number, &message)?;
@@ -254,7 +257,7 @@ impl<T: Transport> Watcher<T> {
         let limit = self.client.pipeline().max_response_size;
         if let Some(watch) = self.watches.get_mut(&number) {
             let changes = watch.take(message, size).into_iter();
-            if watch.kept() > limit {
+            if watch.buffered_bytes() > limit {
                 let failure = Failure::TooLarge(limit);
                 return Err(failure.into_error(self.connection.context()));
             }

@@ -105,7 +105,7 @@ impl<T: Transport> Task<T> {
 
     /// The lock's key does not exist, which is correct if the lease is lost.
     async fn explain(&self, lease: &HeldLease<T>, key: &str) {
-        let found = self.client.v3().leases().time_to_live(lease.id()).await;
+        let found = self.client.v3().leases().get_time_to_live(lease.id()).await;
         self.journal.count("time to live", &found);
         if !lease.is_alive() {
             return;

@@ -248,7 +248,7 @@ async fn works<S: Stack>(client: &Client<S>) {
     let waiting = async { events.next().await.unwrap().unwrap().index() };
     let (seen, deleted) = futures::join!(waiting, v2.delete("/tls"));
     assert_eq!(seen, deleted.unwrap().index());
-    assert_eq!(v2.members().await.unwrap().len(), 1);
+    assert_eq!(v2.list_members().await.unwrap().len(), 1);
 }
 
 /// Returns the error of a write. Reads and watches fail, too.

@@ -3,7 +3,7 @@
 use etcd_http::{
     Client, Error, EtcdErrorKind, Outcome,
     transport::Transport,
-    v2::{CreateUser, Event, Get, Permissions, Watch},
+    v2::{AddUser, Event, Get, Permissions, Watch},
 };
 use futures::StreamExt;
 use harness::{
@@ -40,7 +40,7 @@ fn read_and_write(pattern: &str) -> Permissions {
 
 /// Enables authentication, with the user `root` and its password `secret`. Returns a client of root.
 async fn enable<T: Transport>(etcd: &Etcd<T>) -> Client<T> {
-    etcd.v2().create_user("root", "secret").await.unwrap();
+    etcd.v2().add_user("root", "secret").await.unwrap();
     etcd.v2().enable_auth().await.unwrap();
     login(etcd, "root", "secret")
 }
@@ -61,27 +61,25 @@ fn words<O: std::fmt::Debug>(result: Result<O, Error>) -> (EtcdErrorKind, String
 
 async fn v2_163_users_are_created_read_listed_and_deleted<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
-    assert_eq!(v2.users().await.unwrap(), []);
-    let bob = v2.create_user("bob", "pw").await.unwrap();
+    assert_eq!(v2.list_users().await.unwrap(), []);
+    let bob = v2.add_user("bob", "pw").await.unwrap();
     assert_eq!((bob.name.as_str(), bob.roles.len()), ("bob", 0));
-    v2.create_role("app", read_and_write("/app/*"))
-        .await
-        .unwrap();
-    let amy = CreateUser::new("amy", "pw").and_role("app");
+    v2.add_role("app", read_and_write("/app/*")).await.unwrap();
+    let amy = AddUser::new("amy", "pw").and_role("app");
     assert_eq!(etcd.send(amy).await.unwrap().roles, ["app"]);
 
-    let amy = v2.user("amy").await.unwrap();
+    let amy = v2.get_user("amy").await.unwrap();
     assert_eq!(amy.name, "amy");
     assert_eq!(amy.roles[0].name, "app");
     assert_eq!(amy.roles[0].permissions, read_and_write("/app/*"));
-    let mut users = v2.users().await.unwrap();
+    let mut users = v2.list_users().await.unwrap();
     users.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(users.len(), 2);
     assert_eq!(users[0], amy);
     assert_eq!((users[1].name.as_str(), users[1].roles.len()), ("bob", 0));
 
     v2.delete_user("bob").await.unwrap();
-    let gone = words(v2.user("bob").await);
+    let gone = words(v2.get_user("bob").await);
     assert_eq!(gone.0, EtcdErrorKind::NotFound);
     assert_eq!(gone.1, "auth: User bob does not exist.");
     assert_eq!(
@@ -93,9 +91,9 @@ async fn v2_163_users_are_created_read_listed_and_deleted<T: Transport>(etcd: Et
 async fn v2_163_roles_are_granted_and_revoked<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
     for role in ["a", "b"] {
-        v2.create_role(role, Permissions::none()).await.unwrap();
+        v2.add_role(role, Permissions::none()).await.unwrap();
     }
-    v2.create_user("bob", "pw").await.unwrap();
+    v2.add_user("bob", "pw").await.unwrap();
     let mut granted = v2.grant_roles("bob", ["a", "b"]).await.unwrap();
     granted.roles.sort_unstable();
     assert_eq!(granted.roles, ["a", "b"]);
@@ -111,40 +109,40 @@ async fn v2_163_roles_are_granted_and_revoked<T: Transport>(etcd: Etcd<T>) {
 
 async fn v2_163_what_etcd_refuses_of_users<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
-    let (kind, message) = words(v2.create_user("bob", "").await);
+    let (kind, message) = words(v2.add_user("bob", "").await);
     assert_eq!(kind, EtcdErrorKind::BadRequest);
     assert_eq!(
         message,
         "auth: Cannot create user bob with an empty password"
     );
-    v2.create_user("bob", "pw").await.unwrap();
-    let again = CreateUser::new("bob", "pw").and_role("root");
+    v2.add_user("bob", "pw").await.unwrap();
+    let again = AddUser::new("bob", "pw").and_role("root");
     let (kind, message) = words(etcd.send(again).await);
     assert_eq!(kind, EtcdErrorKind::Conflict);
     assert_eq!(message, "auth: User bob already exists.");
 }
 
 async fn v2_164_a_user_with_a_role_that_is_missing_cannot_be_read<T: Transport>(etcd: Etcd<T>) {
-    let bob = CreateUser::new("bob", "pw").and_role("r1");
+    let bob = AddUser::new("bob", "pw").and_role("r1");
     etcd.send(bob).await.unwrap();
-    let (kind, message) = words(etcd.v2().user("bob").await);
+    let (kind, message) = words(etcd.v2().get_user("bob").await);
     assert_eq!(kind, EtcdErrorKind::NotFound);
     assert_eq!(message, "auth: Role r1 does not exist.");
     let none = Permissions::none();
-    etcd.v2().create_role("r1", none.clone()).await.unwrap();
-    let bob = etcd.v2().user("bob").await.unwrap();
+    etcd.v2().add_role("r1", none.clone()).await.unwrap();
+    let bob = etcd.v2().get_user("bob").await.unwrap();
     assert_eq!(bob.roles[0].permissions, none);
 }
 
 async fn v2_165_roles_are_created_changed_and_deleted<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
-    let roles = v2.roles().await.unwrap();
+    let roles = v2.list_roles().await.unwrap();
     let names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, ["root"]);
-    let role = v2.create_role("app", read_and_write("/app/*")).await;
+    let role = v2.add_role("app", read_and_write("/app/*")).await;
     let role = role.unwrap();
     assert_eq!(role.name, "app");
-    assert_eq!(v2.role("app").await.unwrap(), role);
+    assert_eq!(v2.get_role("app").await.unwrap(), role);
 
     let more = Permissions::none().and_read("/shared");
     let granted = v2.grant_permissions("app", more.clone()).await.unwrap();
@@ -156,10 +154,10 @@ async fn v2_165_roles_are_created_changed_and_deleted<T: Transport>(etcd: Etcd<T
     assert_eq!(again.0, EtcdErrorKind::Conflict);
     let revoked = v2.revoke_permissions("app", more).await.unwrap();
     assert_eq!(revoked, role);
-    assert_eq!(v2.roles().await.unwrap().len(), 2);
+    assert_eq!(v2.list_roles().await.unwrap().len(), 2);
 
     v2.delete_role("app").await.unwrap();
-    assert_eq!(words(v2.role("app").await).0, EtcdErrorKind::NotFound);
+    assert_eq!(words(v2.get_role("app").await).0, EtcdErrorKind::NotFound);
     assert_eq!(
         words(v2.delete_role("app").await).0,
         EtcdErrorKind::NotFound
@@ -168,8 +166,8 @@ async fn v2_165_roles_are_created_changed_and_deleted<T: Transport>(etcd: Etcd<T
 
 async fn v2_165_what_etcd_refuses_of_roles<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
-    v2.create_role("app", read_and_write("/a")).await.unwrap();
-    let again = words(v2.create_role("app", read_and_write("/a")).await);
+    v2.add_role("app", read_and_write("/a")).await.unwrap();
+    let again = words(v2.add_role("app", read_and_write("/a")).await);
     assert_eq!(again.0, EtcdErrorKind::Conflict);
     let other = v2.revoke_permissions("app", read_and_write("/b")).await;
     assert_ne!(words(other).0, EtcdErrorKind::NotFound);
@@ -186,13 +184,11 @@ async fn v2_165_what_etcd_refuses_of_roles<T: Transport>(etcd: Etcd<T>) {
 async fn names_may_be_awkward<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
     for name in ["a b", "%41", "ü?#", "a+b&c=d"] {
-        v2.create_role(name, read_and_write("/x y/*"))
-            .await
-            .unwrap();
-        let user = CreateUser::new(name, "pä:ss \"word\"").and_role(name);
+        v2.add_role(name, read_and_write("/x y/*")).await.unwrap();
+        let user = AddUser::new(name, "pä:ss \"word\"").and_role(name);
         assert_eq!(etcd.send(user).await.unwrap().name, name);
-        let user = v2.user(name).await.unwrap();
-        assert_eq!(user.roles, [v2.role(name).await.unwrap()]);
+        let user = v2.get_user(name).await.unwrap();
+        assert_eq!(user.roles, [v2.get_role(name).await.unwrap()]);
     }
     enable(&etcd).await;
     let root = login(&etcd, "root", "secret");
@@ -203,14 +199,14 @@ async fn names_may_be_awkward<T: Transport>(etcd: Etcd<T>) {
 
 async fn v2_162_auth_needs_a_root_user_and_is_switched_on_once<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
-    assert!(!v2.auth_status().await.unwrap());
+    assert!(!v2.get_auth_status().await.unwrap());
     let (kind, message) = words(v2.enable_auth().await);
     assert_eq!(kind, EtcdErrorKind::Conflict);
     assert_eq!(message, "auth: No root user available, please create one");
     assert_eq!(words(v2.disable_auth().await).0, EtcdErrorKind::Conflict);
 
     let root = enable(&etcd).await;
-    assert!(v2.auth_status().await.unwrap());
+    assert!(v2.get_auth_status().await.unwrap());
     let (kind, message) = words(root.v2().enable_auth().await);
     assert_eq!(
         (kind, message.as_str()),
@@ -219,8 +215,8 @@ async fn v2_162_auth_needs_a_root_user_and_is_switched_on_once<T: Transport>(etc
     let refused = words(v2.disable_auth().await);
     assert_eq!(refused.0, EtcdErrorKind::Unauthorized);
     root.v2().disable_auth().await.unwrap();
-    assert!(!v2.auth_status().await.unwrap());
-    v2.users().await.unwrap();
+    assert!(!v2.get_auth_status().await.unwrap());
+    v2.list_users().await.unwrap();
 }
 
 async fn v2_160_wrong_or_missing_credentials_are_unauthorized<T: Transport>(etcd: Etcd<T>) {
@@ -248,7 +244,7 @@ async fn v2_160_wrong_or_missing_credentials_are_unauthorized<T: Transport>(etcd
         // A response to HEAD has no body for the error.
         let exists = client.v2().exists("/a").await.unwrap_err();
         assert!(exists.is_unauthorized(), "{exists:?}");
-        let (kind, message) = words(client.v2().users().await);
+        let (kind, message) = words(client.v2().list_users().await);
         assert_eq!(kind, EtcdErrorKind::Unauthorized);
         assert_eq!(message, "Insufficient credentials");
     }
@@ -258,7 +254,7 @@ async fn v2_160_wrong_or_missing_credentials_are_unauthorized<T: Transport>(etcd
 
 async fn v2_161_without_credentials_the_guest_role_applies<T: Transport>(etcd: Etcd<T>) {
     let root = enable(&etcd).await;
-    let guest = root.v2().role("guest").await.unwrap();
+    let guest = root.v2().get_role("guest").await.unwrap();
     assert_eq!(guest.permissions, read_and_write("/*"));
     etcd.v2().set("/a", "1").await.unwrap();
     let no_more = Permissions::none().and_write("/*");
@@ -273,10 +269,8 @@ async fn v2_161_without_credentials_the_guest_role_applies<T: Transport>(etcd: E
 
 async fn v2_166_a_pattern_matches_the_path_as_it_is_written<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
-    v2.create_role("app", read_and_write("/app/*"))
-        .await
-        .unwrap();
-    let user = CreateUser::new("bob", "pw").and_role("app");
+    v2.add_role("app", read_and_write("/app/*")).await.unwrap();
+    let user = AddUser::new("bob", "pw").and_role("app");
     etcd.send(user).await.unwrap();
     let root = enable(&etcd).await;
     root.v2().delete_role("guest").await.unwrap();
@@ -304,9 +298,9 @@ async fn v2_166_a_pattern_matches_the_path_as_it_is_written<T: Transport>(etcd: 
 async fn v2_167_auth_moves_the_index_on<T: Transport>(etcd: Etcd<T>) {
     let index = async || etcd.v2().get("/").await.unwrap().cluster.etcd_index;
     let before = index().await.unwrap();
-    etcd.v2().create_user("bob", "pw").await.unwrap();
+    etcd.v2().add_user("bob", "pw").await.unwrap();
     assert_eq!(index().await, Some(before + 5));
-    etcd.v2().create_user("amy", "pw").await.unwrap();
+    etcd.v2().add_user("amy", "pw").await.unwrap();
     assert_eq!(index().await, Some(before + 6));
     assert!(etcd.v2().get("/").await.unwrap().node.nodes.is_empty());
 }
@@ -323,10 +317,10 @@ async fn a_changed_password_takes_the_place_of_the_old_one<T: Transport>(etcd: E
     let root = enable(&etcd).await;
     let changed = root.v2().change_password("root", "new").await.unwrap();
     assert_eq!(changed.name, "root");
-    let old = root.v2().users().await.unwrap_err();
+    let old = root.v2().list_users().await.unwrap_err();
     assert!(old.is_unauthorized());
     let new = login(&etcd, "root", "new");
-    assert_eq!(new.v2().users().await.unwrap().len(), 1);
+    assert_eq!(new.v2().list_users().await.unwrap().len(), 1);
 }
 
 async fn a_watch_needs_the_permission_to_read<T: Transport>(etcd: Etcd<T>) {
@@ -352,8 +346,8 @@ async fn a_watch_needs_the_permission_to_read<T: Transport>(etcd: Etcd<T>) {
 
 async fn members_may_be_read_by_all_and_changed_by_root_alone<T: Transport>(etcd: Etcd<T>) {
     let root = enable(&etcd).await;
-    assert_eq!(etcd.v2().members().await.unwrap().len(), 1);
-    assert!(etcd.v2().leader().await.is_ok());
+    assert_eq!(etcd.v2().list_members().await.unwrap().len(), 1);
+    assert!(etcd.v2().get_leader().await.is_ok());
     let refused = words(etcd.v2().remove_member("1234").await);
     assert_eq!(refused.0, EtcdErrorKind::Unauthorized);
     let unknown = words(root.v2().remove_member("1234").await);

@@ -124,9 +124,9 @@ async fn a_name_that_is_no_path_segment_is_refused<T: Transport>(etcd: Etcd<T>) 
                  it must not be empty, `.` or `..`, or contain a `/`"
             )
         };
-        assert_refused(v2.user(name).await, &text("v2.auth.users.get", "user"));
-        let created = v2.create_user(name, "pw").await;
-        assert_refused(created, &text("v2.auth.users.create", "user"));
+        assert_refused(v2.get_user(name).await, &text("v2.auth.users.get", "user"));
+        let created = v2.add_user(name, "pw").await;
+        assert_refused(created, &text("v2.auth.users.add", "user"));
         let deleted = v2.delete_role(name).await;
         assert_refused(deleted, &text("v2.auth.roles.delete", "role"));
         let removed = v2.remove_member(name).await;

@@ -159,15 +159,15 @@ async fn json_nested_too_deep_is_refused_without_overflow<T: Transport>(etcd: Et
 async fn machines_that_are_no_urls_are_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::always(answer("200 OK", "text/plain", "hello, world"));
     let client = etcd.client_of(server.url());
-    let error = client.v2().machines().await.unwrap_err();
+    let error = client.v2().list_machines().await.unwrap_err();
     assert_eq!(
         error.to_string().replace(&server.url(), "URL"),
         "v2.machines at URL: the response is not a list of URLs: \"hello, world\""
     );
     for error in [
-        client.v2().members().await.unwrap_err(),
-        client.v2().stats_store().await.unwrap_err(),
-        client.v2().users().await.unwrap_err(),
+        client.v2().list_members().await.unwrap_err(),
+        client.v2().get_store_stats().await.unwrap_err(),
+        client.v2().list_users().await.unwrap_err(),
         client.version().await.unwrap_err(),
         client.health().await.unwrap_err(),
     ] {

@@ -79,26 +79,26 @@ async fn v2_15_watches_are_unsupported<T: Transport>(etcd: Etcd<T>) {
 async fn v2_15_members_and_stats_are_unsupported<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
     let urls = ["http://127.0.0.1:9"];
-    assert_unsupported("members.list", v2.members().await);
-    assert_unsupported("members.leader", v2.leader().await);
+    assert_unsupported("members.list", v2.list_members().await);
+    assert_unsupported("members.leader", v2.get_leader().await);
     assert_unsupported("members.add", v2.add_member(urls).await);
     assert_unsupported("members.update", v2.update_member("1", urls).await);
     assert_unsupported("members.remove", v2.remove_member("1").await);
-    assert_unsupported("machines", v2.machines().await);
-    assert_unsupported("stats.self", v2.stats_self().await);
-    assert_unsupported("stats.store", v2.stats_store().await);
-    assert_unsupported("stats.leader", v2.stats_leader().await);
+    assert_unsupported("machines", v2.list_machines().await);
+    assert_unsupported("stats.self", v2.get_self_stats().await);
+    assert_unsupported("stats.store", v2.get_store_stats().await);
+    assert_unsupported("stats.leader", v2.get_leader_stats().await);
 }
 
 async fn v2_15_auth_is_unsupported<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
     let all = || Permissions::none().and_read("/*");
-    assert_unsupported("auth.status", v2.auth_status().await);
+    assert_unsupported("auth.status", v2.get_auth_status().await);
     assert_unsupported("auth.enable", v2.enable_auth().await);
     assert_unsupported("auth.disable", v2.disable_auth().await);
-    assert_unsupported("auth.users.list", v2.users().await);
-    assert_unsupported("auth.users.get", v2.user("u").await);
-    assert_unsupported("auth.users.create", v2.create_user("u", "p").await);
+    assert_unsupported("auth.users.list", v2.list_users().await);
+    assert_unsupported("auth.users.get", v2.get_user("u").await);
+    assert_unsupported("auth.users.add", v2.add_user("u", "p").await);
     assert_unsupported(
         "auth.users.change_password",
         v2.change_password("u", "p").await,
@@ -106,9 +106,9 @@ async fn v2_15_auth_is_unsupported<T: Transport>(etcd: Etcd<T>) {
     assert_unsupported("auth.users.grant", v2.grant_roles("u", ["r"]).await);
     assert_unsupported("auth.users.revoke", v2.revoke_roles("u", ["r"]).await);
     assert_unsupported("auth.users.delete", v2.delete_user("u").await);
-    assert_unsupported("auth.roles.list", v2.roles().await);
-    assert_unsupported("auth.roles.get", v2.role("r").await);
-    assert_unsupported("auth.roles.create", v2.create_role("r", all()).await);
+    assert_unsupported("auth.roles.list", v2.list_roles().await);
+    assert_unsupported("auth.roles.get", v2.get_role("r").await);
+    assert_unsupported("auth.roles.add", v2.add_role("r", all()).await);
     assert_unsupported("auth.roles.grant", v2.grant_permissions("r", all()).await);
     assert_unsupported("auth.roles.revoke", v2.revoke_permissions("r", all()).await);
     assert_unsupported("auth.roles.delete", v2.delete_role("r").await);

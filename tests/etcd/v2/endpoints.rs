@@ -11,7 +11,7 @@ use std::{
 use etcd_http::{
     Client, Endpoint, RetryPolicy,
     transport::Transport,
-    v2::{CompareAndSwap, Condition, CreateInOrder, CreateUser, Delete, Exists, Get, Set, Watch},
+    v2::{AddUser, CompareAndSwap, Condition, CreateInOrder, Delete, Exists, Get, Set, Watch},
 };
 use futures::{StreamExt, future::select, stream};
 use harness::{case::Etcd, cases};
@@ -80,7 +80,7 @@ async fn a_curl_command_does_what_the_operation_does<T: Transport>(etcd: Etcd<T>
 
 async fn a_curl_command_takes_its_user_from_the_environment<T: Transport>(etcd: Etcd<T>) {
     let root = "pa'ss $w\"rd";
-    etcd.v2().create_user("root", root).await.unwrap();
+    etcd.v2().add_user("root", root).await.unwrap();
     etcd.v2().enable_auth().await.unwrap();
     let client = etcd.client(|builder| builder.basic_auth("root", root));
     client.v2().delete_role("guest").await.unwrap();
@@ -90,7 +90,7 @@ async fn a_curl_command_takes_its_user_from_the_environment<T: Transport>(etcd: 
     assert!(refused.contains("\"errorCode\":110"), "{refused}");
     let set = sh(&command, &format!("root:{root}"));
     assert!(set.contains("\"action\":\"set\""), "{set}");
-    let user = client.to_curl(&CreateUser::new("a", root)).unwrap();
+    let user = client.to_curl(&AddUser::new("a", root)).unwrap();
     assert!(!user.contains("ss $w"), "{user}");
 }
 

@@ -215,7 +215,7 @@ async fn v2_91_without_a_quorum_a_write_may_yet_be_applied<T: Transport>(etcd: E
     // A plain read is served from the member's own data.
     let stale = client.v2().get("/a").await.unwrap();
     assert_eq!(stale.node.value.as_deref(), Some("1"));
-    let leader = client.v2().leader().await;
+    let leader = client.v2().get_leader().await;
     if let Err(error) = leader {
         let kind = error.etcd_kind();
         assert_eq!(kind, Some(EtcdErrorKind::DuringLeaderElection));

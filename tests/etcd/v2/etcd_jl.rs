@@ -243,12 +243,12 @@ async fn watchloop<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn machines<T: Transport>(etcd: Etcd<T>) {
-    let machines = etcd.v2().machines().await.unwrap();
+    let machines = etcd.v2().list_machines().await.unwrap();
     assert_eq!(machines, [etcd.url()]);
 }
 
 async fn members<T: Transport>(etcd: Etcd<T>) {
-    let members = etcd.v2().members().await.unwrap();
+    let members = etcd.v2().list_members().await.unwrap();
     assert_eq!(members.len(), 1);
     assert_eq!(members[0].client_urls, [etcd.url()]);
 }
@@ -257,7 +257,7 @@ async fn members<T: Transport>(etcd: Etcd<T>) {
 async fn leader<T: Transport>(etcd: Etcd<T>) {
     let leader = etcd.host().leader();
     for url in etcd.urls() {
-        let said = etcd.client_of(url).v2().leader().await.unwrap();
+        let said = etcd.client_of(url).v2().get_leader().await.unwrap();
         assert_eq!(said.name, etcd.host().name(leader));
         assert_eq!(said.client_urls, [etcd.urls()[leader].clone()]);
     }
@@ -265,10 +265,13 @@ async fn leader<T: Transport>(etcd: Etcd<T>) {
 
 /// There, any string is a kind of statistics. Here there are three, with types.
 async fn stats<T: Transport>(etcd: Etcd<T>) {
-    let member = etcd.v2().leader().await.unwrap();
-    assert_eq!(etcd.v2().stats_self().await.unwrap().id, member.id);
-    assert_eq!(etcd.v2().stats_leader().await.unwrap().leader, member.id);
-    assert!(etcd.v2().stats_store().await.unwrap().gets_fail > 0);
+    let member = etcd.v2().get_leader().await.unwrap();
+    assert_eq!(etcd.v2().get_self_stats().await.unwrap().id, member.id);
+    assert_eq!(
+        etcd.v2().get_leader_stats().await.unwrap().leader,
+        member.id
+    );
+    assert!(etcd.v2().get_store_stats().await.unwrap().gets_fail > 0);
 }
 
 /// There, a retry that never happens. Here it does: see `tests/scripted/retry.rs`.

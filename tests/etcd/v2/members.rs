@@ -22,7 +22,7 @@ cases! {
 }
 
 async fn v2_110_a_single_member_is_listed_and_leads<T: Transport>(etcd: Etcd<T>) {
-    let members = etcd.v2().members().await.unwrap();
+    let members = etcd.v2().list_members().await.unwrap();
     let [member] = members.as_slice() else {
         panic!("{members:?}");
     };
@@ -31,12 +31,12 @@ async fn v2_110_a_single_member_is_listed_and_leads<T: Transport>(etcd: Etcd<T>)
     assert!(!member.name.is_empty());
     assert_eq!(member.peer_urls.len(), 1);
     assert_eq!(member.client_urls.len(), 1);
-    assert_eq!(etcd.v2().leader().await.unwrap(), *member);
+    assert_eq!(etcd.v2().get_leader().await.unwrap(), *member);
 }
 
 async fn v2_112_machines_are_the_client_urls<T: Transport>(etcd: Etcd<T>) {
-    let machines = etcd.v2().machines().await.unwrap();
-    let members = etcd.v2().members().await.unwrap();
+    let machines = etcd.v2().list_machines().await.unwrap();
+    let members = etcd.v2().list_members().await.unwrap();
     assert_eq!(machines, members[0].client_urls);
 }
 
@@ -45,12 +45,12 @@ async fn v2_110_every_member_knows_all_members_and_the_leader<T: Transport>(etcd
     let leader = etcd.host().name(leader);
     for url in etcd.urls() {
         let client = etcd.client_of(&url);
-        let mut names: Vec<_> = client.v2().members().await.unwrap();
+        let mut names: Vec<_> = client.v2().list_members().await.unwrap();
         names.sort_by(|a, b| a.name.cmp(&b.name));
         let names: Vec<_> = names.iter().map(|member| member.name.as_str()).collect();
         assert_eq!(names, ["etcd-0", "etcd-1", "etcd-2"]);
-        assert_eq!(client.v2().leader().await.unwrap().name, leader);
-        let mut machines = client.v2().machines().await.unwrap();
+        assert_eq!(client.v2().get_leader().await.unwrap().name, leader);
+        let mut machines = client.v2().list_machines().await.unwrap();
         machines.sort_unstable();
         let mut urls = etcd.urls();
         urls.sort_unstable();
@@ -65,18 +65,18 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
     let added = v2.add_member(["http://127.0.0.1:9"]).await.unwrap();
     assert_eq!(added.peer_urls, ["http://127.0.0.1:9"]);
     assert_eq!((added.name.as_str(), added.client_urls.len()), ("", 0));
-    let members = v2.members().await.unwrap();
+    let members = v2.list_members().await.unwrap();
     assert_eq!(members.len(), 4);
     assert!(members.contains(&added));
 
     let elsewhere = ["http://127.0.0.1:10", "http://127.0.0.1:11"];
     v2.update_member(&added.id, elsewhere).await.unwrap();
-    let members = v2.members().await.unwrap();
+    let members = v2.list_members().await.unwrap();
     let moved = members.iter().find(|member| member.id == added.id);
     assert_eq!(moved.unwrap().peer_urls, elsewhere);
 
     v2.remove_member(&added.id).await.unwrap();
-    assert_eq!(v2.members().await.unwrap().len(), 3);
+    assert_eq!(v2.list_members().await.unwrap().len(), 3);
     let error = v2.remove_member(&added.id).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Rejected);
     let etcd = error.as_etcd().unwrap();
@@ -95,7 +95,7 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
 async fn v2_111_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
     let v2 = client.v2();
-    let ids = v2.members().await.unwrap();
+    let ids = v2.list_members().await.unwrap();
     let named = |name| ids.iter().find(|member| member.name == name).unwrap();
     let (own, of_another) = (named("etcd-0"), &named("etcd-1").peer_urls[0]);
     let taken = refusal(v2.add_member([of_another]).await);
@@ -119,16 +119,16 @@ async fn v2_111_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
         let updated = v2.update_member(unknown, ["http://127.0.0.1:9"]).await;
         assert_eq!(refusal(updated).0, EtcdErrorKind::NotFound);
     }
-    assert_eq!(v2.members().await.unwrap(), ids);
+    assert_eq!(v2.list_members().await.unwrap(), ids);
 }
 
 async fn a_leader_that_died_has_a_successor<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set(etcd.key("a"), "1").await.unwrap();
-    let before = etcd.v2().leader().await.unwrap();
+    let before = etcd.v2().get_leader().await.unwrap();
     let leader = etcd.host().leader();
     etcd.host().kill(leader);
     etcd.host().leader();
-    let after = etcd.v2().leader().await.unwrap();
+    let after = etcd.v2().get_leader().await.unwrap();
     assert_ne!(after, before);
     etcd.v2().set(etcd.key("a"), "2").await.unwrap();
     let read = etcd.v2().get(etcd.key("a")).await.unwrap();

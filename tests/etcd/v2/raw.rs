@@ -60,7 +60,7 @@ async fn text_is_answered_as_text<T: Transport>(etcd: Etcd<T>) {
     assert!(machines.json::<Value>().is_err());
     assert_eq!(
         machines.text(),
-        etcd.v2().machines().await.unwrap().join(", ")
+        etcd.v2().list_machines().await.unwrap().join(", ")
     );
 }
 

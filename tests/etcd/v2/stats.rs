@@ -28,13 +28,13 @@ cases! {
 }
 
 async fn v2_112_a_single_member_says_of_itself_that_it_leads<T: Transport>(etcd: Etcd<T>) {
-    let stats = etcd.v2().stats_self().await.unwrap();
-    let member = etcd.v2().leader().await.unwrap();
+    let stats = etcd.v2().get_self_stats().await.unwrap();
+    let member = etcd.v2().get_leader().await.unwrap();
     assert_eq!((&stats.id, &stats.name), (&member.id, &member.name));
     assert_eq!(stats.state, "StateLeader");
     assert_eq!(stats.leader_info.leader, member.id);
     assert!(!stats.start_time.is_empty() && !stats.leader_info.uptime.is_empty());
-    let leader = etcd.v2().stats_leader().await.unwrap();
+    let leader = etcd.v2().get_leader_stats().await.unwrap();
     assert_eq!(leader.leader, member.id);
     assert!(leader.followers.is_empty());
 }
@@ -54,7 +54,7 @@ async fn v2_112_a_server_that_serves_is_healthy<T: Transport>(etcd: Etcd<T>) {
 
 /// The counters that have changed, without reads: each other request counts as one read.
 async fn counted<T: Transport>(etcd: &Etcd<T>, before: &StoreStats) -> StoreStats {
-    let now = etcd.v2().stats_store().await.unwrap();
+    let now = etcd.v2().get_store_stats().await.unwrap();
     let mut counted = StoreStats::default();
     counted.sets_success = now.sets_success - before.sets_success;
     counted.sets_fail = now.sets_fail - before.sets_fail;
@@ -75,10 +75,10 @@ async fn counted<T: Transport>(etcd: &Etcd<T>, before: &StoreStats) -> StoreStat
 
 async fn v2_101_the_store_counts_reads_and_writes<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
-    let before = v2.stats_store().await.unwrap();
+    let before = v2.get_store_stats().await.unwrap();
     v2.get("/").await.unwrap();
     v2.exists("/none").await.unwrap();
-    let after = v2.stats_store().await.unwrap();
+    let after = v2.get_store_stats().await.unwrap();
     assert_eq!(after.gets_success - before.gets_success, 1);
     // One read that was not found, and two for the state of authentication.
     assert_eq!(after.gets_fail - before.gets_fail, 3);
@@ -117,7 +117,7 @@ async fn v2_102_the_store_counts_some_refusals_as_successes<T: Transport>(etcd: 
     let v2 = etcd.v2();
     v2.set("/a", "1").await.unwrap();
     v2.set_dir("/d").await.unwrap();
-    let before = v2.stats_store().await.unwrap();
+    let before = v2.get_store_stats().await.unwrap();
     let condition = || Condition::value_is("other");
     v2.update("/", "1").await.unwrap_err();
     v2.update("/d", "1").await.unwrap_err();
@@ -138,7 +138,7 @@ async fn v2_102_the_store_counts_some_refusals_as_successes<T: Transport>(etcd: 
 async fn v2_103_a_create_through_a_file_counts_twice<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
     v2.set("/a", "1").await.unwrap();
-    let before = v2.stats_store().await.unwrap();
+    let before = v2.get_store_stats().await.unwrap();
     v2.create("/a/b", "1").await.unwrap_err();
     v2.create_in_order("/a", "1").await.unwrap_err();
     v2.set("/a/b", "1").await.unwrap_err();
@@ -150,10 +150,10 @@ async fn v2_103_a_create_through_a_file_counts_twice<T: Transport>(etcd: Etcd<T>
 
 async fn v2_112_only_the_leader_knows_of_its_followers<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set(etcd.key("a"), "1").await.unwrap();
-    let leader = etcd.v2().leader().await.unwrap();
-    for member in etcd.v2().members().await.unwrap() {
+    let leader = etcd.v2().get_leader().await.unwrap();
+    for member in etcd.v2().list_members().await.unwrap() {
         let stats = etcd.client_of(&member.client_urls[0]);
-        let stats = stats.v2().stats_leader().await;
+        let stats = stats.v2().get_leader_stats().await;
         if member == leader {
             let stats = stats.unwrap();
             assert_eq!(stats.leader, leader.id);
@@ -173,10 +173,10 @@ async fn v2_112_only_the_leader_knows_of_its_followers<T: Transport>(etcd: Etcd<
 }
 
 async fn v2_112_each_member_says_who_leads<T: Transport>(etcd: Etcd<T>) {
-    let leader = etcd.v2().leader().await.unwrap();
-    for member in etcd.v2().members().await.unwrap() {
+    let leader = etcd.v2().get_leader().await.unwrap();
+    for member in etcd.v2().list_members().await.unwrap() {
         let client = etcd.client_of(&member.client_urls[0]);
-        let stats = client.v2().stats_self().await.unwrap();
+        let stats = client.v2().get_self_stats().await.unwrap();
         assert_eq!((&stats.id, &stats.name), (&member.id, &member.name));
         assert_eq!(stats.leader_info.leader, leader.id);
         let (state, counts) = if member == leader {
@@ -186,7 +186,7 @@ async fn v2_112_each_member_says_who_leads<T: Transport>(etcd: Etcd<T>) {
         };
         assert_eq!(stats.state, state);
         assert!(counts > 0);
-        let counted = client.v2().stats_store().await.unwrap();
+        let counted = client.v2().get_store_stats().await.unwrap();
         assert!(counted.sets_success > 0);
     }
 }

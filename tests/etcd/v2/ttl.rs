@@ -326,5 +326,5 @@ async fn v2_76_keys_expire_in_the_order_of_their_times<T: Transport>(etcd: Etcd<
     assert_eq!(keys, ["/a", "/b", "/c"]);
     let indexes: Vec<_> = expired.iter().map(|event| event.index()).collect();
     assert_eq!(indexes, [last + 1, last + 2, last + 3]);
-    assert_eq!(etcd.v2().stats_store().await.unwrap().expire_count, 3);
+    assert_eq!(etcd.v2().get_store_stats().await.unwrap().expire_count, 3);
 }

@@ -354,7 +354,7 @@ async fn many_watches_at_once_all_see_an_event<T: Transport>(etcd: Etcd<T>) {
         async move { (events.next().await.unwrap().unwrap(), events) }
     });
     let all_wait = async {
-        while etcd.v2().stats_store().await.unwrap().watchers < 100 {
+        while etcd.v2().get_store_stats().await.unwrap().watchers < 100 {
             etcd.sleep(20).await;
         }
         etcd.v2().set("/d/a", "1").await.unwrap()

@@ -176,7 +176,7 @@ async fn a_quiet_directory_on_a_busy_store_keeps_up<T: Transport>(etcd: Etcd<T>)
 }
 
 async fn watchers<T: Transport>(etcd: &Etcd<T>) -> u64 {
-    etcd.v2().stats_store().await.unwrap().watchers
+    etcd.v2().get_store_stats().await.unwrap().watchers
 }
 
 async fn a_watch_that_is_dropped_leaves_the_server<T: Transport>(etcd: Etcd<T>) {

@@ -75,7 +75,7 @@ async fn v3_116_authentication_is_switched_on_and_off<T: Transport>(etcd: Etcd<T
     let revision = auth.enable().await.unwrap().revision;
     let root = etcd.client(|builder| builder.v3_auth("root", "r"));
     if etcd.is_3_5() {
-        let status = root.v3().auth().status().await.unwrap();
+        let status = root.v3().auth().get_status().await.unwrap();
         assert!(status.enabled && status.auth_revision > 1);
     }
     assert_eq!(
@@ -218,7 +218,7 @@ async fn v3_119_a_user_may_do_what_its_roles_may<T: Transport>(etcd: Etcd<T>) {
             .unwrap_err(),
         user.v3().auth().list_users().await.unwrap_err(),
         // With another message and another code.
-        user.v3().maintenance().hash().await.unwrap_err(),
+        user.v3().maintenance().get_hash().await.unwrap_err(),
     ] {
         assert!(
             denied.is_permission_denied() && denied.is_unauthorized(),

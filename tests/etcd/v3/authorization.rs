@@ -213,9 +213,9 @@ async fn v3_120_some_calls_go_without_a_token_where_etcd_is_old<T: Transport>(et
             "keepalive",
             nobody.leases().keep_alive_once(lease).await.map(drop),
         ),
-        ("members", nobody.cluster().members().await.map(drop)),
-        ("status", nobody.maintenance().status().await.map(drop)),
-        ("alarms", nobody.maintenance().alarms().await.map(drop)),
+        ("members", nobody.cluster().list_members().await.map(drop)),
+        ("status", nobody.maintenance().get_status().await.map(drop)),
+        ("alarms", nobody.maintenance().list_alarms().await.map(drop)),
         ("revoke", nobody.leases().revoke(lease).await.map(drop)),
         ("compaction", nobody.kv().compact(1).await.map(drop)),
     ] {
@@ -247,7 +247,7 @@ async fn v3_10_121_maintenance_without_permission_has_an_error_of_its_own<T: Tra
     let maintenance = user.v3().maintenance();
     let snapshot = user.open(Snapshot::new()).next().await.unwrap();
     for (call, denied) in [
-        ("hash", maintenance.hash().await.map(drop)),
+        ("hash", maintenance.get_hash().await.map(drop)),
         ("defragment", maintenance.defragment().await.map(drop)),
         ("snapshot", snapshot.map(drop)),
     ] {

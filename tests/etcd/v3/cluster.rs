@@ -90,7 +90,7 @@ async fn v3_122_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
         refused(cluster.promote_member(7).await),
         EtcdErrorKind::MemberNotFound
     );
-    let own = cluster.members().await.unwrap().members[0].id;
+    let own = cluster.list_members().await.unwrap().members[0].id;
     assert_eq!(
         refused(cluster.promote_member(own).await),
         EtcdErrorKind::MemberNotALearner
@@ -100,8 +100,8 @@ async fn v3_122_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn v3_125_another_member_becomes_the_leader<T: Transport>(etcd: Etcd<T>) {
-    let status = etcd.v3().maintenance().status().await.unwrap();
-    let members = etcd.v3().cluster().members().await.unwrap().members;
+    let status = etcd.v3().maintenance().get_status().await.unwrap();
+    let members = etcd.v3().cluster().list_members().await.unwrap().members;
     let leader = members.iter().find(|it| it.id == status.leader).unwrap();
     let other = members.iter().find(|it| it.id != status.leader).unwrap();
     // Only the leader can do it.
@@ -119,7 +119,7 @@ async fn v3_125_another_member_becomes_the_leader<T: Transport>(etcd: Etcd<T>) {
         .transfer_leadership(other.id)
         .await
         .unwrap();
-    let status = leading.v3().maintenance().status().await.unwrap();
+    let status = leading.v3().maintenance().get_status().await.unwrap();
     assert_eq!(status.leader, other.id);
 }
 
@@ -130,7 +130,7 @@ async fn v3_123_every_member_reports_its_status<T: Transport>(etcd: Etcd<T>) {
             .client_of(url)
             .v3()
             .maintenance()
-            .status()
+            .get_status()
             .await
             .unwrap();
         assert!(status.version.starts_with("3.") && status.errors.is_empty());

@@ -36,12 +36,12 @@ async fn lease<T: Transport>(etcd: &Etcd<T>) -> LeaseId {
 
 async fn v3_105_a_candidate_leads_proclaims_and_resigns<T: Transport>(etcd: Etcd<T>) {
     let (v3, name, lease) = (etcd.v3(), etcd.key("election"), lease(&etcd).await);
-    assert_eq!(v3.elections().leader(&*name).await.unwrap(), None);
+    assert_eq!(v3.elections().get_leader(&*name).await.unwrap(), None);
     let won = v3.elections().campaign(&*name, lease, "one").await.unwrap();
     let leader = won.leader;
     assert_eq!((&leader.name[..], leader.lease), (name.as_bytes(), lease));
     assert_eq!(leader.key, format!("{name}/{lease}"));
-    let seen = v3.elections().leader(&*name).await.unwrap().unwrap();
+    let seen = v3.elections().get_leader(&*name).await.unwrap().unwrap();
     assert_eq!((&seen.key, &seen.value[..]), (&leader.key, &b"one"[..]));
     assert_eq!(seen.create_revision, leader.rev);
     v3.elections()
@@ -49,13 +49,18 @@ async fn v3_105_a_candidate_leads_proclaims_and_resigns<T: Transport>(etcd: Etcd
         .await
         .unwrap();
     assert_eq!(
-        v3.elections().leader(&*name).await.unwrap().unwrap().value,
+        v3.elections()
+            .get_leader(&*name)
+            .await
+            .unwrap()
+            .unwrap()
+            .value,
         "two"
     );
     for _ in 0..2 {
         v3.elections().resign(leader.clone()).await.unwrap();
     }
-    assert_eq!(v3.elections().leader(&*name).await.unwrap(), None);
+    assert_eq!(v3.elections().get_leader(&*name).await.unwrap(), None);
 }
 
 async fn v3_105_the_next_candidate_leads_when_the_first_resigns<T: Transport>(etcd: Etcd<T>) {
@@ -65,7 +70,7 @@ async fn v3_105_the_next_candidate_leads_when_the_first_resigns<T: Transport>(et
     let resign = async {
         etcd.sleep(300).await;
         assert_eq!(
-            elections.leader(&*name).await.unwrap().unwrap().value,
+            elections.get_leader(&*name).await.unwrap().unwrap().value,
             "one"
         );
         elections.resign(won.leader).await.unwrap();
@@ -73,7 +78,7 @@ async fn v3_105_the_next_candidate_leads_when_the_first_resigns<T: Transport>(et
     let (next, ()) = join(elections.campaign(&*name, second, "two"), resign).await;
     assert_eq!(next.unwrap().leader.lease, second);
     assert_eq!(
-        elections.leader(&*name).await.unwrap().unwrap().value,
+        elections.get_leader(&*name).await.unwrap().unwrap().value,
         "two"
     );
 }
@@ -92,7 +97,12 @@ async fn v3_105_the_same_lease_campaigns_again<T: Transport>(etcd: Etcd<T>) {
     let second = v3.elections().campaign(&*name, lease, "two").await.unwrap();
     assert_eq!(first.leader.key, second.leader.key);
     assert_eq!(
-        v3.elections().leader(&*name).await.unwrap().unwrap().value,
+        v3.elections()
+            .get_leader(&*name)
+            .await
+            .unwrap()
+            .unwrap()
+            .value,
         "two"
     );
 }

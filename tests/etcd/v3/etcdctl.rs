@@ -167,13 +167,13 @@ async fn etcdctl_sees_our_leases_and_we_see_its<T: Transport>(etcd: Etcd<T>) {
     let id = granted.split_whitespace().nth(1).unwrap();
     let its = i64::from_str_radix(id, 16).unwrap();
     etcdctl(&etcd, &["put", "--lease", id, &key, "x"]);
-    let status = v3.leases().time_to_live(its).await.unwrap().unwrap();
+    let status = v3.leases().get_time_to_live(its).await.unwrap().unwrap();
     assert_eq!(
         (status.granted_ttl, status.keys),
         (MINUTE, vec![key.into()])
     );
     etcdctl(&etcd, &["lease", "revoke", id]);
-    assert_eq!(v3.leases().time_to_live(its).await.unwrap(), None);
+    assert_eq!(v3.leases().get_time_to_live(its).await.unwrap(), None);
 }
 
 /// `etcdctl` counts the keys in the file that we wrote, and finds the revision of the last one.
@@ -223,7 +223,7 @@ async fn etcdctl_and_we_see_the_same_leader<T: Transport>(etcd: Etcd<T>) {
     let (v3, name) = (etcd.v3(), etcd.key("election"));
     let holder = Holder::start(&etcd, &["elect", &name, "its"]);
     assert!(holder.line.starts_with(&name), "{}", holder.line);
-    let leader = v3.elections().leader(&*name).await.unwrap().unwrap();
+    let leader = v3.elections().get_leader(&*name).await.unwrap().unwrap();
     assert_eq!(
         (&leader.key[..], &leader.value[..]),
         (holder.line.as_bytes(), &b"its"[..])

@@ -107,7 +107,7 @@ async fn v3_96_a_lease_tells_what_is_left_and_its_keys<T: Transport>(etcd: Etcd<
     let status = etcd
         .v3()
         .leases()
-        .time_to_live(lease)
+        .get_time_to_live(lease)
         .await
         .unwrap()
         .unwrap();
@@ -118,7 +118,10 @@ async fn v3_96_a_lease_tells_what_is_left_and_its_keys<T: Transport>(etcd: Etcd<
     assert_eq!(keys, [etcd.key("a"), etcd.key("b")]);
     let without = etcd.send(GetTimeToLive::new(lease)).await.unwrap().unwrap();
     assert!(without.keys.is_empty());
-    assert_eq!(etcd.v3().leases().time_to_live(0x0bad).await.unwrap(), None);
+    assert_eq!(
+        etcd.v3().leases().get_time_to_live(0x0bad).await.unwrap(),
+        None
+    );
 }
 
 async fn v3_97_a_lease_takes_its_keys_with_it<T: Transport>(etcd: Etcd<T>) {
@@ -137,7 +140,7 @@ async fn v3_97_a_lease_that_expires_takes_its_keys_with_it<T: Transport>(etcd: E
     etcd.send(Put::new(&*key, "").lease(lease)).await.unwrap();
     for _ in 0..100 {
         if v3.kv().get(&*key).await.unwrap().is_none() {
-            assert_eq!(v3.leases().time_to_live(lease).await.unwrap(), None);
+            assert_eq!(v3.leases().get_time_to_live(lease).await.unwrap(), None);
             return;
         }
         etcd.sleep(100).await;
@@ -161,7 +164,7 @@ async fn v3_99_a_lease_whose_time_is_over_is_not_renewed<T: Transport>(etcd: Etc
         assert_eq!(renewed, None);
         // The response came after the lease and its keys were deleted.
         assert_eq!(v3.kv().get(&*key).await.unwrap(), None);
-        assert_eq!(v3.leases().time_to_live(lease.id).await.unwrap(), None);
+        assert_eq!(v3.leases().get_time_to_live(lease.id).await.unwrap(), None);
         was_there
     };
     while !join_all((0..8).map(renew)).await.contains(&true) {}

@@ -61,7 +61,12 @@ async fn v3_102_without_a_lease_the_server_makes_one<T: Transport>(etcd: Etcd<T>
     let v3 = etcd.v3();
     let held = v3.lock(etcd.key("lock"), LeaseId::NONE).await.unwrap();
     let key = v3.kv().get(held.key).await.unwrap().unwrap();
-    let lease = v3.leases().time_to_live(key.lease).await.unwrap().unwrap();
+    let lease = v3
+        .leases()
+        .get_time_to_live(key.lease)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(lease.granted_ttl, MINUTE);
     v3.leases().revoke(lease.id).await.unwrap();
 }

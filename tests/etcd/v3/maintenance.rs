@@ -28,14 +28,14 @@ cases_and_grpc! {
 async fn v3_124_an_alarm_for_space_stops_writes_that_take_room<T: Transport>(etcd: Etcd<T>) {
     let (v3, kv) = (etcd.v3(), etcd.v3().kv());
     kv.put("a", "").await.unwrap();
-    assert!(v3.maintenance().alarms().await.unwrap().is_empty());
+    assert!(v3.maintenance().list_alarms().await.unwrap().is_empty());
     let raised = v3
         .maintenance()
         .raise_alarm(AlarmKind::NoSpace)
         .await
         .unwrap();
     assert_eq!(raised[0].kind, AlarmKind::NoSpace);
-    assert_eq!(v3.maintenance().alarms().await.unwrap(), raised);
+    assert_eq!(v3.maintenance().list_alarms().await.unwrap(), raised);
     let full = kv.put("a", "").await.unwrap_err();
     assert!(
         full.is_no_space() && full.outcome() == Outcome::Rejected,
@@ -46,7 +46,7 @@ async fn v3_124_an_alarm_for_space_stops_writes_that_take_room<T: Transport>(etc
         refused(v3.leases().grant(minute).await),
         EtcdErrorKind::NoSpace
     );
-    let status = v3.maintenance().status().await.unwrap();
+    let status = v3.maintenance().get_status().await.unwrap();
     assert!(status.errors[0].contains("NOSPACE"), "{status:?}");
     kv.get("a").await.unwrap();
     kv.delete("a").await.unwrap();
@@ -71,15 +71,15 @@ async fn v3_124_an_alarm_for_corruption_stops_everything<T: Transport>(etcd: Etc
 async fn v3_125_a_hash_depends_on_the_data<T: Transport>(etcd: Etcd<T>) {
     let maintenance = etcd.v3().maintenance();
     let revision = etcd.v3().kv().put("a", "").await.unwrap().header.revision;
-    let empty = maintenance.hash().await.unwrap();
+    let empty = maintenance.get_hash().await.unwrap();
     assert_ne!(empty.hash, 0);
     if !etcd.is_3_5() {
         return;
     }
-    let then = maintenance.hash_kv().await.unwrap();
+    let then = maintenance.get_hash_kv().await.unwrap();
     assert_eq!(then.compact_revision, -1);
     etcd.v3().kv().put("a", "other").await.unwrap();
-    assert_ne!(maintenance.hash_kv().await.unwrap().hash, then.hash);
+    assert_ne!(maintenance.get_hash_kv().await.unwrap().hash, then.hash);
     let at = etcd
         .send(GetHashKv::new().revision(revision))
         .await
@@ -93,9 +93,9 @@ async fn v3_125_a_database_is_defragmented<T: Transport>(etcd: Etcd<T>) {
     etcd.v3().kv().put("a", vec![0; 1_000_000]).await.unwrap();
     etcd.v3().kv().delete("a").await.unwrap();
     etcd.v3().kv().compact(3).await.unwrap();
-    let before = etcd.v3().maintenance().status().await.unwrap();
+    let before = etcd.v3().maintenance().get_status().await.unwrap();
     etcd.v3().maintenance().defragment().await.unwrap();
-    let after = etcd.v3().maintenance().status().await.unwrap();
+    let after = etcd.v3().maintenance().get_status().await.unwrap();
     assert!(after.db_size <= before.db_size);
     assert!(etcd.v3().kv().get("a").await.unwrap().is_none());
 }

@@ -98,7 +98,7 @@ async fn v3_127_without_a_majority_writes_fail<T: Transport>(etcd: Etcd<T>) {
         // A member serves what it knows by itself.
         let stale = client.send(Range::new("a").serializable(true)).await;
         assert_eq!(stale.unwrap().first().unwrap().value, "1");
-        let status = maintenance.status().await.unwrap();
+        let status = maintenance.get_status().await.unwrap();
         assert!(status.db_size > 0);
         client.send(ListMembers::new()).await.unwrap();
     };

@@ -52,16 +52,16 @@ fn lacking() -> ScriptedServer {
 async fn v3_2_what_3_4_lacks_is_unsupported<T: Transport>(etcd: Etcd<T>) {
     let v3 = etcd.v3();
     if etcd.is_3_5() {
-        v3.auth().status().await.unwrap();
-        v3.maintenance().hash_kv().await.unwrap();
+        v3.auth().get_status().await.unwrap();
+        v3.maintenance().get_hash_kv().await.unwrap();
         v3.maintenance()
             .downgrade(Downgrade::validate("3.4.0"))
             .await
             .unwrap();
         return;
     }
-    assert_unsupported(v3.auth().status().await);
-    assert_unsupported(v3.maintenance().hash_kv().await);
+    assert_unsupported(v3.auth().get_status().await);
+    assert_unsupported(v3.maintenance().get_hash_kv().await);
     assert_unsupported(v3.maintenance().downgrade(Downgrade::cancel()).await);
 }
 
@@ -75,16 +75,19 @@ async fn v3_2_what_a_server_lacks_is_asked_of_it_once<T: Transport>(etcd: Etcd<T
     });
     if etcd.is_3_5() {
         for _ in 0..3 {
-            client.v3().auth().status().await.unwrap();
+            client.v3().auth().get_status().await.unwrap();
         }
         return assert_eq!(attempts.load(Relaxed), 3);
     }
-    assert_lacking(client.v3().auth().status().await, Outcome::Rejected);
+    assert_lacking(client.v3().auth().get_status().await, Outcome::Rejected);
     for _ in 0..3 {
-        assert_lacking(client.v3().auth().status().await, Outcome::NotSent);
+        assert_lacking(client.v3().auth().get_status().await, Outcome::NotSent);
     }
     assert_eq!(attempts.load(Relaxed), 1);
-    assert_lacking(client.v3().maintenance().hash_kv().await, Outcome::Rejected);
+    assert_lacking(
+        client.v3().maintenance().get_hash_kv().await,
+        Outcome::Rejected,
+    );
     client.v3().kv().get(etcd.key("a")).await.unwrap();
     assert_eq!(attempts.load(Relaxed), 3);
 }
@@ -105,7 +108,7 @@ async fn an_endpoint_that_lacks_a_call_is_passed_over<T: Transport>(etcd: Etcd<T
     let found = client.v3().kv().get(&*key).await.unwrap();
     assert_eq!(found.unwrap().version, 3, "each put was applied once");
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
-        let hash = client.v3().maintenance().hash_kv().await;
+        let hash = client.v3().maintenance().get_hash_kv().await;
         if etcd.is_3_5() {
             hash.unwrap();
         } else {

@@ -181,7 +181,7 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
         etcd.sleep(5_000).await;
         let left = etcd.send(GetTimeToLive::new(lease)).await.unwrap().unwrap();
         assert!(left.ttl < granted - Duration::from_secs(3), "{left:?}");
-        let members = etcd.v3().cluster().members().await.unwrap().members;
+        let members = etcd.v3().cluster().list_members().await.unwrap().members;
         let [old, new] = [leader, (leader + 1) % 3].map(|place| etcd.host().name(place));
         let named = |name: &str| members.iter().find(|it| it.name == name).unwrap();
         let leading = etcd.client_of(&named(&old).client_urls[0]);

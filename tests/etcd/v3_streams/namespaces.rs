@@ -167,7 +167,7 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
     );
 
     // An election of the same name elsewhere is another.
-    assert_eq!(two.elections().leader("e").await.unwrap(), None);
+    assert_eq!(two.elections().get_leader("e").await.unwrap(), None);
     let other = two.elections().campaign("e", lease, "other").await.unwrap();
     assert_eq!(other.leader.key, won.leader.key);
 
@@ -180,8 +180,13 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
         (&told.key, &told.value[..]),
         (&won.leader.key, &b"second"[..])
     );
-    assert_eq!(one.elections().leader("e").await.unwrap(), Some(told));
-    let whole = etcd.v3().elections().leader(etcd.key("1/e")).await.unwrap();
+    assert_eq!(one.elections().get_leader("e").await.unwrap(), Some(told));
+    let whole = etcd
+        .v3()
+        .elections()
+        .get_leader(etcd.key("1/e"))
+        .await
+        .unwrap();
     assert_eq!(whole.unwrap().key, etcd.key(format!("1/e/{lease}")));
 
     // The leader's key guards its writes within the namespace.
@@ -191,8 +196,8 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
     assert!(one.kv().txn(guarded.clone()).await.unwrap().succeeded);
     one.elections().resign(won.leader).await.unwrap();
     assert!(!one.kv().txn(guarded).await.unwrap().succeeded);
-    assert_eq!(one.elections().leader("e").await.unwrap(), None);
-    let still = two.elections().leader("e").await.unwrap().unwrap();
+    assert_eq!(one.elections().get_leader("e").await.unwrap(), None);
+    let still = two.elections().get_leader("e").await.unwrap().unwrap();
     assert_eq!(still.value, "other");
 
     assert!(one.elections().campaign("", lease, "").await.is_err());

@@ -25,7 +25,7 @@ cases_and_grpc! {
     any {
         Shared {
             v3_71_72_an_id_is_ours_or_the_next_that_is_free_and_is_taken_once,
-            v3_83_only_the_cancelled_watch_reports_that_it_ended,
+            v3_83_only_the_canceled_watch_reports_that_it_ended,
             v3_84_progress_is_told_of_no_watch_in_particular,
             v3_86_nothing_is_answered_before_the_request_has_ended,
         }
@@ -99,7 +99,7 @@ async fn v3_71_72_an_id_is_ours_or_the_next_that_is_free_and_is_taken_once<T: Tr
     }
 }
 
-async fn v3_83_only_the_cancelled_watch_reports_that_it_ended<T: Transport>(etcd: Etcd<T>) {
+async fn v3_83_only_the_canceled_watch_reports_that_it_ended<T: Transport>(etcd: Etcd<T>) {
     let cancel = |id: &str| json!({"cancel_request": {"watch_id": id}});
     let requests = [
         create(&etcd, json!({"watch_id": "7"})),

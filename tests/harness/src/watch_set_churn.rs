@@ -17,7 +17,7 @@ use futures::StreamExt;
 /// The keys that are written, and watched one by one.
 const KEYS: usize = 8;
 
-/// At least this many watches are cancelled after they have delivered something.
+/// At least this many watches are canceled after they have delivered something.
 const LATE: usize = 10;
 
 /// The keys that each revision wrote.
@@ -86,7 +86,7 @@ struct Asked {
     /// Its first revision; `None` for a watch that begins now.
     from: Option<i64>,
     delivered: Vec<i64>,
-    is_cancelled: bool,
+    is_canceled: bool,
 }
 
 impl Churn {
@@ -109,7 +109,7 @@ impl Churn {
             assert_eq!(before, None, "revision {} twice", changes.revision);
         } else {
             let asked = self.asked.get_mut(&item.watch).unwrap();
-            assert!(!asked.is_cancelled, "{} was cancelled", item.watch);
+            assert!(!asked.is_canceled, "{} was canceled", item.watch);
             assert_eq!(keys, BTreeSet::from([asked.key.clone()]));
             asked.delivered.push(changes.revision);
         }
@@ -127,12 +127,12 @@ impl Churn {
             None => watch,
         });
         let number = number.unwrap();
-        let (delivered, is_cancelled) = (Vec::new(), false);
+        let (delivered, is_canceled) = (Vec::new(), false);
         let asked = Asked {
             key,
             from,
             delivered,
-            is_cancelled,
+            is_canceled,
         };
         self.asked.insert(number, asked);
         match self.random.u8(0..4) {
@@ -147,7 +147,7 @@ impl Churn {
         let live = self
             .asked
             .iter()
-            .find(|(_, asked)| !asked.is_cancelled && !asked.delivered.is_empty());
+            .find(|(_, asked)| !asked.is_canceled && !asked.delivered.is_empty());
         if let Some((&number, _)) = live {
             self.cancel(number);
         }
@@ -155,13 +155,13 @@ impl Churn {
 
     fn cancel(&mut self, number: usize) {
         self.control.cancel(number);
-        self.asked.get_mut(&number).unwrap().is_cancelled = true;
+        self.asked.get_mut(&number).unwrap().is_canceled = true;
     }
 
-    /// The number of watches that were cancelled after they had delivered something.
+    /// The number of watches that were canceled after they had delivered something.
     fn late(&self) -> usize {
         let asked = self.asked.values();
-        let late = asked.filter(|asked| asked.is_cancelled && !asked.delivered.is_empty());
+        let late = asked.filter(|asked| asked.is_canceled && !asked.delivered.is_empty());
         late.count()
     }
 
@@ -175,7 +175,7 @@ impl Churn {
         is_end
             && self.asked.values().all(|asked| {
                 let due = asked.due(&self.seen);
-                asked.is_cancelled || due.last() == asked.delivered.last()
+                asked.is_canceled || due.last() == asked.delivered.last()
             })
     }
 
@@ -183,7 +183,7 @@ impl Churn {
         assert_eq!(self.seen, *written, "the watch that was there all the time");
         for (number, asked) in &self.asked {
             let mut due = asked.due(written);
-            if asked.is_cancelled {
+            if asked.is_canceled {
                 due.truncate(asked.delivered.len());
             }
             assert_eq!(asked.delivered, due, "watch {number} of {}", asked.key);
@@ -192,7 +192,7 @@ impl Churn {
 }
 
 impl Asked {
-    /// The revisions that it must deliver if it is not cancelled. One that began "now" must deliver all after its first.
+    /// The revisions that it must deliver if it is not canceled. One that began "now" must deliver all after its first.
     fn due(&self, history: &History) -> Vec<i64> {
         let from = self.from.or(self.delivered.first().copied());
         let all = history.range(from.unwrap_or(i64::MAX)..);

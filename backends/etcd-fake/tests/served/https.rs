@@ -87,8 +87,35 @@ fn without_header(text: &str) -> String {
     format!("{before}{after}")
 }
 
-/// Each server, and a fake of the same version, over TLS: the path of etcdctl, the version, and both URLs.
-fn with_both(authority: &mut Authority, test: impl Fn(&Path, &str, [&str; 2])) {
+/// A server and a fake of the same version, over TLS.
+struct Both<'a> {
+    etcdctl: &'a Path,
+    version: &'a str,
+    urls: [&'a str; 2],
+}
+
+impl Both<'_> {
+    /// Checks that a user's request is answered alike; returns the response.
+    fn curl(&self, who: &str, user: &User<'_>, arguments: &str) -> String {
+        self.compare(who, arguments, |url| user.curl(url, arguments))
+    }
+
+    /// The same for a command of etcdctl.
+    fn etcdctl(&self, who: &str, user: &User<'_>, arguments: &str) {
+        self.compare(who, arguments, |url| {
+            user.etcdctl(self.etcdctl, url, arguments)
+        });
+    }
+
+    fn compare(&self, who: &str, arguments: &str, ask: impl Fn(&str) -> String) -> String {
+        let [expected, seen] = self.urls.map(ask);
+        assert_eq!(seen, expected, "{}: {who}: {arguments}", self.version);
+        expected
+    }
+}
+
+/// Runs a test on each server.
+fn with_each(authority: &mut Authority, test: impl Fn(&Both<'_>)) {
     let pair = authority.issue("127.0.0.1");
     let flags = flags(&pair, &authority.certificate());
     for binary in binaries() {
@@ -99,11 +126,11 @@ fn with_both(authority: &mut Authority, test: impl Fn(&Path, &str, [&str; 2])) {
         let mut flags = flags.clone();
         flags.extend(["--profile".to_owned(), profile(&version).to_owned()]);
         let served = start(&flags);
-        test(
-            &etcdctl(&binary),
-            &version,
-            [&real.client_url(), &served.url],
-        );
+        test(&Both {
+            etcdctl: &etcdctl(&binary),
+            version: &version,
+            urls: [&real.client_url(), &served.url],
+        });
     }
 }
 
@@ -111,7 +138,7 @@ fn with_both(authority: &mut Authority, test: impl Fn(&Path, &str, [&str; 2])) {
 fn curl_gets_the_same_over_http_1_and_2() {
     let mut authority = Authority::new();
     let (pair, trusted) = (authority.issue("client.test"), authority.certificate());
-    with_both(&mut authority, |_, version, urls| {
+    with_each(&mut authority, |both| {
         let user = User {
             authority: &trusted,
             pair: &pair,
@@ -129,16 +156,9 @@ fn curl_gets_the_same_over_http_1_and_2() {
                 "/v3/kv/range",
                 "/v3/nothing -d{}",
             ] {
-                let [expected, seen] =
-                    urls.map(|url| user.curl(url, &format!("{arguments} {http}")));
-                // The revision counts what came before.
-                assert_eq!(seen, expected, "{version}: {http} {arguments}");
-                let is_http2 = expected.contains("\n2 ");
-                assert_eq!(
-                    is_http2,
-                    http == "--http2",
-                    "{version}: {arguments}: {expected}"
-                );
+                let told = both.curl("a client", &user, &format!("{arguments} {http}"));
+                let is_http2 = told.contains("\n2 ");
+                assert_eq!(is_http2, http == "--http2", "{arguments}: {told}");
             }
         }
     });
@@ -154,7 +174,7 @@ fn v3_17_a_certificate_names_a_user_by_grpc_and_by_v2_but_not_to_the_gateway() {
         authority.issue("stranger"),
         authority.issue_without_a_common_name("root"),
     ];
-    with_both(&mut authority, |etcdctl, version, urls| {
+    with_each(&mut authority, |both| {
         let users = pairs.each_ref().map(|pair| User {
             authority: &trusted,
             pair,
@@ -169,10 +189,10 @@ fn v3_17_a_certificate_names_a_user_by_grpc_and_by_v2_but_not_to_the_gateway() {
             "user grant-role root root",
             "auth enable",
         ] {
-            let [expected, seen] = urls.map(|url| root.etcdctl(etcdctl, url, arguments));
-            assert_eq!(seen, expected, "{version}: {arguments}");
+            both.etcdctl("root", root, arguments);
         }
-        for (number, user) in users.iter().enumerate() {
+        let names = ["root", "alice", "a stranger", "nobody"];
+        for (who, user) in names.into_iter().zip(&users) {
             for arguments in [
                 "put a 1",
                 "get a",
@@ -182,8 +202,7 @@ fn v3_17_a_certificate_names_a_user_by_grpc_and_by_v2_but_not_to_the_gateway() {
                 "user get alice",
                 "user list",
             ] {
-                let [expected, seen] = urls.map(|url| user.etcdctl(etcdctl, url, arguments));
-                assert_eq!(seen, expected, "{version}: user {number}: {arguments}");
+                both.etcdctl(who, user, arguments);
             }
             for http in ["--http1.1", "--http2"] {
                 for arguments in [
@@ -192,9 +211,7 @@ fn v3_17_a_certificate_names_a_user_by_grpc_and_by_v2_but_not_to_the_gateway() {
                     "/v3/auth/authenticate -d{\"name\":\"no\",\"password\":\"r\"}",
                     "/v3/nothing -d{}",
                 ] {
-                    let [expected, seen] =
-                        urls.map(|url| user.curl(url, &format!("{arguments} {http}")));
-                    assert_eq!(seen, expected, "{version}: user {number}: {arguments}");
+                    both.curl(who, user, &format!("{arguments} {http}"));
                 }
             }
         }
@@ -204,11 +221,10 @@ fn v3_17_a_certificate_names_a_user_by_grpc_and_by_v2_but_not_to_the_gateway() {
             "/v2/auth/enable -XPUT",
             "/v2/auth/roles/guest -XPUT -d{\"role\":\"guest\",\"revoke\":{\"kv\":{\"read\":[\"/*\"],\"write\":[\"/*\"]}}}",
         ] {
-            let [expected, seen] = urls.map(|url| root.curl(url, arguments));
-            assert_eq!(seen, expected, "{version}: {arguments}");
+            both.curl("root", root, arguments);
         }
         // etcd panics at one without a name.
-        for (number, user) in users[..3].iter().enumerate() {
+        for (who, user) in names.into_iter().zip(&users[..3]) {
             for arguments in [
                 "/v2/keys/x -XPUT -dvalue=1",
                 "/v2/keys/x",
@@ -216,8 +232,7 @@ fn v3_17_a_certificate_names_a_user_by_grpc_and_by_v2_but_not_to_the_gateway() {
                 "/v2/keys/x --user root:wrong",
                 "/v2/auth/roles",
             ] {
-                let [expected, seen] = urls.map(|url| user.curl(url, arguments));
-                assert_eq!(seen, expected, "{version}: user {number}: {arguments}");
+                both.curl(who, user, arguments);
             }
         }
     });

@@ -14,6 +14,7 @@ mod control;
 mod etcdctl_v3;
 mod grpc;
 mod https;
+mod websocket;
 
 use std::{
     io::{BufRead, BufReader},

@@ -19,6 +19,7 @@ use super::{
     request_log::{Exchange, Outcome, RequestLog},
     state::State,
     timeline::Timeline,
+    watchdog,
     when::Rules,
 };
 use crate::go::date::http_date;
@@ -84,6 +85,9 @@ impl<S: State> Shared<S> {
             for waker in after.wakers {
                 waker.wake();
             }
+            if after.stands {
+                watchdog::watch(Arc::downgrade(self));
+            }
             if let Some(due) = after.alarm {
                 let alarm = self
                     .alarm
@@ -117,9 +121,15 @@ impl<S: State> Shared<S> {
             wakers: std::mem::take(&mut core.wakers),
             dropped_wakers: std::mem::take(&mut core.dropped_wakers),
             alarm: is_real.then(|| core.next_alarm()).flatten(),
+            stands: core.time.begins_to_stand(),
             is_waking,
         };
         (result, after)
+    }
+
+    /// Looks at the core without letting time pass.
+    pub(super) fn look<R>(&self, f: impl FnOnce(&mut Core<S>) -> R) -> R {
+        f(&mut self.core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn real_elapsed(&self) -> u64 {
@@ -268,6 +278,9 @@ impl<S: State> Core<S> {
 
     /// Collects the wakers of the exchanges that have something to read.
     pub(super) fn collect_wakers(&mut self) {
+        if self.exchanges.is_empty() {
+            return;
+        }
         for state in self.cluster.states() {
             for id in state.take_ready() {
                 self.wakers.extend(self.exchanges.take_waker(id));
@@ -319,6 +332,8 @@ struct After {
     dropped_wakers: Vec<Waker>,
     /// When the real clock has to be looked at.
     alarm: Option<u64>,
+    /// Whether something begins to wait for a clock that stands still.
+    stands: bool,
     /// Whether tracked tasks may be about to be woken: until they are, they do not count as running.
     is_waking: bool,
 }

@@ -22,6 +22,10 @@ impl OpenExchanges {
         self.open.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// An id that no other exchange has or had.
     pub(crate) fn next_id(&mut self) -> ExchangeId {
         self.last_id += 1;

@@ -1,22 +1,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{Response, StatusCode};
+use http::Response;
 
-use crate::fake::FakeEtcd;
-
-/// A failure to inject into a request.
-///
-/// ```
-/// # use etcd_http_fake::{FakeEtcd, Fault, When};
-/// let etcd = FakeEtcd::new();
-/// // The next write is applied, and its response is lost.
-/// etcd.inject(When::method("PUT").once(), Fault::break_after());
-/// // Every third request from now on is refused.
-/// etcd.inject(When::any().every(3), Fault::refuse());
-/// ```
-#[derive(Clone, Debug)]
-pub struct Fault(pub(crate) Kind);
-
+/// What goes wrong with a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Refuse,
@@ -43,145 +29,9 @@ pub(crate) enum Kind {
     DelayBody(Duration),
 }
 
-/// What a test does to the cluster at a moment of its choice.
+/// What a test does to the cluster at a moment of its choice. The fake is not locked then.
 #[derive(Clone)]
-pub(crate) struct Event(pub(crate) Arc<dyn Fn(&FakeEtcd) + Send + Sync>);
-
-impl Fault {
-    /// No connection: the server sees nothing ([`Connect`](etcd_transport::TransportErrorKind::Connect)).
-    pub fn refuse() -> Self {
-        Self(Kind::Refuse)
-    }
-
-    /// The connection breaks before the server acts
-    /// ([`Interrupted`](etcd_transport::TransportErrorKind::Interrupted)).
-    pub fn break_before() -> Self {
-        Self(Kind::BreakBefore)
-    }
-
-    /// The server acts, and the connection breaks before the head of the response is complete
-    /// ([`Interrupted`](etcd_transport::TransportErrorKind::Interrupted)).
-    ///
-    /// A [`Transport`](etcd_transport::Transport) returns a head as a whole, so both cases look the same.
-    pub fn break_after() -> Self {
-        Self(Kind::BreakAfter)
-    }
-
-    /// The server acts, and the connection breaks after `bytes` of the response's body.
-    pub fn break_body(bytes: usize) -> Self {
-        Self(Kind::Cut(Cut::Bytes(bytes), Ending::Error))
-    }
-
-    /// The connection of a watch breaks after this many events, or after this many messages of a v3 stream: between two of them.
-    pub fn break_after_events(events: usize) -> Self {
-        Self(Kind::Cut(Cut::Frames(events), Ending::Error))
-    }
-
-    /// The server never sees the request, and no response ever arrives.
-    pub fn silence() -> Self {
-        Self(Kind::SilenceBefore)
-    }
-
-    /// The server acts, and no response ever arrives.
-    pub fn silence_after() -> Self {
-        Self(Kind::SilenceAfter)
-    }
-
-    /// The server acts and begins to respond. After `bytes` of the body, nothing more arrives.
-    pub fn silence_body(bytes: usize) -> Self {
-        Self(Kind::Cut(Cut::Bytes(bytes), Ending::Silence))
-    }
-
-    /// Nothing more comes after this many events of a watch, or messages of a v3 stream.
-    pub fn silence_after_events(events: usize) -> Self {
-        Self(Kind::Cut(Cut::Frames(events), Ending::Silence))
-    }
-
-    /// The request takes this long to arrive, by the fake's clock.
-    pub fn delay(duration: Duration) -> Self {
-        Self(Kind::DelayBefore(duration))
-    }
-
-    /// The request arrives this long after the lease or key that is due next has expired, however long that takes: its sender
-    /// believes in it for too long. It is not late when nothing is to expire.
-    pub fn delay_past_expiry(duration: Duration) -> Self {
-        Self(Kind::DelayPastExpiry(duration))
-    }
-
-    /// The server acts at once, and the response takes this long to arrive, by the fake's clock.
-    pub fn delay_answer(duration: Duration) -> Self {
-        Self(Kind::DelayAfter(duration))
-    }
-
-    /// The response begins at once, and what follows its first message takes this long to arrive, by the fake's clock: a watch
-    /// that is late, while others are not.
-    pub fn delay_events(duration: Duration) -> Self {
-        Self(Kind::DelayBody(duration))
-    }
-
-    /// Something happens to the cluster after the request has arrived and before the server acts. The fake is not locked.
-    ///
-    /// ```
-    /// # use etcd_http_fake::{FakeEtcd, Fault, When};
-    /// let etcd = FakeEtcd::new();
-    /// // The history is compacted when the second watch is opened: that which resumes the first.
-    /// etcd.inject(When::any().path("/v3/watch").nth(2), Fault::before(FakeEtcd::compact));
-    /// // A leader is elected while the next write is on its way.
-    /// etcd.inject(When::any().path("/v3/kv/put").once(), Fault::before(|etcd| etcd.endpoint(1).lead()));
-    /// ```
-    pub fn before(event: impl Fn(&FakeEtcd) + Send + Sync + 'static) -> Self {
-        Self(Kind::Before(Event(Arc::new(event))))
-    }
-
-    /// Something happens to the cluster after the server has acted and before the response arrives. The fake is not locked.
-    pub fn after(event: impl Fn(&FakeEtcd) + Send + Sync + 'static) -> Self {
-        Self(Kind::After(Event(Arc::new(event))))
-    }
-
-    /// The body is only the first `bytes` of what it should be, and `Content-Length` agrees with it.
-    pub fn truncate(bytes: usize) -> Self {
-        Self(Kind::Truncate(bytes))
-    }
-
-    /// The body has these bytes after its end.
-    pub fn append(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Kind::Append(bytes.into()))
-    }
-
-    /// Something else responds, such as a proxy, and the server sees nothing.
-    pub fn answer(response: Response<Vec<u8>>) -> Self {
-        Self(Kind::Instead(response))
-    }
-
-    /// The server acts, and something else responds.
-    pub fn answer_after(response: Response<Vec<u8>>) -> Self {
-        Self(Kind::InsteadAfter(response))
-    }
-
-    /// A plain-text response with this status, and the server sees nothing. An invalid status becomes 500.
-    pub fn status(status: u16) -> Self {
-        let text = canonical(status).canonical_reason().unwrap_or_default();
-        Self::answer(page(status, "text/plain; charset=utf-8", text.to_owned()))
-    }
-
-    /// An HTML page with this status, as proxies and captive portals send it, and the server sees nothing.
-    pub fn html(status: u16) -> Self {
-        let reason = canonical(status).canonical_reason().unwrap_or_default();
-        let text = format!("<html><head><title>{status} {reason}</title></head></html>\n");
-        Self::answer(page(status, "text/html", text))
-    }
-
-    /// A redirect to `location`, and the server sees nothing.
-    pub fn redirect(status: u16, location: &str) -> Self {
-        let mut response = page(status, "text/html; charset=utf-8", String::new());
-        if let Ok(location) = location.try_into() {
-            response
-                .headers_mut()
-                .insert(http::header::LOCATION, location);
-        }
-        Self::answer(response)
-    }
-}
+pub(crate) struct Event(pub(crate) Arc<dyn Fn() + Send + Sync>);
 
 /// Where a body ends before its time.
 #[derive(Clone, Copy, Debug)]
@@ -201,19 +51,4 @@ impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Event")
     }
-}
-
-fn canonical(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-fn page(status: u16, kind: &'static str, text: String) -> Response<Vec<u8>> {
-    let length = text.len();
-    let mut response = Response::new(text.into_bytes());
-    *response.status_mut() = canonical(status);
-    let headers = response.headers_mut();
-    let kind = http::HeaderValue::from_static(kind);
-    headers.insert(http::header::CONTENT_TYPE, kind);
-    headers.insert(http::header::CONTENT_LENGTH, length.into());
-    response
 }

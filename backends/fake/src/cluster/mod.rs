@@ -5,7 +5,7 @@
 //! applies them. The stores of the two APIs are parts of that state (`crate::state`). The arrows run one way:
 //!
 //! ```text
-//! cluster ← v2::store ← state ← v2::api ← front ← control
+//! cluster ← v2::store, v3 ← state ← v2::api, v3::api ← fake ← front ← control ← explore
 //! ```
 //!
 //! `cluster` also keeps the open exchanges: requests without a response yet, and responses whose bodies are still open.
@@ -29,4 +29,5 @@ pub(crate) mod sleep;
 pub(crate) mod state;
 pub(crate) mod timeline;
 pub(crate) mod track;
+mod watchdog;
 pub(crate) mod when;

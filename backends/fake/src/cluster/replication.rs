@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     exchanges::ExchangeId,
@@ -7,6 +7,9 @@ use super::{
     state::{Apply, Moment, State},
 };
 use crate::{profile::Profile, rng::Rng};
+
+/// How long a server waits for a quorum before it rejects a request.
+pub(crate) const QUORUM_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// What the members have agreed on, and how much of it each endpoint has applied.
 #[derive(Debug)]

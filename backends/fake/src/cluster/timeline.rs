@@ -4,6 +4,7 @@ use super::{
     clock::{Clock, Expiry},
     core::Core,
     state::State,
+    watchdog::Watched,
 };
 
 /// Nanoseconds between two checks of the leader for expired keys.
@@ -31,6 +32,7 @@ pub(crate) struct Timeline {
     sweeps: u64,
     quiet_polls: u32,
     quiet_since: Option<Instant>,
+    pub(super) watched: Watched,
     /// How many tasks are tracked, and how many of them can run.
     pub(crate) tracked: usize,
     pub(crate) runnable: usize,
@@ -51,6 +53,7 @@ impl Timeline {
             sweeps: 0,
             quiet_polls: 0,
             quiet_since: None,
+            watched: Watched::default(),
             tracked: 0,
             runnable: 0,
             waking: 0,
@@ -74,6 +77,7 @@ impl Timeline {
     /// Something happened: the fake is not quiet, and the clock does not jump yet.
     pub(crate) fn note_activity(&mut self) {
         self.quiet_polls = 0;
+        self.watched.note_activity();
     }
 
     pub(crate) fn sleeping(&self) -> usize {
@@ -91,7 +95,7 @@ impl Timeline {
         first.filter(|((due, _), _)| *due <= self.end())
     }
 
-    fn next_sleeper_due(&self) -> Option<u64> {
+    pub(super) fn next_sleeper_due(&self) -> Option<u64> {
         self.first_sleeper().map(|(&(due, _), _)| due)
     }
 

@@ -1,10 +1,7 @@
 use std::{fmt, sync::Arc};
 
-use super::{
-    fault::{Fault, Kind},
-    request_log::Exchange,
-};
-use crate::{front::gateway::grpc_path, rng::Rng};
+use super::{fault::Kind, request_log::Exchange};
+use crate::rng::Rng;
 
 /// Which requests a fault affects. All conditions must hold.
 #[derive(Clone)]
@@ -53,7 +50,6 @@ impl When {
     /// Only requests with this path, percent-decoded. A path that ends in `*` matches every path with that prefix. A path of
     /// the v3 API, such as `/v3/kv/put`, matches the same call by gRPC, too.
     pub fn path(mut self, path: &str) -> Self {
-        self.grpc_path = grpc_path(path);
         self.path = Some(path.to_owned());
         self
     }
@@ -99,6 +95,12 @@ impl When {
         self
     }
 
+    /// Matches the same call by gRPC as well, whose path `find` returns for one of the gateway.
+    pub(crate) fn on_any_wire(mut self, find: impl FnOnce(&str) -> Option<String>) -> Self {
+        self.grpc_path = self.path.as_deref().and_then(find);
+        self
+    }
+
     pub(crate) fn matches(&self, exchange: &Exchange) -> bool {
         let method = self.method.as_deref();
         let path_matches = self.path.as_deref().is_none_or(|path| {
@@ -137,7 +139,7 @@ pub(crate) struct Rules {
 #[derive(Debug)]
 struct Rule {
     when: When,
-    fault: Fault,
+    fault: Kind,
     /// What the log calls it.
     name: Option<Arc<str>>,
     seen: u64,
@@ -151,7 +153,7 @@ impl Rules {
         }
     }
 
-    pub(crate) fn add(&mut self, when: When, fault: Fault, name: Option<Arc<str>>) {
+    pub(crate) fn add(&mut self, when: When, fault: Kind, name: Option<Arc<str>>) {
         let seen = 0;
         self.rules.push(Rule {
             when,
@@ -189,7 +191,7 @@ impl Rules {
                 Times::Chance(p) => (self.rng.next() >> 11) as f64 / ((1u64 << 53) as f64) < p,
             };
             if is_turn && chosen.is_none() {
-                chosen = Some(rule.fault.0.clone());
+                chosen = Some(rule.fault.clone());
                 exchange.set_fault(rule.name.clone());
             }
         }
@@ -202,29 +204,3 @@ impl Rules {
 }
 
 type Predicate = Arc<dyn Fn(&Exchange) -> bool + Send + Sync>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_has_a_path_in_the_gateway_and_another_one_in_grpc() {
-        for (path, grpc) in [
-            ("/v3/kv/put", "/etcdserverpb.KV/Put"),
-            ("/v3/watch", "/etcdserverpb.Watch/Watch"),
-            ("/v3/lease/keepalive", "/etcdserverpb.Lease/LeaseKeepAlive"),
-            ("/v3/lock/lock", "/v3lockpb.Lock/Lock"),
-            ("/v3/election/observe", "/v3electionpb.Election/Observe"),
-            (
-                "/v3/maintenance/snapshot",
-                "/etcdserverpb.Maintenance/Snapshot",
-            ),
-        ] {
-            let when = When::any().path(path);
-            assert_eq!(when.grpc_path.as_deref(), Some(grpc));
-        }
-        for path in ["/v2/keys/a", "/v3/*", "/etcdserverpb.KV/Put"] {
-            assert_eq!(When::any().path(path).grpc_path, None);
-        }
-    }
-}

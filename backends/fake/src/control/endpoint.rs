@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::fake::FakeEtcd;
+use crate::{cluster::replication::QUORUM_TIMEOUT, fake::FakeEtcd};
 
 /// One of a fake's endpoints, to be stopped, held back or made leader.
 ///
@@ -106,7 +106,7 @@ impl EndpointHandle {
 /// Failures of the cluster as a whole.
 impl FakeEtcd {
     /// How long etcd waits for a quorum before it rejects a request.
-    pub const QUORUM_TIMEOUT: Duration = Duration::from_secs(7);
+    pub const QUORUM_TIMEOUT: Duration = QUORUM_TIMEOUT;
 
     /// The endpoint with this number, counted from 0 in the builder's order.
     ///

@@ -70,6 +70,32 @@ pub struct OpenWatch {
     pub next_revision: i64,
 }
 
+/// Filling the v3 store before a test. Nothing of this is logged.
+impl FakeEtcd {
+    /// Writes a key of the v3 store without a lease, as a client's put does; returns the store's revision. Neither users nor a
+    /// missing quorum are in its way. It does nothing while the alarm of [`exhaust_space`](Self::exhaust_space) is on.
+    ///
+    /// ```
+    /// # use etcd_http_fake::FakeEtcd;
+    /// let etcd = FakeEtcd::new();
+    /// assert_eq!(etcd.put("config/host", "db.example.com"), 2);
+    /// let stored = etcd.get("config/host").unwrap();
+    /// assert_eq!(stored.value, "db.example.com");
+    /// ```
+    pub fn put(&self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> i64 {
+        let request = kv::PutRequest {
+            key: key.into(),
+            value: value.into(),
+            ..kv::PutRequest::default()
+        };
+        self.shared.with(|core| {
+            // An alarm refuses it, and the revision tells.
+            let _ = core.cluster.propose(0, request);
+            core.cluster.state.v3.mvcc.revision()
+        })
+    }
+}
+
 /// Looking at the v3 store. Nothing of this is logged.
 impl FakeEtcd {
     /// A key of the v3 store; `None` if it is missing. [`value`](Self::value) reads the v2 store.

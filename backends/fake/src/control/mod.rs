@@ -5,6 +5,8 @@ pub(crate) mod clock;
 pub(crate) mod endpoint;
 pub(crate) mod faults;
 pub(crate) mod keys;
+#[cfg(feature = "serve")]
+pub(crate) mod remote;
 pub(crate) mod requests;
 pub(crate) mod snapshot;
 mod snapshot_v3;

@@ -2,7 +2,8 @@ use std::{fmt, time::Duration};
 
 use super::run::Later;
 use crate::{
-    cluster::{fault::Fault, request_log::Exchange, when::When},
+    cluster::{request_log::Exchange, when::When},
+    control::faults::Fault,
     fake::FakeEtcd,
     rng::Rng,
 };

@@ -26,7 +26,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use super::grpc::StreamReset;
+use super::{grpc::StreamReset, websocket};
 use crate::{fake::FakeEtcd, v3::auth::CommonName};
 
 /// What the requests of a connection have in common.
@@ -80,6 +80,10 @@ impl Connection {
         let service = service_fn(move |request| {
             let (this, breaks) = (Arc::clone(&this), Arc::clone(&breaks));
             async move {
+                if websocket::is_asked_for(&request) {
+                    let (etcd, stopped) = (this.etcd.clone(), this.stopped.clone());
+                    return Ok(websocket::open(etcd, &this.url, request, stopped));
+                }
                 let is_http2 = request.version() == Version::HTTP_2;
                 match this.answer(request).await {
                     Ok(response) => Ok(response),
@@ -101,7 +105,8 @@ impl Connection {
         let mut http2 = builder.http2();
         // gRPC has no dates, and etcd no limit.
         http2.auto_date_header(false).max_concurrent_streams(None);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let mut break_off = pin!(broken.notified());
         let mut stop = pin!(stopped.changed());
         let mut is_stopping = false;

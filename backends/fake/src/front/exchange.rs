@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -12,17 +12,20 @@ use etcd_transport::{Body, Response, TransportError};
 use http::{HeaderValue, header, response};
 use http_body::Body as _;
 
-use super::body::{BegunBody, CutBody, LateBody};
+use super::{
+    body::{BegunBody, CutBody, LateBody},
+    timer::Timer,
+};
 use crate::{
     cluster::{
         clock::nanos,
         core::ServerRun,
         exchanges::ExchangeId,
         fault::{Cut, Ending, Kind},
+        replication::QUORUM_TIMEOUT,
         request_log::{Exchange, Outcome},
         sleep::Sleep,
     },
-    fake::FakeEtcd,
     state::{EtcdCore, EtcdShared, Stores},
 };
 
@@ -46,6 +49,11 @@ pub(super) trait Call {
         None
     }
 
+    /// When the call is to be answered again, even if there was no event by then.
+    fn due(&self) -> Option<u64> {
+        None
+    }
+
     /// How many nanoseconds the server takes for the answer at most, from the arrival of the request.
     fn timeout(&self) -> Option<u64> {
         None
@@ -60,6 +68,10 @@ pub(super) trait Call {
     }
 }
 
+/// Marks a response that is ready, and that etcd sends only after it has waited for as long as it waits for a quorum.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Late;
+
 /// The response to a request, or how it failed.
 pub(super) type Answered = Result<Response, TransportError>;
 
@@ -68,7 +80,7 @@ pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut 
     let finished = match shared.with(|core| receive(shared, core, call)) {
         Received::Answered(answered) => return answered,
         // Boxed, so that a request that is answered at once does not pay for the larger future.
-        Received::Waiting(waiting, fault) => Box::pin(waiting.finish(call, fault)),
+        Received::Waiting(waiting, fault, late) => Box::pin(waiting.finish(call, fault, late)),
     };
     finished.await
 }
@@ -76,7 +88,8 @@ pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut 
 /// How far a request got at once.
 enum Received {
     Answered(Answered),
-    Waiting(Waiting, Option<Kind>),
+    /// The response is there if it is late.
+    Waiting(Waiting, Option<Kind>, Option<Response>),
 }
 
 /// Takes a request in, and answers it if nothing is in the way.
@@ -90,15 +103,21 @@ fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C)
         }
     };
     let (endpoint, number) = (arrived.endpoint, arrived.number);
+    let mut late = None;
     if arrived.fault.is_none()
         && !call.is_stream()
         && let Some(answered) = call.answer(shared, core, endpoint, false)
     {
-        core.set_outcome(number, outcome(&answered));
-        if core.time.sleeping() == 0 {
-            core.wake_next_candidate();
+        match answered {
+            Ok(response) if is_late(&response) => late = Some(response),
+            answered => {
+                core.set_outcome(number, outcome(&answered));
+                if core.time.sleeping() == 0 {
+                    core.wake_next_candidate();
+                }
+                return Received::Answered(answered);
+            }
         }
-        return Received::Answered(answered);
     }
     let id = core.exchanges.next_id();
     core.exchanges.open(id, endpoint);
@@ -109,7 +128,7 @@ fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C)
         number,
         outcome: Outcome::Dropped,
     };
-    Received::Waiting(waiting, arrived.fault)
+    Received::Waiting(waiting, arrived.fault, late)
 }
 
 /// An exchange that could not be answered at once. It is open until this is dropped, and its outcome is logged then.
@@ -123,8 +142,16 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn finish<C: Call>(mut self, call: &mut C, fault: Option<Kind>) -> Answered {
-        let answered = self.answer_with(call, fault).await;
+    async fn finish<C: Call>(
+        mut self,
+        call: &mut C,
+        fault: Option<Kind>,
+        late: Option<Response>,
+    ) -> Answered {
+        let answered = match late {
+            Some(response) => self.hold(call, response).await,
+            None => self.answer_with(call, fault).await,
+        };
         self.outcome = outcome(&answered);
         answered
     }
@@ -170,12 +197,12 @@ impl Waiting {
                 Ok(response.map(|body| Body::stream(CutBody::new(body, left, ending))))
             }
             Some(Kind::Before(event)) => {
-                event.0(&self.fake());
+                event.0();
                 self.ask(call).await
             }
             Some(Kind::After(event)) => {
                 let response = self.ask(call).await;
-                event.0(&self.fake());
+                event.0();
                 response
             }
             Some(Kind::DelayBody(duration)) => {
@@ -207,6 +234,21 @@ impl Waiting {
         }
     }
 
+    /// Holds a response back until it is due, or the call's time is up.
+    async fn hold<C: Call>(&self, call: &mut C, response: Response) -> Answered {
+        let wait = nanos(QUORUM_TIMEOUT);
+        match call.timeout().filter(|&timeout| timeout < wait) {
+            Some(timeout) => {
+                self.sleep(timeout).await;
+                Ok(self.shared.with(|core| call.time_out(core)))
+            }
+            None => {
+                self.sleep(wait).await;
+                Ok(response)
+            }
+        }
+    }
+
     /// Asks the server, which answers by the deadline.
     async fn ask<C: Call>(&self, call: &mut C) -> Answered {
         let Some(timeout) = call.timeout() else {
@@ -228,7 +270,7 @@ impl Waiting {
     async fn ask_without_deadline<C: Call>(&self, call: &mut C) -> Answered {
         let shared = &self.shared;
         let (server_run, deadline) = shared.with(|core| {
-            let timeout = nanos(FakeEtcd::QUORUM_TIMEOUT);
+            let timeout = nanos(QUORUM_TIMEOUT);
             (
                 core.server_run(self.endpoint),
                 core.time.elapsed.saturating_add(timeout),
@@ -243,10 +285,14 @@ impl Waiting {
                 Ok(call.answer(shared, core, self.endpoint, timed_out))
             });
             if let Some(answered) = answer? {
+                let response = answered?;
+                if is_late(&response) {
+                    self.sleep(nanos(QUORUM_TIMEOUT)).await;
+                }
                 return if call.is_stream() {
-                    begin(answered?).await
+                    begin(response).await
                 } else {
-                    answered
+                    Ok(response)
                 };
             }
             if let Some(id) = call.event() {
@@ -255,6 +301,7 @@ impl Waiting {
                     id,
                     call,
                     server_run,
+                    timer: Timer::default(),
                 }
                 .await;
             }
@@ -265,11 +312,6 @@ impl Waiting {
             };
             timed_out = change.await;
         }
-    }
-
-    fn fake(&self) -> FakeEtcd {
-        let shared = Arc::clone(&self.shared);
-        FakeEtcd { shared }
     }
 
     async fn sleep(&self, nanos: u64) {
@@ -312,12 +354,13 @@ impl Future for ClusterChange<'_> {
     }
 }
 
-/// Asks the server again at each event, until there is a response or the server has stopped.
+/// Asks the server again at each event, and when it is due, until there is a response or the server has stopped.
 struct NextEvent<'a, C> {
     waiting: &'a Waiting,
     id: ExchangeId,
     call: &'a mut C,
     server_run: ServerRun,
+    timer: Timer,
 }
 
 impl<C: Call> Future for NextEvent<'_, C> {
@@ -327,12 +370,17 @@ impl<C: Call> Future for NextEvent<'_, C> {
         let this = &mut *self;
         let (shared, endpoint) = (&this.waiting.shared, this.waiting.endpoint);
         let server = (endpoint, this.server_run);
-        let answered = shared.with(|core| {
-            core.poll_exchange(this.id, server, cx, |core| {
-                this.call.answer(shared, core, endpoint, false)
-            })
-        });
-        answered.map(|polled| polled.and_then(|answered| answered))
+        loop {
+            let answered = shared.with(|core| {
+                core.poll_exchange(this.id, server, cx, |core| {
+                    this.call.answer(shared, core, endpoint, false)
+                })
+            });
+            if let Poll::Ready(answered) = answered {
+                return Poll::Ready(answered.and_then(|answered| answered));
+            }
+            ready!(this.timer.poll(shared, this.call.due(), cx));
+        }
     }
 }
 
@@ -350,6 +398,10 @@ async fn begin(response: Response) -> Answered {
         }
         Err(first) => Response::from_parts(head, Body::stream(BegunBody::new(first, body))),
     })
+}
+
+fn is_late(response: &Response) -> bool {
+    response.extensions().get::<Late>().is_some()
 }
 
 fn outcome(answered: &Answered) -> Outcome {

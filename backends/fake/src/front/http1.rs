@@ -114,6 +114,10 @@ impl Call for Http1Call {
         self.pending.event()
     }
 
+    fn due(&self) -> Option<u64> {
+        self.pending.due()
+    }
+
     fn timeout(&self) -> Option<u64> {
         gateway::timeout(&self.head)
     }

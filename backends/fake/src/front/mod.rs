@@ -11,6 +11,7 @@
 mod body;
 #[cfg(feature = "serve")]
 mod connection;
+mod counter;
 mod exchange;
 pub(crate) mod gateway;
 mod grpc;
@@ -19,12 +20,13 @@ mod metrics;
 mod mux;
 mod queue;
 #[cfg(feature = "serve")]
-pub(crate) mod remote;
-#[cfg(feature = "serve")]
 pub(crate) mod serve;
 mod status;
 mod subscription;
+mod timer;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 mod transport;
 mod unary;
+#[cfg(feature = "serve")]
+mod websocket;

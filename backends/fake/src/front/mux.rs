@@ -75,7 +75,7 @@ fn route(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Rout
 /// Whether a clean path is one of the v3 API.
 fn is_gateway(path: &[u8]) -> bool {
     let is_v3 = path.starts_with(b"/v3/") || path.starts_with(b"/v3beta/");
-    is_v3 && path::clean_keeping_slash(path) == path
+    is_v3 && *path::clean_keeping_slash(path) == *path
 }
 
 fn handle(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Handled {
@@ -87,7 +87,7 @@ fn handle(cluster: &mut EtcdCluster, request: &Incoming<'_>, path: &[u8]) -> Han
     if path == b"/v3" {
         return redirect(reply, request, b"/v3/").into();
     }
-    if clean != path {
+    if *clean != *path {
         return redirect(reply, request, &clean).into();
     }
     match path {

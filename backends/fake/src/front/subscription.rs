@@ -52,15 +52,19 @@ impl Subscription {
         self.endpoint
     }
 
+    /// The server that serves it, as [`poll_exchange`](crate::cluster::core::Core::poll_exchange) takes it.
+    pub(super) fn server(&self) -> (usize, ServerRun) {
+        (self.endpoint, self.server_run)
+    }
+
     /// Polls for what `take` finds, at every event of the exchange.
     pub(super) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         take: impl FnMut(&mut EtcdCore) -> Option<T>,
     ) -> Poll<Result<T, TransportError>> {
-        let server = (self.endpoint, self.server_run);
         self.shared
-            .with(|core| core.poll_exchange(self.id, server, cx, take))
+            .with(|core| core.poll_exchange(self.id, self.server(), cx, take))
     }
 }
 

@@ -243,7 +243,7 @@ impl Unary {
     }
 }
 
-pub(super) fn unary(service: &'static str, method: &'static str) -> CallName {
+fn unary(service: &'static str, method: &'static str) -> CallName {
     CallName {
         kind: "unary",
         service,

@@ -76,6 +76,10 @@ impl Form {
 /// # Errors
 /// With the invalid escape.
 pub(crate) fn unescape(text: &[u8], is_query: bool) -> Result<Vec<u8>, &[u8]> {
+    let is_encoded = |&byte: &u8| byte == b'%' || (is_query && byte == b'+');
+    if !text.iter().any(is_encoded) {
+        return Ok(text.to_vec());
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {

@@ -1,5 +1,7 @@
 //! Paths as Go's `path` and `net/url` treat them.
 
+use std::borrow::Cow;
+
 /// The shortest equivalent of an absolute path: no `.`, no `..`, no empty segment.
 pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
@@ -23,12 +25,16 @@ pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
 }
 
 /// The same, but a trailing slash stays. A request for another path is redirected to this one.
-pub(crate) fn clean_keeping_slash(path: &[u8]) -> Vec<u8> {
+pub(crate) fn clean_keeping_slash(path: &[u8]) -> Cow<'_, [u8]> {
+    let may_change = |pair: &[u8]| matches!(pair, b"//" | b"/.");
+    if path.starts_with(b"/") && !path.windows(2).any(may_change) {
+        return path.into();
+    }
     let mut out = clean(path);
     if path.ends_with(b"/") && out.len() > 1 {
         out.push(b'/');
     }
-    out
+    out.into()
 }
 
 /// Percent-encodes a path.
@@ -61,8 +67,19 @@ mod tests {
         ] {
             assert_eq!(clean(path.as_bytes()), expected.as_bytes(), "{path}");
         }
-        assert_eq!(clean_keeping_slash(b"//a/"), b"/a/");
-        assert_eq!(clean_keeping_slash(b"//"), b"/");
+        for (path, expected) in [
+            ("//a/", "/a/"),
+            ("//", "/"),
+            ("/", "/"),
+            ("", "/"),
+            ("a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/a/.", "/a"),
+            ("/.a/b", "/.a/b"),
+        ] {
+            let clean = clean_keeping_slash(path.as_bytes());
+            assert_eq!(*clean, *expected.as_bytes(), "{path}");
+        }
     }
 
     #[test]

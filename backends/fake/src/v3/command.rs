@@ -20,10 +20,14 @@ use super::{
     },
     mvcc::Batch,
 };
-use crate::{
-    cluster::state::{Apply, Moment},
-    state::{self, Stores},
-};
+use crate::cluster::state::Moment;
+
+/// What changes the store, with a result of its own type.
+pub(crate) trait Write: Clone + Into<Command> {
+    type Output;
+
+    fn write(self, store: &mut Store, at: Moment) -> Result<Self::Output, V3Error>;
+}
 
 /// A grant with the id that the server has chosen, if the client has not.
 #[derive(Clone, Debug)]
@@ -62,25 +66,25 @@ macro_rules! commands {
 
         impl Command {
             /// Applies a command whose result is not used.
-            pub(crate) fn replay(self, stores: &mut Stores, at: Moment) {
+            pub(crate) fn replay(self, store: &mut Store, at: Moment) {
                 match self {
-                    $(Self::$name(command) => drop(command.apply(stores, at)),)*
+                    $(Self::$name(command) => drop(command.write(store, at)),)*
                 }
             }
         }
 
         $(
-            impl From<$name> for state::Command {
+            impl From<$name> for Command {
                 fn from(command: $name) -> Self {
-                    Self::V3(Command::$name(command))
+                    Self::$name(command)
                 }
             }
 
-            impl Apply<Stores> for $name {
-                type Output = Result<$output, V3Error>;
+            impl Write for $name {
+                type Output = $output;
 
-                fn apply(self, stores: &mut Stores, $at: Moment) -> Self::Output {
-                    let ($store, $command): (&mut Store, Self) = (&mut stores.v3, self);
+                fn write(self, $store: &mut Store, $at: Moment) -> Result<$output, V3Error> {
+                    let $command = self;
                     $body
                 }
             }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 pub(crate) struct V3Error {
     pub(crate) code: Code,
     pub(crate) message: Cow<'static, str>,
+    /// Whether etcd says so only after it has waited for as long as it waits for a quorum.
+    pub(crate) is_late: bool,
 }
 
 /// The gRPC codes that etcd uses.
@@ -81,11 +83,18 @@ impl V3Error {
     pub(crate) const DEADLINE_EXCEEDED: Self =
         Self::new(Code::DeadlineExceeded, "context deadline exceeded");
     pub(crate) const TIMEOUT: Self = Self::new(Code::Unavailable, "etcdserver: request timed out");
+    /// The command was applied, and its result never reached the call that waits for it.
+    pub(crate) const UNANSWERED: Self = Self {
+        code: Code::Unavailable,
+        message: Cow::Borrowed("etcdserver: request timed out"),
+        is_late: true,
+    };
 
     pub(crate) const fn new(code: Code, message: &'static str) -> Self {
         Self {
             code,
             message: Cow::Borrowed(message),
+            is_late: false,
         }
     }
 
@@ -99,6 +108,7 @@ impl V3Error {
         Self {
             code: Code::ResourceExhausted,
             message: Cow::Owned(message),
+            is_late: false,
         }
     }
 }

@@ -2,7 +2,7 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{error::V3Error, mvcc::Tree};
+use super::{error::V3Error, tree::Tree};
 
 /// The longest time to live, in seconds.
 const MAX_TTL: i64 = 9_000_000_000;

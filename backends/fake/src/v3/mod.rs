@@ -9,12 +9,20 @@ pub(crate) mod error;
 pub(crate) mod lease;
 pub(crate) mod message;
 pub(crate) mod mvcc;
+mod tree;
 pub(crate) mod watch;
 
-pub(crate) use self::command::{Authenticate, Command, CreateLease, RenewLease, SetDowngrade};
+pub(crate) use self::command::{
+    Authenticate, Command, CreateLease, RenewLease, SetDowngrade, Write,
+};
 
-use self::{alarm::Alarms, auth::AuthStore, lease::Leases, mvcc::Mvcc, watch::WatchHub};
-use crate::v3::mvcc::Batch;
+use self::{
+    alarm::Alarms,
+    auth::AuthStore,
+    lease::Leases,
+    mvcc::{Batch, Mvcc},
+    watch::WatchHub,
+};
 
 /// The size of an empty file of etcd's.
 const EMPTY_FILE: i64 = 20_480;

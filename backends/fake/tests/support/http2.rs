@@ -194,7 +194,13 @@ impl Http2 {
         }
     }
 
+    /// Makes a request, to which the server may remain silent.
     pub fn ask(&mut self, ask: &GrpcAsk) -> GrpcAnswer {
+        self.ask_within(Self::SILENCE, ask)
+    }
+
+    /// Makes a request; returns what has arrived when the response ends, or after `limit`.
+    pub fn ask_within(&mut self, limit: Duration, ask: &GrpcAsk) -> GrpcAnswer {
         let request = ask.request(&self.url);
         let mut answer = GrpcAnswer::default();
         let sent = self.sender.send_request(request);
@@ -203,7 +209,7 @@ impl Http2 {
             Ok::<_, hyper::Error>(response.map(|body| Body::stream(Received(body))))
         };
         self.runtime.block_on(async {
-            let _ = tokio::time::timeout(Self::SILENCE, read(sent, &mut answer)).await;
+            let _ = tokio::time::timeout(limit, read(sent, &mut answer)).await;
         });
         answer
     }

@@ -26,7 +26,7 @@ use std::{
 
 use etcd_http_fake::FakeEtcd;
 use etcd_transport::{Body, Transport, http};
-use futures::executor::block_on;
+use futures::{FutureExt, executor::block_on};
 
 /// A number from the environment.
 pub fn number(name: &str, default: u64) -> u64 {
@@ -175,7 +175,15 @@ impl Fake {
             request = request.header(name, value);
         }
         let request = request.body(ask.body.clone().into()).unwrap();
-        block_on(self.0.send(request)).unwrap()
+        let mut sent = self.0.send(request);
+        // Where etcd waits, time passes.
+        loop {
+            if let Some(response) = (&mut sent).now_or_never() {
+                return response.unwrap();
+            }
+            let passed = self.0.advance_to_next();
+            assert!(passed.is_some(), "{ask:?} is never answered");
+        }
     }
 }
 

@@ -66,7 +66,8 @@ fn same_lease_answer(real: &str, fake: &str) -> bool {
         let ttl = json["TTL"].as_str().map_or(Cow::from("0"), Cow::from);
         ttl.parse().unwrap()
     };
-    if !matches!(ttl(&fake_json) - ttl(&real_json), 0..=1) {
+    // On a busy machine the real server may grant a lease, or look at it, later than the fake.
+    if ttl(&fake_json).abs_diff(ttl(&real_json)) > 1 {
         return false;
     }
     for json in [&mut real_json, &mut fake_json] {

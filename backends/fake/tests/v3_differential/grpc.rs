@@ -15,6 +15,9 @@ use crate::{
 /// How long a real server may take for a message before it counts as silent.
 const MOMENT: Duration = Duration::from_millis(30);
 
+/// How long a real server may take to answer a call on a busy machine.
+const ANSWER: Duration = Duration::from_secs(20);
+
 /// By gRPC.
 pub(crate) struct Grpc;
 
@@ -61,7 +64,7 @@ impl Subject for GrpcReal {
         let Some(call) = Call::read(ask) else {
             return unreadable();
         };
-        call.told(self.connection.ask(&call.ask))
+        call.told(self.connection.ask_within(ANSWER, &call.ask))
     }
 
     fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use etcd_http_fake::{Clock, FakeEtcd, Profile};
+use futures::executor::block_on;
 
-use crate::{ask, assert_end, call, line, open, poll_line, send_to};
+use crate::{ask, assert_end, call, line, metrics, open, poll, poll_line, send_to, told};
 
 const HAS_LEADER: &[(&str, &str)] = &[("Grpc-Metadata-hasleader", "true")];
 const LOCAL: &str = r#"{"key":"YQ==","serializable":true}"#;
@@ -62,6 +63,54 @@ fn v3_90_a_watch_that_needs_a_leader_ends_after_three_election_timeouts_without_
     assert_eq!(line(&mut watch), end);
     assert_end(&mut watch);
     assert_eq!(poll_line(&mut patient), None);
+}
+
+#[test]
+fn v3_90_an_observation_that_waits_for_a_leader_ends_likewise() {
+    let second = Duration::from_secs(1);
+    let [old, new] = [Profile::V3_4, Profile::V3_5];
+    let ends = [
+        (
+            old,
+            r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
+        ),
+        (
+            new,
+            "{\"error\":{\"code\":14,\"message\":\"etcdserver: no leader\"}}\n",
+        ),
+    ];
+    for (profile, end) in ends {
+        let etcd = FakeEtcd::builder().profile(profile).build();
+        let observe =
+            |headers| send_to(&etcd, 0, "election/observe", r#"{"name":"YQ=="}"#, headers);
+        let (mut waiting, mut patient) = (observe(HAS_LEADER), observe(&[]));
+        assert!(poll(&mut waiting).is_pending() && poll(&mut patient).is_pending());
+        etcd.begin_election();
+        assert!(poll(&mut waiting).is_pending());
+        etcd.advance(second * 2);
+        assert!(poll(&mut waiting).is_pending());
+        etcd.advance(second);
+        assert_eq!(told(block_on(waiting).unwrap()), (503, end.to_owned()));
+        etcd.advance(second * 60);
+        assert!(poll(&mut patient).is_pending());
+    }
+}
+
+#[test]
+fn v3_106_an_observation_that_cannot_read_the_leader_ends_without_a_reason() {
+    for profile in [Profile::V3_4, Profile::V3_5] {
+        let etcd = FakeEtcd::builder().profile(profile).build();
+        etcd.lose_quorum();
+        let mut observe = send_to(&etcd, 0, "election/observe", r#"{"name":"YQ=="}"#, &[]);
+        assert!(poll(&mut observe).is_pending());
+        etcd.advance(FakeEtcd::QUORUM_TIMEOUT - Duration::from_nanos(1));
+        assert!(poll(&mut observe).is_pending());
+        etcd.advance(Duration::from_nanos(1));
+        assert_eq!(told(block_on(observe).unwrap()), (200, String::new()));
+        let metrics = metrics(&etcd);
+        let ended = r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Observe",grpc_service="v3electionpb.Election",grpc_type="server_stream"} 1"#;
+        assert!(metrics.contains(ended), "{metrics}");
+    }
 }
 
 #[test]

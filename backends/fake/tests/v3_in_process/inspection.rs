@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use etcd_http_fake::{FakeEtcd, KeyChange, Outcome, When};
-use etcd_transport::{Body, Transport, http};
+use etcd_http_fake::{FakeEtcd, KeyChange, Outcome, Profile, When};
+use etcd_transport::{Transport, http};
 use futures::executor::block_on;
 
-use crate::{ask, call, line, open, token_of_root, told};
+use crate::{ask, call, line, metrics, open, poll, send_to, token_of_root};
 
 #[test]
 fn requests_are_logged_with_their_fields_as_text() {
@@ -134,10 +134,7 @@ fn metrics_count_calls_by_their_result() {
     ask(&etcd, 0, "kv/put", "{}", &[]);
     // What the gateway cannot read never becomes a call.
     ask(&etcd, 0, "kv/put", "{", &[]);
-    let request = http::Request::get("http://localhost:2379/metrics");
-    let request = request.body(Body::empty()).unwrap();
-    let (status, text) = told(block_on(etcd.send(request)).unwrap());
-    assert_eq!(status, 200);
+    let text = metrics(&etcd);
     for line in [
         r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 2"#,
         r#"grpc_server_handled_total{grpc_code="InvalidArgument",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 1"#,
@@ -147,6 +144,60 @@ fn metrics_count_calls_by_their_result() {
         r#"etcd_server_version{server_version="3.5.16"} 1"#,
     ] {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn metrics_count_streams_when_they_end_with_the_codes_of_etcd() {
+    let handled = |etcd: &FakeEtcd| {
+        let text = metrics(etcd);
+        let lines = text.lines().filter_map(|line| {
+            let (labels, count) = line
+                .strip_prefix("grpc_server_handled_total{")?
+                .split_once("} ")?;
+            let label = |name: &str| labels.split(name).nth(1)?.split('"').nth(1);
+            Some(format!(
+                "{} {} {count}",
+                label("grpc_method=")?,
+                label("grpc_code=")?
+            ))
+        });
+        lines.collect::<Vec<_>>()
+    };
+    for (profile, late) in [(Profile::V3_4, "Unknown"), (Profile::V3_5, "Canceled")] {
+        let etcd = FakeEtcd::builder().profile(profile).build();
+        let create = r#"{"create_request":{"key":"YQ=="}}"#;
+        let watch = open(&etcd, "watch", create, &[]);
+        assert!(handled(&etcd).is_empty());
+        drop(watch);
+        assert_eq!(handled(&etcd), ["Watch Canceled 1"]);
+        // One whose client goes before there is a message.
+        let mut observe = send_to(&etcd, 0, "election/observe", "{\"name\":\"YQ==\"}", &[]);
+        assert!(poll(&mut observe).is_pending());
+        drop(observe);
+        let ended = ["Watch Canceled 1", "Observe Unknown 1"];
+        assert_eq!(handled(&etcd), ended);
+        let mut watch = open(&etcd, "watch", create, &[("Grpc-Timeout", "1S")]);
+        line(&mut watch);
+        etcd.advance(Duration::from_secs(1));
+        assert!(line(&mut watch).contains("context deadline exceeded"));
+        drop(watch);
+        let mut all = handled(&etcd);
+        all.retain(|line| line.starts_with("Watch"));
+        let mut expected = vec!["Watch Canceled 1".to_owned()];
+        match late {
+            "Canceled" => expected[0] = "Watch Canceled 2".to_owned(),
+            _ => expected.push(format!("Watch {late} 1")),
+        }
+        assert_eq!(all, expected);
+        // A snapshot is refused, and a keep-alive whose requests have ended is over.
+        ask(&etcd, 0, "maintenance/snapshot", "{}", &[]);
+        ask(&etcd, 0, "lease/keepalive", "{\"ID\":\"1\"}", &[]);
+        let all = handled(&etcd);
+        for line in ["Snapshot Unimplemented 1", "LeaseKeepAlive OK 1"] {
+            assert!(all.iter().any(|other| other == line), "{all:?}");
+        }
+        etcd.wipe();
     }
 }
 

@@ -75,6 +75,15 @@ fn told(response: Response) -> (u16, String) {
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
+/// The metrics of the first endpoint.
+fn metrics(etcd: &FakeEtcd) -> String {
+    let request = http::Request::get("http://localhost:2379/metrics");
+    let request = request.body(Body::empty()).unwrap();
+    let (status, text) = told(block_on(etcd.send(request)).unwrap());
+    assert_eq!(status, 200);
+    text
+}
+
 /// Opens a stream.
 fn open(etcd: &FakeEtcd, path: &str, body: &str, headers: &[(&str, &str)]) -> Body {
     let response = block_on(send_to(etcd, 0, path, body, headers)).unwrap();

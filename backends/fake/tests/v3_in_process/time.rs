@@ -148,6 +148,39 @@ fn v3_85_the_interval_of_reports_can_be_set() {
 }
 
 #[test]
+fn v3_149_a_downgrade_is_begun_at_once_and_answered_when_etcd_has_waited_for_its_result() {
+    let etcd = FakeEtcd::new();
+    let enable = r#"{"action":"ENABLE","version":"3.4"}"#;
+    let mut enabled = send_to(&etcd, 0, "maintenance/downgrade", enable, &[]);
+    let mut hurried = send_to(
+        &etcd,
+        0,
+        "maintenance/downgrade",
+        r#"{"action":"CANCEL"}"#,
+        TIMEOUT,
+    );
+    assert!(poll(&mut enabled).is_pending());
+    let (status, text) = ask(&etcd, 0, "maintenance/downgrade", enable, &[]);
+    assert!(status == 400 && text.contains("in progress"), "{text}");
+    assert!(poll(&mut hurried).is_pending());
+    etcd.advance(SECOND);
+    let (status, text) = told(block_on(hurried).unwrap());
+    assert!(
+        status == 504 && text.contains("context deadline exceeded"),
+        "{text}"
+    );
+    etcd.advance(SECOND * 6 - Duration::from_nanos(1));
+    assert!(poll(&mut enabled).is_pending());
+    etcd.advance(Duration::from_nanos(1));
+    let (status, text) = told(block_on(enabled).unwrap());
+    assert!(
+        status == 503 && text.contains("etcdserver: request timed out"),
+        "{text}"
+    );
+    assert_eq!(etcd.open_exchanges(), 0);
+}
+
+#[test]
 fn v3_106_an_observation_is_not_answered_before_there_is_a_leader() {
     let etcd = FakeEtcd::new();
     let mut waiter = send_to(&etcd, 0, "election/observe", r#"{"name":"YQ=="}"#, &[]);

@@ -94,7 +94,7 @@ rules! {
         assert_eq!(sizes, [(2, true), (1, false)]);
     }
 
-    fn v3_83_a_cancellation_is_confirmed_unless_nothing_is_cancelled(s) {
+    fn v3_83_a_cancellation_is_confirmed_unless_nothing_is_canceled(s) {
         let mut stream = open(s, concat!(
             r#"{"create_request":{"key":"YQ=="}}{"cancel_request":{"watch_id":5}}{"cancel_request":{}}"#,
             r#"{"create_request":{"key":"YQ=="}}"#,

@@ -16,12 +16,16 @@ use super::{
     directory::ServerDirectory,
     watchdog::Watchdog,
 };
-use crate::error::{Context, Error, Result};
+use crate::{
+    error::{Context, Error, Result},
+    install::version::Version,
+};
 
 /// The state of a server that changes while it exists.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     name: String,
+    version: Version,
     program: ProgramArgs,
     process: Option<Process>,
     watchdog: Watchdog,
@@ -42,6 +46,7 @@ pub(crate) struct TimeLimit {
 impl Lifecycle {
     pub(crate) fn new(
         name: &str,
+        version: Version,
         program: ProgramArgs,
         directory: &ServerDirectory,
     ) -> Result<Self> {
@@ -57,6 +62,7 @@ impl Lifecycle {
         let (name, process, expired) = (name.to_owned(), None, None);
         Ok(Self {
             name,
+            version,
             program,
             process,
             watchdog,
@@ -140,6 +146,7 @@ impl Lifecycle {
 
     fn exited(&self, status: ExitStatus) -> Error {
         Error::Exited {
+            version: self.version,
             name: self.name.clone(),
             status,
             log: self.log_tail(),

@@ -116,6 +116,11 @@ fn a_server_that_fails_to_start_says_why() {
         matches!(&error, Error::Exited { log, .. } if log.contains("no-such-flag")),
         "{error}"
     );
+    let Error::Exited { version, .. } = &error else {
+        return;
+    };
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("etcd {version} ")), "{text}");
     let error = Server::builder()
         .startup_timeout(Duration::ZERO)
         .start()

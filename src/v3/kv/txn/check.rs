@@ -24,12 +24,16 @@ pub(super) fn check(operation: &'static str, txn: &Txn) -> Result<()> {
 
 /// Checks sizes, comparisons and operations.
 fn check_each(operation: &'static str, txn: &Txn, budget: usize, depth: usize) -> Result<()> {
-    let lengths = [txn.compare.len(), txn.success.len(), txn.failure.len()];
-    let largest = lengths.into_iter().max().unwrap_or_default();
+    let lengths = [
+        (txn.compare.len(), "comparisons"),
+        (txn.success.len(), "operations in the branch `then`"),
+        (txn.failure.len(), "operations in the branch `otherwise`"),
+    ];
+    let (largest, what) = lengths.into_iter().max().unwrap_or_default();
     let Some(left) = budget.checked_sub(largest) else {
         let reason = format!(
-            "{largest} comparisons, or operations in one branch, exceed etcd's limit of {budget}: \
-             if your server allows more, set `max_operations`"
+            "{largest} {what} are more than etcd's limit of {budget}: send a `NonAtomicBatch`, which is many \
+             transactions, or, if your server allows more (--max-txn-ops), set `max_operations`"
         );
         let kind = EtcdErrorKind::TooManyOperations;
         return Err(Error::invalid_as(kind, operation, reason));
@@ -141,9 +145,18 @@ mod tests {
         assert_eq!(refused(&repeated(128)), None);
         assert_eq!(
             refused(&repeated(129)).unwrap(),
-            "v3.kv.txn: 129 comparisons, or operations in one branch, exceed etcd's limit of 128: \
-             if your server allows more, set `max_operations`"
+            "v3.kv.txn: 129 operations in the branch `then` are more than etcd's limit of 128: send a `NonAtomicBatch`, \
+             which is many transactions, or, if your server allows more (--max-txn-ops), set `max_operations`"
         );
+        let otherwise = (0..130).fold(repeated(3), |txn, _| txn.otherwise(Range::new("a")));
+        let reason = refused(&otherwise).unwrap();
+        assert!(
+            reason.contains("130 operations in the branch `otherwise` are"),
+            "{reason}"
+        );
+        let compares = (0..131).fold(repeated(3), |txn, _| txn.when(Compare::exists("a")));
+        let reason = refused(&compares).unwrap();
+        assert!(reason.contains("131 comparisons are"), "{reason}");
         let error = repeated(129).request().unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::TooManyOperations));
         assert_eq!(error.outcome(), crate::error::Outcome::NotSent);

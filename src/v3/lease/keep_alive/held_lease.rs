@@ -5,7 +5,7 @@ use futures::channel::mpsc::UnboundedSender;
 
 use crate::{
     client::Client,
-    error::{Error, Result},
+    error::{Error, Outcome, Result},
     v3::{LeaseId, RevokeLease, lease::keep_alive::lease_state::Lease},
 };
 
@@ -104,9 +104,15 @@ impl<T: Transport> HeldLease<T> {
     /// # Errors
     /// See [`Error`]. It is not an error if the lease no longer exists.
     pub async fn revoke(self) -> Result<()> {
+        self.lease.revoking(true);
         let revoked = self.client.send(RevokeLease::new(self.id())).await;
         match revoked {
-            Err(error) if !error.is_lease_not_found() => Err(error),
+            Err(error) if !error.is_lease_not_found() => {
+                if error.outcome() != Outcome::Unknown {
+                    self.lease.revoking(false);
+                }
+                Err(error)
+            }
             _ => {
                 self.lease.lose(LossReason::Revoked);
                 Ok(())
@@ -155,6 +161,35 @@ impl LeaseLoss {
         Self { reason, last_error }
     }
 
+    /// etcd no longer has the lease. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::v3::LeaseLoss;
+    ///
+    /// assert!(LeaseLoss::expired().is_expired());
+    /// assert!(LeaseLoss::deadline(None).is_deadline());
+    /// assert!(LeaseLoss::early(None).is_early());
+    /// assert!(LeaseLoss::revoked().is_revoked());
+    /// ```
+    pub fn expired() -> Self {
+        Self::new(LossReason::Expired, None)
+    }
+
+    /// The time of the lease was up before a renewal succeeded; the error of the last one. For your own tests.
+    pub fn deadline(last_error: impl Into<Option<Error>>) -> Self {
+        Self::new(LossReason::Deadline, last_error.into())
+    }
+
+    /// The time of the lease is almost up; the error of the last renewal. For your own tests.
+    pub fn early(last_error: impl Into<Option<Error>>) -> Self {
+        Self::new(LossReason::Early, last_error.into())
+    }
+
+    /// The holder revoked the lease. For your own tests.
+    pub fn revoked() -> Self {
+        Self::new(LossReason::Revoked, None)
+    }
+
     /// Returns whether etcd reported that the lease does not exist: it expired, or another client revoked it.
     pub fn is_expired(&self) -> bool {
         self.reason == LossReason::Expired
@@ -170,7 +205,8 @@ impl LeaseLoss {
         self.reason == LossReason::Early
     }
 
-    /// Returns whether [`HeldLease::revoke`] was called.
+    /// Returns whether [`HeldLease::revoke`] was called. A revocation by another request, such as a
+    /// [`RevokeLease`](crate::v3::RevokeLease), is [`is_expired`](Self::is_expired): etcd reports only that the lease is gone.
     pub fn is_revoked(&self) -> bool {
         self.reason == LossReason::Revoked
     }

@@ -17,11 +17,12 @@ use futures::{
 use crate::v3::lease::keep_alive::{
     held_lease::HeldLease,
     lease_state::Lease,
-    renew::{self, pause, renew},
+    renew::{self, renew},
 };
 use crate::{
     client::Client,
     error::{Error, Result},
+    pipeline::expiry::pause_before_expiry,
     v3::{GrantLease, KeepAliveOnce, LeaseId},
 };
 
@@ -280,7 +281,7 @@ impl<T: Transport> Work<T> {
                 self.wait(lease.due(), weak);
                 continue;
             }
-            let pause = pause(lease.remaining(now));
+            let pause = pause_before_expiry(lease.remaining(now));
             // The others may have waited for this one: etcd responds in order, and for a lease that has just expired
             // only after it is deleted.
             let pause = if is_first { pause * 2 } else { pause };

@@ -41,6 +41,7 @@ impl Lease {
                 sent,
                 loss: None,
                 last_error: None,
+                is_revoking: false,
                 alive: Some(alive),
             }),
             lost: lost.shared(),
@@ -77,6 +78,8 @@ struct State {
     sent: Instant,
     loss: Option<LossReason>,
     last_error: Option<Error>,
+    /// Its holder is revoking it, so that etcd may no longer have it before the response has arrived.
+    is_revoking: bool,
     /// Dropped with the loss.
     alive: Option<oneshot::Sender<()>>,
 }
@@ -178,7 +181,18 @@ impl LeaseState {
 
     /// Records that etcd no longer has it.
     pub(super) fn expired(&self) {
-        self.lose(LossReason::Expired);
+        let mut state = self.state();
+        let reason = if state.is_revoking {
+            LossReason::Revoked
+        } else {
+            LossReason::Expired
+        };
+        state.lose(reason);
+    }
+
+    /// Records whether its holder has asked etcd to revoke it, and may have been heard.
+    pub(super) fn revoking(&self, is_revoking: bool) {
+        self.state().is_revoking = is_revoking;
     }
 
     pub(super) fn lose(&self, reason: LossReason) {
@@ -259,6 +273,22 @@ mod tests {
         assert!(lease.is_alive(start) && lease.due() > start);
         lease.renewed(start, Duration::MAX, start);
         assert_eq!(lease.remaining(start), LONGEST);
+    }
+
+    #[test]
+    fn a_lease_that_is_gone_while_its_holder_revokes_it_is_revoked() {
+        let start = Instant::now();
+        let lease = Lease::new(LeaseId::from(1), TTL, start, None);
+        lease.revoking(true);
+        lease.expired();
+        let loss = lease.loss(start).unwrap();
+        assert!(loss.is_revoked() && !loss.is_expired(), "{loss}");
+
+        let lease = Lease::new(LeaseId::from(1), TTL, start, None);
+        lease.revoking(true);
+        lease.revoking(false);
+        lease.expired();
+        assert!(lease.loss(start).unwrap().is_expired());
     }
 
     #[test]

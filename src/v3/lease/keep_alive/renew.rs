@@ -17,10 +17,6 @@ use crate::{
     },
 };
 
-/// The limits for one response, whatever the lease's TTL is: a server that is alive responds sooner.
-const LONGEST: Duration = Duration::from_secs(5);
-const SHORTEST: Duration = Duration::from_millis(100);
-
 /// The operation's name in errors.
 pub(super) const NAME: &str = "v3.lease.keep_alive";
 
@@ -44,23 +40,13 @@ pub(super) async fn renew<T: Transport>(
     let Some(remaining) = waiting.iter().map(|lease| lease.remaining(sent)).min() else {
         return waiting;
     };
-    // Leaves time for two more endpoints before the first of the leases is lost.
-    let limit = (remaining / 3)
-        .clamp(SHORTEST, LONGEST)
-        .min(pipeline.timeout);
+    let limit = pipeline.attempt_limit_before_expiry(remaining);
     if let Err(error) = ask(client, &mut waiting, limit).await {
         for lease in &waiting {
             lease.failed(&error);
         }
     }
     waiting
-}
-
-/// How long to wait after a failed renewal, when a lease has this long to live.
-pub(super) fn pause(remaining: Duration) -> Duration {
-    const LONGEST: Duration = Duration::from_millis(500);
-    const SHORTEST: Duration = Duration::from_millis(20);
-    (remaining / 4).clamp(SHORTEST, LONGEST)
 }
 
 /// Sends the request that renews these leases. Each response takes a lease off the list.

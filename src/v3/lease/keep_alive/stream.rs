@@ -1,15 +1,14 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use etcd_transport::Transport;
 use futures::{
     StreamExt,
-    future::{Either, select},
     stream::{self, BoxStream},
 };
 
 use crate::v3::lease::keep_alive::{
     lease_state::Lease,
-    renew::{self, pause, renew},
+    renew::{self, renew},
 };
 use crate::{
     client::Client,
@@ -108,43 +107,40 @@ impl<T: Transport> Renewals<T> {
             self.lease = Some(Arc::new(Lease::new(self.id, ttl, sent, self.interval)));
             return Ok(ttl);
         };
-        let mut is_asked = false;
-        let mut wait = lease.due().saturating_duration_since(transport.now());
-        loop {
-            if !wait.is_zero() {
-                transport.sleep(wait).await;
-            }
-            is_asked |= lease.is_alive(transport.now());
-            // The end of the lease is reported in time, whatever a pending request waits for.
-            let renewal = renew(&self.client, vec![Arc::clone(lease)]);
-            let deadline = transport.sleep(lease.remaining(transport.now()));
-            let is_answered = match select(pin!(renewal), deadline).await {
-                Either::Left((unanswered, _)) => unanswered.is_empty(),
-                Either::Right(_) => false,
-            };
-            let now = transport.now();
-            let is_expired = lease.loss(now).map(|loss| loss.is_expired());
-            if let Some(is_expired) = is_expired {
-                let context = self.client.pipeline().next_context(renew::NAME);
-                return Err(if is_expired {
-                    status::lease_not_found(context, lease.id().get())
-                } else {
-                    let ttl = lease.ttl();
-                    let last = lease.take_error();
-                    last.unwrap_or_else(|| {
-                        if is_asked {
-                            Error::Timeout(TimeoutError::new(context, ttl))
-                        } else {
-                            Error::invalid(renew::NAME, format!("{LATE} of {ttl:?}"))
-                        }
-                    })
-                });
-            }
-            if is_answered {
-                return Ok(lease.ttl());
-            }
-            let remaining = lease.remaining(now);
-            wait = pause(remaining).min(remaining);
+        let wait = lease.due().saturating_duration_since(transport.now());
+        if !wait.is_zero() {
+            transport.sleep(wait).await;
         }
+        let mut is_asked = false;
+        let attempt = || {
+            is_asked |= lease.is_alive(transport.now());
+            let renewal = renew(&self.client, vec![Arc::clone(lease)]);
+            async { renewal.await.is_empty().then_some(()) }
+        };
+        let pipeline = self.client.pipeline();
+        // The end of the lease is reported in time, whatever a pending request waits for.
+        pipeline
+            .repeat_until_expiry(|now| lease.remaining(now), attempt)
+            .await;
+        match lease.loss(transport.now()) {
+            None => Ok(lease.ttl()),
+            Some(loss) => Err(self.loss(lease, loss.is_expired(), is_asked)),
+        }
+    }
+
+    /// Returns why the lease is lost: etcd no longer has it, or its time is up.
+    fn loss(&self, lease: &Lease, is_expired: bool, is_asked: bool) -> Error {
+        let context = self.client.pipeline().next_context(renew::NAME);
+        if is_expired {
+            return status::lease_not_found(context, lease.id().get());
+        }
+        let ttl = lease.ttl();
+        lease.take_error().unwrap_or_else(|| {
+            if is_asked {
+                Error::Timeout(TimeoutError::of(context, ttl))
+            } else {
+                Error::invalid(renew::NAME, format!("{LATE} of {ttl:?}"))
+            }
+        })
     }
 }

@@ -232,7 +232,7 @@ fn a_message_that_is_cut_anywhere_is_an_error_or_a_shorter_message_but_no_panic(
             Err(error) => assert_eq!(error, ProtobufError::Truncated, "{end}"),
         }
     }
-    // Between fields, nothing tells that more was to come: gRPC's frames do.
+    // Between fields, nothing tells that more was to come: the length before a message does.
     assert_eq!(ends, [0, 10, 20]);
 }
 

@@ -22,7 +22,7 @@ use crate::{
             open::{self, StreamRequest},
             probe::probe,
             silence::{Silence, TimeUp},
-            state::{OpenStream, Opening, State},
+            state::{OpenStream, Opening, Probe, ProbePurpose, Progress, RequestKind, State},
         },
     },
 };
@@ -42,7 +42,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             } else {
                 None
             };
-            let endpoint = pipeline.place_for(&call)?;
+            let endpoint = pipeline.endpoint_for(&call)?;
             let wire = open::wire(pipeline, &call, &endpoint, limit).await?;
             Ok(Opening {
                 token,
@@ -73,9 +73,14 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         };
         let is_duplex =
             self.options.is_duplex && !is_poll && self.duplex.is_for(endpoint.endpoint(), wire);
-        let (sender, body) = is_duplex
-            .then(|| BodySender::new(prepared.encoded.body.clone()))
-            .unzip();
+        let (kind, body) = if is_duplex {
+            let (sender, body) = BodySender::new(prepared.encoded.body.clone());
+            (RequestKind::Duplex(sender), Some(body))
+        } else if is_poll {
+            (RequestKind::Poll, None)
+        } else {
+            (RequestKind::Complete, None)
+        };
         let request = StreamRequest {
             prepared,
             lifetime: self.options.silence.lifetime(),
@@ -87,13 +92,10 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         }
         self.state = State::Open(Box::new(OpenStream {
             messages: MessageStream::new(&self.client, request, endpoint, body),
-            sender,
+            kind,
+            progress: Progress::Sent,
             silence,
-            is_proven: false,
-            is_settled: false,
             opened: self.client.transport().now(),
-            is_poll,
-            overdue: None,
             stalled: None,
         }));
     }
@@ -105,7 +107,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         match stream.silence.time_up() {
             TimeUp::Probe(limit) => {
                 match stream.messages.endpoint().check_liveness(now, limit) {
-                    LivenessCheck::Ask => self.probe(),
+                    LivenessCheck::Ask => self.probe(ProbePurpose::Liveness),
                     LivenessCheck::Wait(time) => stream.silence.wait(time, now),
                     LivenessCheck::Alive(at) => {
                         self.alive(at);
@@ -120,12 +122,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             }
             TimeUp::Stale => Some(Loss::Stale),
             TimeUp::Failed(limit) => {
-                let is_first = !stream.is_proven && !stream.is_poll;
+                let is_first = !stream.is_proven() && !stream.is_poll();
                 if is_first && self.options.expect_within.is_some() && self.buffering.missed() {
                     // A duplex request may be withheld itself.
-                    if stream.sender.is_none() {
-                        stream.overdue = Some(limit);
-                        self.probe();
+                    if stream.sender().is_none() {
+                        self.probe(ProbePurpose::Withholding(limit));
                         return None;
                     }
                 }
@@ -139,7 +140,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     pub(super) fn alive(&mut self, at: Instant) {
         if let Some(stream) = self.state.stream_mut() {
             stream.silence.alive(at);
-            stream.is_proven = true;
+            stream.advance(Progress::Proven);
         }
         self.refused = None;
         self.reconnect.over(self.client.transport().now());
@@ -160,7 +161,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             // The next request goes there.
             self.client.pipeline().endpoints.answered(endpoint);
         }
-        Loss::Failed(Failure::TimedOut(limit).into_error(context))
+        Loss::Withheld(Failure::TimedOut(limit).into_error(context))
     }
 
     /// Whether this is how a request with a short deadline ends, after what it was opened for. Whether responses are still
@@ -178,13 +179,13 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             .saturating_duration_since(stream.opened);
         let is_late = error.etcd_kind() == Some(EtcdErrorKind::RequestTimedOut);
         let is_end = lasted >= POLL / 2 && (is_end || is_late);
-        if is_end && !stream.is_settled && self.options.tells_state {
+        if is_end && !stream.is_settled() && self.options.tells_state {
             // There was nothing to tell.
             self.buffering
                 .in_vain(stream.messages.endpoint().endpoint());
             return true;
         }
-        is_end && stream.is_settled
+        is_end && stream.is_settled()
     }
 
     /// A stream that is silent although its server is alive. The rest of a message that has begun is withheld if not a byte
@@ -192,7 +193,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     /// short deadline shows it.
     pub(super) fn suspect(&mut self) -> Option<Loss> {
         let stream = self.state.stream_mut()?;
-        if stream.is_poll {
+        if stream.is_poll() {
             return None;
         }
         if stream.messages.is_partial() {
@@ -201,10 +202,9 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                 return None;
             }
             let limit = stream.silence.limit();
-            stream.overdue = Some(limit);
             return Some(self.withheld(limit));
         }
-        if !self.options.tells_state || stream.is_settled {
+        if !self.options.tells_state || stream.is_settled() {
             return None;
         }
         let endpoint = stream.messages.endpoint().endpoint();
@@ -214,12 +214,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     }
 
     /// Reports the failure of a request that was under way.
-    pub(super) fn tell_of(&self, stream: &OpenStream<T, M>, error: &Error, is_end: bool) {
-        if stream.messages.is_told() {
+    pub(super) fn report_failure(&self, stream: &OpenStream<T, M>, error: &Error, is_end: bool) {
+        if stream.messages.is_reported() {
             return;
         }
         let pipeline = self.client.pipeline();
-        pipeline.observer.tell(|| Attempt {
+        pipeline.observer.report(|| Attempt {
             operation: self.options.call.operation,
             endpoint: stream.messages.endpoint().endpoint().clone(),
             number: 1,
@@ -235,12 +235,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     }
 
     /// Open → Probing.
-    pub(super) fn probe(&mut self) {
+    pub(super) fn probe(&mut self, purpose: ProbePurpose) {
         if let Some(stream) = self.state.take() {
             let (client, endpoint) = (self.client.clone(), stream.messages.endpoint().clone());
             let operation = self.options.call.operation;
-            let probe = async move { probe(&client, operation, &endpoint).await };
-            self.state = State::Probing(stream, probe.boxed());
+            let response = async move { probe(&client, operation, &endpoint).await }.boxed();
+            self.state = State::Probing(stream, Probe { response, purpose });
         }
     }
 
@@ -257,8 +257,8 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         match (next, self.state.stream_mut()) {
             (Some(Ok((message, size))), Some(stream)) => {
                 stream.silence.message(now);
-                if !stream.is_proven {
-                    if stream.is_poll {
+                if !stream.is_proven() {
+                    if stream.is_poll() {
                         let is_early = now.saturating_duration_since(stream.opened) < POLL / 2;
                         let endpoint = stream.messages.endpoint().endpoint();
                         self.buffering.polled(endpoint, is_early);
@@ -266,7 +266,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                         self.buffering.arrived();
                     }
                 }
-                stream.is_proven = true;
+                stream.advance(Progress::Proven);
                 Received::Message(message, size)
             }
             (Some(Ok((message, size))), None) => Received::Message(message, size),

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::Frame;
 
 use super::*;
-use crate::cluster::{fault::Fault, when::When};
+use crate::{cluster::when::When, control::faults::Fault, fake::FakeEtcd};
 
 /// A request of a stream: its response is a body that repeats the messages of the request.
 struct Echo(Option<Body>);

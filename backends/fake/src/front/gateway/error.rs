@@ -8,6 +8,7 @@ use http::{
 
 use super::body::{Lines, Trailed};
 use crate::{
+    front::exchange::Late,
     go::{json::push_string, reply::Reply},
     profile::Profile,
     v3::{error::V3Error, message::write::push_protojson_string},
@@ -24,6 +25,8 @@ pub(super) struct GatewayError {
     message: String,
     /// Whether etcd itself has refused the call, and not the gateway before it.
     is_from_etcd: bool,
+    /// Whether it comes only after etcd has waited.
+    is_late: bool,
 }
 
 impl GatewayError {
@@ -32,6 +35,7 @@ impl GatewayError {
             code,
             message: message.to_owned(),
             is_from_etcd: false,
+            is_late: false,
         }
     }
 
@@ -47,12 +51,13 @@ impl GatewayError {
             code: 3,
             message,
             is_from_etcd: false,
+            is_late: false,
         }
     }
 
     /// The whole response.
     pub(super) fn response(self, profile: Profile) -> Response {
-        let (code, is_from_etcd) = (self.code, self.is_from_etcd);
+        let (code, is_from_etcd, is_late) = (self.code, self.is_from_etcd, self.is_late);
         let mut reply = self.reply(profile);
         let mut response = if profile == Profile::V3_4 && is_from_etcd {
             // The first version of the gateway passes the trailers of the call on.
@@ -66,6 +71,9 @@ impl GatewayError {
         if is_from_etcd {
             response.extensions_mut().insert(EtcdCode(code));
         }
+        if is_late {
+            response.extensions_mut().insert(Late);
+        }
         response
     }
 
@@ -78,6 +86,16 @@ impl GatewayError {
             response.extensions_mut().insert(EtcdCode(self.code));
         }
         response
+    }
+
+    /// The code with which etcd's metrics count a stream that ends so. When its time is up, the gateway ends it itself: to etcd,
+    /// its client has gone.
+    pub(super) fn counted_as(&self, profile: Profile) -> u8 {
+        match profile {
+            _ if self.is_from_etcd => self.code,
+            Profile::V3_4 => 2,
+            Profile::V3_5 => 1,
+        }
     }
 
     /// The last line of a stream.
@@ -165,6 +183,7 @@ impl From<V3Error> for GatewayError {
             code: error.code as u8,
             message: error.message.into_owned(),
             is_from_etcd: true,
+            is_late: error.is_late,
         }
     }
 }

@@ -3,13 +3,17 @@
 
 mod body;
 mod call;
+#[cfg(feature = "serve")]
+pub(super) mod duplex;
 mod error;
+mod keep_alive;
 mod limits;
 mod observe;
 mod queue;
 mod read;
 mod route;
 mod stream;
+mod watch;
 
 use std::sync::Arc;
 
@@ -20,9 +24,8 @@ pub(crate) use self::route::grpc_path;
 use self::{
     error::{EtcdCode, GatewayError},
     limits::Limits,
-    observe::ObserveBody,
     route::{Route, Stream},
-    stream::WatchBody,
+    stream::StreamBody,
 };
 use crate::{
     cluster::exchanges::ExchangeId,
@@ -40,10 +43,8 @@ pub(super) enum Pending {
     /// Nothing.
     #[default]
     Nothing,
-    /// A stream of watches without a message so far. Its head travels with the first one.
-    Watch(WatchBody),
-    /// The observation of an election without a leader so far.
-    Observe(Box<ObserveBody>),
+    /// A stream without a message so far. Its head travels with the first one.
+    Stream(Box<StreamBody>),
     /// A place in the queue for a lock, or of an election.
     Queue(Box<Wait>),
 }
@@ -53,9 +54,16 @@ impl Pending {
     pub(super) fn event(&self) -> Option<ExchangeId> {
         match self {
             Self::Nothing => None,
-            Self::Watch(body) => Some(body.id()),
-            Self::Observe(body) => Some(body.id()),
+            Self::Stream(body) => Some(body.id()),
             Self::Queue(wait) => Some(wait.id()),
+        }
+    }
+
+    /// When the call is to be looked at without an event.
+    pub(super) fn due(&self) -> Option<u64> {
+        match self {
+            Self::Stream(body) => body.due(),
+            Self::Nothing | Self::Queue(_) => None,
         }
     }
 }
@@ -70,13 +78,14 @@ pub(super) fn answer(
     pending: &mut Pending,
 ) -> Option<Response> {
     let response = make_call(shared, core, request, path, arrived, pending)?;
-    let code = match response.extensions().get() {
-        Some(&EtcdCode(code)) => Some(code),
-        None => response.status().is_success().then_some(0),
-    };
-    let route = Route::find(path, core.cluster.profile);
-    if let (Some(code), Some(name)) = (code, route.and_then(Route::name)) {
-        core.calls.count(request.endpoint, name, code);
+    if let Some(route) = Route::find(path, core.cluster.profile) {
+        let code = match response.extensions().get() {
+            Some(&EtcdCode(code)) => Some(code),
+            None => (response.status().is_success() && !route.is_open()).then_some(0),
+        };
+        if let Some(code) = code {
+            core.calls.count(request.endpoint, route.name(), code);
+        }
     }
     Some(response)
 }
@@ -92,7 +101,7 @@ pub(super) fn timeout(head: &request::Parts) -> Option<u64> {
 pub(super) fn time_out(profile: Profile, pending: &Pending) -> Response {
     let error = GatewayError::deadline_exceeded();
     match (profile, pending) {
-        (Profile::V3_5, Pending::Watch(_) | Pending::Observe(_)) => error.stream_response(profile),
+        (Profile::V3_5, Pending::Stream(_)) => error.stream_response(profile),
         _ => error.response(profile),
     }
 }
@@ -105,16 +114,10 @@ fn make_call(
     arrived: u64,
     pending: &mut Pending,
 ) -> Option<Response> {
-    let limits = Limits::read(request.headers, arrived);
-    match (std::mem::take(pending), &limits) {
-        (Pending::Watch(body), Ok(limits)) => {
-            return stream::begin_watch(core, body, *limits, pending);
-        }
-        (Pending::Observe(body), Ok(limits)) => {
-            return observe::begin(core, *body, *limits, pending);
-        }
-        (Pending::Queue(wait), _) => return queue::go_on(core, wait, pending),
-        _ => {}
+    match std::mem::take(pending) {
+        Pending::Stream(body) => return stream::begin(core, body, pending),
+        Pending::Queue(wait) => return queue::go_on(core, wait, pending),
+        Pending::Nothing => {}
     }
     let profile = core.cluster.profile;
     let Some(route) = Route::find(path, profile) else {
@@ -123,14 +126,14 @@ fn make_call(
     if request.method != Method::POST {
         return Some(not_allowed(profile, request.method));
     }
-    let limits = match limits {
+    let limits = match Limits::read(request.headers, arrived) {
         Ok(limits) => limits,
         Err(error) => return Some(error.response(profile)),
     };
     match route {
         Route::Unary(call) => call::answer(core, request, limits, call),
-        Route::Stream(Stream::KeepAlive) => stream::keep_alive(core, request, limits),
-        Route::Stream(Stream::Watch) => stream::watch(shared, core, request, limits, pending),
+        Route::Stream(Stream::KeepAlive) => keep_alive::answer(core, request, limits),
+        Route::Stream(Stream::Watch) => watch::open(shared, core, request, limits, pending),
         Route::Stream(Stream::Observe) => observe::open(shared, core, request, limits, pending),
         Route::Stream(Stream::Snapshot) => Some(stream::snapshot(core, request, limits)),
         Route::Lock => queue::begin(shared, core, request, limits, pending, |call, request| {

@@ -1,22 +1,16 @@
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use etcd_transport::{Body, PolledFrame, Response, TransportError};
-use http_body::Frame;
+use etcd_transport::Response;
 
 use super::{
     Pending, call_of, credentials,
     limits::Limits,
     read,
-    stream::{empty_head, head, line},
+    stream::{Output, Source, StreamBody, begin, line},
 };
 use crate::{
     cluster::exchanges::ExchangeId,
-    front::subscription::Subscription,
+    front::counter::OBSERVE,
     state::{EtcdCore, EtcdShared},
     v2::api::Incoming,
     v3::{
@@ -30,40 +24,32 @@ use crate::{
 };
 
 /// The leaders of an election, one after the other.
-pub(in crate::front) struct ObserveBody {
-    /// The message that the head travels with.
-    first: Option<Vec<u8>>,
+struct Observe {
     observation: Observation,
     credentials: Credentials,
-    /// Wakes the observation when it may have something.
-    subscription: Subscription,
-    has_ended: bool,
 }
 
-impl ObserveBody {
-    pub(super) fn id(&self) -> ExchangeId {
-        self.subscription.id()
-    }
-}
-
-/// The next line, or the end; none if there is nothing at present.
-fn next(
-    core: &mut EtcdCore,
-    endpoint: usize,
-    credentials: &Credentials,
-    observation: &mut Observation,
-) -> Option<Option<Vec<u8>>> {
-    let profile = core.cluster.profile;
-    let mut call = Call {
-        cluster: &mut core.cluster,
-        endpoint,
-        timed_out: false,
-        credentials: credentials.clone(),
-    };
-    match call.observe(observation) {
-        Observed::Leader(response) => Some(Some(line(&response, profile))),
-        Observed::Nothing => None,
-        Observed::End => Some(None),
+impl Source for Observe {
+    fn next(
+        &mut self,
+        core: &mut EtcdCore,
+        endpoint: usize,
+        _: ExchangeId,
+        timed_out: bool,
+    ) -> Output {
+        let profile = core.cluster.profile;
+        let mut call = Call {
+            cluster: &mut core.cluster,
+            endpoint,
+            timed_out,
+            credentials: self.credentials.clone(),
+        };
+        match call.observe(&mut self.observation) {
+            Observed::Leader(response) => Output::Line(line(&response, profile)),
+            Observed::Nothing => Output::Nothing,
+            Observed::Blocked => Output::Blocked,
+            Observed::End => Output::End,
+        }
     }
 }
 
@@ -84,70 +70,10 @@ pub(super) fn open(
     if let Err(error) = limits.check(&call, false) {
         return Some(error.stream_response(profile));
     }
-    let subscription = Subscription::open(shared, core, request.watch_id, request.endpoint);
-    let body = ObserveBody {
-        first: None,
-        observation: Observation::new(subscription.id(), &message),
+    let source = Observe {
+        observation: Observation::new(request.watch_id, &message),
         credentials: credentials(request.headers),
-        subscription,
-        has_ended: false,
     };
-    begin(core, body, limits, pending)
-}
-
-/// Begins the response if there is a leader. Before that there is no head.
-pub(super) fn begin(
-    core: &mut EtcdCore,
-    mut body: ObserveBody,
-    limits: Limits,
-    pending: &mut Pending,
-) -> Option<Response> {
-    let profile = core.cluster.profile;
-    let endpoint = body.subscription.endpoint();
-    match next(core, endpoint, &body.credentials, &mut body.observation) {
-        None => {
-            *pending = Pending::Observe(Box::new(body));
-            None
-        }
-        Some(None) => {
-            // Kept, so that it is dropped when the lock is free.
-            *pending = Pending::Observe(Box::new(body));
-            Some(empty_head(profile).map(|()| Body::empty()))
-        }
-        Some(Some(first)) => {
-            let shared = Arc::clone(body.subscription.shared());
-            body.first = Some(first);
-            let body = limits.apply(body, &shared, endpoint, profile);
-            Some(head().map(|()| Body::stream(body)))
-        }
-    }
-}
-
-impl http_body::Body for ObserveBody {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
-        let this = &mut *self;
-        if let Some(first) = this.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first.into()))));
-        }
-        if this.has_ended {
-            return Poll::Ready(None);
-        }
-        let next = {
-            let (observation, credentials) = (&mut this.observation, &this.credentials);
-            let subscription = &this.subscription;
-            subscription.poll(cx, |core| {
-                next(core, subscription.endpoint(), credentials, observation)
-            })
-        };
-        let next = ready!(next).transpose();
-        this.has_ended = !matches!(next, Some(Ok(_)));
-        Poll::Ready(next.map(|line| line.map(|line| Frame::data(line.into()))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.has_ended
-    }
+    let body = StreamBody::open(shared, core, request, limits, OBSERVE, source);
+    begin(core, body, pending)
 }

@@ -1,17 +1,17 @@
 use crate::{
     cluster::calls::CallName,
-    front::unary::{Unary, unary},
+    front::{
+        counter::{CAMPAIGN, KEEP_ALIVE, LOCK, OBSERVE, SNAPSHOT, WATCH},
+        unary::Unary,
+    },
     profile::Profile,
 };
 
 /// Returns the path in gRPC of the call that a path of the gateway leads to.
 pub(crate) fn grpc_path(path: &str) -> Option<String> {
-    let (service, method) = match Route::find(path.as_bytes(), Profile::V3_5)? {
-        Route::Stream(Stream::Watch) => ("etcdserverpb.Watch", "Watch"),
-        Route::Stream(Stream::Observe) => ("v3electionpb.Election", "Observe"),
-        Route::Stream(Stream::Snapshot) => ("etcdserverpb.Maintenance", "Snapshot"),
-        route => route.name().map(|name| (name.service, name.method))?,
-    };
+    let CallName {
+        service, method, ..
+    } = Route::find(path.as_bytes(), Profile::V3_5)?.name();
     Some(format!("/{service}/{method}"))
 }
 
@@ -93,18 +93,46 @@ impl Route {
 }
 
 impl Route {
-    /// The call's name in etcd's metrics, if the response is the end of the call.
-    pub(super) fn name(self) -> Option<CallName> {
+    /// The call's name in etcd's metrics.
+    pub(super) fn name(self) -> CallName {
         match self {
-            Self::Unary(call) => Some(call.name()),
-            Self::Lock => Some(unary("v3lockpb.Lock", "Lock")),
-            Self::Campaign => Some(unary("v3electionpb.Election", "Campaign")),
-            Self::Stream(Stream::KeepAlive) => Some(CallName {
-                kind: "bidi_stream",
-                service: "etcdserverpb.Lease",
-                method: "LeaseKeepAlive",
-            }),
-            Self::Stream(Stream::Watch | Stream::Observe | Stream::Snapshot) => None,
+            Self::Unary(call) => call.name(),
+            Self::Lock => LOCK,
+            Self::Campaign => CAMPAIGN,
+            Self::Stream(Stream::KeepAlive) => KEEP_ALIVE.name,
+            Self::Stream(Stream::Watch) => WATCH.name,
+            Self::Stream(Stream::Observe) => OBSERVE.name,
+            Self::Stream(Stream::Snapshot) => SNAPSHOT,
+        }
+    }
+
+    /// Whether the call goes on when its response has begun. It is counted at its end then.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Stream(Stream::Watch | Stream::Observe))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_a_path_in_the_gateway_and_another_one_in_grpc() {
+        for (path, grpc) in [
+            ("/v3/kv/put", "/etcdserverpb.KV/Put"),
+            ("/v3/watch", "/etcdserverpb.Watch/Watch"),
+            ("/v3/lease/keepalive", "/etcdserverpb.Lease/LeaseKeepAlive"),
+            ("/v3/lock/lock", "/v3lockpb.Lock/Lock"),
+            ("/v3/election/observe", "/v3electionpb.Election/Observe"),
+            (
+                "/v3/maintenance/snapshot",
+                "/etcdserverpb.Maintenance/Snapshot",
+            ),
+        ] {
+            assert_eq!(grpc_path(path).as_deref(), Some(grpc));
+        }
+        for path in ["/v2/keys/a", "/v3/*", "/etcdserverpb.KV/Put"] {
+            assert_eq!(grpc_path(path), None);
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     cluster::{exchanges::ExchangeId, request_log::Exchange},
     front::{
+        counter::StreamCounter,
         exchange::{Answered, Call},
         queue::{self, Arrival, Turn, Wait},
         unary::{self, Codec, Problem},
@@ -95,12 +96,9 @@ impl GrpcCall {
     /// Counts a call that has ended.
     fn count(&self, core: &mut EtcdCore, endpoint: usize, response: &Response) {
         let name = match self.plan {
-            Plan::Unary(OneRequest::Call(call), _) => call.name(),
-            Plan::Unary(OneRequest::Lock, _) => unary::unary("v3lockpb.Lock", "Lock"),
-            Plan::Unary(OneRequest::Campaign, _) => {
-                unary::unary("v3electionpb.Election", "Campaign")
-            }
-            _ => return,
+            Plan::Unary(request, _) => request.name(),
+            Plan::Stream(stream, _) => stream.name().name,
+            Plan::Refused(_) | Plan::Reset => return,
         };
         let status = response.headers().get("grpc-status");
         let status = status.and_then(|status| status.to_str().ok()?.parse().ok());
@@ -208,7 +206,9 @@ impl Call for GrpcCall {
         }
         if self.head.timeout.is_some_and(|timeout| timeout <= 0) {
             let status = Status::deadline_exceeded(self.profile);
-            return Some(Ok(self.refused(&status)));
+            let response = self.refused(&status);
+            self.count(core, endpoint, &response);
+            return Some(Ok(response));
         }
         let requires_leader = self.head.requires_leader;
         let Plan::Stream(stream, requests) = &mut self.plan else {
@@ -217,8 +217,11 @@ impl Call for GrpcCall {
             return Some(Ok(response));
         };
         if let Err(status) = admitted(core, endpoint, false, requires_leader) {
-            return Some(Ok(self.refused(&status)));
+            let response = self.refused(&status);
+            self.count(core, endpoint, &response);
+            return Some(Ok(response));
         }
+        let name = stream.name();
         let call: Box<dyn Streaming> = match stream {
             Stream::Watch => Box::new(Watch),
             Stream::KeepAlive => Box::new(KeepAlive::default()),
@@ -226,7 +229,9 @@ impl Call for GrpcCall {
             Stream::Health => Box::new(HealthWatch::default()),
         };
         let requests = requests.take()?;
-        let body = StreamBody::new(shared, core, endpoint, &self.head, requests, call);
+        // Under the lock, it must not be dropped.
+        let counter = StreamCounter::new(shared, endpoint, name);
+        let body = StreamBody::new(shared, core, counter, &self.head, requests, call);
         Some(Ok(self.begun(Body::stream(body))))
     }
 

@@ -116,7 +116,7 @@ impl Messages {
 }
 
 /// A message with its prefix.
-pub(super) fn frame(message: &dyn Message) -> Vec<u8> {
+pub(in crate::front) fn frame(message: &dyn Message) -> Vec<u8> {
     let message = proto::encode(message);
     let mut frame = Vec::with_capacity(PREFIX + message.len());
     frame.push(0);

@@ -1,7 +1,16 @@
 use http::Uri;
 
 use super::{head::Head, status::Status};
-use crate::{front::unary::Unary, profile::Profile};
+use crate::{
+    cluster::calls::CallName,
+    front::{
+        counter::{
+            CAMPAIGN, HEALTH, HEALTH_WATCH, KEEP_ALIVE, LOCK, OBSERVE, SNAPSHOT, StreamName, WATCH,
+        },
+        unary::Unary,
+    },
+    profile::Profile,
+};
 
 /// What a path of gRPC leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +35,31 @@ pub(super) enum Stream {
     KeepAlive,
     Observe,
     Health,
+}
+
+impl OneRequest {
+    /// The call's name in etcd's metrics.
+    pub(super) fn name(self) -> CallName {
+        match self {
+            Self::Call(call) => call.name(),
+            Self::Lock => LOCK,
+            Self::Campaign => CAMPAIGN,
+            Self::Health => HEALTH,
+            Self::Snapshot => SNAPSHOT,
+        }
+    }
+}
+
+impl Stream {
+    /// The call's name in etcd's metrics.
+    pub(super) fn name(self) -> StreamName {
+        match self {
+            Self::Watch => WATCH,
+            Self::KeepAlive => KEEP_ALIVE,
+            Self::Observe => OBSERVE,
+            Self::Health => HEALTH_WATCH,
+        }
+    }
 }
 
 impl Method {

@@ -22,7 +22,7 @@ use etcd_transport::{Request, Response, TransportError};
 use http::Version;
 
 #[cfg(feature = "serve")]
-pub(super) use self::status::StreamReset;
+pub(super) use self::{frames::frame, status::StreamReset};
 
 use self::{
     call::{GrpcCall, Plan},

@@ -34,6 +34,7 @@ impl Streaming for Observe {
         match context.call().observe(observation) {
             Observed::Leader(response) => Output::Message(frame(&response)),
             Observed::Nothing => Output::Nothing,
+            Observed::Blocked => Output::Blocked,
             Observed::End => Output::End(Status::OK),
         }
     }

@@ -3,7 +3,7 @@ use std::{borrow::Cow, error::Error, fmt};
 use etcd_transport::{Body, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-use crate::{profile::Profile, v3::error::V3Error};
+use crate::{front::exchange::Late, profile::Profile, v3::error::V3Error};
 
 /// How a call has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(super) struct Status {
     message: Cow<'static, str>,
     /// Anything but 200 where grpc-go refuses a request that is not gRPC.
     http: StatusCode,
+    /// Whether it comes only after etcd has waited.
+    is_late: bool,
 }
 
 impl Status {
@@ -25,6 +27,7 @@ impl Status {
             code,
             message: Cow::Borrowed(message),
             http: StatusCode::OK,
+            is_late: false,
         }
     }
 
@@ -33,6 +36,7 @@ impl Status {
             code,
             message: Cow::Owned(message),
             http: StatusCode::OK,
+            is_late: false,
         }
     }
 
@@ -42,6 +46,7 @@ impl Status {
             code,
             message: Cow::Owned(message),
             http,
+            is_late: false,
         }
     }
 
@@ -64,6 +69,10 @@ impl Status {
         Self::with(13, message)
     }
 
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
     /// A response that is nothing but this.
     pub(super) fn response(&self, content_type: &HeaderValue) -> Response {
         let mut response = Response::new(Body::empty());
@@ -71,6 +80,9 @@ impl Status {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, content_type.clone());
         headers.extend(self.trailers());
+        if self.is_late {
+            response.extensions_mut().insert(Late);
+        }
         response
     }
 
@@ -91,6 +103,7 @@ impl From<V3Error> for Status {
             code: error.code as u8,
             message: error.message,
             http: StatusCode::OK,
+            is_late: error.is_late,
         }
     }
 }

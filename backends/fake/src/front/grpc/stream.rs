@@ -16,9 +16,8 @@ use super::{
     status::Status,
 };
 use crate::{
-    cluster::{clock::nanos, exchanges::ExchangeId, sleep::Sleep},
-    fake::FakeEtcd,
-    front::subscription::Subscription,
+    cluster::{clock::nanos, exchanges::ExchangeId, replication::QUORUM_TIMEOUT, sleep::Sleep},
+    front::{counter::StreamCounter, subscription::Subscription},
     state::{EtcdCore, EtcdShared, Stores},
     v3::{api::Call, auth::Credentials},
 };
@@ -79,6 +78,7 @@ pub(super) struct StreamBody {
     call: Box<dyn Streaming>,
     requests: Option<Messages>,
     subscription: Subscription,
+    counter: StreamCounter,
     credentials: Credentials,
     requires_leader: bool,
     deadline: Option<(Timer, Status)>,
@@ -97,7 +97,7 @@ impl StreamBody {
     pub(super) fn new(
         shared: &Arc<EtcdShared>,
         core: &mut EtcdCore,
-        endpoint: usize,
+        counter: StreamCounter,
         head: &Head,
         requests: Messages,
         call: Box<dyn Streaming>,
@@ -112,7 +112,8 @@ impl StreamBody {
         Self {
             call,
             requests: Some(requests),
-            subscription: Subscription::open(shared, core, id, endpoint),
+            subscription: Subscription::open(shared, core, id, counter.endpoint()),
+            counter,
             credentials: head.credentials.clone(),
             requires_leader: head.requires_leader,
             deadline,
@@ -217,8 +218,7 @@ impl StreamBody {
                 return polled;
             }
             let shared = subscription.shared();
-            let timer =
-                (self.quorum).get_or_insert_with(|| after(shared, FakeEtcd::QUORUM_TIMEOUT));
+            let timer = (self.quorum).get_or_insert_with(|| after(shared, QUORUM_TIMEOUT));
             if timed_out || timer.as_mut().poll(cx).is_pending() {
                 return polled;
             }
@@ -246,7 +246,10 @@ impl http_body::Body for StreamBody {
         };
         let frame = match output {
             Ok(Output::Message(message)) => Ok(Frame::data(message.into())),
-            Ok(Output::End(status)) => Ok(Frame::trailers(status.trailers())),
+            Ok(Output::End(status)) => {
+                this.counter.end(status.code());
+                Ok(Frame::trailers(status.trailers()))
+            }
             Ok(Output::Blocked | Output::Nothing) => return Poll::Pending,
             Err(error) => Err(error),
         };

@@ -1,11 +1,9 @@
 use super::{Answered, Call};
 use crate::{
-    cluster::state::Apply,
     password,
     profile::Profile,
-    state::Stores,
     v3::{
-        Authenticate,
+        Authenticate, Write,
         auth::{AuthStore, Caller},
         error::{Code, V3Error},
         message::auth::{
@@ -29,7 +27,7 @@ impl Call<'_> {
     /// Changes users and roles, or whether auth is enabled.
     pub(crate) fn write_auth<C>(&mut self, command: C) -> Answered<AuthResponse>
     where
-        C: Apply<Stores, Output = Result<AuthResponse, V3Error>>,
+        C: Write<Output = AuthResponse>,
     {
         let mut response: AuthResponse = self.propose_as_admin(command)?;
         self.fill(&mut response.header);

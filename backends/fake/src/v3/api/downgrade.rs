@@ -31,8 +31,7 @@ const TARGET: (u64, u64) = (3, 4);
 impl Call<'_> {
     /// Begins or ends a downgrade, or tells whether it could begin.
     ///
-    /// 3.5.16 applies what it is asked for, waits for a result that never comes, and answers that it has timed out. Here it
-    /// says so at once.
+    /// 3.5.16 applies what it is asked for, waits for a result that never comes, and answers that it has timed out.
     pub(crate) fn downgrade(&mut self, request: &DowngradeRequest) -> Answered<DowngradeResponse> {
         match request.action {
             DowngradeAction::VALIDATE => {
@@ -47,7 +46,7 @@ impl Call<'_> {
                 self.check_downgrade(&request.version)?;
                 let is_enabled = true;
                 self.propose(SetDowngrade { is_enabled })?;
-                Err(V3Error::TIMEOUT.into())
+                Err(V3Error::UNANSWERED.into())
             }
             DowngradeAction::CANCEL => {
                 self.confirm_read()?;
@@ -56,7 +55,7 @@ impl Call<'_> {
                 }
                 let is_enabled = false;
                 self.propose(SetDowngrade { is_enabled })?;
-                Err(V3Error::TIMEOUT.into())
+                Err(V3Error::UNANSWERED.into())
             }
             _ => Err(UNKNOWN_METHOD.into()),
         }

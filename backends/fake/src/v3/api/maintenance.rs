@@ -135,6 +135,7 @@ fn without_code(error: V3Error) -> V3Error {
     V3Error {
         code: Code::Unknown,
         message: error.message.replace("etcdserver: ", "auth: ").into(),
+        ..error
     }
 }
 

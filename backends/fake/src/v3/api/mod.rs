@@ -12,7 +12,7 @@ pub(crate) mod observe;
 pub(crate) mod queue;
 
 use super::{
-    Store,
+    Store, Write,
     auth::{Caller, CommonName, Credentials},
     error::V3Error,
     message::{
@@ -20,11 +20,7 @@ use super::{
         maintenance::{AlarmAction, AlarmRequest, AlarmType},
     },
 };
-use crate::{
-    cluster::state::Apply,
-    profile::Profile,
-    state::{EtcdCluster, Stores},
-};
+use crate::{profile::Profile, state::EtcdCluster};
 
 /// A call that has reached a member.
 pub(crate) struct Call<'a> {
@@ -53,7 +49,7 @@ impl Call<'_> {
     /// Writes through Raft what anybody may write.
     fn propose<C, T>(&mut self, command: C) -> Answered<T>
     where
-        C: Apply<Stores, Output = Result<T, V3Error>>,
+        C: Write<Output = T>,
     {
         let caller = self.caller()?;
         self.propose_as(&caller, command, |_, _, _| Ok(()))
@@ -62,7 +58,7 @@ impl Call<'_> {
     /// Writes through Raft what only an administrator may write.
     fn propose_as_admin<C, T>(&mut self, command: C) -> Answered<T>
     where
-        C: Apply<Stores, Output = Result<T, V3Error>>,
+        C: Write<Output = T>,
     {
         let caller = self.caller()?;
         self.propose_as(&caller, command, |store, caller, _| {
@@ -78,7 +74,7 @@ impl Call<'_> {
         check: impl FnOnce(&Store, &Caller, &C) -> Result<(), V3Error>,
     ) -> Answered<T>
     where
-        C: Apply<Stores, Output = Result<T, V3Error>>,
+        C: Write<Output = T>,
     {
         let store = &self.cluster.state.v3;
         let checked = if store.alarms.is_limited() {

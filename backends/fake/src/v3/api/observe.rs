@@ -45,6 +45,8 @@ pub(crate) enum Observed {
     Leader(LeaderResponse),
     /// Nothing at present.
     Nothing,
+    /// Nothing until there is a quorum.
+    Blocked,
     /// Nothing ever again. etcd gives no reason.
     End,
 }
@@ -79,7 +81,8 @@ impl Call<'_> {
             };
             match is_new {
                 Ok(true) => {}
-                Ok(false) | Err(Failure::Blocked) => return Observed::Nothing,
+                Ok(false) => return Observed::Nothing,
+                Err(Failure::Blocked) => return Observed::Blocked,
                 Err(Failure::Refused(_)) => return Observed::End,
             }
         }

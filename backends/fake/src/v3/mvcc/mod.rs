@@ -5,7 +5,6 @@ mod check;
 mod compaction;
 mod hash;
 mod range;
-mod tree;
 mod txn;
 
 use std::{ops::Bound, sync::Arc};
@@ -16,10 +15,9 @@ use self::hash::KvHash;
 pub(crate) use self::{
     batch::Batch,
     check::{check_delete, check_put, check_range, check_txn},
-    tree::Tree,
     txn::is_read_only,
 };
-use super::message::kv::KeyValue;
+use super::{message::kv::KeyValue, tree::Tree};
 
 /// A version of a key: the revision that made it, and its position among the changes of that revision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

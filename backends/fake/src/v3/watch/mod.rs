@@ -89,11 +89,6 @@ impl WatchHub {
         self.streams.get_mut(&id)?.take()
     }
 
-    pub(crate) fn has_message(&self, id: ExchangeId) -> bool {
-        let stream = self.streams.get(&id);
-        stream.is_some_and(|stream| stream.has_message())
-    }
-
     pub(crate) fn take_ready(&mut self) -> Vec<ExchangeId> {
         std::mem::take(&mut self.ready)
     }

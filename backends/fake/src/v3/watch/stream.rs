@@ -50,10 +50,6 @@ impl WatchStream {
         self.queue.pop_front()
     }
 
-    pub(super) fn has_message(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
     /// Refuses to create a watch.
     pub(super) fn refuse(&mut self, reason: &str, revision: i64) {
         self.queue.push_back(refusal(reason, revision));

@@ -10,10 +10,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{
-    cluster::{fault::Fault, when::When},
-    fake::FakeEtcd,
-};
+use super::faults::Fault;
+use crate::{cluster::when::When, fake::FakeEtcd};
 
 /// The response to `GET /`.
 const HELP: &str = r#"POST /advance           {"seconds": 3600}: moves the clock

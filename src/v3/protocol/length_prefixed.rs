@@ -21,7 +21,7 @@ pub(crate) enum SplitError {
 
 /// Returns the only message of a complete body.
 pub(crate) fn only(body: &Bytes) -> Result<Bytes, SplitError> {
-    let mut splitter = FrameSplitter::new(body.len());
+    let mut splitter = LengthPrefixedSplitter::new(body.len());
     splitter.push(body.clone());
     match splitter.next()? {
         Some(message) if splitter.rest().is_empty() => Ok(message),
@@ -34,7 +34,7 @@ pub(crate) fn only(body: &Bytes) -> Result<Bytes, SplitError> {
 /// At most one message and the last chunk are kept. Memory is allocated for bytes that have arrived, not for the length
 /// that a prefix claims.
 #[derive(Debug)]
-pub(crate) struct FrameSplitter {
+pub(crate) struct LengthPrefixedSplitter {
     limit: usize,
     /// The part of the last chunk that was not examined.
     chunk: Bytes,
@@ -42,7 +42,7 @@ pub(crate) struct FrameSplitter {
     partial: BytesMut,
 }
 
-impl FrameSplitter {
+impl LengthPrefixedSplitter {
     /// Messages of at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
@@ -137,7 +137,7 @@ mod tests {
     fn split<'a>(
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(Vec<Bytes>, bool), SplitError> {
-        let mut splitter = FrameSplitter::new(30);
+        let mut splitter = LengthPrefixedSplitter::new(30);
         let mut messages = Vec::new();
         for piece in pieces {
             splitter.push(Bytes::copy_from_slice(piece));
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_message_within_one_chunk_is_not_copied() {
         let chunk = Bytes::from(frame(0, b"abc"));
-        let mut splitter = FrameSplitter::new(30);
+        let mut splitter = LengthPrefixedSplitter::new(30);
         splitter.push(chunk.clone());
         let message = splitter.next().unwrap().unwrap();
         assert_eq!(message.as_ptr(), chunk[PREFIX..].as_ptr());

@@ -1,0 +1,208 @@
+//! WebSockets at the gateway's paths, which browsers use.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use crate::{
+    Served, profile,
+    support::real::{Real, binaries},
+};
+
+/// How long a server may be silent before the next message is sent.
+const SILENCE: Duration = Duration::from_millis(500);
+
+const WATCH: &[u8] = br#"{"create_request":{"key":"YQ=="}}"#;
+const PUT: &[u8] = br#"{"key":"YQ==","value":"YQ=="}"#;
+
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+
+#[test]
+fn a_websocket_is_answered_as_by_the_real_servers() {
+    let upgrade = "Upgrade: websocket\r\n";
+    let bearer = "Upgrade: websocket\r\nSec-WebSocket-Protocol: Bearer, foo\r\n";
+    let cases: &[(&str, &str, &[(u8, &[u8])])] = &[
+        (
+            "/v3/watch",
+            upgrade,
+            &[
+                (TEXT, WATCH),
+                (BINARY, WATCH),
+                (PING, b"hi"),
+                (TEXT, b"{"),
+                (TEXT, WATCH),
+            ],
+        ),
+        (
+            "/v3/watch?method=PUT",
+            upgrade,
+            &[(TEXT, WATCH), (CLOSE, b"\x03\xe8")],
+        ),
+        ("/v3/watch", bearer, &[(TEXT, WATCH)]),
+        ("/v3/kv/put", upgrade, &[(TEXT, PUT), (TEXT, PUT)]),
+        ("/v3/kv/put", bearer, &[(BINARY, b"{}")]),
+        ("/v3beta/kv/range", upgrade, &[(TEXT, br#"{"key":"YQ=="}"#)]),
+        (
+            "/v3/lease/keepalive",
+            upgrade,
+            &[(TEXT, br#"{"ID":"1"}"#), (TEXT, br#"{"ID":2}"#)],
+        ),
+        (
+            "/v3/election/observe",
+            upgrade,
+            &[(TEXT, br#"{"name":"YQ=="}"#)],
+        ),
+        ("/v3/nothing", upgrade, &[]),
+        ("/v3/kv/put", "", &[]),
+        ("/version", upgrade, &[]),
+        ("/v2/keys/none", upgrade, &[]),
+    ];
+    for binary in binaries() {
+        let real = Real::start(&binary);
+        let served = Served::start(&["--profile", profile(&real.version)]);
+        for (path, headers, messages) in cases {
+            let [expected, seen] = [&real.client_url, &served.url].map(|url| {
+                let mut socket = Socket::open(url, path, headers);
+                let mut told = vec![socket.head()];
+                for (kind, message) in *messages {
+                    socket.send(*kind, message);
+                    told.push(socket.told());
+                }
+                if messages.is_empty() {
+                    told.push(socket.told());
+                }
+                told
+            });
+            assert_eq!(seen, expected, "{}: {path} {headers}", real.version);
+        }
+    }
+}
+
+#[test]
+fn a_websocket_that_is_open_ends_with_the_server() {
+    let served = Served::start(&[]);
+    let mut socket = Socket::open(&served.url, "/v3/watch", "Upgrade: websocket\r\n");
+    assert!(socket.head().starts_with("HTTP/1.1 101"));
+    socket.send(TEXT, WATCH);
+    assert!(socket.told().contains("created"));
+    drop(served);
+    assert_eq!(socket.told(), "end");
+}
+
+struct Socket {
+    stream: TcpStream,
+    read: Vec<u8>,
+    has_ended: bool,
+}
+
+impl Socket {
+    fn open(url: &str, path: &str, headers: &str) -> Self {
+        let address = url.trim_start_matches("http://").trim_end_matches('/');
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(SILENCE)).unwrap();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        Self {
+            stream,
+            read: Vec::new(),
+            has_ended: false,
+        }
+    }
+
+    /// The head of the response, without its date, in order.
+    fn head(&mut self) -> String {
+        let end = b"\r\n\r\n";
+        while !self.read.windows(4).any(|bytes| bytes == end) && self.receive() {}
+        let at = self.read.windows(4).position(|bytes| bytes == end).unwrap();
+        let head = String::from_utf8(self.read.drain(..at + 4).collect()).unwrap();
+        let (status, headers) = head.trim_end().split_once("\r\n").unwrap();
+        let mut headers: Vec<_> = headers
+            .lines()
+            .filter(|line| {
+                !["date", "x-etcd", "x-raft", "content-length"]
+                    .iter()
+                    .any(|name| line.to_ascii_lowercase().starts_with(name))
+            })
+            .map(str::to_ascii_lowercase)
+            .collect();
+        headers.sort();
+        format!("{status} {headers:?}")
+    }
+
+    /// What else arrives, until the server is silent: frames, without the ids of the server.
+    fn told(&mut self) -> String {
+        while self.receive() {}
+        let mut told = Vec::new();
+        while let Some((kind, message)) = self.frame() {
+            told.push(format!("{kind:x} {}", without_ids(&message)));
+        }
+        if self.has_ended {
+            told.push("end".to_owned());
+        }
+        told.join("\n")
+    }
+
+    fn receive(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => self.has_ended = true,
+            Ok(count) => {
+                self.read.extend_from_slice(&bytes[..count]);
+                return true;
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => self.has_ended = true,
+        }
+        false
+    }
+
+    /// A frame: its first byte and its payload. What is none is shown as it is.
+    fn frame(&mut self) -> Option<(u8, String)> {
+        let (&[first, length], rest) = self.read.split_first_chunk()?;
+        if first & 0x80 == 0 {
+            return Some((
+                0,
+                String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned(),
+            ));
+        }
+        let (length, rest) = match (length, rest) {
+            (126, &[high, low, ref rest @ ..]) => (usize::from(high) << 8 | usize::from(low), rest),
+            _ => (usize::from(length), rest),
+        };
+        let message = String::from_utf8_lossy(&rest[..length]).into_owned();
+        self.read = rest[length..].to_vec();
+        Some((first, message))
+    }
+
+    /// Sends a frame. It is masked with zeros.
+    fn send(&mut self, kind: u8, message: &[u8]) {
+        let mut frame = vec![
+            0x80 | kind,
+            0x80 | u8::try_from(message.len()).unwrap(),
+            0,
+            0,
+            0,
+            0,
+        ];
+        frame.extend_from_slice(message);
+        // The server may have closed the connection.
+        let _ = self.stream.write_all(&frame);
+    }
+}
+
+/// A text with zeros in place of long numbers.
+fn without_ids(text: &str) -> String {
+    let parts = text.split('"').map(|part| {
+        let is_id = part.len() > 15 && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_id { "0" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("\"")
+}

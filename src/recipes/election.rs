@@ -1,0 +1,229 @@
+use std::{fmt, ops::Deref, time::Duration};
+
+use bytes::Bytes;
+use etcd_transport::Transport;
+use futures::stream::BoxStream;
+
+use crate::{
+    error::Result as ClientResult,
+    recipes::{
+        error::RecipeError,
+        held::{Held, Placed, first_of, until},
+        session::{Session, join, name},
+        wait::{settle, while_held, within},
+    },
+    v3::{Compare, Key, KeyRange, KeyValue, Observe, Put, Range, Txn, Value},
+};
+
+/// An election, in which one session at a time leads and tells the others a value.
+///
+/// ```
+/// # use etcd_http::{Client, transport::Transport, recipes::RecipeError};
+/// use etcd_http::recipes::{Election, Session};
+/// use std::time::Duration;
+///
+/// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), RecipeError> {
+/// let (session, driver) = Session::open(client.v3(), Duration::from_secs(10)).await?;
+/// let work = async {
+///     let election = Election::new(&session, "scheduler");
+///     election.run_while_leader("10.0.0.7:8080", async |leadership| {
+///         println!("leads, with token {}", leadership.fencing_token());
+///         // Ends at once when leadership is lost.
+///     }).await
+/// };
+/// session.run(driver, work).await
+/// # }
+/// ```
+///
+/// # What is promised
+///
+/// - **One leader at a time**, as etcd sees it: the candidate whose key was created first. Candidates of Go's
+///   `concurrency.Election` and of etcd's own [`Campaign`](crate::v3::Campaign) with the same name take part.
+/// - A candidate waits for the one before it, survives what a [`Mutex`](super::Mutex) survives, and ends like one.
+/// - [`proclaim`](Leadership::proclaim) is applied once, and only while its caller leads.
+///
+/// # Limits
+///
+/// Those of a [`Mutex`](super::Mutex): a halted leader may believe that it leads. Guard what only a leader may do with
+/// [`is_held_compare`](Held::is_held_compare) or a [`fencing_token`](Held::fencing_token). There may be no leader for as long
+/// as the time to live of the last one's session.
+///
+/// # Layout
+///
+/// A key `NAME/LEASE` for each candidate, with the lease in hexadecimal; the value is what it proclaims.
+pub struct Election<T> {
+    session: Session<T>,
+    name: Bytes,
+}
+
+impl<T: Transport> Election<T> {
+    /// The election with this name. Nothing is sent.
+    pub fn new(session: &Session<T>, name: impl Into<Key>) -> Self {
+        Self {
+            session: session.clone(),
+            name: self::name(name),
+        }
+    }
+
+    /// Waits to be elected, for as long as the session lives. The value is what the candidate will proclaim.
+    ///
+    /// Dropping the future withdraws the candidate, by the session's driver.
+    ///
+    /// # Errors
+    /// As for [`Mutex::lock`](super::Mutex::lock).
+    pub async fn campaign(&self, value: impl Into<Value>) -> Result<Leadership<T>, RecipeError> {
+        let value = value.into();
+        let lease = self.session.held().await?;
+        let key = join(&self.name, format!("/{}", lease.id()));
+        let lock = self.session.local_lock(&key);
+        let guard = lock.clone().lock_owned();
+        let guard = while_held(&lease, async { Ok(guard.await) }).await?;
+        let (queue, local) = (self.queue(), Some((lock, guard)));
+        let bytes = value.clone().into_bytes();
+        let placed = Held::put(&self.session, lease, key, value, local, first_of(&queue)).await?;
+        let Placed { own, .. } = &placed;
+        let (version, other) = match own {
+            Some(own) => (own.version, own.value != bytes),
+            None => (1, false),
+        };
+        let mut leadership = Leadership {
+            version,
+            held: placed.wait_turn(&queue).await?,
+        };
+        if other {
+            // A candidate of this session was there before.
+            leadership.proclaim(bytes).await?;
+        }
+        Ok(leadership)
+    }
+
+    /// Waits to be elected, at most for this long.
+    ///
+    /// # Errors
+    /// As for [`campaign`](Self::campaign); [`RecipeError::TimedOut`] when the limit has passed: the candidate has withdrawn, or
+    /// is about to.
+    pub async fn campaign_within(
+        &self,
+        limit: Duration,
+        value: impl Into<Value>,
+    ) -> Result<Leadership<T>, RecipeError> {
+        let campaign = self.campaign(value);
+        within(self.session.transport(), limit, campaign).await
+    }
+
+    /// Waits to be elected, does work while it leads, and resigns. Returns what the work returns.
+    ///
+    /// # Errors
+    /// As for [`campaign`](Self::campaign), and as for [`Held::run`]: leadership was lost, and the work was dropped.
+    pub async fn run_while_leader<O>(
+        &self,
+        value: impl Into<Value>,
+        work: impl AsyncFnOnce(&mut Leadership<T>) -> O,
+    ) -> Result<O, RecipeError> {
+        let mut leadership = self.campaign(value).await?;
+        let lost = leadership.lost();
+        let output = until(lost, work(&mut leadership)).await?;
+        leadership.resign().await?;
+        Ok(output)
+    }
+
+    /// Returns the key of the present leader, whose value is what it proclaims, or `None`.
+    ///
+    /// # Errors
+    /// [`RecipeError::Client`].
+    pub async fn leader(&self) -> Result<Option<KeyValue>, RecipeError> {
+        let first = first_of(&self.queue());
+        Ok(self.session.namespace().send(first).await?.into_first())
+    }
+
+    /// Delivers the present leader, and each one after it: [`Observe`]. It goes on over outages and compaction; a leader that
+    /// came and went meanwhile is skipped.
+    pub fn observe(&self) -> BoxStream<'static, ClientResult<KeyValue>> {
+        self.session.namespace().open(Observe::new(&self.name))
+    }
+
+    fn queue(&self) -> KeyRange {
+        KeyRange::prefix(join(&self.name, "/"))
+    }
+}
+
+/// The leadership of an [`Election`]. Dropping it resigns, by the session's driver. It is [`Held`], and has its methods.
+pub struct Leadership<T> {
+    held: Held<T>,
+    /// The version of its key.
+    version: i64,
+}
+
+impl<T: Transport> Leadership<T> {
+    /// Changes the value that the leader proclaims. Applied once, whatever responses are lost.
+    ///
+    /// # Errors
+    /// [`KeyDeleted`](RecipeError::KeyDeleted) and [`SessionLost`](RecipeError::SessionLost): it does not lead any more.
+    pub async fn proclaim(&mut self, value: impl Into<Value>) -> Result<(), RecipeError> {
+        let value = value.into();
+        let key = self.held.key().clone();
+        let put = Put::new(&key, value.clone()).lease(self.held.lease());
+        let txn = Txn::new()
+            .when(self.held.is_held_compare())
+            .when(Compare::version(&key).equal(self.version))
+            .then(put)
+            .otherwise(Range::new(&key));
+        let lease = self.held.held_lease().clone();
+        let namespace = self.held.session().namespace();
+        let txn = async { Ok(settle(namespace, &txn).await?) };
+        let settled = while_held(&lease, txn).await?;
+        let value = value.into_bytes();
+        let is_applied = settled.output.succeeded || {
+            let found = settled.output.range(0).and_then(|own| own.first());
+            found.is_some_and(|own| {
+                own.create_revision == self.held.fencing_token()
+                    && own.version == self.version + 1
+                    && own.value == value
+            })
+        };
+        if !is_applied {
+            return Err(RecipeError::KeyDeleted { key });
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Gives up leadership: [`Held::release`].
+    ///
+    /// # Errors
+    /// As for [`Held::release`].
+    pub async fn resign(self) -> Result<(), RecipeError> {
+        self.held.release().await
+    }
+}
+
+impl<T> Deref for Leadership<T> {
+    type Target = Held<T>;
+
+    fn deref(&self) -> &Held<T> {
+        &self.held
+    }
+}
+
+impl<T> Clone for Election<T> {
+    fn clone(&self) -> Self {
+        Self {
+            session: self.session.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Election<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Election")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Leadership<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Leadership").field(&self.held).finish()
+    }
+}

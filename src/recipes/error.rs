@@ -1,0 +1,85 @@
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{error::Error, v3::LeaseLoss};
+
+/// Why a recipe failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// The lease of the session is lost, and what it held with it. [`Session::reestablish`](super::Session::reestablish)
+    /// gets another lease.
+    #[error("the session is lost: {0}")]
+    SessionLost(LeaseLoss),
+    /// [`Session::close`](super::Session::close) was called.
+    #[error("the session is closed")]
+    SessionClosed,
+    /// Not done within the caller's limit.
+    #[error("not done within {0:?}")]
+    TimedOut(Duration),
+    /// Another client deleted the key with which this session held or waited for something.
+    #[error("the key {key:?} was deleted, though its lease is alive")]
+    KeyDeleted {
+        /// The key.
+        key: Bytes,
+    },
+    /// A barrier is held already.
+    #[error("the barrier is held already")]
+    AlreadyHeld,
+    /// A double barrier has as many participants as it takes.
+    #[error("the barrier is for {count} participants, and has as many")]
+    TooManyParticipants {
+        /// How many it is for.
+        count: usize,
+    },
+    /// Other clients changed what a transaction had read or was to write, at each of its tries.
+    #[error("{tries} tries were in conflict with other clients, the last one over {}", keys_text(.keys))]
+    Conflict {
+        /// How many tries were made.
+        tries: u32,
+        /// The keys that others changed during the last try, in order.
+        keys: Vec<Bytes>,
+    },
+    /// The stored value is not what the recipe stores.
+    #[error("the value of the key {key:?} is not {expected}")]
+    UnexpectedValue {
+        /// The key.
+        key: Bytes,
+        /// What its value should be.
+        expected: &'static str,
+    },
+    /// The caller's own code ended a transaction, with this error: see [`abort`](Self::abort).
+    #[error("aborted: {0}")]
+    Aborted(Arc<dyn StdError + Send + Sync>),
+    /// A request failed. Its [outcome](Error::outcome) tells whether it may have been applied.
+    #[error(transparent)]
+    Client(#[from] Error),
+}
+
+impl RecipeError {
+    /// Ends a transaction with an error of the caller's own, or a text.
+    pub fn abort(reason: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Aborted(reason.into().into())
+    }
+
+    /// Returns whether the session is lost or closed.
+    pub fn is_session_over(&self) -> bool {
+        matches!(self, Self::SessionLost(_) | Self::SessionClosed)
+    }
+
+    /// Returns whether the limit of a wait has passed.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut(_))
+    }
+
+    /// Returns whether a transaction was given up because others changed the same keys.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. })
+    }
+}
+
+fn keys_text(keys: &[Bytes]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
+    keys.join(", ")
+}

@@ -1,0 +1,55 @@
+//! Recipes for v3: locks, elections, queues and transactions that hold under faults.
+//!
+//! Built on the public API alone. Key layouts are those of Go's packages `concurrency` and `recipe`, so that programs in Rust
+//! and in Go can share a lock. None of them spawns a task or needs a runtime, and time is the transport's: each can be
+//! tested on the [fake](crate#features), hours in milliseconds.
+//!
+//! | recipe | for |
+//! |---|---|
+//! | [`Session`] | a lease that is kept alive, and whose loss is noticed in time: all others but [`Stm`] are made from one |
+//! | [`Mutex`], [`RwMutex`], [`Semaphore`] | one holder at a time, one writer or many readers, a number of holders |
+//! | [`Election`] | one leader at a time, which tells the others a value |
+//! | [`Barrier`], [`DoubleBarrier`] | waiting for one, beginning and ending together |
+//! | [`Queue`], [`PriorityQueue`] | items that one consumer each takes |
+//! | [`Counter`] | numbers that are never given twice |
+//! | [`Stm`] | transactions over any keys, repeated after conflicts |
+//!
+//! Each type says what it promises, and what it cannot. The
+//! [cookbook](https://github.com/etcd-http/etcd-http/blob/main/docs/cookbook.md) says when to use which, and how to test with it.
+//!
+//! A wait for a response repeats what is safe to repeat: a lost response, a halted server or an outage does not end a recipe,
+//! the loss of its session does.
+
+mod barrier;
+mod counter;
+mod double_barrier;
+mod election;
+mod error;
+mod held;
+mod mutex;
+mod priority_queue;
+mod queue;
+mod rw_mutex;
+mod semaphore;
+mod session;
+mod stm;
+mod wait;
+
+pub use barrier::Barrier;
+pub use counter::Counter;
+pub use double_barrier::{DoubleBarrier, Entered};
+pub use election::{Election, Leadership};
+pub use error::RecipeError;
+pub use held::Held;
+pub use mutex::Mutex;
+pub use priority_queue::PriorityQueue;
+pub use queue::Queue;
+pub use rw_mutex::RwMutex;
+pub use semaphore::Semaphore;
+pub use session::{Session, SessionBuilder, SessionDriver};
+pub use stm::{Committed, Isolation, Stm, Transaction};
+
+/// Compiles and runs the programs of the cookbook.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+struct Cookbook;

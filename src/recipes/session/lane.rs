@@ -1,0 +1,132 @@
+use bytes::Bytes;
+use etcd_transport::Transport;
+
+use super::{Session, lock};
+use crate::{
+    recipes::{
+        error::RecipeError,
+        wait::{settle, while_held},
+    },
+    v3::{Compare, KeyValue, LeaseId, Put, Range, Txn, TxnResponse},
+};
+
+/// Where the lanes of sessions are.
+const PREFIX: &str = "__receipts/";
+
+/// The values of a lane's key: a transaction was applied, or will not be.
+const APPLIED: &str = "applied";
+const GIVEN_UP: &str = "given up";
+
+/// A key of the session that counts the transactions that were applied through it.
+///
+/// Each transaction compares the version of the key with the number of transactions before it, and puts the key. So it is
+/// applied at most once however often it is sent, and its key tells whether it was, even if a request arrives long after it
+/// was given up. The key has the session's lease: it ends with the session, and no transaction is applied after that.
+#[derive(Debug)]
+struct Lane {
+    key: Bytes,
+    applied: i64,
+}
+
+/// The lanes of a lease that are free. One whose transaction was given up does not return.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lease: LeaseId,
+    free: Vec<Lane>,
+}
+
+/// What a transaction has done.
+#[derive(Debug)]
+pub(in crate::recipes) struct Applied {
+    /// The revision of its writes, if its comparisons held.
+    pub(in crate::recipes) revision: Option<i64>,
+    /// The response, unless it was lost.
+    pub(in crate::recipes) response: Option<TxnResponse>,
+}
+
+impl<T: Transport> Session<T> {
+    /// Executes a transaction exactly once if its comparisons hold, whatever responses are lost. It must not be nested.
+    ///
+    /// If this fails because the session is lost, the transaction may have been applied.
+    pub(in crate::recipes) async fn once(&self, txn: Txn) -> Result<Applied, RecipeError> {
+        let lease = self.held().await?;
+        let mut lane = self.lane(lease.id());
+        let work = async {
+            let applied = lane.execute(self, lease.id(), txn).await?;
+            Ok::<_, RecipeError>((applied, lane))
+        };
+        let (applied, lane) = while_held(&lease, work).await?;
+        let mut lanes = lock(&self.inner.lanes);
+        if lanes.lease == lease.id() {
+            lanes.free.push(lane);
+        }
+        Ok(applied)
+    }
+
+    fn lane(&self, lease: LeaseId) -> Lane {
+        let mut lanes = lock(&self.inner.lanes);
+        if lanes.lease != lease {
+            *lanes = Lanes {
+                lease,
+                free: Vec::new(),
+            };
+        }
+        lanes.free.pop().unwrap_or_else(|| Lane {
+            key: format!("{PREFIX}{}", self.unique(lease)).into(),
+            applied: 0,
+        })
+    }
+}
+
+impl Lane {
+    async fn execute<T: Transport>(
+        &mut self,
+        session: &Session<T>,
+        lease: LeaseId,
+        txn: Txn,
+    ) -> Result<Applied, RecipeError> {
+        let guarded = |txn: Txn, value| {
+            txn.when(Compare::version(&self.key).equal(self.applied))
+                .then(Put::new(&self.key, value).lease(lease))
+                .otherwise(Range::new(&self.key))
+        };
+        let settled = settle(session.namespace(), &guarded(txn, APPLIED)).await?;
+        let mut response = settled.output;
+        if response.succeeded {
+            self.applied += 1;
+            return Ok(Applied {
+                revision: Some(response.header.revision),
+                response: Some(response),
+            });
+        }
+        let mut receipt = self.receipt(&response);
+        if receipt.is_none() && settled.in_doubt {
+            // An earlier request may still arrive, and find that its comparisons hold after all. It may not from now on.
+            let given_up = settle(session.namespace(), &guarded(Txn::new(), GIVEN_UP)).await?;
+            receipt = self.receipt(&given_up.output);
+            self.applied += i64::from(receipt.is_none());
+        }
+        if let Some(receipt) = receipt {
+            self.applied = receipt.version;
+            if receipt.value == APPLIED {
+                return Ok(Applied {
+                    revision: Some(receipt.mod_revision),
+                    response: None,
+                });
+            }
+        }
+        // The last one is of the lane's own key.
+        response.responses.pop();
+        Ok(Applied {
+            revision: None,
+            response: Some(response),
+        })
+    }
+
+    /// The key, if a transaction was applied since.
+    fn receipt(&self, response: &TxnResponse) -> Option<KeyValue> {
+        let last = response.responses.len().checked_sub(1)?;
+        let found = response.range(last)?.first()?;
+        (found.version > self.applied).then(|| found.clone())
+    }
+}

@@ -1,0 +1,91 @@
+use std::{pin::pin, time::Duration};
+
+use bytes::Bytes;
+use etcd_transport::Transport;
+use futures::{future::select, lock::OwnedMutexGuard};
+
+use super::{LocalLock, Lost};
+use crate::{
+    error::Result,
+    recipes::wait::settle,
+    v3::{Compare, DeleteRange, LeaseId, Namespace, Range, Txn},
+};
+
+/// How long a request whose response was lost may still be applied, as far as anybody has seen: more than a server's own limit
+/// of 7 s, and a client's of 10 s.
+const DOUBT: Duration = Duration::from_secs(15);
+
+/// A key of a session that is to be given up.
+pub(in crate::recipes) struct Release {
+    pub(in crate::recipes) key: Bytes,
+    pub(in crate::recipes) lease: LeaseId,
+    /// Resolves when the lease is lost, and the key with it.
+    pub(in crate::recipes) lost: Lost,
+    /// The revision that created the key, if it is known.
+    pub(in crate::recipes) created: Option<i64>,
+    /// A put of the key may still be on its way.
+    pub(in crate::recipes) in_doubt: bool,
+    /// Only a late put is left to be deleted.
+    pub(in crate::recipes) is_deleted: bool,
+    /// Excludes other tasks of the session from the key.
+    pub(in crate::recipes) lock: Option<LocalLock>,
+    /// Held until the key is deleted.
+    pub(in crate::recipes) guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Release {
+    /// Deletes the key, and a late one.
+    pub(super) async fn execute<T: Transport>(self, namespace: Namespace<T>) {
+        let Self {
+            key,
+            lease,
+            lost,
+            created,
+            in_doubt,
+            is_deleted,
+            lock,
+            guard,
+        } = self;
+        let work = async {
+            if !is_deleted {
+                // A final failure leaves the key to the lease.
+                let _ = delete(&namespace, &key, lease, created).await;
+            }
+            drop(guard);
+            if in_doubt {
+                namespace.client().transport().sleep(DOUBT).await;
+                // Another task that uses the key gives it up first.
+                let _alone = match &lock {
+                    Some(lock) => Some(lock.lock().await),
+                    None => None,
+                };
+                let _ = delete(&namespace, &key, lease, None).await;
+            }
+        };
+        select(pin!(work), lost).await;
+    }
+}
+
+/// Deletes a key of this lease if this revision created it, or whichever did.
+pub(in crate::recipes) async fn delete<T: Transport>(
+    namespace: &Namespace<T>,
+    key: &Bytes,
+    lease: LeaseId,
+    created: Option<i64>,
+) -> Result<()> {
+    let created = match created {
+        Some(created) => created,
+        None => {
+            let read = settle(namespace, &Range::new(key)).await?.output;
+            match read.first() {
+                Some(kv) if kv.lease == lease => kv.create_revision,
+                _ => return Ok(()),
+            }
+        }
+    };
+    // Of two requests that are applied, one finds the key.
+    let delete = Txn::new()
+        .when(Compare::create_revision(key).equal(created))
+        .then(DeleteRange::new(key));
+    settle(namespace, &delete).await.map(drop)
+}

@@ -1,0 +1,170 @@
+//! Repeating what is safe to repeat, and waiting for changes.
+
+use std::{collections::HashSet, pin::pin, time::Duration};
+
+use bytes::Bytes;
+use etcd_transport::Transport;
+use futures::{
+    StreamExt,
+    future::{Either, select},
+};
+
+use crate::{
+    error::{Error, Outcome, Result},
+    recipes::error::RecipeError,
+    v3::{HeldLease, KeyRange, Namespace, Namespaced, Range, Watch},
+};
+
+/// The pauses between attempts double from the first to the longest one. Half of each is random.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often a response that is not etcd's is taken as an outage, as of a proxy, and not as final.
+const FOREIGN_ATTEMPTS: u32 = 10;
+
+/// The output of an operation that was repeated until it was definite.
+pub(super) struct Settled<O> {
+    pub(super) output: O,
+    /// An attempt before the last one may have been applied, or may still be.
+    pub(super) in_doubt: bool,
+}
+
+/// Sends an operation that is safe to repeat, until a response tells its outcome or a failure is final. The caller limits
+/// the time.
+pub(super) async fn settle<T, O>(
+    namespace: &Namespace<T>,
+    operation: &O,
+) -> Result<Settled<O::Output>>
+where
+    T: Transport,
+    O: Namespaced + Clone,
+{
+    let mut pauses = Pauses::default();
+    let mut in_doubt = false;
+    loop {
+        // On the heap, as all that is large here: futures of recipes are nested deeply.
+        match Box::pin(namespace.send(operation.clone())).await {
+            Ok(output) => return Ok(Settled { output, in_doubt }),
+            Err(error) if pauses.is_final(&error) => return Err(error),
+            Err(error) => in_doubt |= error.outcome() == Outcome::Unknown,
+        }
+        pauses.pause(namespace.client().transport()).await;
+    }
+}
+
+/// The pauses between attempts.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    count: u32,
+}
+
+impl Pauses {
+    /// Whether the operation cannot succeed later.
+    pub(super) fn is_final(&self, error: &Error) -> bool {
+        let is_foreign = matches!(error, Error::Unexpected(_) | Error::Http(_))
+            && !error.is_cluster_changed()
+            && self.count < FOREIGN_ATTEMPTS;
+        !(error.is_retryable() || is_foreign)
+    }
+
+    /// Whether an operation without a limit of its own has been tried often enough.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.count >= FOREIGN_ATTEMPTS
+    }
+
+    pub(super) async fn pause<T: Transport>(&mut self, transport: &T) {
+        let factor = 1 << self.count.min(10);
+        self.count += 1;
+        let longest = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
+        let pause = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
+        transport.sleep(pause).await;
+    }
+}
+
+/// Ends a wait with an error when the limit has passed.
+pub(super) async fn within<T: Transport, O>(
+    transport: &T,
+    limit: Duration,
+    work: impl Future<Output = Result<O, RecipeError>>,
+) -> Result<O, RecipeError> {
+    let sleep = transport.sleep(limit);
+    match select(Box::pin(work), pin!(sleep)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(RecipeError::TimedOut(limit)),
+    }
+}
+
+/// Does work for as long as the lease is not lost.
+pub(super) async fn while_held<T: Transport, O>(
+    lease: &HeldLease<T>,
+    work: impl Future<Output = Result<O, RecipeError>>,
+) -> Result<O, RecipeError> {
+    match select(Box::pin(work), Box::pin(lease.lost())).await {
+        Either::Left((result, _)) => result,
+        Either::Right((loss, _)) => Err(RecipeError::SessionLost(loss)),
+    }
+}
+
+/// Resolves when the key that this revision created does not exist, which it did at `revision`.
+pub(super) async fn gone<T: Transport>(
+    namespace: &Namespace<T>,
+    key: &Bytes,
+    created: i64,
+    mut revision: i64,
+) -> Result<()> {
+    let mut pauses = Pauses::default();
+    loop {
+        let deletes = Watch::new(key).without_puts();
+        if next_change(namespace, deletes, revision, &pauses).await? {
+            return Ok(());
+        }
+        let read = settle(namespace, &Range::new(key)).await?.output;
+        match read.first() {
+            Some(kv) if kv.create_revision == created => revision = read.header.revision,
+            _ => return Ok(()),
+        }
+        pauses.pause(namespace.client().transport()).await;
+    }
+}
+
+/// Waits for a change after this revision. Returns `false` if there may have been one: the state has to be read.
+pub(super) async fn next_change<T: Transport>(
+    namespace: &Namespace<T>,
+    watch: Watch,
+    revision: i64,
+    pauses: &Pauses,
+) -> Result<bool> {
+    let watch = watch.from_revision(revision.saturating_add(1));
+    match namespace.open(watch).next().await {
+        Some(Ok(_)) => Ok(true),
+        Some(Err(error)) if !error.is_compacted() && pauses.is_final(&error) => Err(error),
+        Some(Err(_)) | None => Ok(false),
+    }
+}
+
+/// Resolves when fewer than `limit` of these keys are left, or may be. They existed at `revision`.
+pub(super) async fn fewer<T: Transport>(
+    namespace: &Namespace<T>,
+    range: &KeyRange,
+    keys: impl IntoIterator<Item = Bytes>,
+    limit: usize,
+    revision: i64,
+) -> Result<()> {
+    let mut left: HashSet<_> = keys.into_iter().collect();
+    let watch = Watch::new(range).without_puts();
+    let mut changes = namespace.open(watch.from_revision(revision.saturating_add(1)));
+    while left.len() >= limit {
+        match changes.next().await {
+            Some(Ok(changes)) => {
+                for event in &changes.events {
+                    left.remove(event.key());
+                }
+            }
+            Some(Err(error)) if !error.is_compacted() && Pauses::default().is_final(&error) => {
+                return Err(error);
+            }
+            Some(Err(_)) | None => break,
+        }
+    }
+    Ok(())
+}
