@@ -5,19 +5,16 @@
 //! cargo run --example service_registry_v3 --features fake
 //! ```
 
-use std::{error::Error, pin::pin, time::Duration};
+use std::{error::Error, time::Duration};
 
 use etcd_http::{
     Client,
     fake::{Clock, FakeEtcd},
-    recipes::{RecipeError, Session},
+    recipes::{RecipeError, Registry, Session},
     transport::Transport,
-    v3::{KeyRange, Mirror, Put},
+    v3::{KeyRange, Mirror},
 };
-use futures::{
-    executor::block_on,
-    future::{Either, join, select},
-};
+use futures::{executor::block_on, future::join};
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -25,33 +22,24 @@ const TTL: Duration = Duration::from_secs(10);
 async fn instance(etcd: &FakeEtcd, name: &str, stop: Duration) -> Result<(), RecipeError> {
     let client = Client::new(etcd.clone(), etcd.endpoints())?;
     let (session, driver) = Session::open(client.v3(), TTL).await?;
-    let register = async {
-        loop {
-            let here = Put::new(format!("services/web/{name}"), "http://10.0.0.7:8080");
-            client.send(here.lease(session.lease())).await?;
-            println!("{:?} {name} is registered", etcd.elapsed());
-            let loss = session.lost().await;
-            println!("{:?} {name} is lost: {loss}", etcd.elapsed());
-            session.reestablish().await?;
-        }
-    };
-    // In a service, this is ctrl-c: `tokio::signal::ctrl_c()`.
-    let stopped = etcd.sleep(stop);
-    let work = async {
-        match select(pin!(register), pin!(stopped)).await {
-            Either::Left((failed, _)) => failed,
-            Either::Right(_) => Ok(()),
-        }
-    };
+    let registry = Registry::new(&session, "services/web");
+    // In a service, this is the server, until ctrl-c: `tokio::signal::ctrl_c()`.
+    let serve = etcd.sleep(stop);
+    let work = registry.run_registered(name, "http://10.0.0.7:8080", serve);
     // The key goes with the session, at once.
     session.run(driver, work).await
 }
 
 /// A client of the service: sees who is there, without a request.
-async fn follow(services: &mut Mirror<FakeEtcd>, changes: usize) -> Result<(), RecipeError> {
+async fn follow(
+    etcd: &FakeEtcd,
+    services: &mut Mirror<FakeEtcd>,
+    changes: usize,
+) -> Result<(), RecipeError> {
     for _ in 0..changes {
         services.next().await?;
-        println!("  known: {}", services.len());
+        let known: Vec<_> = services.iter().map(|kv| kv.key).collect();
+        println!("{:?} {known:?}", etcd.elapsed());
     }
     Ok(())
 }
@@ -80,7 +68,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         futures::join!(long, short, revoke)
     };
     // The listing; a and b come; a is lost and comes again; b and a go.
-    let (followed, (long, short, revoked)) = block_on(join(follow(&mut services, 7), instances));
+    let (followed, (long, short, revoked)) =
+        block_on(join(follow(&etcd, &mut services, 7), instances));
     followed?;
     long?;
     short?;

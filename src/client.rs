@@ -10,7 +10,12 @@ use crate::{
     endpoints::{info::EndpointInfo, wire::Wire},
     error::Result,
     operation::{Operation, StreamOperation},
-    pipeline::{Pipeline, api::call_of, call::Login, exchange::TypedExchange, retry::RetryPolicy},
+    pipeline::{
+        Pipeline,
+        call::Login,
+        exchange::{TypedExchange, call_of},
+        retry::RetryPolicy,
+    },
     raw::RawRequest,
     status::{self, Health, ServerVersion},
 };

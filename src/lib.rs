@@ -80,7 +80,7 @@ pub use endpoints::{
 };
 pub use error::{
     Api, Error, EtcdCode, EtcdError, EtcdErrorKind, HttpError, InvalidInput, Outcome, Result,
-    TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported,
+    TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
 pub use operation::{Operation, StreamOperation};
 pub use pipeline::{
@@ -111,12 +111,11 @@ pub use etcd_transport_isahc as isahc;
 pub use etcd_transport_reqwest as reqwest;
 
 use pipeline::api::Apis;
-use transport::Transport;
 
 /// The APIs of every client. The older one, whose list of members has more, comes first.
 static APIS: Apis = &[&v2::API, &v3::API];
 
-impl<T: Transport + Default> Client<T> {
+impl<T: transport::Transport + Default> Client<T> {
     /// Creates a client for these endpoints, over a transport with its default settings. Nothing is sent yet.
     ///
     /// # Errors
@@ -126,7 +125,7 @@ impl<T: Transport + Default> Client<T> {
     }
 }
 
-impl<T: Transport> Client<T> {
+impl<T: transport::Transport> Client<T> {
     /// Creates a client for these endpoints, over this transport. Nothing is sent yet.
     ///
     /// # Errors

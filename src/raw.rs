@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     base::endpoint::Endpoint,
     endpoints::wire::Wire,
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedResponse},
     form::{Query, push_form_pair},
     operation::Operation,
     pipeline::{
@@ -133,7 +133,7 @@ impl RawResponse {
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = "the body is not the expected JSON";
             // A success was applied, whatever its body says.
-            let unexpected = UnexpectedAnswer::of(self.context.clone(), what, Outcome::Unknown);
+            let unexpected = UnexpectedResponse::of(self.context.clone(), what, Outcome::Unknown);
             Error::Unexpected(unexpected.with_body(&self.body).with_source(error))
         })
     }

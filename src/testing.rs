@@ -16,10 +16,9 @@ use crate::{
     operation::Operation,
     pipeline::{
         answer::{Answer, Reply},
-        api::call_of,
         call::{Call, Repeat},
         deadline::Deadline,
-        exchange::{Encoded, Exchange},
+        exchange::{Encoded, Exchange, call_of},
     },
 };
 

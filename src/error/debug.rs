@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use crate::error::{
-    Error, EtcdError, HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedAnswer,
+    Error, EtcdError, HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedResponse,
     Unsupported,
 };
 
@@ -55,7 +55,7 @@ debug_as_text!(
     HttpError,
     TransportFailure,
     TimeoutError,
-    UnexpectedAnswer,
+    UnexpectedResponse,
     Unsupported,
     InvalidInput
 );

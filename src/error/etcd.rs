@@ -254,7 +254,7 @@ pub enum EtcdErrorKind {
     /// v3: the request is larger than the server allows. Its limit defaults to 1.5 MiB.
     RequestTooLarge,
     /// v3: the response is larger than an old server's gateway can forward. The request was applied.
-    AnswerTooLarge,
+    ResponseTooLarge,
     /// v3: the database has reached its quota; reads and deletes still work.
     NoSpace,
     /// v3: the server cannot keep up.

@@ -158,7 +158,7 @@ const WITHHELD: &str = "although other calls get a response: a proxy on the way 
 
 /// A response that is not from this API: from a captive portal or another program, truncated, or too large.
 #[derive(Clone)]
-pub struct UnexpectedAnswer {
+pub struct UnexpectedResponse {
     pub(super) context: ErrorContext,
     pub(super) parts: Arc<UnexpectedParts>,
 }
@@ -184,7 +184,7 @@ pub(crate) enum UnexpectedKind {
     Other,
 }
 
-impl UnexpectedAnswer {
+impl UnexpectedResponse {
     pub(crate) fn of(context: ErrorContext, what: impl Into<String>, outcome: Outcome) -> Self {
         let parts = Arc::new(UnexpectedParts {
             what: what.into(),
@@ -225,7 +225,7 @@ impl UnexpectedAnswer {
     }
 }
 
-impl fmt::Display for UnexpectedAnswer {
+impl fmt::Display for UnexpectedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.context, self.parts.what)?;
         quote(f, &self.parts.excerpt)?;
@@ -233,7 +233,7 @@ impl fmt::Display for UnexpectedAnswer {
     }
 }
 
-impl StdError for UnexpectedAnswer {
+impl StdError for UnexpectedResponse {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.parts.source.as_deref().map(|source| source as _)
     }

@@ -15,7 +15,7 @@ use crate::base::endpoint::Endpoint;
 pub(crate) use etcd::Refusal;
 pub use etcd::{Api, EtcdCode, EtcdError, EtcdErrorKind};
 pub use failures::{
-    HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedAnswer, Unsupported,
+    HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
 pub(crate) use failures::{UnexpectedKind, with_cause};
 
@@ -60,7 +60,7 @@ pub enum Error {
     /// No response within the time limit.
     Timeout(TimeoutError),
     /// A response that is not from this API, such as a page from a proxy.
-    Unexpected(UnexpectedAnswer),
+    Unexpected(UnexpectedResponse),
     /// The server is an etcd that does not have this operation, or has it disabled. In v3 this holds for all endpoints,
     /// see [What a server does not have](crate::v3#what-a-server-does-not-have).
     Unsupported(Unsupported),
@@ -306,8 +306,8 @@ impl Error {
     /// What `Display` says behind the operation and its endpoint.
     pub(crate) fn reason(&self) -> String {
         let text = self.to_string();
-        let place = self.context().map(|context| format!("{context}: "));
-        match place.and_then(|place| text.strip_prefix(&place).map(str::to_owned)) {
+        let prefix = self.context().map(|context| format!("{context}: "));
+        match prefix.and_then(|prefix| text.strip_prefix(&prefix).map(str::to_owned)) {
             Some(reason) => reason,
             None => text,
         }

@@ -8,7 +8,7 @@ use crate::{
     endpoints::{state::EndpointState, wire::Wire},
     error::{
         Error, ErrorContext, EtcdError, ForeignStatus, HttpError, Outcome, Refusal, Result,
-        UnexpectedAnswer, UnexpectedKind, Unsupported,
+        UnexpectedKind, UnexpectedResponse, Unsupported,
     },
     pipeline::{failure::too_large_decoded, protocol::Origin},
 };
@@ -102,7 +102,7 @@ impl Answer {
         }
     }
 
-    /// Decodes the response within the [budget](crate::base::budget) of the client. The error says `what` is wrong otherwise.
+    /// Decodes the response within the [budget] of the client. The error says `what` is wrong otherwise.
     pub(crate) fn decode_within<D, E: Into<Box<dyn StdError + Send + Sync>>>(
         &self,
         what: &str,
@@ -168,10 +168,10 @@ impl Answer {
     }
 
     /// Returns the error for a response that cannot be decoded: what is wrong with it, and its beginning.
-    pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedAnswer {
+    pub(crate) fn unexpected(&self, what: impl Into<String>) -> UnexpectedResponse {
         // With a success the request was applied, whatever the body says.
         let outcome = ForeignStatus::of(self.reply.status).outcome();
-        UnexpectedAnswer::of(self.context.clone(), what, outcome)
+        UnexpectedResponse::of(self.context.clone(), what, outcome)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(&self.reply.body)
     }

@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::pipeline::{
     call::{Call, Repeat},
-    exchange::{Exchange, TypedExchange},
+    exchange::TypedExchange,
 };
 
 /// What a client needs of an API beyond its operations. Nothing else outside of an API's module knows the API: the
@@ -29,16 +29,4 @@ pub(crate) struct MemberSource {
 pub(crate) struct Advertised {
     pub(crate) id: String,
     pub(crate) client_urls: Vec<String>,
-}
-
-/// Returns the call that an exchange makes: that of the API that its path belongs to, if it names a path.
-pub(crate) fn call_of(exchange: &dyn Exchange, apis: Apis) -> Call {
-    let call = exchange.call();
-    let Some(path) = exchange.path() else {
-        return call;
-    };
-    let mut calls = apis
-        .iter()
-        .filter_map(|api| api.call_to(path, call.operation, call.repeat));
-    calls.next().unwrap_or(call)
 }

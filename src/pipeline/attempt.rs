@@ -14,7 +14,7 @@ use http::{
 
 use crate::{
     auth::basic::Credentials,
-    endpoints::{set::EndpointSet, state::EndpointState},
+    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
     error::ErrorContext,
     pipeline::{
         Pipeline,
@@ -38,8 +38,46 @@ pub(crate) struct Begun {
     pub(crate) body: Body,
 }
 
+/// An attempt, and when it began.
+pub(crate) struct Attempted {
+    pub(crate) endpoint: EndpointState,
+    pub(crate) wire: Wire,
+    pub(crate) began: Instant,
+    pub(crate) result: Result<Answer, Failure>,
+}
+
+impl Attempted {
+    /// The endpoint's wire was not found out, so that nothing was sent.
+    pub(crate) fn without_wire(endpoint: EndpointState, began: Instant, failure: Failure) -> Self {
+        Self {
+            endpoint,
+            wire: Wire::Http,
+            began,
+            result: Err(failure),
+        }
+    }
+}
+
 /// The steps of one attempt.
 impl<T: Transport> Pipeline<T> {
+    /// Makes an attempt, which begins now. A response of a server that cannot serve is a failure.
+    pub(crate) async fn attempt_checked(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        limit: Duration,
+        began: Instant,
+    ) -> Attempted {
+        let result = self.attempt(prepared, endpoint, set, limit).await;
+        Attempted {
+            endpoint: endpoint.clone(),
+            wire: prepared.wire,
+            began,
+            result: result.and_then(checked),
+        }
+    }
+
     /// Sends a request to one endpoint, follows redirects, and returns the complete response.
     pub(crate) async fn attempt(
         &self,
@@ -262,4 +300,12 @@ impl<T: Transport> Pipeline<T> {
         let endpoint = self.endpoints.current().pick(&[], self.transport.now());
         ErrorContext::new(operation, endpoint.endpoint().clone())
     }
+}
+
+/// A response of a server that cannot serve is a failure.
+pub(crate) fn checked(answer: Answer) -> Result<Answer, Failure> {
+    if answer.is_unavailable() || answer.is_not_served() {
+        return Err(Failure::Answer(Box::new(answer)));
+    }
+    Ok(answer)
 }

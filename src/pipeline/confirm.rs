@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use etcd_transport::Transport;
 
 use crate::{
-    error::{Error, Outcome, Refusal, Result, UnexpectedAnswer},
+    error::{Error, Outcome, Refusal, Result, UnexpectedResponse},
     pipeline::{
         Pipeline,
         answer::Answer,
@@ -57,7 +57,11 @@ impl<T: Transport> Pipeline<T> {
                 let error = refused(answer, Box::new(refusal)).into_error();
                 error.after_doubt(success.is_in_doubt())
             }
-            None => Error::Unexpected(UnexpectedAnswer::of(found.context, gone, Outcome::Unknown)),
+            None => Error::Unexpected(UnexpectedResponse::of(
+                found.context,
+                gone,
+                Outcome::Unknown,
+            )),
         })
     }
 

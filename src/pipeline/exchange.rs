@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Version, uri::PathAndQuery};
 use crate::{
     endpoints::wire::Wire,
     error::{Error, Result},
-    pipeline::{answer::Answer, call::Call, confirm::Confirmation, probe::Probe},
+    pipeline::{answer::Answer, api::Apis, call::Call, confirm::Confirmation, probe::Probe},
 };
 
 /// A call that the pipeline executes. Its encoding depends on the wire, which depends on the endpoint.
@@ -20,7 +20,7 @@ pub trait Exchange: Send + Sync {
     /// [`Error::Invalid`] if the options do not make a request that etcd could execute.
     fn encode(&self, wire: Wire) -> Result<Encoded>;
 
-    /// Returns the path, if the call depends on the API that it belongs to: see [`call_of`](crate::pipeline::api::call_of).
+    /// Returns the path, if the call depends on the API that it belongs to: see [`call_of`].
     fn path(&self) -> Option<&str> {
         None
     }
@@ -50,6 +50,18 @@ pub trait TypedExchange: Exchange {
     /// # Errors
     /// etcd's error; [`Error::Unexpected`] if the response cannot be decoded.
     fn decode(&self, answer: Answer) -> Result<Self::Decoded>;
+}
+
+/// Returns the call that an exchange makes: that of the API that its path belongs to, if it names a path.
+pub(crate) fn call_of(exchange: &dyn Exchange, apis: Apis) -> Call {
+    let call = exchange.call();
+    let Some(path) = exchange.path() else {
+        return call;
+    };
+    let mut calls = apis
+        .iter()
+        .filter_map(|api| api.call_to(path, call.operation, call.repeat));
+    calls.next().unwrap_or(call)
 }
 
 /// An exchange with a mapped output.

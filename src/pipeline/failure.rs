@@ -5,8 +5,8 @@ use etcd_transport::{CollectError, TransportError, TransportErrorKind};
 use crate::{
     base::budget,
     error::{
-        Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedAnswer,
-        UnexpectedKind, with_cause,
+        Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedKind,
+        UnexpectedResponse, with_cause,
     },
     pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
 };
@@ -98,11 +98,11 @@ impl Failure {
                     "the response is larger than the client's limit of {limit} bytes: \
                      raise `max_response_size`, or ask for less"
                 );
-                let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
+                let answer = UnexpectedResponse::of(context, what, Outcome::Unknown);
                 Error::Unexpected(answer.with_kind(UnexpectedKind::TooLarge))
             }
             Self::Redirect(what) => {
-                let answer = UnexpectedAnswer::of(context, what, Outcome::Rejected);
+                let answer = UnexpectedResponse::of(context, what, Outcome::Rejected);
                 Error::Unexpected(answer.with_kind(UnexpectedKind::Foreign))
             }
             Self::Refused(refused) => Error::Unexpected(refused.into_error(context)),
@@ -117,7 +117,7 @@ pub(crate) fn too_large_decoded(context: ErrorContext, limit: usize) -> Error {
          raise `max_response_size`, or ask for less",
         budget::TIMES
     );
-    let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
+    let answer = UnexpectedResponse::of(context, what, Outcome::Unknown);
     Error::Unexpected(answer.with_kind(UnexpectedKind::TooLarge))
 }
 

@@ -7,17 +7,9 @@ use etcd_transport::Transport;
 use futures::future::{Either, select};
 
 use crate::{
-    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
-    pipeline::{Pipeline, answer::Answer, exchange::Prepared, failure::Failure},
+    endpoints::{set::EndpointSet, state::EndpointState},
+    pipeline::{Pipeline, attempt::Attempted, exchange::Prepared},
 };
-
-/// An attempt, and when it began.
-pub(crate) struct Attempted {
-    pub(crate) endpoint: EndpointState,
-    pub(crate) wire: Wire,
-    pub(crate) began: Instant,
-    pub(crate) result: Result<Answer, Failure>,
-}
 
 /// The last attempt of a read, and the one at the other endpoint if that has failed before.
 pub(crate) struct Hedged {
@@ -82,36 +74,6 @@ impl<T: Transport> Pipeline<T> {
             is_hedged: true,
         }
     }
-
-    /// Makes an attempt, which begins now. A response of a server that cannot serve is a failure.
-    pub(crate) async fn attempt_checked(
-        &self,
-        prepared: &Prepared,
-        endpoint: &EndpointState,
-        set: &EndpointSet,
-        limit: Duration,
-        began: Instant,
-    ) -> Attempted {
-        let result = self.attempt(prepared, endpoint, set, limit).await;
-        Attempted {
-            endpoint: endpoint.clone(),
-            wire: prepared.wire,
-            began,
-            result: result.and_then(checked),
-        }
-    }
-}
-
-impl Attempted {
-    /// The endpoint's wire was not found out, so that nothing was sent.
-    pub(crate) fn without_wire(endpoint: EndpointState, began: Instant, failure: Failure) -> Self {
-        Self {
-            endpoint,
-            wire: Wire::Http,
-            began,
-            result: Err(failure),
-        }
-    }
 }
 
 impl Hedged {
@@ -123,12 +85,4 @@ impl Hedged {
             is_hedged: false,
         }
     }
-}
-
-/// A response of a server that cannot serve is a failure.
-pub(crate) fn checked(answer: Answer) -> Result<Answer, Failure> {
-    if answer.is_unavailable() || answer.is_not_served() {
-        return Err(Failure::Answer(Box::new(answer)));
-    }
-    Ok(answer)
 }

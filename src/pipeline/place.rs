@@ -6,9 +6,8 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::Answer,
-        api::call_of,
         call::Call,
-        exchange::{Exchange, Prepared},
+        exchange::{Exchange, Prepared, call_of},
     },
 };
 

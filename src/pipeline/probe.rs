@@ -9,8 +9,7 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::{Answer, Verdict},
-        api::call_of,
-        exchange::{Exchange, Prepared},
+        exchange::{Exchange, Prepared, call_of},
         failure::Failure,
     },
 };

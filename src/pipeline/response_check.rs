@@ -6,7 +6,7 @@ use std::sync::{
 use http::{StatusCode, header::CONTENT_ENCODING, response::Parts};
 
 use crate::{
-    error::{ErrorContext, ForeignStatus, UnexpectedAnswer, UnexpectedKind},
+    error::{ErrorContext, ForeignStatus, UnexpectedKind, UnexpectedResponse},
     pipeline::{
         call::{Call, Repeat},
         protocol::Origin,
@@ -284,10 +284,10 @@ impl Refused {
         }
     }
 
-    pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedAnswer {
+    pub(crate) fn into_error(self, context: ErrorContext) -> UnexpectedResponse {
         let (kind, what) = self.describe();
         let outcome = ForeignStatus::of(self.status).outcome();
-        UnexpectedAnswer::of(context, what, outcome).with_kind(kind)
+        UnexpectedResponse::of(context, what, outcome).with_kind(kind)
     }
 }
 

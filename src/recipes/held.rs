@@ -96,14 +96,13 @@ impl<T: Transport> Held<T> {
                     Err(error) => error.into(),
                 }
             };
-            let error = match select(pin!(lost), pin!(deleted)).await {
-                Either::Left((loss, _)) => return RecipeError::SessionLost(loss),
+            match select(pin!(lost), pin!(deleted)).await {
+                Either::Left((loss, _)) => RecipeError::SessionLost(loss),
                 Either::Right((error, lost)) => match lost.now_or_never() {
                     Some(loss) => RecipeError::SessionLost(loss),
                     None => error,
                 },
-            };
-            error
+            }
         }
     }
 

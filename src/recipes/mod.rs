@@ -11,6 +11,7 @@
 //! | [`Election`] | one leader at a time, which tells the others a value |
 //! | [`Barrier`], [`DoubleBarrier`] | waiting for one, beginning and ending together |
 //! | [`Queue`], [`PriorityQueue`] | items that one consumer each takes |
+//! | [`Registry`] | the instances of a service that are alive |
 //! | [`Counter`] | numbers that are never given twice |
 //! | [`Stm`] | transactions over any keys, repeated after conflicts |
 //!
@@ -29,6 +30,7 @@ mod held;
 mod mutex;
 mod priority_queue;
 mod queue;
+mod registry;
 mod rw_mutex;
 mod semaphore;
 mod session;
@@ -44,6 +46,7 @@ pub use held::Held;
 pub use mutex::Mutex;
 pub use priority_queue::PriorityQueue;
 pub use queue::Queue;
+pub use registry::Registry;
 pub use rw_mutex::RwMutex;
 pub use semaphore::Semaphore;
 pub use session::{Session, SessionBuilder, SessionDriver};

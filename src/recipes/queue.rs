@@ -96,7 +96,7 @@ impl<T: Transport> Queue<T> {
     ///
     /// # Errors
     /// [`RecipeError::Client`].
-    pub async fn len(&self) -> Result<i64, RecipeError> {
+    pub async fn count(&self) -> Result<i64, RecipeError> {
         let namespace = self.session.namespace();
         Ok(namespace.kv().count(self.items()).await?)
     }

@@ -94,12 +94,16 @@ pub(super) async fn within<T: Transport, O>(
     }
 }
 
-/// Does work for as long as the lease is not lost.
+/// Does work for as long as the lease is not lost. A response that says so is the loss, even if the lease's keeper has not heard
+/// it yet.
 pub(super) async fn while_held<T: Transport, O>(
     lease: &HeldLease<T>,
     work: impl Future<Output = Result<O, RecipeError>>,
 ) -> Result<O, RecipeError> {
     match select(Box::pin(work), Box::pin(lease.lost())).await {
+        Either::Left((Err(RecipeError::Client(error)), lost)) if error.is_lease_not_found() => {
+            Err(RecipeError::SessionLost(lost.await))
+        }
         Either::Left((result, _)) => result,
         Either::Right((loss, _)) => Err(RecipeError::SessionLost(loss)),
     }

@@ -9,7 +9,7 @@ use futures::{StreamExt, future, stream::BoxStream};
 use crate::v3::{Key, KeyRange, KeyValue, range::after_prefix};
 use crate::{
     client::Client,
-    error::{Error, Outcome, Result, UnexpectedAnswer},
+    error::{Error, Outcome, Result, UnexpectedResponse},
     operation::{Operation, StreamOperation},
     pipeline::retry::RetryPolicy,
 };
@@ -229,7 +229,7 @@ impl Outside {
     fn into_error<T: Transport>(self, client: &Client<T>, operation: &'static str) -> Error {
         let context = client.pipeline().next_context(operation);
         let what = "the response has a key outside the namespace";
-        Error::Unexpected(UnexpectedAnswer::of(context, what, Outcome::Unknown))
+        Error::Unexpected(UnexpectedResponse::of(context, what, Outcome::Unknown))
     }
 }
 

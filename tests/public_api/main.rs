@@ -132,8 +132,11 @@ impl Interface {
         let mut ids = BTreeSet::new();
         for (_, kind, inner) in self.items() {
             let is_automatic = inner["is_synthetic"] == true || !inner["blanket_impl"].is_null();
-            let is_implementation = kind == "impl";
-            if !matches!(kind, "module" | "use") && !(is_implementation && is_automatic) {
+            let is_left_out = match kind {
+                "impl" => is_automatic,
+                kind => matches!(kind, "module" | "use"),
+            };
+            if !is_left_out {
                 named(inner, &mut ids);
             }
         }

@@ -6,7 +6,7 @@ use std::{error::Error as StdError, time::Duration};
 use etcd_http::{
     Api, Attempt, AttemptOutcome, DiscoveryError, Endpoint, Error, EtcdCode, EtcdError,
     EtcdErrorKind, Health, HttpError, InvalidInput, Outcome, RawResponse, RefusedAddress,
-    ServerVersion, SrvRecord, Synced, TimeoutError, TransportFailure, UnexpectedAnswer,
+    ServerVersion, SrvRecord, Synced, TimeoutError, TransportFailure, UnexpectedResponse,
     Unsupported,
     transport::{TransportError, http::StatusCode},
     v2, v3,
@@ -46,7 +46,7 @@ fn errors() -> Vec<(Error, Outcome)> {
             Outcome::Unknown,
         ),
         (
-            Error::Unexpected(UnexpectedAnswer::new(
+            Error::Unexpected(UnexpectedResponse::new(
                 PUT,
                 endpoint(),
                 what,
@@ -163,9 +163,9 @@ fn an_error_of_etcd_is_read_as_if_from_a_response() {
 
 #[test]
 fn every_predicate_of_an_error_can_be_made_true() {
-    let changed = UnexpectedAnswer::cluster_changed(PUT, endpoint());
+    let changed = UnexpectedResponse::cluster_changed(PUT, endpoint());
     assert!(Error::Unexpected(changed).is_cluster_changed());
-    let stale = UnexpectedAnswer::stale_read("v2.keys.get", endpoint());
+    let stale = UnexpectedResponse::stale_read("v2.keys.get", endpoint());
     assert!(Error::Unexpected(stale).is_stale_read());
     let kind = EtcdErrorKind::TooManyOperations;
     let many = Error::Invalid(InvalidInput::with_kind("v3.kv.txn", "129 operations", kind));

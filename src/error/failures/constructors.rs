@@ -9,7 +9,7 @@ use crate::{
     base::endpoint::Endpoint,
     error::{
         ErrorContext, EtcdErrorKind, HttpError, InvalidInput, Outcome, TimeoutError,
-        TransportFailure, UnexpectedAnswer, UnexpectedKind, Unsupported,
+        TransportFailure, UnexpectedKind, UnexpectedResponse, Unsupported,
     },
 };
 
@@ -73,16 +73,16 @@ impl TimeoutError {
     }
 }
 
-impl UnexpectedAnswer {
+impl UnexpectedResponse {
     /// A response to a first attempt that was not accepted: what is wrong with it, and whether the request may have been
     /// applied. For your own tests.
     ///
     /// ```
-    /// use etcd_http::{Error, Outcome, UnexpectedAnswer};
+    /// use etcd_http::{Error, Outcome, UnexpectedResponse};
     ///
     /// let endpoint = "http://127.0.0.1:2379".parse()?;
     /// let what = "the response is not what etcd sends";
-    /// let error = UnexpectedAnswer::new("v3.kv.put", endpoint, what, Outcome::Unknown);
+    /// let error = UnexpectedResponse::new("v3.kv.put", endpoint, what, Outcome::Unknown);
     /// assert_eq!(
     ///     error.to_string(),
     ///     "v3.kv.put at http://127.0.0.1:2379: the response is not what etcd sends"
@@ -106,10 +106,10 @@ impl UnexpectedAnswer {
     /// your own tests.
     ///
     /// ```
-    /// use etcd_http::{Error, UnexpectedAnswer};
+    /// use etcd_http::{Error, UnexpectedResponse};
     ///
     /// let endpoint = "http://127.0.0.1:2379".parse()?;
-    /// let error = UnexpectedAnswer::cluster_changed("v3.kv.range", endpoint);
+    /// let error = UnexpectedResponse::cluster_changed("v3.kv.range", endpoint);
     /// assert!(Error::Unexpected(error).is_cluster_changed());
     /// # Ok::<(), Error>(())
     /// ```
@@ -123,10 +123,10 @@ impl UnexpectedAnswer {
     /// [`is_stale_read`](crate::Error::is_stale_read). For your own tests.
     ///
     /// ```
-    /// use etcd_http::{Error, UnexpectedAnswer};
+    /// use etcd_http::{Error, UnexpectedResponse};
     ///
     /// let endpoint = "http://127.0.0.1:2379".parse()?;
-    /// let error = UnexpectedAnswer::stale_read("v2.keys.get", endpoint);
+    /// let error = UnexpectedResponse::stale_read("v2.keys.get", endpoint);
     /// assert!(Error::Unexpected(error).is_stale_read());
     /// # Ok::<(), Error>(())
     /// ```

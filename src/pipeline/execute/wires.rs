@@ -5,7 +5,7 @@ use etcd_transport::{Transport, TransportErrorKind};
 use super::Execution;
 use crate::{
     endpoints::{state::EndpointState, wire::Wire},
-    pipeline::{failure::Failure, hedge::Attempted, observe::Report, wire::WireLesson},
+    pipeline::{attempt::Attempted, failure::Failure, observe::Report, wire::WireLesson},
 };
 
 /// The wires of a call that is being executed.

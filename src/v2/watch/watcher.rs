@@ -11,7 +11,7 @@ use crate::{
     base::trace,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedResponse},
     form::Query,
     operation::StreamOperation,
     pipeline::{
@@ -307,7 +307,7 @@ impl<T: Transport> Watcher<T> {
             attempts: self.behind,
             ..ErrorContext::new(Watch::NAME, since.endpoint.endpoint().clone())
         };
-        let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
+        let answer = UnexpectedResponse::of(context, what, Outcome::Unknown);
         Err(Error::Unexpected(answer))
     }
 
@@ -343,7 +343,7 @@ impl<T: Transport> Watcher<T> {
             }
             Ok(event) => {
                 let what = format!("requested events from {from} on, got {}", event.index());
-                let answer = UnexpectedAnswer::of(context, what, Outcome::Unknown);
+                let answer = UnexpectedResponse::of(context, what, Outcome::Unknown);
                 Err(Error::Unexpected(answer))
             }
             Err(error) if error.is_history_cleared() => {
@@ -418,8 +418,8 @@ impl<T: Transport> Watcher<T> {
         let latency = at.saturating_duration_since(asked);
         self.latencies = (self.latencies.1, latency);
         // "Not found" comes from the store and has its index; an earlier refusal has 0 or none.
-        let told = ClusterInfo::of(&answer.reply.headers).etcd_index;
-        let index = match told.filter(|index| *index > 0 && answer.reply.is_json()) {
+        let reported = ClusterInfo::of(&answer.reply.headers).etcd_index;
+        let index = match reported.filter(|index| *index > 0 && answer.reply.is_json()) {
             Some(index) => index,
             None => {
                 // A response to HEAD has no reason.

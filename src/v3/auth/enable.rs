@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::{
     auth::secret::Secret,
-    error::{Error, Outcome, Result, UnexpectedAnswer},
+    error::{Error, Outcome, Result, UnexpectedResponse},
     pipeline::answer::Answer,
     v3::{
         Header,
@@ -83,7 +83,7 @@ impl Authenticate {
         // An error that quotes the response would show the token.
         protocol::decode_quietly(&answer).map_err(|_| {
             let what = "the response is not what etcd sends";
-            Error::Unexpected(UnexpectedAnswer::of(
+            Error::Unexpected(UnexpectedResponse::of(
                 answer.context,
                 what,
                 Outcome::Rejected,

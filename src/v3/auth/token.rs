@@ -4,7 +4,7 @@ use crate::{
     auth::{secret::Secret, token::Granted},
     builder::ClientBuilder,
     endpoints::wire::Wire,
-    error::{Error, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
+    error::{Error, EtcdErrorKind, Outcome, Result, UnexpectedResponse},
     pipeline::{
         answer::Answer,
         call::Call,
@@ -53,7 +53,7 @@ impl TypedExchange for TokenRequest {
                 Ok(token) => Ok(Some(token)),
                 Err(_) => {
                     let what = "the token contains characters that are not valid in a header";
-                    let error = UnexpectedAnswer::of(context, what, Outcome::Rejected);
+                    let error = UnexpectedResponse::of(context, what, Outcome::Rejected);
                     Err(Error::Unexpected(error))
                 }
             },

@@ -103,7 +103,7 @@ fn short_forms() -> Vec<ShortForm> {
             ask(v3.elections().proclaim(leader(), ""));
         }),
         ("elections().get_leader", |v3| {
-            ask(v3.elections().get_leader("e"))
+            ask(v3.elections().get_leader("e"));
         }),
         ("elections().observe", |v3| {
             ask(v3.elections().observe("e").next());
@@ -124,13 +124,13 @@ fn short_forms() -> Vec<ShortForm> {
             ask(v3.cluster().update_member(1, [URL]));
         }),
         ("cluster().list_members", |v3| {
-            ask(v3.cluster().list_members())
+            ask(v3.cluster().list_members());
         }),
         ("cluster().promote_member", |v3| {
             ask(v3.cluster().promote_member(1));
         }),
         ("maintenance().list_alarms", |v3| {
-            ask(v3.maintenance().list_alarms())
+            ask(v3.maintenance().list_alarms());
         }),
         ("maintenance().raise_alarm", |v3| {
             ask(v3.maintenance().raise_alarm(AlarmKind::NoSpace));
@@ -139,13 +139,13 @@ fn short_forms() -> Vec<ShortForm> {
             ask(v3.maintenance().lift_alarm(AlarmKind::NoSpace));
         }),
         ("maintenance().get_status", |v3| {
-            ask(v3.maintenance().get_status())
+            ask(v3.maintenance().get_status());
         }),
         ("maintenance().defragment", |v3| {
             ask(v3.maintenance().defragment());
         }),
         ("maintenance().get_hash", |v3| {
-            ask(v3.maintenance().get_hash())
+            ask(v3.maintenance().get_hash());
         }),
         ("maintenance().get_hash_kv", |v3| {
             ask(v3.maintenance().get_hash_kv());

@@ -107,7 +107,7 @@ impl StreamOperation for Observe {
             outage_limit: self.outage_limit,
             silence: SilenceLimit::probe(self.silence),
             expect_within: None,
-            tells_state: true,
+            sends_state_first: true,
             token_limit: None,
             is_duplex: false,
             has_worked: false,

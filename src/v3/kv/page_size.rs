@@ -29,7 +29,7 @@ impl PageSize {
     /// pages grow again from there, up to a half.
     pub(super) fn failed(&mut self, error: &Error) -> bool {
         let is_too_large =
-            error.is_too_large() || error.etcd_kind() == Some(EtcdErrorKind::AnswerTooLarge);
+            error.is_too_large() || error.etcd_kind() == Some(EtcdErrorKind::ResponseTooLarge);
         let is_late = matches!(error, Error::Timeout(_));
         if self.now == 1 || !is_too_large && !is_late {
             return false;

@@ -8,7 +8,7 @@ use futures::{
 use crate::v3::kv::{KeyValue, Range, RangeResponse, page_size::PageSize};
 use crate::{
     client::Client,
-    error::{Error, Outcome, Result, UnexpectedAnswer},
+    error::{Error, Outcome, Result, UnexpectedResponse},
     operation::{Operation, StreamOperation, sealed::Sealed},
     v3::{KeyRange, Namespace},
 };
@@ -148,7 +148,7 @@ impl<T: Transport> Pager<T> {
     fn no_progress(&self) -> Error {
         let pipeline = self.keys.client().pipeline();
         let what = "more keys are announced, and no key of the page is in the requested range";
-        Error::Unexpected(UnexpectedAnswer::of(
+        Error::Unexpected(UnexpectedResponse::of(
             pipeline.next_context(Range::NAME),
             what,
             Outcome::Unknown,

@@ -140,7 +140,7 @@ impl<T: Transport> Pieces<T> {
             outage_limit: Duration::ZERO,
             silence: SilenceLimit::Fail(client.pipeline().timeout),
             expect_within: None,
-            tells_state: false,
+            sends_state_first: false,
             token_limit: None,
             is_duplex: false,
             has_worked: false,

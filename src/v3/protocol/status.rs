@@ -89,7 +89,7 @@ impl GrpcStatus {
         let text = bare(&self.message);
         if text.starts_with("grpc: received message larger than max") {
             return if text.contains(GATEWAY_LIMIT) {
-                Kind::AnswerTooLarge
+                Kind::ResponseTooLarge
             } else {
                 Kind::RequestTooLarge
             };
@@ -203,7 +203,7 @@ pub(crate) fn no_lease(id: i64) -> Refusal {
 
 fn outcome(kind: Kind) -> Outcome {
     match kind {
-        Kind::AnswerTooLarge
+        Kind::ResponseTooLarge
         | Kind::RequestTimedOut
         | Kind::LeaderChanged
         | Kind::ServerStopped
@@ -354,7 +354,7 @@ mod tests {
             (
                 8,
                 "grpc: received message larger than max (5000000 vs. 4194304)",
-                Kind::AnswerTooLarge,
+                Kind::ResponseTooLarge,
             ),
             (
                 2,

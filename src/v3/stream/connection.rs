@@ -9,7 +9,7 @@ use crate::{
     auth::token::Granted,
     client::Client,
     endpoints::state::EndpointState,
-    error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedAnswer},
+    error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedResponse},
     pipeline::reconnect::Reconnect,
     v3::{
         protocol::message::Encode,
@@ -56,8 +56,8 @@ pub(in crate::v3) struct ConnectionOptions {
     pub(in crate::v3) silence: SilenceLimit,
     /// How soon after each opening the caller must have [settled](Connection::settled).
     pub(in crate::v3) expect_within: Option<Duration>,
-    /// The server tells the present state first, if there is one: a request that is opened again loses nothing.
-    pub(in crate::v3) tells_state: bool,
+    /// The server sends the present state first, if there is one: a request that is opened again loses nothing.
+    pub(in crate::v3) sends_state_first: bool,
     /// How long fetching a token may take, where the client's own limits are too long.
     pub(in crate::v3) token_limit: Option<Duration>,
     /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
@@ -379,7 +379,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
 
     /// The error for a response that is not etcd's.
     pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
-        let unexpected = UnexpectedAnswer::of(self.context(), what, Outcome::Unknown);
+        let unexpected = UnexpectedResponse::of(self.context(), what, Outcome::Unknown);
         Error::Unexpected(unexpected)
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     base::budget,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse},
     pipeline::{
         answer::Answer,
         exchange::Prepared,
@@ -284,8 +284,8 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    fn unexpected(&self, what: impl Into<String>, body: &[u8]) -> UnexpectedAnswer {
-        UnexpectedAnswer::of(self.context(), what, Outcome::Unknown)
+    fn unexpected(&self, what: impl Into<String>, body: &[u8]) -> UnexpectedResponse {
+        UnexpectedResponse::of(self.context(), what, Outcome::Unknown)
             .with_kind(UnexpectedKind::Foreign)
             .with_body(body)
     }

@@ -2,7 +2,7 @@ use etcd_transport::Transport;
 
 use crate::{
     client::Client,
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedAnswer, UnexpectedKind},
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse},
     v3::{Header, KeyRange, Range},
 };
 
@@ -33,7 +33,7 @@ impl SeenStore {
                 "this is a member of cluster {other:x}, and the watch began in cluster {cluster:x}: it cannot go \
                  on from the revision that it has come to"
             );
-            let error = UnexpectedAnswer::of(context(), what, Outcome::Unknown);
+            let error = UnexpectedResponse::of(context(), what, Outcome::Unknown);
             let error = error.with_kind(UnexpectedKind::ClusterChanged);
             return Err(Error::Unexpected(error));
         }

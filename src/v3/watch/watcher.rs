@@ -87,7 +87,7 @@ impl<T: Transport> Watcher<T> {
             outage_limit: settings.outage_limit,
             silence: SilenceLimit::probe(settings.silence),
             expect_within: Some(CREATE_LIMIT),
-            tells_state: false,
+            sends_state_first: false,
             token_limit: None,
             is_duplex: commands.is_some(),
             has_worked: watches.iter().any(Watch::is_continued),
@@ -299,9 +299,9 @@ impl<T: Transport> Watcher<T> {
             return Ok(());
         }
         let refusal = GrpcStatus::of_text(&message.cancel_reason);
-        let is_of_connection = refusal.is_token_error() || refusal.is_unavailable();
+        let concerns_connection = refusal.is_token_error() || refusal.is_unavailable();
         let error = refusal.into_error(context);
-        if is_of_connection {
+        if concerns_connection {
             return self.lost(Loss::Failed(error));
         }
         self.end(number, error);

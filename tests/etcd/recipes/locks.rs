@@ -34,7 +34,7 @@ async fn readers_share_a_lock_and_a_writer_is_alone<T: Transport>(etcd: Etcd<T>)
         let lock = RwMutex::new(&session, "lock");
         let work = async {
             for round in 0..3 {
-                if (number + round) % 3 == 0 {
+                if (number + round).is_multiple_of(3) {
                     let held = lock.write().await.unwrap();
                     writers.set(writers.get() + 1);
                     assert_eq!((readers.get(), writers.get()), (0, 1));

@@ -5,6 +5,7 @@ mod election;
 mod locks;
 mod mutex;
 mod queues;
+mod registry;
 mod session;
 mod stm;
 

@@ -37,7 +37,7 @@ async fn items_are_taken_in_order<T: Transport>(etcd: Etcd<T>) {
             assert!(revision > last);
             last = revision;
         }
-        assert_eq!(queue.len().await.unwrap(), 3);
+        assert_eq!(queue.count().await.unwrap(), 3);
         for value in ["a", "b", "c"] {
             assert_eq!(queue.pop().await.unwrap().value, value);
         }

@@ -181,7 +181,7 @@ impl FakeEtcd {
                     watch_id,
                     key: watch.key.clone(),
                     range_end: watch.range_end(),
-                    next_revision: watch.next,
+                    next_revision: stores.v3.watches.next_revision(watch),
                 }));
             }
             watches.sort_by_key(|watch| watch.endpoint);

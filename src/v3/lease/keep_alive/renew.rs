@@ -67,7 +67,7 @@ async fn ask<T: Transport>(
         outage_limit: Duration::ZERO,
         silence: SilenceLimit::Fail(limit),
         expect_within: None,
-        tells_state: false,
+        sends_state_first: false,
         token_limit: Some(limit * 2),
         is_duplex: false,
         has_worked: false,

@@ -179,7 +179,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             .saturating_duration_since(stream.opened);
         let is_late = error.etcd_kind() == Some(EtcdErrorKind::RequestTimedOut);
         let is_end = lasted >= POLL / 2 && (is_end || is_late);
-        if is_end && !stream.is_settled() && self.options.tells_state {
+        if is_end && !stream.is_settled() && self.options.sends_state_first {
             // There was nothing to tell.
             self.buffering
                 .in_vain(stream.messages.endpoint().endpoint());
@@ -204,7 +204,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             let limit = stream.silence.limit();
             return Some(self.withheld(limit));
         }
-        if !self.options.tells_state || stream.is_settled() {
+        if !self.options.sends_state_first || stream.is_settled() {
             return None;
         }
         let endpoint = stream.messages.endpoint().endpoint();

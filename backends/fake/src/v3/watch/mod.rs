@@ -1,5 +1,6 @@
 //! The watches that are open on a member.
 
+mod index;
 mod stream;
 mod watcher;
 
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use self::watcher::Watch;
 
-use self::stream::WatchStream;
+use self::{index::WatchIndex, stream::WatchStream};
 use super::{
     message::watch::{WatchRequest, WatchResponse},
     mvcc::{Change, Mvcc},
@@ -21,6 +22,7 @@ const PROGRESS_INTERVAL: i64 = 600_000_000_000;
 #[derive(Debug)]
 pub(crate) struct WatchHub {
     streams: BTreeMap<ExchangeId, WatchStream>,
+    index: WatchIndex,
     /// The revision up to which all watches are informed.
     notified: i64,
     ready: Vec<ExchangeId>,
@@ -36,6 +38,7 @@ impl Default for WatchHub {
     fn default() -> Self {
         Self {
             streams: BTreeMap::new(),
+            index: WatchIndex::default(),
             notified: 0,
             ready: Vec::new(),
             progress_interval: PROGRESS_INTERVAL,
@@ -58,6 +61,11 @@ impl WatchHub {
         self.streams.is_empty()
     }
 
+    /// The first revision that is still to be delivered to a watch.
+    pub(crate) fn next_revision(&self, watch: &Watch) -> i64 {
+        watch.next_after(self.notified)
+    }
+
     /// What is watched, and by which exchange.
     pub(crate) fn watched(&self) -> impl Iterator<Item = (ExchangeId, i64, &Watch)> {
         self.streams.iter().flat_map(|(&id, stream)| {
@@ -72,7 +80,11 @@ impl WatchHub {
     }
 
     pub(crate) fn close(&mut self, id: ExchangeId) {
-        self.streams.remove(&id);
+        if let Some(stream) = self.streams.remove(&id) {
+            for (watch_id, watch) in stream.watches() {
+                self.index.remove((id, watch_id), watch);
+            }
+        }
     }
 
     pub(crate) fn streams(&self) -> usize {
@@ -101,7 +113,16 @@ impl WatchHub {
             .filter(|&id| chosen(id))
             .collect();
         for id in chosen {
-            to.streams.extend(self.streams.remove_entry(&id));
+            let Some(mut stream) = self.streams.remove(&id) else {
+                continue;
+            };
+            // The other may have notified its watches of less.
+            stream.note(self.notified);
+            for (watch_id, watch) in stream.watches() {
+                self.index.remove((id, watch_id), watch);
+                to.index.add((id, watch_id), watch);
+            }
+            to.streams.insert(id, stream);
         }
         let due = [self.next_report, to.next_report];
         to.next_report = due.into_iter().flatten().min();
@@ -126,13 +147,17 @@ impl WatchHub {
             return;
         };
         if let Some(create) = &request.create_request {
-            stream.create(create, mvcc, at.now);
+            if let Some((watch_id, watch)) = stream.create(create, mvcc, at.now) {
+                self.index.add((id, watch_id), watch);
+            }
             if create.progress_notify {
                 let due = stream.next_report(self.progress_interval);
                 self.next_report = Some(self.next_report.map_or(due, |other| other.min(due)));
             }
         } else if let Some(cancel) = &request.cancel_request {
-            stream.cancel(cancel.watch_id, mvcc);
+            if let Some(watch) = stream.cancel(cancel.watch_id, mvcc) {
+                self.index.remove((id, cancel.watch_id), &watch);
+            }
         } else if request.progress_request.is_some() {
             if self.lost_reports > 0 {
                 self.lost_reports -= 1;
@@ -174,8 +199,9 @@ impl WatchHub {
             let changes: Vec<&Change> = changes
                 .take_while(|change| change.kv.mod_revision == revision)
                 .collect();
-            for (&id, stream) in &mut self.streams {
-                if stream.notify(&changes, revision, mvcc) {
+            for (id, watch_id) in self.index.find(&changes) {
+                let stream = self.streams.get_mut(&id);
+                if stream.is_some_and(|stream| stream.notify(watch_id, &changes, revision, mvcc)) {
                     self.ready.push(id);
                 }
             }

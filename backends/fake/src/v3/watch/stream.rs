@@ -85,7 +85,13 @@ impl WatchStream {
         }
     }
 
-    pub(super) fn create(&mut self, request: &WatchCreateRequest, mvcc: &Mvcc, time: i64) {
+    /// Creates a watch; returns it with its id, unless it is refused.
+    pub(super) fn create(
+        &mut self,
+        request: &WatchCreateRequest,
+        mvcc: &Mvcc,
+        time: i64,
+    ) -> Option<(i64, &Watch)> {
         // Reports that were due before there was a watch are not made up for.
         self.reported = time;
         let now = mvcc.revision();
@@ -104,7 +110,7 @@ impl WatchStream {
         };
         if let Some(problem) = problem {
             self.queue.push_back(refusal(problem, now));
-            return;
+            return None;
         }
         let watch_id = if request.watch_id == 0 {
             self.unused_id()
@@ -119,6 +125,8 @@ impl WatchStream {
         if request.start_revision != 0 && request.start_revision <= now {
             self.catch_up(watch_id, mvcc);
         }
+        let watch = self.watches.get(&watch_id)?;
+        Some((watch_id, watch))
     }
 
     fn unused_id(&mut self) -> i64 {
@@ -129,14 +137,22 @@ impl WatchStream {
         self.next_id - 1
     }
 
-    pub(super) fn cancel(&mut self, watch_id: i64, mvcc: &Mvcc) {
-        if self.watches.remove(&watch_id).is_some() {
-            self.queue.push_back(WatchResponse {
-                header: Some(ResponseHeader::of_revision(mvcc.revision())),
-                watch_id,
-                canceled: true,
-                ..WatchResponse::default()
-            });
+    /// Ends a watch, if there is one with this id; returns it.
+    pub(super) fn cancel(&mut self, watch_id: i64, mvcc: &Mvcc) -> Option<Watch> {
+        let watch = self.watches.remove(&watch_id)?;
+        self.queue.push_back(WatchResponse {
+            header: Some(ResponseHeader::of_revision(mvcc.revision())),
+            watch_id,
+            canceled: true,
+            ..WatchResponse::default()
+        });
+        Some(watch)
+    }
+
+    /// Notes that all watches are informed up to a revision.
+    pub(super) fn note(&mut self, notified: i64) {
+        for watch in self.watches.values_mut() {
+            watch.next = watch.next_after(notified);
         }
     }
 
@@ -200,22 +216,29 @@ impl WatchStream {
         }
     }
 
-    /// Delivers one revision to the watches. Returns whether there is something to send.
-    pub(super) fn notify(&mut self, changes: &[&Change], revision: i64, mvcc: &Mvcc) -> bool {
-        let before = self.queue.len();
-        for (&watch_id, watch) in &mut self.watches {
-            if watch.is_compacted || watch.next > revision {
-                continue;
-            }
-            watch.next = revision + 1;
-            let wanted = changes.iter().filter(|change| watch.wants(change));
-            let events: Vec<Event> = wanted.map(|change| watch.event(change, mvcc)).collect();
-            if !events.is_empty() {
-                watch.is_quiet = false;
-                push_events(&mut self.queue, watch_id, revision, events, watch.fragment);
-            }
+    /// Delivers one revision to a watch. Returns whether there is something to send.
+    pub(super) fn notify(
+        &mut self,
+        watch_id: i64,
+        changes: &[&Change],
+        revision: i64,
+        mvcc: &Mvcc,
+    ) -> bool {
+        let Some(watch) = self.watches.get_mut(&watch_id) else {
+            return false;
+        };
+        if watch.is_compacted || watch.next > revision {
+            return false;
         }
-        self.queue.len() > before
+        watch.next = revision + 1;
+        let wanted = changes.iter().filter(|change| watch.wants(change));
+        let events: Vec<Event> = wanted.map(|change| watch.event(change, mvcc)).collect();
+        if events.is_empty() {
+            return false;
+        }
+        watch.is_quiet = false;
+        push_events(&mut self.queue, watch_id, revision, events, watch.fragment);
+        true
     }
 }
 

@@ -13,8 +13,8 @@ use crate::v3::{
 pub(crate) struct Watch {
     pub(crate) key: Bytes,
     end: End,
-    /// The first revision that is still to be delivered.
-    pub(crate) next: i64,
+    /// The first revision that is to be delivered. It may be behind for as long as nothing happens to the keys.
+    pub(super) next: i64,
     omits_puts: bool,
     omits_deletes: bool,
     prev_kv: bool,
@@ -73,6 +73,19 @@ impl Watch {
             End::Open => Bytes::from_static(&[0]),
             End::Before(end) => end.clone(),
         }
+    }
+
+    /// The first revision that is still to be delivered, when all up to another one have been.
+    pub(super) fn next_after(&self, notified: i64) -> i64 {
+        if self.is_compacted {
+            self.next
+        } else {
+            self.next.max(notified + 1)
+        }
+    }
+
+    pub(super) fn is_single(&self) -> bool {
+        matches!(self.end, End::Single)
     }
 
     pub(super) fn is_range_empty(&self) -> bool {
