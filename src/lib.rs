@@ -73,6 +73,8 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use endpoints::{
     discovery::{Discovery, DiscoveryError, Resolver, SrvRecord},
+    info::EndpointInfo,
+    protocol::Protocol,
     set::EndpointOrder,
     sync_policy::{RefusedAddress, SyncPolicy},
 };
