@@ -7,9 +7,9 @@ use crate::{
     base::endpoint::Endpoint,
     client::Client,
     endpoints::{
+        protocol::Protocol,
         set::{EndpointOrder, Endpoints},
         sync_policy::SyncPolicy,
-        wire::Wire,
     },
     error::{Error, Result},
     pipeline::{
@@ -51,7 +51,7 @@ pub struct ClientBuilder<T> {
     apis: Apis,
     endpoints: Vec<Result<Endpoint>>,
     order: EndpointOrder,
-    wire: Wire,
+    protocol: Protocol,
     prefer_leader: bool,
     sync: SyncPolicy,
     credentials: Option<Result<Credentials>>,
@@ -72,7 +72,7 @@ impl<T: Transport> ClientBuilder<T> {
             apis,
             endpoints: Vec::new(),
             order: EndpointOrder::default(),
-            wire: Wire::default(),
+            protocol: Protocol::default(),
             prefer_leader: false,
             sync: SyncPolicy::new(),
             credentials: None,
@@ -133,10 +133,19 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// Sends calls over gRPC where gRPC has them. For the tests of this crate until the choice is public.
-    #[doc(hidden)]
-    pub fn grpc(mut self) -> Self {
-        self.wire = Wire::Grpc;
+    /// Sets how calls of the v3 API travel: by gRPC or by etcd's JSON gateway. Defaults to [`Protocol::Auto`], which finds it
+    /// out for each endpoint.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, transport::Transport};
+    /// # fn example<T: Transport>(transport: T) {
+    /// use etcd_http::Protocol;
+    ///
+    /// let client = Client::builder(transport).protocol(Protocol::Grpc);
+    /// # }
+    /// ```
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
         self
     }
 
@@ -259,7 +268,7 @@ impl<T: Transport> ClientBuilder<T> {
             endpoints: Arc::new(Endpoints::new(
                 endpoints,
                 self.order,
-                self.wire,
+                self.protocol,
                 self.transport.now(),
             )?),
             transport: Arc::new(self.transport),

@@ -5,9 +5,9 @@ use futures::stream::BoxStream;
 use http::Method;
 
 use crate::{
-    base::{endpoint::Endpoint, trace},
+    base::trace,
     curl,
-    endpoints::{state::EndpointState, wire::Wire},
+    endpoints::{info::EndpointInfo, wire::Wire},
     error::Result,
     operation::{Operation, StreamOperation},
     pipeline::{
@@ -192,10 +192,12 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// Returns the current endpoints: those given, and those that a [sync](Self::sync) has added.
-    pub fn endpoints(&self) -> Vec<Endpoint> {
+    /// Returns the current endpoints: those given, and those that a [sync](Self::sync) has added. For each it tells whether it
+    /// is up, and whether calls of the v3 API travel there by gRPC or by the gateway, and why.
+    pub fn endpoints(&self) -> Vec<EndpointInfo> {
+        let now = self.pipeline.transport.now();
         let set = self.pipeline.endpoints.current();
-        set.iter().map(EndpointState::endpoint).cloned().collect()
+        set.iter().map(|state| state.info(now)).collect()
     }
 
     /// Returns the operation as a curl command for `sh`, addressed to the endpoint that would be tried first. It

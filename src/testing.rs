@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 use crate::{
     base::endpoint::Endpoint,
     endpoints::{
+        protocol::Protocol,
         set::{EndpointOrder, Endpoints},
         wire::Wire,
     },
@@ -105,7 +106,7 @@ pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt
     let endpoints = Endpoints::new(
         endpoints,
         EndpointOrder::AsGiven,
-        Wire::Http,
+        Protocol::Gateway,
         Instant::now(),
     );
     let state = endpoints.unwrap().current().iter().next().unwrap().clone();

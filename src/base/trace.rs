@@ -28,6 +28,21 @@ mod enabled {
         );
     }
 
+    /// It was found out how v3 calls travel to an endpoint.
+    pub(crate) fn protocol_found(
+        endpoint: impl fmt::Display,
+        protocol: impl fmt::Debug,
+        reason: &str,
+    ) {
+        tracing::info!(
+            target: "etcd_http",
+            %endpoint,
+            ?protocol,
+            reason,
+            "the protocol of v3 calls was found out"
+        );
+    }
+
     /// A lease is lost, other than by its holder.
     pub(crate) fn lease_lost(lease: impl fmt::Display, reason: impl fmt::Display) {
         tracing::warn!(target: "etcd_http", %lease, %reason, "a lease is lost");
@@ -72,6 +87,8 @@ mod disabled {
     }
 
     pub(crate) fn endpoint_failed(_: impl fmt::Display, _: Duration) {}
+
+    pub(crate) fn protocol_found(_: impl fmt::Display, _: impl fmt::Debug, _: &str) {}
 
     pub(crate) fn lease_lost(_: impl fmt::Display, _: impl fmt::Display) {}
 

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     base::endpoint::Endpoint,
-    endpoints::{state::EndpointState, unsupported::Feature, wire::Wire},
+    endpoints::{protocol::Protocol, state::EndpointState, unsupported::Feature},
     error::{Error, Result},
 };
 
@@ -48,7 +48,7 @@ pub(crate) struct Endpoints {
     set: ArcSwap<EndpointSet>,
     seeds: Vec<EndpointState>,
     order: EndpointOrder,
-    wire: Wire,
+    protocol: Protocol,
     epoch: Instant,
     /// The raft term in which the leader was seen; 0 if unknown.
     term: AtomicU64,
@@ -60,7 +60,7 @@ impl Endpoints {
     pub(crate) fn new(
         seeds: Vec<Endpoint>,
         order: EndpointOrder,
-        wire: Wire,
+        protocol: Protocol,
         now: Instant,
     ) -> Result<Self> {
         if seeds.is_empty() {
@@ -70,7 +70,7 @@ impl Endpoints {
         let mut states: Vec<EndpointState> = Vec::with_capacity(seeds.len());
         for endpoint in seeds {
             if states.iter().all(|known| *known.endpoint() != endpoint) {
-                states.push(EndpointState::new(endpoint, wire, now));
+                states.push(EndpointState::new(endpoint, protocol, now));
             }
         }
         order.apply(&mut states);
@@ -78,7 +78,7 @@ impl Endpoints {
             set: ArcSwap::from_pointee(EndpointSet::new(states.clone())),
             seeds: states,
             order,
-            wire,
+            protocol,
             epoch: now,
             term: AtomicU64::new(0),
             any_unsupporting: AtomicBool::new(false),
@@ -186,7 +186,7 @@ impl Endpoints {
                 if states.iter().all(|state| state.endpoint() != endpoint) {
                     states.push(match before.find(endpoint) {
                         Some(known) => known.clone(),
-                        None => EndpointState::new(endpoint.clone(), self.wire, self.epoch),
+                        None => EndpointState::new(endpoint.clone(), self.protocol, self.epoch),
                     });
                 }
             }

@@ -10,9 +10,12 @@ use std::{
 use crate::{
     base::{endpoint::Endpoint, trace},
     endpoints::{
+        examination::SharedExamination,
+        info::EndpointInfo,
         liveness::{Liveness, LivenessCheck},
+        protocol::Protocol,
         unsupported::UnsupportedFeatures,
-        wire::Wire,
+        wire_choice::{NoGrpc, WireChoice},
     },
 };
 
@@ -33,20 +36,23 @@ struct Known {
     failures: AtomicU32,
     /// When it failed last, in milliseconds since the epoch.
     last_failed: AtomicU64,
-    wire: Wire,
+    wire: WireChoice,
+    /// The one that is under way.
+    examination: SharedExamination,
     unsupported: UnsupportedFeatures,
     liveness: Liveness,
 }
 
 impl EndpointState {
-    pub(crate) fn new(endpoint: Endpoint, wire: Wire, epoch: Instant) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, protocol: Protocol, epoch: Instant) -> Self {
         Self(Arc::new(Known {
             endpoint,
             epoch,
             down_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             last_failed: AtomicU64::new(0),
-            wire,
+            wire: WireChoice::new(protocol),
+            examination: SharedExamination::default(),
             unsupported: UnsupportedFeatures::default(),
             liveness: Liveness::default(),
         }))
@@ -56,9 +62,47 @@ impl EndpointState {
         &self.0.endpoint
     }
 
-    /// The wire for calls that can use more than one.
-    pub(crate) fn wire(&self) -> Wire {
-        self.0.wire
+    /// Which wire is used for calls that can use more than one.
+    pub(crate) fn wire(&self) -> &WireChoice {
+        &self.0.wire
+    }
+
+    /// The examination of its wire that is under way.
+    pub(crate) fn examination(&self) -> &SharedExamination {
+        &self.0.examination
+    }
+
+    /// Records that it responds by gRPC.
+    pub(crate) fn found_grpc(&self) {
+        if self.0.wire.found_grpc() {
+            self.wire_changed();
+        }
+    }
+
+    /// Records that it cannot be asked by gRPC.
+    pub(crate) fn found_no_grpc(&self, why: NoGrpc, now: Instant) {
+        if self.0.wire.found_no_grpc(why, now) {
+            self.wire_changed();
+        }
+    }
+
+    /// What one way of asking does not serve, another may.
+    fn wire_changed(&self) {
+        self.0.unsupported.forget();
+        if let (Some(protocol), Some(reason)) = self.0.wire.describe() {
+            trace::protocol_found(&self.0.endpoint, protocol, &reason);
+        }
+    }
+
+    /// Returns what is known about it.
+    pub(crate) fn info(&self, now: Instant) -> EndpointInfo {
+        let (protocol, reason) = self.0.wire.describe();
+        EndpointInfo {
+            endpoint: self.0.endpoint.clone(),
+            is_up: self.is_up(now),
+            protocol,
+            reason,
+        }
     }
 
     /// The features that it has said it does not support.
@@ -108,6 +152,7 @@ impl EndpointState {
     /// Failures during a cool-down do not double it: when a server goes down, all that are connected to it fail at once.
     pub(crate) fn failed(&self, now: Instant) {
         self.0.unsupported.forget();
+        self.0.wire.doubt();
         let was_up = self.is_up(now);
         let failures = if was_up {
             self.0.failures.fetch_add(1, Relaxed)

@@ -14,7 +14,7 @@ use http::{
 
 use crate::{
     auth::basic::Credentials,
-    endpoints::{set::EndpointSet, state::EndpointState},
+    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
     error::ErrorContext,
     pipeline::{
         Pipeline,
@@ -26,6 +26,7 @@ use crate::{
         protocol::{Origin, Shown},
         redirect::Hops,
         response_check::Seen,
+        wire,
     },
 };
 
@@ -40,8 +41,21 @@ pub(crate) struct Begun {
 /// An attempt, and when it began.
 pub(crate) struct Attempted {
     pub(crate) endpoint: EndpointState,
+    pub(crate) wire: Wire,
     pub(crate) began: Instant,
     pub(crate) result: Result<Answer, Failure>,
+}
+
+impl Attempted {
+    /// The endpoint's wire was not found out, so that nothing was sent.
+    pub(crate) fn without_wire(endpoint: EndpointState, began: Instant, failure: Failure) -> Self {
+        Self {
+            endpoint,
+            wire: Wire::Http,
+            began,
+            result: Err(failure),
+        }
+    }
 }
 
 /// The steps of one attempt.
@@ -58,6 +72,7 @@ impl<T: Transport> Pipeline<T> {
         let result = self.attempt(prepared, endpoint, set, limit).await;
         Attempted {
             endpoint: endpoint.clone(),
+            wire: prepared.wire,
             began,
             result: result.and_then(checked),
         }
@@ -268,6 +283,10 @@ impl<T: Transport> Pipeline<T> {
     pub(crate) fn note(&self, failure: &Failure, endpoint: &EndpointState, now: Instant) {
         if failure.is_endpoint_fault() {
             endpoint.failed(now);
+            // It still speaks as it did.
+            if let Failure::Answer(answer) = failure {
+                wire::confirm(answer, endpoint);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
     endpoints::{state::EndpointState, unsupported::Feature, wire::Wire},
@@ -62,12 +62,21 @@ impl Call {
         }
     }
 
-    /// Returns the wire by which it travels to an endpoint.
+    /// Returns the wire by which it travels to an endpoint, as far as is known: the one that was used last.
     pub(crate) fn wire_to(&self, endpoint: &EndpointState) -> Wire {
         if self.on_any_wire {
-            endpoint.wire()
+            endpoint.wire().last()
         } else {
             Wire::default()
+        }
+    }
+
+    /// Returns the wire by which it travels to an endpoint, unless that must be found out.
+    pub(crate) fn settled_wire_to(&self, endpoint: &EndpointState, now: Instant) -> Option<Wire> {
+        if self.on_any_wire {
+            endpoint.wire().settled(now)
+        } else {
+            Some(Wire::default())
         }
     }
 

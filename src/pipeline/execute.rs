@@ -1,3 +1,5 @@
+mod wires;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -8,8 +10,8 @@ use etcd_transport::Transport;
 use crate::{
     auth::token::Granted,
     base::endpoint::Endpoint,
-    endpoints::{set::EndpointSet, state::EndpointState},
-    error::{Error, ErrorContext, Result, Unsupported},
+    endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
+    error::{Error, ErrorContext, Result},
     pipeline::{
         Pipeline,
         answer::Answer,
@@ -37,16 +39,19 @@ impl<T: Transport> Pipeline<T> {
         let mut run = Execution::begin(self, exchange)?;
         loop {
             let (endpoint, is_leader) = run.choose();
-            let mut prepared = match run.prepare(&endpoint).await {
-                Ok(prepared) => prepared,
+            let attempted = match run.attempt_at(&endpoint).await {
+                Ok(attempted) => attempted,
                 Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
+            if run.changes_wire(&attempted) {
+                continue;
+            }
             let Attempted {
                 endpoint,
                 began,
                 result,
-            } = run.attempt(&mut prepared, &endpoint).await;
-            run.prepared = Some(prepared);
+                ..
+            } = attempted;
             let failure = match result {
                 Ok(mut answer) => {
                     run.answered(&answer, is_leader, began);
@@ -76,61 +81,6 @@ impl<T: Transport> Pipeline<T> {
             }
         }
     }
-
-    /// Prepares an exchange for one attempt at this endpoint.
-    pub(crate) async fn prepare(
-        &self,
-        exchange: &dyn Exchange,
-        endpoint: &EndpointState,
-    ) -> Result<Prepared> {
-        let call = call_of(exchange, self.apis);
-        let mut prepared = Prepared::new(exchange, call, call.wire_to(endpoint))?;
-        if self.needs_token(&call) {
-            let limit = call.deadline.overall(&self.retry);
-            prepared.token = self.token(&call, None, limit).await?;
-        }
-        Ok(prepared)
-    }
-
-    /// Chooses the endpoint of a call that does not try other endpoints by itself.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if no endpoint supports it, as far as is known.
-    pub(crate) fn endpoint_for(&self, call: &Call) -> Result<EndpointState> {
-        let now = self.transport.now();
-        let set = self.endpoints.current();
-        let avoided = self.endpoints.avoided(&set, call.feature, now);
-        if avoided.len() == set.len() {
-            return Err(self.unsupported(call));
-        }
-        Ok(set.pick(&avoided, now))
-    }
-
-    /// Remembers that an endpoint does not serve a call, and chooses another one that is not known for that.
-    pub(crate) fn endpoint_after(&self, answer: &Answer, call: &Call) -> Option<EndpointState> {
-        self.pass_over(call, &answer.endpoint, answer.is_unsupported_by_etcd());
-        self.other_endpoint(call)
-    }
-
-    /// Remembers that an endpoint does not serve a call; `is_certain` if etcd itself says so.
-    pub(crate) fn pass_over(&self, call: &Call, endpoint: &EndpointState, is_certain: bool) {
-        let now = self.transport.now();
-        self.endpoints
-            .lacks(endpoint, call.feature, is_certain, now);
-    }
-
-    /// Chooses an endpoint that is not known for not serving a call.
-    pub(crate) fn other_endpoint(&self, call: &Call) -> Option<EndpointState> {
-        let now = self.transport.now();
-        let set = self.endpoints.current();
-        let passed_over = self.endpoints.passed_over(&set, call.feature, now);
-        (passed_over.len() < set.len()).then(|| set.pick(&passed_over, now))
-    }
-
-    /// Returns the error for a call that is not sent because every endpoint has said that it does not support it.
-    fn unsupported(&self, call: &Call) -> Error {
-        Error::Unsupported(Unsupported::known(self.next_context(call.operation)))
-    }
 }
 
 /// A call that is being executed.
@@ -156,6 +106,10 @@ struct Execution<'a, T> {
     /// It is asked of this endpoint since another one does not serve it.
     is_passed_on: bool,
     attempts: u32,
+    /// How often in a row it was sent again only because of the wire.
+    rewired: u32,
+    /// The endpoint's wire is examined before it is sent again.
+    must_examine: bool,
     /// How many attempts with a token timed out.
     timeouts: u32,
     /// An earlier attempt may have been applied.
@@ -183,6 +137,8 @@ impl<'a, T: Transport> Execution<'a, T> {
             is_passed_on: !tried.is_empty(),
             tried,
             attempts: 0,
+            rewired: 0,
+            must_examine: false,
             timeouts: 0,
             in_doubt: false,
             pipeline,
@@ -206,17 +162,31 @@ impl<'a, T: Transport> Execution<'a, T> {
         (set.pick(tried, *now), false)
     }
 
-    /// Encodes the request for the endpoint's wire and gets the token that it needs.
-    async fn prepare(&mut self, endpoint: &EndpointState) -> Result<Prepared> {
-        let wire = self.call.wire_to(endpoint);
-        let mut prepared = match self.prepared.take().filter(|it| it.wire == wire) {
-            Some(prepared) => prepared,
-            None => Prepared::new(self.exchange, self.call, wire)?,
-        };
+    /// Makes an attempt at this endpoint: gets the token that the call needs, finds out the endpoint's wire, and sends.
+    async fn attempt_at(&mut self, endpoint: &EndpointState) -> Result<Attempted> {
         if self.token.is_none() && self.pipeline.needs_token(&self.call) {
             let token = self.pipeline.token(&self.call, None, self.left()).await?;
             self.has_token(token);
         }
+        let wire = match self.call.settled_wire_to(endpoint, self.now) {
+            Some(wire) => wire,
+            None => match self.find_wire(endpoint).await {
+                Ok(wire) => wire,
+                Err(attempted) => return Ok(attempted),
+            },
+        };
+        let mut prepared = self.prepare(wire)?;
+        let attempted = self.attempt(&mut prepared, endpoint).await;
+        self.prepared = Some(prepared);
+        Ok(attempted)
+    }
+
+    /// Encodes the request for a wire.
+    fn prepare(&mut self, wire: Wire) -> Result<Prepared> {
+        let mut prepared = match self.prepared.take().filter(|it| it.wire == wire) {
+            Some(prepared) => prepared,
+            None => Prepared::new(self.exchange, self.call, wire)?,
+        };
         if let Some(token) = &self.token {
             prepared.token.clone_from(token);
         }
@@ -238,12 +208,13 @@ impl<'a, T: Transport> Execution<'a, T> {
                 let attempt = Box::pin(attempt);
                 Hedged::alone(Attempted {
                     endpoint: endpoint.clone(),
+                    wire: prepared.wire,
                     began,
                     result: attempt.await.and_then(checked),
                 })
             }
             (None, Some(hedge)) => {
-                let second = || self.second(prepared, endpoint);
+                let second = self.second(prepared, endpoint);
                 // Boxed, likewise: it consists of two attempts.
                 let attempt = pipeline.attempt_hedged(prepared, endpoint, &set, hedge, second);
                 Box::pin(attempt).await
@@ -256,12 +227,16 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.attempts += u32::from(hedged.is_hedged);
         if let Some(Attempted {
             endpoint,
+            wire,
             began,
-            result: Err(failure),
+            result,
         }) = hedged.earlier
         {
-            self.failed(&failure, &endpoint, began);
-            self.leave(failure, endpoint);
+            self.pipeline.learn(&self.call, wire, &endpoint, &result);
+            if let Err(failure) = result {
+                self.failed(&failure, &endpoint, began);
+                self.leave(failure, endpoint);
+            }
         }
         hedged.last
     }
@@ -278,18 +253,32 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     /// Chooses the other endpoint of a read, and prepares the request for it.
-    fn second(
+    async fn second(
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,
-    ) -> Option<(Prepared, EndpointState)> {
+    ) -> Option<Result<(Prepared, EndpointState), Attempted>> {
         let mut asked = self.tried.clone();
         asked.push(endpoint.clone());
-        let other = self.set.pick(&asked, self.pipeline.transport.now());
+        let began = self.pipeline.transport.now();
+        let other = self.set.pick(&asked, began);
         if is_among(&other, &asked) {
             return None;
         }
-        let wire = self.call.wire_to(&other);
+        let wire = match self.call.settled_wire_to(&other, began) {
+            Some(wire) => wire,
+            None => {
+                // It must not fail at once while the first endpoint is silent.
+                let limit = self.left();
+                let found = self.pipeline.find_wire(&self.call, &other, true, limit);
+                match found.await {
+                    Ok(wire) => wire,
+                    Err(failure) => {
+                        return Some(Err(Attempted::without_wire(other, began, failure)));
+                    }
+                }
+            }
+        };
         let prepared = if wire == prepared.wire {
             prepared.clone()
         } else {
@@ -298,7 +287,7 @@ impl<'a, T: Transport> Execution<'a, T> {
                 ..Prepared::new(self.exchange, self.call, wire).ok()?
             }
         };
-        Some((prepared, other))
+        Some(Ok((prepared, other)))
     }
 
     /// Records a response, whatever it says.

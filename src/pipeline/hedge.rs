@@ -39,7 +39,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         hedge: Hedge,
-        second: impl FnOnce() -> Option<(Prepared, EndpointState)>,
+        second: impl Future<Output = Option<Result<(Prepared, EndpointState), Attempted>>>,
     ) -> Hedged {
         let mut first =
             pin!(self.attempt_checked(prepared, endpoint, set, hedge.limit, hedge.began));
@@ -47,18 +47,26 @@ impl<T: Transport> Pipeline<T> {
         if let Either::Left((last, _)) = select(first.as_mut(), sleep).await {
             return Hedged::alone(last);
         }
-        let Some((prepared, endpoint)) = second() else {
-            return Hedged::alone(first.await);
-        };
-        let began = self.transport.now();
-        let second = self.attempt_checked(&prepared, &endpoint, set, hedge.second, began);
-        let second = pin!(second);
+        let second = pin!(async {
+            let (prepared, endpoint) = match second.await? {
+                Ok(prepared) => prepared,
+                Err(failed) => return Some(failed),
+            };
+            let began = self.transport.now();
+            let attempt = self.attempt_checked(&prepared, &endpoint, set, hedge.second, began);
+            Some(attempt.await)
+        });
         let (last, earlier) = match select(first, second).await {
-            Either::Left((failed, second)) if failed.result.is_err() => {
-                (second.await, Some(failed))
+            Either::Left((failed, second)) if failed.result.is_err() => match second.await {
+                Some(last) => (last, Some(failed)),
+                None => return Hedged::alone(failed),
+            },
+            Either::Left((last, _)) => (last, None),
+            Either::Right((None, first)) => return Hedged::alone(first.await),
+            Either::Right((Some(failed), first)) if failed.result.is_err() => {
+                (first.await, Some(failed))
             }
-            Either::Right((failed, first)) if failed.result.is_err() => (first.await, Some(failed)),
-            Either::Left((last, _)) | Either::Right((last, _)) => (last, None),
+            Either::Right((Some(last), _)) => (last, None),
         };
         Hedged {
             last,

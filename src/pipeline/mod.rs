@@ -14,6 +14,7 @@ pub(crate) mod failure;
 mod hedge;
 pub(crate) mod lifetime;
 pub(crate) mod observe;
+mod place;
 pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod reconnect;
@@ -24,6 +25,7 @@ mod retry_after;
 pub(crate) mod series;
 pub(crate) mod terms;
 pub(crate) mod token;
+pub(crate) mod wire;
 
 use std::{sync::Arc, time::Duration};
 

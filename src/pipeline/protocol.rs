@@ -8,6 +8,7 @@ use crate::{
     pipeline::{
         answer::{Reply, Verdict},
         call::Call,
+        exchange::Exchange,
     },
 };
 
@@ -23,6 +24,12 @@ pub(crate) trait Protocol: fmt::Debug + Sync {
 
     /// Returns what a complete response means. This is the only place that parses it: the verdict has the result.
     fn classify(&self, call: &Call, wire: Wire, reply: &Reply) -> Verdict;
+
+    /// Returns a request for a member's status, if this protocol has more than one wire: the response shows which of them the
+    /// member's endpoint has.
+    fn status_request(&self) -> Option<Box<dyn Exchange>> {
+        None
+    }
 
     /// Returns what to do about a refusal, if etcd's message does not say so.
     fn hint(&self, _refusal: &Refusal, _has_credentials: bool) -> Option<&'static str> {

@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use crate::{
         endpoints::{
+            protocol::Protocol,
             set::{EndpointOrder, Endpoints},
             wire::Wire,
         },
@@ -138,7 +139,7 @@ mod tests {
         let endpoints = Endpoints::new(
             endpoints,
             EndpointOrder::AsGiven,
-            Wire::Http,
+            Protocol::Gateway,
             Instant::now(),
         );
         endpoints.unwrap().current()

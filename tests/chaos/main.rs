@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::{Client, server::Cluster};
+use etcd_http::{Client, Protocol, server::Cluster};
 
 use crate::{faults::Faults, proxies::Proxies, trusting::Trusting};
 
@@ -133,6 +133,7 @@ impl Scenario {
             urls.rotate_left(place);
             Client::builder(transport)
                 .endpoints(urls)
+                .protocol(Protocol::Gateway)
                 .timeout(Duration::from_secs(seconds))
                 .build()
                 .unwrap()

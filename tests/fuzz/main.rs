@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::Client;
+use etcd_http::{Client, Protocol};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use crate::{
@@ -87,6 +87,7 @@ fn turn() -> MutexGuard<'static, ()> {
 
 fn client(answers: Vec<Answer>, limit: usize) -> Client<Canned> {
     Client::builder(Canned::new(answers))
+        .protocol(Protocol::Gateway)
         .endpoints(["http://a", "http://b"])
         .max_response_size(limit)
         .build()

@@ -10,6 +10,7 @@ mod support;
 mod time;
 mod v3_deletes;
 mod v3_elections;
+mod v3_frames;
 mod v3_histories;
 mod v3_tokens;
 mod watch;

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use etcd_http::{
-    Client,
+    Client, Protocol,
     fake::{Clock, FakeEtcd, FakeEtcdBuilder, Fault},
 };
 
@@ -14,9 +14,10 @@ pub(crate) fn jumping() -> FakeEtcdBuilder {
     })
 }
 
-/// A client of all endpoints.
+/// A client of all endpoints, by HTTP: faults and counts are of its requests.
 pub(crate) fn client(etcd: &FakeEtcd) -> Client<FakeEtcd> {
-    Client::new(etcd.clone(), etcd.endpoints()).unwrap()
+    let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    client.protocol(Protocol::Gateway).build().unwrap()
 }
 
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {

@@ -1,7 +1,7 @@
 //! Deletes of ranges.
 
 use etcd_http::{
-    Client, Error, Outcome,
+    Client, Error, Outcome, Protocol,
     fake::FakeEtcd,
     v3::{DeleteRange, KeyRange, NonAtomicBatch, Put, Txn},
 };
@@ -11,11 +11,10 @@ use crate::support::block_on;
 /// A prefix that was computed may be empty by mistake.
 #[test]
 fn a_delete_of_an_empty_prefix_is_refused_and_one_of_all_keys_is_not() {
-    for is_grpc in [false, true] {
+    for protocol in [Protocol::Gateway, Protocol::Grpc] {
         let etcd = FakeEtcd::new();
         let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
-        let client = if is_grpc { client.grpc() } else { client };
-        let client = client.build().unwrap();
+        let client = client.protocol(protocol).build().unwrap();
         block_on(async {
             let kv = client.v3().kv();
             kv.put("a", "1").await.unwrap();

@@ -7,7 +7,7 @@
 use std::{env, pin::pin, time::Duration};
 
 use etcd_http::{
-    Client, Error, Outcome, Result,
+    Client, Error, Outcome, Protocol, Result,
     fake::{FakeEtcd, KeyChange},
     transport::Transport,
     v3::{Changes, Compare, DeleteRange, KeyRange, KeyValue, Put, Range, Txn, Watch},
@@ -46,11 +46,11 @@ struct Run {
     watched: Vec<Vec<Changes>>,
 }
 
-fn check_wire(is_grpc: bool) {
+fn check_wire(protocol: Protocol) {
     let count = env::var("ETCD_HTTP_HISTORIES").map_or(20, |text| text.parse().unwrap());
     let (mut operations, mut unknown, mut events) = (0, 0, 0);
     for seed in 0..count {
-        let run = run(seed, is_grpc, false);
+        let run = run(seed, protocol, false);
         operations += run.ops.len();
         unknown += run.ops.iter().filter(|op| op.returned.is_none()).count();
         events += run.watched.iter().flatten().count();
@@ -68,23 +68,27 @@ fn check_wire(is_grpc: bool) {
 
 #[test]
 fn histories_by_json_are_linearizable_and_watched_in_full() {
-    check_wire(false);
+    check_wire(Protocol::Gateway);
 }
 
 #[test]
 fn histories_by_grpc_are_linearizable_and_watched_in_full() {
-    check_wire(true);
+    check_wire(Protocol::Grpc);
 }
 
 #[test]
 fn a_caller_that_sends_lost_writes_again_is_detected() {
-    let found = (0..20).filter(|&seed| !is_linearizable(&run(seed, seed % 2 == 0, true).ops));
+    let protocols = [Protocol::Grpc, Protocol::Gateway];
+    let found = (0..20).filter(|&seed| {
+        let protocol = protocols[seed as usize % 2];
+        !is_linearizable(&run(seed, protocol, true).ops)
+    });
     assert!(found.count() > 2);
 }
 
 #[test]
 fn a_watch_that_loses_repeats_or_swaps_changes_is_detected() {
-    let run = run(0, true, false);
+    let run = run(0, Protocol::Grpc, false);
     assert_eq!(run.problems(), [""; 0]);
     let watched = run.watched[0].clone();
     assert!(watched.len() > 3);
@@ -162,13 +166,12 @@ impl Run {
 }
 
 /// Has callers work on one register while watches look on. A `rash` caller considers a lost write not applied.
-fn run(seed: u64, is_grpc: bool, rash: bool) -> Run {
+fn run(seed: u64, protocol: Protocol, rash: bool) -> Run {
     let etcd = jumping().seed(seed).members(3).build();
     inject_faults(&etcd);
     let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
     let client = client.timeout(Duration::from_secs(1));
-    let client = if is_grpc { client.grpc() } else { client };
-    let client = client.build().unwrap();
+    let client = client.protocol(protocol).build().unwrap();
     let history = History::default();
     let told = Told::default();
     let random = |task: usize| fastrand::Rng::with_seed(seed * 10 + task as u64);

@@ -1,7 +1,7 @@
 //! Tokens of v3 while responses take their time.
 
 use etcd_http::{
-    Client, EtcdErrorKind,
+    Client, EtcdErrorKind, Protocol,
     fake::{Fault, When},
 };
 use futures::future::join_all;
@@ -11,7 +11,10 @@ use crate::support::{block_on, client, jumping, seconds};
 /// Without the delay, no caller waits: the fake responds at once, before the next caller sends its request.
 #[test]
 fn t_13_a_wrong_password_is_found_out_once_for_all_who_wait() {
-    for is_grpc in [false, true] {
+    for (protocol, path) in [
+        (Protocol::Gateway, "/v3/auth/authenticate"),
+        (Protocol::Grpc, "/etcdserverpb.Auth/Authenticate"),
+    ] {
         let etcd = jumping().build();
         let admin = client(&etcd);
         block_on(async {
@@ -21,17 +24,11 @@ fn t_13_a_wrong_password_is_found_out_once_for_all_who_wait() {
             auth.grant_role("root", "root").await.unwrap();
             auth.enable().await.unwrap();
         });
-        let authenticate = [
-            When::any().path("/v3/auth/authenticate"),
-            When::any().path("/etcdserverpb.Auth/Authenticate"),
-        ];
-        for when in &authenticate {
-            etcd.inject(when.clone(), Fault::delay_answer(seconds(1)));
-        }
+        let authenticate = When::any().path(path);
+        etcd.inject(authenticate.clone(), Fault::delay_answer(seconds(1)));
         let user = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
         let user = user.v3_auth("root", "wrong");
-        let user = if is_grpc { user.grpc() } else { user };
-        let user = user.build().unwrap();
+        let user = user.protocol(protocol).build().unwrap();
         let kv = user.v3().kv();
         for round in 1..3 {
             let puts = (0..100).map(|n| kv.put(format!("{n}"), "x"));
@@ -39,7 +36,7 @@ fn t_13_a_wrong_password_is_found_out_once_for_all_who_wait() {
                 let kind = put.unwrap_err().etcd_kind();
                 assert_eq!(kind, Some(EtcdErrorKind::AuthenticationFailed));
             }
-            etcd.assert_count(&authenticate[usize::from(is_grpc)], round);
+            etcd.assert_count(&authenticate, round);
         }
     }
 }

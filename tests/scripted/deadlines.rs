@@ -7,7 +7,7 @@ use std::{
 };
 
 use etcd_http::{
-    Client, Error, RetryPolicy,
+    Client, Error, Protocol, RetryPolicy,
     transport::{Request, Response, Transport, TransportError, async_trait},
     v2::{Get, Watch},
     v3::{Campaign, Lock},
@@ -139,9 +139,9 @@ impl Transport for Slow {
 
 #[test]
 fn the_server_is_told_what_is_left_of_the_deadline() {
-    for is_grpc in [false, true] {
+    for protocol in [Protocol::Gateway, Protocol::Grpc] {
         let builder = Client::builder(Slow::default()).endpoints(["http://a", "http://b"]);
-        let builder = if is_grpc { builder.grpc() } else { builder };
+        let builder = builder.protocol(protocol);
         let retry = RetryPolicy::default().first_pause(Duration::from_nanos(1));
         let client = builder.retry(retry).build().unwrap();
         let limit = Duration::from_secs(7);

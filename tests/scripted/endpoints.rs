@@ -132,7 +132,7 @@ fn a_shuffled_client_starts_where_its_seed_says() {
         let order = EndpointOrder::ShuffledBy(seed);
         let client = builder([ok()]).endpoint_order(order).build().unwrap();
         get(&client).unwrap();
-        let first = client.endpoints().remove(0).to_string();
+        let first = client.endpoints().remove(0).endpoint.to_string();
         assert_eq!(
             first.chars().last(),
             client.transport().seen()[0].chars().nth(4)
@@ -163,7 +163,8 @@ fn an_exchange_is_not_disturbed_by_a_sync_in_its_midst() {
     assert_eq!(set(&client).unwrap(), 7);
     // `d` responded, but is no longer an endpoint.
     assert_eq!(hosts_after_sync(&client), "abcd");
-    let now: Vec<_> = client.endpoints().iter().map(ToString::to_string).collect();
+    let now: Vec<_> = client.endpoints();
+    let now: Vec<_> = now.iter().map(|it| it.endpoint.to_string()).collect();
     assert_eq!(now, ["http://a", "http://b", "http://c", "http://e"]);
     get(&client).unwrap();
     assert_eq!(hosts_after_sync(&client), "abcde");

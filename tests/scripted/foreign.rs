@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, ClientBuilder, Error, Outcome, Result, RetryPolicy,
+    Client, ClientBuilder, Error, Outcome, Protocol, Result, RetryPolicy,
     transport::Transport,
     v2::{self, Get, Set},
     v3::{self, Put, Range},
@@ -21,7 +21,9 @@ fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTrans
 }
 
 fn grpc(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
-    builder(steps).grpc().build().unwrap()
+    let transport = ScriptedTransport::new(steps).with_grpc();
+    let builder = Client::builder(transport).endpoints(["http://a", "http://b"]);
+    builder.protocol(Protocol::Grpc).build().unwrap()
 }
 
 /// The hosts that were asked.

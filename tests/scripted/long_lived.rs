@@ -13,6 +13,7 @@ use etcd_http::{
     v3::{Campaign, Defragment, KeepAliveOnce, Lock, Observe, Snapshot, Watch},
 };
 use futures::{FutureExt, StreamExt};
+use harness::scripted_transport::without_grpc;
 
 /// A server that never responds: each request, and whether it is long-lived.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ struct Silent(Mutex<Vec<(String, bool)>>);
 #[async_trait]
 impl Transport for Silent {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
         let target = request.uri().path_and_query().unwrap().to_string();
         let is_long_lived = request.extensions().get::<LongLived>().is_some();
         self.0.lock().unwrap().push((target, is_long_lived));

@@ -15,6 +15,7 @@ mod long_lived;
 mod observe;
 mod once;
 mod outcome;
+mod protocol;
 mod response_limits;
 mod retry;
 mod secrets;

@@ -17,11 +17,17 @@ fn texts<'a>(endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Vec<String> {
     endpoints.into_iter().map(ToString::to_string).collect()
 }
 
+/// The current endpoints of a client.
+fn endpoints(client: &Client<ScriptedTransport>) -> Vec<Endpoint> {
+    let all = client.endpoints().into_iter();
+    all.map(|info| info.endpoint).collect()
+}
+
 /// Why an address is not used by a client of these endpoints.
 fn refusal(builder: ClientBuilder<ScriptedTransport>, url: &str) -> String {
     let client = builder.build().unwrap();
     let mut sync = client.merge_endpoints([url]);
-    assert_eq!(sync.endpoints, client.endpoints());
+    assert_eq!(sync.endpoints, endpoints(&client));
     assert!(sync.added.is_empty(), "{url} was added");
     let refused = sync.refused.remove(0);
     assert_eq!(refused.url, url);
@@ -47,14 +53,14 @@ fn members_come_and_go_and_the_given_endpoints_stay() {
     let second = block_on(client.sync()).unwrap();
     assert_eq!(texts(&second.removed), ["http://10.0.0.2:2379"]);
     assert_eq!(
-        texts(&client.endpoints()),
+        texts(&endpoints(&client)),
         [
             "http://10.0.0.1:2379",
             "http://10.0.0.3:2379",
             "http://h:2379"
         ]
     );
-    assert_eq!(second.endpoints, client.endpoints());
+    assert_eq!(second.endpoints, endpoints(&client));
 }
 
 #[test]
@@ -116,11 +122,11 @@ fn a_list_without_an_address_to_use_changes_nothing() {
     ];
     let client = builder(useless).build().unwrap();
     client.merge_endpoints(["http://10.0.0.2:2379"]);
-    let before = client.endpoints();
+    let before = endpoints(&client);
     for _ in 0..4 {
         let sync = block_on(client.sync()).unwrap();
         assert_eq!((sync.added, sync.removed), (vec![], vec![]));
-        assert_eq!(client.endpoints(), before);
+        assert_eq!(endpoints(&client), before);
     }
 }
 

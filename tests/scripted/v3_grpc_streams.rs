@@ -7,7 +7,7 @@ use std::{
 };
 
 use etcd_http::{
-    Client, Error,
+    Client, Error, Protocol,
     transport::{
         Body, LongLived, Request, Response, Transport, TransportError, async_trait,
         bytes::Bytes,
@@ -97,7 +97,7 @@ fn observed_within(
     };
     let client = Client::builder(member)
         .endpoints(["http://a", "http://b"])
-        .grpc()
+        .protocol(Protocol::Grpc)
         .build()
         .unwrap();
     let leaders = client.open(Observe::new("e").outage_limit(limit));

@@ -17,7 +17,7 @@ use etcd_http::{
     },
 };
 use futures::StreamExt;
-use harness::clock::VirtualClock;
+use harness::{clock::VirtualClock, scripted_transport::without_grpc};
 use serde_json::{Deserializer, Value, json};
 
 /// A small etcd with a history to watch, leases to keep alive, and faults of connections.
@@ -353,6 +353,7 @@ impl Store {
 #[async_trait]
 impl Transport for Store {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
         let streams = [
             "/v3/watch",
             "/v3/lease/keepalive",

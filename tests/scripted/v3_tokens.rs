@@ -16,7 +16,7 @@ use etcd_http::{
     v3::{Put, PutResponse, Range},
 };
 use futures::future::{join_all, poll_immediate};
-use harness::clock::VirtualClock;
+use harness::{clock::VirtualClock, scripted_transport::without_grpc};
 
 /// A server that takes a second to grant a token.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[async_trait]
 impl Transport for Gate {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
         if request.uri().path() == "/v3/auth/authenticate" {
             let login = {
                 let mut state = self.state.lock().unwrap();

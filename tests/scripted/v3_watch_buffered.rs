@@ -22,7 +22,7 @@ use futures::{
     future::{Either, join, select},
     stream::BoxStream,
 };
-use harness::clock::VirtualClock;
+use harness::{clock::VirtualClock, scripted_transport::without_grpc};
 use serde_json::json;
 
 use crate::{v3_streams::leader, v3_watch_server::WatchServer};
@@ -153,6 +153,7 @@ struct Election {
 #[async_trait]
 impl Transport for Election {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
         if request.uri().path() != "/v3/election/observe" {
             return Ok(Response::new(r#"{"header":{"cluster_id":"7"}}"#.into()));
         }
@@ -216,6 +217,7 @@ struct Stalled {
 #[async_trait]
 impl Transport for Stalled {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
         const HEADER: &str = r#""header":{"cluster_id":"7","revision":"5"},"watch_id":"1""#;
         if request.uri().path() != "/v3/watch" {
             return Ok(Response::new(r#"{"header":{"cluster_id":"7"}}"#.into()));
@@ -287,6 +289,7 @@ struct Late {
 #[async_trait]
 impl Transport for Late {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
         if request.uri().path() != "/v3/watch" {
             self.clock.sleep(SECOND).await;
             return Ok(Response::new(r#"{"header":{"cluster_id":"7"}}"#.into()));

@@ -16,7 +16,10 @@ use etcd_http::transport::{
     http::Version,
     http_body::{Body as _, Frame},
 };
-use harness::clock::{Sleep, VirtualClock};
+use harness::{
+    clock::{Sleep, VirtualClock},
+    scripted_transport::without_grpc,
+};
 use serde_json::{Value, json};
 
 /// A small etcd whose watches receive what is written while they are open, and, over HTTP/2, are created and canceled
@@ -138,6 +141,7 @@ impl State {
 #[async_trait]
 impl Transport for WatchServer {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        without_grpc(&request)?;
         let (head, body) = request.into_parts();
         let is_http2 = head.version == Version::HTTP_2;
         assert_eq!(head.extensions.get::<Duplex>().is_some(), is_http2);

@@ -15,7 +15,7 @@ fn ordered(count: usize, order: EndpointOrder) -> (Endpoints, Instant) {
     let now = Instant::now();
     let all = (0..count).map(endpoint);
     (
-        Endpoints::new(all.collect(), order, Wire::Http, now).unwrap(),
+        Endpoints::new(all.collect(), order, Protocol::Gateway, now).unwrap(),
         now,
     )
 }
@@ -94,8 +94,13 @@ fn endpoints_that_are_down_are_used_when_no_other_is_left() {
 
 #[test]
 fn no_endpoint_is_refused_and_one_named_twice_is_one() {
-    let none =
-        Endpoints::new(vec![], EndpointOrder::AsGiven, Wire::Http, Instant::now()).unwrap_err();
+    let none = Endpoints::new(
+        vec![],
+        EndpointOrder::AsGiven,
+        Protocol::Gateway,
+        Instant::now(),
+    )
+    .unwrap_err();
     assert_eq!(
         none.to_string(),
         "endpoint: at least one is required, such as http://127.0.0.1:2379"
@@ -104,7 +109,7 @@ fn no_endpoint_is_refused_and_one_named_twice_is_one() {
     let set = Endpoints::new(
         twice.into(),
         EndpointOrder::AsGiven,
-        Wire::Http,
+        Protocol::Gateway,
         Instant::now(),
     )
     .unwrap();

@@ -11,7 +11,7 @@ use etcd_transport::{Request, Response, Transport, TransportError, async_trait};
 use futures::{FutureExt, StreamExt};
 
 use crate::v3::coverage::{asked, table};
-use crate::{client::Client, v3::*};
+use crate::{client::Client, endpoints::protocol::Protocol, v3::*};
 
 const SECOND: Duration = Duration::from_secs(1);
 const URL: &str = "http://h:1";
@@ -224,7 +224,10 @@ fn told() -> BTreeSet<(String, &'static str)> {
 fn every_short_form_asks_the_path_that_the_table_has_it_for() {
     let mut found = BTreeSet::new();
     for (name, call) in short_forms() {
-        let client = Client::new(Notes::default(), ["http://a"]).unwrap();
+        let client = Client::builder(Notes::default())
+            .endpoints(["http://a"])
+            .protocol(Protocol::Gateway);
+        let client = client.build().unwrap();
         call(client.v3());
         // Before a watch begins, it requests the store's revision.
         let last = client.transport().0.lock().unwrap().pop().unwrap();

@@ -17,8 +17,7 @@ use crate::{
     v3::{
         Compare, KeyRange, LeaseId, Range, SortOrder, SortTarget, Txn, TxnResponse,
         lease::{GetTimeToLive, time_to_live},
-        protocol::{self, method, status},
-        stream::probe::StatusProbe,
+        protocol::{self, method, status, status_request::StatusRequest},
     },
 };
 
@@ -38,7 +37,7 @@ pub(in crate::v3) fn probe(
     if lease == LeaseId::NONE {
         return Probe {
             interval,
-            exchange: Box::new(StatusProbe { operation }),
+            exchange: Box::new(StatusRequest { operation }),
             finding: Box::new(|_| Finding::Waiting),
             queue: None,
         };

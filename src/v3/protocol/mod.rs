@@ -10,6 +10,7 @@ pub(crate) mod method;
 mod operation;
 pub(crate) mod protobuf;
 pub(crate) mod status;
+pub(crate) mod status_request;
 
 pub(crate) use operation::operation;
 
@@ -28,7 +29,7 @@ use crate::{
         answer::{Answer, NOT_ETCD, Reply, Verdict},
         call::{Call, Login, Repeat},
         deadline::Deadline,
-        exchange::Encoded,
+        exchange::{Encoded, Exchange},
         failure::too_large_decoded,
         protocol::{Protocol, Shown},
     },
@@ -37,6 +38,7 @@ use crate::{
         protocol::{
             message::{Decode, Encode},
             method::Method,
+            status_request::StatusRequest,
         },
     },
 };
@@ -134,6 +136,12 @@ impl Protocol for V3 {
             }
             verdict => verdict,
         }
+    }
+
+    fn status_request(&self) -> Option<Box<dyn Exchange>> {
+        Some(Box::new(StatusRequest {
+            operation: "v3.maintenance.status",
+        }))
     }
 
     fn hint(&self, refusal: &Refusal, has_credentials: bool) -> Option<&'static str> {

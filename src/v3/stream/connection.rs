@@ -141,13 +141,13 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     pause.await;
                     self.state = State::Closed;
                 }
-                State::Opening(token) => {
-                    let opened = token.await.and_then(|token| self.open(token, request()));
-                    if let Err(error) = opened {
+                State::Opening(opening) => match opening.await {
+                    Ok(opening) => self.open(opening, request()),
+                    Err(error) => {
                         self.state = State::Closed;
                         return Received::Lost(Loss::Failed(error));
                     }
-                }
+                },
                 State::Open(stream) => {
                     let left = stream.silence.left(self.client.transport().now());
                     let sleep = self.client.transport().sleep(left);
@@ -277,7 +277,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             self.opening();
             return Ok(());
         }
-        if is_duplex && error.is_not_served() && self.is_served_elsewhere() {
+        if error.is_not_served() && self.is_served_elsewhere() {
             return Ok(());
         }
         // Once etcd has spoken, what is not understood is no page of a proxy.

@@ -200,7 +200,9 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     fn asks_another(&mut self, is_certain: bool) -> bool {
         let (client, call) = (&self.client, &self.request.prepared.call);
         let next = open::endpoint_after(client, call, &self.endpoint, is_certain);
-        let Some(endpoint) = next.filter(|_| !self.is_duplex) else {
+        // The request is encoded for one wire.
+        let fits = |next: &EndpointState| !self.is_duplex && call.wire_to(next) == self.wire();
+        let Some(endpoint) = next.filter(fits) else {
             return false;
         };
         let opening = open::open(client, &self.request, &endpoint, None);

@@ -1,4 +1,4 @@
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use etcd_transport::{Body, Duplex, Request, Transport};
 use futures::future::BoxFuture;
@@ -7,14 +7,16 @@ use http::{Version, header::CONNECTION};
 use crate::{
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
-    error::ErrorContext,
+    error::{ErrorContext, Result},
     pipeline::{
+        Pipeline,
         answer::Answer,
         call::{Call, Repeat},
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
         observe::{Attempt, Report},
+        wire::doubt_page,
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
 };
@@ -109,7 +111,40 @@ pub(super) fn open<T: Transport>(
         }
         let refusal = pin!(pipeline.collect(prepared, &endpoint, begun));
         let refusal = pipeline.within(pipeline.timeout, refusal).await?;
+        doubt_page(&refusal, &endpoint);
         Ok(Opened::Refused(Box::new(refusal)))
+    })
+}
+
+/// Returns the wire for a call to this endpoint.
+///
+/// # Errors
+/// If it is not known, and the endpoint does not respond within this time.
+pub(super) async fn wire<T: Transport>(
+    pipeline: &Pipeline<T>,
+    call: &Call,
+    endpoint: &EndpointState,
+    limit: Duration,
+) -> Result<Wire> {
+    let began = pipeline.transport.now();
+    if let Some(wire) = call.settled_wire_to(endpoint, began) {
+        return Ok(wire);
+    }
+    let found = pipeline.find_wire(call, endpoint, false, limit).await;
+    found.map_err(|failure| {
+        pipeline.observer.report(|| {
+            let report = Report::of_failure(&failure);
+            Attempt {
+                operation: call.operation,
+                endpoint: endpoint.endpoint().clone(),
+                number: 1,
+                status: report.status,
+                elapsed: pipeline.since(began),
+                outcome: report.outcome,
+                reason: report.reason,
+            }
+        });
+        failure.into_error(pipeline.context(call, endpoint))
     })
 }
 

@@ -2,17 +2,10 @@ use etcd_transport::Transport;
 
 use crate::{
     client::Client,
-    endpoints::{liveness::PROBE_LIMIT, state::EndpointState, wire::Wire},
+    endpoints::{liveness::PROBE_LIMIT, state::EndpointState},
     error::Result,
-    pipeline::{
-        call::{Call, Repeat},
-        exchange::{Encoded, Exchange},
-        failure::Failure,
-    },
-    v3::{
-        GetStatus,
-        protocol::{self, method},
-    },
+    pipeline::failure::Failure,
+    v3::protocol::status_request::StatusRequest,
 };
 
 /// Asks a member once whether it is alive: `POST /v3/maintenance/status`. Any response shows that it is, except that
@@ -24,7 +17,7 @@ pub(in crate::v3) async fn probe<T: Transport>(
 ) -> Result<()> {
     let pipeline = client.pipeline();
     let prepared = pipeline
-        .prepare(&StatusProbe { operation }, endpoint)
+        .prepare(&StatusRequest { operation }, endpoint)
         .await?;
     let current = pipeline.endpoints.current();
     let answer = pipeline
@@ -45,20 +38,5 @@ pub(in crate::v3) async fn probe<T: Transport>(
             }
             Err(failure.into_error(pipeline.context(&prepared.call, endpoint)))
         }
-    }
-}
-
-/// A status, asked for in the name of an operation.
-pub(in crate::v3) struct StatusProbe {
-    pub(in crate::v3) operation: &'static str,
-}
-
-impl Exchange for StatusProbe {
-    fn call(&self) -> Call {
-        protocol::call(self.operation, method::STATUS, Repeat::Always)
-    }
-
-    fn encode(&self, wire: Wire) -> Result<Encoded> {
-        protocol::encode(self.operation, method::STATUS, wire, &GetStatus::new())
     }
 }

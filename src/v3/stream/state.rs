@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 
 use crate::{
     auth::token::Granted,
+    endpoints::{state::EndpointState, wire::Wire},
     error::Result,
     v3::stream::{body_sender::BodySender, message_stream::MessageStream, silence::Silence},
 };
@@ -15,7 +16,7 @@ use crate::{
 ///
 /// ```text
 ///                                          silence
-/// Closed ──▶ Opening ──token──▶ Open ◀───────────────▶ Probing
+/// Closed ──▶ Opening ─────────▶ Open ◀───────────────▶ Probing
 ///   ▲ ▲         ▲ │              │         alive          │
 ///   │ │         │ └──────────────┴────────────────────────┘
 ///   │ │   token │                     a loss
@@ -31,14 +32,21 @@ use crate::{
 pub(super) enum State<T, M> {
     /// Nothing: it opens when the caller waits for a message.
     Closed,
-    /// A token, if the call needs one. Then the best endpoint is chosen, and the request is sent.
-    Opening(BoxFuture<'static, Result<Granted>>),
+    /// A token, if the call needs one, and the wire of the best endpoint. Then the request is sent.
+    Opening(BoxFuture<'static, Result<Opening>>),
     /// The next message.
     Open(Box<OpenStream<T, M>>),
     /// The next message, or the response of a silent server to a probe.
     Probing(Box<OpenStream<T, M>>, Probe),
     /// The end of the pause before the next attempt.
     Waiting(BoxFuture<'static, ()>),
+}
+
+/// What a request needs that is about to be sent.
+pub(super) struct Opening {
+    pub(super) token: Granted,
+    pub(super) endpoint: EndpointState,
+    pub(super) wire: Wire,
 }
 
 /// A request under way.

@@ -6,6 +6,7 @@ mod buffering;
 mod every_family;
 mod few_streams;
 mod outages;
+mod protocol;
 mod refusals;
 mod trusting;
 mod works;

@@ -7,7 +7,7 @@ mod watch_sets;
 use std::{error::Error as _, time::Duration};
 
 use etcd_http::{
-    Client, Error, Outcome, RetryPolicy,
+    Client, Error, Outcome, Protocol, RetryPolicy,
     v2::{Condition, Watch},
 };
 use futures::StreamExt;
@@ -151,6 +151,7 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     auth.enable().await.unwrap();
     let user = |tls: &Tls| {
         let user = Client::builder(S::with(tls)).endpoints([server.client_url()]);
+        let user = user.protocol(Protocol::Gateway);
         user.v3_auth("root", "r").build().unwrap()
     };
     for client in [client, user(&named)] {
@@ -166,6 +167,11 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     }
     let user = user(&nameless);
     assert_eq!(user.v3().kv().get("a").await.unwrap(), None);
+    // By gRPC it does, so that nothing may lead from there to the gateway.
+    let auto = Client::builder(S::with(&named)).endpoints([server.client_url()]);
+    let auto = auto.build().unwrap();
+    auto.v3().kv().put("a", "1").await.unwrap();
+    assert_eq!(auto.endpoints()[0].protocol, Some(Protocol::Grpc));
 }
 
 /// With TLS 1.3 a client has connected, and may have sent its request, before it learns that its certificate was
@@ -213,6 +219,7 @@ async fn http_to_a_server_with_tls_is_unknown<S: Stack>() {
 fn client<S: Stack>(tls: &Tls, url: &str) -> Client<S> {
     Client::builder(S::with(tls))
         .endpoints([url])
+        .protocol(Protocol::Gateway)
         .retry(RetryPolicy::default().attempts(2))
         .build()
         .unwrap()

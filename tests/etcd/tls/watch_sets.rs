@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use etcd_http::{
-    AttemptOutcome, Client,
+    AttemptOutcome, Client, Protocol,
     server::Server,
     v3::{Put, Watch, WatchSet},
 };
@@ -40,6 +40,7 @@ impl<S: Stack> Watched<S> {
         let all = Arc::clone(&requests);
         let client = Client::builder(S::with(&tls))
             .endpoints([server.client_url()])
+            .protocol(Protocol::Gateway)
             .observe(move |attempt| {
                 if attempt.operation == "v3.watch" {
                     all.lock().unwrap().push(attempt.outcome);

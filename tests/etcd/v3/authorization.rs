@@ -9,7 +9,7 @@ use std::{
 };
 
 use etcd_http::{
-    Client, EtcdErrorKind, Outcome,
+    Client, EtcdErrorKind, Outcome, Protocol,
     transport::{
         Request, Response, Transport, TransportError, async_trait, http::header::AUTHORIZATION,
     },
@@ -112,7 +112,9 @@ async fn v3_111_a_token_is_shown_bare<T: Transport>(etcd: Etcd<T>) {
         inner: etcd.transport(),
         tokens: Mutex::default(),
     };
-    let client = Client::builder(shown).endpoints(etcd.urls());
+    let client = Client::builder(shown)
+        .endpoints(etcd.urls())
+        .protocol(Protocol::Gateway);
     let client = client.v3_auth("root", "r").build().unwrap();
     client.v3().kv().get("/a").await.unwrap();
     let tokens = client.transport().tokens.lock().unwrap().clone();

@@ -15,6 +15,7 @@ mod lease;
 mod lock;
 mod maintenance;
 mod member_failures;
+mod protocol;
 mod token;
 mod txn;
 mod unsupported;

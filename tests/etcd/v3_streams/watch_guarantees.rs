@@ -101,7 +101,9 @@ fn disturb(cluster: &Cluster, duration: Duration) {
 }
 
 async fn watch<B: Backend>(cluster: &Cluster, is_over: &AtomicBool) {
-    let client = Client::builder((B::start(Start::Nothing).transport)())
+    let world = B::start(Start::Nothing);
+    let client = Client::builder((world.transport)())
+        .protocol(world.protocol)
         .endpoints(cluster.client_urls())
         .timeout(Duration::from_secs(2))
         .build()

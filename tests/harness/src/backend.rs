@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc, time::SystemTime};
 
-use etcd_http::transport::Transport;
+use etcd_http::{Protocol, transport::Transport};
 
 /// A transport, an etcd that it reaches, and an executor for it.
 pub trait Backend: 'static {
@@ -16,16 +16,35 @@ pub trait Backend: 'static {
     fn block_on<F: Future>(future: F) -> F::Output;
 }
 
-/// As `B`, with clients that use gRPC where they can.
+/// As `B`, with clients that use gRPC.
 #[derive(Debug)]
 pub struct Grpc<B>(PhantomData<B>);
+
+/// As `B`, with clients that find out whether they can use gRPC.
+#[derive(Debug)]
+pub struct Auto<B>(PhantomData<B>);
 
 impl<B: Backend> Backend for Grpc<B> {
     type Transport = B::Transport;
 
     fn start(start: Start) -> World<B::Transport> {
         World {
-            is_grpc: true,
+            protocol: Protocol::Grpc,
+            ..B::start(start)
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        B::block_on(future)
+    }
+}
+
+impl<B: Backend> Backend for Auto<B> {
+    type Transport = B::Transport;
+
+    fn start(start: Start) -> World<B::Transport> {
+        World {
+            protocol: Protocol::Auto,
             ..B::start(start)
         }
     }
@@ -59,8 +78,8 @@ pub struct World<T> {
     pub host: Arc<dyn Host>,
     /// Makes a transport to them.
     pub transport: Arc<dyn Fn() -> T + Send + Sync>,
-    /// Whether clients use gRPC where they can.
-    pub is_grpc: bool,
+    /// How v3 calls of clients travel.
+    pub protocol: Protocol,
 }
 
 /// The servers of a case, numbered from 0: processes, or a fake.

@@ -140,12 +140,9 @@ fn builder<T: Transport>(
     world: &World<T>,
     urls: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> ClientBuilder<T> {
-    let builder = Client::builder((world.transport)()).endpoints(urls);
-    if world.is_grpc {
-        builder.grpc()
-    } else {
-        builder
-    }
+    Client::builder((world.transport)())
+        .endpoints(urls)
+        .protocol(world.protocol)
 }
 
 impl<T> Deref for Etcd<T> {

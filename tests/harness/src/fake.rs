@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use etcd_http::Protocol;
 use etcd_http_fake::{Clock, FakeEtcd, Fault, Profile, When};
 use futures::executor::block_on;
 
@@ -60,7 +61,7 @@ fn world(start: Start, profile: Profile) -> World<FakeEtcd> {
     World {
         host: Arc::new(host),
         transport: Arc::new(move || fake.clone()),
-        is_grpc: false,
+        protocol: Protocol::Gateway,
     }
 }
 

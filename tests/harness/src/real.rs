@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use etcd_http::transport::Transport;
+use etcd_http::{Protocol, transport::Transport};
 use etcd_server::{Cluster, Server, ServerBuilder};
 
 use crate::{
@@ -29,7 +29,7 @@ where
         World {
             host: Arc::new(Servers::start(start)),
             transport: Arc::new(T::default),
-            is_grpc: false,
+            protocol: Protocol::Gateway,
         }
     }
 

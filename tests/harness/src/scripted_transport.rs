@@ -13,7 +13,9 @@ use std::{
 
 use etcd_http::transport::{
     Body, IdleLimit, LongLived, Request, Response, Transport, TransportError, async_trait,
-    bytes::Bytes, http::header::AUTHORIZATION, http_body::Frame,
+    bytes::Bytes,
+    http::header::{AUTHORIZATION, CONTENT_TYPE},
+    http_body::Frame,
 };
 
 use crate::clock::LONGEST;
@@ -29,6 +31,7 @@ pub struct ScriptedTransport {
     epoch: Instant,
     slept: Mutex<Vec<Duration>>,
     halted: AtomicBool,
+    has_grpc: bool,
 }
 
 /// The fate of one request.
@@ -73,6 +76,16 @@ impl ScriptedTransport {
             epoch: Instant::now(),
             slept: Mutex::default(),
             halted: AtomicBool::new(false),
+            has_grpc: false,
+        }
+    }
+
+    /// Plays its steps for gRPC, too. Otherwise it [has none](without_grpc).
+    #[must_use]
+    pub fn with_grpc(self) -> Self {
+        Self {
+            has_grpc: true,
+            ..self
         }
     }
 
@@ -95,6 +108,9 @@ impl ScriptedTransport {
 #[async_trait]
 impl Transport for ScriptedTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if !self.has_grpc {
+            without_grpc(&request)?;
+        }
         let auth = match request.headers().get(AUTHORIZATION) {
             Some(_) => " auth",
             None => "",
@@ -153,6 +169,15 @@ impl Transport for ScriptedTransport {
 
     fn now(&self) -> Instant {
         self.epoch + self.elapsed()
+    }
+}
+
+/// Rejects a request of gRPC, as an HTTP stack does that has no HTTP/2.
+pub fn without_grpc(request: &Request) -> Result<(), TransportError> {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    match content_type {
+        Some(it) if it == "application/grpc" => Err(TransportError::rejected("no HTTP/2")),
+        _ => Ok(()),
     }
 }
 

@@ -63,7 +63,7 @@ impl Late {
 #[async_trait]
 impl Transport for Late {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        if request.uri().path() == "/v3/kv/txn" {
+        if matches!(request.uri().path(), "/v3/kv/txn" | "/etcdserverpb.KV/Txn") {
             let before = self.before.load(Relaxed);
             self.before.store(before.wrapping_sub(1), Relaxed);
             if before == 0 {

@@ -9,7 +9,6 @@ mod waits;
 use std::{num::NonZeroUsize, time::Duration};
 
 use etcd_http::{
-    Client,
     fake::FakeEtcd,
     recipes::{
         Barrier, Counter, DoubleBarrier, Election, Entered, Held, Leadership, Mutex, PriorityQueue,
@@ -18,14 +17,13 @@ use etcd_http::{
     transport::Transport,
 };
 
-use crate::support::{block_on, seconds};
+use crate::support::{block_on, client, seconds};
 
 const TTL: Duration = seconds(10);
 
 /// A session of a client of its own.
 async fn session(etcd: &FakeEtcd) -> (Session<FakeEtcd>, SessionDriver) {
-    let client = Client::new(etcd.clone(), etcd.endpoints()).unwrap();
-    Session::open(client.v3(), TTL).await.unwrap()
+    Session::open(client(etcd).v3(), TTL).await.unwrap()
 }
 
 /// Futures of recipes can be spawned on a runtime with several threads, for any transport.

@@ -12,7 +12,6 @@ use std::{
 };
 
 use etcd_http::{
-    Client,
     fake::{Explore, FakeEtcd},
     recipes::{
         Counter, Election, Held, Isolation, Mutex, Queue, RecipeError, RwMutex, Semaphore, Session,
@@ -23,7 +22,7 @@ use etcd_http::{
 };
 use futures::future::join_all;
 
-use crate::support::{millis, seconds};
+use crate::support::{client, millis, seconds};
 
 const TTL: Duration = seconds(5);
 
@@ -43,7 +42,7 @@ async fn with_session<O>(
     etcd: &FakeEtcd,
     work: impl AsyncFn(&Session<FakeEtcd>) -> Result<O, RecipeError>,
 ) -> Result<O, String> {
-    let client = Client::new(etcd.clone(), etcd.endpoints()).expect("the fake's own URLs");
+    let client = client(etcd);
     let (session, driver) = loop {
         match Session::open(client.v3(), TTL).await {
             Ok(opened) => break opened,

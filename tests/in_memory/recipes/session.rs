@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client,
     fake::{FakeEtcd, Fault, When},
     recipes::{Mutex, RecipeError, Session},
     transport::Transport,
@@ -11,7 +10,7 @@ use etcd_http::{
 use futures::future::{join, pending};
 
 use super::{TTL, session};
-use crate::support::{block_on, jumping, millis, seconds};
+use crate::support::{block_on, client, jumping, millis, seconds};
 
 const LEASES: &str = "/v3/lease/*";
 
@@ -68,7 +67,7 @@ fn r_51_a_session_that_was_suspended_is_lost_before_anything_else_is_done() {
 #[test]
 fn closing_is_bounded_while_no_server_responds() {
     let etcd = jumping().build();
-    let client = Client::new(etcd.clone(), etcd.endpoints()).unwrap();
+    let client = client(&etcd);
     block_on(async {
         let builder = Session::builder(client.v3())
             .ttl(TTL)
@@ -119,7 +118,7 @@ fn the_lease_of_a_closed_session_is_not_renewed() {
 fn another_lease_is_tried_for_as_long_as_the_policy_says() {
     for (outage, limit, succeeds) in [(60, 300, true), (600, 100, false), (600, u64::MAX, true)] {
         let etcd = jumping().build();
-        let client = Client::new(etcd.clone(), etcd.endpoints()).unwrap();
+        let client = client(&etcd);
         block_on(async {
             let builder = Session::builder(client.v3()).ttl(TTL);
             let (session, driver) = builder

@@ -1,9 +1,9 @@
-use etcd_http::{Client, reqwest::ReqwestTransport, v3::KeyRange};
+use etcd_http::{Client, hyper::HyperTransport, v3::KeyRange};
 
 #[tokio::main]
 async fn main() -> Result<(), etcd_http::Error> {
     let endpoints = ["http://127.0.0.1:2379"];
-    let client = Client::<ReqwestTransport>::connect(endpoints)?;
+    let client = Client::<HyperTransport>::connect(endpoints)?;
     let kv = client.v3().kv();
 
     kv.put("config/color", "green").await?;

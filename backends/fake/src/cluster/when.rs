@@ -8,6 +8,8 @@ use crate::rng::Rng;
 pub struct When {
     method: Option<String>,
     path: Option<String>,
+    /// The path of the same call in gRPC.
+    grpc_path: Option<String>,
     endpoint: Option<usize>,
     predicate: Option<Predicate>,
     times: Times,
@@ -30,6 +32,7 @@ impl When {
         Self {
             method: None,
             path: None,
+            grpc_path: None,
             endpoint: None,
             predicate: None,
             times: Times::Always,
@@ -44,7 +47,8 @@ impl When {
         }
     }
 
-    /// Only requests with this path, percent-decoded. A path that ends in `*` matches every path with that prefix.
+    /// Only requests with this path, percent-decoded. A path that ends in `*` matches every path with that prefix. A path of
+    /// the v3 API, such as `/v3/kv/put`, matches the same call by gRPC, too.
     pub fn path(mut self, path: &str) -> Self {
         self.path = Some(path.to_owned());
         self
@@ -91,13 +95,19 @@ impl When {
         self
     }
 
+    /// Matches the same call by gRPC as well, whose path `find` returns for one of the gateway.
+    pub(crate) fn on_any_wire(mut self, find: impl FnOnce(&str) -> Option<String>) -> Self {
+        self.grpc_path = self.path.as_deref().and_then(find);
+        self
+    }
+
     pub(crate) fn matches(&self, exchange: &Exchange) -> bool {
         let method = self.method.as_deref();
         let path_matches = self.path.as_deref().is_none_or(|path| {
             let actual = exchange.path();
             match path.strip_suffix('*') {
                 Some(prefix) => actual.starts_with(prefix),
-                None => actual == path,
+                None => actual == path || Some(actual) == self.grpc_path,
             }
         });
         method.is_none_or(|method| method.eq_ignore_ascii_case(exchange.method()))

@@ -8,6 +8,7 @@ use crate::{
         when::When,
     },
     fake::FakeEtcd,
+    front::gateway::grpc_path,
 };
 
 /// A failure to inject into a request.
@@ -192,12 +193,14 @@ impl Fault {
 impl FakeEtcd {
     /// Injects a fault into the requests that match. If several faults match a request, it gets the one injected first.
     pub fn inject(&self, when: When, fault: Fault) {
+        let when = when.on_any_wire(grpc_path);
         let kind = fault.on(self);
         self.shared.with(|core| core.rules.add(when, kind, None));
     }
 
     /// The same, and the log calls it by this name.
     pub(crate) fn inject_named(&self, when: When, fault: Fault, name: &str) {
+        let when = when.on_any_wire(grpc_path);
         let kind = fault.on(self);
         self.shared
             .with(|core| core.rules.add(when, kind, Some(name.into())));

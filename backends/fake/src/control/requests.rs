@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use crate::{
     cluster::{request_log::Exchange, when::When},
     fake::FakeEtcd,
+    front::gateway::grpc_path,
 };
 
 /// Looking at the requests.
@@ -26,7 +27,7 @@ impl FakeEtcd {
 
     /// How many of the latest requests match.
     pub fn count(&self, when: &When) -> usize {
-        let log = self.log();
+        let (log, when) = (self.log(), when.clone().on_any_wire(grpc_path));
         log.iter().filter(|exchange| when.matches(exchange)).count()
     }
 

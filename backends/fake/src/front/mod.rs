@@ -13,7 +13,7 @@ mod body;
 mod connection;
 mod counter;
 mod exchange;
-mod gateway;
+pub(crate) mod gateway;
 mod grpc;
 mod http1;
 mod metrics;

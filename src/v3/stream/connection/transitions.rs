@@ -5,7 +5,6 @@ use futures::FutureExt;
 
 use super::{Connection, Loss, Received};
 use crate::{
-    auth::token::Granted,
     endpoints::liveness::{LivenessCheck, PROBE_LIMIT},
     error::{Error, ErrorContext, EtcdError, EtcdErrorKind, Result},
     pipeline::{
@@ -20,36 +19,47 @@ use crate::{
             body_sender::BodySender,
             buffering::POLL,
             message_stream::{MessageStream, StreamMessage},
-            open::StreamRequest,
+            open::{self, StreamRequest},
             probe::probe,
             silence::{Silence, TimeUp},
-            state::{OpenStream, Probe, ProbePurpose, Progress, RequestKind, State},
+            state::{OpenStream, Opening, Probe, ProbePurpose, Progress, RequestKind, State},
         },
     },
 };
 
 /// The transitions of a connection's state.
 impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
-    /// Begins to fetch the token of the next request, another one than was refused.
+    /// Begins to fetch the token of the next request, another one than was refused, and chooses the endpoint that is best then.
     pub(super) fn opening(&mut self) {
         let (client, options) = (self.client.clone(), self.options);
         let refused = self.refused.clone();
         self.state = State::Opening(Box::pin(async move {
             let (pipeline, call) = (client.pipeline(), options.call.call());
-            if !pipeline.needs_token(&call) {
-                return Ok(None);
-            }
             let limit = call.deadline.overall(&pipeline.retry);
             let limit = options.token_limit.unwrap_or(limit);
-            pipeline.token(&call, refused.as_ref(), limit).await
+            let token = if pipeline.needs_token(&call) {
+                pipeline.token(&call, refused.as_ref(), limit).await?
+            } else {
+                None
+            };
+            let endpoint = pipeline.endpoint_for(&call)?;
+            let wire = open::wire(pipeline, &call, &endpoint, limit).await?;
+            Ok(Opening {
+                token,
+                endpoint,
+                wire,
+            })
         }));
     }
 
-    /// Sends these messages to the endpoint that is best at the moment.
-    pub(super) fn open(&mut self, token: Granted, messages: Vec<Q>) -> Result<()> {
+    /// Sends these messages.
+    pub(super) fn open(&mut self, opening: Opening, messages: Vec<Q>) {
         let call = self.options.call.call();
-        let endpoint = self.client.pipeline().endpoint_for(&call)?;
-        let wire = endpoint.wire();
+        let Opening {
+            token,
+            endpoint,
+            wire,
+        } = opening;
         // An endpoint that withholds a response may withhold a request as well.
         let is_poll = self.buffering.is_for(endpoint.endpoint());
         let prepared = Prepared {
@@ -88,7 +98,6 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             opened: self.client.transport().now(),
             stalled: None,
         }));
-        Ok(())
     }
 
     /// The stream has been silent for its time: Open → Probing, or a loss.

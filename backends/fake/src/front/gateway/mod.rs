@@ -20,6 +20,7 @@ use std::sync::Arc;
 use etcd_transport::{Body, Response};
 use http::{HeaderMap, HeaderValue, Method, request};
 
+pub(crate) use self::route::grpc_path;
 use self::{
     error::{EtcdCode, GatewayError},
     limits::Limits,

@@ -7,6 +7,14 @@ use crate::{
     profile::Profile,
 };
 
+/// Returns the path in gRPC of the call that a path of the gateway leads to.
+pub(crate) fn grpc_path(path: &str) -> Option<String> {
+    let CallName {
+        service, method, ..
+    } = Route::find(path.as_bytes(), Profile::V3_5)?.name();
+    Some(format!("/{service}/{method}"))
+}
+
 /// What a path of the gateway leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -101,5 +109,30 @@ impl Route {
     /// Whether the call goes on when its response has begun. It is counted at its end then.
     pub(super) fn is_open(self) -> bool {
         matches!(self, Self::Stream(Stream::Watch | Stream::Observe))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_a_path_in_the_gateway_and_another_one_in_grpc() {
+        for (path, grpc) in [
+            ("/v3/kv/put", "/etcdserverpb.KV/Put"),
+            ("/v3/watch", "/etcdserverpb.Watch/Watch"),
+            ("/v3/lease/keepalive", "/etcdserverpb.Lease/LeaseKeepAlive"),
+            ("/v3/lock/lock", "/v3lockpb.Lock/Lock"),
+            ("/v3/election/observe", "/v3electionpb.Election/Observe"),
+            (
+                "/v3/maintenance/snapshot",
+                "/etcdserverpb.Maintenance/Snapshot",
+            ),
+        ] {
+            assert_eq!(grpc_path(path).as_deref(), Some(grpc));
+        }
+        for path in ["/v2/keys/a", "/v3/*", "/etcdserverpb.KV/Put"] {
+            assert_eq!(grpc_path(path), None);
+        }
     }
 }

@@ -1,0 +1,88 @@
+use std::{
+    error::Error as StdError,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use etcd_transport::TransportError;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
+
+/// The examination of an endpoint's wire that is under way: all calls that need it wait for the same one.
+#[derive(Default)]
+pub(crate) struct SharedExamination(Mutex<Option<WeakShared<Examination>>>);
+
+/// Finds out the wire. The result is in the endpoint's [`WireChoice`](crate::endpoints::wire_choice::WireChoice); an error
+/// says why there is none. It continues as long as any call waits for it.
+pub(crate) type Examination = BoxFuture<'static, Result<(), Arc<TransportError>>>;
+
+impl SharedExamination {
+    /// Returns the examination under way, or this one, and whether it has begun before.
+    pub(crate) fn join(&self, begin: impl FnOnce() -> Examination) -> (Shared<Examination>, bool) {
+        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that has ended or was abandoned cannot be joined.
+        let joined = under_way.as_ref().and_then(WeakShared::upgrade);
+        if let Some(examination) = joined.filter(|it| it.peek().is_none()) {
+            return (examination, true);
+        }
+        let new = begin().shared();
+        *under_way = new.downgrade();
+        (new, false)
+    }
+}
+
+impl fmt::Debug for SharedExamination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedExamination")
+    }
+}
+
+/// Returns the error of a call that waited for an examination: nothing of the call was sent.
+pub(crate) fn unsent(failure: &Arc<TransportError>) -> TransportError {
+    TransportError::new(failure.kind(), Cause(Arc::clone(failure)))
+}
+
+/// The cause of an error that several calls share.
+#[derive(Debug)]
+struct Cause(Arc<TransportError>);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(source) => write!(f, "{source}"),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source().and_then(StdError::source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn those_that_wait_have_the_cause_in_common() {
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let failure = Arc::new(TransportError::connect(io::Error::other(refused())));
+        let error = unsent(&failure);
+        assert_eq!(error.kind(), failure.kind());
+        let causes = |error: &TransportError| {
+            let (mut causes, mut next) = (Vec::new(), error.source());
+            while let Some(cause) = next {
+                causes.push(cause.to_string());
+                next = cause.source();
+            }
+            causes
+        };
+        assert_eq!(causes(&error), causes(&failure));
+    }
+}

@@ -1,0 +1,458 @@
+//! How it is found out whether an endpoint is asked by gRPC or by the gateway.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use etcd_http::{
+    Client, Error, Operation, Outcome, Protocol, Result, RetryPolicy,
+    transport::{
+        Body, Request, Response, Transport, TransportError, async_trait, bytes::Bytes,
+        http::HeaderMap, http_body::Frame,
+    },
+    v3::{self, Put, Range},
+};
+use futures::future::join_all;
+use harness::{
+    clock::{VirtualClock, block_on},
+    scripted_transport::{Ending, ScriptedTransport, Step},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const RANGE: &str = "POST a/etcdserverpb.KV/Range";
+const PUT: &str = "POST a/etcdserverpb.KV/Put";
+const STATUS: &str = "POST a/etcdserverpb.Maintenance/Status";
+const RANGE_BY_GATEWAY: &str = "POST a/v3/kv/range";
+const PUT_BY_GATEWAY: &str = "POST a/v3/kv/put";
+const STATUS_BY_GATEWAY: &str = "POST a/v3/maintenance/status";
+
+/// A header (cluster 7, revision 9) in a frame.
+const MESSAGE: &str = "\0\0\0\0\x06\x0a\x04\x08\x07\x18\x09";
+
+fn grpc_ok() -> Step {
+    let status = vec![("grpc-status", "0".to_owned())];
+    Step::Answer(200, status, Ending::Whole(MESSAGE.to_owned()))
+}
+
+fn grpc_refusal(code: u8, message: &str) -> Step {
+    let status = vec![
+        ("grpc-status", code.to_string()),
+        ("grpc-message", message.to_owned()),
+    ];
+    Step::Answer(200, status, Ending::Whole(String::new()))
+}
+
+fn page(status: u16) -> Step {
+    let headers = vec![("content-type", "text/html".to_owned())];
+    Step::Answer(status, headers, Ending::Whole("<html>".to_owned()))
+}
+
+fn gateway_ok() -> Step {
+    let headers = vec![("content-type", "application/json".to_owned())];
+    let body = r#"{"header":{"cluster_id":"7","revision":"9"}}"#;
+    Step::Answer(200, headers, Ending::Whole(body.to_owned()))
+}
+
+fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    let transport = ScriptedTransport::new(steps).with_grpc();
+    Client::new(transport, ["http://a"]).unwrap()
+}
+
+fn once(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    client(steps).with_retry(RetryPolicy::never())
+}
+
+fn read(client: &Client<ScriptedTransport>) -> Result<i64> {
+    let read = block_on(client.send(Range::new("k")))?;
+    Ok(read.header.revision)
+}
+
+fn put(client: &Client<ScriptedTransport>) -> Result<i64> {
+    let put = block_on(client.send(Put::new("k", "v")))?;
+    Ok(put.header.revision)
+}
+
+fn seen(client: &Client<ScriptedTransport>) -> Vec<String> {
+    client.transport().seen()
+}
+
+/// The protocol of the only endpoint, and why.
+fn known(client: &Client<ScriptedTransport>) -> (Option<Protocol>, String) {
+    let info = client.endpoints().remove(0);
+    (info.protocol, info.reason.unwrap_or_default())
+}
+
+#[test]
+fn the_first_read_finds_grpc_and_costs_nothing() {
+    let client = once([grpc_ok(), grpc_ok(), grpc_ok()]);
+    assert_eq!(known(&client), (None, String::new()));
+    assert_eq!(read(&client).unwrap(), 9);
+    put(&client).unwrap();
+    read(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, PUT, RANGE]);
+    let reason = "it responds by gRPC".to_owned();
+    assert_eq!(known(&client), (Some(Protocol::Grpc), reason));
+}
+
+#[test]
+fn the_first_write_comes_after_a_status() {
+    let client = once([grpc_ok(), grpc_ok(), grpc_ok()]);
+    put(&client).unwrap();
+    put(&client).unwrap();
+    assert_eq!(seen(&client), [STATUS, PUT, PUT]);
+}
+
+#[test]
+fn what_is_set_is_not_found_out() {
+    for (protocol, step, line) in [
+        (Protocol::Grpc, grpc_ok(), PUT),
+        (Protocol::Gateway, gateway_ok(), PUT_BY_GATEWAY),
+    ] {
+        let transport = ScriptedTransport::new([step]).with_grpc();
+        let builder = Client::builder(transport).endpoints(["http://a"]);
+        let client = builder.protocol(protocol).build().unwrap();
+        assert_eq!(known(&client), (Some(protocol), String::new()));
+        put(&client).unwrap();
+        assert_eq!(seen(&client), [line]);
+    }
+}
+
+#[test]
+fn the_gateway_is_asked_where_a_response_is_not_of_grpc() {
+    for status in [
+        200, 400, 401, 403, 404, 405, 413, 415, 426, 429, 500, 502, 503, 505,
+    ] {
+        let reason = format!(
+            "HTTP status {}, not a gRPC response",
+            etcd_http::transport::http::StatusCode::from_u16(status).unwrap()
+        );
+        let client = once([page(status), gateway_ok(), gateway_ok()]);
+        assert_eq!(read(&client).unwrap(), 9, "{status}");
+        put(&client).unwrap();
+        let expected = [RANGE, RANGE_BY_GATEWAY, PUT_BY_GATEWAY];
+        assert_eq!(seen(&client), expected, "{status}");
+        assert_eq!(known(&client), (Some(Protocol::Gateway), reason));
+
+        let client = once([page(status), gateway_ok()]);
+        put(&client).unwrap();
+        assert_eq!(seen(&client), [STATUS, PUT_BY_GATEWAY], "{status}");
+    }
+}
+
+#[test]
+fn a_redirect_is_not_a_response_of_grpc() {
+    let redirect = || {
+        let location = vec![("location", "https://a/".to_owned())];
+        Step::Answer(308, location, Ending::Whole(String::new()))
+    };
+    let client = once([redirect(), gateway_ok()]);
+    read(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, RANGE_BY_GATEWAY]);
+    let client = once([grpc_ok(), redirect(), redirect(), gateway_ok()]);
+    read(&client).unwrap();
+    put(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, PUT, STATUS, PUT_BY_GATEWAY]);
+}
+
+#[test]
+fn the_gateway_is_asked_where_the_transport_cannot_send_http_2() {
+    let client = once([Step::Reject, gateway_ok()]);
+    read(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, RANGE_BY_GATEWAY]);
+    let (protocol, reason) = known(&client);
+    assert_eq!(protocol, Some(Protocol::Gateway));
+    assert!(reason.ends_with("no such scheme"), "{reason}");
+    let client = once([Step::Reject, gateway_ok()]);
+    put(&client).unwrap();
+    assert_eq!(seen(&client), [STATUS, PUT_BY_GATEWAY]);
+}
+
+/// This is how a server may respond that takes the beginning of HTTP/2 for a request of HTTP/1.1.
+#[test]
+fn the_gateway_is_asked_where_http_2_breaks_off_again_and_again() {
+    for broken in [|| Step::Break, || Step::Unprocessed] {
+        let client = once([broken(), broken(), broken(), gateway_ok(), gateway_ok()]);
+        assert_eq!(read(&client).unwrap(), 9);
+        let expected = [RANGE, STATUS, STATUS, STATUS_BY_GATEWAY, RANGE_BY_GATEWAY];
+        assert_eq!(seen(&client), expected);
+        assert_eq!(known(&client).0, Some(Protocol::Gateway));
+
+        let client = once([broken(), broken(), gateway_ok(), gateway_ok()]);
+        put(&client).unwrap();
+        let expected = [STATUS, STATUS, STATUS_BY_GATEWAY, PUT_BY_GATEWAY];
+        assert_eq!(seen(&client), expected);
+    }
+}
+
+#[test]
+fn one_connection_that_breaks_off_shows_nothing() {
+    let client = once([Step::Break, grpc_ok(), grpc_ok()]);
+    assert_eq!(read(&client).unwrap(), 9);
+    assert_eq!(seen(&client), [RANGE, STATUS, RANGE]);
+    // A server that is gone has not shown that it speaks no HTTP/2.
+    let client = once([Step::Break, Step::Break, Step::Refuse]);
+    let error = put(&client).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+    assert_eq!(seen(&client), [STATUS, STATUS, STATUS_BY_GATEWAY]);
+    assert_eq!(known(&client).0, None);
+}
+
+#[test]
+fn etcds_own_words_are_never_a_reason() {
+    for (code, words) in [
+        (3, "etcdserver: user name is empty"),
+        (7, "etcdserver: permission denied"),
+        (12, "unknown method"),
+        (14, "etcdserver: no leader"),
+        (16, "etcdserver: invalid auth token"),
+    ] {
+        let client = once([grpc_refusal(code, words), grpc_ok()]);
+        read(&client).unwrap_err();
+        put(&client).unwrap();
+        assert_eq!(seen(&client), [RANGE, PUT], "{words}");
+
+        let client = once([grpc_refusal(code, words), grpc_ok()]);
+        put(&client).unwrap();
+        assert_eq!(seen(&client), [STATUS, PUT], "{words}");
+        assert_eq!(known(&client).0, Some(Protocol::Grpc));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_respond_has_shown_nothing_and_a_write_is_not_sent() {
+    for step in [|| Step::Refuse, || Step::Silence] {
+        let client = once([step(), grpc_ok(), grpc_ok()]);
+        let error = put(&client).unwrap_err();
+        assert!(matches!(error, Error::Transport(_)), "{error}");
+        assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+        assert_eq!(seen(&client), [STATUS]);
+        put(&client).unwrap();
+        assert_eq!(seen(&client), [STATUS, STATUS, PUT]);
+        let client = once([step(), grpc_ok()]);
+        read(&client).unwrap_err();
+        read(&client).unwrap();
+        assert_eq!(seen(&client), [RANGE, RANGE]);
+    }
+    let error = put(&once([Step::Refuse])).unwrap_err();
+    let text = "v3.kv.put at http://a: could not connect: connection refused";
+    assert!(error.to_string().starts_with(text), "{error}");
+}
+
+#[test]
+fn the_time_of_the_examination_is_part_of_the_calls() {
+    let client = Client::new(Slow::default(), ["http://a"]).unwrap();
+    let policy = RetryPolicy::default().overall(SECOND / 2);
+    let clock = &client.transport().clock;
+    let put = clock.run(client.with_retry(policy).send(Put::new("k", "v")));
+    let error = put.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+    assert_eq!(clock.elapsed(), SECOND / 2);
+    assert!(
+        client.endpoints()[0].is_up,
+        "the caller had no time: the endpoint has shown nothing"
+    );
+}
+
+#[test]
+fn the_gateway_is_examined_again_after_a_minute() {
+    let client = once([page(404), gateway_ok(), gateway_ok(), grpc_ok(), grpc_ok()]);
+    read(&client).unwrap();
+    block_on(client.transport().sleep(SECOND * 59));
+    read(&client).unwrap();
+    block_on(client.transport().sleep(SECOND));
+    read(&client).unwrap();
+    put(&client).unwrap();
+    let expected = [RANGE, RANGE_BY_GATEWAY, RANGE_BY_GATEWAY, RANGE, PUT];
+    assert_eq!(seen(&client), expected);
+    assert_eq!(known(&client).0, Some(Protocol::Grpc));
+}
+
+#[test]
+fn a_failure_of_the_endpoint_has_it_examined_again() {
+    let client = once([
+        grpc_ok(),
+        Step::Break,
+        page(404),
+        gateway_ok(),
+        page(502),
+        grpc_ok(),
+        grpc_ok(),
+    ]);
+    read(&client).unwrap();
+    assert_eq!(put(&client).unwrap_err().outcome(), Outcome::Unknown);
+    put(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, PUT, STATUS, PUT_BY_GATEWAY]);
+    read(&client).unwrap_err();
+    put(&client).unwrap();
+    assert_eq!(seen(&client)[4..], [RANGE_BY_GATEWAY, STATUS, PUT]);
+}
+
+/// A proxy was put before a server that spoke gRPC.
+#[test]
+fn a_page_where_grpc_has_worked_leads_to_the_gateway() {
+    let client = once([grpc_ok(), page(404), gateway_ok()]);
+    read(&client).unwrap();
+    read(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, RANGE, RANGE_BY_GATEWAY]);
+    // It shows that nothing was written.
+    let client = once([grpc_ok(), page(404), page(404), gateway_ok()]);
+    read(&client).unwrap();
+    put(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, PUT, STATUS, PUT_BY_GATEWAY]);
+    // It does not.
+    let client = once([grpc_ok(), page(502), page(404), gateway_ok()]);
+    read(&client).unwrap();
+    assert_eq!(put(&client).unwrap_err().outcome(), Outcome::Unknown);
+    put(&client).unwrap();
+    assert_eq!(seen(&client), [RANGE, PUT, STATUS, PUT_BY_GATEWAY]);
+}
+
+#[test]
+fn each_endpoint_has_a_protocol_of_its_own() {
+    let transport =
+        ScriptedTransport::new([page(404), gateway_ok(), Step::Refuse, grpc_ok(), grpc_ok()])
+            .with_grpc();
+    let client = Client::new(transport, ["http://a", "http://b"]).unwrap();
+    read(&client).unwrap();
+    read(&client).unwrap();
+    put(&client).unwrap();
+    let expected = [
+        RANGE,
+        RANGE_BY_GATEWAY,
+        RANGE_BY_GATEWAY,
+        "POST b/etcdserverpb.KV/Range",
+        "POST b/etcdserverpb.KV/Put",
+    ];
+    assert_eq!(seen(&client), expected);
+    let all = client.endpoints();
+    let protocols: Vec<_> = all.iter().map(|it| (it.is_up, it.protocol)).collect();
+    let (gateway, grpc) = (Some(Protocol::Gateway), Some(Protocol::Grpc));
+    assert_eq!(protocols, [(false, gateway), (true, grpc)]);
+}
+
+/// A server that takes a second for each request, and its requests.
+#[derive(Debug, Default)]
+struct Slow {
+    clock: VirtualClock,
+    /// Whether it responds to gRPC with a page.
+    is_gateway: bool,
+    seen: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Transport for Slow {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let path = request.uri().path().to_owned();
+        self.seen.lock().unwrap().push(path.clone());
+        self.clock.sleep(SECOND).await;
+        if path.starts_with("/v3/") {
+            let body = r#"{"header":{"cluster_id":"7"},"ID":"5","TTL":"9","key":"aw=="}"#;
+            return Ok(Response::new(body.into()));
+        }
+        if self.is_gateway {
+            let mut page = Response::new("404 page not found".into());
+            *page.status_mut() = 404.try_into().unwrap();
+            return Ok(page);
+        }
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), 0.into())]);
+        let message = Bytes::from_static(MESSAGE.as_bytes());
+        Ok(Response::new(Body::from_frames([
+            Ok(Frame::data(message)),
+            Ok(Frame::trailers(trailers)),
+        ])))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+/// What was asked by gRPC.
+fn by_grpc(client: &Client<Slow>) -> Vec<String> {
+    let seen = client.transport().seen.lock().unwrap();
+    let grpc = seen.iter().filter(|path| !path.starts_with("/v3/"));
+    grpc.cloned().collect()
+}
+
+#[test]
+fn writes_that_come_first_share_one_examination() {
+    for is_gateway in [false, true] {
+        let transport = Slow {
+            is_gateway,
+            ..Slow::default()
+        };
+        let client = Client::new(transport, ["http://a"]).unwrap();
+        let clock = &client.transport().clock;
+        let puts = (0..20).map(|_| client.send(Put::new("k", "v")));
+        for put in clock.run(join_all(puts)) {
+            put.unwrap();
+        }
+        assert_eq!(clock.elapsed(), SECOND * 2);
+        assert_eq!(client.transport().seen.lock().unwrap().len(), 21);
+        assert_eq!(by_grpc(&client).len(), if is_gateway { 1 } else { 21 });
+    }
+}
+
+#[test]
+fn an_examination_that_was_dropped_holds_nobody_up() {
+    let client = Client::new(Slow::default(), ["http://a"]).unwrap();
+    let clock = &client.transport().clock;
+    let dropped = async {
+        let put = Box::pin(client.send(Put::new("k", "v")));
+        let sleep = Box::pin(clock.sleep(SECOND / 2));
+        futures::future::select(put, sleep).await;
+    };
+    clock.run(dropped);
+    clock.run(client.send(Put::new("k", "v"))).unwrap();
+    assert_eq!(clock.elapsed(), SECOND * 5 / 2);
+}
+
+/// What a proxy makes of the first request by gRPC is unknown: it must change nothing.
+#[test]
+fn no_write_finds_out_the_protocol() {
+    fn check<O: Operation>(operation: O) {
+        let transport = Slow {
+            is_gateway: true,
+            ..Slow::default()
+        };
+        let client = Client::new(transport, ["http://a"]).unwrap();
+        // Some responses do not fit.
+        let _ = client.transport().clock.run(client.send(operation));
+        let status = "/etcdserverpb.Maintenance/Status";
+        assert_eq!(by_grpc(&client), [status], "{}", O::NAME);
+        let seen = client.transport().seen.lock().unwrap();
+        assert!(seen.len() > 1 && seen[0] == status, "{seen:?}");
+    }
+    check(Put::new("k", "v"));
+    check(v3::DeleteRange::new("k"));
+    check(v3::Txn::new().then(Put::new("k", "v")));
+    check(v3::Compact::new(5));
+    check(v3::GrantLease::new(SECOND * 60));
+    check(v3::RevokeLease::new(5));
+    check(v3::KeepAliveOnce::new(5));
+    check(v3::Lock::new("l", 5));
+    check(v3::Unlock::new("l/5"));
+    check(v3::Campaign::new("e", 5, "v"));
+    check(v3::AddMember::new(["http://10.0.0.1:2380"]));
+    check(v3::RemoveMember::new(5));
+    check(v3::UpdateMember::new(5, ["http://10.0.0.1:2380"]));
+    check(v3::PromoteMember::new(5));
+    check(v3::Defragment::new());
+    check(v3::TransferLeadership::new(5));
+    check(v3::EnableAuth::new());
+    check(v3::DisableAuth::new());
+    check(v3::Authenticate::new("u", "p"));
+    check(v3::AddUser::new("u", "p"));
+    check(v3::DeleteUser::new("u"));
+    check(v3::ChangePassword::new("u", "p"));
+    check(v3::GrantRole::new("u", "r"));
+    check(v3::RevokeRole::new("u", "r"));
+    check(v3::AddRole::new("r"));
+    check(v3::DeleteRole::new("r"));
+}
