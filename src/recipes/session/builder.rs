@@ -6,7 +6,7 @@ use std::{
 use etcd_transport::Transport;
 use futures::channel::{mpsc, oneshot};
 
-use super::{Inner, Session, SessionDriver, Settings, State, driver::Ending};
+use super::{Inner, Session, SessionDriver, Settings, State, driver::Ending, grant};
 use crate::{recipes::error::RecipeError, v3::Namespace};
 
 /// The settings of a [`Session`].
@@ -69,7 +69,7 @@ impl<T: Transport> SessionBuilder<T> {
         if let Some(interval) = settings.renewal_interval {
             keeper = keeper.renewal_interval(interval);
         }
-        let lease = Box::pin(keeper.grant(settings.ttl)).await?;
+        let lease = Box::pin(grant(&keeper, settings.ttl)).await?;
         let (releases, releasing) = mpsc::unbounded();
         let (end, ending) = oneshot::channel();
         let ending = Ending {

@@ -26,6 +26,7 @@ use futures::{
 };
 
 use crate::{
+    error::Result,
     recipes::{error::RecipeError, wait::Pauses},
     v3::{HeldLease, Key, LeaseId, LeaseKeeper, LeaseLoss, Namespace},
 };
@@ -208,7 +209,7 @@ impl<T: Transport> Session<T> {
         let until = transport.now().checked_add(settings.reestablish_limit);
         let mut pauses = Pauses::default();
         let lease = loop {
-            match Box::pin(keeper.grant(settings.ttl)).await {
+            match Box::pin(grant(keeper, settings.ttl)).await {
                 Ok(lease) => break lease,
                 Err(error) => {
                     let is_over = until.is_some_and(|until| transport.now() >= until);
@@ -339,6 +340,16 @@ impl<T> fmt::Debug for Session<T> {
             State::Closed(id, _) => debug.field("closed", id),
         };
         debug.finish_non_exhaustive()
+    }
+}
+
+/// Grants a lease. One that has ended before its first renewal was confirmed is replaced by another.
+async fn grant<T: Transport>(keeper: &LeaseKeeper<T>, ttl: Duration) -> Result<HeldLease<T>> {
+    loop {
+        match keeper.grant(ttl).await {
+            Err(error) if error.is_lease_not_found() => {}
+            granted => return granted,
+        }
     }
 }
 
