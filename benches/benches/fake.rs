@@ -10,7 +10,7 @@ use std::{
 };
 
 use etcd_http::{
-    Client,
+    Client, Protocol,
     fake::FakeEtcd,
     v2::Set,
     v3::{Compare, Put, Txn},
@@ -109,10 +109,14 @@ impl V3 {
             etcd.put(name(key), VALUE);
         }
         title("v3", keys, before, log);
-        let client =
-            |builder: etcd_http::ClientBuilder<FakeEtcd>| builder.build().expect("a client");
-        let builder = || Client::builder(etcd.clone()).endpoints(etcd.endpoints());
-        let (json, grpc) = (client(builder()), client(builder().grpc()));
+        let client = |protocol| {
+            let builder = Client::builder(etcd.clone()).protocol(protocol);
+            builder
+                .endpoints(etcd.endpoints())
+                .build()
+                .expect("a client")
+        };
+        let (json, grpc) = (client(Protocol::Gateway), client(Protocol::Grpc));
         Self {
             etcd,
             json,

@@ -72,7 +72,7 @@ fn advice(status: StatusCode) -> Option<&'static str> {
     })
 }
 
-/// No endpoint answered; the [`source`](StdError::source) is what the last attempt's [`TransportError`] came from.
+/// No endpoint responded; the [`source`](StdError::source) is what the last attempt's [`TransportError`] came from.
 #[derive(Clone)]
 pub struct TransportFailure {
     pub(super) context: ErrorContext,

@@ -53,7 +53,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// etcd refused the request.
     Etcd(EtcdError),
-    /// Something answered with a status of 400 or more, and its body is not an etcd error.
+    /// A response with a status of 400 or more whose body is not an etcd error.
     Http(HttpError),
     /// No endpoint responded.
     Transport(TransportFailure),

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use bytes::Bytes;
 use etcd_transport::Transport;
 
@@ -7,6 +5,7 @@ use crate::{
     recipes::{
         error::RecipeError,
         session::{Session, name},
+        traits::clone_and_debug,
         wait::{gone, settle, while_held},
     },
     v3::{Compare, DeleteRange, Key, Put, Range, Txn},
@@ -93,19 +92,4 @@ impl<T: Transport> Barrier<T> {
     }
 }
 
-impl<T> Clone for Barrier<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            key: self.key.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Barrier<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Barrier")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(Barrier { key, session });

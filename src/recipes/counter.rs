@@ -1,5 +1,3 @@
-use std::fmt;
-
 use bytes::Bytes;
 use etcd_transport::Transport;
 
@@ -7,6 +5,7 @@ use crate::{
     recipes::{
         error::RecipeError,
         session::{Session, name},
+        traits::clone_and_debug,
         wait::{settle, while_held},
     },
     v3::{Compare, Key, KeyValue, Put, Range, Txn},
@@ -108,19 +107,4 @@ impl<T: Transport> Counter<T> {
     }
 }
 
-impl<T> Clone for Counter<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            key: self.key.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Counter<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Counter")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(Counter { key, session });

@@ -8,6 +8,7 @@ use crate::{
         error::RecipeError,
         held::Held,
         session::{Session, join, name},
+        traits::clone_and_debug,
         wait::{Pauses, gone, next_change, settle, while_held},
     },
     v3::{
@@ -185,24 +186,11 @@ impl<T: Transport> Entered<T> {
     }
 }
 
-impl<T> Clone for DoubleBarrier<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: self.name.clone(),
-            count: self.count,
-        }
-    }
-}
-
-impl<T> fmt::Debug for DoubleBarrier<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DoubleBarrier")
-            .field("name", &self.name)
-            .field("count", &self.count)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(DoubleBarrier {
+    name,
+    session,
+    count
+});
 
 impl<T> fmt::Debug for Entered<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

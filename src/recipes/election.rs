@@ -10,6 +10,7 @@ use crate::{
         error::RecipeError,
         held::{Held, Placed, first_of, until},
         session::{Session, join, name},
+        traits::clone_and_debug,
         wait::{settle, while_held, within},
     },
     v3::{Compare, Key, KeyRange, KeyValue, Observe, Put, Range, Txn, Value},
@@ -205,22 +206,7 @@ impl<T> Deref for Leadership<T> {
     }
 }
 
-impl<T> Clone for Election<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Election<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Election")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(Election { name, session });
 
 impl<T> fmt::Debug for Leadership<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

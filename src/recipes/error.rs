@@ -18,8 +18,9 @@ pub enum RecipeError {
     /// Not done within the caller's limit.
     #[error("not done within {0:?}")]
     TimedOut(Duration),
-    /// Another client deleted the key with which this session held or waited for something.
-    #[error("the key {key:?} was deleted, though its lease is alive")]
+    /// The key with which this session held or waited for something was deleted: by another client, or by etcd, which may end a
+    /// lease before its holder has noticed.
+    #[error("the key {key:?} was deleted, though its lease is not known to be lost")]
     KeyDeleted {
         /// The key.
         key: Bytes,

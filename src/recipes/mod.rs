@@ -35,6 +35,7 @@ mod rw_mutex;
 mod semaphore;
 mod session;
 mod stm;
+mod traits;
 mod wait;
 
 pub use barrier::Barrier;

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use bytes::Bytes;
 use etcd_transport::Transport;
 
@@ -8,6 +6,7 @@ use crate::{
         error::RecipeError,
         queue::{pop, try_pop},
         session::{Session, join, name},
+        traits::clone_and_debug,
         wait::{settle, while_held},
     },
     v3::{Compare, Key, KeyRange, KeyValue, Put, Range, SortOrder, SortTarget, Txn, Value},
@@ -119,19 +118,4 @@ fn number(key: &Bytes) -> Result<u64, RecipeError> {
     })
 }
 
-impl<T> Clone for PriorityQueue<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for PriorityQueue<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PriorityQueue")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(PriorityQueue { name, session });

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use bytes::Bytes;
 use etcd_transport::Transport;
 
@@ -7,6 +5,7 @@ use crate::{
     recipes::{
         error::RecipeError,
         session::{Session, join, name},
+        traits::clone_and_debug,
         wait::{Pauses, next_change, settle, while_held},
     },
     v3::{
@@ -152,19 +151,4 @@ pub(super) async fn try_pop<T: Transport>(
     }
 }
 
-impl<T> Clone for Queue<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Queue<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(Queue { name, session });

@@ -1,4 +1,4 @@
-use std::{fmt, pin::pin};
+use std::pin::pin;
 
 use bytes::Bytes;
 use etcd_transport::Transport;
@@ -8,6 +8,7 @@ use crate::{
     recipes::{
         error::RecipeError,
         session::{Session, join, name},
+        traits::clone_and_debug,
         wait::{Pauses, next_change, settle, while_held},
     },
     v3::{Key, KeyRange, KeyValue, Mirror, Put, Range, Value, Watch},
@@ -142,19 +143,4 @@ impl<T: Transport> Registry<T> {
     }
 }
 
-impl<T> Clone for Registry<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Registry<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(Registry { name, session });

@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use etcd_transport::Transport;
@@ -8,6 +8,7 @@ use crate::{
         error::RecipeError,
         held::{Held, first_of},
         session::{Session, join, name},
+        traits::clone_and_debug,
         wait::within,
     },
     v3::{Key, KeyRange},
@@ -101,19 +102,4 @@ impl<T: Transport> RwMutex<T> {
     }
 }
 
-impl<T> Clone for RwMutex<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for RwMutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RwMutex")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(RwMutex { name, session });

@@ -1,4 +1,4 @@
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use bytes::Bytes;
 use etcd_transport::Transport;
@@ -8,6 +8,7 @@ use crate::{
         error::RecipeError,
         held::{Held, first_of},
         session::{Session, join, name},
+        traits::clone_and_debug,
         wait::within,
     },
     v3::{Key, KeyRange},
@@ -80,21 +81,8 @@ impl<T: Transport> Semaphore<T> {
     }
 }
 
-impl<T> Clone for Semaphore<T> {
-    fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            name: self.name.clone(),
-            permits: self.permits,
-        }
-    }
-}
-
-impl<T> fmt::Debug for Semaphore<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Semaphore")
-            .field("name", &self.name)
-            .field("permits", &self.permits)
-            .finish_non_exhaustive()
-    }
-}
+clone_and_debug!(Semaphore {
+    name,
+    session,
+    permits
+});

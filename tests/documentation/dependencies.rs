@@ -30,6 +30,9 @@ const LICENSES: &[&str] = &[
 const DUPLICATES: &[&str] = &[
     // ring has an older one.
     "getrandom",
+    // tungstenite has an older rand; it is built for etcd-fake alone.
+    "r-efi",
+    "rand_core",
     // openssl-macros has an older one; it is built for the feature reqwest-native-tls alone.
     "syn",
 ];

@@ -1,4 +1,4 @@
-//! WebSockets at the gateway's paths, which browsers use.
+//! WebSocket connections at the gateway's paths, which browsers use.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -17,6 +17,9 @@ const SILENCE: Duration = Duration::from_millis(500);
 const WATCH: &[u8] = br#"{"create_request":{"key":"YQ=="}}"#;
 const PUT: &[u8] = br#"{"key":"YQ==","value":"YQ=="}"#;
 
+/// A path, headers, and what is sent: kinds of frames and their payloads.
+type Case = (&'static str, &'static str, &'static [(u8, &'static [u8])]);
+
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -26,7 +29,7 @@ const PING: u8 = 9;
 fn a_websocket_is_answered_as_by_the_real_servers() {
     let upgrade = "Upgrade: websocket\r\n";
     let bearer = "Upgrade: websocket\r\nSec-WebSocket-Protocol: Bearer, foo\r\n";
-    let cases: &[(&str, &str, &[(u8, &[u8])])] = &[
+    let cases: &[Case] = &[
         (
             "/v3/watch",
             upgrade,

@@ -1,8 +1,9 @@
-//! WebSockets at the gateway's paths. As the proxy that etcd has before its gateway, this makes each message of the client a line
+//! WebSocket connections at the gateway's paths. As the proxy that etcd has before its gateway, this makes each message of the client a line
 //! of a request's body, and each line of the response a message.
 
 use std::{pin::Pin, task::Context};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use etcd_transport::{Body, PolledFrame, Request, Response, Transport, TransportError};
 use futures_util::{SinkExt, StreamExt};
@@ -19,14 +20,18 @@ use hyper::{
     upgrade::{self, Upgraded},
 };
 use hyper_util::rt::TokioIo;
+use sha1::{Digest, Sha1};
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
+    tungstenite::{Message, protocol::Role},
 };
 
 use super::gateway::duplex::{Duplex, is_served, last_line};
 use crate::{fake::FakeEtcd, profile::Profile};
+
+/// What RFC 6455 puts behind a client's key.
+const ACCEPTED: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The bytes before a message of gRPC.
 const PREFIX: usize = 5;
@@ -91,7 +96,8 @@ fn switching(headers: &HeaderMap) -> Response {
     answered.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let key = headers.get(SEC_WEBSOCKET_KEY);
     let key = key.map_or(&b""[..], HeaderValue::as_bytes);
-    if let Ok(accepted) = HeaderValue::try_from(derive_accept_key(key)) {
+    let digest = Sha1::digest([key, ACCEPTED].concat());
+    if let Ok(accepted) = HeaderValue::try_from(STANDARD.encode(digest)) {
         answered.insert(SEC_WEBSOCKET_ACCEPT, accepted);
     }
     if text(headers, SEC_WEBSOCKET_PROTOCOL).is_some_and(|value| value.starts_with("Bearer")) {
