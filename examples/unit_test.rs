@@ -196,8 +196,8 @@ mod tests {
     fn a_lost_answer_makes_no_two_leaders_and_no_empty_chair() -> Result<()> {
         let etcd = FakeEtcd::new();
         let (a, b) = (service("a", &etcd), service("b", &etcd));
-        // The first request grants the lease.
-        etcd.inject(When::any().nth(2), Fault::break_after());
+        // By gRPC or by the gateway.
+        etcd.inject(When::any().path("/v3/kv/txn").once(), Fault::break_after());
         let error = block_on(a.campaign()).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown);
         assert!(!block_on(b.campaign())?);
