@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! A [`Client`] is generic over its [`Transport`]. A cargo feature adds one: `hyper`, `reqwest`,
+//! A [`Client`] is generic over its [`Transport`](transport::Transport). A cargo feature adds one: `hyper`, `reqwest`,
 //! `isahc`, or `fake`, an etcd in memory for unit tests; or [bring your own](transport). None is enabled by default.
 //!
 //! # Where things are
@@ -97,7 +97,7 @@ pub use etcd_http_fake as fake;
 #[cfg(all(feature = "server", unix))]
 #[doc(inline)]
 pub use etcd_server as server;
-/// The contract between the client and its backends: implement [`Transport`] to bring your own.
+/// The contract between the client and its backends: implement [`Transport`](etcd_transport::Transport) to bring your own.
 #[doc(inline)]
 pub use etcd_transport as transport;
 #[cfg(feature = "hyper")]

@@ -94,7 +94,7 @@ pub(super) async fn within<T: Transport, O>(
     }
 }
 
-/// Does work for as long as the lease is not lost. A response that says so is the loss, even if the lease's keeper has not heard
+/// Does work for as long as the lease is not lost. A response that says so is the loss, even if the lease's keeper does not know
 /// it yet.
 pub(super) async fn while_held<T: Transport, O>(
     lease: &HeldLease<T>,

@@ -25,26 +25,26 @@ pub(crate) struct Api {
 }
 
 /// Decodes by one operation.
-pub(crate) type Decoder = fn(&Client<Canned>) -> Told;
+pub(crate) type Decoder = fn(&Client<Canned>) -> Reported;
 
 /// The results, as text.
-pub(crate) type Told = Vec<Result<String, String>>;
+pub(crate) type Reported = Vec<Result<String, String>>;
 
 /// Returns the result of an operation with one response.
-pub(crate) fn send<O: Operation>(client: &Client<Canned>, operation: O) -> Told
+pub(crate) fn send<O: Operation>(client: &Client<Canned>, operation: O) -> Reported
 where
     O::Output: Debug,
 {
-    told(block_on(client.send(operation)))
+    reported(block_on(client.send(operation)))
 }
 
 /// One result.
-pub(crate) fn told<O: Debug>(result: Result<O>) -> Told {
+pub(crate) fn reported<O: Debug>(result: Result<O>) -> Reported {
     vec![one(result)]
 }
 
 /// Returns the first items of an operation with a stream of responses.
-pub(crate) fn items<O: StreamOperation>(client: &Client<Canned>, operation: O) -> Told
+pub(crate) fn items<O: StreamOperation>(client: &Client<Canned>, operation: O) -> Reported
 where
     O::Item: Debug,
 {

@@ -2,7 +2,7 @@
 
 use crate::{
     LIMIT,
-    api::Told,
+    api::Reported,
     canned::Answer,
     client,
     inputs::{VALUES, begins_value, with_value},
@@ -20,7 +20,7 @@ fn each_sample<'a>(cases: impl IntoIterator<Item = &'a Case>, check: impl Fn(&Ca
     }
 }
 
-fn decode(case: &Case, answer: Answer) -> Told {
+fn decode(case: &Case, answer: Answer) -> Reported {
     (case.decode)(&client(vec![answer], LIMIT))
 }
 
@@ -48,10 +48,10 @@ fn a_response_that_is_cut_at_any_byte_is_an_error() {
     each_sample(WHOLE, |case, sample| {
         let whole = sample.trim_ascii_end();
         for end in 0..whole.len() {
-            let told = decode(case, Answer::ok(&whole[..end]));
+            let reported = decode(case, Answer::ok(&whole[..end]));
             assert!(
-                told[0].is_err(),
-                "{} of {}: {told:?}",
+                reported[0].is_err(),
+                "{} of {}: {reported:?}",
                 case.name,
                 &whole[..end]
             );
@@ -65,8 +65,8 @@ fn a_stream_that_is_cut_at_any_byte_tells_nothing_else() {
     each_sample(STREAMS, |case, sample| {
         let whole = decode(case, Answer::ok(sample));
         for end in 0..sample.len() {
-            let told = decode(case, Answer::ok(&sample[..end]));
-            let items = told.iter().take_while(|item| item.is_ok());
+            let reported = decode(case, Answer::ok(&sample[..end]));
+            let items = reported.iter().take_while(|item| item.is_ok());
             for (item, expected) in items.zip(&whole) {
                 assert_eq!(item, expected, "{} cut at {end}", case.name);
             }

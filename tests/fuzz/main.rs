@@ -60,9 +60,9 @@ fn fuzz(api: &Api) {
         let longest = answers.iter().map(Answer::longest_frame).max();
         for (place, decode) in api.whole.iter().chain(&api.streams).enumerate() {
             let client = client(answers.clone(), LIMIT);
-            let told = decode(&client);
+            let reported = decode(&client);
             decoded.fetch_add(1, Relaxed);
-            succeeded.fetch_add(usize::from(told.iter().all(Result::is_ok)), Relaxed);
+            succeeded.fetch_add(usize::from(reported.iter().all(Result::is_ok)), Relaxed);
             // A frame is passed on as a whole: the one that exceeds the limit is the last.
             let most = LIMIT + longest.unwrap_or(0);
             assert!(place >= api.whole.len() || client.transport().most_taken() <= most);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_http::{RawRequest, transport::http::Method, v2::*};
 use futures::executor::block_on;
 
-use crate::api::{Api, Decoder, items, send, told};
+use crate::api::{Api, Decoder, items, reported, send};
 
 macro_rules! decoders {
     ($($operation:expr),+ $(,)?) => {
@@ -69,15 +69,15 @@ pub(crate) const OPERATIONS: &[Decoder] = decoders![
 ];
 
 pub(crate) const OTHERS: &[Decoder] = &[
-    |client| told(block_on(client.version())),
-    |client| told(block_on(client.health())),
-    |client| told(block_on(client.v2().once(Create::new("x", "y")))),
-    |client| told(block_on(client.v2().once(CreateInOrder::new("x", "y")))),
+    |client| reported(block_on(client.version())),
+    |client| reported(block_on(client.health())),
+    |client| reported(block_on(client.v2().once(Create::new("x", "y")))),
+    |client| reported(block_on(client.v2().once(CreateInOrder::new("x", "y")))),
     |client| {
         let swap = CompareAndSwap::new("x", "y", Condition::index_is(5));
-        told(block_on(client.v2().once(swap)))
+        reported(block_on(client.v2().once(swap)))
     },
-    |client| told(block_on(client.v2().wait("x"))),
+    |client| reported(block_on(client.v2().wait("x"))),
     |client| items(client, watch("x").from_index(5)),
     |client| items(client, watch("/").recursive(true).from_index(1)),
     |client| items(client, watch("x").from_index(5).resyncing()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_http::v3::*;
 use futures::{StreamExt, executor::block_on};
 
-use crate::api::{Api, Decoder, items, one, send, told};
+use crate::api::{Api, Decoder, items, one, reported, send};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -239,11 +239,11 @@ const OTHER_STREAMS: &[Decoder] = &[
     |client| items(client, Watch::new("a").outage_limit(MINUTE)),
     |client| {
         let mut mirror = client.v3().mirror(KeyRange::all());
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for _ in 0..5 {
-            told.push(one(block_on(mirror.next())));
+            reported.push(one(block_on(mirror.next())));
         }
-        told
+        reported
     },
     |client| {
         let (keeper, run) = client.v3().leases().keeper();
@@ -253,7 +253,7 @@ const OTHER_STREAMS: &[Decoder] = &[
             Ok(lease.lost().await.to_string())
         };
         let (lost, ()) = block_on(futures::future::join(work, run));
-        told(lost)
+        reported(lost)
     },
     |client| {
         let inside = client.v3().namespace("a");
@@ -262,7 +262,7 @@ const OTHER_STREAMS: &[Decoder] = &[
             .outage_limit(MINUTE);
         let changes = inside.open(watch).take(5).map(one);
         [
-            told(block_on(inside.kv().range(KeyRange::all()))),
+            reported(block_on(inside.kv().range(KeyRange::all()))),
             block_on(changes.collect()),
         ]
         .concat()

@@ -1,6 +1,6 @@
 //! Keys of the fake's v3 store, by JSON and by gRPC, with three members that are cut off, lag, restart and take turns as the
-//! leader, and with every fault of a request: every history is linearizable, every write is in the store's history if and only if
-//! its caller was not told otherwise, and watches deliver that history.
+//! leader, and with every fault of a request: every history is linearizable, no write that was acknowledged is missing, none
+//! that was rejected is there, and watches deliver that history.
 //!
 //! `ETCD_HTTP_HISTORIES` is the number of histories on each wire and defaults to 20. Each has four callers with forty operations.
 
@@ -40,7 +40,7 @@ struct Run {
     ops: Vec<Op>,
     /// The writes whose callers know when they were applied: the revision, and the value unless it was a deletion.
     applied: Vec<(i64, Option<String>)>,
-    /// The values of writes that were surely not applied.
+    /// The values of writes that were definitely not applied.
     not_applied: Vec<String>,
     /// What each watch has delivered.
     watched: Vec<Vec<Changes>>,
@@ -173,14 +173,14 @@ fn run(seed: u64, protocol: Protocol, rash: bool) -> Run {
     let client = client.timeout(Duration::from_secs(1));
     let client = client.protocol(protocol).build().unwrap();
     let history = History::default();
-    let told = Told::default();
+    let reported = Reported::default();
     let random = |task: usize| fastrand::Rng::with_seed(seed * 10 + task as u64);
     let working = async {
         let callers = (0..CALLERS).map(|number| {
             Caller {
                 client: &client,
                 history: &history,
-                told: &told,
+                reported: &reported,
                 random: random(number),
                 number,
                 rash,
@@ -208,8 +208,8 @@ fn run(seed: u64, protocol: Protocol, rash: bool) -> Run {
     Run {
         etcd,
         ops: history.ops.into_inner(),
-        applied: told.applied.into_inner(),
-        not_applied: told.not_applied.into_inner(),
+        applied: reported.applied.into_inner(),
+        not_applied: reported.not_applied.into_inner(),
         watched,
     }
 }
@@ -276,7 +276,7 @@ async fn watch<T: Transport>(client: &Client<T>, mut random: fastrand::Rng) -> V
 
 /// What callers know about their writes.
 #[derive(Default)]
-struct Told {
+struct Reported {
     applied: std::cell::RefCell<Vec<(i64, Option<String>)>>,
     not_applied: std::cell::RefCell<Vec<String>>,
 }
@@ -284,7 +284,7 @@ struct Told {
 struct Caller<'a, T> {
     client: &'a Client<T>,
     history: &'a History,
-    told: &'a Told,
+    reported: &'a Reported,
     random: fastrand::Rng,
     number: usize,
     rash: bool,
@@ -384,7 +384,7 @@ impl<T: Transport> Caller<'_, T> {
 
     fn tell_txn(&self, result: &Result<etcd_http::v3::TxnResponse>, value: String) {
         match result {
-            Ok(txn) if !txn.succeeded => self.told.not_applied.borrow_mut().push(value),
+            Ok(txn) if !txn.succeeded => self.reported.not_applied.borrow_mut().push(value),
             result => self.tell(
                 result.as_ref().map(|txn| Some(txn.header.revision)),
                 Some(value),
@@ -395,10 +395,10 @@ impl<T: Transport> Caller<'_, T> {
     /// Records what a caller learned: the revision of its write, that it was not applied, or nothing.
     fn tell(&self, revision: Result<Option<i64>, &Error>, value: Option<String>) {
         match revision {
-            Ok(Some(revision)) => self.told.applied.borrow_mut().push((revision, value)),
+            Ok(Some(revision)) => self.reported.applied.borrow_mut().push((revision, value)),
             Ok(None) => {}
             Err(error) if error.outcome() == Outcome::Unknown => {}
-            Err(_) => self.told.not_applied.borrow_mut().extend(value),
+            Err(_) => self.reported.not_applied.borrow_mut().extend(value),
         }
     }
 }

@@ -144,11 +144,11 @@ fn a_queue_filled_over_faults_has_no_doubles() {
             etcd.inject(When::method("POST").with_chance(0.03), misfortune.fault);
         }
         let client = client(&etcd);
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let tasks = 20;
         for task in 0..tasks {
             match block_on(client.v2().create_in_order("/queue", format!("{task}"))) {
-                Ok(_) => told.push(task),
+                Ok(_) => reported.push(task),
                 Err(error) => assert_eq!(error.outcome(), Outcome::Unknown),
             }
         }
@@ -158,6 +158,9 @@ fn a_queue_filled_over_faults_has_no_doubles() {
         let values = values.map(|value| String::from_utf8(value).unwrap());
         let queue: Vec<u32> = values.map(|value| value.parse().unwrap()).collect();
         assert!(queue.is_sorted_by(|a, b| a < b), "{queue:?}");
-        assert!(told.iter().all(|task| queue.contains(task)), "{queue:?}");
+        assert!(
+            reported.iter().all(|task| queue.contains(task)),
+            "{queue:?}"
+        );
     }
 }

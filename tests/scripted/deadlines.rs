@@ -106,19 +106,19 @@ fn a_client_is_as_good_as_before_after_a_watch_was_dropped() {
 #[derive(Debug, Default)]
 struct Slow {
     clock: VirtualClock,
-    told: Mutex<Vec<String>>,
+    reported: Mutex<Vec<String>>,
 }
 
 #[async_trait]
 impl Transport for Slow {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let told = request.headers()["grpc-timeout"]
+        let reported = request.headers()["grpc-timeout"]
             .to_str()
             .unwrap()
             .to_owned();
         let times = {
-            let mut all = self.told.lock().unwrap();
-            all.push(told);
+            let mut all = self.reported.lock().unwrap();
+            all.push(reported);
             all.len()
         };
         self.clock.sleep(Duration::from_secs(2)).await;
@@ -149,12 +149,12 @@ fn the_server_is_told_what_is_left_of_the_deadline() {
         let lock = Lock::new("l", 7).time_limit(limit);
         clock.run(client.send(lock)).unwrap_err();
         assert_eq!(clock.elapsed(), Duration::from_secs(9));
-        let told = std::mem::take(&mut *client.transport().told.lock().unwrap());
-        assert_eq!(told, ["7000m", "5000m", "3000m"]);
+        let reported = std::mem::take(&mut *client.transport().reported.lock().unwrap());
+        assert_eq!(reported, ["7000m", "5000m", "3000m"]);
         let campaign = Campaign::new("e", 7, "v").time_limit(limit);
         clock.run(client.send(campaign)).unwrap_err();
         assert_eq!(
-            client.transport().told.lock().unwrap()[..2],
+            client.transport().reported.lock().unwrap()[..2],
             ["7000m", "5000m"]
         );
     }

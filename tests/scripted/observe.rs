@@ -286,7 +286,7 @@ mod warnings {
 
     #[test]
     fn a_lost_lease_is_warned_of_once_and_a_revoked_one_is_not() {
-        let told = warnings(|| {
+        let reported = warnings(|| {
             let client = client(Store::at(1));
             let (keeper, run) = LeaseKeeper::new(&client);
             let work = async move {
@@ -303,8 +303,8 @@ mod warnings {
             client.transport().state.lock().unwrap().connections = vec![refused; 10_000].into();
             client.transport().clock.run(join(work, run));
         });
-        let lost = lost(&told);
-        assert_eq!(lost.len(), 1, "{told:?}");
+        let lost = lost(&reported);
+        assert_eq!(lost.len(), 1, "{reported:?}");
         assert!(
             lost[0].contains("reason=the lease could not be renewed in time: "),
             "{lost:?}"
@@ -326,18 +326,18 @@ mod warnings {
             }),
             ..Connection::default()
         };
-        let told = warnings(|| {
+        let reported = warnings(|| {
             let client = client(Store::at(4).with(|state| state.connections = [cut].into()));
             let clock = &client.transport().clock;
             let mut mirror = client.v3().mirror(KeyRange::all());
             assert!(clock.run(mirror.next()).unwrap().is_listing);
             assert!(clock.run(mirror.next()).unwrap().is_listing);
         });
-        let again: Vec<_> = told
+        let again: Vec<_> = reported
             .iter()
             .filter(|line| line.contains("changes are lost: reading everything again"))
             .collect();
-        assert_eq!(again.len(), 1, "{told:?}");
+        assert_eq!(again.len(), 1, "{reported:?}");
         assert!(again[0].contains("compacted"), "{again:?}");
     }
 
@@ -351,12 +351,12 @@ mod warnings {
             Step::Refuse,
             ok(),
         ];
-        let told = warnings(|| {
+        let reported = warnings(|| {
             let client = builder(steps).build().unwrap();
             block_on(client.v2().get("x")).unwrap();
             block_on(client.v2().get("x")).unwrap();
         });
-        let endpoints: Vec<_> = told
+        let endpoints: Vec<_> = reported
             .iter()
             .filter_map(|line| line.split_once("endpoint="))
             .map(|(_, rest)| rest)

@@ -161,14 +161,18 @@ fn v3_139_an_observer_whose_response_is_empty_tries_another_token_once() {
 
     // A stream that has delivered a leader had a valid token.
     let then: fn(&mut State) = |state| state.messages = vec![leader("two", 6)];
-    let told = Connection {
+    let reported = Connection {
         ends: true,
         then: Some(then),
         ..Connection::default()
     };
-    let told = with_user(store(vec![told]));
-    assert!(items(&told, Observe::new("e"), 2).iter().all(Result::is_ok));
-    assert_eq!(self::paths(&told), [authenticate, observe, observe]);
+    let reported = with_user(store(vec![reported]));
+    assert!(
+        items(&reported, Observe::new("e"), 2)
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert_eq!(self::paths(&reported), [authenticate, observe, observe]);
 
     let without_user = client(store(vec![silent; 2]));
     items(&without_user, Observe::new("e"), 1)

@@ -31,16 +31,20 @@ fn an_observer_goes_on_after_a_cut_and_tells_no_leader_twice() {
             .into();
         });
         let client = client(store);
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let mut leaders = client.open(Observe::new("e"));
-        while told.last() != Some(&6) {
+        while reported.last() != Some(&6) {
             let leader = client.transport().clock.run(leaders.next());
-            told.push(leader.unwrap().unwrap().mod_revision);
+            reported.push(leader.unwrap().unwrap().mod_revision);
         }
         // The first leader may have been cut off, and has ended then. (The next leader may have been a candidate for
         // longer.)
-        let expected: &[i64] = if told[0] == 5 { &[5, 7, 6] } else { &[7, 6] };
-        assert_eq!(told, expected, "cut at {cut}");
+        let expected: &[i64] = if reported[0] == 5 {
+            &[5, 7, 6]
+        } else {
+            &[7, 6]
+        };
+        assert_eq!(reported, expected, "cut at {cut}");
     }
 }
 
@@ -290,7 +294,7 @@ fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
     assert!(is_outside(error));
     let leaders: Vec<_> = clock.run(inside.elections().observe("e").collect());
     assert!(
-        matches!(&leaders[..], [Ok(told), Err(error)] if told.key == "e/1" && is_outside(error)),
+        matches!(&leaders[..], [Ok(reported), Err(error)] if reported.key == "e/1" && is_outside(error)),
         "{leaders:?}"
     );
 }

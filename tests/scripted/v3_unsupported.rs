@@ -254,8 +254,8 @@ fn a_raw_request_does_not_mark_a_call_as_unsupported() {
 
 #[test]
 fn an_observer_sees_each_response() {
-    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let tell = std::sync::Arc::clone(&told);
+    let reported = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tell = std::sync::Arc::clone(&reported);
     let client = Client::builder(ScriptedTransport::new([missing(), ok()]))
         .endpoints(["http://a", "http://b"]);
     let client = client.observe(move |attempt: &Attempt| {
@@ -267,7 +267,7 @@ fn an_observer_sees_each_response() {
     send(&client.build().unwrap(), GetHashKv::new()).unwrap();
     let answered = AttemptOutcome::Answered;
     let expected = [(1, answered, Some(404)), (2, answered, Some(200))];
-    assert_eq!(*told.lock().unwrap(), expected);
+    assert_eq!(*reported.lock().unwrap(), expected);
 }
 
 fn lacks() -> Connection {

@@ -119,7 +119,7 @@ fn a_wait_at_a_member_that_is_halted_goes_on_elsewhere_until_its_turn_has_come()
         let probes = [
             silent(),
             place("other"),
-            // A first place may be told by the member itself, should it return.
+            // If the member returns, it may itself report the first position.
             place(own),
             place("other"),
             place("other"),

@@ -35,15 +35,15 @@ type Reported = Arc<Mutex<Vec<(AttemptOutcome, String)>>>;
 /// A client whose requests pass through the proxy.
 fn behind_a_proxy(endpoints: &[&str]) -> (Client<WatchServer>, Reported) {
     let server = WatchServer::at(4).with(|state| state.buffers = true);
-    let told = Reported::default();
-    let seen = Arc::clone(&told);
+    let reported = Reported::default();
+    let seen = Arc::clone(&reported);
     let client = Client::builder(server)
         .endpoints(endpoints)
         .observe(move |attempt| {
             let reason = attempt.reason.clone().unwrap_or_default();
             seen.lock().unwrap().push((attempt.outcome, reason));
         });
-    (client.build().unwrap(), told)
+    (client.build().unwrap(), reported)
 }
 
 fn watch(client: &Client<WatchServer>) -> BoxStream<'static, Result<Changes, Error>> {
@@ -53,7 +53,7 @@ fn watch(client: &Client<WatchServer>) -> BoxStream<'static, Result<Changes, Err
 #[test]
 fn a_watch_through_a_proxy_that_buffers_delivers_everything_with_default_settings() {
     for endpoints in [&["http://a"][..], &["http://a", "http://b", "http://c"]] {
-        let (client, told) = behind_a_proxy(endpoints);
+        let (client, reported) = behind_a_proxy(endpoints);
         let (store, mut changes) = (client.transport(), watch(&client));
         let writes = async {
             for number in 0..60 {
@@ -80,8 +80,10 @@ fn a_watch_through_a_proxy_that_buffers_delivers_everything_with_default_setting
             "{:?}",
             store.clock.elapsed()
         );
-        let told = told.lock().unwrap();
-        let reason = told.iter().find(|(_, reason)| reason.contains("buffer"));
+        let reported = reported.lock().unwrap();
+        let reason = reported
+            .iter()
+            .find(|(_, reason)| reason.contains("buffer"));
         let (outcome, reason) = reason.unwrap();
         assert_eq!(*outcome, AttemptOutcome::TimedOut);
         assert!(reason.contains("nginx"), "{reason}");
@@ -164,9 +166,9 @@ impl Transport for Election {
         assert_eq!(limit, "2000m");
         self.clock.sleep(SECOND * 2).await;
         let leader = self.leader.lock().unwrap().map(|name| leader(name, 5));
-        let told = leader.map(|leader| json!({"result": leader}).to_string());
+        let reported = leader.map(|leader| json!({"result": leader}).to_string());
         let late = r#"{"error":{"grpc_code":4,"message":"context deadline exceeded"}}"#;
-        Ok(Response::new((told.unwrap_or_default() + late).into()))
+        Ok(Response::new((reported.unwrap_or_default() + late).into()))
     }
 
     async fn sleep(&self, duration: Duration) {

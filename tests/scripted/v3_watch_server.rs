@@ -300,7 +300,7 @@ impl Stream {
             if self.watches.remove(&id).is_some() {
                 // The pending messages, and then the end.
                 self.messages
-                    .push_back(told(state, id, "late", state.revision));
+                    .push_back(reported(state, id, "late", state.revision));
                 let over =
                     json!({"header": state.header(), "watch_id": id.to_string(), "canceled": true});
                 self.messages.push_back(over);
@@ -393,7 +393,7 @@ impl Drop for Stream {
     }
 }
 
-fn told(state: &State, id: i64, key: &str, revision: i64) -> Value {
+fn reported(state: &State, id: i64, key: &str, revision: i64) -> Value {
     json!({"header": state.header(), "watch_id": id.to_string(), "events": [event(key, revision)]})
 }
 

@@ -26,15 +26,15 @@ fn a_test_that_waits_for_a_clock_which_nobody_moves_is_told_so() {
         .output()
         .unwrap();
     assert!(child.status.success());
-    let told = String::from_utf8(child.stderr).unwrap();
-    let told: Vec<_> = told
+    let reply = String::from_utf8(child.stderr).unwrap();
+    let reply: Vec<_> = reply
         .lines()
         .filter(|line| line.starts_with("etcd-http-fake"))
         .collect();
     let expected = "the clock has stood still for 10s, and 2 tasks sleep until it moves, the next for 50ms more";
-    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+    assert!(reply.len() == 1 && reply[0].contains(expected), "{reply:?}");
     for remedy in ["FakeEtcd::advance", "Clock::auto()", "Clock::Real"] {
-        assert!(told[0].contains(remedy), "{told:?}");
+        assert!(reply[0].contains(remedy), "{reply:?}");
     }
 }
 

@@ -204,8 +204,8 @@ fn leader() -> LeaderKey {
 }
 
 /// The short forms in the table, by the paths that the client requests.
-fn told() -> BTreeSet<(String, &'static str)> {
-    let mut told = BTreeSet::new();
+fn documented() -> BTreeSet<(String, &'static str)> {
+    let mut documented = BTreeSet::new();
     for [path, _, short_forms, _, _] in table() {
         for short_form in short_forms.split(", ") {
             let name = short_form
@@ -214,10 +214,10 @@ fn told() -> BTreeSet<(String, &'static str)> {
                 .split('`')
                 .next()
                 .unwrap();
-            told.insert((asked(path), name));
+            documented.insert((asked(path), name));
         }
     }
-    told
+    documented
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn every_short_form_asks_the_path_that_the_table_has_it_for() {
         let last = client.transport().0.lock().unwrap().pop().unwrap();
         found.insert((last, name));
     }
-    assert_eq!(told(), found);
+    assert_eq!(documented(), found);
 }
 
 #[test]
@@ -243,8 +243,8 @@ fn no_short_form_is_left_out_of_the_table() {
         include_str!("../handle/keys.rs"),
         include_str!("../handle/admin.rs"),
     ];
-    let told = told();
-    let told: BTreeSet<_> = told
+    let documented = documented();
+    let documented: BTreeSet<_> = documented
         .iter()
         .map(|(_, name)| name.rsplit('.').next().unwrap())
         .collect();
@@ -253,7 +253,7 @@ fn no_short_form_is_left_out_of_the_table() {
         .flat_map(|source| source.lines())
         .filter_map(short_form)
         .collect();
-    assert_eq!(told, found);
+    assert_eq!(documented, found);
 }
 
 /// Returns the short form that begins in this line of a handle's source: a method, or a line of its macro.

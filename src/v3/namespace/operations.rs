@@ -305,12 +305,12 @@ mod tests {
         let mut observe = Observe::new("e");
         observe.enter(&prefix());
         assert_eq!(to_json(&observe), r#"{"name":"bi9l"}"#);
-        let mut told = KeyValue {
+        let mut observed = KeyValue {
             key: "n/e/7".into(),
             ..KeyValue::default()
         };
-        Observe::leave(&mut told, &prefix()).unwrap();
-        assert_eq!(told.key, "e/7");
+        Observe::leave(&mut observed, &prefix()).unwrap();
+        assert_eq!(observed.key, "e/7");
     }
 
     #[test]

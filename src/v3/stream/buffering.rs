@@ -60,7 +60,7 @@ impl BufferingEndpoints {
         self.known.retain(|known| known != endpoint);
     }
 
-    /// A stream has told nothing for so many silences, though its server is alive. Returns whether a request with a short
+    /// A stream has yielded nothing for so many periods of silence, although its server is alive. Returns whether a request with a short
     /// deadline is to show why: more rarely each time that it brings nothing.
     pub(super) fn suspects(&mut self, endpoint: &Endpoint, silences: u32) -> bool {
         let is_suspect = silences >= 1 << self.vain.min(MAX_DOUBLINGS);

@@ -33,12 +33,12 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     /// `None` is a deletion.
     pub(crate) value: Option<String>,
-    pub(crate) told: Told,
+    pub(crate) reported: Reported,
 }
 
 /// What the caller knows about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Reported {
     /// Applied, at this index.
     Done(u64),
     /// Not applied.
@@ -71,10 +71,12 @@ impl Journal {
         value: Option<&str>,
         result: &Result<Event>,
     ) {
-        let (told, key) = match result {
-            Ok(event) => (Told::Done(event.index()), event.node.key.clone()),
-            Err(error) if error.outcome() == Outcome::Unknown => (Told::Unknown, key.to_owned()),
-            Err(_) => (Told::NotDone, key.to_owned()),
+        let (reported, key) = match result {
+            Ok(event) => (Reported::Done(event.index()), event.node.key.clone()),
+            Err(error) if error.outcome() == Outcome::Unknown => {
+                (Reported::Unknown, key.to_owned())
+            }
+            Err(_) => (Reported::NotDone, key.to_owned()),
         };
         let value = value.map(str::to_owned);
         self.count(operation, result);
@@ -82,7 +84,7 @@ impl Journal {
             operation,
             key,
             value,
-            told,
+            reported,
         });
     }
 

@@ -10,7 +10,7 @@ use etcd_http::v2::{Action, Event, Node};
 use harness::linearizability;
 
 use super::{
-    journal::{Entry, Journal, Told},
+    journal::{Entry, Journal, Reported},
     load::{COUNTERS, count_of},
     watchers::Watched,
 };
@@ -141,23 +141,24 @@ impl Report {
             operation,
             key,
             value,
-            told,
+            reported,
         } in writes
         {
-            self.acknowledged += usize::from(matches!(told, Told::Done(_)));
-            self.unknown += usize::from(*told == Told::Unknown);
+            self.acknowledged += usize::from(matches!(reported, Reported::Done(_)));
+            self.unknown += usize::from(*reported == Reported::Unknown);
             let Some(value) = value else { continue };
             let found = of_value.remove(value.as_str()).unwrap_or_default();
             let indexes: Vec<u64> = found.iter().map(|event| event.index()).collect();
-            let honest = match told {
-                Told::Done(index) => indexes == [*index],
-                Told::NotDone => indexes.is_empty(),
-                Told::Unknown => indexes.len() <= 1,
+            let is_consistent = match reported {
+                Reported::Done(index) => indexes == [*index],
+                Reported::NotDone => indexes.is_empty(),
+                Reported::Unknown => indexes.len() <= 1,
             };
-            self.unknown_but_done += usize::from(*told == Told::Unknown && indexes.len() == 1);
-            if !honest {
+            self.unknown_but_done +=
+                usize::from(*reported == Reported::Unknown && indexes.len() == 1);
+            if !is_consistent {
                 self.problems.push(format!(
-                    "{operation} of {key} = {value}: told {told:?}, done at {indexes:?}"
+                    "{operation} of {key} = {value}: reported {reported:?}, done at {indexes:?}"
                 ));
             }
             let in_its_place = found.iter().all(|event| {
@@ -178,17 +179,17 @@ impl Report {
     /// A deletion has no value that identifies it: all acknowledged ones are there, and no more than were tried.
     fn account_deletions(&mut self, writes: &[Entry], deletions: &HashMap<&str, Vec<u64>>) {
         let mut tried: HashMap<&str, (HashSet<u64>, usize)> = HashMap::new();
-        for Entry { key, told, .. } in writes.iter().filter(|write| write.value.is_none()) {
+        for Entry { key, reported, .. } in writes.iter().filter(|write| write.value.is_none()) {
             let (done, unknown) = tried.entry(key).or_default();
-            match told {
-                Told::Done(index) => {
+            match reported {
+                Reported::Done(index) => {
                     if !done.insert(*index) {
                         self.problems
                             .push(format!("{key} was deleted twice at {index}"));
                     }
                 }
-                Told::Unknown => *unknown += 1,
-                Told::NotDone => {}
+                Reported::Unknown => *unknown += 1,
+                Reported::NotDone => {}
             }
         }
         for (key, (done, unknown)) in &tried {
@@ -216,10 +217,10 @@ impl Report {
                 ..
             } = event;
             let before = replayed.remove(node.key.as_str());
-            let told = prev_node
+            let reported = prev_node
                 .as_ref()
                 .and_then(|node| Some((node.value.as_deref()?, node.modified_index)));
-            if told != before {
+            if reported != before {
                 self.problems
                     .push(format!("{event:?} comes after {before:?}"));
             }

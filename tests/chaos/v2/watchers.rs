@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::load::COUNTERS;
 
 /// How long a watcher may take to receive the last event.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Running watchers.
 pub(crate) struct Watchers {
@@ -94,13 +94,13 @@ async fn watch_until<T: Transport>(
     let mut stream = client.open(watch);
     let mut last = Instant::now();
     loop {
-        let patience = async {
+        let time_limit = async {
             let _ = until.wait_for(|end| *end != u64::MAX).await;
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(TIME_LIMIT).await;
         };
         let next = tokio::select! {
             next = stream.next() => next.map(|next| next.map_err(|error| error.to_string())),
-            () = patience => Some(Err("the last events did not arrive".to_owned())),
+            () = time_limit => Some(Err("the last events did not arrive".to_owned())),
         };
         match next {
             Some(Ok(event)) if event.node.value.as_deref() == Some("end") => break,

@@ -21,7 +21,7 @@ use super::{
     Task,
     history::{History, Ownership, Times},
     holding::{Holding, Turns, exclusive},
-    journal::{Journal, Told, Write},
+    journal::{Journal, Reported, Write},
     observers::Shown,
 };
 
@@ -96,7 +96,7 @@ impl<T: Transport> Task<T> {
             operation: "proclaim",
             key: String::from_utf8(leader.key.to_vec()).unwrap(),
             value,
-            told: Told::by(&result),
+            reported: Reported::by(&result),
         };
         self.journal.write(write, &result);
     }
@@ -120,7 +120,7 @@ impl<T: Transport> Task<T> {
             operation: "proclaim after a resignation",
             key,
             value,
-            told: Told::NotDone,
+            reported: Reported::NotDone,
         };
         self.journal.write(write, &result);
     }
@@ -186,8 +186,8 @@ pub(crate) fn judge(
 
 /// Finds proclamations that were acknowledged while the caller did not lead.
 fn proclaimed(writes: &[Write], ownerships: &[Ownership]) -> Vec<String> {
-    let unfounded = writes.iter().filter(|write| match write.told {
-        Told::Done(at) if write.operation == "proclaim" => {
+    let unfounded = writes.iter().filter(|write| match write.reported {
+        Reported::Done(at) if write.operation == "proclaim" => {
             let mut of_key = ownerships
                 .iter()
                 .filter(|ownership| ownership.key == write.key);
@@ -318,7 +318,7 @@ mod tests {
                 operation: "proclaim",
                 key: format!("{NAME}/{token}"),
                 value: "x".to_owned(),
-                told: Told::Done(at),
+                reported: Reported::Done(at),
             };
             proclaimed(&[write], &history().1).len()
         };

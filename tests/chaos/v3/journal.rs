@@ -42,19 +42,19 @@ pub(crate) struct Write {
     pub(crate) operation: &'static str,
     pub(crate) key: String,
     pub(crate) value: String,
-    pub(crate) told: Told,
+    pub(crate) reported: Reported,
 }
 
 /// What the caller knows about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Reported {
     /// Applied, at this revision.
     Done(i64),
     NotDone,
     Unknown,
 }
 
-impl Told {
+impl Reported {
     /// By the revision at which it was applied, or at which its comparison failed.
     pub(crate) fn by(result: &Result<Option<i64>>) -> Self {
         match result {
@@ -163,24 +163,24 @@ impl Journal {
         let dishonest = inner.writes.iter().filter_map(|write| {
             let key = (write.key.as_str(), write.value.as_str());
             let revisions = found.get(&key).map_or(&[][..], Vec::as_slice);
-            let is_honest = match write.told {
-                Told::Done(revision) => revisions == [revision],
-                Told::NotDone => revisions.is_empty(),
-                Told::Unknown => revisions.len() <= 1,
+            let is_consistent = match write.reported {
+                Reported::Done(revision) => revisions == [revision],
+                Reported::NotDone => revisions.is_empty(),
+                Reported::Unknown => revisions.len() <= 1,
             };
-            (!is_honest).then(|| format!("{write:?}, found at {revisions:?}"))
+            (!is_consistent).then(|| format!("{write:?}, found at {revisions:?}"))
         });
         dishonest.chain(inner.oddities.iter().cloned()).collect()
     }
 
     pub(crate) fn figures(&self) -> String {
         let inner = self.inner();
-        let told = |wanted: fn(&Told) -> bool| {
+        let reported = |wanted: fn(&Reported) -> bool| {
             let writes = inner.writes.iter();
-            writes.filter(|write| wanted(&write.told)).count()
+            writes.filter(|write| wanted(&write.reported)).count()
         };
-        let done = told(|told| matches!(told, Told::Done(_)));
-        let unknown = told(|told| *told == Told::Unknown);
+        let done = reported(|reported| matches!(reported, Reported::Done(_)));
+        let unknown = reported(|reported| *reported == Reported::Unknown);
         format!(
             "{}  {done} guarded writes and proclamations acknowledged, {unknown} unknown\n",
             inner.tally
@@ -221,26 +221,26 @@ mod tests {
         };
         let events = vec![event(2, "a"), event(3, "b"), event(4, "b"), event(5, "c")];
         let history = History { events };
-        let problems = |value: &str, told| {
+        let problems = |value: &str, reported| {
             let journal = Journal::new();
             let write = Write {
                 operation: "put",
                 key: "k".to_owned(),
                 value: value.to_owned(),
-                told,
+                reported,
             };
             journal.write(write, &Ok(None));
             journal.account(&history).len()
         };
-        assert_eq!(problems("a", Told::Done(2)), 0);
-        assert_eq!(problems("c", Told::Unknown), 0);
-        assert_eq!(problems("d", Told::Unknown), 0);
-        assert_eq!(problems("d", Told::NotDone), 0);
+        assert_eq!(problems("a", Reported::Done(2)), 0);
+        assert_eq!(problems("c", Reported::Unknown), 0);
+        assert_eq!(problems("d", Reported::Unknown), 0);
+        assert_eq!(problems("d", Reported::NotDone), 0);
         // Elsewhere, twice, never, against the word.
-        assert_eq!(problems("a", Told::Done(3)), 1);
-        assert_eq!(problems("b", Told::Done(3)), 1);
-        assert_eq!(problems("b", Told::Unknown), 1);
-        assert_eq!(problems("d", Told::Done(6)), 1);
-        assert_eq!(problems("c", Told::NotDone), 1);
+        assert_eq!(problems("a", Reported::Done(3)), 1);
+        assert_eq!(problems("b", Reported::Done(3)), 1);
+        assert_eq!(problems("b", Reported::Unknown), 1);
+        assert_eq!(problems("d", Reported::Done(6)), 1);
+        assert_eq!(problems("c", Reported::NotDone), 1);
     }
 }

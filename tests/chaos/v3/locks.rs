@@ -22,7 +22,7 @@ use super::{
     Task,
     history::{History, Ownership, Times},
     holding::{Holding, Turns, exclusive},
-    journal::{Journal, Told, Write},
+    journal::{Journal, Reported, Write},
 };
 
 const NAME: &str = "chaos/lock";
@@ -141,7 +141,7 @@ impl<T: Transport> Task<T> {
             operation,
             key: GUARDED.to_owned(),
             value,
-            told: Told::by(&result),
+            reported: Reported::by(&result),
         };
         self.journal.write(write, &result);
         result.ok().map(|revision| revision.is_some())

@@ -16,7 +16,7 @@ use super::elections::NAME;
 const LAST: &str = "the last";
 
 /// How long an observer may take to deliver the last leader.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// A leader, as a response or an observer showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,8 @@ pub(crate) fn observe<T: Transport>(clients: &[Client<T>]) -> Vec<JoinHandle<Vec
 
 /// Elects the last leader.
 pub(crate) async fn end<T: Transport>(client: &Client<T>) {
-    let lease = client.v3().leases().grant(PATIENCE).await.unwrap();
-    let last = Campaign::new(NAME, lease.id, LAST).time_limit(PATIENCE);
+    let lease = client.v3().leases().grant(TIME_LIMIT).await.unwrap();
+    let last = Campaign::new(NAME, lease.id, LAST).time_limit(TIME_LIMIT);
     client.send(last).await.unwrap();
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn end<T: Transport>(client: &Client<T>) {
 pub(crate) async fn finish(observers: Vec<JoinHandle<Vec<Shown>>>) -> Vec<Vec<Shown>> {
     let mut all = Vec::new();
     for observer in observers {
-        let shown = tokio::time::timeout(PATIENCE, observer).await;
+        let shown = tokio::time::timeout(TIME_LIMIT, observer).await;
         all.push(
             shown
                 .expect("an observer waits for the last leader")

@@ -96,13 +96,13 @@ async fn no_call_waits_for_watches<T: Trusting>() {
                 client.transport().sleep(TTL / 2).await;
                 revisions
             };
-            let told = join_all(watches.iter_mut().map(|watch| watch.next()));
-            let (revisions, told) = futures::join!(puts, prompt(&client, TTL / 2, told));
-            let told: Vec<_> = told
+            let reported = join_all(watches.iter_mut().map(|watch| watch.next()));
+            let (revisions, reported) = futures::join!(puts, prompt(&client, TTL / 2, reported));
+            let reported: Vec<_> = reported
                 .into_iter()
                 .map(|change| change.unwrap().unwrap().revision)
                 .collect();
-            assert_eq!(told, revisions);
+            assert_eq!(reported, revisions);
         }
         assert!(slowest < PROMPT, "a put took {slowest:?}");
         for lease in &leases {

@@ -60,7 +60,7 @@ async fn every_stream_goes_on_after_two_seconds_of_pages<T: Transport>(etcd: Etc
                 proclaim.unwrap();
                 (set.index(), put.header.revision)
             };
-            let told = async {
+            let reported = async {
                 let event = events.next().await.unwrap().unwrap();
                 let change = changes.next().await.unwrap().unwrap();
                 let update = mirror.next().await.unwrap();
@@ -72,8 +72,8 @@ async fn every_stream_goes_on_after_two_seconds_of_pages<T: Transport>(etcd: Etc
                     leader.value,
                 )
             };
-            let ((index, revision), told) = join(write, told).await;
-            assert_eq!(told, (index, revision, revision, value.into()));
+            let ((index, revision), reported) = join(write, reported).await;
+            assert_eq!(reported, (index, revision, revision, value.into()));
         };
         tell().await;
         for page in [Page::NotFound, Page::TooManyRequests, Page::Maintenance] {

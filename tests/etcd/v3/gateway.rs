@@ -82,7 +82,7 @@ async fn v3_4_7_40_a_key_is_told_as_documented_whatever_the_spacing<T: Transport
         };
         etcd.send(put).await.unwrap();
         let body = json!({"key": base64(&key)}).to_string();
-        let told = answer(&etcd, "/v3/kv/range", &body).await;
+        let reported = answer(&etcd, "/v3/kv/range", &body).await;
         let read = etcd.send(Range::new(&*key)).await.unwrap();
         let kv = read.first().unwrap();
         assert_eq!((&kv.value[..], read.more), (value.as_bytes(), false));
@@ -103,8 +103,8 @@ async fn v3_4_7_40_a_key_is_told_as_documented_whatever_the_spacing<T: Transport
             kv.version
         );
         // Nothing in it has a space of its own.
-        let told = told.text.replace(' ', "");
-        assert!(told.ends_with(&fields), "{told} is not {fields}");
+        let reported = reported.text.replace(' ', "");
+        assert!(reported.ends_with(&fields), "{reported} is not {fields}");
     }
 }
 

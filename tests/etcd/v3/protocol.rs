@@ -141,9 +141,9 @@ async fn a_restart_is_survived<T: Transport>(etcd: Etcd<T>) {
 
 async fn what_is_not_there_is_not_connected_to<T: Transport>(etcd: Etcd<T>) {
     let outcomes = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&outcomes);
+    let reported = Arc::clone(&outcomes);
     let client = etcd.client(move |client| {
-        client.observe(move |attempt| told.lock().unwrap().push(attempt.outcome))
+        client.observe(move |attempt| reported.lock().unwrap().push(attempt.outcome))
     });
     let client = client.with_retry(RetryPolicy::never());
     let error = client.v3().kv().put("a", "1").await.unwrap_err();

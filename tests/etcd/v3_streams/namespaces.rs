@@ -160,9 +160,9 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(won.leader.name, "e");
     assert_eq!(won.leader.key, format!("e/{lease}"));
     let mut leaders = one.elections().observe("e");
-    let told = leaders.next().await.unwrap().unwrap();
+    let reported = leaders.next().await.unwrap().unwrap();
     assert_eq!(
-        (&told.key, &told.value[..]),
+        (&reported.key, &reported.value[..]),
         (&won.leader.key, &b"first"[..])
     );
 
@@ -175,12 +175,15 @@ async fn an_election_stays_within_the_namespace<T: Transport>(etcd: Etcd<T>) {
         .proclaim(won.leader.clone(), "second")
         .await
         .unwrap();
-    let told = leaders.next().await.unwrap().unwrap();
+    let reported = leaders.next().await.unwrap().unwrap();
     assert_eq!(
-        (&told.key, &told.value[..]),
+        (&reported.key, &reported.value[..]),
         (&won.leader.key, &b"second"[..])
     );
-    assert_eq!(one.elections().get_leader("e").await.unwrap(), Some(told));
+    assert_eq!(
+        one.elections().get_leader("e").await.unwrap(),
+        Some(reported)
+    );
     let whole = etcd
         .v3()
         .elections()

@@ -128,12 +128,12 @@ async fn v3_84_progress_is_told_of_no_watch_in_particular<T: Transport>(etcd: Et
     // Which comes first differs.
     let messages = [lines.result().await, lines.result().await];
     let of_none = messages.iter().find(|it| it["watch_id"] == "-1").unwrap();
-    let told: i64 = of_none["header"]["revision"]
+    let reported: i64 = of_none["header"]["revision"]
         .as_str()
         .unwrap()
         .parse()
         .unwrap();
-    assert!(told >= revision);
+    assert!(reported >= revision);
     assert_eq!(said(of_none.clone()), json!({"watch_id": "-1"}));
     assert!(messages.iter().any(|message| message["created"] == true));
 

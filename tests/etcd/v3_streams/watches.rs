@@ -471,17 +471,21 @@ async fn v3_85_progress_is_told_where_nothing_happens<T: Transport>(etcd: Etcd<T
     let client = etcd.client_of(server.client_url());
     let put = client.v3().kv().put("elsewhere", "").await.unwrap();
     let quiet = Watch::new("a").from_revision(2);
-    let mut told = client.open(quiet.clone().progress(true));
-    let mut untold = client.open(quiet);
+    let mut reported = client.open(quiet.clone().progress(true));
+    let mut unreported = client.open(quiet);
     if is_3_5 {
-        let progress = next(&mut told).await;
+        let progress = next(&mut reported).await;
         assert_eq!(
             (progress.revision, progress.events.len()),
             (put.header.revision, 0)
         );
     }
     // 3.4 does so only every ten minutes, and only for watches that ask for it.
-    let stream = if is_3_5 { &mut untold } else { &mut told };
+    let stream = if is_3_5 {
+        &mut unreported
+    } else {
+        &mut reported
+    };
     let (next, silence) = (stream.next(), pin!(etcd.sleep(1_500)));
     assert!(matches!(select(next, silence).await, Either::Right(_)));
 }

@@ -18,7 +18,7 @@ const LEASES: &str = "/v3/lease/*";
 #[test]
 fn r_50_a_session_is_lost_at_its_deadline_while_no_server_responds() {
     let etcd = jumping().build();
-    let (lost, told) = block_on(async {
+    let (lost, reported) = block_on(async {
         let (session, driver) = session(&etcd).await;
         let work = async {
             etcd.sleep(seconds(7)).await;
@@ -29,7 +29,7 @@ fn r_50_a_session_is_lost_at_its_deadline_while_no_server_responds() {
         };
         session.run(driver, work).await
     });
-    assert!(!told);
+    assert!(!reported);
     // The last renewal was sent within the seventh second, and the one before at a third of the TTL.
     assert!(lost > seconds(14) && lost <= seconds(17), "{lost:?}");
 }

@@ -130,8 +130,8 @@ async fn a_watch_delivers_events_while_it_changes(world: &mut World) {
     let mut watch = client.watch("a", Some(options)).await.unwrap();
     assert!(watch.message().await.unwrap().unwrap().created());
     client.put("a1", "x", None).await.unwrap();
-    let told = watch.message().await.unwrap().unwrap();
-    assert_eq!(told.events()[0].event_type(), EventType::Put);
+    let reported = watch.message().await.unwrap().unwrap();
+    assert_eq!(reported.events()[0].event_type(), EventType::Put);
     let options = WatchOptions::new().with_prev_key().with_watch_id(2);
     watch.watch("b", Some(options)).await.unwrap();
     let created = watch.message().await.unwrap().unwrap();
@@ -139,8 +139,8 @@ async fn a_watch_delivers_events_while_it_changes(world: &mut World) {
     client.put("b", "x", None).await.unwrap();
     client.delete("b", None).await.unwrap();
     assert_eq!(watch.message().await.unwrap().unwrap().watch_id(), 2);
-    let told = watch.message().await.unwrap().unwrap();
-    let event = &told.events()[0];
+    let reported = watch.message().await.unwrap().unwrap();
+    let event = &reported.events()[0];
     assert_eq!(event.event_type(), EventType::Delete);
     assert_eq!(event.prev_kv().unwrap().value(), b"x");
     watch.request_progress().await.unwrap();
@@ -206,13 +206,13 @@ async fn an_election_has_one_leader(world: &mut World) {
     let waiting = tokio::spawn(async move { other.campaign("e", "two", second).await });
     let options = ProclaimOptions::new().with_leader(leader.clone());
     client.proclaim("again", Some(options)).await.unwrap();
-    let told = client.leader("e").await.unwrap();
-    assert_eq!(told.kv().unwrap().value(), b"again");
+    let reported = client.leader("e").await.unwrap();
+    assert_eq!(reported.kv().unwrap().value(), b"again");
     let options = ResignOptions::new().with_leader(leader);
     client.resign(Some(options)).await.unwrap();
     waiting.await.unwrap().unwrap();
-    let told = client.leader("e").await.unwrap();
-    assert_eq!(told.kv().unwrap().value(), b"two");
+    let reported = client.leader("e").await.unwrap();
+    assert_eq!(reported.kv().unwrap().value(), b"two");
 }
 
 async fn auth_decides_who_may_what(world: &mut World) {

@@ -46,8 +46,8 @@ fn outcome(mut command: Command, input: &str, names: &[(String, String)]) -> Str
 /// The names that differ between servers.
 fn names(url: &str) -> Vec<(String, String)> {
     let mut connection = Connection::new(url.trim_start_matches("http://"));
-    let told = connection.ask(&Ask::new("GET", "/v2/members"));
-    let member = &told.json()["members"][0];
+    let reply = connection.ask(&Ask::new("GET", "/v2/members"));
+    let member = &reply.json()["members"][0];
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     vec![
         (url.to_owned(), "URL".to_owned()),
@@ -58,7 +58,7 @@ fn names(url: &str) -> Vec<(String, String)> {
         (text(&member["id"]), "MEMBER".to_owned()),
         (text(&member["peerURLs"][0]), "PEER".to_owned()),
         (
-            told.header("x-etcd-cluster-id").unwrap().to_owned(),
+            reply.header("x-etcd-cluster-id").unwrap().to_owned(),
             "CLUSTER".to_owned(),
         ),
     ]

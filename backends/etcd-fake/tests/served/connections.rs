@@ -32,8 +32,8 @@ fn wait_for_watchers(connection: &mut Connection, count: u64) {
 #[test]
 fn health_is_up_at_once() {
     let served = Served::start(&[]);
-    let told = Connection::new(served.address()).ask(&Ask::new("GET", "/health"));
-    assert_eq!(told.text(), "{\"health\":\"true\",\"reason\":\"\"}");
+    let reply = Connection::new(served.address()).ask(&Ask::new("GET", "/health"));
+    assert_eq!(reply.text(), "{\"health\":\"true\",\"reason\":\"\"}");
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn etcds_own_flags_are_taken() {
         "--initial-cluster=infra7=http://x:2380",
         "--unsafe-no-fsync",
     ]);
-    let told = Connection::new(served.address()).ask(&Ask::new("GET", "/v2/members"));
-    let member = &told.json()["members"][0];
+    let reply = Connection::new(served.address()).ask(&Ask::new("GET", "/v2/members"));
+    let member = &reply.json()["members"][0];
     assert_eq!(
         (&member["name"], &member["clientURLs"][0]),
         (&"infra7".into(), &"http://example:2379".into())
@@ -135,9 +135,9 @@ fn slow_and_broken_clients_harm_nobody() {
         open.push(stream);
     }
     let mut connection = Connection::new(served.address());
-    let told = connection.ask(&Ask::new("GET", "/v2/keys/a"));
+    let reply = connection.ask(&Ask::new("GET", "/v2/keys/a"));
     assert_eq!(
-        (told.status, told.index()),
+        (reply.status, reply.index()),
         (404, 3),
         "half a request is none"
     );

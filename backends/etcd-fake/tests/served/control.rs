@@ -7,17 +7,17 @@ use std::{
 
 use crate::{
     Served,
-    support::{Ask, Told, raw::Connection},
+    support::{Ask, Reply, raw::Connection},
 };
 
 const PUT: &str = r#"{"key":"YQ==","value":"MQ=="}"#;
 const GET: &str = r#"{"key":"YQ=="}"#;
 
-fn ask(url: &str, ask: &Ask) -> Told {
+fn ask(url: &str, ask: &Ask) -> Reply {
     Connection::new(url.trim_start_matches("http://")).ask(ask)
 }
 
-fn post(url: &str, path: &str, body: &str) -> Told {
+fn post(url: &str, path: &str, body: &str) -> Reply {
     ask(url, &Ask::new("POST", path).json(body))
 }
 
@@ -27,14 +27,14 @@ fn get(url: &str, path: &str) -> String {
 
 #[track_caller]
 fn control(url: &str, path: &str, body: &str) {
-    let told = post(url, path, body);
-    assert_eq!(told.status, 200, "{path} {body}: {}", told.text());
+    let reply = post(url, path, body);
+    assert_eq!(reply.status, 200, "{path} {body}: {}", reply.text());
 }
 
 #[test]
 fn a_test_in_another_process_moves_the_clock_injects_faults_and_resets() {
     let mut served = Served::start(&["--listen-control-url", "http://127.0.0.1:0"]);
-    let remote = served.told("controlled at ");
+    let remote = served.reply("controlled at ");
     let etcd = &*served.url;
     post(etcd, "/v3/lease/grant", r#"{"ID":7,"TTL":3600}"#);
     post(etcd, "/v3/kv/put", r#"{"key":"YQ==","lease":7}"#);
@@ -88,8 +88,8 @@ fn three_members_are_one_cluster_on_three_ports() {
         "http://127.0.0.1:0",
     ];
     let mut served = Served::start(&flags);
-    let (second, third) = (served.told("serving "), served.told("serving "));
-    let remote = served.told("controlled at ");
+    let (second, third) = (served.reply("serving "), served.reply("serving "));
+    let remote = served.reply("controlled at ");
     assert_eq!(post(&served.url, "/v3/kv/put", PUT).status, 200);
     for url in [&second, &third] {
         assert!(post(url, "/v3/kv/range", GET).text().contains("MQ=="));

@@ -17,7 +17,7 @@ const PUT: &str = "/etcdserverpb.KV/Put";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 
 /// Longer than any message takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 fn put(value: &[u8]) -> GrpcAsk {
     let length = value.len();
@@ -39,8 +39,8 @@ fn one_port_serves_json_and_grpc() {
     let done = grpc.ask(&put(b"from gRPC"));
     assert_eq!((done.http, done.code.as_deref()), (200, Some("0")));
     let mut json = Connection::new(served.address());
-    let told = json.ask(&Ask::new("POST", "/v3/kv/range").json("{\"key\":\"YQ==\"}"));
-    assert_eq!(told.json()["kvs"][0]["value"], "ZnJvbSBnUlBD");
+    let reply = json.ask(&Ask::new("POST", "/v3/kv/range").json("{\"key\":\"YQ==\"}"));
+    assert_eq!(reply.json()["kvs"][0]["value"], "ZnJvbSBnUlBD");
 }
 
 #[test]
@@ -74,11 +74,17 @@ fn hundreds_of_streams_share_a_connection() {
     };
     let mut watches: Vec<_> = (0..500).map(|_| grpc.open(&watch)).collect();
     for watch in &mut watches {
-        assert!(matches!(watch.next(PATIENCE), Next::Message(_)), "created");
+        assert!(
+            matches!(watch.next(TIME_LIMIT), Next::Message(_)),
+            "created"
+        );
     }
     grpc.ask(&put(b"x"));
     for watch in &mut watches {
-        assert!(matches!(watch.next(PATIENCE), Next::Message(_)), "an event");
+        assert!(
+            matches!(watch.next(TIME_LIMIT), Next::Message(_)),
+            "an event"
+        );
     }
 }
 
@@ -98,11 +104,11 @@ fn at_sigterm_clients_are_told_and_streams_end() {
         ..GrpcAsk::new(WATCH, &[b"\x0a\x03\x0a\x01a"])
     };
     let mut watch = grpc.open(&watch);
-    assert!(matches!(watch.next(PATIENCE), Next::Message(_)));
+    assert!(matches!(watch.next(TIME_LIMIT), Next::Message(_)));
     let pid = process.id().to_string();
     let began = Instant::now();
     assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-    assert_eq!(watch.next(PATIENCE), Next::End, "the stream is cut");
+    assert_eq!(watch.next(TIME_LIMIT), Next::End, "the stream is cut");
     assert!(process.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(5));
     let refused = grpc.ask(&GrpcAsk::new(RANGE, &[b"\x0a\x01a"]));

@@ -156,9 +156,9 @@ fn curl_gets_the_same_over_http_1_and_2() {
                 "/v3/kv/range",
                 "/v3/nothing -d{}",
             ] {
-                let told = both.curl("a client", &user, &format!("{arguments} {http}"));
-                let is_http2 = told.contains("\n2 ");
-                assert_eq!(is_http2, http == "--http2", "{arguments}: {told}");
+                let reply = both.curl("a client", &user, &format!("{arguments} {http}"));
+                let is_http2 = reply.contains("\n2 ");
+                assert_eq!(is_http2, http == "--http2", "{arguments}: {reply}");
             }
         }
     });
@@ -249,25 +249,25 @@ fn who_shows_no_good_certificate_is_not_served_and_others_are() {
     plain
         .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
-    let mut told = Vec::new();
+    let mut reply = Vec::new();
     // Closed with an alert, or reset.
-    let _ = plain.read_to_end(&mut told);
-    assert!(!told.starts_with(b"HTTP/1.1 200"));
+    let _ = plain.read_to_end(&mut reply);
+    assert!(!reply.starts_with(b"HTTP/1.1 200"));
     let mut elsewhere = Authority::new();
     for pair in [elsewhere.issue("stranger"), authority.issue_expired("late")] {
         let user = User {
             authority: &trusted,
             pair: &pair,
         };
-        let told = user.curl(&served.url, "/health");
-        assert!(told.starts_with("\n0 000"), "{told}");
+        let reply = user.curl(&served.url, "/health");
+        assert!(reply.starts_with("\n0 000"), "{reply}");
     }
     let user = User {
         authority: &trusted,
         pair: &authority.issue("client.test"),
     };
-    let told = user.curl(&served.url, "/health");
-    assert!(told.contains("\n2 200 "), "{told}");
+    let reply = user.curl(&served.url, "/health");
+    assert!(reply.contains("\n2 200 "), "{reply}");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn files_that_are_no_certificates_are_named() {
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(1));
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(told.contains(named), "{told}");
+        let reply = String::from_utf8_lossy(&output.stderr);
+        assert!(reply.contains(named), "{reply}");
     }
 }

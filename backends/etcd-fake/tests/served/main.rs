@@ -56,9 +56,9 @@ impl Served {
     }
 
     /// What stands behind these words in a later line of the output.
-    fn told(&mut self, words: &str) -> String {
-        let told = (self.lines).find_map(|line| Some(line.split_once(words)?.1.to_owned()));
-        told.expect("the program ended")
+    fn reply(&mut self, words: &str) -> String {
+        let reply = (self.lines).find_map(|line| Some(line.split_once(words)?.1.to_owned()));
+        reply.expect("the program ended")
     }
 
     fn address(&self) -> &str {

@@ -71,15 +71,15 @@ fn a_websocket_is_answered_as_by_the_real_servers() {
         for (path, headers, messages) in cases {
             let [expected, seen] = [&real.client_url, &served.url].map(|url| {
                 let mut socket = Socket::open(url, path, headers);
-                let mut told = vec![socket.head()];
+                let mut reply = vec![socket.head()];
                 for (kind, message) in *messages {
                     socket.send(*kind, message);
-                    told.push(socket.told());
+                    reply.push(socket.reply());
                 }
                 if messages.is_empty() {
-                    told.push(socket.told());
+                    reply.push(socket.reply());
                 }
-                told
+                reply
             });
             assert_eq!(seen, expected, "{}: {path} {headers}", real.version);
         }
@@ -92,9 +92,9 @@ fn a_websocket_that_is_open_ends_with_the_server() {
     let mut socket = Socket::open(&served.url, "/v3/watch", "Upgrade: websocket\r\n");
     assert!(socket.head().starts_with("HTTP/1.1 101"));
     socket.send(TEXT, WATCH);
-    assert!(socket.told().contains("created"));
+    assert!(socket.reply().contains("created"));
     drop(served);
-    assert_eq!(socket.told(), "end");
+    assert_eq!(socket.reply(), "end");
 }
 
 struct Socket {
@@ -141,16 +141,16 @@ impl Socket {
     }
 
     /// What else arrives, until the server is silent: frames, without the ids of the server.
-    fn told(&mut self) -> String {
+    fn reply(&mut self) -> String {
         while self.receive() {}
-        let mut told = Vec::new();
+        let mut reply = Vec::new();
         while let Some((kind, message)) = self.frame() {
-            told.push(format!("{kind:x} {}", without_ids(&message)));
+            reply.push(format!("{kind:x} {}", without_ids(&message)));
         }
         if self.has_ended {
-            told.push("end".to_owned());
+            reply.push("end".to_owned());
         }
-        told.join("\n")
+        reply.join("\n")
     }
 
     fn receive(&mut self) -> bool {

@@ -9,7 +9,7 @@ use std::{
 use super::{clock::Clock, core::Shared, state::State, timeline::Timeline};
 
 /// How long a clock stands still, by real time, before that is reported.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -55,7 +55,7 @@ pub(super) fn watch<S: State>(shared: Weak<Shared<S>>) {
             if activity != seen.0 {
                 seen = (activity, Instant::now());
             }
-            let is_over = seen.1.elapsed() >= PATIENCE;
+            let is_over = seen.1.elapsed() >= TIME_LIMIT;
             if time.sleeping() == 0 {
                 time.watched.is_watched = false;
                 return Err(None);
@@ -102,7 +102,7 @@ fn problem(time: &Timeline) -> String {
         format!(", the next for {left:?} more")
     });
     format!(
-        "etcd-http-fake: the clock has stood still for {PATIENCE:?}, and {count} {tasks} sleep until it moves{next}. A call that \
+        "etcd-http-fake: the clock has stood still for {TIME_LIMIT:?}, and {count} {tasks} sleep until it moves{next}. A call that \
          is tried again sleeps in between. Move the clock with FakeEtcd::advance or advance_to_next, or build the fake with \
          Clock::auto(), which jumps when everything waits, or with Clock::Real."
     )

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::support::{Ask, Subject, Told, pair::Comparison};
+use crate::support::{Ask, Reply, Subject, pair::Comparison};
 
 /// Names that differ on the real server.
 pub(crate) struct Translation {
@@ -12,11 +12,11 @@ impl Comparison for Translation {
     /// From the responses to `GET /v2/members`.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self {
         let members = Ask::new("GET", "/v2/members");
-        let ids = |told: Told| {
-            let member = &told.json()["members"][0];
+        let ids = |reply: Reply| {
+            let member = &reply.json()["members"][0];
             let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
             vec![
-                told.header("x-etcd-cluster-id").unwrap().to_owned(),
+                reply.header("x-etcd-cluster-id").unwrap().to_owned(),
                 text(&member["id"]),
                 text(&member["peerURLs"][0]),
             ]
@@ -27,7 +27,7 @@ impl Comparison for Translation {
         }
     }
 
-    fn is_same(&self, ask: &Ask, real: &Told, fake: &Told) -> bool {
+    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool {
         let has_members = ask.target.starts_with("/v2/members") || ask.target == "/v2/machines";
         let real_body = if has_members {
             self.apply(&real.text()).into_bytes()
@@ -46,8 +46,8 @@ impl Comparison for Translation {
             has_members || contains(&fake.body, b"\"expiration\"") || is_store_stats;
         // HEAD shows a length without a body to look at.
         let length_differs = length_differs || ask.method == "HEAD";
-        let headers = |told: &Told| -> Vec<(String, String)> {
-            let headers = told.headers.iter().filter(|(name, _)| {
+        let headers = |reply: &Reply| -> Vec<(String, String)> {
+            let headers = reply.headers.iter().filter(|(name, _)| {
                 let is_framing = name == "content-length" || name == "transfer-encoding";
                 !(is_framing && length_differs)
             });

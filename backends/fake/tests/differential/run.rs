@@ -86,8 +86,8 @@ impl Keys {
         // Hidden keys are in no listing.
         let mut keys: Vec<String> = ["_h", "_x"].map(str::to_owned).into();
         let listing = Ask::new("GET", "/v2/keys/?sorted=true");
-        let told = self.pair.ask(&listing)?.json();
-        for node in told["node"]["nodes"].as_array().into_iter().flatten() {
+        let reply = self.pair.ask(&listing)?.json();
+        for node in reply["node"]["nodes"].as_array().into_iter().flatten() {
             keys.push(node["key"].as_str().unwrap_or_default()[1..].to_owned());
         }
         for key in keys {

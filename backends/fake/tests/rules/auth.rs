@@ -1,15 +1,15 @@
 //! Auth: V2-160 to V2-168.
 
-use crate::{Ask, Subject, Told, assert_body, assert_error, get, put, rules};
+use crate::{Ask, Reply, Subject, assert_body, assert_error, get, put, rules};
 
 const DENIED: &str = "{\"message\":\"Insufficient credentials\"}";
 
-fn user(s: &mut dyn Subject, name: &str, rest: &str) -> Told {
+fn user(s: &mut dyn Subject, name: &str, rest: &str) -> Reply {
     let json = format!("{{\"user\":\"{name}\"{rest}}}");
     s.ask(&Ask::new("PUT", &format!("/v2/auth/users/{name}")).json(&json))
 }
 
-fn role(s: &mut dyn Subject, name: &str, rest: &str) -> Told {
+fn role(s: &mut dyn Subject, name: &str, rest: &str) -> Reply {
     let json = format!("{{\"role\":\"{name}\"{rest}}}");
     s.ask(&Ask::new("PUT", &format!("/v2/auth/roles/{name}")).json(&json))
 }
@@ -42,11 +42,11 @@ rules! {
         ] {
             assert_error(&s.ask(&ask), 401, 110, Some("Insufficient credentials"), 0);
         }
-        let told = s.ask(&Ask::new("GET", "/v2/auth/users"));
-        assert_body(&told, 401, DENIED);
-        assert_eq!(told.header("x-etcd-cluster-id"), None);
-        let told = s.ask(&Ask::new("POST", "/v2/members").json("{}"));
-        assert_body(&told, 401, DENIED);
+        let reply = s.ask(&Ask::new("GET", "/v2/auth/users"));
+        assert_body(&reply, 401, DENIED);
+        assert_eq!(reply.header("x-etcd-cluster-id"), None);
+        let reply = s.ask(&Ask::new("POST", "/v2/members").json("{}"));
+        assert_body(&reply, 401, DENIED);
         assert_eq!(s.ask(&Ask::new("GET", "/v2/members")).status, 200);
         assert_eq!(s.ask(&as_root(key())).status, 404);
         // Parsing comes first.
@@ -55,21 +55,21 @@ rules! {
 
     fn v2_161_who_says_nothing_is_the_guest(s) {
         enable(s);
-        let told = s.ask(&as_root(Ask::new("GET", "/v2/auth/roles/guest")));
-        assert_body(&told, 200, "{\"role\":\"guest\",\"permissions\":{\"kv\":{\"read\":[\"/*\"],\"write\":[\"/*\"]}}}\n");
+        let reply = s.ask(&as_root(Ask::new("GET", "/v2/auth/roles/guest")));
+        assert_body(&reply, 200, "{\"role\":\"guest\",\"permissions\":{\"kv\":{\"read\":[\"/*\"],\"write\":[\"/*\"]}}}\n");
         assert_eq!(put(s, "/a", "value=x").status, 201);
-        let told = role(s, "guest", "");
-        assert_eq!(told.status, 401, "the guest is not root");
-        let told = s.ask(&as_root(Ask::new("PUT", "/v2/auth/roles/guest")
+        let reply = role(s, "guest", "");
+        assert_eq!(reply.status, 401, "the guest is not root");
+        let reply = s.ask(&as_root(Ask::new("PUT", "/v2/auth/roles/guest")
             .json(r#"{"role":"guest","revoke":{"kv":{"read":[],"write":["/*"]}}}"#)));
-        assert_eq!(told.status, 200);
+        assert_eq!(reply.status, 200);
         assert_eq!((put(s, "/a", "value=x").status, get(s, "/a").status), (401, 200));
     }
 
     fn v2_162_auth_is_switched_on_and_off(s) {
         let switch = |method: &str| Ask::new(method, "/v2/auth/enable");
-        let told = s.ask(&switch("PUT"));
-        assert_body(&told, 409, &message("auth: No root user available, please create one"));
+        let reply = s.ask(&switch("PUT"));
+        assert_body(&reply, 409, &message("auth: No root user available, please create one"));
         assert_body(&s.ask(&switch("GET")), 200, "{\"enabled\":false}\n");
         assert_body(&s.ask(&switch("DELETE")), 409, &message("auth: already disabled"));
         enable(s);
@@ -81,26 +81,26 @@ rules! {
     }
 
     fn v2_163_users(s) {
-        let told = user(s, "bob", "");
-        assert_body(&told, 400, &message("auth: Cannot create user bob with an empty password"));
+        let reply = user(s, "bob", "");
+        assert_body(&reply, 400, &message("auth: Cannot create user bob with an empty password"));
         assert_body(&user(s, "bob", ",\"password\":\"x\""), 201, "{\"user\":\"bob\",\"roles\":null}\n");
         assert_body(&user(s, "bob", ",\"password\":\"y\""), 200, "{\"user\":\"bob\",\"roles\":[]}\n");
-        let told = user(s, "bob", "");
+        let reply = user(s, "bob", "");
         let text = "auth: User not updated. Use grant/revoke/password to update the user.";
-        assert_body(&told, 400, &message(text));
-        let told = user(s, "bob", ",\"password\":\"x\",\"roles\":[\"r\"]");
-        assert_body(&told, 409, &message("auth: User bob already exists."));
-        let told = user(s, "eve", ",\"password\":\"x\",\"roles\":[\"r\"]");
-        assert_body(&told, 200, "{\"user\":\"eve\",\"roles\":[\"r\"]}\n");
+        assert_body(&reply, 400, &message(text));
+        let reply = user(s, "bob", ",\"password\":\"x\",\"roles\":[\"r\"]");
+        assert_body(&reply, 409, &message("auth: User bob already exists."));
+        let reply = user(s, "eve", ",\"password\":\"x\",\"roles\":[\"r\"]");
+        assert_body(&reply, 200, "{\"user\":\"eve\",\"roles\":[\"r\"]}\n");
         let grant = ",\"grant\":[\"r2\",\"r1\"]";
         assert_body(&user(s, "bob", grant), 200, "{\"user\":\"bob\",\"roles\":[\"r1\",\"r2\"]}\n");
         assert_body(&user(s, "bob", grant), 409, &message("auth: Granting duplicate role r2 for user bob"));
-        let told = user(s, "bob", ",\"revoke\":[\"r3\"]");
-        assert_body(&told, 409, &message("auth: Revoking ungranted role r3 for user bob"));
-        let told = user(s, "bob", ",\"roles\":[\"r\"],\"grant\":[\"s\"]");
-        assert_body(&told, 400, &message("User JSON contains both roles and grant/revoke"));
-        let told = user(s, "none", ",\"grant\":[\"r\"]");
-        assert_body(&told, 404, &message("auth: User none does not exist."));
+        let reply = user(s, "bob", ",\"revoke\":[\"r3\"]");
+        assert_body(&reply, 409, &message("auth: Revoking ungranted role r3 for user bob"));
+        let reply = user(s, "bob", ",\"roles\":[\"r\"],\"grant\":[\"s\"]");
+        assert_body(&reply, 400, &message("User JSON contains both roles and grant/revoke"));
+        let reply = user(s, "none", ",\"grant\":[\"r\"]");
+        assert_body(&reply, 404, &message("auth: User none does not exist."));
         let other = Ask::new("PUT", "/v2/auth/users/bob").json("{\"user\":\"eve\"}");
         assert_body(&s.ask(&other), 400, &message("User JSON name does not match the name in the URL"));
         let bad = Ask::new("PUT", "/v2/auth/users/bob").json("{");
@@ -117,17 +117,17 @@ rules! {
         let bob = "{\"user\":\"bob\",\"roles\":[{\"role\":\"r1\",\"permissions\":{\"kv\":{\"read\":[\"/a\"],\
             \"write\":[]}}}]}";
         assert_body(&s.ask(&Ask::new("GET", "/v2/auth/users/bob")), 200, &format!("{bob}\n"));
-        let told = s.ask(&Ask::new("GET", "/v2/auth/users"));
-        assert_body(&told, 200, &format!("{{\"users\":[{bob}]}}\n"));
+        let reply = s.ask(&Ask::new("GET", "/v2/auth/users"));
+        assert_body(&reply, 200, &format!("{{\"users\":[{bob}]}}\n"));
         user(s, "bob", ",\"grant\":[\"none\"]");
-        let told = s.ask(&Ask::new("GET", "/v2/auth/users/bob"));
-        assert_body(&told, 404, &message("auth: Role none does not exist."));
+        let reply = s.ask(&Ask::new("GET", "/v2/auth/users/bob"));
+        assert_body(&reply, 404, &message("auth: Role none does not exist."));
     }
 
     fn v2_165_roles(s) {
         let root = "{\"role\":\"root\",\"permissions\":{\"kv\":{\"read\":[\"/*\"],\"write\":[\"/*\"]}}}";
-        let told = s.ask(&Ask::new("GET", "/v2/auth/roles"));
-        assert_body(&told, 200, &format!("{{\"roles\":[{root}]}}\n"));
+        let reply = s.ask(&Ask::new("GET", "/v2/auth/roles"));
+        assert_body(&reply, 200, &format!("{{\"roles\":[{root}]}}\n"));
         let empty = "{\"role\":\"r\",\"permissions\":{\"kv\":{\"read\":null,\"write\":null}}}\n";
         assert_body(&role(s, "r", ""), 201, empty);
         assert_body(&role(s, "r", ""), 409, &message("auth: Role r already exists."));
@@ -135,16 +135,16 @@ rules! {
         let granted = "{\"role\":\"r\",\"permissions\":{\"kv\":{\"read\":[\"/a\"],\"write\":[\"/b\"]}}}\n";
         assert_body(&role(s, "r", grant), 200, granted);
         assert_body(&role(s, "r", grant), 409, &message("auth: Granting duplicate read permission /a"));
-        let told = role(s, "r", ",\"revoke\":{\"kv\":{\"read\":[\"/x\"]}}");
+        let reply = role(s, "r", ",\"revoke\":{\"kv\":{\"read\":[\"/x\"]}}");
         let text = "auth: Role not updated. Use grant/revoke to update the role.";
-        assert_body(&told, 400, &message(text));
-        let told = role(s, "root", grant);
-        assert_body(&told, 403, &message("auth: Cannot modify role root: is root role."));
+        assert_body(&reply, 400, &message(text));
+        let reply = role(s, "root", grant);
+        assert_body(&reply, 403, &message("auth: Cannot modify role root: is root role."));
         assert_body(&s.ask(&Ask::new("DELETE", "/v2/auth/roles/r")), 200, "");
-        let told = s.ask(&Ask::new("DELETE", "/v2/auth/roles/r"));
-        assert_body(&told, 404, &message("auth: Role r doesn't exist."));
-        let told = s.ask(&Ask::new("HEAD", "/v2/auth/roles/r"));
-        assert_eq!((told.status, told.header("allow")), (405, Some("GET,PUT,DELETE")));
+        let reply = s.ask(&Ask::new("DELETE", "/v2/auth/roles/r"));
+        assert_body(&reply, 404, &message("auth: Role r doesn't exist."));
+        let reply = s.ask(&Ask::new("HEAD", "/v2/auth/roles/r"));
+        assert_eq!((reply.status, reply.header("allow")), (405, Some("GET,PUT,DELETE")));
     }
 
     fn v2_166_a_recursive_access_needs_a_pattern_for_the_path_as_written(s) {
@@ -174,7 +174,7 @@ rules! {
 
     fn v2_168_root_cannot_be_deleted_while_auth_is_on(s) {
         enable(s);
-        let told = s.ask(&as_root(Ask::new("DELETE", "/v2/auth/users/root")));
-        assert_body(&told, 403, &message("auth: Cannot delete root user while auth is enabled."));
+        let reply = s.ask(&as_root(Ask::new("DELETE", "/v2/auth/users/root")));
+        assert_body(&reply, 403, &message("auth: Cannot delete root user while auth is enabled."));
     }
 }

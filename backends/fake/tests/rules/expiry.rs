@@ -11,16 +11,16 @@ rules! {
     fn v2_70_a_write_without_a_ttl_makes_the_key_permanent(s) {
         for form in ["value=x", "value=x&ttl=", "prevExist=true", "value=x&prevValue=x"] {
             put(s, "/a", "value=x&ttl=100");
-            let told = put(s, "/a", form);
-            let node = told.text().split("prevNode").next().unwrap().to_owned();
+            let reply = put(s, "/a", form);
+            let node = reply.text().split("prevNode").next().unwrap().to_owned();
             assert!(!node.contains("ttl"), "{form}: {node}");
             assert!(!get(s, "/a").text().contains("expiration"), "{form}");
         }
     }
 
     fn v2_71_expiration_is_in_utc_with_up_to_nine_digits(s) {
-        let told = put(s, "/a", "value=x&ttl=100").json();
-        let expiration = told["node"]["expiration"].as_str().unwrap();
+        let reply = put(s, "/a", "value=x&ttl=100").json();
+        let expiration = reply["node"]["expiration"].as_str().unwrap();
         let (day, time) = expiration.split_once('T').unwrap();
         assert_eq!((day.len(), time.ends_with('Z')), (10, true), "{expiration}");
         let fraction = time.trim_end_matches('Z').split_once('.').map_or("", |(_, digits)| digits);
@@ -34,19 +34,19 @@ rules! {
     }
 
     fn v2_73_a_ttl_of_zero_is_gone_at_the_next_sweep(s) {
-        let told = put(s, "/a", "value=x&ttl=0").text();
-        assert!(told.contains("expiration") && !told.contains("\"ttl\""), "{told}");
+        let reply = put(s, "/a", "value=x&ttl=0").text();
+        assert!(reply.contains("expiration") && !reply.contains("\"ttl\""), "{reply}");
         s.pass(Duration::from_millis(900));
         assert_error(&get(s, "/a"), 404, 100, Some("/a"), 5);
     }
 
     fn v2_74_a_huge_ttl_is_no_ttl_or_a_past_one(s) {
-        let told = put(s, "/a", "value=x&ttl=9300000000").text();
-        assert!(!told.contains("expiration"), "permanent: {told}");
+        let reply = put(s, "/a", "value=x&ttl=9300000000").text();
+        assert!(!reply.contains("expiration"), "permanent: {reply}");
         put(s, "/b", "value=x");
-        let told = put(s, "/b", "value=x&prevExist=true&ttl=9300000000").json();
-        assert!(told["node"]["ttl"].as_i64().unwrap() < 0, "{told}");
-        assert!(told["node"]["expiration"].as_str().unwrap().starts_with("17"), "{told}");
+        let reply = put(s, "/b", "value=x&prevExist=true&ttl=9300000000").json();
+        assert!(reply["node"]["ttl"].as_i64().unwrap() < 0, "{reply}");
+        assert!(reply["node"]["expiration"].as_str().unwrap().starts_with("17"), "{reply}");
         s.pass(Duration::from_millis(900));
         assert_eq!((get(s, "/a").status, get(s, "/b").status), (200, 404));
         put(s, "/c", "value=x&ttl=18446744073709551615");
@@ -76,8 +76,8 @@ rules! {
         s.pass(GONE);
         assert_eq!(get(s, "").index(), 11);
         for (index, key) in [(9, "/b"), (10, "/a"), (11, "/d")] {
-            let told = get(s, &format!("?wait=true&recursive=true&waitIndex={index}")).json();
-            assert_eq!((&told["action"], &told["node"]["key"]), (&"expire".into(), &key.into()));
+            let reply = get(s, &format!("?wait=true&recursive=true&waitIndex={index}")).json();
+            assert_eq!((&reply["action"], &reply["node"]["key"]), (&"expire".into(), &key.into()));
         }
         assert_eq!(get(s, "/d").status, 404);
     }

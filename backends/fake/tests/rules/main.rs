@@ -16,51 +16,51 @@ mod server;
 mod watches;
 mod writes;
 
-use support::{Ask, Subject, Told, rules::rules};
+use support::{Ask, Reply, Subject, rules::rules};
 
 /// What the rules require of a real server.
 const SERVER_FLAGS: [&str; 1] = ["--enable-v2"];
 
 /// Reads a key.
-fn get(s: &mut dyn Subject, target: &str) -> Told {
+fn get(s: &mut dyn Subject, target: &str) -> Reply {
     s.ask(&Ask::new("GET", &format!("/v2/keys{target}")))
 }
 
 /// Sends a form to a key.
-fn put(s: &mut dyn Subject, target: &str, form: &str) -> Told {
+fn put(s: &mut dyn Subject, target: &str, form: &str) -> Reply {
     s.ask(&Ask::new("PUT", &format!("/v2/keys{target}")).form(form))
 }
 
-fn post(s: &mut dyn Subject, target: &str, form: &str) -> Told {
+fn post(s: &mut dyn Subject, target: &str, form: &str) -> Reply {
     s.ask(&Ask::new("POST", &format!("/v2/keys{target}")).form(form))
 }
 
-fn delete(s: &mut dyn Subject, target: &str) -> Told {
+fn delete(s: &mut dyn Subject, target: &str) -> Reply {
     s.ask(&Ask::new("DELETE", &format!("/v2/keys{target}")))
 }
 
 /// A counter of `/v2/stats/store`.
 fn stat(s: &mut dyn Subject, name: &str) -> u64 {
-    let told = s.ask(&Ask::new("GET", "/v2/stats/store"));
-    told.json()[name].as_u64().unwrap()
+    let reply = s.ask(&Ask::new("GET", "/v2/stats/store"));
+    reply.json()[name].as_u64().unwrap()
 }
 
 #[track_caller]
-fn assert_body(told: &Told, status: u16, body: &str) {
-    assert_eq!((told.status, told.text().as_str()), (status, body));
+fn assert_body(reply: &Reply, status: u16, body: &str) {
+    assert_eq!((reply.status, reply.text().as_str()), (status, body));
 }
 
 /// Asserts an error of the keys endpoint: status, code, cause, and the index.
 #[track_caller]
-fn assert_error(told: &Told, status: u16, code: u64, cause: Option<&str>, index: u64) {
-    let json = told.json();
+fn assert_error(reply: &Reply, status: u16, code: u64, cause: Option<&str>, index: u64) {
+    let json = reply.json();
     let seen = (
-        told.status,
+        reply.status,
         json["errorCode"].as_u64(),
         json["cause"].as_str(),
-        told.index(),
+        reply.index(),
     );
-    assert_eq!(seen, (status, Some(code), cause, index), "{}", told.text());
+    assert_eq!(seen, (status, Some(code), cause, index), "{}", reply.text());
     assert_eq!(json["index"], index);
-    assert!(told.text().ends_with("}\n"));
+    assert!(reply.text().ends_with("}\n"));
 }

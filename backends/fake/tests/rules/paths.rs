@@ -8,10 +8,10 @@ const NOT_FOUND: &str = "404 page not found\n";
 rules! {
     fn v2_1_keys_live_under_v2_keys_and_nothing_near_it(s) {
         for target in ["/v2/keysfoo", "/v2", "/", "/v2/machines/", "/v2/auth"] {
-            let told = s.ask(&Ask::new("GET", target));
-            assert_body(&told, 404, NOT_FOUND);
-            assert_eq!(told.header("content-type"), Some("text/plain; charset=utf-8"));
-            assert_eq!(told.header("x-content-type-options"), Some("nosniff"));
+            let reply = s.ask(&Ask::new("GET", target));
+            assert_body(&reply, 404, NOT_FOUND);
+            assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         }
         assert_eq!(get(s, "").status, 200);
         assert_eq!(get(s, "/").status, 200);
@@ -19,11 +19,11 @@ rules! {
 
     fn v2_2_a_path_is_decoded_once_and_plus_is_a_plus(s) {
         put(s, "/a%2Fb+c%2520", "value=x");
-        let told = get(s, "/a?recursive=true");
-        assert!(told.text().contains("\"key\":\"/a/b+c%20\""), "{}", told.text());
-        let told = get(s, "/%zz");
-        assert_body(&told, 400, "400 Bad Request");
-        assert_eq!(told.header("connection"), Some("close"));
+        let reply = get(s, "/a?recursive=true");
+        assert!(reply.text().contains("\"key\":\"/a/b+c%20\""), "{}", reply.text());
+        let reply = get(s, "/%zz");
+        assert_body(&reply, 400, "400 Bad Request");
+        assert_eq!(reply.header("connection"), Some("close"));
     }
 
     fn v2_3_an_unclean_path_is_a_redirect_and_nothing_is_applied(s) {
@@ -34,11 +34,11 @@ rules! {
             ("/v2/keys/%2e%2e/members", "/v2/members"),
             ("/v2/keys/./%c3%a9!", "/v2/keys/%C3%A9%21"),
         ] {
-            let told = s.ask(&Ask::new("PUT", target).form("value=x"));
-            assert_eq!((told.status, told.header("location")), (301, Some(location)));
-            assert_eq!(told.text(), "");
-            let told = s.ask(&Ask::new("GET", target));
-            assert_body(&told, 301, &format!("<a href=\"{location}\">Moved Permanently</a>.\n\n"));
+            let reply = s.ask(&Ask::new("PUT", target).form("value=x"));
+            assert_eq!((reply.status, reply.header("location")), (301, Some(location)));
+            assert_eq!(reply.text(), "");
+            let reply = s.ask(&Ask::new("GET", target));
+            assert_body(&reply, 301, &format!("<a href=\"{location}\">Moved Permanently</a>.\n\n"));
         }
         assert_eq!(get(s, "").index(), 3);
     }
@@ -49,70 +49,70 @@ rules! {
             assert_eq!(get(s, &format!("/{key}")).status, 200, "{key}");
         }
         assert_eq!(put(s, "/%ff", "value=x").status, 201);
-        let told = put(s, "/%fe", "value=x");
-        assert_eq!(told.status, 201, "another key");
-        assert!(told.text().contains("\"key\":\"/\\ufffd\""), "{}", told.text());
+        let reply = put(s, "/%fe", "value=x");
+        assert_eq!(reply.status, 201, "another key");
+        assert!(reply.text().contains("\"key\":\"/\\ufffd\""), "{}", reply.text());
     }
 
     fn v2_5_one_trailing_slash_is_ignored(s) {
-        let told = put(s, "/a/", "value=x");
-        assert!(told.text().contains("\"key\":\"/a\""));
+        let reply = put(s, "/a/", "value=x");
+        assert!(reply.text().contains("\"key\":\"/a\""));
         assert_eq!(get(s, "/a/").text(), get(s, "/a").text());
     }
 
     fn v2_6_other_methods_are_not_allowed_and_options_always_is(s) {
-        let told = s.ask(&Ask::new("PATCH", "/v2/keys/a"));
-        assert_body(&told, 405, "Method Not Allowed\n");
-        assert_eq!(told.header("allow"), Some("HEAD,GET,PUT,POST,DELETE"));
-        let told = s.ask(&Ask::new("OPTIONS", "/any//where"));
-        assert_body(&told, 200, "");
+        let reply = s.ask(&Ask::new("PATCH", "/v2/keys/a"));
+        assert_body(&reply, 405, "Method Not Allowed\n");
+        assert_eq!(reply.header("allow"), Some("HEAD,GET,PUT,POST,DELETE"));
+        let reply = s.ask(&Ask::new("OPTIONS", "/any//where"));
+        assert_body(&reply, 200, "");
     }
 
     fn v2_7_every_answer_allows_any_origin(s) {
         for target in ["/v2/keys/none", "/nowhere", "/v2/keys//a", "/version"] {
-            let told = s.ask(&Ask::new("GET", target));
-            assert_eq!(told.header("access-control-allow-origin"), Some("*"));
-            let headers = told.header("access-control-allow-headers");
+            let reply = s.ask(&Ask::new("GET", target));
+            assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+            let headers = reply.header("access-control-allow-headers");
             assert_eq!(headers, Some("accept, content-type, authorization"));
-            let methods = told.header("access-control-allow-methods");
+            let methods = reply.header("access-control-allow-methods");
             assert_eq!(methods, Some("POST, GET, OPTIONS, PUT, DELETE"));
         }
     }
 
     fn v2_8_the_cluster_id_is_hex_and_on_some_answers(s) {
         for target in ["/v2/keys/none", "/v2/keys", "/v2/members", "/v2/auth/users"] {
-            let told = s.ask(&Ask::new("GET", target));
-            let id = told.header("x-etcd-cluster-id").unwrap();
+            let reply = s.ask(&Ask::new("GET", target));
+            let id = reply.header("x-etcd-cluster-id").unwrap();
             assert!(!id.is_empty() && id.len() <= 16, "{id}");
             assert!(id.bytes().all(|byte| b"0123456789abcdef".contains(&byte)), "{id}");
         }
         for target in ["/v2/stats/store", "/v2/machines", "/nowhere", "/version", "/v2/auth/users/a/b"] {
-            let told = s.ask(&Ask::new("GET", target));
-            assert_eq!(told.header("x-etcd-cluster-id"), None, "{target}");
+            let reply = s.ask(&Ask::new("GET", target));
+            assert_eq!(reply.header("x-etcd-cluster-id"), None, "{target}");
         }
-        let told = s.ask(&Ask::new("PATCH", "/v2/keys/a"));
-        assert_eq!(told.header("x-etcd-cluster-id"), None);
+        let reply = s.ask(&Ask::new("PATCH", "/v2/keys/a"));
+        assert_eq!(reply.header("x-etcd-cluster-id"), None);
     }
 
     fn v2_9_success_has_the_indexes(s) {
-        let told = put(s, "/a", "value=x");
-        assert_eq!(told.header("content-type"), Some("application/json"));
+        let reply = put(s, "/a", "value=x");
+        assert_eq!(reply.header("content-type"), Some("application/json"));
         for name in ["x-etcd-index", "x-raft-index", "x-raft-term"] {
-            assert!(told.header(name).unwrap().parse::<u64>().unwrap() > 0, "{name}");
+            assert!(reply.header(name).unwrap().parse::<u64>().unwrap() > 0, "{name}");
         }
     }
 
     fn v2_10_an_error_has_its_own_index_and_none_of_raft(s) {
-        let told = get(s, "/none");
-        assert_error(&told, 404, 100, Some("/none"), 3);
-        assert_eq!(told.header("content-type"), Some("application/json"));
-        assert_eq!(told.header("x-raft-index"), None);
+        let reply = get(s, "/none");
+        assert_error(&reply, 404, 100, Some("/none"), 3);
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert_eq!(reply.header("x-raft-index"), None);
         assert_eq!(get(s, "/none?wait=x").index(), 0);
     }
 
     fn v2_11_bodies_of_keys_end_with_a_line(s) {
-        for told in [put(s, "/a", "value=x"), get(s, "/a"), get(s, "/b"), delete(s, "/a")] {
-            assert!(told.text().ends_with("}\n") && !told.text().ends_with("\n\n"));
+        for reply in [put(s, "/a", "value=x"), get(s, "/a"), get(s, "/b"), delete(s, "/a")] {
+            assert!(reply.text().ends_with("}\n") && !reply.text().ends_with("\n\n"));
         }
     }
 
@@ -120,9 +120,9 @@ rules! {
         assert_eq!(put(s, "/a", "value=x").index(), 4);
         assert_eq!(put(s, "/b", "value=x").index(), 5);
         assert_eq!(get(s, "/a").index(), 5);
-        let (told, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
+        let (reply, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
         put(s, "/a", "value=y");
-        assert_eq!(told.index(), 5, "when the watch began");
+        assert_eq!(reply.index(), 5, "when the watch began");
         assert!(watch.line().unwrap().contains("\"modifiedIndex\":6"));
     }
 
@@ -149,8 +149,8 @@ mod v2_15_with_v2_off_there_are_only_version_and_health {
             "/v2/stats/store",
             "/v2/auth/users",
         ] {
-            let told = s.ask(&Ask::new("GET", target));
-            assert_body(&told, 404, NOT_FOUND);
+            let reply = s.ask(&Ask::new("GET", target));
+            assert_body(&reply, 404, NOT_FOUND);
         }
         assert_eq!(s.ask(&Ask::new("GET", "/version")).status, 200);
         let health = s.ask(&Ask::new("GET", "/health"));

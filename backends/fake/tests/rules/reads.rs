@@ -4,11 +4,11 @@ use crate::{assert_body, assert_error, delete, get, put, rules};
 
 rules! {
     fn v2_30_an_event_has_action_node_and_prev_node(s) {
-        let told = put(s, "/a", "value=x");
-        assert_body(&told, 201, "{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"value\":\"x\",\
+        let reply = put(s, "/a", "value=x");
+        assert_body(&reply, 201, "{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"value\":\"x\",\
             \"modifiedIndex\":4,\"createdIndex\":4}}\n");
-        let told = put(s, "/a", "value=y");
-        assert_body(&told, 200, "{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"value\":\"y\",\
+        let reply = put(s, "/a", "value=y");
+        assert_body(&reply, 200, "{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"value\":\"y\",\
             \"modifiedIndex\":5,\"createdIndex\":5},\"prevNode\":{\"key\":\"/a\",\"value\":\"x\",\
             \"modifiedIndex\":4,\"createdIndex\":4}}\n");
     }
@@ -16,10 +16,10 @@ rules! {
     fn v2_31_the_fields_of_a_node_are_in_order(s) {
         put(s, "/d/a", "value=x");
         put(s, "/t", "dir=true&ttl=100");
-        let told = get(s, "/t").text();
+        let reply = get(s, "/t").text();
         let places = ["\"key\"", "\"dir\"", "\"expiration\"", "\"ttl\"", "\"modifiedIndex\"", "\"createdIndex\""]
-            .map(|field| told.find(field).unwrap_or_else(|| panic!("{field}: {told}")));
-        assert!(places.is_sorted(), "{told}");
+            .map(|field| reply.find(field).unwrap_or_else(|| panic!("{field}: {reply}")));
+        assert!(places.is_sorted(), "{reply}");
         assert_body(&get(s, "/d"), 200, "{\"action\":\"get\",\"node\":{\"key\":\"/d\",\"dir\":true,\"nodes\":[\
             {\"key\":\"/d/a\",\"value\":\"x\",\"modifiedIndex\":4,\"createdIndex\":4}],\
             \"modifiedIndex\":4,\"createdIndex\":4}}\n");
@@ -27,9 +27,9 @@ rules! {
 
     fn v2_32_files_have_a_value_even_an_empty_one_and_deleted_ones_have_none(s) {
         assert!(put(s, "/a", "").text().contains("\"value\":\"\""));
-        let told = delete(s, "/a").text();
-        assert!(told.starts_with("{\"action\":\"delete\",\"node\":{\"key\":\"/a\",\"modifiedIndex\":5,"), "{told}");
-        assert!(told.contains("\"prevNode\":{\"key\":\"/a\",\"value\":\"\","), "{told}");
+        let reply = delete(s, "/a").text();
+        assert!(reply.starts_with("{\"action\":\"delete\",\"node\":{\"key\":\"/a\",\"modifiedIndex\":5,"), "{reply}");
+        assert!(reply.contains("\"prevNode\":{\"key\":\"/a\",\"value\":\"\","), "{reply}");
     }
 
     fn v2_33_what_is_nothing_is_left_out(s) {
@@ -52,16 +52,16 @@ rules! {
         put(s, "/a", "value=%3Ca%26%3E%e2%80%a8%e2%80%a9%01%08%0c%0a%0d%09%7f%22%5c%ff%c3%a9/");
         let short = if is_3_4 { "\\u0008\\u000c" } else { "\\b\\f" };
         let expected = format!("\"value\":\"\\u003ca\\u0026\\u003e\\u2028\\u2029\\u0001{short}\\n\\r\\t\u{7f}\\\"\\\\\\ufffdé/\"");
-        let told = get(s, "/a").text();
-        assert!(told.contains(&expected), "{told}\n{expected}");
+        let reply = get(s, "/a").text();
+        assert!(reply.contains(&expected), "{reply}\n{expected}");
     }
 
     fn v2_36_sorted_listings_are_in_the_order_of_bytes_at_every_level(s) {
         for key in ["b", "B", "a/2", "a/10", "%c3%a9", "a/1"] {
             put(s, &format!("/{key}"), "value=x");
         }
-        let told = get(s, "/?sorted=true&recursive=true").text();
-        let keys: Vec<&str> = told.split("\"key\":\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        let reply = get(s, "/?sorted=true&recursive=true").text();
+        let keys: Vec<&str> = reply.split("\"key\":\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert_eq!(keys, ["/B", "/a", "/a/1", "/a/10", "/a/2", "/b", "/é"]);
     }
 
@@ -73,9 +73,9 @@ rules! {
 
     fn v2_38_a_directory_shows_its_children_and_deeper_ones_when_recursive(s) {
         put(s, "/d/e/f", "value=x");
-        let told = get(s, "/d").text();
-        assert!(told.contains("{\"key\":\"/d/e\",\"dir\":true,\"modifiedIndex\":4"), "{told}");
-        assert!(!told.contains("/d/e/f"));
+        let reply = get(s, "/d").text();
+        assert!(reply.contains("{\"key\":\"/d/e\",\"dir\":true,\"modifiedIndex\":4"), "{reply}");
+        assert!(!reply.contains("/d/e/f"));
         assert!(get(s, "/d?recursive=true").text().contains("\"key\":\"/d/e/f\""));
     }
 

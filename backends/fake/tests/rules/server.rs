@@ -6,7 +6,7 @@ rules! {
     fn v2_90_each_error_has_its_message_and_status(s) {
         put(s, "/f", "value=x");
         put(s, "/d/x", "value=x");
-        for (told, status, code, message) in [
+        for (reply, status, code, message) in [
             (get(s, "/none"), 404, 100, "Key not found"),
             (put(s, "/f", "prevValue=y"), 412, 101, "Compare failed"),
             (put(s, "/d", "value=x"), 403, 102, "Not a file"),
@@ -22,20 +22,20 @@ rules! {
             (put(s, "/f", "refresh=true&value=x"), 400, 211, "Value provided on refresh"),
             (put(s, "/f", "refresh=true"), 400, 212, "A TTL must be provided on refresh"),
         ] {
-            let json = told.json();
-            assert_eq!((told.status, &json["errorCode"], &json["message"]), (status, &code.into(), &message.into()));
+            let json = reply.json();
+            assert_eq!((reply.status, &json["errorCode"], &json["message"]), (status, &code.into(), &message.into()));
         }
     }
 
     fn v2_100_the_counters_are_in_order(s) {
-        let told = s.ask(&Ask::new("GET", "/v2/stats/store")).text();
-        let names: Vec<&str> = told.split('"').skip(1).step_by(2).collect();
+        let reply = s.ask(&Ask::new("GET", "/v2/stats/store")).text();
+        let names: Vec<&str> = reply.split('"').skip(1).step_by(2).collect();
         assert_eq!(names, [
             "getsSuccess", "getsFail", "setsSuccess", "setsFail", "deleteSuccess", "deleteFail", "updateSuccess",
             "updateFail", "createSuccess", "createFail", "compareAndSwapSuccess", "compareAndSwapFail",
             "compareAndDeleteSuccess", "compareAndDeleteFail", "expireCount", "watchers",
         ]);
-        assert!(told.starts_with("{\"getsSuccess\":0,\"getsFail\":1,\"setsSuccess\":2,"), "{told}");
+        assert!(reply.starts_with("{\"getsSuccess\":0,\"getsFail\":1,\"setsSuccess\":2,"), "{reply}");
     }
 
     fn v2_101_each_request_for_keys_reads_the_switch_of_auth(s) {
@@ -87,23 +87,23 @@ rules! {
     }
 
     fn v2_110_members_can_be_read(s) {
-        let told = s.ask(&Ask::new("GET", "/v2/members"));
-        let member = &told.json()["members"][0];
+        let reply = s.ask(&Ask::new("GET", "/v2/members"));
+        let member = &reply.json()["members"][0];
         assert_eq!(member["name"], "default");
         let (id, peer) = (member["id"].as_str().unwrap(), &member["peerURLs"]);
         let expected = format!("{{\"members\":[{{\"id\":\"{id}\",\"name\":\"default\",\"peerURLs\":{peer},\
             \"clientURLs\":{}}}]}}\n", member["clientURLs"]);
-        assert_body(&told, 200, &expected);
+        assert_body(&reply, 200, &expected);
         let leader = s.ask(&Ask::new("GET", "/v2/members/leader"));
         assert_eq!(leader.json(), *member);
         assert_body(&s.ask(&Ask::new("GET", "/v2/members/x")), 404, "{\"message\":\"Not found\"}");
-        assert_eq!(s.ask(&Ask::new("GET", "/v2/members/")).text(), told.text());
+        assert_eq!(s.ask(&Ask::new("GET", "/v2/members/")).text(), reply.text());
     }
 
     fn v2_111_bad_changes_of_members_are_refused(s) {
         let change = |method: &str, target: &str| Ask::new(method, &format!("/v2/members{target}"));
-        let told = s.ask(&change("POST", "").form("x=y"));
-        assert_body(&told, 415,
+        let reply = s.ask(&change("POST", "").form("x=y"));
+        assert_body(&reply, 415,
             "{\"message\":\"Bad Content-Type application/x-www-form-urlencoded, accept application/json\"}");
         for (json, message) in [
             ("{}", "no valid URLs given"),
@@ -111,44 +111,44 @@ rules! {
             ("{\"peerURLs\":[\"ftp://a:1\"]}", "URL scheme must be http, https, unix, or unixs: ftp://a:1"),
             ("{\"peerURLs\":[\"http://a:1/\"]}", "URL must not contain a path: http://a:1/"),
         ] {
-            let told = s.ask(&change("POST", "").json(json));
-            assert_body(&told, 400, &format!("{{\"message\":\"{message}\"}}"));
+            let reply = s.ask(&change("POST", "").json(json));
+            assert_body(&reply, 400, &format!("{{\"message\":\"{message}\"}}"));
         }
         let urls = "{\"peerURLs\":[\"http://a:1\"]}";
         for (method, id) in [("DELETE", "12"), ("DELETE", "zz"), ("PUT", "12")] {
-            let told = s.ask(&change(method, &format!("/{id}")).json(urls));
-            assert_body(&told, 404, &format!("{{\"message\":\"No such member: {id}\"}}"));
+            let reply = s.ask(&change(method, &format!("/{id}")).json(urls));
+            assert_body(&reply, 404, &format!("{{\"message\":\"No such member: {id}\"}}"));
         }
         for method in ["DELETE", "PUT"] {
-            let told = s.ask(&change(method, ""));
-            assert_body(&told, 405, "Method Not Allowed\n");
-            assert_eq!(told.header("allow"), None);
+            let reply = s.ask(&change(method, ""));
+            assert_body(&reply, 405, "Method Not Allowed\n");
+            assert_eq!(reply.header("allow"), None);
         }
         let own = s.ask(&Ask::new("GET", "/v2/members")).json()["members"][0].clone();
         let own_urls = format!("{{\"peerURLs\":{}}}", own["peerURLs"]);
-        let told = s.ask(&change("POST", "").json(&own_urls));
-        assert_body(&told, 409, "{\"message\":\"membership: peerURL exists\"}");
-        let told = s.ask(&change("DELETE", &format!("/{}", own["id"].as_str().unwrap())));
-        assert_body(&told, 500, "{\"message\":\"Internal Server Error\"}");
-        let told = s.ask(&change("PUT", &format!("/{}", own["id"].as_str().unwrap())).json(&own_urls));
-        assert_body(&told, 204, "");
+        let reply = s.ask(&change("POST", "").json(&own_urls));
+        assert_body(&reply, 409, "{\"message\":\"membership: peerURL exists\"}");
+        let reply = s.ask(&change("DELETE", &format!("/{}", own["id"].as_str().unwrap())));
+        assert_body(&reply, 500, "{\"message\":\"Internal Server Error\"}");
+        let reply = s.ask(&change("PUT", &format!("/{}", own["id"].as_str().unwrap())).json(&own_urls));
+        assert_body(&reply, 204, "");
         assert_eq!(get(s, "").index(), 4, "an update is a write");
     }
 
     fn v2_112_machines_stats_version_and_health(s) {
         let is_3_4 = s.is_3_4();
         let member = s.ask(&Ask::new("GET", "/v2/members")).json()["members"][0].clone();
-        let told = s.ask(&Ask::new("GET", "/v2/machines"));
-        assert_body(&told, 200, member["clientURLs"][0].as_str().unwrap());
-        assert_eq!(told.header("content-type"), Some("text/plain; charset=utf-8"));
+        let reply = s.ask(&Ask::new("GET", "/v2/machines"));
+        assert_body(&reply, 200, member["clientURLs"][0].as_str().unwrap());
+        assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
         let id = member["id"].as_str().unwrap();
-        let told = s.ask(&Ask::new("GET", "/v2/stats/leader"));
-        assert_body(&told, 200, &format!("{{\"leader\":\"{id}\",\"followers\":{{}}}}"));
-        let told = s.ask(&Ask::new("GET", "/v2/stats/self")).text();
+        let reply = s.ask(&Ask::new("GET", "/v2/stats/leader"));
+        assert_body(&reply, 200, &format!("{{\"leader\":\"{id}\",\"followers\":{{}}}}"));
+        let reply = s.ask(&Ask::new("GET", "/v2/stats/self")).text();
         let start = format!("{{\"name\":\"default\",\"id\":\"{id}\",\"state\":\"StateLeader\",\"startTime\":\"");
-        assert!(told.starts_with(&start), "{told}");
-        assert!(told.contains(&format!("\"leaderInfo\":{{\"leader\":\"{id}\",\"uptime\":\"")), "{told}");
-        assert!(told.ends_with("\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}"), "{told}");
+        assert!(reply.starts_with(&start), "{reply}");
+        assert!(reply.contains(&format!("\"leaderInfo\":{{\"leader\":\"{id}\",\"uptime\":\"")), "{reply}");
+        assert!(reply.ends_with("\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}"), "{reply}");
         let version = s.ask(&Ask::new("GET", "/version"));
         let (server, cluster) = if is_3_4 { ("3.4.", "3.4.0") } else { ("3.5.", "3.5.0") };
         assert!(version.text().starts_with(&format!("{{\"etcdserver\":\"{server}")));
@@ -156,18 +156,18 @@ rules! {
         let health = if is_3_4 { "{\"health\":\"true\"}" } else { "{\"health\":\"true\",\"reason\":\"\"}" };
         assert_body(&s.ask(&Ask::new("GET", "/health")), 200, health);
         for target in ["/version", "/health", "/v2/stats/self"] {
-            let told = s.ask(&Ask::new("POST", target));
-            assert_eq!((told.status, told.header("allow")), (405, Some("GET")));
+            let reply = s.ask(&Ask::new("POST", target));
+            assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
         }
     }
 
     fn v2_170_a_form_may_have_ten_mebibytes(s) {
         let fits = (10 << 20) - "value=".len();
         assert_eq!(put(s, "/a", &format!("value={}", "x".repeat(fits))).status, 201);
-        let told = get(s, "/a");
-        assert_eq!(told.header("transfer-encoding"), Some("chunked"));
-        assert!(told.body.len() > fits);
-        let told = put(s, "/a", &format!("value={}", "x".repeat(fits + 1)));
-        assert_error(&told, 400, 210, Some("http: POST too large"), 0);
+        let reply = get(s, "/a");
+        assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+        assert!(reply.body.len() > fits);
+        let reply = put(s, "/a", &format!("value={}", "x".repeat(fits + 1)));
+        assert_error(&reply, 400, 210, Some("http: POST too large"), 0);
     }
 }

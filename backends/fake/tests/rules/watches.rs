@@ -35,10 +35,10 @@ rules! {
         for number in 0..1010 {
             put(s, "/a", &format!("value={number}"));
         }
-        let told = get(s, "/a?wait=true&waitIndex=5");
+        let reply = get(s, "/a?wait=true&waitIndex=5");
         let cause = "the requested history has been cleared [14/5]";
-        assert_error(&told, 400, 401, Some(cause), 1013);
-        assert_eq!(told.json()["message"], "The event in requested index is outdated and cleared");
+        assert_error(&reply, 400, 401, Some(cause), 1013);
+        assert_eq!(reply.json()["message"], "The event in requested index is outdated and cleared");
     }
 
     fn v2_82_an_index_in_the_future_is_waited_for(s) {
@@ -53,10 +53,10 @@ rules! {
     }
 
     fn v2_83_the_head_comes_at_once_and_one_line_for_an_event(s) {
-        let (told, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
-        assert_eq!((told.status, told.index()), (200, 3));
-        assert_eq!(told.header("transfer-encoding"), Some("chunked"));
-        assert_eq!(told.header("content-type"), Some("application/json"));
+        let (reply, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
+        assert_eq!((reply.status, reply.index()), (200, 3));
+        assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
         assert!(watch.is_silent());
         put(s, "/a", "value=x");
         assert_eq!(watch.line().unwrap(), "{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"value\":\"x\",\
@@ -160,8 +160,8 @@ rules! {
         let mut index = 4;
         let mut seen = 0;
         while index <= 53 {
-            let told = get(s, &format!("/a?wait=true&waitIndex={index}")).json();
-            let found = told["node"]["modifiedIndex"].as_u64().unwrap();
+            let reply = get(s, &format!("/a?wait=true&waitIndex={index}")).json();
+            let found = reply["node"]["modifiedIndex"].as_u64().unwrap();
             assert!(found >= index);
             (index, seen) = (found + 1, seen + 1);
             if found == 53 || seen == 33 {

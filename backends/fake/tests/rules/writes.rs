@@ -13,11 +13,11 @@ rules! {
     }
 
     fn v2_44_set_creates_or_replaces(s) {
-        let told = put(s, "/a", "value=x");
-        assert_eq!((told.status, told.text().contains("prevNode")), (201, false));
-        let told = put(s, "/a", "value=y");
-        assert_eq!((told.status, told.text().contains("prevNode")), (200, true));
-        assert!(told.text().contains("\"modifiedIndex\":5,\"createdIndex\":5}"));
+        let reply = put(s, "/a", "value=x");
+        assert_eq!((reply.status, reply.text().contains("prevNode")), (201, false));
+        let reply = put(s, "/a", "value=y");
+        assert_eq!((reply.status, reply.text().contains("prevNode")), (200, true));
+        assert!(reply.text().contains("\"modifiedIndex\":5,\"createdIndex\":5}"));
     }
 
     fn v2_45_set_of_a_directory_is_102_and_of_a_file_as_a_directory_replaces_it(s) {
@@ -25,8 +25,8 @@ rules! {
         assert_error(&put(s, "/d", "value=x"), 403, 102, Some("/d"), 4);
         assert_error(&put(s, "/d", "dir=true"), 403, 102, Some("/d"), 4);
         put(s, "/f", "value=x");
-        let told = put(s, "/f", "dir=true&value=ignored");
-        assert_body(&told, 200, "{\"action\":\"set\",\"node\":{\"key\":\"/f\",\"dir\":true,\"modifiedIndex\":6,\
+        let reply = put(s, "/f", "dir=true&value=ignored");
+        assert_body(&reply, 200, "{\"action\":\"set\",\"node\":{\"key\":\"/f\",\"dir\":true,\"modifiedIndex\":6,\
             \"createdIndex\":6},\"prevNode\":{\"key\":\"/f\",\"value\":\"x\",\"modifiedIndex\":5,\
             \"createdIndex\":5}}\n");
     }
@@ -46,9 +46,9 @@ rules! {
     }
 
     fn v2_48_keys_in_order_have_twenty_digits(s) {
-        let told = post(s, "/q/r", "value=x");
-        assert_eq!(told.status, 201);
-        assert!(told.text().contains("\"key\":\"/q/r/00000000000000000004\""));
+        let reply = post(s, "/q/r", "value=x");
+        assert_eq!(reply.status, 201);
+        assert!(reply.text().contains("\"key\":\"/q/r/00000000000000000004\""));
         assert!(post(s, "/", "value=x").text().contains("\"key\":\"/00000000000000000005\""));
         assert!(post(s, "/q", "dir=true").text().contains("\"key\":\"/q/00000000000000000006\",\"dir\":true"));
         put(s, "/f", "value=x");
@@ -58,11 +58,11 @@ rules! {
     fn v2_49_update_keeps_the_creation_and_drops_the_ttl(s) {
         assert_error(&put(s, "/a/b", "value=x&prevExist=true"), 404, 100, Some("/a"), 3);
         put(s, "/a", "value=x&ttl=100");
-        let told = put(s, "/a", "prevExist=true");
-        assert_eq!(told.status, 200);
+        let reply = put(s, "/a", "prevExist=true");
+        assert_eq!(reply.status, 200);
         let node = "{\"action\":\"update\",\"node\":{\"key\":\"/a\",\"value\":\"\",\"modifiedIndex\":5,\
             \"createdIndex\":4},\"prevNode\":{\"key\":\"/a\",\"value\":\"x\",\"expiration\":\"";
-        assert!(told.text().starts_with(node), "{}", told.text());
+        assert!(reply.text().starts_with(node), "{}", reply.text());
         assert!(put(s, "/a", "prevExist=true&ttl=50").text().contains("\"ttl\":50"));
     }
 
@@ -70,14 +70,14 @@ rules! {
         let is_3_4 = s.is_3_4();
         put(s, "/d", "dir=true");
         assert_error(&put(s, "/d", "prevExist=true&value=x"), 403, 102, Some("/d"), 4);
-        let told = put(s, "/d", "prevExist=true&ttl=100");
+        let reply = put(s, "/d", "prevExist=true&ttl=100");
         if is_3_4 {
-            assert_eq!((told.status, told.index()), (200, 5));
-            assert!(told.text().contains("\"modifiedIndex\":5,\"createdIndex\":4}"), "{}", told.text());
-            let told = get(s, "/d").text();
-            assert!(told.contains("\"ttl\":100,\"modifiedIndex\":4,"), "{told}");
+            assert_eq!((reply.status, reply.index()), (200, 5));
+            assert!(reply.text().contains("\"modifiedIndex\":5,\"createdIndex\":4}"), "{}", reply.text());
+            let reply = get(s, "/d").text();
+            assert!(reply.contains("\"ttl\":100,\"modifiedIndex\":4,"), "{reply}");
         } else {
-            assert_error(&told, 500, 300, Some("nodePath /1/d : Not a file ()"), 0);
+            assert_error(&reply, 500, 300, Some("nodePath /1/d : Not a file ()"), 0);
             assert!(!get(s, "/d").text().contains("ttl"));
             assert_eq!(get(s, "/d").index(), 4);
         }
@@ -88,8 +88,8 @@ rules! {
         put(s, "/d", "dir=true");
         assert_error(&put(s, "/d", "value=y&prevValue=x"), 403, 102, Some("/d"), 4);
         put(s, "/a", "value=x");
-        let told = put(s, "/a", "value=y&prevValue=x&prevIndex=5");
-        assert_body(&told, 200, "{\"action\":\"compareAndSwap\",\"node\":{\"key\":\"/a\",\"value\":\"y\",\
+        let reply = put(s, "/a", "value=y&prevValue=x&prevIndex=5");
+        assert_body(&reply, 200, "{\"action\":\"compareAndSwap\",\"node\":{\"key\":\"/a\",\"value\":\"y\",\
             \"modifiedIndex\":6,\"createdIndex\":5},\"prevNode\":{\"key\":\"/a\",\"value\":\"x\",\
             \"modifiedIndex\":5,\"createdIndex\":5}}\n");
     }
@@ -103,8 +103,8 @@ rules! {
             ("prevValue=z&prevIndex=4", "[z != x]"),
             ("prevValue=z&prevIndex=9", "[z != x] [9 != 4]"),
         ] {
-            let told = put(s, "/a", &format!("value=y&{condition}"));
-            assert_error(&told, 412, 101, Some(cause), 4);
+            let reply = put(s, "/a", &format!("value=y&{condition}"));
+            assert_error(&reply, 412, 101, Some(cause), 4);
         }
     }
 
@@ -112,8 +112,8 @@ rules! {
         put(s, "/a", "value=x");
         assert_error(&delete(s, "/b?prevValue=x"), 404, 100, Some("/b"), 4);
         assert_error(&delete(s, "/a?prevValue=z"), 412, 101, Some("[z != x]"), 4);
-        let told = delete(s, "/a?prevIndex=4");
-        assert_body(&told, 200, "{\"action\":\"compareAndDelete\",\"node\":{\"key\":\"/a\",\"modifiedIndex\":5,\
+        let reply = delete(s, "/a?prevIndex=4");
+        assert_body(&reply, 200, "{\"action\":\"compareAndDelete\",\"node\":{\"key\":\"/a\",\"modifiedIndex\":5,\
             \"createdIndex\":4},\"prevNode\":{\"key\":\"/a\",\"value\":\"x\",\"modifiedIndex\":4,\
             \"createdIndex\":4}}\n");
     }
@@ -124,8 +124,8 @@ rules! {
         put(s, "/d/_hidden", "value=x");
         assert_error(&delete(s, "/d"), 403, 102, Some("/d"), 6);
         assert_error(&delete(s, "/d?dir=true"), 403, 108, Some("/d"), 6);
-        let told = delete(s, "/d?recursive=true");
-        assert_body(&told, 200, "{\"action\":\"delete\",\"node\":{\"key\":\"/d\",\"dir\":true,\
+        let reply = delete(s, "/d?recursive=true");
+        assert_body(&reply, 200, "{\"action\":\"delete\",\"node\":{\"key\":\"/d\",\"dir\":true,\
             \"modifiedIndex\":7,\"createdIndex\":6},\"prevNode\":{\"key\":\"/d\",\"dir\":true,\
             \"modifiedIndex\":6,\"createdIndex\":6}}\n");
         put(s, "/e", "dir=true");
@@ -146,8 +146,8 @@ rules! {
         assert_body(&put(s, "/a", &format!("value=x&{brief}")), 200, "{\"action\":\"set\"}\n");
         assert_body(&put(s, "/a", &format!("prevExist=true&{brief}")), 200, "{\"action\":\"update\"}\n");
         assert_body(&put(s, "/b", &format!("prevExist=false&{brief}")), 201, "{\"action\":\"create\"}\n");
-        let told = put(s, "/a", &format!("value=y&prevIndex=6&{brief}"));
-        assert_body(&told, 200, "{\"action\":\"compareAndSwap\"}\n");
+        let reply = put(s, "/a", &format!("value=y&prevIndex=6&{brief}"));
+        assert_body(&reply, 200, "{\"action\":\"compareAndSwap\"}\n");
         assert_body(&post(s, "/q", &format!("value=x&{brief}")), 201, "{\"action\":\"create\"}\n");
         assert!(delete(s, &format!("/a?{brief}")).text().contains("prevNode"));
         assert!(get(s, &format!("/b?{brief}")).text().contains("\"value\""));
@@ -181,24 +181,24 @@ rules! {
         let refresh = "refresh=true&ttl=100";
         assert_error(&put(s, "/a", refresh), 404, 100, Some("/a"), 3);
         put(s, "/a", "value=x");
-        let told = put(s, "/a", refresh).text();
-        assert!(told.starts_with("{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"value\":\"x\",\"expiration\""));
-        assert!(told.contains("\"ttl\":100,\"modifiedIndex\":5,\"createdIndex\":5}"), "{told}");
+        let reply = put(s, "/a", refresh).text();
+        assert!(reply.starts_with("{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"value\":\"x\",\"expiration\""));
+        assert!(reply.contains("\"ttl\":100,\"modifiedIndex\":5,\"createdIndex\":5}"), "{reply}");
         put(s, "/d", "dir=true");
         assert_error(&put(s, "/d", refresh), 403, 102, Some("/d"), 6);
-        let told = put(s, "/a", "refresh=true&ttl=100&dir=true").text();
-        assert!(told.starts_with("{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"dir\":true,"), "{told}");
+        let reply = put(s, "/a", "refresh=true&ttl=100&dir=true").text();
+        assert!(reply.starts_with("{\"action\":\"set\",\"node\":{\"key\":\"/a\",\"dir\":true,"), "{reply}");
     }
 
     fn v2_61_refresh_with_update_swap_and_create(s) {
         put(s, "/a", "value=x");
-        let told = put(s, "/a", "refresh=true&ttl=100&prevExist=true").text();
-        assert!(told.starts_with("{\"action\":\"update\",\"node\":{\"key\":\"/a\",\"value\":\"x\",\"expiration\""));
-        assert!(told.contains("\"ttl\":100,\"modifiedIndex\":5,\"createdIndex\":4}"), "{told}");
-        let told = put(s, "/a", "refresh=true&ttl=200&prevIndex=5").text();
-        assert!(told.contains("\"value\":\"x\"") && told.contains("\"ttl\":200"), "{told}");
-        let told = put(s, "/b", "refresh=true&ttl=100&prevExist=false").text();
-        assert!(told.contains("\"key\":\"/b\",\"value\":\"\""), "{told}");
+        let reply = put(s, "/a", "refresh=true&ttl=100&prevExist=true").text();
+        assert!(reply.starts_with("{\"action\":\"update\",\"node\":{\"key\":\"/a\",\"value\":\"x\",\"expiration\""));
+        assert!(reply.contains("\"ttl\":100,\"modifiedIndex\":5,\"createdIndex\":4}"), "{reply}");
+        let reply = put(s, "/a", "refresh=true&ttl=200&prevIndex=5").text();
+        assert!(reply.contains("\"value\":\"x\"") && reply.contains("\"ttl\":200"), "{reply}");
+        let reply = put(s, "/b", "refresh=true&ttl=100&prevExist=false").text();
+        assert!(reply.contains("\"key\":\"/b\",\"value\":\"\""), "{reply}");
     }
 
     fn v2_62_no_watch_receives_a_refresh(s) {

@@ -55,14 +55,14 @@ fn compare_with<D: Differential>(binary: &Path, requests: u64, first_seed: u64) 
     let begin = Instant::now();
     let mut test = D::start(binary);
     let name = test.pair().name();
-    let mut told = 0;
+    let mut reply = 0;
     let mut seed = first_seed;
     let mut before = Vec::new();
     while test.pair().requests() < requests {
         let asked = test.pair().requests();
-        if asked >= told + PROGRESS {
-            told = asked;
-            println!("{name}: {told} requests so far, at seed {seed}");
+        if asked >= reply + PROGRESS {
+            reply = asked;
+            println!("{name}: {reply} requests so far, at seed {seed}");
         }
         let steps = D::history(seed);
         if let Err((at, divergence)) = test.run(&steps) {

@@ -96,13 +96,13 @@ pub const TRAILER: &str = "trailing ";
 
 /// A response: header names in lower case, sorted; then the trailers.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-impl Told {
+impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
@@ -121,7 +121,7 @@ impl Told {
     }
 }
 
-impl fmt::Debug for Told {
+impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = format!("{}", self.status);
         for (name, value) in &self.headers {
@@ -147,8 +147,8 @@ pub trait Watching {
 
 /// The fake or a real server.
 pub trait Subject {
-    fn ask(&mut self, ask: &Ask) -> Told;
-    fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>);
+    fn ask(&mut self, ask: &Ask) -> Reply;
+    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>);
     /// Lets time pass, real or not.
     fn pass(&mut self, duration: Duration);
     /// The name of the server, for messages.
@@ -187,14 +187,14 @@ impl Fake {
     }
 }
 
-fn told(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Told {
+fn reply(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Reply {
     let headers = headers.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     });
     let mut headers: Vec<_> = headers.collect();
     headers.sort();
-    Told {
+    Reply {
         status,
         headers,
         body,
@@ -202,28 +202,28 @@ fn told(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Told {
 }
 
 impl Subject for Fake {
-    fn ask(&mut self, ask: &Ask) -> Told {
+    fn ask(&mut self, ask: &Ask) -> Reply {
         let (head, mut body) = self.send(ask).into_parts();
-        let mut told = told(head.status.as_u16(), &head.headers, Vec::new());
+        let mut reply = reply(head.status.as_u16(), &head.headers, Vec::new());
         while let Some(frame) = block_on(body.frame()) {
             match frame.unwrap().into_data() {
-                Ok(data) => told.body.extend_from_slice(&data),
+                Ok(data) => reply.body.extend_from_slice(&data),
                 Err(frame) => {
                     let trailers = frame.into_trailers().unwrap();
-                    told.headers.extend(trailers.iter().map(|(name, value)| {
+                    reply.headers.extend(trailers.iter().map(|(name, value)| {
                         let value = value.to_str().unwrap().to_owned();
                         (format!("{TRAILER}{name}"), value)
                     }));
                 }
             }
         }
-        told
+        reply
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>) {
+    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
         let (head, body) = self.send(ask).into_parts();
-        let told = told(head.status.as_u16(), &head.headers, Vec::new());
-        (told, Box::new(FakeWatch { body, next: None }))
+        let reply = reply(head.status.as_u16(), &head.headers, Vec::new());
+        (reply, Box::new(FakeWatch { body, next: None }))
     }
 
     fn pass(&mut self, duration: Duration) {

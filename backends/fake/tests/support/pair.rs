@@ -8,10 +8,10 @@ use std::{
 
 use etcd_http_fake::{FakeEtcd, Profile};
 
-use super::{Ask, Fake, Subject, Told, Watching, real::Real};
+use super::{Ask, Fake, Reply, Subject, Watching, real::Real};
 
 /// How long a real server may take to deliver events to a watch.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// How many watches are open at once.
 const MAX_WATCHES: usize = 8;
@@ -21,7 +21,7 @@ pub trait Comparison {
     /// Learns what tells the two servers apart.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self;
 
-    fn is_same(&self, ask: &Ask, real: &Told, fake: &Told) -> bool;
+    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool;
 
     /// Whether two lines of a watch are the same.
     fn is_same_line(&self, real: &str, fake: &str) -> bool;
@@ -110,21 +110,21 @@ impl<C: Comparison> Pair<C> {
     }
 
     /// Sends a request to both. Returns the response of the fake if it is the real server's.
-    pub fn ask(&mut self, ask: &Ask) -> Same<Told> {
+    pub fn ask(&mut self, ask: &Ask) -> Same<Reply> {
         let (real, fake) = self.send(ask, ask);
         self.compare(ask, &real, &fake)?;
         Ok(fake)
     }
 
     /// Sends to each its own form of a request.
-    pub fn send(&mut self, to_real: &Ask, to_fake: &Ask) -> (Told, Told) {
+    pub fn send(&mut self, to_real: &Ask, to_fake: &Ask) -> (Reply, Reply) {
         self.synchronise();
         self.requests += 1;
         let fake = self.fake.ask(to_fake);
         (self.real.ask(to_real), fake)
     }
 
-    pub fn compare(&self, ask: &Ask, real: &Told, fake: &Told) -> Same {
+    pub fn compare(&self, ask: &Ask, real: &Reply, fake: &Reply) -> Same {
         if self.comparison.is_same(ask, real, fake) {
             return Ok(());
         }
@@ -231,7 +231,7 @@ impl Watch {
     fn real_line(&mut self) -> Option<String> {
         let began = Instant::now();
         while self.real.is_silent() {
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > TIME_LIMIT {
                 return Some("silence".to_owned());
             }
         }

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Ask, TRAILER, Told, Watching};
+use super::{Ask, Reply, TRAILER, Watching};
 
 /// How long a real server may take to respond.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// A connection that is kept alive, and opened again when the server closes it.
 pub struct Connection {
@@ -29,40 +29,40 @@ impl Connection {
         &self.address
     }
 
-    pub fn ask(&mut self, ask: &Ask) -> Told {
+    pub fn ask(&mut self, ask: &Ask) -> Reply {
         self.try_ask(ask)
             .unwrap_or_else(|error| panic!("{ask:?}: {error}"))
     }
 
-    pub fn try_ask(&mut self, ask: &Ask) -> io::Result<Told> {
+    pub fn try_ask(&mut self, ask: &Ask) -> io::Result<Reply> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => connect(&self.address)?,
         };
         write_request(&mut stream, &self.address, ask)?;
-        let mut told = read_head(&mut stream)?;
-        let has_body = ask.method != "HEAD" && told.status != 204;
+        let mut reply = read_head(&mut stream)?;
+        let has_body = ask.method != "HEAD" && reply.status != 204;
         let mut keep = true;
         if has_body {
-            if told.header("transfer-encoding") == Some("chunked") {
+            if reply.header("transfer-encoding") == Some("chunked") {
                 while let Some(chunk) = read_chunk_or_end(&mut stream)? {
-                    told.body.extend(chunk);
+                    reply.body.extend(chunk);
                 }
                 for (name, value) in read_headers(&mut stream)? {
-                    told.headers.push((format!("{TRAILER}{name}"), value));
+                    reply.headers.push((format!("{TRAILER}{name}"), value));
                 }
-            } else if let Some(length) = told.header("content-length") {
-                told.body = vec![0; length.parse().map_err(io::Error::other)?];
-                stream.read_exact(&mut told.body)?;
+            } else if let Some(length) = reply.header("content-length") {
+                reply.body = vec![0; length.parse().map_err(io::Error::other)?];
+                stream.read_exact(&mut reply.body)?;
             } else {
-                stream.read_to_end(&mut told.body)?;
+                stream.read_to_end(&mut reply.body)?;
                 keep = false;
             }
         }
-        if keep && told.header("connection") != Some("close") {
+        if keep && reply.header("connection") != Some("close") {
             self.stream = Some(stream);
         }
-        Ok(told)
+        Ok(reply)
     }
 }
 
@@ -73,16 +73,16 @@ pub struct RawWatch {
 }
 
 impl RawWatch {
-    pub fn open(address: &str, ask: &Ask) -> (Told, Self) {
+    pub fn open(address: &str, ask: &Ask) -> (Reply, Self) {
         let mut stream = connect(address).unwrap();
         write_request(&mut stream, address, ask).unwrap();
-        let mut told = read_head(&mut stream).unwrap();
-        let is_over = told.header("transfer-encoding") != Some("chunked");
-        if let Some(length) = told.header("content-length") {
-            told.body = vec![0; length.parse().unwrap()];
-            stream.read_exact(&mut told.body).unwrap();
+        let mut reply = read_head(&mut stream).unwrap();
+        let is_over = reply.header("transfer-encoding") != Some("chunked");
+        if let Some(length) = reply.header("content-length") {
+            reply.body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut reply.body).unwrap();
         }
-        (told, Self { stream, is_over })
+        (reply, Self { stream, is_over })
     }
 }
 
@@ -106,10 +106,10 @@ impl Watching for RawWatch {
     }
 
     fn is_silent(&mut self) -> bool {
-        let patience = Duration::from_millis(3);
+        let timeout = Duration::from_millis(3);
         self.stream
             .get_ref()
-            .set_read_timeout(Some(patience))
+            .set_read_timeout(Some(timeout))
             .unwrap();
         let silent = match self.stream.fill_buf() {
             Ok(_) => false,
@@ -117,7 +117,7 @@ impl Watching for RawWatch {
         };
         self.stream
             .get_ref()
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIME_LIMIT))
             .unwrap();
         silent
     }
@@ -126,7 +126,7 @@ impl Watching for RawWatch {
 fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     Ok(BufReader::new(stream))
 }
 
@@ -144,14 +144,14 @@ fn write_request(stream: &mut BufReader<TcpStream>, host: &str, ask: &Ask) -> io
     stream.get_mut().write_all(&bytes)
 }
 
-fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Told> {
+fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Reply> {
     let status = read_line(stream)?;
     let status = status
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other("no status line"))?;
-    Ok(Told {
+    Ok(Reply {
         status,
         headers: read_headers(stream)?,
         body: Vec::new(),

@@ -9,7 +9,7 @@ use std::{
 use etcd_server::Server;
 
 use super::{
-    Ask, Subject, Told, Watching,
+    Ask, Reply, Subject, Watching,
     raw::{Connection, RawWatch},
 };
 
@@ -86,8 +86,8 @@ impl Real {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             // Clients are served once there is a leader.
-            if let Ok(told) = self.connection.try_ask(&Ask::new("GET", "/version")) {
-                let version = told.json()["etcdcluster"]
+            if let Ok(reply) = self.connection.try_ask(&Ask::new("GET", "/version")) {
+                let version = reply.json()["etcdcluster"]
                     .as_str()
                     .unwrap_or_default()
                     .to_owned();
@@ -108,13 +108,13 @@ impl Real {
 }
 
 impl Subject for Real {
-    fn ask(&mut self, ask: &Ask) -> Told {
+    fn ask(&mut self, ask: &Ask) -> Reply {
         self.connection.ask(ask)
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>) {
-        let (told, watch) = RawWatch::open(self.connection.address(), ask);
-        (told, Box::new(watch))
+    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
+        let (reply, watch) = RawWatch::open(self.connection.address(), ask);
+        (reply, Box::new(watch))
     }
 
     fn pass(&mut self, duration: Duration) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::support::{Ask, Subject, Told, pair::Comparison};
+use crate::support::{Ask, Reply, Subject, pair::Comparison};
 
 /// Headers that differ: a translated id may be longer, and the fake has no connections.
 const IGNORED: [&str; 3] = ["date", "content-length", "connection"];
@@ -28,10 +28,10 @@ impl Comparison for Translation {
         }
     }
 
-    fn is_same(&self, ask: &Ask, real: &Told, fake: &Told) -> bool {
+    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool {
         let is_unordered = ask.target.ends_with("/timetolive") || ask.target.ends_with("/leases");
-        let headers = |told: &Told| {
-            let kept = told.headers.iter();
+        let headers = |reply: &Reply| {
+            let kept = reply.headers.iter();
             let kept = kept.filter(|(name, _)| !IGNORED.contains(&&**name));
             kept.cloned().collect::<Vec<_>>()
         };

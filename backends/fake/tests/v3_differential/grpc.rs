@@ -9,7 +9,7 @@ use prost_reflect::{DeserializeOptions, MethodDescriptor};
 use crate::{
     http2::{GrpcAnswer, GrpcAsk, Http2, Next, OpenStream, ask_fake, open_fake},
     run::Wire,
-    support::{Ask, Subject, Told, Watching, real::Real},
+    support::{Ask, Reply, Subject, Watching, real::Real},
 };
 
 /// How long a real server may take for a message before it counts as silent.
@@ -39,14 +39,14 @@ struct GrpcReal {
 }
 
 impl Subject for GrpcFake {
-    fn ask(&mut self, ask: &Ask) -> Told {
+    fn ask(&mut self, ask: &Ask) -> Reply {
         let Some(call) = Call::read(ask) else {
             return unreadable();
         };
-        call.told(ask_fake(&self.0, &call.ask))
+        call.reply(ask_fake(&self.0, &call.ask))
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>) {
+    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
         Stream::open(ask, |ask| open_fake(&self.0, ask))
     }
 
@@ -60,14 +60,14 @@ impl Subject for GrpcFake {
 }
 
 impl Subject for GrpcReal {
-    fn ask(&mut self, ask: &Ask) -> Told {
+    fn ask(&mut self, ask: &Ask) -> Reply {
         let Some(call) = Call::read(ask) else {
             return unreadable();
         };
-        call.told(self.connection.ask_within(ANSWER, &call.ask))
+        call.reply(self.connection.ask_within(ANSWER, &call.ask))
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Told, Box<dyn Watching>) {
+    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
         Stream::open(ask, |ask| self.connection.open(ask))
     }
 
@@ -131,7 +131,7 @@ impl Call {
         Some(Self { ask: grpc, method })
     }
 
-    fn told(&self, answer: GrpcAnswer) -> Told {
+    fn reply(&self, answer: GrpcAnswer) -> Reply {
         assert!(!answer.is_reset, "{answer:?}");
         let mut body = String::new();
         for message in &answer.messages {
@@ -146,7 +146,7 @@ impl Call {
         }
         // A status of HTTP for success, and that of gRPC for anything else.
         let status = code.map_or(1, |code| code.parse().unwrap());
-        Told {
+        Reply {
             status: if status == 0 { 200 } else { status },
             headers: Vec::new(),
             body: body.into_bytes(),
@@ -170,16 +170,16 @@ struct Stream {
 }
 
 impl Stream {
-    fn open(ask: &Ask, open: impl FnOnce(&GrpcAsk) -> OpenStream) -> (Told, Box<dyn Watching>) {
+    fn open(ask: &Ask, open: impl FnOnce(&GrpcAsk) -> OpenStream) -> (Reply, Box<dyn Watching>) {
         let call = Call::read(ask).expect("a watch can be read");
         let stream = open(&call.ask);
         let next = Next::Nothing;
-        let told = Told {
+        let reply = Reply {
             status: 200,
             headers: Vec::new(),
             body: Vec::new(),
         };
-        (told, Box::new(Self { call, stream, next }))
+        (reply, Box::new(Self { call, stream, next }))
     }
 }
 
@@ -213,8 +213,8 @@ fn distort(message: &mut Vec<u8>) {
     }
 }
 
-fn unreadable() -> Told {
-    Told {
+fn unreadable() -> Reply {
+    Reply {
         status: 0,
         headers: Vec::new(),
         body: Vec::new(),

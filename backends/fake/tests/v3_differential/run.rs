@@ -6,7 +6,7 @@ use crate::{
     compare::Translation,
     generate::{Generator, Step},
     support::{
-        Ask, Fake, Subject, Told,
+        Ask, Fake, Reply, Subject,
         differential::Differential,
         pair::{Pair, Same},
         real::Real,
@@ -74,8 +74,8 @@ impl<W: Wire> Differential for V3<W> {
         match step {
             Step::Ask(ask) => {
                 let ask = self.with_revisions(ask);
-                let told = self.ask(&ask)?;
-                self.end_short_lease(&ask, &told)?;
+                let reply = self.ask(&ask)?;
+                self.end_short_lease(&ask, &reply)?;
                 if ask.target == "/v3/auth/user/delete" {
                     // A password is compared with a user that is deleted until etcd writes its file, every 100 ms.
                     thread::sleep(Duration::from_millis(150));
@@ -109,11 +109,11 @@ impl<W: Wire> V3<W> {
 
     /// Revokes a lease with the shortest time to live, as one gets for `null`. On a busy machine it would end on one of the two
     /// before the other, unless the next step waits for its end.
-    fn end_short_lease(&mut self, ask: &Ask, told: &Told) -> Same {
-        if !ask.target.ends_with("/lease/grant") || told.status != 200 {
+    fn end_short_lease(&mut self, ask: &Ask, reply: &Reply) -> Same {
+        if !ask.target.ends_with("/lease/grant") || reply.status != 200 {
             return Ok(());
         }
-        let granted = told.json();
+        let granted = reply.json();
         if granted["TTL"] != "2" || granted["ID"] == WAITED_FOR {
             return Ok(());
         }
@@ -143,7 +143,7 @@ impl<W: Wire> V3<W> {
         ask
     }
 
-    fn ask(&mut self, ask: &Ask) -> Same<Told> {
+    fn ask(&mut self, ask: &Ask) -> Same<Reply> {
         let (to_real, to_fake) = self.with_token(ask);
         let (real, fake) = self.pair.send(&to_real, &to_fake);
         let (real, fake) = self.without_token(ask, real, fake);
@@ -172,16 +172,16 @@ impl<W: Wire> V3<W> {
     }
 
     /// Remembers the tokens of the responses, and replaces both by the same text.
-    fn without_token(&mut self, ask: &Ask, mut real: Told, mut fake: Told) -> (Told, Told) {
+    fn without_token(&mut self, ask: &Ask, mut real: Reply, mut fake: Reply) -> (Reply, Reply) {
         if ask.target != "/v3/auth/authenticate" || (real.status, fake.status) != (200, 200) {
             return (real, fake);
         }
-        let token = |told: &Told| told.json()["token"].as_str().unwrap().to_owned();
+        let token = |reply: &Reply| reply.json()["token"].as_str().unwrap().to_owned();
         let tokens = (token(&real), token(&fake));
         let parts = [&tokens.0, &tokens.1].map(|token| token.split_once('.').unwrap().0.len());
         assert_eq!(parts, [16, 16]);
-        for (told, token) in [(&mut real, &tokens.0), (&mut fake, &tokens.1)] {
-            told.body = told.text().replace(token, "token").into_bytes();
+        for (reply, token) in [(&mut real, &tokens.0), (&mut fake, &tokens.1)] {
+            reply.body = reply.text().replace(token, "token").into_bytes();
         }
         let body: serde_json::Value = serde_json::from_slice(&ask.body).unwrap();
         let user = body["name"].as_str().unwrap().to_owned();

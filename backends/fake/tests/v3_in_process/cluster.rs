@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_http_fake::{Clock, FakeEtcd, Profile};
 use futures::executor::block_on;
 
-use crate::{ask, assert_end, call, line, metrics, open, poll, poll_line, send_to, told};
+use crate::{ask, assert_end, call, line, metrics, open, poll, poll_line, reply, send_to};
 
 const HAS_LEADER: &[(&str, &str)] = &[("Grpc-Metadata-hasleader", "true")];
 const LOCAL: &str = r#"{"key":"YQ==","serializable":true}"#;
@@ -90,7 +90,7 @@ fn v3_90_an_observation_that_waits_for_a_leader_ends_likewise() {
         etcd.advance(second * 2);
         assert!(poll(&mut waiting).is_pending());
         etcd.advance(second);
-        assert_eq!(told(block_on(waiting).unwrap()), (503, end.to_owned()));
+        assert_eq!(reply(block_on(waiting).unwrap()), (503, end.to_owned()));
         etcd.advance(second * 60);
         assert!(poll(&mut patient).is_pending());
     }
@@ -106,7 +106,7 @@ fn v3_106_an_observation_that_cannot_read_the_leader_ends_without_a_reason() {
         etcd.advance(FakeEtcd::QUORUM_TIMEOUT - Duration::from_nanos(1));
         assert!(poll(&mut observe).is_pending());
         etcd.advance(Duration::from_nanos(1));
-        assert_eq!(told(block_on(observe).unwrap()), (200, String::new()));
+        assert_eq!(reply(block_on(observe).unwrap()), (200, String::new()));
         let metrics = metrics(&etcd);
         let ended = r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Observe",grpc_service="v3electionpb.Election",grpc_type="server_stream"} 1"#;
         assert!(metrics.contains(ended), "{metrics}");

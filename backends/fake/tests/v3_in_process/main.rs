@@ -48,7 +48,7 @@ fn ask(
     headers: &[(&str, &str)],
 ) -> (u16, String) {
     let sent = send_to(etcd, endpoint, path, body, headers);
-    told(block_on(sent).unwrap())
+    reply(block_on(sent).unwrap())
 }
 
 /// Makes a call that succeeds.
@@ -69,7 +69,7 @@ fn token_of_root(etcd: &FakeEtcd) -> String {
     authenticated["token"].as_str().unwrap().to_owned()
 }
 
-fn told(response: Response) -> (u16, String) {
+fn reply(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
     let body = block_on(response.into_body().collect(1 << 20)).unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -79,7 +79,7 @@ fn told(response: Response) -> (u16, String) {
 fn metrics(etcd: &FakeEtcd) -> String {
     let request = http::Request::get("http://localhost:2379/metrics");
     let request = request.body(Body::empty()).unwrap();
-    let (status, text) = told(block_on(etcd.send(request)).unwrap());
+    let (status, text) = reply(block_on(etcd.send(request)).unwrap());
     assert_eq!(status, 200);
     text
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_http_fake::{Clock, FakeEtcd, Profile};
 use futures::executor::block_on;
 
-use crate::{ask, assert_end, call, line, open, poll, poll_line, send_to, told};
+use crate::{ask, assert_end, call, line, open, poll, poll_line, reply, send_to};
 
 const SECOND: Duration = Duration::from_secs(1);
 const TIMEOUT: &[(&str, &str)] = &[("Grpc-Timeout", "1S")];
@@ -25,7 +25,7 @@ fn v3_147_a_lock_that_is_waited_for_too_long_leaves_the_queue() {
         let queue = r#"{"key":"YS8=","range_end":"YTA="}"#;
         assert_eq!(call(&etcd, "kv/range", queue)["count"], "2");
         etcd.advance(Duration::from_nanos(1));
-        let (status, text) = told(block_on(waiter).unwrap());
+        let (status, text) = reply(block_on(waiter).unwrap());
         assert!(
             status == 504 && text.contains("context deadline exceeded"),
             "{text}"
@@ -84,7 +84,7 @@ fn v3_147_a_stream_without_a_message_has_the_status_of_its_error() {
             assert!(poll(&mut waiter).is_pending());
             etcd.advance(SECOND);
             assert_eq!(
-                told(block_on(waiter).unwrap()),
+                reply(block_on(waiter).unwrap()),
                 (504, end.to_owned()),
                 "{path}"
             );
@@ -164,7 +164,7 @@ fn v3_149_a_downgrade_is_begun_at_once_and_answered_when_etcd_has_waited_for_its
     assert!(status == 400 && text.contains("in progress"), "{text}");
     assert!(poll(&mut hurried).is_pending());
     etcd.advance(SECOND);
-    let (status, text) = told(block_on(hurried).unwrap());
+    let (status, text) = reply(block_on(hurried).unwrap());
     assert!(
         status == 504 && text.contains("context deadline exceeded"),
         "{text}"
@@ -172,7 +172,7 @@ fn v3_149_a_downgrade_is_begun_at_once_and_answered_when_etcd_has_waited_for_its
     etcd.advance(SECOND * 6 - Duration::from_nanos(1));
     assert!(poll(&mut enabled).is_pending());
     etcd.advance(Duration::from_nanos(1));
-    let (status, text) = told(block_on(enabled).unwrap());
+    let (status, text) = reply(block_on(enabled).unwrap());
     assert!(
         status == 503 && text.contains("etcdserver: request timed out"),
         "{text}"

@@ -1,6 +1,6 @@
 //! Users, roles, permissions and tokens: V3-110 to V3-121.
 
-use crate::{Ask, Told, assert_refused, call, post, rules, support::Subject};
+use crate::{Ask, Reply, assert_refused, call, post, rules, support::Subject};
 
 const READ_A: &str =
     r#"{"name":"reader","perm":{"permType":"READ","key":"YQ==","range_end":"Yw=="}}"#;
@@ -26,7 +26,7 @@ fn token(s: &mut dyn Subject, name: &str, password: &str) -> String {
 }
 
 /// Makes a call with a token.
-fn post_as(s: &mut dyn Subject, token: &str, path: &str, body: &str) -> Told {
+fn post_as(s: &mut dyn Subject, token: &str, path: &str, body: &str) -> Reply {
     let ask = Ask::new("POST", &format!("/v3/{path}")).json(body);
     s.ask(&ask.header("Authorization", token))
 }
@@ -105,8 +105,8 @@ rules! {
 
     fn v3_118_an_inverted_permission_is_refused_by_3_5(s) {
         call(s, "auth/role/add", r#"{"name":"r"}"#);
-        let told = post(s, "auth/role/grant", r#"{"name":"r","perm":{"key":"Yg==","range_end":"YQ=="}}"#);
-        assert_eq!(told.status, if s.is_3_4() { 200 } else { 400 });
+        let reply = post(s, "auth/role/grant", r#"{"name":"r","perm":{"key":"Yg==","range_end":"YQ=="}}"#);
+        assert_eq!(reply.status, if s.is_3_4() { 200 } else { 400 });
     }
 
     fn v3_119_permissions_cover_ranges_together(s) {

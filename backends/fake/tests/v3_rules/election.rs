@@ -25,8 +25,8 @@ rules! {
         call(s, "lease/grant", r#"{"ID":99,"TTL":1000}"#);
         call(s, "election/campaign", r#"{"name":"eA==","value":"djE=","lease":99}"#);
         let observe = Ask::new("POST", "/v3/election/observe").json(r#"{"name":"eA=="}"#);
-        let (told, mut watching) = s.watch(&observe);
-        assert_eq!(told.status, 200);
+        let (reply, mut watching) = s.watch(&observe);
+        assert_eq!(reply.status, 200);
         let first = message(&mut *watching);
         let kv = r#"{"create_revision":"2","key":"eC82Mw==","lease":"99","mod_revision":"2","value":"djE=","version":"1"}"#;
         assert_eq!((first["kv"].to_string(), &first["header"]["revision"]), (kv.to_owned(), &"2".into()));
@@ -47,7 +47,7 @@ rules! {
         for path in ["election/proclaim", "election/resign"] {
             assert_refused(&post(s, path, "{}"), 2, "\"leader\" field must be provided");
         }
-        let told = post(s, "election/campaign", r#"{"name":"eA==","lease":5}"#);
-        assert_refused(&told, 2, "etcdserver: requested lease not found");
+        let reply = post(s, "election/campaign", r#"{"name":"eA==","lease":5}"#);
+        assert_refused(&reply, 2, "etcdserver: requested lease not found");
     }
 }

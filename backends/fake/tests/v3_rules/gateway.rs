@@ -23,12 +23,12 @@ rules! {
             assert_refused(&post_within(s, timeout, "kv/range", range), 3, &message);
         }
         let exceeded = "context deadline exceeded";
-        let told = post_within(s, "-1S", "kv/range", range);
-        assert_refused(&told, 4, exceeded);
+        let reply = post_within(s, "-1S", "kv/range", range);
+        assert_refused(&reply, 4, exceeded);
         // The gateway says so, not etcd: there is no trailer, even in 3.4.
-        assert_eq!((told.status, told.header("content-length").is_some()), (504, true));
-        let told = post_within(s, "-1S", "kv/range", r#"{"key":1"#);
-        assert_eq!(told.status, 400);
+        assert_eq!((reply.status, reply.header("content-length").is_some()), (504, true));
+        let reply = post_within(s, "-1S", "kv/range", r#"{"key":1"#);
+        assert_eq!(reply.status, 400);
         for path in ["watch", "election/observe"] {
             assert_eq!(post_within(s, "-1S", path, "{}").status, 504, "{path}");
         }
@@ -41,12 +41,12 @@ rules! {
             ("POST", "/v3/nothing", (404, "Not Found\n"), (404, r#"{"code":5, "message":"Not Found"}"#)),
             ("POST", "/v3/kv/range/", (404, "Not Found\n"), (404, r#"{"code":5, "message":"Not Found"}"#)),
         ] {
-            let told = s.ask(&Ask::new(method, path).json("{}"));
+            let reply = s.ask(&Ask::new(method, path).json("{}"));
             let expected = if is_3_4 { old } else { new };
-            assert_eq!((told.status, &*told.text()), expected, "{method} {path}");
+            assert_eq!((reply.status, &*reply.text()), expected, "{method} {path}");
         }
-        let told = s.ask(&Ask::new("POST", "/v3//kv/range").json("{}"));
-        assert_eq!((told.status, told.header("location")), (301, Some("/v3/kv/range")));
+        let reply = s.ask(&Ask::new("POST", "/v3//kv/range").json("{}"));
+        assert_eq!((reply.status, reply.header("location")), (301, Some("/v3/kv/range")));
     }
 
     fn v3_3_the_calls_of_leases_have_two_paths(s) {
@@ -77,10 +77,10 @@ rules! {
 
     fn v3_6_base64_enumerations_and_null_depend_on_the_release(s) {
         let is_3_4 = s.is_3_4();
-        let told = post(s, "kv/range", r#"{"key":"_-8"}"#);
-        assert_eq!(told.status, if is_3_4 { 400 } else { 200 });
-        let told = post(s, "kv/range", r#"{"key":"YQ==","sort_order":"UP"}"#);
-        assert_eq!(told.status, if is_3_4 { 400 } else { 200 });
+        let reply = post(s, "kv/range", r#"{"key":"_-8"}"#);
+        assert_eq!(reply.status, if is_3_4 { 400 } else { 200 });
+        let reply = post(s, "kv/range", r#"{"key":"YQ==","sort_order":"UP"}"#);
+        assert_eq!(reply.status, if is_3_4 { 400 } else { 200 });
         let message = if is_3_4 { "etcdserver: key is not provided" } else { "proto:\u{a0}syntax error (line 1:1): unexpected token null" };
         assert_refused(&post(s, "kv/range", "null"), 3, message);
         let message = if is_3_4 {
@@ -99,14 +99,14 @@ rules! {
 
     fn v3_8_an_error_of_etcd_has_trailers_on_3_4(s) {
         let is_3_4 = s.is_3_4();
-        let told = post(s, "kv/range", "{}");
-        assert_eq!(told.header("trailer").is_some(), is_3_4);
-        assert_eq!(told.header("trailing grpc-trailer-content-type"), is_3_4.then_some("application/grpc"));
-        let told = post(s, "kv/range", "x");
-        assert_eq!(told.header("trailer"), None);
-        let told = post(s, "kv/range", r#"{"key":"YQ=="}"#);
-        assert_eq!(told.header("grpc-metadata-content-type"), Some("application/grpc"));
-        assert_eq!(told.header("content-type"), Some("application/json"));
+        let reply = post(s, "kv/range", "{}");
+        assert_eq!(reply.header("trailer").is_some(), is_3_4);
+        assert_eq!(reply.header("trailing grpc-trailer-content-type"), is_3_4.then_some("application/grpc"));
+        let reply = post(s, "kv/range", "x");
+        assert_eq!(reply.header("trailer"), None);
+        let reply = post(s, "kv/range", r#"{"key":"YQ=="}"#);
+        assert_eq!(reply.header("grpc-metadata-content-type"), Some("application/grpc"));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
     }
 
     fn v3_9_the_body_of_an_error_depends_on_the_release(s) {
@@ -120,9 +120,9 @@ rules! {
 
     fn v3_16_a_failed_precondition_is_412_on_3_4_and_400_on_3_5(s) {
         call(s, "lease/grant", r#"{"ID":7,"TTL":100}"#);
-        let told = post(s, "lease/grant", r#"{"ID":7,"TTL":100}"#);
-        assert_eq!(told.status, if s.is_3_4() { 412 } else { 400 });
-        assert_refused(&told, 9, "etcdserver: lease already exists");
+        let reply = post(s, "lease/grant", r#"{"ID":7,"TTL":100}"#);
+        assert_eq!(reply.status, if s.is_3_4() { 412 } else { 400 });
+        assert_refused(&reply, 9, "etcdserver: lease already exists");
     }
 
     fn v3_18_large_requests_are_refused_by_their_size(s) {
@@ -132,9 +132,9 @@ rules! {
         };
         assert_eq!(put(s, 1_572_000).status, 200);
         assert_refused(&put(s, 1_572_864), 3, "etcdserver: request is too large");
-        let told = put(s, 2_097_153);
-        assert_eq!(told.status, 429);
-        assert_refused(&told, 8, "grpc: received message larger than max (2097161 vs. 2097152)");
+        let reply = put(s, 2_097_153);
+        assert_eq!(reply.status, 429);
+        assert_refused(&reply, 8, "grpc: received message larger than max (2097161 vs. 2097152)");
     }
 
     fn v3_19_headers_depend_on_the_call(s) {
@@ -150,8 +150,8 @@ rules! {
     fn v3_115_only_3_4_looks_at_a_token_when_there_is_no_auth(s) {
         let is_3_4 = s.is_3_4();
         for (path, body) in [("kv/range", r#"{"key":"YQ=="}"#), ("kv/put", r#"{"key":"YQ=="}"#), ("lease/grant", r#"{"TTL":9}"#)] {
-            let told = s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body).header("Authorization", "x"));
-            assert_eq!(told.status, if is_3_4 { 401 } else { 200 }, "{path}");
+            let reply = s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body).header("Authorization", "x"));
+            assert_eq!(reply.status, if is_3_4 { 401 } else { 200 }, "{path}");
         }
         let ask = Ask::new("POST", "/v3/lease/leases").json("{}").header("Authorization", "x");
         assert_eq!(s.ask(&ask).status, 200);
@@ -161,9 +161,9 @@ rules! {
     }
 
     fn v3_116_the_state_of_auth_can_be_asked_on_3_5(s) {
-        let told = post(s, "auth/status", "{}");
+        let reply = post(s, "auth/status", "{}");
         if s.is_3_4() {
-            assert_eq!(told.status, 404);
+            assert_eq!(reply.status, 404);
         } else {
             assert_eq!(call(s, "auth/status", "{}").to_string(), r#"{"authRevision":"1","header":{"revision":"1"}}"#);
         }

@@ -15,12 +15,12 @@ rules! {
 
     fn v3_94_each_request_renews_a_lease_and_an_unknown_one_has_no_time(s) {
         call(s, "lease/grant", r#"{"ID":7,"TTL":100}"#);
-        let told = s.ask(&Ask::new("POST", "/v3/lease/keepalive").json(r#"{"ID":7}"#));
-        assert!(told.text().ends_with("\"ID\":\"7\",\"TTL\":\"100\"}}\n"), "{}", told.text());
-        let told = s.ask(&Ask::new("POST", "/v3/lease/keepalive").json(r#"{"ID":8}"#));
-        assert!(told.text().ends_with("\"ID\":\"8\"}}\n"), "{}", told.text());
-        let told = s.ask(&Ask::new("POST", "/v3/lease/keepalive"));
-        assert_eq!((told.status, told.text()), (200, String::new()));
+        let reply = s.ask(&Ask::new("POST", "/v3/lease/keepalive").json(r#"{"ID":7}"#));
+        assert!(reply.text().ends_with("\"ID\":\"7\",\"TTL\":\"100\"}}\n"), "{}", reply.text());
+        let reply = s.ask(&Ask::new("POST", "/v3/lease/keepalive").json(r#"{"ID":8}"#));
+        assert!(reply.text().ends_with("\"ID\":\"8\"}}\n"), "{}", reply.text());
+        let reply = s.ask(&Ask::new("POST", "/v3/lease/keepalive"));
+        assert_eq!((reply.status, reply.text()), (200, String::new()));
     }
 
     fn v3_96_the_time_to_live_comes_with_the_keys_if_wanted(s) {

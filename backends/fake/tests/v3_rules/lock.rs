@@ -6,9 +6,9 @@ use crate::{assert_refused, call, post, put, rules};
 
 rules! {
     fn v3_101_an_error_of_a_lock_has_no_code_of_its_own(s) {
-        let told = post(s, "lock/lock", r#"{"name":"YQ==","lease":7}"#);
-        assert_eq!(told.status, 500);
-        assert_refused(&told, 2, "etcdserver: requested lease not found");
+        let reply = post(s, "lock/lock", r#"{"name":"YQ==","lease":7}"#);
+        assert_eq!(reply.status, 500);
+        assert_refused(&reply, 2, "etcdserver: requested lease not found");
     }
 
     fn v3_102_the_key_of_a_lock_is_made_of_its_name_and_lease(s) {

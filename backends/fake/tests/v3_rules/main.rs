@@ -20,22 +20,22 @@ mod watch;
 
 use serde_json::Value;
 
-use support::{Ask, Subject, Told, Watching, rules::rules};
+use support::{Ask, Reply, Subject, Watching, rules::rules};
 
 /// The default times: the shortest time to live depends on them.
 const SERVER_FLAGS: [&str; 4] = ["--heartbeat-interval", "100", "--election-timeout", "1000"];
 
 /// Makes a call.
-fn post(s: &mut dyn Subject, path: &str, body: &str) -> Told {
+fn post(s: &mut dyn Subject, path: &str, body: &str) -> Reply {
     s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body))
 }
 
 /// Makes a call that succeeds; returns the response without what tells clusters apart.
 #[track_caller]
 fn call(s: &mut dyn Subject, path: &str, body: &str) -> Value {
-    let told = post(s, path, body);
-    assert_eq!(told.status, 200, "{path} {body}: {}", told.text());
-    without_ids(told.json())
+    let reply = post(s, path, body);
+    assert_eq!(reply.status, 200, "{path} {body}: {}", reply.text());
+    without_ids(reply.json())
 }
 
 fn put(s: &mut dyn Subject, key: &str, value: &str) -> Value {
@@ -57,8 +57,8 @@ fn keys(s: &mut dyn Subject, body: &str) -> (Vec<String>, String) {
 }
 
 #[track_caller]
-fn assert_refused(told: &Told, code: u64, message: &str) {
-    let json = told.json();
+fn assert_refused(reply: &Reply, code: u64, message: &str) {
+    let json = reply.json();
     let seen = (json["code"].as_u64(), json["message"].as_str());
     assert_eq!(seen, (Some(code), Some(message)));
 }
@@ -74,8 +74,8 @@ fn without_ids(mut json: Value) -> Value {
 
 /// Opens a stream of watches with these requests.
 fn open(s: &mut dyn Subject, body: &str) -> Box<dyn Watching> {
-    let (told, watching) = s.watch(&Ask::new("POST", "/v3/watch").json(body));
-    assert_eq!(told.status, 200);
+    let (reply, watching) = s.watch(&Ask::new("POST", "/v3/watch").json(body));
+    assert_eq!(reply.status, 200);
     watching
 }
 

@@ -71,8 +71,8 @@ rules! {
             // An open end is treated as a key before all others.
             (format!("{},{a}", delete("AA==")), true),
         ] {
-            let told = post(s, "kv/txn", &format!(r#"{{"success":[{ops}]}}"#));
-            assert_eq!(told.status == 200, is_allowed, "{ops}: {}", told.text());
+            let reply = post(s, "kv/txn", &format!(r#"{{"success":[{ops}]}}"#));
+            assert_eq!(reply.status == 200, is_allowed, "{ops}: {}", reply.text());
         }
     }
 

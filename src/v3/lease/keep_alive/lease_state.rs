@@ -190,7 +190,7 @@ impl LeaseState {
         state.lose(reason);
     }
 
-    /// Records whether its holder has asked etcd to revoke it, and may have been heard.
+    /// Records whether its holder has asked etcd to revoke it, which etcd may have done.
     pub(super) fn revoking(&self, is_revoking: bool) {
         self.state().is_revoking = is_revoking;
     }

@@ -189,8 +189,8 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     }
 
     /// A stream that is silent although its server is alive. The rest of a message that has begun is withheld if not a byte
-    /// has arrived during two silences. One that would have told a state is suspect: there may be none. A request with a
-    /// short deadline shows it.
+    /// has arrived during two silences. One that begins with a message about the present state is suspect: that message is
+    /// missing. A request with a short deadline shows whether responses are withheld.
     pub(super) fn suspect(&mut self) -> Option<Loss> {
         let stream = self.state.stream_mut()?;
         if stream.is_poll() {

@@ -119,14 +119,14 @@ fn leases_are_granted_and_kept_alike() {
 fn watches_are_told_the_same() {
     with_both(|both| {
         both.all(&["put w1 old", "put w1 older", "del w1"]);
-        let told = both.each(|side| {
+        let reply = both.each(|side| {
             let mut watch = side.start("watch --prefix w --rev=2 --prev-kv");
             let mut text = watch.lines(12);
             side.outcome("put w2 new", "");
             text += &watch.lines(3);
             text + &watch.interrupt()
         });
-        assert!(told.contains("older") && told.contains("new"), "{told}");
+        assert!(reply.contains("older") && reply.contains("new"), "{reply}");
         both.all(&["compaction 4", "watch w1 --rev=2"]);
         both.each(|side| {
             let mut watch = side.start("watch -i");

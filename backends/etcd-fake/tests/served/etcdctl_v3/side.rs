@@ -21,8 +21,8 @@ pub(super) struct Side {
 impl Side {
     fn new(program: PathBuf, url: &str) -> Self {
         let mut connection = Connection::new(url.trim_start_matches("http://"));
-        let told = connection.ask(&Ask::new("POST", "/v3/cluster/member/list").json("{}"));
-        let json = told.json();
+        let reply = connection.ask(&Ask::new("POST", "/v3/cluster/member/list").json("{}"));
+        let json = reply.json();
         let ids = [
             (&json["header"]["cluster_id"], "CLUSTER"),
             (&json["header"]["member_id"], "MEMBER"),

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// After how long without a leader a stream ends that wants one: three election timeouts, in nanoseconds.
-const LEADER_PATIENCE: u64 = 3_000_000_000;
+const LEADER_TIME_LIMIT: u64 = 3_000_000_000;
 
 /// What a stream is about.
 pub(super) trait Source: Send {
@@ -145,7 +145,7 @@ impl StreamBody {
             self.without_leader_until = None;
             return None;
         }
-        let until = now.saturating_add(LEADER_PATIENCE);
+        let until = now.saturating_add(LEADER_TIME_LIMIT);
         self.without_leader_until.get_or_insert(until);
         let error = GatewayError::from(V3Error::NO_LEADER);
         is_over(self.without_leader_until).then_some(Next::End(Some(error)))
