@@ -62,9 +62,9 @@ const FORBIDDEN: &[&str] = &[
     "said no",
     "say no",
     "says no",
-    "is reported",
-    "was reported",
-    "were reported",
+    "is told",
+    "was told",
+    "were told",
     // Write "succeed", "enabled", "disabled", "the result of", "no change is missed", "rejected".
     "do better",
     "switched off",
