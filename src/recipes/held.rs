@@ -11,7 +11,7 @@ use futures::{
 use crate::{
     recipes::{
         error::RecipeError,
-        session::{LocalLock, Release, Session, delete},
+        session::{LocalLock, Release, Session, delete, join},
         wait::{fewer, gone, settle, while_held},
     },
     v3::{
@@ -170,6 +170,20 @@ impl<T: Transport> Held<T> {
             own,
             response,
         })
+    }
+
+    /// Puts a key of its own below `name` and `kind`, and reads who is first in the queue.
+    pub(super) async fn queue_up(
+        session: &Session<T>,
+        name: &Bytes,
+        kind: &str,
+        queue: &KeyRange,
+    ) -> Result<Placed<T>, RecipeError> {
+        let lease = session.held().await?;
+        let unique = session.unique(lease.id());
+        let key = join(name, format!("{kind}{unique}"));
+        let value = Value::default();
+        Self::put(session, lease, key, value, None, first_of(queue)).await
     }
 
     /// A key that may be there soon.

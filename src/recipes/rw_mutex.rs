@@ -6,7 +6,7 @@ use etcd_transport::Transport;
 use crate::{
     recipes::{
         error::RecipeError,
-        held::{Held, first_of},
+        held::Held,
         session::{Session, join, name},
         traits::clone_and_debug,
         wait::within,
@@ -92,12 +92,8 @@ impl<T: Transport> RwMutex<T> {
 
     /// Puts a key of this kind, and waits until no key before it is in the way.
     async fn wait(&self, kind: &str, in_the_way: &str) -> Result<Held<T>, RecipeError> {
-        let lease = self.session.held().await?;
-        let unique = self.session.unique(lease.id());
-        let key = join(&self.name, format!("{kind}{unique}"));
         let queue = KeyRange::prefix(join(&self.name, in_the_way));
-        let value = Default::default();
-        let placed = Held::put(&self.session, lease, key, value, None, first_of(&queue)).await?;
+        let placed = Held::queue_up(&self.session, &self.name, kind, &queue).await?;
         placed.wait_turn(&queue).await
     }
 }

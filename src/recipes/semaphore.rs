@@ -6,7 +6,7 @@ use etcd_transport::Transport;
 use crate::{
     recipes::{
         error::RecipeError,
-        held::{Held, first_of},
+        held::Held,
         session::{Session, join, name},
         traits::clone_and_debug,
         wait::within,
@@ -62,12 +62,8 @@ impl<T: Transport> Semaphore<T> {
     /// # Errors
     /// As for [`Mutex::lock`](super::Mutex::lock).
     pub async fn acquire(&self) -> Result<Held<T>, RecipeError> {
-        let lease = self.session.held().await?;
-        let unique = self.session.unique(lease.id());
-        let key = join(&self.name, format!("/{unique}"));
         let queue = KeyRange::prefix(join(&self.name, "/"));
-        let value = Default::default();
-        let placed = Held::put(&self.session, lease, key, value, None, first_of(&queue)).await?;
+        let placed = Held::queue_up(&self.session, &self.name, "/", &queue).await?;
         placed.held.wait_turn(&queue, self.permits.get()).await?;
         Ok(placed.held)
     }

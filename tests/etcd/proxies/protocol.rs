@@ -2,34 +2,14 @@
 
 use etcd_http::{Client, Protocol, transport::Transport};
 use harness::{
-    backend::Auto,
     case::Etcd,
+    cases_auto,
     proxy::{Haproxy, Nginx, Page},
-    real::{NoRuntime, Real, Tokio},
-    stamp,
 };
 
 use crate::works::works;
 
-/// Makes a test of each case for each HTTP transport.
-macro_rules! auto_cases {
-    ($($cases:tt)*) => {
-        stamp!(
-            reqwest_auto,
-            super::Auto<super::Real<etcd_http::reqwest::ReqwestTransport, super::Tokio>>: $($cases)*
-        );
-        stamp!(
-            hyper_auto,
-            super::Auto<super::Real<etcd_http::hyper::HyperTransport, super::Tokio>>: $($cases)*
-        );
-        stamp!(
-            isahc_auto,
-            super::Auto<super::Real<etcd_http::isahc::IsahcTransport, super::NoRuntime>>: $($cases)*
-        );
-    };
-}
-
-auto_cases! {
+cases_auto! {
     Shared {
         an_nginx_for_http_1_is_asked_by_the_gateway,
         a_haproxy_that_reads_http_is_asked_by_the_gateway,

@@ -11,46 +11,22 @@ use etcd_http::{
     v3::{Compare, KeyRange, Put, Range, Txn, Watch},
 };
 use futures::{StreamExt, future::join};
-use harness::{
-    backend::Auto,
-    case::Etcd,
-    fake::{Fake34, Fake35},
-    real::{NoRuntime, Real, Tokio},
-    stamp,
-};
+use harness::{case::Etcd, cases_auto};
 
-/// Makes a test of each case for each backend.
-macro_rules! auto_cases {
-    ($($cases:tt)*) => {
-        stamp!(fake_3_4_auto, super::Auto<super::Fake34>: $($cases)*);
-        stamp!(fake_3_5_auto, super::Auto<super::Fake35>: $($cases)*);
-        stamp!(
-            reqwest_auto,
-            super::Auto<super::Real<etcd_http::reqwest::ReqwestTransport, super::Tokio>>: $($cases)*
-        );
-        stamp!(
-            hyper_auto,
-            super::Auto<super::Real<etcd_http::hyper::HyperTransport, super::Tokio>>: $($cases)*
-        );
-        stamp!(
-            isahc_auto,
-            super::Auto<super::Real<etcd_http::isahc::IsahcTransport, super::NoRuntime>>: $($cases)*
-        );
-    };
-}
-
-auto_cases! {
-    Shared {
-        reads_and_writes_travel_by_grpc,
-        leases_locks_and_elections_travel_by_grpc,
-        watches_travel_by_grpc,
-    }
-    Alone {
-        a_user_logs_in_by_grpc,
-        a_restart_is_survived,
-    }
-    Nothing {
-        what_is_not_there_is_not_connected_to,
+cases_auto! {
+    any {
+        Shared {
+            reads_and_writes_travel_by_grpc,
+            leases_locks_and_elections_travel_by_grpc,
+            watches_travel_by_grpc,
+        }
+        Alone {
+            a_user_logs_in_by_grpc,
+            a_restart_is_survived,
+        }
+        Nothing {
+            what_is_not_there_is_not_connected_to,
+        }
     }
 }
 

@@ -66,6 +66,38 @@ macro_rules! cases_and_grpc {
     };
 }
 
+/// Makes a test of each case for each backend whose client finds out the protocol. Cases under `any` run on the fake, too.
+#[macro_export]
+macro_rules! cases_auto {
+    (any { $($any:tt)* }) => {
+        #[cfg(feature = "fake")]
+        $crate::stamp!(fake_3_4_auto, $crate::backend::Auto<$crate::fake::Fake34>: $($any)*);
+        #[cfg(feature = "fake")]
+        $crate::stamp!(fake_3_5_auto, $crate::backend::Auto<$crate::fake::Fake35>: $($any)*);
+        $crate::cases_auto!($($any)*);
+    };
+    ($($cases:tt)*) => {
+        #[cfg(all(feature = "reqwest", feature = "server"))]
+        $crate::stamp!(
+            reqwest_auto,
+            $crate::backend::Auto<$crate::real::Real<::etcd_http::reqwest::ReqwestTransport, $crate::real::Tokio>>:
+                $($cases)*
+        );
+        #[cfg(all(feature = "hyper", feature = "server"))]
+        $crate::stamp!(
+            hyper_auto,
+            $crate::backend::Auto<$crate::real::Real<::etcd_http::hyper::HyperTransport, $crate::real::Tokio>>:
+                $($cases)*
+        );
+        #[cfg(all(feature = "isahc", feature = "server"))]
+        $crate::stamp!(
+            isahc_auto,
+            $crate::backend::Auto<$crate::real::Real<::etcd_http::isahc::IsahcTransport, $crate::real::NoRuntime>>:
+                $($cases)*
+        );
+    };
+}
+
 /// Makes a test of each case for one backend.
 #[macro_export]
 macro_rules! stamp {

@@ -1,6 +1,7 @@
 //! The program and real servers over TLS.
 
 use std::{
+    ffi::OsStr,
     io::{Read, Write},
     net::TcpStream,
     path::Path,
@@ -34,36 +35,37 @@ struct User<'a> {
 }
 
 impl User<'_> {
+    /// curl and etcdctl name them alike.
+    fn credentials(&self) -> [&OsStr; 6] {
+        let Self { authority, pair } = self;
+        [
+            "--cacert".as_ref(),
+            authority.as_ref(),
+            "--cert".as_ref(),
+            pair.certificate.as_ref(),
+            "--key".as_ref(),
+            pair.key.as_ref(),
+        ]
+    }
+
     /// The body, the version of HTTP, the status, and the type.
     fn curl(&self, url: &str, arguments: &str) -> String {
-        let Self { authority, pair } = self;
         let (path, arguments) = arguments.split_once(' ').unwrap_or((arguments, ""));
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--write-out"])
             .arg("\n%{http_version} %{http_code} %{content_type}\n")
-            .arg("--cacert")
-            .arg(authority)
-            .arg("--cert")
-            .arg(&pair.certificate)
-            .arg("--key")
-            .arg(&pair.key)
+            .args(self.credentials())
             .arg(format!("{url}{path}"))
             .args(arguments.split_whitespace());
         without_header(&printed(curl))
     }
 
     fn etcdctl(&self, program: &Path, url: &str, arguments: &str) -> String {
-        let Self { authority, pair } = self;
         let mut etcdctl = Command::new(program);
         etcdctl
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", url, "--command-timeout", "30s"])
-            .arg("--cacert")
-            .arg(authority)
-            .arg("--cert")
-            .arg(&pair.certificate)
-            .arg("--key")
-            .arg(&pair.key)
+            .args(self.credentials())
             .args(arguments.split(' '));
         // The client logs with the time.
         let text = printed(etcdctl);
