@@ -140,19 +140,15 @@ async fn a_watch_and_a_read_of_a_halted_member_are_at_another_within_ten_seconds
     halted.pause().unwrap();
     let machine = StallMonitor::start();
     let began = Instant::now();
-    let took = || {
-        let now = Instant::now();
-        (now - began).saturating_sub(machine.stalled(began, now))
-    };
     let write = async {
         etcd.sleep(500).await;
         writer.v2().set("k", "2").await.unwrap();
     };
     let read = async {
         reader.v2().get("k").await.unwrap();
-        took()
+        machine.elapsed(began)
     };
-    let next = async { (watch.next().await, took()) };
+    let next = async { (watch.next().await, machine.elapsed(began)) };
     let ((event, watched), read, ()) = futures::join!(next, read, write);
     let value = event.unwrap().unwrap().node.value;
     assert_eq!(value.as_deref(), Some("2"));

@@ -76,6 +76,12 @@ impl StallMonitor {
         whole
     }
 
+    /// The time since this moment, stalls aside.
+    pub fn elapsed(&self, since: Instant) -> Duration {
+        let now = Instant::now();
+        (now - since).saturating_sub(self.stalled(since, now))
+    }
+
     /// The longest stall between these moments.
     pub fn longest_stall(&self, from: Instant, to: Instant) -> Duration {
         let stalls = self.stalls(from, to).into_iter();
