@@ -76,16 +76,15 @@ async fn participants_enter_and_leave_together<T: Transport>(etcd: Etcd<T>) {
                 entered.leave().await.unwrap();
                 assert!(leaving.get() >= 3 * round);
                 left.set(left.get() + 1);
-                while left.get() < 3 * round {
-                    etcd.sleep(10).await;
-                }
+                // The next round begins when all have left.
+                etcd.until(async || left.get() >= 3 * round).await;
             }
         };
         session.run(driver, work).await;
     };
     join_all((0..3).map(participant)).await;
-    let keys = KeyRange::prefix("round/");
-    assert_eq!(namespace(&etcd).kv().count(keys).await.unwrap(), 0);
+    let rest = KeyRange::prefix("round/");
+    assert_eq!(namespace(&etcd).kv().count(rest).await.unwrap(), 0);
 }
 
 async fn a_participant_too_many_is_refused<T: Transport>(etcd: Etcd<T>) {

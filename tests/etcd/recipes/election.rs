@@ -98,7 +98,8 @@ async fn v3_106_an_observer_sees_the_leaders<T: Transport>(etcd: Etcd<T>) {
         };
         let (mut leadership, first) = join(lead, leaders.next()).await;
         assert_eq!(first.unwrap().unwrap().value, "one");
-        let (proclaimed, second) = join(leadership.proclaim("two"), leaders.next()).await;
+        let proclaim = leadership.proclaim("two");
+        let (proclaimed, second) = join(proclaim, leaders.next()).await;
         proclaimed.unwrap();
         assert_eq!(second.unwrap().unwrap().value, "two");
     };

@@ -83,9 +83,8 @@ async fn of_two_instances_with_one_name_the_last_is_listed<T: Transport>(etcd: E
     let work = async {
         let (mine, theirs) = (Registry::new(&first, "web"), Registry::new(&second, "web"));
         let replace = async {
-            while listed(&mine).await != ["web/a=first"] {
-                etcd.sleep(20).await;
-            }
+            etcd.until(async || listed(&theirs).await == ["web/a=first"])
+                .await;
             let check = async {
                 etcd.sleep(500).await;
                 assert_eq!(listed(&theirs).await, ["web/a=second"]);
