@@ -50,6 +50,9 @@ pub enum RecipeError {
         /// What its value should be.
         expected: &'static str,
     },
+    /// The driver of a [`Cache`](super::Cache) was dropped.
+    #[error("the driver has ended")]
+    DriverEnded,
     /// The caller's own code ended a transaction, with this error: see [`abort`](Self::abort).
     #[error("aborted: {0}")]
     Aborted(Arc<dyn StdError + Send + Sync>),

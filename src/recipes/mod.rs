@@ -22,6 +22,7 @@
 //! the loss of its session does.
 
 mod barrier;
+mod cache;
 mod counter;
 mod double_barrier;
 mod election;
@@ -39,6 +40,9 @@ mod traits;
 mod wait;
 
 pub use barrier::Barrier;
+pub use cache::{
+    Cache, CacheBuilder, CacheChange, CacheDriver, CacheEntry, CacheUpdate, InvalidEntry, Snapshot,
+};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
 pub use election::{Election, Leadership};
