@@ -348,9 +348,10 @@ mod tests {
             let (mut early, copy) = before;
             let differences = early.differences(&map);
             prop_assert_eq!(entries(&early, &[]), copy.into_iter().collect::<Vec<_>>());
-            prop_assert!(differences.is_sorted_by_key(|(old, new)| {
+            let is_sorted = differences.is_sorted_by_key(|(old, new)| {
                 old.as_ref().or(new.as_ref()).map(|it| it.0.clone())
-            }));
+            });
+            prop_assert!(is_sorted);
             for (old, new) in differences {
                 prop_assert!(old.is_some() || new.is_some());
                 let replaced = match (&old, new) {

@@ -1,6 +1,7 @@
 //! The recipes on real servers and on the fake: one test for each case, backend and protocol.
 
 mod barriers;
+mod cache;
 mod election;
 mod locks;
 mod mutex;
