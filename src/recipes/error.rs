@@ -2,7 +2,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{error::Error, v3::LeaseLoss};
+use crate::{error::Error, recipes::config::InvalidConfig, v3::LeaseLoss};
 
 /// Why a recipe failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,7 +50,10 @@ pub enum RecipeError {
         /// What its value should be.
         expected: &'static str,
     },
-    /// The driver of a [`Cache`](super::Cache) was dropped.
+    /// The keys of a [`Config`](super::Config) are not valid settings.
+    #[error(transparent)]
+    InvalidConfig(Arc<InvalidConfig>),
+    /// The driver of a [`Cache`](super::Cache) or a [`Config`](super::Config) was dropped.
     #[error("the driver has ended")]
     DriverEnded,
     /// The caller's own code ended a transaction, with this error: see [`abort`](Self::abort).

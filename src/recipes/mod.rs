@@ -23,6 +23,7 @@
 
 mod barrier;
 mod cache;
+mod config;
 mod counter;
 mod double_barrier;
 mod election;
@@ -30,6 +31,7 @@ mod error;
 mod held;
 mod mutex;
 mod priority_queue;
+mod published;
 mod queue;
 mod registry;
 mod rw_mutex;
@@ -43,6 +45,7 @@ pub use barrier::Barrier;
 pub use cache::{
     Cache, CacheBuilder, CacheChange, CacheDriver, CacheEntry, CacheUpdate, InvalidEntry, Snapshot,
 };
+pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
 pub use election::{Election, Leadership};

@@ -7,13 +7,15 @@ use serde::de::DeserializeOwned;
 use super::{
     Cache, CacheDriver, Inner,
     driver::{State, Work},
-    published::Published,
     snapshot::Snapshot,
     source::Origin,
     subscription::Subscriptions,
     update::Decode,
 };
-use crate::v3::{KeyRange, KeyValue, Mirror, Namespace};
+use crate::{
+    recipes::published::Published,
+    v3::{KeyRange, KeyValue, Mirror, Namespace},
+};
 
 /// The settings of a [`Cache`].
 #[derive(Debug)]

@@ -8,14 +8,13 @@ use futures::{
 };
 
 use super::{
-    published::Publisher,
     snapshot::Snapshot,
     subscription::Subscriptions,
     update::{Decode, apply},
 };
 use crate::{
     error::Error,
-    recipes::{traits::driver, wait::Pauses},
+    recipes::{published::Publisher, traits::driver, wait::Pauses},
     v3::{Mirror, Namespace},
 };
 

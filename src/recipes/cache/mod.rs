@@ -3,7 +3,6 @@
 mod builder;
 mod driver;
 mod map;
-mod published;
 mod snapshot;
 mod source;
 mod subscription;
@@ -21,14 +20,17 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     error::Error,
-    recipes::error::RecipeError,
+    recipes::{
+        error::RecipeError,
+        published::{Published, Stage},
+        wait::beside,
+    },
     v3::{KeyRange, KeyValue, Namespace},
 };
 
 pub use builder::CacheBuilder;
-use driver::{State, Unchanged};
 pub use driver::CacheDriver;
-use published::{Published, Stage};
+use driver::{State, Unchanged};
 pub use snapshot::{CacheEntry, InvalidEntry, Snapshot};
 use source::Source;
 use subscription::Subscriptions;
@@ -205,7 +207,10 @@ impl<V: Send + Sync + 'static> Cache<V> {
                     if let Some(until) = until {
                         let since = snapshot.revision();
                         // The driver publishes it. Without one, the next turn fails.
-                        let _ = self.inner.advances.unbounded_send(Unchanged { since, until });
+                        let _ = self
+                            .inner
+                            .advances
+                            .unbounded_send(Unchanged { since, until });
                     }
                 }
             }
@@ -226,10 +231,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
         driver: impl Future<Output = ()>,
         work: impl Future<Output = O>,
     ) -> O {
-        match select(Box::pin(work), pin!(driver)).await {
-            Either::Left((output, _)) => output,
-            Either::Right(((), work)) => work.await,
-        }
+        beside(driver, work).await
     }
 
     async fn next(&self, stage: &Stage<State<V>>) -> Result<(), RecipeError> {

@@ -27,7 +27,10 @@ use futures::{
 
 use crate::{
     error::Result,
-    recipes::{error::RecipeError, wait::Pauses},
+    recipes::{
+        error::RecipeError,
+        wait::{Pauses, beside},
+    },
     v3::{HeldLease, Key, LeaseId, LeaseKeeper, LeaseLoss, Namespace},
 };
 
@@ -261,10 +264,7 @@ impl<T: Transport> Session<T> {
             let _ = self.close().await;
             output
         };
-        match select(Box::pin(work), pin!(driver)).await {
-            Either::Left((output, _)) => output,
-            Either::Right(((), work)) => work.await,
-        }
+        beside(driver, work).await
     }
 
     pub(super) fn transport(&self) -> &T {

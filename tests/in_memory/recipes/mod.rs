@@ -1,6 +1,7 @@
 //! Recipes under faults, in virtual time.
 
 mod cache;
+mod config;
 mod exactness;
 mod late;
 mod safety;
@@ -12,8 +13,9 @@ use std::{num::NonZeroUsize, time::Duration};
 use etcd_http::{
     fake::FakeEtcd,
     recipes::{
-        Barrier, Cache, CacheDriver, CacheUpdate, Counter, DoubleBarrier, Election, Entered, Held, Leadership, Mutex, PriorityQueue,
-        Queue, RecipeError, RwMutex, Semaphore, Session, SessionDriver, Snapshot, Stm,
+        Barrier, Cache, CacheDriver, CacheUpdate, Config, Counter, DoubleBarrier, Election,
+        Entered, Held, Leadership, Mutex, PriorityQueue, Queue, RecipeError, RwMutex, Semaphore,
+        Session, SessionDriver, Snapshot, Stm,
     },
     transport::Transport,
 };
@@ -70,7 +72,13 @@ fn futures_can_be_sent_to_other_threads() {
         let cache = cache.clone();
         can_be_sent(async move { cache.wait_until(1).await });
     }
+    fn check_settings<V: Send + Sync + 'static>(config: &Config<V>) {
+        fn can_be_sent(_: impl Future + Send) {}
+        can_be_sent(async { config.ready().await });
+    }
     let etcd = FakeEtcd::new();
+    let settings = Config::new(client(&etcd).v3(), "name", 1, |_: &u32| Ok::<_, String>(()));
+    check_settings(&settings.0);
     let (cache, caches) = Cache::<u32>::json(client(&etcd).v3(), "name");
     check_caches(&cache, caches);
     let (session, driver) = block_on(session(&etcd));

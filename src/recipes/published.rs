@@ -11,18 +11,18 @@ use futures::{
 
 /// Reads the value that a [`Publisher`] has published last: without a lock, however many readers there are.
 #[derive(Debug)]
-pub(in crate::recipes) struct Published<S>(Arc<ArcSwap<Stage<S>>>);
+pub(super) struct Published<S>(Arc<ArcSwap<Stage<S>>>);
 
 /// A value, until the next one is published.
 #[derive(Debug)]
-pub(in crate::recipes) struct Stage<S> {
-    pub(in crate::recipes) value: S,
+pub(super) struct Stage<S> {
+    pub(super) value: S,
     next: Shared<oneshot::Receiver<()>>,
 }
 
 /// Publishes values.
 #[derive(Debug)]
-pub(in crate::recipes) struct Publisher<S> {
+pub(super) struct Publisher<S> {
     published: Published<S>,
     /// Sent when the next value is published.
     next: oneshot::Sender<()>,
@@ -30,7 +30,7 @@ pub(in crate::recipes) struct Publisher<S> {
 
 impl<S> Published<S> {
     /// Publishes a first value.
-    pub(in crate::recipes) fn new(value: S) -> (Self, Publisher<S>) {
+    pub(super) fn new(value: S) -> (Self, Publisher<S>) {
         let (stage, next) = stage(value);
         let published = Self(Arc::new(ArcSwap::new(stage)));
         let publisher = Publisher {
@@ -40,14 +40,14 @@ impl<S> Published<S> {
         (published, publisher)
     }
 
-    pub(in crate::recipes) fn read(&self) -> Arc<Stage<S>> {
+    pub(super) fn read(&self) -> Arc<Stage<S>> {
         self.0.load_full()
     }
 }
 
 impl<S> Stage<S> {
     /// Resolves when the next value is there. Fails when the publisher has been dropped.
-    pub(in crate::recipes) fn next(
+    pub(super) fn next(
         &self,
     ) -> impl Future<Output = Result<(), Canceled>> + Send + Unpin + 'static + use<S> {
         self.next.clone()
@@ -55,12 +55,12 @@ impl<S> Stage<S> {
 }
 
 impl<S> Publisher<S> {
-    pub(in crate::recipes) fn read(&self) -> Arc<Stage<S>> {
+    pub(super) fn read(&self) -> Arc<Stage<S>> {
         self.published.read()
     }
 
     /// Publishes a value, and wakes those that wait for it, after this has been done.
-    pub(in crate::recipes) fn publish(&mut self, value: S, before_waking: impl FnOnce()) {
+    pub(super) fn publish(&mut self, value: S, before_waking: impl FnOnce()) {
         let (stage, next) = stage(value);
         self.published.0.store(stage);
         before_waking();
