@@ -25,6 +25,13 @@ pub enum RecipeError {
         /// The key.
         key: Bytes,
     },
+    /// The key with which a client held or waited for something over the v2 API was deleted, or its time to live has passed
+    /// without a refresh.
+    #[error("the key {key:?} was deleted, or has expired without a refresh")]
+    KeyExpired {
+        /// The key.
+        key: String,
+    },
     /// A barrier is held already.
     #[error("the barrier is held already")]
     AlreadyHeld,

@@ -1,4 +1,4 @@
-//! Recipes for v3: locks, elections, queues and transactions that hold under faults.
+//! Recipes: locks, elections, queues, transactions and copies in memory that hold under faults. For v3; [`v2`] has a few for v2.
 //!
 //! Built on the public API alone. Key layouts are those of Go's packages `concurrency` and `recipe`, so that programs in Rust
 //! and in Go can share a lock. None of them spawns a task or needs a runtime, and time is the transport's: each can be
@@ -39,6 +39,7 @@ mod semaphore;
 mod session;
 mod stm;
 mod traits;
+pub mod v2;
 mod wait;
 
 pub use barrier::Barrier;

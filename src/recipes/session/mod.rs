@@ -8,7 +8,6 @@ mod release;
 use std::{
     collections::HashMap,
     fmt,
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},

@@ -2,6 +2,7 @@
 
 mod barriers;
 mod cache;
+mod config;
 mod election;
 mod locks;
 mod mutex;
@@ -9,6 +10,7 @@ mod queues;
 mod registry;
 mod session;
 mod stm;
+mod v2;
 
 use std::time::Duration;
 

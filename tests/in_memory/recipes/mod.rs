@@ -6,6 +6,7 @@ mod exactness;
 mod late;
 mod safety;
 mod session;
+mod v2;
 mod waits;
 
 use std::{num::NonZeroUsize, time::Duration};
