@@ -6,12 +6,14 @@
 //!
 //! | recipe | for |
 //! |---|---|
-//! | [`Session`] | a lease that is kept alive, and whose loss is noticed in time: all others but [`Stm`] are made from one |
+//! | [`Session`] | a lease that is kept alive, and whose loss is noticed in time: locks, elections, barriers, queues, registries and counters are made from one |
 //! | [`Mutex`], [`RwMutex`], [`Semaphore`] | one holder at a time, one writer or many readers, a number of holders |
 //! | [`Election`] | one leader at a time, which tells the others a value |
 //! | [`Barrier`], [`DoubleBarrier`] | waiting for one, beginning and ending together |
 //! | [`Queue`], [`PriorityQueue`] | items that one consumer each takes |
 //! | [`Registry`] | the instances of a service that are alive |
+//! | [`Cache`] | a copy of a range with typed values, read without a request |
+//! | [`Config`] | typed settings that change while a program runs |
 //! | [`Counter`] | numbers that are never given twice |
 //! | [`Stm`] | transactions over any keys, repeated after conflicts |
 //!

@@ -70,7 +70,7 @@ impl<T: Transport> CacheBuilder<T> {
         let decode: Decode<V> = Box::new(move |kv| decode(kv).map_err(Into::into));
         let (published, publisher) = Published::new(State {
             number: 0,
-            snapshot: Snapshot::empty(),
+            snapshot: Snapshot::new(0, []),
             keys: 0,
             failure: None,
         });

@@ -114,7 +114,7 @@ impl<T: Transport, V> Work<T, V> {
         if content.revision == since && until > since {
             content.revision = until;
             let state = State {
-                snapshot: Snapshot::new(content),
+                snapshot: Snapshot::of(content),
                 failure: before.value.failure.clone(),
                 ..before.value
             };

@@ -39,16 +39,29 @@ pub struct InvalidEntry {
 }
 
 impl<V> Snapshot<V> {
-    pub(super) fn new(content: Content<V>) -> Self {
+    pub(super) fn of(content: Content<V>) -> Self {
         Self {
             content: Arc::new(content),
         }
     }
 
-    pub(super) fn empty() -> Self {
-        Self::new(Content {
-            revision: 0,
-            values: Map::default(),
+    /// A snapshot with these entries, all valid. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::{recipes::{CacheEntry, Snapshot}, v3::KeyValue};
+    ///
+    /// let entry = CacheEntry::new(KeyValue::new("limits/rate", "7"), 7);
+    /// let snapshot = Snapshot::new(3, [entry]);
+    /// assert_eq!(snapshot.get("limits/rate").map(|entry| entry.value), Some(7));
+    /// ```
+    pub fn new(revision: i64, entries: impl IntoIterator<Item = CacheEntry<V>>) -> Self {
+        let mut values = Map::default();
+        for entry in entries {
+            values.insert(Arc::new(entry));
+        }
+        Self::of(Content {
+            revision,
+            values,
             invalid: Map::default(),
         })
     }
@@ -113,6 +126,14 @@ impl<V> CacheEntry<V> {
     /// An entry. For your own tests.
     pub fn new(kv: KeyValue, value: V) -> Self {
         Self { kv, value }
+    }
+}
+
+impl InvalidEntry {
+    /// A key with a value that cannot be decoded, and why. For your own tests.
+    pub fn new(kv: KeyValue, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let error = Arc::from(error.into());
+        Self { kv, error }
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) fn subscribe<V: Send + Sync + 'static>(
 ) -> BoxStream<'static, CacheUpdate<V>> {
     let subscriber = Subscriber {
         queue: cache.subscriptions().subscribe(),
-        seen: Snapshot::empty(),
+        seen: Snapshot::new(0, []),
         number: 0,
         cache,
     };

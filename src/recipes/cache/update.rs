@@ -39,6 +39,17 @@ pub enum CacheChange<V> {
 pub(super) type Decode<V> =
     Box<dyn Fn(&KeyValue) -> Result<V, Box<dyn StdError + Send + Sync>> + Send + Sync>;
 
+impl<V> CacheUpdate<V> {
+    /// The changes of one revision, not of a resync. For your own tests.
+    pub fn new(snapshot: Snapshot<V>, changes: impl IntoIterator<Item = CacheChange<V>>) -> Self {
+        Self {
+            is_resync: false,
+            changes: changes.into_iter().collect(),
+            snapshot,
+        }
+    }
+}
+
 impl<V> Clone for CacheUpdate<V> {
     fn clone(&self) -> Self {
         Self {
@@ -96,7 +107,7 @@ pub(super) fn apply<V>(
     CacheUpdate {
         is_resync: update.is_listing,
         changes,
-        snapshot: Snapshot::new(content),
+        snapshot: Snapshot::of(content),
     }
 }
 
@@ -111,8 +122,7 @@ fn put<V>(content: &mut Content<V>, kv: KeyValue, decode: &Decode<V>) -> CacheCh
             }
         }
         Err(error) => {
-            let error = Arc::from(error);
-            let invalid = Arc::new(InvalidEntry { kv, error });
+            let invalid = Arc::new(InvalidEntry::new(kv, error));
             content.invalid.insert(Arc::clone(&invalid));
             CacheChange::Invalid(invalid)
         }

@@ -82,10 +82,8 @@ impl<V: Serialize + DeserializeOwned> Work<V> {
 
     fn read(&self, snapshot: &Snapshot<Bytes>) -> Result<V, InvalidConfig> {
         let revision = snapshot.revision();
-        let invalid = |key: Option<&Bytes>, reason: Reason| InvalidConfig {
-            revision,
-            key: key.cloned(),
-            error: reason.into(),
+        let invalid = |key: Option<&Bytes>, reason: Reason| {
+            InvalidConfig::new(revision, key.cloned(), reason)
         };
         let mut fields = Vec::with_capacity(snapshot.len());
         for entry in snapshot.iter() {

@@ -118,6 +118,21 @@ pub struct InvalidConfig {
     pub error: Arc<dyn StdError + Send + Sync>,
 }
 
+impl InvalidConfig {
+    /// The keys at this revision are not valid: because of one of them, or altogether. For your own tests.
+    pub fn new(
+        revision: i64,
+        key: Option<Bytes>,
+        error: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            revision,
+            key,
+            error: Arc::from(error.into()),
+        }
+    }
+}
+
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Config<V> {
     /// Creates the settings under a prefix, with their defaults and a check. Takes `client.v3()`, or a [`Namespace`]. Nothing is
     /// sent yet: the driver reads the keys.

@@ -22,6 +22,14 @@ pub struct Held {
 }
 
 impl Held {
+    /// A key that was created at this index. For your own tests.
+    pub fn new(key: impl AsRef<str>, created_index: u64) -> Self {
+        Self {
+            key: key.as_ref().to_owned(),
+            created_index,
+        }
+    }
+
     /// Returns a number that is greater than that of each earlier holder: the index that created the key.
     ///
     /// Give it along with each write to another store. The store has to refuse a write whose token is less than one that it has
@@ -42,10 +50,7 @@ pub(super) async fn in_turn<T: Transport, O>(
 ) -> Result<O, RecipeError> {
     let create = CreateInOrder::new(queue, value).ttl(ttl);
     let mut kept = Kept::write(client, &create, ttl).await?;
-    let held = Held {
-        key: kept.key().to_owned(),
-        created_index: kept.created(),
-    };
+    let held = Held::new(kept.key(), kept.created());
     let result = while_kept(&mut kept, async {
         wait_turn(client, queue, &held.key).await?;
         Ok(work(&held).await)
