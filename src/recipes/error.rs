@@ -2,7 +2,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{error::Error, recipes::config::InvalidConfig, v3::LeaseLoss};
+use crate::{error::Error, recipes::config::invalid::InvalidConfig, v3::LeaseLoss};
 
 /// Why a recipe failed.
 #[derive(Clone, Debug, thiserror::Error)]

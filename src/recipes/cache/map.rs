@@ -17,6 +17,9 @@ pub(super) trait Keyed {
     fn key(&self) -> &Bytes;
 }
 
+/// The entry of a key before, and after.
+pub(super) type Difference<E> = (Option<Arc<E>>, Option<Arc<E>>);
+
 type Link<E> = Option<Arc<Node<E>>>;
 
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl<E: Keyed> Map<E> {
     }
 
     /// Returns what differs in `after`, in order: the entry before, and the one after. What both share is skipped.
-    pub(super) fn differences(&self, after: &Self) -> Vec<(Option<Arc<E>>, Option<Arc<E>>)> {
+    pub(super) fn differences(&self, after: &Self) -> Vec<Difference<E>> {
         let (mut old, mut new) = (Vec::new(), Vec::new());
         push(&mut old, &self.root);
         push(&mut new, &after.root);

@@ -37,12 +37,15 @@ pub(super) struct State<V> {
     pub(super) rejected: Option<Arc<InvalidConfig>>,
 }
 
+/// Refuses settings that their types allow.
+type Check<V> = Box<dyn Fn(&V) -> Result<(), Reason> + Send + Sync>;
+
 /// What the driver works with.
 pub(super) struct Work<V> {
     /// The prefix, with its slash.
     pub(super) prefix: Bytes,
     pub(super) defaults: Arc<V>,
-    pub(super) check: Box<dyn Fn(&V) -> Result<(), Reason> + Send + Sync>,
+    pub(super) check: Check<V>,
     pub(super) updates: BoxStream<'static, CacheUpdate<Bytes>>,
     pub(super) publisher: Publisher<State<V>>,
 }

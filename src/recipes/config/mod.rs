@@ -2,6 +2,7 @@
 
 mod document;
 mod driver;
+pub(super) mod invalid;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ use crate::{
 
 pub use driver::ConfigDriver;
 use driver::{State, Work};
+pub use invalid::InvalidConfig;
 
 /// Settings of a program, each a key under one prefix, that change while it runs.
 ///
@@ -103,34 +105,6 @@ pub enum ConfigChange<V> {
     },
     /// The keys are not valid settings. The last valid ones stay.
     Rejected(Arc<InvalidConfig>),
-}
-
-/// Why keys are not valid settings of a [`Config`].
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the settings at revision {revision} are rejected{}: {error}", of_key(.key.as_ref()))]
-#[non_exhaustive]
-pub struct InvalidConfig {
-    /// The revision of the keys.
-    pub revision: i64,
-    /// The key whose value does not fit, if it is a single one.
-    pub key: Option<Bytes>,
-    /// The reason: of the decoder, or of the check.
-    pub error: Arc<dyn StdError + Send + Sync>,
-}
-
-impl InvalidConfig {
-    /// The keys at this revision are not valid: because of one of them, or altogether. For your own tests.
-    pub fn new(
-        revision: i64,
-        key: Option<Bytes>,
-        error: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        Self {
-            revision,
-            key,
-            error: Arc::from(error.into()),
-        }
-    }
 }
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Config<V> {
@@ -299,8 +273,4 @@ impl<V: fmt::Debug> fmt::Debug for Config<V> {
             .field("rejected", &stage.value.rejected)
             .finish_non_exhaustive()
     }
-}
-
-fn of_key(key: Option<&Bytes>) -> String {
-    key.map_or_else(String::new, |key| format!(", because of the key {key:?}"))
 }
