@@ -10,7 +10,7 @@ use etcd_http::{
 use futures::future::join_all;
 use harness::{case::Etcd, cases_and_grpc};
 
-use crate::{namespace, session};
+use crate::{namespace, queue_has, session};
 
 cases_and_grpc! {
     any {
@@ -25,6 +25,7 @@ cases_and_grpc! {
 }
 
 const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(30);
 
 async fn readers_share_a_lock_and_a_writer_is_alone<T: Transport>(etcd: Etcd<T>) {
     let (readers, writers) = (Cell::new(0), Cell::new(0));
@@ -63,7 +64,7 @@ async fn a_waiting_writer_is_not_starved_by_readers<T: Transport>(etcd: Etcd<T>)
     let lock = RwMutex::new(&session, "lock");
     let work = async {
         let first = lock.read().await.unwrap();
-        let second = lock.read_within(SHORT).await.unwrap();
+        let second = lock.read_within(LONG).await.unwrap();
         let order = std::cell::RefCell::new(Vec::new());
         let write = async {
             let held = lock.write().await.unwrap();
@@ -71,13 +72,13 @@ async fn a_waiting_writer_is_not_starved_by_readers<T: Transport>(etcd: Etcd<T>)
             held.release().await.unwrap();
         };
         let read = async {
-            etcd.sleep(200).await;
+            queue_has(&etcd, "lock/write/", 1).await;
             let held = lock.read().await.unwrap();
             order.borrow_mut().push("reader");
             held.release().await.unwrap();
         };
         let release = async {
-            etcd.sleep(500).await;
+            queue_has(&etcd, "lock/", 4).await;
             assert!(order.borrow().is_empty());
             first.release().await.unwrap();
             second.release().await.unwrap();

@@ -17,13 +17,21 @@ use std::time::Duration;
 use etcd_http::{
     recipes::{Session, SessionDriver},
     transport::Transport,
-    v3::Namespace,
+    v3::{KeyRange, Namespace},
 };
 use harness::case::Etcd;
 
 /// The namespace of a case.
 fn namespace<T: Transport>(etcd: &Etcd<T>) -> Namespace<T> {
     etcd.v3().namespace(format!("{}/", etcd.root()))
+}
+
+/// Waits until there are so many keys with this prefix.
+async fn queue_has<T: Transport>(etcd: &Etcd<T>, prefix: &str, count: i64) {
+    let here = namespace(etcd);
+    while here.kv().count(KeyRange::prefix(prefix)).await.unwrap() != count {
+        etcd.sleep(20).await;
+    }
 }
 
 /// A session that outlives the case.

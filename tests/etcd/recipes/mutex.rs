@@ -10,7 +10,7 @@ use etcd_http::{
 use futures::future::{Either, join, join_all, select};
 use harness::{case::Etcd, cases_and_grpc};
 
-use crate::{namespace, session};
+use crate::{namespace, queue_has, session};
 
 cases_and_grpc! {
     any {
@@ -125,23 +125,12 @@ async fn a_wait_with_a_limit_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
         let late = Mutex::new(&second, "lock").lock_within(limit).await;
         let error = late.unwrap_err();
         assert!(error.is_timed_out(), "{error}");
-        only_one_is_left(&etcd).await;
+        queue_has(&etcd, "lock/", 1).await;
         held.release().await.unwrap();
         let mutex = Mutex::new(&second, "lock");
         mutex.lock_within(Duration::from_secs(20)).await.unwrap();
     };
     first.run(driver, second.run(other, work)).await;
-}
-
-async fn only_one_is_left<T: Transport>(etcd: &Etcd<T>) {
-    let queue = KeyRange::prefix("lock/");
-    for _ in 0..100 {
-        if namespace(etcd).kv().count(&queue).await.unwrap() == 1 {
-            return;
-        }
-        etcd.sleep(50).await;
-    }
-    panic!("still in the queue after five seconds");
 }
 
 async fn a_wait_that_is_dropped_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
@@ -151,12 +140,10 @@ async fn a_wait_that_is_dropped_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
         let _held = Mutex::new(&first, "lock").lock().await.unwrap();
         {
             let mutex = Mutex::new(&second, "lock");
-            let (lock, nap) = (pin!(mutex.lock()), pin!(etcd.sleep(300)));
-            assert!(matches!(select(lock, nap).await, Either::Right(_)));
-            let queue = KeyRange::prefix("lock/");
-            assert_eq!(namespace(&etcd).kv().count(queue).await.unwrap(), 2);
+            let (lock, queued) = (pin!(mutex.lock()), pin!(queue_has(&etcd, "lock/", 2)));
+            assert!(matches!(select(lock, queued).await, Either::Right(_)));
         }
-        only_one_is_left(&etcd).await;
+        queue_has(&etcd, "lock/", 1).await;
     };
     first.run(driver, second.run(other, work)).await;
 }

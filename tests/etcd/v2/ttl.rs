@@ -166,7 +166,7 @@ async fn v2_75_an_expiry_is_an_event<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn v2_76_an_expired_directory_is_one_event<T: Transport>(etcd: Etcd<T>) {
-    let make = CreateDir::new(etcd.key("d")).ttl(Duration::from_secs(1));
+    let make = CreateDir::new(etcd.key("d")).ttl(Duration::from_secs(4));
     let made = etcd.send(make).await.unwrap();
     etcd.v2().set(etcd.key("d/a"), "1").await.unwrap();
     let last = etcd.v2().set(etcd.key("d/b/c"), "1").await.unwrap();
@@ -214,11 +214,11 @@ async fn v2_61_a_refresh_needs_the_key_to_be_there<T: Transport>(etcd: Etcd<T>) 
 }
 
 async fn a_refresh_keeps_a_key_alive<T: Transport>(etcd: Etcd<T>) {
-    let set = Set::new(etcd.key("a"), "1").ttl(Duration::from_secs(1));
+    let set = Set::new(etcd.key("a"), "1").ttl(Duration::from_secs(4));
     etcd.send(set).await.unwrap();
     let end = Duration::from_secs(60);
     etcd.v2().refresh(etcd.key("a"), end).await.unwrap();
-    etcd.sleep(1700).await;
+    etcd.sleep(5_000).await;
     assert!(etcd.v2().exists(etcd.key("a")).await.unwrap());
 }
 
