@@ -55,7 +55,7 @@ async fn an_instance_is_listed_while_its_session_lives<T: Transport>(etcd: Etcd<
 }
 
 async fn an_instance_is_registered_again_after_a_loss<T: Transport>(etcd: Etcd<T>) {
-    let ttl = std::time::Duration::from_secs(3);
+    let ttl = std::time::Duration::from_secs(6);
     let (session, driver) = Session::open(namespace(&etcd), ttl).await.unwrap();
     let registry = Registry::new(&session, "web");
     let wait = async || {

@@ -75,7 +75,7 @@ async fn a_lease_that_is_kept_outlives_its_ttl<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn a_revoked_lease_is_a_lost_session_which_gets_another_lease<T: Transport>(etcd: Etcd<T>) {
-    let ttl = Duration::from_secs(3);
+    let ttl = Duration::from_secs(6);
     let (session, driver) = Session::open(namespace(&etcd), ttl).await.unwrap();
     let work = async {
         let mutex = Mutex::new(&session, "lock");
