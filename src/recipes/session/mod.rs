@@ -8,7 +8,6 @@ mod release;
 use std::{
     collections::HashMap,
     fmt,
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -27,7 +26,10 @@ use futures::{
 
 use crate::{
     error::Result,
-    recipes::{error::RecipeError, wait::Pauses},
+    recipes::{
+        error::RecipeError,
+        wait::{Pauses, beside},
+    },
     v3::{HeldLease, Key, LeaseId, LeaseKeeper, LeaseLoss, Namespace},
 };
 
@@ -261,10 +263,7 @@ impl<T: Transport> Session<T> {
             let _ = self.close().await;
             output
         };
-        match select(Box::pin(work), pin!(driver)).await {
-            Either::Left((output, _)) => output,
-            Either::Right(((), work)) => work.await,
-        }
+        beside(driver, work).await
     }
 
     pub(super) fn transport(&self) -> &T {

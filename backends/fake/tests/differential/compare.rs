@@ -1,6 +1,9 @@
 use std::ops::Range;
 
-use crate::support::{Ask, Reply, Subject, pair::Comparison};
+use crate::support::{
+    Ask, Reply, Subject,
+    pair::{Comparison, Span},
+};
 
 /// Names that differ on the real server.
 pub(crate) struct Translation {
@@ -27,7 +30,7 @@ impl Comparison for Translation {
         }
     }
 
-    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool {
+    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply, _time: Span) -> bool {
         let has_members = ask.target.starts_with("/v2/members") || ask.target == "/v2/machines";
         let real_body = if has_members {
             self.apply(&real.text()).into_bytes()

@@ -10,8 +10,14 @@ use etcd_http_fake::{FakeEtcd, Profile};
 
 use super::{Ask, Fake, Reply, Subject, Watching, real::Real};
 
-/// How long a real server may take to deliver events to a watch.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// After this time without an event, a real server has none to deliver.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// A state that a server has not reached after this time is never reached.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a server is asked whether it has reached a state.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How many watches are open at once.
 const MAX_WATCHES: usize = 8;
@@ -21,10 +27,28 @@ pub trait Comparison {
     /// Learns what tells the two servers apart.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self;
 
-    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool;
+    /// Whether the responses are the same, if both servers handled the request within this time.
+    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply, time: Span) -> bool;
 
     /// Whether two lines of a watch are the same.
     fn is_same_line(&self, real: &str, fake: &str) -> bool;
+}
+
+/// The time between the moments before a request is sent and after its response has arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    pub from: Instant,
+    pub to: Instant,
+}
+
+impl Span {
+    /// The least and the greatest time from a moment in `self` to a later one in `later`.
+    pub fn until(self, later: Self) -> (Duration, Duration) {
+        (
+            later.from.saturating_duration_since(self.to),
+            later.to.saturating_duration_since(self.from),
+        )
+    }
 }
 
 /// A real server and a fake with the same history.
@@ -33,7 +57,7 @@ pub struct Pair<C> {
     fake: Box<dyn Subject>,
     etcd: FakeEtcd,
     began: Instant,
-    comparison: C,
+    pub comparison: C,
     watches: Vec<Watch>,
     requests: u64,
     events: u64,
@@ -109,23 +133,63 @@ impl<C: Comparison> Pair<C> {
         self.events
     }
 
+    /// Counts what an earlier pair has done, too.
+    pub fn continue_from(&mut self, earlier: &Self) {
+        self.requests += earlier.requests;
+        self.events += earlier.events;
+    }
+
     /// Sends a request to both. Returns the response of the fake if it is the real server's.
     pub fn ask(&mut self, ask: &Ask) -> Same<Reply> {
-        let (real, fake) = self.send(ask, ask);
-        self.compare(ask, &real, &fake)?;
+        let (real, fake, time) = self.send(ask, ask);
+        self.compare(ask, &real, &fake, time)?;
         Ok(fake)
     }
 
-    /// Sends to each its own form of a request.
-    pub fn send(&mut self, to_real: &Ask, to_fake: &Ask) -> (Reply, Reply) {
+    /// Sends to each its own form of a request. Returns when, too.
+    pub fn send(&mut self, to_real: &Ask, to_fake: &Ask) -> (Reply, Reply, Span) {
+        let from = Instant::now();
         self.synchronise();
         self.requests += 1;
         let fake = self.fake.ask(to_fake);
-        (self.real.ask(to_real), fake)
+        let real = self.real.ask(to_real);
+        let to = Instant::now();
+        (real, fake, Span { from, to })
     }
 
-    pub fn compare(&self, ask: &Ask, real: &Reply, fake: &Reply) -> Same {
-        if self.comparison.is_same(ask, real, fake) {
+    /// Asks both until each has given such a response. What they respond is not compared.
+    pub fn wait_until(&mut self, ask: &Ask, is_so: impl Fn(&Reply) -> bool) {
+        let mut last = self.real.ask(ask);
+        let limit = Instant::now() + WAIT_LIMIT;
+        while !is_so(&last) {
+            assert!(
+                Instant::now() < limit,
+                "{ask:?} on the real server: {last:?}"
+            );
+            std::thread::sleep(POLL_INTERVAL);
+            last = self.real.ask(ask);
+        }
+        self.synchronise();
+        last = self.fake.ask(ask);
+        while !is_so(&last) {
+            assert!(Instant::now() < limit, "{ask:?} on the fake: {last:?}");
+            std::thread::sleep(POLL_INTERVAL);
+            self.synchronise();
+            last = self.fake.ask(ask);
+        }
+    }
+
+    /// Waits until a metric of the real server has this value.
+    pub fn wait_for_metric(&mut self, name: &str, value: &str) {
+        let limit = Instant::now() + WAIT_LIMIT;
+        while self.real.metric(name).as_deref() != Some(value) {
+            assert!(Instant::now() < limit, "{name} is never {value}");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    pub fn compare(&self, ask: &Ask, real: &Reply, fake: &Reply, time: Span) -> Same {
+        if self.comparison.is_same(ask, real, fake, time) {
             return Ok(());
         }
         Err(Box::new(Divergence {
@@ -140,19 +204,21 @@ impl<C: Comparison> Pair<C> {
         if self.watches.len() >= MAX_WATCHES {
             self.close(0)?;
         }
+        let from = Instant::now();
         self.synchronise();
         self.requests += 1;
         let (fake_told, fake) = self.fake.watch(to_fake);
         let (mut real_told, real) = self.real.watch(to_real);
+        let to = Instant::now();
         // A response other than a watch has its body in one piece: it is compared like a separate request.
         let is_watch = real_told.status == 200;
         if !is_watch {
             real_told.body.clear();
         }
-        self.compare(ask, &real_told, &fake_told)?;
+        self.compare(ask, &real_told, &fake_told, Span { from, to })?;
         if !is_watch {
-            let (real, fake) = self.send(to_real, to_fake);
-            return self.compare(ask, &real, &fake);
+            let (real, fake, time) = self.send(to_real, to_fake);
+            return self.compare(ask, &real, &fake, time);
         }
         let ask = ask.clone();
         self.watches.push(Watch { ask, real, fake });
@@ -219,10 +285,11 @@ impl<C: Comparison> Pair<C> {
         self.deliver()
     }
 
-    /// Sets the fake's clock to real time.
+    /// Sets the fake's clock to real time. If it is ahead, because etcd waits somewhere, real time has to pass.
     fn synchronise(&mut self) {
-        let ahead = self.began.elapsed().saturating_sub(self.etcd.elapsed());
-        self.etcd.advance(ahead);
+        let (real, fake) = (self.began.elapsed(), self.etcd.elapsed());
+        std::thread::sleep(fake.saturating_sub(real));
+        self.etcd.advance(self.began.elapsed().saturating_sub(fake));
     }
 }
 
