@@ -167,8 +167,11 @@ pub struct Http2 {
 }
 
 impl Http2 {
+    /// A server that does not answer within this time hangs.
+    const ANSWER: Duration = Duration::from_secs(60);
+
     /// How long a response may be silent before it counts as open.
-    const SILENCE: Duration = Duration::from_millis(1_000);
+    pub const SILENCE: Duration = Duration::from_millis(1_000);
 
     pub fn connect(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -194,9 +197,9 @@ impl Http2 {
         }
     }
 
-    /// Makes a request, to which the server may remain silent.
+    /// Makes a request whose response ends.
     pub fn ask(&mut self, ask: &GrpcAsk) -> GrpcAnswer {
-        self.ask_within(Self::SILENCE, ask)
+        self.ask_within(Self::ANSWER, ask)
     }
 
     /// Makes a request; returns what has arrived when the response ends, or after `limit`.

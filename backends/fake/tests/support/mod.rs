@@ -21,7 +21,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use etcd_http_fake::FakeEtcd;
@@ -151,6 +151,10 @@ pub trait Subject {
     fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>);
     /// Lets time pass, real or not.
     fn pass(&mut self, duration: Duration);
+    /// The present time, real or not.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
     /// The name of the server, for messages.
     fn name(&self) -> String;
     fn is_3_4(&self) -> bool {
@@ -232,6 +236,10 @@ impl Subject for Fake {
 
     fn pass(&mut self, duration: Duration) {
         self.0.advance(duration);
+    }
+
+    fn now(&self) -> Instant {
+        Transport::now(&self.0)
     }
 
     fn name(&self) -> String {

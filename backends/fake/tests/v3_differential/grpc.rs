@@ -15,9 +15,6 @@ use crate::{
 /// How long a real server may take for a message before it counts as silent.
 const MOMENT: Duration = Duration::from_millis(30);
 
-/// A real server that does not answer a call within this time hangs.
-const ANSWER: Duration = Duration::from_secs(60);
-
 /// By gRPC.
 pub(crate) struct Grpc;
 
@@ -64,7 +61,7 @@ impl Subject for GrpcReal {
         let Some(call) = Call::read(ask) else {
             return unreadable();
         };
-        let answer = self.connection.ask_within(ANSWER, &call.ask);
+        let answer = self.connection.ask(&call.ask);
         assert!(
             answer.code.is_some(),
             "{ask:?} is never answered: {answer:?}"

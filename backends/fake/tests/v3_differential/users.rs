@@ -10,7 +10,7 @@ use crate::support::{Ask, Reply};
 ///
 /// etcd 3.5 checks a password with what it has not yet written to its file. It empties this buffer after a deletion, but looks
 /// at the first place behind its end, too: a deleted user is found there until something else is written, which depends on
-/// time alone. Only a user without a password has an answer of its own there.
+/// time alone. Only to a user without a password is the response another one there.
 #[derive(Default)]
 pub(crate) struct Users {
     without_password: HashSet<String>,
