@@ -21,20 +21,27 @@ pub async fn sequential_requests_share_a_connection(transport: &dyn Transport, l
     if limits.reuses_without_body {
         sequence.extend([(Method::DELETE, ""), (Method::PUT, "")]);
     }
+    let expected = if limits.reuses_with_body {
+        1
+    } else {
+        3 * sequence.len()
+    };
     for answered in [OK, chunked] {
-        let server = Server::answering(answered);
-        for (method, body) in sequence.iter().cycle().take(3 * sequence.len()) {
-            let request = request(method.clone(), server.uri("/"), *body);
-            assert_eq!(text(send(transport, request).await).await, "ok");
-            // The transport may need a moment to return the connection to its pool.
-            pause(Duration::from_millis(20)).await;
+        let mut connections = 0;
+        // The transport may need a moment to return the connection to its pool, on a busy machine a long one.
+        for moment in [20, 300].map(Duration::from_millis) {
+            let server = Server::answering(answered);
+            for (method, body) in sequence.iter().cycle().take(3 * sequence.len()) {
+                let request = request(method.clone(), server.uri("/"), *body);
+                assert_eq!(text(send(transport, request).await).await, "ok");
+                pause(moment).await;
+            }
+            connections = server.connections();
+            if connections == expected {
+                break;
+            }
         }
-        let connections = if limits.reuses_with_body {
-            1
-        } else {
-            3 * sequence.len()
-        };
-        assert_eq!(server.connections(), connections);
+        assert_eq!(connections, expected);
     }
 }
 
