@@ -9,8 +9,6 @@
 mod faults;
 mod proxies;
 mod tally;
-#[path = "../etcd/proxies/trusting.rs"]
-mod trusting;
 mod v2;
 mod v3;
 
@@ -22,7 +20,9 @@ use std::{
 
 use etcd_http::{Client, Protocol, server::Cluster};
 
-use crate::{faults::Faults, proxies::Proxies, trusting::Trusting};
+use crate::{faults::Faults, proxies::Proxies};
+
+harness::trusting!();
 
 macro_rules! scenarios {
     ($($proxies:ident { $($name:ident: $run:path;)+ })+) => {$($(

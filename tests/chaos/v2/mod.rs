@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use etcd_http::v2::Get;
 
 use self::{journal::Journal, watchers::Watchers};
-use crate::{Scenario, Verdict, trusting::Trusting};
+use crate::{Scenario, Trusting, Verdict};
 
 /// How long a request may be held by a halted server, which processes it soon after it resumes.
 const SETTLE: Duration = Duration::from_secs(8);

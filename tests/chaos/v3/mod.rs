@@ -25,7 +25,7 @@ use harness::stall_monitor::StallMonitor;
 use tokio::task::JoinHandle;
 
 use self::{history::History, journal::Journal};
-use crate::{Scenario, Verdict, faults::ELECTION, is_over, trusting::Trusting};
+use crate::{Scenario, Trusting, Verdict, faults::ELECTION, is_over};
 
 /// The maximum time until abandoned leases expire: the longest TTL, the extensions by elections, and etcd's own delay.
 const SETTLE: Duration = Duration::from_secs(20);

@@ -23,7 +23,7 @@ use harness::{
     real::{Executor, NoRuntime, Tokio},
 };
 
-use crate::{trusting::Trusting, works::works};
+use crate::{Trusting, works::works};
 
 #[test]
 fn no_call_waits_for_watches_over_reqwest() {

@@ -1,18 +1,12 @@
 //! gRPC over the fake, in process, and over real servers: status, text, and messages must be the same.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../support/http2.rs"]
-mod http2;
-
 mod requests;
 
 use std::time::SystemTime;
 
 use etcd_http_fake::{FakeEtcd, Profile};
-use http2::{GrpcAnswer, Http2, ask_fake, without_ids};
-use support::real::{Real, binaries};
+use fake_harness::http2::{GrpcResponse, Http2, ask_fake, without_ids};
+use fake_harness::real::{Real, binaries};
 
 /// A fake like a real server.
 fn fake_like(real: &Real) -> FakeEtcd {
@@ -29,9 +23,9 @@ fn fake_like(real: &Real) -> FakeEtcd {
 }
 
 /// A response with revisions in place of headers.
-fn shown(answer: GrpcAnswer) -> (GrpcAnswer, Vec<i64>) {
+fn shown(answer: GrpcResponse) -> (GrpcResponse, Vec<i64>) {
     let (messages, revisions) = answer.messages.iter().map(|m| without_ids(m)).unzip();
-    (GrpcAnswer { messages, ..answer }, revisions)
+    (GrpcResponse { messages, ..answer }, revisions)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Ask, assert_error, delete, get, put, rules, stat};
+use crate::{Request, assert_error, delete, get, put, rules, stat};
 
 /// Longer than a key with `ttl=1` stays.
 const GONE: Duration = Duration::from_millis(2_300);
@@ -56,7 +56,7 @@ rules! {
 
     fn v2_75_an_expiry_is_an_event(s) {
         put(s, "/a", "value=x&ttl=1");
-        let (_, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
+        let (_, mut watch) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true"));
         s.pass(GONE);
         let line = watch.line().unwrap();
         let start = "{\"action\":\"expire\",\"node\":{\"key\":\"/a\",\"modifiedIndex\":5,\"createdIndex\":4},\

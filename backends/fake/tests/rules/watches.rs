@@ -1,10 +1,12 @@
 //! History and watches: V2-80 to V2-89 and V2-142 to V2-146.
 
-use crate::support::Watching;
-use crate::{Ask, Subject, assert_error, delete, get, put, rules};
+use fake_harness::Watching;
+
+use crate::{Request, Subject, assert_error, delete, get, put, rules};
 
 fn watch(s: &mut dyn Subject, target: &str) -> Box<dyn Watching> {
-    s.watch(&Ask::new("GET", &format!("/v2/keys{target}"))).1
+    s.watch(&Request::new("GET", &format!("/v2/keys{target}")))
+        .1
 }
 
 /// Asserts that the next line has this key and action.
@@ -53,7 +55,7 @@ rules! {
     }
 
     fn v2_83_the_head_comes_at_once_and_one_line_for_an_event(s) {
-        let (reply, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
+        let (reply, mut watch) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true"));
         assert_eq!((reply.status, reply.index()), (200, 3));
         assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
         assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -175,7 +177,7 @@ rules! {
 /// On a real server this depends on how fast it can send; on the fake it is certain.
 #[test]
 fn v2_145_a_stream_that_is_not_read_receives_no_more_than_a_hundred_events() {
-    let mut fake = crate::support::rules::fake(etcd_http_fake::Profile::V3_5);
+    let mut fake = fake_harness::rules::fake(etcd_http_fake::Profile::V3_5);
     let mut watch = watch(&mut fake, "/a?wait=true&stream=true");
     for number in 0..150 {
         put(&mut fake, "/a", &format!("value={number}"));

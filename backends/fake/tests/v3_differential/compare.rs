@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::support::{Ask, Reply, Subject, pair::Comparison};
+use fake_harness::{Request, Response, Subject, pair::Comparison};
 
 /// Headers that differ: a translated id may be longer, and the fake has no connections.
 const IGNORED: [&str; 3] = ["date", "content-length", "connection"];
@@ -17,7 +17,7 @@ pub(crate) struct Translation {
 impl Comparison for Translation {
     /// From the headers of a response of each.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self {
-        let anything = Ask::new("POST", "/v3/kv/range").json("{\"key\":\"eA==\"}");
+        let anything = Request::new("POST", "/v3/kv/range").json("{\"key\":\"eA==\"}");
         let (real, fake) = (real.ask(&anything).json(), fake.ask(&anything).json());
         let pairs = ["cluster_id", "member_id"].map(|name| {
             let id = |json: &Value| json["header"][name].as_str().unwrap().to_owned();
@@ -28,9 +28,10 @@ impl Comparison for Translation {
         }
     }
 
-    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool {
-        let is_unordered = ask.target.ends_with("/timetolive") || ask.target.ends_with("/leases");
-        let headers = |reply: &Reply| {
+    fn is_same(&self, request: &Request, real: &Response, fake: &Response) -> bool {
+        let is_unordered =
+            request.target.ends_with("/timetolive") || request.target.ends_with("/leases");
+        let headers = |reply: &Response| {
             let kept = reply.headers.iter();
             let kept = kept.filter(|(name, _)| !IGNORED.contains(&&**name));
             kept.cloned().collect::<Vec<_>>()

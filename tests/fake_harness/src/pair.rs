@@ -8,7 +8,7 @@ use std::{
 
 use etcd_http_fake::{FakeEtcd, Profile};
 
-use super::{Ask, Fake, Reply, Subject, Watching, real::Real};
+use super::{Fake, Request, Response, Subject, Watching, real::Real};
 
 /// How long a real server may take to deliver events to a watch.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -21,7 +21,8 @@ pub trait Comparison {
     /// Learns what tells the two servers apart.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self;
 
-    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool;
+    /// Whether the responses to a request are the same.
+    fn is_same(&self, request: &Request, real: &Response, fake: &Response) -> bool;
 
     /// Whether two lines of a watch are the same.
     fn is_same_line(&self, real: &str, fake: &str) -> bool;
@@ -40,14 +41,14 @@ pub struct Pair<C> {
 }
 
 struct Watch {
-    ask: Ask,
+    request: Request,
     real: Box<dyn Watching>,
     fake: Box<dyn Watching>,
 }
 
 /// Where the two differ.
 pub struct Divergence {
-    ask: Ask,
+    request: Request,
     real: String,
     fake: String,
 }
@@ -95,6 +96,7 @@ impl<C: Comparison> Pair<C> {
         }
     }
 
+    /// The name of the real server.
     pub fn name(&self) -> String {
         self.real.name()
     }
@@ -110,52 +112,57 @@ impl<C: Comparison> Pair<C> {
     }
 
     /// Sends a request to both. Returns the response of the fake if it is the real server's.
-    pub fn ask(&mut self, ask: &Ask) -> Same<Reply> {
-        let (real, fake) = self.send(ask, ask);
-        self.compare(ask, &real, &fake)?;
+    pub fn ask(&mut self, request: &Request) -> Same<Response> {
+        let (real, fake) = self.send(request, request);
+        self.compare(request, &real, &fake)?;
         Ok(fake)
     }
 
     /// Sends to each its own form of a request.
-    pub fn send(&mut self, to_real: &Ask, to_fake: &Ask) -> (Reply, Reply) {
-        self.synchronise();
+    pub fn send(&mut self, to_real: &Request, to_fake: &Request) -> (Response, Response) {
+        self.synchronize();
         self.requests += 1;
         let fake = self.fake.ask(to_fake);
         (self.real.ask(to_real), fake)
     }
 
-    pub fn compare(&self, ask: &Ask, real: &Reply, fake: &Reply) -> Same {
-        if self.comparison.is_same(ask, real, fake) {
+    /// Compares the responses to a request.
+    pub fn compare(&self, request: &Request, real: &Response, fake: &Response) -> Same {
+        if self.comparison.is_same(request, real, fake) {
             return Ok(());
         }
         Err(Box::new(Divergence {
-            ask: ask.clone(),
+            request: request.clone(),
             real: format!("{real:?}"),
             fake: format!("{fake:?}"),
         }))
     }
 
     /// Opens a watch on both, each with its own form of the request.
-    pub fn open(&mut self, ask: &Ask, to_real: &Ask, to_fake: &Ask) -> Same {
+    pub fn open(&mut self, request: &Request, to_real: &Request, to_fake: &Request) -> Same {
         if self.watches.len() >= MAX_WATCHES {
             self.close(0)?;
         }
-        self.synchronise();
+        self.synchronize();
         self.requests += 1;
-        let (fake_told, fake) = self.fake.watch(to_fake);
-        let (mut real_told, real) = self.real.watch(to_real);
+        let (fake_head, fake) = self.fake.watch(to_fake);
+        let (mut real_head, real) = self.real.watch(to_real);
         // A response other than a watch has its body in one piece: it is compared like a separate request.
-        let is_watch = real_told.status == 200;
+        let is_watch = real_head.status == 200;
         if !is_watch {
-            real_told.body.clear();
+            real_head.body.clear();
         }
-        self.compare(ask, &real_told, &fake_told)?;
+        self.compare(request, &real_head, &fake_head)?;
         if !is_watch {
             let (real, fake) = self.send(to_real, to_fake);
-            return self.compare(ask, &real, &fake);
+            return self.compare(request, &real, &fake);
         }
-        let ask = ask.clone();
-        self.watches.push(Watch { ask, real, fake });
+        let request = request.clone();
+        self.watches.push(Watch {
+            request,
+            real,
+            fake,
+        });
         self.deliver()
     }
 
@@ -175,7 +182,7 @@ impl<C: Comparison> Pair<C> {
             };
             if !is_same {
                 return Err(Box::new(Divergence {
-                    ask: watch.ask.clone(),
+                    request: watch.request.clone(),
                     real: format!("{real:?}"),
                     fake: format!("{fake:?}"),
                 }));
@@ -199,12 +206,13 @@ impl<C: Comparison> Pair<C> {
             return Ok(());
         }
         Err(Box::new(Divergence {
-            ask: watch.ask,
+            request: watch.request,
             real: format!("{:?}", watch.real.line()),
             fake: "silence".to_owned(),
         }))
     }
 
+    /// Closes all watches.
     pub fn close_all(&mut self) -> Same {
         while !self.watches.is_empty() {
             self.close(0)?;
@@ -215,12 +223,12 @@ impl<C: Comparison> Pair<C> {
     /// Waits until what is due has expired on the real server, and compares the events.
     pub fn expire(&mut self, time: Duration) -> Same {
         std::thread::sleep(time);
-        self.synchronise();
+        self.synchronize();
         self.deliver()
     }
 
     /// Sets the fake's clock to real time.
-    fn synchronise(&mut self) {
+    fn synchronize(&mut self) {
         let ahead = self.began.elapsed().saturating_sub(self.etcd.elapsed());
         self.etcd.advance(ahead);
     }
@@ -241,7 +249,7 @@ impl Watch {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (ask, real, fake) = (&self.ask, &self.real, &self.fake);
-        write!(f, "  {ask:?}\n  real: {real}\n  fake: {fake}")
+        let (request, real, fake) = (&self.request, &self.real, &self.fake);
+        write!(f, "  {request:?}\n  real: {real}\n  fake: {fake}")
     }
 }

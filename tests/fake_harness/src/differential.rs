@@ -16,11 +16,13 @@ const PROGRESS: u64 = 50_000;
 pub trait Differential: Sized {
     /// One step of a history.
     type Step: Clone + Debug;
+    /// What it means that two responses are the same.
     type Comparison: Comparison;
 
     /// Starts a real server and a fake.
     fn start(binary: &Path) -> Self;
 
+    /// The server and the fake.
     fn pair(&self) -> &Pair<Self::Comparison>;
 
     /// The random history of a seed. Its last step removes all that the others have left.
