@@ -146,14 +146,14 @@ impl Trees<'_> {
             children[*parent] += 1;
         }
         loop {
-            let Some((parent_place, mut node)) = self.nodes.pop() else {
+            let Some((parent_index, mut node)) = self.nodes.pop() else {
                 return Node::default();
             };
             node.nodes.reverse();
-            match self.nodes.get_mut(parent_place) {
+            match self.nodes.get_mut(parent_index) {
                 Some((_, parent)) => {
                     if parent.nodes.is_empty() {
-                        parent.nodes.reserve_exact(children[parent_place]);
+                        parent.nodes.reserve_exact(children[parent_index]);
                     }
                     parent.nodes.push(node);
                 }
@@ -206,7 +206,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
             depth,
         } = self;
         // The node's index precedes its children's. Its content is set after they are read.
-        let place = trees.nodes.len();
+        let index = trees.nodes.len();
         budget::push(&mut trees.nodes, (parent, Node::default())).map_err(A::Error::custom)?;
         let mut node = Node::default();
         let mut ttl = 0_i64;
@@ -225,14 +225,14 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
                 }
                 Field::Nodes if depth % DEPTH_AT_ONCE == DEPTH_AT_ONCE - 1 => {
                     trees.deferred.push(Deferred {
-                        parent: place,
+                        parent: index,
                         depth: depth + 1,
                         json: map.next_value()?,
                     });
                 }
                 Field::Nodes => map.next_value_seed(ChildrenSeed {
                     trees: &mut *trees,
-                    parent: place,
+                    parent: index,
                     depth: depth + 1,
                 })?,
                 Field::Unknown => {
@@ -250,7 +250,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
         // A TTL of zero is omitted, and a past one is negative.
         let left = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
         node.ttl = node.expiration.is_some().then_some(left);
-        if let Some(slot) = trees.nodes.get_mut(place) {
+        if let Some(slot) = trees.nodes.get_mut(index) {
             slot.1 = node;
         }
         Ok(())

@@ -201,7 +201,7 @@ fn transient_errors_are_waited_out() {
         r#"{"error":"EOF"}"#,
     ] {
         for status in [200, 503] {
-            let connection = Connection::answering(status, message);
+            let connection = Connection::responding(status, message);
             let store = Store::at(4)
                 .with(write_four)
                 .with(|state| state.connections = [connection].into());

@@ -66,7 +66,7 @@ async fn a_connection_that_is_not_made_in_time_is_a_connect_error() {
 
 #[tokio::test]
 async fn sequential_requests_share_a_connection_without_a_pause_between() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::default();
     for _ in 0..100 {
         answered(&transport, put(server.uri("/"))).await;
@@ -76,7 +76,7 @@ async fn sequential_requests_share_a_connection_without_a_pause_between() {
 
 #[tokio::test]
 async fn idle_connections_are_closed_before_usual_proxies_close_them() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::default();
     answered(&transport, put(server.uri("/"))).await;
     for (idle, connections) in [(52, 1), (56, 2)] {
@@ -227,7 +227,7 @@ fn http2_works_in_another_runtime_than_the_one_that_began_to_connect() {
 
 #[tokio::test]
 async fn the_longest_limits_are_no_panic() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::builder()
         .connect_timeout(Duration::MAX)
         .idle_timeout(Duration::MAX)
@@ -259,7 +259,7 @@ async fn a_header_that_http2_does_not_have_is_rejected() {
 
 #[tokio::test]
 async fn http2_can_be_disabled() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::builder().http1_only().build().unwrap();
     let (kind, why) = failed(&transport, http2(server.uri("/"))).await;
     assert_eq!(kind, TransportErrorKind::Rejected, "{why}");
@@ -269,7 +269,7 @@ async fn http2_can_be_disabled() {
 
 #[tokio::test]
 async fn a_host_can_be_given_an_address() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let uri = server.uri("/");
     let port = uri.port_u16().unwrap();
     let transport = HyperTransport::builder().resolve("etcd.internal", ([127, 0, 0, 1], 1).into());
@@ -332,7 +332,7 @@ fn outside_a_tokio_runtime_requests_are_rejected_and_nothing_panics() {
 #[cfg(not(feature = "rustls"))]
 #[tokio::test]
 async fn https_is_rejected_without_the_feature_for_tls() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let uri = https(&server.uri("/"));
     for request in [put(uri.clone()), http2(uri)] {
         let (kind, why) = failed(&HyperTransport::default(), request).await;

@@ -31,7 +31,7 @@ pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
     let watched = watchers.finish(end).await;
     let all = Get::new("/chaos").recursive(true).quorum(true);
     let tree = clients[0].send(all).await.unwrap().node;
-    let report = verdict::judge(
+    let report = verdict::check(
         &journal,
         &watched,
         &tree,

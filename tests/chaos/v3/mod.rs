@@ -110,12 +110,12 @@ pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
         faults.woke_a_former_leader(from, to + LATENCY)
             || machine.longest_stall(from, to) >= ELECTION
     };
-    let kept = journal.kept();
-    let (of_leases, more) = leases::judge(&kept, &history, &times, stalled, explains);
+    let leases = journal.leases();
+    let (of_leases, more) = leases::check(&leases, &history, &times, stalled, explains);
     problems.extend(more);
-    let (of_locks, more) = locks::judge(&journal, &history, &times, scenario.duration, explains);
+    let (of_locks, more) = locks::check(&journal, &history, &times, scenario.duration, explains);
     problems.extend(more);
-    let (of_elections, more) = elections::judge(
+    let (of_elections, more) = elections::check(
         &journal,
         &observed,
         &history,

@@ -22,7 +22,7 @@ pub async fn sequential_requests_share_a_connection(transport: &dyn Transport, l
         sequence.extend([(Method::DELETE, ""), (Method::PUT, "")]);
     }
     for answered in [OK, chunked] {
-        let server = Server::answering(answered);
+        let server = Server::responding(answered);
         for (method, body) in sequence.iter().cycle().take(3 * sequence.len()) {
             let request = request(method.clone(), server.uri("/"), *body);
             assert_eq!(text(send(transport, request).await).await, "ok");
@@ -138,7 +138,7 @@ enum End {
     Reset,
 }
 
-/// The core of "one call, one request": the server answers, reads a second request, and closes the connection without a
+/// The core of "one call, one request": the server responds, reads a second request, and closes the connection without a
 /// response. It may have acted on what it read. Sending that again on a new connection would write twice.
 async fn fails_with_a_reused_connection(
     transport: &dyn Transport,

@@ -189,7 +189,7 @@ fn etcdctl_prints_the_same() {
 }
 
 #[test]
-fn an_etcdctl_that_watches_hears_the_same() {
+fn an_etcdctl_that_watches_receives_the_same() {
     for (binary, real, served) in pairs() {
         let program = etcdctl(&binary);
         let [expected, seen] = [&real.client_url, &served.url].map(|url| {

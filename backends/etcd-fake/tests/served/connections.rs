@@ -124,7 +124,7 @@ fn a_watch_ends_with_its_client() {
 }
 
 #[test]
-fn slow_and_broken_clients_harm_nobody() {
+fn slow_and_broken_clients_do_not_affect_others() {
     let served = Served::start(&[]);
     let mut open = Vec::new();
     for bytes in [
@@ -157,7 +157,7 @@ fn slow_and_broken_clients_harm_nobody() {
 }
 
 #[test]
-fn thousands_of_idle_watches_are_no_trouble() {
+fn thousands_of_idle_watches_do_not_block_others() {
     // Limited by the number of open files of a process.
     let limit = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let limit = limit

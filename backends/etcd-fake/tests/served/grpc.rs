@@ -91,7 +91,7 @@ fn hundreds_of_streams_share_a_connection() {
 }
 
 #[test]
-fn at_sigterm_clients_are_told_and_streams_end() {
+fn at_sigterm_clients_are_notified_and_streams_end() {
     let mut process = Command::new(env!("CARGO_BIN_EXE_etcd-fake"))
         .args(["--listen-client-urls", "http://127.0.0.1:0"])
         .stdout(Stdio::piped())

@@ -289,7 +289,7 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcRequest)> {
         ),
     ]);
     if !is_3_4 {
-        // 3.4 answers one of two codes, as it happens, and crashes.
+        // 3.4 responds with one of two codes, as it happens, and crashes.
         let keep_alive =
             GrpcRequest::new(KEEP_ALIVE, &[b"\x08\x01"]).header("grpc-timeout", "300m");
         all.push(("keep alive for a time", open(keep_alive)));

@@ -53,7 +53,7 @@ rules! {
         assert_eq!(get(s, "/a?wait=x").status, 400);
     }
 
-    fn v2_161_who_says_nothing_is_the_guest(s) {
+    fn v2_161_a_request_without_credentials_is_the_guests(s) {
         enable(s);
         let reply = s.ask(&as_root(Request::new("GET", "/v2/auth/roles/guest")));
         assert_body(&reply, 200, "{\"role\":\"guest\",\"permissions\":{\"kv\":{\"read\":[\"/*\"],\"write\":[\"/*\"]}}}\n");
@@ -66,18 +66,18 @@ rules! {
         assert_eq!((put(s, "/a", "value=x").status, get(s, "/a").status), (401, 200));
     }
 
-    fn v2_162_auth_is_switched_on_and_off(s) {
-        let switch = |method: &str| Request::new(method, "/v2/auth/enable");
-        let reply = s.ask(&switch("PUT"));
+    fn v2_162_auth_is_enabled_and_disabled(s) {
+        let request = |method: &str| Request::new(method, "/v2/auth/enable");
+        let reply = s.ask(&request("PUT"));
         assert_body(&reply, 409, &message("auth: No root user available, please create one"));
-        assert_body(&s.ask(&switch("GET")), 200, "{\"enabled\":false}\n");
-        assert_body(&s.ask(&switch("DELETE")), 409, &message("auth: already disabled"));
+        assert_body(&s.ask(&request("GET")), 200, "{\"enabled\":false}\n");
+        assert_body(&s.ask(&request("DELETE")), 409, &message("auth: already disabled"));
         enable(s);
-        assert_body(&s.ask(&switch("GET")), 200, "{\"enabled\":true}\n");
-        assert_body(&s.ask(&switch("PUT")), 401, DENIED);
-        assert_body(&s.ask(&as_root(switch("PUT"))), 409, &message("auth: already enabled"));
-        assert_body(&s.ask(&as_root(switch("DELETE"))), 200, "");
-        assert_body(&s.ask(&switch("GET")), 200, "{\"enabled\":false}\n");
+        assert_body(&s.ask(&request("GET")), 200, "{\"enabled\":true}\n");
+        assert_body(&s.ask(&request("PUT")), 401, DENIED);
+        assert_body(&s.ask(&as_root(request("PUT"))), 409, &message("auth: already enabled"));
+        assert_body(&s.ask(&as_root(request("DELETE"))), 200, "");
+        assert_body(&s.ask(&request("GET")), 200, "{\"enabled\":false}\n");
     }
 
     fn v2_163_users(s) {

@@ -68,7 +68,7 @@ rules! {
         assert_body(&reply, 200, "");
     }
 
-    fn v2_7_every_answer_allows_any_origin(s) {
+    fn v2_7_every_response_allows_any_origin(s) {
         for target in ["/v2/keys/none", "/nowhere", "/v2/keys//a", "/version"] {
             let reply = s.ask(&Request::new("GET", target));
             assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
@@ -79,7 +79,7 @@ rules! {
         }
     }
 
-    fn v2_8_the_cluster_id_is_hex_and_on_some_answers(s) {
+    fn v2_8_the_cluster_id_is_hex_and_on_some_responses(s) {
         for target in ["/v2/keys/none", "/v2/keys", "/v2/members", "/v2/auth/users"] {
             let reply = s.ask(&Request::new("GET", target));
             let id = reply.header("x-etcd-cluster-id").unwrap();

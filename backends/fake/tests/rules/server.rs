@@ -38,7 +38,7 @@ rules! {
         assert!(reply.starts_with("{\"getsSuccess\":0,\"getsFail\":1,\"setsSuccess\":2,"), "{reply}");
     }
 
-    fn v2_101_each_request_for_keys_reads_the_switch_of_auth(s) {
+    fn v2_101_each_request_for_keys_reads_whether_auth_is_enabled(s) {
         let before = (stat(s, "getsSuccess"), stat(s, "getsFail"));
         put(s, "/a", "value=x");
         get(s, "/a");

@@ -66,16 +66,16 @@ rules! {
         assert_eq!(watch.line(), None);
     }
 
-    fn v2_84_ancestors_hear_when_they_are_recursive(s) {
-        let mut hear = ["/a/b?wait=true", "/a?wait=true&recursive=true", "?wait=true&recursive=true"]
+    fn v2_84_recursive_watches_of_ancestors_receive_an_event(s) {
+        let mut receiving = ["/a/b?wait=true", "/a?wait=true&recursive=true", "?wait=true&recursive=true"]
             .map(|target| watch(s, target));
-        let mut deaf = ["/a?wait=true", "?wait=true", "/a/bc?wait=true&recursive=true", "/a/b/c?wait=true"]
+        let mut silent = ["/a?wait=true", "?wait=true", "/a/bc?wait=true&recursive=true", "/a/b/c?wait=true"]
             .map(|target| watch(s, target));
         put(s, "/a/b", "value=x");
-        for watch in &mut hear {
+        for watch in &mut receiving {
             assert_next(watch, "set", "/a/b");
         }
-        for watch in &mut deaf {
+        for watch in &mut silent {
             assert!(watch.is_silent());
         }
     }
@@ -96,14 +96,14 @@ rules! {
         assert_next(&mut above, "set", "/d/_h/x");
     }
 
-    fn v2_87_the_removal_of_a_directory_reaches_those_who_watch_what_was_in_it(s) {
+    fn v2_87_the_removal_of_a_directory_reaches_watches_of_what_was_in_it(s) {
         put(s, "/d/a", "value=1");
         put(s, "/d/_h", "value=1");
-        let mut hear = ["/d?wait=true", "/d/a?wait=true", "/d/_h?wait=true", "?wait=true&recursive=true"]
+        let mut receiving = ["/d?wait=true", "/d/a?wait=true", "/d/_h?wait=true", "?wait=true&recursive=true"]
             .map(|target| watch(s, target));
         let mut none = watch(s, "/d/none?wait=true");
         delete(s, "/d?recursive=true");
-        for watch in &mut hear {
+        for watch in &mut receiving {
             assert_next(watch, "delete", "/d");
         }
         assert!(none.is_silent());
@@ -191,5 +191,5 @@ fn v2_145_a_stream_that_is_not_read_receives_no_more_than_a_hundred_events() {
         );
     }
     put(&mut fake, "/a", "value=more");
-    assert!(watch.is_silent(), "open and deaf");
+    assert!(watch.is_silent(), "open and silent");
 }

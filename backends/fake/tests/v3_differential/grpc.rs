@@ -16,7 +16,7 @@ use crate::run::Wire;
 /// How long a real server may take for a message before it counts as silent.
 const MOMENT: Duration = Duration::from_millis(30);
 
-/// How long a real server may take to answer a call on a busy machine.
+/// How long a real server may take to respond to a call on a busy machine.
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// By gRPC.

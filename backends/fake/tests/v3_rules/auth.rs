@@ -131,7 +131,7 @@ rules! {
         }
     }
 
-    /// What etcd's tree of permissions answers depends on its shape.
+    /// The results of etcd's tree of permissions depend on its shape.
     fn v3_119_a_range_that_ends_before_it_begins_may_be_covered(s) {
         let (root, ann) = enable(s);
         for (key, end) in [("YQ==", "ZA=="), ("ZQ==", "Zw=="), ("Yg==", "Yw=="), ("aA==", "AA==")] {

@@ -88,7 +88,7 @@ impl Generator {
             74..76 => ("/v3/kv/compaction", self.compaction()),
             76..86 => self.lease(),
             86..90 => {
-                // 3.5 never answers a watch that it cannot read.
+                // 3.5 never responds to a watch that it cannot read.
                 let is_odd = std::mem::replace(&mut self.is_odd, false);
                 let create = self.watch_create();
                 self.is_odd = is_odd;
@@ -385,7 +385,7 @@ impl Random for Generator {
 fn post(path: &str, body: &str) -> Step {
     let request = Request::new("POST", path).json(body);
     if path.ends_with("/keepalive") {
-        // On a connection that is kept, Go throws away what it has not read of the body once it answers.
+        // On a connection that is kept, Go throws away what it has not read of the body once it responds.
         return Step::Request(request.header("Connection", "close"));
     }
     Step::Request(request)
