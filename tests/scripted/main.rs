@@ -47,3 +47,4 @@ mod v3_watch_server;
 mod v3_watch_set;
 mod v3_watch_set_churn;
 mod watch;
+mod watch_lost_history;

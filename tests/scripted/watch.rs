@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use etcd_http::{
-    Client, Error, Result, StreamOperation,
-    v2::{Watch, WatchUpdate},
-};
+use etcd_http::{Client, Error, Result, StreamOperation, v2::Watch};
 use futures::StreamExt;
 use harness::{
     clock::block_on,
     scripted_transport::{Ending, ScriptedTransport, Step, etcd_error, file, keys, open},
 };
 
-fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+pub(crate) fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     Client::new(ScriptedTransport::new(steps), ["http://a"]).unwrap()
 }
 
 /// The first `count` items of a watch.
-fn items<W: StreamOperation>(
+pub(crate) fn items<W: StreamOperation>(
     client: &Client<ScriptedTransport>,
     watch: W,
     count: usize,
@@ -25,16 +22,16 @@ fn items<W: StreamOperation>(
     block_on(client.open(watch).take(count).collect())
 }
 
-fn indexes(client: &Client<ScriptedTransport>, watch: Watch, count: usize) -> Vec<u64> {
+pub(crate) fn indexes(client: &Client<ScriptedTransport>, watch: Watch, count: usize) -> Vec<u64> {
     let events = items(client, watch, count).into_iter();
     events.map(|event| event.unwrap().index()).collect()
 }
 
-fn failure(client: &Client<ScriptedTransport>, watch: Watch) -> Error {
+pub(crate) fn failure(client: &Client<ScriptedTransport>, watch: Watch) -> Error {
     items(client, watch, 1).remove(0).unwrap_err()
 }
 
-fn event(index: u64) -> Step {
+pub(crate) fn event(index: u64) -> Step {
     keys(200, index, file("set", "/x", index))
 }
 
@@ -44,7 +41,7 @@ fn head(status: u16, index: u64) -> Step {
 
 const HEAD: &str = "HEAD a/v2/keys/x";
 
-fn poll(index: u64) -> String {
+pub(crate) fn poll(index: u64) -> String {
     format!("GET a/v2/keys/x?wait=true&waitIndex={index}")
 }
 
@@ -180,80 +177,13 @@ fn two_polls_of_different_members_do_not_count_as_two_at_once() {
     assert_eq!(client.transport().seen(), seen);
 }
 
-#[test]
-fn lost_history_of_an_unchanged_file_is_no_loss() {
-    let cleared = etcd_error(400, 401, 3000);
-    let unchanged = keys(200, 3000, file("get", "/x", 4));
-    let client = client([cleared, unchanged, event(3001)]);
-    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
-    assert_eq!(client.transport().seen().last(), Some(&poll(3001)));
-}
-
-#[test]
-fn lost_history_is_an_error() {
-    let changed = keys(200, 3000, file("get", "/x", 5));
-    let missing = etcd_error(404, 100, 3000);
-    let directory = keys(
-        200,
-        3000,
-        r#"{"action":"get","node":{"key":"/x","dir":true,"modifiedIndex":4}}"#,
-    );
-    for now in [changed, missing, directory] {
-        let client = client([etcd_error(400, 401, 3000), now]);
-        let error = failure(&client, Watch::new("x").from_index(5));
-        assert!(error.is_history_cleared(), "{error}");
-    }
-}
-
-#[test]
-fn an_outage_while_history_is_read_again_is_survived_too() {
-    let cleared = || etcd_error(400, 401, 3000);
-    let unchanged = keys(200, 3000, file("get", "/x", 4));
-    let outage = (0..5).map(|_| Step::Refuse);
-    let steps = [cleared()].into_iter().chain(outage);
-    let client = client(steps.chain([cleared(), unchanged, event(3001)]));
-    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
-}
-
+/// A refresh changes the file without an event, and hides what was before.
 #[test]
 fn a_probe_that_is_refused_for_good_ends_the_watch() {
     let steps = [Step::Silence, keys(401, 0, ""), etcd_error(401, 110, 0)];
     let client = client(steps);
     let error = failure(&client, Watch::new("x").from_index(5));
     assert!(error.is_unauthorized(), "{error}");
-}
-
-#[test]
-fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
-    let cleared = || etcd_error(400, 401, 3000);
-    let changed = keys(200, 3000, file("get", "/x", 8));
-    let missing = etcd_error(404, 100, 9000);
-    let client = client([
-        cleared(),
-        changed,
-        event(3001),
-        cleared(),
-        missing,
-        event(9001),
-    ]);
-    let updates = items(&client, Watch::new("x").from_index(5).resyncing(), 4);
-    let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
-    match &updates[0] {
-        WatchUpdate::Resync(resync) => {
-            assert_eq!((resync.lost_from, resync.index), (5, 3000));
-            assert_eq!(resync.state.as_ref().unwrap().modified_index, 8);
-        }
-        other => panic!("{other:?}"),
-    }
-    assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3001));
-    match &updates[2] {
-        WatchUpdate::Resync(resync) => {
-            assert_eq!((resync.lost_from, resync.index), (3002, 9000));
-            assert_eq!(resync.state, None);
-        }
-        other => panic!("{other:?}"),
-    }
-    assert!(matches!(&updates[3], WatchUpdate::Event(event) if event.index() == 9001));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod filter;
 mod interval;
 mod liveness;
 mod long_poll;
+mod lost_history;
 mod polls;
 pub(in crate::v2) mod request;
 mod watcher;

@@ -8,7 +8,6 @@ use futures::future::{Either, select};
 use http::Method;
 
 use crate::{
-    base::trace,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
     error::{Error, ErrorContext, Outcome, Result, UnexpectedResponse},
@@ -23,11 +22,12 @@ use crate::{
         protocol,
         watch::{
             event::{self, ClusterInfo},
-            filter::{is_unchanged_file, matches},
+            filter::matches,
             interval::{self, PollInterval},
             liveness::{self, Ask},
+            lost_history::LostHistory,
             polls::{Brought, Poll, Polls, SETTLED},
-            request::{Resync, Watch, WatchUpdate},
+            request::{Watch, WatchUpdate},
         },
     },
 };
@@ -58,15 +58,17 @@ pub(super) enum OnCleared {
 /// that, the first poll stays open while the second is silent, and the index is that of the second: it is then as old
 /// as one poll, not as two.
 pub(super) struct Watcher<T> {
-    client: Client<T>,
-    watch: Watch,
+    pub(super) client: Client<T>,
+    pub(super) watch: Watch,
     /// The watched key, as events name it.
-    key: String,
-    on_cleared: OnCleared,
+    pub(super) key: String,
+    pub(super) on_cleared: OnCleared,
     /// The lowest index that the next event can have.
     next: Option<u64>,
     /// The index at which the last quiet poll was registered.
     quiet: Option<u64>,
+    /// History that was lost, until the next event shows whether the file changed in it.
+    pub(super) lost: Option<LostHistory>,
     /// That poll, if it is still open.
     older: Option<Poll<T>>,
     interval: PollInterval,
@@ -107,6 +109,7 @@ impl<T: Transport> Watcher<T> {
         Self {
             next: watch.from,
             quiet: None,
+            lost: None,
             older: None,
             client,
             reconnect: Reconnect::new(watch.outage_limit),
@@ -151,7 +154,12 @@ impl<T: Transport> Watcher<T> {
                         return Ok(update);
                     }
                 }
-                Ok(Received::Silence(since)) => self.quiet_since(since, polls)?,
+                Ok(Received::Silence(since)) => {
+                    if let Some(update) = self.lost_unless_pending(since.index)? {
+                        return Ok(update);
+                    }
+                    self.quiet_since(since, polls)?;
+                }
                 Ok(Received::Undated) => self.older = Some(polls.newer),
                 Ok(Received::Slow) => self.interval.give_more(),
                 Err(error) => self.survive(error).await?,
@@ -338,8 +346,10 @@ impl<T: Transport> Watcher<T> {
             Ok(event) if event.index() >= from && event.index() < u64::MAX => {
                 self.recovered(&endpoint);
                 self.go_on_from(after(event.index()));
-                let matches = matches(&self.key, self.watch.recursive, &event);
-                Ok(matches.then_some(WatchUpdate::Event(event)))
+                if !matches(&self.key, self.watch.recursive, &event) {
+                    return Ok(None);
+                }
+                self.after_lost_history(event).map(Some)
             }
             Ok(event) => {
                 let what = format!("requested events from {from} on, got {}", event.index());
@@ -360,49 +370,7 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// Handles the loss of the history from `next` on. Nothing is lost if the file shows no change since; otherwise the
-    /// caller's setting decides.
-    async fn cleared(&mut self, next: u64, error: Error) -> Result<Option<WatchUpdate>> {
-        let asked = self.client.transport().now();
-        let get = Get::new(&self.watch.key).recursive(self.watch.recursive);
-        let (state, index) = match self.client.send(get).await {
-            Ok(event) => (Some(event.node), event.cluster.etcd_index),
-            Err(error) if error.is_key_not_found() || error.is_not_a_directory() => {
-                (None, error.as_etcd().and_then(|etcd| etcd.index()))
-            }
-            Err(error) => {
-                self.survive_call(asked, error).await?;
-                return Ok(None);
-            }
-        };
-        let Some(index) = index else {
-            return Err(error);
-        };
-        if index < next {
-            // Another member that lags behind: it will catch up.
-            self.pause(error).await?;
-            return Ok(None);
-        }
-        if state
-            .as_ref()
-            .is_some_and(|node| is_unchanged_file(node, next))
-        {
-            self.go_on_from(after(index));
-            return Ok(None);
-        }
-        if self.on_cleared == OnCleared::Fail {
-            return Err(error);
-        }
-        trace::resynced(Watch::NAME, &error);
-        self.go_on_from(after(index));
-        Ok(Some(WatchUpdate::Resync(Resync {
-            lost_from: next,
-            index,
-            state,
-        })))
-    }
-
-    fn go_on_from(&mut self, next: u64) {
+    pub(super) fn go_on_from(&mut self, next: u64) {
         self.next = Some(next);
         self.quiet = None;
         self.older = None;
@@ -449,7 +417,7 @@ impl<T: Transport> Watcher<T> {
     }
 
     /// A call that began at `asked` failed at every endpoint. Goes on as after an attempt.
-    async fn survive_call(&mut self, asked: Instant, error: Error) -> Result<()> {
+    pub(super) async fn survive_call(&mut self, asked: Instant, error: Error) -> Result<()> {
         if !self.reconnect.survives(&error) {
             return Err(error);
         }
@@ -460,7 +428,7 @@ impl<T: Transport> Watcher<T> {
     }
 
     /// Waits before the next attempt, or gives up with this error if the outage has lasted too long.
-    async fn pause(&mut self, error: Error) -> Result<()> {
+    pub(super) async fn pause(&mut self, error: Error) -> Result<()> {
         self.reconnect.pause(self.client.pipeline(), error).await
     }
 

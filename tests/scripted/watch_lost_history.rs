@@ -1,0 +1,139 @@
+//! Watches of the v2 API that the server's history no longer serves.
+
+use etcd_http::v2::{Watch, WatchUpdate};
+use harness::scripted_transport::{Step, etcd_error, file, keys, open};
+
+use crate::watch::{client, event, failure, indexes, items, poll};
+
+#[test]
+fn lost_history_of_an_unchanged_file_is_no_loss() {
+    let cleared = etcd_error(400, 401, 3000);
+    let unchanged = keys(200, 3000, file("get", "/x", 4));
+    let client = client([cleared, unchanged, event(3001)]);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
+    assert_eq!(client.transport().seen().last(), Some(&poll(3001)));
+}
+
+/// A change of the file at 3002 that names the file before it.
+fn change_after(index: u64) -> Step {
+    let body = format!(
+        r#"{{"action":"set","node":{{"key":"/x","value":"2","modifiedIndex":3002,"createdIndex":3002}},
+        "prevNode":{{"key":"/x","value":"1","modifiedIndex":{index},"createdIndex":{index}}}}}"#
+    );
+    keys(200, 3002, body)
+}
+
+#[test]
+fn a_file_that_changes_while_lost_history_is_examined_has_lost_nothing() {
+    let changed = || keys(200, 3002, file("get", "/x", 3002));
+    let cleared = |index| etcd_error(400, 401, index);
+    let client = client([
+        cleared(3000),
+        changed(),
+        change_after(4),
+        event(3003),
+        // The history passes on while it is examined, too.
+        cleared(5000),
+        keys(200, 5002, file("get", "/x", 5002)),
+        cleared(6500),
+        keys(200, 6500, file("get", "/x", 5002)),
+    ]);
+    let mut items = items(&client, Watch::new("x").from_index(5), 3).into_iter();
+    let mut next = || items.next().unwrap();
+    assert_eq!(next().unwrap().index(), 3002);
+    assert_eq!(next().unwrap().index(), 3003);
+    assert!(next().unwrap_err().is_history_cleared());
+    let seen = client.transport().seen();
+    assert_eq!(seen[2], poll(3001));
+    assert_eq!(seen[6], poll(5001));
+}
+
+#[test]
+fn a_file_that_had_changed_before_its_last_change_has_lost_events() {
+    let steps = || {
+        let changed = keys(200, 3002, file("get", "/x", 3002));
+        [etcd_error(400, 401, 3000), changed, change_after(5)]
+    };
+    let error = failure(&client(steps()), Watch::new("x").from_index(5));
+    assert!(error.is_history_cleared(), "{error}");
+    assert!(error.to_string().contains("index 3000"), "{error}");
+
+    let client = client(steps().into_iter().chain([event(3003)]));
+    let updates = items(&client, Watch::new("x").from_index(5).resyncing(), 2);
+    let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
+    match &updates[0] {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (5, 3002));
+            assert_eq!(resync.state.as_ref().unwrap().modified_index, 3002);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3003));
+}
+
+#[test]
+fn a_file_that_is_refreshed_while_lost_history_is_examined_may_have_lost_events() {
+    let changed = keys(200, 3002, file("get", "/x", 3002));
+    let client = client([etcd_error(400, 401, 3000), changed, open(3002)]);
+    let error = failure(&client, Watch::new("x").from_index(5));
+    assert!(error.is_history_cleared(), "{error}");
+}
+
+#[test]
+fn lost_history_is_an_error() {
+    let changed = keys(200, 3000, file("get", "/x", 5));
+    let missing = etcd_error(404, 100, 3000);
+    let directory = keys(
+        200,
+        3000,
+        r#"{"action":"get","node":{"key":"/x","dir":true,"modifiedIndex":4}}"#,
+    );
+    for now in [changed, missing, directory] {
+        let client = client([etcd_error(400, 401, 3000), now]);
+        let error = failure(&client, Watch::new("x").from_index(5));
+        assert!(error.is_history_cleared(), "{error}");
+    }
+}
+
+#[test]
+fn an_outage_while_history_is_read_again_is_survived_too() {
+    let cleared = || etcd_error(400, 401, 3000);
+    let unchanged = keys(200, 3000, file("get", "/x", 4));
+    let outage = (0..5).map(|_| Step::Refuse);
+    let steps = [cleared()].into_iter().chain(outage);
+    let client = client(steps.chain([cleared(), unchanged, event(3001)]));
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [3001]);
+}
+
+#[test]
+fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
+    let cleared = || etcd_error(400, 401, 3000);
+    let changed = keys(200, 3000, file("get", "/x", 8));
+    let missing = etcd_error(404, 100, 9000);
+    let client = client([
+        cleared(),
+        changed,
+        event(3001),
+        cleared(),
+        missing,
+        event(9001),
+    ]);
+    let updates = items(&client, Watch::new("x").from_index(5).resyncing(), 4);
+    let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
+    match &updates[0] {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (5, 3000));
+            assert_eq!(resync.state.as_ref().unwrap().modified_index, 8);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3001));
+    match &updates[2] {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (3002, 9000));
+            assert_eq!(resync.state, None);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&updates[3], WatchUpdate::Event(event) if event.index() == 9001));
+}
