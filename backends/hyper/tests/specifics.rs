@@ -34,6 +34,16 @@ fn https(uri: &Uri) -> Uri {
     uri.parse().unwrap()
 }
 
+/// A server that sends its settings, and nothing more.
+fn silent_http2_server() -> Server {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write(SETTINGS)?;
+        connection.wait_until_closed()
+    })
+}
+
 async fn answered(transport: &HyperTransport, request: Request) {
     let response = transport.send(request).await.unwrap();
     assert_eq!(response.into_body().collect(10).await.unwrap(), "ok");
@@ -140,12 +150,7 @@ async fn http2_without_settings_is_unprocessed() {
 /// The peer is gone, and its end of the connection was never closed: its machine lost power, for example.
 #[tokio::test]
 async fn an_http2_connection_that_answers_no_ping_is_broken() {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let server = Server::start(|connection| {
-        connection.wait_for_a_byte()?;
-        connection.write(SETTINGS)?;
-        connection.wait_until_closed()
-    });
+    let server = silent_http2_server();
     let transport = HyperTransport::default();
     let mut silent = pin!(failed(&transport, http2(server.uri("/"))));
     for seconds in [14, 2, 9] {
@@ -240,12 +245,7 @@ async fn the_longest_limits_are_no_panic() {
 
 #[tokio::test]
 async fn a_header_that_http2_does_not_have_is_rejected() {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let server = Server::start(|connection| {
-        connection.wait_for_a_byte()?;
-        connection.write(SETTINGS)?;
-        connection.wait_until_closed()
-    });
+    let server = silent_http2_server();
     let transport = HyperTransport::default();
     for _ in 0..3 {
         let mut request = http2(server.uri("/"));
