@@ -12,7 +12,7 @@ use crate::{
     operation::{Operation, StreamOperation},
     pipeline::{
         Pipeline,
-        call::Login,
+        call::{Call, Login},
         exchange::{TypedExchange, call_of},
         retry::RetryPolicy,
     },
@@ -109,13 +109,15 @@ impl<T: Transport> Client<T> {
         &self,
         exchange: &(dyn TypedExchange<Decoded = D> + '_),
     ) -> Result<D> {
-        let call = call_of(exchange, self.pipeline.apis);
-        trace::future(call.operation, async {
+        let Call {
+            operation,
+            is_write,
+            ..
+        } = call_of(exchange, self.pipeline.apis);
+        trace::future(operation, async {
             let executed = self.pipeline.execute(exchange).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
-            result.map_err(|error| {
-                error.in_call(call.operation, call.is_write, exchange.method_and_path())
-            })
+            result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
         })
         .await
     }

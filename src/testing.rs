@@ -112,7 +112,7 @@ pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt
     let state = endpoints.unwrap().current().iter().next().unwrap().clone();
     Answer {
         verdict: call.protocol.classify(&call, wire, &reply),
-        reply,
+        reply: Box::new(reply),
         wire,
         context: ErrorContext {
             in_doubt,

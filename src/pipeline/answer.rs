@@ -81,7 +81,8 @@ pub(crate) enum UnsupportedBy {
 /// A complete response, what it means, and where it came from.
 #[derive(Debug)]
 pub struct Answer {
-    pub(crate) reply: Reply,
+    /// Boxed, since the answer is moved many times on its way to the caller, and this is most of it.
+    pub(crate) reply: Box<Reply>,
     pub(crate) verdict: Verdict,
     pub(crate) wire: Wire,
     pub(crate) context: ErrorContext,
@@ -138,7 +139,7 @@ impl Answer {
                 Error::Unsupported(error)
             }
             Verdict::Foreign { .. } if self.reply.status.as_u16() >= 400 => {
-                let Reply { status, body, .. } = self.reply;
+                let Reply { status, body, .. } = *self.reply;
                 Error::Http(HttpError::of(self.context, status, &body))
             }
             Verdict::Foreign { .. } | Verdict::Success { .. } => {

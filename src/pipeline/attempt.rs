@@ -1,10 +1,11 @@
 use std::{
+    future::poll_fn,
     pin::{Pin, pin},
+    task::{Poll, ready},
     time::{Duration, Instant},
 };
 
 use etcd_transport::{Body, Request, Transport, TransportError};
-use futures::future::{Either, select};
 use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_TYPE},
@@ -210,15 +211,19 @@ impl<T: Transport> Pipeline<T> {
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,
-        Begun { head, body, .. }: Begun,
+        begun: Begun,
     ) -> Result<Answer, Failure> {
-        let collected = body.collect_with_trailers(self.max_response_size).await?;
-        let reply = Reply {
-            status: head.status,
-            headers: head.headers,
+        // What is taken out of `begun` here would be kept beside it while this waits.
+        let collected = begun
+            .body
+            .collect_with_trailers(self.max_response_size)
+            .await?;
+        let reply = Box::new(Reply {
+            status: begun.head.status,
+            headers: begun.head.headers,
             trailers: collected.trailers,
             body: collected.data,
-        };
+        });
         self.classify(prepared, endpoint, reply)
     }
 
@@ -227,7 +232,7 @@ impl<T: Transport> Pipeline<T> {
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,
-        reply: Reply,
+        reply: Box<Reply>,
     ) -> Result<Answer, Failure> {
         let Prepared { call, wire, .. } = prepared;
         let mut verdict = call.protocol.classify(call, *wire, &reply);
@@ -266,13 +271,19 @@ impl<T: Transport> Pipeline<T> {
     pub(crate) async fn within<O>(
         &self,
         limit: Duration,
-        work: Pin<&mut impl Future<Output = Result<O, Failure>>>,
+        mut work: Pin<&mut impl Future<Output = Result<O, Failure>>>,
     ) -> Result<O, Failure> {
-        let sleep = self.transport.sleep(limit);
-        match select(work, sleep).await {
-            Either::Left((result, _)) => result,
-            Either::Right(((), _)) => Err(Failure::TimedOut(limit)),
-        }
+        // A call that is answered at once needs no clock.
+        let mut sleep = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            let sleep = sleep.get_or_insert_with(|| self.transport.sleep(limit));
+            ready!(sleep.as_mut().poll(cx));
+            Poll::Ready(Err(Failure::TimedOut(limit)))
+        })
+        .await
     }
 
     pub(crate) fn since(&self, instant: Instant) -> Duration {

@@ -37,9 +37,10 @@ impl<T: Transport> Pipeline<T> {
     /// doubt, whatever the next attempts bring: see [`ErrorContext::in_doubt`].
     pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
         let mut run = Execution::begin(self, exchange)?;
+        let mut prepared = None;
         loop {
             let (endpoint, is_leader) = run.choose();
-            let attempted = match run.attempt_at(&endpoint).await {
+            let attempted = match run.attempt_at(&endpoint, &mut prepared).await {
                 Ok(attempted) => attempted,
                 Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
@@ -93,8 +94,6 @@ struct Execution<'a, T> {
     now: Instant,
     /// The time limit of all attempts together.
     overall: Duration,
-    /// The request, encoded for the wire of the last attempt.
-    prepared: Option<Prepared>,
     token: Option<Granted>,
     is_renewed: bool,
     /// The endpoints that are not tried again in this round.
@@ -131,7 +130,6 @@ impl<'a, T: Transport> Execution<'a, T> {
             overall: call.deadline.overall(&pipeline.retry),
             started: now,
             now,
-            prepared: None,
             token: None,
             is_renewed: false,
             is_passed_on: !tried.is_empty(),
@@ -163,7 +161,12 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     /// Makes an attempt at this endpoint: gets the token that the call needs, finds out the endpoint's wire, and sends.
-    async fn attempt_at(&mut self, endpoint: &EndpointState) -> Result<Attempted> {
+    /// `prepared` has the request, encoded for the wire of the last attempt.
+    async fn attempt_at(
+        &mut self,
+        endpoint: &EndpointState,
+        prepared: &mut Option<Prepared>,
+    ) -> Result<Attempted> {
         if self.token.is_none() && self.pipeline.needs_token(&self.call) {
             let token = self.pipeline.token(&self.call, None, self.left()).await?;
             self.has_token(token);
@@ -175,18 +178,17 @@ impl<'a, T: Transport> Execution<'a, T> {
                 Err(attempted) => return Ok(attempted),
             },
         };
-        let mut prepared = self.prepare(wire)?;
-        let attempted = self.attempt(&mut prepared, endpoint).await;
-        self.prepared = Some(prepared);
-        Ok(attempted)
+        let prepared = self.prepare(wire, prepared)?;
+        Ok(self.attempt(prepared, endpoint).await)
     }
 
-    /// Encodes the request for a wire.
-    fn prepare(&mut self, wire: Wire) -> Result<Prepared> {
-        let mut prepared = match self.prepared.take().filter(|it| it.wire == wire) {
+    /// Encodes the request for a wire, unless the last one was encoded for it.
+    fn prepare<'p>(&self, wire: Wire, last: &'p mut Option<Prepared>) -> Result<&'p mut Prepared> {
+        let prepared = match last.take().filter(|it| it.wire == wire) {
             Some(prepared) => prepared,
             None => Prepared::new(self.exchange, self.call, wire)?,
         };
+        let prepared = last.insert(prepared);
         if let Some(token) = &self.token {
             prepared.token.clone_from(token);
         }
@@ -200,11 +202,11 @@ impl<'a, T: Transport> Execution<'a, T> {
         prepared.call.server_limit = limit.map(|limit| limit.saturating_sub(elapsed));
         let usual = self.call.deadline.timeout(self.pipeline.timeout);
         let limit = usual.min(self.left());
-        let (pipeline, set, began) = (self.pipeline, Arc::clone(&self.set), self.now);
+        let (pipeline, set, began) = (self.pipeline, &*self.set, self.now);
         let hedged = match (self.exchange.probe(), self.hedge(usual, limit)) {
             (Some(probe), _) => {
                 // Boxed, so that an attempt that needs no probe does not pay for the larger future.
-                let attempt = pipeline.attempt_probed(prepared, endpoint, &set, limit, &probe);
+                let attempt = pipeline.attempt_probed(prepared, endpoint, set, limit, &probe);
                 let attempt = Box::pin(attempt);
                 Hedged::alone(Attempted {
                     endpoint: endpoint.clone(),
@@ -216,11 +218,11 @@ impl<'a, T: Transport> Execution<'a, T> {
             (None, Some(hedge)) => {
                 let second = self.second(prepared, endpoint);
                 // Boxed, likewise: it consists of two attempts.
-                let attempt = pipeline.attempt_hedged(prepared, endpoint, &set, hedge, second);
+                let attempt = pipeline.attempt_hedged(prepared, endpoint, set, hedge, second);
                 Box::pin(attempt).await
             }
             (None, None) => {
-                let attempt = pipeline.attempt_checked(prepared, endpoint, &set, limit, began);
+                let attempt = pipeline.attempt_checked(prepared, endpoint, set, limit, began);
                 Hedged::alone(attempt.await)
             }
         };

@@ -47,7 +47,8 @@ impl<T: Transport> Pipeline<T> {
         if let Either::Left((last, _)) = select(first.as_mut(), sleep).await {
             return Hedged::alone(last);
         }
-        let second = pin!(async {
+        // Boxed, since it is rarely needed.
+        let second = Box::pin(async {
             let (prepared, endpoint) = match second.await? {
                 Ok(prepared) => prepared,
                 Err(failed) => return Some(failed),

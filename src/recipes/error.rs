@@ -2,7 +2,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{error::Error, v3::LeaseLoss};
+use crate::{error::Error, recipes::config::invalid::InvalidConfig, v3::LeaseLoss};
 
 /// Why a recipe failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -24,6 +24,13 @@ pub enum RecipeError {
     KeyDeleted {
         /// The key.
         key: Bytes,
+    },
+    /// The key with which a client held or waited for something over the v2 API was deleted, or its time to live has passed
+    /// without a refresh.
+    #[error("the key {key:?} was deleted, or has expired without a refresh")]
+    KeyExpired {
+        /// The key.
+        key: String,
     },
     /// A barrier is held already.
     #[error("the barrier is held already")]
@@ -50,6 +57,12 @@ pub enum RecipeError {
         /// What its value should be.
         expected: &'static str,
     },
+    /// The keys of a [`Config`](super::Config) are not valid settings.
+    #[error(transparent)]
+    InvalidConfig(Arc<InvalidConfig>),
+    /// The driver of a [`Cache`](super::Cache) or a [`Config`](super::Config) was dropped.
+    #[error("the driver has ended")]
+    DriverEnded,
     /// The caller's own code ended a transaction, with this error: see [`abort`](Self::abort).
     #[error("aborted: {0}")]
     Aborted(Arc<dyn StdError + Send + Sync>),

@@ -1,4 +1,4 @@
-//! Recipes for v3: locks, elections, queues and transactions that hold under faults.
+//! Recipes: locks, elections, queues, transactions and copies in memory that hold under faults. For v3; [`v2`] has a few for v2.
 //!
 //! Built on the public API alone. Key layouts are those of Go's packages `concurrency` and `recipe`, so that programs in Rust
 //! and in Go can share a lock. None of them spawns a task or needs a runtime, and time is the transport's: each can be
@@ -6,12 +6,14 @@
 //!
 //! | recipe | for |
 //! |---|---|
-//! | [`Session`] | a lease that is kept alive, and whose loss is noticed in time: all others but [`Stm`] are made from one |
+//! | [`Session`] | a lease that is kept alive, and whose loss is noticed in time: locks, elections, barriers, queues, registries and counters are made from one |
 //! | [`Mutex`], [`RwMutex`], [`Semaphore`] | one holder at a time, one writer or many readers, a number of holders |
 //! | [`Election`] | one leader at a time, which tells the others a value |
 //! | [`Barrier`], [`DoubleBarrier`] | waiting for one, beginning and ending together |
 //! | [`Queue`], [`PriorityQueue`] | items that one consumer each takes |
 //! | [`Registry`] | the instances of a service that are alive |
+//! | [`Cache`] | a copy of a range with typed values, read without a request |
+//! | [`Config`] | typed settings that change while a program runs |
 //! | [`Counter`] | numbers that are never given twice |
 //! | [`Stm`] | transactions over any keys, repeated after conflicts |
 //!
@@ -22,6 +24,8 @@
 //! the loss of its session does.
 
 mod barrier;
+mod cache;
+mod config;
 mod counter;
 mod double_barrier;
 mod election;
@@ -29,6 +33,7 @@ mod error;
 mod held;
 mod mutex;
 mod priority_queue;
+mod published;
 mod queue;
 mod registry;
 mod rw_mutex;
@@ -36,9 +41,14 @@ mod semaphore;
 mod session;
 mod stm;
 mod traits;
+pub mod v2;
 mod wait;
 
 pub use barrier::Barrier;
+pub use cache::{
+    Cache, CacheBuilder, CacheChange, CacheDriver, CacheEntry, CacheUpdate, InvalidEntry, Snapshot,
+};
+pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
 pub use election::{Election, Leadership};

@@ -22,4 +22,26 @@ macro_rules! clone_and_debug {
     };
 }
 
-pub(super) use clone_and_debug;
+/// Implements `Future`, by the boxed one within, and `Debug`.
+macro_rules! driver {
+    ($driver:ident) => {
+        impl Future for $driver {
+            type Output = ();
+
+            fn poll(
+                mut self: std::pin::Pin<&mut Self>,
+                context: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<()> {
+                futures::FutureExt::poll_unpin(&mut self.0, context)
+            }
+        }
+
+        impl std::fmt::Debug for $driver {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($driver)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(super) use {clone_and_debug, driver};

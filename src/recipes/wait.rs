@@ -94,6 +94,17 @@ pub(super) async fn within<T: Transport, O>(
     }
 }
 
+/// Polls a driver beside work, until the work is done.
+pub(super) async fn beside<O>(
+    driver: impl Future<Output = ()>,
+    work: impl Future<Output = O>,
+) -> O {
+    match select(Box::pin(work), pin!(driver)).await {
+        Either::Left((output, _)) => output,
+        Either::Right(((), work)) => work.await,
+    }
+}
+
 /// Does work for as long as the lease is not lost. A response that says so is the loss, even if the lease's keeper does not know
 /// it yet.
 pub(super) async fn while_held<T: Transport, O>(

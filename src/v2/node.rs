@@ -10,7 +10,7 @@ use serde::{
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::base::budget;
+use crate::base::budget::{self, Exhausted};
 
 /// The maximum depth of a listing, in directories. Deeper keys can be stored, and read from a lower directory.
 const MAX_DEPTH: usize = 1000;
@@ -122,6 +122,9 @@ impl<'de> Deserialize<'de> for Tree {
 /// The nodes in the order of the response, parents before children.
 #[derive(Default)]
 struct Trees<'de> {
+    /// The first one, without its children: most responses have no other.
+    root: Node,
+    /// The others, and the places of their parents. The root's place is 0.
     nodes: Vec<(usize, Node)>,
     /// The children that are too deep for this pass.
     deferred: Vec<Deferred<'de>>,
@@ -136,29 +139,39 @@ struct Deferred<'de> {
 impl Trees<'_> {
     /// Attaches every node to its parent, the last one first, and returns the root.
     fn grow(mut self) -> Node {
-        if let [_] = self.nodes[..] {
-            return self.nodes.pop().map(|(_, node)| node).unwrap_or_default();
+        if self.nodes.is_empty() {
+            return self.root;
         }
         // Exact capacity for the children: a growing vector takes up to three times as much.
-        let mut children = vec![0; self.nodes.len()];
-        // A parent precedes its children, so its index is in range.
-        for (parent, _) in self.nodes.iter().skip(1) {
+        let mut children = vec![0; self.nodes.len() + 1];
+        // A parent precedes its children, so its place is in range.
+        for (parent, _) in &self.nodes {
             children[*parent] += 1;
         }
-        loop {
-            let Some((parent_index, mut node)) = self.nodes.pop() else {
-                return Node::default();
-            };
+        while let Some((place, mut node)) = self.nodes.pop() {
             node.nodes.reverse();
-            match self.nodes.get_mut(parent_index) {
-                Some((_, parent)) => {
-                    if parent.nodes.is_empty() {
-                        parent.nodes.reserve_exact(children[parent_index]);
-                    }
-                    parent.nodes.push(node);
-                }
-                None => return node,
+            let parent = self.node(place);
+            if parent.nodes.is_empty() {
+                parent.nodes.reserve_exact(children[place]);
             }
+            parent.nodes.push(node);
+        }
+        self.root.nodes.reverse();
+        self.root
+    }
+
+    /// Adds a node below the one at this place, and returns its place.
+    fn push(&mut self, parent: usize) -> Result<usize, Exhausted> {
+        budget::push(&mut self.nodes, (parent, Node::default()))?;
+        Ok(self.nodes.len())
+    }
+
+    /// Returns the node at a place.
+    fn node(&mut self, place: usize) -> &mut Node {
+        let other = place.checked_sub(1);
+        match other.and_then(|index| self.nodes.get_mut(index)) {
+            Some((_, node)) => node,
+            None => &mut self.root,
         }
     }
 }
@@ -205,9 +218,12 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
             parent,
             depth,
         } = self;
-        // The node's index precedes its children's. Its content is set after they are read.
-        let index = trees.nodes.len();
-        budget::push(&mut trees.nodes, (parent, Node::default())).map_err(A::Error::custom)?;
+        // The node's place precedes its children's. Its content is set after they are read.
+        let place = match depth {
+            0 => budget::charge(size_of::<Node>()).map(|()| 0),
+            _ => trees.push(parent),
+        };
+        let place = place.map_err(A::Error::custom)?;
         let mut node = Node::default();
         let mut ttl = 0_i64;
         while let Some(field) = map.next_key()? {
@@ -225,14 +241,14 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
                 }
                 Field::Nodes if depth % DEPTH_AT_ONCE == DEPTH_AT_ONCE - 1 => {
                     trees.deferred.push(Deferred {
-                        parent: index,
+                        parent: place,
                         depth: depth + 1,
                         json: map.next_value()?,
                     });
                 }
                 Field::Nodes => map.next_value_seed(ChildrenSeed {
                     trees: &mut *trees,
-                    parent: index,
+                    parent: place,
                     depth: depth + 1,
                 })?,
                 Field::Unknown => {
@@ -250,9 +266,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
         // A TTL of zero is omitted, and a past one is negative.
         let left = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
         node.ttl = node.expiration.is_some().then_some(left);
-        if let Some(slot) = trees.nodes.get_mut(index) {
-            slot.1 = node;
-        }
+        *trees.node(place) = node;
         Ok(())
     }
 }

@@ -78,8 +78,7 @@ impl Protocol for V2 {
         for (name, value) in headers {
             match name.as_str() {
                 CLUSTER => {
-                    let text = value.to_str().ok();
-                    origin.cluster = text.and_then(|text| u64::from_str_radix(text, 16).ok());
+                    origin.cluster = digits::<16>(value.as_bytes());
                 }
                 INDEX if self.is_keys => origin.index = number(value),
                 "x-raft-term" => origin.term = number(value),
@@ -150,7 +149,18 @@ const CLUSTER: &str = "x-etcd-cluster-id";
 
 /// The number in a header.
 pub(crate) fn number(value: &HeaderValue) -> Option<u64> {
-    value.to_str().ok()?.parse().ok()
+    digits::<10>(value.as_bytes())
+}
+
+/// Reads a number. Every response has several: this takes a third of the time of a check for UTF-8 and `from_str_radix`.
+fn digits<const RADIX: u32>(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, &byte| {
+        let digit = char::from(byte).to_digit(RADIX)?;
+        number.checked_mul(RADIX.into())?.checked_add(digit.into())
+    })
 }
 
 /// Why a server, likely an etcd, does not have this API.
@@ -440,6 +450,30 @@ mod tests {
         for elsewhere in ["/version", "/v3/kv/range", "/v2keys", "/metrics"] {
             assert_eq!(login(elsewhere), None, "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn numbers_of_headers_are_digits_that_fit() {
+        let max = "18446744073709551615";
+        assert_eq!(digits::<10>(max.as_bytes()), Some(u64::MAX));
+        assert_eq!(
+            digits::<16>(b"cdf818194e3a8C32"),
+            Some(0xcdf8_1819_4e3a_8c32)
+        );
+        assert_eq!(digits::<10>(b"007"), Some(7));
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "f",
+            "18446744073709551616",
+            "\u{661}",
+        ] {
+            assert_eq!(digits::<10>(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(digits::<16>(b"10000000000000000"), None);
     }
 
     #[test]

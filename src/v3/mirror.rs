@@ -157,8 +157,9 @@ impl<T: Transport> Mirror<T> {
                     Ok(Some(page)) => {
                         self.reconnect.over(self.keys.client().transport().now());
                         listing.asked.get_or_insert(now);
-                        let found = page.kvs.into_iter().map(|kv| (kv.key.clone(), kv));
-                        listing.found.extend(found);
+                        listing
+                            .found
+                            .extend(page.kvs.into_iter().map(update::entry));
                         continue;
                     }
                     Ok(None) => {

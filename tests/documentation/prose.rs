@@ -91,7 +91,6 @@ const FORBIDDEN: &[&str] = &[
     "roads",
     "hear",
     "hears",
-    "heard",
     "hearing",
     "deaf",
     "tenure",

@@ -6,6 +6,7 @@ mod cluster;
 mod histories;
 mod once;
 mod recipes;
+mod size;
 mod support;
 mod time;
 mod v3_deletes;

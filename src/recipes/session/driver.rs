@@ -1,9 +1,4 @@
-use std::{
-    fmt,
-    pin::{Pin, pin},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
 use etcd_transport::Transport;
 use futures::{
@@ -13,7 +8,10 @@ use futures::{
 };
 
 use super::{Release, revoke};
-use crate::v3::{HeldLease, Namespace};
+use crate::{
+    recipes::traits::driver,
+    v3::{HeldLease, Namespace},
+};
 
 /// A future that does the background work of a [`Session`](super::Session): spawn it on any runtime, or poll it beside the work.
 ///
@@ -41,19 +39,7 @@ impl SessionDriver {
     }
 }
 
-impl Future for SessionDriver {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_unpin(context)
-    }
-}
-
-impl fmt::Debug for SessionDriver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionDriver").finish_non_exhaustive()
-    }
-}
+driver!(SessionDriver);
 
 async fn drive<T: Transport>(
     namespace: Namespace<T>,

@@ -8,7 +8,6 @@ mod release;
 use std::{
     collections::HashMap,
     fmt,
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -29,7 +28,7 @@ use crate::{
     error::Result,
     recipes::{
         error::RecipeError,
-        wait::{Pauses, while_held},
+        wait::{Pauses, beside, while_held},
     },
     v3::{HeldLease, Key, LeaseId, LeaseKeeper, LeaseLoss, Namespace},
 };
@@ -264,10 +263,7 @@ impl<T: Transport> Session<T> {
             let _ = self.close().await;
             output
         };
-        match select(Box::pin(work), pin!(driver)).await {
-            Either::Left((output, _)) => output,
-            Either::Right(((), work)) => work.await,
-        }
+        beside(driver, work).await
     }
 
     pub(super) fn transport(&self) -> &T {

@@ -152,12 +152,12 @@ impl<T: Transport> LongPoll<T> {
         let (prepared, endpoint) = (self.prepared.clone(), self.endpoint.clone());
         let answer = async move {
             let pipeline = client.pipeline();
-            let reply = Reply {
+            let reply = Box::new(Reply {
                 status: head.status,
                 headers: head.headers,
                 trailers: None,
                 body: rest(pipeline, first, body).await?,
-            };
+            });
             pipeline.classify(&prepared, &endpoint, reply)
         };
         self.state = State::Arriving(Box::pin(answer));

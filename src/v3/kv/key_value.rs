@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::v3::{Key, LeaseId, Value, protocol::message};
 
 /// A key with its value and its metadata.
+///
+/// Over gRPC, key and value are parts of the response, which are not copied, and keep all of it in memory. For what is kept
+/// for long, there is [`detached`](Self::detached).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct KeyValue {
@@ -41,6 +44,25 @@ impl KeyValue {
             version: 1,
             lease: LeaseId::NONE,
         }
+    }
+
+    /// Returns it with a copy of its key and value, which keeps nothing else in memory.
+    ///
+    /// ```
+    /// use etcd_http::v3::RangeResponse;
+    ///
+    /// # fn cache(_: etcd_http::v3::KeyValue) {}
+    /// # let response = RangeResponse::default();
+    /// // One key of a thousand.
+    /// if let Some(kv) = response.kvs.into_iter().next() {
+    ///     cache(kv.detached());
+    /// }
+    /// ```
+    #[must_use]
+    pub fn detached(self) -> Self {
+        let mut key = Bytes::from([&self.key[..], &self.value].concat());
+        let value = key.split_off(self.key.len());
+        Self { key, value, ..self }
     }
 
     /// Returns the key as text.
@@ -98,6 +120,20 @@ mod tests {
             let json = format!("{{{}}}", fields.join(","));
             let found: KeyValue = json::parse(json.as_bytes()).unwrap();
             assert_eq!(found, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_detached_one_is_equal_and_shares_no_memory() {
+        let response = Bytes::from(vec![b'x'; 100]);
+        for (key, value) in [(10..20, 30..50), (0..1, 0..0), (0..0, 99..100)] {
+            let kv = KeyValue::new(response.slice(key), response.slice(value));
+            let detached = kv.clone().detached();
+            assert_eq!(detached, kv);
+            for part in [&detached.key, &detached.value] {
+                let is_shared = response.as_ptr_range().contains(&part.as_ptr());
+                assert!(!is_shared, "{part:?}");
+            }
         }
     }
 

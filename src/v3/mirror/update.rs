@@ -44,13 +44,19 @@ pub enum MirrorChange {
     Removed(KeyValue),
 }
 
+/// Returns an entry of a copy, which is kept longer than the response that it is from.
+pub(super) fn entry(kv: KeyValue) -> (Bytes, KeyValue) {
+    let kv = kv.detached();
+    (kv.key.clone(), kv)
+}
+
 /// Applies an event, and says what it changed.
 pub(super) fn apply(entries: &mut BTreeMap<Bytes, KeyValue>, event: Event) -> Option<MirrorChange> {
     if event.is_delete() {
         return entries.remove(event.key()).map(MirrorChange::Removed);
     }
-    let new = event.kv;
-    Some(match entries.insert(new.key.clone(), new.clone()) {
+    let (key, new) = entry(event.kv);
+    Some(match entries.insert(key, new.clone()) {
         Some(old) => MirrorChange::Changed { old, new },
         None => MirrorChange::Added(new),
     })
@@ -79,4 +85,23 @@ pub(super) fn differences(
         .map(|(key, old)| (key, MirrorChange::Removed(old)));
     changes.extend(removed);
     changes.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_copy_keeps_is_no_part_of_a_response() {
+        let response = Bytes::from(vec![b'x'; 100]);
+        let kv = KeyValue::new(response.slice(10..20), response.slice(30..90));
+        let mut entries = BTreeMap::from([entry(kv.clone())]);
+        apply(&mut entries, Event::put(kv));
+        assert_eq!(entries.len(), 1);
+        for (key, kv) in &entries {
+            for part in [key, &kv.key, &kv.value] {
+                assert!(!response.as_ptr_range().contains(&part.as_ptr()));
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use etcd_http::{
 };
 use futures::{
     StreamExt,
-    future::{Either, join, select},
+    future::{Either, join, join_all, select},
 };
 use harness::{
     case::Etcd,
@@ -84,7 +84,7 @@ async fn a_proxy_that_refuses_is_passed_over_by_every_call<T: Transport>(etcd: E
 }
 
 async fn a_proxy_that_refuses_is_passed_over_by_every_stream<T: Transport>(etcd: Etcd<T>) {
-    for page in REFUSALS {
+    let passed_over = async |page| {
         let proxy = refusing(&etcd, page);
         let fresh = || client(&etcd, &proxy);
         let key = etcd.key(format!("{page:?}"));
@@ -99,14 +99,16 @@ async fn a_proxy_that_refuses_is_passed_over_by_every_stream<T: Transport>(etcd:
         assert_eq!(mirror.next().await.unwrap().changes.len(), 1);
         let (keeper, run) = LeaseKeeper::new(&fresh());
         let held = async {
-            let lease = keeper.grant(Duration::from_secs(2)).await.unwrap();
-            etcd.sleep(3_000).await;
+            // Longer than a likely stall of the machine.
+            let lease = keeper.grant(Duration::from_secs(5)).await.unwrap();
+            etcd.sleep(7_000).await;
             assert!(lease.is_alive());
         };
         // The keeper runs as long as it has leases.
         let (held, run) = (pin!(held), pin!(run));
         assert!(matches!(select(held, run).await, Either::Left(_)));
-    }
+    };
+    join_all(REFUSALS.map(passed_over)).await;
 }
 
 async fn a_proxy_that_refuses_alone_is_named_with_its_reason<T: Transport>(etcd: Etcd<T>) {

@@ -61,7 +61,7 @@ async fn a_barrier_is_held_once<T: Transport>(etcd: Etcd<T>) {
 
 async fn participants_enter_and_leave_together<T: Transport>(etcd: Etcd<T>) {
     let three = 3.try_into().unwrap();
-    let (arrived, leaving) = (Cell::new(0), Cell::new(0));
+    let (arrived, leaving, left) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let participant = async |number: u64| {
         let (session, driver) = session(&etcd).await;
         let barrier = DoubleBarrier::new(&session, "round", three);
@@ -75,15 +75,16 @@ async fn participants_enter_and_leave_together<T: Transport>(etcd: Etcd<T>) {
                 leaving.set(leaving.get() + 1);
                 entered.leave().await.unwrap();
                 assert!(leaving.get() >= 3 * round);
-                // Until all have seen it.
-                etcd.sleep(400).await;
+                left.set(left.get() + 1);
+                // The next round begins when all have left.
+                etcd.until(async || left.get() >= 3 * round).await;
             }
         };
         session.run(driver, work).await;
     };
     join_all((0..3).map(participant)).await;
-    let left = KeyRange::prefix("round/");
-    assert_eq!(namespace(&etcd).kv().count(left).await.unwrap(), 0);
+    let rest = KeyRange::prefix("round/");
+    assert_eq!(namespace(&etcd).kv().count(rest).await.unwrap(), 0);
 }
 
 async fn a_participant_too_many_is_refused<T: Transport>(etcd: Etcd<T>) {

@@ -94,18 +94,14 @@ async fn v3_106_an_observer_sees_the_leaders<T: Transport>(etcd: Etcd<T>) {
         let mut leaders = election.observe();
         let lead = async {
             etcd.sleep(200).await;
-            let mut leadership = election.campaign("one").await.unwrap();
-            etcd.sleep(200).await;
-            leadership.proclaim("two").await.unwrap();
-            leadership
+            election.campaign("one").await.unwrap()
         };
-        let observe = async {
-            let first = leaders.next().await.unwrap().unwrap();
-            let second = leaders.next().await.unwrap().unwrap();
-            (first.value, second.value)
-        };
-        let (_leadership, seen) = join(lead, observe).await;
-        assert_eq!(seen, ("one".into(), "two".into()));
+        let (mut leadership, first) = join(lead, leaders.next()).await;
+        assert_eq!(first.unwrap().unwrap().value, "one");
+        let proclaim = leadership.proclaim("two");
+        let (proclaimed, second) = join(proclaim, leaders.next()).await;
+        proclaimed.unwrap();
+        assert_eq!(second.unwrap().unwrap().value, "two");
     };
     session.run(driver, work).await;
 }

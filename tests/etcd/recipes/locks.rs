@@ -25,6 +25,7 @@ cases_and_grpc! {
 }
 
 const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(60);
 
 async fn readers_share_a_lock_and_a_writer_is_alone<T: Transport>(etcd: Etcd<T>) {
     let (readers, writers) = (Cell::new(0), Cell::new(0));
@@ -61,9 +62,15 @@ async fn readers_share_a_lock_and_a_writer_is_alone<T: Transport>(etcd: Etcd<T>)
 async fn a_waiting_writer_is_not_starved_by_readers<T: Transport>(etcd: Etcd<T>) {
     let (session, driver) = session(&etcd).await;
     let lock = RwMutex::new(&session, "lock");
+    let kv = namespace(&etcd);
+    let until_queued = async |prefix: &str, count| {
+        let queue = KeyRange::prefix(prefix);
+        etcd.until(async || kv.kv().count(&queue).await.unwrap() == count)
+            .await;
+    };
     let work = async {
         let first = lock.read().await.unwrap();
-        let second = lock.read_within(SHORT).await.unwrap();
+        let second = lock.read_within(LONG).await.unwrap();
         let order = std::cell::RefCell::new(Vec::new());
         let write = async {
             let held = lock.write().await.unwrap();
@@ -71,13 +78,13 @@ async fn a_waiting_writer_is_not_starved_by_readers<T: Transport>(etcd: Etcd<T>)
             held.release().await.unwrap();
         };
         let read = async {
-            etcd.sleep(200).await;
+            until_queued("lock/write/", 1).await;
             let held = lock.read().await.unwrap();
             order.borrow_mut().push("reader");
             held.release().await.unwrap();
         };
         let release = async {
-            etcd.sleep(500).await;
+            until_queued("lock/read/", 3).await;
             assert!(order.borrow().is_empty());
             first.release().await.unwrap();
             second.release().await.unwrap();
@@ -121,6 +128,8 @@ async fn a_semaphore_has_as_many_holders_as_permits<T: Transport>(etcd: Etcd<T>)
                 most.set(holders.get().max(most.get()));
                 assert!(holders.get() <= 2);
                 etcd.sleep(20).await;
+                // The first has the company of another.
+                etcd.until(async || most.get() == 2).await;
                 holders.set(holders.get() - 1);
                 permit.release().await.unwrap();
             }
@@ -140,8 +149,7 @@ async fn a_permit_that_is_given_up_goes_to_the_next_in_the_queue<T: Transport>(e
         let error = semaphore.acquire_within(SHORT).await.unwrap_err();
         assert!(error.is_timed_out(), "{error}");
         drop(second);
-        let limit = Duration::from_secs(20);
-        semaphore.acquire_within(limit).await.unwrap();
+        semaphore.acquire_within(LONG).await.unwrap();
     };
     session.run(driver, work).await;
 }

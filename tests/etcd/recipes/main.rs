@@ -1,6 +1,8 @@
 //! The recipes on real servers and on the fake: one test for each case, backend and protocol.
 
 mod barriers;
+mod cache;
+mod config;
 mod election;
 mod locks;
 mod mutex;
@@ -8,6 +10,7 @@ mod queues;
 mod registry;
 mod session;
 mod stm;
+mod v2;
 
 use std::time::Duration;
 

@@ -125,23 +125,20 @@ async fn a_wait_with_a_limit_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
         let late = Mutex::new(&second, "lock").lock_within(limit).await;
         let error = late.unwrap_err();
         assert!(error.is_timed_out(), "{error}");
-        only_one_is_left(&etcd).await;
+        until_queued(&etcd, 1).await;
         held.release().await.unwrap();
         let mutex = Mutex::new(&second, "lock");
-        mutex.lock_within(Duration::from_secs(20)).await.unwrap();
+        mutex.lock_within(Duration::from_secs(60)).await.unwrap();
     };
     first.run(driver, second.run(other, work)).await;
 }
 
-async fn only_one_is_left<T: Transport>(etcd: &Etcd<T>) {
+/// Waits until so many have the lock or wait for it.
+async fn until_queued<T: Transport>(etcd: &Etcd<T>, count: i64) {
     let queue = KeyRange::prefix("lock/");
-    for _ in 0..100 {
-        if namespace(etcd).kv().count(&queue).await.unwrap() == 1 {
-            return;
-        }
-        etcd.sleep(50).await;
-    }
-    panic!("still in the queue after five seconds");
+    let kv = namespace(etcd);
+    etcd.until(async || kv.kv().count(&queue).await.unwrap() == count)
+        .await;
 }
 
 async fn a_wait_that_is_dropped_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
@@ -151,12 +148,10 @@ async fn a_wait_that_is_dropped_leaves_the_queue<T: Transport>(etcd: Etcd<T>) {
         let _held = Mutex::new(&first, "lock").lock().await.unwrap();
         {
             let mutex = Mutex::new(&second, "lock");
-            let (lock, nap) = (pin!(mutex.lock()), pin!(etcd.sleep(300)));
-            assert!(matches!(select(lock, nap).await, Either::Right(_)));
-            let queue = KeyRange::prefix("lock/");
-            assert_eq!(namespace(&etcd).kv().count(queue).await.unwrap(), 2);
+            let (lock, queued) = (pin!(mutex.lock()), pin!(until_queued(&etcd, 2)));
+            assert!(matches!(select(lock, queued).await, Either::Right(_)));
         }
-        only_one_is_left(&etcd).await;
+        until_queued(&etcd, 1).await;
     };
     first.run(driver, second.run(other, work)).await;
 }
@@ -226,8 +221,13 @@ async fn a_wait_survives_the_death_of_the_leader<T: Transport>(etcd: Etcd<T>) {
         let held = Mutex::new(&first, "lock").lock().await.unwrap();
         let wait = async { Mutex::new(&second, "lock").lock().await.unwrap() };
         let kill = async {
-            etcd.sleep(300).await;
-            etcd.meanwhile(|host| host.kill(host.leader())).await;
+            until_queued(&etcd, 2).await;
+            etcd.meanwhile(|host| {
+                host.kill(host.leader());
+                // The release is not sent twice.
+                host.leader()
+            })
+            .await;
             held.release().await.unwrap();
         };
         let (next, ()) = join(wait, kill).await;

@@ -55,7 +55,7 @@ async fn an_instance_is_listed_while_its_session_lives<T: Transport>(etcd: Etcd<
 }
 
 async fn an_instance_is_registered_again_after_a_loss<T: Transport>(etcd: Etcd<T>) {
-    let ttl = std::time::Duration::from_secs(3);
+    let ttl = std::time::Duration::from_secs(6);
     let (session, driver) = Session::open(namespace(&etcd), ttl).await.unwrap();
     let registry = Registry::new(&session, "web");
     let wait = async || {
@@ -83,7 +83,8 @@ async fn of_two_instances_with_one_name_the_last_is_listed<T: Transport>(etcd: E
     let work = async {
         let (mine, theirs) = (Registry::new(&first, "web"), Registry::new(&second, "web"));
         let replace = async {
-            etcd.sleep(300).await;
+            etcd.until(async || listed(&theirs).await == ["web/a=first"])
+                .await;
             let check = async {
                 etcd.sleep(500).await;
                 assert_eq!(listed(&theirs).await, ["web/a=second"]);

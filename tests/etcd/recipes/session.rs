@@ -63,10 +63,10 @@ async fn a_session_whose_handles_are_dropped_is_revoked_by_its_driver<T: Transpo
 }
 
 async fn a_lease_that_is_kept_outlives_its_ttl<T: Transport>(etcd: Etcd<T>) {
-    let ttl = Duration::from_secs(2);
+    let ttl = Duration::from_secs(5);
     let (session, driver) = Session::open(namespace(&etcd), ttl).await.unwrap();
     let work = async {
-        etcd.sleep(5_000).await;
+        etcd.sleep(8_000).await;
         assert!(session.is_alive());
         let left = etcd.v3().leases().get_time_to_live(session.lease()).await;
         assert!(left.unwrap().is_some());
@@ -75,7 +75,7 @@ async fn a_lease_that_is_kept_outlives_its_ttl<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn a_revoked_lease_is_a_lost_session_which_gets_another_lease<T: Transport>(etcd: Etcd<T>) {
-    let ttl = Duration::from_secs(3);
+    let ttl = Duration::from_secs(6);
     let (session, driver) = Session::open(namespace(&etcd), ttl).await.unwrap();
     let work = async {
         let mutex = Mutex::new(&session, "lock");

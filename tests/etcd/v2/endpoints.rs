@@ -126,12 +126,11 @@ async fn a_watch_and_a_read_of_a_halted_member_are_at_another_within_ten_seconds
     let client = client.endpoints([other.client_url()]).build().unwrap();
     let reader = client.clone();
     let writer = etcd.client_of(other.client_url());
-    let mut watch = client.open(Watch::new("k"));
-    let first = async {
-        etcd.sleep(500).await;
-        writer.v2().set("k", "1").await.unwrap();
-    };
-    let (event, ()) = futures::join!(watch.next(), first);
+    let now = writer.v2().set("other", "").await.unwrap().index();
+    let mut watch = client.open(Watch::new("k").from_index(now + 1));
+    let v2 = writer.v2();
+    let (event, first) = futures::join!(watch.next(), v2.set("k", "1"));
+    first.unwrap();
     event.unwrap().unwrap();
     // It has polled for some time.
     let wait = etcd.sleep(4_500);

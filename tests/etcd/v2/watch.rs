@@ -22,7 +22,6 @@ cases! {
             a_watch_goes_on_forever,
             a_watch_ends_after_the_event_it_waits_for,
             every_write_of_a_file_is_an_event,
-            v2_12_an_event_comes_with_the_index_when_the_watch_was_registered,
             v2_82_events_of_the_past_are_replayed_in_order,
             v2_82_a_watch_from_the_future_waits_for_its_index,
             a_read_and_a_watch_from_there_miss_nothing_between_them,
@@ -37,6 +36,7 @@ cases! {
             a_trailing_slash_watches_the_same_key,
         }
         Alone {
+            v2_12_an_event_comes_with_the_index_when_the_watch_was_registered,
             the_root_can_be_watched,
             many_watches_at_once_all_see_an_event,
             events_of_many_writers_come_once_and_in_order,
@@ -63,6 +63,12 @@ pub(crate) async fn wait_a_little<T: Transport, S: Stream + Unpin>(etcd: &Etcd<T
     let moment = pin!(etcd.sleep(50));
     let quiet = select(events.next(), moment).await;
     assert!(matches!(quiet, Either::Right(_)), "an event too early");
+}
+
+/// Waits until the server has registered so many watches.
+async fn until_watched<T: Transport>(etcd: &Etcd<T>, count: u64) {
+    let watchers = async || etcd.v2().get_store_stats().await.unwrap().watchers;
+    etcd.until(async || watchers().await == count).await;
 }
 
 /// Writes this key repeatedly until `first` resolves, and returns its event with what was written.
@@ -171,9 +177,14 @@ async fn v2_12_an_event_comes_with_the_index_when_the_watch_was_registered<T: Tr
     etcd: Etcd<T>,
 ) {
     let before = etcd.v2().set(etcd.key("b"), "1").await.unwrap();
-    let mut events = live(&etcd, etcd.key("a"), false).await;
-    etcd.v2().set(etcd.key("a"), "1").await.unwrap();
-    let event = events.next().await.unwrap().unwrap();
+    let watch = Watch::new(etcd.key("a")).from_index(before.index() + 1);
+    let mut events = etcd.open(watch);
+    let write = async {
+        until_watched(&etcd, 1).await;
+        etcd.v2().set(etcd.key("a"), "1").await.unwrap();
+    };
+    let (event, ()) = join(events.next(), write).await;
+    let event = event.unwrap().unwrap();
     let registered = event.cluster.etcd_index.unwrap();
     assert!(before.index() <= registered && registered < event.index());
 }
@@ -354,9 +365,7 @@ async fn many_watches_at_once_all_see_an_event<T: Transport>(etcd: Etcd<T>) {
         async move { (events.next().await.unwrap().unwrap(), events) }
     });
     let all_wait = async {
-        while etcd.v2().get_store_stats().await.unwrap().watchers < 100 {
-            etcd.sleep(20).await;
-        }
+        until_watched(&etcd, 100).await;
         etcd.v2().set("/d/a", "1").await.unwrap()
     };
     let (seen, set) = join(join_all(watches), all_wait).await;

@@ -162,16 +162,14 @@ async fn v3_112_a_token_is_good_at_every_member<T: Transport>(etcd: Etcd<T>) {
     let token = first.v3().auth().authenticate("root", "r").await.unwrap();
     for url in &urls {
         // When this member has applied the change.
-        let mut answer = read(&etcd, url, Some(("authorization", &token.token))).await;
-        for _ in 0..50 {
-            if answer.status.is_success() {
-                break;
+        etcd.until(async || {
+            let answer = read(&etcd, url, Some(("authorization", &token.token))).await;
+            if !answer.status.is_success() {
+                assert_refused(&answer, INVALID);
             }
-            assert_refused(&answer, INVALID);
-            etcd.sleep(100).await;
-            answer = read(&etcd, url, Some(("authorization", &token.token))).await;
-        }
-        assert!(answer.status.is_success(), "{url}: {answer:?}");
+            answer.status.is_success()
+        })
+        .await;
     }
     // One token for all members: the client fetches no other.
     let asked = Arc::new(AtomicUsize::new(0));

@@ -61,7 +61,7 @@ async fn v3_105_the_next_candidate_leads_when_the_first_resigns<T: Transport>(et
     let elections = etcd.v3().elections();
     let won = elections.campaign(&*name, first, "one").await.unwrap();
     let resign = async {
-        etcd.sleep(300).await;
+        etcd.until_queued(&name, 2).await;
         assert_eq!(
             elections.get_leader(&*name).await.unwrap().unwrap().value,
             "one"
@@ -121,7 +121,7 @@ async fn v3_150_a_candidate_without_its_lease_is_not_elected<T: Transport>(etcd:
     let elections = etcd.v3().elections();
     let won = elections.campaign(&*name, first, "one").await.unwrap();
     let resign = async {
-        etcd.sleep(300).await;
+        etcd.until_queued(&name, 2).await;
         etcd.v3().leases().revoke(second).await.unwrap();
         elections.resign(won.leader).await.unwrap();
     };
@@ -136,7 +136,7 @@ async fn v3_150_a_candidate_whose_key_was_deleted_is_not_elected<T: Transport>(e
     let (first, second) = (lease(&etcd).await, lease(&etcd).await);
     let won = space.elections().campaign("e", first, "one").await.unwrap();
     let resign = async {
-        etcd.sleep(300).await;
+        etcd.until_queued(&etcd.key("e"), 2).await;
         space.kv().delete(format!("e/{second}")).await.unwrap();
         space.elections().resign(won.leader).await.unwrap();
     };

@@ -43,6 +43,8 @@ fn command<T: Transport>(etcd: &Etcd<T>, arguments: &[&str]) -> Command {
     command
         .env("ETCDCTL_API", "3")
         .args(["--endpoints", &etcd.url()])
+        // On a busy machine the defaults, two and five seconds, may be too short.
+        .args(["--dial-timeout=60s", "--command-timeout=60s"])
         .args(arguments);
     command
 }
@@ -82,15 +84,14 @@ impl Holder {
 struct Running(Child);
 
 impl Running {
-    /// Returns whether it has ended successfully, within ten seconds.
+    /// Waits for its end; returns whether it succeeded.
     async fn has_succeeded<T: Transport>(&mut self, etcd: &Etcd<T>) -> bool {
-        for _ in 0..100 {
+        loop {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status.success();
             }
             etcd.sleep(100).await;
         }
-        false
     }
 }
 
@@ -210,7 +211,7 @@ async fn etcdctl_and_we_exclude_each_other<T: Transport>(etcd: Etcd<T>) {
     drop(holder);
     // Now this client holds it: `etcdctl` waits until it is killed.
     let mut waiting = Running(command(&etcd, &["lock", &name, "true"]).spawn().unwrap());
-    etcd.sleep(700).await;
+    etcd.until_queued(&name, 2).await;
     assert!(
         waiting.0.try_wait().unwrap().is_none(),
         "etcdctl got the lock that we hold"

@@ -95,12 +95,12 @@ async fn r_22_a_lease_is_not_lost_because_another_cluster_does_not_have_it<T: Tr
     let (ours, _other, client) = two(&etcd);
     let (keeper, run) = LeaseKeeper::new(&client);
     let work = async move {
-        let lease = keeper.grant(Duration::from_secs(12)).await.unwrap();
+        let lease = keeper.grant(Duration::from_secs(16)).await.unwrap();
         // Renewals go to the other one meanwhile.
         ours.pause().unwrap();
         etcd.sleep(9_000).await;
         ours.resume().unwrap();
-        etcd.sleep(7_000).await;
+        etcd.sleep(10_000).await;
         assert!(lease.is_alive());
         let there = etcd.client_of(ours.client_url());
         let there = there.send(GetTimeToLive::new(lease.id())).await.unwrap();

@@ -41,7 +41,7 @@ async fn a_watch_that_resumes_misses_no_delete_wherever_history_is_compacted<T: 
         assert_eq!(deleted, seen + 1);
         let compact = Compact::new(seen + compacted).physical(true);
         writer.send(compact).await.unwrap();
-        let limit = etcd.sleep(10_000);
+        let limit = etcd.sleep(60_000);
         match select(pin!(changes.next()), pin!(limit)).await {
             Either::Left((Some(Ok(changes)), _)) => {
                 assert_eq!((changes.revision, compacted), (deleted, 0));

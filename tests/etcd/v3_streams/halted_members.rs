@@ -33,18 +33,19 @@ async fn a_watch_and_an_observer_of_a_halted_member_are_at_another_within_ten_se
     let lease = writer.v3().leases().grant(Duration::from_secs(60)).await;
     let elections = writer.v3();
     let campaign = elections.elections().campaign("e", lease.unwrap().id, "1");
-    let leads = campaign.await.unwrap().leader;
-    let mut watch = client.open(Watch::new(KeyRange::prefix("k")));
+    let won = campaign.await.unwrap();
+    let leads = won.leader;
+    let watch = Watch::new(KeyRange::prefix("k")).from_revision(won.header.revision + 1);
+    let mut watch = client.open(watch);
     let mut leaders = client.open(Observe::new("e"));
     assert_eq!(leaders.next().await.unwrap().unwrap().value, "1");
-    let first = async {
-        etcd.sleep(500).await;
-        writer.send(Put::new("k", "1")).await.unwrap();
-    };
-    let (changes, ()) = futures::join!(watch.next(), first);
+    let first = writer.send(Put::new("k", "1"));
+    let (changes, first) = futures::join!(watch.next(), first);
+    first.unwrap();
     assert_eq!(changes.unwrap().unwrap().events.len(), 1);
 
     halted.pause().unwrap();
+    let machine = StallMonitor::start();
     let began = Instant::now();
     let write = async {
         etcd.sleep(500).await;
@@ -52,8 +53,8 @@ async fn a_watch_and_an_observer_of_a_halted_member_are_at_another_within_ten_se
         let proclaim = writer.v3();
         proclaim.elections().proclaim(leads, "2").await.unwrap();
     };
-    let next = async { (watch.next().await, began.elapsed()) };
-    let leader = async { (leaders.next().await, began.elapsed()) };
+    let next = async { (watch.next().await, machine.elapsed(began)) };
+    let leader = async { (leaders.next().await, machine.elapsed(began)) };
     let ((changes, watched), (leader, observed), ()) = futures::join!(next, leader, write);
     assert_eq!(changes.unwrap().unwrap().events[0].kv.value, "2");
     assert_eq!(leader.unwrap().unwrap().value, "2");

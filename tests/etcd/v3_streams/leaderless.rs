@@ -44,27 +44,27 @@ async fn v3_90_a_watch_that_needs_a_leader_is_ended_and_goes_on_and_another_is_s
     let needing = || with(request(), "grpc-metadata-hasleader", "true");
     let mut ended = JsonLines::of(&transport, needing()).await.unwrap();
     let mut silent = JsonLines::of(&transport, request()).await.unwrap();
-    let mut survivor = client.open(Watch::new("a"));
-    let mut careless = client.open(Watch::new("a").require_leader(false));
+    // The first write of a cluster is revision 2.
+    let watch = Watch::new("a").from_revision(2);
+    let mut survivor = client.open(watch.clone());
+    let mut careless = client.open(watch.require_leader(false));
     for lines in [&mut ended, &mut silent] {
         assert_eq!(lines.result().await["created"], true);
     }
-    let write = async {
-        etcd.sleep(300).await;
-        client.send(Put::new("a", "before")).await.unwrap();
-    };
+    let write = client.send(Put::new("a", "before"));
     let first = join(survivor.next(), careless.next());
-    let (first, ()) = join(first, write).await;
+    let (first, written) = join(first, write).await;
+    assert_eq!(written.unwrap().header.revision, 2);
     assert!(first.0.is_some_and(|it| it.is_ok()) && first.1.is_some_and(|it| it.is_ok()));
     for lines in [&mut ended, &mut silent] {
         assert!(lines.result().await["events"].is_array());
     }
 
+    let began = Instant::now();
     for member in lost {
         member.pause().unwrap();
     }
     // After the time of three elections 3.5 sends the reason, and 3.4 ends the stream silently.
-    let began = Instant::now();
     if let Some(line) = ended.next().await {
         let error = &line.unwrap()["error"];
         assert_eq!(error["message"], "etcdserver: no leader");
@@ -86,7 +86,7 @@ async fn v3_90_a_watch_that_needs_a_leader_is_ended_and_goes_on_and_another_is_s
     for member in lost {
         member.resume().unwrap();
     }
-    cluster.wait_healthy(Duration::from_secs(20)).unwrap();
+    cluster.wait_healthy(Duration::from_secs(60)).unwrap();
     let writer = etcd.client_of(left.client_url());
     let put = writer.send(Put::new("a", "after")).await.unwrap();
     for watch in [&mut survivor, &mut careless] {

@@ -126,7 +126,7 @@ async fn a_mirror_misses_no_delete_wherever_history_is_compacted<T: Transport>(e
                 }
             };
             let case = format!("{before} before, {after} after, {compacted} compacted");
-            let limit = etcd.sleep(5_000);
+            let limit = etcd.sleep(60_000);
             if let Either::Right(_) = select(pin!(follow), pin!(limit)).await {
                 panic!("the delete is missing: {case}");
             }

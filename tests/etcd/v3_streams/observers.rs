@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{transport::Transport, v3::Observe};
-use futures::StreamExt;
+use futures::{StreamExt, future::join};
 use harness::{case::Etcd, cases_and_grpc};
 
 cases_and_grpc! {
@@ -26,30 +26,29 @@ async fn v3_106_nothing_is_observed_before_there_is_a_leader_and_then_each_procl
     let name = etcd.key("election");
     let observe = Observe::new(&*name).silence_limit(Duration::from_millis(200));
     let mut leaders = etcd.open(observe);
+    let v3 = etcd.v3();
+    let elections = v3.elections();
+    let lead = async |value: &'static str| {
+        let lease = v3.leases().grant(minute).await.unwrap().id;
+        let won = elections.campaign(&*name, lease, value).await;
+        won.unwrap().leader
+    };
     let elect = async {
         etcd.sleep(1_000).await;
-        let v3 = etcd.v3();
-        let lease = v3.leases().grant(minute).await.unwrap().id;
-        let won = v3.elections().campaign(&*name, lease, "one").await.unwrap();
-        etcd.sleep(300).await;
-        v3.elections()
-            .proclaim(won.leader.clone(), "two")
-            .await
-            .unwrap();
-        etcd.sleep(300).await;
-        v3.elections().resign(won.leader).await.unwrap();
-        let lease = v3.leases().grant(minute).await.unwrap().id;
-        v3.elections()
-            .campaign(&*name, lease, "three")
-            .await
-            .unwrap();
+        lead("one").await
     };
-    let observe = async {
-        for value in ["one", "two", "three"] {
-            assert_eq!(leaders.next().await.unwrap().unwrap().value, value);
-        }
+    let (first, won) = join(leaders.next(), elect).await;
+    assert_eq!(first.unwrap().unwrap().value, "one");
+    let proclaim = elections.proclaim(won.clone(), "two");
+    let (second, proclaimed) = join(leaders.next(), proclaim).await;
+    proclaimed.unwrap();
+    assert_eq!(second.unwrap().unwrap().value, "two");
+    let elect = async {
+        elections.resign(won).await.unwrap();
+        lead("three").await
     };
-    futures::join!(elect, observe);
+    let (third, _) = join(leaders.next(), elect).await;
+    assert_eq!(third.unwrap().unwrap().value, "three");
 }
 
 async fn an_observer_survives_the_restart_of_its_server_and_receives_nothing_twice<T: Transport>(

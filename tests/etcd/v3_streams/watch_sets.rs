@@ -104,10 +104,11 @@ async fn a_set_begins_with_nothing_and_ends_with_nothing<T: Transport>(etcd: Etc
     let (set, control) = WatchSet::default().controlled();
     let mut items = etcd.open(set);
     let put = |value| etcd.send(Put::new(etcd.key("a"), value));
+    let before = put("0").await.unwrap().header.revision;
     let add = async {
         etcd.sleep(300).await;
-        assert_eq!(control.add(Watch::new(etcd.key("a"))).unwrap(), 0);
-        etcd.sleep(700).await;
+        let watch = Watch::new(etcd.key("a")).from_revision(before + 1);
+        assert_eq!(control.add(watch).unwrap(), 0);
         put("1").await.unwrap().header.revision
     };
     let (item, revision) = futures::join!(items.next(), add);

@@ -1,6 +1,6 @@
 //! Watches.
 
-use std::{pin::pin, time::Duration};
+use std::pin::pin;
 
 use etcd_http::{
     Client, Error, EtcdErrorKind,
@@ -66,6 +66,27 @@ async fn next(stream: &mut Stream) -> Changes {
     stream.next().await.unwrap().unwrap()
 }
 
+/// Writes until a watch from now, which is not known to have begun, has reported what it has seen. Returns these changes.
+async fn put_until_reported<T: Transport>(etcd: &Etcd<T>, stream: &mut Stream) -> Vec<Changes> {
+    let mut written = 0;
+    let first = {
+        let mut first = pin!(next(stream));
+        loop {
+            written = put(etcd, "a", "after").await.max(written);
+            let moment = pin!(etcd.sleep(100));
+            match select(first, moment).await {
+                Either::Left((changes, _)) => break changes,
+                Either::Right(((), waiting)) => first = waiting,
+            }
+        }
+    };
+    let mut all = vec![first];
+    while all[all.len() - 1].revision < written {
+        all.push(next(stream).await);
+    }
+    all
+}
+
 /// All keys of this case.
 fn all<T: Transport>(etcd: &Etcd<T>) -> Watch {
     Watch::new(KeyRange::prefix(etcd.key("")))
@@ -74,13 +95,10 @@ fn all<T: Transport>(etcd: &Etcd<T>) -> Watch {
 async fn a_watch_from_now_sees_what_comes_after<T: Transport>(etcd: Etcd<T>) {
     put(&etcd, "a", "before").await;
     let mut stream = etcd.open(all(&etcd));
-    let (changes, revision) = futures::join!(next(&mut stream), async {
-        etcd.sleep(300).await;
-        put(&etcd, "a", "after").await
-    });
-    assert_eq!(changes.revision, revision);
-    assert_eq!(changes.events[0].kv.value, "after");
-    assert!(changes.events[0].is_modify());
+    for changes in put_until_reported(&etcd, &mut stream).await {
+        assert_eq!(changes.events[0].kv.value, "after");
+        assert!(changes.events[0].is_modify());
+    }
 }
 
 async fn v3_77_puts_and_deletes_are_received_with_former_values<T: Transport>(etcd: Etcd<T>) {
@@ -289,10 +307,13 @@ async fn a_slow_reader_loses_nothing<T: Transport>(etcd: Etcd<T>) {
 }
 
 async fn v3_70_71_a_hundred_watches_in_one_request<T: Transport>(etcd: Etcd<T>) {
-    let watches = (0..100).map(|number| Watch::new(etcd.key(format!("k{number}"))));
+    let now = put(&etcd, "a", "").await;
+    let watches = (0..100).map(|number| {
+        let watch = Watch::new(etcd.key(format!("k{number}")));
+        watch.from_revision(now + 1)
+    });
     let mut stream = etcd.open(WatchSet::new(watches));
     let write = async {
-        etcd.sleep(500).await;
         for number in 0..100 {
             put(&etcd, &format!("k{number}"), &number.to_string()).await;
         }
@@ -391,32 +412,20 @@ async fn watchers<T: Transport>(etcd: &Etcd<T>) -> usize {
 async fn v3_86_thirty_quiet_watches_that_are_dropped_leave_the_server<T: Transport>(etcd: Etcd<T>) {
     let mut streams: Vec<Stream> = (0..30).map(|_| etcd.open(all(&etcd))).collect();
     let all = join_all(streams.iter_mut().map(StreamExt::next));
-    let opened = async {
-        while watchers(&etcd).await < 30 {
-            etcd.sleep(20).await;
-        }
-    };
+    let opened = etcd.until(async || watchers(&etcd).await == 30);
     match select(all, pin!(opened)).await {
         Either::Left((events, _)) => panic!("nothing has happened: {events:?}"),
         Either::Right(_) => {}
     }
     drop(streams);
-    let dropped = etcd.transport().now();
-    while watchers(&etcd).await > 0 {
-        let elapsed = etcd.transport().now() - dropped;
-        assert!(elapsed < Duration::from_secs(10), "they are still there");
-        etcd.sleep(20).await;
-    }
+    etcd.until(async || watchers(&etcd).await == 0).await;
 }
 
 async fn v3_91_a_watch_survives_the_restart_of_its_server<T: Transport>(etcd: Etcd<T>) {
     let first = put(&etcd, "a", "1").await;
     let mut stream = etcd.open(all(&etcd));
-    let (changes, ()) = futures::join!(next(&mut stream), async {
-        etcd.sleep(300).await;
-        put(&etcd, "a", "2").await;
-    });
-    assert_eq!(changes.revision, first + 1);
+    let reported = put_until_reported(&etcd, &mut stream).await;
+    assert!(reported[0].revision > first);
     for kill in [true, false] {
         let restart = move |server: &dyn harness::backend::Host| {
             if kill {

@@ -12,6 +12,9 @@ use super::{
 /// After how many requests a long run reports its progress.
 const PROGRESS: u64 = 50_000;
 
+/// How often a history begins again because the machine stalls.
+const RESTARTS: u64 = 10;
+
 /// The differential test of one API.
 pub trait Differential: Sized {
     /// One step of a history.
@@ -31,10 +34,29 @@ pub trait Differential: Sized {
     /// Takes one step on both.
     fn step(&mut self, step: &Self::Step) -> Same;
 
+    /// After a divergence: if the machine has stalled for longer than what the history has made is certain to live, starts other
+    /// servers and returns `true`.
+    fn restart_if_stalled(&mut self) -> bool {
+        false
+    }
+
     /// Takes the steps, until the two differ; says at which step they do.
     fn run(&mut self, steps: &[Self::Step]) -> Result<(), (usize, Box<Divergence>)> {
-        for (at, step) in steps.iter().enumerate() {
-            self.step(step).map_err(|divergence| (at, divergence))?;
+        let (mut at, mut restarts) = (0, 0);
+        while let Some(step) = steps.get(at) {
+            match self.step(step) {
+                Ok(()) => at += 1,
+                Err(divergence) if self.restart_if_stalled() => {
+                    println!("the machine stalls, and the history begins again:\n{divergence}");
+                    restarts += 1;
+                    assert!(
+                        restarts < RESTARTS,
+                        "the machine stalls at step {at}: {step:?}"
+                    );
+                    at = 0;
+                }
+                Err(divergence) => return Err((at, divergence)),
+            }
         }
         Ok(())
     }

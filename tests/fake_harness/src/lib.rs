@@ -175,6 +175,10 @@ pub trait Subject {
     fn is_3_4(&self) -> bool {
         self.name().contains("V3_4")
     }
+    /// The value of a metric of a real server.
+    fn metric(&mut self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// The fake as a subject.

@@ -10,8 +10,14 @@ use etcd_http_fake::{FakeEtcd, Profile};
 
 use super::{Fake, Request, Response, Subject, Watching, real::Real};
 
-/// How long a real server may take to deliver events to a watch.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// After this time without an event, a real server has none to deliver.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// A state that a server has not reached after this time is never reached.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a server is asked whether it has reached a state.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How many watches are open at once.
 const MAX_WATCHES: usize = 8;
@@ -21,11 +27,30 @@ pub trait Comparison {
     /// Learns what tells the two servers apart.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self;
 
-    /// Whether the responses to a request are the same.
-    fn is_same(&self, request: &Request, real: &Response, fake: &Response) -> bool;
+    /// Whether the responses are the same, if both servers handled the request within this time.
+    fn is_same(&self, request: &Request, real: &Response, fake: &Response, time: Span) -> bool;
 
     /// Whether two lines of a watch are the same.
     fn is_same_line(&self, real: &str, fake: &str) -> bool;
+}
+
+/// The time between the moments before a request is sent and after its response has arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Before the first was asked.
+    pub from: Instant,
+    /// After the last has responded.
+    pub to: Instant,
+}
+
+impl Span {
+    /// The least and the greatest time from a moment in `self` to a later one in `later`.
+    pub fn until(self, later: Self) -> (Duration, Duration) {
+        (
+            later.from.saturating_duration_since(self.to),
+            later.to.saturating_duration_since(self.from),
+        )
+    }
 }
 
 /// A real server and a fake with the same history.
@@ -34,7 +59,8 @@ pub struct Pair<C> {
     fake: Box<dyn Subject>,
     etcd: FakeEtcd,
     began: Instant,
-    comparison: C,
+    /// What it means that two responses are the same.
+    pub comparison: C,
     watches: Vec<Watch>,
     requests: u64,
     events: u64,
@@ -111,24 +137,64 @@ impl<C: Comparison> Pair<C> {
         self.events
     }
 
+    /// Counts what an earlier pair has done, too.
+    pub fn continue_from(&mut self, earlier: &Self) {
+        self.requests += earlier.requests;
+        self.events += earlier.events;
+    }
+
     /// Sends a request to both. Returns the response of the fake if it is the real server's.
     pub fn ask(&mut self, request: &Request) -> Same<Response> {
-        let (real, fake) = self.send(request, request);
-        self.compare(request, &real, &fake)?;
+        let (real, fake, time) = self.send(request, request);
+        self.compare(request, &real, &fake, time)?;
         Ok(fake)
     }
 
-    /// Sends to each its own form of a request.
-    pub fn send(&mut self, to_real: &Request, to_fake: &Request) -> (Response, Response) {
+    /// Sends to each its own form of a request. Returns when, too.
+    pub fn send(&mut self, to_real: &Request, to_fake: &Request) -> (Response, Response, Span) {
+        let from = Instant::now();
         self.synchronize();
         self.requests += 1;
         let fake = self.fake.ask(to_fake);
-        (self.real.ask(to_real), fake)
+        let real = self.real.ask(to_real);
+        let to = Instant::now();
+        (real, fake, Span { from, to })
+    }
+
+    /// Asks both until each has given such a response. What they respond is not compared.
+    pub fn wait_until(&mut self, request: &Request, is_so: impl Fn(&Response) -> bool) {
+        let mut last = self.real.ask(request);
+        let limit = Instant::now() + WAIT_LIMIT;
+        while !is_so(&last) {
+            assert!(
+                Instant::now() < limit,
+                "{request:?} on the real server: {last:?}"
+            );
+            std::thread::sleep(POLL_INTERVAL);
+            last = self.real.ask(request);
+        }
+        self.synchronize();
+        last = self.fake.ask(request);
+        while !is_so(&last) {
+            assert!(Instant::now() < limit, "{request:?} on the fake: {last:?}");
+            std::thread::sleep(POLL_INTERVAL);
+            self.synchronize();
+            last = self.fake.ask(request);
+        }
+    }
+
+    /// Waits until a metric of the real server has this value.
+    pub fn wait_for_metric(&mut self, name: &str, value: &str) {
+        let limit = Instant::now() + WAIT_LIMIT;
+        while self.real.metric(name).as_deref() != Some(value) {
+            assert!(Instant::now() < limit, "{name} is never {value}");
+            std::thread::sleep(POLL_INTERVAL);
+        }
     }
 
     /// Compares the responses to a request.
-    pub fn compare(&self, request: &Request, real: &Response, fake: &Response) -> Same {
-        if self.comparison.is_same(request, real, fake) {
+    pub fn compare(&self, request: &Request, real: &Response, fake: &Response, time: Span) -> Same {
+        if self.comparison.is_same(request, real, fake, time) {
             return Ok(());
         }
         Err(Box::new(Divergence {
@@ -143,19 +209,21 @@ impl<C: Comparison> Pair<C> {
         if self.watches.len() >= MAX_WATCHES {
             self.close(0)?;
         }
+        let from = Instant::now();
         self.synchronize();
         self.requests += 1;
         let (fake_head, fake) = self.fake.watch(to_fake);
         let (mut real_head, real) = self.real.watch(to_real);
+        let to = Instant::now();
         // A response other than a watch has its body in one piece: it is compared like a separate request.
         let is_watch = real_head.status == 200;
         if !is_watch {
             real_head.body.clear();
         }
-        self.compare(request, &real_head, &fake_head)?;
+        self.compare(request, &real_head, &fake_head, Span { from, to })?;
         if !is_watch {
-            let (real, fake) = self.send(to_real, to_fake);
-            return self.compare(request, &real, &fake);
+            let (real, fake, time) = self.send(to_real, to_fake);
+            return self.compare(request, &real, &fake, time);
         }
         let request = request.clone();
         self.watches.push(Watch {
@@ -227,10 +295,11 @@ impl<C: Comparison> Pair<C> {
         self.deliver()
     }
 
-    /// Sets the fake's clock to real time.
+    /// Sets the fake's clock to real time. If it is ahead, because etcd waits somewhere, real time has to pass.
     fn synchronize(&mut self) {
-        let ahead = self.began.elapsed().saturating_sub(self.etcd.elapsed());
-        self.etcd.advance(ahead);
+        let (real, fake) = (self.began.elapsed(), self.etcd.elapsed());
+        std::thread::sleep(fake.saturating_sub(real));
+        self.etcd.advance(self.began.elapsed().saturating_sub(fake));
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use super::{Request, Response, TRAILER, Watching};
 
-/// How long a real server may take to respond.
-const TIME_LIMIT: Duration = Duration::from_secs(20);
+/// A real server that does not respond within this time hangs.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection that is kept alive, and opened again when the server closes it.
 pub struct Connection {

@@ -132,4 +132,11 @@ impl Subject for Real {
     fn is_3_4(&self) -> bool {
         self.version.starts_with("3.4")
     }
+
+    fn metric(&mut self, name: &str) -> Option<String> {
+        let metrics = self.connection.ask(&Request::new("GET", "/metrics")).text();
+        let mut values = metrics.lines().filter_map(|line| line.split_once(' '));
+        let value = values.find(|(other, _)| *other == name);
+        value.map(|(_, value)| value.to_owned())
+    }
 }

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use etcd_http::{Client, ClientBuilder, Error, EtcdCode, EtcdErrorKind, transport::Transport};
+use etcd_http::{
+    Client, ClientBuilder, Error, EtcdCode, EtcdErrorKind, transport::Transport, v3::KeyRange,
+};
 use futures::{
     channel::oneshot,
     future::{Either, select},
@@ -90,6 +92,21 @@ impl<T: Transport> Etcd<T> {
     pub async fn sleep(&self, millis: u64) {
         let duration = Duration::from_millis(millis);
         self.client.transport().sleep(duration).await;
+    }
+
+    /// Waits until this is so, for as long as the case may take.
+    pub async fn until(&self, mut is_so: impl AsyncFnMut() -> bool) {
+        while !is_so().await {
+            self.sleep(20).await;
+        }
+    }
+
+    /// Waits until so many keys begin with this: those that wait for a lock or for their election, and the one that has it.
+    pub async fn until_queued(&self, prefix: &str, count: i64) {
+        let kv = self.v3().kv();
+        let keys = || KeyRange::prefix(prefix);
+        self.until(async || kv.count(keys()).await.unwrap() == count)
+            .await;
     }
 
     /// Whether this etcd is of version 3.5 or later.

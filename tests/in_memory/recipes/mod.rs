@@ -1,9 +1,12 @@
 //! Recipes under faults, in virtual time.
 
+mod cache;
+mod config;
 mod exactness;
 mod late;
 mod safety;
 mod session;
+mod v2;
 mod waits;
 
 use std::{num::NonZeroUsize, time::Duration};
@@ -11,8 +14,9 @@ use std::{num::NonZeroUsize, time::Duration};
 use etcd_http::{
     fake::FakeEtcd,
     recipes::{
-        Barrier, Counter, DoubleBarrier, Election, Entered, Held, Leadership, Mutex, PriorityQueue,
-        Queue, RecipeError, RwMutex, Semaphore, Session, SessionDriver, Stm,
+        Barrier, Cache, CacheDriver, CacheUpdate, Config, Counter, DoubleBarrier, Election,
+        Entered, Held, Leadership, Mutex, PriorityQueue, Queue, RecipeError, RwMutex, Semaphore,
+        Session, SessionDriver, Snapshot, Stm,
     },
     transport::Transport,
 };
@@ -61,7 +65,23 @@ fn futures_can_be_sent_to_other_threads() {
             txn.get(name).await
         }));
     }
+    fn check_caches<V: Send + Sync + 'static>(cache: &Cache<V>, driver: CacheDriver) {
+        fn can_be_sent(_: impl Future + Send + 'static) {}
+        fn can_be_shared<V: Send + Sync>() {}
+        can_be_shared::<(Cache<V>, CacheUpdate<V>, Snapshot<V>)>();
+        can_be_sent(driver);
+        let cache = cache.clone();
+        can_be_sent(async move { cache.wait_until(1).await });
+    }
+    fn check_settings<V: Send + Sync + 'static>(config: &Config<V>) {
+        fn can_be_sent(_: impl Future + Send) {}
+        can_be_sent(async { config.ready().await });
+    }
     let etcd = FakeEtcd::new();
+    let settings = Config::new(client(&etcd).v3(), "name", 1, |_: &u32| Ok::<_, String>(()));
+    check_settings(&settings.0);
+    let (cache, caches) = Cache::<u32>::json(client(&etcd).v3(), "name");
+    check_caches(&cache, caches);
     let (session, driver) = block_on(session(&etcd));
     check(&session, driver);
 }

@@ -26,7 +26,7 @@ use crate::support::{client, millis, seconds};
 
 const TTL: Duration = seconds(5);
 
-fn explore<F>(name: &str, test: impl Fn(FakeEtcd) -> F)
+pub(super) fn explore<F>(name: &str, test: impl Fn(FakeEtcd) -> F)
 where
     F: Future<Output = Result<(), String>>,
 {

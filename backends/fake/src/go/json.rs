@@ -16,18 +16,21 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8], profile: Profile) {
 }
 
 /// Writes an unsigned number.
-pub(crate) fn push_u64(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
+pub(crate) fn push_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(decimal(number, &mut [0; 20]));
+}
+
+/// Writes a number into a buffer that has room for any, and returns its digits.
+pub(super) fn decimal(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut start = buffer.len();
     loop {
         start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
+        buffer[start] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
-            break;
+            return &buffer[start..];
         }
     }
-    out.extend_from_slice(&digits[start..]);
 }
 
 /// Writes a list of strings.

@@ -6,6 +6,8 @@ use http::{
     },
 };
 
+use super::json::decimal;
+
 /// Go's server announces the length of bodies up to this size, and sends longer ones in chunks.
 const CHUNKED_ABOVE: usize = 2048;
 
@@ -15,6 +17,12 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+}
+
+/// A number as the value of a header. `HeaderValue::from` allocates twice for it.
+pub(crate) fn number_value(number: u64) -> HeaderValue {
+    let digits = HeaderValue::from_bytes(decimal(number, &mut [0; 20]));
+    digits.unwrap_or_else(|_| number.into())
 }
 
 impl Reply {
@@ -89,7 +97,8 @@ impl Reply {
             self.body.clear();
         } else if length <= CHUNKED_ABOVE {
             if length > 0 || !is_head {
-                self.headers.insert(CONTENT_LENGTH, length.into());
+                let length = number_value(length as u64);
+                self.headers.insert(CONTENT_LENGTH, length);
             }
         } else if !is_head {
             let chunked = HeaderValue::from_static("chunked");

@@ -1,6 +1,9 @@
 use std::ops::Range;
 
-use fake_harness::{Request, Response, Subject, pair::Comparison};
+use fake_harness::{
+    Request, Response, Subject,
+    pair::{Comparison, Span},
+};
 
 /// Names that differ on the real server.
 pub(crate) struct Translation {
@@ -27,7 +30,7 @@ impl Comparison for Translation {
         }
     }
 
-    fn is_same(&self, request: &Request, real: &Response, fake: &Response) -> bool {
+    fn is_same(&self, request: &Request, real: &Response, fake: &Response, _time: Span) -> bool {
         let has_members =
             request.target.starts_with("/v2/members") || request.target == "/v2/machines";
         let real_body = if has_members {

@@ -1,4 +1,9 @@
-use std::{collections::HashMap, marker::PhantomData, path::Path, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use etcd_http_fake::FakeEtcd;
 use fake_harness::{
@@ -17,10 +22,7 @@ use crate::{
 const EPISODE: usize = 300;
 
 /// The lease whose end [`Step::Expire`] waits for.
-const WAITED_FOR: &str = "90";
-
-/// The shortest lease, half a second until the leader looks, and some time for a busy machine.
-const EXPIRY: Duration = Duration::from_millis(3_500);
+const WAITED_FOR: i64 = 90;
 
 /// How the two servers are asked.
 pub(crate) trait Wire {
@@ -39,6 +41,7 @@ impl Wire for Gateway {
 /// The v3 API of a real server and of the fake.
 pub(crate) struct V3<W> {
     wire: PhantomData<W>,
+    binary: PathBuf,
     pair: Pair<Translation>,
     /// The last token of each user: the real server's and the fake's.
     tokens: HashMap<String, (String, String)>,
@@ -56,6 +59,7 @@ impl<W: Wire> Differential for V3<W> {
         let flags = [&times[..], &["--bcrypt-cost", "4"]].concat();
         Self {
             wire: PhantomData,
+            binary: binary.to_owned(),
             pair: Pair::start_as(binary, &flags, W::subjects),
             tokens: HashMap::new(),
             revision: 1,
@@ -76,10 +80,6 @@ impl<W: Wire> Differential for V3<W> {
                 let request = self.with_revisions(request);
                 let reply = self.ask(&request)?;
                 self.end_short_lease(&request, &reply)?;
-                if request.target == "/v3/auth/user/delete" {
-                    // A password is compared with a user that is deleted until etcd writes its file, every 100 ms.
-                    thread::sleep(Duration::from_millis(150));
-                }
                 self.pair.deliver()
             }
             Step::Watch(request) => {
@@ -88,8 +88,19 @@ impl<W: Wire> Differential for V3<W> {
             }
             Step::Close(number) => self.pair.close(*number),
             Step::CleanUp => self.clean_up(),
-            Step::Expire => self.pair.expire(EXPIRY),
+            Step::Expire => self.expire(),
         }
+    }
+
+    fn restart_if_stalled(&mut self) -> bool {
+        let leases = &self.pair.comparison.leases;
+        if !leases.may_have_ended(Instant::now()) {
+            return false;
+        }
+        let mut new = Self::start(&self.binary);
+        new.pair.continue_from(&self.pair);
+        *self = new;
+        true
     }
 }
 
@@ -107,19 +118,31 @@ impl<W: Wire> V3<W> {
         Ok(())
     }
 
-    /// Revokes a lease with the shortest time to live, as one gets for `null`. On a busy machine it would end on one of the two
-    /// before the other, unless the next step waits for its end.
+    /// Revokes a lease with the shortest time to live, as one gets for `null`: it would end on one of the two before the other,
+    /// unless the next step waits for its end.
     fn end_short_lease(&mut self, request: &Request, reply: &Response) -> Same {
         if !request.target.ends_with("/lease/grant") || reply.status != 200 {
             return Ok(());
         }
         let granted = reply.json();
-        if granted["TTL"] != "2" || granted["ID"] == WAITED_FOR {
+        if granted["TTL"] != "2" || granted["ID"].as_str() == Some(&*WAITED_FOR.to_string()) {
             return Ok(());
         }
         let revoke = Request::new("POST", "/v3/lease/revoke");
         let body = serde_json::json!({"ID": granted["ID"]});
         self.ask(&revoke.json(&body.to_string())).map(drop)
+    }
+
+    /// Waits until the lease has ended on both.
+    fn expire(&mut self) -> Same {
+        let leases = Request::new("POST", "/v3/lease/leases").json("{}");
+        let id = format!("\"{WAITED_FOR}\"");
+        self.pair.wait_until(&leases, |reply| {
+            assert_eq!(reply.status, 200, "leases are listed without a token");
+            !reply.text().contains(&id)
+        });
+        self.pair.comparison.leases.forget(WAITED_FOR);
+        self.pair.deliver()
     }
 
     /// The request with the revisions of a moment ago in place of `@n@`.
@@ -145,9 +168,11 @@ impl<W: Wire> V3<W> {
 
     fn ask(&mut self, request: &Request) -> Same<Response> {
         let (to_real, to_fake) = self.with_token(request);
-        let (real, fake) = self.pair.send(&to_real, &to_fake);
+        let (real, fake, time) = self.pair.send(&to_real, &to_fake);
         let (real, fake) = self.without_token(request, real, fake);
-        self.pair.compare(request, &real, &fake)?;
+        self.pair.compare(request, &real, &fake, time)?;
+        self.pair.comparison.leases.record(request, &fake, time);
+        self.pair.comparison.users.record(request, &fake);
         if fake.status == 200
             && let Ok(json) = serde_json::from_slice::<serde_json::Value>(&fake.body)
             && let Some(revision) = json["header"]["revision"].as_str()
@@ -203,7 +228,8 @@ impl<W: Wire> V3<W> {
             .any(|part| part == b"start_revision")
         {
             // etcd looks every 100 ms which watches are behind. Until then, a compaction would overtake this one.
-            thread::sleep(Duration::from_millis(150));
+            let name = "etcd_debugging_mvcc_slow_watcher_total";
+            self.pair.wait_for_metric(name, "0");
         }
         Ok(())
     }

@@ -41,6 +41,13 @@ rules! {
         assert_eq!(message(&mut *stream)["events"].as_array().unwrap().len(), 2);
     }
 
+    fn v3_76_a_watch_from_below_a_history_that_was_compacted_at_zero_ends_silently(s) {
+        call(s, "kv/compaction", r#"{"revision":0}"#);
+        let mut stream = open(s, r#"{"create_request":{"key":"YQ==","start_revision":-3}}"#);
+        assert_eq!(message(&mut *stream)["created"], true);
+        assert_eq!(message(&mut *stream).to_string(), r#"{"header":{}}"#);
+    }
+
     fn v3_77_78_the_events_of_a_revision_come_together(s) {
         let mut stream = open(s, r#"{"create_request":{"key":"AA==","range_end":"AA=="}}"#);
         message(&mut *stream);

@@ -3,7 +3,10 @@
 use http::HeaderName;
 
 use crate::{
-    go::{json::push_string, reply::Reply},
+    go::{
+        json::push_string,
+        reply::{Reply, number_value},
+    },
     profile::Profile,
     state::EtcdCluster,
     v2::{
@@ -30,9 +33,14 @@ impl Reply {
 
     /// Adds the indexes that a successful response has.
     pub(crate) fn indexes(mut self, etcd_index: u64, cluster: &EtcdCluster) -> Self {
-        self.headers.insert(ETCD_INDEX, etcd_index.into());
-        self.headers.insert(RAFT_INDEX, cluster.raft_index.into());
-        self.headers.insert(RAFT_TERM, cluster.raft_term.into());
+        let indexes = [
+            (ETCD_INDEX, etcd_index),
+            (RAFT_INDEX, cluster.raft_index),
+            (RAFT_TERM, cluster.raft_term),
+        ];
+        for (name, index) in indexes {
+            self.headers.insert(name, number_value(index));
+        }
         self
     }
 
@@ -47,7 +55,7 @@ impl Reply {
     /// An error of the keys endpoint.
     pub(crate) fn store_error(self, error: &StoreError, profile: Profile) -> Self {
         let mut reply = self.status(error.code.status()).json();
-        reply.headers.insert(ETCD_INDEX, error.index.into());
+        reply.headers.insert(ETCD_INDEX, number_value(error.index));
         push_error(&mut reply.body, error, profile);
         reply
     }

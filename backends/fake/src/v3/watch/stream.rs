@@ -178,11 +178,13 @@ impl WatchStream {
         };
         if watch.next < mvcc.compacted() {
             watch.is_compacted = true;
+            let compact_revision = mvcc.compacted();
             self.queue.push_back(WatchResponse {
                 header: Some(ResponseHeader::default()),
                 watch_id,
-                canceled: true,
-                compact_revision: mvcc.compacted(),
+                // A history compacted at 0 ends the watch silently.
+                canceled: compact_revision != 0,
+                compact_revision,
                 ..WatchResponse::default()
             });
             return;

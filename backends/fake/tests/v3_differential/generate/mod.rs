@@ -49,20 +49,23 @@ impl Generator {
     pub(crate) fn episode(&mut self, length: usize) -> Vec<Step> {
         let mut steps: Vec<Step> = (0..length).map(|_| self.step()).collect();
         // Waiting is dear: once in a while.
+        let mut expiry = Vec::new();
+        let mut expiry_at = 0;
         if self.chance(12) {
-            let at = self.below(length);
-            steps.insert(at, Step::Expire);
+            expiry_at = self.below(length);
+            expiry.push(post("/v3/lease/grant", "{\"ID\":90,\"TTL\":1}"));
             // One lease: the order in which leases with equal ends are revoked is not fixed.
             for _ in 0..3 {
                 let key = self.key();
                 let put = format!("{{\"key\":{key},\"lease\":90}}");
-                steps.insert(at, post("/v3/kv/put", &put));
+                expiry.push(post("/v3/kv/put", &put));
             }
-            steps.insert(at, post("/v3/lease/grant", "{\"ID\":90,\"TTL\":1}"));
+            expiry.push(Step::Expire);
         }
         if self.has_auth {
             let body = std::mem::take(&mut steps);
             steps = self.begin_auth();
+            expiry_at += steps.len();
             for step in body {
                 let step = match self.below(12) {
                     0..3 => self.auth(),
@@ -72,7 +75,12 @@ impl Generator {
                 steps.push(self.with_some_token(step));
             }
             steps.extend(Self::end_auth());
+            expiry = (expiry.into_iter())
+                .map(|step| self.with_some_token(step))
+                .collect();
         }
+        // Nothing comes between the grant of a short lease and its end.
+        steps.splice(expiry_at..expiry_at, expiry);
         let alarm = r#"{"action":"DEACTIVATE","alarm":"NOSPACE"}"#;
         steps.push(post("/v3/maintenance/alarm", alarm));
         steps.push(Step::CleanUp);

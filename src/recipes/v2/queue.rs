@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use etcd_transport::Transport;
+use futures::StreamExt;
+
+use super::kept::{Kept, files, while_kept};
+use crate::{
+    client::Client,
+    error::Error,
+    recipes::{error::RecipeError, wait::Pauses},
+    v2::{CreateInOrder, Node, Watch},
+};
+
+/// What a holder knows of the lock, or a leader of its election, while it works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// The key that shows who holds it.
+    pub key: String,
+    /// The index that created the key.
+    pub created_index: u64,
+}
+
+impl Held {
+    /// A key that was created at this index. For your own tests.
+    pub fn new(key: impl AsRef<str>, created_index: u64) -> Self {
+        Self {
+            key: key.as_ref().to_owned(),
+            created_index,
+        }
+    }
+
+    /// Returns a number that is greater than that of each earlier holder: the index that created the key.
+    ///
+    /// Give it along with each write to another store. The store has to refuse a write whose token is less than one that it has
+    /// seen, in the same atomic step as the write. etcd itself cannot check it in the v2 API. A restore of etcd from a backup sets
+    /// indexes back.
+    pub fn fencing_token(&self) -> u64 {
+        self.created_index
+    }
+}
+
+/// Puts a key into a queue, waits until it is the first one, does work while it is kept, and deletes it.
+pub(super) async fn in_turn<T: Transport, O>(
+    client: &Client<T>,
+    queue: &str,
+    value: &str,
+    ttl: Duration,
+    work: impl AsyncFnOnce(&Held) -> O,
+) -> Result<O, RecipeError> {
+    let create = CreateInOrder::new(queue, value).ttl(ttl);
+    let mut kept = Kept::write(client, &create, ttl).await?;
+    let held = Held::new(kept.key(), kept.created());
+    let result = while_kept(&mut kept, async {
+        wait_turn(client, queue, &held.key).await?;
+        Ok(work(&held).await)
+    })
+    .await?;
+    kept.delete().await;
+    result
+}
+
+/// Returns the first key of a queue.
+pub(super) async fn first<T: Transport>(
+    client: &Client<T>,
+    queue: &str,
+) -> Result<Option<Node>, RecipeError> {
+    let (keys, _) = files(client, queue).await?;
+    Ok(keys.into_iter().next())
+}
+
+/// Waits until no key of the queue is before this one.
+async fn wait_turn<T: Transport>(
+    client: &Client<T>,
+    queue: &str,
+    own: &str,
+) -> Result<(), RecipeError> {
+    let mut pauses = Pauses::default();
+    loop {
+        let waited = match files(client, queue).await {
+            Ok((keys, index)) => {
+                let Some(at) = keys.iter().position(|node| node.key == own) else {
+                    let key = own.to_owned();
+                    return Err(RecipeError::KeyExpired { key });
+                };
+                let Some(before) = at.checked_sub(1).and_then(|at| keys.get(at)) else {
+                    return Ok(());
+                };
+                let watch = Watch::new(&before.key);
+                let watch = match index {
+                    Some(index) => watch.from_index(index.saturating_add(1)),
+                    None => watch,
+                };
+                // A refresh of the key before is no event.
+                client.open(watch).next().await.transpose().map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        match waited {
+            Ok(()) => pauses = Pauses::default(),
+            Err(error) if is_over(&pauses, &error) => return Err(error.into()),
+            Err(_) => pauses.pause(client.transport()).await,
+        }
+    }
+}
+
+/// Whether a wait cannot go on. Without the history, the queue is read again.
+fn is_over(pauses: &Pauses, error: &Error) -> bool {
+    !error.is_history_cleared() && pauses.is_final(error)
+}
