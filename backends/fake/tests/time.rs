@@ -124,7 +124,7 @@ fn the_clock_jumps_when_everything_waits() {
     let began = Instant::now();
     block_on(etcd.sleep(HOUR));
     assert_eq!(etcd.elapsed(), HOUR);
-    assert!(began.elapsed() < SECOND);
+    assert!(began.elapsed() < HOUR / 60);
 }
 
 #[test]

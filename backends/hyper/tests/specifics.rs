@@ -71,7 +71,8 @@ async fn a_connection_that_is_not_made_in_time_is_a_connect_error() {
         assert_eq!(kind, TransportErrorKind::Connect);
         assert_eq!(why, "no connection within 300ms");
     }
-    assert!(start.elapsed() < Duration::from_secs(2));
+    // On a machine that stalls, too. Without a limit it takes minutes.
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -111,9 +112,11 @@ async fn an_idle_connection_is_closed_without_a_further_request() {
     let transport = HyperTransport::builder().idle_timeout(idle).build();
     let transport = transport.unwrap();
     answered(&transport, put(server.uri("/"))).await;
-    // A look at the pool once a second is often enough.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert_eq!(server.closed(), 1);
+    let began = Instant::now();
+    while server.closed() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "it stays open");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A server of HTTP/1.1 has seen nothing of the request: another protocol may be tried.

@@ -136,7 +136,8 @@ impl Contender for tonic::Client {
 
 impl Watcher for tonic::Client {
     async fn watch(&self, key: &str) -> BoxStream<'static, ()> {
-        let watch = self.clone().watch(key, None).await.expect("a watch");
+        let watch = tonic::Client::watch(&mut self.clone(), key, None).await;
+        let watch = watch.expect("a watch");
         let events = stream::unfold(watch, async |mut watch| {
             let response = watch.message().await.expect("a response")?;
             Some((!response.events().is_empty(), watch))

@@ -13,6 +13,7 @@ mod table;
 use std::{
     alloc::System,
     env,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ use etcd_http::{
     server::{self, Server},
 };
 use etcd_http_benches::tokio;
-use futures::{StreamExt, future, pin_mut, stream::BoxStream};
+use futures::{StreamExt, future, stream::BoxStream};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -260,15 +261,13 @@ impl Bench {
 
 /// Writes a key until a watch has opened, and then until all its events have arrived.
 async fn settle(writer: &mut Bare, key: &str, events: &mut BoxStream<'static, ()>) {
-    let opened = events.next();
-    let writing = async {
+    let writing = pin!(async {
         loop {
             writer.run(Operation::Put, key).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    };
-    pin_mut!(writing);
-    let future::Either::Left(_) = future::select(opened, writing).await;
+    });
+    let _: future::Either<_, ((), _)> = future::select(events.next(), writing).await;
     let quiet = Duration::from_millis(200);
     while tokio::time::timeout(quiet, events.next()).await.is_ok() {}
 }

@@ -1,6 +1,6 @@
 //! The members of a cluster, its leader, its machines.
 
-use etcd_http::{EtcdErrorKind, Outcome, transport::Transport};
+use etcd_http::{Client, EtcdErrorKind, Outcome, transport::Transport, v2::Get};
 use harness::{
     case::{Etcd, refusal},
     cases,
@@ -40,11 +40,18 @@ async fn v2_112_machines_are_the_client_urls<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(machines, members[0].client_urls);
 }
 
+/// Waits until the member that is asked has applied what the others have told of themselves.
+async fn applied<T: Transport>(client: &Client<T>) {
+    let read = Get::new("/").quorum(true);
+    client.send(read).await.unwrap();
+}
+
 async fn v2_110_every_member_knows_all_members_and_the_leader<T: Transport>(etcd: Etcd<T>) {
     let leader = etcd.host().leader();
     let leader = etcd.host().name(leader);
     for url in etcd.urls() {
         let client = etcd.client_of(&url);
+        applied(&client).await;
         let mut names: Vec<_> = client.v2().list_members().await.unwrap();
         names.sort_by(|a, b| a.name.cmp(&b.name));
         let names: Vec<_> = names.iter().map(|member| member.name.as_str()).collect();
@@ -94,6 +101,7 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
 
 async fn v2_111_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
     let client = etcd.client_of(etcd.url());
+    applied(&client).await;
     let v2 = client.v2();
     let ids = v2.list_members().await.unwrap();
     let named = |name| ids.iter().find(|member| member.name == name).unwrap();

@@ -66,7 +66,7 @@ async fn next(stream: &mut Stream) -> Changes {
     stream.next().await.unwrap().unwrap()
 }
 
-/// Writes until a watch from now, which is not known to have begun, has reported what it has seen. Returns these changes.
+/// Writes until a watch from now has begun, and has reported all that was written since. Returns these changes.
 async fn put_until_reported<T: Transport>(etcd: &Etcd<T>, stream: &mut Stream) -> Vec<Changes> {
     let mut written = 0;
     let first = {

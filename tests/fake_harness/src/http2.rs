@@ -170,8 +170,11 @@ pub struct Http2 {
 }
 
 impl Http2 {
+    /// A server that does not respond within this time hangs.
+    const ANSWER: Duration = Duration::from_secs(60);
+
     /// How long a response may be silent before it counts as open.
-    const SILENCE: Duration = Duration::from_millis(1_000);
+    pub const SILENCE: Duration = Duration::from_millis(1_000);
 
     /// Connects to a server.
     pub fn connect(url: &str) -> Self {
@@ -198,9 +201,9 @@ impl Http2 {
         }
     }
 
-    /// Makes a request, to which the server may remain silent.
+    /// Makes a request whose response ends.
     pub fn ask(&mut self, request: &GrpcRequest) -> GrpcResponse {
-        self.ask_within(Self::SILENCE, request)
+        self.ask_within(Self::ANSWER, request)
     }
 
     /// Makes a request; returns what has arrived when the response ends, or after `limit`.

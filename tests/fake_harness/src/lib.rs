@@ -22,7 +22,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use etcd_http_fake::FakeEtcd;
@@ -169,6 +169,10 @@ pub trait Subject {
     fn watch(&mut self, request: &Request) -> (Response, Box<dyn Watching>);
     /// Lets time pass, real or not.
     fn pass(&mut self, duration: Duration);
+    /// The present time, real or not.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
     /// The name of the server, for messages.
     fn name(&self) -> String;
     /// Whether it behaves as etcd 3.4 does.
@@ -251,6 +255,10 @@ impl Subject for Fake {
 
     fn pass(&mut self, duration: Duration) {
         self.0.advance(duration);
+    }
+
+    fn now(&self) -> Instant {
+        Transport::now(&self.0)
     }
 
     fn name(&self) -> String {

@@ -288,11 +288,15 @@ impl<C: Comparison> Pair<C> {
         Ok(())
     }
 
-    /// Waits until what is due has expired on the real server, and compares the events.
-    pub fn expire(&mut self, time: Duration) -> Same {
+    /// Lets time pass on both.
+    pub fn pass(&mut self, time: Duration) {
         std::thread::sleep(time);
         self.synchronize();
-        self.deliver()
+    }
+
+    /// Asks the fake alone.
+    pub fn ask_fake(&mut self, request: &Request) -> Response {
+        self.fake.ask(request)
     }
 
     /// Sets the fake's clock to real time. If it is ahead, because etcd waits somewhere, real time has to pass.

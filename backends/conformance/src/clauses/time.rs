@@ -20,16 +20,24 @@ pub async fn sleep_and_now_agree(transport: &dyn Transport, _: &Limits) {
         );
     }
     // Sleeps run side by side.
-    let start = transport.now();
     let each = Duration::from_millis(200);
-    join3(
-        transport.sleep(each),
-        transport.sleep(each),
-        transport.sleep(each),
-    )
-    .await;
-    let slept = transport.now() - start;
-    assert!(slept >= each && slept < 3 * each, "{slept:?}");
+    let mut slept = Duration::MAX;
+    // A machine that stalls may let them end late, and not every time.
+    for _ in 0..10 {
+        let start = transport.now();
+        join3(
+            transport.sleep(each),
+            transport.sleep(each),
+            transport.sleep(each),
+        )
+        .await;
+        slept = transport.now() - start;
+        assert!(slept >= each, "{slept:?}");
+        if slept < 3 * each {
+            break;
+        }
+    }
+    assert!(slept < 3 * each, "{slept:?}");
 }
 
 pub async fn a_sleep_of_zero_ends_at_once(transport: &dyn Transport, _: &Limits) {

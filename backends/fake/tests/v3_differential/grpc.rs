@@ -16,9 +16,6 @@ use crate::run::Wire;
 /// How long a real server may take for a message before it counts as silent.
 const MOMENT: Duration = Duration::from_millis(30);
 
-/// A real server that does not answer a call within this time hangs.
-const ANSWER: Duration = Duration::from_secs(60);
-
 /// By gRPC.
 pub(crate) struct Grpc;
 
@@ -65,7 +62,7 @@ impl Subject for GrpcReal {
         let Some(call) = Call::read(request) else {
             return unreadable();
         };
-        let answer = self.connection.ask_within(ANSWER, &call.request);
+        let answer = self.connection.ask(&call.request);
         assert!(
             answer.code.is_some(),
             "{request:?} gets no response: {answer:?}"

@@ -125,7 +125,8 @@ impl<W: Wire> V3<W> {
             return Ok(());
         }
         let granted = reply.json();
-        if granted["TTL"] != "2" || granted["ID"].as_str() == Some(&*WAITED_FOR.to_string()) {
+        let id = granted["ID"].as_str().and_then(|id| id.parse().ok());
+        if granted["TTL"] != "2" || id == Some(WAITED_FOR) {
             return Ok(());
         }
         let revoke = Request::new("POST", "/v3/lease/revoke");

@@ -9,7 +9,7 @@ use serde_json::Value;
 ///
 /// etcd 3.5 checks a password with what it has not yet written to its file. It empties this buffer after a deletion, but looks
 /// at the first place behind its end, too: a deleted user is found there until something else is written, which depends on
-/// time alone. Only a user without a password has a response of its own there.
+/// time alone. Only to a user without a password is the response another one there.
 #[derive(Default)]
 pub(crate) struct Users {
     without_password: HashSet<String>,

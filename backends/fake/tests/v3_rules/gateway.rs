@@ -92,6 +92,18 @@ rules! {
         assert_refused(&post(s, "kv/range", "{\"key\""), 3, "unexpected EOF");
     }
 
+    fn v3_6_a_number_in_quotes_is_followed_by_nothing_or_in_3_5_by_what_ends_it(s) {
+        let is_3_4 = s.is_3_4();
+        for (text, is_number) in [("1l", false), ("1-", false), ("1.", false), ("01", false), ("1,", true), ("1 x", true), ("1]", true)] {
+            let reply = post(s, "kv/range", &format!(r#"{{"key":"YQ==","limit":"{text}"}}"#));
+            assert_eq!(reply.status, if is_number && !is_3_4 { 200 } else { 400 }, "{text}");
+        }
+        if !is_3_4 {
+            let message = "proto:\u{a0}(line 1:23): invalid value for int64 field limit: \"1l\"";
+            assert_refused(&post(s, "kv/range", r#"{"key":"YQ==","limit":"1l"}"#), 3, message);
+        }
+    }
+
     fn v3_7_only_3_5_writes_a_space_after_a_comma(s) {
         let text = post(s, "kv/range", r#"{"key":"YQ=="}"#).text();
         assert_eq!(text.contains(", "), !s.is_3_4());

@@ -6,6 +6,7 @@ mod monitor;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use etcd_transport::{Request, Response, TransportError};
 use futures::{
     FutureExt,
@@ -19,13 +20,11 @@ use crate::{failure, origin::Origin};
 
 /// The connections to one server for one kind of requests.
 #[derive(Default)]
-pub(crate) struct Pool(Mutex<Connections>);
-
-#[derive(Default)]
-struct Connections {
-    open: Vec<Arc<Connection>>,
+pub(crate) struct Pool {
+    /// Requests read it without a lock.
+    open: ArcSwap<Vec<Arc<Connection>>>,
     /// The connection that is being made. It is dropped with the last request that waits for it.
-    dialing: Option<WeakShared<Dialing>>,
+    dialing: Mutex<Option<WeakShared<Dialing>>>,
 }
 
 type Dialing = BoxFuture<'static, Result<(), Arc<TransportError>>>;
@@ -49,16 +48,18 @@ pub(crate) async fn send(
 
 /// Returns a place for a stream on a connection that has room: where the server's limit is reached, on another one.
 async fn lease(origin: &Arc<Origin>, kind: Kind) -> Result<StreamLease, TransportError> {
+    let pool = origin.pool(kind);
     for _ in 0..MAX_DIALS {
+        if let Some(stream) = pool.lease() {
+            return Ok(stream);
+        }
         let dialing = {
-            let mut connections = origin.pool(kind).lock();
-            connections
-                .open
-                .retain(|connection| !connection.is_closed());
-            if let Some(stream) = connections.open.iter().find_map(Connection::lease) {
+            let mut dialing = pool.lock();
+            // It may have been made just now.
+            if let Some(stream) = pool.lease() {
                 return Ok(stream);
             }
-            connections.dialing(origin, kind)
+            join(&mut dialing, origin, kind)
         };
         // All that wait share one connection, and its failure.
         dialing.await.map_err(failure::shared)?;
@@ -68,31 +69,35 @@ async fn lease(origin: &Arc<Origin>, kind: Kind) -> Result<StreamLease, Transpor
     ))
 }
 
-impl Connections {
-    fn dialing(&mut self, origin: &Arc<Origin>, kind: Kind) -> Shared<Dialing> {
-        if let Some(dialing) = self.dialing.as_ref().and_then(WeakShared::upgrade) {
-            return dialing;
-        }
-        let origin = Arc::clone(origin);
-        // A task, as those that wait may run in several runtimes, and each of these may end.
-        let dialed = tokio::spawn(async move {
-            let connected = connection::connect(&origin).await;
-            let mut connections = origin.pool(kind).lock();
-            connections.dialing = None;
-            connections.open.push(connected.map_err(Arc::new)?);
-            Ok(())
-        });
-        let dialing = async move {
-            let _abort = AbortOnDrop(dialed.abort_handle());
-            dialed.await.unwrap_or_else(|error| {
-                // Its runtime has ended.
-                Err(Arc::new(TransportError::unprocessed(error)))
-            })
-        };
-        let dialing = dialing.boxed().shared();
-        self.dialing = dialing.downgrade();
-        dialing
+/// Returns the connection that is being made, or makes one.
+fn join(
+    current: &mut Option<WeakShared<Dialing>>,
+    origin: &Arc<Origin>,
+    kind: Kind,
+) -> Shared<Dialing> {
+    if let Some(dialing) = current.as_ref().and_then(WeakShared::upgrade) {
+        return dialing;
     }
+    let origin = Arc::clone(origin);
+    // A task, as those that wait may run in several runtimes, and each of these may end.
+    let dialed = tokio::spawn(async move {
+        let connected = connection::connect(&origin).await;
+        let pool = origin.pool(kind);
+        let mut dialing = pool.lock();
+        *dialing = None;
+        pool.add(&connected.map_err(Arc::new)?);
+        Ok(())
+    });
+    let dialing = async move {
+        let _abort = AbortOnDrop(dialed.abort_handle());
+        dialed.await.unwrap_or_else(|error| {
+            // Its runtime has ended.
+            Err(Arc::new(TransportError::unprocessed(error)))
+        })
+    };
+    let dialing = dialing.boxed().shared();
+    *current = dialing.downgrade();
+    dialing
 }
 
 /// Ends a task that nobody waits for.
@@ -114,8 +119,31 @@ impl Origin {
 }
 
 impl Pool {
-    fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes a place for a stream, if a connection has room.
+    fn lease(&self) -> Option<StreamLease> {
+        let open = self.open.load();
+        if open.iter().any(|connection| connection.is_closed()) {
+            self.forget_closed();
+        }
+        open.iter().find_map(Connection::lease)
+    }
+
+    fn forget_closed(&self) {
+        self.open.rcu(|open| {
+            let open = open.iter().filter(|connection| !connection.is_closed());
+            open.cloned().collect::<Vec<_>>()
+        });
+    }
+
+    fn add(&self, connection: &Arc<Connection>) {
+        self.open.rcu(|open| {
+            let open = open.iter().chain([connection]);
+            open.cloned().collect::<Vec<_>>()
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<WeakShared<Dialing>>> {
+        self.dialing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -164,8 +164,12 @@ fn long(json: &Json<'_>) -> Option<String> {
     if text.trim_ascii().len() != text.len() {
         return None;
     }
-    // Only the first token of the string is looked at.
-    let (first, _) = scan(&text, 0).ok()?;
+    // Only the first token of the string is looked at, and the character that ends it.
+    let (first, end) = scan(&text, 0).ok()?;
+    let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || b"-+._".contains(byte);
+    if text.get(end).is_some_and(goes_on) {
+        return None;
+    }
     integer(&first)
 }
 
