@@ -193,7 +193,7 @@ mod tests {
 
     /// A fault: etcd makes it the leader, and the response is lost.
     #[test]
-    fn a_lost_answer_makes_no_two_leaders_and_no_empty_chair() -> Result<()> {
+    fn a_lost_response_makes_no_two_leaders_and_no_vacancy() -> Result<()> {
         let etcd = FakeEtcd::new();
         let (a, b) = (service("a", &etcd), service("b", &etcd));
         // By gRPC or by the gateway.

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_api_answers_is_read_by_its_status() {
+    fn a_response_of_no_api_is_read_by_its_status() {
         let metrics = RawRequest::new(Method::GET, "/metrics");
         assert_eq!(decoded(&metrics, 200, "a 1\n").unwrap().text(), "a 1\n");
         let error = decoded(&metrics, 404, r#"{"message":"no route"}"#).unwrap_err();

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_answers_well_or_what_is_wrong() {
+    fn a_check_is_healthy_or_has_the_reason() {
         let well = decoded(&GetCheck::LIVE, 200, "ok\n").unwrap();
         assert_eq!((well.healthy, well.reason.as_str()), (true, ""));
         let ill = decoded(&GetCheck::READY, 503, "[-]data_corruption failed: x\n").unwrap();

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_by_name_and_by_address() {
+    fn loopback_is_recognized_by_name_and_by_address() {
         for text in [
             "http://localhost",
             "http://LocalHost.:1",
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_may_be_shown_where_nobody_can_listen() {
+    fn credentials_may_be_sent_where_they_cannot_be_intercepted() {
         for (text, may) in [
             ("https://etcd:2379", true),
             ("http://127.0.0.1:2379", true),

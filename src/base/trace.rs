@@ -13,7 +13,7 @@ mod enabled {
     use futures::{Stream, StreamExt, stream::BoxStream};
     use tracing::{Instrument, Level, Span, debug_span};
 
-    /// Whether anybody listens to the events of attempts.
+    /// Whether a subscriber listens to the events of attempts.
     pub(crate) fn is_enabled() -> bool {
         tracing::enabled!(target: "etcd_http", Level::DEBUG)
     }

@@ -52,7 +52,7 @@ pub(crate) struct Endpoints {
     epoch: Instant,
     /// The raft term in which the leader was seen; 0 if unknown.
     term: AtomicU64,
-    /// Whether any endpoint ever lacked a feature. Until then there is nothing to search for.
+    /// Whether any endpoint ever did not support a feature. Until then there is nothing to search for.
     any_unsupporting: AtomicBool,
 }
 
@@ -101,7 +101,7 @@ impl Endpoints {
     }
 
     /// Records that the endpoint does not support a feature.
-    pub(crate) fn lacks(
+    pub(crate) fn add_unsupported(
         &self,
         endpoint: &EndpointState,
         feature: Option<Feature>,
@@ -114,7 +114,7 @@ impl Endpoints {
         }
     }
 
-    /// Returns the endpoints of a set that are not to be asked for a feature: those that reported that they lack it, and
+    /// Returns the endpoints of a set that are not to be asked for a feature: those that reported that they do not support it, and
     /// those that are not an etcd. If no other is left, those that are not an etcd are asked again.
     pub(crate) fn avoided(
         &self,
@@ -150,7 +150,7 @@ impl Endpoints {
         }
     }
 
-    /// Returns those of a set that lack a feature by etcd's own word. All of them, if one that has it must not be asked
+    /// Returns those of a set that do not support a feature, as etcd itself reports. All of them, if one that has it must not be asked
     /// either.
     pub(crate) fn unsupporting(
         &self,
@@ -160,12 +160,12 @@ impl Endpoints {
     ) -> Vec<EndpointState> {
         match feature {
             Some(feature) if self.any_unsupporting.load(Relaxed) => {
-                let lacks =
+                let is_unsupporting =
                     |state: &&EndpointState| state.unsupported().contains(feature.name, now);
-                if feature.by_all_members && set.iter().any(|state| lacks(&state)) {
+                if feature.by_all_members && set.iter().any(|state| is_unsupporting(&state)) {
                     return set.states.clone();
                 }
-                set.iter().filter(lacks).cloned().collect()
+                set.iter().filter(is_unsupporting).cloned().collect()
             }
             _ => Vec::new(),
         }

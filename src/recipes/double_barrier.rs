@@ -32,7 +32,7 @@ use crate::{
 /// # What is promised
 ///
 /// - [`enter`](Self::enter) returns when this many participants have entered. [`leave`](Entered::leave) returns when
-///   all have left, or have ended with their sessions: one that dies holds nobody up for longer than its lease. Programs that
+///   all have left, or have ended with their sessions: one that dies blocks others for no longer than its lease. Programs that
 ///   use Go's `recipe.DoubleBarrier` with the same name and number take part.
 ///
 /// # Limits
@@ -98,12 +98,12 @@ impl<T: Transport> DoubleBarrier<T> {
             let read = settle(namespace, &both).await?.output;
             let participants = read.range(0).map_or(&[][..], |found| &found.kvs);
             let own = |kv: &KeyValue| kv.key == entered.held.key();
-            let Some(place) = participants.iter().position(own) else {
+            let Some(position) = participants.iter().position(own) else {
                 let key = entered.held.key().clone();
                 return Err(RecipeError::KeyDeleted { key });
             };
             let count = self.count.get();
-            if place >= count {
+            if position >= count {
                 return Err(RecipeError::TooManyParticipants { count });
             }
             if read.range(1).is_some_and(|ready| ready.first().is_some()) {

@@ -76,10 +76,8 @@ impl<T: Transport> Election<T> {
         let value = value.into();
         let lease = self.session.held().await?;
         let key = join(&self.name, format!("/{}", lease.id()));
-        let lock = self.session.local_lock(&key);
-        let guard = lock.clone().lock_owned();
-        let guard = while_held(&lease, async { Ok(guard.await) }).await?;
-        let (queue, local) = (self.queue(), Some((lock, guard)));
+        let local = Some(self.session.lock_locally(&lease, &key).await?);
+        let queue = self.queue();
         let bytes = value.clone().into_bytes();
         let placed = Held::put(&self.session, lease, key, value, local, first_of(&queue)).await?;
         let Placed { own, .. } = &placed;

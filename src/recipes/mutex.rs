@@ -9,7 +9,7 @@ use crate::{
         held::{Held, first_of},
         session::{Session, join, name},
         traits::clone_and_debug,
-        wait::{while_held, within},
+        wait::within,
     },
     v3::{Compare, Key, KeyRange, KeyValue, Put, Txn},
 };
@@ -82,10 +82,8 @@ impl<T: Transport> Mutex<T> {
     pub async fn lock(&self) -> Result<Held<T>, RecipeError> {
         let lease = self.session.held().await?;
         let key = join(&self.name, format!("/{}", lease.id()));
-        let lock = self.session.local_lock(&key);
-        let guard = lock.clone().lock_owned();
-        let guard = while_held(&lease, async { Ok(guard.await) }).await?;
-        let (queue, local) = (self.queue(), Some((lock, guard)));
+        let local = Some(self.session.lock_locally(&lease, &key).await?);
+        let queue = self.queue();
         let value = Default::default();
         let placed = Held::put(&self.session, lease, key, value, local, first_of(&queue)).await?;
         placed.wait_turn(&queue).await

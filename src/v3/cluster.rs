@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"11420056713333806591", "member_id":"7445599390133392379", "raft_term":"2"}, "members":[{"ID":"7445599390133392379", "name":"default", "peerURLs":["http://127.0.0.1:24891"], "clientURLs":["http://127.0.0.1:24890"]}, {"ID":"8", "peerURLs":["http://h:1"], "isLearner":true}]}"#;
         let Members { header, members } = decoded(&ListMembers::new(), 200, json).unwrap();
         assert_eq!(members[0].id, header.member_id);

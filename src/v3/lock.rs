@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn v3_101_answers_are_read_whatever_their_code() {
+    fn v3_101_responses_are_read_whatever_their_code() {
         let json = r#"{"header":{"cluster_id":"7","revision":"3"}, "key":"bC83"}"#;
         let lock = decoded(&Lock::new("l", 7), 200, json).unwrap();
         assert_eq!((lock.key, lock.header.revision), (Bytes::from("l/7"), 3));

@@ -9,8 +9,6 @@
 mod faults;
 mod proxies;
 mod tally;
-#[path = "../etcd/proxies/trusting.rs"]
-mod trusting;
 mod v2;
 mod v3;
 
@@ -22,7 +20,9 @@ use std::{
 
 use etcd_http::{Client, Protocol, server::Cluster};
 
-use crate::{faults::Faults, proxies::Proxies, trusting::Trusting};
+use crate::{faults::Faults, proxies::Proxies};
+
+harness::trusting!();
 
 macro_rules! scenarios {
     ($($proxies:ident { $($name:ident: $run:path;)+ })+) => {$($(
@@ -125,12 +125,12 @@ impl Scenario {
     /// Clients with long and short time limits: the outcomes of the latter are more often unknown. Each begins with
     /// another member.
     fn clients<T: Trusting + Default>(&self) -> Vec<Client<T>> {
-        let client = |(place, seconds)| {
+        let client = |(first, seconds)| {
             let (transport, mut urls) = match &self.proxies {
                 Some(proxies) => (T::trusting(&proxies.certificate()), proxies.urls()),
                 None => (T::default(), self.cluster.client_urls()),
             };
-            urls.rotate_left(place);
+            urls.rotate_left(first);
             Client::builder(transport)
                 .endpoints(urls)
                 .protocol(Protocol::Gateway)

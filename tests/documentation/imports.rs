@@ -188,9 +188,9 @@ impl Crate {
 /// Reads the paths in a file.
 struct Reader {
     tokens: Vec<String>,
-    place: usize,
+    position: usize,
     module: Path,
-    /// The inline modules around this place: how many braces are open within each.
+    /// The inline modules around this position: how many braces are open within each.
     inline: Vec<usize>,
     named: Vec<Named>,
     /// The modules that exist for tests only.
@@ -201,7 +201,7 @@ impl Reader {
     fn new(module: Path, tokens: Vec<String>) -> Self {
         Self {
             tokens,
-            place: 0,
+            position: 0,
             module,
             inline: Vec::new(),
             named: Vec::new(),
@@ -210,20 +210,20 @@ impl Reader {
     }
 
     fn read(&mut self) {
-        while self.place < self.tokens.len() {
+        while self.position < self.tokens.len() {
             match self.token(0) {
                 "#" if self.is_test_attribute() => self.skip_test_item(),
                 "mod" if self.token(2) == "{" => {
                     self.module.push(self.token(1).to_owned());
                     self.inline.push(0);
-                    self.place += 3;
+                    self.position += 3;
                 }
                 "use" => self.read_use(),
                 "{" => {
                     if let Some(open) = self.inline.last_mut() {
                         *open += 1;
                     }
-                    self.place += 1;
+                    self.position += 1;
                 }
                 "}" => {
                     match self.inline.last_mut() {
@@ -234,7 +234,7 @@ impl Reader {
                         Some(open) => *open -= 1,
                         None => {}
                     }
-                    self.place += 1;
+                    self.position += 1;
                 }
                 _ => self.read_path(),
             }
@@ -244,13 +244,15 @@ impl Reader {
     /// The token so many places from here.
     fn token(&self, distance: usize) -> &str {
         self.tokens
-            .get(self.place + distance)
+            .get(self.position + distance)
             .map_or("", String::as_str)
     }
 
     /// Whether `#[cfg(test)]` begins here, possibly with other conditions.
     fn is_test_attribute(&self) -> bool {
-        let attribute = self.tokens[self.place..].iter().take_while(|it| *it != "]");
+        let attribute = self.tokens[self.position..]
+            .iter()
+            .take_while(|it| *it != "]");
         let words: Vec<&str> = attribute.map(String::as_str).collect();
         words.get(2) == Some(&"cfg") && words.contains(&"test") && !words.contains(&"not")
     }
@@ -258,7 +260,7 @@ impl Reader {
     /// Skips an attribute and the item that it belongs to.
     fn skip_test_item(&mut self) {
         let mut depth = 0;
-        while self.place < self.tokens.len() {
+        while self.position < self.tokens.len() {
             match self.token(0) {
                 "mod" if depth == 0 => {
                     let name = self.token(1).to_owned();
@@ -268,37 +270,37 @@ impl Reader {
                 "}" => {
                     depth -= 1;
                     if depth == 0 {
-                        self.place += 1;
+                        self.position += 1;
                         return;
                     }
                 }
                 ";" if depth == 0 => {
-                    self.place += 1;
+                    self.position += 1;
                     return;
                 }
                 _ => {}
             }
-            self.place += 1;
+            self.position += 1;
         }
     }
 
     /// Reads a path outside of a `use`, or skips a token.
     fn read_path(&mut self) {
         let before = |distance| {
-            let place = self.place.checked_sub(distance)?;
-            self.tokens.get(place).map(String::as_str)
+            let position = self.position.checked_sub(distance)?;
+            self.tokens.get(position).map(String::as_str)
         };
         // `pub(in crate::a)` imports nothing.
         let is_visibility = before(1) == Some("in") && before(2) == Some("(");
         if !is_word(self.token(0)) || matches!(before(1), Some("::" | ".")) || is_visibility {
-            self.place += 1;
+            self.position += 1;
             return;
         }
         let mut path = vec![self.token(0).to_owned()];
-        self.place += 1;
+        self.position += 1;
         while self.token(0) == "::" && is_word(self.token(1)) {
             path.push(self.token(1).to_owned());
-            self.place += 2;
+            self.position += 2;
         }
         if path.len() > 1 {
             self.push(path, None, false);
@@ -306,10 +308,13 @@ impl Reader {
     }
 
     fn read_use(&mut self) {
-        let before = self.place.checked_sub(1).map(|it| self.tokens[it].as_str());
+        let before = self
+            .position
+            .checked_sub(1)
+            .map(|it| self.tokens[it].as_str());
         // `pub use`, `pub(crate) use`; but `+ use<T>` captures the parameters of a type.
         let is_public = matches!(before, Some("pub" | ")"));
-        self.place += 1;
+        self.position += 1;
         if self.token(0) != "<" {
             self.read_tree(&[], is_public);
         }
@@ -321,33 +326,33 @@ impl Reader {
         loop {
             match self.token(0) {
                 "{" => {
-                    self.place += 1;
+                    self.position += 1;
                     while !matches!(self.token(0), "}" | "") {
                         self.read_tree(&path, is_public);
                         if self.token(0) == "," {
-                            self.place += 1;
+                            self.position += 1;
                         }
                     }
-                    self.place += 1;
+                    self.position += 1;
                     return;
                 }
                 "as" => {
                     let name = self.token(1).to_owned();
-                    self.place += 2;
+                    self.position += 2;
                     self.push(path, Some(name), is_public);
                     return;
                 }
-                "::" => self.place += 1,
+                "::" => self.position += 1,
                 "," | "}" | ";" | "" => {
                     let name = path.last().cloned();
                     self.push(path, name, is_public);
                     return;
                 }
                 // `{self, …}` names the module itself.
-                "self" if !path.is_empty() => self.place += 1,
+                "self" if !path.is_empty() => self.position += 1,
                 word => {
                     path.push(word.to_owned());
-                    self.place += 1;
+                    self.position += 1;
                 }
             }
         }

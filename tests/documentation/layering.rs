@@ -83,7 +83,7 @@ fn modules_import_from_where_a_thing_is_defined() {
 fn no_backend_knows_the_client() {
     let mut found = BTreeSet::new();
     for source in with_extension("rs") {
-        if source.path.starts_with("backends/") && names(&source.text, "etcd_http") {
+        if is_below_the_client(&source.path) && names(&source.text, "etcd_http") {
             found.insert(source.path);
         }
     }
@@ -94,11 +94,32 @@ fn no_backend_knows_the_client() {
                 || line.contains("package = \"etcd-http\"")
                 || line.contains("dependencies.etcd-http]")
         };
-        if manifest.path.starts_with("backends/") && manifest.text.lines().any(is_dependency) {
+        if is_below_the_client(&manifest.path) && manifest.text.lines().any(is_dependency) {
             found.insert(manifest.path);
         }
     }
     assert_only("names the client's crate", &found, &[]);
+}
+
+fn is_below_the_client(path: &str) -> bool {
+    path.starts_with("backends/") || path.starts_with("tests/fake_harness/")
+}
+
+/// What several crates share is a crate of its own, such as `tests/harness`. A file that each of them compiled as a module of
+/// its own would be another one in each.
+#[test]
+fn each_file_is_a_module_of_one_crate() {
+    let mut found = BTreeSet::new();
+    for source in with_extension("rs") {
+        let tokens = tokens(&source.text);
+        let mut windows = tokens.windows(3);
+        if windows.any(|it| matches!(it, [a, b, c] if a == "#" && b == "[" && c == "path")) {
+            found.insert(source.path);
+        }
+    }
+    // A workspace of its own, which shares a benchmark with this one.
+    let allowed = ["benches/madsim/src/main.rs"];
+    assert_only("names the file of a module", &found, &allowed);
 }
 
 #[test]

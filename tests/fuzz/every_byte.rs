@@ -25,7 +25,7 @@ fn decode(case: &Case, answer: Answer) -> Reported {
 }
 
 #[test]
-fn answers_are_read_whatever_their_spacing() {
+fn responses_are_read_whatever_their_spacing() {
     let _turn = turn();
     for case in WHOLE.iter().chain(STREAMS) {
         for sample in case.samples {

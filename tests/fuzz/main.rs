@@ -58,14 +58,14 @@ fn fuzz(api: &Api) {
     let result = TestRunner::new(config).run(&inputs::answers(api), |answers| {
         let started = Instant::now();
         let longest = answers.iter().map(Answer::longest_frame).max();
-        for (place, decode) in api.whole.iter().chain(&api.streams).enumerate() {
+        for (index, decode) in api.whole.iter().chain(&api.streams).enumerate() {
             let client = client(answers.clone(), LIMIT);
             let reported = decode(&client);
             decoded.fetch_add(1, Relaxed);
             succeeded.fetch_add(usize::from(reported.iter().all(Result::is_ok)), Relaxed);
             // A frame is passed on as a whole: the one that exceeds the limit is the last.
             let most = LIMIT + longest.unwrap_or(0);
-            assert!(place >= api.whole.len() || client.transport().most_taken() <= most);
+            assert!(index >= api.whole.len() || client.transport().most_taken() <= most);
         }
         assert!(started.elapsed() < NO_HANG, "{:?}", started.elapsed());
         Ok(())

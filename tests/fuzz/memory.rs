@@ -8,7 +8,7 @@ use crate::{api::Decoder, canned::Answer, client, turn, v2, v3};
 static MEMORY: PeakAlloc = PeakAlloc;
 
 #[test]
-fn v2_memory_is_bounded_by_the_limit_on_answers() {
+fn v2_memory_is_bounded_by_the_limit_on_responses() {
     let _turn = turn();
     let (limit, typed) = (400_000, [v2::OPERATIONS, v2::OTHERS].concat());
     assert_bounded(limit, &v2::hostile(limit), &typed, 8.0);
@@ -16,7 +16,7 @@ fn v2_memory_is_bounded_by_the_limit_on_answers() {
 }
 
 #[test]
-fn v3_memory_is_bounded_by_the_limit_on_answers() {
+fn v3_memory_is_bounded_by_the_limit_on_responses() {
     let _turn = turn();
     let (limit, api) = (100_000, v3::api());
     assert_bounded(limit, &v3::hostile(limit), &api.whole, 12.0);

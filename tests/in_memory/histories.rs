@@ -75,7 +75,7 @@ pub(crate) fn inject_faults(etcd: &FakeEtcd) {
         (Fault::silence_after(), 0.02),
         (Fault::silence(), 0.02),
         (Fault::delay(Duration::from_secs(2)), 0.03),
-        (Fault::delay_answer(Duration::from_secs(2)), 0.03),
+        (Fault::delay_response(Duration::from_secs(2)), 0.03),
         (Fault::truncate(10), 0.02),
         (Fault::status(503), 0.02),
     ] {

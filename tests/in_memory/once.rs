@@ -127,7 +127,7 @@ fn any_number_of_faults_breaks_no_promise() {
 
 /// Ten processes increment one counter. Any response may be lost, but no increment is.
 #[test]
-fn a_counter_over_lost_answers_loses_no_step() {
+fn a_counter_loses_no_step_when_responses_are_lost() {
     let etcd = jumping().build();
     let plain = client(&etcd);
     block_on(plain.v2().create("/n", "0 nobody")).unwrap();

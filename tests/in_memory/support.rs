@@ -44,7 +44,7 @@ pub(crate) struct Misfortune {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
     /// Nothing, and the client knows this.
-    SurelyNotAsked,
+    DefinitelyNotAsked,
     /// Nothing.
     NotAsked,
     /// The complete request.
@@ -53,9 +53,9 @@ pub(crate) enum Server {
 
 /// Every way in which a response can be lost, late, or replaced by a temporary error.
 pub(crate) fn misfortunes() -> Vec<Misfortune> {
-    use Server::{Asked, NotAsked, SurelyNotAsked};
+    use Server::{Asked, DefinitelyNotAsked, NotAsked};
     [
-        ("refused", Fault::refuse(), SurelyNotAsked),
+        ("refused", Fault::refuse(), DefinitelyNotAsked),
         ("broken before", Fault::break_before(), NotAsked),
         ("broken after", Fault::break_after(), Asked),
         ("broken before the body", Fault::break_body(0), Asked),
@@ -65,13 +65,17 @@ pub(crate) fn misfortunes() -> Vec<Misfortune> {
         ("silent before the body", Fault::silence_body(0), Asked),
         ("silent in the body", Fault::silence_body(30), Asked),
         ("late", Fault::delay(seconds(3)), Asked),
-        ("answered late", Fault::delay_answer(seconds(3)), Asked),
-        ("answered too late", Fault::delay_answer(seconds(60)), Asked),
+        ("answered late", Fault::delay_response(seconds(3)), Asked),
+        (
+            "answered too late",
+            Fault::delay_response(seconds(60)),
+            Asked,
+        ),
         ("500", Fault::status(500), NotAsked),
         ("502", Fault::html(502), NotAsked),
         ("503", Fault::html(503), NotAsked),
         ("504", Fault::status(504), NotAsked),
-        ("504 after", answer_after(504), Asked),
+        ("504 after", respond_after(504), Asked),
     ]
     .map(|(name, fault, server)| Misfortune {
         name,
@@ -82,8 +86,8 @@ pub(crate) fn misfortunes() -> Vec<Misfortune> {
 }
 
 /// A proxy that gave up, while the server did not.
-fn answer_after(status: u16) -> Fault {
+fn respond_after(status: u16) -> Fault {
     let mut response = etcd_http::transport::http::Response::new(Vec::new());
     *response.status_mut() = status.try_into().unwrap();
-    Fault::answer_after(response)
+    Fault::respond_after(response)
 }

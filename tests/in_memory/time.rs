@@ -134,7 +134,7 @@ fn all_attempts_together_keep_to_the_overall_time() {
 fn an_attempt_ends_at_its_timeout_and_not_before() {
     let written_after = |delay: Duration| {
         let etcd = jumping().build();
-        etcd.inject(When::any(), Fault::delay_answer(delay));
+        etcd.inject(When::any(), Fault::delay_response(delay));
         let client = client(&etcd).with_timeout(seconds(4));
         (block_on(client.v2().set("/a", "1")), etcd.elapsed())
     };

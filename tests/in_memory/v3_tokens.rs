@@ -25,7 +25,7 @@ fn t_13_a_wrong_password_is_found_out_once_for_all_who_wait() {
             auth.enable().await.unwrap();
         });
         let authenticate = When::any().path(path);
-        etcd.inject(authenticate.clone(), Fault::delay_answer(seconds(1)));
+        etcd.inject(authenticate.clone(), Fault::delay_response(seconds(1)));
         let user = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
         let user = user.v3_auth("root", "wrong");
         let user = user.protocol(protocol).build().unwrap();

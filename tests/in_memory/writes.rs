@@ -83,7 +83,7 @@ fn the_outcome_of_a_write_is_true_and_no_write_is_sent_twice() {
             let what = format!("{kind}, {name}\n{}", etcd.log_text());
             assert_eq!(etcd.pending_faults(), 0, "{what}");
             // A request that definitely did nothing is retried, and no other.
-            let sent = if server == Server::SurelyNotAsked {
+            let sent = if server == Server::DefinitelyNotAsked {
                 2
             } else {
                 1

@@ -95,7 +95,7 @@ fn another_cluster_is_accepted_where_that_is_meant() {
 }
 
 #[test]
-fn answers_that_do_not_tell_their_cluster_are_accepted() {
+fn responses_without_a_cluster_id_are_accepted() {
     let client = builder([of(OURS, at(7)), at(8), of("none", at(9)), of(OURS, at(10))])
         .build()
         .unwrap();
@@ -160,7 +160,7 @@ fn a_write_is_never_stale_nor_a_read_that_did_not_get_to_the_store() {
 }
 
 #[test]
-fn stale_reads_are_answers_unless_refused() {
+fn stale_reads_are_accepted_unless_refused() {
     let client = builder([at(7), at(6)]).build().unwrap();
     get(&client).unwrap();
     get(&client).unwrap();
@@ -193,7 +193,7 @@ fn a_write_or_a_quorum_read_in_an_earlier_term_is_of_a_recreated_store() {
 }
 
 #[test]
-fn what_a_plain_read_told_of_the_term_counts_for_writes() {
+fn the_term_of_a_plain_read_counts_for_writes() {
     let client = builder(["5", "4"].map(in_term)).build().unwrap();
     get(&client).unwrap();
     assert!(set(&client).unwrap_err().is_cluster_changed());

@@ -75,7 +75,7 @@ fn a_timeout_of_zero_times_out() {
 #[test]
 fn a_client_is_as_good_as_before_after_an_operation_was_dropped_anywhere() {
     // While it waits for the head; while it waits for the body; between two attempts.
-    let body = || Step::Answer(200, vec![], harness::scripted_transport::Ending::Open);
+    let body = || Step::Respond(200, vec![], harness::scripted_transport::Ending::Open);
     for (steps, dropped_after) in [
         (vec![Step::Halt], 1),
         (vec![Step::Refuse, Step::Halt], 2),
@@ -138,7 +138,7 @@ impl Transport for Slow {
 }
 
 #[test]
-fn the_server_is_told_what_is_left_of_the_deadline() {
+fn the_server_receives_what_is_left_of_the_deadline() {
     for protocol in [Protocol::Gateway, Protocol::Grpc] {
         let builder = Client::builder(Slow::default()).endpoints(["http://a", "http://b"]);
         let builder = builder.protocol(protocol);

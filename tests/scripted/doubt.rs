@@ -19,7 +19,7 @@ fn lost() -> Vec<Step> {
     vec![
         Step::Break,
         Step::Silence,
-        Step::Answer(200, vec![], Ending::Cut("{\"hea")),
+        Step::Respond(200, vec![], Ending::Cut("{\"hea")),
         page(502),
         json(503, 14, "etcdserver: request timed out"),
         json(503, 14, "etcdserver: leader changed"),
@@ -35,7 +35,7 @@ fn last() -> Vec<Vec<Step>> {
         vec![json(403, 7, "etcdserver: permission denied")],
         vec![json(503, 14, "etcdserver: no leader")],
         vec![page(404)],
-        vec![Step::Answer(
+        vec![Step::Respond(
             307,
             vec![("location", "http://elsewhere/".to_owned())],
             Ending::Whole(String::new()),
@@ -58,18 +58,18 @@ fn last() -> Vec<Vec<Step>> {
 
 fn page(status: u16) -> Step {
     let headers = vec![("content-type", "text/html".to_owned())];
-    Step::Answer(status, headers, Ending::Whole("<html>".to_owned()))
+    Step::Respond(status, headers, Ending::Whole("<html>".to_owned()))
 }
 
 fn json(status: u16, code: u8, message: &str) -> Step {
     let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
     let headers = vec![("content-type", "application/json".to_owned())];
-    Step::Answer(status, headers, Ending::Whole(body))
+    Step::Respond(status, headers, Ending::Whole(body))
 }
 
 fn token(token: &str) -> Step {
     let body = format!(r#"{{"header":{{"cluster_id":"7","revision":"1"}},"token":"{token}"}}"#);
-    Step::Answer(200, vec![], Ending::Whole(body))
+    Step::Respond(200, vec![], Ending::Whole(body))
 }
 
 fn client(steps: Vec<Step>) -> Client<ScriptedTransport> {
@@ -157,7 +157,7 @@ fn a_write_that_is_not_repeatable_is_sent_once_and_unknown() {
 
 #[test]
 fn a_success_after_doubt_is_a_success() {
-    let done = Step::Answer(
+    let done = Step::Respond(
         200,
         vec![],
         Ending::Whole(r#"{"header":{"cluster_id":"7","revision":"7"}}"#.to_owned()),
@@ -171,7 +171,7 @@ fn a_success_after_doubt_is_a_success() {
 }
 
 #[test]
-fn a_lease_with_a_chosen_id_that_exists_may_be_somebody_elses() {
+fn a_lease_with_a_chosen_id_that_exists_may_be_another_clients() {
     let exists = || json(412, 9, "etcdserver: lease already exists");
     let grant = || GrantLease::new(Duration::from_secs(9));
     let chosen = client(vec![token("one"), Step::Break, exists()]);

@@ -111,7 +111,7 @@ fn the_leader_is_not_preferred_by_default() {
 fn a_sync_without_a_known_leader_succeeds() {
     let [list, _] = synced("http://c");
     let nobody = || {
-        Step::Answer(
+        Step::Respond(
             503,
             vec![],
             harness::scripted_transport::Ending::Whole("{}".into()),

@@ -37,7 +37,7 @@ fn hosts(client: &Client<ScriptedTransport>) -> String {
 fn grpc_message(status: Option<u8>) -> Step {
     let message = "\0\0\0\0\x06\x0a\x04\x08\x07\x18\x09".to_owned();
     let status = status.map(|status| ("grpc-status", status.to_string()));
-    Step::Answer(200, status.into_iter().collect(), Ending::Whole(message))
+    Step::Respond(200, status.into_iter().collect(), Ending::Whole(message))
 }
 
 #[test]
@@ -56,12 +56,12 @@ fn a_grpc_response_without_a_status_is_asked_for_again_if_that_is_safe() {
 /// Something that is not etcd's, with this status.
 fn page(status: u16, body: &str) -> Step {
     let headers = vec![("content-type", "text/html".to_owned())];
-    Step::Answer(status, headers, Ending::Whole(body.to_owned()))
+    Step::Respond(status, headers, Ending::Whole(body.to_owned()))
 }
 
 fn json(status: u16, body: &str) -> Step {
     let headers = vec![("content-type", "application/json".to_owned())];
-    Step::Answer(status, headers, Ending::Whole(body.to_owned()))
+    Step::Respond(status, headers, Ending::Whole(body.to_owned()))
 }
 
 fn v3_ok() -> Step {
@@ -88,7 +88,7 @@ fn put(client: &Client<ScriptedTransport>) -> Result<()> {
 fn not_served() -> Vec<Step> {
     let elsewhere = |status| {
         let headers = vec![("location", "https://login.example/".to_owned())];
-        Step::Answer(status, headers, Ending::Whole(String::new()))
+        Step::Respond(status, headers, Ending::Whole(String::new()))
     };
     let mut all = vec![
         page(404, "404 page not found\n"),
@@ -257,7 +257,7 @@ fn a_learner_is_passed_over_by_the_gateway_and_by_grpc() {
             "etcdserver: rpc not supported for learner".to_owned(),
         ),
     ];
-    let refused = Step::Answer(200, status, Ending::Whole(String::new()));
+    let refused = Step::Respond(200, status, Ending::Whole(String::new()));
     let client = grpc([refused, grpc_message(Some(0)), grpc_message(Some(0))]);
     put(&client).unwrap();
     put(&client).unwrap();

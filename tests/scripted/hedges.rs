@@ -99,7 +99,7 @@ fn when_both_endpoints_fail_the_error_names_both() {
 }
 
 #[test]
-fn the_time_can_be_set_and_it_can_be_switched_off() {
+fn the_time_can_be_set_and_hedging_can_be_disabled() {
     let builder = |after: Option<Duration>| {
         Client::builder(muted("/v3/kv/range", 1))
             .endpoints(["http://a", "http://b"])

@@ -9,7 +9,7 @@ mod deadlines;
 mod doubt;
 mod endpoints;
 mod foreign;
-mod foreign_answers;
+mod foreign_responses;
 mod hedges;
 mod long_lived;
 mod observe;

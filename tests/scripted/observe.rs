@@ -50,8 +50,8 @@ fn ok() -> Step {
 }
 
 #[test]
-fn every_attempt_is_told_of() {
-    let moved = Step::Answer(
+fn every_attempt_is_reported() {
+    let moved = Step::Respond(
         307,
         vec![("location", "http://a/v2/keys/x".into())],
         Ending::Whole(String::new()),
@@ -124,7 +124,7 @@ fn a_curl_command_is_for_the_endpoint_that_would_be_asked_and_takes_the_user_fro
 }
 
 #[test]
-fn a_refusal_for_want_of_credentials_says_what_the_client_knows() {
+fn a_refusal_without_credentials_says_what_the_client_knows() {
     let refused = || etcd_error(401, 110, 0);
     let text =
         |client: Client<ScriptedTransport>| block_on(client.v2().get("x")).unwrap_err().to_string();
@@ -203,7 +203,7 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
 
 #[test]
 fn an_attempt_tells_why_it_failed_without_keys_and_values() {
-    let refusal = Step::Answer(
+    let refusal = Step::Respond(
         412,
         vec![
             ("content-type", "application/json".into()),
@@ -214,8 +214,8 @@ fn an_attempt_tells_why_it_failed_without_keys_and_values() {
                 .into(),
         ),
     );
-    let page = Step::Answer(404, vec![], Ending::Whole("<html>secret".into()));
-    let elsewhere = Step::Answer(
+    let page = Step::Respond(404, vec![], Ending::Whole("<html>secret".into()));
+    let elsewhere = Step::Respond(
         307,
         vec![("location", "http://c/v2/keys/secret".into())],
         Ending::Whole(String::new()),

@@ -37,7 +37,7 @@ fn plans(length: u32) -> impl Iterator<Item = Vec<Fate>> {
     ];
     (0..FATES.len().pow(length)).map(move |number| {
         (0..length)
-            .map(|place| FATES[number / FATES.len().pow(place) % FATES.len()])
+            .map(|digit| FATES[number / FATES.len().pow(digit) % FATES.len()])
             .collect()
     })
 }

@@ -27,7 +27,7 @@ fn outcome_of(steps: impl IntoIterator<Item = Step>) -> (Outcome, usize) {
 
 fn page(status: u16, body: &str) -> Step {
     let headers = vec![("content-type", "text/html".to_owned())];
-    Step::Answer(status, headers, Ending::Whole(body.to_owned()))
+    Step::Respond(status, headers, Ending::Whole(body.to_owned()))
 }
 
 fn json(status: u16, body: &str) -> Step {
@@ -70,17 +70,17 @@ fn a_write_that_was_lost_after_attempts_that_were_not_sent_is_unknown() {
 }
 
 #[test]
-fn a_write_is_unknown_wherever_its_answer_breaks_off_and_is_sent_once() {
+fn a_write_is_unknown_wherever_its_response_breaks_off_and_is_sent_once() {
     assert_eq!(outcome(Step::Break), (Outcome::Unknown, 1));
     assert_eq!(outcome(Step::Silence), (Outcome::Unknown, 1));
     for length in 0..ACCEPTED.len() {
-        let cut = Step::Answer(200, vec![], Ending::Cut(&ACCEPTED[..length]));
+        let cut = Step::Respond(200, vec![], Ending::Cut(&ACCEPTED[..length]));
         assert_eq!(outcome(cut), (Outcome::Unknown, 1), "cut at {length}");
         // Nor does a proxy that ends a body early without an error.
         let short = json(200, &ACCEPTED[..length]);
         assert_eq!(outcome(short), (Outcome::Unknown, 1), "short at {length}");
     }
-    let head_alone = Step::Answer(200, vec![], Ending::Open);
+    let head_alone = Step::Respond(200, vec![], Ending::Open);
     assert_eq!(outcome(head_alone), (Outcome::Unknown, 1));
 }
 
@@ -196,7 +196,7 @@ fn a_5xx_without_an_etcd_error_is_unknown() {
 fn a_redirect_that_is_not_followed_is_rejected_and_one_that_answers_for_the_write_is_unknown() {
     let to = |status, location: &str| {
         let headers = vec![("location", location.to_owned())];
-        Step::Answer(status, headers, Ending::Whole(String::new()))
+        Step::Respond(status, headers, Ending::Whole(String::new()))
     };
     for (status, location) in [
         (301, "http://a/v2/keys/y"),
@@ -218,7 +218,7 @@ fn a_redirect_that_is_not_followed_is_rejected_and_one_that_answers_for_the_writ
 fn a_followed_redirect_counts_by_how_it_ends() {
     let there = || {
         let headers = vec![("location", "http://b/v2/keys/x".to_owned())];
-        Step::Answer(307, headers, Ending::Whole(String::new()))
+        Step::Respond(307, headers, Ending::Whole(String::new()))
     };
     for (end, expected) in [
         (Step::Break, Outcome::Unknown),
@@ -247,7 +247,7 @@ fn a_response_over_the_limit_is_unknown() {
 }
 
 #[test]
-fn no_write_of_any_kind_is_sent_again_when_its_answer_is_lost() {
+fn no_write_of_any_kind_is_sent_again_when_its_response_is_lost() {
     for lost in [
         || Step::Break,
         || Step::Silence,

@@ -33,7 +33,7 @@ const MESSAGE: &str = "\0\0\0\0\x06\x0a\x04\x08\x07\x18\x09";
 
 fn grpc_ok() -> Step {
     let status = vec![("grpc-status", "0".to_owned())];
-    Step::Answer(200, status, Ending::Whole(MESSAGE.to_owned()))
+    Step::Respond(200, status, Ending::Whole(MESSAGE.to_owned()))
 }
 
 fn grpc_refusal(code: u8, message: &str) -> Step {
@@ -41,18 +41,18 @@ fn grpc_refusal(code: u8, message: &str) -> Step {
         ("grpc-status", code.to_string()),
         ("grpc-message", message.to_owned()),
     ];
-    Step::Answer(200, status, Ending::Whole(String::new()))
+    Step::Respond(200, status, Ending::Whole(String::new()))
 }
 
 fn page(status: u16) -> Step {
     let headers = vec![("content-type", "text/html".to_owned())];
-    Step::Answer(status, headers, Ending::Whole("<html>".to_owned()))
+    Step::Respond(status, headers, Ending::Whole("<html>".to_owned()))
 }
 
 fn gateway_ok() -> Step {
     let headers = vec![("content-type", "application/json".to_owned())];
     let body = r#"{"header":{"cluster_id":"7","revision":"9"}}"#;
-    Step::Answer(200, headers, Ending::Whole(body.to_owned()))
+    Step::Respond(200, headers, Ending::Whole(body.to_owned()))
 }
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
@@ -145,7 +145,7 @@ fn the_gateway_is_asked_where_a_response_is_not_of_grpc() {
 fn a_redirect_is_not_a_response_of_grpc() {
     let redirect = || {
         let location = vec![("location", "https://a/".to_owned())];
-        Step::Answer(308, location, Ending::Whole(String::new()))
+        Step::Respond(308, location, Ending::Whole(String::new()))
     };
     let client = once([redirect(), gateway_ok()]);
     read(&client).unwrap();
@@ -171,7 +171,7 @@ fn the_gateway_is_asked_where_the_transport_cannot_send_http_2() {
 
 /// This is how a server may respond that takes the beginning of HTTP/2 for a request of HTTP/1.1.
 #[test]
-fn the_gateway_is_asked_where_http_2_breaks_off_again_and_again() {
+fn the_gateway_is_asked_where_http_2_breaks_off_repeatedly() {
     for broken in [|| Step::Break, || Step::Unprocessed] {
         let client = once([broken(), broken(), broken(), gateway_ok(), gateway_ok()]);
         assert_eq!(read(&client).unwrap(), 9);
@@ -400,7 +400,7 @@ fn writes_that_come_first_share_one_examination() {
 }
 
 #[test]
-fn an_examination_that_was_dropped_holds_nobody_up() {
+fn an_examination_that_was_dropped_does_not_block_others() {
     let client = Client::new(Slow::default(), ["http://a"]).unwrap();
     let clock = &client.transport().clock;
     let dropped = async {

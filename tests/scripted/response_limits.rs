@@ -21,7 +21,7 @@ fn encoded(step: Step) -> Step {
 }
 
 #[test]
-fn an_encoded_answer_is_an_error() {
+fn an_encoded_response_is_an_error() {
     let client = client([encoded(ok()), encoded(ok())]);
     assert_eq!(
         get(&client).unwrap_err().to_string(),
@@ -34,7 +34,7 @@ fn an_encoded_answer_is_an_error() {
 
 #[test]
 fn an_encoded_page_of_a_proxy_without_a_server_behind_it_is_requested_again() {
-    let page = encoded(Step::Answer(502, vec![], Ending::Whole("\x1f".into())));
+    let page = encoded(Step::Respond(502, vec![], Ending::Whole("\x1f".into())));
     assert_eq!(get(&client([page, ok()])).unwrap(), 7);
 }
 

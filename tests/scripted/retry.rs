@@ -76,11 +76,11 @@ fn a_write_is_never_sent_again_once_the_server_may_have_seen_it() {
             "v2.keys.set at http://a: no response within 10s",
         ),
         (
-            Step::Answer(200, vec![], Ending::Cut("{\"action\":\"set\"")),
+            Step::Respond(200, vec![], Ending::Cut("{\"action\":\"set\"")),
             "v2.keys.set at http://a: the exchange broke off: reset",
         ),
         (
-            Step::Answer(502, vec![], Ending::Whole("<h1>Bad gateway</h1>".into())),
+            Step::Respond(502, vec![], Ending::Whole("<h1>Bad gateway</h1>".into())),
             "v2.keys.set at http://a: HTTP status 502 Bad Gateway, not an etcd error response: \
              \"<h1>Bad gateway</h1>\"",
         ),
@@ -248,7 +248,7 @@ fn all_attempts_share_one_limit() {
 fn a_redirect_within_the_endpoints_is_followed_with_credentials_and_any_other_is_not() {
     let to = |location: &str| {
         let headers = vec![("location", location.to_owned())];
-        Step::Answer(307, headers, Ending::Whole(String::new()))
+        Step::Respond(307, headers, Ending::Whole(String::new()))
     };
     let inside = client(&["a", "b"], [to("http://b/v2/keys/x"), ok()]);
     assert_eq!(set(&inside).unwrap(), 7);
@@ -301,7 +301,7 @@ fn a_server_that_asks_for_a_pause_gets_it_within_the_deadline() {
     let later = |retry_after: &str| {
         let date = ("date", DATE.to_owned());
         let headers = vec![("retry-after", retry_after.to_owned()), date];
-        Step::Answer(503, headers, Ending::Whole(String::new()))
+        Step::Respond(503, headers, Ending::Whole(String::new()))
     };
     for (retry_after, seconds) in [("7", 7), ("Sun, 06 Nov 1994 08:49:46 GMT", 9)] {
         let client = client(&["a"], [later(retry_after), ok()]);

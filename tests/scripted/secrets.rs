@@ -96,9 +96,9 @@ fn endings() -> Vec<fn() -> Step> {
         || etcd_error(404, 100, 5),
         || etcd_error(412, 101, 5),
         || etcd_error(500, 300, 0),
-        || Step::Answer(502, vec![], Ending::Whole("<h1>Bad gateway</h1>".into())),
-        || Step::Answer(200, vec![], Ending::Cut("{\"action\":")),
-        || Step::Answer(200, vec![], Ending::Open),
+        || Step::Respond(502, vec![], Ending::Whole("<h1>Bad gateway</h1>".into())),
+        || Step::Respond(200, vec![], Ending::Cut("{\"action\":")),
+        || Step::Respond(200, vec![], Ending::Open),
         || keys(200, 5, "<html>"),
         || keys(200, 5, "x".repeat(2000)),
         || keys(200, 5, file("get", "/x", 5)),
@@ -106,7 +106,7 @@ fn endings() -> Vec<fn() -> Step> {
         || with_headers(open(5), &[("content-encoding", "gzip")]),
         || with_headers(keys(200, 5, "{}"), &[("x-etcd-cluster-id", "beef")]),
         || {
-            Step::Answer(
+            Step::Respond(
                 307,
                 vec![("location", "http://evil/v2".into())],
                 Ending::Whole(String::new()),
@@ -241,7 +241,7 @@ fn a_refusal_that_quotes_the_request_does_not_show_the_password() {
         ]
         .map(|body| {
             let headers = vec![("content-type", "application/json".to_owned())];
-            let step = || Step::Answer(status, headers.clone(), Ending::Whole(body.clone()));
+            let step = || Step::Respond(status, headers.clone(), Ending::Whole(body.clone()));
             (0..5).map(|_| step()).collect::<Vec<_>>()
         })
     };

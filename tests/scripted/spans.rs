@@ -13,10 +13,10 @@ use tracing::{
 
 /// Keeps every event as a line of text: the spans around it, the level if it is a warning, then its fields.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Spans(Arc<Mutex<Kept>>);
+pub(crate) struct Spans(Arc<Mutex<Recorded>>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Recorded {
     /// `name{fields}` of every span.
     spans: Vec<String>,
     entered: Vec<usize>,
@@ -49,10 +49,11 @@ impl Subscriber for Spans {
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut fields = Fields::default();
         span.record(&mut fields);
-        let mut kept = self.0.lock().unwrap();
-        kept.spans
+        let mut recorded = self.0.lock().unwrap();
+        recorded
+            .spans
             .push(format!("{}{{{}}}", span.metadata().name(), fields.0));
-        Id::from_u64(kept.spans.len() as u64)
+        Id::from_u64(recorded.spans.len() as u64)
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
@@ -62,17 +63,17 @@ impl Subscriber for Spans {
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut kept = self.0.lock().unwrap();
-        let around = kept
+        let mut recorded = self.0.lock().unwrap();
+        let around = recorded
             .entered
             .iter()
-            .map(|&id| kept.spans[id - 1].clone() + ": ");
+            .map(|&id| recorded.spans[id - 1].clone() + ": ");
         let level = match *event.metadata().level() {
             Level::WARN => "WARN ",
             _ => "",
         };
         let line = around.collect::<String>() + level + &fields.0;
-        kept.lines.push(line);
+        recorded.lines.push(line);
     }
 
     fn enter(&self, span: &Id) {

@@ -64,8 +64,8 @@ fn members_come_and_go_and_the_given_endpoints_stay() {
 }
 
 #[test]
-fn where_v2_is_switched_off_v3_tells_the_members_and_the_leader() {
-    let off = Step::Answer(
+fn where_v2_is_disabled_v3_lists_the_members_and_the_leader() {
+    let off = Step::Respond(
         404,
         vec![("content-type", "text/plain".into())],
         Ending::Whole("404 page not found\n".into()),
@@ -85,7 +85,7 @@ fn where_v2_is_switched_off_v3_tells_the_members_and_the_leader() {
 
 #[test]
 fn with_a_new_term_in_v3_the_leader_is_no_longer_preferred() {
-    let off = Step::Answer(
+    let off = Step::Respond(
         404,
         vec![("content-type", "text/plain".into())],
         Ending::Whole("404 page not found\n".into()),

@@ -32,7 +32,7 @@ const WAITS: [(Wait, &str); 2] = [
 fn answer(status: u16, body: &str) -> Connection {
     Connection {
         ends: true,
-        ..Connection::answering(status, body)
+        ..Connection::responding(status, body)
     }
 }
 

@@ -32,7 +32,7 @@ fn send<O: Operation>(client: &Client<ScriptedTransport>, operation: O) -> Resul
 
 fn json(status: u16, body: impl Into<String>) -> Step {
     let headers = vec![("content-type", "application/json".to_owned())];
-    Step::Answer(status, headers, Ending::Whole(body.into()))
+    Step::Respond(status, headers, Ending::Whole(body.into()))
 }
 
 fn ok() -> Step {
@@ -74,7 +74,7 @@ fn a_page_without_a_key_in_the_range_is_an_error() {
 #[test]
 fn a_303_leaves_a_write_in_doubt_whatever_is_wrong_with_it() {
     for headers in [vec![], vec![("content-encoding", "gzip".to_owned())]] {
-        let step = Step::Answer(303, headers, Ending::Whole(String::new()));
+        let step = Step::Respond(303, headers, Ending::Whole(String::new()));
         let error = send(&client(&["a"], [step]), put()).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     }
@@ -114,7 +114,7 @@ fn a_write_that_may_be_applied_yet_is_sent_once() {
 }
 
 #[test]
-fn a_read_is_sent_again_whatever_the_server_lacks() {
+fn a_read_is_sent_again_whatever_the_server_does_not_support() {
     for (status, code, message) in [
         (503, 14, "etcdserver: request timed out"),
         (503, 14, "etcdserver: leader changed"),
@@ -310,7 +310,7 @@ fn t_13_a_wrong_password_is_asked_for_once() {
 #[test]
 fn a_token_goes_to_v3_and_nowhere_else() {
     let version = json(200, r#"{"etcdserver":"3.5.0","etcdcluster":"3.5.0"}"#);
-    let v2 = Step::Answer(404, vec![], Ending::Whole("404 page not found\n".into()));
+    let v2 = Step::Respond(404, vec![], Ending::Whole("404 page not found\n".into()));
     let client = with_user([token("one"), ok(), version, v2]);
     send(&client, put()).unwrap();
     block_on(client.version()).unwrap();
@@ -347,15 +347,15 @@ fn a_token_and_its_password_are_not_shown() {
 }
 
 #[test]
-fn s_15_a_password_is_not_sent_where_anybody_could_read_it() {
+fn s_15_a_password_is_not_sent_where_it_could_be_intercepted() {
     let client = Client::builder(ScriptedTransport::new([])).endpoints(["http://10.0.0.1:2379"]);
     let error = client.v3_auth("root", "s3cret").build().unwrap_err();
     assert!(error.to_string().contains("allow_insecure_auth"), "{error}");
 }
 
 #[test]
-fn v3_2_what_a_server_lacks_is_not_a_missing_key() {
-    let text = || Step::Answer(404, vec![], Ending::Whole("Not Found\n".into()));
+fn v3_2_an_unsupported_call_is_not_a_missing_key() {
+    let text = || Step::Respond(404, vec![], Ending::Whole("Not Found\n".into()));
     for answer in [
         text(),
         refusal(404, 5, "Not Found"),

@@ -26,7 +26,7 @@ fn of(cluster: u32) -> Step {
     let header = format!(r#"{{"header":{{"cluster_id":"{cluster}"}},"kvs":[]"#);
     let body = format!(r#"{header},"result":{header},"ID":"7","TTL":"9"}}}}"#);
     let headers = vec![("content-type", "application/json".to_owned())];
-    Step::Answer(200, headers, Ending::Whole(body))
+    Step::Respond(200, headers, Ending::Whole(body))
 }
 
 /// Returns the error, after the first cluster has responded once, and the requests.
@@ -68,7 +68,7 @@ fn assert_refused<O: Operation>(operation: O) {
 }
 
 #[test]
-fn r_22_no_answer_of_another_cluster_counts_whatever_the_operation_makes_of_it() {
+fn r_22_no_response_of_another_cluster_counts_whatever_the_operation_makes_of_it() {
     assert_refused(Range::new("k"));
     assert_refused(Put::new("k", "v"));
     assert_refused(ExactlyOnce::new("m", Txn::new()));
@@ -94,7 +94,7 @@ fn a_raw_request_is_guarded_like_any_other() {
 
 #[test]
 fn both_apis_tell_of_the_same_cluster() {
-    let v2 = Step::Answer(
+    let v2 = Step::Respond(
         200,
         vec![
             ("x-etcd-cluster-id", "ff".to_owned()),
@@ -115,7 +115,7 @@ fn by(member: u32, term: u32) -> Step {
         r#"{{"header":{{"cluster_id":"7","member_id":"{member}","revision":"900","raft_term":"{term}"}}"#
     );
     let headers = vec![("content-type", "application/json".to_owned())];
-    Step::Answer(
+    Step::Respond(
         200,
         headers,
         Ending::Whole(format!(r#"{header},"kvs":[]}}"#)),
@@ -215,7 +215,7 @@ fn hosts(client: &Client<Store>, path: &str) -> Vec<String> {
 }
 
 #[test]
-fn r_22_a_watch_that_another_cluster_would_feed_is_an_error_and_the_next_is_opened_elsewhere() {
+fn r_22_a_watch_that_another_cluster_would_serve_is_an_error_and_the_next_is_opened_elsewhere() {
     let store = Store::at(4).with(|state| {
         state.write(["k".to_owned()]);
         state.connections = [another()].into();
@@ -278,7 +278,7 @@ fn r_22_a_lease_is_not_lost_because_another_cluster_does_not_have_it() {
 }
 
 #[test]
-fn a_lease_is_told_why_it_could_not_be_renewed() {
+fn a_lease_reports_why_it_could_not_be_renewed() {
     const TTL: Duration = Duration::from_secs(10);
     let client = client(Store::at(1));
     let (keeper, run) = LeaseKeeper::new(&client);
@@ -293,7 +293,7 @@ fn a_lease_is_told_why_it_could_not_be_renewed() {
 }
 
 #[test]
-fn r_22_a_snapshot_says_no_cluster_so_its_member_is_asked_before_the_first_piece() {
+fn r_22_a_snapshot_names_no_cluster_so_its_member_is_asked_before_the_first_piece() {
     let database = b"database";
     let blobs = [&database[..], &Sha256::digest(database)];
     for (cluster, whole) in [(7, true), (8, false)] {

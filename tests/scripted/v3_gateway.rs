@@ -14,7 +14,7 @@ use crate::v3_store::{Connection, State, Store, client};
 fn refused(status: u16, code: u32) -> Client<ScriptedTransport> {
     let json = |status, body: String| {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Step::Answer(status, headers, Ending::Whole(body))
+        Step::Respond(status, headers, Ending::Whole(body))
     };
     let refusal = json(
         status,

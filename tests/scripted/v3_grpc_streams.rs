@@ -170,9 +170,12 @@ fn what_is_not_a_message_ends_the_stream() {
 
 #[test]
 fn a_member_without_the_call_is_passed_over() {
-    let mut lacks = response(&[], None);
-    *lacks.headers_mut() = status("12", "unknown service v3electionpb.Election");
-    let (items, requests) = observed([lacks, response(&[leader("one")], Some(status("0", "")))]);
+    let mut unsupported = response(&[], None);
+    *unsupported.headers_mut() = status("12", "unknown service v3electionpb.Election");
+    let (items, requests) = observed([
+        unsupported,
+        response(&[leader("one")], Some(status("0", ""))),
+    ]);
     assert_eq!(items[0].as_ref().unwrap().key, "one");
     let path = "/v3electionpb.Election/Observe";
     let expected = ["a", "b"].map(|host| format!("POST http://{host}{path}"));

@@ -111,13 +111,13 @@ fn t_8_any_attempt_that_succeeds_before_the_deadline_keeps_the_lease() {
             cut: Some(3),
             ..Connection::default()
         },
-        Connection::answering(503, r#"{"code":14,"message":"etcdserver: no leader"}"#),
-        Connection::answering(
+        Connection::responding(503, r#"{"code":14,"message":"etcdserver: no leader"}"#),
+        Connection::responding(
             200,
             r#"{"error":{"grpc_code":14,"message":"etcdserver: request timed out"}}"#,
         ),
-        Connection::answering(200, ""),
-        Connection::answering(200, "<html>"),
+        Connection::responding(200, ""),
+        Connection::responding(200, "<html>"),
     ];
     for fault in faults {
         for count in 1..4 {
@@ -159,7 +159,7 @@ fn a_lease_that_took_long_to_be_granted_or_found_has_its_whole_time() {
 /// The next renewals are refused for their token; then this many members fail to grant another one.
 fn refuse(client: &Client<Store>, renewals: usize, mute: u32) {
     let refusal = r#"{"code":16,"message":"etcdserver: invalid auth token"}"#;
-    let refused = Connection::answering(401, refusal);
+    let refused = Connection::responding(401, refusal);
     let mut state = client.transport().state.lock().unwrap();
     state.connections = vec![refused; renewals].into();
     state.mute.insert("/v3/auth/authenticate", mute);
@@ -372,7 +372,7 @@ fn a_stream_of_renewals_that_is_polled_late_does_not_blame_the_server() {
 }
 
 #[test]
-fn a_holder_is_told_some_time_before_the_deadline() {
+fn a_holder_is_warned_some_time_before_the_deadline() {
     let margin = seconds(2);
     let client = clients(Store::at(1));
     let dead = Connection {
@@ -408,7 +408,7 @@ fn a_holder_is_told_some_time_before_the_deadline() {
 }
 
 #[test]
-fn who_waits_for_the_loss_of_a_lease_does_not_keep_it() {
+fn a_wait_for_the_loss_of_a_lease_does_not_keep_it() {
     let client = clients(Store::at(1));
     let (lost, requests_before) = with_keeper(&client, async |keeper| {
         let lease = keeper.grant(TTL).await.unwrap();

@@ -20,7 +20,7 @@ use harness::{
 fn refused(status: u16, code: u32, message: &str) -> Client<ScriptedTransport> {
     let headers = vec![("content-type", "application/json".to_owned())];
     let body = format!(r#"{{"code":{code}, "message":"{message}"}}"#);
-    client([Step::Answer(status, headers, Ending::Whole(body))])
+    client([Step::Respond(status, headers, Ending::Whole(body))])
 }
 
 fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
@@ -36,7 +36,7 @@ fn put() -> Put {
 }
 
 #[test]
-fn a_missing_user_is_told_to_set_v3_auth() {
+fn a_missing_user_gets_the_hint_to_set_v3_auth() {
     let no_user = refused(400, 3, "etcdserver: user name is empty");
     assert_eq!(
         send(&no_user, put()).unwrap_err().to_string(),
@@ -62,7 +62,7 @@ fn a_lease_that_is_gone_is_named() {
 }
 
 #[test]
-fn the_time_limit_of_a_lock_is_told() {
+fn the_time_limit_of_a_lock_is_in_the_error() {
     let late = refused(504, 4, "context deadline exceeded");
     let limit = Duration::from_millis(300);
     let error = send(&late, Lock::new("l", 7).time_limit(limit)).unwrap_err();
@@ -75,9 +75,9 @@ fn the_time_limit_of_a_lock_is_told() {
 
 /// The gateway's text is no JSON.
 #[test]
-fn a_certificate_with_a_common_name_at_the_gateway_is_told_what_to_use() {
+fn a_certificate_with_a_common_name_at_the_gateway_gets_a_hint() {
     let text = "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
-    let named = client([Step::Answer(400, vec![], Ending::Whole(text.to_owned()))]);
+    let named = client([Step::Respond(400, vec![], Ending::Whole(text.to_owned()))]);
     assert_eq!(
         send(&named, put()).unwrap_err().to_string(),
         "v3.kv.put at http://a: CommonName of client sending a request against gateway will be ignored and not used as \
@@ -109,7 +109,11 @@ fn a_time_to_live_below_a_second_is_refused_and_a_part_of_one_is_rounded_up_visi
         assert_eq!(error.outcome(), Outcome::NotSent);
     }
     let granted = r#"{"header":{"cluster_id":"7"},"ID":"7","TTL":"3"}"#;
-    let client = client([Step::Answer(200, vec![], Ending::Whole(granted.to_owned()))]);
+    let client = client([Step::Respond(
+        200,
+        vec![],
+        Ending::Whole(granted.to_owned()),
+    )]);
     let lease = send(&client, GrantLease::new(Duration::from_millis(2_500)).id(7)).unwrap();
     assert_eq!(lease.ttl, Duration::from_secs(3));
 }

@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// This is the response.
-    pub(crate) fn answering(status: u16, body: impl Into<String>) -> Self {
+    pub(crate) fn responding(status: u16, body: impl Into<String>) -> Self {
         Self {
             answer: Some((status, body.into())),
             ..Self::default()

@@ -14,12 +14,12 @@ use crate::{
 
 #[test]
 fn t_12_a_watch_whose_token_is_refused_goes_on_with_another_and_asks_once() {
-    let in_a_refusal = Connection::answering(
+    let in_a_refusal = Connection::responding(
         401,
         r#"{"code":16,"message":"etcdserver: invalid auth token"}"#,
     );
     let reason = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
-    let in_a_message = Connection::answering(
+    let in_a_message = Connection::responding(
         200,
         format!(
             r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
@@ -98,7 +98,7 @@ fn a_stream_does_not_go_back_to_a_refused_token_if_no_other_could_be_fetched() {
 
 #[test]
 fn t_12_a_snapshot_whose_token_is_refused_begins_again_with_another_once() {
-    let refused = Connection::answering(
+    let refused = Connection::responding(
         500,
         r#"{"error":{"grpc_code":2,"http_code":500,"message":"auth: invalid auth token"}}"#,
     );

@@ -18,7 +18,7 @@ pub(crate) fn leader(key: &str, revision: i64) -> Value {
 }
 
 #[test]
-fn an_observer_goes_on_after_a_cut_and_tells_no_leader_twice() {
+fn an_observer_goes_on_after_a_cut_and_reports_no_leader_twice() {
     let then: fn(&mut State) = |state| state.messages = vec![leader("two", 7), leader("one", 6)];
     for cut in (0..140).step_by(7) {
         let store = Store::at(4).with(|state| {
@@ -142,7 +142,7 @@ fn a_truncated_snapshot_is_an_error() {
             silent: true,
             ..Connection::default()
         },
-        Connection::answering(500, r#"{"code":2,"message":"auth: permission denied"}"#),
+        Connection::responding(500, r#"{"code":2,"message":"auth: permission denied"}"#),
     ] {
         let store = Store::at(4).with(|state| {
             state.messages = snapshot(&[7; 100], 10);
@@ -260,7 +260,7 @@ fn a_mirror_lists_again_where_something_happened_that_only_a_later_etcd_knows() 
 }
 
 #[test]
-fn what_is_in_a_namespace_never_hears_of_a_key_outside() {
+fn a_stream_in_a_namespace_never_receives_a_key_outside() {
     // This server responds with the keys after the requested one.
     let store = Store::at(7).with(|state| {
         keys(state, &[("n/a", 5), ("n/b", 6), ("o", 7)]);

@@ -19,13 +19,13 @@ fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<S
     Client::new(ScriptedTransport::new(steps), endpoints).unwrap()
 }
 
-/// As etcd 3.4 says it.
-fn missing() -> Step {
-    Step::Answer(404, vec![], Ending::Whole("Not Found\n".into()))
+/// Responds as etcd 3.4 does to a call that it does not have.
+fn unsupported() -> Step {
+    Step::Respond(404, vec![], Ending::Whole("Not Found\n".into()))
 }
 
 fn ok() -> Step {
-    Step::Answer(
+    Step::Respond(
         200,
         vec![],
         Ending::Whole(r#"{"header":{"cluster_id":"7","revision":"7"}}"#.into()),
@@ -37,7 +37,7 @@ fn send<O: Operation>(client: &Client<ScriptedTransport>, operation: O) -> Resul
 }
 
 #[track_caller]
-fn assert_missing<O: std::fmt::Debug>(result: Result<O>, outcome: Outcome) {
+fn assert_unsupported<O: std::fmt::Debug>(result: Result<O>, outcome: Outcome) {
     let error = result.unwrap_err();
     assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
     assert_eq!(error.outcome(), outcome, "{error}");
@@ -54,18 +54,18 @@ fn pass(client: &Client<ScriptedTransport>, seconds: u64) {
 }
 
 #[test]
-fn v3_2_what_every_endpoint_lacks_is_asked_of_each_once_and_then_not_sent() {
+fn v3_2_what_no_endpoint_supports_is_sent_to_each_once_and_then_not_sent() {
     for say in [
-        missing,
+        unsupported,
         || {
-            Step::Answer(
+            Step::Respond(
                 404,
                 vec![],
                 Ending::Whole(r#"{"code":5,"message":"Not Found"}"#.into()),
             )
         },
         || {
-            Step::Answer(
+            Step::Respond(
                 501,
                 vec![],
                 Ending::Whole(r#"{"code":12,"message":"no such method"}"#.into()),
@@ -73,10 +73,10 @@ fn v3_2_what_every_endpoint_lacks_is_asked_of_each_once_and_then_not_sent() {
         },
     ] {
         let client = client(&["a", "b", "c"], [say(), say(), say(), ok()]);
-        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+        assert_unsupported(send(&client, GetHashKv::new()), Outcome::Rejected);
         assert_eq!(hosts(&client), "abc");
         for _ in 0..3 {
-            assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+            assert_unsupported(send(&client, GetHashKv::new()), Outcome::NotSent);
         }
         assert_eq!(client.transport().elapsed(), Duration::ZERO, "no pause");
         // It has the others.
@@ -87,7 +87,7 @@ fn v3_2_what_every_endpoint_lacks_is_asked_of_each_once_and_then_not_sent() {
 
 #[test]
 fn an_unsupported_call_is_described_in_the_error() {
-    let client = client(&["a"], [missing()]);
+    let client = client(&["a"], [unsupported()]);
     let said = send(&client, GetHashKv::new()).unwrap_err();
     assert_eq!(
         said.to_string(),
@@ -102,7 +102,10 @@ fn an_unsupported_call_is_described_in_the_error() {
 
 #[test]
 fn while_a_cluster_is_upgraded_a_call_goes_to_a_member_that_supports_it() {
-    let client = client(&["a", "b", "c"], [missing(), missing(), ok(), ok(), ok()]);
+    let client = client(
+        &["a", "b", "c"],
+        [unsupported(), unsupported(), ok(), ok(), ok()],
+    );
     send(&client, GetHashKv::new()).unwrap();
     send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abcc");
@@ -112,14 +115,14 @@ fn while_a_cluster_is_upgraded_a_call_goes_to_a_member_that_supports_it() {
 }
 
 #[test]
-fn what_every_member_carries_out_is_asked_of_none_while_any_lacks_it() {
+fn a_call_for_every_member_is_sent_to_none_while_one_does_not_support_it() {
     // A member of 3.5 that executes the call makes members of 3.4 panic.
-    let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
+    let client = client(&["a", "b"], [unsupported(), unsupported(), ok(), ok()]);
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
-        assert_missing(send(&client, GetAuthStatus::new()), outcome);
+        assert_unsupported(send(&client, GetAuthStatus::new()), outcome);
     }
     for outcome in [Outcome::Rejected, Outcome::NotSent] {
-        assert_missing(send(&client, Downgrade::validate("3.4.0")), outcome);
+        assert_unsupported(send(&client, Downgrade::validate("3.4.0")), outcome);
     }
     assert_eq!(hosts(&client), "aa");
     pass(&client, 60);
@@ -128,12 +131,12 @@ fn what_every_member_carries_out_is_asked_of_none_while_any_lacks_it() {
 
 #[test]
 fn an_endpoint_without_a_call_is_used_for_all_others() {
-    let client = client(&["a", "b"], [missing(), missing(), ok(), ok()]);
-    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    let client = client(&["a", "b"], [unsupported(), unsupported(), ok(), ok()]);
+    assert_unsupported(send(&client, GetHashKv::new()), Outcome::Rejected);
     send(&client, Put::new("k", "v")).unwrap();
     send(&client, Put::new("k", "v")).unwrap();
     assert_eq!(hosts(&client), "abaa");
-    let client = self::client(&["a", "b"], [missing(), ok(), ok()]);
+    let client = self::client(&["a", "b"], [unsupported(), ok(), ok()]);
     send(&client, GetHashKv::new()).unwrap();
     send(&client, Put::new("k", "v")).unwrap();
     assert_eq!(hosts(&client), "aba");
@@ -141,10 +144,10 @@ fn an_endpoint_without_a_call_is_used_for_all_others() {
 
 #[test]
 fn a_server_that_is_upgraded_is_tried_again_after_a_minute() {
-    let client = client(&["a", "b"], [missing(), missing(), ok()]);
-    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    let client = client(&["a", "b"], [unsupported(), unsupported(), ok()]);
+    assert_unsupported(send(&client, GetHashKv::new()), Outcome::Rejected);
     pass(&client, 59);
-    assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+    assert_unsupported(send(&client, GetHashKv::new()), Outcome::NotSent);
     pass(&client, 1);
     send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "aba");
@@ -153,10 +156,10 @@ fn a_server_that_is_upgraded_is_tried_again_after_a_minute() {
 #[test]
 fn a_server_that_was_away_is_tried_again_at_once() {
     for away in [Step::Refuse, Step::Break] {
-        let client = client(&["a"], [missing(), away, ok()]);
+        let client = client(&["a"], [unsupported(), away, ok()]);
         let client = client.with_retry(RetryPolicy::never());
-        assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
-        assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+        assert_unsupported(send(&client, GetHashKv::new()), Outcome::Rejected);
+        assert_unsupported(send(&client, GetHashKv::new()), Outcome::NotSent);
         send(&client, Put::new("k", "v")).unwrap_err();
         send(&client, GetHashKv::new()).unwrap();
     }
@@ -164,46 +167,49 @@ fn a_server_that_was_away_is_tried_again_at_once() {
 
 #[test]
 fn an_endpoint_that_does_not_respond_may_support_the_call() {
-    let client = client(&["a", "b"], [missing(), Step::Refuse, Step::Refuse, ok()]);
+    let client = client(
+        &["a", "b"],
+        [unsupported(), Step::Refuse, Step::Refuse, ok()],
+    );
     send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abbb");
 }
 
 #[test]
 fn a_call_that_is_sent_once_is_sent_to_the_next_endpoint_the_next_time() {
-    let client = client(&["a", "b"], [missing(), ok()]);
+    let client = client(&["a", "b"], [unsupported(), ok()]);
     let once = client.with_retry(RetryPolicy::never());
-    assert_missing(send(&once, GetHashKv::new()), Outcome::Rejected);
+    assert_unsupported(send(&once, GetHashKv::new()), Outcome::Rejected);
     send(&once, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "ab");
 }
 
 #[test]
 fn what_is_known_of_an_endpoint_survives_a_sync_and_a_new_one_is_asked() {
-    let client = client(&["a"], [missing(), missing(), missing(), ok()]);
-    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    let client = client(&["a"], [unsupported(), unsupported(), unsupported(), ok()]);
+    assert_unsupported(send(&client, GetHashKv::new()), Outcome::Rejected);
     client.merge_endpoints(["http://b"]);
-    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    assert_unsupported(send(&client, GetHashKv::new()), Outcome::Rejected);
     client.merge_endpoints(["http://b", "http://c"]);
-    assert_missing(send(&client, GetHashKv::new()), Outcome::Rejected);
+    assert_unsupported(send(&client, GetHashKv::new()), Outcome::Rejected);
     assert_eq!(hosts(&client), "abc");
     // An endpoint that is removed and added again is a new one.
     client.merge_endpoints(["http://c"]);
-    assert_missing(send(&client, GetHashKv::new()), Outcome::NotSent);
+    assert_unsupported(send(&client, GetHashKv::new()), Outcome::NotSent);
     client.merge_endpoints(["http://b", "http://c"]);
     send(&client, GetHashKv::new()).unwrap();
     assert_eq!(hosts(&client), "abcb");
 }
 
 #[test]
-fn the_leader_is_not_asked_for_what_it_lacks() {
+fn the_leader_is_not_asked_for_what_it_does_not_support() {
     let leader = harness::scripted_transport::members(&[&["http://a"], &["http://b"]]);
     let is = harness::scripted_transport::keys(
         200,
         0,
         harness::scripted_transport::member(0, &["http://b"]),
     );
-    let script = ScriptedTransport::new([leader, is, missing(), ok(), ok(), ok()]);
+    let script = ScriptedTransport::new([leader, is, unsupported(), ok(), ok(), ok()]);
     let client = Client::builder(script).endpoints(["http://a", "http://b"]);
     let client = client.prefer_leader(true).build().unwrap();
     block_on(client.sync()).unwrap();
@@ -231,9 +237,9 @@ fn a_404_of_a_proxy_does_not_mark_the_call_as_unsupported() {
         "default backend - 404",
         "<h1>Not Found</h1>",
     ] {
-        let page = || Step::Answer(404, vec![], Ending::Whole(page.into()));
+        let page = || Step::Respond(404, vec![], Ending::Whole(page.into()));
         let alone = client(&["a"], [page(), ok()]);
-        assert_missing(send(&alone, GetHashKv::new()), Outcome::Rejected);
+        assert_unsupported(send(&alone, GetHashKv::new()), Outcome::Rejected);
         send(&alone, GetHashKv::new()).unwrap();
         let client = client(&["a", "b"], [page(), ok()]);
         send(&client, GetHashKv::new()).unwrap();
@@ -243,7 +249,7 @@ fn a_404_of_a_proxy_does_not_mark_the_call_as_unsupported() {
 
 #[test]
 fn a_raw_request_does_not_mark_a_call_as_unsupported() {
-    let client = client(&["a"], [missing(), missing(), ok()]);
+    let client = client(&["a"], [unsupported(), unsupported(), ok()]);
     let raw = || client.request(Method::POST, "/v3/maintenance/hashkv");
     for _ in 0..2 {
         let error = send(&client, raw()).unwrap_err();
@@ -256,7 +262,7 @@ fn a_raw_request_does_not_mark_a_call_as_unsupported() {
 fn an_observer_sees_each_response() {
     let reported = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let tell = std::sync::Arc::clone(&reported);
-    let client = Client::builder(ScriptedTransport::new([missing(), ok()]))
+    let client = Client::builder(ScriptedTransport::new([unsupported(), ok()]))
         .endpoints(["http://a", "http://b"]);
     let client = client.observe(move |attempt: &Attempt| {
         let status = attempt.status.map(|status| status.as_u16());
@@ -270,19 +276,19 @@ fn an_observer_sees_each_response() {
     assert_eq!(*reported.lock().unwrap(), expected);
 }
 
-fn lacks() -> Connection {
-    Connection::answering(404, "Not Found\n")
+fn unsupporting() -> Connection {
+    Connection::responding(404, "Not Found\n")
 }
 
 /// A client of two endpoints. The first this many requests for a stream are not supported.
-fn store(lacking: usize) -> Client<Store> {
+fn store(rejected: usize) -> Client<Store> {
     let store = Store::at(4).with(|state| {
         state.write(["k".to_owned()]);
         state.messages = vec![serde_json::json!({"kv": {"key": "aw==", "mod_revision": "5"}})];
         state
             .leases
             .insert(7, (Duration::from_secs(10), Duration::from_secs(10)));
-        state.connections = vec![lacks(); lacking].into();
+        state.connections = vec![unsupporting(); rejected].into();
     });
     Client::new(store, ["http://a", "http://b"]).unwrap()
 }
@@ -322,8 +328,8 @@ fn a_stream_that_no_endpoint_has_is_an_error_and_then_is_not_asked_for() {
     fn check<O: etcd_http::StreamOperation>(path: &str, open: impl Fn() -> O) {
         let client = store(2);
         let [first, second] = two(&client, open);
-        assert_missing(first, Outcome::Rejected);
-        assert_missing(second, Outcome::NotSent);
+        assert_unsupported(first, Outcome::Rejected);
+        assert_unsupported(second, Outcome::NotSent);
         assert_eq!(asked(&client, path), "ab");
     }
     check("/v3/watch", || Watch::new("k").from_revision(5));
@@ -337,9 +343,9 @@ fn what_a_stream_has_learned_a_call_knows_and_the_other_way_round() {
     let client = store(2);
     let clock = &client.transport().clock;
     let renew = || etcd_http::v3::KeepAliveOnce::new(7);
-    assert_missing(clock.run(client.send(renew())), Outcome::Rejected);
+    assert_unsupported(clock.run(client.send(renew())), Outcome::Rejected);
     let mut renewals = client.open(KeepAlive::new(7));
-    assert_missing(clock.run(renewals.next()).unwrap(), Outcome::NotSent);
+    assert_unsupported(clock.run(renewals.next()).unwrap(), Outcome::NotSent);
     assert_eq!(asked(&client, "/v3/lease/keepalive"), "ab");
 }
 
@@ -349,7 +355,7 @@ fn a_lease_is_renewed_by_an_endpoint_that_supports_it() {
     let (keeper, run) = LeaseKeeper::new(&client);
     let work = async {
         let lease = keeper.grant(Duration::from_secs(10)).await.unwrap();
-        client.transport().state.lock().unwrap().connections = [lacks()].into();
+        client.transport().state.lock().unwrap().connections = [unsupporting()].into();
         client
             .transport()
             .clock

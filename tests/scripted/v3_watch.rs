@@ -298,7 +298,7 @@ fn permanent_errors_end_the_watch_at_once() {
         (200, html),
         (404, "Not Found\n"),
     ] {
-        let connection = Connection::answering(status, body);
+        let connection = Connection::responding(status, body);
         let store = Store::at(4).with(|state| state.connections = [connection].into());
         let client = client(store);
         let error = failure(&client, all().from_revision(5));
@@ -323,7 +323,7 @@ fn v3_89_v3_72_and_v3_73_a_watch_that_is_refused_says_why() {
         let message = format!(
             r#"{{"result":{{"header":{{"cluster_id":"7","revision":"4"}},"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"{reason}"}}}}"#
         );
-        let connection = Connection::answering(200, message);
+        let connection = Connection::responding(200, message);
         let store = Store::at(4).with(|state| state.connections = [connection].into());
         let client = client(store);
         let error = failure(&client, all().from_revision(5));
@@ -419,7 +419,7 @@ fn revisions_below_one_are_refused() {
 }
 
 #[test]
-fn an_object_over_the_answer_limit_ends_the_watch() {
+fn an_object_over_the_response_limit_ends_the_watch() {
     let store =
         Store::at(4).with(|state| state.write((0..100).map(|number| format!("k{number:02}"))));
     assert_too_large(store);

@@ -181,7 +181,7 @@ impl Transport for Election {
 }
 
 #[test]
-fn an_observer_through_a_proxy_that_buffers_hears_of_the_leader() {
+fn an_observer_through_a_proxy_that_buffers_receives_the_leader() {
     let client = Client::new(Election::default(), ["http://a"]).unwrap();
     let election = client.transport();
     let mut leaders = client.open(Observe::new("e"));
@@ -281,7 +281,7 @@ fn a_message_that_does_not_go_on_for_two_silences_is_withheld() {
     );
 }
 
-/// A server that does not answer the first watch, and the second one only while it is asked why.
+/// A server that does not respond to the first watch, and the second one only while it is asked why.
 #[derive(Debug, Default)]
 struct Late {
     clock: VirtualClock,

@@ -6,12 +6,18 @@ use etcd_http::{
     Error,
     v3::{Observe, WatchSet},
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt, future::select};
 
 use crate::{
     v3_store::{Connection, Store, client, clients, items},
     v3_watch::{all, changes, failure, write_four},
 };
+
+/// Polls a stream for this many seconds, or until it has an item.
+fn poll_for(store: &Store, stream: &mut (impl Stream + Unpin), seconds: u64) {
+    let end = store.clock.sleep(Duration::from_secs(seconds));
+    store.clock.run(select(stream.next(), Box::pin(end)));
+}
 
 #[test]
 fn v3_87_a_server_that_does_not_answer_is_left_after_five_seconds() {
@@ -79,12 +85,9 @@ fn r_44_a_silent_server_is_asked_whether_it_lives_and_left_if_it_does_not() {
 fn a_connection_that_stays_silent_is_opened_again_though_the_server_lives() {
     let client = clients(Store::at(8));
     let store = client.transport();
-    let minutes = store.clock.sleep(Duration::from_secs(160));
     let watch = all().from_revision(9);
     let mut watch = client.open(watch.silence_limit(Duration::from_secs(30)));
-    store
-        .clock
-        .run(futures::future::select(watch.next(), Box::pin(minutes)));
+    poll_for(store, &mut watch, 160);
     let calls: Vec<_> = store
         .seen()
         .iter()
@@ -104,10 +107,7 @@ fn by_default_a_silent_server_is_left_after_eight_seconds() {
     let client = clients(Store::at(8).with(|state| state.failing_status = 1));
     let store = client.transport();
     let mut watch = client.open(all().from_revision(9));
-    let sleep = store.clock.sleep(Duration::from_secs(9));
-    store
-        .clock
-        .run(futures::future::select(watch.next(), Box::pin(sleep)));
+    poll_for(store, &mut watch, 9);
     let seen = store.seen().into_iter();
     let calls: Vec<_> = seen
         .map(|line| line.split_once(' ').unwrap().0.to_owned())
@@ -121,10 +121,7 @@ fn by_default_a_connection_that_stays_silent_is_opened_again_after_150_seconds()
     let client = clients(Store::at(8));
     let store = client.transport();
     let mut watch = client.open(all().from_revision(9));
-    let sleep = store.clock.sleep(Duration::from_secs(299));
-    store
-        .clock
-        .run(futures::future::select(watch.next(), Box::pin(sleep)));
+    poll_for(store, &mut watch, 299);
     let seen = store.seen();
     let opened = seen.iter().filter(|line| line.starts_with("a/v3/watch"));
     assert_eq!(opened.count(), 2);
@@ -136,19 +133,13 @@ fn one_probe_in_five_seconds_is_for_all_streams_of_a_client() {
     let store = client.transport();
     let watches = (0..50).map(|_| client.open(all().from_revision(9)));
     let mut watches = futures::stream::select_all(watches);
-    let sleep = store.clock.sleep(Duration::from_secs(61));
-    store
-        .clock
-        .run(futures::future::select(watches.next(), Box::pin(sleep)));
+    poll_for(store, &mut watches, 61);
     let seen = store.seen();
     let probes = seen.iter().filter(|line| line.contains("/status")).count();
     assert_eq!((seen.len() - probes, probes), (50, 12));
     // A member that no longer responds is left by all of them.
     store.state.lock().unwrap().failing_status = 1;
-    let sleep = store.clock.sleep(Duration::from_secs(10));
-    store
-        .clock
-        .run(futures::future::select(watches.next(), Box::pin(sleep)));
+    poll_for(store, &mut watches, 10);
     let seen = store.seen();
     let elsewhere = seen.iter().filter(|line| line.starts_with("b/v3/watch"));
     assert_eq!(elsewhere.count(), 50);
@@ -183,11 +174,8 @@ fn a_server_that_ends_every_watch_at_once_is_not_flooded_with_requests() {
     let store = Store::at(4).with(|state| state.connections = vec![ends; 100_000].into());
     let client = clients(store);
     let store = client.transport();
-    let hour = store.clock.sleep(Duration::from_secs(3600));
     let mut watch = client.open(all().from_revision(5));
-    store
-        .clock
-        .run(futures::future::select(watch.next(), Box::pin(hour)));
+    poll_for(store, &mut watch, 3600);
     let requests = store.seen().len();
     assert!((100..2_000).contains(&requests), "{requests}");
 }
@@ -201,7 +189,7 @@ fn transient_errors_are_waited_out() {
         r#"{"error":"EOF"}"#,
     ] {
         for status in [200, 503] {
-            let connection = Connection::answering(status, message);
+            let connection = Connection::responding(status, message);
             let store = Store::at(4)
                 .with(write_four)
                 .with(|state| state.connections = [connection].into());

@@ -269,7 +269,7 @@ fn a_proxy_in_the_way_of_http_2_is_found_out() {
 }
 
 #[test]
-fn a_server_that_is_down_at_first_is_not_taken_for_one_without_http_2() {
+fn a_server_that_is_down_at_first_is_not_treated_as_one_without_http_2() {
     let client = https(WatchServer::at(4).with(|state| state.is_down = true));
     let watch = prefix("a").from_revision(5);
     let (mut items, _control) = open(&client, WatchSet::new([watch]));

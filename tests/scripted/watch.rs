@@ -56,9 +56,9 @@ fn a_watch_from_now_first_asks_when_now_is() {
 }
 
 #[test]
-fn an_empty_answer_a_cut_and_an_outage_lose_nothing() {
+fn an_empty_response_a_cut_and_an_outage_lose_nothing() {
     let empty = keys(200, 4, "");
-    let cut = Step::Answer(200, vec![], Ending::Cut("{\"action\":"));
+    let cut = Step::Respond(200, vec![], Ending::Cut("{\"action\":"));
     let down = etcd_error(500, 300, 0);
     let cleared_by_recovery = etcd_error(400, 400, 4);
     let steps = [
@@ -230,7 +230,7 @@ fn every_endpoint_is_tried_before_the_first_wait() {
 }
 
 #[test]
-fn an_outage_is_over_with_the_first_answer() {
+fn an_outage_is_over_with_the_first_response() {
     let broken = || (0..6).map(|_| Step::Break);
     let steps = broken().chain([event(5)]).chain(broken()).chain([event(6)]);
     let client = client(steps);
@@ -242,7 +242,7 @@ fn an_outage_is_over_with_the_first_answer() {
 
 #[test]
 fn permanent_errors_end_the_watch_at_once() {
-    let disabled = Step::Answer(
+    let disabled = Step::Respond(
         404,
         vec![("content-type", "text/plain".into())],
         Ending::Whole("404 page not found\n".into()),

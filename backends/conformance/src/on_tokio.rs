@@ -25,7 +25,7 @@ pub async fn an_hour_passes_at_once(transport: &impl Transport) {
 
 /// Outside a runtime, a request is rejected before anything is sent, and a sleep still sleeps. Nothing panics.
 pub async fn a_request_outside_a_runtime_is_rejected(transport: &impl Transport) {
-    let server = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let server = Server::responding("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
     let moment = Duration::from_millis(50);
     let start = transport.now();
     // As the client does: a request races against a timeout.

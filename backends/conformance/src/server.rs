@@ -73,13 +73,13 @@ impl Server {
         }
     }
 
-    /// Starts a server that reads every request and answers each with `answer`, on connections that stay open.
-    pub fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let answer = answer.into();
+    /// Starts a server that responds to every request with `response`, on connections that stay open.
+    pub fn responding(response: impl Into<Vec<u8>>) -> Self {
+        let response = response.into();
         Self::start(move |connection| {
             loop {
                 connection.read_request()?;
-                connection.write(&answer)?;
+                connection.write(&response)?;
             }
         })
     }

@@ -15,7 +15,7 @@ macro_rules! test_suite {
     ($transport:expr, $block_on:path, $limits:expr $(,)?) => {
         $crate::__clauses! { ($transport, $block_on, $limits)
             responses {
-                every_status_is_an_answer
+                every_status_is_a_response
                 a_late_head_is_waited_for
                 the_head_does_not_wait_for_the_body
                 interim_responses_are_skipped

@@ -74,7 +74,7 @@ fn run(options: Options) -> Result<(), String> {
             println!("etcd-fake: serving {}", listening.url()?);
         }
         let text = |error: io::Error| error.to_string();
-        let mut told_to_stop = pin!(told_to_stop());
+        let mut stop_signal = pin!(stop_signal());
         let (running, stopped) = watch::channel(());
         let mut servers = JoinSet::new();
         for Listening {
@@ -105,7 +105,7 @@ fn run(options: Options) -> Result<(), String> {
         }
         let ended = tokio::select! {
             ended = servers.join_next() => ended,
-            signal = &mut told_to_stop => {
+            signal = &mut stop_signal => {
                 signal.map_err(text)?;
                 None
             }
@@ -215,7 +215,7 @@ fn fake(options: &Options, listeners: &[Listening]) -> Result<FakeEtcd, String> 
 }
 
 /// Resolves when the program is to stop: at SIGINT or SIGTERM.
-async fn told_to_stop() -> io::Result<()> {
+async fn stop_signal() -> io::Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

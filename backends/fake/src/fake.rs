@@ -4,12 +4,12 @@ use crate::state::EtcdShared;
 
 /// An etcd in memory. Clones are the same etcd.
 ///
-/// As a [`Transport`](etcd_transport::Transport) it answers requests to the v2 API, and to the v3 API as JSON, as a real server
+/// As a [`Transport`](etcd_transport::Transport) it responds to requests of the v2 API, and to the v3 API as JSON, as a real server
 /// does, byte for byte. A request for HTTP/2 is one of gRPC. Its
 /// [`sleep`](etcd_transport::Transport::sleep) and [`now`](etcd_transport::Transport::now) follow its own [`Clock`](crate::Clock).
 /// When something has slept for 10 s of real time on a fake whose clock nobody moves, the fake says so on standard error.
 ///
-/// A fake with one endpoint answers requests for any host. One with several answers at its endpoints' URLs and refuses all
+/// A fake with one endpoint serves requests for any host. One with several serves its endpoints' URLs and refuses all
 /// others.
 #[derive(Clone)]
 pub struct FakeEtcd {

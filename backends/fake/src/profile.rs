@@ -1,4 +1,4 @@
-/// The version of etcd that a fake answers as.
+/// The version of etcd that a fake behaves as.
 ///
 /// The two v2 APIs differ only in whether a directory can be updated, how backspace and form feed are escaped, and the
 /// responses of `/version` and `/health`. The gateways of the v3 API differ in many ways: how JSON is read and spaced,

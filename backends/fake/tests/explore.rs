@@ -138,7 +138,7 @@ fn what_others_choose_at_random_follows_the_seed() {
 
 #[test]
 fn a_failure_tells_what_happened_and_when() {
-    let explore = Explore::new().runs(1000).faults([FaultKind::DelayAnswer]);
+    let explore = Explore::new().runs(1000).faults([FaultKind::DelayResponse]);
     let failure = explore.run(|etcd| fails_when_late(etcd, &[2]));
     let failure = failure.unwrap_err();
     let report = failure.to_string();
@@ -200,7 +200,7 @@ fn a_panic_is_a_failure_and_so_is_a_test_that_does_not_end() {
 /// A response that never comes leaves a test without a time limit of its own with nothing to wait for.
 #[test]
 fn a_test_that_waits_for_a_lost_response_hangs() {
-    let explore = Explore::new().faults([FaultKind::LostAnswer]);
+    let explore = Explore::new().faults([FaultKind::LostResponse]);
     let failure = explore.run(|etcd| async move {
         let _ = put(&etcd, 0).await;
         Ok::<(), String>(())

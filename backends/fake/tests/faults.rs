@@ -138,7 +138,7 @@ fn a_delay_is_by_the_fakes_clock() {
     let second = Duration::from_secs(1);
     for (fault, done_at_once) in [
         (Fault::delay(second), false),
-        (Fault::delay_answer(second), true),
+        (Fault::delay_response(second), true),
     ] {
         let etcd = FakeEtcd::new();
         etcd.inject(When::any().once(), fault);
@@ -174,7 +174,7 @@ fn something_else_answers() {
         .status(500)
         .body(b"lost".to_vec())
         .unwrap();
-    etcd.inject(When::any().once(), Fault::answer_after(lost));
+    etcd.inject(When::any().once(), Fault::respond_after(lost));
     let answer = send(&etcd, "PUT", "/v2/keys/a?value=x").unwrap();
     assert_eq!((answer.status().as_u16(), etcd.index()), (500, 4));
 }

@@ -14,13 +14,13 @@ use futures::FutureExt;
 const CHILD: &str = "ETCD_FAKE_STANDSTILL";
 
 #[test]
-fn a_test_that_waits_for_a_clock_which_nobody_moves_is_told_so() {
+fn a_test_that_waits_for_a_clock_which_nobody_moves_gets_a_warning() {
     if env::var_os(CHILD).is_some() {
         return wait_for_the_clock();
     }
     let child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg("a_test_that_waits_for_a_clock_which_nobody_moves_is_told_so")
+        .arg("a_test_that_waits_for_a_clock_which_nobody_moves_gets_a_warning")
         .env(CHILD, "1")
         .stderr(Stdio::piped())
         .output()

@@ -69,7 +69,7 @@ fn a_watch_is_woken_by_a_put() {
 }
 
 #[test]
-fn v3_102_a_lock_waits_for_those_who_came_earlier() {
+fn v3_102_a_lock_waits_for_earlier_ones() {
     let etcd = FakeEtcd::new();
     let lock = |lease: i64| {
         call(
@@ -128,7 +128,7 @@ fn v3_105_a_campaign_waits_for_the_leader_to_resign() {
 }
 
 #[test]
-fn v3_103_who_goes_away_leaves_the_queue() {
+fn v3_103_a_lock_that_is_cancelled_leaves_the_queue() {
     let etcd = FakeEtcd::new();
     call(&etcd, "lock/lock", r#"{"name":"YQ=="}"#);
     {

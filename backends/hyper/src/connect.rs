@@ -130,7 +130,7 @@ impl Connector {
     }
 }
 
-/// Connects to the first address that answers. A further one is tried when the one before has failed, or is silent for a
+/// Connects to the first address that responds. A further one is tried when the one before has failed, or is silent for a
 /// while: an address family that does not work is not to use up the time.
 async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     let mut addresses = addresses;

@@ -34,6 +34,16 @@ fn https(uri: &Uri) -> Uri {
     uri.parse().unwrap()
 }
 
+/// A server that sends its settings, and nothing more.
+fn silent_http2_server() -> Server {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write(SETTINGS)?;
+        connection.wait_until_closed()
+    })
+}
+
 async fn answered(transport: &HyperTransport, request: Request) {
     let response = transport.send(request).await.unwrap();
     assert_eq!(response.into_body().collect(10).await.unwrap(), "ok");
@@ -67,7 +77,7 @@ async fn a_connection_that_is_not_made_in_time_is_a_connect_error() {
 
 #[tokio::test]
 async fn sequential_requests_share_a_connection_without_a_pause_between() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::default();
     for _ in 0..100 {
         answered(&transport, put(server.uri("/"))).await;
@@ -77,7 +87,7 @@ async fn sequential_requests_share_a_connection_without_a_pause_between() {
 
 #[tokio::test]
 async fn idle_connections_are_closed_before_usual_proxies_close_them() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::default();
     answered(&transport, put(server.uri("/"))).await;
     for (idle, connections) in [(52, 1), (56, 2)] {
@@ -143,12 +153,7 @@ async fn http2_without_settings_is_unprocessed() {
 /// The peer is gone, and its end of the connection was never closed: its machine lost power, for example.
 #[tokio::test]
 async fn an_http2_connection_that_answers_no_ping_is_broken() {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let server = Server::start(|connection| {
-        connection.wait_for_a_byte()?;
-        connection.write(SETTINGS)?;
-        connection.wait_until_closed()
-    });
+    let server = silent_http2_server();
     let transport = HyperTransport::default();
     let mut silent = pin!(failed(&transport, http2(server.uri("/"))));
     for seconds in [14, 2, 9] {
@@ -230,7 +235,7 @@ fn http2_works_in_another_runtime_than_the_one_that_began_to_connect() {
 
 #[tokio::test]
 async fn the_longest_limits_are_no_panic() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::builder()
         .connect_timeout(Duration::MAX)
         .idle_timeout(Duration::MAX)
@@ -243,12 +248,7 @@ async fn the_longest_limits_are_no_panic() {
 
 #[tokio::test]
 async fn a_header_that_http2_does_not_have_is_rejected() {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let server = Server::start(|connection| {
-        connection.wait_for_a_byte()?;
-        connection.write(SETTINGS)?;
-        connection.wait_until_closed()
-    });
+    let server = silent_http2_server();
     let transport = HyperTransport::default();
     for _ in 0..3 {
         let mut request = http2(server.uri("/"));
@@ -262,7 +262,7 @@ async fn a_header_that_http2_does_not_have_is_rejected() {
 
 #[tokio::test]
 async fn http2_can_be_disabled() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = HyperTransport::builder().http1_only().build().unwrap();
     let (kind, why) = failed(&transport, http2(server.uri("/"))).await;
     assert_eq!(kind, TransportErrorKind::Rejected, "{why}");
@@ -272,7 +272,7 @@ async fn http2_can_be_disabled() {
 
 #[tokio::test]
 async fn a_host_can_be_given_an_address() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let uri = server.uri("/");
     let port = uri.port_u16().unwrap();
     let transport = HyperTransport::builder().resolve("etcd.internal", ([127, 0, 0, 1], 1).into());
@@ -335,7 +335,7 @@ fn outside_a_tokio_runtime_requests_are_rejected_and_nothing_panics() {
 #[cfg(not(feature = "rustls"))]
 #[tokio::test]
 async fn https_is_rejected_without_the_feature_for_tls() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let uri = https(&server.uri("/"));
     for request in [put(uri.clone()), http2(uri)] {
         let (kind, why) = failed(&HyperTransport::default(), request).await;

@@ -147,7 +147,7 @@ fn more_quiet_exchanges_than_clients_of_their_own_are_served() {
 
 #[test]
 fn a_returned_client_serves_the_next_exchange_on_the_same_connection() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = IsahcTransport::default();
     for _ in 0..10 {
         let response = block_on(transport.send(patient(server.uri("/")))).unwrap();
@@ -182,7 +182,7 @@ fn a_body_that_is_dropped_just_before_its_end_leaves_its_connection_to_the_next(
 
 #[test]
 fn a_panic_in_a_streamed_body_fails_that_request_alone() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = IsahcTransport::default();
     let request = put(
         server.uri("/"),
@@ -196,7 +196,7 @@ fn a_panic_in_a_streamed_body_fails_that_request_alone() {
 
 #[test]
 fn a_configured_transport_sends_all_requests_as_configured() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let configured =
         IsahcTransport::configured(|client| client.default_header("x-team", "storage"));
     let transport = configured.unwrap();
@@ -211,7 +211,7 @@ fn a_configured_transport_sends_all_requests_as_configured() {
 #[cfg(not(feature = "rustls"))]
 #[test]
 fn https_is_rejected_without_a_feature_for_tls() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let uri = server.uri("/").to_string().replacen("http", "https", 1);
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let mut request = put(uri.parse().unwrap(), "value=1");

@@ -42,7 +42,7 @@ async fn a_connect_timeout_is_a_connect_error() {
 
 #[tokio::test]
 async fn a_given_client_sends_the_requests() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let client = ReqwestTransport::client_builder()
         .user_agent("own/1")
         .build();
@@ -54,7 +54,7 @@ async fn a_given_client_sends_the_requests() {
 
 #[tokio::test]
 async fn a_configured_transport_sends_all_requests_as_configured() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = ReqwestTransport::configured(|client| client.user_agent("own/1")).unwrap();
     answered(&transport, put(server.uri("/"))).await;
     let mut long_lived = put(server.uri("/"));
@@ -75,7 +75,7 @@ fn a_configuration_that_reqwest_refuses_is_an_error() {
 
 #[tokio::test]
 async fn http2_is_rejected_if_a_given_client_has_no_counterpart_for_it() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let client = ReqwestTransport::client_builder().build();
     let transport = ReqwestTransport::new(client.unwrap());
     let mut request = put(server.uri("/"));
@@ -88,7 +88,7 @@ async fn http2_is_rejected_if_a_given_client_has_no_counterpart_for_it() {
 /// The error of the body is not confused with one of the HTTP stack.
 #[tokio::test]
 async fn a_request_body_that_fails_interrupts_the_exchange_whatever_its_error_says() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let mut request = put(server.uri("/"));
     let failure = TransportError::interrupted("UserUnsupportedVersion: scheme is not http");
     *request.body_mut() = Body::from_frames([Err(failure)]);
@@ -98,7 +98,7 @@ async fn a_request_body_that_fails_interrupts_the_exchange_whatever_its_error_sa
 
 #[tokio::test]
 async fn idle_connections_are_closed_before_usual_proxies_close_them() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let transport = ReqwestTransport::default();
     answered(&transport, put(server.uri("/"))).await;
     for (idle, connections) in [(52, 1), (56, 2)] {
@@ -127,7 +127,7 @@ fn outside_a_tokio_runtime_requests_are_rejected_and_nothing_panics() {
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 #[tokio::test]
 async fn https_is_rejected_without_a_feature_for_tls() {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let mut request = put(https(&server.uri("/")));
         *request.version_mut() = version;

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_settings_of_etcd_are_told_from_others() {
+    fn the_settings_of_etcd_are_distinguished_from_others() {
         assert!(is_etcd_setting(OsStr::new("ETCD_NAME")));
         assert!(
             !is_etcd_setting(OsStr::new("ETCDCTL_API")) && !is_etcd_setting(OsStr::new("PATH"))

@@ -115,8 +115,8 @@ impl ServerBuilder {
         for (name, ports) in names.iter().zip(ports) {
             let directory = match &self.data_dir {
                 None => ServerDirectory::temporary()?,
-                Some(path) if names.len() == 1 => ServerDirectory::kept(path)?,
-                Some(path) => ServerDirectory::kept(&path.join(name))?,
+                Some(path) if names.len() == 1 => ServerDirectory::persistent(path)?,
+                Some(path) => ServerDirectory::persistent(&path.join(name))?,
             };
             let program = ProgramArgs {
                 path: installed.etcd.clone(),

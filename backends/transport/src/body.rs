@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_says_how_much_and_not_what() {
+    fn debug_shows_the_length_and_not_the_content() {
         assert_eq!(format!("{:?}", Body::from("secret")), "Body(6 bytes)");
     }
 }

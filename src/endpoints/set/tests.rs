@@ -20,18 +20,18 @@ fn ordered(count: usize, order: EndpointOrder) -> (Endpoints, Instant) {
     )
 }
 
-fn place(set: &Endpoints, n: usize) -> EndpointState {
+fn state(set: &Endpoints, n: usize) -> EndpointState {
     set.current().find(&endpoint(n)).unwrap().clone()
 }
 
 /// Returns the index of the endpoint that is picked.
 fn pick(set: &Endpoints, tried: &[usize], now: Instant) -> usize {
-    let tried: Vec<_> = tried.iter().map(|&n| place(set, n)).collect();
+    let tried: Vec<_> = tried.iter().map(|&n| state(set, n)).collect();
     number(&set.current().pick(&tried, now))
 }
 
-fn number(place: &EndpointState) -> usize {
-    usize::from(place.endpoint().port()) - 1000
+fn number(state: &EndpointState) -> usize {
+    usize::from(state.endpoint().port()) - 1000
 }
 
 fn numbers(set: &Endpoints) -> Vec<usize> {
@@ -42,29 +42,29 @@ fn numbers(set: &Endpoints) -> Vec<usize> {
 fn the_good_endpoint_is_kept_and_a_failed_one_cools_down() {
     let (set, now) = endpoints(3);
     assert_eq!(pick(&set, &[], now), 0);
-    place(&set, 0).failed(now);
+    state(&set, 0).failed(now);
     assert_eq!(pick(&set, &[], now), 1);
-    set.answered(&place(&set, 1));
+    set.answered(&state(&set, 1));
     assert_eq!(pick(&set, &[], now + FIRST_COOL_DOWN), 1);
-    place(&set, 1).failed(now);
+    state(&set, 1).failed(now);
     assert_eq!(pick(&set, &[], now), 2);
     assert_eq!(pick(&set, &[2], now + FIRST_COOL_DOWN), 1);
 }
 
 #[test]
-fn cool_down_doubles_up_to_its_limit_and_ends_with_an_answer() {
+fn cool_down_doubles_up_to_its_limit_and_ends_with_a_response() {
     let (set, mut now) = endpoints(2);
     for _ in 0..20 {
         now += MAX_COOL_DOWN;
-        place(&set, 0).failed(now);
+        state(&set, 0).failed(now);
     }
     let almost = now + MAX_COOL_DOWN - Duration::from_millis(1);
     assert_eq!(pick(&set, &[], almost), 1);
     assert_eq!(pick(&set, &[], now + MAX_COOL_DOWN), 0);
-    set.answered(&place(&set, 0));
+    set.answered(&state(&set, 0));
     assert_eq!(pick(&set, &[], now), 0);
     // The next failure is a first one again.
-    place(&set, 0).failed(now);
+    state(&set, 0).failed(now);
     assert_eq!(pick(&set, &[], now), 1);
     assert_eq!(pick(&set, &[], now + FIRST_COOL_DOWN), 0);
 }
@@ -73,7 +73,7 @@ fn cool_down_doubles_up_to_its_limit_and_ends_with_an_answer() {
 fn failures_at_the_same_time_count_as_one() {
     let (set, now) = endpoints(2);
     for _ in 0..20 {
-        place(&set, 0).failed(now);
+        state(&set, 0).failed(now);
     }
     assert_eq!(pick(&set, &[], now), 1);
     assert_eq!(pick(&set, &[], now + FIRST_COOL_DOWN), 0);
@@ -82,13 +82,13 @@ fn failures_at_the_same_time_count_as_one() {
 #[test]
 fn endpoints_that_are_down_are_used_when_no_other_is_left() {
     let (set, now) = endpoints(2);
-    place(&set, 0).failed(now);
-    place(&set, 1).failed(now);
+    state(&set, 0).failed(now);
+    state(&set, 1).failed(now);
     assert_eq!(pick(&set, &[], now), 0);
     assert_eq!(pick(&set, &[0], now), 1);
     assert_eq!(pick(&set, &[0, 1], now), 0);
     let later = now + FIRST_COOL_DOWN / 2;
-    place(&set, 0).failed(later);
+    state(&set, 0).failed(later);
     assert_eq!(pick(&set, &[], later), 1);
 }
 
@@ -146,10 +146,10 @@ fn seeds_stay_what_comes_by_sync_goes_by_sync() {
 fn what_is_known_of_an_endpoint_survives_a_sync() {
     let (set, now) = endpoints(2);
     set.replace(&[endpoint(5), endpoint(6)]);
-    set.answered(&place(&set, 6));
+    set.answered(&state(&set, 6));
     set.set_leader(Some(&endpoint(5)));
-    place(&set, 1).failed(now);
-    let held = place(&set, 5);
+    state(&set, 1).failed(now);
+    let held = state(&set, 5);
     set.replace(&[endpoint(6)]);
     assert_eq!(pick(&set, &[], now), 6, "the good one");
     assert_eq!(pick(&set, &[6, 0], now), 1, "down, and the last");
@@ -171,10 +171,10 @@ fn the_leader_is_picked_while_it_is_known_and_up() {
     set.set_leader(Some(&endpoint(2)));
     assert_eq!(leader(&[]), Some(2));
     assert_eq!(pick(&set, &[], now), 0, "reads stay where they are");
-    assert_eq!(leader(&[place(&set, 2)]), None);
-    place(&set, 2).failed(now);
+    assert_eq!(leader(&[state(&set, 2)]), None);
+    state(&set, 2).failed(now);
     assert_eq!(leader(&[]), None);
-    place(&set, 2).answered();
+    state(&set, 2).answered();
     assert_eq!(leader(&[]), Some(2));
     set.set_leader(Some(&endpoint(9)));
     assert_eq!(leader(&[]), None, "not one of ours");

@@ -21,14 +21,14 @@ use futures::{
     FutureExt,
     channel::{mpsc, oneshot},
     future::{BoxFuture, Either, Shared, select},
-    lock::Mutex as AsyncMutex,
+    lock::{Mutex as AsyncMutex, OwnedMutexGuard},
 };
 
 use crate::{
     error::Result,
     recipes::{
         error::RecipeError,
-        wait::{Pauses, beside},
+        wait::{Pauses, beside, while_held},
     },
     v3::{HeldLease, Key, LeaseId, LeaseKeeper, LeaseLoss, Namespace},
 };
@@ -290,6 +290,18 @@ impl<T: Transport> Session<T> {
         }
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(locks.entry(key.clone()).or_default())
+    }
+
+    /// Waits for that lock, for as long as the lease is not lost.
+    pub(super) async fn lock_locally(
+        &self,
+        lease: &HeldLease<T>,
+        key: &Bytes,
+    ) -> Result<(LocalLock, OwnedMutexGuard<()>), RecipeError> {
+        let lock = self.local_lock(key);
+        let guard = lock.clone().lock_owned();
+        let guard = while_held(lease, async { Ok(guard.await) }).await?;
+        Ok((lock, guard))
     }
 
     /// Returns the end of a key that no other task of any session uses: the lease, and a number.

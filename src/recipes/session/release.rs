@@ -11,7 +11,7 @@ use crate::{
     v3::{Compare, DeleteRange, LeaseId, Namespace, Range, Txn},
 };
 
-/// How long a request whose response was lost may still be applied, as far as anybody has seen: more than a server's own limit
+/// How long a request whose response was lost may still be applied, as far as has been observed: more than a server's own limit
 /// of 7 s, and a client's of 10 s.
 const DOUBT: Duration = Duration::from_secs(15);
 

@@ -178,8 +178,8 @@ impl<T: Transport> Transaction<T> {
         let mut base = None;
         if let Some(response) = response {
             base = Some(response.header.revision);
-            for (place, key) in state.keys().into_iter().enumerate() {
-                let Some(found) = response.range(place) else {
+            for (index, key) in state.keys().into_iter().enumerate() {
+                let Some(found) = response.range(index) else {
                     continue;
                 };
                 let now = found.first();

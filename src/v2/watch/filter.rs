@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn v2_85_and_86_hidden_keys_are_seen_only_by_those_who_name_them() {
+    fn v2_85_and_86_hidden_keys_are_seen_only_by_watches_that_name_them() {
         let set = |key| event(Action::Set, key);
         assert!(!matches("/a", true, &set("/a/_b")));
         assert!(!matches("/", true, &set("/a/_b/c")));

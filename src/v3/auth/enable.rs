@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json =
             r#"{"header":{"cluster_id":"7","revision":"2"}, "enabled":true, "authRevision":"6"}"#;
         let status = decoded(&GetAuthStatus::new(), 200, json).unwrap();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_say_nothing_else_have_their_header() {
+    fn responses_with_nothing_else_have_their_header() {
         let json =
             r#"{"header":{"cluster_id":"5", "member_id":"7", "revision":"9", "raft_term":"2"}}"#;
         let on = decoded(&EnableAuth::new(), 200, json).unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_version_lacks_is_unsupported() {
+    fn what_a_version_does_not_have_is_unsupported() {
         for (status, body) in [
             (404, "Not Found\n"),
             (404, r#"{"code":5, "message":"Not Found"}"#),

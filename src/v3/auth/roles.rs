@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"2"},"perm":[{"key":"YQ=="},{"permType":"READWRITE","key":"Yg==","range_end":"AA=="}]}"#;
         assert_eq!(
             decoded(&GetRole::new("r"), 200, json).unwrap(),

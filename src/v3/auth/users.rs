@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"2"}, "users":["h", "root"]}"#;
         assert_eq!(
             decoded(&ListUsers::new(), 200, json).unwrap(),

@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"4"}, "leader":{"name":"ZQ==", "key":"ZS83", "rev":"4", "lease":"7"}}"#;
         let won = decoded(&Campaign::new("e", 7, "v"), 200, json).unwrap();
         assert_eq!(won.leader, leader());
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn v3_105_nobody_leading_is_an_answer_and_a_lost_leadership_an_error() {
+    fn v3_105_having_no_leader_is_a_result_and_a_lost_leadership_an_error() {
         let none = r#"{"error":"election: no leader","message":"election: no leader","code":2}"#;
         assert_eq!(decoded(&GetLeader::new("e"), 500, none).unwrap(), None);
         let lost = r#"{"code":2, "message":"election: not leader"}"#;

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let header = decoded(
             &Compact::new(5),
             200,

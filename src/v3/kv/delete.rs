@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"3"}, "deleted":"1", "prev_kvs":[{"key":"YQ=="}]}"#;
         let deleted = decoded(&DeleteRange::new("a"), 200, json).unwrap();
         assert_eq!(

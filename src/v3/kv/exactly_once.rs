@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_now_has_its_answers() {
+    fn a_transaction_that_was_applied_now_has_its_responses() {
         let json = r#"{"header":{"cluster_id":"7","revision":"9"},"succeeded":true,"responses":[{"response_txn":{"header":{},"succeeded":true,"responses":[{"response_put":{"header":{"cluster_id":"7","revision":"9"}}},{"response_put":{"header":{"cluster_id":"7","revision":"9"}}}]}}]}"#;
         let done = decoded(&write(), 200, json).unwrap();
         assert_eq!(
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_attempt_did_is_told_from_its_marker() {
+    fn what_an_earlier_attempt_did_is_read_from_its_marker() {
         for (value, succeeded) in [("c3VjY2VlZGVk", true), ("bm90IHN1Y2NlZWRlZA==", false)] {
             let json = format!(
                 r#"{{"header":{{"cluster_id":"7","revision":"12"}},"responses":[{{"response_range":{{"header":{{"cluster_id":"7","revision":"12"}},"kvs":[{{"key":"bQ==","create_revision":"9","mod_revision":"9","version":"1","value":"{value}"}}],"count":"1"}}}}]}}"#
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_does_not_say_is_an_error() {
+    fn a_response_that_does_not_say_is_an_error() {
         for json in [
             "{}",
             r#"{"succeeded":true,"responses":[{"response_put":{}}]}"#,

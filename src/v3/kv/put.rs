@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"3"},"prev_kv":{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"YQ==","lease":"7587881538414243591"}}"#;
         let put = decoded(&Put::new("a", "b"), 200, json).unwrap();
         assert_eq!(put.header.revision, 3);

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_either_version_are_read() {
+    fn responses_of_either_version_are_read() {
         let etcd_3_4 = r#"{"header":{"cluster_id":"9151734699010623715","member_id":"3153101805118352275","revision":"2","raft_term":"2"},"kvs":[{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"Yg=="}],"count":"1"}"#;
         let etcd_3_5 = etcd_3_4.replace(",\"", ", \"");
         for json in [etcd_3_4, &etcd_3_5] {

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"2"},"ID":"7","TTL":"100"}"#;
         let lease = decoded(&ten().id(7), 200, json).unwrap();
         assert_eq!((lease.id.get(), lease.ttl), (7, Duration::from_secs(100)));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_with_a_chosen_id_may_be_somebody_elses() {
+    fn a_lease_with_a_chosen_id_may_be_another_clients() {
         let error = decoded_after_doubt(&ten().id(7), 412, EXISTS).unwrap_err();
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::LeaseExists));
         assert_eq!(error.outcome(), Outcome::Unknown);

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_ends_early_or_in_an_error_is_an_error() {
+    fn a_response_that_ends_early_or_in_an_error_is_an_error() {
         let one = r#"{"result":{"ID":"7","TTL":"100"}}"#;
         let error = decoded(&KeepAliveOnce::all([7, 8]), 200, one).unwrap_err();
         assert_eq!(

@@ -32,7 +32,7 @@ mod tests {
     use crate::v3::testing::{AsRequest, Repeat, body, decoded};
 
     #[test]
-    fn the_request_and_its_answers_are_as_documented() {
+    fn the_request_and_its_responses_are_as_documented() {
         let call = ListLeases::new().request().unwrap();
         assert_eq!(
             (call.target(), call.repeat()),

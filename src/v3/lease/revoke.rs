@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let header = decoded(
             &RevokeLease::new(7),
             200,

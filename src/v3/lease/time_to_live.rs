@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"2"}, "ID":"7", "TTL":"99", "grantedTTL":"100", "keys":["YQ==","Yg=="]}"#;
         let lease = decoded(&GetTimeToLive::new(7), 200, json).unwrap().unwrap();
         assert_eq!(

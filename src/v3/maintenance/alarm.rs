@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn v3_19_answers_are_read_with_and_without_a_header() {
+    fn v3_19_responses_are_read_with_and_without_a_header() {
         for json in [
             r#"{"alarms":[{"memberID":"7","alarm":"NOSPACE"}]}"#,
             r#"{"header":{"cluster_id":"7","revision":"7"}, "alarms":[{"memberID":"7", "alarm":"NOSPACE"}]}"#,

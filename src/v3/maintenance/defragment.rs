@@ -56,7 +56,7 @@ mod tests {
     };
 
     #[test]
-    fn it_is_given_time_and_answers_nothing() {
+    fn it_has_a_time_limit_and_an_empty_response() {
         let minute = Duration::from_secs(60);
         let call = Defragment::new().time_limit(minute).request().unwrap();
         assert_eq!(

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"2"}, "version":"3.5.0"}"#;
         let answer = decoded(&Downgrade::validate("3.4.0"), 200, json).unwrap();
         assert_eq!(answer.version, "3.5.0");

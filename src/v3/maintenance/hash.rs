@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read() {
+    fn responses_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"2"},"hash":4255912565}"#;
         assert_eq!(
             decoded(&GetHash::new(), 200, json).unwrap().hash,

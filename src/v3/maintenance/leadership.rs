@@ -41,7 +41,7 @@ mod tests {
     };
 
     #[test]
-    fn the_request_and_its_answers_are_as_documented() {
+    fn the_request_and_its_responses_are_as_documented() {
         let transfer = TransferLeadership::new(7);
         let call = transfer.request().unwrap();
         assert_eq!(call.target(), "/v3/maintenance/transfer-leadership");

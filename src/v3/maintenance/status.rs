@@ -76,7 +76,7 @@ mod tests {
     use crate::v3::testing::{AsRequest, body, decoded};
 
     #[test]
-    fn the_request_and_its_answers_are_as_documented() {
+    fn the_request_and_its_responses_are_as_documented() {
         assert_eq!(
             GetStatus::new().request().unwrap().target(),
             "/v3/maintenance/status"

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_leases_keys_only_those_of_the_namespace_are_told() {
+    fn of_a_leases_keys_only_those_of_the_namespace_are_returned() {
         let (_, lease) = within(
             GetTimeToLive::new(7).keys(true),
             r#"{"ID":"7","TTL":"5","grantedTTL":"9","keys":["bi9h","bS9h","bg==","bi9i"]}"#,
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_a_key_outside_is_not_told() {
+    fn a_response_with_a_key_outside_is_an_error() {
         let outside = r#"{"kvs":[{"key":"bi9h"},{"key":"bS9h"}]}"#;
         assert!(within(Range::new("a"), outside).1.is_err());
         let outside = r#"{"leader":{"name":"bi9l","key":"ZS83","rev":"4"}}"#;

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_body_is_told_from_a_complete_one() {
+    fn a_truncated_body_is_distinguished_from_a_complete_one() {
         let body = frame(0, b"abc");
         for end in 1..body.len() {
             let (messages, is_partial) = split([&body[..end]]).unwrap();

@@ -323,7 +323,7 @@ mod tests {
     };
 
     #[test]
-    fn the_server_is_told_a_deadline_that_it_can_read() {
+    fn a_deadline_is_sent_in_a_form_that_the_server_can_read() {
         for (limit, text) in [
             (Duration::ZERO, "1m"),
             (Duration::from_micros(699_001), "700m"),

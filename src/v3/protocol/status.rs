@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn r_2_what_may_have_been_carried_out_is_unknown() {
+    fn r_2_what_may_have_been_applied_is_unknown() {
         for (code, message, outcome) in [
             (3, "etcdserver: key is not provided", Outcome::Rejected),
             (
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn r_12_texts_that_a_new_token_answers() {
+    fn r_12_texts_that_call_for_a_new_token() {
         for text in [
             "invalid auth token",
             "revision of auth store is old",

@@ -28,7 +28,7 @@ pub(super) struct BufferingEndpoints {
     /// Requests with a short deadline in a row whose first message was early.
     early: u32,
     /// Requests with a short deadline that have brought nothing.
-    vain: u32,
+    without_result: u32,
     known: Vec<Endpoint>,
 }
 
@@ -42,7 +42,7 @@ impl BufferingEndpoints {
     /// The first message of a usual request has arrived.
     pub(super) fn arrived(&mut self) {
         self.missed = 0;
-        self.vain = 0;
+        self.without_result = 0;
     }
 
     /// The first message of a request with a short deadline has arrived, early or at its end. Several early ones in a row are
@@ -63,16 +63,16 @@ impl BufferingEndpoints {
     /// A stream has yielded nothing for so many periods of silence, although its server is alive. Returns whether a request with a short
     /// deadline is to show why: more rarely each time that it brings nothing.
     pub(super) fn suspects(&mut self, endpoint: &Endpoint, silences: u32) -> bool {
-        let is_suspect = silences >= 1 << self.vain.min(MAX_DOUBLINGS);
+        let is_suspect = silences >= 1 << self.without_result.min(MAX_DOUBLINGS);
         if is_suspect {
             self.learn(endpoint);
         }
         is_suspect
     }
 
-    /// A request with a short deadline has brought nothing: there is nothing to tell.
-    pub(super) fn in_vain(&mut self, endpoint: &Endpoint) {
-        self.vain = self.vain.saturating_add(1);
+    /// A request with a short deadline has had no result.
+    pub(super) fn without_result(&mut self, endpoint: &Endpoint) {
+        self.without_result = self.without_result.saturating_add(1);
         self.forget(endpoint);
     }
 
@@ -100,7 +100,7 @@ mod tests {
         for needed in [1, 2, 4, 8, 16, 16] {
             assert!(!buffering.suspects(&a, needed - 1) && !buffering.is_for(&a));
             assert!(buffering.suspects(&a, needed) && buffering.is_for(&a));
-            buffering.in_vain(&a);
+            buffering.without_result(&a);
         }
         buffering.arrived();
         assert!(buffering.suspects(&a, 1));

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use etcd_http::v2::Get;
 
 use self::{journal::Journal, watchers::Watchers};
-use crate::{Scenario, Verdict, trusting::Trusting};
+use crate::{Scenario, Trusting, Verdict};
 
 /// How long a request may be held by a halted server, which processes it soon after it resumes.
 const SETTLE: Duration = Duration::from_secs(8);
@@ -31,7 +31,7 @@ pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
     let watched = watchers.finish(end).await;
     let all = Get::new("/chaos").recursive(true).quorum(true);
     let tree = clients[0].send(all).await.unwrap().node;
-    let report = verdict::judge(
+    let report = verdict::check(
         &journal,
         &watched,
         &tree,

@@ -34,7 +34,7 @@ pub(crate) struct Report {
 }
 
 /// Compares the responses, the events that watchers received, and the store.
-pub(crate) fn judge(
+pub(crate) fn check(
     journal: &Journal,
     watched: &[Watched],
     tree: &Node,

@@ -150,7 +150,7 @@ pub(crate) struct Figures {
     answered: usize,
 }
 
-pub(crate) fn judge(
+pub(crate) fn check(
     journal: &Journal,
     observed: &[Vec<Shown>],
     history: &History,

@@ -246,7 +246,7 @@ mod tests {
             events: events.into(),
         };
         let times = Times::new([(3, at(8))]);
-        let judged = |until, is_explained| {
+        let found = |until, is_explained| {
             let holding = Holding {
                 who: "a".to_owned(),
                 key: "q/a".to_owned(),
@@ -264,7 +264,7 @@ mod tests {
                 exclusive(vec![holding], ttl, &history, &ownerships, &times, explains);
             (count, problems.len())
         };
-        assert_eq!([judged(8, false), judged(9, false)], [(0, 0), (0, 1)]);
-        assert_eq!(judged(9, true), (1, 0));
+        assert_eq!([found(8, false), found(9, false)], [(0, 0), (0, 1)]);
+        assert_eq!(found(9, true), (1, 0));
     }
 }

@@ -16,7 +16,7 @@ use super::{
     END,
     history::{History, Times},
     holding::Holding,
-    leases::Kept,
+    leases::LeaseRecord,
     observers::Shown,
 };
 use crate::tally::Tally;
@@ -28,7 +28,7 @@ struct Inner {
     tally: Tally,
     writes: Vec<Write>,
     observed: Vec<(i64, Instant)>,
-    kept: Vec<Kept>,
+    leases: Vec<LeaseRecord>,
     locks: Vec<Holding>,
     elections: Vec<Holding>,
     answers: Vec<Vec<Shown>>,
@@ -72,7 +72,7 @@ impl Journal {
             tally: Tally::new(),
             writes: Vec::new(),
             observed: Vec::new(),
-            kept: Vec::new(),
+            leases: Vec::new(),
             locks: Vec::new(),
             elections: Vec::new(),
             answers: Vec::new(),
@@ -101,8 +101,8 @@ impl Journal {
         self.inner().observed.push((revision, Instant::now()));
     }
 
-    pub(crate) fn lease(&self, kept: Kept) {
-        self.inner().kept.push(kept);
+    pub(crate) fn lease(&self, lease: LeaseRecord) {
+        self.inner().leases.push(lease);
     }
 
     pub(crate) fn lock(&self, holding: Holding) {
@@ -132,8 +132,8 @@ impl Journal {
         self.inner().ended_early.clone()
     }
 
-    pub(crate) fn kept(&self) -> Vec<Kept> {
-        self.inner().kept.clone()
+    pub(crate) fn leases(&self) -> Vec<LeaseRecord> {
+        self.inner().leases.clone()
     }
 
     pub(crate) fn locks(&self) -> Vec<Holding> {

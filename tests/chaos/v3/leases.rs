@@ -43,7 +43,7 @@ const SLACK: Duration = Duration::from_millis(200);
 
 /// A lease, and what its holder knew about it.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct LeaseRecord {
     pub(crate) key: String,
     pub(crate) ttl: Duration,
     /// Up to here it was reported as alive.
@@ -118,7 +118,7 @@ impl<T: Transport> Task<T> {
                 }
                 None => (End::Dropped, Instant::now()),
             };
-            self.journal.lease(Kept {
+            self.journal.lease(LeaseRecord {
                 key,
                 ttl,
                 promised,
@@ -174,7 +174,7 @@ impl<T: Transport> Task<T> {
                 }
                 continue;
             };
-            self.journal.lease(Kept {
+            self.journal.lease(LeaseRecord {
                 key,
                 ttl,
                 promised: asked + ttl,
@@ -224,8 +224,8 @@ pub(crate) struct Figures {
 
 /// `stalled` returns how long the machine had no processor time between two moments; `explains`, whether there was a
 /// reason for etcd to end leases too early.
-pub(crate) fn judge(
-    kept: &[Kept],
+pub(crate) fn check(
+    leases: &[LeaseRecord],
     history: &History,
     times: &Times,
     stalled: impl Fn(Instant, Instant) -> Duration,
@@ -233,11 +233,11 @@ pub(crate) fn judge(
 ) -> (Figures, Vec<String>) {
     let deletions = history.deletions();
     let mut figures = Figures {
-        leases: kept.len(),
+        leases: leases.len(),
         ..Figures::default()
     };
     let mut problems = Vec::new();
-    for lease in kept {
+    for lease in leases {
         match lease.end {
             End::Lost(_) => {
                 figures.lost += 1;
@@ -333,7 +333,7 @@ mod tests {
         let history = History {
             events: events.into(),
         };
-        let kept = Kept {
+        let lease = LeaseRecord {
             key: "a".to_owned(),
             ttl,
             promised: at(10),
@@ -342,8 +342,8 @@ mod tests {
             ended: at(ended),
         };
         let times = Times::new([(3, at(gone))]);
-        judge(
-            &[kept],
+        check(
+            &[lease],
             &history,
             &times,
             |_, _| Duration::ZERO,

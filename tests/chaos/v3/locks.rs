@@ -158,7 +158,7 @@ pub(crate) struct Figures {
     cut_short: usize,
 }
 
-pub(crate) fn judge(
+pub(crate) fn check(
     journal: &Journal,
     history: &History,
     times: &Times,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_of_one_who_waits_or_has_lost_the_lock_is_found() {
+    fn a_write_before_or_after_the_lock_was_held_is_found() {
         assert_eq!(problems(&[(4, 5)]), 1);
         assert_eq!(problems(&[(2, 6)]), 1);
         assert_eq!(problems(&[(3, 7)]), 1);

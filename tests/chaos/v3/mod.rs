@@ -25,7 +25,7 @@ use harness::stall_monitor::StallMonitor;
 use tokio::task::JoinHandle;
 
 use self::{history::History, journal::Journal};
-use crate::{Scenario, Verdict, faults::ELECTION, is_over, trusting::Trusting};
+use crate::{Scenario, Trusting, Verdict, faults::ELECTION, is_over};
 
 /// The maximum time until abandoned leases expire: the longest TTL, the extensions by elections, and etcd's own delay.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -110,12 +110,12 @@ pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
         faults.woke_a_former_leader(from, to + LATENCY)
             || machine.longest_stall(from, to) >= ELECTION
     };
-    let kept = journal.kept();
-    let (of_leases, more) = leases::judge(&kept, &history, &times, stalled, explains);
+    let leases = journal.leases();
+    let (of_leases, more) = leases::check(&leases, &history, &times, stalled, explains);
     problems.extend(more);
-    let (of_locks, more) = locks::judge(&journal, &history, &times, scenario.duration, explains);
+    let (of_locks, more) = locks::check(&journal, &history, &times, scenario.duration, explains);
     problems.extend(more);
-    let (of_elections, more) = elections::judge(
+    let (of_elections, more) = elections::check(
         &journal,
         &observed,
         &history,

@@ -24,7 +24,7 @@ use harness::{
     stall_monitor::StallMonitor,
 };
 
-use crate::{trusting::Trusting, works::works};
+use crate::{Trusting, works::works};
 
 #[test]
 fn no_call_waits_for_watches_over_reqwest() {

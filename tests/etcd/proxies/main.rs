@@ -8,5 +8,6 @@ mod few_streams;
 mod outages;
 mod protocol;
 mod refusals;
-mod trusting;
 mod works;
+
+harness::trusting!();

@@ -19,7 +19,7 @@ cases_and_grpc! {
             a_barrier_is_held_once,
             participants_enter_and_leave_together,
             a_participant_too_many_is_refused,
-            a_participant_whose_session_ends_holds_nobody_up,
+            a_participant_whose_session_ends_does_not_block_others,
         }
     }
 }
@@ -103,7 +103,7 @@ async fn a_participant_too_many_is_refused<T: Transport>(etcd: Etcd<T>) {
     session.run(driver, work).await;
 }
 
-async fn a_participant_whose_session_ends_holds_nobody_up<T: Transport>(etcd: Etcd<T>) {
+async fn a_participant_whose_session_ends_does_not_block_others<T: Transport>(etcd: Etcd<T>) {
     let two = 2.try_into().unwrap();
     let (first, driver) = session(&etcd).await;
     let (second, other) = session(&etcd).await;

@@ -21,7 +21,7 @@ cases! {
             v2_165_roles_are_created_changed_and_deleted,
             v2_165_what_etcd_refuses_of_roles,
             names_may_be_awkward,
-            v2_162_auth_needs_a_root_user_and_is_switched_on_once,
+            v2_162_auth_needs_a_root_user_and_is_enabled_once,
             v2_160_wrong_or_missing_credentials_are_unauthorized,
             v2_161_without_credentials_the_guest_role_applies,
             v2_166_a_pattern_matches_the_path_as_it_is_written,
@@ -197,7 +197,7 @@ async fn names_may_be_awkward<T: Transport>(etcd: Etcd<T>) {
     user.v2().set("/x y/z", "1").await.unwrap();
 }
 
-async fn v2_162_auth_needs_a_root_user_and_is_switched_on_once<T: Transport>(etcd: Etcd<T>) {
+async fn v2_162_auth_needs_a_root_user_and_is_enabled_once<T: Transport>(etcd: Etcd<T>) {
     let v2 = etcd.v2();
     assert!(!v2.get_auth_status().await.unwrap());
     let (kind, message) = words(v2.enable_auth().await);

@@ -32,7 +32,7 @@ cases! {
             wrong_types_are_not_what_etcd_sends,
             an_empty_200_is_not_what_etcd_sends,
             json_of_another_service_is_not_what_etcd_sends,
-            a_keys_answer_without_a_node_is_not_what_etcd_sends,
+            a_keys_response_without_a_node_is_not_what_etcd_sends,
             bytes_that_are_no_utf_8_are_not_what_etcd_sends,
             json_nested_too_deep_is_refused_without_overflow,
             machines_that_are_no_urls_are_not_what_etcd_sends,
@@ -45,7 +45,7 @@ cases! {
             a_redirect_out_of_the_api_is_not_followed,
             a_redirect_of_a_write_is_followed_only_if_it_stays_one,
             a_response_announced_beyond_the_limit_is_not_read,
-            an_endless_answer_is_read_up_to_the_limit,
+            an_endless_response_is_read_up_to_the_limit,
             a_watch_reads_up_to_the_limit_too,
             a_body_that_stops_half_way_leaves_a_write_unknown,
             a_body_that_never_ends_is_a_timeout,
@@ -134,7 +134,7 @@ async fn json_of_another_service_is_not_what_etcd_sends<T: Transport>(etcd: Etcd
     assert_meaningless(etcd, r#"{"status":"ok"}"#, text).await;
 }
 
-async fn a_keys_answer_without_a_node_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
+async fn a_keys_response_without_a_node_is_not_what_etcd_sends<T: Transport>(etcd: Etcd<T>) {
     let text = r#"the response has no node: "{\"action\":\"set\"}""#;
     assert_meaningless(etcd, r#"{"action":"set"}"#, text).await;
 }
@@ -374,7 +374,7 @@ async fn a_response_announced_beyond_the_limit_is_not_read<T: Transport>(etcd: E
     assert_limited(etcd, ANNOUNCED, false).await;
 }
 
-async fn an_endless_answer_is_read_up_to_the_limit<T: Transport>(etcd: Etcd<T>) {
+async fn an_endless_response_is_read_up_to_the_limit<T: Transport>(etcd: Etcd<T>) {
     assert_limited(etcd, CHUNKED, true).await;
 }
 

@@ -14,16 +14,16 @@ cases! {
     any {
         Shared {
             v2_44_a_set_makes_or_replaces_a_file,
-            v2_12_a_write_answers_with_its_own_index,
+            v2_12_a_write_responds_with_its_own_index,
             v2_9_a_response_tells_of_the_cluster,
             v2_46_a_create_needs_the_key_to_be_free,
             v2_49_an_update_needs_the_key_to_be_there,
             v2_49_an_update_keeps_the_created_index,
             v2_42_a_missing_key_names_the_first_prefix_that_is_missing,
             v2_47_a_path_through_a_file_names_the_file_and_leaves_nothing_behind,
-            v2_54_a_deleted_file_is_gone_and_shown_once_more,
+            v2_54_a_deleted_file_is_gone_and_shown_a_last_time,
             v2_55_the_root_is_read_only,
-            v2_56_a_write_without_value_answers_no_nodes,
+            v2_56_a_write_without_value_returns_no_nodes,
             v2_59_the_same_set_twice_is_two_writes,
             v2_5_a_trailing_slash_names_the_same_key,
             a_key_without_a_slash_at_its_beginning_is_the_same_key,
@@ -124,7 +124,7 @@ async fn v2_44_a_set_makes_or_replaces_a_file<T: Transport>(etcd: Etcd<T>) {
     assert_eq!((read.node, read.prev_node), (replaced.node, None));
 }
 
-async fn v2_12_a_write_answers_with_its_own_index<T: Transport>(etcd: Etcd<T>) {
+async fn v2_12_a_write_responds_with_its_own_index<T: Transport>(etcd: Etcd<T>) {
     let set = etcd.v2().set(etcd.key("a"), "1").await.unwrap();
     assert_eq!(set.cluster.etcd_index, Some(set.index()));
     let read = etcd.v2().get(etcd.key("a")).await.unwrap();
@@ -223,7 +223,7 @@ async fn v2_47_a_path_through_a_file_names_the_file_and_leaves_nothing_behind<T:
     assert_eq!(nodes[0].value.as_deref(), Some("1"));
 }
 
-async fn v2_54_a_deleted_file_is_gone_and_shown_once_more<T: Transport>(etcd: Etcd<T>) {
+async fn v2_54_a_deleted_file_is_gone_and_shown_a_last_time<T: Transport>(etcd: Etcd<T>) {
     let made = etcd.v2().set(etcd.key("a"), "1").await.unwrap();
     let deleted = etcd.v2().delete(etcd.key("a")).await.unwrap();
     assert_eq!(deleted.action, Action::Delete);
@@ -259,7 +259,7 @@ async fn v2_55_the_root_is_read_only<T: Transport>(etcd: Etcd<T>) {
     );
 }
 
-async fn v2_56_a_write_without_value_answers_no_nodes<T: Transport>(etcd: Etcd<T>) {
+async fn v2_56_a_write_without_value_returns_no_nodes<T: Transport>(etcd: Etcd<T>) {
     let key = etcd.key("a");
     let made = etcd
         .send(Set::new(&key, "0").without_value())

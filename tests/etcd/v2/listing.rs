@@ -18,8 +18,8 @@ cases! {
             v2_37_a_file_is_read_the_same_with_every_option,
             v2_38_an_empty_directory_has_no_nodes,
             v2_39_hidden_keys_are_left_out_at_every_level,
-            v2_39_hidden_keys_are_there_for_those_who_name_them,
-            v2_23_a_quorum_read_answers_the_same,
+            v2_39_hidden_keys_are_found_by_their_names,
+            v2_23_a_quorum_read_returns_the_same,
             exists_is_true_of_files_directories_and_hidden_keys,
             exists_is_false_of_what_is_missing_or_below_a_file,
             v2_13_exists_asks_the_majority_too,
@@ -113,7 +113,7 @@ async fn v2_39_hidden_keys_are_left_out_at_every_level<T: Transport>(etcd: Etcd<
     assert!(!root.nodes[2].is_hidden());
 }
 
-async fn v2_39_hidden_keys_are_there_for_those_who_name_them<T: Transport>(etcd: Etcd<T>) {
+async fn v2_39_hidden_keys_are_found_by_their_names<T: Transport>(etcd: Etcd<T>) {
     plant(&etcd, &["_f", "_d/a", "_d/_b", "_d/e/c"]).await;
     let file = etcd.v2().get(etcd.key("_f")).await.unwrap().node;
     assert!(file.is_hidden());
@@ -126,7 +126,7 @@ async fn v2_39_hidden_keys_are_there_for_those_who_name_them<T: Transport>(etcd:
     etcd.v2().delete(etcd.key("_d/_b")).await.unwrap();
 }
 
-async fn v2_23_a_quorum_read_answers_the_same<T: Transport>(etcd: Etcd<T>) {
+async fn v2_23_a_quorum_read_returns_the_same<T: Transport>(etcd: Etcd<T>) {
     plant(&etcd, &["a", "d/b"]).await;
     let plain = list(&etcd, true).await;
     let quorum = Get::new(etcd.root())

@@ -20,7 +20,7 @@ cases! {
             text_is_answered_as_text,
             a_query_and_a_form_are_encoded,
             v2_16_a_body_that_is_no_form_is_not_read_by_the_keys_api,
-            a_head_request_answers_nothing,
+            a_head_request_has_no_response_body,
             an_error_response_of_etcd_is_an_error,
             v2_1_a_path_that_etcd_does_not_have_is_an_http_error,
             v2_6_a_method_that_etcd_does_not_have_is_an_http_error,
@@ -96,7 +96,7 @@ async fn v2_16_a_body_that_is_no_form_is_not_read_by_the_keys_api<T: Transport>(
     assert_eq!(node.value.as_deref(), Some(""));
 }
 
-async fn a_head_request_answers_nothing<T: Transport>(etcd: Etcd<T>) {
+async fn a_head_request_has_no_response_body<T: Transport>(etcd: Etcd<T>) {
     let head = etcd.request(Method::HEAD, "/v2/keys");
     let answer = etcd.send(head).await.unwrap();
     assert_eq!(

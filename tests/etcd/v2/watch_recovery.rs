@@ -1,4 +1,4 @@
-//! What a watch survives: the loss of history, a busy store, restarts, broken answers, a slow server.
+//! What a watch survives: the loss of history, a busy store, restarts, broken responses, a slow server.
 
 use std::{
     io::{self, Write},
@@ -46,8 +46,8 @@ cases! {
     }
     http {
         Nothing {
-            v2_147_a_watch_survives_empty_answers,
-            a_watch_survives_answers_that_are_cut,
+            v2_147_a_watch_survives_empty_responses,
+            a_watch_survives_truncated_responses,
             a_server_slower_than_a_poll_loses_no_event,
         }
     }
@@ -276,7 +276,7 @@ fn poll(index: u64) -> String {
 }
 
 #[cfg(feature = "server")]
-async fn v2_147_a_watch_survives_empty_answers<T: Transport>(etcd: Etcd<T>) {
+async fn v2_147_a_watch_survives_empty_responses<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::start(|n, stream| match n {
         0 | 1 => stream.write_all(&json("")),
         2 => stream.write_all(&event(7)),
@@ -298,7 +298,7 @@ async fn v2_147_a_watch_survives_empty_answers<T: Transport>(etcd: Etcd<T>) {
 }
 
 #[cfg(feature = "server")]
-async fn a_watch_survives_answers_that_are_cut<T: Transport>(etcd: Etcd<T>) {
+async fn a_watch_survives_truncated_responses<T: Transport>(etcd: Etcd<T>) {
     let server = ScriptedServer::start(|n, stream| match n {
         // Before the head, after it, within the body; and a proxy without its server.
         0 => Ok(()),

@@ -13,7 +13,7 @@ cases_and_grpc! {
     any {
         Alone {
             v3_110_a_token_is_given_for_the_right_password_alone,
-            v3_116_authentication_is_switched_on_and_off,
+            v3_116_authentication_is_enabled_and_disabled,
             v3_117_users_come_and_go,
             v3_117_roles_come_and_go,
             v3_118_permissions_come_and_go,
@@ -65,7 +65,7 @@ async fn v3_110_a_token_is_given_for_the_right_password_alone<T: Transport>(etcd
     }
 }
 
-async fn v3_116_authentication_is_switched_on_and_off<T: Transport>(etcd: Etcd<T>) {
+async fn v3_116_authentication_is_enabled_and_disabled<T: Transport>(etcd: Etcd<T>) {
     let auth = etcd.v3().auth();
     assert_eq!(refused(auth.enable().await), EtcdErrorKind::RootUserMissing);
     auth.add_user("root", "r").await.unwrap();

@@ -48,15 +48,8 @@ async fn v3_105_a_candidate_leads_proclaims_and_resigns<T: Transport>(etcd: Etcd
         .proclaim(leader.clone(), "two")
         .await
         .unwrap();
-    assert_eq!(
-        v3.elections()
-            .get_leader(&*name)
-            .await
-            .unwrap()
-            .unwrap()
-            .value,
-        "two"
-    );
+    let seen = v3.elections().get_leader(&*name).await.unwrap();
+    assert_eq!(seen.unwrap().value, "two");
     for _ in 0..2 {
         v3.elections().resign(leader.clone()).await.unwrap();
     }
@@ -96,15 +89,8 @@ async fn v3_105_the_same_lease_campaigns_again<T: Transport>(etcd: Etcd<T>) {
     let first = v3.elections().campaign(&*name, lease, "one").await.unwrap();
     let second = v3.elections().campaign(&*name, lease, "two").await.unwrap();
     assert_eq!(first.leader.key, second.leader.key);
-    assert_eq!(
-        v3.elections()
-            .get_leader(&*name)
-            .await
-            .unwrap()
-            .unwrap()
-            .value,
-        "two"
-    );
+    let leader = v3.elections().get_leader(&*name).await.unwrap();
+    assert_eq!(leader.unwrap().value, "two");
 }
 
 async fn a_campaign_that_is_not_won_in_time_is_given_up<T: Transport>(etcd: Etcd<T>) {

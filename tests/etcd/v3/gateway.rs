@@ -20,7 +20,7 @@ cases! {
     Shared {
         v3_1_calls_are_under_v3_whatever_they_were_under_before,
         v3_3_calls_of_leases_have_two_paths,
-        v3_4_7_40_a_key_is_told_as_documented_whatever_the_spacing,
+        v3_4_7_40_a_key_is_read_as_documented_whatever_the_spacing,
         v3_5_what_is_sent_may_be_written_in_several_ways,
         v3_6_gateways_differ_in_what_they_take,
         v3_8_the_content_type_is_json_and_an_error_may_end_in_a_trailer,
@@ -70,7 +70,7 @@ async fn v3_3_calls_of_leases_have_two_paths<T: Transport>(etcd: Etcd<T>) {
     }
 }
 
-async fn v3_4_7_40_a_key_is_told_as_documented_whatever_the_spacing<T: Transport>(etcd: Etcd<T>) {
+async fn v3_4_7_40_a_key_is_read_as_documented_whatever_the_spacing<T: Transport>(etcd: Etcd<T>) {
     let key = etcd.key("a");
     let lease = etcd.v3().leases().grant(Duration::from_secs(60)).await;
     let lease = lease.unwrap().id;

@@ -25,12 +25,12 @@ use crate::auth::enable_for;
 
 cases! {
     Nothing {
-        v3_136_a_jwt_that_expires_is_renewed_and_no_caller_hears_of_it,
+        v3_136_a_jwt_that_expires_is_renewed_and_no_caller_notices,
         v3_137_a_watch_outlives_the_token_that_it_was_opened_with,
         a_watch_is_resumed_when_its_token_has_expired_meanwhile,
         v3_139_an_observer_and_a_snapshot_get_another_token_when_theirs_has_expired,
         v3_138_a_jwt_outlives_the_restart_of_its_server,
-        v3_114_a_change_of_users_ends_every_jwt_and_no_caller_hears_of_it,
+        v3_114_a_change_of_users_ends_every_jwt_and_no_caller_notices,
         a_lease_is_kept_for_longer_than_a_token_is_good,
     }
 }
@@ -132,9 +132,7 @@ async fn put<T: Transport>(client: &Client<T>, value: &str) -> i64 {
     put.unwrap().header.revision
 }
 
-async fn v3_136_a_jwt_that_expires_is_renewed_and_no_caller_hears_of_it<T: Transport>(
-    etcd: Etcd<T>,
-) {
+async fn v3_136_a_jwt_that_expires_is_renewed_and_no_caller_notices<T: Transport>(etcd: Etcd<T>) {
     let jwt = Jwt::start(&etcd, SHORT).await;
     let (client, attempts) = jwt.root(&etcd);
     let started = client.transport().now();
@@ -218,7 +216,7 @@ async fn v3_138_a_jwt_outlives_the_restart_of_its_server<T: Transport>(etcd: Etc
     assert_eq!(attempts.tokens(), 1);
 }
 
-async fn v3_114_a_change_of_users_ends_every_jwt_and_no_caller_hears_of_it<T: Transport>(
+async fn v3_114_a_change_of_users_ends_every_jwt_and_no_caller_notices<T: Transport>(
     etcd: Etcd<T>,
 ) {
     let jwt = Jwt::start(&etcd, "10m").await;

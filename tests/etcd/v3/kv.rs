@@ -27,8 +27,8 @@ cases_and_grpc! {
             v3_41_what_is_not_there_cannot_be_kept,
             v3_42_a_put_counts_versions_and_revisions,
             v3_43_a_put_keeps_its_value_or_lease_if_asked,
-            v3_44_a_put_answers_what_was_there,
-            v3_46_a_delete_answers_what_was_there,
+            v3_44_a_put_returns_the_former_value,
+            v3_46_a_delete_returns_the_former_values,
             v3_47_a_delete_of_nothing_changes_nothing,
             v3_18_a_value_that_is_too_large_was_definitely_not_written,
         }
@@ -37,7 +37,7 @@ cases_and_grpc! {
             v3_31_all_keys_are_found,
             v3_63_64_compaction_forgets_the_past,
             v3_63_what_is_compacted_or_not_there_yet_cannot_be_compacted,
-            v3_18_large_answers_are_read_whole,
+            v3_18_large_responses_are_read_completely,
         }
     }
 }
@@ -321,7 +321,7 @@ async fn v3_43_a_put_keeps_its_value_or_lease_if_asked<T: Transport>(etcd: Etcd<
     assert!(v3.kv().get(&*key).await.unwrap().is_some());
 }
 
-async fn v3_44_a_put_answers_what_was_there<T: Transport>(etcd: Etcd<T>) {
+async fn v3_44_a_put_returns_the_former_value<T: Transport>(etcd: Etcd<T>) {
     let key = etcd.key("a");
     let created = etcd
         .send(Put::new(&*key, "one").prev_kv(true))
@@ -335,7 +335,7 @@ async fn v3_44_a_put_answers_what_was_there<T: Transport>(etcd: Etcd<T>) {
     assert_eq!(changed.prev_kv.unwrap().value, "one");
 }
 
-async fn v3_46_a_delete_answers_what_was_there<T: Transport>(etcd: Etcd<T>) {
+async fn v3_46_a_delete_returns_the_former_values<T: Transport>(etcd: Etcd<T>) {
     put_all(&etcd, &["b", "a"]).await;
     let all = DeleteRange::new(KeyRange::prefix(etcd.key(""))).prev_kv(true);
     let deleted = etcd.send(all).await.unwrap();
@@ -362,7 +362,7 @@ async fn v3_18_a_value_that_is_too_large_was_definitely_not_written<T: Transport
     assert_eq!(etcd.v3().kv().get(&*key).await.unwrap(), None);
 }
 
-async fn v3_18_large_answers_are_read_whole<T: Transport>(etcd: Etcd<T>) {
+async fn v3_18_large_responses_are_read_completely<T: Transport>(etcd: Etcd<T>) {
     let value = vec![7; 1_000_000];
     for n in 0..8 {
         etcd.v3().kv().put(format!("{n}"), &*value).await.unwrap();

@@ -21,7 +21,7 @@ cases! {
         v3_129_a_paused_member_never_answers,
         a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
         a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it,
-        a_candidate_at_a_paused_member_is_told_that_its_turn_has_come,
+        a_candidate_at_a_paused_member_learns_that_its_turn_has_come,
         v3_130_a_write_that_timed_out_is_applied_later,
     }
 }
@@ -33,7 +33,7 @@ harness::stamp!(
         Nothing {
             a_wait_for_a_lock_at_a_paused_member_is_given_up_as_unknown,
             a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_before_it,
-            a_candidate_at_a_paused_member_is_told_that_its_turn_has_come,
+            a_candidate_at_a_paused_member_learns_that_its_turn_has_come,
         }
 );
 
@@ -334,9 +334,7 @@ async fn a_wait_for_a_lock_goes_on_while_its_member_is_paused_and_others_are_bef
     assert!(holder.v3().kv().get(lock.key).await.unwrap().is_some());
 }
 
-async fn a_candidate_at_a_paused_member_is_told_that_its_turn_has_come<T: Transport>(
-    etcd: Etcd<T>,
-) {
+async fn a_candidate_at_a_paused_member_learns_that_its_turn_has_come<T: Transport>(etcd: Etcd<T>) {
     let cluster = Cluster::start(3).unwrap();
     let leader = cluster.leader().unwrap();
     let paused = cluster.member((leader + 1) % 3);

@@ -185,7 +185,7 @@ async fn v3_95_98_a_lease_outlives_its_leader_and_any_member_renews_it<T: Transp
         let left = etcd.send(GetTimeToLive::new(lease)).await.unwrap().unwrap();
         assert!(left.ttl <= granted - 5 * second, "{left:?}");
         let members = etcd.v3().cluster().list_members().await.unwrap().members;
-        let [old, new] = [leader, (leader + 1) % 3].map(|place| etcd.host().name(place));
+        let [old, new] = [leader, (leader + 1) % 3].map(|member| etcd.host().name(member));
         let named = |name: &str| members.iter().find(|it| it.name == name).unwrap();
         let leading = etcd.client_of(&named(&old).client_urls[0]);
         let (leading, new) = (leading.v3(), named(&new).id);

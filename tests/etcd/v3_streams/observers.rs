@@ -9,15 +9,15 @@ use harness::{case::Etcd, cases_and_grpc};
 cases_and_grpc! {
     any {
         Shared {
-            v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamation,
+            v3_106_nothing_is_observed_before_there_is_a_leader_and_then_each_proclamation,
         }
         Alone {
-            an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twice,
+            an_observer_survives_the_restart_of_its_server_and_receives_nothing_twice,
         }
     }
 }
 
-async fn v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamation<
+async fn v3_106_nothing_is_observed_before_there_is_a_leader_and_then_each_proclamation<
     T: Transport,
 >(
     etcd: Etcd<T>,
@@ -51,7 +51,7 @@ async fn v3_106_nothing_is_told_before_there_is_a_leader_and_then_each_proclamat
     assert_eq!(third.unwrap().unwrap().value, "three");
 }
 
-async fn an_observer_survives_the_restart_of_its_server_and_is_told_nothing_twice<T: Transport>(
+async fn an_observer_survives_the_restart_of_its_server_and_receives_nothing_twice<T: Transport>(
     etcd: Etcd<T>,
 ) {
     let v3 = etcd.v3();

@@ -26,7 +26,7 @@ cases_and_grpc! {
         Shared {
             v3_71_72_an_id_is_ours_or_the_next_that_is_free_and_is_taken_once,
             v3_83_only_the_canceled_watch_reports_that_it_ended,
-            v3_84_progress_is_told_of_no_watch_in_particular,
+            v3_84_progress_is_reported_for_no_watch_in_particular,
             v3_86_nothing_is_answered_before_the_request_has_ended,
         }
         Alone {
@@ -120,7 +120,7 @@ async fn v3_83_only_the_canceled_watch_reports_that_it_ended<T: Transport>(etcd:
     assert!(is_silent(&etcd, &mut lines).await);
 }
 
-async fn v3_84_progress_is_told_of_no_watch_in_particular<T: Transport>(etcd: Etcd<T>) {
+async fn v3_84_progress_is_reported_for_no_watch_in_particular<T: Transport>(etcd: Etcd<T>) {
     let revision = etcd.send(Put::new(etcd.key(""), "1")).await.unwrap();
     let revision = revision.header.revision;
     let progress = || json!({"progress_request": {}});

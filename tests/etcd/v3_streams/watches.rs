@@ -22,10 +22,10 @@ cases_and_grpc! {
     any {
         Shared {
             a_watch_from_now_sees_what_comes_after,
-            v3_77_puts_and_deletes_are_told_with_what_was_before,
+            v3_77_puts_and_deletes_are_received_with_former_values,
             v3_78_a_transaction_arrives_whole_and_in_order,
             v3_79_history_arrives_revision_by_revision,
-            v3_81_what_is_filtered_is_not_told,
+            v3_81_what_is_filtered_is_not_received,
             v3_82_a_revision_of_many_megabytes_arrives_whole,
             v3_74_a_watch_of_the_future_waits,
             a_set_tells_its_watches_apart,
@@ -35,8 +35,8 @@ cases_and_grpc! {
         }
         Alone {
             v3_75_a_compacted_history_is_an_error,
-            v3_80_what_was_before_is_told_unless_it_is_compacted,
-            v3_89_who_may_not_read_may_not_watch,
+            v3_80_former_values_are_received_unless_they_are_compacted,
+            v3_89_a_watch_needs_the_permission_to_read,
             v3_91_a_watch_survives_the_restart_of_its_server,
             r_60_a_watch_survives_the_loss_of_its_token,
         }
@@ -47,7 +47,7 @@ cases_and_grpc! {
         }
         Nothing {
             v3_65_a_server_compacts_its_history_by_itself,
-            v3_85_progress_is_told_where_nothing_happens,
+            v3_85_progress_is_reported_where_nothing_happens,
         }
     }
 }
@@ -101,7 +101,7 @@ async fn a_watch_from_now_sees_what_comes_after<T: Transport>(etcd: Etcd<T>) {
     }
 }
 
-async fn v3_77_puts_and_deletes_are_told_with_what_was_before<T: Transport>(etcd: Etcd<T>) {
+async fn v3_77_puts_and_deletes_are_received_with_former_values<T: Transport>(etcd: Etcd<T>) {
     let first = put(&etcd, "a", "1").await;
     put(&etcd, "a", "2").await;
     let deleted = etcd.send(DeleteRange::new(etcd.key("a"))).await.unwrap();
@@ -172,7 +172,7 @@ async fn v3_79_history_arrives_revision_by_revision<T: Transport>(etcd: Etcd<T>)
     assert!(values.into_iter().eq(0..20));
 }
 
-async fn v3_80_what_was_before_is_told_unless_it_is_compacted<T: Transport>(etcd: Etcd<T>) {
+async fn v3_80_former_values_are_received_unless_they_are_compacted<T: Transport>(etcd: Etcd<T>) {
     let created = put(&etcd, "a", "1").await;
     let changed = put(&etcd, "a", "2").await;
     let before = |changes: Changes| {
@@ -189,7 +189,7 @@ async fn v3_80_what_was_before_is_told_unless_it_is_compacted<T: Transport>(etcd
     assert_eq!(before(changes), None);
 }
 
-async fn v3_81_what_is_filtered_is_not_told<T: Transport>(etcd: Etcd<T>) {
+async fn v3_81_what_is_filtered_is_not_received<T: Transport>(etcd: Etcd<T>) {
     let first = put(&etcd, "a", "1").await;
     etcd.send(DeleteRange::new(etcd.key("a"))).await.unwrap();
     put(&etcd, "a", "2").await;
@@ -356,7 +356,7 @@ async fn enable_auth<T: Transport>(etcd: &Etcd<T>) {
     auth.enable().await.unwrap();
 }
 
-async fn v3_89_who_may_not_read_may_not_watch<T: Transport>(etcd: Etcd<T>) {
+async fn v3_89_a_watch_needs_the_permission_to_read<T: Transport>(etcd: Etcd<T>) {
     enable_auth(&etcd).await;
     let reader = etcd.client(|builder| builder.v3_auth("reader", "r"));
     for watch in [
@@ -470,7 +470,7 @@ async fn v3_65_a_server_compacts_its_history_by_itself<T: Transport>(etcd: Etcd<
     next(&mut stream).await;
 }
 
-async fn v3_85_progress_is_told_where_nothing_happens<T: Transport>(etcd: Etcd<T>) {
+async fn v3_85_progress_is_reported_where_nothing_happens<T: Transport>(etcd: Etcd<T>) {
     let is_3_5 = install().unwrap().version >= Version::new(3, 5, 0);
     let mut builder = Server::builder();
     if is_3_5 {

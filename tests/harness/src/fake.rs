@@ -41,9 +41,9 @@ fn world(start: Start, profile: Profile) -> World<FakeEtcd> {
     };
     let mut builder = FakeEtcd::builder().profile(profile).clock(clock);
     if let Start::Three = start {
-        for place in 0..3 {
-            let url = format!("http://127.0.0.1:{place}2379");
-            builder = builder.member(&format!("etcd-{place}"), &url);
+        for member in 0..3 {
+            let url = format!("http://127.0.0.1:{member}2379");
+            builder = builder.member(&format!("etcd-{member}"), &url);
         }
     }
     let v2 = !matches!(start, Start::WithoutV2);

@@ -4,7 +4,8 @@
 //!   [`Backend`](backend::Backend): [real servers](real) by each HTTP transport, and the [`fake`].
 //! - [`scripted_transport`] and [`clock`] are for tests of the client alone, [`scripted_server`] for those that need a
 //!   socket.
-//! - [`proxy`] starts proxies between a client and servers, [`certificates`] makes what servers and proxies with TLS need.
+//! - [`proxy`] starts proxies between a client and servers, [`certificates`] makes what servers and proxies with TLS need,
+//!   and [`trusting!`] transports that trust them.
 //! - [`raw_http`] and [`json_lines`] read responses as they are on the wire.
 //! - [`linearizability`], [`stall_monitor`] and [`watch_set_churn`] serve tests under load and faults.
 //!
@@ -25,4 +26,5 @@ pub mod scripted_server;
 pub mod scripted_transport;
 pub mod stall_monitor;
 mod stamp;
+mod trusting;
 pub mod watch_set_churn;

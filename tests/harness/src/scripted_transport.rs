@@ -38,7 +38,7 @@ pub struct ScriptedTransport {
 #[derive(Debug)]
 pub enum Step {
     /// A response: status, headers, body.
-    Answer(u16, Vec<(&'static str, String)>, Ending),
+    Respond(u16, Vec<(&'static str, String)>, Ending),
     /// No connection.
     Refuse,
     /// The connection is reset before a response.
@@ -128,7 +128,7 @@ impl Transport for ScriptedTransport {
         let step = self.steps.lock().unwrap().pop_front();
         self.halted.store(matches!(step, Some(Step::Halt)), Relaxed);
         match step.unwrap_or_else(|| panic!("no step left for {line}")) {
-            Step::Answer(status, headers, ending) => {
+            Step::Respond(status, headers, ending) => {
                 let mut response = Response::new(match ending {
                     Ending::Whole(body) => body.into(),
                     Ending::Cut(start) => Body::from_frames([
@@ -187,7 +187,7 @@ pub fn keys(status: u16, index: u64, body: impl Into<String>) -> Step {
         ("content-type", "application/json".to_owned()),
         ("x-etcd-index", index.to_string()),
     ];
-    Step::Answer(status, headers, Ending::Whole(body.into()))
+    Step::Respond(status, headers, Ending::Whole(body.into()))
 }
 
 /// A file with this key and index: the body of a response to a read, or of an event.
@@ -199,7 +199,7 @@ pub fn file(action: &str, key: &str, modified: u64) -> String {
 
 /// The head of a response to a poll, and no body.
 pub fn open(index: u64) -> Step {
-    Step::Answer(200, vec![("x-etcd-index", index.to_string())], Ending::Open)
+    Step::Respond(200, vec![("x-etcd-index", index.to_string())], Ending::Open)
 }
 
 /// An error response of the v2 API.
@@ -211,12 +211,12 @@ pub fn etcd_error(status: u16, code: u32, index: u64) -> Step {
 /// The same response with more headers.
 pub fn with_headers(step: Step, more: &[(&'static str, &str)]) -> Step {
     match step {
-        Step::Answer(status, mut headers, ending) => {
+        Step::Respond(status, mut headers, ending) => {
             headers.extend(
                 more.iter()
                     .map(|(name, value)| (*name, (*value).to_owned())),
             );
-            Step::Answer(status, headers, ending)
+            Step::Respond(status, headers, ending)
         }
         other => panic!("{other:?} has no headers"),
     }

@@ -333,7 +333,7 @@ fn denied() -> Fault {
     let body = r#"{"error":"etcdserver: permission denied","code":7,"message":"etcdserver: permission denied"}"#;
     let mut response = Response::new(body.as_bytes().to_vec());
     *response.status_mut() = 403.try_into().unwrap();
-    Fault::answer(response)
+    Fault::respond(response)
 }
 
 #[test]

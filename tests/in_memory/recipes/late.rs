@@ -29,7 +29,7 @@ struct Late {
     etcd: FakeEtcd,
     /// How many transactions are sent before it.
     before: Arc<AtomicUsize>,
-    kept: Arc<StdMutex<Option<Request>>>,
+    held_back: Arc<StdMutex<Option<Request>>>,
 }
 
 impl Late {
@@ -37,7 +37,7 @@ impl Late {
         Self {
             etcd: jumping().build(),
             before: Arc::new(before.into()),
-            kept: Arc::default(),
+            held_back: Arc::default(),
         }
     }
 
@@ -48,8 +48,8 @@ impl Late {
 
     /// Lets the transaction arrive.
     async fn deliver(&self) -> bool {
-        let kept = self.kept.lock().unwrap().take();
-        match kept {
+        let held_back = self.held_back.lock().unwrap().take();
+        match held_back {
             Some(request) => {
                 let response = self.etcd.send(request).await.unwrap();
                 assert!(response.status().is_success(), "{response:?}");
@@ -67,7 +67,7 @@ impl Transport for Late {
             let before = self.before.load(Relaxed);
             self.before.store(before.wrapping_sub(1), Relaxed);
             if before == 0 {
-                *self.kept.lock().unwrap() = Some(request);
+                *self.held_back.lock().unwrap() = Some(request);
                 return pending().await;
             }
         }

@@ -34,7 +34,7 @@ pub async fn frames_arrive_as_they_are_sent(transport: &dyn Transport, _: &Limit
 }
 
 pub async fn trailers_arrive(transport: &dyn Transport, _: &Limits) {
-    let server = Server::answering(
+    let server = Server::responding(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: grpc-status, x-sum\r\n\r\n\
          4\r\ndata\r\n0\r\ngrpc-status: 14\r\nx-sum: a b\r\n\r\n",
     );
@@ -58,7 +58,7 @@ pub async fn trailers_arrive(transport: &dyn Transport, _: &Limits) {
 }
 
 pub async fn trailers_arrive_without_any_data(transport: &dyn Transport, limits: &Limits) {
-    let server = Server::answering(format!("{CHUNKED}0\r\ngrpc-status: 5\r\n\r\n"));
+    let server = Server::responding(format!("{CHUNKED}0\r\ngrpc-status: 5\r\n\r\n"));
     for _ in 0..2 {
         let response = send(transport, get(server.uri("/"))).await;
         let headers = response.headers().clone();
@@ -80,7 +80,7 @@ pub async fn an_empty_body_ends_at_once(transport: &dyn Transport, _: &Limits) {
         "HTTP/1.1 204 No Content\r\n\r\n",
         "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n",
     ] {
-        let server = Server::answering(answered);
+        let server = Server::responding(answered);
         let mut body = send(transport, get(server.uri("/"))).await.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.expect("no error");
@@ -151,7 +151,7 @@ pub async fn a_body_cut_by_a_reset_is_an_error(transport: &dyn Transport, _: &Li
 
 pub async fn an_encoded_body_arrives_untouched(transport: &dyn Transport, _: &Limits) {
     for encoding in ["gzip", "deflate", "br", "zstd"] {
-        let server = Server::answering(format!(
+        let server = Server::responding(format!(
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: 11\r\n\r\nnot decoded"
         ));
         let response = send(transport, get(server.uri("/"))).await;
@@ -166,7 +166,7 @@ pub async fn eight_mebibytes_arrive(transport: &dyn Transport, _: &Limits) {
     let mut answered = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
     let head = answered.len();
     answered.extend((0..length).map(pattern));
-    let server = Server::answering(answered.clone());
+    let server = Server::responding(answered.clone());
     let body = send(transport, request(Method::POST, server.uri("/"), "all")).await;
     let body = body.into_body();
     assert!(

@@ -30,7 +30,7 @@ pub async fn sequential_requests_share_a_connection(transport: &dyn Transport, l
         let mut connections = 0;
         // The transport may need a moment to return the connection to its pool, on a busy machine a long one.
         for moment in [20, 300].map(Duration::from_millis) {
-            let server = Server::answering(answered);
+            let server = Server::responding(answered);
             for (method, body) in sequence.iter().cycle().take(3 * sequence.len()) {
                 let request = request(method.clone(), server.uri("/"), *body);
                 assert_eq!(text(send(transport, request).await).await, "ok");
@@ -145,7 +145,7 @@ enum End {
     Reset,
 }
 
-/// The core of "one call, one request": the server answers, reads a second request, and closes the connection without a
+/// The core of "one call, one request": the server responds, reads a second request, and closes the connection without a
 /// response. It may have acted on what it read. Sending that again on a new connection would write twice.
 async fn fails_with_a_reused_connection(
     transport: &dyn Transport,

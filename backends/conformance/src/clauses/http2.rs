@@ -232,7 +232,7 @@ pub async fn http2_broken_streams_are_errors(transport: &dyn Transport, limits: 
 }
 
 pub async fn http2_is_not_used_unless_requested(transport: &dyn Transport, limits: &Limits) {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     if limits.refuses_http2 {
         refused(transport).await;
     } else {
@@ -248,7 +248,7 @@ pub async fn http2_is_not_used_unless_requested(transport: &dyn Transport, limit
 
 /// A transport without HTTP/2 rejects the requests, and sends nothing.
 async fn refused(transport: &dyn Transport) {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     for method in [Method::GET, Method::POST] {
         let request = http2(method, server.uri("/"), "");
         failure(transport, request, TransportErrorKind::Rejected).await;

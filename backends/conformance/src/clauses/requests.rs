@@ -19,7 +19,7 @@ pub async fn method_and_body_reach_the_server(transport: &dyn Transport, _: &Lim
             if !body.is_empty() && (head || method == "GET") {
                 continue;
             }
-            let server = Server::answering(if head { OK.trim_end_matches("ok") } else { OK });
+            let server = Server::responding(if head { OK.trim_end_matches("ok") } else { OK });
             let method = method.parse().expect("a method");
             let request = request(method, server.uri("/v2/keys/a?b=c"), body);
             let method = request.method().to_string();
@@ -35,7 +35,7 @@ pub async fn method_and_body_reach_the_server(transport: &dyn Transport, _: &Lim
 
 pub async fn a_request_without_a_body_has_none(transport: &dyn Transport, _: &Limits) {
     for method in [Method::GET, Method::PUT, Method::POST, Method::DELETE] {
-        let server = Server::answering(OK);
+        let server = Server::responding(OK);
         let request = request(method.clone(), server.uri("/"), Body::empty());
         assert_eq!(text(send(transport, request).await).await, "ok");
         let received = server.only_request();
@@ -47,7 +47,7 @@ pub async fn a_request_without_a_body_has_none(transport: &dyn Transport, _: &Li
 
 pub async fn eight_mebibytes_reach_the_server(transport: &dyn Transport, _: &Limits) {
     let body: Vec<u8> = (0..8 << 20).map(|index| (index % 251) as u8).collect();
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let request = request(Method::PUT, server.uri("/"), body.clone());
     assert_eq!(text(send(transport, request).await).await, "ok");
     let received = server.only_request();
@@ -118,7 +118,7 @@ pub async fn a_streamed_body_that_breaks_off_is_never_a_complete_request(
 }
 
 pub async fn headers_reach_the_server_as_they_are(transport: &dyn Transport, limits: &Limits) {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let mut sent = request(Method::PUT, server.uri("/"), "value=1");
     let headers = sent.headers_mut();
     for (name, value) in [
@@ -145,7 +145,7 @@ pub async fn headers_reach_the_server_as_they_are(transport: &dyn Transport, lim
         assert_eq!(received.all(name.as_str()), values, "{name}");
     }
 
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     let mut sent = get(server.uri("/"));
     let odd = HeaderValue::from_bytes(b"caf\xe9 \xff\t!").expect("bytes that a header may hold");
     sent.headers_mut().insert("x-bytes", odd);
@@ -160,7 +160,7 @@ pub async fn headers_reach_the_server_as_they_are(transport: &dyn Transport, lim
 
 pub async fn no_header_is_added_that_asks_for_something(transport: &dyn Transport, _: &Limits) {
     for body in [String::new(), "value=1".to_owned(), "v".repeat(2 << 20)] {
-        let server = Server::answering(OK);
+        let server = Server::responding(OK);
         let uri = server.uri("/");
         let host = uri.authority().expect("an authority").to_string();
         let request = request(Method::PUT, uri, body);
@@ -208,7 +208,7 @@ pub async fn path_and_query_reach_the_server_byte_for_byte(transport: &dyn Trans
         "/a/%2E%2e/b",
         "/a/.%2e/b",
     ] {
-        let server = Server::answering(OK);
+        let server = Server::responding(OK);
         // Some of these are no valid `Uri`.
         let Ok(uri) = format!("{}{}", server.origin(), target).parse() else {
             continue;
@@ -258,7 +258,7 @@ fn upper_escapes(target: &str) -> String {
 }
 
 pub async fn an_unknown_scheme_is_rejected(transport: &dyn Transport, _: &Limits) {
-    let server = Server::answering(OK);
+    let server = Server::responding(OK);
     for scheme in ["ftp", "file", "ws", "unix", "gopher", "ldap"] {
         let uri = server.uri("/").to_string().replacen("http", scheme, 1);
         let request = get(uri.parse().expect("a URI"));

@@ -13,7 +13,7 @@ use etcd_transport::{
 use super::{MOMENT, gate, get, request, send, text, within};
 use crate::{Limits, Server};
 
-pub async fn every_status_is_an_answer(transport: &dyn Transport, _: &Limits) {
+pub async fn every_status_is_a_response(transport: &dyn Transport, _: &Limits) {
     let statuses = [
         200, 201, 202, 206, 300, 304, 400, 401, 403, 404, 405, 407, 408, 412, 413, 415, 421, 425,
         429, 451, 499, 500, 501, 502, 503, 504, 599,
@@ -21,7 +21,7 @@ pub async fn every_status_is_an_answer(transport: &dyn Transport, _: &Limits) {
     for status in statuses {
         let body = if status == 304 { "" } else { "said so" };
         let length = body.len();
-        let server = Server::answering(format!(
+        let server = Server::responding(format!(
             "HTTP/1.1 {status} As It Is\r\ncontent-length: {length}\r\n\r\n{body}"
         ));
         let response = send(transport, get(server.uri("/"))).await;
@@ -64,7 +64,7 @@ pub async fn the_head_does_not_wait_for_the_body(transport: &dyn Transport, limi
 }
 
 pub async fn interim_responses_are_skipped(transport: &dyn Transport, _: &Limits) {
-    let server = Server::answering(
+    let server = Server::responding(
         "HTTP/1.1 100 Continue\r\n\r\n\
          HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n\
          HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfinal",
@@ -76,7 +76,7 @@ pub async fn interim_responses_are_skipped(transport: &dyn Transport, _: &Limits
 }
 
 pub async fn a_401_is_passed_on_and_not_acted_upon(transport: &dyn Transport, _: &Limits) {
-    let server = Server::answering(
+    let server = Server::responding(
         "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"etcd\"\r\ncontent-length: 2\r\n\r\nno",
     );
     let response = send(transport, request(Method::PUT, server.uri("/"), "value=1")).await;
@@ -91,7 +91,7 @@ pub async fn a_401_is_passed_on_and_not_acted_upon(transport: &dyn Transport, _:
 
 pub async fn redirects_are_not_followed(transport: &dyn Transport, _: &Limits) {
     for status in [301, 302, 303, 307, 308] {
-        let server = Server::answering(format!(
+        let server = Server::responding(format!(
             "HTTP/1.1 {status} Elsewhere\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"
         ));
         for method in [Method::GET, Method::PUT] {
@@ -105,7 +105,7 @@ pub async fn redirects_are_not_followed(transport: &dyn Transport, _: &Limits) {
 }
 
 pub async fn response_headers_arrive_as_they_were_sent(transport: &dyn Transport, _: &Limits) {
-    let server = Server::answering(
+    let server = Server::responding(
         "HTTP/1.1 200 OK\r\nX-Etcd-Index: 7\r\nx-twice: one\r\nx-twice: two, three\r\n\
          x-odd: \"a:b\"; c=d\r\nx-empty:\r\ncontent-length: 0\r\n\r\n",
     );
@@ -119,7 +119,7 @@ pub async fn response_headers_arrive_as_they_were_sent(transport: &dyn Transport
 }
 
 pub async fn a_response_to_head_has_a_length_and_no_body(transport: &dyn Transport, _: &Limits) {
-    let server = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
+    let server = Server::responding("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
     for _ in 0..2 {
         let response = send(transport, request(Method::HEAD, server.uri("/"), "")).await;
         assert_eq!(response.headers()["content-length"], "1000");

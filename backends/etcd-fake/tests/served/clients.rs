@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    Served, profile,
-    support::{
-        Ask,
-        raw::Connection,
-        real::{Real, binaries},
-    },
+use fake_harness::{
+    Request,
+    raw::Connection,
+    real::{Real, binaries},
 };
+
+use crate::{Served, profile};
 
 /// The output of a command, and whether it succeeded. Names that differ between the two servers are replaced.
 fn outcome(mut command: Command, input: &str, names: &[(String, String)]) -> String {
@@ -46,7 +45,7 @@ fn outcome(mut command: Command, input: &str, names: &[(String, String)]) -> Str
 /// The names that differ between servers.
 fn names(url: &str) -> Vec<(String, String)> {
     let mut connection = Connection::new(url.trim_start_matches("http://"));
-    let reply = connection.ask(&Ask::new("GET", "/v2/members"));
+    let reply = connection.ask(&Request::new("GET", "/v2/members"));
     let member = &reply.json()["members"][0];
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     vec![
@@ -190,7 +189,7 @@ fn etcdctl_prints_the_same() {
 }
 
 #[test]
-fn an_etcdctl_that_watches_hears_the_same() {
+fn an_etcdctl_that_watches_receives_the_same() {
     for (binary, real, served) in pairs() {
         let program = etcdctl(&binary);
         let [expected, seen] = [&real.client_url, &served.url].map(|url| {
@@ -206,7 +205,7 @@ fn an_etcdctl_that_watches_hears_the_same() {
             let watcher = thread::spawn(move || outcome(watch, "", &[]));
             // Until the watch is registered.
             let mut connection = Connection::new(url.trim_start_matches("http://"));
-            let stats = Ask::new("GET", "/v2/stats/store");
+            let stats = Request::new("GET", "/v2/stats/store");
             while !connection.ask(&stats).text().ends_with("\"watchers\":1}") {
                 thread::sleep(Duration::from_millis(5));
             }

@@ -8,16 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    Served,
-    support::{
-        Ask, Watching,
-        raw::{Connection, RawWatch},
-    },
+use fake_harness::{
+    Request, Watching,
+    raw::{Connection, RawWatch},
 };
 
+use crate::Served;
+
 fn stats(connection: &mut Connection) -> serde_json::Value {
-    connection.ask(&Ask::new("GET", "/v2/stats/store")).json()
+    connection
+        .ask(&Request::new("GET", "/v2/stats/store"))
+        .json()
 }
 
 /// Waits until this many watches are open.
@@ -32,7 +33,7 @@ fn wait_for_watchers(connection: &mut Connection, count: u64) {
 #[test]
 fn health_is_up_at_once() {
     let served = Served::start(&[]);
-    let reply = Connection::new(served.address()).ask(&Ask::new("GET", "/health"));
+    let reply = Connection::new(served.address()).ask(&Request::new("GET", "/health"));
     assert_eq!(reply.text(), "{\"health\":\"true\",\"reason\":\"\"}");
 }
 
@@ -48,7 +49,7 @@ fn etcds_own_flags_are_taken() {
         "--initial-cluster=infra7=http://x:2380",
         "--unsafe-no-fsync",
     ]);
-    let reply = Connection::new(served.address()).ask(&Ask::new("GET", "/v2/members"));
+    let reply = Connection::new(served.address()).ask(&Request::new("GET", "/v2/members"));
     let member = &reply.json()["members"][0];
     assert_eq!(
         (&member["name"], &member["clientURLs"][0]),
@@ -57,7 +58,7 @@ fn etcds_own_flags_are_taken() {
     let served = Served::start(&["--enable-v2=false"]);
     assert_eq!(
         Connection::new(served.address())
-            .ask(&Ask::new("GET", "/v2/keys"))
+            .ask(&Request::new("GET", "/v2/keys"))
             .status,
         404
     );
@@ -73,8 +74,11 @@ fn etcds_own_flags_are_taken() {
 fn keys_expire_in_real_time() {
     let served = Served::start(&[]);
     let mut connection = Connection::new(served.address());
-    connection.ask(&Ask::new("PUT", "/v2/keys/a?value=x&ttl=1"));
-    let (_, mut watch) = RawWatch::open(served.address(), &Ask::new("GET", "/v2/keys/a?wait=true"));
+    connection.ask(&Request::new("PUT", "/v2/keys/a?value=x&ttl=1"));
+    let (_, mut watch) = RawWatch::open(
+        served.address(),
+        &Request::new("GET", "/v2/keys/a?wait=true"),
+    );
     let line = watch.line().unwrap();
     assert!(line.starts_with("{\"action\":\"expire\""), "{line}");
     assert_eq!(watch.line(), None);
@@ -120,7 +124,7 @@ fn a_watch_ends_with_its_client() {
 }
 
 #[test]
-fn slow_and_broken_clients_harm_nobody() {
+fn slow_and_broken_clients_do_not_affect_others() {
     let served = Served::start(&[]);
     let mut open = Vec::new();
     for bytes in [
@@ -135,7 +139,7 @@ fn slow_and_broken_clients_harm_nobody() {
         open.push(stream);
     }
     let mut connection = Connection::new(served.address());
-    let reply = connection.ask(&Ask::new("GET", "/v2/keys/a"));
+    let reply = connection.ask(&Request::new("GET", "/v2/keys/a"));
     assert_eq!(
         (reply.status, reply.index()),
         (404, 3),
@@ -153,7 +157,7 @@ fn slow_and_broken_clients_harm_nobody() {
 }
 
 #[test]
-fn thousands_of_idle_watches_are_no_trouble() {
+fn thousands_of_idle_watches_do_not_block_others() {
     // Limited by the number of open files of a process.
     let limit = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let limit = limit
@@ -167,13 +171,13 @@ fn thousands_of_idle_watches_are_no_trouble() {
     let mut connection = Connection::new(served.address());
     let mut watches: Vec<RawWatch> = (0..count)
         .map(|number| {
-            let ask = Ask::new("GET", &format!("/v2/keys/w{number}?wait=true"));
-            RawWatch::open(served.address(), &ask).1
+            let request = Request::new("GET", &format!("/v2/keys/w{number}?wait=true"));
+            RawWatch::open(served.address(), &request).1
         })
         .collect();
     wait_for_watchers(&mut connection, count);
     for number in [0, count / 2, count - 1] {
-        connection.ask(&Ask::new("PUT", &format!("/v2/keys/w{number}?value=x")));
+        connection.ask(&Request::new("PUT", &format!("/v2/keys/w{number}?value=x")));
         let line = watches[usize::try_from(number).unwrap()].line().unwrap();
         assert!(line.contains(&format!("/w{number}\"")), "{line}");
     }

@@ -5,24 +5,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    Served,
-    support::{Ask, Reply, raw::Connection},
-};
+use fake_harness::{Request, Response, raw::Connection};
+
+use crate::Served;
 
 const PUT: &str = r#"{"key":"YQ==","value":"MQ=="}"#;
 const GET: &str = r#"{"key":"YQ=="}"#;
 
-fn ask(url: &str, ask: &Ask) -> Reply {
-    Connection::new(url.trim_start_matches("http://")).ask(ask)
+fn ask(url: &str, request: &Request) -> Response {
+    Connection::new(url.trim_start_matches("http://")).ask(request)
 }
 
-fn post(url: &str, path: &str, body: &str) -> Reply {
-    ask(url, &Ask::new("POST", path).json(body))
+fn post(url: &str, path: &str, body: &str) -> Response {
+    ask(url, &Request::new("POST", path).json(body))
 }
 
 fn get(url: &str, path: &str) -> String {
-    ask(url, &Ask::new("GET", path)).text()
+    ask(url, &Request::new("GET", path)).text()
 }
 
 #[track_caller]

@@ -6,11 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    Served,
-    http2::{GrpcAsk, Http2, Next},
-    support::{Ask, raw::Connection},
+use fake_harness::{
+    Request,
+    http2::{GrpcRequest, Http2, Next},
+    raw::Connection,
 };
+
+use crate::Served;
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";
@@ -19,7 +21,7 @@ const WATCH: &str = "/etcdserverpb.Watch/Watch";
 /// Longer than any message takes.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-fn put(value: &[u8]) -> GrpcAsk {
+fn put(value: &[u8]) -> GrpcRequest {
     let length = value.len();
     let mut message = b"\x0a\x01a\x12".to_vec();
     // Three bytes are enough for a length.
@@ -29,7 +31,7 @@ fn put(value: &[u8]) -> GrpcAsk {
         (length >> 14) as u8,
     ]);
     message.extend_from_slice(value);
-    GrpcAsk::new(PUT, &[&message])
+    GrpcRequest::new(PUT, &[&message])
 }
 
 #[test]
@@ -39,7 +41,7 @@ fn one_port_serves_json_and_grpc() {
     let done = grpc.ask(&put(b"from gRPC"));
     assert_eq!((done.http, done.code.as_deref()), (200, Some("0")));
     let mut json = Connection::new(served.address());
-    let reply = json.ask(&Ask::new("POST", "/v3/kv/range").json("{\"key\":\"YQ==\"}"));
+    let reply = json.ask(&Request::new("POST", "/v3/kv/range").json("{\"key\":\"YQ==\"}"));
     assert_eq!(reply.json()["kvs"][0]["value"], "ZnJvbSBnUlBD");
 }
 
@@ -49,7 +51,7 @@ fn messages_larger_than_a_window_flow() {
     let mut grpc = Http2::connect(&served.url);
     let value = vec![b'x'; 1_000_000];
     assert_eq!(grpc.ask(&put(&value)).code.as_deref(), Some("0"));
-    let read = grpc.ask(&GrpcAsk::new(RANGE, &[b"\x0a\x01a"]));
+    let read = grpc.ask(&GrpcRequest::new(RANGE, &[b"\x0a\x01a"]));
     let message = &read.messages[0];
     assert!(message.windows(value.len()).any(|part| part == value));
 }
@@ -58,7 +60,7 @@ fn messages_larger_than_a_window_flow() {
 fn a_stream_that_is_not_grpc_is_reset_and_the_connection_goes_on() {
     let served = Served::start(&["--profile", "3.4"]);
     let mut grpc = Http2::connect(&served.url);
-    let range = GrpcAsk::new(RANGE, &[b"\x0a\x01a"]);
+    let range = GrpcRequest::new(RANGE, &[b"\x0a\x01a"]);
     let json = range.clone().header("content-type", "application/json");
     assert!(grpc.ask(&json).is_reset);
     assert_eq!(grpc.ask(&range).code.as_deref(), Some("0"));
@@ -68,9 +70,9 @@ fn a_stream_that_is_not_grpc_is_reset_and_the_connection_goes_on() {
 fn hundreds_of_streams_share_a_connection() {
     let served = Served::start(&[]);
     let mut grpc = Http2::connect(&served.url);
-    let watch = GrpcAsk {
+    let watch = GrpcRequest {
         stays_open: true,
-        ..GrpcAsk::new(WATCH, &[b"\x0a\x03\x0a\x01a"])
+        ..GrpcRequest::new(WATCH, &[b"\x0a\x03\x0a\x01a"])
     };
     let mut watches: Vec<_> = (0..500).map(|_| grpc.open(&watch)).collect();
     for watch in &mut watches {
@@ -89,7 +91,7 @@ fn hundreds_of_streams_share_a_connection() {
 }
 
 #[test]
-fn at_sigterm_clients_are_told_and_streams_end() {
+fn at_sigterm_clients_are_notified_and_streams_end() {
     let mut process = Command::new(env!("CARGO_BIN_EXE_etcd-fake"))
         .args(["--listen-client-urls", "http://127.0.0.1:0"])
         .stdout(Stdio::piped())
@@ -99,9 +101,9 @@ fn at_sigterm_clients_are_told_and_streams_end() {
     let line = lines.next().unwrap().unwrap();
     let url = line.split_once("serving ").unwrap().1;
     let mut grpc = Http2::connect(url);
-    let watch = GrpcAsk {
+    let watch = GrpcRequest {
         stays_open: true,
-        ..GrpcAsk::new(WATCH, &[b"\x0a\x03\x0a\x01a"])
+        ..GrpcRequest::new(WATCH, &[b"\x0a\x03\x0a\x01a"])
     };
     let mut watch = grpc.open(&watch);
     assert!(matches!(watch.next(TIME_LIMIT), Next::Message(_)));
@@ -111,6 +113,6 @@ fn at_sigterm_clients_are_told_and_streams_end() {
     assert_eq!(watch.next(TIME_LIMIT), Next::End, "the stream is cut");
     assert!(process.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(5));
-    let refused = grpc.ask(&GrpcAsk::new(RANGE, &[b"\x0a\x01a"]));
+    let refused = grpc.ask(&GrpcRequest::new(RANGE, &[b"\x0a\x01a"]));
     assert!(refused.is_reset);
 }

@@ -9,9 +9,10 @@ use std::{
 };
 
 use etcd_server::Server;
+use fake_harness::real::binaries;
 use harness::certificates::{Authority, Pair};
 
-use crate::{Served, clients::etcdctl, profile, support::real::binaries};
+use crate::{Served, clients::etcdctl, profile};
 
 /// The flags with which a server has this certificate, and wants those of its clients.
 fn flags(pair: &Pair, authority: &Path) -> Vec<String> {

@@ -2,12 +2,6 @@
 //!
 //! `etcdctl` is expected beside each of the servers named by `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`.
 
-#[path = "../../../fake/tests/support/mod.rs"]
-mod support;
-
-#[path = "../../../fake/tests/support/http2.rs"]
-mod http2;
-
 mod clients;
 mod connections;
 mod control;
@@ -21,7 +15,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use support::real::GUARDED;
+use fake_harness::real::GUARDED;
 
 /// A running `etcd-fake`, ended when dropped.
 struct Served {

@@ -6,10 +6,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    Served, profile,
-    support::real::{Real, binaries},
-};
+use fake_harness::real::{Real, binaries};
+
+use crate::{Served, profile};
 
 /// How long a server may be silent before the next message is sent.
 const SILENCE: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! Tells why a test hangs: something waits for a clock that nobody moves.
+//! Reports why a test hangs: something waits for a clock that is not moved.
 
 use std::{
     sync::{Mutex, PoisonError, Weak},

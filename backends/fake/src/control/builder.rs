@@ -71,7 +71,7 @@ impl Default for FakeEtcdBuilder {
 }
 
 impl FakeEtcdBuilder {
-    /// The version to answer as. Defaults to 3.5.
+    /// The version to behave as. Defaults to 3.5.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self

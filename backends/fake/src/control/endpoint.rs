@@ -42,7 +42,7 @@ impl EndpointHandle {
 
     /// Stops applying what the cluster commits: its reads are stale and its watches silent.
     ///
-    /// A write or a quorum read through this endpoint makes it catch up, as a real member has to before it can answer.
+    /// A write or a quorum read through this endpoint makes it catch up, as a real member has to before it can respond.
     pub fn lag(&self) {
         let number = self.number;
         self.fake.shared.with(|core| {
@@ -72,7 +72,7 @@ impl EndpointHandle {
             .with(|core| core.cluster.lag_of(self.number))
     }
 
-    /// Cuts its member off from the others. It knows no leader: it answers serializable reads from its past, and times out on
+    /// Cuts its member off from the others. It knows no leader: it serves serializable reads from its past, and times out on
     /// the rest. If it led, the others elect another leader; if too few are left, they have no quorum either.
     /// [`FakeEtcd::heal`] connects it again.
     pub fn isolate(&self) {
@@ -161,7 +161,7 @@ impl FakeEtcd {
         });
     }
 
-    /// Loses the leader: `/v2/members/leader` answers 503, and writes wait as without a quorum.
+    /// Loses the leader: `/v2/members/leader` responds with 503, and writes wait as without a quorum.
     /// [`EndpointHandle::lead`] ends the election.
     pub fn begin_election(&self) {
         self.shared.with(|core| {

@@ -97,7 +97,7 @@ impl Fault {
     }
 
     /// The server acts at once, and the response takes this long to arrive, by the fake's clock.
-    pub fn delay_answer(duration: Duration) -> Self {
+    pub fn delay_response(duration: Duration) -> Self {
         Self(Plan::Fixed(Kind::DelayAfter(duration)))
     }
 
@@ -137,26 +137,26 @@ impl Fault {
     }
 
     /// Something else responds, such as a proxy, and the server sees nothing.
-    pub fn answer(response: Response<Vec<u8>>) -> Self {
+    pub fn respond(response: Response<Vec<u8>>) -> Self {
         Self(Plan::Fixed(Kind::Instead(response)))
     }
 
     /// The server acts, and something else responds.
-    pub fn answer_after(response: Response<Vec<u8>>) -> Self {
+    pub fn respond_after(response: Response<Vec<u8>>) -> Self {
         Self(Plan::Fixed(Kind::InsteadAfter(response)))
     }
 
     /// A plain-text response with this status, and the server sees nothing. An invalid status becomes 500.
     pub fn status(status: u16) -> Self {
         let text = canonical(status).canonical_reason().unwrap_or_default();
-        Self::answer(page(status, "text/plain; charset=utf-8", text.to_owned()))
+        Self::respond(page(status, "text/plain; charset=utf-8", text.to_owned()))
     }
 
     /// An HTML page with this status, as proxies and captive portals send it, and the server sees nothing.
     pub fn html(status: u16) -> Self {
         let reason = canonical(status).canonical_reason().unwrap_or_default();
         let text = format!("<html><head><title>{status} {reason}</title></head></html>\n");
-        Self::answer(page(status, "text/html", text))
+        Self::respond(page(status, "text/html", text))
     }
 
     /// A redirect to `location`, and the server sees nothing.
@@ -167,7 +167,7 @@ impl Fault {
                 .headers_mut()
                 .insert(http::header::LOCATION, location);
         }
-        Self::answer(response)
+        Self::respond(response)
     }
 
     /// What goes wrong in this etcd.

@@ -187,7 +187,7 @@ fn fault(options: &Value) -> Result<Fault, String> {
         "silence" => Fault::silence(),
         "silence_after" => Fault::silence_after(),
         "delay" => Fault::delay(time()?),
-        "delay_answer" => Fault::delay_answer(time()?),
+        "delay_response" => Fault::delay_response(time()?),
         "delay_events" => Fault::delay_events(time()?),
         "break_body" => Fault::break_body(number("bytes")?),
         "break_after_events" => Fault::break_after_events(number("events")?),

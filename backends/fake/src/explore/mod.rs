@@ -28,7 +28,7 @@
 //!     Ok(())
 //! }
 //!
-//! let explore = Explore::new().seed(1).faults([FaultKind::Delay, FaultKind::DelayAnswer]);
+//! let explore = Explore::new().seed(1).faults([FaultKind::Delay, FaultKind::DelayResponse]);
 //! let failure = explore.run(|etcd| async move {
 //!     let (one, other) = futures::join!(increment(&etcd), increment(&etcd));
 //!     one.and(other)?;

@@ -15,11 +15,11 @@ pub enum FaultKind {
     /// A request arrives late.
     Delay,
     /// The response to a request arrives late.
-    DelayAnswer,
+    DelayResponse,
     /// A request is lost: the connection breaks before the server acts, or nothing comes back.
     LostRequest,
     /// The server acts, and its response is lost: the connection breaks, or nothing comes back.
-    LostAnswer,
+    LostResponse,
     /// A stream (a watch, a keep-alive, an observation) breaks after some messages.
     CutStream,
     /// There is no leader for a while, and then another one.
@@ -36,9 +36,9 @@ impl FaultKind {
     /// All kinds.
     pub const ALL: [Self; 9] = [
         Self::Delay,
-        Self::DelayAnswer,
+        Self::DelayResponse,
         Self::LostRequest,
-        Self::LostAnswer,
+        Self::LostResponse,
         Self::CutStream,
         Self::LeaderChange,
         Self::Lag,
@@ -60,9 +60,9 @@ pub struct ScheduledFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Delay(Duration),
-    DelayAnswer(Duration),
+    DelayResponse(Duration),
     LostRequest { silently: bool },
-    LostAnswer { silently: bool },
+    LostResponse { silently: bool },
     CutStream { messages: usize },
     LeaderChange { after: Duration, endpoint: usize },
     Lag { endpoint: usize, lasting: Duration },
@@ -97,13 +97,13 @@ impl fmt::Display for ScheduledFault {
         };
         match self.action {
             Action::Delay(delay) => write!(f, "request {number} arrives {delay:?} late"),
-            Action::DelayAnswer(delay) => {
+            Action::DelayResponse(delay) => {
                 write!(f, "the response to request {number} arrives {delay:?} late")
             }
             Action::LostRequest { silently } => {
                 write!(f, "request {number} is lost: {}", how(silently))
             }
-            Action::LostAnswer { silently } => {
+            Action::LostResponse { silently } => {
                 let how = how(silently);
                 write!(f, "the response to request {number} is lost: {how}")
             }
@@ -132,11 +132,11 @@ impl Action {
         let later = later.clone();
         match self {
             Self::Delay(delay) => Fault::delay(delay),
-            Self::DelayAnswer(delay) => Fault::delay_answer(delay),
+            Self::DelayResponse(delay) => Fault::delay_response(delay),
             Self::LostRequest { silently: true } => Fault::silence(),
             Self::LostRequest { silently: false } => Fault::break_before(),
-            Self::LostAnswer { silently: true } => Fault::silence_after(),
-            Self::LostAnswer { silently: false } => Fault::break_after(),
+            Self::LostResponse { silently: true } => Fault::silence_after(),
+            Self::LostResponse { silently: false } => Fault::break_after(),
             Self::CutStream { messages } => Fault::break_after_events(messages),
             Self::LeaderChange { after, endpoint } => Fault::before(move |etcd| {
                 etcd.begin_election();
@@ -231,11 +231,11 @@ impl Choice<'_> {
         let members = self.extent.members.max(1);
         match kind {
             FaultKind::Delay => Action::Delay(pick(rng, &DELAYS)),
-            FaultKind::DelayAnswer => Action::DelayAnswer(pick(rng, &DELAYS)),
+            FaultKind::DelayResponse => Action::DelayResponse(pick(rng, &DELAYS)),
             FaultKind::LostRequest => Action::LostRequest {
                 silently: rng.below(2) == 0,
             },
-            FaultKind::LostAnswer => Action::LostAnswer {
+            FaultKind::LostResponse => Action::LostResponse {
                 silently: rng.below(2) == 0,
             },
             FaultKind::CutStream => Action::CutStream {

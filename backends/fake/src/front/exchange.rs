@@ -34,7 +34,7 @@ pub(super) trait Call {
     /// The request as the log has it.
     fn exchange(&self) -> Exchange;
 
-    /// Answers the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long
+    /// Responds to the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long
     /// as etcd does, and must be answered.
     fn answer(
         &mut self,
@@ -44,7 +44,7 @@ pub(super) trait Call {
         timed_out: bool,
     ) -> Option<Answered>;
 
-    /// The exchange whose next event may bring the answer; `None` if it waits for a quorum.
+    /// The exchange whose next event may bring the response; `None` if it waits for a quorum.
     fn event(&self) -> Option<ExchangeId> {
         None
     }
@@ -54,15 +54,15 @@ pub(super) trait Call {
         None
     }
 
-    /// How many nanoseconds the server takes for the answer at most, from the arrival of the request.
+    /// How many nanoseconds the server takes for the response at most, from the arrival of the request.
     fn timeout(&self) -> Option<u64> {
         None
     }
 
-    /// The answer when that time is over.
+    /// The response when that time is over.
     fn time_out(&self, core: &mut EtcdCore) -> Response;
 
-    /// Whether the answer is a body whose head travels with its first frame.
+    /// Whether the response is a body whose head travels with its first frame.
     fn is_stream(&self) -> bool {
         false
     }
@@ -75,7 +75,7 @@ pub(super) struct Late;
 /// The response to a request, or how it failed.
 pub(super) type Answered = Result<Response, TransportError>;
 
-/// Logs a request and answers it, or fails as an injected fault says.
+/// Logs a request and responds to it, or fails as an injected fault says.
 pub(super) async fn answer<C: Call + Send>(shared: &Arc<EtcdShared>, call: &mut C) -> Answered {
     let finished = match shared.with(|core| receive(shared, core, call)) {
         Received::Answered(answered) => return answered,
@@ -92,7 +92,7 @@ enum Received {
     Waiting(Waiting, Option<Kind>, Option<Response>),
 }
 
-/// Takes a request in, and answers it if nothing is in the way.
+/// Takes a request in, and responds to it if nothing is in the way.
 fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C) -> Received {
     let arrived = match core.receive(call.exchange()) {
         Ok(arrived) => arrived,
@@ -249,7 +249,7 @@ impl Waiting {
         }
     }
 
-    /// Asks the server, which answers by the deadline.
+    /// Asks the server, which responds by the deadline.
     async fn ask<C: Call>(&self, call: &mut C) -> Answered {
         let Some(timeout) = call.timeout() else {
             return self.ask_without_deadline(call).await;

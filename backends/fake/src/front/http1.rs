@@ -103,7 +103,7 @@ impl Call for Http1Call {
         };
         let date = core.date();
         let headers = response.headers_mut();
-        // What Go's server answers before etcd sees a request has no date.
+        // What Go's server responds before etcd sees a request has no date.
         if !headers.contains_key(header::CONNECTION) {
             headers.insert(header::DATE, date);
         }

@@ -17,12 +17,12 @@ pub(crate) enum Answer {
     Watch(Response<()>, bool),
     /// There is no quorum. The request is answered again when there is one, or when it has timed out.
     Blocked,
-    /// The gateway answers at this path, which is decoded and clean.
+    /// The gateway serves this path, which is decoded and clean.
     Gateway(Vec<u8>),
     Metrics,
 }
 
-/// Answers a request over HTTP/1.1.
+/// Responds to a request over HTTP/1.1.
 pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answer {
     let Ok(path) = unescape(request.path, false) else {
         return Answer::Whole(bad_request(request.method));
@@ -50,7 +50,7 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
 /// The gateway shows the server's certificate to the server.
 const COMMON_NAME: &str = "CommonName of client sending a request against gateway will be ignored and not used as expected";
 
-/// Who answers at a path.
+/// What serves a path.
 enum Routed {
     Handled(Handled),
     Gateway,

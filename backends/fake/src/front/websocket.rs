@@ -248,7 +248,7 @@ async fn next(socket: &mut Socket) -> Option<Bytes> {
         match socket.next().await?.ok()? {
             Message::Text(text) => return Some(text.into()),
             Message::Binary(data) => return Some(data),
-            // The socket answers these itself.
+            // The socket responds to these itself.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
         }
     }

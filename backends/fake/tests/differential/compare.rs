@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use crate::support::{
-    Ask, Reply, Subject,
+use fake_harness::{
+    Request, Response, Subject,
     pair::{Comparison, Span},
 };
 
@@ -14,8 +14,8 @@ pub(crate) struct Translation {
 impl Comparison for Translation {
     /// From the responses to `GET /v2/members`.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self {
-        let members = Ask::new("GET", "/v2/members");
-        let ids = |reply: Reply| {
+        let members = Request::new("GET", "/v2/members");
+        let ids = |reply: Response| {
             let member = &reply.json()["members"][0];
             let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
             vec![
@@ -30,15 +30,16 @@ impl Comparison for Translation {
         }
     }
 
-    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply, _time: Span) -> bool {
-        let has_members = ask.target.starts_with("/v2/members") || ask.target == "/v2/machines";
+    fn is_same(&self, request: &Request, real: &Response, fake: &Response, _time: Span) -> bool {
+        let has_members =
+            request.target.starts_with("/v2/members") || request.target == "/v2/machines";
         let real_body = if has_members {
             self.apply(&real.text()).into_bytes()
         } else {
             real.body.clone()
         };
-        let is_unsorted = ask.method == "GET" && !ask.target.contains("sorted");
-        let is_store_stats = ask.target.starts_with("/v2/stats/store");
+        let is_unsorted = request.method == "GET" && !request.target.contains("sorted");
+        let is_store_stats = request.target.starts_with("/v2/stats/store");
         let bodies = if is_store_stats {
             without_watchers(&real_body) == without_watchers(&fake.body)
         } else {
@@ -48,8 +49,8 @@ impl Comparison for Translation {
         let length_differs =
             has_members || contains(&fake.body, b"\"expiration\"") || is_store_stats;
         // HEAD shows a length without a body to look at.
-        let length_differs = length_differs || ask.method == "HEAD";
-        let headers = |reply: &Reply| -> Vec<(String, String)> {
+        let length_differs = length_differs || request.method == "HEAD";
+        let headers = |reply: &Response| -> Vec<(String, String)> {
             let headers = reply.headers.iter().filter(|(name, _)| {
                 let is_framing = name == "content-length" || name == "transfer-encoding";
                 !(is_framing && length_differs)

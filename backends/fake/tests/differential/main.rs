@@ -9,14 +9,11 @@
 //!
 //! A divergence is reported with its seed and with the shortest history that still shows it.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod compare;
 mod generate;
 mod run;
 
 #[test]
 fn random_requests_are_answered_as_the_real_servers_do() {
-    support::differential::compare_with_each::<run::Keys>();
+    fake_harness::differential::compare_with_each::<run::Keys>();
 }

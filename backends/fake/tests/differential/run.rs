@@ -3,14 +3,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fake_harness::{
+    Request, Response,
+    differential::Differential,
+    pair::{Pair, Same},
+};
+
 use crate::{
     compare::Translation,
     generate::{Generator, Step},
-    support::{
-        Ask, Reply,
-        differential::Differential,
-        pair::{Pair, Same},
-    },
 };
 
 /// Requests in one history; the data are removed after each.
@@ -52,22 +53,22 @@ impl Differential for Keys {
 
     fn step(&mut self, step: &Step) -> Same {
         match step {
-            Step::Ask(ask) => {
-                self.pair.ask(ask)?;
+            Step::Request(request) => {
+                self.pair.ask(request)?;
                 self.pair.deliver()
             }
-            Step::AskAtLatest(ask) => {
-                let ask = self.with_index(ask)?;
-                self.pair.ask(&ask)?;
+            Step::AskAtLatest(request) => {
+                let request = self.with_index(request)?;
+                self.pair.ask(&request)?;
                 self.pair.deliver()
             }
-            Step::Watch(ask) => {
-                let ask = self.with_index(ask)?;
-                if ask.target.contains("quorum=true") {
+            Step::Watch(request) => {
+                let request = self.with_index(request)?;
+                if request.target.contains("quorum=true") {
                     // A quorum read does not wait.
-                    return self.pair.ask(&ask).map(drop);
+                    return self.pair.ask(&request).map(drop);
                 }
-                self.pair.open(&ask, &ask, &ask)
+                self.pair.open(&request, &request, &request)
             }
             Step::Close(number) => self.pair.close(*number),
             Step::CleanUp => self.clean_up(),
@@ -91,19 +92,19 @@ impl Differential for Keys {
 
 impl Keys {
     /// Writes keys with a second to live, and waits until they have expired on both.
-    fn expire(&mut self, asks: &[Ask]) -> Same {
+    fn expire(&mut self, asks: &[Request]) -> Same {
         let since = Instant::now();
         self.short_lived_since = Some(since);
-        for ask in asks {
-            self.pair.ask(ask)?;
+        for request in asks {
+            self.pair.ask(request)?;
         }
         if since.elapsed() < SECOND {
             // All were there before the first ended.
             self.short_lived_since = None;
         }
         self.pair.pass(EXPIRY);
-        let stats = Ask::new("GET", "/v2/stats/store");
-        let expired = |reply: &Reply| reply.json()["expireCount"].as_u64();
+        let stats = Request::new("GET", "/v2/stats/store");
+        let expired = |reply: &Response| reply.json()["expireCount"].as_u64();
         let on_fake = expired(&self.pair.ask_fake(&stats));
         self.pair
             .wait_until(&stats, |reply| expired(reply) == on_fake);
@@ -115,18 +116,18 @@ impl Keys {
     /// Ends all watches, disables auth and removes all keys.
     fn clean_up(&mut self) -> Same {
         self.pair.close_all()?;
-        let root = |ask: Ask| ask.basic("root", "pw");
+        let root = |request: Request| request.basic("root", "pw");
         self.pair
-            .ask(&root(Ask::new("DELETE", "/v2/auth/enable")))?;
+            .ask(&root(Request::new("DELETE", "/v2/auth/enable")))?;
         for kind in ["users", "roles"] {
             for name in ["root", "u1", "u2", "r1", "r2", "guest", "_h"] {
                 let target = format!("/v2/auth/{kind}/{name}");
-                self.pair.ask(&Ask::new("DELETE", &target))?;
+                self.pair.ask(&Request::new("DELETE", &target))?;
             }
         }
         // Hidden keys are in no listing.
         let mut keys: Vec<String> = ["_h", "_x"].map(str::to_owned).into();
-        let listing = Ask::new("GET", "/v2/keys/?sorted=true");
+        let listing = Request::new("GET", "/v2/keys/?sorted=true");
         let reply = self.pair.ask(&listing)?.json();
         for node in reply["node"]["nodes"].as_array().into_iter().flatten() {
             keys.push(node["key"].as_str().unwrap_or_default()[1..].to_owned());
@@ -134,23 +135,26 @@ impl Keys {
         for key in keys {
             let key: String = key.bytes().map(|byte| format!("%{byte:02x}")).collect();
             let target = format!("/v2/keys/{key}?recursive=true");
-            self.pair.ask(&Ask::new("DELETE", &target))?;
+            self.pair.ask(&Request::new("DELETE", &target))?;
         }
         Ok(())
     }
 
     /// The request with the indexes of a moment ago, so that it finds something.
-    fn with_index(&mut self, ask: &Ask) -> Same<Ask> {
-        let mut ask = ask.clone();
+    fn with_index(&mut self, request: &Request) -> Same<Request> {
+        let mut request = request.clone();
         let indexes = [("LATEST", 0), ("RECENT", 40), ("DISTANT", 990)];
-        if indexes.iter().any(|(name, _)| ask.target.contains(name)) {
-            let listing = Ask::new("GET", "/v2/keys/?sorted=true");
+        if indexes
+            .iter()
+            .any(|(name, _)| request.target.contains(name))
+        {
+            let listing = Request::new("GET", "/v2/keys/?sorted=true");
             let index = self.pair.ask(&listing)?.index();
             for (name, distance) in indexes {
                 let index = index.saturating_sub(distance).to_string();
-                ask.target = ask.target.replace(name, &index);
+                request.target = request.target.replace(name, &index);
             }
         }
-        Ok(ask)
+        Ok(request)
     }
 }

@@ -1,18 +1,12 @@
 //! gRPC over the fake, in process, and over real servers: status, text, and messages must be the same.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../support/http2.rs"]
-mod http2;
-
 mod requests;
 
 use std::time::SystemTime;
 
 use etcd_http_fake::{FakeEtcd, Profile};
-use http2::{GrpcAnswer, Http2, ask_fake, without_ids};
-use support::real::{Real, binaries};
+use fake_harness::http2::{GrpcResponse, Http2, ask_fake, without_ids};
+use fake_harness::real::{Real, binaries};
 
 /// A fake like a real server.
 fn fake_like(real: &Real) -> FakeEtcd {
@@ -29,9 +23,9 @@ fn fake_like(real: &Real) -> FakeEtcd {
 }
 
 /// A response with revisions in place of headers.
-fn shown(answer: GrpcAnswer) -> (GrpcAnswer, Vec<i64>) {
+fn shown(answer: GrpcResponse) -> (GrpcResponse, Vec<i64>) {
     let (messages, revisions) = answer.messages.iter().map(|m| without_ids(m)).unzip();
-    (GrpcAnswer { messages, ..answer }, revisions)
+    (GrpcResponse { messages, ..answer }, revisions)
 }
 
 #[test]
@@ -42,17 +36,17 @@ fn every_request_is_answered_as_the_real_servers_do() {
         let mut connection = Http2::connect(&real.client_url);
         let is_3_4 = real.version.starts_with("3.4");
         let mut different = String::new();
-        for (name, ask) in requests::all(is_3_4) {
-            let fake = ask_fake(&etcd, &ask);
+        for (name, request) in requests::all(is_3_4) {
+            let fake = ask_fake(&etcd, &request);
             let has_ended = fake.code.is_some() || fake.is_reset;
             let real = if has_ended {
-                connection.ask(&ask)
+                connection.ask(&request)
             } else {
-                connection.ask_within(Http2::SILENCE, &ask)
+                connection.ask_within(Http2::SILENCE, &request)
             };
             let (fake, real) = (shown(fake), shown(real));
             if fake != real {
-                different += &format!("{name}: {ask:?}\n  real: {real:?}\n  fake: {fake:?}\n");
+                different += &format!("{name}: {request:?}\n  real: {real:?}\n  fake: {fake:?}\n");
             }
         }
         assert!(different.is_empty(), "{}\n{different}", real.version);

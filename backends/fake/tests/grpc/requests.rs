@@ -1,6 +1,6 @@
 //! Requests that show how gRPC is spoken.
 
-use crate::http2::{GrpcAsk, framed};
+use fake_harness::http2::{GrpcRequest, framed};
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";
@@ -17,16 +17,16 @@ const A: &[u8] = b"\x0a\x01a";
 const CREATE: &[u8] = b"\x0a\x03\x0a\x01a";
 
 /// Requests with their names, in an order that matters: some write.
-pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
-    let range = || GrpcAsk::new(RANGE, &[A]);
-    let empty = |path: &str| GrpcAsk::new(path, &[b""]);
-    let raw = |path: &str, body: &[u8]| GrpcAsk {
+pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcRequest)> {
+    let range = || GrpcRequest::new(RANGE, &[A]);
+    let empty = |path: &str| GrpcRequest::new(path, &[b""]);
+    let raw = |path: &str, body: &[u8]| GrpcRequest {
         body: body.to_owned(),
-        ..GrpcAsk::new(path, &[])
+        ..GrpcRequest::new(path, &[])
     };
-    let open = |ask: GrpcAsk| GrpcAsk {
+    let open = |request: GrpcRequest| GrpcRequest {
         stays_open: true,
-        ..ask
+        ..request
     };
     let large = [A, b"\x12\x80\x80\x80\x01", &vec![b'x'; 2 << 20]].concat();
     let entry = [A, b"\x12\x80\x80\x60", &vec![b'x'; 3 << 19]].concat();
@@ -34,17 +34,17 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ("a range", range()),
         ("an open unary call", open(range())),
         ("a range without a key", empty(RANGE)),
-        ("a put", GrpcAsk::new(PUT, &[b"\x0a\x01a\x12\x01b"])),
+        ("a put", GrpcRequest::new(PUT, &[b"\x0a\x01a\x12\x01b"])),
         ("a range of it", range()),
-        ("a message too large", GrpcAsk::new(PUT, &[&large])),
-        ("an entry too large", GrpcAsk::new(PUT, &[&entry])),
+        ("a message too large", GrpcRequest::new(PUT, &[&large])),
+        ("an entry too large", GrpcRequest::new(PUT, &[&entry])),
         (
             "a nested transaction",
-            GrpcAsk::new(TXN, &[b"\x12\x07\x22\x05\x12\x03\x0a\x01\x0a"]),
+            GrpcRequest::new(TXN, &[b"\x12\x07\x22\x05\x12\x03\x0a\x01\x0a"]),
         ),
         (
             "a transaction",
-            GrpcAsk::new(
+            GrpcRequest::new(
                 TXN,
                 &[b"\x0a\x05\x1a\x01a\x20\x01\x12\x05\x0a\x03\x0a\x01a"],
             ),
@@ -59,7 +59,7 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ),
         (
             "a downgrade",
-            GrpcAsk::new("/etcdserverpb.Maintenance/Downgrade", &[b"\x12\x033.4"]),
+            GrpcRequest::new("/etcdserverpb.Maintenance/Downgrade", &[b"\x12\x033.4"]),
         ),
         (
             "a downgrade to nothing",
@@ -67,7 +67,7 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ),
         (
             "an observation without a leader",
-            GrpcAsk::new(OBSERVE, &[b"\x0a\x01a"]).header("grpc-timeout", "300m"),
+            GrpcRequest::new(OBSERVE, &[b"\x0a\x01a"]).header("grpc-timeout", "300m"),
         ),
         ("an observation of nothing", raw(OBSERVE, b"")),
         ("an unknown service", empty("/foo.Bar/Baz")),
@@ -88,7 +88,7 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ("no message", raw(RANGE, b"")),
         ("half a prefix", raw(RANGE, b"\0\0\0")),
         ("half a message", raw(RANGE, &framed(0, A)[..7])),
-        ("two messages", GrpcAsk::new(RANGE, &[A, A])),
+        ("two messages", GrpcRequest::new(RANGE, &[A, A])),
         ("a compressed message", raw(RANGE, &framed(1, A))),
         ("a flag that is none", raw(RANGE, &framed(2, A))),
         (
@@ -119,7 +119,7 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ("JSON", range().header("content-type", "application/json")),
         (
             "GET",
-            GrpcAsk {
+            GrpcRequest {
                 method: "GET",
                 ..range()
             },
@@ -141,7 +141,7 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ("health", empty(CHECK)),
         (
             "the health of a service",
-            GrpcAsk::new(CHECK, &[b"\x0a\x04etcd"]),
+            GrpcRequest::new(CHECK, &[b"\x0a\x04etcd"]),
         ),
         (
             "the health in future",
@@ -149,7 +149,7 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ),
         (
             "the health of a service in future",
-            GrpcAsk::new("/grpc.health.v1.Health/Watch", &[b"\x0a\x04etcd"]),
+            GrpcRequest::new("/grpc.health.v1.Health/Watch", &[b"\x0a\x04etcd"]),
         ),
         (
             "the alarms of 3.4",
@@ -160,72 +160,72 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
     ];
     all.extend(malformed().into_iter().map(|(name, bytes)| {
         let message = [A, bytes].concat();
-        (name, GrpcAsk::new(RANGE, &[&message]))
+        (name, GrpcRequest::new(RANGE, &[&message]))
     }));
     all.extend([
         (
             "a malformed part",
-            GrpcAsk::new(TXN, &[b"\x12\x04\x0a\x02\x00\x01"]),
+            GrpcRequest::new(TXN, &[b"\x12\x04\x0a\x02\x00\x01"]),
         ),
         (
             "a part of another type",
-            GrpcAsk::new(TXN, &[b"\x12\x02\x08\x01"]),
+            GrpcRequest::new(TXN, &[b"\x12\x02\x08\x01"]),
         ),
         (
             "a oneof of another type",
-            GrpcAsk::new(TXN, &[b"\x0a\x03\x22\x01\x01"]),
+            GrpcRequest::new(TXN, &[b"\x0a\x03\x22\x01\x01"]),
         ),
         (
             "a malformed hash",
-            GrpcAsk::new("/etcdserverpb.Maintenance/HashKV", &[b"\0\x01"]),
+            GrpcRequest::new("/etcdserverpb.Maintenance/HashKV", &[b"\0\x01"]),
         ),
-        ("a watch", GrpcAsk::new(WATCH, &[CREATE])),
-        ("an open watch", open(GrpcAsk::new(WATCH, &[CREATE]))),
+        ("a watch", GrpcRequest::new(WATCH, &[CREATE])),
+        ("an open watch", open(GrpcRequest::new(WATCH, &[CREATE]))),
         (
             "a watch for a time",
-            GrpcAsk::new(WATCH, &[CREATE]).header("grpc-timeout", "300m"),
+            GrpcRequest::new(WATCH, &[CREATE]).header("grpc-timeout", "300m"),
         ),
         (
             "a watch with an invalid token",
-            GrpcAsk::new(WATCH, &[CREATE]).header("token", "x"),
+            GrpcRequest::new(WATCH, &[CREATE]).header("token", "x"),
         ),
         (
             "two watches",
-            GrpcAsk::new(WATCH, &[CREATE, CREATE, b"\x12\x02\x08\x01"]),
+            GrpcRequest::new(WATCH, &[CREATE, CREATE, b"\x12\x02\x08\x01"]),
         ),
         ("an idle watch", raw(WATCH, b"")),
         ("a watch that asks nothing", empty(WATCH)),
         (
             "packed filters",
-            GrpcAsk::new(WATCH, &[b"\x0a\x07\x0a\x01a\x2a\x02\x00\x01"]),
+            GrpcRequest::new(WATCH, &[b"\x0a\x07\x0a\x01a\x2a\x02\x00\x01"]),
         ),
         (
             "filters too long",
-            GrpcAsk::new(WATCH, &[b"\x0a\x08\x0a\x01a\x2a\x01\x80\x01\x20"]),
+            GrpcRequest::new(WATCH, &[b"\x0a\x08\x0a\x01a\x2a\x01\x80\x01\x20"]),
         ),
         (
             "filters of another type",
-            GrpcAsk::new(WATCH, &[b"\x0a\x07\x0a\x01a\x2d\x02\x00\x01"]),
+            GrpcRequest::new(WATCH, &[b"\x0a\x07\x0a\x01a\x2d\x02\x00\x01"]),
         ),
         (
             "a malformed watch",
-            GrpcAsk::new(WATCH, &[b"\x0a\x05\x0a\x01a"]),
+            GrpcRequest::new(WATCH, &[b"\x0a\x05\x0a\x01a"]),
         ),
         ("a compressed watch", raw(WATCH, &framed(1, CREATE))),
         ("half a watch", raw(WATCH, &framed(0, CREATE)[..8])),
         ("half the prefix of a watch", raw(WATCH, b"\0\0\0")),
         (
             "keep alive",
-            GrpcAsk::new(KEEP_ALIVE, &[b"\x08\x01", b"", b"\x08\x02"]),
+            GrpcRequest::new(KEEP_ALIVE, &[b"\x08\x01", b"", b"\x08\x02"]),
         ),
         (
             "keep alive, open",
-            open(GrpcAsk::new(KEEP_ALIVE, &[b"\x08\x01"])),
+            open(GrpcRequest::new(KEEP_ALIVE, &[b"\x08\x01"])),
         ),
         ("keep nothing alive", raw(KEEP_ALIVE, b"")),
         (
             "keep alive, then malformed",
-            GrpcAsk::new(KEEP_ALIVE, &[b"\x08\x01", b"\x0a\x01"]),
+            GrpcRequest::new(KEEP_ALIVE, &[b"\x08\x01", b"\x0a\x01"]),
         ),
         ("keep alive, then cut off", {
             let body = [framed(0, b"\x08\x01"), b"\0\0\0".to_vec()].concat();
@@ -233,47 +233,47 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         }),
         (
             "keep alive with a token",
-            GrpcAsk::new(KEEP_ALIVE, &[b"\x08\x01"]).header("token", "x"),
+            GrpcRequest::new(KEEP_ALIVE, &[b"\x08\x01"]).header("token", "x"),
         ),
         (
             "a lease",
-            GrpcAsk::new("/etcdserverpb.Lease/LeaseGrant", &[b"\x08\x3c\x10\x07"]),
+            GrpcRequest::new("/etcdserverpb.Lease/LeaseGrant", &[b"\x08\x3c\x10\x07"]),
         ),
         (
             "a lock",
-            GrpcAsk::new("/v3lockpb.Lock/Lock", &[b"\x0a\x01L\x10\x07"]),
+            GrpcRequest::new("/v3lockpb.Lock/Lock", &[b"\x0a\x01L\x10\x07"]),
         ),
         (
             "a lease",
-            GrpcAsk::new("/etcdserverpb.Lease/LeaseGrant", &[b"\x08\x3c\x10\x08"]),
+            GrpcRequest::new("/etcdserverpb.Lease/LeaseGrant", &[b"\x08\x3c\x10\x08"]),
         ),
         (
             "a lock that is held",
-            GrpcAsk::new("/v3lockpb.Lock/Lock", &[b"\x0a\x01L\x10\x08"])
+            GrpcRequest::new("/v3lockpb.Lock/Lock", &[b"\x0a\x01L\x10\x08"])
                 .header("grpc-timeout", "300m"),
         ),
         (
             "the queue of the lock",
-            GrpcAsk::new(RANGE, &[b"\x0a\x02L/\x12\x02L0"]),
+            GrpcRequest::new(RANGE, &[b"\x0a\x02L/\x12\x02L0"]),
         ),
         (
             "unlock",
-            GrpcAsk::new("/v3lockpb.Lock/Unlock", &[b"\x0a\x03L/7"]),
+            GrpcRequest::new("/v3lockpb.Lock/Unlock", &[b"\x0a\x03L/7"]),
         ),
         (
             "a malformed lock",
-            GrpcAsk::new("/v3lockpb.Lock/Lock", &[b"\x08\x01"]),
+            GrpcRequest::new("/v3lockpb.Lock/Lock", &[b"\x08\x01"]),
         ),
         (
             "a campaign",
-            GrpcAsk::new(
+            GrpcRequest::new(
                 "/v3electionpb.Election/Campaign",
                 &[b"\x0a\x01e\x10\x07\x1a\x01v"],
             ),
         ),
         (
             "another campaign",
-            GrpcAsk::new(
+            GrpcRequest::new(
                 "/v3electionpb.Election/Campaign",
                 &[b"\x0a\x01e\x10\x08\x1a\x01w"],
             )
@@ -281,20 +281,21 @@ pub(crate) fn all(is_3_4: bool) -> Vec<(&'static str, GrpcAsk)> {
         ),
         (
             "the leader",
-            GrpcAsk::new("/v3electionpb.Election/Leader", &[b"\x0a\x01e"]),
+            GrpcRequest::new("/v3electionpb.Election/Leader", &[b"\x0a\x01e"]),
         ),
         (
             "no leader",
-            GrpcAsk::new("/v3electionpb.Election/Leader", &[b"\x0a\x01f"]),
+            GrpcRequest::new("/v3electionpb.Election/Leader", &[b"\x0a\x01f"]),
         ),
     ]);
     if !is_3_4 {
-        // 3.4 answers one of two codes, as it happens, and crashes.
-        let keep_alive = GrpcAsk::new(KEEP_ALIVE, &[b"\x08\x01"]).header("grpc-timeout", "300m");
+        // 3.4 responds with one of two codes, as it happens, and crashes.
+        let keep_alive =
+            GrpcRequest::new(KEEP_ALIVE, &[b"\x08\x01"]).header("grpc-timeout", "300m");
         all.push(("keep alive for a time", open(keep_alive)));
         all.push(("a length beyond 64 bits", {
             let message = [A, b"\x12", &[0xff; 8], b"\x7f"].concat();
-            GrpcAsk::new(RANGE, &[&message])
+            GrpcRequest::new(RANGE, &[&message])
         }));
     }
     all

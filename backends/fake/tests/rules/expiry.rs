@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Ask, Subject, assert_error, delete, get, put, rules, stat};
+use crate::{Request, Subject, assert_error, delete, get, put, rules, stat};
 
 /// How often a key is looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -69,7 +69,7 @@ rules! {
 
     fn v2_75_an_expiry_is_an_event(s) {
         put(s, "/a", "value=x&ttl=1");
-        let (_, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true&waitIndex=5"));
+        let (_, mut watch) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true&waitIndex=5"));
         wait_until_gone(s, "/a");
         let line = watch.line().unwrap();
         let start = "{\"action\":\"expire\",\"node\":{\"key\":\"/a\",\"modifiedIndex\":5,\"createdIndex\":4},\

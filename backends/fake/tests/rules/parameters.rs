@@ -1,22 +1,22 @@
 //! Parameters and which operation they make: V2-16 to V2-29.
 
-use crate::{Ask, assert_error, delete, get, post, put, rules};
+use crate::{Request, assert_error, delete, get, post, put, rules};
 
 /// Sends parameters in the query.
-fn query(s: &mut dyn crate::Subject, method: &str, query: &str) -> crate::Reply {
-    s.ask(&Ask::new(method, &format!("/v2/keys/a?{query}")))
+fn query(s: &mut dyn crate::Subject, method: &str, query: &str) -> crate::Response {
+    s.ask(&Request::new(method, &format!("/v2/keys/a?{query}")))
 }
 
 rules! {
     fn v2_16_a_body_is_read_only_as_a_form_of_a_put_or_post(s) {
-        let mut ask = Ask::new("PUT", "/v2/keys/a");
-        ask.body = b"value=x".to_vec();
-        assert!(s.ask(&ask).text().contains("\"value\":\"\""), "no type");
-        let reply = s.ask(&Ask::new("PUT", "/v2/keys/a").json("value=x"));
+        let mut request = Request::new("PUT", "/v2/keys/a");
+        request.body = b"value=x".to_vec();
+        assert!(s.ask(&request).text().contains("\"value\":\"\""), "no type");
+        let reply = s.ask(&Request::new("PUT", "/v2/keys/a").json("value=x"));
         assert!(reply.text().contains("\"value\":\"\""), "another type");
-        let reply = s.ask(&Ask::new("PUT", "/v2/keys/a?value=x"));
+        let reply = s.ask(&Request::new("PUT", "/v2/keys/a?value=x"));
         assert!(reply.text().contains("\"value\":\"x\""), "the query");
-        let reply = s.ask(&Ask::new("DELETE", "/v2/keys/a").form("prevValue=other"));
+        let reply = s.ask(&Request::new("DELETE", "/v2/keys/a").form("prevValue=other"));
         assert_eq!(reply.status, 200, "the body of a delete is not read");
     }
 

@@ -1,6 +1,6 @@
 //! Routing, paths, methods: V2-1 to V2-15.
 
-use crate::{Ask, assert_body, assert_error, delete, get, put, rules};
+use crate::{Request, assert_body, assert_error, delete, get, put, rules};
 use etcd_http_fake::FakeEtcd;
 
 const NOT_FOUND: &str = "404 page not found\n";
@@ -8,7 +8,7 @@ const NOT_FOUND: &str = "404 page not found\n";
 rules! {
     fn v2_1_keys_live_under_v2_keys_and_nothing_near_it(s) {
         for target in ["/v2/keysfoo", "/v2", "/", "/v2/machines/", "/v2/auth"] {
-            let reply = s.ask(&Ask::new("GET", target));
+            let reply = s.ask(&Request::new("GET", target));
             assert_body(&reply, 404, NOT_FOUND);
             assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
             assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
@@ -34,10 +34,10 @@ rules! {
             ("/v2/keys/%2e%2e/members", "/v2/members"),
             ("/v2/keys/./%c3%a9!", "/v2/keys/%C3%A9%21"),
         ] {
-            let reply = s.ask(&Ask::new("PUT", target).form("value=x"));
+            let reply = s.ask(&Request::new("PUT", target).form("value=x"));
             assert_eq!((reply.status, reply.header("location")), (301, Some(location)));
             assert_eq!(reply.text(), "");
-            let reply = s.ask(&Ask::new("GET", target));
+            let reply = s.ask(&Request::new("GET", target));
             assert_body(&reply, 301, &format!("<a href=\"{location}\">Moved Permanently</a>.\n\n"));
         }
         assert_eq!(get(s, "").index(), 3);
@@ -61,16 +61,16 @@ rules! {
     }
 
     fn v2_6_other_methods_are_not_allowed_and_options_always_is(s) {
-        let reply = s.ask(&Ask::new("PATCH", "/v2/keys/a"));
+        let reply = s.ask(&Request::new("PATCH", "/v2/keys/a"));
         assert_body(&reply, 405, "Method Not Allowed\n");
         assert_eq!(reply.header("allow"), Some("HEAD,GET,PUT,POST,DELETE"));
-        let reply = s.ask(&Ask::new("OPTIONS", "/any//where"));
+        let reply = s.ask(&Request::new("OPTIONS", "/any//where"));
         assert_body(&reply, 200, "");
     }
 
-    fn v2_7_every_answer_allows_any_origin(s) {
+    fn v2_7_every_response_allows_any_origin(s) {
         for target in ["/v2/keys/none", "/nowhere", "/v2/keys//a", "/version"] {
-            let reply = s.ask(&Ask::new("GET", target));
+            let reply = s.ask(&Request::new("GET", target));
             assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
             let headers = reply.header("access-control-allow-headers");
             assert_eq!(headers, Some("accept, content-type, authorization"));
@@ -79,18 +79,18 @@ rules! {
         }
     }
 
-    fn v2_8_the_cluster_id_is_hex_and_on_some_answers(s) {
+    fn v2_8_the_cluster_id_is_hex_and_on_some_responses(s) {
         for target in ["/v2/keys/none", "/v2/keys", "/v2/members", "/v2/auth/users"] {
-            let reply = s.ask(&Ask::new("GET", target));
+            let reply = s.ask(&Request::new("GET", target));
             let id = reply.header("x-etcd-cluster-id").unwrap();
             assert!(!id.is_empty() && id.len() <= 16, "{id}");
             assert!(id.bytes().all(|byte| b"0123456789abcdef".contains(&byte)), "{id}");
         }
         for target in ["/v2/stats/store", "/v2/machines", "/nowhere", "/version", "/v2/auth/users/a/b"] {
-            let reply = s.ask(&Ask::new("GET", target));
+            let reply = s.ask(&Request::new("GET", target));
             assert_eq!(reply.header("x-etcd-cluster-id"), None, "{target}");
         }
-        let reply = s.ask(&Ask::new("PATCH", "/v2/keys/a"));
+        let reply = s.ask(&Request::new("PATCH", "/v2/keys/a"));
         assert_eq!(reply.header("x-etcd-cluster-id"), None);
     }
 
@@ -120,7 +120,7 @@ rules! {
         assert_eq!(put(s, "/a", "value=x").index(), 4);
         assert_eq!(put(s, "/b", "value=x").index(), 5);
         assert_eq!(get(s, "/a").index(), 5);
-        let (reply, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
+        let (reply, mut watch) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true"));
         put(s, "/a", "value=y");
         assert_eq!(reply.index(), 5, "when the watch began");
         assert!(watch.line().unwrap().contains("\"modifiedIndex\":6"));
@@ -128,7 +128,7 @@ rules! {
 
     fn v2_13_head_is_get_without_a_body(s) {
         put(s, "/a", "value=x");
-        let head = s.ask(&Ask::new("HEAD", "/v2/keys/a"));
+        let head = s.ask(&Request::new("HEAD", "/v2/keys/a"));
         let get = get(s, "/a");
         assert_body(&head, 200, "");
         assert_eq!(head.header("content-length"), get.header("content-length"));
@@ -138,7 +138,7 @@ rules! {
 
 mod v2_15_with_v2_off_there_are_only_version_and_health {
     use super::*;
-    use crate::support::{Fake, Subject, rules::each_real};
+    use fake_harness::{Fake, Subject, rules::each_real};
 
     fn rule(s: &mut dyn Subject) {
         for target in [
@@ -149,11 +149,11 @@ mod v2_15_with_v2_off_there_are_only_version_and_health {
             "/v2/stats/store",
             "/v2/auth/users",
         ] {
-            let reply = s.ask(&Ask::new("GET", target));
+            let reply = s.ask(&Request::new("GET", target));
             assert_body(&reply, 404, NOT_FOUND);
         }
-        assert_eq!(s.ask(&Ask::new("GET", "/version")).status, 200);
-        let health = s.ask(&Ask::new("GET", "/health"));
+        assert_eq!(s.ask(&Request::new("GET", "/version")).status, 200);
+        let health = s.ask(&Request::new("GET", "/health"));
         assert_eq!(health.status, 200);
         assert_eq!(
             health.header("content-type"),

@@ -1,6 +1,6 @@
 //! Error codes, counters, members, stats, version, health, limits: V2-90 to V2-112 and V2-170.
 
-use crate::{Ask, assert_body, assert_error, delete, get, post, put, rules, stat};
+use crate::{Request, assert_body, assert_error, delete, get, post, put, rules, stat};
 
 rules! {
     fn v2_90_each_error_has_its_message_and_status(s) {
@@ -28,7 +28,7 @@ rules! {
     }
 
     fn v2_100_the_counters_are_in_order(s) {
-        let reply = s.ask(&Ask::new("GET", "/v2/stats/store")).text();
+        let reply = s.ask(&Request::new("GET", "/v2/stats/store")).text();
         let names: Vec<&str> = reply.split('"').skip(1).step_by(2).collect();
         assert_eq!(names, [
             "getsSuccess", "getsFail", "setsSuccess", "setsFail", "deleteSuccess", "deleteFail", "updateSuccess",
@@ -38,13 +38,13 @@ rules! {
         assert!(reply.starts_with("{\"getsSuccess\":0,\"getsFail\":1,\"setsSuccess\":2,"), "{reply}");
     }
 
-    fn v2_101_each_request_for_keys_reads_the_switch_of_auth(s) {
+    fn v2_101_each_request_for_keys_reads_whether_auth_is_enabled(s) {
         let before = (stat(s, "getsSuccess"), stat(s, "getsFail"));
         put(s, "/a", "value=x");
         get(s, "/a");
         get(s, "/a?sorted=x");
         assert_eq!((stat(s, "getsSuccess"), stat(s, "getsFail")), (before.0 + 1, before.1 + 2));
-        s.ask(&Ask::new("PUT", "/v2/auth/users/u").json(r#"{"user":"u","password":"p"}"#));
+        s.ask(&Request::new("PUT", "/v2/auth/users/u").json(r#"{"user":"u","password":"p"}"#));
         let before = (stat(s, "getsSuccess"), stat(s, "getsFail"));
         put(s, "/a", "value=x");
         assert_eq!((stat(s, "getsSuccess"), stat(s, "getsFail")), (before.0 + 1, before.1));
@@ -78,8 +78,8 @@ rules! {
     }
 
     fn v2_104_watchers_are_counted(s) {
-        let (_, one) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
-        let (_, two) = s.watch(&Ask::new("GET", "/v2/keys/b?wait=true"));
+        let (_, one) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true"));
+        let (_, two) = s.watch(&Request::new("GET", "/v2/keys/b?wait=true"));
         assert_eq!(stat(s, "watchers"), 2);
         put(s, "/a", "value=x");
         assert_eq!(stat(s, "watchers"), 1);
@@ -87,21 +87,21 @@ rules! {
     }
 
     fn v2_110_members_can_be_read(s) {
-        let reply = s.ask(&Ask::new("GET", "/v2/members"));
+        let reply = s.ask(&Request::new("GET", "/v2/members"));
         let member = &reply.json()["members"][0];
         assert_eq!(member["name"], "default");
         let (id, peer) = (member["id"].as_str().unwrap(), &member["peerURLs"]);
         let expected = format!("{{\"members\":[{{\"id\":\"{id}\",\"name\":\"default\",\"peerURLs\":{peer},\
             \"clientURLs\":{}}}]}}\n", member["clientURLs"]);
         assert_body(&reply, 200, &expected);
-        let leader = s.ask(&Ask::new("GET", "/v2/members/leader"));
+        let leader = s.ask(&Request::new("GET", "/v2/members/leader"));
         assert_eq!(leader.json(), *member);
-        assert_body(&s.ask(&Ask::new("GET", "/v2/members/x")), 404, "{\"message\":\"Not found\"}");
-        assert_eq!(s.ask(&Ask::new("GET", "/v2/members/")).text(), reply.text());
+        assert_body(&s.ask(&Request::new("GET", "/v2/members/x")), 404, "{\"message\":\"Not found\"}");
+        assert_eq!(s.ask(&Request::new("GET", "/v2/members/")).text(), reply.text());
     }
 
     fn v2_111_bad_changes_of_members_are_refused(s) {
-        let change = |method: &str, target: &str| Ask::new(method, &format!("/v2/members{target}"));
+        let change = |method: &str, target: &str| Request::new(method, &format!("/v2/members{target}"));
         let reply = s.ask(&change("POST", "").form("x=y"));
         assert_body(&reply, 415,
             "{\"message\":\"Bad Content-Type application/x-www-form-urlencoded, accept application/json\"}");
@@ -124,7 +124,7 @@ rules! {
             assert_body(&reply, 405, "Method Not Allowed\n");
             assert_eq!(reply.header("allow"), None);
         }
-        let own = s.ask(&Ask::new("GET", "/v2/members")).json()["members"][0].clone();
+        let own = s.ask(&Request::new("GET", "/v2/members")).json()["members"][0].clone();
         let own_urls = format!("{{\"peerURLs\":{}}}", own["peerURLs"]);
         let reply = s.ask(&change("POST", "").json(&own_urls));
         assert_body(&reply, 409, "{\"message\":\"membership: peerURL exists\"}");
@@ -137,26 +137,26 @@ rules! {
 
     fn v2_112_machines_stats_version_and_health(s) {
         let is_3_4 = s.is_3_4();
-        let member = s.ask(&Ask::new("GET", "/v2/members")).json()["members"][0].clone();
-        let reply = s.ask(&Ask::new("GET", "/v2/machines"));
+        let member = s.ask(&Request::new("GET", "/v2/members")).json()["members"][0].clone();
+        let reply = s.ask(&Request::new("GET", "/v2/machines"));
         assert_body(&reply, 200, member["clientURLs"][0].as_str().unwrap());
         assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
         let id = member["id"].as_str().unwrap();
-        let reply = s.ask(&Ask::new("GET", "/v2/stats/leader"));
+        let reply = s.ask(&Request::new("GET", "/v2/stats/leader"));
         assert_body(&reply, 200, &format!("{{\"leader\":\"{id}\",\"followers\":{{}}}}"));
-        let reply = s.ask(&Ask::new("GET", "/v2/stats/self")).text();
+        let reply = s.ask(&Request::new("GET", "/v2/stats/self")).text();
         let start = format!("{{\"name\":\"default\",\"id\":\"{id}\",\"state\":\"StateLeader\",\"startTime\":\"");
         assert!(reply.starts_with(&start), "{reply}");
         assert!(reply.contains(&format!("\"leaderInfo\":{{\"leader\":\"{id}\",\"uptime\":\"")), "{reply}");
         assert!(reply.ends_with("\"},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}"), "{reply}");
-        let version = s.ask(&Ask::new("GET", "/version"));
+        let version = s.ask(&Request::new("GET", "/version"));
         let (server, cluster) = if is_3_4 { ("3.4.", "3.4.0") } else { ("3.5.", "3.5.0") };
         assert!(version.text().starts_with(&format!("{{\"etcdserver\":\"{server}")));
         assert!(version.text().ends_with(&format!("\",\"etcdcluster\":\"{cluster}\"}}")));
         let health = if is_3_4 { "{\"health\":\"true\"}" } else { "{\"health\":\"true\",\"reason\":\"\"}" };
-        assert_body(&s.ask(&Ask::new("GET", "/health")), 200, health);
+        assert_body(&s.ask(&Request::new("GET", "/health")), 200, health);
         for target in ["/version", "/health", "/v2/stats/self"] {
-            let reply = s.ask(&Ask::new("POST", target));
+            let reply = s.ask(&Request::new("POST", target));
             assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
         }
     }

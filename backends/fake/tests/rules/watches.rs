@@ -1,10 +1,12 @@
 //! History and watches: V2-80 to V2-89 and V2-142 to V2-146.
 
-use crate::support::Watching;
-use crate::{Ask, Subject, assert_error, delete, get, put, rules};
+use fake_harness::Watching;
+
+use crate::{Request, Subject, assert_error, delete, get, put, rules};
 
 fn watch(s: &mut dyn Subject, target: &str) -> Box<dyn Watching> {
-    s.watch(&Ask::new("GET", &format!("/v2/keys{target}"))).1
+    s.watch(&Request::new("GET", &format!("/v2/keys{target}")))
+        .1
 }
 
 /// Asserts that the next line has this key and action.
@@ -53,7 +55,7 @@ rules! {
     }
 
     fn v2_83_the_head_comes_at_once_and_one_line_for_an_event(s) {
-        let (reply, mut watch) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
+        let (reply, mut watch) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true"));
         assert_eq!((reply.status, reply.index()), (200, 3));
         assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
         assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -64,16 +66,16 @@ rules! {
         assert_eq!(watch.line(), None);
     }
 
-    fn v2_84_ancestors_hear_when_they_are_recursive(s) {
-        let mut hear = ["/a/b?wait=true", "/a?wait=true&recursive=true", "?wait=true&recursive=true"]
+    fn v2_84_recursive_watches_of_ancestors_receive_an_event(s) {
+        let mut receiving = ["/a/b?wait=true", "/a?wait=true&recursive=true", "?wait=true&recursive=true"]
             .map(|target| watch(s, target));
-        let mut deaf = ["/a?wait=true", "?wait=true", "/a/bc?wait=true&recursive=true", "/a/b/c?wait=true"]
+        let mut silent = ["/a?wait=true", "?wait=true", "/a/bc?wait=true&recursive=true", "/a/b/c?wait=true"]
             .map(|target| watch(s, target));
         put(s, "/a/b", "value=x");
-        for watch in &mut hear {
+        for watch in &mut receiving {
             assert_next(watch, "set", "/a/b");
         }
-        for watch in &mut deaf {
+        for watch in &mut silent {
             assert!(watch.is_silent());
         }
     }
@@ -94,14 +96,14 @@ rules! {
         assert_next(&mut above, "set", "/d/_h/x");
     }
 
-    fn v2_87_the_removal_of_a_directory_reaches_those_who_watch_what_was_in_it(s) {
+    fn v2_87_the_removal_of_a_directory_reaches_watches_of_what_was_in_it(s) {
         put(s, "/d/a", "value=1");
         put(s, "/d/_h", "value=1");
-        let mut hear = ["/d?wait=true", "/d/a?wait=true", "/d/_h?wait=true", "?wait=true&recursive=true"]
+        let mut receiving = ["/d?wait=true", "/d/a?wait=true", "/d/_h?wait=true", "?wait=true&recursive=true"]
             .map(|target| watch(s, target));
         let mut none = watch(s, "/d/none?wait=true");
         delete(s, "/d?recursive=true");
-        for watch in &mut hear {
+        for watch in &mut receiving {
             assert_next(watch, "delete", "/d");
         }
         assert!(none.is_silent());
@@ -175,7 +177,7 @@ rules! {
 /// On a real server this depends on how fast it can send; on the fake it is certain.
 #[test]
 fn v2_145_a_stream_that_is_not_read_receives_no_more_than_a_hundred_events() {
-    let mut fake = crate::support::rules::fake(etcd_http_fake::Profile::V3_5);
+    let mut fake = fake_harness::rules::fake(etcd_http_fake::Profile::V3_5);
     let mut watch = watch(&mut fake, "/a?wait=true&stream=true");
     for number in 0..150 {
         put(&mut fake, "/a", &format!("value={number}"));
@@ -189,5 +191,5 @@ fn v2_145_a_stream_that_is_not_read_receives_no_more_than_a_hundred_events() {
         );
     }
     put(&mut fake, "/a", "value=more");
-    assert!(watch.is_silent(), "open and deaf");
+    assert!(watch.is_silent(), "open and silent");
 }

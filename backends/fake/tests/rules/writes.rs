@@ -1,6 +1,6 @@
 //! Writes and refreshes: V2-43 to V2-62.
 
-use crate::{Ask, assert_body, assert_error, delete, get, post, put, rules};
+use crate::{Request, assert_body, assert_error, delete, get, post, put, rules};
 
 rules! {
     fn v2_43_a_write_adds_one_and_a_failure_nothing(s) {
@@ -203,10 +203,10 @@ rules! {
 
     fn v2_62_no_watch_receives_a_refresh(s) {
         put(s, "/a", "value=x");
-        let (_, mut live) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true"));
+        let (_, mut live) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true"));
         put(s, "/a", "refresh=true&ttl=100");
         assert!(live.is_silent());
-        let (_, mut past) = s.watch(&Ask::new("GET", "/v2/keys/a?wait=true&waitIndex=5"));
+        let (_, mut past) = s.watch(&Request::new("GET", "/v2/keys/a?wait=true&waitIndex=5"));
         assert!(past.is_silent());
         put(s, "/a", "value=y");
         for watch in [&mut live, &mut past] {

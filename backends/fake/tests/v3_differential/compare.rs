@@ -1,15 +1,12 @@
 //! Compares two responses.
 
+use fake_harness::{
+    Request, Response, Subject,
+    pair::{Comparison, Span},
+};
 use serde_json::Value;
 
-use crate::{
-    leases::Leases,
-    support::{
-        Ask, Reply, Subject,
-        pair::{Comparison, Span},
-    },
-    users::Users,
-};
+use crate::{leases::Leases, users::Users};
 
 /// Headers that differ: a translated id may be longer, and the fake has no connections.
 const IGNORED: [&str; 3] = ["date", "content-length", "connection"];
@@ -24,7 +21,7 @@ pub(crate) struct Translation {
 impl Comparison for Translation {
     /// From the headers of a response of each.
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self {
-        let anything = Ask::new("POST", "/v3/kv/range").json("{\"key\":\"eA==\"}");
+        let anything = Request::new("POST", "/v3/kv/range").json("{\"key\":\"eA==\"}");
         let (real, fake) = (real.ask(&anything).json(), fake.ask(&anything).json());
         let pairs = ["cluster_id", "member_id"].map(|name| {
             let id = |json: &Value| json["header"][name].as_str().unwrap().to_owned();
@@ -37,14 +34,15 @@ impl Comparison for Translation {
         }
     }
 
-    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply, time: Span) -> bool {
-        let is_unordered = ask.target.ends_with("/timetolive") || ask.target.ends_with("/leases");
-        let headers = |reply: &Reply| {
+    fn is_same(&self, request: &Request, real: &Response, fake: &Response, time: Span) -> bool {
+        let is_unordered =
+            request.target.ends_with("/timetolive") || request.target.ends_with("/leases");
+        let headers = |reply: &Response| {
             let kept = reply.headers.iter();
             let kept = kept.filter(|(name, _)| !IGNORED.contains(&&**name));
             kept.cloned().collect::<Vec<_>>()
         };
-        if self.users.is_found_deleted(ask, real, fake) {
+        if self.users.is_found_deleted(request, real, fake) {
             return true;
         }
         let (real_body, fake_body) = (self.translate(&real.body), fake.text());

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use etcd_http_fake::FakeEtcd;
 use etcd_http_peers::{DynamicMessage, Message, SCHEMA, to_json};
+use fake_harness::{
+    Request, Response, Subject, Watching,
+    http2::{GrpcRequest, GrpcResponse, Http2, Next, OpenStream, ask_fake, open_fake},
+    real::Real,
+};
 use prost_reflect::{DeserializeOptions, MethodDescriptor};
 
-use crate::{
-    http2::{GrpcAnswer, GrpcAsk, Http2, Next, OpenStream, ask_fake, open_fake},
-    run::Wire,
-    support::{Ask, Reply, Subject, Watching, real::Real},
-};
+use crate::run::Wire;
 
 /// How long a real server may take for a message before it counts as silent.
 const MOMENT: Duration = Duration::from_millis(30);
@@ -36,15 +37,15 @@ struct GrpcReal {
 }
 
 impl Subject for GrpcFake {
-    fn ask(&mut self, ask: &Ask) -> Reply {
-        let Some(call) = Call::read(ask) else {
+    fn ask(&mut self, request: &Request) -> Response {
+        let Some(call) = Call::read(request) else {
             return unreadable();
         };
-        call.reply(ask_fake(&self.0, &call.ask))
+        call.reply(ask_fake(&self.0, &call.request))
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
-        Stream::open(ask, |ask| open_fake(&self.0, ask))
+    fn watch(&mut self, request: &Request) -> (Response, Box<dyn Watching>) {
+        Stream::open(request, |request| open_fake(&self.0, request))
     }
 
     fn pass(&mut self, duration: Duration) {
@@ -57,20 +58,20 @@ impl Subject for GrpcFake {
 }
 
 impl Subject for GrpcReal {
-    fn ask(&mut self, ask: &Ask) -> Reply {
-        let Some(call) = Call::read(ask) else {
+    fn ask(&mut self, request: &Request) -> Response {
+        let Some(call) = Call::read(request) else {
             return unreadable();
         };
-        let answer = self.connection.ask(&call.ask);
+        let answer = self.connection.ask(&call.request);
         assert!(
             answer.code.is_some(),
-            "{ask:?} is never answered: {answer:?}"
+            "{request:?} gets no response: {answer:?}"
         );
         call.reply(answer)
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
-        Stream::open(ask, |ask| self.connection.open(ask))
+    fn watch(&mut self, request: &Request) -> (Response, Box<dyn Watching>) {
+        Stream::open(request, |request| self.connection.open(request))
     }
 
     fn pass(&mut self, duration: Duration) {
@@ -92,21 +93,21 @@ impl Subject for GrpcReal {
 
 /// A request of gRPC, and the method whose messages it has.
 struct Call {
-    ask: GrpcAsk,
+    request: GrpcRequest,
     method: MethodDescriptor,
 }
 
 impl Call {
     /// Reads the JSON of a request; `None` if it is not what protobuf calls JSON, or no call.
-    fn read(ask: &Ask) -> Option<Self> {
-        let path = path(&ask.target)?;
+    fn read(request: &Request) -> Option<Self> {
+        let path = path(&request.target)?;
         let (service, name) = path.trim_start_matches('/').split_once('/').unwrap();
         let service = SCHEMA.get_service_by_name(service).unwrap();
         let method = service
             .methods()
             .find(|method| method.name() == name)
             .unwrap();
-        let mut json = serde_json::Deserializer::from_slice(&ask.body);
+        let mut json = serde_json::Deserializer::from_slice(&request.body);
         let options = DeserializeOptions::new().deny_unknown_fields(false);
         let mut messages = Vec::new();
         while json.end().is_err() {
@@ -124,8 +125,8 @@ impl Call {
             distort(first);
         }
         let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-        let mut grpc = GrpcAsk::new(path, &messages);
-        for (name, value) in &ask.headers {
+        let mut grpc = GrpcRequest::new(path, &messages);
+        for (name, value) in &request.headers {
             match &*name.to_ascii_lowercase() {
                 "authorization" | "grpc-metadata-authorization" => {
                     grpc = grpc.header("authorization", value);
@@ -134,10 +135,13 @@ impl Call {
                 _ => {}
             }
         }
-        Some(Self { ask: grpc, method })
+        Some(Self {
+            request: grpc,
+            method,
+        })
     }
 
-    fn reply(&self, answer: GrpcAnswer) -> Reply {
+    fn reply(&self, answer: GrpcResponse) -> Response {
         assert!(!answer.is_reset, "{answer:?}");
         let mut body = String::new();
         for message in &answer.messages {
@@ -152,7 +156,7 @@ impl Call {
         }
         // A status of HTTP for success, and that of gRPC for anything else.
         let status = code.map_or(1, |code| code.parse().unwrap());
-        Reply {
+        Response {
             status: if status == 0 { 200 } else { status },
             headers: Vec::new(),
             body: body.into_bytes(),
@@ -176,11 +180,14 @@ struct Stream {
 }
 
 impl Stream {
-    fn open(ask: &Ask, open: impl FnOnce(&GrpcAsk) -> OpenStream) -> (Reply, Box<dyn Watching>) {
-        let call = Call::read(ask).expect("a watch can be read");
-        let stream = open(&call.ask);
+    fn open(
+        request: &Request,
+        open: impl FnOnce(&GrpcRequest) -> OpenStream,
+    ) -> (Response, Box<dyn Watching>) {
+        let call = Call::read(request).expect("a watch can be read");
+        let stream = open(&call.request);
         let next = Next::Nothing;
-        let reply = Reply {
+        let reply = Response {
             status: 200,
             headers: Vec::new(),
             body: Vec::new(),
@@ -219,8 +226,8 @@ fn distort(message: &mut Vec<u8>) {
     }
 }
 
-fn unreadable() -> Reply {
-    Reply {
+fn unreadable() -> Response {
+    Response {
         status: 0,
         headers: Vec::new(),
         body: Vec::new(),

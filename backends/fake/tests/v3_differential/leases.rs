@@ -5,9 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fake_harness::{Request, Response, pair::Span};
 use serde_json::Value;
-
-use crate::support::{Ask, Reply, pair::Span};
 
 /// The leases of both servers, and when they were granted or renewed.
 #[derive(Default)]
@@ -21,8 +20,8 @@ struct Lease {
 
 impl Leases {
     /// Learns from a response that both servers have given within this time.
-    pub(crate) fn record(&mut self, ask: &Ask, reply: &Reply, time: Span) {
-        match ask.target.rsplit('/').next() {
+    pub(crate) fn record(&mut self, request: &Request, reply: &Response, time: Span) {
+        match request.target.rsplit('/').next() {
             Some("grant") if reply.status == 200 => {
                 let granted = reply.json();
                 if let (Some(id), Some(ttl)) = (number(&granted["ID"]), number(&granted["TTL"])) {
@@ -32,11 +31,11 @@ impl Leases {
                 }
             }
             Some("revoke") if reply.status == 200 => {
-                for id in ids(&ask.body) {
+                for id in ids(&request.body) {
                     self.forget(id);
                 }
             }
-            Some("keepalive") => self.renew(ask, reply, time),
+            Some("keepalive") => self.renew(request, reply, time),
             _ => {}
         }
     }
@@ -67,8 +66,8 @@ impl Leases {
     }
 
     /// A lease that is not among the responses may have been renewed: etcd may stop at the next message, which it cannot read.
-    fn renew(&mut self, ask: &Ask, reply: &Reply, time: Span) {
-        for id in ids(&ask.body) {
+    fn renew(&mut self, request: &Request, reply: &Response, time: Span) {
+        for id in ids(&request.body) {
             if let Some(lease) = self.0.get_mut(&id) {
                 lease.renewals.push(time);
             }

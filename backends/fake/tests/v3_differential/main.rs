@@ -11,12 +11,6 @@
 //!
 //! A divergence is reported with its seed and with the shortest history that still shows it.
 
-#[path = "../support/mod.rs"]
-mod support;
-
-#[path = "../support/http2.rs"]
-mod http2;
-
 mod compare;
 mod generate;
 mod grpc;
@@ -26,10 +20,10 @@ mod users;
 
 #[test]
 fn random_v3_requests_are_answered_as_the_real_servers_do() {
-    support::differential::compare_with_each::<run::V3<run::Gateway>>();
+    fake_harness::differential::compare_with_each::<run::V3<run::Gateway>>();
 }
 
 #[test]
 fn random_v3_requests_are_answered_by_grpc_as_the_real_servers_do() {
-    support::differential::compare_with_each::<run::V3<grpc::Grpc>>();
+    fake_harness::differential::compare_with_each::<run::V3<grpc::Grpc>>();
 }

@@ -6,16 +6,16 @@ use std::{
 };
 
 use etcd_http_fake::FakeEtcd;
+use fake_harness::{
+    Fake, Request, Response, Subject,
+    differential::Differential,
+    pair::{Pair, Same},
+    real::Real,
+};
 
 use crate::{
     compare::Translation,
     generate::{Generator, Step},
-    support::{
-        Ask, Fake, Reply, Subject,
-        differential::Differential,
-        pair::{Pair, Same},
-        real::Real,
-    },
 };
 
 /// Steps in one history. The data are removed after each.
@@ -76,15 +76,15 @@ impl<W: Wire> Differential for V3<W> {
 
     fn step(&mut self, step: &Step) -> Same {
         match step {
-            Step::Ask(ask) => {
-                let ask = self.with_revisions(ask);
-                let reply = self.ask(&ask)?;
-                self.end_short_lease(&ask, &reply)?;
+            Step::Request(request) => {
+                let request = self.with_revisions(request);
+                let reply = self.ask(&request)?;
+                self.end_short_lease(&request, &reply)?;
                 self.pair.deliver()
             }
-            Step::Watch(ask) => {
-                let ask = self.with_revisions(ask);
-                self.open(&ask)
+            Step::Watch(request) => {
+                let request = self.with_revisions(request);
+                self.open(&request)
             }
             Step::Close(number) => self.pair.close(*number),
             Step::CleanUp => self.clean_up(),
@@ -108,7 +108,7 @@ impl<W: Wire> V3<W> {
     /// Ends all watches, revokes all leases and deletes all keys.
     fn clean_up(&mut self) -> Same {
         self.pair.close_all()?;
-        let post = |path: &str, body: &str| Ask::new("POST", path).json(body);
+        let post = |path: &str, body: &str| Request::new("POST", path).json(body);
         let leases = self.ask(&post("/v3/lease/leases", "{}"))?;
         for lease in leases.json()["leases"].as_array().into_iter().flatten() {
             self.ask(&post("/v3/lease/revoke", &lease.to_string()))?;
@@ -120,8 +120,8 @@ impl<W: Wire> V3<W> {
 
     /// Revokes a lease with the shortest time to live, as one gets for `null`: it would end on one of the two before the other,
     /// unless the next step waits for its end.
-    fn end_short_lease(&mut self, ask: &Ask, reply: &Reply) -> Same {
-        if !ask.target.ends_with("/lease/grant") || reply.status != 200 {
+    fn end_short_lease(&mut self, request: &Request, reply: &Response) -> Same {
+        if !request.target.ends_with("/lease/grant") || reply.status != 200 {
             return Ok(());
         }
         let granted = reply.json();
@@ -129,14 +129,14 @@ impl<W: Wire> V3<W> {
         if granted["TTL"] != "2" || id == Some(WAITED_FOR) {
             return Ok(());
         }
-        let revoke = Ask::new("POST", "/v3/lease/revoke");
+        let revoke = Request::new("POST", "/v3/lease/revoke");
         let body = serde_json::json!({"ID": granted["ID"]});
         self.ask(&revoke.json(&body.to_string())).map(drop)
     }
 
     /// Waits until the lease has ended on both.
     fn expire(&mut self) -> Same {
-        let leases = Ask::new("POST", "/v3/lease/leases").json("{}");
+        let leases = Request::new("POST", "/v3/lease/leases").json("{}");
         let id = format!("\"{WAITED_FOR}\"");
         self.pair.wait_until(&leases, |reply| {
             assert_eq!(reply.status, 200, "leases are listed without a token");
@@ -147,9 +147,9 @@ impl<W: Wire> V3<W> {
     }
 
     /// The request with the revisions of a moment ago in place of `@n@`.
-    fn with_revisions(&self, ask: &Ask) -> Ask {
-        let mut ask = ask.clone();
-        let mut body = String::from_utf8_lossy(&ask.body).into_owned();
+    fn with_revisions(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        let mut body = String::from_utf8_lossy(&request.body).into_owned();
         while let Some((before, rest)) = body.split_once('@') {
             let Some((distance, after)) = rest.split_once('@') else {
                 break;
@@ -161,19 +161,19 @@ impl<W: Wire> V3<W> {
             let revision = (self.revision - distance).max(1);
             body = format!("{before}{revision}{after}");
         }
-        if body.as_bytes() != String::from_utf8_lossy(&ask.body).as_bytes() {
-            ask.body = body.into_bytes();
+        if body.as_bytes() != String::from_utf8_lossy(&request.body).as_bytes() {
+            request.body = body.into_bytes();
         }
-        ask
+        request
     }
 
-    fn ask(&mut self, ask: &Ask) -> Same<Reply> {
-        let (to_real, to_fake) = self.with_token(ask);
+    fn ask(&mut self, request: &Request) -> Same<Response> {
+        let (to_real, to_fake) = self.with_token(request);
         let (real, fake, time) = self.pair.send(&to_real, &to_fake);
-        let (real, fake) = self.without_token(ask, real, fake);
-        self.pair.compare(ask, &real, &fake, time)?;
-        self.pair.comparison.leases.record(ask, &fake, time);
-        self.pair.comparison.users.record(ask, &fake);
+        let (real, fake) = self.without_token(request, real, fake);
+        self.pair.compare(request, &real, &fake, time)?;
+        self.pair.comparison.leases.record(request, &fake, time);
+        self.pair.comparison.users.record(request, &fake);
         if fake.status == 200
             && let Ok(json) = serde_json::from_slice::<serde_json::Value>(&fake.body)
             && let Some(revision) = json["header"]["revision"].as_str()
@@ -184,9 +184,9 @@ impl<W: Wire> V3<W> {
     }
 
     /// The request for each of the two, with its own token of the user that a header names.
-    fn with_token(&self, ask: &Ask) -> (Ask, Ask) {
-        let (mut to_real, mut to_fake) = (ask.clone(), ask.clone());
-        for (position, (_, value)) in ask.headers.iter().enumerate() {
+    fn with_token(&self, request: &Request) -> (Request, Request) {
+        let (mut to_real, mut to_fake) = (request.clone(), request.clone());
+        for (position, (_, value)) in request.headers.iter().enumerate() {
             if let Some(user) = value.strip_prefix('$') {
                 let invalid = ("x.1".to_owned(), "x.1".to_owned());
                 let (real, fake) = self.tokens.get(user).cloned().unwrap_or(invalid);
@@ -198,27 +198,36 @@ impl<W: Wire> V3<W> {
     }
 
     /// Remembers the tokens of the responses, and replaces both by the same text.
-    fn without_token(&mut self, ask: &Ask, mut real: Reply, mut fake: Reply) -> (Reply, Reply) {
-        if ask.target != "/v3/auth/authenticate" || (real.status, fake.status) != (200, 200) {
+    fn without_token(
+        &mut self,
+        request: &Request,
+        mut real: Response,
+        mut fake: Response,
+    ) -> (Response, Response) {
+        if request.target != "/v3/auth/authenticate" || (real.status, fake.status) != (200, 200) {
             return (real, fake);
         }
-        let token = |reply: &Reply| reply.json()["token"].as_str().unwrap().to_owned();
+        let token = |reply: &Response| reply.json()["token"].as_str().unwrap().to_owned();
         let tokens = (token(&real), token(&fake));
         let parts = [&tokens.0, &tokens.1].map(|token| token.split_once('.').unwrap().0.len());
         assert_eq!(parts, [16, 16]);
         for (reply, token) in [(&mut real, &tokens.0), (&mut fake, &tokens.1)] {
             reply.body = reply.text().replace(token, "token").into_bytes();
         }
-        let body: serde_json::Value = serde_json::from_slice(&ask.body).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         let user = body["name"].as_str().unwrap().to_owned();
         self.tokens.insert(user, tokens);
         (real, fake)
     }
 
-    fn open(&mut self, ask: &Ask) -> Same {
-        let (to_real, to_fake) = self.with_token(ask);
-        self.pair.open(ask, &to_real, &to_fake)?;
-        if ask.body.windows(14).any(|part| part == b"start_revision") {
+    fn open(&mut self, request: &Request) -> Same {
+        let (to_real, to_fake) = self.with_token(request);
+        self.pair.open(request, &to_real, &to_fake)?;
+        if request
+            .body
+            .windows(14)
+            .any(|part| part == b"start_revision")
+        {
             // etcd looks every 100 ms which watches are behind. Until then, a compaction would overtake this one.
             let name = "etcd_debugging_mvcc_slow_watcher_total";
             self.pair.wait_for_metric(name, "0");

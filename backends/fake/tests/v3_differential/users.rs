@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
+use fake_harness::{Request, Response};
 use serde_json::Value;
-
-use crate::support::{Ask, Reply};
 
 /// The users without a password that were deleted.
 ///
@@ -19,13 +18,13 @@ pub(crate) struct Users {
 
 impl Users {
     /// Learns from a response that both servers have given.
-    pub(crate) fn record(&mut self, ask: &Ask, reply: &Reply) {
+    pub(crate) fn record(&mut self, request: &Request, reply: &Response) {
         if reply.status != 200 {
             return;
         }
-        let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let name = body["name"].as_str().unwrap_or_default();
-        match &*ask.target {
+        match &*request.target {
             "/v3/auth/user/add" => {
                 self.deleted.remove(name);
                 if body["options"]["no_password"] == true {
@@ -40,12 +39,17 @@ impl Users {
     }
 
     /// Whether the real server has found a user who is deleted, and the fake has not.
-    pub(crate) fn is_found_deleted(&self, ask: &Ask, real: &Reply, fake: &Reply) -> bool {
-        let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
+    pub(crate) fn is_found_deleted(
+        &self,
+        request: &Request,
+        real: &Response,
+        fake: &Response,
+    ) -> bool {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let name = body["name"].as_str().unwrap_or_default();
         let no_password = "auth: authentication failed, password was given for no password user";
         let no_user = "etcdserver: authentication failed, invalid user ID or password";
-        ask.target == "/v3/auth/authenticate"
+        request.target == "/v3/auth/authenticate"
             && self.deleted.contains(name)
             && real.text().contains(no_password)
             && fake.text().contains(no_user)

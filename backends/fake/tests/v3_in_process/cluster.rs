@@ -16,7 +16,7 @@ fn trio(profile: Profile) -> FakeEtcd {
 }
 
 #[test]
-fn v3_90_who_needs_a_leader_is_refused_without_one() {
+fn v3_90_a_watch_that_needs_a_leader_is_refused_without_one() {
     for profile in [Profile::V3_4, Profile::V3_5] {
         let etcd = trio(profile);
         let (status, _) = ask(&etcd, 0, "kv/range", LOCAL, HAS_LEADER);

@@ -1,6 +1,8 @@
 //! Users, roles, permissions and tokens: V3-110 to V3-121.
 
-use crate::{Ask, Reply, assert_refused, call, post, rules, support::Subject};
+use fake_harness::Subject;
+
+use crate::{Request, Response, assert_refused, call, post, rules};
 
 const READ_A: &str =
     r#"{"name":"reader","perm":{"permType":"READ","key":"YQ==","range_end":"Yw=="}}"#;
@@ -26,9 +28,9 @@ fn token(s: &mut dyn Subject, name: &str, password: &str) -> String {
 }
 
 /// Makes a call with a token.
-fn post_as(s: &mut dyn Subject, token: &str, path: &str, body: &str) -> Reply {
-    let ask = Ask::new("POST", &format!("/v3/{path}")).json(body);
-    s.ask(&ask.header("Authorization", token))
+fn post_as(s: &mut dyn Subject, token: &str, path: &str, body: &str) -> Response {
+    let request = Request::new("POST", &format!("/v3/{path}")).json(body);
+    s.ask(&request.header("Authorization", token))
 }
 
 rules! {
@@ -48,8 +50,8 @@ rules! {
         assert!(index.parse::<u64>().unwrap() < ann.split_once('.').unwrap().1.parse().unwrap());
         let range = r#"{"key":"YQ=="}"#;
         assert_eq!(post_as(s, &ann, "kv/range", range).status, 200);
-        let ask = Ask::new("POST", "/v3/kv/range").json(range).header("Grpc-Metadata-Token", &ann);
-        assert_eq!(s.ask(&ask).status, 200);
+        let request = Request::new("POST", "/v3/kv/range").json(range).header("Grpc-Metadata-Token", &ann);
+        assert_eq!(s.ask(&request).status, 200);
         assert_refused(&post_as(s, &format!("Bearer {ann}"), "kv/range", range), 16, "etcdserver: invalid auth token");
         assert_refused(&post(s, "kv/range", range), 3, "etcdserver: user name is empty");
     }
@@ -129,7 +131,7 @@ rules! {
         }
     }
 
-    /// What etcd's tree of permissions answers depends on its shape.
+    /// The results of etcd's tree of permissions depend on its shape.
     fn v3_119_a_range_that_ends_before_it_begins_may_be_covered(s) {
         let (root, ann) = enable(s);
         for (key, end) in [("YQ==", "ZA=="), ("ZQ==", "Zw=="), ("Yg==", "Yw=="), ("aA==", "AA==")] {

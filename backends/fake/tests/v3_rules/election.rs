@@ -1,6 +1,6 @@
 //! Elections: V3-101, V3-105 and V3-106.
 
-use crate::{Ask, assert_refused, call, message, post, rules};
+use crate::{Request, assert_refused, call, message, post, rules};
 
 rules! {
     fn v3_105_a_campaign_makes_a_leader_who_proclaims_and_resigns(s) {
@@ -24,7 +24,7 @@ rules! {
     fn v3_106_an_observation_has_a_message_for_each_proclamation(s) {
         call(s, "lease/grant", r#"{"ID":99,"TTL":1000}"#);
         call(s, "election/campaign", r#"{"name":"eA==","value":"djE=","lease":99}"#);
-        let observe = Ask::new("POST", "/v3/election/observe").json(r#"{"name":"eA=="}"#);
+        let observe = Request::new("POST", "/v3/election/observe").json(r#"{"name":"eA=="}"#);
         let (reply, mut watching) = s.watch(&observe);
         assert_eq!(reply.status, 200);
         let first = message(&mut *watching);

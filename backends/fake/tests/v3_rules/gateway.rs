@@ -1,19 +1,19 @@
 //! HTTP and JSON: V3-1 to V3-19, and V3-147.
 
-use crate::{Ask, Subject, assert_refused, call, post, put, rules};
+use crate::{Request, Subject, assert_refused, call, post, put, rules};
 
 rules! {
     fn v3_1_the_beta_path_is_the_same_and_the_alpha_path_is_gone(s) {
-        let beta = s.ask(&Ask::new("POST", "/v3beta/kv/range").json("{\"key\":\"YQ==\"}"));
+        let beta = s.ask(&Request::new("POST", "/v3beta/kv/range").json("{\"key\":\"YQ==\"}"));
         assert_eq!(beta.status, 200);
-        let alpha = s.ask(&Ask::new("POST", "/v3alpha/kv/range").json("{\"key\":\"YQ==\"}"));
+        let alpha = s.ask(&Request::new("POST", "/v3alpha/kv/range").json("{\"key\":\"YQ==\"}"));
         assert_eq!(alpha.status, 404);
     }
 
     fn v3_147_a_call_has_a_time_limit(s) {
         let range = r#"{"key":"YQ=="}"#;
         let post_within = |s: &mut dyn Subject, timeout: &str, path: &str, body: &str| {
-            s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body).header("Grpc-Timeout", timeout))
+            s.ask(&Request::new("POST", &format!("/v3/{path}")).json(body).header("Grpc-Timeout", timeout))
         };
         for timeout in ["0S", "1H", "5M", "7S", "900m", "", "-0n"] {
             assert_eq!(post_within(s, timeout, "kv/range", range).status, 200, "{timeout}");
@@ -41,11 +41,11 @@ rules! {
             ("POST", "/v3/nothing", (404, "Not Found\n"), (404, r#"{"code":5, "message":"Not Found"}"#)),
             ("POST", "/v3/kv/range/", (404, "Not Found\n"), (404, r#"{"code":5, "message":"Not Found"}"#)),
         ] {
-            let reply = s.ask(&Ask::new(method, path).json("{}"));
+            let reply = s.ask(&Request::new(method, path).json("{}"));
             let expected = if is_3_4 { old } else { new };
             assert_eq!((reply.status, &*reply.text()), expected, "{method} {path}");
         }
-        let reply = s.ask(&Ask::new("POST", "/v3//kv/range").json("{}"));
+        let reply = s.ask(&Request::new("POST", "/v3//kv/range").json("{}"));
         assert_eq!((reply.status, reply.header("location")), (301, Some("/v3/kv/range")));
     }
 
@@ -138,7 +138,7 @@ rules! {
     }
 
     fn v3_18_large_requests_are_refused_by_their_size(s) {
-        let put = |s: &mut dyn crate::support::Subject, length: usize| {
+        let put = |s: &mut dyn fake_harness::Subject, length: usize| {
             let value = "eHh4".repeat(length / 3);
             post(s, "kv/put", &format!("{{\"key\":\"YQ==\",\"value\":\"{value}\"}}"))
         };
@@ -162,13 +162,13 @@ rules! {
     fn v3_115_only_3_4_looks_at_a_token_when_there_is_no_auth(s) {
         let is_3_4 = s.is_3_4();
         for (path, body) in [("kv/range", r#"{"key":"YQ=="}"#), ("kv/put", r#"{"key":"YQ=="}"#), ("lease/grant", r#"{"TTL":9}"#)] {
-            let reply = s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body).header("Authorization", "x"));
+            let reply = s.ask(&Request::new("POST", &format!("/v3/{path}")).json(body).header("Authorization", "x"));
             assert_eq!(reply.status, if is_3_4 { 401 } else { 200 }, "{path}");
         }
-        let ask = Ask::new("POST", "/v3/lease/leases").json("{}").header("Authorization", "x");
-        assert_eq!(s.ask(&ask).status, 200);
-        let ask = Ask::new("POST", "/v3/watch").json(r#"{"create_request":{"key":"YQ=="}}"#).header("Authorization", "x");
-        let (_, mut stream) = s.watch(&ask);
+        let request = Request::new("POST", "/v3/lease/leases").json("{}").header("Authorization", "x");
+        assert_eq!(s.ask(&request).status, 200);
+        let request = Request::new("POST", "/v3/watch").json(r#"{"create_request":{"key":"YQ=="}}"#).header("Authorization", "x");
+        let (_, mut stream) = s.watch(&request);
         assert_eq!(crate::message(&mut *stream)["canceled"] == true, is_3_4);
     }
 

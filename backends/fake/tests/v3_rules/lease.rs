@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Ask, assert_refused, call, post, rules};
+use crate::{Request, assert_refused, call, post, rules};
 
 rules! {
     fn v3_92_a_grant_keeps_its_id_and_raises_a_short_time(s) {
@@ -15,11 +15,11 @@ rules! {
 
     fn v3_94_each_request_renews_a_lease_and_an_unknown_one_has_no_time(s) {
         call(s, "lease/grant", r#"{"ID":7,"TTL":100}"#);
-        let reply = s.ask(&Ask::new("POST", "/v3/lease/keepalive").json(r#"{"ID":7}"#));
+        let reply = s.ask(&Request::new("POST", "/v3/lease/keepalive").json(r#"{"ID":7}"#));
         assert!(reply.text().ends_with("\"ID\":\"7\",\"TTL\":\"100\"}}\n"), "{}", reply.text());
-        let reply = s.ask(&Ask::new("POST", "/v3/lease/keepalive").json(r#"{"ID":8}"#));
+        let reply = s.ask(&Request::new("POST", "/v3/lease/keepalive").json(r#"{"ID":8}"#));
         assert!(reply.text().ends_with("\"ID\":\"8\"}}\n"), "{}", reply.text());
-        let reply = s.ask(&Ask::new("POST", "/v3/lease/keepalive"));
+        let reply = s.ask(&Request::new("POST", "/v3/lease/keepalive"));
         assert_eq!((reply.status, reply.text()), (200, String::new()));
     }
 

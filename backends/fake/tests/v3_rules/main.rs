@@ -4,9 +4,6 @@
 //! The servers are those of `ETCD_BIN_3_4`, `ETCD_BIN_3_5` and `ETCD_BIN`. Rules that require two concurrent requests
 //! run only on the fake, in `v3_streams.rs` and `v3_in_process`.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod auth;
 mod cluster;
 mod election;
@@ -20,14 +17,14 @@ mod watch;
 
 use serde_json::Value;
 
-use support::{Ask, Reply, Subject, Watching, rules::rules};
+use fake_harness::{Request, Response, Subject, Watching, rules};
 
 /// The default times: the shortest time to live depends on them.
 const SERVER_FLAGS: [&str; 4] = ["--heartbeat-interval", "100", "--election-timeout", "1000"];
 
 /// Makes a call.
-fn post(s: &mut dyn Subject, path: &str, body: &str) -> Reply {
-    s.ask(&Ask::new("POST", &format!("/v3/{path}")).json(body))
+fn post(s: &mut dyn Subject, path: &str, body: &str) -> Response {
+    s.ask(&Request::new("POST", &format!("/v3/{path}")).json(body))
 }
 
 /// Makes a call that succeeds; returns the response without what tells clusters apart.
@@ -57,7 +54,7 @@ fn keys(s: &mut dyn Subject, body: &str) -> (Vec<String>, String) {
 }
 
 #[track_caller]
-fn assert_refused(reply: &Reply, code: u64, message: &str) {
+fn assert_refused(reply: &Response, code: u64, message: &str) {
     let json = reply.json();
     let seen = (json["code"].as_u64(), json["message"].as_str());
     assert_eq!(seen, (Some(code), Some(message)));
@@ -74,7 +71,7 @@ fn without_ids(mut json: Value) -> Value {
 
 /// Opens a stream of watches with these requests.
 fn open(s: &mut dyn Subject, body: &str) -> Box<dyn Watching> {
-    let (reply, watching) = s.watch(&Ask::new("POST", "/v3/watch").json(body));
+    let (reply, watching) = s.watch(&Request::new("POST", "/v3/watch").json(body));
     assert_eq!(reply.status, 200);
     watching
 }

@@ -66,7 +66,7 @@ rules! {
         assert_eq!(call(s, path, &ask("VALIDATE", "3.4"))["version"], "3.5.0");
     }
 
-    fn v3_125_nobody_but_a_member_can_lead(s) {
+    fn v3_125_only_a_member_can_lead(s) {
         let reply = post(s, "maintenance/transfer-leadership", r#"{"targetID":5}"#);
         assert_refused(&reply, 9, "etcdserver: bad leader transferee");
     }

@@ -3,7 +3,7 @@
 use crate::{call, message, open, put, rules};
 
 rules! {
-    fn v3_70_to_73_a_body_has_several_requests_and_each_creation_an_answer(s) {
+    fn v3_70_to_73_a_body_has_several_requests_and_each_creation_a_response(s) {
         let mut stream = open(s, concat!(
             r#"{"create_request":{"key":"YQ=="}} {"create_request":{"key":"YQ==","watch_id":1}}"#,
             r#"{"create_request":{"key":"YQ=="}}{"create_request":{"key":"YQ==","watch_id":1}}"#,
@@ -111,7 +111,7 @@ rules! {
         assert_eq!(message(&mut *stream)["created"], true);
     }
 
-    fn v3_84_progress_is_told_under_no_watch(s) {
+    fn v3_84_progress_is_reported_under_no_watch(s) {
         let mut stream = open(s, r#"{"create_request":{"key":"YQ=="}}{"progress_request":{}}"#);
         let mut messages = [message(&mut *stream).to_string(), message(&mut *stream).to_string()];
         messages.sort();

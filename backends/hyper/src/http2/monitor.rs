@@ -31,7 +31,7 @@ enum Phase {
 
 pub(super) enum Verdict {
     Healthy,
-    /// The peer does not answer, or nobody needs the connection.
+    /// The peer does not respond, or nothing needs the connection.
     Over,
 }
 

@@ -30,8 +30,8 @@ impl ServerDirectory {
         })
     }
 
-    /// A directory that is kept when dropped. The log is beside it, with `.log` appended to its name.
-    pub(crate) fn kept(data_dir: &Path) -> Result<Self> {
+    /// A directory that is not removed when dropped. The log is beside it, with `.log` appended to its name.
+    pub(crate) fn persistent(data_dir: &Path) -> Result<Self> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

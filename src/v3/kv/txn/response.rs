@@ -23,8 +23,8 @@ impl TxnResponse {
     }
 
     /// Returns the response of the operation at this index, if it was a read.
-    pub fn range(&self, place: usize) -> Option<&RangeResponse> {
-        match self.responses.get(place)? {
+    pub fn range(&self, index: usize) -> Option<&RangeResponse> {
+        match self.responses.get(index)? {
             TxnOpResponse::Range(found) => Some(found),
             _ => None,
         }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn v3_50_answers_of_every_kind_are_read() {
+    fn v3_50_responses_of_every_kind_are_read() {
         let json = r#"{"header":{"cluster_id":"7","revision":"9"},"succeeded":true,"responses":[{"response_put":{"header":{"cluster_id":"7","revision":"9"}}},{"response_range":{"header":{"cluster_id":"7","revision":"9"},"kvs":[{"key":"YQ=="}],"count":"1"}},{"response_delete_range":{"header":{"cluster_id":"7","revision":"9"},"deleted":"2"}},{"response_txn":{"header":{}}}]}"#;
         let answer = decoded(&Txn::new(), 200, json).unwrap();
         assert!(answer.succeeded);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_did_not_succeed_says_so_by_saying_nothing() {
+    fn a_transaction_without_the_field_succeeded_did_not_succeed() {
         let answer = decoded(
             &Txn::new(),
             200,

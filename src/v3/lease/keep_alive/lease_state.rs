@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_live_that_no_clock_can_hold_is_borne() {
+    fn a_time_to_live_that_no_clock_can_hold_is_limited() {
         let start = Instant::now();
         let forever = Duration::from_secs(i64::MAX.unsigned_abs());
         let lease = Lease::new(LeaseId::from(1), forever, start, None);

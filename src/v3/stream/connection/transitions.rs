@@ -182,7 +182,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         if is_end && !stream.is_settled() && self.options.sends_state_first {
             // There was nothing to tell.
             self.buffering
-                .in_vain(stream.messages.endpoint().endpoint());
+                .without_result(stream.messages.endpoint().endpoint());
             return true;
         }
         is_end && stream.is_settled()

@@ -202,8 +202,8 @@ fn by_brute_force(ops: &[Op], left: &mut Vec<usize>, state: State<'_>) -> bool {
     if left.iter().all(|&index| ops[index].returned.is_none()) {
         return true;
     }
-    for place in 0..left.len() {
-        let index = left[place];
+    for position in 0..left.len() {
+        let index = left[position];
         let too_late = left.iter().any(|&other| {
             ops[other]
                 .returned
@@ -217,9 +217,9 @@ fn by_brute_force(ops: &[Op], left: &mut Vec<usize>, state: State<'_>) -> bool {
         };
         // Owned, so that the lifetimes of two levels do not mix.
         let next = next.map(str::to_owned);
-        left.remove(place);
+        left.remove(position);
         let explained = by_brute_force(ops, left, next.as_deref());
-        left.insert(place, index);
+        left.insert(position, index);
         if explained {
             return true;
         }
@@ -228,7 +228,7 @@ fn by_brute_force(ops: &[Op], left: &mut Vec<usize>, state: State<'_>) -> bool {
 }
 
 #[test]
-fn thirty_thousand_small_histories_are_judged_as_by_trying_every_order() {
+fn thirty_thousand_small_histories_are_checked_as_by_trying_every_order() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut verdicts = [0, 0];
     for _ in 0..30_000 {
@@ -276,7 +276,7 @@ impl RandomOption for fastrand::Rng {
 }
 
 #[test]
-fn long_histories_of_many_tasks_are_judged_in_no_time() {
+fn long_histories_of_many_tasks_are_checked_quickly() {
     // A correct register, used by four tasks with overlapping calls; then one response is forged.
     let mut random = fastrand::Rng::with_seed(11);
     for run in 0..20 {

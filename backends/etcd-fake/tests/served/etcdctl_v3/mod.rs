@@ -116,7 +116,7 @@ fn leases_are_granted_and_kept_alike() {
 }
 
 #[test]
-fn watches_are_told_the_same() {
+fn watches_receive_the_same() {
     with_both(|both| {
         both.all(&["put w1 old", "put w1 older", "del w1"]);
         let reply = both.each(|side| {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Ask, raw::Connection};
+use fake_harness::{Request, raw::Connection};
 
 /// One of the two servers, and etcdctl.
 pub(super) struct Side {
@@ -21,7 +21,7 @@ pub(super) struct Side {
 impl Side {
     fn new(program: PathBuf, url: &str) -> Self {
         let mut connection = Connection::new(url.trim_start_matches("http://"));
-        let reply = connection.ask(&Ask::new("POST", "/v3/cluster/member/list").json("{}"));
+        let reply = connection.ask(&Request::new("POST", "/v3/cluster/member/list").json("{}"));
         let json = reply.json();
         let ids = [
             (&json["header"]["cluster_id"], "CLUSTER"),

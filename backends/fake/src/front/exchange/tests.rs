@@ -110,7 +110,7 @@ fn send(etcd: &FakeEtcd, request: Body) -> Answered {
 }
 
 #[test]
-fn the_body_of_an_answer_can_read_that_of_its_request() {
+fn the_body_of_a_response_can_read_that_of_its_request() {
     let etcd = FakeEtcd::new();
     let (sender, messages) = unbounded();
     let mut answer = send(&etcd, Body::stream(Messages(messages))).unwrap();

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Answers a call with one request and one response; `None` while it takes a quorum.
+/// Executes a call with one request and one response; `None` while it takes a quorum.
 pub(super) fn answer(
     core: &mut EtcdCore,
     request: &Incoming<'_>,

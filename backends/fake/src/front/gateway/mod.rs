@@ -68,7 +68,7 @@ impl Pending {
     }
 }
 
-/// Answers a request that `arrived` then; `None` while it takes a quorum, or something that is still to happen.
+/// Responds to a request that `arrived` then; `None` while it takes a quorum, or something that is still to happen.
 pub(super) fn answer(
     shared: &Arc<EtcdShared>,
     core: &mut EtcdCore,

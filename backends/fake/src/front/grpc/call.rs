@@ -44,7 +44,7 @@ pub(super) struct GrpcCall {
     wait: Option<Box<Wait>>,
 }
 
-/// How to answer a call.
+/// How to respond to a call.
 pub(super) enum Plan {
     /// The server has no such call, or cannot read the request.
     Refused(Status),

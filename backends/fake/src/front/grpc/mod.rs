@@ -34,7 +34,7 @@ use self::{
 use super::{exchange, unary::max_message};
 use crate::state::EtcdShared;
 
-/// Answers a request over HTTP/2.
+/// Responds to a request over HTTP/2.
 pub(super) async fn send(
     shared: &Arc<EtcdShared>,
     request: Request,

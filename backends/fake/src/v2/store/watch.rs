@@ -75,7 +75,7 @@ impl WatcherHub {
         std::mem::take(&mut self.ready)
     }
 
-    /// Moves the `chosen` watches to another hub, which feeds them from then on.
+    /// Moves the `chosen` watches to another hub, from which they get their events from then on.
     pub(crate) fn hand_over(&mut self, to: &mut Self, chosen: &dyn Fn(ExchangeId) -> bool) {
         to.ready.append(&mut self.ready);
         let ids: Vec<ExchangeId> = self

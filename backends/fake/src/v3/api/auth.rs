@@ -52,7 +52,7 @@ impl Call<'_> {
         self.write_auth(request)
     }
 
-    /// Answers a token: random letters, and the index of the Raft entry that has made it valid.
+    /// Returns a token: random letters, and the index of the Raft entry that has made it valid.
     pub(crate) fn authenticate(
         &mut self,
         request: &AuthenticateRequest,

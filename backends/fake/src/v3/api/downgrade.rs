@@ -31,7 +31,7 @@ const TARGET: (u64, u64) = (3, 4);
 impl Call<'_> {
     /// Begins or ends a downgrade, or tells whether it could begin.
     ///
-    /// 3.5.16 applies what it is asked for, waits for a result that never comes, and answers that it has timed out.
+    /// 3.5.16 applies what it is asked for, waits for a result that never comes, and responds that it has timed out.
     pub(crate) fn downgrade(&mut self, request: &DowngradeRequest) -> Answered<DowngradeResponse> {
         match request.action {
             DowngradeAction::VALIDATE => {

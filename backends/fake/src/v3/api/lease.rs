@@ -98,7 +98,7 @@ impl Call<'_> {
             (store.auth).check_lease_read(&caller, request.id, &store.leases)?;
         }
         let now = self.cluster.now;
-        // The leader answers: it knows when a lease ends.
+        // The leader responds: it knows when a lease ends.
         let mut response = LeaseTimeToLiveResponse {
             id: request.id,
             ttl: -1,

@@ -69,7 +69,7 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// Reads or changes the alarms. Only 3.5 answers with a header.
+    /// Reads or changes the alarms. Only 3.5 responds with a header.
     pub(crate) fn alarm(&mut self, request: AlarmRequest) -> Answered<AlarmResponse> {
         if self.profile() == Profile::V3_4 {
             self.caller().map_err(without_code)?;

@@ -46,7 +46,7 @@ impl Call<'_> {
         self.cluster.profile
     }
 
-    /// Writes through Raft what anybody may write.
+    /// Writes through Raft what any caller may write.
     fn propose<C, T>(&mut self, command: C) -> Answered<T>
     where
         C: Write<Output = T>,

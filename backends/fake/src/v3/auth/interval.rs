@@ -1,6 +1,6 @@
 //! A tree of intervals, as etcd keeps the permissions of a user in one.
 //!
-//! With intervals that end before they begin, which 3.4 grants and both releases are asked for, the answers of etcd's tree
+//! With intervals that end before they begin, which 3.4 grants and both releases are asked for, the results of etcd's tree
 //! depend on its shape. So this one has the same: a red-black tree as in *Introduction to Algorithms*, chapters 13 and 14.
 
 use std::cmp::Ordering;

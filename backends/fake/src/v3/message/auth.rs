@@ -19,7 +19,7 @@ messages! {
         key: Bytes = 2;
         range_end: Bytes = 3;
     }
-    /// What every write to the store of users and roles answers.
+    /// The response to every write to the store of users and roles.
     AuthResponse {
         header: Option<ResponseHeader> = 1;
     }

@@ -29,7 +29,7 @@ messages! {
         id: u64 = 1 as "ID";
         peer_urls: Vec<String> = 2 as "peerURLs";
     }
-    /// What a change of the members answers that has added none.
+    /// The response to a change of the members that has added none.
     MembersResponse {
         header: Option<ResponseHeader> = 1;
         members: Vec<Member> = 2;

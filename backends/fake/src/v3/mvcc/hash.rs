@@ -21,7 +21,7 @@ pub(crate) struct KvHash {
 impl Mvcc {
     /// The hash of all versions up to a revision, as etcd computes it: the CRC-32C of the keys and values of its file.
     ///
-    /// 3.5 answers for the revision of a compaction with what it computed then, even if that was revision 0, which
+    /// 3.5 returns for the revision of a compaction what it computed then, even if that was revision 0, which
     /// otherwise means the current one.
     ///
     /// 3.4 refuses the compacted revision itself, too.

@@ -20,7 +20,7 @@ pub(super) struct Found {
 }
 
 impl Mvcc {
-    /// Answers a range request. `now`: the revision that counts as the current one.
+    /// Executes a range request. `now`: the revision that counts as the current one.
     pub(super) fn range(&self, request: &RangeRequest, now: i64) -> Result<RangeResponse, V3Error> {
         let keys = KeyRange {
             key: &request.key,

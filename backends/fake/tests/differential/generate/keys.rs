@@ -1,10 +1,11 @@
 //! Reads, writes and watches of keys, as clients send them.
 
+use fake_harness::{Request, random::Random};
+
 use super::{Generator, with_query};
-use crate::support::{Ask, random::Random};
 
 impl Generator {
-    pub(super) fn read(&mut self) -> Ask {
+    pub(super) fn read(&mut self) -> Request {
         let method = if self.chance(8) { "HEAD" } else { "GET" };
         let mut query = Vec::new();
         if self.chance(3) {
@@ -27,11 +28,11 @@ impl Generator {
         } else {
             self.path()
         };
-        let ask = Ask::new(method, &with_query(&path, &query));
-        self.maybe_credentials(ask)
+        let request = Request::new(method, &with_query(&path, &query));
+        self.maybe_credentials(request)
     }
 
-    pub(super) fn write(&mut self) -> Ask {
+    pub(super) fn write(&mut self) -> Request {
         let method = match self.below(10) {
             0..6 => "PUT",
             6..7 => "POST",
@@ -75,33 +76,33 @@ impl Generator {
             query.push(format!("prevIndex={index}"));
         }
         let (path, form) = (self.path(), parameters.join("&"));
-        let ask = if method == "DELETE" || self.chance(4) {
+        let request = if method == "DELETE" || self.chance(4) {
             query.extend(parameters);
-            let ask = Ask::new(method, &with_query(&path, &query));
+            let request = Request::new(method, &with_query(&path, &query));
             if self.chance(6) {
-                ask.form("prevValue=unread")
+                request.form("prevValue=unread")
             } else {
-                ask
+                request
             }
         } else {
-            let ask = Ask::new(method, &with_query(&path, &query));
+            let request = Request::new(method, &with_query(&path, &query));
             match self.below(30) {
-                0 => ask.json(&form),
+                0 => request.json(&form),
                 1 => {
-                    let mut ask = ask;
-                    ask.body = form.into_bytes();
-                    ask
+                    let mut request = request;
+                    request.body = form.into_bytes();
+                    request
                 }
                 2 => {
                     let kind = "Application/x-www-form-URLencoded ; charset=utf-8";
-                    let mut ask = ask.header("Content-Type", kind);
-                    ask.body = form.into_bytes();
-                    ask
+                    let mut request = request.header("Content-Type", kind);
+                    request.body = form.into_bytes();
+                    request
                 }
-                _ => ask.form(&form),
+                _ => request.form(&form),
             }
         };
-        self.maybe_credentials(ask)
+        self.maybe_credentials(request)
     }
 
     /// Long times to live, and times that overflow, the latter only where they mean "forever".
@@ -127,7 +128,7 @@ impl Generator {
         }
     }
 
-    pub(super) fn short_lived(&mut self) -> Ask {
+    pub(super) fn short_lived(&mut self) -> Request {
         let mut parameters = vec!["ttl=1".to_owned()];
         if self.chance(3) {
             parameters.push("dir=true".to_owned());
@@ -136,10 +137,10 @@ impl Generator {
             parameters.push(format!("value={value}"));
         }
         let path = self.path();
-        Ask::new("PUT", &format!("/v2/keys{path}")).form(&parameters.join("&"))
+        Request::new("PUT", &format!("/v2/keys{path}")).form(&parameters.join("&"))
     }
 
-    pub(super) fn watch(&mut self) -> Ask {
+    pub(super) fn watch(&mut self) -> Request {
         let mut query = vec!["wait=true".to_owned()];
         if self.chance(2) {
             query.push(format!("recursive={}", self.truth()));
@@ -159,6 +160,6 @@ impl Generator {
         } else {
             self.path()
         };
-        Ask::new("GET", &with_query(&path, &query))
+        Request::new("GET", &with_query(&path, &query))
     }
 }

@@ -1,10 +1,11 @@
 //! Requests that etcd refuses, redirects or reads in its own way.
 
+use fake_harness::{Request, random::Random};
+
 use super::{Generator, with_query};
-use crate::support::{Ask, random::Random};
 
 impl Generator {
-    pub(super) fn malformed(&mut self) -> Ask {
+    pub(super) fn malformed(&mut self) -> Request {
         const NAMES: [&str; 14] = [
             "prevIndex",
             "waitIndex",
@@ -58,7 +59,7 @@ impl Generator {
         }
         let path = self.path();
         if self.chance(2) || matches!(method, "GET" | "HEAD" | "DELETE") {
-            return Ask::new(method, &with_query(&path, &parameters));
+            return Request::new(method, &with_query(&path, &parameters));
         }
         let kinds = [
             "application/x-www-form-urlencoded",
@@ -74,12 +75,13 @@ impl Generator {
         ];
         let choice = if self.chance(3) { kinds.len() } else { 1 };
         let kind = kinds[self.below(choice)];
-        let mut ask = Ask::new(method, &format!("/v2/keys{path}")).header("Content-Type", kind);
-        ask.body = parameters.join("&").into_bytes();
-        ask
+        let mut request =
+            Request::new(method, &format!("/v2/keys{path}")).header("Content-Type", kind);
+        request.body = parameters.join("&").into_bytes();
+        request
     }
 
-    pub(super) fn strange_path(&mut self) -> Ask {
+    pub(super) fn strange_path(&mut self) -> Request {
         const PATHS: [&str; 34] = [
             "/v2/keys//a",
             "/v2/keys/a//b",
@@ -120,11 +122,11 @@ impl Generator {
             "GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE",
         ];
         let method = METHODS[self.below(8)];
-        let ask = Ask::new(method, PATHS[self.below(34)]);
+        let request = Request::new(method, PATHS[self.below(34)]);
         if method == "PUT" {
-            ask.form("value=x")
+            request.form("value=x")
         } else {
-            ask
+            request
         }
     }
 }

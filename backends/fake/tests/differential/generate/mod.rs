@@ -4,22 +4,22 @@ mod admin;
 mod keys;
 mod malformed;
 
-use crate::support::{
-    Ask,
+use fake_harness::{
+    Request,
     random::{Random, state_of},
 };
 
 /// One step of a history.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Ask(Ask),
+    Request(Request),
     /// The same, with `LATEST` and the like replaced by indexes.
-    AskAtLatest(Ask),
+    AskAtLatest(Request),
     /// As above.
-    Watch(Ask),
+    Watch(Request),
     Close(usize),
     /// Keys with a second to live, and the time it takes for them to go.
-    Expire(Vec<Ask>),
+    Expire(Vec<Request>),
     /// Disables auth and removes all that is left.
     CleanUp,
 }
@@ -43,7 +43,7 @@ impl Generator {
         let mut steps = Vec::with_capacity(length);
         let length = if self.auth { length / 4 } else { length };
         if self.auth {
-            steps.extend(self.enable_auth().into_iter().map(Step::Ask));
+            steps.extend(self.enable_auth().into_iter().map(Step::Request));
         }
         while steps.len() < length {
             let step = self.step();
@@ -61,39 +61,39 @@ impl Generator {
 
     fn step(&mut self) -> Step {
         match self.below(100) {
-            0..22 => Step::Ask(self.read()),
+            0..22 => Step::Request(self.read()),
             22..70 => {
                 let write = self.write();
                 self.maybe_indexed(write)
             }
             70..78 => Step::Watch(self.watch()),
             78..82 => Step::Close(self.below(8)),
-            82..88 => Step::Ask(self.malformed()),
-            88..92 => Step::Ask(self.strange_path()),
-            92..95 => Step::Ask(self.other()),
-            _ if self.auth || self.chance(8) => Step::Ask(self.auth_request()),
-            _ => Step::Ask(self.read()),
+            82..88 => Step::Request(self.malformed()),
+            88..92 => Step::Request(self.strange_path()),
+            92..95 => Step::Request(self.other()),
+            _ if self.auth || self.chance(8) => Step::Request(self.auth_request()),
+            _ => Step::Request(self.read()),
         }
     }
 
-    fn maybe_indexed(&mut self, ask: Ask) -> Step {
-        if ask.target.contains("LATEST") || ask.target.contains("RECENT") {
-            Step::AskAtLatest(ask)
+    fn maybe_indexed(&mut self, request: Request) -> Step {
+        if request.target.contains("LATEST") || request.target.contains("RECENT") {
+            Step::AskAtLatest(request)
         } else {
-            Step::Ask(ask)
+            Step::Request(request)
         }
     }
 
-    fn maybe_credentials(&mut self, ask: Ask) -> Ask {
+    fn maybe_credentials(&mut self, request: Request) -> Request {
         if !self.auth {
-            return ask;
+            return request;
         }
         match self.below(12) {
-            0..5 => ask.basic("root", "pw"),
-            5..8 => ask.basic("u1", "pw"),
-            8 => ask.basic("u1", "wrong"),
-            9 => ask.header("Authorization", "Bearer x"),
-            _ => ask,
+            0..5 => request.basic("root", "pw"),
+            5..8 => request.basic("u1", "pw"),
+            8 => request.basic("u1", "wrong"),
+            9 => request.header("Authorization", "Bearer x"),
+            _ => request,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Users, roles and tokens.
 
+use fake_harness::{Request, random::Random};
+
 use super::{Generator, Step, post};
-use crate::support::{Ask, random::Random};
 
 const USERS: [&str; 4] = ["u1", "u2", "u3", "nobody"];
 /// How many permissions a role is granted in an episode: etcd sorts up to twelve in a stable order.
@@ -171,10 +172,10 @@ fn authenticate(user: &str, password: &str) -> Step {
 
 /// Adds the last token of a user, which differs between the two.
 fn with_token(step: Step, user: &str) -> Step {
-    let add = |ask: Ask| ask.header("Authorization", &format!("${user}"));
+    let add = |request: Request| request.header("Authorization", &format!("${user}"));
     match step {
-        Step::Ask(ask) => Step::Ask(add(ask)),
-        Step::Watch(ask) => Step::Watch(add(ask)),
+        Step::Request(request) => Step::Request(add(request)),
+        Step::Watch(request) => Step::Watch(add(request)),
         other => other,
     }
 }

@@ -5,16 +5,16 @@ mod spelling;
 
 use std::collections::HashMap;
 
-use crate::support::{
-    Ask,
+use fake_harness::{
+    Request,
     random::{Random, state_of},
 };
 
 /// One step of a history. `@n@` in a body is the last revision less n.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Ask(Ask),
-    Watch(Ask),
+    Request(Request),
+    Watch(Request),
     Close(usize),
     /// The time after which the shortest leases have ended.
     Expire,
@@ -96,7 +96,7 @@ impl Generator {
             74..76 => ("/v3/kv/compaction", self.compaction()),
             76..86 => self.lease(),
             86..90 => {
-                // 3.5 never answers a watch that it cannot read.
+                // 3.5 never responds to a watch that it cannot read.
                 let is_odd = std::mem::replace(&mut self.is_odd, false);
                 let create = self.watch_create();
                 self.is_odd = is_odd;
@@ -357,7 +357,7 @@ impl Generator {
         let method = ["POST", "POST", "POST", "GET", "PUT", "OPTIONS"][self.below(6)];
         let body = BODIES[self.below(BODIES.len())];
         let path = PATHS[self.below(PATHS.len())];
-        Step::Ask(Ask::new(method, path).json(body))
+        Step::Request(Request::new(method, path).json(body))
     }
 
     /// Changes a few bytes of a body, but leaves the names of fields that a real server must not find broken alone.
@@ -391,14 +391,14 @@ impl Random for Generator {
 }
 
 fn post(path: &str, body: &str) -> Step {
-    let ask = Ask::new("POST", path).json(body);
+    let request = Request::new("POST", path).json(body);
     if path.ends_with("/keepalive") {
-        // On a connection that is kept, Go throws away what it has not read of the body once it answers.
-        return Step::Ask(ask.header("Connection", "close"));
+        // On a connection that is kept, Go throws away what it has not read of the body once it responds.
+        return Step::Request(request.header("Connection", "close"));
     }
-    Step::Ask(ask)
+    Step::Request(request)
 }
 
-fn watch(body: &str) -> Ask {
-    Ask::new("POST", "/v3/watch").json(body)
+fn watch(body: &str) -> Request {
+    Request::new("POST", "/v3/watch").json(body)
 }

@@ -5,8 +5,9 @@ use base64::{
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE},
 };
 
+use fake_harness::random::Random;
+
 use super::Generator;
-use crate::support::random::Random;
 
 /// Eleven keys: up to twelve values etcd sorts in an order of its own making, but a stable one.
 const KEYS: [&[u8]; 11] = [

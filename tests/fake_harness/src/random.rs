@@ -2,6 +2,7 @@
 
 /// A generator of random choices: `SplitMix64` over a state of its own, so that a seed is a history on every machine.
 pub trait Random {
+    /// The state, which each choice changes.
     fn state(&mut self) -> &mut u64;
 
     /// A number below `bound`.

@@ -8,7 +8,7 @@ use std::{
 
 use etcd_http_fake::{FakeEtcd, Profile};
 
-use super::{Ask, Fake, Reply, Subject, Watching, real::Real};
+use super::{Fake, Request, Response, Subject, Watching, real::Real};
 
 /// After this time without an event, a real server has none to deliver.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -28,7 +28,7 @@ pub trait Comparison {
     fn new(real: &mut dyn Subject, fake: &mut dyn Subject) -> Self;
 
     /// Whether the responses are the same, if both servers handled the request within this time.
-    fn is_same(&self, ask: &Ask, real: &Reply, fake: &Reply, time: Span) -> bool;
+    fn is_same(&self, request: &Request, real: &Response, fake: &Response, time: Span) -> bool;
 
     /// Whether two lines of a watch are the same.
     fn is_same_line(&self, real: &str, fake: &str) -> bool;
@@ -37,7 +37,9 @@ pub trait Comparison {
 /// The time between the moments before a request is sent and after its response has arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
+    /// Before the first was asked.
     pub from: Instant,
+    /// After the last has responded.
     pub to: Instant,
 }
 
@@ -57,6 +59,7 @@ pub struct Pair<C> {
     fake: Box<dyn Subject>,
     etcd: FakeEtcd,
     began: Instant,
+    /// What it means that two responses are the same.
     pub comparison: C,
     watches: Vec<Watch>,
     requests: u64,
@@ -64,14 +67,14 @@ pub struct Pair<C> {
 }
 
 struct Watch {
-    ask: Ask,
+    request: Request,
     real: Box<dyn Watching>,
     fake: Box<dyn Watching>,
 }
 
 /// Where the two differ.
 pub struct Divergence {
-    ask: Ask,
+    request: Request,
     real: String,
     fake: String,
 }
@@ -119,6 +122,7 @@ impl<C: Comparison> Pair<C> {
         }
     }
 
+    /// The name of the real server.
     pub fn name(&self) -> String {
         self.real.name()
     }
@@ -140,16 +144,16 @@ impl<C: Comparison> Pair<C> {
     }
 
     /// Sends a request to both. Returns the response of the fake if it is the real server's.
-    pub fn ask(&mut self, ask: &Ask) -> Same<Reply> {
-        let (real, fake, time) = self.send(ask, ask);
-        self.compare(ask, &real, &fake, time)?;
+    pub fn ask(&mut self, request: &Request) -> Same<Response> {
+        let (real, fake, time) = self.send(request, request);
+        self.compare(request, &real, &fake, time)?;
         Ok(fake)
     }
 
     /// Sends to each its own form of a request. Returns when, too.
-    pub fn send(&mut self, to_real: &Ask, to_fake: &Ask) -> (Reply, Reply, Span) {
+    pub fn send(&mut self, to_real: &Request, to_fake: &Request) -> (Response, Response, Span) {
         let from = Instant::now();
-        self.synchronise();
+        self.synchronize();
         self.requests += 1;
         let fake = self.fake.ask(to_fake);
         let real = self.real.ask(to_real);
@@ -158,24 +162,24 @@ impl<C: Comparison> Pair<C> {
     }
 
     /// Asks both until each has given such a response. What they respond is not compared.
-    pub fn wait_until(&mut self, ask: &Ask, is_so: impl Fn(&Reply) -> bool) {
-        let mut last = self.real.ask(ask);
+    pub fn wait_until(&mut self, request: &Request, is_so: impl Fn(&Response) -> bool) {
+        let mut last = self.real.ask(request);
         let limit = Instant::now() + WAIT_LIMIT;
         while !is_so(&last) {
             assert!(
                 Instant::now() < limit,
-                "{ask:?} on the real server: {last:?}"
+                "{request:?} on the real server: {last:?}"
             );
             std::thread::sleep(POLL_INTERVAL);
-            last = self.real.ask(ask);
+            last = self.real.ask(request);
         }
-        self.synchronise();
-        last = self.fake.ask(ask);
+        self.synchronize();
+        last = self.fake.ask(request);
         while !is_so(&last) {
-            assert!(Instant::now() < limit, "{ask:?} on the fake: {last:?}");
+            assert!(Instant::now() < limit, "{request:?} on the fake: {last:?}");
             std::thread::sleep(POLL_INTERVAL);
-            self.synchronise();
-            last = self.fake.ask(ask);
+            self.synchronize();
+            last = self.fake.ask(request);
         }
     }
 
@@ -188,40 +192,45 @@ impl<C: Comparison> Pair<C> {
         }
     }
 
-    pub fn compare(&self, ask: &Ask, real: &Reply, fake: &Reply, time: Span) -> Same {
-        if self.comparison.is_same(ask, real, fake, time) {
+    /// Compares the responses to a request.
+    pub fn compare(&self, request: &Request, real: &Response, fake: &Response, time: Span) -> Same {
+        if self.comparison.is_same(request, real, fake, time) {
             return Ok(());
         }
         Err(Box::new(Divergence {
-            ask: ask.clone(),
+            request: request.clone(),
             real: format!("{real:?}"),
             fake: format!("{fake:?}"),
         }))
     }
 
     /// Opens a watch on both, each with its own form of the request.
-    pub fn open(&mut self, ask: &Ask, to_real: &Ask, to_fake: &Ask) -> Same {
+    pub fn open(&mut self, request: &Request, to_real: &Request, to_fake: &Request) -> Same {
         if self.watches.len() >= MAX_WATCHES {
             self.close(0)?;
         }
         let from = Instant::now();
-        self.synchronise();
+        self.synchronize();
         self.requests += 1;
-        let (fake_told, fake) = self.fake.watch(to_fake);
-        let (mut real_told, real) = self.real.watch(to_real);
+        let (fake_head, fake) = self.fake.watch(to_fake);
+        let (mut real_head, real) = self.real.watch(to_real);
         let to = Instant::now();
         // A response other than a watch has its body in one piece: it is compared like a separate request.
-        let is_watch = real_told.status == 200;
+        let is_watch = real_head.status == 200;
         if !is_watch {
-            real_told.body.clear();
+            real_head.body.clear();
         }
-        self.compare(ask, &real_told, &fake_told, Span { from, to })?;
+        self.compare(request, &real_head, &fake_head, Span { from, to })?;
         if !is_watch {
             let (real, fake, time) = self.send(to_real, to_fake);
-            return self.compare(ask, &real, &fake, time);
+            return self.compare(request, &real, &fake, time);
         }
-        let ask = ask.clone();
-        self.watches.push(Watch { ask, real, fake });
+        let request = request.clone();
+        self.watches.push(Watch {
+            request,
+            real,
+            fake,
+        });
         self.deliver()
     }
 
@@ -241,7 +250,7 @@ impl<C: Comparison> Pair<C> {
             };
             if !is_same {
                 return Err(Box::new(Divergence {
-                    ask: watch.ask.clone(),
+                    request: watch.request.clone(),
                     real: format!("{real:?}"),
                     fake: format!("{fake:?}"),
                 }));
@@ -265,12 +274,13 @@ impl<C: Comparison> Pair<C> {
             return Ok(());
         }
         Err(Box::new(Divergence {
-            ask: watch.ask,
+            request: watch.request,
             real: format!("{:?}", watch.real.line()),
             fake: "silence".to_owned(),
         }))
     }
 
+    /// Closes all watches.
     pub fn close_all(&mut self) -> Same {
         while !self.watches.is_empty() {
             self.close(0)?;
@@ -281,16 +291,16 @@ impl<C: Comparison> Pair<C> {
     /// Lets time pass on both.
     pub fn pass(&mut self, time: Duration) {
         std::thread::sleep(time);
-        self.synchronise();
+        self.synchronize();
     }
 
     /// Asks the fake alone.
-    pub fn ask_fake(&mut self, ask: &Ask) -> Reply {
-        self.fake.ask(ask)
+    pub fn ask_fake(&mut self, request: &Request) -> Response {
+        self.fake.ask(request)
     }
 
     /// Sets the fake's clock to real time. If it is ahead, because etcd waits somewhere, real time has to pass.
-    fn synchronise(&mut self) {
+    fn synchronize(&mut self) {
         let (real, fake) = (self.began.elapsed(), self.etcd.elapsed());
         std::thread::sleep(fake.saturating_sub(real));
         self.etcd.advance(self.began.elapsed().saturating_sub(fake));
@@ -312,7 +322,7 @@ impl Watch {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (ask, real, fake) = (&self.ask, &self.real, &self.fake);
-        write!(f, "  {ask:?}\n  real: {real}\n  fake: {fake}")
+        let (request, real, fake) = (&self.request, &self.real, &self.fake);
+        write!(f, "  {request:?}\n  real: {real}\n  fake: {fake}")
     }
 }

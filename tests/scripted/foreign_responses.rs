@@ -90,7 +90,7 @@ fn a_v3_watch_behind_a_page_ends_with_its_outage_limit_and_a_new_one_at_once() {
 }
 
 #[test]
-fn an_undecodable_message_of_etcd_is_not_taken_for_a_proxys_page() {
+fn an_undecodable_message_of_etcd_is_not_treated_as_a_proxys_page() {
     let store = Store::at(4).with(|state| {
         let created = json!({"result": {"header": {"cluster_id": "7", "revision": "4"}, "watch_id": "1", "created": true}});
         let bad = json!({"result": {"watch_id": "1", "events": [{}]}});
@@ -168,8 +168,9 @@ fn a_lease_that_is_kept_alive_survives_the_pages_of_a_proxy() {
 #[test]
 fn a_v2_watch_that_has_worked_waits_out_the_pages_of_a_proxy() {
     let event = |index| keys(200, index, file("set", "/x", index));
-    let pages =
-        || PAGES.map(|(status, body)| Step::Answer(status, vec![], Ending::Whole(body.to_owned())));
+    let pages = || {
+        PAGES.map(|(status, body)| Step::Respond(status, vec![], Ending::Whole(body.to_owned())))
+    };
     let steps = [event(5)].into_iter().chain(pages()).chain([event(6)]);
     let client = Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap();
     let watch = v2::Watch::new("x").from_index(5);
@@ -184,7 +185,7 @@ fn a_v2_watch_that_has_worked_waits_out_the_pages_of_a_proxy() {
 #[test]
 fn a_v2_watch_behind_a_page_ends_with_its_outage_limit_and_a_new_one_at_once() {
     for (status, body) in PAGES {
-        let page = || Step::Answer(status, vec![], Ending::Whole(body.to_owned()));
+        let page = || Step::Respond(status, vec![], Ending::Whole(body.to_owned()));
         let watch = || {
             v2::Watch::new("x")
                 .from_index(5)

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Ask, Reply, TRAILER, Watching};
+use super::{Request, Response, TRAILER, Watching};
 
 /// A real server that does not respond within this time hangs.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -18,6 +18,7 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Connects to this host and port when the first request is made.
     pub fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
@@ -25,23 +26,29 @@ impl Connection {
         }
     }
 
+    /// Host and port.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    pub fn ask(&mut self, ask: &Ask) -> Reply {
-        self.try_ask(ask)
-            .unwrap_or_else(|error| panic!("{ask:?}: {error}"))
+    /// Sends a request; returns its whole response.
+    ///
+    /// # Panics
+    /// If the connection fails.
+    pub fn ask(&mut self, request: &Request) -> Response {
+        self.try_ask(request)
+            .unwrap_or_else(|error| panic!("{request:?}: {error}"))
     }
 
-    pub fn try_ask(&mut self, ask: &Ask) -> io::Result<Reply> {
+    /// Sends a request; returns its whole response, or why the connection failed.
+    pub fn try_ask(&mut self, request: &Request) -> io::Result<Response> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => connect(&self.address)?,
         };
-        write_request(&mut stream, &self.address, ask)?;
+        write_request(&mut stream, &self.address, request)?;
         let mut reply = read_head(&mut stream)?;
-        let has_body = ask.method != "HEAD" && reply.status != 204;
+        let has_body = request.method != "HEAD" && reply.status != 204;
         let mut keep = true;
         if has_body {
             if reply.header("transfer-encoding") == Some("chunked") {
@@ -73,9 +80,10 @@ pub struct RawWatch {
 }
 
 impl RawWatch {
-    pub fn open(address: &str, ask: &Ask) -> (Reply, Self) {
+    /// Sends a request; returns the head of the response, and its body if it has one in one piece.
+    pub fn open(address: &str, request: &Request) -> (Response, Self) {
         let mut stream = connect(address).unwrap();
-        write_request(&mut stream, address, ask).unwrap();
+        write_request(&mut stream, address, request).unwrap();
         let mut reply = read_head(&mut stream).unwrap();
         let is_over = reply.header("transfer-encoding") != Some("chunked");
         if let Some(length) = reply.header("content-length") {
@@ -130,28 +138,35 @@ fn connect(address: &str) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-fn write_request(stream: &mut BufReader<TcpStream>, host: &str, ask: &Ask) -> io::Result<()> {
-    let mut bytes = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", ask.method, ask.target);
-    for (name, value) in &ask.headers {
+fn write_request(
+    stream: &mut BufReader<TcpStream>,
+    host: &str,
+    request: &Request,
+) -> io::Result<()> {
+    let mut bytes = format!(
+        "{} {} HTTP/1.1\r\nHost: {host}\r\n",
+        request.method, request.target
+    );
+    for (name, value) in &request.headers {
         bytes.push_str(&format!("{name}: {value}\r\n"));
     }
-    if !ask.body.is_empty() || matches!(&*ask.method, "PUT" | "POST") {
-        bytes.push_str(&format!("Content-Length: {}\r\n", ask.body.len()));
+    if !request.body.is_empty() || matches!(&*request.method, "PUT" | "POST") {
+        bytes.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
     }
     bytes.push_str("\r\n");
     let mut bytes = bytes.into_bytes();
-    bytes.extend_from_slice(&ask.body);
+    bytes.extend_from_slice(&request.body);
     stream.get_mut().write_all(&bytes)
 }
 
-fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Reply> {
+fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Response> {
     let status = read_line(stream)?;
     let status = status
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other("no status line"))?;
-    Ok(Reply {
+    Ok(Response {
         status,
         headers: read_headers(stream)?,
         body: Vec::new(),

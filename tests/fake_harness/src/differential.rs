@@ -19,11 +19,13 @@ const RESTARTS: u64 = 10;
 pub trait Differential: Sized {
     /// One step of a history.
     type Step: Clone + Debug;
+    /// What it means that two responses are the same.
     type Comparison: Comparison;
 
     /// Starts a real server and a fake.
     fn start(binary: &Path) -> Self;
 
+    /// The server and the fake.
     fn pair(&self) -> &Pair<Self::Comparison>;
 
     /// The random history of a seed. Its last step removes all that the others have left.

@@ -52,7 +52,7 @@ impl<T: Transport> Pipeline<T> {
     pub(crate) fn pass_over(&self, call: &Call, endpoint: &EndpointState, is_certain: bool) {
         let now = self.transport.now();
         self.endpoints
-            .lacks(endpoint, call.feature, is_certain, now);
+            .add_unsupported(endpoint, call.feature, is_certain, now);
     }
 
     /// Chooses an endpoint that is not known for not serving a call.

@@ -1,6 +1,8 @@
 //! One test for each rule and each subject: the fake as 3.4 and as 3.5, and real servers.
 
-use etcd_http_fake::{FakeEtcd, Profile};
+use etcd_http_fake::FakeEtcd;
+#[doc(no_inline)]
+pub use etcd_http_fake::Profile;
 
 use super::{
     Fake, Subject,
@@ -8,6 +10,11 @@ use super::{
 };
 
 /// Declares a test for each subject of each rule. The crate's `SERVER_FLAGS` are the real servers'.
+#[allow(
+    clippy::crate_in_macro_def,
+    reason = "the flags are those of the crate that has the rules"
+)]
+#[macro_export]
 macro_rules! rules {
     ($($(#[$attribute:meta])* fn $name:ident($subject:ident) $body:block)*) => {$(
         mod $name {
@@ -15,28 +22,27 @@ macro_rules! rules {
             use super::*;
 
             $(#[$attribute])*
-            fn rule($subject: &mut dyn crate::support::Subject) $body
+            fn rule($subject: &mut dyn $crate::Subject) $body
 
             #[test]
             fn fake_3_4() {
-                rule(&mut crate::support::rules::fake(etcd_http_fake::Profile::V3_4));
+                rule(&mut $crate::rules::fake($crate::rules::Profile::V3_4));
             }
 
             #[test]
             fn fake_3_5() {
-                rule(&mut crate::support::rules::fake(etcd_http_fake::Profile::V3_5));
+                rule(&mut $crate::rules::fake($crate::rules::Profile::V3_5));
             }
 
             #[test]
             fn real() {
-                crate::support::rules::each_real(&crate::SERVER_FLAGS, rule);
+                $crate::rules::each_real(&crate::SERVER_FLAGS, rule);
             }
         }
     )*};
 }
-pub(crate) use rules;
 
-/// A fake that answers as this release.
+/// A fake that responds as this release.
 pub fn fake(profile: Profile) -> Fake {
     Fake(FakeEtcd::builder().profile(profile).build())
 }

@@ -9,7 +9,7 @@ use std::{
 use etcd_server::Server;
 
 use super::{
-    Ask, Reply, Subject, Watching,
+    Request, Response, Subject, Watching,
     raw::{Connection, RawWatch},
 };
 
@@ -47,16 +47,20 @@ pub const GUARDED: &str =
 /// One running server of one member.
 pub struct Real {
     _server: Server,
+    /// Where clients reach it.
     pub client_url: String,
+    /// The version of its cluster, such as `3.4.0`.
     pub version: String,
     connection: Connection,
 }
 
 impl Real {
+    /// Starts a server with the v2 API.
     pub fn start(binary: &Path) -> Self {
         Self::start_with(binary, &["--enable-v2"])
     }
 
+    /// Starts a server with these flags; returns when it serves clients.
     pub fn start_with(binary: &Path, flags: &[&str]) -> Self {
         let server = Server::builder()
             .binary(binary)
@@ -86,7 +90,7 @@ impl Real {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             // Clients are served once there is a leader.
-            if let Ok(reply) = self.connection.try_ask(&Ask::new("GET", "/version")) {
+            if let Ok(reply) = self.connection.try_ask(&Request::new("GET", "/version")) {
                 let version = reply.json()["etcdcluster"]
                     .as_str()
                     .unwrap_or_default()
@@ -108,12 +112,12 @@ impl Real {
 }
 
 impl Subject for Real {
-    fn ask(&mut self, ask: &Ask) -> Reply {
-        self.connection.ask(ask)
+    fn ask(&mut self, request: &Request) -> Response {
+        self.connection.ask(request)
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
-        let (reply, watch) = RawWatch::open(self.connection.address(), ask);
+    fn watch(&mut self, request: &Request) -> (Response, Box<dyn Watching>) {
+        let (reply, watch) = RawWatch::open(self.connection.address(), request);
         (reply, Box::new(watch))
     }
 
@@ -130,7 +134,7 @@ impl Subject for Real {
     }
 
     fn metric(&mut self, name: &str) -> Option<String> {
-        let metrics = self.connection.ask(&Ask::new("GET", "/metrics")).text();
+        let metrics = self.connection.ask(&Request::new("GET", "/metrics")).text();
         let mut values = metrics.lines().filter_map(|line| line.split_once(' '));
         let value = values.find(|(other, _)| *other == name);
         value.map(|(_, value)| value.to_owned())

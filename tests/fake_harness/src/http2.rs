@@ -1,11 +1,5 @@
 //! gRPC by hand, over the fake in process and over HTTP/2 to a port.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file is a program of its own and uses its own part of this module"
-)]
-
 use std::{
     future::Future,
     pin::{Pin, pin},
@@ -27,16 +21,21 @@ use tokio::{
 
 /// A request of gRPC.
 #[derive(Clone, Debug)]
-pub struct GrpcAsk {
+pub struct GrpcRequest {
+    /// `POST`, unless the method is what a test is about.
     pub method: &'static str,
+    /// Such as `/etcdserverpb.KV/Put`.
     pub path: String,
+    /// Names and values, besides `te`.
     pub headers: Vec<(&'static str, String)>,
+    /// Messages with their prefixes.
     pub body: Vec<u8>,
     /// Whether the client leaves its side open.
     pub stays_open: bool,
 }
 
-impl GrpcAsk {
+impl GrpcRequest {
+    /// A call of a method with these messages.
     pub fn new(path: &str, messages: &[&[u8]]) -> Self {
         Self {
             method: "POST",
@@ -50,13 +49,14 @@ impl GrpcAsk {
         }
     }
 
+    /// Sets a header.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.retain(|(other, _)| *other != name);
         self.headers.push((name, value.to_owned()));
         self
     }
 
-    fn request(&self, url: &str) -> Request {
+    fn to_http(&self, url: &str) -> Request {
         let frame = Bytes::from(self.body.clone());
         let body = Body::stream(Open {
             frame: (!frame.is_empty()).then_some(frame),
@@ -77,21 +77,24 @@ impl GrpcAsk {
 
 /// The response, as far as it has arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GrpcAnswer {
+pub struct GrpcResponse {
     /// The status of HTTP; 0 without a head.
     pub http: u16,
+    /// Empty for none.
     pub content_type: String,
     /// The status of gRPC.
     pub code: Option<String>,
+    /// The message of gRPC, as it is encoded.
     pub message: Option<String>,
     /// Whether the status is in the head.
     pub is_trailers_only: bool,
+    /// Without their prefixes.
     pub messages: Vec<Vec<u8>>,
     /// Whether the stream broke off.
     pub is_reset: bool,
 }
 
-impl GrpcAnswer {
+impl GrpcResponse {
     fn begin(&mut self, response: &Response) {
         self.http = response.status().as_u16();
         let content_type = response.headers().get("content-type");
@@ -119,44 +122,44 @@ impl GrpcAnswer {
     }
 }
 
-/// Reads a response into `answer`, to its end.
-async fn read<E>(sent: impl Future<Output = Result<Response, E>>, answer: &mut GrpcAnswer) {
+/// Reads a response into `received`, to its end.
+async fn read<E>(sent: impl Future<Output = Result<Response, E>>, received: &mut GrpcResponse) {
     let Ok(response) = sent.await else {
-        answer.is_reset = true;
+        received.is_reset = true;
         return;
     };
-    answer.begin(&response);
+    received.begin(&response);
     let mut body = response.into_body();
     let mut buffer = Vec::new();
     loop {
         match body.frame().await.transpose() {
             Ok(None) => return assert_eq!(buffer, b""),
-            Err(_) => return answer.is_reset = true,
+            Err(_) => return received.is_reset = true,
             Ok(Some(frame)) => match frame.into_data() {
                 Ok(data) => {
                     buffer.extend_from_slice(&data);
-                    answer.split(&mut buffer);
+                    received.split(&mut buffer);
                 }
-                Err(frame) => answer.end(&frame.into_trailers().unwrap()),
+                Err(frame) => received.end(&frame.into_trailers().unwrap()),
             },
         }
     }
 }
 
 /// Asks a fake in process. Where it waits, a second passes.
-pub fn ask_fake(etcd: &FakeEtcd, ask: &GrpcAsk) -> GrpcAnswer {
-    let mut answer = GrpcAnswer::default();
+pub fn ask_fake(etcd: &FakeEtcd, request: &GrpcRequest) -> GrpcResponse {
+    let mut received = GrpcResponse::default();
     let url = etcd.endpoint(0).url();
     {
-        let request = ask.request(url.trim_end_matches('/'));
-        let mut read = pin!(read(etcd.send(request), &mut answer));
+        let request = request.to_http(url.trim_end_matches('/'));
+        let mut read = pin!(read(etcd.send(request), &mut received));
         let mut context = Context::from_waker(Waker::noop());
         if read.as_mut().poll(&mut context).is_pending() {
             etcd.advance(Duration::from_secs(1));
             let _ = read.as_mut().poll(&mut context);
         }
     }
-    answer
+    received
 }
 
 /// A connection over HTTP/2 with prior knowledge.
@@ -167,12 +170,13 @@ pub struct Http2 {
 }
 
 impl Http2 {
-    /// A server that does not answer within this time hangs.
+    /// A server that does not respond within this time hangs.
     const ANSWER: Duration = Duration::from_secs(60);
 
     /// How long a response may be silent before it counts as open.
     pub const SILENCE: Duration = Duration::from_millis(1_000);
 
+    /// Connects to a server.
     pub fn connect(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -198,28 +202,28 @@ impl Http2 {
     }
 
     /// Makes a request whose response ends.
-    pub fn ask(&mut self, ask: &GrpcAsk) -> GrpcAnswer {
-        self.ask_within(Self::ANSWER, ask)
+    pub fn ask(&mut self, request: &GrpcRequest) -> GrpcResponse {
+        self.ask_within(Self::ANSWER, request)
     }
 
     /// Makes a request; returns what has arrived when the response ends, or after `limit`.
-    pub fn ask_within(&mut self, limit: Duration, ask: &GrpcAsk) -> GrpcAnswer {
-        let request = ask.request(&self.url);
-        let mut answer = GrpcAnswer::default();
+    pub fn ask_within(&mut self, limit: Duration, request: &GrpcRequest) -> GrpcResponse {
+        let request = request.to_http(&self.url);
+        let mut received = GrpcResponse::default();
         let sent = self.sender.send_request(request);
         let sent = async {
             let response = sent.await?;
             Ok::<_, hyper::Error>(response.map(|body| Body::stream(Received(body))))
         };
         self.runtime.block_on(async {
-            let _ = tokio::time::timeout(limit, read(sent, &mut answer)).await;
+            let _ = tokio::time::timeout(limit, read(sent, &mut received)).await;
         });
-        answer
+        received
     }
 
     /// Makes a request whose response goes on.
-    pub fn open(&mut self, ask: &GrpcAsk) -> OpenStream {
-        let request = ask.request(&self.url);
+    pub fn open(&mut self, request: &GrpcRequest) -> OpenStream {
+        let request = request.to_http(&self.url);
         let response = self.runtime.block_on(self.sender.send_request(request));
         let body = Body::stream(Received(response.unwrap().into_body()));
         OpenStream::new(body, Some(self.runtime.handle().clone()))
@@ -227,9 +231,9 @@ impl Http2 {
 }
 
 /// Makes a request of a fake in process whose response goes on.
-pub fn open_fake(etcd: &FakeEtcd, ask: &GrpcAsk) -> OpenStream {
+pub fn open_fake(etcd: &FakeEtcd, request: &GrpcRequest) -> OpenStream {
     let url = etcd.endpoint(0).url();
-    let request = ask.request(url.trim_end_matches('/'));
+    let request = request.to_http(url.trim_end_matches('/'));
     let response = block_on(etcd.send(request)).unwrap();
     OpenStream::new(response.into_body(), None)
 }
@@ -240,15 +244,17 @@ pub struct OpenStream {
     /// Where time passes; none for a fake.
     runtime: Option<Handle>,
     buffer: Vec<u8>,
-    answer: GrpcAnswer,
+    received: GrpcResponse,
 }
 
 /// What a stream has.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
+    /// A message without its prefix.
     Message(Vec<u8>),
     /// It has ended or broken off.
     End,
+    /// Nothing has arrived in time.
     Nothing,
 }
 
@@ -258,16 +264,16 @@ impl OpenStream {
             body,
             runtime,
             buffer: Vec::new(),
-            answer: GrpcAnswer::default(),
+            received: GrpcResponse::default(),
         }
     }
 
     /// Waits this long for the next message.
     pub fn next(&mut self, limit: Duration) -> Next {
         loop {
-            self.answer.split(&mut self.buffer);
-            if !self.answer.messages.is_empty() {
-                return Next::Message(self.answer.messages.remove(0));
+            self.received.split(&mut self.buffer);
+            if !self.received.messages.is_empty() {
+                return Next::Message(self.received.messages.remove(0));
             }
             let next = self.body.frame();
             let polled = match &self.runtime {

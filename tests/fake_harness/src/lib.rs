@@ -1,14 +1,15 @@
-//! Sends the same requests to the fake and to real servers, byte for byte.
-
-#![allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    unused_macros,
-    reason = "each test file is a program of its own and uses its own part of this module"
-)]
+//! What the tests of the fake and of its program share: they send the same requests to the fake and to real servers, and
+//! compare the responses byte for byte.
+//!
+//! - A test of a rule is a function of a [`Subject`]; [`rules!`] makes a test of it for the fake and for each real server.
+//! - [`differential`] takes random histories on a [`pair`] of a real server and a fake, and [shrinks](shrink) those that
+//!   show a difference.
+//! - [`raw`] is HTTP/1.1 by hand, [`http2`] gRPC by hand.
+//!
+//! Nothing here is the client's: what both would get wrong would not be noticed.
 
 pub mod differential;
+pub mod http2;
 pub mod pair;
 pub mod random;
 pub mod raw;
@@ -38,15 +39,19 @@ pub fn number(name: &str, default: u64) -> u64 {
 
 /// A request as it travels.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct Request {
+    /// Such as `PUT`.
     pub method: String,
     /// Path and query, encoded.
     pub target: String,
+    /// Names and values, in order.
     pub headers: Vec<(String, String)>,
+    /// Empty for none.
     pub body: Vec<u8>,
 }
 
-impl Ask {
+impl Request {
+    /// A request without headers and body.
     pub fn new(method: &str, target: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -56,21 +61,25 @@ impl Ask {
         }
     }
 
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
+    /// Sets the body to a form.
     pub fn form(mut self, form: &str) -> Self {
         self.body = form.as_bytes().to_vec();
         self.header("Content-Type", "application/x-www-form-urlencoded")
     }
 
+    /// Sets the body to this JSON.
     pub fn json(mut self, json: &str) -> Self {
         self.body = json.as_bytes().to_vec();
         self.header("Content-Type", "application/json")
     }
 
+    /// Adds credentials.
     pub fn basic(self, user: &str, password: &str) -> Self {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let credentials = STANDARD.encode(format!("{user}:{password}"));
@@ -78,7 +87,7 @@ impl Ask {
     }
 }
 
-impl fmt::Debug for Ask {
+impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.target)?;
         for (name, value) in &self.headers {
@@ -96,32 +105,39 @@ pub const TRAILER: &str = "trailing ";
 
 /// A response: header names in lower case, sorted; then the trailers.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct Response {
+    /// The status of HTTP.
     pub status: u16,
+    /// Names and values.
     pub headers: Vec<(String, String)>,
+    /// The whole body.
     pub body: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
+    /// The first header of this name, which is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The header `X-Etcd-Index`.
     pub fn index(&self) -> u64 {
         self.header("x-etcd-index").unwrap().parse().unwrap()
     }
 
+    /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 }
 
-impl fmt::Debug for Reply {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = format!("{}", self.status);
         for (name, value) in &self.headers {
@@ -147,8 +163,10 @@ pub trait Watching {
 
 /// The fake or a real server.
 pub trait Subject {
-    fn ask(&mut self, ask: &Ask) -> Reply;
-    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>);
+    /// Sends a request; returns its whole response.
+    fn ask(&mut self, request: &Request) -> Response;
+    /// Sends a request whose body goes on; returns its head as soon as that is there.
+    fn watch(&mut self, request: &Request) -> (Response, Box<dyn Watching>);
     /// Lets time pass, real or not.
     fn pass(&mut self, duration: Duration);
     /// The present time, real or not.
@@ -157,6 +175,7 @@ pub trait Subject {
     }
     /// The name of the server, for messages.
     fn name(&self) -> String;
+    /// Whether it behaves as etcd 3.4 does.
     fn is_3_4(&self) -> bool {
         self.name().contains("V3_4")
     }
@@ -169,40 +188,40 @@ pub trait Subject {
 /// The fake as a subject.
 pub struct Fake(pub FakeEtcd);
 
-pub struct FakeWatch {
+struct FakeWatch {
     body: Body,
     /// What was read ahead: a line, or the end.
     next: Option<Option<String>>,
 }
 
 impl Fake {
-    fn send(&self, ask: &Ask) -> http::Response<Body> {
-        let uri = format!("http://localhost:2379{}", ask.target);
-        let mut request = http::Request::builder().method(&*ask.method).uri(uri);
-        for (name, value) in &ask.headers {
-            request = request.header(name, value);
+    fn send(&self, request: &Request) -> http::Response<Body> {
+        let uri = format!("http://localhost:2379{}", request.target);
+        let mut http = http::Request::builder().method(&*request.method).uri(uri);
+        for (name, value) in &request.headers {
+            http = http.header(name, value);
         }
-        let request = request.body(ask.body.clone().into()).unwrap();
-        let mut sent = self.0.send(request);
+        let http = http.body(request.body.clone().into()).unwrap();
+        let mut sent = self.0.send(http);
         // Where etcd waits, time passes.
         loop {
             if let Some(response) = (&mut sent).now_or_never() {
                 return response.unwrap();
             }
             let passed = self.0.advance_to_next();
-            assert!(passed.is_some(), "{ask:?} is never answered");
+            assert!(passed.is_some(), "{request:?} gets no response");
         }
     }
 }
 
-fn reply(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Reply {
+fn reply(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Response {
     let headers = headers.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     });
     let mut headers: Vec<_> = headers.collect();
     headers.sort();
-    Reply {
+    Response {
         status,
         headers,
         body,
@@ -210,8 +229,8 @@ fn reply(status: u16, headers: &http::HeaderMap, body: Vec<u8>) -> Reply {
 }
 
 impl Subject for Fake {
-    fn ask(&mut self, ask: &Ask) -> Reply {
-        let (head, mut body) = self.send(ask).into_parts();
+    fn ask(&mut self, request: &Request) -> Response {
+        let (head, mut body) = self.send(request).into_parts();
         let mut reply = reply(head.status.as_u16(), &head.headers, Vec::new());
         while let Some(frame) = block_on(body.frame()) {
             match frame.unwrap().into_data() {
@@ -228,8 +247,8 @@ impl Subject for Fake {
         reply
     }
 
-    fn watch(&mut self, ask: &Ask) -> (Reply, Box<dyn Watching>) {
-        let (head, body) = self.send(ask).into_parts();
+    fn watch(&mut self, request: &Request) -> (Response, Box<dyn Watching>) {
+        let (head, body) = self.send(request).into_parts();
         let reply = reply(head.status.as_u16(), &head.headers, Vec::new());
         (reply, Box::new(FakeWatch { body, next: None }))
     }
