@@ -114,8 +114,8 @@ impl Endpoints {
         }
     }
 
-    /// Returns the endpoints of a set that are not to be asked for a feature: those that reported that they do not support it, and
-    /// those that are not an etcd. If no other is left, those that are not an etcd are asked again.
+    /// Returns the endpoints of a set that are not to be asked for a feature: those that reported that they do not support
+    /// it, and those that are not an etcd. If no other is left, those that are not an etcd are asked again.
     pub(crate) fn avoided(
         &self,
         set: &EndpointSet,
@@ -150,8 +150,8 @@ impl Endpoints {
         }
     }
 
-    /// Returns those of a set that do not support a feature, as etcd itself reports. All of them, if one that has it must not be asked
-    /// either.
+    /// Returns those of a set that do not support a feature, as etcd itself reports. All of them, if one that has it must
+    /// not be asked either.
     pub(crate) fn unsupporting(
         &self,
         set: &EndpointSet,

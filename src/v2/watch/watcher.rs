@@ -65,10 +65,10 @@ pub(super) struct Watcher<T> {
     pub(super) on_cleared: OnCleared,
     /// The lowest index that the next event can have.
     next: Option<u64>,
-    /// The index at which the last quiet poll was registered.
-    quiet: Option<u64>,
     /// History that was lost, until the next event shows whether the file changed in it.
     pub(super) lost: Option<LostHistory>,
+    /// The index at which the last quiet poll was registered.
+    quiet: Option<u64>,
     /// That poll, if it is still open.
     older: Option<Poll<T>>,
     interval: PollInterval,
