@@ -129,6 +129,36 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_respond_is_asked_again_after_the_time_of_a_probe() {
+        let epoch = Instant::now();
+        let liveness = Liveness::default();
+        let check = |now| liveness.check(epoch, now, LIMIT);
+        assert_eq!(check(epoch + SECOND * 5), LivenessCheck::Ask);
+        let unresponsive = epoch + SECOND * 8;
+        liveness.mark_unresponsive(epoch, unresponsive);
+        let end = unresponsive + PROBE_LIMIT + MARGIN;
+        let before = end - Duration::from_millis(1);
+        assert_eq!(check(before), LivenessCheck::Lost);
+        assert_eq!(check(end), LivenessCheck::Ask);
+    }
+
+    #[test]
+    fn a_sign_of_life_in_the_moment_of_the_question_is_its_result() {
+        let epoch = Instant::now();
+        let liveness = Liveness::default();
+        let at = |seconds: u32| epoch + SECOND * seconds;
+        assert_eq!(liveness.last_alive(epoch), None);
+        assert_eq!(liveness.check(epoch, at(5), LIMIT), LivenessCheck::Ask);
+        liveness.mark_alive(epoch, at(5));
+        assert_eq!(liveness.last_alive(epoch), Some(at(5)));
+        assert_eq!(
+            liveness.check(epoch, at(6), SECOND),
+            LivenessCheck::Ask,
+            "nobody waits for a result"
+        );
+    }
+
+    #[test]
     fn a_question_without_a_result_is_asked_again() {
         let epoch = Instant::now();
         let liveness = Liveness::default();

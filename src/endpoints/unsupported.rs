@@ -97,4 +97,12 @@ mod tests {
         unsupported.forget();
         assert_eq!(known(90), [false, false]);
     }
+
+    #[test]
+    fn the_last_report_counts() {
+        let (unsupported, start) = (UnsupportedFeatures::default(), Instant::now());
+        unsupported.add("/a", true, start);
+        unsupported.add("/a", false, start);
+        assert!(unsupported.has("/a", start) && !unsupported.contains("/a", start));
+    }
 }

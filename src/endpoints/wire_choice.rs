@@ -198,6 +198,7 @@ mod tests {
             choice.doubt();
             assert_eq!((choice.last(), choice.settled(now)), (wire, Some(wire)));
             assert_eq!(choice.describe(), (Some(protocol), None));
+            assert_eq!(choice.is_grpc(), protocol == Protocol::Grpc);
         }
     }
 
@@ -206,10 +207,13 @@ mod tests {
         let now = Instant::now();
         let choice = WireChoice::new(Protocol::Auto);
         assert_eq!((choice.last(), choice.settled(now)), (Wire::Http, None));
+        assert!(!choice.is_grpc());
         assert!(choice.found_grpc() && !choice.found_grpc());
+        assert!(choice.is_grpc());
         let later = now + SECOND * 3600;
         assert_eq!(choice.settled(later), Some(Wire::Grpc));
         choice.doubt();
+        assert!(!choice.is_grpc());
         assert_eq!((choice.last(), choice.settled(later)), (Wire::Grpc, None));
         assert!(!choice.found_grpc(), "it was used before");
         assert_eq!(choice.settled(later), Some(Wire::Grpc));
@@ -221,6 +225,7 @@ mod tests {
         let at = |seconds: u32| start + SECOND * seconds;
         let choice = WireChoice::new(Protocol::Auto);
         assert!(choice.found_no_grpc(certain("a page"), start));
+        assert!(!choice.is_grpc());
         assert_eq!(choice.settled(at(59)), Some(Wire::Http));
         assert_eq!(choice.settled(at(60)), None);
         assert_eq!(choice.settled(at(60)), Some(Wire::Http), "one is enough");

@@ -1,18 +1,55 @@
 //! Reads that are sent to another endpoint as well, after some silence.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
+use async_trait::async_trait;
 use etcd_http::{
     Client, Error, Outcome, RetryPolicy,
+    transport::{Request, Response, Transport, TransportError},
     v3::{
         Compare, ExactlyOnce, GetLeader, GetTimeToLive, ListLeases, ListMembers, ListUsers, Put,
         Range, Txn,
     },
 };
+use harness::{
+    clock::VirtualClock,
+    scripted_transport::{ScriptedTransport, Step, file, keys},
+};
 
 use crate::v3_store::{Store, clients};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Plays one step for each request, so many seconds after it.
+#[derive(Debug)]
+struct Late {
+    clock: VirtualClock,
+    steps: Mutex<VecDeque<(u32, Step)>>,
+    asked: Mutex<String>,
+}
+
+#[async_trait]
+impl Transport for Late {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let (seconds, step) = self.steps.lock().unwrap().pop_front().expect("a step");
+        let host = request.uri().host().unwrap().to_owned();
+        self.asked.lock().unwrap().push_str(&host);
+        self.clock.sleep(SECOND * seconds).await;
+        ScriptedTransport::new([step]).send(request).await
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
 
 /// A server of which so many of the next requests to a path get no response.
 fn muted(path: &'static str, times: u32) -> Store {
@@ -37,6 +74,32 @@ fn a_read_goes_to_another_endpoint_after_two_seconds_and_stays_there() {
         assert_eq!(clock.elapsed(), SECOND * 2);
     }
     assert_eq!(asked(&client), "abb");
+}
+
+/// Of two requests under way, the first success counts, and neither failure keeps the other from it.
+#[test]
+fn the_first_success_is_the_result() {
+    let found = || keys(200, 9, file("get", "/k", 9));
+    for (first, second, seconds) in [
+        ((3, found()), (9, found()), 3),
+        ((9, found()), (2, found()), 4),
+        // The first fails while the second is under way, and the other way round.
+        ((3, Step::Break), (4, found()), 6),
+        ((6, found()), (1, Step::Break), 6),
+        ((6, found()), (1, Step::Refuse), 6),
+    ] {
+        let what = format!("{first:?} {second:?}");
+        let transport = Late {
+            clock: VirtualClock::new(),
+            steps: Mutex::new([first, second].into()),
+            asked: Mutex::default(),
+        };
+        let client = Client::new(transport, ["http://a", "http://b"]).unwrap();
+        let clock = &client.transport().clock;
+        clock.run(client.v2().get("/k")).unwrap();
+        assert_eq!(clock.elapsed(), SECOND * seconds, "{what}");
+        assert_eq!(*client.transport().asked.lock().unwrap(), "ab", "{what}");
+    }
 }
 
 #[test]

@@ -70,6 +70,17 @@ fn cool_down_doubles_up_to_its_limit_and_ends_with_a_response() {
 }
 
 #[test]
+fn an_endpoint_knows_when_it_was_last_alive() {
+    let (set, now) = endpoints(2);
+    assert_eq!(state(&set, 0).last_alive(), None);
+    let later = now + Duration::from_secs(1);
+    state(&set, 0).mark_alive(later);
+    let since = |n| state(&set, n).last_alive().map(|at| later - at);
+    assert!(since(0).is_some_and(|time| time < Duration::from_millis(1)));
+    assert_eq!(since(1), None);
+}
+
+#[test]
 fn failures_at_the_same_time_count_as_one() {
     let (set, now) = endpoints(2);
     for _ in 0..20 {
