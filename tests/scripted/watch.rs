@@ -177,7 +177,6 @@ fn two_polls_of_different_members_do_not_count_as_two_at_once() {
     assert_eq!(client.transport().seen(), seen);
 }
 
-/// A refresh changes the file without an event, and hides what was before.
 #[test]
 fn a_probe_that_is_refused_for_good_ends_the_watch() {
     let steps = [Step::Silence, keys(401, 0, ""), etcd_error(401, 110, 0)];

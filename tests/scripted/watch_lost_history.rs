@@ -72,6 +72,25 @@ fn a_file_that_had_changed_before_its_last_change_has_lost_events() {
 }
 
 #[test]
+fn a_member_that_lags_behind_shows_nothing_about_lost_history() {
+    let missing_at = |index| etcd_error(404, 100, index);
+    let late = client([etcd_error(400, 401, 3000), missing_at(4), event(5)]);
+    assert_eq!(indexes(&late, Watch::new("x").from_index(5), 1), [5]);
+    let in_time = client([etcd_error(400, 401, 3000), missing_at(5)]);
+    let error = failure(&in_time, Watch::new("x").from_index(5));
+    assert!(error.is_history_cleared(), "{error}");
+}
+
+#[test]
+fn a_change_by_the_last_event_of_lost_history_is_a_loss() {
+    let changed = keys(200, 3000, file("get", "/x", 3000));
+    let client = client([etcd_error(400, 401, 3000), changed]);
+    let error = failure(&client, Watch::new("x").from_index(5));
+    assert!(error.is_history_cleared(), "{error}");
+}
+
+/// A refresh changes the file without an event, and hides what was before.
+#[test]
 fn a_file_that_is_refreshed_while_lost_history_is_examined_may_have_lost_events() {
     let changed = keys(200, 3002, file("get", "/x", 3002));
     let client = client([etcd_error(400, 401, 3000), changed, open(3002)]);

@@ -225,6 +225,26 @@ mod tests {
     use crate::json::Json;
 
     #[test]
+    fn the_state_of_the_cluster_is_in_the_headers() {
+        let headers = [
+            ("x-etcd-cluster-id", "cdf818194e3a8c32"),
+            ("x-etcd-index", "7"),
+            ("x-raft-index", "8"),
+            ("x-raft-term", "2"),
+            ("date", "today"),
+        ];
+        let headers = headers.map(|(name, value)| {
+            let name = http::HeaderName::from_static(name);
+            (name, http::HeaderValue::from_static(value))
+        });
+        let info = ClusterInfo::of(&HeaderMap::from_iter(headers));
+        assert_eq!(info.cluster_id.as_deref(), Some("cdf818194e3a8c32"));
+        let numbers = [info.etcd_index, info.raft_index, info.raft_term];
+        assert_eq!(numbers, [Some(7), Some(8), Some(2)]);
+        assert_eq!(ClusterInfo::of(&HeaderMap::new()), ClusterInfo::default());
+    }
+
+    #[test]
     fn actions_are_read_by_name_and_unknown_ones_kept() {
         for (json, action) in [
             (r#""get""#, Action::Get),

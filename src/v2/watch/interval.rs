@@ -123,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_server_gets_twice_the_time_up_to_half_a_minute_until_the_store_is_another() {
+        let mut interval = PollInterval::new();
+        let ages = [2, 4, 8, 16, 30, 30].map(|seconds| {
+            interval.give_more();
+            (interval.age(), Duration::from_secs(seconds))
+        });
+        assert!(
+            ages.iter().all(|(age, expected)| age == expected),
+            "{ages:?}"
+        );
+        interval.restart();
+        assert_eq!(interval.age(), SHORTEST);
+    }
+
+    #[test]
     fn more_than_300_events_a_second_outrun_polls_until_they_are_fewer_than_150() {
         let mut interval = PollInterval::new();
         let now = Instant::now();
