@@ -79,6 +79,9 @@ message::decode!(Members {
 
 /// Adds a member, which can then be started: `POST /v3/cluster/member/add`.
 ///
+/// Between two changes of the members, write a key: etcd drops a change that comes before it has recorded the last one as
+/// applied, without a response, and the call ends at its time limit with an unknown outcome.
+///
 /// # Errors
 /// [`MemberExists`](crate::EtcdErrorKind::MemberExists), [`UnhealthyCluster`](crate::EtcdErrorKind::UnhealthyCluster),
 /// [`TooManyLearners`](crate::EtcdErrorKind::TooManyLearners).

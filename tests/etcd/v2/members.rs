@@ -75,24 +75,28 @@ async fn v2_111_a_member_is_added_moved_and_removed_for_good<T: Transport>(etcd:
     let members = v2.list_members().await.unwrap();
     assert_eq!(members.len(), 4);
     assert!(members.contains(&added));
+    etcd.after_member_change().await;
 
     let elsewhere = ["http://127.0.0.1:10", "http://127.0.0.1:11"];
     v2.update_member(&added.id, elsewhere).await.unwrap();
     let members = v2.list_members().await.unwrap();
     let moved = members.iter().find(|member| member.id == added.id);
     assert_eq!(moved.unwrap().peer_urls, elsewhere);
+    etcd.after_member_change().await;
 
     v2.remove_member(&added.id).await.unwrap();
     assert_eq!(v2.list_members().await.unwrap().len(), 3);
+    etcd.after_member_change().await;
     let error = v2.remove_member(&added.id).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Rejected);
-    let etcd = error.as_etcd().unwrap();
+    let refusal = error.as_etcd().unwrap();
     assert_eq!(
-        (etcd.kind(), etcd.code().map(|code| code.number())),
+        (refusal.kind(), refusal.code().map(|code| code.number())),
         (EtcdErrorKind::Gone, None)
     );
     let message = format!("Member permanently removed: {}", added.id);
-    assert_eq!(etcd.message(), message);
+    assert_eq!(refusal.message(), message);
+    etcd.after_member_change().await;
     // The message for an update is shorter.
     let error = v2.update_member(&added.id, elsewhere).await.unwrap_err();
     assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::Other(500)));
@@ -108,8 +112,10 @@ async fn v2_111_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
     let (own, of_another) = (named("etcd-0"), &named("etcd-1").peer_urls[0]);
     let taken = refusal(v2.add_member([of_another]).await);
     assert_eq!(taken.0, EtcdErrorKind::Conflict);
+    etcd.after_member_change().await;
     let taken = refusal(v2.update_member(&own.id, [of_another]).await);
     assert_eq!(taken.0, EtcdErrorKind::Conflict);
+    etcd.after_member_change().await;
 
     for bad in ["", "127.0.0.1:9", "ftp://127.0.0.1:9", "http://127.0.0.1"] {
         let refused = refusal(v2.add_member([bad]).await);
@@ -124,8 +130,10 @@ async fn v2_111_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
         assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::NotFound));
         let message = format!("No such member: {unknown}");
         assert_eq!(error.as_etcd().unwrap().message(), message);
+        etcd.after_member_change().await;
         let updated = v2.update_member(unknown, ["http://127.0.0.1:9"]).await;
         assert_eq!(refusal(updated).0, EtcdErrorKind::NotFound);
+        etcd.after_member_change().await;
     }
     assert_eq!(v2.list_members().await.unwrap(), ids);
 }

@@ -50,17 +50,21 @@ async fn v3_122_members_come_and_go<T: Transport>(etcd: Etcd<T>) {
         (&[url.to_owned()][..], 4)
     );
     assert!(added.member.is_learner && added.member.name.is_empty());
+    etcd.after_member_change().await;
     assert_eq!(
         refused(cluster.add_member([url]).await),
         EtcdErrorKind::MemberExists
     );
+    etcd.after_member_change().await;
     let second = etcd
         .send(AddMember::new(["http://127.0.0.1:2"]).learner(true))
         .await;
     assert_eq!(refused(second), EtcdErrorKind::TooManyLearners);
+    etcd.after_member_change().await;
     // It was never started.
     let promoted = cluster.promote_member(added.member.id).await;
     assert_eq!(refused(promoted), EtcdErrorKind::LearnerNotReady);
+    etcd.after_member_change().await;
     let moved = "http://127.0.0.1:3";
     let updated = etcd
         .send(UpdateMember::new(added.member.id, [moved]))
@@ -72,8 +76,10 @@ async fn v3_122_members_come_and_go<T: Transport>(etcd: Etcd<T>) {
             .iter()
             .any(|member| member.peer_urls == [moved])
     );
+    etcd.after_member_change().await;
     let left = cluster.remove_member(added.member.id).await.unwrap();
     assert_eq!(left.members.len(), 3);
+    etcd.after_member_change().await;
     let again = cluster.remove_member(added.member.id).await;
     assert_eq!(refused(again), EtcdErrorKind::MemberNotFound);
 }
@@ -84,14 +90,17 @@ async fn v3_122_invalid_members_are_refused<T: Transport>(etcd: Etcd<T>) {
         refused(cluster.add_member(["nonsense"]).await),
         EtcdErrorKind::BadRequest
     );
+    etcd.after_member_change().await;
     assert_eq!(
         refused(cluster.remove_member(7).await),
         EtcdErrorKind::MemberNotFound
     );
+    etcd.after_member_change().await;
     assert_eq!(
         refused(cluster.promote_member(7).await),
         EtcdErrorKind::MemberNotFound
     );
+    etcd.after_member_change().await;
     let own = cluster.list_members().await.unwrap().members[0].id;
     assert_eq!(
         refused(cluster.promote_member(own).await),

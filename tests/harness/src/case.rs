@@ -109,6 +109,16 @@ impl<T: Transport> Etcd<T> {
             .await;
     }
 
+    /// To be called after each change of the members, also one that etcd refused, before the next: rule V3-122. A write is
+    /// applied after everything before it is known to be.
+    pub async fn after_member_change(&self) {
+        self.v3()
+            .kv()
+            .put(self.key("member-change"), "")
+            .await
+            .unwrap();
+    }
+
     /// Whether this etcd is of version 3.5 or later.
     pub fn is_3_5(&self) -> bool {
         !self.host().version().starts_with("3.4.")
