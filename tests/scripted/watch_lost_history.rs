@@ -5,6 +5,19 @@ use harness::scripted_transport::{Step, etcd_error, file, keys, open};
 
 use crate::watch::{client, event, failure, indexes, items, poll};
 
+/// Asserts that an update reports a loss from an index on, the index of the read, and that of the file that was read.
+#[track_caller]
+fn assert_resync(update: &WatchUpdate, lost_from: u64, index: u64, file: Option<u64>) {
+    match update {
+        WatchUpdate::Resync(resync) => {
+            assert_eq!((resync.lost_from, resync.index), (lost_from, index));
+            let modified = resync.state.as_ref().map(|node| node.modified_index);
+            assert_eq!(modified, file);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn lost_history_of_an_unchanged_file_is_no_loss() {
     let cleared = etcd_error(400, 401, 3000);
@@ -61,13 +74,7 @@ fn a_file_that_had_changed_before_its_last_change_has_lost_events() {
     let client = client(steps().into_iter().chain([event(3003)]));
     let updates = items(&client, Watch::new("x").from_index(5).resyncing(), 2);
     let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
-    match &updates[0] {
-        WatchUpdate::Resync(resync) => {
-            assert_eq!((resync.lost_from, resync.index), (5, 3002));
-            assert_eq!(resync.state.as_ref().unwrap().modified_index, 3002);
-        }
-        other => panic!("{other:?}"),
-    }
+    assert_resync(&updates[0], 5, 3002, Some(3002));
     assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3003));
 }
 
@@ -139,20 +146,8 @@ fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
     ]);
     let updates = items(&client, Watch::new("x").from_index(5).resyncing(), 4);
     let updates: Vec<_> = updates.into_iter().map(Result::unwrap).collect();
-    match &updates[0] {
-        WatchUpdate::Resync(resync) => {
-            assert_eq!((resync.lost_from, resync.index), (5, 3000));
-            assert_eq!(resync.state.as_ref().unwrap().modified_index, 8);
-        }
-        other => panic!("{other:?}"),
-    }
+    assert_resync(&updates[0], 5, 3000, Some(8));
     assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3001));
-    match &updates[2] {
-        WatchUpdate::Resync(resync) => {
-            assert_eq!((resync.lost_from, resync.index), (3002, 9000));
-            assert_eq!(resync.state, None);
-        }
-        other => panic!("{other:?}"),
-    }
+    assert_resync(&updates[2], 3002, 9000, None);
     assert!(matches!(&updates[3], WatchUpdate::Event(event) if event.index() == 9001));
 }
