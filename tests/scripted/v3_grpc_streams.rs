@@ -168,18 +168,25 @@ fn what_is_not_a_message_ends_the_stream() {
     }
 }
 
-#[test]
-fn a_member_without_the_call_is_passed_over() {
-    let mut unsupported = response(&[], None);
-    *unsupported.headers_mut() = status("12", "unknown service v3electionpb.Election");
-    let (items, requests) = observed([
-        unsupported,
-        response(&[leader("one")], Some(status("0", ""))),
-    ]);
+/// Asserts that another member is asked after one has refused with this status.
+fn assert_passed_over(code: &str, message: &str) {
+    let mut refused = response(&[], None);
+    *refused.headers_mut() = status(code, message);
+    let (items, requests) = observed([refused, response(&[leader("one")], Some(status("0", "")))]);
     assert_eq!(items[0].as_ref().unwrap().key, "one");
     let path = "/v3electionpb.Election/Observe";
     let expected = ["a", "b"].map(|host| format!("POST http://{host}{path}"));
     assert_eq!(requests, expected);
+}
+
+#[test]
+fn a_member_without_the_call_is_passed_over() {
+    assert_passed_over("12", "unknown service v3electionpb.Election");
+}
+
+#[test]
+fn a_learner_is_passed_over() {
+    assert_passed_over("14", "etcdserver: rpc not supported for learner");
 }
 
 #[test]
