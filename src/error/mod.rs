@@ -271,6 +271,11 @@ impl Error {
         error.error.kind() == TransportErrorKind::Rejected
     }
 
+    /// Returns whether the server's certificate was not accepted.
+    pub(crate) fn is_untrusted(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.error.kind() == TransportErrorKind::Untrusted)
+    }
+
     /// Returns this error for a call of which an earlier attempt may have been applied.
     pub(crate) fn after_doubt(mut self, in_doubt: bool) -> Self {
         if let Some(context) = self.context_mut() {

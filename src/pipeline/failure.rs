@@ -40,6 +40,7 @@ impl Failure {
     /// Whether it shows that nothing was done at this endpoint, and that another one may serve the call.
     pub(crate) fn is_not_served(&self) -> bool {
         match self {
+            Self::Transport(error) => error.kind() == TransportErrorKind::Untrusted,
             Self::Answer(answer) => answer.is_not_served(),
             Self::Redirect(_) => true,
             _ => false,

@@ -18,6 +18,8 @@ pub(crate) struct Reconnect {
     since: Option<Instant>,
     /// Attempts since the last complete response, or the last connection that lasted.
     failures: u32,
+    /// How many of the last failures in a row were servers with a certificate that is not accepted.
+    untrusted: u32,
     /// When the current connection first received a good response.
     up: Option<Instant>,
     /// A good response has arrived before.
@@ -31,6 +33,7 @@ impl Reconnect {
             limit,
             since: None,
             failures: 0,
+            untrusted: 0,
             up: None,
             has_worked: false,
         }
@@ -98,6 +101,8 @@ impl Reconnect {
         self.failures = rounds
             .saturating_mul(endpoints)
             .saturating_add(endpoints - 1);
+        // Its error is of this kind if no endpoint failed otherwise.
+        self.untrusted = endpoints;
         self.pause(pipeline, error).await
     }
 
@@ -135,6 +140,15 @@ impl Reconnect {
         }
         self.failures = self.failures.saturating_add(1);
         let endpoints = endpoints(pipeline);
+        self.untrusted = if error.is_untrusted() {
+            self.untrusted.saturating_add(1)
+        } else {
+            0
+        };
+        // While a stream goes on, a certificate may be replaced a moment too late.
+        if self.untrusted >= endpoints && !self.has_worked {
+            return Err(error);
+        }
         Ok(if self.failures.is_multiple_of(endpoints) {
             pipeline
                 .retry

@@ -272,14 +272,14 @@ fn is_without_http2(error: &TransportError) -> bool {
 fn is_break(error: &TransportError) -> bool {
     !matches!(
         error.kind(),
-        TransportErrorKind::Connect | TransportErrorKind::Rejected
+        TransportErrorKind::Connect | TransportErrorKind::Untrusted | TransportErrorKind::Rejected
     )
 }
 
 /// The error of the calls that wait for an examination that has failed: nothing of them was sent.
 fn not_asked(failure: Failure) -> TransportError {
     match failure {
-        Failure::Transport(error) if error.kind() == TransportErrorKind::Connect => error,
+        Failure::Transport(error) if !is_break(&error) && !is_without_http2(&error) => error,
         Failure::TimedOut(limit) => TransportError::connect(silent(limit)),
         other => TransportError::connect(other.reason().unwrap_or_default()),
     }

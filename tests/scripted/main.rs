@@ -3,6 +3,7 @@
 //! No test waits, and none needs a server.
 
 mod arguments;
+mod certificates;
 mod cluster_identity;
 mod constructors;
 mod deadlines;

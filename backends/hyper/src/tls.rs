@@ -124,6 +124,7 @@ impl Tls {
             Err(error) if alpn == Alpn::Http2 && is_without_common_protocol(&error) => {
                 Err(without_http2())
             }
+            Err(error) if is_untrusted(&error) => Err(TransportError::untrusted(error)),
             Err(error) => Err(TransportError::connect(error)),
         }
     }
@@ -147,6 +148,12 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
         return Err(format!("{what}: no PEM section \"CERTIFICATE\" found").into());
     }
     Ok(certificates)
+}
+
+/// Whether the server's certificate was not accepted.
+fn is_untrusted(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A server that has protocols, and not the one that is offered, ends the handshake with this alert.

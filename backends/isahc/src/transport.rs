@@ -141,9 +141,8 @@ fn send_error(error: Error) -> TransportError {
         return TransportError::rejected(WITHOUT_TLS);
     }
     let kind = match error.kind() {
-        ErrorKind::ConnectionFailed
-        | ErrorKind::NameResolution
-        | ErrorKind::BadServerCertificate => TransportErrorKind::Connect,
+        ErrorKind::ConnectionFailed | ErrorKind::NameResolution => TransportErrorKind::Connect,
+        ErrorKind::BadServerCertificate => TransportErrorKind::Untrusted,
         // Once libcurl has connected it reports the address. A timeout after that may be the server's.
         ErrorKind::Timeout if error.remote_addr().is_none() => TransportErrorKind::Connect,
         ErrorKind::BadClientCertificate

@@ -12,7 +12,9 @@ pub(crate) fn send_error(error: reqwest::Error) -> TransportError {
     if error.is_connect() && is_without_tls(&error) {
         return TransportError::rejected(WITHOUT_TLS);
     }
-    let kind = if error.is_connect() {
+    let kind = if error.is_connect() && is_untrusted(&error) {
+        TransportErrorKind::Untrusted
+    } else if error.is_connect() {
         TransportErrorKind::Connect
     } else if error.is_builder() || is_unsupported_version(&error) {
         TransportErrorKind::Rejected
@@ -49,6 +51,11 @@ fn is_unsupported_version(error: &reqwest::Error) -> bool {
 /// Not decided by this crate's features: a client of the user's may have TLS by reqwest's own.
 fn is_without_tls(error: &reqwest::Error) -> bool {
     says(error, "scheme is not http")
+}
+
+/// Whether the server's certificate was not accepted: in the words of rustls, and of OpenSSL.
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    says(error, "invalid peer certificate") || says(error, "certificate verify failed")
 }
 
 fn says(error: &reqwest::Error, text: &str) -> bool {

@@ -20,6 +20,9 @@ struct Inner {
 pub enum TransportErrorKind {
     /// No connection could be made (name resolution, TCP, TLS): **the server saw nothing** of the request.
     Connect,
+    /// The server is not trusted: its certificate is of an unknown authority, has another name, or is not valid now. **It saw
+    /// nothing** of the request, and another attempt at this endpoint does not help.
+    Untrusted,
     /// The server, or a proxy before it, declared by HTTP/2 that it did not process the request: **nothing was applied**,
     /// and the endpoint is healthy. The request may be sent again, to the same endpoint too.
     ///
@@ -46,6 +49,11 @@ impl TransportError {
     /// Creates a [`Connect`](TransportErrorKind::Connect) error.
     pub fn connect(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(TransportErrorKind::Connect, source)
+    }
+
+    /// Creates an [`Untrusted`](TransportErrorKind::Untrusted) error.
+    pub fn untrusted(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(TransportErrorKind::Untrusted, source)
     }
 
     /// Creates an [`Unprocessed`](TransportErrorKind::Unprocessed) error.
@@ -81,6 +89,7 @@ impl TransportError {
         matches!(
             self.0.kind,
             TransportErrorKind::Connect
+                | TransportErrorKind::Untrusted
                 | TransportErrorKind::Unprocessed
                 | TransportErrorKind::Rejected
         )
@@ -90,7 +99,7 @@ impl TransportError {
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.kind {
-            TransportErrorKind::Connect => "could not connect",
+            TransportErrorKind::Connect | TransportErrorKind::Untrusted => "could not connect",
             TransportErrorKind::Unprocessed => "the server did not process the request",
             TransportErrorKind::Interrupted => "the exchange broke off",
             TransportErrorKind::Rejected => "the HTTP stack refused the request",

@@ -80,7 +80,7 @@ async fn an_authority_that_is_not_trusted_means_not_sent<S: Stack>() {
     // Nor do the system's certificates, which the default trusts, include the test's.
     for tls in [other, Tls::default()] {
         let error = refused::<S>(&tls, &server.client_url()).await;
-        not_sent(&error, "UnknownIssuer");
+        untrusted(&error, "UnknownIssuer");
     }
 }
 
@@ -92,7 +92,7 @@ async fn another_name_means_not_sent_and_the_right_one_can_be_given<S: Stack>() 
         ..Tls::default()
     };
     let error = refused::<S>(&tls, &server.client_url()).await;
-    not_sent(&error, "not valid for name");
+    untrusted(&error, "not valid for name");
 
     let port = server
         .client_url()
@@ -113,7 +113,7 @@ async fn an_expired_certificate_means_not_sent<S: Stack>() {
         ..Tls::default()
     };
     let error = refused::<S>(&tls, &server.client_url()).await;
-    not_sent(&error, "expired");
+    untrusted(&error, "expired");
 }
 
 async fn a_clients_certificate_is_shown<S: Stack>() {
@@ -265,6 +265,14 @@ async fn refused<S: Stack>(tls: &Tls, url: &str) -> Error {
 
 /// libcurl's rustls reports to isahc that the certificate is invalid, but not why.
 const ISAHC: &str = "the server certificate could not be validated";
+
+/// The server's certificate is not accepted: the call is not sent, and not tried again.
+#[track_caller]
+fn untrusted(error: &Error, reason: &str) {
+    not_sent(error, reason);
+    let text = error.to_string();
+    assert!(!text.contains("(attempt "), "{text}");
+}
 
 #[track_caller]
 fn not_sent(error: &Error, reason: &str) {
