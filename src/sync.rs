@@ -41,6 +41,9 @@ impl<T: Transport> Client<T> {
     ///
     /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) it requests the leader, too.
     ///
+    /// v3's list tells which members are learners, and they are left out. v2's does not: a learner is added, and v3 calls pass
+    /// it over.
+    ///
     /// # Errors
     /// Those of [`v2::ListMembers`](crate::v2::ListMembers) and [`v3::ListMembers`](crate::v3::ListMembers). The
     /// endpoints then stay as they are.
