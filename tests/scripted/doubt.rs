@@ -7,7 +7,10 @@ use etcd_http::{
     Client, Error, Operation, Outcome, RetryPolicy,
     transport::http::Method,
     v2::Set,
-    v3::{Compact, ExactlyOnce, GrantLease, KeepAliveOnce, Put, Range, RevokeLease, Txn, Unlock},
+    v3::{
+        AlarmKind, Compact, ExactlyOnce, GrantLease, KeepAliveOnce, LeaderKey, Put, Range, Resign,
+        RevokeLease, SetAlarm, TransferLeadership, Txn, Unlock,
+    },
 };
 use harness::{
     clock::block_on,
@@ -106,6 +109,9 @@ fn a_repeatable_call_that_may_have_been_applied_stays_unknown_whatever_the_last_
     assert_in_doubt(KeepAliveOnce::new(7));
     assert_in_doubt(Unlock::new("lock/1"));
     assert_in_doubt(Compact::new(7));
+    assert_in_doubt(Resign::new(LeaderKey::new("e", "e/7", 7, 7)));
+    assert_in_doubt(TransferLeadership::new(7_u64));
+    assert_in_doubt(SetAlarm::lift(AlarmKind::NoSpace).member(7));
     assert_in_doubt(GrantLease::new(Duration::from_secs(9)));
     assert_in_doubt(GrantLease::new(Duration::from_secs(9)).id(7));
     assert_in_doubt(ExactlyOnce::new(

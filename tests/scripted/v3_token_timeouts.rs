@@ -76,7 +76,7 @@ fn the_renewal_of_a_token_has_no_more_than_the_rest_of_the_call() {
     assert!((SECOND * 12..SECOND * 13).contains(&elapsed), "{elapsed:?}");
 }
 
-/// A token names a raft index, and a member waits until it has reached that: in a store that was recreated, for ever.
+/// A token names a raft index, and a member waits until it has reached that: in a store that was recreated, forever.
 #[test]
 fn a_watch_that_is_not_created_in_time_goes_on_with_another_token() {
     let silent = Connection {
