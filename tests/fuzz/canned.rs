@@ -55,11 +55,12 @@ pub(crate) struct Canned {
 }
 
 impl Answer {
-    /// A complete response of etcd, in one piece.
+    /// A complete response of etcd, in one piece. Without its index, v2's would not be decoded.
     pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
+        let index = HeaderName::from_static("x-etcd-index");
         Self {
             status: 200,
-            headers: vec![],
+            headers: vec![(index, HeaderValue::from_static("7"))],
             body: body.into(),
             frames: vec![],
             ending: Ending::Clean,

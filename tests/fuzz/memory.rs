@@ -11,7 +11,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 fn v2_memory_is_bounded_by_the_limit_on_responses() {
     let _turn = turn();
     let (limit, typed) = (400_000, [v2::OPERATIONS, v2::OTHERS].concat());
-    assert_bounded(limit, &v2::hostile(limit), &typed, 8.0);
+    assert_bounded(limit, &v2::hostile(limit), &typed, 13.0);
     assert_bounded(limit, &v2::hostile(limit), v2::RAW, 8.0);
 }
 
