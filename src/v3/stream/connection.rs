@@ -286,7 +286,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         } else {
             self.reconnect.survives(&error)
         };
-        if is_end || survives || error.is_endpoint_fault() {
+        if is_end || survives {
             endpoint.failed(self.client.transport().now());
         }
         if may_be_duplex && error.is_rejected() {
