@@ -40,6 +40,7 @@ mod v3_stream_bodies;
 mod v3_stream_faults;
 mod v3_stream_polls;
 mod v3_stream_tokens;
+mod v3_stream_unsupported;
 mod v3_streams;
 mod v3_tokens;
 mod v3_unsupported;

@@ -9,7 +9,9 @@ use crate::{
     base::budget,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse},
+    error::{
+        Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse, Unsupported,
+    },
     pipeline::{
         answer::Answer,
         exchange::Prepared,
@@ -18,7 +20,12 @@ use crate::{
     },
     v3::{
         Header,
-        protocol::{grpc, length_prefixed::SplitError, message::Decode, status::GrpcStatus},
+        protocol::{
+            grpc,
+            length_prefixed::SplitError,
+            message::Decode,
+            status::{GrpcStatus, NO_CALL},
+        },
         stream::{
             open::{self, Opened, StreamRequest},
             splitter::Splitter,
@@ -217,12 +224,27 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         match status {
             Some(GrpcStatus { code: 0, .. }) if !self.splitter.is_partial() => Ok(None),
             Some(GrpcStatus { code: 0, .. }) => Err(self.truncated()),
-            Some(status) => Err(status.into_error(self.context())),
+            Some(status) => Err(self.refusal(status)),
             None => {
                 let cut = TransportError::interrupted("the response ended without a gRPC status");
                 Err(self.error(Failure::Transport(cut)))
             }
         }
+    }
+
+    /// The error for a status that ends the stream. An endpoint that does not serve the call is passed over next.
+    fn refusal(&self, status: GrpcStatus) -> Error {
+        let is_unsupported = status.is_unimplemented();
+        if is_unsupported || status.is_learner_refusal() {
+            let call = &self.request.prepared.call;
+            let pipeline = self.client.pipeline();
+            pipeline.pass_over(call, &self.endpoint, is_unsupported);
+        }
+        if is_unsupported {
+            let words = status.message.as_bytes();
+            return Error::Unsupported(Unsupported::of(self.context(), NO_CALL, words, false));
+        }
+        status.into_error(self.context())
     }
 
     fn decode(&self, message: &Bytes) -> Result<M> {
@@ -232,7 +254,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         let (decoded, is_too_large) = budget::within(limit, decode);
         match decoded {
             Ok(Item::Message(message)) => self.check_origin(message),
-            Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
+            Ok(Item::Refused(status)) => Err(self.refusal(status)),
             Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
                 "neither a result nor an error",
             ))),
