@@ -40,7 +40,7 @@ fn a_stream_that_no_member_has_by_grpc_is_unsupported() {
 }
 
 #[test]
-fn a_stream_that_one_member_has_not_by_grpc_is_asked_of_one_that_speaks_only_the_gateway() {
+fn a_stream_goes_from_a_member_without_it_to_one_that_speaks_only_the_gateway() {
     for response in UNIMPLEMENTED {
         let client = Played::client(&ENDPOINTS, move |asked| {
             match (&asked.host[..], &asked.path[..]) {

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_backslash_outside_a_string_escapes_nothing() {
-        // It is no JSON either way, and is told at once.
+        // It is not JSON in any case. As an object that ends, it is an error at once.
         let objects = [r#"{\}"#, r#"{\"}"}"#];
         assert_eq!(split(objects.map(str::as_bytes)).unwrap(), objects);
     }
