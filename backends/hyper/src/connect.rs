@@ -50,7 +50,8 @@ impl Connector {
     /// Connects, within the time for it.
     ///
     /// # Errors
-    /// [`Connect`](etcd_transport::TransportErrorKind::Connect), or
+    /// [`Connect`](etcd_transport::TransportErrorKind::Connect),
+    /// [`Untrusted`](etcd_transport::TransportErrorKind::Untrusted), or
     /// [`Rejected`](etcd_transport::TransportErrorKind::Rejected) if this connection cannot be made by this build or with
     /// this server.
     pub(crate) async fn connect(

@@ -45,7 +45,8 @@ pub type Response = http::Response<Body>;
 ///   pool, nor for a stream where the server limits the concurrent streams of a connection. A backend that cannot learn the
 ///   server's limit puts a fixed number of streams on a connection, at most 100 (the least limit that RFC 9113 recommends to
 ///   servers), and documents the number.
-/// - **Kinds are promises.** [`Connect`](crate::TransportErrorKind::Connect) and
+/// - **Kinds are promises.** [`Connect`](crate::TransportErrorKind::Connect),
+///   [`Untrusted`](crate::TransportErrorKind::Untrusted) and
 ///   [`Rejected`](crate::TransportErrorKind::Rejected) promise that the server saw nothing of the request,
 ///   [`Unprocessed`](crate::TransportErrorKind::Unprocessed) that it did nothing with it. Without proof, the kind is
 ///   [`Interrupted`](crate::TransportErrorKind::Interrupted). A request over HTTP/2 that the server refused
