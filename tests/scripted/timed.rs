@@ -2,17 +2,19 @@
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     sync::Mutex,
+    task::{Poll, ready},
     time::{Duration, Instant},
 };
 
 use etcd_http::{
     Client,
-    transport::{IdleLimit, Request, Response, Transport, TransportError, async_trait},
+    transport::{Body, IdleLimit, Request, Response, Transport, TransportError, async_trait},
 };
 use harness::{
     clock::VirtualClock,
-    scripted_transport::{Step, without_grpc},
+    scripted_transport::{Ending, Step, without_grpc},
 };
 
 /// Plays one step for each request, so much later than the request.
@@ -22,6 +24,15 @@ pub(crate) struct Timed {
     steps: Mutex<VecDeque<(Duration, Step)>>,
     sent: Mutex<Vec<Sent>>,
     has_grpc: bool,
+    closing: Option<Closing>,
+}
+
+/// What a proxy does that ends silent responses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    pub(crate) after: Duration,
+    /// The connection is reset. Otherwise the response ends as if it were complete.
+    pub(crate) is_reset: bool,
 }
 
 /// A request.
@@ -43,6 +54,15 @@ impl Timed {
             steps: Mutex::new(steps.into_iter().collect()),
             sent: Mutex::default(),
             has_grpc: false,
+            closing: None,
+        }
+    }
+
+    /// Ends bodies that would stay open.
+    pub(crate) fn closing(self, closing: Closing) -> Self {
+        Self {
+            closing: Some(closing),
+            ..self
         }
     }
 
@@ -95,7 +115,18 @@ impl Transport for Timed {
         let (later, step) = step.unwrap_or_else(|| panic!("no step left for {sent:?}"));
         self.sent.lock().unwrap().push(sent);
         self.clock.sleep(later).await;
-        step.play().await
+        let is_open = matches!(step, Step::Respond(_, _, Ending::Open));
+        let response = step.play().await?;
+        let Some(Closing { after, is_reset }) = self.closing.filter(|_| is_open) else {
+            return Ok(response);
+        };
+        let mut end = self.clock.sleep(after);
+        Ok(response.map(|_| {
+            Body::poll_fn(move |cx| {
+                ready!(Pin::new(&mut end).poll(cx));
+                Poll::Ready(is_reset.then(|| Err(TransportError::interrupted("reset"))))
+            })
+        }))
     }
 
     async fn sleep(&self, duration: Duration) {

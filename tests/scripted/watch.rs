@@ -292,6 +292,20 @@ fn an_outage_is_over_with_the_first_response() {
 }
 
 #[test]
+fn an_outage_is_over_with_a_quiet_poll_too() {
+    let with_heads: Vec<_> = (0..8).map(|_| open(4)).collect();
+    let without_heads = (0..8).flat_map(|_| [Step::Silence, head(200, 4)]);
+    for quiet in [with_heads, without_heads.collect()] {
+        let limit = Duration::from_secs(10);
+        let cut = || [Step::Break].into_iter();
+        let client = client(cut().chain(quiet).chain(cut()).chain([event(5)]));
+        let watch = Watch::new("x").from_index(5).outage_limit(limit);
+        assert_eq!(indexes(&client, watch, 1), [5]);
+        assert!(client.transport().elapsed() > limit * 2);
+    }
+}
+
+#[test]
 fn permanent_errors_end_the_watch_at_once() {
     let disabled = Step::Respond(
         404,

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use harness::scripted_transport::{Step, keys, open};
 
 use crate::{
-    timed::{self, Timed},
+    timed::{self, Closing, Timed},
     watch::event,
 };
 
@@ -128,4 +128,30 @@ fn a_server_is_asked_five_seconds_after_its_last_sign_of_life_where_there_is_ano
     let (_, sent) = run(["a"], quiet(4).chain([silent(), probed]));
     assert_sent(&sent[..5], &polls);
     assert_sent(&sent[5..], &[("HEAD a", 16.0), ("poll a", 16.0)]);
+}
+
+#[test]
+fn behind_a_proxy_that_ends_silent_responses_a_quiet_watch_goes_on() {
+    for is_reset in [false, true] {
+        let closing = Closing {
+            after: seconds(10.0),
+            is_reset,
+        };
+        // The store changes, and another key is what changes.
+        let polls = (0..100).map(|number| (AT_ONCE, open(INDEX + 100 * number)));
+        let last = INDEX + 9901;
+        let steps = polls.chain([(AT_ONCE, event(last))]);
+        let client = timed::client(Timed::new(steps).closing(closing), ["a"]);
+        let limit = Duration::from_secs(60);
+        let watch = Watch::new("x").from_index(INDEX + 1).outage_limit(limit);
+        let clock = &client.transport().clock;
+        let event = clock.run(client.open(watch).next()).unwrap().unwrap();
+        assert_eq!(event.index(), last);
+        assert!(clock.elapsed() > limit * 3, "{:?}", clock.elapsed());
+        // It has advanced in the history, which is short.
+        let lines = client.transport().lines();
+        let from = lines[100].rsplit_once('=').unwrap().1;
+        let from: u64 = from.parse().unwrap();
+        assert!(last - from < 1000, "{from}");
+    }
 }
