@@ -252,7 +252,7 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
 
 #[cfg(feature = "tracing")]
 #[test]
-fn without_an_observer_an_attempt_is_an_event_all_the_same() {
+fn without_an_observer_an_attempt_is_an_event_too() {
     use crate::spans::Spans;
 
     // See `an_operation_is_a_span_and_an_attempt_an_event_in_it`.

@@ -1,4 +1,4 @@
-//! What becomes of a call, and of what is known, when an endpoint turns out to be asked by another protocol.
+//! Calls to an endpoint that turns out to be asked by another protocol, and what the client knows of it then.
 
 use std::time::Duration;
 

@@ -119,7 +119,7 @@ fn a_wait_at_the_only_endpoint_is_given_up_when_that_does_not_respond() {
     let lock = client.send(Lock::new("l", 7));
     let error = client.transport().clock.run(lock).unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
-    // One probe after ten seconds, which has another ten; nobody else knows the queue.
+    // One probe after ten seconds, which has another ten; no other endpoint could know the queue.
     assert_eq!(client.transport().clock.elapsed(), SECOND * 20);
     assert_eq!(client.transport().seen().len(), 2);
 }
