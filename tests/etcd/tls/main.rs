@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// No test may wait longer than this for a response or a failure.
-const NO_HANG: Duration = Duration::from_secs(20);
+const NO_HANG: Duration = Duration::from_secs(180);
 
 /// Declares a test of each case for each stack.
 macro_rules! over_all {
