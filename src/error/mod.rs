@@ -289,6 +289,11 @@ impl Error {
         }
     }
 
+    /// Whether etcd itself says that its member does not have the call.
+    pub(crate) fn is_unsupported_by_etcd(&self) -> bool {
+        matches!(self, Self::Unsupported(error) if !error.is_foreign)
+    }
+
     /// Returns whether another endpoint may succeed with any call. A request that a server did not process does not show it.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
         let is_unprocessed = match self {

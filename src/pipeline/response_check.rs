@@ -1,7 +1,4 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::{StatusCode, header::CONTENT_ENCODING, response::Parts};
 
@@ -192,7 +189,7 @@ impl ResponseCheck {
 pub(crate) struct Seen {
     cluster: u64,
     index: u64,
-    terms: Arc<Known>,
+    terms: Known,
 }
 
 /// Why a response is not accepted.

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+};
 
 use arc_swap::ArcSwap;
 
@@ -10,15 +13,38 @@ const MAX_MEMBERS: usize = 100;
 
 /// The highest raft term that each member has reported. Terms change with elections, so readers take a snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct Terms(ArcSwap<Known>);
+pub(crate) struct Terms {
+    /// That of [`ANY_MEMBER`].
+    any: AtomicU64,
+    /// Whether a member was named: responses of the v2 API name none, and do not pay for it.
+    has_members: AtomicBool,
+    members: ArcSwap<Members>,
+}
+
+/// The terms at one time.
+#[derive(Debug)]
+pub(crate) struct Known {
+    any: u64,
+    members: Option<Arc<Members>>,
+}
 
 /// Members and terms.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Vec<(u64, u64)>);
+struct Members(Vec<(u64, u64)>);
 
 impl Known {
     /// Returns the term of a member; 0 if it is not known.
     pub(crate) fn of(&self, member: u64) -> u64 {
+        match &self.members {
+            _ if member == ANY_MEMBER => self.any,
+            Some(members) => members.of(member),
+            None => 0,
+        }
+    }
+}
+
+impl Members {
+    fn of(&self, member: u64) -> u64 {
         let found = self.0.iter().find(|(known, _)| *known == member);
         found.map_or(0, |(_, term)| *term)
     }
@@ -34,26 +60,36 @@ impl Known {
 
 impl Terms {
     /// Returns what is known now.
-    pub(crate) fn known(&self) -> Arc<Known> {
-        self.0.load_full()
+    pub(crate) fn known(&self) -> Known {
+        let has_members = self.has_members.load(Relaxed);
+        Known {
+            any: self.any.load(Relaxed),
+            members: has_members.then(|| self.members.load_full()),
+        }
     }
 
     /// Records the term that a member reports.
     pub(crate) fn raise(&self, member: u64, term: u64) {
-        if self.0.load().of(member) < term {
-            self.0.rcu(|known| {
+        if member == ANY_MEMBER {
+            if self.any.load(Relaxed) < term {
+                self.any.fetch_max(term, Relaxed);
+            }
+        } else if self.members.load().of(member) < term {
+            self.members.rcu(|known| {
                 if known.of(member) < term {
                     Arc::new(known.raised(member, term))
                 } else {
                     Arc::clone(known)
                 }
             });
+            self.has_members.store(true, Relaxed);
         }
     }
 
     /// Forgets all terms: the store was recreated.
     pub(crate) fn clear(&self) {
-        self.0.store(Arc::default());
+        self.any.store(0, Relaxed);
+        self.members.store(Arc::default());
     }
 }
 
@@ -65,14 +101,16 @@ mod tests {
     fn each_member_has_its_highest_term() {
         let terms = Terms::default();
         let before = terms.known();
-        for (member, term) in [(1, 5), (2, 3), (1, 4), (2, 6)] {
+        for (member, term) in [(1, 5), (2, 3), (1, 4), (2, 6), (ANY_MEMBER, 6)] {
             terms.raise(member, term);
         }
+        terms.raise(ANY_MEMBER, 5);
+        let all = |known: &Known| [1, 2, 3, ANY_MEMBER].map(|member| known.of(member));
         let known = terms.known();
-        assert_eq!([1, 2, 3].map(|member| known.of(member)), [5, 6, 0]);
-        assert_eq!(before.of(1), 0, "a snapshot stays");
+        assert_eq!(all(&known), [5, 6, 0, 6]);
+        assert_eq!(all(&before), [0; 4], "a snapshot stays");
         terms.clear();
-        assert_eq!(terms.known().of(1), 0);
+        assert_eq!(all(&terms.known()), [0; 4]);
     }
 
     #[test]
@@ -82,7 +120,7 @@ mod tests {
             terms.raise(member, 7);
         }
         let known = terms.known();
-        assert_eq!(known.0.len(), MAX_MEMBERS);
+        assert_eq!(known.members.as_ref().unwrap().0.len(), MAX_MEMBERS);
         assert_eq!((known.of(1), known.of(999)), (0, 7));
     }
 }

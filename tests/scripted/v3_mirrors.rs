@@ -15,7 +15,10 @@ use harness::{
     scripted_transport::{ScriptedTransport, Step},
 };
 
-use crate::v3_store::{Connection, Store, client, items};
+use crate::{
+    v3_store::{Connection, Store, client, items},
+    v3_watch_server::WatchServer,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -151,6 +154,24 @@ fn the_copy_of_a_mirror_stays_fresh_while_its_server_lives() {
         .silence_limit(Duration::ZERO);
     let error = clock.run(zero.next()).unwrap_err();
     assert!(matches!(error, Error::Invalid(_)), "{error}");
+}
+
+#[test]
+fn the_copy_of_a_mirror_is_as_fresh_as_the_last_event() {
+    let client = Client::new(WatchServer::at(4), ["http://a"]).unwrap();
+    let mut mirror = client.v3().mirror(KeyRange::all());
+    let store = client.transport();
+    store.clock.run(mirror.next()).unwrap();
+    for revision in 5..8 {
+        store.clock.run(store.clock.sleep(SECOND * 4));
+        assert_eq!(mirror.age(), Some(SECOND * 4));
+        store.write("k");
+        let update = store.clock.run(mirror.next()).unwrap();
+        assert_eq!(
+            (update.revision, mirror.age()),
+            (revision, Some(Duration::ZERO))
+        );
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use etcd_http::transport::{
     Body, Duplex, PolledFrame, Request, Response, Transport, TransportError, async_trait,
     bytes::Bytes,
-    http::Version,
+    http::{StatusCode, Version},
     http_body::{Body as _, Frame},
 };
 use harness::{
@@ -51,6 +51,10 @@ pub(crate) struct State {
     pub(crate) buffers: bool,
     /// A watch of this key is denied.
     pub(crate) denied: &'static str,
+    /// The member of this host has no watches.
+    pub(crate) without_watches: &'static str,
+    /// Its streams report a store that is this many revisions behind.
+    pub(crate) lag: i64,
     /// The requests: `h1` and `h2` for each stream, `+1@5` for a watch and its first revision, `-1` for a cancel.
     pub(crate) log: Vec<String>,
     pub(crate) ranges: usize,
@@ -89,6 +93,8 @@ impl WatchServer {
                 is_down: false,
                 buffers: false,
                 denied: "denied",
+                without_watches: "",
+                lag: 0,
                 log: Vec::new(),
                 ranges: 0,
                 open: 0,
@@ -134,7 +140,7 @@ impl State {
     }
 
     fn header(&self) -> Value {
-        json!({"cluster_id": "7", "revision": self.revision.to_string()})
+        json!({"cluster_id": "7", "revision": (self.revision - self.lag).to_string()})
     }
 }
 
@@ -156,9 +162,17 @@ impl Transport for WatchServer {
             assert!(!is_http2);
             return Ok(self.change(|state| {
                 state.ranges += usize::from(head.uri.path() == "/v3/kv/range");
-                let answer = json!({"header": state.header()});
+                let header = json!({"cluster_id": "7", "revision": state.revision.to_string()});
+                let answer = json!({"header": header});
                 Response::new(answer.to_string().into())
             }));
+        }
+        let without = self.change(|state| state.without_watches);
+        if head.uri.host() == Some(without) {
+            self.change(|state| state.log.push("404".to_owned()));
+            let mut response = Response::new("Not Found\n".into());
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return Ok(response);
         }
         if is_http2 {
             assert_eq!(head.uri.scheme_str(), Some("https"));

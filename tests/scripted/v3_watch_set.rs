@@ -30,7 +30,10 @@ pub(crate) fn prefix(prefix: &str) -> Watch {
 }
 
 /// Returns the next item: the watch and the revision, or its error as text.
-fn next(client: &Client<WatchServer>, items: &mut Items) -> (usize, Result<i64, String>) {
+pub(crate) fn next(
+    client: &Client<WatchServer>,
+    items: &mut Items,
+) -> (usize, Result<i64, String>) {
     let item = client.transport().clock.run(items.next());
     let item = item.expect("it is not over").unwrap();
     let revision = item.changes.map(|changes| changes.revision);
@@ -54,7 +57,7 @@ pub(crate) fn soon(
 }
 
 /// Polls the stream until it is idle. It must not deliver an item.
-fn settle(client: &Client<WatchServer>, items: &mut Items) {
+pub(crate) fn settle(client: &Client<WatchServer>, items: &mut Items) {
     assert_eq!(soon(client, items, Duration::from_secs(1)), None);
 }
 

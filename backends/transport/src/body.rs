@@ -113,15 +113,24 @@ impl Body {
     ///
     /// # Errors
     /// As [`collect`](Self::collect).
-    pub async fn collect_with_trailers(mut self, limit: usize) -> Result<Collected, CollectError> {
+    pub async fn collect_with_trailers(self, limit: usize) -> Result<Collected, CollectError> {
         let announced = self.size_hint().lower();
         if announced > limit as u64 {
             return Err(CollectError::TooLarge { limit });
         }
+        let mut stream = match self.try_into_bytes() {
+            Ok(data) => {
+                return Ok(Collected {
+                    data,
+                    trailers: None,
+                });
+            }
+            Err(stream) => stream,
+        };
         let mut first = Bytes::new();
         let mut joined: Option<BytesMut> = None;
         let mut trailers = None;
-        while let Some(frame) = self.frame().await {
+        while let Some(frame) = stream.frame().await {
             let data = match frame.map_err(CollectError::Transport)?.into_data() {
                 Ok(data) => data,
                 Err(other) => {

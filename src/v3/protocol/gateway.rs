@@ -13,7 +13,7 @@ use crate::{
         json::{self, parse_all},
         message::{Decode, Encode, Field, Key},
         method::Method,
-        status::{GrpcStatus, UNKNOWN_PATH, code},
+        status::{GrpcStatus, NO_CALL, UNKNOWN_PATH, code},
     },
 };
 
@@ -98,9 +98,6 @@ fn is_unknown_path(body: &Bytes) -> bool {
 
 /// How etcd's words begin for a client certificate with a common name, where authentication is on. They are no JSON.
 pub(crate) const COMMON_NAME: &str = "CommonName of client sending a request against gateway";
-
-/// Why a member does not have a call.
-const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
 
 /// Why a server, likely an etcd, does not have any call.
 const NO_API: &str = "no v3 API here: is this a peer port? If it is the port for clients, etcd has its JSON gateway disabled, or \

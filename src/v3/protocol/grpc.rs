@@ -15,7 +15,7 @@ use crate::{
         message::{Decode, Encode},
         method::Method,
         protobuf::{self, Measured},
-        status::GrpcStatus,
+        status::{GrpcStatus, NO_CALL},
     },
 };
 
@@ -69,8 +69,6 @@ fn first(body: &Bytes) -> Option<Bytes> {
     splitter.push(body.clone());
     splitter.next().ok().flatten()
 }
-
-const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
 
 /// Reads the status that ends a response, from its trailers, or from its headers if it has no body.
 pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {

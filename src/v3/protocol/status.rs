@@ -239,6 +239,9 @@ fn is_vague(kind: Kind) -> bool {
         .any(|code| kind == Kind::Other(code.into()))
 }
 
+/// Why a member does not have a call.
+pub(crate) const NO_CALL: &str = "this server does not have this call: its etcd is too old for it";
+
 /// The gateway's text for an unknown path: the complete body in 3.4, the message of an error later.
 pub(crate) const UNKNOWN_PATH: &str = "Not Found";
 

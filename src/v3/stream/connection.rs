@@ -277,7 +277,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             self.opening();
             return Ok(());
         }
-        if error.is_not_served() && self.is_served_elsewhere() {
+        if error.is_not_served() && self.is_served_elsewhere(endpoint, &error) {
             return Ok(());
         }
         // Once etcd has spoken, what is not understood is no page of a proxy.
@@ -286,7 +286,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         } else {
             self.reconnect.survives(&error)
         };
-        if is_end || survives || error.is_endpoint_fault() {
+        if is_end || survives {
             endpoint.failed(self.client.transport().now());
         }
         if may_be_duplex && error.is_rejected() {
@@ -299,10 +299,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         Err(error)
     }
 
-    /// Whether an endpoint may serve the call, as far as is known.
-    fn is_served_elsewhere(&self) -> bool {
-        let call = self.options.call.call();
-        self.client.pipeline().other_endpoint(&call).is_some()
+    /// Passes over this endpoint, which does not serve the call by this error, from now on. Returns whether another one may
+    /// serve it, as far as is known.
+    fn is_served_elsewhere(&self, endpoint: &EndpointState, error: &Error) -> bool {
+        let (pipeline, call) = (self.client.pipeline(), self.options.call.call());
+        pipeline.pass_over(&call, endpoint, error.is_unsupported_by_etcd());
+        pipeline.other_endpoint(&call).is_some()
     }
 
     /// Returns the error of a loss that the caller does not recover from. The endpoint is not chosen next if another may

@@ -154,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn a_backslash_outside_a_string_escapes_nothing() {
+        // It is not JSON in any case. As an object that ends, it is an error at once.
+        let objects = [r#"{\}"#, r#"{\"}"}"#];
+        assert_eq!(split(objects.map(str::as_bytes)).unwrap(), objects);
+    }
+
+    #[test]
     fn an_object_over_the_limit_is_refused_before_it_is_whole() {
         let fits = format!(r#"{{"a":"{}"}}"#, "x".repeat(92));
         assert_eq!(split([fits.as_bytes()]).unwrap(), [&*fits]);

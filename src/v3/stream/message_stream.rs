@@ -9,16 +9,22 @@ use crate::{
     base::budget,
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse},
+    error::{
+        Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse, Unsupported,
+    },
     pipeline::{
-        answer::Answer,
         exchange::Prepared,
         failure::{Failure, too_large_decoded},
         response_check::Seen,
     },
     v3::{
         Header,
-        protocol::{grpc, length_prefixed::SplitError, message::Decode, status::GrpcStatus},
+        protocol::{
+            grpc,
+            length_prefixed::SplitError,
+            message::Decode,
+            status::{GrpcStatus, NO_CALL},
+        },
         stream::{
             open::{self, Opened, StreamRequest},
             splitter::Splitter,
@@ -37,8 +43,6 @@ pub(in crate::v3) struct MessageStream<T, M> {
     endpoint: EndpointState,
     /// What was known of the members' terms when the request was sent.
     seen: Seen,
-    /// The request goes on while it is answered, so that it cannot be sent to another endpoint.
-    is_duplex: bool,
     /// How many bytes of the body have arrived.
     received: u64,
     response: Response,
@@ -65,8 +69,7 @@ enum Response {
 }
 
 impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
-    /// Sends `request` to this endpoint when it is first asked for a message, and to another only where the endpoint does
-    /// not have the call. `body` takes the place of the request's own.
+    /// Sends `request` to this endpoint when it is first asked for a message. `body` takes the place of the request's own.
     pub(super) fn new(
         client: &Client<T>,
         request: StreamRequest,
@@ -74,7 +77,6 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         body: Option<Body>,
     ) -> Self {
         Self {
-            is_duplex: body.is_some(),
             received: 0,
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
@@ -115,7 +117,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         self.request.prepared.wire
     }
 
-    /// The endpoint that it was last sent to.
+    /// The endpoint that it is sent to.
     pub(super) fn endpoint(&self) -> &EndpointState {
         &self.endpoint
     }
@@ -146,14 +148,8 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
             match &mut self.response {
                 Response::Opening(opening) => match opening.await {
                     Ok(Opened::Body(body)) => self.response = Response::Open(body),
-                    Ok(Opened::Refused(answer)) => self.refused(*answer)?,
-                    Ok(Opened::Status(status)) => {
-                        let is_certain = status.is_unimplemented();
-                        let is_not_served = is_certain || status.is_learner_refusal();
-                        if !(is_not_served && self.asks_another(is_certain)) {
-                            return self.ended(Some(status));
-                        }
-                    }
+                    Ok(Opened::Refused(answer)) => return Err(answer.into_error()),
+                    Ok(Opened::Status(status)) => return self.ended(Some(status)),
                     Err(failure) => {
                         self.response = Response::Failed;
                         return Err(self.error(failure));
@@ -188,41 +184,27 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         }
     }
 
-    /// Tries another endpoint where this one does not serve the call.
-    fn refused(&mut self, answer: Answer) -> Result<()> {
-        if answer.is_not_served() && self.asks_another(answer.is_unsupported_by_etcd()) {
-            return Ok(());
-        }
-        Err(answer.into_error())
-    }
-
-    /// Sends the request to another endpoint, as this one does not serve the call; `is_certain` if etcd itself says so.
-    fn asks_another(&mut self, is_certain: bool) -> bool {
-        let (client, call) = (&self.client, &self.request.prepared.call);
-        let next = open::endpoint_after(client, call, &self.endpoint, is_certain);
-        // The request is encoded for one wire.
-        let fits = |next: &EndpointState| !self.is_duplex && call.wire_to(next) == self.wire();
-        let Some(endpoint) = next.filter(fits) else {
-            return false;
-        };
-        let opening = open::open(client, &self.request, &endpoint, None);
-        self.response = Response::Opening(opening);
-        self.endpoint = endpoint;
-        true
-    }
-
     /// The end of a gRPC response.
     fn ended(&mut self, status: Option<GrpcStatus>) -> Result<Option<Bytes>> {
         self.response = Response::Ended;
         match status {
             Some(GrpcStatus { code: 0, .. }) if !self.splitter.is_partial() => Ok(None),
             Some(GrpcStatus { code: 0, .. }) => Err(self.truncated()),
-            Some(status) => Err(status.into_error(self.context())),
+            Some(status) => Err(self.refusal(status)),
             None => {
                 let cut = TransportError::interrupted("the response ended without a gRPC status");
                 Err(self.error(Failure::Transport(cut)))
             }
         }
+    }
+
+    /// The error for a status that ends the stream.
+    fn refusal(&self, status: GrpcStatus) -> Error {
+        if status.is_unimplemented() {
+            let words = status.message.as_bytes();
+            return Error::Unsupported(Unsupported::of(self.context(), NO_CALL, words, false));
+        }
+        status.into_error(self.context())
     }
 
     fn decode(&self, message: &Bytes) -> Result<M> {
@@ -232,7 +214,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         let (decoded, is_too_large) = budget::within(limit, decode);
         match decoded {
             Ok(Item::Message(message)) => self.check_origin(message),
-            Ok(Item::Refused(status)) => Err(status.into_error(self.context())),
+            Ok(Item::Refused(status)) => Err(self.refusal(status)),
             Ok(Item::Neither) => Err(Error::Unexpected(unexpected(
                 "neither a result nor an error",
             ))),

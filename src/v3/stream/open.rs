@@ -148,18 +148,6 @@ pub(super) async fn wire<T: Transport>(
     })
 }
 
-/// The endpoint to ask next, where this one does not serve the call; `is_certain` if etcd itself says so.
-pub(super) fn endpoint_after<T: Transport>(
-    client: &Client<T>,
-    call: &Call,
-    endpoint: &EndpointState,
-    is_certain: bool,
-) -> Option<EndpointState> {
-    let pipeline = client.pipeline();
-    pipeline.pass_over(call, endpoint, is_certain);
-    pipeline.other_endpoint(call)
-}
-
 /// Which operation this is, and where.
 pub(super) fn context<T: Transport>(
     client: &Client<T>,

@@ -139,3 +139,14 @@ impl NamespacedStream for ControlledWatchSet {
         WatchSet::leave(item, prefix)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_is_printed_by_its_name() {
+        let (_, control) = ControlledWatchSet::new(WatchSet::default());
+        assert_eq!(format!("{control:?}"), "WatchControl { .. }");
+    }
+}

@@ -125,6 +125,18 @@ mod tests {
     const COMPACTED: &str = r#"{"header":{"cluster_id":"2594020175833874546","member_id":"4342255385247127749","raft_term":"2"},"watch_id":"4","canceled":true,"compact_revision":"3"}"#;
 
     #[test]
+    fn an_event_for_a_test_is_like_one_of_etcd() {
+        let kv = KeyValue::new("a", "1");
+        let put = Event::put(kv.clone());
+        assert!(put.is_put() && !put.is_delete());
+        assert_eq!((put.kv, put.prev_kv), (kv, None));
+        let delete = Event::delete("b", 7);
+        assert!(delete.is_delete() && !delete.is_put());
+        assert_eq!((&delete.key()[..], delete.kv.mod_revision), (&b"b"[..], 7));
+        assert_eq!((delete.kv.value.len(), delete.prev_kv), (0, None));
+    }
+
+    #[test]
     fn a_message_with_events_is_read() {
         let message: WatchResponse = json::parse(CAUGHT_UP.as_bytes()).unwrap();
         assert_eq!((message.watch_id, message.header.revision), (1, 6));
@@ -161,7 +173,8 @@ mod tests {
             let message: WatchResponse = json::parse(json.as_bytes()).unwrap();
             let event = &message.events[0];
             assert_eq!(event.kind, EventKind::Unknown);
-            assert!(!event.is_create() && !event.is_modify() && !event.is_delete());
+            assert!(!event.is_put() && !event.is_create());
+            assert!(!event.is_modify() && !event.is_delete());
         }
     }
 

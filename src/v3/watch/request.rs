@@ -349,3 +349,19 @@ impl Default for Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_are_equal_that_deliver_and_confirm_the_same() {
+        let (one, other) = (Freshness::default(), Freshness::default());
+        let clone = one.clone();
+        let watch = |freshness| Watch::new("a").confirming(freshness);
+        assert_eq!(watch(&one), watch(&clone));
+        assert_ne!(watch(&one), watch(&other));
+        assert_ne!(watch(&one), Watch::new("a"));
+        assert_ne!(watch(&one), watch(&one).from_revision(5));
+    }
+}

@@ -75,7 +75,7 @@ impl RequestedWatches {
 /// The id of the watch with this number, within its request.
 pub(super) fn id(watch: usize) -> i64 {
     // 0 asks etcd to choose. There are fewer watches than that.
-    i64::try_from(watch).unwrap_or(i64::MAX - 1) + 1
+    i64::try_from(watch).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// The number of the watch with this id.

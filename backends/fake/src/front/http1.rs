@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use etcd_transport::{Body, CollectError, Request, Response, TransportError};
+use etcd_transport::{Body, CollectError, Response, TransportError};
 use http::{header, request};
 
 use super::{
@@ -20,39 +20,16 @@ use crate::{
 const MAX_BODY: usize = 64 << 20;
 
 /// A request over HTTP/1.1 that was read completely.
-pub(super) struct Http1Call {
-    head: request::Parts,
+pub(super) struct Http1Call<'a> {
+    head: &'a request::Parts,
     body: Bytes,
     pending: gateway::Pending,
     /// When it arrived, by the fake's clock.
     arrived: Option<u64>,
 }
 
-impl Http1Call {
-    /// A request whose body is there; the others are returned, for [`read`](Self::read).
-    #[expect(
-        clippy::result_large_err,
-        reason = "the request is moved once, and a box would cost an allocation"
-    )]
-    pub(super) fn new(request: Request) -> Result<Self, Request> {
-        let (head, body) = request.into_parts();
-        match body.try_into_bytes() {
-            Ok(body) => Ok(Self::with_body(head, body)),
-            Err(body) => Err(Request::from_parts(head, body)),
-        }
-    }
-
-    /// Reads a request to its end.
-    pub(super) async fn read(request: Request) -> Result<Self, TransportError> {
-        let (head, body) = request.into_parts();
-        match body.collect(MAX_BODY).await {
-            Ok(body) => Ok(Self::with_body(head, body)),
-            Err(CollectError::Transport(error)) => Err(error),
-            Err(error) => Err(TransportError::rejected(error)),
-        }
-    }
-
-    fn with_body(head: request::Parts, body: Bytes) -> Self {
+impl<'a> Http1Call<'a> {
+    pub(super) fn new(head: &'a request::Parts, body: Bytes) -> Self {
         Self {
             head,
             body,
@@ -62,7 +39,16 @@ impl Http1Call {
     }
 }
 
-impl Call for Http1Call {
+/// Reads the body of a request to its end.
+pub(super) async fn read(body: Body) -> Result<Bytes, TransportError> {
+    match body.collect(MAX_BODY).await {
+        Ok(body) => Ok(body),
+        Err(CollectError::Transport(error)) => Err(error),
+        Err(error) => Err(TransportError::rejected(error)),
+    }
+}
+
+impl Call for Http1Call<'_> {
     fn exchange(&self) -> Exchange {
         let (method, uri) = (self.head.method.clone(), self.head.uri.clone());
         Exchange::new(method, uri, &self.head.headers, self.body.clone())
@@ -119,7 +105,7 @@ impl Call for Http1Call {
     }
 
     fn timeout(&self) -> Option<u64> {
-        gateway::timeout(&self.head)
+        gateway::timeout(self.head)
     }
 
     fn time_out(&self, core: &mut EtcdCore) -> Response {

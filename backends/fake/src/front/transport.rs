@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use etcd_transport::{Request, Response, Transport, TransportError};
 use http::Version;
 
-use super::{exchange, grpc, http1::Http1Call};
+use super::{
+    exchange, grpc,
+    http1::{self, Http1Call},
+};
 use crate::{
     cluster::{clock::nanos, sleep::Sleep},
     fake::FakeEtcd,
@@ -21,11 +24,12 @@ impl Transport for FakeEtcd {
             // Boxed, as below: a request over HTTP/1.1 with a complete body does not pay for the larger future.
             return Box::pin(grpc::send(&self.shared, request)).await;
         }
-        let mut call = match Http1Call::new(request) {
-            Ok(call) => call,
-            Err(request) => Box::pin(Http1Call::read(request)).await?,
+        let (head, body) = request.into_parts();
+        let body = match body.try_into_bytes() {
+            Ok(body) => body,
+            Err(body) => Box::pin(http1::read(body)).await?,
         };
-        exchange::answer(&self.shared, &mut call).await
+        exchange::answer(&self.shared, &mut Http1Call::new(&head, body)).await
     }
 
     async fn sleep(&self, duration: Duration) {
