@@ -164,22 +164,30 @@ impl<S: State> Core<S> {
     ///
     /// # Errors
     /// With its number in the log when the connection is refused.
-    pub(crate) fn receive(&mut self, mut exchange: Exchange) -> Result<Arrived, u64> {
+    pub(crate) fn receive(
+        &mut self,
+        uri: &Uri,
+        exchange: impl FnOnce() -> Exchange,
+    ) -> Result<Arrived, u64> {
         self.time.note_activity();
-        let found = self.find(&exchange.uri);
+        let found = self.find(uri);
         let endpoint = found.unwrap_or_default();
-        exchange.at = self.time.elapsed;
-        exchange.endpoint = endpoint;
-        let is_up = self.endpoints.get(endpoint).is_some_and(|e| e.is_up);
-        if found.is_none() || !is_up {
-            return Err(self.log.add(exchange));
+        let is_up = found.is_some() && self.endpoints.get(endpoint).is_some_and(|e| e.is_up);
+        let has_rules = is_up && !self.rules.is_empty();
+        // It is not made where nobody looks at it.
+        let mut exchange = (has_rules || self.log.is_kept()).then(exchange);
+        let mut fault = None;
+        if let Some(exchange) = &mut exchange {
+            exchange.at = self.time.elapsed;
+            exchange.endpoint = endpoint;
+            if has_rules {
+                fault = self.rules.next_fault(exchange);
+            }
         }
-        let fault = if self.rules.is_empty() {
-            None
-        } else {
-            self.rules.next_fault(&mut exchange)
-        };
         let number = self.log.add(exchange);
+        if !is_up {
+            return Err(number);
+        }
         Ok(Arrived {
             endpoint,
             number,

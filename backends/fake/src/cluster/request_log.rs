@@ -251,13 +251,18 @@ impl RequestLog {
         self.capacity
     }
 
-    /// Adds a request; returns its number.
-    pub(crate) fn add(&mut self, exchange: Exchange) -> u64 {
+    /// Returns whether it keeps any requests.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// Adds a request, or counts it if nothing is kept; returns its number.
+    pub(crate) fn add(&mut self, exchange: Option<Exchange>) -> u64 {
         let number = self.first + self.exchanges.len() as u64;
-        if self.capacity == 0 {
+        let Some(exchange) = exchange.filter(|_| self.is_kept()) else {
             self.first += 1;
             return number;
-        }
+        };
         if self.exchanges.len() == self.capacity {
             self.exchanges.pop_front();
             self.first += 1;

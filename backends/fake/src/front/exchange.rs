@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use etcd_transport::{Body, Response, TransportError};
-use http::{HeaderValue, header, response};
+use http::{HeaderValue, Uri, header, response};
 use http_body::Body as _;
 
 use super::{
@@ -31,6 +31,8 @@ use crate::{
 
 /// A request of one of the fronts.
 pub(super) trait Call {
+    fn uri(&self) -> &Uri;
+
     /// The request as the log has it.
     fn exchange(&self) -> Exchange;
 
@@ -94,7 +96,7 @@ enum Received {
 
 /// Takes a request in, and responds to it if nothing is in the way.
 fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C) -> Received {
-    let arrived = match core.receive(call.exchange()) {
+    let arrived = match core.receive(call.uri(), || call.exchange()) {
         Ok(arrived) => arrived,
         Err(number) => {
             let refused = Err(TransportError::connect("connection refused"));

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use etcd_transport::{Body, CollectError, Response, TransportError};
-use http::{header, request};
+use http::{Uri, header, request};
 
 use super::{
     exchange::{Answered, Call},
@@ -49,6 +49,10 @@ pub(super) async fn read(body: Body) -> Result<Bytes, TransportError> {
 }
 
 impl Call for Http1Call<'_> {
+    fn uri(&self) -> &Uri {
+        &self.head.uri
+    }
+
     fn exchange(&self) -> Exchange {
         let (method, uri) = (self.head.method.clone(), self.head.uri.clone());
         Exchange::new(method, uri, &self.head.headers, self.body.clone())

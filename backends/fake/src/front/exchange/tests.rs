@@ -15,12 +15,23 @@ use super::*;
 use crate::{cluster::when::When, control::faults::Fault, fake::FakeEtcd};
 
 /// A request of a stream: its response is a body that repeats the messages of the request.
-struct Echo(Option<Body>);
+struct Echo {
+    uri: Uri,
+    request: Option<Body>,
+}
 
 impl Call for Echo {
+    fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     fn exchange(&self) -> Exchange {
-        let uri = Uri::from_static("http://localhost:2379/stream");
-        Exchange::new(Method::POST, uri, &HeaderMap::new(), Bytes::new())
+        Exchange::new(
+            Method::POST,
+            self.uri.clone(),
+            &HeaderMap::new(),
+            Bytes::new(),
+        )
     }
 
     fn answer(
@@ -33,7 +44,7 @@ impl Call for Echo {
         let id = core.exchanges.next_id();
         core.exchanges.open(id, endpoint);
         let shared = Arc::clone(shared);
-        let request = self.0.take()?;
+        let request = self.request.take()?;
         let server_run = core.server_run(endpoint);
         let echo = EchoBody {
             shared,
@@ -104,7 +115,10 @@ impl http_body::Body for Messages {
 }
 
 fn send(etcd: &FakeEtcd, request: Body) -> Answered {
-    let mut call = Echo(Some(request));
+    let mut call = Echo {
+        uri: Uri::from_static("http://localhost:2379/stream"),
+        request: Some(request),
+    };
     let answered = answer(&etcd.shared, &mut call).now_or_never();
     answered.expect("the request waits")
 }

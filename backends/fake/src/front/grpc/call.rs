@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use etcd_transport::{Body, Response, TransportError};
-use http::{header::CONTENT_TYPE, request};
+use http::{Uri, header::CONTENT_TYPE, request};
 use http_body::Frame;
 
 use super::{
@@ -180,6 +180,10 @@ impl GrpcCall {
 }
 
 impl Call for GrpcCall {
+    fn uri(&self) -> &Uri {
+        &self.parts.uri
+    }
+
     fn exchange(&self) -> Exchange {
         let (method, uri) = (self.parts.method.clone(), self.parts.uri.clone());
         let headers = &self.parts.headers;
