@@ -149,3 +149,49 @@ impl<L> fmt::Debug for Tokens<L> {
         f.write_str("Tokens(***)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(text: &'static str) -> Granted {
+        Some(HeaderValue::from_static(text))
+    }
+
+    /// Returns the tokens of a client to which this one was granted.
+    fn with(granted: &Granted) -> Arc<Tokens<()>> {
+        let tokens = Arc::new(Tokens::new());
+        let fetch = || -> Fetch { Box::pin(ready(Ok(granted.clone()))) };
+        let wait = tokens.wait(None, || (), fetch);
+        assert_eq!(wait.now_or_never().unwrap().unwrap(), *granted);
+        tokens
+    }
+
+    #[test]
+    fn a_timeout_makes_only_the_token_of_its_call_suspect() {
+        let now = Instant::now();
+        let tokens = with(&token("new"));
+        tokens.timed_out(&token("old"), now);
+        tokens.timed_out(&None, now);
+        assert!(!tokens.is_suspect());
+        tokens.timed_out(&token("new"), now);
+        assert!(tokens.is_suspect());
+    }
+
+    #[test]
+    fn where_etcd_needs_no_token_a_timeout_makes_none_suspect() {
+        let tokens = with(&None);
+        tokens.timed_out(&None, Instant::now());
+        assert!(!tokens.is_suspect());
+    }
+
+    #[test]
+    fn a_token_is_suspect_at_most_every_thirty_seconds() {
+        let (now, tokens) = (Instant::now(), with(&token("one")));
+        for (seconds, is_suspect) in [(0, true), (29, false), (30, true)] {
+            tokens.timed_out(&token("one"), now + Duration::from_secs(seconds));
+            assert_eq!(tokens.is_suspect(), is_suspect, "after {seconds} s");
+            tokens.trust();
+        }
+    }
+}

@@ -33,12 +33,6 @@ impl SharedExamination {
     }
 }
 
-impl fmt::Debug for SharedExamination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedExamination")
-    }
-}
-
 /// Returns the error of a call that waited for an examination: nothing of the call was sent.
 pub(crate) fn unsent(failure: &Arc<TransportError>) -> TransportError {
     TransportError::new(failure.kind(), Cause(Arc::clone(failure)))
@@ -69,10 +63,14 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("no handshake")]
+    struct NoHandshake(#[source] io::Error);
+
     #[test]
     fn those_that_wait_have_the_cause_in_common() {
-        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
-        let failure = Arc::new(TransportError::connect(io::Error::other(refused())));
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let failure = Arc::new(TransportError::connect(NoHandshake(refused)));
         let error = unsent(&failure);
         assert_eq!(error.kind(), failure.kind());
         let causes = |error: &TransportError| {
@@ -83,6 +81,7 @@ mod tests {
             }
             causes
         };
+        assert_eq!(causes(&error), ["no handshake", "refused"]);
         assert_eq!(causes(&error), causes(&failure));
     }
 }

@@ -99,6 +99,7 @@ mod tests {
                 "endpoint: `ftp://h` is neither http:// nor https://",
             ),
             ("http://", "endpoint: `http://` is not a URL"),
+            ("http://:2379", "endpoint: `http://:2379` has no host"),
             (
                 "http://h:x",
                 "endpoint: `http://h:x` has a port that is not a number from 1 to 65535",

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,17 +9,11 @@ use arc_swap::ArcSwapOption;
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// A part of an API that a server may not support.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Feature {
     pub(crate) name: &'static str,
     /// Every member executes it, whichever is contacted, so every member must support it.
     pub(crate) by_all_members: bool,
-}
-
-impl fmt::Debug for Feature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
 }
 
 /// The features that an endpoint does not support, because its etcd says so or because no etcd responds there.

@@ -64,7 +64,7 @@ pub(crate) fn call_of(exchange: &dyn Exchange, apis: Apis) -> Call {
     calls.next().unwrap_or(call)
 }
 
-/// An exchange with a mapped output.
+/// An exchange with a mapped output. It is one that neither waits at the member nor is confirmed.
 pub(crate) struct Mapped<E: TypedExchange, D>(pub(crate) E, pub(crate) fn(E::Decoded) -> D);
 
 impl<E: TypedExchange, D> Exchange for Mapped<E, D> {
@@ -74,14 +74,6 @@ impl<E: TypedExchange, D> Exchange for Mapped<E, D> {
 
     fn encode(&self, wire: Wire) -> Result<Encoded> {
         self.0.encode(wire)
-    }
-
-    fn probe(&self) -> Option<Probe> {
-        self.0.probe()
-    }
-
-    fn confirmation(&self, answer: &Answer) -> Option<Confirmation> {
-        self.0.confirmation(answer)
     }
 }
 
@@ -203,5 +195,8 @@ mod tests {
         };
         let shown = format!("{prepared:?}");
         assert!(!shown.contains("secret"), "{shown}");
+        for part in ["PUT", "/v2/auth/users/a", "21 bytes"] {
+            assert!(shown.contains(part), "{shown}");
+        }
     }
 }

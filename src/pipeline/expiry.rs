@@ -41,13 +41,14 @@ impl<T: Transport> Pipeline<T> {
             transport.sleep(pause_before_expiry(left).min(left)).await;
         }
     }
+}
 
-    /// Returns the time limit of an attempt, when this much time is left: two other endpoints can be asked in the rest.
-    pub(crate) fn attempt_limit_before_expiry(&self, left: Duration) -> Duration {
-        (left / 3)
-            .clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT)
-            .min(self.timeout)
-    }
+/// Returns the time limit of an attempt, when this much time is left: two other endpoints can be asked in the rest. It is not
+/// longer than the usual one.
+pub(crate) fn attempt_limit_before_expiry(left: Duration, usual: Duration) -> Duration {
+    (left / 3)
+        .clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT)
+        .min(usual)
 }
 
 /// Returns how long to wait after a failed attempt, when this much time is left.
@@ -58,6 +59,20 @@ pub(crate) fn pause_before_expiry(left: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attempt_leaves_time_for_two_others_and_is_not_longer_than_usual() {
+        let limit = |left, usual| {
+            let [left, usual] = [left, usual].map(Duration::from_millis);
+            attempt_limit_before_expiry(left, usual).as_millis()
+        };
+        let usual = 10_000;
+        assert_eq!(
+            [60_000, 9000, 300, 30, 0].map(|left| limit(left, usual)),
+            [5000, 3000, 100, 100, 100]
+        );
+        assert_eq!([limit(60_000, 2000), limit(0, 20)], [2000, 20]);
+    }
 
     #[test]
     fn pauses_get_shorter_as_the_end_comes_nearer() {

@@ -211,3 +211,44 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etcd_transport::TransportError;
+
+    use super::*;
+    use crate::error::{EtcdError, TimeoutError, TransportFailure};
+
+    #[test]
+    fn the_outcome_of_a_stream_is_that_of_its_error() {
+        let endpoint: Endpoint = "http://a".parse().unwrap();
+        let name = "test";
+        let transport =
+            |error| Error::Transport(TransportFailure::new(name, endpoint.clone(), error));
+        let etcd =
+            |code, message| Error::Etcd(EtcdError::v3(name, endpoint.clone(), code, message));
+        let timeout = TimeoutError::new(name, endpoint.clone(), Duration::from_secs(1));
+        for (error, outcome) in [
+            (
+                transport(TransportError::unprocessed("GOAWAY")),
+                AttemptOutcome::NotSent,
+            ),
+            (
+                transport(TransportError::interrupted("reset")),
+                AttemptOutcome::Interrupted,
+            ),
+            (Error::Timeout(timeout), AttemptOutcome::TimedOut),
+            (
+                etcd(14, "etcdserver: no leader"),
+                AttemptOutcome::Unavailable,
+            ),
+            (
+                etcd(7, "etcdserver: permission denied"),
+                AttemptOutcome::Answered,
+            ),
+            (Error::invalid(name, "x"), AttemptOutcome::Refused),
+        ] {
+            assert_eq!(AttemptOutcome::of_error(&error), outcome, "{error}");
+        }
+    }
+}

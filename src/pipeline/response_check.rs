@@ -73,22 +73,29 @@ impl ResponseCheck {
 
     /// Checks whether a response may come from this cluster.
     pub(crate) fn check_cluster(&self, found: u64, status: StatusCode) -> Result<(), Refused> {
-        if found == 0 || self.cluster.load(Relaxed) == found {
+        if found == 0 {
             return Ok(());
         }
-        match self.cluster.compare_exchange(0, found, Relaxed, Relaxed) {
-            Ok(_) => Ok(()),
-            Err(expected) if expected == found => Ok(()),
-            Err(_) if self.allow_cluster_change => {
-                self.cluster.store(found, Relaxed);
-                self.forget();
-                Ok(())
-            }
-            Err(expected) => Err(Refused {
+        let expected = match self.cluster.load(Relaxed) {
+            0 => match self.cluster.compare_exchange(0, found, Relaxed, Relaxed) {
+                Ok(_) => return Ok(()),
+                // Another response was faster.
+                Err(first) => first,
+            },
+            known => known,
+        };
+        if expected == found {
+            return Ok(());
+        }
+        if !self.allow_cluster_change {
+            return Err(Refused {
                 reason: Reason::OtherCluster { expected, found },
                 status,
-            }),
+            });
         }
+        self.cluster.store(found, Relaxed);
+        self.forget();
+        Ok(())
     }
 
     /// Forgets what belongs to one store: another one begins.

@@ -194,6 +194,15 @@ mod tests {
     }
 
     #[test]
+    fn pauses_double_between_the_first_and_the_longest_that_are_set() {
+        let policy = RetryPolicy::default()
+            .first_pause(Duration::from_millis(10))
+            .max_pause(Duration::from_millis(30));
+        let pauses = (1..=4).map(|attempt| policy.decide(&Failed { attempt, ..FAILED }));
+        assert!(pauses.eq([ms(10), ms(20), ms(30), ms(30)]));
+    }
+
+    #[test]
     fn the_overall_limit_stops_what_the_attempts_would_allow() {
         let policy = RetryPolicy::default().overall(Duration::from_secs(1));
         let at = |millis| {

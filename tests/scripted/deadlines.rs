@@ -61,6 +61,19 @@ fn all_attempts_of_an_operation_can_have_a_limit_of_their_own() {
 }
 
 #[test]
+fn an_endpoint_is_avoided_for_silence_within_the_time_of_an_attempt_and_not_of_a_call() {
+    let seconds = Duration::from_secs;
+    for (overall, is_up) in [(seconds(1), true), (seconds(60), false)] {
+        let client = client([Step::Silence]);
+        let client = client.with_retry(RetryPolicy::never().overall(overall));
+        let error = block_on(client.v2().get("x")).unwrap_err();
+        assert!(matches!(error, Error::Timeout(_)), "{error}");
+        assert_eq!(client.transport().elapsed(), overall.min(seconds(10)));
+        assert_eq!(client.endpoints()[0].is_up, is_up);
+    }
+}
+
+#[test]
 fn a_timeout_of_zero_times_out() {
     let client = client([Step::Silence]);
     let none = client

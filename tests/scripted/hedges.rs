@@ -1,55 +1,22 @@
 //! Reads that are sent to another endpoint as well, after some silence.
 
-use std::{
-    collections::VecDeque,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use etcd_http::{
     Client, Error, Outcome, RetryPolicy,
-    transport::{Request, Response, Transport, TransportError},
     v3::{
         Compare, ExactlyOnce, GetLeader, GetTimeToLive, ListLeases, ListMembers, ListUsers, Put,
         Range, Txn,
     },
 };
-use harness::{
-    clock::VirtualClock,
-    scripted_transport::{ScriptedTransport, Step, file, keys},
+use harness::scripted_transport::{Ending, Step, file, keys};
+
+use crate::{
+    timed::{self, Timed},
+    v3_store::{Store, clients},
 };
 
-use crate::v3_store::{Store, clients};
-
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Plays one step for each request, so many seconds after it.
-#[derive(Debug)]
-struct Late {
-    clock: VirtualClock,
-    steps: Mutex<VecDeque<(u32, Step)>>,
-    asked: Mutex<String>,
-}
-
-#[async_trait]
-impl Transport for Late {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let (seconds, step) = self.steps.lock().unwrap().pop_front().expect("a step");
-        let host = request.uri().host().unwrap().to_owned();
-        self.asked.lock().unwrap().push_str(&host);
-        self.clock.sleep(SECOND * seconds).await;
-        ScriptedTransport::new([step]).send(request).await
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.clock.sleep(duration).await;
-    }
-
-    fn now(&self) -> Instant {
-        self.clock.now()
-    }
-}
 
 /// A server of which so many of the next requests to a path get no response.
 fn muted(path: &'static str, times: u32) -> Store {
@@ -89,17 +56,34 @@ fn the_first_success_is_the_result() {
         ((6, found()), (1, Step::Refuse), 6),
     ] {
         let what = format!("{first:?} {second:?}");
-        let transport = Late {
-            clock: VirtualClock::new(),
-            steps: Mutex::new([first, second].into()),
-            asked: Mutex::default(),
-        };
-        let client = Client::new(transport, ["http://a", "http://b"]).unwrap();
+        let steps = [first, second].map(|(seconds, step)| (SECOND * seconds, step));
+        let client = timed::client(Timed::new(steps), ["a", "b"]);
         let clock = &client.transport().clock;
         clock.run(client.v2().get("/k")).unwrap();
         assert_eq!(clock.elapsed(), SECOND * seconds, "{what}");
-        assert_eq!(*client.transport().asked.lock().unwrap(), "ab", "{what}");
+        assert_eq!(client.transport().hosts(), "ab", "{what}");
     }
+}
+
+/// The other endpoint may not be asked by gRPC, as the first one is.
+#[test]
+fn each_of_two_requests_is_sent_by_the_protocol_of_its_endpoint() {
+    let page = Step::Respond(404, vec![], Ending::Whole("<html>".to_owned()));
+    let json = vec![("content-type", "application/json".to_owned())];
+    let body = r#"{"header":{"cluster_id":"7","revision":"9"}}"#.to_owned();
+    let found = Step::Respond(200, json, Ending::Whole(body));
+    let steps = [Step::Silence, page, found].map(|step| (Duration::ZERO, step));
+    let client = timed::client(Timed::new(steps).with_grpc(), ["a", "b"]);
+    let clock = &client.transport().clock;
+    let read = clock.run(client.send(Range::new("k"))).unwrap();
+    assert_eq!(read.header.revision, 9);
+    assert_eq!(clock.elapsed(), SECOND * 2);
+    let expected = [
+        "POST a/etcdserverpb.KV/Range",
+        "POST b/etcdserverpb.Maintenance/Status",
+        "POST b/v3/kv/range",
+    ];
+    assert_eq!(client.transport().lines(), expected);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 use etcd_http::{
     Attempt, Client, ClientBuilder,
     v2::{Get, Set, Watch},
+    v3,
 };
 use futures::StreamExt;
 use harness::{
@@ -83,6 +84,54 @@ fn every_attempt_is_reported() {
         "v2.keys.set http://a 1 200 answered 0ns",
     ];
     assert_eq!(*lines.lock().unwrap(), expected);
+}
+
+/// A client that is asked by gRPC if its transport and its server can do so.
+#[test]
+fn a_request_that_the_transport_rejects_is_none_and_one_that_breaks_off_is_reported() {
+    let status = vec![("grpc-status", "12".to_owned())];
+    let unknown = || Step::Respond(200, status.clone(), Ending::Whole(String::new()));
+    for (steps, expected) in [
+        (
+            vec![Step::Reject, keys(404, 0, "{}")],
+            &["v3.kv.range http://a 1 404 answered 0ns"][..],
+        ),
+        (
+            vec![Step::Break, unknown(), unknown()],
+            &[
+                "v3.kv.range http://a 1 0 interrupted 0ns",
+                "v3.kv.range http://a 1 200 answered 0ns",
+            ],
+        ),
+    ] {
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let transport = ScriptedTransport::new(steps).with_grpc();
+        let builder = Client::builder(transport).endpoints(["http://a"]);
+        let client = builder.observe({
+            let lines = Arc::clone(&lines);
+            move |attempt| lines.lock().unwrap().push(line(attempt))
+        });
+        let client = client.build().unwrap();
+        block_on(client.send(v3::Range::new("k"))).unwrap_err();
+        assert_eq!(*lines.lock().unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_response_that_is_not_accepted_is_reported_with_its_status_and_the_reason() {
+    let encoded = with_headers(etcd_error(404, 100, 7), &[("content-encoding", "br")]);
+    let attempts: Arc<Mutex<Vec<Attempt>>> = Arc::default();
+    let client = builder([encoded]).observe({
+        let attempts = Arc::clone(&attempts);
+        move |attempt| attempts.lock().unwrap().push(attempt.clone())
+    });
+    block_on(client.build().unwrap().v2().get("x")).unwrap_err();
+    let attempts = attempts.lock().unwrap();
+    assert_eq!(line(&attempts[0]), "v2.keys.get http://a 1 404 refused 0ns");
+    assert_eq!(
+        attempts[0].reason.as_deref(),
+        Some("the response is encoded (\"br\"), which this client never requests")
+    );
 }
 
 #[test]
@@ -199,6 +248,23 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
         ]
     );
     assert_eq!(spans.opened(), 2);
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn without_an_observer_an_attempt_is_an_event_too() {
+    use crate::spans::Spans;
+
+    // See `an_operation_is_a_span_and_an_attempt_an_event_in_it`.
+    let _another = tracing::Dispatch::new(Spans::default());
+    let spans = Spans::default();
+    tracing::subscriber::with_default(spans.clone(), || {
+        let client = builder([ok()]).build().unwrap();
+        block_on(client.v2().get("x")).unwrap();
+    });
+    let lines = spans.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].ends_with("outcome=\"answered\""), "{lines:?}");
 }
 
 #[test]

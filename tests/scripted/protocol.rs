@@ -19,24 +19,24 @@ use harness::{
     scripted_transport::{Ending, ScriptedTransport, Step},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-const RANGE: &str = "POST a/etcdserverpb.KV/Range";
-const PUT: &str = "POST a/etcdserverpb.KV/Put";
-const STATUS: &str = "POST a/etcdserverpb.Maintenance/Status";
-const RANGE_BY_GATEWAY: &str = "POST a/v3/kv/range";
-const PUT_BY_GATEWAY: &str = "POST a/v3/kv/put";
+pub(crate) const RANGE: &str = "POST a/etcdserverpb.KV/Range";
+pub(crate) const PUT: &str = "POST a/etcdserverpb.KV/Put";
+pub(crate) const STATUS: &str = "POST a/etcdserverpb.Maintenance/Status";
+pub(crate) const RANGE_BY_GATEWAY: &str = "POST a/v3/kv/range";
+pub(crate) const PUT_BY_GATEWAY: &str = "POST a/v3/kv/put";
 const STATUS_BY_GATEWAY: &str = "POST a/v3/maintenance/status";
 
 /// A header (cluster 7, revision 9) in a frame.
 const MESSAGE: &str = "\0\0\0\0\x06\x0a\x04\x08\x07\x18\x09";
 
-fn grpc_ok() -> Step {
+pub(crate) fn grpc_ok() -> Step {
     let status = vec![("grpc-status", "0".to_owned())];
     Step::Respond(200, status, Ending::Whole(MESSAGE.to_owned()))
 }
 
-fn grpc_refusal(code: u8, message: &str) -> Step {
+pub(crate) fn grpc_refusal(code: u8, message: &str) -> Step {
     let status = vec![
         ("grpc-status", code.to_string()),
         ("grpc-message", message.to_owned()),
@@ -44,42 +44,42 @@ fn grpc_refusal(code: u8, message: &str) -> Step {
     Step::Respond(200, status, Ending::Whole(String::new()))
 }
 
-fn page(status: u16) -> Step {
+pub(crate) fn page(status: u16) -> Step {
     let headers = vec![("content-type", "text/html".to_owned())];
     Step::Respond(status, headers, Ending::Whole("<html>".to_owned()))
 }
 
-fn gateway_ok() -> Step {
+pub(crate) fn gateway_ok() -> Step {
     let headers = vec![("content-type", "application/json".to_owned())];
     let body = r#"{"header":{"cluster_id":"7","revision":"9"}}"#;
     Step::Respond(200, headers, Ending::Whole(body.to_owned()))
 }
 
-fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+pub(crate) fn client(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     let transport = ScriptedTransport::new(steps).with_grpc();
     Client::new(transport, ["http://a"]).unwrap()
 }
 
-fn once(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+pub(crate) fn once(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     client(steps).with_retry(RetryPolicy::never())
 }
 
-fn read(client: &Client<ScriptedTransport>) -> Result<i64> {
+pub(crate) fn read(client: &Client<ScriptedTransport>) -> Result<i64> {
     let read = block_on(client.send(Range::new("k")))?;
     Ok(read.header.revision)
 }
 
-fn put(client: &Client<ScriptedTransport>) -> Result<i64> {
+pub(crate) fn put(client: &Client<ScriptedTransport>) -> Result<i64> {
     let put = block_on(client.send(Put::new("k", "v")))?;
     Ok(put.header.revision)
 }
 
-fn seen(client: &Client<ScriptedTransport>) -> Vec<String> {
+pub(crate) fn seen(client: &Client<ScriptedTransport>) -> Vec<String> {
     client.transport().seen()
 }
 
 /// The protocol of the only endpoint, and why.
-fn known(client: &Client<ScriptedTransport>) -> (Option<Protocol>, String) {
+pub(crate) fn known(client: &Client<ScriptedTransport>) -> (Option<Protocol>, String) {
     let info = client.endpoints().remove(0);
     (info.protocol, info.reason.unwrap_or_default())
 }
@@ -222,11 +222,18 @@ fn etcds_own_words_are_never_a_reason() {
 
 #[test]
 fn a_server_that_does_not_respond_has_shown_nothing_and_a_write_is_not_sent() {
-    for step in [|| Step::Refuse, || Step::Silence] {
+    let silent = "no response within 10s to the question whether it speaks gRPC";
+    let endings: [(fn() -> Step, _); 2] = [
+        (|| Step::Refuse, "connection refused"),
+        (|| Step::Silence, silent),
+    ];
+    for (step, words) in endings {
         let client = once([step(), grpc_ok(), grpc_ok()]);
         let error = put(&client).unwrap_err();
         assert!(matches!(error, Error::Transport(_)), "{error}");
         assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(words), "{text}");
         assert_eq!(seen(&client), [STATUS]);
         put(&client).unwrap();
         assert_eq!(seen(&client), [STATUS, STATUS, PUT]);

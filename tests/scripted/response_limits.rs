@@ -38,6 +38,17 @@ fn an_encoded_page_of_a_proxy_without_a_server_behind_it_is_requested_again() {
     assert_eq!(get(&client([page, ok()])).unwrap(), 7);
 }
 
+/// The response is refused for what it is, and another call may have a good one.
+#[test]
+fn an_endpoint_is_not_avoided_for_an_encoded_response() {
+    let transport = ScriptedTransport::new([encoded(ok()), ok()]);
+    let client = Client::new(transport, ["http://a", "http://b"]).unwrap();
+    get(&client).unwrap_err();
+    assert!(client.endpoints()[0].is_up);
+    get(&client).unwrap();
+    assert_eq!(client.transport().seen(), ["GET a/v2/keys/x"; 2]);
+}
+
 #[test]
 fn identity_is_no_encoding() {
     let plain = with_headers(ok(), &[("content-encoding", "Identity")]);
@@ -58,6 +69,16 @@ fn too_many_or_too_large_headers_are_an_error() {
             "v2.keys.get at http://a: the response has more than 100 headers, or 65536 bytes of them"
         );
     }
+}
+
+#[test]
+fn headers_of_64_kib_are_accepted() {
+    // Names and values, with those of the response itself.
+    let own = "content-type".len() + "application/json".len() + "x-etcd-index".len() + 1;
+    let longest = (64 << 10) - own - "x-a".len();
+    let with = |length| with_headers(ok(), &[("x-a", &*"x".repeat(length))]);
+    assert_eq!(get(&client([with(longest)])).unwrap(), 7);
+    get(&client([with(longest + 1)])).unwrap_err();
 }
 
 #[test]

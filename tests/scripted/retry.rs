@@ -141,6 +141,19 @@ fn an_endpoint_that_failed_cools_down_even_if_nothing_was_sent_again() {
     assert_eq!(client.transport().seen()[1], "GET b/v2/keys/x auth");
 }
 
+/// A proxy's page: behind it may be no server. Only a 500 would come from every endpoint.
+#[test]
+fn an_endpoint_with_a_proxys_error_page_cools_down_unless_it_is_a_500() {
+    for (status, next) in [(500, "a"), (502, "b"), (503, "b")] {
+        let page = Step::Respond(status, vec![], Ending::Whole("<html>".to_owned()));
+        let client = client(&["a", "b"], [page, ok()]);
+        set(&client).unwrap_err();
+        get(&client).unwrap();
+        let expected = format!("GET {next}/v2/keys/x auth");
+        assert_eq!(client.transport().seen()[1], expected, "{status}");
+    }
+}
+
 #[test]
 fn a_request_that_the_server_did_not_process_does_not_cool_its_endpoint_down() {
     let client = client(

@@ -224,6 +224,29 @@ fn nothing_that_can_be_printed_has_the_password_in_it() {
     paper.check();
 }
 
+/// Without what is secret, it tells what the client is set to and what it knows.
+#[test]
+fn the_debug_output_of_a_client_names_its_endpoints_and_settings() {
+    let client = builder([Step::Refuse, keys(200, 5, file("get", "/x", 5))])
+        .v3_auth("root", PASSWORD)
+        .observe(|_| {})
+        .build()
+        .unwrap();
+    let before = format!("{client:?}");
+    block_on(client.v2().get("x")).unwrap();
+    let after = format!("{client:?}");
+    for part in [
+        "EndpointState { endpoint: Endpoint(http://a), failures: 0, .. }",
+        "Some(Tokens(***))",
+        "sync: SyncPolicy { rewrite: false, allow: false, only_secure: false }",
+        "observer: Observer",
+    ] {
+        assert!(before.contains(part), "{part} is not in {before}");
+    }
+    let failed = "EndpointState { endpoint: Endpoint(http://a), failures: 1, .. }";
+    assert!(after.contains(failed), "{after}");
+}
+
 #[test]
 fn a_refusal_that_quotes_the_request_does_not_show_the_password() {
     use etcd_http::v3::{AddUser, Authenticate, ChangePassword};

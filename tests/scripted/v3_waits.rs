@@ -8,7 +8,7 @@ use etcd_http::{
 };
 use futures::future::BoxFuture;
 
-use crate::v3_store::{Connection, Store, base64, clients};
+use crate::v3_store::{Connection, Store, base64, client, clients};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -110,6 +110,18 @@ fn a_wait_at_a_member_that_is_halted_is_given_up_as_unknown() {
             assert_eq!(paths[3..], ["b/v3/kv/txn", "b/v3/lease/timetolive"]);
         }
     }
+}
+
+#[test]
+fn a_wait_at_the_only_endpoint_is_given_up_when_that_does_not_respond() {
+    let store = Store::at(4).with(|state| state.connections = [silent(), silent()].into());
+    let client = client(store);
+    let lock = client.send(Lock::new("l", 7));
+    let error = client.transport().clock.run(lock).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    // One probe after ten seconds, which has another ten; no other endpoint could know the queue.
+    assert_eq!(client.transport().clock.elapsed(), SECOND * 20);
+    assert_eq!(client.transport().seen().len(), 2);
 }
 
 #[test]

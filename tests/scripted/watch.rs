@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_http::{Client, Error, Result, StreamOperation, v2::Watch};
+use etcd_http::{Client, Error, Result, RetryPolicy, StreamOperation, v2::Watch};
 use futures::StreamExt;
 use harness::{
     clock::block_on,
@@ -107,6 +107,29 @@ fn without_heads_the_index_of_a_probe_does_the_same() {
         poll(5),
         HEAD.to_owned(),
         poll(101),
+    ];
+    assert_eq!(client.transport().seen(), seen);
+}
+
+#[test]
+fn where_heads_are_reported_polls_without_one_never_move_the_watch_on() {
+    let steps = [
+        open(100),
+        Step::Silence, // may not have arrived
+        head(200, 400),
+        Step::Silence, // nor this one
+        head(200, 500),
+        event(6),
+    ];
+    let client = client(steps);
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [6]);
+    let seen = [
+        poll(5),
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
+        HEAD.to_owned(),
+        poll(5),
     ];
     assert_eq!(client.transport().seen(), seen);
 }
@@ -229,6 +252,35 @@ fn every_endpoint_is_tried_before_the_first_wait() {
 }
 
 #[test]
+fn a_server_that_closes_every_poll_at_once_is_not_flooded_with_polls() {
+    let closed = (0..20).map(|_| keys(200, 4, ""));
+    let client = client(closed.chain([event(5)]));
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [5]);
+    let elapsed = client.transport().elapsed();
+    assert!(elapsed >= Duration::from_secs(30), "{elapsed:?}");
+}
+
+#[test]
+fn the_pauses_of_a_watch_double_with_each_round_of_all_endpoints() {
+    let refused = (0..4).map(|_| Step::Refuse);
+    let steps = [Step::Silence].into_iter().chain(refused);
+    let steps = steps.chain([head(200, 4), event(5)]);
+    let transport = ScriptedTransport::new(steps);
+    let client = Client::new(transport, ["http://a", "http://b"]).unwrap();
+    // Each probe is one attempt, and asks the next endpoint.
+    let client = client.with_retry(RetryPolicy::never());
+    assert_eq!(indexes(&client, Watch::new("x").from_index(5), 1), [5]);
+    let sleeps = client.transport().sleeps();
+    assert_eq!(sleeps[0], Duration::from_secs(1), "the poll");
+    let pauses: Vec<_> = sleeps[1..].iter().map(Duration::as_millis).collect();
+    let longest = [50, 100, 200, 400];
+    assert_eq!(pauses.len(), longest.len(), "{pauses:?}");
+    for (pause, longest) in pauses.iter().zip(longest) {
+        assert!((longest / 2..=longest).contains(pause), "{pauses:?}");
+    }
+}
+
+#[test]
 fn an_outage_is_over_with_the_first_response() {
     let broken = || (0..6).map(|_| Step::Break);
     let steps = broken().chain([event(5)]).chain(broken()).chain([event(6)]);
@@ -237,6 +289,20 @@ fn an_outage_is_over_with_the_first_response() {
         .from_index(5)
         .outage_limit(Duration::from_secs(4));
     assert_eq!(indexes(&client, watch, 2), [5, 6]);
+}
+
+#[test]
+fn an_outage_is_over_with_a_quiet_poll_too() {
+    let with_heads: Vec<_> = (0..8).map(|_| open(4)).collect();
+    let without_heads = (0..8).flat_map(|_| [Step::Silence, head(200, 4)]);
+    for quiet in [with_heads, without_heads.collect()] {
+        let limit = Duration::from_secs(10);
+        let cut = || [Step::Break].into_iter();
+        let client = client(cut().chain(quiet).chain(cut()).chain([event(5)]));
+        let watch = Watch::new("x").from_index(5).outage_limit(limit);
+        assert_eq!(indexes(&client, watch, 1), [5]);
+        assert!(client.transport().elapsed() > limit * 2);
+    }
 }
 
 #[test]
@@ -300,6 +366,8 @@ fn a_watch_from_now_fails_at_once_where_the_key_may_not_be_read() {
     let client = client([keys(401, 0, ""), etcd_error(401, 110, 0)]);
     let error = failure(&client, Watch::new("x"));
     assert!(error.is_unauthorized(), "{error}");
+    // The index 0 of the refusal is not that of the store.
+    assert_eq!(client.transport().seen(), [HEAD, "GET a/v2/keys/x"]);
 }
 
 /// Found by the fuzz test: the watch panicked at the addition of one.

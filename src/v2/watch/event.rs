@@ -260,6 +260,8 @@ mod tests {
             let Json(decoded) = serde_json::from_str::<Json<Action>>(json).unwrap();
             assert_eq!(decoded, action);
         }
-        assert!(serde_json::from_str::<Json<Action>>("7").is_err());
+        let error = serde_json::from_str::<Json<Action>>("7").err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("expected the name of an action"), "{text}");
     }
 }

@@ -162,7 +162,11 @@ impl<T: Transport> Watcher<T> {
                 }
                 Ok(Received::Undated) => self.older = Some(polls.newer),
                 Ok(Received::Slow) => self.interval.give_more(),
-                Err(error) => self.survive(error).await?,
+                Err(error) => {
+                    // Perhaps something ends silent connections: shorter polls last until they count as quiet.
+                    self.interval.restart();
+                    self.survive(error).await?;
+                }
             }
         }
     }
@@ -273,6 +277,8 @@ impl<T: Transport> Watcher<T> {
                 return Ok(Received::Answer(answer?));
             }
         }
+        // The probe was answered, perhaps by another endpoint, and the poll did not fail.
+        self.reconnect.answered();
         Ok(Received::Silence(before))
     }
 
@@ -324,7 +330,8 @@ impl<T: Transport> Watcher<T> {
         let Brought { from, answer } = brought;
         let endpoint = answer.endpoint.clone();
         if answer.reply.status.is_success() && answer.reply.body.trim_ascii().is_empty() {
-            // The server may close a poll without an event at any time.
+            // The server, or something before it, may close a poll without an event at any time.
+            self.interval.restart();
             let empty = Error::Unexpected(answer.unexpected("the response is empty"));
             self.pause(empty).await?;
             return Ok(None);

@@ -53,6 +53,34 @@ pub enum Step {
     Halt,
 }
 
+impl Step {
+    /// Responds, or fails, as the step says.
+    pub async fn play(self) -> Result<Response, TransportError> {
+        match self {
+            Self::Respond(status, headers, ending) => {
+                let mut response = Response::new(match ending {
+                    Ending::Whole(body) => body.into(),
+                    Ending::Cut(start) => Body::from_frames([
+                        Ok(Frame::data(Bytes::from_static(start.as_bytes()))),
+                        Err(TransportError::interrupted("reset")),
+                    ]),
+                    Ending::Open => Body::poll_fn(|_| Poll::Pending),
+                });
+                *response.status_mut() = status.try_into().unwrap();
+                for (name, value) in headers {
+                    response.headers_mut().append(name, value.parse().unwrap());
+                }
+                Ok(response)
+            }
+            Self::Refuse => Err(TransportError::connect("connection refused")),
+            Self::Break => Err(TransportError::interrupted("connection reset")),
+            Self::Unprocessed => Err(TransportError::unprocessed("GOAWAY")),
+            Self::Reject => Err(TransportError::rejected("no such scheme")),
+            Self::Silence | Self::Halt => pending().await,
+        }
+    }
+}
+
 /// More sleeps than any script needs.
 const SLEEPS: usize = 10_000;
 
@@ -127,28 +155,8 @@ impl Transport for ScriptedTransport {
         assert_eq!(extensions.get::<LongLived>().is_some(), is_waiting);
         let step = self.steps.lock().unwrap().pop_front();
         self.halted.store(matches!(step, Some(Step::Halt)), Relaxed);
-        match step.unwrap_or_else(|| panic!("no step left for {line}")) {
-            Step::Respond(status, headers, ending) => {
-                let mut response = Response::new(match ending {
-                    Ending::Whole(body) => body.into(),
-                    Ending::Cut(start) => Body::from_frames([
-                        Ok(Frame::data(Bytes::from_static(start.as_bytes()))),
-                        Err(TransportError::interrupted("reset")),
-                    ]),
-                    Ending::Open => Body::poll_fn(|_| Poll::Pending),
-                });
-                *response.status_mut() = status.try_into().unwrap();
-                for (name, value) in headers {
-                    response.headers_mut().append(name, value.parse().unwrap());
-                }
-                Ok(response)
-            }
-            Step::Refuse => Err(TransportError::connect("connection refused")),
-            Step::Break => Err(TransportError::interrupted("connection reset")),
-            Step::Unprocessed => Err(TransportError::unprocessed("GOAWAY")),
-            Step::Reject => Err(TransportError::rejected("no such scheme")),
-            Step::Silence | Step::Halt => pending().await,
-        }
+        let step = step.unwrap_or_else(|| panic!("no step left for {line}"));
+        step.play().await
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -5,6 +5,7 @@ use etcd_transport::Transport;
 use crate::{
     client::Client,
     error::Result,
+    pipeline::expiry::attempt_limit_before_expiry,
     v3::{
         KeepAliveOnce, LeaseId,
         lease::{KeepAliveResponse, Renewal, Renewed, keep_alive::lease_state::Lease},
@@ -40,7 +41,7 @@ pub(super) async fn renew<T: Transport>(
     let Some(remaining) = waiting.iter().map(|lease| lease.remaining(sent)).min() else {
         return waiting;
     };
-    let limit = pipeline.attempt_limit_before_expiry(remaining);
+    let limit = attempt_limit_before_expiry(remaining, pipeline.timeout);
     if let Err(error) = ask(client, &mut waiting, limit).await {
         for lease in &waiting {
             lease.failed(&error);
