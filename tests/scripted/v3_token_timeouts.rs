@@ -1,66 +1,37 @@
 //! Tokens and time: a call waits for another one no longer than it has time left, and where a stream's server does not
 //! respond in time, the reason may be its token.
 
-use std::{
-    collections::VecDeque,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use etcd_http::{
     Client, Error, Protocol, RetryPolicy,
-    transport::{Request, Response, Transport, TransportError, async_trait},
     v3::{Range, Watch},
 };
-use harness::{
-    clock::VirtualClock,
-    scripted_transport::{Ending, ScriptedTransport, Step},
-};
+use harness::scripted_transport::{Ending, Step};
 
-use crate::v3_store::{Connection, Store, items};
+use crate::{
+    timed::Timed,
+    v3_store::{Connection, Store, items},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Plays one step for each request, by a clock of which several timers may run.
-#[derive(Debug)]
-struct Timed {
-    clock: VirtualClock,
-    steps: Mutex<VecDeque<Step>>,
-}
-
-#[async_trait]
-impl Transport for Timed {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let step = self.steps.lock().unwrap().pop_front().expect("a step");
-        ScriptedTransport::new([step]).send(request).await
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.clock.sleep(duration).await;
-    }
-
-    fn now(&self) -> Instant {
-        self.clock.now()
-    }
-}
-
 #[test]
 fn the_renewal_of_a_token_has_no_more_than_the_rest_of_the_call() {
-    let respond =
-        |status, body: &str| Step::Respond(status, vec![], Ending::Whole(body.to_owned()));
-    let transport = Timed {
-        clock: VirtualClock::new(),
-        steps: Mutex::new(VecDeque::from([
-            respond(200, r#"{"header":{"cluster_id":"7"},"token":"one"}"#),
-            // An attempt has ten seconds.
-            Step::Silence,
-            respond(
-                401,
-                r#"{"code":16,"message":"etcdserver: invalid auth token"}"#,
-            ),
-            Step::Silence,
-        ])),
+    let respond = |status, body: &str| {
+        let body = Ending::Whole(body.to_owned());
+        (Duration::ZERO, Step::Respond(status, vec![], body))
     };
+    let transport = Timed::new([
+        respond(200, r#"{"header":{"cluster_id":"7"},"token":"one"}"#),
+        // An attempt has ten seconds.
+        (Duration::ZERO, Step::Silence),
+        respond(
+            401,
+            r#"{"code":16,"message":"etcdserver: invalid auth token"}"#,
+        ),
+        (Duration::ZERO, Step::Silence),
+    ]);
     let client = Client::builder(transport)
         .endpoints(["https://a"])
         .v3_auth("u", "p")
