@@ -137,20 +137,6 @@ impl fmt::Debug for Observer {
     }
 }
 
-impl AttemptOutcome {
-    /// The outcome of a stream's request that ended in this error, after its head.
-    pub(crate) fn of_error(error: &Error) -> Self {
-        match error {
-            Error::Transport(_) if error.outcome() == Outcome::NotSent => Self::NotSent,
-            Error::Transport(_) => Self::Interrupted,
-            Error::Timeout(_) => Self::TimedOut,
-            Error::Etcd(_) if error.is_retryable() => Self::Unavailable,
-            Error::Etcd(_) | Error::Unsupported(_) => Self::Answered,
-            Error::Http(_) | Error::Unexpected(_) | Error::Invalid(_) => Self::Refused,
-        }
-    }
-}
-
 /// How an attempt ended.
 pub(crate) struct Report {
     pub(crate) outcome: AttemptOutcome,
@@ -182,6 +168,29 @@ impl Report {
         Self {
             reason: answer.reason(),
             ..Self::answered(answer.reply.status)
+        }
+    }
+
+    /// The request of a stream ended in this error, after its head.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        use AttemptOutcome::{Answered, Interrupted, NotSent, Refused, TimedOut, Unavailable};
+        let outcome = match error {
+            Error::Transport(_) if error.outcome() == Outcome::NotSent => NotSent,
+            Error::Transport(_) => Interrupted,
+            Error::Timeout(_) => TimedOut,
+            Error::Etcd(_) | Error::Http(_) if error.is_retryable() => Unavailable,
+            Error::Etcd(_) | Error::Http(_) | Error::Unsupported(_) => Answered,
+            Error::Unexpected(_) | Error::Invalid(_) => Refused,
+        };
+        let status = match error {
+            Error::Etcd(error) => error.http_status(),
+            Error::Http(error) => Some(error.status()),
+            _ => None,
+        };
+        Self {
+            outcome,
+            status,
+            reason: Some(error.reason()),
         }
     }
 
@@ -248,7 +257,7 @@ mod tests {
             ),
             (Error::invalid(name, "x"), AttemptOutcome::Refused),
         ] {
-            assert_eq!(AttemptOutcome::of_error(&error), outcome, "{error}");
+            assert_eq!(Report::of_error(&error).outcome, outcome, "{error}");
         }
     }
 }

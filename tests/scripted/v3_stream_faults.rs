@@ -6,10 +6,12 @@ use std::{
 };
 
 use etcd_http::{
-    Client, Error, Outcome,
+    Client, Error, Outcome, Protocol,
     transport::TransportError,
-    v3::{Watch, WatchSet},
+    v3::{Observe, Watch, WatchSet},
 };
+
+use serde_json::json;
 
 use crate::v3_played::{
     Asked, NOW, Play, Played, created, event, failure, idle, revision, watching,
@@ -62,6 +64,54 @@ fn a_stream_whose_request_the_transport_rejects_ends() {
     assert_eq!(error.outcome(), Outcome::NotSent);
     assert!(error.to_string().contains("no such scheme"), "{error}");
     assert_eq!(client.transport().seen(), ["a watch"]);
+}
+
+#[test]
+fn a_stream_that_is_refused_is_reported_once_with_its_reason() {
+    let refused = |status, code, message| {
+        let error = json!({"grpc_code": code, "http_code": status, "message": message});
+        (status, json!({ "error": error }).to_string())
+    };
+    let no_leader = "etcdserver: no leader";
+    for (protocol, (status, body), line) in [
+        (
+            Protocol::Gateway,
+            refused(503, 14, no_leader),
+            "unavailable Some(503) etcdserver: no leader (code 14)",
+        ),
+        (
+            Protocol::Gateway,
+            refused(403, 7, "etcdserver: permission denied"),
+            "answered Some(403) etcdserver: permission denied (code 7)",
+        ),
+        (
+            Protocol::Gateway,
+            (502, "<html>".to_owned()),
+            r#"unavailable Some(502) HTTP status 502 Bad Gateway, not an etcd error response: "<html>""#,
+        ),
+        (
+            Protocol::Grpc,
+            (0, String::new()),
+            "unavailable None etcdserver: no leader (code 14)",
+        ),
+    ] {
+        let reported: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&reported);
+        let script = move |asked: &Asked| match asked.before {
+            0 if protocol == Protocol::Grpc => Play::grpc("14", no_leader, ""),
+            0 => Play::whole(status, body.clone()),
+            _ => Play::failing(TransportError::rejected("that is enough")),
+        };
+        let client = Client::builder(Played::new(script)).endpoints(["http://a"]);
+        let client = client.protocol(protocol).observe(move |attempt| {
+            let (status, reason) = (attempt.status, attempt.reason.as_deref());
+            let status = status.map(|status| status.as_u16());
+            let line = format!("{} {status:?} {}", attempt.outcome, reason.unwrap_or("-"));
+            seen.lock().unwrap().push(line);
+        });
+        failure(&client.build().unwrap(), Observe::new("e"));
+        assert_eq!(reported.lock().unwrap()[0], line);
+    }
 }
 
 #[test]

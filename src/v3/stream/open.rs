@@ -1,4 +1,7 @@
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use etcd_transport::{Body, Duplex, Request, Transport};
 use futures::future::BoxFuture;
@@ -11,6 +14,7 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::Answer,
+        attempt::Begun,
         call::{Call, Repeat},
         exchange::Prepared,
         failure::Failure,
@@ -80,40 +84,67 @@ pub(super) fn open<T: Transport>(
             }
             Err(failure) => Err(failure),
         };
-        pipeline.observer.report(|| {
-            let Report {
-                outcome,
-                status,
-                reason,
-            } = match &begun {
-                Ok(begun) => Report::answered(begun.head.status),
-                Err(failure) => Report::of_failure(failure),
-            };
-            Attempt {
-                operation: prepared.call.operation,
-                endpoint: endpoint.endpoint().clone(),
-                number: 1,
-                status,
-                elapsed: pipeline.since(sent),
-                outcome,
-                reason,
-            }
-        });
-        let begun = begun?;
-        if begun.head.status.is_success() {
-            return Ok(match prepared.wire {
-                Wire::Grpc => {
-                    let status = grpc::status(&begun.head.headers);
-                    status.map_or(Opened::Body(begun.body), Opened::Status)
-                }
-                Wire::Http => Opened::Body(begun.body),
-            });
-        }
-        let refusal = pin!(pipeline.collect(prepared, &endpoint, begun));
-        let refusal = pipeline.within(pipeline.timeout, refusal).await?;
-        doubt_page(&refusal, &endpoint);
-        Ok(Opened::Refused(Box::new(refusal)))
+        let opened = match begun {
+            Ok(begun) => opened(pipeline, prepared, &endpoint, begun, sent).await,
+            Err(failure) => Err(failure),
+        };
+        opened.inspect_err(|failure| {
+            let attempt = || Report::of_failure(failure);
+            report(pipeline, &prepared.call, &endpoint, sent, attempt);
+        })
     })
+}
+
+/// Goes on after the head of a response. A success is reported here; a refusal by its reader, with its reason.
+async fn opened<T: Transport>(
+    pipeline: &Pipeline<T>,
+    prepared: &Prepared,
+    endpoint: &EndpointState,
+    begun: Begun,
+    sent: Instant,
+) -> Result<Opened, Failure> {
+    let status = begun.head.status;
+    if !status.is_success() {
+        let refusal = pin!(pipeline.collect(prepared, endpoint, begun));
+        let refusal = pipeline.within(pipeline.timeout, refusal).await?;
+        doubt_page(&refusal, endpoint);
+        return Ok(Opened::Refused(Box::new(refusal)));
+    }
+    let ended = match prepared.wire {
+        Wire::Grpc => grpc::status(&begun.head.headers),
+        Wire::Http => None,
+    };
+    if ended.as_ref().is_none_or(|status| status.code == 0) {
+        let attempt = || Report::answered(status);
+        report(pipeline, &prepared.call, endpoint, sent, attempt);
+    }
+    Ok(ended.map_or(Opened::Body(begun.body), Opened::Status))
+}
+
+/// Reports an attempt that was sent at this time.
+fn report<T: Transport>(
+    pipeline: &Pipeline<T>,
+    call: &Call,
+    endpoint: &EndpointState,
+    sent: Instant,
+    report: impl FnOnce() -> Report,
+) {
+    pipeline.observer.report(|| {
+        let Report {
+            outcome,
+            status,
+            reason,
+        } = report();
+        Attempt {
+            operation: call.operation,
+            endpoint: endpoint.endpoint().clone(),
+            number: 1,
+            status,
+            elapsed: pipeline.since(sent),
+            outcome,
+            reason,
+        }
+    });
 }
 
 /// Returns the wire for a call to this endpoint.
@@ -132,17 +163,8 @@ pub(super) async fn wire<T: Transport>(
     }
     let found = pipeline.find_wire(call, endpoint, false, limit).await;
     found.map_err(|failure| {
-        pipeline.observer.report(|| {
-            let report = Report::of_failure(&failure);
-            Attempt {
-                operation: call.operation,
-                endpoint: endpoint.endpoint().clone(),
-                number: 1,
-                status: report.status,
-                elapsed: pipeline.since(began),
-                outcome: report.outcome,
-                reason: report.reason,
-            }
+        report(pipeline, call, endpoint, began, || {
+            Report::of_failure(&failure)
         });
         failure.into_error(pipeline.context(call, endpoint))
     })

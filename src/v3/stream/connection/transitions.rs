@@ -6,12 +6,12 @@ use futures::FutureExt;
 use super::{Connection, Loss, Received};
 use crate::{
     endpoints::liveness::{LivenessCheck, PROBE_LIMIT},
-    error::{Error, ErrorContext, EtcdError, EtcdErrorKind, Result},
+    error::{Error, ErrorContext, EtcdErrorKind, Result},
     pipeline::{
         call::Call,
         exchange::Prepared,
         failure::Failure,
-        observe::{Attempt, AttemptOutcome},
+        observe::{Attempt, AttemptOutcome, Report},
     },
     v3::{
         protocol::{self, message::Encode},
@@ -219,18 +219,25 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             return;
         }
         let pipeline = self.client.pipeline();
-        pipeline.observer.report(|| Attempt {
-            operation: self.options.call.operation,
-            endpoint: stream.messages.endpoint().endpoint().clone(),
-            number: 1,
-            status: error.as_etcd().and_then(EtcdError::http_status),
-            elapsed: pipeline.since(stream.opened),
-            outcome: if is_end {
-                AttemptOutcome::Interrupted
-            } else {
-                AttemptOutcome::of_error(error)
-            },
-            reason: Some(error.reason()),
+        pipeline.observer.report(|| {
+            let Report {
+                outcome,
+                status,
+                reason,
+            } = Report::of_error(error);
+            Attempt {
+                operation: self.options.call.operation,
+                endpoint: stream.messages.endpoint().endpoint().clone(),
+                number: 1,
+                status,
+                elapsed: pipeline.since(stream.opened),
+                outcome: if is_end {
+                    AttemptOutcome::Interrupted
+                } else {
+                    outcome
+                },
+                reason,
+            }
         });
     }
 
