@@ -112,8 +112,8 @@ pub use etcd_transport_reqwest as reqwest;
 
 use pipeline::api::Apis;
 
-/// The APIs of every client. The older one, whose list of members has more, comes first.
-static APIS: Apis = &[&v2::API, &v3::API];
+/// The APIs of every client. The newer one, whose list of members tells the learners, comes first.
+static APIS: Apis = &[&v3::API, &v2::API];
 
 impl<T: transport::Transport + Default> Client<T> {
     /// Creates a client for these endpoints, over a transport with its default settings. Nothing is sent yet.

@@ -34,18 +34,18 @@ pub struct Synced {
 
 /// # Keeping up with the cluster's members
 impl<T: Transport> Client<T> {
-    /// Lists the cluster's members (`GET /v2/members`, or `POST /v3/cluster/member/list` if v2 is disabled) and adds
+    /// Lists the cluster's members by v3, or by v2 (`GET /v2/members`) where v3 is not supported or refuses it, and adds
     /// the addresses that the [policy](crate::ClientBuilder::sync_policy) allows to the endpoints given to the client,
     /// which always stay. Addresses of an earlier sync that are no longer listed are removed. Requests under way are
     /// not affected.
     ///
     /// With [`prefer_leader`](crate::ClientBuilder::prefer_leader) it requests the leader, too.
     ///
-    /// v3's list tells which members are learners, and they are left out. v2's does not: a learner is added, and v3 calls pass
-    /// it over.
+    /// v3's list tells which members are learners, and they are left out. etcd 3.4, which is the first with learners, serves it
+    /// always.
     ///
     /// # Errors
-    /// Those of [`v2::ListMembers`](crate::v2::ListMembers) and [`v3::ListMembers`](crate::v3::ListMembers). The
+    /// Those of [`v3::ListMembers`](crate::v3::ListMembers) and [`v2::ListMembers`](crate::v2::ListMembers). The
     /// endpoints then stay as they are.
     pub async fn sync(&self) -> Result<Synced> {
         let (source, members) = self.members().await?;
@@ -135,13 +135,16 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Lists the members through each API in turn, until one is supported.
+    /// Lists the members by the first API, or by the second where that is not supported or refuses it.
     async fn members(&self) -> Result<(MemberSource, Vec<Advertised>)> {
         let [first, second] = self.pipeline().apis.map(|api| api.member_source());
         match self.perform(&*first.members).await {
-            Err(Error::Unsupported(_)) => {
-                let members = self.perform(&*second.members).await?;
-                Ok((second, members))
+            Err(refused @ (Error::Unsupported(_) | Error::Etcd(_))) => {
+                match self.perform(&*second.members).await {
+                    // What the API says that is there tells more.
+                    Err(Error::Unsupported(_)) if matches!(refused, Error::Etcd(_)) => Err(refused),
+                    members => Ok((second, members?)),
+                }
             }
             members => Ok((first, members?)),
         }

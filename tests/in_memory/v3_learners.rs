@@ -61,6 +61,20 @@ fn every_kind_of_call_goes_on_at_a_voter() {
     }
 }
 
+/// v2, which is served, too, does not tell which member is the learner.
+#[test]
+fn a_sync_leaves_a_learner_out() {
+    for (profile, protocol) in all() {
+        let etcd = client(profile, protocol).transport().clone();
+        let client = Client::builder(etcd).endpoints([VOTER]);
+        let client = client.protocol(protocol).build().unwrap();
+        let listed = block_on(client.v2().list_members()).unwrap();
+        assert_eq!(listed.len(), 2);
+        let synced = block_on(client.sync()).unwrap();
+        assert!(synced.added.is_empty(), "{:?}", synced.added);
+    }
+}
+
 #[test]
 fn streams_and_renewals_go_on_at_a_voter() {
     for (profile, protocol) in all() {

@@ -6,7 +6,7 @@ use etcd_http::{Client, ClientBuilder, Endpoint, SyncPolicy, Synced};
 use futures::FutureExt;
 use harness::{
     clock::block_on,
-    scripted_transport::{Ending, ScriptedTransport, Step, keys, members},
+    scripted_transport::{Ending, ScriptedTransport, Step, keys, leader, members},
 };
 
 fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
@@ -64,32 +64,56 @@ fn members_come_and_go_and_the_given_endpoints_stay() {
 }
 
 #[test]
-fn where_v2_is_disabled_v3_lists_the_members_and_the_leader() {
-    let off = Step::Respond(
-        404,
-        vec![("content-type", "text/plain".into())],
-        Ending::Whole("404 page not found\n".into()),
-    );
-    let list = r#"{"header":{"cluster_id":"7"},"members":[
-        {"ID":"1","name":"a","clientURLs":["http://10.0.0.1:2379"]},
-        {"ID":"2","name":"b","clientURLs":["http://10.0.0.2:2379"]}]}"#;
-    let status = r#"{"header":{"cluster_id":"7"},"version":"3.5.16","leader":"2","raftTerm":"3"}"#;
-    let client = builder([off, keys(200, 0, list), keys(200, 0, status)])
+fn v3_lists_the_members_and_the_leader() {
+    let list = members(&[&["http://10.0.0.1:2379"], &["http://10.0.0.2:2379"]]);
+    let client = builder([list, leader(2)])
         .prefer_leader(true)
         .build()
         .unwrap();
     let sync = block_on(client.sync()).unwrap();
     assert_eq!(texts(&sync.added), ["http://10.0.0.2:2379"]);
     assert_eq!(texts(&sync.leader), ["http://10.0.0.2:2379"]);
+    let seen = client.transport().seen();
+    let [list, status] = ["cluster/member/list", "maintenance/status"];
+    assert!(
+        seen[0].ends_with(list) && seen[1].ends_with(status),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn where_v3_is_not_supported_or_refuses_it_v2_lists_the_members_and_the_leader() {
+    let respond = |status, kind: &str, body: &str| {
+        let headers = vec![("content-type", kind.into())];
+        Step::Respond(status, headers, Ending::Whole(body.into()))
+    };
+    let refused = r#"{"error":"etcdserver: user name is empty","code":3}"#;
+    for first in [
+        respond(404, "text/plain", "404 page not found\n"),
+        respond(400, "application/json", refused),
+    ] {
+        let list = r#"{"members":[
+            {"id":"1","name":"a","peerURLs":[],"clientURLs":["http://10.0.0.1:2379"]},
+            {"id":"2","name":"b","peerURLs":[],"clientURLs":["http://10.0.0.2:2379"]}]}"#;
+        // The first is an address that the list does not have.
+        let leader = r#"{"id":"2","name":"b","peerURLs":[],
+            "clientURLs":["http://elsewhere","http://10.0.0.2:2379"]}"#;
+        let client = builder([first, keys(200, 0, list), keys(200, 0, leader)])
+            .prefer_leader(true)
+            .build()
+            .unwrap();
+        let sync = block_on(client.sync()).unwrap();
+        assert_eq!(texts(&sync.added), ["http://10.0.0.2:2379"]);
+        assert_eq!(texts(&sync.leader), ["http://10.0.0.2:2379"]);
+    }
+    let no_v2 = respond(404, "text/plain", "404 page not found\n");
+    let client = builder([respond(400, "application/json", refused), no_v2]);
+    let error = block_on(client.build().unwrap().sync()).unwrap_err();
+    assert!(error.to_string().contains("user name is empty"), "{error}");
 }
 
 #[test]
 fn with_a_new_term_in_v3_the_leader_is_no_longer_preferred() {
-    let off = Step::Respond(
-        404,
-        vec![("content-type", "text/plain".into())],
-        Ending::Whole("404 page not found\n".into()),
-    );
     let header =
         |term| format!(r#""header":{{"cluster_id":"7","member_id":"1","raft_term":"{term}"}}"#);
     let list = format!(
@@ -100,7 +124,7 @@ fn with_a_new_term_in_v3_the_leader_is_no_longer_preferred() {
     );
     let status = format!(r#"{{{},"version":"3.5.16","leader":"2"}}"#, header(3));
     let put = |term| keys(200, 0, format!("{{{}}}", header(term)));
-    let steps = [off, keys(200, 0, list), keys(200, 0, status)];
+    let steps = [keys(200, 0, list), keys(200, 0, status)];
     let steps = steps.into_iter().chain([put(3), put(4), put(4)]);
     let client = builder(steps).prefer_leader(true).build().unwrap();
     block_on(client.sync()).unwrap();
@@ -132,12 +156,10 @@ fn a_list_without_an_address_to_use_changes_nothing() {
 
 #[test]
 fn a_sync_that_fails_changes_nothing() {
-    let steps = [
-        Step::Reject,
-        keys(200, 0, "<html>"),
-        keys(401, 0, "{\"message\":\"no\"}"),
-    ];
-    let client = builder(steps).build().unwrap();
+    // By each API at each endpoint.
+    let denied = (0..5).map(|_| keys(401, 0, r#"{"message":"no"}"#));
+    let steps = [Step::Reject, keys(200, 0, "<html>")];
+    let client = builder(steps.into_iter().chain(denied)).build().unwrap();
     client.merge_endpoints(["http://10.0.0.2:2379"]);
     for _ in 0..3 {
         block_on(client.sync()).unwrap_err();

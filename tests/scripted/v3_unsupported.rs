@@ -10,7 +10,7 @@ use etcd_http::{
     },
 };
 use futures::{StreamExt, executor::block_on};
-use harness::scripted_transport::{Ending, ScriptedTransport, Step};
+use harness::scripted_transport::{self, Ending, ScriptedTransport, Step};
 
 use crate::v3_store::{Connection, Store};
 
@@ -203,13 +203,9 @@ fn what_is_known_of_an_endpoint_survives_a_sync_and_a_new_one_is_asked() {
 
 #[test]
 fn the_leader_is_not_asked_for_what_it_does_not_support() {
-    let leader = harness::scripted_transport::members(&[&["http://a"], &["http://b"]]);
-    let is = harness::scripted_transport::keys(
-        200,
-        0,
-        harness::scripted_transport::member(0, &["http://b"]),
-    );
-    let script = ScriptedTransport::new([leader, is, unsupported(), ok(), ok(), ok()]);
+    let list = scripted_transport::members(&[&["http://a"], &["http://b"]]);
+    let leader = scripted_transport::leader(2);
+    let script = ScriptedTransport::new([list, leader, unsupported(), ok(), ok(), ok()]);
     let client = Client::builder(script).endpoints(["http://a", "http://b"]);
     let client = client.prefer_leader(true).build().unwrap();
     block_on(client.sync()).unwrap();

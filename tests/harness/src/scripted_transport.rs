@@ -230,14 +230,25 @@ pub fn with_headers(step: Step, more: &[(&'static str, &str)]) -> Step {
     }
 }
 
-/// A list of members, each with these client URLs.
+/// v3's list of members, each with these client URLs.
 pub fn members(urls: &[&[&str]]) -> Step {
     let members = urls.iter().enumerate();
-    let members: Vec<_> = members.map(|(id, urls)| member(id, urls)).collect();
-    keys(200, 0, format!(r#"{{"members":[{}]}}"#, members.join(",")))
+    let members: Vec<_> = members
+        .map(|(id, urls)| format!(r#"{{"ID":"{}","clientURLs":{urls:?}}}"#, id + 1))
+        .collect();
+    let list = members.join(",");
+    keys(
+        200,
+        0,
+        format!(r#"{{"header":{{"cluster_id":"7"}},"members":[{list}]}}"#),
+    )
 }
 
-/// One member, as in the list of members, and as the response to the request for the leader.
-pub fn member(id: usize, urls: &[&str]) -> String {
-    format!(r#"{{"id":"{id}","name":"m{id}","peerURLs":[],"clientURLs":{urls:?}}}"#)
+/// The status of a member that names this one of the list as the leader, from 1.
+pub fn leader(number: u64) -> Step {
+    keys(
+        200,
+        0,
+        format!(r#"{{"header":{{"cluster_id":"7"}},"version":"3.5.16","leader":"{number}"}}"#),
+    )
 }
