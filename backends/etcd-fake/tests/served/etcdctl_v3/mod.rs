@@ -110,7 +110,7 @@ fn leases_are_granted_and_kept_alike() {
             let mut keeping = side.start("lease keep-alive LEASE2");
             let mut text = keeping.lines(1);
             text += &side.outcome("lease revoke LEASE2", "");
-            text + &keeping.interrupt()
+            text + &keeping.terminate()
         });
     });
 }
@@ -124,7 +124,7 @@ fn watches_receive_the_same() {
             let mut text = watch.lines(12);
             side.outcome("put w2 new", "");
             text += &watch.lines(3);
-            text + &watch.interrupt()
+            text + &watch.terminate()
         });
         assert!(reply.contains("older") && reply.contains("new"), "{reply}");
         both.all(&["compaction 4", "watch w1 --rev=2"]);
@@ -135,12 +135,12 @@ fn watches_receive_the_same() {
             text += &watch.lines(1);
             side.outcome("put x 1", "");
             text += &watch.lines(3);
-            text + &watch.interrupt()
+            text + &watch.terminate()
         });
         // A command is run for each event.
         both.each(|side| {
             let mut watch = side.start("watch x --rev=5 -- echo event");
-            watch.lines(4) + &watch.interrupt()
+            watch.lines(4) + &watch.terminate()
         });
     });
 }
@@ -154,9 +154,9 @@ fn locks_and_elections_are_taken_in_turn() {
             let mut first = side.start("lock l");
             let mut text = shortened(&first.lines(1));
             let mut second = side.start("lock l");
-            text += &shortened(&first.interrupt());
+            text += &shortened(&first.terminate());
             text += &shortened(&second.lines(1));
-            text + &shortened(&second.interrupt())
+            text + &shortened(&second.terminate())
         });
         both.each(|side| {
             let mut leader = side.start("elect e one");
@@ -164,11 +164,11 @@ fn locks_and_elections_are_taken_in_turn() {
             let mut observer = side.start("elect -l e");
             text += &shortened(&observer.lines(2));
             let mut next = side.start("elect e two");
-            text += &shortened(&leader.interrupt());
+            text += &shortened(&leader.terminate());
             text += &shortened(&next.lines(2));
             text += &shortened(&observer.lines(2));
-            text += &shortened(&next.interrupt());
-            text + &shortened(&observer.interrupt())
+            text += &shortened(&next.terminate());
+            text + &shortened(&observer.terminate())
         });
     });
 }
@@ -322,7 +322,7 @@ fn keys_are_mirrored() {
             text += &side.wait_for("copy3", 1);
             side.outcome("del m1", "");
             text += &side.wait_for("copy1", 0);
-            mirror.interrupt();
+            mirror.terminate();
             text + &side.outcome("get --prefix copy", "")
         });
     });

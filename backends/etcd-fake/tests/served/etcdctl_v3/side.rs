@@ -128,7 +128,7 @@ impl Side {
         }
     }
 
-    /// Starts a command that goes on until it is interrupted.
+    /// Starts a command that goes on until it is ended.
     pub(super) fn start(&self, arguments: &str) -> Running {
         let mut command = self.command(arguments);
         let command = command
@@ -161,10 +161,11 @@ impl Running {
         text
     }
 
-    /// Interrupts the command; returns what is left of its output.
-    pub(super) fn interrupt(mut self) -> String {
+    /// Ends the command by SIGTERM (SIGINT is ignored where the tests run in the background); returns what is left of its
+    /// output.
+    pub(super) fn terminate(mut self) -> String {
         let pid = self.process.id().to_string();
-        let killed = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        let killed = Command::new("kill").arg(&pid).status().unwrap();
         assert!(killed.success());
         self.rest()
     }
