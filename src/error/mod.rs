@@ -290,6 +290,8 @@ impl Error {
             Self::Unsupported(error) => error.outcome() == Outcome::Rejected,
             Self::Http(error) => ForeignStatus::of(error.status()) == ForeignStatus::NotServed,
             Self::Etcd(error) => error.refusal.is_not_served,
+            // A redirect that is not followed.
+            Self::Unexpected(_) => self.is_foreign() && self.outcome() == Outcome::Rejected,
             _ => false,
         }
     }
