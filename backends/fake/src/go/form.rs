@@ -1,5 +1,9 @@
 //! Parameters as Go's `net/http` reads them: the form in the body first, then the query.
 
+use std::borrow::Cow;
+
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
 /// The largest form that a server reads.
 const MAX_FORM: usize = 10 << 20;
 
@@ -18,7 +22,7 @@ impl Form {
         if let Some((content_type, body)) = form {
             match media_type(content_type) {
                 // A bad parameter leaves the type readable, and is still an error.
-                (kind, problem) if kind == b"application/x-www-form-urlencoded" => {
+                (kind, problem) if *kind == *FORM => {
                     if body.len() > MAX_FORM {
                         error = Some(b"http: POST too large".to_vec());
                     } else {
@@ -77,31 +81,31 @@ impl Form {
 /// With the invalid escape.
 pub(crate) fn unescape(text: &[u8], is_query: bool) -> Result<Vec<u8>, &[u8]> {
     let is_encoded = |&byte: &u8| byte == b'%' || (is_query && byte == b'+');
-    if !text.iter().any(is_encoded) {
-        return Ok(text.to_vec());
-    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
+    loop {
+        let plain = rest.iter().position(is_encoded).unwrap_or(rest.len());
+        let (plain, encoded) = rest.split_at(plain);
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = encoded.split_first() else {
+            return Ok(out);
+        };
         rest = after;
-        match byte {
-            b'%' => {
-                let digits = (
-                    after.first().copied().and_then(hex),
-                    after.get(1).copied().and_then(hex),
-                );
-                let (Some(high), Some(low)) = digits else {
-                    let at = text.len() - after.len() - 1;
-                    return Err(&text[at..text.len().min(at + 3)]);
-                };
-                out.push(high << 4 | low);
-                rest = &after[2..];
-            }
-            b'+' if is_query => out.push(b' '),
-            _ => out.push(byte),
+        if byte == b'+' {
+            out.push(b' ');
+            continue;
         }
+        let digits = (
+            after.first().copied().and_then(hex),
+            after.get(1).copied().and_then(hex),
+        );
+        let (Some(high), Some(low)) = digits else {
+            let at = text.len() - after.len() - 1;
+            return Err(&text[at..text.len().min(at + 3)]);
+        };
+        out.push(high << 4 | low);
+        rest = &after[2..];
     }
-    Ok(out)
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -153,15 +157,16 @@ pub(crate) fn parse_u64(value: &[u8]) -> Option<u64> {
 }
 
 /// The type of a `Content-Type` in lower case, and Go's error about the header.
-fn media_type(header: &[u8]) -> (Vec<u8>, Option<&'static str>) {
-    if header.is_empty() {
-        return (Vec::new(), None);
+fn media_type(header: &[u8]) -> (Cow<'_, [u8]>, Option<&'static str>) {
+    // As nearly all clients write it.
+    if header.is_empty() || header == FORM {
+        return (Cow::Borrowed(header), None);
     }
     let semicolon = header.iter().position(|&byte| byte == b';');
     let (kind, parameters) = header.split_at(semicolon.unwrap_or(header.len()));
     let kind = kind.trim_ascii().to_ascii_lowercase();
     if let Some(problem) = bad_type(&kind) {
-        return (Vec::new(), Some(problem));
+        return (Cow::default(), Some(problem));
     }
     let mut rest = parameters;
     let mut names: Vec<Vec<u8>> = Vec::new();
@@ -173,15 +178,15 @@ fn media_type(header: &[u8]) -> (Vec<u8>, Option<&'static str>) {
         let Some((name, _, after)) = parameter(rest) else {
             let only_a_semicolon = rest.trim_ascii() == b";";
             let problem = (!only_a_semicolon).then_some("mime: invalid media parameter");
-            return (kind, problem);
+            return (Cow::Owned(kind), problem);
         };
         if names.contains(&name) {
-            return (Vec::new(), Some("mime: duplicate parameter name"));
+            return (Cow::default(), Some("mime: duplicate parameter name"));
         }
         names.push(name);
         rest = after;
     }
-    (kind, None)
+    (Cow::Owned(kind), None)
 }
 
 fn bad_type(kind: &[u8]) -> Option<&'static str> {
