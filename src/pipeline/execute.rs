@@ -21,7 +21,7 @@ use crate::{
         exchange::{Exchange, Prepared, call_of},
         failure::Failure,
         hedge::{Hedge, Hedged},
-        observe::{Attempt, Report},
+        observe::Report,
         retry::Failed,
     },
 };
@@ -462,16 +462,8 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     fn report(&self, endpoint: &EndpointState, began: Instant, report: impl FnOnce() -> Report) {
         self.pipeline.observer.report(|| {
-            let report = report();
-            Attempt {
-                operation: self.call.operation,
-                endpoint: endpoint.endpoint().clone(),
-                number: self.attempts,
-                status: report.status,
-                elapsed: self.pipeline.since(began),
-                outcome: report.outcome,
-                reason: report.reason,
-            }
+            let elapsed = self.pipeline.since(began);
+            report().attempt(self.call.operation, endpoint, self.attempts, elapsed)
         });
     }
 }

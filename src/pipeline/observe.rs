@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::{
     base::{endpoint::Endpoint, trace},
+    endpoints::state::EndpointState,
     error::{Error, Outcome},
     pipeline::{answer::Answer, failure::Failure},
 };
@@ -145,6 +146,25 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Returns the attempt that ended so.
+    pub(crate) fn attempt(
+        self,
+        operation: &'static str,
+        endpoint: &EndpointState,
+        number: u32,
+        elapsed: Duration,
+    ) -> Attempt {
+        Attempt {
+            operation,
+            endpoint: endpoint.endpoint().clone(),
+            number,
+            status: self.status,
+            elapsed,
+            outcome: self.outcome,
+            reason: self.reason,
+        }
+    }
+
     /// There was a response with this status.
     pub(crate) fn answered(status: StatusCode) -> Self {
         Self {

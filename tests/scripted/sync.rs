@@ -63,16 +63,19 @@ fn members_come_and_go_and_the_given_endpoints_stay() {
     assert_eq!(second.endpoints, endpoints(&client));
 }
 
-#[test]
-fn v3_lists_the_members_and_the_leader() {
-    let list = members(&[&["http://10.0.0.1:2379"], &["http://10.0.0.2:2379"]]);
-    let client = builder([list, leader(2)])
-        .prefer_leader(true)
-        .build()
-        .unwrap();
+/// Syncs a client by these responses, which add the second member and name it as the leader.
+fn second_is_added_and_leads(steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
+    let client = builder(steps).prefer_leader(true).build().unwrap();
     let sync = block_on(client.sync()).unwrap();
     assert_eq!(texts(&sync.added), ["http://10.0.0.2:2379"]);
     assert_eq!(texts(&sync.leader), ["http://10.0.0.2:2379"]);
+    client
+}
+
+#[test]
+fn v3_lists_the_members_and_the_leader() {
+    let list = members(&[&["http://10.0.0.1:2379"], &["http://10.0.0.2:2379"]]);
+    let client = second_is_added_and_leads([list, leader(2)]);
     let seen = client.transport().seen();
     let [list, status] = ["cluster/member/list", "maintenance/status"];
     assert!(
@@ -98,13 +101,7 @@ fn where_v3_is_not_supported_or_refuses_it_v2_lists_the_members_and_the_leader()
         // The first is an address that the list does not have.
         let leader = r#"{"id":"2","name":"b","peerURLs":[],
             "clientURLs":["http://elsewhere","http://10.0.0.2:2379"]}"#;
-        let client = builder([first, keys(200, 0, list), keys(200, 0, leader)])
-            .prefer_leader(true)
-            .build()
-            .unwrap();
-        let sync = block_on(client.sync()).unwrap();
-        assert_eq!(texts(&sync.added), ["http://10.0.0.2:2379"]);
-        assert_eq!(texts(&sync.leader), ["http://10.0.0.2:2379"]);
+        second_is_added_and_leads([first, keys(200, 0, list), keys(200, 0, leader)]);
     }
     let no_v2 = respond(404, "text/plain", "404 page not found\n");
     let client = builder([respond(400, "application/json", refused), no_v2]);

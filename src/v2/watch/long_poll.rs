@@ -20,7 +20,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, Report},
+        observe::Report,
     },
 };
 
@@ -175,20 +175,8 @@ impl<T: Transport> LongPoll<T> {
 
     fn report(&self, report: impl FnOnce() -> Report) {
         self.client.pipeline().observer.report(|| {
-            let Report {
-                outcome,
-                status,
-                reason,
-            } = report();
-            Attempt {
-                operation: self.prepared.call.operation,
-                endpoint: self.endpoint.endpoint().clone(),
-                number: 1,
-                status,
-                elapsed: self.age(),
-                outcome,
-                reason,
-            }
+            let operation = self.prepared.call.operation;
+            report().attempt(operation, &self.endpoint, 1, self.age())
         });
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
-        observe::{Attempt, Report},
+        observe::Report,
         wire::doubt_page,
     },
     v3::protocol::{self, grpc, method::Method, status::GrpcStatus},
@@ -129,22 +129,9 @@ fn report<T: Transport>(
     sent: Instant,
     report: impl FnOnce() -> Report,
 ) {
-    pipeline.observer.report(|| {
-        let Report {
-            outcome,
-            status,
-            reason,
-        } = report();
-        Attempt {
-            operation: call.operation,
-            endpoint: endpoint.endpoint().clone(),
-            number: 1,
-            status,
-            elapsed: pipeline.since(sent),
-            outcome,
-            reason,
-        }
-    });
+    pipeline
+        .observer
+        .report(|| report().attempt(call.operation, endpoint, 1, pipeline.since(sent)));
 }
 
 /// Returns the wire for a call to this endpoint.

@@ -11,7 +11,7 @@ use crate::{
         call::Call,
         exchange::Prepared,
         failure::Failure,
-        observe::{Attempt, AttemptOutcome, Report},
+        observe::{AttemptOutcome, Report},
     },
     v3::{
         protocol::{self, message::Encode},
@@ -220,24 +220,17 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         }
         let pipeline = self.client.pipeline();
         pipeline.observer.report(|| {
-            let Report {
-                outcome,
-                status,
-                reason,
-            } = Report::of_error(error);
-            Attempt {
-                operation: self.options.call.operation,
-                endpoint: stream.messages.endpoint().endpoint().clone(),
-                number: 1,
-                status,
-                elapsed: pipeline.since(stream.opened),
-                outcome: if is_end {
-                    AttemptOutcome::Interrupted
-                } else {
-                    outcome
-                },
-                reason,
+            let mut report = Report::of_error(error);
+            if is_end {
+                report.outcome = AttemptOutcome::Interrupted;
             }
+            let elapsed = pipeline.since(stream.opened);
+            report.attempt(
+                self.options.call.operation,
+                stream.messages.endpoint(),
+                1,
+                elapsed,
+            )
         });
     }
 
