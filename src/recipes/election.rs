@@ -52,6 +52,7 @@ use crate::{
 /// # Layout
 ///
 /// A key `NAME/LEASE` for each candidate, with the lease in hexadecimal; the value is what it proclaims.
+#[doc(alias = "leader election")]
 pub struct Election<T> {
     session: Session<T>,
     name: Bytes,

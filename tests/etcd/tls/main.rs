@@ -1,5 +1,6 @@
 //! A real etcd with `https://`, and invalid certificates.
 
+mod check;
 mod servers;
 mod stacks;
 mod watch_sets;
@@ -14,6 +15,7 @@ use futures::StreamExt;
 use harness::certificates::Authority;
 
 use crate::{
+    check::what_is_wrong_with_tls_is_found,
     servers::{server, strict_server},
     stacks::{Stack, Tls},
     watch_sets::{
@@ -53,6 +55,7 @@ over_all! {
     without_a_good_certificate_of_the_client_nothing_is_applied;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
+    what_is_wrong_with_tls_is_found;
     v3_134_a_set_that_changes_goes_on_in_one_stream;
     a_set_survives_its_server;
     a_set_changes_over_http_1;
