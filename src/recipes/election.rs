@@ -154,11 +154,11 @@ pub struct Leadership<T> {
 }
 
 impl<T: Transport> Leadership<T> {
-    /// Changes the value that the leader proclaims. Applied once, whatever responses are lost.
+    /// Changes the value that the leader proclaims. Applied once, whatever responses are lost. Returns its revision.
     ///
     /// # Errors
     /// [`KeyDeleted`](RecipeError::KeyDeleted) and [`SessionLost`](RecipeError::SessionLost): it does not lead any more.
-    pub async fn proclaim(&mut self, value: impl Into<Value>) -> Result<(), RecipeError> {
+    pub async fn proclaim(&mut self, value: impl Into<Value>) -> Result<i64, RecipeError> {
         let value = value.into();
         let key = self.held.key().clone();
         let put = Put::new(&key, value.clone()).lease(self.held.lease());
@@ -172,19 +172,22 @@ impl<T: Transport> Leadership<T> {
         let txn = async { Ok(settle(namespace, &txn).await?) };
         let settled = while_held(&lease, txn).await?;
         let value = value.into_bytes();
-        let is_applied = settled.output.succeeded || {
+        let revision = if settled.output.succeeded {
+            settled.output.header.revision
+        } else {
             let found = settled.output.range(0).and_then(|own| own.first());
-            found.is_some_and(|own| {
+            let is_applied = |own: &&KeyValue| {
                 own.create_revision == self.held.fencing_token()
                     && own.version == self.version + 1
                     && own.value == value
-            })
+            };
+            match found.filter(is_applied) {
+                Some(own) => own.mod_revision,
+                None => return Err(RecipeError::KeyDeleted { key }),
+            }
         };
-        if !is_applied {
-            return Err(RecipeError::KeyDeleted { key });
-        }
         self.version += 1;
-        Ok(())
+        Ok(revision)
     }
 
     /// Gives up leadership: [`Held::release`].

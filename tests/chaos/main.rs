@@ -1,9 +1,10 @@
 //! A cluster of three under load, whose members are killed, paused and restarted one at a time. At the end, every
-//! guarantee is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
+//! guarantee is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections,
+//! [`v3::recipes`] for the recipes.
 //!
-//! Half of the tests have proxies between the clients and the members, which have faults of their own: see [`proxies`].
+//! Some of the tests have proxies between the clients and the members, which have faults of their own: see [`proxies`].
 //!
-//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 12 s; `ETCD_HTTP_CHAOS_SEED` selects the
+//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test, which defaults to a few seconds; `ETCD_HTTP_CHAOS_SEED` selects the
 //! schedule.
 
 mod faults;
@@ -25,23 +26,38 @@ use crate::{faults::Faults, proxies::Proxies};
 harness::trusting!();
 
 macro_rules! scenarios {
-    ($($proxies:ident { $($name:ident: $run:path;)+ })+) => {$($(
+    ($($proxies:ident $protocol:ident $seconds:literal { $($name:ident: $run:path;)+ })+) => {$($(
         #[test]
         fn $name() {
-            let run = async |scenario: &Scenario| $run(scenario).await;
-            run_scenario(stringify!($name), stringify!($proxies) == "proxies", run);
+            let setup = Setup {
+                name: stringify!($name),
+                has_proxies: stringify!($proxies) == "proxies",
+                protocol: Protocol::$protocol,
+                seconds: $seconds,
+            };
+            run_scenario(setup, async |scenario: &Scenario| $run(scenario).await);
         }
     )+)+};
 }
 
 scenarios! {
-    direct {
+    direct Gateway 12 {
         nothing_is_lost_doubled_or_invented_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
         nothing_is_lost_doubled_or_invented_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
         v3_leases_locks_and_elections_hold_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
         v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
     }
-    proxies {
+    direct Grpc 4 {
+        v3_leases_locks_and_elections_hold_by_grpc_over_hyper: v3::run::<etcd_http::hyper::HyperTransport>;
+        v3_leases_locks_and_elections_hold_by_grpc_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
+    }
+    direct Auto 4 {
+        recipes_hold_by_grpc_over_hyper: v3::recipes::run::<etcd_http::hyper::HyperTransport>;
+    }
+    direct Gateway 4 {
+        recipes_hold_by_the_gateway_over_reqwest: v3::recipes::run::<etcd_http::reqwest::ReqwestTransport>;
+    }
+    proxies Gateway 12 {
         nothing_is_lost_doubled_or_invented_behind_proxies_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
         nothing_is_lost_doubled_or_invented_behind_proxies_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
         v3_leases_locks_and_elections_hold_behind_proxies_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
@@ -56,6 +72,7 @@ const AFTER_FAULTS: Duration = Duration::from_secs(180);
 struct Scenario {
     proxies: Option<Proxies>,
     cluster: Cluster,
+    protocol: Protocol,
     duration: Duration,
     seed: u64,
 }
@@ -68,7 +85,22 @@ struct Verdict {
     problems: Vec<String>,
 }
 
-fn run_scenario(name: &str, has_proxies: bool, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
+/// What a test declares.
+struct Setup {
+    name: &'static str,
+    has_proxies: bool,
+    protocol: Protocol,
+    /// Its duration, unless the environment sets another one.
+    seconds: u64,
+}
+
+fn run_scenario(setup: Setup, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
+    let Setup {
+        name,
+        has_proxies,
+        protocol,
+        seconds,
+    } = setup;
     // Two clusters at once would delay each other's heartbeats.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +108,8 @@ fn run_scenario(name: &str, has_proxies: bool, run: impl AsyncFnOnce(&Scenario) 
     let scenario = Scenario {
         proxies: has_proxies.then(|| Proxies::before(&cluster)),
         cluster,
-        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 12)),
+        protocol,
+        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", seconds)),
         seed: number("ETCD_HTTP_CHAOS_SEED", 4),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +166,7 @@ impl Scenario {
             urls.rotate_left(first);
             Client::builder(transport)
                 .endpoints(urls)
-                .protocol(Protocol::Gateway)
+                .protocol(self.protocol)
                 .timeout(Duration::from_secs(seconds))
                 .build()
                 .unwrap()
