@@ -26,7 +26,7 @@ use crate::{faults::Faults, proxies::Proxies};
 harness::trusting!();
 
 macro_rules! scenarios {
-    ($($proxies:ident $protocol:ident $seconds:literal { $($name:ident: $run:path;)+ })+) => {$($(
+    ($($proxies:ident $protocol:ident for $seconds:literal s, seed $seed:literal { $($name:ident: $run:path;)+ })+) => {$($(
         #[test]
         fn $name() {
             let setup = Setup {
@@ -34,6 +34,7 @@ macro_rules! scenarios {
                 has_proxies: stringify!($proxies) == "proxies",
                 protocol: Protocol::$protocol,
                 seconds: $seconds,
+                seed: $seed,
             };
             run_scenario(setup, async |scenario: &Scenario| $run(scenario).await);
         }
@@ -41,23 +42,23 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    direct Gateway 12 {
+    direct Gateway for 12 s, seed 4 {
         nothing_is_lost_doubled_or_invented_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
         nothing_is_lost_doubled_or_invented_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
         v3_leases_locks_and_elections_hold_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
         v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
     }
-    direct Grpc 4 {
+    direct Grpc for 4 s, seed 29 {
         v3_leases_locks_and_elections_hold_by_grpc_over_hyper: v3::run::<etcd_http::hyper::HyperTransport>;
         v3_leases_locks_and_elections_hold_by_grpc_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
     }
-    direct Auto 4 {
+    direct Auto for 4 s, seed 59 {
         recipes_hold_by_grpc_over_hyper: v3::recipes::run::<etcd_http::hyper::HyperTransport>;
     }
-    direct Gateway 4 {
+    direct Gateway for 4 s, seed 50 {
         recipes_hold_by_the_gateway_over_reqwest: v3::recipes::run::<etcd_http::reqwest::ReqwestTransport>;
     }
-    proxies Gateway 12 {
+    proxies Gateway for 12 s, seed 4 {
         nothing_is_lost_doubled_or_invented_behind_proxies_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
         nothing_is_lost_doubled_or_invented_behind_proxies_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
         v3_leases_locks_and_elections_hold_behind_proxies_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
@@ -90,8 +91,9 @@ struct Setup {
     name: &'static str,
     has_proxies: bool,
     protocol: Protocol,
-    /// Its duration, unless the environment sets another one.
+    /// Its duration and its schedule, unless the environment sets others. With each seed, a leader is killed or halted.
     seconds: u64,
+    seed: u64,
 }
 
 fn run_scenario(setup: Setup, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
@@ -100,6 +102,7 @@ fn run_scenario(setup: Setup, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
         has_proxies,
         protocol,
         seconds,
+        seed,
     } = setup;
     // Two clusters at once would delay each other's heartbeats.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -110,7 +113,7 @@ fn run_scenario(setup: Setup, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
         cluster,
         protocol,
         duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", seconds)),
-        seed: number("ETCD_HTTP_CHAOS_SEED", 4),
+        seed: number("ETCD_HTTP_CHAOS_SEED", seed),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
