@@ -5,6 +5,7 @@ mod config;
 mod exactness;
 mod late;
 mod safety;
+mod serializable;
 mod session;
 mod v2;
 mod waits;
