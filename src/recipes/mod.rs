@@ -25,6 +25,7 @@
 
 mod barrier;
 mod cache;
+mod claim;
 mod config;
 mod counter;
 mod double_barrier;
@@ -48,6 +49,7 @@ pub use barrier::Barrier;
 pub use cache::{
     Cache, CacheBuilder, CacheChange, CacheDriver, CacheEntry, CacheUpdate, InvalidEntry, Snapshot,
 };
+pub use claim::Claim;
 pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};

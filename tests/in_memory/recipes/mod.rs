@@ -1,6 +1,7 @@
 //! Recipes under faults, in virtual time.
 
 mod cache;
+mod claims;
 mod config;
 mod exactness;
 mod late;
