@@ -9,6 +9,7 @@ use crate::{
     recipes::{
         error::RecipeError,
         held::{Held, Placed, first_of, until},
+        proclamations::{self, Proclamation},
         session::{Session, join, name},
         traits::clone_and_debug,
         wait::{settle, while_held, within},
@@ -135,10 +136,22 @@ impl<T: Transport> Election<T> {
         Ok(self.session.namespace().send(first).await?.into_first())
     }
 
-    /// Delivers the present leader, and each one after it: [`Observe`]. It goes on over outages and compaction; a leader that
-    /// came and went meanwhile is skipped.
+    /// Delivers the present leader, and each one after it: [`Observe`]. It goes on over outages and compaction; what a leader
+    /// proclaimed meanwhile is skipped, except for the last. See [`proclamations`](Self::proclamations) for all of it.
+    ///
+    /// It does not need the session, nor its driver.
     pub fn observe(&self) -> BoxStream<'static, ClientResult<KeyValue>> {
         self.session.namespace().open(Observe::new(&self.name))
+    }
+
+    /// Delivers what the present leader proclaims, and every proclamation after it, once and in order: of each leader, also of one
+    /// that came and went during an outage. Unless history was compacted before it could be read: then it goes on with the
+    /// present leader, and [says so](Proclamation::is_resync).
+    ///
+    /// It reads the candidates once, and watches them: a candidate that does not lead costs an event. The stream ends after an
+    /// error, such as an outage of five minutes. It does not need the session, nor its driver.
+    pub fn proclamations(&self) -> BoxStream<'static, Result<Proclamation, RecipeError>> {
+        proclamations::follow(self.session.namespace(), self.queue())
     }
 
     fn queue(&self) -> KeyRange {
