@@ -1,7 +1,10 @@
 //! The recipes under faults. Mutexes and elections have the keys of etcd's own locks and elections, and sessions are leases: their
 //! guarantees are checked as in [`locks`](super::locks), [`elections`](super::elections) and [`leases`](super::leases). Those
-//! of queues and transactions are listed and checked in [`queues`] and [`transfers`].
+//! of queues, claims, followers of elections, and transactions are listed and checked in [`queues`], [`claims`], [`followers`] and
+//! [`transfers`].
 
+mod claims;
+mod followers;
 mod holders;
 mod queues;
 mod sessions;
@@ -13,6 +16,7 @@ use etcd_http::{
     Outcome,
     recipes::{RecipeError, Session},
     transport::Transport,
+    v3::Namespace,
 };
 use tokio::task::JoinHandle;
 
@@ -20,7 +24,9 @@ use super::{
     Task,
     history::History,
     journal::{Journal, Reported},
-    leases, run_load,
+    leases,
+    observers::Shown,
+    run_load,
 };
 use crate::{Scenario, Trusting, Verdict};
 
@@ -36,6 +42,10 @@ fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHandle<()>> {
         tokio::spawn(task("rival").use_mutexes()),
         tokio::spawn(task("candidate").use_elections()),
         tokio::spawn(task("voter").ask()),
+        tokio::spawn(task("follower").follow()),
+        tokio::spawn(task("poster").post()),
+        tokio::spawn(task("worker").work()),
+        tokio::spawn(task("hand").work()),
         tokio::spawn(task("producer").produce()),
         tokio::spawn(task("consumer").consume()),
         tokio::spawn(task("bank").transfer()),
@@ -47,28 +57,40 @@ fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHandle<()>> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Records {
     queue: queues::Record,
+    jobs: claims::Record,
+    followed: Vec<Vec<Shown>>,
     commits: Vec<transfers::Commit>,
 }
 
 /// Figures of the recipes, if any were used.
 #[derive(Debug)]
-pub(crate) struct Figures(Option<(queues::Figures, transfers::Figures)>);
+pub(crate) struct Figures(Option<String>);
 
 pub(crate) fn check(journal: &Journal, history: &History) -> (Figures, Vec<String>) {
-    let Records { queue, commits } = journal.records();
+    let Records {
+        queue,
+        jobs,
+        followed,
+        commits,
+    } = journal.records();
     if commits.is_empty() {
         return (Figures(None), Vec::new());
     }
     let (of_queue, mut problems) = queues::check(&queue, history);
+    let (of_jobs, more) = claims::check(&jobs, history);
+    problems.extend(more);
+    let (of_followers, more) = followers::check(&followed, history);
+    problems.extend(more);
     let (of_transfers, more) = transfers::check(&commits, history);
     problems.extend(more);
-    (Figures(Some((of_queue, of_transfers))), problems)
+    let figures = format!("{of_queue}{of_jobs}{of_followers}{of_transfers}");
+    (Figures(Some(figures)), problems)
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some((queue, transfers)) => write!(f, "{queue}{transfers}"),
+            Some(figures) => f.write_str(figures),
             None => Ok(()),
         }
     }
@@ -77,7 +99,15 @@ impl fmt::Display for Figures {
 impl<T: Transport> Task<T> {
     /// Opens a session, whose driver runs until the session ends.
     async fn session(&self, ttl: Duration) -> Option<(Session<T>, JoinHandle<()>)> {
-        let opened = Session::open(self.client.v3(), ttl).await;
+        self.session_in(self.client.v3(), ttl).await
+    }
+
+    async fn session_in(
+        &self,
+        within: impl Into<Namespace<T>>,
+        ttl: Duration,
+    ) -> Option<(Session<T>, JoinHandle<()>)> {
+        let opened = Session::open(within, ttl).await;
         self.journal.count_recipe("session", &opened);
         let (session, driver) = opened.ok()?;
         Some((session, tokio::spawn(driver)))
