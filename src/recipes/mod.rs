@@ -25,6 +25,7 @@
 
 mod barrier;
 mod cache;
+mod claim;
 mod config;
 mod counter;
 mod double_barrier;
@@ -33,6 +34,7 @@ mod error;
 mod held;
 mod mutex;
 mod priority_queue;
+mod proclamations;
 mod published;
 mod queue;
 mod registry;
@@ -48,6 +50,7 @@ pub use barrier::Barrier;
 pub use cache::{
     Cache, CacheBuilder, CacheChange, CacheDriver, CacheEntry, CacheUpdate, InvalidEntry, Snapshot,
 };
+pub use claim::Claim;
 pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
@@ -56,6 +59,7 @@ pub use error::RecipeError;
 pub use held::Held;
 pub use mutex::Mutex;
 pub use priority_queue::PriorityQueue;
+pub use proclamations::Proclamation;
 pub use queue::Queue;
 pub use registry::Registry;
 pub use rw_mutex::RwMutex;
