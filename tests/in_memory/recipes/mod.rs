@@ -4,6 +4,7 @@ mod cache;
 mod config;
 mod exactness;
 mod late;
+mod migration;
 mod safety;
 mod session;
 mod v2;
