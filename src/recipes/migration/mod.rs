@@ -61,7 +61,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// # }
 /// ```
 ///
-/// # What becomes of what
+/// # What is copied, and as what
 ///
 /// | v2 | v3 |
 /// |---|---|
@@ -82,7 +82,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// - **Nothing of others is overwritten**: a v3 key that has another value, and was not written by a migration of this tree, or
 ///   has been changed or deleted since, stays as it is, and is in the report. This is compared in the transaction that writes,
 ///   so it holds for changes during the copy as well. [`overwrite`](Self::overwrite) has it otherwise.
-/// - **Nothing is deleted**, unless [`delete_removed`](Self::delete_removed) says so; then it is copies that nobody has changed.
+/// - **Nothing is deleted**, unless [`delete_removed`](Self::delete_removed) says so; then it is copies that no other client has changed.
 /// - **A lost response does no harm**: each transaction leaves a record of what it has written, and is not applied twice.
 ///
 /// The records are keys `__migration/…` in the namespace, one for a hundred keys or so. Delete them with
@@ -91,7 +91,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// # Limits
 ///
 /// v2 has no transactions with v3: what is written to v2 after it was read is not in the copy until the next run. Stop
-/// writers, run it once more, and [`verify`](Self::verify) the result before you switch. During a run, the tree is in memory.
+/// writers, run it again, and [`verify`](Self::verify) the result before you switch. During a run, the tree is in memory.
 /// Revisions and leases of the target do not survive a restore of etcd from a backup, so that its keys may then count as
 /// changed by others.
 #[must_use = "a migration does nothing before `run`"]

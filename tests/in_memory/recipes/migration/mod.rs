@@ -1,21 +1,23 @@
-//! Migrations from v2 to v3: what becomes of what, resuming after each fault, and keys of others, which stay.
+//! Migrations from v2 to v3: what is copied, and what is not; and keys of others, which stay.
+
+mod faults;
+mod size;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use etcd_http::{
-    Client, Outcome, Protocol,
-    fake::{FakeEtcd, Fault, When},
+    Client, Protocol,
+    fake::FakeEtcd,
     recipes::{
         RecipeError,
-        migration::{DifferenceKind, Migration, NoteKind, Progress, Report, Verification},
+        migration::{DifferenceKind, Migration, NoteKind, Report, Verification},
     },
     transport::{Body, Transport, http},
     v2::{CreateDir, Set},
     v3::{GrantLease, Put},
 };
 
-use super::safety::explore;
-use crate::support::{block_on, client, jumping, misfortunes, seconds};
+use crate::support::{block_on, client, jumping, seconds};
 
 /// Transactions, on which copies depend.
 const TXN: &str = "/v3/kv/txn";
@@ -167,69 +169,6 @@ fn a_tree_becomes_keys_with_a_prefix_and_what_cannot_is_reported() {
 }
 
 #[test]
-fn a_run_after_any_fault_writes_what_is_missing_and_nothing_twice() {
-    for misfortune in misfortunes() {
-        for nth in 1..=12 {
-            let etcd = jumping().build();
-            block_on(async {
-                for number in 0..6 {
-                    set(&etcd, &format!("/app/{number}"), "x").await;
-                }
-                set_with_ttl(&etcd, "/app/leased", seconds(1000)).await;
-                etcd.inject(When::any().nth(nth), misfortune.fault.clone());
-                // Three transactions, the record of each included.
-                let migration = migration(&etcd).max_operations(4);
-                let report = migration.run().await.unwrap();
-                let name = format!("{} {nth}: {report}", misfortune.name);
-                assert_eq!((report.written, &report.notes[..]), (7, &[][..]), "{name}");
-                assert!(puts(&etcd).values().all(|&puts| puts == 1), "{name}");
-                assert_eq!(puts(&etcd).len(), 7, "{name}");
-                let again = migration.run().await.unwrap();
-                assert_eq!((again.written, again.unchanged), (0, 7), "{name}");
-                assert!(migration.verify().await.unwrap().is_same(), "{name}");
-            });
-        }
-    }
-}
-
-#[test]
-fn a_run_that_broke_off_is_resumed_where_it_was() {
-    for protocol in [Protocol::Gateway, Protocol::Grpc] {
-        let etcd = jumping().build();
-        let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
-        let client = client.protocol(protocol).build().unwrap();
-        let target = client.v3().namespace("app/");
-        let migration = Migration::new(&client, "/app", target)
-            .max_operations(11)
-            .outage_limit(seconds(30));
-        block_on(async {
-            for number in 0..100 {
-                set(&etcd, &format!("/app/{number}"), "x").await;
-            }
-            let mut seen = Progress::default();
-            let run = migration.run_with(|now| {
-                seen = now;
-                if now.done == 40 {
-                    etcd.inject(When::any(), Fault::silence_after());
-                }
-            });
-            let error = run.await.unwrap_err();
-            assert_eq!((seen.total, seen.done, seen.written), (100, 40, 40));
-            let RecipeError::Client(error) = error else {
-                panic!("{error}");
-            };
-            // It was a read.
-            assert_eq!(error.outcome(), Outcome::Unknown);
-            etcd.clear_faults();
-            let report = migration.run().await.unwrap();
-            assert_eq!((report.written, report.unchanged), (60, 40));
-            assert!(puts(&etcd).values().all(|&puts| puts == 1));
-            assert!(migration.verify().await.unwrap().is_same());
-        });
-    }
-}
-
-#[test]
 fn keys_of_others_stay_as_they_are_unless_asked() {
     let etcd = jumping().build();
     block_on(async {
@@ -284,50 +223,6 @@ fn keys_of_others_stay_as_they_are_unless_asked() {
         set(&etcd, "/app/a", "3").await;
         assert_eq!(migration.run().await.unwrap().written, 1);
         assert_eq!(etcd.get("app/a").unwrap().value, "3");
-    });
-}
-
-#[test]
-fn a_key_that_another_client_writes_during_the_copy_is_not_overwritten() {
-    for overwrite in [false, true] {
-        let etcd = jumping().build();
-        block_on(async {
-            for key in ["/app/a", "/app/b"] {
-                set(&etcd, key, "1").await;
-            }
-            // Between the read and the write.
-            let change = Fault::before(|etcd| {
-                etcd.put("app/a", "others");
-            });
-            etcd.inject(When::any().path(TXN).nth(2), change);
-            let migration = migration(&etcd).overwrite(overwrite);
-            let report = migration.run().await.unwrap();
-            let (a, expected) = if overwrite {
-                ("1", vec![])
-            } else {
-                ("others", vec![("/app/a", NoteKind::ChangedInTarget)])
-            };
-            assert_eq!(notes(&report), expected);
-            assert_eq!(copied(&etcd), map([("app/a", a), ("app/b", "1")]));
-            assert_eq!(report.written, 1 + u64::from(overwrite));
-        });
-    }
-}
-
-#[test]
-fn a_key_that_others_write_all_the_time_ends_in_a_conflict_if_it_is_to_be_overwritten() {
-    let etcd = jumping().build();
-    block_on(async {
-        set(&etcd, "/app/a", "1").await;
-        let change = Fault::before(|etcd| {
-            etcd.put("app/a", "others");
-        });
-        etcd.inject(When::any().path(TXN), change);
-        let error = migration(&etcd).overwrite(true).run().await.unwrap_err();
-        assert!(error.is_conflict(), "{error}");
-        assert_eq!(etcd.get("app/a").unwrap().value, "others");
-        let report = migration(&etcd).run().await.unwrap();
-        assert_eq!(notes(&report), [("/app/a", NoteKind::ChangedInTarget)]);
     });
 }
 
@@ -388,132 +283,6 @@ fn a_run_takes_over_what_has_changed_in_v2_since() {
         assert_eq!((report.deleted, etcd.get("app/c/d").is_some()), (0, true));
         etcd.sleep(seconds(60)).await;
         assert!(etcd.get("app/kept").is_none() && etcd.get("app/ttl").is_some());
-    });
-}
-
-#[test]
-fn a_lease_that_ends_during_the_copy_is_granted_again() {
-    let (source, target) = (jumping().build(), jumping().build());
-    block_on(async {
-        for number in 0..4 {
-            set_with_ttl(&source, &format!("/app/{number}"), seconds(100)).await;
-        }
-        // The clock of the target's leader is set forward, after two keys have been written with the lease.
-        let expire = Fault::before(|target| target.advance(seconds(200)));
-        target.inject(When::any().path(TXN).nth(4), expire);
-        let new = client(&target).v3().namespace("app/");
-        let migration = Migration::new(&client(&source), "/app", new).max_operations(3);
-        let report = migration.run().await.unwrap();
-        assert_eq!((report.written, copied(&target).len()), (4, 2));
-        // The next run copies again what went with the first lease.
-        let report = migration.run().await.unwrap();
-        assert_eq!((report.written, report.unchanged), (2, 2));
-        assert!(migration.verify().await.unwrap().is_same());
-    });
-}
-
-#[test]
-fn ten_thousand_keys_take_two_requests_for_a_hundred_of_them() {
-    let source = jumping().build();
-    let target = jumping().build();
-    block_on(async {
-        for number in 0..10_000 {
-            let key = format!("/app/{}/{number}", number % 100);
-            if number % 10 == 0 {
-                set_with_ttl(&source, &key, seconds(1000)).await;
-            } else {
-                set(&source, &key, "x").await;
-            }
-        }
-        source.clear_log();
-        let (old, new) = (client(&source), client(&target));
-        let migration = Migration::new(&old, "/app", new.v3().namespace("app/"));
-        let mut seen = Vec::new();
-        let report = migration.run_with(|now| seen.push(now)).await.unwrap();
-        assert_eq!((report.written, report.is_complete()), (10_000, true));
-        assert_eq!((seen[0].total, seen[0].done), (10_000, 0));
-        assert!(seen.is_sorted_by(|a, b| a.done < b.done), "{seen:?}");
-        assert_eq!(seen.last().unwrap().done, 10_000);
-        // The tree, in one request; the records, 79 batches, and a lease, if the keys were set within one second.
-        source.assert_count(&When::any(), 1);
-        target.assert_count(&When::any(), 1 + 2 * 79 + 1);
-        assert!(migration.verify().await.unwrap().is_same());
-        target.clear_log();
-        let report = migration.run().await.unwrap();
-        assert_eq!((report.written, report.unchanged), (0, 10_000));
-        target.assert_count(&When::any(), 1 + 79 + 1);
-    });
-}
-
-#[test]
-fn a_tree_that_is_too_large_for_a_response_is_read_directory_by_directory() {
-    let etcd = jumping().build();
-    let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
-    let client = client.protocol(Protocol::Gateway).max_response_size(20_000);
-    let client = client.build().unwrap();
-    block_on(async {
-        for dir in 0..10 {
-            for number in 0..10 {
-                set(&etcd, &format!("/app/a/{dir}/{number}"), &"x".repeat(100)).await;
-            }
-        }
-        client.send(CreateDir::new("/app/a/empty")).await.unwrap();
-        let dir = CreateDir::new("/app/b").ttl(seconds(100));
-        client.send(dir).await.unwrap();
-        set(&etcd, "/app/b/c", "x").await;
-        etcd.clear_log();
-        let target = client.v3().namespace("app/");
-        let migration = Migration::new(&client, "/app", target);
-        let report = migration.run().await.unwrap();
-        assert_eq!(report.written, 101);
-        assert_eq!(
-            notes(&report),
-            [
-                ("/app/a/empty", NoteKind::EmptyDirectory),
-                ("/app/b", NoteKind::DirectoryTtl { left: seconds(100) }),
-            ]
-        );
-        assert_ne!(etcd.get("app/b/c").unwrap().lease, 0);
-        assert!(migration.verify().await.unwrap().is_same());
-    });
-}
-
-#[test]
-fn a_server_or_a_proxy_that_takes_less_gets_less() {
-    for protocol in [Protocol::Gateway, Protocol::Grpc] {
-        let etcd = jumping().max_txn_ops(20).max_request_bytes(10_000).build();
-        let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
-        let client = client.protocol(protocol).build().unwrap();
-        block_on(async {
-            for number in 0..100 {
-                set(&etcd, &format!("/app/{number}"), &"x".repeat(300)).await;
-            }
-            set(&etcd, "/app/large", &"x".repeat(11_000)).await;
-            // gRPC refuses it before etcd does.
-            set(&etcd, "/app/larger", &"x".repeat(3_000_000)).await;
-            let target = client.v3().namespace("app/");
-            let migration = Migration::new(&client, "/app", target);
-            let report = migration.run().await.unwrap();
-            assert_eq!(report.written, 100);
-            assert_eq!(
-                notes(&report),
-                [
-                    ("/app/large", NoteKind::TooLarge { bytes: 11_000 }),
-                    ("/app/larger", NoteKind::TooLarge { bytes: 3_000_000 }),
-                ]
-            );
-        });
-    }
-    let etcd = jumping().build();
-    block_on(async {
-        for number in 0..4 {
-            set(&etcd, &format!("/app/{number}"), "x").await;
-        }
-        let has_two = |it: &etcd_http::fake::Exchange| it.body().len() > 700;
-        let when = When::any().path(TXN).matching(has_two);
-        etcd.inject(when, Fault::html(413));
-        let report = migration(&etcd).run().await.unwrap();
-        assert_eq!((report.written, report.is_complete()), (4, true));
     });
 }
 
@@ -581,44 +350,6 @@ fn migrations_do_not_know_each_others_copies() {
         // The same value, and another client's lease.
         let report = of("/app").run().await.unwrap();
         assert_eq!(notes(&report), [("/app/a", NoteKind::ChangedInTarget)]);
-    });
-}
-
-/// Whatever happens to requests: what a run says is copied is, a key of another client stays, and nothing is written twice.
-#[test]
-fn a_migration_is_exact_under_faults() {
-    explore("migration", async |etcd: FakeEtcd| {
-        for number in 0..9 {
-            let path = format!("/app/{number}");
-            while client(&etcd).v2().set(&path, "x").await.is_err() {
-                etcd.sleep(seconds(1)).await;
-            }
-        }
-        etcd.put("app/4", "others");
-        let client = client(&etcd);
-        let target = client.v3().namespace("app/");
-        let migration = Migration::new(&client, "/app", target).max_operations(4);
-        for _ in 0..20 {
-            let Ok(report) = migration.run().await else {
-                etcd.sleep(seconds(1)).await;
-                continue;
-            };
-            if notes(&report) != [("/app/4", NoteKind::ChangedInTarget)] {
-                return Err(report.to_string());
-            }
-            let mut expected = vec!["x"; 9];
-            expected[4] = "others";
-            let copied: Vec<_> = copied(&etcd).into_values().collect();
-            if copied != expected {
-                return Err(format!("{copied:?}"));
-            }
-            let puts = puts(&etcd);
-            if puts.values().any(|&puts| puts != 1) {
-                return Err(format!("{puts:?}"));
-            }
-            return Ok(());
-        }
-        Err("no end of failures".to_owned())
     });
 }
 
