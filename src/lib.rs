@@ -22,7 +22,8 @@
 //!
 //! - [`v3`]: keys and values, transactions, watches, leases, locks, elections, auth, cluster, maintenance;
 //!   [`client.v3()`](Client::v3) has a short form of each operation.
-//! - [`recipes`]: sessions, mutexes, elections, semaphores, queues, barriers, counters and transactions with retry, on v3.
+//! - [`recipes`]: sessions, mutexes, elections, semaphores, queues, barriers, counters, transactions with retry, copies in memory
+//!   and typed settings, on v3; and a migration from v2.
 //! - [`v2`]: keys in a tree of directories, for etcd up to 3.5; [`client.v2()`](Client::v2).
 //! - [`Client::send`] executes an operation with options, [`Client::open`] opens one with a stream of responses.
 //! - [`Error`], and the [`Outcome`] of a failed write: not sent, rejected, or unknown.

@@ -16,6 +16,7 @@
 //! | [`Config`] | typed settings that change while a program runs |
 //! | [`Counter`] | numbers that are never given twice |
 //! | [`Stm`] | transactions over any keys, repeated after conflicts |
+//! | [`Migration`](migration::Migration) | keys of the v2 API, copied into v3 |
 //!
 //! Each type says what it promises, and what it cannot. The
 //! [cookbook](https://github.com/etcd-http/etcd-http/blob/main/docs/cookbook.md) says when to use which, and how to test with it.
@@ -32,6 +33,7 @@ mod double_barrier;
 mod election;
 mod error;
 mod held;
+pub mod migration;
 mod mutex;
 mod priority_queue;
 mod proclamations;

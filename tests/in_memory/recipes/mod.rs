@@ -5,6 +5,7 @@ mod claims;
 mod config;
 mod exactness;
 mod late;
+mod migration;
 mod observers;
 mod safety;
 mod serializable;
