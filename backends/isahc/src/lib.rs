@@ -2,6 +2,7 @@
 
 mod body;
 mod clients;
+mod from_settings;
 mod request;
 mod timer;
 mod transport;
