@@ -2,7 +2,7 @@ use etcd_transport::{FromSettings, TransportError, TransportSettings};
 
 use crate::transport::HyperTransport;
 
-/// Certificates require the feature `rustls`. A keep-alive interval below 10 s is raised to 10 s.
+/// Certificates require the feature `rustls`, and are read again for new connections when their files change. A keep-alive interval below 10 s is raised to 10 s.
 impl FromSettings for HyperTransport {
     fn from_settings(settings: &TransportSettings) -> Result<Self, TransportError> {
         let mut builder = Self::builder();
@@ -17,11 +17,11 @@ impl FromSettings for HyperTransport {
         }
         #[cfg(feature = "rustls")]
         {
-            if let Some(authorities) = settings.read_authorities()? {
-                builder = builder.root_certificates(authorities);
+            if let Some(path) = &settings.ca_file {
+                builder = builder.root_certificates_file(path);
             }
-            if let Some((certificate, key)) = settings.read_identity()? {
-                builder = builder.identity(certificate, key);
+            if let Some((certificate, key)) = settings.identity_files()? {
+                builder = builder.identity_files(certificate, key);
             }
         }
         #[cfg(not(feature = "rustls"))]
