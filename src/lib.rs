@@ -58,6 +58,8 @@ mod base;
 mod builder;
 pub mod check;
 mod client;
+mod close;
+mod config;
 mod curl;
 mod endpoints;
 mod error;
@@ -77,9 +79,11 @@ pub mod v3;
 pub use base::endpoint::Endpoint;
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use close::CloseError;
+pub use config::ClientConfig;
 pub use endpoints::{
     discovery::{Discovery, DiscoveryError, Resolver, SrvRecord},
-    info::EndpointInfo,
+    info::{Circuit, EndpointInfo},
     protocol::Protocol,
     set::EndpointOrder,
     sync_policy::{RefusedAddress, SyncPolicy},
@@ -92,6 +96,8 @@ pub use operation::{Operation, StreamOperation};
 pub use pipeline::{
     observe::{Attempt, AttemptOutcome},
     retry::RetryPolicy,
+    retry_budget::RetryBudget,
+    stats::{AttemptStats, OperationStats, Stats},
 };
 pub use raw::{RawRequest, RawResponse};
 pub use status::{Health, ServerVersion};
@@ -115,6 +121,11 @@ pub use etcd_transport_isahc as isahc;
 #[cfg(feature = "reqwest")]
 #[doc(inline)]
 pub use etcd_transport_reqwest as reqwest;
+
+/// Compiles and runs the programs of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/production.md")]
+struct Production;
 
 use pipeline::api::Apis;
 

@@ -246,6 +246,10 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Returns when a read is sent to another endpoint as well.
     fn hedge(&self, usual: Duration, limit: Duration) -> Option<Hedge> {
         let after = self.pipeline.hedge.filter(|after| *after < limit)?;
+        let tokens = self.pipeline.retry_tokens.as_ref();
+        if tokens.is_some_and(|tokens| !tokens.allows()) {
+            return None;
+        }
         (self.call.is_read && self.set.len() > 1).then(|| Hedge {
             began: self.now,
             after,
@@ -295,6 +299,9 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
         self.report(&answer.endpoint, began, || Report::of_answer(answer));
+        if let Some(tokens) = &self.pipeline.retry_tokens {
+            tokens.succeeded();
+        }
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -375,7 +382,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             return None;
         }
         let retry = self.call.deadline.retry(&self.pipeline.retry);
-        retry.decide(&Failed {
+        let pause = retry.decide(&Failed {
             attempt: self.attempts,
             endpoints: u32::try_from(self.set.len()).unwrap_or(u32::MAX),
             unsent: failure.is_unsent(),
@@ -383,7 +390,18 @@ impl<'a, T: Transport> Execution<'a, T> {
             retry_after: failure.retry_after().unwrap_or_default(),
             elapsed: self.now.saturating_duration_since(self.started),
             jitter: fastrand::f64(),
-        })
+        });
+        pause.filter(|pause| self.is_within_budget(failure, *pause))
+    }
+
+    /// Whether the budget of the client allows another attempt.
+    fn is_within_budget(&self, failure: &Failure, pause: Duration) -> bool {
+        let Some(tokens) = &self.pipeline.retry_tokens else {
+            return true;
+        };
+        // It moves on to another endpoint, and no server has seen it.
+        let is_free = failure.is_unsent() && pause.is_zero();
+        is_free || !failure.is_endpoint_fault() || tokens.failed()
     }
 
     async fn go_on(&mut self, failure: Failure, endpoint: EndpointState, pause: Duration) {

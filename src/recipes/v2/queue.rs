@@ -87,9 +87,17 @@ pub(super) async fn in_turn<T: Transport, O>(
             false => None,
         })
     })
-    .await?;
-    kept.delete().await;
-    result
+    .await;
+    match result {
+        Ok(result) => {
+            kept.delete().await;
+            result
+        }
+        Err(lost) => {
+            kept.delete_if_closed(&lost).await;
+            Err(lost)
+        }
+    }
 }
 
 /// Returns the first key of a queue.
