@@ -109,13 +109,14 @@ impl<T: Transport> Client<T> {
         &self,
         exchange: &(dyn TypedExchange<Decoded = D> + '_),
     ) -> Result<D> {
+        let call = call_of(exchange, self.pipeline.apis);
         let Call {
             operation,
             is_write,
             ..
-        } = call_of(exchange, self.pipeline.apis);
+        } = call;
         trace::future(operation, async {
-            let executed = self.pipeline.execute(exchange).await;
+            let executed = self.pipeline.execute_call(exchange, call).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
             result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
         })
