@@ -45,7 +45,7 @@ async fn of_v3<T: Transport>(
         }
         return Ok(false);
     };
-    match client.perform(source.authenticate()).await {
+    match client.pipeline().request_token(source).await {
         Ok(Some(_)) => return Ok(true),
         Ok(None) => report.add(
             Problem::AuthDisabled,

@@ -91,6 +91,9 @@ impl<'a, T: Transport> Prober<'a, T> {
             retry: RetryPolicy::never(),
             hedge: None,
             timeout: self.limit,
+            stats: None,
+            retry_tokens: None,
+            call_limit: None,
             ..pipeline
         }))
     }

@@ -50,11 +50,6 @@ impl TokenSource {
             tokens,
         }
     }
-
-    /// The request for a token.
-    pub(crate) fn authenticate(&self) -> &dyn TypedExchange<Decoded = Granted> {
-        &*self.authenticate
-    }
 }
 
 /// Redacts the token, and what it is requested with.
@@ -122,7 +117,7 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Requests a token. The request may outlive the call that begins it, for others join it.
-    fn request_token(&self, source: &Arc<TokenSource>) -> Fetch {
+    pub(crate) fn request_token(&self, source: &Arc<TokenSource>) -> Fetch {
         let (pipeline, source) = (self.clone(), Arc::clone(source));
         Box::pin(async move {
             let request = async |exchange: &Authenticate| {
