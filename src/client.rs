@@ -116,7 +116,7 @@ impl<T: Transport> Client<T> {
             ..
         } = call;
         trace::future(operation, async {
-            let executed = self.pipeline.execute_call(exchange, call).await;
+            let executed = self.pipeline.execute_call(exchange, &call).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
             result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
         })
