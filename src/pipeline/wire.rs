@@ -163,7 +163,7 @@ impl<T: Transport> Pipeline<T> {
         call: &Call,
         wire: Wire,
         endpoint: &EndpointState,
-        result: &Result<Answer, Failure>,
+        result: &Result<Box<Answer>, Failure>,
     ) -> WireLesson {
         if !call.on_any_wire || !endpoint.wire().is_auto() {
             return WireLesson::None;

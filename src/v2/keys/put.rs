@@ -285,7 +285,7 @@ impl<O: Operation<Output = Event>> Exchange for WithoutValue<O> {
 impl<O: Operation<Output = Event>> TypedExchange for WithoutValue<O> {
     type Decoded = Written;
 
-    fn decode(&self, answer: Answer) -> Result<Written> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Written> {
         event::decode_without_value(answer)
     }
 }

@@ -352,7 +352,7 @@ impl<T: Transport> Watcher<T> {
             }
         }
         let context = answer.context.clone();
-        match event::decode(*answer) {
+        match event::decode(answer) {
             // No index can follow the highest number.
             Ok(event) if event.index() >= from && event.index() < u64::MAX => {
                 self.recovered(&endpoint);

@@ -293,7 +293,7 @@ impl Exchange for GetLeader {
 impl TypedExchange for GetLeader {
     type Decoded = Option<KeyValue>;
 
-    fn decode(&self, answer: Answer) -> Result<Option<KeyValue>> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Option<KeyValue>> {
         match protocol::answer::<Leader>(answer) {
             Ok(Leader { kv }) => Ok(kv),
             Err(error) if error.etcd_kind() == Some(EtcdErrorKind::ElectionWithoutLeader) => {

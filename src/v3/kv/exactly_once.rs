@@ -123,7 +123,7 @@ impl Exchange for ExactlyOnce {
 impl TypedExchange for ExactlyOnce {
     type Decoded = ExactlyOnceResponse;
 
-    fn decode(&self, answer: Answer) -> Result<ExactlyOnceResponse> {
+    fn decode(&self, answer: Box<Answer>) -> Result<ExactlyOnceResponse> {
         let answer = answer.success()?;
         let txn: TxnResponse = protocol::decode(&answer)?;
         ExactlyOnceResponse::of(txn, self.is_nested()).ok_or_else(|| {

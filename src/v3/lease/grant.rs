@@ -73,7 +73,7 @@ impl GrantLease {
         }
     }
 
-    fn decoded(&self, answer: Answer) -> Result<GrantLeaseResponse> {
+    fn decoded(&self, answer: Box<Answer>) -> Result<GrantLeaseResponse> {
         let Granted { header, id, ttl } = if self.is_random {
             let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
             protocol::answer_or_done(answer, exists)?

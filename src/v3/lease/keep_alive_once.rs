@@ -146,7 +146,7 @@ impl Exchange for KeepAliveOnce {
 impl TypedExchange for KeepAliveOnce {
     type Decoded = Vec<KeepAliveResponse>;
 
-    fn decode(&self, answer: Answer) -> Result<Vec<KeepAliveResponse>> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Vec<KeepAliveResponse>> {
         let answers = protocol::answers::<Renewed>(answer, self.ids.len())?;
         Ok(answers.into_iter().map(Into::into).collect())
     }

@@ -75,7 +75,7 @@ macro_rules! operation {
 
             fn decode(
                 &self,
-                answer: $crate::pipeline::answer::Answer,
+                answer: Box<$crate::pipeline::answer::Answer>,
             ) -> $crate::error::Result<$answer> {
                 $crate::v3::protocol::operation!(
                     @decode self, answer, ($($message)?), ($($done)?), ($($decoded)?)
