@@ -36,7 +36,13 @@ impl<T: Transport> Pipeline<T> {
     /// deadline covers all attempts, tokens and pauses together. Once an attempt may have been applied, the call is in
     /// doubt, whatever the next attempts bring: see [`ErrorContext::in_doubt`].
     pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
-        let mut run = Execution::begin(self, exchange)?;
+        self.execute_call(exchange, call_of(exchange, self.apis))
+            .await
+    }
+
+    /// Like [`execute`](Self::execute), for an exchange of which the call is known.
+    pub(crate) async fn execute_call(&self, exchange: &dyn Exchange, call: Call) -> Result<Answer> {
+        let mut run = Execution::begin(self, exchange, call)?;
         let mut prepared = None;
         loop {
             let (endpoint, is_leader) = run.choose();
@@ -116,8 +122,7 @@ struct Execution<'a, T> {
 }
 
 impl<'a, T: Transport> Execution<'a, T> {
-    fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange) -> Result<Self> {
-        let call = call_of(exchange, pipeline.apis);
+    fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange, call: Call) -> Result<Self> {
         let set = pipeline.endpoints.current();
         let now = pipeline.transport.now();
         let tried = pipeline.endpoints.avoided(&set, call.feature, now);
@@ -184,11 +189,13 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Encodes the request for a wire, unless the last one was encoded for it.
     fn prepare<'p>(&self, wire: Wire, last: &'p mut Option<Prepared>) -> Result<&'p mut Prepared> {
-        let prepared = match last.take().filter(|it| it.wire == wire) {
+        if last.as_ref().is_some_and(|last| last.wire != wire) {
+            *last = None;
+        }
+        let prepared = match last {
             Some(prepared) => prepared,
-            None => Prepared::new(self.exchange, self.call, wire)?,
+            None => last.insert(Prepared::new(self.exchange, self.call, wire)?),
         };
-        let prepared = last.insert(prepared);
         if let Some(token) = &self.token {
             prepared.token.clone_from(token);
         }
@@ -246,6 +253,10 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Returns when a read is sent to another endpoint as well.
     fn hedge(&self, usual: Duration, limit: Duration) -> Option<Hedge> {
         let after = self.pipeline.hedge.filter(|after| *after < limit)?;
+        let tokens = self.pipeline.retry_tokens.as_ref();
+        if tokens.is_some_and(|tokens| !tokens.allows()) {
+            return None;
+        }
         (self.call.is_read && self.set.len() > 1).then(|| Hedge {
             began: self.now,
             after,
@@ -295,6 +306,9 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
         self.report(&answer.endpoint, began, || Report::of_answer(answer));
+        if let Some(tokens) = &self.pipeline.retry_tokens {
+            tokens.succeeded();
+        }
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -375,7 +389,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             return None;
         }
         let retry = self.call.deadline.retry(&self.pipeline.retry);
-        retry.decide(&Failed {
+        let pause = retry.decide(&Failed {
             attempt: self.attempts,
             endpoints: u32::try_from(self.set.len()).unwrap_or(u32::MAX),
             unsent: failure.is_unsent(),
@@ -383,7 +397,18 @@ impl<'a, T: Transport> Execution<'a, T> {
             retry_after: failure.retry_after().unwrap_or_default(),
             elapsed: self.now.saturating_duration_since(self.started),
             jitter: fastrand::f64(),
-        })
+        });
+        pause.filter(|pause| self.is_within_budget(failure, *pause))
+    }
+
+    /// Whether the budget of the client allows another attempt.
+    fn is_within_budget(&self, failure: &Failure, pause: Duration) -> bool {
+        let Some(tokens) = &self.pipeline.retry_tokens else {
+            return true;
+        };
+        // It moves on to another endpoint, and no server has seen it.
+        let is_free = failure.is_unsent() && pause.is_zero();
+        is_free || !failure.is_endpoint_fault() || tokens.failed()
     }
 
     async fn go_on(&mut self, failure: Failure, endpoint: EndpointState, pause: Duration) {

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 9] = [
     &["pipeline"],
     &[CLIENT],
     &["v2", "v3"],
-    &["recipes", "check"],
+    &["recipes", "check", "config"],
     &[ROOT],
 ];
 

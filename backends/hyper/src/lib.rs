@@ -4,6 +4,7 @@
 
 mod connect;
 mod failure;
+mod from_settings;
 mod http1;
 mod http2;
 mod origin;

@@ -4,6 +4,7 @@
 
 mod body;
 mod clients;
+mod from_settings;
 mod request;
 mod timer;
 mod transport;

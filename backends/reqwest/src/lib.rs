@@ -6,6 +6,7 @@ mod body;
 mod builder;
 mod clients;
 mod failure;
+mod from_settings;
 mod pool;
 mod runtime;
 mod target;

@@ -8,12 +8,14 @@
 mod body;
 mod error;
 mod extensions;
+mod settings;
 mod sleep;
 mod transport;
 
 pub use body::{Body, CollectError, Collected, PolledFrame};
 pub use error::{TransportError, TransportErrorKind};
 pub use extensions::{Duplex, IdleLimit, LongLived};
+pub use settings::{FromSettings, TransportSettings};
 pub use sleep::sleep_on_a_thread;
 pub use transport::{Request, Response, Transport};
 
