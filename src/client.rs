@@ -133,7 +133,7 @@ impl<T: Transport> Client<T> {
         trace::future(operation, async {
             let pipeline = &self.pipeline;
             let _begun = pipeline.begin(&call).await?;
-            let executed = pipeline.execute(exchange).await;
+            let executed = pipeline.execute_call(exchange, call).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
             if let Some(stats) = &pipeline.stats {
                 stats.called(operation, result.is_err());

@@ -22,10 +22,12 @@
 //!
 //! - [`v3`]: keys and values, transactions, watches, leases, locks, elections, auth, cluster, maintenance;
 //!   [`client.v3()`](Client::v3) has a short form of each operation.
-//! - [`recipes`]: sessions, mutexes, elections, semaphores, queues, barriers, counters and transactions with retry, on v3.
+//! - [`recipes`]: sessions, mutexes, elections, semaphores, queues, barriers, counters, transactions with retry, copies in memory
+//!   and typed settings, on v3; and a migration from v2.
 //! - [`v2`]: keys in a tree of directories, for etcd up to 3.5; [`client.v2()`](Client::v2).
 //! - [`Client::send`] executes an operation with options, [`Client::open`] opens one with a stream of responses.
 //! - [`Error`], and the [`Outcome`] of a failed write: not sent, rejected, or unknown.
+//! - [`client.check()`](Client::check): what is wrong with endpoints that do not work, and what to do.
 //! - [`ClientBuilder`], [`RetryPolicy`], [`SyncPolicy`]: endpoints, credentials, time limits, retries.
 //!
 //! # What is promised
@@ -48,9 +50,13 @@
 //! | `server` | `server::start()`, a local etcd for tests and demos (Linux) |
 //! | `tracing` | a span for each operation, an event for each attempt |
 
+// docs.rs shows which feature adds an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod auth;
 mod base;
 mod builder;
+pub mod check;
 mod client;
 mod close;
 mod config;
@@ -152,4 +158,20 @@ impl<T: transport::Transport> Client<T> {
     pub fn builder(transport: T) -> ClientBuilder<T> {
         ClientBuilder::new(transport, APIS)
     }
+}
+
+/// Compiles and runs the programs of the pages in `docs/`.
+#[cfg(all(
+    doctest,
+    feature = "fake",
+    feature = "hyper-rustls",
+    feature = "server"
+))]
+mod pages {
+    #[doc = include_str!("../docs/testing.md")]
+    mod testing {}
+    #[doc = include_str!("../docs/tls-and-auth.md")]
+    mod tls_and_auth {}
+    #[doc = include_str!("../docs/v2-to-v3.md")]
+    mod v2_to_v3 {}
 }

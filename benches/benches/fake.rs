@@ -13,7 +13,7 @@ use etcd_http::{
     Client, Protocol,
     fake::FakeEtcd,
     v2::Set,
-    v3::{Compare, Put, Txn},
+    v3::{Compare, KeyRange, Put, Txn},
 };
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 
@@ -153,7 +153,7 @@ impl V3 {
             let watched = format!("/watched/{number}");
             let watch = match number % 2 {
                 0 => etcd_http::v3::Watch::new(watched),
-                _ => etcd_http::v3::Watch::prefix(watched),
+                _ => etcd_http::v3::Watch::new(KeyRange::prefix(watched)),
             };
             let mut events: BoxStream<_> = self.json.open(watch);
             assert!(events.next().now_or_never().is_none());

@@ -131,7 +131,9 @@ impl EndpointState {
     }
 
     pub(crate) fn is_up(&self, now: Instant) -> bool {
-        self.0.down_until.load(Relaxed) <= self.millis(now)
+        let down_until = self.0.down_until.load(Relaxed);
+        // Most are, and then the time does not matter.
+        down_until == 0 || down_until <= self.millis(now)
     }
 
     /// Records that it is alive.

@@ -252,8 +252,9 @@ impl Error {
         }
     }
 
-    /// The answer is larger than the client takes.
-    pub(crate) fn is_too_large(&self) -> bool {
+    /// Returns whether the response is larger than the client takes:
+    /// [`max_response_size`](crate::ClientBuilder::max_response_size).
+    pub fn is_too_large(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::TooLarge)
     }
 

@@ -36,7 +36,13 @@ impl<T: Transport> Pipeline<T> {
     /// deadline covers all attempts, tokens and pauses together. Once an attempt may have been applied, the call is in
     /// doubt, whatever the next attempts bring: see [`ErrorContext::in_doubt`].
     pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
-        let mut run = Execution::begin(self, exchange)?;
+        self.execute_call(exchange, call_of(exchange, self.apis))
+            .await
+    }
+
+    /// Like [`execute`](Self::execute), for an exchange of which the call is known.
+    pub(crate) async fn execute_call(&self, exchange: &dyn Exchange, call: Call) -> Result<Answer> {
+        let mut run = Execution::begin(self, exchange, call)?;
         let mut prepared = None;
         loop {
             let (endpoint, is_leader) = run.choose();
@@ -116,8 +122,7 @@ struct Execution<'a, T> {
 }
 
 impl<'a, T: Transport> Execution<'a, T> {
-    fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange) -> Result<Self> {
-        let call = call_of(exchange, pipeline.apis);
+    fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange, call: Call) -> Result<Self> {
         let set = pipeline.endpoints.current();
         let now = pipeline.transport.now();
         let tried = pipeline.endpoints.avoided(&set, call.feature, now);
@@ -184,11 +189,13 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Encodes the request for a wire, unless the last one was encoded for it.
     fn prepare<'p>(&self, wire: Wire, last: &'p mut Option<Prepared>) -> Result<&'p mut Prepared> {
-        let prepared = match last.take().filter(|it| it.wire == wire) {
+        if last.as_ref().is_some_and(|last| last.wire != wire) {
+            *last = None;
+        }
+        let prepared = match last {
             Some(prepared) => prepared,
-            None => Prepared::new(self.exchange, self.call, wire)?,
+            None => last.insert(Prepared::new(self.exchange, self.call, wire)?),
         };
-        let prepared = last.insert(prepared);
         if let Some(token) = &self.token {
             prepared.token.clone_from(token);
         }

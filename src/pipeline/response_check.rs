@@ -178,6 +178,8 @@ impl ResponseCheck {
                 return Err(Refused { reason, status });
             }
             self.forget();
+        } else if term == last {
+            return Ok(());
         }
         self.terms.raise(member, term);
         self.terms.raise(ANY_MEMBER, term);

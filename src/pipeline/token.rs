@@ -50,6 +50,11 @@ impl TokenSource {
             tokens,
         }
     }
+
+    /// The request for a token.
+    pub(crate) fn authenticate(&self) -> &dyn TypedExchange<Decoded = Granted> {
+        &*self.authenticate
+    }
 }
 
 /// Redacts the token, and what it is requested with.

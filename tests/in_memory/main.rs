@@ -2,6 +2,7 @@
 //!
 //! The individual steps of the client are tested in `tests/scripted`; these tests check the results.
 
+mod check;
 mod closing;
 mod cluster;
 mod histories;

@@ -21,3 +21,8 @@ pub use transport::{Request, Response, Transport};
 
 pub use async_trait::async_trait;
 pub use {bytes, http, http_body};
+
+/// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

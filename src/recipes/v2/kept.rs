@@ -10,7 +10,7 @@ use futures::future::{Either, select};
 
 use crate::{
     client::Client,
-    error::{Error, InvalidInput, Result},
+    error::{Error, EtcdError, InvalidInput, Result},
     operation::Operation,
     pipeline::lifecycle::OpenSession,
     recipes::{error::RecipeError, wait::Pauses},
@@ -186,7 +186,10 @@ pub(super) async fn files<T: Transport>(
             let files = event.node.nodes.into_iter().filter(|node| !node.dir);
             Ok((files.collect(), index))
         }
-        Err(error) if error.is_key_not_found() => Ok((Vec::new(), None)),
+        Err(error) if error.is_key_not_found() => {
+            let index = error.as_etcd().and_then(EtcdError::index);
+            Ok((Vec::new(), index))
+        }
         Err(error) => Err(error),
     }
 }

@@ -69,6 +69,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
+#[doc(alias = "subscribe")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct Watch {

@@ -72,11 +72,18 @@ fn first(body: &Bytes) -> Option<Bytes> {
 
 /// Reads the status that ends a response, from its trailers, or from its headers if it has no body.
 pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {
-    let code = headers.get("grpc-status")?.to_str().ok()?;
-    let message = headers.get("grpc-message");
+    let (mut code, mut message) = (None, None);
+    // One pass over the few headers is faster than lookups by name, which hash. Of several values, the first counts.
+    for (name, value) in headers {
+        match name.as_str() {
+            "grpc-status" => code = code.or(Some(value)),
+            "grpc-message" => message = message.or(Some(value)),
+            _ => {}
+        }
+    }
     let message = message.map(|text| percent_encoding::percent_decode(text.as_bytes()));
     Some(GrpcStatus {
-        code: code.parse().ok()?,
+        code: code?.to_str().ok()?.parse().ok()?,
         message: message.map_or_else(String::new, |text| text.decode_utf8_lossy().into_owned()),
     })
 }

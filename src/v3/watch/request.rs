@@ -51,6 +51,7 @@ use crate::{
 /// ```
 ///
 /// etcd's documentation: <https://etcd.io/docs/v3.5/learning/api/#watch-api>.
+#[doc(alias = "subscribe")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct Watch {

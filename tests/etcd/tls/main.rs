@@ -1,5 +1,6 @@
 //! A real etcd with `https://`, and invalid certificates.
 
+mod check;
 mod servers;
 mod stacks;
 mod watch_sets;
@@ -16,6 +17,7 @@ use futures::StreamExt;
 use harness::certificates::{Authority, Pair};
 
 use crate::{
+    check::what_is_wrong_with_tls_is_found,
     servers::{server, strict_server},
     stacks::{Stack, Tls},
     watch_sets::{
@@ -56,6 +58,7 @@ over_all! {
     without_a_good_certificate_of_the_client_nothing_is_applied;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
+    what_is_wrong_with_tls_is_found;
     v3_134_a_set_that_changes_goes_on_in_one_stream;
     a_set_survives_its_server;
     a_set_changes_over_http_1;
@@ -264,9 +267,11 @@ async fn without_a_good_certificate_of_the_client_nothing_is_applied<S: Stack>()
         let error = refused::<S>(&tls, &server.client_url()).await;
         assert!(matches!(error, Error::Transport(_)), "{error:?}");
         assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
+        first_write_is_not_sent::<S>(&tls, &server.client_url()).await;
     }
     // Nevertheless:
     assert!(!good.v2().exists("/tls").await.unwrap());
+    assert_eq!(good.v3().kv().get("tls").await.unwrap(), None);
 }
 
 async fn https_to_a_plain_server_means_not_sent<S: Stack>() {
@@ -283,6 +288,27 @@ async fn http_to_a_server_with_tls_is_unknown<S: Stack>() {
     let url = server.client_url().replace("https:", "http:");
     let error = refused::<S>(&Tls::default(), &url).await;
     assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
+    first_write_is_not_sent::<S>(&Tls::default(), &url).await;
+}
+
+/// The first write of a client that finds out the protocol waits for a status request by gRPC, which fails in its place. Where the
+/// stack has no HTTP/2, the write is sent by the gateway.
+async fn first_write_is_not_sent<S: Stack>(tls: &Tls, url: &str) {
+    let client = Client::builder(S::with(tls)).endpoints([url]);
+    let client = client.retry(RetryPolicy::never()).build().unwrap();
+    let error = client.v3().kv().put("tls", "1").await.unwrap_err();
+    let endpoint = client.endpoints().remove(0);
+    let text = format!("{}, {endpoint:?}", chain(&error));
+    assert!(matches!(error, Error::Transport(_)), "{text}");
+    let expected = match endpoint.protocol {
+        None => Outcome::NotSent,
+        Some(_) => {
+            let reason = endpoint.reason.as_deref().unwrap_or_default();
+            assert!(reason.contains("no client for HTTP/2 was given"), "{text}");
+            Outcome::Unknown
+        }
+    };
+    assert_eq!(error.outcome(), expected, "{text}");
 }
 
 fn client<S: Stack>(tls: &Tls, url: &str) -> Client<S> {

@@ -54,6 +54,7 @@ const REQUESTS: usize = 4;
 /// result
 /// # }
 /// ```
+#[doc(alias = "keepalive")]
 pub struct LeaseKeeper<T> {
     client: Client<T>,
     arrivals: UnboundedSender<Arc<Lease>>,

@@ -84,7 +84,19 @@ impl<'a> Input<'a> {
         )
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, ProtobufError> {
+        match self.rest {
+            // Keys, lengths and most numbers.
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, ProtobufError> {
         let mut value = 0;
         for (index, &byte) in self.rest.iter().enumerate() {
             // Of the tenth byte, one bit is left.
