@@ -87,7 +87,7 @@ impl<T> fmt::Debug for Claim<T> {
 
 /// The keys of a queue whose items are claimed.
 pub(super) struct Claims {
-    /// The items that nobody has claimed yet: `NAME/…`.
+    /// The items that are not claimed yet: `NAME/…`.
     items: Bytes,
     /// Those that were claimed, without a lease: `__claimed/NAME/…`.
     claimed: Bytes,

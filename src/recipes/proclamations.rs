@@ -107,7 +107,7 @@ impl<T: Transport> Follower<T> {
         self.candidates = candidates.collect();
         let leader = self.candidates.first_key_value().map(|(_, leader)| leader);
         let leader = leader.map(|leader| (leader.key.clone(), leader.mod_revision));
-        // Where the leader is the same, nobody else has led.
+        // Where the leader is the same, no other has led.
         self.is_resync |= self.has_listed && leader != self.last;
         self.has_listed = true;
         let watch = Watch::new(&self.queue).from_revision(from);

@@ -129,7 +129,7 @@ impl<T: Transport> Queue<T> {
         Ok(claimed.ok())
     }
 
-    /// Returns the number of items that nobody has claimed.
+    /// Returns the number of items that are not claimed.
     ///
     /// # Errors
     /// [`RecipeError::Client`].
