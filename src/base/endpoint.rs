@@ -20,10 +20,10 @@ use http::{
 /// assert!("127.0.0.1:2379".parse::<Endpoint>().is_err()); // The scheme is missing.
 /// # Ok::<(), etcd_http::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint(Arc<Parts>);
 
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq, Eq, Hash)]
 struct Parts {
     scheme: Scheme,
     authority: Authority,

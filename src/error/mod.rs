@@ -4,6 +4,7 @@ mod debug;
 mod etcd;
 mod failures;
 mod status;
+mod unsent;
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -18,7 +19,6 @@ pub use failures::{
     HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
 pub(crate) use failures::{UnexpectedKind, with_cause};
-
 pub(crate) use status::ForeignStatus;
 
 /// The result of an etcd operation.
@@ -127,7 +127,8 @@ impl Error {
             Self::Timeout(_) => true,
             Self::Http(error) => error.status().is_server_error(),
             Self::Etcd(error) => error.refusal.is_retryable,
-            Self::Unexpected(_) | Self::Unsupported(_) | Self::Invalid(_) => false,
+            Self::Unexpected(_) | Self::Unsupported(_) => false,
+            Self::Invalid(_) => self.is_overloaded(),
         }
     }
 
@@ -251,8 +252,9 @@ impl Error {
         }
     }
 
-    /// The answer is larger than the client takes.
-    pub(crate) fn is_too_large(&self) -> bool {
+    /// Returns whether the response is larger than the client takes:
+    /// [`max_response_size`](crate::ClientBuilder::max_response_size).
+    pub fn is_too_large(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::TooLarge)
     }
 

@@ -105,9 +105,20 @@ impl<T: Transport> Pipeline<T> {
         let (answer, origin) = self.within(limit, follow).await?;
         let status = answer.reply.status;
         self.response_check
-            .accept_head(&prepared.call, &seen, &origin, status)
+            .accept_head(
+                &prepared.call,
+                self.rejects_stale_reads,
+                &seen,
+                &origin,
+                status,
+            )
             .map_err(Failure::Refused)?;
         if let Verdict::Success { origin } = &answer.verdict {
+            if self.rejects_stale_reads && prepared.call.reads_keys {
+                self.response_check
+                    .accept_revision(&seen, origin, status)
+                    .map_err(Failure::Refused)?;
+            }
             self.accept_origin(&seen, origin, status)?;
         }
         Ok(answer)
@@ -159,6 +170,10 @@ impl<T: Transport> Pipeline<T> {
             token: token.as_ref(),
         };
         call.protocol.headers(call, *wire, shown, headers);
+        self.trace_context.add(headers);
+        if let Some(stats) = &self.stats {
+            stats.sent(call.operation, endpoint.endpoint(), encoded.body.len());
+        }
         lifetime.mark(request.extensions_mut());
         Ok(request)
     }
@@ -235,6 +250,9 @@ impl<T: Transport> Pipeline<T> {
         reply: Reply,
     ) -> Result<Box<Answer>, Failure> {
         let Prepared { call, wire, .. } = prepared;
+        if let Some(stats) = &self.stats {
+            stats.received(call.operation, endpoint.endpoint(), reply.body.len());
+        }
         let mut verdict = call.protocol.classify(call, *wire, &reply);
         match &mut verdict {
             Verdict::Success {

@@ -1,3 +1,4 @@
+mod second;
 mod wires;
 
 use std::{
@@ -20,7 +21,7 @@ use crate::{
         deadline::Deadline,
         exchange::{Exchange, Prepared, call_of},
         failure::Failure,
-        hedge::{Hedge, Hedged},
+        hedge::Hedged,
         observe::Report,
         retry::Failed,
     },
@@ -257,58 +258,12 @@ impl<'a, T: Transport> Execution<'a, T> {
         hedged.last
     }
 
-    /// Returns when a read is sent to another endpoint as well.
-    fn hedge(&self, usual: Duration, limit: Duration) -> Option<Hedge> {
-        let after = self.pipeline.hedge.filter(|after| *after < limit)?;
-        (self.call.is_read && self.set.len() > 1).then(|| Hedge {
-            began: self.now,
-            after,
-            limit,
-            second: usual.min(self.left().saturating_sub(after)),
-        })
-    }
-
-    /// Chooses the other endpoint of a read, and prepares the request for it.
-    async fn second(
-        &self,
-        prepared: &Prepared,
-        endpoint: &EndpointState,
-    ) -> Option<Result<(Prepared, EndpointState), Attempted>> {
-        let mut asked = self.tried.clone();
-        asked.push(endpoint.clone());
-        let began = self.pipeline.transport.now();
-        let other = self.set.pick(&asked, began);
-        if is_among(&other, &asked) {
-            return None;
-        }
-        let wire = match self.call.settled_wire_to(&other, began) {
-            Some(wire) => wire,
-            None => {
-                // It must not fail at once while the first endpoint is silent.
-                let limit = self.left();
-                let found = self.pipeline.find_wire(self.call, &other, true, limit);
-                match found.await {
-                    Ok(wire) => wire,
-                    Err(failure) => {
-                        return Some(Err(Attempted::without_wire(other, began, failure)));
-                    }
-                }
-            }
-        };
-        let prepared = if wire == prepared.wire {
-            prepared.clone()
-        } else {
-            Prepared {
-                token: prepared.token.clone(),
-                ..Prepared::new(self.exchange, *self.call, wire).ok()?
-            }
-        };
-        Some(Ok((prepared, other)))
-    }
-
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
         self.report(&answer.endpoint, began, || Report::of_answer(answer));
+        if let Some(tokens) = &self.pipeline.retry_tokens {
+            tokens.succeeded();
+        }
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -389,7 +344,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             return None;
         }
         let retry = self.call.deadline.retry(&self.pipeline.retry);
-        retry.decide(&Failed {
+        let pause = retry.decide(&Failed {
             attempt: self.attempts,
             endpoints: u32::try_from(self.set.len()).unwrap_or(u32::MAX),
             unsent: failure.is_unsent(),
@@ -397,7 +352,18 @@ impl<'a, T: Transport> Execution<'a, T> {
             retry_after: failure.retry_after().unwrap_or_default(),
             elapsed: self.elapsed(),
             jitter: fastrand::f64(),
-        })
+        });
+        pause.filter(|pause| self.is_within_budget(failure, *pause))
+    }
+
+    /// Whether the budget of the client allows another attempt.
+    fn is_within_budget(&self, failure: &Failure, pause: Duration) -> bool {
+        let Some(tokens) = &self.pipeline.retry_tokens else {
+            return true;
+        };
+        // It moves on to another endpoint, and no server has seen it.
+        let is_free = failure.is_unsent() && pause.is_zero();
+        is_free || !failure.is_endpoint_fault() || tokens.failed()
     }
 
     async fn go_on(&mut self, failure: Failure, endpoint: EndpointState, pause: Duration) {

@@ -16,6 +16,7 @@
 //! | [`Config`] | typed settings that change while a program runs |
 //! | [`Counter`] | numbers that are never given twice |
 //! | [`Stm`] | transactions over any keys, repeated after conflicts |
+//! | [`Migration`](migration::Migration) | keys of the v2 API, copied into v3 |
 //!
 //! Each type says what it promises, and what it cannot. The
 //! [cookbook](https://github.com/etcd-http/etcd-http/blob/main/docs/cookbook.md) says when to use which, and how to test with it.
@@ -25,14 +26,17 @@
 
 mod barrier;
 mod cache;
+mod claim;
 mod config;
 mod counter;
 mod double_barrier;
 mod election;
 mod error;
 mod held;
+pub mod migration;
 mod mutex;
 mod priority_queue;
+mod proclamations;
 mod published;
 mod queue;
 mod registry;
@@ -48,6 +52,7 @@ pub use barrier::Barrier;
 pub use cache::{
     Cache, CacheBuilder, CacheChange, CacheDriver, CacheEntry, CacheUpdate, InvalidEntry, Snapshot,
 };
+pub use claim::Claim;
 pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
@@ -56,6 +61,7 @@ pub use error::RecipeError;
 pub use held::Held;
 pub use mutex::Mutex;
 pub use priority_queue::PriorityQueue;
+pub use proclamations::Proclamation;
 pub use queue::Queue;
 pub use registry::Registry;
 pub use rw_mutex::RwMutex;

@@ -7,10 +7,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/clientv3"
@@ -101,12 +103,59 @@ func main() {
 		fail(recipe.NewBarrier(client, name).Release())
 	case "wait":
 		fail(recipe.NewBarrier(client, name).Wait())
+	case "hand-over":
+		handOver(client, name, count)
 	case "double-barrier":
 		barrier := recipe.NewDoubleBarrier(session, name, count)
 		fail(barrier.Enter())
 		fail(barrier.Leave())
 	default:
 		fail(fmt.Errorf("unknown command %s", command))
+	}
+}
+
+// Has so many sessions wait for a mutex, prints "queued", and waits for a line. Then it passes the mutex on from one to the
+// next, and prints how many nanoseconds each of them took.
+func handOver(client *clientv3.Client, name string, waiters int) {
+	ctx := context.Background()
+	lock := func() *concurrency.Mutex {
+		session, err := concurrency.NewSession(client, concurrency.WithTTL(60))
+		fail(err)
+		return concurrency.NewMutex(session, name)
+	}
+	first := lock()
+	fail(first.Lock(ctx))
+	acquired := make(chan time.Time, waiters)
+	var done sync.WaitGroup
+	for i := 0; i < waiters; i++ {
+		mutex := lock()
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			fail(mutex.Lock(ctx))
+			acquired <- time.Now()
+			fail(mutex.Unlock(ctx))
+		}()
+	}
+	for {
+		queue, err := client.Get(ctx, name+"/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+		fail(err)
+		if queue.Count > int64(waiters) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(500 * time.Millisecond)
+	fmt.Println("queued")
+	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	fail(err)
+	last := time.Now()
+	fail(first.Unlock(ctx))
+	done.Wait()
+	for i := 0; i < waiters; i++ {
+		now := <-acquired
+		fmt.Println(now.Sub(last).Nanoseconds())
+		last = now
 	}
 }
 

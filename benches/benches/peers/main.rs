@@ -1,5 +1,6 @@
 //! v3 by gRPC beside the crate etcd-client and beside h2 by hand, in one run on one server: throughput, the client's CPU time and
-//! allocations per operation, the latency of watches, the time to connect, and peak memory.
+//! allocations per operation, the latency of watches, the time to connect, and peak memory. Then two recipes: a lock beside Go's and
+//! beside the server's own, and a cache.
 //!
 //! `cargo bench -p etcd-http-benches --bench peers`, and a part of the table by its name: `… --bench peers -- put`. With
 //! `--profile release`, in the profile that cargo builds programs with.
@@ -8,7 +9,9 @@
 //! them equally. Each runs on one thread, whose CPU time is measured. The server has its data in memory (`/dev/shm`).
 
 mod bare;
+mod cache;
 mod contender;
+mod locks;
 mod memory;
 mod messages;
 mod table;
@@ -38,7 +41,7 @@ use self::{
 };
 
 #[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+pub(crate) static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// The value of every key, unless it is [`LARGE`].
 pub(crate) const VALUE: &str = "0123456789abcdef0123456789abcdef";
@@ -113,6 +116,15 @@ fn main() {
     if is_chosen("connect") {
         let table = bench.connects();
         table.print("connect, and the first get");
+    }
+    let (runtime, url) = (&bench.runtime, &bench.url);
+    if is_chosen("lock") {
+        let (waiters, rounds) = if is_bench { (100, 20) } else { (3, 1) };
+        locks::run(runtime, url, waiters, rounds, is_bench);
+    }
+    if is_chosen("cache") {
+        let (keys, seconds) = if is_bench { (100_000, 2) } else { (1000, 0) };
+        cache::run(runtime, url, keys, Duration::from_secs(seconds));
     }
     if is_chosen("memory") {
         memory::measure(&bench.url);

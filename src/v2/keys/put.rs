@@ -123,6 +123,7 @@ write_operation! {
     ///
     /// # Errors
     /// [`is_not_a_file`](crate::Error::is_not_a_file) if the key is a directory.
+    #[doc(alias = "put")]
     Set(key, value) = Write::file(key, value);
     "v2.keys.set", PUT, &[]
 }

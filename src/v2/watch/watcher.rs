@@ -127,6 +127,10 @@ impl<T: Transport> Watcher<T> {
 
     /// Waits for the next event of the key.
     pub(super) async fn next(&mut self) -> Result<WatchUpdate> {
+        if let Some(cursor) = self.watch.cursor.clone() {
+            self.verify(&cursor).await?;
+            self.watch.cursor = None;
+        }
         loop {
             let next = match self.next {
                 Some(0) => {

@@ -31,7 +31,7 @@ impl<T: Transport> ClientBuilder<T> {
 }
 
 /// An [`Authenticate`] whose output is a token for the pipeline.
-struct TokenRequest(Authenticate);
+pub(super) struct TokenRequest(pub(super) Authenticate);
 
 impl Exchange for TokenRequest {
     fn call(&self) -> Call {

@@ -43,6 +43,7 @@ const NOT_SUCCEEDED: &[u8] = b"not succeeded";
 ///
 /// # Errors
 /// The same as for [`Txn`].
+#[doc(alias = "idempotent")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ExactlyOnce {

@@ -24,6 +24,8 @@ pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 /// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) if the id is in use. If an earlier attempt may have granted the
 /// lease, the outcome is [`Unknown`](crate::Outcome::Unknown): it may be this one, or that of another client with another
 /// time to live.
+#[doc(alias = "lease grant")]
+#[doc(alias = "ttl")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GrantLease {

@@ -191,6 +191,7 @@ pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> C
             by_all_members: BY_ALL_MEMBERS.contains(&method),
         }),
         is_read: READS.contains(&method),
+        reads_keys: method == method::RANGE,
         on_any_wire: true,
         names_cluster: !WITHOUT_CLUSTER.contains(&method),
         is_confidential: WITH_SECRET.contains(&method),

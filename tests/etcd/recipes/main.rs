@@ -5,6 +5,7 @@ mod cache;
 mod config;
 mod election;
 mod locks;
+mod migration;
 mod mutex;
 mod queues;
 mod registry;
