@@ -55,7 +55,7 @@ impl<T: Transport> Client<T> {
     /// ```
     ///
     /// # Errors
-    /// How many calls and sessions had not ended in time. The client is closed all the same.
+    /// How many calls and sessions had not ended in time. The client is closed nevertheless.
     pub async fn close(&self, limit: Duration) -> Result<(), CloseError> {
         let lifecycle = &self.pipeline().lifecycle;
         lifecycle.begin_closing();

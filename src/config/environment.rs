@@ -10,7 +10,7 @@ use crate::{
 
 const PREFIX: &str = "ETCDCTL_";
 
-/// What etcdctl asks when it is told nothing.
+/// The endpoint that etcdctl uses by default.
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 
 /// Variables of etcdctl's v2 API, and what they are called in v3.

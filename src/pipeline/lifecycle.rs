@@ -41,7 +41,7 @@ const CLOSED: u8 = 2;
 struct Waiting {
     next: u64,
     ending: HashMap<u64, Arc<dyn End>>,
-    /// Those who close the client, and wait until nothing is under way.
+    /// Calls of `close`, which wait until nothing is under way.
     closing: Vec<Waker>,
 }
 
@@ -208,7 +208,7 @@ impl Drop for OpenSession {
     }
 }
 
-/// Forgets who waits.
+/// Removes an entry when it is dropped.
 struct Registration {
     lifecycle: Arc<Lifecycle>,
     id: u64,

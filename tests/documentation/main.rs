@@ -11,6 +11,7 @@ mod links;
 mod names;
 mod packages;
 mod pages;
+mod pictures;
 mod prose;
 mod readmes;
 mod rules;

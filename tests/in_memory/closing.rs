@@ -143,7 +143,7 @@ fn a_session_whose_handles_are_dropped_meanwhile_ends_once() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_told() {
+fn what_does_not_end_in_time_is_reported() {
     let etcd = jumping().build();
     let client = client(&etcd);
     block_on(async {

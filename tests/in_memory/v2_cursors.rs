@@ -53,7 +53,7 @@ fn a_watch_goes_on_with_the_next_event() {
 }
 
 #[test]
-fn another_cluster_is_told() {
+fn another_cluster_is_reported() {
     let etcd = jumping().build();
     block_on(async {
         let stored = cursor(&etcd).await;
@@ -66,7 +66,7 @@ fn another_cluster_is_told() {
 }
 
 #[test]
-fn a_store_that_was_set_back_is_told() {
+fn a_store_that_was_set_back_is_reported() {
     let etcd = jumping().build();
     block_on(async {
         let backup = etcd.fork();
@@ -81,7 +81,7 @@ fn a_store_that_was_set_back_is_told() {
 }
 
 #[test]
-fn history_that_is_gone_is_told_or_read_again() {
+fn history_that_is_gone_is_reported_or_read_again() {
     let etcd = jumping().build();
     block_on(async {
         let stored = cursor(&etcd).await;

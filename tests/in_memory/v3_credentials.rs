@@ -83,7 +83,7 @@ fn a_password_that_was_changed_is_provided_when_the_token_is_refused() {
 }
 
 #[test]
-fn credentials_that_are_refused_are_asked_for_once_more() {
+fn credentials_that_are_refused_are_asked_for_again_once() {
     block_on(async {
         let etcd = with_auth().await;
         let vault = Vault::default();

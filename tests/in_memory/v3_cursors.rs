@@ -41,7 +41,7 @@ async fn error(etcd: &FakeEtcd, cursor: WatchCursor) -> Error {
 /// The cursor of a watch that has seen the present revision, as it comes out of a store.
 async fn cursor(etcd: &FakeEtcd) -> WatchCursor {
     let (mut stream, position) = open(etcd, watch());
-    assert_eq!(position.cursor(), None, "nobody has responded");
+    assert_eq!(position.cursor(), None, "no server has responded");
     assert!(poll!(stream.next()).is_pending());
     etcd.put("k", "1");
     revision(&mut stream).await;
@@ -112,7 +112,7 @@ fn a_quiet_watch_has_a_cursor_that_goes_on() {
 }
 
 #[test]
-fn history_that_was_compacted_is_told() {
+fn history_that_was_compacted_is_reported() {
     let etcd = jumping().build();
     block_on(async {
         let stored = cursor(&etcd).await;
@@ -128,7 +128,7 @@ fn history_that_was_compacted_is_told() {
 }
 
 #[test]
-fn another_cluster_is_told() {
+fn another_cluster_is_reported() {
     let etcd = jumping().build();
     block_on(async {
         let stored = cursor(&etcd).await;
@@ -141,7 +141,7 @@ fn another_cluster_is_told() {
 }
 
 #[test]
-fn a_store_that_was_set_back_is_told_by_its_revision() {
+fn a_store_that_was_set_back_is_reported_by_its_revision() {
     let etcd = jumping().build();
     block_on(async {
         let backup = etcd.fork();
@@ -161,7 +161,7 @@ fn a_store_that_was_set_back_is_told_by_its_revision() {
 }
 
 #[test]
-fn a_store_that_was_set_back_and_written_since_is_told_by_its_term() {
+fn a_store_that_was_set_back_and_written_since_is_reported_by_its_term() {
     let etcd = jumping().build();
     block_on(async {
         let backup = etcd.fork();

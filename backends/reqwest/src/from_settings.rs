@@ -47,7 +47,7 @@ impl Tls {
             }
             Ok(authorities)
         });
-        let identity = settings.read_identity()?.map(|(certificate, key)| {
+        let identity = settings.read_identity()?.map(|[certificate, key]| {
             crate::builder::identity_from_pems(certificate, key).map_err(TransportError::rejected)
         });
         Ok(Self {

@@ -93,11 +93,11 @@ impl TransportSettings {
     ///
     /// # Errors
     /// [`Rejected`](crate::TransportErrorKind::Rejected) if one of the files cannot be read, or only one of them is set.
-    pub fn read_identity(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, TransportError> {
+    pub fn read_identity(&self) -> Result<Option<[Vec<u8>; 2]>, TransportError> {
         let Some((certificate, key)) = self.identity_files()? else {
             return Ok(None);
         };
-        Ok(Some((read(certificate)?, read(key)?)))
+        Ok(Some([read(certificate)?, read(key)?]))
     }
 }
 

@@ -102,7 +102,9 @@ impl Lane {
         let mut receipt = self.receipt(&response);
         if receipt.is_none() && settled.in_doubt {
             // An earlier request may still arrive, and find that its comparisons hold after all. It may not from now on.
-            let given_up = settle(session.namespace(), &guarded(Txn::new(), GIVEN_UP)).await?;
+            let given_up = guarded(Txn::new(), GIVEN_UP);
+            let given_up = settle(session.namespace(), &given_up).await;
+            let given_up = given_up.map_err(|error| error.after_doubt(true))?;
             receipt = self.receipt(&given_up.output);
             self.applied += i64::from(receipt.is_none());
         }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     client::Client,
+    error::Outcome,
     recipes::{error::RecipeError, traits::clone_and_debug, wait::Pauses},
     v2::{CompareAndSwap, Condition, Get, Node},
 };
@@ -79,6 +80,7 @@ impl<T: Transport> Election<T> {
     pub async fn proclaim(&self, held: &Held, value: impl AsRef<str>) -> Result<(), RecipeError> {
         let value = value.as_ref();
         let mut pauses = Pauses::default();
+        let mut in_doubt = false;
         loop {
             // A request that arrives late finds another index, and a refresh has another as well.
             let done = async {
@@ -98,10 +100,11 @@ impl<T: Transport> Election<T> {
                     return Err(RecipeError::KeyExpired { key });
                 }
                 Err(error) if !error.is_compare_failed() && pauses.is_final(&error) => {
-                    return Err(error.into());
+                    return Err(error.after_doubt(in_doubt).into());
                 }
-                Err(_) => pauses.pause(self.client.transport()).await,
+                Err(error) => in_doubt |= error.outcome() == Outcome::Unknown,
             }
+            pauses.pause(self.client.transport()).await;
         }
     }
 

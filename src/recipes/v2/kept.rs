@@ -10,7 +10,7 @@ use futures::future::{Either, select};
 
 use crate::{
     client::Client,
-    error::{Error, EtcdError, InvalidInput, Result},
+    error::{Error, EtcdError, InvalidInput, Outcome, Result},
     operation::Operation,
     pipeline::lifecycle::OpenSession,
     recipes::{error::RecipeError, wait::Pauses},
@@ -51,6 +51,7 @@ impl<T: Transport> Kept<T> {
         }
         let client = client.with_timeout((ttl / 4).max(SHORTEST_TIMEOUT));
         let mut pauses = Pauses::default();
+        let mut in_doubt = false;
         loop {
             let sent = client.transport().now();
             // On the heap, as all that is large here: futures of recipes are nested deeply.
@@ -69,9 +70,12 @@ impl<T: Transport> Kept<T> {
                         until: sent.checked_add(ttl),
                     });
                 }
-                Err(error) if pauses.is_final(&error) => return Err(error.into()),
-                Err(_) => pauses.pause(client.transport()).await,
+                Err(error) if pauses.is_final(&error) => {
+                    return Err(error.after_doubt(in_doubt).into());
+                }
+                Err(error) => in_doubt |= error.outcome() == Outcome::Unknown,
             }
+            pauses.pause(client.transport()).await;
         }
     }
 

@@ -40,8 +40,8 @@ use crate::{
 #[async_trait]
 pub trait CredentialsProvider: Send + Sync {
     /// Returns the present credentials. It is called whenever a token is needed: before the first call, and when etcd no longer
-    /// accepts the token; all calls that need one at that time share the result. If etcd refuses the credentials, it is called once
-    /// more, as they may have changed meanwhile.
+    /// accepts the token; all calls that need one at that time share the result. If etcd refuses the credentials, it is called
+    /// again, once, as they may have changed meanwhile.
     ///
     /// # Errors
     /// Why there are none at present. The calls that wait for them fail with this text, and are not sent.

@@ -241,7 +241,7 @@ impl Watch {
         self.cursor.as_ref()
     }
 
-    /// What is told how far the stream has come.
+    /// Where the stream reports how far it has come.
     pub(super) fn position(&self) -> Option<&WatchPosition> {
         self.position.as_ref()
     }

@@ -62,7 +62,6 @@ fn futures_can_be_sent_to_other_threads() {
         can_be_sent(async { double.enter().await?.leave().await });
         can_be_sent(Queue::new(session, name).pop());
         can_be_sent(async { Queue::new(session, name).claim().await?.ack().await });
-        can_be_sent(election.proclamations());
         can_be_sent(PriorityQueue::new(session, name).push(name, 1));
         can_be_sent(Counter::new(session, name).add(1));
         let stm = Stm::new(session.namespace());
