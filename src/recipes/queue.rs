@@ -88,10 +88,10 @@ impl<T: Transport> Queue<T> {
     pub async fn push(&self, value: impl Into<Value>) -> Result<i64, RecipeError> {
         let unique = self.session.unique(self.session.lease());
         let key = join(&self.name, format!("/{unique}"));
-        let put = Txn::new().then(Put::new(key, value));
+        let put = Txn::new().then(Put::new(&key, value));
         let applied = self.session.once(put).await?;
         // Without comparisons, it is always applied.
-        Ok(applied.revision.unwrap_or_default())
+        applied.revision.ok_or(RecipeError::KeyDeleted { key })
     }
 
     /// Takes the first item, and waits for one if there is none.

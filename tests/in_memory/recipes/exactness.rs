@@ -7,6 +7,7 @@ use etcd_http::{
     fake::{FakeEtcd, Fault, When},
     recipes::{self, Counter, PriorityQueue, Queue, RecipeError, Session, Stm},
     transport::{Transport, http::Response},
+    v3::KeyRange,
 };
 use futures::future::join;
 
@@ -175,6 +176,56 @@ fn r_2_a_refusal_after_a_lost_response_does_not_say_that_nothing_was_done() {
         };
         refused(transact, "key").await;
     });
+}
+
+/// etcd ends a lease before its holder notices, and with it the key that tells what was applied.
+#[test]
+fn nothing_is_reported_as_applied_in_a_session_whose_lease_has_ended() {
+    for by_another_client in [false, true] {
+        let etcd = jumping().build();
+        block_on(async {
+            let (session, driver) = session(&etcd).await;
+            let work = async {
+                let queue = Queue::new(&session, "queue");
+                let counter = Counter::new(&session, "count");
+                let stm = Stm::new(session.namespace()).exactly_once(&session);
+                let put = async || {
+                    let done = stm.run(async |txn| {
+                        txn.put("key", "");
+                        Ok(())
+                    });
+                    done.await.map(|done| done.revision)
+                };
+                queue.push("a").await.unwrap();
+                counter.add(1).await.unwrap();
+                put().await.unwrap();
+                let key = etcd.get("key").unwrap();
+                let revision = etcd.revision();
+                let leases = crate::support::client(&etcd);
+                if by_another_client {
+                    let receipts = KeyRange::prefix("__receipts/");
+                    leases.v3().kv().delete(receipts).await.unwrap();
+                } else {
+                    let revoked = leases.v3().leases().revoke(session.lease());
+                    revoked.await.unwrap();
+                }
+                assert_eq!(etcd.revision(), revision + 1);
+                let failed = queue.push("b").await.unwrap_err();
+                match by_another_client {
+                    true => assert!(matches!(failed, RecipeError::KeyDeleted { .. }), "{failed}"),
+                    false => assert!(failed.is_session_over(), "{failed}"),
+                }
+                assert_eq!(etcd.get_prefix("queue/").len(), 1);
+                // Once it is known, another lane, or none, is used.
+                if !by_another_client {
+                    counter.add(1).await.unwrap_err();
+                    put().await.unwrap_err();
+                    assert_eq!(etcd.get("key").unwrap(), key);
+                }
+            };
+            session.run(driver, work).await;
+        });
+    }
 }
 
 #[test]
