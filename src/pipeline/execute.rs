@@ -1,3 +1,4 @@
+mod second;
 mod wires;
 
 use std::{
@@ -20,7 +21,7 @@ use crate::{
         deadline::Deadline,
         exchange::{Exchange, Prepared, call_of},
         failure::Failure,
-        hedge::{Hedge, Hedged},
+        hedge::Hedged,
         observe::Report,
         retry::Failed,
     },
@@ -255,59 +256,6 @@ impl<'a, T: Transport> Execution<'a, T> {
             }
         }
         hedged.last
-    }
-
-    /// Returns when a read is sent to another endpoint as well.
-    fn hedge(&self, usual: Duration, limit: Duration) -> Option<Hedge> {
-        let after = self.pipeline.hedge.filter(|after| *after < limit)?;
-        let tokens = self.pipeline.retry_tokens.as_ref();
-        if tokens.is_some_and(|tokens| !tokens.allows()) {
-            return None;
-        }
-        (self.call.is_read && self.set.len() > 1).then(|| Hedge {
-            began: self.now,
-            after,
-            limit,
-            second: usual.min(self.left().saturating_sub(after)),
-        })
-    }
-
-    /// Chooses the other endpoint of a read, and prepares the request for it.
-    async fn second(
-        &self,
-        prepared: &Prepared,
-        endpoint: &EndpointState,
-    ) -> Option<Result<(Prepared, EndpointState), Attempted>> {
-        let mut asked = self.tried.clone();
-        asked.push(endpoint.clone());
-        let began = self.pipeline.transport.now();
-        let other = self.set.pick(&asked, began);
-        if is_among(&other, &asked) {
-            return None;
-        }
-        let wire = match self.call.settled_wire_to(&other, began) {
-            Some(wire) => wire,
-            None => {
-                // It must not fail at once while the first endpoint is silent.
-                let limit = self.left();
-                let found = self.pipeline.find_wire(self.call, &other, true, limit);
-                match found.await {
-                    Ok(wire) => wire,
-                    Err(failure) => {
-                        return Some(Err(Attempted::without_wire(other, began, failure)));
-                    }
-                }
-            }
-        };
-        let prepared = if wire == prepared.wire {
-            prepared.clone()
-        } else {
-            Prepared {
-                token: prepared.token.clone(),
-                ..Prepared::new(self.exchange, *self.call, wire).ok()?
-            }
-        };
-        Some(Ok((prepared, other)))
     }
 
     /// Records a response, whatever it says.

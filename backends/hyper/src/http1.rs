@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::{
     connect::{Alpn, Stream},
     origin::Origin,
+    runtime,
 };
 
 /// The idle connections to one server.
@@ -40,6 +41,7 @@ pub(crate) async fn send(
     origin: Arc<Origin>,
     mut request: Request,
 ) -> Result<Response, TransportError> {
+    runtime::check()?;
     if let Some(path) = request.uri().path_and_query() {
         *request.uri_mut() = Uri::from(path.clone());
     }

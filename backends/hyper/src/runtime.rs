@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use etcd_transport::TransportError;
-use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
 /// Returns an error where tokio would panic.
@@ -18,10 +17,10 @@ pub(crate) fn check() -> Result<(), TransportError> {
 
 /// Sleeps by tokio's clock, or without a runtime on a thread: a caller that races a request against a timeout is to get the
 /// error of the request, not a panic.
-pub(crate) fn sleep(duration: Duration) -> BoxFuture<'static, ()> {
+pub(crate) async fn sleep(duration: Duration) {
     if Handle::try_current().is_ok() {
-        Box::pin(tokio::time::sleep(duration))
+        tokio::time::sleep(duration).await;
     } else {
-        Box::pin(etcd_transport::sleep_on_a_thread(duration))
+        etcd_transport::sleep_on_a_thread(duration).await;
     }
 }

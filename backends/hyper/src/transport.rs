@@ -63,14 +63,14 @@ impl Default for HyperTransport {
 }
 
 /// What `#[async_trait]` makes of the methods, written out: each future is boxed in the size that its protocol needs, and the
-/// request is moved into it once.
+/// request is moved into it once. The runtime is that in which the future is polled.
 impl Transport for HyperTransport {
     fn send<'a, 'f>(&'a self, request: Request) -> BoxFuture<'f, Result<Response, TransportError>>
     where
         'a: 'f,
         Self: 'f,
     {
-        let origin = match runtime::check().and_then(|()| self.origins.get(request.uri())) {
+        let origin = match self.origins.get(request.uri()) {
             Ok(origin) => origin,
             Err(error) => return Box::pin(ready(Err(error))),
         };
@@ -89,7 +89,7 @@ impl Transport for HyperTransport {
         'a: 'f,
         Self: 'f,
     {
-        runtime::sleep(duration)
+        Box::pin(runtime::sleep(duration))
     }
 
     /// Returns the time of tokio's clock, so that a test can pause it.

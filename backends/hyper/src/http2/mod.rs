@@ -16,7 +16,7 @@ use futures::{
 use tokio::task::AbortHandle;
 
 use self::connection::{Connection, StreamLease};
-use crate::{failure, origin::Origin};
+use crate::{failure, origin::Origin, runtime};
 
 /// The connections to one server for one kind of requests.
 #[derive(Default)]
@@ -42,6 +42,7 @@ pub(crate) async fn send(
     kind: Kind,
     request: Request,
 ) -> Result<Response, TransportError> {
+    runtime::check()?;
     let stream = match origin.pool(kind).lease() {
         Some(stream) => stream,
         // Boxed, so that a request for which there is a connection does not pay for the larger future.
