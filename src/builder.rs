@@ -15,10 +15,14 @@ use crate::{
     pipeline::{
         Pipeline,
         api::Apis,
+        call_limit::CallLimit,
         observe::{Attempt, Observer},
         response_check::ResponseCheck,
         retry::RetryPolicy,
-        token::{Authenticate, TokenSource},
+        retry_budget::{RetryBudget, Tokens},
+        stats::Collector,
+        token::{Authenticate, AuthenticateSource, TokenSource},
+        trace_context::TraceContext,
     },
 };
 
@@ -58,8 +62,13 @@ pub struct ClientBuilder<T> {
     token_source: Option<Result<TokenSource>>,
     allow_insecure_auth: bool,
     response_check: ResponseCheck,
+    rejects_stale_reads: bool,
     observer: Observer,
+    collects_stats: bool,
+    trace_context: TraceContext,
     retry: RetryPolicy,
+    retry_budget: Option<RetryBudget>,
+    call_limit: Option<(usize, usize)>,
     hedge: Option<Duration>,
     timeout: Duration,
     max_response_size: usize,
@@ -79,8 +88,13 @@ impl<T: Transport> ClientBuilder<T> {
             token_source: None,
             allow_insecure_auth: false,
             response_check: ResponseCheck::default(),
+            rejects_stale_reads: false,
             observer: Observer::default(),
+            collects_stats: false,
+            trace_context: TraceContext::default(),
             retry: RetryPolicy::default(),
+            retry_budget: None,
+            call_limit: None,
             hedge: Some(HEDGE),
             timeout: TIMEOUT,
             max_response_size: MAX_RESPONSE_SIZE,
@@ -129,7 +143,14 @@ impl<T: Transport> ClientBuilder<T> {
 
     /// Sets how tokens are fetched.
     pub(crate) fn tokens(mut self, authenticate: Result<Authenticate>) -> Self {
-        self.token_source = Some(authenticate.map(TokenSource::new));
+        let source = authenticate.map(AuthenticateSource::Fixed);
+        self.token_source = Some(source.map(TokenSource::new));
+        self
+    }
+
+    /// Sets how tokens are fetched, with credentials that change.
+    pub(crate) fn tokens_from(mut self, source: AuthenticateSource) -> Self {
+        self.token_source = Some(Ok(TokenSource::new(source)));
         self
     }
 
@@ -165,14 +186,18 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
-    /// Sets whether reads through the v2 keys API must not go back in time. Defaults to `false`. A member that lags
-    /// behind responds with an older state than the member that responded before. With this setting, the client rejects
-    /// such a response and tries the next endpoint; if all lag behind, the read fails with [`Error::is_stale_read`].
+    /// Sets whether reads must not go back in time. Defaults to `false`. A member that lags behind responds with an older state
+    /// than the member that responded before. With this setting, the client rejects such a response and tries the next endpoint; if
+    /// all lag behind, the read fails with [`Error::is_stale_read`].
+    ///
+    /// It concerns reads of the v2 keys API, by the store's index, and reads of keys of v3, by its revision: those that are
+    /// [serializable](crate::v3::Range::serializable), as all others are up to date in any case. Responses to writes and messages of
+    /// watches count as seen. [`Client::with_reject_stale_reads`] sets it for single calls.
     ///
     /// The comparison covers what this client and its clones have seen. For a read that is up to date with all other
-    /// clients, see [`v2::Get::quorum`](crate::v2::Get::quorum).
+    /// clients, see [`v2::Get::quorum`](crate::v2::Get::quorum); in v3 it is the default.
     pub fn reject_stale_reads(mut self, reject: bool) -> Self {
-        self.response_check.reject_stale_reads = reject;
+        self.rejects_stale_reads = reject;
         self
     }
 
@@ -192,9 +217,64 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
+    /// Sets whether the client counts what it does, for [`Client::stats`]. Defaults to `false`. It takes a few atomic additions for
+    /// each attempt.
+    pub fn collect_stats(mut self, collect: bool) -> Self {
+        self.collects_stats = collect;
+        self
+    }
+
+    /// Passes on the trace that a request belongs to: the function returns the value of the header `traceparent`
+    /// (<https://www.w3.org/TR/trace-context/>) of the present task, or `None`. It is called for each request, on the task that
+    /// sends it, and must be quick. etcd 3.5 and later continue the trace of a call by gRPC, if they are started with
+    /// `--experimental-enable-distributed-tracing`; proxies do so too.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, transport::Transport};
+    /// # fn example<T: Transport>(transport: T, current_trace: fn() -> Option<(u128, u64)>) {
+    /// let client = Client::builder(transport).traceparent(move || {
+    ///     let (trace, span) = current_trace()?;
+    ///     Some(format!("00-{trace:032x}-{span:016x}-01"))
+    /// });
+    /// # }
+    /// ```
+    pub fn traceparent(
+        mut self,
+        current: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.trace_context = TraceContext::new(current);
+        self
+    }
+
     /// Sets how often and how soon a request is retried. Defaults to [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// Limits retries, of all calls together, to a share of successes: see [`RetryBudget`]. Defaults to none: each call is retried as
+    /// the [`RetryPolicy`] says. While the budget is low, no read is [sent to another endpoint as well](Self::hedge_reads) either.
+    /// Streams have pauses that grow, and no budget.
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.retry_budget = Some(budget);
+        self
+    }
+
+    /// Limits how many calls of this client and its clones are under way at a time. Up to `waiting` others wait for their turn, in the
+    /// order in which they came, at most for [`RetryPolicy::overall`]; any more fail at once with [`Error::is_overloaded`], and are
+    /// not sent. Defaults to no limit.
+    ///
+    /// A call with its retries counts once. Streams, and calls that wait for something to happen, such as
+    /// [`v3::Lock`](crate::v3::Lock), are not limited.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, transport::Transport};
+    /// # fn example<T: Transport>(transport: T) {
+    /// let client = Client::builder(transport).max_concurrent_calls(100, 1000);
+    /// # }
+    /// ```
+    pub fn max_concurrent_calls(mut self, calls: usize, waiting: usize) -> Self {
+        self.call_limit = Some((calls, waiting));
         self
     }
 
@@ -226,12 +306,40 @@ impl<T: Transport> ClientBuilder<T> {
         self
     }
 
+    /// Sets the time limit of one attempt, if there is one, and lowers it to that of all attempts together: an attempt that
+    /// is ended by its own limit tells that the endpoint is slow.
+    pub(crate) fn timeout_within(mut self, timeout: Option<Duration>, overall: Duration) -> Self {
+        self.timeout = timeout.unwrap_or(self.timeout).min(overall);
+        self
+    }
+
     /// Sets the maximum size of a response, in bytes. Defaults to 64 MiB. The lists of a decoded response may take four
     /// times as much; a listing of etcd's takes up to three times its size. All in all, a malicious response takes up to
     /// eleven times this size while it is decoded.
     pub fn max_response_size(mut self, bytes: usize) -> Self {
         self.max_response_size = bytes;
         self
+    }
+
+    /// Builds the client, and [pings](Client::ping) an endpoint: for a program that must not start without etcd.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// # async fn example<T: Transport>(transport: T) -> Result<(), Error> {
+    /// let client = Client::builder(transport)
+    ///     .endpoints(["https://10.0.0.1:2379", "https://10.0.0.2:2379"])
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build) and [`Client::ping`].
+    pub async fn connect(self) -> Result<Client<T>> {
+        let client = self.build()?;
+        client.ping().await?;
+        Ok(client)
     }
 
     /// Builds the client. Nothing is sent yet.
@@ -264,6 +372,15 @@ impl<T: Transport> ClientBuilder<T> {
             );
             return Err(Error::invalid("client", reason));
         }
+        let call_limit = match self.call_limit {
+            Some((0, _)) => return Err(Error::invalid("client", "at least one call is required")),
+            Some((calls, waiting)) => Some(CallLimit::new(calls, waiting)),
+            None => None,
+        };
+        if self.rejects_stale_reads {
+            self.response_check.begin_recording();
+        }
+        let stats = self.collects_stats.then(Arc::<Collector>::default);
         Ok(Client::over(Pipeline {
             endpoints: Arc::new(Endpoints::new(
                 endpoints,
@@ -276,13 +393,20 @@ impl<T: Transport> ClientBuilder<T> {
             credentials: credentials.map(Arc::new),
             token_source: token_source.map(Arc::new),
             response_check: Arc::new(self.response_check),
+            rejects_stale_reads: self.rejects_stale_reads,
             sync: self.sync.only_secure(only_secure),
-            observer: self.observer,
+            observer: self.observer.counting(stats.clone()),
+            stats,
+            trace_context: self.trace_context,
+            retry_tokens: self.retry_budget.map(|it| Arc::new(Tokens::new(it))),
+            call_limit: call_limit.map(Arc::new),
             prefer_leader: self.prefer_leader,
             retry: self.retry,
             hedge: self.hedge,
             timeout: self.timeout,
             max_response_size: self.max_response_size,
+            lifecycle: Arc::default(),
+            is_privileged: false,
         }))
     }
 }

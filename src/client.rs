@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use etcd_transport::Transport;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use http::Method;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         call::{Call, Login},
         exchange::{TypedExchange, call_of},
         retry::RetryPolicy,
+        stats::Stats,
     },
     raw::RawRequest,
     status::{self, Health, ServerVersion},
@@ -70,6 +71,7 @@ impl<T: Transport> Client<T> {
             credentials,
             token_source,
             response_check,
+            rejects_stale_reads,
             sync,
             observer,
             prefer_leader,
@@ -77,6 +79,12 @@ impl<T: Transport> Client<T> {
             hedge,
             timeout,
             max_response_size,
+            lifecycle,
+            stats,
+            trace_context,
+            retry_tokens,
+            call_limit,
+            is_privileged,
         } = Pipeline::clone(&self.pipeline);
         Client::over(Pipeline {
             transport: Arc::new(transport as Arc<dyn Transport>),
@@ -85,6 +93,7 @@ impl<T: Transport> Client<T> {
             credentials,
             token_source,
             response_check,
+            rejects_stale_reads,
             sync,
             observer,
             prefer_leader,
@@ -92,6 +101,12 @@ impl<T: Transport> Client<T> {
             hedge,
             timeout,
             max_response_size,
+            lifecycle,
+            stats,
+            trace_context,
+            retry_tokens,
+            call_limit,
+            is_privileged,
         })
     }
 
@@ -109,14 +124,20 @@ impl<T: Transport> Client<T> {
         &self,
         exchange: &(dyn TypedExchange<Decoded = D> + '_),
     ) -> Result<D> {
+        let call = call_of(exchange, self.pipeline.apis);
         let Call {
             operation,
             is_write,
             ..
-        } = call_of(exchange, self.pipeline.apis);
+        } = call;
         trace::future(operation, async {
-            let executed = self.pipeline.execute(exchange).await;
+            let pipeline = &self.pipeline;
+            let _begun = pipeline.begin(&call).await?;
+            let executed = pipeline.execute_call(exchange, &call).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
+            if let Some(stats) = &pipeline.stats {
+                stats.called(operation, result.is_err());
+            }
             result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
         })
         .await
@@ -125,7 +146,17 @@ impl<T: Transport> Client<T> {
     /// Opens an operation with a stream of responses. Nothing is sent before the stream is polled. Dropping the stream
     /// ends the request.
     pub fn open<O: StreamOperation>(&self, operation: O) -> BoxStream<'static, Result<O::Item>> {
-        trace::stream(O::NAME, operation.open(self))
+        let pipeline = &self.pipeline;
+        let mut stream = trace::stream(O::NAME, operation.open(self));
+        if let Some(stats) = &pipeline.stats {
+            let open = stats.opened(O::NAME);
+            stream = Box::pin(stream.inspect(move |_| {
+                let _until_dropped = &open;
+            }));
+        }
+        pipeline
+            .lifecycle
+            .guard(O::NAME, pipeline.is_privileged, stream)
     }
 
     /// Creates a request for any method and path: `client.send(client.request(Method::GET, "/v2/keys/foo"))`. It passes
@@ -194,12 +225,63 @@ impl<T: Transport> Client<T> {
         })
     }
 
+    /// Returns this client with reads that [must not go back in time](crate::ClientBuilder::reject_stale_reads), or may. It shares
+    /// everything else, also what was seen. If the client was built without it, this is what has been seen since the first call of
+    /// this.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// use etcd_http::v3::Range;
+    ///
+    /// # async fn example<T: Transport>(client: &Client<T>) -> Result<(), Error> {
+    /// let monotonic = client.with_reject_stale_reads(true);
+    /// let color = monotonic.send(Range::new("color").serializable(true)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_reject_stale_reads(&self, reject: bool) -> Self {
+        if reject {
+            self.pipeline.response_check.begin_recording();
+        }
+        Self::over(Pipeline {
+            rejects_stale_reads: reject,
+            ..Pipeline::clone(&self.pipeline)
+        })
+    }
+
     /// Returns the current endpoints: those given, and those that a [sync](Self::sync) has added. For each it tells whether it
     /// is up, and whether calls of the v3 API travel there by gRPC or by the gateway, and why.
     pub fn endpoints(&self) -> Vec<EndpointInfo> {
         let now = self.pipeline.transport.now();
         let set = self.pipeline.endpoints.current();
         set.iter().map(|state| state.info(now)).collect()
+    }
+
+    /// Returns what this client and its clones have done so far, if [it is counted](crate::ClientBuilder::collect_stats): calls,
+    /// attempts, retries, bytes and open streams, by operation and endpoint.
+    ///
+    /// ```
+    /// # #[cfg(feature = "fake")]
+    /// # futures::executor::block_on(async {
+    /// # use etcd_http::Client;
+    /// # let etcd = etcd_http::fake::FakeEtcd::new();
+    /// # let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    /// let client = builder.collect_stats(true).build()?;
+    /// client.v3().kv().put("color", "blue").await?;
+    /// let stats = client.stats().unwrap_or_default();
+    /// assert_eq!((stats.calls(), stats.retries()), (1, 0));
+    /// # Ok::<(), etcd_http::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn stats(&self) -> Option<Stats> {
+        Some(self.pipeline.stats.as_ref()?.stats())
+    }
+
+    /// Returns how many tokens of the [retry budget](crate::ClientBuilder::retry_budget) are left, if there is one. While they are at
+    /// most half of its tokens, failed attempts are not repeated.
+    pub fn retry_tokens(&self) -> Option<f64> {
+        Some(self.pipeline.retry_tokens.as_ref()?.left())
     }
 
     /// Returns the operation as a curl command for `sh`, addressed to the endpoint that would be tried first. It
@@ -226,6 +308,14 @@ impl<T: Transport> Client<T> {
     /// Returns the transport.
     pub fn transport(&self) -> &T {
         &self.pipeline.transport
+    }
+
+    /// Returns this client with calls that are sent while it is being closed: those that end sessions.
+    pub(crate) fn privileged(&self) -> Self {
+        Self::over(Pipeline {
+            is_privileged: true,
+            ..Pipeline::clone(&self.pipeline)
+        })
     }
 
     pub(crate) fn over(pipeline: Pipeline<T>) -> Self {

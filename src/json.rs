@@ -35,13 +35,13 @@ impl<'de, T: Decode> Deserialize<'de> for Json<T> {
 /// Responses whose bodies are JSON.
 impl Answer {
     /// Decodes the body of a success.
-    pub(crate) fn json<D: DeserializeOwned>(self) -> ClientResult<D> {
+    pub(crate) fn json<D: DeserializeOwned>(self: Box<Self>) -> ClientResult<D> {
         let answer = self.success()?;
         answer.decode_within(NOT_ETCD, || serde_json::from_slice(&answer.reply.body))
     }
 
     /// Decodes the body of a success, of a public type.
-    pub(crate) fn decode<D: Decode>(self) -> ClientResult<D> {
+    pub(crate) fn decode<D: Decode>(self: Box<Self>) -> ClientResult<D> {
         self.json().map(|Json(decoded)| decoded)
     }
 }

@@ -27,6 +27,7 @@
 //! - [`v2`]: keys in a tree of directories, for etcd up to 3.5; [`client.v2()`](Client::v2).
 //! - [`Client::send`] executes an operation with options, [`Client::open`] opens one with a stream of responses.
 //! - [`Error`], and the [`Outcome`] of a failed write: not sent, rejected, or unknown.
+//! - [`client.check()`](Client::check): what is wrong with endpoints that do not work, and what to do.
 //! - [`ClientBuilder`], [`RetryPolicy`], [`SyncPolicy`]: endpoints, credentials, time limits, retries.
 //!
 //! # What is promised
@@ -49,10 +50,16 @@
 //! | `server` | `server::start()`, a local etcd for tests and demos (Linux) |
 //! | `tracing` | a span for each operation, an event for each attempt |
 
+// docs.rs shows which feature adds an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod auth;
 mod base;
 mod builder;
+pub mod check;
 mod client;
+mod close;
+mod config;
 mod curl;
 mod endpoints;
 mod error;
@@ -72,9 +79,11 @@ pub mod v3;
 pub use base::endpoint::Endpoint;
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use close::CloseError;
+pub use config::ClientConfig;
 pub use endpoints::{
     discovery::{Discovery, DiscoveryError, Resolver, SrvRecord},
-    info::EndpointInfo,
+    info::{Circuit, EndpointInfo},
     protocol::Protocol,
     set::EndpointOrder,
     sync_policy::{RefusedAddress, SyncPolicy},
@@ -87,6 +96,8 @@ pub use operation::{Operation, StreamOperation};
 pub use pipeline::{
     observe::{Attempt, AttemptOutcome},
     retry::RetryPolicy,
+    retry_budget::RetryBudget,
+    stats::{AttemptStats, OperationStats, Stats},
 };
 pub use raw::{RawRequest, RawResponse};
 pub use status::{Health, ServerVersion};
@@ -110,6 +121,11 @@ pub use etcd_transport_isahc as isahc;
 #[cfg(feature = "reqwest")]
 #[doc(inline)]
 pub use etcd_transport_reqwest as reqwest;
+
+/// Compiles and runs the programs of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/production.md")]
+struct Production;
 
 use pipeline::api::Apis;
 
@@ -142,4 +158,20 @@ impl<T: transport::Transport> Client<T> {
     pub fn builder(transport: T) -> ClientBuilder<T> {
         ClientBuilder::new(transport, APIS)
     }
+}
+
+/// Compiles and runs the programs of the pages in `docs/`.
+#[cfg(all(
+    doctest,
+    feature = "fake",
+    feature = "hyper-rustls",
+    feature = "server"
+))]
+mod pages {
+    #[doc = include_str!("../docs/testing.md")]
+    mod testing {}
+    #[doc = include_str!("../docs/tls-and-auth.md")]
+    mod tls_and_auth {}
+    #[doc = include_str!("../docs/v2-to-v3.md")]
+    mod v2_to_v3 {}
 }

@@ -212,19 +212,19 @@ impl Exchange for RawRequest {
 impl TypedExchange for RawRequest {
     type Decoded = RawResponse;
 
-    fn decode(&self, answer: Answer) -> Result<RawResponse> {
+    fn decode(&self, answer: Box<Answer>) -> Result<RawResponse> {
         // The caller knows which paths a server has.
         let answer = match answer.verdict {
             Verdict::Unsupported {
                 by: UnsupportedBy::Foreign,
                 ..
-            } => Answer {
+            } => Box::new(Answer {
                 verdict: Verdict::FOREIGN,
-                ..answer
-            },
+                ..*answer
+            }),
             _ => answer,
         };
-        let Answer { reply, context, .. } = answer.success()?;
+        let Answer { reply, context, .. } = *answer.success()?;
         Ok(RawResponse {
             status: reply.status,
             headers: reply.headers,

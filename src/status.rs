@@ -71,7 +71,7 @@ impl Exchange for GetVersion {
 impl TypedExchange for GetVersion {
     type Decoded = ServerVersion;
 
-    fn decode(&self, answer: Answer) -> Result<ServerVersion> {
+    fn decode(&self, answer: Box<Answer>) -> Result<ServerVersion> {
         answer.decode()
     }
 }
@@ -96,7 +96,7 @@ impl Exchange for GetHealth {
 impl TypedExchange for GetHealth {
     type Decoded = Health;
 
-    fn decode(&self, answer: Answer) -> Result<Health> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Health> {
         /// etcd sends text, not a JSON boolean.
         #[derive(Deserialize)]
         struct Body {
@@ -147,7 +147,7 @@ impl Exchange for GetCheck {
 impl TypedExchange for GetCheck {
     type Decoded = Health;
 
-    fn decode(&self, answer: Answer) -> Result<Health> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Health> {
         let healthy = match answer.reply.status {
             StatusCode::OK => true,
             StatusCode::SERVICE_UNAVAILABLE => false,
@@ -194,7 +194,7 @@ impl Exchange for GetMetrics {
 impl TypedExchange for GetMetrics {
     type Decoded = String;
 
-    fn decode(&self, answer: Answer) -> Result<String> {
+    fn decode(&self, answer: Box<Answer>) -> Result<String> {
         let answer = answer.success()?;
         Ok(String::from_utf8_lossy(&answer.reply.body).into_owned())
     }

@@ -95,7 +95,12 @@ pub(crate) fn decoded_in_doubt<O: Operation>(
 }
 
 /// Classifies this response to an exchange.
-pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt: bool) -> Answer {
+pub(crate) fn answer(
+    exchange: &dyn Exchange,
+    wire: Wire,
+    reply: Reply,
+    in_doubt: bool,
+) -> Box<Answer> {
     // What the pipeline demands of a success is tested there.
     let call = Call {
         names_cluster: false,
@@ -110,9 +115,9 @@ pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt
         Instant::now(),
     );
     let state = endpoints.unwrap().current().iter().next().unwrap().clone();
-    Answer {
+    Box::new(Answer {
         verdict: call.protocol.classify(&call, wire, &reply),
-        reply: Box::new(reply),
+        reply,
         wire,
         context: ErrorContext {
             in_doubt,
@@ -121,5 +126,5 @@ pub(crate) fn answer(exchange: &dyn Exchange, wire: Wire, reply: Reply, in_doubt
         endpoint: state,
         max_response_size: 1 << 20,
         is_confidential: call.is_confidential,
-    }
+    })
 }

@@ -13,7 +13,7 @@ use etcd_http::{
     Client, Protocol,
     fake::FakeEtcd,
     v2::Set,
-    v3::{Compare, Put, Txn},
+    v3::{Compare, KeyRange, Put, Txn},
 };
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 
@@ -147,10 +147,14 @@ impl V3 {
         drop(watches);
     }
 
-    /// Opens this many watches of other keys.
+    /// Opens this many watches of other keys, every second one of a prefix.
     fn watch(&self, count: usize) -> Vec<impl Sized> {
         let watches = (0..count).map(|number| {
-            let watch = etcd_http::v3::Watch::new(format!("/watched/{number}"));
+            let watched = format!("/watched/{number}");
+            let watch = match number % 2 {
+                0 => etcd_http::v3::Watch::new(watched),
+                _ => etcd_http::v3::Watch::new(KeyRange::prefix(watched)),
+            };
             let mut events: BoxStream<_> = self.json.open(watch);
             assert!(events.next().now_or_never().is_none());
             events

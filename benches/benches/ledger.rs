@@ -11,8 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::{Client, isahc::IsahcTransport, reqwest::ReqwestTransport, server};
-use etcd_http_benches::{BareIsahc, BareReqwest, Canned, Contender, NoRuntime, Run, tokio};
+use etcd_http::{
+    Client, hyper::HyperTransport, isahc::IsahcTransport, reqwest::ReqwestTransport, server,
+};
+use etcd_http_benches::{
+    BareHyper, BareIsahc, BareReqwest, Canned, Contender, NoRuntime, Run, tokio,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -33,6 +37,10 @@ fn main() {
     println!("                     bare        ours   ratio   allocations: bare  ours");
     for (server, url) in [("canned", canned.url()), ("etcd", etcd.client_url())] {
         let runtime = tokio();
+        let ours = Client::<HyperTransport>::connect([&url]).expect("a client");
+        let bare = runtime.run(BareHyper::new(&url));
+        rows(&format!("hyper {server}"), turns, &runtime, &bare, &ours);
+
         let ours = Client::<ReqwestTransport>::connect([&url]).expect("a client");
         let bare = BareReqwest::new(&url);
         rows(&format!("reqwest {server}"), turns, &runtime, &bare, &ours);

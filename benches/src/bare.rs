@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use etcd_transport_reqwest::ReqwestTransport;
+use futures::lock::Mutex;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method,
+    client::conn::http1::{self, SendRequest},
+    header::{CONTENT_TYPE, HOST, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
 use isahc::{
     AsyncReadResponseExt, HttpClient, Request,
     config::{Configurable, RedirectPolicy, VersionNegotiation},
 };
 use serde::Deserialize;
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::{Contender, KEY, VALUE};
 
@@ -77,6 +87,60 @@ impl Contender for BareReqwest {
         let url = format!("{}/v2/keys{KEY}", self.endpoint);
         let put = self.client.put(url).header("content-type", FORM);
         self.send(put.body(format!("value={VALUE}"))).await;
+    }
+}
+
+/// hyper, by hand: one connection, without a pool.
+pub struct BareHyper {
+    sender: Mutex<SendRequest<Full<Bytes>>>,
+    host: HeaderValue,
+}
+
+impl BareHyper {
+    /// Creates a contender for this etcd.
+    pub async fn new(endpoint: &str) -> Self {
+        let host = endpoint.strip_prefix("http://").expect("a URL without TLS");
+        let stream = TcpStream::connect(host).await.expect("a connection");
+        stream.set_nodelay(true).expect("an option of the socket");
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.expect("a connection");
+        tokio::spawn(connection);
+        Self {
+            sender: Mutex::new(sender),
+            host: HeaderValue::from_str(host).expect("a header"),
+        }
+    }
+
+    async fn send(&self, method: Method, content_type: Option<&'static str>, body: Bytes) {
+        let mut request = hyper::Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("/v2/keys{KEY}").parse().expect("a path");
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        let exchange = timeout(TIME_LIMIT, async {
+            let mut sender = self.sender.lock().await;
+            sender.ready().await.expect("a connection");
+            let response = sender.send_request(request).await.expect("a head");
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.expect("a body");
+            (status, body.to_bytes())
+        });
+        let (status, body) = exchange.await.expect("in time");
+        check(status, &body);
+    }
+}
+
+impl Contender for BareHyper {
+    async fn get(&self) {
+        self.send(Method::GET, None, Bytes::new()).await;
+    }
+
+    async fn set(&self) {
+        let form = format!("value={VALUE}").into();
+        self.send(Method::PUT, Some(FORM), form).await;
     }
 }
 

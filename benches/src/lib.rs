@@ -6,7 +6,7 @@
 mod bare;
 mod canned;
 
-pub use bare::{BareIsahc, BareReqwest};
+pub use bare::{BareHyper, BareIsahc, BareReqwest};
 pub use canned::Canned;
 
 use etcd_http::{Client, transport::Transport};
@@ -60,6 +60,6 @@ impl Run for NoRuntime {
 
 /// A tokio runtime with one thread.
 pub fn tokio() -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let mut builder = ::tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().expect("a runtime")
 }

@@ -6,7 +6,7 @@ use std::{
 
 use http::{
     Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{self, Authority, PathAndQuery, Scheme},
 };
 
 /// The URL where etcd listens: scheme, host, port, and the path before `/v2` or `/v3` if a proxy adds one. Parsed once;
@@ -20,10 +20,10 @@ use http::{
 /// assert!("127.0.0.1:2379".parse::<Endpoint>().is_err()); // The scheme is missing.
 /// # Ok::<(), etcd_http::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint(Arc<Parts>);
 
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq, Eq, Hash)]
 struct Parts {
     scheme: Scheme,
     authority: Authority,
@@ -94,11 +94,11 @@ impl Endpoint {
         } else {
             format!("{}{target}", self.0.base).parse()?
         };
-        Uri::builder()
-            .scheme(self.0.scheme.clone())
-            .authority(self.0.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.0.scheme.clone());
+        parts.authority = Some(self.0.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Ok(Uri::from_parts(parts)?)
     }
 
     /// Returns the target within this endpoint that `uri` names, if any.

@@ -11,7 +11,7 @@ use crate::{
     base::{endpoint::Endpoint, trace},
     endpoints::{
         examination::SharedExamination,
-        info::EndpointInfo,
+        info::{Circuit, EndpointInfo},
         liveness::{Liveness, LivenessCheck},
         protocol::Protocol,
         unsupported::UnsupportedFeatures,
@@ -100,8 +100,23 @@ impl EndpointState {
         EndpointInfo {
             endpoint: self.0.endpoint.clone(),
             is_up: self.is_up(now),
+            circuit: self.circuit(now),
             protocol,
             reason,
+        }
+    }
+
+    fn circuit(&self, now: Instant) -> Circuit {
+        let failures = self.0.failures.load(Relaxed);
+        let down_until = self.0.down_until.load(Relaxed);
+        let left = down_until.saturating_sub(self.millis(now));
+        match (failures, left) {
+            (0, _) => Circuit::Closed,
+            (failures, 0) => Circuit::HalfOpen { failures },
+            (failures, left) => Circuit::Open {
+                failures,
+                retry_in: Duration::from_millis(left),
+            },
         }
     }
 
@@ -116,7 +131,9 @@ impl EndpointState {
     }
 
     pub(crate) fn is_up(&self, now: Instant) -> bool {
-        self.0.down_until.load(Relaxed) <= self.millis(now)
+        let down_until = self.0.down_until.load(Relaxed);
+        // Most are, and then the time does not matter.
+        down_until == 0 || down_until <= self.millis(now)
     }
 
     /// Records that it is alive.

@@ -314,12 +314,24 @@ impl StdError for Unsupported {}
 
 /// The client rejected the request before anything was sent. The text says what is wrong and what to do.
 #[derive(Clone)]
-pub struct InvalidInput(Arc<InvalidParts>);
+pub struct InvalidInput(pub(super) Arc<InvalidParts>);
 
-struct InvalidParts {
-    operation: &'static str,
-    reason: String,
-    kind: Option<EtcdErrorKind>,
+pub(super) struct InvalidParts {
+    pub(super) operation: &'static str,
+    pub(super) reason: String,
+    pub(super) kind: Option<EtcdErrorKind>,
+    pub(super) cause: InvalidCause,
+}
+
+/// Why nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InvalidCause {
+    /// The request, or a setting.
+    Input,
+    /// The client is closed.
+    Closed,
+    /// The most calls are under way.
+    Overloaded,
 }
 
 impl InvalidInput {
@@ -328,6 +340,7 @@ impl InvalidInput {
             operation,
             reason,
             kind,
+            cause: InvalidCause::Input,
         }))
     }
 

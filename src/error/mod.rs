@@ -4,6 +4,7 @@ mod debug;
 mod etcd;
 mod failures;
 mod status;
+mod unsent;
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -18,7 +19,6 @@ pub use failures::{
     HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
 pub(crate) use failures::{UnexpectedKind, with_cause};
-
 pub(crate) use status::ForeignStatus;
 
 /// The result of an etcd operation.
@@ -127,7 +127,8 @@ impl Error {
             Self::Timeout(_) => true,
             Self::Http(error) => error.status().is_server_error(),
             Self::Etcd(error) => error.refusal.is_retryable,
-            Self::Unexpected(_) | Self::Unsupported(_) | Self::Invalid(_) => false,
+            Self::Unexpected(_) | Self::Unsupported(_) => false,
+            Self::Invalid(_) => self.is_overloaded(),
         }
     }
 

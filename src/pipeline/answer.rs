@@ -79,10 +79,11 @@ pub(crate) enum UnsupportedBy {
 }
 
 /// A complete response, what it means, and where it came from.
+///
+/// It is passed on in a box, since it is moved many times on its way to the caller.
 #[derive(Debug)]
 pub struct Answer {
-    /// Boxed, since the answer is moved many times on its way to the caller, and this is most of it.
-    pub(crate) reply: Box<Reply>,
+    pub(crate) reply: Reply,
     pub(crate) verdict: Verdict,
     pub(crate) wire: Wire,
     pub(crate) context: ErrorContext,
@@ -96,7 +97,7 @@ pub struct Answer {
 
 impl Answer {
     /// Returns this response if it is a success, and its error otherwise.
-    pub(crate) fn success(self) -> Result<Self> {
+    pub(crate) fn success(self: Box<Self>) -> Result<Box<Self>> {
         match self.verdict {
             Verdict::Success { .. } => Ok(self),
             _ => Err(self.into_error()),
@@ -120,7 +121,7 @@ impl Answer {
     }
 
     /// Returns the error that a response other than a success stands for.
-    pub(crate) fn into_error(mut self) -> Error {
+    pub(crate) fn into_error(mut self: Box<Self>) -> Error {
         if self.is_confidential {
             // It may quote the request.
             self.reply.body = Bytes::new();
@@ -139,7 +140,7 @@ impl Answer {
                 Error::Unsupported(error)
             }
             Verdict::Foreign { .. } if self.reply.status.as_u16() >= 400 => {
-                let Reply { status, body, .. } = *self.reply;
+                let Reply { status, body, .. } = self.reply;
                 Error::Http(HttpError::of(self.context, status, &body))
             }
             Verdict::Foreign { .. } | Verdict::Success { .. } => {

@@ -44,7 +44,7 @@ pub(crate) struct Attempted {
     pub(crate) endpoint: EndpointState,
     pub(crate) wire: Wire,
     pub(crate) began: Instant,
-    pub(crate) result: Result<Answer, Failure>,
+    pub(crate) result: Result<Box<Answer>, Failure>,
 }
 
 impl Attempted {
@@ -86,7 +86,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         limit: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let seen = self.response_check.seen();
         let follow = pin!(async {
             let mut hops = Hops::new(prepared, endpoint);
@@ -105,9 +105,20 @@ impl<T: Transport> Pipeline<T> {
         let (answer, origin) = self.within(limit, follow).await?;
         let status = answer.reply.status;
         self.response_check
-            .accept_head(&prepared.call, &seen, &origin, status)
+            .accept_head(
+                &prepared.call,
+                self.rejects_stale_reads,
+                &seen,
+                &origin,
+                status,
+            )
             .map_err(Failure::Refused)?;
         if let Verdict::Success { origin } = &answer.verdict {
+            if self.rejects_stale_reads && prepared.call.reads_keys {
+                self.response_check
+                    .accept_revision(&seen, origin, status)
+                    .map_err(Failure::Refused)?;
+            }
             self.accept_origin(&seen, origin, status)?;
         }
         Ok(answer)
@@ -159,6 +170,10 @@ impl<T: Transport> Pipeline<T> {
             token: token.as_ref(),
         };
         call.protocol.headers(call, *wire, shown, headers);
+        self.trace_context.add(headers);
+        if let Some(stats) = &self.stats {
+            stats.sent(call.operation, endpoint.endpoint(), encoded.body.len());
+        }
         lifetime.mark(request.extensions_mut());
         Ok(request)
     }
@@ -212,18 +227,18 @@ impl<T: Transport> Pipeline<T> {
         prepared: &Prepared,
         endpoint: &EndpointState,
         begun: Begun,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         // What is taken out of `begun` here would be kept beside it while this waits.
         let collected = begun
             .body
             .collect_with_trailers(self.max_response_size)
             .await?;
-        let reply = Box::new(Reply {
+        let reply = Reply {
             status: begun.head.status,
             headers: begun.head.headers,
             trailers: collected.trailers,
             body: collected.data,
-        });
+        };
         self.classify(prepared, endpoint, reply)
     }
 
@@ -232,9 +247,12 @@ impl<T: Transport> Pipeline<T> {
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,
-        reply: Box<Reply>,
-    ) -> Result<Answer, Failure> {
+        reply: Reply,
+    ) -> Result<Box<Answer>, Failure> {
         let Prepared { call, wire, .. } = prepared;
+        if let Some(stats) = &self.stats {
+            stats.received(call.operation, endpoint.endpoint(), reply.body.len());
+        }
         let mut verdict = call.protocol.classify(call, *wire, &reply);
         match &mut verdict {
             Verdict::Success {
@@ -256,7 +274,7 @@ impl<T: Transport> Pipeline<T> {
             }
             _ => {}
         }
-        Ok(Answer {
+        Ok(Box::new(Answer {
             reply,
             verdict,
             wire: *wire,
@@ -264,7 +282,7 @@ impl<T: Transport> Pipeline<T> {
             endpoint: endpoint.clone(),
             max_response_size: self.max_response_size,
             is_confidential: call.is_confidential,
-        })
+        }))
     }
 
     /// Runs a future within the time limit. It is pinned by the caller, since a future that is moved takes its size twice.
@@ -314,9 +332,9 @@ impl<T: Transport> Pipeline<T> {
 }
 
 /// A response of a server that cannot serve is a failure.
-pub(crate) fn checked(answer: Answer) -> Result<Answer, Failure> {
+pub(crate) fn checked(answer: Box<Answer>) -> Result<Box<Answer>, Failure> {
     if answer.is_unavailable() || answer.is_not_served() {
-        return Err(Failure::Answer(Box::new(answer)));
+        return Err(Failure::Answer(answer));
     }
     Ok(answer)
 }

@@ -28,6 +28,8 @@ pub struct Call {
     pub(crate) names_cluster: bool,
     /// A success reflects every write that was acknowledged before, at any member, though it does not name its own.
     pub(crate) is_linearizable: bool,
+    /// Whether a success has the revision of the store that it read.
+    pub(crate) reads_keys: bool,
     /// Whether it may change something.
     pub(crate) is_write: bool,
     /// The id of what it is about, for the protocol to name where the server does not; 0 is none.
@@ -56,6 +58,7 @@ impl Call {
             on_any_wire: false,
             names_cluster: false,
             is_linearizable: false,
+            reads_keys: false,
             is_write: repeat == Repeat::IfUnsent,
             subject: 0,
             is_confidential: false,

@@ -34,9 +34,9 @@ impl<T: Transport> Pipeline<T> {
     pub(crate) async fn confirm(
         &self,
         confirmation: Confirmation,
-        success: Answer,
+        success: Box<Answer>,
         left: Duration,
-    ) -> Result<Answer> {
+    ) -> Result<Box<Answer>> {
         let Confirmation {
             exchange,
             is_there,
@@ -66,7 +66,7 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Executes another call, by this time at the latest.
-    async fn ask_until(&self, end: Instant, exchange: &dyn Exchange) -> Result<Answer> {
+    async fn ask_until(&self, end: Instant, exchange: &dyn Exchange) -> Result<Box<Answer>> {
         let left = end.saturating_duration_since(self.transport.now());
         let limited = Self {
             retry: self.retry.clone().overall(left.min(self.retry.overall)),

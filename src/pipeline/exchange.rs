@@ -49,7 +49,7 @@ pub trait TypedExchange: Exchange {
     ///
     /// # Errors
     /// etcd's error; [`Error::Unexpected`] if the response cannot be decoded.
-    fn decode(&self, answer: Answer) -> Result<Self::Decoded>;
+    fn decode(&self, answer: Box<Answer>) -> Result<Self::Decoded>;
 }
 
 /// Returns the call that an exchange makes: that of the API that its path belongs to, if it names a path.
@@ -80,7 +80,7 @@ impl<E: TypedExchange, D> Exchange for Mapped<E, D> {
 impl<E: TypedExchange, D: Send> TypedExchange for Mapped<E, D> {
     type Decoded = D;
 
-    fn decode(&self, answer: Answer) -> Result<D> {
+    fn decode(&self, answer: Box<Answer>) -> Result<D> {
         self.0.decode(answer).map(self.1)
     }
 }

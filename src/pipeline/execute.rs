@@ -35,8 +35,18 @@ impl<T: Transport> Pipeline<T> {
     /// Returns any response except that of a server that cannot serve, and that one too if no attempt is left. The
     /// deadline covers all attempts, tokens and pauses together. Once an attempt may have been applied, the call is in
     /// doubt, whatever the next attempts bring: see [`ErrorContext::in_doubt`].
-    pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Answer> {
-        let mut run = Execution::begin(self, exchange)?;
+    pub(crate) async fn execute(&self, exchange: &dyn Exchange) -> Result<Box<Answer>> {
+        let call = call_of(exchange, self.apis);
+        self.execute_call(exchange, &call).await
+    }
+
+    /// Like [`execute`](Self::execute), for an exchange of which the call is known.
+    pub(crate) async fn execute_call(
+        &self,
+        exchange: &dyn Exchange,
+        call: &Call,
+    ) -> Result<Box<Answer>> {
+        let mut run = Execution::begin(self, exchange, call)?;
         let mut prepared = None;
         loop {
             let (endpoint, is_leader) = run.choose();
@@ -88,7 +98,7 @@ impl<T: Transport> Pipeline<T> {
 struct Execution<'a, T> {
     pipeline: &'a Pipeline<T>,
     exchange: &'a dyn Exchange,
-    call: Call,
+    call: &'a Call,
     set: Arc<EndpointSet>,
     started: Instant,
     now: Instant,
@@ -116,13 +126,16 @@ struct Execution<'a, T> {
 }
 
 impl<'a, T: Transport> Execution<'a, T> {
-    fn begin(pipeline: &'a Pipeline<T>, exchange: &'a dyn Exchange) -> Result<Self> {
-        let call = call_of(exchange, pipeline.apis);
+    fn begin(
+        pipeline: &'a Pipeline<T>,
+        exchange: &'a dyn Exchange,
+        call: &'a Call,
+    ) -> Result<Self> {
         let set = pipeline.endpoints.current();
         let now = pipeline.transport.now();
         let tried = pipeline.endpoints.avoided(&set, call.feature, now);
         if tried.len() == set.len() {
-            return Err(pipeline.unsupported(&call));
+            return Err(pipeline.unsupported(call));
         }
         Ok(Self {
             not_served: Vec::new(),
@@ -167,8 +180,8 @@ impl<'a, T: Transport> Execution<'a, T> {
         endpoint: &EndpointState,
         prepared: &mut Option<Prepared>,
     ) -> Result<Attempted> {
-        if self.token.is_none() && self.pipeline.needs_token(&self.call) {
-            let token = self.pipeline.token(&self.call, None, self.left()).await?;
+        if self.token.is_none() && self.pipeline.needs_token(self.call) {
+            let token = self.pipeline.token(self.call, None, self.left()).await?;
             self.has_token(token);
         }
         let wire = match self.call.settled_wire_to(endpoint, self.now) {
@@ -184,11 +197,13 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Encodes the request for a wire, unless the last one was encoded for it.
     fn prepare<'p>(&self, wire: Wire, last: &'p mut Option<Prepared>) -> Result<&'p mut Prepared> {
-        let prepared = match last.take().filter(|it| it.wire == wire) {
+        if last.as_ref().is_some_and(|last| last.wire != wire) {
+            *last = None;
+        }
+        let prepared = match last {
             Some(prepared) => prepared,
-            None => Prepared::new(self.exchange, self.call, wire)?,
+            None => last.insert(Prepared::new(self.exchange, *self.call, wire)?),
         };
-        let prepared = last.insert(prepared);
         if let Some(token) = &self.token {
             prepared.token.clone_from(token);
         }
@@ -197,9 +212,8 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     async fn attempt(&mut self, prepared: &mut Prepared, endpoint: &EndpointState) -> Attempted {
         self.attempts += 1;
-        let elapsed = self.now.saturating_duration_since(self.started);
         let limit = self.call.server_limit;
-        prepared.call.server_limit = limit.map(|limit| limit.saturating_sub(elapsed));
+        prepared.call.server_limit = limit.map(|limit| limit.saturating_sub(self.elapsed()));
         let usual = self.call.deadline.timeout(self.pipeline.timeout);
         let limit = usual.min(self.left());
         let (pipeline, set, began) = (self.pipeline, &*self.set, self.now);
@@ -234,7 +248,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             result,
         }) = hedged.earlier
         {
-            self.pipeline.learn(&self.call, wire, &endpoint, &result);
+            self.pipeline.learn(self.call, wire, &endpoint, &result);
             if let Err(failure) = result {
                 self.failed(&failure, &endpoint, began);
                 self.leave(failure, endpoint);
@@ -246,6 +260,10 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Returns when a read is sent to another endpoint as well.
     fn hedge(&self, usual: Duration, limit: Duration) -> Option<Hedge> {
         let after = self.pipeline.hedge.filter(|after| *after < limit)?;
+        let tokens = self.pipeline.retry_tokens.as_ref();
+        if tokens.is_some_and(|tokens| !tokens.allows()) {
+            return None;
+        }
         (self.call.is_read && self.set.len() > 1).then(|| Hedge {
             began: self.now,
             after,
@@ -272,7 +290,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             None => {
                 // It must not fail at once while the first endpoint is silent.
                 let limit = self.left();
-                let found = self.pipeline.find_wire(&self.call, &other, true, limit);
+                let found = self.pipeline.find_wire(self.call, &other, true, limit);
                 match found.await {
                     Ok(wire) => wire,
                     Err(failure) => {
@@ -286,7 +304,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         } else {
             Prepared {
                 token: prepared.token.clone(),
-                ..Prepared::new(self.exchange, self.call, wire).ok()?
+                ..Prepared::new(self.exchange, *self.call, wire).ok()?
             }
         };
         Some(Ok((prepared, other)))
@@ -295,6 +313,9 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// Records a response, whatever it says.
     fn answered(&self, answer: &Answer, is_leader: bool, began: Instant) {
         self.report(&answer.endpoint, began, || Report::of_answer(answer));
+        if let Some(tokens) = &self.pipeline.retry_tokens {
+            tokens.succeeded();
+        }
         if is_leader || self.is_passed_on {
             // The endpoint was chosen because it is the leader or supports the call, so other calls do not move to it.
             answer.endpoint.answered();
@@ -314,7 +335,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         let refused = self.token.take();
         let token = self
             .pipeline
-            .token(&self.call, refused.as_ref(), self.left())
+            .token(self.call, refused.as_ref(), self.left())
             .await?;
         self.has_token(token);
         self.is_renewed = true;
@@ -349,7 +370,7 @@ impl<'a, T: Transport> Execution<'a, T> {
                 Failure::Answer(answer) => (&answer.endpoint, answer.is_unsupported_by_etcd()),
                 _ => (endpoint, false),
             };
-            self.pipeline.pass_over(&self.call, state, is_certain);
+            self.pipeline.pass_over(self.call, state, is_certain);
             self.not_served.push(endpoint.clone());
             self.is_passed_on = true;
         }
@@ -375,15 +396,26 @@ impl<'a, T: Transport> Execution<'a, T> {
             return None;
         }
         let retry = self.call.deadline.retry(&self.pipeline.retry);
-        retry.decide(&Failed {
+        let pause = retry.decide(&Failed {
             attempt: self.attempts,
             endpoints: u32::try_from(self.set.len()).unwrap_or(u32::MAX),
             unsent: failure.is_unsent(),
             repeat: self.call.repeat,
             retry_after: failure.retry_after().unwrap_or_default(),
-            elapsed: self.now.saturating_duration_since(self.started),
+            elapsed: self.elapsed(),
             jitter: fastrand::f64(),
-        })
+        });
+        pause.filter(|pause| self.is_within_budget(failure, *pause))
+    }
+
+    /// Whether the budget of the client allows another attempt.
+    fn is_within_budget(&self, failure: &Failure, pause: Duration) -> bool {
+        let Some(tokens) = &self.pipeline.retry_tokens else {
+            return true;
+        };
+        // It moves on to another endpoint, and no server has seen it.
+        let is_free = failure.is_unsent() && pause.is_zero();
+        is_free || !failure.is_endpoint_fault() || tokens.failed()
     }
 
     async fn go_on(&mut self, failure: Failure, endpoint: EndpointState, pause: Duration) {
@@ -400,7 +432,7 @@ impl<'a, T: Transport> Execution<'a, T> {
     /// An attempt has failed, and others follow.
     fn leave(&mut self, failure: Failure, endpoint: EndpointState) {
         self.in_doubt |= !failure.is_unsent();
-        let context = self.pipeline.context(&self.call, &endpoint);
+        let context = self.pipeline.context(self.call, &endpoint);
         self.failures.push(failure.into_error(context));
         self.tried.push(endpoint);
     }
@@ -412,19 +444,19 @@ impl<'a, T: Transport> Execution<'a, T> {
         self.tried.extend_from_slice(&self.not_served);
     }
 
-    fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Answer> {
+    fn give_up(&self, failure: Failure, endpoint: &EndpointState) -> Result<Box<Answer>> {
         let earlier = |mut context: ErrorContext| {
             self.complete(&mut context);
             let others = self.others(&context.endpoint);
             context.with_others(others)
         };
         match failure {
-            Failure::Answer(answer) => Ok(Answer {
-                context: earlier(answer.context),
-                ..*answer
-            }),
+            Failure::Answer(mut answer) => {
+                answer.context = earlier(answer.context);
+                Ok(answer)
+            }
             failure => {
-                let context = self.pipeline.context(&self.call, endpoint);
+                let context = self.pipeline.context(self.call, endpoint);
                 Err(failure.into_error(earlier(context)))
             }
         }
@@ -450,9 +482,12 @@ impl<'a, T: Transport> Execution<'a, T> {
         context.in_doubt = self.in_doubt;
     }
 
+    fn elapsed(&self) -> Duration {
+        self.now.saturating_duration_since(self.started)
+    }
+
     fn left(&self) -> Duration {
-        let elapsed = self.now.saturating_duration_since(self.started);
-        self.overall.saturating_sub(elapsed)
+        self.overall.saturating_sub(self.elapsed())
     }
 
     fn unsupporting(&self) -> Vec<EndpointState> {

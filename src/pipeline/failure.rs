@@ -93,7 +93,10 @@ impl Failure {
         match self {
             Self::Transport(error) => Error::Transport(TransportFailure::of(context, error)),
             Self::TimedOut(limit) => Error::Timeout(TimeoutError::of(context, limit)),
-            Self::Answer(answer) => Answer { context, ..*answer }.into_error(),
+            Self::Answer(mut answer) => {
+                answer.context = context;
+                answer.into_error()
+            }
             Self::TooLarge(limit) => {
                 let what = format!(
                     "the response is larger than the client's limit of {limit} bytes: \

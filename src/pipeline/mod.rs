@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod api;
 pub(crate) mod attempt;
 pub(crate) mod call;
+pub(crate) mod call_limit;
 mod choose;
 pub(crate) mod confirm;
 pub(crate) mod deadline;
@@ -13,6 +14,7 @@ mod execute;
 pub(crate) mod expiry;
 pub(crate) mod failure;
 mod hedge;
+pub(crate) mod lifecycle;
 pub(crate) mod lifetime;
 pub(crate) mod observe;
 pub(crate) mod probe;
@@ -22,9 +24,12 @@ mod redirect;
 pub(crate) mod response_check;
 pub(crate) mod retry;
 mod retry_after;
+pub(crate) mod retry_budget;
 pub(crate) mod series;
+pub(crate) mod stats;
 pub(crate) mod terms;
 pub(crate) mod token;
+pub(crate) mod trace_context;
 pub(crate) mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -33,8 +38,9 @@ use crate::{
     auth::basic::Credentials,
     endpoints::{set::Endpoints, sync_policy::SyncPolicy},
     pipeline::{
-        api::Apis, observe::Observer, response_check::ResponseCheck, retry::RetryPolicy,
-        token::TokenSource,
+        api::Apis, call_limit::CallLimit, lifecycle::Lifecycle, observe::Observer,
+        response_check::ResponseCheck, retry::RetryPolicy, retry_budget::Tokens, stats::Collector,
+        token::TokenSource, trace_context::TraceContext,
     },
 };
 
@@ -49,6 +55,8 @@ pub(crate) struct Pipeline<T> {
     pub(crate) credentials: Option<Arc<Credentials>>,
     pub(crate) token_source: Option<Arc<TokenSource>>,
     pub(crate) response_check: Arc<ResponseCheck>,
+    /// Reads must not be older than what was seen.
+    pub(crate) rejects_stale_reads: bool,
     pub(crate) sync: SyncPolicy,
     pub(crate) observer: Observer,
     /// Writes go to the leader first, if it is known.
@@ -60,6 +68,16 @@ pub(crate) struct Pipeline<T> {
     pub(crate) timeout: Duration,
     /// The maximum size of a response, in bytes.
     pub(crate) max_response_size: usize,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    /// Counts what is done, if that was asked for.
+    pub(crate) stats: Option<Arc<Collector>>,
+    pub(crate) trace_context: TraceContext,
+    /// Limits retries to a share of successes.
+    pub(crate) retry_tokens: Option<Arc<Tokens>>,
+    /// Limits how many calls are under way.
+    pub(crate) call_limit: Option<Arc<CallLimit>>,
+    /// Its calls are sent while the client is being closed: they end sessions.
+    pub(crate) is_privileged: bool,
 }
 
 impl<T> Clone for Pipeline<T> {
@@ -71,6 +89,7 @@ impl<T> Clone for Pipeline<T> {
             credentials: self.credentials.clone(),
             token_source: self.token_source.clone(),
             response_check: Arc::clone(&self.response_check),
+            rejects_stale_reads: self.rejects_stale_reads,
             sync: self.sync.clone(),
             observer: self.observer.clone(),
             prefer_leader: self.prefer_leader,
@@ -78,6 +97,12 @@ impl<T> Clone for Pipeline<T> {
             hedge: self.hedge,
             timeout: self.timeout,
             max_response_size: self.max_response_size,
+            lifecycle: Arc::clone(&self.lifecycle),
+            stats: self.stats.clone(),
+            trace_context: self.trace_context.clone(),
+            retry_tokens: self.retry_tokens.clone(),
+            call_limit: self.call_limit.clone(),
+            is_privileged: self.is_privileged,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     base::{endpoint::Endpoint, trace},
     endpoints::state::EndpointState,
     error::{Error, Outcome},
-    pipeline::{answer::Answer, failure::Failure},
+    pipeline::{answer::Answer, failure::Failure, stats::Collector},
 };
 
 /// The result of one attempt: one request to one endpoint. It contains no key, no value and no credentials.
@@ -93,26 +93,40 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
-/// Calls a function after every attempt.
+/// Calls a function after every attempt, and counts it.
 #[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Arc<Observe>>);
+pub(crate) struct Observer {
+    observe: Option<Arc<Observe>>,
+    stats: Option<Arc<Collector>>,
+}
 
 type Observe = dyn Fn(&Attempt) + Send + Sync;
 
 impl Observer {
     pub(crate) fn new(observe: impl Fn(&Attempt) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(observe)))
+        Self {
+            observe: Some(Arc::new(observe)),
+            stats: None,
+        }
+    }
+
+    /// Counts the attempts, too.
+    pub(crate) fn counting(self, stats: Option<Arc<Collector>>) -> Self {
+        Self { stats, ..self }
     }
 
     /// Reports an attempt. `attempt` is called only if there is an observer.
     pub(crate) fn report(&self, attempt: impl FnOnce() -> Attempt) {
-        if self.0.is_none() && !trace::is_enabled() {
+        if self.observe.is_none() && self.stats.is_none() && !trace::is_enabled() {
             return;
         }
         let attempt = attempt();
         #[cfg(feature = "tracing")]
         event(&attempt);
-        if let Some(observe) = &self.0 {
+        if let Some(stats) = &self.stats {
+            stats.attempted(&attempt);
+        }
+        if let Some(observe) = &self.observe {
             observe(&attempt);
         }
     }
@@ -134,7 +148,11 @@ fn event(attempt: &Attempt) {
 
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Observer" } else { "None" })
+        f.write_str(if self.observe.is_some() {
+            "Observer"
+        } else {
+            "None"
+        })
     }
 }
 

@@ -79,7 +79,7 @@ impl<T: Transport> Pipeline<T> {
         set: &EndpointSet,
         limit: Duration,
         probe: &Probe,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let attempt = pin!(self.attempt(prepared, endpoint, set, limit));
         let watch = pin!(self.watch(prepared, endpoint, set, probe));
         match select(attempt, watch).await {
@@ -94,7 +94,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         probe: &Probe,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let failure = match self.watch_member(prepared, endpoint, set, probe).await {
             Ok(answer) => return Ok(answer),
             Err(Lost::Wait(failure)) => return Err(failure),
@@ -114,7 +114,7 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         set: &EndpointSet,
         probe: &Probe,
-    ) -> Result<Answer, Lost> {
+    ) -> Result<Box<Answer>, Lost> {
         let exchange = &*probe.exchange;
         let call = call_of(exchange, self.apis);
         let mut unavailable = 0;
@@ -161,7 +161,7 @@ impl<T: Transport> Pipeline<T> {
         probe: &Probe,
         queue: &Queue,
         failure: Failure,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let mut was_first = false;
         loop {
             let Ok(answer) = self.ask(&*queue.exchange).await else {
@@ -188,7 +188,10 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Executes another call. Boxed, for it is executed within a call.
-    pub(super) fn ask<'a>(&'a self, exchange: &'a dyn Exchange) -> BoxFuture<'a, Result<Answer>> {
+    pub(super) fn ask<'a>(
+        &'a self,
+        exchange: &'a dyn Exchange,
+    ) -> BoxFuture<'a, Result<Box<Answer>>> {
         Box::pin(self.execute(exchange))
     }
 }
@@ -202,7 +205,7 @@ enum Lost {
 }
 
 /// The response of a call that waits for nothing.
-pub(super) fn refused(mut answer: Answer, refusal: Box<Refusal>) -> Answer {
+pub(super) fn refused(mut answer: Box<Answer>, refusal: Box<Refusal>) -> Box<Answer> {
     answer.verdict = Verdict::Refused(refusal);
     answer
 }

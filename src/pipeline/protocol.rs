@@ -69,8 +69,10 @@ pub(crate) struct Origin {
     pub(crate) cluster: Option<u64>,
     /// The member, which v2 does not tell.
     pub(crate) member: Option<u64>,
-    /// The index of the store.
+    /// The index of the store of v2.
     pub(crate) index: Option<u64>,
+    /// The revision of the store of v3.
+    pub(crate) revision: Option<u64>,
     /// The raft term of the last entry that the member has applied.
     pub(crate) term: Option<u64>,
 }

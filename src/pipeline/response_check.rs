@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use http::{StatusCode, header::CONTENT_ENCODING, response::Parts};
 
@@ -19,11 +19,13 @@ const MAX_HEAD: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCheck {
     pub(crate) allow_cluster_change: bool,
-    pub(crate) reject_stale_reads: bool,
+    /// Whether a client must not read what is older than what was seen: what is seen is recorded since.
+    records: AtomicBool,
     /// The cluster that responded first; 0 before.
     cluster: AtomicU64,
-    /// The highest index of the store that a response reported.
+    /// The highest index of the store of v2 that a response reported, and the highest revision of that of v3.
     index: AtomicU64,
+    revision: AtomicU64,
     /// The highest raft terms, by member.
     terms: Terms,
 }
@@ -62,9 +64,7 @@ impl ResponseCheck {
         if let Some(found) = origin.cluster {
             self.check_cluster(found, head.status)?;
         }
-        if self.reject_stale_reads {
-            self.index.fetch_max(origin.index.unwrap_or(0), Relaxed);
-        }
+        self.record(&origin);
         if let Some(term) = origin.term {
             self.terms.raise(ANY_MEMBER, term);
         }
@@ -101,6 +101,7 @@ impl ResponseCheck {
     /// Forgets what belongs to one store: another one begins.
     fn forget(&self) {
         self.index.store(0, Relaxed);
+        self.revision.store(0, Relaxed);
         self.terms.clear();
     }
 
@@ -109,6 +110,7 @@ impl ResponseCheck {
         Seen {
             cluster: self.cluster.load(Relaxed),
             index: self.index.load(Relaxed),
+            revision: self.revision.load(Relaxed),
             terms: self.terms.known(),
         }
     }
@@ -121,8 +123,43 @@ impl ResponseCheck {
         origin: &Origin,
         status: StatusCode,
     ) -> Result<(), Refused> {
-        match (origin.member, origin.term) {
-            (Some(member), Some(term)) => self.accept_term(seen, member, term, status),
+        if let (Some(member), Some(term)) = (origin.member, origin.term) {
+            self.accept_term(seen, member, term, status)?;
+        }
+        self.record(origin);
+        Ok(())
+    }
+
+    /// Records from now on what responses report of the store: no read may be older.
+    pub(crate) fn begin_recording(&self) {
+        self.records.store(true, Relaxed);
+    }
+
+    fn record(&self, origin: &Origin) {
+        if self.records.load(Relaxed) {
+            self.index.fetch_max(origin.index.unwrap_or(0), Relaxed);
+            self.revision
+                .fetch_max(origin.revision.unwrap_or(0), Relaxed);
+        }
+    }
+
+    /// Checks whether a response of the store of v3 is as new as what was seen before the call was sent.
+    pub(crate) fn accept_revision(
+        &self,
+        seen: &Seen,
+        origin: &Origin,
+        status: StatusCode,
+    ) -> Result<(), Refused> {
+        let is_same = seen.cluster == self.cluster.load(Relaxed);
+        match origin.revision {
+            Some(revision) if revision < seen.revision && is_same => Err(Refused {
+                reason: Reason::Stale {
+                    what: "revision",
+                    seen: seen.revision,
+                    now: revision,
+                },
+                status,
+            }),
             _ => Ok(()),
         }
     }
@@ -141,21 +178,25 @@ impl ResponseCheck {
                 return Err(Refused { reason, status });
             }
             self.forget();
+        } else if term == last {
+            return Ok(());
         }
         self.terms.raise(member, term);
         self.terms.raise(ANY_MEMBER, term);
         Ok(())
     }
 
-    /// Checks whether a response whose head tells this origin is as new as what the caller may have seen before.
+    /// Checks whether a response whose head tells this origin is of the store that was seen before, and as new as that if it
+    /// `must_be_new`.
     pub(crate) fn accept_head(
         &self,
         call: &Call,
+        must_be_new: bool,
         seen: &Seen,
         origin: &Origin,
         status: StatusCode,
     ) -> Result<(), Refused> {
-        let checks_index = self.reject_stale_reads && call.repeat == Repeat::Always;
+        let checks_index = must_be_new && call.repeat == Repeat::Always;
         if !checks_index && !call.is_linearizable {
             return Ok(());
         }
@@ -173,8 +214,9 @@ impl ResponseCheck {
             {
                 Err(Refused {
                     reason: Reason::Stale {
+                        what: "index",
                         seen: seen.index,
-                        index,
+                        now: index,
                     },
                     status,
                 })
@@ -184,11 +226,12 @@ impl ResponseCheck {
     }
 }
 
-/// A cluster, an index of its store, and the terms of its members.
+/// A cluster, how far its stores were, and the terms of its members.
 #[derive(Debug)]
 pub(crate) struct Seen {
     cluster: u64,
     index: u64,
+    revision: u64,
     terms: Known,
 }
 
@@ -214,8 +257,10 @@ enum Reason {
         term: u64,
     },
     Stale {
+        /// What tells it.
+        what: &'static str,
         seen: u64,
-        index: u64,
+        now: u64,
     },
 }
 
@@ -279,10 +324,10 @@ impl Refused {
                     ),
                 )
             }
-            Reason::Stale { seen, index } => (
+            Reason::Stale { what, seen, now } => (
                 UnexpectedKind::Stale,
                 format!(
-                    "the response is stale: the store's index is {index}, and was {seen} before"
+                    "the response is stale: the store's {what} is {now}, and was {seen} before"
                 ),
             ),
         }

@@ -1,6 +1,7 @@
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use etcd_transport::Transport;
+use futures::future::BoxFuture;
 
 use crate::{
     auth::token::{Fetch, Granted, Tokens},
@@ -16,12 +17,23 @@ use crate::{
 
 /// Fetches the tokens of a client, and caches them.
 pub(crate) struct TokenSource {
-    authenticate: Authenticate,
+    authenticate: AuthenticateSource,
     tokens: Arc<Tokens<Limits>>,
 }
 
 /// Requests a token from etcd.
 pub(crate) type Authenticate = Box<dyn TypedExchange<Decoded = Granted>>;
+
+/// Where the request for a token comes from.
+pub(crate) enum AuthenticateSource {
+    /// The credentials do not change.
+    Fixed(Authenticate),
+    /// They are asked for each time.
+    Provided(Box<Provide>),
+}
+
+/// Returns a request for a token with the present credentials.
+type Provide = dyn Fn() -> BoxFuture<'static, Result<Authenticate>> + Send + Sync;
 
 /// The limits of one attempt, and of all together.
 type Limits = (Duration, RetryPolicy);
@@ -31,7 +43,7 @@ type Limits = (Duration, RetryPolicy);
 const REPLACED_WITHIN: Duration = Duration::from_secs(3);
 
 impl TokenSource {
-    pub(crate) fn new(authenticate: Authenticate) -> Self {
+    pub(crate) fn new(authenticate: AuthenticateSource) -> Self {
         let tokens = Arc::new(Tokens::new());
         Self {
             authenticate,
@@ -105,11 +117,21 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Requests a token. The request may outlive the call that begins it, for others join it.
-    fn request_token(&self, source: &Arc<TokenSource>) -> Fetch {
+    pub(crate) fn request_token(&self, source: &Arc<TokenSource>) -> Fetch {
         let (pipeline, source) = (self.clone(), Arc::clone(source));
         Box::pin(async move {
-            let answer = pipeline.execute(&*source.authenticate).await?;
-            source.authenticate.decode(answer)
+            let request = async |exchange: &Authenticate| {
+                let answer = pipeline.execute(&**exchange).await?;
+                exchange.decode(answer)
+            };
+            match &source.authenticate {
+                AuthenticateSource::Fixed(exchange) => request(exchange).await,
+                AuthenticateSource::Provided(provide) => match request(&provide().await?).await {
+                    // They may have changed since they were provided.
+                    Err(error) if error.is_unauthorized() => request(&provide().await?).await,
+                    result => result,
+                },
+            }
         })
     }
 }

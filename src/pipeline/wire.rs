@@ -147,16 +147,14 @@ impl<T: Transport> Pipeline<T> {
         self.within(self.timeout, work).await
     }
 
-    /// Takes in whether a response to a request by gRPC is one of gRPC. Returns whether it is.
-    fn learn_from(&self, reply: &Reply, endpoint: &EndpointState) -> bool {
-        let is_grpc = is_grpc(reply);
-        if is_grpc {
+    /// Takes in whether a response to a request by gRPC is one of gRPC.
+    fn learn_from(&self, reply: &Reply, endpoint: &EndpointState) {
+        if is_grpc(reply) {
             endpoint.found_grpc();
         } else {
             let why = NoGrpc::Certain(page(reply.status));
             endpoint.found_no_grpc(why, self.transport.now());
         }
-        is_grpc
     }
 
     /// Takes in what an attempt shows about an endpoint that may be asked by more than one wire.
@@ -165,7 +163,7 @@ impl<T: Transport> Pipeline<T> {
         call: &Call,
         wire: Wire,
         endpoint: &EndpointState,
-        result: &Result<Answer, Failure>,
+        result: &Result<Box<Answer>, Failure>,
     ) -> WireLesson {
         if !call.on_any_wire || !endpoint.wire().is_auto() {
             return WireLesson::None;
@@ -187,16 +185,14 @@ impl<T: Transport> Pipeline<T> {
                 doubt_page(answer, endpoint);
                 WireLesson::None
             }
-            Wire::Grpc if call.is_read => {
-                if self.learn_from(&answer.reply, endpoint) {
-                    WireLesson::None
-                } else {
-                    WireLesson::Again
-                }
-            }
-            Wire::Grpc if is_grpc(&answer.reply) => {
+            Wire::Grpc if is_answer_of_grpc(answer) => {
                 endpoint.found_grpc();
                 WireLesson::None
+            }
+            Wire::Grpc if call.is_read => {
+                let why = NoGrpc::Certain(page(answer.reply.status));
+                endpoint.found_no_grpc(why, self.transport.now());
+                WireLesson::Again
             }
             Wire::Grpc => {
                 endpoint.wire().doubt();
@@ -240,7 +236,7 @@ impl<T: Transport> Pipeline<T> {
 pub(crate) fn doubt_page(answer: &Answer, endpoint: &EndpointState) {
     let is_page = match answer.wire {
         Wire::Http => matches!(answer.verdict, Verdict::Foreign { .. }),
-        Wire::Grpc => !is_grpc(&answer.reply),
+        Wire::Grpc => !is_answer_of_grpc(answer),
     };
     if is_page {
         endpoint.wire().doubt();
@@ -249,9 +245,14 @@ pub(crate) fn doubt_page(answer: &Answer, endpoint: &EndpointState) {
 
 /// Takes in that an endpoint has responded by gRPC, though it cannot serve.
 pub(crate) fn confirm(answer: &Answer, endpoint: &EndpointState) {
-    if answer.wire == Wire::Grpc && endpoint.wire().is_auto() && is_grpc(&answer.reply) {
+    if answer.wire == Wire::Grpc && endpoint.wire().is_auto() && is_answer_of_grpc(answer) {
         endpoint.found_grpc();
     }
+}
+
+/// Whether a response to a request by gRPC is one of gRPC: a success has its status, which was read.
+fn is_answer_of_grpc(answer: &Answer) -> bool {
+    matches!(answer.verdict, Verdict::Success { .. }) || is_grpc(&answer.reply)
 }
 
 /// Whether a response to a request by gRPC comes from a program that speaks gRPC.

@@ -38,6 +38,7 @@ use crate::{
 /// # Layout
 ///
 /// A key `NAME` with the number in decimal. It is 0 if there is no key.
+#[doc(alias = "increment")]
 pub struct Counter<T> {
     session: Session<T>,
     key: Bytes,

@@ -9,6 +9,7 @@ use crate::{
     recipes::{
         error::RecipeError,
         held::{Held, Placed, first_of, until},
+        proclamations::{self, Proclamation},
         session::{Session, join, name},
         traits::clone_and_debug,
         wait::{settle, while_held, within},
@@ -52,6 +53,7 @@ use crate::{
 /// # Layout
 ///
 /// A key `NAME/LEASE` for each candidate, with the lease in hexadecimal; the value is what it proclaims.
+#[doc(alias = "leader election")]
 pub struct Election<T> {
     session: Session<T>,
     name: Bytes,
@@ -135,10 +137,22 @@ impl<T: Transport> Election<T> {
         Ok(self.session.namespace().send(first).await?.into_first())
     }
 
-    /// Delivers the present leader, and each one after it: [`Observe`]. It goes on over outages and compaction; a leader that
-    /// came and went meanwhile is skipped.
+    /// Delivers the present leader, and each one after it: [`Observe`]. It goes on over outages and compaction; what a leader
+    /// proclaimed meanwhile is skipped, except for the last. See [`proclamations`](Self::proclamations) for all of it.
+    ///
+    /// It does not need the session, nor its driver.
     pub fn observe(&self) -> BoxStream<'static, ClientResult<KeyValue>> {
         self.session.namespace().open(Observe::new(&self.name))
+    }
+
+    /// Delivers what the present leader proclaims, and every proclamation after it, once and in order: of each leader, also of one
+    /// that came and went during an outage. Unless history was compacted before it could be read: then it goes on with the
+    /// present leader, and [says so](Proclamation::is_resync).
+    ///
+    /// It reads the candidates once, and watches them: a candidate that does not lead costs an event. The stream ends after an
+    /// error, such as an outage of five minutes. It does not need the session, nor its driver.
+    pub fn proclamations(&self) -> BoxStream<'static, Result<Proclamation, RecipeError>> {
+        proclamations::follow(self.session.namespace(), self.queue())
     }
 
     fn queue(&self) -> KeyRange {
@@ -154,11 +168,11 @@ pub struct Leadership<T> {
 }
 
 impl<T: Transport> Leadership<T> {
-    /// Changes the value that the leader proclaims. Applied once, whatever responses are lost.
+    /// Changes the value that the leader proclaims. Applied once, whatever responses are lost. Returns its revision.
     ///
     /// # Errors
     /// [`KeyDeleted`](RecipeError::KeyDeleted) and [`SessionLost`](RecipeError::SessionLost): it does not lead any more.
-    pub async fn proclaim(&mut self, value: impl Into<Value>) -> Result<(), RecipeError> {
+    pub async fn proclaim(&mut self, value: impl Into<Value>) -> Result<i64, RecipeError> {
         let value = value.into();
         let key = self.held.key().clone();
         let put = Put::new(&key, value.clone()).lease(self.held.lease());
@@ -172,19 +186,22 @@ impl<T: Transport> Leadership<T> {
         let txn = async { Ok(settle(namespace, &txn).await?) };
         let settled = while_held(&lease, txn).await?;
         let value = value.into_bytes();
-        let is_applied = settled.output.succeeded || {
+        let revision = if settled.output.succeeded {
+            settled.output.header.revision
+        } else {
             let found = settled.output.range(0).and_then(|own| own.first());
-            found.is_some_and(|own| {
+            let is_applied = |own: &&KeyValue| {
                 own.create_revision == self.held.fencing_token()
                     && own.version == self.version + 1
                     && own.value == value
-            })
+            };
+            match found.filter(is_applied) {
+                Some(own) => own.mod_revision,
+                None => return Err(RecipeError::KeyDeleted { key }),
+            }
         };
-        if !is_applied {
-            return Err(RecipeError::KeyDeleted { key });
-        }
         self.version += 1;
-        Ok(())
+        Ok(revision)
     }
 
     /// Gives up leadership: [`Held::release`].

@@ -26,6 +26,7 @@
 
 mod barrier;
 mod cache;
+mod claim;
 mod config;
 mod counter;
 mod double_barrier;
@@ -35,6 +36,7 @@ mod held;
 pub mod migration;
 mod mutex;
 mod priority_queue;
+mod proclamations;
 mod published;
 mod queue;
 mod registry;
@@ -50,6 +52,7 @@ pub use barrier::Barrier;
 pub use cache::{
     Cache, CacheBuilder, CacheChange, CacheDriver, CacheEntry, CacheUpdate, InvalidEntry, Snapshot,
 };
+pub use claim::Claim;
 pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
@@ -58,6 +61,7 @@ pub use error::RecipeError;
 pub use held::Held;
 pub use mutex::Mutex;
 pub use priority_queue::PriorityQueue;
+pub use proclamations::Proclamation;
 pub use queue::Queue;
 pub use registry::Registry;
 pub use rw_mutex::RwMutex;

@@ -60,6 +60,7 @@ use crate::{
 ///
 /// A key `NAME/LEASE` for each holder and waiter, with the lease in hexadecimal and no value, as in Go's `concurrency.Mutex`
 /// and as etcd's [`Lock`](crate::v3::Lock).
+#[doc(alias = "lock")]
 pub struct Mutex<T> {
     session: Session<T>,
     name: Bytes,

@@ -3,6 +3,7 @@ use etcd_transport::Transport;
 
 use crate::{
     recipes::{
+        claim::{Claim, Claims},
         error::RecipeError,
         queue::{pop, try_pop},
         session::{Session, join, name},
@@ -101,6 +102,28 @@ impl<T: Transport> PriorityQueue<T> {
     pub async fn try_pop(&self) -> Result<Option<KeyValue>, RecipeError> {
         let popped = try_pop(&self.session, &self.items(), SortTarget::Key).await?;
         Ok(popped.ok())
+    }
+
+    /// Claims the first item for this session, and waits for one if there is none. The item is kept until it is
+    /// [acknowledged](Claim::ack): if the session ends before, another consumer gets it.
+    ///
+    /// # Errors
+    /// As for [`Queue::claim`](super::Queue::claim).
+    pub async fn claim(&self) -> Result<Claim<T>, RecipeError> {
+        self.claims().claim(&self.session).await
+    }
+
+    /// Claims the first item, if there is one.
+    ///
+    /// # Errors
+    /// As for [`claim`](Self::claim).
+    pub async fn try_claim(&self) -> Result<Option<Claim<T>>, RecipeError> {
+        let claimed = self.claims().try_claim(&self.session).await?;
+        Ok(claimed.ok())
+    }
+
+    fn claims(&self) -> Claims {
+        Claims::new(&self.name, SortTarget::Key)
     }
 
     fn items(&self) -> KeyRange {

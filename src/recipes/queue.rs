@@ -3,6 +3,7 @@ use etcd_transport::Transport;
 
 use crate::{
     recipes::{
+        claim::{Claim, Claims},
         error::RecipeError,
         session::{Session, join, name},
         traits::clone_and_debug,
@@ -23,28 +24,47 @@ use crate::{
 /// jobs.push("resize 17.png").await?;
 /// let job = jobs.pop().await?; // Waits for one.
 /// println!("{:?}", job.value);
+/// // Or, if it must be done though its consumer dies:
+/// let job = jobs.claim().await?;
+/// println!("{:?}, for the {}th time", job.value(), job.attempts());
+/// job.ack().await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
+/// # Pop, or claim
+///
+/// | | [`pop`](Self::pop) | [`claim`](Self::claim) and [`ack`](Claim::ack) |
+/// |---|---|---|
+/// | an item is delivered | at most once | at least once |
+/// | its consumer dies | it is lost | another consumer gets it, when the session's time to live has passed |
+/// | Go's `recipe.Queue` | takes part | does not see what is claimed |
+///
+/// All consumers of a queue do the same: a pop does not take what was claimed and given back.
+///
 /// # What is promised
 ///
-/// - **Each item is taken once**, and none is lost or doubled by lost responses, late requests, restarts or outages: a push
-///   and a pop that return `Ok` are applied exactly once.
-/// - **First in, first out**, by the revision that wrote the item. Programs that use Go's `recipe.Queue` with the same name
-///   take part.
+/// - **Each item is taken once**, and none is lost or doubled by lost responses, late requests, restarts or outages: a push,
+///   a pop and an acknowledgment that return `Ok` are applied exactly once.
+/// - **One consumer at a time has claimed an item**, as etcd sees it, and one acknowledgment of it succeeds. An item that was
+///   not acknowledged is claimed again.
+/// - **First in, first out**, by the revision that wrote the item; what was claimed before and given back comes first. Programs that
+///   use Go's `recipe.Queue` with the same name take part.
 ///
 /// # Limits
 ///
 /// - A pop takes the item out. **A consumer that dies after that loses it**: at most once, as in Go. So does a
 ///   [`pop`](Self::pop) whose future is dropped while its request is on its way, and one that fails because the session is
-///   lost. An item that must be done is better kept as a key, with a [`Mutex`](super::Mutex) for the one who works on it.
+///   lost. An item that must be done has to be [claimed](Self::claim).
+/// - A claim is as good as a [`Mutex`](super::Mutex): a consumer that was halted may still work on an item that another one has
+///   claimed since. Guard what it writes with [`is_held_compare`](super::Held::is_held_compare), or make it harmless to do twice.
 /// - A push whose session is lost meanwhile may have been applied.
 /// - All consumers that wait are woken by a push, and compete.
 ///
 /// # Layout
 ///
-/// A key `NAME/…` for each item, with its value. What makes a push and a pop exact is in keys `__receipts/…` of the session's
+/// A key `NAME/…` for each item, with its value. What is claimed is at `__claimed/NAME/…`, and `__claims/NAME/…` shows who works
+/// on it, with the lease of its session. What makes a push and a pop exact is in keys `__receipts/…` of the session's
 /// namespace, which end with the session.
 pub struct Queue<T> {
     session: Session<T>,
@@ -68,10 +88,10 @@ impl<T: Transport> Queue<T> {
     pub async fn push(&self, value: impl Into<Value>) -> Result<i64, RecipeError> {
         let unique = self.session.unique(self.session.lease());
         let key = join(&self.name, format!("/{unique}"));
-        let put = Txn::new().then(Put::new(key, value));
+        let put = Txn::new().then(Put::new(&key, value));
         let applied = self.session.once(put).await?;
         // Without comparisons, it is always applied.
-        Ok(applied.revision.unwrap_or_default())
+        applied.revision.ok_or(RecipeError::KeyDeleted { key })
     }
 
     /// Takes the first item, and waits for one if there is none.
@@ -91,13 +111,35 @@ impl<T: Transport> Queue<T> {
         Ok(popped.ok())
     }
 
-    /// Returns the number of items.
+    /// Claims the first item for this session, and waits for one if there is none. The item is kept until it is
+    /// [acknowledged](Claim::ack): if the session ends before, another consumer gets it.
+    ///
+    /// # Errors
+    /// [`RecipeError::SessionLost`], [`RecipeError::Client`]. No item is lost.
+    pub async fn claim(&self) -> Result<Claim<T>, RecipeError> {
+        self.claims().claim(&self.session).await
+    }
+
+    /// Claims the first item, if there is one.
+    ///
+    /// # Errors
+    /// As for [`claim`](Self::claim).
+    pub async fn try_claim(&self) -> Result<Option<Claim<T>>, RecipeError> {
+        let claimed = self.claims().try_claim(&self.session).await?;
+        Ok(claimed.ok())
+    }
+
+    /// Returns the number of items that nobody has claimed.
     ///
     /// # Errors
     /// [`RecipeError::Client`].
     pub async fn count(&self) -> Result<i64, RecipeError> {
         let namespace = self.session.namespace();
         Ok(namespace.kv().count(self.items()).await?)
+    }
+
+    fn claims(&self) -> Claims {
+        Claims::new(&self.name, SortTarget::Mod)
     }
 
     fn items(&self) -> KeyRange {

@@ -45,6 +45,7 @@ use crate::{
 /// # Layout
 ///
 /// A key `NAME/INSTANCE` for each instance, with its data, and with the lease of its session.
+#[doc(alias = "service discovery")]
 pub struct Registry<T> {
     session: Session<T>,
     name: Bytes,

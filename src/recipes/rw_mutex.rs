@@ -44,6 +44,8 @@ use crate::{
 /// # Layout
 ///
 /// A key `NAME/read/…` or `NAME/write/…` for each holder and waiter, without a value.
+#[doc(alias = "lock")]
+#[doc(alias = "rwlock")]
 pub struct RwMutex<T> {
     session: Session<T>,
     name: Bytes,

@@ -45,7 +45,7 @@ where
         // On the heap, as all that is large here: futures of recipes are nested deeply.
         match Box::pin(namespace.send(operation.clone())).await {
             Ok(output) => return Ok(Settled { output, in_doubt }),
-            Err(error) if pauses.is_final(&error) => return Err(error),
+            Err(error) if pauses.is_final(&error) => return Err(error.after_doubt(in_doubt)),
             Err(error) => in_doubt |= error.outcome() == Outcome::Unknown,
         }
         pauses.pause(namespace.client().transport()).await;

@@ -38,7 +38,7 @@ bare_operation! {
     /// Lists the members: `GET /v2/members`. The contacted member responds from its own data, which may be stale.
     ListMembers {} -> Vec<Member>;
     "v2.members.list", GET "/v2/members", read,
-    |answer: Answer| answer.json().map(|Members { members }| members)
+    |answer: Box<Answer>| answer.json().map(|Members { members }| members)
 }
 
 bare_operation! {
@@ -73,7 +73,7 @@ struct Members {
 }
 
 /// Decodes a list of URLs, separated by commas.
-fn urls(answer: Answer) -> Result<Vec<String>> {
+fn urls(answer: Box<Answer>) -> Result<Vec<String>> {
     let answer = answer.success()?;
     let what = "the response is not a list of URLs";
     answer.decode_within(what, || {

@@ -60,7 +60,8 @@ pub use stats::{
     LeaderStats, SelfStats, StoreStats,
 };
 pub use watch::{
-    Action, ClusterInfo, Event, Resync, ResyncingWatch, Until, Watch, WatchUpdate, Written,
+    Action, ClusterInfo, Event, Resync, ResyncingWatch, Until, Watch, WatchCursor, WatchUpdate,
+    Written,
 };
 
 pub(crate) use api::API;

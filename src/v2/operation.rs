@@ -32,7 +32,7 @@ macro_rules! operation {
 
             fn decode(
                 &self,
-                answer: $crate::pipeline::answer::Answer,
+                answer: Box<$crate::pipeline::answer::Answer>,
             ) -> $crate::error::Result<$output> {
                 $decode(answer)
             }

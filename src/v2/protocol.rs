@@ -374,7 +374,7 @@ pub(crate) fn with_json(
 }
 
 /// A success without content.
-pub(crate) fn empty(answer: Answer) -> Result<()> {
+pub(crate) fn empty(answer: Box<Answer>) -> Result<()> {
     answer.success().map(drop)
 }
 

@@ -35,6 +35,7 @@ message::decode!(Member {
 });
 
 /// Lists the members: `POST /v3/cluster/member/list`.
+#[doc(alias = "member list")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ListMembers {

@@ -54,6 +54,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// }
 /// # }
 /// ```
+#[doc(alias = "informer")]
 pub struct Mirror<T> {
     keys: Namespace<T>,
     range: KeyRange,

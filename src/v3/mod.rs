@@ -123,9 +123,9 @@ mod watch;
 
 pub use auth::{
     AddRole, AddUser, AuthStatusResponse, Authenticate, AuthenticateResponse, ChangePassword,
-    DeleteRole, DeleteUser, DisableAuth, EnableAuth, GetAuthStatus, GetRole, GetUser,
-    GrantPermission, GrantRole, ListRoles, ListUsers, Permission, PermissionType, RevokePermission,
-    RevokeRole,
+    CredentialsProvider, DeleteRole, DeleteUser, DisableAuth, EnableAuth, GetAuthStatus, GetRole,
+    GetUser, GrantPermission, GrantRole, ListRoles, ListUsers, Permission, PermissionType,
+    RevokePermission, RevokeRole, UserCredentials,
 };
 pub use cluster::{
     AddMember, AddMemberResponse, ListMembers, Member, Members, PromoteMember, RemoveMember,
@@ -154,7 +154,8 @@ pub use namespace::{Namespace, Namespaced, NamespacedStream};
 pub use protocol::header::Header;
 pub use range::KeyRange;
 pub use watch::{
-    Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchSet, WatchSetItem,
+    Changes, ControlledWatchSet, Event, EventKind, Watch, WatchControl, WatchCursor, WatchPosition,
+    WatchSet, WatchSetItem,
 };
 
 pub(crate) use api::API;

@@ -95,6 +95,14 @@ impl<T: Transport> Namespace<T> {
         }
     }
 
+    /// The same keys, by a client whose calls are sent while it is being closed.
+    pub(crate) fn privileged(&self) -> Self {
+        Self {
+            client: self.client.privileged(),
+            prefix: self.prefix.clone(),
+        }
+    }
+
     pub(super) fn keys(&self) -> Keys<'_, T> {
         Keys {
             client: &self.client,

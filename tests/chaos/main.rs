@@ -1,9 +1,10 @@
 //! A cluster of three under load, whose members are killed, paused and restarted one at a time. At the end, every
-//! guarantee is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections.
+//! guarantee is checked: see [`v2`] for writes, watches and registers, [`v3`] for leases, locks and elections,
+//! [`v3::recipes`] for the recipes.
 //!
-//! Half of the tests have proxies between the clients and the members, which have faults of their own: see [`proxies`].
+//! Some of the tests have proxies between the clients and the members, which have faults of their own: see [`proxies`].
 //!
-//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test and defaults to 12 s; `ETCD_HTTP_CHAOS_SEED` selects the
+//! `ETCD_HTTP_CHAOS_SECONDS` is the duration of each test, which defaults to a few seconds; `ETCD_HTTP_CHAOS_SEED` selects the
 //! schedule.
 
 mod faults;
@@ -25,23 +26,39 @@ use crate::{faults::Faults, proxies::Proxies};
 harness::trusting!();
 
 macro_rules! scenarios {
-    ($($proxies:ident { $($name:ident: $run:path;)+ })+) => {$($(
+    ($($proxies:ident $protocol:ident for $seconds:literal s, seed $seed:literal { $($name:ident: $run:path;)+ })+) => {$($(
         #[test]
         fn $name() {
-            let run = async |scenario: &Scenario| $run(scenario).await;
-            run_scenario(stringify!($name), stringify!($proxies) == "proxies", run);
+            let setup = Setup {
+                name: stringify!($name),
+                has_proxies: stringify!($proxies) == "proxies",
+                protocol: Protocol::$protocol,
+                seconds: $seconds,
+                seed: $seed,
+            };
+            run_scenario(setup, async |scenario: &Scenario| $run(scenario).await);
         }
     )+)+};
 }
 
 scenarios! {
-    direct {
+    direct Gateway for 12 s, seed 4 {
         nothing_is_lost_doubled_or_invented_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
         nothing_is_lost_doubled_or_invented_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
         v3_leases_locks_and_elections_hold_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
         v3_leases_locks_and_elections_hold_over_isahc: v3::run::<etcd_http::isahc::IsahcTransport>;
     }
-    proxies {
+    direct Grpc for 4 s, seed 29 {
+        v3_leases_locks_and_elections_hold_by_grpc_over_hyper: v3::run::<etcd_http::hyper::HyperTransport>;
+        v3_leases_locks_and_elections_hold_by_grpc_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
+    }
+    direct Auto for 4 s, seed 59 {
+        recipes_hold_by_grpc_over_hyper: v3::recipes::run::<etcd_http::hyper::HyperTransport>;
+    }
+    direct Gateway for 4 s, seed 50 {
+        recipes_hold_by_the_gateway_over_reqwest: v3::recipes::run::<etcd_http::reqwest::ReqwestTransport>;
+    }
+    proxies Gateway for 12 s, seed 4 {
         nothing_is_lost_doubled_or_invented_behind_proxies_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
         nothing_is_lost_doubled_or_invented_behind_proxies_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;
         v3_leases_locks_and_elections_hold_behind_proxies_over_reqwest: v3::run::<etcd_http::reqwest::ReqwestTransport>;
@@ -56,6 +73,7 @@ const AFTER_FAULTS: Duration = Duration::from_secs(180);
 struct Scenario {
     proxies: Option<Proxies>,
     cluster: Cluster,
+    protocol: Protocol,
     duration: Duration,
     seed: u64,
 }
@@ -68,7 +86,24 @@ struct Verdict {
     problems: Vec<String>,
 }
 
-fn run_scenario(name: &str, has_proxies: bool, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
+/// What a test declares.
+struct Setup {
+    name: &'static str,
+    has_proxies: bool,
+    protocol: Protocol,
+    /// Its duration and its schedule, unless the environment sets others. With each seed, a leader is killed or halted.
+    seconds: u64,
+    seed: u64,
+}
+
+fn run_scenario(setup: Setup, run: impl AsyncFnOnce(&Scenario) -> Verdict) {
+    let Setup {
+        name,
+        has_proxies,
+        protocol,
+        seconds,
+        seed,
+    } = setup;
     // Two clusters at once would delay each other's heartbeats.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,8 +111,9 @@ fn run_scenario(name: &str, has_proxies: bool, run: impl AsyncFnOnce(&Scenario) 
     let scenario = Scenario {
         proxies: has_proxies.then(|| Proxies::before(&cluster)),
         cluster,
-        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", 12)),
-        seed: number("ETCD_HTTP_CHAOS_SEED", 4),
+        protocol,
+        duration: Duration::from_secs(number("ETCD_HTTP_CHAOS_SECONDS", seconds)),
+        seed: number("ETCD_HTTP_CHAOS_SEED", seed),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -133,7 +169,7 @@ impl Scenario {
             urls.rotate_left(first);
             Client::builder(transport)
                 .endpoints(urls)
-                .protocol(Protocol::Gateway)
+                .protocol(self.protocol)
                 .timeout(Duration::from_secs(seconds))
                 .build()
                 .unwrap()

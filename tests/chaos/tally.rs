@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::{Error, Outcome, Result};
+use etcd_http::{Error, Outcome, Result, recipes::RecipeError};
 
 /// Calls by operation, and failures by kind.
 #[derive(Debug)]
@@ -31,21 +31,38 @@ impl Tally {
 
     /// Records the end of an operation.
     pub(crate) fn count<O>(&mut self, operation: &'static str, result: &Result<O>) {
+        self.record(operation, result.as_ref().err().map(described));
+    }
+
+    /// Records the end of a recipe's operation.
+    pub(crate) fn count_recipe<O>(
+        &mut self,
+        operation: &'static str,
+        result: &Result<O, RecipeError>,
+    ) {
+        let failure = result.as_ref().err().map(|error| match error {
+            RecipeError::Client(error) => described(error),
+            error => {
+                let text = error.to_string();
+                let kind = text.split([':', '"']).next().unwrap_or_default();
+                ("by the recipe", kind.trim().to_owned())
+            }
+        });
+        self.record(operation, failure);
+    }
+
+    /// Records the end of an operation, and how it has failed.
+    fn record(&mut self, operation: &'static str, failure: Option<(&'static str, String)>) {
         let counts = self.operations.entry(operation).or_default();
         counts.0 += 1;
-        match result {
-            Ok(_) => {
+        match failure {
+            None => {
                 counts.1 += 1;
                 self.longest_gap = self.longest_gap.max(self.last_success.elapsed());
                 self.last_success = Instant::now();
             }
-            Err(error) => {
-                let outcome = match error.outcome() {
-                    Outcome::NotSent => "not sent",
-                    Outcome::Rejected => "rejected",
-                    _ => "unknown",
-                };
-                let failure = (outcome, operation, kind(error));
+            Some((outcome, kind)) => {
+                let failure = (outcome, operation, kind);
                 *self.failures.entry(failure).or_default() += 1;
             }
         }
@@ -70,6 +87,16 @@ impl fmt::Display for Tally {
         }
         Ok(())
     }
+}
+
+/// Returns the outcome and the kind of a failure.
+fn described(error: &Error) -> (&'static str, String) {
+    let outcome = match error.outcome() {
+        Outcome::NotSent => "not sent",
+        Outcome::Rejected => "rejected",
+        _ => "unknown",
+    };
+    (outcome, kind(error))
 }
 
 /// Returns the kind of a failure, without the details that differ from one to the next.

@@ -129,7 +129,7 @@ fn license_expressions_are_read() {
 }
 
 /// The output of `cargo metadata` for the workspace with every feature.
-fn metadata() -> Value {
+pub(crate) fn metadata() -> Value {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments = [
         "metadata",
@@ -151,7 +151,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn root() -> &'static str {
+pub(crate) fn root() -> &'static str {
     env!("CARGO_MANIFEST_DIR")
 }
 
@@ -159,11 +159,11 @@ fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
     metadata["packages"].as_array().unwrap().iter()
 }
 
-fn members(metadata: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn members(metadata: &Value) -> impl Iterator<Item = &Value> {
     packages(metadata).filter(|package| package["source"].is_null())
 }
 
-fn name(package: &Value) -> &str {
+pub(crate) fn name(package: &Value) -> &str {
     package["name"].as_str().unwrap()
 }
 

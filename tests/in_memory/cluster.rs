@@ -1,10 +1,11 @@
 //! Several endpoints: one down, one behind, none with a quorum, an election.
 
 use etcd_http::{
-    Client, EtcdErrorKind, Outcome,
+    Client, EtcdErrorKind, Outcome, Protocol,
     fake::{FakeEtcd, Fault, When},
     transport::Transport,
     v2::{Get, Watch},
+    v3::Range,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -124,6 +125,38 @@ fn a_member_that_lags_answers_from_the_past_unless_it_must_not() {
     assert!(block_on(monotonic.v2().get("/a")).is_err());
     etcd.endpoint(0).catch_up();
     assert_eq!(value(&monotonic, false), "new");
+}
+
+/// By either wire.
+#[test]
+fn a_serializable_read_does_not_go_back_where_it_must_not() {
+    for protocol in [Protocol::Grpc, Protocol::Gateway] {
+        let etcd = three();
+        let endpoints = [1, 0].map(|number| etcd.endpoint(number).url());
+        let builder = Client::builder(etcd.clone()).endpoints(endpoints);
+        let free = builder.protocol(protocol).build().unwrap();
+        let monotonic = free.with_reject_stale_reads(true);
+        let read = |client: &Client<FakeEtcd>| {
+            let local = Range::new("k").serializable(true);
+            block_on(client.send(local)).map(|it| it.kvs[0].value.clone())
+        };
+        let writer = Client::new(etcd.clone(), [etcd.endpoint(2).url()]).unwrap();
+        let put = |value| block_on(writer.v3().kv().put("k", value)).unwrap();
+        put("old");
+        etcd.endpoint(0).lag();
+        put("new");
+        assert_eq!(read(&monotonic).unwrap(), "new");
+        etcd.endpoint(1).stop();
+        assert_eq!(read(&free).unwrap(), "old");
+        read(&monotonic).unwrap_err();
+        etcd.endpoint(1).start();
+        etcd.advance(seconds(60));
+        assert_eq!(read(&monotonic).unwrap(), "new");
+        etcd.endpoint(1).stop();
+        etcd.endpoint(0).catch_up();
+        etcd.advance(seconds(60));
+        assert_eq!(read(&monotonic).unwrap(), "new");
+    }
 }
 
 #[test]

@@ -2,13 +2,20 @@
 //!
 //! The individual steps of the client are tested in `tests/scripted`; these tests check the results.
 
+mod check;
+mod closing;
 mod cluster;
 mod histories;
 mod once;
+mod overload;
 mod recipes;
 mod size;
+mod stats;
 mod support;
 mod time;
+mod v2_cursors;
+mod v3_credentials;
+mod v3_cursors;
 mod v3_deletes;
 mod v3_elections;
 mod v3_frames;

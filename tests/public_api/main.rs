@@ -1,5 +1,8 @@
 //! Checks the public interface of the published crates, as rustdoc describes it: whose types it names, and which of its own types
-//! can get no more fields or variants.
+//! can get no more fields or variants. And it is recorded in `recorded/`, so that a change of it is seen.
+
+mod record;
+mod types;
 
 use std::{
     collections::BTreeSet, env, fs, os::unix::fs::PermissionsExt, path::Path, process::Command,
@@ -25,6 +28,13 @@ const CRATES: [(&str, &[&str]); 5] = [
     ("etcd_transport_hyper", &["etcd_transport", "rustls"]),
     ("etcd_transport_isahc", &["etcd_transport", "isahc"]),
     ("etcd_transport_reqwest", &["etcd_transport", "reqwest"]),
+];
+
+/// The published crates beside these, whose interface is recorded as well. Their users are tests.
+const FOR_TESTS: [&str; 3] = [
+    "etcd_http_fake",
+    "etcd_server",
+    "etcd_transport_conformance",
 ];
 
 /// Types with public fields or variants that will have no others, each for the reason in its documentation.
@@ -62,7 +72,39 @@ fn the_public_interface_names_the_types_of_listed_crates_only() {
         exhaustive, decided,
         "add #[non_exhaustive], or say in the documentation why not"
     );
+    assert_recorded();
 }
+
+/// A change of the interface is a decision: below 1.0, one that breaks what compiled needs a new minor version.
+fn assert_recorded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut changes = String::new();
+    for name in CRATES.map(|(name, _)| name).into_iter().chain(FOR_TESTS) {
+        let path = root.join(format!("tests/public_api/recorded/{name}.txt"));
+        let lines = record::lines(&description(name));
+        if env::var_os(RECORD).is_some() {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            fs::write(&path, text).unwrap();
+        }
+        let recorded = fs::read_to_string(&path).unwrap_or_default();
+        let recorded: BTreeSet<String> = recorded.lines().map(str::to_owned).collect();
+        let gone = recorded
+            .difference(&lines)
+            .map(|line| format!("- {line}\n"));
+        let new = lines
+            .difference(&recorded)
+            .map(|line| format!("+ {line}\n"));
+        changes.extend(gone.chain(new));
+    }
+    assert!(
+        changes.is_empty(),
+        "the public interface has changed:\n{changes}If it is meant to, run the test with {RECORD}=1, and commit the change of the \
+         record with the line in CHANGELOG.md"
+    );
+}
+
+/// If it is set, the interface is recorded as it is.
+const RECORD: &str = "ETCD_HTTP_RECORD_API";
 
 /// Lets rustdoc describe the crates as JSON, which only an unstable option does, and reads it.
 fn interfaces() -> Vec<Interface> {
@@ -88,13 +130,15 @@ fn interfaces() -> Vec<Interface> {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    CRATES
-        .iter()
-        .map(|(name, _)| {
-            let json = fs::read(target.join(format!("../doc/{name}.json"))).unwrap();
-            Interface(serde_json::from_slice(&json).unwrap())
-        })
-        .collect()
+    let interfaces = CRATES.iter().map(|(name, _)| Interface(description(name)));
+    interfaces.collect()
+}
+
+/// What rustdoc has written of a crate.
+fn description(name: &str) -> Value {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let json = fs::read(target.join(format!("../doc/{name}.json"))).unwrap();
+    serde_json::from_slice(&json).unwrap()
 }
 
 /// What rustdoc says of a crate.

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod certificates;
+mod client_config;
 mod cluster_identity;
 mod constructors;
 mod deadlines;
@@ -41,6 +42,7 @@ mod v3_mirror_settings;
 mod v3_mirrors;
 mod v3_played;
 mod v3_refusals;
+mod v3_stale_reads;
 mod v3_store;
 mod v3_stream_bodies;
 mod v3_stream_faults;

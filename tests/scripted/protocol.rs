@@ -199,6 +199,29 @@ fn one_connection_that_breaks_off_shows_nothing() {
     assert_eq!(known(&client).0, None);
 }
 
+/// This is how a server ends connections of clients whose certificate it does not accept, in TLS 1.3.
+#[test]
+fn a_write_is_not_sent_where_every_connection_breaks_off() {
+    let client = once([Step::Break, Step::Break, Step::Break]);
+    let error = put(&client).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+    assert_eq!(seen(&client), [STATUS, STATUS, STATUS_BY_GATEWAY]);
+    // Where a protocol is known, the write is what breaks off.
+    let client = once([
+        grpc_ok(),
+        Step::Break,
+        Step::Break,
+        Step::Break,
+        Step::Break,
+    ]);
+    read(&client).unwrap();
+    let outcomes = [(); 2].map(|()| put(&client).unwrap_err().outcome());
+    assert_eq!(outcomes, [Outcome::Unknown, Outcome::NotSent]);
+    let examined = [STATUS, STATUS, STATUS_BY_GATEWAY];
+    assert_eq!(seen(&client)[..2], [RANGE, PUT]);
+    assert_eq!(seen(&client)[2..], examined);
+}
+
 #[test]
 fn etcds_own_words_are_never_a_reason() {
     for (code, words) in [
@@ -438,7 +461,9 @@ fn no_write_finds_out_the_protocol() {
     }
     check(Put::new("k", "v"));
     check(v3::DeleteRange::new("k"));
-    check(v3::Txn::new().then(Put::new("k", "v")));
+    let txn = v3::Txn::new().then(Put::new("k", "v"));
+    check(txn.clone());
+    check(v3::ExactlyOnce::new("m", txn));
     check(v3::Compact::new(5));
     check(v3::GrantLease::new(SECOND * 60));
     check(v3::RevokeLease::new(5));
@@ -446,12 +471,20 @@ fn no_write_finds_out_the_protocol() {
     check(v3::Lock::new("l", 5));
     check(v3::Unlock::new("l/5"));
     check(v3::Campaign::new("e", 5, "v"));
+    let mut leader = v3::LeaderKey::default();
+    leader.key = "e/5".into();
+    check(v3::Proclaim::new(leader.clone(), "v"));
+    check(v3::Resign::new(leader));
     check(v3::AddMember::new(["http://10.0.0.1:2380"]));
     check(v3::RemoveMember::new(5));
     check(v3::UpdateMember::new(5, ["http://10.0.0.1:2380"]));
     check(v3::PromoteMember::new(5));
     check(v3::Defragment::new());
     check(v3::TransferLeadership::new(5));
+    check(v3::SetAlarm::raise(v3::AlarmKind::NoSpace));
+    check(v3::SetAlarm::lift(v3::AlarmKind::NoSpace));
+    check(v3::Downgrade::enable("3.4.0"));
+    check(v3::Downgrade::cancel());
     check(v3::EnableAuth::new());
     check(v3::DisableAuth::new());
     check(v3::Authenticate::new("u", "p"));
@@ -462,4 +495,7 @@ fn no_write_finds_out_the_protocol() {
     check(v3::RevokeRole::new("u", "r"));
     check(v3::AddRole::new("r"));
     check(v3::DeleteRole::new("r"));
+    let permission = v3::Permission::read("k");
+    check(v3::GrantPermission::new("r", permission));
+    check(v3::RevokePermission::new("r", "k"));
 }

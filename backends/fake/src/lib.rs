@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// docs.rs shows which feature adds an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cluster;
 mod control;

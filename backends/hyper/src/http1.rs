@@ -37,7 +37,7 @@ struct Idle {
 
 /// Sends a request over HTTP/1.1.
 pub(crate) async fn send(
-    origin: &Arc<Origin>,
+    origin: Arc<Origin>,
     mut request: Request,
 ) -> Result<Response, TransportError> {
     if let Some(path) = request.uri().path_and_query() {
@@ -48,10 +48,10 @@ pub(crate) async fn send(
     loop {
         let (mut sender, is_reused) = match origin.http1.take(idle_timeout).await {
             Some(sender) => (sender, true),
-            None => (connect(origin).await?, false),
+            None => (connect(&origin).await?, false),
         };
         match sender.try_send_request(request).await {
-            Ok(response) => return Ok(received(origin, sender, response)),
+            Ok(response) => return Ok(received(&origin, sender, response)),
             Err(mut failed) => match failed.take_message() {
                 // The server had closed the connection. Nothing was sent, so this is still the one request.
                 Some(unsent) if is_reused => request = unsent,

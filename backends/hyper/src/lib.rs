@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
+// docs.rs shows which feature adds an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
 mod failure;
+mod from_settings;
 mod http1;
 mod http2;
 mod origin;

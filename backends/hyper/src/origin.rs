@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ptr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use etcd_transport::{
@@ -108,7 +108,12 @@ fn find<'a>(
 ) -> Option<&'a Arc<Origin>> {
     known
         .iter()
-        .find(|origin| origin.is_tls == is_tls && origin.authority == *authority)
+        .find(|origin| origin.is_tls == is_tls && is_same(&origin.authority, authority))
+}
+
+/// Whether both are the same, which they usually share: to compare them costs more.
+fn is_same(one: &Authority, other: &Authority) -> bool {
+    ptr::eq(one.as_str(), other.as_str()) || one == other
 }
 
 /// How many servers are remembered: far more than a cluster has members.

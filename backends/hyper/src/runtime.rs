@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use etcd_transport::TransportError;
+use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
 /// Returns an error where tokio would panic.
@@ -17,10 +18,10 @@ pub(crate) fn check() -> Result<(), TransportError> {
 
 /// Sleeps by tokio's clock, or without a runtime on a thread: a caller that races a request against a timeout is to get the
 /// error of the request, not a panic.
-pub(crate) async fn sleep(duration: Duration) {
+pub(crate) fn sleep(duration: Duration) -> BoxFuture<'static, ()> {
     if Handle::try_current().is_ok() {
-        tokio::time::sleep(duration).await;
+        Box::pin(tokio::time::sleep(duration))
     } else {
-        etcd_transport::sleep_on_a_thread(duration).await;
+        Box::pin(etcd_transport::sleep_on_a_thread(duration))
     }
 }

@@ -108,8 +108,30 @@ impl HyperTransportBuilder {
         self
     }
 
-    /// Uses this configuration for `https://`, and ignores [`root_certificates`](Self::root_certificates) and
-    /// [`identity`](Self::identity). Its ALPN protocols are replaced.
+    /// Trusts the certificate authorities in this file, in PEM, as [`root_certificates`](Self::root_certificates) does. It is read
+    /// again for a new connection when it has changed; connections that are open stay. If it cannot be read then, or not parsed,
+    /// what was read last is used.
+    #[cfg(feature = "rustls")]
+    pub fn root_certificates_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.add_roots_file(path.into());
+        self
+    }
+
+    /// Presents the client certificate (with its chain) and the private key in these files, each in PEM. They are read again, both of
+    /// them, for a new connection when one has changed; connections that are open stay. While they do not fit together, as between two
+    /// writes, what was read last is used.
+    #[cfg(feature = "rustls")]
+    pub fn identity_files(
+        mut self,
+        certificates: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls.set_identity_files(certificates.into(), key.into());
+        self
+    }
+
+    /// Uses this configuration for `https://`, and ignores all certificates that are set
+    /// otherwise. Its ALPN protocols are replaced.
     #[cfg(feature = "rustls")]
     pub fn rustls(mut self, config: rustls::ClientConfig) -> Self {
         self.tls.set_config(config);

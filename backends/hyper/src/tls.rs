@@ -1,7 +1,8 @@
 //! `https://` by rustls.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, fs, io, path::PathBuf, sync::Arc, time::SystemTime};
 
+use arc_swap::ArcSwap;
 use etcd_transport::TransportError;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -20,11 +21,30 @@ pub(crate) struct TlsSettings {
     roots: Option<Vec<u8>>,
     /// Certificates and key, in PEM.
     identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// Files with more of the former.
+    roots_files: Vec<PathBuf>,
+    identity_files: Option<(PathBuf, PathBuf)>,
 }
 
-/// The configurations for HTTP/1.1 and HTTP/2, or why there are none.
+/// The configurations for HTTP/1.1 and HTTP/2, which follow the files that they come from.
 #[derive(Clone)]
-pub(crate) struct Tls(Result<Connectors, Arc<Reason>>);
+pub(crate) struct Tls(Arc<Inner>);
+
+struct Inner {
+    settings: TlsSettings,
+    current: ArcSwap<Current>,
+}
+
+/// What was read last.
+struct Current {
+    /// How the files were then.
+    stamps: Vec<Stamp>,
+    /// The configurations, or why there are none.
+    connectors: Result<Connectors, Arc<Reason>>,
+}
+
+/// Tells whether a file has changed: when it was written, and its length. `None` if there is none.
+type Stamp = Option<(SystemTime, u64)>;
 
 type Reason = dyn std::error::Error + Send + Sync;
 
@@ -46,16 +66,60 @@ impl TlsSettings {
         self.identity = Some((certificates.to_vec(), key.to_vec()));
     }
 
+    pub(crate) fn add_roots_file(&mut self, path: PathBuf) {
+        self.roots_files.push(path);
+    }
+
+    pub(crate) fn set_identity_files(&mut self, certificates: PathBuf, key: PathBuf) {
+        self.identity_files = Some((certificates, key));
+    }
+
     pub(crate) fn set_config(&mut self, config: ClientConfig) {
         self.config = Some(config);
     }
 
-    fn into_config(self) -> Result<ClientConfig, Box<Reason>> {
-        if let Some(config) = self.config {
-            return Ok(config);
+    /// How its files are now.
+    fn stamps(&self) -> Vec<Stamp> {
+        let identity = self.identity_files.iter().flat_map(|(a, b)| [a, b]);
+        let files = self.roots_files.iter().chain(identity);
+        files
+            .map(|path| {
+                let metadata = fs::metadata(path).ok()?;
+                Some((metadata.modified().ok()?, metadata.len()))
+            })
+            .collect()
+    }
+
+    /// Reads the files.
+    fn current(&self) -> Current {
+        // Before they are read: a change in between is noticed the next time.
+        let stamps = self.stamps();
+        let connectors = self.config().map(|config| Connectors {
+            http1: connector(config.clone(), b"http/1.1"),
+            http2: connector(config, b"h2"),
+        });
+        Current {
+            stamps,
+            connectors: connectors.map_err(Arc::from),
         }
+    }
+
+    fn config(&self) -> Result<ClientConfig, Box<Reason>> {
+        if let Some(config) = &self.config {
+            return Ok(config.clone());
+        }
+        let mut given = self.roots.clone();
+        for path in &self.roots_files {
+            let pem = given.get_or_insert_default();
+            pem.extend_from_slice(&read(path)?);
+            pem.push(b'\n');
+        }
+        let identity = match &self.identity_files {
+            Some((certificates, key)) => Some((read(certificates)?, read(key)?)),
+            None => self.identity.clone(),
+        };
         let mut roots = RootCertStore::empty();
-        match self.roots {
+        match given {
             Some(pem) => {
                 for certificate in certificates(&pem, "the root certificates")? {
                     roots.add(certificate)?;
@@ -72,7 +136,7 @@ impl TlsSettings {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
-        Ok(match self.identity {
+        Ok(match identity {
             Some((chain, key)) => {
                 let chain = certificates(&chain, "the client certificate")?;
                 let key = PrivateKeyDer::from_pem_slice(&key)
@@ -86,16 +150,28 @@ impl TlsSettings {
 
 impl Tls {
     pub(crate) fn new(settings: TlsSettings) -> Self {
-        let connectors = settings.into_config().map(|config| Connectors {
-            http1: connector(config.clone(), b"http/1.1"),
-            http2: connector(config, b"h2"),
-        });
-        Self(connectors.map_err(Arc::from))
+        let current = ArcSwap::from_pointee(settings.current());
+        Self(Arc::new(Inner { settings, current }))
     }
 
     /// Returns why `https://` is not possible.
     pub(crate) fn check(&self) -> Result<(), TransportError> {
         self.connectors().map(drop)
+    }
+
+    /// Reads the files again if one has changed. What does not parse is not used, and tried again for the next connection.
+    ///
+    /// It blocks for as long as it takes to look at a few small files.
+    fn follow_files(&self) {
+        let Inner { settings, current } = &*self.0;
+        let before = current.load();
+        if before.stamps == settings.stamps() {
+            return;
+        }
+        let now = settings.current();
+        if now.connectors.is_ok() || before.connectors.is_err() {
+            current.store(Arc::new(now));
+        }
     }
 
     pub(crate) async fn connect(
@@ -104,6 +180,7 @@ impl Tls {
         host: &str,
         alpn: Alpn,
     ) -> Result<Stream, TransportError> {
+        self.follow_files();
         let connectors = self.connectors()?;
         let connector = match alpn {
             Alpn::Http1 => &connectors.http1,
@@ -129,16 +206,20 @@ impl Tls {
         }
     }
 
-    fn connectors(&self) -> Result<&Connectors, TransportError> {
-        self.0
-            .as_ref()
-            .map_err(|reason| TransportError::rejected(Arc::clone(reason)))
+    fn connectors(&self) -> Result<Connectors, TransportError> {
+        let current = self.0.current.load();
+        let refused = |reason: &Arc<Reason>| TransportError::rejected(Arc::clone(reason));
+        current.connectors.as_ref().cloned().map_err(refused)
     }
 }
 
 fn connector(mut config: ClientConfig, protocol: &[u8]) -> TlsConnector {
     config.alpn_protocols = vec![protocol.to_vec()];
     TlsConnector::from(Arc::new(config))
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, Box<Reason>> {
+    fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()).into())
 }
 
 fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Box<Reason>> {
@@ -178,6 +259,8 @@ impl fmt::Debug for TlsSettings {
             .field("has_config", &self.config.is_some())
             .field("has_roots", &self.roots.is_some())
             .field("has_identity", &self.identity.is_some())
+            .field("roots_files", &self.roots_files)
+            .field("identity_files", &self.identity_files)
             .finish()
     }
 }

@@ -1,11 +1,11 @@
 use std::{
     fmt,
+    future::ready,
     time::{Duration, Instant},
 };
 
-use etcd_transport::{
-    LongLived, Request, Response, Transport, TransportError, async_trait, http::Version,
-};
+use etcd_transport::{LongLived, Request, Response, Transport, TransportError, http::Version};
+use futures::future::BoxFuture;
 
 use crate::{
     connect::Connector,
@@ -62,23 +62,34 @@ impl Default for HyperTransport {
     }
 }
 
-#[async_trait]
+/// What `#[async_trait]` makes of the methods, written out: each future is boxed in the size that its protocol needs, and the
+/// request is moved into it once.
 impl Transport for HyperTransport {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        runtime::check()?;
-        let origin = self.origins.get(request.uri())?;
+    fn send<'a, 'f>(&'a self, request: Request) -> BoxFuture<'f, Result<Response, TransportError>>
+    where
+        'a: 'f,
+        Self: 'f,
+    {
+        let origin = match runtime::check().and_then(|()| self.origins.get(request.uri())) {
+            Ok(origin) => origin,
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
         if request.version() != Version::HTTP_2 {
-            return http1::send(&origin, request).await;
+            return Box::pin(http1::send(origin, request));
         }
         let kind = match request.extensions().get::<LongLived>() {
             Some(_) => http2::Kind::LongLived,
             None => http2::Kind::Usual,
         };
-        http2::send(&origin, kind, request).await
+        Box::pin(http2::send(origin, kind, request))
     }
 
-    async fn sleep(&self, duration: Duration) {
-        runtime::sleep(duration).await;
+    fn sleep<'a, 'f>(&'a self, duration: Duration) -> BoxFuture<'f, ()>
+    where
+        'a: 'f,
+        Self: 'f,
+    {
+        runtime::sleep(duration)
     }
 
     /// Returns the time of tokio's clock, so that a test can pause it.

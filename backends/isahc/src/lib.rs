@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
+// docs.rs shows which feature adds an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod clients;
+mod from_settings;
 mod request;
 mod timer;
 mod transport;

@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
+// docs.rs shows which feature adds an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod builder;
 mod clients;
 mod failure;
+mod from_settings;
 mod pool;
 mod runtime;
 mod target;

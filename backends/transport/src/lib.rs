@@ -8,14 +8,21 @@
 mod body;
 mod error;
 mod extensions;
+mod settings;
 mod sleep;
 mod transport;
 
 pub use body::{Body, CollectError, Collected, PolledFrame};
 pub use error::{TransportError, TransportErrorKind};
 pub use extensions::{Duplex, IdleLimit, LongLived};
+pub use settings::{FromSettings, TransportSettings};
 pub use sleep::sleep_on_a_thread;
 pub use transport::{Request, Response, Transport};
 
 pub use async_trait::async_trait;
 pub use {bytes, http, http_body};
+
+/// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

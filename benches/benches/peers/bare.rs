@@ -2,15 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use h2::{RecvStream, client::SendRequest};
-use http::{HeaderValue, Method, Request, Uri, Version, header};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use h2::{
+    RecvStream, SendStream,
+    client::{ResponseFuture, SendRequest},
+};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
 use prost::Message;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    LIST, LISTED, VALUE,
-    contender::{Contender, Operation},
+    LIST, LISTED,
+    contender::{Call, Contender, Operation},
+    messages::{
+        Compare, KeepAliveRequest, KeepAliveResponse, PutRequest, PutResponse, RangeRequest,
+        RangeResponse, RequestOp, TARGET_VALUE, TxnRequest, TxnResponse,
+    },
 };
 
 /// The length of what precedes a message.
@@ -33,6 +40,7 @@ struct Uris {
     put: Uri,
     range: Uri,
     txn: Uri,
+    keep_alive: Uri,
 }
 
 impl Contender for Bare {
@@ -50,24 +58,26 @@ impl Contender for Bare {
         let (sender, connection) = builder.handshake(stream).await.expect("HTTP/2");
         tokio::spawn(connection);
         let uri = |method: &str| {
-            let uri = format!("{url}/etcdserverpb.KV/{method}");
+            let uri = format!("{url}/etcdserverpb.{method}");
             uri.parse().expect("a URI")
         };
         Self {
             sender,
             uris: Arc::new(Uris {
-                put: uri("Put"),
-                range: uri("Range"),
-                txn: uri("Txn"),
+                put: uri("KV/Put"),
+                range: uri("KV/Range"),
+                txn: uri("KV/Txn"),
+                keep_alive: uri("Lease/LeaseKeepAlive"),
             }),
         }
     }
 
-    async fn run(&mut self, operation: Operation, key: &str) {
-        let key = Bytes::copy_from_slice(key.as_bytes());
+    async fn run(&mut self, call: Call<'_>) {
+        let (operation, value) = (call.operation, call.value);
+        let key = Bytes::copy_from_slice(call.key.as_bytes());
         match operation {
             Operation::Put => {
-                let response: PutResponse = self.call(&self.uris.put, &put(key)).await;
+                let response: PutResponse = self.call(&self.uris.put, &put(key, value)).await;
                 assert!(response.header.expect("a header").revision > 0);
             }
             Operation::Get | Operation::SerializableGet => {
@@ -77,16 +87,29 @@ impl Contender for Bare {
                     serializable: operation == Operation::SerializableGet,
                 };
                 let response: RangeResponse = self.call(&self.uris.range, &range).await;
-                assert_eq!(response.kvs[0].value, VALUE);
+                assert_eq!(response.kvs[0].value, value);
             }
             Operation::Cas => {
                 let txn = TxnRequest {
                     compare: vec![Compare {
                         target: TARGET_VALUE,
                         key: key.clone(),
-                        value: Bytes::from_static(VALUE.as_bytes()),
+                        value: Bytes::from_static(value.as_bytes()),
                     }],
-                    success: vec![RequestOp { put: put(key) }],
+                    success: vec![RequestOp {
+                        put: put(key, value),
+                    }],
+                };
+                let response: TxnResponse = self.call(&self.uris.txn, &txn).await;
+                assert!(response.succeeded);
+            }
+            Operation::Batch => {
+                let puts = call.keys().map(|key| RequestOp {
+                    put: put(key.into(), value),
+                });
+                let txn = TxnRequest {
+                    compare: Vec::new(),
+                    success: puts.collect(),
                 };
                 let response: TxnResponse = self.call(&self.uris.txn, &txn).await;
                 assert!(response.succeeded);
@@ -103,6 +126,30 @@ impl Contender for Bare {
             }
         }
     }
+
+    /// All on one stream.
+    async fn renew(&mut self, leases: &[i64], times: usize) {
+        let renewals = leases.iter().map(|&id| frame(&KeepAliveRequest { id }));
+        let renewals: Vec<Bytes> = renewals.collect();
+        let (response, mut sender) = self.open(&self.uris.keep_alive).await;
+        let mut response = Some(response);
+        let mut received = None;
+        for _ in 0..times {
+            for renewal in &renewals {
+                sender.send_data(renewal.clone(), false).expect("sent");
+            }
+            if let Some(response) = response.take() {
+                received = Some(head(response).await);
+            }
+            let received = received.as_mut().expect("a body");
+            let mut part = Bytes::new();
+            for _ in leases {
+                let message = timeout(TIME_LIMIT, message(received, &mut part)).await;
+                let renewed = KeepAliveResponse::decode(message.expect("in time"));
+                assert!(renewed.expect("a message").ttl > 0);
+            }
+        }
+    }
 }
 
 impl Bare {
@@ -112,12 +159,16 @@ impl Bare {
     }
 
     async fn send(&self, uri: &Uri, message: &impl Message) -> Bytes {
-        let length = message.encoded_len();
-        let mut body = BytesMut::with_capacity(PREFIX + length);
-        body.put_u8(0);
-        body.put_u32(length as u32);
-        message.encode(&mut body).expect("room for it");
+        let (response, mut stream) = self.open(uri).await;
+        stream.send_data(frame(message), true).expect("sent");
+        let mut body = head(response).await;
+        let data = collect(&mut body).await;
+        let trailers = body.trailers().await.expect("trailers").expect("some");
+        assert_eq!(trailers["grpc-status"], "0");
+        data.slice(PREFIX..)
+    }
 
+    async fn open(&self, uri: &Uri) -> (ResponseFuture, SendStream<Bytes>) {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
@@ -128,16 +179,36 @@ impl Bare {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
 
         let mut sender = self.sender.clone().ready().await.expect("a connection");
-        let (response, mut stream) = sender.send_request(request, false).expect("a stream");
-        stream.send_data(body.freeze(), true).expect("sent");
-        let response = response.await.expect("a head");
-        assert_eq!(response.status(), 200);
-        let mut body = response.into_body();
-        let data = collect(&mut body).await;
-        let trailers = body.trailers().await.expect("trailers").expect("some");
-        assert_eq!(trailers["grpc-status"], "0");
-        data.slice(PREFIX..)
+        sender.send_request(request, false).expect("a stream")
     }
+}
+
+/// A message with its prefix.
+fn frame(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut frame = BytesMut::with_capacity(PREFIX + length);
+    frame.put_u8(0);
+    frame.put_u32(length as u32);
+    message.encode(&mut frame).expect("room for it");
+    frame.freeze()
+}
+
+async fn head(response: ResponseFuture) -> RecvStream {
+    let response: Response<RecvStream> = response.await.expect("a head");
+    assert_eq!(response.status(), 200);
+    response.into_body()
+}
+
+/// The next message of a stream, of which `part` is the beginning. No message is in two frames here.
+async fn message(received: &mut RecvStream, part: &mut Bytes) -> Bytes {
+    if part.is_empty() {
+        *part = received.data().await.expect("data").expect("data");
+        let flow = received.flow_control();
+        flow.release_capacity(part.len()).expect("a window");
+    }
+    part.advance(1);
+    let length = part.get_u32() as usize;
+    part.split_to(length)
 }
 
 async fn collect(body: &mut RecvStream) -> Bytes {
@@ -163,116 +234,9 @@ async fn collect(body: &mut RecvStream) -> Bytes {
     }
 }
 
-fn put(key: Bytes) -> PutRequest {
+fn put(key: Bytes, value: &'static str) -> PutRequest {
     PutRequest {
         key,
-        value: Bytes::from_static(VALUE.as_bytes()),
+        value: Bytes::from_static(value.as_bytes()),
     }
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Header {
-    #[prost(uint64, tag = "1")]
-    cluster_id: u64,
-    #[prost(uint64, tag = "2")]
-    member_id: u64,
-    #[prost(int64, tag = "3")]
-    revision: i64,
-    #[prost(uint64, tag = "4")]
-    raft_term: u64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct KeyValue {
-    #[prost(bytes = "bytes", tag = "1")]
-    key: Bytes,
-    #[prost(int64, tag = "2")]
-    create_revision: i64,
-    #[prost(int64, tag = "3")]
-    mod_revision: i64,
-    #[prost(int64, tag = "4")]
-    version: i64,
-    #[prost(bytes = "bytes", tag = "5")]
-    value: Bytes,
-    #[prost(int64, tag = "6")]
-    lease: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct PutRequest {
-    #[prost(bytes = "bytes", tag = "1")]
-    key: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    value: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct PutResponse {
-    #[prost(message, optional, tag = "1")]
-    header: Option<Header>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct RangeRequest {
-    #[prost(bytes = "bytes", tag = "1")]
-    key: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    range_end: Bytes,
-    #[prost(bool, tag = "7")]
-    serializable: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct RangeResponse {
-    #[prost(message, optional, tag = "1")]
-    header: Option<Header>,
-    #[prost(message, repeated, tag = "2")]
-    kvs: Vec<KeyValue>,
-    #[prost(bool, tag = "3")]
-    more: bool,
-    #[prost(int64, tag = "4")]
-    count: i64,
-}
-
-/// `Compare.CompareTarget.VALUE`. The result that is compared for, `EQUAL`, is 0.
-const TARGET_VALUE: i32 = 3;
-
-#[derive(Clone, PartialEq, Message)]
-struct Compare {
-    #[prost(int32, tag = "2")]
-    target: i32,
-    #[prost(bytes = "bytes", tag = "3")]
-    key: Bytes,
-    #[prost(bytes = "bytes", tag = "7")]
-    value: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct RequestOp {
-    #[prost(message, required, tag = "2")]
-    put: PutRequest,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TxnRequest {
-    #[prost(message, repeated, tag = "1")]
-    compare: Vec<Compare>,
-    #[prost(message, repeated, tag = "2")]
-    success: Vec<RequestOp>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ResponseOp {
-    #[prost(message, optional, tag = "2")]
-    put: Option<PutResponse>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TxnResponse {
-    #[prost(message, optional, tag = "1")]
-    header: Option<Header>,
-    #[prost(bool, tag = "2")]
-    succeeded: bool,
-    #[prost(message, repeated, tag = "3")]
-    responses: Vec<ResponseOp>,
 }

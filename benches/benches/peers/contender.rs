@@ -6,14 +6,14 @@ use etcd_http::{
     hyper::HyperTransport,
     reqwest::ReqwestTransport,
     transport::Transport,
-    v3::{Compare, KeyRange, Put, Range, Txn, Watch},
+    v3::{Compare, KeepAliveOnce, KeyRange, Put, Range, Txn, Watch},
 };
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
 
-use crate::{LIST, LISTED, VALUE};
+use crate::{BATCH, LIST, LISTED};
 
 /// What is measured, as one caller does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,25 @@ pub(crate) enum Operation {
     /// A transaction that writes a key if it has a value.
     Cas,
     SerializableGet,
+    /// A transaction of [`BATCH`] puts.
+    Batch,
     /// A thousand keys.
     List,
+}
+
+/// An operation with its key, and the value that is written or expected there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) key: &'a str,
+    pub(crate) value: &'static str,
+}
+
+impl Call<'_> {
+    /// The keys of a batch.
+    pub(crate) fn keys(self) -> impl Iterator<Item = String> {
+        (0..BATCH).map(move |number| format!("{}/{number:02}", self.key))
+    }
 }
 
 /// A client of etcd by gRPC. Each caller has a clone.
@@ -34,7 +51,10 @@ pub(crate) trait Contender: Clone + Send + 'static {
     fn connect(url: &str) -> impl Future<Output = Self>;
 
     /// Executes an operation, and checks the response.
-    fn run(&mut self, operation: Operation, key: &str) -> impl Future<Output = ()> + Send;
+    fn run(&mut self, call: Call<'_>) -> impl Future<Output = ()> + Send;
+
+    /// Renews all leases so often, each time after the responses to the last one.
+    fn renew(&mut self, leases: &[i64], times: usize) -> impl Future<Output = ()> + Send;
 }
 
 /// A contender that watches.
@@ -63,22 +83,32 @@ impl<T: Ours> Contender for Client<T> {
         Self::connect([url]).expect("a client")
     }
 
-    async fn run(&mut self, operation: Operation, key: &str) {
+    async fn run(&mut self, call: Call<'_>) {
+        let Call {
+            operation,
+            key,
+            value,
+        } = call;
         match operation {
             Operation::Put => {
-                let response = self.send(Put::new(key, VALUE)).await.expect("a response");
+                let response = self.send(Put::new(key, value)).await.expect("a response");
                 assert!(response.header.revision > 0);
             }
             Operation::Get | Operation::SerializableGet => {
                 let is_serializable = operation == Operation::SerializableGet;
                 let range = Range::new(key).serializable(is_serializable);
                 let response = self.send(range).await.expect("a response");
-                assert_eq!(response.kvs[0].value, VALUE);
+                assert_eq!(response.kvs[0].value, value);
             }
             Operation::Cas => {
                 let txn = Txn::new()
-                    .when(Compare::value(key).equal(VALUE))
-                    .then(Put::new(key, VALUE));
+                    .when(Compare::value(key).equal(value))
+                    .then(Put::new(key, value));
+                assert!(self.send(txn).await.expect("a response").succeeded);
+            }
+            Operation::Batch => {
+                let puts = call.keys().map(|key| Put::new(key, value));
+                let txn = puts.fold(Txn::new(), Txn::then);
                 assert!(self.send(txn).await.expect("a response").succeeded);
             }
             Operation::List => {
@@ -86,6 +116,15 @@ impl<T: Ours> Contender for Client<T> {
                 let response = self.send(range).await.expect("a response");
                 assert_eq!(response.kvs.len(), LISTED);
             }
+        }
+    }
+
+    /// A call each time, with all leases.
+    async fn renew(&mut self, leases: &[i64], times: usize) {
+        for _ in 0..times {
+            let renewals = KeepAliveOnce::all(leases.iter().copied());
+            let renewed = self.send(renewals).await.expect("a response");
+            assert!(renewed.iter().all(|renewed| renewed.ttl.is_some()));
         }
     }
 }
@@ -106,29 +145,56 @@ impl Contender for tonic::Client {
         Self::connect([url], None).await.expect("a client")
     }
 
-    async fn run(&mut self, operation: Operation, key: &str) {
+    async fn run(&mut self, call: Call<'_>) {
+        let Call {
+            operation,
+            key,
+            value,
+        } = call;
         match operation {
             Operation::Put => {
-                let response = self.put(key, VALUE, None).await.expect("a response");
+                let response = self.put(key, value, None).await.expect("a response");
                 assert!(response.header().expect("a header").revision() > 0);
             }
             Operation::Get | Operation::SerializableGet => {
                 let options = (operation == Operation::SerializableGet)
                     .then(|| GetOptions::new().with_serializable());
                 let response = self.get(key, options).await.expect("a response");
-                assert_eq!(response.kvs()[0].value(), VALUE.as_bytes());
+                assert_eq!(response.kvs()[0].value(), value.as_bytes());
             }
             Operation::Cas => {
-                let has_value = tonic::Compare::value(key, tonic::CompareOp::Equal, VALUE);
+                let has_value = tonic::Compare::value(key, tonic::CompareOp::Equal, value);
                 let txn = tonic::Txn::new()
                     .when([has_value])
-                    .and_then([tonic::TxnOp::put(key, VALUE, None)]);
+                    .and_then([tonic::TxnOp::put(key, value, None)]);
+                assert!(self.txn(txn).await.expect("a response").succeeded());
+            }
+            Operation::Batch => {
+                let puts = call.keys().map(|key| tonic::TxnOp::put(key, value, None));
+                let txn = tonic::Txn::new().and_then(puts.collect::<Vec<_>>());
                 assert!(self.txn(txn).await.expect("a response").succeeded());
             }
             Operation::List => {
                 let options = Some(GetOptions::new().with_prefix());
                 let response = self.get(LIST, options).await.expect("a response");
                 assert_eq!(response.kvs().len(), LISTED);
+            }
+        }
+    }
+
+    /// A stream for each lease, which is opened by its first renewal.
+    async fn renew(&mut self, leases: &[i64], times: usize) {
+        let mut streams = Vec::with_capacity(leases.len());
+        for &lease in leases {
+            streams.push(self.lease_keep_alive(lease).await.expect("a stream"));
+        }
+        for _ in 1..times {
+            for (keeper, _) in &mut streams {
+                keeper.keep_alive().await.expect("a stream");
+            }
+            for (_, renewed) in &mut streams {
+                let response = renewed.message().await.expect("a response");
+                assert!(response.expect("a response").ttl() > 0);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! v3 by gRPC beside the crate etcd-client and beside h2 by hand, in one run on one server: throughput, the client's CPU time and
-//! allocations per operation, the latency of watches, and the time to connect. Then two recipes: a lock beside Go's and beside the
-//! server's own, and a cache.
+//! allocations per operation, the latency of watches, the time to connect, and peak memory. Then two recipes: a lock beside Go's and
+//! beside the server's own, and a cache.
 //!
-//! `cargo bench -p etcd-http-benches --bench peers`, and a part of the table by its name: `… --bench peers -- put`.
+//! `cargo bench -p etcd-http-benches --bench peers`, and a part of the table by its name: `… --bench peers -- put`. With
+//! `--profile release`, in the profile that cargo builds programs with.
 //!
 //! All clients take turns, a few operations each, and each ratio is the median of all turns: other load on the machine affects
 //! them equally. Each runs on one thread, whose CPU time is measured. The server has its data in memory (`/dev/shm`).
@@ -11,12 +12,14 @@ mod bare;
 mod cache;
 mod contender;
 mod locks;
+mod memory;
+mod messages;
 mod table;
+mod watches;
 
 use std::{
     alloc::System,
     env,
-    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -25,23 +28,32 @@ use etcd_http::{
     hyper::HyperTransport,
     reqwest::ReqwestTransport,
     server::{self, Server},
+    v3::GrantLease,
 };
 use etcd_http_benches::tokio;
-use futures::{StreamExt, future, stream::BoxStream};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use self::{
     bare::Bare,
-    contender::{Contender, Operation, Watcher},
+    contender::{Call, Contender, Operation},
     table::{Column, Sample, Table, cpu_time},
 };
 
 #[global_allocator]
 pub(crate) static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// The value of every key.
+/// The value of every key, unless it is [`LARGE`].
 pub(crate) const VALUE: &str = "0123456789abcdef0123456789abcdef";
+
+/// A value of 1 KiB.
+pub(crate) const LARGE: &str = match str::from_utf8(&[b'v'; 1024]) {
+    Ok(value) => value,
+    Err(_) => unreachable!(),
+};
+
+/// How many keys a batch has.
+pub(crate) const BATCH: usize = 16;
 
 /// The prefix of the keys that are listed, and their number.
 pub(crate) const LIST: &str = "/list/";
@@ -49,29 +61,35 @@ pub(crate) const LISTED: usize = 1000;
 
 fn main() {
     // `cargo test` only checks that it runs; `cargo bench` measures.
-    let is_bench = env::args().any(|argument| argument == "--bench");
-    let only: Vec<String> = env::args()
-        .skip(1)
-        .filter(|it| !it.starts_with('-'))
-        .collect();
-    let is_chosen = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part));
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let is_bench = arguments.iter().any(|argument| argument == "--bench");
+    let only: Vec<_> = arguments.iter().filter(|it| !it.starts_with('-')).collect();
+    let is_chosen = |name: &str| only.is_empty() || only.iter().any(|&part| name.contains(part));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["--memory", name, url] = arguments[..] {
+        memory::run(name, url);
+        return;
+    }
     let etcd = server::start().expect("an etcd");
     let bench = Bench::new(&etcd, if is_bench { 40 } else { 1 });
     let mut means = Vec::new();
-    for (name, operation, count) in [
-        ("put", Operation::Put, 256),
-        ("get", Operation::Get, 256),
-        ("compare and swap", Operation::Cas, 256),
-        ("serializable get", Operation::SerializableGet, 256),
-        ("list of 1,000", Operation::List, 64),
+    for (name, operation, value, count) in [
+        ("put", Operation::Put, VALUE, 256),
+        ("get", Operation::Get, VALUE, 256),
+        ("compare and swap", Operation::Cas, VALUE, 256),
+        ("serializable get", Operation::SerializableGet, VALUE, 256),
+        ("put of 1 KiB", Operation::Put, LARGE, 256),
+        ("get of 1 KiB", Operation::Get, LARGE, 256),
+        ("batch of 16 puts", Operation::Batch, VALUE, 64),
+        ("list of 1,000", Operation::List, VALUE, 64),
     ] {
         if !is_chosen(name) {
             continue;
         }
         for callers in [1, 16, 64] {
-            let table = bench.calls(operation, callers, count);
+            let table = bench.calls(operation, value, callers, count);
             table.print(&format!("{name}, callers: {callers}"));
-            if matches!(operation, Operation::Put | Operation::Get | Operation::Cas) {
+            if ["put", "get", "compare and swap"].contains(&name) {
                 means.push((callers, table));
             }
         }
@@ -86,8 +104,14 @@ fn main() {
             );
         }
     }
+    if is_chosen("keep-alive") {
+        for leases in [1, 64, 512] {
+            let table = bench.renewals(leases);
+            table.print(&format!("keep-alive, leases: {leases}"));
+        }
+    }
     if is_chosen("watch") {
-        bench.watches();
+        watches::measure(&bench);
     }
     if is_chosen("connect") {
         let table = bench.connects();
@@ -108,6 +132,9 @@ fn main() {
             };
             cache::run(runtime, url, size);
         }
+    }
+    if is_chosen("memory") {
+        memory::measure(&bench.url);
     }
 }
 
@@ -141,12 +168,21 @@ impl Bench {
             (bare, hyper, reqwest, tonic)
         });
         runtime.block_on(async {
+            let mut put = async |key: &str, value| {
+                bare.run(Call {
+                    operation: Operation::Put,
+                    key,
+                    value,
+                })
+                .await;
+            };
             for number in 0..LISTED {
-                bare.run(Operation::Put, &format!("{LIST}{number:04}"))
-                    .await;
+                put(&format!("{LIST}{number:04}"), VALUE).await;
             }
             for caller in 0..64 {
-                bare.run(Operation::Put, &key(caller)).await;
+                for value in [VALUE, LARGE] {
+                    put(&key(caller, value), value).await;
+                }
             }
         });
         Self {
@@ -161,27 +197,67 @@ impl Bench {
     }
 
     /// Measures an operation, made `count` times by so many callers at once.
-    fn calls(&self, operation: Operation, callers: usize, count: usize) -> Table {
-        let each = count / callers;
-        let bare = || self.call(&self.bare, operation, callers, each);
-        let hyper = || self.call(&self.hyper, operation, callers, each);
-        let reqwest = || self.call(&self.reqwest, operation, callers, each);
-        let tonic = || self.call(&self.tonic, operation, callers, each);
-        self.measure([&bare, &hyper, &reqwest, &tonic], each * callers)
+    fn calls(
+        &self,
+        operation: Operation,
+        value: &'static str,
+        callers: usize,
+        count: usize,
+    ) -> Table {
+        let load = Load {
+            operation,
+            value,
+            callers,
+            each: count / callers,
+        };
+        let bare = || self.call(&self.bare, load);
+        let hyper = || self.call(&self.hyper, load);
+        let reqwest = || self.call(&self.reqwest, load);
+        let tonic = || self.call(&self.tonic, load);
+        self.measure([&bare, &hyper, &reqwest, &tonic], load.each * callers)
     }
 
-    fn call<C: Contender>(&self, client: &C, operation: Operation, callers: usize, each: usize) {
+    fn call<C: Contender>(&self, client: &C, load: Load) {
         let mut tasks = JoinSet::new();
-        for caller in 0..callers {
-            let (mut client, key) = (client.clone(), key(caller));
+        for caller in 0..load.callers {
+            let (mut client, key) = (client.clone(), key(caller, load.value));
             let task = async move {
-                for _ in 0..each {
-                    client.run(operation, &key).await;
+                for _ in 0..load.each {
+                    let call = Call {
+                        operation: load.operation,
+                        key: &key,
+                        value: load.value,
+                    };
+                    client.run(call).await;
                 }
             };
             tasks.spawn_on(task, self.runtime.handle());
         }
         self.runtime.block_on(tasks.join_all());
+    }
+
+    /// Measures the renewals of so many leases, together.
+    fn renewals(&self, leases: usize) -> Table {
+        let ids: Vec<i64> = self.runtime.block_on(async {
+            let mut ids = Vec::with_capacity(leases);
+            for _ in 0..leases {
+                let grant = GrantLease::new(Duration::from_secs(3600));
+                let granted = self.hyper.send(grant).await.expect("a lease");
+                ids.push(granted.id.get());
+            }
+            ids
+        });
+        let times = (1024 / leases).max(16);
+        let bare = || self.renew(&self.bare, &ids, times);
+        let hyper = || self.renew(&self.hyper, &ids, times);
+        let reqwest = || self.renew(&self.reqwest, &ids, times);
+        let tonic = || self.renew(&self.tonic, &ids, times);
+        self.measure([&bare, &hyper, &reqwest, &tonic], leases * times)
+    }
+
+    fn renew<C: Contender>(&self, client: &C, leases: &[i64], times: usize) {
+        let mut client = client.clone();
+        self.runtime.block_on(client.renew(leases, times));
     }
 
     /// Measures a new client with its first get.
@@ -196,7 +272,12 @@ impl Bench {
     fn connect<C: Contender>(&self) {
         self.runtime.block_on(async {
             let mut client = C::connect(&self.url).await;
-            client.run(Operation::Get, &key(0)).await;
+            let call = Call {
+                operation: Operation::Get,
+                key: &key(0, VALUE),
+                value: VALUE,
+            };
+            client.run(call).await;
         });
     }
 
@@ -229,72 +310,19 @@ impl Bench {
         }
         Table { columns }
     }
-
-    /// Measures the time from a put to its event, for the clients that take turns.
-    fn watches(&self) {
-        let (runtime, puts) = (&self.runtime, self.turns * 25);
-        runtime.block_on(async {
-            let mut writer = self.bare.clone();
-            let mut watches = [
-                (
-                    NAMES[1],
-                    "/watch/hyper",
-                    self.hyper.watch("/watch/hyper").await,
-                ),
-                (
-                    NAMES[2],
-                    "/watch/reqwest",
-                    self.reqwest.watch("/watch/reqwest").await,
-                ),
-                (
-                    NAMES[3],
-                    "/watch/tonic",
-                    self.tonic.watch("/watch/tonic").await,
-                ),
-            ];
-            let mut latencies = [(); 3].map(|()| Vec::with_capacity(puts));
-            for (_, key, events) in &mut watches {
-                settle(&mut writer, key, events).await;
-            }
-            for _ in 0..puts {
-                for ((_, key, events), latencies) in watches.iter_mut().zip(&mut latencies) {
-                    let start = Instant::now();
-                    writer.run(Operation::Put, key).await;
-                    events.next().await.expect("an event");
-                    latencies.push(start.elapsed());
-                }
-            }
-            println!(
-                "\nwatch, from a put by hand to its event {:>9} {:>9}",
-                "p50", "p99"
-            );
-            for ((name, ..), mut latencies) in watches.iter().zip(latencies) {
-                latencies.sort_unstable();
-                let at = |part: f64| latencies[(latencies.len() as f64 * part) as usize];
-                let (p50, p99) = (micros(at(0.5)), micros(at(0.99)));
-                println!("  {name:36} {p50:>6.0} µs {p99:>6.0} µs");
-            }
-        });
-    }
 }
 
-/// Writes a key until a watch has opened, and then until all its events have arrived.
-async fn settle(writer: &mut Bare, key: &str, events: &mut BoxStream<'static, ()>) {
-    let writing = pin!(async {
-        loop {
-            writer.run(Operation::Put, key).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    let _: future::Either<_, ((), _)> = future::select(events.next(), writing).await;
-    let quiet = Duration::from_millis(200);
-    while tokio::time::timeout(quiet, events.next()).await.is_ok() {}
+/// What several callers do at once.
+#[derive(Clone, Copy)]
+struct Load {
+    operation: Operation,
+    value: &'static str,
+    callers: usize,
+    /// How often each caller does it.
+    each: usize,
 }
 
-fn key(caller: usize) -> String {
-    format!("/bench/key{caller}")
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
+/// The key of a caller that writes this value.
+pub(crate) fn key(caller: usize, value: &str) -> String {
+    format!("/bench/{}/{caller}", value.len())
 }

@@ -17,7 +17,7 @@ impl<T: Transport> Execution<'_, T> {
         // Boxed, since it is needed once for each endpoint.
         let found = self
             .pipeline
-            .find_wire(&self.call, endpoint, must_examine, limit);
+            .find_wire(self.call, endpoint, must_examine, limit);
         let found = Box::pin(found).await;
         self.now = self.pipeline.transport.now();
         found.map_err(|failure| {
@@ -35,7 +35,7 @@ impl<T: Transport> Execution<'_, T> {
             began,
             result,
         } = attempted;
-        let lesson = self.pipeline.learn(&self.call, *wire, endpoint, result);
+        let lesson = self.pipeline.learn(self.call, *wire, endpoint, result);
         if lesson == WireLesson::None || self.rewired == MAX_REWIRED {
             self.rewired = 0;
             return false;

@@ -20,7 +20,8 @@ use crate::{
 
 /// A future that fills a [`Cache`](super::Cache) and follows its keys: spawn it on any runtime, or poll it beside the work.
 ///
-/// It resolves when the last handle and the last stream of the cache are dropped, or if the first listing is refused.
+/// It resolves when the last handle and the last stream of the cache are dropped, if the first listing is refused, or when the
+/// client is [closed](crate::Client::close).
 #[must_use = "the cache is filled while the driver is polled"]
 pub struct CacheDriver(pub(super) BoxFuture<'static, ()>);
 
@@ -91,7 +92,7 @@ impl<T: Transport, V> Work<T, V> {
                     pauses = Pauses::default();
                 }
                 Err(error) => {
-                    let is_refused = *number == 0 && pauses.is_final(&error);
+                    let is_refused = error.is_closed() || *number == 0 && pauses.is_final(&error);
                     let state = State {
                         snapshot: snapshot.clone(),
                         failure: Some(error),

@@ -101,6 +101,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A copy is behind the store, usually by milliseconds, in an outage by as much as it lasts: decide with
 /// [`wait_until`](Self::wait_until) or in a transaction what must not be decided by an old value. All keys are in memory, raw
 /// and decoded.
+#[doc(alias = "informer")]
 pub struct Cache<V> {
     inner: Arc<Inner<V>>,
 }

@@ -65,6 +65,8 @@ impl<T: Transport> SessionBuilder<T> {
             namespace,
             settings,
         } = self;
+        // It ends before the client does.
+        let namespace = namespace.privileged();
         let (mut keeper, renewals) = namespace.client().v3().leases().keeper();
         if let Some(interval) = settings.renewal_interval {
             keeper = keeper.renewal_interval(interval);
@@ -76,7 +78,7 @@ impl<T: Transport> SessionBuilder<T> {
             lease: ending,
             limit: settings.close_limit,
         };
-        let driver = SessionDriver::new(namespace.clone(), renewals, releasing, ending);
+        let driver_namespace = namespace.clone();
         let inner = Inner {
             namespace,
             keeper,
@@ -90,6 +92,8 @@ impl<T: Transport> SessionBuilder<T> {
             next_number: AtomicU64::new(0),
         };
         let inner = Arc::new(inner);
+        let session = Arc::downgrade(&inner);
+        let driver = SessionDriver::new(driver_namespace, renewals, releasing, ending, session);
         Ok((Session { inner }, driver))
     }
 }

@@ -1,4 +1,8 @@
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use etcd_transport::Transport;
 use futures::{
@@ -7,7 +11,7 @@ use futures::{
     future::{BoxFuture, Either, join, select},
 };
 
-use super::{Release, revoke};
+use super::{Inner, Release, Session, revoke};
 use crate::{
     recipes::traits::driver,
     v3::{HeldLease, Namespace},
@@ -16,7 +20,7 @@ use crate::{
 /// A future that does the background work of a [`Session`](super::Session): spawn it on any runtime, or poll it beside the work.
 ///
 /// It renews the lease, gives up the keys of guards and waits that were dropped, and revokes the lease when the last handle of
-/// the session is dropped. It resolves after that.
+/// the session is dropped, or when the client is [closed](crate::Client::close). It resolves after that.
 #[must_use = "the lease is renewed while the driver is polled"]
 pub struct SessionDriver(BoxFuture<'static, ()>);
 
@@ -34,8 +38,24 @@ impl SessionDriver {
         renewals: impl Future<Output = ()> + Send + 'static,
         releases: UnboundedReceiver<Release>,
         ending: Ending<T>,
+        session: Weak<Inner<T>>,
     ) -> Self {
-        Self(drive(namespace, renewals, releases, ending).boxed())
+        let lifecycle = Arc::clone(&namespace.client().pipeline().lifecycle);
+        let open = lifecycle.begin_session();
+        let closing = lifecycle.ended(false);
+        let driving = drive(namespace, renewals, releases, ending);
+        let driving = async move {
+            let driving = pin!(driving);
+            if let Either::Right(((), driving)) = select(driving, pin!(closing)).await {
+                // Whether the lease is revoked here or by the last handle, the driver ends after it.
+                match session.upgrade() {
+                    Some(inner) => drop(Session { inner }.close().await),
+                    None => driving.await,
+                }
+            }
+            drop(open);
+        };
+        Self(driving.boxed())
     }
 }
 

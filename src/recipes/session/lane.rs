@@ -5,9 +5,9 @@ use super::{Session, lock};
 use crate::{
     recipes::{
         error::RecipeError,
-        wait::{settle, while_held},
+        wait::{Pauses, settle, while_held},
     },
-    v3::{Compare, KeyValue, LeaseId, Put, Range, Txn, TxnResponse},
+    v3::{Compare, GetTimeToLive, KeyValue, LeaseId, Put, Range, Txn, TxnResponse},
 };
 
 /// Where the lanes of sessions are.
@@ -53,9 +53,20 @@ impl<T: Transport> Session<T> {
         let mut lane = self.lane(lease.id());
         let work = async {
             let applied = lane.execute(self, lease.id(), txn).await?;
-            Ok::<_, RecipeError>((applied, lane))
+            let is_alive = match &applied {
+                Some(_) => true,
+                None => is_alive(self, lease.id()).await?,
+            };
+            Ok::<_, RecipeError>((applied, lane, is_alive))
         };
-        let (applied, lane) = while_held(&lease, work).await?;
+        let (applied, lane, is_alive) = while_held(&lease, work).await?;
+        let Some(applied) = applied else {
+            return Err(if is_alive {
+                RecipeError::KeyDeleted { key: lane.key }
+            } else {
+                RecipeError::SessionLost(lease.lost().await)
+            });
+        };
         let mut lanes = lock(&self.inner.lanes);
         if lanes.lease == lease.id() {
             lanes.free.push(lane);
@@ -78,13 +89,29 @@ impl<T: Transport> Session<T> {
     }
 }
 
+/// Returns whether etcd still has a lease.
+async fn is_alive<T: Transport>(session: &Session<T>, lease: LeaseId) -> Result<bool, RecipeError> {
+    let question = GetTimeToLive::new(lease);
+    let client = session.namespace().client();
+    let mut pauses = Pauses::default();
+    loop {
+        match Box::pin(client.send(question.clone())).await {
+            Ok(found) => return Ok(found.is_some()),
+            Err(error) if pauses.is_final(&error) => return Err(error.after_doubt(true).into()),
+            Err(_) => pauses.pause(client.transport()).await,
+        }
+    }
+}
+
 impl Lane {
+    /// Returns `None` if the lane's key is not there, though it was: it has ended with its lease, or somebody has deleted it. The
+    /// transaction may have been applied before.
     async fn execute<T: Transport>(
         &mut self,
         session: &Session<T>,
         lease: LeaseId,
         txn: Txn,
-    ) -> Result<Applied, RecipeError> {
+    ) -> Result<Option<Applied>, RecipeError> {
         let guarded = |txn: Txn, value| {
             txn.when(Compare::version(&self.key).equal(self.applied))
                 .then(Put::new(&self.key, value).lease(lease))
@@ -94,33 +121,48 @@ impl Lane {
         let mut response = settled.output;
         if response.succeeded {
             self.applied += 1;
-            return Ok(Applied {
+            return Ok(Some(Applied {
                 revision: Some(response.header.revision),
                 response: Some(response),
-            });
+            }));
+        }
+        if self.is_gone(&response) {
+            return Ok(None);
         }
         let mut receipt = self.receipt(&response);
         if receipt.is_none() && settled.in_doubt {
             // An earlier request may still arrive, and find that its comparisons hold after all. It may not from now on.
-            let given_up = settle(session.namespace(), &guarded(Txn::new(), GIVEN_UP)).await?;
-            receipt = self.receipt(&given_up.output);
+            let given_up = guarded(Txn::new(), GIVEN_UP);
+            let given_up = settle(session.namespace(), &given_up).await;
+            let given_up = given_up.map_err(|error| error.after_doubt(true))?.output;
+            if !given_up.succeeded && self.is_gone(&given_up) {
+                return Ok(None);
+            }
+            receipt = self.receipt(&given_up);
             self.applied += i64::from(receipt.is_none());
         }
         if let Some(receipt) = receipt {
             self.applied = receipt.version;
             if receipt.value == APPLIED {
-                return Ok(Applied {
+                return Ok(Some(Applied {
                     revision: Some(receipt.mod_revision),
                     response: None,
-                });
+                }));
             }
         }
         // The last one is of the lane's own key.
         response.responses.pop();
-        Ok(Applied {
+        Ok(Some(Applied {
             revision: None,
             response: Some(response),
-        })
+        }))
+    }
+
+    /// Whether a transaction that was refused found no key, though there was one.
+    fn is_gone(&self, response: &TxnResponse) -> bool {
+        let last = response.responses.len().checked_sub(1);
+        let found = last.and_then(|last| response.range(last)?.first());
+        self.applied > 0 && found.is_none()
     }
 
     /// The key, if a transaction was applied since.

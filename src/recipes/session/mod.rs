@@ -80,6 +80,7 @@ pub(super) use release::{Release, delete};
 /// [`HeldLease`]). What must not happen twice has to be checked by the store that it happens in: by
 /// [`is_held_compare`](super::Held::is_held_compare) in a transaction of etcd, by a
 /// [`fencing_token`](super::Held::fencing_token) elsewhere.
+#[doc(alias = "keepalive")]
 pub struct Session<T> {
     inner: Arc<Inner<T>>,
 }

@@ -52,6 +52,7 @@ pub use transaction::Transaction;
 /// ranges.
 ///
 /// The levels are those of Go's `concurrency.STM`.
+#[doc(alias = "transaction")]
 pub struct Stm<T> {
     namespace: Namespace<T>,
     isolation: Isolation,

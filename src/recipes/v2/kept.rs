@@ -10,8 +10,9 @@ use futures::future::{Either, select};
 
 use crate::{
     client::Client,
-    error::{Error, InvalidInput, Result},
+    error::{Error, EtcdError, InvalidInput, Outcome, Result},
     operation::Operation,
+    pipeline::lifecycle::OpenSession,
     recipes::{error::RecipeError, wait::Pauses},
     v2::{CompareAndDelete, Condition, Event, Get, Node, Refresh},
 };
@@ -25,6 +26,8 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) struct Kept<T> {
     /// Gives a call a part of the time to live.
     client: Client<T>,
+    /// The client is not closed before the key is deleted.
+    _open: OpenSession,
     key: String,
     created: u64,
     ttl: Duration,
@@ -48,6 +51,7 @@ impl<T: Transport> Kept<T> {
         }
         let client = client.with_timeout((ttl / 4).max(SHORTEST_TIMEOUT));
         let mut pauses = Pauses::default();
+        let mut in_doubt = false;
         loop {
             let sent = client.transport().now();
             // On the heap, as all that is large here: futures of recipes are nested deeply.
@@ -56,17 +60,22 @@ impl<T: Transport> Kept<T> {
                     let Node {
                         key, created_index, ..
                     } = event.node;
+                    let open = client.pipeline().lifecycle.begin_session();
                     return Ok(Self {
-                        client,
+                        client: client.privileged(),
+                        _open: open,
                         key,
                         created: created_index,
                         ttl,
                         until: sent.checked_add(ttl),
                     });
                 }
-                Err(error) if pauses.is_final(&error) => return Err(error.into()),
-                Err(_) => pauses.pause(client.transport()).await,
+                Err(error) if pauses.is_final(&error) => {
+                    return Err(error.after_doubt(in_doubt).into());
+                }
+                Err(error) => in_doubt |= error.outcome() == Outcome::Unknown,
             }
+            pauses.pause(client.transport()).await;
         }
     }
 
@@ -78,8 +87,16 @@ impl<T: Transport> Kept<T> {
         self.created
     }
 
-    /// Refreshes the key until it is lost, and returns how.
+    /// Refreshes the key until it is lost, or the client is closed, and returns how.
     pub(super) async fn keep(&mut self) -> RecipeError {
+        let closing = self.client.pipeline().lifecycle.ended(false);
+        match select(pin!(self.keep_refreshed()), pin!(closing)).await {
+            Either::Left((lost, _)) => lost,
+            Either::Right(_) => Error::closed(Refresh::NAME).into(),
+        }
+    }
+
+    async fn keep_refreshed(&mut self) -> RecipeError {
         loop {
             let transport = self.client.transport();
             let refresh = async {
@@ -101,7 +118,7 @@ impl<T: Transport> Kept<T> {
     }
 
     /// Deletes the key, unless another client has written it since. After its time to live it has expired.
-    pub(super) async fn delete(self) {
+    pub(super) async fn delete(&self) {
         let transport = self.client.transport();
         let delete = async {
             let mut pauses = Pauses::default();
@@ -118,6 +135,13 @@ impl<T: Transport> Kept<T> {
             }
         };
         select(pin!(delete), pin!(transport.sleep(self.ttl))).await;
+    }
+
+    /// Deletes the key if it was given up since the client is closed.
+    pub(super) async fn delete_if_closed(&self, lost: &RecipeError) {
+        if matches!(lost, RecipeError::Client(error) if error.is_closed()) {
+            self.delete().await;
+        }
     }
 
     async fn try_delete(&self) -> Result<()> {
@@ -166,7 +190,10 @@ pub(super) async fn files<T: Transport>(
             let files = event.node.nodes.into_iter().filter(|node| !node.dir);
             Ok((files.collect(), index))
         }
-        Err(error) if error.is_key_not_found() => Ok((Vec::new(), None)),
+        Err(error) if error.is_key_not_found() => {
+            let index = error.as_etcd().and_then(EtcdError::index);
+            Ok((Vec::new(), index))
+        }
         Err(error) => Err(error),
     }
 }

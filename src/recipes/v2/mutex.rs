@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use etcd_transport::Transport;
 
-use super::queue::{Held, first, in_turn};
+use super::queue::{Held, Patience, first, in_turn};
 use crate::{
     client::Client,
     recipes::{error::RecipeError, traits::clone_and_debug},
@@ -66,7 +66,43 @@ impl<T: Transport> Mutex<T> {
     /// # Errors
     /// [`RecipeError::KeyExpired`] if the lock was lost: the work was dropped. [`RecipeError::Client`] if etcd refused.
     pub async fn run<O>(&self, work: impl AsyncFnOnce(&Held) -> O) -> Result<O, RecipeError> {
-        in_turn(&self.client, &self.name, "", self.ttl, work).await
+        let done = self.in_turn(Patience::Endless, work).await?;
+        done.ok_or(RecipeError::TimedOut(Duration::MAX))
+    }
+
+    /// As [`run`](Self::run), but waits for the lock at most for this long.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run); [`RecipeError::TimedOut`] when the limit has passed: the wait has left the queue.
+    pub async fn run_within<O>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&Held) -> O,
+    ) -> Result<O, RecipeError> {
+        let done = self.in_turn(Patience::AtMost(limit), work).await?;
+        done.ok_or(RecipeError::TimedOut(limit))
+    }
+
+    /// As [`run`](Self::run) if the lock is free, and nothing waits for it. Otherwise returns `None`.
+    ///
+    /// The v2 API cannot compare a whole directory: a key is in the queue for the time of two requests, and others that try at this
+    /// time may all find that the lock is not free.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub async fn try_run<O>(
+        &self,
+        work: impl AsyncFnOnce(&Held) -> O,
+    ) -> Result<Option<O>, RecipeError> {
+        self.in_turn(Patience::None, work).await
+    }
+
+    async fn in_turn<O>(
+        &self,
+        patience: Patience,
+        work: impl AsyncFnOnce(&Held) -> O,
+    ) -> Result<Option<O>, RecipeError> {
+        in_turn(&self.client, &self.name, "", self.ttl, patience, work).await
     }
 
     /// Returns the key of the present holder, or `None`.

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use etcd_transport::Transport;
-use futures::StreamExt;
+use futures::{
+    StreamExt,
+    future::{Either, select},
+};
 
 use super::kept::{Kept, files, while_kept};
 use crate::{
@@ -40,24 +43,61 @@ impl Held {
     }
 }
 
-/// Puts a key into a queue, waits until it is the first one, does work while it is kept, and deletes it.
+/// How long to wait for the turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    None,
+    AtMost(Duration),
+    Endless,
+}
+
+/// Puts a key into a queue, waits until it is the first one, does work while it is kept, and deletes it. Returns `None` if its turn
+/// did not come in time.
 pub(super) async fn in_turn<T: Transport, O>(
     client: &Client<T>,
     queue: &str,
     value: &str,
     ttl: Duration,
+    patience: Patience,
     work: impl AsyncFnOnce(&Held) -> O,
-) -> Result<O, RecipeError> {
+) -> Result<Option<O>, RecipeError> {
+    let transport = client.transport();
+    let until = match patience {
+        Patience::AtMost(limit) => transport.now().checked_add(limit),
+        Patience::None | Patience::Endless => None,
+    };
     let create = CreateInOrder::new(queue, value).ttl(ttl);
     let mut kept = Kept::write(client, &create, ttl).await?;
     let held = Held::new(kept.key(), kept.created());
     let result = while_kept(&mut kept, async {
-        wait_turn(client, queue, &held.key).await?;
-        Ok(work(&held).await)
+        let is_patient = !matches!(patience, Patience::None);
+        let turn = Box::pin(wait_turn(client, queue, &held.key, is_patient));
+        let has_turn = match until {
+            None => turn.await?,
+            Some(until) => {
+                let left = until.saturating_duration_since(transport.now());
+                match select(turn, transport.sleep(left)).await {
+                    Either::Left((has_turn, _)) => has_turn?,
+                    Either::Right(_) => false,
+                }
+            }
+        };
+        Ok(match has_turn {
+            true => Some(work(&held).await),
+            false => None,
+        })
     })
-    .await?;
-    kept.delete().await;
-    result
+    .await;
+    match result {
+        Ok(result) => {
+            kept.delete().await;
+            result
+        }
+        Err(lost) => {
+            kept.delete_if_closed(&lost).await;
+            Err(lost)
+        }
+    }
 }
 
 /// Returns the first key of a queue.
@@ -69,12 +109,13 @@ pub(super) async fn first<T: Transport>(
     Ok(keys.into_iter().next())
 }
 
-/// Waits until no key of the queue is before this one.
+/// Waits until no key of the queue is before this one, or returns whether there is one now.
 async fn wait_turn<T: Transport>(
     client: &Client<T>,
     queue: &str,
     own: &str,
-) -> Result<(), RecipeError> {
+    is_patient: bool,
+) -> Result<bool, RecipeError> {
     let mut pauses = Pauses::default();
     loop {
         let waited = match files(client, queue).await {
@@ -84,8 +125,11 @@ async fn wait_turn<T: Transport>(
                     return Err(RecipeError::KeyExpired { key });
                 };
                 let Some(before) = at.checked_sub(1).and_then(|at| keys.get(at)) else {
-                    return Ok(());
+                    return Ok(true);
                 };
+                if !is_patient {
+                    return Ok(false);
+                }
                 let watch = Watch::new(&before.key);
                 let watch = match index {
                     Some(index) => watch.from_index(index.saturating_add(1)),
@@ -104,7 +148,21 @@ async fn wait_turn<T: Transport>(
     }
 }
 
+/// Waits for an event of the queue after this index.
+pub(super) async fn next_event<T: Transport>(
+    client: &Client<T>,
+    queue: &str,
+    index: Option<u64>,
+) -> Result<(), Error> {
+    let watch = Watch::new(queue).recursive(true);
+    let watch = match index {
+        Some(index) => watch.from_index(index.saturating_add(1)),
+        None => watch,
+    };
+    client.open(watch).next().await.transpose().map(drop)
+}
+
 /// Whether a wait cannot go on. Without the history, the queue is read again.
-fn is_over(pauses: &Pauses, error: &Error) -> bool {
+pub(super) fn is_over(pauses: &Pauses, error: &Error) -> bool {
     !error.is_history_cleared() && pauses.is_final(error)
 }

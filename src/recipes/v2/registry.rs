@@ -116,7 +116,10 @@ impl<T: Transport> Registry<T> {
         loop {
             match kept.keep().await {
                 RecipeError::KeyExpired { .. } => *kept = self.put(instance, data).await?,
-                error => return Err(error),
+                error => {
+                    kept.delete_if_closed(&error).await;
+                    return Err(error);
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ bare_operation! {
     /// Returns whether authentication is enabled: `GET /v2/auth/enable`.
     GetAuthStatus {} -> bool;
     "v2.auth.status", GET "/v2/auth/enable", read,
-    |answer: Answer| answer.json().map(|Enabled { enabled }| enabled)
+    |answer: Box<Answer>| answer.json().map(|Enabled { enabled }| enabled)
 }
 
 bare_operation! {

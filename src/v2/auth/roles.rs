@@ -50,7 +50,7 @@ bare_operation! {
     /// Lists the roles: `GET /v2/auth/roles`. The role `root` always exists.
     ListRoles {} -> Vec<Role>;
     "v2.auth.roles.list", GET "/v2/auth/roles", read,
-    |answer: Answer| answer.json().map(|Roles { roles }| roles)
+    |answer: Box<Answer>| answer.json().map(|Roles { roles }| roles)
 }
 
 bare_operation! {

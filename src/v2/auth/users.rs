@@ -43,7 +43,7 @@ bare_operation! {
     /// Lists the users: `GET /v2/auth/users`.
     ListUsers {} -> Vec<UserDetails>;
     "v2.auth.users.list", GET "/v2/auth/users", read,
-    |answer: Answer| answer.json().map(|Users { users }| users)
+    |answer: Box<Answer>| answer.json().map(|Users { users }| users)
 }
 
 bare_operation! {

@@ -15,6 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// [`is_key_not_found`](crate::Error::is_key_not_found); [`is_not_a_file`](crate::Error::is_not_a_file) for a directory.
+#[doc(alias = "remove")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Delete {

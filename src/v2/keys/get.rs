@@ -99,7 +99,7 @@ impl Exists {
         protocol::at_key(operation, Method::HEAD, &self.key, &query)
     }
 
-    fn decoded(answer: Answer) -> Result<bool> {
+    fn decoded(answer: Box<Answer>) -> Result<bool> {
         // 404 is code 100, and the only 400 for a well-formed request without a body is code 104.
         let absent = matches!(
             answer.reply.status,

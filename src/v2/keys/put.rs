@@ -123,6 +123,7 @@ write_operation! {
     ///
     /// # Errors
     /// [`is_not_a_file`](crate::Error::is_not_a_file) if the key is a directory.
+    #[doc(alias = "put")]
     Set(key, value) = Write::file(key, value);
     "v2.keys.set", PUT, &[]
 }
@@ -284,7 +285,7 @@ impl<O: Operation<Output = Event>> Exchange for WithoutValue<O> {
 impl<O: Operation<Output = Event>> TypedExchange for WithoutValue<O> {
     type Decoded = Written;
 
-    fn decode(&self, answer: Answer) -> Result<Written> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Written> {
         event::decode_without_value(answer)
     }
 }

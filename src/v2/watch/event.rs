@@ -154,7 +154,7 @@ struct Body {
 }
 
 /// Decodes the event in a successful response of the keys API.
-pub(crate) fn decode(answer: Answer) -> Result<Event> {
+pub(crate) fn decode(answer: Box<Answer>) -> Result<Event> {
     let answer = answer.success()?;
     let (action, node, prev_node) = body(&answer)?;
     let Some(node) = node else {
@@ -172,7 +172,7 @@ pub(crate) fn decode(answer: Answer) -> Result<Event> {
 }
 
 /// The response to a write that omits the nodes.
-pub(crate) fn decode_without_value(answer: Answer) -> Result<Written> {
+pub(crate) fn decode_without_value(answer: Box<Answer>) -> Result<Written> {
     let answer = answer.success()?;
     let (action, ..) = body(&answer)?;
     Ok(Written {

@@ -42,7 +42,7 @@ enum State {
     Sent(BoxFuture<'static, Result<Begun, Failure>>),
     Open(Parts, Body),
     /// The response has begun.
-    Arriving(BoxFuture<'static, Result<Answer, Failure>>),
+    Arriving(BoxFuture<'static, Result<Box<Answer>, Failure>>),
     Over,
 }
 
@@ -136,7 +136,7 @@ impl<T: Transport> LongPoll<T> {
                 State::Arriving(answer) => {
                     let answer = answer.await?;
                     self.state = State::Over;
-                    return Ok(Polled::Answer(Box::new(answer)));
+                    return Ok(Polled::Answer(answer));
                 }
                 State::Over => return pending().await,
             }
@@ -152,12 +152,12 @@ impl<T: Transport> LongPoll<T> {
         let (prepared, endpoint) = (self.prepared.clone(), self.endpoint.clone());
         let answer = async move {
             let pipeline = client.pipeline();
-            let reply = Box::new(Reply {
+            let reply = Reply {
                 status: head.status,
                 headers: head.headers,
                 trailers: None,
                 body: rest(pipeline, first, body).await?,
-            });
+            };
             pipeline.classify(&prepared, &endpoint, reply)
         };
         self.state = State::Arriving(Box::pin(answer));

@@ -1,5 +1,6 @@
 //! Watches: repeated long polls.
 
+mod cursor;
 pub(in crate::v2) mod event;
 mod filter;
 mod interval;
@@ -10,5 +11,6 @@ mod polls;
 pub(in crate::v2) mod request;
 mod watcher;
 
+pub use cursor::WatchCursor;
 pub use event::{Action, ClusterInfo, Event, Written};
 pub use request::{Resync, ResyncingWatch, Until, Watch, WatchUpdate};

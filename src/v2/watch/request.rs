@@ -9,6 +9,7 @@ use futures::{
 use crate::v2::{
     node::Node,
     watch::{
+        cursor::WatchCursor,
         event::Event,
         watcher::{OnCleared, Watcher},
     },
@@ -68,12 +69,15 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// # Ok::<(), Error>(())
 /// # }).unwrap();
 /// ```
+#[doc(alias = "subscribe")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct Watch {
     pub(super) key: String,
     pub(super) recursive: bool,
     pub(super) from: Option<u64>,
+    /// What the store must go on from.
+    pub(super) cursor: Option<WatchCursor>,
     pub(super) outage_limit: Duration,
 }
 
@@ -84,6 +88,7 @@ impl Watch {
             key: key.as_ref().to_owned(),
             recursive: false,
             from: None,
+            cursor: None,
             outage_limit: OUTAGE_LIMIT,
         }
     }
@@ -99,7 +104,22 @@ impl Watch {
     #[doc(alias = "waitIndex")]
     pub fn from_index(mut self, index: u64) -> Self {
         self.from = Some(index);
+        self.cursor = None;
         self
+    }
+
+    /// Goes on after this cursor, which a watch of the same key had come to, perhaps in another process. See [`WatchCursor`].
+    ///
+    /// A majority is asked first whether the store is the same one. The stream ends with
+    /// [`is_cluster_changed`](crate::Error::is_cluster_changed) if the cluster is another one, or its data were lost or restored
+    /// from a backup; the error says which. If history was lost in the meantime, it ends with
+    /// [`is_history_cleared`](crate::Error::is_history_cleared), or [resyncs](Self::resyncing): etcd has the last 1,000 events of
+    /// the store alone, which a cursor is soon behind. A file that has not changed since is no loss.
+    pub fn from_cursor(self, cursor: WatchCursor) -> Self {
+        Self {
+            cursor: Some(cursor.clone()),
+            ..self.from_index(cursor.index().saturating_add(1))
+        }
     }
 
     /// Sets how long the watch tries to reconnect while no endpoint responds. Defaults to 5 minutes. Nothing is lost by

@@ -127,6 +127,10 @@ impl<T: Transport> Watcher<T> {
 
     /// Waits for the next event of the key.
     pub(super) async fn next(&mut self) -> Result<WatchUpdate> {
+        if let Some(cursor) = self.watch.cursor.clone() {
+            self.verify(&cursor).await?;
+            self.watch.cursor = None;
+        }
         loop {
             let next = match self.next {
                 Some(0) => {
@@ -348,7 +352,7 @@ impl<T: Transport> Watcher<T> {
             }
         }
         let context = answer.context.clone();
-        match event::decode(*answer) {
+        match event::decode(answer) {
             // No index can follow the highest number.
             Ok(event) if event.index() >= from && event.index() < u64::MAX => {
                 self.recovered(&endpoint);

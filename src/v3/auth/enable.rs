@@ -78,7 +78,7 @@ impl Authenticate {
         }
     }
 
-    fn decoded(&self, answer: Answer) -> Result<AuthenticateResponse> {
+    fn decoded(&self, answer: Box<Answer>) -> Result<AuthenticateResponse> {
         let answer = answer.success()?;
         // An error that quotes the response would show the token.
         protocol::decode_quietly(&answer).map_err(|_| {

@@ -2,6 +2,7 @@
 
 mod enable;
 mod permission;
+mod provider;
 mod roles;
 mod token;
 mod users;
@@ -12,6 +13,7 @@ pub use enable::{
     AuthStatusResponse, Authenticate, AuthenticateResponse, DisableAuth, EnableAuth, GetAuthStatus,
 };
 pub use permission::{Permission, PermissionType};
+pub use provider::{CredentialsProvider, UserCredentials};
 pub use roles::{AddRole, DeleteRole, GetRole, GrantPermission, ListRoles, RevokePermission};
 pub use users::{AddUser, ChangePassword, DeleteUser, GetUser, GrantRole, ListUsers, RevokeRole};
 

@@ -31,7 +31,7 @@ impl<T: Transport> ClientBuilder<T> {
 }
 
 /// An [`Authenticate`] whose output is a token for the pipeline.
-struct TokenRequest(Authenticate);
+pub(super) struct TokenRequest(pub(super) Authenticate);
 
 impl Exchange for TokenRequest {
     fn call(&self) -> Call {
@@ -46,7 +46,7 @@ impl Exchange for TokenRequest {
 impl TypedExchange for TokenRequest {
     type Decoded = Granted;
 
-    fn decode(&self, answer: Answer) -> Result<Granted> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Granted> {
         let context = answer.context.clone();
         match self.0.decode(answer) {
             Ok(granted) => match Secret::new(granted.token).into_header() {

@@ -109,6 +109,7 @@ message::message!(LeaderKey {
 /// [`RequestTimedOut`](crate::EtcdErrorKind::RequestTimedOut) after the time limit; a lost member, see
 /// [`silence_limit`](Self::silence_limit). If the key cannot be read after a success, or was deleted although the lease
 /// is alive, the [outcome](crate::Error::outcome) is unknown.
+#[doc(alias = "leader election")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Campaign {
@@ -292,7 +293,7 @@ impl Exchange for GetLeader {
 impl TypedExchange for GetLeader {
     type Decoded = Option<KeyValue>;
 
-    fn decode(&self, answer: Answer) -> Result<Option<KeyValue>> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Option<KeyValue>> {
         match protocol::answer::<Leader>(answer) {
             Ok(Leader { kv }) => Ok(kv),
             Err(error) if error.etcd_kind() == Some(EtcdErrorKind::ElectionWithoutLeader) => {

@@ -11,6 +11,7 @@ use crate::{
 /// # Errors
 /// [`is_compacted`](crate::Error::is_compacted) if the revision was compacted before, unless possibly by an earlier
 /// attempt of this call; [`FutureRevision`](crate::EtcdErrorKind::FutureRevision).
+#[doc(alias = "compaction")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Compact {

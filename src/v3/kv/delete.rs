@@ -12,6 +12,7 @@ use crate::v3::kv::KeyValue;
 ///
 /// If there is nothing to delete, the revision of the store does not change. A [`KeyRange::prefix`] that is empty is refused: use
 /// [`KeyRange::all`] to delete all keys.
+#[doc(alias = "remove")]
 #[doc(alias = "delete")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]

@@ -43,6 +43,7 @@ const NOT_SUCCEEDED: &[u8] = b"not succeeded";
 ///
 /// # Errors
 /// The same as for [`Txn`].
+#[doc(alias = "idempotent")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct ExactlyOnce {
@@ -122,7 +123,7 @@ impl Exchange for ExactlyOnce {
 impl TypedExchange for ExactlyOnce {
     type Decoded = ExactlyOnceResponse;
 
-    fn decode(&self, answer: Answer) -> Result<ExactlyOnceResponse> {
+    fn decode(&self, answer: Box<Answer>) -> Result<ExactlyOnceResponse> {
         let answer = answer.success()?;
         let txn: TxnResponse = protocol::decode(&answer)?;
         ExactlyOnceResponse::of(txn, self.is_nested()).ok_or_else(|| {

@@ -52,6 +52,8 @@ message::names! {
 /// # Errors
 /// [`is_compacted`](crate::Error::is_compacted) if the revision was compacted,
 /// [`FutureRevision`](crate::EtcdErrorKind::FutureRevision) if it does not exist yet.
+#[doc(alias = "list")]
+#[doc(alias = "scan")]
 #[doc(alias = "get")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]

@@ -24,6 +24,8 @@ pub(crate) const MAX_TTL: u64 = 9_000_000_000;
 /// [`LeaseExists`](crate::EtcdErrorKind::LeaseExists) if the id is in use. If an earlier attempt may have granted the
 /// lease, the outcome is [`Unknown`](crate::Outcome::Unknown): it may be this one, or that of another client with another
 /// time to live.
+#[doc(alias = "lease grant")]
+#[doc(alias = "ttl")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct GrantLease {
@@ -71,7 +73,7 @@ impl GrantLease {
         }
     }
 
-    fn decoded(&self, answer: Answer) -> Result<GrantLeaseResponse> {
+    fn decoded(&self, answer: Box<Answer>) -> Result<GrantLeaseResponse> {
         let Granted { header, id, ttl } = if self.is_random {
             let exists = |error: &Error| error.etcd_kind() == Some(EtcdErrorKind::LeaseExists);
             protocol::answer_or_done(answer, exists)?

@@ -27,6 +27,7 @@ use crate::{
 ///
 /// A request renews at most [`MAX_LEASES`](Self::MAX_LEASES);
 /// [`keep_all_alive_once`](crate::v3::Leases::keep_all_alive_once) sends as many requests as it needs.
+#[doc(alias = "keepalive")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct KeepAliveOnce {
@@ -145,7 +146,7 @@ impl Exchange for KeepAliveOnce {
 impl TypedExchange for KeepAliveOnce {
     type Decoded = Vec<KeepAliveResponse>;
 
-    fn decode(&self, answer: Answer) -> Result<Vec<KeepAliveResponse>> {
+    fn decode(&self, answer: Box<Answer>) -> Result<Vec<KeepAliveResponse>> {
         let answers = protocol::answers::<Renewed>(answer, self.ids.len())?;
         Ok(answers.into_iter().map(Into::into).collect())
     }

@@ -11,6 +11,7 @@ use crate::{
 /// # Errors
 /// [`is_lease_not_found`](crate::Error::is_lease_not_found), unless an earlier attempt of this call may have revoked
 /// it.
+#[doc(alias = "lease revoke")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct RevokeLease {

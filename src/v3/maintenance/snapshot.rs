@@ -54,6 +54,7 @@ const DIGEST: usize = 32;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "backup")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 #[non_exhaustive]

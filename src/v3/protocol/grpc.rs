@@ -1,6 +1,6 @@
 //! The v3 API over gRPC: messages with a prefix of five bytes, and a status in the trailers.
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, Method as HttpMethod, StatusCode, Version, uri::PathAndQuery};
 
 use crate::{
@@ -33,10 +33,8 @@ pub(crate) fn body<'a, M: Encode + 'a>(messages: impl IntoIterator<Item = &'a M>
     let mut body = Vec::new();
     for message in messages {
         let message = Measured::new(message);
-        body.reserve(length_prefixed::PREFIX + message.len());
-        // The flag 0 means "not compressed". No request exceeds the length field.
-        body.put_u8(0);
-        body.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+        body.reserve_exact(length_prefixed::PREFIX + message.len());
+        body.extend_from_slice(&length_prefixed::prefix(message.len()));
         message.write(&mut body);
     }
     body.into()
@@ -51,7 +49,8 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     // Without a body, the status is in the headers.
     match trailers.and_then(status).or_else(|| status(&reply.headers)) {
         Some(GrpcStatus { code: 0, .. }) => Verdict::Success {
-            origin: first(&reply.body).map_or_else(Origin::default, |it| protobuf::origin(&it)),
+            origin: length_prefixed::first(&reply.body)
+                .map_or_else(Origin::default, protobuf::origin),
         },
         Some(status) if status.is_unimplemented() => Verdict::Unsupported {
             reason: NO_CALL,
@@ -63,20 +62,20 @@ pub(crate) fn classify(reply: &Reply) -> Verdict {
     }
 }
 
-/// Returns the first message of a body.
-fn first(body: &Bytes) -> Option<Bytes> {
-    let mut splitter = LengthPrefixedSplitter::new(body.len());
-    splitter.push(body.clone());
-    splitter.next().ok().flatten()
-}
-
 /// Reads the status that ends a response, from its trailers, or from its headers if it has no body.
 pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {
-    let code = headers.get("grpc-status")?.to_str().ok()?;
-    let message = headers.get("grpc-message");
+    let (mut code, mut message) = (None, None);
+    // One pass over the few headers is faster than lookups by name, which hash. Of several values, the first counts.
+    for (name, value) in headers {
+        match name.as_str() {
+            "grpc-status" => code = code.or(Some(value)),
+            "grpc-message" => message = message.or(Some(value)),
+            _ => {}
+        }
+    }
     let message = message.map(|text| percent_encoding::percent_decode(text.as_bytes()));
     Some(GrpcStatus {
-        code: code.parse().ok()?,
+        code: code?.to_str().ok()?.parse().ok()?,
         message: message.map_or_else(String::new, |text| text.decode_utf8_lossy().into_owned()),
     })
 }

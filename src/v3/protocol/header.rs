@@ -30,6 +30,7 @@ impl Header {
             cluster: known(self.cluster_id),
             member: known(self.member_id),
             index: None,
+            revision: u64::try_from(self.revision).ok().and_then(known),
             term: known(self.raft_term),
         }
     }

@@ -19,12 +19,22 @@ pub(crate) enum SplitError {
     TooLarge,
 }
 
+/// Returns the prefix of a message of this length, which is not compressed. No request exceeds the length field.
+pub(crate) fn prefix(length: usize) -> [u8; PREFIX] {
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    [0, a, b, c, d]
+}
+
+/// Returns the first message of a complete body.
+pub(crate) fn first(body: &[u8]) -> Option<&[u8]> {
+    let length = length(body, body.len()).ok()??;
+    body.get(PREFIX..PREFIX + length)
+}
+
 /// Returns the only message of a complete body.
 pub(crate) fn only(body: &Bytes) -> Result<Bytes, SplitError> {
-    let mut splitter = LengthPrefixedSplitter::new(body.len());
-    splitter.push(body.clone());
-    match splitter.next()? {
-        Some(message) if splitter.rest().is_empty() => Ok(message),
+    match length(body, body.len())? {
+        Some(length) if body.len() == PREFIX + length => Ok(body.slice(PREFIX..)),
         _ => Err(SplitError::Malformed),
     }
 }
@@ -61,14 +71,14 @@ impl LengthPrefixedSplitter {
     /// The next message without its prefix, if all of it has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
         if self.partial.is_empty()
-            && let Some(length) = self.length(&self.chunk)?
+            && let Some(length) = length(&self.chunk, self.limit)?
             && self.chunk.len() - PREFIX >= length
         {
             self.chunk.advance(PREFIX);
             return Ok(Some(self.chunk.split_to(length)));
         }
         self.fill(PREFIX);
-        let Some(length) = self.length(&self.partial)? else {
+        let Some(length) = length(&self.partial, self.limit)? else {
             return Ok(None);
         };
         self.fill(PREFIX + length);
@@ -94,28 +104,28 @@ impl LengthPrefixedSplitter {
         }
     }
 
-    /// The length of the message that begins here; `None` where its prefix is not complete.
-    fn length(&self, bytes: &[u8]) -> Result<Option<usize>, SplitError> {
-        let Some(&[flag, a, b, c, d]) = bytes.first_chunk::<PREFIX>() else {
-            return Ok(None);
-        };
-        match flag {
-            0 => {}
-            // No request asks for compression.
-            1 => return Err(SplitError::Compressed),
-            _ => return Err(SplitError::Malformed),
-        }
-        match usize::try_from(u32::from_be_bytes([a, b, c, d])) {
-            Ok(length) if length <= self.limit => Ok(Some(length)),
-            _ => Err(SplitError::TooLarge),
-        }
-    }
-
     /// Moves bytes from the chunk until there are `size` of the present message.
     fn fill(&mut self, size: usize) {
         let missing = size.saturating_sub(self.partial.len());
         let arrived = self.chunk.split_to(missing.min(self.chunk.len()));
         self.partial.extend_from_slice(&arrived);
+    }
+}
+
+/// The length of the message that begins here; `None` where its prefix is not complete.
+fn length(bytes: &[u8], limit: usize) -> Result<Option<usize>, SplitError> {
+    let Some(&[flag, a, b, c, d]) = bytes.first_chunk::<PREFIX>() else {
+        return Ok(None);
+    };
+    match flag {
+        0 => {}
+        // No request asks for compression.
+        1 => return Err(SplitError::Compressed),
+        _ => return Err(SplitError::Malformed),
+    }
+    match usize::try_from(u32::from_be_bytes([a, b, c, d])) {
+        Ok(length) if length <= limit => Ok(Some(length)),
+        _ => Err(SplitError::TooLarge),
     }
 }
 

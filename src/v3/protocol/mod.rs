@@ -87,6 +87,9 @@ const REPEATABLE_WRITES: [Method; 5] = [
 ];
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const TOKEN: HeaderName = HeaderName::from_static("token");
+const HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");
+const GATEWAY_HAS_LEADER: HeaderName = HeaderName::from_static("grpc-metadata-hasleader");
 
 /// The v3 API's protocol, on each wire.
 #[derive(Debug)]
@@ -95,16 +98,10 @@ struct V3;
 impl Protocol for V3 {
     fn headers(&self, call: &Call, wire: Wire, shown: Shown<'_>, headers: &mut HeaderMap) {
         let (token, require_leader) = match wire {
-            Wire::Http => (
-                AUTHORIZATION,
-                HeaderName::from_static("grpc-metadata-hasleader"),
-            ),
+            Wire::Http => (AUTHORIZATION, GATEWAY_HAS_LEADER),
             Wire::Grpc => {
                 headers.insert(TE, HeaderValue::from_static("trailers"));
-                (
-                    HeaderName::from_static("token"),
-                    HeaderName::from_static("hasleader"),
-                )
+                (TOKEN, HAS_LEADER)
             }
         };
         if let Some(value) = shown.token {
@@ -194,6 +191,7 @@ pub(crate) fn call(operation: &'static str, method: Method, repeat: Repeat) -> C
             by_all_members: BY_ALL_MEMBERS.contains(&method),
         }),
         is_read: READS.contains(&method),
+        reads_keys: method == method::RANGE,
         on_any_wire: true,
         names_cluster: !WITHOUT_CLUSTER.contains(&method),
         is_confidential: WITH_SECRET.contains(&method),
@@ -237,13 +235,17 @@ pub(crate) fn encode_all<M: Encode>(method: Method, wire: Wire, messages: &[M]) 
 }
 
 /// Decodes the message of a success. Otherwise returns the error of the response.
-pub(crate) fn answer<M: Decode>(answer: Answer) -> Result<M> {
-    decode(&answer.success()?)
+pub(crate) fn answer<M: Decode>(answer: Box<Answer>) -> Result<M> {
+    let answer = answer.success()?;
+    decode(&answer)
 }
 
 /// Like [`answer`], for a call of which an earlier attempt may have been applied. A refusal that says so is then a
 /// success without a message.
-pub(crate) fn answer_or_done<M: Decode>(reply: Answer, is_done: fn(&Error) -> bool) -> Result<M> {
+pub(crate) fn answer_or_done<M: Decode>(
+    reply: Box<Answer>,
+    is_done: fn(&Error) -> bool,
+) -> Result<M> {
     let in_doubt = reply.is_in_doubt();
     match answer(reply) {
         Err(refused) if in_doubt && is_done(&refused) => Ok(M::default()),
@@ -279,7 +281,7 @@ pub(crate) fn decode_quietly<M: Decode>(
 }
 
 /// Decodes the messages in the response to a streaming call, which has one for each request.
-pub(crate) fn answers<M: Decode>(answer: Answer, count: usize) -> Result<Vec<M>> {
+pub(crate) fn answers<M: Decode>(answer: Box<Answer>, count: usize) -> Result<Vec<M>> {
     let answer = answer.success()?;
     let limit = answer.max_response_size;
     let ((messages, refusal), is_too_large) = budget::within(limit, || match answer.wire {

@@ -39,6 +39,7 @@ macro_rules! operation {
                 $crate::pipeline::call::Call {
                     subject: Encode::lease(self),
                     is_read: call.is_read || Encode::is_read(self),
+                    reads_keys: call.reads_keys || Encode::is_read(self),
                     ..call.deadline(Encode::deadline(self))
                 }
             }
@@ -74,7 +75,7 @@ macro_rules! operation {
 
             fn decode(
                 &self,
-                answer: $crate::pipeline::answer::Answer,
+                answer: Box<$crate::pipeline::answer::Answer>,
             ) -> $crate::error::Result<$answer> {
                 $crate::v3::protocol::operation!(
                     @decode self, answer, ($($message)?), ($($done)?), ($($decoded)?)

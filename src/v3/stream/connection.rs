@@ -9,7 +9,9 @@ use crate::{
     auth::token::Granted,
     client::Client,
     endpoints::state::EndpointState,
-    error::{Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedResponse},
+    error::{
+        Error, ErrorContext, EtcdErrorKind, Outcome, Result, UnexpectedKind, UnexpectedResponse,
+    },
     pipeline::reconnect::Reconnect,
     v3::{
         protocol::message::Encode,
@@ -383,5 +385,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
     pub(in crate::v3) fn unexpected(&self, what: impl Into<String>) -> Error {
         let unexpected = UnexpectedResponse::of(self.context(), what, Outcome::Unknown);
         Error::Unexpected(unexpected)
+    }
+
+    /// The error for another cluster, or another store.
+    pub(in crate::v3) fn cluster_changed(&self, what: impl Into<String>) -> Error {
+        let unexpected = UnexpectedResponse::of(self.context(), what, Outcome::Unknown);
+        Error::Unexpected(unexpected.with_kind(UnexpectedKind::ClusterChanged))
     }
 }

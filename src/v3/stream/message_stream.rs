@@ -165,6 +165,11 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                         Some(Ok(frame)) => match frame.into_data() {
                             Ok(data) => {
                                 self.received += data.len() as u64;
+                                if let Some(stats) = &self.client.pipeline().stats {
+                                    let operation = self.request.prepared.call.operation;
+                                    let endpoint = self.endpoint.endpoint();
+                                    stats.received(operation, endpoint, data.len());
+                                }
                                 self.splitter.push(data);
                             }
                             Err(frame) if self.wire() == Wire::Grpc => {

@@ -108,7 +108,7 @@ async fn opened<T: Transport>(
         let refusal = pin!(pipeline.collect(prepared, endpoint, begun));
         let refusal = pipeline.within(pipeline.timeout, refusal).await?;
         doubt_page(&refusal, endpoint);
-        return Ok(Opened::Refused(Box::new(refusal)));
+        return Ok(Opened::Refused(refusal));
     }
     let ended = match prepared.wire {
         Wire::Grpc => grpc::status(&begun.head.headers),

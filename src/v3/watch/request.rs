@@ -5,6 +5,7 @@ use futures::{StreamExt, stream::BoxStream};
 
 use crate::v3::watch::{
     control::{ControlledWatchSet, WatchControl},
+    cursor::{WatchCursor, WatchPosition},
     event::Changes,
     watcher::Watcher,
 };
@@ -50,6 +51,7 @@ use crate::{
 /// ```
 ///
 /// etcd's documentation: <https://etcd.io/docs/v3.5/learning/api/#watch-api>.
+#[doc(alias = "subscribe")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct Watch {
@@ -59,10 +61,14 @@ pub struct Watch {
     pub(super) puts: bool,
     pub(super) deletes: bool,
     pub(super) progress: bool,
-    /// The client itself chose the start, after a read that succeeded.
+    /// The start comes from what was delivered before: by a read of the client itself, or up to a cursor.
     is_continued: bool,
     /// Told how fresh is what the stream has delivered.
     freshness: Option<Freshness>,
+    /// What the store must go on from.
+    cursor: Option<WatchCursor>,
+    /// Told how far the stream has come.
+    position: Option<WatchPosition>,
     pub(super) settings: Settings,
 }
 
@@ -86,6 +92,8 @@ impl Watch {
             progress: false,
             is_continued: false,
             freshness: None,
+            cursor: None,
+            position: None,
             settings: Settings::default(),
         }
     }
@@ -95,7 +103,61 @@ impl Watch {
     #[doc(alias = "start_revision")]
     pub fn from_revision(mut self, revision: i64) -> Self {
         self.from = Some(revision);
+        self.is_continued = false;
+        self.cursor = None;
         self
+    }
+
+    /// Goes on after this cursor, which a watch of the same keys had come to, perhaps days ago and in another process.
+    ///
+    /// The store is read first, so that a majority tells whether it is the same one. The stream ends with
+    ///
+    /// - [`is_compacted`](crate::Error::is_compacted) if the history after the cursor was compacted;
+    /// - [`is_cluster_changed`](crate::Error::is_cluster_changed) if the cluster is another one, or its data were lost or restored
+    ///   from a backup: the raft term or the revision is lower than at the cursor. The error says which.
+    ///
+    /// In both cases read the keys, and watch from there.
+    ///
+    /// A store that was restored, and has had as many elections and writes since as before, is not told apart from the former one,
+    /// unless its cluster id differs: restore with another `--initial-cluster-token`.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error, transport::Transport};
+    /// use etcd_http::v3::{KeyRange, Watch, WatchCursor};
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn example<T: Transport>(
+    /// #     client: &Client<T>,
+    /// #     load: impl Fn() -> Option<WatchCursor>,
+    /// #     store: impl Fn(WatchCursor),
+    /// # ) -> Result<(), Error> {
+    /// let mut watch = Watch::new(KeyRange::prefix("orders/"));
+    /// if let Some(cursor) = load() {
+    ///     watch = watch.from_cursor(cursor);
+    /// }
+    /// let (watch, position) = watch.positioned();
+    /// let mut changes = client.open(watch);
+    /// while let Some(changes) = changes.try_next().await? {
+    ///     println!("{} orders changed", changes.events.len());
+    ///     if let Some(cursor) = position.cursor() {
+    ///         store(cursor);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_cursor(self, cursor: WatchCursor) -> Self {
+        Self {
+            cursor: Some(cursor),
+            ..self.continuing(cursor.revision())
+        }
+    }
+
+    /// Returns the watch, and the position that its stream comes to, from now on.
+    pub fn positioned(mut self) -> (Self, WatchPosition) {
+        let position = WatchPosition::default();
+        self.position = Some(position.clone());
+        (self, position)
     }
 
     /// Sets whether each event includes the key before the change, unless that was compacted. Defaults to `false`.
@@ -174,7 +236,22 @@ impl Watch {
         self.freshness.as_ref()
     }
 
-    /// Whether the client itself chose the start.
+    /// What the store must go on from.
+    pub(super) fn cursor(&self) -> Option<&WatchCursor> {
+        self.cursor.as_ref()
+    }
+
+    /// Where the stream reports how far it has come.
+    pub(super) fn position(&self) -> Option<&WatchPosition> {
+        self.position.as_ref()
+    }
+
+    /// Whether a call of this process has worked that it goes on from.
+    pub(super) fn has_worked(&self) -> bool {
+        self.is_continued && self.cursor.is_none()
+    }
+
+    /// Whether the start comes from what was delivered before.
     pub(super) fn is_continued(&self) -> bool {
         self.is_continued
     }

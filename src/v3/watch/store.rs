@@ -3,7 +3,7 @@ use etcd_transport::Transport;
 use crate::{
     client::Client,
     error::{Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse},
-    v3::{Header, KeyRange, Range},
+    v3::{Header, KeyRange, Range, watch::cursor::WatchCursor},
 };
 
 /// What the members have said about the store: its cluster and its revision.
@@ -13,6 +13,8 @@ pub(super) struct SeenStore {
     cluster: Option<u64>,
     /// The highest revision that any member has reported.
     revision: i64,
+    /// The highest raft term.
+    term: u64,
 }
 
 impl SeenStore {
@@ -38,7 +40,19 @@ impl SeenStore {
             return Err(Error::Unexpected(error));
         }
         self.revision = self.revision.max(header.revision);
+        self.term = self.term.max(header.raft_term);
         Ok(())
+    }
+
+    /// A cursor of this store; `None` before a member has responded.
+    pub(super) fn cursor(&self, revision: i64) -> Option<WatchCursor> {
+        let cluster_id = self.cluster?;
+        Some(WatchCursor::after(&Header {
+            cluster_id,
+            raft_term: self.term,
+            revision,
+            ..Header::default()
+        }))
     }
 
     /// The revision that was reported before, if this one is lower.

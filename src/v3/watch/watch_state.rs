@@ -1,7 +1,7 @@
 use std::mem;
 
 use crate::v3::{
-    KeyRange,
+    Header, KeyRange,
     watch::{
         event::{Changes, Event},
         message::{CreateRequest, Filter, WatchRequest, WatchResponse},
@@ -16,6 +16,8 @@ pub(super) struct WatchState {
     watch: Watch,
     /// The lowest revision that is to come; `None` until the store's revision is known.
     next: Option<i64>,
+    /// The store has not been compared with the cursor that it begins at.
+    is_unverified: bool,
     /// The fragments of a message that have arrived, and their size in bytes.
     fragments: Vec<Event>,
     fragments_size: usize,
@@ -25,6 +27,7 @@ impl WatchState {
     pub(super) fn new(watch: Watch) -> Self {
         Self {
             next: watch.from,
+            is_unverified: watch.cursor().is_some(),
             watch,
             fragments: Vec::new(),
             fragments_size: 0,
@@ -35,14 +38,27 @@ impl WatchState {
         &self.watch.range
     }
 
-    /// Whether it begins with the store's revision, which is not known yet.
+    /// Whether it waits for what a majority says of the store: it begins with its revision, or at a cursor.
     pub(super) fn is_unpinned(&self) -> bool {
-        self.next.is_none()
+        self.next.is_none() || self.is_unverified
     }
 
-    /// The first revision that it delivers comes after this one.
-    pub(super) fn pin(&mut self, revision: i64) {
-        self.next = Some(revision.saturating_add(1));
+    /// A majority has said this of the store: the first revision that it delivers comes after it, or after the cursor.
+    ///
+    /// # Errors
+    /// Why the store does not go on from the cursor.
+    pub(super) fn pin(&mut self, header: &Header) -> Result<(), String> {
+        if let Some(mismatch) = self.watch.cursor().and_then(|it| it.mismatch(header)) {
+            return Err(mismatch);
+        }
+        self.is_unverified = false;
+        self.next.get_or_insert(header.revision.saturating_add(1));
+        Ok(())
+    }
+
+    /// The last revision up to which everything has arrived; `None` until it is known where it begins.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.next.map(|next| next.saturating_sub(1))
     }
 
     /// The connection is closed: drops an incomplete message.

@@ -32,6 +32,7 @@ use crate::{
         },
         watch::{
             control::{Command, Commands},
+            cursor::WatchPosition,
             event::Changes,
             message::{WatchRequest, WatchResponse},
             request::{Settings, Watch, WatchSetItem},
@@ -49,8 +50,10 @@ pub(super) struct Watcher<T> {
     client: Client<T>,
     /// The watches that have not ended, by number.
     watches: BTreeMap<usize, WatchState>,
-    /// Those of them that begin with the store's revision, which is not known yet.
+    /// Those of them that wait for what a majority says of the store: see [`WatchState::is_unpinned`].
     unpinned: BTreeSet<usize>,
+    /// Told how far the streams of these watches have come.
+    positions: BTreeMap<usize, WatchPosition>,
     /// Changes of the set; `None` once it cannot change.
     commands: Option<Commands>,
     connection: Connection<T, WatchRequest, WatchResponse>,
@@ -90,7 +93,7 @@ impl<T: Transport> Watcher<T> {
             sends_state_first: false,
             token_limit: None,
             is_duplex: commands.is_some(),
-            has_worked: watches.iter().any(Watch::is_continued),
+            has_worked: watches.iter().any(Watch::has_worked),
         };
         let freshness = watches.iter().find_map(Watch::freshness).cloned();
         let mut watcher = Self {
@@ -99,6 +102,7 @@ impl<T: Transport> Watcher<T> {
             client,
             watches: BTreeMap::new(),
             unpinned: BTreeSet::new(),
+            positions: BTreeMap::new(),
             commands,
             requested: RequestedWatches::default(),
             ready: VecDeque::new(),
@@ -132,6 +136,9 @@ impl<T: Transport> Watcher<T> {
         loop {
             self.obey_all();
             if let Some((watch, changes)) = self.ready.pop_front() {
+                if let Ok(changes) = &changes {
+                    self.yielded(watch, changes.revision);
+                }
                 return Some(Ok(WatchSetItem { watch, changes }));
             }
             if self.watches.is_empty() && self.commands.is_none() {
@@ -239,6 +246,7 @@ impl<T: Transport> Watcher<T> {
                 self.canceled(number, &message)?;
             } else if message.created {
                 self.created(number, &message.header).await?;
+                self.reached(number);
             } else {
                 self.changed(number, message, size)?;
             }
@@ -263,6 +271,7 @@ impl<T: Transport> Watcher<T> {
             }
             self.ready
                 .extend(changes.map(|changes| (number, Ok(changes))));
+            self.reached(number);
         }
         Ok(())
     }
@@ -322,6 +331,25 @@ impl<T: Transport> Watcher<T> {
     fn report(&mut self, header: &Header) -> Result<()> {
         let connection = &self.connection;
         self.store.report(header, || connection.context())
+    }
+
+    /// Tells how far a watch has come, unless the stream has not yielded all that has arrived.
+    fn reached(&mut self, number: usize) {
+        if self.positions.contains_key(&number)
+            && !self.ready.iter().any(|(watch, _)| *watch == number)
+            && let Some(reached) = self.watches.get(&number).and_then(WatchState::reached)
+        {
+            self.yielded(number, reached);
+        }
+    }
+
+    /// The stream has yielded everything of a watch up to this revision.
+    fn yielded(&self, number: usize, revision: i64) {
+        if let Some(position) = self.positions.get(&number)
+            && let Some(cursor) = self.store.cursor(revision)
+        {
+            position.set(cursor);
+        }
     }
 
     fn end(&mut self, number: usize, error: Error) {

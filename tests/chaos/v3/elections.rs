@@ -27,7 +27,7 @@ use super::{
 
 pub(super) const NAME: &str = "chaos/election";
 
-const TTL: Duration = Duration::from_secs(3);
+pub(super) const TTL: Duration = Duration::from_secs(3);
 
 pub(crate) fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHandle<()>> {
     vec![
@@ -65,12 +65,15 @@ impl<T: Transport> Task<T> {
                     until: now,
                 };
                 let enough = now + self.between(100, 2_000);
-                while holding.is_known(&lease) && Instant::now() < enough {
+                while holding.is_known(|| lease.is_alive())
+                    && !self.is_over()
+                    && Instant::now() < enough
+                {
                     self.proclaim(&leader).await;
                     let pause = self.between(10, 200);
                     self.sleep(pause).await;
                 }
-                holding.is_known(&lease);
+                holding.is_known(|| lease.is_alive());
                 self.journal.election(holding);
                 if self.random.u8(0..4) > 0 {
                     let resigned = self.client.send(Resign::new(leader.clone())).await;
@@ -80,7 +83,7 @@ impl<T: Transport> Task<T> {
                     }
                 }
             }
-            if self.random.bool() {
+            if self.is_over() || self.random.bool() {
                 let revoked = lease.revoke().await;
                 self.journal.count("revoke", &revoked);
             }
@@ -126,7 +129,7 @@ impl<T: Transport> Task<T> {
     }
 
     /// Requests the leader repeatedly.
-    async fn ask(mut self) {
+    pub(super) async fn ask(mut self) {
         let mut answers = Vec::new();
         while self.goes_on().await {
             let leader = self.client.send(GetLeader::new(NAME)).await;

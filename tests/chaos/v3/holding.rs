@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etcd_http::{transport::Transport, v3::HeldLease};
-
 use super::history::{History, Ownership, Times};
 
 /// The longest allowed time between two acquisitions. A holder that stopped without a release blocks the others as long
@@ -31,9 +29,9 @@ pub(crate) struct Holding {
 
 impl Holding {
     /// Whether the lease is alive: then the holding has lasted up to now.
-    pub(super) fn is_known<T: Transport>(&mut self, lease: &HeldLease<T>) -> bool {
+    pub(super) fn is_known(&mut self, is_alive: impl FnOnce() -> bool) -> bool {
         let now = Instant::now();
-        let is_alive = lease.is_alive();
+        let is_alive = is_alive();
         if is_alive {
             self.until = now;
         }

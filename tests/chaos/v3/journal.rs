@@ -7,6 +7,7 @@ use std::{
 
 use etcd_http::{
     Client, Outcome, Result,
+    recipes::RecipeError,
     transport::Transport,
     v3::{KeyRange, Watch},
 };
@@ -18,6 +19,7 @@ use super::{
     holding::Holding,
     leases::LeaseRecord,
     observers::Shown,
+    recipes::Records,
 };
 use crate::tally::Tally;
 
@@ -32,6 +34,7 @@ struct Inner {
     locks: Vec<Holding>,
     elections: Vec<Holding>,
     answers: Vec<Vec<Shown>>,
+    recipes: Records,
     oddities: Vec<String>,
     ended_early: Vec<(Instant, String)>,
 }
@@ -76,6 +79,7 @@ impl Journal {
             locks: Vec::new(),
             elections: Vec::new(),
             answers: Vec::new(),
+            recipes: Records::default(),
             oddities: Vec::new(),
             ended_early: Vec::new(),
         }))
@@ -84,6 +88,29 @@ impl Journal {
     /// Records the end of any operation.
     pub(crate) fn count<O>(&self, operation: &'static str, result: &Result<O>) {
         self.inner().tally.count(operation, result);
+    }
+
+    /// Records the end of any operation of a recipe.
+    pub(crate) fn count_recipe<O>(&self, operation: &'static str, result: &Result<O, RecipeError>) {
+        self.inner().tally.count_recipe(operation, result);
+    }
+
+    /// Records the end of a recipe's write of a unique value, with what is known of it.
+    pub(crate) fn write_of_recipe(&self, write: Write) {
+        let mut inner = self.inner();
+        if let Reported::Done(revision) = write.reported {
+            inner.observed.push((revision, Instant::now()));
+        }
+        inner.writes.push(write);
+    }
+
+    /// Records something that concerns the recipes alone.
+    pub(crate) fn record(&self, record: impl FnOnce(&mut Records)) {
+        record(&mut self.inner().recipes);
+    }
+
+    pub(crate) fn records(&self) -> Records {
+        self.inner().recipes.clone()
     }
 
     /// Records the end of a write of a unique value: with its revision, or because its comparison failed.
@@ -182,7 +209,7 @@ impl Journal {
         let done = reported(|reported| matches!(reported, Reported::Done(_)));
         let unknown = reported(|reported| *reported == Reported::Unknown);
         format!(
-            "{}  {done} guarded writes and proclamations acknowledged, {unknown} unknown\n",
+            "{}  {done} writes of unique values acknowledged, {unknown} unknown\n",
             inner.tally
         )
     }

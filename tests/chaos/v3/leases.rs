@@ -31,11 +31,11 @@ use super::{
 };
 
 /// The shortest that etcd grants, which may be lost during an election. And one that may not.
-const SHORT: Duration = Duration::from_secs(2);
-const LONG: Duration = Duration::from_secs(10);
+pub(super) const SHORT: Duration = Duration::from_secs(2);
+pub(super) const LONG: Duration = Duration::from_secs(10);
 
 /// How often a holder checks whether its lease is alive.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// How late a loss may be reported, apart from stalls of the machine. The stream of renewals looks at its deadline
 /// between requests, the last of which takes 100 ms.
@@ -88,7 +88,7 @@ impl<T: Transport> Task<T> {
             let mut end = None;
             {
                 let mut lost = pin!(lease.lost());
-                while end.is_none() && Instant::now() < until {
+                while end.is_none() && Instant::now() < until && !self.is_over() {
                     let now = Instant::now();
                     let remaining = lease.remaining();
                     if !remaining.is_zero() {
@@ -107,7 +107,7 @@ impl<T: Transport> Task<T> {
                     }
                     end
                 }
-                None if self.random.bool() => {
+                None if self.is_over() || self.random.bool() => {
                     let called = Instant::now();
                     let revoked = lease.revoke().await;
                     self.journal.count("revoke", &revoked);
@@ -143,7 +143,11 @@ impl<T: Transport> Task<T> {
             let mut asked = Instant::now();
             let mut renewed: Option<(Instant, Instant)> = None;
             let end = loop {
-                let rest = until.saturating_duration_since(Instant::now());
+                let now = Instant::now();
+                if now >= until || self.is_over() {
+                    break End::Dropped;
+                }
+                let rest = (until - now).min(LOOK * 10);
                 match select(renewals.next(), pin!(self.sleep(rest))).await {
                     Either::Left((Some(Ok(_)), _)) => {
                         let now = Instant::now();
@@ -163,11 +167,19 @@ impl<T: Transport> Task<T> {
                     }
                     Either::Left((Some(Err(error)), _)) => break End::Lost(error.to_string()),
                     Either::Left((None, _)) => break End::Lost("the stream ended".to_owned()),
-                    Either::Right(_) => break End::Dropped,
+                    Either::Right(_) => {}
                 }
             };
             let ended = Instant::now();
             drop(renewals);
+            let end = match end {
+                End::Dropped if self.is_over() => {
+                    let revoked = self.client.v3().leases().revoke(lease.id).await;
+                    self.journal.count("revoke", &revoked);
+                    End::Revoked
+                }
+                end => end,
+            };
             let Some((asked, answered)) = renewed else {
                 if let (End::Lost(why), true) = (&end, ttl >= LONG) {
                     self.journal.oddity(format!("{key}: never renewed: {why}"));
@@ -186,7 +198,7 @@ impl<T: Transport> Task<T> {
     }
 
     /// Writes a key that ends with this lease.
-    async fn attach(&mut self, lease: i64) -> String {
+    pub(super) async fn attach(&mut self, lease: i64) -> String {
         let key = format!("chaos/lease/{}", self.unique());
         let put = Put::new(&*key, "here").lease(lease);
         let result = self.client.send(put).await;
@@ -197,7 +209,7 @@ impl<T: Transport> Task<T> {
         key
     }
 
-    async fn expect_gone(&self, key: &str) {
+    pub(super) async fn expect_gone(&self, key: &str) {
         let found: Result<_> = self.client.v3().kv().get(key).await;
         self.journal.count("read", &found);
         if let Ok(Some(_)) = found {

@@ -25,12 +25,12 @@ use super::{
     journal::{Journal, Reported, Write},
 };
 
-const NAME: &str = "chaos/lock";
+pub(super) const NAME: &str = "chaos/lock";
 
 /// The key that the lock protects.
 const GUARDED: &str = "chaos/guarded";
 
-const TTL: Duration = Duration::from_secs(3);
+pub(super) const TTL: Duration = Duration::from_secs(3);
 
 pub(crate) fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHandle<()>> {
     vec![
@@ -62,7 +62,7 @@ impl<T: Transport> Task<T> {
                 let key = String::from_utf8(locked.key.to_vec()).unwrap();
                 self.hold_lock(&lease, key).await;
             }
-            if self.random.bool() {
+            if self.is_over() || self.random.bool() {
                 let revoked = lease.revoke().await;
                 self.journal.count("revoke", &revoked);
             }
@@ -87,7 +87,7 @@ impl<T: Transport> Task<T> {
             until: from,
         };
         let enough = from + self.between(100, 2_000);
-        while holding.is_known(lease) && Instant::now() < enough {
+        while holding.is_known(|| lease.is_alive()) && !self.is_over() && Instant::now() < enough {
             if self.write_guarded(&holding).await == Some(false) {
                 self.explain(lease, &holding.key).await;
                 return self.journal.lock(holding);
@@ -95,7 +95,7 @@ impl<T: Transport> Task<T> {
             let pause = self.between(5, 50);
             self.sleep(pause).await;
         }
-        holding.is_known(lease);
+        holding.is_known(|| lease.is_alive());
         self.journal.lock(holding.clone());
         if self.random.u8(0..4) > 0 {
             let unlocked = self.client.send(Unlock::new(holding.key)).await;
@@ -123,7 +123,7 @@ impl<T: Transport> Task<T> {
     }
 
     /// Writes a unique value if the lock is held. Returns whether it was, if that is known.
-    async fn write_guarded(&mut self, holding: &Holding) -> Option<bool> {
+    pub(super) async fn write_guarded(&mut self, holding: &Holding) -> Option<bool> {
         let value = format!("{} {}", holding.token, self.unique());
         let held = Compare::create_revision(&*holding.key).equal(holding.token);
         let txn = Txn::new().when(held).then(Put::new(GUARDED, &*value));

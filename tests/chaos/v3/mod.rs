@@ -8,10 +8,15 @@ mod journal;
 mod leases;
 mod locks;
 mod observers;
+pub(crate) mod recipes;
 
 use std::{
+    collections::BTreeMap,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -39,7 +44,10 @@ const PROPOSAL: Duration = Duration::from_secs(7);
 /// The last key that is written.
 const END: &str = "chaos/end";
 
-/// A task of the load: its client, the keeper of its leases, its duration, and how many unique values it has made.
+/// How long the load goes on after the last fault.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
+/// A task of the load: its client, the keeper of its leases, and how many unique values it has made.
 struct Task<T> {
     client: Client<T>,
     keeper: LeaseKeeper<T>,
@@ -48,10 +56,26 @@ struct Task<T> {
     has_proxies: bool,
     made: usize,
     random: fastrand::Rng,
-    until: (Instant, Duration),
+    /// Whether the faults are over.
+    is_over: Arc<AtomicBool>,
 }
 
+/// Starts the tasks of one client, each by its name.
+type Load<T> = fn(&dyn Fn(&str) -> Task<T>) -> Vec<JoinHandle<()>>;
+
 pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
+    run_load::<T>(scenario, |task| {
+        let tasks = [
+            leases::start(task),
+            locks::start(task),
+            elections::start(task),
+        ];
+        tasks.into_iter().flatten().collect()
+    })
+    .await
+}
+
+async fn run_load<T: Trusting + Default>(scenario: &Scenario, start_load: Load<T>) -> Verdict {
     let clients = scenario.clients::<T>();
     let journal = Arc::new(Journal::new());
     let machine = StallMonitor::start();
@@ -65,6 +89,7 @@ pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
         start,
     ));
     let keepers = keepers(&clients);
+    let is_over = Arc::new(AtomicBool::new(false));
     let mut load = Vec::new();
     for (number, (client, (keeper, _))) in clients.iter().zip(&keepers).enumerate() {
         let task = |name: &str| Task {
@@ -75,14 +100,14 @@ pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
             has_proxies: scenario.proxies.is_some(),
             made: 0,
             random: fastrand::Rng::with_seed(scenario.seed * 100 + number as u64),
-            until: (Instant::now(), scenario.duration),
+            is_over: Arc::clone(&is_over),
         };
-        load.extend(leases::start(&task));
-        load.extend(locks::start(&task));
-        load.extend(elections::start(&task));
+        load.extend(start_load(&task));
     }
 
     let faults = scenario.inject_faults();
+    tokio::time::sleep(AFTERWARDS).await;
+    is_over.store(true, Relaxed);
     for task in load {
         task.await.unwrap();
     }
@@ -124,11 +149,14 @@ pub(crate) async fn run<T: Trusting + Default>(scenario: &Scenario) -> Verdict {
         explains,
     );
     problems.extend(more);
+    let (of_recipes, more) = recipes::check(&journal, &history);
+    problems.extend(more);
     let stall = machine.longest_stall(began, Instant::now());
     Verdict {
         figures: format!(
-            "{}{of_leases}{of_locks}{of_elections}  the machine's longest stall {stall:.1?}\n",
-            journal.figures()
+            "{}{of_leases}{of_locks}{of_elections}{of_recipes}  by {}; the machine's longest stall {stall:.1?}\n",
+            journal.figures(),
+            protocols(&clients),
         ),
         faults,
         problems,
@@ -159,13 +187,29 @@ async fn left_behind<T: Transport>(client: &Client<T>) -> Vec<String> {
         }
         tokio::time::sleep(LATENCY).await;
     }
-    let found = client.send(Range::new(KeyRange::prefix("chaos/"))).await;
-    for kv in found.unwrap().kvs {
-        if !kv.lease.is_none() {
-            problems.push(format!("{:?} is left behind", kv.key));
+    for prefix in ["chaos/", "__receipts/"] {
+        let found = client.send(Range::new(KeyRange::prefix(prefix))).await;
+        for kv in found.unwrap().kvs {
+            if !kv.lease.is_none() {
+                problems.push(format!("{:?} is left behind", kv.key));
+            }
         }
     }
     problems
+}
+
+/// The protocols by which the endpoints were asked last.
+fn protocols<T: Transport>(clients: &[Client<T>]) -> String {
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for endpoint in clients.iter().flat_map(Client::endpoints) {
+        let protocol = endpoint.protocol.map(|protocol| format!("{protocol:?}"));
+        let name = protocol.unwrap_or_else(|| "none yet".to_owned());
+        *count.entry(name).or_default() += 1;
+    }
+    let count = count
+        .iter()
+        .map(|(name, count)| format!("{name} ({count})"));
+    count.collect::<Vec<_>>().join(" and ")
 }
 
 impl<T: Transport> Task<T> {
@@ -197,11 +241,14 @@ impl<T: Transport> Task<T> {
         }
     }
 
-    /// Pauses; `false` when the duration has passed.
+    /// Pauses; `false` when the faults are over.
     async fn goes_on(&mut self) -> bool {
         let breath = self.between(50, 250);
         self.sleep(breath).await;
-        let (started, duration) = self.until;
-        !is_over(started, duration)
+        !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
     }
 }

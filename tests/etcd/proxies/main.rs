@@ -3,6 +3,8 @@
 //! A case is `async fn name<T: Transport>(etcd: Etcd<T>)`. `ETCD_BIN` chooses another etcd.
 
 mod buffering;
+mod check;
+mod documented;
 mod every_family;
 mod few_streams;
 mod outages;

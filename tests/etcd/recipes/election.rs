@@ -3,11 +3,15 @@
 use std::{cell::Cell, time::Duration};
 
 use etcd_http::{
-    recipes::{Election, RecipeError},
+    recipes::{Election, Proclamation, RecipeError},
     transport::Transport,
     v3::{Put, Txn},
 };
-use futures::{StreamExt, future::join, future::join_all};
+use futures::{
+    StreamExt,
+    future::{join, join_all},
+    stream::BoxStream,
+};
 use harness::{case::Etcd, cases_and_grpc};
 
 use crate::{namespace, session};
@@ -92,6 +96,7 @@ async fn v3_106_an_observer_sees_the_leaders<T: Transport>(etcd: Etcd<T>) {
     let work = async {
         let election = Election::new(&session, "leader");
         let mut leaders = election.observe();
+        let mut proclamations = election.proclamations();
         let lead = async {
             etcd.sleep(200).await;
             election.campaign("one").await.unwrap()
@@ -102,6 +107,19 @@ async fn v3_106_an_observer_sees_the_leaders<T: Transport>(etcd: Etcd<T>) {
         let (proclaimed, second) = join(proclaim, leaders.next()).await;
         proclaimed.unwrap();
         assert_eq!(second.unwrap().unwrap().value, "two");
+        // It begins with what the leader has proclaimed last.
+        let next = async |all: &mut BoxStream<'static, Result<Proclamation, RecipeError>>| {
+            let next = all.next().await.unwrap().unwrap();
+            assert!(!next.is_resync);
+            next.leader.value
+        };
+        assert_eq!(next(&mut proclamations).await, "two");
+        for value in ["three", "four"] {
+            leadership.proclaim(value).await.unwrap();
+        }
+        for value in ["three", "four"] {
+            assert_eq!(next(&mut proclamations).await, value);
+        }
     };
     session.run(driver, work).await;
 }

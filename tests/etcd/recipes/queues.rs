@@ -18,6 +18,7 @@ cases_and_grpc! {
             items_are_taken_in_order,
             each_item_is_taken_once,
             a_pop_waits_for_a_push,
+            an_item_is_claimed_until_it_is_acknowledged,
             priorities_come_first_and_equal_ones_in_order,
             the_keys_of_a_priority_queue_are_those_of_go,
             numbers_are_never_given_twice,
@@ -86,6 +87,33 @@ async fn a_pop_waits_for_a_push<T: Transport>(etcd: Etcd<T>) {
         assert_eq!(item.unwrap().value, "late");
     };
     session.run(driver, work).await;
+}
+
+async fn an_item_is_claimed_until_it_is_acknowledged<T: Transport>(etcd: Etcd<T>) {
+    let (session, driver) = session(&etcd).await;
+    let (other, others) = crate::session(&etcd).await;
+    let work = async {
+        let [queue, rival] = [&session, &other].map(|it| PriorityQueue::new(it, "queue"));
+        queue.push("b", 2).await.unwrap();
+        queue.push("a", 1).await.unwrap();
+        let lost = rival.claim().await.unwrap();
+        assert_eq!((&lost.value()[..], lost.attempts()), (&b"a"[..], 1));
+        let claim = queue.claim().await.unwrap();
+        assert_eq!(claim.value(), "b");
+        assert!(queue.try_claim().await.unwrap().is_none());
+        // A consumer waits for what the other one gives back, as its session ends.
+        let (again, closed) = join(queue.claim(), other.close()).await;
+        closed.unwrap();
+        let again = again.unwrap();
+        assert_eq!((&again.value()[..], again.attempts()), (&b"a"[..], 2));
+        assert!(lost.ack().await.is_err());
+        again.ack().await.unwrap();
+        claim.ack().await.unwrap();
+    };
+    session.run(driver, other.run(others, work)).await;
+    // Nothing is left behind but the priorities that were used.
+    let all = namespace(&etcd).kv().count(KeyRange::all()).await.unwrap();
+    assert_eq!(all, 2);
 }
 
 async fn priorities_come_first_and_equal_ones_in_order<T: Transport>(etcd: Etcd<T>) {

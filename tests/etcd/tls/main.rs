@@ -1,19 +1,23 @@
 //! A real etcd with `https://`, and invalid certificates.
 
+mod check;
 mod servers;
 mod stacks;
 mod watch_sets;
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, fs, time::Duration};
 
 use etcd_http::{
-    Client, Error, Outcome, Protocol, RetryPolicy,
+    Client, ClientConfig, Error, Outcome, Protocol, RetryPolicy,
+    hyper::HyperTransport,
+    transport::{FromSettings, TransportSettings},
     v2::{Condition, Watch},
 };
 use futures::StreamExt;
-use harness::certificates::Authority;
+use harness::certificates::{Authority, Pair};
 
 use crate::{
+    check::what_is_wrong_with_tls_is_found,
     servers::{server, strict_server},
     stacks::{Stack, Tls},
     watch_sets::{
@@ -49,10 +53,12 @@ over_all! {
     another_name_means_not_sent_and_the_right_one_can_be_given;
     an_expired_certificate_means_not_sent;
     a_clients_certificate_is_shown;
+    a_transport_is_made_from_settings;
     v3_17_a_clients_certificate_names_no_user;
     without_a_good_certificate_of_the_client_nothing_is_applied;
     https_to_a_plain_server_means_not_sent;
     http_to_a_server_with_tls_is_unknown;
+    what_is_wrong_with_tls_is_found;
     v3_134_a_set_that_changes_goes_on_in_one_stream;
     a_set_survives_its_server;
     a_set_changes_over_http_1;
@@ -128,6 +134,72 @@ async fn a_clients_certificate_is_shown<S: Stack>() {
     works(&client::<S>(&tls, &server.client_url())).await;
 }
 
+/// As from a file, or from etcdctl's variables.
+async fn a_transport_is_made_from_settings<S: Stack + FromSettings>() {
+    let mut authority = Authority::new();
+    let pair = authority.issue("127.0.0.1");
+    let server = strict_server(&pair, &authority.certificate());
+    let Pair { certificate, key } = authority.issue("client.test");
+    let [ca, certificate, key] = [authority.certificate(), certificate, key]
+        .map(|path| path.into_os_string().into_string().unwrap());
+    let endpoint = server.client_url();
+    let variables = [
+        // A name without a scheme is one of https where there are certificates.
+        ("ETCDCTL_ENDPOINTS", endpoint.trim_start_matches("https://")),
+        ("ETCDCTL_CACERT", &ca),
+        ("ETCDCTL_CERT", &certificate),
+        ("ETCDCTL_KEY", &key),
+        ("ETCDCTL_DIAL_TIMEOUT", "5s"),
+    ];
+    let config = ClientConfig::from_vars(variables).unwrap();
+    works(&Client::<S>::from_config(&config).unwrap()).await;
+    let mut without = variables.to_vec();
+    without.remove(4);
+    without[1].1 = "/nowhere/ca.pem";
+    let config = ClientConfig::from_vars(without).unwrap();
+    let error = Client::<S>::from_config(&config).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("cannot read /nowhere/ca.pem"), "{text}");
+}
+
+/// A short-lived certificate is replaced while the program runs.
+#[test]
+fn certificates_are_read_again_for_new_connections_by_hyper() {
+    run(async {
+        let mut authority = Authority::new();
+        let pair = authority.issue("127.0.0.1");
+        let server = strict_server(&pair, &authority.certificate());
+        let mut elsewhere = Authority::new();
+        let files = tempfile::tempdir().unwrap();
+        let [ca, certificate, key] =
+            ["ca", "certificate", "key"].map(|name| files.path().join(name));
+        let install = |authority: &Authority, pair: &Pair| {
+            fs::copy(authority.certificate(), &ca).unwrap();
+            fs::copy(&pair.certificate, &certificate).unwrap();
+            fs::copy(&pair.key, &key).unwrap();
+        };
+        let mut settings = TransportSettings::default();
+        settings.ca_file = Some(ca.clone());
+        settings.cert_file = Some(certificate.clone());
+        settings.key_file = Some(key.clone());
+        let stranger = elsewhere.issue("client.test");
+        install(&elsewhere, &stranger);
+        let transport = HyperTransport::from_settings(&settings).unwrap();
+        let client = Client::new(transport, [server.client_url()]).unwrap();
+        let v2 = client.v2();
+        v2.get("/").await.unwrap_err();
+        let known = authority.issue("client.test");
+        install(&authority, &known);
+        v2.get("/").await.unwrap();
+        // What does not parse is not used.
+        fs::write(&key, "no key").unwrap();
+        fs::write(&ca, "no certificate").unwrap();
+        server.kill().unwrap();
+        server.restart().unwrap();
+        v2.get("/").await.unwrap();
+    });
+}
+
 /// With authentication on, the gateway rejects a certificate that has a common name, with a token or without.
 async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
     let mut authority = Authority::new();
@@ -195,9 +267,11 @@ async fn without_a_good_certificate_of_the_client_nothing_is_applied<S: Stack>()
         let error = refused::<S>(&tls, &server.client_url()).await;
         assert!(matches!(error, Error::Transport(_)), "{error:?}");
         assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
+        first_write_is_not_sent::<S>(&tls, &server.client_url()).await;
     }
     // Nevertheless:
     assert!(!good.v2().exists("/tls").await.unwrap());
+    assert_eq!(good.v3().kv().get("tls").await.unwrap(), None);
 }
 
 async fn https_to_a_plain_server_means_not_sent<S: Stack>() {
@@ -214,6 +288,27 @@ async fn http_to_a_server_with_tls_is_unknown<S: Stack>() {
     let url = server.client_url().replace("https:", "http:");
     let error = refused::<S>(&Tls::default(), &url).await;
     assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
+    first_write_is_not_sent::<S>(&Tls::default(), &url).await;
+}
+
+/// The first write of a client that finds out the protocol waits for a status request by gRPC, which fails in its place. Where the
+/// stack has no HTTP/2, the write is sent by the gateway.
+async fn first_write_is_not_sent<S: Stack>(tls: &Tls, url: &str) {
+    let client = Client::builder(S::with(tls)).endpoints([url]);
+    let client = client.retry(RetryPolicy::never()).build().unwrap();
+    let error = client.v3().kv().put("tls", "1").await.unwrap_err();
+    let endpoint = client.endpoints().remove(0);
+    let text = format!("{}, {endpoint:?}", chain(&error));
+    assert!(matches!(error, Error::Transport(_)), "{text}");
+    let expected = match endpoint.protocol {
+        None => Outcome::NotSent,
+        Some(_) => {
+            let reason = endpoint.reason.as_deref().unwrap_or_default();
+            assert!(reason.contains("no client for HTTP/2 was given"), "{text}");
+            Outcome::Unknown
+        }
+    };
+    assert_eq!(error.outcome(), expected, "{text}");
 }
 
 fn client<S: Stack>(tls: &Tls, url: &str) -> Client<S> {

@@ -5,6 +5,7 @@
 
 mod auth;
 mod authorization;
+mod check;
 mod cluster;
 mod election;
 mod etcdctl;

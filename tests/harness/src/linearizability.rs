@@ -1,13 +1,19 @@
-//! Whether a history of registers is linearizable: Wing and Gong's search, with Lowe's cache of visited states.
+//! Whether a history of registers, or of [`transactions`], is linearizable: Wing and Gong's search, with Lowe's cache of visited
+//! states.
 //!
 //! Registers are independent, so each is checked by itself. An operation of unknown outcome may take effect at any time
 //! after its call, or never. Many of these are alike: they write a value that nothing else names, so it makes no difference which
 //! of them takes effect. One of them is tried, and the search stays small.
 
+mod search;
+pub mod transactions;
+
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
 };
+
+use search::{Call, Effect};
 
 /// One operation on one register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,15 +79,13 @@ pub fn check(registers: &BTreeMap<String, Vec<Op>>) -> Result<(), NotLinearizabl
 
 /// Whether some order of these operations on one register, empty at first, explains all responses.
 pub fn is_linearizable(ops: &[Op]) -> bool {
-    let mut ops: Vec<&Op> = ops.iter().collect();
-    ops.sort_by_key(|op| op.called);
-    Search {
-        done: vec![false; ops.len()],
-        named: ops.iter().flat_map(|op| op.names()).collect(),
-        ops,
-        searched: HashSet::new(),
-    }
-    .explains(None)
+    let named: HashSet<&str> = ops.iter().flat_map(Op::names).collect();
+    let calls = ops.iter().map(|op| Call {
+        called: op.called,
+        returned: op.returned,
+        effect: OnRegister { op, named: &named },
+    });
+    search::is_linearizable(calls, None)
 }
 
 type State<'a> = Option<&'a str>;
@@ -97,52 +101,23 @@ enum Precondition<'a> {
     Value(&'a str),
 }
 
-struct Search<'a> {
-    ops: Vec<&'a Op>,
-    done: Vec<bool>,
-    /// The values that a response or a comparison names. All others are alike.
-    named: HashSet<&'a str>,
-    searched: HashSet<(Vec<bool>, State<'a>)>,
+/// An operation, and the values that a response or a comparison names. All others are alike.
+struct OnRegister<'a> {
+    op: &'a Op,
+    named: &'a HashSet<&'a str>,
 }
 
-impl<'a> Search<'a> {
-    /// Whether the operations that are not done yet can follow on this state.
-    fn explains(&mut self, state: State<'a>) -> bool {
-        let left = || self.ops.iter().zip(&self.done).filter(|(_, done)| !**done);
-        // A next one must have been called before the first of the others returned.
-        let Some(horizon) = left().filter_map(|(op, _)| op.returned).min() else {
-            return true;
-        };
-        if !self.searched.insert((self.done.clone(), state)) {
-            return false;
-        }
-        let mut lost = Vec::new();
-        for index in 0..self.ops.len() {
-            let op = self.ops[index];
-            if op.called > horizon {
-                break;
-            }
-            if self.done[index] {
-                continue;
-            }
-            if let Some(next) = op.apply(state) {
-                let next = next.map(|value| self.named.get(value).copied().unwrap_or(UNNAMED));
-                if op.returned.is_none() {
-                    // It need not take effect, nor need another that does the same here and anywhere else.
-                    let effect = (op.precondition(), next);
-                    if next == state || lost.contains(&effect) {
-                        continue;
-                    }
-                    lost.push(effect);
-                }
-                self.done[index] = true;
-                if self.explains(next) {
-                    return true;
-                }
-                self.done[index] = false;
-            }
-        }
-        false
+impl<'a> Effect for OnRegister<'a> {
+    type State = State<'a>;
+    type Precondition = Precondition<'a>;
+
+    fn apply(&self, state: &State<'a>) -> Option<State<'a>> {
+        let next = self.op.apply(*state)?;
+        Some(next.map(|value| self.named.get(value).copied().unwrap_or(UNNAMED)))
+    }
+
+    fn precondition(&self) -> Precondition<'a> {
+        self.op.precondition()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Transports for `https://` to a proxy of a test.
 
-/// Declares the trait `Trusting`, of transports that trust one authority, and implements it for those of reqwest and of
-/// isahc.
+/// Declares the trait `Trusting`, of transports that trust one authority, and implements it for those of hyper, of reqwest and
+/// of isahc.
 ///
 /// A test target that expands it has their features with TLS; this crate has none.
 #[macro_export]
@@ -20,6 +20,16 @@ macro_rules! trusting {
                 let pem = ::std::fs::read(authority).unwrap();
                 let authority = Certificate::from_pem(&pem).unwrap();
                 Self::configured(move |client| client.tls_certs_only([authority.clone()])).unwrap()
+            }
+        }
+
+        impl Trusting for ::etcd_http::hyper::HyperTransport {
+            fn trusting(authority: &::std::path::Path) -> Self {
+                let authority = ::std::fs::read(authority).unwrap();
+                Self::builder()
+                    .root_certificates(authority)
+                    .build()
+                    .unwrap()
             }
         }
 

@@ -1,13 +1,18 @@
 //! Pushes, pops, additions and transactions are applied exactly once, whatever fails.
 
+use std::fmt::Debug;
+
 use etcd_http::{
-    fake::{FakeEtcd, When},
-    recipes::{Counter, PriorityQueue, Queue, Stm},
-    transport::Transport,
+    EtcdErrorKind, Outcome,
+    fake::{FakeEtcd, Fault, When},
+    recipes::{self, Counter, PriorityQueue, Queue, RecipeError, Session, Stm},
+    transport::{Transport, http::Response},
+    v3::KeyRange,
 };
+use futures::future::join;
 
 use super::session;
-use crate::support::{Misfortune, block_on, jumping, misfortunes, seconds};
+use crate::support::{Misfortune, block_on, jumping, millis, misfortunes, seconds};
 
 fn each_fault_of_each_request(requests: u64, test: impl AsyncFn(&FakeEtcd)) {
     for misfortune in misfortunes() {
@@ -123,16 +128,123 @@ fn r_2_a_transaction_without_a_session_is_sent_once_when_in_doubt() {
         match done {
             Ok(_) => assert_eq!(stored.unwrap(), "1", "{name}"),
             Err(error) => {
-                let etcd_http::recipes::RecipeError::Client(error) = error else {
+                let RecipeError::Client(error) = error else {
                     panic!("{name}: {error}");
                 };
-                assert_eq!(
-                    error.outcome(),
-                    etcd_http::Outcome::Unknown,
-                    "{name}: {error}"
-                );
+                assert_eq!(error.outcome(), Outcome::Unknown, "{name}: {error}");
                 assert!(stored.is_none_or(|stored| stored == "1"), "{name}");
             }
         }
     }
+}
+
+/// The response to the first request is lost, and etcd refuses the next one: the first one was applied.
+#[test]
+fn r_2_a_refusal_after_a_lost_response_does_not_say_that_nothing_was_done() {
+    async fn refused<O: Debug>(
+        write: impl AsyncFnOnce(&Session<FakeEtcd>) -> Result<O, RecipeError>,
+        stored: &str,
+    ) {
+        let etcd = jumping().build();
+        let (session, driver) = session(&etcd).await;
+        etcd.inject(When::any().path("/v3/kv/txn").once(), Fault::break_after());
+        let refuse = async {
+            etcd.sleep(millis(5)).await;
+            etcd.exhaust_space();
+        };
+        let work = join(write(&session), refuse);
+        let (done, ()) = session.run(driver, work).await;
+        let Err(RecipeError::Client(error)) = done else {
+            panic!("{done:?}");
+        };
+        assert_eq!(error.etcd_kind(), Some(EtcdErrorKind::NoSpace), "{error}");
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+        assert_eq!(etcd.get_prefix(stored).len(), 1);
+    }
+    block_on(async {
+        let push = async |session: &_| Queue::new(session, "queue").push("a").await;
+        refused(push, "queue/").await;
+        let count = async |session: &_| Counter::new(session, "count").add(1).await;
+        refused(count, "count").await;
+        let transact = async |session: &Session<FakeEtcd>| {
+            let stm = Stm::new(session.namespace()).exactly_once(session);
+            let done = stm.run(async |txn| {
+                txn.put("key", "");
+                Ok(())
+            });
+            done.await
+        };
+        refused(transact, "key").await;
+    });
+}
+
+/// etcd ends a lease before its holder notices, and with it the key that tells what was applied.
+#[test]
+fn nothing_is_reported_as_applied_in_a_session_whose_lease_has_ended() {
+    for by_another_client in [false, true] {
+        let etcd = jumping().build();
+        block_on(async {
+            let (session, driver) = session(&etcd).await;
+            let work = async {
+                let queue = Queue::new(&session, "queue");
+                let counter = Counter::new(&session, "count");
+                let stm = Stm::new(session.namespace()).exactly_once(&session);
+                let put = async || {
+                    let done = stm.run(async |txn| {
+                        txn.put("key", "");
+                        Ok(())
+                    });
+                    done.await.map(|done| done.revision)
+                };
+                queue.push("a").await.unwrap();
+                counter.add(1).await.unwrap();
+                put().await.unwrap();
+                let key = etcd.get("key").unwrap();
+                let revision = etcd.revision();
+                let leases = crate::support::client(&etcd);
+                if by_another_client {
+                    let receipts = KeyRange::prefix("__receipts/");
+                    leases.v3().kv().delete(receipts).await.unwrap();
+                } else {
+                    let revoked = leases.v3().leases().revoke(session.lease());
+                    revoked.await.unwrap();
+                }
+                assert_eq!(etcd.revision(), revision + 1);
+                let failed = queue.push("b").await.unwrap_err();
+                match by_another_client {
+                    true => assert!(matches!(failed, RecipeError::KeyDeleted { .. }), "{failed}"),
+                    false => assert!(failed.is_session_over(), "{failed}"),
+                }
+                assert_eq!(etcd.get_prefix("queue/").len(), 1);
+                // Once it is known, another lane, or none, is used.
+                if !by_another_client {
+                    counter.add(1).await.unwrap_err();
+                    put().await.unwrap_err();
+                    assert_eq!(etcd.get("key").unwrap(), key);
+                }
+            };
+            session.run(driver, work).await;
+        });
+    }
+}
+
+#[test]
+fn r_2_a_refusal_over_v2_after_a_lost_response_does_not_say_that_nothing_was_done() {
+    let etcd = jumping().build();
+    let client = crate::support::client(&etcd);
+    let path = "/v2/keys/*";
+    etcd.inject(When::any().path(path).once(), Fault::break_after());
+    let mut refusal = Response::new(
+        br#"{"errorCode":110,"message":"insufficient credentials","cause":"","index":0}"#.to_vec(),
+    );
+    *refusal.status_mut() = 401.try_into().unwrap();
+    etcd.inject(When::any().path(path).nth(2), Fault::respond(refusal));
+    let registry = recipes::v2::Registry::new(&client, "/web", seconds(60));
+    let error = block_on(registry.register("a", "1")).unwrap_err();
+    let RecipeError::Client(error) = error else {
+        panic!("{error}");
+    };
+    assert!(error.as_etcd().is_some(), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert_eq!(etcd.value("/web/a").unwrap(), b"1");
 }

@@ -1,11 +1,14 @@
 //! Recipes under faults, in virtual time.
 
 mod cache;
+mod claims;
 mod config;
 mod exactness;
 mod late;
 mod migration;
+mod observers;
 mod safety;
+mod serializable;
 mod session;
 mod v2;
 mod waits;
@@ -58,6 +61,7 @@ fn futures_can_be_sent_to_other_threads() {
         let double = DoubleBarrier::new(session, name, NonZeroUsize::MIN);
         can_be_sent(async { double.enter().await?.leave().await });
         can_be_sent(Queue::new(session, name).pop());
+        can_be_sent(async { Queue::new(session, name).claim().await?.ack().await });
         can_be_sent(PriorityQueue::new(session, name).push(name, 1));
         can_be_sent(Counter::new(session, name).add(1));
         let stm = Stm::new(session.namespace());

@@ -38,7 +38,7 @@ where
 }
 
 /// Runs work in a session of its own, and again in another lease after the loss of one, until it is done.
-async fn with_session<O>(
+pub(super) async fn with_session<O>(
     etcd: &FakeEtcd,
     work: impl AsyncFn(&Session<FakeEtcd>) -> Result<O, RecipeError>,
 ) -> Result<O, String> {

@@ -11,7 +11,10 @@ use etcd_http::{
     },
     transport::Transport,
 };
-use futures::future::{join, join_all, pending};
+use futures::{
+    StreamExt,
+    future::{join, join_all, pending},
+};
 
 use super::{TTL, safety::explore};
 use crate::support::{block_on, client, jumping, millis, misfortunes, seconds};
@@ -102,6 +105,82 @@ fn work_ends_at_the_next_refresh_when_its_key_is_deleted() {
     let error = result.unwrap_err();
     assert!(matches!(error, RecipeError::KeyExpired { .. }), "{error}");
     assert!(etcd.elapsed() <= TTL / 2, "{:?}", etcd.elapsed());
+}
+
+#[test]
+fn a_mutex_that_is_not_free_is_not_waited_for_or_for_a_limited_time() {
+    let etcd = jumping().build();
+    let client = client(&etcd);
+    let mutex = Mutex::new(&client, "/lock", TTL);
+    let queue = async || client.v2().get("/lock").await.unwrap().node.nodes.len();
+    block_on(async {
+        assert_eq!(mutex.try_run(async |_| 1).await.unwrap(), Some(1));
+        let others = async |_: &Held| {
+            assert_eq!(mutex.try_run(async |_| ()).await.unwrap(), None);
+            assert_eq!(queue().await, 1, "it has left the queue");
+            let began = etcd.elapsed();
+            let late = mutex
+                .run_within(seconds(3), async |_| ())
+                .await
+                .unwrap_err();
+            assert!(late.is_timed_out(), "{late}");
+            let took = etcd.elapsed() - began;
+            assert!(took >= seconds(3) && took < seconds(4), "{took:?}");
+            assert_eq!(queue().await, 1);
+        };
+        mutex.run(others).await.unwrap();
+        let in_time = join(
+            mutex.run(async |_| etcd.sleep(seconds(5)).await),
+            mutex.run_within(seconds(20), async |_| ()),
+        );
+        let (one, other) = in_time.await;
+        one.and(other).unwrap();
+    });
+}
+
+#[test]
+fn what_a_leader_proclaims_is_observed_whatever_fails() {
+    for misfortune in misfortunes() {
+        for nth in 1..=10 {
+            let etcd = jumping().build();
+            let client = client(&etcd);
+            let election = Election::new(&client, "/leader", seconds(60));
+            etcd.inject(When::any().path(KEYS).nth(nth), misfortune.fault.clone());
+            let observed = async {
+                let mut values = Vec::new();
+                let mut leaders = election.observe();
+                while values.last().is_none_or(|(value, _)| value != "6") {
+                    let leader = leaders.next().await.unwrap().unwrap();
+                    values.push((leader.value.unwrap(), leader.key));
+                }
+                values
+            };
+            let lead = async {
+                for first in [1, 4] {
+                    let value = first.to_string();
+                    let work = election.run_while_leader(value, async |held| {
+                        for value in [first + 1, first + 2] {
+                            etcd.sleep(seconds(5)).await;
+                            let value = value.to_string();
+                            election.proclaim(held, &value).await.unwrap();
+                            let leader = election.leader().await.unwrap().unwrap();
+                            assert_eq!((leader.value, &leader.key), (Some(value), &held.key));
+                        }
+                        etcd.sleep(seconds(5)).await;
+                        held.clone()
+                    });
+                    let former = work.await.unwrap();
+                    let late = election.proclaim(&former, "late").await.unwrap_err();
+                    assert!(matches!(late, RecipeError::KeyExpired { .. }), "{late}");
+                }
+            };
+            let (values, ()) = block_on(join(observed, lead));
+            let what = format!("{}, {nth}: {values:?}", misfortune.name);
+            // A candidate whose creation was not confirmed may lead for its time to live.
+            assert!(values.is_sorted_by(|one, next| one < next), "{what}");
+            assert!(values.len() >= 3, "{what}");
+        }
+    }
 }
 
 #[test]

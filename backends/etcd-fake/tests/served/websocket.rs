@@ -86,6 +86,69 @@ fn a_websocket_is_answered_as_by_the_real_servers() {
 }
 
 #[test]
+fn a_handshake_that_is_none_is_refused_as_by_the_real_servers() {
+    let line = "GET /v3/watch HTTP/1.1\r\n";
+    let asked = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let version = "Sec-WebSocket-Version: 13\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let cases: &[&[&str]] = &[
+        &[line, asked, version],
+        &[line, asked, version, "Sec-WebSocket-Key: \r\n"],
+        &[line, asked, version, "Sec-WebSocket-Key: short\r\n"],
+        &[line, asked, key],
+        &[line, asked, key, "Sec-WebSocket-Version: 8\r\n"],
+        &[line, asked, key, "Sec-WebSocket-Version: 8, 13\r\n"],
+        &[
+            line,
+            asked,
+            key,
+            "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Version: 13\r\n",
+        ],
+        &[line, "Connection: Upgrade\r\n", version, key],
+        &[line, "Upgrade: websocket\r\n", version, key],
+        &[
+            line,
+            "Connection: Upgrade\r\nUpgrade: h2c\r\n",
+            version,
+            key,
+        ],
+        &[
+            "POST /v3/kv/range HTTP/1.1\r\nContent-Length: 14\r\n",
+            asked,
+            version,
+            key,
+            "\r\n{\"key\":\"YQ==\"}",
+        ],
+        &["HEAD /v3/watch HTTP/1.1\r\n", asked, version, key],
+        &[
+            line,
+            asked,
+            version,
+            key,
+            "Origin: http://elsewhere.example\r\n",
+        ],
+        &["GET /v3 HTTP/1.1\r\n", asked, version, key],
+        &["GET /v3beta/nothing HTTP/1.1\r\n", asked, version],
+    ];
+    for binary in binaries() {
+        let real = Real::start(&binary);
+        let served = Served::start(&["--profile", profile(&real.version)]);
+        for parts in cases {
+            let head = parts.concat();
+            let [expected, seen] = [&real.client_url, &served.url].map(|url| {
+                let mut socket = Socket::connect(url);
+                let (line, rest) = head.split_once("\r\n").unwrap();
+                let has_body = rest.contains("\r\n\r\n");
+                let end = if has_body { "" } else { "\r\n" };
+                socket.write(&format!("{line}\r\nHost: etcd\r\n{rest}{end}"));
+                (socket.head(), socket.reply())
+            });
+            assert_eq!(seen, expected, "{}: {head}", real.version);
+        }
+    }
+}
+
+#[test]
 fn a_websocket_that_is_open_ends_with_the_server() {
     let served = Served::start(&[]);
     let mut socket = Socket::open(&served.url, "/v3/watch", "Upgrade: websocket\r\n");
@@ -104,19 +167,27 @@ struct Socket {
 
 impl Socket {
     fn open(url: &str, path: &str, headers: &str) -> Self {
-        let address = url.trim_start_matches("http://").trim_end_matches('/');
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(SILENCE)).unwrap();
-        let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        let mut socket = Self::connect(url);
+        socket.write(&format!(
+            "GET {path} HTTP/1.1\r\nHost: etcd\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
+        ));
+        socket
+    }
+
+    fn connect(url: &str) -> Self {
+        let address = url.trim_start_matches("http://").trim_end_matches('/');
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(SILENCE)).unwrap();
         Self {
             stream,
             read: Vec::new(),
             has_ended: false,
         }
+    }
+
+    fn write(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).unwrap();
     }
 
     /// The head of the response, without its date, in order.

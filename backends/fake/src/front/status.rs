@@ -7,6 +7,7 @@ use crate::{
     profile::Profile,
     state::EtcdCluster,
     v2::api::{Handled, Incoming},
+    v3::message::maintenance::AlarmType,
 };
 
 pub(crate) fn version(cluster: &EtcdCluster, request: &Incoming<'_>, reply: Reply) -> Reply {
@@ -24,10 +25,19 @@ pub(crate) fn version(cluster: &EtcdCluster, request: &Incoming<'_>, reply: Repl
     reply
 }
 
-/// A member is healthy if it knows a leader and can read the root with a quorum.
+/// A member is healthy if no alarm is active, it knows a leader, and can read the root with a quorum.
 pub(crate) fn health(cluster: &mut EtcdCluster, request: &Incoming<'_>, reply: Reply) -> Handled {
     if request.method != Method::GET {
         return reply.not_allowed(Some("GET")).into();
+    }
+    let alarms = &cluster.local(request.endpoint).v3.alarms;
+    if let Some(alarm) = alarms.active_of(AlarmType::NONE).first() {
+        let reason = match alarm.alarm {
+            AlarmType::NOSPACE => "ALARM NOSPACE",
+            AlarmType::CORRUPT => "ALARM CORRUPT",
+            _ => "ALARM UNKNOWN",
+        };
+        return unhealthy(cluster, reason, reply).into();
     }
     if cluster.leader_at(request.endpoint).is_none() {
         return unhealthy(cluster, "RAFT NO LEADER", reply).into();

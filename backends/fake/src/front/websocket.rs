@@ -28,7 +28,7 @@ use tokio_tungstenite::{
 };
 
 use super::gateway::duplex::{Duplex, is_served, last_line};
-use crate::{fake::FakeEtcd, profile::Profile};
+use crate::{fake::FakeEtcd, go::reply::Reply, profile::Profile};
 
 /// What RFC 6455 puts behind a client's key.
 const ACCEPTED: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -38,25 +38,45 @@ const PREFIX: usize = 5;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Whether a request asks for a WebSocket where etcd has one.
+/// Whether a request asks for a WebSocket where etcd has one, rightly or not.
 pub(super) fn is_asked_for(request: &hyper::Request<Incoming>) -> bool {
     let (path, headers) = (request.uri().path(), request.headers());
-    let has = |name: HeaderName, token: &str| {
-        let mut tokens = text(headers, name)
-            .into_iter()
-            .flat_map(|value| value.split(','));
-        tokens.any(|other| other.trim().eq_ignore_ascii_case(token))
-    };
     (path.starts_with("/v3/") || path.starts_with("/v3beta/"))
         && request.version() == Version::HTTP_11
-        && request.method() == Method::GET
-        && has(CONNECTION, "upgrade")
-        && has(UPGRADE, "websocket")
-        && has(SEC_WEBSOCKET_VERSION, "13")
-        && headers.contains_key(SEC_WEBSOCKET_KEY)
+        && has_token(headers, &CONNECTION, "upgrade")
+        && has_token(headers, &UPGRADE, "websocket")
 }
 
-/// Opens the WebSocket that a request asks for. A task of its own serves it until the client has gone, the response has ended, or
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter();
+    let mut tokens = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    tokens.any(|other| other.trim().eq_ignore_ascii_case(token))
+}
+
+/// The status with which etcd refuses what is no handshake of RFC 6455.
+fn refusal(request: &hyper::Request<Incoming>) -> Option<StatusCode> {
+    let headers = request.headers();
+    if request.method() != Method::GET {
+        return Some(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let is_complete = has_token(headers, &SEC_WEBSOCKET_VERSION, "13")
+        && headers
+            .get(SEC_WEBSOCKET_KEY)
+            .is_some_and(|key| !key.is_empty());
+    (!is_complete).then_some(StatusCode::BAD_REQUEST)
+}
+
+fn refused(status: StatusCode, method: &Method) -> Response {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut reply = Reply::new().text(status.as_u16(), reason);
+    let version = HeaderValue::from_static("13");
+    reply.headers.insert(SEC_WEBSOCKET_VERSION, version);
+    reply.finish(method).map(Body::from)
+}
+
+/// Opens the WebSocket that a request asks for, or refuses it. A task of its own serves it until the client has gone, the response has ended, or
 /// the server stops.
 pub(super) fn open(
     etcd: FakeEtcd,
@@ -64,6 +84,9 @@ pub(super) fn open(
     request: hyper::Request<Incoming>,
     mut stopped: watch::Receiver<()>,
 ) -> Response {
+    if let Some(status) = refusal(&request) {
+        return refused(status, request.method());
+    }
     let response = switching(request.headers());
     let call = Call {
         url: url.to_owned(),

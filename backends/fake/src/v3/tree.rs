@@ -23,7 +23,7 @@ enum Node<K, V> {
 
 #[derive(Clone, Debug)]
 struct Child<K, V> {
-    /// No key of the child is lower.
+    /// The first key of the child.
     lowest: K,
     /// How many entries the child has.
     len: usize,
@@ -53,6 +53,43 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
                     return at.ok().map(|at| &entries[at].1);
                 }
                 Node::Branch(children) => node = &children.get(child_of(children, key))?.node,
+            }
+        }
+    }
+
+    /// The last entry up to and with a key.
+    pub(crate) fn last_up_to<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        let mut node = self.root.as_deref()?;
+        loop {
+            match node {
+                Node::Leaf(entries) => {
+                    let after = entries.partition_point(|(other, _)| other.borrow() <= key);
+                    let (key, value) = entries.get(after.checked_sub(1)?)?;
+                    return Some((key, value));
+                }
+                Node::Branch(children) => node = &children.get(child_of(children, key))?.node,
+            }
+        }
+    }
+
+    pub(crate) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut node = Arc::make_mut(self.root.as_mut()?);
+        loop {
+            match node {
+                Node::Leaf(entries) => {
+                    let at = entries.binary_search_by(|(other, _)| other.borrow().cmp(key));
+                    return Some(&mut entries.get_mut(at.ok()?)?.1);
+                }
+                Node::Branch(children) => {
+                    let at = child_of(children, key);
+                    node = Arc::make_mut(&mut children.get_mut(at)?.node);
+                }
             }
         }
     }
@@ -198,15 +235,18 @@ impl<K, V> Node<K, V> {
             Self::Branch(children) => children.iter().map(|child| child.len).sum(),
         }
     }
+
+    fn lowest(&self) -> Option<&K> {
+        match self {
+            Self::Leaf(entries) => entries.first().map(|(key, _)| key),
+            Self::Branch(children) => children.first().map(|child| &child.lowest),
+        }
+    }
 }
 
 impl<K: Clone, V> Child<K, V> {
     fn new(node: Arc<Node<K, V>>) -> Option<Self> {
-        let lowest = match &*node {
-            Node::Leaf(entries) => entries.first().map(|(key, _)| key.clone()),
-            Node::Branch(children) => children.first().map(|child| child.lowest.clone()),
-        };
-        let (lowest, len) = (lowest?, node.len());
+        let (lowest, len) = (node.lowest()?.clone(), node.len());
         Some(Self { lowest, len, node })
     }
 }
@@ -217,20 +257,17 @@ fn child_of<K: Borrow<Q>, V, Q: Ord + ?Sized>(children: &[Child<K, V>], key: &Q)
     after.saturating_sub(1)
 }
 
-/// Returns the former value, and the upper half of the node if it had to be split.
+/// Returns the former value, and the upper part of the node if it had to be split.
 fn insert<K: Ord + Clone, V: Clone>(
     node: &mut Node<K, V>,
     key: K,
     value: V,
 ) -> (Option<V>, Option<Node<K, V>>) {
     match node {
-        Node::Leaf(entries) => {
-            match entries.binary_search_by(|(other, _)| other.cmp(&key)) {
-                Ok(at) => return (Some(std::mem::replace(&mut entries[at].1, value)), None),
-                Err(at) => entries.insert(at, (key, value)),
-            }
-            (None, split(entries).map(Node::Leaf))
-        }
+        Node::Leaf(entries) => match entries.binary_search_by(|(other, _)| other.cmp(&key)) {
+            Ok(at) => (Some(std::mem::replace(&mut entries[at].1, value)), None),
+            Err(at) => (None, add(entries, at, (key, value)).map(Node::Leaf)),
+        },
         Node::Branch(children) => {
             let at = child_of(children, &key);
             let Some(child) = children.get_mut(at) else {
@@ -241,18 +278,32 @@ fn insert<K: Ord + Clone, V: Clone>(
             }
             let (old, sibling) = insert(Arc::make_mut(&mut child.node), key, value);
             child.len += usize::from(old.is_none());
-            if let Some(sibling) = sibling.and_then(|node| Child::new(Arc::new(node))) {
-                child.len -= sibling.len;
-                children.insert(at + 1, sibling);
-            }
-            (old, split(children).map(Node::Branch))
+            let Some(sibling) = sibling.and_then(|node| Child::new(Arc::new(node))) else {
+                return (old, None);
+            };
+            child.len -= sibling.len;
+            let upper = add(children, at + 1, sibling);
+            (old, upper.map(Node::Branch))
         }
     }
 }
 
-/// Takes the upper half off a node that has too many entries.
-fn split<T>(entries: &mut Vec<T>) -> Option<Vec<T>> {
-    (entries.len() > CAPACITY).then(|| entries.split_off(CAPACITY / 2))
+/// Adds to the entries of a node. Returns its upper part if it had to be split.
+fn add<T>(entries: &mut Vec<T>, at: usize, entry: T) -> Option<Vec<T>> {
+    if entries.len() < CAPACITY {
+        entries.insert(at, entry);
+        return None;
+    }
+    // What comes in order fills its nodes.
+    if at == entries.len() {
+        return Some(vec![entry]);
+    }
+    let mut upper = entries.split_off(CAPACITY / 2);
+    match at.checked_sub(entries.len()) {
+        Some(at) => upper.insert(at, entry),
+        None => entries.insert(at, entry),
+    }
+    Some(upper)
 }
 
 fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
@@ -269,8 +320,10 @@ fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
             let child = children.get_mut(at)?;
             let old = remove(Arc::make_mut(&mut child.node), key)?;
             child.len -= 1;
-            if child.len == 0 {
-                children.remove(at);
+            match child.node.lowest() {
+                Some(lowest) if *lowest == child.lowest => {}
+                Some(lowest) => child.lowest = lowest.clone(),
+                None => drop(children.remove(at)),
             }
             Some(old)
         }
@@ -307,8 +360,22 @@ mod tests {
                 assert!(tree.from(Bound::Excluded(&from)).eq(map.range(after)));
                 assert_eq!(tree.rank(&from), map.range(..from).count());
                 assert_eq!(tree.get(&from), map.get(&from));
+                assert_eq!(tree.get_mut(&from), map.get_mut(&from));
+                assert_eq!(tree.last_up_to(&from), map.range(..=from).next_back());
             }
         }
+    }
+
+    #[test]
+    fn entries_that_come_in_order_fill_their_nodes() {
+        let mut tree = Tree::default();
+        for key in 0..CAPACITY * CAPACITY {
+            tree.insert(key, key);
+        }
+        let Some(Node::Branch(leaves)) = tree.root.as_deref() else {
+            panic!("two levels suffice");
+        };
+        assert!(leaves.iter().all(|leaf| leaf.len == CAPACITY));
     }
 
     #[test]

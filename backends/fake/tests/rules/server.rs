@@ -100,6 +100,30 @@ rules! {
         assert_eq!(s.ask(&Request::new("GET", "/v2/members/")).text(), reply.text());
     }
 
+    fn v2_111_a_body_that_is_no_member_is_refused_in_the_words_of_go(s) {
+        let cannot = |kind: &str, what: &str| format!("json: cannot unmarshal {kind} into Go {what}");
+        let whole = r#"value of type struct { PeerURLs []string "json:\"peerURLs\"" }"#;
+        let list = "struct field .peerURLs of type []string";
+        let element = "struct field .peerURLs of type string";
+        for (body, message) in [
+            ("-", "invalid character ' ' in numeric literal".to_owned()),
+            ("{", "unexpected end of JSON input".to_owned()),
+            ("nope", "invalid character 'o' in literal null (expecting 'u')".to_owned()),
+            (r#"{"peerURLs":["http://a:1"]} x"#, "invalid character 'x' after top-level value".to_owned()),
+            ("[]", cannot("array", whole)),
+            (r#"{"peerURLs":1}"#, cannot("number", list)),
+            (r#"{"peerURLs":["x"],"peerURLs":{}}"#, cannot("object", list)),
+            (r#"{"peerURLs":[true,{}]}"#, cannot("bool", element)),
+            ("null", "no valid URLs given".to_owned()),
+            (r#"{"PEERURLS":["http://a:1/x"]}"#, "URL must not contain a path: http://a:1/x".to_owned()),
+            (r#"{"peerURLs":[null]}"#, "URL scheme must be http, https, unix, or unixs: ".to_owned()),
+        ] {
+            let reply = s.ask(&Request::new("POST", "/v2/members").json(body));
+            let expected = serde_json::json!({ "message": message }).to_string();
+            assert_body(&reply, 400, &expected);
+        }
+    }
+
     fn v2_111_bad_changes_of_members_are_refused(s) {
         let change = |method: &str, target: &str| Request::new(method, &format!("/v2/members{target}"));
         let reply = s.ask(&change("POST", "").form("x=y"));

@@ -98,7 +98,10 @@ rules! {
             let reply = post(s, "kv/range", &format!(r#"{{"key":"YQ==","limit":"{text}"}}"#));
             assert_eq!(reply.status, if is_number && !is_3_4 { 200 } else { 400 }, "{text}");
         }
-        if !is_3_4 {
+        if is_3_4 {
+            let message = "invalid character ' ' in numeric literal";
+            assert_refused(&post(s, "kv/range", r#"{"key":"YQ==","limit":"-"}"#), 3, message);
+        } else {
             let message = "proto:\u{a0}(line 1:23): invalid value for int64 field limit: \"1l\"";
             assert_refused(&post(s, "kv/range", r#"{"key":"YQ==","limit":"1l"}"#), 3, message);
         }

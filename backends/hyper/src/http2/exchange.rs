@@ -1,5 +1,6 @@
 use std::{
     future::poll_fn,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -9,55 +10,76 @@ use etcd_transport::{
     bytes::Bytes,
     http::{
         self, Version,
-        header::{CONNECTION, HOST},
+        header::{CONNECTION, HOST, HeaderName},
     },
 };
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http_body::{Body as HttpBody, Frame};
 
 use super::connection::StreamLease;
 use crate::failure;
 
-/// Sends a request on a stream of its own.
-pub(super) async fn send(
+/// A request that was sent, except for the rest of its body.
+pub(super) struct Exchange {
     stream: StreamLease,
-    request: Request,
-) -> Result<Response, TransportError> {
+    response: ResponseFuture,
+    request_body: Option<RequestBody>,
+}
+
+/// Opens a stream for a request, and sends what there is of it.
+pub(super) fn open(stream: StreamLease, request: Request) -> Result<Exchange, TransportError> {
     let (mut head, body) = request.into_parts();
     head.version = Version::HTTP_2;
-    head.headers.remove(CONNECTION);
-    head.headers.remove(HOST);
+    // To compare few names is faster than to look them up, which hashes.
+    if head.headers.keys().any(is_of_http1) {
+        head.headers.remove(CONNECTION);
+        head.headers.remove(HOST);
+    }
     let is_end_stream = body.is_end_stream();
-    let mut sender = stream.sender.clone();
-    let ready = poll_fn(|cx| sender.poll_ready(cx)).await;
-    let opened = ready.and_then(|()| {
-        let request = http::Request::from_parts(head, ());
-        sender.send_request(request, is_end_stream)
-    });
-    let (mut response, send_stream) = opened.map_err(|error| {
+    let request = http::Request::from_parts(head, ());
+    // A clone that no request was sent with is ready, unless the connection is broken: then this fails in the same way.
+    let opened = stream.sender.clone().send_request(request, is_end_stream);
+    let (response, send_stream) = opened.map_err(|error| {
         if !failure::is_of_the_request(&error) {
             // The connection is broken, or its stream ids are used up.
             stream.retire();
         }
         failure::http2_unopened(error)
     })?;
-    let mut request_body = RequestBody::start(body, send_stream);
-    let response = poll_fn(|cx| {
-        poll_request_body(&mut request_body, cx)?;
-        Pin::new(&mut response).poll(cx).map_err(failure::http2)
-    });
-    let response = response.await?;
-    Ok(response.map(|received| {
-        if received.is_end_stream() {
-            return Body::empty();
-        }
-        Body::stream(ResponseBody {
-            received,
-            request_body,
-            stream: Some(stream),
-            is_data_over: false,
-        })
-    }))
+    Ok(Exchange {
+        stream,
+        response,
+        request_body: RequestBody::start(body, send_stream),
+    })
+}
+
+fn is_of_http1(name: &HeaderName) -> bool {
+    *name == CONNECTION || *name == HOST
+}
+
+impl Exchange {
+    /// Sends the rest of the body, and waits for the head of the response.
+    pub(super) async fn response(mut self) -> Result<Response, TransportError> {
+        let response = poll_fn(|cx| {
+            poll_request_body(&mut self.request_body, cx)?;
+            Pin::new(&mut self.response)
+                .poll(cx)
+                .map_err(failure::http2)
+        });
+        let response = response.await?;
+        Ok(response.map(|received| {
+            if received.is_end_stream() {
+                return Body::empty();
+            }
+            Body::stream(ResponseBody {
+                received,
+                request_body: self.request_body,
+                stream: Some(self.stream),
+                unreleased: 0,
+                is_data_over: false,
+            })
+        }))
+    }
 }
 
 /// Sends what there is of the request's body. It is over when this makes it `None`.
@@ -145,6 +167,8 @@ struct ResponseBody {
     request_body: Option<RequestBody>,
     /// Until the end.
     stream: Option<StreamLease>,
+    /// How much of what was read is still counted as received.
+    unreleased: usize,
     is_data_over: bool,
 }
 
@@ -155,8 +179,14 @@ impl ResponseBody {
             match ready!(self.received.poll_data(cx)) {
                 Some(data) => {
                     let data = data.map_err(failure::http2)?;
-                    // An error means that the stream is over.
-                    let _ = self.received.flow_control().release_capacity(data.len());
+                    self.unreleased += data.len();
+                    if self.unreleased >= RELEASED_AT_ONCE {
+                        // An error means that the stream is over.
+                        let _ = self
+                            .received
+                            .flow_control()
+                            .release_capacity(mem::take(&mut self.unreleased));
+                    }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 None => self.is_data_over = true,
@@ -187,3 +217,7 @@ impl HttpBody for ResponseBody {
         self.stream.is_none() || self.received.is_end_stream()
     }
 }
+
+/// How much is read before the server may send more in its place. The window of a stream is larger by far, and the end of a
+/// stream releases the rest, so a short response costs nothing here.
+const RELEASED_AT_ONCE: usize = 64 << 10;

@@ -38,12 +38,16 @@ pub(crate) enum Kind {
 
 /// Sends a request over HTTP/2.
 pub(crate) async fn send(
-    origin: &Arc<Origin>,
+    origin: Arc<Origin>,
     kind: Kind,
     request: Request,
 ) -> Result<Response, TransportError> {
-    let stream = lease(origin, kind).await?;
-    exchange::send(stream, request).await
+    let stream = match origin.pool(kind).lease() {
+        Some(stream) => stream,
+        // Boxed, so that a request for which there is a connection does not pay for the larger future.
+        None => Box::pin(lease(&origin, kind)).await?,
+    };
+    exchange::open(stream, request)?.response().await
 }
 
 /// Returns a place for a stream on a connection that has room: where the server's limit is reached, on another one.

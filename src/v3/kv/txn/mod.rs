@@ -39,6 +39,9 @@ const MAX_OPERATIONS: usize = 128;
 /// [`DuplicateKey`](crate::EtcdErrorKind::DuplicateKey) or
 /// [`TooManyOperations`](crate::EtcdErrorKind::TooManyOperations) is an [`Error::Invalid`](crate::Error::Invalid) of that
 /// kind, and nothing is sent. [`NonAtomicBatch`](super::NonAtomicBatch) splits more operations into several transactions.
+#[doc(alias = "cas")]
+#[doc(alias = "compare-and-swap")]
+#[doc(alias = "transaction")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::send`"]
 pub struct Txn {

@@ -34,7 +34,7 @@ const REQUESTS: usize = 4;
 /// It comes with a future that does the work: spawn it on any runtime, or poll it beside other work. It renews each lease
 /// when a third of its TTL has passed, and leases that are due together in one request. After a failure it tries again, at
 /// another endpoint if there is one, until the lease's time is up. It resolves when the keeper with its clones and all its
-/// [leases](HeldLease) are dropped. If it is dropped earlier, every lease is lost when its time is up.
+/// [leases](HeldLease) are dropped, or the client is [closed](Client::close). If it ends earlier, every lease is lost when its time is up.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -54,6 +54,7 @@ const REQUESTS: usize = 4;
 /// result
 /// # }
 /// ```
+#[doc(alias = "keepalive")]
 pub struct LeaseKeeper<T> {
     client: Client<T>,
     arrivals: UnboundedSender<Arc<Lease>>,
@@ -69,7 +70,13 @@ impl<T: Transport> LeaseKeeper<T> {
             arrivals,
             interval: None,
         };
-        (keeper, Work::new(client.clone()).run(arriving))
+        let work = Work::new(client.clone());
+        let pipeline = client.pipeline();
+        let ended = pipeline.lifecycle.ended(pipeline.is_privileged);
+        let run = async move {
+            select(pin!(work.run(arriving)), pin!(ended)).await;
+        };
+        (keeper, run)
     }
 
     /// Sets how long after each renewal the next one is sent, for the leases that this handle keeps from now on. Defaults to a

@@ -41,6 +41,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "keepalive")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct KeepAlive {

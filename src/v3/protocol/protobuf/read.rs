@@ -20,7 +20,7 @@ pub(crate) fn parse<M: Decode>(bytes: &Bytes) -> Result<M, ProtobufError> {
 }
 
 /// The server that this response, or message of a stream, comes from. Every one has its header in field 1.
-pub(crate) fn origin(bytes: &Bytes) -> Origin {
+pub(crate) fn origin(bytes: &[u8]) -> Origin {
     #[derive(Default)]
     struct Response {
         header: Header,
@@ -28,7 +28,12 @@ pub(crate) fn origin(bytes: &Bytes) -> Origin {
 
     decode!(Response { 1 "header" => header });
 
-    let mut input = Input::new(bytes);
+    // A header has no bytes to share.
+    let mut input = Input {
+        whole: &Bytes::new(),
+        rest: bytes,
+        depth: MAX_DEPTH,
+    };
     let mut response = Response::default();
     // Nothing after the header is read: whether the rest is valid is checked elsewhere.
     while response.header.cluster_id == 0 && !input.rest.is_empty() {
@@ -68,6 +73,7 @@ impl<'a> Input<'a> {
     }
 
     /// Reads one field of a message.
+    #[inline]
     fn field(&mut self, message: &mut impl Decode) -> Result<(), ProtobufError> {
         let key = self.varint()?;
         let narrow = u32::try_from(key).map_err(|_| ProtobufError::Key(key))?;
@@ -84,28 +90,35 @@ impl<'a> Input<'a> {
         )
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, ProtobufError> {
-        let mut value = 0;
-        for (index, &byte) in self.rest.iter().enumerate() {
-            // Of the tenth byte, one bit is left.
-            if index == 9 && byte > 1 {
-                return Err(ProtobufError::Varint);
+        match self.rest {
+            // Keys, lengths and most numbers.
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
             }
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                self.take(index + 1)?;
-                return Ok(value);
-            }
+            _ => self.long_varint(),
         }
-        Err(ProtobufError::Truncated)
+    }
+
+    fn long_varint(&mut self) -> Result<u64, ProtobufError> {
+        let (value, length) = match self.rest.first_chunk() {
+            Some(bytes) => varint_within(bytes)?,
+            None => varint_at_end(self.rest)?,
+        };
+        self.take(length)?;
+        Ok(value)
     }
 
     /// The next bytes, after their number.
+    #[inline]
     fn part(&mut self) -> Result<&'a [u8], ProtobufError> {
         let length = self.varint()?;
         self.take(usize::try_from(length).map_err(|_| ProtobufError::Truncated)?)
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], ProtobufError> {
         let split = self.rest.split_at_checked(length);
         let (part, rest) = split.ok_or(ProtobufError::Truncated)?;
@@ -114,6 +127,7 @@ impl<'a> Input<'a> {
     }
 
     /// The input of a nested message or a packed list.
+    #[inline]
     fn nested(&mut self) -> Result<Self, ProtobufError> {
         Ok(Self {
             whole: self.whole,
@@ -122,6 +136,54 @@ impl<'a> Input<'a> {
         })
     }
 }
+
+/// Reads a number, and returns how many bytes it takes.
+fn varint_at_end(bytes: &[u8]) -> Result<(u64, usize), ProtobufError> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().enumerate() {
+        // Of the tenth byte, one bit is left.
+        if index == LONGEST_VARINT - 1 && byte > 1 {
+            return Err(ProtobufError::Varint);
+        }
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return Ok((value, index + 1));
+        }
+    }
+    Err(ProtobufError::Truncated)
+}
+
+/// Likewise, where there are as many bytes as a number may take: eight of them at once, instead of one after the other. The
+/// ids of clusters and members, which every response has, take nine or ten.
+fn varint_within(bytes: &[u8; LONGEST_VARINT]) -> Result<(u64, usize), ProtobufError> {
+    const MORE: u64 = 0x8080_8080_8080_8080;
+    let &[a, b, c, d, e, f, g, h, ninth, tenth] = bytes;
+    let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let ends = !word & MORE;
+    if ends != 0 {
+        // Up to the end of the number, which is the first byte without the bit for more.
+        let own = ends ^ (ends - 1);
+        let length = (ends.trailing_zeros() / 8 + 1) as usize;
+        return Ok((joined(word & own & !MORE), length));
+    }
+    let value = joined(word & !MORE) | u64::from(ninth & 0x7f) << 56;
+    match (ninth, tenth) {
+        (..0x80, _) => Ok((value, 9)),
+        (_, 0 | 1) => Ok((value | u64::from(tenth) << 63, 10)),
+        // Of the tenth byte, one bit is left.
+        _ => Err(ProtobufError::Varint),
+    }
+}
+
+/// Joins eight groups of seven bits, each in a byte, in three steps: pairs, fours, all.
+fn joined(bytes: u64) -> u64 {
+    let pairs = bytes & 0x007f_007f_007f_007f | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
+/// How many bytes a number may take: seven bits in each.
+const LONGEST_VARINT: usize = 10;
 
 fn push<V>(list: &mut Vec<V>, element: V) -> Result<(), ProtobufError> {
     budget::push(list, element).map_err(|_| ProtobufError::TooLarge)
@@ -134,6 +196,7 @@ struct Value<'a, 'b> {
 }
 
 impl<'a, 'b> Value<'a, 'b> {
+    #[inline]
     fn expect(self, expected: u32) -> Result<&'b mut Input<'a>, ProtobufError> {
         if self.wire_type == expected {
             Ok(self.input)
@@ -147,6 +210,7 @@ impl<'a, 'b> Value<'a, 'b> {
 impl Field for Value<'_, '_> {
     type Error = ProtobufError;
 
+    #[inline]
     fn read_into(self, place: &mut impl FromWire) -> Result<(), ProtobufError> {
         place.merge(self)
     }
@@ -181,10 +245,12 @@ impl ReadValue for Value<'_, '_> {
         Ok(self.uint64()? != 0)
     }
 
+    #[inline]
     fn int64(self) -> Result<i64, ProtobufError> {
         Ok(self.uint64()? as i64)
     }
 
+    #[inline]
     fn uint64(self) -> Result<u64, ProtobufError> {
         self.expect(VARINT)?.varint()
     }
@@ -207,6 +273,7 @@ impl ReadValue for Value<'_, '_> {
             .ok_or(ProtobufError::Enumeration(number))
     }
 
+    #[inline]
     fn message(self, place: &mut impl Decode) -> Result<(), ProtobufError> {
         self.expect(LENGTH_DELIMITED)?.nested()?.message(place)
     }
@@ -237,5 +304,42 @@ impl ReadValue for Value<'_, '_> {
 
     fn invalid(what: &'static str) -> ProtobufError {
         ProtobufError::Invalid(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_the_same_at_the_end_of_its_bytes_and_before_others() {
+        let numbers = (0..64).flat_map(|bit| [1 << bit, (1 << bit) - 1, u64::MAX << bit]);
+        for number in numbers {
+            let mut bytes = Vec::new();
+            let mut rest: u64 = number;
+            while rest >= 0x80 {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+            let length = bytes.len();
+            assert_eq!(varint_at_end(&bytes), Ok((number, length)));
+            for after in [0, 0x7f, 0x80, 0xff] {
+                let mut bytes = bytes.clone();
+                bytes.resize(LONGEST_VARINT, after);
+                let within = varint_within(bytes[..].first_chunk().unwrap());
+                assert_eq!(within, Ok((number, length)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_of_more_than_64_bits_is_refused_wherever_it_is() {
+        for tenth in [2, 0x7f, 0x80, 0x81, 0xff] {
+            let mut bytes = [0x80; LONGEST_VARINT];
+            bytes[9] = tenth;
+            assert_eq!(varint_within(&bytes), Err(ProtobufError::Varint));
+            assert_eq!(varint_at_end(&bytes), Err(ProtobufError::Varint));
+        }
     }
 }

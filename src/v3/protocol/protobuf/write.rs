@@ -83,6 +83,7 @@ struct Write<'a> {
 }
 
 impl Sink for Write<'_> {
+    #[inline]
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.buffer.push(value as u8 | 0x80);

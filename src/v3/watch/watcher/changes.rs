@@ -36,6 +36,9 @@ impl<T: Transport> Watcher<T> {
     }
 
     pub(super) fn add(&mut self, number: usize, watch: Watch) {
+        if let Some(position) = watch.position() {
+            self.positions.insert(number, position.clone());
+        }
         let watch = WatchState::new(watch);
         let is_unpinned = watch.is_unpinned();
         self.watches.insert(number, watch);
@@ -66,6 +69,7 @@ impl<T: Transport> Watcher<T> {
 
     fn cancel(&mut self, number: usize) {
         self.ready.retain(|(watch, _)| *watch != number);
+        self.positions.remove(&number);
         let is_requested = self.watches.remove(&number).is_some() && !self.unpinned.remove(&number);
         if !is_requested || !self.connection.is_open() {
             return;
@@ -94,10 +98,19 @@ impl<T: Transport> Watcher<T> {
             Ok(header) => {
                 self.report(&header)?;
                 for number in mem::take(&mut self.unpinned) {
-                    if let Some(watch) = self.watches.get_mut(&number) {
-                        watch.pin(header.revision);
+                    let Some(watch) = self.watches.get_mut(&number) else {
+                        continue;
+                    };
+                    match watch.pin(&header) {
+                        Ok(()) => {
+                            self.reached(number);
+                            self.request(number);
+                        }
+                        Err(mismatch) => {
+                            let error = self.connection.cluster_changed(mismatch);
+                            self.end(number, error);
+                        }
                     }
-                    self.request(number);
                 }
                 Ok(())
             }

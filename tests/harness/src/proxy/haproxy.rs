@@ -1,8 +1,22 @@
 //! haproxy.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use super::{Kind, Proxy, authority};
+
+pub(super) const KIND: Kind = Kind {
+    program: "haproxy",
+    package: "haproxy",
+};
+
+/// Writes the configuration, and returns the arguments of the program.
+pub(super) fn arguments(directory: &Path, configuration: &str) -> Vec<String> {
+    let path = directory.join("haproxy.cfg");
+    fs::write(&path, configuration).unwrap();
+    // `-db`: one process, in the foreground.
+    let arguments = format!("-db -f {}", path.display());
+    arguments.split(' ').map(str::to_owned).collect()
+}
 
 /// haproxy before several members. It asks each for `/health`, and passes over those that are not healthy.
 #[derive(Clone, Debug)]
@@ -32,16 +46,8 @@ impl Haproxy {
 
     /// Starts it.
     pub fn start(&self) -> Proxy {
-        let kind = Kind {
-            program: "haproxy",
-            package: "haproxy",
-        };
-        Proxy::start(kind, false, |directory, port| {
-            let path = directory.join("haproxy.cfg");
-            fs::write(&path, self.configuration(port)).unwrap();
-            // `-db`: one process, in the foreground.
-            let arguments = format!("-db -f {}", path.display());
-            arguments.split(' ').map(str::to_owned).collect()
+        Proxy::start(KIND, false, |directory, port| {
+            arguments(directory, &self.configuration(port))
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A test that needs one fails where it is not installed. `.ci/test` installs all three.
 
+mod documented;
 mod haproxy;
 mod nghttpx;
 mod nginx;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 use self::process::Process;
 pub use self::{
+    documented::documented,
     haproxy::Haproxy,
     nghttpx::Nghttpx,
     nginx::{Nginx, Page},

@@ -59,22 +59,12 @@ impl Nginx {
 
     /// Starts it.
     pub fn start(&self) -> Proxy {
-        let kind = Kind {
-            program: "nginx",
-            package: "nginx-light",
-        };
-        Proxy::start(kind, self.pair.is_some(), |directory, port| {
-            let path = directory.join("nginx.conf");
-            fs::write(&path, self.configuration(directory, port)).unwrap();
-            let (path, directory) = (path.display(), directory.display());
-            // `-e`: until it has read where its log is, it writes to the system's.
-            let arguments = format!("-e stderr -p {directory} -c {path}");
-            arguments.split(' ').map(str::to_owned).collect()
+        Proxy::start(KIND, self.pair.is_some(), |directory, port| {
+            arguments(directory, &self.server(port))
         })
     }
 
-    fn configuration(&self, directory: &Path, port: u16) -> String {
-        let directory = directory.display();
+    fn server(&self, port: u16) -> String {
         let mut tls = String::new();
         let mut listen = String::new();
         if let Some(Pair { certificate, key }) = &self.pair {
@@ -92,28 +82,51 @@ impl Nginx {
         };
         let pages: String = Page::ALL.iter().map(Page::configuration).collect();
         let etcd = &self.etcd;
-        // One process, so that it can be killed.
         format!(
-            "daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;
-            events {{ worker_connections 1024; }}
-            http {{
-              access_log {directory}/{ACCESS};
-              client_body_temp_path {directory}/body;
-              proxy_temp_path {directory}/proxy;
-              fastcgi_temp_path {directory}/fastcgi;
-              uwsgi_temp_path {directory}/uwsgi;
-              scgi_temp_path {directory}/scgi;
-              client_max_body_size 0;
+            "client_max_body_size 0;
               {tls}
               server {{
                 listen 127.0.0.1:{port}{listen};
                 default_type text/html;
                 {pages}
                 location / {{ proxy_pass http://{etcd}; {buffering} }}
-              }}
-            }}"
+              }}"
         )
     }
+}
+
+pub(super) const KIND: Kind = Kind {
+    program: "nginx",
+    package: "nginx-light",
+};
+
+/// Writes a configuration with these servers, and returns the arguments of the program.
+pub(super) fn arguments(directory: &Path, servers: &str) -> Vec<String> {
+    let path = directory.join("nginx.conf");
+    fs::write(&path, configuration(directory, servers)).unwrap();
+    let (path, directory) = (path.display(), directory.display());
+    // `-e`: until it has read where its log is, it writes to the system's.
+    let arguments = format!("-e stderr -p {directory} -c {path}");
+    arguments.split(' ').map(str::to_owned).collect()
+}
+
+/// A process of its own, which needs nothing of the system's.
+fn configuration(directory: &Path, servers: &str) -> String {
+    let directory = directory.display();
+    // One process, so that it can be killed.
+    format!(
+        "daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;
+        events {{ worker_connections 1024; }}
+        http {{
+          access_log {directory}/{ACCESS};
+          client_body_temp_path {directory}/body;
+          proxy_temp_path {directory}/proxy;
+          fastcgi_temp_path {directory}/fastcgi;
+          uwsgi_temp_path {directory}/uwsgi;
+          scgi_temp_path {directory}/scgi;
+          {servers}
+        }}"
+    )
 }
 
 impl Page {

@@ -55,19 +55,23 @@ pub(crate) fn scan(text: &[u8], start: usize) -> Result<(Json<'_>, usize), ScanE
 
 /// Scans a text that must be one value, as `json.Unmarshal` does.
 pub(crate) fn scan_whole(text: &[u8]) -> Result<Json<'_>, String> {
-    let of_end = |message: String| match message.as_str() {
-        EOF => "unexpected end of JSON input".to_owned(),
-        _ => message,
-    };
     let (value, end) = scan(text, 0).map_err(|error| match error {
-        ScanError::End => "unexpected end of JSON input".to_owned(),
-        ScanError::Invalid(message) => of_end(message),
+        ScanError::Invalid(message) if message != EOF => message,
+        ScanError::End | ScanError::Invalid(_) => at_end(text),
     })?;
     let mut scanner = Scanner { text, at: end };
     scanner.skip_space();
     match scanner.peek() {
         None => Ok(value),
         Some(byte) => Err(unexpected(byte, "after top-level value")),
+    }
+}
+
+/// What is wrong with a text that ends too early: Go first looks whether a space could follow.
+fn at_end(text: &[u8]) -> String {
+    match scan(&[text, b" "].concat(), 0) {
+        Err(ScanError::Invalid(message)) if message != EOF => message,
+        _ => "unexpected end of JSON input".to_owned(),
     }
 }
 
@@ -364,7 +368,24 @@ mod tests {
             scan_whole(b"1 2").unwrap_err(),
             "invalid character '2' after top-level value"
         );
-        assert_eq!(scan_whole(b"").unwrap_err(), "unexpected end of JSON input");
+        for (text, message) in [
+            ("", "unexpected end of JSON input"),
+            ("[1", "unexpected end of JSON input"),
+            ("\"a", "unexpected end of JSON input"),
+            ("-", "invalid character ' ' in numeric literal"),
+            (
+                "1.",
+                "invalid character ' ' after decimal point in numeric literal",
+            ),
+            ("1e", "invalid character ' ' in exponent of numeric literal"),
+            (
+                "tru",
+                "invalid character ' ' in literal true (expecting 'e')",
+            ),
+            ("\"\\", "invalid character ' ' in string escape code"),
+        ] {
+            assert_eq!(scan_whole(text.as_bytes()).unwrap_err(), message, "{text}");
+        }
         assert!(scan_whole(b" 12 ").is_ok());
     }
 }

@@ -1,7 +1,6 @@
 //! `/v2/members` and `/v2/machines`.
 
 use http::{Method, header};
-use serde_json::Value;
 
 use super::{Handled, Incoming, auth::has_root_access};
 use crate::{
@@ -9,6 +8,7 @@ use crate::{
     go::{
         json::{push_string, push_strings},
         reply::Reply,
+        scan::{Json, Kind, Name, scan_whole},
         url::url_error,
     },
     profile::Profile,
@@ -198,6 +198,43 @@ fn member_id(id: &[u8]) -> Result<u64, Outcome> {
     parsed.ok_or_else(|| Outcome::Refused(404, format!("No such member: {text}")))
 }
 
+/// The field `peerURLs` of a body, as `json.Unmarshal` reads it.
+fn unmarshal(body: &[u8]) -> Result<Vec<String>, String> {
+    let cannot = |json: &Json<'_>, what: &str| {
+        let kind = json.kind_name();
+        Err(format!("json: cannot unmarshal {kind} into Go {what}"))
+    };
+    let json = scan_whole(body)?;
+    let fields = match &json.kind {
+        Kind::Null => return Ok(Vec::new()),
+        Kind::Object(fields) => fields,
+        _ => {
+            return cannot(
+                &json,
+                r#"value of type struct { PeerURLs []string "json:\"peerURLs\"" }"#,
+            );
+        }
+    };
+    let mut urls = Vec::new();
+    let is_known = |name: &Name<'_>| name.text().eq_ignore_ascii_case(b"peerURLs");
+    for (_, value) in fields.iter().filter(|(name, _)| is_known(name)) {
+        let elements = match &value.kind {
+            Kind::Null => &[][..],
+            Kind::Array(elements) => elements,
+            _ => return cannot(value, "struct field .peerURLs of type []string"),
+        };
+        urls.clear();
+        for element in elements {
+            if !matches!(element.kind, Kind::Null | Kind::String) {
+                return cannot(element, "struct field .peerURLs of type string");
+            }
+            let text = element.text().unwrap_or_default();
+            urls.push(String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    Ok(urls)
+}
+
 /// The peer URLs in a request's body, sorted.
 fn peer_urls(request: &Incoming<'_>) -> Result<Vec<String>, Outcome> {
     let content_type = request.headers.get(header::CONTENT_TYPE);
@@ -212,18 +249,8 @@ fn peer_urls(request: &Incoming<'_>) -> Result<Vec<String>, Outcome> {
         return Err(Outcome::Refused(415, message));
     }
     let bad = |message: String| Outcome::Refused(400, message);
-    let value: Value = serde_json::from_slice(request.body).map_err(|error| {
-        let message = if error.is_eof() {
-            "unexpected end of JSON input".to_owned()
-        } else {
-            error.to_string()
-        };
-        bad(message)
-    })?;
-    let urls = value.get("peerURLs").and_then(Value::as_array);
-    let urls = urls.map_or(&[][..], Vec::as_slice);
-    let urls = urls.iter().map(|url| url.as_str().unwrap_or_default());
-    let mut urls: Vec<String> = urls.map(|url| url.trim().to_owned()).collect();
+    let urls = unmarshal(request.body).map_err(bad)?;
+    let mut urls: Vec<String> = urls.iter().map(|url| url.trim().to_owned()).collect();
     if urls.is_empty() {
         return Err(bad("no valid URLs given".to_owned()));
     }

@@ -64,8 +64,10 @@ impl<'a> Batch<'a> {
             }
         }
         let revision = self.next();
+        // All versions share one key.
+        let key = old.as_ref().map_or(&request.key, |old| &old.key);
         let kv = Arc::new(KeyValue {
-            key: request.key.clone(),
+            key: key.clone(),
             create_revision: old
                 .as_ref()
                 .map_or(revision.main, |old| old.create_revision),
@@ -75,14 +77,14 @@ impl<'a> Batch<'a> {
             lease,
         });
         let is_delete = false;
-        self.record(
+        self.store.record(
             revision,
             Change {
                 kv: Arc::clone(&kv),
                 is_delete,
             },
         );
-        self.store.live.insert(request.key.clone(), kv);
+        self.store.live.insert(kv.key.clone(), kv);
         if let Some(old) = old.as_ref().filter(|old| old.lease != 0) {
             self.leases.detach(old.lease, &old.key);
         }
@@ -132,7 +134,7 @@ impl<'a> Batch<'a> {
             ..KeyValue::default()
         };
         let (kv_of_change, is_delete) = (Arc::new(tombstone), true);
-        self.record(
+        self.store.record(
             revision,
             Change {
                 kv: kv_of_change,
@@ -151,12 +153,5 @@ impl<'a> Batch<'a> {
         self.changes += 1;
         let main = self.store.revision + 1;
         Revision { main, sub }
-    }
-
-    fn record(&mut self, revision: Revision, change: Change) {
-        let key = (change.kv.key.clone(), revision);
-        self.store.versions.insert(key, change.clone());
-        self.store.size += change.size();
-        self.store.log.insert(revision, change);
     }
 }

@@ -22,12 +22,10 @@ impl Mvcc {
             .take_while(|(version, _)| version.main <= revision);
         let obsolete: Vec<_> = old
             .filter(|(version, change)| !self.outlives(**version, change, revision, profile))
-            .map(|(version, change)| (*version, change.kv.key.clone()))
+            .map(|(version, _)| *version)
             .collect();
-        for (version, key) in obsolete {
-            let change = self.log.remove(&version);
-            self.size -= change.map_or(0, |change| change.size());
-            self.versions.remove(&(key, version));
+        for version in obsolete {
+            self.forget(version);
         }
         Ok(())
     }
@@ -47,9 +45,10 @@ impl Mvcc {
 
     /// Whether a version is the last of its key at a revision that is not older.
     pub(super) fn is_latest(&self, version: Revision, change: &Change, revision: i64) -> bool {
-        let key = &change.kv.key;
-        let this = (key.clone(), version);
-        let next = self.versions.from(Bound::Excluded(&this)).next();
-        next.is_none_or(|((other, next), _)| other != key || next.main > revision)
+        let versions = self.versions.get(&change.kv.key);
+        let mut later = versions
+            .into_iter()
+            .flat_map(|versions| versions.from(Bound::Excluded(&version)));
+        later.next().is_none_or(|(next, _)| next.main > revision)
     }
 }

@@ -42,8 +42,8 @@ pub(crate) struct Mvcc {
     compacted: i64,
     /// The keys as they are now.
     live: Tree<Bytes, Arc<KeyValue>>,
-    /// All versions of all keys.
-    versions: Tree<(Bytes, Revision), Change>,
+    /// The versions of every key that has any.
+    versions: Tree<Bytes, Tree<Revision, Change>>,
     /// The same in the order in which they were made.
     log: Tree<Revision, Change>,
     /// The bytes of all keys and values.
@@ -52,7 +52,20 @@ pub(crate) struct Mvcc {
     hashes: Vec<KvHash>,
 }
 
+/// Where the changes of a revision end.
+fn last_of(revision: i64) -> Revision {
+    Revision {
+        main: revision,
+        sub: i64::MAX,
+    }
+}
+
 impl Change {
+    /// The key, unless it is deleted.
+    fn live(&self) -> Option<&Arc<KeyValue>> {
+        (!self.is_delete).then_some(&self.kv)
+    }
+
     fn size(&self) -> i64 {
         (self.kv.key.len() + self.kv.value.len()) as i64
     }
@@ -96,13 +109,11 @@ impl Mvcc {
 
     /// A key as it was at a revision that is not compacted.
     pub(crate) fn get_at(&self, key: &Bytes, revision: i64) -> Option<&Arc<KeyValue>> {
-        let start = (key.clone(), Revision::default());
-        let versions = self.versions.from(Bound::Included(&start));
-        let last = versions
-            .take_while(|((other, version), _)| other == key && version.main <= revision)
-            .last();
-        last.filter(|(_, change)| !change.is_delete)
-            .map(|(_, change)| &change.kv)
+        self.versions
+            .get(key)?
+            .last_up_to(&last_of(revision))?
+            .1
+            .live()
     }
 
     /// Sets the revisions of a store that is filled from a dump.
@@ -119,9 +130,37 @@ impl Mvcc {
         } else {
             self.live.insert(key.clone(), Arc::clone(&change.kv));
         }
+        self.record(revision, change);
+    }
+
+    /// Adds a version, the last of all.
+    fn record(&mut self, revision: Revision, change: Change) {
         self.size += change.size();
-        self.versions.insert((key, revision), change.clone());
+        let key = &change.kv.key;
+        match self.versions.get_mut(key) {
+            Some(versions) => drop(versions.insert(revision, change.clone())),
+            None => {
+                let mut versions = Tree::default();
+                versions.insert(revision, change.clone());
+                self.versions.insert(key.clone(), versions);
+            }
+        }
         self.log.insert(revision, change);
+    }
+
+    /// Removes a version.
+    fn forget(&mut self, revision: Revision) {
+        let Some(change) = self.log.remove(&revision) else {
+            return;
+        };
+        self.size -= change.size();
+        let key = &change.kv.key;
+        if let Some(versions) = self.versions.get_mut(key) {
+            versions.remove(&revision);
+            if versions.len() == 0 {
+                self.versions.remove(key);
+            }
+        }
     }
 
     /// The keys from one on, as they are now.

@@ -2,7 +2,7 @@ use std::{cmp::Ordering, ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{KeyRange, Mvcc};
+use super::{KeyRange, Mvcc, last_of};
 use crate::v3::{
     error::V3Error,
     message::kv::{
@@ -105,27 +105,13 @@ impl Mvcc {
     }
 
     fn find_at(&self, keys: KeyRange<'_>, revision: i64, limit: Option<usize>) -> Found {
-        let start = (Bytes::copy_from_slice(keys.key), super::Revision::default());
-        let mut found: Vec<Arc<KeyValue>> = Vec::new();
-        let mut last: Option<&super::Change> = None;
-        let mut settle = |change: Option<&super::Change>| {
-            if let Some(change) = change.filter(|change| !change.is_delete) {
-                found.push(Arc::clone(&change.kv));
-            }
-        };
-        for ((key, version), change) in self.versions.from(Bound::Included(&start)) {
-            if !keys.contains(key) {
-                break;
-            }
-            if version.main > revision {
-                continue;
-            }
-            if last.is_some_and(|last| last.kv.key != key) {
-                settle(last.take());
-            }
-            last = Some(change);
-        }
-        settle(last);
+        let entries = self.versions.from(Bound::Included(keys.key));
+        let inside = entries.take_while(|(key, _)| keys.contains(key));
+        let last = last_of(revision);
+        let changes = inside.filter_map(|(_, versions)| versions.last_up_to(&last));
+        let mut found: Vec<_> = changes
+            .filter_map(|(_, change)| change.live().cloned())
+            .collect();
         let count = found.len();
         found.truncate(limit.unwrap_or(usize::MAX));
         Found { kvs: found, count }

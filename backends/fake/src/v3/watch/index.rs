@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use super::watcher::Watch;
+use super::{ranges::RangeIndex, watcher::Watch};
 use crate::{cluster::exchanges::ExchangeId, v3::mvcc::Change};
 
 /// Names a watch: its stream, and its id there.
@@ -12,23 +12,23 @@ pub(super) type WatchName = (ExchangeId, i64);
 #[derive(Debug, Default)]
 pub(super) struct WatchIndex {
     singles: HashMap<Bytes, BTreeSet<WatchName>>,
-    /// Those of ranges, which are all looked at.
-    ranges: BTreeSet<WatchName>,
+    ranges: RangeIndex,
 }
 
 impl WatchIndex {
     pub(super) fn add(&mut self, name: WatchName, watch: &Watch) {
-        if watch.is_single() {
-            let key = watch.key.clone();
-            self.singles.entry(key).or_default().insert(name);
-        } else {
-            self.ranges.insert(name);
+        match watch.range() {
+            Some(range) => self.ranges.add(range, name),
+            None => {
+                let key = watch.key.clone();
+                self.singles.entry(key).or_default().insert(name);
+            }
         }
     }
 
     pub(super) fn remove(&mut self, name: WatchName, watch: &Watch) {
-        if !watch.is_single() {
-            self.ranges.remove(&name);
+        if let Some(range) = watch.range() {
+            self.ranges.remove(&range, name);
         } else if let Some(names) = self.singles.get_mut(&watch.key) {
             names.remove(&name);
             if names.is_empty() {
@@ -39,9 +39,11 @@ impl WatchIndex {
 
     /// The watches that may want one of these changes, in order.
     pub(super) fn find(&self, changes: &[&Change]) -> BTreeSet<WatchName> {
-        let mut found = self.ranges.clone();
+        let mut found = BTreeSet::new();
         for change in changes {
-            found.extend(self.singles.get(&change.kv.key).into_iter().flatten());
+            let key = &change.kv.key;
+            found.extend(self.singles.get(key).into_iter().flatten());
+            self.ranges.find(key, &mut found);
         }
         found
     }

@@ -1,6 +1,7 @@
 //! The watches that are open on a member.
 
 mod index;
+mod ranges;
 mod stream;
 mod watcher;
 

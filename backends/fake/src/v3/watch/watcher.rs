@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::ranges::{End, Range};
 use crate::v3::{
     message::{
         kv::SharedKeyValue,
@@ -12,7 +13,8 @@ use crate::v3::{
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) key: Bytes,
-    end: End,
+    /// None for one key.
+    end: Option<End>,
     /// The first revision that is to be delivered. It may be behind for as long as nothing happens to the keys.
     pub(super) next: i64,
     omits_puts: bool,
@@ -27,15 +29,6 @@ pub(crate) struct Watch {
     pub(super) is_compacted: bool,
 }
 
-#[derive(Debug)]
-enum End {
-    /// One key.
-    Single,
-    /// All keys from the first on.
-    Open,
-    Before(Bytes),
-}
-
 impl Watch {
     pub(super) fn new(request: &WatchCreateRequest, now: i64) -> Self {
         let key = if request.key.is_empty() {
@@ -44,9 +37,9 @@ impl Watch {
             request.key.clone()
         };
         let end = match &request.range_end[..] {
-            [] => End::Single,
-            [0] => End::Open,
-            _ => End::Before(request.range_end.clone()),
+            [] => None,
+            [0] => Some(End::Open),
+            _ => Some(End::Before(request.range_end.clone())),
         };
         Self {
             key,
@@ -69,9 +62,9 @@ impl Watch {
     /// The end of its range, as a request has it.
     pub(crate) fn range_end(&self) -> Bytes {
         match &self.end {
-            End::Single => Bytes::new(),
-            End::Open => Bytes::from_static(&[0]),
-            End::Before(end) => end.clone(),
+            None => Bytes::new(),
+            Some(End::Open) => Bytes::from_static(&[0]),
+            Some(End::Before(end)) => end.clone(),
         }
     }
 
@@ -84,12 +77,16 @@ impl Watch {
         }
     }
 
-    pub(super) fn is_single(&self) -> bool {
-        matches!(self.end, End::Single)
+    /// What it watches, unless that is one key.
+    pub(super) fn range(&self) -> Option<Range> {
+        Some(Range {
+            first: self.key.clone(),
+            end: self.end.clone()?,
+        })
     }
 
     pub(super) fn is_range_empty(&self) -> bool {
-        matches!(&self.end, End::Before(end) if self.key >= end)
+        matches!(&self.end, Some(End::Before(end)) if self.key >= end)
     }
 
     pub(super) fn wants(&self, change: &Change) -> bool {
@@ -101,9 +98,8 @@ impl Watch {
         let key = &change.kv.key;
         !is_omitted
             && match &self.end {
-                End::Single => *key == self.key,
-                End::Open => *key >= self.key,
-                End::Before(end) => *key >= self.key && key < end,
+                None => *key == self.key,
+                Some(end) => *key >= self.key && end.is_behind(key),
             }
     }
 

@@ -1,0 +1,216 @@
+//! An outage does not multiply load: retries are a share of successes, calls have a limit, and circuits are visible.
+
+use std::{pin::pin, time::Duration};
+
+use etcd_http::{
+    Circuit, Client, ClientBuilder, Error, Outcome, RetryBudget, RetryPolicy,
+    fake::{FakeEtcd, Fault, When},
+    transport::Transport,
+    v3::{Lock, Put},
+};
+use futures::{
+    future::{Either, join_all, select},
+    poll,
+};
+
+use harness::{
+    clock::block_on,
+    scripted_transport::{ScriptedTransport, Step, file, keys},
+};
+
+use crate::support::jumping;
+
+fn ok() -> Step {
+    keys(200, 7, file("set", "/x", 7))
+}
+
+fn builder(steps: impl IntoIterator<Item = Step>) -> ClientBuilder<ScriptedTransport> {
+    Client::builder(ScriptedTransport::new(steps)).endpoints(["http://a", "http://b"])
+}
+
+fn unavailable() -> Step {
+    keys(503, 0, "busy")
+}
+
+fn get(client: &Client<ScriptedTransport>) -> Result<(), Error> {
+    block_on(client.v2().get("x")).map(drop)
+}
+
+fn sent(client: &Client<ScriptedTransport>) -> usize {
+    client.transport().seen().len()
+}
+
+#[test]
+fn a_budget_that_is_used_up_leaves_each_call_one_attempt() {
+    let client = builder((0..100).map(|_| unavailable()))
+        .retry_budget(RetryBudget::new(10, 0.1))
+        .build()
+        .unwrap();
+    // Ten tokens: four failed attempts are repeated, and the fifth is not.
+    assert_eq!(client.retry_tokens(), Some(10.0));
+    get(&client).unwrap_err();
+    assert_eq!(sent(&client), 5);
+    for call in 1..=20 {
+        get(&client).unwrap_err();
+        assert_eq!(sent(&client), 5 + call);
+    }
+    assert_eq!(client.retry_tokens(), Some(0.0));
+}
+
+#[test]
+fn successes_give_back_a_share_of_a_retry() {
+    let steps = (0..6)
+        .map(|_| unavailable())
+        .chain((0..12).map(|_| ok()))
+        .chain([unavailable(), ok()]);
+    let client = builder(steps)
+        .retry_budget(RetryBudget::new(4, 0.25))
+        .build()
+        .unwrap();
+    // One attempt is repeated while more than two tokens are left.
+    get(&client).unwrap_err();
+    assert_eq!(sent(&client), 2);
+    for _ in 0..4 {
+        get(&client).unwrap_err();
+    }
+    assert_eq!((sent(&client), client.retry_tokens()), (6, Some(0.0)));
+    for _ in 0..12 {
+        get(&client).unwrap();
+    }
+    assert_eq!(client.retry_tokens(), Some(3.0));
+    // It has three, and this takes one.
+    get(&client).unwrap_err();
+}
+
+#[test]
+fn moving_on_to_another_endpoint_is_free_where_nothing_was_sent() {
+    let steps = (0..20).flat_map(|_| [Step::Refuse, ok()]);
+    let client = builder(steps).retry_budget(RetryBudget::new(2, 0.001));
+    let client = client.build().unwrap();
+    get(&client).unwrap();
+    assert_eq!(client.retry_tokens(), Some(2.0));
+}
+
+#[test]
+fn without_a_budget_each_call_is_retried_as_its_policy_says() {
+    let client = builder((0..100).map(|_| unavailable())).build().unwrap();
+    assert_eq!(client.retry_tokens(), None);
+    for call in 1..=20 {
+        get(&client).unwrap_err();
+        assert_eq!(sent(&client), 5 * call);
+    }
+}
+
+#[test]
+fn a_circuit_opens_is_tried_again_and_closes() {
+    let steps = [Step::Refuse, ok(), Step::Refuse, ok(), ok()];
+    let transport = ScriptedTransport::new(steps);
+    let client = Client::builder(transport).endpoints(["http://a"]);
+    let client = client.retry(RetryPolicy::never()).build().unwrap();
+    let circuit = || client.endpoints()[0].circuit;
+    let words = || (circuit().as_str(), client.endpoints()[0].is_up);
+    assert_eq!(circuit(), Circuit::Closed);
+    get(&client).unwrap_err();
+    let Circuit::Open {
+        retry_in, failures, ..
+    } = circuit()
+    else {
+        panic!("{:?}", circuit());
+    };
+    assert_eq!((failures, retry_in), (1, Duration::from_secs(1)));
+    assert_eq!(words(), ("open", false));
+    block_on(client.transport().sleep(Duration::from_secs(1)));
+    assert_eq!(words(), ("half_open", true));
+    get(&client).unwrap();
+    assert_eq!(words(), ("closed", true));
+}
+
+fn limited(etcd: &FakeEtcd, calls: usize, waiting: usize) -> Client<FakeEtcd> {
+    let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    let builder = builder.max_concurrent_calls(calls, waiting);
+    builder.retry(RetryPolicy::never()).build().unwrap()
+}
+
+fn fake() -> FakeEtcd {
+    jumping().build()
+}
+
+#[test]
+fn calls_over_the_limit_wait_and_those_over_the_queue_fail_at_once() {
+    let etcd = fake();
+    let client = limited(&etcd, 2, 3);
+    block_on_fake(async {
+        client.v3().kv().get("warm").await.unwrap();
+        etcd.clear_log();
+        etcd.inject(When::any(), Fault::delay(Duration::from_secs(1)));
+        let puts = (0..7).map(|number| client.send(Put::new(format!("{number}"), "x")));
+        let results = join_all(puts).await;
+        let refused: Vec<_> = results.iter().filter_map(|it| it.as_ref().err()).collect();
+        assert_eq!(refused.len(), 2);
+        for error in refused {
+            assert!(error.is_overloaded() && error.is_retryable(), "{error}");
+            assert_eq!(error.outcome(), Outcome::NotSent);
+            assert_eq!(
+                error.to_string(),
+                "v3.kv.put: the most calls are under way, and 3 wait in the queue, which is full: nothing was sent"
+            );
+        }
+        // Two at a time.
+        assert_eq!(etcd.elapsed(), Duration::from_secs(3));
+        assert_eq!(etcd.log().len(), 5);
+        // All places are free again.
+        etcd.clear_faults();
+        let more = (0..5).map(|_| client.send(Put::new("a", "x")));
+        assert!(join_all(more).await.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn a_call_waits_no_longer_than_all_its_attempts_may_take() {
+    let etcd = fake();
+    let client = limited(&etcd, 1, 1);
+    let overall = RetryPolicy::never().overall(Duration::from_secs(5));
+    let hasty = client.with_retry(overall);
+    block_on_fake(async {
+        client.v3().kv().get("warm").await.unwrap();
+        etcd.inject(When::any().once(), Fault::delay(Duration::from_secs(8)));
+        let slow = client.send(Put::new("a", "x"));
+        let mut slow = pin!(slow);
+        assert!(poll!(&mut slow).is_pending());
+        let error = match select(&mut slow, pin!(hasty.send(Put::new("b", "x")))).await {
+            Either::Right((result, _)) => result.unwrap_err(),
+            Either::Left(_) => panic!("the first is slow"),
+        };
+        assert!(error.is_overloaded(), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("none has ended within 5s"), "{text}");
+        slow.await.unwrap();
+    });
+    assert_eq!(etcd.elapsed(), Duration::from_secs(8));
+}
+
+#[test]
+fn waits_for_something_to_happen_hold_up_no_call() {
+    let etcd = fake();
+    let client = limited(&etcd, 1, 0);
+    block_on_fake(async {
+        let first = client.v3().leases().grant(Duration::from_secs(60)).await;
+        let second = client.v3().leases().grant(Duration::from_secs(60)).await;
+        let key = client.v3().lock("a", first.unwrap().id).await.unwrap().key;
+        let waiting = client.send(Lock::new("a", second.unwrap().id));
+        let mut waiting = pin!(waiting);
+        assert!(poll!(&mut waiting).is_pending());
+        client.v3().unlock(key).await.unwrap();
+        waiting.await.unwrap();
+    });
+}
+
+#[test]
+fn a_limit_without_calls_is_refused() {
+    let error = builder([]).max_concurrent_calls(0, 5).build().unwrap_err();
+    assert_eq!(error.to_string(), "client: at least one call is required");
+}
+
+fn block_on_fake<F: Future>(future: F) -> F::Output {
+    futures::executor::block_on(future)
+}
