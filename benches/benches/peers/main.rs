@@ -123,8 +123,15 @@ fn main() {
         locks::run(runtime, url, waiters, rounds, is_bench);
     }
     if is_chosen("cache") {
-        let (keys, seconds) = if is_bench { (100_000, 2) } else { (1000, 0) };
-        cache::run(runtime, url, keys, Duration::from_secs(seconds));
+        let sizes: &[usize] = if is_bench { &[1000, 100_000] } else { &[100] };
+        for &keys in sizes {
+            let size = cache::Size {
+                keys,
+                events: if is_bench { 50_000 } else { 100 },
+                reading: Duration::from_secs(u64::from(is_bench)),
+            };
+            cache::run(runtime, url, size);
+        }
     }
     if is_chosen("memory") {
         memory::measure(&bench.url);

@@ -65,7 +65,7 @@ pub(super) async fn read<S: Transport>(
 ) -> Result<Tree> {
     for key in hidden {
         let below = key.strip_prefix(root).and_then(|it| it.strip_prefix('/'));
-        if !below.is_some_and(|below| !journal::is_record(below)) {
+        if below.is_none_or(journal::is_record) {
             return Err(invalid(format!(
                 "the hidden key {key:?} is not below {root:?}, or is a record of a migration"
             )));
