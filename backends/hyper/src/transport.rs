@@ -1,11 +1,11 @@
 use std::{
     fmt,
     future::ready,
+    pin::Pin,
     time::{Duration, Instant},
 };
 
 use etcd_transport::{LongLived, Request, Response, Transport, TransportError, http::Version};
-use futures::future::BoxFuture;
 
 use crate::{
     connect::Connector,
@@ -65,7 +65,10 @@ impl Default for HyperTransport {
 /// What `#[async_trait]` makes of the methods, written out: each future is boxed in the size that its protocol needs, and the
 /// request is moved into it once. The runtime is that in which the future is polled.
 impl Transport for HyperTransport {
-    fn send<'a, 'f>(&'a self, request: Request) -> BoxFuture<'f, Result<Response, TransportError>>
+    fn send<'a, 'f>(
+        &'a self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send + 'f>>
     where
         'a: 'f,
         Self: 'f,
@@ -84,7 +87,7 @@ impl Transport for HyperTransport {
         Box::pin(http2::send(origin, kind, request))
     }
 
-    fn sleep<'a, 'f>(&'a self, duration: Duration) -> BoxFuture<'f, ()>
+    fn sleep<'a, 'f>(&'a self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'f>>
     where
         'a: 'f,
         Self: 'f,

@@ -63,7 +63,7 @@ pub(crate) fn run(runtime: &Runtime, url: &str, size: Size) {
     );
     let live = "puts by 64 callers, until they are read";
     row(live, events, || {
-        runtime.block_on(keys.update(&cache, events))
+        runtime.block_on(keys.update(&cache, events));
     });
     driver.abort();
     let (late, mut driver, revision) = runtime.block_on(keys.fall_behind(events));
