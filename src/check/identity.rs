@@ -32,6 +32,11 @@ pub(super) async fn explain<T: Transport>(
             what,
             "the HTTP stack cannot send to this endpoint: `https://` needs a feature with TLS, such as `hyper-rustls`",
         ),
+        Error::Invalid(_) => Finding::new(
+            Problem::Rejected,
+            what,
+            "this client sends no more requests: make another one",
+        ),
         Error::Transport(_) => without_response(prober, endpoint, error, what).await,
         _ => foreign(prober, endpoint, error, what).await,
     }

@@ -20,6 +20,7 @@ mod once;
 mod outcome;
 mod protocol;
 mod protocol_changes;
+mod protocol_examinations;
 mod response_limits;
 mod retry;
 mod secrets;

@@ -6,7 +6,7 @@ use futures::stream::{self, BoxStream};
 
 use super::{
     kept::files,
-    queue::{Held, Patience, first, in_turn, is_over, next_event},
+    queue::{Held, WaitLimit, first, in_turn, is_over, next_event},
 };
 use crate::{
     client::Client,
@@ -68,7 +68,7 @@ impl<T: Transport> Election<T> {
         work: impl AsyncFnOnce(&Held) -> O,
     ) -> Result<O, RecipeError> {
         let (client, value, ttl) = (&self.client, value.as_ref(), self.ttl);
-        let done = in_turn(client, &self.name, value, ttl, Patience::Endless, work).await?;
+        let done = in_turn(client, &self.name, value, ttl, WaitLimit::Unlimited, work).await?;
         done.ok_or(RecipeError::TimedOut(Duration::MAX))
     }
 

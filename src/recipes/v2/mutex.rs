@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use etcd_transport::Transport;
 
-use super::queue::{Held, Patience, first, in_turn};
+use super::queue::{Held, WaitLimit, first, in_turn};
 use crate::{
     client::Client,
     recipes::{error::RecipeError, traits::clone_and_debug},
@@ -66,7 +66,7 @@ impl<T: Transport> Mutex<T> {
     /// # Errors
     /// [`RecipeError::KeyExpired`] if the lock was lost: the work was dropped. [`RecipeError::Client`] if etcd refused.
     pub async fn run<O>(&self, work: impl AsyncFnOnce(&Held) -> O) -> Result<O, RecipeError> {
-        let done = self.in_turn(Patience::Endless, work).await?;
+        let done = self.in_turn(WaitLimit::Unlimited, work).await?;
         done.ok_or(RecipeError::TimedOut(Duration::MAX))
     }
 
@@ -79,7 +79,7 @@ impl<T: Transport> Mutex<T> {
         limit: Duration,
         work: impl AsyncFnOnce(&Held) -> O,
     ) -> Result<O, RecipeError> {
-        let done = self.in_turn(Patience::AtMost(limit), work).await?;
+        let done = self.in_turn(WaitLimit::AtMost(limit), work).await?;
         done.ok_or(RecipeError::TimedOut(limit))
     }
 
@@ -94,15 +94,15 @@ impl<T: Transport> Mutex<T> {
         &self,
         work: impl AsyncFnOnce(&Held) -> O,
     ) -> Result<Option<O>, RecipeError> {
-        self.in_turn(Patience::None, work).await
+        self.in_turn(WaitLimit::Zero, work).await
     }
 
     async fn in_turn<O>(
         &self,
-        patience: Patience,
+        wait_limit: WaitLimit,
         work: impl AsyncFnOnce(&Held) -> O,
     ) -> Result<Option<O>, RecipeError> {
-        in_turn(&self.client, &self.name, "", self.ttl, patience, work).await
+        in_turn(&self.client, &self.name, "", self.ttl, wait_limit, work).await
     }
 
     /// Returns the key of the present holder, or `None`.

@@ -45,10 +45,10 @@ impl Held {
 
 /// How long to wait for the turn.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
-    None,
+pub(super) enum WaitLimit {
+    Zero,
     AtMost(Duration),
-    Endless,
+    Unlimited,
 }
 
 /// Puts a key into a queue, waits until it is the first one, does work while it is kept, and deletes it. Returns `None` if its turn
@@ -58,20 +58,20 @@ pub(super) async fn in_turn<T: Transport, O>(
     queue: &str,
     value: &str,
     ttl: Duration,
-    patience: Patience,
+    wait_limit: WaitLimit,
     work: impl AsyncFnOnce(&Held) -> O,
 ) -> Result<Option<O>, RecipeError> {
     let transport = client.transport();
-    let until = match patience {
-        Patience::AtMost(limit) => transport.now().checked_add(limit),
-        Patience::None | Patience::Endless => None,
+    let until = match wait_limit {
+        WaitLimit::AtMost(limit) => transport.now().checked_add(limit),
+        WaitLimit::Zero | WaitLimit::Unlimited => None,
     };
     let create = CreateInOrder::new(queue, value).ttl(ttl);
     let mut kept = Kept::write(client, &create, ttl).await?;
     let held = Held::new(kept.key(), kept.created());
     let result = while_kept(&mut kept, async {
-        let is_patient = !matches!(patience, Patience::None);
-        let turn = Box::pin(wait_turn(client, queue, &held.key, is_patient));
+        let is_waiting = !matches!(wait_limit, WaitLimit::Zero);
+        let turn = Box::pin(wait_turn(client, queue, &held.key, is_waiting));
         let has_turn = match until {
             None => turn.await?,
             Some(until) => {
@@ -114,7 +114,7 @@ async fn wait_turn<T: Transport>(
     client: &Client<T>,
     queue: &str,
     own: &str,
-    is_patient: bool,
+    is_waiting: bool,
 ) -> Result<bool, RecipeError> {
     let mut pauses = Pauses::default();
     loop {
@@ -127,7 +127,7 @@ async fn wait_turn<T: Transport>(
                 let Some(before) = at.checked_sub(1).and_then(|at| keys.get(at)) else {
                     return Ok(true);
                 };
-                if !is_patient {
+                if !is_waiting {
                     return Ok(false);
                 }
                 let watch = Watch::new(&before.key);

@@ -28,7 +28,7 @@ fn an_item_whose_consumer_dies_is_claimed_again_before_those_after_it() {
             queue.push("b").await.unwrap();
             let claimed = others.claim().await.unwrap();
             assert_eq!((text(&claimed).as_str(), claimed.attempts()), ("a", 1));
-            // Nobody else gets it.
+            // No other consumer gets it.
             let next = queue.claim().await.unwrap();
             assert_eq!(text(&next), "b");
             next.release().await.unwrap();

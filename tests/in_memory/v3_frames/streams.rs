@@ -54,8 +54,8 @@ fn a_lease_that_is_kept_alive_does_not_expire() {
                 let lease = plain.v3().leases().grant(seconds(60)).await.unwrap().id;
                 let renewals = client.v3().leases().keep_alive(lease);
                 let renewals = renewals.take(4).collect::<Vec<_>>().await;
-                let is_told = renewals.iter().any(Result::is_err);
-                assert!(!is_told || cut.is_refused(), "{cut:?}: {renewals:?}");
+                let has_failed = renewals.iter().any(Result::is_err);
+                assert!(!has_failed || cut.is_refused(), "{cut:?}: {renewals:?}");
                 for renewal in renewals.into_iter().flatten() {
                     assert_eq!(renewal, seconds(60), "{cut:?}");
                 }
@@ -170,7 +170,7 @@ fn watches_of_a_set_that_changes_deliver_every_revision_once() {
     });
 }
 
-/// A part of a snapshot is never taken for the whole.
+/// A part of a snapshot is never mistaken as the whole.
 #[test]
 fn a_snapshot_is_complete_or_an_error() {
     let path = "/etcdserverpb.Maintenance/Snapshot";

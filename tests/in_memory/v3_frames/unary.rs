@@ -41,8 +41,8 @@ fn check_write<W, D>(
             match &written {
                 Ok(()) => assert!(is_sent_again || !has_happened, "{what}"),
                 Err(error) => {
-                    let is_told = !is_sent_again || cut.is_refused();
-                    assert!(is_told && has_happened, "{what}");
+                    let has_failed = !is_sent_again || cut.is_refused();
+                    assert!(has_failed && has_happened, "{what}");
                     assert_eq!(error.outcome(), Outcome::Unknown, "{what}");
                 }
             }

@@ -1,8 +1,8 @@
 //! The guarantees of items that are claimed:
 //!
-//! - *at least once*: an item whose push succeeded is there until it is acknowledged, whoever dies;
+//! - *at least once*: an item whose push succeeded is there until it is acknowledged, even if consumers die;
 //! - *acknowledged once*: at most one acknowledgment of an item succeeds, and then it is gone;
-//! - *nothing else*: no item goes that nobody has acknowledged, and none appears that nobody has pushed.
+//! - *nothing else*: no item goes without an acknowledgment, and none appears that was not pushed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

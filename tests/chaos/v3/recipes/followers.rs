@@ -1,4 +1,4 @@
-//! The guarantee of those who follow an election: what they are shown is every proclamation of every leader, in order, without a
+//! The guarantee of the followers of an election: what they are shown is every proclamation of every leader, in order, without a
 //! gap. No history is compacted.
 
 use std::{collections::BTreeMap, time::Duration};
