@@ -170,7 +170,7 @@ fn watches_of_a_set_that_changes_deliver_every_revision_once() {
     });
 }
 
-/// A part of a snapshot is never mistaken as the whole.
+/// A part of a snapshot is never passed off as the whole.
 #[test]
 fn a_snapshot_is_complete_or_an_error() {
     let path = "/etcdserverpb.Maintenance/Snapshot";
