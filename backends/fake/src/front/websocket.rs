@@ -56,7 +56,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 }
 
 /// The status with which etcd refuses what is no handshake of RFC 6455.
-fn refusal(request: &hyper::Request<Incoming>) -> Option<StatusCode> {
+fn refusal(request: &hyper::Request<Incoming>, profile: Profile) -> Option<StatusCode> {
     let headers = request.headers();
     if request.method() != Method::GET {
         return Some(StatusCode::METHOD_NOT_ALLOWED);
@@ -64,8 +64,16 @@ fn refusal(request: &hyper::Request<Incoming>) -> Option<StatusCode> {
     let is_complete = has_token(headers, &SEC_WEBSOCKET_VERSION, "13")
         && headers
             .get(SEC_WEBSOCKET_KEY)
-            .is_some_and(|key| !key.is_empty());
+            .is_some_and(|key| is_key(key.as_bytes(), profile));
     (!is_complete).then_some(StatusCode::BAD_REQUEST)
+}
+
+/// Whether a text is a client's key: 16 bytes in base64, which 3.4 does not look at.
+fn is_key(text: &[u8], profile: Profile) -> bool {
+    match profile {
+        Profile::V3_4 => !text.is_empty(),
+        Profile::V3_5 => STANDARD.decode(text).is_ok_and(|key| key.len() == 16),
+    }
 }
 
 fn refused(status: StatusCode, method: &Method) -> Response {
@@ -84,7 +92,8 @@ pub(super) fn open(
     request: hyper::Request<Incoming>,
     mut stopped: watch::Receiver<()>,
 ) -> Response {
-    if let Some(status) = refusal(&request) {
+    let profile = etcd.shared.with(|core| core.cluster.profile);
+    if let Some(status) = refusal(&request, profile) {
         return refused(status, request.method());
     }
     let response = switching(request.headers());
@@ -92,7 +101,7 @@ pub(super) fn open(
         url: url.to_owned(),
         path: request.uri().path().to_owned(),
         authorization: authorization(request.headers()),
-        profile: etcd.shared.with(|core| core.cluster.profile),
+        profile,
         etcd,
     };
     tokio::spawn(async move {
