@@ -187,6 +187,7 @@ impl Claims {
                 .otherwise(Range::new(&item))
                 .otherwise(Range::new(&claim));
             let mut held = Held::unsure(session, lease, claim, None);
+            held.is_put_with(Bytes::from(unique.clone()));
             let taken = held.send(&take).await?;
             if let Some((item, created)) = taken_by(&taken, &unique) {
                 held.is_created_by(created);

@@ -175,33 +175,36 @@ impl<T: Transport> Leadership<T> {
     pub async fn proclaim(&mut self, value: impl Into<Value>) -> Result<i64, RecipeError> {
         let value = value.into();
         let key = self.held.key().clone();
-        let put = Put::new(&key, value.clone()).lease(self.held.lease());
-        let txn = Txn::new()
-            .when(self.held.is_held_compare())
-            .when(Compare::version(&key).equal(self.version))
-            .then(put)
-            .otherwise(Range::new(&key));
-        let lease = self.held.held_lease().clone();
-        let namespace = self.held.session().namespace();
-        let txn = async { Ok(settle(namespace, &txn).await?) };
-        let settled = while_held(&lease, txn).await?;
-        let value = value.into_bytes();
-        let revision = if settled.output.succeeded {
-            settled.output.header.revision
-        } else {
-            let found = settled.output.range(0).and_then(|own| own.first());
-            let is_applied = |own: &&KeyValue| {
-                own.create_revision == self.held.fencing_token()
-                    && own.version == self.version + 1
-                    && own.value == value
-            };
-            match found.filter(is_applied) {
-                Some(own) => own.mod_revision,
-                None => return Err(RecipeError::KeyDeleted { key }),
+        loop {
+            let put = Put::new(&key, value.clone()).lease(self.held.lease());
+            let txn = Txn::new()
+                .when(self.held.is_held_compare())
+                .when(Compare::version(&key).equal(self.version))
+                .then(put)
+                .otherwise(Range::new(&key));
+            let lease = self.held.held_lease().clone();
+            let namespace = self.held.session().namespace();
+            let txn = async { Ok(settle(namespace, &txn).await?) };
+            let settled = while_held(&lease, txn).await?;
+            if settled.output.succeeded {
+                self.version += 1;
+                return Ok(settled.output.header.revision);
             }
-        };
-        self.version += 1;
-        Ok(revision)
+            let found = settled.output.range(0).and_then(|own| own.first());
+            let own = found.filter(|own| {
+                own.create_revision == self.held.fencing_token() && own.version > self.version
+            });
+            let Some(own) = own else {
+                return Err(RecipeError::KeyDeleted { key });
+            };
+            let is_this =
+                own.version == self.version + 1 && own.value == value.clone().into_bytes();
+            self.version = own.version;
+            if is_this {
+                return Ok(own.mod_revision);
+            }
+            // An earlier proclamation that was dropped has been applied after all.
+        }
     }
 
     /// Gives up leadership: [`Held::release`].

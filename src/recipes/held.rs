@@ -121,10 +121,9 @@ impl<T: Transport> Held<T> {
     /// [`RecipeError::Client`] if etcd refused. The driver tries again, and otherwise the key ends with the lease. It is not
     /// an error if it was lost before.
     pub async fn release(mut self) -> Result<(), RecipeError> {
-        let (lease, created) = (self.lease.id(), Some(self.created));
         let deleted = async {
             let namespace = self.session.namespace();
-            Ok(delete(namespace, &self.key, lease, created).await?)
+            Ok(delete(namespace, &self.key, self.created).await?)
         };
         match while_held(&self.lease, deleted).await {
             Ok(()) => {
@@ -199,6 +198,7 @@ impl<T: Transport> Held<T> {
             lease: lease.id(),
             lost: lease.lost().boxed().shared(),
             created: None,
+            value: None,
             in_doubt: true,
             is_deleted: false,
             lock,
@@ -221,6 +221,13 @@ impl<T: Transport> Held<T> {
             release.in_doubt = settled.in_doubt;
         }
         Ok(settled.output)
+    }
+
+    /// Only what is put with this value is given up: the session may put the key again.
+    pub(super) fn is_put_with(&mut self, value: Bytes) {
+        if let Some(release) = &mut self.release {
+            release.value = Some(value);
+        }
     }
 
     pub(super) fn is_created_by(&mut self, created: i64) {

@@ -107,8 +107,8 @@ impl<T: Transport> Follower<T> {
         self.candidates = candidates.collect();
         let leader = self.candidates.first_key_value().map(|(_, leader)| leader);
         let leader = leader.map(|leader| (leader.key.clone(), leader.mod_revision));
-        // Where the leader is the same, no other has led.
-        self.is_resync |= self.has_listed && leader != self.last;
+        // Where the same leader leads, no other has led.
+        self.is_resync |= self.has_listed && (leader.is_none() || leader != self.last);
         self.has_listed = true;
         let watch = Watch::new(&self.queue).from_revision(from);
         self.changes = Some(self.namespace.open(watch));

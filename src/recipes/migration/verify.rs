@@ -117,7 +117,7 @@ pub(super) async fn verify<S: Transport, T: Transport>(
     }
     for note in tree.notes {
         if note.kind == NoteKind::UnreadableName {
-            let key = note.path.trim_start_matches(root.as_str());
+            let key = note.path.strip_prefix(root.as_str()).unwrap_or(&note.path);
             result.differs(
                 key.trim_start_matches('/').to_owned(),
                 DifferenceKind::Missing,

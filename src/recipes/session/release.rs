@@ -8,7 +8,7 @@ use super::{LocalLock, Lost};
 use crate::{
     error::Result,
     recipes::wait::settle,
-    v3::{Compare, DeleteRange, LeaseId, Namespace, Range, Txn},
+    v3::{Compare, DeleteRange, KeyValue, LeaseId, Namespace, Range, Txn},
 };
 
 /// How long a request whose response was lost may still be applied, as far as has been observed: more than a server's own limit
@@ -23,6 +23,8 @@ pub(in crate::recipes) struct Release {
     pub(in crate::recipes) lost: Lost,
     /// The revision that created the key, if it is known.
     pub(in crate::recipes) created: Option<i64>,
+    /// What the key was put with, where the session may put the same key again.
+    pub(in crate::recipes) value: Option<Bytes>,
     /// A put of the key may still be on its way.
     pub(in crate::recipes) in_doubt: bool,
     /// Only a late put is left to be deleted.
@@ -41,6 +43,7 @@ impl Release {
             lease,
             lost,
             created,
+            value,
             in_doubt,
             is_deleted,
             lock,
@@ -49,7 +52,10 @@ impl Release {
         let work = async {
             if !is_deleted {
                 // A final failure leaves the key to the lease.
-                let _ = delete(&namespace, &key, lease, created).await;
+                let _ = match created {
+                    Some(created) => delete(&namespace, &key, created).await,
+                    None => delete_own(&namespace, &key, lease, value.as_ref()).await,
+                };
             }
             drop(guard);
             if in_doubt {
@@ -59,30 +65,34 @@ impl Release {
                     Some(lock) => Some(lock.lock().await),
                     None => None,
                 };
-                let _ = delete(&namespace, &key, lease, None).await;
+                let _ = delete_own(&namespace, &key, lease, value.as_ref()).await;
             }
         };
         select(pin!(work), lost).await;
     }
 }
 
-/// Deletes a key of this lease if this revision created it, or whichever did.
-pub(in crate::recipes) async fn delete<T: Transport>(
+/// Deletes a key that was put with this lease, and with this value where one is given.
+async fn delete_own<T: Transport>(
     namespace: &Namespace<T>,
     key: &Bytes,
     lease: LeaseId,
-    created: Option<i64>,
+    value: Option<&Bytes>,
 ) -> Result<()> {
-    let created = match created {
-        Some(created) => created,
-        None => {
-            let read = settle(namespace, &Range::new(key)).await?.output;
-            match read.first() {
-                Some(kv) if kv.lease == lease => kv.create_revision,
-                _ => return Ok(()),
-            }
-        }
-    };
+    let read = settle(namespace, &Range::new(key)).await?.output;
+    let is_own = |kv: &&KeyValue| kv.lease == lease && value.is_none_or(|value| *value == kv.value);
+    match read.first().filter(is_own) {
+        Some(kv) => delete(namespace, key, kv.create_revision).await,
+        None => Ok(()),
+    }
+}
+
+/// Deletes a key if this revision created it.
+pub(in crate::recipes) async fn delete<T: Transport>(
+    namespace: &Namespace<T>,
+    key: &Bytes,
+    created: i64,
+) -> Result<()> {
     // Of two requests that are applied, one finds the key.
     let delete = Txn::new()
         .when(Compare::create_revision(key).equal(created))

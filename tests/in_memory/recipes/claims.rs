@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use etcd_http::{
-    fake::{FakeEtcd, When},
+    fake::{FakeEtcd, Fault, When},
     recipes::{Claim, PriorityQueue, Queue, RecipeError, Session},
     transport::Transport,
 };
@@ -89,6 +89,30 @@ fn a_claim_that_is_dropped_or_deleted_is_given_to_another() {
             }
             second.ack().await.unwrap();
             assert!(queue.try_claim().await.unwrap().is_none());
+        };
+        session.run(driver, work).await;
+    });
+}
+
+#[test]
+fn a_claim_in_doubt_that_is_given_up_leaves_the_next_one_of_its_session_alone() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let work = async {
+            let queue = Queue::new(&session, "jobs");
+            queue.push("a").await.unwrap();
+            // The read comes first, then the transaction that takes the item.
+            let when = When::any().path("/v3/kv/txn").nth(2);
+            etcd.inject(when, Fault::break_after());
+            drop(queue.claim().await.unwrap());
+            etcd.sleep(seconds(1)).await;
+            let again = queue.claim().await.unwrap();
+            assert_eq!(again.attempts(), 2);
+            // By then a late put of the first one has been deleted.
+            etcd.sleep(seconds(20)).await;
+            assert!(queue.try_claim().await.unwrap().is_none());
+            again.ack().await.unwrap();
         };
         session.run(driver, work).await;
     });

@@ -199,3 +199,26 @@ fn no_proclamation_is_missed_doubled_or_invented() {
         }
     });
 }
+
+#[test]
+fn a_leader_goes_on_after_a_proclamation_that_was_dropped_and_applied() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let work = async {
+            let election = Election::new(&session, "leader");
+            let mut leadership = election.campaign("a").await.unwrap();
+            let when = When::any().path("/v3/kv/txn").once();
+            etcd.inject(when, Fault::silence_after());
+            let dropped = Box::pin(leadership.proclaim("b"));
+            let limit = etcd.sleep(seconds(1));
+            assert!(matches!(select(dropped, limit).await, Either::Right(_)));
+            assert_eq!(etcd.get(leadership.key()).unwrap().value, "b");
+            let revision = leadership.proclaim("c").await.unwrap();
+            assert_eq!(etcd.revision(), revision);
+            assert_eq!(etcd.get(leadership.key()).unwrap().value, "c");
+            leadership.resign().await.unwrap();
+        };
+        session.run(driver, work).await;
+    });
+}
