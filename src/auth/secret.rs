@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderValue, header::InvalidHeaderValue};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 use zeroize::Zeroizing;
 
 /// A string that is redacted when printed and zeroed when dropped.
@@ -42,7 +42,10 @@ impl From<&str> for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
+        // What serde expected and found would quote the secret.
+        let text = String::deserialize(deserializer);
+        text.map(Self::new)
+            .map_err(|_| D::Error::custom("a password must be a string"))
     }
 }
 
@@ -55,6 +58,14 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_string_is_not_shown_in_the_error() {
+        let error = serde_json::from_str::<Secret>("123456").unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with("a password must be a string"), "{error}");
+        assert!(!error.contains("123456"), "{error}");
+    }
 
     #[test]
     fn neither_the_secret_nor_its_header_is_shown() {

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt::Display, time::Duration};
 
-use super::{ClientConfig, duration};
+use super::{ClientConfig, EndpointTexts, duration};
 use crate::{
     auth::secret::Secret,
     error::{Error, Result},
@@ -107,15 +107,18 @@ impl Variables {
             "http"
         };
         let endpoints = self.endpoints.as_deref().unwrap_or(DEFAULT_ENDPOINT);
-        config.endpoints = endpoints
-            .split(',')
-            .map(|endpoint| match endpoint.trim() {
-                endpoint if endpoint.contains("://") || endpoint.starts_with("unix") => {
-                    endpoint.to_owned()
-                }
-                endpoint => format!("{scheme}://{endpoint}"),
-            })
-            .collect();
+        if endpoints.contains('@') {
+            // Before it is split: a password may have commas.
+            let reason = "has credentials: set ETCDCTL_USER and ETCDCTL_PASSWORD instead";
+            return Err(refused("ENDPOINTS", reason));
+        }
+        let endpoints = endpoints.split(',').map(|endpoint| match endpoint.trim() {
+            endpoint if endpoint.contains("://") || endpoint.starts_with("unix") => {
+                endpoint.to_owned()
+            }
+            endpoint => format!("{scheme}://{endpoint}"),
+        });
+        config.endpoints = EndpointTexts(endpoints.collect());
         match (&self.user, &config.password) {
             (None, None) => {}
             (None, Some(_)) => {

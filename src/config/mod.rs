@@ -3,7 +3,7 @@
 mod duration;
 mod environment;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use etcd_transport::{FromSettings, Transport, TransportSettings};
 use serde::{Deserialize, Deserializer, de};
@@ -77,7 +77,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientConfig {
-    endpoints: Vec<String>,
+    endpoints: EndpointTexts,
     user: Option<String>,
     password: Option<Secret>,
     v2_user: Option<String>,
@@ -104,6 +104,21 @@ pub struct ClientConfig {
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
+}
+
+/// The endpoints as they are written. Credentials, which are refused later, are redacted in `Debug` output.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+struct EndpointTexts(Vec<String>);
+
+impl fmt::Debug for EndpointTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = self.0.iter().map(|text| match text.rsplit_once('@') {
+            Some((_, host)) => format!("***@{host}"),
+            None => text.clone(),
+        });
+        f.debug_list().entries(texts).finish()
+    }
 }
 
 impl ClientConfig {
@@ -156,7 +171,7 @@ impl ClientConfig {
 
     /// Returns the endpoints' URLs.
     pub fn endpoints(&self) -> &[String] {
-        &self.endpoints
+        &self.endpoints.0
     }
 
     /// Returns the settings that belong to the transport.
@@ -191,7 +206,7 @@ impl ClientConfig {
         }
         let overall = retry.overall;
         let mut builder = Client::builder(transport)
-            .endpoints(&self.endpoints)
+            .endpoints(&self.endpoints.0)
             .allow_insecure_auth(self.allow_insecure_auth)
             .protocol(self.protocol)
             .prefer_leader(self.prefer_leader)

@@ -53,9 +53,13 @@ impl<T: Transport> Pipeline<T> {
             .lifecycle
             .begin_call(call.operation, self.is_privileged)?;
         let admitted = match &self.call_limit {
-            Some(limit) if call.deadline == Deadline::Usual => {
+            Some(limit) if call.deadline == Deadline::Usual && !self.ends_with_client() => {
                 // Boxed, so that calls without a limit do not pay for it.
-                Some(Box::pin(self.admit(limit, call.operation)).await?)
+                let admitted = Box::pin(self.admit(limit, call.operation)).await?;
+                if self.lifecycle.is_closed() {
+                    return Err(Error::closed(call.operation));
+                }
+                Some(admitted)
             }
             _ => None,
         };
@@ -63,6 +67,11 @@ impl<T: Transport> Pipeline<T> {
             _under_way: under_way,
             _admitted: admitted,
         })
+    }
+
+    /// Whether calls of this pipeline end what is open while the client is being closed: they need no place among the others.
+    fn ends_with_client(&self) -> bool {
+        self.is_privileged && self.lifecycle.refuses(false)
     }
 
     async fn admit<'a>(

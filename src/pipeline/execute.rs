@@ -88,9 +88,13 @@ impl<T: Transport> Pipeline<T> {
             };
             run.failed(&failure, &endpoint, began);
             match run.pause_after(&failure) {
-                Some(pause) => run.go_on(failure, endpoint, pause).await,
+                Some(pause) => run.pause(pause).await,
                 None => return run.give_up(failure, &endpoint),
             }
+            if self.lifecycle.is_closed() {
+                return run.give_up(failure, &endpoint);
+            }
+            run.go_on(failure, endpoint);
         }
     }
 }
@@ -366,14 +370,17 @@ impl<'a, T: Transport> Execution<'a, T> {
         is_free || !failure.is_endpoint_fault() || tokens.failed()
     }
 
-    async fn go_on(&mut self, failure: Failure, endpoint: EndpointState, pause: Duration) {
-        self.leave(failure, endpoint);
-        if self.set.iter().all(|state| is_among(state, &self.tried)) {
-            self.begin_round();
-        }
+    async fn pause(&mut self, pause: Duration) {
         if !pause.is_zero() {
             self.pipeline.transport.sleep(pause).await;
             self.now = self.pipeline.transport.now();
+        }
+    }
+
+    fn go_on(&mut self, failure: Failure, endpoint: EndpointState) {
+        self.leave(failure, endpoint);
+        if self.set.iter().all(|state| is_among(state, &self.tried)) {
+            self.begin_round();
         }
     }
 

@@ -62,6 +62,11 @@ impl Lifecycle {
         }
     }
 
+    /// Returns whether nothing is sent any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.refuses(true)
+    }
+
     /// Counts a call, which is under way until the result is dropped.
     ///
     /// # Errors

@@ -283,3 +283,95 @@ fn a_client_does_not_connect_to_what_is_no_etcd() {
     let error = block_on(builder.connect()).unwrap_err();
     assert!(error.to_string().contains("html"), "{error}");
 }
+
+/// A client of which so many calls are under way and wait.
+fn limited(etcd: &FakeEtcd, calls: usize, waiting: usize) -> Client<FakeEtcd> {
+    let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    let builder = builder.protocol(etcd_http::Protocol::Gateway);
+    builder
+        .max_concurrent_calls(calls, waiting)
+        .build()
+        .unwrap()
+}
+
+fn puts(etcd: &FakeEtcd) -> usize {
+    let log = etcd.log();
+    log.iter().filter(|it| it.path() == "/v3/kv/put").count()
+}
+
+#[test]
+fn a_call_that_waits_for_its_place_is_not_sent_after_the_end() {
+    let etcd = jumping().build();
+    let client = limited(&etcd, 1, 1);
+    etcd.inject(When::any().path("/v3/kv/put"), Fault::delay(seconds(5)));
+    block_on(async {
+        let kv = client.v3().kv();
+        let both = join(kv.put("a", "1"), kv.put("b", "1"));
+        let ((first, second), closed) = join(both, client.close(seconds(1))).await;
+        first.unwrap();
+        let second = second.unwrap_err();
+        assert!(second.is_closed(), "{second}");
+        assert_eq!(closed.unwrap_err().calls, 2);
+    });
+    assert_eq!(puts(&etcd), 1);
+}
+
+#[test]
+fn a_call_that_waits_to_be_sent_again_is_not_sent_after_the_end() {
+    let etcd = jumping().build();
+    let client = client(&etcd);
+    etcd.inject(When::any().path("/v3/kv/put"), Fault::refuse());
+    block_on(async {
+        let kv = client.v3().kv();
+        let mut put = pin!(kv.put("a", "1"));
+        // The first attempt is refused, and the next one is due soon.
+        assert!(poll!(&mut put).is_pending());
+        let sent = puts(&etcd);
+        assert!(sent > 0);
+        let closed = client.close(seconds(0)).await;
+        assert_eq!(closed.unwrap_err().calls, 1);
+        let error = put.await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+        assert_eq!(puts(&etcd), sent);
+    });
+}
+
+#[test]
+fn a_session_is_given_up_where_the_places_of_calls_are_taken() {
+    let etcd = jumping().build();
+    let client = limited(&etcd, 1, 0);
+    block_on(async {
+        let (_session, driver) = Session::open(client.v3(), seconds(60)).await.unwrap();
+        assert_eq!(etcd.leases().len(), 1);
+        etcd.inject(When::any().path("/v3/kv/put"), Fault::delay(seconds(2)));
+        let kv = client.v3().kv();
+        let end = join(client.close(seconds(5)), driver);
+        let (put, (closed, ())) = join(kv.put("a", "1"), end).await;
+        put.unwrap();
+        closed.unwrap();
+        assert_eq!(etcd.leases().len(), 0);
+    });
+}
+
+#[test]
+fn no_session_is_opened_while_the_client_is_closing() {
+    let etcd = jumping().build();
+    let client = client(&etcd);
+    etcd.inject(When::any().path("/v3/kv/put"), Fault::delay(seconds(2)));
+    block_on(async {
+        let kv = client.v3().kv();
+        let late = async {
+            etcd.sleep(seconds(1)).await;
+            let opened = Session::open(client.v3(), seconds(60)).await;
+            match opened.map(drop).unwrap_err() {
+                RecipeError::Client(error) => assert!(error.is_closed(), "{error}"),
+                error => panic!("{error}"),
+            }
+        };
+        let end = join(client.close(seconds(5)), late);
+        let (put, (closed, ())) = join(kv.put("a", "1"), end).await;
+        put.unwrap();
+        closed.unwrap();
+    });
+    assert_eq!(etcd.leases().len(), 0);
+}

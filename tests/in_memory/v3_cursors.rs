@@ -247,3 +247,18 @@ fn keys_are_read_and_watched_from_there_over_a_restart() {
         assert_eq!(revision(&mut stream).await, next);
     });
 }
+
+#[test]
+fn a_watch_from_a_future_revision_has_no_cursor_before_the_store_is_there() {
+    let etcd = jumping().build();
+    block_on(async {
+        let now = etcd.put("k", "1");
+        let (mut stream, position) = open(&etcd, watch().from_revision(now + 2));
+        assert!(poll!(stream.next()).is_pending());
+        assert_eq!(position.cursor(), None);
+        etcd.put("k", "2");
+        let next = etcd.put("k", "3");
+        assert_eq!(revision(&mut stream).await, next);
+        assert_eq!(position.cursor().unwrap().revision(), next);
+    });
+}

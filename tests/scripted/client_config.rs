@@ -294,3 +294,17 @@ fn a_client_is_made_with_its_transport() {
         "client: the HTTP stack refused the request: built without TLS"
     );
 }
+
+#[test]
+fn credentials_in_endpoints_are_not_shown() {
+    let error = refused(&[("ETCDCTL_ENDPOINTS", "http://root:a,b@10.0.0.1:2379")]);
+    assert!(error.contains("ETCDCTL_USER"), "{error}");
+    assert!(!error.contains("root"), "{error}");
+    let file = r#"{"endpoints": ["http://root:secret@10.0.0.1:2379"]}"#;
+    let config: ClientConfig = serde_json::from_str(file).unwrap();
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("10.0.0.1:2379") && !shown.contains("secret"),
+        "{shown}"
+    );
+}

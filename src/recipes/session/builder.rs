@@ -7,7 +7,11 @@ use etcd_transport::Transport;
 use futures::channel::{mpsc, oneshot};
 
 use super::{Inner, Session, SessionDriver, Settings, State, driver::Ending, grant};
-use crate::{recipes::error::RecipeError, v3::Namespace};
+use crate::{
+    error::{Error, InvalidInput},
+    recipes::error::RecipeError,
+    v3::Namespace,
+};
 
 /// The settings of a [`Session`].
 #[derive(Clone, Debug)]
@@ -65,6 +69,9 @@ impl<T: Transport> SessionBuilder<T> {
             namespace,
             settings,
         } = self;
+        if namespace.client().is_closed() {
+            return Err(Error::Invalid(InvalidInput::closed("v3.lease.grant")).into());
+        }
         // It ends before the client does.
         let namespace = namespace.privileged();
         let (mut keeper, renewals) = namespace.client().v3().leases().keeper();

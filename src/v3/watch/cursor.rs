@@ -33,7 +33,8 @@ pub struct WatchCursor {
 
 impl WatchCursor {
     /// The cursor after everything that this response reflects: to read keys, and watch them from there even if the program
-    /// restarts in between.
+    /// restarts in between. Not of a read at an older [revision](crate::v3::Range::revision): its header has the revision of
+    /// the store, and what came between would be skipped.
     pub fn after(header: &Header) -> Self {
         Self {
             cluster_id: header.cluster_id,

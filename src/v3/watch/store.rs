@@ -55,6 +55,11 @@ impl SeenStore {
         }))
     }
 
+    /// Whether a member has reported this revision or a later one.
+    pub(super) fn has(&self, revision: i64) -> bool {
+        revision <= self.revision
+    }
+
     /// The revision that was reported before, if this one is lower.
     pub(super) fn is_behind(&self, revision: i64) -> Option<i64> {
         (revision < self.revision).then_some(self.revision)

@@ -338,6 +338,8 @@ impl<T: Transport> Watcher<T> {
         if self.positions.contains_key(&number)
             && !self.ready.iter().any(|(watch, _)| *watch == number)
             && let Some(reached) = self.watches.get(&number).and_then(WatchState::reached)
+            // A watch from a future revision has not come anywhere yet.
+            && self.store.has(reached)
         {
             self.yielded(number, reached);
         }
