@@ -243,14 +243,14 @@ impl<T: FromSettings> Client<T> {
     /// Creates a client with etcdctl's environment variables, `ETCDCTL_ENDPOINTS` and so on: see [`ClientConfig::from_env`].
     /// Nothing is sent yet.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "hyper")]
-    /// # fn example() -> Result<(), etcd_http::Error> {
+    /// ```
+    /// # #[cfg(feature = "hyper")] {
     /// use etcd_http::{Client, hyper::HyperTransport};
     ///
     /// let client = Client::<HyperTransport>::from_env()?;
-    /// # Ok(())
+    /// # assert!(!client.is_closed());
     /// # }
+    /// # Ok::<(), etcd_http::Error>(())
     /// ```
     ///
     /// # Errors
@@ -274,16 +274,16 @@ impl<T: FromSettings> ClientBuilder<T> {
 
     /// Returns a builder with etcdctl's environment variables: see [`ClientConfig::from_env`].
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "hyper")]
-    /// # fn example() -> Result<(), etcd_http::Error> {
+    /// ```
+    /// # #[cfg(feature = "hyper")] {
     /// use etcd_http::{ClientBuilder, hyper::HyperTransport};
     ///
     /// let client = ClientBuilder::<HyperTransport>::from_env()?
     ///     .prefer_leader(true)
     ///     .build()?;
-    /// # Ok(())
+    /// # assert!(!client.is_closed());
     /// # }
+    /// # Ok::<(), etcd_http::Error>(())
     /// ```
     ///
     /// # Errors
