@@ -124,7 +124,8 @@ impl<T: Transport> Election<T> {
         let mut leadership = self.campaign(value).await?;
         let lost = leadership.lost();
         let output = until(lost, work(&mut leadership)).await?;
-        leadership.resign().await?;
+        // The work is done. The driver tries again, and the key ends with the lease.
+        let _ = leadership.resign().await;
         Ok(output)
     }
 

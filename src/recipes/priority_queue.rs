@@ -75,7 +75,7 @@ impl<T: Transport> PriorityQueue<T> {
                 Some(last) => number(&last.key)?.saturating_add(1),
                 None => 0,
             };
-            let key = join(&prefix, format!("/{number:016}"));
+            let key = join(&prefix, format!("/{number:0DIGITS$}"));
             let txn = Txn::new()
                 .when(Compare::mod_revision(&turn).less(read.header.revision + 1))
                 .then(Put::new(&turn, ""))
@@ -131,13 +131,18 @@ impl<T: Transport> PriorityQueue<T> {
     }
 }
 
+/// How many digits the number of an item has, as in Go's recipe.
+const DIGITS: usize = 16;
+
 /// Reads the number at the end of a key.
 fn number(key: &Bytes) -> Result<u64, RecipeError> {
     let last = key.rsplit(|byte| *byte == b'/').next();
+    // The last number is the last key, as all have as many digits.
+    let last = last.filter(|last| last.len() == DIGITS);
     let number = last.and_then(|last| str::from_utf8(last).ok()?.parse().ok());
     number.ok_or_else(|| RecipeError::UnexpectedValue {
         key: key.clone(),
-        expected: "a key that ends in a number",
+        expected: "a key that ends in a number of 16 digits",
     })
 }
 

@@ -67,7 +67,7 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// |---|---|
 /// | a file | a key with the same value |
 /// | a directory | a prefix of keys; an empty one has no equivalent, and is in the [report](Report::notes) |
-/// | a time to live | a lease, shared by the keys that expire in the same second. A key lives at least as long as in v2, and at most a few seconds longer |
+/// | a time to live | a lease, shared by the keys that expire in the same second. A key lives as long as in v2, give or take a few seconds |
 /// | a time to live of a directory | that of each key below, where it is the earlier one. Keys that are added later do not have it, so it is in the report |
 /// | the indexes of a key | none: a key of v3 has revisions of its own. [`Report::source_index`] is where a watch of v2 goes on |
 /// | a hidden key: `_` begins its name | none, as v2 does not list it. Name it with [`hidden`](Self::hidden) |
@@ -80,7 +80,8 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// - **It can be run again**, after a failure, or to take over what has changed in v2 since. Keys that are as they should be are
 ///   not written.
 /// - **Nothing of others is overwritten**: a v3 key that has another value, and was not written by a migration of this tree, or
-///   has been changed or deleted since, stays as it is, and is in the report. This is compared in the transaction that writes,
+///   has been changed or deleted since, stays as it is, and is in the report (but for a deleted copy with a lease, which may have
+///   expired: it is written again). This is compared in the transaction that writes,
 ///   so it holds for changes during the copy as well. [`overwrite`](Self::overwrite) has it otherwise.
 /// - **Nothing is deleted**, unless [`delete_removed`](Self::delete_removed) says so; then it is copies that no other client has changed.
 /// - **A lost response does no harm**: each transaction leaves a record of what it has written, and is not applied twice.

@@ -51,7 +51,7 @@ pub enum NoteKind {
         /// The remaining time.
         left: Duration,
     },
-    /// A file whose name is not UTF-8, and which v2 does not show: it was not copied.
+    /// A file whose name, or a directory of which the name, is not UTF-8, and which v2 does not show: it was not copied.
     UnreadableName,
     /// A file whose value is not UTF-8, or has the character U+FFFD: v2 shows both alike, and it was copied as shown.
     UncertainValue,

@@ -187,6 +187,9 @@ impl<S: Transport> Reader<'_, S> {
                     expires,
                     is_top: false,
                 }));
+            } else if node.key.contains(REPLACEMENT) {
+                // etcd does not find it by this name.
+                self.note(&node.key, NoteKind::UnreadableName);
             } else {
                 self.left.push(Directory {
                     path: node.key,

@@ -69,6 +69,8 @@ impl<T: Transport> SessionBuilder<T> {
             namespace,
             settings,
         } = self;
+        // Counted first: who closes the client meanwhile waits for it.
+        let open = namespace.client().pipeline().lifecycle.begin_session();
         if namespace.client().is_closed() {
             return Err(Error::Invalid(InvalidInput::closed("v3.lease.grant")).into());
         }
@@ -100,7 +102,8 @@ impl<T: Transport> SessionBuilder<T> {
         };
         let inner = Arc::new(inner);
         let session = Arc::downgrade(&inner);
-        let driver = SessionDriver::new(driver_namespace, renewals, releasing, ending, session);
+        let driver =
+            SessionDriver::new(driver_namespace, open, renewals, releasing, ending, session);
         Ok((Session { inner }, driver))
     }
 }

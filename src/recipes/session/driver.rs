@@ -1,8 +1,4 @@
-use std::{
-    pin::pin,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{pin::pin, sync::Weak, time::Duration};
 
 use etcd_transport::Transport;
 use futures::{
@@ -13,6 +9,7 @@ use futures::{
 
 use super::{Inner, Release, Session, revoke};
 use crate::{
+    pipeline::lifecycle::OpenSession,
     recipes::traits::driver,
     v3::{HeldLease, Namespace},
 };
@@ -35,14 +32,13 @@ pub(super) struct Ending<T> {
 impl SessionDriver {
     pub(super) fn new<T: Transport>(
         namespace: Namespace<T>,
+        open: OpenSession,
         renewals: impl Future<Output = ()> + Send + 'static,
         releases: UnboundedReceiver<Release>,
         ending: Ending<T>,
         session: Weak<Inner<T>>,
     ) -> Self {
-        let lifecycle = Arc::clone(&namespace.client().pipeline().lifecycle);
-        let open = lifecycle.begin_session();
-        let closing = lifecycle.ended(false);
+        let closing = namespace.client().pipeline().lifecycle.ended(false);
         let driving = drive(namespace, renewals, releases, ending);
         let driving = async move {
             let driving = pin!(driving);

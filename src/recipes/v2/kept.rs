@@ -49,6 +49,8 @@ impl<T: Transport> Kept<T> {
             let reason = "the time to live is shorter than a second";
             return Err(Error::Invalid(InvalidInput::new(O::NAME, reason)).into());
         }
+        // Counted first: who closes the client meanwhile waits for it.
+        let open = client.pipeline().lifecycle.begin_session();
         let client = client.with_timeout((ttl / 4).max(SHORTEST_TIMEOUT));
         let mut pauses = Pauses::default();
         let mut in_doubt = false;
@@ -60,7 +62,6 @@ impl<T: Transport> Kept<T> {
                     let Node {
                         key, created_index, ..
                     } = event.node;
-                    let open = client.pipeline().lifecycle.begin_session();
                     return Ok(Self {
                         client: client.privileged(),
                         _open: open,

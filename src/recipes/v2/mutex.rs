@@ -73,7 +73,8 @@ impl<T: Transport> Mutex<T> {
     /// As [`run`](Self::run), but waits for the lock at most for this long.
     ///
     /// # Errors
-    /// As for [`run`](Self::run); [`RecipeError::TimedOut`] when the limit has passed: the wait has left the queue.
+    /// As for [`run`](Self::run); [`RecipeError::TimedOut`] when the limit has passed. Then it leaves the queue: where etcd cannot be
+    /// reached, within the time to live.
     pub async fn run_within<O>(
         &self,
         limit: Duration,
@@ -89,7 +90,7 @@ impl<T: Transport> Mutex<T> {
     /// time may all find that the lock is not free.
     ///
     /// # Errors
-    /// As for [`run`](Self::run).
+    /// As for [`run`](Self::run); [`RecipeError::TimedOut`] if etcd cannot be reached for the time to live.
     pub async fn try_run<O>(
         &self,
         work: impl AsyncFnOnce(&Held) -> O,

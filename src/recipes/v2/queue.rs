@@ -67,7 +67,18 @@ pub(super) async fn in_turn<T: Transport, O>(
         WaitLimit::Zero | WaitLimit::Unlimited => None,
     };
     let create = CreateInOrder::new(queue, value).ttl(ttl);
-    let mut kept = Kept::write(client, &create, ttl).await?;
+    let written = Box::pin(Kept::write(client, &create, ttl));
+    let limit = match wait_limit {
+        WaitLimit::AtMost(limit) => limit,
+        // What is not answered for so long is a failure, and not another holder.
+        WaitLimit::Zero => ttl,
+        WaitLimit::Unlimited => Duration::MAX,
+    };
+    // A key that is written after all expires.
+    let mut kept = match select(written, transport.sleep(limit)).await {
+        Either::Left((kept, _)) => kept?,
+        Either::Right(_) => return Err(RecipeError::TimedOut(limit)),
+    };
     let held = Held::new(kept.key(), kept.created());
     let result = while_kept(&mut kept, async {
         let is_waiting = !matches!(wait_limit, WaitLimit::Zero);

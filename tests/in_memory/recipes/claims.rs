@@ -255,3 +255,22 @@ fn no_item_is_lost_with_its_consumer_and_none_is_acknowledged_twice() {
         }
     });
 }
+
+#[test]
+fn a_key_of_others_below_a_priority_does_not_cost_an_item() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let work = async {
+            let queue = PriorityQueue::new(&session, "jobs");
+            etcd.put("jobs/00010/5", "foreign");
+            let error = queue.push("a", 10).await.unwrap_err();
+            assert!(
+                matches!(error, RecipeError::UnexpectedValue { .. }),
+                "{error}"
+            );
+            queue.push("b", 11).await.unwrap();
+        };
+        session.run(driver, work).await;
+    });
+}

@@ -222,3 +222,61 @@ fn a_leader_goes_on_after_a_proclamation_that_was_dropped_and_applied() {
         session.run(driver, work).await;
     });
 }
+
+#[test]
+fn a_leader_of_an_outage_shows_as_a_gap_though_none_has_led_before() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let work = async {
+            let election = Election::new(&session, "leader");
+            let watched = all(election.proclamations(), |it| {
+                value(&it.as_ref().unwrap().leader)
+            });
+            let proclaim = async {
+                etcd.sleep(seconds(1)).await;
+                etcd.inject(When::any().path("/v3/watch"), Fault::refuse());
+                etcd.restart();
+                election
+                    .campaign(FIRST)
+                    .await
+                    .unwrap()
+                    .resign()
+                    .await
+                    .unwrap();
+                etcd.compact();
+                etcd.sleep(seconds(30)).await;
+                etcd.clear_faults();
+                etcd.sleep(seconds(30)).await;
+                let leadership = election.campaign(LAST).await.unwrap();
+                etcd.sleep(seconds(1)).await;
+                leadership.resign().await.unwrap();
+            };
+            let ((), watched) = join(proclaim, watched).await;
+            let lost: Vec<_> = watched
+                .iter()
+                .map(|it| it.as_ref().unwrap().is_resync)
+                .collect();
+            assert_eq!(lost, [true]);
+        };
+        session.run(driver, work).await;
+    });
+}
+
+#[test]
+fn what_the_work_of_a_leader_returns_is_not_lost_where_resigning_is_refused() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let work = async {
+            let election = Election::new(&session, "leader");
+            let done = election.run_while_leader("a", async |_| {
+                let when = When::any().path("/v3/kv/txn").once();
+                etcd.inject(when, Fault::status(403));
+                7
+            });
+            assert_eq!(done.await.unwrap(), 7);
+        };
+        session.run(driver, work).await;
+    });
+}

@@ -303,3 +303,26 @@ impl Drop for Enter<'_> {
         self.0.set(self.0.get() - 1);
     }
 }
+
+#[test]
+fn a_wait_for_a_lock_has_its_limit_where_etcd_cannot_be_reached() {
+    let etcd = jumping().build();
+    etcd.inject(When::any(), Fault::refuse());
+    block_on(async {
+        let client = client(&etcd);
+        let mutex = Mutex::new(&client, "/lock", TTL);
+        let error = mutex.run_within(seconds(1), async |_| ()).await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, RecipeError::TimedOut(limit) if limit == seconds(1)),
+            "{error}"
+        );
+        assert_eq!(etcd.elapsed(), seconds(1));
+        let error = mutex.try_run(async |_| ()).await.unwrap_err();
+        assert!(
+            matches!(error, RecipeError::TimedOut(limit) if limit == TTL),
+            "{error}"
+        );
+        assert_eq!(etcd.elapsed(), seconds(1) + TTL);
+    });
+}

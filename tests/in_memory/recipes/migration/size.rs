@@ -47,7 +47,7 @@ fn ten_thousand_keys_take_two_requests_for_a_hundred_of_them() {
 fn a_tree_that_is_too_large_for_a_response_is_read_directory_by_directory() {
     let etcd = jumping().build();
     let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
-    let client = client.protocol(Protocol::Gateway).max_response_size(20_000);
+    let client = client.protocol(Protocol::Gateway).max_response_size(10_000);
     let client = client.build().unwrap();
     block_on(async {
         for dir in 0..10 {
@@ -59,20 +59,27 @@ fn a_tree_that_is_too_large_for_a_response_is_read_directory_by_directory() {
         let dir = CreateDir::new("/app/b").ttl(seconds(100));
         client.send(dir).await.unwrap();
         set(&etcd, "/app/b/c", "x").await;
+        super::set_bytes(&etcd, "/app/d%FF/e", "value=x").await;
         etcd.clear_log();
         let target = client.v3().namespace("app/");
         let migration = Migration::new(&client, "/app", target);
         let report = migration.run().await.unwrap();
+        // /app and /app/a are too large, and what is below is not.
+        let reads = When::any().path("/v2/keys/*");
+        assert!(etcd.count(&reads) > 10, "{}", etcd.count(&reads));
         assert_eq!(report.written, 101);
         assert_eq!(
             notes(&report),
             [
                 ("/app/a/empty", NoteKind::EmptyDirectory),
                 ("/app/b", NoteKind::DirectoryTtl { left: seconds(100) }),
+                ("/app/d\u{fffd}", NoteKind::UnreadableName),
             ]
         );
         assert_ne!(etcd.get("app/b/c").unwrap().lease, 0);
-        assert!(migration.verify().await.unwrap().is_same());
+        let verified = migration.verify().await.unwrap();
+        let missing: Vec<_> = verified.differences.iter().map(|it| &*it.key).collect();
+        assert_eq!(missing, ["d\u{fffd}".as_bytes()]);
     });
 }
 
