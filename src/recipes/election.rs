@@ -156,6 +156,11 @@ impl<T: Transport> Election<T> {
         proclamations::follow(self.session.namespace(), self.queue())
     }
 
+    /// Returns the session of the candidate.
+    pub fn session(&self) -> &Session<T> {
+        &self.session
+    }
+
     fn queue(&self) -> KeyRange {
         KeyRange::prefix(join(&self.name, "/"))
     }
