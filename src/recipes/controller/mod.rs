@@ -75,7 +75,7 @@ pub use request::{Fence, ReconcileRequest, Reconciled};
 /// # What is promised
 ///
 /// - **The last state of every key is reconciled**, at least once: a key that changes while it is reconciled is reconciled again, and
-///   one that fails is tried again until it succeeds. Deleted keys as well, as long as the driver is polled.
+///   one that fails is tried again until it succeeds. Deleted keys as well, if the cache had them before.
 /// - **One at a time for a key.** Different keys are reconciled side by side, up to a [number](ControllerBuilder::concurrency).
 /// - **A key waits once** however often it changes; keys that are due are begun in the order in which they became so.
 /// - **Failures do not turn into load**: each key has [pauses](ControllerBuilder::backoff) of its own, which double. A
@@ -86,8 +86,8 @@ pub use request::{Fence, ReconcileRequest, Reconciled};
 /// # Limits
 ///
 /// A cache is behind the store: write to etcd with a comparison of [`mod_revision`](ReconcileRequest::mod_revision), and of the
-/// [leadership](ReconcileRequest::guard). A key that was deleted while no controller ran is not known any more: remove what has no key at
-/// the start, or keep keys until what they stand for is gone. All futures of the reconciler are polled by the driver, so on one
+/// [leadership](ReconcileRequest::guard). A key that was deleted before the cache was first listed is not known: remove what has no key
+/// at the start, or keep keys until what they stand for is gone. All futures of the reconciler are polled by the driver, so on one
 /// thread: spawn within it what needs the processor for long. A value that cannot be decoded is
 /// [reported](ControllerEvent::Invalid) and not reconciled.
 #[doc(alias = "reconciler")]

@@ -2,6 +2,7 @@
 //! valid token nothing is begun. See [`safety`](super::safety) for the number of schedules.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     pin::pin,
     sync::{Arc, Mutex},
@@ -12,10 +13,10 @@ use bytes::Bytes;
 use etcd_http::{
     Error,
     fake::FakeEtcd,
-    recipes::{Controller, Election, RecipeError, ReconcileRequest, Reconciled, Session},
+    recipes::{Controller, Election, ReconcileRequest, Reconciled, Session},
     transport::Transport,
 };
-use futures::future::{join_all, join3, select};
+use futures::future::{join, join_all, join3, select};
 
 use super::{controller::numbers, safety::explore};
 use crate::support::{client, millis, seconds};
@@ -85,7 +86,9 @@ impl World {
             return Err("every third call");
         }
         let mut state = self.state.lock().unwrap();
-        state.done.insert(request.key.clone(), request.mod_revision());
+        state
+            .done
+            .insert(request.key.clone(), request.mod_revision());
         Ok(Reconciled::AwaitChange)
     }
 
@@ -112,14 +115,19 @@ fn key(number: usize) -> Bytes {
     format!("n/{number}").into()
 }
 
-/// Changes and deletes keys. A write that fails is none, or one: etcd tells in the end.
-async fn write(etcd: &FakeEtcd) {
+/// Changes keys, and deletes some. A write that fails is none, or one: etcd tells in the end.
+async fn write(etcd: &FakeEtcd, deletes: bool) {
     let client = client(etcd);
     for round in 0..12 {
         let key = key(round % KEYS);
         let _: Result<_, Error> = match round % 5 {
-            4 => client.v3().kv().delete(&key).await.map(drop),
-            _ => client.v3().kv().put(&key, round.to_string()).await.map(drop),
+            4 if deletes => client.v3().kv().delete(&key).await.map(drop),
+            _ => client
+                .v3()
+                .kv()
+                .put(&key, round.to_string())
+                .await
+                .map(drop),
         };
         etcd.sleep(millis(120)).await;
     }
@@ -137,9 +145,9 @@ fn the_last_state_of_every_key_is_reconciled_and_no_key_runs_twice() {
             .backoff(millis(200), seconds(5))
             .reconcile(move |request| reconciler.clone().reconcile(request));
         let work = async {
-            write(&etcd).await;
+            write(&etcd, true).await;
             // What is late has arrived, and an outage has been noticed.
-            etcd.sleep(seconds(120)).await;
+            etcd.sleep(seconds(30)).await;
             controller.stop(seconds(10)).await
         };
         let work = async { futures::join!(driver, work).1 };
@@ -149,14 +157,21 @@ fn the_last_state_of_every_key_is_reconciled_and_no_key_runs_twice() {
     });
 }
 
-/// Three candidates. Each leaves after a while, and comes back with another session.
+/// Three candidates. Each leaves, or crashes, and comes back with another session; the first one crashes again while keys are
+/// deleted, which the others know.
 #[test]
 fn with_an_election_nothing_is_begun_without_a_valid_token_and_the_last_state_is_reconciled() {
     explore("controllers of an election", async |etcd| {
         let world = World::new(&etcd);
-        let candidate = async |number: u64| -> Result<(), RecipeError> {
+        let ready = Cell::new(0);
+        let all_ready = async || {
+            while ready.get() < 3 {
+                etcd.sleep(millis(100)).await;
+            }
+        };
+        let candidate = async |number: u64| {
             let client = client(&etcd);
-            for life in 0..2 {
+            for life in [1, 2] {
                 let (session, session_driver) = loop {
                     match Session::open(client.v3(), TTL).await {
                         Ok(opened) => break opened,
@@ -171,33 +186,35 @@ fn with_an_election_nothing_is_begun_without_a_valid_token_and_the_last_state_is
                     .backoff(millis(200), seconds(5))
                     .elected(&election, number.to_string())
                     .reconcile(move |request| reconciler.clone().reconcile(request));
+                let work = async {
+                    if life == 2 {
+                        let _ = cache.ready().await;
+                        ready.set(ready.get() + 1);
+                        all_ready().await;
+                        etcd.sleep(if number == 1 {
+                            millis(500)
+                        } else {
+                            seconds(60)
+                        })
+                        .await;
+                        return;
+                    }
+                    etcd.sleep(millis(number * 500)).await;
+                    if number > 1 {
+                        let _ = controller.stop(seconds(1)).await;
+                        let _ = session.close().await;
+                    }
+                };
                 let drivers = join3(session_driver, cache_driver, driver);
-                match (life, number) {
-                    // A crash: everything is dropped at once.
-                    (0, 1) => {
-                        select(pin!(drivers), etcd.sleep(millis(700))).await;
-                    }
-                    (0, _) => {
-                        let work = async {
-                            etcd.sleep(millis(number * 500)).await;
-                            let _ = controller.stop(seconds(1)).await;
-                            session.close().await
-                        };
-                        select(pin!(drivers), pin!(work)).await;
-                    }
-                    // It stays to the end.
-                    _ => {
-                        select(pin!(drivers), etcd.sleep(seconds(180))).await;
-                    }
-                }
+                select(pin!(drivers), pin!(work)).await;
             }
-            Ok(())
         };
-        let candidates = join_all((1..=3).map(candidate));
-        let (done, ()) = futures::join!(candidates, write(&etcd));
-        for done in done {
-            done.map_err(|error| error.to_string())?;
-        }
+        let writes = async {
+            write(&etcd, false).await;
+            all_ready().await;
+            write(&etcd, true).await;
+        };
+        join(join_all((1..=3).map(candidate)), writes).await;
         world.check()
     });
 }

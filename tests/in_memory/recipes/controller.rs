@@ -218,7 +218,10 @@ fn different_keys_run_side_by_side_up_to_the_limit_and_one_key_never_twice() {
             etcd.sleep(seconds(60)).await;
             assert_eq!(*most.lock().unwrap(), 3);
             let stats = controller.stats();
-            assert_eq!((stats.started, stats.succeeded), (stats.succeeded, stats.started));
+            assert_eq!(
+                (stats.started, stats.succeeded),
+                (stats.succeeded, stats.started)
+            );
             // Far less than the 90 writes, and each at least for its last state.
             assert!((11..=30).contains(&stats.started), "{stats:?}");
         };
@@ -447,7 +450,15 @@ fn what_is_under_way_is_dropped_when_leadership_is_lost_and_done_again_in_anothe
             assert_ne!(session.lease(), lease);
             assert_eq!(
                 journal.take(),
-                ["elected", "begins a=1", "dropped", "lost", "elected", "begins a=1", "ends a=1"]
+                [
+                    "elected",
+                    "begins a=1",
+                    "dropped",
+                    "lost",
+                    "elected",
+                    "begins a=1",
+                    "ends a=1"
+                ]
             );
             assert_eq!(controller.stats().dropped, 1);
             // By another client: the lease is still there.
@@ -458,12 +469,20 @@ fn what_is_under_way_is_dropped_when_leadership_is_lost_and_done_again_in_anothe
             etcd.sleep(seconds(60)).await;
             assert_eq!(
                 journal.take(),
-                ["begins a=2", "dropped", "lost", "elected", "begins a=2", "ends a=2"]
+                [
+                    "begins a=2",
+                    "dropped",
+                    "lost",
+                    "elected",
+                    "begins a=2",
+                    "ends a=2"
+                ]
             );
             session.close().await.unwrap();
         };
         // With its session, the controller ends.
-        join(select(cache_driver, driver), join(session_driver, work)).await;
+        let ended = select(cache_driver, driver);
+        select(pin!(session_driver), pin!(join(ended, work))).await;
         assert_eq!(controller.stats().fencing_token, None);
         assert_eq!(journal.take(), ["lost"]);
     });
@@ -502,8 +521,8 @@ fn a_stop_leaves_the_election_and_a_guarded_write_is_refused_after_it() {
             assert!(!client.send(write).await.unwrap().succeeded);
             session.close().await.unwrap();
         };
-        let drivers = join(session_driver, driver);
-        select(pin!(cache_driver), pin!(join(drivers, work))).await;
+        let drivers = join(session_driver, cache_driver);
+        select(pin!(drivers), pin!(join(driver, work))).await;
         assert_eq!(etcd.get("done").unwrap().value, "1");
     });
 }
