@@ -78,6 +78,11 @@ impl Fence {
         }
     }
 
+    /// Returns the key that shows that this controller leads.
+    pub fn key(&self) -> &Bytes {
+        &self.key
+    }
+
     /// Returns a number that is greater than that of each earlier leader: see [`Held::fencing_token`].
     ///
     /// [`Held::fencing_token`]: crate::recipes::Held::fencing_token

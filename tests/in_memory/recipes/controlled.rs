@@ -194,7 +194,7 @@ fn with_an_election_nothing_is_begun_without_a_valid_token_and_the_last_state_is
                         etcd.sleep(if number == 1 {
                             millis(500)
                         } else {
-                            seconds(60)
+                            seconds(30)
                         })
                         .await;
                         return;
