@@ -67,8 +67,8 @@ impl<T: Transport> CacheBuilder<T> {
     /// them.
     ///
     /// If the history after the state was compacted, the store was restored, or the cluster is another one, the keys are listed:
-    /// the update has the differences to the state, and says [why](super::CacheUpdate::gap). A state of other keys is
-    /// reported by [`Cache::failure`], and not used. The last valid value of a key whose present one cannot be decoded is not
+    /// the update has the differences to the state, and says [why](super::CacheUpdate::gap). The driver ends with a state
+    /// of other keys, and [`Cache::failure`] says so. The last valid value of a key whose present one cannot be decoded is not
     /// stored.
     pub fn resume(mut self, state: MirrorState) -> Self {
         self.state = Some(state);
