@@ -61,7 +61,11 @@ pub use request::{Fence, ReconcileRequest, Reconciled};
 ///         // Deleted: nothing of it may be left.
 ///         let replicas = request.entry.as_ref().map_or(0, |site| site.value.replicas);
 ///         scale(&request.key, replicas).await?;
-///         Ok::<_, std::io::Error>(Reconciled::RequeueAfter(Duration::from_secs(600)))
+///         // Look again, as replicas may die.
+///         Ok::<_, std::io::Error>(match replicas {
+///             0 => Reconciled::AwaitChange,
+///             _ => Reconciled::RequeueAfter(Duration::from_secs(600)),
+///         })
 ///     });
 /// let work = async {
 ///     // Until the program is to end.

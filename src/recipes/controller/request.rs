@@ -36,7 +36,8 @@ pub struct Fence {
 pub enum Reconciled {
     /// Nothing, before it changes or a [resync](super::ControllerBuilder::resync_interval) is due.
     AwaitChange,
-    /// It is reconciled again after this time, if it does not change before.
+    /// It is reconciled again after this time, if it does not change before. Not for a deleted key for which nothing is left to be
+    /// done: it would be kept in memory.
     RequeueAfter(Duration),
 }
 
