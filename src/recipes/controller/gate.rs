@@ -27,7 +27,7 @@ enum State<T> {
     Candidate(BoxFuture<'static, (Pauses, Result<Leadership<T>, RecipeError>)>),
     /// Leads, until that is lost.
     Leader {
-        leadership: Leadership<T>,
+        leadership: Box<Leadership<T>>,
         lost: BoxFuture<'static, RecipeError>,
     },
     /// The session is closed.
@@ -74,6 +74,7 @@ impl<T: Transport> Gate<T> {
                 (_, Ok(leadership)) => {
                     let fencing_token = leadership.fencing_token();
                     let lost = leadership.lost().boxed();
+                    let leadership = Box::new(leadership);
                     self.state = State::Leader { leadership, lost };
                     return Poll::Ready(Turn::Elected { fencing_token });
                 }
