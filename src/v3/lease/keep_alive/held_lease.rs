@@ -17,7 +17,7 @@ use crate::{
 /// client cannot reach etcd. The clock is that of the transport, which may stop while the machine sleeps.
 ///
 /// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and was replaced,
-/// may wake up and end leases that expired only by its own clock
+/// may wake up and end leases that expired only by its own clock, some at once and others 7 s later
 /// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). Where this matters, guard
 /// writes with a transaction that compares a key of the lease.
 ///
