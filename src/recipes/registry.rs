@@ -126,7 +126,10 @@ impl<T: Transport> Registry<T> {
             let mut revision = settle(namespace, &put).await?.output.header.revision;
             let mut pauses = Pauses::default();
             loop {
-                next_change(namespace, Watch::new(key), revision, &pauses).await?;
+                let changed = next_change(namespace, Watch::new(key), revision, &pauses).await?;
+                if changed.is_some() {
+                    pauses = Pauses::default();
+                }
                 let read = settle(namespace, &Range::new(key)).await?.output;
                 match read.first() {
                     None => return Ok(()),

@@ -7,6 +7,7 @@ mod exactness;
 mod late;
 mod migration;
 mod observers;
+mod pages;
 mod safety;
 mod serializable;
 mod session;

@@ -5,7 +5,7 @@ use futures::channel::mpsc::UnboundedSender;
 
 use crate::{
     client::Client,
-    error::{Error, Outcome, Result},
+    error::{Error, Result},
     v3::{LeaseId, RevokeLease, lease::keep_alive::lease_state::Lease},
 };
 
@@ -101,22 +101,16 @@ impl<T: Transport> HeldLease<T> {
 
     /// Revokes the lease and deletes its keys: `POST /v3/lease/revoke`.
     ///
+    /// From the call on it is lost, for all clones: etcd may have revoked it long before a response arrives. If this fails or is
+    /// dropped, the lease is no longer renewed, and expires.
+    ///
     /// # Errors
     /// See [`Error`]. It is not an error if the lease no longer exists.
     pub async fn revoke(self) -> Result<()> {
-        self.lease.revoking(true);
-        let revoked = self.client.send(RevokeLease::new(self.id())).await;
-        match revoked {
-            Err(error) if !error.is_lease_not_found() => {
-                if error.outcome() != Outcome::Unknown {
-                    self.lease.revoking(false);
-                }
-                Err(error)
-            }
-            _ => {
-                self.lease.lose(LossReason::Revoked);
-                Ok(())
-            }
+        self.lease.lose(LossReason::Revoked);
+        match self.client.send(RevokeLease::new(self.id())).await {
+            Err(error) if !error.is_lease_not_found() => Err(error),
+            _ => Ok(()),
         }
     }
 }
