@@ -19,8 +19,12 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often a response that is not etcd's is taken as an outage, as of a proxy, and not as final.
-const FOREIGN_ATTEMPTS: u32 = 10;
+/// How often a response that is not etcd's is taken as an outage, as of a proxy, and not as final: for some five minutes, as in
+/// a watch.
+const FOREIGN_ATTEMPTS: u32 = 150;
+
+/// How often an operation without a limit of its own is tried.
+const ATTEMPTS: u32 = 10;
 
 /// The output of an operation that was repeated until it was definite.
 pub(super) struct Settled<O> {
@@ -66,7 +70,7 @@ impl Pauses {
 
     /// Whether an operation without a limit of its own has been tried often enough.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.count >= FOREIGN_ATTEMPTS
+        self.count >= ATTEMPTS
     }
 
     pub(super) async fn pause<T: Transport>(&mut self, transport: &T) {

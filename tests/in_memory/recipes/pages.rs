@@ -24,33 +24,39 @@ async fn show(etcd: &FakeEtcd, when: When, status: u16, time: std::time::Duratio
 }
 
 #[test]
-fn waits_survive_a_page_at_every_endpoint() {
-    for status in PAGES {
-        for begin in [0, 500] {
-            let etcd = jumping().build();
-            block_on(async {
-                let (first, driver) = session(&etcd).await;
-                let (second, other) = session(&etcd).await;
-                let work = async {
-                    let held = Mutex::new(&first, "lock").lock().await.unwrap();
-                    let page = async {
-                        etcd.sleep(millis(begin)).await;
-                        // What is open is cut.
-                        etcd.restart();
-                        show(&etcd, When::any(), status, seconds(2)).await;
-                        etcd.sleep(seconds(1)).await;
-                        held.release().await.unwrap();
-                    };
-                    let election = Election::new(&second, "leader");
-                    let lock = Mutex::new(&second, "lock");
-                    let waits = join(lock.lock(), election.campaign("here"));
-                    let ((), (locked, led)) = join(page, waits).await;
-                    assert!(locked.is_ok(), "{status}: {locked:?}");
-                    assert!(led.is_ok(), "{status}: {led:?}");
+fn waits_and_work_survive_a_page_that_is_shorter_than_the_session_lives() {
+    for (status, begin) in PAGES.into_iter().flat_map(|it| [(it, 0), (it, 500)]) {
+        let etcd = jumping().build();
+        let open = async || {
+            let session = Session::builder(client(&etcd).v3()).ttl(seconds(60));
+            session.open().await.unwrap()
+        };
+        block_on(async {
+            let (first, driver) = open().await;
+            let (second, other) = open().await;
+            let work = async {
+                let held = Mutex::new(&first, "lock").lock().await.unwrap();
+                let page = async {
+                    etcd.sleep(millis(begin)).await;
+                    // What is open is cut.
+                    etcd.restart();
+                    show(&etcd, When::any(), status, seconds(30)).await;
+                    etcd.sleep(seconds(5)).await;
                 };
-                first.run(driver, second.run(other, work)).await;
-            });
-        }
+                let work = async {
+                    let done = held.run(page).await;
+                    assert!(done.is_ok(), "{status}: {done:?}");
+                    held.release().await.unwrap();
+                };
+                let election = Election::new(&second, "leader");
+                let lock = Mutex::new(&second, "lock");
+                let waits = join(lock.lock(), election.campaign("here"));
+                let ((), (locked, led)) = join(work, waits).await;
+                assert!(locked.is_ok(), "{status}: {locked:?}");
+                assert!(led.is_ok(), "{status}: {led:?}");
+            };
+            first.run(driver, second.run(other, work)).await;
+        });
     }
 }
 
