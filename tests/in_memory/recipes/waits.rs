@@ -259,3 +259,18 @@ fn a_limit_that_no_clock_can_hold_is_none() {
         first.run(driver, second.run(other, work)).await;
     });
 }
+
+#[test]
+fn names_of_which_one_begins_with_the_other_are_apart() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let work = async {
+            let two = Mutex::new(&session, "lock2").lock().await.unwrap();
+            let one = Mutex::new(&session, "lock").try_lock().await.unwrap();
+            assert!(one.is_some());
+            two.release().await.unwrap();
+        };
+        session.run(driver, work).await;
+    });
+}
