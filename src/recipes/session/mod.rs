@@ -8,6 +8,7 @@ mod release;
 use std::{
     collections::HashMap,
     fmt,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -369,14 +370,22 @@ async fn grant<T: Transport>(keeper: &LeaseKeeper<T>, ttl: Duration) -> Result<H
     }
 }
 
-/// Revokes a lease within this time.
+/// Revokes a lease within this time: again after each failure that another attempt may resolve.
 async fn revoke<T: Transport>(
     lease: HeldLease<T>,
     transport: &T,
     limit: Duration,
 ) -> Result<(), RecipeError> {
-    let revoked = Box::pin(lease.revoke());
-    match select(revoked, transport.sleep(limit)).await {
+    let revoked = async {
+        let mut pauses = Pauses::default();
+        loop {
+            match Box::pin(lease.clone().revoke()).await {
+                Err(error) if !is_refused(&error) => pauses.pause(transport).await,
+                revoked => return revoked,
+            }
+        }
+    };
+    match select(pin!(revoked), transport.sleep(limit)).await {
         Either::Left((result, _)) => Ok(result?),
         Either::Right(_) => Err(RecipeError::TimedOut(limit)),
     }

@@ -8,6 +8,7 @@ mod late;
 mod migration;
 mod observers;
 mod pages;
+mod registry;
 mod safety;
 mod serializable;
 mod session;

@@ -191,3 +191,20 @@ fn a_session_that_could_not_be_closed_can_be_closed_again() {
         session.run(driver, work).await;
     });
 }
+
+#[test]
+fn a_session_is_closed_over_a_page_that_is_shorter_than_the_limit() {
+    for status in PAGES {
+        let etcd = jumping().build();
+        block_on(async {
+            let (session, driver) = session(&etcd).await;
+            let work = async {
+                let page = show(&etcd, When::any(), status, seconds(2));
+                let ((), closed) = join(page, session.close()).await;
+                assert!(closed.is_ok(), "{status}: {closed:?}");
+                assert!(etcd.leases().is_empty());
+            };
+            session.run(driver, work).await;
+        });
+    }
+}
