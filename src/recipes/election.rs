@@ -196,7 +196,7 @@ impl<T: Transport> Leadership<T> {
                 own.create_revision == self.held.fencing_token() && own.version > self.version
             });
             let Some(own) = own else {
-                return Err(RecipeError::KeyDeleted { key });
+                return Err(self.held.session().key_deleted(key));
             };
             let is_this = own.version == self.version.saturating_add(1)
                 && own.value == value.clone().into_bytes();
