@@ -9,6 +9,8 @@ mod exactness;
 mod late;
 mod migration;
 mod observers;
+mod pages;
+mod registry;
 mod safety;
 mod serializable;
 mod session;
