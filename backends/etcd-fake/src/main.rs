@@ -1,13 +1,21 @@
 //! `etcd-fake`: an etcd in memory on a real port, started as etcd is.
 
 mod options;
+mod texts;
 
-use std::{env, fs, io, path::Path, pin::pin, process::ExitCode, time::Duration};
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::Path,
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
 
 use etcd_http_fake::{Clock, FakeEtcd, Tls, serve_control, serve_tls_until, serve_until};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
-use options::{Options, parse};
+use options::{Options, Task, parse};
 
 /// How long requests in progress may take after a signal to stop.
 const GRACE: Duration = Duration::from_millis(500);
@@ -30,15 +38,13 @@ impl Listening {
 }
 
 fn main() -> ExitCode {
-    let options = match parse(env::args().skip(1)) {
-        Ok(options) => options,
+    let done = match parse(env::args().skip(1)) {
+        Ok(Task::Serve(options)) => serve(*options),
+        Ok(Task::Print(text)) => io::stdout().write_all(&text).map_err(text_of),
         // The help, the version, or what is wrong.
         Err(error) => error.exit(),
     };
-    for flag in &options.unused {
-        println!("etcd-fake: --{flag} is not used");
-    }
-    match run(options) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("etcd-fake: {message}");
@@ -47,11 +53,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: Options) -> Result<(), String> {
+fn serve(options: Options) -> Result<(), String> {
+    for flag in &options.unused {
+        println!("etcd-fake: --{flag} is not used");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(text_of)?;
     runtime.block_on(async {
         let tls = tls(&options)?;
         let mut listeners = Vec::new();
@@ -73,7 +82,6 @@ fn run(options: Options) -> Result<(), String> {
         for listening in &listeners {
             println!("etcd-fake: serving {}", listening.url()?);
         }
-        let text = |error: io::Error| error.to_string();
         let mut stop_signal = pin!(stop_signal());
         let (running, stopped) = watch::channel(());
         let mut servers = JoinSet::new();
@@ -106,18 +114,22 @@ fn run(options: Options) -> Result<(), String> {
         let ended = tokio::select! {
             ended = servers.join_next() => ended,
             signal = &mut stop_signal => {
-                signal.map_err(text)?;
+                signal.map_err(text_of)?;
                 None
             }
         };
         if let Some(ended) = ended {
-            ended.map_err(|error| error.to_string())?.map_err(text)?;
+            ended.map_err(|error| error.to_string())?.map_err(text_of)?;
         }
         // Clients are told; streams that are open are cut.
         drop(running);
         let _ = timeout(GRACE, servers.join_all()).await;
         Ok(())
     })
+}
+
+fn text_of(error: io::Error) -> String {
+    error.to_string()
 }
 
 /// Where to listen, for which member.
@@ -159,7 +171,7 @@ async fn listen(url: &str) -> Result<TcpListener, String> {
 
 fn address(listener: &TcpListener) -> Result<String, String> {
     let address = listener.local_addr();
-    let address = address.map_err(|error| error.to_string())?;
+    let address = address.map_err(text_of)?;
     Ok(address.to_string())
 }
 

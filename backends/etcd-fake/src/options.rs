@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource, value_parser};
+use clap_complete::Shell;
 use etcd_http_fake::Profile;
+
+use crate::texts::{completions, manual};
 
 /// Flags of etcd 3.4 and 3.5 that have no meaning for a fake.
 const UNUSED: &str = "auto-compaction-mode auto-compaction-retention backend-batch-interval backend-batch-limit \
@@ -33,6 +36,14 @@ const UNUSED_SWITCHES: &str = "debug enable-grpc-gateway enable-log-rotation ena
 
 /// Flags of etcd that ask for what the fake does not have.
 const REFUSED: [(&str, &str); 1] = [("auto-tls", "the fake makes no certificates")];
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Serve(Box<Options>),
+    /// A text for standard output.
+    Print(Vec<u8>),
+}
 
 /// How to serve.
 #[derive(Debug)]
@@ -64,10 +75,16 @@ pub(crate) struct Options {
 ///
 /// # Errors
 /// When a flag is unknown or its value is wrong, and where a text is to be printed instead of serving.
-pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, clap::Error> {
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, clap::Error> {
     let arguments = std::iter::once("etcd-fake".to_owned()).chain(arguments.map(two_dashes));
     let mut command = command();
     let matches = command.try_get_matches_from_mut(arguments)?;
+    if let Some(shell) = matches.get_one::<Shell>("completions") {
+        return Ok(Task::Print(completions(*shell, &mut command)));
+    }
+    if matches.get_flag("man") {
+        return Ok(Task::Print(manual(command)?));
+    }
     let mut error =
         |problem: String| command.error(clap::error::ErrorKind::ValueValidation, problem);
     for (name, reason) in REFUSED {
@@ -103,7 +120,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
     let unused = unused.filter(|name| matches.value_source(name) == Some(ValueSource::CommandLine));
     let number = |name: &str| matches.get_one::<u64>(name).copied().unwrap_or_default();
     let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
-    Ok(Options {
+    Ok(Task::Serve(Box::new(Options {
         listen,
         advertise: matches
             .get_one::<String>("advertise-client-urls")
@@ -131,7 +148,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
         client_authorities,
         client_cert_auth,
         unused: unused.map(str::to_owned).collect(),
-    })
+    })))
 }
 
 fn command() -> Command {
@@ -183,6 +200,9 @@ fn command() -> Command {
             switch("client-cert-auth").help("Whether a client's certificate names its user"),
             flag("listen-control-url", "URL", "Where tests control the fake: GET / lists how [default: nowhere]"),
             number("seed", "0", "Chooses what etcd leaves open"),
+            flag("completions", "SHELL", "Print completions for this shell, and serve nothing")
+                .value_parser(value_parser!(Shell)),
+            Arg::new("man").long("man").action(ArgAction::SetTrue).help("Print the manual page, and serve nothing"),
         ])
         .args(unused)
         .args(UNUSED_SWITCHES.split_whitespace().map(|name| switch(name).hide(true)))
@@ -269,7 +289,10 @@ mod tests {
     use super::*;
 
     fn options(line: &str) -> Result<Options, clap::Error> {
-        parse(line.split_whitespace().map(str::to_owned))
+        match parse(line.split_whitespace().map(str::to_owned))? {
+            Task::Serve(options) => Ok(*options),
+            Task::Print(text) => panic!("{line} prints {}", String::from_utf8_lossy(&text)),
+        }
     }
 
     #[test]
@@ -289,6 +312,7 @@ mod tests {
             "extra",
             "--enable-v2=perhaps",
             "--profile 3.3",
+            "--completions cmd",
             "--max-txn-ops many",
             "--auth-token jwt,pub-key=x",
             "--auto-tls",
