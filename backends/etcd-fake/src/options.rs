@@ -80,10 +80,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, cla
     let mut command = command();
     let matches = command.try_get_matches_from_mut(arguments)?;
     if let Some(shell) = matches.get_one::<Shell>("completions") {
-        return Ok(Task::Print(completions(*shell, &mut command)));
+        return Ok(Task::Print(completions(*shell, &mut documented())));
     }
     if matches.get_flag("man") {
-        return Ok(Task::Print(manual(command)?));
+        return Ok(Task::Print(manual(documented())?));
     }
     let mut error =
         |problem: String| command.error(clap::error::ErrorKind::ValueValidation, problem);
@@ -151,14 +151,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, cla
     })))
 }
 
+/// All flags of etcd, and the fake's own.
 fn command() -> Command {
-    let flag = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help)
-    };
-    let number = |name, default, help| {
-        let flag = flag(name, "NUMBER", help).default_value(default);
-        flag.value_parser(value_parser!(u64))
-    };
     let unused = UNUSED.split_whitespace().map(|name| {
         let flag = Arg::new(name).long(name).hide(true);
         flag.action(ArgAction::Append).allow_hyphen_values(true)
@@ -167,20 +161,36 @@ fn command() -> Command {
         .iter()
         .map(|(name, _)| Arg::new(*name).long(*name).hide(true));
     let refused = refused.map(|flag| flag.num_args(0..=1).require_equals(false));
+    let switches = UNUSED_SWITCHES.split_whitespace();
+    documented()
+        .args(unused)
+        .args(switches.map(|name| switch(name).hide(true)))
+        .args(refused)
+}
+
+/// The flags that do something.
+fn documented() -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let number = |name, default, help| {
+        let flag = flag(name, "NUMBER", help).default_value(default);
+        flag.value_parser(value_parser!(u64))
+    };
     Command::new("etcd-fake")
-        .about("An etcd in memory that answers the v2 and the v3 API as the real one does")
+        .about("An etcd in memory that serves the v2 and the v3 API as a real one does")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(
-            "Flags of etcd that have no meaning for a fake (--data-dir, those of peers, of the log, …) are taken and not used.",
+            "Flags of etcd that have no meaning for a fake (--data-dir, those of peers, of the log, …) are accepted and not used.",
         )
         .args([
             flag("listen-client-urls", "URLS", "Where to listen; with port 0, at a free port")
                 .default_value("http://localhost:2379"),
-            flag("advertise-client-urls", "URLS", "What members and machines say [default: where it listens]"),
+            flag("advertise-client-urls", "URLS", "What the member advertises [default: where it listens]"),
             flag("name", "NAME", "The member's name").default_value("default"),
             number("members", "1", "How many members, each with a port of its own: the first URL's, that + 10, …"),
             switch("enable-v2").help("Whether the v2 API is on [default: true]"),
-            flag("profile", "RELEASE", "The release to answer as")
+            flag("profile", "RELEASE", "The release to behave as")
                 .value_parser(["3.4", "3.5"])
                 .default_value("3.5"),
             number("quota-backend-bytes", "0", "How large the v3 store may grow; 0 for no limit"),
@@ -204,9 +214,6 @@ fn command() -> Command {
                 .value_parser(value_parser!(Shell)),
             Arg::new("man").long("man").action(ArgAction::SetTrue).help("Print the manual page, and serve nothing"),
         ])
-        .args(unused)
-        .args(UNUSED_SWITCHES.split_whitespace().map(|name| switch(name).hide(true)))
-        .args(refused)
 }
 
 /// A flag that is on without a value, and takes one after `=` alone, as in Go.
@@ -322,6 +329,26 @@ mod tests {
             "--experimental-watch-progress-notify-interval 5",
         ] {
             assert!(options(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn texts_have_the_flags_that_do_something() {
+        for line in [
+            "--man",
+            "--completions bash",
+            "--completions elvish",
+            "--completions fish",
+            "--completions powershell",
+            "--completions zsh",
+        ] {
+            let task = parse(line.split_whitespace().map(str::to_owned)).unwrap();
+            let Task::Print(text) = task else {
+                panic!("{line} serves");
+            };
+            let text = String::from_utf8(text).unwrap().replace('\\', "");
+            assert!(text.contains("listen-control-url"), "{line}: {text}");
+            assert!(!text.contains("wal-dir"), "{line}: {text}");
         }
     }
 
