@@ -6,6 +6,7 @@ mod texts;
 use std::{
     env, fs,
     io::{self, Write},
+    net::SocketAddr,
     path::Path,
     pin::pin,
     process::ExitCode,
@@ -13,7 +14,12 @@ use std::{
 };
 
 use etcd_http_fake::{Clock, FakeEtcd, Tls, serve_control, serve_tls_until, serve_until};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    net::{TcpListener, lookup_host},
+    sync::watch,
+    task::JoinSet,
+    time::timeout,
+};
 
 use options::{Options, Task, parse};
 
@@ -165,8 +171,17 @@ async fn listen(url: &str) -> Result<TcpListener, String> {
         .strip_prefix(HTTP)
         .or_else(|| url.strip_prefix(HTTPS))
         .ok_or_else(|| format!("{url}: the fake listens at http:// and https:// only"))?;
-    let listener = TcpListener::bind(address.trim_end_matches('/'));
-    listener.await.map_err(|error| format!("{url}: {error}"))
+    let problem = |error: io::Error| format!("{url}: {error}");
+    let found = lookup_host(address.trim_end_matches('/')).await;
+    let addresses = ipv4_first(found.map_err(problem)?);
+    TcpListener::bind(&addresses[..]).await.map_err(problem)
+}
+
+/// As etcd, which is in Go: of a name such as localhost, clients that know 127.0.0.1 alone reach it, too.
+fn ipv4_first(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut addresses: Vec<_> = addresses.collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses
 }
 
 fn address(listener: &TcpListener) -> Result<String, String> {
@@ -239,4 +254,15 @@ async fn stop_signal() -> io::Result<()> {
     }
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_both_kinds_of_addresses_is_an_ipv4_address_first() {
+        let [six, four] = ["[::1]:1", "127.0.0.1:1"].map(|it| it.parse().unwrap());
+        assert_eq!(ipv4_first([six, four].into_iter()), [four, six]);
+    }
 }
