@@ -1,6 +1,6 @@
 //! Whether leases run at the rate of this machine's clock.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use etcd_transport::Transport;
 
@@ -49,20 +49,11 @@ impl Age {
     }
 }
 
-/// Asks one endpoint of each cluster, the leader if it is among them.
+/// Asks the leader, or another member: all have the leader's clock.
 pub(super) async fn examine<T: Transport>(prober: &Prober<'_, T>, report: &mut Report) {
-    let mut examined = BTreeSet::new();
-    let (leaders, others): (Vec<_>, Vec<_>) = report
-        .endpoints
-        .iter_mut()
-        .partition(|it| it.is_leader == Some(true));
-    for endpoint in leaders.into_iter().chain(others) {
-        if let Some(cluster) = endpoint.cluster_id
-            && can_grant(endpoint)
-            && examined.insert(cluster)
-        {
-            examine_one(prober, endpoint).await;
-        }
+    let endpoints = report.endpoints.iter_mut().filter(|it| can_grant(it));
+    if let Some(endpoint) = endpoints.min_by_key(|it| it.is_leader != Some(true)) {
+        examine_one(prober, endpoint).await;
     }
 }
 

@@ -82,7 +82,7 @@ pub struct EndpointReport {
     pub has_v2: Option<bool>,
     /// Whether v3's authentication is enabled.
     pub has_auth: Option<bool>,
-    /// Whether leases run at the rate of this machine's clock. Examined for one member of a cluster, if
+    /// Whether leases run at the rate of this machine's clock. Examined at one endpoint, if
     /// [`CheckOptions::lease_clock`](crate::check::CheckOptions::lease_clock) is set.
     pub keeps_lease_time: Option<bool>,
     /// What is wrong, and what to do.
