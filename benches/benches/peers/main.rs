@@ -15,6 +15,7 @@ mod locks;
 mod memory;
 mod messages;
 mod outage;
+mod rest;
 mod table;
 mod watches;
 
@@ -69,6 +70,7 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["--memory", name, url] => return memory::run(name, url),
+        ["--rest", ref case @ ..] => return rest::run_case(case),
         ["--outage", name, ref load @ ..] => return outage::run_load(name, load),
         _ => {}
     }
@@ -142,6 +144,18 @@ fn main() {
             outage::Phases::short()
         };
         outage::measure(runtime, url, phases);
+    }
+    let has_rest = only.iter().any(|name| name.contains("rest"));
+    if only.is_empty() || has_rest {
+        let size = if is_bench {
+            rest::Size::large()
+        } else {
+            rest::Size::small()
+        };
+        let kinds = only.iter().filter(|name| !name.contains("rest"));
+        let kinds: Vec<_> = kinds.collect();
+        let is_chosen = |kind: &str| kinds.is_empty() || kinds.iter().any(|it| kind.contains(**it));
+        rest::measure(runtime, url, size, is_chosen);
     }
     if is_chosen("memory") {
         memory::measure(&bench.url);
