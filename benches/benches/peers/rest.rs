@@ -7,7 +7,6 @@ use std::{
     pin::pin,
     process::Command,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    task::Poll,
     time::{Duration, Instant},
 };
 

@@ -12,7 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::{Either, select};
+use futures::{
+    future::{Either, select},
+    lock::Mutex as AsyncMutex,
+};
 use h2::{
     Reason, RecvStream, SendStream,
     client::SendRequest,
@@ -57,7 +60,7 @@ struct Shared {
 impl Front {
     /// An endpoint before the etcd at this address.
     pub(super) async fn start(etcd: &str) -> Self {
-        let upstream = connect(etcd).await;
+        let upstream = Upstream::new(etcd);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let (mode, modes) = watch::channel(Mode::Up);
@@ -90,18 +93,45 @@ impl Front {
     }
 }
 
-async fn connect(etcd: &str) -> SendRequest<Bytes> {
-    let address = etcd.strip_prefix("http://").expect("a URL without TLS");
-    let stream = TcpStream::connect(address).await.expect("a connection");
-    stream.set_nodelay(true).expect("an option of the socket");
-    let (sender, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
-    tokio::spawn(connection);
-    sender
+/// The connection to etcd: another one when it has ended.
+#[derive(Clone)]
+struct Upstream {
+    address: Arc<str>,
+    open: Arc<AsyncMutex<Option<SendRequest<Bytes>>>>,
+}
+
+impl Upstream {
+    fn new(etcd: &str) -> Self {
+        let address = etcd.strip_prefix("http://").expect("a URL without TLS");
+        Self {
+            address: address.into(),
+            open: Arc::default(),
+        }
+    }
+
+    async fn ready(&self) -> SendRequest<Bytes> {
+        let mut open = self.open.lock().await;
+        if let Some(sender) = &*open
+            && let Ok(sender) = sender.clone().ready().await
+        {
+            return sender;
+        }
+        let stream = TcpStream::connect(&*self.address).await;
+        let stream = stream.expect("a connection");
+        stream.set_nodelay(true).expect("an option of the socket");
+        let (sender, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        tokio::spawn(async {
+            if let Err(error) = connection.await {
+                eprintln!("the connection to etcd has ended: {error}");
+            }
+        });
+        open.insert(sender).clone()
+    }
 }
 
 #[derive(Clone)]
 struct Server {
-    upstream: SendRequest<Bytes>,
+    upstream: Upstream,
     modes: watch::Receiver<Mode>,
     shared: Arc<Shared>,
 }
@@ -148,7 +178,10 @@ impl Server {
         if stream.set_nodelay(true).is_err() || !self.may_go_on().await {
             return;
         }
-        let Ok(mut connection) = server::handshake(stream).await else {
+        let mut builder = server::Builder::new();
+        // As Go's: a client may give up as many requests as it likes.
+        builder.max_pending_accept_reset_streams(10_000);
+        let Ok(mut connection) = builder.handshake(stream).await else {
             return;
         };
         loop {
@@ -186,9 +219,7 @@ impl Server {
             // It does the work, too, of which nobody waits for the result any more.
             sleep_until(at).await;
         }
-        let Ok(mut upstream) = self.upstream.clone().ready().await else {
-            return;
-        };
+        let mut upstream = self.upstream.ready().await;
         let (head, body) = request.into_parts();
         let Ok((response, requests)) = upstream.send_request(Request::from_parts(head, ()), false)
         else {
