@@ -156,6 +156,11 @@ impl<T: Transport> Election<T> {
         proclamations::follow(self.session.namespace(), self.queue())
     }
 
+    /// Returns the session of the candidate.
+    pub fn session(&self) -> &Session<T> {
+        &self.session
+    }
+
     fn queue(&self) -> KeyRange {
         KeyRange::prefix(join(&self.name, "/"))
     }
@@ -188,7 +193,7 @@ impl<T: Transport> Leadership<T> {
             let txn = async { Ok(settle(namespace, &txn).await?) };
             let settled = while_held(&lease, txn).await?;
             if settled.output.succeeded {
-                self.version += 1;
+                self.version = self.version.saturating_add(1);
                 return Ok(settled.output.header.revision);
             }
             let found = settled.output.range(0).and_then(|own| own.first());
@@ -196,10 +201,10 @@ impl<T: Transport> Leadership<T> {
                 own.create_revision == self.held.fencing_token() && own.version > self.version
             });
             let Some(own) = own else {
-                return Err(RecipeError::KeyDeleted { key });
+                return Err(self.held.session().key_deleted(key));
             };
-            let is_this =
-                own.version == self.version + 1 && own.value == value.clone().into_bytes();
+            let is_this = own.version == self.version.saturating_add(1)
+                && own.value == value.clone().into_bytes();
             self.version = own.version;
             if is_this {
                 return Ok(own.mod_revision);

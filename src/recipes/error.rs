@@ -12,7 +12,8 @@ pub enum RecipeError {
     /// gets another lease.
     #[error("the session is lost: {0}")]
     SessionLost(LeaseLoss),
-    /// [`Session::close`](super::Session::close) was called.
+    /// [`Session::close`](super::Session::close) was called, or the client was [closed](crate::Client::close), before or
+    /// meanwhile.
     #[error("the session is closed")]
     SessionClosed,
     /// Not done within the caller's limit.
@@ -77,9 +78,27 @@ impl RecipeError {
         Self::Aborted(reason.into().into())
     }
 
+    /// The session ended with this lease. Nobody but the session itself revokes the lease.
+    pub(super) fn session_over(loss: LeaseLoss) -> Self {
+        if loss.is_revoked() {
+            Self::SessionClosed
+        } else {
+            Self::SessionLost(loss)
+        }
+    }
+
     /// Returns whether the session is lost or closed.
     pub fn is_session_over(&self) -> bool {
         matches!(self, Self::SessionLost(_) | Self::SessionClosed)
+    }
+
+    /// Returns whether what was held or waited for is lost, and may be had again: after [`Session::reestablish`](super::Session::reestablish),
+    /// which does nothing if the session is alive.
+    pub fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::SessionLost(_) | Self::KeyDeleted { .. } | Self::KeyExpired { .. }
+        )
     }
 
     /// Returns whether the limit of a wait has passed.

@@ -14,6 +14,7 @@
 //! | [`Registry`] | the instances of a service that are alive |
 //! | [`Cache`] | a copy of a range with typed values, read without a request |
 //! | [`Config`] | typed settings that change while a program runs |
+//! | [`Controller`] | what each key says made true: a work queue on a cache |
 //! | [`Counter`] | numbers that are never given twice |
 //! | [`Stm`] | transactions over any keys, repeated after conflicts |
 //! | [`Migration`](migration::Migration) | keys of the v2 API, copied into v3 |
@@ -21,13 +22,17 @@
 //! Each type says what it promises, and what it cannot. The
 //! [cookbook](https://github.com/etcd-http/etcd-http/blob/main/docs/cookbook.md) says when to use which, and how to test with it.
 //!
-//! A wait for a response repeats what is safe to repeat: a lost response, a halted server or an outage does not end a recipe,
-//! the loss of its session does.
+//! A name is that of a directory: the keys of `locks` begin with `locks/`. So `lock` and `lock2` are apart, and `locks` and
+//! `locks/report` are not: the first one waits for the holders of the second. Names of different recipes should differ, too.
+//!
+//! A wait for a response repeats what is safe to repeat: a lost response, a halted server, an outage or the page of a proxy
+//! does not end a recipe, the loss of its session does.
 
 mod barrier;
 mod cache;
 mod claim;
 mod config;
+mod controller;
 mod counter;
 mod double_barrier;
 mod election;
@@ -54,6 +59,10 @@ pub use cache::{
 };
 pub use claim::Claim;
 pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
+pub use controller::{
+    Controller, ControllerBuilder, ControllerDriver, ControllerEvent, ControllerStats, Fence,
+    ReconcileRequest, Reconciled,
+};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
 pub use election::{Election, Leadership};

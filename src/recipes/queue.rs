@@ -91,7 +91,9 @@ impl<T: Transport> Queue<T> {
         let put = Txn::new().then(Put::new(&key, value));
         let applied = self.session.once(put).await?;
         // Without comparisons, it is always applied.
-        applied.revision.ok_or(RecipeError::KeyDeleted { key })
+        applied
+            .revision
+            .ok_or_else(|| self.session.key_deleted(key))
     }
 
     /// Takes the first item, and waits for one if there is none.
@@ -163,7 +165,9 @@ pub(super) async fn pop<T: Transport>(
         let lease = session.held().await?;
         let puts = Watch::new(items).without_deletes();
         let wait = async { Ok(next_change(namespace, puts, revision, &pauses).await?) };
-        if !while_held(&lease, wait).await? {
+        if while_held(&lease, wait).await?.is_some() {
+            pauses = Pauses::default();
+        } else {
             pauses.pause(namespace.client().transport()).await;
         }
     }

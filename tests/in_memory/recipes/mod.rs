@@ -3,10 +3,14 @@
 mod cache;
 mod claims;
 mod config;
+mod controlled;
+mod controller;
 mod exactness;
 mod late;
 mod migration;
 mod observers;
+mod pages;
+mod registry;
 mod safety;
 mod serializable;
 mod session;
