@@ -11,6 +11,7 @@ use crate::{
     base::{endpoint::Endpoint, trace},
     endpoints::{
         examination::SharedExamination,
+        idle::IdleStreams,
         info::{Circuit, EndpointInfo},
         liveness::{Liveness, LivenessCheck},
         protocol::Protocol,
@@ -41,6 +42,7 @@ struct Known {
     examination: SharedExamination,
     unsupported: UnsupportedFeatures,
     liveness: Liveness,
+    idle: IdleStreams,
 }
 
 impl EndpointState {
@@ -55,6 +57,7 @@ impl EndpointState {
             examination: SharedExamination::default(),
             unsupported: UnsupportedFeatures::default(),
             liveness: Liveness::default(),
+            idle: IdleStreams::default(),
         }))
     }
 
@@ -154,6 +157,16 @@ impl EndpointState {
     /// Returns what a stream does that has been silent for its limit.
     pub(crate) fn check_liveness(&self, now: Instant, limit: Duration) -> LivenessCheck {
         self.0.liveness.check(self.0.epoch, now, limit)
+    }
+
+    /// Returns what [`check_liveness`](Self::check_liveness) would return, if nothing changes meanwhile.
+    pub(crate) fn peek_liveness(&self, now: Instant, limit: Duration) -> LivenessCheck {
+        self.0.liveness.peek(self.0.epoch, now, limit)
+    }
+
+    /// The streams that wait for it.
+    pub(crate) fn idle(&self) -> &IdleStreams {
+        &self.0.idle
     }
 
     /// Marks it as up.

@@ -365,9 +365,15 @@ impl<'a, T: Transport> Execution<'a, T> {
         let Some(tokens) = &self.pipeline.retry_tokens else {
             return true;
         };
-        // It moves on to another endpoint, and no server has seen it.
-        let is_free = failure.is_unsent() && pause.is_zero();
-        is_free || !failure.is_endpoint_fault() || tokens.failed()
+        // It moves on to another endpoint, and no server has had work with it.
+        let is_free = pause.is_zero() && failure.is_unconnected();
+        // A server may close a connection in good order, but not over and over.
+        let is_usual = if failure.is_unprocessed() {
+            self.attempts == 1
+        } else {
+            !failure.is_endpoint_fault()
+        };
+        is_free || is_usual || tokens.failed()
     }
 
     async fn pause(&mut self, pause: Duration) {
