@@ -55,8 +55,7 @@ trait Call: Send + Sync {
     fn call(&self, request: Request) -> ResponseFuture<'_>;
 }
 
-type ResponseFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send + 'a>>;
+type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send + 'a>>;
 
 impl BoxService {
     pub(crate) fn new(service: impl HttpService) -> Self {
@@ -76,7 +75,11 @@ impl<S: HttpService> Call for Cloned<S> {
     fn call(&self, request: Request) -> ResponseFuture<'_> {
         Box::pin(async move {
             // The lock ends with the statement.
-            let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut service = self
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             let ready = poll_fn(|cx| service.poll_ready(cx)).await;
             ready.map_err(|error| Failure::NotReady(error.into()))?;
             let response = service.call(request).await;

@@ -104,7 +104,9 @@ fn the_error_of_a_layer_reaches_the_classifier() {
     let full = ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(1)
-        .service(service_fn(|_: Request| pending::<Result<Response, BoxError>>()));
+        .service(service_fn(|_: Request| {
+            pending::<Result<Response, BoxError>>()
+        }));
     let transport = over(full).classify(|error| {
         if error.is::<Overloaded>() {
             TransportErrorKind::Unprocessed
@@ -118,7 +120,12 @@ fn the_error_of_a_layer_reaches_the_classifier() {
     assert_eq!(error.kind(), TransportErrorKind::Unprocessed, "{error:?}");
     // Dropping it cancels, and makes room.
     drop(first);
-    assert!(transport.send(to(Version::HTTP_11)).now_or_never().is_none());
+    assert!(
+        transport
+            .send(to(Version::HTTP_11))
+            .now_or_never()
+            .is_none()
+    );
 }
 
 #[test]
@@ -178,7 +185,11 @@ fn bodies_of_other_types_are_converted_and_their_length_is_known() {
     });
     let service = service.map_request(|request: Request| request.map(|body| format!("{body:?}")));
     let transport = over(service);
-    let send = || block_on(transport.send(to(Version::HTTP_11))).unwrap().into_body();
+    let send = || {
+        block_on(transport.send(to(Version::HTTP_11)))
+            .unwrap()
+            .into_body()
+    };
     let expected = format!("{:?}", to(Version::HTTP_11).body());
     assert_eq!(block_on(send().collect(expected.len())).unwrap(), expected);
     // It is announced, so that a body that is too large is not read.
