@@ -77,6 +77,7 @@ mod testing;
 pub mod v2;
 pub mod v3;
 
+pub use auth::provider::{CredentialsProvider, UserCredentials};
 pub use base::endpoint::Endpoint;
 pub use builder::ClientBuilder;
 pub use client::Client;

@@ -14,12 +14,12 @@ use http::{
 };
 
 use crate::{
-    auth::basic::Credentials,
     endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
     error::ErrorContext,
     pipeline::{
         Pipeline,
         answer::{Answer, Reply, Verdict},
+        basic_auth::BasicAuth,
         call::{Call, Login},
         exchange::Prepared,
         failure::Failure,
@@ -165,9 +165,16 @@ impl<T: Transport> Pipeline<T> {
         if encoded.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let shown = Shown {
-            basic: self.credentials.as_deref().map(Credentials::header),
-            token: token.as_ref(),
+        let fixed = self.credentials.as_ref().and_then(BasicAuth::fixed);
+        let shown = match call.login {
+            Login::Basic => Shown {
+                basic: token.as_ref().or(fixed),
+                token: None,
+            },
+            Login::Token | Login::None => Shown {
+                basic: fixed,
+                token: token.as_ref(),
+            },
         };
         call.protocol.headers(call, *wire, shown, headers);
         self.trace_context.add(headers);
