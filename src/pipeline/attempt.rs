@@ -19,6 +19,7 @@ use crate::{
     pipeline::{
         Pipeline,
         answer::{Answer, Reply, Verdict},
+        attempt_span::AttemptSpan,
         basic_auth::BasicAuth,
         call::{Call, Login},
         exchange::Prepared,
@@ -81,6 +82,20 @@ impl<T: Transport> Pipeline<T> {
 
     /// Sends a request to one endpoint, follows redirects, and returns the complete response.
     pub(crate) async fn attempt(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        limit: Duration,
+    ) -> Result<Box<Answer>, Failure> {
+        let span = AttemptSpan::begin(prepared, endpoint.endpoint());
+        let attempt = self.attempt_untraced(prepared, endpoint, set, limit);
+        let result = span.around(attempt).await;
+        span.end(&result);
+        result
+    }
+
+    async fn attempt_untraced(
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,

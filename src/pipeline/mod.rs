@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod api;
 pub(crate) mod attempt;
+pub(crate) mod attempt_span;
 pub(crate) mod basic_auth;
 pub(crate) mod call;
 pub(crate) mod call_limit;

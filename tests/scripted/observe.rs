@@ -214,10 +214,16 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
         let watch = client.open(Watch::new("x").from_index(8));
         block_on(watch.take(1).collect::<Vec<_>>());
     });
+    let span = |operation: &str| {
+        format!(
+            "etcd{{operation=\"{operation}\" otel.name=\"{operation}\" otel.kind=\"client\" db.system.name=\"etcd\" \
+             db.operation.name=\"{operation}\"}}"
+        )
+    };
     let attempt = |operation: &str, host: &str, number: u32, rest: &str| {
         format!(
-            "etcd{{operation=\"{operation}\"}}: operation=\"{operation}\" endpoint=http://{host} \
-             attempt={number} {rest}"
+            "{}: operation=\"{operation}\" endpoint=http://{host} attempt={number} {rest}",
+            span(operation)
         )
     };
     assert_eq!(
@@ -229,9 +235,8 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
                 1,
                 "elapsed=0.0 outcome=\"not_sent\" reason=\"could not connect: connection refused\""
             ),
-            "etcd{operation=\"v2.keys.set\"}: WARN message=an endpoint failed and is avoided for now \
-             endpoint=http://a pause=1.0"
-                .to_owned(),
+            span("v2.keys.set")
+                + ": WARN message=an endpoint failed and is avoided for now endpoint=http://a pause=1.0",
             attempt(
                 "v2.keys.set",
                 "b",
@@ -247,7 +252,58 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
             ),
         ]
     );
-    assert_eq!(spans.opened(), 2);
+    let request = |method: &str, host: &str, end: &str| {
+        format!(
+            "etcd attempt{{otel.name=\"{method} /v2/keys/{{key}}\" otel.kind=\"client\" http.request.method=\"{method}\" \
+             url.scheme=\"http\" url.template=\"/v2/keys/{{key}}\" server.address=\"{host}\" server.port=80 {end}}}"
+        )
+    };
+    let failed = "error.type=\"not_sent\" otel.status_code=\"ERROR\"";
+    let answered = "http.response.status_code=200";
+    assert_eq!(
+        spans.spans(),
+        [
+            span("v2.keys.set"),
+            request("PUT", "a", failed),
+            request("PUT", "b", answered),
+            span("v2.keys.watch"),
+            request("GET", "b", answered),
+            request("GET", "b", answered),
+        ]
+    );
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn spans_have_the_names_of_opentelemetry() {
+    use crate::spans::Spans;
+
+    // See `an_operation_is_a_span_and_an_attempt_an_event_in_it`.
+    let _another = tracing::Dispatch::new(Spans::default());
+    let spans = Spans::default();
+    let refused = r#"{"errorCode":100,"message":"Key not found","cause":"/secret","index":7}"#;
+    let (client, _) = client([keys(404, 7, refused)]);
+    tracing::subscriber::with_default(spans.clone(), || {
+        block_on(client.v2().get("secret")).unwrap_err();
+    });
+    let [operation, attempt] = &spans.spans()[..] else {
+        panic!("an operation, and an attempt: {:?}", spans.spans());
+    };
+    for expected in [
+        "db.system.name=\"etcd\"",
+        "db.operation.name=\"v2.keys.get\"",
+        "error.type=\"KeyNotFound\" otel.status_code=\"ERROR\"",
+    ] {
+        assert!(operation.contains(expected), "{operation}");
+    }
+    for expected in [
+        "otel.name=\"GET /v2/keys/{key}\"",
+        "http.response.status_code=404",
+        "error.type=\"404\" otel.status_code=\"ERROR\"",
+    ] {
+        assert!(attempt.contains(expected), "{attempt}");
+    }
+    assert!(!format!("{spans:?}").contains("secret"), "{spans:?}");
 }
 
 #[cfg(feature = "tracing")]
