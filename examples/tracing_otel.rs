@@ -11,7 +11,6 @@ use std::{
 };
 
 use etcd_http::{Client, Protocol, fake::FakeEtcd};
-use futures::executor::block_on;
 use opentelemetry::trace::{SpanId, TraceContextExt, TracerProvider};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -20,7 +19,8 @@ use opentelemetry_sdk::{
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
-fn main() -> Result<(), Box<dyn Error>> {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
     let exported = Exported::default();
     // In a service: `opentelemetry_otlp::SpanExporter`, in batches.
     let provider = SdkTracerProvider::builder()
@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("example"));
     let subscriber = tracing_subscriber::registry().with(layer);
-    tracing::subscriber::with_default(subscriber, || block_on(work()))?;
+    tracing::subscriber::set_global_default(subscriber)?;
+    work().await?;
     provider.force_flush()?;
     exported.print(SpanId::INVALID, 0);
     exported.check();
@@ -103,6 +104,12 @@ impl Exported {
             ("GET /v2/keys/{key}", 2),
         ] {
             assert_eq!(count(name), expected, "{name}");
+        }
+        let rpc = spans.iter().find(|it| it.name == "etcdserverpb.KV/Put");
+        let attributes = rpc.map(|span| format!("{:?}", span.attributes));
+        let attributes = attributes.unwrap_or_default();
+        for expected in ["rpc.system.name", "grpc", "rpc.response.status_code", "OK"] {
+            assert!(attributes.contains(expected), "{attributes}");
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Observers of attempts, and curl commands.
 
+#[cfg(feature = "tracing")]
+mod events;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -377,119 +380,4 @@ fn an_attempt_tells_why_it_failed_without_keys_and_values() {
     let reasons = reasons.lock().unwrap();
     let reasons: Vec<_> = reasons.iter().map(Option::as_deref).collect();
     assert_eq!(reasons, expected);
-}
-
-#[cfg(feature = "tracing")]
-mod warnings {
-    use etcd_http::v3::{KeyRange, LeaseKeeper};
-    use futures::future::join;
-
-    use super::*;
-    use crate::{
-        spans::Spans,
-        v3_store::{Connection, Store, client},
-    };
-
-    /// Returns the warnings meanwhile.
-    fn warnings(work: impl FnOnce()) -> Vec<String> {
-        // See `an_operation_is_a_span_and_an_attempt_an_event_in_it`.
-        let _another = tracing::Dispatch::new(Spans::default());
-        let spans = Spans::default();
-        tracing::subscriber::with_default(spans.clone(), work);
-        spans.warnings()
-    }
-
-    fn lost(warnings: &[String]) -> Vec<&String> {
-        let lost = warnings
-            .iter()
-            .filter(|line| line.contains("a lease is lost"));
-        lost.collect()
-    }
-
-    #[test]
-    fn a_lost_lease_is_warned_of_once_and_a_revoked_one_is_not() {
-        let reported = warnings(|| {
-            let client = client(Store::at(1));
-            let (keeper, run) = LeaseKeeper::new(&client);
-            let work = async move {
-                let lease = keeper.grant(Duration::from_secs(10)).await.unwrap();
-                let expired = keeper.grant(Duration::from_secs(10)).await.unwrap();
-                lease.clone().revoke().await.unwrap();
-                keeper_lost(&expired).await;
-                assert!(!expired.is_alive());
-            };
-            let refused = Connection {
-                refused: true,
-                ..Connection::default()
-            };
-            client.transport().state.lock().unwrap().connections = vec![refused; 10_000].into();
-            client.transport().clock.run(join(work, run));
-        });
-        let lost = lost(&reported);
-        assert_eq!(lost.len(), 1, "{reported:?}");
-        assert!(
-            lost[0].contains("reason=the lease could not be renewed in time: "),
-            "{lost:?}"
-        );
-    }
-
-    async fn keeper_lost(lease: &etcd_http::v3::HeldLease<Store>) {
-        let loss = lease.lost().await;
-        assert!(loss.is_deadline(), "{loss}");
-    }
-
-    #[test]
-    fn a_mirror_that_lists_again_warns() {
-        let cut = Connection {
-            cut: Some(0),
-            then: Some(|state| {
-                state.revision = 9;
-                state.compacted = 9;
-            }),
-            ..Connection::default()
-        };
-        let reported = warnings(|| {
-            let client = client(Store::at(4).with(|state| state.connections = [cut].into()));
-            let clock = &client.transport().clock;
-            let mut mirror = client.v3().mirror(KeyRange::all());
-            assert!(clock.run(mirror.next()).unwrap().is_listing);
-            assert!(clock.run(mirror.next()).unwrap().is_listing);
-        });
-        let again: Vec<_> = reported
-            .iter()
-            .filter(|line| line.contains("changes are lost: reading everything again"))
-            .collect();
-        assert_eq!(again.len(), 1, "{reported:?}");
-        assert!(again[0].contains("compacted"), "{again:?}");
-    }
-
-    #[test]
-    fn an_endpoint_that_fails_is_warned_of_once_until_it_answers() {
-        let steps = [
-            Step::Refuse,
-            Step::Refuse,
-            Step::Refuse,
-            ok(),
-            Step::Refuse,
-            ok(),
-        ];
-        let reported = warnings(|| {
-            let client = builder(steps).build().unwrap();
-            block_on(client.v2().get("x")).unwrap();
-            block_on(client.v2().get("x")).unwrap();
-        });
-        let endpoints: Vec<_> = reported
-            .iter()
-            .filter_map(|line| line.split_once("endpoint="))
-            .map(|(_, rest)| rest)
-            .collect();
-        assert_eq!(
-            endpoints,
-            [
-                "http://a pause=1.0",
-                "http://b pause=1.0",
-                "http://b pause=1.0"
-            ]
-        );
-    }
 }
