@@ -49,7 +49,7 @@
 //! | `tower` | `TowerTransport`: any `tower::Service` of HTTP requests, with a clock of your choice |
 //! | `fake` | `fake::FakeEtcd`, an etcd in memory |
 //! | `server` | `server::start()`, a local etcd for tests and demos (Linux) |
-//! | `tracing` | a span for each operation, an event for each attempt |
+//! | `tracing` | a span for each operation and each attempt, with OpenTelemetry's names; events of attempts, endpoints, streams and leases |
 
 // docs.rs shows which feature adds an item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
