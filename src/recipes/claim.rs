@@ -137,7 +137,9 @@ impl Claims {
                     select(pushed, ended).await;
                 Ok(changed?)
             };
-            if !while_held(&lease, wait).await? {
+            if while_held(&lease, wait).await?.is_some() {
+                pauses = Pauses::default();
+            } else {
                 pauses.pause(namespace.client().transport()).await;
             }
         }

@@ -38,7 +38,8 @@ use crate::{
 /// # Limits
 ///
 /// All participants have to agree on the number. One that dies after all have entered is not noticed by the others before
-/// they leave. A participant that enters while the others leave is one too many, and may try again.
+/// they leave. A participant that enters while the others leave is one too many, and may try again. If all die, those who come
+/// after them begin another round.
 ///
 /// # Layout
 ///
@@ -106,8 +107,22 @@ impl<T: Transport> DoubleBarrier<T> {
             if position >= count {
                 return Err(RecipeError::TooManyParticipants { count });
             }
-            if read.range(1).is_some_and(|ready| ready.first().is_some()) {
-                return Ok(());
+            let opened = read.range(1).and_then(|ready| ready.first());
+            if let Some(opened) = opened.map(|ready| ready.mod_revision) {
+                if entered.held.fencing_token() < opened {
+                    return Ok(());
+                }
+                if participants.iter().any(|kv| kv.create_revision < opened) {
+                    // Those of the round before have not left.
+                    return Err(RecipeError::TooManyParticipants { count });
+                }
+                // All of them have died.
+                let reset = Txn::new()
+                    .when(Compare::mod_revision(&entered.ready).equal(opened))
+                    .when(Compare::create_revision(self.waiters()).greater(opened))
+                    .then(DeleteRange::new(&entered.ready));
+                self.session.once(reset).await?;
+                continue;
             }
             if participants.len() >= count {
                 let open = Txn::new()
@@ -118,7 +133,10 @@ impl<T: Transport> DoubleBarrier<T> {
                 continue;
             }
             let watch = Watch::new(KeyRange::prefix(join(&self.name, "/")));
-            if !next_change(namespace, watch, read.header.revision, &pauses).await? {
+            let changed = next_change(namespace, watch, read.header.revision, &pauses);
+            if changed.await?.is_some() {
+                pauses = Pauses::default();
+            } else {
                 pauses.pause(namespace.client().transport()).await;
             }
         }
@@ -126,8 +144,11 @@ impl<T: Transport> DoubleBarrier<T> {
 
     /// Reads the participants, in the order in which they came.
     fn participants(&self) -> Range {
-        Range::new(KeyRange::prefix(join(&self.name, "/waiters/")))
-            .sort(SortTarget::Create, SortOrder::Ascend)
+        Range::new(self.waiters()).sort(SortTarget::Create, SortOrder::Ascend)
+    }
+
+    fn waiters(&self) -> KeyRange {
+        KeyRange::prefix(join(&self.name, "/waiters/"))
     }
 }
 

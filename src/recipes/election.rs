@@ -188,7 +188,7 @@ impl<T: Transport> Leadership<T> {
             let txn = async { Ok(settle(namespace, &txn).await?) };
             let settled = while_held(&lease, txn).await?;
             if settled.output.succeeded {
-                self.version += 1;
+                self.version = self.version.saturating_add(1);
                 return Ok(settled.output.header.revision);
             }
             let found = settled.output.range(0).and_then(|own| own.first());
@@ -198,8 +198,8 @@ impl<T: Transport> Leadership<T> {
             let Some(own) = own else {
                 return Err(RecipeError::KeyDeleted { key });
             };
-            let is_this =
-                own.version == self.version + 1 && own.value == value.clone().into_bytes();
+            let is_this = own.version == self.version.saturating_add(1)
+                && own.value == value.clone().into_bytes();
             self.version = own.version;
             if is_this {
                 return Ok(own.mod_revision);

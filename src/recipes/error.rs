@@ -82,6 +82,15 @@ impl RecipeError {
         matches!(self, Self::SessionLost(_) | Self::SessionClosed)
     }
 
+    /// Returns whether what was held or waited for is lost, and may be had again: after [`Session::reestablish`](super::Session::reestablish),
+    /// which does nothing if the session is alive.
+    pub fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::SessionLost(_) | Self::KeyDeleted { .. } | Self::KeyExpired { .. }
+        )
+    }
+
     /// Returns whether the limit of a wait has passed.
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::TimedOut(_))

@@ -12,7 +12,7 @@ use crate::{
     recipes::{
         error::RecipeError,
         session::{LocalLock, Release, Session, delete, join},
-        wait::{fewer, gone, settle, while_held},
+        wait::{Pauses, fewer, gone, read_since, settle, while_held},
     },
     v3::{
         Compare, HeldLease, KeyRange, KeyValue, LeaseId, Put, Range, SortOrder, SortTarget, Txn,
@@ -92,7 +92,7 @@ impl<T: Transport> Held<T> {
         async move {
             let deleted = async {
                 match gone(&namespace, &key, created, created).await {
-                    Ok(()) => RecipeError::KeyDeleted { key: key.clone() },
+                    Ok(_) => RecipeError::KeyDeleted { key: key.clone() },
                     Err(error) => error.into(),
                 }
             };
@@ -259,13 +259,19 @@ impl<T: Transport> Held<T> {
         let limit = if slots == 1 { 1 } else { 0 };
         let ahead = Range::new(queue)
             .keys_only(true)
-            .max_create_revision(self.created - 1)
+            .max_create_revision(self.created.saturating_sub(1))
             .sort(SortTarget::Create, SortOrder::Descend)
             .limit(limit);
-        let both = Txn::new().then(Range::new(&self.key)).then(ahead);
+        let both = |serializable| {
+            let own = Range::new(&self.key).serializable(serializable);
+            let ahead = ahead.clone().serializable(serializable);
+            Txn::new().then(own).then(ahead)
+        };
         let work = async {
+            let mut changed = None;
+            let mut pauses = Pauses::default();
             loop {
-                let read = settle(namespace, &both).await?.output;
+                let read = read_since(namespace, both, changed).await?;
                 let own = read.range(0).and_then(|own| own.first());
                 if own.is_none_or(|own| own.create_revision != self.created) {
                     return Err(RecipeError::KeyDeleted {
@@ -277,14 +283,18 @@ impl<T: Transport> Held<T> {
                     return Ok(());
                 }
                 let revision = read.header.revision;
-                match ahead {
+                changed = match ahead {
                     [last] if slots == 1 => {
-                        gone(namespace, &last.key, last.create_revision, revision).await?;
+                        gone(namespace, &last.key, last.create_revision, revision).await?
                     }
                     _ => {
                         let keys = ahead.iter().map(|kv| kv.key.clone());
-                        fewer(namespace, queue, keys, slots, revision).await?;
+                        fewer(namespace, queue, keys, slots, revision, &pauses).await?
                     }
+                };
+                match changed {
+                    Some(_) => pauses = Pauses::default(),
+                    None => pauses.pause(namespace.client().transport()).await,
                 }
             }
         };

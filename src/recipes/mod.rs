@@ -21,8 +21,11 @@
 //! Each type says what it promises, and what it cannot. The
 //! [cookbook](https://github.com/etcd-http/etcd-http/blob/main/docs/cookbook.md) says when to use which, and how to test with it.
 //!
-//! A wait for a response repeats what is safe to repeat: a lost response, a halted server or an outage does not end a recipe,
-//! the loss of its session does.
+//! A name is that of a directory: the keys of `locks` begin with `locks/`. So `lock` and `lock2` are apart, and `locks` and
+//! `locks/report` are not: the first one waits for the holders of the second. Names of different recipes should differ, too.
+//!
+//! A wait for a response repeats what is safe to repeat: a lost response, a halted server, an outage or the page of a proxy
+//! does not end a recipe, the loss of its session does.
 
 mod barrier;
 mod cache;

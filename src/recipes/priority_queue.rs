@@ -77,7 +77,7 @@ impl<T: Transport> PriorityQueue<T> {
             };
             let key = join(&prefix, format!("/{number:0DIGITS$}"));
             let txn = Txn::new()
-                .when(Compare::mod_revision(&turn).less(read.header.revision + 1))
+                .when(Compare::mod_revision(&turn).less(read.header.revision.saturating_add(1)))
                 .then(Put::new(&turn, ""))
                 .then(Put::new(key, value.clone()));
             // If it is not applied, another one was: all of them together always go on.

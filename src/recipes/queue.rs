@@ -163,7 +163,9 @@ pub(super) async fn pop<T: Transport>(
         let lease = session.held().await?;
         let puts = Watch::new(items).without_deletes();
         let wait = async { Ok(next_change(namespace, puts, revision, &pauses).await?) };
-        if !while_held(&lease, wait).await? {
+        if while_held(&lease, wait).await?.is_some() {
+            pauses = Pauses::default();
+        } else {
             pauses.pause(namespace.client().transport()).await;
         }
     }

@@ -1,8 +1,12 @@
-use std::pin::pin;
+use std::{convert::Infallible, pin::pin};
 
 use bytes::Bytes;
 use etcd_transport::Transport;
-use futures::future::{Either, select};
+use futures::{
+    Stream, StreamExt,
+    future::{Either, select},
+    stream,
+};
 
 use crate::{
     recipes::{
@@ -11,7 +15,10 @@ use crate::{
         traits::clone_and_debug,
         wait::{Pauses, next_change, settle, while_held},
     },
-    v3::{Key, KeyRange, KeyValue, Mirror, Put, Range, Value, Watch},
+    v3::{
+        Compare, DeleteRange, HeldLease, Key, KeyRange, KeyValue, Mirror, Put, Range, Txn, Value,
+        Watch,
+    },
 };
 
 /// The instances of a service that are alive.
@@ -33,7 +40,8 @@ use crate::{
 /// # What is promised
 ///
 /// - An instance is in the registry while [`register`](Self::register) is polled and its session is alive. It is registered
-///   again after the loss of the session, and after its key was deleted.
+///   again after the loss of the session, and after its key was deleted. Its data may change, and it may be withdrawn while it is not
+///   healthy: [`register_changing`](Self::register_changing).
 /// - It leaves at once when the session is closed, and after the time to live when its process dies.
 /// - [`follow`](Self::follow) delivers who is there, complete and in order, over outages and compaction.
 ///
@@ -72,14 +80,53 @@ impl<T: Transport> Registry<T> {
         &self,
         instance: impl AsRef<[u8]>,
         data: impl Into<Value>,
-    ) -> Result<std::convert::Infallible, RecipeError> {
+    ) -> Result<Infallible, RecipeError> {
+        self.register_changing(instance, stream::iter([Some(data)]))
+            .await
+    }
+
+    /// Registers an instance whose data and health change, and keeps it registered for as long as the future is polled: it returns
+    /// only with an error.
+    ///
+    /// Each item of the stream is the present state: `Some` data, with which the instance is listed from then on, or `None`, with
+    /// which it is not listed. When the stream ends, the last state stays.
+    ///
+    /// ```
+    /// # use etcd_http::{transport::Transport, recipes::{RecipeError, Registry}};
+    /// use futures::StreamExt;
+    ///
+    /// # async fn example<T: Transport>(
+    /// #     registry: &Registry<T>,
+    /// #     checks: impl futures::Stream<Item = bool> + Send,
+    /// # ) -> Result<(), RecipeError> {
+    /// let states = checks.map(|is_healthy| is_healthy.then_some("http://10.0.0.7:8080"));
+    /// match registry.register_changing("web-7", states).await? {}
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    pub async fn register_changing<V: Into<Value>>(
+        &self,
+        instance: impl AsRef<[u8]>,
+        states: impl Stream<Item = Option<V>>,
+    ) -> Result<Infallible, RecipeError> {
         let key = join(&join(&self.name, "/"), instance);
-        let data = data.into();
+        let states = states.map(|state| state.map(|data| data.into().into_bytes()));
+        let mut states = pin!(states.chain(stream::pending()));
+        let mut state = states.next().await.flatten();
         loop {
-            match self.keep(&key, &data).await {
-                Ok(()) => {}
+            let lease = self.session.held().await;
+            let kept = match lease {
+                Ok(lease) => {
+                    let keep = self.keep(&lease, &key, &mut state, &mut states);
+                    while_held(&lease, keep).await
+                }
+                Err(error) => Err(error),
+            };
+            match kept {
                 Err(RecipeError::SessionLost(_)) => self.session.reestablish().await?,
-                Err(error) => return Err(error),
+                end => return end,
             }
         }
     }
@@ -116,27 +163,56 @@ impl<T: Transport> Registry<T> {
         self.session.namespace().mirror(self.range())
     }
 
-    /// Registers, and returns when the key was deleted.
-    async fn keep(&self, key: &Bytes, data: &Value) -> Result<(), RecipeError> {
-        let lease = self.session.held().await?;
+    /// Has the key be as the state says, with this lease.
+    async fn keep(
+        &self,
+        lease: &HeldLease<T>,
+        key: &Bytes,
+        state: &mut Option<Bytes>,
+        states: &mut (impl Stream<Item = Option<Bytes>> + Unpin),
+    ) -> Result<Infallible, RecipeError> {
         let namespace = self.session.namespace();
-        // A repetition puts the same value. One that is late, and whose lease has ended, is refused.
-        let put = Put::new(key, data.clone()).lease(lease.id());
-        let keep = async {
-            let mut revision = settle(namespace, &put).await?.output.header.revision;
-            let mut pauses = Pauses::default();
+        let mut pauses = Pauses::default();
+        loop {
+            // What is repeated, or late, is corrected: it is an event. One whose lease has ended is refused.
+            let mut revision = match &*state {
+                Some(data) => {
+                    let put = Put::new(key, data.clone()).lease(lease.id());
+                    settle(namespace, &put).await?.output.header.revision
+                }
+                None => {
+                    let own = Compare::lease(key).equal(lease.id());
+                    let delete = Txn::new().when(own).then(DeleteRange::new(key));
+                    settle(namespace, &delete).await?.output.header.revision
+                }
+            };
             loop {
-                next_change(namespace, Watch::new(key), revision, &pauses).await?;
+                let changed = next_change(namespace, Watch::new(key), revision, &pauses);
+                let event = match select(states.next(), Box::pin(changed)).await {
+                    Either::Left((next, _)) => Either::Left(next.flatten()),
+                    Either::Right((changed, _)) => Either::Right(changed?),
+                };
+                match event {
+                    Either::Left(next) if *state == next => continue,
+                    Either::Left(next) => {
+                        *state = next;
+                        break;
+                    }
+                    Either::Right(Some(_)) => pauses = Pauses::default(),
+                    Either::Right(None) => {}
+                }
                 let read = settle(namespace, &Range::new(key)).await?.output;
-                match read.first() {
-                    None => return Ok(()),
-                    Some(kv) if kv.lease != lease.id() => return Err(RecipeError::AlreadyHeld),
-                    Some(_) => revision = read.header.revision,
+                let found = read.first();
+                if found.is_some_and(|kv| kv.lease != lease.id()) {
+                    return Err(RecipeError::AlreadyHeld);
                 }
                 pauses.pause(namespace.client().transport()).await;
+                if found.map(|kv| &kv.value) != state.as_ref() {
+                    break;
+                }
+                revision = read.header.revision;
             }
-        };
-        while_held(&lease, keep).await
+        }
     }
 
     fn range(&self) -> KeyRange {

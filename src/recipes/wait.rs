@@ -12,15 +12,19 @@ use futures::{
 use crate::{
     error::{Error, Outcome, Result},
     recipes::error::RecipeError,
-    v3::{HeldLease, KeyRange, Namespace, Namespaced, Range, Watch},
+    v3::{HeldLease, KeyRange, Namespace, Namespaced, Range, Txn, TxnResponse, Watch},
 };
 
 /// The pauses between attempts double from the first to the longest one. Half of each is random.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often a response that is not etcd's is taken as an outage, as of a proxy, and not as final.
-const FOREIGN_ATTEMPTS: u32 = 10;
+/// How often a response that is not etcd's is taken as an outage, as of a proxy, and not as final: for some five minutes, as in
+/// a watch.
+const FOREIGN_ATTEMPTS: u32 = 150;
+
+/// How often an operation without a limit of its own is tried.
+const ATTEMPTS: u32 = 10;
 
 /// The output of an operation that was repeated until it was definite.
 pub(super) struct Settled<O> {
@@ -61,15 +65,12 @@ pub(super) struct Pauses {
 impl Pauses {
     /// Whether the operation cannot succeed later.
     pub(super) fn is_final(&self, error: &Error) -> bool {
-        let is_foreign = matches!(error, Error::Unexpected(_) | Error::Http(_))
-            && !error.is_cluster_changed()
-            && self.count < FOREIGN_ATTEMPTS;
-        !(error.is_retryable() || is_foreign)
+        is_refused(error) || !error.is_retryable() && self.count >= FOREIGN_ATTEMPTS
     }
 
     /// Whether an operation without a limit of its own has been tried often enough.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.count >= FOREIGN_ATTEMPTS
+        self.count >= ATTEMPTS
     }
 
     pub(super) async fn pause<T: Transport>(&mut self, transport: &T) {
@@ -79,6 +80,13 @@ impl Pauses {
         let pause = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
         transport.sleep(pause).await;
     }
+}
+
+/// Whether the operation cannot succeed later, however often a proxy has responded with a page of its own: for attempts that
+/// have a limit in time.
+pub(super) fn is_refused(error: &Error) -> bool {
+    let is_foreign = error.is_foreign() || matches!(error, Error::Unexpected(_));
+    !error.is_retryable() && (!is_foreign || error.is_cluster_changed())
 }
 
 /// Ends a wait with an error when the limit has passed.
@@ -120,66 +128,87 @@ pub(super) async fn while_held<T: Transport, O>(
     }
 }
 
-/// Resolves when the key that this revision created does not exist, which it did at `revision`.
+/// Resolves when the key that this revision created does not exist, which it did at `revision`. Returns the revision that
+/// deleted it, if a watch has delivered that.
 pub(super) async fn gone<T: Transport>(
     namespace: &Namespace<T>,
     key: &Bytes,
     created: i64,
     mut revision: i64,
-) -> Result<()> {
+) -> Result<Option<i64>> {
     let mut pauses = Pauses::default();
     loop {
         let deletes = Watch::new(key).without_puts();
-        if next_change(namespace, deletes, revision, &pauses).await? {
-            return Ok(());
+        if let Some(deleted) = next_change(namespace, deletes, revision, &pauses).await? {
+            return Ok(Some(deleted));
         }
         let read = settle(namespace, &Range::new(key)).await?.output;
         match read.first() {
             Some(kv) if kv.create_revision == created => revision = read.header.revision,
-            _ => return Ok(()),
+            _ => return Ok(None),
         }
         pauses.pause(namespace.client().transport()).await;
     }
 }
 
-/// Waits for a change after this revision. Returns `false` if there may have been one: the state has to be read.
+/// Waits for a change after this revision, and returns its revision; `None` if there may have been one: the state has to be read.
 pub(super) async fn next_change<T: Transport>(
     namespace: &Namespace<T>,
     watch: Watch,
     revision: i64,
     pauses: &Pauses,
-) -> Result<bool> {
+) -> Result<Option<i64>> {
     let watch = watch.from_revision(revision.saturating_add(1));
     match namespace.open(watch).next().await {
-        Some(Ok(_)) => Ok(true),
+        Some(Ok(changes)) => Ok(Some(changes.revision)),
         Some(Err(error)) if !error.is_compacted() && pauses.is_final(&error) => Err(error),
-        Some(Err(_)) | None => Ok(false),
+        Some(Err(_)) | None => Ok(None),
     }
 }
 
-/// Resolves when fewer than `limit` of these keys are left, or may be. They existed at `revision`.
+/// Resolves when fewer than `limit` of these keys are left, or may be. They existed at `revision`. Returns the revision of the last
+/// change, if a watch has delivered that.
 pub(super) async fn fewer<T: Transport>(
     namespace: &Namespace<T>,
     range: &KeyRange,
     keys: impl IntoIterator<Item = Bytes>,
     limit: usize,
     revision: i64,
-) -> Result<()> {
+    pauses: &Pauses,
+) -> Result<Option<i64>> {
     let mut left: HashSet<_> = keys.into_iter().collect();
     let watch = Watch::new(range).without_puts();
     let mut changes = namespace.open(watch.from_revision(revision.saturating_add(1)));
+    let mut changed = None;
     while left.len() >= limit {
         match changes.next().await {
             Some(Ok(changes)) => {
+                changed = Some(changes.revision);
                 for event in &changes.events {
                     left.remove(event.key());
                 }
             }
-            Some(Err(error)) if !error.is_compacted() && Pauses::default().is_final(&error) => {
+            Some(Err(error)) if !error.is_compacted() && pauses.is_final(&error) => {
                 return Err(error);
             }
-            Some(Err(_)) | None => break,
+            Some(Err(_)) | None => return Ok(None),
         }
     }
-    Ok(())
+    Ok(changed)
+}
+
+/// Reads what only grows more true: of the keys that were there at `since`, some may go, and none comes back. So a member's own
+/// data do, if they are not older than that, and the other members need not be asked.
+pub(super) async fn read_since<T: Transport>(
+    namespace: &Namespace<T>,
+    read: impl Fn(bool) -> Txn,
+    since: Option<i64>,
+) -> Result<TxnResponse> {
+    if let Some(since) = since
+        && let Ok(output) = Box::pin(namespace.send(read(true))).await
+        && output.header.revision >= since
+    {
+        return Ok(output);
+    }
+    Ok(settle(namespace, &read(false)).await?.output)
 }

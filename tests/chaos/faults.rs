@@ -1,7 +1,9 @@
 //! Faults of members: killed, stopped, paused. Faults of proxies: killed, or responding with a page.
 
 use std::{
-    fmt, thread,
+    fmt,
+    ops::Range,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -107,8 +109,8 @@ impl Faults {
     }
 
     /// Returns whether a replaced leader resumed between these moments.
-    pub(crate) fn woke_a_former_leader(&self, from: Instant, to: Instant) -> bool {
-        self.wakings.iter().any(|at| (from..to).contains(at))
+    pub(crate) fn woke_a_former_leader(&self, between: &Range<Instant>) -> bool {
+        self.wakings.iter().any(|at| between.contains(at))
     }
 
     /// Returns the faults and when they happened, to compare with the failures.

@@ -58,6 +58,9 @@ scenarios! {
     direct Gateway for 4 s, seed 50 {
         recipes_hold_by_the_gateway_over_reqwest: v3::recipes::run::<etcd_http::reqwest::ReqwestTransport>;
     }
+    proxies Auto for 4 s, seed 50 {
+        recipes_hold_behind_proxies_over_reqwest: v3::recipes::run::<etcd_http::reqwest::ReqwestTransport>;
+    }
     proxies Gateway for 12 s, seed 4 {
         nothing_is_lost_doubled_or_invented_behind_proxies_over_reqwest: v2::run::<etcd_http::reqwest::ReqwestTransport>;
         nothing_is_lost_doubled_or_invented_behind_proxies_over_isahc: v2::run::<etcd_http::isahc::IsahcTransport>;

@@ -90,14 +90,14 @@ async fn mutex(client: &Etcd, name: &str, waiters: usize) -> Handovers {
             let held = mutex.lock().await.expect("the lock");
             let now = Instant::now();
             held.release().await.expect("released");
-            drop(session);
-            now
+            // As with the others, its lease is not ended between two hand-overs.
+            (now, session)
         });
     }
     queued(client, name, waiters).await;
     let (before, start) = (received(client).await, Instant::now());
     held.release().await.expect("released");
-    let acquired = waiting.join_all().await;
+    let (acquired, _sessions): (_, Vec<_>) = waiting.join_all().await.into_iter().unzip();
     handovers(start, acquired, received(client).await - before)
 }
 

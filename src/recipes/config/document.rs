@@ -20,8 +20,14 @@ pub(super) fn assemble<'a, V: Serialize + DeserializeOwned>(
     Ok(serde_json::from_value(document)?)
 }
 
+/// How many groups a field may be in, as in a JSON text.
+const MAX_DEPTH: usize = 128;
+
 /// Sets the field at this path, such as `limits/rate`.
 fn set(document: &mut Value, path: &str, value: &[u8]) -> Result<(), Reason> {
+    if path.split('/').nth(MAX_DEPTH).is_some() {
+        return Err("its path has too many parts".into());
+    }
     let mut place = document;
     for name in path.split('/') {
         if place.is_null() {
@@ -117,9 +123,11 @@ mod tests {
             ("limits", "7", "invalid type"),
             ("level", "loud", "unknown variant"),
             ("port/http", "80", "a part of what is not a group"),
+            // Deeper than the stack.
+            (&"x/".repeat(1 << 20), "1", "too many parts"),
         ] {
             let error = read(&[(path, value)]).unwrap_err();
-            assert!(error.contains(reason), "{path}={value}: {error}");
+            assert!(error.contains(reason), "{value}: {error}");
         }
     }
 }

@@ -47,13 +47,17 @@ impl Tree {
     }
 }
 
-/// Normalizes a path: it begins with `/`, and does not end with one.
+/// Normalizes a path, as v2 does: it begins with `/`, does not end with one, and has no part that is empty, `.` or `..`.
 pub(super) fn path(given: &str) -> String {
-    let trimmed = given.trim_matches('/');
-    if trimmed.is_empty() {
-        return String::new();
+    let mut parts = Vec::new();
+    for part in given.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
     }
-    format!("/{trimmed}")
+    parts.iter().flat_map(|part| ["/", part]).collect()
 }
 
 /// Reads a directory, and hidden keys below it.
@@ -256,8 +260,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_begin_with_a_slash_and_do_not_end_with_one() {
-        for (given, expected) in [("/", ""), ("", ""), ("app", "/app"), ("/a/b/", "/a/b")] {
+    fn paths_are_as_v2_names_them() {
+        for (given, expected) in [
+            ("/", ""),
+            ("", ""),
+            ("app", "/app"),
+            ("/a/b/", "/a/b"),
+            ("//a//./b/../c", "/a/c"),
+            ("/../a", "/a"),
+        ] {
             assert_eq!(path(given), expected);
         }
     }

@@ -6,7 +6,7 @@ use std::{
 use etcd_transport::Transport;
 use futures::channel::{mpsc, oneshot};
 
-use super::{Inner, Session, SessionDriver, Settings, State, driver::Ending, grant};
+use super::{End, Inner, Session, SessionDriver, Settings, State, driver::Ending, grant};
 use crate::{
     error::{Error, InvalidInput},
     recipes::error::RecipeError,
@@ -92,7 +92,10 @@ impl<T: Transport> SessionBuilder<T> {
             namespace,
             keeper,
             settings,
-            state: Mutex::new(State::Held(lease)),
+            state: Mutex::new(State {
+                lease,
+                end: End::Open,
+            }),
             reestablishing: Default::default(),
             releases,
             end: Some(end),

@@ -23,7 +23,7 @@ pub struct SessionDriver(BoxFuture<'static, ()>);
 
 /// The end of a session.
 pub(super) struct Ending<T> {
-    /// The lease, when the last handle is dropped. Nothing after `close`.
+    /// The lease, when the last handle is dropped. Nothing after `close` has succeeded.
     pub(super) lease: oneshot::Receiver<HeldLease<T>>,
     /// How long to try to revoke it.
     pub(super) limit: Duration,

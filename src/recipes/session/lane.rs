@@ -120,7 +120,7 @@ impl Lane {
         let settled = settle(session.namespace(), &guarded(txn, APPLIED)).await?;
         let mut response = settled.output;
         if response.succeeded {
-            self.applied += 1;
+            self.applied = self.applied.saturating_add(1);
             return Ok(Some(Applied {
                 revision: Some(response.header.revision),
                 response: Some(response),
@@ -139,7 +139,7 @@ impl Lane {
                 return Ok(None);
             }
             receipt = self.receipt(&given_up);
-            self.applied += i64::from(receipt.is_none());
+            self.applied = self.applied.saturating_add(i64::from(receipt.is_none()));
         }
         if let Some(receipt) = receipt {
             self.applied = receipt.version;

@@ -8,6 +8,7 @@ mod release;
 use std::{
     collections::HashMap,
     fmt,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -18,7 +19,6 @@ use std::{
 use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{
-    FutureExt,
     channel::{mpsc, oneshot},
     future::{BoxFuture, Either, Shared, select},
     lock::{Mutex as AsyncMutex, OwnedMutexGuard},
@@ -28,7 +28,7 @@ use crate::{
     error::Result,
     recipes::{
         error::RecipeError,
-        wait::{Pauses, beside, while_held},
+        wait::{Pauses, beside, is_refused, while_held},
     },
     v3::{HeldLease, Key, LeaseId, LeaseKeeper, LeaseLoss, Namespace},
 };
@@ -114,11 +114,19 @@ pub(super) struct Settings {
     pub(super) reestablish_limit: Duration,
 }
 
-/// The lease of a session.
-enum State<T> {
-    /// Possibly lost.
-    Held(HeldLease<T>),
-    Closed(LeaseId, Lost),
+/// The lease of a session, which is possibly lost.
+struct State<T> {
+    lease: HeldLease<T>,
+    end: End,
+}
+
+/// How far the end of a session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    /// It may be that the lease is not revoked.
+    Closed,
+    Revoked,
 }
 
 impl<T: Transport> Session<T> {
@@ -144,26 +152,17 @@ impl<T: Transport> Session<T> {
 
     /// Returns the id of the present lease, for a put. Keys with this lease are deleted when the session ends.
     pub fn lease(&self) -> LeaseId {
-        match &*self.inner.state() {
-            State::Held(lease) => lease.id(),
-            State::Closed(id, _) => *id,
-        }
+        self.inner.state().lease.id()
     }
 
     /// Returns whether the session is neither lost nor closed.
     pub fn is_alive(&self) -> bool {
-        match &*self.inner.state() {
-            State::Held(lease) => lease.is_alive(),
-            State::Closed(..) => false,
-        }
+        self.inner.state().lease.is_alive()
     }
 
     /// Returns how long the lease certainly lives without another renewal.
     pub fn remaining(&self) -> Duration {
-        match &*self.inner.state() {
-            State::Held(lease) => lease.remaining(),
-            State::Closed(..) => Duration::ZERO,
-        }
+        self.inner.state().lease.remaining()
     }
 
     /// Returns the namespace of the session's recipes.
@@ -185,10 +184,7 @@ impl<T: Transport> Session<T> {
         &self,
         margin: Duration,
     ) -> impl Future<Output = LeaseLoss> + Send + 'static + use<T> {
-        match &*self.inner.state() {
-            State::Held(lease) => lease.lost_before(margin).boxed(),
-            State::Closed(_, lost) => lost.clone().boxed(),
-        }
+        self.inner.state().lease.lost_before(margin)
     }
 
     /// Gets another lease if the present one is lost; otherwise does nothing. Clones that call it together get one lease.
@@ -200,10 +196,13 @@ impl<T: Transport> Session<T> {
     /// [`SessionClosed`](RecipeError::SessionClosed); [`RecipeError::Client`] with the last failure, or one that is final.
     pub async fn reestablish(&self) -> Result<(), RecipeError> {
         let _alone = self.inner.reestablishing.lock().await;
-        match &*self.inner.state() {
-            State::Closed(..) => return Err(RecipeError::SessionClosed),
-            State::Held(lease) if lease.is_alive() => return Ok(()),
-            State::Held(_) => {}
+        {
+            let state = self.inner.state();
+            match state.end {
+                End::Open if state.lease.is_alive() => return Ok(()),
+                End::Open => {}
+                End::Closed | End::Revoked => return Err(RecipeError::SessionClosed),
+            }
         }
         let Inner {
             keeper, settings, ..
@@ -216,7 +215,7 @@ impl<T: Transport> Session<T> {
                 Ok(lease) => break lease,
                 Err(error) => {
                     let is_over = until.is_some_and(|until| transport.now() >= until);
-                    if is_over || pauses.is_final(&error) {
+                    if is_over || is_refused(&error) {
                         return Err(error.into());
                     }
                 }
@@ -224,30 +223,32 @@ impl<T: Transport> Session<T> {
             pauses.pause(transport).await;
         };
         let mut state = self.inner.state();
-        if let State::Closed(..) = &*state {
+        if state.end != End::Open {
             return Err(RecipeError::SessionClosed);
         }
-        *state = State::Held(lease);
+        state.lease = lease;
         Ok(())
     }
 
-    /// Ends the session: revokes its lease, which deletes its keys. For all clones and guards.
+    /// Ends the session: revokes its lease, which deletes its keys. For all clones and guards, which hold nothing from the call on.
     ///
     /// # Errors
     /// [`TimedOut`](RecipeError::TimedOut) if no server confirmed it within
-    /// [`close_limit`](SessionBuilder::close_limit), [`RecipeError::Client`] if it failed: then the lease ends by itself, when
-    /// its time is up. It is not an error if the lease has ended already.
+    /// [`close_limit`](SessionBuilder::close_limit), [`RecipeError::Client`] if it failed. Call it again; the driver tries once more
+    /// when the last handle is dropped, and otherwise the lease ends by itself, when its time is up. It is not an error if the
+    /// lease has ended already.
     pub async fn close(&self) -> Result<(), RecipeError> {
         let lease = {
             let mut state = self.inner.state();
-            let State::Held(lease) = &*state else {
+            if state.end == End::Revoked {
                 return Ok(());
-            };
-            let lease = lease.clone();
-            *state = State::Closed(lease.id(), lease.lost().boxed().shared());
-            lease
+            }
+            state.end = End::Closed;
+            state.lease.clone()
         };
-        revoke(lease, self.transport(), self.inner.settings.close_limit).await
+        revoke(lease, self.transport(), self.inner.settings.close_limit).await?;
+        self.inner.state().end = End::Revoked;
+        Ok(())
     }
 
     /// Polls the driver beside the work, and closes the session when the work is done. Returns what the work returns.
@@ -260,8 +261,10 @@ impl<T: Transport> Session<T> {
     ) -> O {
         let work = async {
             let output = work.await;
-            // The lease ends by itself otherwise.
-            let _ = self.close().await;
+            if self.inner.state().end == End::Open {
+                // The lease ends by itself otherwise.
+                let _ = self.close().await;
+            }
             output
         };
         beside(driver, work).await
@@ -273,9 +276,12 @@ impl<T: Transport> Session<T> {
 
     /// Returns the lease, if it is neither lost nor closed.
     pub(super) async fn held(&self) -> Result<HeldLease<T>, RecipeError> {
-        let lease = match &*self.inner.state() {
-            State::Held(lease) => lease.clone(),
-            State::Closed(..) => return Err(RecipeError::SessionClosed),
+        let lease = {
+            let state = self.inner.state();
+            if state.end != End::Open {
+                return Err(RecipeError::SessionClosed);
+            }
+            state.lease.clone()
         };
         if !lease.is_alive() {
             return Err(RecipeError::SessionLost(lease.lost().await));
@@ -329,9 +335,9 @@ impl<T> Inner<T> {
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let (State::Held(lease), Some(end)) = (state, self.end.take()) {
+        if let (End::Open | End::Closed, Some(end)) = (state.end, self.end.take()) {
             // Without a driver, the lease ends by itself.
-            let _ = end.send(lease.clone());
+            let _ = end.send(state.lease.clone());
         }
     }
 }
@@ -346,12 +352,11 @@ impl<T> Clone for Session<T> {
 
 impl<T> fmt::Debug for Session<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Session");
-        match &*self.inner.state() {
-            State::Held(lease) => debug.field("lease", lease),
-            State::Closed(id, _) => debug.field("closed", id),
-        };
-        debug.finish_non_exhaustive()
+        let state = self.inner.state();
+        f.debug_struct("Session")
+            .field("lease", &state.lease)
+            .field("end", &state.end)
+            .finish_non_exhaustive()
     }
 }
 
@@ -365,14 +370,22 @@ async fn grant<T: Transport>(keeper: &LeaseKeeper<T>, ttl: Duration) -> Result<H
     }
 }
 
-/// Revokes a lease within this time.
+/// Revokes a lease within this time: again after each failure that another attempt may resolve.
 async fn revoke<T: Transport>(
     lease: HeldLease<T>,
     transport: &T,
     limit: Duration,
 ) -> Result<(), RecipeError> {
-    let revoked = Box::pin(lease.revoke());
-    match select(revoked, transport.sleep(limit)).await {
+    let revoked = async {
+        let mut pauses = Pauses::default();
+        loop {
+            match Box::pin(lease.clone().revoke()).await {
+                Err(error) if !is_refused(&error) => pauses.pause(transport).await,
+                revoked => return revoked,
+            }
+        }
+    };
+    match select(pin!(revoked), transport.sleep(limit)).await {
         Either::Left((result, _)) => Ok(result?),
         Either::Right(_) => Err(RecipeError::TimedOut(limit)),
     }

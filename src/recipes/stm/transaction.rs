@@ -240,7 +240,8 @@ impl State {
                 .writes
                 .keys()
                 .filter(|key| !self.reads.contains_key(*key));
-            compares.extend(written.map(|key| Compare::mod_revision(key).less(base + 1)));
+            compares
+                .extend(written.map(|key| Compare::mod_revision(key).less(base.saturating_add(1))));
         }
         compares
     }

@@ -13,7 +13,10 @@ use crate::{
     error::{Error, EtcdError, InvalidInput, Outcome, Result},
     operation::Operation,
     pipeline::lifecycle::OpenSession,
-    recipes::{error::RecipeError, wait::Pauses},
+    recipes::{
+        error::RecipeError,
+        wait::{Pauses, is_refused},
+    },
     v2::{CompareAndDelete, Condition, Event, Get, Node, Refresh},
 };
 
@@ -129,7 +132,7 @@ impl<T: Transport> Kept<T> {
                     Err(error) if error.is_key_not_found() => return,
                     // A late refresh has changed its index.
                     Err(error) if error.is_compare_failed() => {}
-                    Err(error) if pauses.is_final(&error) => return,
+                    Err(error) if is_refused(&error) => return,
                     Err(_) => {}
                 }
                 pauses.pause(transport).await;
@@ -166,7 +169,8 @@ impl<T: Transport> Kept<T> {
                 Ok(event) if event.node.created_index == self.created => return Ok(sent),
                 Ok(_) => return Err(RecipeError::AlreadyHeld),
                 Err(error) if error.is_key_not_found() => return Err(self.expired()),
-                Err(error) if pauses.is_final(&error) => return Err(error.into()),
+                // The time to live is the limit.
+                Err(error) if is_refused(&error) => return Err(error.into()),
                 Err(_) => pauses.pause(self.client.transport()).await,
             }
         }

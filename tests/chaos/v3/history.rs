@@ -76,6 +76,15 @@ impl History {
         deletions
     }
 
+    /// Returns when a key was deleted that was not there any more at this moment, as far as was observed.
+    pub(crate) fn deleted_before(&self, found: Instant, key: &str, times: &Times) -> Instant {
+        let deletions = self.events.iter().rev();
+        let mut deletions = deletions.filter(|event| event.put.is_none() && event.key == key);
+        let deleted =
+            deletions.find_map(|event| times.by(event.revision).filter(|at| *at <= found));
+        deleted.unwrap_or(found)
+    }
+
     /// Returns the revisions that wrote each value to a key.
     pub(crate) fn writes(&self) -> HashMap<(&str, &str), Vec<i64>> {
         let mut writes: HashMap<_, Vec<i64>> = HashMap::new();

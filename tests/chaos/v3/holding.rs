@@ -116,7 +116,8 @@ pub(crate) fn exclusive(
         let gone = deleted.copied().find(|revision| *revision > holding.token);
         match gone.and_then(|revision| times.by(revision)) {
             Some(gone) if gone < holding.until => {
-                if explains(holding.until - ttl, holding.until) {
+                // Its holder may find it later than what has ended it explains.
+                if explains(gone - ttl, gone) {
                     explained += 1;
                     continue;
                 }
@@ -170,7 +171,7 @@ fn not_in_history(holdings: &[Holding], ownerships: &[Ownership]) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v3::history::Event;
+    use crate::v3::{causes, history::Event};
 
     #[test]
     fn holdings_that_overlap_are_found_and_those_that_follow_are_not() {
@@ -254,7 +255,7 @@ mod tests {
             };
             let ttl = Duration::from_secs(3);
             let explains = |from, to| {
-                assert_eq!((from, to), (at(until - 3), at(until)));
+                assert_eq!((from, to), (at(5), at(8)));
                 is_explained
             };
             let ownerships = history.ownerships("q/");
@@ -264,5 +265,41 @@ mod tests {
         };
         assert_eq!([found(8, false), found(9, false)], [(0, 0), (0, 1)]);
         assert_eq!(found(9, true), (1, 0));
+    }
+
+    #[test]
+    fn v3_151_what_a_former_leader_ends_after_its_first_attempts_is_explained() {
+        // It resumed, and its first sixteen attempts took until their limit. The holder of a key found that late.
+        let resumed = Instant::now();
+        let at = |millis| resumed + Duration::from_millis(millis);
+        let event = |(revision, put)| Event {
+            revision,
+            key: "q/a".to_owned(),
+            put,
+        };
+        let events = [(2, Some((String::new(), 2))), (3, None)].map(event);
+        let history = History {
+            events: events.into(),
+        };
+        let ownerships = history.ownerships("q/");
+        let found = |gone| {
+            let times = Times::new([(3, at(gone))]);
+            let holding = Holding {
+                who: "a".to_owned(),
+                key: "q/a".to_owned(),
+                token: 2,
+                from: at(418),
+                until: at(7_831),
+            };
+            let ttl = Duration::from_secs(3);
+            let explains = |renewed, gone| causes(renewed, gone).contains(&resumed);
+            let deleted = history.deleted_before(at(7_831), "q/a", &times);
+            assert_eq!(deleted, at(gone));
+            let (explained, problems) =
+                exclusive(vec![holding], ttl, &history, &ownerships, &times, explains);
+            (explained, problems.len())
+        };
+        assert_eq!(found(7_012), (1, 0));
+        assert_eq!(found(7_600), (0, 1));
     }
 }

@@ -36,7 +36,7 @@ struct Inner {
     answers: Vec<Vec<Shown>>,
     recipes: Records,
     oddities: Vec<String>,
-    ended_early: Vec<(Instant, String)>,
+    ended_early: Vec<EndedEarly>,
 }
 
 /// A write of a unique value, and what its caller knows about it.
@@ -46,6 +46,14 @@ pub(crate) struct Write {
     pub(crate) key: String,
     pub(crate) value: String,
     pub(crate) reported: Reported,
+}
+
+/// A key that was deleted though its lease was reported as alive, and when its holder found that.
+#[derive(Clone, Debug)]
+pub(crate) struct EndedEarly {
+    pub(crate) key: String,
+    pub(crate) found: Instant,
+    pub(crate) what: String,
 }
 
 /// What the caller knows about it.
@@ -150,12 +158,17 @@ impl Journal {
         self.inner().oddities.push(what);
     }
 
-    /// etcd no longer has a lease that was reported as alive.
-    pub(crate) fn ended_early(&self, what: String) {
-        self.inner().ended_early.push((Instant::now(), what));
+    /// The key of a lease that was reported as alive is not there any more.
+    pub(crate) fn ended_early(&self, key: &[u8], what: String) {
+        let ended = EndedEarly {
+            key: String::from_utf8_lossy(key).into_owned(),
+            found: Instant::now(),
+            what,
+        };
+        self.inner().ended_early.push(ended);
     }
 
-    pub(crate) fn all_ended_early(&self) -> Vec<(Instant, String)> {
+    pub(crate) fn all_ended_early(&self) -> Vec<EndedEarly> {
         self.inner().ended_early.clone()
     }
 

@@ -113,7 +113,7 @@ impl<T: Transport> Task<T> {
         match found {
             Ok(None) => self
                 .journal
-                .ended_early(format!("{key} was deleted with its lease")),
+                .ended_early(key.as_bytes(), format!("{key} was deleted with its lease")),
             Ok(Some(found)) => {
                 let what = format!("{key} holds the lock, and is not there: {found:?}");
                 self.journal.oddity(what);
@@ -175,11 +175,12 @@ pub(crate) fn check(
         cut_short: 0,
     };
     problems.extend(figures.turns.problems(6, duration));
-    for (at, what) in journal.all_ended_early() {
-        if explains(at - TTL, at) {
+    for ended in journal.all_ended_early() {
+        let gone = history.deleted_before(ended.found, &ended.key, times);
+        if explains(gone - TTL, gone) {
             figures.cut_short += 1;
         } else {
-            problems.push(what);
+            problems.push(ended.what);
         }
     }
     let (cut_short, more) = exclusive(holdings, TTL, history, &ownerships, times, explains);

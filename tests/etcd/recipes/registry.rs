@@ -4,7 +4,10 @@ use etcd_http::{
     recipes::{RecipeError, Registry, Session},
     transport::Transport,
 };
-use futures::future::join;
+use futures::{
+    channel::mpsc,
+    future::{Either, join, select},
+};
 use harness::{case::Etcd, cases_and_grpc};
 
 use crate::{namespace, session};
@@ -15,6 +18,7 @@ cases_and_grpc! {
             an_instance_is_listed_while_its_session_lives,
             an_instance_is_registered_again_after_a_loss,
             of_two_instances_with_one_name_the_last_is_listed,
+            an_instance_is_listed_with_its_data_while_it_is_healthy,
         }
     }
 }
@@ -96,4 +100,25 @@ async fn of_two_instances_with_one_name_the_last_is_listed<T: Transport>(etcd: E
         assert!(matches!(error, RecipeError::AlreadyHeld), "{error}");
     };
     first.run(driver, second.run(other, work)).await;
+}
+
+async fn an_instance_is_listed_with_its_data_while_it_is_healthy<T: Transport>(etcd: Etcd<T>) {
+    let (session, driver) = session(&etcd).await;
+    let registry = Registry::new(&session, "web");
+    let (sender, states) = mpsc::unbounded();
+    let check = async {
+        for state in [Some("1"), Some("2"), None, Some("3")] {
+            sender.unbounded_send(state).unwrap();
+            let expected: Vec<_> = state.iter().map(|data| format!("web/a={data}")).collect();
+            etcd.until(async || listed(&registry).await == expected)
+                .await;
+        }
+    };
+    let work = select(
+        Box::pin(registry.register_changing("a", states)),
+        Box::pin(check),
+    );
+    let Either::Right(_) = session.run(driver, work).await else {
+        panic!("the registration has ended");
+    };
 }

@@ -7,6 +7,8 @@ mod exactness;
 mod late;
 mod migration;
 mod observers;
+mod pages;
+mod registry;
 mod safety;
 mod serializable;
 mod session;

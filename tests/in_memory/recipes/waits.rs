@@ -1,5 +1,7 @@
 //! Waits: every request of one fails in every way, and history is compacted while it lasts.
 
+use std::time::Duration;
+
 use etcd_http::{
     fake::{FakeEtcd, Fault, When},
     recipes::{DoubleBarrier, Election, Mutex, RwMutex, Semaphore},
@@ -156,4 +158,119 @@ fn elections_semaphores_and_barriers_survive_faults_of_every_kind() {
             });
         }
     }
+}
+
+/// All who took part in a round have died, or left without waiting.
+#[test]
+fn a_barrier_of_participants_that_died_is_not_open_for_those_after_them() {
+    let etcd = jumping().build();
+    let two = 2.try_into().unwrap();
+    block_on(async {
+        let (dying, driver) = session(&etcd).await;
+        let enter = async || {
+            let barrier = DoubleBarrier::new(&dying, "round", two);
+            barrier.enter().await.unwrap()
+        };
+        let (one, other) = dying.run(driver, join(enter(), enter())).await;
+        drop((one, other));
+        assert_eq!(etcd.get_prefix("round/").len(), 1, "only that it was open");
+        let (next, driver) = session(&etcd).await;
+        let work = async {
+            let barrier = DoubleBarrier::new(&next, "round", two);
+            let late = async {
+                etcd.sleep(seconds(3)).await;
+                barrier.enter().await.unwrap()
+            };
+            let early = async {
+                let entered = barrier.enter().await.unwrap();
+                assert!(etcd.elapsed() >= seconds(3), "alone");
+                entered
+            };
+            let (early, late) = join(early, late).await;
+            // One that comes while they leave is one too many.
+            let leave = async { join(early.leave(), late.leave()).await };
+            let third = async { barrier.enter().await.map(drop) };
+            let (third, left) = join(third, leave).await;
+            assert!(third.is_err());
+            left.0.unwrap();
+            left.1.unwrap();
+        };
+        next.run(driver, work).await;
+    });
+    assert!(etcd.get_prefix("round/").is_empty());
+}
+
+/// The state of the queue is read where the event came from. Another member may lag behind, and then all are asked.
+#[test]
+fn a_wait_does_not_end_by_what_a_member_that_lags_behind_says() {
+    let etcd = jumping().members(3).build();
+    block_on(async {
+        let (first, driver) = session(&etcd).await;
+        let (second, other) = session(&etcd).await;
+        let work = async {
+            let held = Mutex::new(&first, "lock").lock().await.unwrap();
+            let wait = async {
+                let next = Mutex::new(&second, "lock").lock().await.unwrap();
+                assert_eq!(etcd.get_prefix("lock/").len(), 1);
+                next.release().await.unwrap();
+            };
+            let release = async {
+                etcd.sleep(millis(200)).await;
+                let delete = When::any().path("/v3/kv/txn").once();
+                // The read that follows is refused where the event came from.
+                let elsewhere = |etcd: &FakeEtcd| {
+                    let refused = When::any().path("/v3/kv/txn").endpoint(0).once();
+                    etcd.inject(refused, Fault::refuse());
+                };
+                etcd.endpoint(1).lag();
+                etcd.endpoint(2).lag();
+                etcd.inject(delete, Fault::after(elsewhere));
+                etcd.clear_log();
+                held.release().await.unwrap();
+                etcd.sleep(seconds(1)).await;
+                etcd.endpoint(1).catch_up();
+                etcd.endpoint(2).catch_up();
+            };
+            join(wait, release).await;
+        };
+        first.run(driver, second.run(other, work)).await;
+    });
+    let own = |line: &&String| line.contains("serializable");
+    let lines = etcd.lines();
+    assert_eq!(lines.iter().filter(own).count(), 2, "{}", etcd.log_text());
+}
+
+#[test]
+fn a_limit_that_no_clock_can_hold_is_none() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (first, driver) = session(&etcd).await;
+        let (second, other) = session(&etcd).await;
+        let work = async {
+            let held = Mutex::new(&first, "lock").lock().await.unwrap();
+            let next = Mutex::new(&second, "lock");
+            let release = async {
+                etcd.sleep(seconds(100)).await;
+                held.release().await.unwrap();
+            };
+            let (next, ()) = join(next.lock_within(Duration::MAX), release).await;
+            next.unwrap();
+        };
+        first.run(driver, second.run(other, work)).await;
+    });
+}
+
+#[test]
+fn names_of_which_one_begins_with_the_other_are_apart() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let work = async {
+            let two = Mutex::new(&session, "lock2").lock().await.unwrap();
+            let one = Mutex::new(&session, "lock").try_lock().await.unwrap();
+            assert!(one.is_some());
+            two.release().await.unwrap();
+        };
+        session.run(driver, work).await;
+    });
 }

@@ -5,7 +5,7 @@ use futures::channel::mpsc::UnboundedSender;
 
 use crate::{
     client::Client,
-    error::{Error, Outcome, Result},
+    error::{Error, Result},
     v3::{LeaseId, RevokeLease, lease::keep_alive::lease_state::Lease},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 /// client cannot reach etcd. The clock is that of the transport, which may stop while the machine sleeps.
 ///
 /// etcd itself may end a lease too early: a leader that was halted for longer than an election takes, and was replaced,
-/// may wake up and end leases that expired only by its own clock
+/// may wake up and end leases that expired only by its own clock, some at once and others 7 s later
 /// ([#15247](https://github.com/etcd-io/etcd/issues/15247), seen on 3.4.23 and 3.5.16). Where this matters, guard
 /// writes with a transaction that compares a key of the lease.
 ///
@@ -101,22 +101,16 @@ impl<T: Transport> HeldLease<T> {
 
     /// Revokes the lease and deletes its keys: `POST /v3/lease/revoke`.
     ///
+    /// From the call on it is lost, for all clones: etcd may have revoked it long before a response arrives. If this fails or is
+    /// dropped, the lease is no longer renewed, and expires.
+    ///
     /// # Errors
     /// See [`Error`]. It is not an error if the lease no longer exists.
     pub async fn revoke(self) -> Result<()> {
-        self.lease.revoking(true);
-        let revoked = self.client.send(RevokeLease::new(self.id())).await;
-        match revoked {
-            Err(error) if !error.is_lease_not_found() => {
-                if error.outcome() != Outcome::Unknown {
-                    self.lease.revoking(false);
-                }
-                Err(error)
-            }
-            _ => {
-                self.lease.lose(LossReason::Revoked);
-                Ok(())
-            }
+        self.lease.lose(LossReason::Revoked);
+        match self.client.send(RevokeLease::new(self.id())).await {
+            Err(error) if !error.is_lease_not_found() => Err(error),
+            _ => Ok(()),
         }
     }
 }

@@ -42,7 +42,6 @@ impl Lease {
                 sent,
                 loss: None,
                 last_error: None,
-                is_revoking: false,
                 alive: Some(alive),
             }),
             lost: lost.shared(),
@@ -79,8 +78,6 @@ struct State {
     sent: Instant,
     loss: Option<LossReason>,
     last_error: Option<Error>,
-    /// Its holder is revoking it, so that etcd may no longer have it before the response has arrived.
-    is_revoking: bool,
     /// Dropped with the loss.
     alive: Option<oneshot::Sender<()>>,
 }
@@ -184,20 +181,10 @@ impl LeaseState {
 
     /// Records that etcd no longer has it.
     pub(super) fn expired(&self) {
-        let mut state = self.state();
-        let reason = if state.is_revoking {
-            LossReason::Revoked
-        } else {
-            LossReason::Expired
-        };
-        state.lose(reason);
+        self.state().lose(LossReason::Expired);
     }
 
-    /// Records whether its holder has asked etcd to revoke it, which etcd may have done.
-    pub(super) fn revoking(&self, is_revoking: bool) {
-        self.state().is_revoking = is_revoking;
-    }
-
+    /// Records that it is lost, for good.
     pub(super) fn lose(&self, reason: LossReason) {
         self.state().lose(reason);
     }
@@ -281,19 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_is_gone_while_its_holder_revokes_it_is_revoked() {
+    fn a_lease_that_is_gone_after_its_holder_revoked_it_is_revoked() {
         let start = Instant::now();
         let lease = Lease::new(LeaseId::from(1), TTL, start, None);
-        lease.revoking(true);
+        lease.lose(LossReason::Revoked);
         lease.expired();
         let loss = lease.loss(start).unwrap();
         assert!(loss.is_revoked() && !loss.is_expired(), "{loss}");
-
-        let lease = Lease::new(LeaseId::from(1), TTL, start, None);
-        lease.revoking(true);
-        lease.revoking(false);
-        lease.expired();
-        assert!(lease.loss(start).unwrap().is_expired());
     }
 
     #[test]

@@ -150,8 +150,10 @@ impl<T: Transport> Task<T> {
 
     /// The key was deleted, which is correct if the session is lost.
     fn explain_loss(&self, session: &Session<T>, error: &RecipeError) {
-        if matches!(error, RecipeError::KeyDeleted { .. }) && session.is_alive() {
-            self.journal.ended_early(error.to_string());
+        if let RecipeError::KeyDeleted { key } = error
+            && session.is_alive()
+        {
+            self.journal.ended_early(key, error.to_string());
         }
     }
 
@@ -159,7 +161,7 @@ impl<T: Transport> Task<T> {
     fn explain_refusal(&self, held: &Held<T>) {
         if held.is_held() {
             let what = format!("{held:?}: a guarded write was refused");
-            self.journal.ended_early(what);
+            self.journal.ended_early(held.key(), what);
         }
     }
 }

@@ -364,3 +364,15 @@ fn futures_can_be_sent_to_other_threads() {
     }
     check(&migration(&jumping().build()));
 }
+
+#[test]
+fn a_root_that_is_written_in_another_way_is_the_same_directory() {
+    let etcd = jumping().build();
+    block_on(async {
+        set(&etcd, "/app/db/host", "a").await;
+        let client = client(&etcd);
+        let migration = Migration::new(&client, "//app/./x/..//db/", client.v3().namespace("app/"));
+        assert_eq!(migration.run().await.unwrap().written, 1);
+    });
+    assert_eq!(copied(&etcd), map([("app/host", "a")]));
+}
