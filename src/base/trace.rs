@@ -11,7 +11,7 @@ pub(crate) use disabled::*;
 mod enabled {
     use std::{fmt, pin::Pin, time::Duration};
 
-    use futures::{Stream, StreamExt, stream::BoxStream};
+    use futures::{Stream, StreamExt, TryFutureExt, stream::BoxStream};
     use tracing::{Instrument, Level, Span, debug_span, field::Empty};
 
     /// Whether a subscriber listens to the events of attempts.
@@ -113,19 +113,19 @@ mod enabled {
     }
 
     /// Runs the future in the operation's span, which says what kind of error it ends with.
-    pub(crate) async fn future<O, E>(
+    pub(crate) fn future<O, E>(
         operation: &'static str,
         work: impl Future<Output = Result<O, E>>,
         error_type: impl FnOnce(&E) -> String,
-    ) -> Result<O, E> {
+    ) -> impl Future<Output = Result<O, E>> {
         let span = span(operation);
-        let result = work.instrument(span.clone()).await;
-        if let Err(error) = &result
-            && !span.is_disabled()
-        {
-            failed(&span, &error_type(error));
-        }
-        result
+        // Not an `async fn`, which would take the size of the work twice.
+        let work = work.instrument(span.clone());
+        work.inspect_err(move |error| {
+            if !span.is_disabled() {
+                failed(&span, &error_type(error));
+            }
+        })
     }
 
     /// Records that what a span is about has failed.

@@ -89,7 +89,7 @@ impl<T: Transport> Pipeline<T> {
         limit: Duration,
     ) -> Result<Box<Answer>, Failure> {
         let span = AttemptSpan::begin(prepared, endpoint.endpoint());
-        let attempt = self.attempt_untraced(prepared, endpoint, set, limit);
+        let attempt = pin!(self.attempt_untraced(prepared, endpoint, set, limit));
         let result = span.around(attempt).await;
         span.end(&result);
         result
