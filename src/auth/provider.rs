@@ -28,9 +28,9 @@ use crate::{
 /// ```
 #[async_trait]
 pub trait CredentialsProvider: Send + Sync {
-    /// Returns the present credentials. It is called before the first call that needs them, and when etcd no longer accepts what came
-    /// of them; all calls that need them at that time share the result. If etcd refuses the credentials, it is called again, once, as
-    /// they may have changed meanwhile.
+    /// Returns the present credentials. It is called before the first call that needs them, and when etcd no longer accepts them or
+    /// the token that they were exchanged for; all calls that need them at that time share the result. If etcd refuses the
+    /// credentials, it is called again, once, as they may have changed meanwhile.
     ///
     /// # Errors
     /// Why there are none at present. The calls that wait for them fail with this text, and are not sent.

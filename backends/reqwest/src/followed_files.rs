@@ -11,8 +11,8 @@ use etcd_transport::FileStamps;
 
 /// Files that clients are built from, and when they were looked at.
 ///
-/// reqwest does not tell when it makes a connection, so the files are looked at before a request, at most four times a second; and once more
-/// after a connection that could not be made.
+/// reqwest does not tell when it makes a connection, so the files are looked at before a request, at most four times a second; and
+/// again after a connection that could not be made.
 pub(crate) struct FollowedFiles {
     seen: Mutex<Seen>,
     is_urgent: AtomicBool,

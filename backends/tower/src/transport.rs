@@ -82,20 +82,21 @@ impl TowerTransport {
         self
     }
 
-    /// Sends [`LongLived`](etcd_transport::LongLived) requests that are not for HTTP/2 with this service: one without the time-out and
-    /// the limit of concurrency that others have. A watch, or a wait for a lock, gets its response when something happens.
+    /// Sends [`LongLived`](etcd_transport::LongLived) requests that are not for HTTP/2 with this service: one without the time
+    /// limit and the limit of concurrency that others have. A watch, or a wait for a lock, gets its response when something
+    /// happens.
     pub fn with_long_lived(mut self, service: impl HttpService) -> Self {
         self.services.http1_long_lived = Some(BoxService::new(service));
         self
     }
 
-    /// Sets what an error of the services means: see [`TransportErrorKind`], whose kinds are promises. A write that was surely not sent
-    /// is sent to another endpoint; where that is not sure, its outcome is unknown. By default every error is
+    /// Sets what an error of the services means: see [`TransportErrorKind`], whose kinds are promises. A write that was definitely
+    /// not sent is sent to another endpoint; where that is not sure, its outcome is unknown. By default every error is
     /// [`Interrupted`](TransportErrorKind::Interrupted): nothing is known.
     ///
-    /// `classify` gets the error as the outermost layer returns it, and looks for the cause below. It is not asked about the errors of
-    /// bodies, after which every outcome is open. If a service fails before it is ready, the request was surely not sent: unless
-    /// `classify` knows more, the kind is [`Connect`](TransportErrorKind::Connect).
+    /// `classify` gets the error as the outermost layer returns it, and looks for the cause below. It is not asked about the
+    /// errors of bodies, after which every outcome is open. If a service fails before it is ready, the request was definitely not
+    /// sent: unless `classify` knows more, the kind is [`Connect`](TransportErrorKind::Connect).
     pub fn classify(
         mut self,
         classify: impl Fn(&(dyn Error + 'static)) -> TransportErrorKind + Send + Sync + 'static,

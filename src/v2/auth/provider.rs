@@ -13,7 +13,7 @@ impl<T: Transport> ClientBuilder<T> {
     /// Sets the user of the v2 API by what provides it, instead of [`basic_auth`](Self::basic_auth).
     ///
     /// The provider is asked before the first call. What it returns is kept until etcd refuses it: then the provider is asked again,
-    /// and the call is sent once more if the credentials have changed. etcd's v2 API says "insufficient credentials" to a wrong password
+    /// and the call is sent again if the credentials have changed. etcd's v2 API says "insufficient credentials" to a wrong password
     /// and to a user without permission alike, so the provider is asked after each such refusal.
     ///
     /// ```

@@ -24,7 +24,7 @@ fn transport() -> TowerTransport {
         .classify(classifier::kind)
 }
 
-/// Adds a limit of concurrency, a time-out and a trace.
+/// Adds a limit of concurrency, a time limit and a trace.
 fn layered(client: Client<HttpConnector, Body>) -> impl HttpService {
     ServiceBuilder::new()
         .layer(TraceLayer::new_for_http())
