@@ -21,7 +21,7 @@ pub use file_stamps::FileStamps;
 pub use settings::{FromSettings, TransportSettings};
 pub use shards::{ShardLease, Shards};
 pub use sleep::sleep_on_a_thread;
-pub use transport::{Request, Response, Transport};
+pub use transport::{DynTransport, Request, Response, Transport};
 
 pub use async_trait::async_trait;
 pub use {bytes, http, http_body};
