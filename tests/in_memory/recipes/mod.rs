@@ -3,6 +3,7 @@
 mod cache;
 mod claims;
 mod config;
+mod dropped;
 mod exactness;
 mod late;
 mod migration;
