@@ -101,7 +101,7 @@ impl<T: Transport> DoubleBarrier<T> {
             let own = |kv: &KeyValue| kv.key == entered.held.key();
             let Some(position) = participants.iter().position(own) else {
                 let key = entered.held.key().clone();
-                return Err(RecipeError::KeyDeleted { key });
+                return Err(self.session.key_deleted(key));
             };
             let count = self.count.get();
             if position >= count {

@@ -1,6 +1,6 @@
 //! v3 by gRPC beside the crate etcd-client and beside h2 by hand, in one run on one server: throughput, the client's CPU time and
 //! allocations per operation, the latency of watches, the time to connect, and peak memory. Then two recipes: a lock beside Go's and
-//! beside the server's own, and a cache.
+//! beside the server's own, and a cache. And the program `etcd-fake` beside etcd.
 //!
 //! `cargo bench -p etcd-http-benches --bench peers`, and a part of the table by its name: `… --bench peers -- put`. With
 //! `--profile release`, in the profile that cargo builds programs with.
@@ -14,6 +14,7 @@ mod contender;
 mod locks;
 mod memory;
 mod messages;
+mod served;
 mod table;
 mod watches;
 
@@ -132,6 +133,9 @@ fn main() {
             };
             cache::run(runtime, url, size);
         }
+    }
+    if is_chosen("served") {
+        served::run(runtime, url, if is_bench { 20 } else { 1 });
     }
     if is_chosen("memory") {
         memory::measure(&bench.url);

@@ -19,7 +19,7 @@ use crate::{
             method,
         },
         stream::{
-            connection::{Connection, ConnectionOptions, Received},
+            connection::{Connection, ConnectionOptions, DuplexUse, Received},
             message_stream::StreamMessage,
             open::StreamCall,
             silence::{SilenceLimit, check_limit},
@@ -109,7 +109,7 @@ impl StreamOperation for Observe {
             expect_within: None,
             sends_state_first: true,
             token_limit: None,
-            is_duplex: false,
+            duplex: DuplexUse::Never,
             has_worked: false,
         };
         let observer = Observer {

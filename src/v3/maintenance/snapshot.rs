@@ -19,7 +19,7 @@ use crate::{
             method,
         },
         stream::{
-            connection::{Connection, ConnectionOptions, Loss, Received},
+            connection::{Connection, ConnectionOptions, DuplexUse, Loss, Received},
             message_stream::StreamMessage,
             open::StreamCall,
             probe::probe,
@@ -143,7 +143,7 @@ impl<T: Transport> Pieces<T> {
             expect_within: None,
             sends_state_first: false,
             token_limit: None,
-            is_duplex: false,
+            duplex: DuplexUse::Never,
             has_worked: false,
         };
         let mut pieces = Self {

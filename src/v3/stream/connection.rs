@@ -21,7 +21,7 @@ use crate::{
             freshness::Freshness,
             message_stream::StreamMessage,
             open::StreamCall,
-            silence::SilenceLimit,
+            silence::{Silence, SilenceLimit},
             state::{ProbePurpose, Progress, State},
             wire,
         },
@@ -63,9 +63,20 @@ pub(in crate::v3) struct ConnectionOptions {
     /// How long fetching a token may take, where the client's own limits are too long.
     pub(in crate::v3) token_limit: Option<Duration>,
     /// Whether the request goes on while it is answered, at the endpoints that can: see [`send`](Connection::send).
-    pub(in crate::v3) is_duplex: bool,
+    pub(in crate::v3) duplex: DuplexUse,
     /// It goes on from a call that has worked.
     pub(in crate::v3) has_worked: bool,
+}
+
+/// What a request that goes on while it is answered is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::v3) enum DuplexUse {
+    /// Each request is complete when it is sent.
+    Never,
+    /// The caller sends more when it likes.
+    Always,
+    /// By gRPC, what is asked next is sent on the same request, after a rest of at most this long.
+    Exchanges(Duration),
 }
 
 /// The result of waiting for a message.
@@ -89,6 +100,11 @@ pub(in crate::v3) enum Loss {
 }
 
 impl Loss {
+    /// Whether the server did not respond in time.
+    pub(in crate::v3) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Failed(Error::Timeout(_)))
+    }
+
     /// Returns the error, unless the request is only too old.
     fn into_error(self) -> Option<Error> {
         match self {
@@ -195,16 +211,34 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         }
     }
 
-    /// Sends one more message on the open request. Returns `false` where the request cannot go on.
-    pub(in crate::v3) fn send(&self, message: &Q) -> bool {
+    /// Sends more messages on the open request. Returns `false` where the request cannot go on.
+    pub(in crate::v3) fn send<'a>(&self, messages: impl IntoIterator<Item = &'a Q>) -> bool
+    where
+        Q: 'a,
+    {
         let Some(stream) = self.state.stream() else {
             return false;
         };
         let sender = stream.sender();
         if let Some(sender) = sender {
-            sender.send(wire::encode(stream.messages.wire(), [message]));
+            sender.send(wire::encode(stream.messages.wire(), messages));
         }
         sender.is_some()
+    }
+
+    /// Begins another exchange, with these limits: on the open request if there is one that can go on. What was learned of the
+    /// endpoints is kept.
+    pub(in crate::v3) fn begin(&mut self, client: &Client<T>, options: ConnectionOptions) {
+        self.client = client.clone();
+        self.options = options;
+        self.refused = None;
+        self.reconnect = Reconnect::new(options.outage_limit);
+        match self.state.stream_mut() {
+            Some(stream) if stream.sender().is_some() => {
+                stream.silence = Silence::new(options.silence)
+            }
+            _ => self.close(),
+        }
     }
 
     /// The caller has to [settle](Self::settled) within this time of waiting from now on.

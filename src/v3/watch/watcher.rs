@@ -26,7 +26,7 @@ use crate::{
             status::{self, GrpcStatus},
         },
         stream::{
-            connection::{Connection, ConnectionOptions, Loss, Received},
+            connection::{Connection, ConnectionOptions, DuplexUse, Loss, Received},
             open::StreamCall,
             silence::SilenceLimit,
         },
@@ -92,7 +92,11 @@ impl<T: Transport> Watcher<T> {
             expect_within: Some(CREATE_LIMIT),
             sends_state_first: false,
             token_limit: None,
-            is_duplex: commands.is_some(),
+            duplex: if commands.is_some() {
+                DuplexUse::Always
+            } else {
+                DuplexUse::Never
+            },
             has_worked: watches.iter().any(Watch::has_worked),
         };
         let freshness = watches.iter().find_map(Watch::freshness).cloned();

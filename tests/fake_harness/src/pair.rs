@@ -320,6 +320,18 @@ impl Watch {
     }
 }
 
+impl Divergence {
+    /// What was asked.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Whether one of the two says this, and the other does not.
+    pub fn one_says(&self, text: &str) -> bool {
+        self.real.contains(text) != self.fake.contains(text)
+    }
+}
+
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (request, real, fake) = (&self.request, &self.real, &self.fake);

@@ -6,7 +6,7 @@ use std::{
 use fake_harness::{
     Request, Response,
     differential::Differential,
-    pair::{Pair, Same},
+    pair::{Divergence, Pair, Same},
 };
 
 use crate::{
@@ -76,7 +76,7 @@ impl Differential for Keys {
         }
     }
 
-    fn restart_if_stalled(&mut self) -> bool {
+    fn restart_if_by_time(&mut self, _: &Divergence) -> bool {
         if self
             .short_lived_since
             .is_none_or(|since| since.elapsed() < SECOND)

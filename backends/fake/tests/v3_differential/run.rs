@@ -9,7 +9,7 @@ use etcd_http_fake::FakeEtcd;
 use fake_harness::{
     Fake, Request, Response, Subject,
     differential::Differential,
-    pair::{Pair, Same},
+    pair::{Divergence, Pair, Same},
     real::Real,
 };
 
@@ -92,9 +92,9 @@ impl<W: Wire> Differential for V3<W> {
         }
     }
 
-    fn restart_if_stalled(&mut self) -> bool {
-        let leases = &self.pair.comparison.leases;
-        if !leases.may_have_ended(Instant::now()) {
+    fn restart_if_by_time(&mut self, divergence: &Divergence) -> bool {
+        let Translation { leases, users, .. } = &self.pair.comparison;
+        if !leases.may_have_ended(Instant::now()) && !users.may_be_former(divergence) {
             return false;
         }
         let mut new = Self::start(&self.binary);

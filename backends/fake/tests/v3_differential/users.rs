@@ -1,22 +1,34 @@
-//! Users that 3.5 may find although they are deleted.
+//! Users whom 3.5 may find as they were.
 
 use std::collections::HashSet;
 
-use fake_harness::{Request, Response};
+use fake_harness::{Request, Response, pair::Divergence};
 use serde_json::Value;
 
-/// The users without a password that were deleted.
+/// The users of whom 3.5 may find a former state.
 ///
-/// etcd 3.5 checks a password with what it has not yet written to its file. It empties this buffer after a deletion, but looks
-/// at the first place behind its end, too: a deleted user is found there until something else is written, which depends on
-/// time alone. Only to a user without a password is the response another one there.
-#[derive(Default)]
+/// It looks for a user first in what it has not yet written to its file. It empties this buffer ten times a second, but looks at
+/// the first place behind its end, too: there it finds a user as he was, or one who is deleted, until something else is written.
+/// That depends on time alone.
 pub(crate) struct Users {
+    reads_behind_its_buffer: bool,
     without_password: HashSet<String>,
+    /// Those without a password who were deleted. Only to them is the response to a password another one.
     deleted: HashSet<String>,
+    /// Those who have, or had, the role `root`. What another role permits is not read from the user.
+    roots: HashSet<String>,
 }
 
 impl Users {
+    pub(crate) fn new(reads_behind_its_buffer: bool) -> Self {
+        Self {
+            reads_behind_its_buffer,
+            without_password: HashSet::new(),
+            deleted: HashSet::new(),
+            roots: HashSet::new(),
+        }
+    }
+
     /// Learns from a response that both servers have given.
     pub(crate) fn record(&mut self, request: &Request, reply: &Response) {
         if reply.status != 200 {
@@ -34,8 +46,24 @@ impl Users {
             "/v3/auth/user/delete" if self.without_password.remove(name) => {
                 self.deleted.insert(name.to_owned());
             }
+            "/v3/auth/user/grant" if body["role"] == "root" => {
+                let name = body["user"].as_str().unwrap_or_default();
+                self.roots.insert(name.to_owned());
+            }
             _ => {}
         }
+    }
+
+    /// Whether one of the two servers permits, and the other one does not, what is asked by a user who is or was a root.
+    pub(crate) fn may_be_former(&self, divergence: &Divergence) -> bool {
+        let mut headers = divergence.request().headers.iter();
+        self.reads_behind_its_buffer
+            && divergence.one_says("permission denied")
+            && headers.any(|(_, value)| {
+                value
+                    .strip_prefix('$')
+                    .is_some_and(|user| self.roots.contains(user))
+            })
     }
 
     /// Whether the real server has found a user who is deleted, and the fake has not.
@@ -49,7 +77,8 @@ impl Users {
         let name = body["name"].as_str().unwrap_or_default();
         let no_password = "auth: authentication failed, password was given for no password user";
         let no_user = "etcdserver: authentication failed, invalid user ID or password";
-        request.target == "/v3/auth/authenticate"
+        self.reads_behind_its_buffer
+            && request.target == "/v3/auth/authenticate"
             && self.deleted.contains(name)
             && real.text().contains(no_password)
             && fake.text().contains(no_user)

@@ -17,7 +17,7 @@ use futures::{
 use crate::v3::lease::keep_alive::{
     held_lease::HeldLease,
     lease_state::Lease,
-    renew::{self, renew},
+    renew::{self, OpenRequest, renew},
 };
 use crate::{
     client::Client,
@@ -32,7 +32,8 @@ const REQUESTS: usize = 4;
 /// Keeps leases alive: one keeper is enough for all leases of a client.
 ///
 /// It comes with a future that does the work: spawn it on any runtime, or poll it beside other work. It renews each lease
-/// when a third of its TTL has passed, and leases that are due together in one request. After a failure it tries again, at
+/// when a third of its TTL has passed, and leases that are due together in one request. By gRPC that request stays
+/// open for the next ones. After a failure it tries again, at
 /// another endpoint if there is one, until the lease's time is up. It resolves when the keeper with its clones and all its
 /// [leases](HeldLease) are dropped, or the client is [closed](Client::close). If it ends earlier, every lease is lost when its time is up.
 ///
@@ -156,6 +157,7 @@ impl<T> fmt::Debug for LeaseKeeper<T> {
 /// The work of a keeper.
 struct Work<T> {
     client: Client<T>,
+    open: OpenRequest<T>,
     /// The leases to be renewed, by the time at which they are due.
     waiting: BTreeMap<(Instant, u64), Weak<Lease>>,
     /// Distinguishes leases that are due at the same time.
@@ -175,6 +177,7 @@ impl<T: Transport> Work<T> {
     fn new(client: Client<T>) -> Self {
         Self {
             client,
+            open: OpenRequest::new(),
             waiting: BTreeMap::new(),
             counter: 0,
             requests: FuturesUnordered::new(),
@@ -237,12 +240,12 @@ impl<T: Transport> Work<T> {
             if batch.is_empty() {
                 return;
             }
-            let client = self.client.clone();
+            let (client, open) = (self.client.clone(), self.open.clone());
             let asked = batch.iter().map(Arc::downgrade).collect();
             let request = async move {
                 Round {
                     asked,
-                    unanswered: renew(&client, batch).await,
+                    unanswered: renew(&client, open, batch).await,
                 }
             };
             self.requests.push(Box::pin(request));

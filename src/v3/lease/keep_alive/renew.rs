@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use etcd_transport::Transport;
 
@@ -11,7 +14,7 @@ use crate::{
         lease::{KeepAliveResponse, Renewal, Renewed, keep_alive::lease_state::Lease},
         protocol::{method, status},
         stream::{
-            connection::{Connection, ConnectionOptions, Loss, Received},
+            connection::{Connection, ConnectionOptions, DuplexUse, Loss, Received},
             open::StreamCall,
             silence::SilenceLimit,
         },
@@ -28,9 +31,33 @@ pub(super) async fn once<T: Transport>(client: &Client<T>, id: LeaseId) -> Resul
     ttl.ok_or_else(|| status::lease_not_found(client.pipeline().next_context(NAME), id.get()))
 }
 
-/// Renews leases in one request to one endpoint, and records the result in each. Returns those without a response.
+/// The request that stays open from one renewal to the next, by gRPC: one for all leases of a keeper.
+pub(super) struct OpenRequest<T>(Arc<Mutex<Option<Renewals<T>>>>);
+
+type Renewals<T> = Connection<T, Renewal, Renewed>;
+
+impl<T> OpenRequest<T> {
+    /// None is open yet.
+    pub(super) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Renewals<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Clone for OpenRequest<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Renews leases at one endpoint, on the open request or in one of its own, and records the result in each. Returns those
+/// without a response.
 pub(super) async fn renew<T: Transport>(
     client: &Client<T>,
+    open: OpenRequest<T>,
     leases: Vec<Arc<Lease>>,
 ) -> Vec<Arc<Lease>> {
     let pipeline = client.pipeline();
@@ -38,27 +65,30 @@ pub(super) async fn renew<T: Transport>(
     // A lease whose deadline has passed is lost, whatever a server would respond now.
     let mut waiting = leases;
     waiting.retain(|lease| lease.is_alive(sent));
-    let Some(remaining) = waiting.iter().map(|lease| lease.remaining(sent)).min() else {
+    let remaining = || waiting.iter().map(|lease| lease.remaining(sent));
+    let (Some(shortest), Some(longest)) = (remaining().min(), remaining().max()) else {
         return waiting;
     };
-    let limit = attempt_limit_before_expiry(remaining, pipeline.timeout);
-    if let Err(error) = ask(client, &mut waiting, limit).await {
+    let limit = attempt_limit_before_expiry(shortest, pipeline.timeout);
+    // An endpoint that is silent when a token is fetched must not cost the lease.
+    let client = client.with_timeout(limit);
+    let options = options(limit, longest);
+    let taken = open.slot().take();
+    let mut renewals = taken.unwrap_or_else(|| Connection::new(&client, options));
+    renewals.begin(&client, options);
+    if let Err(error) = ask(&client, &mut renewals, &mut waiting).await {
+        renewals.close();
         for lease in &waiting {
             lease.failed(&error);
         }
     }
+    open.slot().get_or_insert(renewals);
     waiting
 }
 
-/// Sends the request that renews these leases. Each response takes a lease off the list.
-async fn ask<T: Transport>(
-    client: &Client<T>,
-    waiting: &mut Vec<Arc<Lease>>,
-    limit: Duration,
-) -> Result<()> {
-    // An endpoint that is silent when a token is fetched must not cost the lease.
-    let client = client.with_timeout(limit);
-    let options = ConnectionOptions {
+/// How leases are renewed by a request to be answered within this time, the longest of which has so much left.
+fn options(limit: Duration, longest: Duration) -> ConnectionOptions {
+    ConnectionOptions {
         call: StreamCall {
             operation: NAME,
             method: method::LEASE_KEEP_ALIVE,
@@ -70,24 +100,41 @@ async fn ask<T: Transport>(
         expect_within: None,
         sends_state_first: false,
         token_limit: Some(limit * 2),
-        is_duplex: false,
+        duplex: DuplexUse::Exchanges(longest),
         has_worked: false,
+    }
+}
+
+/// Sends the messages that renew these leases. Each response takes a lease off the list.
+async fn ask<T: Transport>(
+    client: &Client<T>,
+    renewals: &mut Renewals<T>,
+    waiting: &mut Vec<Arc<Lease>>,
+) -> Result<()> {
+    let messages = |waiting: &[Arc<Lease>]| -> Vec<Renewal> {
+        waiting.iter().map(|lease| Renewal(lease.id())).collect()
     };
-    let mut connection = Connection::<T, Renewal, Renewed>::new(&client, options);
     let mut sent = client.transport().now();
+    // What has happened to it while it rested says nothing about its endpoint now.
+    let mut has_rested = renewals.send(&messages(waiting));
     while !waiting.is_empty() {
         let request = || {
             sent = client.transport().now();
-            waiting.iter().map(|lease| Renewal(lease.id())).collect()
+            messages(waiting)
         };
-        let response = match connection.recv(request).await {
+        let response = match renewals.recv(request).await {
             Received::Message(response, _) => KeepAliveResponse::from(response),
+            Received::Lost(loss) if has_rested && !loss.is_timeout() => {
+                has_rested = false;
+                renewals.close();
+                continue;
+            }
             Received::Lost(Loss::Ended(_)) => {
-                return Err(connection.unexpected("some leases got no response"));
+                return Err(renewals.unexpected("some leases got no response"));
             }
             Received::Lost(loss) => {
-                let endpoint = connection.endpoint().cloned();
-                let Err(error) = connection.recover(loss) else {
+                let endpoint = renewals.endpoint().cloned();
+                let Err(error) = renewals.recover(loss) else {
                     continue;
                 };
                 // Whatever the reason, another endpoint may succeed.
@@ -97,7 +144,8 @@ async fn ask<T: Transport>(
                 return Err(error);
             }
         };
-        connection.settled();
+        has_rested = false;
+        renewals.settled();
         // Responses arrive in the order of the request.
         if let Some(position) = waiting.iter().position(|lease| lease.id() == response.id) {
             let lease = waiting.remove(position);

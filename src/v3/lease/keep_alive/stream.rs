@@ -8,7 +8,7 @@ use futures::{
 
 use crate::v3::lease::keep_alive::{
     lease_state::Lease,
-    renew::{self, renew},
+    renew::{self, OpenRequest, renew},
 };
 use crate::{
     client::Client,
@@ -77,6 +77,7 @@ impl StreamOperation for KeepAlive {
             client: client.clone(),
             id: self.id,
             interval: self.interval,
+            open: OpenRequest::new(),
             lease: None,
         };
         let next = |renewals: Option<Renewals<T>>| async move {
@@ -95,6 +96,7 @@ struct Renewals<T> {
     client: Client<T>,
     id: LeaseId,
     interval: Option<Duration>,
+    open: OpenRequest<T>,
     /// Known from the first renewal on.
     lease: Option<Arc<Lease>>,
 }
@@ -115,7 +117,7 @@ impl<T: Transport> Renewals<T> {
         let mut is_asked = false;
         let attempt = || {
             is_asked |= lease.is_alive(transport.now());
-            let renewal = renew(&self.client, vec![Arc::clone(lease)]);
+            let renewal = renew(&self.client, self.open.clone(), vec![Arc::clone(lease)]);
             async { renewal.await.is_empty().then_some(()) }
         };
         let pipeline = self.client.pipeline();

@@ -1,16 +1,20 @@
 use std::time::{Duration, Instant};
 
-use etcd_transport::Transport;
+use etcd_transport::{IdleLimit, Transport};
 use futures::FutureExt;
 
-use super::{Connection, Loss, Received};
+use super::{Connection, DuplexUse, Loss, Received};
 use crate::{
-    endpoints::liveness::{LivenessCheck, PROBE_LIMIT},
+    endpoints::{
+        liveness::{LivenessCheck, PROBE_LIMIT},
+        wire::Wire,
+    },
     error::{Error, ErrorContext, EtcdErrorKind, Result},
     pipeline::{
         call::Call,
         exchange::Prepared,
         failure::Failure,
+        lifetime::Lifetime,
         observe::{AttemptOutcome, Report},
     },
     v3::{
@@ -71,8 +75,12 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             encoded: protocol::encode_all(self.options.call.method, wire, &messages),
             token,
         };
-        let is_duplex =
-            self.options.is_duplex && !is_poll && self.duplex.is_for(endpoint.endpoint(), wire);
+        let is_wanted = match self.options.duplex {
+            DuplexUse::Never => false,
+            DuplexUse::Always => true,
+            DuplexUse::Exchanges(_) => wire == Wire::Grpc,
+        };
+        let is_duplex = is_wanted && !is_poll && self.duplex.is_for(endpoint.endpoint(), wire);
         let (kind, body) = if is_duplex {
             let (sender, body) = BodySender::new(prepared.encoded.body.clone());
             (RequestKind::Duplex(sender), Some(body))
@@ -81,10 +89,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         } else {
             (RequestKind::Complete, None)
         };
-        let request = StreamRequest {
-            prepared,
-            lifetime: self.options.silence.lifetime(),
+        let lifetime = match self.options.duplex {
+            DuplexUse::Exchanges(rest) if is_duplex => Lifetime::LongLived(IdleLimit(rest)),
+            _ => self.options.silence.lifetime(),
         };
+        let request = StreamRequest { prepared, lifetime };
         let mut silence = Silence::new(self.options.silence);
         if let Some(limit) = self.options.expect_within {
             let wait = if is_poll { POLL } else { Duration::ZERO };

@@ -57,7 +57,7 @@ impl<T: Transport> Watcher<T> {
         if !self.connection.is_open() {
             return;
         }
-        if !self.connection.send(&watch.request(number)) {
+        if !self.connection.send([&watch.request(number)]) {
             self.requested.outdated(self.client.transport().now());
             return;
         }
@@ -76,7 +76,7 @@ impl<T: Transport> Watcher<T> {
         }
         if !self
             .connection
-            .send(&WatchRequest::Cancel(CancelRequest { id: id(number) }))
+            .send([&WatchRequest::Cancel(CancelRequest { id: id(number) })])
         {
             self.requested.outdated(self.client.transport().now());
             if self.watches.is_empty() {
