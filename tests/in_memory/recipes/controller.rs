@@ -11,8 +11,8 @@ use etcd_http::{
     Client,
     fake::FakeEtcd,
     recipes::{
-        Cache, CacheDriver, Controller, ControllerBuilder, ControllerDriver, ControllerEvent, RecipeError,
-        ReconcileRequest, Reconciled,
+        Cache, CacheDriver, Controller, ControllerBuilder, ControllerDriver, ControllerEvent,
+        RecipeError, ReconcileRequest, Reconciled,
     },
     transport::Transport,
     v3::KeyRange,
