@@ -7,6 +7,7 @@ use std::{
 };
 
 use etcd_transport::Transport;
+use futures::FutureExt;
 
 use crate::{
     auth::token::Granted,
@@ -78,7 +79,7 @@ impl<T: Transport> Pipeline<T> {
                                 run.now = self.transport.now();
                                 let confirmed = self.confirm(confirmation, answer, run.left());
                                 // Boxed, since only few calls need it.
-                                Box::pin(confirmed).await
+                                confirmed.boxed().await
                             }
                             None => Ok(answer),
                         };
@@ -225,9 +226,10 @@ impl<'a, T: Transport> Execution<'a, T> {
         let (pipeline, set, began) = (self.pipeline, &*self.set, self.now);
         let hedged = match (self.exchange.probe(), self.hedge(usual, limit)) {
             (Some(probe), _) => {
-                // Boxed, so that an attempt that needs no probe does not pay for the larger future.
+                // Boxed, so that an attempt that needs no probe does not pay for the larger future; and without its type, as all
+                // that is boxed here: the compiler limits how deeply types are nested.
                 let attempt = pipeline.attempt_probed(prepared, endpoint, set, limit, &probe);
-                let attempt = Box::pin(attempt);
+                let attempt = attempt.boxed();
                 Hedged::alone(Attempted {
                     endpoint: endpoint.clone(),
                     wire: prepared.wire,
@@ -239,7 +241,7 @@ impl<'a, T: Transport> Execution<'a, T> {
                 let second = self.second(prepared, endpoint);
                 // Boxed, likewise: it consists of two attempts.
                 let attempt = pipeline.attempt_hedged(prepared, endpoint, set, hedge, second);
-                Box::pin(attempt).await
+                attempt.boxed().await
             }
             (None, None) => {
                 let attempt = pipeline.attempt_checked(prepared, endpoint, set, limit, began);
