@@ -75,7 +75,7 @@ async fn instances_know_each_other_and_vanish_with_their_processes<T: Transport>
                 assert_eq!(observer.instances(), expected.into());
                 assert!(observer.age().unwrap() < Duration::from_secs(60));
             };
-            // The process ends with all its futures, and without a word to etcd.
+            // The process ends with all its futures, and sends nothing.
             let served = beside(other, second.serve("b", &two, pending::<()>()));
             select(Box::pin(both), Box::pin(served)).await;
             assert_eq!(next(&mut changes).await, ("down", "b".to_owned()));
