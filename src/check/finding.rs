@@ -118,6 +118,10 @@ pub enum Problem {
     UnusedAddress,
     /// A member was added and has not started.
     UnstartedMember,
+    /// Leases run at another rate than this machine's clock.
+    LeaseClock,
+    /// No lease can be granted.
+    LeaseRefused,
 }
 
 impl Problem {

@@ -24,10 +24,13 @@ mod credentials;
 mod endpoint;
 mod finding;
 mod identity;
+mod lease_clock;
+mod options;
 mod probe;
 mod report;
 
 pub use finding::{Finding, Problem, Severity};
+pub use options::CheckOptions;
 pub use report::{EndpointReport, Report};
 
 use etcd_transport::Transport;
@@ -42,7 +45,7 @@ impl<T: Transport> Client<T> {
     /// voter or a learner; whether the client's credentials are good; whether a proxy withholds streams; whether all
     /// endpoints are of one cluster, and whether the addresses that its members advertise can be reached from here.
     ///
-    /// It only reads. All endpoints are examined at the same time, by requests that are sent once, each for at most 5 s or
+    /// It only reads; [`check_with`](Self::check_with) grants a lease, too. All endpoints are examined at the same time, by requests that are sent once, each for at most 5 s or
     /// the client's [time limit](crate::ClientBuilder::timeout), if that is shorter: it takes a second where all is well,
     /// and at most four of these limits where nothing responds. What the client knows of its endpoints is neither used nor changed, and the
     /// [observer](crate::ClientBuilder::observe) is not called. Credentials are sent to the endpoints only, as with any
@@ -53,10 +56,34 @@ impl<T: Transport> Client<T> {
     #[doc(alias = "diagnose")]
     #[doc(alias = "doctor")]
     pub async fn check(&self) -> Report {
+        self.check_with(&CheckOptions::new()).await
+    }
+
+    /// As [`check`](Self::check), and examines what takes more than reading, if these options say so.
+    ///
+    /// ```
+    /// # use etcd_http::{Client, Error};
+    /// # #[cfg(feature = "fake")]
+    /// # futures::executor::block_on(async {
+    /// use etcd_http::check::CheckOptions;
+    ///
+    /// # let etcd = etcd_http::fake::FakeEtcd::builder().clock(etcd_http::fake::Clock::auto()).build();
+    /// # let client = Client::new(etcd.clone(), etcd.endpoints())?;
+    /// let options = CheckOptions::new().lease_clock(true);
+    /// let report = client.check_with(&options).await;
+    /// assert_eq!(report.endpoints[0].keeps_lease_time, Some(true));
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn check_with(&self, options: &CheckOptions) -> Report {
         let prober = probe::Prober::new(self);
         let set = self.pipeline().endpoints.current();
         let endpoints = set.iter().map(EndpointState::endpoint);
         let examined = endpoints.map(|it| endpoint::examine(&prober, it.clone()));
-        cluster::compare(&prober, join_all(examined).await).await
+        let mut report = cluster::compare(&prober, join_all(examined).await).await;
+        if options.lease_clock {
+            lease_clock::examine(&prober, &mut report).await;
+        }
+        report
     }
 }

@@ -82,6 +82,9 @@ pub struct EndpointReport {
     pub has_v2: Option<bool>,
     /// Whether v3's authentication is enabled.
     pub has_auth: Option<bool>,
+    /// Whether leases run at the rate of this machine's clock. Examined at one endpoint, if
+    /// [`CheckOptions::lease_clock`](crate::check::CheckOptions::lease_clock) is set.
+    pub keeps_lease_time: Option<bool>,
     /// What is wrong, and what to do.
     pub findings: Vec<Finding>,
 }
@@ -100,6 +103,7 @@ impl EndpointReport {
             has_gateway: None,
             has_v2: None,
             has_auth: None,
+            keeps_lease_time: None,
             findings: Vec::new(),
         }
     }
@@ -119,6 +123,7 @@ impl EndpointReport {
             (self.has_auth, "authentication"),
             (self.is_leader, "leader"),
             (self.is_learner, "learner"),
+            (self.keeps_lease_time, "leases keep time"),
         ];
         let yes = said.iter().filter(|(is_so, _)| *is_so == Some(true));
         facts.extend(yes.map(|(_, what)| (*what).to_owned()));

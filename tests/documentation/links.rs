@@ -28,6 +28,10 @@ fn every_internal_link_leads_somewhere() {
             {
                 broken.insert(format!("{}: {link}", page.path));
             }
+            // rustdoc knows the path of an item; who reads the page in the repository does not.
+            if link.contains("::") {
+                broken.insert(format!("{}: {link}", page.path));
+            }
             if let Some(item) = item(link)
                 && !is_declared(item, &sources)
             {
@@ -46,6 +50,33 @@ fn every_internal_link_leads_somewhere() {
     }
     assert!(count > 100, "{count} links were found");
     assert_only("leads nowhere", &broken, &[]);
+}
+
+#[test]
+fn every_reference_has_its_link() {
+    let mut missing = BTreeSet::new();
+    for page in with_extension("md") {
+        let defined =
+            prose(&page.text).filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+        let defined: BTreeSet<String> = defined.map(|(label, _)| label.to_lowercase()).collect();
+        let undefined = references(&page.text);
+        let undefined = undefined.iter().filter(|label| !defined.contains(*label));
+        missing.extend(undefined.map(|label| format!("{}: [{label}]", page.path)));
+    }
+    assert_only("has no link", &missing, &[]);
+}
+
+/// The labels of the links whose target is elsewhere on the page, in lower case.
+fn references(text: &str) -> Vec<String> {
+    let text = prose(text).collect::<Vec<_>>().join("\n");
+    let labels = text.match_indices('[').filter_map(|(start, _)| {
+        let is_code = text[..start].matches('`').count() % 2 == 1;
+        let (label, after) = text[start + 1..].split_once(']')?;
+        // Of `[text][label]`, the label follows.
+        let is_other = label.contains('[') || after.starts_with(['(', '[', ':']);
+        (!is_code && !is_other).then(|| label.replace('\n', " ").to_lowercase())
+    });
+    labels.collect()
 }
 
 /// The file of the repository, and the anchor, that a link of this page names; `None` if it is elsewhere.
@@ -164,6 +195,8 @@ fn is_declared((kind, name): (&str, &str), sources: &[Source]) -> bool {
 fn links_are_found_and_resolved() {
     let text = "# A `b` of c's\n[x](../a.md#b-c) and [y](#z)\n```\n[no](no.md)\n```\n[w]: https://docs.rs/a/latest/a/struct.B.html#c\n";
     let found = links(text);
+    let referring = "[A\nb], [c][`D`], `x[0]`, [e](f) and [G].\n\n[g]: h\n";
+    assert_eq!(references(referring), ["a b", "`d`", "g"]);
     assert_eq!(
         found,
         [

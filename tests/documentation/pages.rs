@@ -45,18 +45,14 @@ fn every_promise_names_tests_that_exist() {
 #[test]
 fn the_configurations_of_proxies_are_those_that_the_tests_run() {
     let shown = page("docs/behind-a-proxy.md");
-    let blocks = |language: &str| -> BTreeSet<String> {
-        let fence = format!("```{language}\n");
-        let blocks = shown.text.split(&fence).skip(1);
-        let blocks = blocks.filter_map(|rest| rest.split("```").next());
-        blocks.map(str::to_owned).collect()
-    };
     for (language, extension) in [("nginx", "conf"), ("haproxy", "cfg")] {
         let files = with_extension(extension).into_iter();
         let files = files.filter(|file| file.path.starts_with("docs/proxies/"));
         let files: BTreeSet<_> = files.map(|file| file.text).collect();
         assert_eq!(files.len(), 2, "{language}");
-        assert_eq!(blocks(language), files, "{language}");
+        let shown = blocks(&shown.text, language).into_iter();
+        let shown: BTreeSet<_> = shown.map(str::to_owned).collect();
+        assert_eq!(shown, files, "{language}");
     }
 }
 
@@ -73,13 +69,48 @@ fn the_modules_of_services_are_those_that_the_tests_run_and_their_lines_are_coun
         let file = format!("tests/etcd/recipes/services/{file}");
         let module = sources.iter().find(|it| it.path == file).unwrap();
         let shown = page(path).text;
-        let block = shown.split("```rust\n").nth(1).unwrap();
-        assert_eq!(block.split("```").next().unwrap(), module.text, "{path}");
+        assert_eq!(blocks(&shown, "rust"), [&module.text], "{path}");
         let lines = module.text.lines().map(str::trim);
         let code = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
         let count = format!(" {} lines of code", code.count());
         assert!(shown.contains(&count), "{path}:{count}");
     }
+}
+
+#[test]
+fn the_programs_in_other_languages_are_those_that_the_tests_run() {
+    let shown = page("backends/etcd-fake/README.md");
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim().to_owned());
+        lines.collect()
+    };
+    for (language, extension) in [
+        ("python", "py"),
+        ("js", "js"),
+        ("go", "go"),
+        ("java", "java"),
+    ] {
+        let files = with_extension(extension).into_iter();
+        let files = files.filter(|it| it.path.starts_with("backends/etcd-fake/examples/"));
+        let files: Vec<_> = files.map(|file| lines(&file.text)).collect();
+        let blocks = blocks(&shown.text, language);
+        assert!(!blocks.is_empty(), "{language}");
+        for block in blocks {
+            let block = lines(block);
+            let is_run = files
+                .iter()
+                .any(|file| file.windows(block.len()).any(|it| it == block));
+            assert!(is_run, "{block:#?}");
+        }
+    }
+}
+
+/// The code of a page in this language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let begun = text.match_indices(&fence);
+    let blocks = begun.filter_map(|(start, _)| text[start + fence.len()..].split("```").next());
+    blocks.collect()
 }
 
 /// What people type into the search of the documentation, who know another client or API.

@@ -1,9 +1,12 @@
 //! What a check finds on the fake, of either release.
 
+use std::time::{Duration, Instant};
+
 use etcd_http::{
     Client,
-    check::{Problem, Report, Severity},
+    check::{CheckOptions, Problem, Report, Severity},
     fake::{FakeEtcd, FakeEtcdBuilder, Fault, Profile, When},
+    transport::{Request, Response, Transport, TransportError, async_trait},
 };
 
 use crate::support::{block_on, jumping, seconds};
@@ -133,5 +136,90 @@ fn an_endpoint_that_fails_is_named_and_the_others_are_examined() {
             );
             assert!(report.to_string().contains("cannot be used"), "{report}");
         }
+    }
+}
+
+/// A machine whose clock runs at another rate than that of the fake's members.
+#[derive(Debug)]
+struct OtherClock {
+    etcd: FakeEtcd,
+    start: Instant,
+    /// How far the members' clock moves in a second of this one.
+    rate: f64,
+}
+
+#[async_trait]
+impl Transport for OtherClock {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.etcd.send(request).await
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.etcd.sleep(duration.mul_f64(self.rate)).await;
+    }
+
+    fn now(&self) -> Instant {
+        self.start + (self.etcd.now() - self.start).div_f64(self.rate)
+    }
+}
+
+fn with_lease_clock<T: Transport>(transport: T, etcd: &FakeEtcd) -> Report {
+    let client = Client::new(transport, etcd.endpoints()).unwrap();
+    let options = CheckOptions::new().lease_clock(true);
+    block_on(client.check_with(&options))
+}
+
+#[test]
+fn leases_by_another_clock_than_this_machines_are_found() {
+    for (rate, age) in [
+        (1.0, None),
+        (0.9, None),
+        (1.1, None),
+        (0.001, Some("0 to 1 s old")),
+        (0.5, Some("1 to 2 s old")),
+        (2.1, Some("5 to 6 s old")),
+        (100.0, Some("of 10 s is over")),
+    ] {
+        for etcd in each(|it| it.members(3)) {
+            let start = etcd.now();
+            let clock = OtherClock {
+                etcd: etcd.clone(),
+                start,
+                rate,
+            };
+            let report = with_lease_clock(clock, &etcd);
+            let expected = age.map(|_| Problem::LeaseClock);
+            assert_eq!(report.problems(), Vec::from_iter(expected), "{report}");
+            let text = report.to_string();
+            assert!(text.contains(age.unwrap_or("leases keep time")), "{text}");
+            // Once for the cluster, and the lease is gone.
+            let examined = report.endpoints.iter();
+            let examined = examined.filter(|it| it.keeps_lease_time.is_some());
+            assert_eq!(examined.count(), 1, "{report}");
+            assert!(etcd.leases().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_lease_is_measured_again_where_the_leader_changed_and_told_where_it_is_refused() {
+    let is_read = || When::any().path("/etcdserverpb.Lease/LeaseTimeToLive");
+    for etcd in each(|it| it.members(3)) {
+        // The new leader renews the lease, which looks as if no time had passed.
+        let elect = Fault::before(|etcd| etcd.endpoint(1).lead());
+        etcd.inject(is_read().once(), elect);
+        let report = with_lease_clock(etcd.clone(), &etcd);
+        assert_eq!(report.problems(), [], "{report}");
+        assert_eq!(etcd.count(&is_read()), 2);
+        assert!(etcd.leases().is_empty());
+    }
+    for etcd in each(|it| it) {
+        etcd.inject(is_read(), Fault::break_before());
+        let report = with_lease_clock(etcd.clone(), &etcd);
+        assert_eq!(report.problems(), [Problem::LeaseRefused], "{report}");
+        assert!(etcd.leases().is_empty());
+        // It only reads without being told otherwise.
+        assert_eq!(checked(&etcd).problems(), []);
+        assert_eq!(etcd.count(&is_read()), 1);
     }
 }

@@ -143,29 +143,14 @@ mod errors {
 
 mod fake {
     include!("snippets/fake.rs");
-
-    #[tokio::test]
-    async fn it_runs() {
-        sessions_expire().await.unwrap();
-    }
 }
 
 mod explore {
     include!("snippets/explore.rs");
-
-    #[test]
-    fn it_runs() {
-        a_write_is_read_whatever_happens();
-    }
 }
 
 mod cluster {
     include!("snippets/cluster.rs");
-
-    #[test]
-    fn it_runs() {
-        survives_its_leader().unwrap();
-    }
 }
 
 mod v2 {

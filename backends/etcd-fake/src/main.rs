@@ -1,13 +1,27 @@
 //! `etcd-fake`: an etcd in memory on a real port, started as etcd is.
 
 mod options;
+mod texts;
 
-use std::{env, fs, io, path::Path, pin::pin, process::ExitCode, time::Duration};
+use std::{
+    env, fs,
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
 
 use etcd_http_fake::{Clock, FakeEtcd, Tls, serve_control, serve_tls_until, serve_until};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    net::{TcpListener, lookup_host},
+    sync::watch,
+    task::JoinSet,
+    time::timeout,
+};
 
-use options::{Options, parse};
+use options::{Options, Task, parse};
 
 /// How long requests in progress may take after a signal to stop.
 const GRACE: Duration = Duration::from_millis(500);
@@ -30,15 +44,13 @@ impl Listening {
 }
 
 fn main() -> ExitCode {
-    let options = match parse(env::args().skip(1)) {
-        Ok(options) => options,
+    let done = match parse(env::args().skip(1)) {
+        Ok(Task::Serve(options)) => serve(*options),
+        Ok(Task::Print(text)) => io::stdout().write_all(&text).map_err(text_of),
         // The help, the version, or what is wrong.
         Err(error) => error.exit(),
     };
-    for flag in &options.unused {
-        println!("etcd-fake: --{flag} is not used");
-    }
-    match run(options) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("etcd-fake: {message}");
@@ -47,11 +59,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: Options) -> Result<(), String> {
+fn serve(options: Options) -> Result<(), String> {
+    for flag in &options.unused {
+        println!("etcd-fake: --{flag} is not used");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(text_of)?;
     runtime.block_on(async {
         let tls = tls(&options)?;
         let mut listeners = Vec::new();
@@ -73,7 +88,6 @@ fn run(options: Options) -> Result<(), String> {
         for listening in &listeners {
             println!("etcd-fake: serving {}", listening.url()?);
         }
-        let text = |error: io::Error| error.to_string();
         let mut stop_signal = pin!(stop_signal());
         let (running, stopped) = watch::channel(());
         let mut servers = JoinSet::new();
@@ -106,18 +120,22 @@ fn run(options: Options) -> Result<(), String> {
         let ended = tokio::select! {
             ended = servers.join_next() => ended,
             signal = &mut stop_signal => {
-                signal.map_err(text)?;
+                signal.map_err(text_of)?;
                 None
             }
         };
         if let Some(ended) = ended {
-            ended.map_err(|error| error.to_string())?.map_err(text)?;
+            ended.map_err(|error| error.to_string())?.map_err(text_of)?;
         }
         // Clients are told; streams that are open are cut.
         drop(running);
         let _ = timeout(GRACE, servers.join_all()).await;
         Ok(())
     })
+}
+
+fn text_of(error: io::Error) -> String {
+    error.to_string()
 }
 
 /// Where to listen, for which member.
@@ -153,13 +171,22 @@ async fn listen(url: &str) -> Result<TcpListener, String> {
         .strip_prefix(HTTP)
         .or_else(|| url.strip_prefix(HTTPS))
         .ok_or_else(|| format!("{url}: the fake listens at http:// and https:// only"))?;
-    let listener = TcpListener::bind(address.trim_end_matches('/'));
-    listener.await.map_err(|error| format!("{url}: {error}"))
+    let problem = |error: io::Error| format!("{url}: {error}");
+    let found = lookup_host(address.trim_end_matches('/')).await;
+    let addresses = ipv4_first(found.map_err(problem)?);
+    TcpListener::bind(&addresses[..]).await.map_err(problem)
+}
+
+/// As etcd, which is in Go: of a name such as localhost, clients that know 127.0.0.1 alone reach it, too.
+fn ipv4_first(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut addresses: Vec<_> = addresses.collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses
 }
 
 fn address(listener: &TcpListener) -> Result<String, String> {
     let address = listener.local_addr();
-    let address = address.map_err(|error| error.to_string())?;
+    let address = address.map_err(text_of)?;
     Ok(address.to_string())
 }
 
@@ -227,4 +254,15 @@ async fn stop_signal() -> io::Result<()> {
     }
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_both_kinds_of_addresses_is_an_ipv4_address_first() {
+        let [six, four] = ["[::1]:1", "127.0.0.1:1"].map(|it| it.parse().unwrap());
+        assert_eq!(ipv4_first([six, four].into_iter()), [four, six]);
+    }
 }

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource, value_parser};
+use clap_complete::Shell;
 use etcd_http_fake::Profile;
+
+use crate::texts::{completions, manual};
 
 /// Flags of etcd 3.4 and 3.5 that have no meaning for a fake.
 const UNUSED: &str = "auto-compaction-mode auto-compaction-retention backend-batch-interval backend-batch-limit \
@@ -33,6 +36,14 @@ const UNUSED_SWITCHES: &str = "debug enable-grpc-gateway enable-log-rotation ena
 
 /// Flags of etcd that ask for what the fake does not have.
 const REFUSED: [(&str, &str); 1] = [("auto-tls", "the fake makes no certificates")];
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Serve(Box<Options>),
+    /// A text for standard output.
+    Print(Vec<u8>),
+}
 
 /// How to serve.
 #[derive(Debug)]
@@ -64,10 +75,16 @@ pub(crate) struct Options {
 ///
 /// # Errors
 /// When a flag is unknown or its value is wrong, and where a text is to be printed instead of serving.
-pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, clap::Error> {
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, clap::Error> {
     let arguments = std::iter::once("etcd-fake".to_owned()).chain(arguments.map(two_dashes));
     let mut command = command();
     let matches = command.try_get_matches_from_mut(arguments)?;
+    if let Some(shell) = matches.get_one::<Shell>("completions") {
+        return Ok(Task::Print(completions(*shell, &mut documented())));
+    }
+    if matches.get_flag("man") {
+        return Ok(Task::Print(manual(documented())?));
+    }
     let mut error =
         |problem: String| command.error(clap::error::ErrorKind::ValueValidation, problem);
     for (name, reason) in REFUSED {
@@ -103,7 +120,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
     let unused = unused.filter(|name| matches.value_source(name) == Some(ValueSource::CommandLine));
     let number = |name: &str| matches.get_one::<u64>(name).copied().unwrap_or_default();
     let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
-    Ok(Options {
+    Ok(Task::Serve(Box::new(Options {
         listen,
         advertise: matches
             .get_one::<String>("advertise-client-urls")
@@ -131,17 +148,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
         client_authorities,
         client_cert_auth,
         unused: unused.map(str::to_owned).collect(),
-    })
+    })))
 }
 
+/// All flags of etcd, and the fake's own.
 fn command() -> Command {
-    let flag = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help)
-    };
-    let number = |name, default, help| {
-        let flag = flag(name, "NUMBER", help).default_value(default);
-        flag.value_parser(value_parser!(u64))
-    };
     let unused = UNUSED.split_whitespace().map(|name| {
         let flag = Arg::new(name).long(name).hide(true);
         flag.action(ArgAction::Append).allow_hyphen_values(true)
@@ -150,20 +161,36 @@ fn command() -> Command {
         .iter()
         .map(|(name, _)| Arg::new(*name).long(*name).hide(true));
     let refused = refused.map(|flag| flag.num_args(0..=1).require_equals(false));
+    let switches = UNUSED_SWITCHES.split_whitespace();
+    documented()
+        .args(unused)
+        .args(switches.map(|name| switch(name).hide(true)))
+        .args(refused)
+}
+
+/// The flags that do something.
+fn documented() -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let number = |name, default, help| {
+        let flag = flag(name, "NUMBER", help).default_value(default);
+        flag.value_parser(value_parser!(u64))
+    };
     Command::new("etcd-fake")
-        .about("An etcd in memory that answers the v2 and the v3 API as the real one does")
+        .about("An etcd in memory that serves the v2 and the v3 API as a real one does")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(
-            "Flags of etcd that have no meaning for a fake (--data-dir, those of peers, of the log, …) are taken and not used.",
+            "Flags of etcd that have no meaning for a fake (--data-dir, those of peers, of the log, …) are accepted and not used.",
         )
         .args([
             flag("listen-client-urls", "URLS", "Where to listen; with port 0, at a free port")
                 .default_value("http://localhost:2379"),
-            flag("advertise-client-urls", "URLS", "What members and machines say [default: where it listens]"),
+            flag("advertise-client-urls", "URLS", "What the member advertises [default: where it listens]"),
             flag("name", "NAME", "The member's name").default_value("default"),
             number("members", "1", "How many members, each with a port of its own: the first URL's, that + 10, …"),
             switch("enable-v2").help("Whether the v2 API is on [default: true]"),
-            flag("profile", "RELEASE", "The release to answer as")
+            flag("profile", "RELEASE", "The release to behave as")
                 .value_parser(["3.4", "3.5"])
                 .default_value("3.5"),
             number("quota-backend-bytes", "0", "How large the v3 store may grow; 0 for no limit"),
@@ -183,10 +210,10 @@ fn command() -> Command {
             switch("client-cert-auth").help("Whether a client's certificate names its user"),
             flag("listen-control-url", "URL", "Where tests control the fake: GET / lists how [default: nowhere]"),
             number("seed", "0", "Chooses what etcd leaves open"),
+            flag("completions", "SHELL", "Print completions for this shell, and serve nothing")
+                .value_parser(value_parser!(Shell)),
+            Arg::new("man").long("man").action(ArgAction::SetTrue).help("Print the manual page, and serve nothing"),
         ])
-        .args(unused)
-        .args(UNUSED_SWITCHES.split_whitespace().map(|name| switch(name).hide(true)))
-        .args(refused)
 }
 
 /// A flag that is on without a value, and takes one after `=` alone, as in Go.
@@ -269,7 +296,10 @@ mod tests {
     use super::*;
 
     fn options(line: &str) -> Result<Options, clap::Error> {
-        parse(line.split_whitespace().map(str::to_owned))
+        match parse(line.split_whitespace().map(str::to_owned))? {
+            Task::Serve(options) => Ok(*options),
+            Task::Print(text) => panic!("{line} prints {}", String::from_utf8_lossy(&text)),
+        }
     }
 
     #[test]
@@ -289,6 +319,7 @@ mod tests {
             "extra",
             "--enable-v2=perhaps",
             "--profile 3.3",
+            "--completions cmd",
             "--max-txn-ops many",
             "--auth-token jwt,pub-key=x",
             "--auto-tls",
@@ -298,6 +329,26 @@ mod tests {
             "--experimental-watch-progress-notify-interval 5",
         ] {
             assert!(options(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn texts_have_the_flags_that_do_something() {
+        for line in [
+            "--man",
+            "--completions bash",
+            "--completions elvish",
+            "--completions fish",
+            "--completions powershell",
+            "--completions zsh",
+        ] {
+            let task = parse(line.split_whitespace().map(str::to_owned)).unwrap();
+            let Task::Print(text) = task else {
+                panic!("{line} serves");
+            };
+            let text = String::from_utf8(text).unwrap().replace('\\', "");
+            assert!(text.contains("listen-control-url"), "{line}: {text}");
+            assert!(!text.contains("wal-dir"), "{line}: {text}");
         }
     }
 

@@ -35,6 +35,7 @@ async fn what_a_proxy_withholds_is_found<T: Transport>(etcd: Etcd<T>) {
             .timeout(Duration::from_secs(3))
     });
     let report = client.check().await;
+    println!("{report}");
     let expected: [&[Problem]; 6] = [
         &[],
         &[Problem::NoGrpc, Problem::Buffered],

@@ -32,6 +32,7 @@ pub(crate) async fn what_is_wrong_with_tls_is_found<S: Stack>() {
     ];
     let client = Client::new(S::with(&tls), endpoints).unwrap();
     let report = client.check().await;
+    println!("{report}");
     let expected: [&[Problem]; 7] = [
         &[],
         &[Problem::Untrusted],

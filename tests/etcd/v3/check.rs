@@ -4,7 +4,7 @@ use std::{net::TcpListener, time::Duration};
 
 use etcd_http::{
     Client,
-    check::{Problem, Report},
+    check::{CheckOptions, Problem, Report},
     hyper::HyperTransport,
     server::{Server, ServerBuilder},
 };
@@ -23,7 +23,11 @@ fn server() -> ServerBuilder {
 fn checked(endpoints: &[String]) -> Report {
     let client = Client::<HyperTransport>::connect(endpoints).unwrap();
     // Spawned, to show that the future is `Send`.
-    Tokio::block_on(async move { tokio::spawn(async move { client.check().await }).await }).unwrap()
+    let options = CheckOptions::new().lease_clock(true);
+    let check = async move { client.check_with(&options).await };
+    let report = Tokio::block_on(async move { tokio::spawn(check).await }).unwrap();
+    println!("{report}");
+    report
 }
 
 #[test]
@@ -69,6 +73,12 @@ fn each_endpoint_that_is_wrong_is_explained() {
     assert_eq!(root.version, Some(first.version().to_string()));
     assert_eq!((root.is_leader, root.is_learner), (Some(true), Some(false)));
     assert_eq!((root.has_grpc, root.has_gateway), (Some(true), Some(true)));
+    // Nothing is left of the lease.
+    let clocks = report.endpoints.iter().map(|it| it.keeps_lease_time);
+    assert_eq!(Vec::from_iter(clocks.flatten()), [true]);
+    let client = Client::<HyperTransport>::connect([first.client_url()]).unwrap();
+    let leases = Tokio::block_on(client.v3().leases().list());
+    assert_eq!(leases.unwrap(), []);
     let text = report.to_string();
     let hint = format!("use {}: etcd itself has no path", first.client_url());
     assert!(text.contains(&hint), "{text}");
@@ -78,6 +88,7 @@ fn each_endpoint_that_is_wrong_is_explained() {
     let client = Client::<HyperTransport>::connect([other.client_url()]).unwrap();
     let client = client.with_timeout(Duration::from_secs(1));
     let report = Tokio::block_on(client.check());
+    println!("{report}");
     assert_eq!(report.problems(), [Problem::Silent], "{report}");
     other.resume().unwrap();
 }
@@ -155,6 +166,7 @@ fn bad_credentials_are_found() {
         }
         let client = client.build().unwrap();
         let report = Tokio::block_on(client.check());
+        println!("{report}");
         assert_eq!(report.problems(), problems, "{password:?}: {report}");
         assert_eq!(report.endpoints[0].has_auth, Some(true));
         assert!(!report.to_string().contains("qwerty"), "{report}");

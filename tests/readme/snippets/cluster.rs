@@ -1,6 +1,7 @@
 use etcd_http::server::Cluster;
 use std::{error::Error, time::Duration};
 
+#[test]
 fn survives_its_leader() -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::start(3)?;
     let leader = cluster.leader()?;

@@ -1,5 +1,6 @@
 use etcd_http::{Client, Error, fake::Explore};
 
+#[test]
 fn a_write_is_read_whatever_happens() {
     let explored = Explore::new().runs(100).run(async |etcd| {
         let client = Client::new(etcd.clone(), etcd.endpoints())?;

@@ -5,6 +5,7 @@ use etcd_http::{
 };
 use std::time::Duration;
 
+#[tokio::test]
 async fn sessions_expire() -> Result<()> {
     let etcd = FakeEtcd::new();
     let client = Client::new(etcd.clone(), etcd.endpoints())?;

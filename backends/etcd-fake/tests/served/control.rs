@@ -187,3 +187,21 @@ fn a_certificate_of_its_own_is_refused_and_the_help_lists_what_there_is() {
             && String::from_utf8_lossy(&help.stdout).contains("--listen-control-url")
     );
 }
+
+#[test]
+fn completions_complete_in_bash() {
+    let script = r#"
+        source <("$0" --completions bash)
+        [[ $(complete -p etcd-fake) =~ -F\ ([^ ]+) ]]
+        COMP_WORDS=(etcd-fake --listen-con) COMP_CWORD=1
+        "${BASH_REMATCH[1]}" etcd-fake --listen-con etcd-fake
+        echo "${COMPREPLY[@]}"
+    "#;
+    let bash = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_etcd-fake")])
+        .output();
+    let output = bash.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let completed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(completed.trim(), "--listen-control-url", "{errors}");
+}
