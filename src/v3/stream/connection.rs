@@ -245,7 +245,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         self.reconnect = Reconnect::new(options.outage_limit);
         match self.state.stream_mut() {
             Some(stream) if stream.sender().is_some() => {
-                stream.silence = Silence::new(options.silence)
+                stream.silence = Silence::new(options.silence);
             }
             _ => self.close(),
         }
