@@ -192,7 +192,7 @@ async fn who_does_not_lead_any_more_writes_nothing<T: Transport>(etcd: Etcd<T>) 
         // If it has noticed by now, this is dropped.
         let refused = leader.put("color", "red").await;
         assert!(matches!(refused, Err(WriteError::Deposed { applied: 0 })));
-        pending().await;
+        pending::<()>().await;
     });
     let second = async {
         elected.await.unwrap();
