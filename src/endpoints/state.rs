@@ -171,9 +171,11 @@ impl EndpointState {
 
     /// Marks it as up.
     pub(crate) fn answered(&self) {
-        if self.0.failures.load(Relaxed) != 0 {
+        let failures = self.0.failures.load(Relaxed);
+        if failures != 0 {
             self.0.failures.store(0, Relaxed);
             self.0.down_until.store(0, Relaxed);
+            trace::endpoint_recovered(&self.0.endpoint, failures);
         }
     }
 

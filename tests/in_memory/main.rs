@@ -13,6 +13,7 @@ mod size;
 mod stats;
 mod support;
 mod time;
+mod v2_credentials;
 mod v2_cursors;
 mod v3_credentials;
 mod v3_cursors;
