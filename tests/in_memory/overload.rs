@@ -93,7 +93,7 @@ fn moving_on_to_another_endpoint_is_free_where_nothing_was_sent() {
 
 /// Each connection breaks: what is asked to find out the protocol costs, too, as it reaches a server.
 #[test]
-fn servers_whose_connections_break_are_not_asked_over_and_over() {
+fn servers_whose_connections_break_are_not_asked_again_by_each_call() {
     let etcd = jumping().members(5).log_capacity(10_000).build();
     etcd.inject(When::any(), Fault::break_after());
     let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
@@ -113,7 +113,7 @@ fn servers_whose_connections_break_are_not_asked_over_and_over() {
     assert_eq!(etcd.log().len(), 3);
 }
 
-/// A request that the server refuses unprocessed goes to another one, as after the end of a connection; not over and over.
+/// A request that the server refuses unprocessed goes to another one, as after the end of a connection, once.
 #[test]
 fn what_servers_do_not_process_is_repeated_once() {
     let steps = (0..20).map(|_| Step::Unprocessed);

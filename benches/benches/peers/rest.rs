@@ -32,13 +32,13 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// The sizes of the figures. Longer than the 150 s after which a silent watch is opened again.
+    /// The sizes of the figures.
     pub(crate) fn large() -> Self {
         Self {
             watches: 10_000,
             leases: 10_000,
             keys: 1_000_000,
-            time: Duration::from_secs(170),
+            time: Duration::from_secs(60),
         }
     }
 
@@ -164,7 +164,6 @@ pub(crate) fn run_case(arguments: &[&str]) {
         let before = figures();
         sleep(time).await;
         let after = figures();
-        // Those of this function are two.
         let requests = self::requests(url).await - requests;
         let [polls, switches, micros] = [0, 1, 2].map(|at| after[at] - before[at]);
         let [now, peak] = memory;

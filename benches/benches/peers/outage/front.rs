@@ -119,7 +119,10 @@ impl Upstream {
         let stream = TcpStream::connect(&*self.address).await;
         let stream = stream.expect("a connection");
         stream.set_nodelay(true).expect("an option of the socket");
-        let (sender, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        let mut builder = h2::client::Builder::new();
+        // Of the requests that clients give up, responses arrive that are late: h2 would take it for an attack.
+        builder.max_local_error_reset_streams(None);
+        let (sender, connection) = builder.handshake(stream).await.expect("HTTP/2");
         tokio::spawn(async {
             if let Err(error) = connection.await {
                 eprintln!("the connection to etcd has ended: {error}");

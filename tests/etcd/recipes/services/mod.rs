@@ -75,7 +75,7 @@ async fn instances_know_each_other_and_vanish_with_their_processes<T: Transport>
                 assert_eq!(observer.instances(), expected.into());
                 assert!(observer.age().unwrap() < Duration::from_secs(60));
             };
-            // The process ends with all its futures, and without a word to etcd.
+            // The process ends with all its futures, and sends nothing.
             let served = beside(other, second.serve("b", &two, pending::<()>()));
             select(Box::pin(both), Box::pin(served)).await;
             assert_eq!(next(&mut changes).await, ("down", "b".to_owned()));
@@ -192,7 +192,7 @@ async fn who_does_not_lead_any_more_writes_nothing<T: Transport>(etcd: Etcd<T>) 
         // If it has noticed by now, this is dropped.
         let refused = leader.put("color", "red").await;
         assert!(matches!(refused, Err(WriteError::Deposed { applied: 0 })));
-        pending().await
+        pending::<()>().await;
     });
     let second = async {
         elected.await.unwrap();
