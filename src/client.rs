@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use etcd_transport::Transport;
+use etcd_transport::{DynTransport, Transport};
 use futures::{StreamExt, stream::BoxStream};
 use http::Method;
 
@@ -37,13 +37,13 @@ use crate::{
 /// [together](RetryPolicy::overall). [`with_timeout`](Self::with_timeout) and [`with_retry`](Self::with_retry) return a
 /// client with other limits, for one operation: `client.with_timeout(limit).v3().kv().get(key)`.
 ///
-/// [`into_dyn`](Self::into_dyn) removes the type parameter: `Client` alone is `Client<Arc<dyn Transport>>`.
-pub struct Client<T = Arc<dyn Transport>> {
+/// [`into_dyn`](Self::into_dyn) removes the type parameter: `Client` alone is `Client<DynTransport>`.
+pub struct Client<T = DynTransport> {
     pipeline: Arc<Pipeline<T>>,
 }
 
 impl<T: Transport> Client<T> {
-    /// Returns this client without its type parameter: a `Client` over `Arc<dyn Transport>`. It shares everything.
+    /// Returns this client without its type parameter: a `Client` over any [`DynTransport`]. It shares everything.
     ///
     /// ```
     /// # #[cfg(feature = "fake")]
@@ -87,7 +87,7 @@ impl<T: Transport> Client<T> {
             is_privileged,
         } = Pipeline::clone(&self.pipeline);
         Client::over(Pipeline {
-            transport: Arc::new(transport as Arc<dyn Transport>),
+            transport: Arc::new(DynTransport::from(transport as Arc<dyn Transport>)),
             apis,
             endpoints,
             credentials,

@@ -41,8 +41,16 @@ const CLOSED: u8 = 2;
 struct Waiting {
     next: u64,
     ending: HashMap<u64, Arc<dyn End>>,
-    /// Calls of `close`, which wait until nothing is under way.
-    closing: Vec<Waker>,
+    /// The calls of `close` that wait until nothing is under way, each once.
+    closing: HashMap<u64, Waker>,
+}
+
+impl Waiting {
+    fn next_id(&mut self) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        id
+    }
 }
 
 /// What ends with the client.
@@ -140,8 +148,11 @@ impl Lifecycle {
 
     /// Resolves when nothing is under way.
     pub(crate) async fn settled(&self) {
+        let waiter = Waiter::new(self);
         poll_fn(|cx| {
-            self.waiting().closing.push(cx.waker().clone());
+            let waker = cx.waker().clone();
+            let before = self.waiting().closing.insert(waiter.id, waker);
+            drop(before);
             if self.under_way() == (0, 0) {
                 Poll::Ready(())
             } else {
@@ -163,7 +174,7 @@ impl Lifecycle {
     fn ended_one(&self, count: &AtomicUsize) {
         if count.fetch_sub(1, SeqCst) == 1 && self.state.load(SeqCst) != OPEN {
             let closing = mem::take(&mut self.waiting().closing);
-            closing.into_iter().for_each(Waker::wake);
+            closing.into_values().for_each(Waker::wake);
         }
     }
 
@@ -173,8 +184,7 @@ impl Lifecycle {
 
     fn register(self: &Arc<Self>, ending: Arc<dyn End>) -> Registration {
         let mut waiting = self.waiting();
-        let id = waiting.next;
-        waiting.next += 1;
+        let id = waiting.next_id();
         waiting.ending.insert(id, ending);
         Registration {
             lifecycle: Arc::clone(self),
@@ -210,6 +220,27 @@ pub(crate) struct OpenSession(Arc<Lifecycle>);
 impl Drop for OpenSession {
     fn drop(&mut self) {
         self.0.ended_one(&self.0.sessions);
+    }
+}
+
+/// A call of `close`. Its waker is removed when it is dropped.
+struct Waiter<'a> {
+    lifecycle: &'a Lifecycle,
+    id: u64,
+}
+
+impl<'a> Waiter<'a> {
+    fn new(lifecycle: &'a Lifecycle) -> Self {
+        let id = lifecycle.waiting().next_id();
+        Self { lifecycle, id }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let waker = self.lifecycle.waiting().closing.remove(&self.id);
+        // Outside of the lock: it may own what has registrations.
+        drop(waker);
     }
 }
 
@@ -295,5 +326,37 @@ impl fmt::Debug for Lifecycle {
             .field("calls", &calls)
             .field("sessions", &sessions)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::{FutureExt, poll};
+
+    use super::*;
+
+    #[test]
+    fn a_close_that_waits_is_remembered_once_however_often_it_is_polled() {
+        let lifecycle = Lifecycle::default();
+        let call = lifecycle.begin_call("test", false).unwrap();
+        lifecycle.begin_closing();
+        futures::executor::block_on(async {
+            {
+                let mut one = pin!(lifecycle.settled());
+                let mut other = pin!(lifecycle.settled());
+                for _ in 0..100 {
+                    assert!(poll!(&mut one).is_pending());
+                    assert!(poll!(&mut other).is_pending());
+                }
+                assert_eq!(lifecycle.waiting().closing.len(), 2);
+            }
+            assert!(lifecycle.waiting().closing.is_empty());
+            let waiting = lifecycle.settled();
+            drop(call);
+            assert_eq!(waiting.now_or_never(), Some(()));
+            assert!(lifecycle.waiting().closing.is_empty());
+        });
     }
 }

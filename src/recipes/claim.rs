@@ -52,8 +52,9 @@ impl<T: Transport> Claim<T> {
             .when(self.held.is_held_compare())
             .then(DeleteRange::new(&self.item.key))
             .then(DeleteRange::new(&key));
-        if self.held.session().once(done).await?.revision.is_none() {
-            return Err(RecipeError::KeyDeleted { key });
+        let session = self.held.session();
+        if session.once(done).await?.revision.is_none() {
+            return Err(session.key_deleted(key));
         }
         self.held.is_deleted();
         Ok(())

@@ -38,8 +38,8 @@ use crate::{
 /// # Limits
 ///
 /// All participants have to agree on the number. One that dies after all have entered is not noticed by the others before
-/// they leave. A participant that enters while the others leave is one too many, and may try again. If all die, those who come
-/// after them begin another round.
+/// they leave. A participant that enters while the others leave is one too many, and may try again. If all die, the next ones
+/// begin another round.
 ///
 /// # Layout
 ///
@@ -101,7 +101,7 @@ impl<T: Transport> DoubleBarrier<T> {
             let own = |kv: &KeyValue| kv.key == entered.held.key();
             let Some(position) = participants.iter().position(own) else {
                 let key = entered.held.key().clone();
-                return Err(RecipeError::KeyDeleted { key });
+                return Err(self.session.key_deleted(key));
             };
             let count = self.count.get();
             if position >= count {

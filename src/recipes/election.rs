@@ -156,6 +156,11 @@ impl<T: Transport> Election<T> {
         proclamations::follow(self.session.namespace(), self.queue())
     }
 
+    /// Returns the session of the candidate.
+    pub fn session(&self) -> &Session<T> {
+        &self.session
+    }
+
     fn queue(&self) -> KeyRange {
         KeyRange::prefix(join(&self.name, "/"))
     }
@@ -196,7 +201,7 @@ impl<T: Transport> Leadership<T> {
                 own.create_revision == self.held.fencing_token() && own.version > self.version
             });
             let Some(own) = own else {
-                return Err(RecipeError::KeyDeleted { key });
+                return Err(self.held.session().key_deleted(key));
             };
             let is_this = own.version == self.version.saturating_add(1)
                 && own.value == value.clone().into_bytes();

@@ -12,7 +12,8 @@ pub enum RecipeError {
     /// gets another lease.
     #[error("the session is lost: {0}")]
     SessionLost(LeaseLoss),
-    /// [`Session::close`](super::Session::close) was called.
+    /// [`Session::close`](super::Session::close) was called, or the client was [closed](crate::Client::close), before or
+    /// meanwhile.
     #[error("the session is closed")]
     SessionClosed,
     /// Not done within the caller's limit.
@@ -75,6 +76,15 @@ impl RecipeError {
     /// Ends a transaction with an error of the caller's own, or a text.
     pub fn abort(reason: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Aborted(reason.into().into())
+    }
+
+    /// The session ended with this lease. Nobody but the session itself revokes the lease.
+    pub(super) fn session_over(loss: LeaseLoss) -> Self {
+        if loss.is_revoked() {
+            Self::SessionClosed
+        } else {
+            Self::SessionLost(loss)
+        }
     }
 
     /// Returns whether the session is lost or closed.

@@ -81,7 +81,8 @@ impl<T: Transport> Held<T> {
         self.lease.is_alive()
     }
 
-    /// Resolves when it is lost: when the lease is lost, or when another client has deleted the key.
+    /// Resolves when it is lost: when the lease is lost, when another client has deleted the key, or when the session or the client
+    /// is closed.
     ///
     /// The first is reported in time, see [`HeldLease::lost`]. The second takes as long as a watch takes to report it: while no
     /// server responds, it is not noticed.
@@ -89,17 +90,20 @@ impl<T: Transport> Held<T> {
         let lost = self.lease.lost();
         let namespace = self.session.namespace().clone();
         let (key, created) = (self.key.clone(), self.created);
+        let is_closed = self.session.closed();
         async move {
             let deleted = async {
                 match gone(&namespace, &key, created, created).await {
-                    Ok(_) => RecipeError::KeyDeleted { key: key.clone() },
-                    Err(error) => error.into(),
+                    // The end of the session deletes its keys before it is known to have ended.
+                    Ok(_) if !is_closed() => RecipeError::KeyDeleted { key: key.clone() },
+                    Err(error) if !error.is_closed() => error.into(),
+                    Ok(_) | Err(_) => RecipeError::SessionClosed,
                 }
             };
             match select(pin!(lost), pin!(deleted)).await {
-                Either::Left((loss, _)) => RecipeError::SessionLost(loss),
+                Either::Left((loss, _)) => RecipeError::session_over(loss),
                 Either::Right((error, lost)) => match lost.now_or_never() {
-                    Some(loss) => RecipeError::SessionLost(loss),
+                    Some(loss) => RecipeError::session_over(loss),
                     None => error,
                 },
             }
@@ -109,8 +113,8 @@ impl<T: Transport> Held<T> {
     /// Does work for as long as this is held: the work is dropped as soon as it is [`lost`](Self::lost).
     ///
     /// # Errors
-    /// [`SessionLost`](RecipeError::SessionLost), [`KeyDeleted`](RecipeError::KeyDeleted): the work was dropped, at an
-    /// `.await` of its own. What it had sent may still be applied: see [`is_held_compare`](Self::is_held_compare).
+    /// [`SessionLost`](RecipeError::SessionLost), [`KeyDeleted`](RecipeError::KeyDeleted), or
+    /// [`SessionClosed`](RecipeError::SessionClosed) when the program ends in order: the work was dropped, at an `.await` of its own. What it had sent may still be applied: see [`is_held_compare`](Self::is_held_compare).
     pub async fn run<O>(&self, work: impl Future<Output = O>) -> Result<O, RecipeError> {
         until(self.lost(), work).await
     }
@@ -130,7 +134,7 @@ impl<T: Transport> Held<T> {
                 self.is_deleted();
                 Ok(())
             }
-            Err(RecipeError::SessionLost(_)) => Ok(()),
+            Err(error) if error.is_session_over() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -303,7 +307,7 @@ impl<T: Transport> Held<T> {
         if self.lease.is_alive() {
             Ok(())
         } else {
-            Err(RecipeError::SessionLost(self.lease.lost().await))
+            Err(RecipeError::session_over(self.lease.lost().await))
         }
     }
 

@@ -14,6 +14,7 @@
 //! | [`Registry`] | the instances of a service that are alive |
 //! | [`Cache`] | a copy of a range with typed values, read without a request |
 //! | [`Config`] | typed settings that change while a program runs |
+//! | [`Controller`] | what each key says made true: a work queue on a cache |
 //! | [`Counter`] | numbers that are never given twice |
 //! | [`Stm`] | transactions over any keys, repeated after conflicts |
 //! | [`Migration`](migration::Migration) | keys of the v2 API, copied into v3 |
@@ -31,6 +32,7 @@ mod barrier;
 mod cache;
 mod claim;
 mod config;
+mod controller;
 mod counter;
 mod double_barrier;
 mod election;
@@ -57,6 +59,10 @@ pub use cache::{
 };
 pub use claim::Claim;
 pub use config::{Config, ConfigChange, ConfigDriver, InvalidConfig};
+pub use controller::{
+    Controller, ControllerBuilder, ControllerDriver, ControllerEvent, ControllerStats, Fence,
+    ReconcileRequest, Reconciled,
+};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Entered};
 pub use election::{Election, Leadership};

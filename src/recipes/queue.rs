@@ -91,7 +91,9 @@ impl<T: Transport> Queue<T> {
         let put = Txn::new().then(Put::new(&key, value));
         let applied = self.session.once(put).await?;
         // Without comparisons, it is always applied.
-        applied.revision.ok_or(RecipeError::KeyDeleted { key })
+        applied
+            .revision
+            .ok_or_else(|| self.session.key_deleted(key))
     }
 
     /// Takes the first item, and waits for one if there is none.

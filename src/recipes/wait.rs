@@ -121,10 +121,13 @@ pub(super) async fn while_held<T: Transport, O>(
 ) -> Result<O, RecipeError> {
     match select(Box::pin(work), Box::pin(lease.lost())).await {
         Either::Left((Err(RecipeError::Client(error)), lost)) if error.is_lease_not_found() => {
-            Err(RecipeError::SessionLost(lost.await))
+            Err(RecipeError::session_over(lost.await))
+        }
+        Either::Left((Err(RecipeError::Client(error)), _)) if error.is_closed() => {
+            Err(RecipeError::SessionClosed)
         }
         Either::Left((result, _)) => result,
-        Either::Right((loss, _)) => Err(RecipeError::SessionLost(loss)),
+        Either::Right((loss, _)) => Err(RecipeError::session_over(loss)),
     }
 }
 

@@ -1,4 +1,6 @@
+mod gap;
 mod reader;
+mod state;
 mod update;
 
 use std::{
@@ -14,16 +16,19 @@ use futures::{StreamExt, stream::BoxStream};
 use crate::{
     base::trace,
     client::Client,
-    error::Result,
+    error::{Error, Result},
     operation::StreamOperation,
     pipeline::reconnect::Reconnect,
     v3::{
-        Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, kv::Pager,
-        stream::silence::check_limit,
+        Changes, Event, EventKind, KeyRange, KeyValue, Namespace, RangeStream, Watch, WatchCursor,
+        WatchPosition, kv::Pager, stream::silence::check_limit,
     },
 };
 
+use gap::Gap;
+pub use gap::MirrorGap;
 pub use reader::MirrorReader;
+pub use state::MirrorState;
 pub use update::{MirrorChange, MirrorUpdate};
 
 /// How long a mirror tries to reconnect while no endpoint responds.
@@ -61,6 +66,8 @@ pub struct Mirror<T> {
     settings: Settings,
     copy: MirrorReader<T>,
     work: Work<T>,
+    /// Why the next listing is one, if it is not the first.
+    gap: Option<Gap>,
     reconnect: Reconnect,
 }
 
@@ -70,13 +77,24 @@ struct Settings {
     page: Option<u32>,
     outage_limit: Duration,
     silence: Option<Duration>,
+    fails_on_gap: bool,
 }
 
 enum Work<T> {
     /// To list the keys.
     Start,
+    /// To go on from a state.
+    Resume(Box<MirrorState>),
     List(Listing<T>),
-    Watch(BoxStream<'static, Result<Changes>>),
+    Watch(Following),
+}
+
+/// A watch under way.
+struct Following {
+    changes: BoxStream<'static, Result<Changes>>,
+    position: WatchPosition,
+    /// A state that nothing has confirmed yet: the store may be another one.
+    resumed: Option<WatchCursor>,
 }
 
 /// A listing under way.
@@ -85,6 +103,8 @@ struct Listing<T> {
     found: BTreeMap<Bytes, KeyValue>,
     /// When the first page was asked for that arrived.
     asked: Option<Instant>,
+    /// What its response says of the store.
+    cursor: Option<WatchCursor>,
 }
 
 impl<T: Transport> Mirror<T> {
@@ -96,12 +116,14 @@ impl<T: Transport> Mirror<T> {
     /// Creates a mirror of a range of these keys.
     pub(super) fn within(keys: Namespace<T>, range: KeyRange) -> Self {
         Self {
-            copy: MirrorReader::new(keys.client()),
+            copy: MirrorReader::new(&keys, &range),
             work: Work::Start,
+            gap: None,
             settings: Settings {
                 page: None,
                 outage_limit: OUTAGE_LIMIT,
                 silence: None,
+                fails_on_gap: false,
             },
             reconnect: Reconnect::new(OUTAGE_LIMIT),
             keys,
@@ -132,6 +154,35 @@ impl<T: Transport> Mirror<T> {
         self
     }
 
+    /// Goes on from a stored [`state`](Self::state) of the same range and namespace: the copy is there at once, and only what has
+    /// changed since is read. Call it before the first [`next`](Self::next).
+    ///
+    /// The first update has the changes of the next revision, and [`age`](Self::age) tells when a server has confirmed the copy. If the
+    /// history after the state was compacted, the store was restored, or the cluster is another one, the keys are listed
+    /// instead: the update has the differences to the state, and says [why](MirrorUpdate::gap); see
+    /// [`fail_on_gap`](Self::fail_on_gap). How this is told apart, and what cannot be, is that of
+    /// [`Watch::from_cursor`]. The state of another range or namespace is an error of `next`.
+    #[must_use]
+    pub fn resume(mut self, state: MirrorState) -> Self {
+        if state.is_of(self.keys.prefix(), &self.range) {
+            let mut copy = self.copy.write();
+            copy.entries = state.iter().map(|kv| (kv.key.clone(), kv)).collect();
+            copy.revision = state.cursor().revision();
+            copy.cursor = Some(state.cursor());
+        }
+        self.work = Work::Resume(Box::new(state));
+        self
+    }
+
+    /// Sets whether [`next`](Self::next) returns an error where the keys would be listed again because changes are lost:
+    /// [`is_compacted`](Error::is_compacted), or [`is_cluster_changed`](Error::is_cluster_changed). The copy stays, and the
+    /// call after it lists the keys. Defaults to `false`.
+    #[must_use]
+    pub fn fail_on_gap(mut self, fail: bool) -> Self {
+        self.settings.fails_on_gap = fail;
+        self
+    }
+
     /// A handle that reads the copy, even while [`next`](Self::next) runs.
     pub fn reader(&self) -> MirrorReader<T> {
         self.copy.clone()
@@ -154,10 +205,22 @@ impl<T: Transport> Mirror<T> {
                     self.work = Work::List(self.list());
                     continue;
                 }
+                Work::Resume(state) => {
+                    if !state.is_of(self.keys.prefix(), &self.range) {
+                        self.work = Work::Start;
+                        let reason = "the state is of other keys: another range or namespace";
+                        return Err(Error::invalid(Watch::NAME, reason));
+                    }
+                    let cursor = state.cursor();
+                    self.follow(Watch::new(&self.range).from_cursor(cursor), Some(cursor));
+                    continue;
+                }
                 Work::List(listing) => match listing.pager.next().await {
                     Ok(Some(page)) => {
                         self.reconnect.over(self.keys.client().transport().now());
                         listing.asked.get_or_insert(now);
+                        let cursor = WatchCursor::after(&page.header);
+                        listing.cursor.get_or_insert(cursor);
                         listing
                             .found
                             .extend(page.kvs.into_iter().map(update::entry));
@@ -169,7 +232,8 @@ impl<T: Transport> Mirror<T> {
                         }
                         let (revision, found) =
                             (listing.pager.revision(), mem::take(&mut listing.found));
-                        return Ok(self.listed(revision, found));
+                        let cursor = listing.cursor;
+                        return Ok(self.listed(revision, cursor, found));
                     }
                     Err(error) if self.reconnect.survives(&error) => self
                         .reconnect
@@ -178,19 +242,45 @@ impl<T: Transport> Mirror<T> {
                         .map(|()| None),
                     Err(error) => Err(error),
                 },
-                Work::Watch(watch) => watch.next().await.transpose(),
+                Work::Watch(watch) => {
+                    let next = watch.changes.next().await.transpose();
+                    if next.is_ok() {
+                        watch.resumed = None;
+                    }
+                    next
+                }
             };
             match result {
                 // An unknown kind of event cannot be applied. A listing shows its effect.
                 Ok(Some(changes)) if changes.events.iter().any(is_unknown) => {
                     trace::resynced(Watch::NAME, "an event of an unknown kind");
-                    self.work = Work::Start;
+                    self.restart(Gap::Other);
                 }
-                Ok(Some(changes)) => return Ok(self.watched(changes)),
+                Ok(Some(changes)) => {
+                    // Without events it is the server's progress.
+                    let is_progress = changes.events.is_empty();
+                    let update = self.watched(changes);
+                    if !is_progress {
+                        return Ok(update);
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => {
-                    self.work = Work::Start;
-                    if !error.is_compacted() {
+                    let resumed = match &self.work {
+                        Work::Watch(watch) => watch.resumed,
+                        _ => None,
+                    };
+                    let gap = match resumed {
+                        _ if error.is_compacted() => Some(Gap::Compacted),
+                        Some(cursor) if error.is_cluster_changed() => Some(Gap::OtherStore(cursor)),
+                        _ => None,
+                    };
+                    match (gap, resumed) {
+                        // Nothing is known to be lost.
+                        (None, Some(_)) => self.work = self.resumption(),
+                        _ => self.restart(gap.unwrap_or(Gap::Other)),
+                    }
+                    if gap.is_none() || self.settings.fails_on_gap {
                         self.reconnect.rest();
                         return Err(error);
                     }
@@ -198,6 +288,15 @@ impl<T: Transport> Mirror<T> {
                 }
             }
         }
+    }
+
+    /// Returns the copy and its cursor, to be stored: see [`resume`](Self::resume). `None` before the first listing.
+    ///
+    /// It is up to date with the last update that [`next`](Self::next) has returned. While the keys are quiet, the cursor moves on with the
+    /// server's reports of progress, and else stays, so that a compaction may overtake it: see
+    /// [`WatchPosition::cursor`].
+    pub fn state(&self) -> Option<MirrorState> {
+        self.copy.state()
     }
 
     /// See [`MirrorReader::age`].
@@ -246,24 +345,57 @@ impl<T: Transport> Mirror<T> {
             pager: Pager::new(self.keys.with_retry(retry.overall(overall)), read),
             found: BTreeMap::new(),
             asked: None,
+            cursor: None,
         }
     }
 
-    fn listed(&mut self, revision: i64, found: BTreeMap<Bytes, KeyValue>) -> MirrorUpdate {
-        let mut watch = Watch::new(&self.range)
-            .continuing(revision)
+    /// Lists the keys next.
+    fn restart(&mut self, gap: Gap) {
+        self.work = Work::Start;
+        // Before the first listing nothing can be lost.
+        self.gap = self.copy.has_cursor().then_some(gap);
+    }
+
+    /// Goes on from the copy as it is.
+    fn resumption(&self) -> Work<T> {
+        match self.state() {
+            Some(state) => Work::Resume(Box::new(state)),
+            None => Work::Start,
+        }
+    }
+
+    fn follow(&mut self, watch: Watch, resumed: Option<WatchCursor>) {
+        let mut watch = watch
             .confirming(self.copy.freshness())
-            .outage_limit(self.settings.outage_limit);
+            .outage_limit(self.settings.outage_limit)
+            .progress(true);
         if let Some(limit) = self.settings.silence {
             watch = watch.silence_limit(limit);
         }
-        self.work = Work::Watch(self.keys.open(watch));
+        let (watch, position) = watch.positioned();
+        self.work = Work::Watch(Following {
+            changes: self.keys.open(watch),
+            position,
+            resumed,
+        });
+    }
+
+    fn listed(
+        &mut self,
+        revision: i64,
+        cursor: Option<WatchCursor>,
+        found: BTreeMap<Bytes, KeyValue>,
+    ) -> MirrorUpdate {
+        self.follow(Watch::new(&self.range).continuing(revision), None);
+        let gap = self.gap.take().map(|gap| gap.told(cursor));
         let mut copy = self.copy.write();
         let before = mem::replace(&mut copy.entries, found);
         copy.revision = revision;
+        copy.cursor = cursor;
         MirrorUpdate {
             revision,
             is_listing: true,
+            gap,
             changes: update::differences(before, &copy.entries),
         }
     }
@@ -271,10 +403,16 @@ impl<T: Transport> Mirror<T> {
     fn watched(&self, changes: Changes) -> MirrorUpdate {
         let mut copy = self.copy.write();
         copy.revision = changes.revision;
+        if let Work::Watch(watch) = &self.work
+            && let Some(cursor) = watch.position.cursor()
+        {
+            copy.cursor = Some(cursor);
+        }
         let applied = changes.events.into_iter();
         MirrorUpdate {
             revision: changes.revision,
             is_listing: false,
+            gap: None,
             changes: applied
                 .filter_map(|event| update::apply(&mut copy.entries, event))
                 .collect(),

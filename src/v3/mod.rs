@@ -149,7 +149,7 @@ pub use maintenance::{
     GetStatus, HashKvResponse, HashResponse, ListAlarms, RaisedAlarm, SetAlarm, Snapshot,
     StatusResponse, TransferLeadership,
 };
-pub use mirror::{Mirror, MirrorChange, MirrorReader, MirrorUpdate};
+pub use mirror::{Mirror, MirrorChange, MirrorGap, MirrorReader, MirrorState, MirrorUpdate};
 pub use namespace::{Namespace, Namespaced, NamespacedStream};
 pub use protocol::header::Header;
 pub use range::KeyRange;

@@ -1,17 +1,20 @@
 //! The end of a client: what was begun ends in order, within a time limit, and nothing is sent after it.
 
-use std::{pin::pin, task::Poll};
+use std::{num::NonZero, pin::pin, task::Poll};
 
 use etcd_http::{
     Client, Outcome,
     fake::{FakeEtcd, Fault, When},
-    recipes::{Cache, Mutex, RecipeError, Session, v2},
+    recipes::{
+        Barrier, Cache, DoubleBarrier, Election, Mutex, PriorityQueue, Queue, RecipeError,
+        Registry, Semaphore, Session, v2,
+    },
     transport::Transport,
     v3::{KeyRange, Mirror, Put, Watch},
 };
 use futures::{
-    StreamExt,
-    future::{join, pending},
+    FutureExt, StreamExt,
+    future::{BoxFuture, join, join_all, pending},
     poll,
 };
 
@@ -108,18 +111,65 @@ fn sessions_give_up_what_they_hold_before_the_client_ends() {
             }
         };
         let ((), (), work, waiting) = futures::join!(close, driver, work, waiting);
-        assert!(matches!(work, Err(RecipeError::SessionLost(_))), "{work:?}");
-        let is_end = matches!(
-            waiting,
-            RecipeError::SessionLost(_) | RecipeError::SessionClosed
-        );
-        assert!(is_end, "{waiting}");
+        assert!(matches!(work, Err(RecipeError::SessionClosed)), "{work:?}");
+        assert!(matches!(waiting, RecipeError::SessionClosed), "{waiting}");
         assert!(!session.is_alive());
         assert!(etcd.get_prefix("lock").is_empty(), "the leases are revoked");
         let ended = Mutex::new(&session, "lock").lock().await.unwrap_err();
         assert!(matches!(ended, RecipeError::SessionClosed), "{ended}");
     });
     assert_eq!(etcd.elapsed(), seconds(1));
+}
+
+/// A worker that ends by itself when its program does needs one error to look for.
+#[test]
+fn whatever_a_session_waits_for_its_end_is_told_in_one_word() {
+    let etcd = jumping().build();
+    let (client, other) = (client(&etcd), client(&etcd));
+    block_on(async {
+        let (session, driver) = Session::open(client.v3(), seconds(60)).await.unwrap();
+        let (holder, _kept) = Session::open(other.v3(), seconds(600)).await.unwrap();
+        let _held = Mutex::new(&holder, "lock").lock().await.unwrap();
+        Barrier::new(&holder, "barrier").hold().await.unwrap();
+        let mutex = Mutex::new(&session, "lock");
+        let (queue, priorities) = (Queue::new(&session, "q"), PriorityQueue::new(&session, "p"));
+        let (barrier, both) = (
+            Barrier::new(&session, "barrier"),
+            DoubleBarrier::new(&session, "both", NonZero::new(2).unwrap()),
+        );
+        let registry = Registry::new(&session, "services");
+        let permit = Semaphore::new(&session, "permits", NonZero::<usize>::MIN)
+            .acquire()
+            .await
+            .unwrap();
+        let election = Election::new(&session, "election");
+        let calls: [BoxFuture<'_, RecipeError>; 9] = [
+            async { mutex.lock().await.unwrap_err() }.boxed(),
+            async { queue.pop().await.unwrap_err() }.boxed(),
+            async { queue.claim().await.unwrap_err() }.boxed(),
+            async { priorities.pop().await.unwrap_err() }.boxed(),
+            async { barrier.wait().await.unwrap_err() }.boxed(),
+            async { both.enter().await.map(drop).unwrap_err() }.boxed(),
+            async { registry.register("i", "data").await.unwrap_err() }.boxed(),
+            async { permit.run(pending::<()>()).await.unwrap_err() }.boxed(),
+            async {
+                let led = election.run_while_leader("here", async |_| pending::<()>().await);
+                led.await.unwrap_err()
+            }
+            .boxed(),
+        ];
+        let close = async {
+            etcd.sleep(seconds(1)).await;
+            client.close(seconds(5)).await.unwrap();
+        };
+        let (errors, (), ()) = futures::join!(join_all(calls), close, driver);
+        for (number, error) in errors.iter().enumerate() {
+            assert!(
+                matches!(error, RecipeError::SessionClosed),
+                "{number}: {error}"
+            );
+        }
+    });
 }
 
 #[test]

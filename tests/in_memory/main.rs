@@ -21,6 +21,7 @@ mod v3_elections;
 mod v3_frames;
 mod v3_histories;
 mod v3_learners;
+mod v3_mirror_states;
 mod v3_renewals;
 mod v3_tokens;
 mod watch;

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use etcd_http::{
     Client, Error, Health, ServerVersion,
+    recipes::{Election, RecipeError, Session, Stm, v2},
     transport::Transport,
     v2::{
         Action, ClusterInfo, Counts, Event, FollowerStats, Get, Latency, LeaderInfo, LeaderStats,
         Member, Node, Permissions, Role, SelfStats, StoreStats, User, UserDetails, Watch,
     },
-    v3::{Changes, Header, HeldLease, KeyValue, LeaseId, LeaseKeeper, Mirror, RangeResponse},
+    v3::{Changes, Header, HeldLease, KeyValue, LeaseId, LeaseKeeper, Mirror, Put, RangeResponse},
 };
 use futures::Stream;
 use harness::{
@@ -93,6 +94,45 @@ fn a_transport_can_be_chosen_at_run_time() {
     let transport: Arc<dyn Transport> = Arc::new(script);
     let client = Client::new(transport, ["http://a"]).unwrap();
     assert_eq!(block_on(client.v2().get("x")).unwrap().index(), 7);
+}
+
+/// Work that is given as an async closure, over a client without a type parameter.
+#[test]
+fn recipes_can_be_spawned_over_any_transport() {
+    async fn lead(client: Client) -> Result<(), RecipeError> {
+        let (session, driver) = Session::open(client.v3(), Duration::from_secs(10)).await?;
+        let election = Election::new(&session, "election");
+        let work = async {
+            let led = election.run_while_leader("here", async |leader| {
+                leader.proclaim("still here").await?;
+                client
+                    .send(Put::new("a", "b").lease(leader.lease()))
+                    .await?;
+                Ok::<_, RecipeError>(())
+            });
+            led.await?
+        };
+        session.run(driver, work).await
+    }
+    async fn transfer(client: Client) -> Result<(), RecipeError> {
+        let stm = Stm::new(client.v3());
+        let swap = stm.run(async |txn| {
+            let value = txn.get("a").await?;
+            txn.put("b", value.unwrap_or_default());
+            Ok(())
+        });
+        swap.await.map(drop)
+    }
+    async fn hold(client: Client) -> Result<(), RecipeError> {
+        let mutex = v2::Mutex::new(&client, "lock", Duration::from_secs(10));
+        let held = mutex.run(async |held| client.v2().set("a", format!("{held:?}")).await.map(drop));
+        Ok(held.await??)
+    }
+    let client = Client::new(ScriptedTransport::new([]), ["http://a"]).unwrap();
+    let client = client.into_dyn();
+    is_spawned(&lead(client.clone()));
+    is_spawned(&transfer(client.clone()));
+    is_spawned(&hold(client));
 }
 
 #[test]

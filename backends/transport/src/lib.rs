@@ -17,7 +17,7 @@ pub use error::{TransportError, TransportErrorKind};
 pub use extensions::{Duplex, IdleLimit, LongLived};
 pub use settings::{FromSettings, TransportSettings};
 pub use sleep::sleep_on_a_thread;
-pub use transport::{Request, Response, Transport};
+pub use transport::{DynTransport, Request, Response, Transport};
 
 pub use async_trait::async_trait;
 pub use {bytes, http, http_body};

@@ -1,5 +1,5 @@
 use std::{
-    fmt::Debug,
+    fmt::{self, Debug},
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -82,37 +82,65 @@ pub trait Transport: Debug + Send + Sync + 'static {
     fn now(&self) -> Instant;
 }
 
+/// Any transport, without its type.
+///
+/// `Arc<dyn Transport>` is a transport as well. But the compiler takes the lifetime in `dyn Transport` for one that may vary, and
+/// then does not accept a spawned future that passes an async closure with this type in its parameters.
+#[derive(Clone)]
+pub struct DynTransport(Arc<dyn Transport>);
+
+impl DynTransport {
+    /// Erases the type of a transport.
+    pub fn new(transport: impl Transport) -> Self {
+        Self(Arc::new(transport))
+    }
+}
+
+impl From<Arc<dyn Transport>> for DynTransport {
+    fn from(transport: Arc<dyn Transport>) -> Self {
+        Self(transport)
+    }
+}
+
+/// That of the transport itself.
+impl Debug for DynTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The return type that `#[async_trait]` gives a method. Written out below so that forwarding does not box a future twice.
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 macro_rules! forward {
-    ($pointer:ident) => {
-        impl<T: Transport + ?Sized> Transport for $pointer<T> {
+    ($pointer:ty, |$self:ident| $transport:expr $(, $parameter:ident)?) => {
+        impl$(<$parameter: Transport + ?Sized>)? Transport for $pointer {
             fn send<'a, 'f>(
-                &'a self,
+                &'a $self,
                 request: Request,
             ) -> BoxFuture<'f, Result<Response, TransportError>>
             where
                 'a: 'f,
                 Self: 'f,
             {
-                (**self).send(request)
+                $transport.send(request)
             }
 
-            fn sleep<'a, 'f>(&'a self, duration: Duration) -> BoxFuture<'f, ()>
+            fn sleep<'a, 'f>(&'a $self, duration: Duration) -> BoxFuture<'f, ()>
             where
                 'a: 'f,
                 Self: 'f,
             {
-                (**self).sleep(duration)
+                $transport.sleep(duration)
             }
 
-            fn now(&self) -> Instant {
-                (**self).now()
+            fn now(&$self) -> Instant {
+                $transport.now()
             }
         }
     };
 }
 
-forward!(Arc);
-forward!(Box);
+forward!(Arc<T>, |self| (**self), T);
+forward!(Box<T>, |self| (**self), T);
+forward!(DynTransport, |self| self.0);

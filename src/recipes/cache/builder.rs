@@ -10,11 +10,11 @@ use super::{
     snapshot::Snapshot,
     source::Origin,
     subscription::Subscriptions,
-    update::Decode,
+    update::{Decode, decoded},
 };
 use crate::{
     recipes::published::Published,
-    v3::{KeyRange, KeyValue, Mirror, Namespace},
+    v3::{KeyRange, KeyValue, Mirror, MirrorState, Namespace},
 };
 
 /// The settings of a [`Cache`].
@@ -25,6 +25,8 @@ pub struct CacheBuilder<T> {
     range: KeyRange,
     mirror: Mirror<T>,
     waiting: usize,
+    state: Option<MirrorState>,
+    fails_on_gap: bool,
 }
 
 impl<T: Transport> CacheBuilder<T> {
@@ -36,6 +38,8 @@ impl<T: Transport> CacheBuilder<T> {
             namespace,
             range,
             waiting: 1024,
+            state: None,
+            fails_on_gap: false,
         }
     }
 
@@ -58,6 +62,27 @@ impl<T: Transport> CacheBuilder<T> {
         self
     }
 
+    /// Goes on from the stored [state](Cache::state) of a cache or a mirror of the same range and namespace: the entries are there
+    /// at once, without a server, and only what has changed since is read. [`Cache::last_heard`] tells when a server has confirmed
+    /// them.
+    ///
+    /// If the history after the state was compacted, the store was restored, or the cluster is another one, the keys are listed:
+    /// the update has the differences to the state, and says [why](super::CacheUpdate::gap). The driver ends with a state
+    /// of other keys, and [`Cache::failure`] says so. The last valid value of a key whose present one cannot be decoded is not
+    /// stored.
+    pub fn resume(mut self, state: MirrorState) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Sets whether the driver ends where changes are lost, instead of listing the keys: [`Cache::failure`] tells why, an error
+    /// that is [`is_compacted`](crate::Error::is_compacted) or [`is_cluster_changed`](crate::Error::is_cluster_changed).
+    /// Defaults to `false`.
+    pub fn fail_on_gap(mut self, fail: bool) -> Self {
+        self.fails_on_gap = fail;
+        self
+    }
+
     /// Returns the cache, with a decoder of its values, and its driver. Nothing is sent yet.
     pub fn decode<V, E>(
         self,
@@ -68,10 +93,19 @@ impl<T: Transport> CacheBuilder<T> {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let decode: Decode<V> = Box::new(move |kv| decode(kv).map_err(Into::into));
+        let mut mirror = self.mirror.fail_on_gap(self.fails_on_gap);
+        if let Some(state) = self.state {
+            mirror = mirror.resume(state);
+        }
+        // What the mirror has taken over, which is nothing of other keys.
+        let state = mirror.state();
         let (published, publisher) = Published::new(State {
-            number: 0,
-            snapshot: Snapshot::new(0, []),
-            keys: 0,
+            number: state.is_some().into(),
+            snapshot: match &state {
+                Some(state) => decoded(state, &decode),
+                None => Snapshot::new(0, []),
+            },
+            keys: mirror.len(),
             failure: None,
         });
         let (advances, unchanged) = mpsc::unbounded();
@@ -79,11 +113,12 @@ impl<T: Transport> CacheBuilder<T> {
         let source = Origin {
             namespace: self.namespace.clone(),
             range: self.range,
-            reader: self.mirror.reader(),
+            reader: mirror.reader(),
         };
         let work = Work {
             namespace: self.namespace,
-            mirror: self.mirror,
+            mirror,
+            fails_on_gap: self.fails_on_gap,
             decode,
             publisher,
             subscriptions: Arc::clone(&subscriptions),

@@ -21,7 +21,7 @@ use crate::{
 /// A future that fills a [`Cache`](super::Cache) and follows its keys: spawn it on any runtime, or poll it beside the work.
 ///
 /// It resolves when the last handle and the last stream of the cache are dropped, if the first listing is refused, or when the
-/// client is [closed](crate::Client::close).
+/// client is [closed](crate::Client::close), or where changes are lost if [that is to end it](super::CacheBuilder::fail_on_gap).
 #[must_use = "the cache is filled while the driver is polled"]
 pub struct CacheDriver(pub(super) BoxFuture<'static, ()>);
 
@@ -50,6 +50,7 @@ pub(super) struct Unchanged {
 pub(super) struct Work<T, V> {
     pub(super) namespace: Namespace<T>,
     pub(super) mirror: Mirror<T>,
+    pub(super) fails_on_gap: bool,
     pub(super) decode: Decode<V>,
     pub(super) publisher: Publisher<State<V>>,
     pub(super) subscriptions: Arc<Subscriptions<V>>,
@@ -92,7 +93,10 @@ impl<T: Transport, V> Work<T, V> {
                     pauses = Pauses::default();
                 }
                 Err(error) => {
-                    let is_refused = error.is_closed() || *number == 0 && pauses.is_final(&error);
+                    let is_gap = error.is_compacted() || error.is_cluster_changed();
+                    let is_refused = error.is_closed()
+                        || *number == 0 && pauses.is_final(&error)
+                        || self.fails_on_gap && is_gap;
                     let state = State {
                         snapshot: snapshot.clone(),
                         failure: Some(error),

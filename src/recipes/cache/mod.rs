@@ -25,7 +25,7 @@ use crate::{
         published::{Published, Stage},
         wait::beside,
     },
-    v3::{KeyRange, KeyValue, Namespace},
+    v3::{KeyRange, KeyValue, MirrorState, Namespace},
 };
 
 pub use builder::CacheBuilder;
@@ -155,12 +155,12 @@ impl<V: Send + Sync + 'static> Cache<V> {
 
     /// Returns all entries at one revision: empty, and at revision 0, before the first listing. Takes constant time.
     pub fn snapshot(&self) -> Snapshot<V> {
-        self.state().value.snapshot.clone()
+        self.stage().value.snapshot.clone()
     }
 
     /// Returns an entry. For several that belong together, take a [`snapshot`](Self::snapshot).
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Arc<CacheEntry<V>>> {
-        self.state().value.snapshot.get_shared(key)
+        self.stage().value.snapshot.get_shared(key)
     }
 
     /// Waits for the first listing.
@@ -170,7 +170,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// was dropped. What another attempt may resolve is no error: the driver repeats it.
     pub async fn ready(&self) -> Result<Snapshot<V>, RecipeError> {
         loop {
-            let stage = self.state();
+            let stage = self.stage();
             if stage.value.number > 0 {
                 return Ok(stage.value.snapshot.clone());
             }
@@ -190,7 +190,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
         let source = &self.inner.source;
         let mut pause = FIRST_PAUSE;
         loop {
-            let stage = self.state();
+            let stage = self.stage();
             let State { snapshot, keys, .. } = &stage.value;
             if snapshot.revision() >= revision {
                 return Ok(snapshot.clone());
@@ -239,7 +239,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
         if stage.next().await.is_ok() {
             return Ok(());
         }
-        let last = self.state();
+        let last = self.stage();
         Err(match &last.value.failure {
             Some(error) => error.clone().into(),
             None => RecipeError::DriverEnded,
@@ -250,7 +250,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
 impl<V> Cache<V> {
     /// Returns the revision of the copy; 0 before the first listing.
     pub fn revision(&self) -> i64 {
-        self.state().value.snapshot.revision()
+        self.stage().value.snapshot.revision()
     }
 
     /// Returns how long ago a server last confirmed the copy, or showed that it was alive while it is followed; `None` before
@@ -261,13 +261,19 @@ impl<V> Cache<V> {
         self.inner.source.age()
     }
 
+    /// Returns the copy as etcd has it, with the cursor that it is at, to be stored: see [`CacheBuilder::resume`]. `None` before the
+    /// first listing. It may be later than the [`snapshot`](Self::snapshot), and takes time and memory for each key.
+    pub fn state(&self) -> Option<MirrorState> {
+        self.inner.source.state()
+    }
+
     /// Returns why the range cannot be read at present: the error of the last attempt, or `None`. An outage is reported after 5
     /// minutes, which [`last_heard`](Self::last_heard) shows from its beginning.
     pub fn failure(&self) -> Option<Error> {
-        self.state().value.failure.clone()
+        self.stage().value.failure.clone()
     }
 
-    fn state(&self) -> Arc<Stage<State<V>>> {
+    fn stage(&self) -> Arc<Stage<State<V>>> {
         self.inner.published.read()
     }
 
@@ -287,7 +293,7 @@ impl<V> Clone for Cache<V> {
 impl<V> fmt::Debug for Cache<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("snapshot", &self.state().value.snapshot)
+            .field("snapshot", &self.stage().value.snapshot)
             .finish_non_exhaustive()
     }
 }

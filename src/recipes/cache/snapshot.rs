@@ -117,6 +117,11 @@ impl<V> Snapshot<V> {
         invalid.map(|entry| &**entry)
     }
 
+    /// Returns the present value of a key, if it cannot be decoded.
+    pub fn get_invalid(&self, key: impl AsRef<[u8]>) -> Option<&InvalidEntry> {
+        self.content.invalid.get(key.as_ref()).map(|it| &**it)
+    }
+
     pub(super) fn content(&self) -> &Content<V> {
         &self.content
     }

@@ -5,11 +5,14 @@ use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
     error::Result,
-    v3::{KeyRange, MirrorReader, Namespace, Range},
+    v3::{KeyRange, MirrorReader, MirrorState, Namespace, Range},
 };
 
 /// Where a cache is from, whatever its transport.
 pub(super) trait Source: Send + Sync {
+    /// The copy and its cursor.
+    fn state(&self) -> Option<MirrorState>;
+
     /// How long ago a server confirmed the copy.
     fn age(&self) -> Option<Duration>;
 
@@ -28,6 +31,10 @@ pub(super) struct Origin<T> {
 impl<T: Transport> Source for Origin<T> {
     fn age(&self) -> Option<Duration> {
         self.reader.age()
+    }
+
+    fn state(&self) -> Option<MirrorState> {
+        self.reader.state()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {

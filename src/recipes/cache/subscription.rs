@@ -8,6 +8,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 use super::{
     Cache,
+    driver::State,
     snapshot::Snapshot,
     update::{CacheUpdate, differences},
 };
@@ -66,13 +67,26 @@ impl<V> Subscriptions<V> {
         });
     }
 
-    fn subscribe(&self) -> Arc<Queue<V>> {
+    fn subscribe(&self, cache: &Cache<V>) -> Arc<Queue<V>>
+    where
+        V: Send + Sync + 'static,
+    {
+        // Under the lock: what is published from now on is sent to this queue as well.
+        let mut queues = lock(&self.queues);
+        let stage = cache.stage();
+        let State {
+            number, snapshot, ..
+        } = &stage.value;
+        let present = differences(Snapshot::new(0, []).content(), snapshot);
         let waiting = Waiting {
-            updates: VecDeque::new(),
-            is_behind: true,
+            updates: (*number > 0)
+                .then_some((*number, present))
+                .into_iter()
+                .collect(),
+            is_behind: *number == 0,
         };
         let queue = Arc::new(Queue(Mutex::new(waiting)));
-        lock(&self.queues).push(Arc::downgrade(&queue));
+        queues.push(Arc::downgrade(&queue));
         queue
     }
 }
@@ -82,7 +96,7 @@ pub(super) fn subscribe<V: Send + Sync + 'static>(
     cache: Cache<V>,
 ) -> BoxStream<'static, CacheUpdate<V>> {
     let subscriber = Subscriber {
-        queue: cache.subscriptions().subscribe(),
+        queue: cache.subscriptions().subscribe(&cache),
         seen: Snapshot::new(0, []),
         number: 0,
         cache,
@@ -97,7 +111,7 @@ pub(super) fn subscribe<V: Send + Sync + 'static>(
 impl<V> Subscriber<V> {
     async fn next(&mut self) -> Option<CacheUpdate<V>> {
         loop {
-            let stage = self.cache.state();
+            let stage = self.cache.stage();
             if let Some(update) = self.take() {
                 return Some(update);
             }
@@ -113,7 +127,7 @@ impl<V> Subscriber<V> {
         let mut waiting = lock(&self.queue.0);
         let (number, update) = if waiting.is_behind {
             // Read under the lock: an update that is left out of the queue has been published before.
-            let stage = self.cache.state();
+            let stage = self.cache.stage();
             let state = &stage.value;
             if state.number == 0 {
                 return None;

@@ -1,7 +1,7 @@
 use std::{error::Error as StdError, sync::Arc};
 
 use super::snapshot::{CacheEntry, Content, InvalidEntry, Snapshot};
-use crate::v3::{KeyValue, MirrorChange, MirrorUpdate};
+use crate::v3::{KeyValue, MirrorChange, MirrorGap, MirrorState, MirrorUpdate};
 
 /// What changed in a [`Cache`](super::Cache), and what it is now.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct CacheUpdate<V> {
     /// one; so is the next one after history was compacted or the store was restored, or after this stream was not polled for
     /// too many updates. What came and went meanwhile is not among them.
     pub is_resync: bool,
+    /// Why the keys were listed again, if they were, and this stream has been polled since. See [`MirrorUpdate::gap`].
+    pub gap: Option<MirrorGap>,
     /// What changed: in the order of the writes, or of the keys if it is a resync. It may be empty.
     pub changes: Vec<CacheChange<V>>,
     /// The cache with these changes.
@@ -44,6 +46,7 @@ impl<V> CacheUpdate<V> {
     pub fn new(snapshot: Snapshot<V>, changes: impl IntoIterator<Item = CacheChange<V>>) -> Self {
         Self {
             is_resync: false,
+            gap: None,
             changes: changes.into_iter().collect(),
             snapshot,
         }
@@ -54,6 +57,7 @@ impl<V> Clone for CacheUpdate<V> {
     fn clone(&self) -> Self {
         Self {
             is_resync: self.is_resync,
+            gap: self.gap,
             changes: self.changes.clone(),
             snapshot: self.snapshot.clone(),
         }
@@ -106,9 +110,21 @@ pub(super) fn apply<V>(
     }
     CacheUpdate {
         is_resync: update.is_listing,
+        gap: update.gap,
         changes,
         snapshot: Snapshot::of(content),
     }
+}
+
+/// Decodes a stored state.
+pub(super) fn decoded<V>(state: &MirrorState, decode: &Decode<V>) -> Snapshot<V> {
+    let mut content = Snapshot::new(state.cursor().revision(), [])
+        .content()
+        .clone();
+    for kv in state.iter() {
+        put(&mut content, kv, decode);
+    }
+    Snapshot::of(content)
 }
 
 fn put<V>(content: &mut Content<V>, kv: KeyValue, decode: &Decode<V>) -> CacheChange<V> {
@@ -143,6 +159,7 @@ pub(super) fn differences<V>(before: &Content<V>, now: &Snapshot<V>) -> CacheUpd
     let invalid = invalid.filter_map(|(_, new)| new.map(CacheChange::Invalid));
     CacheUpdate {
         is_resync: true,
+        gap: None,
         changes: values.chain(invalid).collect(),
         snapshot: now.clone(),
     }

@@ -62,9 +62,9 @@ impl<T: Transport> Session<T> {
         let (applied, lane, is_alive) = while_held(&lease, work).await?;
         let Some(applied) = applied else {
             return Err(if is_alive {
-                RecipeError::KeyDeleted { key: lane.key }
+                self.key_deleted(lane.key)
             } else {
-                RecipeError::SessionLost(lease.lost().await)
+                RecipeError::session_over(lease.lost().await)
             });
         };
         let mut lanes = lock(&self.inner.lanes);

@@ -284,9 +284,27 @@ impl<T: Transport> Session<T> {
             state.lease.clone()
         };
         if !lease.is_alive() {
-            return Err(RecipeError::SessionLost(lease.lost().await));
+            return Err(RecipeError::session_over(lease.lost().await));
         }
         Ok(lease)
+    }
+
+    /// A key of the session is deleted: by the session's own end, which is known before it is done, or by something else.
+    pub(super) fn key_deleted(&self, key: Bytes) -> RecipeError {
+        if self.inner.state().end == End::Open {
+            RecipeError::KeyDeleted { key }
+        } else {
+            RecipeError::SessionClosed
+        }
+    }
+
+    /// Returns whether the session is closed, or all its handles are dropped, for what does not keep it.
+    pub(super) fn closed(&self) -> impl Fn() -> bool + Send + 'static + use<T> {
+        let session = Arc::downgrade(&self.inner);
+        move || {
+            let inner = session.upgrade();
+            inner.is_none_or(|inner| inner.state().end != End::Open)
+        }
     }
 
     /// Returns the lock by which tasks of this session exclude one another at a key.

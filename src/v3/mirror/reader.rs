@@ -8,9 +8,8 @@ use std::{
 use bytes::Bytes;
 use etcd_transport::Transport;
 
-use crate::{
-    client::Client,
-    v3::{KeyValue, stream::freshness::Freshness},
+use crate::v3::{
+    KeyRange, KeyValue, MirrorState, Namespace, WatchCursor, stream::freshness::Freshness,
 };
 
 /// Reads the copy of a [`Mirror`](super::Mirror), even while [`next`](super::Mirror::next) runs. A clone reads the same copy.
@@ -42,7 +41,8 @@ use crate::{
 /// # }
 /// ```
 pub struct MirrorReader<T> {
-    client: Client<T>,
+    keys: Namespace<T>,
+    range: KeyRange,
     copy: Arc<RwLock<Copy>>,
     freshness: Freshness,
 }
@@ -52,15 +52,26 @@ pub struct MirrorReader<T> {
 pub(super) struct Copy {
     pub(super) entries: BTreeMap<Bytes, KeyValue>,
     pub(super) revision: i64,
+    /// Up to where it is known to be what the range is; `None` before the first listing.
+    pub(super) cursor: Option<WatchCursor>,
 }
 
 impl<T: Transport> MirrorReader<T> {
-    pub(super) fn new(client: &Client<T>) -> Self {
+    pub(super) fn new(keys: &Namespace<T>, range: &KeyRange) -> Self {
         Self {
-            client: client.clone(),
+            keys: keys.clone(),
+            range: range.clone(),
             copy: Arc::default(),
             freshness: Freshness::default(),
         }
+    }
+
+    /// The copy and its cursor, to be stored; `None` before the first listing. See [`Mirror::resume`](super::Mirror::resume).
+    pub fn state(&self) -> Option<MirrorState> {
+        let copy = self.read();
+        let cursor = copy.cursor?;
+        let prefix = self.keys.prefix();
+        Some(MirrorState::new(cursor, prefix, &self.range, &copy.entries))
     }
 
     /// How long ago a server last confirmed the copy, or showed that it was alive while the copy is followed; `None` before
@@ -69,7 +80,7 @@ impl<T: Transport> MirrorReader<T> {
     /// It stays below the mirror's [`silence_limit`](super::Mirror::silence_limit) as long as the server responds, and grows
     /// during an outage.
     pub fn age(&self) -> Option<Duration> {
-        let now = self.client.transport().now();
+        let now = self.keys.client().transport().now();
         let confirmed = self.freshness.confirmed()?;
         Some(now.saturating_duration_since(confirmed))
     }
@@ -102,6 +113,10 @@ impl<T> MirrorReader<T> {
         self.read().entries.is_empty()
     }
 
+    pub(super) fn has_cursor(&self) -> bool {
+        self.read().cursor.is_some()
+    }
+
     pub(super) fn freshness(&self) -> &Freshness {
         &self.freshness
     }
@@ -119,7 +134,8 @@ impl<T> MirrorReader<T> {
 impl<T> Clone for MirrorReader<T> {
     fn clone(&self) -> Self {
         Self {
-            client: self.client.clone(),
+            keys: self.keys.clone(),
+            range: self.range.clone(),
             copy: Arc::clone(&self.copy),
             freshness: self.freshness.clone(),
         }

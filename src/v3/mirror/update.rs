@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::MirrorGap;
 use crate::v3::{Event, KeyValue};
 
 /// What changed in a [`Mirror`](super::Mirror) from one revision to another.
@@ -12,6 +13,9 @@ pub struct MirrorUpdate {
     pub revision: i64,
     /// Whether these are the differences to a new listing, such as the first one, instead of the changes of one revision.
     pub is_listing: bool,
+    /// Why there may be changes before this update that are not reported, if there may: the keys were listed again. `None` for
+    /// the first listing of a mirror that has no [state](super::Mirror::resume) to go on from.
+    pub gap: Option<MirrorGap>,
     /// What changed: the keys of a listing in their order, those of a revision in the order of the writes. Empty if a
     /// listing found no difference.
     pub changes: Vec<MirrorChange>,
@@ -23,6 +27,7 @@ impl MirrorUpdate {
         Self {
             revision,
             is_listing: false,
+            gap: None,
             changes: changes.into_iter().collect(),
         }
     }

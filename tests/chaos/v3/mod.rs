@@ -149,7 +149,7 @@ async fn run_load<T: Trusting + Default>(scenario: &Scenario, start_load: Load<T
         explains,
     );
     problems.extend(more);
-    let (of_recipes, more) = recipes::check(&journal, &history);
+    let (of_recipes, more) = recipes::check(&journal, &history, &times, explains);
     problems.extend(more);
     let stall = machine.longest_stall(began, Instant::now());
     Verdict {

@@ -3,6 +3,8 @@
 mod cache;
 mod claims;
 mod config;
+mod controlled;
+mod controller;
 mod exactness;
 mod late;
 mod migration;

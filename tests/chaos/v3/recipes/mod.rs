@@ -1,16 +1,20 @@
 //! The recipes under faults. Mutexes and elections have the keys of etcd's own locks and elections, and sessions are leases: their
 //! guarantees are checked as in [`locks`](super::locks), [`elections`](super::elections) and [`leases`](super::leases). Those
-//! of queues, claims, followers of elections, and transactions are listed and checked in [`queues`], [`claims`], [`followers`] and
-//! [`transfers`].
+//! of queues, claims, followers of elections, transactions and controllers are listed and checked in [`queues`], [`claims`],
+//! [`followers`], [`transfers`] and [`controllers`].
 
 mod claims;
+mod controllers;
 mod followers;
 mod holders;
 mod queues;
 mod sessions;
 mod transfers;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use etcd_http::{
     Outcome,
@@ -22,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Task,
-    history::History,
+    history::{History, Times},
     journal::{Journal, Reported},
     leases,
     observers::Shown,
@@ -50,6 +54,8 @@ fn start<T: Transport>(task: &dyn Fn(&str) -> Task<T>) -> Vec<JoinHandle<()>> {
         tokio::spawn(task("consumer").consume()),
         tokio::spawn(task("bank").transfer()),
         tokio::spawn(task("till").transfer()),
+        tokio::spawn(task("wisher").wish()),
+        tokio::spawn(task("controller").control()),
     ]
 }
 
@@ -60,18 +66,25 @@ pub(crate) struct Records {
     jobs: claims::Record,
     followed: Vec<Vec<Shown>>,
     commits: Vec<transfers::Commit>,
+    controllers: controllers::Record,
 }
 
 /// Figures of the recipes, if any were used.
 #[derive(Debug)]
 pub(crate) struct Figures(Option<String>);
 
-pub(crate) fn check(journal: &Journal, history: &History) -> (Figures, Vec<String>) {
+pub(crate) fn check(
+    journal: &Journal,
+    history: &History,
+    times: &Times,
+    explains: impl Fn(Instant, Instant) -> bool,
+) -> (Figures, Vec<String>) {
     let Records {
         queue,
         jobs,
         followed,
         commits,
+        controllers,
     } = journal.records();
     if commits.is_empty() {
         return (Figures(None), Vec::new());
@@ -83,7 +96,9 @@ pub(crate) fn check(journal: &Journal, history: &History) -> (Figures, Vec<Strin
     problems.extend(more);
     let (of_transfers, more) = transfers::check(&commits, history);
     problems.extend(more);
-    let figures = format!("{of_queue}{of_jobs}{of_followers}{of_transfers}");
+    let (of_controllers, more) = controllers::check(&controllers, history, times, explains);
+    problems.extend(more);
+    let figures = format!("{of_queue}{of_jobs}{of_followers}{of_transfers}{of_controllers}");
     (Figures(Some(figures)), problems)
 }
 
