@@ -17,7 +17,7 @@ use crate::{
         Pipeline,
         answer::Answer,
         attempt::{Attempted, checked},
-        call::{Call, Repeat},
+        call::{Call, Login, Repeat},
         deadline::Deadline,
         exchange::{Exchange, Prepared, call_of},
         failure::Failure,
@@ -67,7 +67,11 @@ impl<T: Transport> Pipeline<T> {
             let failure = match result {
                 Ok(mut answer) => {
                     run.answered(&answer, is_leader, began);
-                    if !run.may_renew_token(&answer) {
+                    let renewed = match run.may_renew_token(&answer) {
+                        true => run.renew_token().await,
+                        false => Ok(false),
+                    };
+                    if !renewed.map_err(|error| error.after_doubt(run.in_doubt))? {
                         run.complete(&mut answer.context);
                         return match exchange.confirmation(&answer) {
                             Some(confirmation) => {
@@ -78,9 +82,6 @@ impl<T: Transport> Pipeline<T> {
                             }
                             None => Ok(answer),
                         };
-                    }
-                    if let Err(error) = run.renew_token().await {
-                        return Err(error.after_doubt(run.in_doubt));
                     }
                     continue;
                 }
@@ -278,22 +279,31 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Returns whether the response says that another token is required, and whether there may be one.
     fn may_renew_token(&self, answer: &Answer) -> bool {
-        self.token.is_some() && !self.is_renewed && answer.is_token_error()
+        let is_refused = match self.call.login {
+            Login::Basic => answer.is_unauthorized(),
+            Login::Token | Login::None => answer.is_token_error(),
+        };
+        self.token.is_some() && !self.is_renewed && is_refused
     }
 
-    /// Gets another token than the one that was refused. The attempts start over, as none was applied with that token.
-    async fn renew_token(&mut self) -> Result<()> {
+    /// Gets another token than the one that was refused, and returns whether there is one: credentials that are provided may be the
+    /// same again. The attempts start over, as none was applied with that token.
+    async fn renew_token(&mut self) -> Result<bool> {
         self.now = self.pipeline.transport.now();
         let refused = self.token.take();
         let token = self
             .pipeline
             .token(self.call, refused.as_ref(), self.left())
             .await?;
+        let is_same = self.call.login == Login::Basic && refused.as_ref() == Some(&token);
         self.has_token(token);
         self.is_renewed = true;
+        if is_same {
+            return Ok(false);
+        }
         self.attempts = 0;
         self.begin_round();
-        Ok(())
+        Ok(true)
     }
 
     fn has_token(&mut self, token: Granted) {
@@ -308,7 +318,9 @@ impl<'a, T: Transport> Execution<'a, T> {
         if !self.is_call_deadline(failure) {
             self.pipeline.note(failure, endpoint, self.now);
         }
-        if let (Failure::TimedOut(_), Some(token)) = (failure, &self.token) {
+        if self.call.login == Login::Token
+            && let (Failure::TimedOut(_), Some(token)) = (failure, &self.token)
+        {
             self.pipeline.token_timed_out(token);
             self.timeouts += 1;
             // One may have any reason.
@@ -365,9 +377,15 @@ impl<'a, T: Transport> Execution<'a, T> {
         let Some(tokens) = &self.pipeline.retry_tokens else {
             return true;
         };
-        // It moves on to another endpoint, and no server has seen it.
-        let is_free = failure.is_unsent() && pause.is_zero();
-        is_free || !failure.is_endpoint_fault() || tokens.failed()
+        // It moves on to another endpoint, and no server has had work with it.
+        let is_free = pause.is_zero() && failure.is_unconnected();
+        // A server may close a connection in good order, but not over and over.
+        let is_usual = if failure.is_unprocessed() {
+            self.attempts == 1
+        } else {
+            !failure.is_endpoint_fault()
+        };
+        is_free || is_usual || tokens.failed()
     }
 
     async fn pause(&mut self, pause: Duration) {

@@ -76,13 +76,13 @@ impl History {
         deletions
     }
 
-    /// Returns when a key was deleted that was not there any more at this moment, as far as was observed.
-    pub(crate) fn deleted_before(&self, found: Instant, key: &str, times: &Times) -> Instant {
-        let deletions = self.events.iter().rev();
-        let mut deletions = deletions.filter(|event| event.put.is_none() && event.key == key);
-        let deleted =
-            deletions.find_map(|event| times.by(event.revision).filter(|at| *at <= found));
-        deleted.unwrap_or(found)
+    /// Returns when the key of a lease was deleted with its lease, which its holder found at this moment: then no other client can
+    /// have put it again. The holder may have been the first to observe it.
+    pub(crate) fn ended_by(&self, found: Instant, key: &str, times: &Times) -> Instant {
+        let mut events = self.events.iter().rev();
+        let last = events.find(|event| event.put.is_none() && event.key == key);
+        let ended = last.and_then(|event| times.by(event.revision));
+        ended.map_or(found, |ended| ended.min(found))
     }
 
     /// Returns the revisions that wrote each value to a key.

@@ -293,8 +293,8 @@ mod tests {
             };
             let ttl = Duration::from_secs(3);
             let explains = |renewed, gone| causes(renewed, gone).contains(&resumed);
-            let deleted = history.deleted_before(at(7_831), "q/a", &times);
-            assert_eq!(deleted, at(gone));
+            assert_eq!(history.ended_by(at(7_831), "q/a", &times), at(gone));
+            assert_eq!(history.ended_by(at(7_000), "q/a", &times), at(7_000));
             let (explained, problems) =
                 exclusive(vec![holding], ttl, &history, &ownerships, &times, explains);
             (explained, problems.len())

@@ -22,7 +22,7 @@ use super::{
     Task,
     history::{History, Ownership, Times},
     holding::{Holding, Turns, exclusive},
-    journal::{Journal, Reported, Write},
+    journal::{EndedEarly, Journal, Reported, Write},
 };
 
 pub(super) const NAME: &str = "chaos/lock";
@@ -176,11 +176,12 @@ pub(crate) fn check(
     };
     problems.extend(figures.turns.problems(6, duration));
     for ended in journal.all_ended_early() {
-        let gone = history.deleted_before(ended.found, &ended.key, times);
+        let gone = history.ended_by(ended.found, &ended.key, times);
         if explains(gone - TTL, gone) {
             figures.cut_short += 1;
         } else {
-            problems.push(ended.what);
+            let EndedEarly { found, what, .. } = ended;
+            problems.push(format!("{what}: at {gone:?}, found at {found:?}"));
         }
     }
     let (cut_short, more) = exclusive(holdings, TTL, history, &ownerships, times, explains);

@@ -9,6 +9,7 @@ mod migration;
 mod mutex;
 mod queues;
 mod registry;
+mod services;
 mod session;
 mod stm;
 mod v2;

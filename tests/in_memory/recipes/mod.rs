@@ -5,6 +5,7 @@ mod claims;
 mod config;
 mod controlled;
 mod controller;
+mod dropped;
 mod exactness;
 mod late;
 mod migration;

@@ -42,7 +42,7 @@ async fn registered(
 #[test]
 fn an_instance_is_listed_with_its_present_data_while_it_is_healthy() {
     for misfortune in misfortunes() {
-        for nth in 1..=6 {
+        for nth in 1..=3 {
             let etcd = jumping().build();
             let when = When::any().path("/v3/kv/*").nth(nth);
             etcd.inject(when, misfortune.fault.clone());
