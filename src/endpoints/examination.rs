@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_did_not_answer_is_told_from_what_reached_none() {
+    fn what_a_server_did_not_answer_is_not_what_reached_none() {
         for (failure, expected) in [
             (unanswered("silent"), true),
             (TransportError::connect("refused"), false),

@@ -379,7 +379,7 @@ impl<'a, T: Transport> Execution<'a, T> {
         };
         // It moves on to another endpoint, and no server has had work with it.
         let is_free = pause.is_zero() && failure.is_unconnected();
-        // A server may close a connection in good order, but not over and over.
+        // A server may close a connection in good order, but not again and again.
         let is_usual = if failure.is_unprocessed() {
             self.attempts == 1
         } else {

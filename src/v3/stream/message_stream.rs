@@ -51,7 +51,7 @@ pub(in crate::v3) struct MessageStream<T, M> {
     seen: Seen,
     /// How many bytes of the body have arrived.
     received: u64,
-    /// Whether a part of a message has arrived, for who waits beside [`next`](Self::next).
+    /// Whether a part of a message has arrived, for a caller that waits beside [`next`](Self::next).
     is_partial: Arc<AtomicBool>,
     response: Response,
     splitter: Splitter,

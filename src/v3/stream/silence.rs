@@ -137,7 +137,7 @@ impl Silence {
         }
     }
 
-    /// The server was alive in so many silences, which nobody was told of.
+    /// The server was alive in so many silences, which were not reported.
     pub(super) fn passed(&mut self, silences: Silences) {
         self.probes = self.probes.saturating_add(silences.count);
         if silences.alive.is_some() {

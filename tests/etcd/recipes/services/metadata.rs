@@ -60,7 +60,7 @@ impl<T: Transport> MetadataStore<T> {
         self.keys.mirror(KeyRange::prefix(data(prefix)))
     }
 
-    /// Waits until this process leads, and does work while it does: once more if it was deposed before the work was done.
+    /// Waits until this process leads, and does work while it does: again if it was deposed before the work was done.
     pub(crate) async fn lead<O>(
         &self,
         name: &str,
