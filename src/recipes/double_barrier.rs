@@ -38,8 +38,8 @@ use crate::{
 /// # Limits
 ///
 /// All participants have to agree on the number. One that dies after all have entered is not noticed by the others before
-/// they leave. A participant that enters while the others leave is one too many, and may try again. If all die, those who come
-/// after them begin another round.
+/// they leave. A participant that enters while the others leave is one too many, and may try again. If all die, the next ones
+/// begin another round.
 ///
 /// # Layout
 ///

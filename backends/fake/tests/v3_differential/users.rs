@@ -1,11 +1,11 @@
-//! Users whom 3.5 may find as they were.
+//! Users that 3.5 may find as they were.
 
 use std::collections::HashSet;
 
 use fake_harness::{Request, Response, pair::Divergence};
 use serde_json::Value;
 
-/// The users of whom 3.5 may find a former state.
+/// The users that 3.5 may find in a former state.
 ///
 /// It looks for a user first in what it has not yet written to its file. It empties this buffer ten times a second, but looks at
 /// the first place behind its end, too: there it finds a user as he was, or one who is deleted, until something else is written.
@@ -13,9 +13,9 @@ use serde_json::Value;
 pub(crate) struct Users {
     reads_behind_its_buffer: bool,
     without_password: HashSet<String>,
-    /// Those without a password who were deleted. Only to them is the response to a password another one.
+    /// Users without a password that were deleted. Only to them is the response to a password another one.
     deleted: HashSet<String>,
-    /// Those who have, or had, the role `root`. What another role permits is not read from the user.
+    /// The users that have, or had, the role `root`. What another role permits is not read from the user.
     roots: HashSet<String>,
 }
 
