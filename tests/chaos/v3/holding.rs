@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn v3_151_what_a_former_leader_ends_after_its_first_attempts_is_explained() {
+    fn v3_152_what_a_former_leader_ends_after_its_first_attempts_is_explained() {
         // It resumed, and its first sixteen attempts took until their limit. The holder of a key found that late.
         let resumed = Instant::now();
         let at = |millis| resumed + Duration::from_millis(millis);
