@@ -38,7 +38,7 @@ use crate::{
 /// # Limits
 ///
 /// All participants have to agree on the number. One that dies after all have entered is not noticed by the others before
-/// they leave. A participant that enters while the others leave is one too many, and may try again. If all die, those who come
+/// they leave. A participant that enters while the others leave is one too many, and may try again. If all die, those that come
 /// after them begin another round.
 ///
 /// # Layout
