@@ -128,7 +128,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let operator = async {
         etcd.sleep(Duration::from_secs(10)).await;
         println!("running: {:?}", world.running());
-        // The leader is gone at 20 s, and nobody has taken its place.
+        // The leader is gone at 20 s, and its lease has not ended yet.
         etcd.sleep(Duration::from_secs(12)).await;
         etcd.put("sites/web", r#"{"workers":5}"#);
         let client = Client::new(etcd.clone(), etcd.endpoints())?;

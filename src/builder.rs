@@ -15,6 +15,7 @@ use crate::{
     pipeline::{
         Pipeline,
         api::Apis,
+        basic_auth::BasicAuth,
         call_limit::CallLimit,
         observe::{Attempt, Observer},
         response_check::ResponseCheck,
@@ -58,7 +59,7 @@ pub struct ClientBuilder<T> {
     protocol: Protocol,
     prefer_leader: bool,
     sync: SyncPolicy,
-    credentials: Option<Result<Credentials>>,
+    credentials: Option<Result<BasicAuth>>,
     token_source: Option<Result<TokenSource>>,
     allow_insecure_auth: bool,
     response_check: ResponseCheck,
@@ -137,7 +138,15 @@ impl<T: Transport> ClientBuilder<T> {
     /// The client's copy is zeroed when the last clone of the client is dropped. Copies that the HTTP stack makes are
     /// not.
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        self.credentials = Some(Credentials::basic(user.as_ref(), password.as_ref()));
+        let credentials = Credentials::basic(user.as_ref(), password.as_ref());
+        self.credentials = Some(credentials.map(|it| BasicAuth::Fixed(Arc::new(it))));
+        self
+    }
+
+    /// Sets where the credentials of the v2 API come from.
+    pub(crate) fn basic_from(mut self, source: AuthenticateSource) -> Self {
+        let source = Arc::new(TokenSource::new(source));
+        self.credentials = Some(Ok(BasicAuth::Provided(source)));
         self
     }
 
@@ -390,7 +399,7 @@ impl<T: Transport> ClientBuilder<T> {
             )?),
             transport: Arc::new(self.transport),
             apis: self.apis,
-            credentials: credentials.map(Arc::new),
+            credentials,
             token_source: token_source.map(Arc::new),
             response_check: Arc::new(self.response_check),
             rejects_stale_reads: self.rejects_stale_reads,

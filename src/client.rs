@@ -8,7 +8,7 @@ use crate::{
     base::trace,
     curl,
     endpoints::{info::EndpointInfo, wire::Wire},
-    error::Result,
+    error::{Error, Result},
     operation::{Operation, StreamOperation},
     pipeline::{
         Pipeline,
@@ -130,7 +130,7 @@ impl<T: Transport> Client<T> {
             is_write,
             ..
         } = call;
-        trace::future(operation, async {
+        let work = async {
             let pipeline = &self.pipeline;
             let _begun = pipeline.begin(&call).await?;
             let executed = pipeline.execute_call(exchange, &call).await;
@@ -139,8 +139,8 @@ impl<T: Transport> Client<T> {
                 stats.called(operation, result.is_err());
             }
             result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
-        })
-        .await
+        };
+        trace::future(operation, work, Error::type_name).await
     }
 
     /// Opens an operation with a stream of responses. Nothing is sent before the stream is polled. Dropping the stream

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A [`Client`] is generic over its [`Transport`](transport::Transport). A cargo feature adds one: `hyper`, `reqwest`,
-//! `isahc`, or `fake`, an etcd in memory for unit tests; or [bring your own](transport). None is enabled by default.
+//! `isahc`, `tower`, or `fake`, an etcd in memory for unit tests; or [bring your own](transport). None is enabled by default.
 //!
 //! # Where things are
 //!
@@ -46,9 +46,10 @@
 //! | `reqwest`, `reqwest-rustls`, `reqwest-native-tls` | `ReqwestTransport`, on tokio; without and with TLS |
 //! | `hyper`, `hyper-rustls` | `HyperTransport`, on tokio, with the fewest dependencies; without and with TLS |
 //! | `isahc`, `isahc-rustls` | `IsahcTransport`, on any executor; without and with TLS |
+//! | `tower` | `TowerTransport`: any `tower::Service` of HTTP requests, with a clock of your choice |
 //! | `fake` | `fake::FakeEtcd`, an etcd in memory |
 //! | `server` | `server::start()`, a local etcd for tests and demos (Linux) |
-//! | `tracing` | a span for each operation, an event for each attempt |
+//! | `tracing` | a span for each operation and each attempt, with OpenTelemetry's names; events of attempts, endpoints, streams and leases |
 
 // docs.rs shows which feature adds an item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -76,6 +77,7 @@ mod testing;
 pub mod v2;
 pub mod v3;
 
+pub use auth::provider::{CredentialsProvider, UserCredentials};
 pub use base::endpoint::Endpoint;
 pub use builder::ClientBuilder;
 pub use client::Client;
@@ -121,6 +123,9 @@ pub use etcd_transport_isahc as isahc;
 #[cfg(feature = "reqwest")]
 #[doc(inline)]
 pub use etcd_transport_reqwest as reqwest;
+#[cfg(feature = "tower")]
+#[doc(inline)]
+pub use etcd_transport_tower as tower;
 
 /// Compiles and runs the programs of the guide.
 #[cfg(doctest)]

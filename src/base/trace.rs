@@ -1,4 +1,5 @@
-//! Spans and events, if the feature `tracing` is enabled.
+//! Spans and events, if the feature `tracing` is enabled. The names are those of OpenTelemetry's semantic conventions where these
+//! have one.
 
 #[cfg(feature = "tracing")]
 pub(crate) use enabled::*;
@@ -10,8 +11,8 @@ pub(crate) use disabled::*;
 mod enabled {
     use std::{fmt, pin::Pin, time::Duration};
 
-    use futures::{Stream, StreamExt, stream::BoxStream};
-    use tracing::{Instrument, Level, Span, debug_span};
+    use futures::{Stream, StreamExt, TryFutureExt, stream::BoxStream};
+    use tracing::{Instrument, Level, Span, debug_span, field::Empty};
 
     /// Whether a subscriber listens to the events of attempts.
     pub(crate) fn is_enabled() -> bool {
@@ -26,6 +27,11 @@ mod enabled {
             pause = pause.as_secs_f64(),
             "an endpoint failed and is avoided for now"
         );
+    }
+
+    /// An endpoint that has failed responds again.
+    pub(crate) fn endpoint_recovered(endpoint: impl fmt::Display, failures: u32) {
+        tracing::info!(target: "etcd_http", %endpoint, failures, "an endpoint responds again");
     }
 
     /// It was found out how v3 calls travel to an endpoint.
@@ -43,6 +49,45 @@ mod enabled {
         );
     }
 
+    /// The connection of a stream is lost, and another one is made after a pause.
+    pub(crate) fn stream_interrupted(reason: impl fmt::Display, pause: Duration) {
+        tracing::info!(
+            target: "etcd_http",
+            %reason,
+            pause = pause.as_secs_f64(),
+            "a stream was interrupted and is opened again"
+        );
+    }
+
+    /// A stream that was interrupted goes on.
+    pub(crate) fn stream_resumed(outage: Duration) {
+        tracing::info!(
+            target: "etcd_http",
+            outage = outage.as_secs_f64(),
+            "a stream goes on"
+        );
+    }
+
+    /// A lease is kept alive from now on.
+    pub(crate) fn lease_kept(lease: impl fmt::Display, ttl: Duration) {
+        tracing::debug!(target: "etcd_http", %lease, ttl = ttl.as_secs_f64(), "a lease is kept alive");
+    }
+
+    /// A lease was renewed.
+    pub(crate) fn lease_renewed(lease: impl fmt::Display, ttl: Duration) {
+        tracing::debug!(target: "etcd_http", %lease, ttl = ttl.as_secs_f64(), "a lease was renewed");
+    }
+
+    /// A renewal of a lease failed, and is tried again.
+    pub(crate) fn lease_not_renewed(lease: impl fmt::Display, reason: impl fmt::Display) {
+        tracing::info!(target: "etcd_http", %lease, %reason, "a lease was not renewed");
+    }
+
+    /// A lease was revoked by its holder.
+    pub(crate) fn lease_revoked(lease: impl fmt::Display) {
+        tracing::debug!(target: "etcd_http", %lease, "a lease was revoked");
+    }
+
     /// A lease is lost, other than by its holder.
     pub(crate) fn lease_lost(lease: impl fmt::Display, reason: impl fmt::Display) {
         tracing::warn!(target: "etcd_http", %lease, %reason, "a lease is lost");
@@ -54,15 +99,39 @@ mod enabled {
     }
 
     fn span(operation: &'static str) -> Span {
-        debug_span!(target: "etcd_http", "etcd", operation)
+        debug_span!(
+            target: "etcd_http",
+            "etcd",
+            operation,
+            otel.name = operation,
+            otel.kind = "client",
+            otel.status_code = Empty,
+            db.system.name = "etcd",
+            db.operation.name = operation,
+            "error.type" = Empty,
+        )
     }
 
-    /// Runs the future in the operation's span.
-    pub(crate) fn future<F: Future>(
+    /// Runs the future in the operation's span, which says what kind of error it ends with.
+    pub(crate) fn future<O, E>(
         operation: &'static str,
-        work: F,
-    ) -> impl Future<Output = F::Output> {
-        work.instrument(span(operation))
+        work: impl Future<Output = Result<O, E>>,
+        error_type: impl FnOnce(&E) -> String,
+    ) -> impl Future<Output = Result<O, E>> {
+        let span = span(operation);
+        // Not an `async fn`, which would take the size of the work twice.
+        let work = work.instrument(span.clone());
+        work.inspect_err(move |error| {
+            if !span.is_disabled() {
+                failed(&span, &error_type(error));
+            }
+        })
+    }
+
+    /// Records that what a span is about has failed.
+    pub(crate) fn failed(span: &Span, error_type: &str) {
+        span.record("error.type", error_type);
+        span.record("otel.status_code", "ERROR");
     }
 
     /// Polls the stream in the operation's span.
@@ -88,13 +157,31 @@ mod disabled {
 
     pub(crate) fn endpoint_failed(_: impl fmt::Display, _: Duration) {}
 
+    pub(crate) fn endpoint_recovered(_: impl fmt::Display, _: u32) {}
+
     pub(crate) fn protocol_found(_: impl fmt::Display, _: impl fmt::Debug, _: &str) {}
+
+    pub(crate) fn stream_interrupted(_: impl fmt::Display, _: Duration) {}
+
+    pub(crate) fn stream_resumed(_: Duration) {}
+
+    pub(crate) fn lease_kept(_: impl fmt::Display, _: Duration) {}
+
+    pub(crate) fn lease_renewed(_: impl fmt::Display, _: Duration) {}
+
+    pub(crate) fn lease_not_renewed(_: impl fmt::Display, _: impl fmt::Display) {}
+
+    pub(crate) fn lease_revoked(_: impl fmt::Display) {}
 
     pub(crate) fn lease_lost(_: impl fmt::Display, _: impl fmt::Display) {}
 
     pub(crate) fn resynced(_: &'static str, _: impl fmt::Display) {}
 
-    pub(crate) fn future<F: Future>(_: &'static str, work: F) -> F {
+    pub(crate) fn future<O, E, F: Future<Output = Result<O, E>>>(
+        _: &'static str,
+        work: F,
+        _: impl FnOnce(&E) -> String,
+    ) -> F {
         work
     }
 

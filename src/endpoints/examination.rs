@@ -38,6 +38,22 @@ pub(crate) fn unsent(failure: &Arc<TransportError>) -> TransportError {
     TransportError::new(failure.kind(), Cause(Arc::clone(failure)))
 }
 
+/// Returns the error of an examination in which a server was asked, and gave no response that counts.
+pub(crate) fn unanswered(reason: impl Into<String>) -> TransportError {
+    TransportError::connect(Unanswered(reason.into()))
+}
+
+/// Whether nothing of a call was sent, but a server was asked for its wire.
+pub(crate) fn is_unanswered(error: &TransportError) -> bool {
+    let cause = error.source().and_then(<dyn StdError>::downcast_ref);
+    let failure = cause.and_then(|Cause(failure)| failure.source());
+    failure.is_some_and(<dyn StdError>::is::<Unanswered>)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unanswered(String);
+
 /// The cause of an error that several calls share.
 #[derive(Debug)]
 struct Cause(Arc<TransportError>);
@@ -62,6 +78,20 @@ mod tests {
     use std::io;
 
     use super::*;
+
+    #[test]
+    fn an_unanswered_question_is_not_a_missing_connection() {
+        for (failure, expected) in [
+            (unanswered("silent"), true),
+            (TransportError::connect("refused"), false),
+        ] {
+            assert!(!is_unanswered(&failure));
+            let error = unsent(&Arc::new(failure));
+            assert_eq!(is_unanswered(&error), expected);
+            assert!(error.is_unsent());
+        }
+        assert_eq!(unanswered("silent").source().unwrap().to_string(), "silent");
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("no handshake")]

@@ -9,6 +9,9 @@ pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(3);
 /// For this long after the limit of a probe others wait for what it has found.
 const MARGIN: Duration = Duration::from_millis(100);
 
+/// As long as others wait for what a probe has found.
+pub(crate) const PROBE_WAIT: Duration = PROBE_LIMIT.saturating_add(MARGIN);
+
 /// When an endpoint last showed that it is alive, and when it was last asked: shared by all streams of a client, so that
 /// one of them asks.
 #[derive(Debug, Default)]
@@ -49,8 +52,24 @@ impl Liveness {
         self.unresponsive.fetch_max(stamp(epoch, now), Relaxed);
     }
 
-    /// What to do after a silence of this limit.
+    /// What to do after a silence of this limit. Where it is to ask, others wait from now on.
     pub(super) fn check(&self, epoch: Instant, now: Instant, limit: Duration) -> LivenessCheck {
+        let asked = self.asked.load(Relaxed);
+        match self.peek(epoch, now, limit) {
+            LivenessCheck::Ask => {
+                let this = stamp(epoch, now);
+                match self.asked.compare_exchange(asked, this, Relaxed, Relaxed) {
+                    Ok(_) => LivenessCheck::Ask,
+                    // Another one was faster.
+                    Err(_) => LivenessCheck::Wait(PROBE_WAIT),
+                }
+            }
+            check => check,
+        }
+    }
+
+    /// What a stream would do after a silence of this limit.
+    pub(super) fn peek(&self, epoch: Instant, now: Instant, limit: Duration) -> LivenessCheck {
         let alive = self.alive.load(Relaxed);
         if let Some(at) = time(epoch, alive)
             && now.saturating_duration_since(at) < limit
@@ -64,21 +83,16 @@ impl Liveness {
             let unresponsive = self.unresponsive.load(Relaxed);
             if let Some(unresponsive_at) = time(epoch, unresponsive)
                 && unresponsive >= asked
-                && now.saturating_duration_since(unresponsive_at) < PROBE_LIMIT + MARGIN
+                && now.saturating_duration_since(unresponsive_at) < PROBE_WAIT
             {
                 return LivenessCheck::Lost;
             }
-            let left = (PROBE_LIMIT + MARGIN).saturating_sub(now.saturating_duration_since(at));
+            let left = PROBE_WAIT.saturating_sub(now.saturating_duration_since(at));
             if !left.is_zero() {
                 return LivenessCheck::Wait(left);
             }
         }
-        let this = stamp(epoch, now);
-        match self.asked.compare_exchange(asked, this, Relaxed, Relaxed) {
-            Ok(_) => LivenessCheck::Ask,
-            // Another one was faster.
-            Err(_) => LivenessCheck::Wait(PROBE_LIMIT + MARGIN),
-        }
+        LivenessCheck::Ask
     }
 }
 

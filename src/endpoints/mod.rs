@@ -2,6 +2,7 @@
 
 pub(crate) mod discovery;
 pub(crate) mod examination;
+pub(crate) mod idle;
 pub(crate) mod info;
 pub(crate) mod liveness;
 mod parse;

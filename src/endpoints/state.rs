@@ -11,6 +11,7 @@ use crate::{
     base::{endpoint::Endpoint, trace},
     endpoints::{
         examination::SharedExamination,
+        idle::IdleStreams,
         info::{Circuit, EndpointInfo},
         liveness::{Liveness, LivenessCheck},
         protocol::Protocol,
@@ -41,6 +42,7 @@ struct Known {
     examination: SharedExamination,
     unsupported: UnsupportedFeatures,
     liveness: Liveness,
+    idle: IdleStreams,
 }
 
 impl EndpointState {
@@ -55,6 +57,7 @@ impl EndpointState {
             examination: SharedExamination::default(),
             unsupported: UnsupportedFeatures::default(),
             liveness: Liveness::default(),
+            idle: IdleStreams::default(),
         }))
     }
 
@@ -156,11 +159,23 @@ impl EndpointState {
         self.0.liveness.check(self.0.epoch, now, limit)
     }
 
+    /// Returns what [`check_liveness`](Self::check_liveness) would return, if nothing changes meanwhile.
+    pub(crate) fn peek_liveness(&self, now: Instant, limit: Duration) -> LivenessCheck {
+        self.0.liveness.peek(self.0.epoch, now, limit)
+    }
+
+    /// The streams that wait for it.
+    pub(crate) fn idle(&self) -> &IdleStreams {
+        &self.0.idle
+    }
+
     /// Marks it as up.
     pub(crate) fn answered(&self) {
-        if self.0.failures.load(Relaxed) != 0 {
+        let failures = self.0.failures.load(Relaxed);
+        if failures != 0 {
             self.0.failures.store(0, Relaxed);
             self.0.down_until.store(0, Relaxed);
+            trace::endpoint_recovered(&self.0.endpoint, failures);
         }
     }
 

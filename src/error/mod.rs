@@ -329,6 +329,21 @@ impl Error {
         }
     }
 
+    /// Returns one word for what it is, as the `error.type` of a span: etcd's kind of error, the status of another server, or why
+    /// there is no response.
+    pub(crate) fn type_name(&self) -> String {
+        match self {
+            Self::Etcd(error) => format!("{:?}", error.kind()),
+            Self::Http(error) => error.status().as_str().to_owned(),
+            Self::Transport(error) if error.error.is_unsent() => "not_sent".to_owned(),
+            Self::Transport(_) => "interrupted".to_owned(),
+            Self::Timeout(_) => "timed_out".to_owned(),
+            Self::Unexpected(_) => "unexpected".to_owned(),
+            Self::Unsupported(_) => "unsupported".to_owned(),
+            Self::Invalid(_) => "invalid".to_owned(),
+        }
+    }
+
     /// Adds what is known of the call, whatever failed: its operation, whether it may change something, and its method and
     /// path, if the operation does not tell them.
     pub(crate) fn in_call(

@@ -7,8 +7,8 @@ use crate::{
     base::budget,
     endpoints::{state::EndpointState, wire::Wire},
     error::{
-        Error, ErrorContext, EtcdError, ForeignStatus, HttpError, Outcome, Refusal, Result,
-        UnexpectedKind, UnexpectedResponse, Unsupported,
+        Error, ErrorContext, EtcdError, EtcdErrorKind, ForeignStatus, HttpError, Outcome, Refusal,
+        Result, UnexpectedKind, UnexpectedResponse, Unsupported,
     },
     pipeline::{failure::too_large_decoded, protocol::Origin},
 };
@@ -205,6 +205,12 @@ impl Answer {
     /// Returns whether etcd requires another token.
     pub(crate) fn is_token_error(&self) -> bool {
         matches!(&self.verdict, Verdict::Refused(refusal) if refusal.kind.is_token_error())
+    }
+
+    /// Returns whether etcd refuses the user: the password is wrong, or the user may not do this.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        let kind = EtcdErrorKind::Unauthorized;
+        matches!(&self.verdict, Verdict::Refused(refusal) if refusal.kind == kind)
     }
 
     /// Returns whether the server, or a proxy before it, currently cannot serve: its status says so, or its response is not

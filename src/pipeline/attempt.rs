@@ -14,12 +14,13 @@ use http::{
 };
 
 use crate::{
-    auth::basic::Credentials,
     endpoints::{set::EndpointSet, state::EndpointState, wire::Wire},
     error::ErrorContext,
     pipeline::{
         Pipeline,
         answer::{Answer, Reply, Verdict},
+        attempt_span::AttemptSpan,
+        basic_auth::BasicAuth,
         call::{Call, Login},
         exchange::Prepared,
         failure::Failure,
@@ -81,6 +82,20 @@ impl<T: Transport> Pipeline<T> {
 
     /// Sends a request to one endpoint, follows redirects, and returns the complete response.
     pub(crate) async fn attempt(
+        &self,
+        prepared: &Prepared,
+        endpoint: &EndpointState,
+        set: &EndpointSet,
+        limit: Duration,
+    ) -> Result<Box<Answer>, Failure> {
+        let span = AttemptSpan::begin(prepared, endpoint.endpoint());
+        let attempt = pin!(self.attempt_untraced(prepared, endpoint, set, limit));
+        let result = span.around(attempt).await;
+        span.end(&result);
+        result
+    }
+
+    async fn attempt_untraced(
         &self,
         prepared: &Prepared,
         endpoint: &EndpointState,
@@ -165,9 +180,16 @@ impl<T: Transport> Pipeline<T> {
         if encoded.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let shown = Shown {
-            basic: self.credentials.as_deref().map(Credentials::header),
-            token: token.as_ref(),
+        let fixed = self.credentials.as_ref().and_then(BasicAuth::fixed);
+        let shown = match call.login {
+            Login::Basic => Shown {
+                basic: token.as_ref().or(fixed),
+                token: None,
+            },
+            Login::Token | Login::None => Shown {
+                basic: fixed,
+                token: token.as_ref(),
+            },
         };
         call.protocol.headers(call, *wire, shown, headers);
         self.trace_context.add(headers);

@@ -11,6 +11,7 @@ use std::{
 
 use etcd_transport::Transport;
 use futures::{
+    FutureExt,
     future::{Either, select},
     task::AtomicWaker,
 };
@@ -55,7 +56,7 @@ impl<T: Transport> Pipeline<T> {
         let admitted = match &self.call_limit {
             Some(limit) if call.deadline == Deadline::Usual && !self.ends_with_client() => {
                 // Boxed, so that calls without a limit do not pay for it.
-                let admitted = Box::pin(self.admit(limit, call.operation)).await?;
+                let admitted = self.admit(limit, call.operation).boxed().await?;
                 if self.lifecycle.is_closed() {
                     return Err(Error::closed(call.operation));
                 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use etcd_transport::Transport;
+use futures::FutureExt;
 
 use crate::{
     auth::token::Granted,
@@ -17,7 +18,7 @@ use crate::{
         Pipeline,
         answer::Answer,
         attempt::{Attempted, checked},
-        call::{Call, Repeat},
+        call::{Call, Login, Repeat},
         deadline::Deadline,
         exchange::{Exchange, Prepared, call_of},
         failure::Failure,
@@ -67,20 +68,21 @@ impl<T: Transport> Pipeline<T> {
             let failure = match result {
                 Ok(mut answer) => {
                     run.answered(&answer, is_leader, began);
-                    if !run.may_renew_token(&answer) {
+                    let renewed = match run.may_renew_token(&answer) {
+                        true => run.renew_token().await,
+                        false => Ok(false),
+                    };
+                    if !renewed.map_err(|error| error.after_doubt(run.in_doubt))? {
                         run.complete(&mut answer.context);
                         return match exchange.confirmation(&answer) {
                             Some(confirmation) => {
                                 run.now = self.transport.now();
                                 let confirmed = self.confirm(confirmation, answer, run.left());
                                 // Boxed, since only few calls need it.
-                                Box::pin(confirmed).await
+                                confirmed.boxed().await
                             }
                             None => Ok(answer),
                         };
-                    }
-                    if let Err(error) = run.renew_token().await {
-                        return Err(error.after_doubt(run.in_doubt));
                     }
                     continue;
                 }
@@ -224,9 +226,10 @@ impl<'a, T: Transport> Execution<'a, T> {
         let (pipeline, set, began) = (self.pipeline, &*self.set, self.now);
         let hedged = match (self.exchange.probe(), self.hedge(usual, limit)) {
             (Some(probe), _) => {
-                // Boxed, so that an attempt that needs no probe does not pay for the larger future.
+                // Boxed, so that an attempt that needs no probe does not pay for the larger future; and without its type, as all
+                // that is boxed here: the compiler limits how deeply types are nested.
                 let attempt = pipeline.attempt_probed(prepared, endpoint, set, limit, &probe);
-                let attempt = Box::pin(attempt);
+                let attempt = attempt.boxed();
                 Hedged::alone(Attempted {
                     endpoint: endpoint.clone(),
                     wire: prepared.wire,
@@ -238,7 +241,7 @@ impl<'a, T: Transport> Execution<'a, T> {
                 let second = self.second(prepared, endpoint);
                 // Boxed, likewise: it consists of two attempts.
                 let attempt = pipeline.attempt_hedged(prepared, endpoint, set, hedge, second);
-                Box::pin(attempt).await
+                attempt.boxed().await
             }
             (None, None) => {
                 let attempt = pipeline.attempt_checked(prepared, endpoint, set, limit, began);
@@ -278,22 +281,31 @@ impl<'a, T: Transport> Execution<'a, T> {
 
     /// Returns whether the response says that another token is required, and whether there may be one.
     fn may_renew_token(&self, answer: &Answer) -> bool {
-        self.token.is_some() && !self.is_renewed && answer.is_token_error()
+        let is_refused = match self.call.login {
+            Login::Basic => answer.is_unauthorized(),
+            Login::Token | Login::None => answer.is_token_error(),
+        };
+        self.token.is_some() && !self.is_renewed && is_refused
     }
 
-    /// Gets another token than the one that was refused. The attempts start over, as none was applied with that token.
-    async fn renew_token(&mut self) -> Result<()> {
+    /// Gets another token than the one that was refused, and returns whether there is one: credentials that are provided may be the
+    /// same again. The attempts start over, as none was applied with that token.
+    async fn renew_token(&mut self) -> Result<bool> {
         self.now = self.pipeline.transport.now();
         let refused = self.token.take();
         let token = self
             .pipeline
             .token(self.call, refused.as_ref(), self.left())
             .await?;
+        let is_same = self.call.login == Login::Basic && refused.as_ref() == Some(&token);
         self.has_token(token);
         self.is_renewed = true;
+        if is_same {
+            return Ok(false);
+        }
         self.attempts = 0;
         self.begin_round();
-        Ok(())
+        Ok(true)
     }
 
     fn has_token(&mut self, token: Granted) {
@@ -308,7 +320,9 @@ impl<'a, T: Transport> Execution<'a, T> {
         if !self.is_call_deadline(failure) {
             self.pipeline.note(failure, endpoint, self.now);
         }
-        if let (Failure::TimedOut(_), Some(token)) = (failure, &self.token) {
+        if self.call.login == Login::Token
+            && let (Failure::TimedOut(_), Some(token)) = (failure, &self.token)
+        {
             self.pipeline.token_timed_out(token);
             self.timeouts += 1;
             // One may have any reason.
@@ -365,9 +379,15 @@ impl<'a, T: Transport> Execution<'a, T> {
         let Some(tokens) = &self.pipeline.retry_tokens else {
             return true;
         };
-        // It moves on to another endpoint, and no server has seen it.
-        let is_free = failure.is_unsent() && pause.is_zero();
-        is_free || !failure.is_endpoint_fault() || tokens.failed()
+        // It moves on to another endpoint, and no server has had work with it.
+        let is_free = pause.is_zero() && failure.is_unconnected();
+        // A server may close a connection at any time, but not one after the other.
+        let is_usual = if failure.is_unprocessed() {
+            self.attempts == 1
+        } else {
+            !failure.is_endpoint_fault()
+        };
+        is_free || is_usual || tokens.failed()
     }
 
     async fn pause(&mut self, pause: Duration) {

@@ -4,6 +4,7 @@ use etcd_transport::{CollectError, TransportError, TransportErrorKind};
 
 use crate::{
     base::budget,
+    endpoints::examination::is_unanswered,
     error::{
         Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedKind,
         UnexpectedResponse, with_cause,
@@ -37,6 +38,21 @@ impl Failure {
         }
     }
 
+    /// Whether no connection was made: no server has had work with it.
+    pub(crate) fn is_unconnected(&self) -> bool {
+        match self {
+            Self::Transport(error) => {
+                error.kind() == TransportErrorKind::Connect && !is_unanswered(error)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the server has declared that it did not process the request.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.kind() == TransportErrorKind::Unprocessed)
+    }
+
     /// Whether it shows that nothing was done at this endpoint, and that another one may serve the call.
     pub(crate) fn is_not_served(&self) -> bool {
         match self {
@@ -60,7 +76,7 @@ impl Failure {
     /// Returns whether another endpoint may succeed.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
         match self {
-            Self::Transport(error) if error.kind() == TransportErrorKind::Unprocessed => false,
+            unprocessed if unprocessed.is_unprocessed() => false,
             Self::Answer(answer) => answer.is_endpoint_fault(),
             Self::Redirect(_) => false,
             Self::Refused(refused) => refused.is_endpoint_fault(),

@@ -4,6 +4,8 @@
 pub(crate) mod answer;
 pub(crate) mod api;
 pub(crate) mod attempt;
+pub(crate) mod attempt_span;
+pub(crate) mod basic_auth;
 pub(crate) mod call;
 pub(crate) mod call_limit;
 mod choose;
@@ -35,12 +37,11 @@ pub(crate) mod wire;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    auth::basic::Credentials,
     endpoints::{set::Endpoints, sync_policy::SyncPolicy},
     pipeline::{
-        api::Apis, call_limit::CallLimit, lifecycle::Lifecycle, observe::Observer,
-        response_check::ResponseCheck, retry::RetryPolicy, retry_budget::Tokens, stats::Collector,
-        token::TokenSource, trace_context::TraceContext,
+        api::Apis, basic_auth::BasicAuth, call_limit::CallLimit, lifecycle::Lifecycle,
+        observe::Observer, response_check::ResponseCheck, retry::RetryPolicy, retry_budget::Tokens,
+        stats::Collector, token::TokenSource, trace_context::TraceContext,
     },
 };
 
@@ -52,7 +53,7 @@ pub(crate) struct Pipeline<T> {
     pub(crate) transport: Arc<T>,
     pub(crate) apis: Apis,
     pub(crate) endpoints: Arc<Endpoints>,
-    pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) credentials: Option<BasicAuth>,
     pub(crate) token_source: Option<Arc<TokenSource>>,
     pub(crate) response_check: Arc<ResponseCheck>,
     /// Reads must not be older than what was seen.

@@ -12,9 +12,9 @@ use crate::{
 /// The result of one attempt: one request to one endpoint. It contains no key, no value and no credentials.
 ///
 /// [`ClientBuilder::observe`](crate::ClientBuilder::observe) passes each attempt to a function, for metrics. With the
-/// feature `tracing`, each attempt is an event of the level DEBUG, too; and an endpoint that fails, a lease that is lost, and a
-/// watch or a mirror that has lost changes are events of the level WARN; the [protocol](crate::Protocol) that was found out
-/// for an endpoint is one of the level INFO. An attempt that was dropped before its end is not
+/// feature `tracing`, each attempt is a span and an event of the level DEBUG, too; and an endpoint that fails, a lease that is lost,
+/// and a watch or a mirror that has lost changes are events of the level WARN; the [protocol](crate::Protocol) that was found
+/// out for an endpoint, an endpoint that responds again, and a stream that is interrupted are ones of the level INFO. An attempt that was dropped before its end is not
 /// reported. A request of a stream is reported when its response begins, and again if it fails later.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use etcd_transport::Transport;
 
 use crate::{
+    base::trace,
     error::{Error, Result},
     pipeline::Pipeline,
 };
@@ -60,7 +61,11 @@ impl Reconnect {
     /// Records the beginning of a response: an outage is over. Whether the connection is good depends on how long it
     /// lasts.
     pub(crate) fn over(&mut self, now: Instant) {
-        self.since = None;
+        if let Some(since) = self.since.take()
+            && self.has_worked
+        {
+            trace::stream_resumed(now.saturating_duration_since(since));
+        }
         self.up.get_or_insert(now);
         self.has_worked = true;
     }
@@ -149,13 +154,15 @@ impl Reconnect {
         if self.untrusted >= endpoints && !self.has_worked {
             return Err(error);
         }
-        Ok(if self.failures.is_multiple_of(endpoints) {
+        let pause = if self.failures.is_multiple_of(endpoints) {
             pipeline
                 .retry
                 .pause(self.failures / endpoints, fastrand::f64())
         } else {
             Duration::ZERO
-        })
+        };
+        trace::stream_interrupted(error.reason(), pause);
+        Ok(pause)
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// does not multiply the load of the servers that are left.
 ///
 /// The budget begins with `tokens`. Each failed attempt takes one, each success gives back `ratio` of one. While at most half of
-/// them are left, failed attempts are not repeated: a call fails with its first error. Attempts whose request was not sent (no
-/// connection, or refused unprocessed) cost nothing when they move on to another endpoint.
+/// them are left, failed attempts are not repeated: a call fails with its first error. To move on to another endpoint costs nothing
+/// where no connection could be made. So does the first attempt of a call that the server did not process, as when it closes a
+/// connection.
 ///
 /// ```
 /// # use etcd_http::{Client, transport::Transport};

@@ -7,15 +7,12 @@ use crate::{
     auth::token::{Fetch, Granted, Tokens},
     error::Result,
     pipeline::{
-        Pipeline,
-        call::{Call, Login},
-        exchange::TypedExchange,
-        failure::Failure,
+        Pipeline, basic_auth, call::Call, exchange::TypedExchange, failure::Failure,
         retry::RetryPolicy,
     },
 };
 
-/// Fetches the tokens of a client, and caches them.
+/// Fetches the tokens of a client, or the credentials that it sends instead of one, and caches them.
 pub(crate) struct TokenSource {
     authenticate: AuthenticateSource,
     tokens: Arc<Tokens<Limits>>,
@@ -30,6 +27,8 @@ pub(crate) enum AuthenticateSource {
     Fixed(Authenticate),
     /// They are asked for each time.
     Provided(Box<Provide>),
+    /// They are asked for, and sent as they are.
+    Basic(Box<dyn Fn() -> Fetch + Send + Sync>),
 }
 
 /// Returns a request for a token with the present credentials.
@@ -60,9 +59,17 @@ impl fmt::Debug for TokenSource {
 }
 
 impl<T: Transport> Pipeline<T> {
-    /// Whether a call is sent with a token, if etcd's authentication is on.
+    /// Whether a call is sent with a token, if etcd's authentication is on, or with credentials that are provided.
     pub(crate) fn needs_token(&self, call: &Call) -> bool {
-        self.token_source.is_some() && call.login == Login::Token
+        self.token_source_of(call).is_some()
+    }
+
+    fn token_source_of(&self, call: &Call) -> Option<&Arc<TokenSource>> {
+        basic_auth::source(
+            call.login,
+            self.credentials.as_ref(),
+            self.token_source.as_ref(),
+        )
     }
 
     /// Records that a call with this token timed out: another one may be needed.
@@ -79,7 +86,7 @@ impl<T: Transport> Pipeline<T> {
         refused: Option<&Granted>,
         limit: Duration,
     ) -> Result<Granted> {
-        let Some(source) = &self.token_source else {
+        let Some(source) = self.token_source_of(call) else {
             return Ok(None);
         };
         let tokens = &source.tokens;
@@ -125,6 +132,7 @@ impl<T: Transport> Pipeline<T> {
                 exchange.decode(answer)
             };
             match &source.authenticate {
+                AuthenticateSource::Basic(provide) => provide().await,
                 AuthenticateSource::Fixed(exchange) => request(exchange).await,
                 AuthenticateSource::Provided(provide) => match request(&provide().await?).await {
                     // They may have changed since they were provided.

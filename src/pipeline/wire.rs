@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 
 use crate::{
     endpoints::{
-        examination::{Examination, unsent},
+        examination::{Examination, unanswered, unsent},
         state::EndpointState,
         wire::Wire,
         wire_choice::NoGrpc,
@@ -281,8 +281,8 @@ fn is_break(error: &TransportError) -> bool {
 fn not_asked(failure: Failure) -> TransportError {
     match failure {
         Failure::Transport(error) if !is_break(&error) && !is_without_http2(&error) => error,
-        Failure::TimedOut(limit) => TransportError::connect(silent(limit)),
-        other => TransportError::connect(other.reason().unwrap_or_default()),
+        Failure::TimedOut(limit) => unanswered(silent(limit)),
+        other => unanswered(other.reason().unwrap_or_default()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashSet, pin::pin, time::Duration};
 use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{
-    StreamExt,
+    FutureExt, StreamExt,
     future::{Either, select},
 };
 
@@ -46,8 +46,8 @@ where
     let mut pauses = Pauses::default();
     let mut in_doubt = false;
     loop {
-        // On the heap, as all that is large here: futures of recipes are nested deeply.
-        match Box::pin(namespace.send(operation.clone())).await {
+        // On the heap and without its type, as all that is large here: futures of recipes are nested deeply.
+        match namespace.send(operation.clone()).boxed().await {
             Ok(output) => return Ok(Settled { output, in_doubt }),
             Err(error) if pauses.is_final(&error) => return Err(error.after_doubt(in_doubt)),
             Err(error) => in_doubt |= error.outcome() == Outcome::Unknown,
@@ -208,7 +208,7 @@ pub(super) async fn read_since<T: Transport>(
     since: Option<i64>,
 ) -> Result<TxnResponse> {
     if let Some(since) = since
-        && let Ok(output) = Box::pin(namespace.send(read(true))).await
+        && let Ok(output) = namespace.send(read(true)).boxed().await
         && output.header.revision >= since
     {
         return Ok(output);

@@ -12,7 +12,12 @@ use crate::v2::{
     RevokePermissions, RevokeRoles, Role, SelfStats, Set, SetDir, StoreStats, Update, UpdateDir,
     UpdateMember, User, UserDetails, Watch, WatchUpdate, once, watch::request,
 };
-use crate::{base::trace, client::Client, error::Result, operation::StreamOperation};
+use crate::{
+    base::trace,
+    client::Client,
+    error::{Error, Result},
+    operation::StreamOperation,
+};
 
 /// The v2 API of a [`Client`]: a short form of every operation.
 ///
@@ -163,7 +168,7 @@ impl<T: Transport> V2<'_, T> {
     /// See the operation, and [`Error`](crate::Error).
     pub async fn wait(self, key: impl AsRef<str>) -> Result<Event> {
         let watch = request::once(self.client, Watch::new(key));
-        trace::future(Watch::NAME, watch).await
+        trace::future(Watch::NAME, watch, Error::type_name).await
     }
 
     /// Delivers the events of a key from now on: [`Watch`].

@@ -160,7 +160,7 @@ impl<T: Transport> Mirror<T> {
     /// The first update has the changes of the next revision, and [`age`](Self::age) tells when a server has confirmed the copy. If the
     /// history after the state was compacted, the store was restored, or the cluster is another one, the keys are listed
     /// instead: the update has the differences to the state, and says [why](MirrorUpdate::gap); see
-    /// [`fail_on_gap`](Self::fail_on_gap). How this is told apart, and what cannot be, is that of
+    /// [`fail_on_gap`](Self::fail_on_gap). How this is found out, and what cannot be, is that of
     /// [`Watch::from_cursor`]. The state of another range or namespace is an error of `next`.
     #[must_use]
     pub fn resume(mut self, state: MirrorState) -> Self {

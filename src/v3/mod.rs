@@ -121,11 +121,12 @@ pub(crate) mod stream;
 pub(crate) mod testing;
 mod watch;
 
+pub use crate::auth::provider::{CredentialsProvider, UserCredentials};
 pub use auth::{
     AddRole, AddUser, AuthStatusResponse, Authenticate, AuthenticateResponse, ChangePassword,
-    CredentialsProvider, DeleteRole, DeleteUser, DisableAuth, EnableAuth, GetAuthStatus, GetRole,
-    GetUser, GrantPermission, GrantRole, ListRoles, ListUsers, Permission, PermissionType,
-    RevokePermission, RevokeRole, UserCredentials,
+    DeleteRole, DeleteUser, DisableAuth, EnableAuth, GetAuthStatus, GetRole, GetUser,
+    GrantPermission, GrantRole, ListRoles, ListUsers, Permission, PermissionType, RevokePermission,
+    RevokeRole,
 };
 pub use cluster::{
     AddMember, AddMemberResponse, ListMembers, Member, Members, PromoteMember, RemoveMember,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// In the order in which they can be published: each after those that it depends on.
-const PUBLISHED: [&str; 9] = [
+const PUBLISHED: [&str; 10] = [
     "etcd-transport",
     "etcd-server",
     "etcd-transport-conformance",
@@ -19,6 +19,7 @@ const PUBLISHED: [&str; 9] = [
     "etcd-transport-hyper",
     "etcd-transport-isahc",
     "etcd-transport-reqwest",
+    "etcd-transport-tower",
     "etcd-http",
 ];
 

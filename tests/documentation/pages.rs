@@ -92,6 +92,28 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     blocks.collect()
 }
 
+/// The pages of services, and the modules that they show.
+const SERVICES: [(&str, &str); 2] = [
+    ("docs/services/discovery.md", "discovery.rs"),
+    ("docs/services/metadata-store.md", "metadata.rs"),
+];
+
+#[test]
+fn the_modules_of_services_are_those_that_the_tests_run_and_their_lines_are_counted() {
+    let sources = with_extension("rs");
+    for (path, file) in SERVICES {
+        let file = format!("tests/etcd/recipes/services/{file}");
+        let module = sources.iter().find(|it| it.path == file).unwrap();
+        let shown = page(path).text;
+        let block = shown.split("```rust\n").nth(1).unwrap();
+        assert_eq!(block.split("```").next().unwrap(), module.text, "{path}");
+        let lines = module.text.lines().map(str::trim);
+        let code = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
+        let count = format!(" {} lines of code", code.count());
+        assert!(shown.contains(&count), "{path}:{count}");
+    }
+}
+
 /// What people type into the search of the documentation, who know another client or API.
 const WORDS: [&str; 22] = [
     "backup",

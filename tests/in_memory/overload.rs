@@ -91,6 +91,40 @@ fn moving_on_to_another_endpoint_is_free_where_nothing_was_sent() {
     assert_eq!(client.retry_tokens(), Some(2.0));
 }
 
+/// Each connection breaks: what is asked to find out the protocol costs, too, as it reaches a server.
+#[test]
+fn servers_whose_connections_break_are_not_asked_again_by_each_call() {
+    let etcd = jumping().members(5).log_capacity(10_000).build();
+    etcd.inject(When::any(), Fault::break_after());
+    let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    let client = client.retry_budget(RetryBudget::new(2, 0.001));
+    let client = client.build().unwrap();
+    let kv = client.v3().kv();
+    for _ in 0..3 {
+        futures::executor::block_on(kv.get("a")).unwrap_err();
+    }
+    assert_eq!(client.retry_tokens(), Some(0.0));
+    etcd.clear_log();
+    futures::executor::block_on(kv.get("a")).unwrap_err();
+    // The read, and three questions for the protocol: two by gRPC, one by the gateway.
+    assert_eq!(etcd.log().len(), 4);
+    etcd.clear_log();
+    futures::executor::block_on(kv.put("a", "")).unwrap_err();
+    assert_eq!(etcd.log().len(), 3);
+}
+
+/// A request that the server refuses unprocessed goes to another one, as after the end of a connection, once.
+#[test]
+fn what_servers_do_not_process_is_repeated_once() {
+    let steps = (0..20).map(|_| Step::Unprocessed);
+    let client = builder(steps).retry_budget(RetryBudget::new(2, 0.001));
+    let client = client.build().unwrap();
+    for call in 1..=4 {
+        get(&client).unwrap_err();
+        assert_eq!(sent(&client), 2 * call);
+    }
+}
+
 #[test]
 fn without_a_budget_each_call_is_retried_as_its_policy_says() {
     let client = builder((0..100).map(|_| unavailable())).build().unwrap();

@@ -19,13 +19,13 @@ use crate::support::{block_on, jumping};
 
 /// Passwords in the order in which they are asked for. The last one stays.
 #[derive(Clone, Default)]
-struct Vault {
+pub(crate) struct Vault {
     passwords: Arc<Mutex<Vec<&'static str>>>,
-    asked: Arc<AtomicUsize>,
+    pub(crate) asked: Arc<AtomicUsize>,
 }
 
 impl Vault {
-    fn store(&self, passwords: &[&'static str]) {
+    pub(crate) fn store(&self, passwords: &[&'static str]) {
         *self.passwords.lock().unwrap() = passwords.to_vec();
     }
 }

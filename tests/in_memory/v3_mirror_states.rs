@@ -102,8 +102,8 @@ fn only_what_has_changed_since_is_read() {
 }
 
 #[test]
-fn what_the_store_does_not_go_on_from_is_told_with_the_differences_or_as_an_error() {
-    /// What happens between, what is told, and whether it is an error of compaction.
+fn a_store_that_does_not_go_on_is_reported_with_the_differences_or_as_an_error() {
+    /// What happens between, what is reported, and whether it is an error of compaction.
     type Case = (fn(&FakeEtcd, &FakeEtcd), MirrorGap, &'static str);
     let cases: [Case; 4] = [
         (

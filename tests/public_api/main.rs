@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The crates, and those whose types they name besides the standard library's. A later major version of one of these is a breaking
 /// change: the reasons are in `docs/architecture.md`.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
     (
         "etcd_http",
         &[
@@ -28,6 +28,10 @@ const CRATES: [(&str, &[&str]); 5] = [
     ("etcd_transport_hyper", &["etcd_transport", "rustls"]),
     ("etcd_transport_isahc", &["etcd_transport", "isahc"]),
     ("etcd_transport_reqwest", &["etcd_transport", "reqwest"]),
+    (
+        "etcd_transport_tower",
+        &["etcd_transport", "http", "http_body", "tower_service"],
+    ),
 ];
 
 /// The published crates beside these, whose interface is recorded as well. Their users are tests.

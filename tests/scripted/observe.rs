@@ -1,5 +1,8 @@
 //! Observers of attempts, and curl commands.
 
+#[cfg(feature = "tracing")]
+mod events;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -214,10 +217,16 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
         let watch = client.open(Watch::new("x").from_index(8));
         block_on(watch.take(1).collect::<Vec<_>>());
     });
+    let span = |operation: &str| {
+        format!(
+            "etcd{{operation=\"{operation}\" otel.name=\"{operation}\" otel.kind=\"client\" db.system.name=\"etcd\" \
+             db.operation.name=\"{operation}\"}}"
+        )
+    };
     let attempt = |operation: &str, host: &str, number: u32, rest: &str| {
         format!(
-            "etcd{{operation=\"{operation}\"}}: operation=\"{operation}\" endpoint=http://{host} \
-             attempt={number} {rest}"
+            "{}: operation=\"{operation}\" endpoint=http://{host} attempt={number} {rest}",
+            span(operation)
         )
     };
     assert_eq!(
@@ -229,9 +238,8 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
                 1,
                 "elapsed=0.0 outcome=\"not_sent\" reason=\"could not connect: connection refused\""
             ),
-            "etcd{operation=\"v2.keys.set\"}: WARN message=an endpoint failed and is avoided for now \
-             endpoint=http://a pause=1.0"
-                .to_owned(),
+            span("v2.keys.set")
+                + ": WARN message=an endpoint failed and is avoided for now endpoint=http://a pause=1.0",
             attempt(
                 "v2.keys.set",
                 "b",
@@ -247,7 +255,58 @@ fn an_operation_is_a_span_and_an_attempt_an_event_in_it() {
             ),
         ]
     );
-    assert_eq!(spans.opened(), 2);
+    let request = |method: &str, host: &str, end: &str| {
+        format!(
+            "etcd attempt{{otel.name=\"{method} /v2/keys/{{key}}\" otel.kind=\"client\" http.request.method=\"{method}\" \
+             url.scheme=\"http\" url.template=\"/v2/keys/{{key}}\" server.address=\"{host}\" server.port=80 {end}}}"
+        )
+    };
+    let failed = "error.type=\"not_sent\" otel.status_code=\"ERROR\"";
+    let answered = "http.response.status_code=200";
+    assert_eq!(
+        spans.spans(),
+        [
+            span("v2.keys.set"),
+            request("PUT", "a", failed),
+            request("PUT", "b", answered),
+            span("v2.keys.watch"),
+            request("GET", "b", answered),
+            request("GET", "b", answered),
+        ]
+    );
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn spans_have_the_names_of_opentelemetry() {
+    use crate::spans::Spans;
+
+    // See `an_operation_is_a_span_and_an_attempt_an_event_in_it`.
+    let _another = tracing::Dispatch::new(Spans::default());
+    let spans = Spans::default();
+    let refused = r#"{"errorCode":100,"message":"Key not found","cause":"/secret","index":7}"#;
+    let (client, _) = client([keys(404, 7, refused)]);
+    tracing::subscriber::with_default(spans.clone(), || {
+        block_on(client.v2().get("secret")).unwrap_err();
+    });
+    let [operation, attempt] = &spans.spans()[..] else {
+        panic!("an operation, and an attempt: {:?}", spans.spans());
+    };
+    for expected in [
+        "db.system.name=\"etcd\"",
+        "db.operation.name=\"v2.keys.get\"",
+        "error.type=\"KeyNotFound\" otel.status_code=\"ERROR\"",
+    ] {
+        assert!(operation.contains(expected), "{operation}");
+    }
+    for expected in [
+        "otel.name=\"GET /v2/keys/{key}\"",
+        "http.response.status_code=404",
+        "error.type=\"404\" otel.status_code=\"ERROR\"",
+    ] {
+        assert!(attempt.contains(expected), "{attempt}");
+    }
+    assert!(!format!("{spans:?}").contains("secret"), "{spans:?}");
 }
 
 #[cfg(feature = "tracing")]
@@ -321,119 +380,4 @@ fn an_attempt_tells_why_it_failed_without_keys_and_values() {
     let reasons = reasons.lock().unwrap();
     let reasons: Vec<_> = reasons.iter().map(Option::as_deref).collect();
     assert_eq!(reasons, expected);
-}
-
-#[cfg(feature = "tracing")]
-mod warnings {
-    use etcd_http::v3::{KeyRange, LeaseKeeper};
-    use futures::future::join;
-
-    use super::*;
-    use crate::{
-        spans::Spans,
-        v3_store::{Connection, Store, client},
-    };
-
-    /// Returns the warnings meanwhile.
-    fn warnings(work: impl FnOnce()) -> Vec<String> {
-        // See `an_operation_is_a_span_and_an_attempt_an_event_in_it`.
-        let _another = tracing::Dispatch::new(Spans::default());
-        let spans = Spans::default();
-        tracing::subscriber::with_default(spans.clone(), work);
-        spans.warnings()
-    }
-
-    fn lost(warnings: &[String]) -> Vec<&String> {
-        let lost = warnings
-            .iter()
-            .filter(|line| line.contains("a lease is lost"));
-        lost.collect()
-    }
-
-    #[test]
-    fn a_lost_lease_is_warned_of_once_and_a_revoked_one_is_not() {
-        let reported = warnings(|| {
-            let client = client(Store::at(1));
-            let (keeper, run) = LeaseKeeper::new(&client);
-            let work = async move {
-                let lease = keeper.grant(Duration::from_secs(10)).await.unwrap();
-                let expired = keeper.grant(Duration::from_secs(10)).await.unwrap();
-                lease.clone().revoke().await.unwrap();
-                keeper_lost(&expired).await;
-                assert!(!expired.is_alive());
-            };
-            let refused = Connection {
-                refused: true,
-                ..Connection::default()
-            };
-            client.transport().state.lock().unwrap().connections = vec![refused; 10_000].into();
-            client.transport().clock.run(join(work, run));
-        });
-        let lost = lost(&reported);
-        assert_eq!(lost.len(), 1, "{reported:?}");
-        assert!(
-            lost[0].contains("reason=the lease could not be renewed in time: "),
-            "{lost:?}"
-        );
-    }
-
-    async fn keeper_lost(lease: &etcd_http::v3::HeldLease<Store>) {
-        let loss = lease.lost().await;
-        assert!(loss.is_deadline(), "{loss}");
-    }
-
-    #[test]
-    fn a_mirror_that_lists_again_warns() {
-        let cut = Connection {
-            cut: Some(0),
-            then: Some(|state| {
-                state.revision = 9;
-                state.compacted = 9;
-            }),
-            ..Connection::default()
-        };
-        let reported = warnings(|| {
-            let client = client(Store::at(4).with(|state| state.connections = [cut].into()));
-            let clock = &client.transport().clock;
-            let mut mirror = client.v3().mirror(KeyRange::all());
-            assert!(clock.run(mirror.next()).unwrap().is_listing);
-            assert!(clock.run(mirror.next()).unwrap().is_listing);
-        });
-        let again: Vec<_> = reported
-            .iter()
-            .filter(|line| line.contains("changes are lost: reading everything again"))
-            .collect();
-        assert_eq!(again.len(), 1, "{reported:?}");
-        assert!(again[0].contains("compacted"), "{again:?}");
-    }
-
-    #[test]
-    fn an_endpoint_that_fails_is_warned_of_once_until_it_answers() {
-        let steps = [
-            Step::Refuse,
-            Step::Refuse,
-            Step::Refuse,
-            ok(),
-            Step::Refuse,
-            ok(),
-        ];
-        let reported = warnings(|| {
-            let client = builder(steps).build().unwrap();
-            block_on(client.v2().get("x")).unwrap();
-            block_on(client.v2().get("x")).unwrap();
-        });
-        let endpoints: Vec<_> = reported
-            .iter()
-            .filter_map(|line| line.split_once("endpoint="))
-            .map(|(_, rest)| rest)
-            .collect();
-        assert_eq!(
-            endpoints,
-            [
-                "http://a pause=1.0",
-                "http://b pause=1.0",
-                "http://b pause=1.0"
-            ]
-        );
-    }
 }

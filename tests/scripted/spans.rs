@@ -35,9 +35,9 @@ impl Spans {
         warnings.map(|(_, line)| line.to_owned()).collect()
     }
 
-    /// How many spans there were.
-    pub(crate) fn opened(&self) -> usize {
-        self.0.lock().unwrap().spans.len()
+    /// All spans, with what was recorded until now.
+    pub(crate) fn spans(&self) -> Vec<String> {
+        self.0.lock().unwrap().spans.clone()
     }
 }
 
@@ -56,7 +56,14 @@ impl Subscriber for Spans {
         Id::from_u64(recorded.spans.len() as u64)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, id: &Id, record: &Record<'_>) {
+        let mut fields = Fields::default();
+        record.record(&mut fields);
+        let mut recorded = self.0.lock().unwrap();
+        let span = &mut recorded.spans[id.into_u64() as usize - 1];
+        let before = span.strip_suffix('}').unwrap_or(span);
+        *span = format!("{before} {}}}", fields.0);
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 

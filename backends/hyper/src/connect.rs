@@ -6,7 +6,7 @@ use std::{
     path::Path,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use etcd_transport::{TransportError, http::uri::Authority};
@@ -22,7 +22,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::settings::Settings;
+use crate::{
+    settings::Settings,
+    trace::{self, OpenConnection},
+};
 
 /// Makes the connections of one transport.
 #[derive(Clone)]
@@ -40,7 +43,11 @@ pub(crate) enum Alpn {
 }
 
 /// A connection, encrypted or not.
-pub(crate) struct Stream(Box<dyn AsyncStream>);
+pub(crate) struct Stream {
+    io: Box<dyn AsyncStream>,
+    /// Dropped with it.
+    _open: Option<OpenConnection>,
+}
 
 trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -73,11 +80,23 @@ impl Connector {
                 Ok(stream)
             }
         };
-        match timeout(limit, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(TransportError::connect(format!(
-                "no connection within {limit:?}"
-            ))),
+        let began = Instant::now();
+        let connected = timeout(limit, connecting).await.unwrap_or_else(|_| {
+            let reason = format!("no connection within {limit:?}");
+            Err(TransportError::connect(reason))
+        });
+        match connected {
+            Ok(Stream { io, .. }) => {
+                let open = OpenConnection::made(authority, alpn, began.elapsed());
+                Ok(Stream {
+                    io,
+                    _open: Some(open),
+                })
+            }
+            Err(error) => {
+                trace::not_connected(authority, alpn, &error);
+                Err(error)
+            }
         }
     }
 
@@ -173,7 +192,10 @@ async fn unix(_: &Path) -> io::Result<Stream> {
 
 impl Stream {
     pub(crate) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        Self(Box::new(stream))
+        Self {
+            io: Box::new(stream),
+            _open: None,
+        }
     }
 }
 
@@ -183,7 +205,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_read(cx, buffer)
+        Pin::new(&mut *self.io).poll_read(cx, buffer)
     }
 }
 
@@ -193,15 +215,15 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(cx, data)
+        Pin::new(&mut *self.io).poll_write(cx, data)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_flush(cx)
+        Pin::new(&mut *self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_shutdown(cx)
+        Pin::new(&mut *self.io).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -209,11 +231,11 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write_vectored(cx, data)
+        Pin::new(&mut *self.io).poll_write_vectored(cx, data)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.io.is_write_vectored()
     }
 }
 

@@ -12,6 +12,7 @@ mod runtime;
 mod settings;
 #[cfg(feature = "rustls")]
 mod tls;
+mod trace;
 mod transport;
 
 pub use settings::HyperTransportBuilder;

@@ -1,9 +1,9 @@
 //! `https://` by rustls.
 
-use std::{fmt, fs, io, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{fmt, fs, io, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
-use etcd_transport::TransportError;
+use etcd_transport::{FileStamps, TransportError};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -38,13 +38,10 @@ struct Inner {
 /// What was read last.
 struct Current {
     /// How the files were then.
-    stamps: Vec<Stamp>,
+    stamps: FileStamps,
     /// The configurations, or why there are none.
     connectors: Result<Connectors, Arc<Reason>>,
 }
-
-/// Tells whether a file has changed: when it was written, and its length. `None` if there is none.
-type Stamp = Option<(SystemTime, u64)>;
 
 type Reason = dyn std::error::Error + Send + Sync;
 
@@ -79,21 +76,13 @@ impl TlsSettings {
     }
 
     /// How its files are now.
-    fn stamps(&self) -> Vec<Stamp> {
+    fn stamps(&self) -> FileStamps {
         let identity = self.identity_files.iter().flat_map(|(a, b)| [a, b]);
-        let files = self.roots_files.iter().chain(identity);
-        files
-            .map(|path| {
-                let metadata = fs::metadata(path).ok()?;
-                Some((metadata.modified().ok()?, metadata.len()))
-            })
-            .collect()
+        FileStamps::of(self.roots_files.iter().chain(identity))
     }
 
-    /// Reads the files.
-    fn current(&self) -> Current {
-        // Before they are read: a change in between is noticed the next time.
-        let stamps = self.stamps();
+    /// Reads the files, which are as `stamps` says.
+    fn current(&self, stamps: FileStamps) -> Current {
         let connectors = self.config().map(|config| Connectors {
             http1: connector(config.clone(), b"http/1.1"),
             http2: connector(config, b"h2"),
@@ -150,7 +139,7 @@ impl TlsSettings {
 
 impl Tls {
     pub(crate) fn new(settings: TlsSettings) -> Self {
-        let current = ArcSwap::from_pointee(settings.current());
+        let current = ArcSwap::from_pointee(settings.current(settings.stamps()));
         Self(Arc::new(Inner { settings, current }))
     }
 
@@ -165,10 +154,10 @@ impl Tls {
     fn follow_files(&self) {
         let Inner { settings, current } = &*self.0;
         let before = current.load();
-        if before.stamps == settings.stamps() {
+        let Some(stamps) = before.stamps.changed() else {
             return;
-        }
-        let now = settings.current();
+        };
+        let now = settings.current(stamps);
         if now.connectors.is_ok() || before.connectors.is_err() {
             current.store(Arc::new(now));
         }

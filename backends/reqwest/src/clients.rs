@@ -1,6 +1,6 @@
 //! Which reqwest client, and so which connection pool, carries a request.
 
-use std::sync::Arc;
+use std::{error::Error, path::PathBuf, sync::Arc};
 
 use etcd_transport::{
     TransportError,
@@ -10,8 +10,16 @@ use reqwest::{Client, ClientBuilder};
 
 use crate::{
     builder,
+    followed_files::FollowedFiles,
     pool::{BuiltClient, ChosenClient, Pool},
 };
+
+/// Adds settings to a client, or says why it cannot.
+pub(crate) trait Configure: Fn(ClientBuilder) -> Configured + Send + Sync + 'static {}
+
+impl<F: Fn(ClientBuilder) -> Configured + Send + Sync + 'static> Configure for F {}
+
+pub(crate) type Configured = Result<ClientBuilder, Box<dyn Error + Send + Sync>>;
 
 /// The clients of one transport.
 pub(crate) struct Clients {
@@ -22,10 +30,10 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Builds clients, when they are needed, from the recommended settings and `configure`.
-    pub(crate) fn configured(
-        configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,
-    ) -> Self {
+    /// Builds clients, when they are needed, from the recommended settings and `configure`; and those that may use TLS again when
+    /// one of the files has changed.
+    pub(crate) fn configured(files: Vec<PathBuf>, configure: impl Configure) -> Self {
+        let files = (!files.is_empty()).then(|| FollowedFiles::new(files));
         let configure = Arc::new(configure);
         let negotiated = {
             let configure = Arc::clone(&configure);
@@ -33,15 +41,15 @@ impl Clients {
         };
         let http2 = move || build(configure(builder::recommended().http2_prior_knowledge()));
         Self {
-            negotiated: Pool::building(negotiated),
-            http2: Pool::building(http2),
+            negotiated: Pool::building(files, negotiated),
+            http2: Pool::building(None, http2),
         }
     }
 
     /// Uses this client, and none for HTTP/2 by prior knowledge.
     pub(crate) fn given(client: Client) -> Self {
         let reason = "no client for HTTP/2 was given: see ReqwestTransport::with_http2";
-        let reason: Box<dyn std::error::Error + Send + Sync> = reason.into();
+        let reason: Box<dyn Error + Send + Sync> = reason.into();
         Self {
             negotiated: Pool::Given(Ok(client)),
             http2: Pool::Given(Err(reason.into())),
@@ -69,6 +77,11 @@ impl Clients {
         self.negotiated.shared().map(drop)
     }
 
+    /// No connection could be made.
+    pub(crate) fn connection_failed(&self) {
+        self.negotiated.connection_failed();
+    }
+
     /// Returns the client for a request.
     ///
     /// # Errors
@@ -78,7 +91,7 @@ impl Clients {
         version: Version,
         uri: &Uri,
         is_long_lived: bool,
-    ) -> Result<ChosenClient<'_>, TransportError> {
+    ) -> Result<ChosenClient, TransportError> {
         // Over TLS the ends agree on HTTP/2 or they do not: then hyper sends nothing, see `failure::is_unsupported_version`.
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let is_prior_knowledge = version == Version::HTTP_2 && !is_tls;
@@ -96,6 +109,7 @@ impl Clients {
     }
 }
 
-fn build(builder: ClientBuilder) -> BuiltClient {
-    builder.build().map_err(|error| Arc::new(error) as _)
+fn build(configured: Configured) -> BuiltClient {
+    let built = configured.and_then(|builder| builder.build().map_err(Into::into));
+    built.map_err(Arc::from)
 }

@@ -1,6 +1,10 @@
-use etcd_transport::{FromSettings, TransportError, TransportSettings};
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use std::error::Error;
 
-use crate::transport::ReqwestTransport;
+use etcd_transport::{FromSettings, TransportError, TransportSettings};
+use reqwest::ClientBuilder;
+
+use crate::{clients::Configured, transport::ReqwestTransport};
 
 /// Certificates require the feature `rustls` or `native-tls`.
 impl FromSettings for ReqwestTransport {
@@ -11,8 +15,10 @@ impl FromSettings for ReqwestTransport {
             keepalive_timeout,
             ..
         } = *settings;
-        let tls = Tls::read(settings)?;
-        Self::configured(move |mut client| {
+        let files = [&settings.ca_file, &settings.cert_file, &settings.key_file];
+        let files: Vec<_> = files.into_iter().flatten().cloned().collect();
+        let settings = settings.clone();
+        Self::configured_from_files(files, move |mut client| {
             if let Some(timeout) = connect_timeout {
                 client = client.connect_timeout(timeout);
             }
@@ -22,68 +28,44 @@ impl FromSettings for ReqwestTransport {
             if let Some(timeout) = keepalive_timeout {
                 client = client.http2_keep_alive_timeout(timeout);
             }
-            tls.apply(client)
+            add_certificates(client, &settings)
         })
     }
 }
 
-/// The certificates of the settings.
+/// Reads the certificates of the settings, and their key.
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
-struct Tls {
-    authorities: Option<Vec<reqwest::Certificate>>,
-    identity: Option<reqwest::Identity>,
+fn add_certificates(mut client: ClientBuilder, settings: &TransportSettings) -> Configured {
+    if let Some(pem) = settings.read_authorities().map_err(reason)? {
+        let authorities = reqwest::Certificate::from_pem_bundle(&pem)?;
+        if authorities.is_empty() {
+            return Err(
+                "the file of certificate authorities has no PEM section \"CERTIFICATE\"".into(),
+            );
+        }
+        client = client.tls_certs_only(authorities);
+    }
+    if let Some([certificate, key]) = settings.read_identity().map_err(reason)? {
+        client = client.identity(crate::builder::identity_from_pems(certificate, key)?);
+    }
+    Ok(client)
 }
 
+/// What the error of a file says: it becomes the reason of another error.
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
-impl Tls {
-    fn read(settings: &TransportSettings) -> Result<Self, TransportError> {
-        let authorities = settings.read_authorities()?.map(|pem| {
-            let authorities =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(TransportError::rejected)?;
-            if authorities.is_empty() {
-                return Err(TransportError::rejected(
-                    "the file of certificate authorities has no PEM section \"CERTIFICATE\"",
-                ));
-            }
-            Ok(authorities)
-        });
-        let identity = settings.read_identity()?.map(|[certificate, key]| {
-            crate::builder::identity_from_pems(certificate, key).map_err(TransportError::rejected)
-        });
-        Ok(Self {
-            authorities: authorities.transpose()?,
-            identity: identity.transpose()?,
-        })
-    }
-
-    fn apply(&self, mut client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-        if let Some(authorities) = &self.authorities {
-            client = client.tls_certs_only(authorities.clone());
-        }
-        if let Some(identity) = &self.identity {
-            client = client.identity(identity.clone());
-        }
-        client
-    }
+fn reason(error: TransportError) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
 }
 
 /// There are none without TLS.
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-struct Tls;
-
-#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-impl Tls {
-    fn read(settings: &TransportSettings) -> Result<Self, TransportError> {
-        if settings.has_tls() {
-            return Err(TransportError::rejected(
-                "built without TLS: enable the feature reqwest-rustls or reqwest-native-tls of etcd-http (or rustls or \
-                 native-tls of etcd-transport-reqwest) for certificates",
-            ));
-        }
-        Ok(Self)
+fn add_certificates(client: ClientBuilder, settings: &TransportSettings) -> Configured {
+    if settings.has_tls() {
+        return Err(
+            "built without TLS: enable the feature reqwest-rustls or reqwest-native-tls of etcd-http (or rustls or \
+             native-tls of etcd-transport-reqwest) for certificates"
+                .into(),
+        );
     }
-
-    fn apply(&self, client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-        client
-    }
+    Ok(client)
 }

@@ -6,6 +6,7 @@ mod body;
 mod builder;
 mod clients;
 mod failure;
+mod followed_files;
 mod from_settings;
 mod pool;
 mod runtime;

@@ -6,14 +6,14 @@
 
 use std::{
     ops::Deref,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use etcd_transport::TransportError;
+use arc_swap::ArcSwapOption;
+use etcd_transport::{ShardLease, Shards, TransportError};
 use reqwest::Client;
+
+use crate::followed_files::FollowedFiles;
 
 /// Far below 100, the least limit that RFC 9113 recommends to servers, as some are configured for less, and a request beyond
 /// the limit waits until another ends. Usual limits are 100 (haproxy, nghttpx), 128 (nginx, AWS's load balancers), 250 (Go's
@@ -29,102 +29,118 @@ pub(crate) enum Pool {
     Building(Building),
 }
 
-/// Clients that are built when they are needed.
+/// Clients that are built when they are needed, and again when a file has changed.
 pub(crate) struct Building {
     build: Box<dyn Fn() -> BuiltClient + Send + Sync>,
-    /// For all requests that are not long-lived.
-    shared: OnceLock<BuiltClient>,
-    /// For long-lived requests.
-    shards: Mutex<Vec<Arc<Shard>>>,
-    streams_per_connection: usize,
-}
-
-struct Shard {
-    client: Client,
-    open: AtomicUsize,
+    /// What the clients are built from, if it can change.
+    files: Option<FollowedFiles>,
+    /// For all requests that are not long-lived. `None` before the first.
+    shared: ArcSwapOption<BuiltClient>,
+    /// Locked while the shared client is built.
+    building: Mutex<()>,
+    long_lived: Shards<Client>,
 }
 
 /// The client for one request.
-pub(crate) enum ChosenClient<'a> {
-    Shared(&'a Client),
+pub(crate) enum ChosenClient {
+    Shared(Client),
     LongLived(Lease),
 }
 
 /// The place of a long-lived exchange on a client. Dropping it makes room for another.
-pub(crate) struct Lease(Arc<Shard>);
+pub(crate) type Lease = ShardLease<Client>;
 
 impl Pool {
-    pub(crate) fn building(build: impl Fn() -> BuiltClient + Send + Sync + 'static) -> Self {
+    pub(crate) fn building(
+        files: Option<FollowedFiles>,
+        build: impl Fn() -> BuiltClient + Send + Sync + 'static,
+    ) -> Self {
         Self::Building(Building {
             build: Box::new(build),
-            shared: OnceLock::new(),
-            shards: Mutex::default(),
-            streams_per_connection: STREAMS_PER_CONNECTION,
+            files,
+            shared: ArcSwapOption::empty(),
+            building: Mutex::default(),
+            long_lived: Shards::new(STREAMS_PER_CONNECTION),
         })
     }
 
     pub(crate) fn set_streams_per_connection(&mut self, streams: usize) {
         if let Self::Building(building) = self {
-            building.streams_per_connection = streams.max(1);
+            building.long_lived = Shards::new(streams);
         }
     }
 
     /// Returns the client for requests that are not long-lived.
-    pub(crate) fn shared(&self) -> Result<&Client, TransportError> {
+    pub(crate) fn shared(&self) -> Result<Client, TransportError> {
         let built = match self {
-            Self::Given(client) => client,
-            Self::Building(building) => building.shared.get_or_init(&building.build),
+            Self::Given(client) => client.clone(),
+            Self::Building(building) => building.shared(),
         };
-        built
-            .as_ref()
-            .map_err(|reason| TransportError::rejected(Arc::clone(reason)))
+        built.map_err(TransportError::rejected)
     }
 
     /// Returns a client for a long-lived request.
-    pub(crate) fn long_lived(&self) -> Result<ChosenClient<'_>, TransportError> {
+    pub(crate) fn long_lived(&self) -> Result<ChosenClient, TransportError> {
         match self {
             Self::Given(_) => self.shared().map(ChosenClient::Shared),
             Self::Building(building) => building.lease().map(ChosenClient::LongLived),
         }
     }
+
+    /// No connection could be made: the reason may be a certificate that has been replaced.
+    pub(crate) fn connection_failed(&self) {
+        if let Self::Building(Building {
+            files: Some(files), ..
+        }) = self
+        {
+            files.look_soon();
+        }
+    }
 }
 
 impl Building {
-    /// Takes a place on the first client that has room, so that the last ones become empty.
-    fn lease(&self) -> Result<Lease, TransportError> {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_room = |shard: &&Arc<Shard>| shard.open() < self.streams_per_connection;
-        let lease = match shards.iter().find(has_room) {
-            Some(shard) => Lease::new(shard),
-            None => {
-                let shard = Arc::new(Shard {
-                    client: (self.build)().map_err(TransportError::rejected)?,
-                    open: AtomicUsize::new(0),
-                });
-                let lease = Lease::new(&shard);
-                shards.push(shard);
-                lease
-            }
-        };
-        // One empty client is kept: otherwise a number of streams around a multiple of the limit would build one each
-        // time.
-        while let [.., before, last] = &**shards
-            && before.open() == 0
-            && last.open() == 0
-        {
-            shards.pop();
+    fn shared(&self) -> BuiltClient {
+        self.follow_files();
+        if let Some(built) = &*self.shared.load() {
+            return BuiltClient::clone(built);
         }
-        Ok(lease)
+        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another request may have built it meanwhile.
+        if let Some(built) = &*self.shared.load() {
+            return BuiltClient::clone(built);
+        }
+        let built = (self.build)();
+        self.shared.store(Some(Arc::new(built.clone())));
+        built
+    }
+
+    fn lease(&self) -> Result<Lease, TransportError> {
+        self.follow_files();
+        let build = || (self.build)().map_err(TransportError::rejected);
+        self.long_lived.lease(build)
+    }
+
+    /// Builds the shared client again if a file has changed; those for long-lived requests are built when they are needed. What cannot
+    /// be built, as files that do not fit together, is not used, and tried again.
+    ///
+    /// A client that is replaced goes with its idle connections. Exchanges that are open keep theirs to their ends.
+    fn follow_files(&self) {
+        let Some(files) = &self.files else {
+            return;
+        };
+        files.follow(|| {
+            let built = (self.build)();
+            let is_better = built.is_ok();
+            if is_better {
+                self.shared.store(Some(Arc::new(built)));
+                self.long_lived.clear();
+            }
+            is_better
+        });
     }
 }
 
-impl Shard {
-    fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-}
-
-impl ChosenClient<'_> {
+impl ChosenClient {
     /// What the body of the response keeps until it ends.
     pub(crate) fn into_lease(self) -> Option<Lease> {
         match self {
@@ -134,79 +150,20 @@ impl ChosenClient<'_> {
     }
 }
 
-impl Deref for ChosenClient<'_> {
+impl Deref for ChosenClient {
     type Target = Client;
 
     fn deref(&self) -> &Client {
         match self {
             Self::Shared(client) => client,
-            Self::LongLived(lease) => &lease.0.client,
+            Self::LongLived(lease) => lease,
         }
-    }
-}
-
-impl Lease {
-    fn new(shard: &Arc<Shard>) -> Self {
-        shard.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(shard))
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pool(streams: usize) -> Pool {
-        let mut pool = Pool::building(|| {
-            let client = crate::builder::recommended().build();
-            client.map_err(|error| Arc::new(error) as _)
-        });
-        pool.set_streams_per_connection(streams);
-        pool
-    }
-
-    fn lease(pool: &Pool) -> Lease {
-        let chosen = pool.long_lived().unwrap();
-        chosen
-            .into_lease()
-            .expect("a client for long-lived requests")
-    }
-
-    fn open(pool: &Pool) -> Vec<usize> {
-        let Pool::Building(building) = pool else {
-            panic!("the pool builds its clients");
-        };
-        let shards = building.shards.lock().unwrap();
-        shards.iter().map(|shard| shard.open()).collect()
-    }
-
-    #[test]
-    fn a_client_carries_no_more_long_lived_requests_than_the_limit() {
-        let pool = pool(3);
-        let leases: Vec<_> = (0..7).map(|_| lease(&pool)).collect();
-        assert_eq!(open(&pool), [3, 3, 1]);
-        drop(leases);
-        assert_eq!(open(&pool), [0, 0, 0]);
-    }
-
-    #[test]
-    fn room_is_filled_from_the_first_client_and_empty_clients_are_dropped() {
-        let pool = pool(2);
-        let mut leases: Vec<_> = (0..8).map(|_| lease(&pool)).collect();
-        leases.remove(0);
-        assert_eq!(open(&pool), [1, 2, 2, 2]);
-        leases.push(lease(&pool));
-        assert_eq!(open(&pool), [2, 2, 2, 2]);
-        leases.clear();
-        leases.push(lease(&pool));
-        assert_eq!(open(&pool), [1, 0]);
-    }
 
     #[test]
     fn a_client_of_the_users_carries_all_requests() {

@@ -1,5 +1,7 @@
 use std::{
+    error::Error,
     fmt,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -44,7 +46,44 @@ impl ReqwestTransport {
     pub fn configured(
         configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
-        let clients = Clients::configured(configure);
+        Self::configured_from_files::<PathBuf>([], move |client| Ok(configure(client)))
+    }
+
+    /// Creates a transport as [`configured`](Self::configured), with settings that come from files: certificates and keys that are
+    /// replaced while the program runs.
+    ///
+    /// The files are looked at before a request, at most four times a second, and again after a connection that could not be made. When one
+    /// has changed, `configure` reads them, and new connections are made with what it returns. What fails, as files that do not fit
+    /// together between two writes, is not used, and tried again. Exchanges that are under way keep their connections to their ends;
+    /// idle connections are closed. Files concern `https://` alone.
+    ///
+    /// ```
+    /// use std::fs;
+    ///
+    /// # #[cfg(feature = "rustls")]
+    /// use etcd_transport_reqwest::{ReqwestTransport, identity_from_pems};
+    ///
+    /// # #[cfg(feature = "rustls")] {
+    /// let (certificate, key) = ("client.pem", "client-key.pem");
+    /// let transport = ReqwestTransport::configured_from_files([certificate, key], move |client| {
+    ///     let identity = identity_from_pems(fs::read(certificate)?, fs::read(key)?)?;
+    ///     Ok(client.identity(identity))
+    /// });
+    /// assert!(transport.is_err(), "there are no such files");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Rejected`](etcd_transport::TransportErrorKind::Rejected) if `configure` fails, or reqwest cannot build the first client.
+    pub fn configured_from_files<P: Into<PathBuf>>(
+        files: impl IntoIterator<Item = P>,
+        configure: impl Fn(ClientBuilder) -> Result<ClientBuilder, Box<dyn Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Self, TransportError> {
+        let files = files.into_iter().map(Into::into).collect();
+        let clients = Clients::configured(files, configure);
         clients.check()?;
         Ok(Self::with(clients))
     }
@@ -106,7 +145,7 @@ impl ReqwestTransport {
 
 impl Default for ReqwestTransport {
     fn default() -> Self {
-        Self::with(Clients::configured(|client| client))
+        Self::with(Clients::configured(Vec::new(), Ok))
     }
 }
 
@@ -127,7 +166,13 @@ impl Transport for ReqwestTransport {
             *request.version_mut() = Version::HTTP_2;
         }
         let sent = client.execute(request).await;
-        let response = http::Response::<reqwest::Body>::from(sent.map_err(failure::send_error)?);
+        let sent = sent.map_err(|error| {
+            if error.is_connect() {
+                self.clients.connection_failed();
+            }
+            failure::send_error(error)
+        });
+        let response = http::Response::<reqwest::Body>::from(sent?);
         Ok(response.map(|body| body::incoming(body, client.into_lease())))
     }
 

@@ -8,14 +8,18 @@
 mod body;
 mod error;
 mod extensions;
+mod file_stamps;
 mod settings;
+mod shards;
 mod sleep;
 mod transport;
 
 pub use body::{Body, CollectError, Collected, PolledFrame};
 pub use error::{TransportError, TransportErrorKind};
 pub use extensions::{Duplex, IdleLimit, LongLived};
+pub use file_stamps::FileStamps;
 pub use settings::{FromSettings, TransportSettings};
+pub use shards::{ShardLease, Shards};
 pub use sleep::sleep_on_a_thread;
 pub use transport::{DynTransport, Request, Response, Transport};
 

@@ -1,6 +1,6 @@
 //! v3 by gRPC beside the crate etcd-client and beside h2 by hand, in one run on one server: throughput, the client's CPU time and
 //! allocations per operation, the latency of watches, the time to connect, and peak memory. Then two recipes: a lock beside Go's and
-//! beside the server's own, and a cache. And the program `etcd-fake` beside etcd.
+//! beside the server's own, and a cache. The program `etcd-fake` beside etcd. An outage, and what is kept open and does nothing.
 //!
 //! `cargo bench -p etcd-http-benches --bench peers`, and a part of the table by its name: `… --bench peers -- put`. With
 //! `--profile release`, in the profile that cargo builds programs with.
@@ -14,6 +14,8 @@ mod contender;
 mod locks;
 mod memory;
 mod messages;
+mod outage;
+mod rest;
 mod served;
 mod table;
 mod watches;
@@ -67,9 +69,11 @@ fn main() {
     let only: Vec<_> = arguments.iter().filter(|it| !it.starts_with('-')).collect();
     let is_chosen = |name: &str| only.is_empty() || only.iter().any(|&part| name.contains(part));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["--memory", name, url] = arguments[..] {
-        memory::run(name, url);
-        return;
+    match arguments[..] {
+        ["--memory", name, url] => return memory::run(name, url),
+        ["--rest", ref case @ ..] => return rest::run_case(case),
+        ["--outage", name, ref load @ ..] => return outage::run_load(name, load),
+        _ => {}
     }
     let etcd = server::start().expect("an etcd");
     let bench = Bench::new(&etcd, if is_bench { 40 } else { 1 });
@@ -136,6 +140,26 @@ fn main() {
     }
     if is_chosen("served") {
         served::run(runtime, url, if is_bench { 20 } else { 1 });
+    }
+    if is_chosen("outage") {
+        let phases = if is_bench {
+            outage::Phases::long()
+        } else {
+            outage::Phases::short()
+        };
+        outage::measure(runtime, url, phases);
+    }
+    let has_rest = only.iter().any(|name| name.contains("rest"));
+    if only.is_empty() || has_rest {
+        let size = if is_bench {
+            rest::Size::large()
+        } else {
+            rest::Size::small()
+        };
+        let kinds = only.iter().filter(|name| !name.contains("rest"));
+        let kinds: Vec<_> = kinds.collect();
+        let is_chosen = |kind: &str| kinds.is_empty() || kinds.iter().any(|it| kind.contains(**it));
+        rest::measure(runtime, url, size, is_chosen);
     }
     if is_chosen("memory") {
         memory::measure(&bench.url);

@@ -92,12 +92,22 @@ async fn work<C: Contender>(url: &str) {
 }
 
 /// The most memory that this process has had at once, in KiB. Zero where the system does not tell it.
-fn peak() -> u64 {
+pub(crate) fn peak() -> u64 {
+    status("VmHWM:")
+}
+
+/// The memory that this process has, in KiB. Zero where the system does not tell it.
+pub(crate) fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// A number that the system knows of this process.
+pub(crate) fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut lines = status.lines();
-    let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-    kibibytes.and_then(|it| it.parse().ok()).unwrap_or(0)
+    let text = lines.find_map(|line| line.strip_prefix(name));
+    let number = text.and_then(|text| text.split_whitespace().next());
+    number.and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
 fn mebibytes(kibibytes: u64) -> f64 {

@@ -115,7 +115,7 @@ impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
             shared,
             ..
         } = self;
-        // Leadership is given up before it is told that this has ended.
+        // Leadership is given up before the end is reported.
         drop(gate);
         shared.end();
         if let Phase::Ending { waiting, .. } = phase {

@@ -4,7 +4,10 @@ use std::{
 };
 
 use etcd_transport::Transport;
-use futures::channel::{mpsc, oneshot};
+use futures::{
+    FutureExt,
+    channel::{mpsc, oneshot},
+};
 
 use super::{End, Inner, Session, SessionDriver, Settings, State, driver::Ending, grant};
 use crate::{
@@ -80,7 +83,7 @@ impl<T: Transport> SessionBuilder<T> {
         if let Some(interval) = settings.renewal_interval {
             keeper = keeper.renewal_interval(interval);
         }
-        let lease = Box::pin(grant(&keeper, settings.ttl)).await?;
+        let lease = grant(&keeper, settings.ttl).boxed().await?;
         let (releases, releasing) = mpsc::unbounded();
         let (end, ending) = oneshot::channel();
         let ending = Ending {

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use etcd_transport::Transport;
+use futures::FutureExt;
 
 use super::{Session, lock};
 use crate::{
@@ -95,7 +96,7 @@ async fn is_alive<T: Transport>(session: &Session<T>, lease: LeaseId) -> Result<
     let client = session.namespace().client();
     let mut pauses = Pauses::default();
     loop {
-        match Box::pin(client.send(question.clone())).await {
+        match client.send(question.clone()).boxed().await {
             Ok(found) => return Ok(found.is_some()),
             Err(error) if pauses.is_final(&error) => return Err(error.after_doubt(true).into()),
             Err(_) => pauses.pause(client.transport()).await,

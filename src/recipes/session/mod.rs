@@ -19,6 +19,7 @@ use std::{
 use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{
+    FutureExt,
     channel::{mpsc, oneshot},
     future::{BoxFuture, Either, Shared, select},
     lock::{Mutex as AsyncMutex, OwnedMutexGuard},
@@ -211,7 +212,7 @@ impl<T: Transport> Session<T> {
         let until = transport.now().checked_add(settings.reestablish_limit);
         let mut pauses = Pauses::default();
         let lease = loop {
-            match Box::pin(grant(keeper, settings.ttl)).await {
+            match grant(keeper, settings.ttl).boxed().await {
                 Ok(lease) => break lease,
                 Err(error) => {
                     let is_over = until.is_some_and(|until| transport.now() >= until);
@@ -397,7 +398,7 @@ async fn revoke<T: Transport>(
     let revoked = async {
         let mut pauses = Pauses::default();
         loop {
-            match Box::pin(lease.clone().revoke()).await {
+            match lease.clone().revoke().boxed().await {
                 Err(error) if !is_refused(&error) => pauses.pause(transport).await,
                 revoked => return revoked,
             }

@@ -2,6 +2,7 @@
 
 mod enable;
 mod permissions;
+mod provider;
 mod roles;
 mod users;
 

@@ -17,6 +17,7 @@ use crate::{
         Pipeline,
         answer::{Answer, Reply},
         attempt::Begun,
+        attempt_span::AttemptSpan,
         exchange::Prepared,
         failure::Failure,
         lifetime::Lifetime,
@@ -69,7 +70,11 @@ impl<T: Transport> LongPoll<T> {
                 let target = &prepared.encoded.target;
                 let lifetime = Lifetime::LongLived(IdleLimit(idle));
                 let pipeline = client.pipeline();
-                pipeline.send(&prepared, target, &endpoint, lifetime).await
+                let span = AttemptSpan::begin(&prepared, endpoint.endpoint());
+                let head = pipeline.send(&prepared, target, &endpoint, lifetime);
+                let begun = span.around(head).await;
+                span.head(begun.as_ref().map(|begun| begun.head.status));
+                begun
             }
         };
         Self {

@@ -1,5 +1,6 @@
 //! Watches: repeated long polls.
 
+mod credentials;
 mod cursor;
 pub(in crate::v2) mod event;
 mod filter;

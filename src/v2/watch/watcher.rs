@@ -21,6 +21,7 @@ use crate::{
         keys::{Exists, Get},
         protocol,
         watch::{
+            credentials::PollCredentials,
             event::{self, ClusterInfo},
             filter::matches,
             interval::{self, PollInterval},
@@ -81,6 +82,7 @@ pub(super) struct Watcher<T> {
     /// The transport reports the head of a poll before its event: a missing head means a slow server.
     has_heads: bool,
     reconnect: Reconnect,
+    credentials: PollCredentials,
     /// The number of consecutive polls in which the server's index was below an earlier one.
     behind: u32,
 }
@@ -122,6 +124,7 @@ impl<T: Transport> Watcher<T> {
             needs_probe: false,
             has_heads: false,
             behind: 0,
+            credentials: PollCredentials::default(),
         }
     }
 
@@ -151,7 +154,7 @@ impl<T: Transport> Watcher<T> {
                 self.needs_probe = false;
             }
             let probe = self.probe.take();
-            let mut polls = self.polls(next, probe.as_ref())?;
+            let mut polls = self.polls(next, probe.as_ref()).await?;
             match self.listen(&mut polls, probe).await {
                 Ok(Received::Answer(answer)) => {
                     if let Some(update) = self.answer(answer).await? {
@@ -176,9 +179,10 @@ impl<T: Transport> Watcher<T> {
     }
 
     /// Returns a new poll for events from `next` on, and the one before it, if that is still open.
-    fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
+    async fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
         let pipeline = self.client.pipeline();
-        let prepared = prepared(&self.watch, next)?;
+        let mut prepared = prepared(&self.watch, next)?;
+        self.credentials.add_to(&mut prepared, pipeline).await?;
         let endpoint = match probe {
             Some(probe) => probe.endpoint.clone(),
             None => pipeline.endpoint_for(&prepared.call)?,
@@ -371,6 +375,9 @@ impl<T: Transport> Watcher<T> {
                 self.recovered(&endpoint);
                 self.cleared(from, error).await
             }
+            Err(error) if error.is_unauthorized() && self.has_other_credentials(from).await? => {
+                Ok(None)
+            }
             Err(error) => {
                 if error.is_foreign() {
                     endpoint.failed(self.client.transport().now());
@@ -379,6 +386,13 @@ impl<T: Transport> Watcher<T> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the provider has other credentials than those of the poll that etcd has refused.
+    async fn has_other_credentials(&mut self, from: u64) -> Result<bool> {
+        let refused = prepared(&self.watch, from)?;
+        let pipeline = self.client.pipeline();
+        self.credentials.have_changed(&refused, pipeline).await
     }
 
     pub(super) fn go_on_from(&mut self, next: u64) {
@@ -444,6 +458,7 @@ impl<T: Transport> Watcher<T> {
     }
 
     fn recovered(&mut self, endpoint: &EndpointState) {
+        self.credentials.accepted();
         self.client.pipeline().endpoints.answered(endpoint);
         self.reconnect.answered();
     }

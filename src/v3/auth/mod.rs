@@ -13,7 +13,6 @@ pub use enable::{
     AuthStatusResponse, Authenticate, AuthenticateResponse, DisableAuth, EnableAuth, GetAuthStatus,
 };
 pub use permission::{Permission, PermissionType};
-pub use provider::{CredentialsProvider, UserCredentials};
 pub use roles::{AddRole, DeleteRole, GetRole, GrantPermission, ListRoles, RevokePermission};
 pub use users::{AddUser, ChangePassword, DeleteUser, GetUser, GrantRole, ListUsers, RevokeRole};
 

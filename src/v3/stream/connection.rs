@@ -21,6 +21,7 @@ use crate::{
             freshness::Freshness,
             message_stream::StreamMessage,
             open::StreamCall,
+            quiet::Quiet,
             silence::{Silence, SilenceLimit},
             state::{ProbePurpose, Progress, State},
             wire,
@@ -167,9 +168,18 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
                     }
                 },
                 State::Open(stream) => {
-                    let left = stream.silence.left(self.client.transport().now());
-                    let sleep = self.client.transport().sleep(left);
-                    let next = match select(pin!(stream.messages.next()), sleep).await {
+                    let must_be_told =
+                        !stream.is_settled() || stream.is_poll() || self.freshness.is_some();
+                    let endpoint = stream.messages.endpoint().clone();
+                    let is_partial = stream.messages.partial();
+                    let quiet = Quiet::new(
+                        &self.client,
+                        &endpoint,
+                        &mut stream.silence,
+                        is_partial,
+                        must_be_told,
+                    );
+                    let next = match select(pin!(stream.messages.next()), quiet).await {
                         Either::Left((next, _)) => Some(next),
                         Either::Right(_) => None,
                     };
@@ -235,7 +245,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         self.reconnect = Reconnect::new(options.outage_limit);
         match self.state.stream_mut() {
             Some(stream) if stream.sender().is_some() => {
-                stream.silence = Silence::new(options.silence)
+                stream.silence = Silence::new(options.silence);
             }
             _ => self.close(),
         }

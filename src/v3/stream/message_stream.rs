@@ -1,4 +1,10 @@
-use std::marker::PhantomData;
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use bytes::Bytes;
 use etcd_transport::{Body, Transport, TransportError};
@@ -45,6 +51,8 @@ pub(in crate::v3) struct MessageStream<T, M> {
     seen: Seen,
     /// How many bytes of the body have arrived.
     received: u64,
+    /// Whether a part of a message has arrived. It can be read while [`next`](Self::next) waits.
+    is_partial: Arc<AtomicBool>,
     response: Response,
     splitter: Splitter,
     message: PhantomData<fn() -> M>,
@@ -78,6 +86,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     ) -> Self {
         Self {
             received: 0,
+            is_partial: Arc::default(),
             seen: client.pipeline().response_check.seen(),
             response: Response::Opening(open::open(client, &request, &endpoint, body)),
             splitter: wire::splitter(request.prepared.wire, client.pipeline().max_response_size),
@@ -137,6 +146,11 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
         self.splitter.is_partial()
     }
 
+    /// Tells the same while the next message is waited for.
+    pub(super) fn partial(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_partial)
+    }
+
     /// Which operation this is, and where.
     pub(super) fn context(&self) -> ErrorContext {
         open::context(&self.client, &self.request.prepared.call, &self.endpoint)
@@ -161,6 +175,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
                         Ok(None) => {}
                         Err(error) => return Err(self.malformed(error)),
                     }
+                    self.is_partial.store(self.splitter.is_partial(), Relaxed);
                     match body.frame().await {
                         Some(Ok(frame)) => match frame.into_data() {
                             Ok(data) => {

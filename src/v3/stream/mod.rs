@@ -13,6 +13,7 @@ mod json_splitter;
 pub(crate) mod message_stream;
 pub(crate) mod open;
 pub(crate) mod probe;
+mod quiet;
 pub(crate) mod silence;
 mod splitter;
 mod state;

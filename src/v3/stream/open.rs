@@ -15,6 +15,7 @@ use crate::{
         Pipeline,
         answer::Answer,
         attempt::Begun,
+        attempt_span::AttemptSpan,
         call::{Call, Repeat},
         exchange::Prepared,
         failure::Failure,
@@ -80,7 +81,11 @@ pub(super) fn open<T: Transport>(
         let begun = match pipeline.request(prepared, target, &endpoint, stream.lifetime) {
             Ok(request) => {
                 let request = with_body(request, body);
-                pipeline.send_request(&prepared.call, request).await
+                let span = AttemptSpan::begin(prepared, endpoint.endpoint());
+                let head = pipeline.send_request(&prepared.call, request);
+                let begun = span.around(head).await;
+                span.head(begun.as_ref().map(|begun| begun.head.status));
+                begun
             }
             Err(failure) => Err(failure),
         };

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use etcd_transport::IdleLimit;
 
 use crate::{
+    endpoints::idle::Silences,
     error::{Error, Result},
     pipeline::lifetime::Lifetime,
 };
@@ -124,6 +125,24 @@ impl Silence {
         };
         let since = *self.since.get_or_insert(now);
         limit.saturating_sub(now.saturating_duration_since(since))
+    }
+
+    /// Returns the limit and how many more silences of it there may be, if the server is asked after it.
+    pub(super) fn probing(&self) -> Option<(Duration, u32)> {
+        match (&self.expected, self.limit) {
+            (None, SilenceLimit::Probe(limit, max)) => {
+                Some((limit, max.saturating_sub(self.probes)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The server was alive in so many silences, in which the stream was not woken.
+    pub(super) fn passed(&mut self, silences: Silences) {
+        self.probes = self.probes.saturating_add(silences.count);
+        if silences.alive.is_some() {
+            self.since = silences.alive;
+        }
     }
 
     /// What to do when no time is left.

@@ -1,5 +1,8 @@
 //! The recipes on real servers and on the fake: one test for each case, backend and protocol.
 
+// The futures of whole services in a test are nested more deeply than the compiler lays out by default.
+#![recursion_limit = "256"]
+
 mod barriers;
 mod cache;
 mod config;
@@ -9,6 +12,7 @@ mod migration;
 mod mutex;
 mod queues;
 mod registry;
+mod services;
 mod session;
 mod stm;
 mod v2;

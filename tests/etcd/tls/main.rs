@@ -1,16 +1,16 @@
 //! A real etcd with `https://`, and invalid certificates.
 
 mod check;
+mod rotation;
 mod servers;
 mod stacks;
 mod watch_sets;
 
-use std::{error::Error as _, fs, time::Duration};
+use std::{error::Error as _, time::Duration};
 
 use etcd_http::{
     Client, ClientConfig, Error, Outcome, Protocol, RetryPolicy,
-    hyper::HyperTransport,
-    transport::{FromSettings, TransportSettings},
+    transport::FromSettings,
     v2::{Condition, Watch},
 };
 use futures::StreamExt;
@@ -18,6 +18,7 @@ use harness::certificates::{Authority, Pair};
 
 use crate::{
     check::what_is_wrong_with_tls_is_found,
+    rotation::certificates_are_read_again_for_new_connections,
     servers::{server, strict_server},
     stacks::{Stack, Tls},
     watch_sets::{
@@ -54,6 +55,7 @@ over_all! {
     an_expired_certificate_means_not_sent;
     a_clients_certificate_is_shown;
     a_transport_is_made_from_settings;
+    certificates_are_read_again_for_new_connections;
     v3_17_a_clients_certificate_names_no_user;
     without_a_good_certificate_of_the_client_nothing_is_applied;
     https_to_a_plain_server_means_not_sent;
@@ -160,44 +162,6 @@ async fn a_transport_is_made_from_settings<S: Stack + FromSettings>() {
     let error = Client::<S>::from_config(&config).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("cannot read /nowhere/ca.pem"), "{text}");
-}
-
-/// A short-lived certificate is replaced while the program runs.
-#[test]
-fn certificates_are_read_again_for_new_connections_by_hyper() {
-    run(async {
-        let mut authority = Authority::new();
-        let pair = authority.issue("127.0.0.1");
-        let server = strict_server(&pair, &authority.certificate());
-        let mut elsewhere = Authority::new();
-        let files = tempfile::tempdir().unwrap();
-        let [ca, certificate, key] =
-            ["ca", "certificate", "key"].map(|name| files.path().join(name));
-        let install = |authority: &Authority, pair: &Pair| {
-            fs::copy(authority.certificate(), &ca).unwrap();
-            fs::copy(&pair.certificate, &certificate).unwrap();
-            fs::copy(&pair.key, &key).unwrap();
-        };
-        let mut settings = TransportSettings::default();
-        settings.ca_file = Some(ca.clone());
-        settings.cert_file = Some(certificate.clone());
-        settings.key_file = Some(key.clone());
-        let stranger = elsewhere.issue("client.test");
-        install(&elsewhere, &stranger);
-        let transport = HyperTransport::from_settings(&settings).unwrap();
-        let client = Client::new(transport, [server.client_url()]).unwrap();
-        let v2 = client.v2();
-        v2.get("/").await.unwrap_err();
-        let known = authority.issue("client.test");
-        install(&authority, &known);
-        v2.get("/").await.unwrap();
-        // What does not parse is not used.
-        fs::write(&key, "no key").unwrap();
-        fs::write(&ca, "no certificate").unwrap();
-        server.kill().unwrap();
-        server.restart().unwrap();
-        v2.get("/").await.unwrap();
-    });
 }
 
 /// With authentication on, the gateway rejects a certificate that has a common name, with a token or without.

@@ -12,6 +12,7 @@ mod etcdctl;
 mod gateway;
 mod jwt;
 mod kv;
+mod layered;
 mod lease;
 mod lock;
 mod maintenance;

@@ -30,6 +30,24 @@ cases_auto! {
     }
 }
 
+// Over layers of tower's, which know nothing of etcd.
+harness::stamp!(
+    tower_auto,
+    harness::backend::Auto<harness::real::Real<crate::layered::Layered, harness::real::Tokio>>:
+        Shared {
+            reads_and_writes_travel_by_grpc,
+            leases_locks_and_elections_travel_by_grpc,
+            watches_travel_by_grpc,
+        }
+        Alone {
+            a_user_logs_in_by_grpc,
+            a_restart_is_survived,
+        }
+        Nothing {
+            what_is_not_there_is_not_connected_to,
+        }
+);
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The protocol that each endpoint is asked by.

@@ -1,6 +1,10 @@
 //! Certificate authorities and certificates.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -68,6 +72,15 @@ impl Authority {
         self.sign(name, |params| {
             params.not_before = date_time_ymd(2019, 1, 1);
             params.not_after = date_time_ymd(2020, 12, 31);
+        })
+    }
+
+    /// Creates a certificate that is valid from now, for this long.
+    pub fn issue_for(&mut self, name: &str, time: Duration) -> Pair {
+        self.sign(name, |params| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            params.not_before = date_time_ymd(1970, 1, 1) + now.unwrap();
+            params.not_after = params.not_before + time;
         })
     }
 

@@ -11,15 +11,14 @@ use etcd_http::{
     Client,
     fake::FakeEtcd,
     recipes::{
-        Cache, CacheDriver, Controller, ControllerBuilder, ControllerEvent, Election, RecipeError,
-        ReconcileRequest, Reconciled, Session, SessionDriver,
+        Cache, CacheDriver, Controller, ControllerBuilder, ControllerDriver, ControllerEvent,
+        RecipeError, ReconcileRequest, Reconciled,
     },
     transport::Transport,
-    v3::{KeyRange, Put, Txn},
+    v3::KeyRange,
 };
 use futures::future::{Either, join, join3, select};
 
-use super::session;
 use crate::support::{block_on, client, jumping, millis, seconds};
 
 /// What happened, with the seconds since the start.
@@ -30,7 +29,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    fn new(etcd: &FakeEtcd) -> Self {
+    pub(super) fn new(etcd: &FakeEtcd) -> Self {
         Self {
             etcd: etcd.clone(),
             lines: Arc::default(),
@@ -42,7 +41,7 @@ impl Journal {
         self.lines.lock().unwrap().push(line);
     }
 
-    fn take(&self) -> Vec<String> {
+    pub(super) fn take(&self) -> Vec<String> {
         let lines = std::mem::take(&mut *self.lines.lock().unwrap());
         lines.into_iter().map(|(_, line)| line).collect()
     }
@@ -71,7 +70,7 @@ fn state(request: &ReconcileRequest<u32>) -> String {
 fn noting(
     builder: ControllerBuilder<FakeEtcd, u32>,
     journal: &Journal,
-) -> (Controller, etcd_http::recipes::ControllerDriver) {
+) -> (Controller, ControllerDriver) {
     let journal = journal.clone();
     builder.reconcile(move |request| {
         journal.note(state(&request));
@@ -257,7 +256,7 @@ fn a_key_comes_again_when_it_asked_for_it_and_all_do_at_a_resync() {
 }
 
 #[test]
-fn a_value_that_cannot_be_decoded_is_reported_and_never_taken_for_a_deletion() {
+fn a_value_that_cannot_be_decoded_is_reported_and_is_never_a_deletion() {
     let etcd = jumping().build();
     etcd.put("n/new", "no number");
     etcd.put("n/old", "1");
@@ -290,11 +289,11 @@ fn a_value_that_cannot_be_decoded_is_reported_and_never_taken_for_a_deletion() {
 }
 
 /// A controller whose reconciler takes this long, and notes its end.
-fn slow(
+pub(super) fn slow(
     builder: ControllerBuilder<FakeEtcd, u32>,
     journal: &Journal,
     time: Duration,
-) -> (Controller, etcd_http::recipes::ControllerDriver) {
+) -> (Controller, ControllerDriver) {
     let (notes, events) = (journal.clone(), journal.clone());
     let builder = builder.on_event(move |event| match event {
         ControllerEvent::Dropped { .. } => events.note("dropped"),
@@ -369,161 +368,6 @@ fn a_controller_ends_with_its_cache_and_says_that_its_driver_was_dropped() {
         drop(driver);
         let error = controller.stop(seconds(1)).await.unwrap_err();
         assert!(matches!(error, RecipeError::DriverEnded), "{error}");
-    });
-}
-
-/// A controller that works while it leads.
-async fn gated(
-    etcd: &FakeEtcd,
-    journal: &Journal,
-    time: Duration,
-) -> (
-    Session<FakeEtcd>,
-    SessionDriver,
-    CacheDriver,
-    Controller,
-    etcd_http::recipes::ControllerDriver,
-) {
-    let (session, session_driver) = session(etcd).await;
-    let client = client(etcd);
-    let (cache, cache_driver) = numbers(&client);
-    let election = Election::new(&session, "leader");
-    let builder = Controller::builder(&client, &cache).elected(&election, "me");
-    let (controller, driver) = slow(builder, journal, time);
-    (session, session_driver, cache_driver, controller, driver)
-}
-
-#[test]
-fn a_leader_alone_works_and_its_successor_reconciles_everything_deletions_included() {
-    let etcd = jumping().build();
-    etcd.put("n/a", "1");
-    let (first, second) = (Journal::new(&etcd), Journal::new(&etcd));
-    block_on(async {
-        let (session, session_driver, cache_driver, one, driver) =
-            gated(&etcd, &first, seconds(1)).await;
-        let first_runs = async {
-            let drivers = join3(session_driver, cache_driver, driver);
-            select(pin!(drivers), etcd.sleep(seconds(20))).await;
-        };
-        let second_runs = async {
-            etcd.sleep(seconds(2)).await;
-            let (_session, session_driver, cache_driver, two, driver) =
-                gated(&etcd, &second, seconds(1)).await;
-            let work = async {
-                etcd.sleep(seconds(10)).await;
-                assert_eq!(first.take(), ["elected", "begins a=1", "ends a=1"]);
-                assert_eq!(second.take(), [""; 0]);
-                assert!(one.stats().fencing_token.is_some());
-                assert_eq!(two.stats().fencing_token, None);
-                client(&etcd).v3().kv().delete("n/a").await.unwrap();
-                etcd.put("n/b", "2");
-                etcd.sleep(seconds(3)).await;
-                // The first one is gone, and its lease after a while. It has deleted "a" half.
-                etcd.sleep(seconds(60)).await;
-                assert_eq!(
-                    second.take(),
-                    ["elected", "begins a-", "ends a-", "begins b=2", "ends b=2"]
-                );
-                assert!(two.stats().fencing_token > one.stats().fencing_token);
-            };
-            let drivers = join3(session_driver, cache_driver, driver);
-            select(pin!(drivers), pin!(work)).await;
-        };
-        join(first_runs, second_runs).await;
-        drop(session);
-    });
-}
-
-#[test]
-fn what_is_under_way_is_dropped_when_leadership_is_lost_and_done_again_in_another_lease() {
-    let etcd = jumping().build();
-    etcd.put("n/a", "1");
-    let journal = Journal::new(&etcd);
-    block_on(async {
-        let (session, session_driver, cache_driver, controller, driver) =
-            gated(&etcd, &journal, seconds(5)).await;
-        let work = async {
-            etcd.sleep(seconds(2)).await;
-            let lease = session.lease();
-            client(&etcd).v3().leases().revoke(lease).await.unwrap();
-            etcd.sleep(seconds(60)).await;
-            assert_ne!(session.lease(), lease);
-            assert_eq!(
-                journal.take(),
-                [
-                    "elected",
-                    "begins a=1",
-                    "dropped",
-                    "lost",
-                    "elected",
-                    "begins a=1",
-                    "ends a=1"
-                ]
-            );
-            assert_eq!(controller.stats().dropped, 1);
-            // By another client: the lease is still there.
-            etcd.put("n/a", "2");
-            etcd.sleep(seconds(1)).await;
-            let key = etcd.get_prefix("leader/").remove(0).key;
-            client(&etcd).v3().kv().delete(key).await.unwrap();
-            etcd.sleep(seconds(60)).await;
-            assert_eq!(
-                journal.take(),
-                [
-                    "begins a=2",
-                    "dropped",
-                    "lost",
-                    "elected",
-                    "begins a=2",
-                    "ends a=2"
-                ]
-            );
-            session.close().await.unwrap();
-        };
-        // With its session, the controller ends.
-        let ended = select(cache_driver, driver);
-        select(pin!(session_driver), pin!(join(ended, work))).await;
-        assert_eq!(controller.stats().fencing_token, None);
-        assert_eq!(journal.take(), ["lost"]);
-    });
-}
-
-#[test]
-fn a_stop_leaves_the_election_and_a_guarded_write_is_refused_after_it() {
-    let etcd = jumping().build();
-    etcd.put("n/a", "1");
-    block_on(async {
-        let (session, session_driver) = session(&etcd).await;
-        let client = client(&etcd);
-        let (cache, cache_driver) = numbers(&client);
-        let election = Election::new(&session, "leader");
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, writer) = (requests.clone(), client.clone());
-        let builder = Controller::builder(&client, &cache).elected(&election, "me");
-        let (controller, driver) = builder.reconcile(move |request| {
-            seen.lock().unwrap().push(request.clone());
-            let write = request.guard(Txn::new().then(Put::new("done", "1")));
-            let writer = writer.clone();
-            async move {
-                assert!(writer.send(write).await?.succeeded);
-                Ok::<_, etcd_http::Error>(Reconciled::AwaitChange)
-            }
-        });
-        let work = async {
-            etcd.sleep(seconds(2)).await;
-            controller.stop(seconds(5)).await.unwrap();
-            etcd.sleep(seconds(1)).await;
-            assert!(etcd.get_prefix("leader/").is_empty());
-            let request = requests.lock().unwrap().remove(0);
-            let own = etcd.get("n/a").unwrap();
-            assert_eq!(request.mod_revision(), own.mod_revision);
-            let write = request.guard(Txn::new().then(Put::new("done", "2")));
-            assert!(!client.send(write).await.unwrap().succeeded);
-            session.close().await.unwrap();
-        };
-        let drivers = join(session_driver, cache_driver);
-        select(pin!(drivers), pin!(join(driver, work))).await;
-        assert_eq!(etcd.get("done").unwrap().value, "1");
     });
 }
 

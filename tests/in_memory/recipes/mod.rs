@@ -6,6 +6,7 @@ mod config;
 mod controlled;
 mod controller;
 mod dropped;
+mod elected;
 mod exactness;
 mod late;
 mod migration;

@@ -32,6 +32,7 @@ impl Lease {
         interval: Option<Duration>,
     ) -> Self {
         let (alive, lost) = oneshot::channel();
+        trace::lease_kept(id, ttl);
         Self(Arc::new(LeaseState {
             id,
             interval,
@@ -163,11 +164,13 @@ impl LeaseState {
             state.sent = sent;
             state.ttl = ttl.min(LONGEST);
             state.last_error = None;
+            trace::lease_renewed(self.id, state.ttl);
         }
     }
 
     /// Records a failed renewal.
     pub(super) fn failed(&self, error: &Error) {
+        trace::lease_not_renewed(self.id, error.reason());
         self.state().last_error = Some(error.clone());
     }
 
@@ -200,8 +203,10 @@ impl State {
     }
 
     fn lose(&mut self, reason: LossReason) {
-        if self.loss.is_none() && reason != LossReason::Revoked {
-            trace::lease_lost(self.id, self.loss_by(reason));
+        match reason {
+            _ if self.loss.is_some() => {}
+            LossReason::Revoked => trace::lease_revoked(self.id),
+            _ => trace::lease_lost(self.id, self.loss_by(reason)),
         }
         self.loss.get_or_insert(reason);
         self.alive = None;

@@ -1,5 +1,8 @@
 //! Behavior that the contract does not specify.
 
+#[cfg(feature = "tracing")]
+mod events;
+
 use std::{
     error::Error,
     pin::pin,

@@ -1,0 +1,69 @@
+use std::error::Error as StdError;
+
+use async_trait::async_trait;
+
+use crate::{
+    auth::{basic::Credentials, secret::Secret},
+    error::{Error, Result},
+};
+
+/// Provides a user and the password, where they change while a program runs: from a vault, or from a file that is written again. See
+/// [`ClientBuilder::v3_auth_by`](crate::ClientBuilder::v3_auth_by) and, for the v2 API,
+/// [`ClientBuilder::basic_auth_by`](crate::ClientBuilder::basic_auth_by).
+///
+/// ```
+/// use std::{error::Error, fs};
+///
+/// use etcd_http::{CredentialsProvider, UserCredentials, transport::async_trait};
+///
+/// struct SecretFile;
+///
+/// #[async_trait]
+/// impl CredentialsProvider for SecretFile {
+///     async fn credentials(&self) -> Result<UserCredentials, Box<dyn Error + Send + Sync>> {
+///         let password = fs::read_to_string("/run/secrets/etcd")?;
+///         Ok(UserCredentials::new("app", password.trim_end()))
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait CredentialsProvider: Send + Sync {
+    /// Returns the present credentials. It is called before the first call that needs them, and when etcd no longer accepts them or
+    /// the token that they were exchanged for; all calls that need them at that time share the result. If etcd refuses the
+    /// credentials, it is called again, once, as they may have changed meanwhile.
+    ///
+    /// # Errors
+    /// Why there are none at present. The calls that wait for them fail with this text, and are not sent.
+    async fn credentials(&self) -> Result<UserCredentials, Box<dyn StdError + Send + Sync>>;
+}
+
+/// A user, and the password: redacted when printed, and zeroed when dropped.
+#[derive(Clone, Debug)]
+pub struct UserCredentials {
+    pub(crate) user: String,
+    pub(crate) password: Secret,
+}
+
+impl UserCredentials {
+    /// This user, with this password.
+    pub fn new(user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        Self {
+            user: user.as_ref().to_owned(),
+            password: password.as_ref().into(),
+        }
+    }
+
+    /// Returns them as the v2 API takes them.
+    pub(crate) fn basic(&self) -> Result<Credentials> {
+        Credentials::basic(&self.user, self.password.expose())
+    }
+}
+
+/// Asks for the present credentials.
+///
+/// # Errors
+/// [`Error::Invalid`] with the provider's reason.
+pub(crate) async fn provided(provider: &dyn CredentialsProvider) -> Result<UserCredentials> {
+    let provided = provider.credentials().await;
+    provided.map_err(|reason| Error::invalid("credentials", reason.to_string()))
+}
