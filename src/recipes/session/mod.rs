@@ -235,7 +235,7 @@ impl<T: Transport> Session<T> {
     ///
     /// # Errors
     /// [`TimedOut`](RecipeError::TimedOut) if no server confirmed it within
-    /// [`close_limit`](SessionBuilder::close_limit), [`RecipeError::Client`] if it failed. Call it again; the driver tries once more
+    /// [`close_limit`](SessionBuilder::close_limit), [`RecipeError::Client`] if it failed. Call it again; the driver tries again
     /// when the last handle is dropped, and otherwise the lease ends by itself, when its time is up. It is not an error if the
     /// lease has ended already.
     pub async fn close(&self) -> Result<(), RecipeError> {
