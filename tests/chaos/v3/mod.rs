@@ -164,9 +164,9 @@ async fn run_load<T: Trusting + Default>(scenario: &Scenario, start_load: Load<T
 }
 
 /// When a former leader may have resumed that ended a lease at `gone`, which was renewed at `renewed`. It ends sixteen leases at a
-/// time, and the next ones when it has given up those before (V3-151).
+/// time, and the next ones when it has given up those before (V3-152). What it proposes while there is no leader waits for one.
 fn causes(renewed: Instant, gone: Instant) -> ops::Range<Instant> {
-    renewed.min(gone - PROPOSAL) - LATENCY..gone + LATENCY
+    renewed.min(gone - PROPOSAL - ELECTION * 2) - LATENCY..gone + LATENCY
 }
 
 /// A running keeper for each client.
