@@ -125,7 +125,8 @@ fn recipes_can_be_spawned_over_any_transport() {
     }
     async fn hold(client: Client) -> Result<(), RecipeError> {
         let mutex = v2::Mutex::new(&client, "lock", Duration::from_secs(10));
-        let held = mutex.run(async |held| client.v2().set("a", format!("{held:?}")).await.map(drop));
+        let held =
+            mutex.run(async |held| client.v2().set("a", format!("{held:?}")).await.map(drop));
         Ok(held.await??)
     }
     let client = Client::new(ScriptedTransport::new([]), ["http://a"]).unwrap();
