@@ -89,7 +89,7 @@ async fn files_that_do_not_parse_are_not_used<S: Stack + FromSettings>() {
     client.v2().get("/").await.unwrap();
 }
 
-/// Client and server get other certificates again and again, of two authorities by turns, and all connections are made anew. Each
+/// Client and server get other certificates many times, of two authorities by turns, and all connections are replaced. Each
 /// certificate expires soon after it was replaced.
 async fn no_call_fails_while_certificates_rotate<S: Stack + FromSettings>() {
     let seconds = env::var(SECONDS).map(|text| text.parse::<usize>().unwrap());
