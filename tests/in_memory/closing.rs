@@ -123,7 +123,7 @@ fn sessions_give_up_what_they_hold_before_the_client_ends() {
 
 /// A worker that ends by itself when its program does needs one error to look for.
 #[test]
-fn whatever_a_session_waits_for_its_end_is_told_in_one_word() {
+fn whatever_a_session_waits_for_its_end_is_one_error() {
     let etcd = jumping().build();
     let (client, other) = (client(&etcd), client(&etcd));
     block_on(async {

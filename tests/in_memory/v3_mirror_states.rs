@@ -338,7 +338,7 @@ fn a_cache_has_its_entries_before_a_server_responds_and_delivers_what_has_change
             etcd.put("k/b", "3");
             cache.wait_until(etcd.revision()).await.unwrap();
             assert!(cache.last_heard().is_some());
-            // The deletion is told to a stream that is polled only now.
+            // The deletion reaches a stream that is polled only now.
             for expected in [&["+1", "+2", "!"][..], &["-1"], &["2>3"]] {
                 assert_eq!(changes(&updates.next().await.unwrap()), expected);
             }

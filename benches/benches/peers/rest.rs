@@ -277,7 +277,7 @@ async fn tonic_watch_set(url: &str, count: usize) {
     // It ends with its sender.
     spawn(async move {
         std::future::pending::<()>().await;
-        drop(sender)
+        drop(sender);
     });
     until_watched(url, count).await;
 }
@@ -320,7 +320,7 @@ async fn cache(url: &str, count: usize) {
     assert_eq!(cache.ready().await.expect("a listing").len(), count);
     spawn(async move {
         std::future::pending::<()>().await;
-        drop(cache)
+        drop(cache);
     });
 }
 

@@ -175,7 +175,7 @@ fn an_item_whose_claim_or_acknowledgment_is_dropped_is_neither_lost_nor_doubled(
         push,
         async |it| {
             drop(Queue::new(it, "x").claim().await.unwrap());
-            std::future::pending().await
+            std::future::pending::<()>().await;
         },
         async |etcd, other, done| assert_eq!(count(etcd, other, done).await, 1),
     );

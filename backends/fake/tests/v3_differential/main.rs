@@ -3,7 +3,7 @@
 //!
 //! The ids of cluster and member are translated, the remaining time of a lease is one that is possible between the moments
 //! at which it was granted and asked for, and what etcd promises no order of (the keys of a lease, leases that end at the same
-//! time) is sorted. A user may be found by 3.5 as he was (V3-152). If that changes what he may do, or the machine stalls for
+//! time) is sorted. A user may be found by 3.5 as he was (V3-151). If that changes what he may do, or the machine stalls for
 //! longer than a lease lives, the history begins again on new servers.
 //!
 //! - `ETCD_BIN_3_4`, `ETCD_BIN_3_5`, `ETCD_BIN`: the servers.

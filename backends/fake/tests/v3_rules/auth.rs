@@ -156,7 +156,7 @@ rules! {
         assert_eq!(seen, "y yy yyy nnnn nyyyy nyyyyy nnnnnnn nnnnnyyy nnnnnyyyy ");
     }
 
-    fn v3_152_3_5_may_take_a_user_for_what_he_was(s) {
+    fn v3_151_3_5_may_take_a_user_for_what_he_was(s) {
         let (root, ann) = enable(s);
         let call = |s: &mut dyn Subject, path: &str, body: &str| {
             assert_eq!(post_as(s, &root, path, body).status, 200, "{path} {body}");

@@ -148,7 +148,7 @@ impl Server {
     async fn changed(&mut self) {
         // The last sender is dropped when the run is over.
         if self.modes.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
