@@ -96,6 +96,8 @@ impl<T: Transport, V> Work<T, V> {
                     let is_gap = error.is_compacted() || error.is_cluster_changed();
                     let is_refused = error.is_closed()
                         || *number == 0 && pauses.is_final(&error)
+                        // Not the one endpoint that is wrong.
+                        || error.is_cluster_changed() && pauses.is_exhausted()
                         || self.fails_on_gap && is_gap;
                     let state = State {
                         snapshot: snapshot.clone(),

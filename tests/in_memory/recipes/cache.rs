@@ -215,6 +215,27 @@ fn a_cache_follows_a_store_that_is_restored_from_a_backup() {
     });
 }
 
+/// The copy stays, and nobody waits for changes of it any more.
+#[test]
+fn a_cache_ends_where_the_client_refuses_the_cluster_as_another_one() {
+    on_each_wire(async |etcd, client| {
+        etcd.put("n/a", "1");
+        let (cache, driver) = numbers(&client);
+        let work = async {
+            let mut updates = cache.changes();
+            updates.next().await.unwrap();
+            etcd.change_cluster_id();
+            etcd.put("n/b", "2");
+            assert!(updates.next().await.is_none());
+            assert!(cache.failure().unwrap().is_cluster_changed());
+            assert_eq!(text(&cache.snapshot()), "a=1");
+            assert!(cache.wait_until(20).await.is_err());
+        };
+        cache.run(driver, work).await;
+        assert!(etcd.elapsed() < seconds(60), "{:?}", etcd.elapsed());
+    });
+}
+
 #[test]
 fn a_wait_for_a_revision_ends_whichever_key_it_changed() {
     on_each_wire(async |etcd, client| {
