@@ -47,7 +47,8 @@ pub use transaction::Transaction;
 ///
 /// # Limits
 ///
-/// The work runs several times: it should do nothing but read and write the transaction. All keys that it reads are compared,
+/// The work runs several times: it should do nothing but read and write the transaction, and borrow what else it needs. `async
+/// |txn|` does, also in a task that is spawned; `async move |txn|` could run only once. All keys that it reads are compared,
 /// and all that it writes are written, in one request: at most 128 each, by etcd's default. Keys are read one by one, not by
 /// ranges.
 ///
