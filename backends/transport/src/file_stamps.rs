@@ -17,7 +17,8 @@ use std::{
 /// let before = FileStamps::of([&file]);
 /// std::fs::write(&file, "a certificate")?;
 /// assert_ne!(FileStamps::of([&file]), before);
-/// # std::fs::remove_file(&file)
+/// # std::fs::remove_file(&file)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileStamps(Vec<(PathBuf, Stamp)>);

@@ -82,8 +82,9 @@ fn services_go_on_while_members_are_killed_and_halted() {
         is_over.set(true);
     };
     let services = async {
-        let discovery = discover(&cluster, &ready, &is_over);
-        let store = store(&cluster, &ready, &is_over);
+        // On the heap: they are more than the stack of a test takes.
+        let discovery = Box::pin(discover(&cluster, &ready, &is_over));
+        let store = Box::pin(store(&cluster, &ready, &is_over));
         futures::join!(discovery, store, faults);
     };
     let done = runtime.block_on(async { timeout(Duration::from_secs(60), services).await });
