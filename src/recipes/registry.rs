@@ -3,7 +3,7 @@ use std::{convert::Infallible, pin::pin};
 use bytes::Bytes;
 use etcd_transport::Transport;
 use futures::{
-    Stream, StreamExt,
+    FutureExt, Stream, StreamExt,
     future::{Either, select},
     stream,
 };
@@ -131,8 +131,8 @@ impl<T: Transport> Registry<T> {
         }
     }
 
-    /// Does work with an instance [registered](Self::register), and returns what the work returns. The instance stays registered
-    /// until the session ends.
+    /// Does work with an instance [registered](Self::register), and returns what the work returns, with the instance no longer
+    /// registered. Where etcd does not confirm that, the instance stays until the session ends.
     ///
     /// # Errors
     /// As for [`register`](Self::register): the work is dropped.
@@ -142,12 +142,22 @@ impl<T: Transport> Registry<T> {
         data: impl Into<Value>,
         work: impl Future<Output = O>,
     ) -> Result<O, RecipeError> {
+        let key = join(&join(&self.name, "/"), &instance);
         let registered = Box::pin(self.register(instance, data));
-        match select(registered, pin!(work)).await {
-            Either::Left((Err(error), _)) => Err(error),
+        let output = match select(registered, pin!(work)).await {
+            Either::Left((Err(error), _)) => return Err(error),
             Either::Left((Ok(never), _)) => match never {},
-            Either::Right((output, _)) => Ok(output),
+            Either::Right((output, _)) => output,
+        };
+        if let Ok(lease) = self.session.held().await {
+            let withdrawn = async {
+                let own = self.own_deleted(&lease, &key);
+                Ok(self.session.namespace().send(own).boxed().await?)
+            };
+            // It goes with the lease otherwise.
+            let _ = while_held(&lease, withdrawn).await;
         }
+        Ok(output)
     }
 
     /// Returns the instances that are registered: keys with their data.
@@ -181,8 +191,7 @@ impl<T: Transport> Registry<T> {
                     settle(namespace, &put).await?.output.header.revision
                 }
                 None => {
-                    let own = Compare::lease(key).equal(lease.id());
-                    let delete = Txn::new().when(own).then(DeleteRange::new(key));
+                    let delete = self.own_deleted(lease, key);
                     settle(namespace, &delete).await?.output.header.revision
                 }
             };
@@ -213,6 +222,12 @@ impl<T: Transport> Registry<T> {
                 revision = read.header.revision;
             }
         }
+    }
+
+    /// Deletes the key, unless another session has registered it.
+    fn own_deleted(&self, lease: &HeldLease<T>, key: &Bytes) -> Txn {
+        let own = Compare::lease(key).equal(lease.id());
+        Txn::new().when(own).then(DeleteRange::new(key))
     }
 
     fn range(&self) -> KeyRange {

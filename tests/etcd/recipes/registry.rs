@@ -49,6 +49,7 @@ async fn an_instance_is_listed_while_its_session_lives<T: Transport>(etcd: Etcd<
             .run_registered("a", "10.0.0.7", serve)
             .await
             .unwrap();
+        assert!(listed(&registry).await.is_empty(), "the session goes on");
         session.close().await.unwrap();
         known.next().await.unwrap();
         assert!(known.is_empty());
