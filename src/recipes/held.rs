@@ -114,7 +114,8 @@ impl<T: Transport> Held<T> {
     ///
     /// # Errors
     /// [`SessionLost`](RecipeError::SessionLost), [`KeyDeleted`](RecipeError::KeyDeleted), or
-    /// [`SessionClosed`](RecipeError::SessionClosed) when the program ends in order: the work was dropped, at an `.await` of its own. What it had sent may still be applied: see [`is_held_compare`](Self::is_held_compare).
+    /// [`SessionClosed`](RecipeError::SessionClosed) when the program ends in order: the work was dropped, at an `.await` of its
+    /// own. What it had sent may still be applied: see [`is_held_compare`](Self::is_held_compare).
     pub async fn run<O>(&self, work: impl Future<Output = O>) -> Result<O, RecipeError> {
         until(self.lost(), work).await
     }
@@ -278,9 +279,7 @@ impl<T: Transport> Held<T> {
                 let read = read_since(namespace, both, changed).await?;
                 let own = read.range(0).and_then(|own| own.first());
                 if own.is_none_or(|own| own.create_revision != self.created) {
-                    return Err(RecipeError::KeyDeleted {
-                        key: self.key.clone(),
-                    });
+                    return Err(self.session.key_deleted(self.key.clone()));
                 }
                 let ahead = read.range(1).map_or(&[][..], |ahead| &ahead.kvs);
                 if ahead.len() < slots {

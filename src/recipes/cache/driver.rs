@@ -20,8 +20,9 @@ use crate::{
 
 /// A future that fills a [`Cache`](super::Cache) and follows its keys: spawn it on any runtime, or poll it beside the work.
 ///
-/// It resolves when the last handle and the last stream of the cache are dropped, if the first listing is refused, or when the
-/// client is [closed](crate::Client::close), or where changes are lost if [that is to end it](super::CacheBuilder::fail_on_gap).
+/// It resolves when the last handle and the last stream of the cache are dropped, if the first listing is refused, when the client
+/// is [closed](crate::Client::close) or refuses the cluster as another one, or where changes are lost if
+/// [that is to end it](super::CacheBuilder::fail_on_gap).
 #[must_use = "the cache is filled while the driver is polled"]
 pub struct CacheDriver(pub(super) BoxFuture<'static, ()>);
 
@@ -96,7 +97,7 @@ impl<T: Transport, V> Work<T, V> {
                     let is_gap = error.is_compacted() || error.is_cluster_changed();
                     let is_refused = error.is_closed()
                         || *number == 0 && pauses.is_final(&error)
-                        // Not the one endpoint that is wrong.
+                        // One endpoint of another cluster would be left for the others.
                         || error.is_cluster_changed() && pauses.is_exhausted()
                         || self.fails_on_gap && is_gap;
                     let state = State {

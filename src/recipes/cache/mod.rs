@@ -91,8 +91,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// - **It goes on** over outages, restarts and compaction: the range is listed again where it cannot be followed, and the update
 ///   says so. Over a restored backup as well, unless the client refuses that cluster as another one: set
 ///   [`allow_cluster_change`](crate::ClientBuilder::allow_cluster_change). Otherwise the driver ends, after some attempts, with an
-///   [error](Error::is_cluster_changed) that [`failure`](Self::failure) returns, and [`changes`](Self::changes) end with it. [`last_heard`](Self::last_heard) tells how old the copy may be, [`failure`](Self::failure)
-///   why.
+///   [error](Error::is_cluster_changed), and [`changes`](Self::changes) end. [`last_heard`](Self::last_heard) tells how old the
+///   copy may be, [`failure`](Self::failure) why.
 /// - **A value that cannot be decoded stops nothing.** The last valid one stays, and the key is
 ///   [listed](Snapshot::invalid) and [reported](CacheChange::Invalid). A key that has not had a valid value since it was
 ///   created is absent.
