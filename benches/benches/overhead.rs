@@ -1,10 +1,12 @@
-//! The time of a get and a set, with this client and with the bare HTTP stack.
+//! The time of reads and writes, with this client and with the bare HTTP stack.
 //!
 //! `cargo bench -p etcd-http-benches --bench overhead`
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use etcd_http::{Client, isahc::IsahcTransport, reqwest::ReqwestTransport, server};
-use etcd_http_benches::{BareIsahc, BareReqwest, Canned, Contender, NoRuntime, Run, tokio};
+use etcd_http::{isahc::IsahcTransport, reqwest::ReqwestTransport, server};
+use etcd_http_benches::{
+    BareIsahc, BareReqwest, Canned, Contender, NoRuntime, Operation, Run, client, tokio,
+};
 
 fn overhead(criterion: &mut Criterion) {
     let etcd = server::start().expect("an etcd");
@@ -12,11 +14,11 @@ fn overhead(criterion: &mut Criterion) {
     for (server, url) in [("canned", canned.url()), ("etcd", etcd.client_url())] {
         let runtime = tokio();
         let name = format!("reqwest/{server}");
-        let ours = Client::<ReqwestTransport>::connect([&url]).expect("a client");
+        let ours = client::<ReqwestTransport>(&url);
         compare(criterion, &name, &runtime, &BareReqwest::new(&url), &ours);
 
         let name = format!("isahc/{server}");
-        let ours = Client::<IsahcTransport>::connect([&url]).expect("a client");
+        let ours = client::<IsahcTransport>(&url);
         compare(criterion, &name, &NoRuntime, &BareIsahc::new(&url), &ours);
     }
 }
@@ -28,12 +30,15 @@ fn compare(
     bare: &impl Contender,
     ours: &impl Contender,
 ) {
-    runtime.run(bare.set());
     let mut group = criterion.benchmark_group(name);
-    group.bench_function("get/bare", |b| b.iter(|| runtime.run(bare.get())));
-    group.bench_function("get/ours", |b| b.iter(|| runtime.run(ours.get())));
-    group.bench_function("set/bare", |b| b.iter(|| runtime.run(bare.set())));
-    group.bench_function("set/ours", |b| b.iter(|| runtime.run(ours.set())));
+    for operation in Operation::ALL {
+        group.bench_function(format!("{}/bare", operation.name()), |b| {
+            b.iter(|| runtime.run(bare.run(operation)));
+        });
+        group.bench_function(format!("{}/ours", operation.name()), |b| {
+            b.iter(|| runtime.run(ours.run(operation)));
+        });
+    }
     group.finish();
 }
 

@@ -13,45 +13,17 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use isahc::{
-    AsyncReadResponseExt, HttpClient, Request,
+    AsyncReadResponseExt, HttpClient,
     config::{Configurable, RedirectPolicy, VersionNegotiation},
 };
-use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{Contender, KEY, VALUE};
+use crate::{
+    Contender,
+    operation::{Operation, Request},
+};
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-const FORM: &str = "application/x-www-form-urlencoded";
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "decoded as a user would, all of it")]
-struct Answer {
-    action: String,
-    node: Node,
-    prev_node: Option<Node>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "decoded as a user would, all of it")]
-struct Node {
-    key: String,
-    value: Option<String>,
-    #[serde(default)]
-    dir: bool,
-    #[serde(default)]
-    nodes: Vec<Node>,
-    modified_index: u64,
-    created_index: u64,
-}
-
-fn check(status: u16, body: &[u8]) {
-    assert!(status < 300, "status {status}");
-    let answer: Answer = serde_json::from_slice(body).expect("etcd's JSON");
-    assert_eq!(answer.node.value.as_deref(), Some(VALUE));
-}
 
 /// reqwest, with the settings of this client's transport.
 pub struct BareReqwest {
@@ -69,24 +41,25 @@ impl BareReqwest {
             endpoint: endpoint.to_owned(),
         }
     }
-
-    async fn send(&self, request: reqwest::RequestBuilder) {
-        let response = request.timeout(TIME_LIMIT).send().await.expect("a head");
-        let status = response.status().as_u16();
-        check(status, &response.bytes().await.expect("a body"));
-    }
 }
 
 impl Contender for BareReqwest {
-    async fn get(&self) {
-        let url = format!("{}/v2/keys{KEY}", self.endpoint);
-        self.send(self.client.get(url)).await;
-    }
-
-    async fn set(&self) {
-        let url = format!("{}/v2/keys{KEY}", self.endpoint);
-        let put = self.client.put(url).header("content-type", FORM);
-        self.send(put.body(format!("value={VALUE}"))).await;
+    async fn run(&self, operation: Operation) {
+        let Request {
+            method,
+            path,
+            content_type,
+            body,
+        } = operation.request();
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let url = format!("{}{path}", self.endpoint);
+        let mut request = self.client.request(method, url).timeout(TIME_LIMIT);
+        if let Some(content_type) = content_type {
+            request = request.header(CONTENT_TYPE, content_type).body(body);
+        }
+        let response = request.send().await.expect("a head");
+        let status = response.status().as_u16();
+        operation.check(status, &response.bytes().await.expect("a body"));
     }
 }
 
@@ -110,11 +83,19 @@ impl BareHyper {
             host: HeaderValue::from_str(host).expect("a header"),
         }
     }
+}
 
-    async fn send(&self, method: Method, content_type: Option<&'static str>, body: Bytes) {
-        let mut request = hyper::Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = format!("/v2/keys{KEY}").parse().expect("a path");
+impl Contender for BareHyper {
+    async fn run(&self, operation: Operation) {
+        let Request {
+            method,
+            path,
+            content_type,
+            body,
+        } = operation.request();
+        let mut request = hyper::Request::new(Full::from(body));
+        *request.method_mut() = Method::from_bytes(method.as_bytes()).expect("a method");
+        *request.uri_mut() = path.parse().expect("a path");
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
         if let Some(content_type) = content_type {
@@ -129,18 +110,7 @@ impl BareHyper {
             (status, body.to_bytes())
         });
         let (status, body) = exchange.await.expect("in time");
-        check(status, &body);
-    }
-}
-
-impl Contender for BareHyper {
-    async fn get(&self) {
-        self.send(Method::GET, None, Bytes::new()).await;
-    }
-
-    async fn set(&self) {
-        let form = format!("value={VALUE}").into();
-        self.send(Method::PUT, Some(FORM), form).await;
+        operation.check(status, &body);
     }
 }
 
@@ -159,30 +129,35 @@ impl BareIsahc {
             endpoint: endpoint.to_owned(),
         }
     }
-
-    fn request(&self, method: &str) -> isahc::http::request::Builder {
-        Request::builder()
-            .method(method)
-            .uri(format!("{}/v2/keys{KEY}", self.endpoint))
-            .redirect_policy(RedirectPolicy::None)
-            .version_negotiation(VersionNegotiation::http11())
-            .timeout(TIME_LIMIT)
-    }
 }
 
 impl Contender for BareIsahc {
-    async fn get(&self) {
-        let request = self.request("GET").body(()).expect("a request");
-        let mut response = self.client.send_async(request).await.expect("a head");
+    async fn run(&self, operation: Operation) {
+        let Request {
+            method,
+            path,
+            content_type,
+            body,
+        } = operation.request();
+        let mut request = isahc::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint))
+            .redirect_policy(RedirectPolicy::None)
+            .version_negotiation(VersionNegotiation::http11())
+            .timeout(TIME_LIMIT);
+        if let Some(content_type) = content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        // With an empty body there would be a header of its length.
+        let sent = if body.is_empty() {
+            let request = request.body(()).expect("a request");
+            self.client.send_async(request).await
+        } else {
+            let request = request.body(body).expect("a request");
+            self.client.send_async(request).await
+        };
+        let mut response = sent.expect("a head");
         let body = response.bytes().await.expect("a body");
-        check(response.status().as_u16(), &body);
-    }
-
-    async fn set(&self) {
-        let request = self.request("PUT").header("content-type", FORM);
-        let request = request.body(format!("value={VALUE}")).expect("a request");
-        let mut response = self.client.send_async(request).await.expect("a head");
-        let body = response.bytes().await.expect("a body");
-        check(response.status().as_u16(), &body);
+        operation.check(response.status().as_u16(), &body);
     }
 }

@@ -1,19 +1,21 @@
-//! gRPC by hand over one connection of h2: what a careful user would write for these requests alone.
+//! gRPC by hand over one connection of h2, and over reqwest: what a careful user would write for these requests alone.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use etcd_http::reqwest::ReqwestTransport;
 use h2::{
     RecvStream, SendStream,
     client::{ResponseFuture, SendRequest},
 };
 use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
+use http_body_util::BodyExt;
 use prost::Message;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     LIST, LISTED,
-    contender::{Call, Contender, Operation},
+    contender::{Call, Contender, Keeper, Operation},
     messages::{
         Compare, KeepAliveRequest, KeepAliveResponse, PutRequest, PutResponse, RangeRequest,
         RangeResponse, RequestOp, TARGET_VALUE, TxnRequest, TxnResponse,
@@ -57,76 +59,18 @@ impl Contender for Bare {
             .initial_connection_window_size(MAX_WINDOW);
         let (sender, connection) = builder.handshake(stream).await.expect("HTTP/2");
         tokio::spawn(connection);
-        let uri = |method: &str| {
-            let uri = format!("{url}/etcdserverpb.{method}");
-            uri.parse().expect("a URI")
-        };
         Self {
             sender,
-            uris: Arc::new(Uris {
-                put: uri("KV/Put"),
-                range: uri("KV/Range"),
-                txn: uri("KV/Txn"),
-                keep_alive: uri("Lease/LeaseKeepAlive"),
-            }),
+            uris: Arc::new(Uris::of(url)),
         }
     }
 
     async fn run(&mut self, call: Call<'_>) {
-        let (operation, value) = (call.operation, call.value);
-        let key = Bytes::copy_from_slice(call.key.as_bytes());
-        match operation {
-            Operation::Put => {
-                let response: PutResponse = self.call(&self.uris.put, &put(key, value)).await;
-                assert!(response.header.expect("a header").revision > 0);
-            }
-            Operation::Get | Operation::SerializableGet => {
-                let range = RangeRequest {
-                    key,
-                    range_end: Bytes::new(),
-                    serializable: operation == Operation::SerializableGet,
-                };
-                let response: RangeResponse = self.call(&self.uris.range, &range).await;
-                assert_eq!(response.kvs[0].value, value);
-            }
-            Operation::Cas => {
-                let txn = TxnRequest {
-                    compare: vec![Compare {
-                        target: TARGET_VALUE,
-                        key: key.clone(),
-                        value: Bytes::from_static(value.as_bytes()),
-                    }],
-                    success: vec![RequestOp {
-                        put: put(key, value),
-                    }],
-                };
-                let response: TxnResponse = self.call(&self.uris.txn, &txn).await;
-                assert!(response.succeeded);
-            }
-            Operation::Batch => {
-                let puts = call.keys().map(|key| RequestOp {
-                    put: put(key.into(), value),
-                });
-                let txn = TxnRequest {
-                    compare: Vec::new(),
-                    success: puts.collect(),
-                };
-                let response: TxnResponse = self.call(&self.uris.txn, &txn).await;
-                assert!(response.succeeded);
-            }
-            Operation::List => {
-                let range = RangeRequest {
-                    key: Bytes::from_static(LIST.as_bytes()),
-                    // What follows everything that begins with the prefix: its last byte plus 1.
-                    range_end: Bytes::from_static(b"/list0"),
-                    serializable: false,
-                };
-                let response: RangeResponse = self.call(&self.uris.range, &range).await;
-                assert_eq!(response.kvs.len(), LISTED);
-            }
-        }
+        run(self, &self.uris, call).await;
     }
+}
 
+impl Keeper for Bare {
     /// All on one stream.
     async fn renew(&mut self, leases: &[i64], times: usize) {
         let renewals = leases.iter().map(|&id| frame(&KeepAliveRequest { id }));
@@ -152,22 +96,145 @@ impl Contender for Bare {
     }
 }
 
-impl Bare {
-    async fn call<A: Message + Default>(&self, uri: &Uri, message: &impl Message) -> A {
-        let call = timeout(TIME_LIMIT, self.send(uri, message));
-        A::decode(call.await.expect("in time")).expect("a message")
+/// Executes an operation, and checks the response.
+async fn run(stack: &impl Stack, uris: &Uris, call: Call<'_>) {
+    let (operation, value) = (call.operation, call.value);
+    let key = Bytes::copy_from_slice(call.key.as_bytes());
+    match operation {
+        Operation::Put => {
+            let response: PutResponse = exchange(stack, &uris.put, &put(key, value)).await;
+            assert!(response.header.expect("a header").revision > 0);
+        }
+        Operation::Get | Operation::SerializableGet => {
+            let range = RangeRequest {
+                key,
+                range_end: Bytes::new(),
+                serializable: operation == Operation::SerializableGet,
+            };
+            let response: RangeResponse = exchange(stack, &uris.range, &range).await;
+            assert_eq!(response.kvs[0].value, value);
+        }
+        Operation::Cas => {
+            let txn = TxnRequest {
+                compare: vec![Compare {
+                    target: TARGET_VALUE,
+                    key: key.clone(),
+                    value: Bytes::from_static(value.as_bytes()),
+                }],
+                success: vec![RequestOp {
+                    put: put(key, value),
+                }],
+            };
+            let response: TxnResponse = exchange(stack, &uris.txn, &txn).await;
+            assert!(response.succeeded);
+        }
+        Operation::Batch => {
+            let puts = call.keys().map(|key| RequestOp {
+                put: put(key.into(), value),
+            });
+            let txn = TxnRequest {
+                compare: Vec::new(),
+                success: puts.collect(),
+            };
+            let response: TxnResponse = exchange(stack, &uris.txn, &txn).await;
+            assert!(response.succeeded);
+        }
+        Operation::List => {
+            let range = RangeRequest {
+                key: Bytes::from_static(LIST.as_bytes()),
+                // What follows everything that begins with the prefix: its last byte plus 1.
+                range_end: Bytes::from_static(b"/list0"),
+                serializable: false,
+            };
+            let response: RangeResponse = exchange(stack, &uris.range, &range).await;
+            assert_eq!(response.kvs.len(), LISTED);
+        }
     }
+}
 
-    async fn send(&self, uri: &Uri, message: &impl Message) -> Bytes {
+/// Sends a message, and decodes the response.
+async fn exchange<A: Message + Default>(
+    stack: &impl Stack,
+    uri: &Uri,
+    message: &impl Message,
+) -> A {
+    let sent = timeout(TIME_LIMIT, stack.send(uri, frame(message)));
+    A::decode(sent.await.expect("in time").slice(PREFIX..)).expect("a message")
+}
+
+/// What carries the requests.
+trait Stack: Sync {
+    /// Sends the body of a request, and returns that of the response. It is a success.
+    fn send(&self, uri: &Uri, frame: Bytes) -> impl Future<Output = Bytes> + Send;
+}
+
+impl Stack for Bare {
+    async fn send(&self, uri: &Uri, frame: Bytes) -> Bytes {
         let (response, mut stream) = self.open(uri).await;
-        stream.send_data(frame(message), true).expect("sent");
+        stream.send_data(frame, true).expect("sent");
         let mut body = head(response).await;
         let data = collect(&mut body).await;
         let trailers = body.trailers().await.expect("trailers").expect("some");
         assert_eq!(trailers["grpc-status"], "0");
-        data.slice(PREFIX..)
+        data
+    }
+}
+
+/// With the settings of this client's transport.
+#[derive(Clone)]
+pub(crate) struct BareReqwest {
+    client: reqwest::Client,
+    uris: Arc<Uris>,
+}
+
+impl Contender for BareReqwest {
+    const NAME: &'static str = "reqwest, by hand";
+
+    async fn connect(url: &str) -> Self {
+        let builder = ReqwestTransport::client_builder().http2_prior_knowledge();
+        Self {
+            client: builder.build().expect("a client"),
+            uris: Arc::new(Uris::of(url)),
+        }
     }
 
+    async fn run(&mut self, call: Call<'_>) {
+        run(self, &self.uris, call).await;
+    }
+}
+
+impl Stack for BareReqwest {
+    async fn send(&self, uri: &Uri, frame: Bytes) -> Bytes {
+        let request = self.client.post(uri.to_string());
+        let request = request
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(header::TE, "trailers");
+        let response = request.body(frame).send().await.expect("a head");
+        assert_eq!(response.status(), 200);
+        let body = Response::<reqwest::Body>::from(response).into_body();
+        let body = body.collect().await.expect("a body");
+        let trailers = body.trailers().expect("trailers");
+        assert_eq!(trailers["grpc-status"], "0");
+        body.to_bytes()
+    }
+}
+
+impl Uris {
+    fn of(url: &str) -> Self {
+        let uri = |method: &str| {
+            let uri = format!("{url}/etcdserverpb.{method}");
+            uri.parse().expect("a URI")
+        };
+        Self {
+            put: uri("KV/Put"),
+            range: uri("KV/Range"),
+            txn: uri("KV/Txn"),
+            keep_alive: uri("Lease/LeaseKeepAlive"),
+        }
+    }
+}
+
+impl Bare {
     async fn open(&self, uri: &Uri) -> (ResponseFuture, SendStream<Bytes>) {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;

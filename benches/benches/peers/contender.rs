@@ -52,7 +52,10 @@ pub(crate) trait Contender: Clone + Send + 'static {
 
     /// Executes an operation, and checks the response.
     fn run(&mut self, call: Call<'_>) -> impl Future<Output = ()> + Send;
+}
 
+/// A contender that keeps leases.
+pub(crate) trait Keeper: Contender {
     /// Renews all leases so often, each time after the responses to the last one.
     fn renew(&mut self, leases: &[i64], times: usize) -> impl Future<Output = ()> + Send;
 }
@@ -118,7 +121,9 @@ impl<T: Ours> Contender for Client<T> {
             }
         }
     }
+}
 
+impl<T: Ours> Keeper for Client<T> {
     /// A call each time, with all leases.
     async fn renew(&mut self, leases: &[i64], times: usize) {
         for _ in 0..times {
@@ -181,7 +186,9 @@ impl Contender for tonic::Client {
             }
         }
     }
+}
 
+impl Keeper for tonic::Client {
     /// A stream for each lease, which is opened by its first renewal.
     async fn renew(&mut self, leases: &[i64], times: usize) {
         let mut streams = Vec::with_capacity(leases.len());

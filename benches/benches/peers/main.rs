@@ -1,4 +1,4 @@
-//! v3 by gRPC beside the crate etcd-client and beside h2 by hand, in one run on one server: throughput, the client's CPU time and
+//! v3 by gRPC beside the crate etcd-client, and beside h2 and reqwest by hand, in one run on one server: throughput, the client's CPU time and
 //! allocations per operation, the latency of watches, the time to connect, and peak memory. Then two recipes: a lock beside Go's and
 //! beside the server's own, and a cache. The program `etcd-fake` beside etcd. An outage, and what is kept open and does nothing.
 //!
@@ -38,8 +38,8 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use self::{
-    bare::Bare,
-    contender::{Call, Contender, Operation},
+    bare::{Bare, BareReqwest},
+    contender::{Call, Contender, Keeper, Operation},
     table::{Column, Sample, Table, cpu_time},
 };
 
@@ -172,12 +172,13 @@ struct Bench {
     url: String,
     turns: usize,
     bare: Bare,
+    bare_reqwest: BareReqwest,
     hyper: Client<HyperTransport>,
     reqwest: Client<ReqwestTransport>,
     tonic: etcd_client::Client,
 }
 
-/// The order of the contenders in a table.
+/// The contenders that do everything.
 const NAMES: [&str; 4] = [
     <Bare as Contender>::NAME,
     <Client<HyperTransport> as Contender>::NAME,
@@ -185,15 +186,45 @@ const NAMES: [&str; 4] = [
     <etcd_client::Client as Contender>::NAME,
 ];
 
+/// A contender's work in a table.
+struct Entry<'a> {
+    name: &'static str,
+    /// The entry of what is written by hand over the same stack, or else over h2.
+    by_hand: usize,
+    run: &'a dyn Fn(),
+}
+
+impl<'a> Entry<'a> {
+    fn new<C: Contender>(by_hand: usize, run: &'a dyn Fn()) -> Self {
+        Self {
+            name: C::NAME,
+            by_hand,
+            run,
+        }
+    }
+
+    /// Those of [`NAMES`].
+    fn of_all(runs: [&'a dyn Fn(); 4]) -> Vec<Self> {
+        let [bare, hyper, reqwest, tonic] = runs;
+        vec![
+            Self::new::<Bare>(0, bare),
+            Self::new::<Client<HyperTransport>>(0, hyper),
+            Self::new::<Client<ReqwestTransport>>(0, reqwest),
+            Self::new::<etcd_client::Client>(0, tonic),
+        ]
+    }
+}
+
 impl Bench {
     fn new(etcd: &Server, turns: usize) -> Self {
         let (runtime, url) = (tokio(), etcd.client_url());
-        let (mut bare, hyper, reqwest, tonic) = runtime.block_on(async {
+        let (mut bare, bare_reqwest, hyper, reqwest, tonic) = runtime.block_on(async {
             let bare = Bare::connect(&url).await;
+            let bare_reqwest = BareReqwest::connect(&url).await;
             let hyper = <Client<_> as Contender>::connect(&url).await;
             let reqwest = <Client<_> as Contender>::connect(&url).await;
             let tonic = <etcd_client::Client as Contender>::connect(&url).await;
-            (bare, hyper, reqwest, tonic)
+            (bare, bare_reqwest, hyper, reqwest, tonic)
         });
         runtime.block_on(async {
             let mut put = async |key: &str, value| {
@@ -218,6 +249,7 @@ impl Bench {
             url,
             turns,
             bare,
+            bare_reqwest,
             hyper,
             reqwest,
             tonic,
@@ -240,9 +272,17 @@ impl Bench {
         };
         let bare = || self.call(&self.bare, load);
         let hyper = || self.call(&self.hyper, load);
+        let bare_reqwest = || self.call(&self.bare_reqwest, load);
         let reqwest = || self.call(&self.reqwest, load);
         let tonic = || self.call(&self.tonic, load);
-        self.measure([&bare, &hyper, &reqwest, &tonic], load.each * callers)
+        let entries = [
+            Entry::new::<Bare>(0, &bare),
+            Entry::new::<Client<HyperTransport>>(0, &hyper),
+            Entry::new::<BareReqwest>(2, &bare_reqwest),
+            Entry::new::<Client<ReqwestTransport>>(2, &reqwest),
+            Entry::new::<etcd_client::Client>(0, &tonic),
+        ];
+        self.measure(&entries, load.each * callers)
     }
 
     fn call<C: Contender>(&self, client: &C, load: Load) {
@@ -280,10 +320,13 @@ impl Bench {
         let hyper = || self.renew(&self.hyper, &ids, times);
         let reqwest = || self.renew(&self.reqwest, &ids, times);
         let tonic = || self.renew(&self.tonic, &ids, times);
-        self.measure([&bare, &hyper, &reqwest, &tonic], leases * times)
+        self.measure(
+            &Entry::of_all([&bare, &hyper, &reqwest, &tonic]),
+            leases * times,
+        )
     }
 
-    fn renew<C: Contender>(&self, client: &C, leases: &[i64], times: usize) {
+    fn renew<C: Keeper>(&self, client: &C, leases: &[i64], times: usize) {
         let mut client = client.clone();
         self.runtime.block_on(client.renew(leases, times));
     }
@@ -294,7 +337,7 @@ impl Bench {
         let hyper = || self.connect::<Client<HyperTransport>>();
         let reqwest = || self.connect::<Client<ReqwestTransport>>();
         let tonic = || self.connect::<etcd_client::Client>();
-        self.measure([&bare, &hyper, &reqwest, &tonic], 1)
+        self.measure(&Entry::of_all([&bare, &hyper, &reqwest, &tonic]), 1)
     }
 
     fn connect<C: Contender>(&self) {
@@ -310,18 +353,20 @@ impl Bench {
     }
 
     /// Measures what makes `count` operations, for each contender.
-    fn measure(&self, contenders: [&dyn Fn(); 4], count: usize) -> Table {
+    fn measure(&self, contenders: &[Entry<'_>], count: usize) -> Table {
         for contender in contenders {
             // Warms up.
-            contender();
+            (contender.run)();
         }
-        let mut columns = NAMES.map(Column::new);
+        let columns = contenders.iter();
+        let columns = columns.map(|it| Column::new(it.name, it.by_hand));
+        let mut columns: Vec<_> = columns.collect();
         for turn in 0..self.turns {
             // One contender changes the state of the machine for the next, so they take turns to be first.
             for place in 0..contenders.len() {
                 let index = (turn + place) % contenders.len();
                 let (cpu, start) = (cpu_time(), Instant::now());
-                contenders[index]();
+                (contenders[index].run)();
                 let sample = Sample {
                     elapsed: start.elapsed().as_secs_f64() / count as f64,
                     cpu: (cpu_time() - cpu).as_secs_f64() / count as f64,
@@ -331,7 +376,7 @@ impl Bench {
         }
         for (column, contender) in columns.iter_mut().zip(contenders) {
             let region = Region::new(ALLOCATOR);
-            contender();
+            (contender.run)();
             let change = region.change();
             let allocations = change.allocations + change.reallocations;
             column.allocations = allocations as f64 / count as f64;
