@@ -12,7 +12,10 @@ use etcd_transport::{TransportError, bytes::Bytes};
 use h2::client::{self, SendRequest};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::monitor::{Monitor, Verdict};
+use super::{
+    batched::Batched,
+    monitor::{Monitor, Verdict},
+};
 use crate::{
     connect::{Alpn, Stream},
     failure,
@@ -69,7 +72,7 @@ pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, Transpor
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(MAX_WINDOW)
         .initial_max_send_streams(0)
-        .handshake(stream)
+        .handshake(Batched::new(stream))
         .await;
     let (sender, connection) = handshake.map_err(|error| failure::handshake(Some(error)))?;
     let state = Arc::new(State::default());
@@ -96,7 +99,7 @@ type Announced = Result<(), Option<h2::Error>>;
 
 /// Drives a connection to its end.
 async fn drive(
-    mut connection: client::Connection<Stream, Bytes>,
+    mut connection: client::Connection<Batched<Stream>, Bytes>,
     state: Arc<State>,
     settings: Settings,
     announce: oneshot::Sender<Announced>,

@@ -1,5 +1,6 @@
 //! HTTP/2: few connections, each with many streams.
 
+mod batched;
 mod connection;
 mod exchange;
 mod monitor;
