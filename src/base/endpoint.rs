@@ -56,6 +56,11 @@ impl Endpoint {
         self.0.authority.port().is_some()
     }
 
+    /// Whether there is a path before that of each request.
+    pub(crate) fn has_path(&self) -> bool {
+        !self.0.base.is_empty()
+    }
+
     /// Returns whether the scheme is `https://`.
     pub fn is_https(&self) -> bool {
         self.0.scheme == Scheme::HTTPS

@@ -28,7 +28,7 @@ impl FromStr for Endpoint {
         if text.starts_with("unix:") || text.starts_with("unixs:") {
             return refuse(
                 "is a Unix socket: write http://localhost, and set the socket in the transport \
-                 (reqwest's `unix_socket`)",
+                 (`unix_socket` of hyper's builder, or of reqwest's)",
             );
         }
         if text.contains('[') && text.contains('%') {
@@ -136,7 +136,7 @@ mod tests {
             (
                 "unix:///run/etcd.sock",
                 "endpoint: `unix:///run/etcd.sock` is a Unix socket: write http://localhost, and set the socket in the \
-                 transport (reqwest's `unix_socket`)",
+                 transport (`unix_socket` of hyper's builder, or of reqwest's)",
             ),
             (
                 "http://[fe80::1%25eth0]:2379",

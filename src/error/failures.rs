@@ -274,6 +274,21 @@ impl Unsupported {
         }
     }
 
+    /// etcd itself says that this server does not have the call, for this reason, unless the path of the endpoint is one.
+    pub(crate) fn by_member(context: ErrorContext, reason: &'static str, words: &[u8]) -> Self {
+        let reason = Self::reason_at(&context.endpoint, reason);
+        Self::of(context, reason, words, false)
+    }
+
+    /// Why etcd does not have a call at this endpoint. By gRPC, the path is a part of the call's name.
+    pub(crate) fn reason_at(endpoint: &Endpoint, reason: &'static str) -> &'static str {
+        if endpoint.has_path() {
+            WRONG_PATH
+        } else {
+            reason
+        }
+    }
+
     /// The beginning of what the server said, at most 256 characters. Empty if nothing was sent.
     pub fn excerpt(&self) -> &str {
         &self.parts.excerpt
@@ -311,6 +326,9 @@ impl fmt::Display for Unsupported {
 }
 
 impl StdError for Unsupported {}
+
+const WRONG_PATH: &str = "this server does not have this call: the path of the endpoint is likely wrong, since etcd itself has none; \
+     or its etcd is too old for the call";
 
 /// The client rejected the request before anything was sent. The text says what is wrong and what to do.
 #[derive(Clone)]

@@ -136,8 +136,11 @@ impl Answer {
                 let is_foreign = by == UnsupportedBy::Foreign;
                 let message = message.filter(|_| !self.is_confidential);
                 let words = message.map_or(self.reply.body, Bytes::from);
-                let error = Unsupported::of(self.context, reason, words.trim_ascii(), is_foreign);
-                Error::Unsupported(error)
+                let words = words.trim_ascii();
+                Error::Unsupported(match by {
+                    UnsupportedBy::Member => Unsupported::by_member(self.context, reason, words),
+                    _ => Unsupported::of(self.context, reason, words, is_foreign),
+                })
             }
             Verdict::Foreign { .. } if self.reply.status.as_u16() >= 400 => {
                 let Reply { status, body, .. } = self.reply;
@@ -162,6 +165,11 @@ impl Answer {
             Verdict::Refused(refusal) if refusal.quotes_request => "refused by etcd".to_owned(),
             // Its cause may name a key.
             Verdict::Refused(refusal) => refusal.message.clone(),
+            Verdict::Unsupported {
+                reason,
+                by: UnsupportedBy::Member,
+                ..
+            } => Unsupported::reason_at(&self.context.endpoint, reason).to_owned(),
             Verdict::Unsupported { reason, .. } => (*reason).to_owned(),
             Verdict::Foreign { .. } => {
                 format!("HTTP status {}, not an etcd response", self.reply.status)

@@ -24,6 +24,7 @@ mod v3_histories;
 mod v3_idle;
 mod v3_learners;
 mod v3_mirror_states;
+mod v3_pages;
 mod v3_renewals;
 mod v3_tokens;
 mod watch;

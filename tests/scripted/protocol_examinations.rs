@@ -14,9 +14,12 @@ use etcd_http::{
     v3::{self, Put},
 };
 use futures::future::join_all;
-use harness::clock::VirtualClock;
+use harness::{
+    clock::VirtualClock,
+    scripted_transport::{ScriptedTransport, Step},
+};
 
-use crate::protocol::{MESSAGE, SECOND};
+use crate::protocol::{self, MESSAGE, SECOND};
 
 #[test]
 fn the_time_of_the_examination_is_part_of_the_calls() {
@@ -112,6 +115,38 @@ fn an_examination_that_was_dropped_does_not_block_others() {
     clock.run(dropped);
     clock.run(client.send(Put::new("k", "v"))).unwrap();
     assert_eq!(clock.elapsed(), SECOND * 5 / 2);
+}
+
+/// Each of them may be a server without HTTP/2, which only its gateway shows.
+#[test]
+fn a_call_to_endpoints_that_break_every_connection_asks_each_of_them_four_times_at_most() {
+    const ENDPOINTS: [&str; 5] = ["http://a", "http://b", "http://c", "http://d", "http://e"];
+    for broken in [|| Step::Break, || Step::Unprocessed] {
+        let steps = std::iter::repeat_with(broken).take(1000);
+        let transport = ScriptedTransport::new(steps).with_grpc();
+        let client = Client::new(transport, ENDPOINTS).unwrap();
+        let asked = || client.transport().seen().len();
+        // Also when each of them has failed before.
+        for round in 0..3 {
+            let before = asked();
+            protocol::read(&client).unwrap_err();
+            assert_eq!(
+                asked() - before,
+                20,
+                "a read: request, status, status, gateway; {round}"
+            );
+            let before = asked();
+            assert_eq!(
+                protocol::put(&client).unwrap_err().outcome(),
+                Outcome::NotSent
+            );
+            assert_eq!(
+                asked() - before,
+                15,
+                "a write, the same without the first; {round}"
+            );
+        }
+    }
 }
 
 /// What a proxy makes of the first request by gRPC is unknown: it must change nothing.

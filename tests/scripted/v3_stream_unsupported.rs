@@ -40,6 +40,23 @@ fn a_stream_that_no_member_has_by_grpc_is_unsupported() {
 }
 
 #[test]
+fn where_the_endpoint_has_a_path_it_is_the_likely_reason_for_an_unsupported_stream() {
+    for (endpoint, has_path) in [("http://a", false), ("http://a/etcd", true)] {
+        for response in UNIMPLEMENTED {
+            let client = Client::builder(Played::new(move |_| response())).endpoints([endpoint]);
+            let client = client.protocol(Protocol::Grpc).build().unwrap();
+            let error = failure(&client, Observe::new("e")).to_string();
+            assert_eq!(
+                error.contains("the path of the endpoint is likely wrong"),
+                has_path,
+                "{error}"
+            );
+            assert!(error.contains("its etcd is too old"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_stream_goes_from_a_member_without_it_to_one_that_speaks_only_the_gateway() {
     for response in UNIMPLEMENTED {
         let client = Played::client(&ENDPOINTS, move |asked| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Attempt, AttemptOutcome, Client, Error, Operation, Outcome, Result, RetryPolicy,
+    Attempt, AttemptOutcome, Client, Error, Operation, Outcome, Protocol, Result, RetryPolicy,
     transport::{Transport, http::Method},
     v3::{
         Downgrade, GetAuthStatus, GetHashKv, KeepAlive, LeaseKeeper, Observe, Put, Snapshot, Watch,
@@ -12,7 +12,10 @@ use etcd_http::{
 use futures::{StreamExt, executor::block_on};
 use harness::scripted_transport::{self, Ending, ScriptedTransport, Step};
 
-use crate::v3_store::{Connection, Store};
+use crate::{
+    protocol::grpc_refusal,
+    v3_store::{Connection, Store},
+};
 
 fn client(endpoints: &[&str], steps: impl IntoIterator<Item = Step>) -> Client<ScriptedTransport> {
     let endpoints = endpoints.iter().map(|host| format!("http://{host}"));
@@ -98,6 +101,27 @@ fn an_unsupported_call_is_described_in_the_error() {
         known.to_string(),
         "v3.maintenance.hash_kv at http://a: this cluster does not support this call, as its endpoints have reported within the last minute: nothing was sent"
     );
+}
+
+#[test]
+fn where_the_endpoint_has_a_path_it_is_the_likely_reason_for_an_unsupported_call() {
+    const REASON: &str = "this server does not have this call: the path of the endpoint is likely wrong, since etcd itself has \
+         none; or its etcd is too old for the call";
+    let by_gateway = client(&["a/etcd"], [unsupported()]);
+    let said = send(&by_gateway, Put::new("k", "v")).unwrap_err();
+    let expected = format!("v3.kv.put at http://a/etcd: {REASON}: \"Not Found\"");
+    assert_eq!(said.to_string(), expected);
+
+    let refusal = grpc_refusal(12, "unknown service etcd/etcdserverpb.KV");
+    let by_grpc = Client::builder(ScriptedTransport::new([refusal]).with_grpc())
+        .endpoints(["http://a/etcd"])
+        .protocol(Protocol::Grpc)
+        .build()
+        .unwrap();
+    let said = send(&by_grpc, Put::new("k", "v")).unwrap_err();
+    let words = "\"unknown service etcd/etcdserverpb.KV\"";
+    let expected = format!("v3.kv.put at http://a/etcd: {REASON}: {words}");
+    assert_eq!(said.to_string(), expected);
 }
 
 #[test]

@@ -1,16 +1,43 @@
 use crate::error::{Error, EtcdErrorKind};
 
-/// How many keys to ask for at once: fewer, where a page was too large, or took too long.
+/// How many keys the first page has, unless it is set.
+const FIRST: i64 = 500;
+
+/// How far pages grow: as far as those of Kubernetes. etcd makes the response whatever the values take, which only a
+/// response shows.
+const MOST: i64 = 10_000;
+
+/// What pages grow up to, in bytes.
+const GROWTH_LIMIT: usize = 1 << 20;
+
+/// How many keys to ask for at once: more, while pages are small, and fewer, where a page was too large, or took too long.
+///
+/// etcd 3.4 counts all keys that follow for each page, so that many small pages take long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PageSize {
     now: i64,
     most: i64,
+    growth_limit: usize,
 }
 
 impl PageSize {
-    pub(super) fn new(keys: i64) -> Self {
+    /// Pages of so many keys.
+    pub(super) fn fixed(keys: i64) -> Self {
         let most = keys.max(1);
-        Self { now: most, most }
+        Self {
+            now: most,
+            most,
+            growth_limit: usize::MAX,
+        }
+    }
+
+    /// Pages that grow while they are small beside the largest response, in bytes.
+    pub(super) fn growing(max_response_size: usize) -> Self {
+        Self {
+            now: FIRST,
+            most: MOST,
+            growth_limit: GROWTH_LIMIT.min(max_response_size / 4),
+        }
     }
 
     /// How many keys the next page has.
@@ -18,9 +45,17 @@ impl PageSize {
         self.now
     }
 
-    /// A page arrived.
-    pub(super) fn arrived(&mut self) {
-        self.now = self.now.saturating_mul(2).min(self.most);
+    /// A page of so many bytes arrived.
+    pub(super) fn arrived(&mut self, bytes: usize) {
+        let doubled = self.now.saturating_mul(2);
+        let next = if bytes <= self.growth_limit / 2 || doubled <= FIRST {
+            doubled
+        } else if bytes > self.growth_limit {
+            (self.now / 2).max(FIRST).min(self.now)
+        } else {
+            self.now
+        };
+        self.now = next.min(self.most);
     }
 
     /// A page did not arrive. Returns whether a smaller one may.
@@ -56,34 +91,82 @@ mod tests {
 
     #[test]
     fn a_page_that_is_too_large_is_halved_down_to_one_key() {
-        let mut page = PageSize::new(500);
-        let mut sizes = vec![page.keys()];
-        while page.failed(&Failure::TooLarge(1).into_error(context())) {
-            sizes.push(page.keys());
-            page.arrived();
+        for mut page in [PageSize::fixed(500), PageSize::growing(1 << 20)] {
+            let mut sizes = vec![page.keys()];
+            while page.failed(&Failure::TooLarge(1).into_error(context())) {
+                sizes.push(page.keys());
+                page.arrived(0);
+            }
+            assert_eq!(sizes, [500, 250, 125, 62, 31, 15, 7, 3, 1]);
         }
-        assert_eq!(sizes, [500, 250, 125, 62, 31, 15, 7, 3, 1]);
+    }
+
+    /// The sizes of pages whose keys take so many bytes.
+    fn sizes(page: &mut PageSize, bytes_of_a_key: usize) -> [i64; 7] {
+        std::array::from_fn(|_| {
+            let keys = page.keys();
+            page.arrived(usize::try_from(keys).unwrap() * bytes_of_a_key);
+            keys
+        })
+    }
+
+    #[test]
+    fn pages_of_small_keys_grow_and_shrink_where_keys_are_larger() {
+        let mut page = PageSize::growing(64 << 20);
+        let grown = [500, 1000, 2000, 4000, 8000, 10_000, 10_000];
+        assert_eq!(sizes(&mut page, 50), grown);
+        // Down to the first size, whatever the values take.
+        let shrunk = [10_000, 5000, 2500, 1250, 625, 500, 500];
+        assert_eq!(sizes(&mut page, 100_000), shrunk);
+        assert_eq!(sizes(&mut page, 200)[..4], [500, 1000, 2000, 4000]);
+        assert_eq!(sizes(&mut page, 200)[..2], [4000, 4000]);
+    }
+
+    #[test]
+    fn pages_stay_small_beside_the_largest_response() {
+        let mut page = PageSize::growing(400_000);
+        assert_eq!(sizes(&mut page, 150), [500; 7]);
+        assert_eq!(sizes(&mut page, 60)[..4], [500, 1000, 1000, 1000]);
+    }
+
+    #[test]
+    fn pages_that_are_set_stay_as_they_are() {
+        let mut page = PageSize::fixed(20);
+        assert_eq!(sizes(&mut page, 1), [20; 7]);
+        assert_eq!(sizes(&mut page, 1 << 30), [20; 7]);
+    }
+
+    #[test]
+    fn after_a_growing_page_has_failed_pages_grow_up_to_a_half_of_it() {
+        let mut page = PageSize::growing(64 << 20);
+        sizes(&mut page, 1);
+        assert!(page.failed(&Failure::TooLarge(1).into_error(context())));
+        assert_eq!(sizes(&mut page, 1), [5000; 7]);
+        let late = Error::Timeout(TimeoutError::of(context(), Duration::ZERO));
+        assert!(page.failed(&late));
+        // Large values as well: the first size was not too large.
+        assert_eq!(sizes(&mut page, 1 << 20), [1, 2, 4, 8, 16, 32, 64]);
     }
 
     #[test]
     fn after_a_time_out_pages_grow_from_one_key_to_a_half() {
-        let mut page = PageSize::new(20);
+        let mut page = PageSize::fixed(20);
         let late = Error::Timeout(TimeoutError::of(context(), Duration::ZERO));
         assert!(page.failed(&late));
         let mut sizes = Vec::new();
         for _ in 0..6 {
             sizes.push(page.keys());
-            page.arrived();
+            page.arrived(0);
         }
         assert_eq!(sizes, [1, 2, 4, 8, 10, 10]);
-        let mut one = PageSize::new(0);
+        let mut one = PageSize::fixed(0);
         assert!(one.keys() == 1 && !one.failed(&late));
     }
 
     #[test]
     fn any_other_failure_is_not_the_pages() {
-        let mut page = PageSize::new(20);
+        let mut page = PageSize::fixed(20);
         assert!(!page.failed(&Error::invalid("test", "no")));
-        assert_eq!(page, PageSize::new(20));
+        assert_eq!(page, PageSize::fixed(20));
     }
 }

@@ -13,7 +13,8 @@ use crate::{
     v3::{KeyRange, Namespace},
 };
 
-const PAGE: i64 = 500;
+/// What a key takes in a response besides its name and its value, in bytes: about so much, by gRPC.
+const KEY_OVERHEAD: usize = 40;
 
 /// Reads a range of any size, page by page, all at one revision: `POST /v3/kv/range`, as often as needed.
 ///
@@ -39,7 +40,7 @@ const PAGE: i64 = 500;
 #[must_use = "an operation does nothing before `Client::open`"]
 pub struct RangeStream {
     pub(in crate::v3) range: KeyRange,
-    page: i64,
+    page: Option<i64>,
     revision: i64,
     keys_only: bool,
 }
@@ -49,16 +50,18 @@ impl RangeStream {
     pub fn new(range: impl Into<KeyRange>) -> Self {
         Self {
             range: range.into(),
-            page: PAGE,
+            page: None,
             revision: 0,
             keys_only: false,
         }
     }
 
-    /// Sets the number of keys in a page, at least one. Defaults to 500. A page must fit the client's
-    /// [`max_response_size`](crate::ClientBuilder::max_response_size).
+    /// Sets the number of keys in a page, at least one. By default, the first page has 500, and each one after it twice as
+    /// many as the one before, up to 10,000, as long as that takes less than about 1 MiB, and a quarter of the client's
+    /// [`max_response_size`](crate::ClientBuilder::max_response_size). A page that is too large, or too late, is requested
+    /// again with fewer keys.
     pub fn page(mut self, keys: u32) -> Self {
-        self.page = i64::from(keys.max(1));
+        self.page = Some(i64::from(keys.max(1)));
         self
     }
 
@@ -102,9 +105,13 @@ pub(crate) struct Pager<T> {
 impl<T: Transport> Pager<T> {
     /// Reads a range of these keys.
     pub(crate) fn new(keys: Namespace<T>, read: RangeStream) -> Self {
+        let page = match read.page {
+            Some(keys) => PageSize::fixed(keys),
+            None => PageSize::growing(keys.client().pipeline().max_response_size),
+        };
         Self {
             keys,
-            page: PageSize::new(read.page),
+            page,
             read,
             is_over: false,
         }
@@ -126,7 +133,8 @@ impl<T: Transport> Pager<T> {
                 Err(error) => return Err(error),
             }
         };
-        self.page.arrived();
+        let sizes = page.kvs.iter().map(size);
+        self.page.arrived(sizes.sum());
         if self.read.revision == 0 {
             self.read.revision = page.header.revision;
         }
@@ -159,6 +167,11 @@ impl<T: Transport> Pager<T> {
     pub(crate) fn revision(&self) -> i64 {
         self.read.revision
     }
+}
+
+/// About what a key takes in a response.
+fn size(kv: &KeyValue) -> usize {
+    kv.key.len() + kv.value.len() + KEY_OVERHEAD
 }
 
 /// The key that comes next after this one.

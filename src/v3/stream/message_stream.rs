@@ -222,7 +222,7 @@ impl<T: Transport, M: StreamMessage> MessageStream<T, M> {
     fn refusal(&self, status: GrpcStatus) -> Error {
         if status.is_unimplemented() {
             let words = status.message.as_bytes();
-            return Error::Unsupported(Unsupported::of(self.context(), NO_CALL, words, false));
+            return Error::Unsupported(Unsupported::by_member(self.context(), NO_CALL, words));
         }
         status.into_error(self.context())
     }

@@ -60,14 +60,15 @@ fn architecture() -> Drawing {
         ("hyper", "tokio"),
         ("reqwest", "tokio"),
         ("isahc", "any executor"),
+        ("tower", "any service"),
         ("fake", "in memory"),
         ("yours", "three methods"),
     ]
     .into_iter()
     .enumerate()
     {
-        let x = 20 + 138 * i32::try_from(index).unwrap();
-        let backend = it.place(x, 400, 128, name, what);
+        let x = 20 + 115 * i32::try_from(index).unwrap();
+        let backend = it.place(x, 400, 105, name, what);
         it.arrow(&transport, Side::Bottom, &backend, Side::Top, "");
     }
     it

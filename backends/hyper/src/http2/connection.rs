@@ -72,6 +72,8 @@ pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, Transpor
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(MAX_WINDOW)
         .initial_max_send_streams(0)
+        // Responses to requests that were given up may arrive late, and many at once: h2 would end the connection, with all others.
+        .max_local_error_reset_streams(None)
         .handshake(Batched::new(stream))
         .await;
     let (sender, connection) = handshake.map_err(|error| failure::handshake(Some(error)))?;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tracing")]
 mod events;
+mod late;
 
 use std::{
     error::Error,

@@ -120,8 +120,11 @@ impl Upstream {
         let stream = stream.expect("a connection");
         stream.set_nodelay(true).expect("an option of the socket");
         let mut builder = h2::client::Builder::new();
-        // Of the requests that clients give up, responses arrive that are late: h2 would take it for an attack.
-        builder.max_local_error_reset_streams(None);
+        // Of the requests that clients give up, responses arrive that are late. h2 counts them against two limits, and ends the
+        // connection at either: of its own resets, and of small frames that wait, which follows the connection's window.
+        builder
+            .max_local_error_reset_streams(None)
+            .initial_connection_window_size(MAX_WINDOW);
         let (sender, connection) = builder.handshake(stream).await.expect("HTTP/2");
         tokio::spawn(async {
             if let Err(error) = connection.await {
@@ -182,8 +185,11 @@ impl Server {
             return;
         }
         let mut builder = server::Builder::new();
-        // As Go's: a client may give up as many requests as it likes.
-        builder.max_pending_accept_reset_streams(10_000);
+        // As Go's: a client may give up as many requests as it likes. See `Upstream::ready`.
+        builder
+            .max_pending_accept_reset_streams(10_000)
+            .max_local_error_reset_streams(None)
+            .initial_connection_window_size(MAX_WINDOW);
         let Ok(mut connection) = builder.handshake(stream).await else {
             return;
         };
@@ -196,6 +202,10 @@ impl Server {
                 Some(Some(Ok((request, respond)))) => {
                     self.shared.requests.fetch_add(1, Relaxed);
                     tokio::spawn(self.clone().pass_on(request, respond));
+                }
+                Some(Some(Err(error))) if is_excess(&error) => {
+                    eprintln!("the connection of a client has ended: {error}");
+                    return;
                 }
                 Some(_) => return,
                 None if self.may_go_on().await => {}
@@ -255,6 +265,14 @@ impl Server {
         at + each
     }
 }
+
+/// Whether a connection has ended because of what was sent, and not with an endpoint or a process.
+fn is_excess(error: &h2::Error) -> bool {
+    error.is_go_away() && error.reason() != Some(Reason::NO_ERROR)
+}
+
+/// The largest window that HTTP/2 allows.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// As long as etcd answers: then it refuses more.
 const LONGEST_QUEUE: Duration = Duration::from_secs(4);
