@@ -86,6 +86,7 @@ const REPEATABLE_WRITES: [Method; 5] = [
     method::MOVE_LEADER,
 ];
 
+static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const TOKEN: HeaderName = HeaderName::from_static("token");
 const HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");
@@ -100,7 +101,7 @@ impl Protocol for V3 {
         let (token, require_leader) = match wire {
             Wire::Http => (AUTHORIZATION, GATEWAY_HAS_LEADER),
             Wire::Grpc => {
-                headers.insert(TE, HeaderValue::from_static("trailers"));
+                headers.insert(TE, TRAILERS.clone());
                 (TOKEN, HAS_LEADER)
             }
         };

@@ -35,6 +35,7 @@ macro_rules! fields_in {
         $(demands $($demanded:ident).+ $(and $($more:ident).+)?)?
     ) => {
         impl $crate::v3::protocol::message::Decode for $message {
+            #[inline]
             fn take<F: $crate::v3::protocol::message::Field>(
                 &mut self,
                 key: $crate::v3::protocol::message::Key<'_>,
