@@ -157,8 +157,8 @@ fn varint_at_end(bytes: &[u8]) -> Result<(u64, usize), ProtobufError> {
 /// ids of clusters and members, which every response has, take nine or ten.
 fn varint_within(bytes: &[u8; LONGEST_VARINT]) -> Result<(u64, usize), ProtobufError> {
     const MORE: u64 = 0x8080_8080_8080_8080;
-    let &[a, b, c, d, e, f, g, h, ninth, tenth] = bytes;
-    let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let [word @ .., ninth, tenth] = *bytes;
+    let word = u64::from_le_bytes(word);
     let ends = !word & MORE;
     if ends != 0 {
         // Up to the end of the number, which is the first byte without the bit for more.
