@@ -34,7 +34,7 @@ use crate::{
         protocol::{Protocol, Shown},
     },
     v3::{
-        LeaseId,
+        Header, LeaseId,
         protocol::{
             message::{Decode, Encode},
             method::Method,
@@ -277,7 +277,17 @@ pub(crate) fn decode_quietly<M: Decode>(
     let body = &answer.reply.body;
     Ok(match answer.wire {
         Wire::Http => json::parse(body)?,
-        Wire::Grpc => protobuf::parse(&length_prefixed::only(body)?)?,
+        Wire::Grpc => {
+            let message = length_prefixed::only(body)?;
+            let header = match &answer.verdict {
+                Verdict::Success { origin } => Header::of(origin),
+                _ => None,
+            };
+            match header {
+                Some(header) => protobuf::parse_after_header(&message, header)?,
+                None => protobuf::parse(&message)?,
+            }
+        }
     })
 }
 
