@@ -9,7 +9,7 @@ use crate::{
     pipeline::answer::Answer,
     v2::{
         node::{Node, Tree},
-        protocol::number,
+        number::number,
     },
 };
 
