@@ -46,7 +46,7 @@ pub(crate) fn command(request: &Encoded, endpoint: &Endpoint, login: Login) -> S
         Login::Basic => " --user \"$ETCDCTL_USER\"",
         Login::Token => " --header \"Authorization: $ETCD_TOKEN\"",
     });
-    if let Some(content_type) = request.content_type {
+    if let Some(content_type) = request.content_type.and_then(|it| it.to_str().ok()) {
         let header = format!("Content-Type: {content_type}");
         let _ = write!(command, " --header {}", quote(&header));
     }

@@ -57,10 +57,11 @@ pub(crate) fn push_form_pair(form: &mut String, name: &str, value: &str) {
     form.extend(utf8_percent_encode(name, RESERVED));
     form.push('=');
     let mut rest = value;
-    while let Some(at) = rest.find(['%', '&', '+', ';']) {
+    // All four are ASCII, one byte each.
+    let has_meaning = |byte| matches!(byte, b'%' | b'&' | b'+' | b';');
+    while let Some(at) = rest.bytes().position(has_meaning) {
         let (plain, escaped) = rest.split_at(at);
         form.push_str(plain);
-        // All four are ASCII, one byte each.
         let _ = write!(form, "%{:02X}", escaped.as_bytes()[0]);
         rest = &escaped[1..];
     }

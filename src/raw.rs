@@ -13,7 +13,7 @@ use crate::{
     pipeline::{
         answer::{Answer, UnsupportedBy, Verdict},
         call::{Call, Repeat},
-        exchange::{Encoded, Exchange, TypedExchange},
+        exchange::{Encoded, Exchange, FORM, JSON, TypedExchange},
         protocol::Plain,
     },
 };
@@ -198,12 +198,12 @@ impl Exchange for RawRequest {
         let target = self.query.append_to(self.path.clone());
         let encoded = Encoded::new(Self::NAME, self.method.clone(), target)?;
         Ok(match (&self.json, &self.form) {
-            (Some(Ok(json)), _) => encoded.body("application/json", json.clone()),
+            (Some(Ok(json)), _) => encoded.body(&JSON, json.clone()),
             (Some(Err(error)), _) => {
                 let reason = format!("the body cannot be serialized as JSON: {error}");
                 return Err(Error::invalid(Self::NAME, reason));
             }
-            (None, Some(form)) => encoded.body("application/x-www-form-urlencoded", form.clone()),
+            (None, Some(form)) => encoded.body(&FORM, form.clone()),
             (None, None) => encoded,
         })
     }
@@ -260,7 +260,7 @@ mod tests {
         let call = put.encode(Wire::Http).unwrap();
         assert_eq!(call.target, "/v2/keys/a?prev%20Value=a%26b");
         assert_eq!(&call.body[..], b"value=50%25 %2B more%3B&ttl=5");
-        assert_eq!(call.content_type, Some("application/x-www-form-urlencoded"));
+        assert_eq!(call.content_type, Some(&FORM));
         assert_eq!(put.call().repeat, Repeat::IfUnsent);
         assert_eq!(put.repeatable(true).call().repeat, Repeat::Always);
 
@@ -270,7 +270,7 @@ mod tests {
         let call = post.encode(Wire::Http).unwrap();
         assert_eq!(call.target, "/v3/kv/range?x=1&y=2");
         assert_eq!(&call.body[..], br#"{"key":"YQ=="}"#);
-        assert_eq!(call.content_type, Some("application/json"));
+        assert_eq!(call.content_type, Some(&JSON));
     }
 
     #[test]

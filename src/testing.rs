@@ -39,7 +39,7 @@ impl HttpRequest {
     }
 
     pub(crate) fn content_type(&self) -> Option<&str> {
-        self.encoded.content_type
+        self.encoded.content_type.and_then(|it| it.to_str().ok())
     }
 
     pub(crate) fn body_bytes(&self) -> &[u8] {

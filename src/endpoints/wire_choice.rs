@@ -1,5 +1,8 @@
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,10 @@ pub(crate) struct WireChoice {
     protocol: Protocol,
     /// What was found out, if `protocol` leaves it open.
     found: ArcSwapOption<Found>,
+    /// Whether that is gRPC, and not in doubt: most calls need to know no more.
+    is_grpc: AtomicBool,
+    /// Held while both change.
+    changing: Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +55,8 @@ impl WireChoice {
         Self {
             protocol,
             found: ArcSwapOption::empty(),
+            is_grpc: AtomicBool::new(false),
+            changing: Mutex::new(()),
         }
     }
 
@@ -67,15 +76,16 @@ impl WireChoice {
 
     /// Whether gRPC is used, and not in doubt.
     pub(crate) fn is_grpc(&self) -> bool {
-        let found = self.found.load();
-        let is_found = |it: &Arc<Found>| it.wire == Wire::Grpc && !it.is_in_doubt;
-        self.protocol == Protocol::Grpc || found.as_ref().is_some_and(is_found)
+        self.protocol == Protocol::Grpc || self.is_grpc.load(Relaxed)
     }
 
     /// Returns the wire to use. `None` if the caller must find it out: one caller, where it was known and has expired.
     pub(crate) fn settled(&self, now: Instant) -> Option<Wire> {
         if !self.is_auto() {
             return Some(self.last());
+        }
+        if self.is_grpc.load(Relaxed) {
+            return Some(Wire::Grpc);
         }
         let known = self.found.load();
         let found = known.as_ref()?;
@@ -99,54 +109,57 @@ impl WireChoice {
 
     /// Records that there was a response of gRPC. Returns whether that is new.
     pub(crate) fn found_grpc(&self) -> bool {
-        let before = self.found.load();
-        let before = before.as_ref();
-        if before.is_some_and(|it| it.wire == Wire::Grpc && !it.is_in_doubt) {
+        if self.is_grpc.load(Relaxed) {
             return false;
         }
-        let is_new = before.is_none_or(|it| it.wire != Wire::Grpc);
-        self.found.store(Some(Arc::new(Found {
+        self.set(Found {
             wire: Wire::Grpc,
             reason: GRPC.into(),
             until: None,
             is_in_doubt: false,
-        })));
-        is_new
+        })
     }
 
     /// Records that gRPC is not possible. Returns whether that is new.
     pub(crate) fn found_no_grpc(&self, why: NoGrpc, now: Instant) -> bool {
-        let is_new = self
-            .found
-            .load()
-            .as_ref()
-            .is_none_or(|it| it.wire != Wire::Http);
         let (reason, time) = match why {
             NoGrpc::Certain(reason) => (reason, REMEMBERED),
             NoGrpc::Suspected(reason) => (reason, SUSPECTED),
         };
-        self.found.store(Some(Arc::new(Found {
+        self.set(Found {
             wire: Wire::Http,
             reason: reason.into(),
             until: Some(now + time),
             is_in_doubt: false,
-        })));
-        is_new
+        })
+    }
+
+    /// Records what was found out. Returns whether it is another wire than before.
+    fn set(&self, found: Found) -> bool {
+        let _changing = self.lock();
+        let (wire, is_in_doubt) = (found.wire, found.is_in_doubt);
+        let before = self.found.swap(Some(Arc::new(found)));
+        self.is_grpc
+            .store(wire == Wire::Grpc && !is_in_doubt, Relaxed);
+        before.is_none_or(|before| before.wire != wire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The endpoint failed, or responded in no way of etcd's: it must be examined again.
     pub(crate) fn doubt(&self) {
+        let _changing = self.lock();
         let known = self.found.load();
         let Some(found) = known.as_ref().filter(|it| !it.is_in_doubt) else {
             return;
         };
-        let doubted = Found {
+        self.found.store(Some(Arc::new(Found {
             is_in_doubt: true,
             ..Found::clone(found)
-        };
-        // If another call has found something out meanwhile, that is newer.
-        self.found
-            .compare_and_swap(&*known, Some(Arc::new(doubted)));
+        })));
+        self.is_grpc.store(false, Relaxed);
     }
 
     /// Returns the protocol that is used, if it is known, and why, if that was found out.

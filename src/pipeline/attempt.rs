@@ -175,7 +175,7 @@ impl<T: Transport> Pipeline<T> {
         *request.version_mut() = encoded.version;
         let headers = request.headers_mut();
         if let Some(content_type) = encoded.content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            headers.insert(CONTENT_TYPE, content_type.clone());
         }
         if encoded.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -85,12 +85,17 @@ impl<E: TypedExchange, D: Send> TypedExchange for Mapped<E, D> {
     }
 }
 
+/// The content types of requests. They are constants, since a value is checked byte by byte when it is made.
+pub(crate) static FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+pub(crate) static GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+pub(crate) static JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// A request without endpoint and credentials.
 #[derive(Clone)]
 pub struct Encoded {
     pub(crate) method: Method,
     pub(crate) target: PathAndQuery,
-    pub(crate) content_type: Option<&'static str>,
+    pub(crate) content_type: Option<&'static HeaderValue>,
     pub(crate) body: Bytes,
     pub(crate) version: Version,
     /// The server should close the connection after the response.
@@ -122,7 +127,11 @@ impl Encoded {
     }
 
     /// Sets the body.
-    pub(crate) fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn body(
+        mut self,
+        content_type: &'static HeaderValue,
+        body: impl Into<Bytes>,
+    ) -> Self {
         self.content_type = Some(content_type);
         self.body = body.into();
         self
@@ -190,7 +199,7 @@ mod tests {
         let prepared = Prepared {
             call: Call::new("test", &Plain, Repeat::Always),
             wire: Wire::Http,
-            encoded: encoded.body("application/json", r#"{"password":"secret"}"#),
+            encoded: encoded.body(&JSON, r#"{"password":"secret"}"#),
             token: Some(token),
         };
         let shown = format!("{prepared:?}");

@@ -32,6 +32,7 @@ mod handle;
 mod keys;
 mod members;
 mod node;
+mod number;
 mod once;
 mod operation;
 pub(crate) mod protocol;

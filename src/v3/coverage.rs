@@ -170,7 +170,8 @@ fn every_method_is_one_of_the_gateways_and_has_its_own_path_in_grpc() {
     for method in protocol::method::ALL {
         let is_known = PATHS.iter().any(|(path, _)| *path == method.gateway);
         assert!(is_known, "{}", method.gateway);
-        assert!(seen.insert(method.grpc), "{}", method.grpc);
+        let path = method.target(Wire::Grpc).as_str();
+        assert!(seen.insert(path), "{path}");
     }
     // Leases have two paths each for three methods.
     assert_eq!(seen.len(), PATHS.len() - 3);

@@ -1,6 +1,6 @@
 //! The tokio runtime, and what is left to do where there is none.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use etcd_transport::TransportError;
 use tokio::runtime::Handle;
@@ -17,10 +17,10 @@ pub(crate) fn check() -> Result<(), TransportError> {
 
 /// Sleeps by tokio's clock, or without a runtime on a thread: a caller that races a request against a timeout is to get the
 /// error of the request, not a panic.
-pub(crate) async fn sleep(duration: Duration) {
+pub(crate) fn sleep(duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     if Handle::try_current().is_ok() {
-        tokio::time::sleep(duration).await;
+        Box::pin(tokio::time::sleep(duration))
     } else {
-        etcd_transport::sleep_on_a_thread(duration).await;
+        Box::pin(etcd_transport::sleep_on_a_thread(duration))
     }
 }

@@ -133,9 +133,10 @@ impl Body {
         while let Some(frame) = stream.frame().await {
             let data = match frame.map_err(CollectError::Transport)?.into_data() {
                 Ok(data) => data,
+                // Trailers are the end. There are no other frames.
                 Err(other) => {
-                    trailers = other.into_trailers().ok().or(trailers);
-                    continue;
+                    trailers = other.into_trailers().ok();
+                    break;
                 }
             };
             let so_far = joined.as_ref().map_or(first.len(), BytesMut::len);

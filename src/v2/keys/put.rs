@@ -10,7 +10,7 @@ use crate::{
     pipeline::{
         answer::Answer,
         call::Call,
-        exchange::{Encoded, Exchange, TypedExchange},
+        exchange::{Encoded, Exchange, FORM, TypedExchange},
     },
     v2::{
         keys::CompareAndSwap,
@@ -75,7 +75,7 @@ impl Write {
         let form = protocol::checked_form(operation, form)?;
         let encoded = protocol::at_key(operation, method, &self.key, &parameters)?;
         // With any other content type etcd stores an empty value and reports success.
-        Ok(encoded.body("application/x-www-form-urlencoded", form))
+        Ok(encoded.body(&FORM, form))
     }
 }
 

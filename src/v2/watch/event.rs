@@ -5,11 +5,11 @@ use serde::{Deserialize, Deserializer, de::Visitor};
 
 use crate::{
     error::{Error, Result},
-    json::Decode,
+    json::{self, Decode},
     pipeline::answer::Answer,
     v2::{
         node::{Node, Tree},
-        protocol::number,
+        number::number,
     },
 };
 
@@ -207,7 +207,7 @@ impl Written {
 
 fn body(answer: &Answer) -> Result<(Action, Option<Node>, Option<Node>)> {
     let what = "the response is not what etcd's keys API sends";
-    let decode = || serde_json::from_slice(&answer.reply.body);
+    let decode = || json::parse(&answer.reply.body);
     answer.decode_within(what, decode).map(|body| {
         let Body {
             action,

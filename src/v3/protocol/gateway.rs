@@ -1,13 +1,14 @@
 //! The v3 API over etcd's JSON gateway.
 
 use bytes::Bytes;
-use http::{Method as HttpMethod, StatusCode, uri::PathAndQuery};
+use http::{Method as HttpMethod, StatusCode};
 
 use crate::{
     base::budget,
+    endpoints::wire::Wire,
     pipeline::{
         answer::{Reply, UnsupportedBy, Verdict},
-        exchange::Encoded,
+        exchange::{Encoded, JSON},
     },
     v3::protocol::{
         json::{self, parse_all},
@@ -19,9 +20,8 @@ use crate::{
 
 /// Returns the request with these messages, one after the other.
 pub(crate) fn encode<M: Encode>(method: Method, messages: &[M]) -> Encoded {
-    let target = PathAndQuery::from_static(method.gateway);
-    let mut encoded =
-        Encoded::to(HttpMethod::POST, target).body("application/json", body(messages));
+    let target = method.target(Wire::Http).clone();
+    let mut encoded = Encoded::to(HttpMethod::POST, target).body(&JSON, body(messages));
     // Over HTTP/1.1, once a response begins, etcd's server discards the unread rest of the request, in the middle of a
     // sequence, to reuse the connection. It does not if the connection is to be closed.
     encoded.closes = messages.len() > 1;

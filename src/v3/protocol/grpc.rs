@@ -1,13 +1,14 @@
 //! The v3 API over gRPC: messages with a prefix of five bytes, and a status in the trailers.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method as HttpMethod, StatusCode, Version, uri::PathAndQuery};
+use http::{HeaderMap, Method as HttpMethod, StatusCode, Version};
 
 use crate::{
     base::budget,
+    endpoints::wire::Wire,
     pipeline::{
         answer::{Reply, UnsupportedBy, Verdict},
-        exchange::Encoded,
+        exchange::{Encoded, GRPC},
         protocol::Origin,
     },
     v3::protocol::{
@@ -21,10 +22,10 @@ use crate::{
 
 /// Returns the request with these messages, one after the other.
 pub(crate) fn encode<M: Encode>(method: Method, messages: &[M]) -> Encoded {
-    let target = PathAndQuery::from_static(method.grpc);
+    let target = method.target(Wire::Grpc).clone();
     Encoded {
         version: Version::HTTP_2,
-        ..Encoded::to(HttpMethod::POST, target).body("application/grpc", body(messages))
+        ..Encoded::to(HttpMethod::POST, target).body(&GRPC, body(messages))
     }
 }
 
@@ -73,10 +74,14 @@ pub(crate) fn status(headers: &HeaderMap) -> Option<GrpcStatus> {
             _ => {}
         }
     }
-    let message = message.map(|text| percent_encoding::percent_decode(text.as_bytes()));
+    // That of a success is empty.
+    let message = message.filter(|text| !text.is_empty()).map(|text| {
+        let text = percent_encoding::percent_decode(text.as_bytes());
+        text.decode_utf8_lossy().into_owned()
+    });
     Some(GrpcStatus {
         code: code?.to_str().ok()?.parse().ok()?,
-        message: message.map_or_else(String::new, |text| text.decode_utf8_lossy().into_owned()),
+        message: message.unwrap_or_default(),
     })
 }
 
@@ -104,7 +109,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        endpoints::wire::Wire,
         error::{Error, EtcdCode, EtcdErrorKind, Outcome, Result},
         pipeline::exchange::{Exchange, TypedExchange},
         testing,
@@ -142,7 +146,7 @@ mod tests {
     fn a_message_is_framed_and_its_path_is_grpcs() {
         let encoded = Put::new("k", "v").encode(Wire::Grpc).unwrap();
         assert_eq!(encoded.target, "/etcdserverpb.KV/Put");
-        assert_eq!(encoded.content_type, Some("application/grpc"));
+        assert_eq!(encoded.content_type, Some(&GRPC));
         assert_eq!(encoded.body, &b"\0\0\0\0\x06\x0a\x01k\x12\x01v"[..]);
         let two = KeepAliveOnce::all([7, 300]).encode(Wire::Grpc).unwrap();
         let frames = b"\0\0\0\0\x02\x08\x07\0\0\0\0\x03\x08\xac\x02";

@@ -23,6 +23,16 @@ message::decode!(Header {
 });
 
 impl Header {
+    /// Returns the header that told this of the server, if that is all of it: nothing was left out.
+    pub(crate) fn of(origin: &Origin) -> Option<Self> {
+        Some(Self {
+            cluster_id: origin.cluster?,
+            member_id: origin.member?,
+            revision: i64::try_from(origin.revision?).ok()?,
+            raft_term: origin.term?,
+        })
+    }
+
     /// What it tells of the server. The zeros of a field that is left out tell nothing.
     pub(crate) fn origin(&self) -> Origin {
         let known = |number| (number != 0).then_some(number);

@@ -9,9 +9,11 @@ mod values;
 
 use bytes::Bytes;
 
-use crate::{error::Result, pipeline::deadline::Deadline};
+use crate::{error::Result, pipeline::deadline::Deadline, v3::Header};
 
-pub(crate) use macros::{decode, empty, fields_in, fields_out, list, message, names, oneof};
+pub(crate) use macros::{
+    decode, empty, fields_in, fields_out, header_in, list, message, names, oneof,
+};
 
 /// A message to etcd.
 pub(crate) trait Encode {
@@ -73,6 +75,11 @@ pub(crate) trait WriteValue: Sized {
 pub(crate) trait Decode: Default {
     /// Takes in one field, or skips one that it does not know.
     fn take<F: Field>(&mut self, key: Key<'_>, field: F) -> Result<(), F::Error>;
+
+    /// Returns the place of the header, which is the first field of a response.
+    fn header(&mut self) -> Option<&mut Header> {
+        None
+    }
 
     /// Returns the name of a required field that is missing.
     fn missing(&self) -> Option<&'static str> {

@@ -1,17 +1,55 @@
 //! The methods of the v3 API: their paths in etcd's gateway and in gRPC.
 
+use std::sync::LazyLock;
+
+use http::uri::PathAndQuery;
+
+use crate::endpoints::wire::Wire;
+
 /// A method by its path on each wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Method {
     /// The path in the JSON gateway. `Unsupported` is remembered by it, whatever the wire.
     pub(crate) gateway: &'static str,
-    /// The path in gRPC.
-    pub(crate) grpc: &'static str,
+    targets: fn() -> &'static Targets,
+}
+
+/// The paths of a method, parsed once.
+struct Targets {
+    gateway: PathAndQuery,
+    grpc: PathAndQuery,
+}
+
+impl Method {
+    /// Returns the path on a wire.
+    pub(crate) fn target(self, wire: Wire) -> &'static PathAndQuery {
+        let targets = (self.targets)();
+        match wire {
+            Wire::Http => &targets.gateway,
+            Wire::Grpc => &targets.grpc,
+        }
+    }
+}
+
+/// No two methods have the same path.
+impl PartialEq for Method {
+    fn eq(&self, other: &Self) -> bool {
+        self.gateway == other.gateway
+    }
 }
 
 macro_rules! methods {
     ($($name:ident: $gateway:literal, $grpc:literal;)+) => {
-        $(pub(crate) const $name: Method = Method { gateway: $gateway, grpc: $grpc };)+
+        $(pub(crate) const $name: Method = Method {
+            gateway: $gateway,
+            targets: || {
+                static TARGETS: LazyLock<Targets> = LazyLock::new(|| Targets {
+                    gateway: PathAndQuery::from_static($gateway),
+                    grpc: PathAndQuery::from_static($grpc),
+                });
+                &TARGETS
+            },
+        };)+
 
         #[cfg(test)]
         pub(crate) const ALL: &[Method] = &[$($name),+];

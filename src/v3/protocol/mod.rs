@@ -34,7 +34,7 @@ use crate::{
         protocol::{Protocol, Shown},
     },
     v3::{
-        LeaseId,
+        Header, LeaseId,
         protocol::{
             message::{Decode, Encode},
             method::Method,
@@ -86,6 +86,7 @@ const REPEATABLE_WRITES: [Method; 5] = [
     method::MOVE_LEADER,
 ];
 
+static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const TOKEN: HeaderName = HeaderName::from_static("token");
 const HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");
@@ -100,7 +101,7 @@ impl Protocol for V3 {
         let (token, require_leader) = match wire {
             Wire::Http => (AUTHORIZATION, GATEWAY_HAS_LEADER),
             Wire::Grpc => {
-                headers.insert(TE, HeaderValue::from_static("trailers"));
+                headers.insert(TE, TRAILERS.clone());
                 (TOKEN, HAS_LEADER)
             }
         };
@@ -276,7 +277,17 @@ pub(crate) fn decode_quietly<M: Decode>(
     let body = &answer.reply.body;
     Ok(match answer.wire {
         Wire::Http => json::parse(body)?,
-        Wire::Grpc => protobuf::parse(&length_prefixed::only(body)?)?,
+        Wire::Grpc => {
+            let message = length_prefixed::only(body)?;
+            let header = match &answer.verdict {
+                Verdict::Success { origin } => Header::of(origin),
+                _ => None,
+            };
+            match header {
+                Some(header) => protobuf::parse_after_header(&message, header)?,
+                None => protobuf::parse(&message)?,
+            }
+        }
     })
 }
 

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use etcd_http_peers as peers;
 use peers::{Message, Random};
 
-use crate::v3::protocol::{
-    json,
-    message::{Decode, Encode},
-    method,
-    protobuf::{self, ProtobufError},
+use crate::{
+    endpoints::wire::Wire,
+    v3::protocol::{
+        json,
+        message::{Decode, Encode},
+        method,
+        protobuf::{self, ProtobufError},
+    },
 };
 
 /// How many random messages of each kind are compared.
@@ -149,7 +152,8 @@ fn as_peer(name: &str, message: &(impl Decode + Encode), unread: &[&str]) -> Str
 #[test]
 fn every_method_is_one_of_etcd() {
     for method in method::ALL {
-        assert!(peers::has_method(method.grpc), "{}", method.grpc);
+        let path = method.target(Wire::Grpc).as_str();
+        assert!(peers::has_method(path), "{path}");
     }
     // `KV/RangeStream` came after 3.6.
     let methods: usize = peers::SCHEMA

@@ -13,10 +13,45 @@ use crate::{
 /// Returns the server that this JSON comes from, by its header: a response, or a message of a stream, `{"result":{…}}`.
 /// Nothing after the header is read.
 pub(crate) fn origin(json: &[u8]) -> Origin {
+    if let Some(header) = as_etcd_writes_it(json) {
+        return header.origin();
+    }
     let mut header = Header::default();
     // The visitor stops at the header, which serde reports as an error. Whether the rest is valid is checked elsewhere.
     let _ = Seek(&mut header).deserialize(&mut serde_json::Deserializer::from_slice(json));
     header.origin()
+}
+
+/// Reads a header that is where etcd writes it, and as etcd does: first, compact, with its known fields as strings. Nearly all
+/// are, and are read in a tenth of the time that serde takes.
+fn as_etcd_writes_it(json: &[u8]) -> Option<Header> {
+    let message = json.strip_prefix(br#"{"result":"#).unwrap_or(json);
+    let mut rest = message.strip_prefix(br#"{"header":{"#)?;
+    let mut header = Header::default();
+    loop {
+        let (name, after) = string(rest)?;
+        let (value, after) = string(after.strip_prefix(b":")?)?;
+        match name {
+            "cluster_id" => header.cluster_id = value.parse().ok()?,
+            "member_id" => header.member_id = value.parse().ok()?,
+            "revision" => header.revision = value.parse().ok()?,
+            "raft_term" => header.raft_term = value.parse().ok()?,
+            _ => return None,
+        }
+        match after {
+            // etcd 3.5 may add a space.
+            [b',', b' ', others @ ..] | [b',', others @ ..] => rest = others,
+            [b'}', ..] => return Some(header),
+            _ => return None,
+        }
+    }
+}
+
+/// Splits JSON after the string that it begins with. One with an escape is none that is looked for.
+fn string(json: &[u8]) -> Option<(&str, &[u8])> {
+    let mut parts = json.strip_prefix(b"\"")?.splitn(2, |&byte| byte == b'"');
+    let text = str::from_utf8(parts.next()?).ok()?;
+    Some((text, parts.next()?))
 }
 
 /// Looks for the header.
@@ -70,6 +105,30 @@ mod tests {
             r#"{"header":{"cluster_id":"7"},"kvs":[{"#,
         ] {
             assert_eq!(origin(json.as_bytes()).cluster, Some(7), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_as_etcd_writes_it_is_read_as_by_serde() {
+        let of_etcd = r#"{"header":{"cluster_id":"14841639068965178418","member_id":"8","revision":"9","raft_term":"2"},"kvs":[]}"#;
+        let read = as_etcd_writes_it(of_etcd.as_bytes()).unwrap();
+        assert_eq!(read.cluster_id, 14_841_639_068_965_178_418);
+        assert_eq!((read.member_id, read.revision, read.raft_term), (8, 9, 2));
+        assert_eq!(origin(of_etcd.as_bytes()), read.origin());
+        let spaced = of_etcd.replace(',', ", ");
+        assert_eq!(as_etcd_writes_it(spaced.as_bytes()), Some(read));
+        for other in [
+            r#"{"header":{}}"#,
+            r#"{"header":{"cluster_id":7}}"#,
+            r#"{"header":{"cluster_id":"18446744073709551616"}}"#,
+            r#"{"header":{"cluster_id":"7" }}"#,
+            r#"{"header":{"cluster\u005fid":"7"}}"#,
+            r#"{"header":{"cluster_id":"7","new":"8"}}"#,
+            r#"{"header":{"cluster_id":"7""#,
+            r#"{"header":{"cluster_id":"7"#,
+            r#"{"result":{"ID":"5","header":{"cluster_id":"7"}}}"#,
+        ] {
+            assert_eq!(as_etcd_writes_it(other.as_bytes()), None, "{other}");
         }
     }
 

@@ -13,12 +13,13 @@ use serde::{
 
 use crate::{
     base::budget,
+    json,
     v3::protocol::message::{Decode, Field, FromWire, Key, Named, ReadValue},
 };
 
 /// The message in this JSON.
 pub(crate) fn parse<M: Decode>(json: &[u8]) -> serde_json::Result<M> {
-    serde_json::from_slice(json).map(|As(message)| message)
+    json::parse(json).map(|As(message)| message)
 }
 
 /// The messages that follow one another in this JSON.

@@ -9,7 +9,7 @@ macro_rules! decode {
         $(demands $($demanded:ident).+ $(and $($more:ident).+)?)?
     ) => {
         $crate::v3::protocol::message::fields_in!(
-            $message { $($fields)+ }
+            $message { $($fields)+ } as { $($fields)+ }
             $(needs $($needed).+)?
             $(demands $($demanded).+ $(and $($more).+)?)?
         );
@@ -23,18 +23,19 @@ macro_rules! decode {
 /// Declares the fields of a message that is both sent and received.
 macro_rules! message {
     ($message:ty { $($fields:tt)+ }) => {
-        $crate::v3::protocol::message::fields_in!($message { $($fields)+ });
+        $crate::v3::protocol::message::fields_in!($message { $($fields)+ } as { $($fields)+ });
         $crate::v3::protocol::message::fields_out!($message { $($fields)+ });
     };
 }
 
 macro_rules! fields_in {
     (
-        $message:ty { $($tag:literal $name:literal => $field:ident),+ $(,)? }
+        $message:ty { $($tag:literal $name:literal => $field:ident),+ $(,)? } as { $($fields:tt)+ }
         $(needs $($needed:ident).+)?
         $(demands $($demanded:ident).+ $(and $($more:ident).+)?)?
     ) => {
         impl $crate::v3::protocol::message::Decode for $message {
+            #[inline]
             fn take<F: $crate::v3::protocol::message::Field>(
                 &mut self,
                 key: $crate::v3::protocol::message::Key<'_>,
@@ -46,6 +47,8 @@ macro_rules! fields_in {
                     _ => field.skip(),
                 }
             }
+
+            $crate::v3::protocol::message::header_in!($($fields)+);
             $(
                 fn missing(&self) -> Option<&'static str> {
                     let is_missing = self.$($needed).+.is_empty();
@@ -60,6 +63,16 @@ macro_rules! fields_in {
             )?
         }
     };
+}
+
+/// Where the header goes in a message that has one.
+macro_rules! header_in {
+    (1 "header" => header $($others:tt)*) => {
+        fn header(&mut self) -> Option<&mut $crate::v3::Header> {
+            Some(&mut self.header)
+        }
+    };
+    ($($fields:tt)*) => {};
 }
 
 macro_rules! fields_out {
@@ -235,4 +248,4 @@ macro_rules! names {
     };
 }
 
-pub(crate) use {decode, empty, fields_in, fields_out, list, message, names, oneof};
+pub(crate) use {decode, empty, fields_in, fields_out, header_in, list, message, names, oneof};

@@ -5,7 +5,7 @@ mod read;
 mod write;
 
 pub(crate) use error::ProtobufError;
-pub(crate) use read::{origin, parse};
+pub(crate) use read::{origin, parse, parse_after_header};
 pub(crate) use write::Measured;
 
 /// The types of values on the wire that etcd uses; the two others, groups, are obsolete.

@@ -19,6 +19,25 @@ pub(crate) fn parse<M: Decode>(bytes: &Bytes) -> Result<M, ProtobufError> {
     Ok(message)
 }
 
+/// The response in these bytes, of which the header was read before: most of a short response.
+pub(crate) fn parse_after_header<M: Decode>(
+    bytes: &Bytes,
+    header: Header,
+) -> Result<M, ProtobufError> {
+    let mut message = M::default();
+    let mut input = Input::new(bytes);
+    if let (Some(place), [HEADER, rest @ ..]) = (message.header(), input.rest) {
+        input.rest = rest;
+        input.part()?;
+        *place = header;
+    }
+    input.message(&mut message)?;
+    Ok(message)
+}
+
+/// How the header of a response begins: as field 1, with its length.
+const HEADER: u8 = 1 << 3 | LENGTH_DELIMITED as u8;
+
 /// The server that this response, or message of a stream, comes from. Every one has its header in field 1.
 pub(crate) fn origin(bytes: &[u8]) -> Origin {
     #[derive(Default)]
@@ -157,8 +176,8 @@ fn varint_at_end(bytes: &[u8]) -> Result<(u64, usize), ProtobufError> {
 /// ids of clusters and members, which every response has, take nine or ten.
 fn varint_within(bytes: &[u8; LONGEST_VARINT]) -> Result<(u64, usize), ProtobufError> {
     const MORE: u64 = 0x8080_8080_8080_8080;
-    let &[a, b, c, d, e, f, g, h, ninth, tenth] = bytes;
-    let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let [word @ .., ninth, tenth] = *bytes;
+    let word = u64::from_le_bytes(word);
     let ends = !word & MORE;
     if ends != 0 {
         // Up to the end of the number, which is the first byte without the bit for more.
@@ -310,6 +329,7 @@ impl ReadValue for Value<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v3::RangeResponse;
 
     #[test]
     fn a_number_is_read_the_same_at_the_end_of_its_bytes_and_before_others() {
@@ -331,6 +351,25 @@ mod tests {
                 assert_eq!(within, Ok((number, length)));
             }
         }
+    }
+
+    #[test]
+    fn a_response_whose_header_was_read_before_is_the_same() {
+        // All fields of a header, and a count.
+        let all = b"\x0a\x08\x08\x07\x10\x08\x18\x09\x20\x02\x20\x05";
+        // A second header, which is merged with the first one.
+        let merged = [&all[..], b"\x0a\x02\x18\x0a"].concat();
+        // The header is not the first field.
+        let last = [&all[10..], &all[..10]].concat();
+        for bytes in [all.to_vec(), merged, last] {
+            let bytes = Bytes::from(bytes);
+            let header = Header::of(&origin(&bytes)).unwrap();
+            let read: RangeResponse = parse_after_header(&bytes, header).unwrap();
+            assert_eq!(read, parse(&bytes).unwrap());
+            assert_eq!((read.header.cluster_id, read.count), (7, 5));
+        }
+        // Fields that are left out tell nothing.
+        assert_eq!(Header::of(&origin(b"\x0a\x02\x08\x07")), None);
     }
 
     #[test]
