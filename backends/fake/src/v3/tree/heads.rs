@@ -1,0 +1,152 @@
+//! What a node knows about its keys, so that a search in a large tree reads few of them.
+
+use std::{fmt::Debug, ops::Range};
+
+use bytes::Bytes;
+
+use super::CAPACITY;
+
+/// What a node has besides its keys, to find one of them.
+///
+/// All but `candidates` keep it up to date. They are given the number of keys that the node has so far.
+pub(crate) trait NodeIndex<K: ?Sized>: Clone + Debug + Default {
+    /// The positions where a key may be that is in the node, or below it: those before are of lower keys, those behind of
+    /// greater ones. Of another key it says nothing.
+    fn candidates(&self, count: usize, key: &K) -> Range<usize>;
+}
+
+/// The part of an index that changes with the keys of a node.
+pub(crate) trait KeepIndex<K>: NodeIndex<K> {
+    /// Indexes the keys of a node, of which the last one, or one below it, is `highest`.
+    fn of<'a>(keys: impl Iterator<Item = &'a K> + Clone, highest: &'a K) -> Self
+    where
+        K: 'a;
+
+    /// Takes notice of a key that comes into the node or below it.
+    fn admit<'a>(&mut self, keys: impl Iterator<Item = &'a K> + Clone, key: &K)
+    where
+        K: 'a;
+
+    fn insert(&mut self, at: usize, count: usize, key: &K);
+
+    fn replace(&mut self, at: usize, key: &K);
+
+    fn remove(&mut self, at: usize, count: usize);
+}
+
+/// No index: keys that are small are compared at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unindexed;
+
+impl<K: ?Sized> NodeIndex<K> for Unindexed {
+    fn candidates(&self, count: usize, _: &K) -> Range<usize> {
+        0..count
+    }
+}
+
+impl<K> KeepIndex<K> for Unindexed {
+    fn of<'a>(_: impl Iterator<Item = &'a K> + Clone, _: &'a K) -> Self
+    where
+        K: 'a,
+    {
+        Self
+    }
+
+    fn admit<'a>(&mut self, _: impl Iterator<Item = &'a K> + Clone, _: &K)
+    where
+        K: 'a,
+    {
+    }
+
+    fn insert(&mut self, _: usize, _: usize, _: &K) {}
+
+    fn replace(&mut self, _: usize, _: &K) {}
+
+    fn remove(&mut self, _: usize, _: usize) {}
+}
+
+/// The eight bytes of each key that follow what all keys of the node have in common, as a number.
+///
+/// They are in one place, where the keys themselves are all over the memory: reading a key costs more than comparing it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heads {
+    /// How many bytes all keys in the node and below it have in common, at least.
+    skip: usize,
+    heads: [u64; CAPACITY],
+}
+
+impl Heads {
+    fn fill<'a>(&mut self, skip: usize, keys: impl Iterator<Item = &'a Bytes>) {
+        self.skip = skip;
+        for (head, key) in self.heads.iter_mut().zip(keys) {
+            *head = head_of(key, skip);
+        }
+    }
+}
+
+impl NodeIndex<[u8]> for Heads {
+    fn candidates(&self, count: usize, key: &[u8]) -> Range<usize> {
+        let head = head_of(key, self.skip);
+        let heads = self.heads.get(..count).unwrap_or_default();
+        let start = heads.partition_point(|&other| other < head);
+        let same = heads.iter().skip(start).take_while(|&&other| other == head);
+        start..start + same.count()
+    }
+}
+
+impl NodeIndex<Bytes> for Heads {
+    fn candidates(&self, count: usize, key: &Bytes) -> Range<usize> {
+        self.candidates(count, &key[..])
+    }
+}
+
+impl KeepIndex<Bytes> for Heads {
+    fn of<'a>(keys: impl Iterator<Item = &'a Bytes> + Clone, highest: &'a Bytes) -> Self {
+        let mut heads = Self::default();
+        let skip = keys
+            .clone()
+            .next()
+            .map_or(0, |lowest| common(lowest, highest));
+        heads.fill(skip, keys);
+        heads
+    }
+
+    fn admit<'a>(&mut self, keys: impl Iterator<Item = &'a Bytes> + Clone, key: &Bytes) {
+        let lowest = keys.clone().next();
+        let skip = lowest.map_or(key.len(), |lowest| common(lowest, key));
+        if skip < self.skip || lowest.is_none() {
+            self.fill(skip, keys);
+        }
+    }
+
+    fn insert(&mut self, at: usize, count: usize, key: &Bytes) {
+        self.heads.copy_within(at..count, at + 1);
+        self.replace(at, key);
+    }
+
+    fn replace(&mut self, at: usize, key: &Bytes) {
+        self.heads[at] = head_of(key, self.skip);
+    }
+
+    fn remove(&mut self, at: usize, count: usize) {
+        self.heads.copy_within(at + 1..count, at);
+    }
+}
+
+/// How many bytes two keys have in common.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+}
+
+/// A shorter key has zeros behind it.
+fn head_of(key: &[u8], skip: usize) -> u64 {
+    let rest = key.get(skip..).unwrap_or_default();
+    if let Some(head) = rest.first_chunk() {
+        return u64::from_be_bytes(*head);
+    }
+    let mut head = [0; 8];
+    for (to, from) in head.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    u64::from_be_bytes(head)
+}
