@@ -128,7 +128,7 @@ impl<S: State> Shared<S> {
     }
 
     /// Looks at the core without letting time pass.
-    pub(super) fn look<R>(&self, f: impl FnOnce(&mut Core<S>) -> R) -> R {
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&mut Core<S>) -> R) -> R {
         f(&mut self.core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

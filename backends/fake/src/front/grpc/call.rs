@@ -6,14 +6,14 @@ use http::{Uri, header::CONTENT_TYPE, request};
 use http_body::Frame;
 
 use super::{
-    frames::{Messages, frame},
+    frames::{Broken, Messages, frame},
     head::Head,
     health::{self, HealthWatch},
     keep_alive::KeepAlive,
     method::{OneRequest, Stream},
     observe::Observe,
     shown::to_json,
-    status::{Status, StreamReset},
+    status::{GRPC_STATUS, Status, StreamReset},
     stream::{StreamBody, Streaming},
     watch::Watch,
 };
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// A call by gRPC.
-pub(super) struct GrpcCall {
+pub(in crate::front) struct GrpcCall {
     parts: request::Parts,
     head: Head,
     plan: Plan,
@@ -50,6 +50,8 @@ pub(super) enum Plan {
     Refused(Status),
     /// The request is not gRPC: the stream is reset.
     Reset,
+    /// The message is still to be read.
+    Unread(OneRequest, Messages),
     Unary(OneRequest, Bytes),
     /// The messages are there until the response begins.
     Stream(Stream, Option<Messages>),
@@ -64,6 +66,21 @@ impl GrpcCall {
             profile,
             wait: None,
         }
+    }
+
+    /// Reads the message of a call that has one.
+    pub(super) async fn read(&mut self) -> Result<(), TransportError> {
+        let Plan::Unread(request, messages) = &mut self.plan else {
+            return Ok(());
+        };
+        self.plan = match messages.next().await {
+            Some(Ok(message)) => Plan::Unary(*request, message),
+            Some(Err(Broken::Transport(error))) => return Err(error),
+            Some(Err(Broken::CutOff)) => Plan::Refused(Status::new(2, "unexpected EOF")),
+            Some(Err(Broken::Refused(status))) => Plan::Refused(status),
+            None => Plan::Refused(Status::NO_MESSAGE),
+        };
+        Ok(())
     }
 
     fn refused(&self, status: &Status) -> Response {
@@ -98,9 +115,9 @@ impl GrpcCall {
         let name = match self.plan {
             Plan::Unary(request, _) => request.name(),
             Plan::Stream(stream, _) => stream.name().name,
-            Plan::Refused(_) | Plan::Reset => return,
+            Plan::Refused(_) | Plan::Reset | Plan::Unread(..) => return,
         };
-        let status = response.headers().get("grpc-status");
+        let status = response.headers().get(&GRPC_STATUS);
         let status = status.and_then(|status| status.to_str().ok()?.parse().ok());
         core.calls.count(endpoint, name, status.unwrap_or_default());
     }
@@ -206,7 +223,7 @@ impl Call for GrpcCall {
         match &self.plan {
             Plan::Reset => return Some(Err(TransportError::interrupted(StreamReset))),
             Plan::Refused(status) => return Some(Ok(self.refused(status))),
-            Plan::Unary(..) | Plan::Stream(..) => {}
+            Plan::Unread(..) | Plan::Unary(..) | Plan::Stream(..) => {}
         }
         if self.head.timeout.is_some_and(|timeout| timeout <= 0) {
             let status = Status::deadline_exceeded(self.profile);
