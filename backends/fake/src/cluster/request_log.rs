@@ -100,7 +100,7 @@ impl Exchange {
     /// The path, percent-decoded. A path with an invalid escape is returned as sent.
     pub fn path(&self) -> String {
         let path = self.uri.path().as_bytes();
-        let decoded = form::unescape(path, false).unwrap_or_else(|_| path.to_vec());
+        let decoded = form::unescape(path, false).unwrap_or(path.into());
         String::from_utf8_lossy(&decoded).into_owned()
     }
 
@@ -123,7 +123,7 @@ impl Exchange {
         if path.starts_with("/v3/") || path.starts_with("/v3beta/") {
             return json_fields::fields(&path, &self.body);
         }
-        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let pairs = self.form().map(|form| {
             let pairs = form.pairs().iter();
             pairs
@@ -180,7 +180,7 @@ impl Exchange {
         line
     }
 
-    fn form(&self) -> Option<Form> {
+    fn form(&self) -> Option<Form<'_>> {
         // Bodies sent to auth are JSON with passwords.
         let is_secret = self.path().starts_with("/v2/auth");
         let has_form = matches!(self.method, Method::PUT | Method::POST) && !is_secret;

@@ -2,6 +2,8 @@
 
 mod unquote;
 
+use std::borrow::Cow;
+
 use unquote::unquote;
 
 /// Deeper nesting is refused. Go's own limit is 10,000, which would not fit into the stack of every thread.
@@ -77,7 +79,7 @@ fn at_end(text: &[u8]) -> String {
 
 impl Json<'_> {
     /// The text of a string without escapes; `None` for what is not a string.
-    pub(crate) fn text(&self) -> Option<Vec<u8>> {
+    pub(crate) fn text(&self) -> Option<Cow<'_, [u8]>> {
         matches!(self.kind, Kind::String).then(|| unquote(self.raw))
     }
 
@@ -95,7 +97,7 @@ impl Json<'_> {
 }
 
 impl Name<'_> {
-    pub(crate) fn text(&self) -> Vec<u8> {
+    pub(crate) fn text(&self) -> Cow<'_, [u8]> {
         unquote(self.raw)
     }
 }

@@ -140,7 +140,7 @@ fn read(
     };
     let size = store.tree.value(id).map_or(0, |value| value.len());
     reply.body.reserve(128 + parsed.path.len() + size);
-    push_get(&mut reply.body, &store.tree, id, listing);
+    push_get(&mut reply.body, &store.tree, id, &parsed.path, listing);
     reply
 }
 
