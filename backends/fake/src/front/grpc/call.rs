@@ -18,7 +18,10 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    cluster::{exchanges::ExchangeId, request_log::Exchange},
+    cluster::{
+        exchanges::ExchangeId,
+        request_log::{Exchange, Texts},
+    },
     front::{
         counter::StreamCounter,
         exchange::{Answered, Call},
@@ -201,15 +204,15 @@ impl Call for GrpcCall {
         &self.parts.uri
     }
 
-    fn exchange(&self) -> Exchange {
-        let (method, uri) = (self.parts.method.clone(), self.parts.uri.clone());
+    fn exchange(&self, texts: &mut Texts) -> Exchange {
+        let (method, uri) = (&self.parts.method, &self.parts.uri);
         let headers = &self.parts.headers;
         match &self.plan {
             Plan::Unary(request, message) => {
-                let exchange = Exchange::new(method, uri, headers, message.clone());
+                let exchange = Exchange::new(method, uri, headers, message, texts);
                 exchange.with_message(to_json(*request))
             }
-            _ => Exchange::new(method, uri, headers, Bytes::new()),
+            _ => Exchange::new(method, uri, headers, &Bytes::new(), texts),
         }
     }
 
