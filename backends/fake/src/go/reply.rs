@@ -2,7 +2,7 @@ use http::{
     HeaderValue, Method, Response, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ALLOW, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -10,6 +10,9 @@ use super::{headers::Headers, json::decimal};
 
 /// Go's server announces the length of bodies up to this size, and sends longer ones in chunks.
 const CHUNKED_ABOVE: usize = 2048;
+
+/// The date of a response, until it is sent: the front knows the time. Its place is kept, since a head that grows is copied.
+const UNDATED: HeaderValue = HeaderValue::from_static("");
 
 /// A response under construction.
 #[derive(Debug)]
@@ -117,7 +120,8 @@ impl Reply {
         self.respond()
     }
 
-    fn respond(self) -> Response<Vec<u8>> {
+    fn respond(mut self) -> Response<Vec<u8>> {
+        self.headers.insert(DATE, UNDATED);
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.build();
@@ -128,6 +132,7 @@ impl Reply {
     pub(crate) fn begin(mut self) -> Response<()> {
         let chunked = HeaderValue::from_static("chunked");
         self.headers.insert(TRANSFER_ENCODING, chunked);
+        self.headers.insert(DATE, UNDATED);
         let mut response = Response::new(());
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.build();

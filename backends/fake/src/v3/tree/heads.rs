@@ -65,14 +65,14 @@ impl<K> KeepIndex<K> for Unindexed {
     fn remove(&mut self, _: usize, _: usize) {}
 }
 
-/// The eight bytes of each key that follow what all keys of the node have in common, as a number.
+/// The sixteen bytes of each key that follow what all keys of the node have in common, as a number.
 ///
 /// They are in one place, where the keys themselves are all over the memory: reading a key costs more than comparing it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heads {
     /// How many bytes all keys in the node and below it have in common, at least.
     skip: usize,
-    heads: [u64; CAPACITY],
+    heads: [u128; CAPACITY],
 }
 
 impl Heads {
@@ -138,15 +138,19 @@ fn common(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
 }
 
-/// A shorter key has zeros behind it.
-fn head_of(key: &[u8], skip: usize) -> u64 {
+/// What is beyond the end of a key counts as zeros.
+fn head_of(key: &[u8], skip: usize) -> u128 {
     let rest = key.get(skip..).unwrap_or_default();
     if let Some(head) = rest.first_chunk() {
-        return u64::from_be_bytes(*head);
+        return u128::from_be_bytes(*head);
     }
-    let mut head = [0; 8];
+    let zeros = u128::BITS - 8 * rest.len() as u32;
+    if let Some(end) = key.last_chunk() {
+        return u128::from_be_bytes(*end).checked_shl(zeros).unwrap_or(0);
+    }
+    let mut head = [0; 16];
     for (to, from) in head.iter_mut().zip(rest) {
         *to = *from;
     }
-    u64::from_be_bytes(head)
+    u128::from_be_bytes(head)
 }
