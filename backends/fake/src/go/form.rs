@@ -81,7 +81,7 @@ impl<'a> Form<'a> {
 /// With the invalid escape.
 pub(crate) fn unescape(text: &[u8], is_query: bool) -> Result<Cow<'_, [u8]>, &[u8]> {
     let is_encoded = |&byte: &u8| byte == b'%' || (is_query && byte == b'+');
-    if !text.iter().any(|byte| is_encoded(byte)) {
+    if !text.contains(&b'%') && !(is_query && text.contains(&b'+')) {
         return Ok(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(text.len());

@@ -26,10 +26,8 @@ impl Headers {
 
     /// Sets a header, in the place of the former one of that name.
     pub(crate) fn insert(&mut self, name: HeaderName, value: HeaderValue) {
-        match self.0.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
-        }
+        // Of two with a name, the map keeps the place of the first and the value of the second.
+        self.0.push((name, value));
     }
 
     /// Builds the map. Most responses have the names of an earlier one: to copy a map with them and to replace its values

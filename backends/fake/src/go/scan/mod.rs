@@ -213,7 +213,10 @@ impl<'a> Scanner<'a> {
 
     fn string(&mut self) -> Result<(), String> {
         self.at += 1;
+        let is_plain = |&byte: &u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
         loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            self.at += rest.iter().take_while(|byte| is_plain(byte)).count();
             match self.next()? {
                 b'"' => return Ok(()),
                 b'\\' => match self.next()? {
@@ -229,8 +232,7 @@ impl<'a> Scanner<'a> {
                     }
                     byte => return Err(unexpected(byte, "in string escape code")),
                 },
-                byte if byte < 0x20 => return Err(unexpected(byte, "in string literal")),
-                _ => {}
+                byte => return Err(unexpected(byte, "in string literal")),
             }
         }
     }
