@@ -6,23 +6,21 @@ use bytes::Bytes;
 
 use super::CAPACITY;
 
-/// What a node has besides its keys, to find one of them.
-///
-/// All but `candidates` keep it up to date. They are given the number of keys that the node has so far.
-pub(crate) trait NodeIndex<K: ?Sized>: Clone + Debug + Default {
-    /// The positions where a key may be that is in the node, or below it: those before are of lower keys, those behind of
-    /// greater ones. Of another key it says nothing.
+/// How a node finds a key.
+pub(crate) trait FindKey<K: ?Sized>: Clone + Debug + Default {
+    /// The positions where a key may be, of the first `count`, if it is in the node or below it: keys before them are lower,
+    /// keys behind them are greater.
     fn candidates(&self, count: usize, key: &K) -> Range<usize>;
 }
 
-/// The part of an index that changes with the keys of a node.
-pub(crate) trait KeepIndex<K>: NodeIndex<K> {
-    /// Indexes the keys of a node, of which the last one, or one below it, is `highest`.
+/// What a node has besides its keys to find them, and how it changes with them. `count` is how many keys there were before.
+pub(crate) trait NodeIndex<K>: FindKey<K> {
+    /// Indexes the keys of a node. `highest` is the last key in the node or below it.
     fn of<'a>(keys: impl Iterator<Item = &'a K> + Clone, highest: &'a K) -> Self
     where
         K: 'a;
 
-    /// Takes notice of a key that comes into the node or below it.
+    /// Prepares for a key that is about to be inserted into the node or below it.
     fn admit<'a>(&mut self, keys: impl Iterator<Item = &'a K> + Clone, key: &K)
     where
         K: 'a;
@@ -38,13 +36,13 @@ pub(crate) trait KeepIndex<K>: NodeIndex<K> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Unindexed;
 
-impl<K: ?Sized> NodeIndex<K> for Unindexed {
+impl<K: ?Sized> FindKey<K> for Unindexed {
     fn candidates(&self, count: usize, _: &K) -> Range<usize> {
         0..count
     }
 }
 
-impl<K> KeepIndex<K> for Unindexed {
+impl<K> NodeIndex<K> for Unindexed {
     fn of<'a>(_: impl Iterator<Item = &'a K> + Clone, _: &'a K) -> Self
     where
         K: 'a,
@@ -84,7 +82,7 @@ impl Heads {
     }
 }
 
-impl NodeIndex<[u8]> for Heads {
+impl FindKey<[u8]> for Heads {
     fn candidates(&self, count: usize, key: &[u8]) -> Range<usize> {
         let head = head_of(key, self.skip);
         let heads = self.heads.get(..count).unwrap_or_default();
@@ -94,13 +92,13 @@ impl NodeIndex<[u8]> for Heads {
     }
 }
 
-impl NodeIndex<Bytes> for Heads {
+impl FindKey<Bytes> for Heads {
     fn candidates(&self, count: usize, key: &Bytes) -> Range<usize> {
         self.candidates(count, &key[..])
     }
 }
 
-impl KeepIndex<Bytes> for Heads {
+impl NodeIndex<Bytes> for Heads {
     fn of<'a>(keys: impl Iterator<Item = &'a Bytes> + Clone, highest: &'a Bytes) -> Self {
         let mut heads = Self::default();
         let skip = keys

@@ -9,7 +9,7 @@ use std::{borrow::Borrow, ops::Bound, sync::Arc};
 
 pub(crate) use self::heads::{Heads, Unindexed};
 use self::{
-    heads::{KeepIndex, NodeIndex},
+    heads::{FindKey, NodeIndex},
     node::{Child, Node, Slots, child_of},
 };
 
@@ -32,7 +32,7 @@ impl<K, V, I> Default for Tree<K, V, I> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone, I: KeepIndex<K>> Tree<K, V, I> {
+impl<K: Ord + Clone, V: Clone, I: NodeIndex<K>> Tree<K, V, I> {
     pub(crate) fn len(&self) -> usize {
         self.root.as_ref().map_or(0, |root| root.len())
     }
@@ -40,7 +40,7 @@ impl<K: Ord + Clone, V: Clone, I: KeepIndex<K>> Tree<K, V, I> {
     pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
-        I: NodeIndex<Q>,
+        I: FindKey<Q>,
     {
         let mut node = self.root.as_deref()?;
         loop {
@@ -75,7 +75,7 @@ impl<K: Ord + Clone, V: Clone, I: KeepIndex<K>> Tree<K, V, I> {
     pub(crate) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
-        I: NodeIndex<Q>,
+        I: FindKey<Q>,
     {
         let mut node = Arc::make_mut(self.root.as_mut()?);
         loop {
@@ -111,7 +111,7 @@ impl<K: Ord + Clone, V: Clone, I: KeepIndex<K>> Tree<K, V, I> {
     pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
-        I: NodeIndex<Q>,
+        I: FindKey<Q>,
     {
         // A key that is missing must not copy anything.
         self.get(key)?;

@@ -2,7 +2,7 @@ use std::{borrow::Borrow, sync::Arc};
 
 use super::{
     CAPACITY,
-    heads::{KeepIndex, NodeIndex},
+    heads::{FindKey, NodeIndex},
 };
 
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl<T, I> Slots<T, I> {
     where
         K: Borrow<Q>,
         T: Slot<K>,
-        I: NodeIndex<Q>,
+        I: FindKey<Q>,
     {
         let places = self.index.candidates(self.list.len(), key);
         let start = places.start;
@@ -110,7 +110,7 @@ impl<T, I> Slots<T, I> {
     where
         K: Borrow<Q>,
         T: Slot<K>,
-        I: NodeIndex<Q>,
+        I: FindKey<Q>,
     {
         let places = self.index.candidates(self.list.len(), key);
         let start = places.start;
@@ -123,7 +123,7 @@ impl<T, I> Slots<T, I> {
     pub(super) fn of<K>(list: Vec<T>) -> Self
     where
         T: Slot<K>,
-        I: KeepIndex<K>,
+        I: NodeIndex<K>,
     {
         let highest = list.last().map(T::highest);
         let keys = list.iter().map(T::lowest);
@@ -135,7 +135,7 @@ impl<T, I> Slots<T, I> {
     fn add<K>(&mut self, at: usize, slot: T) -> Option<Self>
     where
         T: Slot<K>,
-        I: KeepIndex<K>,
+        I: NodeIndex<K>,
     {
         let count = self.list.len();
         if count < CAPACITY {
@@ -160,7 +160,7 @@ impl<T, I> Slots<T, I> {
 
     fn remove<K>(&mut self, at: usize) -> T
     where
-        I: KeepIndex<K>,
+        I: NodeIndex<K>,
     {
         self.index.remove(at, self.list.len());
         self.list.remove(at)
@@ -181,7 +181,7 @@ fn count_up_to<K: Borrow<Q>, T: Slot<K>, Q: Ord + ?Sized>(slots: &[T], key: &Q) 
 }
 
 /// Returns the former value, and the upper part of the node if it had to be split.
-pub(super) fn insert<K: Ord + Clone, V: Clone, I: KeepIndex<K>>(
+pub(super) fn insert<K: Ord + Clone, V: Clone, I: NodeIndex<K>>(
     node: &mut Node<K, V, I>,
     key: K,
     value: V,
@@ -224,7 +224,7 @@ pub(super) fn remove<K, V, I, Q>(node: &mut Node<K, V, I>, key: &Q) -> Option<V>
 where
     K: Ord + Clone + Borrow<Q>,
     V: Clone,
-    I: KeepIndex<K> + NodeIndex<Q>,
+    I: NodeIndex<K> + FindKey<Q>,
     Q: Ord + ?Sized,
 {
     match node {
