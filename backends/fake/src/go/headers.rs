@@ -15,7 +15,7 @@ const USUAL_COUNT: usize = 12;
 pub(crate) struct Headers(Vec<(HeaderName, HeaderValue)>);
 
 thread_local! {
-    /// Heads that were built, one for each list of names. What they have for values does not matter.
+    /// Heads that were built, one for each list of names, without their values.
     static HEADS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -39,8 +39,12 @@ impl Headers {
             let Some(known) = known else {
                 let mut built = HeaderMap::with_capacity(self.0.len());
                 built.extend(self.0);
+                let mut head = built.clone();
+                for value in head.values_mut() {
+                    *value = HeaderValue::from_static("");
+                }
                 heads.truncate(REMEMBERED - 1);
-                heads.insert(0, built.clone());
+                heads.insert(0, head);
                 return built;
             };
             let mut copy = known.clone();
