@@ -36,7 +36,7 @@ pub(crate) fn clean_keeping_slash(path: &[u8]) -> Cow<'_, [u8]> {
     out.into()
 }
 
-/// Whether a path is surely clean, but for a trailing slash.
+/// Whether a path is clean but for a trailing slash, as nearly all are. One that is not may be clean, too.
 pub(crate) fn is_clean(path: &[u8]) -> bool {
     let may_change = |pair: &[u8]| matches!(pair, b"//" | b"/.");
     path.starts_with(b"/") && !path.windows(2).any(may_change)

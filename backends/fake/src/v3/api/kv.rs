@@ -38,7 +38,7 @@ impl Call<'_> {
         check_put(&request)?;
         let caller = self.caller()?;
         // To measure takes longer than the rest of the checks.
-        if !self.surely_fits(request.key.len() + request.value.len()) {
+        if !self.has_room_for_put(request.key.len() + request.value.len()) {
             self.check_size(&request)?;
         }
         let mut response = self.propose_as(&caller, request, |store, caller, request| {
@@ -85,7 +85,7 @@ impl Call<'_> {
     }
 
     /// Whether a put of this many bytes is not too large, whatever its other fields are.
-    fn surely_fits(&self, bytes: usize) -> bool {
+    fn has_room_for_put(&self, bytes: usize) -> bool {
         bytes.saturating_add(PUT_OVERHEAD + ENTRY_OVERHEAD) <= self.cluster.state.sizes.max_entry
     }
 

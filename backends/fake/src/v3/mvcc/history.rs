@@ -48,7 +48,7 @@ impl History {
         self.earlier.insert(revision, change);
     }
 
-    /// Forgets a version, unless it is the last one, with which the key is to be forgotten; returns whether it is not.
+    /// Forgets a version. Returns false for the last one, with which the key itself is to be forgotten.
     pub(super) fn forget(&mut self, revision: Revision) -> bool {
         self.earlier.remove(&revision);
         self.last.0 != revision
