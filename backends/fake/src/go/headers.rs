@@ -38,7 +38,9 @@ impl Headers {
             let known = heads.iter().find(|head| head.keys().eq(names()));
             let Some(known) = known else {
                 let mut built = HeaderMap::with_capacity(self.0.len());
-                built.extend(self.0);
+                for (name, value) in self.0 {
+                    built.insert(name, value);
+                }
                 let mut head = built.clone();
                 for value in head.values_mut() {
                     *value = HeaderValue::from_static("");
