@@ -9,7 +9,10 @@ const MAX_FORM: usize = 10 << 20;
 
 /// Names and values in the order in which Go looks them up: the first value of a name wins.
 #[derive(Debug, Default)]
-pub(crate) struct Form<'a>(Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>);
+pub(crate) struct Form<'a>(Vec<Pair<'a>>);
+
+/// A name and its value, decoded.
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 impl<'a> Form<'a> {
     /// Reads the parameters of a request. `content_type` and `body` are those of a PUT or POST.
@@ -44,7 +47,7 @@ impl<'a> Form<'a> {
     }
 
     /// All names and values, in order.
-    pub(crate) fn pairs(&self) -> &[(Cow<'a, [u8]>, Cow<'a, [u8]>)] {
+    pub(crate) fn pairs(&self) -> &[Pair<'a>] {
         &self.0
     }
 
@@ -81,7 +84,8 @@ impl<'a> Form<'a> {
 /// With the invalid escape.
 pub(crate) fn unescape(text: &[u8], is_query: bool) -> Result<Cow<'_, [u8]>, &[u8]> {
     let is_encoded = |&byte: &u8| byte == b'%' || (is_query && byte == b'+');
-    if !text.contains(&b'%') && !(is_query && text.contains(&b'+')) {
+    let may_be_encoded = text.contains(&b'%') || (is_query && text.contains(&b'+'));
+    if !may_be_encoded {
         return Ok(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(text.len());

@@ -149,6 +149,7 @@ mod tests {
     use http_body::Frame;
 
     use super::*;
+    use crate::v3::message::kv::RangeRequest;
 
     fn messages(parts: Vec<&'static [u8]>) -> Messages {
         let frames = parts
@@ -169,6 +170,20 @@ mod tests {
             let message = block_on(messages.next()).unwrap().unwrap();
             assert_eq!(message, expected);
         }
+        assert!(block_on(messages.next()).is_none());
+    }
+
+    #[test]
+    fn a_message_that_has_a_frame_to_itself_is_not_copied() {
+        let frame = Bytes::from(frame(&RangeRequest {
+            key: Bytes::from_static(b"key"),
+            ..RangeRequest::default()
+        }));
+        let body = Body::from_frames([Ok(Frame::data(frame.clone()))]);
+        let mut messages = Messages::new(body, 2 << 20);
+        let message = block_on(messages.next()).unwrap().unwrap();
+        assert_eq!(message, b"\x0a\x03key"[..]);
+        assert_eq!(message.as_ptr(), frame[PREFIX..].as_ptr());
         assert!(block_on(messages.next()).is_none());
     }
 
