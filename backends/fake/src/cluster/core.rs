@@ -16,7 +16,7 @@ use super::{
     exchanges::{ExchangeId, OpenExchanges},
     fault::Kind,
     replication::Cluster,
-    request_log::{Exchange, Outcome, RequestLog},
+    request_log::{Exchange, Outcome, RequestLog, Texts},
     state::State,
     timeline::Timeline,
     watchdog,
@@ -128,7 +128,7 @@ impl<S: State> Shared<S> {
     }
 
     /// Looks at the core without letting time pass.
-    pub(super) fn look<R>(&self, f: impl FnOnce(&mut Core<S>) -> R) -> R {
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&mut Core<S>) -> R) -> R {
         f(&mut self.core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -167,7 +167,7 @@ impl<S: State> Core<S> {
     pub(crate) fn receive(
         &mut self,
         uri: &Uri,
-        exchange: impl FnOnce() -> Exchange,
+        exchange: impl FnOnce(&mut Texts) -> Exchange,
     ) -> Result<Arrived, u64> {
         self.time.note_activity();
         let found = self.find(uri);
@@ -175,7 +175,8 @@ impl<S: State> Core<S> {
         let is_up = found.is_some() && self.endpoints.get(endpoint).is_some_and(|e| e.is_up);
         let has_rules = is_up && !self.rules.is_empty();
         // It is not made where nobody looks at it.
-        let mut exchange = (has_rules || self.log.is_kept()).then(exchange);
+        let is_made = has_rules || self.log.is_kept();
+        let mut exchange = is_made.then(|| exchange(&mut self.log.texts));
         let mut fault = None;
         if let Some(exchange) = &mut exchange {
             exchange.at = self.time.elapsed;

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use etcd_transport::TransportErrorKind;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header, uri::PathAndQuery};
 
 use super::json_fields;
 use crate::go::form::{self, Form};
@@ -21,7 +21,8 @@ pub struct Exchange {
     pub(crate) at: u64,
     pub(crate) endpoint: usize,
     method: Method,
-    pub(crate) uri: Uri,
+    /// The path and the query.
+    target: Bytes,
     content_type: Option<HeaderValue>,
     has_credentials: bool,
     body: Bytes,
@@ -53,7 +54,13 @@ pub enum Outcome {
 
 impl Exchange {
     /// A request that has just arrived.
-    pub(crate) fn new(method: Method, uri: Uri, headers: &HeaderMap, body: Bytes) -> Self {
+    pub(crate) fn new(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &Bytes,
+        texts: &mut Texts,
+    ) -> Self {
         // One pass over the few headers is faster than lookups by name, which hash.
         let has_credentials = headers.keys().any(|name| {
             matches!(
@@ -64,11 +71,15 @@ impl Exchange {
         Self {
             at: 0,
             endpoint: 0,
-            method,
-            uri,
+            method: method.clone(),
+            target: texts.copy(
+                uri.path_and_query()
+                    .map_or("/", PathAndQuery::as_str)
+                    .as_bytes(),
+            ),
             content_type: headers.get(header::CONTENT_TYPE).cloned(),
             has_credentials,
-            body,
+            body: texts.keep(body),
             to_json: None,
             outcome: Outcome::Waiting,
             ended: None,
@@ -99,16 +110,20 @@ impl Exchange {
 
     /// The path, percent-decoded. A path with an invalid escape is returned as sent.
     pub fn path(&self) -> String {
-        let path = self.uri.path().as_bytes();
-        let decoded = form::unescape(path, false).unwrap_or_else(|_| path.to_vec());
+        let (path, _) = self.path_and_query();
+        let decoded = form::unescape(path, false).unwrap_or(path.into());
         String::from_utf8_lossy(&decoded).into_owned()
     }
 
     /// The path and the query as they were sent.
     pub fn target(&self) -> &str {
-        self.uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str())
+        std::str::from_utf8(&self.target).unwrap_or("/")
+    }
+
+    fn path_and_query(&self) -> (&[u8], &[u8]) {
+        let mut parts = self.target.splitn(2, |&byte| byte == b'?');
+        let mut part = || parts.next().unwrap_or_default();
+        (part(), part())
     }
 
     /// The parameters in the order in which etcd reads them: those of the form, then those of the query.
@@ -123,7 +138,7 @@ impl Exchange {
         if path.starts_with("/v3/") || path.starts_with("/v3beta/") {
             return json_fields::fields(&path, &self.body);
         }
-        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let pairs = self.form().map(|form| {
             let pairs = form.pairs().iter();
             pairs
@@ -180,13 +195,13 @@ impl Exchange {
         line
     }
 
-    fn form(&self) -> Option<Form> {
+    fn form(&self) -> Option<Form<'_>> {
         // Bodies sent to auth are JSON with passwords.
         let is_secret = self.path().starts_with("/v2/auth");
         let has_form = matches!(self.method, Method::PUT | Method::POST) && !is_secret;
         let content_type = self.content_type.as_ref();
         let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
-        let query = self.uri.query().unwrap_or_default().as_bytes();
+        let (_, query) = self.path_and_query();
         let body = has_form.then_some((content_type, &self.body[..]));
         Form::parse(query, body).ok()
     }
@@ -220,6 +235,37 @@ impl fmt::Debug for Exchange {
     }
 }
 
+/// The memory for what the log keeps of requests: one block for many of them, in the order in which they are forgotten.
+///
+/// To keep the memory of each request instead would have the next ones use memory that no cache knows.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(BytesMut);
+
+impl Texts {
+    const BLOCK: usize = 16 << 10;
+
+    /// Larger bodies are shared with the caller.
+    const MAX_COPY: usize = 1 << 10;
+
+    fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.is_empty() {
+            return Bytes::new();
+        }
+        if self.0.capacity() < bytes.len() {
+            self.0 = BytesMut::with_capacity(Self::BLOCK.max(bytes.len()));
+        }
+        self.0.extend_from_slice(bytes);
+        self.0.split().freeze()
+    }
+
+    fn keep(&mut self, body: &Bytes) -> Bytes {
+        if body.len() > Self::MAX_COPY {
+            return body.clone();
+        }
+        self.copy(body)
+    }
+}
+
 /// The latest requests.
 #[derive(Debug)]
 pub(crate) struct RequestLog {
@@ -227,6 +273,7 @@ pub(crate) struct RequestLog {
     capacity: usize,
     /// The number of the first request in the log.
     first: u64,
+    pub(crate) texts: Texts,
 }
 
 impl RequestLog {
@@ -235,6 +282,7 @@ impl RequestLog {
             exchanges: VecDeque::new(),
             capacity,
             first: 0,
+            texts: Texts::default(),
         }
     }
 

@@ -113,7 +113,7 @@ pub(super) fn load(store: &mut Store, lines: Vec<Line>) {
         match line {
             Line::Revisions { current, compacted } => store.mvcc.set_revisions(current, compacted),
             Line::Lease { id, ttl, expires } => store.leases.import(id, ttl, expires),
-            Line::Change(revision, change) => store.mvcc.import(revision, change),
+            Line::Change(revision, change) => store.mvcc.record(revision, change),
         }
     }
     let attached: Vec<(i64, Bytes)> = store

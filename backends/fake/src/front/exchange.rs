@@ -23,7 +23,7 @@ use crate::{
         exchanges::ExchangeId,
         fault::{Cut, Ending, Kind},
         replication::QUORUM_TIMEOUT,
-        request_log::{Exchange, Outcome},
+        request_log::{Exchange, Outcome, Texts},
         sleep::Sleep,
     },
     state::{EtcdCore, EtcdShared, Stores},
@@ -34,7 +34,7 @@ pub(super) trait Call {
     fn uri(&self) -> &Uri;
 
     /// The request as the log has it.
-    fn exchange(&self) -> Exchange;
+    fn exchange(&self, texts: &mut Texts) -> Exchange;
 
     /// Responds to the request; `None` while it takes a quorum that is missing. `timed_out`: it has waited for one as long
     /// as etcd does, and must be answered.
@@ -96,7 +96,7 @@ enum Received {
 
 /// Takes a request in, and responds to it if nothing is in the way.
 fn receive<C: Call>(shared: &Arc<EtcdShared>, core: &mut EtcdCore, call: &mut C) -> Received {
-    let arrived = match core.receive(call.uri(), || call.exchange()) {
+    let arrived = match core.receive(call.uri(), |texts| call.exchange(texts)) {
         Ok(arrived) => arrived,
         Err(number) => {
             let refused = Err(TransportError::connect("connection refused"));

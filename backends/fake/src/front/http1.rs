@@ -10,7 +10,10 @@ use super::{
     mux::{self, Answer},
 };
 use crate::{
-    cluster::{exchanges::ExchangeId, request_log::Exchange},
+    cluster::{
+        exchanges::ExchangeId,
+        request_log::{Exchange, Texts},
+    },
     state::{EtcdCore, EtcdShared},
     v2::{api::Incoming, watch_body::WatchBody},
     v3::auth::CommonName,
@@ -53,9 +56,9 @@ impl Call for Http1Call<'_> {
         &self.head.uri
     }
 
-    fn exchange(&self) -> Exchange {
-        let (method, uri) = (self.head.method.clone(), self.head.uri.clone());
-        Exchange::new(method, uri, &self.head.headers, self.body.clone())
+    fn exchange(&self, texts: &mut Texts) -> Exchange {
+        let (method, uri) = (&self.head.method, &self.head.uri);
+        Exchange::new(method, uri, &self.head.headers, &self.body, texts)
     }
 
     fn answer(

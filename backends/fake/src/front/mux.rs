@@ -32,7 +32,7 @@ pub(crate) fn answer(cluster: &mut EtcdCluster, request: &Incoming<'_>) -> Answe
         .then(|| cluster.local(request.endpoint).v2.stats.clone());
     let handled = match route(cluster, request, &path) {
         Routed::Handled(handled) => handled,
-        Routed::Gateway => return Answer::Gateway(path),
+        Routed::Gateway => return Answer::Gateway(path.into_owned()),
         Routed::Metrics => return Answer::Metrics,
     };
     match handled {

@@ -22,7 +22,8 @@ impl Transport for FakeEtcd {
         check(&request)?;
         if request.version() == Version::HTTP_2 {
             // Boxed, as below: a request over HTTP/1.1 with a complete body does not pay for the larger future.
-            return Box::pin(grpc::send(&self.shared, request)).await;
+            let call = grpc::begin(&self.shared, request);
+            return Box::pin(grpc::answer(&self.shared, call)).await;
         }
         let (head, body) = request.into_parts();
         let body = match body.try_into_bytes() {

@@ -10,8 +10,8 @@ use futures_util::{SinkExt, StreamExt};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, UPGRADE,
+        AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, DATE, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, UPGRADE,
     },
 };
 use http_body::Frame;
@@ -76,12 +76,14 @@ fn is_key(text: &[u8], profile: Profile) -> bool {
     }
 }
 
-fn refused(status: StatusCode, method: &Method) -> Response {
+fn refused(status: StatusCode, method: &Method, date: HeaderValue) -> Response {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut reply = Reply::new().text(status.as_u16(), reason);
     let version = HeaderValue::from_static("13");
     reply.headers.insert(SEC_WEBSOCKET_VERSION, version);
-    reply.finish(method).map(Body::from)
+    let mut response = reply.finish(method).map(Body::from);
+    response.headers_mut().insert(DATE, date);
+    response
 }
 
 /// Opens the WebSocket that a request asks for, or refuses it. A task of its own serves it until the client has gone, the response has ended, or
@@ -92,9 +94,9 @@ pub(super) fn open(
     request: hyper::Request<Incoming>,
     mut stopped: watch::Receiver<()>,
 ) -> Response {
-    let profile = etcd.shared.with(|core| core.cluster.profile);
+    let (profile, date) = (etcd.shared).with(|core| (core.cluster.profile, core.date()));
     if let Some(status) = refusal(&request, profile) {
-        return refused(status, request.method());
+        return refused(status, request.method(), date);
     }
     let response = switching(request.headers());
     let call = Call {

@@ -9,14 +9,17 @@ const MAX_FORM: usize = 10 << 20;
 
 /// Names and values in the order in which Go looks them up: the first value of a name wins.
 #[derive(Debug, Default)]
-pub(crate) struct Form(Vec<(Vec<u8>, Vec<u8>)>);
+pub(crate) struct Form<'a>(Vec<Pair<'a>>);
 
-impl Form {
+/// A name and its value, decoded.
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+impl<'a> Form<'a> {
     /// Reads the parameters of a request. `content_type` and `body` are those of a PUT or POST.
     ///
     /// # Errors
     /// With the error text of Go.
-    pub(crate) fn parse(query: &[u8], form: Option<(&[u8], &[u8])>) -> Result<Self, Vec<u8>> {
+    pub(crate) fn parse(query: &'a [u8], form: Option<(&[u8], &'a [u8])>) -> Result<Self, Vec<u8>> {
         let mut parsed = Self::default();
         let mut error = None;
         if let Some((content_type, body)) = form {
@@ -39,17 +42,17 @@ impl Form {
 
     /// The first value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
-        let pair = self.0.iter().find(|(other, _)| other == name.as_bytes());
-        pair.map(|(_, value)| value.as_slice())
+        let pair = self.0.iter().find(|(other, _)| **other == *name.as_bytes());
+        pair.map(|(_, value)| &**value)
     }
 
     /// All names and values, in order.
-    pub(crate) fn pairs(&self) -> &[(Vec<u8>, Vec<u8>)] {
+    pub(crate) fn pairs(&self) -> &[Pair<'a>] {
         &self.0
     }
 
     /// Adds the pairs of a query. Returns the first error, and keeps the pairs that are valid.
-    fn add(&mut self, query: &[u8]) -> Option<Vec<u8>> {
+    fn add(&mut self, query: &'a [u8]) -> Option<Vec<u8>> {
         let mut error: Option<Vec<u8>> = None;
         for pair in query.split(|&byte| byte == b'&') {
             if pair.contains(&b';') {
@@ -79,8 +82,12 @@ impl Form {
 ///
 /// # Errors
 /// With the invalid escape.
-pub(crate) fn unescape(text: &[u8], is_query: bool) -> Result<Vec<u8>, &[u8]> {
+pub(crate) fn unescape(text: &[u8], is_query: bool) -> Result<Cow<'_, [u8]>, &[u8]> {
     let is_encoded = |&byte: &u8| byte == b'%' || (is_query && byte == b'+');
+    let may_be_encoded = text.contains(&b'%') || (is_query && text.contains(&b'+'));
+    if !may_be_encoded {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     loop {
@@ -88,7 +95,7 @@ pub(crate) fn unescape(text: &[u8], is_query: bool) -> Result<Vec<u8>, &[u8]> {
         let (plain, encoded) = rest.split_at(plain);
         out.extend_from_slice(plain);
         let Some((&byte, after)) = encoded.split_first() else {
-            return Ok(out);
+            return Ok(Cow::Owned(out));
         };
         rest = after;
         if byte == b'+' {

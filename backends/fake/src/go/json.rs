@@ -5,6 +5,13 @@ use crate::profile::Profile;
 /// Writes a string, quotes included, with Go's escapes.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8], profile: Profile) {
     out.push(b'"');
+    // Most strings are of plain characters, as they are in the response.
+    let is_plain = |&byte: &u8| byte.is_ascii() && !MAY_NEED_ESCAPE[usize::from(byte)];
+    if text.iter().all(is_plain) {
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return;
+    }
     for chunk in text.utf8_chunks() {
         push_escaped(out, chunk.valid(), profile);
         // Go replaces an invalid sequence byte by byte.
@@ -23,15 +30,30 @@ pub(crate) fn push_u64(out: &mut Vec<u8>, number: u64) {
 /// Writes a number into a buffer that has room for any, and returns its digits.
 pub(super) fn decimal(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
     let mut start = buffer.len();
-    loop {
-        start -= 1;
-        buffer[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &buffer[start..];
-        }
+    // Two at a time: a division takes longest.
+    while number >= 10 {
+        start -= 2;
+        buffer[start..start + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
     }
+    // Of what was below a hundred, the pair is all there is; it begins with no zero.
+    if number > 0 || start == buffer.len() {
+        start -= 1;
+        buffer[start] = b'0' + number as u8;
+    }
+    &buffer[start..]
 }
+
+/// The numbers below a hundred, in two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
 
 /// Writes a list of strings.
 pub(crate) fn push_strings<S: AsRef<str>>(out: &mut Vec<u8>, strings: &[S], profile: Profile) {
@@ -131,7 +153,18 @@ mod tests {
 
     #[test]
     fn numbers_have_no_leading_zeros() {
-        for number in [0, 7, 10, u64::MAX] {
+        for number in [
+            0,
+            7,
+            10,
+            99,
+            100,
+            305,
+            1000,
+            12_345,
+            u64::MAX / 10,
+            u64::MAX,
+        ] {
             let mut out = Vec::new();
             push_u64(&mut out, number);
             assert_eq!(String::from_utf8(out).unwrap(), number.to_string());

@@ -3,6 +3,7 @@
 
 pub(crate) mod date;
 pub(crate) mod form;
+pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod path;
 pub(crate) mod reply;

@@ -26,8 +26,7 @@ pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
 
 /// The same, but a trailing slash stays. A request for another path is redirected to this one.
 pub(crate) fn clean_keeping_slash(path: &[u8]) -> Cow<'_, [u8]> {
-    let may_change = |pair: &[u8]| matches!(pair, b"//" | b"/.");
-    if path.starts_with(b"/") && !path.windows(2).any(may_change) {
+    if is_clean(path) {
         return path.into();
     }
     let mut out = clean(path);
@@ -35,6 +34,12 @@ pub(crate) fn clean_keeping_slash(path: &[u8]) -> Cow<'_, [u8]> {
         out.push(b'/');
     }
     out.into()
+}
+
+/// Whether a path is clean but for a trailing slash, as nearly all are. One that is not may be clean, too.
+pub(crate) fn is_clean(path: &[u8]) -> bool {
+    let may_change = |pair: &[u8]| matches!(pair, b"//" | b"/.");
+    path.starts_with(b"/") && !path.windows(2).any(may_change)
 }
 
 /// Percent-encodes a path.

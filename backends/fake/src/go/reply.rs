@@ -1,21 +1,24 @@
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderValue, Method, Response, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ALLOW, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
-use super::json::decimal;
+use super::{headers::Headers, json::decimal};
 
 /// Go's server announces the length of bodies up to this size, and sends longer ones in chunks.
 const CHUNKED_ABOVE: usize = 2048;
+
+/// The date of a response, until it is sent: the front knows the time. Its place is kept, since a head that grows is copied.
+const UNDATED: HeaderValue = HeaderValue::from_static("");
 
 /// A response under construction.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
 }
 
@@ -28,7 +31,7 @@ pub(crate) fn number_value(number: u64) -> HeaderValue {
 impl Reply {
     /// A 200 that allows requests from anywhere, as etcd does by default.
     pub(crate) fn new() -> Self {
-        let mut headers = HeaderMap::with_capacity(12);
+        let mut headers = Headers::new();
         let allowed = [
             (
                 ACCESS_CONTROL_ALLOW_HEADERS,
@@ -107,9 +110,21 @@ impl Reply {
         if is_head {
             self.body.clear();
         }
+        self.respond()
+    }
+
+    /// Frames the body with its length, however long it is.
+    pub(crate) fn finish_with_length(mut self) -> Response<Vec<u8>> {
+        let length = number_value(self.body.len() as u64);
+        self.headers.insert(CONTENT_LENGTH, length);
+        self.respond()
+    }
+
+    fn respond(mut self) -> Response<Vec<u8>> {
+        self.headers.insert(DATE, UNDATED);
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = self.headers.build();
         response
     }
 
@@ -117,9 +132,10 @@ impl Reply {
     pub(crate) fn begin(mut self) -> Response<()> {
         let chunked = HeaderValue::from_static("chunked");
         self.headers.insert(TRANSFER_ENCODING, chunked);
+        self.headers.insert(DATE, UNDATED);
         let mut response = Response::new(());
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = self.headers.build();
         response
     }
 }

@@ -25,12 +25,13 @@ impl Call for Echo {
         &self.uri
     }
 
-    fn exchange(&self) -> Exchange {
+    fn exchange(&self, texts: &mut Texts) -> Exchange {
         Exchange::new(
-            Method::POST,
-            self.uri.clone(),
+            &Method::POST,
+            &self.uri,
             &HeaderMap::new(),
-            Bytes::new(),
+            &Bytes::new(),
+            texts,
         )
     }
 

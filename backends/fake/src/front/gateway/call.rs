@@ -1,7 +1,7 @@
 use etcd_transport::{Body, Response};
-use http::{HeaderValue, Method, header::CONTENT_LENGTH};
+use http::Method;
 
-use super::{call_of, error::GatewayError, limits::Limits, read};
+use super::{GRPC, METADATA, call_of, error::GatewayError, limits::Limits, read};
 use crate::{
     front::unary::{self, Codec, Problem, Unary, max_message},
     go::reply::Reply,
@@ -74,16 +74,12 @@ impl Codec for Json<'_> {
 
 pub(super) fn success(profile: Profile, json: Vec<u8>) -> Response {
     let mut reply = Reply::new().json();
-    let grpc = HeaderValue::from_static("application/grpc");
-    reply.headers.insert("grpc-metadata-content-type", grpc);
+    reply.headers.insert(METADATA, GRPC);
     reply.body = json;
-    let length = reply.body.len();
-    let mut response = reply.finish(&Method::POST);
-    if profile == Profile::V3_5 {
+    let response = match profile {
+        Profile::V3_4 => reply.finish(&Method::POST),
         // The second version of the gateway always announces the length.
-        let headers = response.headers_mut();
-        headers.remove(http::header::TRANSFER_ENCODING);
-        headers.insert(CONTENT_LENGTH, length.into());
-    }
+        Profile::V3_5 => reply.finish_with_length(),
+    };
     response.map(Body::from)
 }

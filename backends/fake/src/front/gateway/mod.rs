@@ -18,7 +18,7 @@ mod watch;
 use std::sync::Arc;
 
 use etcd_transport::{Body, Response};
-use http::{HeaderMap, HeaderValue, Method, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
 pub(crate) use self::route::grpc_path;
 use self::{
@@ -36,6 +36,10 @@ use crate::{
     v2::api::Incoming,
     v3::{api::Call, auth::Credentials},
 };
+
+/// The type of the response that the gateway has from etcd, as it passes it on.
+const METADATA: HeaderName = HeaderName::from_static("grpc-metadata-content-type");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// What a call without an immediate response has left open.
 #[derive(Default)]

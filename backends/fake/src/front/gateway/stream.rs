@@ -12,7 +12,7 @@ use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 
 use super::{
-    Pending, call_of,
+    GRPC, METADATA, Pending, call_of,
     error::{EtcdCode, GatewayError},
     limits::Limits,
 };
@@ -253,8 +253,7 @@ pub(super) fn line(message: &dyn Message, profile: Profile) -> Vec<u8> {
 
 pub(super) fn head() -> http::Response<()> {
     let mut reply = Reply::new().json();
-    let grpc = HeaderValue::from_static("application/grpc");
-    reply.headers.insert("grpc-metadata-content-type", grpc);
+    reply.headers.insert(METADATA, GRPC);
     reply.begin()
 }
 

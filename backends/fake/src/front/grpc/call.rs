@@ -6,19 +6,22 @@ use http::{Uri, header::CONTENT_TYPE, request};
 use http_body::Frame;
 
 use super::{
-    frames::{Messages, frame},
+    frames::{Broken, Messages, frame},
     head::Head,
     health::{self, HealthWatch},
     keep_alive::KeepAlive,
     method::{OneRequest, Stream},
     observe::Observe,
     shown::to_json,
-    status::{Status, StreamReset},
+    status::{GRPC_STATUS, Status, StreamReset},
     stream::{StreamBody, Streaming},
     watch::Watch,
 };
 use crate::{
-    cluster::{exchanges::ExchangeId, request_log::Exchange},
+    cluster::{
+        exchanges::ExchangeId,
+        request_log::{Exchange, Texts},
+    },
     front::{
         counter::StreamCounter,
         exchange::{Answered, Call},
@@ -35,7 +38,7 @@ use crate::{
 };
 
 /// A call by gRPC.
-pub(super) struct GrpcCall {
+pub(in crate::front) struct GrpcCall {
     parts: request::Parts,
     head: Head,
     plan: Plan,
@@ -50,6 +53,8 @@ pub(super) enum Plan {
     Refused(Status),
     /// The request is not gRPC: the stream is reset.
     Reset,
+    /// The message is still to be read.
+    Unread(OneRequest, Messages),
     Unary(OneRequest, Bytes),
     /// The messages are there until the response begins.
     Stream(Stream, Option<Messages>),
@@ -64,6 +69,21 @@ impl GrpcCall {
             profile,
             wait: None,
         }
+    }
+
+    /// Reads the message of a call that has one.
+    pub(super) async fn read(&mut self) -> Result<(), TransportError> {
+        let Plan::Unread(request, messages) = &mut self.plan else {
+            return Ok(());
+        };
+        self.plan = match messages.next().await {
+            Some(Ok(message)) => Plan::Unary(*request, message),
+            Some(Err(Broken::Transport(error))) => return Err(error),
+            Some(Err(Broken::CutOff)) => Plan::Refused(Status::new(2, "unexpected EOF")),
+            Some(Err(Broken::Refused(status))) => Plan::Refused(status),
+            None => Plan::Refused(Status::NO_MESSAGE),
+        };
+        Ok(())
     }
 
     fn refused(&self, status: &Status) -> Response {
@@ -98,9 +118,9 @@ impl GrpcCall {
         let name = match self.plan {
             Plan::Unary(request, _) => request.name(),
             Plan::Stream(stream, _) => stream.name().name,
-            Plan::Refused(_) | Plan::Reset => return,
+            Plan::Refused(_) | Plan::Reset | Plan::Unread(..) => return,
         };
-        let status = response.headers().get("grpc-status");
+        let status = response.headers().get(&GRPC_STATUS);
         let status = status.and_then(|status| status.to_str().ok()?.parse().ok());
         core.calls.count(endpoint, name, status.unwrap_or_default());
     }
@@ -184,15 +204,15 @@ impl Call for GrpcCall {
         &self.parts.uri
     }
 
-    fn exchange(&self) -> Exchange {
-        let (method, uri) = (self.parts.method.clone(), self.parts.uri.clone());
+    fn exchange(&self, texts: &mut Texts) -> Exchange {
+        let (method, uri) = (&self.parts.method, &self.parts.uri);
         let headers = &self.parts.headers;
         match &self.plan {
             Plan::Unary(request, message) => {
-                let exchange = Exchange::new(method, uri, headers, message.clone());
+                let exchange = Exchange::new(method, uri, headers, message, texts);
                 exchange.with_message(to_json(*request))
             }
-            _ => Exchange::new(method, uri, headers, Bytes::new()),
+            _ => Exchange::new(method, uri, headers, &Bytes::new(), texts),
         }
     }
 
@@ -206,7 +226,7 @@ impl Call for GrpcCall {
         match &self.plan {
             Plan::Reset => return Some(Err(TransportError::interrupted(StreamReset))),
             Plan::Refused(status) => return Some(Ok(self.refused(status))),
-            Plan::Unary(..) | Plan::Stream(..) => {}
+            Plan::Unread(..) | Plan::Unary(..) | Plan::Stream(..) => {}
         }
         if self.head.timeout.is_some_and(|timeout| timeout <= 0) {
             let status = Status::deadline_exceeded(self.profile);

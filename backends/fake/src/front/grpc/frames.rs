@@ -11,7 +11,10 @@ use http_body::Body as _;
 use super::status::Status;
 use crate::v3::{
     error::V3Error,
-    message::{Message, proto},
+    message::{
+        Message,
+        proto::{self, USUAL_SIZE},
+    },
 };
 
 /// A flag, and a length of four bytes.
@@ -68,6 +71,13 @@ impl Messages {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
+                        // A message that has a frame to itself is not copied.
+                        if self.buffer.is_empty()
+                            && let Ok(Some(length)) = self.length_of_first(&data)
+                            && data.len() == PREFIX + length
+                        {
+                            return Poll::Ready(Some(Ok(data.slice(PREFIX..))));
+                        }
                         self.buffer.extend_from_slice(&data);
                     }
                 }
@@ -88,8 +98,16 @@ impl Messages {
 
     /// Takes a complete message out of what has arrived.
     fn split(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some((&[flag, ref length @ ..], rest)) = self.buffer.split_first_chunk::<PREFIX>()
-        else {
+        let Some(length) = self.length_of_first(&self.buffer)? else {
+            return Ok(None);
+        };
+        self.buffer.advance(PREFIX);
+        Ok(Some(self.buffer.split_to(length).freeze()))
+    }
+
+    /// The length of the message with which these bytes begin, if all of it has arrived.
+    fn length_of_first(&self, bytes: &[u8]) -> Result<Option<usize>, Status> {
+        let Some((&[flag, ref length @ ..], rest)) = bytes.split_first_chunk::<PREFIX>() else {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*length) as usize;
@@ -100,30 +118,27 @@ impl Messages {
             return Ok(None);
         }
         match flag {
-            0 => {}
+            0 => Ok(Some(length)),
             1 => {
                 let problem = "grpc: compressed flag set with identity or empty encoding";
-                return Err(Status::new(13, problem));
+                Err(Status::new(13, problem))
             }
             _ => {
                 let problem = format!("grpc: received unexpected payload format {flag}");
-                return Err(Status::with(13, problem));
+                Err(Status::with(13, problem))
             }
         }
-        self.buffer.advance(PREFIX);
-        Ok(Some(self.buffer.split_to(length).freeze()))
     }
 }
 
 /// A message with its prefix.
 pub(in crate::front) fn frame(message: &dyn Message) -> Vec<u8> {
-    let message = proto::encode(message);
-    let mut frame = Vec::with_capacity(PREFIX + message.len());
-    frame.push(0);
+    let mut frame = Vec::with_capacity(PREFIX + USUAL_SIZE);
+    frame.resize(PREFIX, 0);
+    proto::push_fields(&mut frame, message);
     // No response has four gigabytes.
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&message);
+    let length = u32::try_from(frame.len() - PREFIX).unwrap_or(u32::MAX);
+    frame[1..PREFIX].copy_from_slice(&length.to_be_bytes());
     frame
 }
 
@@ -134,6 +149,7 @@ mod tests {
     use http_body::Frame;
 
     use super::*;
+    use crate::v3::message::kv::RangeRequest;
 
     fn messages(parts: Vec<&'static [u8]>) -> Messages {
         let frames = parts
@@ -154,6 +170,20 @@ mod tests {
             let message = block_on(messages.next()).unwrap().unwrap();
             assert_eq!(message, expected);
         }
+        assert!(block_on(messages.next()).is_none());
+    }
+
+    #[test]
+    fn a_message_that_has_a_frame_to_itself_is_not_copied() {
+        let frame = Bytes::from(frame(&RangeRequest {
+            key: Bytes::from_static(b"key"),
+            ..RangeRequest::default()
+        }));
+        let body = Body::from_frames([Ok(Frame::data(frame.clone()))]);
+        let mut messages = Messages::new(body, 2 << 20);
+        let message = block_on(messages.next()).unwrap().unwrap();
+        assert_eq!(message, b"\x0a\x03key"[..]);
+        assert_eq!(message.as_ptr(), frame[PREFIX..].as_ptr());
         assert!(block_on(messages.next()).is_none());
     }
 

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
 
 use super::status::Status;
@@ -30,14 +32,13 @@ pub(super) enum HeadError {
 
 impl Head {
     pub(super) fn read(parts: &request::Parts, profile: Profile) -> Result<Self, HeadError> {
-        let headers = &parts.headers;
-        let content_type = text(headers, "content-type").unwrap_or_default();
+        let fields = Fields::read(&parts.headers);
+        let content_type = fields.content_type.unwrap_or_default();
         let subtype = subtype(&content_type).ok_or_else(|| {
             let message = format!("invalid gRPC request content-type \"{content_type}\"");
             refused(profile, StatusCode::UNSUPPORTED_MEDIA_TYPE, 3, message)
         })?;
-        let timeout = text(headers, "grpc-timeout");
-        let timeout = timeout.map(|text| parse_timeout(&text)).transpose();
+        let timeout = fields.timeout.map(|text| parse_timeout(&text)).transpose();
         let timeout = timeout.map_err(|problem| {
             let message = format!("malformed grpc-timeout: {problem}");
             refused(profile, StatusCode::BAD_REQUEST, 13, message)
@@ -50,12 +51,16 @@ impl Head {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             return Err(refused(profile, status, 13, message));
         }
-        let encoding = text(headers, "grpc-encoding");
+        let encoding = fields.encoding.map(Cow::into_owned);
+        let token = fields.token.or(fields.authorization);
         Ok(Self {
             content_type: content_type_of(subtype),
             timeout,
-            requires_leader: text(headers, "hasleader").is_some_and(|value| value == "true"),
-            credentials: credentials(parts),
+            requires_leader: fields.has_leader.is_some_and(|value| value == "true"),
+            credentials: match (token, parts.extensions.get()) {
+                (None, Some(name)) => Credentials::CommonName(CommonName::clone(name)),
+                (token, _) => Credentials::of_token(token.map(Cow::into_owned)),
+            },
             encoding: encoding.filter(|name| !matches!(&**name, "" | "identity")),
         })
     }
@@ -81,18 +86,35 @@ fn refused(profile: Profile, http: StatusCode, code: u8, message: String) -> Hea
     }
 }
 
-fn credentials(parts: &request::Parts) -> Credentials {
-    let headers = &parts.headers;
-    let token = text(headers, "token").or_else(|| text(headers, "authorization"));
-    match (token, parts.extensions.get()) {
-        (None, Some(name)) => Credentials::CommonName(CommonName::clone(name)),
-        (token, _) => Credentials::of_token(token),
-    }
+/// The fields of a head that are read. Of several with a name, the first counts.
+#[derive(Default)]
+struct Fields<'a> {
+    content_type: Option<Cow<'a, str>>,
+    timeout: Option<Cow<'a, str>>,
+    encoding: Option<Cow<'a, str>>,
+    has_leader: Option<Cow<'a, str>>,
+    token: Option<Cow<'a, str>>,
+    authorization: Option<Cow<'a, str>>,
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(name)?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+impl<'a> Fields<'a> {
+    /// One pass over the few headers of a request is faster than a lookup for each name, which parses and hashes.
+    fn read(headers: &'a HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers {
+            let field = match name.as_str() {
+                "content-type" => &mut fields.content_type,
+                "grpc-timeout" => &mut fields.timeout,
+                "grpc-encoding" => &mut fields.encoding,
+                "hasleader" => &mut fields.has_leader,
+                "token" => &mut fields.token,
+                "authorization" => &mut fields.authorization,
+                _ => continue,
+            };
+            field.get_or_insert_with(|| String::from_utf8_lossy(value.as_bytes()));
+        }
+        fields
+    }
 }
 
 /// The part of a content type that names an encoding of messages; `None` if the content is not gRPC.

@@ -26,22 +26,18 @@ pub(super) use self::{frames::frame, status::StreamReset};
 
 use self::{
     call::{GrpcCall, Plan},
-    frames::{Broken, Messages},
+    frames::Messages,
     head::{Head, HeadError},
     method::Method,
-    status::Status,
 };
 use super::{exchange, unary::max_message};
 use crate::state::EtcdShared;
 
-/// Responds to a request over HTTP/2.
-pub(super) async fn send(
-    shared: &Arc<EtcdShared>,
-    request: Request,
-) -> Result<Response, TransportError> {
+/// Takes in the head of a request over HTTP/2.
+pub(super) fn begin(shared: &Arc<EtcdShared>, request: Request) -> GrpcCall {
     let (parts, body) = request.into_parts();
     let (profile, max_message) =
-        shared.with(|core| (core.cluster.profile, max_message(&core.cluster)));
+        shared.look(|core| (core.cluster.profile, max_message(&core.cluster)));
     let (head, method) = match Head::read(&parts, profile) {
         Ok(head) => {
             let method = Method::find(&parts.uri, &head, profile);
@@ -51,17 +47,19 @@ pub(super) async fn send(
     };
     let plan = match method {
         Ok(Method::Stream(stream)) => Plan::Stream(stream, Some(Messages::new(body, max_message))),
-        Ok(Method::Unary(unary)) => match Messages::new(body, max_message).next().await {
-            Some(Ok(message)) => Plan::Unary(unary, message),
-            Some(Err(Broken::Transport(error))) => return Err(error),
-            Some(Err(Broken::CutOff)) => Plan::Refused(Status::new(2, "unexpected EOF")),
-            Some(Err(Broken::Refused(status))) => Plan::Refused(status),
-            None => Plan::Refused(Status::NO_MESSAGE),
-        },
+        Ok(Method::Unary(unary)) => Plan::Unread(unary, Messages::new(body, max_message)),
         Err(HeadError::Status(status)) => Plan::Refused(status),
         Err(HeadError::Reset) => Plan::Reset,
     };
-    let mut call = GrpcCall::new(parts, head, plan, profile);
+    GrpcCall::new(parts, head, plan, profile)
+}
+
+/// Reads the message of a call, and responds to it.
+pub(super) async fn answer(
+    shared: &Arc<EtcdShared>,
+    mut call: GrpcCall,
+) -> Result<Response, TransportError> {
+    call.read().await?;
     let mut response = exchange::answer(shared, &mut call).await?;
     *response.version_mut() = Version::HTTP_2;
     Ok(response)

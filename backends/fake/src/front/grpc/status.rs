@@ -1,4 +1,4 @@
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, sync::LazyLock};
 
 use etcd_transport::{Body, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
@@ -87,15 +87,29 @@ impl Status {
     }
 
     pub(super) fn trailers(&self) -> HeaderMap {
+        if *self == Self::OK {
+            return OK_TRAILERS.clone();
+        }
         let mut trailers = HeaderMap::with_capacity(2);
         let code = HeaderValue::from(u16::from(self.code));
-        trailers.insert(HeaderName::from_static("grpc-status"), code);
+        trailers.insert(&GRPC_STATUS, code);
         if let Ok(message) = HeaderValue::try_from(percent_encoded(&self.message)) {
-            trailers.insert(HeaderName::from_static("grpc-message"), message);
+            trailers.insert(&GRPC_MESSAGE, message);
         }
         trailers
     }
 }
+
+pub(super) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Those of a call that succeeds, which most do.
+static OK_TRAILERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
+    trailers.insert(&GRPC_MESSAGE, HeaderValue::from_static(""));
+    trailers
+});
 
 impl From<V3Error> for Status {
     fn from(error: V3Error) -> Self {

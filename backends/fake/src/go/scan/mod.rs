@@ -2,6 +2,8 @@
 
 mod unquote;
 
+use std::borrow::Cow;
+
 use unquote::unquote;
 
 /// Deeper nesting is refused. Go's own limit is 10,000, which would not fit into the stack of every thread.
@@ -77,7 +79,7 @@ fn at_end(text: &[u8]) -> String {
 
 impl Json<'_> {
     /// The text of a string without escapes; `None` for what is not a string.
-    pub(crate) fn text(&self) -> Option<Vec<u8>> {
+    pub(crate) fn text(&self) -> Option<Cow<'_, [u8]>> {
         matches!(self.kind, Kind::String).then(|| unquote(self.raw))
     }
 
@@ -95,7 +97,7 @@ impl Json<'_> {
 }
 
 impl Name<'_> {
-    pub(crate) fn text(&self) -> Vec<u8> {
+    pub(crate) fn text(&self) -> Cow<'_, [u8]> {
         unquote(self.raw)
     }
 }
@@ -211,7 +213,10 @@ impl<'a> Scanner<'a> {
 
     fn string(&mut self) -> Result<(), String> {
         self.at += 1;
+        let is_plain = |&byte: &u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
         loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            self.at += rest.iter().take_while(|byte| is_plain(byte)).count();
             match self.next()? {
                 b'"' => return Ok(()),
                 b'\\' => match self.next()? {
@@ -227,8 +232,7 @@ impl<'a> Scanner<'a> {
                     }
                     byte => return Err(unexpected(byte, "in string escape code")),
                 },
-                byte if byte < 0x20 => return Err(unexpected(byte, "in string literal")),
-                _ => {}
+                byte => return Err(unexpected(byte, "in string literal")),
             }
         }
     }

@@ -1,6 +1,11 @@
+use std::borrow::Cow;
+
 /// The text of a string that was scanned. Go replaces what is no UTF-8, and halves of surrogate pairs.
-pub(super) fn unquote(raw: &[u8]) -> Vec<u8> {
+pub(super) fn unquote(raw: &[u8]) -> Cow<'_, [u8]> {
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    if inner.is_ascii() && !inner.contains(&b'\\') {
+        return Cow::Borrowed(inner);
+    }
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
@@ -22,10 +27,10 @@ pub(super) fn unquote(raw: &[u8]) -> Vec<u8> {
         }
     }
     out.extend_from_slice(rest);
-    match String::from_utf8(out) {
+    Cow::Owned(match String::from_utf8(out) {
         Ok(text) => text.into_bytes(),
         Err(error) => replace_invalid(error.as_bytes()),
-    }
+    })
 }
 
 fn replace_invalid(bytes: &[u8]) -> Vec<u8> {
@@ -67,6 +72,6 @@ mod tests {
     #[test]
     fn strings_lose_their_escapes() {
         let raw = br#""a\n\u0041\ud83d\ude00\ud800""#;
-        assert_eq!(unquote(raw), "a\nA\u{1f600}\u{fffd}".as_bytes());
+        assert_eq!(*unquote(raw), *"a\nA\u{1f600}\u{fffd}".as_bytes());
     }
 }

@@ -140,7 +140,7 @@ fn read(
     };
     let size = store.tree.value(id).map_or(0, |value| value.len());
     reply.body.reserve(128 + parsed.path.len() + size);
-    push_get(&mut reply.body, &store.tree, id, listing);
+    push_get(&mut reply.body, &store.tree, id, &parsed.path, listing);
     reply
 }
 
@@ -173,9 +173,10 @@ impl KeyRequest {
         let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
         let body = has_form.then_some((content_type, request.body));
         let form = Parameters::parse(request.query, body)?;
-        let mut path = KEYS.to_vec();
-        path.extend_from_slice(key);
-        let path = path::clean(&path);
+        let mut path = [KEYS, key].concat();
+        if path.ends_with(b"/") || !path::is_clean(&path) {
+            path = path::clean(&path);
+        }
 
         let prev_index = form.number("prevIndex", Code::IndexNotANumber)?;
         let wait_index = form.number("waitIndex", Code::IndexNotANumber)?;

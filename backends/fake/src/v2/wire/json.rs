@@ -59,12 +59,34 @@ pub(crate) struct Listing<'a> {
     pub(crate) rng: &'a mut Rng,
 }
 
-/// Writes the response to a get.
-pub(crate) fn push_get(out: &mut Vec<u8>, tree: &Tree, id: NodeId, mut listing: Listing<'_>) {
+/// Writes the response to a get of the node at a path.
+pub(crate) fn push_get(
+    out: &mut Vec<u8>,
+    tree: &Tree,
+    id: NodeId,
+    path: &[u8],
+    mut listing: Listing<'_>,
+) {
     out.extend_from_slice(b"{\"action\":\"get\",\"node\":");
-    let mut path = tree.path(id);
-    push_opening(out, tree, id, &path, &listing);
-    let mut open = vec![OpenDir::new(out, tree, id, &mut listing)];
+    push_opening(out, tree, id, path, &listing);
+    if tree.is_dir(id) {
+        push_children(out, tree, id, path, &mut listing);
+    } else {
+        push_indexes(out, tree.modified(id), tree.created(id));
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// Writes the rest of a directory, which has begun.
+fn push_children(
+    out: &mut Vec<u8>,
+    tree: &Tree,
+    id: NodeId,
+    path: &[u8],
+    listing: &mut Listing<'_>,
+) {
+    let mut path = path.to_vec();
+    let mut open = vec![OpenDir::new(out, tree, id, listing)];
     while let Some(dir) = open.last_mut() {
         if let Some(child) = dir.rest.pop() {
             if dir.begun {
@@ -73,9 +95,9 @@ pub(crate) fn push_get(out: &mut Vec<u8>, tree: &Tree, id: NodeId, mut listing: 
             dir.begun = true;
             let length = path.len();
             push_segment(&mut path, tree.name(child));
-            push_opening(out, tree, child, &path, &listing);
+            push_opening(out, tree, child, &path, listing);
             if listing.recursive && tree.is_dir(child) {
-                open.push(OpenDir::new(out, tree, child, &mut listing));
+                open.push(OpenDir::new(out, tree, child, listing));
             } else {
                 path.truncate(length);
                 push_indexes(out, tree.modified(child), tree.created(child));
@@ -89,7 +111,6 @@ pub(crate) fn push_get(out: &mut Vec<u8>, tree: &Tree, id: NodeId, mut listing: 
             open.pop();
         }
     }
-    out.extend_from_slice(b"}\n");
 }
 
 /// A node whose children are being written.

@@ -7,14 +7,17 @@ use crate::{
 
 /// The parameters of a request.
 #[derive(Debug)]
-pub(crate) struct Parameters(Form);
+pub(crate) struct Parameters<'a>(Form<'a>);
 
-impl Parameters {
+impl<'a> Parameters<'a> {
     /// Reads the query and, in a PUT or POST, the form: its type and its bytes.
     ///
     /// # Errors
     /// [`Code::InvalidForm`] with the error text of Go.
-    pub(crate) fn parse(query: &[u8], form: Option<(&[u8], &[u8])>) -> Result<Self, StoreError> {
+    pub(crate) fn parse(
+        query: &'a [u8],
+        form: Option<(&[u8], &'a [u8])>,
+    ) -> Result<Self, StoreError> {
         let form = Form::parse(query, form);
         form.map(Self)
             .map_err(|cause| StoreError::request(Code::InvalidForm, cause))
@@ -59,7 +62,7 @@ impl Parameters {
 mod tests {
     use super::*;
 
-    fn parse(query: &[u8]) -> Parameters {
+    fn parse(query: &[u8]) -> Parameters<'_> {
         Parameters::parse(query, None).unwrap()
     }
 

@@ -1,5 +1,7 @@
 //! JSON as 3.4 reads it: golang/protobuf's `jsonpb`, which looks for each field of the message in the object.
 
+use std::borrow::Cow;
+
 use base64::{
     Engine,
     alphabet::STANDARD,
@@ -20,7 +22,7 @@ pub(crate) fn read(message: &mut dyn Message, json: &Json<'_>) -> Result<(), Str
     // The last of several equal names counts, and of the two spellings of a name that in camel case.
     let find = |name: &str| {
         let mut members = members.iter().rev();
-        let found = members.find(|(other, _)| other.text() == name.as_bytes());
+        let found = members.find(|(other, _)| *other.text() == *name.as_bytes());
         found.map(|(_, value)| value)
     };
     let fields = message.descriptor().fields;
@@ -155,17 +157,23 @@ fn read_bytes(bytes: &mut Bytes, json: &Json<'_>) -> Result<(), String> {
 
 /// Decodes as Go's `base64.StdEncoding`: line ends are skipped, padding is required, and the last bits may be anything.
 fn decode(text: &[u8]) -> Result<Vec<u8>, String> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    static LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
     );
-    let kept: Vec<u8> = (text.iter().copied())
-        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-        .collect();
-    LENIENT.decode(&kept).map_err(|_| {
+    LENIENT.decode(without_line_ends(text)).map_err(|_| {
         let at = corrupt_at(text);
         format!("illegal base64 data at input byte {at}")
     })
+}
+
+pub(super) fn without_line_ends(text: &[u8]) -> Cow<'_, [u8]> {
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    if !text.iter().any(is_line_end) {
+        return Cow::Borrowed(text);
+    }
+    let kept = text.iter().copied().filter(|byte| !is_line_end(byte));
+    Cow::Owned(kept.collect())
 }
 
 /// Where Go finds a text corrupt.

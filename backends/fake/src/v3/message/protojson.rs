@@ -6,7 +6,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::{FieldDescriptor, Message, Slot};
+use super::{FieldDescriptor, Message, Slot, jsonpb::without_line_ends};
 use crate::go::scan::{Json, Kind, scan};
 
 /// Reads a message from a value of a text, whose places the errors name.
@@ -109,7 +109,8 @@ impl Reader<'_> {
                 ("bool", read.map(|read| *truth = read))
             }
             Slot::String(text) => {
-                let read = json.text().and_then(|text| String::from_utf8(text).ok());
+                let read = json.text();
+                let read = read.and_then(|text| String::from_utf8(text.into_owned()).ok());
                 ("string", read.map(|read| *text = read))
             }
             Slot::Bytes(bytes) => {
@@ -207,19 +208,27 @@ fn integer(json: &Json<'_>) -> Option<String> {
 
 /// Decodes base64 of either alphabet, with or without padding.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
-    const BARE: GeneralPurposeConfig =
-        LENIENT.with_decode_padding_mode(DecodePaddingMode::RequireNone);
+    // What most clients send is decoded without being looked at first.
+    if let Ok(bytes) = PADDED.decode(text) {
+        return Some(bytes);
+    }
     let is_url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    let alphabet = if is_url_safe { &URL_SAFE } else { &STANDARD };
-    let config = if text.len().is_multiple_of(4) {
-        LENIENT
-    } else {
-        BARE
+    let engine = match (is_url_safe, text.len().is_multiple_of(4)) {
+        (false, true) => &PADDED,
+        (false, false) => &BARE,
+        (true, true) => &URL_SAFE_PADDED,
+        (true, false) => &URL_SAFE_BARE,
     };
-    let kept: Vec<u8> = (text.iter().copied())
-        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-        .collect();
-    GeneralPurpose::new(alphabet, config).decode(&kept).ok()
+    engine.decode(without_line_ends(text)).ok()
 }
+
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+const UNPADDED: GeneralPurposeConfig =
+    LENIENT.with_decode_padding_mode(DecodePaddingMode::RequireNone);
+
+// An engine takes longer to make than a key takes to decode.
+static PADDED: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
+static BARE: GeneralPurpose = GeneralPurpose::new(&STANDARD, UNPADDED);
+static URL_SAFE_PADDED: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
+static URL_SAFE_BARE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, UNPADDED);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// More bytes than the response to a put, or to a read of a key, usually takes.
-const USUAL_SIZE: usize = 256;
+const USUAL_SIZE: usize = 512;
 
 /// Writes a message as the gateway does.
 ///

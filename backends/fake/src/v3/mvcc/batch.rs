@@ -52,7 +52,7 @@ impl<'a> Batch<'a> {
         if request.lease != 0 && !self.leases.contains(request.lease) {
             return Err(V3Error::LEASE_NOT_FOUND);
         }
-        let old = self.store.live.get(&request.key[..]).cloned();
+        let old = self.store.get(&request.key).cloned();
         let (mut value, mut lease) = (request.value.clone(), request.lease);
         if request.ignore_value || request.ignore_lease {
             let old = old.as_ref().ok_or(V3Error::KEY_NOT_FOUND)?;
@@ -76,15 +76,11 @@ impl<'a> Batch<'a> {
             value,
             lease,
         });
-        let is_delete = false;
-        self.store.record(
-            revision,
-            Change {
-                kv: Arc::clone(&kv),
-                is_delete,
-            },
-        );
-        self.store.live.insert(kv.key.clone(), kv);
+        let change = Change {
+            kv,
+            is_delete: false,
+        };
+        self.store.record(revision, change);
         if let Some(old) = old.as_ref().filter(|old| old.lease != 0) {
             self.leases.detach(old.lease, &old.key);
         }
@@ -121,7 +117,7 @@ impl<'a> Batch<'a> {
 
     /// Deletes a key if it is there.
     pub(crate) fn delete_key(&mut self, key: &Bytes) {
-        if let Some(kv) = self.store.live.get(key).cloned() {
+        if let Some(kv) = self.store.get(key).cloned() {
             self.delete(&kv);
         }
     }
@@ -133,15 +129,11 @@ impl<'a> Batch<'a> {
             mod_revision: revision.main,
             ..KeyValue::default()
         };
-        let (kv_of_change, is_delete) = (Arc::new(tombstone), true);
-        self.store.record(
-            revision,
-            Change {
-                kv: kv_of_change,
-                is_delete,
-            },
-        );
-        self.store.live.remove(&kv.key);
+        let change = Change {
+            kv: Arc::new(tombstone),
+            is_delete: true,
+        };
+        self.store.record(revision, change);
         if kv.lease != 0 {
             self.leases.detach(kv.lease, &kv.key);
         }

@@ -1,5 +1,3 @@
-use std::ops::Bound;
-
 use super::{Change, Mvcc, Revision};
 use crate::{profile::Profile, v3::error::V3Error};
 
@@ -45,10 +43,8 @@ impl Mvcc {
 
     /// Whether a version is the last of its key at a revision that is not older.
     pub(super) fn is_latest(&self, version: Revision, change: &Change, revision: i64) -> bool {
-        let versions = self.versions.get(&change.kv.key);
-        let mut later = versions
-            .into_iter()
-            .flat_map(|versions| versions.from(Bound::Excluded(&version)));
-        later.next().is_none_or(|(next, _)| next.main > revision)
+        let history = self.history(&change.kv.key);
+        let next = history.and_then(|history| history.after(version));
+        next.is_none_or(|next| next.main > revision)
     }
 }

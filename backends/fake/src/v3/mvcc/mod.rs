@@ -4,6 +4,7 @@ mod batch;
 mod check;
 mod compaction;
 mod hash;
+mod history;
 mod range;
 mod txn;
 
@@ -11,13 +12,16 @@ use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 
-use self::hash::KvHash;
 pub(crate) use self::{
     batch::Batch,
     check::{check_delete, check_put, check_range, check_txn},
     txn::is_read_only,
 };
-use super::{message::kv::KeyValue, tree::Tree};
+use self::{hash::KvHash, history::History};
+use super::{
+    message::kv::KeyValue,
+    tree::{Heads, Tree},
+};
 
 /// A version of a key: the revision that made it, and its position among the changes of that revision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,11 +44,11 @@ pub(crate) struct Mvcc {
     revision: i64,
     /// The revision of the last compaction; −1 before the first.
     compacted: i64,
-    /// The keys as they are now.
-    live: Tree<Bytes, Arc<KeyValue>>,
-    /// The versions of every key that has any.
-    versions: Tree<Bytes, Tree<Revision, Change>>,
-    /// The same in the order in which they were made.
+    /// The keys that there are now.
+    live: Tree<Bytes, History, Heads>,
+    /// The deleted keys of which there are versions.
+    deleted: Tree<Bytes, History, Heads>,
+    /// All versions, in the order in which they were made.
     log: Tree<Revision, Change>,
     /// The bytes of all keys and values.
     size: i64,
@@ -77,7 +81,7 @@ impl Mvcc {
             revision: 1,
             compacted: -1,
             live: Tree::default(),
-            versions: Tree::default(),
+            deleted: Tree::default(),
             log: Tree::default(),
             size: 0,
             hashes: Vec::new(),
@@ -104,16 +108,17 @@ impl Mvcc {
 
     /// A key as it is now.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Arc<KeyValue>> {
-        self.live.get(key)
+        Some(&self.live.get(key)?.last().kv)
+    }
+
+    /// The versions of a key.
+    fn history(&self, key: &Bytes) -> Option<&History> {
+        self.live.get(key).or_else(|| self.deleted.get(key))
     }
 
     /// A key as it was at a revision that is not compacted.
     pub(crate) fn get_at(&self, key: &Bytes, revision: i64) -> Option<&Arc<KeyValue>> {
-        self.versions
-            .get(key)?
-            .last_up_to(&last_of(revision))?
-            .1
-            .live()
+        self.history(key)?.at(revision)
     }
 
     /// Sets the revisions of a store that is filled from a dump.
@@ -122,30 +127,32 @@ impl Mvcc {
         self.compacted = compacted;
     }
 
-    /// Adds a change from a dump. They come in their order.
-    pub(crate) fn import(&mut self, revision: Revision, change: Change) {
-        let key = change.kv.key.clone();
-        if change.is_delete {
-            self.live.remove(&key);
-        } else {
-            self.live.insert(key.clone(), Arc::clone(&change.kv));
-        }
-        self.record(revision, change);
-    }
-
-    /// Adds a version, the last of all.
-    fn record(&mut self, revision: Revision, change: Change) {
+    /// Adds a change, the last of all. Those of a dump come in their order.
+    pub(crate) fn record(&mut self, revision: Revision, change: Change) {
         self.size += change.size();
+        self.log.insert(revision, change.clone());
         let key = &change.kv.key;
-        match self.versions.get_mut(key) {
-            Some(versions) => drop(versions.insert(revision, change.clone())),
-            None => {
-                let mut versions = Tree::default();
-                versions.insert(revision, change.clone());
-                self.versions.insert(key.clone(), versions);
-            }
+        if !change.is_delete
+            && let Some(history) = self.live.get_mut(key)
+        {
+            history.push(revision, change);
+            return;
         }
-        self.log.insert(revision, change);
+        let former = self.live.remove(key).or_else(|| self.deleted.remove(key));
+        let keys = if change.is_delete {
+            &mut self.deleted
+        } else {
+            &mut self.live
+        };
+        let key = key.clone();
+        let history = match former {
+            Some(mut history) => {
+                history.push(revision, change);
+                history
+            }
+            None => History::new(revision, change),
+        };
+        keys.insert(key, history);
     }
 
     /// Removes a version.
@@ -155,17 +162,19 @@ impl Mvcc {
         };
         self.size -= change.size();
         let key = &change.kv.key;
-        if let Some(versions) = self.versions.get_mut(key) {
-            versions.remove(&revision);
-            if versions.len() == 0 {
-                self.versions.remove(key);
-            }
+        if let Some(history) = self.live.get_mut(key) {
+            history.forget(revision);
+        } else if let Some(history) = self.deleted.get_mut(key)
+            && !history.forget(revision)
+        {
+            self.deleted.remove(key);
         }
     }
 
     /// The keys from one on, as they are now.
     pub(crate) fn live_from(&self, first: &[u8]) -> impl Iterator<Item = &Arc<KeyValue>> {
-        self.live.from(Bound::Included(first)).map(|(_, kv)| kv)
+        let entries = self.live.from(Bound::Included(first));
+        entries.map(|(_, history)| &history.last().kv)
     }
 
     /// The changes from a revision on, in order.

@@ -2,7 +2,7 @@ use std::{cmp::Ordering, ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{KeyRange, Mvcc, last_of};
+use super::{KeyRange, Mvcc};
 use crate::v3::{
     error::V3Error,
     message::kv::{
@@ -85,7 +85,7 @@ impl Mvcc {
     pub(super) fn find_now(&self, keys: KeyRange<'_>, limit: Option<usize>) -> Found {
         let limit = limit.unwrap_or(usize::MAX);
         if keys.is_single() {
-            let kv = self.live.get(keys.key);
+            let kv = self.get(keys.key);
             return Found {
                 count: usize::from(kv.is_some()),
                 kvs: kv.into_iter().take(limit).cloned().collect(),
@@ -99,19 +99,23 @@ impl Mvcc {
             self.live.rank(keys.end)
         };
         Found {
-            kvs: inside.take(limit).map(|(_, kv)| Arc::clone(kv)).collect(),
+            kvs: inside
+                .take(limit)
+                .map(|(_, history)| Arc::clone(&history.last().kv))
+                .collect(),
             count: end.saturating_sub(self.live.rank(keys.key)),
         }
     }
 
     fn find_at(&self, keys: KeyRange<'_>, revision: i64, limit: Option<usize>) -> Found {
-        let entries = self.versions.from(Bound::Included(keys.key));
-        let inside = entries.take_while(|(key, _)| keys.contains(key));
-        let last = last_of(revision);
-        let changes = inside.filter_map(|(_, versions)| versions.last_up_to(&last));
-        let mut found: Vec<_> = changes
-            .filter_map(|(_, change)| change.live().cloned())
-            .collect();
+        let mut found = Vec::new();
+        for histories in [&self.live, &self.deleted] {
+            let entries = histories.from(Bound::Included(keys.key));
+            let inside = entries.take_while(|(key, _)| keys.contains(key));
+            found.extend(inside.filter_map(|(_, history)| history.at(revision).cloned()));
+        }
+        // Two sorted parts: they are merged.
+        found.sort_by(|one: &Arc<KeyValue>, other| one.key.cmp(&other.key));
         let count = found.len();
         found.truncate(limit.unwrap_or(usize::MAX));
         Found { kvs: found, count }
