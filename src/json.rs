@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
 use crate::{
@@ -37,8 +37,22 @@ impl<'de, T: Decode> Deserialize<'de> for Json<T> {
 /// # Errors
 /// If it is not JSON, or of another form.
 pub(crate) fn parse<'de, D: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<D> {
+    parse_seed(json, PhantomData)
+}
+
+/// Likewise, by a seed.
+///
+/// # Errors
+/// As for [`parse`].
+pub(crate) fn parse_seed<'de, S: DeserializeSeed<'de>>(
+    json: &'de [u8],
+    seed: S,
+) -> serde_json::Result<S::Value> {
     let text = str::from_utf8(json).map_err(de::Error::custom)?;
-    serde_json::from_str(text)
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 /// Responses whose bodies are JSON.

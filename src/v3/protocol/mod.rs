@@ -275,19 +275,17 @@ pub(crate) fn decode_quietly<M: Decode>(
     answer: &Answer,
 ) -> Result<M, Box<dyn std::error::Error + Send + Sync>> {
     let body = &answer.reply.body;
-    Ok(match answer.wire {
-        Wire::Http => json::parse(body)?,
-        Wire::Grpc => {
-            let message = length_prefixed::only(body)?;
-            let header = match &answer.verdict {
-                Verdict::Success { origin } => Header::of(origin),
-                _ => None,
-            };
-            match header {
-                Some(header) => protobuf::parse_after_header(&message, header)?,
-                None => protobuf::parse(&message)?,
-            }
+    let header = match &answer.verdict {
+        Verdict::Success { origin } => Header::of(origin),
+        _ => None,
+    };
+    Ok(match (answer.wire, header) {
+        (Wire::Http, Some(header)) => json::parse_after_header(body, header)?,
+        (Wire::Http, None) => json::parse(body)?,
+        (Wire::Grpc, Some(header)) => {
+            protobuf::parse_after_header(&length_prefixed::only(body)?, header)?
         }
+        (Wire::Grpc, None) => protobuf::parse(&length_prefixed::only(body)?)?,
     })
 }
 

@@ -14,12 +14,59 @@ use serde::{
 use crate::{
     base::budget,
     json,
-    v3::protocol::message::{Decode, Field, FromWire, Key, Named, ReadValue},
+    v3::{
+        Header,
+        protocol::message::{Decode, Field, FromWire, Key, Named, ReadValue},
+    },
 };
 
 /// The message in this JSON.
 pub(crate) fn parse<M: Decode>(json: &[u8]) -> serde_json::Result<M> {
     json::parse(json).map(|As(message)| message)
+}
+
+/// The response in this JSON, of which the header was read before: most of a short response.
+pub(crate) fn parse_after_header<M: Decode>(json: &[u8], header: Header) -> serde_json::Result<M> {
+    json::parse_seed(json, AfterHeader(header, PhantomData))
+}
+
+/// Reads a response and skips its first header.
+struct AfterHeader<M>(Header, PhantomData<M>);
+
+impl<'de, M: Decode> DeserializeSeed<'de> for AfterHeader<M> {
+    type Value = M;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<M, D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de, M: Decode> Visitor<'de> for AfterHeader<M> {
+    type Value = M;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<M, A::Error> {
+        let mut message = M::default();
+        let mut header = Some(self.0);
+        while let Some(FieldName(name)) = map.next_key()? {
+            if name == "header"
+                && let Some(place) = message.header()
+                && let Some(header) = header.take()
+            {
+                *place = header;
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                message.take(Key::Name(&name), JsonField(&mut map, PhantomData))?;
+            }
+        }
+        match message.missing() {
+            Some(field) => Err(de::Error::missing_field(field)),
+            None => Ok(message),
+        }
+    }
 }
 
 /// The messages that follow one another in this JSON.

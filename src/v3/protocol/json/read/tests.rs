@@ -1,5 +1,5 @@
 use super::*;
-use crate::v3::protocol::message;
+use crate::v3::{RangeResponse, protocol::message};
 
 #[derive(Debug, Default, PartialEq)]
 struct Sample {
@@ -129,4 +129,30 @@ fn a_value_that_only_a_later_etcd_has_is_read_where_there_is_a_place_for_it() {
         assert!(size(wrong).is_err(), "{wrong}");
     }
     assert_eq!(Size::Other.name(), "UNKNOWN");
+}
+
+#[test]
+fn a_response_whose_header_was_read_before_is_the_same() {
+    let header =
+        r#""header":{"cluster_id":"7","member_id":"8","revision":"9","raft_term":"2","new":[1]}"#;
+    for json in [
+        format!(r#"{{{header},"count":"5"}}"#),
+        format!(r#"{{"count":"5", {header}}}"#),
+        // The last one counts.
+        format!(r#"{{{header},"count":"5","header":{{"cluster_id":"7"}}}}"#),
+    ] {
+        let known = Header::of(&crate::v3::protocol::json::origin(json.as_bytes())).unwrap();
+        let read: RangeResponse = parse_after_header(json.as_bytes(), known).unwrap();
+        assert_eq!(read, parse(json.as_bytes()).unwrap());
+        assert_eq!((read.header.cluster_id, read.count), (7, 5));
+    }
+    let known = Header::default();
+    for broken in [
+        r#"{"header":{},"count":"5""#,
+        r#"{"header":{},"count":[]}"#,
+        "[]",
+    ] {
+        let read = parse_after_header::<RangeResponse>(broken.as_bytes(), known);
+        assert!(read.is_err(), "{broken}");
+    }
 }
