@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::{
-    go::reply::Reply,
+    go::{form::Form, reply::Reply},
     profile::Profile,
     state::EtcdCluster,
     v2::api::{Handled, Incoming},
@@ -25,14 +25,29 @@ pub(crate) fn version(cluster: &EtcdCluster, request: &Incoming<'_>, reply: Repl
     reply
 }
 
-/// A member is healthy if no alarm is active, it knows a leader, and can read the root with a quorum.
+/// A member is healthy if no alarm is active but those that `exclude` names, it knows a leader, and can read the root with a
+/// quorum.
 pub(crate) fn health(cluster: &mut EtcdCluster, request: &Incoming<'_>, reply: Reply) -> Handled {
     if request.method != Method::GET {
         return reply.not_allowed(Some("GET")).into();
     }
-    let alarms = &cluster.local(request.endpoint).v3.alarms;
-    if let Some(alarm) = alarms.active_of(AlarmType::NONE).first() {
-        let reason = match alarm.alarm {
+    let alarms = cluster
+        .local(request.endpoint)
+        .v3
+        .alarms
+        .active_of(AlarmType::NONE);
+    let query = Form::of_query(request.query);
+    let is_excluded = |alarm: AlarmType| {
+        let name = alarm.to_go_string();
+        let mut pairs = query.pairs().iter();
+        pairs.any(|(parameter, value)| **parameter == *b"exclude" && **value == *name.as_bytes())
+    };
+    let alarm = alarms
+        .iter()
+        .map(|it| it.alarm)
+        .find(|&it| !is_excluded(it));
+    if let Some(alarm) = alarm {
+        let reason = match alarm {
             AlarmType::NOSPACE => "ALARM NOSPACE",
             AlarmType::CORRUPT => "ALARM CORRUPT",
             _ => "ALARM UNKNOWN",

@@ -40,6 +40,13 @@ impl<'a> Form<'a> {
         error.or(bad_query).map_or(Ok(parsed), Err)
     }
 
+    /// Reads a query, and leaves out what is not valid in it.
+    pub(crate) fn of_query(query: &'a [u8]) -> Self {
+        let mut parsed = Self::default();
+        let _ = parsed.add(query);
+        parsed
+    }
+
     /// The first value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         let pair = self.0.iter().find(|(other, _)| **other == *name.as_bytes());

@@ -181,6 +181,19 @@ rules! {
         assert!(version.text().ends_with(&format!("\",\"etcdcluster\":\"{cluster}\"}}")));
         let health = if is_3_4 { "{\"health\":\"true\"}" } else { "{\"health\":\"true\",\"reason\":\"\"}" };
         assert_body(&s.ask(&Request::new("GET", "/health")), 200, health);
+        let alarm = |action: &str| {
+            let change = format!("{{\"action\":\"{action}\",\"alarm\":\"NOSPACE\"}}");
+            Request::new("POST", "/v3/maintenance/alarm").json(&change)
+        };
+        assert_eq!(s.ask(&alarm("ACTIVATE")).status, 200);
+        let unhealthy = if is_3_4 { "{\"health\":\"false\"}" } else { "{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}" };
+        for query in ["", "exclude=", "exclude=nospace", "exclude=CORRUPT", "exclude=%4", "alarm=NOSPACE"] {
+            assert_body(&s.ask(&Request::new("GET", &format!("/health?{query}"))), 503, &format!("{unhealthy}\n"));
+        }
+        for query in ["exclude=NOSPACE", "%zz&exclude=CORRUPT&exclude=NOSPACE", "exclude=NO%53PACE"] {
+            assert_body(&s.ask(&Request::new("GET", &format!("/health?{query}"))), 200, health);
+        }
+        assert_eq!(s.ask(&alarm("DEACTIVATE")).status, 200);
         for target in ["/version", "/health", "/v2/stats/self"] {
             let reply = s.ask(&Request::new("POST", target));
             assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));

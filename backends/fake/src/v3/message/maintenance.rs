@@ -20,6 +20,14 @@ enumerations! {
     }
 }
 
+impl AlarmType {
+    /// As Go prints it: a number without a name is printed as that.
+    pub(crate) fn to_go_string(self) -> String {
+        let name = Self::TYPE.name(self.0);
+        name.map_or_else(|| self.0.to_string(), str::to_owned)
+    }
+}
+
 messages! {
     DowngradeRequest {
         action: DowngradeAction = 1;
