@@ -42,6 +42,26 @@ pub async fn a_request_outside_a_runtime_is_rejected(transport: &impl Transport)
     assert_eq!(server.connections(), 0);
 }
 
+/// A sleep that began in a runtime which has ended goes on in the runtime where it is polled: streams of an endpoint share a timer, and
+/// may be in several runtimes.
+///
+/// # Panics
+/// If there is no runtime to be had.
+pub fn a_sleep_goes_on_in_another_runtime(transport: &impl Transport) {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().expect("a runtime")
+    };
+    let moment = Duration::from_millis(50);
+    let mut sleep = pin!(transport.sleep(moment));
+    let (start, first) = (Instant::now(), runtime());
+    let polled = first.block_on(async { poll_immediate(&mut sleep).await });
+    assert!(polled.is_none());
+    drop(first);
+    runtime().block_on(sleep);
+    assert!(start.elapsed() >= moment);
+}
+
 /// A write of a value.
 pub fn put(uri: Uri) -> Request {
     let mut request = Request::new(Body::from("value=1"));

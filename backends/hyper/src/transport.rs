@@ -63,8 +63,7 @@ impl Default for HyperTransport {
 }
 
 /// What `#[async_trait]` makes of the methods, written out: each future is boxed in the size that its protocol needs, and the
-/// request is moved into it once. The runtime of a request is that in which its future is polled, that of a sleep the one in which
-/// it begins.
+/// request is moved into it once. The runtime is that in which the future is polled.
 impl Transport for HyperTransport {
     fn send<'a, 'f>(
         &'a self,
@@ -93,7 +92,7 @@ impl Transport for HyperTransport {
         'a: 'f,
         Self: 'f,
     {
-        runtime::sleep(duration)
+        Box::pin(runtime::sleep(duration))
     }
 
     /// Returns the time of tokio's clock, so that a test can pause it.

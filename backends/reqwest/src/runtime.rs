@@ -1,6 +1,6 @@
 //! The tokio runtime, and what is left to do where there is none.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, time::Duration};
 
 use etcd_transport::TransportError;
 use tokio::runtime::Handle;
@@ -16,11 +16,22 @@ pub(crate) fn check() -> Result<(), TransportError> {
 }
 
 /// Sleeps by tokio's clock, or without a runtime on a thread: a caller that races a request against a timeout is to get the
-/// error of the request, not a panic.
+/// error of the request, not a panic. It goes on in another runtime if it is polled there: the one in which it began may have ended.
 pub(crate) async fn sleep(duration: Duration) {
-    if Handle::try_current().is_ok() {
-        tokio::time::sleep(duration).await;
-    } else {
-        etcd_transport::sleep_on_a_thread(duration).await;
-    }
+    let Ok(handle) = Handle::try_current() else {
+        return etcd_transport::sleep_on_a_thread(duration).await;
+    };
+    let mut runtime = handle.id();
+    let mut sleep = pin!(tokio::time::sleep(duration));
+    let deadline = sleep.deadline();
+    poll_fn(|cx| {
+        if let Ok(handle) = Handle::try_current()
+            && handle.id() != runtime
+        {
+            runtime = handle.id();
+            sleep.set(tokio::time::sleep_until(deadline));
+        }
+        sleep.as_mut().poll(cx)
+    })
+    .await;
 }

@@ -117,6 +117,11 @@ async fn the_clock_is_tokios_and_can_be_paused() {
 }
 
 #[test]
+fn a_sleep_goes_on_in_another_runtime() {
+    on_tokio::a_sleep_goes_on_in_another_runtime(&ReqwestTransport::default());
+}
+
+#[test]
 fn outside_a_tokio_runtime_requests_are_rejected_and_nothing_panics() {
     let transport = ReqwestTransport::default();
     block_on(on_tokio::a_request_outside_a_runtime_is_rejected(

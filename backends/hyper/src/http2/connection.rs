@@ -73,7 +73,7 @@ pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, Transpor
         .initial_connection_window_size(MAX_WINDOW)
         .initial_max_send_streams(0)
         // Responses to requests that were given up may arrive late, and many at once: h2 would end the connection, with all others.
-        .max_local_error_reset_streams(None)
+        .max_local_error_reset_streams(Some(MAX_LATE_FRAMES))
         .handshake(Batched::new(stream))
         .await;
     let (sender, connection) = handshake.map_err(|error| failure::handshake(Some(error)))?;
@@ -198,6 +198,9 @@ impl Drop for StreamLease {
         self.0.state.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+/// How many late frames, of requests that were given up, a connection bears in its life. h2's own limit is 1,024.
+const MAX_LATE_FRAMES: usize = 1 << 20;
 
 /// How much a stream may send before it is read.
 const STREAM_WINDOW: u32 = 2 << 20;
