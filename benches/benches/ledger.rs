@@ -126,9 +126,12 @@ struct Sample {
 }
 
 fn sample(operation: impl Fn()) -> Sample {
-    let (cpu, start) = (cpu_time(), Instant::now());
+    // What it takes to ask for the CPU time is subtracted.
+    let (first, before) = (cpu_time(), cpu_time());
+    let start = Instant::now();
     times(operation);
-    let (elapsed, cpu) = (start.elapsed(), cpu_time().saturating_sub(cpu));
+    let (elapsed, after) = (start.elapsed(), cpu_time());
+    let cpu = (after.saturating_sub(before)).saturating_sub(before.saturating_sub(first));
     let of_one = |all: Duration| all.as_secs_f64() * 1e6 / f64::from(IN_A_ROW);
     Sample {
         elapsed: of_one(elapsed),

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use etcd_transport::TransportErrorKind;
-use http::{HeaderMap, HeaderValue, Method, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, Method, Uri, header, uri::PathAndQuery};
 
 use super::json_fields;
 use crate::go::form::{self, Form};
@@ -23,7 +23,7 @@ pub struct Exchange {
     method: Method,
     /// The path and the query.
     target: Bytes,
-    content_type: Option<HeaderValue>,
+    content_type: Bytes,
     has_credentials: bool,
     body: Bytes,
     /// Turns the body, a message of protobuf, into JSON.
@@ -77,7 +77,9 @@ impl Exchange {
                     .map_or("/", PathAndQuery::as_str)
                     .as_bytes(),
             ),
-            content_type: headers.get(header::CONTENT_TYPE).cloned(),
+            content_type: headers
+                .get(header::CONTENT_TYPE)
+                .map_or_else(Bytes::new, |value| texts.copy(value.as_bytes())),
             has_credentials,
             body: texts.keep(body),
             to_json: None,
@@ -123,7 +125,10 @@ impl Exchange {
     fn path_and_query(&self) -> (&[u8], &[u8]) {
         let mut parts = self.target.splitn(2, |&byte| byte == b'?');
         let mut part = || parts.next().unwrap_or_default();
-        (part(), part())
+        match (part(), part()) {
+            (b"", query) => (b"/", query),
+            both => both,
+        }
     }
 
     /// The parameters in the order in which etcd reads them: those of the form, then those of the query.
@@ -199,10 +204,8 @@ impl Exchange {
         // Bodies sent to auth are JSON with passwords.
         let is_secret = self.path().starts_with("/v2/auth");
         let has_form = matches!(self.method, Method::PUT | Method::POST) && !is_secret;
-        let content_type = self.content_type.as_ref();
-        let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
         let (_, query) = self.path_and_query();
-        let body = has_form.then_some((content_type, &self.body[..]));
+        let body = has_form.then_some((&self.content_type[..], &self.body[..]));
         Form::parse(query, body).ok()
     }
 }

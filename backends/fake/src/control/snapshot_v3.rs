@@ -109,12 +109,18 @@ pub(super) fn parse(line: &Value) -> Option<Line> {
 
 /// Fills a new store with what the lines say.
 pub(super) fn load(store: &mut Store, lines: Vec<Line>) {
+    let mut changes = Vec::new();
     for line in lines {
         match line {
             Line::Revisions { current, compacted } => store.mvcc.set_revisions(current, compacted),
             Line::Lease { id, ttl, expires } => store.leases.import(id, ttl, expires),
-            Line::Change(revision, change) => store.mvcc.record(revision, change),
+            Line::Change(revision, change) => changes.push((revision, change)),
         }
+    }
+    // A dump that was edited may have them in another order.
+    changes.sort_by_key(|(revision, _)| *revision);
+    for (revision, change) in changes {
+        store.mvcc.record(revision, change);
     }
     let attached: Vec<(i64, Bytes)> = store
         .mvcc

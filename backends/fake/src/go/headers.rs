@@ -37,9 +37,14 @@ impl Headers {
             let names = || self.0.iter().map(|(name, _)| name);
             let known = heads.iter().find(|head| head.keys().eq(names()));
             let Some(known) = known else {
-                let mut built = HeaderMap::with_capacity(self.0.len());
+                let count = self.0.len();
+                let mut built = HeaderMap::with_capacity(count);
                 for (name, value) in self.0 {
                     built.insert(name, value);
+                }
+                if built.len() < count {
+                    // One with a name twice is found by none.
+                    return built;
                 }
                 let mut head = built.clone();
                 for value in head.values_mut() {

@@ -256,7 +256,17 @@ fn a_dump_has_the_v3_store_with_its_history_and_its_leases() {
         (etcd.leases(), etcd.get("a"), None)
     );
     assert_eq!(copy.dump(), dump);
+    // In another order, too.
+    let (first, rest) = dump.split_once('\n').unwrap();
+    let reversed: Vec<&str> = [first].into_iter().chain(rest.lines().rev()).collect();
+    let edited = FakeEtcd::new();
+    edited.load(&reversed.join("\n")).unwrap();
+    assert_eq!(edited.dump(), dump);
     let before = r#"{"key":"YQ==","revision":2}"#;
+    assert_eq!(
+        call(&edited, "kv/range", before)["kvs"],
+        call(&etcd, "kv/range", before)["kvs"]
+    );
     assert_eq!(
         call(&copy, "kv/range", before)["kvs"],
         call(&etcd, "kv/range", before)["kvs"]

@@ -162,8 +162,11 @@ impl Mvcc {
         };
         self.size -= change.size();
         let key = &change.kv.key;
-        if let Some(history) = self.live.get_mut(key) {
-            history.forget(revision);
+        // To look for a key to change it copies the way to it, even if it is not there.
+        if self.live.get(key).is_some() {
+            if let Some(history) = self.live.get_mut(key) {
+                history.forget(revision);
+            }
         } else if let Some(history) = self.deleted.get_mut(key)
             && !history.forget(revision)
         {
