@@ -280,8 +280,11 @@ pub(crate) fn decode_quietly<M: Decode>(
         _ => None,
     };
     Ok(match (answer.wire, header) {
-        (Wire::Http, Some(header)) => json::parse_after_header(body, header)?,
-        (Wire::Http, None) => json::parse(body)?,
+        // A header within a result is not that of the message.
+        (Wire::Http, Some(header)) if !body.starts_with(br#"{"result":"#) => {
+            json::parse_after_header(body, header)?
+        }
+        (Wire::Http, _) => json::parse(body)?,
         (Wire::Grpc, Some(header)) => {
             protobuf::parse_after_header(&length_prefixed::only(body)?, header)?
         }
@@ -404,6 +407,20 @@ mod tests {
         for text in ["Not Found\n", r#"{"code":5,"message":"Not Found"}"#] {
             let error = decoded(&nothing, 404, text).unwrap_err();
             assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_header_within_a_result_is_not_that_of_the_message() {
+        let inner = r#"{"cluster_id":"7","member_id":"8","revision":"9","raft_term":"2"}"#;
+        let own = r#"{"cluster_id":"7","member_id":"8","revision":"10","raft_term":"2"}"#;
+        let put = crate::v3::Put::new("a", "b");
+        for body in [
+            format!(r#"{{"header":{own}}}"#),
+            format!(r#"{{"result":{{"header":{inner}}},"header":{own}}}"#),
+        ] {
+            let response = decoded(&put, 200, &body).unwrap();
+            assert_eq!(response.header.revision, 10, "{body}");
         }
     }
 }
