@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// and their next requests are written with it.
 ///
 /// A gRPC server measures the connection by a PING beside nearly every request, which arrives with the response. Without the wait, its
-/// acknowledgement takes a system call, and a packet, of its own: as many as the requests.
+/// acknowledgement takes a system call, and a packet, of its own: as many as the requests. A runtime that is no longer driven after a
+/// response sends the acknowledgement when it is driven again.
 pub(super) struct Batched<S> {
     stream: S,
     state: State,
