@@ -6,6 +6,7 @@
 use std::{
     env, fs,
     hint::black_box,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -23,25 +24,64 @@ pub(crate) const IN_A_ROW: u32 = 1000;
 /// The value of every key.
 pub(crate) const VALUE: &str = "postgres://user@db.example.com:5432/app";
 
+/// How many keys a large etcd has, and how many requests a log.
+const MANY: usize = 1_000_000;
+const LOG: usize = 10_000;
+
+/// The argument that precedes the words of a case.
+const CASE: &str = "--case";
+
 pub(crate) fn main() {
-    // `cargo test` only checks that it runs; `cargo bench` measures.
-    let is_bench = env::args().any(|argument| argument == "--bench");
-    let (turns, many) = if is_bench {
-        (300, 1_000_000)
-    } else {
-        (1, 1000)
-    };
-    println!("                              time      per second");
-    row("new FakeEtcd", turns, || drop(black_box(FakeEtcd::new())));
-    // The largest first, since memory is not returned to the system.
-    for (keys, watches) in [(many, 0), (1000, 0), (1000, 10_000)] {
-        V2::new(keys, 0).measure(turns, watches);
+    let turns = turns();
+    match words().as_slice() {
+        [] => {
+            println!("                              time      per second");
+            in_own_process(&["new"]);
+            let (many, log) = (size(MANY).to_string(), LOG.to_string());
+            for api in ["v2", "v3"] {
+                in_own_process(&[api, &many, "0", "0"]);
+                in_own_process(&[api, "1000", "0", "0"]);
+                in_own_process(&[api, "1000", &log, "0"]);
+                in_own_process(&[api, "1000", "0", "10000"]);
+            }
+        }
+        [api, sizes @ ..] if sizes.len() == 3 => {
+            let size = |index: usize| sizes[index].parse().expect("a number");
+            let [keys, log, watches] = [0, 1, 2].map(size);
+            match api.as_str() {
+                "v2" => V2::new(keys, log).measure(turns, watches),
+                _ => V3::new(keys, log).measure(turns, watches),
+            }
+        }
+        _ => row("new FakeEtcd", turns, || drop(black_box(FakeEtcd::new()))),
     }
-    V2::new(1000, 10_000).measure(turns, 0);
-    for (keys, watches) in [(many, 0), (1000, 0), (1000, 10_000)] {
-        V3::new(keys, 0).measure(turns, watches);
-    }
-    V3::new(1000, 10_000).measure(turns, 0);
+}
+
+/// Runs a case in a process of its own: what was measured before leaves the memory in pieces.
+pub(crate) fn in_own_process(words: &[&str]) {
+    let mut process = Command::new(env::current_exe().expect("this program"));
+    process.args(is_bench().then_some("--bench"));
+    let status = process.arg(CASE).args(words).status();
+    assert!(status.expect("a process").success());
+}
+
+/// The words of the case that this process is for.
+pub(crate) fn words() -> Vec<String> {
+    env::args().skip_while(|it| it != CASE).skip(1).collect()
+}
+
+/// `cargo test` only checks that it runs; `cargo bench` measures.
+fn is_bench() -> bool {
+    env::args().any(|argument| argument == "--bench")
+}
+
+pub(crate) fn turns() -> usize {
+    if is_bench() { 300 } else { 1 }
+}
+
+/// This size, or one that is enough to see that it runs.
+pub(crate) fn size(keys: usize) -> usize {
+    if is_bench() { keys } else { 1000 }
 }
 
 /// An etcd with keys of the v2 API, a thousand in each directory.

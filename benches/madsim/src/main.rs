@@ -5,7 +5,7 @@
 #[path = "../../benches/fake.rs"]
 mod fake;
 
-use std::{env, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use madsim::{
     runtime::{Handle, NodeHandle, Runtime},
@@ -16,17 +16,22 @@ use madsim_etcd_client::{Client, KvClient, SimServer};
 use fake::{IN_A_ROW, Keys, Row, VALUE, name};
 
 fn main() {
-    let is_bench = env::args().any(|argument| argument == "--bench");
-    let (turns, many) = if is_bench {
-        (300, 1_000_000)
-    } else {
-        (1, 1000)
-    };
-    for keys in [many, 1000] {
-        Simulation::new(keys).measure(turns);
+    match fake::words().as_slice() {
+        [] => {
+            for keys in [fake::size(1_000_000), 1000] {
+                fake::in_own_process(&[MADSIM, &keys.to_string()]);
+            }
+            fake::main();
+        }
+        [name, keys] if name == MADSIM => {
+            let keys = keys.parse().expect("a number");
+            Simulation::new(keys).measure(fake::turns());
+        }
+        _ => fake::main(),
     }
-    fake::main();
 }
+
+const MADSIM: &str = "madsim";
 
 /// A simulated server, and a client in another node of the simulation. What is timed is the time outside.
 struct Simulation {
