@@ -1,7 +1,9 @@
 //! Behavior that the contract does not specify.
 
+mod batched;
 #[cfg(feature = "tracing")]
 mod events;
+mod frames;
 mod late;
 
 use std::{
