@@ -10,7 +10,10 @@ use std::{
 
 use etcd_http::{
     Client,
-    transport::{Body, IdleLimit, Request, Response, Transport, TransportError, async_trait},
+    transport::{
+        Body, IdleLimit, Request, Response, Transport, TransportError, async_trait,
+        http_body::Body as _,
+    },
 };
 use harness::{
     clock::VirtualClock,
@@ -24,6 +27,7 @@ pub(crate) struct Timed {
     steps: Mutex<VecDeque<(Duration, Step)>>,
     sent: Mutex<Vec<Sent>>,
     has_grpc: bool,
+    has_heads: bool,
     closing: Option<Closing>,
 }
 
@@ -54,6 +58,7 @@ impl Timed {
             steps: Mutex::new(steps.into_iter().collect()),
             sent: Mutex::default(),
             has_grpc: false,
+            has_heads: false,
             closing: None,
         }
     }
@@ -62,6 +67,14 @@ impl Timed {
     pub(crate) fn closing(self, closing: Closing) -> Self {
         Self {
             closing: Some(closing),
+            ..self
+        }
+    }
+
+    /// Sends the heads of responses at once: what comes later is the body.
+    pub(crate) fn with_heads(self) -> Self {
+        Self {
+            has_heads: true,
             ..self
         }
     }
@@ -114,6 +127,16 @@ impl Transport for Timed {
         let step = self.steps.lock().unwrap().pop_front();
         let (later, step) = step.unwrap_or_else(|| panic!("no step left for {sent:?}"));
         self.sent.lock().unwrap().push(sent);
+        if self.has_heads {
+            let mut later = self.clock.sleep(later);
+            let response = step.play().await?;
+            return Ok(response.map(|mut body| {
+                Body::poll_fn(move |cx| {
+                    ready!(Pin::new(&mut later).poll(cx));
+                    Pin::new(&mut body).poll_frame(cx)
+                })
+            }));
+        }
         self.clock.sleep(later).await;
         let is_open = matches!(step, Step::Respond(_, _, Ending::Open));
         let response = step.play().await?;

@@ -1,9 +1,18 @@
 //! Watches of the v2 API that the server's history no longer serves.
 
-use etcd_http::v2::{Watch, WatchUpdate};
-use harness::scripted_transport::{Step, etcd_error, file, keys, open};
+use std::time::Duration;
 
-use crate::watch::{client, event, failure, indexes, items, poll};
+use etcd_http::{
+    Client,
+    v2::{Watch, WatchUpdate},
+};
+use futures::StreamExt;
+use harness::scripted_transport::{Ending, Step, etcd_error, file, keys, open};
+
+use crate::{
+    timed::{self, Timed},
+    watch::{client, event, failure, indexes, items, poll},
+};
 
 /// Asserts that an update reports a loss from an index on, the index of the read, and that of the file that was read.
 #[track_caller]
@@ -150,4 +159,63 @@ fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
     assert!(matches!(&updates[1], WatchUpdate::Event(event) if event.index() == 3001));
     assert_resync(&updates[2], 3002, 9000, None);
     assert!(matches!(&updates[3], WatchUpdate::Event(event) if event.index() == 9001));
+}
+
+/// A store in which another key changes up to `cleared` while the last of these polls is silent. That one has `response` 0.3
+/// seconds after the next one was sent, which came too late: the history is lost, and the file has changed.
+fn renewed(silent: u32, response: Step, cleared: u64, changed: Step) -> Client<Timed> {
+    let lasts = Duration::from_secs(if silent == 0 { 1 } else { 1 << (silent - 1) });
+    let silent = (0..silent).map(|_| (Duration::ZERO, open(4)));
+    let steps = silent.chain([
+        (lasts + Duration::from_millis(300), response),
+        (Duration::ZERO, etcd_error(400, 401, cleared)),
+        (Duration::ZERO, changed),
+        (Duration::ZERO, event(cleared + 1)),
+    ]);
+    timed::client(Timed::new(steps).with_heads(), ["a"])
+}
+
+/// Found by a test on a loaded machine: the server told that the history was lost before it delivered the event.
+#[test]
+fn the_poll_before_lost_history_delivers_what_it_waited_for() {
+    // In the one second of the first poll, and in the sixteen of the sixth.
+    for (silent, cleared) in [(0, 3002), (5, 1502)] {
+        let change = keys(200, 4, file("set", "/x", cleared));
+        let changed = keys(200, cleared, file("get", "/x", cleared));
+        let client = renewed(silent, change, cleared, changed);
+        let watch = client.open(Watch::new("x").from_index(5)).take(2);
+        let events: Vec<_> = client.transport().clock.run(watch.collect());
+        let indexes = events.into_iter().map(|event| event.unwrap().index());
+        assert_eq!(indexes.collect::<Vec<_>>(), [cleared, cleared + 1]);
+        let last = client.transport().lines().pop();
+        assert_eq!(last, Some(poll(cleared + 1)));
+    }
+}
+
+#[test]
+fn the_poll_before_lost_history_delivers_what_happens_in_a_directory() {
+    let change = keys(200, 4, file("set", "/x/y", 3002));
+    let directory = r#"{"action":"get","node":{"key":"/x","dir":true,"modifiedIndex":4}}"#;
+    let client = renewed(0, change, 3002, keys(200, 3002, directory));
+    let watch = Watch::new("x").recursive(true).from_index(5).resyncing();
+    let update = client.transport().clock.run(client.open(watch).next());
+    match update.unwrap().unwrap() {
+        WatchUpdate::Event(event) => assert_eq!(event.node.key, "/x/y"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn lost_history_is_a_loss_where_the_poll_before_it_does_not_deliver_the_change_either() {
+    let head = vec![("x-etcd-index", "4".to_owned())];
+    let cut = Step::Respond(200, head, Ending::Cut("{"));
+    for (response, seconds) in [(open(4), 2.0), (cut, 1.3)] {
+        let changed = keys(200, 3002, file("get", "/x", 3002));
+        let client = renewed(0, response, 3002, changed);
+        let mut events = client.open(Watch::new("x").from_index(5));
+        let clock = &client.transport().clock;
+        let error = clock.run(events.next()).unwrap().unwrap_err();
+        assert!(error.is_history_cleared(), "{error}");
+        assert_eq!(clock.elapsed(), Duration::from_secs_f64(seconds));
+    }
 }

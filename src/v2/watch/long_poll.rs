@@ -7,7 +7,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use etcd_transport::{Body, IdleLimit, Transport};
 use futures::future::{BoxFuture, pending};
-use http::{HeaderMap, response::Parts};
+use http::response::Parts;
 
 use crate::{
     client::Client,
@@ -116,10 +116,10 @@ impl<T: Transport> LongPoll<T> {
         now.saturating_duration_since(self.sent)
     }
 
-    /// Returns the headers, from the arrival of the head until that of the complete response.
-    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
+    /// Returns the head, from its arrival until that of the complete response.
+    pub(crate) fn head(&self) -> Option<&Parts> {
         match &self.state {
-            State::Open(head, _) => Some(&head.headers),
+            State::Open(head, _) => Some(head),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@ use crate::{
         watch::{
             event::Event,
             filter::is_unchanged_file,
+            polls::Poll,
             request::{Resync, Watch, WatchUpdate},
             watcher::{OnCleared, Watcher},
         },
@@ -28,8 +29,14 @@ pub(super) struct LostHistory {
 
 impl<T: Transport> Watcher<T> {
     /// Handles the loss of the history from `next` on. Nothing is lost if the file shows no change since; otherwise the
-    /// caller's setting decides.
-    pub(super) async fn cleared(&mut self, next: u64, error: Error) -> Result<Option<WatchUpdate>> {
+    /// caller's setting decides. The server may have told that it is lost before it delivered the event to an older poll,
+    /// which has been registered all the time.
+    pub(super) async fn cleared(
+        &mut self,
+        next: u64,
+        error: Error,
+        older: Option<Poll<T>>,
+    ) -> Result<Option<WatchUpdate>> {
         let asked = self.client.transport().now();
         let get = Get::new(&self.watch.key).recursive(self.watch.recursive);
         let (state, index) = match self.client.send(get).await {
@@ -73,7 +80,14 @@ impl<T: Transport> Watcher<T> {
                 self.go_on_from(at.saturating_add(1));
                 Ok(None)
             }
-            _ => self.lose(lost).map(Some),
+            _ => {
+                if let Some(older) = older.filter(|older| older.from <= lost_from)
+                    && let Some(brought) = older.in_flight(self.client.transport()).await
+                {
+                    return Box::pin(self.answer(brought, None)).await;
+                }
+                self.lose(lost).map(Some)
+            }
         }
     }
 

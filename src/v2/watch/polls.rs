@@ -48,7 +48,10 @@ impl<T: Transport> Polls<T> {
                 Either::Right((received, _)) => return received,
             };
             match received {
-                Ok(Some(brought)) => return Ok(Some(brought)),
+                Ok(Some(brought)) => {
+                    self.older = None;
+                    return Ok(Some(brought));
+                }
                 // The head, which arrived with the response.
                 Ok(None) => {}
                 Err(_) => self.older = None,
@@ -83,7 +86,32 @@ impl<T: Transport> Poll<T> {
     /// Returns the store's index when the server processed the request, if its head has arrived and the response has
     /// not.
     pub(super) fn index(&self) -> Option<u64> {
-        ClusterInfo::of(self.poll.headers()?).etcd_index
+        ClusterInfo::of(&self.poll.head()?.headers).etcd_index
+    }
+
+    /// Whether the head has arrived, and says that the server waits for an event or has one.
+    pub(super) fn is_registered(&self) -> bool {
+        self.poll
+            .head()
+            .is_some_and(|head| head.status.is_success())
+    }
+
+    /// Waits for the complete response for as long as an event may be in flight.
+    pub(super) async fn in_flight(mut self, clock: &impl Transport) -> Option<Brought> {
+        let answer = pin!(async {
+            loop {
+                match self.recv().await {
+                    // The head.
+                    Ok(None) => {}
+                    Ok(brought) => return brought,
+                    Err(_) => return None,
+                }
+            }
+        });
+        match select(answer, clock.sleep(SETTLED)).await {
+            Either::Left((brought, _)) => brought,
+            Either::Right(_) => None,
+        }
     }
 
     pub(super) fn endpoint(&self) -> &EndpointState {

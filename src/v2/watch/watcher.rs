@@ -156,8 +156,8 @@ impl<T: Transport> Watcher<T> {
             let probe = self.probe.take();
             let mut polls = self.polls(next, probe.as_ref()).await?;
             match self.listen(&mut polls, probe).await {
-                Ok(Received::Answer(answer)) => {
-                    if let Some(update) = self.answer(answer).await? {
+                Ok(Received::Answer(brought)) => {
+                    if let Some(update) = self.answer(brought, polls.older).await? {
                         return Ok(update);
                     }
                 }
@@ -232,7 +232,8 @@ impl<T: Transport> Watcher<T> {
             if let Some(since) = &since {
                 self.interval.gauge(since.index, since.at);
             }
-            if !self.interval.is_outrun() {
+            // It waits where the newer one failed, as when the history is lost.
+            if polls.newer.is_registered() && !self.interval.is_outrun() {
                 polls.older = None;
             }
         }
@@ -333,8 +334,12 @@ impl<T: Transport> Watcher<T> {
         Err(Error::Unexpected(answer))
     }
 
-    /// Interprets a complete response: an update to deliver, or nothing that matches this watch.
-    async fn answer(&mut self, brought: Brought) -> Result<Option<WatchUpdate>> {
+    /// Interprets a complete response: an update to deliver, or nothing that matches this watch. The older poll is still open.
+    pub(super) async fn answer(
+        &mut self,
+        brought: Brought,
+        older: Option<Poll<T>>,
+    ) -> Result<Option<WatchUpdate>> {
         let Brought { from, answer } = brought;
         let endpoint = answer.endpoint.clone();
         if answer.reply.status.is_success() && answer.reply.body.trim_ascii().is_empty() {
@@ -373,7 +378,7 @@ impl<T: Transport> Watcher<T> {
             }
             Err(error) if error.is_history_cleared() => {
                 self.recovered(&endpoint);
-                self.cleared(from, error).await
+                self.cleared(from, error, older).await
             }
             Err(error) if error.is_unauthorized() && self.has_other_credentials(from).await? => {
                 Ok(None)

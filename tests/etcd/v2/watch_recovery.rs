@@ -12,7 +12,7 @@ use etcd_http::{
     v2::{Event, Get, Resync, Watch, WatchUpdate},
 };
 use futures::{
-    FutureExt, StreamExt, TryStreamExt,
+    FutureExt, Stream, StreamExt, TryStreamExt,
     future::{join, join_all, try_join_all},
     stream,
 };
@@ -141,6 +141,7 @@ async fn v2_81_a_resyncing_watch_says_that_a_key_is_gone<T: Transport>(etcd: Etc
 async fn a_quiet_file_survives_a_burst_of_other_writes<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set("/a", "1").await.unwrap();
     let mut events = live(&etcd, "/a", false).await;
+    until_registered(&etcd, &mut events).await;
     let burst = async {
         write_elsewhere(&etcd, 3000).await;
         etcd.v2().set("/a", "2").await.unwrap()
@@ -154,9 +155,7 @@ async fn a_quiet_file_from_the_past_survives_the_loss_of_history<T: Transport>(e
     let set = etcd.v2().set("/a", "1").await.unwrap();
     write_elsewhere(&etcd, 3000).await;
     let mut events = etcd.open(Watch::new("/a").from_index(set.index() + 1));
-    while watchers(&etcd).await == 0 {
-        wait_a_little(&etcd, &mut events).await;
-    }
+    until_registered(&etcd, &mut events).await;
     let set = etcd.v2().set("/a", "2").await.unwrap();
     assert_eq!(events.next().await.unwrap().unwrap().node, set.node);
 }
@@ -166,6 +165,7 @@ async fn a_quiet_file_from_the_past_survives_the_loss_of_history<T: Transport>(e
 async fn a_quiet_directory_on_a_busy_store_keeps_up<T: Transport>(etcd: Etcd<T>) {
     etcd.v2().set("/d/a", "1").await.unwrap();
     let mut events = live(&etcd, "/d", true).await;
+    until_registered(&etcd, &mut events).await;
     let machine = StallMonitor::start();
     let busy = async {
         let mut since = Instant::now();
@@ -183,6 +183,13 @@ async fn a_quiet_directory_on_a_busy_store_keeps_up<T: Transport>(etcd: Etcd<T>)
 
 async fn watchers<T: Transport>(etcd: &Etcd<T>) -> u64 {
     etcd.v2().get_store_stats().await.unwrap().watchers
+}
+
+/// Waits until the server has registered the only watch.
+async fn until_registered<T: Transport, S: Stream + Unpin>(etcd: &Etcd<T>, events: &mut S) {
+    while watchers(etcd).await == 0 {
+        wait_a_little(etcd, events).await;
+    }
 }
 
 async fn a_watch_that_is_dropped_leaves_the_server<T: Transport>(etcd: Etcd<T>) {
