@@ -28,4 +28,5 @@ mod v3_pages;
 mod v3_renewals;
 mod v3_tokens;
 mod watch;
+mod watch_transfers;
 mod writes;

@@ -328,13 +328,32 @@ fn permanent_errors_end_the_watch_at_once() {
 
 #[test]
 fn a_server_that_went_back_in_time_is_not_awaited_silently() {
-    let client = client((0..10).map(|_| open(50)));
+    let majority = etcd_error(404, 100, 50);
+    let client = client((0..10).map(|_| open(50)).chain([majority]));
     let error = failure(&client, Watch::new("x").from_index(1000));
     assert_eq!(
         error.to_string(),
-        "v2.keys.watch at http://a (attempt 10): the server's index is 50, and this watch has seen \
-         999: was its data restored from a backup?"
+        "v2.keys.watch at http://a (attempt 10): the store's index is 50, and this watch goes on from \
+         1000: was its data restored from a backup?"
     );
+    let seen = client.transport().seen();
+    assert_eq!(seen.last().unwrap(), "GET a/v2/keys/x?quorum=true");
+}
+
+#[test]
+fn a_member_that_lags_behind_a_majority_for_long_is_left() {
+    let late = (0..10).map(|_| open(50));
+    let steps = late.chain([
+        Step::Break,
+        keys(200, 1000, file("get", "/x", 9)),
+        event(1001),
+    ]);
+    let client = Client::new(ScriptedTransport::new(steps), ["http://a", "http://b"]).unwrap();
+    let watch = Watch::new("x").from_index(1000);
+    assert_eq!(indexes(&client, watch, 1), [1001]);
+    let seen = client.transport().seen();
+    let other = poll(1000).replacen(" a/", " b/", 1);
+    assert_eq!(seen.last(), Some(&other));
 }
 
 #[test]

@@ -163,15 +163,21 @@ fn a_resyncing_watch_says_what_is_now_and_goes_on_from_there() {
 
 /// A store in which another key changes up to `cleared` while the last of these polls is silent. That one has `response` 0.3
 /// seconds after the next one was sent, which came too late: the history is lost, and the file has changed.
-fn renewed(silent: u32, response: Step, cleared: u64, changed: Step) -> Client<Timed> {
+fn renewed<const N: usize>(
+    silent: u32,
+    response: Step,
+    cleared: u64,
+    changed: Step,
+    then: [Step; N],
+) -> Client<Timed> {
     let lasts = Duration::from_secs(if silent == 0 { 1 } else { 1 << (silent - 1) });
     let silent = (0..silent).map(|_| (Duration::ZERO, open(4)));
     let steps = silent.chain([
         (lasts + Duration::from_millis(300), response),
         (Duration::ZERO, etcd_error(400, 401, cleared)),
         (Duration::ZERO, changed),
-        (Duration::ZERO, event(cleared + 1)),
     ]);
+    let steps = steps.chain(then.into_iter().map(|step| (Duration::ZERO, step)));
     timed::client(Timed::new(steps).with_heads(), ["a"])
 }
 
@@ -182,7 +188,7 @@ fn the_poll_before_lost_history_delivers_what_it_waited_for() {
     for (silent, cleared) in [(0, 3002), (5, 1502)] {
         let change = keys(200, 4, file("set", "/x", cleared));
         let changed = keys(200, cleared, file("get", "/x", cleared));
-        let client = renewed(silent, change, cleared, changed);
+        let client = renewed(silent, change, cleared, changed, [event(cleared + 1)]);
         let watch = client.open(Watch::new("x").from_index(5)).take(2);
         let events: Vec<_> = client.transport().clock.run(watch.collect());
         let indexes = events.into_iter().map(|event| event.unwrap().index());
@@ -196,7 +202,7 @@ fn the_poll_before_lost_history_delivers_what_it_waited_for() {
 fn the_poll_before_lost_history_delivers_what_happens_in_a_directory() {
     let change = keys(200, 4, file("set", "/x/y", 3002));
     let directory = r#"{"action":"get","node":{"key":"/x","dir":true,"modifiedIndex":4}}"#;
-    let client = renewed(0, change, 3002, keys(200, 3002, directory));
+    let client = renewed(0, change, 3002, keys(200, 3002, directory), []);
     let watch = Watch::new("x").recursive(true).from_index(5).resyncing();
     let update = client.transport().clock.run(client.open(watch).next());
     match update.unwrap().unwrap() {
@@ -210,12 +216,14 @@ fn lost_history_is_a_loss_where_the_poll_before_it_does_not_deliver_the_change_e
     let head = vec![("x-etcd-index", "4".to_owned())];
     let cut = Step::Respond(200, head, Ending::Cut("{"));
     for (response, seconds) in [(open(4), 2.0), (cut, 1.3)] {
-        let changed = keys(200, 3002, file("get", "/x", 3002));
-        let client = renewed(0, response, 3002, changed);
-        let mut events = client.open(Watch::new("x").from_index(5));
+        let changed = |index| keys(200, index, file("get", "/x", 3002));
+        // The state that was read before is old by then.
+        let again = [etcd_error(400, 401, 4500), changed(4500)];
+        let client = renewed(0, response, 3002, changed(3002), again);
+        let mut updates = client.open(Watch::new("x").from_index(5).resyncing());
         let clock = &client.transport().clock;
-        let error = clock.run(events.next()).unwrap().unwrap_err();
-        assert!(error.is_history_cleared(), "{error}");
+        let update = clock.run(updates.next()).unwrap().unwrap();
+        assert_resync(&update, 5, 4500, Some(3002));
         assert_eq!(clock.elapsed(), Duration::from_secs_f64(seconds));
     }
 }

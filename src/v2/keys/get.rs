@@ -87,7 +87,8 @@ impl Exists {
         }
     }
 
-    /// Reads through the majority. See [`Get::quorum`].
+    /// Reads through the majority, by `GET`: etcd answers `HEAD` of the member's own data in any case. A directory lists its direct
+    /// children for it. See [`Get::quorum`].
     pub fn quorum(mut self, quorum: bool) -> Self {
         self.quorum = quorum;
         self
@@ -96,7 +97,12 @@ impl Exists {
     fn encoded(&self, operation: &'static str) -> Result<Encoded> {
         let mut query = Query::new();
         query.flag("quorum", self.quorum);
-        protocol::at_key(operation, Method::HEAD, &self.key, &query)
+        let method = if self.quorum {
+            Method::GET
+        } else {
+            Method::HEAD
+        };
+        protocol::at_key(operation, method, &self.key, &query)
     }
 
     fn decoded(answer: Box<Answer>) -> Result<bool> {
@@ -132,10 +138,15 @@ mod tests {
             all.request().unwrap().target(),
             "/v2/keys?recursive=true&sorted=true&quorum=true"
         );
-        let head = Exists::new("a").quorum(true).request().unwrap();
+        let head = Exists::new("a").request().unwrap();
         assert_eq!(
             (head.method(), head.target()),
-            (&Method::HEAD, "/v2/keys/a?quorum=true")
+            (&Method::HEAD, "/v2/keys/a")
+        );
+        let by_quorum = Exists::new("a").quorum(true).request().unwrap();
+        assert_eq!(
+            (by_quorum.method(), by_quorum.target()),
+            (&Method::GET, "/v2/keys/a?quorum=true")
         );
     }
 }

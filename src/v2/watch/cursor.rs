@@ -2,13 +2,16 @@ use etcd_transport::Transport;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::{Error, Outcome, Result, UnexpectedKind, UnexpectedResponse},
+    client::Client,
+    error::{Error, ErrorContext, Outcome, Result, UnexpectedKind, UnexpectedResponse},
+    operation::StreamOperation,
     pipeline::exchange::TypedExchange,
     v2::{
         keys::Exists,
         watch::{
             event::{Action, ClusterInfo, Event},
-            watcher::Watcher,
+            request::Watch,
+            watcher::{Probe, Watcher, after},
         },
     },
 };
@@ -103,16 +106,7 @@ impl<T: Transport> Watcher<T> {
     pub(super) async fn verify(&mut self, cursor: &WatchCursor) -> Result<()> {
         loop {
             let asked = self.client.transport().now();
-            let read = Exists::new(&self.watch.key).quorum(true);
-            let executed = self.client.pipeline().execute(&read).await;
-            let answered = executed.and_then(|answer| {
-                let cluster = ClusterInfo::of(&answer.reply.headers);
-                let context = answer.context.clone();
-                // What refused it may not know the store.
-                read.decode(answer)?;
-                Ok((cluster, context))
-            });
-            match answered {
+            match ask_majority(&self.client, &self.watch.key).await {
                 Ok((cluster, context)) => {
                     let Some(mismatch) = cursor.mismatch(&cluster) else {
                         return Ok(());
@@ -126,4 +120,42 @@ impl<T: Transport> Watcher<T> {
             }
         }
     }
+
+    /// Handles a member that stays behind what the watch goes on from: either it lags behind a majority, as one does that is cut
+    /// off, and another one is asked from now on, or the store has gone back.
+    pub(super) async fn stays_behind(&mut self, next: u64, late: &Probe) -> Result<()> {
+        let asked = self.client.transport().now();
+        let majority = match ask_majority(&self.client, &self.watch.key).await {
+            Ok((cluster, _)) => cluster.etcd_index.unwrap_or(0),
+            Err(error) => return self.survive_call(asked, error).await,
+        };
+        if after(majority) >= next {
+            late.endpoint.failed(self.client.transport().now());
+            self.behind = 0;
+            return Ok(());
+        }
+        let what = format!(
+            "the store's index is {majority}, and this watch goes on from {next}: was its data restored from a backup?"
+        );
+        let context = ErrorContext {
+            attempts: self.behind,
+            ..ErrorContext::new(Watch::NAME, late.endpoint.endpoint().clone())
+        };
+        let error = UnexpectedResponse::of(context, what, Outcome::Unknown);
+        Err(Error::Unexpected(error))
+    }
+}
+
+/// Requests the state of the cluster as a majority sees it.
+async fn ask_majority<T: Transport>(
+    client: &Client<T>,
+    key: &str,
+) -> Result<(ClusterInfo, ErrorContext)> {
+    let read = Exists::new(key).quorum(true);
+    let answer = client.pipeline().execute(&read).await?;
+    let cluster = ClusterInfo::of(&answer.reply.headers);
+    let context = answer.context.clone();
+    // What refused it may not know the store.
+    read.decode(answer)?;
+    Ok((cluster, context))
 }

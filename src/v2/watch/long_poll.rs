@@ -7,7 +7,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use etcd_transport::{Body, IdleLimit, Transport};
 use futures::future::{BoxFuture, pending};
-use http::response::Parts;
+use http::{HeaderMap, response::Parts};
 
 use crate::{
     client::Client,
@@ -27,8 +27,8 @@ use crate::{
 
 /// A request whose response arrives when something happens, sent to one endpoint, once.
 ///
-/// No time limit applies before the first byte of the body; the rest must then arrive within the usual one. Some
-/// transports cannot report the head before that byte: a missing head proves nothing.
+/// No time limit applies before the first byte of the body; the rest must then arrive within the usual one, and so must a
+/// refusal, which waits for nothing. Some transports cannot report the head before that byte: a missing head proves nothing.
 pub(crate) struct LongPoll<T> {
     client: Client<T>,
     prepared: Prepared,
@@ -116,10 +116,15 @@ impl<T: Transport> LongPoll<T> {
         now.saturating_duration_since(self.sent)
     }
 
-    /// Returns the head, from its arrival until that of the complete response.
-    pub(crate) fn head(&self) -> Option<&Parts> {
+    /// Whether a response is arriving: it is more than the head of one that waits.
+    pub(crate) fn is_arriving(&self) -> bool {
+        matches!(self.state, State::Arriving(_))
+    }
+
+    /// Returns the headers of a response that waits.
+    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
         match &self.state {
-            State::Open(head, _) => Some(head),
+            State::Open(head, _) => Some(&head.headers),
             _ => None,
         }
     }
@@ -129,7 +134,11 @@ impl<T: Transport> LongPoll<T> {
             match &mut self.state {
                 State::Sent(head) => {
                     let Begun { head, body, .. } = head.await?;
+                    let is_refusal = !head.status.is_success();
                     self.state = State::Open(head, body);
+                    if is_refusal {
+                        self.begin(Bytes::new());
+                    }
                     return Ok(Polled::Head);
                 }
                 State::Open(_, body) => {

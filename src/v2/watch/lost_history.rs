@@ -57,11 +57,13 @@ impl<T: Transport> Watcher<T> {
             self.pause(error).await?;
             return Ok(None);
         }
-        let lost_from = self.lost.take().map_or(next, |lost| lost.resync.lost_from);
+        let before = self.lost.as_ref();
+        let lost_from = before.map_or(next, |lost| lost.resync.lost_from);
         if state
             .as_ref()
             .is_some_and(|node| is_unchanged_file(node, lost_from))
         {
+            self.lost = None;
             self.go_on_from(index.saturating_add(1));
             return Ok(None);
         }
@@ -80,14 +82,14 @@ impl<T: Transport> Watcher<T> {
                 self.go_on_from(at.saturating_add(1));
                 Ok(None)
             }
-            _ => {
-                if let Some(older) = older.filter(|older| older.from <= lost_from)
-                    && let Some(brought) = older.in_flight(self.client.transport()).await
-                {
-                    return Box::pin(self.answer(brought, None)).await;
-                }
-                self.lose(lost).map(Some)
-            }
+            _ => match older.filter(|older| older.from <= lost_from) {
+                Some(older) => match older.in_flight(self.client.transport()).await {
+                    Some(brought) => Box::pin(self.answer(brought, None)).await,
+                    // What was read is old by now.
+                    None => Ok(None),
+                },
+                None => self.lose(lost).map(Some),
+            },
         }
     }
 
@@ -119,6 +121,7 @@ impl<T: Transport> Watcher<T> {
             return Err(error);
         }
         trace::resynced(Watch::NAME, &error);
+        self.lost = None;
         self.go_on_from(resync.index.saturating_add(1));
         Ok(WatchUpdate::Resync(resync))
     }

@@ -68,6 +68,17 @@ impl<T: Transport> Polls<T> {
             }
         }
     }
+
+    /// Whether a response to either is arriving, which may take long and has a limit of its own: they are not silent.
+    pub(super) fn are_arriving(&self) -> bool {
+        let older = self.older.as_ref();
+        self.newer.poll.is_arriving() || older.is_some_and(|older| older.poll.is_arriving())
+    }
+
+    /// Closes the older one, which is not needed.
+    pub(super) fn close_older(&mut self) {
+        self.older.take_if(|older| !older.poll.is_arriving());
+    }
 }
 
 impl<T: Transport> Poll<T> {
@@ -86,31 +97,24 @@ impl<T: Transport> Poll<T> {
     /// Returns the store's index when the server processed the request, if its head has arrived and the response has
     /// not.
     pub(super) fn index(&self) -> Option<u64> {
-        ClusterInfo::of(&self.poll.head()?.headers).etcd_index
-    }
-
-    /// Whether the head has arrived, and says that the server waits for an event or has one.
-    pub(super) fn is_registered(&self) -> bool {
-        self.poll
-            .head()
-            .is_some_and(|head| head.status.is_success())
+        ClusterInfo::of(self.poll.headers()?).etcd_index
     }
 
     /// Waits for the complete response for as long as an event may be in flight.
     pub(super) async fn in_flight(mut self, clock: &impl Transport) -> Option<Brought> {
-        let answer = pin!(async {
-            loop {
-                match self.recv().await {
-                    // The head.
-                    Ok(None) => {}
-                    Ok(brought) => return brought,
-                    Err(_) => return None,
-                }
+        let mut end = clock.sleep(SETTLED);
+        loop {
+            let received = match select(pin!(self.recv()), &mut end).await {
+                Either::Left((received, _)) => Some(received),
+                Either::Right(_) => None,
+            };
+            match received {
+                // The head.
+                Some(Ok(None)) => {}
+                Some(brought) => return brought.ok().flatten(),
+                None if self.poll.is_arriving() => end = clock.sleep(SETTLED),
+                None => return None,
             }
-        });
-        match select(answer, clock.sleep(SETTLED)).await {
-            Either::Left((brought, _)) => brought,
-            Either::Right(_) => None,
         }
     }
 

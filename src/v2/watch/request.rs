@@ -100,7 +100,8 @@ impl Watch {
     }
 
     /// Begins at this index of the store's history, in the past or in the future. To continue after a response, use its
-    /// `cluster.etcd_index + 1`; after an event, its `index() + 1`.
+    /// `cluster.etcd_index + 1`; after an event, its `index() + 1`. If a majority of the members is behind the index before it for ten
+    /// polls, which take a second each, the stream ends: the store may have been restored from a backup.
     #[doc(alias = "waitIndex")]
     pub fn from_index(mut self, index: u64) -> Self {
         self.from = Some(index);

@@ -10,7 +10,7 @@ use http::Method;
 use crate::{
     client::Client,
     endpoints::{state::EndpointState, wire::Wire},
-    error::{Error, ErrorContext, Outcome, Result, UnexpectedResponse},
+    error::{Error, Outcome, Result, UnexpectedResponse},
     form::Query,
     operation::StreamOperation,
     pipeline::{
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// After this many consecutive polls, a server whose index is behind an earlier one is not just late.
+/// After this many consecutive polls, a majority is asked whether a server whose index is behind is just late.
 const MAX_BEHIND: u32 = 10;
 
 /// How many events a quiet watch lets pass before it advances: as many as may pass between two polls.
@@ -84,13 +84,13 @@ pub(super) struct Watcher<T> {
     reconnect: Reconnect,
     credentials: PollCredentials,
     /// The number of consecutive polls in which the server's index was below an earlier one.
-    behind: u32,
+    pub(super) behind: u32,
 }
 
 /// The store's index, the endpoint that reported it, and when.
-struct Probe {
+pub(super) struct Probe {
     index: u64,
-    endpoint: EndpointState,
+    pub(super) endpoint: EndpointState,
     at: Instant,
 }
 
@@ -165,7 +165,7 @@ impl<T: Transport> Watcher<T> {
                     if let Some(update) = self.lost_unless_pending(since.index)? {
                         return Ok(update);
                     }
-                    self.quiet_since(since, polls)?;
+                    self.quiet_since(since, polls).await?;
                 }
                 Ok(Received::Undated) => self.older = Some(polls.newer),
                 Ok(Received::Slow) => self.interval.give_more(),
@@ -214,9 +214,16 @@ impl<T: Transport> Watcher<T> {
         ));
         loop {
             let received = match select(pin!(polls.recv()), select(&mut end, lost.as_mut())).await {
-                Either::Left((received, _)) => received?,
-                Either::Right((Either::Left(_), _)) => break,
+                Either::Left((received, _)) => Some(received?),
+                Either::Right((Either::Left(_), _)) => None,
                 Either::Right((Either::Right((error, _)), _)) => return Err(error),
+            };
+            let Some(received) = received else {
+                if !polls.are_arriving() {
+                    break;
+                }
+                end = clock.sleep(SETTLED);
+                continue;
             };
             if let Some(answer) = received {
                 return Ok(Received::Answer(answer));
@@ -232,9 +239,9 @@ impl<T: Transport> Watcher<T> {
             if let Some(since) = &since {
                 self.interval.gauge(since.index, since.at);
             }
-            // It waits where the newer one failed, as when the history is lost.
-            if polls.newer.is_registered() && !self.interval.is_outrun() {
-                polls.older = None;
+            // What refuses the newer one, as when the history is lost, says nothing of the older one.
+            if since.is_some() && !self.interval.is_outrun() {
+                polls.close_older();
             }
         }
         polls.newer.fall_silent();
@@ -272,19 +279,24 @@ impl<T: Transport> Watcher<T> {
             self.interval.gauge(now.index, now.at);
         }
         if !self.interval.is_outrun() {
-            polls.older = None;
+            polls.close_older();
         }
         let needed = self.far_slower();
         if needed > interval::LONGEST {
             return Ok(Received::Slow);
         }
-        let missing = needed.saturating_sub(polls.newer.age());
-        if !missing.is_zero() {
+        let mut missing = needed.saturating_sub(polls.newer.age());
+        while !missing.is_zero() {
             self.needs_probe = true;
             let end = self.client.transport().sleep(missing);
             if let Either::Left((answer, _)) = select(pin!(polls.answer()), end).await {
                 return Ok(Received::Answer(answer?));
             }
+            missing = if polls.are_arriving() {
+                SETTLED
+            } else {
+                Duration::ZERO
+            };
         }
         // The probe was answered, perhaps by another endpoint, and the poll did not fail.
         self.reconnect.answered();
@@ -295,7 +307,7 @@ impl<T: Transport> Watcher<T> {
     /// matches the key, and the history need not reach back further. Its connection may have stalled with an event in
     /// flight, so the watch stays where it is as long as the history allows, and advances only when a second poll has
     /// no event either: the older one, if it is still open, or else the previous one.
-    fn quiet_since(&mut self, since: Probe, polls: Polls<T>) -> Result<()> {
+    async fn quiet_since(&mut self, since: Probe, polls: Polls<T>) -> Result<()> {
         let next = polls.newer.from;
         let index = since.index;
         if after(index) >= next {
@@ -322,16 +334,7 @@ impl<T: Transport> Watcher<T> {
         if self.behind < MAX_BEHIND {
             return Ok(());
         }
-        let what = format!(
-            "the server's index is {index}, and this watch has seen {}: was its data restored from a backup?",
-            next - 1
-        );
-        let context = ErrorContext {
-            attempts: self.behind,
-            ..ErrorContext::new(Watch::NAME, since.endpoint.endpoint().clone())
-        };
-        let answer = UnexpectedResponse::of(context, what, Outcome::Unknown);
-        Err(Error::Unexpected(answer))
+        self.stays_behind(next, &since).await
     }
 
     /// Interprets a complete response: an update to deliver, or nothing that matches this watch. The older poll is still open.
@@ -485,6 +488,6 @@ fn prepared(watch: &Watch, next: u64) -> Result<Prepared> {
 }
 
 /// Returns the index after this one, which comes from the server and may be any number.
-fn after(index: u64) -> u64 {
+pub(super) fn after(index: u64) -> u64 {
     index.saturating_add(1)
 }

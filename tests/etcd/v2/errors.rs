@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_http::{
     Error, EtcdErrorKind, Outcome, RetryPolicy,
     transport::{Transport, http::Method},
-    v2::{Get, Set},
+    v2::{Exists, Get, Set},
 };
 use harness::{case::Etcd, cases};
 
@@ -195,13 +195,14 @@ async fn v2_91_without_a_quorum_a_write_may_yet_be_applied<T: Transport>(etcd: E
     let url = etcd.url();
     let once = etcd.builder_of(&url).retry(RetryPolicy::never());
     let client = once.build().unwrap();
-    let (written, read) = futures::join!(
+    let (written, read, exists) = futures::join!(
         client.v2().set("/a", "2"),
-        client.send(Get::new("/a").quorum(true))
+        client.send(Get::new("/a").quorum(true)),
+        client.send(Exists::new("/a").quorum(true))
     );
     let error = written.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
-    for error in [error, read.unwrap_err()] {
+    for error in [error, read.unwrap_err(), exists.unwrap_err()] {
         let said = error.as_etcd().unwrap();
         assert_eq!(
             (said.kind(), said.code().map(|code| code.number())),
@@ -212,9 +213,11 @@ async fn v2_91_without_a_quorum_a_write_may_yet_be_applied<T: Transport>(etcd: E
             "{error}"
         );
     }
-    // A plain read is served from the member's own data.
+    // A plain read is served from the member's own data, and so is any HEAD.
     let stale = client.v2().get("/a").await.unwrap();
     assert_eq!(stale.node.value.as_deref(), Some("1"));
+    let head = etcd.request(Method::HEAD, "/v2/keys/a?quorum=true");
+    assert_eq!(client.send(head).await.unwrap().status, 200);
     let leader = client.v2().get_leader().await;
     if let Err(error) = leader {
         let kind = error.etcd_kind();
