@@ -21,6 +21,8 @@ pub(crate) struct Liveness {
     asked: AtomicU64,
     /// When it last did not respond to the question.
     unresponsive: AtomicU64,
+    /// When it was last asked for the leader.
+    leader_asked: AtomicU64,
 }
 
 /// What a stream does that has been silent for its limit.
@@ -50,6 +52,20 @@ impl Liveness {
     /// Records that it does not respond.
     pub(super) fn mark_unresponsive(&self, epoch: Instant, now: Instant) {
         self.unresponsive.fetch_max(stamp(epoch, now), Relaxed);
+    }
+
+    /// Whether a stream is to ask for the leader, as none has done within this time.
+    pub(super) fn asks_for_leader(&self, epoch: Instant, now: Instant, within: Duration) -> bool {
+        let asked = self.leader_asked.load(Relaxed);
+        // The first time counts from the beginning.
+        let last = time(epoch, asked).unwrap_or(epoch);
+        let is_recent = now.saturating_duration_since(last) < within;
+        let this = stamp(epoch, now);
+        !is_recent
+            && self
+                .leader_asked
+                .compare_exchange(asked, this, Relaxed, Relaxed)
+                .is_ok()
     }
 
     /// What to do after a silence of this limit. Where it is to ask, others wait from now on.
@@ -125,6 +141,18 @@ mod tests {
         assert_eq!(check(8), LivenessCheck::Alive(at(7)));
         assert_eq!(check(11), LivenessCheck::Alive(at(7)));
         assert_eq!(check(12), LivenessCheck::Ask);
+    }
+
+    #[test]
+    fn one_asks_for_the_leader_now_and_then() {
+        let epoch = Instant::now();
+        let liveness = Liveness::default();
+        let asks =
+            |seconds: u32| liveness.asks_for_leader(epoch, epoch + SECOND * seconds, SECOND * 10);
+        assert_eq!(
+            [0, 0, 9, 10, 10, 15, 20].map(asks),
+            [false, false, false, true, false, false, true]
+        );
     }
 
     #[test]

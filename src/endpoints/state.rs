@@ -159,6 +159,11 @@ impl EndpointState {
         self.0.liveness.check(self.0.epoch, now, limit)
     }
 
+    /// Whether a stream is to ask for the leader, as none has done within this time.
+    pub(crate) fn asks_for_leader(&self, now: Instant, within: Duration) -> bool {
+        self.0.liveness.asks_for_leader(self.0.epoch, now, within)
+    }
+
     /// Returns what [`check_liveness`](Self::check_liveness) would return, if nothing changes meanwhile.
     pub(crate) fn peek_liveness(&self, now: Instant, limit: Duration) -> LivenessCheck {
         self.0.liveness.peek(self.0.epoch, now, limit)

@@ -211,3 +211,25 @@ fn a_watch_leaves_a_member_that_lags_behind_the_majority() {
     let events = events.into_iter().map(|event| event.unwrap().index());
     assert_eq!(events.collect::<Vec<_>>(), made);
 }
+
+#[test]
+fn a_watch_leaves_a_member_that_is_cut_off() {
+    let etcd = jumping().members(3).build();
+    let writer = Client::new(etcd.clone(), [etcd.endpoint(2).url()]).unwrap();
+    let watcher = Client::new(etcd.clone(), etcd.endpoints()).unwrap();
+    let from = etcd.index() + 1;
+    let watch = Watch::new("/d").recursive(true).from_index(from);
+    let mut events = watcher.open(watch);
+    let writes = async {
+        etcd.sleep(seconds(60)).await;
+        etcd.endpoint(0).isolate();
+        writer.v2().set("/d/1", "1").await.unwrap().index()
+    };
+    let limit = etcd.sleep(seconds(100));
+    let Either::Left(((event, index), _)) =
+        block_on(select(pin!(join(events.next(), writes)), limit))
+    else {
+        panic!("no event within 40 s")
+    };
+    assert_eq!(event.unwrap().unwrap().index(), index);
+}

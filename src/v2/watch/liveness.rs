@@ -9,14 +9,15 @@ use crate::{
         state::EndpointState,
         wire::Wire,
     },
-    error::{Error, Result},
+    error::{Error, EtcdErrorKind, Result},
     operation::StreamOperation,
     pipeline::{
+        answer::Answer,
         call::Call,
         exchange::{Encoded, Exchange, Prepared},
         failure::Failure,
     },
-    v2::{keys::Exists, protocol, watch::request::Watch},
+    v2::{keys::Exists, members::GetLeader, protocol, watch::request::Watch},
 };
 
 /// After this time without a sign of life the server is asked whether it is alive.
@@ -70,6 +71,32 @@ pub(super) async fn lost<T: Transport>(
                 SILENCE
             }
         };
+    }
+}
+
+/// How often a member is asked for the leader.
+const LEADER_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Leaves a member that has no leader where there is another one: it is cut off, and polls of its own data are silent for as long.
+/// It is asked from time to time, once for all watches of a client.
+pub(super) async fn leave_if_cut_off<T: Transport>(client: &Client<T>, endpoint: &EndpointState) {
+    let pipeline = client.pipeline();
+    let set = pipeline.endpoints.current();
+    let now = pipeline.transport.now();
+    if set.len() == 1 || !endpoint.asks_for_leader(now, LEADER_INTERVAL) {
+        return;
+    }
+    let Ok(prepared) = Prepared::new(&GetLeader::new(), GetLeader::new().call(), Wire::Http) else {
+        return;
+    };
+    let limit = pipeline.timeout.min(PROBE_LIMIT);
+    let answer = pipeline.attempt(&prepared, endpoint, &set, limit).await;
+    // Whether it responds is seen elsewhere.
+    let Ok(Err(error)) = answer.map(Answer::success) else {
+        return;
+    };
+    if error.etcd_kind() == Some(EtcdErrorKind::DuringLeaderElection) {
+        endpoint.failed(pipeline.transport.now());
     }
 }
 

@@ -308,6 +308,7 @@ impl<T: Transport> Watcher<T> {
     /// flight, so the watch stays where it is as long as the history allows, and advances only when a second poll has
     /// no event either: the older one, if it is still open, or else the previous one.
     async fn quiet_since(&mut self, since: Probe, polls: Polls<T>) -> Result<()> {
+        liveness::leave_if_cut_off(&self.client, &since.endpoint).await;
         let next = polls.newer.from;
         let index = since.index;
         if after(index) >= next {
