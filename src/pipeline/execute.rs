@@ -53,7 +53,8 @@ impl<T: Transport> Pipeline<T> {
         loop {
             let (endpoint, is_leader) = run.choose();
             let attempted = match run.attempt_at(&endpoint, &mut prepared).await {
-                Ok(attempted) => attempted,
+                Ok(Some(attempted)) => attempted,
+                Ok(None) => continue,
                 Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
             if run.changes_wire(&attempted) {
@@ -181,12 +182,13 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     /// Makes an attempt at this endpoint: gets the token that the call needs, finds out the endpoint's wire, and sends.
-    /// `prepared` has the request, encoded for the wire of the last attempt.
+    /// `prepared` has the request, encoded for the wire of the last attempt. Returns `None` if an endpoint is to be chosen
+    /// again.
     async fn attempt_at(
         &mut self,
         endpoint: &EndpointState,
         prepared: &mut Option<Prepared>,
-    ) -> Result<Attempted> {
+    ) -> Result<Option<Attempted>> {
         if self.token.is_none() && self.pipeline.needs_token(self.call) {
             let token = self.pipeline.token(self.call, None, self.left()).await?;
             self.has_token(token);
@@ -194,12 +196,13 @@ impl<'a, T: Transport> Execution<'a, T> {
         let wire = match self.call.settled_wire_to(endpoint, self.now) {
             Some(wire) => wire,
             None => match self.find_wire(endpoint).await {
-                Ok(wire) => wire,
-                Err(attempted) => return Ok(attempted),
+                Ok(Some(wire)) => wire,
+                Ok(None) => return Ok(None),
+                Err(attempted) => return Ok(Some(attempted)),
             },
         };
         let prepared = self.prepare(wire, prepared)?;
-        Ok(self.attempt(prepared, endpoint).await)
+        Ok(Some(self.attempt(prepared, endpoint).await))
     }
 
     /// Encodes the request for a wire, unless the last one was encoded for it.

@@ -19,6 +19,7 @@ mod v3_credentials;
 mod v3_cursors;
 mod v3_deletes;
 mod v3_elections;
+mod v3_examinations;
 mod v3_frames;
 mod v3_histories;
 mod v3_idle;
