@@ -1,3 +1,4 @@
+mod budget;
 mod second;
 mod wires;
 
@@ -262,6 +263,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             self.pipeline.learn(self.call, wire, &endpoint, &result);
             if let Err(failure) = result {
                 self.failed(&failure, &endpoint, began);
+                self.take_token(&failure, Some(Duration::ZERO));
                 self.leave(failure, endpoint);
             }
         }
@@ -333,8 +335,7 @@ impl<'a, T: Transport> Execution<'a, T> {
                 self.token = None;
             }
         }
-        // An endpoint that requests a pause serves the call afterwards.
-        if failure.is_not_served() && failure.retry_after().is_none() {
+        if failure.is_passed_over() {
             let (state, is_certain) = match failure {
                 Failure::Answer(answer) => (&answer.endpoint, answer.is_unsupported_by_etcd()),
                 _ => (endpoint, false),
@@ -374,23 +375,8 @@ impl<'a, T: Transport> Execution<'a, T> {
             elapsed: self.elapsed(),
             jitter: fastrand::f64(),
         });
-        pause.filter(|pause| self.is_within_budget(failure, *pause))
-    }
-
-    /// Whether the budget of the client allows another attempt.
-    fn is_within_budget(&self, failure: &Failure, pause: Duration) -> bool {
-        let Some(tokens) = &self.pipeline.retry_tokens else {
-            return true;
-        };
-        // It moves on to another endpoint, and no server has had work with it.
-        let is_free = pause.is_zero() && failure.is_unconnected();
-        // A server may close a connection at any time, but not one after the other.
-        let is_usual = if failure.is_unprocessed() {
-            self.attempts == 1
-        } else {
-            !failure.is_endpoint_fault()
-        };
-        is_free || is_usual || tokens.failed()
+        let is_within_budget = self.take_token(failure, pause);
+        pause.filter(|_| is_within_budget)
     }
 
     async fn pause(&mut self, pause: Duration) {

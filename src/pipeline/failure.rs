@@ -63,6 +63,11 @@ impl Failure {
         }
     }
 
+    /// Whether the call does not come to this endpoint again. One that requests a pause serves it afterwards.
+    pub(crate) fn is_passed_over(&self) -> bool {
+        self.is_not_served() && self.retry_after().is_none()
+    }
+
     /// Returns whether another attempt would fail in the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
