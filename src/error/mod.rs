@@ -22,6 +22,7 @@ pub use failures::{
 };
 pub(crate) use failures::{UnexpectedKind, with_cause};
 pub(crate) use status::ForeignStatus;
+pub(crate) use unsent::CLOSED;
 
 /// The result of an etcd operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

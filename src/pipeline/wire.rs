@@ -61,7 +61,11 @@ impl<T: Transport> Pipeline<T> {
         let begin = || self.examine(call, endpoint);
         let (examination, joined) = endpoint.examination().join(now, begin);
         let examined = pin!(async { Ok(examination.await) });
-        match self.within(limit, examined).await {
+        let result = self.within(limit, examined).await;
+        if self.lifecycle.is_closed() {
+            return Err(Failure::Closed { is_unsent: true });
+        }
+        match result {
             Ok(Ok(())) => Ok(Some(endpoint.wire().last())),
             Ok(Err(_)) if joined.is_some_and(|began| began <= came) => Ok(None),
             Ok(Err(error)) => Err(Failure::Transport(unsent(&error))),

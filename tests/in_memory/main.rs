@@ -3,6 +3,7 @@
 //! The individual steps of the client are tested in `tests/scripted`; these tests check the results.
 
 mod check;
+mod closed;
 mod closing;
 mod cluster;
 mod histories;

@@ -31,6 +31,9 @@ impl<T: Transport> Execution<'_, T> {
         prepared: &Prepared,
         endpoint: &EndpointState,
     ) -> Option<Result<(Prepared, EndpointState), Attempted>> {
+        if self.pipeline.lifecycle.is_closed() {
+            return None;
+        }
         let mut asked = self.tried.clone();
         asked.push(endpoint.clone());
         let began = self.pipeline.transport.now();
