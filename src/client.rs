@@ -132,12 +132,16 @@ impl<T: Transport> Client<T> {
         } = call;
         let work = async {
             let pipeline = &self.pipeline;
-            let _begun = pipeline.begin(&call).await?;
+            let count = |is_failed| {
+                if let Some(stats) = &pipeline.stats {
+                    stats.called(operation, is_failed);
+                }
+            };
+            let begun = pipeline.begin(&call).await;
+            let _under_way = begun.inspect_err(|_| count(true))?;
             let executed = pipeline.execute_call(exchange, &call).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
-            if let Some(stats) = &pipeline.stats {
-                stats.called(operation, result.is_err());
-            }
+            count(result.is_err());
             result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
         };
         trace::future(operation, work, Error::type_name).await

@@ -34,8 +34,9 @@ impl<T: Transport> Client<T> {
     /// 2. Each [`Session`](crate::recipes::Session) ends as by [`Session::close`](crate::recipes::Session::close), if its driver
     ///    is polled: its lease is revoked, so that others need not wait for its end. What a
     ///    [`LeaseKeeper`](crate::v3::LeaseKeeper) keeps is renewed no more. Calls that are under way go on to their ends.
-    /// 3. When the last of these has ended, or the time is up, nothing is sent any more: a call that is then still waiting for its
-    ///    response goes on to its own limits.
+    /// 3. When the last of these has ended, or the time is up, nothing is sent any more, be it for a call that is still under way. One
+    ///    that is waiting for its response goes on to its own limits. A wait for a lock or an election has none, and ends with
+    ///    [`Error::is_closed`]: whether it is acquired is unknown then.
     ///
     /// A second call waits for the same. If this future is dropped, the client stays in the state that it has come to: it does
     /// not open again.

@@ -2,6 +2,7 @@ use std::{
     error::Error as StdError,
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use etcd_transport::TransportError;
@@ -12,24 +13,37 @@ use futures::{
 
 /// The examination of an endpoint's wire that is under way: all calls that need it wait for the same one.
 #[derive(Default)]
-pub(crate) struct SharedExamination(Mutex<Option<WeakShared<Examination>>>);
+pub(crate) struct SharedExamination(Mutex<Option<UnderWay>>);
+
+struct UnderWay {
+    began: Instant,
+    examination: WeakShared<Examination>,
+}
 
 /// Finds out the wire. The result is in the endpoint's [`WireChoice`](crate::endpoints::wire_choice::WireChoice); an error
 /// says why there is none. It continues as long as any call waits for it.
 pub(crate) type Examination = BoxFuture<'static, Result<(), Arc<TransportError>>>;
 
 impl SharedExamination {
-    /// Returns the examination under way, or this one, and whether it has begun before.
-    pub(crate) fn join(&self, begin: impl FnOnce() -> Examination) -> (Shared<Examination>, bool) {
+    /// Returns the examination under way, and when it began. If there is none, this one begins now.
+    pub(crate) fn join(
+        &self,
+        now: Instant,
+        begin: impl FnOnce() -> Examination,
+    ) -> (Shared<Examination>, Option<Instant>) {
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that has ended or was abandoned cannot be joined.
-        let joined = under_way.as_ref().and_then(WeakShared::upgrade);
-        if let Some(examination) = joined.filter(|it| it.peek().is_none()) {
-            return (examination, true);
+        if let Some(UnderWay { began, examination }) = &*under_way
+            // One that has ended or was abandoned cannot be joined.
+            && let Some(examination) = examination.upgrade().filter(|it| it.peek().is_none())
+        {
+            return (examination, Some(*began));
         }
         let new = begin().shared();
-        *under_way = new.downgrade();
-        (new, false)
+        *under_way = new.downgrade().map(|examination| UnderWay {
+            began: now,
+            examination,
+        });
+        (new, None)
     }
 }
 

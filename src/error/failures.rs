@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::{
     base::endpoint::Endpoint,
-    error::{ErrorContext, EtcdErrorKind, Outcome},
+    error::{ErrorContext, EtcdErrorKind, Outcome, unsent},
 };
 
 /// A status of 400 or more whose body is not an etcd error: a proxy, usually, or a path that etcd does not have.
@@ -384,6 +384,7 @@ pub(crate) fn with_cause(error: &TransportError) -> String {
         cause = Some(inner);
     }
     match cause {
+        Some(cause) if unsent::is_closed(error) => cause.to_string(),
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     }

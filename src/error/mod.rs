@@ -22,6 +22,7 @@ pub use failures::{
 };
 pub(crate) use failures::{UnexpectedKind, with_cause};
 pub(crate) use status::ForeignStatus;
+pub(crate) use unsent::CLOSED;
 
 /// The result of an etcd operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -307,11 +308,12 @@ impl Error {
 
     /// Returns whether another endpoint may succeed with any call. A request that a server did not process does not show it.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
-        let is_unprocessed = match self {
-            Self::Transport(error) => error.error.kind() == TransportErrorKind::Unprocessed,
-            _ => false,
-        };
-        self.is_retryable() && !is_unprocessed
+        self.is_retryable() && !self.is_unprocessed()
+    }
+
+    /// Whether the server has declared that it did not process the request.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        matches!(self, Self::Transport(it) if it.error.kind() == TransportErrorKind::Unprocessed)
     }
 
     /// The endpoint of the last attempt.

@@ -1,16 +1,24 @@
 //! Calls that the client does not send because of its own state.
 
-use std::sync::Arc;
+use std::{error::Error as StdError, sync::Arc};
+
+use etcd_transport::TransportError;
 
 use crate::error::{
-    Error,
-    failures::{InvalidCause, InvalidInput, InvalidParts},
+    Error, ErrorContext,
+    failures::{InvalidCause, InvalidInput, InvalidParts, TransportFailure},
 };
 
 impl Error {
     /// The client is closed.
     pub(crate) fn closed(operation: &'static str) -> Self {
         Self::Invalid(InvalidInput::closed(operation))
+    }
+
+    /// The client is closed, and a call of it that was under way has ended.
+    pub(crate) fn closed_at(context: ErrorContext) -> Self {
+        let error = TransportError::rejected(Closed);
+        Self::Transport(TransportFailure::of(context, error))
     }
 
     /// The most calls are under way, and the most wait.
@@ -22,9 +30,13 @@ impl Error {
         ))
     }
 
-    /// Returns whether nothing was sent since the client is [closed](crate::Client::close).
+    /// Returns whether the client is [closed](crate::Client::close), so that nothing is sent. A call that was under way may have been
+    /// sent before: see [`outcome`](Self::outcome).
     pub fn is_closed(&self) -> bool {
-        self.is_invalid_by(InvalidCause::Closed)
+        match self {
+            Self::Transport(failure) => is_closed(&failure.error),
+            other => other.is_invalid_by(InvalidCause::Closed),
+        }
     }
 
     /// Returns whether nothing was sent since the [most calls](crate::ClientBuilder::max_concurrent_calls) are under way. It may
@@ -38,6 +50,18 @@ impl Error {
     }
 }
 
+/// Why a call has ended that was under way.
+#[derive(Debug, thiserror::Error)]
+#[error("{CLOSED}")]
+struct Closed;
+
+pub(crate) const CLOSED: &str = "the client is closed";
+
+/// Whether the client is the reason, and not the transport.
+pub(super) fn is_closed(error: &TransportError) -> bool {
+    error.source().is_some_and(<dyn StdError>::is::<Closed>)
+}
+
 impl InvalidInput {
     /// The client is closed. For your own tests.
     ///
@@ -49,7 +73,7 @@ impl InvalidInput {
     /// assert_eq!(error.outcome(), Outcome::NotSent);
     /// ```
     pub fn closed(operation: &'static str) -> Self {
-        let reason = "the client is closed: nothing was sent".to_owned();
+        let reason = format!("{CLOSED}: nothing was sent");
         Self::refused(operation, reason, InvalidCause::Closed)
     }
 

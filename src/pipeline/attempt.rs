@@ -151,7 +151,7 @@ impl<T: Transport> Pipeline<T> {
         self.send_request(&prepared.call, request).await
     }
 
-    /// Builds the request of a call to this endpoint.
+    /// Builds the request of a call to this endpoint, unless the client is closed.
     pub(crate) fn request(
         &self,
         prepared: &Prepared,
@@ -159,6 +159,9 @@ impl<T: Transport> Pipeline<T> {
         endpoint: &EndpointState,
         lifetime: Lifetime,
     ) -> Result<Request, Failure> {
+        if self.lifecycle.is_closed() {
+            return Err(Failure::Closed { is_unsent: true });
+        }
         let Prepared {
             call,
             wire,

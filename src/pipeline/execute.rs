@@ -1,3 +1,4 @@
+mod budget;
 mod second;
 mod wires;
 
@@ -53,7 +54,8 @@ impl<T: Transport> Pipeline<T> {
         loop {
             let (endpoint, is_leader) = run.choose();
             let attempted = match run.attempt_at(&endpoint, &mut prepared).await {
-                Ok(attempted) => attempted,
+                Ok(Some(attempted)) => attempted,
+                Ok(None) => continue,
                 Err(error) => return Err(error.after_doubt(run.in_doubt)),
             };
             if run.changes_wire(&attempted) {
@@ -181,12 +183,13 @@ impl<'a, T: Transport> Execution<'a, T> {
     }
 
     /// Makes an attempt at this endpoint: gets the token that the call needs, finds out the endpoint's wire, and sends.
-    /// `prepared` has the request, encoded for the wire of the last attempt.
+    /// `prepared` has the request, encoded for the wire of the last attempt. Returns `None` if an endpoint is to be chosen
+    /// again.
     async fn attempt_at(
         &mut self,
         endpoint: &EndpointState,
         prepared: &mut Option<Prepared>,
-    ) -> Result<Attempted> {
+    ) -> Result<Option<Attempted>> {
         if self.token.is_none() && self.pipeline.needs_token(self.call) {
             let token = self.pipeline.token(self.call, None, self.left()).await?;
             self.has_token(token);
@@ -194,12 +197,13 @@ impl<'a, T: Transport> Execution<'a, T> {
         let wire = match self.call.settled_wire_to(endpoint, self.now) {
             Some(wire) => wire,
             None => match self.find_wire(endpoint).await {
-                Ok(wire) => wire,
-                Err(attempted) => return Ok(attempted),
+                Ok(Some(wire)) => wire,
+                Ok(None) => return Ok(None),
+                Err(attempted) => return Ok(Some(attempted)),
             },
         };
         let prepared = self.prepare(wire, prepared)?;
-        Ok(self.attempt(prepared, endpoint).await)
+        Ok(Some(self.attempt(prepared, endpoint).await))
     }
 
     /// Encodes the request for a wire, unless the last one was encoded for it.
@@ -259,6 +263,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             self.pipeline.learn(self.call, wire, &endpoint, &result);
             if let Err(failure) = result {
                 self.failed(&failure, &endpoint, began);
+                self.take_token(&failure, Some(Duration::ZERO));
                 self.leave(failure, endpoint);
             }
         }
@@ -330,8 +335,7 @@ impl<'a, T: Transport> Execution<'a, T> {
                 self.token = None;
             }
         }
-        // An endpoint that requests a pause serves the call afterwards.
-        if failure.is_not_served() && failure.retry_after().is_none() {
+        if failure.is_passed_over() {
             let (state, is_certain) = match failure {
                 Failure::Answer(answer) => (&answer.endpoint, answer.is_unsupported_by_etcd()),
                 _ => (endpoint, false),
@@ -371,23 +375,8 @@ impl<'a, T: Transport> Execution<'a, T> {
             elapsed: self.elapsed(),
             jitter: fastrand::f64(),
         });
-        pause.filter(|pause| self.is_within_budget(failure, *pause))
-    }
-
-    /// Whether the budget of the client allows another attempt.
-    fn is_within_budget(&self, failure: &Failure, pause: Duration) -> bool {
-        let Some(tokens) = &self.pipeline.retry_tokens else {
-            return true;
-        };
-        // It moves on to another endpoint, and no server has had work with it.
-        let is_free = pause.is_zero() && failure.is_unconnected();
-        // A server may close a connection at any time, but not one after the other.
-        let is_usual = if failure.is_unprocessed() {
-            self.attempts == 1
-        } else {
-            !failure.is_endpoint_fault()
-        };
-        is_free || is_usual || tokens.failed()
+        let is_within_budget = self.take_token(failure, pause);
+        pause.filter(|_| is_within_budget)
     }
 
     async fn pause(&mut self, pause: Duration) {

@@ -6,7 +6,7 @@ use crate::{
     base::budget,
     endpoints::examination::is_unanswered,
     error::{
-        Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedKind,
+        CLOSED, Error, ErrorContext, Outcome, TimeoutError, TransportFailure, UnexpectedKind,
         UnexpectedResponse, with_cause,
     },
     pipeline::{answer::Answer, response_check::Refused, retry_after::retry_after},
@@ -25,6 +25,10 @@ pub(crate) enum Failure {
     Redirect(String),
     /// A response that is not accepted.
     Refused(Refused),
+    /// The client is closed, before anything was sent or while a response was waited for.
+    Closed {
+        is_unsent: bool,
+    },
 }
 
 impl Failure {
@@ -34,6 +38,7 @@ impl Failure {
             Self::Transport(error) => error.is_unsent(),
             Self::Answer(answer) => answer.is_rejected(),
             Self::Redirect(_) => true,
+            Self::Closed { is_unsent } => *is_unsent,
             _ => false,
         }
     }
@@ -63,12 +68,17 @@ impl Failure {
         }
     }
 
+    /// Whether the call does not come to this endpoint again. One that requests a pause serves it afterwards.
+    pub(crate) fn is_passed_over(&self) -> bool {
+        self.is_not_served() && self.retry_after().is_none()
+    }
+
     /// Returns whether another attempt would fail in the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() == TransportErrorKind::Rejected,
             Self::TimedOut(_) | Self::Answer(_) | Self::Redirect(_) => false,
-            Self::TooLarge(_) => true,
+            Self::TooLarge(_) | Self::Closed { .. } => true,
             Self::Refused(refused) => refused.is_final(),
         }
     }
@@ -94,6 +104,7 @@ impl Failure {
             // Its text has the location, which has a key.
             Self::Redirect(_) => "a redirect that is not followed".to_owned(),
             Self::Refused(refused) => refused.what(),
+            Self::Closed { .. } => CLOSED.to_owned(),
         })
     }
 
@@ -126,6 +137,7 @@ impl Failure {
                 Error::Unexpected(answer.with_kind(UnexpectedKind::Foreign))
             }
             Self::Refused(refused) => Error::Unexpected(refused.into_error(context)),
+            Self::Closed { is_unsent } => Error::closed_at(context).after_doubt(!is_unsent),
         }
     }
 }

@@ -237,7 +237,8 @@ impl Report {
         use AttemptOutcome::{Answered, Interrupted, NotSent, Refused, TimedOut, Unavailable};
         let (outcome, status) = match failure {
             Failure::Transport(error) if error.is_unsent() => (NotSent, None),
-            Failure::Transport(_) => (Interrupted, None),
+            Failure::Closed { is_unsent: true } => (NotSent, None),
+            Failure::Transport(_) | Failure::Closed { .. } => (Interrupted, None),
             Failure::TimedOut(_) => (TimedOut, None),
             Failure::Answer(answer) => {
                 let is_unavailable = answer.is_unavailable();

@@ -71,7 +71,7 @@ impl<T: Transport> Pipeline<T> {
     /// A member that does not respond is no longer asked. As long as others say that the call is behind in its queue, the
     /// attempt goes on, for the member may return. It ends when the call is first there, or absent. Whether the member
     /// carries the call out is unknown then: once the attempt is dropped, the member removes the call from the queue when it
-    /// returns, so that what the others say is no success.
+    /// returns, so that what the others say is no success. It ends as well when the client is closed.
     pub(crate) async fn attempt_probed(
         &self,
         prepared: &Prepared,
@@ -82,8 +82,10 @@ impl<T: Transport> Pipeline<T> {
     ) -> Result<Box<Answer>, Failure> {
         let attempt = pin!(self.attempt(prepared, endpoint, set, limit));
         let watch = pin!(self.watch(prepared, endpoint, set, probe));
-        match select(attempt, watch).await {
-            Either::Left((result, _)) | Either::Right((result, _)) => result,
+        let closed = pin!(self.lifecycle.ended(true));
+        match select(select(attempt, watch), closed).await {
+            Either::Left((Either::Left((result, _)) | Either::Right((result, _)), _)) => result,
+            Either::Right(_) => Err(Failure::Closed { is_unsent: false }),
         }
     }
 

@@ -70,6 +70,11 @@ impl Reconnect {
         self.has_worked = true;
     }
 
+    /// Whether an attempt has failed since the last response.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Returns whether another attempt may help. A stale response comes from a member that lags behind, and will catch up.
     /// Once the stream has worked, a response that is not etcd's comes from a proxy without servers or under maintenance: an
     /// outage like any other.

@@ -3,10 +3,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Limits retries to a share of successes, for all calls of a client together, as gRPC's throttling of retries does: an outage
 /// does not multiply the load of the servers that are left.
 ///
-/// The budget begins with `tokens`. Each failed attempt takes one, each success gives back `ratio` of one. While at most half of
-/// them are left, failed attempts are not repeated: a call fails with its first error. To move on to another endpoint costs nothing
-/// where no connection could be made. So does the first attempt of a call that the server did not process, as when it closes a
-/// connection.
+/// The budget begins with `tokens`. Each failed attempt takes one, also if it is not repeated, as a write that may have been applied;
+/// each success gives back `ratio` of one. While at most half of them are left, failed attempts are not repeated: a call fails with
+/// its first error. To move on to another endpoint costs nothing where no connection could be made, or where the first one does not
+/// serve the call. So does the first attempt of a call that the server did not process, as when it closes a connection. What
+/// every attempt would bring, such as a response that is too large, takes no token.
 ///
 /// ```
 /// # use etcd_http::{Client, transport::Transport};

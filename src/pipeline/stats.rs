@@ -35,7 +35,7 @@ pub struct OperationStats {
     pub operation: &'static str,
     /// How many calls have ended.
     pub calls: u64,
-    /// How many of these have failed.
+    /// How many of these have failed, be it that the client did not send them: it was closed, or too many were under way.
     pub failed_calls: u64,
     /// How many streams are open at present.
     pub open_streams: u64,

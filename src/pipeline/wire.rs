@@ -1,4 +1,8 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use etcd_transport::{Transport, TransportError, TransportErrorKind};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
@@ -37,6 +41,9 @@ impl<T: Transport> Pipeline<T> {
     /// Finds out the wire for a call to this endpoint. A read does so by itself: it is sent by gRPC. Other calls, and those
     /// with `must_examine`, wait for an examination, which all calls at that time share.
     ///
+    /// Returns `None` if that has failed, and had begun before the call came, at this instant: then it says nothing about now,
+    /// for nobody may have polled it. This happens once for each endpoint, which is to be chosen again.
+    ///
     /// # Errors
     /// If the endpoint does not respond, or not within this time. Nothing of the call was sent then.
     pub(crate) async fn find_wire(
@@ -44,33 +51,28 @@ impl<T: Transport> Pipeline<T> {
         call: &Call,
         endpoint: &EndpointState,
         must_examine: bool,
+        came: Instant,
         limit: Duration,
-    ) -> Result<Wire, Failure> {
+    ) -> Result<Option<Wire>, Failure> {
         if call.is_read && !must_examine {
-            return Ok(Wire::Grpc);
+            return Ok(Some(Wire::Grpc));
         }
-        let examined = pin!(async { Ok(self.examined(call, endpoint).await) });
-        let result = match self.within(limit, examined).await {
-            Ok(result) => result,
-            // The time is the caller's, and says nothing about the endpoint.
-            Err(_) => Err(TransportError::unprocessed(silent(limit))),
-        };
+        let now = self.transport.now();
+        let begin = || self.examine(call, endpoint);
+        let (examination, joined) = endpoint.examination().join(now, begin);
+        let examined = pin!(async { Ok(examination.await) });
+        let result = self.within(limit, examined).await;
+        if self.lifecycle.is_closed() {
+            return Err(Failure::Closed { is_unsent: true });
+        }
         match result {
-            Ok(()) => Ok(endpoint.wire().last()),
-            Err(error) => Err(Failure::Transport(error)),
-        }
-    }
-
-    /// Examines an endpoint, or waits for the examination that is under way.
-    async fn examined(&self, call: &Call, endpoint: &EndpointState) -> Result<(), TransportError> {
-        loop {
-            let (examination, is_joined) =
-                endpoint.examination().join(|| self.examine(call, endpoint));
-            match examination.await {
-                Ok(()) => return Ok(()),
-                // What began before this call came says nothing about now: nobody may have polled it.
-                Err(_) if is_joined => {}
-                Err(error) => return Err(unsent(&error)),
+            Ok(Ok(())) => Ok(Some(endpoint.wire().last())),
+            Ok(Err(_)) if joined.is_some_and(|began| began <= came) => Ok(None),
+            Ok(Err(error)) => Err(Failure::Transport(unsent(&error))),
+            // The time is the caller's, and says nothing about the endpoint.
+            Err(_) => {
+                let error = TransportError::unprocessed(silent(limit));
+                Err(Failure::Transport(error))
             }
         }
     }

@@ -3,6 +3,7 @@
 //! The individual steps of the client are tested in `tests/scripted`; these tests check the results.
 
 mod check;
+mod closed;
 mod closing;
 mod cluster;
 mod histories;
@@ -19,6 +20,7 @@ mod v3_credentials;
 mod v3_cursors;
 mod v3_deletes;
 mod v3_elections;
+mod v3_examinations;
 mod v3_frames;
 mod v3_histories;
 mod v3_idle;

@@ -6,6 +6,7 @@ use etcd_http::{
     Circuit, Client, ClientBuilder, Error, Outcome, RetryBudget, RetryPolicy,
     fake::{FakeEtcd, Fault, When},
     transport::Transport,
+    v2,
     v3::{Lock, Put},
 };
 use futures::{
@@ -15,7 +16,7 @@ use futures::{
 
 use harness::{
     clock::block_on,
-    scripted_transport::{ScriptedTransport, Step, file, keys},
+    scripted_transport::{Ending, ScriptedTransport, Step, file, keys},
 };
 
 use crate::support::jumping;
@@ -55,6 +56,71 @@ fn a_budget_that_is_used_up_leaves_each_call_one_attempt() {
         assert_eq!(sent(&client), 5 + call);
     }
     assert_eq!(client.retry_tokens(), Some(0.0));
+}
+
+/// A 500 comes from raft, and every member would return it: it is work for each of them.
+#[test]
+fn the_budget_is_for_any_status_of_a_server_that_cannot_serve() {
+    for status in [500, 502, 503, 504] {
+        let client = builder((0..100).map(|_| keys(status, 0, "busy")))
+            .retry_budget(RetryBudget::new(2, 0.001))
+            .build()
+            .unwrap();
+        for call in 1..=10 {
+            get(&client).unwrap_err();
+            assert_eq!(sent(&client), call, "{status}");
+        }
+        assert_eq!(client.retry_tokens(), Some(0.0), "{status}");
+    }
+}
+
+#[test]
+fn reads_without_a_quorum_are_not_multiplied() {
+    let etcd = jumping().members(3).log_capacity(1000).build();
+    let client = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    let client = client.retry_budget(RetryBudget::new(2, 0.001));
+    let client = client.build().unwrap();
+    block_on_fake(async {
+        client.v2().set("/a", "1").await.unwrap();
+        etcd.lose_quorum();
+        etcd.clear_log();
+        for _ in 0..10 {
+            let read = client.send(v2::Get::new("/a").quorum(true));
+            read.await.unwrap_err();
+        }
+    });
+    // The first one was sent to another endpoint as well, after some silence.
+    assert_eq!(etcd.log().len(), 11);
+    assert_eq!(client.retry_tokens(), Some(0.0));
+}
+
+/// A write is not sent again, but the server that does not respond is in trouble.
+#[test]
+fn a_failed_attempt_takes_a_token_whether_it_may_be_repeated_or_not() {
+    let client = builder((0..100).map(|_| Step::Break))
+        .retry_budget(RetryBudget::new(20, 0.1))
+        .build()
+        .unwrap();
+    for _ in 0..15 {
+        let write = block_on(client.v2().set("x", "1"));
+        assert_eq!(write.unwrap_err().outcome(), Outcome::Unknown);
+    }
+    assert_eq!((sent(&client), client.retry_tokens()), (15, Some(5.0)));
+}
+
+/// Another endpoint, or nobody, serves such calls: this is no outage.
+#[test]
+fn what_an_endpoint_does_not_serve_takes_no_token() {
+    let page = || Step::Respond(404, vec![], Ending::Whole("<html>".to_owned()));
+    let client = builder((0..10).flat_map(|_| [page(), ok(), ok()]))
+        .retry_budget(RetryBudget::new(2, 0.001))
+        .build()
+        .unwrap();
+    for _ in 0..10 {
+        let write = block_on(client.v2().set("x", "1"));
+        write.unwrap();
+    }
+    assert_eq!(client.retry_tokens(), Some(2.0));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use etcd_http::{
     transport::{Request, Response, Transport, TransportError, async_trait},
     v3::Watch,
 };
-use futures::{StreamExt, poll};
+use futures::{StreamExt, future::join_all, poll};
 
 use crate::support::{block_on, jumping};
 
@@ -22,6 +22,32 @@ fn calls(stats: &Stats) -> Vec<(&str, u64, u64, u64)> {
     let all = stats.operations.iter();
     all.map(|it| (it.operation, it.calls, it.failed_calls, it.open_streams))
         .collect()
+}
+
+#[test]
+fn calls_that_are_refused_by_the_client_itself_are_counted_as_failed() {
+    let etcd = jumping().build();
+    let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+    let builder = builder.collect_stats(true).max_concurrent_calls(1, 0);
+    let client = builder.protocol(Protocol::Gateway).build().unwrap();
+    let failed = || {
+        let stats = client.stats().unwrap();
+        let [it] = &stats.operations[..] else {
+            panic!("{stats:?}");
+        };
+        (it.operation, it.calls, it.failed_calls)
+    };
+    block_on(async {
+        let kv = client.v3().kv();
+        let overload = Fault::delay(Duration::from_secs(1));
+        etcd.inject(When::any(), overload);
+        let puts = join_all((0..10).map(|_| kv.put("a", "1"))).await;
+        assert_eq!(puts.iter().filter(|it| it.is_ok()).count(), 1);
+        assert_eq!(failed(), ("v3.kv.put", 10, 9));
+        client.close(Duration::ZERO).await.unwrap();
+        kv.put("a", "1").await.unwrap_err();
+        assert_eq!(failed(), ("v3.kv.put", 11, 10));
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_http::{
-    Client, Error, Outcome, RetryPolicy,
+    Client, Error, Outcome, RetryBudget, RetryPolicy,
     v3::{
         Compare, ExactlyOnce, GetLeader, GetTimeToLive, ListLeases, ListMembers, ListUsers, Put,
         Range, Txn,
@@ -62,6 +62,21 @@ fn the_first_success_is_the_result() {
         clock.run(client.v2().get("/k")).unwrap();
         assert_eq!(clock.elapsed(), SECOND * seconds, "{what}");
         assert_eq!(client.transport().hosts(), "ab", "{what}");
+    }
+}
+
+#[test]
+fn each_of_two_requests_that_fail_takes_a_token_of_the_retry_budget() {
+    let busy = || keys(503, 0, "busy");
+    for (first, second) in [(3, 4), (4, 1)] {
+        let steps = [first, second].map(|seconds| (SECOND * seconds, busy()));
+        let builder = Client::builder(Timed::new(steps)).endpoints(["http://a", "http://b"]);
+        let builder = builder.retry_budget(RetryBudget::new(2, 0.001));
+        let client = builder.build().unwrap();
+        let clock = &client.transport().clock;
+        clock.run(client.v2().get("/k")).unwrap_err();
+        assert_eq!(client.transport().hosts(), "ab");
+        assert_eq!(client.retry_tokens(), Some(0.0));
     }
 }
 

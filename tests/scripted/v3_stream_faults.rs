@@ -43,6 +43,27 @@ fn after_the_end_of_a_stream_another_endpoint_is_asked() {
     assert_eq!(client.transport().seen(), ["a watch", "b watch"]);
 }
 
+/// A server that drains its connections is up. One that does so repeatedly may be gone, or another one.
+#[test]
+fn a_request_that_was_not_processed_is_no_failure_of_the_endpoint_unless_the_next_one_is_not_either()
+ {
+    for (times, is_up, expected) in [
+        (1, true, "a watch, a watch"),
+        (2, false, "a watch, a watch, b watch"),
+    ] {
+        let client = watching(&["http://a", "http://b"], move |asked| {
+            if asked.before < times {
+                Play::failing(TransportError::unprocessed("GOAWAY"))
+            } else {
+                delivering()
+            }
+        });
+        assert_eq!(revision(&client, &mut client.open(watch())), 5);
+        assert_eq!(client.transport().seen().join(", "), expected);
+        assert_eq!(client.endpoints()[0].is_up, is_up, "{times}");
+    }
+}
+
 #[test]
 fn after_the_page_of_a_proxy_another_endpoint_is_asked() {
     let endpoints = ["http://a", "http://b", "http://c"];

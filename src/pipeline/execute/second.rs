@@ -31,25 +31,33 @@ impl<T: Transport> Execution<'_, T> {
         prepared: &Prepared,
         endpoint: &EndpointState,
     ) -> Option<Result<(Prepared, EndpointState), Attempted>> {
+        if self.pipeline.lifecycle.is_closed() {
+            return None;
+        }
         let mut asked = self.tried.clone();
         asked.push(endpoint.clone());
         let began = self.pipeline.transport.now();
-        let other = self.set.pick(&asked, began);
-        if is_among(&other, &asked) {
-            return None;
-        }
-        let wire = match self.call.settled_wire_to(&other, began) {
-            Some(wire) => wire,
-            None => {
-                // It must not fail at once while the first endpoint is silent.
-                let limit = self.left();
-                let found = self.pipeline.find_wire(self.call, &other, true, limit);
-                match found.await {
-                    Ok(wire) => wire,
-                    Err(failure) => {
-                        return Some(Err(Attempted::without_wire(other, began, failure)));
-                    }
-                }
+        let (other, wire) = loop {
+            let now = self.pipeline.transport.now();
+            let other = self.set.pick(&asked, now);
+            if is_among(&other, &asked) {
+                return None;
+            }
+            if let Some(wire) = self.call.settled_wire_to(&other, now) {
+                break (other, wire);
+            }
+            // It must not fail at once while the first endpoint is silent.
+            let limit = self
+                .left()
+                .saturating_sub(now.saturating_duration_since(began));
+            let found = self
+                .pipeline
+                .find_wire(self.call, &other, true, self.started, limit);
+            match found.await {
+                Ok(Some(wire)) => break (other, wire),
+                // Another one may be chosen by what is known now.
+                Ok(None) => {}
+                Err(failure) => return Some(Err(Attempted::without_wire(other, began, failure))),
             }
         };
         let prepared = if wire == prepared.wire {

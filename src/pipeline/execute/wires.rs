@@ -10,20 +10,29 @@ use crate::{
 
 /// The wires of a call that is being executed.
 impl<T: Transport> Execution<'_, T> {
-    /// Finds out the endpoint's wire. If that fails, so has the attempt: nothing of the call was sent.
-    pub(super) async fn find_wire(&mut self, endpoint: &EndpointState) -> Result<Wire, Attempted> {
-        let (began, limit) = (self.now, self.left());
+    /// Finds out the endpoint's wire. If that fails, so has the attempt: nothing of the call was sent. Returns `None` if another
+    /// endpoint is chosen by what is known now.
+    pub(super) async fn find_wire(
+        &mut self,
+        endpoint: &EndpointState,
+    ) -> Result<Option<Wire>, Attempted> {
+        let (pipeline, call, came) = (self.pipeline, self.call, self.started);
         let must_examine = mem::take(&mut self.must_examine);
-        // Boxed, since it is needed once for each endpoint.
-        let found = self
-            .pipeline
-            .find_wire(self.call, endpoint, must_examine, limit);
-        let found = Box::pin(found).await;
-        self.now = self.pipeline.transport.now();
-        found.map_err(|failure| {
-            self.attempts += 1;
-            Attempted::without_wire(endpoint.clone(), began, failure)
-        })
+        loop {
+            let (began, limit) = (self.now, self.left());
+            let found = pipeline.find_wire(call, endpoint, must_examine, came, limit);
+            // Boxed, since it is needed once for each endpoint.
+            let found = Box::pin(found).await;
+            self.now = pipeline.transport.now();
+            match found {
+                Ok(None) if self.choose().0.is(endpoint) => {}
+                Ok(found) => return Ok(found),
+                Err(failure) => {
+                    self.attempts += 1;
+                    return Err(Attempted::without_wire(endpoint.clone(), began, failure));
+                }
+            }
+        }
     }
 
     /// Takes in what an attempt shows about the endpoint's wire. Returns whether the call is sent again because of that,

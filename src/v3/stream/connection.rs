@@ -332,7 +332,9 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         } else {
             self.reconnect.survives(&error)
         };
-        if is_end || survives {
+        // A server may drain a connection at any time, but not one after the other.
+        let is_drained = error.is_unprocessed() && !self.reconnect.is_outage();
+        if (is_end || survives) && !is_drained {
             endpoint.failed(self.client.transport().now());
         }
         if may_be_duplex && error.is_rejected() {

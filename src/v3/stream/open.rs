@@ -139,27 +139,36 @@ fn report<T: Transport>(
         .report(|| report().attempt(call.operation, endpoint, 1, pipeline.since(sent)));
 }
 
-/// Returns the wire for a call to this endpoint.
+/// Chooses the endpoint of a call, and returns the wire for it.
 ///
 /// # Errors
-/// If it is not known, and the endpoint does not respond within this time.
-pub(super) async fn wire<T: Transport>(
+/// If no endpoint supports the call. If the wire is not known, and the endpoint does not respond, or not within this time.
+pub(super) async fn choose<T: Transport>(
     pipeline: &Pipeline<T>,
     call: &Call,
-    endpoint: &EndpointState,
     limit: Duration,
-) -> Result<Wire> {
-    let began = pipeline.transport.now();
-    if let Some(wire) = call.settled_wire_to(endpoint, began) {
-        return Ok(wire);
+) -> Result<(EndpointState, Wire)> {
+    let came = pipeline.transport.now();
+    loop {
+        let endpoint = pipeline.endpoint_for(call)?;
+        let began = pipeline.transport.now();
+        if let Some(wire) = call.settled_wire_to(&endpoint, began) {
+            return Ok((endpoint, wire));
+        }
+        let left = limit.saturating_sub(began.saturating_duration_since(came));
+        let found = pipeline.find_wire(call, &endpoint, false, came, left);
+        match found.await {
+            Ok(Some(wire)) => return Ok((endpoint, wire)),
+            // Another one may be chosen by what is known now.
+            Ok(None) => {}
+            Err(failure) => {
+                report(pipeline, call, &endpoint, began, || {
+                    Report::of_failure(&failure)
+                });
+                return Err(failure.into_error(pipeline.context(call, &endpoint)));
+            }
+        }
     }
-    let found = pipeline.find_wire(call, endpoint, false, limit).await;
-    found.map_err(|failure| {
-        report(pipeline, call, endpoint, began, || {
-            Report::of_failure(&failure)
-        });
-        failure.into_error(pipeline.context(call, endpoint))
-    })
 }
 
 /// Which operation this is, and where.

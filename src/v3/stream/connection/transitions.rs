@@ -46,8 +46,7 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
             } else {
                 None
             };
-            let endpoint = pipeline.endpoint_for(&call)?;
-            let wire = open::wire(pipeline, &call, &endpoint, limit).await?;
+            let (endpoint, wire) = open::choose(pipeline, &call, limit).await?;
             Ok(Opening {
                 token,
                 endpoint,
