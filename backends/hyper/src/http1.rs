@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::{
     connect::{Alpn, Stream},
+    failure,
     origin::Origin,
     runtime,
 };
@@ -58,8 +59,7 @@ pub(crate) async fn send(
                 // The server had closed the connection. Nothing was sent, so this is still the one request.
                 Some(unsent) if is_reused => request = unsent,
                 Some(_) => return Err(TransportError::connect(failed.into_error())),
-                // Whatever hyper says of it, such as that its task is gone: the server may have seen it.
-                None => return Err(TransportError::interrupted(failed.into_error())),
+                None => return Err(failure::http1(failed.into_error(), !is_reused)),
             },
         }
     }

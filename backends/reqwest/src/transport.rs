@@ -6,7 +6,7 @@ use std::{
 };
 
 use etcd_transport::{
-    LongLived, Request, Response, Transport, TransportError, async_trait,
+    LongLived, Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
     http::{self, Version},
 };
 use reqwest::{Client, ClientBuilder};
@@ -167,10 +167,11 @@ impl Transport for ReqwestTransport {
         }
         let sent = client.execute(request).await;
         let sent = sent.map_err(|error| {
-            if error.is_connect() {
+            let error = failure::send_error(error);
+            if let TransportErrorKind::Connect | TransportErrorKind::Untrusted = error.kind() {
                 self.clients.connection_failed();
             }
-            failure::send_error(error)
+            error
         });
         let response = http::Response::<reqwest::Body>::from(sent?);
         Ok(response.map(|body| body::incoming(body, client.into_lease())))
