@@ -127,7 +127,8 @@ impl ReqwestTransport {
     /// - No redirects, no retries, no proxy (not from the environment either), no decompression, no `Referer`.
     /// - No timeout but two seconds for connecting: the client of etcd-http sets the others.
     /// - Idle connections are closed after 55 seconds, before usual proxies close them.
-    /// - `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone.
+    /// - `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll over HTTP/1.1 notices a peer that is gone.
+    /// - An HTTP/2 ping every 15 seconds while streams are open; a connection that does not answer it within 10 seconds is closed.
     /// - The largest HTTP/2 window for the connection, so that a stream that is not read does not stop the others.
     ///
     /// With the feature `rustls` this installs *ring* as the process's default provider, unless there is one.
