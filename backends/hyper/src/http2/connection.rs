@@ -67,6 +67,7 @@ pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, Transpor
         .connector
         .connect(origin.is_tls, &origin.authority, Alpn::Http2)
         .await?;
+    let received = Arc::new(AtomicBool::new(false));
     let handshake = client::Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
@@ -74,7 +75,7 @@ pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, Transpor
         .initial_max_send_streams(0)
         // Responses to requests that were given up may arrive late, and many at once: h2 would end the connection, with all others.
         .max_local_error_reset_streams(Some(MAX_LATE_FRAMES))
-        .handshake(Batched::new(stream))
+        .handshake(Batched::new(stream, Arc::clone(&received)))
         .await;
     let (sender, connection) = handshake.map_err(|error| failure::handshake(Some(error)))?;
     let state = Arc::new(State::default());
@@ -82,6 +83,7 @@ pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, Transpor
     tokio::spawn(drive(
         connection,
         Arc::clone(&state),
+        received,
         settings.clone(),
         announce,
     ));
@@ -103,12 +105,13 @@ type Announced = Result<(), Option<h2::Error>>;
 async fn drive(
     mut connection: client::Connection<Batched<Stream>, Bytes>,
     state: Arc<State>,
+    received: Arc<AtomicBool>,
     settings: Settings,
     announce: oneshot::Sender<Announced>,
 ) {
     let driven = Driven(Arc::clone(&state));
     let mut announce = Some(announce);
-    let mut monitor = Monitor::new(connection.ping_pong(), &settings);
+    let mut monitor = Monitor::new(connection.ping_pong(), received, &settings);
     let ended = poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         let max_streams = connection.max_concurrent_send_streams();

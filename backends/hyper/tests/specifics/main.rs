@@ -5,6 +5,7 @@ mod batched;
 mod events;
 mod frames;
 mod late;
+mod lifetime;
 
 use std::{
     error::Error,
@@ -48,6 +49,13 @@ fn silent_http2_server() -> Server {
         connection.write(SETTINGS)?;
         connection.wait_until_closed()
     })
+}
+
+/// Lets time pass for the connections' timers alone: nothing else is to time out.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 async fn answered(transport: &HyperTransport, request: Request) {
@@ -97,10 +105,7 @@ async fn idle_connections_are_closed_before_usual_proxies_close_them() {
     let transport = HyperTransport::default();
     answered(&transport, put(server.uri("/"))).await;
     for (idle, connections) in [(52, 1), (56, 2)] {
-        // The pool follows tokio's clock, which stands still only here: nothing else is to time out.
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(idle)).await;
-        tokio::time::resume();
+        pass(Duration::from_secs(idle)).await;
         answered(&transport, put(server.uri("/"))).await;
         assert_eq!(server.connections(), connections, "after {idle} s");
     }
@@ -166,10 +171,7 @@ async fn an_http2_connection_that_answers_no_ping_is_broken() {
         let moment = pin!(tokio::time::sleep(Duration::from_millis(100)));
         let pending = select(&mut silent, moment).await;
         assert!(matches!(pending, Either::Right(_)), "before {seconds} s");
-        // As above: only the time of the connection's timers passes.
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
+        pass(Duration::from_secs(seconds)).await;
     }
     let moment = tokio::time::sleep(Duration::from_secs(5));
     match select(silent, pin!(moment)).await {
