@@ -9,29 +9,26 @@ use std::{
 };
 
 use h2::{Ping, PingPong};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::State;
-use crate::settings::Settings;
+use crate::settings::{LONGEST, Settings};
 
 /// Watches over one connection: is it alive while streams are open, and is it needed while none is?
 pub(super) struct Monitor {
     ping_pong: Option<PingPong>,
     ping_interval: Duration,
     ping_timeout: Duration,
-    idle_timeout: Duration,
     phase: Phase,
     timer: Pin<Box<Sleep>>,
+    /// When to look next whether the peer is alive.
+    ping_at: Instant,
     /// Whether something was read since the last poll.
     received: Arc<AtomicBool>,
     /// How many streams had been opened when something was last read.
     answered: usize,
     /// Whether a ping is to be sent as soon as a stream is open: etcd does not allow it while none is.
     is_ping_due: bool,
-    /// How many streams had been opened at the last look.
-    opened: usize,
-    /// Since when no stream has been open.
-    idle_since: Instant,
 }
 
 enum Phase {
@@ -50,22 +47,22 @@ impl Monitor {
     pub(super) fn new(
         ping_pong: Option<PingPong>,
         received: Arc<AtomicBool>,
+        state: &State,
         settings: &Settings,
     ) -> Self {
         let interval = settings.http2_ping_interval;
-        let ping_interval = interval.unwrap_or(settings.idle_timeout.max(LEAST_INTERVAL));
+        let ping_interval = interval.unwrap_or(LONGEST);
+        let ping_at = Instant::now() + ping_interval;
         Self {
             ping_pong: ping_pong.filter(|_| interval.is_some()),
             ping_interval,
             ping_timeout: settings.http2_ping_timeout,
-            idle_timeout: settings.idle_timeout,
             phase: Phase::Waiting,
-            timer: Box::pin(sleep(ping_interval)),
+            timer: Box::pin(sleep_until(ping_at.min(state.idle_deadline()))),
+            ping_at,
             received,
             answered: 0,
             is_ping_due: false,
-            opened: 0,
-            idle_since: Instant::now(),
         }
     }
 
@@ -77,7 +74,10 @@ impl Monitor {
         }
         if let (Phase::Pinged, Some(ping_pong)) = (&self.phase, &mut self.ping_pong) {
             match ping_pong.poll_pong(cx) {
-                Poll::Ready(Ok(_)) => self.wait(),
+                Poll::Ready(Ok(_)) => {
+                    self.ping_at = Instant::now() + self.ping_interval;
+                    self.wait(state);
+                }
                 Poll::Ready(Err(_)) => return Verdict::Over,
                 Poll::Pending => {}
             }
@@ -86,15 +86,16 @@ impl Monitor {
             if matches!(self.phase, Phase::Pinged) {
                 return Verdict::Over;
             }
-            if self.is_idle(state)
-                && self.idle_since.elapsed() >= self.idle_timeout
-                && state.close_if_unused()
-            {
+            let now = Instant::now();
+            if now >= state.idle_deadline() && state.close_if_unused() {
                 return Verdict::Over;
             }
-            // Streams may have been opened and given up since, without a response.
-            self.is_ping_due = state.open() > 0 || state.opened() != self.answered;
-            self.wait();
+            if now >= self.ping_at {
+                // Streams may have been opened and given up since, without a response.
+                self.is_ping_due = state.open() > 0 || state.opened() != self.answered;
+                self.ping_at = now + self.ping_interval;
+            }
+            self.wait(state);
         }
         if self.is_ping_due && state.open() > 0 {
             return self.ping(cx);
@@ -118,22 +119,10 @@ impl Monitor {
         Verdict::Healthy
     }
 
-    fn wait(&mut self) {
+    fn wait(&mut self, state: &State) {
         self.phase = Phase::Waiting;
-        let next = Instant::now() + self.ping_interval;
+        // The last stream may be over just now, and the connection idle from then on.
+        let next = self.ping_at.min(state.idle_deadline());
         self.timer.as_mut().reset(next);
     }
-
-    /// Returns whether no stream is open, and none was opened since the last look.
-    fn is_idle(&mut self, state: &State) -> bool {
-        let opened = state.opened();
-        let is_idle = state.open() == 0 && opened == self.opened;
-        if !is_idle {
-            self.opened = opened;
-            self.idle_since = Instant::now();
-        }
-        is_idle
-    }
 }
-
-const LEAST_INTERVAL: Duration = Duration::from_secs(1);
