@@ -12,6 +12,7 @@ use std::{
 use etcd_transport::{TransportError, bytes::Bytes};
 use h2::client::{self, SendRequest};
 use tokio::{
+    runtime::Id,
     sync::oneshot,
     time::{Instant, timeout},
 };
@@ -30,6 +31,8 @@ use crate::{
 /// A connection, driven by a task of its own.
 pub(crate) struct Connection {
     pub(crate) sender: SendRequest<Bytes>,
+    /// The runtime that drives it.
+    pub(super) runtime: Id,
     state: Arc<State>,
 }
 
@@ -65,7 +68,10 @@ pub(crate) struct StreamLease(Arc<Connection>);
 
 /// Makes a connection, and waits for the server's settings: only they show that the server speaks HTTP/2, and how many streams
 /// it allows. Until then nothing of a request is sent, so a failure is never in doubt.
-pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, TransportError> {
+pub(super) async fn connect(
+    origin: &Origin,
+    runtime: Id,
+) -> Result<Arc<Connection>, TransportError> {
     let settings = &origin.connector.settings;
     if settings.is_http1_only {
         return Err(TransportError::rejected("configured for HTTP/1.1 only"));
@@ -95,7 +101,11 @@ pub(super) async fn connect(origin: &Origin) -> Result<Arc<Connection>, Transpor
         announce,
     ));
     match timeout(settings.connect_timeout, announced).await {
-        Ok(Ok(Ok(()))) => Ok(Arc::new(Connection { sender, state })),
+        Ok(Ok(Ok(()))) => Ok(Arc::new(Connection {
+            sender,
+            runtime,
+            state,
+        })),
         Ok(Ok(Err(error))) => Err(failure::handshake(error)),
         Ok(Err(_)) => Err(failure::handshake(None)),
         Err(_) => Err(TransportError::unprocessed(format!(

@@ -12,10 +12,11 @@ use std::{
 };
 
 use etcd_transport::{Transport, http::Uri};
+use etcd_transport_conformance::{Server, on_tokio::put};
 use etcd_transport_hyper::HyperTransport;
 use futures::future::select;
 
-use crate::{frames::Connection, http2, pass, silent_http2_server};
+use crate::{answered, frames::Connection, http2, pass, silent_http2_server};
 
 /// None of the requests is open for long enough to be pinged for.
 #[tokio::test]
@@ -60,6 +61,34 @@ fn a_connection_that_was_idle_for_long_is_not_used_again() {
     thread::sleep(idle);
     runtime.block_on(server.answers(&transport));
     assert_eq!(server.connections(), 2);
+}
+
+/// A runtime that nobody drives does nothing for its connections, which are of no use in another one.
+#[test]
+fn a_runtime_that_is_not_driven_delays_no_request_of_another() {
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let one = Server::responding("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let two = Responding::start();
+    let transport = HyperTransport::default();
+    let both = async {
+        answered(&transport, put(one.uri("/"))).await;
+        two.answers(&transport).await;
+    };
+    first.block_on(both);
+    for _ in 0..2 {
+        let both = async {
+            answered(&transport, put(one.uri("/"))).await;
+            two.answers(&transport).await;
+        };
+        let limit = Duration::from_secs(10);
+        let in_time = second.block_on(async { tokio::time::timeout(limit, both).await });
+        assert!(in_time.is_ok(), "it waits for the other runtime");
+    }
+    assert_eq!((one.connections(), two.connections()), (2, 2));
 }
 
 /// The server sees the end of an idle connection in time, although no further request is sent.
