@@ -1,6 +1,7 @@
 //! A real etcd with `https://`, and invalid certificates.
 
 mod check;
+mod connect_timeout;
 mod rotation;
 mod servers;
 mod stacks;

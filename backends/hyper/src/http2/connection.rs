@@ -14,7 +14,7 @@ use h2::client::{self, SendRequest};
 use tokio::{
     runtime::Id,
     sync::oneshot,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -76,6 +76,7 @@ pub(super) async fn connect(
     if settings.is_http1_only {
         return Err(TransportError::rejected("configured for HTTP/1.1 only"));
     }
+    let deadline = Instant::now() + settings.connect_timeout;
     let stream = origin
         .connector
         .connect(origin.is_tls, &origin.authority, Alpn::Http2)
@@ -100,7 +101,7 @@ pub(super) async fn connect(
         settings.clone(),
         announce,
     ));
-    match timeout(settings.connect_timeout, announced).await {
+    match timeout_at(deadline, announced).await {
         Ok(Ok(Ok(()))) => Ok(Arc::new(Connection {
             sender,
             runtime,
