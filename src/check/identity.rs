@@ -66,7 +66,8 @@ async fn without_response<T: Transport>(
             )
         };
     }
-    if error.outcome() == Outcome::NotSent {
+    let is_refused = endpoint.is_https() && is_certificate_refused(error);
+    if error.outcome() == Outcome::NotSent && !is_refused {
         return Finding::new(
             Problem::Unreachable,
             what,
@@ -94,10 +95,17 @@ async fn is_server<T: Transport>(prober: &Prober<'_, T>, endpoint: &Endpoint) ->
     match prober.version(endpoint).await {
         Ok(_) => true,
         Err(error) => {
-            let is_refused = error.reason().to_lowercase().contains("certificate");
-            endpoint.is_https() && (error.is_untrusted() || is_refused)
+            endpoint.is_https() && (error.is_untrusted() || is_certificate_refused(&error))
         }
     }
+}
+
+/// Whether the error is a server's alert that it does not accept the client's certificate, in the words of the TLS library.
+fn is_certificate_refused(error: &Error) -> bool {
+    let reason = error.reason().to_lowercase();
+    ["certificate", "unknownca", "unknown ca"]
+        .iter()
+        .any(|word| reason.contains(word))
 }
 
 /// Something responded that is not the version of an etcd.

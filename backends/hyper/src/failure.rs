@@ -4,6 +4,9 @@ use std::{error::Error, fmt, sync::Arc};
 
 use etcd_transport::{TransportError, TransportErrorKind};
 
+#[cfg(feature = "rustls")]
+use crate::tls::is_certificate_refused;
+
 /// The error of a stream that could not be opened: nothing was sent.
 pub(crate) fn http2_unopened(error: h2::Error) -> TransportError {
     if is_of_the_request(&error) {
@@ -35,9 +38,23 @@ pub(crate) fn http2(error: h2::Error) -> TransportError {
     TransportError::new(kind, error)
 }
 
+/// The error of a request by HTTP/1.1 that got no response. Whatever else hyper says of it, such as that its task is gone: the server may
+/// have seen it.
+pub(crate) fn http1(error: hyper::Error, is_first: bool) -> TransportError {
+    // A server that has responded before on this connection has accepted the certificate, whatever it says now.
+    if is_first && is_certificate_refused(&error) {
+        TransportError::connect(error)
+    } else {
+        TransportError::interrupted(error)
+    }
+}
+
 /// Why a connection has not become one of HTTP/2: no request was sent on it.
 pub(crate) fn handshake(error: Option<h2::Error>) -> TransportError {
     match error {
+        Some(error) if error.get_io().is_some_and(|io| is_certificate_refused(io)) => {
+            TransportError::connect(error)
+        }
         // What arrived is not HTTP/2: a server of HTTP/1.1 says 400, for example.
         Some(error) if error.is_library() => {
             let text = format!("the server does not speak HTTP/2 by prior knowledge: {error}");
@@ -46,6 +63,11 @@ pub(crate) fn handshake(error: Option<h2::Error>) -> TransportError {
         Some(error) => TransportError::unprocessed(error),
         None => TransportError::unprocessed("the server closed the connection before its SETTINGS"),
     }
+}
+
+#[cfg(not(feature = "rustls"))]
+fn is_certificate_refused(_: &(dyn Error + 'static)) -> bool {
+    false
 }
 
 /// One of several errors with the same source: that of a connection for which several requests wait.

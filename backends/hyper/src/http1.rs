@@ -19,10 +19,11 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
+use tokio::{runtime::Id, time::Instant};
 
 use crate::{
     connect::{Alpn, Stream},
+    failure,
     origin::Origin,
     runtime,
 };
@@ -32,8 +33,15 @@ use crate::{
 pub(crate) struct Pool(Mutex<Vec<Idle>>);
 
 struct Idle {
-    sender: SendRequest<Body>,
+    connection: Connection,
     since: Instant,
+}
+
+/// A connection, driven by a task of its own.
+struct Connection {
+    sender: SendRequest<Body>,
+    /// The runtime of the task.
+    runtime: Id,
 }
 
 /// Sends a request over HTTP/1.1.
@@ -41,31 +49,30 @@ pub(crate) async fn send(
     origin: Arc<Origin>,
     mut request: Request,
 ) -> Result<Response, TransportError> {
-    runtime::check()?;
     if let Some(path) = request.uri().path_and_query() {
         *request.uri_mut() = Uri::from(path.clone());
     }
     request.headers_mut().insert(HOST, origin.host.clone());
     let idle_timeout = origin.connector.settings.idle_timeout;
     loop {
-        let (mut sender, is_reused) = match origin.http1.take(idle_timeout).await {
-            Some(sender) => (sender, true),
+        let runtime = runtime::current()?;
+        let (mut connection, is_reused) = match origin.http1.take(runtime, idle_timeout).await {
+            Some(connection) => (connection, true),
             None => (connect(&origin).await?, false),
         };
-        match sender.try_send_request(request).await {
-            Ok(response) => return Ok(received(&origin, sender, response)),
+        match connection.sender.try_send_request(request).await {
+            Ok(response) => return Ok(received(&origin, connection, response)),
             Err(mut failed) => match failed.take_message() {
                 // The server had closed the connection. Nothing was sent, so this is still the one request.
                 Some(unsent) if is_reused => request = unsent,
                 Some(_) => return Err(TransportError::connect(failed.into_error())),
-                // Whatever hyper says of it, such as that its task is gone: the server may have seen it.
-                None => return Err(TransportError::interrupted(failed.into_error())),
+                None => return Err(failure::http1(failed.into_error(), !is_reused)),
             },
         }
     }
 }
 
-async fn connect(origin: &Arc<Origin>) -> Result<SendRequest<Body>, TransportError> {
+async fn connect(origin: &Arc<Origin>) -> Result<Connection, TransportError> {
     let stream = origin
         .connector
         .connect(origin.is_tls, &origin.authority, Alpn::Http1)
@@ -74,8 +81,9 @@ async fn connect(origin: &Arc<Origin>) -> Result<SendRequest<Body>, TransportErr
         .await
         .map_err(TransportError::connect)?;
     let idle_timeout = origin.connector.settings.idle_timeout;
+    let runtime = runtime::current()?;
     tokio::spawn(drive(connection, Arc::downgrade(origin), idle_timeout));
-    Ok(sender)
+    Ok(Connection { sender, runtime })
 }
 
 /// Drives a connection to its end, and closes the connections of its pool that have been idle for long.
@@ -101,35 +109,35 @@ async fn drive(
 
 fn received(
     origin: &Arc<Origin>,
-    sender: SendRequest<Body>,
+    connection: Connection,
     response: etcd_transport::http::Response<Incoming>,
 ) -> Response {
     response.map(|body| {
         if body.is_end_stream() {
-            origin.http1.put(sender);
+            origin.http1.put(connection);
             Body::empty()
         } else {
             Body::stream(ResponseBody {
                 body,
-                connection: Some((sender, Arc::clone(origin))),
+                connection: Some((connection, Arc::clone(origin))),
             })
         }
     })
 }
 
 impl Pool {
-    /// Returns a connection that is ready for a request.
-    async fn take(&self, idle_timeout: Duration) -> Option<SendRequest<Body>> {
-        while let Some(mut sender) = self.pop(idle_timeout) {
-            if sender.is_ready() {
-                return Some(sender);
+    /// Returns a connection of this runtime that is ready for a request.
+    async fn take(&self, runtime: Id, idle_timeout: Duration) -> Option<Connection> {
+        while let Some(mut connection) = self.pop(runtime, idle_timeout) {
+            if connection.sender.is_ready() {
+                return Some(connection);
             }
             // The task of the connection has yet to see that the exchange before is over.
-            match tokio::time::timeout(READY_WITHIN, sender.ready()).await {
-                Ok(Ok(())) => return Some(sender),
+            match tokio::time::timeout(READY_WITHIN, connection.sender.ready()).await {
+                Ok(Ok(())) => return Some(connection),
                 Ok(Err(_)) => {}
                 Err(_) => {
-                    self.put(sender);
+                    self.put(connection);
                     return None;
                 }
             }
@@ -137,21 +145,25 @@ impl Pool {
         None
     }
 
-    /// Takes the connection that was used last, a ready one if there is one, and closes those that have been idle for long.
+    /// Takes the connection of this runtime that was used last, a ready one if there is one, and closes those that have been idle for
+    /// long.
     ///
     /// The first ones are left to become idle for long.
-    fn pop(&self, idle_timeout: Duration) -> Option<SendRequest<Body>> {
+    fn pop(&self, runtime: Id, idle_timeout: Duration) -> Option<Connection> {
         let mut idle = self.lock();
         idle.retain(|idle| !idle.is_over(idle_timeout));
-        let ready = idle.iter().rposition(|idle| idle.sender.is_ready());
-        let index = ready.or_else(|| idle.len().checked_sub(1))?;
-        Some(idle.remove(index).sender)
+        let is_here = |idle: &Idle| idle.connection.runtime == runtime;
+        let ready = idle
+            .iter()
+            .rposition(|idle| is_here(idle) && idle.connection.sender.is_ready());
+        let index = ready.or_else(|| idle.iter().rposition(is_here))?;
+        Some(idle.remove(index).connection)
     }
 
-    fn put(&self, sender: SendRequest<Body>) {
-        if !sender.is_closed() {
+    fn put(&self, connection: Connection) {
+        if !connection.sender.is_closed() {
             let since = Instant::now();
-            self.lock().push(Idle { sender, since });
+            self.lock().push(Idle { connection, since });
         }
     }
 
@@ -166,14 +178,14 @@ impl Pool {
 
 impl Idle {
     fn is_over(&self, idle_timeout: Duration) -> bool {
-        self.sender.is_closed() || self.since.elapsed() >= idle_timeout
+        self.connection.sender.is_closed() || self.since.elapsed() >= idle_timeout
     }
 }
 
 /// A body that returns its connection to the pool when it has ended. Dropped before, it closes the connection.
 struct ResponseBody {
     body: Incoming,
-    connection: Option<(SendRequest<Body>, Arc<Origin>)>,
+    connection: Option<(Connection, Arc<Origin>)>,
 }
 
 impl HttpBody for ResponseBody {
@@ -186,8 +198,8 @@ impl HttpBody for ResponseBody {
             Some(Ok(_)) => {}
             Some(Err(_)) => self.connection = None,
             None => {
-                if let Some((sender, origin)) = self.connection.take() {
-                    origin.http1.put(sender);
+                if let Some((connection, origin)) = self.connection.take() {
+                    origin.http1.put(connection);
                 }
             }
         }

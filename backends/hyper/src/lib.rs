@@ -3,6 +3,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
+#[cfg(feature = "rustls")]
+mod encrypted;
 mod failure;
 mod from_settings;
 mod http1;

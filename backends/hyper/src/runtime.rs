@@ -3,12 +3,15 @@
 use std::{future::poll_fn, pin::pin, time::Duration};
 
 use etcd_transport::TransportError;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 
-/// Returns an error where tokio would panic.
-pub(crate) fn check() -> Result<(), TransportError> {
+/// Returns the present runtime, or an error where tokio would panic.
+///
+/// It drives the connections that are made in it. A request in another one does not use them: this one may not be driven, as one of
+/// the kind `current_thread` outside of its `block_on`.
+pub(crate) fn current() -> Result<Id, TransportError> {
     match Handle::try_current() {
-        Ok(_) => Ok(()),
+        Ok(handle) => Ok(handle.id()),
         Err(_) => Err(TransportError::rejected(
             "no tokio runtime: the hyper backend must run inside a tokio runtime with I/O and time enabled",
         )),

@@ -166,4 +166,4 @@ impl Default for Settings {
 const LEAST_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Far more than any use, and far less than what a clock can add.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

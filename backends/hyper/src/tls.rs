@@ -1,17 +1,20 @@
 //! `https://` by rustls.
 
-use std::{fmt, fs, io, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, fs, io, iter::successors, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use etcd_transport::{FileStamps, TransportError};
 use rustls::{
-    ClientConfig, RootCertStore,
+    AlertDescription, ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use tokio_rustls::TlsConnector;
 
-use crate::connect::{Alpn, Stream};
+use crate::{
+    connect::{Alpn, Stream},
+    encrypted::Encrypted,
+};
 
 /// What the builder was given.
 #[derive(Clone, Default)]
@@ -185,7 +188,7 @@ impl Tls {
                 if alpn == Alpn::Http2 && agreed != Some(b"h2") {
                     return Err(without_http2());
                 }
-                Ok(Stream::new(stream))
+                Ok(Stream::new(Encrypted::new(stream)))
             }
             Err(error) if alpn == Alpn::Http2 && is_without_common_protocol(&error) => {
                 Err(without_http2())
@@ -226,13 +229,36 @@ fn is_untrusted(error: &io::Error) -> bool {
     matches!(error, Some(rustls::Error::InvalidCertificate(_)))
 }
 
+/// Whether the server did not accept the client's certificate, or missed one. In TLS 1.3, the client has connected by then and may have
+/// sent its request, which the server does not read.
+pub(crate) fn is_certificate_refused(error: &(dyn Error + 'static)) -> bool {
+    successors(Some(error), |error| (*error).source()).any(|error| {
+        // h2 keeps no more of an error than its text.
+        let text = error.to_string();
+        CERTIFICATE_ALERTS
+            .iter()
+            .any(|alert| text == rustls::Error::AlertReceived(*alert).to_string())
+    })
+}
+
+const CERTIFICATE_ALERTS: [AlertDescription; 8] = [
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+    AlertDescription::CertificateRequired,
+];
+
 /// A server that has protocols, and not the one that is offered, ends the handshake with this alert.
 fn is_without_common_protocol(error: &io::Error) -> bool {
     let error = error.get_ref().and_then(|error| error.downcast_ref());
     matches!(
         error,
         Some(rustls::Error::AlertReceived(
-            rustls::AlertDescription::NoApplicationProtocol
+            AlertDescription::NoApplicationProtocol
         ))
     )
 }

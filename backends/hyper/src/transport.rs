@@ -20,7 +20,8 @@ use crate::{
 /// The default has the settings that [`HyperTransportBuilder`] documents. It must run inside a tokio runtime with I/O and time
 /// enabled. Outside of one each request fails with [`Rejected`](etcd_transport::TransportErrorKind::Rejected).
 ///
-/// A connection belongs to the runtime in which it was made, and breaks when that runtime ends.
+/// A connection belongs to the runtime in which it was made: it carries only requests that are sent there, and breaks when that runtime
+/// ends.
 pub struct HyperTransport {
     origins: Origins,
 }

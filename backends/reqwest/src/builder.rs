@@ -7,6 +7,10 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// etcd's servers accept a ping every 5 s while streams are open, and close the connection otherwise.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Shorter than the time after which usual proxies close an idle connection (60 s for haproxy and AWS's load balancers, 75 s
 /// for nginx), so that no request is sent on a connection that the proxy is about to close. reqwest's default is 90 s.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
@@ -37,6 +41,9 @@ pub(crate) fn recommended() -> ClientBuilder {
         .tcp_nodelay(true)
         .tcp_keepalive(KEEPALIVE)
         .tcp_keepalive_interval(KEEPALIVE)
+        // TCP's keep-alive does not probe while sent data is unacknowledged: requests to a peer that is gone.
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
         // Streams that are not read at the moment, such as watches, would use up the connection's window and stop all
         // others.
         .http2_initial_connection_window_size(MAX_WINDOW)

@@ -14,7 +14,7 @@ pub(crate) fn send_error(error: reqwest::Error) -> TransportError {
     }
     let kind = if error.is_connect() && is_untrusted(&error) {
         TransportErrorKind::Untrusted
-    } else if error.is_connect() {
+    } else if error.is_connect() || is_certificate_refused(&error) {
         TransportErrorKind::Connect
     } else if error.is_builder() || is_unsupported_version(&error) {
         TransportErrorKind::Rejected
@@ -57,6 +57,26 @@ fn is_without_tls(error: &reqwest::Error) -> bool {
 fn is_untrusted(error: &reqwest::Error) -> bool {
     says(error, "invalid peer certificate") || says(error, "certificate verify failed")
 }
+
+/// Whether the server did not accept the client's certificate, or missed one: in the words of rustls, and of OpenSSL. In TLS 1.3, the
+/// client has connected by then and may have sent its request, which the server does not read.
+fn is_certificate_refused(error: &reqwest::Error) -> bool {
+    CERTIFICATE_ALERTS.iter().any(|[rustls, openssl]| {
+        says(error, &format!("received fatal alert: {rustls}"))
+            || says(error, &format!("alert {openssl}"))
+    })
+}
+
+const CERTIFICATE_ALERTS: [[&str; 2]; 8] = [
+    ["BadCertificate", "bad certificate"],
+    ["UnsupportedCertificate", "unsupported certificate"],
+    ["CertificateRevoked", "certificate revoked"],
+    ["CertificateExpired", "certificate expired"],
+    ["CertificateUnknown", "certificate unknown"],
+    ["UnknownCA", "unknown ca"],
+    ["AccessDenied", "access denied"],
+    ["CertificateRequired", "certificate required"],
+];
 
 fn says(error: &reqwest::Error, text: &str) -> bool {
     sources(error).any(|source| source.to_string().contains(text))

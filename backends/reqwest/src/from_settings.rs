@@ -22,8 +22,9 @@ impl FromSettings for ReqwestTransport {
             if let Some(timeout) = connect_timeout {
                 client = client.connect_timeout(timeout);
             }
-            if let Some(interval) = keepalive_interval.filter(|it| !it.is_zero()) {
-                client = client.http2_keep_alive_interval(interval);
+            if let Some(interval) = keepalive_interval {
+                client =
+                    client.http2_keep_alive_interval(Some(interval).filter(|it| !it.is_zero()));
             }
             if let Some(timeout) = keepalive_timeout {
                 client = client.http2_keep_alive_timeout(timeout);

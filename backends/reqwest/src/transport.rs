@@ -6,7 +6,7 @@ use std::{
 };
 
 use etcd_transport::{
-    LongLived, Request, Response, Transport, TransportError, async_trait,
+    LongLived, Request, Response, Transport, TransportError, TransportErrorKind, async_trait,
     http::{self, Version},
 };
 use reqwest::{Client, ClientBuilder};
@@ -127,7 +127,8 @@ impl ReqwestTransport {
     /// - No redirects, no retries, no proxy (not from the environment either), no decompression, no `Referer`.
     /// - No timeout but two seconds for connecting: the client of etcd-http sets the others.
     /// - Idle connections are closed after 55 seconds, before usual proxies close them.
-    /// - `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll notices a peer that is gone.
+    /// - `TCP_NODELAY`, and TCP keep-alive after 15 seconds, so that a long poll over HTTP/1.1 notices a peer that is gone.
+    /// - An HTTP/2 ping every 15 seconds while streams are open; a connection that does not answer it within 10 seconds is closed.
     /// - The largest HTTP/2 window for the connection, so that a stream that is not read does not stop the others.
     ///
     /// With the feature `rustls` this installs *ring* as the process's default provider, unless there is one.
@@ -167,10 +168,11 @@ impl Transport for ReqwestTransport {
         }
         let sent = client.execute(request).await;
         let sent = sent.map_err(|error| {
-            if error.is_connect() {
+            let error = failure::send_error(error);
+            if let TransportErrorKind::Connect | TransportErrorKind::Untrusted = error.kind() {
                 self.clients.connection_failed();
             }
-            failure::send_error(error)
+            error
         });
         let response = http::Response::<reqwest::Body>::from(sent?);
         Ok(response.map(|body| body::incoming(body, client.into_lease())))

@@ -1,9 +1,13 @@
 //! Behavior that the contract does not specify.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use etcd_transport::{
-    Body, LongLived, Request, Transport, TransportError, TransportErrorKind,
+    Body, FromSettings, LongLived, Request, Transport, TransportError, TransportErrorKind,
+    TransportSettings,
     http::{Uri, Version},
 };
 use etcd_transport_conformance::{
@@ -11,7 +15,10 @@ use etcd_transport_conformance::{
     on_tokio::{self, put},
 };
 use etcd_transport_reqwest::ReqwestTransport;
-use futures::executor::block_on;
+use futures::{
+    executor::block_on,
+    future::{Either, select},
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -108,6 +115,45 @@ async fn idle_connections_are_closed_before_usual_proxies_close_them() {
         tokio::time::resume();
         answered(&transport, put(server.uri("/"))).await;
         assert_eq!(server.connections(), connections, "after {idle} s");
+    }
+}
+
+/// The peer is gone, and its end of the connection was never closed: its machine lost power, for example.
+#[tokio::test]
+async fn an_http2_connection_that_answers_no_ping_is_broken() {
+    let error = silence(&ReqwestTransport::default()).await.unwrap();
+    assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
+
+    let mut settings = TransportSettings::default();
+    settings.keepalive_interval = Some(Duration::ZERO);
+    let without_pings = ReqwestTransport::from_settings(&settings).unwrap();
+    assert!(silence(&without_pings).await.is_none());
+}
+
+/// Sends a request to a server that sends its settings and nothing more, lets half a minute pass, and returns the error, if there is one.
+async fn silence(transport: &ReqwestTransport) -> Option<TransportError> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let server = Server::start(|connection| {
+        connection.wait_for_a_byte()?;
+        connection.write(SETTINGS)?;
+        connection.wait_until_closed()
+    });
+    let mut request = put(server.uri("/"));
+    *request.version_mut() = Version::HTTP_2;
+    let mut silent = pin!(transport.send(request));
+    for seconds in [14, 2, 11] {
+        let moment = pin!(tokio::time::sleep(Duration::from_millis(100)));
+        let pending = select(&mut silent, moment).await;
+        assert!(matches!(pending, Either::Right(_)), "before {seconds} s");
+        // As above: only the time of the connection's timers passes.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    }
+    let moment = tokio::time::sleep(Duration::from_secs(2));
+    match select(silent, pin!(moment)).await {
+        Either::Left((sent, _)) => Some(sent.unwrap_err()),
+        Either::Right(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A real etcd with `https://`, and invalid certificates.
 
 mod check;
+mod connect_timeout;
 mod rotation;
 mod servers;
 mod stacks;
@@ -10,6 +11,7 @@ use std::{error::Error as _, time::Duration};
 
 use etcd_http::{
     Client, ClientConfig, Error, Outcome, Protocol, RetryPolicy,
+    hyper::HyperTransport,
     transport::FromSettings,
     v2::{Condition, Watch},
 };
@@ -211,7 +213,7 @@ async fn v3_17_a_clients_certificate_names_no_user<S: Stack>() {
 }
 
 /// With TLS 1.3 a client has connected, and may have sent its request, before it learns that its certificate was
-/// rejected. The stacks then report a closed connection, whose outcome is *unknown*.
+/// rejected.
 async fn without_a_good_certificate_of_the_client_nothing_is_applied<S: Stack>() {
     let mut authority = Authority::new();
     let pair = authority.issue("127.0.0.1");
@@ -230,12 +232,39 @@ async fn without_a_good_certificate_of_the_client_nothing_is_applied<S: Stack>()
         tls.identity = identity;
         let error = refused::<S>(&tls, &server.client_url()).await;
         assert!(matches!(error, Error::Transport(_)), "{error:?}");
-        assert_eq!(error.outcome(), Outcome::Unknown, "{}", chain(&error));
+        let text = chain(&error);
+        assert_eq!(error.outcome(), S::certificate_refused(&text), "{text}");
         first_write_is_not_sent::<S>(&tls, &server.client_url()).await;
     }
     // Nevertheless:
     assert!(!good.v2().exists("/tls").await.unwrap());
     assert_eq!(good.v3().kv().get("tls").await.unwrap(), None);
+}
+
+/// The server closes the connection with the client's bytes unread, so that a write may meet a reset before the alert is read.
+#[test]
+fn hyper_names_the_certificate_whatever_arrives_first() {
+    run(async {
+        let mut authority = Authority::new();
+        let pair = authority.issue("127.0.0.1");
+        let server = strict_server(&pair, &authority.certificate());
+        let tls = Tls {
+            authority: Some(authority.certificate()),
+            ..Tls::default()
+        };
+        for protocol in [Protocol::Grpc, Protocol::Gateway] {
+            for _ in 0..40 {
+                let client = Client::builder(HyperTransport::with(&tls));
+                let client = client.endpoints([server.client_url()]).protocol(protocol);
+                let client = client.retry(RetryPolicy::never()).build().unwrap();
+                let error = client.v3().kv().put("tls", "1").await.unwrap_err();
+                let text = chain(&error);
+                assert!(text.contains("received fatal alert: "), "{text}");
+                assert!(text.contains("Certificate"), "{text}");
+                assert_eq!(error.outcome(), Outcome::NotSent, "{text}");
+            }
+        }
+    });
 }
 
 async fn https_to_a_plain_server_means_not_sent<S: Stack>() {

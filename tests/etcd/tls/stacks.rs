@@ -7,6 +7,7 @@ use std::{
 };
 
 use etcd_http::{
+    Outcome,
     hyper::HyperTransport,
     isahc::{
         IsahcTransport,
@@ -38,11 +39,23 @@ pub(crate) trait Stack: Transport + Default {
     /// Whether a request can continue while its response arrives.
     const IS_DUPLEX: bool;
 
+    /// The outcome of a write whose server does not accept the client's certificate, by the text of its error.
+    fn certificate_refused(text: &str) -> Outcome;
+
     fn with(tls: &Tls) -> Self;
 }
 
 impl Stack for ReqwestTransport {
     const IS_DUPLEX: bool = true;
+
+    /// A write may meet the end of the connection before the alert is read.
+    fn certificate_refused(text: &str) -> Outcome {
+        if text.contains("received fatal alert: ") {
+            Outcome::NotSent
+        } else {
+            Outcome::Unknown
+        }
+    }
 
     fn with(tls: &Tls) -> Self {
         let mut client = Self::client_builder();
@@ -69,6 +82,10 @@ impl Stack for ReqwestTransport {
 impl Stack for HyperTransport {
     const IS_DUPLEX: bool = true;
 
+    fn certificate_refused(_: &str) -> Outcome {
+        Outcome::NotSent
+    }
+
     fn with(tls: &Tls) -> Self {
         let mut transport = Self::builder();
         if let Some(path) = &tls.authority {
@@ -89,6 +106,11 @@ impl Stack for HyperTransport {
 
 impl Stack for IsahcTransport {
     const IS_DUPLEX: bool = false;
+
+    /// libcurl reports a closed connection.
+    fn certificate_refused(_: &str) -> Outcome {
+        Outcome::Unknown
+    }
 
     fn with(tls: &Tls) -> Self {
         let tls = tls.clone();

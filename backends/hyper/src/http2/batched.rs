@@ -3,6 +3,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -17,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Batched<S> {
     stream: S,
     state: State,
+    /// Set whenever something was read.
+    received: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +38,11 @@ enum State {
 }
 
 impl<S> Batched<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(super) fn new(stream: S, received: Arc<AtomicBool>) -> Self {
         Self {
             stream,
             state: State::Idle,
+            received,
         }
     }
 
@@ -57,6 +64,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Batched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if polled.is_ready() {
+            self.received.store(true, Relaxed);
+        }
         self.state = match (self.state, &polled) {
             // A write that has waited does not wait again, whatever arrives.
             (State::Waited, _) => State::Waited,
@@ -111,10 +121,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Batched<S> {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
+        sync::atomic::{AtomicUsize, Ordering},
         task::{Wake, Waker},
     };
 
@@ -179,7 +186,7 @@ mod tests {
         fn new() -> Self {
             let (stream, peer) = duplex(1024);
             Self {
-                batched: Batched::new(stream),
+                batched: Batched::new(stream, Arc::default()),
                 peer,
                 wakes: Arc::default(),
             }

@@ -14,7 +14,7 @@ use futures::{
     future::{BoxFuture, Shared, WeakShared},
 };
 
-use tokio::task::AbortHandle;
+use tokio::{runtime::Id, task::AbortHandle};
 
 use self::connection::{Connection, StreamLease};
 use crate::{failure, origin::Origin, runtime};
@@ -24,8 +24,8 @@ use crate::{failure, origin::Origin, runtime};
 pub(crate) struct Pool {
     /// Requests read it without a lock.
     open: ArcSwap<Vec<Arc<Connection>>>,
-    /// The connection that is being made. It is dropped with the last request that waits for it.
-    dialing: Mutex<Option<WeakShared<Dialing>>>,
+    /// The connections that are being made, one in a runtime. Each is dropped with the last request that waits for it.
+    dialing: Mutex<Vec<(Id, WeakShared<Dialing>)>>,
 }
 
 type Dialing = BoxFuture<'static, Result<(), Arc<TransportError>>>;
@@ -43,8 +43,8 @@ pub(crate) async fn send(
     kind: Kind,
     request: Request,
 ) -> Result<Response, TransportError> {
-    runtime::check()?;
-    let stream = match origin.pool(kind).lease() {
+    let runtime = runtime::current()?;
+    let stream = match origin.pool(kind).lease(runtime) {
         Some(stream) => stream,
         // Boxed, so that a request for which there is a connection does not pay for the larger future.
         None => Box::pin(lease(&origin, kind)).await?,
@@ -56,16 +56,17 @@ pub(crate) async fn send(
 async fn lease(origin: &Arc<Origin>, kind: Kind) -> Result<StreamLease, TransportError> {
     let pool = origin.pool(kind);
     for _ in 0..MAX_DIALS {
-        if let Some(stream) = pool.lease() {
+        let runtime = runtime::current()?;
+        if let Some(stream) = pool.lease(runtime) {
             return Ok(stream);
         }
         let dialing = {
             let mut dialing = pool.lock();
             // It may have been made just now.
-            if let Some(stream) = pool.lease() {
+            if let Some(stream) = pool.lease(runtime) {
                 return Ok(stream);
             }
-            join(&mut dialing, origin, kind)
+            join(&mut dialing, origin, kind, runtime)
         };
         // All that wait share one connection, and its failure.
         dialing.await.map_err(failure::shared)?;
@@ -75,22 +76,26 @@ async fn lease(origin: &Arc<Origin>, kind: Kind) -> Result<StreamLease, Transpor
     ))
 }
 
-/// Returns the connection that is being made, or makes one.
+/// Returns the connection that is being made in this runtime, or makes one.
 fn join(
-    current: &mut Option<WeakShared<Dialing>>,
+    current: &mut Vec<(Id, WeakShared<Dialing>)>,
     origin: &Arc<Origin>,
     kind: Kind,
+    runtime: Id,
 ) -> Shared<Dialing> {
-    if let Some(dialing) = current.as_ref().and_then(WeakShared::upgrade) {
+    let here = current.iter().find(|(id, _)| *id == runtime);
+    if let Some(dialing) = here.and_then(|(_, dialing)| dialing.upgrade()) {
         return dialing;
     }
+    // Nobody waits for the others any more.
+    current.retain(|(_, dialing)| dialing.upgrade().is_some());
     let origin = Arc::clone(origin);
-    // A task, as those that wait may run in several runtimes, and each of these may end.
+    // A task, as those that wait may go on in another runtime, and this one may end.
     let dialed = tokio::spawn(async move {
-        let connected = connection::connect(&origin).await;
+        let connected = connection::connect(&origin, runtime).await;
         let pool = origin.pool(kind);
         let mut dialing = pool.lock();
-        *dialing = None;
+        dialing.retain(|(id, _)| *id != runtime);
         pool.add(&connected.map_err(Arc::new)?);
         Ok(())
     });
@@ -102,7 +107,7 @@ fn join(
         })
     };
     let dialing = dialing.boxed().shared();
-    *current = dialing.downgrade();
+    current.extend(dialing.downgrade().map(|dialing| (runtime, dialing)));
     dialing
 }
 
@@ -125,13 +130,15 @@ impl Origin {
 }
 
 impl Pool {
-    /// Takes a place for a stream, if a connection has room.
-    fn lease(&self) -> Option<StreamLease> {
+    /// Takes a place for a stream, if a connection of this runtime has room.
+    fn lease(&self, runtime: Id) -> Option<StreamLease> {
         let open = self.open.load();
         if open.iter().any(|connection| connection.is_closed()) {
             self.forget_closed();
         }
-        open.iter().find_map(Connection::lease)
+        open.iter()
+            .filter(|connection| connection.runtime == runtime)
+            .find_map(Connection::lease)
     }
 
     fn forget_closed(&self) {
@@ -148,7 +155,7 @@ impl Pool {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<WeakShared<Dialing>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Id, WeakShared<Dialing>)>> {
         self.dialing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

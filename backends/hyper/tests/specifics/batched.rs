@@ -10,13 +10,12 @@ use etcd_transport::{Transport, http::Uri};
 use etcd_transport_hyper::HyperTransport;
 
 use crate::{
-    frames::{ACK, Connection, HEADERS, frame, ok},
+    frames::{ACK, Connection, HEADERS, PING, frame, ok},
     http2,
 };
 
 const REQUESTS: usize = 20;
 
-const PING: u8 = 6;
 const OPAQUE: [u8; 8] = *b"opaque..";
 
 /// Responds with a PING each time, and reads the next request together with its acknowledgement.

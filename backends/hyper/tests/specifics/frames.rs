@@ -1,7 +1,7 @@
 //! A server of HTTP/2, frame by frame.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{TcpListener, TcpStream},
 };
 
@@ -9,6 +9,7 @@ const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+pub(super) const PING: u8 = 6;
 pub(super) const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -27,17 +28,23 @@ impl Connection {
 
     /// Reads up to the next frame that ends a request or gives one up, and returns its kind and its stream.
     pub(super) fn read(&mut self) -> (u8, u32) {
+        self.try_read().unwrap()
+    }
+
+    /// The same, until the client closes the connection.
+    pub(super) fn try_read(&mut self) -> io::Result<(u8, u32)> {
         loop {
             let mut head = [0; 9];
-            self.0.read_exact(&mut head).unwrap();
+            self.0.read_exact(&mut head)?;
             let [a, b, c, kind, flags, stream @ ..] = head;
             let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-            self.0.read_exact(&mut payload).unwrap();
+            self.0.read_exact(&mut payload)?;
             match kind {
                 SETTINGS if flags & ACK == 0 => self.write(SETTINGS, ACK, 0, &[]),
-                RST_STREAM => return (kind, u32::from_be_bytes(stream)),
+                PING if flags & ACK == 0 => self.write(PING, ACK, 0, &payload),
+                RST_STREAM => return Ok((kind, u32::from_be_bytes(stream))),
                 HEADERS | DATA if flags & END_STREAM != 0 => {
-                    return (HEADERS, u32::from_be_bytes(stream));
+                    return Ok((HEADERS, u32::from_be_bytes(stream)));
                 }
                 _ => {}
             }

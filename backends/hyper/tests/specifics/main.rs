@@ -5,11 +5,11 @@ mod batched;
 mod events;
 mod frames;
 mod late;
+mod lifetime;
 
 use std::{
     error::Error,
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -48,6 +48,13 @@ fn silent_http2_server() -> Server {
         connection.write(SETTINGS)?;
         connection.wait_until_closed()
     })
+}
+
+/// Lets time pass for the connections' timers alone: nothing else is to time out.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 async fn answered(transport: &HyperTransport, request: Request) {
@@ -97,10 +104,7 @@ async fn idle_connections_are_closed_before_usual_proxies_close_them() {
     let transport = HyperTransport::default();
     answered(&transport, put(server.uri("/"))).await;
     for (idle, connections) in [(52, 1), (56, 2)] {
-        // The pool follows tokio's clock, which stands still only here: nothing else is to time out.
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(idle)).await;
-        tokio::time::resume();
+        pass(Duration::from_secs(idle)).await;
         answered(&transport, put(server.uri("/"))).await;
         assert_eq!(server.connections(), connections, "after {idle} s");
     }
@@ -166,10 +170,7 @@ async fn an_http2_connection_that_answers_no_ping_is_broken() {
         let moment = pin!(tokio::time::sleep(Duration::from_millis(100)));
         let pending = select(&mut silent, moment).await;
         assert!(matches!(pending, Either::Right(_)), "before {seconds} s");
-        // As above: only the time of the connection's timers passes.
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
+        pass(Duration::from_secs(seconds)).await;
     }
     let moment = tokio::time::sleep(Duration::from_secs(5));
     match select(silent, pin!(moment)).await {
@@ -189,29 +190,22 @@ fn a_request_on_a_connection_whose_runtime_ends_is_interrupted() {
     };
     let server = Server::start(|connection| {
         connection.read_request()?;
-        connection.write(OK)?;
-        connection.read_request()?;
         connection.wait_until_closed()
     });
-    let transport = Arc::new(HyperTransport::default());
+    let transport = HyperTransport::default();
     let (first, second) = (runtime(), runtime());
-    // On the one thread of the runtime, so that the connection is idle when it has had its turns there.
-    let (sender, request) = (Arc::clone(&transport), put(server.uri("/")));
-    let used = first.spawn(async move {
-        answered(&sender, request).await;
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
-    });
-    first.block_on(used).unwrap();
-    let error = second.block_on(async {
-        let sent = transport.send(put(server.uri("/")));
-        let ends = async {
-            while server.received().len() < 2 {
+    let mut sent = transport.send(put(server.uri("/")));
+    first.block_on(async {
+        let received = pin!(async {
+            while server.received().is_empty() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            first.shutdown_background();
-        };
+        });
+        let first = select(&mut sent, received).await;
+        assert!(matches!(first, Either::Right(_)));
+    });
+    let error = second.block_on(async {
+        let ends = async { first.shutdown_background() };
         join(sent, ends).await.0.unwrap_err()
     });
     assert_eq!(error.kind(), TransportErrorKind::Interrupted, "{error:?}");
