@@ -109,6 +109,51 @@ fn requests_in_a_row_are_answered_in_a_row() {
     assert!(answers.contains("etcdserver"));
 }
 
+/// Reads until the response has this text.
+fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let limit = Some(Duration::from_secs(20));
+    stream.set_read_timeout(limit).unwrap();
+    let mut response = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let so_far = String::from_utf8_lossy(&response).into_owned();
+        if so_far.contains(text) {
+            return so_far;
+        }
+        let read = stream.read(&mut buffer);
+        let read = read.unwrap_or_else(|error| panic!("{text}: {error} after {so_far:?}"));
+        assert_ne!(read, 0, "{text}: the connection ends after {so_far:?}");
+        response.extend_from_slice(&buffer[..read]);
+    }
+}
+
+fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn bytes_behind_a_request_do_not_withhold_its_response() {
+    let served = Served::start(&[]);
+    let range = post("/v3/kv/range", r#"{"key":"YQ=="}"#);
+    let watch = post("/v3/watch", r#"{"create_request":{"key":"YQ=="}}"#);
+    let mut put = Connection::new(served.address());
+    for behind in ["\r\n", "GET /version HT", "no HTTP\r\n\r\n", &*range] {
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        stream
+            .write_all(format!("{range}{behind}").as_bytes())
+            .unwrap();
+        read_until(&mut stream, "\"revision\"");
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        stream
+            .write_all(format!("{watch}{behind}").as_bytes())
+            .unwrap();
+        read_until(&mut stream, "\"created\":true");
+        put.ask(&Request::new("POST", "/v3/kv/put").json(r#"{"key":"YQ=="}"#));
+        read_until(&mut stream, "\"events\"");
+    }
+}
+
 #[test]
 fn a_watch_ends_with_its_client() {
     let served = Served::start(&[]);

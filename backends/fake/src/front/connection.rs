@@ -101,7 +101,7 @@ impl Connection {
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         let mut http1 = builder.http1();
-        http1.title_case_headers(true).pipeline_flush(true);
+        http1.title_case_headers(true);
         let mut http2 = builder.http2();
         // gRPC has no dates, and etcd no limit.
         http2.auto_date_header(false).max_concurrent_streams(None);
