@@ -25,7 +25,7 @@ const NO_LEADER_FIELD: V3Error = V3Error::new(Code::Unknown, "\"leader\" field m
 impl Call<'_> {
     /// Enters the queue of an election. A candidate that is in it with another value proclaims the new one.
     pub(crate) fn enter_campaign(&mut self, request: &CampaignRequest) -> Answered<Ticket> {
-        let mut ticket = self.enter_queue(&request.name, request.lease, &request.value)?;
+        let mut ticket = self.enter_queue(&request.name, request.lease, &request.value, false)?;
         let leader = LeaderKey {
             name: request.name.clone(),
             key: ticket.key.clone(),
