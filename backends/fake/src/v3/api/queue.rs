@@ -133,7 +133,7 @@ impl Call<'_> {
             max_create_revision: ticket.revision - 1,
             ..RangeRequest::default()
         };
-        let earlier = self.range(&earlier)?;
+        let earlier = self.range(&earlier).map_err(unmapped)?;
         // A bound of 0 is none: there is none before the first revision.
         if ticket.revision > 1 && !earlier.kvs.is_empty() {
             return Ok(None);
@@ -148,10 +148,11 @@ impl Call<'_> {
 
     /// Checks whether the key has outlived the wait, as 3.5 does.
     fn confirm_lock(&mut self, ticket: &Ticket) -> Answered<Option<ResponseHeader>> {
-        let own = self.range(&RangeRequest {
+        let own = RangeRequest {
             key: ticket.key.clone(),
             ..RangeRequest::default()
-        })?;
+        };
+        let own = self.range(&own).map_err(unmapped)?;
         if own.kvs.is_empty() {
             return Err(V3Error::new(Code::Unknown, "mutex: session is expired").into());
         }
