@@ -69,12 +69,14 @@ impl Call<'_> {
         })
     }
 
-    /// Writes a value under a leader's key, or deletes it, if it is the key that the leader has made.
+    /// Writes a value under a leader's key, or deletes it, if it is the key that the leader has made. A leader without a lease gets
+    /// one before that.
     fn write_as_leader(
         &mut self,
         leader: &LeaderKey,
         value: Option<&Bytes>,
     ) -> Answered<(Option<ResponseHeader>, bool)> {
+        let lease = self.session_lease(leader.lease)?;
         let key = leader.key.clone();
         let mut op = RequestOp::default();
         match value {
@@ -82,7 +84,7 @@ impl Call<'_> {
                 op.request_put = Some(PutRequest {
                     key,
                     value: value.clone(),
-                    lease: leader.lease,
+                    lease,
                     ..PutRequest::default()
                 });
             }

@@ -73,6 +73,16 @@ impl Ticket {
 }
 
 impl Call<'_> {
+    /// The lease of a session: a new one if there is none.
+    pub(super) fn session_lease(&mut self, lease: i64) -> Answered<i64> {
+        if lease != 0 {
+            return Ok(lease);
+        }
+        let ttl = DEFAULT_TTL;
+        let grant = LeaseGrantRequest { id: 0, ttl };
+        Ok(self.grant(&grant).map_err(unmapped)?.id)
+    }
+
     /// Enters a queue with a key of the lease, which keeps its place and its value if it is there already.
     /// `reads_owner`: the same transaction reads the first key of the queue, as a lock's does.
     pub(super) fn enter_queue(
@@ -82,13 +92,7 @@ impl Call<'_> {
         value: &Bytes,
         reads_owner: bool,
     ) -> Answered<Ticket> {
-        let lease = if lease == 0 {
-            let ttl = DEFAULT_TTL;
-            let grant = LeaseGrantRequest { id: 0, ttl };
-            self.grant(&grant).map_err(unmapped)?.id
-        } else {
-            lease
-        };
+        let lease = self.session_lease(lease)?;
         let prefix = Bytes::from([name, b"/"].concat());
         let key = Bytes::from([&prefix[..], hexadecimal(lease).as_bytes()].concat());
         let mut enter = enter(&key, lease, value);
