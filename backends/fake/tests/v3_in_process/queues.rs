@@ -1,4 +1,6 @@
-//! What is refused while a lock or an election is entered or waited for: V3-101.
+//! What is refused while a lock or an election is entered, waited for or left: V3-101 and V3-103.
+
+use std::time::Duration;
 
 use etcd_http_fake::{FakeEtcd, Profile};
 use futures::executor::block_on;
@@ -50,4 +52,30 @@ fn v3_101_a_lock_needs_transactions_of_two_operations() {
         "etcdserver: too many operations in txn request"
     );
     call(&etcd, "election/campaign", r#"{"name":"bA=="}"#);
+}
+
+/// The server deletes the key in nobody's name.
+#[test]
+fn v3_103_with_auth_an_abandoned_wait_stays_in_the_queue() {
+    for profile in [Profile::V3_4, Profile::V3_5] {
+        for path in ["lock/lock", "election/campaign"] {
+            let etcd = FakeEtcd::builder().profile(profile).build();
+            let root = token_of_root(&etcd);
+            let root = [("Authorization", &*root), ("Grpc-Timeout", "1S")];
+            let name = r#"{"name":"bA=="}"#;
+            assert_eq!(ask(&etcd, 0, path, name, &root).0, 200);
+            for is_in_time in [true, false] {
+                let mut waiter = send_to(&etcd, 0, path, name, &root);
+                assert!(poll(&mut waiter).is_pending());
+                if !is_in_time {
+                    etcd.advance(Duration::from_secs(1));
+                    assert_eq!(reply(block_on(waiter).unwrap()).0, 504);
+                }
+            }
+            let queue = r#"{"key":"bC8=","range_end":"bDA="}"#;
+            let (_, text) = ask(&etcd, 0, "kv/range", queue, &root);
+            let queue: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(queue["count"], "3", "{path}");
+        }
+    }
 }
