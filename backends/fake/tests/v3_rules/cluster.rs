@@ -59,4 +59,19 @@ rules! {
         let updated = changed(s, "update", &same);
         assert_eq!((updated["header"].to_string(), &updated["members"]), ("{}".to_owned(), &members));
     }
+
+    fn v3_122_members_are_listed_by_their_ids(s) {
+        let mut orders = Vec::new();
+        // The id of a new member is random.
+        for port in 1..=6 {
+            let body = format!(r#"{{"peerURLs":["http://127.0.0.1:{port}"],"isLearner":true}}"#);
+            let added = changed(s, "add", &body);
+            let listed = call(s, "cluster/member/list", "{}")["members"].take();
+            assert_eq!(added["members"], listed);
+            let ids = listed.as_array().unwrap().iter().map(|member| member["ID"].as_str().unwrap());
+            orders.push(ids.map(|id| id.parse().unwrap()).collect::<Vec<u64>>());
+            changed(s, "remove", &format!(r#"{{"ID":{}}}"#, added["member"]["ID"]));
+        }
+        assert!(orders.iter().all(|ids| ids.is_sorted()), "{orders:?}");
+    }
 }
