@@ -74,4 +74,15 @@ rules! {
         }
         assert!(orders.iter().all(|ids| ids.is_sorted()), "{orders:?}");
     }
+
+    fn v3_122_an_update_takes_any_urls_as_they_are(s) {
+        let own = call(s, "cluster/member/list", "{}")["members"][0]["ID"].take();
+        for urls in [r#"["http://b:1","http://a:1"]"#, r#"["nonsense",""]"#, r#"["http://a:1/path","http://a"]"#, "[]"] {
+            let unknown = format!(r#"{{"ID":5,"peerURLs":{urls}}}"#);
+            assert_refused(&change(s, "update", &unknown), 5, "etcdserver: member not found");
+            let updated = changed(s, "update", &format!(r#"{{"ID":{own},"peerURLs":{urls}}}"#));
+            let stored = updated["members"][0].get("peerURLs").map_or("[]".to_owned(), Value::to_string);
+            assert_eq!(stored, urls);
+        }
+    }
 }
