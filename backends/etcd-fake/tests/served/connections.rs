@@ -155,6 +155,19 @@ fn bytes_behind_a_request_do_not_withhold_its_response() {
 }
 
 #[test]
+fn a_head_is_as_large_as_in_etcd() {
+    let served = Served::start(&[]);
+    let mut connection = Connection::new(served.address());
+    let request = Request::new("GET", "/version");
+    let large = request.clone().header("x", &"y".repeat(900_000));
+    assert_eq!(connection.ask(&large).status, 200);
+    let many = (0..900).fold(request, |request, number| {
+        request.header(&format!("x{number}"), "y")
+    });
+    assert_eq!(connection.ask(&many).status, 200);
+}
+
+#[test]
 fn a_watch_ends_with_its_client() {
     let served = Served::start(&[]);
     let mut connection = Connection::new(served.address());
