@@ -168,6 +168,36 @@ fn a_head_is_as_large_as_in_etcd() {
 }
 
 #[test]
+fn a_request_with_a_head_that_etcd_refuses_is_not_carried_out() {
+    let served = Served::start(&[]);
+    let body = r#"{"key":"YQ=="}"#;
+    let length = body.len();
+    for (fields, refusal) in [
+        ("", "400 Bad Request: missing required Host header"),
+        ("Host: x\r\nHost: x\r\n", "400 Bad Request"),
+        ("Host: x y\r\n", "400 Bad Request: malformed Host header"),
+        ("Host: x\r\nExpect: y\r\n", "417 Expectation Failed"),
+        (
+            "Host: x\r\nTransfer-Encoding: gzip, chunked\r\n",
+            "501 Not Implemented",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        let body = if fields.contains("chunked") {
+            format!("\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
+        } else {
+            format!("Content-Length: {length}\r\n\r\n{body}")
+        };
+        let request = format!("POST /v3/kv/put HTTP/1.1\r\n{fields}{body}");
+        stream.write_all(request.as_bytes()).unwrap();
+        read_until(&mut stream, &format!("HTTP/1.1 {refusal}\r\n"));
+    }
+    let mut connection = Connection::new(served.address());
+    let range = connection.ask(&Request::new("POST", "/v3/kv/range").json(body));
+    assert_eq!(range.json()["header"]["revision"], "1");
+}
+
+#[test]
 fn a_watch_ends_with_its_client() {
     let served = Served::start(&[]);
     let mut connection = Connection::new(served.address());

@@ -26,7 +26,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use super::{grpc::StreamReset, websocket};
+use super::{grpc::StreamReset, head, websocket};
 use crate::{fake::FakeEtcd, v3::auth::CommonName};
 
 /// The bytes of a head of HTTP/1, as in Go's server.
@@ -89,6 +89,9 @@ impl Connection {
         let service = service_fn(move |request| {
             let (this, breaks) = (Arc::clone(&this), Arc::clone(&breaks));
             async move {
+                if let Some(refusal) = head::refusal(&request) {
+                    return Ok(refusal);
+                }
                 if websocket::is_asked_for(&request) {
                     let (etcd, stopped) = (this.etcd.clone(), this.stopped.clone());
                     return Ok(websocket::open(etcd, &this.url, request, stopped));
