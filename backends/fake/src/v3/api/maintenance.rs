@@ -145,9 +145,9 @@ fn shown_alarm(alarm: &AlarmMember) -> String {
         0 => String::new(),
         id => format!("memberID:{id} "),
     };
-    let name = match alarm.alarm {
-        AlarmType::NOSPACE => "NOSPACE",
-        _ => "CORRUPT",
+    let kind = match alarm.alarm {
+        AlarmType::NONE => String::new(),
+        kind => format!("alarm:{} ", kind.to_go_string()),
     };
-    format!("{member}alarm:{name} ")
+    format!("{member}{kind}")
 }
