@@ -60,6 +60,12 @@ rules! {
         assert_eq!((updated["header"].to_string(), &updated["members"]), ("{}".to_owned(), &members));
     }
 
+    fn v3_122_only_3_5_knows_the_field_of_a_list(s) {
+        let reply = post(s, "cluster/member/list", r#"{"linearizable":"x"}"#);
+        assert_eq!(reply.status, if s.is_3_4() { 200 } else { 400 });
+        call(s, "cluster/member/list", r#"{"linearizable":true}"#);
+    }
+
     fn v3_122_members_are_listed_by_their_ids(s) {
         let mut orders = Vec::new();
         // The id of a new member is random.

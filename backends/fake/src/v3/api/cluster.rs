@@ -2,13 +2,13 @@ use super::{Answered, Call, fill_ids};
 use crate::{
     cluster::membership::{self, MembershipError},
     go::url::url_error,
-    profile::Profile,
     v3::{
         error::{Code, V3Error},
         message::{
             cluster::{
                 Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
                 MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, MembersResponse,
+                PlainMemberListRequest,
             },
             kv::ResponseHeader,
         },
@@ -47,10 +47,17 @@ impl Call<'_> {
         &mut self,
         request: &MemberListRequest,
     ) -> Answered<MemberListResponse> {
-        // 3.4 does not know the field.
-        if request.linearizable && self.profile() == Profile::V3_5 {
+        if request.linearizable {
             self.confirm_read()?;
         }
+        self.local_member_list(PlainMemberListRequest {})
+    }
+
+    /// The members, as 3.4 lists them.
+    pub(crate) fn local_member_list(
+        &mut self,
+        _: PlainMemberListRequest,
+    ) -> Answered<MemberListResponse> {
         Ok(MemberListResponse {
             header: self.header_without_revision(),
             members: self.members(),
