@@ -168,7 +168,7 @@ fn a_head_is_as_large_as_in_etcd() {
 }
 
 #[test]
-fn a_request_with_a_head_that_etcd_refuses_is_not_carried_out() {
+fn a_request_with_a_head_that_etcd_refuses_has_no_effect() {
     let served = Served::start(&[]);
     let body = r#"{"key":"YQ=="}"#;
     let length = body.len();

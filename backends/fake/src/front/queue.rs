@@ -64,7 +64,7 @@ impl Drop for Wait {
             let mut call = call_of(core, endpoint, Credentials::default());
             // Without a quorum, the deletion happens when there is one.
             call.timed_out = true;
-            // With auth, it is refused: the server deletes the key in nobody's name.
+            // With auth, it is refused: the server deletes the key as no user.
             let _ = call.delete_range(delete);
         });
     }

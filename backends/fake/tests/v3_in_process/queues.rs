@@ -54,7 +54,7 @@ fn v3_101_a_lock_needs_transactions_of_two_operations() {
     call(&etcd, "election/campaign", r#"{"name":"bA=="}"#);
 }
 
-/// The server deletes the key in nobody's name.
+/// The server deletes the key as no user.
 #[test]
 fn v3_103_with_auth_an_abandoned_wait_stays_in_the_queue() {
     for profile in [Profile::V3_4, Profile::V3_5] {
