@@ -44,7 +44,7 @@ impl Listening {
 }
 
 fn main() -> ExitCode {
-    let done = match parse(env::args().skip(1)) {
+    let done = match parse(env::args().skip(1), |name| env::var(name).ok()) {
         Ok(Task::Serve(options)) => serve(*options),
         Ok(Task::Print(text)) => io::stdout().write_all(&text).map_err(text_of),
         // The help, the version, or what is wrong.

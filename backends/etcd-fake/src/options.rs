@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource, value_parser};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource, value_parser,
+};
 use clap_complete::Shell;
 use etcd_http_fake::Profile;
 
@@ -37,6 +39,21 @@ const UNUSED_SWITCHES: &str = "debug enable-grpc-gateway enable-log-rotation ena
 /// Flags of etcd that ask for what the fake does not have.
 const REFUSED: [(&str, &str); 1] = [("auto-tls", "the fake makes no certificates")];
 
+/// Flags that no environment variable sets: the fake's own, and those that print something.
+const OWN: [&str; 8] = [
+    "profile",
+    "members",
+    "seed",
+    "listen-control-url",
+    "completions",
+    "man",
+    "help",
+    "version",
+];
+
+/// How long a token is valid where the flag says 0, in seconds.
+const DEFAULT_TOKEN_TTL: u64 = 300;
+
 /// What a command line asks for.
 #[derive(Debug)]
 pub(crate) enum Task {
@@ -56,7 +73,7 @@ pub(crate) struct Options {
     pub(crate) v2: bool,
     pub(crate) profile: Profile,
     pub(crate) seed: u64,
-    /// 0 for no limit.
+    /// 0 or less for no limit.
     pub(crate) quota: i64,
     pub(crate) max_txn_ops: usize,
     pub(crate) max_request_bytes: usize,
@@ -71,13 +88,19 @@ pub(crate) struct Options {
     pub(crate) unused: Vec<String>,
 }
 
-/// Reads a command line.
+/// Reads a command line, and of the `environment` the variables that set etcd's flags: `ETCD_NAME` for `--name`.
 ///
 /// # Errors
-/// When a flag is unknown or its value is wrong, and where a text is to be printed instead of serving.
-pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, clap::Error> {
-    let arguments = std::iter::once("etcd-fake".to_owned()).chain(arguments.map(two_dashes));
+/// When a flag is unknown, its value is wrong, or it is set twice, and where a text is to be printed instead of serving.
+pub(crate) fn parse(
+    arguments: impl Iterator<Item = String>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Task, clap::Error> {
+    let program = std::iter::once("etcd-fake".to_owned());
+    let mut arguments: Vec<String> = program.chain(arguments.map(two_dashes)).collect();
     let mut command = command();
+    let matches = command.try_get_matches_from_mut(&arguments)?;
+    arguments.extend(from_environment(&mut command, &matches, environment)?);
     let matches = command.try_get_matches_from_mut(arguments)?;
     if let Some(shell) = matches.get_one::<Shell>("completions") {
         return Ok(Task::Print(completions(*shell, &mut documented())));
@@ -85,8 +108,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, cla
     if matches.get_flag("man") {
         return Ok(Task::Print(manual(documented())?));
     }
-    let mut error =
-        |problem: String| command.error(clap::error::ErrorKind::ValueValidation, problem);
+    let mut error = |problem: String| command.error(ErrorKind::ValueValidation, problem);
     for (name, reason) in REFUSED {
         if matches.value_source(name) == Some(ValueSource::CommandLine) {
             return Err(error(format!("--{name}: {reason}")));
@@ -134,10 +156,16 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, cla
             _ => Profile::V3_5,
         },
         seed: number("seed"),
-        quota: i64::try_from(number("quota-backend-bytes")).unwrap_or(i64::MAX),
+        quota: matches
+            .get_one("quota-backend-bytes")
+            .copied()
+            .unwrap_or_default(),
         max_txn_ops: size("max-txn-ops"),
         max_request_bytes: size("max-request-bytes"),
-        token_ttl: Duration::from_secs(number("auth-token-ttl")),
+        token_ttl: Duration::from_secs(match number("auth-token-ttl") {
+            0 => DEFAULT_TOKEN_TTL,
+            seconds => seconds,
+        }),
         progress_interval: duration(&text(
             &matches,
             "experimental-watch-progress-notify-interval",
@@ -149,6 +177,30 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, cla
         client_cert_auth,
         unused: unused.map(str::to_owned).collect(),
     })))
+}
+
+/// The flags that the environment sets. etcd refuses one that the command line sets as well.
+fn from_environment(
+    command: &mut Command,
+    given: &ArgMatches,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<String>, clap::Error> {
+    let mut flags = Vec::new();
+    let names = command.get_arguments().filter_map(Arg::get_long);
+    let names = names.filter(|name| !OWN.contains(name));
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    for name in names {
+        let variable = format!("ETCD_{}", name.replace('-', "_").to_uppercase());
+        let Some(value) = environment(&variable).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        if given.value_source(&name) == Some(ValueSource::CommandLine) {
+            let problem = format!("{variable} is set, and so is --{name}");
+            return Err(command.error(ErrorKind::ArgumentConflict, problem));
+        }
+        flags.push(format!("--{name}={value}"));
+    }
+    Ok(flags)
 }
 
 /// All flags of etcd, and the fake's own.
@@ -193,11 +245,14 @@ fn documented() -> Command {
             flag("profile", "RELEASE", "The release to behave as")
                 .value_parser(["3.4", "3.5"])
                 .default_value("3.5"),
-            number("quota-backend-bytes", "0", "How large the v3 store may grow; 0 for no limit"),
+            flag("quota-backend-bytes", "NUMBER", "How large the v3 store may grow; 0 or less for no limit")
+                .default_value("0")
+                .allow_negative_numbers(true)
+                .value_parser(value_parser!(i64)),
             number("max-txn-ops", "128", "How many operations a v3 transaction may have"),
             number("max-request-bytes", "1572864", "The largest v3 write"),
             flag("auth-token", "KIND", "The kind of tokens: simple").default_value("simple"),
-            number("auth-token-ttl", "300", "How many seconds a token is valid after its last use"),
+            number("auth-token-ttl", "300", "How many seconds a token is valid after its last use; 0 for 300"),
             flag(
                 "experimental-watch-progress-notify-interval",
                 "DURATION",
@@ -231,7 +286,9 @@ fn switch(name: &'static str) -> Arg {
 /// A flag with two dashes: Go takes it with one, too.
 fn two_dashes(argument: String) -> String {
     match argument.strip_prefix('-') {
-        Some(flag) if flag.len() > 1 && !flag.starts_with('-') => format!("--{flag}"),
+        Some(flag) if flag.len() > 1 && flag.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            format!("--{flag}")
+        }
         _ => argument,
     }
 }
@@ -296,7 +353,15 @@ mod tests {
     use super::*;
 
     fn options(line: &str) -> Result<Options, clap::Error> {
-        match parse(line.split_whitespace().map(str::to_owned))? {
+        options_in(&[], line)
+    }
+
+    fn options_in(environment: &[(&str, &str)], line: &str) -> Result<Options, clap::Error> {
+        let variable = |name: &str| {
+            let found = environment.iter().find(|(other, _)| *other == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        match parse(line.split_whitespace().map(str::to_owned), variable)? {
             Task::Serve(options) => Ok(*options),
             Task::Print(text) => panic!("{line} prints {}", String::from_utf8_lossy(&text)),
         }
@@ -310,6 +375,46 @@ mod tests {
             ("infra7", 1000, false)
         );
         assert_eq!(options.unused, ["data-dir", "unsafe-no-fsync"]);
+    }
+
+    #[test]
+    fn numbers_are_those_of_etcd() {
+        assert_eq!(
+            options("--auth-token-ttl 0").unwrap().token_ttl,
+            Duration::from_secs(300)
+        );
+        for line in ["--quota-backend-bytes=-10", "-quota-backend-bytes -10"] {
+            assert_eq!(options(line).unwrap().quota, -10);
+        }
+    }
+
+    #[test]
+    fn environment_variables_set_flags_of_etcd_that_the_command_line_does_not() {
+        let environment = [
+            ("ETCD_NAME", "infra7"),
+            ("ETCD_ENABLE_V2", "false"),
+            ("ETCD_DATA_DIR", "/x"),
+            ("ETCD_MAX_TXN_OPS", ""),
+            ("ETCD_MEMBERS", "3"),
+        ];
+        let options = options_in(&environment, "--seed 7").unwrap();
+        assert_eq!(
+            (&*options.name, options.v2, options.seed),
+            ("infra7", false, 7)
+        );
+        assert_eq!(
+            (options.unused, options.max_txn_ops, options.members),
+            (vec!["data-dir".to_owned()], 128, 1)
+        );
+        let twice = options_in(&environment, "--name a").unwrap_err();
+        assert!(
+            twice
+                .to_string()
+                .contains("ETCD_NAME is set, and so is --name"),
+            "{twice}"
+        );
+        assert!(options_in(&[("ETCD_ENABLE_V2", "perhaps")], "").is_err());
+        assert!(options_in(&[("ETCD_AUTO_TLS", "true")], "").is_err());
     }
 
     #[test]
@@ -342,7 +447,7 @@ mod tests {
             "--completions powershell",
             "--completions zsh",
         ] {
-            let task = parse(line.split_whitespace().map(str::to_owned)).unwrap();
+            let task = parse(line.split_whitespace().map(str::to_owned), |_| None).unwrap();
             let Task::Print(text) = task else {
                 panic!("{line} serves");
             };

@@ -109,6 +109,94 @@ fn requests_in_a_row_are_answered_in_a_row() {
     assert!(answers.contains("etcdserver"));
 }
 
+/// Reads until the response has this text.
+fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let limit = Some(Duration::from_secs(20));
+    stream.set_read_timeout(limit).unwrap();
+    let mut response = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let so_far = String::from_utf8_lossy(&response).into_owned();
+        if so_far.contains(text) {
+            return so_far;
+        }
+        let read = stream.read(&mut buffer);
+        let read = read.unwrap_or_else(|error| panic!("{text}: {error} after {so_far:?}"));
+        assert_ne!(read, 0, "{text}: the connection ends after {so_far:?}");
+        response.extend_from_slice(&buffer[..read]);
+    }
+}
+
+fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn bytes_behind_a_request_do_not_withhold_its_response() {
+    let served = Served::start(&[]);
+    let range = post("/v3/kv/range", r#"{"key":"YQ=="}"#);
+    let watch = post("/v3/watch", r#"{"create_request":{"key":"YQ=="}}"#);
+    let mut put = Connection::new(served.address());
+    for behind in ["\r\n", "GET /version HT", "no HTTP\r\n\r\n", &*range] {
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        stream
+            .write_all(format!("{range}{behind}").as_bytes())
+            .unwrap();
+        read_until(&mut stream, "\"revision\"");
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        stream
+            .write_all(format!("{watch}{behind}").as_bytes())
+            .unwrap();
+        read_until(&mut stream, "\"created\":true");
+        put.ask(&Request::new("POST", "/v3/kv/put").json(r#"{"key":"YQ=="}"#));
+        read_until(&mut stream, "\"events\"");
+    }
+}
+
+#[test]
+fn a_head_is_as_large_as_in_etcd() {
+    let served = Served::start(&[]);
+    let mut connection = Connection::new(served.address());
+    let request = Request::new("GET", "/version");
+    let large = request.clone().header("x", &"y".repeat(900_000));
+    assert_eq!(connection.ask(&large).status, 200);
+    let many = (0..900).fold(request, |request, number| {
+        request.header(&format!("x{number}"), "y")
+    });
+    assert_eq!(connection.ask(&many).status, 200);
+}
+
+#[test]
+fn a_request_with_a_head_that_etcd_refuses_has_no_effect() {
+    let served = Served::start(&[]);
+    let body = r#"{"key":"YQ=="}"#;
+    let length = body.len();
+    for (fields, refusal) in [
+        ("", "400 Bad Request: missing required Host header"),
+        ("Host: x\r\nHost: x\r\n", "400 Bad Request"),
+        ("Host: x y\r\n", "400 Bad Request: malformed Host header"),
+        ("Host: x\r\nExpect: y\r\n", "417 Expectation Failed"),
+        (
+            "Host: x\r\nTransfer-Encoding: gzip, chunked\r\n",
+            "501 Not Implemented",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        let body = if fields.contains("chunked") {
+            format!("\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
+        } else {
+            format!("Content-Length: {length}\r\n\r\n{body}")
+        };
+        let request = format!("POST /v3/kv/put HTTP/1.1\r\n{fields}{body}");
+        stream.write_all(request.as_bytes()).unwrap();
+        read_until(&mut stream, &format!("HTTP/1.1 {refusal}\r\n"));
+    }
+    let mut connection = Connection::new(served.address());
+    let range = connection.ask(&Request::new("POST", "/v3/kv/range").json(body));
+    assert_eq!(range.json()["header"]["revision"], "1");
+}
+
 #[test]
 fn a_watch_ends_with_its_client() {
     let served = Served::start(&[]);

@@ -57,6 +57,16 @@ fn messages_larger_than_a_window_flow() {
 }
 
 #[test]
+fn metadata_may_be_large() {
+    let served = Served::start(&[]);
+    let mut grpc = Http2::connect(&served.url);
+    for size in [20_000, 100_000, 1_000_000] {
+        let request = put(b"x").header("x", &"y".repeat(size));
+        assert_eq!(grpc.ask(&request).code.as_deref(), Some("0"), "{size}");
+    }
+}
+
+#[test]
 fn a_stream_that_is_not_grpc_is_reset_and_the_connection_goes_on() {
     let served = Served::start(&["--profile", "3.4"]);
     let mut grpc = Http2::connect(&served.url);

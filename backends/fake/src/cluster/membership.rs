@@ -112,10 +112,10 @@ impl Membership {
         self.voters().next().map(|member| member.id)
     }
 
-    /// The members in etcd's order: by their first peer URL.
+    /// The members in etcd's order: by their ids.
     pub(crate) fn sorted(&self) -> Vec<&Member> {
         let mut members: Vec<&Member> = self.members.iter().collect();
-        members.sort_by(|a, b| a.peer_urls.first().cmp(&b.peer_urls.first()));
+        members.sort_by_key(|member| member.id);
         members
     }
 

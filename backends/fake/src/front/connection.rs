@@ -26,8 +26,17 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use super::{grpc::StreamReset, websocket};
+use super::{grpc::StreamReset, head, websocket};
 use crate::{fake::FakeEtcd, v3::auth::CommonName};
+
+/// The bytes of a head of HTTP/1, as in Go's server.
+const MAX_HEAD: usize = (1 << 20) + 4096;
+
+/// The headers of a head of HTTP/1. Go's server has no such limit, and hyper prepares for all of them with each request.
+const MAX_HEADERS: usize = 1000;
+
+/// The bytes of metadata, as in etcd's gRPC.
+const MAX_METADATA: u32 = 16 << 20;
 
 /// What the requests of a connection have in common.
 pub(super) struct Connection {
@@ -80,6 +89,9 @@ impl Connection {
         let service = service_fn(move |request| {
             let (this, breaks) = (Arc::clone(&this), Arc::clone(&breaks));
             async move {
+                if let Some(refusal) = head::refusal(&request) {
+                    return Ok(refusal);
+                }
                 if websocket::is_asked_for(&request) {
                     let (etcd, stopped) = (this.etcd.clone(), this.stopped.clone());
                     return Ok(websocket::open(etcd, &this.url, request, stopped));
@@ -101,10 +113,12 @@ impl Connection {
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         let mut http1 = builder.http1();
-        http1.title_case_headers(true).pipeline_flush(true);
+        http1.title_case_headers(true);
+        http1.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
         let mut http2 = builder.http2();
         // gRPC has no dates, and etcd no limit.
         http2.auto_date_header(false).max_concurrent_streams(None);
+        http2.max_header_list_size(MAX_METADATA);
         let mut connection =
             pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let mut break_off = pin!(broken.notified());

@@ -15,6 +15,8 @@ mod counter;
 mod exchange;
 pub(crate) mod gateway;
 mod grpc;
+#[cfg(feature = "serve")]
+mod head;
 mod http1;
 mod metrics;
 mod mux;

@@ -2,6 +2,7 @@
 
 use crate::{
     cluster::calls::CallName,
+    profile::Profile,
     state::EtcdCluster,
     v3::{
         api::{Answered, Call, Failure},
@@ -146,6 +147,9 @@ pub(super) fn answer<C: Codec>(
         Unary::Downgrade => run(context, body, |call, request| call.downgrade(&request)),
         Unary::MemberRemove => run(context, body, |call, request| call.member_remove(&request)),
         Unary::MemberUpdate => run(context, body, Call::member_update),
+        Unary::MemberList if context.cluster.profile == Profile::V3_4 => {
+            run(context, body, Call::local_member_list)
+        }
         Unary::MemberList => run(context, body, |call, request| call.member_list(&request)),
         Unary::Defragment => run(context, body, Call::defragment),
         Unary::Status => run_for(context, body, |_| true, Call::status),

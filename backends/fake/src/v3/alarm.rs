@@ -9,6 +9,7 @@ use super::{
         maintenance::{AlarmAction, AlarmMember, AlarmRequest, AlarmType},
     },
 };
+use crate::profile::Profile;
 
 /// What a key costs besides its bytes.
 const KEY_OVERHEAD: usize = 256;
@@ -30,11 +31,13 @@ enum Limit {
 }
 
 impl Alarms {
-    /// Does what a request asks; returns the alarms that it concerns.
-    pub(crate) fn request(&mut self, request: &AlarmRequest) -> Vec<AlarmMember> {
+    /// Does what a request asks; returns the alarms that it concerns. 3.4 stores alarms of no kind, too.
+    pub(crate) fn request(&mut self, request: &AlarmRequest, profile: Profile) -> Vec<AlarmMember> {
         let alarm = (request.alarm.0, request.member_id);
         match request.action {
-            AlarmAction::ACTIVATE if request.alarm != AlarmType::NONE => {
+            AlarmAction::ACTIVATE
+                if request.alarm != AlarmType::NONE || profile == Profile::V3_4 =>
+            {
                 let is_first = self.active_of(request.alarm).is_empty();
                 self.active.insert(alarm);
                 if is_first {
@@ -50,7 +53,8 @@ impl Alarms {
                 if !self.active.remove(&alarm) {
                     return Vec::new();
                 }
-                if self.active_of(request.alarm).is_empty() {
+                let is_limit = matches!(request.alarm, AlarmType::NOSPACE | AlarmType::CORRUPT);
+                if is_limit && self.active_of(request.alarm).is_empty() {
                     self.limit = Limit::Nothing;
                 }
                 vec![member(alarm)]

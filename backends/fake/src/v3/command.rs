@@ -146,8 +146,8 @@ commands! {
         Ok(LeaseRevokeResponse { header: Some(header) })
     }
 
-    AlarmRequest(store, command, _at) -> Vec<AlarmMember> {
-        Ok(store.alarms.request(&command))
+    AlarmRequest(store, command, at) -> Vec<AlarmMember> {
+        Ok(store.alarms.request(&command, at.profile))
     }
 
     Authenticate(store, command, at) -> () {

@@ -1,9 +1,10 @@
-//! What a test sees of the v3 API that has the fake in its own process: time limits, reports of progress, members without a
-//! leader, faults, and the data.
+//! What a test sees of the v3 API that has the fake in its own process: time limits, queues, reports of progress, members
+//! without a leader, faults, and the data.
 
 mod cluster;
 mod faults;
 mod inspection;
+mod queues;
 mod time;
 
 use std::{

@@ -186,6 +186,32 @@ rules! {
         assert_eq!(has_read_former, is_etcd_3_5);
     }
 
+    /// The transaction that enters the queue of a lock reads its owner as well.
+    fn v3_101_a_lock_that_is_refused_leaves_no_key(s) {
+        let (root, ann) = enable(s);
+        let own_key = r#"{"name":"reader","perm":{"permType":"READWRITE","key":"bC8xZjQ="}}"#;
+        assert_eq!(post_as(s, &root, "auth/role/grant", own_key).status, 200);
+        call(s, "lease/grant", r#"{"ID":500,"TTL":100}"#);
+        let refused = post_as(s, &ann, "lock/lock", r#"{"name":"bA==","lease":500}"#);
+        assert_eq!(refused.status, 500);
+        assert_refused(&refused, 2, "etcdserver: permission denied");
+        let range = post_as(s, &ann, "kv/range", r#"{"key":"bC8xZjQ="}"#).json();
+        assert_eq!((range.get("kvs"), &range["header"]["revision"]), (None, &"1".into()));
+    }
+
+    /// It enters the queue by a transaction of its key alone.
+    fn v3_101_a_campaign_that_may_not_look_for_older_keys_has_no_code_of_its_own(s) {
+        let (root, ann) = enable(s);
+        let own_key = r#"{"name":"reader","perm":{"permType":"READWRITE","key":"bC8xZjQ="}}"#;
+        assert_eq!(post_as(s, &root, "auth/role/grant", own_key).status, 200);
+        call(s, "lease/grant", r#"{"ID":500,"TTL":100}"#);
+        let refused = post_as(s, &ann, "election/campaign", r#"{"name":"bA==","lease":500}"#);
+        assert_eq!(refused.status, 500);
+        assert_refused(&refused, 2, "etcdserver: permission denied");
+        let range = post_as(s, &ann, "kv/range", r#"{"key":"bC8xZjQ="}"#).json();
+        assert_eq!(range["header"]["revision"], "2");
+    }
+
     fn v3_120_leases_and_the_members_are_open(s) {
         enable(s);
         call(s, "lease/grant", r#"{"ID":7,"TTL":100}"#);

@@ -59,4 +59,36 @@ rules! {
         let updated = changed(s, "update", &same);
         assert_eq!((updated["header"].to_string(), &updated["members"]), ("{}".to_owned(), &members));
     }
+
+    fn v3_122_only_3_5_knows_the_field_of_a_list(s) {
+        let reply = post(s, "cluster/member/list", r#"{"linearizable":"x"}"#);
+        assert_eq!(reply.status, if s.is_3_4() { 200 } else { 400 });
+        call(s, "cluster/member/list", r#"{"linearizable":true}"#);
+    }
+
+    fn v3_122_members_are_listed_by_their_ids(s) {
+        let mut orders = Vec::new();
+        // The id of a new member is random.
+        for port in 1..=6 {
+            let body = format!(r#"{{"peerURLs":["http://127.0.0.1:{port}"],"isLearner":true}}"#);
+            let added = changed(s, "add", &body);
+            let listed = call(s, "cluster/member/list", "{}")["members"].take();
+            assert_eq!(added["members"], listed);
+            let ids = listed.as_array().unwrap().iter().map(|member| member["ID"].as_str().unwrap());
+            orders.push(ids.map(|id| id.parse().unwrap()).collect::<Vec<u64>>());
+            changed(s, "remove", &format!(r#"{{"ID":{}}}"#, added["member"]["ID"]));
+        }
+        assert!(orders.iter().all(|ids| ids.is_sorted()), "{orders:?}");
+    }
+
+    fn v3_122_an_update_takes_any_urls_as_they_are(s) {
+        let own = call(s, "cluster/member/list", "{}")["members"][0]["ID"].take();
+        for urls in [r#"["http://b:1","http://a:1"]"#, r#"["nonsense",""]"#, r#"["http://a:1/path","http://a"]"#, "[]"] {
+            let unknown = format!(r#"{{"ID":5,"peerURLs":{urls}}}"#);
+            assert_refused(&change(s, "update", &unknown), 5, "etcdserver: member not found");
+            let updated = changed(s, "update", &format!(r#"{{"ID":{own},"peerURLs":{urls}}}"#));
+            let stored = updated["members"][0].get("peerURLs").map_or("[]".to_owned(), Value::to_string);
+            assert_eq!(stored, urls);
+        }
+    }
 }

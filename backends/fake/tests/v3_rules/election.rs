@@ -1,6 +1,6 @@
 //! Elections: V3-101, V3-105 and V3-106.
 
-use crate::{Request, assert_refused, call, message, post, rules};
+use crate::{Request, Subject, assert_refused, call, message, post, rules};
 
 rules! {
     fn v3_105_a_campaign_makes_a_leader_who_proclaims_and_resigns(s) {
@@ -19,6 +19,25 @@ rules! {
         assert_eq!(call(s, "election/resign", &format!("{{{key}}}"))["header"]["revision"], "5");
         assert_eq!(call(s, "election/resign", &format!("{{{key}}}"))["header"]["revision"], "5");
         assert_refused(&post(s, "election/proclaim", &format!("{{{key}}}")), 2, "election: not leader");
+    }
+
+    /// Also where another lease, or another leader, has the key.
+    fn v3_105_who_proclaims_or_resigns_without_a_lease_gets_one(s) {
+        call(s, "lease/grant", r#"{"ID":99,"TTL":1000}"#);
+        call(s, "election/campaign", r#"{"name":"eA==","lease":99}"#);
+        let leases = |s: &mut dyn Subject| call(s, "lease/leases", "{}")["leases"].as_array().unwrap().len();
+        let leader = |revision: u32| format!(r#""leader":{{"name":"eA==","key":"eC82Mw==","rev":"{revision}"}}"#);
+        call(s, "election/proclaim", &format!(r#"{{{},"value":"djI="}}"#, leader(2)));
+        assert_eq!(leases(s), 2);
+        let kv = call(s, "kv/range", r#"{"key":"eC82Mw=="}"#)["kvs"][0].take();
+        assert_eq!(kv["value"], "djI=");
+        let lease = kv["lease"].as_str().unwrap();
+        let granted = call(s, "lease/timetolive", &format!(r#"{{"ID":"{lease}"}}"#));
+        assert_eq!((lease == "99", &granted["grantedTTL"]), (false, &"60".into()));
+        assert_refused(&post(s, "election/proclaim", &format!("{{{}}}", leader(7))), 2, "election: not leader");
+        assert_eq!(leases(s), 3);
+        assert_eq!(call(s, "election/resign", &format!("{{{}}}", leader(2)))["header"]["revision"], "4");
+        assert_eq!(leases(s), 4);
     }
 
     fn v3_106_an_observation_has_a_message_for_each_proclamation(s) {

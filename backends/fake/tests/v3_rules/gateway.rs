@@ -32,6 +32,9 @@ rules! {
         for path in ["watch", "election/observe"] {
             assert_eq!(post_within(s, "-1S", path, "{}").status, 504, "{path}");
         }
+        // Before etcd is called, the time is up.
+        assert_refused(&post_within(s, "1n", "kv/put", range), 4, exceeded);
+        assert_eq!(call(s, "kv/range", range)["header"]["revision"], "1");
     }
 
     fn v3_2_a_wrong_method_or_path_is_refused(s) {
@@ -45,6 +48,8 @@ rules! {
             let expected = if is_3_4 { old } else { new };
             assert_eq!((reply.status, &*reply.text()), expected, "{method} {path}");
         }
+        let empty_verb = s.ask(&Request::new("POST", "/v3/kv/range:").json(r#"{"key":"YQ=="}"#));
+        assert_eq!(empty_verb.status, if is_3_4 { 200 } else { 404 });
         let reply = s.ask(&Request::new("POST", "/v3//kv/range").json("{}"));
         assert_eq!((reply.status, reply.header("location")), (301, Some("/v3/kv/range")));
     }

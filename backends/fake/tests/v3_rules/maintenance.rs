@@ -1,5 +1,7 @@
 //! Alarms, the leader and downgrades: V3-124, V3-125 and V3-149.
 
+use fake_harness::Subject;
+
 use crate::{assert_refused, call, post, put, rules};
 
 rules! {
@@ -36,6 +38,34 @@ rules! {
             ("lease/revoke", r#"{"ID":7}"#),
         ] {
             assert_refused(&post(s, path, body), 15, "etcdserver: corrupt cluster");
+        }
+    }
+
+    /// 3.5 stores none without a kind, and ends with a panic at a kind that it does not know.
+    fn v3_124_an_alarm_of_no_kind_forbids_nothing(s) {
+        let raise = |kind: &str| format!(r#"{{"action":"ACTIVATE","memberID":7{kind}}}"#);
+        let clear = |kind: &str| format!(r#"{{"action":"DEACTIVATE","memberID":7{kind}}}"#);
+        let alarms = |s: &mut dyn Subject, body: &str| post(s, "maintenance/alarm", body).json()["alarms"].to_string();
+        if !s.is_3_4() {
+            assert_eq!(alarms(s, &raise("")), "null");
+            assert_eq!(alarms(s, "{}"), "null");
+            return;
+        }
+        for (kind, listed, shown) in [
+            ("", r#"[{"memberID":"7"}]"#, r#"["memberID:7 "]"#),
+            (r#","alarm":5"#, r#"[{"alarm":5,"memberID":"7"}]"#, r#"["memberID:7 alarm:5 "]"#),
+        ] {
+            assert_eq!(alarms(s, &raise(kind)), listed);
+            assert_eq!(alarms(s, "{}"), listed);
+            assert_eq!(call(s, "maintenance/status", "{}")["errors"].to_string(), shown);
+            put(s, "YQ==", "");
+            if kind.is_empty() {
+                alarms(s, &clear(kind));
+                continue;
+            }
+            alarms(s, &raise(r#","alarm":"NOSPACE""#));
+            assert_eq!(alarms(s, &clear(kind)), listed);
+            assert_eq!(post(s, "kv/put", r#"{"key":"YQ=="}"#).status, 429);
         }
     }
 

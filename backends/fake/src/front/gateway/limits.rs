@@ -3,6 +3,9 @@ use http::HeaderMap;
 use super::{error::GatewayError, header};
 use crate::v3::api::Call;
 
+/// In less time, in nanoseconds, no gateway calls etcd.
+const SHORTEST: i64 = 1_000;
+
 /// Conditions that the headers of a request set for its call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
@@ -25,7 +28,7 @@ impl Limits {
                 arrived.saturating_add(timeout)
             }),
             needs_leader: has_leader.is_some_and(|value| value.as_bytes() == b"true"),
-            is_expired: timeout.is_some_and(|timeout| timeout <= 0),
+            is_expired: timeout.is_some_and(|timeout| timeout < SHORTEST),
         })
     }
 

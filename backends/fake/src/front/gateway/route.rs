@@ -37,7 +37,11 @@ pub(super) enum Stream {
 impl Route {
     pub(super) fn find(path: &[u8], profile: Profile) -> Option<Self> {
         let rest = path.strip_prefix(b"/v3/");
-        let rest = rest.or_else(|| path.strip_prefix(b"/v3beta/"))?;
+        let mut rest = rest.or_else(|| path.strip_prefix(b"/v3beta/"))?;
+        if profile == Profile::V3_4 {
+            // A verb may follow. None has a name, and the first version of the gateway takes an empty one for none.
+            rest = rest.strip_suffix(b":").unwrap_or(rest);
+        }
         Some(match rest {
             b"kv/range" => Self::Unary(Unary::Range),
             b"kv/put" => Self::Unary(Unary::Put),

@@ -2,13 +2,13 @@ use super::{Answered, Call, fill_ids};
 use crate::{
     cluster::membership::{self, MembershipError},
     go::url::url_error,
-    profile::Profile,
     v3::{
         error::{Code, V3Error},
         message::{
             cluster::{
                 Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
                 MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, MembersResponse,
+                PlainMemberListRequest,
             },
             kv::ResponseHeader,
         },
@@ -47,10 +47,17 @@ impl Call<'_> {
         &mut self,
         request: &MemberListRequest,
     ) -> Answered<MemberListResponse> {
-        // 3.4 does not know the field.
-        if request.linearizable && self.profile() == Profile::V3_5 {
+        if request.linearizable {
             self.confirm_read()?;
         }
+        self.local_member_list(PlainMemberListRequest {})
+    }
+
+    /// The members, as 3.4 lists them.
+    pub(crate) fn local_member_list(
+        &mut self,
+        _: PlainMemberListRequest,
+    ) -> Answered<MemberListResponse> {
         Ok(MemberListResponse {
             header: self.header_without_revision(),
             members: self.members(),
@@ -59,7 +66,9 @@ impl Call<'_> {
 
     /// Adds a member, with a vote or as a learner. Nothing starts it.
     pub(crate) fn member_add(&mut self, request: MemberAddRequest) -> Answered<MemberAddResponse> {
-        let peer_urls = checked_urls(request.peer_urls)?;
+        check_urls(&request.peer_urls)?;
+        let mut peer_urls = request.peer_urls;
+        peer_urls.sort_unstable();
         self.begin_change()?;
         let member = membership::Member {
             id: self.cluster.rng.next(),
@@ -95,13 +104,17 @@ impl Call<'_> {
         Ok(self.changed())
     }
 
+    /// Changes the peer URLs of a member. A member stores any for itself; at those of another one, if they are no URLs, etcd panics.
     pub(crate) fn member_update(
         &mut self,
         request: MemberUpdateRequest,
     ) -> Answered<MembersResponse> {
-        let peer_urls = checked_urls(request.peer_urls)?;
         self.begin_change()?;
-        let updated = self.cluster.update_member(request.id, peer_urls);
+        let own = self.cluster.member(self.endpoint).map(|member| member.id);
+        if own != Some(request.id) && self.cluster.membership.get(request.id).is_some() {
+            check_urls(&request.peer_urls)?;
+        }
+        let updated = self.cluster.update_member(request.id, request.peer_urls);
         updated.map_err(refusal)?;
         Ok(self.changed())
     }
@@ -142,14 +155,12 @@ fn shown(member: &membership::Member) -> Member {
     }
 }
 
-/// The peer URLs of a request, sorted.
-fn checked_urls(mut urls: Vec<String>) -> Result<Vec<String>, V3Error> {
+fn check_urls(urls: &[String]) -> Result<(), V3Error> {
     let is_bad = |url: &String| url_error(url.trim()).is_some();
     if urls.is_empty() || urls.iter().any(is_bad) {
         return Err(BAD_URLS);
     }
-    urls.sort_unstable();
-    Ok(urls)
+    Ok(())
 }
 
 fn refusal(error: MembershipError) -> V3Error {

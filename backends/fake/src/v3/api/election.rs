@@ -25,7 +25,7 @@ const NO_LEADER_FIELD: V3Error = V3Error::new(Code::Unknown, "\"leader\" field m
 impl Call<'_> {
     /// Enters the queue of an election. A candidate that is in it with another value proclaims the new one.
     pub(crate) fn enter_campaign(&mut self, request: &CampaignRequest) -> Answered<Ticket> {
-        let mut ticket = self.enter_queue(&request.name, request.lease, &request.value)?;
+        let mut ticket = self.enter_queue(&request.name, request.lease, &request.value, false)?;
         let leader = LeaderKey {
             name: request.name.clone(),
             key: ticket.key.clone(),
@@ -69,12 +69,14 @@ impl Call<'_> {
         })
     }
 
-    /// Writes a value under a leader's key, or deletes it, if it is the key that the leader has made.
+    /// Writes a value under a leader's key, or deletes it, if it is the key that the leader has made. A leader without a lease gets
+    /// one before that.
     fn write_as_leader(
         &mut self,
         leader: &LeaderKey,
         value: Option<&Bytes>,
     ) -> Answered<(Option<ResponseHeader>, bool)> {
+        let lease = self.session_lease(leader.lease)?;
         let key = leader.key.clone();
         let mut op = RequestOp::default();
         match value {
@@ -82,7 +84,7 @@ impl Call<'_> {
                 op.request_put = Some(PutRequest {
                     key,
                     value: value.clone(),
-                    lease: leader.lease,
+                    lease,
                     ..PutRequest::default()
                 });
             }

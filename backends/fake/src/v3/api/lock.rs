@@ -12,7 +12,7 @@ use crate::v3::message::{
 impl Call<'_> {
     /// Enters the queue for a lock.
     pub(crate) fn enter_lock(&mut self, request: &LockRequest) -> Answered<Ticket> {
-        self.enter_queue(&request.name, request.lease, &Bytes::new())
+        self.enter_queue(&request.name, request.lease, &Bytes::new(), true)
     }
 
     /// Deletes a key, regardless of its owner.

@@ -130,11 +130,14 @@ impl Call<'_> {
     }
 }
 
-/// An error of auth as maintenance passes it on.
+/// An error of auth as maintenance passes it on: in the words that it has before gRPC's.
 fn without_code(error: V3Error) -> V3Error {
+    let message = error.message.replace("etcdserver: ", "auth: ");
     V3Error {
         code: Code::Unknown,
-        message: error.message.replace("etcdserver: ", "auth: ").into(),
+        message: message
+            .replace("user name not found", "user not found")
+            .into(),
         ..error
     }
 }
@@ -145,9 +148,9 @@ fn shown_alarm(alarm: &AlarmMember) -> String {
         0 => String::new(),
         id => format!("memberID:{id} "),
     };
-    let name = match alarm.alarm {
-        AlarmType::NOSPACE => "NOSPACE",
-        _ => "CORRUPT",
+    let kind = match alarm.alarm {
+        AlarmType::NONE => String::new(),
+        kind => format!("alarm:{} ", kind.to_go_string()),
     };
-    format!("{member}alarm:{name} ")
+    format!("{member}{kind}")
 }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{Answered, Call, Failure};
+use super::{Answered, Call, Failure, election::first_of};
 use crate::{
     profile::Profile,
     v3::{
@@ -37,6 +37,8 @@ pub(crate) struct Ticket {
     pub(crate) header: Option<ResponseHeader>,
     /// The key as it was before, if the place was taken earlier.
     pub(crate) former: Option<SharedKeyValue>,
+    /// The revision at which the first key of a lock's queue was made.
+    pub(crate) owner: Option<i64>,
     pub(crate) kind: Kind,
 }
 
@@ -71,27 +73,37 @@ impl Ticket {
 }
 
 impl Call<'_> {
+    /// The lease of a session: a new one if there is none.
+    pub(super) fn session_lease(&mut self, lease: i64) -> Answered<i64> {
+        if lease != 0 {
+            return Ok(lease);
+        }
+        let ttl = DEFAULT_TTL;
+        let grant = LeaseGrantRequest { id: 0, ttl };
+        Ok(self.grant(&grant).map_err(unmapped)?.id)
+    }
+
     /// Enters a queue with a key of the lease, which keeps its place and its value if it is there already.
+    /// `reads_owner`: the same transaction reads the first key of the queue, as a lock's does.
     pub(super) fn enter_queue(
         &mut self,
         name: &[u8],
         lease: i64,
         value: &Bytes,
+        reads_owner: bool,
     ) -> Answered<Ticket> {
-        let lease = if lease == 0 {
-            let ttl = DEFAULT_TTL;
-            let grant = LeaseGrantRequest { id: 0, ttl };
-            self.grant(&grant).map_err(unmapped)?.id
-        } else {
-            lease
-        };
+        let lease = self.session_lease(lease)?;
         let prefix = Bytes::from([name, b"/"].concat());
         let key = Bytes::from([&prefix[..], hexadecimal(lease).as_bytes()].concat());
-        let enter = enter(&key, lease, value);
+        let mut enter = enter(&key, lease, value);
+        if reads_owner {
+            enter.success.push(range(first_of(&prefix)));
+            enter.failure.push(range(first_of(&prefix)));
+        }
         let response: TxnResponse = self.txn(enter).map_err(unmapped)?;
-        let mut ranges = response.responses.iter();
-        let range = ranges.find_map(|op| op.response_range.as_ref());
-        let former = range.and_then(|range| range.kvs.first()).cloned();
+        let mut ops = response.responses.iter();
+        let mut next_kv = || ops.next()?.response_range.as_ref()?.kvs.first().cloned();
+        let (former, owner) = (next_kv(), next_kv());
         let header = response.header;
         let created = header.as_ref().map_or(0, |header| header.revision);
         Ok(Ticket {
@@ -101,6 +113,7 @@ impl Call<'_> {
             revision: former.as_ref().map_or(created, |kv| kv.0.create_revision),
             header,
             former,
+            owner: owner.map(|kv| kv.0.create_revision),
             kind: Kind::Lock,
         })
     }
@@ -111,35 +124,39 @@ impl Call<'_> {
         ticket: &Ticket,
         has_waited: bool,
     ) -> Answered<Option<Acquired>> {
-        let earlier = self.range(&RangeRequest {
+        let key = ticket.key.clone();
+        if matches!(ticket.kind, Kind::Lock) && !has_waited {
+            let is_owner = ticket.owner.is_none_or(|owner| owner == ticket.revision);
+            let header = ticket.header.clone();
+            return Ok(is_owner.then_some(Acquired::Lock(LockResponse { header, key })));
+        }
+        let earlier = RangeRequest {
             key: ticket.prefix.clone(),
             range_end: ticket.end(),
             limit: 1,
             max_create_revision: ticket.revision - 1,
             ..RangeRequest::default()
-        })?;
+        };
+        let earlier = self.range(&earlier).map_err(unmapped)?;
         // A bound of 0 is none: there is none before the first revision.
         if ticket.revision > 1 && !earlier.kvs.is_empty() {
             return Ok(None);
         }
         let header = match &ticket.kind {
             Kind::Campaign(response) => return Ok(Some(Acquired::Campaign(response.clone()))),
-            Kind::Lock if has_waited && self.profile() == Profile::V3_5 => {
-                self.confirm_lock(ticket)?
-            }
-            Kind::Lock if has_waited => earlier.header,
-            Kind::Lock => ticket.header.clone(),
+            Kind::Lock if self.profile() == Profile::V3_5 => self.confirm_lock(ticket)?,
+            Kind::Lock => earlier.header,
         };
-        let key = ticket.key.clone();
         Ok(Some(Acquired::Lock(LockResponse { header, key })))
     }
 
     /// Checks whether the key has outlived the wait, as 3.5 does.
     fn confirm_lock(&mut self, ticket: &Ticket) -> Answered<Option<ResponseHeader>> {
-        let own = self.range(&RangeRequest {
+        let own = RangeRequest {
             key: ticket.key.clone(),
             ..RangeRequest::default()
-        })?;
+        };
+        let own = self.range(&own).map_err(unmapped)?;
         if own.kvs.is_empty() {
             return Err(V3Error::new(Code::Unknown, "mutex: session is expired").into());
         }
@@ -185,17 +202,21 @@ fn enter(key: &Bytes, lease: i64, value: &Bytes) -> TxnRequest {
         }),
         ..RequestOp::default()
     };
-    let get = RequestOp {
-        request_range: Some(RangeRequest {
-            key: key.clone(),
-            ..RangeRequest::default()
-        }),
-        ..RequestOp::default()
-    };
+    let get = range(RangeRequest {
+        key: key.clone(),
+        ..RangeRequest::default()
+    });
     TxnRequest {
         compare: vec![created_at(key, 0)],
         success: vec![put],
         failure: vec![get],
+    }
+}
+
+fn range(request: RangeRequest) -> RequestOp {
+    RequestOp {
+        request_range: Some(request),
+        ..RequestOp::default()
     }
 }
 

@@ -37,6 +37,8 @@ messages! {
     MemberListRequest {
         linearizable: bool = 1;
     }
+    /// A [`MemberListRequest`] to 3.4, which knows no fields of it.
+    PlainMemberListRequest as "MemberListRequest" {}
     MemberListResponse {
         header: Option<ResponseHeader> = 1;
         members: Vec<Member> = 2;
