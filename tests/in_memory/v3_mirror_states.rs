@@ -105,7 +105,7 @@ fn only_what_has_changed_since_is_read() {
 fn a_store_that_does_not_go_on_is_reported_with_the_differences_or_as_an_error() {
     /// What happens between, what is reported, and whether it is an error of compaction.
     type Case = (fn(&FakeEtcd, &FakeEtcd), MirrorGap, &'static str);
-    let cases: [Case; 4] = [
+    let cases: [Case; 6] = [
         (
             |etcd, _| {
                 etcd.put("k/c", "3");
@@ -121,6 +121,16 @@ fn a_store_that_does_not_go_on_is_reported_with_the_differences_or_as_an_error()
             },
             MirrorGap::Restored,
             "-2",
+        ),
+        // The same revision, of another history.
+        (
+            |etcd, backup| {
+                etcd.wipe();
+                etcd.restore(backup);
+                etcd.put("k/b", "3");
+            },
+            MirrorGap::Restored,
+            "2>3",
         ),
         (
             |etcd, backup| {
@@ -140,6 +150,15 @@ fn a_store_that_does_not_go_on_is_reported_with_the_differences_or_as_an_error()
             },
             MirrorGap::OtherCluster,
             "+6",
+        ),
+        (
+            |etcd, backup| {
+                etcd.restore(backup);
+                etcd.change_cluster_id();
+                etcd.put("k/b", "7");
+            },
+            MirrorGap::OtherCluster,
+            "2>7",
         ),
     ];
     for (meanwhile, gap, changes) in cases {

@@ -200,6 +200,12 @@ fn a_cache_follows_a_store_that_is_restored_from_a_backup() {
         let work = async {
             shows(&etcd, &cache, "a=8 b=1").await;
             etcd.restore(&backup);
+            // The same revision of the key, in another history.
+            for number in 12..19 {
+                etcd.put("n/a", number.to_string());
+            }
+            shows(&etcd, &cache, "a=18").await;
+            etcd.restore(&backup);
             shows(&etcd, &cache, "a=1").await;
             assert_eq!(cache.revision(), 2);
             etcd.put("n/c", "3");
