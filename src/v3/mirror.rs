@@ -352,6 +352,7 @@ impl<T: Transport> Mirror<T> {
     /// Lists the keys next.
     fn restart(&mut self, gap: Gap) {
         self.work = Work::Start;
+        self.copy.write().is_followed = false;
         // Before the first listing nothing can be lost.
         self.gap = self.copy.has_cursor().then_some(gap);
     }
@@ -378,6 +379,7 @@ impl<T: Transport> Mirror<T> {
             position,
             resumed,
         });
+        self.copy.write().is_followed = true;
     }
 
     fn listed(

@@ -54,6 +54,8 @@ pub(super) struct Copy {
     pub(super) revision: i64,
     /// Up to where it is known to be what the range is; `None` before the first listing.
     pub(super) cursor: Option<WatchCursor>,
+    /// Whether a watch keeps it up to date; otherwise it is being listed, or about to be.
+    pub(super) is_followed: bool,
 }
 
 impl<T: Transport> MirrorReader<T> {
@@ -111,6 +113,11 @@ impl<T> MirrorReader<T> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.read().entries.is_empty()
+    }
+
+    /// Whether a watch keeps the copy up to date, and no listing replaces it.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.read().is_followed
     }
 
     pub(super) fn has_cursor(&self) -> bool {
