@@ -325,6 +325,7 @@ fn changes(update: &CacheUpdate<u32>) -> Vec<String> {
         CacheChange::Changed { old, new } => format!("{}>{}", old.value, new.value),
         CacheChange::Removed(old) => format!("-{}", old.value),
         CacheChange::Invalid(_) => "!".to_owned(),
+        CacheChange::InvalidRemoved(_) => "-!".to_owned(),
     };
     update.changes.iter().map(change).collect()
 }

@@ -77,6 +77,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 ///                 }
 ///                 CacheChange::Removed(old) => println!("{:?} is gone", old.kv.key),
 ///                 CacheChange::Invalid(invalid) => eprintln!("{invalid}"),
+///                 CacheChange::InvalidRemoved(old) => println!("{:?} is gone", old.kv.key),
 ///             }
 ///         }
 ///     }

@@ -245,7 +245,9 @@ impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
             self.resync.due = self.resync.interval.and_then(|it| now.checked_add(it));
         }
         for key in mem::take(&mut self.known) {
-            if update.snapshot.get(&key).is_none() {
+            let is_there =
+                update.snapshot.get(&key).is_some() || update.snapshot.get_invalid(&key).is_some();
+            if !is_there {
                 self.changed(key, true, now);
             }
         }
@@ -255,6 +257,8 @@ impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
                     self.changed(new.kv.key.clone(), false, now);
                 }
                 CacheChange::Removed(old) => self.changed(old.kv.key.clone(), true, now),
+                // It may have been valid before the cache was listed.
+                CacheChange::InvalidRemoved(old) => self.changed(old.kv.key.clone(), true, now),
                 CacheChange::Invalid(invalid) => (self.hook)(ControllerEvent::Invalid(invalid)),
             }
         }

@@ -44,6 +44,7 @@ pub(super) fn changes(update: &CacheUpdate<u32>) -> String {
         CacheChange::Changed { old, new } => format!("{}>{}", old.value, new.value),
         CacheChange::Removed(old) => format!("-{}", old.value),
         CacheChange::Invalid(invalid) => format!("!{}", invalid.kv.value_str().unwrap()),
+        CacheChange::InvalidRemoved(old) => format!("-!{}", old.kv.value_str().unwrap()),
     };
     let changes: Vec<_> = update.changes.iter().map(change).collect();
     let kind = if update.is_resync { "resync " } else { "" };
@@ -427,7 +428,9 @@ fn a_cache_shows_what_was_there_at_each_revision() {
                         CacheChange::Added(new) => (None, Some(new)),
                         CacheChange::Changed { old, new } => (Some(old), Some(new)),
                         CacheChange::Removed(old) => (Some(old), None),
-                        CacheChange::Invalid(invalid) => return Err(invalid.to_string()),
+                        CacheChange::Invalid(invalid) | CacheChange::InvalidRemoved(invalid) => {
+                            return Err(invalid.to_string());
+                        }
                     };
                     let key = old.or(new).map(|it| it.kv.key.clone()).unwrap_or_default();
                     let before = match new {

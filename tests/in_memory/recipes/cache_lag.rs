@@ -135,3 +135,30 @@ fn a_stream_that_is_not_polled_gets_the_differences() {
         }
     }));
 }
+
+#[test]
+fn a_stream_that_is_not_polled_tells_that_a_key_without_a_valid_value_is_gone() {
+    let etcd = jumping().build();
+    let client = client(&etcd);
+    for key in ["n/a", "n/b", "n/c"] {
+        etcd.put(key, &key[2..]);
+    }
+    let builder = CacheBuilder::new(client.v3(), KeyRange::prefix("n/")).waiting_updates(2);
+    let (cache, driver): (Cache<u32>, _) = builder.json();
+    let work = async {
+        let mut updates = cache.changes();
+        let first = changes(&updates.next().await.unwrap());
+        assert_eq!(first, "resync !a !b !c");
+        client.v3().kv().delete("n/b").await.unwrap();
+        let gone = changes(&updates.next().await.unwrap());
+        assert_eq!(gone, "-!b");
+        client.v3().kv().delete("n/c").await.unwrap();
+        for number in 0..9 {
+            let revision = etcd.put("n/a", number.to_string());
+            cache.wait_until(revision).await.unwrap();
+        }
+        let late = changes(&updates.next().await.unwrap());
+        assert_eq!(late, "resync +8 -!c");
+    };
+    block_on(cache.run(driver, work));
+}
