@@ -99,12 +99,13 @@ impl<T: Transport> CacheBuilder<T> {
         }
         // What the mirror has taken over, which is nothing of other keys.
         let state = mirror.state();
+        let mirrored = match &state {
+            Some(state) => decoded(state, &decode),
+            None => Snapshot::new(0, []),
+        };
         let (published, publisher) = Published::new(State {
             number: state.is_some().into(),
-            snapshot: match &state {
-                Some(state) => decoded(state, &decode),
-                None => Snapshot::new(0, []),
-            },
+            snapshot: mirrored.clone(),
             keys: mirror.len(),
             failure: None,
         });
@@ -121,6 +122,7 @@ impl<T: Transport> CacheBuilder<T> {
             fails_on_gap: self.fails_on_gap,
             decode,
             publisher,
+            mirrored,
             subscriptions: Arc::clone(&subscriptions),
             unchanged,
         };

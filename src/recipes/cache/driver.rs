@@ -54,6 +54,8 @@ pub(super) struct Work<T, V> {
     pub(super) fails_on_gap: bool,
     pub(super) decode: Decode<V>,
     pub(super) publisher: Publisher<State<V>>,
+    /// What the mirror has come to. What is published may be ahead: see [`advance`].
+    pub(super) mirrored: Snapshot<V>,
     pub(super) subscriptions: Arc<Subscriptions<V>>,
     /// Ends with the last handle.
     pub(super) unchanged: UnboundedReceiver<Unchanged>,
@@ -62,31 +64,47 @@ pub(super) struct Work<T, V> {
 impl<T: Transport, V> Work<T, V> {
     pub(super) async fn execute(mut self) {
         let mut pauses = Pauses::default();
+        let reader = self.mirror.reader();
         loop {
-            let next = match select(pin!(self.mirror.next()), self.unchanged.next()).await {
-                Either::Left((next, _)) => Ok(next),
-                Either::Right((unchanged, _)) => Err(unchanged),
-            };
-            let next = match next {
-                Ok(next) => next,
-                Err(Some(unchanged)) => {
-                    self.advance(unchanged);
-                    continue;
+            let next = {
+                // It is not dropped by an advance: each request of a listing would begin again.
+                let mut next = pin!(self.mirror.next());
+                loop {
+                    match select(next.as_mut(), self.unchanged.next()).await {
+                        Either::Left((next, _)) => break next,
+                        // A listing may be of a revision before that of the read.
+                        Either::Right((Some(_), _)) if !reader.is_followed() => {}
+                        Either::Right((Some(unchanged), _)) => {
+                            advance(&mut self.publisher, unchanged);
+                        }
+                        Either::Right((None, _)) => return,
+                    }
                 }
-                Err(None) => return,
             };
             let before = self.publisher.read();
             let State {
-                number, snapshot, ..
+                number,
+                snapshot,
+                keys,
+                ..
             } = &before.value;
             match next {
                 Ok(update) => {
-                    let update = apply(snapshot.content(), update, &self.decode);
+                    let update = apply(self.mirrored.content(), update, &self.decode);
+                    self.mirrored = update.snapshot.clone();
+                    // All of this is undone by the revision that was published.
+                    let is_overtaken =
+                        !update.is_resync && update.snapshot.revision() <= snapshot.revision();
+                    let (snapshot, keys) = if is_overtaken {
+                        (snapshot.clone(), *keys)
+                    } else {
+                        (update.snapshot.clone(), self.mirror.len())
+                    };
                     let number = number + 1;
                     let state = State {
                         number,
-                        snapshot: update.snapshot.clone(),
-                        keys: self.mirror.len(),
+                        snapshot,
+                        keys,
                         failure: None,
                     };
                     let pass_on = || self.subscriptions.send(number, &update);
@@ -114,19 +132,21 @@ impl<T: Transport, V> Work<T, V> {
             }
         }
     }
+}
 
-    fn advance(&mut self, unchanged: Unchanged) {
-        let before = self.publisher.read();
-        let Unchanged { since, until } = unchanged;
-        let mut content = before.value.snapshot.content().clone();
-        if content.revision == since && until > since {
-            content.revision = until;
-            let state = State {
-                snapshot: Snapshot::of(content),
-                failure: before.value.failure.clone(),
-                ..before.value
-            };
-            self.publisher.publish(state, || {});
-        }
+/// Publishes that the range is at a later revision what it was. Keys may have come and gone between, and the watch may yet deliver
+/// that: no snapshot shows it any more.
+fn advance<V>(publisher: &mut Publisher<State<V>>, unchanged: Unchanged) {
+    let before = publisher.read();
+    let Unchanged { since, until } = unchanged;
+    let mut content = before.value.snapshot.content().clone();
+    if content.revision == since && until > since {
+        content.revision = until;
+        let state = State {
+            snapshot: Snapshot::of(content),
+            failure: before.value.failure.clone(),
+            ..before.value
+        };
+        publisher.publish(state, || {});
     }
 }

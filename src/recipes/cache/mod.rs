@@ -77,6 +77,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 ///                 }
 ///                 CacheChange::Removed(old) => println!("{:?} is gone", old.kv.key),
 ///                 CacheChange::Invalid(invalid) => eprintln!("{invalid}"),
+///                 CacheChange::InvalidRemoved(old) => println!("{:?} is gone", old.kv.key),
 ///             }
 ///         }
 ///     }
@@ -181,7 +182,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     }
 
     /// Waits until the copy is at this revision or a later one: that of a response, to read what was written. It may be one that
-    /// changed other keys: if no change arrives, the store is asked whether there was one, by a read of one key.
+    /// changed other keys: if no change arrives, the store is asked whether there was one, by a read of one key. The snapshot may be
+    /// ahead of [`changes`](Self::changes) then, which deliver what came and went before it.
     ///
     /// After a restore of etcd from a backup revisions begin lower, and this waits for longer: give it a limit.
     ///
@@ -264,7 +266,8 @@ impl<V> Cache<V> {
     }
 
     /// Returns the copy as etcd has it, with the cursor that it is at, to be stored: see [`CacheBuilder::resume`]. `None` before the
-    /// first listing. It may be later than the [`snapshot`](Self::snapshot), and takes time and memory for each key.
+    /// first listing. It may be later than the [`snapshot`](Self::snapshot), or earlier after a [wait](Self::wait_until), and takes
+    /// time and memory for each key.
     pub fn state(&self) -> Option<MirrorState> {
         self.inner.source.state()
     }

@@ -137,7 +137,12 @@ impl<V> Subscriber<V> {
             (state.number, update)
         } else {
             let mut updates = iter::from_fn(|| waiting.updates.pop_front());
-            updates.find(|(number, _)| *number > self.number)?
+            // A stream that began after the cache was ahead of its watch has seen what such an update leads to.
+            let is_new = |(number, update): &(u64, CacheUpdate<V>)| {
+                let is_later = update.snapshot.revision() > self.seen.revision();
+                *number > self.number && (update.is_resync || is_later)
+            };
+            updates.find(is_new)?
         };
         self.number = number;
         self.seen = update.snapshot.clone();

@@ -35,6 +35,8 @@ pub enum CacheChange<V> {
     Removed(Arc<CacheEntry<V>>),
     /// The present value of the key cannot be decoded. The last valid one, if there was one, stays.
     Invalid(Arc<InvalidEntry>),
+    /// The key was deleted, and had no valid value; this is its last one.
+    InvalidRemoved(Arc<InvalidEntry>),
 }
 
 /// Decodes a value.
@@ -74,6 +76,7 @@ impl<V> Clone for CacheChange<V> {
             },
             Self::Removed(old) => Self::Removed(Arc::clone(old)),
             Self::Invalid(invalid) => Self::Invalid(Arc::clone(invalid)),
+            Self::InvalidRemoved(old) => Self::InvalidRemoved(Arc::clone(old)),
         }
     }
 }
@@ -103,8 +106,9 @@ pub(super) fn apply<V>(
                 changes.push(change);
             }
             MirrorChange::Removed(old) => {
-                content.invalid.remove(&old.key);
-                changes.extend(content.values.remove(&old.key).map(CacheChange::Removed));
+                let invalid = content.invalid.remove(&old.key);
+                let valid = content.values.remove(&old.key);
+                changes.extend(removed(valid, invalid));
             }
         }
     }
@@ -145,6 +149,15 @@ fn put<V>(content: &mut Content<V>, kv: KeyValue, decode: &Decode<V>) -> CacheCh
     }
 }
 
+/// What a deletion is, of a key with these values.
+fn removed<V>(
+    valid: Option<Arc<CacheEntry<V>>>,
+    invalid: Option<Arc<InvalidEntry>>,
+) -> Option<CacheChange<V>> {
+    let removed = valid.map(CacheChange::Removed);
+    removed.or_else(|| invalid.map(CacheChange::InvalidRemoved))
+}
+
 /// The differences between two states.
 pub(super) fn differences<V>(before: &Content<V>, now: &Snapshot<V>) -> CacheUpdate<V> {
     let content = now.content();
@@ -156,7 +169,16 @@ pub(super) fn differences<V>(before: &Content<V>, now: &Snapshot<V>) -> CacheUpd
         (None, None) => None,
     });
     let invalid = before.invalid.differences(&content.invalid).into_iter();
-    let invalid = invalid.filter_map(|(_, new)| new.map(CacheChange::Invalid));
+    let invalid = invalid.filter_map(|change| match change {
+        (_, Some(new)) => Some(CacheChange::Invalid(new)),
+        (Some(old), None) => {
+            let key = &old.kv.key;
+            let has_value = [&before.values, &content.values].map(|it| it.get(key).is_some());
+            // A valid value, before or now, is among the values.
+            (has_value == [false, false]).then(|| CacheChange::InvalidRemoved(Arc::clone(&old)))
+        }
+        (None, None) => None,
+    });
     CacheUpdate {
         is_resync: true,
         gap: None,

@@ -107,10 +107,12 @@ impl<T: Transport, V: Send + Sync + 'static> ControllerBuilder<T, V> {
     {
         let (commands, received) = mpsc::unbounded();
         let shared = Arc::new(Shared::default());
-        let known = self.cache.snapshot();
+        let snapshot = self.cache.snapshot();
+        let valid = snapshot.iter().map(|it| &it.kv);
+        let known = valid.chain(snapshot.invalid().map(|it| &it.kv));
         let work = Work {
             changes: self.cache.changes(),
-            known: known.iter().map(|it| it.kv.key.clone()).collect(),
+            known: known.map(|kv| kv.key.clone()).collect(),
             reconcile: Box::new(move |request| {
                 reconcile(request)
                     .map(|result| result.map_err(Into::into))

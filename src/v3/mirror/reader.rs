@@ -54,6 +54,8 @@ pub(super) struct Copy {
     pub(super) revision: i64,
     /// Up to where it is known to be what the range is; `None` before the first listing.
     pub(super) cursor: Option<WatchCursor>,
+    /// Whether a watch keeps it up to date; otherwise it is being listed, or about to be.
+    pub(super) is_followed: bool,
 }
 
 impl<T: Transport> MirrorReader<T> {
@@ -113,8 +115,13 @@ impl<T> MirrorReader<T> {
         self.read().entries.is_empty()
     }
 
-    pub(super) fn has_cursor(&self) -> bool {
-        self.read().cursor.is_some()
+    /// Whether a watch keeps the copy up to date, and no listing replaces it.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.read().is_followed
+    }
+
+    pub(super) fn cursor(&self) -> Option<WatchCursor> {
+        self.read().cursor
     }
 
     pub(super) fn freshness(&self) -> &Freshness {

@@ -75,8 +75,8 @@ pub(super) fn differences(
     let mut changes = BTreeMap::new();
     for (key, new) in now {
         let change = match before.remove(key) {
-            // A key with the same last modification is unchanged.
-            Some(old) if old.mod_revision == new.mod_revision => continue,
+            // The revisions do not suffice: of another store, they may be the same.
+            Some(old) if old == *new => continue,
             Some(old) => MirrorChange::Changed {
                 old,
                 new: new.clone(),

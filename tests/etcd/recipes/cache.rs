@@ -35,6 +35,7 @@ fn changes(update: &CacheUpdate<u32>) -> Vec<String> {
         CacheChange::Changed { old, new } => format!("{}>{}", old.value, new.value),
         CacheChange::Removed(old) => format!("-{}", old.value),
         CacheChange::Invalid(invalid) => format!("!{}", invalid.kv.value_str().unwrap()),
+        CacheChange::InvalidRemoved(old) => format!("-!{}", old.kv.value_str().unwrap()),
     };
     update.changes.iter().map(change).collect()
 }

@@ -11,8 +11,8 @@ use etcd_http::{
     Client,
     fake::FakeEtcd,
     recipes::{
-        Cache, CacheDriver, Controller, ControllerBuilder, ControllerDriver, ControllerEvent,
-        RecipeError, ReconcileRequest, Reconciled,
+        Cache, CacheBuilder, CacheDriver, Controller, ControllerBuilder, ControllerDriver,
+        ControllerEvent, RecipeError, ReconcileRequest, Reconciled,
     },
     transport::Transport,
     v3::KeyRange,
@@ -285,6 +285,43 @@ fn a_value_that_cannot_be_decoded_is_reported_and_is_never_a_deletion() {
             assert_eq!(journal.take(), ["new=3", "old-"]);
         };
         run(cache_driver, driver, work).await;
+    });
+}
+
+/// It had one before the cache was listed, perhaps.
+#[test]
+fn a_key_without_a_valid_value_is_reconciled_when_it_is_deleted() {
+    let etcd = jumping().build();
+    etcd.put("n/bad", "no number");
+    let (client, journal) = (client(&etcd), Journal::new(&etcd));
+    let delete = async || drop(client.v3().kv().delete("n/bad").await.unwrap());
+    block_on(async {
+        let (cache, cache_driver) = numbers(&client);
+        let (_controller, driver) = noting(Controller::builder(&client, &cache), &journal);
+        let work = async {
+            etcd.sleep(seconds(1)).await;
+            delete().await;
+            etcd.sleep(seconds(1)).await;
+            assert_eq!(journal.take(), ["bad-"]);
+        };
+        run(cache_driver, driver, work).await;
+        // The controller gets only the differences to what the cache had.
+        etcd.put("n/bad", "no number");
+        let builder = CacheBuilder::new(client.v3(), KeyRange::prefix("n/")).waiting_updates(1);
+        let (cache, mut cache_driver) = builder.json();
+        let late = async {
+            cache.ready().await.unwrap();
+            let made = noting(Controller::builder(&client, &cache), &journal);
+            delete().await;
+            for number in 1..4 {
+                let revision = etcd.put("n/a", number.to_string());
+                cache.wait_until(revision).await.unwrap();
+            }
+            made
+        };
+        let (_controller, driver) = cache.run(&mut cache_driver, late).await;
+        run(cache_driver, driver, etcd.sleep(seconds(1))).await;
+        assert_eq!(journal.take(), ["bad-", "a=3"]);
     });
 }
 

@@ -1,6 +1,7 @@
 //! Recipes under faults, in virtual time.
 
 mod cache;
+mod cache_lag;
 mod claims;
 mod config;
 mod controlled;

@@ -99,7 +99,7 @@ impl<T: Transport> Discovery<T> {
                 }
                 CacheChange::Removed(old) => Some(Change::Down(id(&prefix, &old))),
                 // Another version of the program may write what this one cannot read.
-                CacheChange::Invalid(_) => None,
+                CacheChange::Invalid(_) | CacheChange::InvalidRemoved(_) => None,
             };
             async { change }
         });
