@@ -270,7 +270,8 @@ impl Watch {
 /// Many watches in one request. Each item says which watch it is from. To add and cancel watches later, see
 /// [`controlled`](Self::controlled).
 ///
-/// A set of a thousand watches is one connection. A watch that etcd refuses or cancels ends with its error, and the
+/// A set of a thousand watches is one connection. A watch that etcd refuses or cancels, or with a revision that comes in
+/// fragments and is larger than [`max_response_size`](crate::ClientBuilder::max_response_size), ends with its error, and the
 /// others continue. The stream ends when no watch is left, or with an error of all of them. There is no order between
 /// the watches of a set.
 ///
