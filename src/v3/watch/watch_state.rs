@@ -16,6 +16,8 @@ pub(super) struct WatchState {
     watch: Watch,
     /// The lowest revision that is to come; `None` until the store's revision is known.
     next: Option<i64>,
+    /// It begins with what the caller gave, and no server has created it.
+    is_given: bool,
     /// The store has not been compared with the cursor that it begins at.
     is_unverified: bool,
     /// The last message was a fragment: the next one continues it.
@@ -29,6 +31,7 @@ impl WatchState {
     pub(super) fn new(watch: Watch) -> Self {
         Self {
             next: watch.from,
+            is_given: watch.from.is_some() && !watch.is_continued(),
             is_unverified: watch.cursor().is_some(),
             watch,
             is_partial: false,
@@ -59,6 +62,11 @@ impl WatchState {
         Ok(())
     }
 
+    /// A server has created it.
+    pub(super) fn created(&mut self) {
+        self.is_given = false;
+    }
+
     /// The last revision up to which everything has arrived; `None` until it is known where it begins.
     pub(super) fn reached(&self) -> Option<i64> {
         self.next.map(|next| next.saturating_sub(1))
@@ -82,14 +90,14 @@ impl WatchState {
         })
     }
 
-    /// The revision to ask for. A start that the caller gave is sent as it is.
+    /// The revision to ask for. A start that the caller gave is sent as it is, at first: etcd accepts the compacted revision.
     ///
     /// Any other is one lower, and what that brings again is dropped. Where exactly the next revision was compacted, etcd
     /// 3.4 begins with it and leaves out its deletes: <https://github.com/etcd-io/etcd/issues/18089>. Asked for the one
     /// before, it says that the history is gone.
     fn start(&self) -> i64 {
         let next = self.next.unwrap_or_default();
-        if self.watch.from == Some(next) && !self.watch.is_continued() {
+        if self.is_given {
             return next;
         }
         next.saturating_sub(1).max(1)

@@ -301,7 +301,11 @@ impl<T: Transport> Watcher<T> {
                 Err(error) => return self.lost(Loss::Failed(error)),
             }
         }
-        self.report(header)
+        self.report(header)?;
+        if let Some(watch) = self.watches.get_mut(&number) {
+            watch.created();
+        }
+        Ok(())
     }
 
     /// A watch has ended, or was not created.

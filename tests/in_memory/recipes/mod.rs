@@ -2,6 +2,7 @@
 
 mod cache;
 mod claims;
+mod compacted;
 mod config;
 mod controlled;
 mod controller;
