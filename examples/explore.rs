@@ -136,8 +136,8 @@ async fn lock(etcd: FakeEtcd, version: Version) -> Result<(), String> {
     increments.check(&etcd)
 }
 
-/// Keeps `seen` equal to the setting. The naive version reads it and watches "from now on". The correct one watches from the
-/// revision after that of the read.
+/// Keeps `seen` equal to the setting. The naive version reads it and watches "from now on". The correct one watches what
+/// comes after the revision of the read.
 async fn follow(client: &Client<FakeEtcd>, version: Version, seen: &Cell<i64>) {
     loop {
         let Ok(now) = client.v3().kv().range(SETTING).await else {
@@ -149,7 +149,7 @@ async fn follow(client: &Client<FakeEtcd>, version: Version, seen: &Cell<i64>) {
         }
         let watch = match version {
             Version::Naive => Watch::new(SETTING),
-            Version::Correct => Watch::new(SETTING).from_revision(now.header.revision + 1),
+            Version::Correct => Watch::new(SETTING).after_revision(now.header.revision),
         };
         let mut changes = client.open(watch);
         while let Some(Ok(changes)) = changes.next().await {

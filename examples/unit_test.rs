@@ -100,8 +100,8 @@ impl<T: Transport> Service<T> {
         for kv in &now.kvs {
             set(kv);
         }
-        let next = now.header.revision + 1;
-        let mut revisions = self.client.open(Watch::new(LOG_LEVEL).from_revision(next));
+        let watch = Watch::new(LOG_LEVEL).after_revision(now.header.revision);
+        let mut revisions = self.client.open(watch);
         while let Some(changes) = revisions.next().await {
             for event in &changes?.events {
                 if set(&event.kv) {

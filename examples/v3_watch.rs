@@ -18,11 +18,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let etcd = common::etcd()?;
     let client = Client::<ReqwestTransport>::connect([&etcd.url])?;
 
-    // The state and its revision: the watches begin with the next one, so no change is missed.
+    // The state and its revision: the watches begin after it, so no change is missed.
     let jobs = KeyRange::prefix("v3-watch/jobs/");
     let read = client.v3().kv().range(&jobs).await?;
-    let next = read.header.revision + 1;
-    println!("{} jobs at revision {}", read.count, read.header.revision);
+    let revision = read.header.revision;
+    println!("{} jobs at revision {revision}", read.count);
 
     // One transaction is one revision, and arrives as one item.
     let txn = Txn::new()
@@ -33,8 +33,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.v3().kv().put("v3-watch/switch", "off").await?;
 
     let mut items = client.v3().watch_set([
-        Watch::new("v3-watch/switch").from_revision(next),
-        Watch::new(jobs).from_revision(next).prev_kv(true),
+        Watch::new("v3-watch/switch").after_revision(revision),
+        Watch::new(jobs).after_revision(revision).prev_kv(true),
     ]);
     let (mut is_off, mut jobs) = (false, read.count);
     while let Some(item) = items.next().await {

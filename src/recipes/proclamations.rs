@@ -102,7 +102,7 @@ impl<T: Transport> Follower<T> {
         let range = Range::new(&self.queue);
         let read = async { Ok(settle(&self.namespace, &range).await?) };
         let read = within(transport, OUTAGE, read).await?.output;
-        let from = read.header.revision.saturating_add(1);
+        let revision = read.header.revision;
         let candidates = read.kvs.into_iter().map(|kv| (kv.create_revision, kv));
         self.candidates = candidates.collect();
         let leader = self.candidates.first_key_value().map(|(_, leader)| leader);
@@ -110,7 +110,7 @@ impl<T: Transport> Follower<T> {
         // Where the same leader leads, no other has led.
         self.is_resync |= self.has_listed && (leader.is_none() || leader != self.last);
         self.has_listed = true;
-        let watch = Watch::new(&self.queue).from_revision(from);
+        let watch = Watch::new(&self.queue).after_revision(revision);
         self.changes = Some(self.namespace.open(watch));
         Ok(())
     }

@@ -161,7 +161,7 @@ pub(super) async fn next_change<T: Transport>(
     revision: i64,
     pauses: &Pauses,
 ) -> Result<Option<i64>> {
-    let watch = watch.from_revision(revision.saturating_add(1));
+    let watch = watch.after_revision(revision);
     match namespace.open(watch).next().await {
         Some(Ok(changes)) => Ok(Some(changes.revision)),
         Some(Err(error)) if !is_history_lost(&error) && pauses.is_final(&error) => Err(error),
@@ -186,7 +186,7 @@ pub(super) async fn fewer<T: Transport>(
 ) -> Result<Option<i64>> {
     let mut left: HashSet<_> = keys.into_iter().collect();
     let watch = Watch::new(range).without_puts();
-    let mut changes = namespace.open(watch.from_revision(revision.saturating_add(1)));
+    let mut changes = namespace.open(watch.after_revision(revision));
     let mut changed = None;
     while left.len() >= limit {
         match changes.next().await {

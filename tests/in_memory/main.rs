@@ -16,6 +16,7 @@ mod support;
 mod time;
 mod v2_credentials;
 mod v2_cursors;
+mod v3_compaction;
 mod v3_credentials;
 mod v3_cursors;
 mod v3_deletes;

@@ -57,6 +57,7 @@ mod v3_unsupported;
 mod v3_waits;
 mod v3_watch;
 mod v3_watch_buffered;
+mod v3_watch_fragments;
 mod v3_watch_outages;
 mod v3_watch_server;
 mod v3_watch_set;

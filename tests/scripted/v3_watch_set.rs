@@ -160,7 +160,7 @@ fn after_a_cut_each_watch_that_is_left_goes_on_from_its_own_revision() {
     assert_eq!(next(&client, &mut items), (4, Ok(7)));
     let log = store.log();
     assert!(
-        log.starts_with("h2 +1@5 +2@5 +3@5 -2 +4@3 h2 +1@5 +4@3 +5@7"),
+        log.starts_with("h2 +1@5 +2@5 +3@5 -2 +4@3 h2 +1@5 +4@2 +5@7"),
         "{log}"
     );
 }

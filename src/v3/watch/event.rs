@@ -8,7 +8,7 @@ use crate::v3::{Key, KeyValue, protocol::message};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changes {
-    /// The revision. To resume after it, see [`Watch::from_revision`](super::Watch::from_revision).
+    /// The revision. To resume after it, see [`Watch::after_revision`](super::Watch::after_revision).
     pub revision: i64,
     /// The events. Empty only if [`progress`](super::Watch::progress) was requested: everything up to this revision has
     /// been delivered.

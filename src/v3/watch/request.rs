@@ -22,7 +22,7 @@ use crate::{
 /// Delivers the changes of keys: `POST /v3/watch`.
 ///
 /// An item is a revision with [all its changes](Changes) to the keys. Revisions arrive in order, each once and undivided, and
-/// none is lost silently. A watch without a [start](Self::from_revision) first asks for the store's revision, and begins with
+/// none is lost silently. A watch without a [start](Self::after_revision) first asks for the store's revision, and begins with
 /// the next one. After a cut connection, a restart or a change of endpoint the watch resumes after the last complete
 /// revision, provided that the [outage](Self::outage_limit) is not too long.
 ///
@@ -61,8 +61,10 @@ pub struct Watch {
     pub(super) puts: bool,
     pub(super) deletes: bool,
     pub(super) progress: bool,
-    /// The start comes from what was delivered before: by a read of the client itself, or up to a cursor.
+    /// The start comes after what was delivered before: by a read, or up to a cursor.
     is_continued: bool,
+    /// A call of the client itself has worked that it goes on from.
+    has_worked: bool,
     /// Told how fresh is what the stream has delivered.
     freshness: Option<Freshness>,
     /// What the store must go on from.
@@ -91,6 +93,7 @@ impl Watch {
             deletes: true,
             progress: false,
             is_continued: false,
+            has_worked: false,
             freshness: None,
             cursor: None,
             position: None,
@@ -98,12 +101,29 @@ impl Watch {
         }
     }
 
-    /// Begins with this revision, in the past or in the future. It must be at least 1. To continue after a response,
-    /// use its `header.revision + 1`; after [`Changes`], their `revision + 1`.
+    /// Begins after this revision, which is that of a response ([`Header::revision`](crate::v3::Header::revision)) or of
+    /// [`Changes`]: what they have shown, and this watch, leave nothing out.
+    ///
+    /// If the next revision was compacted, the stream ends with [`is_compacted`](crate::Error::is_compacted). To go on in another
+    /// process, see [`from_cursor`](Self::from_cursor).
+    pub fn after_revision(self, revision: i64) -> Self {
+        Self {
+            is_continued: true,
+            ..self.from_revision(revision.saturating_add(1))
+        }
+    }
+
+    /// Begins with this revision, in the past or in the future. It must be at least 1. To continue after a response or after
+    /// [`Changes`], use [`after_revision`](Self::after_revision).
+    ///
+    /// As in etcd, it may be the very revision at which history was compacted. **etcd 3.4 then leaves out the deletes of this
+    /// revision, silently** ([etcd issue 18089](https://github.com/etcd-io/etcd/issues/18089)); `after_revision`, with the revision
+    /// before, reports this as compacted. So does a watch that was open, and is opened again before anything was delivered.
     #[doc(alias = "start_revision")]
     pub fn from_revision(mut self, revision: i64) -> Self {
         self.from = Some(revision);
         self.is_continued = false;
+        self.has_worked = false;
         self.cursor = None;
         self
     }
@@ -149,7 +169,7 @@ impl Watch {
     pub fn from_cursor(self, cursor: WatchCursor) -> Self {
         Self {
             cursor: Some(cursor),
-            ..self.continuing(cursor.revision())
+            ..self.after_revision(cursor.revision())
         }
     }
 
@@ -217,11 +237,11 @@ impl Watch {
         self
     }
 
-    /// Goes on after a read at this revision.
+    /// Goes on after a read of the client itself, at this revision.
     pub(in crate::v3) fn continuing(self, revision: i64) -> Self {
         Self {
-            is_continued: true,
-            ..self.from_revision(revision.saturating_add(1))
+            has_worked: true,
+            ..self.after_revision(revision)
         }
     }
 
@@ -248,7 +268,7 @@ impl Watch {
 
     /// Whether a call of this process has worked that it goes on from.
     pub(super) fn has_worked(&self) -> bool {
-        self.is_continued && self.cursor.is_none()
+        self.has_worked
     }
 
     /// Whether the start comes from what was delivered before.
@@ -270,7 +290,8 @@ impl Watch {
 /// Many watches in one request. Each item says which watch it is from. To add and cancel watches later, see
 /// [`controlled`](Self::controlled).
 ///
-/// A set of a thousand watches is one connection. A watch that etcd refuses or cancels ends with its error, and the
+/// A set of a thousand watches is one connection. A watch that etcd refuses or cancels, or with a revision that comes in
+/// fragments and is larger than [`max_response_size`](crate::ClientBuilder::max_response_size), ends with its error, and the
 /// others continue. The stream ends when no watch is left, or with an error of all of them. There is no order between
 /// the watches of a set.
 ///

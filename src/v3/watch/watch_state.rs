@@ -16,21 +16,27 @@ pub(super) struct WatchState {
     watch: Watch,
     /// The lowest revision that is to come; `None` until the store's revision is known.
     next: Option<i64>,
+    /// It begins with what the caller gave, and no server has created it.
+    is_given: bool,
     /// The store has not been compared with the cursor that it begins at.
     is_unverified: bool,
-    /// The fragments of a message that have arrived, and their size in bytes.
-    fragments: Vec<Event>,
-    fragments_size: usize,
+    /// The last message was a fragment: the next one continues it.
+    is_partial: bool,
+    /// The revision that the next fragment may continue, and the size in bytes of the fragments that it came with.
+    incomplete: Option<Changes>,
+    incomplete_size: usize,
 }
 
 impl WatchState {
     pub(super) fn new(watch: Watch) -> Self {
         Self {
             next: watch.from,
+            is_given: watch.from.is_some() && !watch.is_continued(),
             is_unverified: watch.cursor().is_some(),
             watch,
-            fragments: Vec::new(),
-            fragments_size: 0,
+            is_partial: false,
+            incomplete: None,
+            incomplete_size: 0,
         }
     }
 
@@ -56,15 +62,21 @@ impl WatchState {
         Ok(())
     }
 
+    /// A server has created it.
+    pub(super) fn created(&mut self) {
+        self.is_given = false;
+    }
+
     /// The last revision up to which everything has arrived; `None` until it is known where it begins.
     pub(super) fn reached(&self) -> Option<i64> {
         self.next.map(|next| next.saturating_sub(1))
     }
 
-    /// The connection is closed: drops an incomplete message.
+    /// The connection is closed: drops an incomplete revision.
     pub(super) fn cut(&mut self) {
-        self.fragments = Vec::new();
-        self.fragments_size = 0;
+        self.is_partial = false;
+        self.incomplete = None;
+        self.incomplete_size = 0;
     }
 
     /// The request for what is to come, as the watch with this number.
@@ -78,48 +90,55 @@ impl WatchState {
         })
     }
 
-    /// The revision to ask for. A start that the caller gave is sent as it is.
+    /// The revision to ask for. A start that the caller gave is sent as it is, at first: etcd accepts the compacted revision.
     ///
     /// Any other is one lower, and what that brings again is dropped. Where exactly the next revision was compacted, etcd
     /// 3.4 begins with it and leaves out its deletes: <https://github.com/etcd-io/etcd/issues/18089>. Asked for the one
     /// before, it says that the history is gone.
     fn start(&self) -> i64 {
         let next = self.next.unwrap_or_default();
-        if self.watch.from == Some(next) && !self.watch.is_continued() {
+        if self.is_given {
             return next;
         }
         next.saturating_sub(1).max(1)
     }
 
-    /// The size of the fragments that it keeps, in bytes.
-    pub(super) fn buffered_bytes(&self) -> usize {
-        self.fragments_size
+    /// Whether a message has arrived in part.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
-    /// The complete revisions that this message brings.
+    /// The size of the fragments with the incomplete revision, in bytes.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.incomplete_size
+    }
+
+    /// The revisions that this message completes.
+    ///
+    /// Of a fragment, the last revision is kept: the next one may continue it. Those before are complete, as revisions ascend.
+    /// While a watch catches up, etcd puts a thousand revisions into one message, of any size.
     pub(super) fn take(&mut self, message: WatchResponse, size: usize) -> Vec<Changes> {
         let next = self.next.unwrap_or_default();
-        if message.fragment {
-            self.fragments.extend(message.events);
-            self.fragments_size += size;
-            return Vec::new();
-        }
-        let events = if self.fragments.is_empty() {
-            message.events
-        } else {
-            let mut events = mem::take(&mut self.fragments);
-            events.extend(message.events);
-            self.cut();
-            events
-        };
-        if events.is_empty() {
+        let continues = mem::replace(&mut self.is_partial, message.fragment);
+        if message.events.is_empty() && !continues && !message.fragment {
             return self.progress(next, message.header.revision);
         }
         // A member that lags behind may send again what was delivered.
-        let new = events
+        let new = message
+            .events
             .into_iter()
             .filter(|event| event.kv.mod_revision >= next);
-        let changes = by_revision(new);
+        let begun = self.incomplete.take();
+        let begun_size = mem::take(&mut self.incomplete_size);
+        let mut changes = by_revision(begun, new);
+        if message.fragment {
+            self.incomplete = changes.pop();
+            self.incomplete_size = match self.incomplete {
+                Some(_) if changes.is_empty() => begun_size.saturating_add(size),
+                Some(_) => size,
+                None => 0,
+            };
+        }
         if let Some(last) = changes.last() {
             self.next = Some(last.revision.saturating_add(1));
         }
@@ -141,8 +160,9 @@ impl WatchState {
     }
 }
 
-fn by_revision(events: impl Iterator<Item = Event>) -> Vec<Changes> {
-    let mut all: Vec<Changes> = Vec::new();
+/// Groups these events, after those of a revision that they may continue.
+fn by_revision(first: Option<Changes>, events: impl Iterator<Item = Event>) -> Vec<Changes> {
+    let mut all: Vec<Changes> = first.into_iter().collect();
     for event in events {
         let revision = event.kv.mod_revision;
         match all.last_mut() {

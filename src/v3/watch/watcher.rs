@@ -219,11 +219,8 @@ impl<T: Transport> Watcher<T> {
     /// How long an outdated request stays in use. A revision that has arrived in part is waited for: it may be too
     /// large to arrive between two changes.
     fn replace_in(&self) -> Option<Duration> {
-        let is_partial = self.connection.is_partial()
-            || self
-                .watches
-                .values()
-                .any(|watch| watch.buffered_bytes() > 0);
+        let is_partial =
+            self.connection.is_partial() || self.watches.values().any(WatchState::is_partial);
         if is_partial || !self.connection.is_open() {
             return None;
         }
@@ -266,17 +263,20 @@ impl<T: Transport> Watcher<T> {
     fn changed(&mut self, number: usize, message: WatchResponse, size: usize) -> Result<()> {
         self.report(&message.header)?;
         self.connection.confirm();
+        let Some(watch) = self.watches.get_mut(&number) else {
+            return Ok(());
+        };
+        let changes = watch.take(message, size).into_iter();
+        self.ready
+            .extend(changes.map(|changes| (number, Ok(changes))));
         let limit = self.client.pipeline().max_response_size;
-        if let Some(watch) = self.watches.get_mut(&number) {
-            let changes = watch.take(message, size).into_iter();
-            if watch.buffered_bytes() > limit {
-                let failure = Failure::TooLarge(limit);
-                return Err(failure.into_error(self.connection.context()));
-            }
-            self.ready
-                .extend(changes.map(|changes| (number, Ok(changes))));
-            self.reached(number);
+        if watch.buffered_bytes() > limit {
+            let error = Failure::TooLarge(limit).into_error(self.connection.context());
+            self.end(number, error);
+            self.withdraw(number);
+            return Ok(());
         }
+        self.reached(number);
         Ok(())
     }
 
@@ -301,7 +301,11 @@ impl<T: Transport> Watcher<T> {
                 Err(error) => return self.lost(Loss::Failed(error)),
             }
         }
-        self.report(header)
+        self.report(header)?;
+        if let Some(watch) = self.watches.get_mut(&number) {
+            watch.created();
+        }
+        Ok(())
     }
 
     /// A watch has ended, or was not created.

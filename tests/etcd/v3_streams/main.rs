@@ -5,6 +5,7 @@
 
 mod cluster_identity;
 mod compaction;
+mod fragments;
 mod halted_members;
 mod leaderless;
 mod leases;

@@ -3,6 +3,7 @@
 mod cache;
 mod cache_lag;
 mod claims;
+mod compacted;
 mod config;
 mod controlled;
 mod controller;

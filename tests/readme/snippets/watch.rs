@@ -5,13 +5,12 @@ use etcd_http::{
 use futures::TryStreamExt;
 
 async fn follow(client: &Client) -> Result<()> {
-    // Read, then watch from the next revision: no event is missed.
+    // Read, then watch what comes after: no event is missed.
     let jobs = KeyRange::prefix("jobs/");
     let now = client.send(Range::new(jobs.clone())).await?;
     println!("{} jobs", now.kvs.len());
 
-    let next = now.header.revision + 1;
-    let watch = Watch::new(jobs).from_revision(next);
+    let watch = Watch::new(jobs).after_revision(now.header.revision);
     let mut changes = client.open(watch);
     while let Some(changes) = changes.try_next().await? {
         for event in &changes.events {

@@ -71,7 +71,14 @@ impl<T: Transport> Watcher<T> {
         self.ready.retain(|(watch, _)| *watch != number);
         self.positions.remove(&number);
         let is_requested = self.watches.remove(&number).is_some() && !self.unpinned.remove(&number);
-        if !is_requested || !self.connection.is_open() {
+        if is_requested {
+            self.withdraw(number);
+        }
+    }
+
+    /// Takes back the request for a watch that was removed.
+    pub(super) fn withdraw(&mut self, number: usize) {
+        if !self.connection.is_open() {
             return;
         }
         if !self
