@@ -132,13 +132,15 @@ impl<T: Transport> Client<T> {
         } = call;
         let work = async {
             let pipeline = &self.pipeline;
-            let _begun = pipeline.begin(&call).await?;
+            let in_call =
+                |error: Error| error.in_call(operation, is_write, exchange.method_and_path());
+            let _begun = pipeline.begin(&call).await.map_err(in_call)?;
             let executed = pipeline.execute_call(exchange, &call).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
             if let Some(stats) = &pipeline.stats {
                 stats.called(operation, result.is_err());
             }
-            result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
+            result.map_err(in_call)
         };
         trace::future(operation, work, Error::type_name).await
     }

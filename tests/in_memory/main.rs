@@ -5,6 +5,7 @@
 mod check;
 mod closing;
 mod cluster;
+mod credential_failures;
 mod histories;
 mod once;
 mod overload;
