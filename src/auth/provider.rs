@@ -34,7 +34,8 @@ pub trait CredentialsProvider: Send + Sync {
     ///
     /// # Errors
     /// Why there are none at present. The calls that wait for them fail with this text, and are not sent:
-    /// [`Error::is_without_credentials`]. Streams and recipes treat it as they do an outage, and ask again.
+    /// [`Error::is_without_credentials`]. Streams and recipes treat it as they do an outage, and ask again. A provider that does not
+    /// return within [`RetryPolicy::overall`](crate::RetryPolicy::overall) has failed.
     async fn credentials(&self) -> Result<UserCredentials, Box<dyn StdError + Send + Sync>>;
 }
 

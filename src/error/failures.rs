@@ -358,6 +358,8 @@ pub(super) enum InvalidCause {
     Overloaded,
     /// The provider has no credentials at present.
     WithoutCredentials,
+    /// The provider has not returned in time.
+    ProviderTimedOut,
 }
 
 impl InvalidInput {

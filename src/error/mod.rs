@@ -89,7 +89,7 @@ impl Error {
         if self.is_in_doubt() {
             return Outcome::Unknown;
         }
-        match self {
+        let outcome = match self {
             Self::Etcd(error) => error.refusal.outcome,
             Self::Http(error) => ForeignStatus::of(error.status()).outcome(),
             Self::Transport(error) if error.error.is_unsent() => Outcome::NotSent,
@@ -97,7 +97,13 @@ impl Error {
             Self::Unexpected(error) => error.parts.outcome,
             Self::Unsupported(error) => error.outcome(),
             Self::Invalid(_) => Outcome::NotSent,
+        };
+        // What is unknown is whether a token was granted.
+        let is_unsent = self.context().is_some_and(|context| context.is_unsent);
+        if is_unsent && outcome == Outcome::Unknown {
+            return Outcome::NotSent;
         }
+        outcome
     }
 
     /// Returns whether the same request may succeed later or at another endpoint: no server responded, or one that
@@ -369,7 +375,7 @@ impl Error {
             error.is_write = is_write;
         }
         if let Some(context) = self.context_mut() {
-            // Without its token, the call was not sent.
+            // Another operation's error is of what comes before the call.
             let is_sent = context.operation == operation || context.in_doubt;
             context.is_write = is_write && is_sent;
             if request.is_some() {

@@ -1,5 +1,7 @@
 //! Calls that the client does not send because of its own state.
 
+use std::time::Duration;
+
 use crate::error::{
     Error,
     failures::{InvalidCause, InvalidInput, InvalidParts},
@@ -25,6 +27,24 @@ impl Error {
         Self::Invalid(InvalidInput::without_credentials(reason))
     }
 
+    /// The provider has not returned credentials within this time.
+    pub(crate) fn provider_timed_out(limit: Duration) -> Self {
+        Self::Invalid(InvalidInput::refused(
+            "credentials",
+            format!("the provider has not returned any within {limit:?}"),
+            InvalidCause::ProviderTimedOut,
+        ))
+    }
+
+    /// Returns this error of a token for the call that needs it. That was not sent, whatever the request for the token has done.
+    pub(crate) fn before_call(mut self) -> Self {
+        if let Some(context) = self.context_mut() {
+            context.in_doubt = false;
+            context.is_unsent = true;
+        }
+        self
+    }
+
     /// Returns whether nothing was sent since the client is [closed](crate::Client::close).
     pub fn is_closed(&self) -> bool {
         self.is_invalid_by(InvalidCause::Closed)
@@ -36,10 +56,15 @@ impl Error {
         self.is_invalid_by(InvalidCause::Overloaded)
     }
 
-    /// Returns whether nothing was sent since the [`CredentialsProvider`](crate::CredentialsProvider) failed. It may be sent later:
-    /// see [`is_retryable`](Self::is_retryable).
+    /// Returns whether nothing was sent since the [`CredentialsProvider`](crate::CredentialsProvider) failed, or has not returned in
+    /// time. It may be sent later: see [`is_retryable`](Self::is_retryable).
     pub fn is_without_credentials(&self) -> bool {
-        self.is_invalid_by(InvalidCause::WithoutCredentials)
+        self.is_invalid_by(InvalidCause::WithoutCredentials) || self.is_provider_timeout()
+    }
+
+    /// Whether the provider has not returned in time.
+    pub(crate) fn is_provider_timeout(&self) -> bool {
+        self.is_invalid_by(InvalidCause::ProviderTimedOut)
     }
 
     fn is_invalid_by(&self, cause: InvalidCause) -> bool {

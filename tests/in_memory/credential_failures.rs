@@ -1,6 +1,6 @@
 //! A provider of credentials that fails for a moment is an outage: what was going on goes on.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use etcd_http::{
     Client, Outcome, Protocol,
@@ -12,7 +12,7 @@ use etcd_http::{
 };
 use futures::{
     StreamExt,
-    future::{Either, join, select},
+    future::{Either, join, join_all, select},
 };
 
 use crate::{
@@ -236,4 +236,48 @@ fn a_write_that_may_have_been_applied_stays_unknown_when_the_provider_fails() {
             );
         });
     }
+}
+
+#[test]
+fn a_provider_that_does_not_return_is_named() {
+    block_on(async {
+        let etcd = with_auth().await;
+        let vault = Vault::default();
+        let client = client(&etcd, &vault, Protocol::Auto);
+        let v2 = v2_credentials::client(&etcd, &vault);
+        let sent = etcd.log().len();
+        vault.stick_once();
+        let put = client.v3().kv().put("a", "1").await.map(drop);
+        vault.stick_once();
+        for result in [put, v2.v2().set("/a", "1").await.map(drop)] {
+            let error = result.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "credentials: the provider has not returned any within 60s"
+            );
+            assert!(error.is_without_credentials() && error.is_retryable());
+            assert_eq!(error.outcome(), Outcome::NotSent);
+        }
+        assert_eq!(etcd.log().len(), sent);
+    });
+}
+
+#[test]
+fn a_provider_that_has_not_returned_once_is_asked_again_although_calls_never_cease() {
+    block_on(async {
+        let etcd = with_auth().await;
+        let vault = Vault::default();
+        vault.store(&["first"]);
+        vault.stick_once();
+        let client = client(&etcd, &vault, Protocol::Auto);
+        let kv = client.v3().kv();
+        let put = async |after| {
+            etcd.sleep(seconds(after)).await;
+            kv.put("a", "1").await.is_ok()
+        };
+        let put = &put;
+        let puts = join_all((0..20).map(|n| put(10 * n))).await;
+        assert_eq!(puts.iter().filter(|is_ok| !**is_ok).count(), 1, "{puts:?}");
+        assert_eq!(vault.asked.load(SeqCst), 2);
+    });
 }

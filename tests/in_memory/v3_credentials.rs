@@ -4,7 +4,7 @@ use std::{
     error::Error as StdError,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct Vault {
     pub(crate) asked: Arc<AtomicUsize>,
     /// How often it fails before that.
     failures: Arc<AtomicUsize>,
+    /// It does not return when it is asked next.
+    is_stuck: Arc<AtomicBool>,
 }
 
 impl Vault {
@@ -40,12 +42,20 @@ impl Vault {
     pub(crate) fn has_failed(&self) -> bool {
         self.failures.load(SeqCst) == 0
     }
+
+    /// Does not return once.
+    pub(crate) fn stick_once(&self) {
+        self.is_stuck.store(true, SeqCst);
+    }
 }
 
 #[async_trait]
 impl CredentialsProvider for Vault {
     async fn credentials(&self) -> Result<UserCredentials, Box<dyn StdError + Send + Sync>> {
         self.asked.fetch_add(1, SeqCst);
+        if self.is_stuck.swap(false, SeqCst) {
+            return std::future::pending().await;
+        }
         if self.failures.load(SeqCst) > 0 {
             self.failures.fetch_sub(1, SeqCst);
             return Err("the vault is sealed for a moment".into());
