@@ -137,12 +137,14 @@ impl<T: Transport> Client<T> {
                     stats.called(operation, is_failed);
                 }
             };
+            let in_call =
+                |error: Error| error.in_call(operation, is_write, exchange.method_and_path());
             let begun = pipeline.begin(&call).await;
-            let _under_way = begun.inspect_err(|_| count(true))?;
+            let _under_way = begun.inspect_err(|_| count(true)).map_err(in_call)?;
             let executed = pipeline.execute_call(exchange, &call).await;
             let result = executed.and_then(|answer| exchange.decode(answer));
             count(result.is_err());
-            result.map_err(|error| error.in_call(operation, is_write, exchange.method_and_path()))
+            result.map_err(in_call)
         };
         trace::future(operation, work, Error::type_name).await
     }

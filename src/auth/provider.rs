@@ -33,7 +33,9 @@ pub trait CredentialsProvider: Send + Sync {
     /// credentials, it is called again, once, as they may have changed meanwhile.
     ///
     /// # Errors
-    /// Why there are none at present. The calls that wait for them fail with this text, and are not sent.
+    /// Why there are none at present. The calls that wait for them fail with this text, and are not sent:
+    /// [`Error::is_without_credentials`]. Streams and recipes treat it as they do an outage, and ask again. A provider that does not
+    /// return within [`RetryPolicy::overall`](crate::RetryPolicy::overall) has failed.
     async fn credentials(&self) -> Result<UserCredentials, Box<dyn StdError + Send + Sync>>;
 }
 
@@ -62,8 +64,8 @@ impl UserCredentials {
 /// Asks for the present credentials.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the provider's reason.
+/// [`Error::is_without_credentials`], with the provider's reason.
 pub(crate) async fn provided(provider: &dyn CredentialsProvider) -> Result<UserCredentials> {
     let provided = provider.credentials().await;
-    provided.map_err(|reason| Error::invalid("credentials", reason.to_string()))
+    provided.map_err(|reason| Error::without_credentials(reason.to_string()))
 }

@@ -100,7 +100,9 @@ impl<L: PartialEq + Send + 'static> Tokens<L> {
         let (joined, has_begun) = self.join(refused, limits(), &fetch);
         match joined.await {
             // What began before this call came says nothing about now.
-            Err(Error::Timeout(_)) if has_begun => self.join(refused, limits(), &fetch).0.await,
+            Err(error) if has_begun && is_timeout(&error) => {
+                self.join(refused, limits(), &fetch).0.await
+            }
             result => result,
         }
     }
@@ -137,6 +139,10 @@ impl<L: PartialEq + Send + 'static> Tokens<L> {
             Ok(granted)
         })
     }
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(error, Error::Timeout(_)) || error.is_provider_timeout()
 }
 
 fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {

@@ -11,6 +11,8 @@ pub(crate) struct ErrorContext {
     pub(crate) in_doubt: bool,
     /// The call may change something.
     pub(crate) is_write: bool,
+    /// The call itself was not sent: the error is of the token that it needs.
+    pub(crate) is_unsent: bool,
     /// Other calls are answered while this one is not.
     pub(crate) is_withheld: bool,
     /// Boxed, as few errors have it.
@@ -35,6 +37,7 @@ impl ErrorContext {
             attempts: 1,
             in_doubt: false,
             is_write: false,
+            is_unsent: false,
             is_withheld: false,
             more: None,
         }

@@ -332,7 +332,13 @@ const WRONG_PATH: &str = "this server does not have this call: the path of the e
 
 /// The client rejected the request before anything was sent. The text says what is wrong and what to do.
 #[derive(Clone)]
-pub struct InvalidInput(pub(super) Arc<InvalidParts>);
+pub struct InvalidInput {
+    pub(super) parts: Arc<InvalidParts>,
+    /// An earlier attempt may have been applied.
+    pub(super) in_doubt: bool,
+    /// The call may change something.
+    pub(super) is_write: bool,
+}
 
 pub(super) struct InvalidParts {
     pub(super) operation: &'static str,
@@ -350,28 +356,40 @@ pub(super) enum InvalidCause {
     Closed,
     /// The most calls are under way.
     Overloaded,
+    /// The provider has no credentials at present.
+    WithoutCredentials,
+    /// The provider has not returned in time.
+    ProviderTimedOut,
 }
 
 impl InvalidInput {
     pub(super) fn of(operation: &'static str, reason: String, kind: Option<EtcdErrorKind>) -> Self {
-        Self(Arc::new(InvalidParts {
+        Self::of_parts(InvalidParts {
             operation,
             reason,
             kind,
             cause: InvalidCause::Input,
-        }))
+        })
+    }
+
+    pub(super) fn of_parts(parts: InvalidParts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            in_doubt: false,
+            is_write: false,
+        }
     }
 
     /// Returns the kind of error that etcd would have refused the request with, where the client knows it:
     /// [`TooManyOperations`](EtcdErrorKind::TooManyOperations), [`DuplicateKey`](EtcdErrorKind::DuplicateKey).
     pub fn kind(&self) -> Option<EtcdErrorKind> {
-        self.0.kind
+        self.parts.kind
     }
 }
 
 impl fmt::Display for InvalidInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.operation, self.0.reason)
+        write!(f, "{}: {}", self.parts.operation, self.parts.reason)
     }
 }
 

@@ -87,10 +87,10 @@ impl Error {
     /// Returns whether a failed write was *not sent*, *rejected*, or may have been applied (*unknown*), over all
     /// attempts of the call.
     pub fn outcome(&self) -> Outcome {
-        if self.context().is_some_and(|context| context.in_doubt) {
+        if self.is_in_doubt() {
             return Outcome::Unknown;
         }
-        match self {
+        let outcome = match self {
             Self::Etcd(error) => error.refusal.outcome,
             Self::Http(error) => ForeignStatus::of(error.status()).outcome(),
             Self::Transport(error) if error.error.is_unsent() => Outcome::NotSent,
@@ -98,7 +98,13 @@ impl Error {
             Self::Unexpected(error) => error.parts.outcome,
             Self::Unsupported(error) => error.outcome(),
             Self::Invalid(_) => Outcome::NotSent,
+        };
+        // What is unknown is whether a token was granted.
+        let is_unsent = self.context().is_some_and(|context| context.is_unsent);
+        if is_unsent && outcome == Outcome::Unknown {
+            return Outcome::NotSent;
         }
+        outcome
     }
 
     /// Returns whether the same request may succeed later or at another endpoint: no server responded, or one that
@@ -131,7 +137,7 @@ impl Error {
             Self::Http(error) => error.status().is_server_error(),
             Self::Etcd(error) => error.refusal.is_retryable,
             Self::Unexpected(_) | Self::Unsupported(_) => false,
-            Self::Invalid(_) => self.is_overloaded(),
+            Self::Invalid(_) => self.is_overloaded() || self.is_without_credentials(),
         }
     }
 
@@ -283,10 +289,21 @@ impl Error {
 
     /// Returns this error for a call of which an earlier attempt may have been applied.
     pub(crate) fn after_doubt(mut self, in_doubt: bool) -> Self {
+        if let Self::Invalid(error) = &mut self {
+            error.in_doubt |= in_doubt;
+        }
         if let Some(context) = self.context_mut() {
             context.in_doubt |= in_doubt;
         }
         self
+    }
+
+    /// Whether an earlier attempt of its call may have been applied.
+    fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Invalid(error) => error.in_doubt,
+            _ => self.context().is_some_and(|context| context.in_doubt),
+        }
     }
 
     /// Whether it shows that nothing was done at its endpoint, and that another one may serve the call.
@@ -306,9 +323,11 @@ impl Error {
         matches!(self, Self::Unsupported(error) if !error.is_foreign)
     }
 
-    /// Returns whether another endpoint may succeed with any call. A request that a server did not process does not show it.
+    /// Returns whether another endpoint may succeed with any call. A request that a server did not process, or that was not sent,
+    /// does not show it.
     pub(crate) fn is_endpoint_fault(&self) -> bool {
-        self.is_retryable() && !self.is_unprocessed()
+        let says_nothing = self.is_unprocessed() || matches!(self, Self::Invalid(_));
+        self.is_retryable() && !says_nothing
     }
 
     /// Whether the server has declared that it did not process the request.
@@ -354,8 +373,11 @@ impl Error {
         is_write: bool,
         request: Option<String>,
     ) -> Self {
+        if let Self::Invalid(error) = &mut self {
+            error.is_write = is_write;
+        }
         if let Some(context) = self.context_mut() {
-            // Without its token, the call was not sent.
+            // Another operation's error is of what comes before the call.
             let is_sent = context.operation == operation || context.in_doubt;
             context.is_write = is_write && is_sent;
             if request.is_some() {
@@ -418,7 +440,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.layer(), f)?;
-        let is_write = self.context().is_some_and(|context| context.is_write);
+        let is_write = match self {
+            Self::Invalid(error) => error.is_write,
+            _ => self.context().is_some_and(|context| context.is_write),
+        };
         if is_write && self.outcome() == Outcome::Unknown {
             f.write_str(" (the write may have been applied)")?;
         }

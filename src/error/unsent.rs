@@ -1,6 +1,6 @@
 //! Calls that the client does not send because of its own state.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{error::Error as StdError, time::Duration};
 
 use etcd_transport::TransportError;
 
@@ -30,6 +30,29 @@ impl Error {
         ))
     }
 
+    /// The provider has no credentials at present.
+    pub(crate) fn without_credentials(reason: String) -> Self {
+        Self::Invalid(InvalidInput::without_credentials(reason))
+    }
+
+    /// The provider has not returned credentials within this time.
+    pub(crate) fn provider_timed_out(limit: Duration) -> Self {
+        Self::Invalid(InvalidInput::refused(
+            "credentials",
+            format!("the provider has not returned any within {limit:?}"),
+            InvalidCause::ProviderTimedOut,
+        ))
+    }
+
+    /// Returns this error of a token for the call that needs it. That was not sent, whatever the request for the token has done.
+    pub(crate) fn before_call(mut self) -> Self {
+        if let Some(context) = self.context_mut() {
+            context.in_doubt = false;
+            context.is_unsent = true;
+        }
+        self
+    }
+
     /// Returns whether the client is [closed](crate::Client::close), so that nothing is sent. A call that was under way may have been
     /// sent before: see [`outcome`](Self::outcome).
     pub fn is_closed(&self) -> bool {
@@ -45,8 +68,19 @@ impl Error {
         self.is_invalid_by(InvalidCause::Overloaded)
     }
 
+    /// Returns whether nothing was sent since the [`CredentialsProvider`](crate::CredentialsProvider) failed, or has not returned in
+    /// time. It may be sent later: see [`is_retryable`](Self::is_retryable).
+    pub fn is_without_credentials(&self) -> bool {
+        self.is_invalid_by(InvalidCause::WithoutCredentials) || self.is_provider_timeout()
+    }
+
+    /// Whether the provider has not returned in time.
+    pub(crate) fn is_provider_timeout(&self) -> bool {
+        self.is_invalid_by(InvalidCause::ProviderTimedOut)
+    }
+
     fn is_invalid_by(&self, cause: InvalidCause) -> bool {
-        matches!(self, Self::Invalid(error) if error.0.cause == cause)
+        matches!(self, Self::Invalid(error) if error.parts.cause == cause)
     }
 }
 
@@ -90,12 +124,46 @@ impl InvalidInput {
         Self::refused(operation, reason, InvalidCause::Overloaded)
     }
 
+    /// The [`CredentialsProvider`](crate::CredentialsProvider) failed, and why. For your own tests.
+    ///
+    /// ```
+    /// use etcd_http::{Error, InvalidInput};
+    ///
+    /// let error = Error::Invalid(InvalidInput::without_credentials("the vault is sealed"));
+    /// assert!(error.is_without_credentials() && error.is_retryable());
+    /// ```
+    pub fn without_credentials(reason: impl AsRef<str>) -> Self {
+        let reason = reason.as_ref().to_owned();
+        Self::refused("credentials", reason, InvalidCause::WithoutCredentials)
+    }
+
     fn refused(operation: &'static str, reason: String, cause: InvalidCause) -> Self {
-        Self(Arc::new(InvalidParts {
+        Self::of_parts(InvalidParts {
             operation,
             reason,
             kind: None,
             cause,
-        }))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Outcome;
+
+    /// As for a recipe that sends a write again, when the client is closed meanwhile.
+    #[test]
+    fn a_write_that_may_have_been_applied_stays_unknown_when_it_is_not_sent_again() {
+        let closed = Error::closed("v3.kv.put").in_call("v3.kv.put", true, None);
+        assert_eq!(closed.outcome(), Outcome::NotSent);
+        let closed = closed.after_doubt(true);
+        assert!(closed.is_closed());
+        assert_eq!(closed.outcome(), Outcome::Unknown);
+        let text = closed.to_string();
+        assert!(
+            text.ends_with("(the write may have been applied)"),
+            "{text}"
+        );
     }
 }

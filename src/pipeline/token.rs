@@ -1,21 +1,32 @@
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use etcd_transport::Transport;
 use futures::future::BoxFuture;
 
 use crate::{
     auth::token::{Fetch, Granted, Tokens},
-    error::Result,
-    pipeline::{
-        Pipeline, basic_auth, call::Call, exchange::TypedExchange, failure::Failure,
-        retry::RetryPolicy,
-    },
+    error::{Error, Result},
+    pipeline::{Pipeline, basic_auth, call::Call, exchange::TypedExchange, retry::RetryPolicy},
 };
 
 /// Fetches the tokens of a client, or the credentials that it sends instead of one, and caches them.
 pub(crate) struct TokenSource {
     authenticate: AuthenticateSource,
     tokens: Arc<Tokens<Limits>>,
+    stage: Mutex<Stage>,
+}
+
+/// What a request for a token waits for; with several, the one that went on last.
+#[derive(Clone, Copy)]
+enum Stage {
+    Provider,
+    /// A response to this operation.
+    Response(&'static str),
 }
 
 /// Requests a token from etcd.
@@ -47,7 +58,16 @@ impl TokenSource {
         Self {
             authenticate,
             tokens,
+            stage: Mutex::new(Stage::Provider),
         }
+    }
+
+    fn enter(&self, stage: Stage) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    fn stage(&self) -> Stage {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,6 +100,9 @@ impl<T: Transport> Pipeline<T> {
     }
 
     /// Returns the token to send within this time. It differs from the one that was refused.
+    ///
+    /// # Errors
+    /// Those of the request for the token. The call itself was not sent, as they say.
     pub(crate) async fn token(
         &self,
         call: &Call,
@@ -91,13 +114,14 @@ impl<T: Transport> Pipeline<T> {
         };
         let tokens = &source.tokens;
         let Some(suspect) = tokens.usable(refused) else {
-            return self.fetch_token(source, call, refused, limit).await;
+            let fetched = self.fetch_token(source, refused, limit).await;
+            return fetched.map_err(Error::before_call);
         };
         if !tokens.is_suspect() {
             return Ok(suspect);
         }
         let limit = limit.min(REPLACED_WITHIN);
-        let replaced = self.fetch_token(source, call, Some(&suspect), limit).await;
+        let replaced = self.fetch_token(source, Some(&suspect), limit).await;
         Ok(replaced.unwrap_or_else(|_| {
             tokens.trust();
             suspect
@@ -107,7 +131,6 @@ impl<T: Transport> Pipeline<T> {
     async fn fetch_token(
         &self,
         source: &Arc<TokenSource>,
-        call: &Call,
         refused: Option<&Granted>,
         limit: Duration,
     ) -> Result<Granted> {
@@ -116,10 +139,10 @@ impl<T: Transport> Pipeline<T> {
         let wait = pin!(async { Ok(source.tokens.wait(refused, limits, fetch).await) });
         match self.within(limit, wait).await {
             Ok(result) => result,
-            Err(_) => {
-                let context = self.next_context(call.operation);
-                Err(Failure::TimedOut(limit).into_error(context))
-            }
+            Err(failure) => Err(match source.stage() {
+                Stage::Provider => Error::provider_timed_out(limit),
+                Stage::Response(operation) => failure.into_error(self.next_context(operation)),
+            }),
         }
     }
 
@@ -128,18 +151,36 @@ impl<T: Transport> Pipeline<T> {
         let (pipeline, source) = (self.clone(), Arc::clone(source));
         Box::pin(async move {
             let request = async |exchange: &Authenticate| {
+                source.enter(Stage::Response(exchange.call().operation));
                 let answer = pipeline.execute(&**exchange).await?;
                 exchange.decode(answer)
             };
             match &source.authenticate {
-                AuthenticateSource::Basic(provide) => provide().await,
+                AuthenticateSource::Basic(provide) => pipeline.provided(&source, provide()).await,
                 AuthenticateSource::Fixed(exchange) => request(exchange).await,
-                AuthenticateSource::Provided(provide) => match request(&provide().await?).await {
-                    // They may have changed since they were provided.
-                    Err(error) if error.is_unauthorized() => request(&provide().await?).await,
-                    result => result,
-                },
+                AuthenticateSource::Provided(provide) => {
+                    match request(&pipeline.provided(&source, provide()).await?).await {
+                        // They may have changed since they were provided.
+                        Err(error) if error.is_unauthorized() => {
+                            request(&pipeline.provided(&source, provide()).await?).await
+                        }
+                        result => result,
+                    }
+                }
             }
         })
+    }
+
+    /// Waits for the provider, for as long as a call may take: a request for a token has an end, as others join it.
+    async fn provided<O>(
+        &self,
+        source: &TokenSource,
+        provided: BoxFuture<'_, Result<O>>,
+    ) -> Result<O> {
+        source.enter(Stage::Provider);
+        let limit = self.retry.overall;
+        let provided = pin!(async { Ok(provided.await) });
+        let result = self.within(limit, provided).await;
+        result.unwrap_or_else(|_| Err(Error::provider_timed_out(limit)))
     }
 }

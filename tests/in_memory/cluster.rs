@@ -5,7 +5,7 @@ use etcd_http::{
     fake::{FakeEtcd, Fault, When},
     transport::Transport,
     v2::{Get, Watch},
-    v3::Range,
+    v3::{self, Range, WatchSet},
 };
 use futures::{
     FutureExt, StreamExt,
@@ -183,6 +183,38 @@ fn a_watch_at_a_member_that_lags_is_late_and_complete() {
         assert!(values.eq(["1", "2", "3"]));
         assert_eq!(etcd.elapsed(), seconds(10));
     });
+}
+
+/// Whether the store was set back concerns all watches of a request alike.
+#[test]
+fn a_set_that_resumes_at_a_member_that_lags_asks_the_majority_once() {
+    let etcd = three();
+    let writer = Client::new(etcd.clone(), [etcd.endpoint(2).url()]).unwrap();
+    let urls = [1, 0, 2].map(|number| etcd.endpoint(number).url());
+    let builder = Client::builder(etcd.clone()).endpoints(urls);
+    let watcher = builder.protocol(Protocol::Gateway).build().unwrap();
+    let set = WatchSet::new((0..50).map(|n| v3::Watch::new(format!("/k/{n}"))));
+    let seen = watcher.open(set).take(3).collect::<Vec<_>>();
+    let put = async |value| writer.v3().kv().put("/k/1", value).await.unwrap();
+    let writes = async {
+        etcd.sleep(seconds(1)).await;
+        etcd.endpoint(0).lag();
+        put("1").await;
+        put("2").await;
+        etcd.sleep(seconds(1)).await;
+        etcd.clear_log();
+        etcd.endpoint(1).stop();
+        etcd.sleep(seconds(2)).await;
+        etcd.endpoint(0).catch_up();
+        put("3").await;
+    };
+    let (seen, ()) = block_on(join(seen, writes));
+    let values = seen.into_iter().map(|item| {
+        let changes = item.unwrap().changes.unwrap();
+        changes.events[0].kv.value.clone()
+    });
+    assert!(values.eq(["1", "2", "3"]));
+    etcd.assert_count(&When::any().path("/v3/kv/range"), 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod check;
 mod closed;
 mod closing;
 mod cluster;
+mod credential_failures;
 mod histories;
 mod once;
 mod overload;

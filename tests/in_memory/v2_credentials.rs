@@ -18,7 +18,7 @@ use crate::{
     v3_credentials::Vault,
 };
 
-async fn with_auth() -> (FakeEtcd, Client<FakeEtcd>) {
+pub(crate) async fn with_auth() -> (FakeEtcd, Client<FakeEtcd>) {
     let etcd = jumping().build();
     let client = Client::new(etcd.clone(), etcd.endpoints()).unwrap();
     client.v2().add_user("root", "first").await.unwrap();
@@ -33,13 +33,13 @@ fn admin(etcd: &FakeEtcd, password: &str) -> Client<FakeEtcd> {
 }
 
 /// Changes the password in etcd, and then in the vault.
-async fn rotate(admin: &Client<FakeEtcd>, vault: &Vault) {
+pub(crate) async fn rotate(admin: &Client<FakeEtcd>, vault: &Vault) {
     let changed = admin.v2().change_password("root", "second").await;
     changed.unwrap();
     vault.store(&["second"]);
 }
 
-fn client(etcd: &FakeEtcd, vault: &Vault) -> Client<FakeEtcd> {
+pub(crate) fn client(etcd: &FakeEtcd, vault: &Vault) -> Client<FakeEtcd> {
     let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
     builder.basic_auth_by(vault.clone()).build().unwrap()
 }
@@ -124,6 +124,7 @@ fn without_credentials_nothing_is_sent() {
         let sent = etcd.log().len();
         let error = client.v2().set("/a", "1").await.unwrap_err();
         assert!(matches!(error, Error::Invalid(_)), "{error:?}");
+        assert!(error.is_without_credentials() && error.is_retryable());
         assert_eq!(error.outcome(), Outcome::NotSent);
         assert_eq!(error.to_string(), "credentials: the vault is sealed");
         assert_eq!(etcd.log().len(), sent);

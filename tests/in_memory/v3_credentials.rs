@@ -4,7 +4,7 @@ use std::{
     error::Error as StdError,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -22,11 +22,30 @@ use crate::support::{block_on, jumping};
 pub(crate) struct Vault {
     passwords: Arc<Mutex<Vec<&'static str>>>,
     pub(crate) asked: Arc<AtomicUsize>,
+    /// How often it fails before that.
+    failures: Arc<AtomicUsize>,
+    /// It does not return when it is asked next.
+    is_stuck: Arc<AtomicBool>,
 }
 
 impl Vault {
     pub(crate) fn store(&self, passwords: &[&'static str]) {
         *self.passwords.lock().unwrap() = passwords.to_vec();
+    }
+
+    /// Fails once, and then goes on.
+    pub(crate) fn fail_once(&self) {
+        self.failures.store(1, SeqCst);
+    }
+
+    /// Whether it has failed since.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failures.load(SeqCst) == 0
+    }
+
+    /// Does not return once.
+    pub(crate) fn stick_once(&self) {
+        self.is_stuck.store(true, SeqCst);
     }
 }
 
@@ -34,6 +53,13 @@ impl Vault {
 impl CredentialsProvider for Vault {
     async fn credentials(&self) -> Result<UserCredentials, Box<dyn StdError + Send + Sync>> {
         self.asked.fetch_add(1, SeqCst);
+        if self.is_stuck.swap(false, SeqCst) {
+            return std::future::pending().await;
+        }
+        if self.failures.load(SeqCst) > 0 {
+            self.failures.fetch_sub(1, SeqCst);
+            return Err("the vault is sealed for a moment".into());
+        }
         let mut passwords = self.passwords.lock().unwrap();
         let password = *passwords.first().ok_or("the vault is sealed")?;
         if passwords.len() > 1 {
@@ -43,7 +69,7 @@ impl CredentialsProvider for Vault {
     }
 }
 
-async fn with_auth() -> FakeEtcd {
+pub(crate) async fn with_auth() -> FakeEtcd {
     let etcd = jumping().build();
     let client = Client::new(etcd.clone(), etcd.endpoints()).unwrap();
     let auth = client.v3().auth();
@@ -54,7 +80,7 @@ async fn with_auth() -> FakeEtcd {
     etcd
 }
 
-fn client(etcd: &FakeEtcd, vault: &Vault, protocol: Protocol) -> Client<FakeEtcd> {
+pub(crate) fn client(etcd: &FakeEtcd, vault: &Vault, protocol: Protocol) -> Client<FakeEtcd> {
     let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
     let builder = builder.protocol(protocol).v3_auth_by(vault.clone());
     builder.build().unwrap()
@@ -108,6 +134,7 @@ fn without_credentials_nothing_is_sent() {
         let sent = etcd.log().len();
         let error = client.v3().kv().put("a", "1").await.unwrap_err();
         assert!(matches!(error, Error::Invalid(_)), "{error:?}");
+        assert!(error.is_without_credentials() && error.is_retryable());
         assert_eq!(error.outcome(), Outcome::NotSent);
         assert_eq!(error.to_string(), "credentials: the vault is sealed");
         assert_eq!(etcd.log().len(), sent);

@@ -170,6 +170,9 @@ fn every_predicate_of_an_error_can_be_made_true() {
     let kind = EtcdErrorKind::TooManyOperations;
     let many = Error::Invalid(InvalidInput::with_kind("v3.kv.txn", "129 operations", kind));
     assert_eq!(many.etcd_kind(), Some(kind));
+    let sealed = Error::Invalid(InvalidInput::without_credentials("sealed"));
+    assert!(sealed.is_without_credentials() && sealed.is_retryable());
+    assert_eq!(sealed.outcome(), Outcome::NotSent);
 }
 
 #[test]

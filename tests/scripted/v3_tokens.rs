@@ -175,6 +175,11 @@ fn a_call_waits_for_another_token_only_as_long_as_it_has_time_left() {
     let clock = &client.transport().clock;
     let error = clock.run(put(&client)).unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "v3.auth.authenticate at http://127.0.0.1: no response within 11s"
+    );
+    assert_eq!(error.outcome(), Outcome::NotSent);
     // One second for the first token, which is refused, and the rest for the other one.
     assert_eq!(clock.elapsed(), 12 * SECOND);
 }

@@ -2,6 +2,7 @@ use etcd_transport::Transport;
 
 use crate::{
     auth::token::Granted,
+    client::Client,
     error::Result,
     pipeline::{Pipeline, exchange::Prepared},
 };
@@ -19,8 +20,9 @@ impl PollCredentials {
     pub(super) async fn add_to<T: Transport>(
         &mut self,
         prepared: &mut Prepared,
-        pipeline: &Pipeline<T>,
+        client: &Client<T>,
     ) -> Result<()> {
+        let pipeline = client.pipeline();
         if pipeline.needs_token(&prepared.call) {
             let limit = prepared.call.deadline.overall(&pipeline.retry);
             self.last = pipeline.token(&prepared.call, None, limit).await?;
@@ -39,9 +41,10 @@ impl PollCredentials {
         if self.is_renewed || !pipeline.needs_token(call) {
             return Ok(false);
         }
-        self.is_renewed = true;
         let limit = call.deadline.overall(&pipeline.retry);
+        // Where the provider fails, the poll is refused again, and it is asked again.
         let provided = pipeline.token(call, Some(&self.last), limit).await?;
+        self.is_renewed = true;
         Ok(provided != self.last)
     }
 

@@ -180,9 +180,11 @@ impl<T: Transport> Watcher<T> {
 
     /// Returns a new poll for events from `next` on, and the one before it, if that is still open.
     async fn polls(&mut self, next: u64, probe: Option<&Probe>) -> Result<Polls<T>> {
-        let pipeline = self.client.pipeline();
         let mut prepared = prepared(&self.watch, next)?;
-        self.credentials.add_to(&mut prepared, pipeline).await?;
+        while let Err(error) = self.credentials.add_to(&mut prepared, &self.client).await {
+            self.survive(error).await?;
+        }
+        let pipeline = self.client.pipeline();
         let endpoint = match probe {
             Some(probe) => probe.endpoint.clone(),
             None => pipeline.endpoint_for(&prepared.call)?,
@@ -397,11 +399,14 @@ impl<T: Transport> Watcher<T> {
         }
     }
 
-    /// Whether the provider has other credentials than those of the poll that etcd has refused.
+    /// Whether the provider has other credentials than those of the poll that etcd has refused, or may have others later.
     async fn has_other_credentials(&mut self, from: u64) -> Result<bool> {
         let refused = prepared(&self.watch, from)?;
         let pipeline = self.client.pipeline();
-        self.credentials.have_changed(&refused, pipeline).await
+        match self.credentials.have_changed(&refused, pipeline).await {
+            Err(error) => self.survive(error).await.map(|()| true),
+            changed => changed,
+        }
     }
 
     pub(super) fn go_on_from(&mut self, next: u64) {

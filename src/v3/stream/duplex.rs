@@ -10,7 +10,8 @@ const TRIES: u32 = 2;
 /// Which endpoints take a duplex request: one that goes on while it is answered. What is learned holds as long as the
 /// stream is open.
 ///
-/// etcd does over HTTP/2, and so only over `https://`: in the clear it speaks HTTP/2 for gRPC and HTTP/1.1 for the gateway.
+/// etcd does over HTTP/2: for gRPC it speaks that everywhere, and for the gateway only over `https://`; in the clear the gateway
+/// has HTTP/1.1.
 /// A transport may [reject](etcd_transport::TransportErrorKind::Rejected) the request because it cannot send it, or because
 /// the server has no HTTP/2: that is final. A proxy may withhold the request until its end, or refuse it: an endpoint where
 /// duplex requests failed more than once, and a complete one then worked, gets complete ones from then on.

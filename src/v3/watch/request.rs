@@ -372,13 +372,13 @@ impl WatchSet {
     /// However the set changes, every watch delivers all its revisions, each once. The stream ends when no watch is
     /// left and every [`WatchControl`] is dropped. Until then a set without watches waits for the next one.
     ///
-    /// How a change travels depends on the endpoint. Over HTTP/2 etcd takes it **on the same stream**: with `https://`, and a
-    /// transport that can send and receive at once ([`Duplex`](etcd_transport::Duplex); that of reqwest can). A change then
-    /// costs one small message. **Otherwise** a request has a fixed set of watches: 50 ms after a change another request
-    /// replaces it, with all changes up to then, in which each watch resumes after its last complete revision. That costs
-    /// as much as opening the set, so use TLS for a large set that changes often. An `https://` endpoint where the first way
-    /// fails (the transport rejects it, or a proxy blocks it, which takes two failures to find out) gets requests of the
-    /// second kind for as long as the set is open.
+    /// How a change travels depends on the endpoint. Over HTTP/2 etcd takes it **on the same stream**: by gRPC, with `http://`
+    /// and `https://`, and by the JSON gateway with `https://` alone; over a transport that can send and receive at once
+    /// ([`Duplex`](etcd_transport::Duplex); those of hyper and reqwest can). A change then costs one small message.
+    /// **Otherwise** a request has a fixed set of watches: 50 ms after a change another request replaces it, with all changes
+    /// up to then, in which each watch resumes after its last complete revision. That costs as much as opening the set, so use
+    /// gRPC or TLS for a large set that changes often. An endpoint where the first way fails (the transport rejects it, or a
+    /// proxy blocks it, which takes two failures to find out) gets requests of the second kind for as long as the set is open.
     ///
     /// ```
     /// # use etcd_http::{Client, Error, transport::Transport};

@@ -19,6 +19,8 @@ pub(super) struct RequestedWatches {
     uncreated: VecDeque<usize>,
     /// When all that the request began with was created.
     settled: Option<Instant>,
+    /// The majority has a store that goes on from what was seen.
+    is_agreed: bool,
     /// Since when the request has not matched the set.
     outdated: Option<Instant>,
 }
@@ -29,6 +31,7 @@ impl RequestedWatches {
         Self {
             uncreated: watches.into_iter().collect(),
             settled: None,
+            is_agreed: false,
             outdated: None,
         }
     }
@@ -59,9 +62,15 @@ impl RequestedWatches {
         self.settled.get_or_insert(now);
     }
 
-    /// Whether all that the request began with was created.
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled.is_some()
+    /// The majority has a store that goes on from what was seen: it is asked once a request, however many watches that has.
+    pub(super) fn agreed(&mut self) {
+        self.is_agreed = true;
+    }
+
+    /// Whether its member is known to be good, and may only lag behind: the majority has said so, or all that the request began
+    /// with was created.
+    pub(super) fn is_good(&self) -> bool {
+        self.is_agreed || self.settled.is_some()
     }
 
     /// How long an outdated request stays in use before another replaces it. It is used for a while after it has settled: if

@@ -282,10 +282,8 @@ impl<T: Transport> Watcher<T> {
 
     /// A watch was created.
     async fn created(&mut self, number: usize, header: &Header) -> Result<()> {
-        // Once the request has settled, its member is known to be good: it only lags behind what another has reported
-        // since.
         if let Some(seen) = self.store.is_behind(header.revision)
-            && !self.requested.is_settled()
+            && !self.requested.is_good()
             && let Some(watch) = self.watches.get(&number)
         {
             // Either this member lags behind, and will catch up, or the store was set back, which the majority would
@@ -297,7 +295,7 @@ impl<T: Transport> Watcher<T> {
                          backup?"
                     )));
                 }
-                Ok(_) => {}
+                Ok(_) => self.requested.agreed(),
                 Err(error) => return self.lost(Loss::Failed(error)),
             }
         }
